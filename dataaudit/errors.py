@@ -1,0 +1,117 @@
+"""Everything that can go wrong for a user, as one tree.
+
+::
+
+    AuditError                  one line for people, exit code 2
+    ├─ DataError                a file or a table is not what was said
+    │  ├─ UnreadableFile        no such file, empty, cut short, not text, not a table
+    │  ├─ MissingColumn         a column that was named is not there
+    │  └─ BadTarget             one class, nulls, too many classes, a continuous column
+    ├─ EncodeError              no usable feature, or test data that do not fit the training encoding
+    ├─ FitError                 the model cannot be fitted as asked
+    │  └─ NotConverged          the gradient is not small enough to trust influence
+    ├─ SolveError               the Hessian cannot be inverted as asked
+    │  ├─ NotPositiveDefinite   the factorisation failed
+    │  └─ TooLarge              it would need more memory than there is
+    ├─ SettingError             an option has a value that makes no sense
+    └─ WriteError               the output cannot be written
+
+Messages read ``what happened: got <value>. Hint: <one thing to do>.`` in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AuditError(Exception):
+    """Something that the user can mend; the command line prints it as one line and exits with 2.
+
+    Parameters
+    ----------
+    what : str
+        What happened, with the value that was met.
+    hint : str
+        One thing to do about it.
+    """
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        self.what = " ".join(what.split()).rstrip(".")
+        self.hint = " ".join(hint.split()).rstrip(".")
+        super().__init__(f"{self.what}. Hint: {self.hint}." if hint else f"{self.what}.")
+
+
+class DataError(AuditError):
+    """A file or a table is not what was said."""
+
+
+class UnreadableFile(DataError):
+    """A file is absent, empty, cut short, or not of its format."""
+
+
+class MissingColumn(DataError):
+    """A column that was named is not there; close matches are offered."""
+
+    def __init__(self, column: str, present: Iterable[str], where: str) -> None:
+        present = list(present)
+        close = closest(column, present)
+        shown = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")  # noqa: PLR2004 - a line's worth
+        hint = f"did you mean {close!r}?" if close else f"the columns are {shown}"
+        super().__init__(f"column {column!r} is not in {where}", hint)
+
+
+class BadTarget(DataError):
+    """The label column cannot be used as classes."""
+
+
+class EncodeError(AuditError):
+    """Features cannot be made from these columns."""
+
+
+class FitError(AuditError):
+    """The model cannot be fitted as asked."""
+
+
+class NotConverged(FitError):
+    """The fit stopped away from a minimum, where influence is biased."""
+
+
+class SolveError(AuditError):
+    """The Hessian cannot be inverted as asked."""
+
+
+class NotPositiveDefinite(SolveError):
+    """The Hessian has no Cholesky factor."""
+
+
+class TooLarge(SolveError):
+    """A dense matrix would not fit in memory; the message says how many bytes it needs."""
+
+
+class SettingError(AuditError):
+    """An option has a value that makes no sense."""
+
+
+class WriteError(AuditError):
+    """The output cannot be written."""
+
+
+def closest(name: str, options: Iterable[str]) -> str | None:
+    """Return the option most like `name`, or None if nothing is near.
+
+    Parameters
+    ----------
+    name : str
+        What was typed.
+    options : iterable of str
+        What could have been meant.
+
+    Returns
+    -------
+    str or None
+        The nearest option by difflib's ratio, without regard to case.
+    """
+    folded = {option.casefold(): option for option in options}
+    matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None

@@ -1,0 +1,93 @@
+"""Pointwise losses: what a row contributes as a function of its scores alone.
+
+A loss knows neither features nor parameters. For a row with scores s (k,) and class y it gives the value ℓ,
+the slope ∂ℓ/∂s and the curvature ∂²ℓ/∂s². The chain rule through X is the model's work.
+
+`Softmax` with K classes has k = K - 1 scores; class 0 is the reference and has score 0, since K scores with
+unpenalised intercepts would make the Hessian singular (adding a constant to all changes nothing)::
+
+    ℓ(s, y) = log(1 + Σ_j exp s_j) - s_y        slope = p - e_y        curvature = diag(p) - p pᵀ
+
+with p the probabilities of classes 1 to K-1 and s_0 = 0, e_0 = 0. For K = 2 this is logistic regression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dataaudit.errors import SettingError
+
+
+class Loss(Protocol):
+    """A pointwise loss in k scores."""
+
+    @property
+    def n_scores(self) -> int:
+        """Number of scores k."""
+
+    def value(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row."""  # (b, k), (b,) -> (b,)
+
+    def slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ∂ℓ/∂s of each row."""  # (b, k), (b,) -> (b, k)
+
+    def curvature(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ∂²ℓ/∂s² of each row."""  # (b, k), (b,) -> (b, k, k)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Negative log-likelihood of K classes with K - 1 scores.
+
+    Parameters
+    ----------
+    n_classes : int
+        K, at least 2.
+
+    Raises
+    ------
+    SettingError
+        If there are fewer than two classes.
+    """
+
+    n_classes: int
+
+    def __post_init__(self) -> None:
+        """Check the number of classes."""
+        if self.n_classes < 2:  # noqa: PLR2004 - a class needs another one to be told from
+            raise SettingError(f"a classifier needs two classes: got {self.n_classes}", "check the label column")
+
+    @property
+    def n_scores(self) -> int:
+        """K - 1."""
+        return self.n_classes - 1
+
+    def log_probabilities(self, s: Tensor) -> Tensor:
+        """Return the log-probability of every class, the reference first."""  # (b, k) -> (b, K)
+        return torch.log_softmax(torch.nn.functional.pad(s, (1, 0)), dim=1)
+
+    def value(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``log(1 + Σ exp s_j) - s_y``."""  # (b, k), (b,) -> (b,)
+        if self.n_classes == 2:  # noqa: PLR2004 - softplus keeps full precision for very small losses
+            return torch.nn.functional.softplus(torch.where(y == 1, -s[:, 0], s[:, 0]), threshold=700.0)
+        return -self.log_probabilities(s).gather(1, y[:, None])[:, 0]
+
+    def slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``p - e_y``."""  # (b, k), (b,) -> (b, k)
+        if self.n_classes == 2:  # noqa: PLR2004 - 1 - p would cancel where p is near 1
+            sign = 1.0 - 2.0 * y.to(s.dtype)[:, None]
+            return sign * torch.sigmoid(sign * s)
+        p = self.log_probabilities(s)[:, 1:].exp()
+        return p - torch.nn.functional.one_hot(y, self.n_classes)[:, 1:].to(s.dtype)
+
+    def curvature(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``diag(p) - p pᵀ``, the same for every label."""  # (b, k), (b,) -> (b, k, k)
+        del y
+        if self.n_classes == 2:  # noqa: PLR2004 - p(1-p) as a product keeps precision in both tails
+            return (torch.sigmoid(s) * torch.sigmoid(-s))[:, :, None]
+        p = self.log_probabilities(s)[:, 1:].exp()
+        return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]

@@ -1,0 +1,108 @@
+"""What one block of rows contributes to the objective, as pure functions of (θ, block).
+
+A model holds formulas and no data. The linear model has scores ``s = [x, 1] Θ`` with Θ of shape (d+1, k), the
+last row being the intercepts; the parameter vector θ of length p = (d+1)k is Θ read row by row. With r the
+slope and W the curvature of the loss at s, and x̃ = [x, 1],
+
+    gradient  Σ ω x̃ ⊗ r        Hessian  Σ ω (x̃ x̃ᵀ) ⊗ W        H v  Σ ω x̃ ⊗ (W (x̃ᵀ V))
+
+The ridge on a feature's k coefficients is their sum of squares for one score. For K - 1 softmax scores it has the
+form C = I - 11ᵀ/K, which is what the sum of squares of K symmetric coefficients amounts to: no class is special
+for being the reference, and scikit-learn's multinomial fit has the same minimum.
+
+Cost of a gradient or a product with the Hessian: 2·nnz(X)·k multiplications each; of a Hessian: b d² k(k+1)/2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from dataaudit.losses import Loss
+from dataaudit.rows import Block
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Scores that are linear in the features.
+
+    Parameters
+    ----------
+    loss : Loss
+        The pointwise loss.
+    width : int
+        Number of features d.
+    """
+
+    loss: Loss
+    width: int
+
+    @property
+    def n_params(self) -> int:
+        """Length p of θ, intercepts included."""
+        return (self.width + 1) * self.loss.n_scores
+
+    @property
+    def coupling(self) -> Tensor:
+        """The form C of the ridge ``(λ/2) Σ_j θ_jᵀ C θ_j`` on a feature's k coefficients θ_j."""  # -> (k, k)
+        k = self.loss.n_scores
+        C = torch.eye(k, dtype=torch.float64)
+        return C if k == 1 else C - 1.0 / (k + 1)
+
+    def ridge(self, V: Tensor) -> Tensor:
+        """Return the ridge's Hessian at λ = 1 times the columns of V; intercepts are free."""  # (p, m) -> (p, m)
+        k, m = self.loss.n_scores, V.shape[1]
+        penalised = self.coupling.to(V.dtype) @ V.view(self.width + 1, k, m)[:-1]
+        return torch.cat([penalised, V.new_zeros(1, k, m)]).view(-1, m)
+
+    def matrix(self, theta: Tensor) -> Tensor:
+        """Return θ as Θ."""  # (p,) -> (d+1, k)
+        return theta.view(self.width + 1, self.loss.n_scores)
+
+    def scores(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the scores of each row."""  # -> (b, k)
+        return block.scores(self.matrix(theta))
+
+    def values(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the unweighted loss of each row."""  # -> (b,)
+        return self.loss.value(self.scores(theta, block), block.y)
+
+    def value(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the weighted sum of losses."""  # -> ()
+        return block.weight @ self.values(theta, block)
+
+    def gradient(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the weighted sum of gradients."""  # -> (p,)
+        slope = self.loss.slope(self.scores(theta, block), block.y)
+        return block.pull(block.weight[:, None] * slope).view(-1)
+
+    def curvature(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the weighted curvature ω W of each row."""  # -> (b, k, k)
+        return block.weight[:, None, None] * self.loss.curvature(self.scores(theta, block), block.y)
+
+    def bend(self, W: Tensor, V: Tensor, block: Block) -> Tensor:
+        """Return ``Σ x̃ ⊗ (W (x̃ᵀ V))``, the weighted sum of Hessians times the columns of V."""
+        k, m = self.loss.n_scores, V.shape[1]  # (b, k, k), (p, m) -> (p, m)
+        moved = block.scores(V.reshape(self.width + 1, k * m)).view(-1, k, m)
+        bent = W * moved if k == 1 else W @ moved
+        return block.pull(bent.reshape(-1, k * m)).reshape(-1, m)
+
+    def hessian(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the weighted sum of Hessians, dense."""  # -> (p, p)
+        k, width = self.loss.n_scores, self.width + 1
+        W, X = self.curvature(theta, block), block.dense()
+        H = X.new_empty(width, k, width, k)
+        for a in range(k):
+            for b in range(a + 1):
+                part = X.T @ (X * W[:, a, b, None])
+                H[:, a, :, b] = part
+                H[:, b, :, a] = part
+        return H.view(width * k, width * k)
+
+    def hessian_diagonal(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the diagonal of the weighted sum of Hessians."""  # -> (p,)
+        W = self.curvature(theta, block).diagonal(dim1=1, dim2=2)
+        squared = block.X**2 if isinstance(block.X, Tensor) else block.X.multiply(block.X).tocsr()
+        return replace(block, X=squared).pull(W.contiguous()).view(-1)

@@ -1,0 +1,187 @@
+"""Training rows in blocks: the only thing that a fit, a solver or an influence asks of the data.
+
+Two verbs suffice. `Rows.sum` adds what every block contributes (loss, gradient, Hessian), `Rows.map` yields
+one result a block (scores, influences). Blocks come in row order and sums are taken in that order, so results
+do not depend on threads. Blocks are sized in bytes: of what they hold, or of their dense form where a function
+needs that, so a sparse matrix is never copied densely as a whole.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from dataaudit.errors import SettingError
+
+BLOCK_BYTES = 64 * 2**20
+# A column that holds a value in more than this share of rows is cheaper as a dense column of the Gram product.
+HEAVY_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows.
+
+    Attributes
+    ----------
+    X : Tensor (b, d) or csr_array (b, d)
+        Features, float64.
+    y : Tensor (b,)
+        Class numbers, int64.
+    weight : Tensor (b,)
+        Weight of each row in the objective.
+    """
+
+    X: Tensor | csr_array
+    y: Tensor
+    weight: Tensor
+
+    def scores(self, V: Tensor) -> Tensor:
+        """Return ``[X, 1] V``, the last row of `V` being the intercepts."""  # (d+1, m) -> (b, m)
+        return times(self.X, V[:-1]) + V[-1]
+
+    def pull(self, U: Tensor) -> Tensor:
+        """Return ``[X, 1]' U``."""  # (b, m) -> (d+1, m)
+        return torch.cat([times_transposed(self.X, U), U.sum(0, keepdim=True)])
+
+    def dense(self) -> Tensor:
+        """Return ``[X, 1]`` densely."""  # -> (b, d+1)
+        X = self.X if isinstance(self.X, Tensor) else torch.from_numpy(self.X.toarray())
+        return torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+
+
+class Rows(ABC):
+    """Rows that can be summed and mapped over, block by block.
+
+    Attributes
+    ----------
+    n : int
+        Number of rows.
+    width : int
+        Number of features d, the intercept not counted.
+    """
+
+    n: int
+    width: int
+
+    @abstractmethod
+    def blocks(self, *, dense: bool = False) -> Iterator[Block]:
+        """Yield the blocks in row order; `dense` says that `Block.dense` will be called on them."""
+
+    def sum(self, contribution: Callable[[Block], Tensor], *, dense: bool = False) -> Tensor:
+        """Return the sum over blocks, in row order."""
+        total: Tensor | None = None
+        for block in self.blocks(dense=dense):
+            part = contribution(block)
+            total = part if total is None else total.add_(part)
+        if total is None:
+            raise SettingError("there are no rows to sum over", "give at least one row")
+        return total
+
+    def map(self, function: Callable[[Block], Tensor], *, dense: bool = False) -> Iterator[Tensor]:
+        """Yield one result a block, in row order."""
+        return (function(block) for block in self.blocks(dense=dense))
+
+
+@dataclass(frozen=True)
+class MemoryRows(Rows):
+    """Rows held in memory.
+
+    Parameters
+    ----------
+    X : Tensor (n, d) or csr_array (n, d)
+        Features, float64.
+    y : Tensor (n,)
+        Class numbers, int64, 0 to K-1.
+    weight : Tensor (n,)
+        Weights, not negative; all ones for an unweighted fit.
+    block_bytes : int
+        Largest size of a block's dense form, in bytes.
+
+    Raises
+    ------
+    SettingError
+        If the lengths differ.
+    """
+
+    X: Tensor | csr_array
+    y: Tensor
+    weight: Tensor
+    block_bytes: int = BLOCK_BYTES
+
+    def __post_init__(self) -> None:
+        """Check the lengths."""
+        if not self.X.shape[0] == len(self.y) == len(self.weight):
+            lengths = f"{self.X.shape[0]}, {len(self.y)} and {len(self.weight)}"
+            raise SettingError(f"X, y and weight differ in length: got {lengths}", "give one entry per row")
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """Number of rows."""
+        return len(self.y)
+
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        """Number of features."""
+        return int(self.X.shape[1])
+
+    def blocks(self, *, dense: bool = False) -> Iterator[Block]:
+        """Yield the blocks in row order."""
+        held = 8.0 * (self.width + 1)
+        if isinstance(self.X, csr_array) and not dense:
+            held = min(held, 12.0 * self.X.nnz / max(1, self.n) + 8)
+        step = max(1, int(self.block_bytes / held))
+        for start in range(0, self.n, step):
+            stop = min(start + step, self.n)
+            X = self.X if stop - start == self.n else self.X[start:stop]
+            yield Block(X, self.y[start:stop], self.weight[start:stop])
+
+    def take(self, rows: Tensor) -> Block:
+        """Return the given rows as one block."""  # (b,) positions
+        X = self.X[rows] if isinstance(self.X, Tensor) else self.X[rows.numpy()]
+        return Block(X, self.y[rows], self.weight[rows])
+
+    def gram(self) -> Tensor:
+        """Return ``X X'`` without the intercept.
+
+        A sparse X is split by column. Columns that many rows share are multiplied densely in blocks of
+        `block_bytes`, the others sparsely: the cost of a sparse column grows with the square of its count.
+        """  # -> (n, n)
+        if isinstance(self.X, Tensor):
+            return self.X @ self.X.T
+        return _sparse_gram(self.X, self.block_bytes)
+
+
+def times(X: Tensor | csr_array, V: Tensor) -> Tensor:
+    """Return ``X V`` for dense or sparse X."""  # (b, d), (d, m) -> (b, m)
+    return X @ V if isinstance(X, Tensor) else torch.from_numpy(X @ V.numpy())
+
+
+def times_transposed(X: Tensor | csr_array, U: Tensor) -> Tensor:
+    """Return ``X' U`` for dense or sparse X."""  # (b, d), (b, m) -> (d, m)
+    return X.T @ U if isinstance(X, Tensor) else torch.from_numpy(X.T @ U.numpy())
+
+
+def _sparse_gram(X: csr_array, block_bytes: int) -> Tensor:
+    """Return ``X X'`` for sparse X, see `MemoryRows.gram`."""  # -> (n, n)
+    n, d = X.shape
+    heavy = np.bincount(X.indices, minlength=d) > HEAVY_SHARE * n
+    columns = np.flatnonzero(heavy)
+    K = torch.zeros(n, n, dtype=torch.float64)
+    step = max(1, block_bytes // (8 * n))
+    by_column = X[:, columns].tocsc()
+    for start in range(0, len(columns), step):
+        dense = torch.from_numpy(by_column[:, start : start + step].toarray(order="C"))
+        K.addmm_(dense, dense.T)
+    light = X[:, np.flatnonzero(~heavy)]
+    products = (light @ light.T).tocoo()
+    flat = torch.from_numpy(products.row.astype(np.int64) * n + products.col)
+    # Positions are unique, so this addition is deterministic.
+    K.view(-1)[flat] += torch.from_numpy(products.data)
+    return K

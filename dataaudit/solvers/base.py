@@ -1,0 +1,75 @@
+"""What a solver returns: an inverse Hessian at one point, ready for many right-hand sides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dataaudit.errors import TooLarge
+from dataaudit.objective import Objective
+
+N_PROBES = 4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """H⁻¹ at a fixed θ.
+
+    Attributes
+    ----------
+    solve : callable
+        ``(p, m) -> (p, m)``, the product with H⁻¹.
+    quadratic_forms : callable
+        ``() -> (n, k, k)``: for every training row the matrix ``Q_i = (x̃_iᵀ ⊗ I) H⁻¹ (x̃_i ⊗ I)``, by which
+        self-influence, leverage and leave-one-out scores are products of small matrices.
+    residual : float
+        Largest relative residual ``‖H·solve(b) - b‖ / ‖b‖`` over a few seeded probes b.
+    method : str
+        Name of the solver.
+    reason : str
+        Why it was chosen, for people.
+    """
+
+    solve: Callable[[Tensor], Tensor]
+    quadratic_forms: Callable[[], Tensor]
+    residual: float
+    method: str
+    reason: str
+
+
+class Solver(Protocol):
+    """Settings that can be turned into an inverse Hessian."""
+
+    def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
+        """Return H⁻¹ at θ."""
+
+
+def probe_residual(objective: Objective, theta: Tensor, solve: Callable[[Tensor], Tensor]) -> float:
+    """Return the largest relative residual over seeded normal probes; costs one product with H and one solve."""
+    generator = torch.Generator().manual_seed(0)
+    B = torch.randn(objective.model.n_params, N_PROBES, dtype=torch.float64, generator=generator)
+    R = objective.hvp_at(theta)(solve(B)) - B
+    return float((R.norm(dim=0) / B.norm(dim=0)).max())
+
+
+def memory_limit() -> int:
+    """Return the bytes that dense factors may take: 60 % of the machine's memory."""
+    return int(0.6 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def require_memory(needed: int, what: str, limit: int) -> None:
+    """Refuse what would not fit.
+
+    Raises
+    ------
+    TooLarge
+        If `needed` exceeds `limit` bytes.
+    """
+    if needed > limit:
+        sizes = f"{needed / 2**30:.1f} GiB, {limit / 2**30:.1f} GiB may be used"
+        raise TooLarge(f"{what} needs {sizes}", "use fewer rows, --features, --basis linear, or fewer classes")

@@ -1,0 +1,79 @@
+"""Primal Cholesky: factor the p × p Hessian.
+
+H = L Lᵀ costs n p²/k + p³/3 multiplications and 2-3 matrices of p² numbers. The quadratic forms of all rows
+follow from the explicit inverse G = H⁻¹, block by block: ``Q_i[a, b] = x̃_iᵀ G_ab x̃_i``, n d² k(k+1)/2 more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dataaudit.errors import NotPositiveDefinite
+from dataaudit.objective import Objective
+from dataaudit.rows import Block
+from dataaudit.solvers.base import Prepared, memory_limit, probe_residual, require_memory
+
+
+@dataclass(frozen=True)
+class Cholesky:
+    """Solver for few parameters.
+
+    Parameters
+    ----------
+    reason : str
+        Why it was chosen.
+    """
+
+    reason: str = "asked for"
+
+    @staticmethod
+    def bytes_needed(objective: Objective) -> int:
+        """Return the memory of the Hessian, its factor and its inverse."""
+        return 3 * 8 * objective.model.n_params**2
+
+    def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
+        """Factor H at θ.
+
+        Raises
+        ------
+        NotPositiveDefinite
+            If H has no Cholesky factor, as with λ = 0 and duplicated columns.
+        TooLarge
+            If H does not fit in memory.
+        """
+        p = objective.model.n_params
+        require_memory(self.bytes_needed(objective), f"a {p} × {p} Hessian", memory_limit())
+        L, failed = torch.linalg.cholesky_ex(objective.hessian(theta))
+        if failed:
+            what = f"the Hessian is not positive definite: pivot {int(failed)} of {p} failed at λ = {objective.l2:g}"
+            raise NotPositiveDefinite(what, "raise --l2")
+
+        def solve(B: Tensor) -> Tensor:
+            return torch.cholesky_solve(B, L)
+
+        return Prepared(
+            solve=solve,
+            quadratic_forms=lambda: _quadratic_forms(objective, L),
+            residual=probe_residual(objective, theta, solve),
+            method="cholesky",
+            reason=self.reason,
+        )
+
+
+def _quadratic_forms(objective: Objective, L: Tensor) -> Tensor:
+    """Return Q_i of every row."""  # (p, p) -> (n, k, k)
+    k, width = objective.model.loss.n_scores, objective.rows.width + 1
+    G = torch.cholesky_inverse(L).view(width, k, width, k)
+
+    def forms(block: Block) -> Tensor:
+        X = block.dense()
+        Q = X.new_empty(len(X), k, k)
+        for a in range(k):
+            for b in range(a + 1):
+                Q[:, a, b] = Q[:, b, a] = ((X @ G[:, a, :, b]) * X).sum(1)
+        return Q
+
+    return torch.cat(list(objective.rows.map(forms, dense=True)))

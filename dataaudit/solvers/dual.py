@@ -1,0 +1,193 @@
+"""Dual (Woodbury) Cholesky: factor an nk × nk matrix where rows are few and features are many.
+
+With K = X Xᵀ, W_i = R_i R_iᵀ the weighted curvature of row i, R = diag(R_i), S = [R_1ᵀ; …; R_nᵀ] (nk × k) and D
+the inverse of the ridge's form C (`models`; D = 1 for one score),
+
+    M = nλ I + Rᵀ (K ⊗ D) R = L Lᵀ        α = M⁻¹ S        σ = λ Sᵀ α
+    T_i = nλ R_i⁻ᵀ α_i                    H_i = I - nλ ([M⁻¹]_ii - α_i (Sᵀα)⁻¹ α_iᵀ)        Q_i = n R_i⁻ᵀ H_i R_i⁻¹
+
+(Woodbury's identity; σ is the Schur complement of the unpenalised intercepts, which border the penalised block
+A, and T_i is what row i adds to them.) H_i holds row i's leverage: its trace is tr(W_i Q_i)/n. For a row whose
+curvature is tiny that quotient cancels, and ``Q_i = (K_ii D - ‖L⁻¹ Rᵀ (K_·i ⊗ D)‖²)/λ + T_iᵀ σ⁻¹ T_i`` is used.
+Cost: n³k³/3 for L and 2n³k³/3 for L⁻¹, whose column norms are the diagonal of M⁻¹; 3 matrices of (nk)² numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dataaudit.errors import NotPositiveDefinite, SolveError
+from dataaudit.objective import Objective
+from dataaudit.rows import times, times_transposed
+from dataaudit.solvers.base import Prepared, memory_limit, probe_residual, require_memory
+
+# Below this leverage 1 - nλ[M⁻¹]_ii has lost more than half of its digits.
+CANCELS = 1e-5
+LEAF = 256
+
+
+@dataclass(frozen=True)
+class Dual:
+    """Solver for few rows.
+
+    Parameters
+    ----------
+    reason : str
+        Why it was chosen.
+    gram : Tensor (n, n), optional
+        ``X Xᵀ`` if it is at hand; a path over λ needs it once.
+    dtype : torch.dtype
+        float64; float32 halves time and memory where only the choice of λ depends on it.
+    """
+
+    reason: str = "asked for"
+    gram: Tensor | None = None
+    dtype: torch.dtype = torch.float64
+
+    @staticmethod
+    def bytes_needed(objective: Objective) -> int:
+        """Return the memory of K, M and the inverse factor."""
+        return 8 * (objective.rows.n**2 + 2 * (objective.rows.n * objective.model.loss.n_scores) ** 2)
+
+    def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
+        """Factor M at θ.
+
+        Raises
+        ------
+        SolveError
+            If λ is not positive.
+        NotPositiveDefinite
+            If M has no Cholesky factor.
+        TooLarge
+            If M does not fit in memory.
+        """
+        if objective.l2 <= 0:
+            raise SolveError(f"more features than rows need a ridge: got λ = {objective.l2:g}", "give --l2 above 0")
+        size = objective.rows.n * objective.model.loss.n_scores
+        require_memory(self.bytes_needed(objective), f"a {size} × {size} dual matrix", memory_limit())
+        K = objective.rows.gram() if self.gram is None else self.gram
+        factor = _factor(objective, theta, K, self.dtype)
+        exact = self.dtype == torch.float64
+        return Prepared(
+            solve=factor.solve,
+            quadratic_forms=factor.quadratic_forms,
+            residual=probe_residual(objective, theta, factor.solve) if exact else float("nan"),
+            method="dual" if exact else "dual, float32",
+            reason=self.reason,
+        )
+
+
+@dataclass(frozen=True)
+class _Factor:
+    """The pieces of H⁻¹ in the dual; letters as in the module's docstring."""
+
+    objective: Objective
+    K: Tensor  # (n, n)
+    D: Tensor  # (k, k)
+    R: Tensor  # (n, k, k)
+    L: Tensor  # (nk, nk)
+    alpha: Tensor  # (nk, k)
+    sigma: Tensor  # (k, k)
+
+    def solve(self, B: Tensor) -> Tensor:
+        """Return H⁻¹ B by eliminating the penalised block."""  # (p, m) -> (p, m)
+        d, k, m = self.objective.rows.width, self.R.shape[1], B.shape[1]
+        B = B.view(d + 1, k, m)
+        AB = self._solve_penalised(B[:-1])
+        R_alpha = self.D @ self.R @ self.alpha.view(-1, k, k)
+        U = times_transposed(self.objective.rows.X, R_alpha.reshape(-1, k * k)).view(d * k, k)
+        intercepts = torch.linalg.solve(self.sigma, B[-1] - U.T @ B[:-1].reshape(d * k, m))
+        slopes = AB.reshape(d * k, m) - U @ intercepts
+        return torch.cat([slopes, intercepts])
+
+    def _solve_penalised(self, V: Tensor) -> Tensor:
+        """Return ``A⁻¹ V = D (V - Xᵀ R M⁻¹ Rᵀ X D V)/λ``."""  # (d, k, m) -> (d, k, m)
+        (d, k, m), X = V.shape, self.objective.rows.X
+        V = self.D @ V
+        XV = times(X, V.reshape(d, k * m)).view(-1, k, m)
+        inner = torch.cholesky_solve((self.R.mT @ XV).reshape(-1, m).to(self.L.dtype), self.L).to(V.dtype)
+        back = times_transposed(X, (self.D @ self.R @ inner.view(-1, k, m)).reshape(-1, k * m))
+        return (V - back.view(d, k, m)) / self.objective.l2
+
+    def quadratic_forms(self) -> Tensor:
+        """Return Q_i of every row."""  # -> (n, k, k)
+        n, k = self.R.shape[:2]
+        ridge = n * self.objective.l2
+        eye = torch.eye(k, dtype=torch.float64)
+        inverse = inverse_factor(self.L).view(n * k, n, k)
+        M_inverse = torch.stack([(inverse[:, :, a, None] * inverse).sum(0) for a in range(k)], dim=1).double()
+        del inverse
+        H0 = eye - ridge * M_inverse  # leverage without the intercepts
+        certain = torch.linalg.eigvalsh(H0)[:, 0] > CANCELS if k > 1 else H0[:, 0, 0] > CANCELS
+        Q = torch.empty(n, k, k, dtype=torch.float64)
+        R_inverse = torch.linalg.inv(self.R[certain])
+        alpha = self.alpha.view(n, k, k)
+        T = ridge * R_inverse.mT @ alpha[certain]
+        Q[certain] = n * R_inverse.mT @ H0[certain] @ R_inverse + T @ torch.linalg.solve(self.sigma, T.mT)
+        for rows in torch.nonzero(~certain)[:, 0].split(1024):
+            Q[rows] = self._direct_forms(rows)
+        return Q
+
+    def _direct_forms(self, rows: Tensor) -> Tensor:
+        """Return Q_i where the curvature is too small to divide by."""  # (b,) -> (b, k, k)
+        n, k = self.R.shape[:2]
+        b, eye = len(rows), torch.eye(k, dtype=torch.float64)
+        columns = torch.einsum("nb,nkc->nkbc", self.K[:, rows], self.R.mT @ self.D).reshape(n * k, b * k)
+        V = torch.linalg.solve_triangular(self.L, columns.to(self.L.dtype), upper=False).double().view(n * k, b, k)
+        Q0 = (self.K[rows, rows, None, None] * self.D - torch.einsum("nbc,nbe->bce", V, V)) / self.objective.l2
+        R_alpha = (self.D @ self.R @ self.alpha.view(n, k, k)).view(n, k * k)
+        T = eye - (self.K[rows] @ R_alpha).view(b, k, k)
+        return Q0 + T @ torch.linalg.solve(self.sigma, T.mT)
+
+
+def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) -> _Factor:
+    """Factor M and border it with the intercepts."""
+    n, k = objective.rows.n, objective.model.loss.n_scores
+    W = objective.curvature(theta)
+    R, D = square_root(W), torch.linalg.inv(objective.model.coupling)
+    if k == 1:
+        r = R[:, 0, 0]
+        M = torch.mul(K, r[:, None]).mul_(r).to(dtype)
+    else:
+        M = torch.einsum("ij,ica,jcb->iajb", K, R, D @ R).reshape(n * k, n * k).to(dtype)
+    M.diagonal().add_(n * objective.l2)
+    L, failed = torch.linalg.cholesky_ex(M)
+    if failed:
+        what = f"the dual matrix is not positive definite at λ = {objective.l2:g}"
+        raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
+    S = R.mT.reshape(n * k, k)
+    alpha = torch.cholesky_solve(S.to(dtype), L).double()
+    return _Factor(objective, K, D, R, L, alpha, objective.l2 * (S.T @ alpha))
+
+
+def square_root(W: Tensor) -> Tensor:
+    """Return R with W = R Rᵀ; by eigenvalues, since a softmax's W may be singular to rounding."""
+    if W.shape[1] == 1:
+        return W.sqrt()  # (n, k, k) -> (n, k, k)
+    values, vectors = torch.linalg.eigh(W)
+    return vectors * values.clamp_min(0.0).sqrt()[:, None, :]
+
+
+def inverse_factor(L: Tensor) -> Tensor:
+    """Return L⁻¹ of a lower triangular L by halves, in matrix products.
+
+    ``[[A, 0], [B, C]]⁻¹ = [[A⁻¹, 0], [-C⁻¹ B A⁻¹, C⁻¹]]``: 2n³/3 multiplications at the speed of a matrix
+    product, where a triangular solve against the identity takes n³.
+    """  # (n, n) -> (n, n)
+    inverse = torch.zeros_like(L)
+    _invert_into(L, inverse)
+    return inverse
+
+
+def _invert_into(L: Tensor, out: Tensor) -> None:
+    n = len(L)
+    if n <= LEAF:
+        out.copy_(torch.linalg.solve_triangular(L, torch.eye(n, dtype=L.dtype), upper=False))
+        return
+    half = n // 2
+    _invert_into(L[:half, :half], out[:half, :half])
+    _invert_into(L[half:, half:], out[half:, half:])
+    out[half:, :half] = (out[half:, half:] @ L[half:, :half]).neg_() @ out[:half, :half]
