@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from dataaudit.fit import FitSettings, minimise
@@ -22,12 +23,12 @@ from dataaudit.leaveout import leave_one_out_scores
 from dataaudit.models import LinearModel
 from dataaudit.objective import Objective
 from dataaudit.rows import MemoryRows
-from dataaudit.solvers import Cholesky
+from dataaudit.solvers import Cholesky, Dual
 from dataaudit.solvers.sketch import Sketch
 
 # Multiplications below which exact quadratic forms cost less than a sketch's iterations.
 CHEAP = 1e10
-LOOSE = FitSettings(tolerance=1e-5)
+LOOSE = 1e-5
 # Exponents of 2 that λ may take, times the scale of the rows.
 LOWEST, HIGHEST = -26, 8
 
@@ -73,7 +74,9 @@ class Path:
 class _Search:
     """Evaluates λ = scale · 2^j once each, warm-started from the nearest j."""
 
-    def __init__(self, rows: MemoryRows, model: LinearModel, on_point: Callable[[PathPoint], None] | None) -> None:
+    def __init__(
+        self, rows: MemoryRows, model: LinearModel, on_point: Callable[[PathPoint], None] | None
+    ) -> None:
         self.objective = Objective(rows, model, 1.0)
         self.scale = _row_scale(rows)
         self.on_point = on_point
@@ -85,12 +88,17 @@ class _Search:
         if j not in self.points:
             objective = replace(self.objective, l2=self.scale * 2.0**j)
             start = self.thetas[min(self.thetas, key=lambda i: abs(i - j))] if self.thetas else None
-            theta = minimise(objective, start, settings=LOOSE).theta
+            # The gradient has the unit of a row, so the tolerance has it too.
+            loose = FitSettings(tolerance=LOOSE * self.scale**0.5)
+            theta = minimise(objective, start, settings=loose).theta
             forms = path_forms(objective, theta)
-            losses = objective.model.loss.value(leave_one_out_scores(objective, theta, forms), objective.rows.y)
+            losses = objective.model.loss.value(
+                leave_one_out_scores(objective, theta, forms), objective.rows.y
+            )
             share = objective.rows.weight / objective.rows.weight.sum()
-            error = float(losses.std() / len(losses) ** 0.5)
-            self.points[j] = PathPoint(objective.l2, float(share @ losses), error)
+            mean = share @ losses
+            error = float(torch.linalg.vector_norm(share * (losses - mean)))
+            self.points[j] = PathPoint(objective.l2, float(mean), error)
             self.thetas[j] = theta
             if self.on_point:
                 self.on_point(self.points[j])
@@ -99,9 +107,12 @@ class _Search:
 
 def path_forms(objective: Objective, theta: Tensor) -> Tensor:
     """Return quadratic forms good enough to choose λ by."""  # -> (n, k, k)
-    p, n = objective.model.n_params, objective.rows.n
-    if p**2 * (n + p) <= CHEAP:
-        return Cholesky().prepare(objective, theta).quadratic_forms()
+    p, n, d = objective.model.n_params, objective.rows.n, objective.rows.width
+    size = n * objective.model.loss.n_scores
+    primal, dual = p**2 * (n + p), n**2 * d + size**3
+    if min(primal, dual) <= CHEAP:
+        solver = Cholesky() if primal <= dual else Dual()
+        return solver.prepare(objective, theta).quadratic_forms()
     return Sketch().quadratic_forms(objective, theta)
 
 

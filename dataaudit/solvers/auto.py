@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataaudit.errors import TooLarge
 from dataaudit.objective import Objective
 from dataaudit.solvers.base import Solver, memory_limit, require_memory
 from dataaudit.solvers.cholesky import Cholesky
@@ -31,16 +30,16 @@ def choose_solver(objective: Objective) -> Solver:
     """
     n, d, k = objective.rows.n, objective.rows.width, objective.model.loss.n_scores
     p, size, limit = objective.model.n_params, n * k, memory_limit()
-    costs = {"primal": float(n) * p**2 + p**3, "dual": float(n) ** 2 * d + float(size) ** 3}
-    needs = {"primal": Cholesky.bytes_needed(objective), "dual": Dual.bytes_needed(objective)}
+    primal, dual = float(n) * p**2 + float(p) ** 3, float(n) ** 2 * d + float(size) ** 3
+    primal_bytes, dual_bytes = Cholesky.bytes_needed(objective), Dual.bytes_needed(objective)
     if objective.l2 <= 0:
-        del costs["dual"]
-    fitting = {name: cost for name, cost in costs.items() if needs[name] <= limit}
-    if not fitting:
-        smaller = min(costs, key=lambda name: needs[name])
-        edge = p if smaller == "primal" else size
-        require_memory(needs[smaller], f"exact influence for {n} rows, {d} features and {k + 1} classes", limit)
-        raise TooLarge(f"a {edge} × {edge} matrix does not fit", "use fewer rows")
-    if min(fitting, key=lambda name: fitting[name]) == "primal":
-        return Cholesky(f"{p:,} parameters against {size:,} row scores: the {p:,} × {p:,} Hessian is the smaller work")
-    return Dual(f"{size:,} row scores against {p:,} parameters: the {size:,} × {size:,} dual is the smaller work")
+        return Cholesky(f"without a ridge only the {p:,} × {p:,} Hessian can be factored")
+    what = f"exact influence for {n:,} rows, {d:,} features and {k + 1} classes"
+    require_memory(min(primal_bytes, dual_bytes), what, limit)
+    if primal <= dual:
+        if primal_bytes <= limit:
+            return Cholesky(f"{p:,} parameters against {size:,} row scores: the Hessian is the smaller work")
+        return Dual(f"the {p:,} × {p:,} Hessian does not fit in memory, the {size:,} × {size:,} dual does")
+    if dual_bytes <= limit:
+        return Dual(f"{size:,} row scores against {p:,} parameters: the dual is the smaller work")
+    return Cholesky(f"the {size:,} × {size:,} dual does not fit in memory, the {p:,} × {p:,} Hessian does")

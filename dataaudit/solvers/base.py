@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -58,8 +60,28 @@ def probe_residual(objective: Objective, theta: Tensor, solve: Callable[[Tensor]
 
 
 def memory_limit() -> int:
-    """Return the bytes that dense factors may take: 60 % of the machine's memory."""
-    return int(0.6 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    """Return the bytes that dense factors may take: 60 % of the machine's memory, or of the container's."""
+    return int(0.6 * min(_installed_memory(), _container_memory()))
+
+
+def _installed_memory() -> int:
+    """Return the bytes of physical memory; Windows has no `os.sysconf`."""
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    kilobytes = ctypes.c_ulonglong()
+    ctypes.CDLL("kernel32").GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
+    return 1024 * kilobytes.value
+
+
+def _container_memory() -> int:
+    """Return the bytes that Linux lets this container use, where `os.sysconf` tells the host's; else 2^63."""
+    bound = 2**63
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups, versions 2 and 1
+        try:
+            bound = min(bound, int(Path("/sys/fs/cgroup", file).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return bound
 
 
 def require_memory(needed: int, what: str, limit: int) -> None:
@@ -72,4 +94,6 @@ def require_memory(needed: int, what: str, limit: int) -> None:
     """
     if needed > limit:
         sizes = f"{needed / 2**30:.1f} GiB, {limit / 2**30:.1f} GiB may be used"
-        raise TooLarge(f"{what} needs {sizes}", "use fewer rows, --features, --basis linear, or fewer classes")
+        raise TooLarge(
+            f"{what} needs {sizes}", "use fewer rows, --features, --basis linear, or fewer classes"
+        )

@@ -46,11 +46,15 @@ def conjugate_gradients(
         if bool((R.norm(dim=0) <= limit).all()):
             return X, step
         AD = product(D)
-        # A column that is solved to rounding has 0/0 here; it stays where it is.
-        alpha = torch.nan_to_num(rz / (D * AD).sum(0))
+        alpha = _ratio(rz, (D * AD).sum(0))
         X.addcmul_(D, alpha)
         R.addcmul_(AD, alpha, value=-1.0)
         Z = precondition(R)
         rz, old = (R * Z).sum(0), rz
-        D = torch.addcmul(Z, D, torch.nan_to_num(rz / old))
+        D = torch.addcmul(Z, D, _ratio(rz, old))
     return X, max_steps
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    """Return a/b, and 0 where b has vanished: a column that is solved to rounding stays where it is."""
+    return torch.where(b > 0, a / b, 0.0)  # (m,), (m,) -> (m,)

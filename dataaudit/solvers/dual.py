@@ -9,7 +9,8 @@ the inverse of the ridge's form C (`models`; D = 1 for one score),
 (Woodbury's identity; σ is the Schur complement of the unpenalised intercepts, which border the penalised block
 A, and T_i is what row i adds to them.) H_i holds row i's leverage: its trace is tr(W_i Q_i)/n. For a row whose
 curvature is tiny that quotient cancels, and ``Q_i = (K_ii D - ‖L⁻¹ Rᵀ (K_·i ⊗ D)‖²)/λ + T_iᵀ σ⁻¹ T_i`` is used.
-Cost: n³k³/3 for L and 2n³k³/3 for L⁻¹, whose column norms are the diagonal of M⁻¹; 3 matrices of (nk)² numbers.
+Cost: n³k³/6 multiplications for L and as many for L⁻¹, whose column norms are the diagonal of M⁻¹ (a product of
+two such matrices takes n³k³); 3 matrices of (nk)² numbers.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class Dual:
             If M does not fit in memory.
         """
         if objective.l2 <= 0:
-            raise SolveError(f"more features than rows need a ridge: got λ = {objective.l2:g}", "give --l2 above 0")
+            raise SolveError(
+                f"more features than rows need a ridge: got λ = {objective.l2:g}", "give --l2 above 0"
+            )
         size = objective.rows.n * objective.model.loss.n_scores
         require_memory(self.bytes_needed(objective), f"a {size} × {size} dual matrix", memory_limit())
         K = objective.rows.gram() if self.gram is None else self.gram
@@ -118,7 +121,7 @@ class _Factor:
         ridge = n * self.objective.l2
         eye = torch.eye(k, dtype=torch.float64)
         inverse = inverse_factor(self.L).view(n * k, n, k)
-        M_inverse = torch.stack([(inverse[:, :, a, None] * inverse).sum(0) for a in range(k)], dim=1).double()
+        M_inverse = _column_products(inverse).double()
         del inverse
         H0 = eye - ridge * M_inverse  # leverage without the intercepts
         certain = torch.linalg.eigvalsh(H0)[:, 0] > CANCELS if k > 1 else H0[:, 0, 0] > CANCELS
@@ -127,7 +130,7 @@ class _Factor:
         alpha = self.alpha.view(n, k, k)
         T = ridge * R_inverse.mT @ alpha[certain]
         Q[certain] = n * R_inverse.mT @ H0[certain] @ R_inverse + T @ torch.linalg.solve(self.sigma, T.mT)
-        for rows in torch.nonzero(~certain)[:, 0].split(1024):
+        for rows in torch.nonzero(~certain)[:, 0].split(max(1, 1024 // k)):
             Q[rows] = self._direct_forms(rows)
         return Q
 
@@ -136,8 +139,14 @@ class _Factor:
         n, k = self.R.shape[:2]
         b, eye = len(rows), torch.eye(k, dtype=torch.float64)
         columns = torch.einsum("nb,nkc->nkbc", self.K[:, rows], self.R.mT @ self.D).reshape(n * k, b * k)
-        V = torch.linalg.solve_triangular(self.L, columns.to(self.L.dtype), upper=False).double().view(n * k, b, k)
-        Q0 = (self.K[rows, rows, None, None] * self.D - torch.einsum("nbc,nbe->bce", V, V)) / self.objective.l2
+        V = (
+            torch.linalg.solve_triangular(self.L, columns.to(self.L.dtype), upper=False)
+            .double()
+            .view(n * k, b, k)
+        )
+        Q0 = (
+            self.K[rows, rows, None, None] * self.D - torch.einsum("nbc,nbe->bce", V, V)
+        ) / self.objective.l2
         R_alpha = (self.D @ self.R @ self.alpha.view(n, k, k)).view(n, k * k)
         T = eye - (self.K[rows] @ R_alpha).view(b, k, k)
         return Q0 + T @ torch.linalg.solve(self.sigma, T.mT)
@@ -148,11 +157,13 @@ def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) 
     n, k = objective.rows.n, objective.model.loss.n_scores
     W = objective.curvature(theta)
     R, D = square_root(W), torch.linalg.inv(objective.model.coupling)
-    if k == 1:
-        r = R[:, 0, 0]
-        M = torch.mul(K, r[:, None]).mul_(r).to(dtype)
-    else:
-        M = torch.einsum("ij,ica,jcb->iajb", K, R, D @ R).reshape(n * k, n * k).to(dtype)
+    M = torch.empty(n, k, n, k, dtype=dtype)
+    for a in range(k):
+        for b in range(a + 1):
+            part = (R[:, :, a] @ (D @ R)[:, :, b].T).mul_(K)
+            M[:, a, :, b] = part
+            M[:, b, :, a] = part.T
+    M = M.view(n * k, n * k)
     M.diagonal().add_(n * objective.l2)
     L, failed = torch.linalg.cholesky_ex(M)
     if failed:
@@ -171,11 +182,20 @@ def square_root(W: Tensor) -> Tensor:
     return vectors * values.clamp_min(0.0).sqrt()[:, None, :]
 
 
-def inverse_factor(L: Tensor) -> Tensor:
-    """Return L⁻¹ of a lower triangular L by halves, in matrix products.
+def _column_products(inverse: Tensor) -> Tensor:
+    """Return the k × k blocks on the diagonal of ``L⁻ᵀ L⁻¹``."""  # (nk, n, k) -> (n, k, k)
+    k = inverse.shape[2]
+    if k == 1:  # without a copy of the matrix
+        return torch.linalg.vector_norm(inverse, dim=0).square_()[:, :, None]
+    blocks = [torch.einsum("rna,rnb->nab", part, part) for part in inverse.split(1024)]
+    return torch.stack(blocks).sum(0)
 
-    ``[[A, 0], [B, C]]⁻¹ = [[A⁻¹, 0], [-C⁻¹ B A⁻¹, C⁻¹]]``: 2n³/3 multiplications at the speed of a matrix
-    product, where a triangular solve against the identity takes n³.
+
+def inverse_factor(L: Tensor) -> Tensor:
+    """Return L⁻¹ of a lower triangular L by halves.
+
+    ``[[A, 0], [B, C]]⁻¹ = [[A⁻¹, 0], [-C⁻¹ B A⁻¹, C⁻¹]]``: n³/6 multiplications, nearly all in large triangular
+    solves, where one solve against the identity takes n³/2.
     """  # (n, n) -> (n, n)
     inverse = torch.zeros_like(L)
     _invert_into(L, inverse)
@@ -190,4 +210,5 @@ def _invert_into(L: Tensor, out: Tensor) -> None:
     half = n // 2
     _invert_into(L[:half, :half], out[:half, :half])
     _invert_into(L[half:, half:], out[half:, half:])
-    out[half:, :half] = (out[half:, half:] @ L[half:, :half]).neg_() @ out[:half, :half]
+    BA = torch.linalg.solve_triangular(L[:half, :half], L[half:, :half], upper=False, left=False)
+    out[half:, :half] = torch.linalg.solve_triangular(L[half:, half:], BA, upper=False).neg_()

@@ -4,14 +4,22 @@ With m probes, Ω₁ (n·k) and Ω₂ (p) standard normal,
 
     Z = H⁻¹ (Σ_i x̃_i ⊗ R_i ω_i /√n + √λ Ω₂)        E[Z Zᵀ] = H⁻¹ H H⁻¹ = H⁻¹        Q_i ≈ (x̃_iᵀ Z)(x̃_iᵀ Z)ᵀ/m
 
-(Johnson & Lindenstrauss 1984; for leverage Drineas et al. 2012). The relative error of a form is about √(2/m), so
-it serves where an average over rows decides, as in the choice of λ, and nowhere else. The m solves are conjugate
+(Johnson & Lindenstrauss 1984; for leverage Drineas et al. 2012). With a_i = R_iᵀ x̃_iᵀ Z/√n, the mean of a_i² is the
+row's leverage h, and that of (Ω₁_i - a_i)² is 1 - h, since E[Ω₁_i a_i] = h. Their sum divides the estimate, which
+keeps leverages below 1: leave-one-out divides by 1 - h. The relative error of a form is about √(2/m), so it serves
+where an average over rows decides, as in the choice of λ, and nowhere else. Leave-one-out divides by
+1 - h, which such an error makes too large on average and may turn negative. But Ω₁ tells 1 - h as well: with
+ω a row of Ω₁ and u = R_iᵀ x̃_iᵀ Z/√n its part in the span of the weighted features, a = mean u² estimates h and
+b = mean (ω - u)² estimates 1 - h, independently, since they are orthogonal projections of one normal vector. The two,
+weighted by the inverse of their variances (∝ h², (1-h)²), give ĥ = a (b² - ab + a)/(a² + b²), always inside (0, 1);
+for several scores along the eigenvectors of the sampled leverage. The m solves are conjugate
 gradients in float32 to a tolerance well below that error: about 4·nnz(X)·m·k multiplications a step.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -56,12 +64,12 @@ class Sketch:
             The estimates, float64.
         """
         k, m, n = objective.model.loss.n_scores, self.probes, objective.rows.n
-        generator = torch.Generator().manual_seed(self.seed)
+        normal = partial(torch.randn, dtype=torch.float32, generator=torch.Generator().manual_seed(self.seed))
         block, W, model = _single(objective.rows), objective.curvature(theta), objective.model
-        spread = square_root(W).float() @ torch.randn(n, k, m, generator=generator)
-        B = block.pull(spread.view(n, k * m)).view(-1, m) / n**0.5
+        R, probes = square_root(W), normal(n, k, m)
+        B = block.pull((R.float() @ probes).view(n, k * m)).view(-1, m) / n**0.5
         root = (objective.l2**0.5 * torch.linalg.cholesky(model.coupling)).float()
-        B.view(-1, k, m)[:-1] += root @ torch.randn(model.width, k, m, generator=generator)
+        B.view(-1, k, m)[:-1] += root @ normal(model.width, k, m)
         diagonal, W = objective.hessian_diagonal(theta).clamp_min(1e-12).float(), W.float()
         Z, _ = conjugate_gradients(
             lambda V: model.bend(W, V, block) / n + objective.l2 * model.ridge(V),
@@ -70,7 +78,19 @@ class Sketch:
             tolerance=self.tolerance,
         )
         V = block.scores(Z.view(-1, k * m)).view(n, k, m).double()
-        return V @ V.mT / m
+        return _calibrated(V, R / n**0.5, probes.double())
+
+
+def _calibrated(V: Tensor, R: Tensor, probes: Tensor) -> Tensor:
+    """Return ``V Vᵀ/m``, corrected by what the probes themselves say of the leverage."""
+    m = V.shape[2]  # (n, k, m), (n, k, k), (n, k, m) -> (n, k, k)
+    Q, inside = V @ V.mT / m, R.mT @ V
+    outside = probes - inside
+    a, E = torch.linalg.eigh(inside @ inside.mT / m)
+    a, b = a.clamp(1e-30, 3.9), (E.mT @ outside).square().mean(2).clamp_max(3.9)
+    gain = (b**2 - a * b + a) / (a**2 + b**2)
+    QRE = Q @ R @ E
+    return Q + QRE @ (((gain - 1) / a)[:, :, None] * QRE.mT)
 
 
 def _single(rows: MemoryRows) -> Block:

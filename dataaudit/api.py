@@ -1,0 +1,173 @@
+"""What Python users call: one function per audit, returning the tables with a way to keep and to look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from dataaudit.findings import Findings
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """The result of `audit_labels`.
+
+    Attributes
+    ----------
+    findings : Findings
+        All tables and the provenance.
+    """
+
+    findings: Findings
+
+    @property
+    def labels(self) -> pl.DataFrame:
+        """One row per audited row, the one to look at first first."""
+        return self.findings.labels
+
+    @property
+    def health(self) -> pl.DataFrame:
+        """Whether the numbers can be trusted."""
+        return self.findings.health
+
+    @property
+    def expected_wrong(self) -> tuple[float, float, float]:
+        """Expected number of wrong labels, and the ends of its 90 % interval."""
+        provenance = self.findings.provenance
+        return provenance.expected_wrong, provenance.expected_low, provenance.expected_high
+
+    def write(self, folder: str | Path) -> Path:
+        """Write the tables, the provenance and ``report.html``.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if absent.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        WriteError
+            If the folder cannot be written to; nothing is left half-written.
+        """
+        from dataaudit.writers.html import write_report
+
+        path = self.findings.write(folder)
+        write_report(self.findings, path / "report.html")
+        return path
+
+    def _repr_html_(self) -> str:
+        """Return the report for a notebook."""
+        from dataaudit.writers.html import notebook
+
+        return notebook(self.findings)
+
+
+def audit_labels(
+    source: Any,  # noqa: ANN401 - whatever `sources.load` takes
+    *,
+    label: str,
+    text: str | Sequence[str] = (),
+    features: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    id: str | None = None,  # noqa: A002 - named as the command's option
+    text_features: Literal["tfidf", "counts"] = "tfidf",
+    basis: Literal["auto", "linear", "spline", "rbf"] = "auto",
+    l2: float | None = None,
+    rank: Literal["auto", "p-wrong", "leave-one-out", "self-influence"] = "auto",
+    verify: int = 12,
+    top: int = 100,
+    seed: int = 0,
+    model: Any = None,  # noqa: ANN401 - a scikit-learn estimator; scikit-learn is not imported for its type
+    command: str = "dataaudit.audit_labels",
+    on_step: Callable[[str, int, int], None] | None = None,
+) -> LabelAudit:
+    """Find the rows of a table whose labels are most likely wrong.
+
+    Parameters
+    ----------
+    source : str, Path, sequence of these, Polars or pandas frame
+        A file (CSV, TSV, Parquet, NDJSON, JSON, Arrow), a glob, a folder, ``"-"`` for standard input, or a frame.
+    label : str
+        The label column.
+    text : str or sequence of str
+        Columns of free text; found by themselves as a rule.
+    features, exclude : sequence of str
+        Columns to use, or to leave out; all but the label by default.
+    categorical : sequence of str
+        Number columns that are codes.
+    id : str, optional
+        A column of unique row names.
+    text_features : {"tfidf", "counts"}
+        Sublinear tf-idf, or the paper's bag of words.
+    basis : {"auto", "linear", "spline", "rbf"}
+        Basis of the numeric columns; by leave-one-out loss unless given.
+    l2 : float, optional
+        Weight decay λ; by leave-one-out loss unless given.
+    rank : {"auto", "p-wrong", "leave-one-out", "self-influence"}
+        Order of the list; "auto" takes the probability of a wrong label where the data support it.
+    verify : int
+        True refits to compare predictions with.
+    top : int
+        Rows that get evidence.
+    seed : int
+        Seed of everything random.
+    model : LogisticRegression or Pipeline, optional
+        A fitted scikit-learn model to audit with, as it is.
+    command : str
+        How the audit was called, for the provenance.
+    on_step : callable, optional
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    LabelAudit
+        Tables as Polars frames, `.write(folder)`, and a view in notebooks.
+
+    Raises
+    ------
+    AuditError
+        For anything that the caller can mend, in one line with a hint.
+
+    Examples
+    --------
+    >>> audit = dataaudit.audit_labels("mail.parquet", label="label", text="text")
+    >>> audit.labels.head(20)
+    """
+    from dataaudit.audits.labels import LabelSettings, find_wrong_labels
+    from dataaudit.encode import EncoderSettings
+
+    columns = EncoderSettings(
+        text=_names(text),
+        features=_names(features),
+        exclude=_names(exclude),
+        categorical=_names(categorical),
+        text_features=text_features,
+    )
+    settings = LabelSettings(
+        label=label,
+        id_column=id,
+        columns=columns,
+        basis=basis,
+        l2=l2,
+        rank=rank,
+        verify=verify,
+        top=top,
+        seed=seed,
+    )
+    return LabelAudit(find_wrong_labels(source, settings, model=model, command=command, on_step=on_step))
+
+
+def _names(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,1 @@
+"""One module per question: the story of its answer, from rows to findings."""

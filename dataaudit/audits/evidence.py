@@ -1,0 +1,223 @@
+"""Why a row is suspected: what speaks against its label, and the rows most like it.
+
+**Columns.** The contribution of a source column to a row is the change of its log-odds, label against suggested
+label, when the column's cell is replaced by cells of seeded random training rows (the average over them): exact
+for any basis, since the row is scored again each time, and in the units of the model. Terms of a text enter
+linearly, so each term's share is its weight times its value.
+
+**Rows.** Two rows are alike as far as the model can tell if they would move it the same way. For row i with
+direction v = e_label - e_suggested,
+
+    similarity(i, j) = (x̃_i ⊗ v)ᵀ H⁻¹ (x̃_j ⊗ v) / √(vᵀ Q_i v · vᵀ Q_j v)                in [-1, 1]
+
+the cosine in the geometry of H⁻¹, in which influence is measured (RelatIF, Barshan et al. 2020, scales likewise).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from dataaudit.audits.trained import Encoded, RowScores, Trained
+from dataaudit.encode import Columns
+from dataaudit.rows import times
+
+SHOWN_CONTRIBUTIONS = 8
+OTHER_LABEL, SAME_LABEL = 3, 2
+# Rows re-scored per column and suspect: the average of this many replacements.
+REPLACEMENTS = 8
+RESCORED = 200_000
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """Log-odds towards the row's label from one column or term; negative speaks against it."""
+
+    row: int
+    column: str
+    level: str | None
+    value: float
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training row and how alike it is."""
+
+    row: int
+    other: int
+    similarity: float
+
+
+def directions(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> Tensor:
+    """Return e_label - e_suggested in score space for some rows."""  # (b,) -> (b, k)
+    eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
+    label = trained.objective.rows.y[torch.from_numpy(rows)]
+    return eye[label] - eye[torch.from_numpy(scores.suggested[rows])]
+
+
+def contributions(
+    trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, seed: int
+) -> list[list[Contribution]]:
+    """Return the strongest contributions for every given row, strongest first.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model.
+    scores : RowScores
+        Gives the suggested labels.
+    rows : ndarray (b,) int64
+        Positions of the rows to explain.
+    seed : int
+        Of the replacement rows.
+
+    Returns
+    -------
+    list of list of Contribution
+        At most `SHOWN_CONTRIBUTIONS` a row.
+    """
+    v = directions(trained, scores, rows)
+    linear = np.array([f.kind == "term" or trained.encoded is None for f in trained.features])
+    found = _linear_contributions(trained, rows, v, linear)
+    if trained.encoded is not None:
+        for column, values in _column_effects(trained, trained.encoded, rows, v, seed):
+            for position, value in enumerate(values):
+                found[position].append(Contribution(int(rows[position]), column, None, float(value)))
+    for row in found:
+        row.sort(key=lambda c: (-abs(c.value), c.column, c.level or ""))
+        del row[SHOWN_CONTRIBUTIONS:]
+    return found
+
+
+def _linear_contributions(
+    trained: Trained, rows: NDArray[np.int64], v: Tensor, linear: NDArray[np.bool_]
+) -> list[list[Contribution]]:
+    """Return x_j θ_jᵀ v for the features that enter linearly and are not zero."""
+    Theta = trained.objective.model.matrix(trained.fit.theta)[:-1]
+    X = trained.objective.rows.take(torch.from_numpy(rows)).X
+    X = csr_array(X.numpy()) if isinstance(X, Tensor) else X
+    found: list[list[Contribution]] = []
+    for position, row in enumerate(rows):
+        here = slice(X.indptr[position], X.indptr[position + 1])
+        index, value = X.indices[here], X.data[here]
+        index, value = index[linear[index]], value[linear[index]]
+        effect = value * (Theta[torch.from_numpy(index).long()] @ v[position]).numpy()
+        strongest = np.argsort(-np.abs(effect), kind="stable")[:SHOWN_CONTRIBUTIONS]
+        features = [(trained.features[index[j]], float(effect[j])) for j in strongest if effect[j] != 0.0]
+        found.append([Contribution(int(row), f.column, f.level, value) for f, value in features])
+    return found
+
+
+def _column_effects(
+    trained: Trained, encoded: Encoded, rows: NDArray[np.int64], v: Tensor, seed: int
+) -> list[tuple[str, NDArray[np.float64]]]:
+    """Return, per column that is no text, what its cells add to each row's log-odds."""
+    columns, b = encoded.columns, len(rows)
+    names = sorted({f.column for f in columns.features if f.kind != "term"})
+    if not names or not b:
+        return []
+    repeats = max(1, min(REPLACEMENTS, RESCORED // (len(names) * b)))
+    drawn = np.random.default_rng(seed).integers(columns.n, size=repeats * b)
+    original, donors = _take(columns, np.tile(rows, repeats)), _take(columns, drawn)
+    Theta = trained.objective.model.matrix(trained.fit.theta)
+
+    def log_odds(part: Columns) -> NDArray[np.float64]:
+        X = encoded.basis.transform(part)
+        s = times(X if isinstance(X, csr_array) else torch.from_numpy(X), Theta[:-1]) + Theta[-1]
+        return (s * v.repeat(repeats, 1)).sum(1).view(repeats, b).mean(0).numpy()
+
+    base = log_odds(original)
+    return [(name, base - log_odds(_with_column(original, donors, name))) for name in names]
+
+
+def _take(columns: Columns, rows: NDArray[np.int64]) -> Columns:
+    """Return some rows of the encoded columns."""
+    return replace(
+        columns,
+        numeric=columns.numeric[rows],
+        vectors=columns.vectors[rows],
+        levels=columns.levels[rows],
+        terms=columns.terms[rows],
+    )
+
+
+def _with_column(columns: Columns, donors: Columns, name: str) -> Columns:
+    """Return `columns` with one source column's features from `donors`."""
+    numeric = np.array([f.column == name for f in columns.numeric_features], dtype=bool)
+    vectors = np.array([f.column == name for f in columns.vector_features], dtype=bool)
+    levels = np.array([f.column == name for f in columns.level_features], dtype=bool)
+    changed = columns
+    if numeric.any():
+        changed = replace(changed, numeric=np.where(numeric, donors.numeric, columns.numeric))
+    if vectors.any():
+        changed = replace(changed, vectors=np.where(vectors, donors.vectors, columns.vectors))
+    if levels.any():
+        mixed = np.where(levels, donors.levels.toarray(), columns.levels.toarray())
+        changed = replace(changed, levels=csr_array(mixed))
+    return changed
+
+
+def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[list[Neighbour]]:
+    """Return the rows most alike to each given row: some of other labels, then some of its own.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model, H⁻¹ and quadratic forms.
+    scores : RowScores
+        Gives the suggested labels.
+    rows : ndarray (b,) int64
+        Positions of the rows to explain.
+
+    Returns
+    -------
+    list of list of Neighbour
+        `OTHER_LABEL` rows with the suggested label and `SAME_LABEL` with the row's own, most alike first.
+    """
+    found: list[list[Neighbour]] = []
+    y = trained.objective.rows.y.numpy()
+    for chunk in np.array_split(rows, max(1, len(rows) // 64)):
+        similarity = _similarity(trained, scores, chunk)
+        for position, row in enumerate(chunk):
+            mine = similarity[:, position].copy()
+            mine[row] = -np.inf
+            found.append(
+                [
+                    Neighbour(int(row), int(other), float(mine[other]))
+                    for wanted, count in ((scores.suggested[row], OTHER_LABEL), (y[row], SAME_LABEL))
+                    for other in _largest(np.where(y == wanted, mine, -np.inf), count)
+                ]
+            )
+    return found
+
+
+def _similarity(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the similarity of every training row to the given ones."""  # (b,) -> (n, b)
+    objective, v = trained.objective, directions(trained, scores, rows)
+    b, k = v.shape
+    block = objective.rows.take(torch.from_numpy(rows))
+    B = (block.dense().T[:, None, :] * v.T[None]).reshape(-1, b)  # (d+1, k, b) -> (p, b)
+    Z = trained.prepared.solve(B).view(-1, k * b)
+    products = torch.cat([other.scores(Z) for other in objective.rows.blocks()]).view(-1, k, b)
+    inner = (products * v.T[None]).sum(1)
+    sizes = torch.einsum("bk,nkl,bl->nb", v, trained.forms, v).clamp_min(1e-300).sqrt()
+    own = sizes[torch.from_numpy(rows), torch.arange(b)]
+    return (inner / (sizes * own)).numpy()
+
+
+def _largest(values: NDArray[np.float64], count: int) -> list[int]:
+    """Return the positions of the largest finite values, largest first."""
+    order = np.argsort(-values, kind="stable")[:count]
+    return [int(j) for j in order if np.isfinite(values[j])]
+
+
+def cell_text(value: object, limit: int = 600) -> str:
+    """Return a cell as text, cut to `limit` characters."""
+    text = "" if value is None else str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+

@@ -1,0 +1,98 @@
+"""Checks of the audit itself: whether its numbers can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from dataaudit.audits.trained import RowScores, Trained
+from dataaudit.audits.verify import Refit, agreement
+from dataaudit.findings import HEALTH
+from dataaudit.noise import NoiseModel
+
+RESIDUAL_LIMIT = 1e-8
+SLOPE_TOLERANCE = 0.1
+CALIBRATION_LIMIT = 0.1
+CALIBRATION_BINS = 10
+FEW_ROWS = 20
+
+
+def check_health(trained: Trained, scores: RowScores, refits: tuple[Refit, ...], noise: NoiseModel) -> pl.DataFrame:
+    """Judge convergence, the solver, calibration, verification, the noise model and the amount of data.
+
+    Parameters
+    ----------
+    trained : Trained
+        Fit and solver.
+    scores : RowScores
+        Leave-one-out probabilities.
+    refits : tuple of Refit
+        True refits, possibly none.
+    noise : NoiseModel
+        The model of wrong labels.
+
+    Returns
+    -------
+    pl.DataFrame
+        One row per check, by the schema `findings.HEALTH`.
+    """
+    checks = [
+        _gradient(trained),
+        _residual(trained),
+        _calibration(trained, scores),
+        _verification(refits),
+        _noise(noise),
+        _rows(trained),
+    ]
+    return pl.DataFrame(checks, schema=HEALTH, orient="row")
+
+
+Check = tuple[str, float | None, float | None, bool, str]
+
+
+def _gradient(trained: Trained) -> Check:
+    fit = trained.fit
+    reached = "at a minimum" if fit.converged else "not at a minimum, so influences are biased"
+    message = f"The fit is {reached}: gradient norm {fit.gradient_norm:.1e} after {fit.steps} Newton steps."
+    return ("gradient norm", fit.gradient_norm, fit.tolerance, fit.converged, message)
+
+
+def _residual(trained: Trained) -> Check:
+    residual = trained.prepared.residual
+    message = f"The {trained.prepared.method} solver inverts the Hessian to a relative residual of {residual:.1e}."
+    return ("solver residual", residual, RESIDUAL_LIMIT, residual <= RESIDUAL_LIMIT, message)
+
+
+def _calibration(trained: Trained, scores: RowScores) -> Check:
+    """Compare leave-one-out confidence with agreement, in bins (expected calibration error; Naeini et al. 2015)."""
+    confidence, predicted = scores.loo_p.max(1), scores.loo_p.argmax(1)
+    right = predicted == trained.objective.rows.y.numpy()
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = [abs(float((right[bins == b] - confidence[bins == b]).sum())) for b in range(CALIBRATION_BINS)]
+    error = sum(gaps) / len(right)
+    message = (
+        f"Left out, rows carry the predicted label {right.mean():.1%} of the time where the model "
+        f"expects {confidence.mean():.1%}; calibration error {error:.3f}."
+    )
+    return ("calibration", error, CALIBRATION_LIMIT, error <= CALIBRATION_LIMIT, message)
+
+
+def _verification(refits: tuple[Refit, ...]) -> Check:
+    if not refits:
+        return ("verification", None, None, False, "No refit was made: predictions of this run are unchecked.")
+    found = agreement(refits)
+    gap = abs(found.slope - 1.0)
+    shown = "" if np.isnan(found.pearson) else f", correlation {found.pearson:.4f}"
+    message = f"Predicted against actual over {len(refits)} refits: slope {found.slope:.3f}{shown}."
+    return ("verification", gap, SLOPE_TOLERANCE, bool(gap <= SLOPE_TOLERANCE), message)
+
+
+def _noise(noise: NoiseModel) -> Check:
+    return ("noise model", None, None, noise.supported, noise.reason)
+
+
+def _rows(trained: Trained) -> Check:
+    counts = np.bincount(trained.objective.rows.y.numpy(), minlength=len(trained.classes))
+    least = int(counts.argmin())
+    message = f"The smallest class, {trained.classes[least]!r}, has {counts[least]:,} rows of {counts.sum():,}."
+    return ("smallest class", float(counts[least]), float(FEW_ROWS), bool(counts[least] >= FEW_ROWS), message)

@@ -1,0 +1,174 @@
+"""From numbers by position to tables by row name: the only place where an audit's tensors become frames."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dataaudit.audits.evidence import Contribution, Neighbour, cell_text
+from dataaudit.audits.trained import RowScores, Trained
+from dataaudit.audits.verify import Refit
+from dataaudit.encode.target import Target
+from dataaudit.findings import CELLS, EVIDENCE, LABELS, NEIGHBOURS, NOISE, SELECTION, VERIFICATION, Provenance
+from dataaudit.noise import NoiseModel
+from dataaudit.sources import Dataset
+
+if TYPE_CHECKING:
+    from dataaudit.audits.labels import LabelSettings
+
+SHOWN_COLUMNS = 40
+PACKAGES = ("dataaudit", "numpy", "polars", "scipy", "torch")
+
+
+def review_order(dataset: Dataset, scores: RowScores, noise: NoiseModel, *, ranking: str) -> NDArray[np.int64]:
+    """Return positions, the row to look at first first; ties by leave-one-out loss, then by row_id."""
+    loss = scores.loo_loss
+    key = {"p-wrong": noise.p_wrong, "leave-one-out": loss, "self-influence": scores.self_influence}[ranking]
+    frame = pl.DataFrame({"key": key, "loss": loss, "row_id": dataset.row_id}).with_row_index("position")
+    ordered = frame.sort("key", "loss", "row_id", descending=[True, True, False])
+    return ordered["position"].cast(pl.Int64).to_numpy(writable=True)
+
+
+def label_table(
+    dataset: Dataset, target: Target, scores: RowScores, *, noise: NoiseModel, order: NDArray[np.int64]
+) -> pl.DataFrame:
+    """Return the table `findings.LABELS`, in review order."""
+    names = np.array(target.classes, dtype=object)
+    at = np.arange(len(target.y))
+    by_influence = review_order(dataset, scores, noise, ranking="self-influence")
+    rank, rank_influence = np.empty(len(at), dtype=np.int64), np.empty(len(at), dtype=np.int64)
+    rank[order] = at + 1
+    rank_influence[by_influence] = at + 1
+    table = pl.DataFrame(
+        {
+            "row_id": dataset.row_id,
+            "row": dataset.row,
+            "source": dataset.source,
+            "line": dataset.line,
+            "label": pl.Series(names[target.y], dtype=pl.String),
+            "predicted_label": pl.Series(names[scores.p.argmax(1)], dtype=pl.String),
+            "p_label": scores.p[at, target.y],
+            "train_loss": scores.train_loss,
+            "self_influence": scores.self_influence,
+            "leverage": scores.leverage,
+            "loo_loss": scores.loo_loss,
+            "loo_p_label": scores.loo_p[at, target.y],
+            "delta_loss_if_removed": scores.loo_loss - scores.train_loss,
+            "delta_loss_if_relabelled": scores.relabelled_loss - scores.train_loss,
+            "suggested_label": pl.Series(names[scores.suggested], dtype=pl.String),
+            "p_wrong": noise.p_wrong,
+            "rank": rank,
+            "rank_self_influence": rank_influence,
+        }
+    )
+    return table.select(LABELS.names()).cast(dict(LABELS))[order.tolist()]
+
+
+def evidence_table(dataset: Dataset, reasons: list[list[Contribution]]) -> pl.DataFrame:
+    """Return the table `findings.EVIDENCE`."""
+    rows = [
+        (dataset.row_id[c.row], position, c.column, c.level, _cell(dataset, c), c.value)
+        for row in reasons
+        for position, c in enumerate(row, start=1)
+    ]
+    return pl.DataFrame(rows, schema=EVIDENCE, orient="row")
+
+
+def _cell(dataset: Dataset, contribution: Contribution) -> str:
+    """Return the cell that contributes; a term is its own cell."""
+    if contribution.level is not None or contribution.column not in dataset.frame.columns:
+        return contribution.level or contribution.column
+    return cell_text(dataset.frame[contribution.column][contribution.row], 100)
+
+
+def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour]]) -> pl.DataFrame:
+    """Return the table `findings.NEIGHBOURS`."""
+    y = target.y
+    rows = [
+        (dataset.row_id[m.row], position, dataset.row_id[m.other], target.classes[y[m.other]], m.similarity,
+         bool(y[m.row] == y[m.other]))
+        for row in alike
+        for position, m in enumerate(row, start=1)
+    ]  # fmt: skip
+    return pl.DataFrame(rows, schema=NEIGHBOURS, orient="row")
+
+
+def cell_table(dataset: Dataset, trained: Trained, rows: NDArray[np.int64]) -> pl.DataFrame:
+    """Return the table `findings.CELLS` for the given rows: the columns in use, text first."""
+    used = [r.column for r in sorted(trained.roles, key=lambda r: r.role != "text") if r.role != "left out"]
+    names = (used or [c for c in dataset.frame.columns if c != dataset.target])[:SHOWN_COLUMNS]
+    picked = dataset.frame.select(names)[rows.tolist()]
+    cells = [
+        (row_id, name, cell_text(value))
+        for row_id, values in zip(dataset.row_id[rows.tolist()], picked.iter_rows(), strict=True)
+        for name, value in zip(names, values, strict=True)
+    ]
+    return pl.DataFrame(cells, schema=CELLS, orient="row")
+
+
+def selection_table(trained: Trained) -> pl.DataFrame:
+    """Return the table `findings.SELECTION`: every basis and λ that was tried."""
+    rows = [(c.basis, c.l2, c.loo_loss, c.standard_error, c.chosen) for c in trained.curve]
+    return pl.DataFrame(rows, schema=SELECTION, orient="row")
+
+
+def verification_table(dataset: Dataset, refits: tuple[Refit, ...]) -> pl.DataFrame:
+    """Return the table `findings.VERIFICATION`."""
+    rows = [(dataset.row_id[r.row], r.change, r.predicted, r.measured) for r in refits]
+    return pl.DataFrame(rows, schema=VERIFICATION, orient="row")
+
+
+def noise_table(target: Target, noise: NoiseModel) -> pl.DataFrame:
+    """Return the table `findings.NOISE`: P(label | truth) for every pair of classes."""
+    rows = [
+        (truth, label, float(noise.rates[i, j]))
+        for i, truth in enumerate(target.classes)
+        for j, label in enumerate(target.classes)
+    ]
+    return pl.DataFrame(rows, schema=NOISE, orient="row")
+
+
+def provenance(
+    dataset: Dataset, target: Target, trained: Trained, *, settings: LabelSettings, noise: NoiseModel, command: str
+) -> Provenance:
+    """Return everything that another run needs to give the same findings."""
+    ranking, reason = choose_ranking(settings.rank, noise)
+    return Provenance(
+        version=version("dataaudit"),
+        command=command,
+        dataset=", ".join(dict.fromkeys(o.path for o in dataset.origins))[:300],
+        target=dataset.target,
+        n_rows=len(target.y),
+        n_features=trained.objective.rows.width,
+        n_classes=len(target.classes),
+        classes=target.classes,
+        ranking=ranking,
+        ranking_reason=reason,
+        expected_wrong=noise.expected,
+        expected_low=noise.interval[0],
+        expected_high=noise.interval[1],
+        l2=trained.objective.l2,
+        basis=trained.basis,
+        solver=trained.prepared.method,
+        solver_reason=trained.prepared.reason,
+        gradient_norm=trained.fit.gradient_norm,
+        seed=settings.seed,
+        settings=asdict(settings),
+        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        origins=tuple(asdict(o) for o in dataset.origins),
+        roles=tuple(asdict(r) for r in trained.roles),
+        notes=(*dataset.notes, *target.notes, *trained.notes),
+    )
+
+
+def choose_ranking(asked: str, noise: NoiseModel) -> tuple[str, str]:
+    """Return the order of the list and a sentence that says why."""
+    if asked != "auto":
+        return asked, f"Ordered by {asked}, as asked."
+    return ("p-wrong" if noise.supported else "leave-one-out"), noise.reason

@@ -1,0 +1,162 @@
+"""A model at its minimum with its inverse Hessian: what every audit of training rows starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from dataaudit.encode import Basis, Columns, Encoding, Feature, Role
+from dataaudit.errors import SettingError
+from dataaudit.fit import Fit
+from dataaudit.influence import leverage, self_influence
+from dataaudit.leaveout import leave_one_out_scores, relabelled_scores
+from dataaudit.losses import Softmax
+from dataaudit.objective import Objective
+from dataaudit.rows import times
+from dataaudit.selection import Candidate
+from dataaudit.solvers import Prepared
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """How the scores come from the columns; absent where the user's own pipeline did it.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        Learned statistics and roles.
+    columns : Columns
+        The encoded training columns.
+    basis : Basis
+        From columns to the design matrix.
+    """
+
+    encoding: Encoding
+    columns: Columns
+    basis: Basis
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The fitted model and what explains it.
+
+    Attributes
+    ----------
+    objective : Objective
+        Rows, formulas and λ.
+    fit : Fit
+        Parameters and gradient norm.
+    prepared : Prepared
+        H⁻¹.
+    features : tuple of Feature
+        One per column of X.
+    classes : tuple of str
+        Names; the first is the reference.
+    basis : str
+        Name of the basis, for people.
+    curve : tuple of Candidate
+        What was tried on the way to λ and the basis; empty where they were given.
+    encoded : Encoded or None
+        For evidence by source column.
+    notes : tuple of str
+        Decisions, in sentences.
+    """
+
+    objective: Objective
+    fit: Fit
+    prepared: Prepared
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+    basis: str
+    curve: tuple[Candidate, ...]
+    encoded: Encoded | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Roles of the source columns, where the tool chose them."""
+        return self.encoded.encoding.roles if self.encoded else ()
+
+    def probabilities(self, frame: pl.DataFrame) -> np.ndarray:
+        """Return the probability of every class for new rows of the same columns."""  # -> (b, K)
+        if self.encoded is None:
+            raise SettingError("a model of your own predicts by itself", "call its predict_proba")
+        X = self.encoded.basis.transform(self.encoded.encoding.transform(frame))
+        Theta = self.objective.model.matrix(self.fit.theta)
+        s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
+        return Softmax(len(self.classes)).log_probabilities(s).exp().numpy()
+
+    @cached_property
+    def forms(self) -> Tensor:
+        """Quadratic forms Q of all rows."""  # (n, k, k)
+        return self.prepared.quadratic_forms()
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """Everything that one factorisation says about every row; all float64, losses in nats.
+
+    Attributes
+    ----------
+    p, loo_p : ndarray (n, K)
+        Probabilities of the classes with the row in the training set and without.
+    loo_scores : ndarray (n, k)
+        Scores without the row.
+    suggested : ndarray (n,) int64
+        The likeliest other class without the row.
+    train_loss, loo_loss : ndarray (n,)
+        Loss of the given label, with and without the row.
+    relabelled_loss : ndarray (n,)
+        Loss of the suggested label once the row carries it.
+    self_influence, leverage : ndarray (n,)
+        Magnitude of I_up,loss(z, z); share of its own fit that a row determines.
+    """
+
+    p: np.ndarray
+    loo_p: np.ndarray
+    loo_scores: np.ndarray
+    suggested: np.ndarray
+    train_loss: np.ndarray
+    loo_loss: np.ndarray
+    relabelled_loss: np.ndarray
+    self_influence: np.ndarray
+    leverage: np.ndarray
+
+
+def score_rows(trained: Trained) -> RowScores:
+    """Score every training row.
+
+    Parameters
+    ----------
+    trained : Trained
+        Model and inverse Hessian.
+
+    Returns
+    -------
+    RowScores
+        In the order of the training rows.
+    """
+    objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
+    loss, y = Softmax(len(trained.classes)), objective.rows.y
+    scores = objective.scores(theta)
+    without = leave_one_out_scores(objective, theta, forms)
+    loo_p = loss.log_probabilities(without).exp()
+    suggested = loo_p.scatter(1, y[:, None], -1.0).argmax(1)
+    relabelled = relabelled_scores(objective, theta, forms, y=suggested)
+    return RowScores(
+        p=loss.log_probabilities(scores).exp().numpy(),
+        loo_p=loo_p.numpy(),
+        loo_scores=without.numpy(),
+        suggested=suggested.numpy(),
+        train_loss=loss.value(scores, y).numpy(),
+        loo_loss=loss.value(without, y).numpy(),
+        relabelled_loss=loss.value(relabelled, suggested).numpy(),
+        self_influence=self_influence(objective, theta, forms).numpy(),
+        leverage=leverage(objective, theta, forms).numpy(),
+    )
+

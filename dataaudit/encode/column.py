@@ -1,0 +1,157 @@
+"""What the encoders of one column have in common: their verbs, their share of the blocks, casting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dataaudit.encode.feature import Feature
+from dataaudit.errors import EncodeError
+
+
+@dataclass(frozen=True)
+class Group:
+    """Level features of which a row has at most one: one-hot levels, a boolean, a missing indicator.
+
+    Attributes
+    ----------
+    codes : ndarray (n,) int32
+        The feature of each row, 0 to ``width - 1``; -1 where the row has none.
+    width : int
+        Number of features.
+    """
+
+    codes: NDArray[np.int32]
+    width: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one source column gives to the blocks of ``Columns``."""
+
+    numeric: tuple[NDArray[np.float64], ...] = ()  # each (n,)
+    vectors: NDArray[np.float64] | None = None  # (n, dv)
+    groups: tuple[Group, ...] = ()
+    terms: csr_array | None = None  # (n, dt)
+
+
+class ColumnEncoder(Protocol):
+    """A fitted encoder of one column: a frozen value that can be pickled."""
+
+    @property
+    def column(self) -> str:
+        """The source column."""
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All its features, block by block, in the order of their columns."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Decisions to state to the user, full sentences."""
+
+    def transform(self, series: pl.Series) -> Part:
+        """Encode n values; raises EncodeError if they do not fit."""
+
+    def unseen(self, series: pl.Series) -> tuple[str, ...]:
+        """Levels that training did not have, sorted."""
+
+
+def values_of(frame: pl.DataFrame, column: str) -> pl.Series:
+    """Return a column without its name: Polars takes a name like "*" or "^a.*$" for a pattern."""
+    return frame.get_column(column).alias("")
+
+
+def counted(n: int, thing: str) -> str:
+    """Return "1 row" or "2,000 rows"."""
+    return f"{n:,} {thing}{'s' if n != 1 else ''}"
+
+
+def cast_series(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Cast to the type seen in training.
+
+    Parameters
+    ----------
+    series : polars.Series
+        New values.
+    dtype : polars.DataType
+        The type of the column in training.
+
+    Returns
+    -------
+    polars.Series
+        The same values with that type.
+
+    Raises
+    ------
+    EncodeError
+        If a value cannot be read as that type; the message shows one, and the caller adds the column.
+    """
+    if series.dtype == dtype:
+        return series
+    plain = series.cast(pl.String) if series.dtype in (pl.Categorical, pl.Enum) else series
+    if plain.dtype.is_float():
+        plain = plain.fill_nan(None)
+    loose = _loose_cast(plain, dtype)
+    lost = loose.is_null() & plain.is_not_null()
+    if dtype.is_integer() and plain.dtype.is_float():  # 1.7 is not the integer 1
+        lost |= (loose.cast(pl.Float64) != plain).fill_null(value=False)
+    if lost.any():
+        value = str(plain.filter(lost)[0])
+        what = f"{dtype} in training and {series.dtype} now: got {value[:60]!r}"
+        raise EncodeError(what, f"give the column as {dtype}")
+    return loose
+
+
+def _loose_cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    # Polars would read a date as its number of days, and a number as a date: no user means that.
+    mixed = (series.dtype.is_temporal() and dtype.is_numeric()) or (
+        series.dtype.is_numeric() and dtype.is_temporal()
+    )
+    if not mixed and not series.dtype.is_nested():  # a struct of one number would be cast to it
+        try:
+            if dtype == pl.Boolean and series.dtype == pl.String:
+                words = {"true": True, "false": False}
+                return series.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
+            return series.cast(dtype, strict=False)
+        except pl.exceptions.PolarsError:
+            pass
+    return pl.Series(series.name, [None] * len(series), dtype=dtype)
+
+
+def indicator(where: NDArray[np.bool_]) -> Group:
+    """Return a group of one feature, which is 1 where the condition holds."""
+    return Group(np.where(where, 0, -1).astype(np.int32), 1)
+
+
+def one_hot(groups: list[Group], n: int) -> csr_array:
+    """Assemble groups side by side as one sparse 0/1 matrix, in O(n × groups), never n × levels.
+
+    Parameters
+    ----------
+    groups : list of Group
+        Each with codes of length n.
+    n : int
+        Number of rows, for the case of no groups.
+
+    Returns
+    -------
+    csr_array (n, sum of widths) float64
+        Ones where a row has the feature; indices sorted within each row.
+    """
+    widths = [group.width for group in groups]
+    if not groups:
+        return csr_array((n, 0), dtype=np.float64)
+    offsets = np.concatenate([[0], np.cumsum(widths)[:-1]])
+    codes = np.empty((n, len(groups)), dtype=np.int32)
+    for j, group in enumerate(groups):
+        codes[:, j] = np.where(group.codes >= 0, group.codes + np.int32(offsets[j]), -1)
+    present = codes >= 0  # (n, groups)
+    indptr = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+    indices = codes[present]
+    return csr_array((np.ones(len(indices)), indices, indptr.astype(np.int32)), shape=(n, sum(widths)))

@@ -1,0 +1,154 @@
+"""The nouns of encoding: what a column is used as, and what an encoded feature stands for.
+
+Everything here is plain data. ``Columns`` is what an encoder makes of a frame, before a basis (scaling,
+splines, RBF) turns it into one design matrix: four blocks, each in the form in which it is cheapest to hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dataaudit.errors import SettingError
+
+FeatureKind = Literal["numeric", "spline", "boolean", "level", "missing", "datetime", "term", "vector", "rbf"]
+RoleName = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "left out"]
+
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One encoded feature and where it comes from.
+
+    Attributes
+    ----------
+    name : str
+        How the feature is shown.
+    column : str
+        The source column.
+    level : str or None
+        Category level, term, component of a date, coordinate of a vector, number of a spline or landmark,
+        or "(missing)". None where the column has one feature only.
+    kind : str
+        What sort of feature it is; one of ``FeatureKind``.
+    scale : float
+        Multiply a step in the encoded unit by this to get the step in the user's unit; 1.0 where meaningless.
+    """
+
+    name: str
+    column: str
+    level: str | None
+    kind: FeatureKind
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a source column is used as, and why, in words for people."""
+
+    column: str
+    role: RoleName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """What the user says about the columns; everything not said is inferred.
+
+    Attributes
+    ----------
+    text : tuple of str
+        Columns to use as free text.
+    features : tuple of str
+        Use only these columns (and those under `text` and `categorical`), identifiers too; empty means all.
+    exclude : tuple of str
+        Columns to leave out.
+    categorical : tuple of str
+        Columns to use as categories, numbers too.
+    text_features : {"tfidf", "counts"}
+        Sublinear tf-idf with rows of length 1, or plain word counts.
+    max_levels : int
+        Levels of a categorical column that keep a feature of their own; the rest are pooled.
+    min_df, counts_min_df : int
+        Rows in which a term must occur, for tf-idf and for counts.
+
+    Raises
+    ------
+    SettingError
+        If a value makes no sense or a column is named in two ways that contradict each other.
+    """
+
+    text: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    text_features: Literal["tfidf", "counts"] = "tfidf"
+    max_levels: int = 100
+    min_df: int = 2
+    counts_min_df: int = 5
+
+    def __post_init__(self) -> None:
+        if self.text_features not in ("tfidf", "counts"):
+            got = repr(self.text_features)
+            raise SettingError(f"text_features is unknown: got {got}", 'use "tfidf" or "counts"')
+        for name, value in (("max_levels", self.max_levels), ("min_df", self.min_df)):
+            if value < 1:
+                raise SettingError(f"{name} is too small: got {value}", f"use {name} of 1 or more")
+        if self.counts_min_df < 1:
+            raise SettingError(f"counts_min_df is too small: got {self.counts_min_df}", "use 1 or more")
+        contradictions = (
+            ("text", self.text, "categorical", self.categorical),
+            ("text", self.text, "exclude", self.exclude),
+            ("categorical", self.categorical, "exclude", self.exclude),
+            ("features", self.features, "exclude", self.exclude),
+        )
+        for first, some, second, others in contradictions:
+            for column in some:
+                if column in others:
+                    what = f"column {column!r} is named under both {first} and {second}"
+                    raise SettingError(what, "name it under one of them")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The encoded columns of n rows, before a basis is chosen.
+
+    Attributes
+    ----------
+    numeric : ndarray (n, dn) float64
+        Numbers and components of dates in the user's units, missing values imputed by the training median.
+    numeric_features : tuple of Feature
+    vectors : ndarray (n, dv) float64
+        List and array columns, centred by the training mean and divided by one scale per source column.
+    vector_features : tuple of Feature
+    levels : csr_array (n, dl) float64
+        One-hot levels, booleans and missing indicators: zeros and ones.
+    level_features : tuple of Feature
+    terms : csr_array (n, dt) float64
+        Tf-idf with rows of length 1 per text column, or counts.
+    term_features : tuple of Feature
+    """
+
+    numeric: NDArray[np.float64]
+    numeric_features: tuple[Feature, ...]
+    vectors: NDArray[np.float64]
+    vector_features: tuple[Feature, ...]
+    levels: csr_array
+    level_features: tuple[Feature, ...]
+    terms: csr_array
+    term_features: tuple[Feature, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.numeric.shape[0])
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All features: numeric, vectors, levels, terms."""
+        return self.numeric_features + self.vector_features + self.level_features + self.term_features
