@@ -39,7 +39,8 @@ class AuditError(Exception):
     def __init__(self, what: str, hint: str = "") -> None:
         self.what = " ".join(what.split()).rstrip(".")
         self.hint = " ".join(hint.split()).rstrip(".")
-        super().__init__(f"{self.what}. Hint: {self.hint}." if hint else f"{self.what}.")
+        stop = "" if self.hint.endswith("?") else "."
+        super().__init__(f"{self.what}. Hint: {self.hint}{stop}" if hint else f"{self.what}.")
 
 
 class DataError(AuditError):

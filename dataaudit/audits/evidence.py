@@ -81,6 +81,8 @@ def contributions(
     list of list of Contribution
         At most `SHOWN_CONTRIBUTIONS` a row.
     """
+    if not len(rows):
+        return []
     v = directions(trained, scores, rows)
     linear = np.array([f.kind == "term" or trained.encoded is None for f in trained.features])
     found = _linear_contributions(trained, rows, v, linear)
@@ -119,7 +121,7 @@ def _column_effects(
     """Return, per column that is no text, what its cells add to each row's log-odds."""
     columns, b = encoded.columns, len(rows)
     names = sorted({f.column for f in columns.features if f.kind != "term"})
-    if not names or not b:
+    if not names:
         return []
     repeats = max(1, min(REPLACEMENTS, RESCORED // (len(names) * b)))
     drawn = np.random.default_rng(seed).integers(columns.n, size=repeats * b)
@@ -181,7 +183,7 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     """
     found: list[list[Neighbour]] = []
     y = trained.objective.rows.y.numpy()
-    for chunk in np.array_split(rows, max(1, len(rows) // 64)):
+    for chunk in np.array_split(rows, -(-len(rows) // 64)) if len(rows) else ():
         similarity = _similarity(trained, scores, chunk)
         for position, row in enumerate(chunk):
             mine = similarity[:, position].copy()
