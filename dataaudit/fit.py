@@ -19,6 +19,8 @@ from dataaudit.solvers.cg import Operator, conjugate_gradients
 
 # More steps of conjugate gradients than this cost more than a new factor of the Hessian.
 STALE = 25
+# Up to so many parameters a factor costs next to nothing, however few the rows.
+TINY = 500
 
 
 @dataclass(frozen=True)
@@ -132,14 +134,14 @@ def minimise(
         )
         moved = _line_search(objective, theta, direction[:, 0], gradient)
         if moved is None:
-            break
+            return Fit(theta, norm, step, settings.tolerance)
         theta, gradient = moved, objective.gradient(moved)
     return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
 
 
 def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) -> Operator:
     """Return the inverse of the Hessian at θ where p is small, else of its diagonal."""
-    if objective.model.n_params <= min(settings.direct_limit, 2 * objective.rows.n):
+    if objective.model.n_params <= min(settings.direct_limit, max(TINY, 2 * objective.rows.n)):
         L, failed = torch.linalg.cholesky_ex(objective.hessian(theta))
         if not failed:
             return lambda V: torch.cholesky_solve(V, L)
@@ -158,5 +160,3 @@ def _line_search(objective: Objective, theta: Tensor, direction: Tensor, gradien
             return moved
         size *= 0.5
     return None
-
-

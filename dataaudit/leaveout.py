@@ -76,7 +76,7 @@ def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: 
     pull = weight * _forms_without(objective, theta, forms)
     eye = torch.eye(forms.shape[1], dtype=forms.dtype)
     s = base.clone()
-    for _ in range(50):
+    for _ in range(200):
         excess = s - base + (pull @ loss.slope(s, y)[:, :, None])[:, :, 0]
         step = torch.linalg.solve(eye + pull @ loss.curvature(s, y), excess[:, :, None])[:, :, 0]
         # The curvature may vanish far out, where a full step overshoots; a unit of score at a time does not.

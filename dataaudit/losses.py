@@ -59,7 +59,9 @@ class Softmax:
     def __post_init__(self) -> None:
         """Check the number of classes."""
         if self.n_classes < 2:  # noqa: PLR2004 - a class needs another one to be told from
-            raise SettingError(f"a classifier needs two classes: got {self.n_classes}", "check the label column")
+            raise SettingError(
+                f"a classifier needs two classes: got {self.n_classes}", "check the label column"
+            )
 
     @property
     def n_scores(self) -> int:
@@ -74,20 +76,30 @@ class Softmax:
         """Return ``log(1 + Σ exp s_j) - s_y``."""  # (b, k), (b,) -> (b,)
         if self.n_classes == 2:  # noqa: PLR2004 - softplus keeps full precision for very small losses
             return torch.nn.functional.softplus(torch.where(y == 1, -s[:, 0], s[:, 0]), threshold=700.0)
-        return -self.log_probabilities(s).gather(1, y[:, None])[:, 0]
+        logp = self.log_probabilities(s)
+        value, wrong = -logp.gather(1, y[:, None])[:, 0], self._others(logp).gather(1, y[:, None])[:, 0]
+        return torch.where(wrong < 0.5, -torch.log1p(-wrong), value)  # noqa: PLR2004 - the one that does not cancel
 
     def slope(self, s: Tensor, y: Tensor) -> Tensor:
         """Return ``p - e_y``."""  # (b, k), (b,) -> (b, k)
         if self.n_classes == 2:  # noqa: PLR2004 - 1 - p would cancel where p is near 1
             sign = 1.0 - 2.0 * y.to(s.dtype)[:, None]
             return sign * torch.sigmoid(sign * s)
-        p = self.log_probabilities(s)[:, 1:].exp()
-        return p - torch.nn.functional.one_hot(y, self.n_classes)[:, 1:].to(s.dtype)
+        logp = self.log_probabilities(s)
+        own = torch.nn.functional.one_hot(y, self.n_classes).bool()
+        return torch.where(own, -self._others(logp), logp.exp())[:, 1:]
 
     def curvature(self, s: Tensor, y: Tensor) -> Tensor:
         """Return ``diag(p) - p pᵀ``, the same for every label."""  # (b, k), (b,) -> (b, k, k)
         del y
         if self.n_classes == 2:  # noqa: PLR2004 - p(1-p) as a product keeps precision in both tails
             return (torch.sigmoid(s) * torch.sigmoid(-s))[:, :, None]
-        p = self.log_probabilities(s)[:, 1:].exp()
-        return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+        logp = self.log_probabilities(s)
+        p = logp[:, 1:].exp()
+        W = -p[:, :, None] * p[:, None, :]
+        W.diagonal(dim1=1, dim2=2).copy_(p * self._others(logp)[:, 1:])
+        return W
+
+    def _others(self, logp: Tensor) -> Tensor:
+        """Return 1 - p of every class as a sum over the others, which keeps precision where p is near 1."""
+        return logp.exp() @ (1.0 - torch.eye(self.n_classes, dtype=logp.dtype))  # (b, K) -> (b, K)

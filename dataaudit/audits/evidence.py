@@ -204,7 +204,7 @@ def _similarity(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) ->
     b, k = v.shape
     block = objective.rows.take(torch.from_numpy(rows))
     B = (block.dense().T[:, None, :] * v.T[None]).reshape(-1, b)  # (d+1, k, b) -> (p, b)
-    Z = trained.prepared.solve(B).view(-1, k * b)
+    Z = trained.prepared.solve(B).reshape(-1, k * b)
     products = torch.cat([other.scores(Z) for other in objective.rows.blocks()]).view(-1, k, b)
     inner = (products * v.T[None]).sum(1)
     sizes = torch.einsum("bk,nkl,bl->nb", v, trained.forms, v).clamp_min(1e-300).sqrt()

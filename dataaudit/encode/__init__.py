@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from dataaudit.encode.basis import Basis, BasisSettings, fit_basis
 from dataaudit.encode.encoding import Encoding, fit_encoding
 from dataaudit.encode.feature import Columns, EncoderSettings, Feature, Role
 
-__all__ = ["Columns", "EncoderSettings", "Encoding", "Feature", "Role", "fit_encoding"]
+__all__ = [
+    "Basis",
+    "BasisSettings",
+    "Columns",
+    "EncoderSettings",
+    "Encoding",
+    "Feature",
+    "Role",
+    "fit_basis",
+    "fit_encoding",
+]

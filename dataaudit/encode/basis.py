@@ -1,16 +1,17 @@
 """From encoded columns to one design matrix: scaling, cubic splines, RBF features.
 
-A logistic model on standardised columns is too weak to tell wrong labels from hard rows; on a richer basis it is
-not, and stays convex with exact influence. For a numeric column with value v the basis holds
+A logistic model on standardised columns is too weak to tell wrong labels from hard rows; on a richer basis it
+is not, and stays convex with exact influence. For a numeric column with value v the basis holds
 
     standard   (v - mean)/sd          rank   Φ⁻¹(mid-rank of v among the training values)
     spline     cubic B-splines of the scaled value on knots at its quartiles, constant beyond the ends
     RBF        k(z, S) K_SS^(-1/2)    with k(z, s) = exp(-γ‖z - s‖²) and S up to 500 training rows
 
-The last is the Nyström approximation (Williams & Seeger 2001): inner products of its rows approximate the kernel.
-z holds the scaled numeric columns, the vectors, and the one-hot levels of columns with few levels. Its width is
-given as γ·d, where d is the total variance of z: one per standardised column, less for rare levels, so that a
-width means the same for tables of numbers and of categories. Directions in which K_SS is flat are dropped.
+The last is the Nyström approximation (Williams & Seeger 2001): inner products of its rows approximate the
+kernel. z holds the scaled numeric columns, the vectors, and the one-hot levels of columns with few levels.
+Its width is given as γ·d, where d is the total variance of z: one per standardised column, less for rare
+levels, so that a width means the same for tables of numbers and of categories. Directions in which K_SS is
+flat are dropped.
 Cost: n·m·d for m landmarks, and 10 m³ for the eigenvectors of K_SS.
 """
 
@@ -33,7 +34,7 @@ from dataaudit.errors import EncodeError, SettingError
 Array = NDArray[np.float64]
 
 KNOTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Columns with more levels than this do not take part in the kernel: each of their levels is too rare to measure by.
+# Columns with more levels stay out of the kernel: each of their levels is too rare to measure by.
 KERNEL_LEVELS = 20
 # Eigenvalues of K_SS below this share of the largest are rounding.
 FLAT = 1e-6
@@ -181,15 +182,16 @@ class Basis:
             raise EncodeError(what, "encode both with the same encoding")
         if self._sparse_pays(columns):
             Z = self._scaled(columns.numeric)
-            dense = [csr_array(part) for part in (Z, columns.vectors)]
-            return csr_array(hstack([*dense, columns.levels, columns.terms, csr_array(self._splines(Z))], format="csr"))
+            parts = [Z, columns.vectors, columns.levels, columns.terms, self._splines(Z)]
+            return csr_array(hstack([csr_array(part) for part in parts], format="csr"))
         X = np.empty((columns.n, len(self.features)))
         for start in range(0, columns.n, BLOCK_ROWS):
             X[start : start + BLOCK_ROWS] = self._dense(columns, slice(start, start + BLOCK_ROWS))
         return X
 
     def _dense(self, columns: Columns, rows: slice) -> Array:
-        Z, vectors, levels = self._scaled(columns.numeric[rows]), columns.vectors[rows], columns.levels[rows].toarray()
+        Z, vectors = self._scaled(columns.numeric[rows]), columns.vectors[rows]
+        levels = columns.levels[rows].toarray()
         parts = [Z, vectors, levels, columns.terms[rows].toarray(), self._splines(Z)]
         if self.kernel:
             parts.append(self.kernel(np.hstack([Z, vectors, levels[:, self.kernel_levels]])))
@@ -199,8 +201,8 @@ class Basis:
         """Tell whether few values of X are not zero; RBF features have no zeros."""
         if self.kernel or columns.terms.shape[1] + columns.levels.shape[1] == 0:
             return False
-        full = columns.n * (columns.numeric.shape[1] + columns.vectors.shape[1] + sum(map(_width, self.knots)))
-        held = full + columns.levels.nnz + columns.terms.nnz
+        full = columns.numeric.shape[1] + columns.vectors.shape[1] + sum(map(_width, self.knots))
+        held = columns.n * full + columns.levels.nnz + columns.terms.nnz
         return bool(held < SPARSE_SHARE * columns.n * len(self.features))
 
     def _scaled(self, numeric: Array) -> Array:
@@ -232,7 +234,7 @@ def fit_basis(columns: Columns, settings: BasisSettings) -> Basis:
     mean = numeric.mean(0)
     sd = numeric.std(0)
     # A column that is constant up to rounding must not be blown up to noise.
-    sd = np.where(sd > 1e-12 * np.maximum(1.0, np.abs(mean)), sd, 1.0)  # noqa: PLR2004 - rounding
+    sd = np.where(sd > 1e-12 * np.maximum(1.0, np.abs(mean)), sd, 1.0)
     curves = tuple(_rank_curve(v) for v in numeric.T) if settings.scaling == "rank" else ()
     basis = Basis(settings, mean, sd, curves, (), None, np.empty(0, dtype=np.int64), columns.features, "")
     Z = basis._scaled(numeric)  # noqa: SLF001 - the same class, half-way
@@ -253,12 +255,12 @@ def gaussian(Z: Array, S: Array, gamma: float) -> Array:
     return np.exp(distance, out=distance)
 
 
-def _fit_kernel(Z: Array, columns: Columns, levels: NDArray[np.int64], settings: BasisSettings) -> Kernel | None:
+def _fit_kernel(
+    Z: Array, columns: Columns, levels: NDArray[np.int64], settings: BasisSettings
+) -> Kernel | None:
     """Draw landmarks and take the root of their kernel; None without a varying column."""
     n = columns.n
-    inputs = np.hstack([Z, columns.vectors]) if not len(levels) else None
-    if inputs is None:
-        inputs = np.hstack([Z, columns.vectors, columns.levels[:, levels].toarray()])
+    inputs = np.hstack([Z, columns.vectors, columns.levels[:, levels].toarray()])
     spread = float(inputs.var(0).sum()) if inputs.shape[1] else 0.0
     if spread <= 0.0 or settings.rbf_width is None:
         return None

@@ -61,11 +61,15 @@ def encode_target(labels: pl.Series) -> Target:
     kept = labels.is_not_null()
     present = labels.filter(kept)
     if present.is_empty():
-        raise BadTarget(f"label column {name!r} has no values: {len(labels)} rows, all empty", "name another --label")
+        raise BadTarget(
+            f"label column {name!r} has no values: {len(labels)} rows, all empty", "name another --label"
+        )
     values = present.unique().sort()
     _require_classes(name, values, len(present))
     names = values.cast(pl.String)
-    y = present.cast(pl.String).replace_strict(names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64)
+    y = present.cast(pl.String).replace_strict(
+        names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64
+    )
     notes = _notes(name, labels, names, np.bincount(y.to_numpy(), minlength=len(names)))
     return Target(tuple(names.to_list()), y.to_numpy().astype(np.int64), kept.rename("kept"), notes)
 
@@ -90,7 +94,9 @@ def _countable(labels: pl.Series) -> pl.Series:
     if kind.is_nested() or kind.is_temporal() or kind == pl.Binary:
         raise BadTarget(f"label column {name!r} has no classes: got type {kind}", "name another --label")
     if kind == pl.Null:
-        raise BadTarget(f"label column {name!r} has no values: {len(labels)} rows, all empty", "name another --label")
+        raise BadTarget(
+            f"label column {name!r} has no values: {len(labels)} rows, all empty", "name another --label"
+        )
     return labels
 
 

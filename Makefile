@@ -1,0 +1,61 @@
+# make demo    audit real spam data and say where the report is
+# make test    run all tests
+# make lint    ruff and mypy
+# make bench   the figures of the README, measured again (minutes)
+# make clean   remove everything that make made
+#
+# Each installs what it needs into .venv first; nothing else has to be typed, and Python ≥ 3.11 is all it takes.
+
+.PHONY: demo test lint bench clean
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --constraint constraints.txt
+
+demo: .venv/installed
+	$(BIN)/audit demo --out audit-demo
+
+# One BLAS thread per worker: two workers that each start a thread per core slow each other down.
+test: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(ARGS)
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/installed-bench
+	@for script in $$(grep -l __main__ tests/benchmarks/*.py); do \
+		echo "== $$script" && $(BIN)/python $$script || exit 1; \
+	done
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist dataaudit.egg-info audit-demo
+	find dataaudit reports rules tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first Python ≥ 3.11 that runs (a name on the PATH may be a stub that does not) and can make environments.
+.venv/installed: pyproject.toml constraints.txt
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 && exit 0; \
+	found=; old=; bare=; \
+	for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+		$$python -c 'pass' 2>/dev/null || continue; \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { old=$$python; continue; }; \
+		$$python -c 'import ensurepip, venv' 2>/dev/null || { bare=$$python; continue; }; \
+		found=$$python; break; \
+	done; \
+	if [ -n "$$found" ]; then \
+		echo "Installing into .venv with $$($$found --version); the first time takes a few minutes." && \
+		$$found -m venv .venv; \
+	elif [ -n "$$bare" ]; then \
+		echo "error: $$bare cannot make virtual environments." \
+			"Hint: install its venv package (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; \
+	else \
+		echo "error: no Python 3.11 or newer was found$${old:+: got $$($$old --version)}." \
+			"Hint: install one, or name it: make PYTHON=/path/to/python3.12." >&2; exit 1; \
+	fi
+	$(PIP) --editable '.[dev,demo]'
+	@touch $@
+
+.venv/installed-bench: .venv/installed
+	$(PIP) --editable '.[bench]'
+	@touch $@

@@ -1,0 +1,117 @@
+"""Finds the wrong labels in training data with influence functions.
+
+The data go one way, and every noun is a frozen dataclass::
+
+    source ─load→ Dataset ─encode→ Columns ─basis→ X, y ─minimise→ Fit ─prepare→ Prepared
+                                                                        │ influence, leave-one-out, noise
+    report, console, Parquet ←write─ Summary ←summarise─ Findings ←─────┘
+
+The letters, in code, comments and docstrings:
+
+==========  ===========================================================================================
+n           rows (of training data)
+d           features, columns of X
+k           scores: classes − 1; class 0 is the reference with score 0, so binary has one, log p1/p0
+p           parameters, (d + 1)·k, the intercepts last
+m           right-hand sides of one solve
+t, b        test rows; rows of one block
+X, y        features (n, d), class numbers (n,)
+theta, H    parameters (p,), Hessian of the objective (p, p)
+l2          λ in R(θ) = mean loss + λ/2·‖θ‖² (intercepts free); scikit-learn's C is 1/(n·λ)
+==========  ===========================================================================================
+
+The modules, each importing only from those above it:
+
+==============================  =======================================================================
+errors                          everything that can go wrong for a user, as one tree
+sources                         files, globs, folders, stdin and frames to a `Dataset`
+rows, losses                    blocks of rows; pointwise losses with slope and bend
+encode, models                  columns to features; pure functions of (θ, block)
+objective                       R(θ), its gradient and Hessian
+fit, solvers                    Newton; Cholesky in the primal and the dual, and which of them
+influence, leaveout, noise      self-influence, one-step leave-one-out, which labels are likely wrong
+path, selection                 basis and λ by leave-one-out loss
+fitted                          a user's own scikit-learn model, taken as it is
+findings                        the tables on disk: the only meeting of tensors and frames
+audits                          each the story of one question
+summary, writers                what a report shows, and one output format a file
+api                             what Python users call
+cli                             the command `audit`
+==============================  =======================================================================
+
+Everything in ``__all__`` is public. It is loaded when it is first used: importing this package is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dataaudit.api import LabelAudit, audit_labels
+    from dataaudit.errors import (
+        AuditError,
+        BadTarget,
+        DataError,
+        EncodeError,
+        FitError,
+        MissingColumn,
+        NotConverged,
+        NotPositiveDefinite,
+        SettingError,
+        SolveError,
+        TooLarge,
+        UnreadableFile,
+        WriteError,
+    )
+    from dataaudit.findings import Findings
+    from dataaudit.sources import Dataset, load
+
+    __version__: str
+
+__all__ = [
+    "AuditError",
+    "BadTarget",
+    "DataError",
+    "Dataset",
+    "EncodeError",
+    "Findings",
+    "FitError",
+    "LabelAudit",
+    "MissingColumn",
+    "NotConverged",
+    "NotPositiveDefinite",
+    "SettingError",
+    "SolveError",
+    "TooLarge",
+    "UnreadableFile",
+    "WriteError",
+    "__version__",
+    "audit_labels",
+    "load",
+]
+
+_HOMES = {
+    "Dataset": "dataaudit.sources",
+    "Findings": "dataaudit.findings",
+    "LabelAudit": "dataaudit.api",
+    "audit_labels": "dataaudit.api",
+    "load": "dataaudit.sources",
+}  # every other public name is an error
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that holds it."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - 20 ms that --help does not need
+
+        return version("dataaudit")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "dataaudit.errors")), name)
+    globals()[name] = value  # the next access does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

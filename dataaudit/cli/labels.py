@@ -1,0 +1,62 @@
+"""``audit labels``: which labels are most likely wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from dataaudit.cli import options
+from dataaudit.cli.talk import Talk
+
+
+def labels(
+    context: typer.Context,
+    sources: options.Sources,
+    *,
+    label: options.Label,
+    text: options.Text = None,
+    features: options.Features = None,
+    exclude: options.Exclude = None,
+    categorical: options.Categorical = None,
+    id: options.Id = None,  # noqa: A002 - the option is called --id
+    text_features: options.TextFeatures = "tfidf",
+    basis: options.Basis = "auto",
+    l2: options.L2 = None,
+    seed: options.Seed = 0,
+    rank: options.Rank = "auto",
+    top: options.Top = 100,
+    verify: options.Verify = 12,
+    out: options.Out = Path("audit-findings"),
+    format: options.Format = None,  # noqa: A002 - the option is called --format
+    quiet: options.Quiet = 0,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+) -> None:
+    """Rank rows by how likely their label is wrong; show evidence, and refits as proof."""
+    from dataaudit.api import audit_labels
+    from dataaudit.cli.results import prepare
+
+    results = prepare(out, format)
+    with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
+        audit = audit_labels(
+            sources[0] if len(sources) == 1 else sources,
+            label=label,
+            text=text or (),
+            features=features or (),
+            exclude=exclude or (),
+            categorical=categorical or (),
+            id=id,
+            text_features=text_features,
+            basis=basis,
+            l2=l2,
+            rank=rank,
+            verify=verify,
+            top=top,
+            seed=seed,
+            command=context.obj,
+            on_step=talk.step,
+        )
+        audit.write(out)
+    summary = results.emit(audit.findings, top=top)
+    talk.conclude(summary)

@@ -1,0 +1,76 @@
+"""Where the results of a command go; asked before the work begins, so that nobody waits for an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataaudit.errors import WriteError
+
+if TYPE_CHECKING:
+    from dataaudit.findings import Findings
+    from dataaudit.summary import Summary
+    from dataaudit.writers import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A folder for the findings, and what goes to stdout beside.
+
+    Attributes
+    ----------
+    folder : Path
+        Made when the findings are written.
+    writer : Writer, optional
+        Of the format that was asked for; without one, stdout stays empty.
+    """
+
+    folder: Path
+    writer: Writer | None = None
+
+    def emit(self, findings: Findings, *, top: int) -> Summary:
+        """Write to stdout what was asked for; return the summary of the first `top` rows that it shows."""
+        from dataaudit.summary import summarise
+
+        summary = summarise(findings, top, folder=self.folder.as_posix())
+        if self.writer:
+            self.writer.write(findings, summary, sys.stdout)
+            sys.stdout.flush()
+        return summary
+
+
+def prepare(folder: Path, format: str | None = None) -> Results:  # noqa: A002 - the option's name
+    """Check that results could be written.
+
+    Parameters
+    ----------
+    folder : Path
+        It need not be there; nothing is made yet.
+    format : str, optional
+        Name of a format, as `dataaudit.writers.names` has them.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    WriteError
+        If the folder, or the nearest one above that is there, is no folder or cannot be written to.
+    SettingError
+        If there is no such format.
+    """
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    if not there.is_dir():
+        what = f"folder {folder.as_posix()} cannot be made: {there.as_posix()} is a file"
+        raise WriteError(what, "name another one with --out")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WriteError(f"folder {there.as_posix()} cannot be written to", "name another one with --out")
+    if format is None:
+        return Results(folder)
+    from dataaudit.writers import get
+
+    return Results(folder, get(format))

@@ -1,0 +1,108 @@
+"""What a command says while it works and when it is done, all of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from dataaudit.cli.terminal import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from dataaudit.summary import Summary
+
+
+class Talk:
+    """Progress and summary: a bar with the time left on a terminal, one plain line per stage elsewhere.
+
+    Parameters
+    ----------
+    quiet : int
+        1 for no progress, 2 for no summary either.
+    verbose : bool
+        Also tell the columns' roles, the settings, and what each stage took.
+    color : str
+        ``"auto"``, ``"always"`` or ``"never"``.
+    """
+
+    def __init__(self, *, quiet: int = 0, verbose: bool = False, color: str = "auto") -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self.console = _console(color)
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._starts: dict[str, float] = {}  # stage → when it began, in order
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal and not self.quiet:
+            self._bar = _bar(self.console)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+        self._starts["total"] = time.monotonic()
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Take note that `done` of `total` parts of `stage` are done; a total of 0 is not known."""
+        begins = stage not in self._starts
+        self._starts.setdefault(stage, time.monotonic())
+        if self._bar is None:
+            if begins and not self.quiet:
+                self.say(f"{stage} …")
+            return
+        if begins:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(visible(stage), total=total or None)
+        if self._task is not None:
+            self._bar.update(self._task, completed=done, total=total or None)
+
+    def say(self, sentence: str) -> None:
+        """Write one line as it is, whatever brackets or control characters it has."""
+        self.console.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
+
+    def conclude(self, summary: Summary) -> None:
+        """Show the summary."""
+        if self.quiet > 1:
+            return
+        from dataaudit.writers.console import show
+
+        if self.verbose:
+            self._details(summary)
+        show(summary, self.console)
+
+    def _details(self, summary: Summary) -> None:
+        provenance = summary.provenance
+        for role in provenance["roles"]:
+            self.say(f"column {role['column']}: {role['role']} ({role['reason']})")
+        for name, value in sorted(provenance["settings"].items()):
+            self.say(f"setting {name} = {value}")
+        self.say(f"solver: {provenance['solver']} ({provenance['solver_reason']})")
+        stages, times = list(self._starts), list(self._starts.values())
+        for stage, began, ended in zip(stages, times, times[1:], strict=False):
+            self.say(f"time for {stage}: {ended - began:.2f} s")
+
+
+def _console(color: str) -> Console:
+    from rich.console import Console
+
+    if color == "never":
+        return Console(stderr=True, color_system=None, highlight=False)
+    force = True if color == "always" else None
+    return Console(stderr=True, highlight=False, force_terminal=force, force_interactive=sys.stderr.isatty())
+
+
+def _bar(console: Console) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    text = TextColumn("{task.description}", markup=False)
+    columns = text, BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(compact=True)
+    return Progress(*columns, console=console, transient=True)

@@ -1,0 +1,1 @@
+"""Rule packs in TOML, one rule a table, read by `dataaudit.gate`."""

@@ -1,0 +1,91 @@
+"""Slow twins: what the fast code must agree with, written from the definitions and sharing nothing with it.
+
+The objective is spelled with all K classes (`cross_entropy` over [0, scores]) and with the ridge as the sum of
+squares of the class-centred coefficients; derivatives come from autograd; inverses are dense.
+"""
+
+import torch
+
+MAX_STEPS = 200
+
+
+def objective_function(case, *, l2=None, weight=None, y=None):
+    """Return R(θ) as a differentiable function of the flat θ."""
+    X, l2 = case.dense, case.l2 if l2 is None else l2
+    weight, y = case.weight if weight is None else weight, case.y if y is None else y
+    X1 = torch.cat([X, torch.ones(len(X), 1, dtype=X.dtype)], dim=1)
+
+    def value(theta):
+        coefficients = theta.reshape(X1.shape[1], case.n_classes - 1)
+        every = torch.cat([torch.zeros_like(coefficients[:, :1]), coefficients], dim=1)
+        losses = torch.nn.functional.cross_entropy(X1 @ every, y, reduction="none")
+        penalised = every[:-1]
+        if case.n_classes > 2:
+            penalised = penalised - penalised.mean(dim=1, keepdim=True)
+        return (weight * losses).sum() / len(X) + l2 / 2 * (penalised**2).sum()
+
+    return value
+
+
+def gradient(case, theta, **changes):
+    return torch.func.grad(objective_function(case, **changes))(theta)
+
+
+def hessian(case, theta, **changes):
+    H = torch.func.jacrev(torch.func.grad(objective_function(case, **changes)))(theta)
+    return (H + H.T) / 2
+
+
+def quadratic_forms(case, theta, **changes):
+    """Return (x̃ᵢᵀ ⊗ I) H⁻¹ (x̃ᵢ ⊗ I) of every row by a dense inverse and Kronecker products."""
+    inverse, k = torch.linalg.inv(hessian(case, theta, **changes)), case.n_classes - 1
+    forms = []
+    for x in case.dense:
+        lift = torch.kron(torch.cat([x, x.new_ones(1)])[:, None].contiguous(), torch.eye(k, dtype=x.dtype))
+        forms.append(lift.T @ inverse @ lift)
+    return torch.stack(forms)
+
+
+def scores(case, theta):
+    X1 = torch.cat([case.dense, torch.ones(len(case.y), 1, dtype=torch.float64)], dim=1)
+    return X1 @ theta.reshape(X1.shape[1], -1)
+
+
+def row_gradients(case, theta):
+    """Return the gradient of every row's own loss, (n, p), by autograd."""
+    n = len(case.y)
+    alone = n * torch.eye(n, dtype=torch.float64)
+    return torch.vmap(lambda weight: gradient(case, theta, l2=0.0, weight=weight))(alone)
+
+
+def minimum(case, start=None, **changes):
+    """Return the minimum by damped Newton steps on the dense autograd Hessian."""
+    value = objective_function(case, **changes)
+    p = (case.X.shape[1] + 1) * (case.n_classes - 1)
+    theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
+    for _ in range(MAX_STEPS):
+        g = torch.func.grad(value)(theta)
+        if g.abs().max() < 1e-12:
+            return theta
+        step = torch.linalg.solve(hessian(case, theta, **changes), g)
+        size, before = 1.0, value(theta)
+        while value(theta - size * step) > before + 1e-14 and size > 1e-6:
+            size /= 2
+        theta = theta - size * step
+        if (size * step).abs().max() < 1e-13:
+            return theta
+    raise AssertionError("the reference did not converge")
+
+
+def without(case, row, theta):
+    """Return the minimum without one row."""
+    weight = case.weight.clone()
+    weight[row] = 0.0
+    return minimum(case, theta, weight=weight)
+
+
+def relabelled(case, row, label, theta):
+    """Return the minimum with another label for one row."""
+    y = case.y.clone()
+    y[row] = label
+    return minimum(case, theta, y=y)

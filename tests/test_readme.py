@@ -1,0 +1,96 @@
+"""What the README tells people to type exists, and so does what it points to."""
+
+import ast
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+import dataaudit
+from dataaudit.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ["README.md", "CONTRIBUTING.md"]
+COMMANDS = typer.main.get_command(app).commands
+
+
+def _blocks(page, language=""):
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+def _lines():
+    """Yield every command line in a block without a language, without what it is piped into."""
+    for page in PAGES:
+        for block in _blocks(page):
+            for line in block.splitlines():
+                yield from re.findall(r"(?:^|\| )((?:audit|make) [^|#]+)", line)
+
+
+def _audits():
+    lines = [line for line in _lines() if line.startswith("audit ")]
+    prose = re.findall(r"`(audit [a-z][^`]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    return sorted({*lines, *prose})
+
+
+@pytest.mark.parametrize("line", _audits())
+def test_commands_and_options_exist(line):
+    _, name, *words = shlex.split(line)
+    known = {option for parameter in COMMANDS[name].params for option in parameter.opts} | {"--help", "-h"}
+    assert {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} <= known
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    used = {line.split()[1] for line in _lines() if line.startswith("make ")}
+    assert {"demo", "test"} <= used <= targets
+    assert (ROOT / "README.md").read_text(encoding="utf-8").index("make demo") < 300, "first things first"
+
+
+def test_options_named_in_prose_exist():
+    known = {
+        option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts
+    }
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(--[a-z-]+)", text)) <= known | {"--help"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_named_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    paths = re.findall(r"`((?:dataaudit|tests|examples|docs|rules|reports)/[\w/.]*)`", text)
+    assert links or paths
+    assert [name for name in (*links, *paths) if not (ROOT / name).exists()] == []
+
+
+def test_tables_named_are_the_ones_written():
+    from dataaudit.findings import SCHEMAS
+
+    named = set(re.findall(r"`(\w+)\.parquet`", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert named == set(SCHEMAS)
+
+
+def test_columns_named_are_there():
+    from dataaudit.findings import LABELS
+
+    named = re.findall(
+        r"^- `(\w+)`(?:, `(\w+)`)?:", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert {name for pair in named for name in pair if name} <= set(LABELS)
+    assert len(named) >= 4
+
+
+@pytest.mark.parametrize("block", _blocks("README.md", "python"))
+def test_python_calls_public_names_with_their_arguments(block):
+    calls = [node for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]
+    ours = [call for call in calls if ast.unparse(call.func).startswith("dataaudit.")]
+    assert ours
+    for call in ours:
+        assert call.func.attr in dataaudit.__all__
+        parameters = inspect.signature(getattr(dataaudit, call.func.attr)).parameters
+        assert {keyword.arg for keyword in call.keywords} <= set(parameters)

@@ -1,0 +1,66 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataaudit.summary import Term
+from dataaudit.writers import words
+from dataaudit.writers.charts import decades, horizontal, path, power, steps, vertical
+
+
+@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
+def test_ticks_are_few_round_and_inside(low, span):
+    ticks = steps(low, low + span)
+    assert len(ticks) <= 7
+    assert all(low - 1e-6 * span <= t <= low + span + 1e-6 * span for t in ticks)
+
+
+@given(st.integers(-12, 5), st.integers(1, 12))
+def test_decades_are_powers_of_ten(first, more):
+    values = decades(10.0**first, 10.0 ** (first + more))
+    assert 2 <= len(values) <= 7
+    assert all(math.log10(v) == pytest.approx(round(math.log10(v))) for v in values)
+
+
+def test_scales():
+    assert horizontal(0, 10)(5) == (46 + 396) / 2
+    assert vertical(1, 100, log=True)(10) == (200 + 26) / 2
+    assert vertical(0, 1)(7) == 26  # kept inside
+    assert horizontal(3, 3)(3) == (46 + 396) / 2
+    assert [power(v) for v in (1.0, 1000.0, 1e-4, 1e7)] == ["1", "1,000", "10⁻⁴", "10⁷"]
+    assert path([(1, 2.5), (3, 4)]) == "M1,2.5L3,4"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.9712, "97.1\xa0%"),
+        (0.99999, ">\xa099.9\xa0%"),
+        (1e-6, "<\xa00.1\xa0%"),
+        (0.0, "0.0\xa0%"),
+        (1.0, "100.0\xa0%"),
+        (None, "–"),
+        (math.nan, "–"),
+    ],
+)
+def test_shares(value, text):
+    assert words.share(value) == text
+
+
+def test_numbers():
+    assert [words.fixed(v) for v in (-0.126, 1234.5, 1e-5, 2.5e7, math.inf, None)] == [
+        "−0.13", "1,234.50", "1e−05", "2.5e+07", "–", "–",
+    ]  # fmt: skip
+    assert [words.signed(v) for v in (0.5, -0.5, 0.0, None)] == ["+0.50", "−0.50", "+0.00", "–"]
+    assert [words.count(v) for v in (4137, 2.6, None)] == ["4,137", "3", "–"]
+    assert [words.short(v) for v in (2.0000001e-4, 3.1e-11)] == ["0.0002", "3.1e−11"]
+
+
+def test_evidence_is_named_as_people_know_it():
+    assert words.term(Term("text", "body", "winner", "winner", -1)) == "winner"
+    assert words.term(Term("categorical", "job", "cook", "cook", -1)) == "job = cook"
+    assert words.term(Term("numeric", "age", None, "34", -1)) == "age = 34"
+    assert words.term(Term("numeric", "age", "(missing)", None, -1)) == "age is missing"
+    assert words.term(Term("vector", "pixels", "17", "0.3", -1)) == "pixels[17]"
+    assert words.term(Term("", "age", None, None, -1)) == "age"
