@@ -27,8 +27,8 @@ from dataaudit.solvers.cg import conjugate_gradients
 LEAST, MOST = 1e-7, 1e2
 # Multiplications a λ above which the step is not halved around the minimum.
 DEAR = 2e10
-JUDGED_ROWS = 2500
-STANDARD_ERRORS = 1.0
+JUDGED_ROWS = 2000
+STANDARD_ERRORS = 0.5
 
 
 @dataclass(frozen=True)

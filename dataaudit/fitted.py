@@ -1,8 +1,9 @@
 """A user's fitted scikit-learn logistic regression, taken as it is: its coefficients, not a refit.
 
-scikit-learn minimises ``C Σ ω_i ℓ_i + ½ Σ coef²`` with free intercepts, which is our objective at λ = 1/(nC) with
-the class weights as ω. Its K symmetric coefficients of a multinomial fit become K - 1 differences to the first
-class; the ridge's form is the same (`models`). Whether the fit is at its minimum is measured, not assumed.
+scikit-learn minimises ``C Σ ω_i ℓ_i + ½ Σ coef²`` with free intercepts, which is our objective at λ = 1/(nC)
+with the class weights as ω. Its K symmetric coefficients of a multinomial fit become K - 1 differences to the
+first class; the ridge's form is the same (`models`). Whether the fit is at its minimum is measured, not
+assumed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from scipy.sparse import csr_array, issparse
 from torch import Tensor
 
 from dataaudit.encode.feature import Feature
+from dataaudit.encode.target import class_texts
 from dataaudit.errors import FitError, MissingColumn, SettingError
 from dataaudit.fit import Fit, FitSettings
 from dataaudit.losses import Softmax
@@ -46,13 +48,14 @@ class Adopted:
     features: tuple[Feature, ...]
 
 
-def adopt(model: Any, frame: pl.DataFrame, y: NDArray[np.int64], *, classes: Sequence[str]) -> Adopted:  # noqa: ANN401
+def adopt(model: Any, frame: pl.DataFrame, y: NDArray[np.int64], *, classes: Sequence[str]) -> Adopted:
     """Take a fitted `LogisticRegression`, alone or last in a `Pipeline`.
 
     Parameters
     ----------
     model : LogisticRegression or Pipeline
-        Fitted with an l2 penalty and an intercept, by any solver but liblinear (which penalises the intercept).
+        Fitted with an l2 penalty or none, and an intercept, by any solver but liblinear (which penalises the
+        intercept).
     frame : pl.DataFrame
         The training rows without the label column.
     y : ndarray (n,) int64
@@ -82,23 +85,24 @@ def adopt(model: Any, frame: pl.DataFrame, y: NDArray[np.int64], *, classes: Seq
         raise FitError(what, "give the rows that it was fitted on")
     n, K = len(y), len(classes)
     rows = MemoryRows(
-        X if issparse(X) else torch.from_numpy(X), torch.from_numpy(y), _weights(last, y, classes)
+        X if issparse(X) else torch.from_numpy(X), torch.from_numpy(y), _weights(last, y, order)
     )
-    l2 = 0.0 if np.isinf(last.C) else 1.0 / (n * float(last.C))
+    free = getattr(last, "penalty", "l2") is None or np.isinf(last.C)  # older and newer way to say so
+    l2 = 0.0 if free else 1.0 / (n * float(last.C))
     objective = Objective(rows, LinearModel(Softmax(K), X.shape[1]), l2)
     norm = float(objective.gradient(theta).abs().max())
     fit = Fit(theta, norm, int(np.max(last.n_iter_)), FitSettings().tolerance)
     return Adopted(objective, fit, tuple(Feature(name, name, None, "numeric") for name in names))
 
 
-def _split(model: Any) -> tuple[Any, Any]:  # noqa: ANN401
+def _split(model: Any) -> tuple[Any, Any]:
     """Return the transforming steps (or None) and the classifier."""
     if hasattr(model, "steps"):
         return (model[:-1] if len(model.steps) > 1 else None), model.steps[-1][1]
     return None, model
 
 
-def _require_supported(last: Any) -> None:  # noqa: ANN401
+def _require_supported(last: Any) -> None:
     """Check the kind and the penalty of a classifier.
 
     Raises
@@ -108,48 +112,108 @@ def _require_supported(last: Any) -> None:  # noqa: ANN401
     """
     kind = type(last).__name__
     if kind != "LogisticRegression":
-        raise SettingError(f"model must end in a LogisticRegression: got {kind}", "leave model out to have one fitted")
+        raise SettingError(
+            f"model must end in a LogisticRegression: got {kind}", "leave model out to have one fitted"
+        )
     if not hasattr(last, "coef_"):
         raise SettingError("the LogisticRegression is not fitted", "call fit first")
     l1 = getattr(last, "l1_ratio", 0.0) or 0.0
     penalty = getattr(last, "penalty", "l2")
     if l1 > 0 or penalty in ("l1", "elasticnet"):
         raise SettingError("an l1 penalty has no Hessian: got a model with one", "fit it with l2")
-    if penalty is None:
-        raise SettingError("the model has no penalty, so its Hessian may be singular", "fit it with C below infinity")
+    several = len(last.classes_) > 2  # noqa: PLR2004 - for two classes both are the same
+    if several and getattr(last, "multi_class", "auto") == "ovr":
+        raise SettingError("the model is one fit per class (multi_class='ovr')", "fit a multinomial one")
     if last.solver == "liblinear" or not last.fit_intercept:
-        what = "liblinear penalises the intercept" if last.solver == "liblinear" else "the model has no intercept"
+        free = last.solver != "liblinear"
+        what = "the model has no intercept" if free else "liblinear penalises the intercept"
         raise SettingError(what, "fit with solver='lbfgs' and an intercept")
 
 
-def _design(steps: Any, last: Any, frame: pl.DataFrame) -> tuple[Any, list[str]]:  # noqa: ANN401
-    """Return X as the classifier saw it and the names of its columns."""
+def _design(steps: Any, last: Any, frame: pl.DataFrame) -> tuple[Any, list[str]]:
+    """Return X as the classifier saw it and the names of its columns.
+
+    Raises
+    ------
+    MissingColumn
+        If the model knows the names of its columns, and one is not there.
+    FitError
+        If the steps before the classifier, or the classifier, cannot take these rows.
+    """
     first = steps if steps is not None else last
     wanted = getattr(first, "feature_names_in_", None)
     for name in () if wanted is None else wanted:
         if name not in frame.columns:
             raise MissingColumn(str(name), frame.columns, "the rows given with the model")
-    given: Any = frame if wanted is None else frame.select([str(name) for name in wanted])
-    if steps is None:
-        X, names = given.to_numpy(), list(given.columns)
-    else:
-        # Text pipelines begin with a vectoriser, which takes one sequence of strings.
-        X = steps.transform(given[given.columns[0]].to_list() if wanted is None and given.width == 1 else given)
-        names = [str(name) for name in steps.get_feature_names_out()] if hasattr(steps, "get_feature_names_out") else []
-    X = csr_array(X, dtype=np.float64) if issparse(X) else np.ascontiguousarray(X, dtype=np.float64)
-    return X, names or [f"x{j}" for j in range(X.shape[1])]
+    given = frame if wanted is None else frame.select([str(name) for name in wanted])
+    try:
+        X = given.to_numpy() if steps is None else steps.transform(_as_fitted(first, given))
+        X = csr_array(X, dtype=np.float64) if issparse(X) else np.ascontiguousarray(X, dtype=np.float64)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        cause = str(error).strip().split("\n", 1)[0]
+        raise FitError(
+            f"the model cannot take these rows: {cause}", "give the rows that it was fitted on"
+        ) from error
+    names = list(given.columns) if steps is None else _names_after(steps, given)
+    names = names if len(names) == X.shape[1] else [f"x{j}" for j in range(X.shape[1])]
+    _require_finite(X, names)
+    return X, names
 
 
-def _class_order(last: Any, classes: Sequence[str]) -> list[int]:  # noqa: ANN401
+def _as_fitted(steps: Any, given: pl.DataFrame) -> Any:
+    """Return the rows in the form that the first step was fitted on: a frame, texts, or an array.
+
+    Raises
+    ------
+    FitError
+        If it takes texts and there are several columns.
+    """
+    if hasattr(steps, "feature_names_in_"):
+        return given
+    if hasattr(steps, "n_features_in_"):
+        return given.to_numpy()  # a frame's names would make scikit-learn warn
+    # Text pipelines begin with a vectoriser, which takes one sequence of strings and counts no features.
+    if given.width != 1:
+        what = f"the model takes one column of text: got {', '.join(given.columns[:5])}"
+        raise FitError(what, "name the text column with features")
+    return given[given.columns[0]].to_list()
+
+
+def _names_after(steps: Any, given: pl.DataFrame) -> list[str]:
+    """Return the names of the columns that the steps give; none where a step cannot tell."""
+    known = hasattr(steps, "feature_names_in_") or not hasattr(steps, "n_features_in_")
+    try:
+        return [str(name) for name in steps.get_feature_names_out(None if known else given.columns)]
+    except (AttributeError, ValueError):  # a pipeline has the method even where one of its steps has not
+        return []
+
+
+def _require_finite(X: Any, names: Sequence[str]) -> None:
+    """Check that every cell is a number.
+
+    Raises
+    ------
+    FitError
+        If one is missing or infinite: a logistic regression cannot have been fitted on it.
+    """
+    values, columns = (X.data, X.indices) if issparse(X) else (X.ravel(), None)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        name = names[int(wrong[0]) % len(names) if columns is None else int(columns[wrong[0]])]
+        what = f"column {name!r} has missing or infinite values, which the model cannot have seen"
+        raise FitError(what, "give the rows that it was fitted on")
+
+
+def _class_order(last: Any, classes: Sequence[str]) -> list[int]:
     """Return, for each of our classes, its position in the model's."""
-    theirs = [pl.Series([value]).cast(pl.String)[0] for value in last.classes_.tolist()]
+    theirs = class_texts(pl.Series(last.classes_.tolist())).to_list()
     if sorted(theirs) != sorted(classes):
         what = f"the model knows the classes {', '.join(theirs[:5])}, the rows have {', '.join(classes[:5])}"
         raise FitError(what, "give the rows that it was fitted on")
     return [theirs.index(name) for name in classes]
 
 
-def _coefficients(last: Any, order: list[int]) -> Tensor:  # noqa: ANN401
+def _coefficients(last: Any, order: list[int]) -> Tensor:
     """Return θ: differences to our first class, features by scores, then the intercepts."""
     table = np.column_stack([last.coef_, last.intercept_])  # (K or 1, d+1)
     if len(order) == 2:  # noqa: PLR2004 - one row of differences, class 1 to class 0 of theirs
@@ -159,14 +223,14 @@ def _coefficients(last: Any, order: list[int]) -> Tensor:  # noqa: ANN401
     return torch.from_numpy(np.ascontiguousarray(difference.T, dtype=np.float64)).view(-1)
 
 
-def _weights(last: Any, y: NDArray[np.int64], classes: Sequence[str]) -> Tensor:  # noqa: ANN401
-    """Return ω from the model's class_weight."""
-    counts = np.bincount(y, minlength=len(classes))
+def _weights(last: Any, y: NDArray[np.int64], order: Sequence[int]) -> Tensor:
+    """Return ω from the model's class_weight."""  # -> (n,)
+    counts = np.bincount(y, minlength=len(order))
     if last.class_weight is None:
-        per_class = np.ones(len(classes))
+        per_class = np.ones(len(order))
     elif last.class_weight == "balanced":
-        per_class = len(y) / (len(classes) * counts)
+        per_class = len(y) / (len(order) * counts)
     else:
-        given = {pl.Series([key]).cast(pl.String)[0]: value for key, value in last.class_weight.items()}
-        per_class = np.array([given.get(name, 1.0) for name in classes])
+        theirs = [last.class_weight.get(value, 1.0) for value in last.classes_.tolist()]
+        per_class = np.array([theirs[position] for position in order])
     return torch.from_numpy(per_class[y].astype(np.float64))

@@ -40,12 +40,11 @@ _RATE_SPREAD = 0.15  # τ, in sqrt(odds)
 _MOST_SCORE = 50.0
 _SEARCH_SIZE = 40_000  # rows times classes that the search runs on
 _PAIR_CLASSES = 12  # with more classes the rates of pairs are too many to fit and to check
-_PAIR_ROWS = 25  # rows for each ordered pair
-_TRIAL_ROWS = 1000
-_TRIAL_STEPS = 15
+_PAIR_ROWS = 5  # rows for each ordered pair
 _FLOOR = 1e-300
-_LINKS = (1.35, 1.0, 0.75, 0.55, 0.4)  # tails of s; 1 is logistic, smaller ones leave more confident mistakes without noise
-_NORMAL_95 = 1.6448536269514722
+_TAILS = (1.35, 1.0, 0.75, 0.55, 0.4)  # of s: 1 is logistic, smaller ones allow more confident mistakes without noise
+_FEW_TAILS = (1.0, 0.55)
+_SEEN = 3.0  # gain of log-likelihood over no noise: twice it is χ² of one or two degrees, 95 %
 
 
 @dataclass(frozen=True)
@@ -144,24 +143,25 @@ def fit_noise(loo_scores: Floats, y: Ints, n_classes: int) -> NoiseModel:
     scale = max(1.0, float(np.quantile(np.abs(scores).max(axis=0), 0.999)) / _MOST_SCORE)
     rows = _Sample(np.clip(scores / scale, -1.2 * _MOST_SCORE, 1.2 * _MOST_SCORE), labels, np.ones(len(labels)))
     few = _thinned(rows, max(_SEARCH_SIZE // n_classes, 2000))
-    none = _best(few, "none", [_start(few)])
+    none = _best(few, "none", [np.zeros(n_classes)])
     common = _best(few, "common", [np.append(_warmer(none.theta), phi) for phi in (0.1, 0.35)])
-    chosen = _pairs(few, none, common) if _pairs_fit(rows) else common
-    errors, covariance = _errors(few, chosen)
-    supported = bool(np.max(errors) <= LARGEST_ERROR)
+    paired = n_classes <= _PAIR_CLASSES and len(labels) >= _PAIR_ROWS * n_classes * (n_classes - 1)
+    chosen = _pairs(few, none, common) if paired else common
+    error, covariance = _error(few, chosen)
+    supported = paired and error <= LARGEST_ERROR
     if not supported:
-        chosen, covariance = common, _errors(few, common)[1]
+        chosen, covariance = common, _error(few, common)[1]
     interval = _interval(few, chosen, covariance)
     if len(few.y) < len(rows.y):
         chosen = _best(rows, chosen.structure, [chosen.theta])
     slope, bias, rates = _unpacked(chosen.theta, chosen.structure, n_classes)
     p_wrong = _p_wrong(rows, chosen.theta, chosen.structure)
     expected = float(p_wrong.sum())
-    low, high = min(interval[0], expected), max(interval[1], expected)
+    low, high = math.floor(min(interval[0], expected)), math.ceil(max(interval[1], expected))
     gain = _log_likelihood(few, chosen) - _log_likelihood(few, none)
-    reason = _reason(supported, gain, rates, float(np.max(errors)))
+    reason = _reason(n_classes, supported, error if paired else None, seen=gain >= _SEEN)
     largest = float(bias[np.argmax(np.abs(bias))])
-    return NoiseModel(p_wrong, rates, expected, (low, high), supported, reason, slope / scale, largest)
+    return NoiseModel(p_wrong, rates, expected, (float(low), float(high)), supported, reason, slope / scale, largest)
 
 
 def review_budget(p_wrong: Floats, shares: tuple[float, ...] = SHARES) -> tuple[tuple[float, int], ...]:
@@ -188,7 +188,7 @@ def review_budget(p_wrong: Floats, shares: tuple[float, ...] = SHARES) -> tuple[
 
 
 def _checked(loo_scores: Floats, y: Ints, n_classes: int) -> tuple[Floats, Ints]:
-    """Return the scores with the reference class, centred per row in nothing, and the labels; or say what is wrong."""
+    """The scores with the reference class, (K, n), and the labels; or what is wrong with them."""
     scores, labels = np.asarray(loo_scores, dtype=np.float64), np.asarray(y, dtype=np.int64)
     scores = scores[:, None] if scores.ndim == 1 else scores
     if n_classes < 2 or scores.shape != (len(labels), n_classes - 1):  # noqa: PLR2004
@@ -199,7 +199,7 @@ def _checked(loo_scores: Floats, y: Ints, n_classes: int) -> tuple[Floats, Ints]
     bad = int((~np.isfinite(scores)).any(axis=1).sum())
     if bad:
         raise FitError(f"{bad} of {len(labels)} rows have a leave-one-out score that is not finite", "raise the ridge (--l2)")
-    if len(np.unique(labels)) < 2 or labels.min() < 0 or labels.max() >= n_classes:  # noqa: PLR2004
+    if len(set(labels.tolist())) < 2 or labels.min() < 0 or labels.max() >= n_classes:  # noqa: PLR2004
         raise FitError(f"the noise model needs labels of two classes at least within 0..{n_classes - 1}", "check the labels")
     return np.vstack([np.zeros((1, len(labels))), scores.T]), labels
 
@@ -301,7 +301,7 @@ def _log_likelihood(rows: _Sample, fitted: _Fitted) -> float:
 
 
 # ── the search ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _best(rows: _Sample, structure: str, starts: list[Floats], steps: int = 500) -> _Fitted:
+def _best(rows: _Sample, structure: str, starts: list[Floats]) -> _Fitted:
     """The best of the minima reached from several starts, by L-BFGS-B on the mean."""
     from scipy.optimize import minimize
 
@@ -312,14 +312,10 @@ def _best(rows: _Sample, structure: str, starts: list[Floats], steps: int = 500)
         return value / total, gradient / total
 
     bounds = [(-5.0, 5.0)] + [(-30.0, 30.0)] * (k - 1) + [(1e-4, 1.0)] * (len(starts[0]) - k)
-    options = {"maxiter": steps, "ftol": 1e-13, "gtol": 1e-6}
+    options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-6}
     found = [minimize(mean, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in starts]
     best = min(found, key=lambda result: float(result.fun))
     return _Fitted(np.asarray(best.x, dtype=np.float64), structure, float(best.fun) * total)
-
-
-def _start(rows: _Sample) -> Floats:
-    return np.zeros(rows.classes)
 
 
 def _warmer(theta: Floats) -> Floats:
@@ -327,38 +323,17 @@ def _warmer(theta: Floats) -> Floats:
     return np.concatenate(([theta[0] + 0.5], theta[1:]))
 
 
-def _pairs_fit(rows: _Sample) -> bool:
-    k = rows.classes
-    return k == 2 or (k <= _PAIR_CLASSES and len(rows.y) >= _PAIR_ROWS * k * (k - 1))  # noqa: PLR2004
-
-
 def _pairs(rows: _Sample, none: _Fitted, common: _Fitted) -> _Fitted:
-    """One rate for each ordered pair, from the common one and from one class being taken for another.
+    """One rate for each ordered pair, from the common one and, with two classes, from either one mislabelled alone.
 
-    From equal rates alone the search ends in a worse minimum when one class only is mislabelled. With several classes
-    each pair gets a short trial on fewer rows, and the best is followed.
+    With two classes equal rates can lead to a worse minimum. With more, starts from single pairs led nowhere new.
     """
     k = rows.classes
-    level = np.concatenate((common.theta[:k], np.full(k * (k - 1), common.theta[k])))
-    pairs = np.argwhere(~np.eye(k, dtype=bool))
+    starts = [np.concatenate((common.theta[:k], np.full(k * (k - 1), common.theta[k])))]
     if k == 2:  # noqa: PLR2004
-        head = _warmer(none.theta)
-        return _best(rows, "pairs", [level, *(_tilted(head, np.full(2, 0.03), pair, k) for pair in pairs)])
-    some = _thinned(rows, _TRIAL_ROWS)
-    before = _best(some, "pairs", [level], _TRIAL_STEPS).value
-    trials = [_best(some, "pairs", [_tilted(level[:k], level[k:], pair, k)], _TRIAL_STEPS) for pair in pairs]
-    first = min(trials, key=lambda trial: trial.value)
-    return _best(rows, "pairs", [level, first.theta] if first.value < before - 1 else [level])
-
-
-def _tilted(head: Floats, phi: Floats, pair: Ints, k: int) -> Floats:
-    """A start at which class pair[0] is often labelled pair[1], and is commoner than it looks."""
-    rates = np.zeros((k, k))
-    off = ~np.eye(k, dtype=bool)
-    rates[off] = phi
-    rates[pair[0], pair[1]] = 0.4
-    bias = np.where(np.arange(k) == pair[0], 0.5, 0.0)
-    return np.concatenate((head[:1], head[1:] + (bias - bias[0])[1:], rates[off]))
+        slope, bias = _warmer(none.theta)
+        starts += [np.array([slope, bias - 0.5, 0.35, 0.03]), np.array([slope, bias + 0.5, 0.03, 0.35])]
+    return _best(rows, "pairs", starts)
 
 
 # ── how sure ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -373,11 +348,11 @@ def _differences(function: Callable[[Floats], Floats], theta: Floats) -> Floats:
     return np.asarray(out)
 
 
-def _errors(rows: _Sample, fitted: _Fitted) -> tuple[Floats, Floats]:
-    """Standard errors of sqrt(odds that a label of class t is wrong), and the covariance of θ, from the curvature.
+def _error(rows: _Sample, fitted: _Fitted) -> tuple[float, Floats]:
+    """Standard error of sqrt(odds that a label of a class is wrong), and the covariance of θ, from the curvature.
 
-    With more than two classes those with less than a quarter of an equal share are left out: a class of three rows
-    always has an unknown rate, and says nothing on the rest.
+    With two classes the larger of both errors: the order is a weighing of one class against the other, and is as good as
+    the worse known rate. With more the root mean square over rows: a class of three rows always has an unknown rate.
     """
     k = rows.classes
     hessian = _differences(lambda theta: _objective(theta, rows, fitted.structure)[1], fitted.theta)
@@ -389,10 +364,9 @@ def _errors(rows: _Sample, fitted: _Fitted) -> tuple[Floats, Floats]:
         return np.asarray(np.sqrt(np.maximum(1 / np.diag(rates) - 1, _FLOOR)))
 
     jacobian = _differences(roots, fitted.theta)
-    errors = np.sqrt(np.maximum(np.einsum("pt,pq,qt->t", jacobian, covariance, jacobian), 0.0))
-    counts = np.bincount(rows.y, weights=rows.weight, minlength=k)
-    told = np.ones(k, dtype=bool) if k == 2 else counts >= 0.25 / k * rows.total  # noqa: PLR2004
-    return errors[told], covariance
+    variances = np.maximum(np.einsum("pt,pq,qt->t", jacobian, covariance, jacobian), 0.0)
+    share = np.bincount(rows.y, weights=rows.weight, minlength=k) / rows.total
+    return math.sqrt(variances.max() if k == 2 else share @ variances), covariance  # noqa: PLR2004
 
 
 def _interval(rows: _Sample, fitted: _Fitted, covariance: Floats) -> tuple[float, float]:
@@ -404,7 +378,7 @@ def _interval(rows: _Sample, fitted: _Fitted, covariance: Floats) -> tuple[float
     spread = rows.scores.max(axis=0) - rows.scores.min(axis=0)
     reach = np.maximum(math.exp(fitted.theta[0]) * spread, 1e-9)
     means, deviations, fits = [], [], []
-    for tail in _LINKS:
+    for tail in _TAILS if rows.classes == 2 else _FEW_TAILS:  # noqa: PLR2004
         bent = _Sample(rows.scores * np.expm1(tail * np.log1p(reach)) / (tail * reach), rows.y, rows.weight)
         again = _best(bent, fitted.structure, [fitted.theta])
 
@@ -426,6 +400,14 @@ def _interval(rows: _Sample, fitted: _Fitted, covariance: Floats) -> tuple[float
     return max(low, 0.0), min(max(high, 0.0), rows.total)
 
 
-def _reason(supported: bool, gain: float, rates: Floats, error: float) -> str:
-    """Why `p_wrong` orders the rows, or why it does not."""
-    return ""
+def _reason(k: int, supported: bool, error: float | None, *, seen: bool) -> str:
+    """Why `p_wrong` orders the rows, or why it does not, in one sentence."""
+    classes = "the two classes" if k == 2 else f"the {k} classes"  # noqa: PLR2004
+    if error is None:
+        return f"{classes} are too many, or the rows too few, for noise rates of single pairs: the leave-one-out loss orders the rows"
+    told = f"rates of wrong labels under {(2 * error) ** 2:.1%} could not be told from none"
+    if not supported:
+        return f"{classes} overlap too much for so few rows ({told}): the leave-one-out loss orders the rows"
+    if not seen:
+        return f"{classes} are apart ({told}) and hardly a wrong label is seen: the probability of a wrong label orders the rows"
+    return f"{classes} are apart enough to see wrong labels ({told}): the probability of a wrong label orders the rows"

@@ -27,25 +27,26 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from dataaudit.densepath import DensePath, PathLoss
 from dataaudit.encode import Basis, BasisSettings, Columns, fit_basis
 from dataaudit.errors import SettingError
 from dataaudit.losses import Softmax
 from dataaudit.models import LinearModel
 from dataaudit.path import l2_path
 from dataaudit.rows import MemoryRows
-from dataaudit.densepath import DensePath, PathLoss
 
 StepCallback = Callable[[str, int, int], None]
 Array = NDArray[np.float64]
 
 WIDTHS = (0.15, 0.5, 1.5, 4.0)
-SCREEN_ROWS, SCREEN_LANDMARKS = 2000, 200
+METRICS: tuple[Literal["scaled", "turned"], ...] = ("scaled", "turned")
+SCREEN_ROWS, SCREEN_LANDMARKS = 2000, 150
 SCREEN_L2 = tuple(10.0 ** (-j / 2) for j in range(10))
 SHORTLIST = 3
 # Most rows on which λ is chosen; the ridge that suits them suits more rows or is a little too strong.
 PATH_ROWS = 20_000
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
-PARAMETERS, FEWEST_LANDMARKS = 2500, 50
+PARAMETERS, FEWEST_LANDMARKS = 2000, 50
 # Largest dense design, in bytes, for which splines or RBF features are considered.
 DESIGN_BYTES = 2**30
 
@@ -74,7 +75,7 @@ class SelectionSettings:
     basis: Literal["auto", "linear", "spline", "rbf"] = "auto"
     l2: float | None = None
     seed: int = 0
-    max_rows: int = 2500
+    max_rows: int = 2000
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -136,7 +137,7 @@ def choose(
     y: NDArray[np.int64],
     n_classes: int,
     *,
-    settings: SelectionSettings = SelectionSettings(),  # noqa: B008 - frozen
+    settings: SelectionSettings = SelectionSettings(),
     on_step: StepCallback | None = None,
 ) -> Choice:
     """Choose basis and λ.
@@ -236,18 +237,40 @@ def _screen(
     part = _take(columns, rows)
     Y = torch.nn.functional.one_hot(torch.from_numpy(y[rows]), n_classes).float()
     judged: list[tuple[float, float, BasisSettings]] = []
-    for i, spec in enumerate(offered):
-        step("screen bases", i, len(offered))
+    total = len(offered) + 2 * len(METRICS)
+
+    def judge(spec: BasisSettings) -> None:
+        step("screen bases", len(judged), total)
         small = replace(spec, landmarks=min(spec.landmarks, SCREEN_LANDMARKS))
-        loss, l2 = least_squares_loss(_dense(fit_basis(part, small), part), Y)
+        basis = fit_basis(part, small, targets=Y.numpy().astype(np.float64))
+        loss, l2 = least_squares_loss(_dense(basis, part), Y)
         # Half a unit of squared error has curvature 1, a logistic loss about a tenth.
         judged.append((loss, l2 / 10.0, spec))
-    step("screen bases", len(offered), len(offered))
+
+    for spec in offered:
+        judge(spec)
+    best = _best_by_scaling(judged)
+    for _, _, spec in best:
+        for metric in METRICS if spec.rbf_width is not None else ():
+            judge(replace(spec, metric=metric))
+    step("screen bases", total, total)
     judged.sort(key=lambda item: item[0])
-    first = {spec.scaling: (spec, l2) for _, l2, spec in reversed(judged)}
-    kept = list(first.values()) + [(spec, l2) for _, l2, spec in judged if (spec, l2) not in first.values()]
     # Paths over λ for several classes cost k² times as much: the screen alone decides there.
-    return [(judged[0][2], judged[0][1])] if n_classes > 2 else kept[:SHORTLIST]  # noqa: PLR2004
+    if n_classes > 2:  # noqa: PLR2004
+        return [(spec, l2) for _, l2, spec in judged[:1]]
+    best = _best_by_scaling(judged)
+    kept = best + [item for item in judged if item not in best]
+    return [(spec, l2) for _, l2, spec in kept[:SHORTLIST]]
+
+
+def _best_by_scaling(
+    judged: list[tuple[float, float, BasisSettings]],
+) -> list[tuple[float, float, BasisSettings]]:
+    """Return the best basis of each scaling."""
+    best: dict[str, tuple[float, float, BasisSettings]] = {}
+    for item in sorted(judged, key=lambda item: item[0]):
+        best.setdefault(item[2].scaling, item)
+    return list(best.values())
 
 
 def least_squares_loss(X: Tensor, Y: Tensor) -> tuple[float, float]:
@@ -292,7 +315,7 @@ def _path(
     l2: float | None,
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
-    basis = fit_basis(columns, spec)
+    basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
     rows = _draw(columns.n, PATH_ROWS, spec.seed)
     X = _dense(basis, _take(columns, rows))
     path = DensePath(X, torch.from_numpy(y[rows]), n_classes)

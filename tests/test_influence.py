@@ -40,7 +40,9 @@ def test_removing_a_row_raises_its_own_loss_by_about_its_self_influence(case):
     for row in range(12):
         weight = case.weight.clone()
         weight[row] = 0.0
-        after.append(loss.value(objective.scores(minimise(case.objective(0.1, weight=weight)).theta), case.y)[row])
+        after.append(
+            loss.value(objective.scores(minimise(case.objective(0.1, weight=weight)).theta), case.y)[row]
+        )
     actual = torch.stack(after) - before[:12]
     assert (actual > 0).all()
     ratio = actual / predicted[:12]
@@ -91,7 +93,9 @@ def test_rows_in_another_order_give_the_same_values_in_that_order(case):
 
 def test_a_row_that_is_there_twice_has_less_influence_on_itself():
     case = make("", 20, 3, 2)
-    twice = type(case)("", torch.cat([case.X, case.X[:1]]), torch.cat([case.y, case.y[:1]]), torch.ones(21).double(), 2)
+    twice = type(case)(
+        "", torch.cat([case.X, case.X[:1]]), torch.cat([case.y, case.y[:1]]), torch.ones(21).double(), 2
+    )
     one, two = case.objective(), twice.objective(case.l2 * 20 / 21)
     alone = self_influence(one, *at_minimum(one))[0] / 20
     shared = self_influence(two, *at_minimum(two)) / 21
@@ -121,7 +125,10 @@ def test_scaling_the_features_with_the_ridge_changes_nothing():
     forms_scaled = Cholesky().prepare(scaled, other.flatten()).quadratic_forms()
     torch.testing.assert_close(forms_scaled, forms, rtol=1e-10, atol=0)
     torch.testing.assert_close(
-        self_influence(scaled, other.flatten(), forms_scaled), self_influence(plain, theta, forms), rtol=1e-9, atol=0
+        self_influence(scaled, other.flatten(), forms_scaled),
+        self_influence(plain, theta, forms),
+        rtol=1e-9,
+        atol=0,
     )
 
 
@@ -132,7 +139,8 @@ def test_the_row_that_matters_most_is_the_one_whose_absence_costs_it_most():
     row = int(self_influence(objective, theta, forms).argmax())
     loss = objective.model.loss
     moved = [
-        loss.value(scores(case, without(case, i, theta)), case.y)[i] - loss.value(scores(case, theta), case.y)[i]
+        loss.value(scores(case, without(case, i, theta)), case.y)[i]
+        - loss.value(scores(case, theta), case.y)[i]
         for i in range(30)
     ]
     assert int(torch.stack(moved).argmax()) == row

@@ -16,7 +16,7 @@ LAYERS = (
     ("objective",),
     ("fit", "solvers"),
     ("influence", "leaveout", "noise"),
-    ("path", "fitted"),
+    ("densepath", "fitted", "path"),
     ("selection",),
     ("findings",),
     ("audits",),
@@ -36,7 +36,18 @@ WITHIN_A_LINE = {
     ("encode", "encode"): "its own folder",
 }
 
-MATHEMATICS = {"rows", "losses", "models", "objective", "fit", "solvers", "influence", "leaveout", "path"}
+MATHEMATICS = {
+    "rows",
+    "losses",
+    "models",
+    "objective",
+    "fit",
+    "solvers",
+    "influence",
+    "leaveout",
+    "path",
+    "densepath",
+}
 THIRD_PARTY = {  # library → the layers that may import it, at the top or inside
     "torch": MATHEMATICS | {"noise", "selection", "fitted", "audits", "estimator", "engines"},
     "sklearn": {"encode", "selection", "fitted", "audits", "estimator", "cli"},

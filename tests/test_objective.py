@@ -43,7 +43,9 @@ def test_weight_two_is_the_row_twice(case):
     weight[3] = 2.0
     extra = case.X[3:4]
     X = torch.cat([case.X, extra]) if isinstance(case.X, torch.Tensor) else csr_array(vstack([case.X, extra]))
-    twice = replace(case, X=X, y=torch.cat([case.y, case.y[3:4]]), weight=torch.ones(len(weight) + 1).double())
+    twice = replace(
+        case, X=X, y=torch.cat([case.y, case.y[3:4]]), weight=torch.ones(len(weight) + 1).double()
+    )
     n = len(weight)
     # The mean is over rows, so the ridge of the longer table is smaller by n/(n+1).
     longer, heavier = twice.objective(l2=case.l2 * n / (n + 1)), case.objective(weight=weight)
@@ -52,7 +54,9 @@ def test_weight_two_is_the_row_twice(case):
     torch.testing.assert_close(
         longer.gradient(theta) * (n + 1), heavier.gradient(theta) * n, rtol=1e-10, atol=1e-12
     )
-    torch.testing.assert_close(longer.hessian(theta) * (n + 1), heavier.hessian(theta) * n, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        longer.hessian(theta) * (n + 1), heavier.hessian(theta) * n, rtol=1e-10, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("order", [[1, 2, 0], [2, 0, 1], [0, 2, 1]])

@@ -18,9 +18,9 @@ COMMANDS = typer.main.get_command(app).commands
 
 
 def _blocks(page, language=""):
-    return re.findall(
-        rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    text = (ROOT / page).read_text(encoding="utf-8")
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for named, block in fences if named == language]
 
 
 def _lines():

@@ -67,7 +67,10 @@ def exact_forms(case, theta):
 def test_rows_of_tiny_curvature(solver, l2):
     """Wide margins and little ridge: p(1-p) far below 1e-5 for most rows, where the dual's quotient cancels."""
     case = make("", 14, 4, 2, noise=0.0)
-    X = case.X + 8.0 * torch.where(case.y == 1, 1.0, -1.0)[:, None] * torch.linspace(1, 3, 14).double()[:, None]
+    X = (
+        case.X
+        + 8.0 * torch.where(case.y == 1, 1.0, -1.0)[:, None] * torch.linspace(1, 3, 14).double()[:, None]
+    )
     case = Case("", X, case.y, case.weight, 2, l2)
     objective = case.objective()
     theta = minimise(objective).require_converged().theta
@@ -188,12 +191,11 @@ def test_auto_takes_the_smaller_work_and_says_so():
 
 
 def test_auto_takes_what_fits_and_refuses_what_does_not(monkeypatch):
-    tall, wide = make("", 60, 20, 2).objective(), make("", 20, 25, 2).objective()
-    # n² and p² are near each other here: the limit lies between the two needs.
+    tall, wide = make("", 60, 10, 2).objective(), make("", 20, 25, 2).objective()
     monkeypatch.setattr(auto, "memory_limit", lambda: Dual.bytes_needed(wide))
     assert Dual.bytes_needed(wide) < Cholesky.bytes_needed(wide)
     assert isinstance(choose_solver(wide), Dual)
-    monkeypatch.setattr(auto, "memory_limit", lambda: 3 * 8 * 21**2)
+    monkeypatch.setattr(auto, "memory_limit", lambda: Dual.bytes_needed(wide) - 1)
     assert isinstance(choose_solver(tall), Cholesky)
     with pytest.raises(TooLarge, match="20 rows, 25 features and 2 classes"):
         choose_solver(wide)
@@ -254,10 +256,10 @@ def test_sketch_repeats_itself_and_heeds_the_seed():
 def test_conjugate_gradients_solve_columns_of_any_size():
     A = torch.randn(30, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     A = A @ A.T + torch.eye(30, dtype=torch.float64)
-    B = torch.eye(30, 4, dtype=torch.float64) * torch.tensor([1.0, 1e-200, 1e150, 0.0]).double()
+    B = torch.eye(30, 4, dtype=torch.float64) * torch.tensor([1.0, 1e-100, 1e100, 0.0]).double()
     X, steps = conjugate_gradients(lambda V: A @ V, B, precondition=lambda V: V, tolerance=1e-12)
     assert steps < 200
-    torch.testing.assert_close((A @ X)[:, [0, 2, 3]], B[:, [0, 2, 3]], rtol=1e-8, atol=1e139)
+    assert float(((A @ X - B).norm(dim=0) / B.norm(dim=0))[:3].max()) < 1e-10
     assert not X[:, 3].any()
     assert X.isfinite().all()
     exact, one = conjugate_gradients(

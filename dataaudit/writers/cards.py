@@ -47,6 +47,7 @@ class Card:
     label: str
     suggested: str
     wrong: str
+    tone: str
     loss: str
     begin: str
     short: str
@@ -62,6 +63,7 @@ class Card:
     sort_self: int
 
 
+_LIKELY: Final = 0.5
 _BEGIN: Final = 220  # characters
 _AGAINST: Final = Markup("<mark>{}</mark>")
 _FOR: Final = Markup("<em>{}</em>")
@@ -90,6 +92,7 @@ def card(row: ReviewRow, detail: Detail = FULL) -> Card:
         label=line(row.label, 60),
         suggested=line(row.suggested_label, 60),
         wrong=words.share(row.p_wrong),
+        tone="p" if row.p_wrong is not None and row.p_wrong >= _LIKELY else "p lo",
         loss=words.fixed(row.loo_loss),
         begin=line(begin, _BEGIN),
         short=line(begin, detail.line),

@@ -110,7 +110,7 @@ def _order(summary: Summary, rows: int) -> Text:
     )
     ranking = words.RANKINGS.get(p["ranking"], line(p["ranking"]))
     reason = line(p["ranking_reason"], 400)
-    said = "" if p["ranking_reason"] in summary.verdict.sentences else f" {reason}"
+    said = "" if not reason or p["ranking_reason"] in summary.verdict.sentences else f" {reason}"
     return Text.assemble((f"{more}in order of {ranking}; losses in nats.{said}", "dim"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dataaudit.summary import Bar, Summary
+from dataaudit.summary import Bar, Choice, Summary
 from dataaudit.writers import words
 from dataaudit.writers.charts import (
     BOTTOM,
@@ -136,17 +136,13 @@ def selection(summary: Summary) -> Plot | None:
         lines=tuple(lines),
         points=tuple(points),
         head=("basis", "λ", "mean left-out loss", "standard error", "chosen"),
-        table=tuple(
-            (
-                line(c.basis, 80),
-                words.short(c.l2),
-                words.fixed(c.loo_loss, 4),
-                words.fixed(c.standard_error, 4),
-                "yes" if c.chosen else "",
-            )
-            for c in tried
-        ),
+        table=tuple(_tried(choice) for choice in tried),
     )
+
+
+def _tried(choice: Choice) -> tuple[str, ...]:
+    loss, error = words.fixed(choice.loo_loss, 4), words.fixed(choice.standard_error, 4)
+    return line(choice.basis, 80), words.short(choice.l2), loss, error, "yes" if choice.chosen else ""
 
 
 def refits(summary: Summary) -> Plot | None:

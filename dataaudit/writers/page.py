@@ -152,7 +152,7 @@ def _order(summary: Summary) -> str:
     p = summary.provenance
     ranking = words.RANKINGS.get(p["ranking"], line(p["ranking"]))
     said = p["ranking_reason"] in summary.verdict.sentences
-    return f"In order of {ranking}." + ("" if said else f" {line(p['ranking_reason'], 400)}")
+    return f"In order of {ranking}. {'' if said else line(p['ranking_reason'], 400)}".strip()
 
 
 def _trust(summary: Summary) -> str:

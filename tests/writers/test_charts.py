@@ -9,8 +9,9 @@ from dataaudit.writers import words
 from dataaudit.writers.charts import decades, horizontal, path, power, steps, vertical
 
 
-@given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
-def test_ticks_are_few_round_and_inside(low, span):
+@given(st.floats(-1000, 1000), st.floats(1e-6, 1e9))
+def test_ticks_are_few_round_and_inside(start, span):
+    low = start * span  # an axis is never a millionth of its distance from zero: see `padded`
     ticks = steps(low, low + span)
     assert len(ticks) <= 7
     assert all(low - 1e-6 * span <= t <= low + span + 1e-6 * span for t in ticks)
