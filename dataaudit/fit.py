@@ -1,9 +1,9 @@
 """Newton's method to a stationary point, where influence functions hold.
 
 Each step solves ``∇²R(θ) s = -∇R(θ)`` by conjugate gradients, to a tolerance that tightens with the gradient
-(Dembo, Eisenstat & Steihaug 1982, so convergence is superlinear), then halves s until R falls enough (Armijo).
-Where p is small the preconditioner is the Cholesky factor of a Hessian met on the way, made anew only when it
-has grown stale; otherwise it is the Hessian's diagonal, and no p × p matrix exists.
+(Dembo, Eisenstat & Steihaug 1982, so convergence is superlinear), then halves s until R falls enough
+(Armijo). Where p is small the preconditioner is the Cholesky factor of a Hessian met on the way, made anew
+only when it has grown stale; otherwise it is the Hessian's diagonal, and no p × p matrix exists.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def minimise(
     start: Tensor | None = None,
     *,
     precondition: Operator | None = None,
-    settings: FitSettings = FitSettings(),  # noqa: B008 - frozen
+    settings: FitSettings = FitSettings(),
 ) -> Fit:
     """Minimise R(θ).
 
@@ -150,7 +150,7 @@ def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) 
 
 
 def _line_search(objective: Objective, theta: Tensor, direction: Tensor, gradient: Tensor) -> Tensor | None:
-    """Return the first of θ + s, θ + s/2, … at which R has fallen enough, or None where rounding hides any fall."""
+    """Return the first of θ + s, θ + s/2, … at which R has fallen enough, or None where rounding hides it."""
     before, slope = objective.value(theta), float(gradient @ direction)
     slack = 1e-13 * abs(before)
     size = 1.0

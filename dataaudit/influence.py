@@ -2,17 +2,16 @@
 
 With g the gradient of a row's own loss at θ̂ (no ridge in it) and H = ∇²R(θ̂), Koh & Liang (2017) define
 
-    I_up,loss(z, t) = -g_tᵀ H⁻¹ g_z                  removing z changes the loss of t by -(1/n) of it, to first order
-    I_up,loss(z, z) = -g_zᵀ H⁻¹ g_z ≤ 0              self-influence; its magnitude is reported
+    I_up,loss(z, t) = -g_tᵀ H⁻¹ g_z          removing z changes the loss of t by -(1/n) of it, to first order
+    I_up,loss(z, z) = -g_zᵀ H⁻¹ g_z ≤ 0      self-influence; its magnitude is reported
 
 For scores that are linear in x, g = x̃ ⊗ r with r the slope of the loss, so the magnitude of a row's
-self-influence is ``rᵀ Q r`` with Q its quadratic form of H⁻¹ (see `solvers.base.Prepared`), and its leverage is
-``h = tr(W Q)/n`` with W its weighted curvature (Pregibon 1981; Cook & Weisberg 1982).
+self-influence is ``rᵀ Q r`` with Q its quadratic form of H⁻¹ (see `solvers.base.Prepared`), and its leverage
+is ``h = tr(W Q)/n`` with W its weighted curvature (Pregibon 1981; Cook & Weisberg 1982).
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from dataaudit.objective import Objective

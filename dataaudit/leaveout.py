@@ -1,7 +1,7 @@
 """The fit without a row, or with another label for it: one step for all rows at once, true refits for a few.
 
-Removing row i from R leaves a Newton step from θ̂ that moves the row's own scores to (Pregibon 1981; Rad & Maleki
-2020, "approximate leave-one-out")
+Removing row i from R leaves a Newton step from θ̂ that moves the row's own scores to (Pregibon 1981; Rad &
+Maleki 2020, "approximate leave-one-out")
 
     s₋ = s + (ω/n) Q (I - W Q/n)⁻¹ r
 
@@ -24,7 +24,8 @@ def _forms_without(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor
     """Return ``Q (I - W Q/n)⁻¹`` of every row."""  # (n, k, k) -> (n, k, k)
     W = objective.curvature(theta)
     eye = torch.eye(forms.shape[1], dtype=forms.dtype)
-    return forms @ torch.linalg.inv(eye - W @ forms / objective.rows.n)
+    without: Tensor = forms @ torch.linalg.inv(eye - W @ forms / objective.rows.n)
+    return without
 
 
 def leave_one_out_scores(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
@@ -86,8 +87,49 @@ def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: 
     return s
 
 
-def refit_without(objective: Objective, fit: Fit, row: int, *, precondition: Operator | None = None) -> Fit:
-    """Return the true minimum without one row, starting from θ̂.
+def one_step_parameters(
+    objective: Objective, fit: Fit, row: int, *, solve: Operator, form: Tensor, scores: Tensor
+) -> Tensor:
+    """Return the parameters at which one row has the given scores, moved along its own direction H⁻¹ x̃.
+
+    With the scores that `leave_one_out_scores` or `relabelled_scores` predict for the row, this is the point
+    that they stand for, and a good one to start a refit from.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    fit : Fit
+        Its minimum.
+    row : int
+        Position of the row.
+    solve : callable
+        H⁻¹ at θ̂.
+    form : Tensor (k, k)
+        Quadratic form Q of the row.
+    scores : Tensor (k,)
+        The scores to reach.
+
+    Returns
+    -------
+    Tensor (p,)
+        ``θ̂ + H⁻¹ (x̃ ⊗ I) Q⁻¹ (scores - s)``.
+    """
+    block = objective.rows.take(torch.tensor([row]))
+    missing = scores - objective.model.scores(fit.theta, block)[0]
+    pull = torch.linalg.lstsq(form, missing[:, None]).solution[:, 0]
+    return fit.theta + solve((block.dense()[0][:, None] * pull).view(-1, 1))[:, 0]
+
+
+def refit_without(
+    objective: Objective,
+    fit: Fit,
+    row: int,
+    *,
+    start: Tensor | None = None,
+    precondition: Operator | None = None,
+) -> Fit:
+    """Return the true minimum without one row.
 
     Parameters
     ----------
@@ -97,6 +139,8 @@ def refit_without(objective: Objective, fit: Fit, row: int, *, precondition: Ope
         Its minimum.
     row : int
         Position of the row that leaves.
+    start : Tensor (p,), optional
+        Where to begin; θ̂ by default.
     precondition : callable, optional
         H⁻¹ at θ̂.
 
@@ -107,13 +151,21 @@ def refit_without(objective: Objective, fit: Fit, row: int, *, precondition: Ope
     """
     weight = objective.rows.weight.clone()
     weight[row] = 0.0
-    return minimise(objective.reweighted(weight), fit.theta, precondition=precondition)
+    return minimise(
+        objective.reweighted(weight), fit.theta if start is None else start, precondition=precondition
+    )
 
 
 def refit_relabelled(
-    objective: Objective, fit: Fit, row: int, *, label: int, precondition: Operator | None = None
+    objective: Objective,
+    fit: Fit,
+    row: int,
+    *,
+    label: int,
+    start: Tensor | None = None,
+    precondition: Operator | None = None,
 ) -> Fit:
-    """Return the true minimum with another label for one row, starting from θ̂.
+    """Return the true minimum with another label for one row.
 
     Parameters
     ----------
@@ -125,6 +177,8 @@ def refit_relabelled(
         Position of the row.
     label : int
         Its other class.
+    start : Tensor (p,), optional
+        Where to begin; θ̂ by default.
     precondition : callable, optional
         H⁻¹ at θ̂.
 
@@ -135,4 +189,4 @@ def refit_relabelled(
     """
     y = objective.rows.y.clone()
     y[row] = label
-    return minimise(objective.relabelled(y), fit.theta, precondition=precondition)
+    return minimise(objective.relabelled(y), fit.theta if start is None else start, precondition=precondition)

@@ -6,11 +6,11 @@ slope and W the curvature of the loss at s, and x̃ = [x, 1],
 
     gradient  Σ ω x̃ ⊗ r        Hessian  Σ ω (x̃ x̃ᵀ) ⊗ W        H v  Σ ω x̃ ⊗ (W (x̃ᵀ V))
 
-The ridge on a feature's k coefficients is their sum of squares for one score. For K - 1 softmax scores it has the
-form C = I - 11ᵀ/K, which is what the sum of squares of K symmetric coefficients amounts to: no class is special
-for being the reference, and scikit-learn's multinomial fit has the same minimum.
+The ridge on a feature's k coefficients is their sum of squares for one score. For K - 1 softmax scores it has
+the form C = I - 11ᵀ/K, which is what the sum of squares of K symmetric coefficients amounts to: no class is
+special for being the reference, and scikit-learn's multinomial fit has the same minimum.
 
-Cost of a gradient or a product with the Hessian: 2·nnz(X)·k multiplications each; of a Hessian: b d² k(k+1)/2.
+Cost of a gradient or a product with the Hessian: 2·nnz(X)·k multiplications; of a Hessian: b d² k(k+1)/2.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class LinearModel:
         return C if k == 1 else C - 1.0 / (k + 1)
 
     def ridge(self, V: Tensor) -> Tensor:
-        """Return the ridge's Hessian at λ = 1 times the columns of V; intercepts are free."""  # (p, m) -> (p, m)
+        """Return the ridge's Hessian at λ = 1 times V's columns; intercepts are free."""  # (p, m) -> (p, m)
         k, m = self.loss.n_scores, V.shape[1]
         penalised = self.coupling.to(V.dtype) @ V.view(self.width + 1, k, m)[:-1]
         return torch.cat([penalised, V.new_zeros(1, k, m)]).view(-1, m)

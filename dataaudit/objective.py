@@ -2,8 +2,8 @@
 
     R(θ) = (1/n) Σ ω_i ℓ(z_i, θ) + (λ/2) ‖θ_pen‖²            (for K > 2 classes in the form C of `models`)
 
-λ is the weight decay of Koh & Liang (2017); scikit-learn's ``C`` is 1/(nλ). Intercepts are not penalised. What
-is held fixed when a row leaves is n and the ridge, so a row's own gradient carries the data loss alone.
+λ is the weight decay of Koh & Liang (2017); scikit-learn's ``C`` is 1/(nλ). Intercepts are not penalised.
+What is held fixed when a row leaves is n and the ridge, so a row's own gradient carries the data loss alone.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ class Objective:
 
     def gradient(self, theta: Tensor) -> Tensor:
         """Return ∇R(θ)."""  # (p,) -> (p,)
-        return self.rows.sum(partial(self.model.gradient, theta)) / self.rows.n + self._ridge(theta[:, None])[:, 0]
+        return (
+            self.rows.sum(partial(self.model.gradient, theta)) / self.rows.n
+            + self._ridge(theta[:, None])[:, 0]
+        )
 
     def _ridge(self, V: Tensor) -> Tensor:
         return self.l2 * self.model.ridge(V)

@@ -1,10 +1,10 @@
 """The regularisation path, judged by approximate leave-one-out.
 
-The mean loss at the leave-one-out scores (`leaveout`) estimates out-of-sample loss from the training rows alone,
-wrong labels among them, with no refit per fold. Along log λ it falls and then rises. The search brackets its
-minimum in steps of a factor four, halves the steps there, and takes the largest λ whose loss is within one
-standard error of the least (Breiman et al. 1984): wrong labels pull the minimum towards too little ridge, since
-a model that bends to them is less surprised, and ranking them wants more.
+The mean loss at the leave-one-out scores (`leaveout`) estimates out-of-sample loss from the training rows
+alone, wrong labels among them, with no refit per fold. Along log λ it falls and then rises. The search
+brackets its minimum in steps of a factor four, halves the steps there, and takes the largest λ whose loss
+is within one standard error of the least (Breiman et al. 1984): wrong labels pull the minimum towards too
+little ridge, since a model that bends to them is less surprised, and ranking them wants more.
 
 Fits are warm-started and need no high precision; quadratic forms are exact where that is cheap and sketched
 where it is not, with the same projection for every λ.
@@ -31,6 +31,8 @@ CHEAP = 1e10
 LOOSE = 1e-5
 # Exponents of 2 that λ may take, times the scale of the rows.
 LOWEST, HIGHEST = -26, 8
+# Where a few thousand short texts with some wrong labels end up, as a rule.
+START = -10
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def l2_path(
         The curve and the choice; 5 to 8 points as a rule.
     """
     search = _Search(rows, model, on_point)
-    best = -6
+    best = START
     direction = -2 if search.loss(best - 2) < search.loss(best) else 2
     while LOWEST <= best + direction <= HIGHEST and search.loss(best + direction) < search.loss(best):
         best += direction
@@ -152,6 +154,6 @@ def l2_path(
 
 
 def _row_scale(rows: MemoryRows) -> float:
-    """Return the mean of ‖x‖²/4, the largest curvature that a row adds: λ in these units does not depend on scale."""
+    """Return the mean of ‖x‖²/4, the most curvature that a row adds: λ in these units knows no scale."""
     total = sum(float((block.X**2).sum()) for block in rows.blocks())
     return max(total / rows.n / 4.0, 1e-12)

@@ -2,8 +2,8 @@
 
 Two verbs suffice. `Rows.sum` adds what every block contributes (loss, gradient, Hessian), `Rows.map` yields
 one result a block (scores, influences). Blocks come in row order and sums are taken in that order, so results
-do not depend on threads. Blocks are sized in bytes: of what they hold, or of their dense form where a function
-needs that, so a sparse matrix is never copied densely as a whole.
+do not depend on threads. Blocks are sized in bytes: of what they hold, or of their dense form where a
+function needs that, so a sparse matrix is never copied densely as a whole.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from dataaudit.errors import SettingError
 
 BLOCK_BYTES = 64 * 2**20
-# A column that holds a value in more than this share of rows is cheaper as a dense column of the Gram product.
+# A column that holds a value in more than this share of rows is cheaper as a dense one of the Gram product.
 HEAVY_SHARE = 0.02
 
 

@@ -1,18 +1,20 @@
 """Basis and λ by leave-one-out loss, without a refit per fold.
 
-1. **Screen.** Every basis is judged by the leave-one-out error of least squares on the indicators of the classes,
-   on at most `SCREEN_ROWS` rows and with fewer landmarks. With X'X/n = V diag(w) V' and U = X V, for every λ at once
+1. **Screen.** Every basis is judged by the leave-one-out error of least squares on the indicators of the
+   classes, on few rows and with few landmarks. With X'X/n = V diag(w) V' and U = X V, for every λ at once
 
        ŷ = U diag(1/(w + λ)) U' y/n        h = Σ_j U_j²/(n (w_j + λ)) + 1/n        error = ‖(y - ŷ)/(1 - h)‖²
 
-   (exact: Allen 1974). It orders bases as the logistic model does, nearly, at a twentieth of the cost.
-2. **Shortlist.** The best basis of each scaling and the next best are compared by the approximate leave-one-out
-   loss of the model itself (`leaveout`), each along its own path over λ.
+   (exact: Allen 1974). It orders bases nearly as the logistic model does, at a twentieth of the cost.
+2. **Shortlist.** The best basis of each scaling and the next best are compared by the approximate leave-
+   one-out loss of the model itself (`densepath`), each along its own path over λ, on at most `max_rows`
+   rows.
 3. **λ** of the winner is chosen anew on all rows.
 
-Paths go down and up in factors of ten from where least squares had its minimum, then halve the step. Everything
-here is float32 on dense rows and decides nothing but the choice; what is printed is fitted again in float64.
-Where text or very many levels make X sparse there are no RBF features to choose from: `path.l2_path` does it.
+Paths go down and up in factors of ten from where least squares had its minimum, then halve the step. All
+of this is float32 on dense rows and decides nothing but the choice; what is printed is fitted again in
+float64. Where text or very many levels make X sparse there are no RBF features to choose from:
+`path.l2_path` chooses λ.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.densepath import DensePath, PathLoss
+from dataaudit.densepath import DensePath, PathLoss, least_squares_loss
 from dataaudit.encode import Basis, BasisSettings, Columns, fit_basis
 from dataaudit.errors import SettingError
 from dataaudit.losses import Softmax
@@ -36,17 +38,19 @@ from dataaudit.path import l2_path
 from dataaudit.rows import MemoryRows
 
 StepCallback = Callable[[str, int, int], None]
-Array = NDArray[np.float64]
+# Loss of the screen, λ to start from, basis.
+_Judged = tuple[float, float, BasisSettings]
 
 WIDTHS = (0.15, 0.5, 1.5, 4.0)
 METRICS: tuple[Literal["scaled", "turned"], ...] = ("scaled", "turned")
 SCREEN_ROWS, SCREEN_LANDMARKS = 2000, 150
-SCREEN_L2 = tuple(10.0 ** (-j / 2) for j in range(10))
 SHORTLIST = 3
 # Most rows on which λ is chosen; the ridge that suits them suits more rows or is a little too strong.
 PATH_ROWS = 20_000
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
 PARAMETERS, FEWEST_LANDMARKS = 2000, 50
+# More parameters than this without any are left to `path.l2_path`, which needs no Hessian.
+WIDE = 3000
 # Largest dense design, in bytes, for which splines or RBF features are considered.
 DESIGN_BYTES = 2**30
 
@@ -162,26 +166,24 @@ def choose(
     """
     step = on_step or (lambda stage, done, total: None)
     offered = _offered(columns, n_classes, settings)
-    if columns.terms.shape[1] or len(columns.features) > PARAMETERS:
+    if columns.terms.shape[1] or len(columns.features) * (n_classes - 1) > WIDE:
         return _choose_sparse(columns, y, n_classes, basis=fit_basis(columns, offered[0]), l2=settings.l2)
     shortlist = _screen(columns, y, n_classes, offered=offered, step=step)
     step("choose basis", 0, len(shortlist) + 1)
     some = _draw(columns.n, settings.max_rows, settings.seed)
     part, found = _take(columns, some), []
-    for i, (spec, start) in enumerate(shortlist if len(shortlist) > 1 else ()):
+    for spec, start in shortlist if len(shortlist) > 1 else ():
         found.append(_path(part, y[some], n_classes, spec=spec, start=start, l2=settings.l2))
-        step("choose basis", i + 1, len(shortlist) + 1)
-    best = min(range(len(found)), key=lambda i: found[i].chosen.mean) if found else 0
-    spec, start = shortlist[best]
-    if not found or len(some) < columns.n:
-        final = _path(
-            columns, y, n_classes, spec=spec, start=found[best].l2 if found else start, l2=settings.l2
-        )
-        others = found
+        step("choose basis", len(found), len(shortlist) + 1)
+    best = min(range(len(found)), key=lambda i: found[i].chosen.mean, default=0)
+    if found and len(some) == columns.n:
+        final = found.pop(best)
     else:
-        final, others = found[best], found[:best] + found[best + 1 :]
+        spec, start = shortlist[best]
+        start = found[best].chosen.l2 if found else start
+        final = _path(columns, y, n_classes, spec=spec, start=start, l2=settings.l2)
     step("choose basis", len(shortlist) + 1, len(shortlist) + 1)
-    return Choice(final.basis, final.l2, _curve(final, others), final.theta)
+    return Choice(final.basis, final.chosen.l2, _curve(final, found), final.chosen.theta)
 
 
 @dataclass(frozen=True)
@@ -192,36 +194,26 @@ class _Found:
     losses: tuple[PathLoss, ...]
     chosen: PathLoss
 
-    @property
-    def l2(self) -> float:
-        return self.chosen.l2
-
-    @property
-    def theta(self) -> Tensor:
-        return self.chosen.theta
-
 
 def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> list[BasisSettings]:
     """Return the bases that are open and affordable; the plainest first."""
-    numeric, linear = columns.numeric.shape[1], len(columns.features)
-    kinds = {"auto": (False, True), "linear": (False,), "spline": (True,), "rbf": (False, True)}[
-        settings.basis
-    ]
+    numeric, kind = columns.numeric.shape[1], settings.basis
     scalings: tuple[Literal["standard", "rank"], ...] = ("standard", "rank") if numeric else ("standard",)
-    room = min(PARAMETERS // (n_classes - 1), DESIGN_BYTES // (8 * columns.n)) - linear
-    splined = numeric > 0 and room >= 6 * numeric and not columns.terms.shape[1]
-    landmarks = min(500, room)
-    measured = landmarks >= FEWEST_LANDMARKS and not columns.terms.shape[1]
-    widths: list[float | None] = [] if settings.basis == "rbf" and measured else [None]
-    if settings.basis in ("auto", "rbf") and measured:
-        widths += WIDTHS
-    return [
-        BasisSettings(scaling, spline, width, landmarks=max(landmarks, 1), seed=settings.seed)
-        for spline in kinds
-        if splined or not spline
-        for width in widths
-        for scaling in scalings
-    ] or [BasisSettings(scalings[0])]
+    room = min(PARAMETERS // (n_classes - 1), DESIGN_BYTES // (8 * columns.n)) - len(columns.features)
+    offered = []
+    for spline in {"linear": (False,), "spline": (True,)}.get(kind, (False, True)):
+        left = room - 6 * numeric * spline
+        if spline and (not numeric or left < 0):
+            continue
+        widths: tuple[float | None, ...] = (None,)
+        if kind in ("auto", "rbf") and left >= FEWEST_LANDMARKS:
+            widths = WIDTHS if kind == "rbf" else (None, *WIDTHS)
+        offered += [
+            BasisSettings(scaling, spline, width, landmarks=max(1, min(500, left)), seed=settings.seed)
+            for width in widths
+            for scaling in scalings
+        ]
+    return offered or [BasisSettings(scalings[0])]
 
 
 def _screen(
@@ -236,7 +228,7 @@ def _screen(
     rows = _draw(columns.n, SCREEN_ROWS, offered[0].seed)
     part = _take(columns, rows)
     Y = torch.nn.functional.one_hot(torch.from_numpy(y[rows]), n_classes).float()
-    judged: list[tuple[float, float, BasisSettings]] = []
+    judged: list[_Judged] = []
     total = len(offered) + 2 * len(METRICS)
 
     def judge(spec: BasisSettings) -> None:
@@ -263,46 +255,12 @@ def _screen(
     return [(spec, l2) for _, l2, spec in kept[:SHORTLIST]]
 
 
-def _best_by_scaling(
-    judged: list[tuple[float, float, BasisSettings]],
-) -> list[tuple[float, float, BasisSettings]]:
+def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:
     """Return the best basis of each scaling."""
-    best: dict[str, tuple[float, float, BasisSettings]] = {}
+    best: dict[str, _Judged] = {}
     for item in sorted(judged, key=lambda item: item[0]):
         best.setdefault(item[2].scaling, item)
     return list(best.values())
-
-
-def least_squares_loss(X: Tensor, Y: Tensor) -> tuple[float, float]:
-    """Return the least mean squared leave-one-out error of ridge regression over `SCREEN_L2`, and its λ.
-
-    Parameters
-    ----------
-    X : Tensor (n, d)
-        Features; an intercept is added.
-    Y : Tensor (n, m)
-        Targets.
-
-    Returns
-    -------
-    loss : float
-        Mean over rows of the squared errors summed over targets, in the units of Y².
-    l2 : float
-        The λ at which it is least.
-    """
-    n = len(X)
-    X, Y = (X - X.mean(0)).float(), Y.float()
-    mean = Y.mean(0)
-    w, V = torch.linalg.eigh(X.T @ X / n)
-    U = X @ V
-    projected, squares = U.T @ (Y - mean) / n, U**2
-    found = []
-    for l2 in SCREEN_L2:
-        shrink = 1.0 / (w.clamp_min(0.0) + l2)
-        h = (squares @ shrink) / n + 1.0 / n
-        error = (Y - mean - U @ (shrink[:, None] * projected)) / (1.0 - h).clamp_min(1e-3)[:, None]
-        found.append((float((error**2).sum(1).mean()), l2))
-    return min(found)
 
 
 def _path(

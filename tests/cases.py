@@ -1,4 +1,4 @@
-"""Problems as data: every test of the numerical core runs over this list, so a new kind of problem joins them all."""
+"""Problems as data: every test of the numerical core runs over this list, so a new kind joins them all."""
 
 from dataclasses import dataclass
 
@@ -39,10 +39,12 @@ class Case:
 
 
 def make(name, n, d, n_classes, *, sparse=False, weighted=False, noise=1.0, l2=1e-2):
-    """Rows whose classes follow a linear rule with noise; `weighted` gives weights in [0, 3), one of them 0."""
+    """Rows whose classes follow a linear rule with noise; `weighted` gives weights up to 3, one of them 0."""
     rng = np.random.default_rng(n * 1000 + d * 10 + n_classes)
     if sparse:
-        X = csr_array(random_array((n, d), density=0.2, rng=rng, data_sampler=rng.standard_normal, format="csr"))
+        X = csr_array(
+            random_array((n, d), density=0.2, rng=rng, data_sampler=rng.standard_normal, format="csr")
+        )
         dense = X.toarray()
     else:
         dense = rng.standard_normal((n, d))

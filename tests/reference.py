@@ -1,7 +1,7 @@
 """Slow twins: what the fast code must agree with, written from the definitions and sharing nothing with it.
 
-The objective is spelled with all K classes (`cross_entropy` over [0, scores]) and with the ridge as the sum of
-squares of the class-centred coefficients; derivatives come from autograd; inverses are dense.
+The objective is spelled with all K classes (`cross_entropy` over [0, scores]) and with the ridge as the sum
+of squares of the class-centred coefficients; derivatives come from autograd; inverses are dense.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Newton's method: it ends at the minimum that others find, whatever the shape, and says so when it does not."""
+"""Newton's method: it ends at the minimum that others find, and says so when it does not."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_a_wide_fit_of_two_rows():
 
 
 def test_a_class_without_weight_ends_with_a_tiny_probability():
-    """No finite minimum exists: its intercept runs off until the gradient is small enough, and stays finite."""
+    """No finite minimum exists: its intercept runs off until the gradient is small enough."""
     for n_classes in (2, 3):
         case = make("", 30, 3, n_classes)
         weight = (case.y != n_classes - 1).double()

@@ -9,7 +9,8 @@ from dataaudit.losses import Softmax
 
 # From mpmath, 40 digits:
 #     mp.dps = 40; s = mpf(s); m = s if y == 0 else -s
-#     value = log1p(exp(m)); slope = (1 if y == 0 else -1) / (1 + exp(-m)); curvature = exp(m) / (1 + exp(m))**2
+#     value = log1p(exp(m)); slope = (1 if y == 0 else -1) / (1 + exp(-m))
+#     curvature = exp(m) / (1 + exp(m))**2
 # (s, y, value, slope, curvature)
 BINARY = [
     (0.0, 0, 0.6931471805599453, 0.5, 0.25),

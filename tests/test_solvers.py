@@ -65,7 +65,7 @@ def exact_forms(case, theta):
 @pytest.mark.parametrize("solver", SOLVERS, ids=NAMES)
 @pytest.mark.parametrize("l2", [1e-4, 1e-6])
 def test_rows_of_tiny_curvature(solver, l2):
-    """Wide margins and little ridge: p(1-p) far below 1e-5 for most rows, where the dual's quotient cancels."""
+    """Wide margins and little ridge: p(1-p) far below 1e-5, where the dual's quotient cancels."""
     case = make("", 14, 4, 2, noise=0.0)
     X = (
         case.X
@@ -88,7 +88,7 @@ def test_a_class_far_below_the_others_is_a_nearly_singular_curvature():
     W = objective.curvature(theta.flatten())
     assert torch.linalg.eigvalsh(W)[:, 0].max() < 1e-8
     forms = [solver.prepare(objective, theta.flatten()).quadratic_forms() for solver in SOLVERS]
-    # The intercept of that class is free, so its own form is near 1e11: compare entry by entry, on that scale.
+    # The intercept of that class is free, so its own form is near 1e11: compare on that scale.
     size = forms[0].diagonal(dim1=1, dim2=2).sqrt()
     assert float(((forms[0] - forms[1]) / (size[:, :, None] * size[:, None, :])).abs().max()) < 1e-4
     torch.testing.assert_close(forms[0][:, :2, :2], forms[1][:, :2, :2], rtol=1e-6, atol=1e-8)
@@ -224,12 +224,12 @@ def test_sketch_is_near_and_unbiased(case):
     errors = torch.stack(errors)
     assert float(errors.abs().max()) < 5 * (2 / m) ** 0.5
     assert float(errors.std()) < 1.2 * (2 / m) ** 0.5
-    # 10 seeds and n rows, which share their probes: the mean is within a few standard errors of one row's mean.
+    # 10 seeds and n rows, which share their probes: the mean is within a few errors of one row.
     assert abs(float(errors.mean())) < 4 * (2 / m / 10) ** 0.5
 
 
 def test_sketched_leverage_stays_below_one():
-    """Leave-one-out divides by 1 - h: with few probes and rows that nearly fit themselves, h must not pass 1."""
+    """Leave-one-out divides by 1 - h: with few probes on rows that nearly fit themselves, h stays below."""
     case = make("", 20, 60, 2)
     objective = case.objective(l2=1e-3)
     theta = minimise(objective).theta
@@ -240,7 +240,7 @@ def test_sketched_leverage_stays_below_one():
     for seed in range(20):
         forms = Sketch(probes=16, seed=seed).quadratic_forms(objective, theta)
         sketched = (W * forms / 20)[:, 0, 0]
-        assert 0 < sketched.min()
+        assert sketched.min() > 0
         assert sketched.max() < 1
         assert float((sketched - h).abs().max()) < 0.5
 
@@ -256,7 +256,7 @@ def test_sketch_repeats_itself_and_heeds_the_seed():
 def test_conjugate_gradients_solve_columns_of_any_size():
     A = torch.randn(30, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     A = A @ A.T + torch.eye(30, dtype=torch.float64)
-    B = torch.eye(30, 4, dtype=torch.float64) * torch.tensor([1.0, 1e-100, 1e100, 0.0]).double()
+    B = torch.eye(30, 4, dtype=torch.float64) * torch.tensor([1.0, 1e-100, 1e100, 0.0], dtype=torch.float64)
     X, steps = conjugate_gradients(lambda V: A @ V, B, precondition=lambda V: V, tolerance=1e-12)
     assert steps < 200
     assert float(((A @ X - B).norm(dim=0) / B.norm(dim=0))[:3].max()) < 1e-10

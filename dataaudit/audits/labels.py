@@ -100,8 +100,10 @@ class LabelSettings:
             raise SettingError(f"unknown ranking: got {self.rank!r}", f"use one of {', '.join(RANKINGS)}")
         if self.l2 is not None and not 0 < self.l2 < float("inf"):
             raise SettingError(f"l2 must be above 0: got {self.l2:g}", "leave it out to have it chosen")
-        if self.verify < 0 or self.top < 0:
-            raise SettingError(f"verify and top cannot be negative: got {self.verify} and {self.top}", "use 0 or more")
+        counts = {"verify": self.verify, "top": self.top, "seed": self.seed}
+        for name, value in counts.items():
+            if value < 0:
+                raise SettingError(f"{name} cannot be negative: got {value}", "use 0 or more")
 
 
 def find_wrong_labels(

@@ -105,8 +105,8 @@ class RowScores:
     ----------
     p, loo_p : ndarray (n, K)
         Probabilities of the classes with the row in the training set and without.
-    loo_scores : ndarray (n, k)
-        Scores without the row.
+    loo_scores, relabelled_scores : ndarray (n, k)
+        Scores without the row, and with the suggested label for it.
     suggested : ndarray (n,) int64
         The likeliest other class without the row.
     train_loss, loo_loss : ndarray (n,)
@@ -120,6 +120,7 @@ class RowScores:
     p: np.ndarray
     loo_p: np.ndarray
     loo_scores: np.ndarray
+    relabelled_scores: np.ndarray
     suggested: np.ndarray
     train_loss: np.ndarray
     loo_loss: np.ndarray
@@ -152,6 +153,7 @@ def score_rows(trained: Trained) -> RowScores:
         p=loss.log_probabilities(scores).exp().numpy(),
         loo_p=loo_p.numpy(),
         loo_scores=without.numpy(),
+        relabelled_scores=relabelled.numpy(),
         suggested=suggested.numpy(),
         train_loss=loss.value(scores, y).numpy(),
         loo_loss=loss.value(without, y).numpy(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.trained import RowScores, Trained
 from dataaudit.fit import Fit
-from dataaudit.leaveout import refit_relabelled, refit_without
+from dataaudit.leaveout import one_step_parameters, refit_relabelled, refit_without
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Agreement:
 def verify(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, on_refit: Callable[[int], None]
 ) -> tuple[Refit, ...]:
-    """Retrain without each row, and with its suggested label, warm-started from θ̂.
+    """Retrain without each row, and with its suggested label, to the minimum, starting from the prediction.
 
     Parameters
     ----------
@@ -74,15 +75,19 @@ def verify(
     """
     dense = trained.prepared.method == "cholesky"
     warm = trained.prepared.solve if dense else None  # a dual solve costs more than the steps that it saves
-    refits: list[Refit] = []
+    objective, fit, refits = trained.objective, trained.fit, []
     for row, other in zip(rows.tolist(), scores.suggested[rows].tolist(), strict=True):
-        before = float(scores.train_loss[row])
-        label = int(trained.objective.rows.y[row])
-        removed = refit_without(trained.objective, trained.fit, row, precondition=warm)
+        before, label = float(scores.train_loss[row]), int(objective.rows.y[row])
+        step = partial(
+            one_step_parameters, objective, fit, row, solve=trained.prepared.solve, form=trained.forms[row]
+        )
+        start = step(scores=torch.from_numpy(scores.loo_scores[row]))
+        removed = refit_without(objective, fit, row, start=start, precondition=warm)
         measured = _loss(trained, removed, row, label) - before
         refits.append(Refit(row, "removed", float(scores.loo_loss[row]) - before, measured))
         on_refit(len(refits))
-        changed = refit_relabelled(trained.objective, trained.fit, row, label=other, precondition=warm)
+        start = step(scores=torch.from_numpy(scores.relabelled_scores[row]))
+        changed = refit_relabelled(objective, fit, row, label=other, start=start, precondition=warm)
         measured = _loss(trained, changed, row, other) - before
         refits.append(Refit(row, "relabelled", float(scores.relabelled_loss[row]) - before, measured))
         on_refit(len(refits))

@@ -1,16 +1,17 @@
 """From encoded columns to one design matrix: scaling, cubic splines, RBF features.
 
-A logistic model on standardised columns is too weak to tell wrong labels from hard rows; on a richer basis it
-is not, and stays convex with exact influence. For a numeric column with value v the basis holds
+A logistic model on standardised columns is too weak to tell wrong labels from hard rows; on a richer
+basis it is not, and stays convex with exact influence. For a numeric column with value v the basis holds
 
     standard   (v - mean)/sd          rank   Φ⁻¹(mid-rank of v among the training values)
     spline     cubic B-splines of the scaled value on knots at its quartiles, constant beyond the ends
     RBF        k(z, S) K_SS^(-1/2)    with k(z, s) = exp(-γ‖z - s‖²) and S up to 500 training rows
 
-The last is the Nyström approximation of a kernel (`dataaudit.encode.kernel`). z holds the scaled numeric columns,
-the vectors, and the one-hot levels of columns with few levels. Its width is given as γ·d, where d is the total
-variance of z: one per standardised column, less for rare levels, so that a width means the same for tables of
-numbers and of categories. Distances may be measured in a metric that is learned from the labels.
+The last is the Nyström approximation of a kernel (`dataaudit.encode.kernel`). z holds the scaled numeric
+columns, the vectors, and the one-hot levels of columns with few levels. Its width is given as γ·d, where
+d is the total variance of z: one per standardised column, less for rare levels, so that a width means the
+same for tables of numbers and of categories. Distances may be measured in a metric that is learned from
+the labels.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ class BasisSettings:
         """Check the values."""
         if self.scaling not in ("standard", "rank"):
             raise SettingError(f"scaling is unknown: got {self.scaling!r}", 'use "standard" or "rank"')
+        if self.metric not in ("plain", "scaled", "turned"):
+            raise SettingError(f"metric is unknown: got {self.metric!r}", 'use "plain", "scaled" or "turned"')
         if self.rbf_width is not None and not 0 < self.rbf_width < float("inf"):
             raise SettingError(f"rbf_width must be above 0: got {self.rbf_width}", "use about 1")
         if self.landmarks < 1:

@@ -1,19 +1,20 @@
 """RBF features by landmarks, and a metric for them learned from the labels.
 
-The Nyström approximation (Williams & Seeger 2001) of the kernel k(z, s) = exp(-γ‖z - s‖²) with S some training rows
-is ``k(z, S) K_SS^(-1/2)``: inner products of its rows approximate the kernel. γ is given as a width γ·d, where d is
-the total variance of z, and directions in which K_SS is flat are dropped.
+The Nyström approximation (Williams & Seeger 2001) of the kernel k(z, s) = exp(-γ‖z - s‖²) with S some
+training rows is ``k(z, S) K_SS^(-1/2)``: inner products of its rows approximate the kernel. γ is given as
+a width γ·d, where d is the total variance of z, and directions in which K_SS is flat are dropped.
 
-An RBF kernel treats all columns alike. With a first kernel model f fitted by least squares, the average outer
-product of its gradients
+An RBF kernel treats all columns alike. With a first kernel model f fitted by least squares, the average
+outer product of its gradients
 
     M = mean_i ∇f(z_i) ∇f(z_i)ᵀ,      ∇f(z) = -2γ Σ_s a_s k(z, s) (z - s)
 
-says how much each direction matters, and z is replaced by M^(1/4) z, twice (the recursion of Radhakrishnan et al.
-2024, "Recursive Feature Machines", with half its exponent). M's diagonal alone scales columns; all of M turns
-them as well. It is learned from the labels, so every parameter of it takes a little from the honesty of
-leave-one-out: it is learned only where rows outnumber them `ROWS_PER_PARAMETER` times.
-Cost: n·m·d for m landmarks and 10 m³ for the eigenvectors of K_SS; the metric twice that for every class.
+says how much each direction matters, and z is replaced by M^(1/4) z, twice (the recursion of
+Radhakrishnan et al. 2024, "Recursive Feature Machines", with half its exponent). M's diagonal alone
+scales columns; all of M turns them as well. It is learned from the labels, so every parameter of it takes
+a little from the honesty of leave-one-out: it is learned only where rows outnumber them
+`ROWS_PER_PARAMETER` times. Cost: n·m·d for m landmarks and 10 m³ for the eigenvectors of K_SS; the metric
+twice that for every class.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Array = NDArray[np.float64]
 
 # Eigenvalues of K_SS below this share of the largest are rounding.
 FLAT = 1e-6
-ROWS_PER_PARAMETER = 20
+ROWS_PER_PARAMETER = 30
 TURNS = 2
 RIDGES = (1e-2, 1e-3, 1e-4, 1e-5)
 
@@ -128,7 +129,8 @@ def gaussian(Z: Array, S: Array, gamma: float) -> Array:
     distance = (Z**2).sum(1)[:, None] + (S**2).sum(1) - 2.0 * Z @ S.T
     np.maximum(distance, 0.0, out=distance)
     distance *= -gamma
-    return np.exp(distance, out=distance)
+    weight: Array = np.exp(distance, out=distance)
+    return weight
 
 
 def affordable(n: int, d: int, *, full: bool) -> bool:
@@ -150,7 +152,8 @@ def ridge(F: Array, Y: Array) -> Array:
         left = np.maximum(1.0 - squares @ shrink / n - 1.0 / n, 1e-3)
         error = float((((Y - U @ (shrink[:, None] * projected)) / left[:, None]) ** 2).mean())
         found.append((error, l2, V @ (shrink[:, None] * projected)))
-    return min(found, key=lambda item: item[:2])[2]
+    coefficients: Array = min(found, key=lambda item: item[:2])[2]
+    return coefficients
 
 
 def gradient_products(Z: Array, S: Array, gamma: float, *, kernel: Array, weights: Array) -> Array:

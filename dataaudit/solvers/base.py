@@ -52,7 +52,7 @@ class Solver(Protocol):
 
 
 def probe_residual(objective: Objective, theta: Tensor, solve: Callable[[Tensor], Tensor]) -> float:
-    """Return the largest relative residual over seeded normal probes; costs one product with H and one solve."""
+    """Return the largest relative residual over seeded normal probes: one product with H, one solve."""
     generator = torch.Generator().manual_seed(0)
     B = torch.randn(objective.model.n_params, N_PROBES, dtype=torch.float64, generator=generator)
     R = objective.hvp_at(theta)(solve(B)) - B

@@ -1,6 +1,7 @@
-"""Preconditioned conjugate gradients, all right-hand sides at once (Hestenes & Stiefel 1952; Golub & Van Loan, 11.5).
+"""Preconditioned conjugate gradients, all right-hand sides at once.
 
-Every column has its own step lengths; they share the products with A, which is where the time goes.
+Hestenes & Stiefel (1952); Golub & Van Loan, section 11.5. Every column has its own step lengths; they share
+the products with A, which is where the time goes.
 """
 
 from __future__ import annotations

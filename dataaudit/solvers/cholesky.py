@@ -48,8 +48,8 @@ class Cholesky:
         require_memory(self.bytes_needed(objective), f"a {p} × {p} Hessian", memory_limit())
         L, failed = torch.linalg.cholesky_ex(objective.hessian(theta))
         if failed:
-            what = f"the Hessian is not positive definite: pivot {int(failed)} of {p} failed at λ = {objective.l2:g}"
-            raise NotPositiveDefinite(what, "raise --l2")
+            where = f"pivot {int(failed)} of {p} failed at λ = {objective.l2:g}"
+            raise NotPositiveDefinite(f"the Hessian is not positive definite: {where}", "raise --l2")
 
         def solve(B: Tensor) -> Tensor:
             return torch.cholesky_solve(B, L)

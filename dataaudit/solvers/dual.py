@@ -1,16 +1,20 @@
 """Dual (Woodbury) Cholesky: factor an nk × nk matrix where rows are few and features are many.
 
-With K = X Xᵀ, W_i = R_i R_iᵀ the weighted curvature of row i, R = diag(R_i), S = [R_1ᵀ; …; R_nᵀ] (nk × k) and D
-the inverse of the ridge's form C (`models`; D = 1 for one score),
+With K = X Xᵀ, W_i = R_i R_iᵀ the weighted curvature of row i, R = diag(R_i), S = [R_1ᵀ; …; R_nᵀ] (nk × k) and
+D the inverse of the ridge's form C (`models`; D = 1 for one score),
 
-    M = nλ I + Rᵀ (K ⊗ D) R = L Lᵀ        α = M⁻¹ S        σ = λ Sᵀ α
-    T_i = nλ R_i⁻ᵀ α_i                    H_i = I - nλ ([M⁻¹]_ii - α_i (Sᵀα)⁻¹ α_iᵀ)        Q_i = n R_i⁻ᵀ H_i R_i⁻¹
+    M = nλ I + Rᵀ (K ⊗ D) R = L Lᵀ                        α = M⁻¹ S        σ = λ Sᵀ α
+    H_i = I - nλ ([M⁻¹]_ii - α_i (Sᵀα)⁻¹ α_iᵀ)            T_i = nλ R_i⁻ᵀ α_i
+    Q_i = n R_i⁻ᵀ H_i R_i⁻¹
 
-(Woodbury's identity; σ is the Schur complement of the unpenalised intercepts, which border the penalised block
-A, and T_i is what row i adds to them.) H_i holds row i's leverage: its trace is tr(W_i Q_i)/n. For a row whose
-curvature is tiny that quotient cancels, and ``Q_i = (K_ii D - ‖L⁻¹ Rᵀ (K_·i ⊗ D)‖²)/λ + T_iᵀ σ⁻¹ T_i`` is used.
-Cost: n³k³/6 multiplications for L and as many for L⁻¹, whose column norms are the diagonal of M⁻¹ (a product of
-two such matrices takes n³k³); 3 matrices of (nk)² numbers.
+(Woodbury's identity; σ is the Schur complement of the unpenalised intercepts, which border the penalised
+block A, and T_i is what row i adds to them.) H_i holds row i's leverage: its trace is tr(W_i Q_i)/n. For a
+row whose curvature is tiny that quotient cancels, and
+
+    Q_i = (K_ii D - ‖L⁻¹ Rᵀ (K_·i ⊗ D)‖²)/λ + T_iᵀ σ⁻¹ T_i
+
+is used. Cost: n³k³/6 multiplications for L and as many for L⁻¹, whose column norms are the diagonal of M⁻¹ (a
+product of two such matrices takes n³k³); 3 matrices of (nk)² numbers.
 """
 
 from __future__ import annotations
@@ -130,7 +134,7 @@ class _Factor:
         alpha = self.alpha.view(n, k, k)
         T = ridge * R_inverse.mT @ alpha[certain]
         Q[certain] = n * R_inverse.mT @ H0[certain] @ R_inverse + T @ torch.linalg.solve(self.sigma, T.mT)
-        for rows in torch.nonzero(~certain)[:, 0].split(max(1, 1024 // k)):
+        for rows in torch.split(torch.nonzero(~certain)[:, 0], max(1, 1024 // k)):
             Q[rows] = self._direct_forms(rows)
         return Q
 
@@ -149,7 +153,8 @@ class _Factor:
         ) / self.objective.l2
         R_alpha = (self.D @ self.R @ self.alpha.view(n, k, k)).view(n, k * k)
         T = eye - (self.K[rows] @ R_alpha).view(b, k, k)
-        return Q0 + T @ torch.linalg.solve(self.sigma, T.mT)
+        bordered: Tensor = T @ torch.linalg.solve(self.sigma, T.mT)
+        return Q0 + bordered
 
 
 def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) -> _Factor:
@@ -157,13 +162,7 @@ def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) 
     n, k = objective.rows.n, objective.model.loss.n_scores
     W = objective.curvature(theta)
     R, D = square_root(W), torch.linalg.inv(objective.model.coupling)
-    M = torch.empty(n, k, n, k, dtype=dtype)
-    for a in range(k):
-        for b in range(a + 1):
-            part = (R[:, :, a] @ (D @ R)[:, :, b].T).mul_(K)
-            M[:, a, :, b] = part
-            M[:, b, :, a] = part.T
-    M = M.view(n * k, n * k)
+    M = _curved_gram(K, R, D @ R, dtype)
     M.diagonal().add_(n * objective.l2)
     L, failed = torch.linalg.cholesky_ex(M)
     if failed:
@@ -174,28 +173,43 @@ def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) 
     return _Factor(objective, K, D, R, L, alpha, objective.l2 * (S.T @ alpha))
 
 
+def _curved_gram(K: Tensor, R: Tensor, DR: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return ``Rᵀ (K ⊗ D) R``, one pair of scores at a time."""  # (n, n), 2 × (n, k, k) -> (nk, nk)
+    n, k = R.shape[:2]
+    M = torch.empty(n, k, n, k, dtype=dtype)
+    for a in range(k):
+        for b in range(a + 1):
+            part = (R[:, :, a] @ DR[:, :, b].T).mul_(K)
+            M[:, a, :, b] = part
+            if a != b:
+                M[:, b, :, a] = part.T
+    return M.view(n * k, n * k)
+
+
 def square_root(W: Tensor) -> Tensor:
     """Return R with W = R Rᵀ; by eigenvalues, since a softmax's W may be singular to rounding."""
     if W.shape[1] == 1:
         return W.sqrt()  # (n, k, k) -> (n, k, k)
     values, vectors = torch.linalg.eigh(W)
-    return vectors * values.clamp_min(0.0).sqrt()[:, None, :]
+    R: Tensor = vectors * values.clamp_min(0.0).sqrt()[:, None, :]
+    return R
 
 
 def _column_products(inverse: Tensor) -> Tensor:
     """Return the k × k blocks on the diagonal of ``L⁻ᵀ L⁻¹``."""  # (nk, n, k) -> (n, k, k)
     k = inverse.shape[2]
     if k == 1:  # without a copy of the matrix
-        return torch.linalg.vector_norm(inverse, dim=0).square_()[:, :, None]
-    blocks = [torch.einsum("rna,rnb->nab", part, part) for part in inverse.split(1024)]
+        norms: Tensor = torch.linalg.vector_norm(inverse, dim=0)
+        return norms.square_()[:, :, None]
+    blocks = [torch.einsum("rna,rnb->nab", part, part) for part in torch.split(inverse, 1024)]
     return torch.stack(blocks).sum(0)
 
 
 def inverse_factor(L: Tensor) -> Tensor:
     """Return L⁻¹ of a lower triangular L by halves.
 
-    ``[[A, 0], [B, C]]⁻¹ = [[A⁻¹, 0], [-C⁻¹ B A⁻¹, C⁻¹]]``: n³/6 multiplications, nearly all in large triangular
-    solves, where one solve against the identity takes n³/2.
+    ``[[A, 0], [B, C]]⁻¹ = [[A⁻¹, 0], [-C⁻¹ B A⁻¹, C⁻¹]]``: n³/6 multiplications, nearly all in large
+    triangular solves, where one solve against the identity takes n³/2.
     """  # (n, n) -> (n, n)
     inverse = torch.zeros_like(L)
     _invert_into(L, inverse)

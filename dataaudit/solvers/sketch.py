@@ -4,16 +4,19 @@ With m probes, Ω₁ (n·k) and Ω₂ (p) standard normal,
 
     Z = H⁻¹ (Σ_i x̃_i ⊗ R_i ω_i /√n + √λ Ω₂)        E[Z Zᵀ] = H⁻¹ H H⁻¹ = H⁻¹        Q_i ≈ (x̃_iᵀ Z)(x̃_iᵀ Z)ᵀ/m
 
-(Johnson & Lindenstrauss 1984; for leverage Drineas et al. 2012). With a_i = R_iᵀ x̃_iᵀ Z/√n, the mean of a_i² is the
-row's leverage h, and that of (Ω₁_i - a_i)² is 1 - h, since E[Ω₁_i a_i] = h. Their sum divides the estimate, which
-keeps leverages below 1: leave-one-out divides by 1 - h. The relative error of a form is about √(2/m), so it serves
-where an average over rows decides, as in the choice of λ, and nowhere else. Leave-one-out divides by
-1 - h, which such an error makes too large on average and may turn negative. But Ω₁ tells 1 - h as well: with
-ω a row of Ω₁ and u = R_iᵀ x̃_iᵀ Z/√n its part in the span of the weighted features, a = mean u² estimates h and
-b = mean (ω - u)² estimates 1 - h, independently, since they are orthogonal projections of one normal vector. The two,
-weighted by the inverse of their variances (∝ h², (1-h)²), give ĥ = a (b² - ab + a)/(a² + b²), always inside (0, 1);
-for several scores along the eigenvectors of the sampled leverage. The m solves are conjugate
-gradients in float32 to a tolerance well below that error: about 4·nnz(X)·m·k multiplications a step.
+(Johnson & Lindenstrauss 1984; for leverage Drineas et al. 2012). The relative error of a form is about
+√(2/m), so it serves where an average over rows decides, as in the choice of λ, and nowhere else.
+
+Leave-one-out divides by 1 - h, which such an error could turn negative. But Ω₁ tells 1 - h as well: with ω a
+row of Ω₁ and u = R_iᵀ x̃_iᵀ Z/√n its part in the span of the weighted features, a = mean u² estimates h and
+b = mean (ω - u)² estimates 1 - h, independently, since u and ω - u are orthogonal projections of one normal
+vector. The two, weighted by the inverse of their variances (∝ h², (1-h)²), give
+
+    ĥ = a (b² - ab + a)/(a² + b²)
+
+always inside (0, 1); for several scores, along the eigenvectors of the sampled leverage. The m solves
+are conjugate gradients in float32 to a tolerance well below that error: about 4·nnz(X)·m·k multiplications a
+step.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ class Sketch:
     """
 
     probes: int = 32
-    tolerance: float = 0.02
+    tolerance: float = 0.05
     seed: int = 0
 
     def quadratic_forms(self, objective: Objective, theta: Tensor) -> Tensor:
@@ -90,7 +93,8 @@ def _calibrated(V: Tensor, R: Tensor, probes: Tensor) -> Tensor:
     a, b = a.clamp(1e-30, 3.9), (E.mT @ outside).square().mean(2).clamp_max(3.9)
     gain = (b**2 - a * b + a) / (a**2 + b**2)
     QRE = Q @ R @ E
-    return Q + QRE @ (((gain - 1) / a)[:, :, None] * QRE.mT)
+    correction: Tensor = QRE @ (((gain - 1) / a)[:, :, None] * QRE.mT)
+    return Q + correction
 
 
 def _single(rows: MemoryRows) -> Block:

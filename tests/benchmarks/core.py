@@ -1,10 +1,11 @@
 """The numerical core: how fast, how exact, and how true.
 
-speed      Gram matrix to all exact self-influences of Enron1 (80 % split), against one n × n × n float64 matrix
-           product of torch, taken in turns in the same run; the median of the ratios.
-exactness  Quadratic forms against a dense inverse in float64, binary and softmax, sparse and dense, tall and wide.
-truth      One-step leave-one-out loss against 100 true refits, Enron1 with 10 % of the labels flipped, at the λ that
-           the path chooses: the 50 rows of largest leave-one-out loss and 50 others at random.
+speed      Gram matrix to all exact self-influences of Enron1 (80 % split), against one n × n × n float64
+           matrix product of torch, taken in turns in the same run; the median of the ratios.
+exactness  Quadratic forms against a dense inverse in float64: binary and softmax, sparse and dense, tall and
+           wide.
+truth      One-step leave-one-out loss against 100 true refits, Enron1 with 10 % of the labels flipped, at
+           the λ that the path chooses: the 50 rows of largest leave-one-out loss and 50 others at random.
 
     python tests/benchmarks/core.py [--data FOLDER] [--rounds 7]
 
@@ -120,7 +121,9 @@ def measure_truth(objective, fit):
     order = predicted.argsort(descending=True)
     others = order[50:][torch.randperm(len(order) - 50, generator=torch.Generator().manual_seed(0))[:50]]
     chosen = torch.cat([order[:50], others])
-    spent, actual = seconds(lambda: torch.stack([refit_loss(objective, fit, prepared, int(i)) for i in chosen]))
+    spent, actual = seconds(
+        lambda: torch.stack([refit_loss(objective, fit, prepared, int(i)) for i in chosen])
+    )
     p, a = predicted[chosen], actual
     pearson = float(torch.corrcoef(torch.stack([p, a]))[0, 1])
     slope = float((p - p.mean()) @ (a - a.mean()) / (p - p.mean()).square().sum())
@@ -150,7 +153,9 @@ def verdict(text, met):
 
 def main():
     beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default=os.environ.get("DATAAUDIT_DATA", beside))
     parser.add_argument("--rounds", type=int, default=7)
     asked = parser.parse_args()

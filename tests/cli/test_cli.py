@@ -230,7 +230,7 @@ def test_bugs_exit_with_2_in_one_line(capsys):
         "internal error: ValueError: what\\x1b[31m this. Hint: report it, with what --debug adds.\n"
     )
     assert cli._failed(MissingColumn("lable", ["label"], "x.csv"), debug=False) == 2
-    assert capsys.readouterr().err.startswith("error: column 'lable' is not in x.csv. Hint: did you mean 'label'?")
+    assert capsys.readouterr().err.startswith("error: column 'lable' is not in x.csv. Hint: did you mean")
 
 
 def test_commands_run_in_process(capsys):

@@ -1,0 +1,301 @@
+"""Which noise model the data bear, what it says of each row, and how many labels are wrong in all.
+
+Two models are fitted, one common rate and one rate for each ordered pair of classes; without noise is the
+third, to compare. Rates of pairs give the order: what they add over the leave-one-out loss is how rows of one
+class weigh against rows of another, and that is nearly all when one class is mislabelled more than the other.
+They are as good as the rates are known, so the standard error of sqrt(odds of a rate) decides whether they
+are used. *Measured* on 25 binary tables with 10 or 20 % of labels flipped, or 5 % of the rows in one
+direction, three seeds: with errors up to 0.075 the order gains .084 of average precision over the
+leave-one-out loss when noise is one-sided and loses .0004 when it is not; without the limit the small tables
+with overlapping classes lose up to .06.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dataaudit.errors import FitError
+from dataaudit.noise.likelihood import (
+    Fitted,
+    Floats,
+    Ints,
+    Sample,
+    best,
+    differences,
+    objective,
+    p_wrong,
+    penalty,
+    thinned,
+    unpacked,
+)
+
+SHARES = (0.5, 0.8, 0.95)
+LARGEST_ERROR = 0.075  # of sqrt(odds): rates under (2 · 0.075)² ≈ 2 % could not be told from none
+_SEARCH_SIZE = 40_000  # rows times classes that the search runs on; the last steps see all rows
+_SEARCH_LEAST = 2000
+_MOST_SCORE = 50.0
+_PAIR_CLASSES = 12  # beyond, the rates of pairs are too many to fit and to check
+_PAIR_ROWS = 5  # rows for each ordered pair
+_TAILS = (
+    1.35,
+    1.0,
+    0.75,
+    0.55,
+    0.4,
+)  # 1 is logistic; with smaller ones confident mistakes are less of a surprise
+_FEW_TAILS = (1.0, 0.55)
+_SEEN = 3.0  # gain of log-likelihood over no noise; twice it is a χ² of one or two degrees, 95 %
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    """What the leave-one-out scores say about wrong labels.
+
+    Attributes
+    ----------
+    p_wrong : (n,) array
+        Probability that the row's label is not its true class. Several rows can round to 1; order those by
+        their loss.
+    rates : (K, K) array
+        ``rates[truth, label]`` = P(label | truth); rows sum to 1.
+    expected : float
+        Expected number of wrong labels, the sum of `p_wrong`.
+    interval : (float, float)
+        90 % interval of that number, rounded outwards to whole rows.
+    supported : bool
+        Whether `p_wrong` may order the rows. If not, the leave-one-out loss should, and `p_wrong` is that of
+        one common rate.
+    reason : str
+        Why, in one sentence for people.
+    slope : float
+        a, by which leave-one-out scores are too small (a > 1) or too large for the true classes.
+    bias : float
+        b of class 1 for two classes, else the b of largest magnitude.
+    """
+
+    p_wrong: Floats
+    rates: Floats
+    expected: float
+    interval: tuple[float, float]
+    supported: bool
+    reason: str
+    slope: float
+    bias: float
+
+
+def fit_noise(loo_scores: Floats, y: Ints, n_classes: int) -> NoiseModel:
+    """Fit noise rates to leave-one-out scores and give each row the probability that its label is wrong.
+
+    Parameters
+    ----------
+    loo_scores : (n, K − 1) array
+        Leave-one-out scores of the classes 1..K−1 against class 0, in log-odds.
+    y : (n,) array of int
+        Labels as they stand, 0..K−1.
+    n_classes : int
+        K.
+
+    Returns
+    -------
+    NoiseModel
+
+    Raises
+    ------
+    FitError
+        If shapes do not fit, a score is not finite, or the labels are not of two classes at least.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> score = rng.normal(0, 6, size=(2000, 1))
+    >>> truth = rng.random(2000) < 1 / (1 + np.exp(-score[:, 0]))
+    >>> flipped = rng.random(2000) < 0.1
+    >>> model = fit_noise(score, (truth ^ flipped).astype(np.int64), 2)
+    >>> model.supported, bool(abs(model.expected - flipped.sum()) < 30)
+    (True, True)
+    """
+    scores, labels = _checked(loo_scores, y, n_classes)
+    scale = max(1.0, float(np.quantile(np.abs(scores).max(axis=0), 0.999)) / _MOST_SCORE)
+    scores = np.clip(scores / scale, -2 * _MOST_SCORE, 2 * _MOST_SCORE)
+    rows = Sample(scores, labels, np.ones(len(labels)))
+    few = thinned(rows, max(_SEARCH_SIZE // n_classes, _SEARCH_LEAST))
+    none = best(few, "none", [np.zeros(n_classes)])
+    common = best(few, "common", [np.append(_steeper(none.theta), phi) for phi in (0.35, 0.1)[: 4 - n_classes or 1]])
+    chosen, error = common, math.inf
+    if n_classes <= _PAIR_CLASSES and len(labels) >= _PAIR_ROWS * n_classes * (n_classes - 1):
+        pairs = _pairs(few, none, common)
+        error = _error(few, pairs)
+        chosen = pairs if error <= LARGEST_ERROR else common
+    low, high = _interval(few, chosen)
+    gain = _log_likelihood(chosen, n_classes) - _log_likelihood(none, n_classes)
+    if few is not rows:
+        chosen = best(rows, chosen.structure, [chosen.theta])
+    slope, bias, rates = unpacked(chosen.theta, chosen.structure, n_classes)
+    wrong = p_wrong(rows, chosen.theta, chosen.structure)
+    expected = float(wrong.sum())
+    return NoiseModel(
+        p_wrong=wrong,
+        rates=rates,
+        expected=expected,
+        interval=(float(math.floor(min(low, expected))), float(math.ceil(max(high, expected)))),
+        supported=chosen.structure == "pairs",
+        reason=_reason(n_classes, error, seen=gain >= _SEEN),
+        slope=slope / scale,
+        bias=float(bias[np.argmax(np.abs(bias))]),
+    )
+
+
+def review_budget(p_wrong: Floats, shares: tuple[float, ...] = SHARES) -> tuple[tuple[float, int], ...]:
+    """Say how many rows to check, in the order given, to catch a share of the expected wrong labels.
+
+    Parameters
+    ----------
+    p_wrong : (n,) array
+        Probabilities that labels are wrong, first the row to look at first.
+    shares : tuple of float
+        Shares of the expected number, in (0, 1].
+
+    Returns
+    -------
+    tuple of (share, rows)
+        Rows is 0 where less than half a wrong label is expected in all.
+    """
+    caught = np.cumsum(np.asarray(p_wrong, dtype=np.float64))
+    if len(caught) == 0 or caught[-1] < 0.5:  # noqa: PLR2004 - half a row: none expected
+        return tuple((share, 0) for share in shares)
+    needed = np.asarray(shares) * caught[-1] * (1 - 1e-12)  # a hair, lest rounding ask for one row more
+    rows = np.searchsorted(caught, needed) + 1
+    return tuple((share, int(row)) for share, row in zip(shares, rows, strict=True))
+
+
+def _checked(loo_scores: Floats, y: Ints, n_classes: int) -> tuple[Floats, Ints]:
+    """Return the scores with the reference class, (K, n), and the labels (n,)."""
+    scores, labels = np.asarray(loo_scores, dtype=np.float64), np.asarray(y, dtype=np.int64)
+    n = len(labels)
+    scores = scores[:, None] if scores.ndim == 1 else scores
+    if n_classes < 2 or scores.shape != (n, n_classes - 1):  # noqa: PLR2004
+        raise FitError(
+            f"leave-one-out scores do not fit {n} labels of {n_classes} classes: got shape {scores.shape}",
+            "pass (n, K − 1) scores, those of classes 1..K−1 against class 0",
+        )
+    if len(np.unique(labels)) < 2 or labels.min() < 0 or labels.max() >= n_classes:  # noqa: PLR2004
+        raise FitError(
+            f"the labels are not of two classes at least within 0..{n_classes - 1}",
+            "check the label column",
+        )
+    bad = int((~np.isfinite(scores)).any(axis=1).sum())
+    if bad:
+        raise FitError(
+            f"leave-one-out scores are not all finite: got {bad} bad rows of {n}",
+            "raise the ridge, with which no row fits itself alone (--l2)",
+        )
+    return np.vstack([np.zeros((1, n)), scores.T]), labels
+
+
+def _steeper(theta: Floats) -> Floats:
+    """Return a start for a fit with noise: what noise explains, a flat slope need not."""
+    return np.concatenate(([theta[0] + 0.5], theta[1:]))
+
+
+def _pairs(rows: Sample, none: Fitted, common: Fitted) -> Fitted:
+    """Fit a rate for each ordered pair, from the common one and from either of two classes mislabelled alone.
+
+    From equal rates only, the search was seen to end in a worse maximum when one of two classes is
+    mislabelled. With more classes, starts from single pairs led nowhere new.
+    """
+    k = rows.classes
+    starts = [np.concatenate((common.theta[:k], np.full(k * (k - 1), common.theta[k])))]
+    if k == 2:  # noqa: PLR2004
+        slope, bias = _steeper(none.theta)
+        starts += [np.array([slope, bias - 0.5, 0.35, 0.03]), np.array([slope, bias + 0.5, 0.03, 0.35])]
+    return best(rows, "pairs", starts)
+
+
+def _log_likelihood(fitted: Fitted, k: int) -> float:
+    return penalty(fitted.theta, fitted.structure, k)[0] - fitted.value
+
+
+def _covariance(rows: Sample, fitted: Fitted) -> Floats:
+    """Return the inverse curvature of the penalised likelihood at its maximum, (p, p)."""
+    hessian = differences(lambda theta: objective(theta, rows, fitted.structure)[1], fitted.theta)
+    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+    return np.asarray((vectors / np.maximum(values, 1e-3)) @ vectors.T)
+
+
+def _error(rows: Sample, fitted: Fitted) -> float:
+    """Return the standard error of sqrt(odds that a label of a class is wrong).
+
+    With two classes the larger of both errors, since the order weighs one class against the other. With more
+    the root mean square over rows: a class of three rows always has an unknown rate, and moves three rows.
+    """
+    k = rows.classes
+
+    def roots(theta: Floats) -> Floats:
+        right = np.diag(unpacked(theta, fitted.structure, k)[2])
+        return np.asarray(np.sqrt(1 / right - 1))
+
+    jacobian = differences(roots, fitted.theta)  # (p, K)
+    variances = ((_covariance(rows, fitted) @ jacobian) * jacobian).sum(axis=0)
+    share = np.bincount(rows.y, weights=rows.weight, minlength=k) / rows.total
+    return math.sqrt(float(variances.max() if k == 2 else share @ variances))  # noqa: PLR2004
+
+
+def _interval(rows: Sample, fitted: Fitted) -> tuple[float, float]:
+    """Return the 90 % interval of the number of wrong labels.
+
+    A mixture over the tails of s, weighted by likelihood, of normals of mean E = Σ P(wrong) and of variance
+    ∇Eᵀ Cov ∇E + Σ P(1 − P): unknown rates, and chance given the rates. Logistic tails alone gave intervals
+    that were too narrow: on real mail some confident mistakes are no noise. A tail c bends scores of reach r
+    by ((1+r)^c − 1)/(c r).
+    """
+    reach = math.exp(fitted.theta[0]) * (rows.scores.max(axis=0) - rows.scores.min(axis=0)) + 1e-9
+    covariance = _covariance(rows, fitted)
+    grid = np.linspace(-3.5, 3.5, 141)
+    counts, weights = [], []
+    for tail in _TAILS if rows.classes == 2 else _FEW_TAILS:  # noqa: PLR2004
+        scores = rows.scores * (np.expm1(tail * np.log1p(reach)) / (tail * reach))
+        bent = Sample(scores, rows.y, rows.weight)
+        again = best(bent, fitted.structure, [fitted.theta])
+        wrong = p_wrong(bent, again.theta, fitted.structure)
+        slope = _slope_of_expected(bent, again)
+        deviation = math.sqrt(float(slope @ covariance @ slope + bent.weight @ (wrong * (1 - wrong))))
+        counts.append(float(bent.weight @ wrong) + deviation * grid)
+        weights.append(np.exp(fitted.value - again.value - grid**2 / 2))
+    values, mass = np.concatenate(counts), np.concatenate(weights)
+    order = np.argsort(values, kind="stable")
+    share = np.cumsum(mass[order]) / mass.sum()
+    low, high = values[order][np.searchsorted(share, [0.05, 0.95])]
+    return max(float(low), 0.0), min(max(float(high), 0.0), rows.total)
+
+
+def _slope_of_expected(rows: Sample, fitted: Fitted) -> Floats:
+    """Return ∇E (p,) of the expected number of wrong labels E."""
+
+    def expected(theta: Floats) -> Floats:
+        return np.asarray([rows.weight @ p_wrong(rows, theta, fitted.structure)])
+
+    return np.asarray(differences(expected, fitted.theta)[:, 0])
+
+
+def _reason(k: int, error: float, *, seen: bool) -> str:
+    """Say why `p_wrong` orders the rows, or why it does not."""
+    classes = "The two classes" if k == 2 else f"The {k} classes"  # noqa: PLR2004
+    if math.isinf(error):
+        return (
+            f"{classes} are too many, or the rows too few, to fit a noise rate to each pair of classes, "
+            "so rows are ordered by their leave-one-out loss."
+        )
+    unseen = f"a share of wrong labels under {(2 * error) ** 2:.1%} in a class would go unseen"
+    if error > LARGEST_ERROR:
+        return (
+            f"{classes} overlap too much, or the rows are too few, to tell wrong labels from hard rows "
+            f"({unseen}), so rows are ordered by their leave-one-out loss."
+        )
+    found = "wrong labels show" if seen else "hardly any wrong label shows"
+    return (
+        f"{classes} are far enough apart and {found} ({unseen}), so rows are ordered by the probability "
+        "that their label is wrong."
+    )
