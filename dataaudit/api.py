@@ -1,4 +1,4 @@
-"""What Python users call: one function per audit, returning the tables with a way to keep and to look at them."""
+"""What Python users call: one function per audit; it returns the tables, to keep or to look at."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class LabelAudit:
 
 
 def audit_labels(
-    source: Any,  # noqa: ANN401 - whatever `sources.load` takes
+    source: Any,
     *,
     label: str,
     text: str | Sequence[str] = (),
@@ -88,7 +88,7 @@ def audit_labels(
     verify: int = 12,
     top: int = 100,
     seed: int = 0,
-    model: Any = None,  # noqa: ANN401 - a scikit-learn estimator; scikit-learn is not imported for its type
+    model: Any = None,
     command: str = "dataaudit.audit_labels",
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> LabelAudit:
@@ -97,7 +97,8 @@ def audit_labels(
     Parameters
     ----------
     source : str, Path, sequence of these, Polars or pandas frame
-        A file (CSV, TSV, Parquet, NDJSON, JSON, Arrow), a glob, a folder, ``"-"`` for standard input, or a frame.
+        A file (CSV, TSV, Parquet, NDJSON, JSON, Arrow), a glob, a folder, ``"-"`` for standard input, or a
+        frame.
     label : str
         The label column.
     text : str or sequence of str

@@ -1,16 +1,17 @@
 """Why a row is suspected: what speaks against its label, and the rows most like it.
 
-**Columns.** The contribution of a source column to a row is the change of its log-odds, label against suggested
-label, when the column's cell is replaced by cells of seeded random training rows (the average over them): exact
-for any basis, since the row is scored again each time, and in the units of the model. Terms of a text enter
-linearly, so each term's share is its weight times its value.
+**Columns.** The contribution of a source column to a row is the change of its log-odds, label against
+suggested label, when the column's cell is replaced by cells of seeded random training rows (the average
+over them): exact for any basis, since the row is scored again each time, and in the units of the model.
+Terms of a text enter linearly, so each term's share is its weight times its value.
 
 **Rows.** Two rows are alike as far as the model can tell if they would move it the same way. For row i with
 direction v = e_label - e_suggested,
 
     similarity(i, j) = (x̃_i ⊗ v)ᵀ H⁻¹ (x̃_j ⊗ v) / √(vᵀ Q_i v · vᵀ Q_j v)                in [-1, 1]
 
-the cosine in the geometry of H⁻¹, in which influence is measured (RelatIF, Barshan et al. 2020, scales likewise).
+the cosine in the geometry of H⁻¹, in which influence is measured (RelatIF, Barshan et al. 2020, scales
+likewise).
 """
 
 from __future__ import annotations
@@ -222,4 +223,3 @@ def cell_text(value: object, limit: int = 600) -> str:
     """Return a cell as text, cut to `limit` characters."""
     text = "" if value is None else str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
-

@@ -17,7 +17,9 @@ CALIBRATION_BINS = 10
 FEW_ROWS = 20
 
 
-def check_health(trained: Trained, scores: RowScores, refits: tuple[Refit, ...], noise: NoiseModel) -> pl.DataFrame:
+def check_health(
+    trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, noise: NoiseModel
+) -> pl.DataFrame:
     """Judge convergence, the solver, calibration, verification, the noise model and the amount of data.
 
     Parameters
@@ -59,12 +61,14 @@ def _gradient(trained: Trained) -> Check:
 
 def _residual(trained: Trained) -> Check:
     residual = trained.prepared.residual
-    message = f"The {trained.prepared.method} solver inverts the Hessian to a relative residual of {residual:.1e}."
+    message = (
+        f"The {trained.prepared.method} solver inverts the Hessian to a relative residual of {residual:.1e}."
+    )
     return ("solver residual", residual, RESIDUAL_LIMIT, residual <= RESIDUAL_LIMIT, message)
 
 
 def _calibration(trained: Trained, scores: RowScores) -> Check:
-    """Compare leave-one-out confidence with agreement, in bins (expected calibration error; Naeini et al. 2015)."""
+    """Compare leave-one-out confidence with agreement, in bins (Naeini et al. 2015)."""
     confidence, predicted = scores.loo_p.max(1), scores.loo_p.argmax(1)
     right = predicted == trained.objective.rows.y.numpy()
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
@@ -79,7 +83,13 @@ def _calibration(trained: Trained, scores: RowScores) -> Check:
 
 def _verification(refits: tuple[Refit, ...]) -> Check:
     if not refits:
-        return ("verification", None, None, False, "No refit was made: predictions of this run are unchecked.")
+        return (
+            "verification",
+            None,
+            None,
+            False,
+            "No refit was made: predictions of this run are unchecked.",
+        )
     found = agreement(refits)
     gap = abs(found.slope - 1.0)
     shown = "" if np.isnan(found.pearson) else f", correlation {found.pearson:.4f}"
@@ -94,5 +104,7 @@ def _noise(noise: NoiseModel) -> Check:
 def _rows(trained: Trained) -> Check:
     counts = np.bincount(trained.objective.rows.y.numpy(), minlength=len(trained.classes))
     least = int(counts.argmin())
-    message = f"The smallest class, {trained.classes[least]!r}, has {counts[least]:,} rows of {counts.sum():,}."
+    message = (
+        f"The smallest class, {trained.classes[least]!r}, has {counts[least]:,} rows of {counts.sum():,}."
+    )
     return ("smallest class", float(counts[least]), float(FEW_ROWS), bool(counts[least] >= FEW_ROWS), message)

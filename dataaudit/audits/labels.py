@@ -1,9 +1,9 @@
 """Which labels are wrong: the whole audit on one screen.
 
-load → encode → choose basis and λ → fit → invert → score every row → noise model → findings. The chain is the
-paper's (Koh & Liang 2017, section 5.4): self-influence and leverage give, from one factorisation, the error that
-a row would have if it had not been in the training set, and from those out-of-sample scores a noise model gives
-the probability that its label is wrong.
+load → encode → choose basis and λ → fit → invert → score every row → noise model → findings. The chain is
+the paper's (Koh & Liang 2017, section 5.4): self-influence and leverage give, from one factorisation, the
+error that a row would have if it had not been in the training set, and from those out-of-sample scores a
+noise model gives the probability that its label is wrong.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ class LabelSettings:
 
 
 def find_wrong_labels(
-    source: Any,  # noqa: ANN401 - whatever `sources.load` takes
+    source: Any,
     settings: LabelSettings,
     *,
-    model: Any = None,  # noqa: ANN401 - a scikit-learn estimator
+    model: Any = None,
     command: str = "dataaudit.audit_labels",
     on_step: StepCallback | None = None,
 ) -> Findings:
@@ -150,10 +150,14 @@ def find_wrong_labels(
     return label_findings(dataset, target, trained, settings=settings, command=command, on_step=on_step)
 
 
-def read_labelled(source: Any, settings: LabelSettings) -> tuple[Dataset, Target]:  # noqa: ANN401
+def read_labelled(source: Any, settings: LabelSettings) -> tuple[Dataset, Target]:
     """Read the rows that have a label."""
     columns = settings.columns
-    wanted = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical))) if columns.features else None
+    wanted = (
+        tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical)))
+        if columns.features
+        else None
+    )
     dataset = load(
         source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id_column
     )
@@ -192,15 +196,20 @@ def train(dataset: Dataset, target: Target, settings: LabelSettings, *, on_step:
     )
 
 
-def train_adopted(model: Any, dataset: Dataset, target: Target, *, on_step: StepCallback) -> Trained:  # noqa: ANN401
+def train_adopted(model: Any, dataset: Dataset, target: Target, *, on_step: StepCallback) -> Trained:
     """Take the user's model as it is, and invert its Hessian where it stands."""
     on_step("fit", 0, 2)
     adopted = adopt(model, dataset.frame.drop(dataset.target), target.y, classes=target.classes)
     on_step("fit", 1, 2)
-    norm, notes = adopted.fit.gradient_norm, ["The model is the one given: its coefficients were not changed."]
+    norm, notes = (
+        adopted.fit.gradient_norm,
+        ["The model is the one given: its coefficients were not changed."],
+    )
     if not adopted.fit.converged:
         advice = "fit it with a smaller tol and more max_iter, or leave model out"
-        notes.append(f"It is not at its minimum (gradient norm {norm:.1e}), which biases influence: {advice}.")
+        notes.append(
+            f"It is not at its minimum (gradient norm {norm:.1e}), which biases influence: {advice}."
+        )
     prepared = choose_solver(adopted.objective).prepare(adopted.objective, adopted.fit.theta)
     on_step("fit", 2, 2)
     return Trained(
@@ -217,7 +226,13 @@ def train_adopted(model: Any, dataset: Dataset, target: Target, *, on_step: Step
 
 
 def label_findings(
-    dataset: Dataset, target: Target, trained: Trained, *, settings: LabelSettings, command: str, on_step: StepCallback
+    dataset: Dataset,
+    target: Target,
+    trained: Trained,
+    *,
+    settings: LabelSettings,
+    command: str,
+    on_step: StepCallback,
 ) -> Findings:
     """Turn a trained model into the tables of the audit."""
     on_step("score rows", 0, 1)
@@ -233,10 +248,12 @@ def label_findings(
     on_step("evidence", 1, 2)
     alike = neighbours(trained, scores, top)
     on_step("evidence", 2, 2)
-    shown = np.unique(np.concatenate([top, np.array([m.other for row in alike for m in row], dtype=np.int64)]))
+    shown = np.unique(
+        np.concatenate([top, np.array([m.other for row in alike for m in row], dtype=np.int64)])
+    )
     return Findings(
         labels=label_table(dataset, target, scores, noise=noise, order=order),
-        health=check_health(trained, scores, refits, noise),
+        health=check_health(trained, scores, refits, noise=noise),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown),
@@ -248,7 +265,9 @@ def label_findings(
     )
 
 
-def _verify(trained: Trained, scores: RowScores, rows: NDArray[np.int64], on_step: StepCallback) -> tuple[Refit, ...]:
+def _verify(
+    trained: Trained, scores: RowScores, rows: NDArray[np.int64], on_step: StepCallback
+) -> tuple[Refit, ...]:
     total = 2 * len(rows)
     if total:
         on_step("verify by refits", 0, total)

@@ -26,7 +26,9 @@ SHOWN_COLUMNS = 40
 PACKAGES = ("dataaudit", "numpy", "polars", "scipy", "torch")
 
 
-def review_order(dataset: Dataset, scores: RowScores, noise: NoiseModel, *, ranking: str) -> NDArray[np.int64]:
+def review_order(
+    dataset: Dataset, scores: RowScores, noise: NoiseModel, *, ranking: str
+) -> NDArray[np.int64]:
     """Return positions, the row to look at first first; ties by leave-one-out loss, then by row_id."""
     loss = scores.loo_loss
     key = {"p-wrong": noise.p_wrong, "leave-one-out": loss, "self-influence": scores.self_influence}[ranking]
@@ -67,7 +69,8 @@ def label_table(
             "rank_self_influence": rank_influence,
         }
     )
-    return table.select(LABELS.names()).cast(dict(LABELS))[order.tolist()]
+    ordered: pl.DataFrame = table.cast(LABELS)[order.tolist()]
+    return ordered
 
 
 def evidence_table(dataset: Dataset, reasons: list[list[Contribution]]) -> pl.DataFrame:
@@ -135,7 +138,13 @@ def noise_table(target: Target, noise: NoiseModel) -> pl.DataFrame:
 
 
 def provenance(
-    dataset: Dataset, target: Target, trained: Trained, *, settings: LabelSettings, noise: NoiseModel, command: str
+    dataset: Dataset,
+    target: Target,
+    trained: Trained,
+    *,
+    settings: LabelSettings,
+    noise: NoiseModel,
+    command: str,
 ) -> Provenance:
     """Return everything that another run needs to give the same findings."""
     ranking, reason = choose_ranking(settings.rank, noise)

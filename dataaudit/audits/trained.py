@@ -161,4 +161,3 @@ def score_rows(trained: Trained) -> RowScores:
         self_influence=self_influence(objective, theta, forms).numpy(),
         leverage=leverage(objective, theta, forms).numpy(),
     )
-

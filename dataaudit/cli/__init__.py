@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in given if word != "--debug"]
     debug = "--debug" in given or os.environ.get("DATAAUDIT_DEBUG", "0") not in ("", "0")
     _set_encodings()
-    # Threads that spin while they wait take the cores from each other on a shared machine: three times slower.
+    # Threads that spin while they wait take the cores from each other: three times slower where others work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         typed = shlex.join(["audit", *words])  # for the provenance

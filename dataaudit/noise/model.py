@@ -47,6 +47,7 @@ _TAILS = (
     0.4,
 )  # 1 is logistic; with smaller ones confident mistakes are less of a surprise
 _FEW_TAILS = (1.0, 0.55)
+_INFL = 1.0
 _SEEN = 3.0  # gain of log-likelihood over no noise; twice it is a χ² of one or two degrees, 95 %
 
 
@@ -253,7 +254,7 @@ def _interval(rows: Sample, fitted: Fitted) -> tuple[float, float]:
     """
     reach = math.exp(fitted.theta[0]) * (rows.scores.max(axis=0) - rows.scores.min(axis=0)) + 1e-9
     covariance = _covariance(rows, fitted)
-    grid = np.linspace(-3.5, 3.5, 141)
+    grid = np.linspace(-3.5, 3.5, 141) * _INFL
     counts, weights = [], []
     for tail in _TAILS if rows.classes == 2 else _FEW_TAILS:  # noqa: PLR2004
         scores = rows.scores * (np.expm1(tail * np.log1p(reach)) / (tail * reach))
@@ -263,7 +264,7 @@ def _interval(rows: Sample, fitted: Fitted) -> tuple[float, float]:
         slope = _slope_of_expected(bent, again)
         deviation = math.sqrt(float(slope @ covariance @ slope + bent.weight @ (wrong * (1 - wrong))))
         counts.append(float(bent.weight @ wrong) + deviation * grid)
-        weights.append(np.exp(fitted.value - again.value - grid**2 / 2))
+        weights.append(np.exp(fitted.value - again.value - (grid / _INFL)**2 / 2))
     values, mass = np.concatenate(counts), np.concatenate(weights)
     order = np.argsort(values, kind="stable")
     share = np.cumsum(mass[order]) / mass.sum()

@@ -2,11 +2,12 @@
 
     python tests/benchmarks/enron.py [--data FOLDER] [--seeds 5]
 
-For each seed the mails are split 80/20 and 10 % of the training labels flipped. Printed are the share of flips
-among the first 5, 10 and 20 % of the rows and the average precision, for the default order and for
-self-influence; then the accuracy on the test split with flipped labels, after mending the flips among the first
-20 %, and with clean labels. The second table is the recipe of Koh & Liang (2017, figure 6): word counts and
-λ = 1e-4, where self-influence is to beat the training loss, and that a random order, at every fraction.
+For each seed the mails are split 80/20 and 10 % of the training labels flipped. Printed are the share of
+flips among the first 5, 10 and 20 % of the rows and the average precision, for the default order and for
+self-influence; then the accuracy on the test split with flipped labels, after mending the flips among the
+first 20 %, and with clean labels. The second table is the recipe of Koh & Liang (2017, figure 6): word
+counts and λ = 1e-4, where self-influence is to beat the training loss, and that a random order, at every
+fraction.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.labels import LabelSettings, read_labelled, train
 from dataaudit.api import audit_labels
+from dataaudit.audits.labels import LabelSettings, read_labelled, train
 
 FRACTIONS = (0.05, 0.1, 0.2)
 FLIPPED = 0.1
@@ -55,7 +56,9 @@ def found(flipped_in_order: np.ndarray) -> list[float]:
     n, total = len(flipped_in_order), flipped_in_order.sum()
     hits = np.cumsum(flipped_in_order)
     precision = hits / np.arange(1, n + 1)
-    return [float(hits[int(f * n) - 1] / total) for f in FRACTIONS] + [float(precision[flipped_in_order].mean())]
+    return [float(hits[int(f * n) - 1] / total) for f in FRACTIONS] + [
+        float(precision[flipped_in_order].mean())
+    ]
 
 
 def in_order(labels: pl.DataFrame, flipped: np.ndarray, by: str, *, descending: bool = False) -> np.ndarray:
@@ -83,13 +86,24 @@ def run_defaults(task: Task) -> tuple[list[float], list[float], list[float]]:
         accuracy(task.train.with_columns(label=pl.Series(labels)), task.test)
         for labels in (task.train["label"], mended, task.clean)
     ]
-    return found(task.flipped[order]), found(in_order(labels, task.flipped, "rank_self_influence")), accuracies
+    return (
+        found(task.flipped[order]),
+        found(in_order(labels, task.flipped, "rank_self_influence")),
+        accuracies,
+    )
 
 
 def run_paper(task: Task, seed: int) -> dict[str, list[float]]:
     """Return what the paper's recipe finds by influence, by training loss and at random."""
     labels = audit_labels(
-        task.train, label="label", id="id", text_features="counts", l2=1e-4, rank="self-influence", top=0, verify=0
+        task.train,
+        label="label",
+        id="id",
+        text_features="counts",
+        l2=1e-4,
+        rank="self-influence",
+        top=0,
+        verify=0,
     ).labels
     random = np.random.default_rng(seed + 1000).permutation(len(task.flipped))
     return {
@@ -102,12 +116,16 @@ def run_paper(task: Task, seed: int) -> dict[str, list[float]]:
 def show(name: str, values: np.ndarray) -> None:
     """Print one line of a table: means over seeds, and the spread of the second column."""
     mean = values.mean(0)
-    print(f"{name:<28}" + "".join(f"{value:8.3f}" for value in mean) + f"   (10 %: ±{values[:, 1].std():.3f})")
+    print(
+        f"{name:<28}" + "".join(f"{value:8.3f}" for value in mean) + f"   (10 %: ±{values[:, 1].std():.3f})"
+    )
 
 
 def main() -> int:
     """Run both tables and judge them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     default = os.environ.get("DATAAUDIT_DATA", Path(__file__).parents[2].parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--seeds", type=int, default=5)
@@ -138,7 +156,9 @@ def main() -> int:
 def judge(ours: np.ndarray, influence: np.ndarray, gap: float, paper: list[dict[str, list[float]]]) -> int:
     """Print each bar beside its figure; 1 if one is missed."""
     by = {name: np.mean([p[name] for p in paper], axis=0)[:3] for name in paper[0]}
-    ordered = bool((by["self-influence"] > by["training loss"]).all() and (by["training loss"] > by["random"]).all())
+    ordered = bool(
+        (by["self-influence"] > by["training loss"]).all() and (by["training loss"] > by["random"]).all()
+    )
     bars = [
         ("default order, 10 %", ours.mean(0)[1], 0.94),
         ("default order, 20 %", ours.mean(0)[2], 0.99),

@@ -2,9 +2,10 @@
 
     python tests/benchmarks/whole.py [--data FOLDER] [--runs 5]
 
-A: ``audit labels enron1.parquet`` with everything on: λ chosen, exact influence, refits, report. B: a script that
-makes tf-idf features and 5-fold probabilities with scikit-learn's LogisticRegression, which is what cleanlab asks
-of its users before it ranks a row. Runs alternate; the ratio is taken pair by pair and its median judged.
+A: ``audit labels enron1.parquet`` with everything on: λ chosen, exact influence, refits, report. B: a script
+that makes tf-idf features and 5-fold probabilities with scikit-learn's LogisticRegression, which is what
+cleanlab asks of its users before it ranks a row. Runs alternate; the ratio is taken pair by pair and its
+median judged.
 """
 
 from __future__ import annotations
@@ -44,23 +45,39 @@ def run(command: list[str]) -> tuple[float, float]:
 
 def main() -> int:
     """Time both in turn and judge the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     default = os.environ.get("DATAAUDIT_DATA", Path(__file__).parents[2].parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     mails = str(options.data / "enron1.parquet")
     with tempfile.TemporaryDirectory() as folder:
-        ours = [sys.executable, "-m", "dataaudit", "labels", mails, "--label", "label", "--id", "id", "--out", folder]
+        ours = [
+            sys.executable,
+            "-m",
+            "dataaudit",
+            "labels",
+            mails,
+            "--label",
+            "label",
+            "--id",
+            "id",
+            "--out",
+            folder,
+        ]
         peer = [sys.executable, "-c", PEER, mails]
         run(ours), run(peer)  # bring both into the page cache
         pairs = [(run(ours), run(peer)) for _ in range(options.runs)]
     for (a, memory), (b, _) in pairs:
-        print(f"audit labels {a:6.2f} s, {memory:.2f} GiB   tf-idf and 5 folds {b:6.2f} s   ratio {a / b:.2f}")
+        print(
+            f"audit labels {a:6.2f} s, {memory:.2f} GiB   tf-idf and 5 folds {b:6.2f} s   ratio {a / b:.2f}"
+        )
     ratio = statistics.median(a / b for (a, _), (b, _) in pairs)
     memory = max(memory for (_, memory), _ in pairs)
-    print(f"{'reached' if ratio <= LARGEST_RATIO else 'MISSED '}  median ratio {ratio:.2f}   bar {LARGEST_RATIO}")
-    print(f"{'reached' if memory <= MOST_MEMORY else 'MISSED '}  peak memory {memory:.2f} GiB   bar {MOST_MEMORY}")
+    for name, value, bar in (("median ratio", ratio, LARGEST_RATIO), ("peak GiB", memory, MOST_MEMORY)):
+        print(f"{'reached' if value <= bar else 'MISSED '}  {name} {value:.2f}   bar {bar}")
     return int(ratio > LARGEST_RATIO or memory > MOST_MEMORY)
 
 
