@@ -381,6 +381,12 @@ def test_one_fit_per_class_is_refused(wine):
         audit(model, wine)
 
 
+@pytest.mark.parametrize("settings", [{"l2": 0.1}, {"basis": "linear"}])
+def test_what_the_model_has_decided_cannot_be_asked_for(cancer, settings):
+    with pytest.raises(SettingError, match="has its ridge and its features already"):
+        audit(NUMBERS["polars"](cancer), cancer, **settings)
+
+
 BAD_ROWS = {
     "a word among numbers": (pl.lit("x").alias("area"), r"cannot take these rows: could not convert string"),
     "a missing number": (

@@ -139,6 +139,9 @@ def find_wrong_labels(
     AuditError
         For input that cannot be audited; the message says why and what to do.
     """
+    if model is not None and (settings.l2 is not None or settings.basis != "auto"):
+        what = "a model of your own has its ridge and its features already"
+        raise SettingError(what, "leave l2 and basis out")
     on_step = on_step or (lambda stage, done, total: None)
     on_step("read", 0, 1)
     dataset, target = read_labelled(source, settings)

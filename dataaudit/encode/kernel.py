@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 # Eigenvalues of K_SS below this share of the largest are rounding.
 FLAT = 1e-6
-ROWS_PER_PARAMETER = 30
+ROWS_PER_PARAMETER = 25
 TURNS = 2
 RIDGES = (1e-2, 1e-3, 1e-4, 1e-5)
 

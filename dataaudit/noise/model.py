@@ -124,7 +124,7 @@ def fit_noise(loo_scores: Floats, y: Ints, n_classes: int) -> NoiseModel:
     rows = Sample(scores, labels, np.ones(len(labels)))
     few = thinned(rows, max(_SEARCH_SIZE // n_classes, _SEARCH_LEAST))
     none = best(few, "none", [np.zeros(n_classes)])
-    common = best(few, "common", [np.append(_steeper(none.theta), phi) for phi in (0.35, 0.1)[: 4 - n_classes or 1]])
+    common = best(few, "common", [np.append(_steeper(none.theta), phi) for phi in (0.35, 0.1)[: max(1, 4 - n_classes)]])
     chosen, error = common, math.inf
     if n_classes <= _PAIR_CLASSES and len(labels) >= _PAIR_ROWS * n_classes * (n_classes - 1):
         pairs = _pairs(few, none, common)

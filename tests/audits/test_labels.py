@@ -388,6 +388,7 @@ SMALL = {
     "ten rows": blobs(10),
     "four rows": blobs(4),
     "two rows per class": blobs(10, classes=5),
+    "thirty classes": blobs(150, classes=30),
     "one column": blobs(30, columns=1),
     "more columns than rows": blobs(12, columns=40),
     "every row three times": pl.concat([blobs(20)] * 3),
