@@ -18,7 +18,7 @@ LAYERS = (
     ("influence", "leaveout", "noise"),
     ("densepath", "fitted", "path"),
     ("selection",),
-    ("findings",),
+    ("findings", "agreement"),
     ("audits",),
     ("gate", "repair", "summary"),
     ("writers",),

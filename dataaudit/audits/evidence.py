@@ -3,7 +3,8 @@
 **Columns.** The contribution of a source column to a row is the change of its log-odds, label against
 suggested label, when the column's cell is replaced by cells of seeded random training rows (the average
 over them): exact for any basis, since the row is scored again each time, and in the units of the model.
-Terms of a text enter linearly, so each term's share is its weight times its value.
+Terms of a text enter linearly, so each term's share is its weight times its value; so do the features of a model of the user's own, a
+dense feature's value being taken from its mean.
 
 **Rows.** Two rows are alike as far as the model can tell if they would move it the same way. For row i with
 direction v = e_label - e_suggested,
@@ -33,6 +34,8 @@ OTHER_LABEL, SAME_LABEL = 3, 2
 # Rows re-scored per column and suspect: the average of this many replacements.
 REPLACEMENTS = 8
 RESCORED = 200_000
+# Rows compared with all others at a time, and the memory that this may take.
+SIMILAR_ROWS, SIMILAR_BYTES = 64, 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,11 @@ def _linear_contributions(
     """Return x_j θ_jᵀ v for the features that enter linearly and are not zero."""
     Theta = trained.objective.model.matrix(trained.fit.theta)[:-1]
     X = trained.objective.rows.take(torch.from_numpy(rows)).X
-    X = csr_array(X.numpy()) if isinstance(X, Tensor) else X
+    if isinstance(X, Tensor):
+        everything = trained.objective.rows.X
+        if trained.encoded is None and isinstance(everything, Tensor):
+            X = X - everything.mean(0)  # a raw column's zero may be far from any of its values
+        X = csr_array(X.numpy())
     found: list[list[Contribution]] = []
     for position, row in enumerate(rows):
         here = slice(X.indptr[position], X.indptr[position + 1])
@@ -184,7 +191,9 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     """
     found: list[list[Neighbour]] = []
     y = trained.objective.rows.y.numpy()
-    for chunk in np.array_split(rows, -(-len(rows) // 64)) if len(rows) else ():
+    n, k = trained.forms.shape[:2]
+    size = max(1, min(SIMILAR_ROWS, SIMILAR_BYTES // (8 * n * k)))
+    for chunk in np.array_split(rows, -(-len(rows) // size)) if len(rows) else ():
         similarity = _similarity(trained, scores, chunk)
         for position, row in enumerate(chunk):
             mine = similarity[:, position].copy()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from dataaudit.agreement import agreement
 from dataaudit.audits.trained import RowScores, Trained
-from dataaudit.audits.verify import Refit, agreement
+from dataaudit.audits.verify import Refit
 from dataaudit.findings import HEALTH
 from dataaudit.noise import NoiseModel
 

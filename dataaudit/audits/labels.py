@@ -209,7 +209,7 @@ def train_adopted(model: Any, dataset: Dataset, target: Target, *, on_step: Step
         ["The model is the one given: its coefficients were not changed."],
     )
     if not adopted.fit.converged:
-        advice = "fit it with a smaller tol and more max_iter, or leave model out"
+        advice = "fit it with a smaller tol and more max_iter and without sample_weight, or leave model out"
         notes.append(
             f"It is not at its minimum (gradient norm {norm:.1e}), which biases influence: {advice}."
         )

@@ -36,22 +36,6 @@ class Refit:
     measured: float
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How well predictions agree with refits.
-
-    Attributes
-    ----------
-    slope : float
-        Least-squares slope through the origin of predicted on measured; 1 is right.
-    pearson : float
-        Correlation; nan for fewer than three refits.
-    """
-
-    slope: float
-    pearson: float
-
-
 def verify(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, on_refit: Callable[[int], None]
 ) -> tuple[Refit, ...]:
@@ -99,24 +83,3 @@ def _loss(trained: Trained, fit: Fit, row: int, label: int) -> float:
     model = trained.objective.model
     s = model.scores(fit.theta, trained.objective.rows.take(torch.tensor([row])))
     return float(model.loss.value(s, torch.tensor([label]))[0])
-
-
-def agreement(refits: tuple[Refit, ...]) -> Agreement:
-    """Compare predictions with measurements.
-
-    Parameters
-    ----------
-    refits : tuple of Refit
-        At least one.
-
-    Returns
-    -------
-    Agreement
-        Slope and correlation.
-    """
-    predicted = np.array([r.predicted for r in refits])
-    measured = np.array([r.measured for r in refits])
-    norm = float(measured @ measured)
-    slope = float(predicted @ measured) / norm if norm > 0 else float("nan")
-    flat = len(refits) < 3 or measured.std() == 0 or predicted.std() == 0  # noqa: PLR2004 - no line through two
-    return Agreement(slope, float("nan") if flat else float(np.corrcoef(predicted, measured)[0, 1]))

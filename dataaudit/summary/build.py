@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from dataaudit.agreement import FEWEST, agreement
 from dataaudit.findings import Findings
 from dataaudit.summary.shapes import (
     Bar,
@@ -34,7 +35,6 @@ from dataaudit.summary.verdict import verdict
 TOP: Final = 500  # rows with their evidence; more make the page larger than 1 MB
 _EXCERPT: Final = 240  # characters of a neighbour: enough to recognise a text
 _CURVE: Final = 120  # points of the budget curve
-_REFITS: Final = 3  # two points always lie on a line
 _BINARY: Final = 2
 _BARS: Final = {"p_wrong": 20, "loo_loss": 24}
 
@@ -156,27 +156,15 @@ def _by_label(labels: pl.DataFrame) -> tuple[LabelCount, ...]:
 
 def _trust(findings: Findings) -> Trust:
     refits = tuple(Refit(*row) for row in findings.verification.iter_rows())
-    slope, pearson = _agreement(refits)
+    found = agreement(refits)
+    known = len(refits) >= FEWEST
     return Trust(
         checks=tuple(Check(*row) for row in findings.health.iter_rows()),
         refits=refits,
-        slope=slope,
-        pearson=pearson,
+        slope=found.slope if known and math.isfinite(found.slope) else None,
+        pearson=found.pearson if known and math.isfinite(found.pearson) else None,
         calibration=_calibration(findings),
     )
-
-
-def _agreement(refits: tuple[Refit, ...]) -> tuple[float | None, float | None]:
-    """Compare: slope of predicted on measured through the origin, as in the audit's own check; Pearson."""
-    pairs = np.array([(r.predicted, r.measured) for r in refits], dtype=float).reshape(-1, 2)
-    pairs = pairs[np.isfinite(pairs).all(axis=1)]
-    if len(pairs) < _REFITS:
-        return None, None
-    predicted, measured = pairs.T
-    norm = float(measured @ measured)
-    x, y = (pairs - pairs.mean(axis=0)).T
-    spread = math.sqrt(float(x @ x) * float(y @ y))
-    return (float(predicted @ measured) / norm if norm else None), (float(x @ y) / spread if spread else None)
 
 
 def _calibration(findings: Findings) -> tuple[CalibrationBin, ...]:

@@ -266,5 +266,6 @@ def test_a_users_own_model_has_evidence_by_feature(wine):
         label, other = names.index(row["label"]), names.index(row["suggested_label"])
         j = X.columns.index(column)
         cells = wine.frame.filter(pl.col("id") == row_id)
-        assert value == pytest.approx(cells[column].item() * (model.coef_[label, j] - model.coef_[other, j]))
+        above_average = cells[column].item() - X[column].mean()
+        assert value == pytest.approx(above_average * (model.coef_[label, j] - model.coef_[other, j]))
         assert cell == str(cells[column].item())

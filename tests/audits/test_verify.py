@@ -5,7 +5,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from dataaudit.audits.verify import Refit, agreement, verify
+from dataaudit.agreement import agreement
+from dataaudit.audits.verify import Refit, verify
 
 ROWS = np.array([0, 7, 23, 101])
 
@@ -105,6 +106,12 @@ def test_agreement_is_a_line_through_the_origin():
     off = agreement(refits_of((1.0, 1.0), (0.0, 2.0), (3.0, 3.0)))
     assert off.slope == pytest.approx((1 + 0 + 9) / (1 + 4 + 9))
     assert off.pearson == pytest.approx(np.corrcoef([1, 0, 3], [1, 2, 3])[0, 1])
+
+
+def test_the_worse_kind_of_change_is_the_one_that_counts():
+    removed = (Refit(0, "removed", 0.7, 1.0), Refit(1, "removed", 0.7, 1.0))
+    relabelled = (Refit(0, "relabelled", -9.0, -9.0), Refit(1, "relabelled", -8.0, -8.0))
+    assert agreement(removed + relabelled).slope == pytest.approx(0.7)
 
 
 def test_too_few_or_flat_refits_have_no_correlation():
