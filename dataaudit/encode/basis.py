@@ -23,7 +23,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 from scipy.sparse import csr_array, hstack
 from scipy.special import ndtri
 
@@ -283,6 +282,8 @@ def _width(knots: Array) -> int:
 
 def _spline(values: Array, knots: Array) -> Array:
     """Return cubic B-splines but the last, which the intercept makes up for."""  # (b,) -> (b, s)
+    from scipy.interpolate import BSpline  # noqa: PLC0415 - half a second that text does not need
+
     ends = np.r_[[knots[0]] * 3, knots, [knots[-1]] * 3]
     design = BSpline.design_matrix(np.clip(values, knots[0], knots[-1]), ends, 3)
     return np.asarray(design.toarray())[:, :-1]
