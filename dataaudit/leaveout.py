@@ -87,38 +87,29 @@ def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: 
     return s
 
 
-def one_step_parameters(
-    objective: Objective, fit: Fit, row: int, *, solve: Operator, form: Tensor, scores: Tensor
-) -> Tensor:
-    """Return the parameters at which one row has the given scores, moved along its own direction H⁻¹ x̃.
+def one_step_parameters(fit: Fit, moved: Tensor, *, form: Tensor, by: Tensor) -> Tensor:
+    """Return the parameters at which one row's scores have changed by so much, along its own direction.
 
-    With the scores that `leave_one_out_scores` or `relabelled_scores` predict for the row, this is the point
-    that they stand for, and a good one to start a refit from.
+    For the change that `leave_one_out_scores` or `relabelled_scores` predict, this is the point that they
+    stand for, and a good one to start a refit from.
 
     Parameters
     ----------
-    objective : Objective
-        The training objective.
     fit : Fit
-        Its minimum.
-    row : int
-        Position of the row.
-    solve : callable
-        H⁻¹ at θ̂.
+        The minimum with all rows.
+    moved : Tensor (p, k)
+        H⁻¹ (x̃ ⊗ I) of the row.
     form : Tensor (k, k)
         Quadratic form Q of the row.
-    scores : Tensor (k,)
-        The scores to reach.
+    by : Tensor (k,)
+        Change of its scores.
 
     Returns
     -------
     Tensor (p,)
-        ``θ̂ + H⁻¹ (x̃ ⊗ I) Q⁻¹ (scores - s)``.
+        ``θ̂ + H⁻¹ (x̃ ⊗ I) Q⁻¹ by``.
     """
-    block = objective.rows.take(torch.tensor([row]))
-    missing = scores - objective.model.scores(fit.theta, block)[0]
-    pull = torch.linalg.lstsq(form, missing[:, None]).solution[:, 0]
-    return fit.theta + solve((block.dense()[0][:, None] * pull).view(-1, 1))[:, 0]
+    return fit.theta + moved @ torch.linalg.lstsq(form, by[:, None]).solution[:, 0]
 
 
 def refit_without(

@@ -54,8 +54,12 @@ class LinearModel:
     def ridge(self, V: Tensor) -> Tensor:
         """Return the ridge's Hessian at λ = 1 times V's columns; intercepts are free."""  # (p, m) -> (p, m)
         k, m = self.loss.n_scores, V.shape[1]
-        penalised = self.coupling.to(V.dtype) @ V.view(self.width + 1, k, m)[:-1]
-        return torch.cat([penalised, V.new_zeros(1, k, m)]).view(-1, m)
+        penalised = V.view(self.width + 1, k, m)[:-1]
+        if k > 1:
+            penalised = self.coupling.to(V.dtype) @ penalised
+        product = torch.zeros_like(V).view(self.width + 1, k, m)
+        product[:-1] = penalised
+        return product.view(-1, m)
 
     def matrix(self, theta: Tensor) -> Tensor:
         """Return θ as Θ."""  # (p,) -> (d+1, k)

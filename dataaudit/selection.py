@@ -34,7 +34,7 @@ from dataaudit.encode import Basis, BasisSettings, Columns, fit_basis
 from dataaudit.errors import SettingError
 from dataaudit.losses import Softmax
 from dataaudit.models import LinearModel
-from dataaudit.path import l2_path
+from dataaudit.path import PathPoint, l2_path
 from dataaudit.rows import MemoryRows
 
 StepCallback = Callable[[str, int, int], None]
@@ -167,7 +167,8 @@ def choose(
     step = on_step or (lambda stage, done, total: None)
     offered = _offered(columns, n_classes, settings)
     if columns.terms.shape[1] or len(columns.features) * (n_classes - 1) > WIDE:
-        return _choose_sparse(columns, y, n_classes, basis=fit_basis(columns, offered[0]), l2=settings.l2)
+        basis = fit_basis(columns, offered[0])
+        return _choose_sparse(columns, y, n_classes, basis=basis, l2=settings.l2, step=step)
     shortlist = _screen(columns, y, n_classes, offered=offered, step=step)
     step("choose basis", 0, len(shortlist) + 1)
     some = _draw(columns.n, settings.max_rows, settings.seed)
@@ -282,7 +283,13 @@ def _path(
 
 
 def _choose_sparse(
-    columns: Columns, y: NDArray[np.int64], n_classes: int, *, basis: Basis, l2: float | None
+    columns: Columns,
+    y: NDArray[np.int64],
+    n_classes: int,
+    *,
+    basis: Basis,
+    l2: float | None,
+    step: StepCallback,
 ) -> Choice:
     """Choose λ where X is sparse or wide."""
     if l2 is not None:
@@ -290,7 +297,14 @@ def _choose_sparse(
     X = basis.transform(columns)
     weight = torch.ones(columns.n, dtype=torch.float64)
     rows = MemoryRows(X if isinstance(X, csr_array) else torch.from_numpy(X), torch.from_numpy(y), weight)
-    path = l2_path(rows, LinearModel(Softmax(n_classes), rows.width))
+    tried: list[PathPoint] = []
+
+    def on_point(point: PathPoint) -> None:
+        tried.append(point)
+        step("choose λ", len(tried), 0)
+
+    step("choose λ", 0, 0)
+    path = l2_path(rows, LinearModel(Softmax(n_classes), rows.width), on_point=on_point)
     curve = [Candidate(basis.name, p.l2, p.loo_loss, p.standard_error, p is path.chosen) for p in path.points]
     return Choice(basis, path.chosen.l2, tuple(curve), path.theta)
 

@@ -9,6 +9,7 @@ noise model gives the probability that its label is wrong.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -244,13 +245,15 @@ def label_findings(
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
-    refits = _verify(trained, scores, order[: (settings.verify + 1) // 2], on_step)
-    top = order[: settings.top]
-    on_step("evidence", 0, 2)
-    reasons = contributions(trained, scores, top, seed=settings.seed)
-    on_step("evidence", 1, 2)
-    alike = neighbours(trained, scores, top)
-    on_step("evidence", 2, 2)
+    top, checked = order[: settings.top], order[: (settings.verify + 1) // 2]
+    with ThreadPoolExecutor(1) as beside:  # refits leave a core idle, and evidence needs none of them
+        refitting = beside.submit(_verify, trained, scores, checked, on_step)
+        on_step("evidence", 0, 2)
+        reasons = contributions(trained, scores, top, seed=settings.seed)
+        on_step("evidence", 1, 2)
+        alike = neighbours(trained, scores, top)
+        on_step("evidence", 2, 2)
+        refits = refitting.result()
     shown = np.unique(
         np.concatenate([top, np.array([m.other for row in alike for m in row], dtype=np.int64)])
     )

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dataaudit.audits.trained import RowScores, Trained
 from dataaudit.fit import Fit
@@ -60,22 +61,33 @@ def verify(
     dense = trained.prepared.method == "cholesky"
     warm = trained.prepared.solve if dense else None  # a dual solve costs more than the steps that it saves
     objective, fit, refits = trained.objective, trained.fit, []
-    for row, other in zip(rows.tolist(), scores.suggested[rows].tolist(), strict=True):
+    scores_now = objective.scores(fit.theta)
+    for row, other, moved in zip(
+        rows.tolist(), scores.suggested[rows].tolist(), _moved(trained, rows), strict=True
+    ):
         before, label = float(scores.train_loss[row]), int(objective.rows.y[row])
-        step = partial(
-            one_step_parameters, objective, fit, row, solve=trained.prepared.solve, form=trained.forms[row]
-        )
-        start = step(scores=torch.from_numpy(scores.loo_scores[row]))
+        step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
+        start = step(by=torch.from_numpy(scores.loo_scores[row]) - scores_now[row])
         removed = refit_without(objective, fit, row, start=start, precondition=warm)
         measured = _loss(trained, removed, row, label) - before
         refits.append(Refit(row, "removed", float(scores.loo_loss[row]) - before, measured))
         on_refit(len(refits))
-        start = step(scores=torch.from_numpy(scores.relabelled_scores[row]))
+        start = step(by=torch.from_numpy(scores.relabelled_scores[row]) - scores_now[row])
         changed = refit_relabelled(objective, fit, row, label=other, start=start, precondition=warm)
         measured = _loss(trained, changed, row, other) - before
         refits.append(Refit(row, "relabelled", float(scores.relabelled_loss[row]) - before, measured))
         on_refit(len(refits))
     return tuple(refits)
+
+
+def _moved(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
+    """Return H⁻¹ (x̃ ⊗ I) of each row, from one solve."""  # (b,) -> b × (p, k)
+    if not len(rows):
+        return []
+    k = len(trained.classes) - 1
+    X = trained.objective.rows.take(torch.from_numpy(rows)).dense()
+    B = torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(rows) * k)
+    return list(trained.prepared.solve(B).view(-1, len(rows), k).unbind(1))
 
 
 def _loss(trained: Trained, fit: Fit, row: int, label: int) -> float:

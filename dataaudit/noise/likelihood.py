@@ -11,10 +11,11 @@ distribution that Northcutt et al. (2021), "Confident learning", count; here by 
 recalibration (a, b) that a model fitted to noisy labels needs, on the out-of-sample scores of Rad & Maleki
 (2020).
 
-The rates are written T[t, l] = o_tl / (1 + Σ_l o_tl) with odds o_tl = φ_tl² / (K−1): on the scale of φ a rate has
-about the same standard error whether it is small or large, and φ is of one size for many classes and few. Maximised is the log-likelihood minus
+The rates are written T[t, l] = o_tl / (1 + Σ_l o_tl) with odds o_tl = φ_tl² / (K−1): on the scale of φ a rate
+has about the same standard error whether it is small or large, and φ is of one size for many classes and few.
+Maximised is the log-likelihood minus, with sums over ordered pairs t ≠ l,
 
-    (log a)² / 8 + Σ (b − b̄)² + Σ (φ − φ̄)² / (τ² (K−1)) − Σ log T[t, l] / (K(K−1)),    sums over ordered pairs
+    (log a)² / 8 + Σ (b − b̄)² + Σ (φ − φ̄)² / (τ² (K−1)) − Σ log T[t, l] / (K(K−1))
 
 a weak ridge on the slope; one on the shift, of one unit of log-odds for two classes, without which b trades
 against the rates where classes overlap; rates drawn to a common one; and one wrong row in advance, so that no

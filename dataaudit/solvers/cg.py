@@ -42,9 +42,9 @@ def conjugate_gradients(
     X, R = torch.zeros_like(B), B.clone()
     Z = precondition(R)
     D, rz = Z.clone(), (R * Z).sum(0)
-    limit = tolerance * B.norm(dim=0)
+    limit = tolerance**2 * B.square().sum(0)
     for step in range(max_steps):
-        if bool((R.norm(dim=0) <= limit).all()):
+        if bool((R.square().sum(0) <= limit).all()):
             return X, step
         AD = product(D)
         alpha = _ratio(rz, (D * AD).sum(0))
