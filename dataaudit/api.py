@@ -81,6 +81,7 @@ def audit_labels(
     exclude: Sequence[str] = (),
     categorical: Sequence[str] = (),
     id: str | None = None,  # noqa: A002 - named as the command's option
+    weight: str | None = None,
     text_features: Literal["tfidf", "counts"] = "tfidf",
     basis: Literal["auto", "linear", "spline", "rbf"] = "auto",
     l2: float | None = None,
@@ -109,6 +110,8 @@ def audit_labels(
         Number columns that are codes.
     id : str, optional
         A column of unique row names.
+    weight : str, optional
+        A column of row weights, 0 or more.
     text_features : {"tfidf", "counts"}
         Sublinear tf-idf, or the paper's bag of words.
     basis : {"auto", "linear", "spline", "rbf"}
@@ -158,6 +161,7 @@ def audit_labels(
     settings = LabelSettings(
         label=label,
         id_column=id,
+        weight=weight,
         columns=columns,
         basis=basis,
         l2=l2,

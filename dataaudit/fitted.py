@@ -48,7 +48,14 @@ class Adopted:
     features: tuple[Feature, ...]
 
 
-def adopt(model: Any, frame: pl.DataFrame, y: NDArray[np.int64], *, classes: Sequence[str]) -> Adopted:
+def adopt(
+    model: Any,
+    frame: pl.DataFrame,
+    y: NDArray[np.int64],
+    *,
+    classes: Sequence[str],
+    weight: Tensor | None = None,
+) -> Adopted:
     """Take a fitted `LogisticRegression`, alone or last in a `Pipeline`.
 
     Parameters
@@ -62,6 +69,8 @@ def adopt(model: Any, frame: pl.DataFrame, y: NDArray[np.int64], *, classes: Seq
         Class numbers.
     classes : sequence of str
         Class names by number.
+    weight : Tensor (n,), optional
+        The sample_weight that it was fitted with, float64.
 
     Returns
     -------
@@ -76,23 +85,57 @@ def adopt(model: Any, frame: pl.DataFrame, y: NDArray[np.int64], *, classes: Seq
         If it was fitted on other classes or another number of features.
     """
     steps, last = _split(model)
-    _require_supported(last)
+    require_supported(last)
     X, names = _design(steps, last, frame)
-    order = _class_order(last, classes)
-    theta = _coefficients(last, order)
-    if X.shape[1] != last.n_features_in_:
-        what = f"the model was fitted on {last.n_features_in_} features, these rows have {X.shape[1]}"
-        raise FitError(what, "give the rows that it was fitted on")
-    n, K = len(y), len(classes)
-    rows = MemoryRows(
-        X if issparse(X) else torch.from_numpy(X), torch.from_numpy(y), _weights(last, y, order)
-    )
-    free = getattr(last, "penalty", "l2") is None or np.isinf(last.C)  # older and newer way to say so
-    l2 = 0.0 if free else 1.0 / (n * float(last.C))
-    objective = Objective(rows, LinearModel(Softmax(K), X.shape[1]), l2)
-    norm = float(objective.gradient(theta).abs().max())
-    fit = Fit(theta, norm, int(np.max(last.n_iter_)), FitSettings().tolerance)
+    objective, fit = adopt_design(last, X, y, order=_class_order(last, classes), weight=weight)
     return Adopted(objective, fit, tuple(Feature(name, name, None, "numeric") for name in names))
+
+
+def adopt_design(
+    model: Any, X: Any, y: NDArray[np.int64], *, order: Sequence[int], weight: Tensor | None = None
+) -> tuple[Objective, Fit]:
+    """Take a fitted `LogisticRegression` on the features that it saw.
+
+    Parameters
+    ----------
+    model : LogisticRegression
+        As for `adopt`.
+    X : ndarray (n, d) or csr_array (n, d)
+        Float64.
+    y : ndarray (n,) int64
+        Class numbers.
+    order : sequence of int
+        For each class number, its position in the model's `classes_`.
+    weight : Tensor (n,), optional
+        The sample_weight that it was fitted with, float64.
+
+    Returns
+    -------
+    objective : Objective
+        What it minimised.
+    fit : Fit
+        Its coefficients, with the gradient norm that they really have.
+
+    Raises
+    ------
+    SettingError
+        If the model is of another kind, not fitted, or fitted with a penalty that influence does not cover.
+    FitError
+        If it was fitted on another number of features.
+    """
+    require_supported(model)
+    if X.shape[1] != model.n_features_in_:
+        what = f"the model was fitted on {model.n_features_in_} features, these rows have {X.shape[1]}"
+        raise FitError(what, "give the rows that it was fitted on")
+    theta = _coefficients(model, list(order))
+    by_class = _weights(model, y, order)
+    omega = by_class if weight is None else by_class * weight
+    rows = MemoryRows(X if issparse(X) else torch.from_numpy(X), torch.from_numpy(y), omega)
+    free = getattr(model, "penalty", "l2") is None or np.isinf(model.C)  # older and newer way to say so
+    l2 = 0.0 if free else 1.0 / (len(y) * float(model.C))
+    objective = Objective(rows, LinearModel(Softmax(len(order)), X.shape[1]), l2)
+    norm = float(objective.gradient(theta).abs().max())
+    return objective, Fit(theta, norm, int(np.max(model.n_iter_)), FitSettings().tolerance)
 
 
 def _split(model: Any) -> tuple[Any, Any]:
@@ -102,7 +145,7 @@ def _split(model: Any) -> tuple[Any, Any]:
     return None, model
 
 
-def _require_supported(last: Any) -> None:
+def require_supported(last: Any) -> None:
     """Check the kind and the penalty of a classifier.
 
     Raises

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dataaudit.audits.evidence import contributions, neighbours
 from dataaudit.audits.health import check_health
@@ -36,7 +37,8 @@ from dataaudit.audits.trained import Encoded, RowScores, Trained, score_rows
 from dataaudit.audits.verify import Refit, verify
 from dataaudit.encode import EncoderSettings, fit_encoding
 from dataaudit.encode.target import Target, encode_target
-from dataaudit.errors import SettingError
+from dataaudit.encode.weight import encode_weight
+from dataaudit.errors import MissingColumn, SettingError
 from dataaudit.findings import BUDGET, Findings
 from dataaudit.fit import minimise
 from dataaudit.fitted import adopt
@@ -64,6 +66,8 @@ class LabelSettings:
         The label column.
     id_column : str or None
         A column of unique names for the rows.
+    weight : str or None
+        A column of row weights in the objective.
     columns : EncoderSettings
         Roles of columns.
     basis : {"auto", "linear", "spline", "rbf"}
@@ -87,6 +91,7 @@ class LabelSettings:
 
     label: str
     id_column: str | None = None
+    weight: str | None = None
     columns: EncoderSettings = field(default_factory=EncoderSettings)
     basis: Literal["auto", "linear", "spline", "rbf"] = "auto"
     l2: float | None = None
@@ -150,7 +155,7 @@ def find_wrong_labels(
     if model is None:
         trained = train(dataset, target, settings, on_step=on_step)
     else:
-        trained = train_adopted(model, dataset, target, on_step=on_step)
+        trained = train_adopted(model, dataset, target, settings=settings, on_step=on_step)
     return label_findings(dataset, target, trained, settings=settings, command=command, on_step=on_step)
 
 
@@ -158,7 +163,11 @@ def read_labelled(source: Any, settings: LabelSettings) -> tuple[Dataset, Target
     """Read the rows that have a label."""
     columns = settings.columns
     wanted = (
-        tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical)))
+        tuple(
+            dict.fromkeys(
+                (*columns.features, *columns.text, *columns.categorical, *filter(None, [settings.weight]))
+            )
+        )
         if columns.features
         else None
     )
@@ -172,15 +181,16 @@ def read_labelled(source: Any, settings: LabelSettings) -> tuple[Dataset, Target
 def train(dataset: Dataset, target: Target, settings: LabelSettings, *, on_step: StepCallback) -> Trained:
     """Encode, choose basis and λ, fit to the minimum and invert the Hessian there."""
     on_step("encode", 0, 1)
-    encoding = fit_encoding(dataset.frame, settings.label, settings=settings.columns)
-    columns = encoding.transform(dataset.frame)
+    frame, weight, notes = _weighted(dataset, settings)
+    encoding = fit_encoding(frame, settings.label, settings=settings.columns)
+    columns = encoding.transform(frame)
     on_step("encode", 1, 1)
     K = len(target.classes)
     selection = SelectionSettings(basis=settings.basis, l2=settings.l2, seed=settings.seed)
     choice = choose(columns, target.y, K, settings=selection, on_step=on_step)
     X = choice.basis.transform(columns)
     on_step("fit", 0, 2)
-    y, weight = torch.from_numpy(target.y), torch.ones(len(target.y), dtype=torch.float64)
+    y = torch.from_numpy(target.y)
     rows = MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
     objective = Objective(rows, LinearModel(Softmax(K), rows.width), choice.l2)
     fit = minimise(objective, choice.theta).require_converged()
@@ -196,21 +206,35 @@ def train(dataset: Dataset, target: Target, settings: LabelSettings, *, on_step:
         basis=choice.basis.name,
         curve=choice.curve,
         encoded=Encoded(encoding, columns, choice.basis),
-        notes=encoding.notes,
+        notes=(*encoding.notes, *notes),
     )
 
 
-def train_adopted(model: Any, dataset: Dataset, target: Target, *, on_step: StepCallback) -> Trained:
+def _weighted(dataset: Dataset, settings: LabelSettings) -> tuple[pl.DataFrame, Tensor, tuple[str, ...]]:
+    """Return the frame without the weights, the weights, and what to say of them."""
+    if settings.weight is None:
+        return dataset.frame, torch.ones(dataset.n, dtype=torch.float64), ()
+    if settings.weight not in dataset.frame.columns:
+        raise MissingColumn(settings.weight, dataset.frame.columns, "the data")
+    weight = torch.from_numpy(encode_weight(dataset.frame[settings.weight]))
+    note = f"Rows weigh {settings.weight!r} in the fit and in influence; basis and λ were chosen without."
+    return dataset.frame.drop(settings.weight), weight, (note,)
+
+
+def train_adopted(
+    model: Any, dataset: Dataset, target: Target, *, settings: LabelSettings, on_step: StepCallback
+) -> Trained:
     """Take the user's model as it is, and invert its Hessian where it stands."""
     on_step("fit", 0, 2)
-    adopted = adopt(model, dataset.frame.drop(dataset.target), target.y, classes=target.classes)
+    frame, weight, _ = _weighted(dataset, settings)
+    adopted = adopt(model, frame.drop(dataset.target), target.y, classes=target.classes, weight=weight)
     on_step("fit", 1, 2)
     norm, notes = (
         adopted.fit.gradient_norm,
         ["The model is the one given: its coefficients were not changed."],
     )
     if not adopted.fit.converged:
-        advice = "fit it with a smaller tol and more max_iter and without sample_weight, or leave model out"
+        advice = "fit it with a smaller tol and more max_iter, name its sample_weight by weight=, or leave model out"
         notes.append(
             f"It is not at its minimum (gradient norm {norm:.1e}), which biases influence: {advice}."
         )

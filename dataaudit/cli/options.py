@@ -32,23 +32,31 @@ Label = Annotated[
 Text = Annotated[
     list[str] | None,
     typer.Option(
-        "--text", metavar="COLUMN", help="Column of running text. Repeatable.", rich_help_panel=_INPUT
+        "--text", metavar="COLUMN", help="Column of running text. Repeatable, or a,b.", rich_help_panel=_INPUT
     ),
 ]
 Features = Annotated[
     list[str] | None,
     typer.Option(
-        "--features", metavar="COLUMN", help="Use only this column. Repeatable.", rich_help_panel=_INPUT
+        "--features",
+        metavar="COLUMN",
+        help="Use only this column. Repeatable, or a,b.",
+        rich_help_panel=_INPUT,
     ),
 ]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option("--exclude", metavar="COLUMN", help="Leave this out. Repeatable.", rich_help_panel=_INPUT),
+    typer.Option(
+        "--exclude", metavar="COLUMN", help="Leave this out. Repeatable, or a,b.", rich_help_panel=_INPUT
+    ),
 ]
 Categorical = Annotated[
     list[str] | None,
     typer.Option(
-        "--categorical", metavar="COLUMN", help="Numbers that are names. Repeatable.", rich_help_panel=_INPUT
+        "--categorical",
+        metavar="COLUMN",
+        help="Numbers that are names. Repeatable, or a,b.",
+        rich_help_panel=_INPUT,
     ),
 ]
 Id = Annotated[
@@ -56,6 +64,11 @@ Id = Annotated[
     typer.Option(
         "--id", metavar="COLUMN", help="Column that names a row; else file and line.", rich_help_panel=_INPUT
     ),
+]
+
+Weight = Annotated[
+    str | None,
+    typer.Option("--weight", metavar="COLUMN", help="Column of row weights.", rich_help_panel=_INPUT),
 ]
 
 TextFeatures = Annotated[
@@ -128,3 +141,8 @@ Color = Annotated[
     Literal["auto", "always", "never"],
     typer.Option("--color", help="Colour on stderr; NO_COLOR is respected.", rich_help_panel=_OUTPUT),
 ]
+
+
+def names(values: list[str] | None) -> tuple[str, ...]:
+    """Return the column names of a repeatable option, each value being one name or several with commas."""
+    return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())

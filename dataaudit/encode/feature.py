@@ -6,7 +6,7 @@ splines, RBF) turns it into one design matrix: four blocks, each in the form in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -152,3 +152,52 @@ class Columns:
     def features(self) -> tuple[Feature, ...]:
         """All features: numeric, vectors, levels, terms."""
         return self.numeric_features + self.vector_features + self.level_features + self.term_features
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Return some rows, in the order given and as often as given."""  # (b,) positions
+        return replace(
+            self,
+            numeric=self.numeric[rows],
+            vectors=self.vectors[rows],
+            levels=self.levels[rows],
+            terms=self.terms[rows],
+        )
+
+    def with_column(self, name: str, donors: Columns) -> Columns:
+        """Return the rows with one source column's features taken from as many other rows.
+
+        Parameters
+        ----------
+        name : str
+            The source column.
+        donors : Columns
+            As many rows, of the same encoding.
+
+        Returns
+        -------
+        Columns
+            Every other column as it was.
+        """
+        numeric = _of(self.numeric_features, name)
+        vectors = _of(self.vector_features, name)
+        return replace(
+            self,
+            numeric=np.where(numeric, donors.numeric, self.numeric) if numeric.any() else self.numeric,
+            vectors=np.where(vectors, donors.vectors, self.vectors) if vectors.any() else self.vectors,
+            levels=_mixed(self.levels, donors.levels, _of(self.level_features, name)),
+            terms=_mixed(self.terms, donors.terms, _of(self.term_features, name)),
+        )
+
+
+def _of(features: tuple[Feature, ...], name: str) -> NDArray[np.bool_]:
+    """Tell which features stand for a source column."""
+    return np.array([feature.column == name for feature in features], dtype=bool)
+
+
+def _mixed(mine: csr_array, theirs: csr_array, where: NDArray[np.bool_]) -> csr_array:
+    """Return a matrix with some columns taken from another."""
+    if not where.any():
+        return mine
+    mixed = csr_array(mine.multiply(~where) + theirs.multiply(where))
+    mixed.eliminate_zeros()
+    return mixed
