@@ -24,7 +24,7 @@ def draw(probabilities, rng):
 
 
 def simulate(n, rates, *, spread=6.0, seed=0):
-    """Scores, noisy labels and which of them are wrong: truths drawn from the scores, labels from the rates."""
+    """Scores, noisy labels and which are wrong: truths are drawn from the scores, labels from the rates."""
     rng = np.random.default_rng(seed)
     rates = np.asarray(rates)
     k = len(rates)
@@ -71,13 +71,8 @@ def slow_objective(theta, rows, structure):
         for m in range(k):
             if t != m and structure != "none":
                 phi[t, m] = theta[k] if structure == "common" else next(free)
-    rates = [
-        [
-            (1.0 if t == m else phi[t, m] ** 2 / (k - 1)) / (1 + (phi[t] ** 2).sum() / (k - 1))
-            for m in range(k)
-        ]
-        for t in range(k)
-    ]
+    odds = phi**2 / (k - 1) + np.eye(k)
+    rates = [[odds[t, m] / odds[t].sum() for m in range(k)] for t in range(k)]
     value = theta[0] ** 2 / 8 + sum((b - sum(bias) / k) ** 2 for b in bias)
     if structure != "none":
         pairs = [(t, m) for t in range(k) for m in range(k) if t != m]
@@ -138,7 +133,7 @@ def test_maximum_is_stationary_and_no_start_does_better(rates):
 def test_rates_are_where_expectation_maximisation_stays():
     scores, label, _ = simulate(20_000, [[0.9, 0.08, 0.02], [0.05, 0.9, 0.05], [0.01, 0.14, 0.85]])
     model = fit_noise(scores, label, 3)
-    # One step of EM at the fitted rates, without the ridges: E from Bayes, M from counts. Slope 1 and shift 0 are true.
+    # One step of EM at the fitted rates, without the ridges; slope 1 and shift 0 are true.
     s = softmax(scores)
     joint = s * model.rates[:, label].T
     joint /= joint.sum(axis=1, keepdims=True)
