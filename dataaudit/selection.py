@@ -305,6 +305,7 @@ def _choose_sparse(
 
     step("choose λ", 0, 0)
     path = l2_path(rows, LinearModel(Softmax(n_classes), rows.width), on_point=on_point)
+    step("choose λ", len(tried), len(tried))
     curve = [Candidate(basis.name, p.l2, p.loo_loss, p.standard_error, p is path.chosen) for p in path.points]
     return Choice(basis, path.chosen.l2, tuple(curve), path.theta)
 

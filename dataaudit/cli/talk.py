@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -34,8 +35,9 @@ class Talk:
         self.verbose = verbose
         self.console = _console(color)
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._starts: dict[str, float] = {}  # stage → when it began, in order
+        self._tasks: dict[str, TaskID] = {}  # stage → its bar, while it goes on
+        self._times: dict[str, tuple[float, float]] = {}  # stage → when it began and was last heard of
+        self._lock = Lock()  # two stages may go on at once, each on its thread
 
     def __enter__(self) -> Self:
         if self.console.is_terminal and not self.quiet:
@@ -48,22 +50,25 @@ class Talk:
     ) -> None:
         if self._bar:
             self._bar.stop()
-        self._starts["total"] = time.monotonic()
 
     def step(self, stage: str, done: int, total: int) -> None:
         """Take note that `done` of `total` parts of `stage` are done; a total of 0 is not known."""
-        begins = stage not in self._starts
-        self._starts.setdefault(stage, time.monotonic())
-        if self._bar is None:
-            if begins and not self.quiet:
+        now = time.monotonic()
+        with self._lock:
+            begins = stage not in self._times
+            self._times[stage] = (self._times.get(stage, (now, now))[0], now)
+            if self._bar is not None:
+                self._move(self._bar, stage, done, total)
+            elif begins and not self.quiet:
                 self.say(f"{stage} …")
-            return
-        if begins:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(visible(stage), total=total or None)
-        if self._task is not None:
-            self._bar.update(self._task, completed=done, total=total or None)
+
+    def _move(self, bar: Progress, stage: str, done: int, total: int) -> None:
+        """Show how far a stage is, and no longer when it is done."""
+        if stage not in self._tasks:
+            self._tasks[stage] = bar.add_task(visible(stage), total=total or None)
+        bar.update(self._tasks[stage], completed=done, total=total or None)
+        if 0 < total <= done:
+            bar.remove_task(self._tasks.pop(stage))
 
     def say(self, sentence: str) -> None:
         """Write one line as it is, whatever brackets or control characters it has."""
@@ -86,8 +91,7 @@ class Talk:
         for name, value in sorted(provenance["settings"].items()):
             self.say(f"setting {name} = {value}")
         self.say(f"solver: {provenance['solver']} ({provenance['solver_reason']})")
-        stages, times = list(self._starts), list(self._starts.values())
-        for stage, began, ended in zip(stages, times, times[1:], strict=False):
+        for stage, (began, ended) in self._times.items():
             self.say(f"time for {stage}: {ended - began:.2f} s")
 
 

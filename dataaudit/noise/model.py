@@ -302,14 +302,15 @@ def _reason(k: int, error: float, *, seen: bool) -> str:
             f"{classes} are too many, or the rows too few, to fit a noise rate to each pair of classes, "
             "so rows are ordered by their leave-one-out loss."
         )
-    unseen = f"a share of wrong labels under {(2 * error) ** 2:.1%} in a class would go unseen"
+    share = (2 * error) ** 2
+    unseen = f" (a share of wrong labels under {share:.1%} in a class would go unseen)" if share < 0.5 else ""
     if error > LARGEST_ERROR:
         return (
-            f"{classes} overlap too much, or the rows are too few, to tell wrong labels from hard rows "
-            f"({unseen}), so rows are ordered by their leave-one-out loss."
+            f"{classes} overlap too much, or the rows are too few, to tell wrong labels from hard rows"
+            f"{unseen}, so rows are ordered by their leave-one-out loss."
         )
     found = "wrong labels show" if seen else "hardly any wrong label shows"
     return (
-        f"{classes} are far enough apart and {found} ({unseen}), so rows are ordered by the probability "
+        f"{classes} are far enough apart and {found}{unseen}, so rows are ordered by the probability "
         "that their label is wrong."
     )

@@ -17,7 +17,8 @@ from dataaudit.writers.escape import console_line as line
 
 ROWS: Final = 20
 _FIXED: Final = 30  # columns of rank, probability, loss and gaps
-_ROOM: Final = 14  # columns from which on the words against the label are worth showing
+_ROOM: Final = 18  # columns from which on the words against the label are worth showing
+_ROW: Final = 24  # least width of a row name, where it has as much
 _AGAINST: Final = 3
 _CLASSES: Final = 6  # named in the heading
 
@@ -69,11 +70,11 @@ def _percent(text: str) -> str:
 
 def _table(rows: tuple[ReviewRow, ...], width: int) -> Table:
     cells = [(Text(str(r.rank)), Text(line(r.row_id, 120)), _change(r), _wrong(r), _loss(r)) for r in rows]
-    taken = sum(max(cell[at].cell_len for cell in cells) for at in (1, 2))
+    taken = max(_ROW, *(cell[1].cell_len for cell in cells)) + max(cell[2].cell_len for cell in cells)
     wide = width - taken - _FIXED >= _ROOM
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("row", overflow="fold")
+    table.add_column("row", overflow="fold", min_width=min(_ROW, max(cell[1].cell_len for cell in cells)))
     table.add_column("label → suggested", overflow="fold")
     table.add_column("wrong", justify="right", no_wrap=True)
     table.add_column("loss", justify="right", no_wrap=True)
