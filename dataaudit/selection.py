@@ -172,7 +172,7 @@ def choose(
     shortlist = _screen(columns, y, n_classes, offered=offered, step=step)
     step("choose basis", 0, len(shortlist) + 1)
     some = _draw(columns.n, settings.max_rows, settings.seed)
-    part, found = _take(columns, some), []
+    part, found = columns.take(some), []
     for spec, start in shortlist if len(shortlist) > 1 else ():
         found.append(_path(part, y[some], n_classes, spec=spec, start=start, l2=settings.l2))
         step("choose basis", len(found), len(shortlist) + 1)
@@ -227,7 +227,7 @@ def _screen(
 ) -> list[tuple[BasisSettings, float]]:
     """Return the shortlist, and a λ to start from for each."""
     rows = _draw(columns.n, SCREEN_ROWS, offered[0].seed)
-    part = _take(columns, rows)
+    part = columns.take(rows)
     Y = torch.nn.functional.one_hot(torch.from_numpy(y[rows]), n_classes).float()
     judged: list[_Judged] = []
     total = len(offered) + 2 * len(METRICS)
@@ -276,7 +276,7 @@ def _path(
     """Fit a basis and go along its path over λ."""
     basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
     rows = _draw(columns.n, PATH_ROWS, spec.seed)
-    X = _dense(basis, _take(columns, rows))
+    X = _dense(basis, columns.take(rows))
     path = DensePath(X, torch.from_numpy(y[rows]), n_classes)
     chosen = path.at(l2) if l2 is not None else path.search(start)
     return _Found(basis, tuple(path.found[key] for key in sorted(path.found)), chosen)
@@ -329,16 +329,3 @@ def _draw(n: int, most: int, seed: int) -> NDArray[np.int64]:
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
-
-
-def _take(columns: Columns, rows: NDArray[np.int64]) -> Columns:
-    """Return some rows of the encoded columns."""
-    if len(rows) == columns.n:
-        return columns
-    return replace(
-        columns,
-        numeric=columns.numeric[rows],
-        vectors=columns.vectors[rows],
-        levels=columns.levels[rows],
-        terms=columns.terms[rows],
-    )

@@ -215,12 +215,13 @@ def test_sketch_is_near_and_unbiased(case):
     objective = case.objective()
     theta = minimise(objective).theta
     exact, m = quadratic_forms(case, theta), 400
-    traces = exact.diagonal(dim1=1, dim2=2).sum(1)
+    heard = objective.rows.weight > 0  # a row without weight leaves no trace in the projection
+    traces = exact.diagonal(dim1=1, dim2=2).sum(1)[heard]
     errors = []
     for seed in range(10):
         forms = Sketch(probes=m, tolerance=1e-4, seed=seed).quadratic_forms(objective, theta)
         assert forms.dtype == torch.float64
-        errors.append(forms.diagonal(dim1=1, dim2=2).sum(1) / traces - 1)
+        errors.append(forms.diagonal(dim1=1, dim2=2).sum(1)[heard] / traces - 1)
     errors = torch.stack(errors)
     assert float(errors.abs().max()) < 5 * (2 / m) ** 0.5
     assert float(errors.std()) < 1.2 * (2 / m) ** 0.5

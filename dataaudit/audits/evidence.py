@@ -3,8 +3,8 @@
 **Columns.** The contribution of a source column to a row is the change of its log-odds, label against
 suggested label, when the column's cell is replaced by cells of seeded random training rows (the average
 over them): exact for any basis, since the row is scored again each time, and in the units of the model.
-Terms of a text enter linearly, so each term's share is its weight times its value; so do the features of a model of the user's own, a
-dense feature's value being taken from its mean.
+Terms of a text enter linearly, so each term's share is its weight times its value; so do the features of a
+model of the user's own, a dense feature's value being taken from its mean.
 
 **Rows.** Two rows are alike as far as the model can tell if they would move it the same way. For row i with
 direction v = e_label - e_suggested,
@@ -17,7 +17,7 @@ likewise).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -133,7 +133,7 @@ def _column_effects(
         return []
     repeats = max(1, min(REPLACEMENTS, RESCORED // (len(names) * b)))
     drawn = np.random.default_rng(seed).integers(columns.n, size=repeats * b)
-    original, donors = _take(columns, np.tile(rows, repeats)), _take(columns, drawn)
+    original, donors = columns.take(np.tile(rows, repeats)), columns.take(drawn)
     Theta = trained.objective.model.matrix(trained.fit.theta)
 
     def log_odds(part: Columns) -> NDArray[np.float64]:
@@ -142,34 +142,7 @@ def _column_effects(
         return (s * v.repeat(repeats, 1)).sum(1).view(repeats, b).mean(0).numpy()
 
     base = log_odds(original)
-    return [(name, base - log_odds(_with_column(original, donors, name))) for name in names]
-
-
-def _take(columns: Columns, rows: NDArray[np.int64]) -> Columns:
-    """Return some rows of the encoded columns."""
-    return replace(
-        columns,
-        numeric=columns.numeric[rows],
-        vectors=columns.vectors[rows],
-        levels=columns.levels[rows],
-        terms=columns.terms[rows],
-    )
-
-
-def _with_column(columns: Columns, donors: Columns, name: str) -> Columns:
-    """Return `columns` with one source column's features from `donors`."""
-    numeric = np.array([f.column == name for f in columns.numeric_features], dtype=bool)
-    vectors = np.array([f.column == name for f in columns.vector_features], dtype=bool)
-    levels = np.array([f.column == name for f in columns.level_features], dtype=bool)
-    changed = columns
-    if numeric.any():
-        changed = replace(changed, numeric=np.where(numeric, donors.numeric, columns.numeric))
-    if vectors.any():
-        changed = replace(changed, vectors=np.where(vectors, donors.vectors, columns.vectors))
-    if levels.any():
-        mixed = np.where(levels, donors.levels.toarray(), columns.levels.toarray())
-        changed = replace(changed, levels=csr_array(mixed))
-    return changed
+    return [(name, base - log_odds(original.with_column(name, donors))) for name in names]
 
 
 def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[list[Neighbour]]:

@@ -303,7 +303,8 @@ def _reason(k: int, error: float, *, seen: bool) -> str:
             "so rows are ordered by their leave-one-out loss."
         )
     share = (2 * error) ** 2
-    unseen = f" (a share of wrong labels under {share:.1%} in a class would go unseen)" if share < 0.5 else ""
+    limit = f" (a share of wrong labels under {share:.1%} in a class would go unseen)"
+    unseen = limit if 2 * share < 1 else ""
     if error > LARGEST_ERROR:
         return (
             f"{classes} overlap too much, or the rows are too few, to tell wrong labels from hard rows"

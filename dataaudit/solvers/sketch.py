@@ -1,41 +1,43 @@
 """Quadratic forms of all rows by random projection, without a factorisation.
 
-With m probes, Ω₁ (n·k) and Ω₂ (p) standard normal,
+In the letters of `dual`, with D = F Fᵀ and the weighted features S = Rᵀ (X ⊗ F) (nk × dk), the leverage
+without the intercepts is ``P = S Sᵀ M⁻¹``, M = S Sᵀ + nλ I. With m probes, ω (nk × m) and η (dk × m)
+standard normal,
 
-    Z = H⁻¹ (Σ_i x̃_i ⊗ R_i ω_i /√n + √λ Ω₂)        E[Z Zᵀ] = H⁻¹ H H⁻¹ = H⁻¹        Q_i ≈ (x̃_iᵀ Z)(x̃_iᵀ Z)ᵀ/m
+    u = M⁻¹ S (Sᵀ ω + √(nλ) η)        E[u uᵀ] = P        E[(ω - u)(ω - u)ᵀ] = I - P
 
-(Johnson & Lindenstrauss 1984; for leverage Drineas et al. 2012). The relative error of a form is about
-√(2/m), so it serves where an average over rows decides, as in the choice of λ, and nowhere else.
+(Johnson & Lindenstrauss 1984; for leverage Drineas et al. 2012). Row by row a = mean u² and b = mean (ω -
+u)² are independent, since u and ω - u are orthogonal projections of one normal vector. Leave-one-out
+divides by 1 - h, so the two are joined, each weighted by the inverse of its variance (∝ h², (1-h)²), to
 
-Leave-one-out divides by 1 - h, which such an error could turn negative. But Ω₁ tells 1 - h as well: with ω a
-row of Ω₁ and u = R_iᵀ x̃_iᵀ Z/√n its part in the span of the weighted features, a = mean u² estimates h and
-b = mean (ω - u)² estimates 1 - h, independently, since u and ω - u are orthogonal projections of one normal
-vector. The two, weighted by the inverse of their variances (∝ h², (1-h)²), give
+    h = a (b² - ab + a)/(a² + b²)
 
-    ĥ = a (b² - ab + a)/(a² + b²)
+which is always inside (0, 1); for several scores, along the eigenvectors of the sampled leverage. One
+right-hand side a score more, α = M⁻¹ [R_1ᵀ; …; R_nᵀ], borders it with the intercepts as in `dual`, and Q =
+n R⁻ᵀ H R⁻¹: the rows of u scale with R exactly, since every step of conjugate gradients from 0 is S times
+something.
 
-always inside (0, 1); for several scores, along the eigenvectors of the sampled leverage. The m solves
-are conjugate gradients in float32 to a tolerance well below that error: about 4·nnz(X)·m·k multiplications a
-step.
+The relative error of a form is about √(2/m), so it serves where an average over rows decides, as in the
+choice of λ, and nowhere else. The solves are conjugate gradients in float32 to a tolerance well below that
+error, on vectors of nk numbers: about 4·nnz(X)·m·k multiplications a step.
 """
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import pairwise
+from functools import partial
 
-import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.objective import Objective
-from dataaudit.rows import Block, MemoryRows
+from dataaudit.rows import times
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.dual import square_root
+
+# A curvature below this is as good as none.
+LEAST_CURVATURE = 1e-30
 
 
 @dataclass(frozen=True)
@@ -62,95 +64,83 @@ class Sketch:
         Parameters
         ----------
         objective : Objective
-            The training objective.
+            The training objective; λ above 0.
         theta : Tensor (p,)
             Where H is taken.
 
         Returns
         -------
         Tensor (n, k, k)
-            The estimates, float64.
+            The estimates, float64; of no use for rows of weight 0.
         """
-        k, m, n = objective.model.loss.n_scores, self.probes, objective.rows.n
+        n, k, m = objective.rows.n, objective.model.loss.n_scores, self.probes
+        ridge = n * objective.l2
+        weighted = _Weighted.of(objective, theta)
         normal = partial(torch.randn, dtype=torch.float32, generator=torch.Generator().manual_seed(self.seed))
-        block, W, model = _single(objective.rows), objective.curvature(theta), objective.model
-        R, probes = square_root(W), normal(n, k, m)
-        B = block.pull((R.float() @ probes).view(n, k * m)).view(-1, m) / n**0.5
-        root = (objective.l2**0.5 * torch.linalg.cholesky(model.coupling)).float()
-        B.view(-1, k, m)[:-1] += root @ normal(model.width, k, m)
-        inverse, W = (
-            objective.hessian_diagonal(theta).clamp_min(1e-12).reciprocal().float()[:, None],
-            W.float(),
+        omega, eta = normal(n, k, m), normal(objective.rows.width, k, m)
+        border = weighted.R.mT.contiguous()
+        B = torch.cat(
+            [weighted.times(weighted.pull(omega) + ridge**0.5 * eta), weighted.times(weighted.pull(border))],
+            dim=2,
         )
-        Z, _ = conjugate_gradients(
-            lambda V: model.bend(W, V, block) / n + objective.l2 * model.ridge(V),
-            B,
-            precondition=lambda V: V * inverse,
+        solved, _ = conjugate_gradients(
+            lambda V: weighted.normal(V.view(n, k, -1)).view(n * k, -1) + ridge * V,
+            B.view(n * k, m + k),
+            precondition=lambda V: V,
             tolerance=self.tolerance,
         )
-        V = block.scores(Z.view(-1, k * m)).view(n, k, m).double()
-        return _calibrated(V, R / n**0.5, probes.double())
-
-
-def _calibrated(V: Tensor, R: Tensor, probes: Tensor) -> Tensor:
-    """Return ``V Vᵀ/m``, corrected by what the probes themselves say of the leverage."""
-    m = V.shape[2]  # (n, k, m), (n, k, k), (n, k, m) -> (n, k, k)
-    Q, inside = V @ V.mT / m, R.mT @ V
-    outside = probes - inside
-    a, E = torch.linalg.eigh(inside @ inside.mT / m)
-    a, b = a.clamp(1e-30, 3.9), (E.mT @ outside).square().mean(2).clamp_max(3.9)
-    gain = (b**2 - a * b + a) / (a**2 + b**2)
-    QRE = Q @ R @ E
-    correction: Tensor = QRE @ (((gain - 1) / a)[:, :, None] * QRE.mT)
-    return Q + correction
+        u, pulled = torch.split(solved.view(n, k, m + k).double(), [m, k], dim=2)
+        alpha = (border.double() - pulled) / ridge
+        S_alpha = torch.einsum("nck,ncl->kl", border.double(), alpha)
+        H = _joined(u, omega.double()) + ridge * alpha @ torch.linalg.solve(S_alpha, alpha.mT)
+        R = weighted.R.double()
+        # The columns of R are orthogonal, so R⁻ᵀ divides each by its squared length.
+        R_inverse_T = R / R.square().sum(1, keepdim=True).clamp_min(LEAST_CURVATURE)
+        forms: Tensor = n * R_inverse_T @ H @ R_inverse_T.mT
+        return forms
 
 
 @dataclass(frozen=True)
-class _Single(Block):
-    """All rows in float32; a sparse X in bands of rows, and so its transpose, a thread for each band.
+class _Weighted:
+    """S = Rᵀ (X ⊗ F) as products, in float32; a sparse X in both directions, which is twice as fast."""
 
-    SciPy multiplies on one thread, but lets others run; row by row a transposed product is twice as fast.
-    """
+    X: Tensor | csr_array
+    XT: Tensor | csr_array
+    R: Tensor  # (n, k, k)
+    F: Tensor  # (k, k)
 
-    bands: tuple[csr_array, ...] = ()
-    transposed: tuple[csr_array, ...] = ()
+    @classmethod
+    def of(cls, objective: Objective, theta: Tensor) -> _Weighted:
+        """Weigh the rows by their curvature at θ."""
+        X = objective.rows.X
+        R = square_root(objective.curvature(theta)).float()
+        F = torch.linalg.cholesky(torch.linalg.inv(objective.model.coupling)).float()
+        if isinstance(X, Tensor):
+            return cls(X.float(), X.float().T, R, F)
+        single = X.astype("float32")
+        return cls(single, csr_array(single.T), R, F)
 
-    def scores(self, V: Tensor) -> Tensor:
-        """Return ``[X, 1] V``."""  # (d+1, m) -> (n, m)
-        return _banded(self.bands, V[:-1]).add_(V[-1]) if self.bands else super().scores(V)
+    def times(self, V: Tensor) -> Tensor:
+        """Return S V."""  # (d, k, m) -> (n, k, m)
+        n, (_, k, m) = len(self.R), V.shape
+        XV = times(self.X, V.reshape(-1, k * m)).view(n, k, m)
+        return self.R * XV if k == 1 else self.R.mT @ (self.F @ XV)
 
     def pull(self, U: Tensor) -> Tensor:
-        """Return ``[X, 1]' U``."""  # (n, m) -> (d+1, m)
-        if not self.bands:
-            return super().pull(U)
-        return torch.cat([_banded(self.transposed, U), U.sum(0, keepdim=True)])
+        """Return Sᵀ U."""  # (n, k, m) -> (d, k, m)
+        (n, k, m), R = U.shape, self.R
+        weighed = R * U if k == 1 else self.F.T @ (R @ U)
+        return times(self.XT, weighed.reshape(n, k * m)).view(-1, k, m)
+
+    def normal(self, U: Tensor) -> Tensor:
+        """Return S Sᵀ U."""  # (n, k, m) -> (n, k, m)
+        return self.times(self.pull(U))
 
 
-def _single(rows: MemoryRows) -> _Single:
-    """Return all rows as one block in float32."""
-    weight = rows.weight.float()
-    if isinstance(rows.X, Tensor):
-        return _Single(rows.X.float(), rows.y, weight)
-    X = rows.X.astype("float32")
-    return _Single(X, rows.y, weight, bands=_bands(X), transposed=_bands(csr_array(X.T)))
-
-
-def _bands(X: csr_array) -> tuple[csr_array, ...]:
-    """Cut a matrix into as many bands of rows as there are threads, of about equally many numbers."""
-    shares = np.arange(1, torch.get_num_threads()) * X.nnz // torch.get_num_threads()
-    edges = [0, *np.searchsorted(X.indptr, shares).tolist(), X.shape[0]]
-    return tuple(X[start:stop] for start, stop in pairwise(edges))
-
-
-def _banded(bands: tuple[csr_array, ...], V: Tensor) -> Tensor:
-    """Return the product of a matrix in bands with V."""
-    columns = V.numpy()
-    products = _pool(len(bands), os.getpid()).map(lambda band: torch.from_numpy(band @ columns), bands)
-    return torch.cat(list(products))
-
-
-@cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Return this process's threads; those of a parent do not survive a fork."""
-    del process
-    return ThreadPoolExecutor(threads)
+def _joined(u: Tensor, omega: Tensor) -> Tensor:
+    """Return the leverage that u and ω - u tell together."""  # 2 × (n, k, m) -> (n, k, k)
+    a, E = torch.linalg.eigh(u @ u.mT / u.shape[2])
+    a, b = a.clamp(1e-30, 3.9), (E.mT @ (omega - u)).square().mean(2).clamp(1e-30, 3.9)
+    h = a * (b**2 - a * b + a) / (a**2 + b**2)
+    joined: Tensor = (E * h[:, None, :]) @ E.mT
+    return joined
