@@ -109,7 +109,8 @@ def one_step_parameters(fit: Fit, moved: Tensor, *, form: Tensor, by: Tensor) ->
     Tensor (p,)
         ``θ̂ + H⁻¹ (x̃ ⊗ I) Q⁻¹ by``.
     """
-    return fit.theta + moved @ torch.linalg.lstsq(form, by[:, None]).solution[:, 0]
+    along: Tensor = torch.linalg.lstsq(form, by[:, None]).solution[:, 0]
+    return fit.theta + moved @ along
 
 
 def refit_without(

@@ -61,7 +61,12 @@ THIRD_PARTY = {  # library → the layers that may import it, at the top or insi
     "torch": MATHEMATICS | {"noise", "selection", "fitted", "audits", "estimator", "engines"},
     "sklearn": {"encode", "selection", "fitted", "audits", "estimator", "cli"},
     "scipy": {"rows", "solvers", "encode", "selection", "fitted", "lowlevel", "noise", "audits", "estimator"},
-    "polars": {"sources", "encode", "fitted", *(n for names in LAYERS[LEVEL["tablefolder"] :] for n in names)},
+    "polars": {
+        "sources",
+        "encode",
+        "fitted",
+        *(n for names in LAYERS[LEVEL["tablefolder"] :] for n in names),
+    },
     "pandas": {"sources"},
     "pyarrow": {"sources", "findings"},
     "typer": {"cli"},

@@ -234,7 +234,9 @@ def train_adopted(
         ["The model is the one given: its coefficients were not changed."],
     )
     if not adopted.fit.converged:
-        advice = "fit it with a smaller tol and more max_iter, name its sample_weight by weight=, or leave model out"
+        advice = (
+            "fit it with a smaller tol and more max_iter, name its sample_weight by weight=, or leave it out"
+        )
         notes.append(
             f"It is not at its minimum (gradient norm {norm:.1e}), which biases influence: {advice}."
         )
