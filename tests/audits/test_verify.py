@@ -118,3 +118,13 @@ def test_too_few_or_flat_refits_have_no_correlation():
     assert np.isnan(agreement(refits_of((1.0, 1.0), (2.0, 2.1))).pearson)
     assert np.isnan(agreement(refits_of((1.0, 1.0), (2.0, 1.0), (3.0, 1.0))).pearson)
     assert np.isnan(agreement(refits_of((0.0, 0.0))).slope)
+
+
+def test_a_slope_between_losses_near_nought_is_no_alarm():
+    from dataaudit.audits.health import _verification
+
+    near = tuple(Refit(i, "removed", 3e-6 * i, 1e-5 * i) for i in range(1, 4))
+    far = tuple(Refit(i, "removed", 0.3 * i, 1.0 * i) for i in range(1, 4))
+    assert agreement(near).slope == pytest.approx(agreement(far).slope)
+    assert _verification(near)[3]
+    assert not _verification(far)[3]
