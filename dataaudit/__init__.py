@@ -30,8 +30,11 @@ encode, models                  columns to features; pure functions of (θ, bloc
 objective                       R(θ), its gradient and Hessian
 fit, solvers                    Newton; Cholesky in the primal and the dual, and which of them
 influence, leaveout, noise      self-influence, one-step leave-one-out, which labels are likely wrong
+conclusions, groups, strongest  groups of rows and their effect; the strongest influences on each test row
 path, selection                 basis and λ by leave-one-out loss
 fitted                          a user's own scikit-learn model, taken as it is
+fragility                       the smallest set of rows that overturns a conclusion
+lowlevel                        `Influence`, for people with a matrix and a model
 findings                        the tables on disk: the only meeting of tensors and frames
 audits                          each the story of one question
 summary, writers                what a report shows, and one output format a file
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from dataaudit.findings import Findings
+    from dataaudit.lowlevel import Influence
     from dataaudit.sources import Dataset, load
 
     __version__: str
@@ -77,6 +81,7 @@ __all__ = [
     "EncodeError",
     "Findings",
     "FitError",
+    "Influence",
     "LabelAudit",
     "MissingColumn",
     "NotConverged",
@@ -94,6 +99,7 @@ __all__ = [
 _HOMES = {
     "Dataset": "dataaudit.sources",
     "Findings": "dataaudit.findings",
+    "Influence": "dataaudit.lowlevel",
     "LabelAudit": "dataaudit.api",
     "audit_labels": "dataaudit.api",
     "load": "dataaudit.sources",

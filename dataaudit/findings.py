@@ -7,51 +7,48 @@ Losses are in nats, probabilities in [0, 1], contributions in log-odds.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
-import json
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.errors import DataError, UnreadableFile, WriteError
+from dataaudit.errors import DataError
+from dataaudit.tablefolder import (
+    AGAIN,
+    PROVENANCE,
+    check,
+    dump,
+    plain,
+    read_provenance,
+    read_table,
+    schema,
+    write_folder,
+)
 
 FORMAT: Final = 1  # raised when a table changes in a way that older readers cannot bear
 
-_TYPES: Final = {"text": pl.String(), "real": pl.Float64(), "whole": pl.Int64(), "flag": pl.Boolean()}
-
-
-def _schema(columns: str) -> pl.Schema:
-    """Read ``name type, name type, …``."""
-    pairs = (column.split() for column in columns.split(","))
-    return pl.Schema({name: _TYPES[kind] for name, kind in pairs})
-
-
-LABELS: Final = _schema(
+LABELS: Final = schema(
     "row_id text, row whole, source text, line whole, label text, predicted_label text, p_label real,"
     "train_loss real, self_influence real, leverage real, loo_loss real, loo_p_label real,"
     "delta_loss_if_removed real, delta_loss_if_relabelled real, suggested_label text, p_wrong real,"
     "rank whole, rank_self_influence whole"
 )
-HEALTH: Final = _schema("check text, value real, limit real, ok flag, message text")
-EVIDENCE: Final = _schema(
-    "row_id text, position whole, column text, level text, cell text, contribution real"
-)
-NEIGHBOURS: Final = _schema(
+HEALTH: Final = schema("check text, value real, limit real, ok flag, message text")
+EVIDENCE: Final = schema("row_id text, position whole, column text, level text, cell text, contribution real")
+NEIGHBOURS: Final = schema(
     "row_id text, position whole, neighbour_row_id text, neighbour_label text, similarity real,"
     "same_label flag"
 )
-CELLS: Final = _schema("row_id text, column text, cell text")
-SELECTION: Final = _schema("basis text, l2 real, loo_loss real, standard_error real, chosen flag")
-VERIFICATION: Final = _schema("row_id text, change text, predicted real, measured real")
-NOISE: Final = _schema("truth text, label text, rate real")
-BUDGET: Final = _schema("share real, rows whole")
+CELLS: Final = schema("row_id text, column text, cell text")
+SELECTION: Final = schema("basis text, l2 real, loo_loss real, standard_error real, chosen flag")
+VERIFICATION: Final = schema("row_id text, change text, predicted real, measured real")
+NOISE: Final = schema("truth text, label text, rate real")
+BUDGET: Final = schema("share real, rows whole")
 
 SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "labels": LABELS,
@@ -64,8 +61,6 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "noise": NOISE,
     "budget": BUDGET,
 }
-_PROVENANCE: Final = "provenance.json"
-_AGAIN: Final = "run the audit again, or name the folder that it wrote"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +129,7 @@ class Provenance:
     @property
     def run_id(self) -> str:
         """Sixteen hexadecimal digits that stand for all of the above; equal for equal runs."""
-        return hashlib.sha256(_dump(self._fields()).encode()).hexdigest()[:16]
+        return hashlib.sha256(dump(self._fields()).encode()).hexdigest()[:16]
 
     def _fields(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -146,7 +141,7 @@ class Provenance:
 
     def to_json(self) -> str:
         """Return the JSON text that is written to disk: sorted keys, two spaces, a newline at the end."""
-        return _dump(self.to_dict(), indent=2) + "\n"
+        return dump(self.to_dict(), indent=2) + "\n"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Provenance:
@@ -172,7 +167,7 @@ class Provenance:
         kinds = {f.name: f.type for f in dataclasses.fields(cls)}
         missing = [name for name in kinds if name not in values]
         if missing:
-            raise DataError(f"{where} lacks {', '.join(missing)}", _AGAIN)
+            raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
         given: dict[str, Any] = {name: values[name] for name in kinds}
         given |= {name: math.nan for name, kind in kinds.items() if kind == "float" and given[name] is None}
         return cls(**given)
@@ -217,10 +212,10 @@ class Findings:
 
     def __post_init__(self) -> None:
         for name, frame in self.tables().items():
-            _check(name, frame)
+            check(name, frame, SCHEMAS[name], open_end=name == "labels")
         rank = self.labels["rank"]
         if rank.null_count() or not (rank == pl.int_range(1, len(rank) + 1, eager=True)).all():
-            raise DataError("table labels is not sorted by rank 1, 2, 3, …", _AGAIN)
+            raise DataError("table labels is not sorted by rank 1, 2, 3, …", AGAIN)
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return the nine tables by name, in the order of `SCHEMAS`."""
@@ -239,22 +234,7 @@ class Findings:
         WriteError
             If the folder cannot be made or written to.
         """
-        folder = Path(folder)
-        jobs: dict[Path, Callable[[Path], object]] = {
-            folder / f"{name}.parquet": frame.write_parquet for name, frame in self.tables().items()
-        }
-        text = self.provenance.to_json()
-        jobs[folder / _PROVENANCE] = lambda path: path.write_text(text, encoding="utf-8", newline="\n")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write_all(jobs)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise WriteError(
-                f"findings cannot be written to {folder.as_posix()}: {reason}",
-                "name a folder that you may write to with --out",
-            ) from error
-        return folder
+        return write_folder(Path(folder), self.tables(), self.provenance.to_json())
 
 
 def read(folder: str | Path) -> Findings:
@@ -268,83 +248,12 @@ def read(folder: str | Path) -> Findings:
         If a file in it is cut short or is not what its name says.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder.as_posix()} is not a folder of findings", _AGAIN)
-    path = folder / _PROVENANCE
-    if not path.is_file():
-        raise DataError(
-            f"{folder.as_posix()} is not a whole folder of findings: it lacks {path.name}", _AGAIN
-        )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UnreadableFile(f"{path.as_posix()} is not JSON: {error}", _AGAIN) from error
-    if not isinstance(values, dict):
-        raise UnreadableFile(f"{path.as_posix()} holds no JSON object", _AGAIN)
-    provenance = Provenance.from_dict(values, path.as_posix())
-    return Findings(**{name: _table(folder / f"{name}.parquet") for name in SCHEMAS}, provenance=provenance)
+    values = read_provenance(folder)
+    provenance = Provenance.from_dict(values, (folder / PROVENANCE).as_posix())
+    tables = {name: read_table(folder / f"{name}.parquet") for name in SCHEMAS}
+    return Findings(**tables, provenance=provenance)
 
 
 def empty(name: str) -> pl.DataFrame:
     """Return the table `name` with its columns and no rows."""
     return pl.DataFrame(schema=SCHEMAS[name])
-
-
-def _table(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise DataError(f"{path.parent.as_posix()} lacks the table {path.name}", _AGAIN)
-    try:
-        return pl.read_parquet(path, glob=False, hive_partitioning=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        first = str(error).partition("\n")[0]
-        raise UnreadableFile(f"{path.as_posix()} is not a whole Parquet file: {first}", _AGAIN) from error
-
-
-def _check(name: str, frame: pl.DataFrame) -> None:
-    """Compare names, order and types with the schema; only `labels` may have more columns after its own."""
-    wanted = SCHEMAS[name]
-    got = frame.schema
-    columns = list(got)[: len(wanted)] if name == "labels" else list(got)
-    if columns != list(wanted):
-        missing = [column for column in wanted if column not in got]
-        what = f"lacks {', '.join(missing)}" if missing else f"has the columns {', '.join(columns)}"
-        raise DataError(f"table {name} {what}", f"its columns are {', '.join(wanted)}")
-    for column, dtype in wanted.items():
-        if got[column] != dtype:
-            raise DataError(f"column {column} of table {name} is {got[column]}, not {dtype}", _AGAIN)
-
-
-def _dump(value: Any, indent: int | None = None) -> str:
-    return json.dumps(plain(value), sort_keys=True, indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def plain(value: Any) -> Any:
-    """Return JSON's types: NumPy scalars are known by their `item`, what is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    item = getattr(value, "item", None)
-    value = item() if callable(item) else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int) else str(value)
-
-
-def _write_all(jobs: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Write all files beside their places, then put them there; the last one is the mark of a whole folder.
-
-    The old mark goes first, so that a crash between two renames leaves a folder that says it is not whole.
-    """
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in jobs}
-    try:
-        for path, write in jobs.items():
-            write(beside[path])
-        last = list(jobs)[-1]
-        last.unlink(missing_ok=True)
-        for path, part in beside.items():
-            part.replace(path)
-    finally:
-        for part in beside.values():
-            with contextlib.suppress(OSError):  # gone already, as a rule
-                part.unlink()

@@ -104,3 +104,31 @@ def relabelled(case, row, label, theta):
     y = case.y.clone()
     y[row] = label
     return minimum(case, theta, y=y)
+
+
+def up_loss(case, theta, test):
+    """Return -g_tᵀ H⁻¹ g_i of every test row and training row, (t, n), by autograd and a dense solve."""
+    return -row_gradients(test, theta) @ torch.linalg.solve(
+        hessian(case, theta), row_gradients(case, theta).T
+    )
+
+
+def pert_loss(case, theta, test):
+    """Return the derivative of Σ_t I_up,loss(i, t) by the cells of row i, (n, d), by autograd through g_i."""
+    pull = torch.linalg.solve(hessian(case, theta), row_gradients(test, theta).sum(0))
+    k = case.n_classes - 1
+
+    def influence(x, y):
+        def loss(theta):
+            s = torch.cat([x, x.new_ones(1)]) @ theta.reshape(-1, k)
+            return torch.nn.functional.cross_entropy(torch.cat([s.new_zeros(1), s]), y)
+
+        return -pull @ torch.func.grad(loss)(theta)
+
+    return torch.stack([torch.func.grad(influence)(x, y) for x, y in zip(case.dense, case.y, strict=True)])
+
+
+def newton_step(case, theta, *, weight=None, y=None):
+    """Return θ after one Newton step on the changed problem, less the step that θ itself still lacks."""
+    left = gradient(case, theta, weight=weight, y=y) - gradient(case, theta)
+    return theta - torch.linalg.solve(hessian(case, theta, weight=weight, y=y), left)

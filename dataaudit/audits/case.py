@@ -1,0 +1,138 @@
+"""A finding to be mended, what was tried on it, and what came of it: plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Positions = NDArray[np.int64]
+
+# A cure leaves at most this share of the errors, and raises the loss of all test rows by no more than this
+# share.
+LEFT, DEARER = 0.2, 0.01
+
+
+def _none() -> Positions:
+    return np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A finding to be mended.
+
+    Attributes
+    ----------
+    number : int
+        Of the finding.
+    rows : ndarray (r,) int64
+        Positions of the responsible training rows, each once.
+    errors : ndarray (e,) int64
+        Positions of the mispredicted test rows that trace back to them.
+    slice_name : str or None
+        The slice in words, as ``age = [0-10)``.
+    slice_train, slice_test : ndarray of int64
+        Positions of its training and test rows; empty without one.
+    """
+
+    number: int
+    rows: Positions
+    errors: Positions
+    slice_name: str | None = None
+    slice_train: Positions = field(default_factory=_none)
+    slice_test: Positions = field(default_factory=_none)
+
+    @property
+    def counted(self) -> Positions:
+        """Test rows on which errors are counted."""
+        return self.slice_test if len(self.slice_test) else self.errors
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Test errors and losses under some parameters; losses are means in nats.
+
+    Attributes
+    ----------
+    errors, test_errors : int
+        Mispredicted rows among those counted, and among all test rows.
+    loss, error_loss, test_loss : float
+        Of the rows counted, of the finding's mispredicted rows, and of all test rows.
+    """
+
+    errors: int
+    loss: float
+    error_loss: float
+    test_errors: int
+    test_loss: float
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One thing tried.
+
+    Attributes
+    ----------
+    finding : int
+        Number of the finding.
+    remedy : str
+        ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"`` or ``"collect"``.
+    detail : str
+        What was done, in words.
+    l2 : float
+        λ.
+    before, after : Outcome
+        Without it and with it; `after` is None where it cannot be tried.
+    predicted : float or None
+        Change of the mean loss of the finding's test rows by the group Newton step.
+    n_counted : int
+        Rows on which errors are counted.
+    """
+
+    finding: int
+    remedy: str
+    detail: str
+    l2: float
+    before: Outcome
+    after: Outcome | None
+    n_counted: int
+    predicted: float | None = None
+
+    @property
+    def measured(self) -> float | None:
+        """Change of the mean loss of the finding's test rows, trained again."""
+        return None if self.after is None else self.after.error_loss - self.before.error_loss
+
+    @property
+    def cures(self) -> bool:
+        """Whether most errors are gone, and the test rows as a whole no worse."""
+        if self.after is None or not self.before.errors:
+            return False
+        fewer = self.after.errors <= LEFT * self.before.errors
+        return fewer and self.after.test_loss <= (1.0 + DEARER) * self.before.test_loss
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """The minimum at one λ."""
+
+    l2: float
+    theta: Tensor
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """Everything tried for a finding, and what to do.
+
+    Attributes
+    ----------
+    tried : tuple of Remedy
+        In the order of the table in `remedies`, ridges by λ.
+    advice : str
+        One or two sentences.
+    """
+
+    tried: tuple[Remedy, ...]
+    advice: str

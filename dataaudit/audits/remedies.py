@@ -1,0 +1,332 @@
+"""What to do about a finding, each thing tried: predicted, then measured by training again.
+
+For the responsible training rows S of a finding
+
+    remove        without S                              group Newton step, then the true refit (`groups`)
+    down-weight   S at half weight                       the same
+    relabel       S with the label that its test rows    the same; only where a row of S has another one
+                  have
+    ridge         λ along a grid, S untouched            refits, each started at the one before
+    collect       more rows of the slice                 how many, from the interval of its label rate
+
+`predicted` and `measured` are changes of the mean loss of the finding's mispredicted test rows, in nats.
+Errors are counted on the whole slice where the finding names one, since a cure must not break what was right;
+else on the finding's own rows.
+
+**Collecting.** Let c be the class that the finding's test rows have, p its share among the slice's test rows,
+and k of n training rows of the slice have it. With m more rows like those of test the share is (k + mp)/(n +
+m), and m is the least number for which Wilson's 95 % interval
+
+    (p̂ + z²/2N ± z √(p̂(1-p̂)/N + z²/4N²)) / (1 + z²/N),        N = n + m, p̂ = (k + mp)/N
+
+lies above one half: from then on the slice's own rows speak for c beyond doubt, whatever the ridge borrows
+from elsewhere. Where p is not above one half itself no number of rows does that, and none is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dataaudit.audits.case import Case, GridPoint, Outcome, Positions, Remedies, Remedy
+from dataaudit.audits.chance import wilson
+from dataaudit.audits.tested import Tested
+from dataaudit.audits.trained import Trained
+from dataaudit.encode.column import counted
+from dataaudit.fit import minimise
+from dataaudit.groups import group_step, refit_group
+from dataaudit.mismatch_findings import REMEDIES
+from dataaudit.rows import Block
+
+__all__ = [
+    "Case",
+    "GridPoint",
+    "Outcome",
+    "Remedies",
+    "Remedy",
+    "remedy_table",
+    "ridge_grid",
+    "rows_to_collect",
+    "try_remedies",
+]
+
+# λ of the grid over the λ in use; below it, to show where an error comes from.
+FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 10**1.5, 100.0)
+HALF_WEIGHT = 0.5
+MOST_COLLECTED = 100_000
+
+
+def ridge_grid(trained: Trained, factors: Sequence[float] = FACTORS) -> tuple[GridPoint, ...]:
+    """Fit along λ once, for all findings.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model; its λ is the centre of the grid.
+    factors : sequence of float
+        Multiples of its λ.
+
+    Returns
+    -------
+    tuple of GridPoint
+        By increasing λ. Points whose fit did not converge are left out. Empty without a ridge to multiply.
+    """
+    centre, points = trained.objective.l2, [GridPoint(trained.objective.l2, trained.fit.theta)]
+    if centre <= 0.0:
+        return ()
+    upward = sorted(f for f in factors if f > 1.0)
+    downward = sorted((f for f in factors if f < 1.0), reverse=True)
+    for side in (upward, downward):
+        theta = trained.fit.theta
+        for factor in side:
+            fit = minimise(replace(trained.objective, l2=factor * centre), theta)
+            theta = fit.theta
+            if fit.converged:
+                points.append(GridPoint(factor * centre, theta))
+    return tuple(sorted(points, key=lambda point: point.l2))
+
+
+def try_remedies(trained: Trained, case: Case, *, tested: Tested, grid: Sequence[GridPoint] = ()) -> Remedies:
+    """Try every remedy for a finding.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model.
+    case : Case
+        The finding.
+    tested : Tested
+        All test rows.
+    grid : sequence of GridPoint
+        From `ridge_grid`; empty leaves λ out.
+
+    Returns
+    -------
+    Remedies
+        What was tried, and the advice.
+    """
+    judge = _Judge(trained, case, tested)
+    tried = [*judge.groups(), *judge.ridges(grid)]
+    collected = judge.collect()
+    if collected is not None:
+        tried.append(collected)
+    return Remedies(tuple(tried), _advice(case, tried, trained.objective.l2))
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """A finding with what it is judged by."""
+
+    trained: Trained
+    case: Case
+    tested: Tested
+
+    def outcome(self, theta: Tensor) -> Outcome:
+        """Predict all test rows with some parameters."""
+        model, block = self.trained.objective.model, self.tested.block
+        s = model.scores(theta, block)
+        loss = model.loss.value(s, block.y).numpy()
+        # The reference class has score 0.
+        wrong = torch.nn.functional.pad(s, (1, 0)).argmax(1).numpy() != self.tested.y
+        at = self.case.counted
+        return Outcome(
+            errors=int(wrong[at].sum()),
+            loss=_mean(loss[at]),
+            error_loss=_mean(loss[self.case.errors]),
+            test_errors=int(wrong.sum()),
+            test_loss=_mean(loss),
+        )
+
+    def error_loss(self, theta: Tensor) -> float:
+        """Return the mean loss of the finding's test rows alone."""
+        block: Block = self.tested.take(self.case.errors)
+        return _mean(self.trained.objective.model.values(theta, block).numpy())
+
+    def groups(self) -> list[Remedy]:
+        """Remove, down-weight and relabel the responsible rows: predict, then train again."""
+        if not len(self.case.rows):
+            return []
+        trained, rows = self.trained, torch.from_numpy(self.case.rows)
+        changes: list[tuple[str, str, Tensor, Tensor | None, float]] = []
+        some = counted(len(rows), "training row")
+        if self._leaves_classes(self.case.rows):
+            changes.append(("remove", f"{some} removed", rows, None, 0.0))
+        changes.append(("down-weight", f"{some} at half weight", rows, None, HALF_WEIGHT))
+        relabelled = self._relabelled()
+        if relabelled is not None:
+            at, label = relabelled
+            name = trained.classes[label]
+            what = f"{counted(len(at), 'training row')} relabelled as {name}"
+            changes.append(("relabel", what, torch.from_numpy(at), torch.full((len(at),), label), 1.0))
+        before = self.outcome(trained.fit.theta)
+        return [self._group(change, before) for change in changes]
+
+    def _group(self, change: tuple[str, str, Tensor, Tensor | None, float], before: Outcome) -> Remedy:
+        remedy, detail, rows, y, weight = change
+        objective, fit, solve = self.trained.objective, self.trained.fit, self.trained.prepared.solve
+        step = group_step(objective, fit.theta, rows, y=y, weight=weight, precondition=solve)
+        warm = solve if self.trained.prepared.method == "cholesky" else None
+        again = refit_group(objective, fit, rows, y=y, weight=weight, precondition=warm)
+        return Remedy(
+            self.case.number, remedy, detail, objective.l2, before,
+            self.outcome(again.theta) if again.converged else None, len(self.case.counted),
+            predicted=self.error_loss(step) - before.error_loss,
+        )  # fmt: skip
+
+    def _leaves_classes(self, rows: Positions) -> bool:
+        """Tell whether every class keeps a training row without the given ones."""
+        left = np.delete(self.trained.objective.rows.y.numpy(), rows)
+        return len(np.unique(left)) == len(self.trained.classes)
+
+    def _relabelled(self) -> tuple[Positions, int] | None:
+        """Return the responsible rows that have not the test rows' usual label, and that label."""
+        if not len(self.case.errors):
+            return None
+        label, y = self._usual_label(), self.trained.objective.rows.y.numpy()
+        rows = self.case.rows[y[self.case.rows] != label]
+        if not len(rows) or not self._leaves_classes(rows):
+            return None
+        return rows, label
+
+    def _usual_label(self) -> int:
+        """Return the label that most of the finding's test rows have."""
+        return int(np.bincount(self.tested.y[self.case.errors], minlength=len(self.trained.classes)).argmax())
+
+    def ridges(self, grid: Sequence[GridPoint]) -> list[Remedy]:
+        """Try every λ of the grid."""
+        before, used = self.outcome(self.trained.fit.theta), self.trained.objective.l2
+        return [
+            Remedy(
+                self.case.number, "ridge", f"λ = {point.l2:.3g}, {point.l2 / used:.3g} times the one in use",
+                point.l2, before, self.outcome(point.theta), len(self.case.counted),
+            )
+            for point in grid
+        ]  # fmt: skip
+
+    def collect(self) -> Remedy | None:
+        """Say how many more rows of the slice would settle its label."""
+        case = self.case
+        if case.slice_name is None or not len(case.slice_test) or not len(case.errors):
+            return None
+        label = self._usual_label()
+        k = int((self.trained.objective.rows.y.numpy()[case.slice_train] == label).sum())
+        p = float((self.tested.y[case.slice_test] == label).mean())
+        more = rows_to_collect(k, len(case.slice_train), p)
+        name, class_name = case.slice_name, self.trained.classes[label]
+        has = f"{k} of the {counted(len(case.slice_train), 'training row')} of {name} are {class_name}"
+        share = f"{p:.0%} of its test rows"
+        if more is None:
+            detail = f"{has}, {share}: more rows of this slice alone would not settle its label"
+        elif more == 0:
+            detail = f"{has}, {share}: these rows are enough to tell, so more of them are not what is missing"
+        else:
+            detail = f"about {more:,} more rows of {name} ({has}, {share})"
+        before = self.outcome(self.trained.fit.theta)
+        return Remedy(
+            case.number, "collect", detail, self.trained.objective.l2, before, None, len(case.counted)
+        )
+
+
+def rows_to_collect(k: int, n: int, p: float) -> int | None:
+    """Return how many more rows a slice needs before Wilson's interval of its label rate is above one half.
+
+    Parameters
+    ----------
+    k, n : int
+        Rows with the label among the training rows of the slice.
+    p : float
+        Share of rows with the label among those to come, as in test.
+
+    Returns
+    -------
+    int or None
+        0 where there are enough; None where `MOST_COLLECTED` do not suffice.
+    """
+
+    def settled(m: int) -> bool:
+        return n + m > 0 and wilson(k + m * p, n + m)[0] > 1.0 / 2.0
+
+    if settled(0):
+        return 0
+    if not settled(MOST_COLLECTED):
+        return None
+    low, high = 0, MOST_COLLECTED
+    while (
+        high - low > 1
+    ):  # with more rows the share moves towards p, above one half, and its interval narrows
+        middle = (low + high) // 2
+        low, high = (low, middle) if settled(middle) else (middle, high)
+    return high
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _advice(case: Case, tried: list[Remedy], l2: float) -> str:
+    """Return what to do: the mildest cure first."""
+    where = (
+        f"of the {len(case.counted)} test rows of {case.slice_name}"
+        if case.slice_name
+        else "of its test rows"
+    )
+    cures = {
+        name: [r for r in tried if r.remedy == name and r.cures] for name in ("ridge", "remove", "relabel")
+    }
+    stronger = [r for r in cures["ridge"] if r.l2 > l2]
+    said = []
+    if stronger:
+        best = min(stronger, key=lambda r: r.l2)
+        said.append(
+            f"A stronger ridge cures it: at λ = {best.l2:.3g} {_errors(best)} {where}, no row being touched."
+        )
+    group = cures["relabel"] + cures["remove"]
+    if group:
+        best = min(group, key=lambda r: (r.after.errors if r.after else 0, r.remedy != "relabel"))
+        verb = "Check" if len(case.rows) == 1 else "Check these"
+        said.append(
+            f"{verb} {counted(len(case.rows), 'training row')}: with {best.detail}, {_errors(best)} {where}."
+        )
+    collected = next((r for r in tried if r.remedy == "collect" and r.detail.startswith("about")), None)
+    if collected is not None:
+        also = "Or collect" if said else "Neither the rows nor λ cure it: collect"
+        said.append(f"{also} {collected.detail}.")
+    return " ".join(said) or "Nothing that was tried cures it: the errors do not come from these rows alone."
+
+
+def _errors(remedy: Remedy) -> str:
+    left = 0 if remedy.after is None else remedy.after.errors
+    return f"{left} instead of {remedy.before.errors} are mispredicted"
+
+
+def remedy_table(remedies: Sequence[Remedies]) -> pl.DataFrame:
+    """Return the table of remedies.
+
+    Parameters
+    ----------
+    remedies : sequence of Remedies
+        Of all findings.
+
+    Returns
+    -------
+    pl.DataFrame
+        By the schema `mismatch_findings.REMEDIES`; null where a remedy cannot be tried or predicted.
+    """
+    rows = []
+    for r in (remedy for found in remedies for remedy in found.tried):
+        after = r.after
+        rows.append(
+            (
+                r.finding, r.remedy, r.detail, r.l2, r.n_counted, r.before.errors, after and after.errors,
+                r.before.loss, after and after.loss, r.before.test_errors, after and after.test_errors,
+                r.before.test_loss, after and after.test_loss, r.predicted, r.measured,
+                None if after is None else r.cures,
+            )
+        )  # fmt: skip
+    return pl.DataFrame(rows, schema=REMEDIES, orient="row")

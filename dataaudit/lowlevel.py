@@ -1,0 +1,296 @@
+"""Influence functions of a logistic regression as plain arrays: for people with a matrix and a model.
+
+The commands and `audit_labels` are made of the same parts; here there is no table, no encoding and no report.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, issparse
+
+from dataaudit import influence
+from dataaudit.errors import SettingError
+from dataaudit.fit import minimise
+from dataaudit.fitted import adopt_design, require_supported
+from dataaudit.losses import Softmax
+from dataaudit.models import LinearModel
+from dataaudit.objective import Objective
+from dataaudit.rows import Block, MemoryRows
+from dataaudit.solvers import choose_solver
+from dataaudit.strongest import Strongest, strongest_influences
+
+Floats = NDArray[np.float64]
+
+
+class Influence:
+    """Influence of the rows of (X, y) on a logistic regression that was fitted on them.
+
+    Signs are those of Koh & Liang (2017): upweighting a training row by ε changes a test loss by ε times its
+    I_up,loss. Removing it is ε = -1/n. So **positive is harmful**: without the row the test loss falls by
+    ``up_loss/n``. All values are float64, losses are in nats (natural logarithm), and values are not divided
+    by n.
+
+    Parameters
+    ----------
+    model : LogisticRegression or None
+        Fitted on X and y by scikit-learn, with an l2 penalty or none and an intercept, and used as it is;
+        without sample weights. None has one fitted here, to a gradient norm of 1e-8.
+    X : array or scipy sparse matrix (n, d)
+        The training rows. Sparse ones stay sparse.
+    y : array (n,)
+        Their labels, numbers or strings.
+    l2 : float, optional
+        λ of the mean loss plus ``λ/2 ‖coefficients‖²``, intercepts free; scikit-learn's C is ``1/(nλ)``. Only
+        with, and needed for, `model` None.
+
+    Attributes
+    ----------
+    classes : ndarray (K,)
+        Labels in the order of the model. Class 0 is the reference: scores k = K - 1 are log-odds against it.
+    coefficients : ndarray (d + 1, k)
+        Differences to class 0, the intercepts last. For two classes they are scikit-learn's.
+    l2 : float
+        λ.
+    gradient_norm : float
+        Largest entry of the objective's gradient. Influence holds at 0; 1e-8 is as good as that.
+        scikit-learn's default `tol` ends near 1e-4, where influence is biased: fit with a smaller `tol`, or
+        pass None and `l2`.
+    solver : str
+        How H⁻¹ was had, and why so.
+    residual : float
+        Largest relative residual of its solves, on random probes.
+
+    Raises
+    ------
+    SettingError
+        If the model is not one that influence covers, arrays do not fit together or are not finite, or `l2`
+        is given with a model or missing without one.
+    FitError
+        If the model was fitted on other features.
+    NotConverged
+        If a fit made here does not reach its minimum.
+    SolveError
+        If the Hessian cannot be inverted, as without a ridge when columns repeat each other, or is too large.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array(["no", "no", "yes", "no"])
+    >>> found = Influence(None, X, y, l2=0.1)
+    >>> int(found.up_loss(np.array([[3.0]]), ["no"]).argmax())  # the row that harms it most
+    2
+    """
+
+    def __init__(self, model: Any, X: Any, y: ArrayLike, *, l2: float | None = None) -> None:
+        if (model is None) == (l2 is None):
+            what = (
+                "l2 is needed to fit a model" if model is None else f"l2 is the model's own: got {l2:g} too"
+            )
+            raise SettingError(what, "give l2=1e-3, or a fitted model" if model is None else "leave l2 out")
+        design = _matrix(X)
+        if model is None:
+            self.classes = np.unique(np.asarray(y))
+            self._objective = _objective(_memory_rows(design, self._numbers(y)), len(self.classes), l2)
+            self._fit = minimise(self._objective).require_converged()
+        else:
+            require_supported(model)
+            self.classes = np.asarray(model.classes_)
+            numbers = _every_class(self._numbers(y), self.classes)
+            self._objective, self._fit = adopt_design(model, design, numbers, order=range(len(self.classes)))
+        self._prepared = choose_solver(self._objective).prepare(self._objective, self._fit.theta)
+        self.coefficients: Floats = self._objective.model.matrix(self._fit.theta).numpy()
+        self.l2 = self._objective.l2
+        self.gradient_norm = self._fit.gradient_norm
+        self.solver = f"{self._prepared.method}: {self._prepared.reason}"
+        self.residual = self._prepared.residual
+
+    def up_params(self, rows: ArrayLike | None = None) -> Floats:
+        """Return I_up,params of training rows: the model without row i has its coefficients less 1/n of it.
+
+        Parameters
+        ----------
+        rows : array (m,) of int, optional
+            Positions in X; by default all, which takes n·(d+1)·k numbers.
+
+        Returns
+        -------
+        ndarray (m, d + 1, k)
+            ``-H⁻¹ g`` in the layout of `coefficients`, times n; plus, not minus, is what upweighting does.
+
+        Raises
+        ------
+        SettingError
+            If a position is not in X.
+        """
+        n = self._objective.rows.n
+        chosen = np.arange(n) if rows is None else np.asarray(rows, dtype=np.int64).reshape(-1)
+        if len(chosen) and not 0 <= chosen.min() <= chosen.max() < n:
+            raise SettingError(
+                f"rows must lie between 0 and {n - 1}: got {chosen.min()} to {chosen.max()}", "check them"
+            )
+        block = self._objective.rows.take(torch.from_numpy(chosen))
+        moved = influence.up_params(self._objective, self._fit.theta, self._prepared, block=block)
+        found: Floats = moved.T.reshape(len(chosen), *self.coefficients.shape).numpy()
+        return found
+
+    def up_loss(self, X: Any, y: ArrayLike) -> Floats:
+        """Return I_up,loss of every training row on the loss of every test row.
+
+        Parameters
+        ----------
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+
+        Returns
+        -------
+        ndarray (t, n)
+            ``-g_tᵀ H⁻¹ g_i`` in nats times n; positive is harmful. `strongest` finds the extremes of a table
+            that would not fit in memory.
+        """
+        test = self._test(X, y)
+        found: Floats = influence.up_loss(self._objective, self._fit.theta, self._prepared, test=test).numpy()
+        return found
+
+    def pert_loss(self, X: Any, y: ArrayLike) -> Floats:
+        """Return I_pert,loss of every training cell on the summed loss of test rows.
+
+        Parameters
+        ----------
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+
+        Returns
+        -------
+        ndarray (n, d)
+            ``-Σ_t g_tᵀ H⁻¹ ∂g_i/∂x_ij``: adding a small δ to cell (i, j) and fitting again raises the summed
+            loss by δ/n times it. In nats times n per unit of column j.
+        """
+        test = self._test(X, y)
+        found: Floats = influence.pert_loss(
+            self._objective, self._fit.theta, self._prepared, test=test
+        ).numpy()
+        return found
+
+    def self_influence(self) -> Floats:
+        """Return how much every training row lowers its own loss, never negative.
+
+        Returns
+        -------
+        ndarray (n,)
+            ``gᵀ H⁻¹ g``, the magnitude of I_up,loss(z, z), in nats times n: without the row its own loss
+            rises by about 1/n of it. Wrong labels have large ones.
+        """
+        forms = self._prepared.quadratic_forms()
+        found: Floats = influence.self_influence(self._objective, self._fit.theta, forms).numpy()
+        return found
+
+    def strongest(self, X: Any, y: ArrayLike, *, k: int = 20, memory_bytes: int = 256 * 2**20) -> Strongest:
+        """Return the k most harmful and the k most helpful training rows of every test row.
+
+        Parameters
+        ----------
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+        k : int
+            Rows to keep at either end.
+        memory_bytes : int
+            What the work may take beside the rows and t solutions of p numbers.
+
+        Returns
+        -------
+        Strongest
+            The extremes of `up_loss`, exactly, and totals over all training rows, as torch tensors.
+        """
+        gradients = influence.loss_gradients(self._objective.model, self._fit.theta, self._test(X, y))
+        solved = self._prepared.solve(gradients)
+        return strongest_influences(self._objective, self._fit.theta, solved, k=k, memory_bytes=memory_bytes)
+
+    def _test(self, X: Any, y: ArrayLike) -> Block:
+        """Return test rows as a block."""
+        rows = _memory_rows(_matrix(X), self._numbers(y))
+        if rows.width != self._objective.rows.width:
+            what = f"test rows have {rows.width} features, the training rows {self._objective.rows.width}"
+            raise SettingError(what, "give the same columns in the same order")
+        return Block(rows.X, rows.y, rows.weight)
+
+    def _numbers(self, y: ArrayLike) -> NDArray[np.int64]:
+        """Return labels as class numbers."""
+        known = {value: number for number, value in enumerate(self.classes.tolist())}
+        labels = np.asarray(y).reshape(-1).tolist()
+        for label in labels:
+            if label not in known:
+                shown = ", ".join(str(value) for value in list(known)[:5])
+                raise SettingError(
+                    f"label {label!r} is not a class of the model: it knows {shown}", "check y"
+                )
+        return np.array([known[label] for label in labels], dtype=np.int64)
+
+
+def _matrix(X: Any) -> NDArray[np.float64] | csr_array:
+    """Return features as float64, dense or sparse by rows.
+
+    Raises
+    ------
+    SettingError
+        If they are no finite matrix of numbers.
+    """
+    given = X.numpy(force=True) if isinstance(X, torch.Tensor) else X
+    try:
+        # A copy, since torch shares memory with arrays and does not take read-only ones.
+        design = (
+            csr_array(X, dtype=np.float64) if issparse(X) else np.array(given, dtype=np.float64, order="C")
+        )
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"X is not a matrix of numbers: {error}", "encode its columns first") from error
+    if design.ndim != 2:  # noqa: PLR2004 - rows and columns
+        raise SettingError(
+            f"X must have rows and columns: got {design.ndim} axes", "X.reshape(-1, 1) is one column"
+        )
+    if not np.isfinite(design.data if issparse(design) else design).all():
+        raise SettingError("X has missing or infinite values", "impute them as before the fit")
+    return design
+
+
+def _memory_rows(design: NDArray[np.float64] | csr_array, numbers: NDArray[np.int64]) -> MemoryRows:
+    """Return rows of weight 1."""
+    X = design if issparse(design) else torch.from_numpy(design)
+    y = torch.from_numpy(numbers)
+    return MemoryRows(X, y, torch.ones(len(y), dtype=torch.float64))
+
+
+def _objective(rows: MemoryRows, n_classes: int, l2: float | None) -> Objective:
+    """Return the objective of a fit that is made here.
+
+    Raises
+    ------
+    SettingError
+        If λ is negative, or there is one class.
+    """
+    if l2 is None or l2 < 0:
+        raise SettingError(f"l2 must not be negative: got {l2}", "1e-3 is a fair start")
+    return Objective(rows, LinearModel(Softmax(n_classes), rows.width), float(l2))
+
+
+def _every_class(numbers: NDArray[np.int64], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the class numbers if every class of a model is among them.
+
+    Raises
+    ------
+    SettingError
+        If one is not: the model was fitted on other rows.
+    """
+    absent = np.setdiff1d(np.arange(len(classes)), numbers)
+    if len(absent):
+        what = f"class {classes[absent[0]]} of the model has no row in y"
+        raise SettingError(what, "give the rows that it was fitted on")
+    return numbers

@@ -1,0 +1,297 @@
+"""What an audit of a mismatch found: typed Polars tables and a provenance, in memory and as a folder.
+
+Losses are in nats. Rows are named by `row_id`, which is unique within the training rows and within the test
+rows; the names of the columns say which is meant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from dataaudit.errors import DataError
+from dataaudit.findings import HEALTH, SELECTION
+from dataaudit.tablefolder import (
+    AGAIN,
+    PROVENANCE,
+    check,
+    dump,
+    plain,
+    read_provenance,
+    read_table,
+    schema,
+    write_folder,
+)
+
+FORMAT: Final = 1
+KIND: Final = "mismatch"
+
+TRACES: Final = schema(
+    "test_row_id text, test_row whole, train_row_id text, train_row whole, influence real,"
+    "delta_loss_if_removed real, relative_influence real, effect text, rank whole"
+)
+SLICES: Final = schema(
+    "column text, level text, n_train whole, n_test whole, n_errors whole, rate_train real, rate_test real,"
+    "influence_share real, lift real, rank whole, second_column text, second_level text, rate_class text,"
+    "rate_train_low real, rate_train_high real, rate_test_low real, rate_test_high real,"
+    "error_rate real, loss real, low real, high real, harm real, harm_low real, errors_without whole,"
+    "p_value real"
+)
+FEATURES: Final = schema(
+    "train_row_id text, column text, level text, value text, finite_effect real, gradient real, rank whole,"
+    "finding whole"
+)
+FINDINGS: Final = schema(
+    "finding whole, severity text, title text, n_errors whole, n_train_rows whole, train_row_ids texts,"
+    "slice text, features text, predicted_delta_loss real, measured_delta_loss real, advice text,"
+    "test_row_ids texts, p_value real"
+)
+REMEDIES: Final = schema(
+    "finding whole, remedy text, detail text, l2 real, n_counted whole, errors_before whole,"
+    "errors_after whole,"
+    "slice_loss_before real, slice_loss_after real, test_errors_before whole, test_errors_after whole,"
+    "test_loss_before real, test_loss_after real, predicted real, measured real, cures flag"
+)
+RESPONSIBLE: Final = schema(
+    "test_row_id text, test_row whole, label text, predicted_label text, p_label real, loss real,"
+    "effective_rows real, top_share real"
+)
+HARMFUL: Final = schema(
+    "train_row_id text, train_row whole, label text, harm_on_errors real, harm_on_test real,"
+    "self_influence real, leverage real, rank whole"
+)
+SHIFT: Final = schema(
+    "column text, measure text, level text, value real, low real, high real, p_value real, n whole,"
+    "significant flag, message text"
+)
+CELLS: Final = schema("row_id text, column text, cell text, part text")
+
+SCHEMAS: Final[Mapping[str, pl.Schema]] = {
+    "findings": FINDINGS,
+    "remedies": REMEDIES,
+    "slices": SLICES,
+    "features": FEATURES,
+    "traces": TRACES,
+    "responsible": RESPONSIBLE,
+    "harmful": HARMFUL,
+    "shift": SHIFT,
+    "health": HEALTH,
+    "cells": CELLS,
+    "selection": SELECTION,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MismatchProvenance:
+    """Where the findings come from: every setting, seed, version and content hash of a run.
+
+    Attributes
+    ----------
+    version, command : str
+        Version of dataaudit; the command, or the call, that made these findings.
+    train, test, target : str
+        Names of the data as given, and of the label column.
+    n_train, n_test, n_errors, n_features : int
+        Training rows, labelled test rows, wrong predictions among them, encoded features.
+    classes : tuple of str
+        In the order of the model; the first is the reference.
+    train_loss, test_loss : float
+        Mean losses, in nats; nan where test has no labels.
+    l2 : float
+        Ridge of the mean loss (the paper's weight decay).
+    basis, solver, solver_reason : str
+        What was chosen, in words for people.
+    gradient_norm : float
+        Largest absolute component of the gradient at the fit, in nats.
+    seed : int
+        Seed of everything random.
+    settings, versions : mapping
+        The resolved settings; versions of Python and of the libraries.
+    origins, test_origins, roles : tuple of mappings
+        Files of training and test rows; columns (column, role, reason).
+    notes : tuple of str
+        Decisions to state to the user, in full sentences.
+    """
+
+    version: str
+    command: str
+    train: str
+    test: str
+    target: str
+    n_train: int
+    n_test: int
+    n_errors: int
+    n_features: int
+    classes: tuple[str, ...]
+    train_loss: float
+    test_loss: float
+    l2: float
+    basis: str
+    solver: str
+    solver_reason: str
+    gradient_norm: float
+    seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    origins: tuple[Mapping[str, Any], ...] = ()
+    test_origins: tuple[Mapping[str, Any], ...] = ()
+    roles: tuple[Mapping[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("classes", "origins", "test_origins", "roles", "notes"):  # lists are welcome
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def run_id(self) -> str:
+        """Sixteen hexadecimal digits that stand for all of the above; equal for equal runs."""
+        return hashlib.sha256(dump(self._fields()).encode()).hexdigest()[:16]
+
+    def _fields(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, the kind, `run_id` and the format's number, as JSON's types."""
+        fields: dict[str, Any] = plain(self._fields())
+        return {"format": FORMAT, "kind": KIND, "run_id": self.run_id, **fields}
+
+    def to_json(self) -> str:
+        """Return the JSON text that is written to disk."""
+        return dump(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> MismatchProvenance:
+        """Read what `to_dict` gave.
+
+        Parameters
+        ----------
+        values : mapping
+            The parsed JSON object.
+        where : str
+            Name of the file, for messages.
+
+        Raises
+        ------
+        DataError
+            If it is of another kind or format, or fields are missing.
+        """
+        if values.get("kind") != KIND:
+            raise DataError(f"{where} is not of an audit of a mismatch", AGAIN)
+        if values.get("format") != FORMAT:
+            raise DataError(
+                f"{where} has format {values.get('format')!r}, this version reads {FORMAT}",
+                "run the audit again with this version",
+            )
+        kinds = {f.name: f.type for f in dataclasses.fields(cls)}
+        missing = [name for name in kinds if name not in values]
+        if missing:
+            raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
+        given: dict[str, Any] = {name: values[name] for name in kinds}
+        given |= {
+            name: float("nan") for name, kind in kinds.items() if kind == "float" and given[name] is None
+        }
+        return cls(**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MismatchFindings:
+    """The tables of one audit, checked on construction, and their provenance.
+
+    Attributes
+    ----------
+    findings : pl.DataFrame
+        What was found, the most severe first, with the predicted and the measured change of the mean loss of
+        its wrong test rows once its training rows leave (null where it was not tried).
+    remedies : pl.DataFrame
+        What was tried for the first findings, and what came of it.
+    slices : pl.DataFrame
+        Every level, bin and term; `rate_train` and `rate_test` are the shares of `rate_class`, the class that
+        the slice's errors are predicted as. `low` and `high` are the 95 % interval of `lift`.
+    features : pl.DataFrame
+        Which source column of a training row carries its influence.
+    traces : pl.DataFrame
+        Test row by training row: the most harmful and most helpful ones.
+    responsible : pl.DataFrame
+        Every traced test row: how many training rows carry it.
+    harmful : pl.DataFrame
+        The training rows that harm the wrong test rows most, in nats of their summed loss.
+    shift : pl.DataFrame
+        How the test rows differ.
+    health, cells, selection : pl.DataFrame
+        As of an audit of labels; `part` of a cell is ``"train"`` or ``"test"``.
+    provenance : MismatchProvenance
+
+    Raises
+    ------
+    DataError
+        If a table has other columns or types than its schema.
+    """
+
+    findings: pl.DataFrame
+    remedies: pl.DataFrame
+    slices: pl.DataFrame
+    features: pl.DataFrame
+    traces: pl.DataFrame
+    responsible: pl.DataFrame
+    harmful: pl.DataFrame
+    shift: pl.DataFrame
+    health: pl.DataFrame
+    cells: pl.DataFrame
+    selection: pl.DataFrame
+    provenance: MismatchProvenance
+
+    def __post_init__(self) -> None:
+        for name, frame in self.tables().items():
+            check(name, frame, SCHEMAS[name])
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Return the tables by name, in the order of `SCHEMAS`."""
+        return {name: getattr(self, name) for name in SCHEMAS}
+
+    def write(self, folder: str | Path) -> Path:
+        """Write every table as Parquet and ``provenance.json`` last, whole or not at all.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if absent; other files in it are left alone. It is also what is returned.
+
+        Raises
+        ------
+        WriteError
+            If the folder cannot be made or written to.
+        """
+        return write_folder(Path(folder), self.tables(), self.provenance.to_json())
+
+
+def read_mismatch(folder: str | Path) -> MismatchFindings:
+    """Read the folder that `MismatchFindings.write` made.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Raises
+    ------
+    DataError
+        If it is no such folder, a table is missing, or one has another schema.
+    UnreadableFile
+        If a file in it is cut short or is not what its name says.
+    """
+    folder = Path(folder)
+    values = read_provenance(folder)
+    provenance = MismatchProvenance.from_dict(values, (folder / PROVENANCE).as_posix())
+    tables = {name: read_table(folder / f"{name}.parquet") for name in SCHEMAS}
+    return MismatchFindings(**tables, provenance=provenance)
+
+
+def empty(name: str) -> pl.DataFrame:
+    """Return the table `name` with its columns and no rows."""
+    return pl.DataFrame(schema=SCHEMAS[name])
