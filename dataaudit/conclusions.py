@@ -113,10 +113,10 @@ class CoefficientSign:
 class SliceErrors:
     """More than `at_most` rows of a slice are predicted wrong; the measure is their number.
 
-    The margin is the number of errors that are too many, each row counted as σ(-lead/τ): 1 where its true
-    class is far behind, 0 where it is far ahead, and a half where they tie. So it also sees right rows that
-    are about to turn wrong; pushing only the wrong ones moves as many rows the other way. τ is half the
-    lead of the last row that must be righted: as much of the slice counts as has to move.
+    The margin is the number of errors that are too many, each row counted as σ(-lead/τ): 1 where its
+    true class is far behind, 0 where it is far ahead, and a half where they tie. So it also sees right
+    rows that are about to turn wrong; pushing only the wrong ones moves as many rows the other way. τ
+    is half the lead of the last row that must be righted: as much of the slice counts as has to move.
 
     Parameters
     ----------

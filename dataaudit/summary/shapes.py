@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dataaudit.findings import plain
+from dataaudit.tablefolder import plain
 
 
 @dataclass(frozen=True, slots=True)
