@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from dataaudit.audits.asked import LabelSettings
     from dataaudit.findings import Findings
 
 
@@ -148,7 +151,7 @@ def audit_labels(
     >>> audit = dataaudit.audit_labels("mail.parquet", label="label", text="text")
     >>> audit.labels.head(20)
     """
-    from dataaudit.audits.labels import LabelSettings, find_wrong_labels
+    from dataaudit.audits.asked import LabelSettings
     from dataaudit.encode import EncoderSettings
 
     columns = EncoderSettings(
@@ -170,7 +173,42 @@ def audit_labels(
         top=top,
         seed=seed,
     )
-    return LabelAudit(find_wrong_labels(source, settings, model=model, command=command, on_step=on_step))
+    return LabelAudit(_find_wrong_labels(source, settings, model=model, command=command, on_step=on_step))
+
+
+def _find_wrong_labels(
+    source: Any,
+    settings: LabelSettings,
+    *,
+    model: Any,
+    command: str,
+    on_step: Callable[[str, int, int], None] | None,
+) -> Findings:
+    """Read and encode while another thread imports torch, which takes a second; then train and rank."""
+    Thread(target=_import_ahead).start()
+    from dataaudit.audits.asked import encode_training, no_step, read_labelled
+    from dataaudit.errors import SettingError
+
+    if model is not None and (settings.l2 is not None or settings.basis != "auto"):
+        what = "a model of your own has its ridge and its features already"
+        raise SettingError(what, "leave l2 and basis out")
+    step = on_step or no_step
+    dataset, target = read_labelled(source, settings, on_step=step)
+    training = encode_training(dataset, target, settings, on_step=step) if model is None else None
+    from dataaudit.audits.labels import label_findings
+    from dataaudit.audits.train import train, train_adopted
+
+    if training is not None:
+        trained = train(training, settings, on_step=step)
+    else:
+        trained = train_adopted(model, dataset, target, settings=settings, on_step=step)
+    return label_findings(dataset, target, trained, settings=settings, command=command, on_step=step)
+
+
+def _import_ahead() -> None:
+    """Import what is needed once the data are there: torch, then what comes at the end."""
+    for name in ("dataaudit.audits.labels", "dataaudit.audits.train", "scipy.optimize"):
+        import_module(name)
 
 
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:

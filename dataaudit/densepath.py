@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ from torch import Tensor
 from dataaudit.losses import Softmax
 from dataaudit.models import LinearModel
 from dataaudit.solvers.cg import conjugate_gradients
+from dataaudit.solvers.triangular import cholesky_solve
 
 LEAST, MOST = 1e-7, 1e2
 # Multiplications a λ above which the step is not halved around the minimum.
@@ -192,7 +194,11 @@ class DensePath:
             P = self._probabilities(S)
             G = self.X.T @ (P - self.E) / len(S) + l2 * self._ridge(Theta)
             step, _ = conjugate_gradients(
-                self._product(P, l2), G.T.reshape(-1, 1), precondition=_solver(L), tolerance=0.1, max_steps=25
+                self._product(P, l2),
+                G.T.reshape(-1, 1),
+                precondition=partial(cholesky_solve, L),
+                tolerance=0.1,
+                max_steps=25,
             )
             step = step.view(self.k, -1).T
             gain = float((step * G).sum())
@@ -244,10 +250,6 @@ class DensePath:
         Theta[-1] -= self.centre.double() @ Theta[:-1]
         flat: Tensor = Theta.reshape(-1)
         return flat
-
-
-def _solver(L: Tensor) -> Callable[[Tensor], Tensor]:
-    return lambda V: torch.cholesky_solve(V, L)
 
 
 def least_squares_loss(X: Tensor, Y: Tensor) -> tuple[float, float]:

@@ -9,6 +9,7 @@ only when it has grown stale; otherwise it is the Hessian's diagonal, and no p Ã
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from dataaudit.errors import NotConverged, SettingError
 from dataaudit.objective import Objective
 from dataaudit.solvers.cg import Operator, conjugate_gradients
+from dataaudit.solvers.triangular import cholesky_solve
 
 # More steps of conjugate gradients than this cost more than a new factor of the Hessian.
 STALE = 25
@@ -144,7 +146,7 @@ def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) 
     if objective.model.n_params <= min(settings.direct_limit, max(TINY, 2 * objective.rows.n)):
         L, failed = torch.linalg.cholesky_ex(objective.hessian(theta))
         if not failed:
-            return lambda V: torch.cholesky_solve(V, L)
+            return partial(cholesky_solve, L)
     diagonal = objective.hessian_diagonal(theta).clamp_min(1e-12)
     return lambda V: V / diagonal[:, None]
 

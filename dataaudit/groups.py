@@ -16,6 +16,8 @@ about as many steps as the group has rows), else by the diagonal of H'.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from dataaudit.errors import NotPositiveDefinite, SettingError
 from dataaudit.fit import TINY, Fit, FitSettings, minimise
 from dataaudit.objective import Objective
 from dataaudit.solvers.cg import Operator, conjugate_gradients
+from dataaudit.solvers.triangular import cholesky_solve
 
 TOLERANCE = 1e-10
 
@@ -164,7 +167,7 @@ def changed_inverse(changed: Objective, theta: Tensor, *, precondition: Operator
         if failed:
             what = f"the Hessian of the changed problem is singular at λ = {changed.l2:g}"
             raise NotPositiveDefinite(what, "raise --l2, or take fewer rows")
-        return lambda V: torch.cholesky_solve(V, L)
+        return partial(cholesky_solve, L)
     product = changed.hvp_at(theta)
     if precondition is None:
         diagonal = changed.hessian_diagonal(theta).clamp_min(1e-12)

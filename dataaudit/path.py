@@ -13,6 +13,7 @@ where it is not, with the same projection for every λ.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,7 +29,8 @@ from dataaudit.solvers.sketch import Sketch
 
 # Multiplications below which exact quadratic forms cost less than a sketch's iterations.
 CHEAP = 1e10
-LOOSE = 1e-5
+# Largest gradient in a row's unit, and in the unit of λ times a parameter.
+LOOSE, SHARE = 1e-4, 0.5
 # Exponents of 2 that λ may take, times the scale of the rows.
 LOWEST, HIGHEST = -26, 8
 # Where a few thousand short texts with some wrong labels end up, as a rule.
@@ -85,26 +87,38 @@ class _Search:
         self.points: dict[int, PathPoint] = {}
         self.thetas: dict[int, Tensor] = {}
 
+    def evaluate(self, *exponents: int) -> None:
+        """Evaluate exponents side by side: products of sparse matrices keep one core busy at the most."""
+        new = [j for j in exponents if j not in self.points]
+        if not new:
+            return
+        starts = [self._start(j) for j in new]
+        with ThreadPoolExecutor(len(new)) as pool:
+            for j, (point, theta) in zip(new, pool.map(self._point, new, starts), strict=True):
+                self.points[j], self.thetas[j] = point, theta
+                if self.on_point:
+                    self.on_point(point)
+
     def loss(self, j: int) -> float:
         """Return the mean leave-one-out loss at exponent j."""
-        if j not in self.points:
-            objective = replace(self.objective, l2=self.scale * 2.0**j)
-            start = self.thetas[min(self.thetas, key=lambda i: abs(i - j))] if self.thetas else None
-            # The gradient has the unit of a row, so the tolerance has it too.
-            loose = FitSettings(tolerance=LOOSE * self.scale**0.5)
-            theta = minimise(objective, start, settings=loose).theta
-            forms = path_forms(objective, theta)
-            losses = objective.model.loss.value(
-                leave_one_out_scores(objective, theta, forms), objective.rows.y
-            )
-            share = objective.rows.weight / objective.rows.weight.sum()
-            mean = share @ losses
-            error = float(torch.linalg.vector_norm(share * (losses - mean)))
-            self.points[j] = PathPoint(objective.l2, float(mean), error)
-            self.thetas[j] = theta
-            if self.on_point:
-                self.on_point(self.points[j])
+        self.evaluate(j)
         return self.points[j].loo_loss
+
+    def _start(self, j: int) -> Tensor | None:
+        return self.thetas[min(self.thetas, key=lambda i: abs(i - j))] if self.thetas else None
+
+    def _point(self, j: int, start: Tensor | None) -> tuple[PathPoint, Tensor]:
+        objective = replace(self.objective, l2=self.scale * 2.0**j)
+        # The gradient has the unit of a row, so the tolerance has it too; the parameters are off by up to the
+        # gradient over λ, so it follows λ.
+        loose = FitSettings(tolerance=min(LOOSE, SHARE * 2.0**j) * self.scale**0.5)
+        theta = minimise(objective, start, settings=loose).theta
+        forms = path_forms(objective, theta)
+        losses = objective.model.loss.value(leave_one_out_scores(objective, theta, forms), objective.rows.y)
+        share = objective.rows.weight / objective.rows.weight.sum()
+        mean = share @ losses
+        error = float(torch.linalg.vector_norm(share * (losses - mean)))
+        return PathPoint(objective.l2, float(mean), error), theta
 
 
 def path_forms(objective: Objective, theta: Tensor) -> Tensor:
@@ -139,11 +153,15 @@ def l2_path(
     """
     search = _Search(rows, model, on_point)
     best = START
+    search.evaluate(best, best - 2)
     direction = -2 if search.loss(best - 2) < search.loss(best) else 2
-    while LOWEST <= best + direction <= HIGHEST and search.loss(best + direction) < search.loss(best):
-        best += direction
-    for j in (best - 1, best + 1):
-        search.loss(j)
+    while LOWEST <= (ahead := best + direction) <= HIGHEST:
+        if ahead not in search.points:  # the step after it as well, which is needed as a rule
+            search.evaluate(*(j for j in (ahead, ahead + direction) if LOWEST <= j <= HIGHEST))
+        if search.loss(ahead) >= search.loss(best):
+            break
+        best = ahead
+    search.evaluate(best - 1, best + 1)
     best = min(search.points, key=lambda j: search.points[j].loo_loss)
     limit = search.points[best].loo_loss + search.points[best].standard_error
     chosen = best

@@ -21,7 +21,9 @@ from dataaudit.errors import SettingError
 
 BLOCK_BYTES = 64 * 2**20
 # A column that holds a value in more than this share of rows is cheaper as a dense one of the Gram product.
-HEAVY_SHARE = 0.02
+HEAVY_SHARE = 0.05
+# Rows of the sparse part of the Gram product made at a time.
+LIGHT_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,8 @@ def _sparse_gram(X: csr_array, block_bytes: int) -> Tensor:
         dense = torch.from_numpy(by_column[:, start : start + step].toarray(order="C"))
         K.addmm_(dense, dense.T)
     light = X[:, np.flatnonzero(~heavy)]
-    products = (light @ light.T).tocoo()
-    flat = torch.from_numpy(products.row.astype(np.int64) * n + products.col)
-    # Positions are unique, so this addition is deterministic.
-    K.view(-1)[flat] += torch.from_numpy(products.data)
+    other = csr_array(light.T)
+    for start in range(0, n, LIGHT_ROWS):  # few rows at a time stay in the cache
+        products = light[start : start + LIGHT_ROWS] @ other
+        K[start : start + LIGHT_ROWS] += torch.from_numpy(products.toarray())
     return K

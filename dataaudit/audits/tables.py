@@ -20,7 +20,7 @@ from dataaudit.noise import NoiseModel
 from dataaudit.sources import Dataset
 
 if TYPE_CHECKING:
-    from dataaudit.audits.labels import LabelSettings
+    from dataaudit.audits.asked import LabelSettings
 
 SHOWN_COLUMNS = 40
 PACKAGES = ("dataaudit", "numpy", "polars", "scipy", "torch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -58,26 +59,51 @@ def verify(
     tuple of Refit
         Two for each row.
     """
+    scores_now = trained.objective.scores(trained.fit.theta)
+    refits: list[Refit] = []
+    # Products of a sparse matrix keep one core busy, those of a dense one all of them.
+    workers = 1 if isinstance(trained.objective.rows.X, Tensor) else torch.get_num_threads()
+    with ThreadPoolExecutor(workers) as pool:
+        for pair in pool.map(
+            partial(_refit, trained, scores, scores_now), rows.tolist(), _moved(trained, rows)
+        ):
+            for one in pair:
+                refits.append(one)
+                on_refit(len(refits))
+    return tuple(refits)
+
+
+def _refit(
+    trained: Trained, scores: RowScores, scores_now: Tensor, row: int, moved: Tensor
+) -> tuple[Refit, Refit]:
+    """Retrain without a row, and with its suggested label."""
     dense = trained.prepared.method == "cholesky"
     warm = trained.prepared.solve if dense else None  # a dual solve costs more than the steps that it saves
-    objective, fit, refits = trained.objective, trained.fit, []
-    scores_now = objective.scores(fit.theta)
-    for row, other, moved in zip(
-        rows.tolist(), scores.suggested[rows].tolist(), _moved(trained, rows), strict=True
-    ):
-        before, label = float(scores.train_loss[row]), int(objective.rows.y[row])
-        step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
-        start = step(by=torch.from_numpy(scores.loo_scores[row]) - scores_now[row])
-        removed = refit_without(objective, fit, row, start=start, precondition=warm)
-        measured = _loss(trained, removed, row, label) - before
-        refits.append(Refit(row, "removed", float(scores.loo_loss[row]) - before, measured))
-        on_refit(len(refits))
-        start = step(by=torch.from_numpy(scores.relabelled_scores[row]) - scores_now[row])
-        changed = refit_relabelled(objective, fit, row, label=other, start=start, precondition=warm)
-        measured = _loss(trained, changed, row, other) - before
-        refits.append(Refit(row, "relabelled", float(scores.relabelled_loss[row]) - before, measured))
-        on_refit(len(refits))
-    return tuple(refits)
+    objective, fit = trained.objective, trained.fit
+    before, label, other = (
+        float(scores.train_loss[row]),
+        int(objective.rows.y[row]),
+        int(scores.suggested[row]),
+    )
+    step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
+    start = step(by=torch.from_numpy(scores.loo_scores[row]) - scores_now[row])
+    removed = refit_without(objective, fit, row, start=start, precondition=warm)
+    start = step(by=torch.from_numpy(scores.relabelled_scores[row]) - scores_now[row])
+    changed = refit_relabelled(objective, fit, row, label=other, start=start, precondition=warm)
+    return (
+        Refit(
+            row,
+            "removed",
+            float(scores.loo_loss[row]) - before,
+            _loss(trained, removed, row, label) - before,
+        ),
+        Refit(
+            row,
+            "relabelled",
+            float(scores.relabelled_loss[row]) - before,
+            _loss(trained, changed, row, other) - before,
+        ),
+    )
 
 
 def _moved(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:

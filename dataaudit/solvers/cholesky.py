@@ -7,6 +7,7 @@ follow from the explicit inverse G = H⁻¹, block by block: ``Q_i[a, b] = x̃_i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from dataaudit.errors import NotPositiveDefinite
 from dataaudit.objective import Objective
 from dataaudit.rows import Block
 from dataaudit.solvers.base import Prepared, memory_limit, probe_residual, require_memory
+from dataaudit.solvers.triangular import cholesky_solve
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,7 @@ class Cholesky:
             where = f"pivot {int(failed)} of {p} failed at λ = {objective.l2:g}"
             raise NotPositiveDefinite(f"the Hessian is not positive definite: {where}", "raise --l2")
 
-        def solve(B: Tensor) -> Tensor:
-            return torch.cholesky_solve(B, L)
-
+        solve = partial(cholesky_solve, L)
         return Prepared(
             solve=solve,
             quadratic_forms=lambda: _quadratic_forms(objective, L),

@@ -28,10 +28,11 @@ from dataaudit.errors import NotPositiveDefinite, SolveError
 from dataaudit.objective import Objective
 from dataaudit.rows import times, times_transposed
 from dataaudit.solvers.base import Prepared, memory_limit, probe_residual, require_memory
+from dataaudit.solvers.triangular import cholesky_solve
 
 # Below this leverage 1 - nλ[M⁻¹]_ii has lost more than half of its digits.
 CANCELS = 1e-5
-LEAF = 256
+LEAF = 512
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class _Factor:
         (d, k, m), X = V.shape, self.objective.rows.X
         V = self.D @ V
         XV = times(X, V.reshape(d, k * m)).view(-1, k, m)
-        inner = torch.cholesky_solve((self.R.mT @ XV).reshape(-1, m).to(self.L.dtype), self.L).to(V.dtype)
+        inner = cholesky_solve(self.L, (self.R.mT @ XV).reshape(-1, m).to(self.L.dtype)).to(V.dtype)
         back = times_transposed(X, (self.D @ self.R @ inner.view(-1, k, m)).reshape(-1, k * m))
         return (V - back.view(d, k, m)) / self.objective.l2
 
@@ -169,13 +170,15 @@ def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) 
         what = f"the dual matrix is not positive definite at λ = {objective.l2:g}"
         raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
     S = R.mT.reshape(n * k, k)
-    alpha = torch.cholesky_solve(S.to(dtype), L).double()
+    alpha = cholesky_solve(L, S.to(dtype)).double()
     return _Factor(objective, K, D, R, L, alpha, objective.l2 * (S.T @ alpha))
 
 
 def _curved_gram(K: Tensor, R: Tensor, DR: Tensor, dtype: torch.dtype) -> Tensor:
     """Return ``Rᵀ (K ⊗ D) R``, one pair of scores at a time."""  # (n, n), 2 × (n, k, k) -> (nk, nk)
     n, k = R.shape[:2]
+    if k == 1:  # without a copy of the matrix
+        return (R[:, :, 0] @ DR[:, :, 0].T).mul_(K).to(dtype)
     M = torch.empty(n, k, n, k, dtype=dtype)
     for a in range(k):
         for b in range(a + 1):

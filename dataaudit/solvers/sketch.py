@@ -24,6 +24,7 @@ error, on vectors of nk numbers: about 4·nnz(X)·m·k multiplications a step.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,7 +33,6 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.objective import Objective
-from dataaudit.rows import times
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.dual import square_root
 
@@ -104,8 +104,8 @@ class Sketch:
 class _Weighted:
     """S = Rᵀ (X ⊗ F) as products, in float32; a sparse X in both directions, which is twice as fast."""
 
-    X: Tensor | csr_array
-    XT: Tensor | csr_array
+    X: Tensor
+    XT: Tensor
     R: Tensor  # (n, k, k)
     F: Tensor  # (k, k)
 
@@ -117,24 +117,36 @@ class _Weighted:
         F = torch.linalg.cholesky(torch.linalg.inv(objective.model.coupling)).float()
         if isinstance(X, Tensor):
             return cls(X.float(), X.float().T, R, F)
-        single = X.astype("float32")
-        return cls(single, csr_array(single.T), R, F)
+        return cls(_threaded(X), _threaded(csr_array(X.T)), R, F)
 
     def times(self, V: Tensor) -> Tensor:
         """Return S V."""  # (d, k, m) -> (n, k, m)
         n, (_, k, m) = len(self.R), V.shape
-        XV = times(self.X, V.reshape(-1, k * m)).view(n, k, m)
+        XV = (self.X @ V.reshape(-1, k * m)).view(n, k, m)
         return self.R * XV if k == 1 else self.R.mT @ (self.F @ XV)
 
     def pull(self, U: Tensor) -> Tensor:
         """Return Sᵀ U."""  # (n, k, m) -> (d, k, m)
         (n, k, m), R = U.shape, self.R
         weighed = R * U if k == 1 else self.F.T @ (R @ U)
-        return times(self.XT, weighed.reshape(n, k * m)).view(-1, k, m)
+        return (self.XT @ weighed.reshape(n, k * m)).view(-1, k, m)
 
     def normal(self, U: Tensor) -> Tensor:
         """Return S Sᵀ U."""  # (n, k, m) -> (n, k, m)
         return self.times(self.pull(U))
+
+
+def _threaded(X: csr_array) -> Tensor:
+    """Return a sparse matrix as torch's, in float32: its products run on all cores, scipy's on one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(X.indptr),
+            torch.from_numpy(X.indices),
+            torch.from_numpy(X.data.astype("float32")),
+            size=X.shape,
+            check_invariants=False,
+        )
 
 
 def _joined(u: Tensor, omega: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 import dataaudit
-from dataaudit.audits.labels import LabelSettings, read_labelled, train
+from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
+from dataaudit.audits.train import train
 from dataaudit.audits.trained import RowScores, Trained, score_rows
 from dataaudit.encode.target import Target
 from dataaudit.sources import Dataset
@@ -133,7 +134,7 @@ def model_of():
     def build(frame, **settings):
         asked = LabelSettings(label="y", id_column="id", **settings)
         dataset, target = read_labelled(frame, asked)
-        trained = train(dataset, target, asked, on_step=lambda stage, done, total: None)
+        trained = train(encode_training(dataset, target, asked), asked)
         return Model(dataset, target, trained, score_rows(trained))
 
     return build

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 
+from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
 from dataaudit.audits.columns_effect import (
     DRAWS,
     FEATURES,
@@ -17,7 +18,7 @@ from dataaudit.audits.columns_effect import (
     feature_table,
     sum_effects,
 )
-from dataaudit.audits.labels import LabelSettings, read_labelled, train_adopted
+from dataaudit.audits.train import train, train_adopted
 from dataaudit.encode import EncoderSettings
 from dataaudit.fit import minimise
 from dataaudit.influence import pert_loss
@@ -200,10 +201,9 @@ def test_a_cell_that_does_all_the_harm_has_minus_the_rows_influence_as_its_effec
         {"age": age, "x": x, "noise": random.normal(size=n), "id": np.arange(n), "y": y.astype(int)}
     )
     asked = LabelSettings(label="y", id_column="id", basis="linear", l2=1e-4)
-    from dataaudit.audits.labels import train
 
     dataset, target = read_labelled(frame, asked)
-    trained = train(dataset, target, asked, on_step=lambda stage, done, total: None)
+    trained = train(encode_training(dataset, target, asked), asked)
     child = some_rows_of(trained, frame, age="child", x=0.1, noise=0.0, y=0)
     effects = column_effects(trained, np.arange(4), child)
     whole = -influence_of(trained, child)[:4]
@@ -248,7 +248,7 @@ def test_a_model_of_the_users_own_is_explained_by_its_features(cancer, words, sp
     else:
         model = make_pipeline(StandardScaler(), last).fit(frame.drop("y").to_numpy(), frame["y"].to_numpy())
     asked = LabelSettings(label="y")
-    trained = train_adopted(model, dataset, target, settings=asked, on_step=lambda stage, done, total: None)
+    trained = train_adopted(model, dataset, target, settings=asked)
     test = trained.objective.rows.take(torch.tensor([5, 6]))
     (effects,) = column_effects(trained, np.array([40]), test)
     X = trained.objective.rows.X

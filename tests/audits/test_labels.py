@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 import dataaudit
 from dataaudit import findings
-from dataaudit.audits.labels import LabelSettings
+from dataaudit.audits.asked import LabelSettings
 from dataaudit.audits.tables import review_order
 from dataaudit.errors import EncodeError, SettingError
 from dataaudit.noise import fit_noise

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from dataaudit.audits.labels import LabelSettings, read_labelled, train
+from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
 from dataaudit.audits.remedies import (
     Case,
     Remedies,
@@ -18,6 +18,7 @@ from dataaudit.audits.remedies import (
     try_remedies,
 )
 from dataaudit.audits.tested import predict
+from dataaudit.audits.train import train
 from dataaudit.mismatch_findings import REMEDIES
 
 SLICE = "age = child"
@@ -38,7 +39,7 @@ def twin():
     """Four training children, three of them ill; forty test children, all well."""
     asked = LabelSettings(label="y", id_column="id", basis="linear", l2=1e-4)
     dataset, target = read_labelled(hospital(2000, 0, children=4, ill=3), asked)
-    trained = train(dataset, target, asked, on_step=lambda stage, done, total: None)
+    trained = train(encode_training(dataset, target, asked), asked)
     new, labels = read_labelled(hospital(1500, 1, children=40, ill=0), asked)
     tested = predict(trained, new, labels.y)
     errors = np.flatnonzero(tested.wrong[:40]).astype(np.int64)
@@ -132,7 +133,7 @@ def test_the_last_row_of_a_class_is_not_removed():
     frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 4.0], "y": [0, 0, 0, 0, 1]})
     asked = LabelSettings(label="y", basis="linear", l2=0.1)
     dataset, target = read_labelled(frame, asked)
-    trained = train(dataset, target, asked, on_step=lambda stage, done, total: None)
+    trained = train(encode_training(dataset, target, asked), asked)
     tested = predict(trained, dataset, target.y)
     found = try_remedies(trained, Case(1, np.array([4]), np.array([0])), tested=tested)
     assert {r.remedy for r in found.tried} == {"down-weight"}

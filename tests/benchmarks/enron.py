@@ -22,7 +22,8 @@ import numpy as np
 import polars as pl
 
 from dataaudit.api import audit_labels
-from dataaudit.audits.labels import LabelSettings, read_labelled, train
+from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
+from dataaudit.audits.train import train
 
 FRACTIONS = (0.05, 0.1, 0.2)
 FLIPPED = 0.1
@@ -70,7 +71,7 @@ def accuracy(frame: pl.DataFrame, test: pl.DataFrame) -> float:
     """Fit with default settings on a frame and score a test frame."""
     settings = LabelSettings("label", id_column="id")
     dataset, target = read_labelled(frame, settings)
-    trained = train(dataset, target, settings, on_step=lambda stage, done, total: None)
+    trained = train(encode_training(dataset, target, settings), settings)
     predicted = np.array(target.classes)[trained.probabilities(test).argmax(1)]
     return float((predicted == test["label"].to_numpy()).mean())
 

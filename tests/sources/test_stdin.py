@@ -47,8 +47,8 @@ def piped(root, data):
         (binary("write_ipc"), "arrow", "#0,#1"),
         (binary("write_ipc_stream"), "arrow", "#0,#1"),
     ],
-    # Named by hand: pytest would put the bytes in the name, and those of gzip hold the time of the compression,
-    # so that two workers would collect different tests.
+    # Named by hand: pytest would put the bytes in the name, and those of gzip hold the time of the
+    # compression, so that two workers would collect different tests.
     ids=["csv", "gzip", "ndjson", "json", "parquet", "arrow", "arrow-stream"],
 )
 def test_format_is_told_from_the_bytes(root, data, kind, ids):
