@@ -52,6 +52,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dataaudit.api import LabelAudit, audit_labels
+    from dataaudit.api_mismatch import MismatchAudit, audit_mismatch
     from dataaudit.errors import (
         AuditError,
         BadTarget,
@@ -83,6 +84,7 @@ __all__ = [
     "FitError",
     "Influence",
     "LabelAudit",
+    "MismatchAudit",
     "MissingColumn",
     "NotConverged",
     "NotPositiveDefinite",
@@ -93,6 +95,7 @@ __all__ = [
     "WriteError",
     "__version__",
     "audit_labels",
+    "audit_mismatch",
     "load",
 ]
 
@@ -100,8 +103,10 @@ _HOMES = {
     "Dataset": "dataaudit.sources",
     "Findings": "dataaudit.findings",
     "Influence": "dataaudit.lowlevel",
+    "MismatchAudit": "dataaudit.api_mismatch",
     "LabelAudit": "dataaudit.api",
     "audit_labels": "dataaudit.api",
+    "audit_mismatch": "dataaudit.api_mismatch",
     "load": "dataaudit.sources",
 }  # every other public name is an error
 

@@ -1,0 +1,330 @@
+"""A model does badly on the data it meets: the whole audit on one screen.
+
+read train and test → train the model → predict test → strongest influences on the wrong rows → responsible
+rows → slices → findings → proof by retraining → shift → tables. Koh & Liang (2017, section 5.3) were told
+which test child to look at and which column to suspect; here slices and rows are searched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from dataaudit.audits.columns_effect import column_effects, feature_table, sum_effects
+from dataaudit.audits.discover import Found, discover
+from dataaudit.audits.health import fit_checks
+from dataaudit.audits.held import held_by_ridge
+from dataaudit.audits.labels import LabelSettings, train
+from dataaudit.audits.mismatch_tables import (
+    Traced,
+    cells_table,
+    finding_table,
+    harmful_table,
+    mismatch_provenance,
+    responsible_table,
+    slice_table,
+    trace_table,
+)
+from dataaudit.audits.pair import MismatchSettings, Pair, read_pair
+from dataaudit.audits.partition import cut_slices
+from dataaudit.audits.remedies import Case, GridPoint, Remedies, remedy_table, ridge_grid, try_remedies
+from dataaudit.audits.responsible import concentration, group_errors, total_harm
+from dataaudit.audits.shift import measure_shift
+from dataaudit.audits.slices import Carried, SliceScore, score_pairs, score_slices
+from dataaudit.audits.tables import selection_table
+from dataaudit.audits.tested import Tested, predict
+from dataaudit.audits.trained import RowScores, Trained, score_rows
+from dataaudit.errors import SettingError
+from dataaudit.findings import HEALTH
+from dataaudit.influence import loss_gradients
+from dataaudit.mismatch_findings import MismatchFindings, empty
+from dataaudit.strongest import Strongest, strongest_influences
+
+StepCallback = Callable[[str, int, int], None]
+Rows = NDArray[np.int64]
+# Training rows of a finding whose columns are taken apart, and findings that get it.
+EXPLAINED_ROWS, EXPLAINED = 10, 10
+NAMED_COLUMNS = 3
+# Test rows whose cells are kept.
+SHOWN_TESTS = 100
+PROOF_LIMIT = 0.1
+# λ tried over the λ in use: far below it, to show what the ridge keeps right.
+RIDGES = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 100.0)
+
+# Predicted and measured change of a mean loss, in nats.
+Proof = tuple[float | None, float | None]
+
+
+def find_mismatch(
+    train_source: Any,
+    test_source: Any,
+    settings: MismatchSettings,
+    *,
+    command: str = "dataaudit.audit_mismatch",
+    on_step: StepCallback | None = None,
+) -> MismatchFindings:
+    """Trace wrong predictions back to training rows, slices and columns.
+
+    Parameters
+    ----------
+    train_source : str, Path, sequence of these, or frame
+        Training rows; or all rows, where the settings say how to split them.
+    test_source : the same, or None
+        Test rows.
+    settings : MismatchSettings
+        What is asked.
+    command : str
+        How the audit was called, for the provenance.
+    on_step : callable, optional
+        Called with (stage, done, total) as the work goes on.
+
+    Returns
+    -------
+    MismatchFindings
+        All tables and the provenance.
+
+    Raises
+    ------
+    AuditError
+        For input that cannot be audited; the message says why and what to do.
+    """
+    on_step = on_step or (lambda stage, done, total: None)
+    on_step("read", 0, 1)
+    pair = read_pair(train_source, test_source, settings)
+    on_step("read", 1, 1)
+    asked = LabelSettings(
+        label=settings.label,
+        id_column=settings.id_column,
+        columns=settings.columns,
+        basis=settings.basis,
+        l2=settings.l2,
+        seed=settings.seed,
+    )
+    trained = train(pair.train, pair.target, asked, on_step=on_step)
+    if pair.y is None:
+        return _inputs_only(pair, trained, settings=settings, command=command)
+    on_step("predict", 0, 1)
+    tested = predict(trained, pair.test, pair.y)
+    on_step("predict", 1, 1)
+    return mismatch_findings(pair, trained, tested, settings=settings, command=command, on_step=on_step)
+
+
+def mismatch_findings(
+    pair: Pair,
+    trained: Trained,
+    tested: Tested,
+    *,
+    settings: MismatchSettings,
+    command: str,
+    on_step: StepCallback,
+) -> MismatchFindings:
+    """Turn a trained model and its predictions into the tables of the audit."""
+    on_step("trace", 0, 1)
+    rows = _selected(pair, tested, settings)
+    traced, carried = _trace(trained, tested, rows, settings=settings)
+    scores = score_rows(trained)
+    wrong = np.flatnonzero(tested.wrong)
+    on_errors = total_harm(trained, tested, wrong)
+    on_step("trace", 1, 1)
+    on_step("slices", 0, 1)
+    slices = _slices(trained, tested, pair, carried=carried, seed=settings.seed)
+    groups = group_errors(traced.found, traced.carried, trained.objective.rows.n)
+    grouped = [(g.train, traced.rows[g.errors][tested.wrong[traced.rows[g.errors]]]) for g in groups]
+    found = discover(trained, tested, slices, groups=grouped, harm=on_errors)
+    on_step("slices", 1, 1)
+    grid = ridge_grid(trained, RIDGES) if settings.prove else ()
+    found += held_by_ridge(trained, tested, _untold(slices, found), grid=grid)
+    tried = _prove(trained, tested, found[: settings.prove], grid=grid, on_step=on_step)
+    proofs = _proofs(tried)
+    advice = [one.advice for one in tried] + [one.advice for one in found[len(tried) :]]
+    features, named = _features(trained, tested, pair, found=found, seed=settings.seed)
+    on_step("shift", 0, 1)
+    shift = _shift(pair, tested, scores, settings)
+    on_step("shift", 1, 1)
+    places = _shown(traced, tested, found, settings.traced)
+    shown = np.unique(np.concatenate([f.rows for f in found] or [np.zeros(0, dtype=np.int64)]))
+    everywhere = total_harm(trained, tested, np.arange(tested.n))
+    return MismatchFindings(
+        findings=finding_table(pair, found, proofs=proofs, features=named, advice=advice),
+        remedies=remedy_table(tried),
+        slices=slice_table(trained, slices),
+        features=features,
+        traces=trace_table(trained, tested, pair, traced=traced, scores=scores, places=places),
+        responsible=responsible_table(trained, tested, pair, traced=traced),
+        harmful=harmful_table(trained, pair, scores, on_errors=on_errors, on_test=everywhere),
+        shift=shift,
+        health=_health(trained, proofs),
+        cells=cells_table(trained, pair, train_rows=shown, test_rows=traced.rows[places[:SHOWN_TESTS]]),
+        selection=selection_table(trained),
+        provenance=mismatch_provenance(pair, trained, tested, settings=settings, command=command),
+    )
+
+
+def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
+    """Return the positions of the test rows to trace: those asked for, else the wrong ones."""
+    if settings.rows:
+        number = pair.test.row.to_numpy()
+        missing = sorted(set(settings.rows) - set(number.tolist()))
+        if missing:
+            raise SettingError(f"there is no test row {missing[0]}", f"rows go from 0 to {number.max()}")
+        return np.flatnonzero(np.isin(number, settings.rows))
+    if settings.where is not None:
+        try:
+            mask = pair.test.frame.select(pl.sql_expr(settings.where).cast(pl.Boolean)).to_series()
+        except pl.exceptions.PolarsError as error:
+            first = str(error).partition("\n")[0]
+            raise SettingError(f"where cannot be read: {first}", "write e.g. \"age\" = '[0-10)'") from error
+        chosen = np.flatnonzero(mask.fill_null(value=False).to_numpy())
+        if not len(chosen):
+            raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")
+        return chosen
+    return np.flatnonzero(tested.wrong)
+
+
+def _trace(
+    trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchSettings
+) -> tuple[Traced, Carried]:
+    """Search the strongest training rows of the given test rows, in blocks that fit in the memory."""
+    objective, theta = trained.objective, trained.fit.theta
+    half, k = settings.memory // 2, min(settings.k, objective.rows.n)
+    step = max(1, half // (3 * 8 * objective.model.n_params))
+    parts: list[Strongest] = []
+    solved = theta.new_zeros(objective.model.n_params, 0)
+    for start in range(0, max(1, len(rows)), step):
+        gradients = loss_gradients(objective.model, theta, tested.take(rows[start : start + step]))
+        solved = trained.prepared.solve(gradients)
+        parts.append(strongest_influences(objective, theta, solved, k=k, memory_bytes=half))
+    names = Strongest.__dataclass_fields__
+    found = Strongest(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    pool = np.arange(len(rows))
+    if len(rows) > step:  # what is kept solved for the slices must fit as well
+        pool = np.sort(np.random.default_rng(settings.seed).choice(len(rows), step, replace=False))
+        solved = trained.prepared.solve(loss_gradients(objective.model, theta, tested.take(rows[pool])))
+    pool_wrong = tested.wrong[rows[pool]]
+    kept = pool[pool_wrong]
+    carried = Carried(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
+    return Traced(rows, found, concentration(found)), carried
+
+
+def _slices(trained: Trained, tested: Tested, pair: Pair, *, carried: Carried, seed: int) -> list[SliceScore]:
+    """Measure all slices, and pairs of those at the top."""
+    single = score_slices(
+        trained, tested, cut_slices(trained, pair.train, tested), carried=carried, seed=seed
+    )
+    return single + score_pairs(trained, tested, single, carried=carried, seed=seed)
+
+
+def _features(
+    trained: Trained, tested: Tested, pair: Pair, *, found: tuple[Found, ...], seed: int
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return the table of column effects, and per finding the columns that carry it, in words."""
+    tables, named = [empty("features")], []
+    for number, one in enumerate(found, start=1):
+        words = ""
+        if number <= EXPLAINED and len(one.errors):
+            effects = column_effects(trained, one.rows[:EXPLAINED_ROWS], tested.take(one.errors), seed=seed)
+            table = feature_table(pair.train, effects).with_columns(finding=pl.lit(number, dtype=pl.Int64))
+            tables.append(table.select(tables[0].columns))
+            words = ", ".join(
+                f"{name} ({effect:+.3g})" for name, effect in sum_effects(effects)[:NAMED_COLUMNS]
+            )
+        named.append(words)
+    return pl.concat(tables), named
+
+
+def _untold(slices: list[SliceScore], found: tuple[Found, ...]) -> list[SliceScore]:
+    """Return the slices that no finding above a note is about."""
+    told = {one.common for one in found if one.severity != "note"}
+    return [score for score in slices if score.slice.name not in told]
+
+
+def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSettings) -> pl.DataFrame:
+    """Compare all test rows with the training rows; losses are of rows that were not trained on."""
+    return measure_shift(
+        pair.train.frame,
+        pair.raw_test,
+        target=settings.label,
+        columns=settings.columns,
+        losses=(scores.loo_loss, _all_losses(pair, tested)),
+        seed=settings.seed,
+    )
+
+
+def _all_losses(pair: Pair, tested: Tested) -> NDArray[np.float64]:
+    """Return a loss for every test row as read; nan where it has no label that training knows."""
+    losses = np.full(pair.raw_test.height, np.nan)
+    losses[pair.judged] = tested.loss
+    return losses
+
+
+def _shown(traced: Traced, tested: Tested, found: tuple[Found, ...], most: int) -> Rows:
+    """Return the traced rows to show: those of the findings, then the ones with the largest loss."""
+    explained = np.concatenate([f.errors for f in found] or [np.zeros(0, dtype=np.int64)])
+    order = np.lexsort((-tested.loss[traced.rows], ~np.isin(traced.rows, explained)))
+    return np.sort(order[:most])
+
+
+def _prove(
+    trained: Trained,
+    tested: Tested,
+    found: tuple[Found, ...],
+    *,
+    grid: tuple[GridPoint, ...],
+    on_step: StepCallback,
+) -> list[Remedies]:
+    """Try every remedy for each finding: predicted, and measured by retraining."""
+    tried = []
+    for number, one in enumerate(found, start=1):
+        on_step("prove by refits", number - 1, len(found))
+        case = Case(number, np.sort(one.removable), one.errors)
+        if one.slice is not None:
+            case = replace(
+                case, slice_name=one.slice.name, slice_train=one.slice.train, slice_test=one.slice.test
+            )
+        tried.append(try_remedies(trained, case, tested=tested, grid=grid))
+    on_step("prove by refits", len(found), len(found))
+    return tried
+
+
+def _proofs(tried: list[Remedies]) -> list[Proof]:
+    """Return the predicted and measured change of loss on removal, nothing where it could not be tried."""
+    removed = [next((r for r in one.tried if r.remedy == "remove"), None) for one in tried]
+    return [(None, None) if r is None else (r.predicted, r.measured) for r in removed]
+
+
+def _health(trained: Trained, proofs: list[Proof]) -> pl.DataFrame:
+    """Return the table `HEALTH`: the fit, the solver, and the predictions beside the refits."""
+    checks = fit_checks(trained)
+    known = [(p, m) for p, m in proofs if p is not None and m is not None]
+    if known:
+        gap = max(abs(p - m) / max(abs(m), 1e-12) for p, m in known)
+        message = f"Predicted changes of {len(known)} findings are within {gap:.2%} of what refits give."
+        checks.append(("proof", gap, PROOF_LIMIT, gap <= PROOF_LIMIT, message))
+    return pl.DataFrame(checks, schema=HEALTH, orient="row")
+
+
+def _inputs_only(
+    pair: Pair, trained: Trained, *, settings: MismatchSettings, command: str
+) -> MismatchFindings:
+    """Return what can be said where no test row has a label."""
+    shift = measure_shift(
+        pair.train.frame,
+        pair.raw_test.drop(settings.label),
+        target=settings.label,
+        columns=settings.columns,
+        seed=settings.seed,
+    )
+    none = ("findings", "remedies", "slices", "features", "traces", "responsible", "harmful", "cells")
+    return MismatchFindings(
+        **{name: empty(name) for name in none},
+        shift=shift,
+        health=_health(trained, []),
+        selection=selection_table(trained),
+        provenance=mismatch_provenance(pair, trained, None, settings=settings, command=command),
+    )

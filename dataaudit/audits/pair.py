@@ -1,0 +1,241 @@
+"""Training and test rows of one audit: two sources, or one that is split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dataaudit.encode import EncoderSettings
+from dataaudit.encode.target import Target, class_texts, encode_target
+from dataaudit.errors import DataError, MissingColumn, SettingError
+from dataaudit.sources import Dataset, load
+
+TRAIN_WORDS = frozenset(("train", "training", "fit"))
+
+
+@dataclass(frozen=True)
+class MismatchSettings:
+    """Everything that can be asked of an audit of a mismatch.
+
+    Attributes
+    ----------
+    label : str
+        The label column.
+    id_column : str or None
+        A column of unique names for the rows.
+    columns : EncoderSettings
+        Roles of columns.
+    basis : {"linear", "auto", "spline", "rbf"}
+        Basis of the numeric block. Linear unless asked: its effects are read off column by column.
+    l2 : float or None
+        λ; None lets the leave-one-out loss choose.
+    split_column : str or None
+        In one source: the column that says ``train`` for the training rows.
+    test_size : float or None
+        In one source: share (below 1) or number of rows to draw for the test.
+    rows : tuple of int
+        Numbers of the test rows to trace, 0-based; empty for the mispredicted ones.
+    where : str or None
+        SQL condition on the columns of the test rows to trace.
+    k : int
+        Harmful and helpful training rows to keep per test row.
+    traced : int
+        Test rows that get traces.
+    prove : int
+        Findings to prove by refits.
+    memory : int
+        Bytes that the influences may take.
+    seed : int
+        Of everything random.
+
+    Raises
+    ------
+    SettingError
+        If a value makes no sense.
+    """
+
+    label: str
+    id_column: str | None = None
+    columns: EncoderSettings = field(default_factory=EncoderSettings)
+    basis: Literal["auto", "linear", "spline", "rbf"] = "linear"
+    l2: float | None = None
+    split_column: str | None = None
+    test_size: float | None = None
+    rows: tuple[int, ...] = ()
+    where: str | None = None
+    k: int = 20
+    traced: int = 2000
+    prove: int = 3
+    memory: int = 2**30
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.l2 is not None and not 0 < self.l2 < float("inf"):
+            raise SettingError(f"l2 must be above 0: got {self.l2:g}", "leave it out to have it chosen")
+        if self.test_size is not None and not self.test_size > 0:
+            raise SettingError(f"test_size must be above 0: got {self.test_size:g}", "use .2")
+        if self.split_column is not None and self.test_size is not None:
+            raise SettingError("split_column and test_size both split the rows", "give one of them")
+        if self.memory < 2**20:
+            raise SettingError(f"memory is too small: got {self.memory} bytes", "give 1 GiB")
+        least = {"k": 1, "traced": 0, "prove": 0, "seed": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise SettingError(f"{name} must be {low} or more: got {getattr(self, name)}", "leave it out")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a model is trained on and what it meets.
+
+    Attributes
+    ----------
+    train : Dataset
+        n labelled rows.
+    target : Target
+        Their classes.
+    test : Dataset
+        t rows that can be judged, or all of them where none has a label.
+    y : ndarray (t,) int64 or None
+        Class numbers of the test rows; None where they have no labels.
+    raw_test : pl.DataFrame
+        All test rows as read, for what needs no label.
+    judged : ndarray (t,) int64
+        Positions of the test rows among them.
+    notes : tuple of str
+        Decisions, in sentences.
+    """
+
+    train: Dataset
+    target: Target
+    test: Dataset
+    y: NDArray[np.int64] | None
+    raw_test: pl.DataFrame
+    judged: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+
+def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
+    """Read the training and the test rows.
+
+    Parameters
+    ----------
+    train : str, Path, sequence of these, or frame
+        Training rows, or all rows where `settings` say how to split them.
+    test : the same, or None
+        Test rows.
+    settings : MismatchSettings
+        Names of columns, and the split.
+
+    Returns
+    -------
+    Pair
+        Both, with the classes of training.
+
+    Raises
+    ------
+    AuditError
+        For input that cannot be read, split or judged.
+    """
+    if test is None:
+        whole = _load(train, settings, extra=settings.split_column)
+        known, new = _split(whole, settings)
+    elif settings.split_column is not None or settings.test_size is not None:
+        raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
+    else:
+        known, new = _load(train, settings), _load_test(test, settings)
+    target = encode_target(known.frame[settings.label])
+    if not target.kept.all():
+        known = known.keep(target.kept)
+    raw = new.frame
+    y, judged, notes = _judged(raw[settings.label], target)
+    mask = np.zeros(new.n, dtype=bool)
+    mask[judged] = True
+    return Pair(known, target, new.keep(pl.Series(mask)), y, raw, judged, (*target.notes, *notes))
+
+
+def _load(source: Any, settings: MismatchSettings, *, extra: str | None = None) -> Dataset:
+    columns = settings.columns
+    named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical)))
+    wanted = (*named, *([extra] if extra else [])) if columns.features else None
+    return load(
+        source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id_column
+    )
+
+
+def _load_test(source: Any, settings: MismatchSettings) -> Dataset:
+    """Load test rows, which may lack the label column."""
+    try:
+        return _load(source, settings)
+    except MissingColumn as error:
+        if repr(settings.label) not in error.what:
+            raise
+        found = load(source, target=_any_column(source, settings), exclude=settings.columns.exclude)
+        empty = pl.Series(settings.label, [None] * found.n, dtype=pl.String)
+        return replace(found, frame=found.frame.with_columns(empty), target=settings.label)
+
+
+def _any_column(source: Any, settings: MismatchSettings) -> str:
+    """Return a column to name in the place of a label that is not there."""
+    if settings.columns.features:
+        return settings.columns.features[0]
+    frame = source if hasattr(source, "columns") else None
+    if frame is None:
+        what = f"the test rows have no column {settings.label!r}"
+        raise DataError(what, "name the features with --features to compare inputs alone")
+    return str(next(name for name in frame.columns if name != settings.id_column))
+
+
+def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
+    """Split one source by a column, or at random."""
+    if settings.split_column is not None:
+        words = whole.frame[settings.split_column].cast(pl.String).str.strip_chars().str.to_lowercase()
+        first = words.is_in(list(TRAIN_WORDS)).fill_null(value=False)
+        left = whole.frame.drop(settings.split_column)
+        whole = replace(whole, frame=left)
+        if not first.any() or first.all():
+            seen = ", ".join(map(repr, words.unique().sort().head(4).to_list()))
+            what = f"column {settings.split_column!r} does not tell train from test: got {seen}"
+            raise DataError(what, "write 'train' for the training rows and 'test' for the others")
+    elif settings.test_size is not None:
+        size = settings.test_size
+        count = round(size * whole.n) if size < 1 else int(size)
+        if not 0 < count < whole.n:
+            what = f"test_size {size:g} leaves no training or no test rows of {whole.n:,}"
+            raise SettingError(what, "use .2")
+        drawn = np.random.default_rng(settings.seed).choice(whole.n, count, replace=False)
+        mask = np.ones(whole.n, dtype=bool)
+        mask[drawn] = False
+        first = pl.Series(mask)
+    else:
+        raise SettingError("there are no test rows", "give a second source, split_column or test_size")
+    return whole.keep(first), whole.keep(~first)
+
+
+def _judged(
+    labels: pl.Series, target: Target
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], tuple[str, ...]]:
+    """Return the classes of the test rows whose label training knows, their positions, and decisions."""
+    if labels.null_count() == len(labels):
+        said = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
+        return None, np.arange(len(labels)), (said,)
+    texts, name = class_texts(labels), labels.name
+    number = {label: place for place, label in enumerate(target.classes)}
+    codes = texts.replace_strict(number, default=None, return_dtype=pl.Int64)
+    notes = []
+    if texts.null_count():
+        notes.append(f"{texts.null_count():,} of {len(texts):,} test rows have no {name!r}: not judged.")
+    strange = texts.filter(texts.is_not_null() & codes.is_null())
+    names = ", ".join(map(repr, strange.unique().sort().head(3).to_list()))
+    if len(strange):
+        notes.append(f"{len(strange):,} test rows have a class that training lacks ({names}): not judged.")
+    judged = np.flatnonzero(codes.is_not_null().to_numpy())
+    if not len(judged):
+        what = f"no test row has a label that training knows: got {names}"
+        raise DataError(what, f"are these the values of {name!r}?")
+    return codes.drop_nulls().to_numpy().astype(np.int64), judged, tuple(notes)

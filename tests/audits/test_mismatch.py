@@ -1,0 +1,222 @@
+"""The whole audit: what was planted is found, nothing where nothing is, bad input is said plainly."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+import dataaudit
+from dataaudit.errors import DataError, SettingError
+from dataaudit.mismatch_findings import SCHEMAS, read_mismatch
+
+
+def patients(n, seed, *, children, ill):
+    """Patients; the first `children` rows are children, `ill` of them ill, whatever their x."""
+    random = np.random.default_rng(seed)
+    age = np.where(np.arange(n) < children, "child", random.choice(["young", "middle", "old"], n))
+    x = random.normal(size=n)
+    y = random.random(n) < 1 / (1 + np.exp(1.0 - x))
+    y[:children] = np.arange(children) < ill
+    return pl.DataFrame(
+        {
+            "age": age,
+            "x": x,
+            "ward": random.choice(list("abcdef"), n),
+            "id": [f"{seed}-{i}" for i in range(n)],
+            "y": np.where(y, "ill", "well"),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def train():
+    return patients(1500, 0, children=5, ill=4)
+
+
+@pytest.fixture(scope="module")
+def test():
+    return patients(2500, 1, children=60, ill=0)
+
+
+@pytest.fixture(scope="module")
+def audit(train, test):
+    return dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-4)
+
+
+def test_the_children_are_found_without_a_hint(audit):
+    first = audit.slices.row(0, named=True)
+    assert (first["column"], first["level"]) == ("age", "child")
+    assert (first["n_train"], first["n_test"]) == (5, 60)
+    assert (first["rate_class"], first["rate_train"], first["rate_test"]) == ("ill", 0.8, 0.0)
+    finding = audit.findings.row(0, named=True)
+    assert finding["severity"] == "high"
+    assert finding["slice"] == "age = child"
+    assert sorted(finding["train_row_ids"]) == [f"0-{i}" for i in range(5)]
+    assert finding["features"].startswith("age ")
+
+
+def test_the_proof_agrees_and_the_remedies_are_measured(audit):
+    finding = audit.findings.row(0, named=True)
+    assert finding["measured_delta_loss"] < 0
+    assert finding["predicted_delta_loss"] == pytest.approx(finding["measured_delta_loss"], rel=0.01)
+    tried = audit.tables.remedies.filter(finding=1)
+    assert {"remove", "down-weight", "ridge"} <= set(tried["remedy"])
+    removed = tried.row(by_predicate=pl.col("remedy") == "remove", named=True)
+    assert removed["errors_after"] < removed["errors_before"]
+
+
+def test_traces_lead_from_the_wrong_children_to_the_five(audit):
+    top = audit.traces.filter(rank=1)
+    children = top.filter(pl.col("test_row_id").is_in([f"1-{i}" for i in range(60)]))
+    assert len(children)
+    assert set(children["train_row_id"]) <= {f"0-{i}" for i in range(5)}
+    harmful = audit.traces.filter(pl.col("delta_loss_if_removed") < 0)
+    assert harmful["effect"].str.starts_with("harmful: removing it lowers the loss by ").all()
+    assert (harmful["influence"] > 0).all()
+
+
+def test_a_trace_predicts_the_refit(audit, train, test):
+    surely = audit.tables.responsible.filter(pl.col("loss") > 1.0)["test_row_id"]  # wrong without the row too
+    size = pl.col("delta_loss_if_removed").abs()
+    # One step is for changes that are small beside the loss; larger ones are what findings are refitted for.
+    some = audit.traces.filter((size < 0.1) & pl.col("test_row_id").is_in(surely.implode()))
+    trace = some.sort(size, "test_row", "train_row").row(-1, named=True)
+    kept = train.filter(pl.col("id") != trace["train_row_id"])
+    # n and hence λ n stay as they were: the ridge is what it was when a row leaves
+    again = dataaudit.audit_mismatch(
+        kept, test, label="y", id="id", l2=1e-4 * len(train) / len(kept), prove=0
+    )
+    both = audit.tables.responsible.join(again.tables.responsible, on="test_row_id").filter(
+        test_row_id=trace["test_row_id"]
+    )
+    change = both["loss_right"][0] - both["loss"][0]
+    assert change == pytest.approx(trace["delta_loss_if_removed"], rel=0.05)
+
+
+def test_every_table_has_its_schema_and_comes_back_from_disk(audit, tmp_path):
+    back = read_mismatch(audit.write(tmp_path / "out"))
+    for name, table in audit.tables.tables().items():
+        assert table.schema == SCHEMAS[name], name
+        assert back.tables()[name].equals(table), name
+    assert back.provenance.run_id == audit.tables.provenance.run_id
+
+
+def test_responsible_rows_are_fewest_where_the_five_decide(audit):
+    few = audit.tables.responsible.head(5)
+    assert set(few["test_row_id"]) <= {f"1-{i}" for i in range(60)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_alarm_where_train_and_test_are_alike(seed):
+    rows = patients(3000, 10 + seed, children=0, ill=0)
+    found = dataaudit.audit_mismatch(rows, label="y", id="id", test_size=0.5, seed=seed, l2=1e-4, prove=0)
+    assert set(found.findings["severity"]) <= {"note"}
+
+
+def test_rows_and_conditions_choose_what_is_traced(train, test):
+    one = dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, rows=[3], prove=0)
+    assert one.traces["test_row"].unique().to_list() == [3]
+    some = dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, where="age = 'child'", prove=0)
+    assert some.tables.responsible["test_row"].sort().to_list() == list(range(60))
+    with pytest.raises(SettingError, match="where cannot be read"):
+        dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, where="nope = 1")
+    with pytest.raises(SettingError, match="no test row 99999"):
+        dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, rows=[99999])
+
+
+def test_a_split_column_is_as_good_as_two_tables(train, test, audit):
+    whole = pl.concat([train.with_columns(part=pl.lit("train")), test.with_columns(part=pl.lit("test"))])
+    one = dataaudit.audit_mismatch(whole, label="y", id="id", split_column="part", l2=1e-4)
+    assert one.slices.equals(audit.slices)
+    with pytest.raises(DataError, match="does not tell train from test"):
+        dataaudit.audit_mismatch(whole, label="y", id="id", split_column="age")
+
+
+def test_without_labels_only_inputs_are_compared(train, test):
+    found = dataaudit.audit_mismatch(train, test.drop("y"), label="y", id="id", l2=1e-3)
+    assert found.findings.is_empty()
+    assert len(found.shift)
+    assert any("no labels" in note for note in found.tables.provenance.notes)
+
+
+def test_labels_that_training_lacks_are_said(train, test):
+    strange = test.with_columns(y=pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("dead")).otherwise("y"))
+    found = dataaudit.audit_mismatch(train, strange, label="y", id="id", l2=1e-3, prove=0)
+    assert found.tables.provenance.n_test == test.height - 1
+    assert any("a class that training lacks ('dead')" in note for note in found.tables.provenance.notes)
+    other = test.with_columns(y=pl.lit("nobody"))
+    with pytest.raises(DataError, match="no test row has a label that training knows"):
+        dataaudit.audit_mismatch(train, other, label="y", id="id")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"test_size": 0.2}, "two sources and a way to split"),
+        ({"l2": -1.0}, "l2 must be above 0"),
+        ({"k": 0}, "k must be 1 or more"),
+        ({"memory": 5}, "memory is too small"),
+    ],
+)
+def test_settings_that_make_no_sense(train, test, settings, words):
+    with pytest.raises(SettingError, match=words):
+        dataaudit.audit_mismatch(train, test, label="y", **settings)
+
+
+def test_no_test_rows_at_all(train):
+    with pytest.raises(SettingError, match="no test rows"):
+        dataaudit.audit_mismatch(train, label="y")
+
+
+def test_little_memory_gives_the_same_traces(train, test, audit):
+    small = dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-4, memory=2**20, prove=0)
+    assert small.traces.select("test_row", "train_row", "rank").equals(
+        audit.traces.select("test_row", "train_row", "rank")
+    )
+
+
+def test_several_classes(train, test):
+    third = pl.when(pl.col("x") > 1.2).then(pl.lit("dead")).otherwise("y")
+    found = dataaudit.audit_mismatch(
+        train.with_columns(y=third), test.with_columns(y=third), label="y", id="id", l2=1e-4
+    )
+    assert found.findings["slice"][0] == "age = child"
+
+
+def test_texts_have_terms_for_slices():
+    random = np.random.default_rng(0)
+    words = np.array(["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"])
+    texts = [" ".join(random.choice(words, 6)) for _ in range(600)]
+    frame = pl.DataFrame({"text": texts, "y": ["a" if "alpha" in t else "b" for t in texts]})
+    flipped = frame.with_columns(y=pl.when(pl.int_range(pl.len()) % 10 == 0).then(pl.lit("a")).otherwise("y"))
+    found = dataaudit.audit_mismatch(
+        frame.head(300), flipped.tail(300), label="y", text="text", l2=1e-3, prove=1
+    )
+    assert set(found.slices["level"]) <= set(words)
+    assert len(found.slices)
+
+
+@pytest.mark.slow
+def test_the_papers_children_unprompted(data_folder, root):
+    import runpy
+
+    paper = runpy.run_path(str(root / "examples" / "paper" / "hospital.py"))
+    frame = pl.read_parquet(data_folder / "diabetes130.parquet")
+    frame = frame.with_columns(
+        readmitted=pl.when(pl.col("readmitted") == "<30").then(pl.lit("early")).otherwise(pl.lit("not early"))
+    )
+    train, test = paper["split"](frame)
+    found = dataaudit.audit_mismatch(
+        frame[train],
+        frame[test],
+        label="readmitted",
+        features=(*paper["NUMBERS"], *paper["CATEGORIES"]),
+        l2=1e-4,
+    )
+    assert found.slices.select("column", "level").row(0) == ("age", "[0-10)")
+    # what the paper found: its four children, by their numbers among the training rows
+    named = [
+        set(one["train_row_ids"])
+        for one in found.findings.head(3).iter_rows(named=True)
+        if "[0-10)" in one["title"]
+    ]
+    assert {f"<frame>#{row}" for row in (13685, 9366, 19590, 11116)} in named
