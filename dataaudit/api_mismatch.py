@@ -150,6 +150,7 @@ def audit_mismatch(
     >>> audit = dataaudit.audit_mismatch("train.parquet", "test.parquet", label="readmitted")
     >>> audit.findings["title"].head(3)
     """
+    from dataaudit.audits.asked import no_step
     from dataaudit.audits.mismatch import find_mismatch
     from dataaudit.audits.pair import MismatchSettings
     from dataaudit.encode import EncoderSettings
@@ -175,4 +176,4 @@ def audit_mismatch(
         memory=memory,
         seed=seed,
     )
-    return MismatchAudit(find_mismatch(train, test, settings, command=command, on_step=on_step))
+    return MismatchAudit(find_mismatch(train, test, settings, command=command, on_step=on_step or no_step))

@@ -7,7 +7,6 @@ which test child to look at and which column to suspect; here slices and rows ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +15,11 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from dataaudit.audits.asked import LabelSettings, StepCallback, encode_training, no_step
 from dataaudit.audits.columns_effect import column_effects, feature_table, sum_effects
 from dataaudit.audits.discover import Found, discover
 from dataaudit.audits.health import fit_checks
 from dataaudit.audits.held import held_by_ridge
-from dataaudit.audits.labels import LabelSettings, train
 from dataaudit.audits.mismatch_tables import (
     Traced,
     cells_table,
@@ -39,6 +38,7 @@ from dataaudit.audits.shift import measure_shift
 from dataaudit.audits.slices import Carried, SliceScore, score_pairs, score_slices
 from dataaudit.audits.tables import selection_table
 from dataaudit.audits.tested import Tested, predict
+from dataaudit.audits.train import train
 from dataaudit.audits.trained import RowScores, Trained, score_rows
 from dataaudit.errors import SettingError
 from dataaudit.findings import HEALTH
@@ -46,7 +46,6 @@ from dataaudit.influence import loss_gradients
 from dataaudit.mismatch_findings import MismatchFindings, empty
 from dataaudit.strongest import Strongest, strongest_influences
 
-StepCallback = Callable[[str, int, int], None]
 Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
@@ -67,7 +66,7 @@ def find_mismatch(
     settings: MismatchSettings,
     *,
     command: str = "dataaudit.audit_mismatch",
-    on_step: StepCallback | None = None,
+    on_step: StepCallback = no_step,
 ) -> MismatchFindings:
     """Trace wrong predictions back to training rows, slices and columns.
 
@@ -81,7 +80,7 @@ def find_mismatch(
         What is asked.
     command : str
         How the audit was called, for the provenance.
-    on_step : callable, optional
+    on_step : callable
         Called with (stage, done, total) as the work goes on.
 
     Returns
@@ -94,7 +93,6 @@ def find_mismatch(
     AuditError
         For input that cannot be audited; the message says why and what to do.
     """
-    on_step = on_step or (lambda stage, done, total: None)
     on_step("read", 0, 1)
     pair = read_pair(train_source, test_source, settings)
     on_step("read", 1, 1)
@@ -106,7 +104,8 @@ def find_mismatch(
         l2=settings.l2,
         seed=settings.seed,
     )
-    trained = train(pair.train, pair.target, asked, on_step=on_step)
+    training = encode_training(pair.train, pair.target, asked, on_step=on_step)
+    trained = train(training, asked, on_step=on_step)
     if pair.y is None:
         return _inputs_only(pair, trained, settings=settings, command=command)
     on_step("predict", 0, 1)

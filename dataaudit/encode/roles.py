@@ -24,6 +24,8 @@ WORDS_OF_TEXT = 4.0  # mean number of words from which strings are free text
 NOT_NUMBERS = 3  # different strings ("?", "NA") that may stand between numbers
 _CAMEL_NAME = re.compile(r"[a-z](Id|ID|Nr|Key|UUID)$")
 _WORD_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|uuid|guid|nr|nbr|key|rowid)$|^(?:index|idx)$", re.IGNORECASE)
+_CODE_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|codes?|cd|key)$", re.IGNORECASE)
+_CAMEL_CODE = re.compile(r"[a-z](Id|ID|Code|Key)$")
 _SAMPLE = 1_000  # strings whose words are counted
 EXCLUDED = "you excluded it"
 NOT_NAMED = "not among the features that you named"
@@ -162,6 +164,8 @@ def _infer_number(look: _Look, *, forced: bool) -> tuple[RoleName, str]:
             return "left out", f"it counts the rows from {series[0]} to {series[-1]}"
     if not forced and _whole(series) and _names_rows(look):
         return "left out", _identifier(look, "named like an identifier")
+    if _whole(series) and _codes(look):
+        return "categorical", f"codes, as its name says; {_values(look)}"
     return "numeric", f"numbers; {_values(look)}"
 
 
@@ -172,6 +176,8 @@ def _infer_string(look: _Look, *, forced: bool) -> tuple[RoleName, str]:
         if odd is not None:
             if not forced and _names_rows(look):
                 return "left out", _identifier(look, "named like an identifier")
+            if _codes(look):
+                return "categorical", f"codes, as its name says; {_values(look)}"
             but = f", but for {', '.join(map(repr, odd))}" if odd else ""
             return "numeric", f"strings that are numbers{but}"
         if words.str.contains(ISO_DATE).all():
@@ -203,6 +209,12 @@ def _names_rows(look: _Look) -> bool:
     if not (_WORD_NAME.search(look.name) or _CAMEL_NAME.search(look.name)):
         return False
     return look.share == 1.0 or (look.present >= FEW and look.share >= MOSTLY)
+
+
+def _codes(look: _Look) -> bool:
+    """Tell whether numbers are names by the name of their column, and recur: 3 is no more than 1 there."""
+    named = _CODE_NAME.search(look.name) or _CAMEL_CODE.search(look.name)
+    return bool(named) and look.present >= FEW and look.share < MOSTLY
 
 
 def _whole(series: pl.Series) -> bool:

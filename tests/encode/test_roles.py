@@ -114,7 +114,7 @@ def test_words_that_end_like_an_identifier_are_none(name):
 
 
 def test_few_values_or_fractions_are_no_identifier_whatever_the_name():
-    assert role_of([1, 2, 8] * 10, "admission_type_id").role == "numeric"
+    assert role_of([1, 2, 8] * 10, "admission_type_id").role == "categorical"
     assert role_of([value + 0.5 for value in SHUFFLED], "id").role == "numeric"
     # With few rows all values may well differ.
     assert role_of(list(range(8))).role == "numeric"
