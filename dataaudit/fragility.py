@@ -179,12 +179,12 @@ class _Search:
         parts = changed.rows.map(lambda block: pair_influences(model, theta, v, block=block)[:, 0])
         effects = -changed.rows.weight * torch.cat(list(parts)) / n
         short = effects.topk(min(SHORTLIST, n), largest=False).indices
-        effects[short] = own_steps(changed, theta, solve, v=v, rows=short)
+        effects[short] = own_steps(changed, theta, solve, v=v, rows=short)[:, 0]
         return effects
 
 
 def own_steps(changed: Objective, theta: Tensor, solve: Operator, *, v: Tensor, rows: Tensor) -> Tensor:
-    """Return how a Newton step without one row moves a watched quantity, for each of some rows alone.
+    """Return how a Newton step without one row moves watched quantities, for each of some rows alone.
 
     Parameters
     ----------
@@ -194,15 +194,15 @@ def own_steps(changed: Objective, theta: Tensor, solve: Operator, *, v: Tensor, 
         Its minimum.
     solve : callable
         H⁻¹ there.
-    v : Tensor (p, 1)
-        H⁻¹ times the gradient of the quantity that is watched.
+    v : Tensor (p, m)
+        H⁻¹ times the gradients of the m quantities that are watched.
     rows : Tensor (b,)
         Positions of the rows.
 
     Returns
     -------
-    Tensor (b,)
-        ``ω/n (x̃ᵀ V) (I - W Q/n)⁻¹ r``, in units of that quantity.
+    Tensor (b, m)
+        ``ω/n (x̃ᵀ V) (I - W Q/n)⁻¹ r``, in units of those quantities.
     """
     model, block = changed.model, changed.rows.take(rows)
     X, k, n = block.dense(), model.loss.n_scores, changed.rows.n
@@ -211,5 +211,6 @@ def own_steps(changed: Objective, theta: Tensor, solve: Operator, *, v: Tensor, 
     Q = torch.einsum("bj,jabc->bac", X, solve(lifted).view(-1, k, len(rows), k))
     r = model.loss.slope(model.scores(theta, block), block.y)[:, :, None]
     held = torch.linalg.solve(eye - model.curvature(theta, block) @ Q / n, r)
-    effect: Tensor = (block.scores(v.view(-1, k))[:, None, :] @ held)[:, 0, 0]
-    return block.weight * effect / n
+    moved = block.scores(v.reshape(model.width + 1, -1)).view(len(rows), k, -1)
+    effect: Tensor = (moved * held).sum(1)
+    return block.weight[:, None] * effect / n

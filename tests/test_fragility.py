@@ -230,7 +230,7 @@ def test_a_rows_own_step_is_the_group_step_of_one(case):
     rows = torch.tensor([0, 7, 75, 149])
     found = own_steps(objective, fit.theta, solve, v=solve(watched[:, None]), rows=rows)
     moved = [watched @ (group_step(objective, fit.theta, row[None]) - fit.theta) for row in rows]
-    torch.testing.assert_close(found, torch.stack(moved), rtol=1e-7, atol=1e-10)
+    torch.testing.assert_close(found[:, 0], torch.stack(moved), rtol=1e-7, atol=1e-10)
 
 
 @pytest.mark.parametrize("case", PROBLEMS, ids=NAMES)

@@ -195,12 +195,16 @@ Swap = tuple[str, Array, Tensor]
 
 def _swap_columns(probe: _Probe, encoded: Encoded, rows: Positions, offset: float) -> Iterator[Swap]:
     """Yield, per source column, the weights of the draws and the scores of every row with every draw."""
-    columns = encoded.columns
-    for name in sorted({f.column for f in columns.features}):
-        donors, weight = _draws(columns, name, offset)
-        originals = columns.take(np.repeat(rows, len(donors)))
-        mixed = originals.with_column(name, columns.take(np.tile(donors, len(rows))))
+    for name, weight, mixed in swapped(encoded, encoded.columns.take(rows), offset):
         yield name, weight, probe.scored(encoded.basis.transform(mixed))
+
+
+def swapped(encoded: Encoded, rows: Columns, offset: float) -> Iterator[tuple[str, Array, Columns]]:
+    """Yield, per source column, the weights of the draws and every row (b R) with the cell of every draw."""
+    for name in sorted({f.column for f in rows.features}):
+        donors, weight = _draws(encoded.columns, name, offset)
+        originals = rows.take(np.repeat(np.arange(rows.n), len(donors)))
+        yield name, weight, originals.with_column(name, encoded.columns.take(np.tile(donors, rows.n)))
 
 
 def _draws(columns: Columns, name: str, offset: float) -> tuple[Positions, Array]:
