@@ -142,13 +142,7 @@ def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
     AuditError
         For input that cannot be read, split or judged.
     """
-    if test is None:
-        whole = _load(train, settings, extra=settings.split_column)
-        known, new = _split(whole, settings)
-    elif settings.split_column is not None or settings.test_size is not None:
-        raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
-    else:
-        known, new = _load(train, settings), _load_test(test, settings)
+    known, new = read_sources(train, test, settings)
     target = encode_target(known.frame[settings.label])
     if not target.kept.all():
         known = known.keep(target.kept)
@@ -157,6 +151,28 @@ def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
     mask = np.zeros(new.n, dtype=bool)
     mask[judged] = True
     return Pair(known, target, new.keep(pl.Series(mask)), y, raw, judged, (*target.notes, *notes))
+
+
+def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
+    """Read the training and the test rows as they are, with and without a label.
+
+    Parameters
+    ----------
+    train, test : as for `read_pair`
+    settings : MismatchSettings
+        Names of columns, and the split.
+
+    Returns
+    -------
+    (Dataset, Dataset)
+        Training rows, test rows; where the test rows have no label column, it is all null.
+    """
+    if test is None:
+        return _split(_load(train, settings, extra=settings.split_column), settings)
+    if settings.split_column is not None or settings.test_size is not None:
+        raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
+    known = _load(train, settings)
+    return known, _load_test(test, settings, known.frame.columns)
 
 
 def _load(source: Any, settings: MismatchSettings, *, extra: str | None = None) -> Dataset:
@@ -168,27 +184,27 @@ def _load(source: Any, settings: MismatchSettings, *, extra: str | None = None) 
     )
 
 
-def _load_test(source: Any, settings: MismatchSettings) -> Dataset:
-    """Load test rows, which may lack the label column."""
+def _load_test(source: Any, settings: MismatchSettings, known: list[str]) -> Dataset:
+    """Load test rows; those without the label column are loaded by any other column of training."""
     try:
         return _load(source, settings)
     except MissingColumn as error:
         if repr(settings.label) not in error.what:
             raise
-        found = load(source, target=_any_column(source, settings), exclude=settings.columns.exclude)
+        found = _load_unlabelled(source, settings, [name for name in known if name != settings.label])
         empty = pl.Series(settings.label, [None] * found.n, dtype=pl.String)
         return replace(found, frame=found.frame.with_columns(empty), target=settings.label)
 
 
-def _any_column(source: Any, settings: MismatchSettings) -> str:
-    """Return a column to name in the place of a label that is not there."""
-    if settings.columns.features:
-        return settings.columns.features[0]
-    frame = source if hasattr(source, "columns") else None
-    if frame is None:
-        what = f"the test rows have no column {settings.label!r}"
-        raise DataError(what, "name the features with --features to compare inputs alone")
-    return str(next(name for name in frame.columns if name != settings.id_column))
+def _load_unlabelled(source: Any, settings: MismatchSettings, known: list[str]) -> Dataset:
+    """Load rows with the first of the known columns that they have in the place of the label."""
+    for place, name in enumerate(known, start=1):
+        try:
+            return load(source, target=name, exclude=settings.columns.exclude, id_column=settings.id_column)
+        except MissingColumn:
+            if place == len(known):
+                raise
+    raise DataError("the training rows have no column beside the label", "give them features")
 
 
 def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
