@@ -84,7 +84,8 @@ def audit_mismatch(
     rows: Sequence[int] = (),
     where: str | None = None,
     k: int = 20,
-    prove: int = 3,
+    prove: int = 20,
+    verify: int = 12,
     memory: int = 2**30,
     seed: int = 0,
     command: str = "dataaudit.audit_mismatch",
@@ -126,6 +127,8 @@ def audit_mismatch(
         Harmful and helpful training rows to keep per test row.
     prove : int
         Findings to prove by refits.
+    verify : int
+        Strongest traces to prove by refits.
     memory : int
         Bytes that the influences may take.
     seed : int
@@ -173,6 +176,7 @@ def audit_mismatch(
         where=where,
         k=k,
         prove=prove,
+        verify=verify,
         memory=memory,
         seed=seed,
     )

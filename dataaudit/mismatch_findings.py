@@ -70,6 +70,9 @@ SHIFT: Final = schema(
     "column text, measure text, level text, value real, low real, high real, p_value real, n whole,"
     "significant flag, message text"
 )
+TRACE_REFITS: Final = schema(
+    "test_row_id text, train_row_id text, change text, predicted real, measured real"
+)
 CELLS: Final = schema("row_id text, column text, cell text, part text")
 
 SCHEMAS: Final[Mapping[str, pl.Schema]] = {
@@ -84,6 +87,7 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "health": HEALTH,
     "cells": CELLS,
     "selection": SELECTION,
+    "verification": TRACE_REFITS,
 }
 
 
@@ -225,6 +229,8 @@ class MismatchFindings:
         How the test rows differ.
     health, cells, selection : pl.DataFrame
         As of an audit of labels; `part` of a cell is ``"train"`` or ``"test"``.
+    verification : pl.DataFrame
+        The strongest traces, predicted and measured by a true refit without the training row, in nats.
     provenance : MismatchProvenance
 
     Raises
@@ -244,6 +250,7 @@ class MismatchFindings:
     health: pl.DataFrame
     cells: pl.DataFrame
     selection: pl.DataFrame
+    verification: pl.DataFrame
     provenance: MismatchProvenance
 
     def __post_init__(self) -> None:

@@ -70,6 +70,36 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """All test rows under some parameters.
+
+    Attributes
+    ----------
+    wrong : ndarray (t,)
+        Which are mispredicted.
+    loss : ndarray (t,)
+        Their losses, in nats.
+    """
+
+    wrong: NDArray[np.bool_]
+    loss: NDArray[np.float64]
+
+    def outcome(self, counted: Positions, errors: Positions) -> Outcome:
+        """Count errors among some rows; average losses over them, and over a finding's mispredicted ones."""
+        return Outcome(
+            errors=int(self.wrong[counted].sum()),
+            loss=_mean(self.loss[counted]),
+            error_loss=_mean(self.loss[errors]),
+            test_errors=int(self.wrong.sum()),
+            test_loss=_mean(self.loss),
+        )
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+@dataclass(frozen=True)
 class Remedy:
     """One thing tried.
 
@@ -78,7 +108,7 @@ class Remedy:
     finding : int
         Number of the finding.
     remedy : str
-        ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"`` or ``"collect"``.
+        ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"``, ``"collect"`` or ``"reweigh"``.
     detail : str
         What was done, in words.
     l2 : float
@@ -116,10 +146,21 @@ class Remedy:
 
 @dataclass(frozen=True)
 class GridPoint:
-    """The minimum at one λ."""
+    """The minimum at one λ.
+
+    Attributes
+    ----------
+    l2 : float
+        λ.
+    theta : Tensor (p,)
+        Parameters.
+    judged : Judged
+        The test rows there.
+    """
 
     l2: float
     theta: Tensor
+    judged: Judged
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ LEVEL = 0.01
 CARRIED_LIFT, CARRIED_SHARE = 5.0, 0.5
 # Errors that must go: how many at least, and the share of the slice's for "medium" and for "high".
 FIXED, MEDIUM_SHARE, HIGH_SHARE = 3, 0.05, 0.2
+# Training rows that a person can look at one by one; more must differ beyond the shift of all labels to be
+# "high".
+LOOKED_AT = 25
 # Standard errors by which a slice's labels must differ beyond the shift of all labels.
 BEYOND_SHIFT = 2.0
 # A group of rows without a slice: standard errors of the fall of the test loss, errors explained, and fewer.
@@ -75,6 +78,11 @@ class Found:
     p_value: float
     toll: float
     advice: str
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is about all rows: class rates, not some rows' labels."""
+        return self.slice is None and not len(self.rows)
 
     @property
     def removable(self) -> Rows:
@@ -148,9 +156,10 @@ def _of_slice(
     carried = score.lift.low >= CARRIED_LIFT or score.lift.share >= CARRIED_SHARE
     severity = "note"
     if chance <= LEVEL and carried and score.fixed >= FIXED:
+        beyond = _beyond_shift(trained, tested, score)
         if score.fixed >= HIGH_SHARE * score.n_errors:
-            severity = "high"
-        elif score.fixed >= MEDIUM_SHARE * score.n_errors and _beyond_shift(trained, tested, score):
+            severity = "high" if beyond or len(part.train) <= LOOKED_AT else "medium"
+        elif score.fixed >= MEDIUM_SHARE * score.n_errors and beyond:
             severity = "medium"
     label, n, t = classes[score.drawn_to], len(part.train), len(part.test)
     title = (

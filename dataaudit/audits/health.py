@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
-from dataaudit.agreement import agreement
+from dataaudit.agreement import Checked, agreement
 from dataaudit.audits.trained import RowScores, Trained
 from dataaudit.audits.verify import Refit
 from dataaudit.findings import HEALTH
@@ -45,7 +47,7 @@ def check_health(
         _gradient(trained),
         _residual(trained),
         _calibration(trained, scores),
-        _verification(refits),
+        verification_check(refits),
         _noise(noise),
         _rows(trained),
     ]
@@ -89,7 +91,8 @@ def _calibration(trained: Trained, scores: RowScores) -> Check:
     return ("calibration", error, CALIBRATION_LIMIT, error <= CALIBRATION_LIMIT, message)
 
 
-def _verification(refits: tuple[Refit, ...]) -> Check:
+def verification_check(refits: Sequence[Checked]) -> Check:
+    """Compare predicted with measured changes."""
     if not refits:
         return (
             "verification",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from dataaudit.audits.discover import LEVEL, NAMED_ROWS, Found, adjusted
 from dataaudit.audits.remedies import GridPoint
 from dataaudit.audits.slices import SliceScore
@@ -43,22 +41,22 @@ def held_by_ridge(
     if not grid or grid[0].l2 >= trained.objective.l2:
         return ()
     weak = grid[0]
-    scored = trained.objective.model.scores(weak.theta, tested.block)
-    p = np.pad(scored.numpy(), ((0, 0), (1, 0)))
-    wrong = p.argmax(1) != tested.y
+    wrong = weak.judged.wrong
     found = []
     for score, chance in zip(scores, adjusted(scores), strict=True):
         part = score.slice
         more = int(wrong[part.test].sum()) - score.n_errors
         if chance <= LEVEL and part.second_column is None and more >= max(MORE, score.n_errors):
-            found.append((more / len(part.train), _note(trained, tested, score, weak=weak.l2, more=more)))
+            found.append((more / len(part.train), _note(trained, tested, score, grid=grid, more=more)))
     found.sort(key=lambda pair: (-pair[0], pair[1].common))
     chances = dict(zip((s.slice.name for s in scores), adjusted(scores).tolist(), strict=True))
     return tuple(replace(note, p_value=chances[note.common]) for _, note in found[:MOST])
 
 
-def _note(trained: Trained, tested: Tested, score: SliceScore, *, weak: float, more: int) -> Found:
-    part, l2 = score.slice, trained.objective.l2
+def _note(
+    trained: Trained, tested: Tested, score: SliceScore, *, grid: Sequence[GridPoint], more: int
+) -> Found:
+    part, l2, weak = score.slice, trained.objective.l2, grid[0].l2
     n, t = len(part.train), len(part.test)
     rows = "its 1 training row" if n == 1 else f"its {n:,} training rows"
     title = (
@@ -66,7 +64,11 @@ def _note(trained: Trained, tested: Tested, score: SliceScore, *, weak: float, m
         f"{score.n_errors + more:,} would be: the ridge keeps {rows} from deciding, of which "
         f"{score.drawn_train:,} are {trained.classes[score.drawn_to]!r}, against {score.drawn_test:,} in test"
     )
-    advice = f"Nothing to mend as long as λ stays; a model with less ridge needs more rows with {part.name}."
+    along = ", ".join(f"{int(point.judged.wrong[part.test].sum()):,} at {point.l2:.2g}" for point in grid)
+    advice = (
+        f"Nothing to mend as long as λ stays; a model with less ridge needs more rows with {part.name}. "
+        f"Wrong along λ: {along}."
+    )
     errors = part.test[tested.wrong[part.test]]
     return Found(
         "note", title, part.train[:NAMED_ROWS], errors, part, part.name, score.fixed, 1.0, score.toll, advice

@@ -7,7 +7,6 @@ which test child to look at and which column to suspect; here slices and rows ar
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,10 @@ from numpy.typing import NDArray
 from dataaudit.audits.asked import LabelSettings, StepCallback, encode_training, no_step
 from dataaudit.audits.columns_effect import column_effects, feature_table, sum_effects
 from dataaudit.audits.discover import Found, discover
-from dataaudit.audits.health import fit_checks
+from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.held import held_by_ridge
 from dataaudit.audits.mismatch_tables import (
     Traced,
-    cells_table,
     finding_table,
     harmful_table,
     mismatch_provenance,
@@ -32,9 +30,12 @@ from dataaudit.audits.mismatch_tables import (
 )
 from dataaudit.audits.pair import MismatchSettings, Pair, read_pair
 from dataaudit.audits.partition import cut_slices
-from dataaudit.audits.remedies import Case, GridPoint, Remedies, remedy_table, ridge_grid, try_remedies
+from dataaudit.audits.priors import prior_shift
+from dataaudit.audits.proofs import proof_checks, proofs_of, prove, refit_traces
+from dataaudit.audits.remedies import Remedies, remedy_table, ridge_grid
 from dataaudit.audits.responsible import concentration, group_errors, total_harm
 from dataaudit.audits.shift import measure_shift
+from dataaudit.audits.shown import shown_cells
 from dataaudit.audits.slices import Carried, SliceScore, score_pairs, score_slices
 from dataaudit.audits.tables import selection_table
 from dataaudit.audits.tested import Tested, predict
@@ -43,21 +44,15 @@ from dataaudit.audits.trained import RowScores, Trained, score_rows
 from dataaudit.errors import SettingError
 from dataaudit.findings import HEALTH
 from dataaudit.influence import loss_gradients
-from dataaudit.mismatch_findings import MismatchFindings, empty
+from dataaudit.mismatch_findings import SCHEMAS, MismatchFindings, empty
 from dataaudit.strongest import Strongest, strongest_influences
 
 Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
-# Test rows whose cells are kept.
-SHOWN_TESTS = 100
-PROOF_LIMIT = 0.1
 # λ tried over the λ in use: far below it, to show what the ridge keeps right.
 RIDGES = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 100.0)
-
-# Predicted and measured change of a mean loss, in nats.
-Proof = tuple[float | None, float | None]
 
 
 def find_mismatch(
@@ -128,41 +123,51 @@ def mismatch_findings(
     rows = _selected(pair, tested, settings)
     traced, carried = _trace(trained, tested, rows, settings=settings)
     scores = score_rows(trained)
-    wrong = np.flatnonzero(tested.wrong)
-    on_errors = total_harm(trained, tested, wrong)
+    on_errors, on_test = (
+        total_harm(trained, tested, at) for at in (np.flatnonzero(tested.wrong), np.arange(tested.n))
+    )
     on_step("trace", 1, 1)
     on_step("slices", 0, 1)
     slices = _slices(trained, tested, pair, carried=carried, seed=settings.seed)
-    groups = group_errors(traced.found, traced.carried, trained.objective.rows.n)
-    grouped = [(g.train, traced.rows[g.errors][tested.wrong[traced.rows[g.errors]]]) for g in groups]
-    found = discover(trained, tested, slices, groups=grouped, harm=on_errors)
     on_step("slices", 1, 1)
-    grid = ridge_grid(trained, RIDGES) if settings.prove else ()
+    found = _found(trained, tested, slices, traced=traced, harm=on_errors)
+    grid = ridge_grid(trained, tested, factors=RIDGES) if settings.prove else ()
     found += held_by_ridge(trained, tested, _untold(slices, found), grid=grid)
-    tried = _prove(trained, tested, found[: settings.prove], grid=grid, on_step=on_step)
-    proofs = _proofs(tried)
-    advice = [one.advice for one in tried] + [one.advice for one in found[len(tried) :]]
+    tried = prove(trained, tested, found, grid=grid, refits=settings.prove, on_step=on_step)
+    proofs = proofs_of(tried)
     features, named = _features(trained, tested, pair, found=found, seed=settings.seed)
     on_step("shift", 0, 1)
     shift = _shift(pair, tested, scores, settings)
     on_step("shift", 1, 1)
     places = _shown(traced, tested, found, settings.traced)
-    shown = np.unique(np.concatenate([f.rows for f in found] or [np.zeros(0, dtype=np.int64)]))
-    everywhere = total_harm(trained, tested, np.arange(tested.n))
+    traces = trace_table(trained, tested, pair, traced=traced, scores=scores, places=places)
+    refits = refit_traces(trained, tested, pair, traces=traces, count=settings.verify)
     return MismatchFindings(
-        findings=finding_table(pair, found, proofs=proofs, features=named, advice=advice),
+        findings=finding_table(pair, found, proofs=proofs, features=named, advice=_advice(found, tried)),
         remedies=remedy_table(tried),
         slices=slice_table(trained, slices),
         features=features,
-        traces=trace_table(trained, tested, pair, traced=traced, scores=scores, places=places),
+        traces=traces,
         responsible=responsible_table(trained, tested, pair, traced=traced),
-        harmful=harmful_table(trained, pair, scores, on_errors=on_errors, on_test=everywhere),
+        harmful=harmful_table(trained, pair, scores, on_errors=on_errors, on_test=on_test),
         shift=shift,
-        health=_health(trained, proofs),
-        cells=cells_table(trained, pair, train_rows=shown, test_rows=traced.rows[places[:SHOWN_TESTS]]),
+        health=_health([*fit_checks(trained), *proof_checks(proofs, refits)]),
+        cells=shown_cells(trained, tested, pair, found=found, traces=traces),
         selection=selection_table(trained),
+        verification=refits,
         provenance=mismatch_provenance(pair, trained, tested, settings=settings, command=command),
     )
+
+
+def _found(
+    trained: Trained, tested: Tested, slices: list[SliceScore], *, traced: Traced, harm: NDArray[np.float64]
+) -> tuple[Found, ...]:
+    """Return what is found: class rates that differ, then slices and groups of errors."""
+    groups = group_errors(traced.found, traced.carried, trained.objective.rows.n)
+    grouped = [(g.train, traced.rows[g.errors][tested.wrong[traced.rows[g.errors]]]) for g in groups]
+    shifted = prior_shift(trained, tested)
+    found = discover(trained, tested, slices, groups=grouped, harm=harm)
+    return found if shifted is None else (shifted, *found)
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
@@ -269,42 +274,13 @@ def _shown(traced: Traced, tested: Tested, found: tuple[Found, ...], most: int) 
     return np.sort(order[:most])
 
 
-def _prove(
-    trained: Trained,
-    tested: Tested,
-    found: tuple[Found, ...],
-    *,
-    grid: tuple[GridPoint, ...],
-    on_step: StepCallback,
-) -> list[Remedies]:
-    """Try every remedy for each finding: predicted, and measured by retraining."""
-    tried = []
-    for number, one in enumerate(found, start=1):
-        on_step("prove by refits", number - 1, len(found))
-        case = Case(number, np.sort(one.removable), one.errors)
-        if one.slice is not None:
-            case = replace(
-                case, slice_name=one.slice.name, slice_train=one.slice.train, slice_test=one.slice.test
-            )
-        tried.append(try_remedies(trained, case, tested=tested, grid=grid))
-    on_step("prove by refits", len(found), len(found))
-    return tried
+def _advice(found: tuple[Found, ...], tried: list[Remedies]) -> list[str]:
+    """Return what to do about each finding: what the remedies came to, else what the finding itself says."""
+    proved = [one.advice if any(r.remedy != "ridge" for r in one.tried) else "" for one in tried]
+    return [said or one.advice for said, one in zip([*proved, *[""] * len(found)], found, strict=False)]
 
 
-def _proofs(tried: list[Remedies]) -> list[Proof]:
-    """Return the predicted and measured change of loss on removal, nothing where it could not be tried."""
-    removed = [next((r for r in one.tried if r.remedy == "remove"), None) for one in tried]
-    return [(None, None) if r is None else (r.predicted, r.measured) for r in removed]
-
-
-def _health(trained: Trained, proofs: list[Proof]) -> pl.DataFrame:
-    """Return the table `HEALTH`: the fit, the solver, and the predictions beside the refits."""
-    checks = fit_checks(trained)
-    known = [(p, m) for p, m in proofs if p is not None and m is not None]
-    if known:
-        gap = max(abs(p - m) / max(abs(m), 1e-12) for p, m in known)
-        message = f"Predicted changes of {len(known)} findings are within {gap:.2%} of what refits give."
-        checks.append(("proof", gap, PROOF_LIMIT, gap <= PROOF_LIMIT, message))
+def _health(checks: list[Check]) -> pl.DataFrame:
     return pl.DataFrame(checks, schema=HEALTH, orient="row")
 
 
@@ -319,11 +295,12 @@ def _inputs_only(
         columns=settings.columns,
         seed=settings.seed,
     )
-    none = ("findings", "remedies", "slices", "features", "traces", "responsible", "harmful", "cells")
+    known = ("shift", "health", "selection")
+    none = [name for name in SCHEMAS if name not in known]
     return MismatchFindings(
         **{name: empty(name) for name in none},
         shift=shift,
-        health=_health(trained, []),
+        health=_health(fit_checks(trained)),
         selection=selection_table(trained),
         provenance=mismatch_provenance(pair, trained, None, settings=settings, command=command),
     )

@@ -47,6 +47,8 @@ class MismatchSettings:
         Test rows that get traces.
     prove : int
         Findings to prove by refits.
+    verify : int
+        Strongest traces to prove by refits.
     memory : int
         Bytes that the influences may take.
     seed : int
@@ -69,7 +71,8 @@ class MismatchSettings:
     where: str | None = None
     k: int = 20
     traced: int = 2000
-    prove: int = 3
+    prove: int = 20
+    verify: int = 12
     memory: int = 2**30
     seed: int = 0
 
@@ -83,7 +86,7 @@ class MismatchSettings:
             raise SettingError("split_column and test_size both split the rows", "give one of them")
         if self.memory < 2**20:
             raise SettingError(f"memory is too small: got {self.memory} bytes", "give 1 GiB")
-        least = {"k": 1, "traced": 0, "prove": 0, "seed": 0}
+        least = {"k": 1, "traced": 0, "prove": 0, "verify": 0, "seed": 0}
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise SettingError(f"{name} must be {low} or more: got {getattr(self, name)}", "leave it out")

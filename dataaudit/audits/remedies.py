@@ -31,12 +31,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.audits.case import Case, GridPoint, Outcome, Positions, Remedies, Remedy
+from dataaudit.audits.case import Case, GridPoint, Judged, Outcome, Positions, Remedies, Remedy
 from dataaudit.audits.chance import wilson
-from dataaudit.audits.tested import Tested
+from dataaudit.audits.tested import Tested, judge
 from dataaudit.audits.trained import Trained
 from dataaudit.encode.column import counted
 from dataaudit.fit import minimise
@@ -62,13 +61,17 @@ HALF_WEIGHT = 0.5
 MOST_COLLECTED = 100_000
 
 
-def ridge_grid(trained: Trained, factors: Sequence[float] = FACTORS) -> tuple[GridPoint, ...]:
+def ridge_grid(
+    trained: Trained, tested: Tested, *, factors: Sequence[float] = FACTORS
+) -> tuple[GridPoint, ...]:
     """Fit along λ once, for all findings.
 
     Parameters
     ----------
     trained : Trained
         The model; its λ is the centre of the grid.
+    tested : Tested
+        All test rows.
     factors : sequence of float
         Multiples of its λ.
 
@@ -77,7 +80,8 @@ def ridge_grid(trained: Trained, factors: Sequence[float] = FACTORS) -> tuple[Gr
     tuple of GridPoint
         By increasing λ. Points whose fit did not converge are left out. Empty without a ridge to multiply.
     """
-    centre, points = trained.objective.l2, [GridPoint(trained.objective.l2, trained.fit.theta)]
+    centre = trained.objective.l2
+    points = [GridPoint(centre, trained.fit.theta, tested.judged)]
     if centre <= 0.0:
         return ()
     upward = sorted(f for f in factors if f > 1.0)
@@ -88,11 +92,13 @@ def ridge_grid(trained: Trained, factors: Sequence[float] = FACTORS) -> tuple[Gr
             fit = minimise(replace(trained.objective, l2=factor * centre), theta)
             theta = fit.theta
             if fit.converged:
-                points.append(GridPoint(factor * centre, theta))
+                points.append(GridPoint(factor * centre, theta, judge(trained, tested, theta)))
     return tuple(sorted(points, key=lambda point: point.l2))
 
 
-def try_remedies(trained: Trained, case: Case, *, tested: Tested, grid: Sequence[GridPoint] = ()) -> Remedies:
+def try_remedies(
+    trained: Trained, case: Case, *, tested: Tested, grid: Sequence[GridPoint] = (), refit: bool = True
+) -> Remedies:
     """Try every remedy for a finding.
 
     Parameters
@@ -105,48 +111,44 @@ def try_remedies(trained: Trained, case: Case, *, tested: Tested, grid: Sequence
         All test rows.
     grid : sequence of GridPoint
         From `ridge_grid`; empty leaves λ out.
+    refit : bool
+        Whether to change the responsible rows and train again; the grid and the advice to collect are free.
 
     Returns
     -------
     Remedies
         What was tried, and the advice.
     """
-    judge = _Judge(trained, case, tested)
-    tried = [*judge.groups(), *judge.ridges(grid)]
-    collected = judge.collect()
+    inquiry = _Inquiry(trained, case, tested)
+    tried = [*(inquiry.groups() if refit else ()), *inquiry.ridges(grid)]
+    collected = inquiry.collect()
     if collected is not None:
         tried.append(collected)
     return Remedies(tuple(tried), _advice(case, tried, trained.objective.l2))
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _Inquiry:
     """A finding with what it is judged by."""
 
     trained: Trained
     case: Case
     tested: Tested
 
-    def outcome(self, theta: Tensor) -> Outcome:
-        """Predict all test rows with some parameters."""
-        model, block = self.trained.objective.model, self.tested.block
-        s = model.scores(theta, block)
-        loss = model.loss.value(s, block.y).numpy()
-        # The reference class has score 0.
-        wrong = torch.nn.functional.pad(s, (1, 0)).argmax(1).numpy() != self.tested.y
-        at = self.case.counted
-        return Outcome(
-            errors=int(wrong[at].sum()),
-            loss=_mean(loss[at]),
-            error_loss=_mean(loss[self.case.errors]),
-            test_errors=int(wrong.sum()),
-            test_loss=_mean(loss),
-        )
+    @property
+    def before(self) -> Outcome:
+        """The test rows as the model predicts them."""
+        return self.outcome(self.tested.judged)
+
+    def outcome(self, judged: Judged) -> Outcome:
+        """Return what the finding asks of the test rows."""
+        return judged.outcome(self.case.counted, self.case.errors)
 
     def error_loss(self, theta: Tensor) -> float:
         """Return the mean loss of the finding's test rows alone."""
         block: Block = self.tested.take(self.case.errors)
-        return _mean(self.trained.objective.model.values(theta, block).numpy())
+        losses = self.trained.objective.model.values(theta, block)
+        return float(losses.mean())  # nan without rows
 
     def groups(self) -> list[Remedy]:
         """Remove, down-weight and relabel the responsible rows: predict, then train again."""
@@ -164,19 +166,18 @@ class _Judge:
             name = trained.classes[label]
             what = f"{counted(len(at), 'training row')} relabelled as {name}"
             changes.append(("relabel", what, torch.from_numpy(at), torch.full((len(at),), label), 1.0))
-        before = self.outcome(trained.fit.theta)
-        return [self._group(change, before) for change in changes]
+        return [self._group(change) for change in changes]
 
-    def _group(self, change: tuple[str, str, Tensor, Tensor | None, float], before: Outcome) -> Remedy:
+    def _group(self, change: tuple[str, str, Tensor, Tensor | None, float]) -> Remedy:
         remedy, detail, rows, y, weight = change
         objective, fit, solve = self.trained.objective, self.trained.fit, self.trained.prepared.solve
         step = group_step(objective, fit.theta, rows, y=y, weight=weight, precondition=solve)
         warm = solve if self.trained.prepared.method == "cholesky" else None
         again = refit_group(objective, fit, rows, y=y, weight=weight, precondition=warm)
         return Remedy(
-            self.case.number, remedy, detail, objective.l2, before,
-            self.outcome(again.theta) if again.converged else None, len(self.case.counted),
-            predicted=self.error_loss(step) - before.error_loss,
+            self.case.number, remedy, detail, objective.l2, self.before,
+            self.outcome(judge(self.trained, self.tested, again.theta)) if again.converged else None,
+            len(self.case.counted), predicted=self.error_loss(step) - self.before.error_loss,
         )  # fmt: skip
 
     def _leaves_classes(self, rows: Positions) -> bool:
@@ -200,11 +201,11 @@ class _Judge:
 
     def ridges(self, grid: Sequence[GridPoint]) -> list[Remedy]:
         """Try every λ of the grid."""
-        before, used = self.outcome(self.trained.fit.theta), self.trained.objective.l2
+        used = self.trained.objective.l2
         return [
             Remedy(
                 self.case.number, "ridge", f"λ = {point.l2:.3g}, {point.l2 / used:.3g} times the one in use",
-                point.l2, before, self.outcome(point.theta), len(self.case.counted),
+                point.l2, self.before, self.outcome(point.judged), len(self.case.counted),
             )
             for point in grid
         ]  # fmt: skip
@@ -227,10 +228,8 @@ class _Judge:
             detail = f"{has}, {share}: these rows are enough to tell, so more of them are not what is missing"
         else:
             detail = f"about {more:,} more rows of {name} ({has}, {share})"
-        before = self.outcome(self.trained.fit.theta)
-        return Remedy(
-            case.number, "collect", detail, self.trained.objective.l2, before, None, len(case.counted)
-        )
+        used = self.trained.objective.l2
+        return Remedy(case.number, "collect", detail, used, self.before, None, len(case.counted))
 
 
 def rows_to_collect(k: int, n: int, p: float) -> int | None:
@@ -263,10 +262,6 @@ def rows_to_collect(k: int, n: int, p: float) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if settled(middle) else (middle, high)
     return high
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else float("nan")
 
 
 def _advice(case: Case, tried: list[Remedy], l2: float) -> str:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dataaudit.audits.case import Judged
 from dataaudit.audits.trained import Trained
 from dataaudit.encode import Columns
 from dataaudit.errors import DataError, SettingError
@@ -65,11 +66,28 @@ class Tested:
         """Which rows are mispredicted."""  # (t,)
         return np.asarray(self.predicted != self.y)
 
+    @property
+    def judged(self) -> Judged:
+        """The rows under the model's own parameters."""
+        return Judged(self.wrong, self.loss)
+
     def take(self, rows: NDArray[np.int64]) -> Block:
         """Return some rows as a block."""  # (b,) positions
         at = torch.from_numpy(rows)
         X = self.block.X[at] if isinstance(self.block.X, Tensor) else self.block.X[rows]
         return Block(X, self.block.y[at], self.block.weight[at])
+
+
+def judge(trained: Trained, tested: Tested, theta: Tensor) -> Judged:
+    """Predict the test rows with other parameters."""  # (p,)
+    return judge_scores(trained, tested, trained.objective.model.scores(theta, tested.block))
+
+
+def judge_scores(trained: Trained, tested: Tested, scores: Tensor) -> Judged:
+    """Judge the test rows by other scores."""  # (t, k)
+    loss = trained.objective.model.loss.value(scores, tested.block.y).numpy()
+    # The reference class has score 0.
+    return Judged(torch.nn.functional.pad(scores, (1, 0)).argmax(1).numpy() != tested.y, loss)
 
 
 def predict(

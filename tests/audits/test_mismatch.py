@@ -64,6 +64,30 @@ def test_the_proof_agrees_and_the_remedies_are_measured(audit):
     assert removed["errors_after"] < removed["errors_before"]
 
 
+def test_the_strongest_traces_are_refitted(audit):
+    refits = audit.tables.verification
+    assert len(refits) == 12
+    assert refits["train_row_id"].n_unique() == 12
+    assert refits.filter(pl.col("predicted") != 0).height == 12
+    gap = (refits["predicted"] - refits["measured"]).abs().max()
+    assert gap < 0.3 * refits["measured"].abs().max()
+    checks = audit.tables.health
+    assert {"proof", "verification"} <= set(checks["check"])
+    assert "furthest apart" in checks.filter(check="proof")["message"][0]
+
+
+def test_a_refit_that_disagrees_is_not_in_order():
+    from dataaudit.audits.proofs import proof_checks
+    from dataaudit.mismatch_findings import TRACE_REFITS
+
+    wrong = pl.DataFrame([("t", "a", "removed", 0.1, -0.4)], schema=TRACE_REFITS, orient="row")
+    ((name, _, _, ok, message),) = proof_checks([(None, None)], wrong)
+    assert (name, ok) == ("verification", False)
+    assert "+0.1 predicted, -0.4 measured" in message
+    ((name, _, _, ok, _),) = proof_checks([(-0.2, -0.2)], wrong.clear())
+    assert (name, ok) == ("proof", True)
+
+
 def test_traces_lead_from_the_wrong_children_to_the_five(audit):
     top = audit.traces.filter(rank=1)
     children = top.filter(pl.col("test_row_id").is_in([f"1-{i}" for i in range(60)]))

@@ -50,7 +50,7 @@ def twin():
 @pytest.fixture(scope="module")
 def found(twin):
     trained, tested, case = twin
-    return try_remedies(trained, case, tested=tested, grid=ridge_grid(trained))
+    return try_remedies(trained, case, tested=tested, grid=ridge_grid(trained, tested))
 
 
 def remedy(found, name):
@@ -185,15 +185,16 @@ def test_collecting_is_no_advice_where_the_slice_is_divided(twin):
 
 
 def test_the_grid_has_the_minimum_at_every_point(twin):
-    trained, _, _ = twin
-    grid = ridge_grid(trained, (0.5, 1.0, 2.0))
+    trained, tested, _ = twin
+    grid = ridge_grid(trained, tested, factors=(0.5, 1.0, 2.0))
     assert [g.l2 for g in grid] == pytest.approx([5e-5, 1e-4, 2e-4])
     from dataclasses import replace
 
     for point in grid:
         gradient = replace(trained.objective, l2=point.l2).gradient(point.theta)
         assert gradient.abs().max() < 1e-7
-    assert ridge_grid(replace(trained, objective=replace(trained.objective, l2=0.0))) == ()
+    unheld = replace(trained, objective=replace(trained.objective, l2=0.0))
+    assert ridge_grid(unheld, tested) == ()
 
 
 def test_the_table_has_its_schema(found):

@@ -8,12 +8,13 @@ import pytest
 import scipy.stats
 import torch
 
+from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
 from dataaudit.audits.counts import exact_interval, fisher, tarone
-from dataaudit.audits.labels import LabelSettings, read_labelled, train
 from dataaudit.audits.leaving import loss_without, move_without
 from dataaudit.audits.partition import cross, cut_slices
 from dataaudit.audits.slices import Carried, score_pairs, score_slices
 from dataaudit.audits.tested import predict
+from dataaudit.audits.train import train
 from dataaudit.groups import refit_group
 from dataaudit.influence import loss_gradients, up_loss
 
@@ -43,7 +44,7 @@ def model():
     asked = LabelSettings(label="y", basis="linear", l2=1e-4)
     known, target = read_labelled(wards(800, 0, rare=True), asked)
     new, labels = read_labelled(wards(900, 1, rare=False), asked)
-    trained = train(known, target, asked, on_step=lambda stage, done, total: None)
+    trained = train(encode_training(known, target, asked), asked)
     tested = predict(trained, new, labels.y)
     wrong = np.flatnonzero(tested.wrong)
     solved = trained.prepared.solve(

@@ -121,10 +121,10 @@ def test_too_few_or_flat_refits_have_no_correlation():
 
 
 def test_a_slope_between_losses_near_nought_is_no_alarm():
-    from dataaudit.audits.health import _verification
+    from dataaudit.audits.health import verification_check
 
     near = tuple(Refit(i, "removed", 3e-6 * i, 1e-5 * i) for i in range(1, 4))
     far = tuple(Refit(i, "removed", 0.3 * i, 1.0 * i) for i in range(1, 4))
     assert agreement(near).slope == pytest.approx(agreement(far).slope)
-    assert _verification(near)[3]
-    assert not _verification(far)[3]
+    assert verification_check(near)[3]
+    assert not verification_check(far)[3]
