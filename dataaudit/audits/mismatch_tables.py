@@ -20,6 +20,7 @@ from dataaudit.audits.slices import SliceScore
 from dataaudit.audits.tables import PACKAGES, cell_table
 from dataaudit.audits.tested import Tested
 from dataaudit.audits.trained import RowScores, Trained
+from dataaudit.encode.target import class_texts
 from dataaudit.losses import Softmax
 from dataaudit.mismatch_findings import (
     CELLS,
@@ -30,6 +31,7 @@ from dataaudit.mismatch_findings import (
     TRACES,
     MismatchProvenance,
 )
+from dataaudit.sources import Dataset
 from dataaudit.strongest import Strongest
 
 SHOWN_HARMFUL, NAMED_TESTS = 200, 50
@@ -258,12 +260,20 @@ def finding_table(
 
 
 def cells_table(trained: Trained, pair: Pair, *, train_rows: Rows, test_rows: Rows) -> pl.DataFrame:
-    """Return the table `CELLS` for some training and test rows."""
+    """Return the table `CELLS` for some training and test rows: the label first, then the columns in use."""
     parts = [
-        cell_table(data, trained, rows).with_columns(part=pl.lit(name))
+        table.with_columns(part=pl.lit(name))
         for name, data, rows in (("train", pair.train, train_rows), ("test", pair.test, test_rows))
+        for table in (_label_cells(data, rows), cell_table(data, trained, rows))
     ]
     return pl.concat(parts).select(CELLS.names())
+
+
+def _label_cells(data: Dataset, rows: Rows) -> pl.DataFrame:
+    """Return the labels of some rows as cells."""
+    at = rows.tolist()
+    cells = {"row_id": data.row_id[at], "cell": class_texts(data.frame[data.target][at])}
+    return pl.DataFrame(cells).select("row_id", pl.lit(data.target).alias("column"), "cell")
 
 
 def mismatch_provenance(

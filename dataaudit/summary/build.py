@@ -107,9 +107,13 @@ def _grouped(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
 
 def _cells(cells: Iterable[tuple[Any, ...]], first: tuple[str, ...]) -> tuple[Cell, ...]:
     """Order cells: the columns of the evidence first, in its order; the others as they come."""
+    return order_cells([Cell(column, "" if text is None else text) for column, text in cells], first)
+
+
+def order_cells(cells: Iterable[Cell], first: tuple[str, ...]) -> tuple[Cell, ...]:
+    """Return the cells of the columns in `first`, in its order, then the others as they come."""
     place = {column: at for at, column in enumerate(first)}
-    texts = [Cell(column, "" if text is None else text) for column, text in cells]
-    return tuple(sorted(texts, key=lambda cell: place.get(cell.column, len(place))))
+    return tuple(sorted(cells, key=lambda cell: place.get(cell.column, len(place))))
 
 
 def excerpt(cells: tuple[Cell, ...], length: int = _EXCERPT) -> str:

@@ -35,7 +35,7 @@ def verdict(
         _budget(budget, provenance.expected_wrong),
         _skew(by_label, provenance.expected_wrong),
         provenance.ranking_reason if _fell_back(findings) else "",
-        _checks(trust),
+        checks(trust),
     ]
     return Verdict(_headline(findings), tuple(sentence for sentence in sentences if sentence))
 
@@ -86,7 +86,8 @@ def _skew(by_label: tuple[LabelCount, ...], expected: float) -> str:
     return f"Most of them ({first.expected_wrong:,.0f}) carry the label “{first.label[:60]}”."
 
 
-def _checks(trust: Trust) -> str:
+def checks(trust: Trust) -> str:
+    """Say whether the audit itself is in order; nothing where nothing was checked."""
     if not trust.checks:
         return ""
     failed, n = len(trust.failed), len(trust.checks)
