@@ -14,7 +14,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.asked import StepCallback, encode_training, no_step
+from dataaudit.audits.asked import LabelSettings, StepCallback, encode_training, no_step
 from dataaudit.audits.columns_effect import column_effects, feature_table, sum_effects
 from dataaudit.audits.discover import Found, discover
 from dataaudit.audits.health import Check, fit_checks
@@ -91,7 +91,14 @@ def find_mismatch(
     on_step("read", 0, 1)
     pair = read_pair(train_source, test_source, settings)
     on_step("read", 1, 1)
-    asked = settings.of_training
+    asked = LabelSettings(
+        label=settings.label,
+        id_column=settings.id_column,
+        columns=settings.columns,
+        basis=settings.basis,
+        l2=settings.l2,
+        seed=settings.seed,
+    )
     training = encode_training(pair.train, pair.target, asked, on_step=on_step)
     trained = train(training, asked, on_step=on_step)
     if pair.y is None:
