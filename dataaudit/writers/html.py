@@ -1,34 +1,23 @@
 """The page: one HTML file that loads nothing, reads without JavaScript and without its style sheet.
 
-Cells of the data are hostile. Every value that a template prints is made safe by `escape.block`, then escaped
-by Jinja; a content security policy allows only the one style sheet and the one script, by their hashes.
+What it shows is laid out in `page`; how it is made safe is in `rendering`.
 """
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import hashlib
-import os
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, TextIO
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from dataaudit.errors import WriteError
 from dataaudit.findings import Findings
 from dataaudit.summary import ReviewRow, Summary, summarise
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
-from dataaudit.writers.escape import block
 from dataaudit.writers.page import lay_out
+from dataaudit.writers.rendering import SIZE, environment, framed, render, write_page
 
-SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other tools complained about most
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
-_LONGEST: Final = 20_000  # characters of any one value
 _DETAILS: Final = (  # how much of a row is shown, from all to little
     FULL,
     Detail(text=280, near=0, terms=4, neighbours=2, columns=20),
@@ -70,10 +59,7 @@ def fragment(summary: Summary, *, rows: int = _NOTEBOOK_ROWS) -> str:
     -------
     str
     """
-    inner = escape(page(summary, rows=rows))
-    title = escape(block(summary.verdict.headline))
-    size = 'width="100%" height="720"'
-    return f'<iframe title="{title}" sandbox="allow-scripts" {size} srcdoc="{inner}"></iframe>'
+    return framed(page(summary, rows=rows), summary.verdict.headline)
 
 
 def notebook(findings: Findings) -> str:
@@ -100,18 +86,7 @@ def write_report(findings: Findings, path: Path) -> Path:
     WriteError
         If the file cannot be written.
     """
-    text = page(summarise(findings, folder=path.parent.as_posix()))
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    except OSError as error:
-        what = f"the report cannot be written to {path.as_posix()}: {error.strerror or error}"
-        raise WriteError(what, "name a folder that you may write to") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return path
+    return write_page(page(summarise(findings, folder=path.parent.as_posix())), path)
 
 
 def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
@@ -124,7 +99,7 @@ def _fit(rows: tuple[ReviewRow, ...], room: int) -> tuple[Markup, ...]:
 
     Where even the briefest do not fit, the last rows are left out.
     """
-    row = _environment().get_template("row.html.j2").module.row  # type: ignore[attr-defined]
+    row = environment().get_template("row.html.j2").module.row  # type: ignore[attr-defined]
     kept: list[Markup] = []
     for detail in _DETAILS:
         texts = [row(card(entry, detail)) for entry in rows]
@@ -152,47 +127,8 @@ def _size(text: Markup) -> int:
 
 
 def _render(summary: Summary, *, shown: int, rows: tuple[Markup, ...]) -> str:
-    style, script = _asset("report.css"), _asset("report.js")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            page=lay_out(summary, rows=shown),
-            rows=Markup("\n").join(rows),
-            style=style,
-            script=script,
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-        )
-    )
-
-
-def _asset(name: str) -> str:
-    """Read a file of ``reports/``; its lines end in newlines, as in the page, or the hash would not fit."""
-    text = files("dataaudit.reports").joinpath(name).read_text(encoding="utf-8")
-    return text.replace("\r\n", "\n").strip()
-
-
-def _hash(text: str) -> str:
-    """Return what a content security policy calls sha256: the digest in base64."""
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _safe(value: object) -> object:
-    """Show control characters of every printed value, before Jinja escapes it."""
-    return block(value, _LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FunctionLoader(_asset),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_safe,
-        trim_blocks=True,
-        keep_trailing_newline=False,
-    )
+    values = {"page": lay_out(summary, rows=shown), "rows": Markup("\n").join(rows)}
+    return render("report.html.j2", values, script="report.js")
 
 
 WRITER = Writer("html", ".html", "one page for people, with charts", write)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,9 +11,9 @@ from dataaudit.writers.cards import Card, card
 from dataaudit.writers.charts import Plot
 from dataaudit.writers.escape import line
 from dataaudit.writers.matrices import BarList, Matrix
+from dataaudit.writers.run import CheckLine, Run, check_lines, describe_run, more
 
 FIRST: Final = 10  # rows to look at first
-_ROLES, _LISTED = 120, 60  # columns; classes, files and settings
 _GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
 
 
@@ -24,14 +23,6 @@ class Step:
 
     name: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckLine:
-    """A check of the audit itself, as a sentence."""
-
-    ok: bool
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +46,7 @@ class Page:
     plots: tuple[Plot, ...]
     noise: Matrix | None
     by_label: BarList | None
-    roles: tuple[tuple[str, str, str], ...]
-    more_roles: str
-    notes: tuple[str, ...]
-    facts: tuple[tuple[str, str], ...]
-    command: str
-    origins: tuple[tuple[str, ...], ...]
-    settings: tuple[tuple[str, ...], ...]
-    versions: tuple[tuple[str, ...], ...]
-    version: str
+    run: Run
 
 
 def lay_out(summary: Summary, *, rows: int) -> Page:
@@ -81,7 +64,6 @@ def lay_out(summary: Summary, *, rows: int) -> Page:
     """
     p = summary.provenance
     plots = (figures.p_wrong, figures.loo_loss, figures.budget, figures.selection)
-    roles = [(line(r["column"]), line(r["role"]), line(r["reason"], 300)) for r in p["roles"]]
     first = tuple(card(row) for row in summary.rows[:FIRST])
     title = "The ten rows to look at first" if len(first) == FIRST else "The rows to look at first"
     return Page(
@@ -93,33 +75,17 @@ def lay_out(summary: Summary, *, rows: int) -> Page:
         first=first,
         order=_order(summary),
         trust=_trust(summary),
-        checks=tuple(CheckLine(c.ok, line(f"{c.message or c.check}", 400)) for c in summary.trust.checks),
+        checks=check_lines(summary.trust.checks),
         trust_plots=tuple(f for f in (figures.refits(summary), figures.calibration(summary)) if f),
         shown=f"Rows 1 to {words.count(rows)} of {words.count(p['n_rows'])}, the most suspect first.",
-        more=_more(p["n_rows"] - rows, "row", "rows, all in labels.parquet beside this page"),
+        more=more(p["n_rows"] - rows, "row", "rows, all in labels.parquet beside this page"),
         marked=any(term.role == "text" for row in summary.rows[:rows] for term in row.evidence),
         labels=tuple(sorted({line(row.label, 60) for row in summary.rows[:rows]})),
         plots=tuple(plot for figure in plots if (plot := figure(summary))),
         noise=matrices.noise(summary),
         by_label=matrices.by_label(summary),
-        roles=tuple(roles[:_ROLES]),
-        more_roles=_more(len(roles) - _ROLES, "column", "columns"),
-        notes=tuple(line(note, 600) for note in p["notes"][:_LISTED]),
-        facts=_facts(summary),
-        command=line(p["command"], 2000),
-        origins=_origins(summary),
-        settings=tuple((line(key), line(_plain(value), 300)) for key, value in sorted(p["settings"].items())),
-        versions=tuple((line(key), line(_plain(value))) for key, value in sorted(p["versions"].items())),
-        version=line(p["version"]),
+        run=describe_run(p, facts=_facts(summary), origins=p["origins"]),
     )
-
-
-def _more(n: int, one: str, many: str) -> str:
-    return f"… and {words.count(n)} more {one if n == 1 else many}." if n > 0 else ""
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _steps(summary: Summary) -> tuple[Step, ...]:
@@ -168,24 +134,4 @@ def _trust(summary: Summary) -> str:
 
 def _facts(summary: Summary) -> tuple[tuple[str, str], ...]:
     p = summary.provenance
-    classes = ", ".join(line(name, 60) for name in p["classes"][:_LISTED])
-    more = len(p["classes"]) - _LISTED
-    return (
-        ("Run", line(p["run_id"])),
-        ("Rows", words.count(p["n_rows"])),
-        ("Features", words.count(p["n_features"])),
-        (f"Classes of {line(p['target'], 60)}", classes + (f" … and {more} more" if more > 0 else "")),
-        ("Encoding", line(p["basis"], 300)),
-        ("λ (ridge)", words.short(p["l2"])),
-        ("Solver", f"{line(p['solver'])}: {line(p['solver_reason'], 400)}"),
-        ("Gradient at the fit", words.short(p["gradient_norm"])),
-        ("Seed", str(p["seed"])),
-    )
-
-
-def _origins(summary: Summary) -> tuple[tuple[str, ...], ...]:
-    origins = summary.provenance["origins"]
-    keys = ("path", "format", "rows", "sha256")
-    rows = [tuple(line(_plain(origin.get(key, ""))) for key in keys) for origin in origins[:_LISTED]]
-    more = len(origins) - _LISTED
-    return (*rows, (f"… and {more} more",)) if more > 0 else tuple(rows)
+    return ("Run", line(p["run_id"])), ("Rows", words.count(p["n_rows"]))

@@ -1,0 +1,115 @@
+"""From a template to a page: escaping, the content security policy, the frame for notebooks, the file.
+
+Cells of the data are hostile. Every value that a template prints is made safe by `escape.block`, then escaped
+by Jinja; a content security policy allows only the one style sheet and the one script, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from dataaudit.errors import WriteError
+from dataaudit.writers.escape import block
+
+SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other tools complained about most
+_LONGEST: Final = 20_000  # characters of any one value
+
+
+def render(template: str, values: Mapping[str, Any], *, script: str = "") -> str:
+    """Return a page.
+
+    Parameters
+    ----------
+    template : str
+        Name of a file in ``reports/`` that extends ``frame.html.j2``.
+    values : mapping
+        What the template prints.
+    script : str
+        Name of the script's file; a page without one allows none.
+
+    Returns
+    -------
+    str
+    """
+    style, code = _asset("report.css"), _asset(script) if script else ""
+    policy = {"style": style, "script": code, "style_hash": _hash(style), "script_hash": _hash(code)}
+    return environment().get_template(template).render({**values, **policy})
+
+
+def framed(page: str, title: str) -> str:
+    """Return a page in a frame, for a notebook's ``_repr_html_``: it cannot reach the notebook around it."""
+    size = 'width="100%" height="720"'
+    name, inner = escape(block(title)), escape(page)
+    return f'<iframe title="{name}" sandbox="allow-scripts" {size} srcdoc="{inner}"></iframe>'
+
+
+def write_page(text: str, path: Path) -> Path:
+    """Write a page to a file, whole or not at all.
+
+    Parameters
+    ----------
+    text : str
+    path : Path
+        Replaced if it is there.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.replace(path)
+    except OSError as error:
+        what = f"the report cannot be written to {path.as_posix()}: {error.strerror or error}"
+        raise WriteError(what, "name a folder that you may write to") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return path
+
+
+def _asset(name: str) -> str:
+    """Read a file of ``reports/``; its lines end in newlines, as in the page, or the hash would not fit."""
+    text = files("dataaudit.reports").joinpath(name).read_text(encoding="utf-8")
+    return text.replace("\r\n", "\n").strip()
+
+
+def _hash(text: str) -> str:
+    """Return what a content security policy calls sha256: the digest in base64."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _safe(value: object) -> object:
+    """Show control characters of every printed value, before Jinja escapes it."""
+    return block(value, _LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def environment() -> Environment:
+    """Return the one environment: everything is escaped, nothing may be undefined."""
+    return Environment(
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_safe,
+        trim_blocks=True,
+        keep_trailing_newline=False,
+    )
