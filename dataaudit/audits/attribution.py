@@ -1,0 +1,295 @@
+"""What one prediction owes to the training rows, the columns and its own cells.
+
+**Rows.** With x̃ the features of a row and a 1 for the intercepts, r the slope of its loss and Q(z, t) the
+form ``(x̃_zᵀ ⊗ I) H⁻¹ (x̃_t ⊗ I)`` (k, k), the influence of training row z on test row t is (Koh & Liang
+2017, equation 2)
+
+    I_up,loss(z, t) = -r_zᵀ Q(z, t) r_t                 removing z changes the loss of t by -I/n, first order
+
+The paper's figure 1 leaves out one part at a time. For two classes with labels y = ±1, whose slope is
+``r_z = -y σ(-y θᵀx̃)``,
+
+    without the training loss     -y_t y σ(-y_t θᵀx̃_t) · x̃_tᵀ H⁻¹ x̃
+    without H⁻¹                   -y_t y σ(-y_t θᵀx̃_t) σ(-y θᵀx̃) · x̃_tᵀ x̃
+
+For softmax the first is ``r_z/(1 - p_z)`` in the place of r_z, p_z being the probability of the row's own
+label: the slope of a row that is not fitted at all, which pushes its label up by 1 and the other classes down
+in the ratio of their probabilities; for K = 2 that is -y. The second is ``-(x̃_tᵀx̃) r_zᵀ C⁻¹ r_t`` with C the
+form of the ridge (`models`), which is the product of the gradients by all K classes, whichever is the
+reference; for K = 2, C = 1. The paper has two classes: for more, both are our generalisation.
+
+**Removal.** By the row's own Newton step the scores of t move by ``1/n Q(z, t)ᵀ (I - W Q(z, z)/n)⁻¹ r_z``
+without z, which is the leverage-corrected leave-one-out; the change of loss is that of the moved scores. For
+two classes it is what the traces of a mismatch hold.
+
+**Relative influence** (RelatIF; Barshan et al. 2020) is ``I(z, t)/√-I(z, z)``: rows that move everything do
+not come first because of that.
+
+**Neighbours** are the nearest rows by cosine and by Euclidean distance of the features x. They know neither
+the label nor the training loss nor H⁻¹ (section 2.3): what is alike need not be responsible.
+
+**Columns.** The contribution of a column is the score of the predicted class over its strongest rival, less
+the mean of that over cells drawn from the column's training distribution; a term of a text contributes its
+value times its coefficient. In log-odds.
+
+Cost: one solve with k columns, one pass over the training rows, one solve with k columns per row shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from dataaudit.audits.columns_effect import swapped
+from dataaudit.audits.tested import Tested
+from dataaudit.audits.trained import Trained
+from dataaudit.fragility import own_steps
+from dataaudit.influence import loss_gradients
+from dataaudit.rows import Block, times
+
+Rows = NDArray[np.int64]
+Reals = NDArray[np.float64]
+Measure = Literal["cosine", "euclidean"]
+MEASURES: tuple[Measure, ...] = ("cosine", "euclidean")
+# Neighbours measured again without cancellation, for each one that is asked for.
+SPARE = 8
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Influence of all n training rows on one test row, whole and in parts; positive is harmful.
+
+    Attributes
+    ----------
+    influence : ndarray (n,)
+        I_up,loss, in nats times n.
+    without_train_loss : ndarray (n,)
+        The same as if no training row were fitted, in nats times n.
+    without_hessian : ndarray (n,)
+        The negative product of the two gradients.
+    """
+
+    influence: Reals
+    without_train_loss: Reals
+    without_hessian: Reals
+
+    def strongest(self, k: int) -> Rows:
+        """Return the positions of the k most harmful and k most helpful rows; ties go by position."""
+        order = np.argsort(-self.influence, kind="stable")
+        harmful = order[:k][self.influence[order[:k]] > 0]
+        order = np.argsort(self.influence, kind="stable")
+        helpful = order[:k][self.influence[order[:k]] < 0]
+        return np.concatenate([harmful, helpful])
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Training rows near to a test row.
+
+    Attributes
+    ----------
+    measure : {"cosine", "euclidean"}
+    rows : ndarray (k,) int64
+        Positions, the nearest first.
+    values : ndarray (k,)
+        Cosines, or distances, in the encoded features.
+    """
+
+    measure: Measure
+    rows: Rows
+    values: Reals
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one column, or one term, of the test row adds to the score of its predicted class.
+
+    Attributes
+    ----------
+    column : str
+        The source column.
+    level : str or None
+        The term; None for a whole column.
+    value : float
+        In log-odds of the predicted class over its strongest rival.
+    """
+
+    column: str
+    level: str | None
+    value: float
+
+
+def attribute(trained: Trained, test: Block) -> Attribution:
+    """Return the influence of every training row on one test row, with its parts left out in turn.
+
+    Parameters
+    ----------
+    trained : Trained
+        Model and H⁻¹.
+    test : Block
+        The test row, with the label that its loss is of.
+
+    Returns
+    -------
+    Attribution
+        In the order of the training rows.
+    """
+    model, theta = trained.objective.model, trained.fit.theta
+    k, loss = model.loss.n_scores, model.loss
+    x = test.dense()[0]  # (d+1,)
+    r_t = loss.slope(model.scores(theta, test), test.y)[0]  # (k,)
+    plain = torch.linalg.solve(model.coupling, r_t)
+    solved = trained.prepared.solve(torch.kron(x, r_t)[:, None]).view(-1, k)
+    parts: list[Tensor] = []
+    for block in trained.objective.rows.blocks():
+        s = model.scores(theta, block)
+        r, moved = loss.slope(s, block.y), block.scores(solved)  # (b, k): Q(z, t) r_t
+        alike = times(block.X, x[:-1, None])[:, 0] + 1.0
+        values = -(r * moved).sum(1), -(_unfitted(s, block.y) * moved).sum(1), -alike * (r @ plain)
+        parts.append(torch.stack(values))
+    return Attribution(*torch.cat(parts, 1).numpy())
+
+
+def _unfitted(s: Tensor, y: Tensor) -> Tensor:
+    """Return ``r/(1 - p_y)`` without dividing: the distribution over the other classes, less e_y."""
+    s = torch.nn.functional.pad(s, (1, 0))  # (b, k) -> (b, k)
+    own = torch.nn.functional.one_hot(y, s.shape[1]).bool()
+    others = torch.softmax(s.masked_fill(own, -torch.inf), dim=1)
+    return (others - own.to(s.dtype))[:, 1:]
+
+
+def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
+    """Return what the removal of each of some training rows does to the loss of one test row, in nats.
+
+    Parameters
+    ----------
+    trained : Trained
+        Model and H⁻¹.
+    test : Block
+        The test row.
+    rows : ndarray (b,) int64
+        Positions of the training rows.
+
+    Returns
+    -------
+    ndarray (b,)
+        Leverage-corrected; negative means that the test row would be better off.
+    """
+    model, theta, k = trained.objective.model, trained.fit.theta, trained.objective.model.loss.n_scores
+    if not len(rows):
+        return np.zeros(0)
+    lifted = torch.kron(test.dense()[0][:, None], torch.eye(k, dtype=torch.float64))  # x̃_t ⊗ I (p, k)
+    solve = trained.prepared.solve
+    by = own_steps(trained.objective, theta, solve, v=solve(lifted), rows=torch.from_numpy(rows))
+    s, y = model.scores(theta, test), test.y.expand(len(rows))
+    return np.asarray((model.loss.value(s + by, y) - model.loss.value(s, test.y)).numpy())
+
+
+def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
+    """Return RelatIF of some training rows.
+
+    Parameters
+    ----------
+    trained : Trained
+        Model and H⁻¹.
+    rows : ndarray (b,) int64
+        Their positions.
+    influence : ndarray (b,)
+        Their influence, in nats times n.
+
+    Returns
+    -------
+    ndarray (b,)
+        ``I(z, t)/√-I(z, z)``, in √(nats times n).
+    """
+    block = trained.objective.rows.take(torch.from_numpy(rows))
+    gradients = loss_gradients(trained.objective.model, trained.fit.theta, block)
+    own = (gradients * trained.prepared.solve(gradients)).sum(0).clamp_min(1e-300).sqrt()
+    return np.asarray(influence / own.numpy())
+
+
+def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
+    """Return the k training rows nearest to one test row, by each measure.
+
+    Parameters
+    ----------
+    trained : Trained
+        Holds the features.
+    test : Block
+        The test row.
+    k : int
+        How many.
+
+    Returns
+    -------
+    tuple of Nearest
+        By cosine and by Euclidean distance, ties by position.
+    """
+    X, x = trained.objective.rows.X, test.dense()[0, :-1]
+    squares = torch.from_numpy(X.multiply(X).sum(1)) if isinstance(X, csr_array) else (X * X).sum(1)
+    products, size = times(X, x[:, None])[:, 0], float(x @ x)
+    lengths = (squares.sqrt() * size**0.5).clamp_min(1e-300)
+    rough = {"cosine": -products / lengths, "euclidean": squares - 2 * products}
+    found = []
+    for measure in MEASURES:
+        some = torch.argsort(rough[measure], stable=True)[: SPARE * k].sort().values
+        Z = trained.objective.rows.take(some).dense()[:, :-1]
+        if measure == "cosine":
+            exact = -(Z @ x) / (Z.norm(dim=1) * x.norm()).clamp_min(1e-300)
+        else:
+            exact = (Z - x).norm(dim=1)
+        order = torch.argsort(exact, stable=True)[:k]
+        values = exact[order].abs() if measure == "euclidean" else -exact[order]
+        found.append(Nearest(measure, some[order].numpy(), values.numpy()))
+    return tuple(found)
+
+
+def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int], seed: int) -> list[Part]:
+    """Return what the columns and terms of one test row add to a class over another.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model; it has its encoding.
+    tested : Tested
+        The one row.
+    against : (int, int)
+        The predicted class and its rival.
+    seed : int
+        Offset of the draws.
+
+    Returns
+    -------
+    list of Part
+        The largest first; terms that the row lacks, and what adds nothing, are left out.
+    """
+    encoded = trained.encoded
+    if encoded is None:
+        return []
+    eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
+    v = eye[against[0]] - eye[against[1]]  # (k,)
+    pull = trained.objective.model.matrix(trained.fit.theta) @ v  # (d+1,)
+    x = tested.block.dense()[0]
+    terms = [
+        Part(feature.column, feature.level, value)
+        for feature, value in zip(trained.features, (x * pull)[:-1].tolist(), strict=True)
+        if feature.kind == "term"
+    ]
+    own, offset = float(x @ pull), float(np.random.default_rng(seed).random())
+    texts = {part.column for part in terms}
+    whole = []
+    for name, share, mixed in swapped(encoded, tested.columns, offset):
+        if name in texts:
+            continue
+        X = encoded.basis.transform(mixed)
+        X = torch.from_numpy(X) if isinstance(X, np.ndarray) else X
+        scores = times(X, pull[:-1, None])[:, 0] + pull[-1]
+        whole.append(Part(name, None, own - float(scores @ torch.from_numpy(share))))
+    found = [part for part in (*terms, *whole) if part.value != 0.0]
+    return sorted(found, key=lambda part: (-abs(part.value), part.column, part.level or ""))
