@@ -46,7 +46,7 @@ class MismatchAudit:
         return self.tables.shift
 
     def write(self, folder: str | Path) -> Path:
-        """Write the tables and the provenance.
+        """Write the tables, the provenance and ``report.html``.
 
         Parameters
         ----------
@@ -63,7 +63,17 @@ class MismatchAudit:
         WriteError
             If the folder cannot be written to; nothing is left half-written.
         """
-        return self.tables.write(folder)
+        from dataaudit.writers.html import write_report
+
+        path = self.tables.write(folder)
+        write_report(self.tables, path / "report.html")
+        return path
+
+    def _repr_html_(self) -> str:
+        """Return the report for a notebook."""
+        from dataaudit.writers.html import notebook
+
+        return notebook(self.tables)
 
 
 def audit_mismatch(
@@ -141,7 +151,7 @@ def audit_mismatch(
     Returns
     -------
     MismatchAudit
-        Tables as Polars frames, and `.write(folder)`.
+        Tables as Polars frames, `.write(folder)`, and a view in notebooks.
 
     Raises
     ------

@@ -187,6 +187,8 @@ def _load(source: Any, settings: MismatchSettings, *, extra: str | None = None) 
     )
 
 
+    if isinstance(train, str) and isinstance(test, str) and train == test == "-":
+        raise SettingError("training and test rows cannot both come from stdin", "give one as a file")
 def _load_test(source: Any, settings: MismatchSettings, known: list[str]) -> Dataset:
     """Load test rows; those without the label column are loaded by any other column of training."""
     try:
@@ -226,6 +228,9 @@ def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset
         count = round(size * whole.n) if size < 1 else int(size)
         if not 0 < count < whole.n:
             what = f"test_size {size:g} leaves no training or no test rows of {whole.n:,}"
+        if settings.split_column not in whole.frame.columns:
+            where = ", ".join(dict.fromkeys(origin.path for origin in whole.origins))
+            raise MissingColumn(settings.split_column, whole.frame.columns, where)
             raise SettingError(what, "use .2")
         drawn = np.random.default_rng(settings.seed).choice(whole.n, count, replace=False)
         mask = np.ones(whole.n, dtype=bool)

@@ -13,7 +13,7 @@ from torch import Tensor
 from dataaudit.audits.case import Judged
 from dataaudit.audits.trained import Trained
 from dataaudit.encode import Columns
-from dataaudit.errors import DataError, SettingError
+from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.rows import Block
 from dataaudit.sources import Dataset
 
@@ -115,6 +115,8 @@ def predict(
     ------
     SettingError
         If the model came from the user, so that there is no encoding.
+    MissingColumn
+        If the rows lack a column that the model uses.
     DataError
         If there are no rows.
     """
@@ -122,6 +124,9 @@ def predict(
         raise SettingError("a model of your own encodes its columns by itself", "leave model out")
     if not len(y):
         raise DataError("no test row can be used: none has a label that training knows", "give labelled rows")
+    for role in trained.roles:
+        if role.role != "left out" and role.column not in dataset.frame.columns:
+            raise MissingColumn(role.column, dataset.frame.columns, "the test rows")
     columns = trained.encoded.encoding.transform(dataset.frame)
     X = trained.encoded.basis.transform(columns)
     labels = torch.from_numpy(y)

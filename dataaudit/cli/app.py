@@ -8,12 +8,13 @@ import typer
 
 from dataaudit.cli.demo import demo
 from dataaudit.cli.labels import labels
+from dataaudit.cli.mismatch import mismatch
 
 EPILOG = "Example: audit labels mail.parquet --label label --text text"
 
 app = typer.Typer(
     name="audit",
-    help="Find the rows of training data whose labels are most likely wrong, and show why.",
+    help="Find training rows whose labels are wrong, or that make predictions wrong, and show why.",
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -39,9 +40,10 @@ def settle(
         bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
     ] = False,
 ) -> None:
-    """Find the rows of training data whose labels are most likely wrong, and show why."""
+    """Find training rows whose labels are wrong, or that make predictions wrong, and show why."""
     del version, debug  # the first acts when it is read, the second is `main`'s
 
 
 app.command(epilog=EPILOG)(labels)
+app.command(epilog="Example: audit mismatch train.csv test.csv --label y --out why")(mismatch)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-_INPUT, _MODEL, _RANKING, _OUTPUT = "Input", "Model", "Ranking", "Output"
+from dataaudit.errors import SettingError
+
+_INPUT, _MODEL, _RANKING, _TRACING, _OUTPUT = "Input", "Model", "Ranking", "Tracing", "Output"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 Sources = Annotated[
     list[str],
@@ -16,6 +20,23 @@ Sources = Annotated[
         show_default=False,
         help="CSV, TSV, NDJSON, JSON, Parquet or Arrow files (.gz, .zst too), globs, folders of them, "
         "a folder of text files by class, or - for stdin.",
+    ),
+]
+Train = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRAIN",
+        show_default=False,
+        help="Training rows: a file, a glob in quotes, a folder, or - for stdin; all rows, where an option "
+        "splits them.",
+    ),
+]
+Test = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TEST",
+        show_default=False,
+        help="Test rows, the same. Without labels only the inputs are compared.",
     ),
 ]
 Label = Annotated[
@@ -71,6 +92,66 @@ Weight = Annotated[
     typer.Option("--weight", metavar="COLUMN", help="Column of row weights.", rich_help_panel=_INPUT),
 ]
 
+SplitColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--split-column",
+        metavar="COLUMN",
+        help="Without TEST: says train for the training rows.",
+        rich_help_panel=_INPUT,
+    ),
+]
+TestSize = Annotated[
+    float | None,
+    typer.Option(
+        "--test-size",
+        metavar="SIZE",
+        help="Without TEST: share (.2) or number of rows to draw.",
+        rich_help_panel=_INPUT,
+    ),
+]
+TestRows = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rows",
+        metavar="N",
+        help="Trace this test row, from 0. Repeatable, or 1,2,3.",
+        show_default="mispredicted rows",
+        rich_help_panel=_TRACING,
+    ),
+]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="SQL",
+        help="Trace the test rows that fulfil this: \"age = '[0-10)'\".",
+        rich_help_panel=_TRACING,
+    ),
+]
+Partners = Annotated[
+    int,
+    typer.Option(
+        "--top",
+        min=1,
+        metavar="N",
+        help="Harmful and helpful training rows per test row.",
+        rich_help_panel=_TRACING,
+    ),
+]
+Prove = Annotated[
+    int,
+    typer.Option(
+        "--prove", min=0, metavar="N", help="Findings to prove by refits.", rich_help_panel=_TRACING
+    ),
+]
+Memory = Annotated[
+    str,
+    typer.Option(
+        "--memory", metavar="SIZE", help="For the influences: 512MiB, 2GiB.", rich_help_panel=_TRACING
+    ),
+]
+
 TextFeatures = Annotated[
     Literal["tfidf", "counts"],
     typer.Option(
@@ -119,7 +200,7 @@ Format = Annotated[
         "--format",
         metavar="NAME",
         show_default="nothing",
-        help="Also write to stdout: text (top rows), json, jsonl (all rows), html.",
+        help="Also write to stdout: text, json, jsonl (all rows or findings), html.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -146,3 +227,37 @@ Color = Annotated[
 def names(values: list[str] | None) -> tuple[str, ...]:
     """Return the column names of a repeatable option, each value being one name or several with commas."""
     return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
+
+
+def numbers(values: list[str] | None) -> tuple[int, ...]:
+    """Return the row numbers of a repeatable option, each value being one number or several with commas.
+
+    Raises
+    ------
+    SettingError
+        If one is no number, or below 0.
+    """
+    found = []
+    for name in names(values):
+        if not name.isascii() or not name.isdigit():
+            raise SettingError(f"--rows takes numbers from 0: got {name!r}", "write e.g. --rows 0,17")
+        found.append(int(name))
+    return tuple(found)
+
+
+def size(text: str) -> int:
+    """Return the bytes of a size as people write it: ``512MiB``, ``2 GB``, ``1.5g``.
+
+    Without an i a unit is a power of 1000, but a letter alone is one of 1024.
+
+    Raises
+    ------
+    SettingError
+        If it is no size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise SettingError(f"--memory takes a size: got {text!r}", "write e.g. 512MiB or 2GiB")
+    number, unit, binary = match.groups()
+    decimal = bool(unit) and not binary and text.strip().lower().endswith("b")
+    return int(float(number) * (1000 if decimal else 1024) ** " kmgt".index(unit.lower() or " "))

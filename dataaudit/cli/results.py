@@ -6,13 +6,14 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from dataaudit.errors import WriteError
 
 if TYPE_CHECKING:
     from dataaudit.findings import Findings
-    from dataaudit.summary import Summary
+    from dataaudit.mismatch_findings import MismatchFindings
+    from dataaudit.summary import MismatchSummary, Summary
     from dataaudit.writers import Writer
 
 
@@ -25,24 +26,40 @@ class Results:
     folder : Path
         Made when the findings are written.
     writer : Writer, optional
-        Of the format that was asked for; without one, stdout stays empty.
+        Of the format that was asked for, and of the kind of findings; without one, stdout stays empty.
     """
 
     folder: Path
-    writer: Writer | None = None
+    writer: Writer[Any, Any] | None = None
 
     def emit(self, findings: Findings, *, top: int) -> Summary:
         """Write to stdout what was asked for; return the summary of the first `top` rows that it shows."""
         from dataaudit.summary import summarise
 
         summary = summarise(findings, top, folder=self.folder.as_posix())
+        self._write(findings, summary)
+        return summary
+
+    def emit_mismatch(self, tables: MismatchFindings) -> MismatchSummary:
+        """Write to stdout what was asked for; return the summary that it shows."""
+        from dataaudit.summary import summarise_mismatch
+
+        summary = summarise_mismatch(tables, folder=self.folder.as_posix())
+        self._write(tables, summary)
+        return summary
+
+    def _write(self, findings: Findings | MismatchFindings, summary: Summary | MismatchSummary) -> None:
         if self.writer:
             self.writer.write(findings, summary, sys.stdout)
             sys.stdout.flush()
-        return summary
 
 
-def prepare(folder: Path, format: str | None = None) -> Results:  # noqa: A002 - the option's name
+def prepare(
+    folder: Path,
+    format: str | None = None,  # noqa: A002 - the option's name
+    *,
+    kind: Literal["labels", "mismatch"] = "labels",
+) -> Results:
     """Check that results could be written.
 
     Parameters
@@ -51,6 +68,8 @@ def prepare(folder: Path, format: str | None = None) -> Results:  # noqa: A002 -
         It need not be there; nothing is made yet.
     format : str, optional
         Name of a format, as `dataaudit.writers.names` has them.
+    kind : {"labels", "mismatch"}
+        Of the findings to come.
 
     Returns
     -------
@@ -73,4 +92,5 @@ def prepare(folder: Path, format: str | None = None) -> Results:  # noqa: A002 -
         return Results(folder)
     from dataaudit.writers import get
 
-    return Results(folder, get(format))
+    writer: Writer[Any, Any] = get(format, "mismatch") if kind == "mismatch" else get(format)
+    return Results(folder, writer)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dataaudit.cli.terminal import visible
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from dataaudit.summary import Summary
+    from dataaudit.summary import MismatchSummary, Summary
 
 
 class Talk:
@@ -74,18 +75,21 @@ class Talk:
         """Write one line as it is, whatever brackets or control characters it has."""
         self.console.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
 
-    def conclude(self, summary: Summary) -> None:
+    def conclude(self, summary: Summary | MismatchSummary) -> None:
         """Show the summary."""
         if self.quiet > 1:
             return
-        from dataaudit.writers.console import show
+        from dataaudit.summary import MismatchSummary
+        from dataaudit.writers import console, mismatch_console
 
         if self.verbose:
-            self._details(summary)
-        show(summary, self.console)
+            self._details(summary.provenance)
+        if isinstance(summary, MismatchSummary):
+            mismatch_console.show(summary, self.console)
+        else:
+            console.show(summary, self.console)
 
-    def _details(self, summary: Summary) -> None:
-        provenance = summary.provenance
+    def _details(self, provenance: Mapping[str, Any]) -> None:
         for role in provenance["roles"]:
             self.say(f"column {role['column']}: {role['role']} ({role['reason']})")
         for name, value in sorted(provenance["settings"].items()):

@@ -38,6 +38,7 @@ _PAIRS, _PARTNERS = 12, 2  # test rows traced side by side; harmful and helpful 
 _SLICES: Final = 40
 _HARMFUL: Final = 20
 _COLUMNS, _LEVELS = 4, 8  # columns that differ most, drawn by level
+_ELSEWHERE: Final = frozenset(("--out", "-o", "--format"))  # options that another command has its own of
 _BARS: Final = 20  # of the histogram of effective rows
 
 Shape = TypeVar("Shape")
@@ -281,32 +282,54 @@ def _trust(tables: MismatchFindings) -> Trust:
 def _commands(
     tables: MismatchFindings, findings: tuple[FindingCard, ...], folder: str
 ) -> tuple[Command, ...]:
-    command = tables.provenance.command
     commands = [Command("Open the page", f"{folder.rstrip('/')}/report.html")] if folder else []
-    if not command.startswith("audit "):
+    if not tables.provenance.command.startswith("audit "):
         return tuple(commands)
+    command, asked = _repeatable(tables.provenance.command)
     condition = next((said for f in findings if (said := _condition(tables, f))), "")
-    if condition and not {"--where", "--rows"} & set(shlex.split(command)):
-        traced = (
-            f"{command} --where {shlex.quote(condition)} --out {shlex.quote((folder or 'audit') + '-slice')}"
-        )
+    if condition and not asked:
+        out = shlex.quote(f"{folder or 'audit-findings'}-slice")
+        traced = f"{command} --where {_quoted(condition)} --out {out}"
         commands.append(
             Command("Trace every test row of the first slice, also those predicted right", traced)
         )
-    commands.append(Command("The findings for your own tools", f"{command} --format jsonl"))
+    kept = f" --out {shlex.quote(folder)}" if folder else ""
+    if labelled(tables.provenance):
+        commands.append(Command("The findings for your own tools", f"{command}{kept} --format jsonl"))
+    else:
+        commands.append(Command("The comparison for your own tools", f"{command}{kept} --format json"))
     return tuple(commands)
+
+
+def _repeatable(command: str) -> tuple[str, bool]:
+    """Return a command without where it wrote and in which format, and whether it chose rows itself."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote that is not closed: it was not typed
+        return command, True
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        if not skip and word.partition("=")[0] not in _ELSEWHERE:
+            kept.append(word)
+        skip = not skip and word in _ELSEWHERE
+    return shlex.join(kept), any(word.partition("=")[0] in ("--where", "--rows") for word in kept)
 
 
 def _condition(tables: MismatchFindings, finding: FindingCard) -> str:
     """Write a finding's slice as SQL, where it is one level of a column of names."""
     line = finding.line
     roles = {role.get("column"): role.get("role") for role in tables.provenance.roles}
-    if (
-        line is None
-        or line.second_column
-        or roles.get(line.column) != "categorical"
-        or line.level.startswith("(")
-    ):
+    if line is None or line.second_column or roles.get(line.column) != "categorical":
         return ""
-    column, level = line.column.replace('"', '""'), line.level.replace("'", "''")
-    return f"\"{column}\" = '{level}'"
+    if line.level.startswith("("):  # missing, or the rest
+        return ""
+    column = line.column if line.column.isidentifier() else '"' + line.column.replace('"', '""') + '"'
+    level = line.level.replace("'", "''")
+    return f"{column} = '{level}'"
+
+
+def _quoted(condition: str) -> str:
+    """Quote for a shell, as a person would where nothing in it means something to a shell."""
+    plainly = set('"$`\\!').isdisjoint(condition)
+    return f'"{condition}"' if plainly else shlex.quote(condition)

@@ -105,6 +105,8 @@ def _cause(shift: Sequence[Difference]) -> str:
         return f"It is the inputs, not the labels: against training, {sizes}."
     if worse:
         return f"It is inputs and labels: against training, {sizes}."
+    if not (inputs.significant or labels.significant):
+        return "Neither other inputs nor other labels change the loss beyond chance, taken over all rows."
     return f"Neither other inputs nor other labels make the loss larger beyond chance: {sizes}."
 
 

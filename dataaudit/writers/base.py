@@ -1,9 +1,14 @@
-"""The registry of output formats: a name leads to a `Writer`, ours first, then those of other packages.
+"""The registry of output formats: a kind of findings and a name lead to a `Writer`, ours first.
 
-Another package adds a format by an entry point in the group ``dataaudit.writers`` that names a `Writer`::
+Each kind has its own writer of a format, as what they show has little in common: `console` writes the
+findings of labels, `mismatch_console` those of a mismatch. Another package adds a format by an entry point
+that names a `Writer`, in the group of the kind::
 
     [project.entry-points."dataaudit.writers"]
     labelstudio = "mypackage.labelstudio:WRITER"
+
+    [project.entry-points."dataaudit.writers.mismatch"]
+    slack = "mypackage.slack:WRITER"
 """
 
 from __future__ import annotations
@@ -12,19 +17,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final, TextIO
+from typing import Any, Final, Generic, Literal, TextIO, TypeVar, overload
 
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings import Findings
-from dataaudit.summary import Summary
+from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.summary import MismatchSummary, Summary
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "text")
+Kind = Literal["labels", "mismatch"]
+_GROUPS: Final[dict[Kind, str]] = {"labels": GROUP, "mismatch": f"{GROUP}.mismatch"}
+_MODULES: Final[dict[Kind, str]] = {"labels": "", "mismatch": "mismatch_"}
+
+Tables = TypeVar("Tables")
+Shown = TypeVar("Shown")
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """An output format.
+class Writer(Generic[Tables, Shown]):
+    """An output format of one kind of findings.
 
     Attributes
     ----------
@@ -34,27 +46,38 @@ class Writer:
         Of a file in this format, with the dot.
     doc : str
         One line for a list of formats.
-    write : callable (Findings, Summary, TextIO) -> None
-        Writes the whole output to a text stream that takes UTF-8; never to anything else.
+    write : callable (Tables, Shown, TextIO) -> None
+        Writes the whole output to a text stream that takes UTF-8; never to anything else. It is given the
+        findings and their summary: `Findings` and `Summary`, or `MismatchFindings` and `MismatchSummary`.
     """
 
     name: str
     suffix: str
     doc: str
-    write: Callable[[Findings, Summary, TextIO], None]
+    write: Callable[[Tables, Shown, TextIO], None]
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all formats, ours first, each group sorted."""
-    return (*BUILT_IN, *sorted(set(_others()) - set(BUILT_IN)))
+def names(kind: Kind = "labels") -> tuple[str, ...]:
+    """Return the names of all formats of a kind, ours first, each group sorted."""
+    return (*BUILT_IN, *sorted(set(_others(kind)) - set(BUILT_IN)))
 
 
-def get(name: str) -> Writer:
+@overload
+def get(name: str, kind: Literal["labels"] = "labels") -> Writer[Findings, Summary]: ...
+
+
+@overload
+def get(name: str, kind: Literal["mismatch"]) -> Writer[MismatchFindings, MismatchSummary]: ...
+
+
+def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
     """Return the writer of a format; it is imported now, not before.
 
     Parameters
     ----------
     name : str
+    kind : {"labels", "mismatch"}
+        Of the findings that it is to write.
 
     Returns
     -------
@@ -66,20 +89,20 @@ def get(name: str) -> Writer:
         If there is no such format, or another package's entry point does not lead to a `Writer`.
     """
     if name in BUILT_IN:
-        writer = import_module(f"dataaudit.writers.{name}").WRITER
-    elif entry := _others().get(name):
+        writer = import_module(f"dataaudit.writers.{_MODULES[kind]}{name}").WRITER
+    elif entry := _others(kind).get(name):
         try:
             writer = entry.load()
         except (ImportError, AttributeError) as error:
             raise SettingError(f"format {name!r} cannot be loaded from {entry.value}: {error}") from error
     else:
-        close = closest(name, names())
-        hint = f"did you mean {close!r}?" if close else f"the formats are {', '.join(names())}"
+        close = closest(name, names(kind))
+        hint = f"did you mean {close!r}?" if close else f"the formats are {', '.join(names(kind))}"
         raise SettingError(f"there is no format {name!r}", hint)
     if not isinstance(writer, Writer):
         raise SettingError(f"format {name!r} is no dataaudit.writers.Writer: got {type(writer).__name__}")
     return writer
 
 
-def _others() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+def _others(kind: Kind) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=_GROUPS[kind])}

@@ -14,6 +14,8 @@ from typing import Final
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 396, 26, 200  # the plotting area; the rest is for ticks and names
 _TICKS: Final = 5
+_LANE: Final = 30.0  # height of a horizontal bar with its name above
+_BARS_LEFT: Final = 20
 _DECADES: Final = 7  # more powers of ten than this are shown in steps
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -74,6 +76,46 @@ class Plot:
     points: tuple[Point, ...] = ()
     head: tuple[str, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A horizontal bar with its name and number, and the ends of its interval where it has one."""
+
+    y: float
+    name: str
+    text: str
+    x: float
+    width: float
+    tone: str
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lanes:
+    """Horizontal bars, laid out, and the table of their numbers."""
+
+    key: str
+    title: str
+    description: str
+    height: float
+    zero: float
+    ticks: tuple[Tick, ...]
+    lanes: tuple[Lane, ...]
+    head: tuple[str, ...]
+    table: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A bar before it is laid out: name, number in words, value and interval."""
+
+    name: str
+    text: str
+    value: float
+    tone: str
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +185,22 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     low, high = min(values), max(values)
     air = (high - low) * share or abs(high) * share or 1.0
     return low - air, high + air
+
+
+def lanes(measures: Sequence[Measure], span: tuple[float, float]) -> tuple[Scale, tuple[Lane, ...], float]:
+    """Lay out horizontal bars from 0, below each other; return scale, bars and the height of the chart.
+
+    Parameters
+    ----------
+    measures : sequence of Measure
+    span : (float, float)
+        Ends of the axis; 0 lies within.
+    """
+    x = Scale(span[0], span[1], _BARS_LEFT, RIGHT)
+    found = []
+    for at, m in enumerate(measures):
+        start, end = sorted((x(0.0), x(m.value)))
+        ends = None if m.low is None or m.high is None else (x(m.low), x(m.high))
+        lane = Lane(at * _LANE + 6.0, m.name, m.text, start, round(max(end - start, 0.8), 2), m.tone, ends)
+        found.append(lane)
+    return x, tuple(found), len(measures) * _LANE + 34.0

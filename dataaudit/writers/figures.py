@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from dataaudit.summary import Bar, Choice, Summary
+from dataaudit.summary import Bar, Choice, MismatchSummary, Refit, Summary
 from dataaudit.writers import words
 from dataaudit.writers.charts import (
     BOTTOM,
@@ -12,6 +13,7 @@ from dataaudit.writers.charts import (
     Line,
     Plot,
     Point,
+    Scale,
     horizontal,
     padded,
     path,
@@ -53,12 +55,7 @@ def _histogram(bars: tuple[Bar, ...], *, key: str, title: str, said: str, likely
         return None
     x = horizontal(bars[0].low, bars[-1].high)
     y = vertical(_LEAST, max(10, *(bar.rows for bar in bars)) * 1.15, log=True)
-    boxes = tuple(
-        Box(x(b.low) + 1, y(b.rows), round(x(b.high) - x(b.low) - 2, 2), round(BOTTOM - y(b.rows), 2), tone)
-        for b in bars
-        if b.rows
-        for tone in ("against" if b.low >= likely else "accent",)
-    )
+    boxes = [bar_box(b, x, y=y, tone="against" if b.low >= likely else "accent") for b in bars if b.rows]
     percent = key == "p-wrong"
     text = (lambda v: words.share(v, 0)) if percent else words.short
     return Plot(
@@ -69,10 +66,16 @@ def _histogram(bars: tuple[Bar, ...], *, key: str, title: str, said: str, likely
         y_name="rows",
         x_ticks=x.ticks(text),
         y_ticks=y.ticks(words.count),
-        boxes=boxes,
+        boxes=tuple(boxes),
         head=("from", "to", "rows"),
         table=tuple((text(b.low), text(b.high), words.count(b.rows)) for b in bars),
     )
+
+
+def bar_box(bar: Bar, x: Scale, *, y: Scale, tone: str) -> Box:
+    """Return a bar of a histogram, a gap of two units beside it."""
+    left, top, width = x(bar.low), y(bar.rows), x(bar.high) - x(bar.low)
+    return Box(left + 1, top, max(0.5, round(width - 2, 2)), round(BOTTOM - top, 2), tone)
 
 
 def budget(summary: Summary) -> Plot | None:
@@ -104,7 +107,7 @@ def budget(summary: Summary) -> Plot | None:
     )
 
 
-def selection(summary: Summary) -> Plot | None:
+def selection(summary: Summary | MismatchSummary) -> Plot | None:
     """Mean left-out loss against λ, one line a basis; the chosen one stands out."""
     tried = [c for c in summary.selection if words.known(c.loo_loss) and c.l2 > 0]
     chosen = next((c for c in tried if c.chosen), None)
@@ -147,17 +150,30 @@ def _tried(choice: Choice) -> tuple[str, ...]:
 
 def refits(summary: Summary) -> Plot | None:
     """Predicted changes of loss against those that true refits measured."""
-    pairs = [r for r in summary.trust.refits if words.known(r.predicted) and words.known(r.measured)]
+    return compare(
+        summary.trust.refits,
+        key="refits",
+        title="Predicted changes of loss against true refits (nats)",
+        description="One mark a refit: round where the row was removed, square where it was relabelled. "
+        "On the dashed line the prediction is exact.",
+        text=lambda value: words.signed(value, 4),
+    )
+
+
+def compare(
+    refits: Sequence[Refit], *, key: str, title: str, description: str, text: Callable[[float], str]
+) -> Plot | None:
+    """Plot predictions against measurements; `text` writes the numbers of the table."""
+    pairs = [r for r in refits if words.known(r.predicted) and words.known(r.measured)]
     if not pairs:
         return None
     low, high = padded([value for r in pairs for value in (r.predicted, r.measured)])
     x, y = horizontal(low, high), vertical(low, high)
     diagonal = path([(x(low), y(low)), (x(high), y(high))])
     return Plot(
-        key="refits",
-        title="Predicted changes of loss against true refits (nats)",
-        description="One mark a refit: round where the row was removed, square where it was relabelled. "
-        "On the dashed line the prediction is exact.",
+        key=key,
+        title=title,
+        description=description,
         x_name="predicted",
         y_name="measured",
         x_ticks=x.ticks(words.short),
@@ -168,8 +184,7 @@ def refits(summary: Summary) -> Plot | None:
         ),
         head=("row", "change", "predicted", "measured"),
         table=tuple(
-            (line(r.row_id, 120), line(r.change), words.signed(r.predicted, 4), words.signed(r.measured, 4))
-            for r in pairs
+            (line(r.row_id, 120), line(r.change), text(r.predicted), text(r.measured)) for r in pairs
         ),
     )
 

@@ -11,7 +11,9 @@ from typing import Final, TextIO
 from markupsafe import Markup
 
 from dataaudit.findings import Findings
-from dataaudit.summary import ReviewRow, Summary, summarise
+from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.summary import ReviewRow, Summary, summarise, summarise_mismatch
+from dataaudit.writers import mismatch_html
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
 from dataaudit.writers.page import lay_out
@@ -62,17 +64,20 @@ def fragment(summary: Summary, *, rows: int = _NOTEBOOK_ROWS) -> str:
     return framed(page(summary, rows=rows), summary.verdict.headline)
 
 
-def notebook(findings: Findings) -> str:
-    """Return what ``_repr_html_`` shows for findings: the page of the first rows, in a frame."""
+def notebook(findings: Findings | MismatchFindings) -> str:
+    """Return what ``_repr_html_`` shows for findings of either kind: the page in a frame, with fewer rows."""
+    if isinstance(findings, MismatchFindings):
+        summary = summarise_mismatch(findings)
+        return framed(mismatch_html.page(summary), summary.verdict.headline)
     return fragment(summarise(findings, top=_NOTEBOOK_ROWS))
 
 
-def write_report(findings: Findings, path: Path) -> Path:
+def write_report(findings: Findings | MismatchFindings, path: Path) -> Path:
     """Write the page of findings to a file, whole or not at all.
 
     Parameters
     ----------
-    findings : Findings
+    findings : Findings or MismatchFindings
     path : Path
         Replaced if it is there; its folder is shown in the commands to type next.
 
@@ -86,7 +91,10 @@ def write_report(findings: Findings, path: Path) -> Path:
     WriteError
         If the file cannot be written.
     """
-    return write_page(page(summarise(findings, folder=path.parent.as_posix())), path)
+    folder = path.parent.as_posix()
+    if isinstance(findings, MismatchFindings):
+        return write_page(mismatch_html.page(summarise_mismatch(findings, folder=folder)), path)
+    return write_page(page(summarise(findings, folder=folder)), path)
 
 
 def write(_findings: Findings, summary: Summary, out: TextIO) -> None:

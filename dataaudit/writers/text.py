@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TextIO
 
 from dataaudit.findings import Findings
@@ -18,7 +19,11 @@ def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
 
     A line begins with its rank, so that none is a command to a CI runner.
     """
-    table = [_fields(row) for row in summary.rows]
+    write_columns([_fields(row) for row in summary.rows], out)
+
+
+def write_columns(table: Sequence[tuple[str, ...]], out: TextIO) -> None:
+    """Write fields in columns, the first one, a number, to the right."""
     widths = [min(max(map(len, column)), _WIDEST) for column in zip(*table, strict=True)]
     for fields in table:
         rank, *rest = (field.ljust(width) for field, width in zip(fields, widths, strict=True))

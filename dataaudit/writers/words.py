@@ -53,6 +53,15 @@ def signed(value: float | None, digits: int = 2) -> str:
     return text if text == MISSING or text.startswith("−") else f"+{text}"
 
 
+def moved(value: float | None, digits: int = 3) -> str:
+    """``-0.282`` → ``falls by 0.282 nats``: a change of loss, never a bare signed number."""
+    if value is None or not known(value):
+        return "changes by an unknown amount"
+    if value == 0:
+        return "does not change"
+    return f"{'rises' if value > 0 else 'falls'} by {short(abs(value), digits)} nats"
+
+
 def short(value: float | None, digits: int = 3) -> str:
     """``2.0000001e-4`` → ``0.0002``, ``3.1e-11`` → ``3.1e−11``: so many significant digits."""
     return f"{value:.{digits}g}".replace("-", "−") if value is not None and known(value) else MISSING

@@ -1,0 +1,21 @@
+"""One JSON document: the summary of a mismatch, its findings with it, and all slices."""
+
+from __future__ import annotations
+
+import json
+from typing import TextIO
+
+from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.summary import MismatchSummary
+from dataaudit.tablefolder import plain
+from dataaudit.writers.base import Writer
+from dataaudit.writers.escape import json_text
+
+
+def write(tables: MismatchFindings, summary: MismatchSummary, out: TextIO) -> None:
+    """Write ``{"slices": [one object a row], "summary": …}``; cells keep their exact text."""
+    document = {"summary": summary.to_dict(), "slices": plain(tables.slices.to_dicts())}
+    out.write(json_text(json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True)) + "\n")
+
+
+WRITER = Writer("json", ".json", "one document: the summary with its findings, and all slices", write)
