@@ -10,7 +10,14 @@ HEAVY = {"torch", "sklearn", "scipy", "numpy", "polars", "pandas", "pyarrow", "j
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["labels", "--help"], ["demo", "-h"], ["labels", "--no-such-option"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["labels", "--help"],
+        ["mismatch", "--help"],
+        ["demo", "-h"],
+        ["labels", "--no-such-option"],
+    ],
 )
 def test_start_imports_nothing_heavy(arguments):
     command = [sys.executable, "-X", "importtime", "-m", "dataaudit", *arguments]

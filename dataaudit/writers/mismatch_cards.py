@@ -27,8 +27,10 @@ _HOW: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much is shown: rows, columns and characters of cells; pairs; lines of tables; cards with charts."""
+    """How much is shown: findings, characters of sentences and cells, rows, columns, lines, charts."""
 
+    findings: int = 40
+    prose: int = 1000
     rows: int = 10
     columns: int = 8
     text: int = 240
@@ -102,13 +104,13 @@ def finding_text(card: FindingCard, *, l2: float, detail: Detail, label: str) ->
         severity=_SEVERITIES.get(card.severity, line(card.severity)),
         tone="lo" if card.severity == "note" else "p",
         name=line(card.slice or card.title, 160),
-        title=line(card.title, 500),
-        advice=line(card.advice, 1000),
+        title=line(card.title, detail.prose // 2),
+        advice=line(card.advice, detail.prose),
         proof=proof_sentence(card),
         carriers=tuple(_carrier(carrier) for carrier in card.carriers),
         rows=_grid_of(card.rows, detail, label) if card.rows else None,
         rows_title=_rows_title(card, detail),
-        remedies=tuple(_remedy(tried) for tried in card.remedies),
+        remedies=tuple(_remedy(tried, detail) for tried in card.remedies),
         counted=counted,
         charts=tuple(chart for chart in strips if chart),
         grid=figures.grid(card, l2) if charted else None,
@@ -158,10 +160,10 @@ def _grid_of(rows: Sequence[NamedRow], detail: Detail, label: str) -> Grid:
     return Grid(("row", line(label, _NAME), *(line(name, _NAME) for name in shown)), tuple(lines), left)
 
 
-def _remedy(tried: Tried) -> tuple[str, ...]:
+def _remedy(tried: Tried, detail: Detail) -> tuple[str, ...]:
     return (
         _HOW.get(tried.remedy, line(tried.remedy)),
-        line(tried.detail, 240),
+        line(tried.detail, detail.prose // 4),
         _became(words.count(tried.errors_before), words.count(tried.errors_after), tried.errors_after),
         _became(
             words.fixed(tried.slice_loss_before, 3), _nats(tried.slice_loss_after), tried.slice_loss_after

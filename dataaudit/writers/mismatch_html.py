@@ -17,8 +17,8 @@ from dataaudit.writers.rendering import SIZE, render
 _DETAILS: Final = (  # how much is shown, from all to little: the first that fits is taken
     Detail(),
     Detail(rows=5, columns=6, text=120, pairs=6, pair_columns=8, lines=80, charts=10),
-    Detail(rows=3, columns=4, text=60, pairs=3, pair_columns=5, lines=40, charts=3),
-    Detail(rows=2, columns=2, text=30, pairs=1, pair_columns=2, lines=15, charts=1),
+    Detail(prose=600, rows=3, columns=4, text=60, pairs=3, pair_columns=5, lines=40, charts=3),
+    Detail(findings=8, prose=160, rows=2, columns=2, text=30, pairs=1, pair_columns=2, lines=10, charts=1),
 )
 
 

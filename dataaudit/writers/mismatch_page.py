@@ -14,9 +14,8 @@ from dataaudit.writers.escape import line
 from dataaudit.writers.matrices import BarList, BarRow
 from dataaudit.writers.mismatch_cards import Detail, FindingText, Grid, Pair, finding_text, pair
 from dataaudit.writers.page import Step
-from dataaudit.writers.run import CheckLine, Run, check_lines, describe_run, more
+from dataaudit.writers.run import CheckLine, Run, agreement, check_lines, describe_run, more
 
-_GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
 _BARS: Final = 12  # columns compared by bars
 _FIRST_HARMFUL: Final = 20
 
@@ -31,6 +30,7 @@ class MismatchPage:
     sentences: tuple[str, ...]
     steps: tuple[Step, ...]
     findings: tuple[FindingText, ...]
+    more_findings: str
     findings_lead: str
     trust: str
     checks: tuple[CheckLine, ...]
@@ -69,10 +69,17 @@ def lay_out(summary: MismatchSummary, detail: Detail) -> MismatchPage:
         sentences=tuple(line(sentence, 600) for sentence in summary.verdict.sentences),
         steps=_steps(summary),
         findings=tuple(
-            finding_text(card, l2=p["l2"], detail=detail, label=p["target"]) for card in summary.findings
+            finding_text(card, l2=p["l2"], detail=detail, label=p["target"])
+            for card in summary.findings[: detail.findings]
+        ),
+        more_findings=more(
+            len(summary.findings) - detail.findings, "finding", "findings, all in findings.parquet"
         ),
         findings_lead=_lead(summary),
-        trust=_trust(summary),
+        trust=agreement(
+            summary.trust,
+            none="Too few refits were made in this run to compare predicted with measured changes of loss.",
+        ),
         checks=check_lines(summary.trust.checks),
         trust_plots=tuple(f for f in (figures.proofs(summary), figures.single_rows(summary)) if f),
         slices=_slices(summary, detail),
@@ -125,17 +132,6 @@ def _lead(summary: MismatchSummary) -> str:
         "measured is a true refit of the model without them; in both, the other rows and the ridge stay as "
         "they are. The two part where the loss is far from a parabola on the way, mostly for larger groups."
     )
-
-
-def _trust(summary: MismatchSummary) -> str:
-    """Say in one sentence whether the predictions hold; the charts show it."""
-    trust = summary.trust
-    if trust.slope is None or trust.pearson is None:
-        return "Too few refits were made in this run to compare predicted with measured changes of loss."
-    low, high = _GOOD
-    agree = "agree" if low <= trust.slope <= high else "do not agree well"
-    found = f"slope {words.fixed(trust.slope, 3)}, Pearson’s correlation {words.fixed(trust.pearson, 4)}"
-    return f"Predicted and measured changes of loss {agree} over {len(trust.refits)} true refits: {found}."
 
 
 def _slices(summary: MismatchSummary, detail: Detail) -> Grid:

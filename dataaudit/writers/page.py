@@ -11,10 +11,9 @@ from dataaudit.writers.cards import Card, card
 from dataaudit.writers.charts import Plot
 from dataaudit.writers.escape import line
 from dataaudit.writers.matrices import BarList, Matrix
-from dataaudit.writers.run import CheckLine, Run, check_lines, describe_run, more
+from dataaudit.writers.run import CheckLine, Run, agreement, check_lines, describe_run, more
 
 FIRST: Final = 10  # rows to look at first
-_GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,10 @@ def lay_out(summary: Summary, *, rows: int) -> Page:
         first_title=title,
         first=first,
         order=_order(summary),
-        trust=_trust(summary),
+        trust=agreement(
+            summary.trust,
+            none="No refits were made in this run, so the predicted changes of loss are not verified.",
+        ),
         checks=check_lines(summary.trust.checks),
         trust_plots=tuple(f for f in (figures.refits(summary), figures.calibration(summary)) if f),
         shown=f"Rows 1 to {words.count(rows)} of {words.count(p['n_rows'])}, the most suspect first.",
@@ -119,17 +121,6 @@ def _order(summary: Summary) -> str:
     ranking = words.RANKINGS.get(p["ranking"], line(p["ranking"]))
     said = p["ranking_reason"] in summary.verdict.sentences
     return f"In order of {ranking}. {'' if said else line(p['ranking_reason'], 400)}".strip()
-
-
-def _trust(summary: Summary) -> str:
-    """Say in one sentence whether the predictions hold; the charts show it."""
-    trust = summary.trust
-    if trust.slope is None or trust.pearson is None:
-        return "No refits were made in this run, so the predicted changes of loss are not verified."
-    low, high = _GOOD
-    agree = "agree" if low <= trust.slope <= high else "do not agree well"
-    found = f"slope {words.fixed(trust.slope, 3)}, Pearson’s correlation {words.fixed(trust.pearson, 4)}"
-    return f"Predicted and measured changes of loss {agree} over {len(trust.refits)} true refits: {found}."
 
 
 def _facts(summary: Summary) -> tuple[tuple[str, str], ...]:

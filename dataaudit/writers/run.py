@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dataaudit.summary import Check
+from dataaudit.summary import Check, Trust
 from dataaudit.writers import words
 from dataaudit.writers.escape import line
 
 LISTED: Final = 60  # classes, files and settings
 _ROLES: Final = 120  # columns
+_GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -74,6 +75,16 @@ def describe_run(provenance: Mapping[str, Any], *, facts: Pairs, origins: Sequen
 def check_lines(checks: Sequence[Check]) -> tuple[CheckLine, ...]:
     """Return the checks as sentences."""
     return tuple(CheckLine(c.ok, line(f"{c.message or c.check}", 400)) for c in checks)
+
+
+def agreement(trust: Trust, *, none: str) -> str:
+    """Say in one sentence whether the predictions hold, or `none` without refits; the charts show it."""
+    if trust.slope is None or trust.pearson is None:
+        return none
+    low, high = _GOOD
+    agree = "agree" if low <= trust.slope <= high else "do not agree well"
+    found = f"slope {words.fixed(trust.slope, 3)}, Pearson’s correlation {words.fixed(trust.pearson, 4)}"
+    return f"Predicted and measured changes of loss {agree} over {len(trust.refits)} true refits: {found}."
 
 
 def more(n: int, one: str, many: str) -> str:

@@ -31,6 +31,7 @@ def plugin(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text(
         f"[{GROUP}]\ncount = counting_writer:WRITER\nodd = counting_writer:OTHER\n"
         "gone = counting_writer:ABSENT\nhtml = counting_writer:WRITER\n"
+        f"[{GROUP}.mismatch]\ntally = counting_writer:WRITER\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
@@ -65,3 +66,13 @@ def test_other_packages_add_formats(plugin):
     with pytest.raises(SettingError, match="cannot be loaded"):
         get("gone")
     assert len(entry_points(group=GROUP, name="count")) == 1
+
+
+def test_each_kind_of_findings_has_its_own_formats(plugin):
+    assert "tally" in names("mismatch")
+    assert "tally" not in names()
+    assert "count" not in names("mismatch")
+    assert names("mismatch")[:5] == names()[:5]
+    with pytest.raises(SettingError, match="did you mean 'tally'"):
+        get("taly", "mismatch")
+    assert all(get(name, "mismatch") is not get(name) for name in names()[:5])
