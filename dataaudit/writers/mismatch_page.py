@@ -18,6 +18,7 @@ from dataaudit.writers.run import CheckLine, Run, agreement, check_lines, descri
 
 _BARS: Final = 12  # columns compared by bars
 _FIRST_HARMFUL: Final = 20
+_MANY: Final = 10  # times, from which on no tenths are told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ def lay_out(summary: MismatchSummary, detail: Detail) -> MismatchPage:
         concentration=figures.concentration(summary),
         pairs=_pairs(summary, detail),
         harmful=_harmful(summary),
-        selection=common.selection(summary),
+        selection=common.selection(summary) if len({c.l2 for c in summary.selection}) > 1 else None,
         run=describe_run(p, facts=_facts(summary), origins=(*p["origins"], *p["test_origins"])),
     )
 
@@ -159,7 +160,7 @@ def _slice(s: SliceLine) -> tuple[str, ...]:
         f"{words.fixed(s.loss)} nats",
         _harm(s.harm),
         words.share(s.influence_share),
-        f"{words.short(s.lift, 2)} times" if words.known(s.lift) else words.MISSING,
+        f"{words.fixed(s.lift, 0 if s.lift >= _MANY else 1)} times" if words.known(s.lift) else words.MISSING,
         _chance(s.p_value),
     )
 
@@ -242,8 +243,8 @@ def _harmful(summary: MismatchSummary) -> Grid:
         (
             line(one.train_row_id, 120),
             line(one.label, 60),
-            f"{_lowers(one.harm_on_errors)} the summed loss of the mispredicted test rows",
-            f"{_lowers(one.harm_on_test)} that of all test rows",
+            _lowers("summed loss of the mispredicted test rows", one.harm_on_errors),
+            _lowers("summed loss of all test rows", one.harm_on_test),
         )
         for one in summary.harmful[:_FIRST_HARMFUL]
     )
@@ -251,11 +252,11 @@ def _harmful(summary: MismatchSummary) -> Grid:
     return Grid(head, rows, "")
 
 
-def _lowers(harm: float) -> str:
+def _lowers(loss: str, harm: float) -> str:
     """Say what removing a row does to a loss that it costs so much."""
     if not words.known(harm):
-        return "changes by an unknown amount"
-    return f"{'lowers' if harm > 0 else 'raises'} by {words.short(abs(harm))} nats"
+        return f"changes the {loss} by an unknown amount"
+    return f"{'lowers' if harm > 0 else 'raises'} the {loss} by {words.short(abs(harm))} nats"
 
 
 def _facts(summary: MismatchSummary) -> tuple[tuple[str, str], ...]:
