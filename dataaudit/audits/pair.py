@@ -174,6 +174,8 @@ def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dat
         return _split(_load(train, settings, extra=settings.split_column), settings)
     if settings.split_column is not None or settings.test_size is not None:
         raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
+    if isinstance(train, str) and isinstance(test, str) and train == test == "-":
+        raise SettingError("training and test rows cannot both come from stdin", "give one as a file")
     known = _load(train, settings)
     return known, _load_test(test, settings, known.frame.columns)
 
@@ -187,8 +189,6 @@ def _load(source: Any, settings: MismatchSettings, *, extra: str | None = None) 
     )
 
 
-    if isinstance(train, str) and isinstance(test, str) and train == test == "-":
-        raise SettingError("training and test rows cannot both come from stdin", "give one as a file")
 def _load_test(source: Any, settings: MismatchSettings, known: list[str]) -> Dataset:
     """Load test rows; those without the label column are loaded by any other column of training."""
     try:
@@ -215,6 +215,9 @@ def _load_unlabelled(source: Any, settings: MismatchSettings, known: list[str]) 
 def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
     """Split one source by a column, or at random."""
     if settings.split_column is not None:
+        if settings.split_column not in whole.frame.columns:
+            where = ", ".join(dict.fromkeys(origin.path for origin in whole.origins))
+            raise MissingColumn(settings.split_column, whole.frame.columns, where)
         words = whole.frame[settings.split_column].cast(pl.String).str.strip_chars().str.to_lowercase()
         first = words.is_in(list(TRAIN_WORDS)).fill_null(value=False)
         left = whole.frame.drop(settings.split_column)
@@ -228,9 +231,6 @@ def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset
         count = round(size * whole.n) if size < 1 else int(size)
         if not 0 < count < whole.n:
             what = f"test_size {size:g} leaves no training or no test rows of {whole.n:,}"
-        if settings.split_column not in whole.frame.columns:
-            where = ", ".join(dict.fromkeys(origin.path for origin in whole.origins))
-            raise MissingColumn(settings.split_column, whole.frame.columns, where)
             raise SettingError(what, "use .2")
         drawn = np.random.default_rng(settings.seed).choice(whole.n, count, replace=False)
         mask = np.ones(whole.n, dtype=bool)
