@@ -53,6 +53,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dataaudit.api import LabelAudit, audit_labels
     from dataaudit.api_mismatch import MismatchAudit, audit_mismatch
+    from dataaudit.api_verify import verify
     from dataaudit.errors import (
         AuditError,
         BadTarget,
@@ -97,6 +98,7 @@ __all__ = [
     "audit_labels",
     "audit_mismatch",
     "load",
+    "verify",
 ]
 
 _HOMES = {
@@ -108,6 +110,7 @@ _HOMES = {
     "audit_labels": "dataaudit.api",
     "audit_mismatch": "dataaudit.api_mismatch",
     "load": "dataaudit.sources",
+    "verify": "dataaudit.api_verify",
 }  # every other public name is an error
 
 

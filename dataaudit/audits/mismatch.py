@@ -14,7 +14,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.asked import LabelSettings, StepCallback, encode_training, no_step
+from dataaudit.audits.asked import StepCallback, encode_training, no_step
 from dataaudit.audits.columns_effect import column_effects, feature_table, sum_effects
 from dataaudit.audits.discover import Found, discover
 from dataaudit.audits.health import Check, fit_checks
@@ -91,14 +91,7 @@ def find_mismatch(
     on_step("read", 0, 1)
     pair = read_pair(train_source, test_source, settings)
     on_step("read", 1, 1)
-    asked = LabelSettings(
-        label=settings.label,
-        id_column=settings.id_column,
-        columns=settings.columns,
-        basis=settings.basis,
-        l2=settings.l2,
-        seed=settings.seed,
-    )
+    asked = settings.of_training
     training = encode_training(pair.train, pair.target, asked, on_step=on_step)
     trained = train(training, asked, on_step=on_step)
     if pair.y is None:
@@ -269,7 +262,7 @@ def _all_losses(pair: Pair, tested: Tested) -> NDArray[np.float64]:
 
 def _shown(traced: Traced, tested: Tested, found: tuple[Found, ...], most: int) -> Rows:
     """Return the traced rows to show: those of the findings, then the ones with the largest loss."""
-    explained = np.concatenate([f.errors for f in found] or [np.zeros(0, dtype=np.int64)])
+    explained = np.concatenate([np.zeros(0, dtype=np.int64), *(f.errors for f in found if not f.everywhere)])
     order = np.lexsort((-tested.loss[traced.rows], ~np.isin(traced.rows, explained)))
     return np.sort(order[:most])
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dataaudit.audits.asked import LabelSettings
 from dataaudit.encode import EncoderSettings
 from dataaudit.encode.target import Target, class_texts, encode_target
 from dataaudit.errors import DataError, MissingColumn, SettingError
@@ -90,6 +91,18 @@ class MismatchSettings:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise SettingError(f"{name} must be {low} or more: got {getattr(self, name)}", "leave it out")
+
+    @property
+    def of_training(self) -> LabelSettings:
+        """What is asked of the training rows."""
+        return LabelSettings(
+            label=self.label,
+            id_column=self.id_column,
+            columns=self.columns,
+            basis=self.basis,
+            l2=self.l2,
+            seed=self.seed,
+        )
 
 
 @dataclass(frozen=True)

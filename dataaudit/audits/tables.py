@@ -168,7 +168,7 @@ def provenance(
         solver_reason=trained.prepared.reason,
         gradient_norm=trained.fit.gradient_norm,
         seed=settings.seed,
-        settings=asdict(settings),
+        settings=asdict(settings) | {"source": dataset.given},
         versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         origins=tuple(asdict(o) for o in dataset.origins),
         roles=tuple(asdict(r) for r in trained.roles),

@@ -4,6 +4,7 @@
 exit    meaning
 ======  =============================================================================
 0       done
+1       done, and the answer is no: `verify` did not confirm the findings
 2       it could not be done: one line ``error: …`` says why and what to do
 130     interrupted
 ======  =============================================================================
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 2 or 130.
+        0, 1, 2 or 130.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"]

@@ -9,6 +9,7 @@ import typer
 from dataaudit.cli.demo import demo
 from dataaudit.cli.labels import labels
 from dataaudit.cli.mismatch import mismatch
+from dataaudit.cli.verify import verify
 
 EPILOG = "Example: audit labels mail.parquet --label label --text text"
 
@@ -46,4 +47,5 @@ def settle(
 
 app.command(epilog=EPILOG)(labels)
 app.command(epilog="Example: audit mismatch train.csv test.csv --label y --out why")(mismatch)
+app.command(epilog="Example: audit verify audit-findings --top 50")(verify)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)

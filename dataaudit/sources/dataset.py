@@ -54,6 +54,8 @@ class Dataset:
         What was read, in reading order.
     notes : tuple of str
         Decisions to state to the user, in full sentences.
+    given : tuple of str
+        The paths as they were given, to read them again; empty for a frame.
     """
 
     frame: pl.DataFrame
@@ -64,6 +66,7 @@ class Dataset:
     line: pl.Series
     origins: tuple[Origin, ...]
     notes: tuple[str, ...]
+    given: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:

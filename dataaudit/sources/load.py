@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,11 @@ def load(
     wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column)
     if is_frame(source):
         return combine([read_frame(source, wanted)], wanted, notes=())
-    found = find(_paths(source), target)
+    paths = _paths(source)
+    found = find(paths, target)
     parts = [read_table(open_blob(path), wanted) for path in found.tables]
     parts += [read_texts(text_class, wanted) for text_class in found.classes]
-    return combine(parts, wanted, notes=found.notes)
+    return replace(combine(parts, wanted, notes=found.notes), given=tuple(map(str, paths)))
 
 
 def _paths(source: Any) -> list[str | Path]:
