@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -190,6 +191,9 @@ def _calibration(findings: Findings) -> tuple[CalibrationBin, ...]:
 def _commands(findings: Findings, folder: str) -> tuple[Command, ...]:
     command = findings.provenance.command
     commands = [Command("Open the page", f"{folder.rstrip('/')}/report.html")] if folder else []
+    if command.startswith("audit ") and folder:
+        prove = f"audit verify {shlex.quote(folder)} --top 50"
+        commands.append(Command("Retrain without the first rows, and compare", prove))
     if command.startswith("audit "):
         commands.append(Command("The ranked rows for your own tools", f"{command} --format jsonl"))
     return tuple(commands)

@@ -38,6 +38,7 @@ _PAIRS, _PARTNERS = 12, 2  # test rows traced side by side; harmful and helpful 
 _SLICES: Final = 40
 _HARMFUL: Final = 20
 _COLUMNS, _LEVELS = 4, 8  # columns that differ most, drawn by level
+_TYPED: Final = 300  # characters of a command that people would type again
 _ELSEWHERE: Final = frozenset(("--out", "-o", "--format"))  # options that another command has its own of
 _BARS: Final = 20  # of the histogram of effective rows
 
@@ -287,17 +288,15 @@ def _commands(
         return tuple(commands)
     command, asked = _repeatable(tables.provenance.command)
     condition = next((said for f in findings if (said := _condition(tables, f))), "")
-    if condition and not asked:
+    if folder and labelled(tables.provenance):
+        prove = f"audit verify {shlex.quote(folder)} --top 50"
+        commands.append(Command("Retrain without the rows that were found, and compare", prove))
+    if condition and not asked and len(command) <= _TYPED:
         out = shlex.quote(f"{folder or 'audit-findings'}-slice")
         traced = f"{command} --where {_quoted(condition)} --out {out}"
         commands.append(
             Command("Trace every test row of the first slice, also those predicted right", traced)
         )
-    kept = f" --out {shlex.quote(folder)}" if folder else ""
-    if labelled(tables.provenance):
-        commands.append(Command("The findings for your own tools", f"{command}{kept} --format jsonl"))
-    else:
-        commands.append(Command("The comparison for your own tools", f"{command}{kept} --format json"))
     return tuple(commands)
 
 

@@ -66,5 +66,5 @@ def following(commands: Sequence[Command]) -> Text:
     text = Text()
     for command in commands:
         text.append(("\n" if text.plain else "Next\n") + f"  {command.purpose}:\n    ", style="dim")
-        text.append(line(command.command, 400), style="bold")
+        text.append(line(command.command, 1000), style="bold")
     return text

@@ -133,12 +133,14 @@ def test_commands_to_type_next(tables, summary):
     base = "audit mismatch train.csv test.csv --label y"
     assert typed == [
         "out/report.html",
+        "audit verify out --top 50",
         f"{base} --where \"age = 'child'\" --out out-slice",
-        f"{base} --out out --format jsonl",
     ]
     chosen = with_facts(tables, command=f"{base} --rows 3 -o x --format json")
     typed = [command.command for command in summarise_mismatch(chosen, folder="x").next_commands]
-    assert typed == ["x/report.html", f"{base} --rows 3 --out x --format jsonl"]
+    assert typed == ["x/report.html", "audit verify x --top 50"]
+    long = with_facts(tables, command=f"{base} --features {','.join(['column'] * 60)}")
+    assert len(summarise_mismatch(long, folder="x").next_commands) == 2
     assert summarise_mismatch(with_facts(tables, command="dataaudit.audit_mismatch")).next_commands == ()
 
 
@@ -148,7 +150,7 @@ def test_without_labels_only_inputs_are_spoken_of():
     assert summary.verdict.headline.startswith("The inputs of 900 test rows ")
     assert "no prediction can be judged" in summary.verdict.sentences[0]
     assert (summary.findings, summary.traces, summary.slices, summary.concentration) == ((), (), (), None)
-    assert summary.next_commands[-1].command.endswith("--format json")
+    assert [command.command for command in summary.next_commands] == ["out/report.html"]
 
 
 def test_a_summary_is_plain_json_even_of_nothing(tables):

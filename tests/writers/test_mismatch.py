@@ -52,7 +52,7 @@ def test_the_console_says_verdict_findings_proof_and_what_to_type():
     assert re.search(r"falls \d.*falls \d", row)
     assert "1. age = child:" in text
     assert "audit-findings/report.html" in text
-    assert "--format jsonl" in flat
+    assert "audit verify audit-findings --top 50" in flat
 
 
 def test_the_console_without_labels_names_the_columns():
