@@ -22,11 +22,11 @@ LAYERS = (
     ("selection",),
     ("tablefolder",),
     ("findings", "agreement"),
-    ("mismatch_findings",),
+    ("mismatch_findings", "explanation_findings"),
     ("audits",),
     ("gate", "repair", "summary"),
     ("writers",),
-    ("api", "api_mismatch", "api_verify", "estimator"),
+    ("api", "api_mismatch", "api_verify", "api_explain", "estimator"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -220,7 +220,7 @@ def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> Ov
     if flip is None:
         return _none(trained, what, does)
     left = int(judge(trained, tested, flip.fit.theta).wrong[part.test].sum())
-    return _found(what, flip, f"{does}: {errors:,} of {n:,} test rows are wrong with them, {left:,} without")
+    return _found(what, flip, f"{does}: {errors:,} of {n:,} test rows are wrong now, {left:,} without")
 
 
 def _find_slice(slices: tuple[Slice, ...], name: str) -> Slice:

@@ -1,0 +1,274 @@
+"""What explains one prediction: typed Polars tables and a provenance, in memory and as a folder.
+
+Losses are in nats. Rows are named by `row_id`, unique within the training rows and within the test rows; the
+names of the columns say which is meant.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from dataaudit.errors import DataError
+from dataaudit.findings import HEALTH
+from dataaudit.tablefolder import (
+    AGAIN,
+    PROVENANCE,
+    check,
+    dump,
+    plain,
+    read_provenance,
+    read_table,
+    schema,
+    write_folder,
+)
+
+FORMAT: Final = 1
+KIND: Final = "explanation"
+
+INFLUENCES: Final = schema(
+    "test_row_id text, test_row whole, train_row_id text, train_row whole, label text, influence real,"
+    "delta_loss_if_removed real, relative_influence real, kind text, effect text, rank whole,"
+    "without_train_loss real, without_hessian real, place whole, place_without_train_loss whole,"
+    "place_without_hessian whole"
+)
+NEIGHBOURS: Final = schema(
+    "test_row_id text, measure text, rank whole, train_row_id text, train_row whole, label text, value real,"
+    "influence real, delta_loss_if_removed real, effect text"
+)
+CONTRIBUTIONS: Final = schema(
+    "column text, level text, cell text, contribution real, effect text, rank whole"
+)
+FEATURES: Final = schema(
+    "train_row_id text, column text, level text, value text, finite_effect real, gradient real, effect text,"
+    "rank whole"
+)
+PROBABILITIES: Final = schema("class text, probability real")
+CELLS: Final = schema("row_id text, column text, cell text, part text")
+FLIP: Final = schema("position whole, train_row_id text, train_row whole, label text")
+
+SCHEMAS: Final[Mapping[str, pl.Schema]] = {
+    "influences": INFLUENCES,
+    "neighbours": NEIGHBOURS,
+    "contributions": CONTRIBUTIONS,
+    "features": FEATURES,
+    "probabilities": PROBABILITIES,
+    "cells": CELLS,
+    "flip": FLIP,
+    "health": HEALTH,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplanationProvenance:
+    """Which prediction it is, and everything that another run needs to explain it alike.
+
+    Attributes
+    ----------
+    version, command : str
+        Version of dataaudit; the command, or the call, that made this.
+    train, test, target : str
+        Names of the data as given, and of the label column.
+    n_train, n_test, n_features : int
+        Training rows, test rows as read, encoded features.
+    classes : tuple of str
+        In the order of the model; the first is the reference.
+    test_row_id, test_row : str, int
+        The row that is explained, and its number in its file.
+    label : str or None
+        Its label; None where it has none that training knows.
+    predicted_label, rival_label, explained_label : str
+        Its likeliest class, the next one, and the class that its loss is of.
+    probability, loss : float
+        Of the explained class; the loss in nats.
+    l2 : float
+        Ridge of the mean loss (the paper's weight decay).
+    basis, solver, solver_reason : str
+        What was chosen, in words for people.
+    gradient_norm : float
+        Largest absolute component of the gradient at the fit, in nats.
+    seed : int
+        Seed of everything random.
+    settings, versions : mapping
+        The resolved settings; versions of Python and of the libraries.
+    flip : mapping
+        What was to be overturned and what that takes: `conclusion`, `sentence`, `found`, `rows`, `share`,
+        `before`, `predicted`, `measured`. Empty where it was not asked.
+    origins, test_origins, roles : tuple of mappings
+        Files of training and test rows; columns (column, role, reason).
+    notes : tuple of str
+        Decisions to state to the user, in full sentences.
+    """
+
+    version: str
+    command: str
+    train: str
+    test: str
+    target: str
+    n_train: int
+    n_test: int
+    n_features: int
+    classes: tuple[str, ...]
+    test_row_id: str
+    test_row: int
+    label: str | None
+    predicted_label: str
+    rival_label: str
+    explained_label: str
+    probability: float
+    loss: float
+    l2: float
+    basis: str
+    solver: str
+    solver_reason: str
+    gradient_norm: float
+    seed: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    flip: Mapping[str, Any] = field(default_factory=dict)
+    origins: tuple[Mapping[str, Any], ...] = ()
+    test_origins: tuple[Mapping[str, Any], ...] = ()
+    roles: tuple[Mapping[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("classes", "origins", "test_origins", "roles", "notes"):  # lists are welcome
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def run_id(self) -> str:
+        """Sixteen hexadecimal digits that stand for all of the above; equal for equal runs."""
+        return hashlib.sha256(dump(self._fields()).encode()).hexdigest()[:16]
+
+    def _fields(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, the kind, `run_id` and the format's number, as JSON's types."""
+        fields: dict[str, Any] = plain(self._fields())
+        return {"format": FORMAT, "kind": KIND, "run_id": self.run_id, **fields}
+
+    def to_json(self) -> str:
+        """Return the JSON text that is written to disk."""
+        return dump(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> ExplanationProvenance:
+        """Read what `to_dict` gave.
+
+        Parameters
+        ----------
+        values : mapping
+            The parsed JSON object.
+        where : str
+            Name of the file, for messages.
+
+        Raises
+        ------
+        DataError
+            If it is of another kind or format, or fields are missing.
+        """
+        if values.get("kind") != KIND:
+            raise DataError(f"{where} is not of an explanation", AGAIN)
+        if values.get("format") != FORMAT:
+            what = f"{where} has format {values.get('format')!r}, this version reads {FORMAT}"
+            raise DataError(what, "run the audit again with this version")
+        names = [f.name for f in dataclasses.fields(cls)]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
+        return cls(**{name: values[name] for name in names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplanationFindings:
+    """The tables of one explanation, checked on construction, and their provenance.
+
+    Attributes
+    ----------
+    influences : pl.DataFrame
+        The most harmful and most helpful training rows, the largest change of loss first. `place` is the
+        place of the row's influence by size among all training rows; what leaves out a part of the formula,
+        and the places by that, are null unless asked for.
+    neighbours : pl.DataFrame
+        The nearest training rows by cosine and by Euclidean distance of the encoded features.
+    contributions : pl.DataFrame
+        What each column, or term, adds to the predicted class over its rival, in log-odds.
+    features : pl.DataFrame
+        Which column, or term, of a training row carries its influence.
+    probabilities : pl.DataFrame
+        Of every class, the likeliest first.
+    cells : pl.DataFrame
+        Of all rows that are named; `part` is ``"train"`` or ``"test"``.
+    flip : pl.DataFrame
+        Training rows whose removal overturns the conclusion, in the order of their removal.
+    health : pl.DataFrame
+        One row per check of the explanation itself.
+    provenance : ExplanationProvenance
+
+    Raises
+    ------
+    DataError
+        If a table has other columns or types than its schema.
+    """
+
+    influences: pl.DataFrame
+    neighbours: pl.DataFrame
+    contributions: pl.DataFrame
+    features: pl.DataFrame
+    probabilities: pl.DataFrame
+    cells: pl.DataFrame
+    flip: pl.DataFrame
+    health: pl.DataFrame
+    provenance: ExplanationProvenance
+
+    def __post_init__(self) -> None:
+        for name, frame in self.tables().items():
+            check(name, frame, SCHEMAS[name])
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Return the tables by name, in the order of `SCHEMAS`."""
+        return {name: getattr(self, name) for name in SCHEMAS}
+
+    def write(self, folder: str | Path) -> Path:
+        """Write every table as Parquet and ``provenance.json`` last, whole or not at all.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if absent; other files in it are left alone. It is also what is returned.
+
+        Raises
+        ------
+        WriteError
+            If the folder cannot be made or written to.
+        """
+        return write_folder(Path(folder), self.tables(), self.provenance.to_json())
+
+
+def read_explanation(folder: str | Path) -> ExplanationFindings:
+    """Read the folder that `ExplanationFindings.write` made.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Raises
+    ------
+    DataError
+        If it is no such folder, a table is missing, or one has another schema.
+    UnreadableFile
+        If a file in it is cut short or is not what its name says.
+    """
+    folder = Path(folder)
+    values = read_provenance(folder)
+    provenance = ExplanationProvenance.from_dict(values, (folder / PROVENANCE).as_posix())
+    tables = {name: read_table(folder / f"{name}.parquet") for name in SCHEMAS}
+    return ExplanationFindings(**tables, provenance=provenance)
