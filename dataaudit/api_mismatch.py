@@ -132,7 +132,7 @@ def audit_mismatch(
     rows : sequence of int
         Numbers of the test rows to trace, 0-based; the mispredicted ones by default.
     where : str, optional
-        SQL condition on the columns of the test rows to trace.
+        SQL condition on the columns of the test rows to trace; ``"true"`` for all.
     k : int
         Harmful and helpful training rows to keep per test row.
     prove : int

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def verify(
     folder: str | Path,
     source: Any = None,
-    test: Any = None,
     *,
+    test: Any = None,
     top: int = 50,
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> Rerun:
@@ -60,7 +60,7 @@ def verify(
     path, step = Path(folder), on_step or no_step
     kind = read_provenance(path).get("kind", "labels")
     if kind == KIND:
-        done = rerun_mismatch(read_mismatch(path), source, test, top=top, on_step=step)
+        done = rerun_mismatch(read_mismatch(path), source, test_source=test, top=top, on_step=step)
     elif kind == "labels":
         done = rerun_labels(read(path), source, top=top, on_step=step)
     else:

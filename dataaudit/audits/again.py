@@ -118,8 +118,8 @@ def rerun_labels(
 def rerun_mismatch(
     tables: MismatchFindings,
     train_source: Any = None,
-    test_source: Any = None,
     *,
+    test_source: Any = None,
     top: int,
     on_step: StepCallback = no_step,
 ) -> Rerun:

@@ -173,10 +173,13 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
         return np.flatnonzero(np.isin(number, settings.rows))
     if settings.where is not None:
         try:
-            mask = pair.test.frame.select(pl.sql_expr(settings.where).cast(pl.Boolean)).to_series()
+            mask = pair.test.frame.with_columns(pl.sql_expr(settings.where).alias("__asked"))["__asked"]
         except pl.exceptions.PolarsError as error:
             first = str(error).partition("\n")[0]
             raise SettingError(f"where cannot be read: {first}", "write e.g. \"age\" = '[0-10)'") from error
+        if mask.dtype != pl.Boolean:
+            what = f"where is no condition: {settings.where!r} gives {mask.dtype}"
+            raise SettingError(what, 'compare it with something, as in "age > 60"')
         chosen = np.flatnonzero(mask.fill_null(value=False).to_numpy())
         if not len(chosen):
             raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")

@@ -41,7 +41,7 @@ class MismatchSettings:
     rows : tuple of int
         Numbers of the test rows to trace, 0-based; empty for the mispredicted ones.
     where : str or None
-        SQL condition on the columns of the test rows to trace.
+        SQL condition on the columns of the test rows to trace; ``"true"`` for all.
     k : int
         Harmful and helpful training rows to keep per test row.
     traced : int

@@ -125,7 +125,7 @@ Where = Annotated[
     typer.Option(
         "--where",
         metavar="SQL",
-        help="Trace the test rows that fulfil this: \"age = '[0-10)'\".",
+        help="Trace the test rows that fulfil this: \"age = '[0-10)'\"; true: all.",
         rich_help_panel=_TRACING,
     ),
 ]

@@ -69,7 +69,7 @@ def verify(
     from dataaudit.api_verify import verify as run
 
     with Talk(quiet=quiet, color=color) as talk:
-        done = run(folder, data, test, top=top, on_step=talk.step)
+        done = run(folder, data, test=test, top=top, on_step=talk.step)
     if format == "jsonl":
         sys.stdout.write(done.refits.write_ndjson())
     elif format == "csv":

@@ -141,6 +141,12 @@ def test_rows_and_conditions_choose_what_is_traced(train, test):
     assert one.traces["test_row"].unique().to_list() == [3]
     some = dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, where="age = 'child'", prove=0)
     assert some.tables.responsible["test_row"].sort().to_list() == list(range(60))
+    every = dataaudit.audit_mismatch(
+        train, test, label="y", id="id", l2=1e-3, where="true", prove=0, verify=0
+    )
+    assert len(every.tables.responsible) == test.height
+    with pytest.raises(SettingError, match="where is no condition: 'x' gives Float64"):
+        dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, where="x")
     with pytest.raises(SettingError, match="where cannot be read"):
         dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, where="nope = 1")
     with pytest.raises(SettingError, match="no test row 99999"):
