@@ -50,19 +50,19 @@ def verify(
     from dataaudit.audits.again import rerun_labels, rerun_mismatch
     from dataaudit.audits.asked import no_step
     from dataaudit.errors import SettingError
-    from dataaudit.findings import read
-    from dataaudit.mismatch_findings import KIND, read_mismatch
+    from dataaudit.findings import Findings, Provenance
+    from dataaudit.mismatch_findings import MismatchFindings, MismatchProvenance
     from dataaudit.tablefolder import read_provenance
     from dataaudit.writers.html import write_report
 
     if top < 1:
         raise SettingError(f"top must be 1 or more: got {top}", "leave it out")
     path, step = Path(folder), on_step or no_step
-    kind = read_provenance(path).get("kind", "labels")
-    if kind == KIND:
-        done = rerun_mismatch(read_mismatch(path), source, test_source=test, top=top, on_step=step)
-    elif kind == "labels":
-        done = rerun_labels(read(path), source, top=top, on_step=step)
+    kind = read_provenance(path).get("kind")
+    if kind == MismatchProvenance.KIND:
+        done = rerun_mismatch(MismatchFindings.read(path), source, test_source=test, top=top, on_step=step)
+    elif kind == Provenance.KIND:
+        done = rerun_labels(Findings.read(path), source, top=top, on_step=step)
     else:
         what = f"{path.as_posix()} holds {kind}, which has nothing to refit"
         raise SettingError(what, "name the folder of audit labels or audit mismatch")

@@ -7,30 +7,14 @@ Losses are in nats, probabilities in [0, 1], contributions in log-odds.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from dataaudit.errors import DataError
-from dataaudit.tablefolder import (
-    AGAIN,
-    PROVENANCE,
-    check,
-    dump,
-    plain,
-    read_provenance,
-    read_table,
-    schema,
-    write_folder,
-)
-
-FORMAT: Final = 1  # raised when a table changes in a way that older readers cannot bear
+from dataaudit.tablefolder import AGAIN, Record, Tables, schema
 
 LABELS: Final = schema(
     "row_id text, row whole, source text, line whole, label text, predicted_label text, p_label real,"
@@ -64,7 +48,7 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provenance:
+class Provenance(Record):
     """Where the findings come from: every setting, seed, version and content hash of a run.
 
     Attributes
@@ -97,6 +81,9 @@ class Provenance:
         Decisions to state to the user, in full sentences.
     """
 
+    KIND = "labels"
+    NOUN = "an audit of labels"
+
     version: str
     command: str
     dataset: str
@@ -122,59 +109,9 @@ class Provenance:
     roles: tuple[Mapping[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in ("classes", "origins", "roles", "notes"):  # lists are welcome, tuples are kept
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
-    @property
-    def run_id(self) -> str:
-        """Sixteen hexadecimal digits that stand for all of the above; equal for equal runs."""
-        return hashlib.sha256(dump(self._fields()).encode()).hexdigest()[:16]
-
-    def _fields(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields, `run_id` and the format's number, as JSON's types."""
-        fields: dict[str, Any] = plain(self._fields())
-        return {"format": FORMAT, "run_id": self.run_id, **fields}
-
-    def to_json(self) -> str:
-        """Return the JSON text that is written to disk: sorted keys, two spaces, a newline at the end."""
-        return dump(self.to_dict(), indent=2) + "\n"
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str) -> Provenance:
-        """Read what `to_dict` gave.
-
-        Parameters
-        ----------
-        values : mapping
-            The parsed JSON object.
-        where : str
-            Name of the file, for messages.
-
-        Raises
-        ------
-        DataError
-            If fields are missing, or the format is another one than this version writes.
-        """
-        if values.get("format") != FORMAT:
-            raise DataError(
-                f"{where} has format {values.get('format')!r}, this version reads {FORMAT}",
-                "run the audit again with this version",
-            )
-        kinds = {f.name: f.type for f in dataclasses.fields(cls)}
-        missing = [name for name in kinds if name not in values]
-        if missing:
-            raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
-        given: dict[str, Any] = {name: values[name] for name in kinds}
-        given |= {name: math.nan for name, kind in kinds.items() if kind == "float" and given[name] is None}
-        return cls(**given)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
+class Findings(Tables):
     """The tables of one audit, checked on construction, and their provenance.
 
     Attributes
@@ -199,6 +136,10 @@ class Findings:
         If a table has other columns or types than its schema, or `labels` is not sorted by rank.
     """
 
+    SCHEMAS = SCHEMAS
+    RECORD = Provenance
+    OPEN_END = frozenset({"labels"})
+
     labels: pl.DataFrame
     health: pl.DataFrame
     evidence: pl.DataFrame
@@ -211,49 +152,11 @@ class Findings:
     provenance: Provenance
 
     def __post_init__(self) -> None:
-        for name, frame in self.tables().items():
-            check(name, frame, SCHEMAS[name], open_end=name == "labels")
+        super().__post_init__()
         rank = self.labels["rank"]
         if rank.null_count() or not (rank == pl.int_range(1, len(rank) + 1, eager=True)).all():
             raise DataError("table labels is not sorted by rank 1, 2, 3, …", AGAIN)
 
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """Return the nine tables by name, in the order of `SCHEMAS`."""
-        return {name: getattr(self, name) for name in SCHEMAS}
 
-    def write(self, folder: str | Path) -> Path:
-        """Write every table as Parquet and ``provenance.json`` last, whole or not at all.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Made if absent; other files in it are left alone. It is also what is returned.
-
-        Raises
-        ------
-        WriteError
-            If the folder cannot be made or written to.
-        """
-        return write_folder(Path(folder), self.tables(), self.provenance.to_json())
-
-
-def read(folder: str | Path) -> Findings:
-    """Read the folder that `Findings.write` made.
-
-    Raises
-    ------
-    DataError
-        If it is no folder of findings, a table is missing, or one has another schema.
-    UnreadableFile
-        If a file in it is cut short or is not what its name says.
-    """
-    folder = Path(folder)
-    values = read_provenance(folder)
-    provenance = Provenance.from_dict(values, (folder / PROVENANCE).as_posix())
-    tables = {name: read_table(folder / f"{name}.parquet") for name in SCHEMAS}
-    return Findings(**tables, provenance=provenance)
-
-
-def empty(name: str) -> pl.DataFrame:
-    """Return the table `name` with its columns and no rows."""
-    return pl.DataFrame(schema=SCHEMAS[name])
+read = Findings.read
+empty = Findings.empty

@@ -7,12 +7,15 @@ is not whole. Every kind of findings is such a folder.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 import polars as pl
 
@@ -34,6 +37,136 @@ def schema(columns: str) -> pl.Schema:
     """Read ``name type, name type, …``; types are text, texts, real, whole and flag."""
     pairs = (column.split() for column in columns.split(","))
     return pl.Schema({name: _TYPES[kind] for name, kind in pairs})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Where findings come from: the base of every provenance, whose fields are the subclass's."""
+
+    KIND: ClassVar[str]  # what is written in the file, e.g. "mismatch"
+    NOUN: ClassVar[str]  # the same for people, e.g. "an audit of a mismatch"
+    FORMAT: ClassVar[int] = 1  # raised when a table changes in a way that older readers cannot bear
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # lists are welcome, tuples are kept
+            if str(f.type).startswith("tuple"):
+                object.__setattr__(self, f.name, tuple(getattr(self, f.name)))
+
+    @property
+    def run_id(self) -> str:
+        """Sixteen hexadecimal digits that stand for all fields; equal for equal runs."""
+        return hashlib.sha256(dump(self._fields()).encode()).hexdigest()[:16]
+
+    def _fields(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, the kind, `run_id` and the format's number, as JSON's types."""
+        fields: dict[str, Any] = plain(self._fields())
+        return {"format": self.FORMAT, "kind": self.KIND, "run_id": self.run_id, **fields}
+
+    def to_json(self) -> str:
+        """Return the JSON text that is written to disk: sorted keys, two spaces, a newline at the end."""
+        return dump(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Read what `to_dict` gave.
+
+        Parameters
+        ----------
+        values : mapping
+            The parsed JSON object.
+        where : str
+            Name of the file, for messages.
+
+        Raises
+        ------
+        DataError
+            If it is of another kind or format, or fields are missing.
+        """
+        if values.get("format") != cls.FORMAT:
+            what = f"{where} has format {values.get('format')!r}, this version reads {cls.FORMAT}"
+            raise DataError(what, "run the audit again with this version")
+        if values.get("kind") != cls.KIND:
+            raise DataError(f"{where} is not of {cls.NOUN}", AGAIN)
+        kinds = {f.name: f.type for f in dataclasses.fields(cls)}
+        missing = [name for name in kinds if name not in values]
+        if missing:
+            raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
+        given: dict[str, Any] = {name: values[name] for name in kinds}
+        given |= {name: math.nan for name, kind in kinds.items() if kind == "float" and given[name] is None}
+        return cls(**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Typed tables with their provenance: the base of every kind of findings.
+
+    Raises
+    ------
+    DataError
+        If a table has other columns or types than its schema.
+    """
+
+    SCHEMAS: ClassVar[Mapping[str, pl.Schema]]
+    RECORD: ClassVar[type[Record]]
+    OPEN_END: ClassVar[frozenset[str]] = frozenset()  # tables in which more columns may follow
+
+    @property
+    def record(self) -> Record:
+        """The provenance, whatever the kind."""
+        found: Record = self.provenance  # type: ignore[attr-defined]
+        return found
+
+    def __post_init__(self) -> None:
+        for name, frame in self.tables().items():
+            check(name, frame, self.SCHEMAS[name], open_end=name in self.OPEN_END)
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Return the tables by name, in the order of `SCHEMAS`."""
+        return {name: getattr(self, name) for name in self.SCHEMAS}
+
+    def write(self, folder: str | Path) -> Path:
+        """Write every table as Parquet and ``provenance.json`` last, whole or not at all.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if absent; other files in it are left alone. It is also what is returned.
+
+        Raises
+        ------
+        WriteError
+            If the folder cannot be made or written to.
+        """
+        return write_folder(Path(folder), self.tables(), self.record.to_json())
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Self:
+        """Read the folder that `write` made.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder.
+
+        Raises
+        ------
+        DataError
+            If it is no such folder, a table is missing, or one has another schema.
+        UnreadableFile
+            If a file in it is cut short or is not what its name says.
+        """
+        folder = Path(folder)
+        provenance = cls.RECORD.from_dict(read_provenance(folder), (folder / PROVENANCE).as_posix())
+        parts: dict[str, Any] = {name: read_table(folder / f"{name}.parquet") for name in cls.SCHEMAS}
+        return cls(**parts | {"provenance": provenance})
+
+    @classmethod
+    def empty(cls, name: str) -> pl.DataFrame:
+        """Return the table `name` with its columns and no rows."""
+        return pl.DataFrame(schema=cls.SCHEMAS[name])
 
 
 def write_folder(folder: Path, tables: Mapping[str, pl.DataFrame], provenance: str) -> Path:

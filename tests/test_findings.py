@@ -136,7 +136,8 @@ def test_reading_what_is_no_findings(tmp_path):
         ("[]", UnreadableFile, "no JSON object"),
         ("{}", DataError, "has format None, this version reads 1"),
         ('{"format": 2}', DataError, "has format 2"),
-        ('{"format": 1, "seed": 0}', DataError, "lacks version, command"),
+        ('{"format": 1}', DataError, "is not of an audit of labels"),
+        ('{"format": 1, "kind": "labels", "seed": 0}', DataError, "lacks version, command"),
     ],
 )
 def test_reading_a_provenance_that_is_not_ours(tmp_path, text, error, match):
