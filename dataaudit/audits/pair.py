@@ -250,7 +250,7 @@ def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset
         mask[drawn] = False
         first = pl.Series(mask)
     else:
-        raise SettingError("there are no test rows", "give a second source, split_column or test_size")
+        raise SettingError("there are no test rows", "give a second source, --split-column or --test-size")
     return whole.keep(first), whole.keep(~first)
 
 
