@@ -52,6 +52,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dataaudit.api import LabelAudit, audit_labels
+    from dataaudit.api_explain import Explanation, explain
     from dataaudit.api_mismatch import MismatchAudit, audit_mismatch
     from dataaudit.api_verify import verify
     from dataaudit.errors import (
@@ -81,6 +82,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "EncodeError",
+    "Explanation",
     "Findings",
     "FitError",
     "Influence",
@@ -97,18 +99,21 @@ __all__ = [
     "__version__",
     "audit_labels",
     "audit_mismatch",
+    "explain",
     "load",
     "verify",
 ]
 
 _HOMES = {
     "Dataset": "dataaudit.sources",
+    "Explanation": "dataaudit.api_explain",
     "Findings": "dataaudit.findings",
     "Influence": "dataaudit.lowlevel",
     "MismatchAudit": "dataaudit.api_mismatch",
     "LabelAudit": "dataaudit.api",
     "audit_labels": "dataaudit.api",
     "audit_mismatch": "dataaudit.api_mismatch",
+    "explain": "dataaudit.api_explain",
     "load": "dataaudit.sources",
     "verify": "dataaudit.api_verify",
 }  # every other public name is an error

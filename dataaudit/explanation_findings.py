@@ -6,31 +6,14 @@ names of the columns say which is meant.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.errors import DataError
 from dataaudit.findings import HEALTH
-from dataaudit.tablefolder import (
-    AGAIN,
-    PROVENANCE,
-    check,
-    dump,
-    plain,
-    read_provenance,
-    read_table,
-    schema,
-    write_folder,
-)
-
-FORMAT: Final = 1
-KIND: Final = "explanation"
+from dataaudit.tablefolder import Record, Tables, schema
 
 INFLUENCES: Final = schema(
     "test_row_id text, test_row whole, train_row_id text, train_row whole, label text, influence real,"
@@ -66,7 +49,7 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplanationProvenance:
+class ExplanationProvenance(Record):
     """Which prediction it is, and everything that another run needs to explain it alike.
 
     Attributes
@@ -106,6 +89,9 @@ class ExplanationProvenance:
         Decisions to state to the user, in full sentences.
     """
 
+    KIND = "explanation"
+    NOUN = "an explanation"
+
     version: str
     command: str
     train: str
@@ -137,57 +123,9 @@ class ExplanationProvenance:
     roles: tuple[Mapping[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in ("classes", "origins", "test_origins", "roles", "notes"):  # lists are welcome
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
-    @property
-    def run_id(self) -> str:
-        """Sixteen hexadecimal digits that stand for all of the above; equal for equal runs."""
-        return hashlib.sha256(dump(self._fields()).encode()).hexdigest()[:16]
-
-    def _fields(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all fields, the kind, `run_id` and the format's number, as JSON's types."""
-        fields: dict[str, Any] = plain(self._fields())
-        return {"format": FORMAT, "kind": KIND, "run_id": self.run_id, **fields}
-
-    def to_json(self) -> str:
-        """Return the JSON text that is written to disk."""
-        return dump(self.to_dict(), indent=2) + "\n"
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], where: str) -> ExplanationProvenance:
-        """Read what `to_dict` gave.
-
-        Parameters
-        ----------
-        values : mapping
-            The parsed JSON object.
-        where : str
-            Name of the file, for messages.
-
-        Raises
-        ------
-        DataError
-            If it is of another kind or format, or fields are missing.
-        """
-        if values.get("kind") != KIND:
-            raise DataError(f"{where} is not of an explanation", AGAIN)
-        if values.get("format") != FORMAT:
-            what = f"{where} has format {values.get('format')!r}, this version reads {FORMAT}"
-            raise DataError(what, "run the audit again with this version")
-        names = [f.name for f in dataclasses.fields(cls)]
-        missing = [name for name in names if name not in values]
-        if missing:
-            raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
-        return cls(**{name: values[name] for name in names})
-
 
 @dataclass(frozen=True, kw_only=True)
-class ExplanationFindings:
+class ExplanationFindings(Tables):
     """The tables of one explanation, checked on construction, and their provenance.
 
     Attributes
@@ -218,6 +156,9 @@ class ExplanationFindings:
         If a table has other columns or types than its schema.
     """
 
+    SCHEMAS = SCHEMAS
+    RECORD = ExplanationProvenance
+
     influences: pl.DataFrame
     neighbours: pl.DataFrame
     contributions: pl.DataFrame
@@ -227,48 +168,3 @@ class ExplanationFindings:
     flip: pl.DataFrame
     health: pl.DataFrame
     provenance: ExplanationProvenance
-
-    def __post_init__(self) -> None:
-        for name, frame in self.tables().items():
-            check(name, frame, SCHEMAS[name])
-
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """Return the tables by name, in the order of `SCHEMAS`."""
-        return {name: getattr(self, name) for name in SCHEMAS}
-
-    def write(self, folder: str | Path) -> Path:
-        """Write every table as Parquet and ``provenance.json`` last, whole or not at all.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Made if absent; other files in it are left alone. It is also what is returned.
-
-        Raises
-        ------
-        WriteError
-            If the folder cannot be made or written to.
-        """
-        return write_folder(Path(folder), self.tables(), self.provenance.to_json())
-
-
-def read_explanation(folder: str | Path) -> ExplanationFindings:
-    """Read the folder that `ExplanationFindings.write` made.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder.
-
-    Raises
-    ------
-    DataError
-        If it is no such folder, a table is missing, or one has another schema.
-    UnreadableFile
-        If a file in it is cut short or is not what its name says.
-    """
-    folder = Path(folder)
-    values = read_provenance(folder)
-    provenance = ExplanationProvenance.from_dict(values, (folder / PROVENANCE).as_posix())
-    tables = {name: read_table(folder / f"{name}.parquet") for name in SCHEMAS}
-    return ExplanationFindings(**tables, provenance=provenance)

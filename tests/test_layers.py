@@ -26,7 +26,7 @@ LAYERS = (
     ("audits",),
     ("gate", "repair", "summary"),
     ("writers",),
-    ("api", "api_mismatch", "api_verify", "api_explain", "estimator"),
+    ("api", "api_explain", "api_mismatch", "api_verify", "api_explain", "estimator"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dataaudit.cli.demo import demo
+from dataaudit.cli.explain import explain
 from dataaudit.cli.labels import labels
 from dataaudit.cli.mismatch import mismatch
 from dataaudit.cli.verify import verify
@@ -47,5 +48,6 @@ def settle(
 
 app.command(epilog=EPILOG)(labels)
 app.command(epilog="Example: audit mismatch train.csv test.csv --label y --out why")(mismatch)
+app.command(epilog="Example: audit explain train.csv test.csv --label y --row 17")(explain)
 app.command(epilog="Example: audit verify audit-findings --top 50")(verify)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)

@@ -152,6 +152,45 @@ Memory = Annotated[
     ),
 ]
 
+Row = Annotated[
+    int | None,
+    typer.Option(
+        "--row", metavar="N", help="Number of the test row in its file, from 0.", rich_help_panel=_TRACING
+    ),
+]
+RowId = Annotated[
+    str | None,
+    typer.Option("--row-id", metavar="NAME", help="Name of the test row instead.", rich_help_panel=_TRACING),
+]
+Behind = Annotated[
+    int,
+    typer.Option(
+        "--top",
+        min=1,
+        metavar="N",
+        help="Harmful and helpful training rows, and neighbours.",
+        rich_help_panel=_TRACING,
+    ),
+]
+Components = Annotated[
+    bool,
+    typer.Option(
+        "--show-components",
+        help="Also without the training loss, and without the inverse Hessian.",
+        rich_help_panel=_TRACING,
+    ),
+]
+Flip = Annotated[
+    str | None,
+    typer.Option(
+        "--flip",
+        metavar="WHAT",
+        help="Fewest rows whose removal overturns: prediction, coefficient:COLUMN=LEVEL or "
+        "slice:COLUMN=LEVEL.",
+        rich_help_panel=_TRACING,
+    ),
+]
+
 TextFeatures = Annotated[
     Literal["tfidf", "counts"],
     typer.Option(

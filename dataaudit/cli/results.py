@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from dataaudit.errors import WriteError
 
 if TYPE_CHECKING:
+    from dataaudit.explanation_findings import ExplanationFindings
     from dataaudit.findings import Findings
     from dataaudit.mismatch_findings import MismatchFindings
-    from dataaudit.summary import MismatchSummary, Summary
+    from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
     from dataaudit.writers import Writer
 
 
@@ -48,7 +49,15 @@ class Results:
         self._write(tables, summary)
         return summary
 
-    def _write(self, findings: Findings | MismatchFindings, summary: Summary | MismatchSummary) -> None:
+    def emit_explanation(self, tables: ExplanationFindings) -> ExplanationSummary:
+        """Write to stdout what was asked for; return the summary that it shows."""
+        from dataaudit.summary import summarise_explanation
+
+        summary = summarise_explanation(tables, folder=self.folder.as_posix())
+        self._write(tables, summary)
+        return summary
+
+    def _write(self, findings: object, summary: object) -> None:
         if self.writer:
             self.writer.write(findings, summary, sys.stdout)
             sys.stdout.flush()
@@ -58,7 +67,7 @@ def prepare(
     folder: Path,
     format: str | None = None,  # noqa: A002 - the option's name
     *,
-    kind: Literal["labels", "mismatch"] = "labels",
+    kind: Literal["labels", "mismatch", "explanation"] = "labels",
 ) -> Results:
     """Check that results could be written.
 
@@ -68,7 +77,7 @@ def prepare(
         It need not be there; nothing is made yet.
     format : str, optional
         Name of a format, as `dataaudit.writers.names` has them.
-    kind : {"labels", "mismatch"}
+    kind : {"labels", "mismatch", "explanation"}
         Of the findings to come.
 
     Returns

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from dataaudit.summary import MismatchSummary, Summary
+    from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
 
 
 class Talk:
@@ -75,17 +75,19 @@ class Talk:
         """Write one line as it is, whatever brackets or control characters it has."""
         self.console.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
 
-    def conclude(self, summary: Summary | MismatchSummary) -> None:
+    def conclude(self, summary: Summary | MismatchSummary | ExplanationSummary) -> None:
         """Show the summary."""
         if self.quiet > 1:
             return
-        from dataaudit.summary import MismatchSummary
-        from dataaudit.writers import console, mismatch_console
+        from dataaudit.summary import ExplanationSummary, MismatchSummary
+        from dataaudit.writers import console, explanation_console, mismatch_console
 
         if self.verbose:
             self._details(summary.provenance)
         if isinstance(summary, MismatchSummary):
             mismatch_console.show(summary, self.console)
+        elif isinstance(summary, ExplanationSummary):
+            explanation_console.show(summary, self.console)
         else:
             console.show(summary, self.console)
 

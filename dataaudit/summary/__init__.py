@@ -5,6 +5,14 @@ mismatch and returns a `MismatchSummary`; every writer renders the same one, and
 """
 
 from dataaudit.summary.build import TOP, excerpt, summarise
+from dataaudit.summary.explanation import (
+    ClassShare,
+    ExplanationSummary,
+    InfluentialRow,
+    NearRow,
+    RemovedRow,
+    summarise_explanation,
+)
 from dataaudit.summary.mismatch import summarise_mismatch
 from dataaudit.summary.mismatch_shapes import (
     Carrier,
@@ -51,19 +59,24 @@ __all__ = [
     "Cell",
     "Check",
     "Choice",
+    "ClassShare",
     "ColumnLevels",
     "Command",
     "Concentration",
     "Difference",
+    "ExplanationSummary",
     "FindingCard",
     "HarmfulRow",
+    "InfluentialRow",
     "LabelCount",
     "LevelShare",
     "MismatchSummary",
     "NamedRow",
+    "NearRow",
     "Neighbour",
     "Rate",
     "Refit",
+    "RemovedRow",
     "ReviewRow",
     "SliceLine",
     "Summary",
@@ -75,5 +88,6 @@ __all__ = [
     "Verdict",
     "excerpt",
     "summarise",
+    "summarise_explanation",
     "summarise_mismatch",
 ]

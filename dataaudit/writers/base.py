@@ -1,8 +1,8 @@
 """The registry of output formats: a kind of findings and a name lead to a `Writer`, ours first.
 
 Each kind has its own writer of a format, as what they show has little in common: `console` writes the
-findings of labels, `mismatch_console` those of a mismatch. Another package adds a format by an entry point
-that names a `Writer`, in the group of the kind::
+findings of labels, `mismatch_console` those of a mismatch, `explanation_console` an explanation. Another
+package adds a format by an entry point that names a `Writer`, in the group of the kind::
 
     [project.entry-points."dataaudit.writers"]
     labelstudio = "mypackage.labelstudio:WRITER"
@@ -20,15 +20,20 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Generic, Literal, TextIO, TypeVar, overload
 
 from dataaudit.errors import SettingError, closest
+from dataaudit.explanation_findings import ExplanationFindings
 from dataaudit.findings import Findings
 from dataaudit.mismatch_findings import MismatchFindings
-from dataaudit.summary import MismatchSummary, Summary
+from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "text")
-Kind = Literal["labels", "mismatch"]
-_GROUPS: Final[dict[Kind, str]] = {"labels": GROUP, "mismatch": f"{GROUP}.mismatch"}
-_MODULES: Final[dict[Kind, str]] = {"labels": "", "mismatch": "mismatch_"}
+Kind = Literal["labels", "mismatch", "explanation"]
+_GROUPS: Final[dict[Kind, str]] = {
+    "labels": GROUP,
+    "mismatch": f"{GROUP}.mismatch",
+    "explanation": f"{GROUP}.explanation",
+}
+_MODULES: Final[dict[Kind, str]] = {"labels": "", "mismatch": "mismatch_", "explanation": "explanation_"}
 
 Tables = TypeVar("Tables")
 Shown = TypeVar("Shown")
@@ -70,13 +75,17 @@ def get(name: str, kind: Literal["labels"] = "labels") -> Writer[Findings, Summa
 def get(name: str, kind: Literal["mismatch"]) -> Writer[MismatchFindings, MismatchSummary]: ...
 
 
+@overload
+def get(name: str, kind: Literal["explanation"]) -> Writer[ExplanationFindings, ExplanationSummary]: ...
+
+
 def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
     """Return the writer of a format; it is imported now, not before.
 
     Parameters
     ----------
     name : str
-    kind : {"labels", "mismatch"}
+    kind : {"labels", "mismatch", "explanation"}
         Of the findings that it is to write.
 
     Returns

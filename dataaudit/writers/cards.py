@@ -83,8 +83,8 @@ def card(row: ReviewRow, detail: Detail = FULL) -> Card:
     Card
     """
     single, begin = len(row.cells) == 1, excerpt(row.cells)
-    marks = _marker(row.evidence)
-    cells = [(line(c.column, 80), _marked(block(c.text, detail.text), marks)) for c in row.cells]
+    marks = marker(row.evidence)
+    cells = [(line(c.column, 80), marked(block(c.text, detail.text), marks)) for c in row.cells]
     near = {same: [n for n in row.neighbours if n.same_label == same] for same in (False, True)}
     return Card(
         rank=row.rank,
@@ -139,10 +139,10 @@ def _near(neighbour: Neighbour, detail: Detail) -> Near:
     )
 
 
-_Marker = tuple[re.Pattern[str] | None, dict[str, Markup]]
+Marker = tuple[re.Pattern[str] | None, dict[str, Markup]]
 
 
-def _marker(evidence: tuple[Term, ...]) -> _Marker:
+def marker(evidence: tuple[Term, ...]) -> Marker:
     """Find the words of a text that are evidence, the longest first; a pair may be parted by anything."""
     found = [(t.level.casefold(), t.contribution) for t in evidence if t.role == "text" and t.level]
     tags = {word: _AGAINST if contribution < 0 else _FOR for word, contribution in found}
@@ -152,7 +152,7 @@ def _marker(evidence: tuple[Term, ...]) -> _Marker:
     return re.compile(rf"(?<!\w)({'|'.join(parts)})(?!\w)", re.IGNORECASE), tags
 
 
-def _marked(text: str, marker: _Marker) -> Markup:
+def marked(text: str, marker: Marker) -> Markup:
     """Return the text with its evidence marked; everything else is escaped."""
     pattern, tags = marker
     if pattern is None:

@@ -10,10 +10,11 @@ from typing import Final, TextIO
 
 from markupsafe import Markup
 
+from dataaudit.explanation_findings import ExplanationFindings
 from dataaudit.findings import Findings
 from dataaudit.mismatch_findings import MismatchFindings
-from dataaudit.summary import ReviewRow, Summary, summarise, summarise_mismatch
-from dataaudit.writers import mismatch_html
+from dataaudit.summary import ReviewRow, Summary, summarise, summarise_explanation, summarise_mismatch
+from dataaudit.writers import explanation_html, mismatch_html
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
 from dataaudit.writers.page import lay_out
@@ -26,6 +27,8 @@ _DETAILS: Final = (  # how much of a row is shown, from all to little
     Detail(line=60, text=100, near=0, terms=3, neighbours=1, columns=8),
 )
 _NOTEBOOK_ROWS: Final = 50
+
+AnyFindings = Findings | MismatchFindings | ExplanationFindings
 
 
 def page(summary: Summary, *, rows: int | None = None) -> str:
@@ -64,20 +67,23 @@ def fragment(summary: Summary, *, rows: int = _NOTEBOOK_ROWS) -> str:
     return framed(page(summary, rows=rows), summary.verdict.headline)
 
 
-def notebook(findings: Findings | MismatchFindings) -> str:
-    """Return what ``_repr_html_`` shows for findings of either kind: the page in a frame, with fewer rows."""
+def notebook(findings: AnyFindings) -> str:
+    """Return what ``_repr_html_`` shows for findings of any kind: the page in a frame, with fewer rows."""
+    if isinstance(findings, ExplanationFindings):
+        told = summarise_explanation(findings)
+        return framed(explanation_html.page(told), told.verdict.headline)
     if isinstance(findings, MismatchFindings):
         summary = summarise_mismatch(findings)
         return framed(mismatch_html.page(summary), summary.verdict.headline)
     return fragment(summarise(findings, top=_NOTEBOOK_ROWS))
 
 
-def write_report(findings: Findings | MismatchFindings, path: Path) -> Path:
+def write_report(findings: AnyFindings, path: Path) -> Path:
     """Write the page of findings to a file, whole or not at all.
 
     Parameters
     ----------
-    findings : Findings or MismatchFindings
+    findings : Findings, MismatchFindings or ExplanationFindings
     path : Path
         Replaced if it is there; its folder is shown in the commands to type next.
 
@@ -92,6 +98,8 @@ def write_report(findings: Findings | MismatchFindings, path: Path) -> Path:
         If the file cannot be written.
     """
     folder = path.parent.as_posix()
+    if isinstance(findings, ExplanationFindings):
+        return write_page(explanation_html.page(summarise_explanation(findings, folder=folder)), path)
     if isinstance(findings, MismatchFindings):
         return write_page(mismatch_html.page(summarise_mismatch(findings, folder=folder)), path)
     return write_page(page(summarise(findings, folder=folder)), path)

@@ -1,0 +1,71 @@
+"""``audit explain``: why one prediction is what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from dataaudit.cli import options
+from dataaudit.cli.talk import Talk
+
+
+def explain(
+    context: typer.Context,
+    train: options.Train,
+    test: options.Test = None,
+    *,
+    label: options.Label,
+    row: options.Row = None,
+    row_id: options.RowId = None,
+    text: options.Text = None,
+    features: options.Features = None,
+    exclude: options.Exclude = None,
+    categorical: options.Categorical = None,
+    id: options.Id = None,  # noqa: A002 - the option is called --id
+    split_column: options.SplitColumn = None,
+    test_size: options.TestSize = None,
+    text_features: options.TextFeatures = "tfidf",
+    basis: options.Basis = "linear",
+    l2: options.L2 = None,
+    seed: options.Seed = 0,
+    top: options.Behind = 10,
+    show_components: options.Components = False,
+    flip: options.Flip = None,
+    out: options.Out = Path("audit-explanation"),
+    format: options.Format = None,  # noqa: A002 - the option is called --format
+    quiet: options.Quiet = 0,
+    verbose: options.Verbose = False,
+    color: options.Color = "auto",
+) -> None:
+    """Explain one prediction: the training rows and the columns behind it, and how few rows flip it."""
+    from dataaudit.api_explain import explain as run
+    from dataaudit.cli.results import prepare
+
+    results = prepare(out, format, kind="explanation")
+    with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
+        found = run(
+            train,
+            test,
+            label=label,
+            row=row,
+            row_id=row_id,
+            split_column=split_column,
+            test_size=test_size,
+            text=options.names(text),
+            features=options.names(features),
+            exclude=options.names(exclude),
+            categorical=options.names(categorical),
+            id=id,
+            text_features=text_features,
+            basis=basis,
+            l2=l2,
+            top=top,
+            show_components=show_components,
+            flip=flip,
+            seed=seed,
+            command=context.obj,
+            on_step=talk.step,
+        )
+        found.write(out)
+    talk.conclude(results.emit_explanation(found.tables))

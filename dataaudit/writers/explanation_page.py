@@ -1,0 +1,202 @@
+"""What stands where on the page of an explanation, every number in words: ``explanation.html.j2`` sets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup
+
+from dataaudit.summary import Cell, ExplanationSummary, InfluentialRow, NearRow, Term
+from dataaudit.writers import words
+from dataaudit.writers.cards import marked, marker
+from dataaudit.writers.escape import block, line
+from dataaudit.writers.matrices import BarList, BarRow
+from dataaudit.writers.mismatch_cards import Grid
+from dataaudit.writers.run import CheckLine, Run, check_lines, describe_run, more
+
+_NAME: Final = 60  # characters of a column's name
+_TERMS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much is shown: training rows of each kind, characters of a cell, columns of a row."""
+
+    rows: int = 20
+    text: int = 2400
+    columns: int = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowText:
+    """A row, in words: its cells with what carries its influence marked."""
+
+    title: str
+    label: str
+    effect: str
+    carriers: tuple[str, ...]
+    text: Markup | None
+    columns: tuple[tuple[str, Markup], ...]
+    more: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplanationPage:
+    """The page's parts in the order in which they are read."""
+
+    dataset: str
+    headline: str
+    sentences: tuple[str, ...]
+    classes: BarList
+    terms: Grid
+    row: RowText
+    harmful: tuple[RowText, ...]
+    helpful: tuple[RowText, ...]
+    cosine: Grid
+    euclidean: Grid
+    parts: Grid | None
+    flip: str
+    removed: Grid
+    checks: tuple[CheckLine, ...]
+    run: Run
+
+
+def lay_out(summary: ExplanationSummary, detail: Detail) -> ExplanationPage:
+    """Put a summary into words and places.
+
+    Parameters
+    ----------
+    summary : ExplanationSummary
+    detail : Detail
+        How much the page has room for.
+
+    Returns
+    -------
+    ExplanationPage
+    """
+    p = summary.provenance
+    behind = sorted((*summary.harmful, *summary.helpful), key=lambda row: row.rank)
+    facts = (
+        ("Run", line(p["run_id"])),
+        ("Training rows", words.count(p["n_train"])),
+        ("Test row", line(p["test_row_id"], 160)),
+    )
+    return ExplanationPage(
+        dataset=line(f"{line(p['train'], 80)} and {line(p['test'], 80)}"),
+        headline=line(summary.verdict.headline),
+        sentences=tuple(line(sentence, 600) for sentence in summary.verdict.sentences),
+        classes=_classes(summary),
+        terms=_terms(summary),
+        row=_own(summary, detail),
+        harmful=tuple(_row(row, detail) for row in summary.harmful[: detail.rows]),
+        helpful=tuple(_row(row, detail) for row in summary.helpful[: detail.rows]),
+        cosine=_near(summary.cosine, "cosine"),
+        euclidean=_near(summary.euclidean, "distance"),
+        parts=_parts(behind) if summary.components else None,
+        flip=line(summary.flip, 600),
+        removed=Grid(
+            ("training row", "label", "begins"),
+            tuple((line(r.row_id, 160), line(r.label, 60), line(r.excerpt, 140)) for r in summary.removed),
+            "",
+        ),
+        checks=check_lines(summary.trust.checks),
+        run=describe_run(p, facts=facts, origins=(*p["origins"], *p["test_origins"])),
+    )
+
+
+def _classes(summary: ExplanationSummary) -> BarList:
+    shown = summary.classes[:_TERMS]
+    rows = tuple(
+        BarRow(line(c.label, 60), (words.share(c.probability),), round(100 * c.probability, 1)) for c in shown
+    )
+    left = more(len(summary.classes) - len(shown), "class", "classes")
+    return BarList(
+        "classes", "Probability of each class", "By the model that was trained on all training rows.",
+        ("class", "probability", "compared"), rows, left,
+    )  # fmt: skip
+
+
+def _terms(summary: ExplanationSummary) -> Grid:
+    """List what the row's own cells do to the score, each as a sentence."""
+    predicted, rival = (line(summary.provenance[f"{name}_label"], 40) for name in ("predicted", "rival"))
+    shown, odds = summary.terms[:_TERMS], f"the log-odds of “{predicted}” over “{rival}”"
+    rows = tuple((line(words.term(term), 80), f"{_adds(term.contribution)} {odds}") for term in shown)
+    left = more(len(summary.terms) - len(shown), "column or word", "columns or words: contributions.parquet")
+    return Grid(("column or word", "what it does"), rows, left)
+
+
+def _adds(contribution: float) -> str:
+    size = words.short(abs(contribution))
+    return f"adds {size} to" if contribution > 0 else f"takes {size} from"
+
+
+def _own(summary: ExplanationSummary, detail: Detail) -> RowText:
+    p = summary.provenance
+    label = "no known label" if p["label"] is None else f"labelled “{line(p['label'], 60)}”"
+    name = f"Test row {p['test_row']}"
+    return _text(name, label, "", cells=summary.cells, terms=summary.terms, detail=detail)
+
+
+def _row(row: InfluentialRow, detail: Detail) -> RowText:
+    return _text(
+        line(row.row_id, 160),
+        f"labelled “{line(row.label, 60)}”",
+        line(row.effect.removeprefix("removing this row "), 200),
+        cells=row.cells,
+        terms=row.carriers,
+        detail=detail,
+    )
+
+
+def _text(
+    title: str, label: str, effect: str, *, cells: Sequence[Cell], terms: Sequence[Term], detail: Detail
+) -> RowText:
+    marks = marker(tuple(terms))
+    shown = [(line(c.column, _NAME), marked(block(c.text, detail.text), marks)) for c in cells]
+    single = len(shown) == 1
+    carriers = [
+        f"{line(words.term(term), 60)}: with another cell there, the loss of the test row "
+        f"{words.moved(term.contribution)}"
+        for term in terms
+    ]
+    return RowText(
+        title=title,
+        label=label,
+        effect=effect,
+        carriers=tuple(carriers) if effect else (),
+        text=shown[0][1] if single else None,
+        columns=() if single else tuple(shown[: detail.columns]),
+        more="" if single else more(len(shown) - detail.columns, "column", "columns"),
+    )
+
+
+def _near(rows: Sequence[NearRow], measure: str) -> Grid:
+    head = ("training row", "label", measure, "removing it", "begins")
+    return Grid(
+        head,
+        tuple(
+            (
+                line(row.row_id, 160),
+                line(row.label, 60),
+                words.short(row.value),
+                line(row.effect.removeprefix("removing this row "), 200),
+                line(row.excerpt, 140),
+            )
+            for row in rows
+        ),
+        "",
+    )
+
+
+def _parts(rows: Sequence[InfluentialRow]) -> Grid:
+    head = ("training row", "influence", "without the training loss", "without the Hessian")
+    places = [
+        (row.row_id, row.place, row.place_without_train_loss, row.place_without_hessian) for row in rows
+    ]
+    return Grid(head, tuple((line(name, 160), *(_place(at) for at in found)) for name, *found in places), "")
+
+
+def _place(at: int | None) -> str:
+    return words.MISSING if at is None else f"place {words.count(at)}"
