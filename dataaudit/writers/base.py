@@ -79,6 +79,10 @@ def get(name: str, kind: Literal["mismatch"]) -> Writer[MismatchFindings, Mismat
 def get(name: str, kind: Literal["explanation"]) -> Writer[ExplanationFindings, ExplanationSummary]: ...
 
 
+@overload
+def get(name: str, kind: Kind) -> Writer[Any, Any]: ...
+
+
 def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
     """Return the writer of a format; it is imported now, not before.
 

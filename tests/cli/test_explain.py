@@ -1,0 +1,86 @@
+"""``audit explain`` as people and scripts meet it: real processes, their streams and exit codes."""
+
+import json
+
+import pytest
+from audits.test_mismatch import patients
+from cli.test_cli import audit
+
+from dataaudit.explanation_findings import SCHEMAS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explain")
+    train, test = patients(400, 0, children=5, ill=4), patients(200, 1, children=40, ill=0)
+    train.write_csv(folder / "train.csv")
+    test.write_csv(folder / "test.csv")
+    test.drop("y").write_csv(folder / "unlabelled.csv")
+    test.drop("x").write_csv(folder / "lacks.csv")
+    (folder / "empty.csv").write_bytes(b"")
+    return folder
+
+
+def run(folder, *arguments):
+    return audit("explain", *arguments, cwd=folder)
+
+
+FAST = "--label", "y", "--id", "id", "--l2", "1e-4"
+
+
+@pytest.fixture(scope="module")
+def done(folder):
+    more = "--flip", "prediction", "--show-components", "--out", "why", "--format", "jsonl"
+    return run(folder, "train.csv", "test.csv", *FAST, "--row", "0", *more)
+
+
+def test_results_are_files_lines_and_talk(done, folder):
+    assert done.returncode == 0
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 20
+    children = {row["train_row_id"] for row in rows[:5]} & {f"0-{i}" for i in range(5)}
+    assert len(children) >= 4  # the four that are ill carry it; the fifth is what a child should be
+    assert "Test row 0 is predicted" in done.stderr
+    assert max(map(len, done.stderr.splitlines())) <= 80
+    names = {path.name for path in (folder / "why").iterdir()}
+    assert names == {*(f"{table}.parquet" for table in SCHEMAS), "provenance.json", "report.html"}
+
+
+def test_a_row_has_a_name_too(folder, done):
+    named = run(
+        folder, "train.csv", "test.csv", *FAST, "--row-id", "1-0", "--out", "named", "--format", "jsonl"
+    )
+    first, same = (json.loads(text.splitlines()[0]) for text in (named.stdout, done.stdout))
+    assert first["train_row_id"] == same["train_row_id"]
+    assert first["influence"] == pytest.approx(same["influence"])
+    assert "--flip prediction" in " ".join(named.stderr.split())
+
+
+def test_without_a_label_it_says_so(folder):
+    found = run(folder, "train.csv", "unlabelled.csv", *FAST, "--row", "3", "--out", "un")
+    assert found.returncode == 0
+    assert "No label is known for it" in " ".join(found.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train.csv", "test.csv", *FAST), "one test row must be named"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--row-id", "a"), "both row and row_id"),
+        (("train.csv", "test.csv", *FAST, "--row", "9999"), "there is no test row 9999"),
+        (("train.csv", "test.csv", *FAST, "--row-id", "1-00"), "did you mean"),
+        (("train.csv", "test.csv", "--label", "yy", "--row", "1"), "column 'yy'"),
+        (("train.csv", "lacks.csv", *FAST, "--row", "1"), "column 'x'"),
+        (("train.csv", "empty.csv", *FAST, "--row", "1"), "empty.csv is empty"),
+        (("train.csv", "nope.csv", *FAST, "--row", "1"), "no such file"),
+        (("train.csv", *FAST, "--row", "1"), "there are no test rows"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--flip", "x"), "write prediction"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(folder, arguments, words):
+    found = run(folder, *arguments, "--out", "bad")
+    errors = [line for line in found.stderr.splitlines() if line.startswith("error: ")]
+    assert (found.returncode, found.stdout, len(errors)) == (2, "", 1)
+    assert words in errors[0]
+    assert "Hint: " in errors[0]
+    assert not (folder / "bad").exists()
