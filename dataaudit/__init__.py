@@ -1,4 +1,4 @@
-"""Finds the wrong labels in training data with influence functions.
+"""Finds wrong labels, and the training rows behind wrong predictions, with influence functions.
 
 The data go one way, and every noun is a frozen dataclass::
 
@@ -35,10 +35,13 @@ path, selection                 basis and λ by leave-one-out loss
 fitted                          a user's own scikit-learn model, taken as it is
 fragility                       the smallest set of rows that overturns a conclusion
 lowlevel                        `Influence`, for people with a matrix and a model
-findings                        the tables on disk: the only meeting of tensors and frames
+tablefolder, findings,          the tables on disk: the only meeting of tensors and frames; one module a
+mismatch_findings,              kind of findings
+explanation_findings
 audits                          each the story of one question
 summary, writers                what a report shows, and one output format a file
-api                             what Python users call
+api, api_mismatch,              what Python users call, one module a question
+api_explain, api_verify
 cli                             the command `audit`
 ==============================  =======================================================================
 

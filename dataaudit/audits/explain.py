@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.asked import LabelSettings, StepCallback, encode_training, no_step
+from dataaudit.audits.asked import StepCallback, encode_training, no_step
 from dataaudit.audits.attribution import attribute, contributions, nearest
 from dataaudit.audits.columns_effect import column_effects
 from dataaudit.audits.explanation_tables import (
@@ -170,12 +170,12 @@ def explain_row(
     target = encode_target(known.frame[settings.label])
     known = known if target.kept.all() else known.keep(target.kept)
     on_step("read", 1, 1)
-    trained = _train(known, target, settings, on_step=on_step)
+    asked = settings.of_pair.of_training
+    trained = train(encode_training(known, target, asked, on_step=on_step), asked, on_step=on_step)
     label, notes = _label(new, at, target)
     tested = _predict_one(trained, new, at, label=label)
-    asked = Asked(trained, known, new, at, label, tested, notes)
     on_step("explain", 0, 1)
-    found = _explain(asked, settings, command=command)
+    found = _explain(Asked(trained, known, new, at, label, tested, notes), settings, command=command)
     on_step("explain", 1, 1)
     return found
 
@@ -203,18 +203,6 @@ def _explain(asked: Asked, settings: ExplainSettings, *, command: str) -> Explan
         health=pl.DataFrame(fit_checks(trained), schema=HEALTH, orient="row"),
         provenance=explanation_provenance(asked, settings, flip=flip, command=command),
     )
-
-
-def _train(known: Dataset, target: Target, settings: ExplainSettings, *, on_step: StepCallback) -> Trained:
-    asked = LabelSettings(
-        label=settings.label,
-        id_column=settings.id_column,
-        columns=settings.columns,
-        basis=settings.basis,
-        l2=settings.l2,
-        seed=settings.seed,
-    )
-    return train(encode_training(known, target, asked, on_step=on_step), asked, on_step=on_step)
 
 
 def _position(known: Dataset, new: Dataset, settings: ExplainSettings) -> int:
