@@ -136,6 +136,7 @@ def test_the_page_stays_small_and_says_it_in_words(plain):
     assert "Removing it lowers the loss of test row 3 by" in text
     assert "Removing it raises the loss of test row 3 by" in text
     assert "Part by part" in text
+    assert ": with another cell there, the loss of the test row " in text
 
 
 def test_words_of_a_text_are_marked():
@@ -147,6 +148,7 @@ def test_words_of_a_text_are_marked():
     text = explanation_html.page(summarise_explanation(why.tables))
     assert "<mark>" in text
     assert "<em>" in text
+    assert ": without it, the loss of the test row " in text
 
 
 def test_little_room_shows_less():
