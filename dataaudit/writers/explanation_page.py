@@ -157,8 +157,8 @@ def _text(
     shown = [(line(c.column, _NAME), marked(block(c.text, detail.text), marks)) for c in cells]
     single = len(shown) == 1
     carriers = [
-        f"{line(words.term(term), 60)}: {'without it' if term.role == 'text' else 'with another cell there'}, "
-        f"the loss of the test row {words.moved(term.contribution)}"
+        f"{line(words.term(term), 60)}: {'without it' if term.role == 'text' else 'with another cell there'}"
+        f", the loss of the test row {words.moved(term.contribution)}"
         for term in terms
     ]
     return RowText(
