@@ -214,7 +214,8 @@ def test_roles_of_the_hospital_table(data_folder):
     assert len(roles) == 49
     left_out = [column for column, role in roles.items() if role == "left out"]
     assert left_out == ["encounter_id", "patient_nbr", "examide", "citoglipton"]
-    assert roles["time_in_hospital"] == roles["admission_type_id"] == "numeric"
+    assert roles["time_in_hospital"] == "numeric"
+    assert roles["admission_type_id"] == roles["discharge_disposition_id"] == "categorical"
     assert roles["age"] == roles["diag_1"] == roles["weight"] == "categorical"
 
 
