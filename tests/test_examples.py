@@ -21,3 +21,25 @@ def test_enron_spam(root, data_folder):
             0.97,
             0.95,
         )  # bars: means over five seeds
+
+
+@pytest.mark.slow
+def test_the_papers_hospital_case(root, data_folder):
+    """Koh & Liang (2017, section 5.3): the figures are those of its recipe at the true minimum."""
+    script = root / "examples" / "paper" / "hospital.py"
+    command = [sys.executable, script, "--data", data_folder / "diabetes130.parquet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "children readmitted: 3 of 24 of training, then 3 of 4" in done.stdout
+    assert "30 of 137 children" in done.stdout
+    found = re.findall(r"row +(\d+) +([+-]0\.\d+) +led by (\w+)", done.stdout)
+    assert [(int(row), column) for row, _, column in found] == [
+        (row, "age") for row in (13685, 9366, 19590, 11116)
+    ]
+    assert [float(change) for _, change, _ in found] == [0.1192, 0.1176, -0.0976, 0.0792]
+    sizes = re.search(r"(-0\.\d+) \(sum of influences\), (-0\.\d+) \(group step\), (-0\.\d+)", done.stdout)
+    total, step, truth = map(float, sizes.groups())
+    assert total == pytest.approx(-0.206, abs=5e-4)
+    assert step == pytest.approx(truth, rel=0.01)
+    assert "and 1 of 137 children are wrong" in done.stdout
+    assert "slice 1: age = [0-10)" in done.stdout
