@@ -108,6 +108,25 @@ def test_parts_of_the_influence_are_the_papers(case):
     assert (by_row(why.influences, "place_without_train_loss") == place).mean() > 0.98  # but for ties
 
 
+def test_parts_of_the_influence_are_those_of_all_classes(case):
+    """Our generalisation, written with the gradients of all K classes; for two classes they count twice."""
+    why, trained, tested = case
+    objective, theta, K = trained.objective, trained.fit.theta, len(trained.classes)
+    model, block, test = objective.model, next(iter(objective.rows.blocks())), tested.take(np.array([ROW]))
+
+    def misses(block):
+        p = model.loss.log_probabilities(model.scores(theta, block)).exp()
+        return p - torch.nn.functional.one_hot(block.y, K)
+
+    r, t = misses(block), misses(test)
+    plain = -(block.dense() @ test.dense()[0]) * (r @ t[0]) / (2 if K == 2 else 1)
+    unfitted = r / r.gather(1, block.y[:, None]).abs()
+    G = (block.dense().T[:, None, :] * unfitted[:, 1:].T).reshape(model.n_params, -1)
+    flat = -(G.T @ torch.linalg.solve(objective.hessian(theta), loss_gradients(model, theta, test)))[:, 0]
+    np.testing.assert_allclose(by_row(why.influences, "without_hessian"), plain, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(by_row(why.influences, "without_train_loss"), flat, rtol=1e-6, atol=1e-9)
+
+
 def test_neighbours_are_the_nearest(case):
     why, trained, tested = case
     X, x = dense(trained.objective.rows.X).numpy(), dense(tested.take(np.array([ROW])).X).numpy()[0]
