@@ -68,7 +68,7 @@ THIRD_PARTY = {  # library → the layers that may import it, at the top or insi
         *(n for names in LAYERS[LEVEL["tablefolder"] :] for n in names),
     },
     "pandas": {"sources"},
-    "pyarrow": {"sources", "findings"},
+    "pyarrow": {"sources", "findings", "repair"},
     "typer": {"cli"},
     "rich": {
         "cli",
@@ -139,6 +139,7 @@ def test_heavy_libraries_are_imported_inside_commands():
         "dataaudit.audits",
         "dataaudit.encode",
         "dataaudit.findings",
+        "dataaudit.repair",
         "dataaudit.sources",
         "dataaudit.summary",
     }

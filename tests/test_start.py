@@ -15,6 +15,8 @@ HEAVY = {"torch", "sklearn", "scipy", "numpy", "polars", "pandas", "pyarrow", "j
         ["--version"],
         ["labels", "--help"],
         ["mismatch", "--help"],
+        ["apply", "--help"],
+        ["undo", "--help"],
         ["demo", "-h"],
         ["labels", "--no-such-option"],
     ],

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from dataaudit.cli.apply import apply
 from dataaudit.cli.demo import demo
 from dataaudit.cli.explain import explain
 from dataaudit.cli.labels import labels
 from dataaudit.cli.mismatch import mismatch
+from dataaudit.cli.undo import undo
 from dataaudit.cli.verify import verify
 
 EPILOG = "Example: audit labels mail.parquet --label label --text text"
@@ -50,4 +52,6 @@ app.command(epilog=EPILOG)(labels)
 app.command(epilog="Example: audit mismatch train.csv test.csv --label y --out why")(mismatch)
 app.command(epilog="Example: audit explain train.csv test.csv --label y --row 17")(explain)
 app.command(epilog="Example: audit verify audit-findings --top 50")(verify)
+app.command(epilog="Example: audit apply audit-findings decisions.jsonl mail.csv -o mail.fixed.csv")(apply)
+app.command(epilog="Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv")(undo)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)

@@ -72,8 +72,8 @@ class Talk:
             bar.remove_task(self._tasks.pop(stage))
 
     def say(self, sentence: str) -> None:
-        """Write one line as it is, whatever brackets or control characters it has."""
-        self.console.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
+        """Write one line as it is, whatever brackets, colons or control characters it has."""
+        self.console.print(visible(sentence), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def conclude(self, summary: Summary | MismatchSummary | ExplanationSummary) -> None:
         """Show the summary."""

@@ -1,0 +1,201 @@
+"""Apply: from decisions to a repaired file and the journal that undoes it.
+
+Before anything is written the repair is undone in memory, and what comes out must be what went in: a file
+whose way back is not sure is refused. Then the journal is put in its place and after it the repaired file,
+each in one step: whenever the machine stops, the source is as it was and the target is absent or whole.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from dataaudit.errors import DataError, SettingError, WriteError
+from dataaudit.repair import delimited, jsontext
+from dataaudit.repair.disk import back_up, packed, write_whole
+from dataaudit.repair.edits import described, splice, unsplice
+from dataaudit.repair.journal import Journal, journal_path, sha256
+from dataaudit.repair.plan import Plan
+from dataaudit.sources.blob import STDIN, Blob
+from dataaudit.sources.physical import check_text
+from dataaudit.sources.wanted import shown
+
+TEXT_FORMATS: Final = ("csv", "tsv", "ndjson", "json")
+_UNSURE: Final = "the repair could not be undone exactly, so nothing was written"
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A repaired file, in memory.
+
+    Attributes
+    ----------
+    data : bytes
+        The file, packed as its source.
+    journal : Journal
+        The way back.
+    """
+
+    data: bytes
+    journal: Journal
+
+
+def repair(blob: Blob, plan: Plan) -> Repair:
+    """Carry out a plan in memory.
+
+    Parameters
+    ----------
+    blob : Blob
+        The file that was audited.
+    plan : Plan
+        The changes.
+
+    Returns
+    -------
+    Repair
+        With `journal.target` still empty.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be taken apart as the audit did, or the way back is not sure.
+    """
+    if plan.format in TEXT_FORMATS:
+        data, details = _repair_text(blob, plan)
+    elif plan.changes:
+        data, details = _repair_frame(blob, plan)
+    else:
+        data = Path(blob.path).read_bytes() if blob.path else packed(blob.data, blob.packing)
+        details = {"content": (blob.sha256, sha256(data)), "parts": {}, "entries": []}
+    before, after = details["content"]
+    journal = Journal(
+        source=Path(blob.name).name,
+        target="",
+        format=plan.format,
+        packing=blob.packing,
+        run_id=plan.run_id,
+        label_column=plan.label_column,
+        weight_column=plan.weight_column,
+        before={"sha256": blob.sha256, "content": before},
+        after={"sha256": sha256(data), "content": after},
+        parts=details["parts"],
+        entries=details["entries"],
+    )
+    return Repair(data, journal)
+
+
+def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
+    raw = blob.data
+    mark = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
+    find = delimited.find_edits if plan.format in ("csv", "tsv") else jsontext.find_edits
+    # What `check_text` changes it changes byte for byte, but for the mark before the text.
+    found = find(check_text(raw, blob.name), plan)
+    edits = [replace(edit, start=edit.start + mark, end=edit.end + mark) for edit in found]
+    new, entries = splice(raw, edits)
+    find(check_text(new, "the repaired file"), plan.afterwards())
+    if unsplice(new, entries) != raw:
+        raise DataError(_UNSURE, "report it")
+    content = sha256(raw), sha256(new)
+    data = packed(new, blob.packing)
+    return data, {"content": content, "parts": {}, "entries": entries}
+
+
+def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
+    from dataaudit.repair.arrowtable import (  # noqa: PLC0415 - pyarrow takes a quarter of a second
+        change_table,
+        frame_bytes,
+        read_frame,
+        restore_table,
+    )
+    from dataaudit.repair.fingerprint import fingerprint  # noqa: PLC0415 - the same
+
+    frame = read_frame(blob)
+    table, parts = change_table(frame.table, plan)
+    new = frame_bytes(replace(frame, table=table))
+    entries = [described(change) for change in plan.changes]
+    again = read_frame(replace(blob, path="", data=new)).table
+    names = {"label_column": plan.label_column, "weight_column": plan.weight_column}
+    before = fingerprint(frame.table)
+    back = frame_bytes(replace(frame, table=restore_table(again, entries, parts=parts, header=names)))
+    if fingerprint(read_frame(replace(blob, path="", data=back)).table) != before:
+        raise DataError(_UNSURE, "repair a CSV or NDJSON copy")
+    data = packed(new, blob.packing)
+    return data, {"content": (before, fingerprint(again)), "parts": parts, "entries": entries}
+
+
+def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path:
+    """Return where the repaired file goes, if it may go there.
+
+    Parameters
+    ----------
+    source : str
+        The file to repair.
+    out : Path or None
+        What was asked for.
+    in_place : bool
+        Whether the source is to be replaced.
+    force : bool
+        Whether other files that are there may be.
+
+    Raises
+    ------
+    SettingError
+        If no place is named, or it is the source.
+    WriteError
+        If a file is there already.
+    """
+    if source == STDIN:
+        raise SettingError("standard input cannot be repaired", "name the file that was audited")
+    if in_place and out is not None:
+        raise SettingError("--in-place and --out were both given", "leave one out")
+    if in_place:
+        target = Path(os.path.realpath(source) if Path(source).is_symlink() else source)
+    elif out is None:
+        raise SettingError("no place was named for the repaired file", "name it with --out")
+    else:
+        target = out
+    if not in_place and target.exists() and Path(source).exists() and target.samefile(source):
+        what = f"{shown(target.as_posix())} is the file to repair"
+        raise SettingError(what, "name another, or say --in-place: a backup is made then")
+    journal = journal_path(target)
+    there = journal if journal.exists() and target.exists() else target
+    if not force and there.exists() and not (in_place and there == target):
+        raise WriteError(f"{shown(there.as_posix())} is there already", "name another --out, or add --force")
+    return target
+
+
+def write_repair(done: Repair, source: str, *, target: Path, in_place: bool) -> Mapping[str, Path]:
+    """Write the journal, then the repaired file.
+
+    Parameters
+    ----------
+    done : Repair
+        What `repair` gave.
+    source : str
+        The file that was repaired; its permissions are kept.
+    target : Path
+        Where it goes.
+    in_place : bool
+        Whether it replaces its source, which then is copied to a backup first.
+
+    Returns
+    -------
+    mapping
+        ``target``, ``journal``, and ``backup`` if one was made.
+
+    Raises
+    ------
+    WriteError
+        If one cannot be written.
+    """
+    written = {"target": target, "journal": journal_path(target)}
+    if in_place:
+        written["backup"] = back_up(target)
+    journal = replace(done.journal, target=target.name)
+    write_whole(written["journal"], journal.to_bytes())
+    write_whole(target, done.data, like=Path(source))
+    return written

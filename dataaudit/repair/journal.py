@@ -1,0 +1,114 @@
+"""The undo journal: JSON lines beside the repaired file, written before it.
+
+The first line is the header: names, formats, columns, and the content hashes before and after. Then comes one
+line a change, in the order of the file: for text formats the place in the repaired text, the number of bytes
+there and what stood there before; for Parquet and Arrow the row and what it was, the rows themselves being in
+the header as an Arrow stream. The header counts the lines, so that a journal cut short is seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from dataaudit.errors import DataError, UnreadableFile
+from dataaudit.sources.wanted import shown
+
+SUFFIX: Final = ".journal.jsonl"
+KIND: Final = "dataaudit.repair"
+FORMAT: Final = 1
+_HINT: Final = "name the file that audit apply wrote beside the repaired one, *.journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """What undo needs.
+
+    Attributes
+    ----------
+    source, target : str
+        Names of the file that was repaired and of the repaired one, without folders.
+    format, packing : str
+        Of both.
+    run_id : str
+        Of the findings.
+    label_column, weight_column : str
+        Columns that changed.
+    before, after : mapping
+        ``sha256`` of the file, ``content`` of what is in it: of the unpacked bytes for text formats, of the
+        table for Parquet and Arrow.
+    parts : mapping
+        For Parquet and Arrow, rows and cells that are gone, as Arrow streams in base64.
+    entries : tuple of mapping
+        One a change.
+    """
+
+    source: str
+    target: str
+    format: str
+    packing: str
+    run_id: str
+    label_column: str
+    weight_column: str
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    parts: Mapping[str, str] = field(default_factory=dict)
+    entries: Sequence[Mapping[str, Any]] = ()
+
+    def to_bytes(self) -> bytes:
+        """Return the file."""
+        header = asdict(self) | {"kind": KIND, "version": FORMAT, "entries": len(self.entries)}
+        lines = [dict(sorted(header.items())), *self.entries]
+        return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+
+
+def journal_path(target: Path) -> Path:
+    """Return where the journal of a repaired file is."""
+    return target.with_name(target.name + SUFFIX)
+
+
+def sha256(data: bytes) -> str:
+    """Return the hexadecimal hash."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_journal(path: Path) -> Journal:
+    """Read a journal.
+
+    Parameters
+    ----------
+    path : Path
+        What `Journal.to_bytes` gave.
+
+    Raises
+    ------
+    UnreadableFile
+        If it cannot be read, or is no journal.
+    DataError
+        If it is cut short, or of another version.
+    """
+    name = shown(path.as_posix())
+    try:
+        lines = [json.loads(line) for line in path.read_bytes().decode().split("\n") if line]
+    except OSError as error:
+        raise UnreadableFile(f"{name} cannot be read: {error.strerror or error}", _HINT) from error
+    except ValueError as error:
+        raise UnreadableFile(f"{name} is not a journal, or is damaged: {error}", _HINT) from error
+    header = lines[0] if lines else None
+    if not isinstance(header, dict) or header.pop("kind", None) != KIND:
+        raise UnreadableFile(f"{name} is not an undo journal", _HINT)
+    version, count = header.pop("version", None), header.pop("entries", None)
+    if version != FORMAT:
+        what = f"{name} is a journal of version {version!r}, this program reads {FORMAT}"
+        raise DataError(what, "use the program that wrote it")
+    if count != len(lines) - 1:
+        what = f"{name} is cut short: it has {len(lines) - 1} changes where its header says {count}"
+        raise DataError(what, "fetch the whole file")
+    try:
+        return Journal(**header, entries=tuple(lines[1:]))
+    except TypeError as error:
+        raise DataError(f"{name} is damaged: {error}", "fetch it again") from error

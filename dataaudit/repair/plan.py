@@ -1,0 +1,242 @@
+"""Plan: the decisions checked against the findings and the data, row by row, before anything is written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, Final
+
+import polars as pl
+
+from dataaudit.errors import DataError, SettingError, closest
+from dataaudit.findings import Findings
+from dataaudit.repair.decisions import Decision, Decisions
+from dataaudit.sources.blob import Blob
+from dataaudit.sources.wanted import shown
+
+FORMATS: Final = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")
+_EXAMPLES: Final = 50  # rows of a class that are looked at to see how the file spells it
+_SEARCHED: Final = 20_000  # names among which a close match is looked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happens to one row.
+
+    Attributes
+    ----------
+    row_id : str
+        Its name.
+    row : int
+        Its record number in the file, from 0.
+    line : int or None
+        The line on which it starts, in text formats.
+    action : str
+        "relabel", "drop" or "weight".
+    before : str
+        Its class as audited.
+    label : str or None
+        The class to come.
+    weight : float or None
+        The weight to come.
+    """
+
+    row_id: str
+    row: int
+    line: int | None
+    action: str
+    before: str
+    label: str | None = None
+    weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All changes to one file.
+
+    Attributes
+    ----------
+    format : str
+        One of `FORMATS`.
+    rows : int
+        Records of the file.
+    label_column, weight_column : str
+        Names of the columns that may change.
+    changes : tuple of Change
+        In the order of the file.
+    kept, same, elsewhere : int
+        Decisions to keep; relabels to the class that is there already; decisions on rows of other files.
+    examples : mapping
+        Class → a few of its rows, which show how the file spells it.
+    run_id : str
+        Of the findings.
+    """
+
+    format: str
+    rows: int
+    label_column: str
+    weight_column: str
+    changes: tuple[Change, ...]
+    kept: int
+    same: int
+    elsewhere: int
+    examples: Mapping[str, tuple[int, ...]]
+    run_id: str
+
+    def only(self, action: str) -> tuple[Change, ...]:
+        """Return the changes of one kind."""
+        return tuple(change for change in self.changes if change.action == action)
+
+    def afterwards(self) -> Plan:
+        """Return a plan without changes, by which the repaired file can be checked: its rows and classes."""
+        dropped, left = 0, list[Change]()
+        for change in self.changes:
+            dropped += change.action == "drop"
+            if change.action == "relabel":
+                row = change.row - dropped
+                left.append(replace(change, row=row, line=None, action="keep", before=str(change.label)))
+        return replace(self, rows=self.rows - dropped, changes=tuple(left), examples={})
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of decisions by action; relabels that change nothing count as kept."""
+        found = Counter(change.action for change in self.changes)
+        done = {action: found[action] for action in ("relabel", "drop", "weight")}
+        return {"keep": self.kept + self.same, **done}
+
+    @property
+    def moves(self) -> dict[tuple[str, str], int]:
+        """Number of relabels by class before and after, the most frequent first."""
+        pairs = Counter((change.before, change.label or "") for change in self.only("relabel"))
+        return dict(sorted(pairs.items(), key=lambda item: (-item[1], item[0])))
+
+
+def make_plan(
+    findings: Findings,
+    decisions: Decisions,
+    *,
+    blob: Blob,
+    new_class: bool = False,
+    weight_column: str | None = None,
+) -> Plan:
+    """Check the decisions against findings and data.
+
+    Parameters
+    ----------
+    findings : Findings
+        What was reviewed.
+    decisions : Decisions
+        What the review said.
+    blob : Blob
+        The file to repair.
+    new_class : bool
+        Whether a row may get a class that no audited row has.
+    weight_column : str, optional
+        Column of weights; by default the audit's own, or ``weight``.
+
+    Returns
+    -------
+    Plan
+        What to do.
+
+    Raises
+    ------
+    DataError
+        If the decisions are of another run, the data are not those that were audited, a row is unknown, a
+        class is new, or no row would be left.
+    SettingError
+        If the format cannot be repaired.
+    """
+    known = findings.provenance
+    if decisions.run_id and decisions.run_id != known.run_id:
+        what = f"the decisions are of run {shown(decisions.run_id)}, the findings of run {known.run_id}"
+        raise DataError(what, "name the folder of findings that was reviewed")
+    origin = _origin(known.origins, blob)
+    here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
+    changes, kept, same, elsewhere = list[Change](), 0, 0, 0
+    for decision, place in _places(findings.labels, decisions):
+        if place["source"] != origin["path"]:
+            elsewhere += 1
+        elif decision.action == "keep":
+            kept += 1
+        elif decision.action == "relabel" and decision.label == place["label"]:
+            same += 1
+        else:
+            changes.append(_change(decision, place, classes=known.classes, new_class=new_class))
+    if sum(change.action == "drop" for change in changes) >= int(origin["rows"]):
+        raise DataError(f"all {origin['rows']} rows would be dropped", "keep some")
+    settings: Mapping[str, Any] = known.settings
+    return Plan(
+        format=str(origin["format"]).partition("+")[0],
+        rows=int(origin["rows"]),
+        label_column=known.target if "label" not in settings else str(settings["label"]),
+        weight_column=weight_column or str(settings.get("weight") or "weight"),
+        changes=tuple(sorted(changes, key=lambda change: change.row)),
+        kept=kept,
+        same=same,
+        elsewhere=elsewhere,
+        examples=_examples(here, {change.label for change in changes if change.label}),
+        run_id=known.run_id,
+    )
+
+
+def _origin(origins: tuple[Mapping[str, Any], ...], blob: Blob) -> Mapping[str, Any]:
+    """Return the audited file that `blob` is, by its content."""
+    same = [origin for origin in origins if origin["sha256"] == blob.sha256]
+    if not same:
+        named = [o for o in origins if PurePath(str(o["path"])).name == PurePath(blob.name).name]
+        was = f": its content hash differs from that of {named[0]['path']} then" if named else ""
+        what = f"{blob.name} is not the data that were audited{was}"
+        raise DataError(what, "give the file as it was, or run audit labels on this one")
+    exact = [origin for origin in same if origin["path"] == blob.name]
+    if len(same) > 1 and not exact:
+        both = f"{same[0]['path']} and {same[1]['path']}"
+        raise DataError(f"{blob.name} has the content of two audited files, {both}", "name one of them")
+    found = (exact or same)[0]
+    if str(found["format"]).partition("+")[0] not in FORMATS:
+        what = f"{blob.name} is of a format that is not repaired: {found['format']}"
+        raise SettingError(what, f"the formats are {', '.join(FORMATS)}")
+    return found
+
+
+def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, dict[str, Any]]]:
+    """Return every decision with the row it speaks of."""
+    names = [decision.row_id for decision in decisions.rows]
+    wanted = labels.filter(pl.col("row_id").is_in(names))
+    columns = ["row_id", "row", "source", "line", "label"]
+    places = {place["row_id"]: place for place in wanted.select(columns).iter_rows(named=True)}
+    for name in names:
+        if name not in places:
+            near = closest(name, labels["row_id"]) if len(labels) <= _SEARCHED else None
+            hint = f"did you mean {near!r}?" if near else "name rows as labels.parquet does"
+            raise DataError(f"row {shown(name)!r} is not in the findings", hint)
+    return [(decision, places[decision.row_id]) for decision in decisions.rows]
+
+
+def _change(
+    decision: Decision, place: Mapping[str, Any], *, classes: tuple[str, ...], new_class: bool
+) -> Change:
+    action, label, weight = decision.outcome
+    if label is not None and label not in classes and not new_class:
+        near = closest(label, classes)
+        hint = f"did you mean {near!r}? Else add --new-class" if near else "add --new-class if it is meant"
+        what = f"row {shown(decision.row_id)!r} would get a class that no row has: got {shown(label)!r}"
+        raise DataError(what, hint)
+    return Change(
+        row_id=decision.row_id,
+        row=place["row"],
+        line=place["line"],
+        action=action,
+        before=place["label"],
+        label=label,
+        weight=weight,
+    )
+
+
+def _examples(here: pl.DataFrame, classes: set[str]) -> dict[str, tuple[int, ...]]:
+    return {
+        name: tuple(here.filter(pl.col("label") == name)["row"].head(_EXAMPLES).to_list())
+        for name in sorted(classes)
+    }

@@ -1,0 +1,124 @@
+"""Undo: from a repaired file and its journal back to what it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dataaudit.errors import DataError, SettingError, WriteError
+from dataaudit.repair.apply import TEXT_FORMATS
+from dataaudit.repair.disk import back_up, packed, write_whole
+from dataaudit.repair.edits import unsplice
+from dataaudit.repair.journal import Journal, read_journal, sha256
+from dataaudit.sources.blob import Blob, open_blob
+from dataaudit.sources.wanted import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What undo wrote.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    journal : Journal
+        By which.
+    identical : bool
+        Whether every byte of the file is what it was; else its content is, but not its packing or layout.
+    backup : Path or None
+        Copy of the file that was replaced.
+    """
+
+    path: Path
+    journal: Journal
+    identical: bool
+    backup: Path | None = None
+
+
+def undo(
+    journal_file: Path, out: Path | None, *, repaired: Path | None = None, in_place: bool, force: bool
+) -> Undone:
+    """Write the file as it was before `apply`.
+
+    Parameters
+    ----------
+    journal_file : Path
+        The journal.
+    out : Path or None
+        Where to write.
+    repaired : Path, optional
+        The repaired file; by default beside the journal.
+    in_place : bool
+        Whether to replace the repaired file, of which a backup is made.
+    force : bool
+        Whether another file that is there may be replaced.
+
+    Returns
+    -------
+    Undone
+        What was written.
+
+    Raises
+    ------
+    DataError
+        If the repaired file has changed since, or what comes out is not what was.
+    SettingError
+        If no place is named, or it is the repaired file.
+    WriteError
+        If a file is there already, or cannot be written.
+    """
+    journal = read_journal(journal_file)
+    given = repaired or journal_file.parent / journal.target
+    target = _place(given, out, in_place=in_place, force=force)
+    blob = open_blob(str(given))
+    if blob.sha256 != journal.after["sha256"]:
+        what = f"{shown(given.as_posix())} has changed since it was repaired: its content hash differs"
+        raise DataError(what, "undo needs the file as audit apply wrote it")
+    data = packed(_restored(blob, journal), journal.packing)
+    backup = back_up(given) if in_place else None
+    write_whole(target, data, like=given)
+    return Undone(target, journal, sha256(data) == journal.before["sha256"], backup)
+
+
+def _place(given: Path, out: Path | None, *, in_place: bool, force: bool) -> Path:
+    if in_place == (out is not None):
+        raise SettingError("undo needs one place to write to", "name it with --out, or say --in-place")
+    if out is None:
+        return given.resolve()
+    if out.exists() and given.exists() and out.samefile(given):
+        what = f"{shown(out.as_posix())} is the repaired file"
+        raise SettingError(what, "name another, or say --in-place: a backup is made then")
+    if out.exists() and not force:
+        raise WriteError(f"{shown(out.as_posix())} is there already", "name another --out, or add --force")
+    return out
+
+
+def _restored(blob: Blob, journal: Journal) -> bytes:
+    """Return the content before the repair, its hash checked."""
+    if journal.format in TEXT_FORMATS:
+        data = unsplice(blob.data, journal.entries)
+        content = sha256(data)
+    elif journal.entries:
+        data, content = _restored_frame(blob, journal)
+    else:
+        data = Path(blob.path).read_bytes() if blob.path else blob.data
+        content = journal.before["content"]
+    if content != journal.before["content"]:
+        raise DataError("what undo gives back is not what was: the journal is damaged", "fetch it again")
+    return data
+
+
+def _restored_frame(blob: Blob, journal: Journal) -> tuple[bytes, str]:
+    from dataaudit.repair.arrowtable import (  # noqa: PLC0415 - pyarrow takes a quarter of a second
+        frame_bytes,
+        read_frame,
+        restore_table,
+    )
+    from dataaudit.repair.fingerprint import fingerprint  # noqa: PLC0415 - the same
+
+    frame = read_frame(blob)
+    names = {"label_column": journal.label_column, "weight_column": journal.weight_column}
+    table = restore_table(frame.table, journal.entries, parts=dict(journal.parts), header=names)
+    data = frame_bytes(replace(frame, table=table))
+    return data, fingerprint(read_frame(replace(blob, path="", data=data)).table)
