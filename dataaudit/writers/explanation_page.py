@@ -84,7 +84,7 @@ def lay_out(summary: ExplanationSummary, detail: Detail) -> ExplanationPage:
         ("Test row", line(p["test_row_id"], 160)),
     )
     return ExplanationPage(
-        dataset=line(f"{line(p['train'], 80)} and {line(p['test'], 80)}"),
+        dataset=line(" and ".join(dict.fromkeys(line(p[part], 80) for part in ("train", "test")))),
         headline=line(summary.verdict.headline),
         sentences=tuple(line(sentence, 600) for sentence in summary.verdict.sentences),
         classes=_classes(summary),
