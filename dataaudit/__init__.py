@@ -39,6 +39,7 @@ tablefolder, findings,          the tables on disk: the only meeting of tensors 
 mismatch_findings,              kind of findings
 explanation_findings
 audits                          each the story of one question
+repair                          decisions applied to the data, and undone from a journal
 summary, writers                what a report shows, and one output format a file
 api, api_mismatch,              what Python users call, one module a question
 api_explain, api_verify
