@@ -178,6 +178,9 @@ class _Search:
         model, n = changed.model, changed.rows.n
         parts = changed.rows.map(lambda block: pair_influences(model, theta, v, block=block)[:, 0])
         effects = -changed.rows.weight * torch.cat(list(parts)) / n
+        helpful = effects[effects < 0].sort().values
+        if int((self.conclusion.margin(theta) + helpful.cumsum(0) > 0).sum()) > self.most:
+            return effects  # more than may go, to first order: nothing to be exact about yet
         short = effects.topk(min(SHORTLIST, n), largest=False).indices
         effects[short] = own_steps(changed, theta, solve, v=v, rows=short)[:, 0]
         return effects
