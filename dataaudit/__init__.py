@@ -41,6 +41,7 @@ explanation_findings
 audits                          each the story of one question
 repair                          decisions applied to the data, and undone from a journal
 summary, writers                what a report shows, and one output format a file
+result                          what every audit returns: tables, a folder, a page
 api, api_mismatch,              what Python users call, one module a question
 api_explain, api_verify
 cli                             the command `audit`

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
+
+from dataaudit.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LabelAudit:
+class LabelAudit(Result):
     """The result of `audit_labels`.
 
     Attributes
@@ -44,35 +45,9 @@ class LabelAudit:
         provenance = self.findings.provenance
         return provenance.expected_wrong, provenance.expected_low, provenance.expected_high
 
-    def write(self, folder: str | Path) -> Path:
-        """Write the tables, the provenance and ``report.html``.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Made if absent.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        WriteError
-            If the folder cannot be written to; nothing is left half-written.
-        """
-        from dataaudit.writers.html import write_report
-
-        path = self.findings.write(folder)
-        write_report(self.findings, path / "report.html")
-        return path
-
-    def _repr_html_(self) -> str:
-        """Return the report for a notebook."""
-        from dataaudit.writers.html import notebook
-
-        return notebook(self.findings)
+    @property
+    def _written(self) -> Findings:
+        return self.findings
 
 
 def audit_labels(

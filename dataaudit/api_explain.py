@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from dataaudit.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Result):
     """The result of `explain`.
 
     Attributes
@@ -45,35 +46,9 @@ class Explanation:
         """How few training rows overturn the conclusion, in a sentence; empty where it was not asked."""
         return str(self.tables.provenance.flip.get("sentence", ""))
 
-    def write(self, folder: str | Path) -> Path:
-        """Write the tables, the provenance and ``report.html``.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Made if absent.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        WriteError
-            If the folder cannot be written to; nothing is left half-written.
-        """
-        from dataaudit.writers.html import write_report
-
-        path = self.tables.write(folder)
-        write_report(self.tables, path / "report.html")
-        return path
-
-    def _repr_html_(self) -> str:
-        """Return the page for a notebook."""
-        from dataaudit.writers.html import notebook
-
-        return notebook(self.tables)
+    @property
+    def _written(self) -> ExplanationFindings:
+        return self.tables
 
 
 def explain(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from dataaudit.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MismatchAudit:
+class MismatchAudit(Result):
     """The result of `audit_mismatch`.
 
     Attributes
@@ -45,35 +46,9 @@ class MismatchAudit:
         """How the test rows differ from the training rows."""
         return self.tables.shift
 
-    def write(self, folder: str | Path) -> Path:
-        """Write the tables, the provenance and ``report.html``.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Made if absent.
-
-        Returns
-        -------
-        Path
-            The folder.
-
-        Raises
-        ------
-        WriteError
-            If the folder cannot be written to; nothing is left half-written.
-        """
-        from dataaudit.writers.html import write_report
-
-        path = self.tables.write(folder)
-        write_report(self.tables, path / "report.html")
-        return path
-
-    def _repr_html_(self) -> str:
-        """Return the report for a notebook."""
-        from dataaudit.writers.html import notebook
-
-        return notebook(self.tables)
+    @property
+    def _written(self) -> MismatchFindings:
+        return self.tables
 
 
 def audit_mismatch(

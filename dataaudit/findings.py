@@ -156,7 +156,3 @@ class Findings(Tables):
         rank = self.labels["rank"]
         if rank.null_count() or not (rank == pl.int_range(1, len(rank) + 1, eager=True)).all():
             raise DataError("table labels is not sorted by rank 1, 2, 3, …", AGAIN)
-
-
-read = Findings.read
-empty = Findings.empty

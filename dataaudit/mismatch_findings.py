@@ -187,7 +187,3 @@ class MismatchFindings(Tables):
     selection: pl.DataFrame
     verification: pl.DataFrame
     provenance: MismatchProvenance
-
-
-read_mismatch = MismatchFindings.read
-empty = MismatchFindings.empty

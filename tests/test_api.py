@@ -105,7 +105,7 @@ def test_writing_makes_all_files_and_returns_the_folder(audit, tmp_path):
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "http-equiv" in page
     assert audit.labels["row_id"][0].replace("<", "&lt;").replace(">", "&gt;") in page
-    again = findings.read(folder)
+    again = findings.Findings.read(folder)
     assert_frame_equal(again.labels, audit.labels)
 
 

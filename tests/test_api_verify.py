@@ -7,8 +7,8 @@ import pytest
 import dataaudit
 from dataaudit.cli import main
 from dataaudit.errors import DataError, SettingError
-from dataaudit.findings import read
-from dataaudit.mismatch_findings import read_mismatch
+from dataaudit.findings import Findings
+from dataaudit.mismatch_findings import MismatchFindings
 
 
 def patients(n, seed, *, children=0, ill=0):
@@ -41,13 +41,13 @@ def mismatch(tmp_path_factory):
 
 def test_labels_are_refitted_and_the_folder_renewed(labels):
     _, folder = labels
-    before = read(folder)
+    before = Findings.read(folder)
     proof = dataaudit.verify(folder, top=7)
     assert (len(proof.refits), proof.reproduced) == (14, True)
     assert proof.refits["what"].unique(maintain_order=True).to_list() == before.labels["row_id"][:7].to_list()
     assert proof.agreement.slope == pytest.approx(1, abs=0.1)
     assert proof.spearman > 0.99
-    after = read(folder)
+    after = Findings.read(folder)
     assert (len(before.verification), len(after.verification)) == (2, 14)
     assert after.provenance.run_id == before.provenance.run_id
     assert after.labels.equals(before.labels)
@@ -61,7 +61,7 @@ def test_other_data_are_refused(labels):
         file.write("old,0.5,ill\n")
     with pytest.raises(DataError, match=r"rows\.csv has changed since it was audited"):
         dataaudit.verify(folder)
-    assert len(read(folder).verification) == 2
+    assert len(Findings.read(folder).verification) == 2
 
 
 def test_data_that_moved_are_named(labels, tmp_path):
@@ -91,7 +91,7 @@ def test_findings_and_traces_of_a_mismatch_are_refitted(mismatch):
     assert (~kinds).sum() == 5
     removed = proof.refits.filter(kinds & (pl.col("change") == "remove"))
     assert removed["predicted"].to_list() == pytest.approx(removed["measured"].to_list(), rel=0.1)
-    assert len(read_mismatch(folder).verification) == 5
+    assert len(MismatchFindings.read(folder).verification) == 5
 
 
 def test_one_table_that_was_split_is_split_again(tmp_path):

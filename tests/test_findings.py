@@ -9,12 +9,12 @@ from polars.testing import assert_frame_equal
 from writers.example import made_up
 
 from dataaudit.errors import DataError, UnreadableFile, WriteError
-from dataaudit.findings import LABELS, SCHEMAS, Findings, empty, read
+from dataaudit.findings import LABELS, SCHEMAS, Findings
 
 
 def test_what_is_written_is_read_back(tmp_path):
     findings = made_up()
-    back = read(findings.write(tmp_path / "new" / "folder"))
+    back = Findings.read(findings.write(tmp_path / "new" / "folder"))
     for name, frame in findings.tables().items():
         assert_frame_equal(back.tables()[name], frame)
     assert back.provenance == dataclasses.replace(
@@ -26,7 +26,7 @@ def test_what_is_written_is_read_back(tmp_path):
 def test_further_columns_of_labels_are_kept(tmp_path):
     findings = made_up()
     findings = dataclasses.replace(findings, labels=findings.labels.with_columns(margin=pl.lit(1.5)))
-    assert read(findings.write(tmp_path)).labels["margin"].sum() == 1.5 * 40
+    assert Findings.read(findings.write(tmp_path)).labels["margin"].sum() == 1.5 * 40
 
 
 def test_the_same_findings_give_the_same_bytes(tmp_path):
@@ -44,7 +44,7 @@ def test_provenance_is_json_with_sorted_keys_even_where_numbers_are_missing(tmp_
     assert list(values) == sorted(values)
     assert values["expected_wrong"] is None
     assert values["settings"] == {"a": 1, "path": str(tmp_path), "z": None}
-    assert math.isnan(read(folder).provenance.expected_wrong)
+    assert math.isnan(Findings.read(folder).provenance.expected_wrong)
 
 
 def test_the_run_id_changes_with_any_setting():
@@ -76,9 +76,9 @@ def test_labels_must_be_in_the_order_of_their_rank():
 
 
 def test_empty_tables_have_their_schema():
-    assert empty("labels").schema == LABELS
+    assert Findings.empty("labels").schema == LABELS
     assert Findings(
-        **{name: empty(name) for name in SCHEMAS}, provenance=made_up().provenance
+        **{name: Findings.empty(name) for name in SCHEMAS}, provenance=made_up().provenance
     ).labels.is_empty()
 
 
@@ -90,7 +90,7 @@ def test_a_folder_is_not_replaced_by_half_of_another(tmp_path):
     with pytest.raises(WriteError, match="findings cannot be written"):
         made_up(n=7).write(folder)
     in_the_way.rmdir()
-    assert_frame_equal(read(folder).labels, old.labels)
+    assert_frame_equal(Findings.read(folder).labels, old.labels)
     assert not list(folder.glob(".*"))
 
 
@@ -101,7 +101,7 @@ def test_a_failure_between_two_files_leaves_a_folder_that_says_so(tmp_path):
     with pytest.raises(WriteError, match="findings cannot be written"):
         made_up(n=7).write(folder)
     with pytest.raises(DataError, match="not a whole folder of findings"):
-        read(folder)
+        Findings.read(folder)
     assert not list(folder.glob(".*"))
 
 
@@ -114,19 +114,19 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
 
 def test_reading_what_is_no_findings(tmp_path):
     with pytest.raises(DataError, match="is not a folder of findings"):
-        read(tmp_path / "absent")
+        Findings.read(tmp_path / "absent")
     with pytest.raises(DataError, match=r"lacks provenance\.json"):
-        read(tmp_path)
+        Findings.read(tmp_path)
     folder = made_up().write(tmp_path)
     (folder / "noise.parquet").unlink()
     with pytest.raises(DataError, match=r"lacks the table noise\.parquet"):
-        read(folder)
+        Findings.read(folder)
     (folder / "noise.parquet").write_bytes(b"PAR1 cut short")
     with pytest.raises(UnreadableFile, match=r"noise\.parquet is not a whole Parquet file"):
-        read(folder)
+        Findings.read(folder)
     (made_up(n=3).write(folder) / "labels.parquet").write_bytes((folder / "budget.parquet").read_bytes())
     with pytest.raises(DataError, match="table labels lacks row_id"):
-        read(folder)
+        Findings.read(folder)
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_reading_a_provenance_that_is_not_ours(tmp_path, text, error, match):
     folder = made_up().write(tmp_path)
     (folder / "provenance.json").write_text(text)
     with pytest.raises(error, match=match):
-        read(folder)
+        Findings.read(folder)

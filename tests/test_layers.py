@@ -26,7 +26,8 @@ LAYERS = (
     ("audits",),
     ("gate", "repair", "summary"),
     ("writers",),
-    ("api", "api_explain", "api_mismatch", "api_verify", "api_explain", "estimator"),
+    ("result",),
+    ("api", "api_explain", "api_mismatch", "api_verify", "estimator"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

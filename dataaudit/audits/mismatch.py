@@ -44,7 +44,7 @@ from dataaudit.audits.trained import RowScores, Trained, score_rows
 from dataaudit.errors import SettingError
 from dataaudit.findings import HEALTH
 from dataaudit.influence import loss_gradients
-from dataaudit.mismatch_findings import SCHEMAS, MismatchFindings, empty
+from dataaudit.mismatch_findings import SCHEMAS, MismatchFindings
 from dataaudit.strongest import Strongest, strongest_influences
 
 Rows = NDArray[np.int64]
@@ -224,7 +224,7 @@ def _features(
     trained: Trained, tested: Tested, pair: Pair, *, found: tuple[Found, ...], seed: int
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the table of column effects, and per finding the columns that carry it, in words."""
-    tables, named = [empty("features")], []
+    tables, named = [MismatchFindings.empty("features")], []
     for number, one in enumerate(found, start=1):
         words = ""
         if number <= EXPLAINED and len(one.errors):
@@ -294,7 +294,7 @@ def _inputs_only(
     known = ("shift", "health", "selection")
     none = [name for name in SCHEMAS if name not in known]
     return MismatchFindings(
-        **{name: empty(name) for name in none},
+        **{name: MismatchFindings.empty(name) for name in none},
         shift=shift,
         health=_health(fit_checks(trained)),
         selection=selection_table(trained),

@@ -90,11 +90,10 @@ def test_relative_influence_divides_by_self_influence(case):
     np.testing.assert_allclose(found, by_row(why.influences, "influence") / own, rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("case", ["binary", "text"], indirect=True)  # the paper has two classes
 def test_parts_of_the_influence_are_the_papers(case):
     """Figure 1 of Koh & Liang (2017), for labels y = ±1."""
     why, trained, tested = case
-    if len(trained.classes) > 2:
-        pytest.skip("the paper has two classes")
     objective, theta = trained.objective, trained.fit.theta
     X = torch.cat([dense(objective.rows.X), torch.ones(150, 1, dtype=torch.float64)], 1)
     x = torch.cat([dense(tested.take(np.array([ROW])).X)[0], torch.ones(1, dtype=torch.float64)])

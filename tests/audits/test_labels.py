@@ -78,7 +78,7 @@ def test_real_mail(data_folder):
 @every_audit
 def test_every_table_has_its_schema_and_survives_the_disk(audit, tmp_path):
     audit.write(tmp_path / "found")
-    again = findings.read(tmp_path / "found")
+    again = findings.Findings.read(tmp_path / "found")
     for name, table in audit.findings.tables().items():
         assert table.schema == findings.SCHEMAS[name]
         assert_frame_equal(again.tables()[name], table)

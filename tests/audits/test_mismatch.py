@@ -6,7 +6,7 @@ import pytest
 
 import dataaudit
 from dataaudit.errors import DataError, SettingError
-from dataaudit.mismatch_findings import SCHEMAS, read_mismatch
+from dataaudit.mismatch_findings import SCHEMAS, MismatchFindings
 
 
 def patients(n, seed, *, children, ill):
@@ -117,7 +117,7 @@ def test_a_trace_predicts_the_refit(audit, train, test):
 
 
 def test_every_table_has_its_schema_and_comes_back_from_disk(audit, tmp_path):
-    back = read_mismatch(audit.write(tmp_path / "out"))
+    back = MismatchFindings.read(audit.write(tmp_path / "out"))
     for name, table in audit.tables.tables().items():
         assert table.schema == SCHEMAS[name], name
         assert back.tables()[name].equals(table), name
