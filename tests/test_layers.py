@@ -24,7 +24,7 @@ LAYERS = (
     ("findings", "agreement"),
     ("mismatch_findings", "explanation_findings"),
     ("audits",),
-    ("gate", "repair", "summary"),
+    ("gate", "repair", "review", "summary"),
     ("writers",),
     ("result",),
     ("api", "api_explain", "api_mismatch", "api_verify", "estimator"),
