@@ -10,13 +10,15 @@
     if (!texts.has(item)) texts.set(item, item.textContent.toLowerCase());
     return texts.get(item);
   };
-  const find = by("find"), label = by("label"), sort = by("sort"), open = by("open");
+  const find = by("find"), label = by("label"), sort = by("sort"), open = by("open"), state = by("state");
+  const STATES = { open: (d) => !d, done: Boolean, unsure: (d) => d === "unsure" };
 
   function filter() {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const item of items) {
-      const keep = (!label.value || item.dataset.y === label.value) && words.every((w) => text(item).includes(w));
+      const keep = (!label.value || item.dataset.y === label.value) && (!state?.value || STATES[state.value](item.dataset.d))
+        && words.every((w) => text(item).includes(w));
       item.hidden = !keep;
       shown += keep;
     }
@@ -34,6 +36,7 @@
     const target = /^#r\d+$/.test(location.hash) && by(location.hash.slice(1));
     if (!target) return;
     find.value = label.value = "";
+    if (state) state.value = "";
     filter();
     target.open = true;
     target.scrollIntoView();
@@ -42,6 +45,8 @@
 
   find.addEventListener("input", filter);
   label.addEventListener("change", filter);
+  state?.addEventListener("change", filter);
+  document.addEventListener("decided", () => state?.value && filter());  // review.js says so
   sort.addEventListener("change", order);
   open.addEventListener("click", () => {
     const opening = open.textContent === "Open all";

@@ -152,6 +152,7 @@ def test_numbers_that_are_missing_do_not_count():
 def test_commands_to_type_next():
     assert [c.command for c in summarise(made_up(), folder="out").next_commands] == [
         "out/report.html",
+        "audit review out",
         "audit verify out --top 50",
         "audit labels mail.csv --label y --format jsonl",
     ]

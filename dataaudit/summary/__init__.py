@@ -4,7 +4,7 @@
 mismatch and returns a `MismatchSummary`; every writer renders the same one, and formats its numbers.
 """
 
-from dataaudit.summary.build import TOP, excerpt, summarise
+from dataaudit.summary.build import REPAIR, TOP, excerpt, summarise
 from dataaudit.summary.explanation import (
     ClassShare,
     ExplanationSummary,
@@ -50,6 +50,7 @@ from dataaudit.summary.shapes import (
 )
 
 __all__ = [
+    "REPAIR",
     "TOP",
     "Bar",
     "BudgetPoint",

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import shlex
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +35,7 @@ from dataaudit.summary.shapes import (
 from dataaudit.summary.verdict import verdict
 
 TOP: Final = 500  # rows with their evidence; more make the page larger than 1 MB
+REPAIR: Final = "Carry out the decisions of a review"
 _EXCERPT: Final = 240  # characters of a neighbour: enough to recognise a text
 _CURVE: Final = 120  # points of the budget curve
 _BINARY: Final = 2
@@ -189,11 +191,27 @@ def _calibration(findings: Findings) -> tuple[CalibrationBin, ...]:
 
 
 def _commands(findings: Findings, folder: str) -> tuple[Command, ...]:
+    """Return what to type next: look, review, repair, prove."""
     command = findings.provenance.command
     commands = [Command("Open the page", f"{folder.rstrip('/')}/report.html")] if folder else []
     if command.startswith("audit ") and folder:
-        prove = f"audit verify {shlex.quote(folder)} --top 50"
+        named = shlex.quote(folder)
+        commands.append(Command("Review the rows here", f"audit review {named}"))
+        if repair := _repair(findings, named):
+            commands.append(Command(REPAIR, repair))
+        prove = f"audit verify {named} --top 50"
         commands.append(Command("Retrain without the first rows, and compare", prove))
     if command.startswith("audit "):
         commands.append(Command("The ranked rows for your own tools", f"{command} --format jsonl"))
     return tuple(commands)
+
+
+def _repair(findings: Findings, folder: str) -> str:
+    """Return the command that carries decisions out; empty where not just one file was audited."""
+    files: list[str] = list(findings.provenance.settings.get("source") or ())
+    if len(files) != 1 or len(findings.provenance.origins) != 1 or files[0] == "-":
+        return ""
+    path = PurePosixPath(files[0])
+    stem, _, ending = path.name.partition(".")
+    fixed = path.with_name(f"{stem}.fixed.{ending}" if ending else f"{stem}.fixed")
+    return f"audit apply {folder} decisions.jsonl {shlex.quote(str(path))} -o {shlex.quote(str(fixed))}"

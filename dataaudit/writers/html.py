@@ -18,6 +18,7 @@ from dataaudit.writers import explanation_html, mismatch_html
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
 from dataaudit.writers.page import lay_out
+from dataaudit.writers.queue import island, queue
 from dataaudit.writers.rendering import SIZE, environment, framed, render, write_page
 
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
@@ -27,6 +28,7 @@ _DETAILS: Final = (  # how much of a row is shown, from all to little
     Detail(line=60, text=100, near=0, terms=3, neighbours=1, columns=8),
 )
 _NOTEBOOK_ROWS: Final = 50
+_SCRIPTS: Final = ("report.js", "review.js")
 
 AnyFindings = Findings | MismatchFindings | ExplanationFindings
 
@@ -46,9 +48,9 @@ def page(summary: Summary, *, rows: int | None = None) -> str:
     str
     """
     chosen = summary.rows[:rows]
-    room = SIZE - len(_render(summary, shown=len(chosen), rows=()).encode()) - _SLACK
+    room = SIZE - len(_render(summary, chosen, texts=()).encode()) - _SLACK
     fitting = _fit(chosen, room)
-    return _render(summary, shown=len(fitting), rows=fitting)
+    return _render(summary, chosen[: len(fitting)], texts=fitting)
 
 
 def fragment(summary: Summary, *, rows: int = _NOTEBOOK_ROWS) -> str:
@@ -142,9 +144,15 @@ def _size(text: Markup) -> int:
     return len(text.encode()) + 1  # and the newline
 
 
-def _render(summary: Summary, *, shown: int, rows: tuple[Markup, ...]) -> str:
-    values = {"page": lay_out(summary, rows=shown), "rows": Markup("\n").join(rows)}
-    return render("report.html.j2", values, script="report.js")
+def _render(summary: Summary, rows: tuple[ReviewRow, ...], *, texts: tuple[Markup, ...]) -> str:
+    decidable = queue(summary, rows)
+    values = {
+        "page": lay_out(summary, rows=len(rows)),
+        "rows": Markup("\n").join(texts),
+        "queue": decidable,
+        "island": island(decidable) if decidable else "",
+    }
+    return render("report.html.j2", values, scripts=_SCRIPTS if decidable else _SCRIPTS[:1])
 
 
 WRITER = Writer("html", ".html", "one page for people, with charts", write)

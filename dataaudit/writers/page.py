@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dataaudit.summary import Summary
+from dataaudit.summary import REPAIR, Summary
 from dataaudit.writers import figures, matrices, words
 from dataaudit.writers.cards import Card, card
 from dataaudit.writers.charts import Plot
@@ -41,6 +41,7 @@ class Page:
     shown: str
     more: str
     marked: bool
+    apply: str
     labels: tuple[str, ...]
     plots: tuple[Plot, ...]
     noise: Matrix | None
@@ -82,6 +83,7 @@ def lay_out(summary: Summary, *, rows: int) -> Page:
         shown=f"Rows 1 to {words.count(rows)} of {words.count(p['n_rows'])}, the most suspect first.",
         more=more(p["n_rows"] - rows, "row", "rows, all in labels.parquet beside this page"),
         marked=any(term.role == "text" for row in summary.rows[:rows] for term in row.evidence),
+        apply=next((line(c.command, 2000) for c in summary.next_commands if c.purpose == REPAIR), ""),
         labels=tuple(sorted({line(row.label, 60) for row in summary.rows[:rows]})),
         plots=tuple(plot for figure in plots if (plot := figure(summary))),
         noise=matrices.noise(summary),
@@ -104,12 +106,15 @@ def _steps(summary: Summary) -> tuple[Step, ...]:
         else ""
     )
     go_on = Step(
-        "Go down the ranked rows as far as your time allows.",
-        f"{far}stop when suggestions are mostly wrong." if far else "Stop when suggestions are mostly wrong.",
+        "Review the ranked rows as far as your time allows.",
+        f"{far}one key a row: a accepts the suggestion, x keeps the label. The page says when it is enough."
+        if far
+        else "One key a row: a accepts the suggestion, x keeps the label. The page says when it is enough.",
     )
     mend = Step(
-        "Correct the labels in your data and run the audit again.",
-        "labels.parquet, beside this page, has each row’s row_id, label, suggested_label and p_wrong.",
+        "Download your decisions and carry them out with audit apply.",
+        "It writes repaired data, a journal that undoes it, and the model before and after. "
+        "The whole ranking is in labels.parquet.",
     )
     failed = summary.trust.failed[:1]
     warning = [Step("See what is wrong with the audit itself.", line(check.message, 400)) for check in failed]

@@ -26,7 +26,7 @@ SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other
 _LONGEST: Final = 20_000  # characters of any one value
 
 
-def render(template: str, values: Mapping[str, Any], *, script: str = "") -> str:
+def render(template: str, values: Mapping[str, Any], *, scripts: tuple[str, ...] = ()) -> str:
     """Return a page.
 
     Parameters
@@ -35,14 +35,14 @@ def render(template: str, values: Mapping[str, Any], *, script: str = "") -> str
         Name of a file in ``reports/`` that extends ``frame.html.j2``.
     values : mapping
         What the template prints.
-    script : str
-        Name of the script's file; a page without one allows none.
+    scripts : tuple of str
+        Names of the scripts' files, which become one; a page without any allows none.
 
     Returns
     -------
     str
     """
-    style, code = _asset("report.css"), _asset(script) if script else ""
+    style, code = _asset("report.css"), "\n".join(map(_asset, scripts))
     policy = {"style": style, "script": code, "style_hash": _hash(style), "script_hash": _hash(code)}
     return environment().get_template(template).render({**values, **policy})
 
@@ -51,7 +51,7 @@ def framed(page: str, title: str) -> str:
     """Return a page in a frame, for a notebook's ``_repr_html_``: it cannot reach the notebook around it."""
     size = 'width="100%" height="720"'
     name, inner = escape(block(title)), escape(page)
-    return f'<iframe title="{name}" sandbox="allow-scripts" {size} srcdoc="{inner}"></iframe>'
+    return f'<iframe title="{name}" sandbox="allow-scripts allow-downloads" {size} srcdoc="{inner}"></iframe>'
 
 
 def write_page(text: str, path: Path) -> Path:

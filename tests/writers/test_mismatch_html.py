@@ -174,5 +174,5 @@ def test_an_audit_writes_its_report_and_shows_it_in_a_notebook(tmp_path):
 
 def test_a_notebook_gets_the_page_in_a_closed_frame():
     ((tag, attrs, _),) = parse(html.notebook(real())).elements
-    assert (tag, attrs["sandbox"]) == ("iframe", "allow-scripts")
+    assert (tag, attrs["sandbox"]) == ("iframe", "allow-scripts allow-downloads")
     assert parse(attrs["srcdoc"]).errors == []
