@@ -10,10 +10,10 @@ from typing import Final, TextIO
 
 from markupsafe import Markup
 
-from dataaudit.explanation_findings import ExplanationFindings
 from dataaudit.findings import Findings
-from dataaudit.mismatch_findings import MismatchFindings
-from dataaudit.summary import ReviewRow, Summary, summarise, summarise_explanation, summarise_mismatch
+from dataaudit.summary import ExplanationSummary, MismatchSummary, ReviewRow, Summary
+from dataaudit.summary.kinds import AnyFindings, AnySummary
+from dataaudit.summary.redaction import told
 from dataaudit.writers import explanation_html, mismatch_html
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
@@ -29,8 +29,6 @@ _DETAILS: Final = (  # how much of a row is shown, from all to little
 )
 _NOTEBOOK_ROWS: Final = 50
 _SCRIPTS: Final = ("report.js", "review.js")
-
-AnyFindings = Findings | MismatchFindings | ExplanationFindings
 
 
 def page(summary: Summary, *, rows: int | None = None) -> str:
@@ -71,13 +69,17 @@ def fragment(summary: Summary, *, rows: int = _NOTEBOOK_ROWS) -> str:
 
 def notebook(findings: AnyFindings) -> str:
     """Return what ``_repr_html_`` shows for findings of any kind: the page in a frame, with fewer rows."""
-    if isinstance(findings, ExplanationFindings):
-        told = summarise_explanation(findings)
-        return framed(explanation_html.page(told), told.verdict.headline)
-    if isinstance(findings, MismatchFindings):
-        summary = summarise_mismatch(findings)
-        return framed(mismatch_html.page(summary), summary.verdict.headline)
-    return fragment(summarise(findings, top=_NOTEBOOK_ROWS))
+    summary = told(findings, top=_NOTEBOOK_ROWS)[1]
+    return framed(page_of(summary), summary.verdict.headline)
+
+
+def page_of(summary: AnySummary) -> str:
+    """Return the whole page of findings of any kind."""
+    if isinstance(summary, ExplanationSummary):
+        return explanation_html.page(summary)
+    if isinstance(summary, MismatchSummary):
+        return mismatch_html.page(summary)
+    return page(summary)
 
 
 def write_report(findings: AnyFindings, path: Path) -> Path:
@@ -86,6 +88,7 @@ def write_report(findings: AnyFindings, path: Path) -> Path:
     Parameters
     ----------
     findings : Findings, MismatchFindings or ExplanationFindings
+        What their audit was told to withhold is not on the page.
     path : Path
         Replaced if it is there; its folder is shown in the commands to type next.
 
@@ -99,12 +102,7 @@ def write_report(findings: AnyFindings, path: Path) -> Path:
     WriteError
         If the file cannot be written.
     """
-    folder = path.parent.as_posix()
-    if isinstance(findings, ExplanationFindings):
-        return write_page(explanation_html.page(summarise_explanation(findings, folder=folder)), path)
-    if isinstance(findings, MismatchFindings):
-        return write_page(mismatch_html.page(summarise_mismatch(findings, folder=folder)), path)
-    return write_page(page(summarise(findings, folder=folder)), path)
+    return write_page(page_of(told(findings, folder=path.parent.as_posix())[1]), path)
 
 
 def write(_findings: Findings, summary: Summary, out: TextIO) -> None:

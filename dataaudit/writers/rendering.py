@@ -10,6 +10,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -23,6 +24,7 @@ from dataaudit.errors import WriteError
 from dataaudit.writers.escape import block
 
 SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other tools complained about most
+_ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer
 _LONGEST: Final = 20_000  # characters of any one value
 
 
@@ -45,6 +47,30 @@ def render(template: str, values: Mapping[str, Any], *, scripts: tuple[str, ...]
     style, code = _asset("report.css"), "\n".join(map(_asset, scripts))
     policy = {"style": style, "script": code, "style_hash": _hash(style), "script_hash": _hash(code)}
     return environment().get_template(template).render({**values, **policy})
+
+
+def parted(page: str) -> dict[str, str]:
+    """Return a page as three files, for servers that forbid style and script inside a page.
+
+    Parameters
+    ----------
+    page : str
+        What `render` gave.
+
+    Returns
+    -------
+    dict of str
+        Name to text, the page last; its policy allows files beside it. Without a script there are two.
+    """
+    head, _, rest = page.partition("<style>")
+    style, _, rest = rest.partition("</style>")
+    body, _, code = rest.rpartition("<script>")
+    code, _, end = code.partition("</script>")
+    parts = {"report.css": style} | ({"report.js": code} if body else {})
+    linked = f'{body}<script src="report.js"></script>{end}' if body else rest
+    head = re.sub("'sha256-[^']*'", "'self'", head) + '<link rel="stylesheet" href="report.css">'
+    linked = linked.replace(_ONE_FILE, f"This page loads {' and '.join(parts)} beside it")
+    return {**parts, "report.html": head + linked}
 
 
 def framed(page: str, title: str) -> str:
