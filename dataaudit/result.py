@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dataaudit.writers.html import AnyFindings
+    from dataaudit.summary.kinds import AnyFindings
+    from dataaudit.summary.veil import Policy
 
 
 class Result(ABC):
@@ -18,13 +19,16 @@ class Result(ABC):
     def _written(self) -> AnyFindings:
         """The tables that are written and shown."""
 
-    def write(self, folder: str | Path) -> Path:
+    def write(self, folder: str | Path, *, redact: Policy = "none") -> Path:
         """Write the tables, the provenance and ``report.html``.
 
         Parameters
         ----------
         folder : str or Path
             Made if absent.
+        redact : {"none", "cells", "all"}
+            What the page withholds, now and when it is written anew: nothing; the values of cells; also the
+            names of rows, classes, columns and files. The tables beside it are whole.
 
         Returns
         -------
@@ -36,10 +40,12 @@ class Result(ABC):
         WriteError
             If the folder cannot be written to; nothing is left half-written.
         """
+        from dataaudit.summary.redaction import remember
         from dataaudit.writers.html import write_report
 
-        path = self._written.write(folder)
-        write_report(self._written, path / "report.html")
+        tables = remember(self._written, redact)
+        path = tables.write(folder)
+        write_report(tables, path / "report.html")
         return path
 
     def _repr_html_(self) -> str:

@@ -34,6 +34,7 @@ def explain(
     flip: options.Flip = None,
     out: options.Out = Path("audit-explanation"),
     format: options.Format = None,  # noqa: A002 - the option is called --format
+    redact: options.Redact = "none",
     quiet: options.Quiet = 0,
     verbose: options.Verbose = False,
     color: options.Color = "auto",
@@ -42,7 +43,7 @@ def explain(
     from dataaudit.api_explain import explain as run
     from dataaudit.cli.results import prepare
 
-    results = prepare(out, format, kind="explanation")
+    results = prepare(out, format, kind="explanation", redact=redact)
     with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
         found = run(
             train,
@@ -67,5 +68,5 @@ def explain(
             command=context.obj,
             on_step=talk.step,
         )
-        found.write(out)
-    talk.conclude(results.emit_explanation(found.tables))
+        found.write(out, redact=redact)
+    talk.conclude(results.emit(found.tables))

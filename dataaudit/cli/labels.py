@@ -30,6 +30,7 @@ def labels(
     verify: options.Verify = 12,
     out: options.Out = Path("audit-findings"),
     format: options.Format = None,  # noqa: A002 - the option is called --format
+    redact: options.Redact = "none",
     quiet: options.Quiet = 0,
     verbose: options.Verbose = False,
     color: options.Color = "auto",
@@ -38,7 +39,7 @@ def labels(
     from dataaudit.api import audit_labels
     from dataaudit.cli.results import prepare
 
-    results = prepare(out, format)
+    results = prepare(out, format, redact=redact)
     with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
         audit = audit_labels(
             sources[0] if len(sources) == 1 else sources,
@@ -59,6 +60,5 @@ def labels(
             command=context.obj,
             on_step=talk.step,
         )
-        audit.write(out)
-    summary = results.emit(audit.findings, top=top)
-    talk.conclude(summary)
+        audit.write(out, redact=redact)
+    talk.conclude(results.emit(audit.findings, top=top))

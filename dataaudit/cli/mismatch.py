@@ -34,6 +34,7 @@ def mismatch(
     memory: options.Memory = "1GiB",
     out: options.Out = Path("audit-findings"),
     format: options.Format = None,  # noqa: A002 - the option is called --format
+    redact: options.Redact = "none",
     quiet: options.Quiet = 0,
     verbose: options.Verbose = False,
     color: options.Color = "auto",
@@ -42,7 +43,7 @@ def mismatch(
     from dataaudit.api_mismatch import audit_mismatch
     from dataaudit.cli.results import prepare
 
-    results = prepare(out, format, kind="mismatch")
+    results = prepare(out, format, kind="mismatch", redact=redact)
     bytes_, numbers = options.size(memory), options.numbers(rows)
     with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
         audit = audit_mismatch(
@@ -68,5 +69,5 @@ def mismatch(
             command=context.obj,
             on_step=talk.step,
         )
-        audit.write(out)
-    talk.conclude(results.emit_mismatch(audit.tables))
+        audit.write(out, redact=redact)
+    talk.conclude(results.emit(audit.tables))

@@ -239,7 +239,16 @@ Format = Annotated[
         "--format",
         metavar="NAME",
         show_default="nothing",
-        help="Also write to stdout: text, json, jsonl (all rows or findings), html.",
+        help="Also write to stdout: text, markdown, json, jsonl (all rows or findings), html.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Redact = Annotated[
+    Literal["none", "cells", "all"],
+    typer.Option(
+        "--redact",
+        help="Keep cells, or all names and labels too, out of page, stdout and summary. "
+        "The tables in FOLDER stay whole.",
         rich_help_panel=_OUTPUT,
     ),
 ]

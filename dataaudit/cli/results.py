@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from dataaudit.errors import WriteError
 
 if TYPE_CHECKING:
-    from dataaudit.explanation_findings import ExplanationFindings
-    from dataaudit.findings import Findings
-    from dataaudit.mismatch_findings import MismatchFindings
-    from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
+    from dataaudit.summary.kinds import AnyFindings, AnySummary
+    from dataaudit.summary.veil import Policy
     from dataaudit.writers import Writer
 
 
@@ -28,39 +26,25 @@ class Results:
         Made when the findings are written.
     writer : Writer, optional
         Of the format that was asked for, and of the kind of findings; without one, stdout stays empty.
+    redact : {"none", "cells", "all"}
+        What stdout and the summary withhold.
     """
 
     folder: Path
     writer: Writer[Any, Any] | None = None
+    redact: Policy = "none"
 
-    def emit(self, findings: Findings, *, top: int) -> Summary:
-        """Write to stdout what was asked for; return the summary of the first `top` rows that it shows."""
-        from dataaudit.summary import summarise
+    def emit(self, findings: AnyFindings, *, top: int | None = None) -> AnySummary:
+        """Write to stdout what was asked for; return the summary that it shows, of the first `top` rows."""
+        from dataaudit.summary import TOP
+        from dataaudit.summary.redaction import told
 
-        summary = summarise(findings, top, folder=self.folder.as_posix())
-        self._write(findings, summary)
-        return summary
-
-    def emit_mismatch(self, tables: MismatchFindings) -> MismatchSummary:
-        """Write to stdout what was asked for; return the summary that it shows."""
-        from dataaudit.summary import summarise_mismatch
-
-        summary = summarise_mismatch(tables, folder=self.folder.as_posix())
-        self._write(tables, summary)
-        return summary
-
-    def emit_explanation(self, tables: ExplanationFindings) -> ExplanationSummary:
-        """Write to stdout what was asked for; return the summary that it shows."""
-        from dataaudit.summary import summarise_explanation
-
-        summary = summarise_explanation(tables, folder=self.folder.as_posix())
-        self._write(tables, summary)
-        return summary
-
-    def _write(self, findings: object, summary: object) -> None:
+        folder = self.folder.as_posix()
+        tables, summary = told(findings, self.redact, top=TOP if top is None else top, folder=folder)
         if self.writer:
-            self.writer.write(findings, summary, sys.stdout)
+            self.writer.write(tables, summary, sys.stdout)
             sys.stdout.flush()
+        return summary
 
 
 def prepare(
@@ -68,6 +52,7 @@ def prepare(
     format: str | None = None,  # noqa: A002 - the option's name
     *,
     kind: Literal["labels", "mismatch", "explanation"] = "labels",
+    redact: Policy = "none",
 ) -> Results:
     """Check that results could be written.
 
@@ -79,6 +64,8 @@ def prepare(
         Name of a format, as `dataaudit.writers.names` has them.
     kind : {"labels", "mismatch", "explanation"}
         Of the findings to come.
+    redact : {"none", "cells", "all"}
+        What they are to withhold.
 
     Returns
     -------
@@ -98,7 +85,7 @@ def prepare(
     if not os.access(there, os.W_OK | os.X_OK):
         raise WriteError(f"folder {there.as_posix()} cannot be written to", "name another one with --out")
     if format is None:
-        return Results(folder)
+        return Results(folder, redact=redact)
     from dataaudit.writers import get
 
-    return Results(folder, get(format, kind))
+    return Results(folder, get(format, kind), redact)
