@@ -49,7 +49,9 @@
     const recent = sure.slice(-LAST), bad = recent.filter(wrong).length;
     const stop = sure.length >= FROM && bad <= FEW;
     by("stop").hidden = !stop;
-    if (stop) by("stop").textContent = `Of the last ${recent.length} rows ${bad} ${bad === 1 ? "was" : "were"} wrong. You may stop here.`;
+    const thought = recent.reduce((sum, d) => sum + (rows[place.get(d.row_id)]?.[3] || 0), 0);
+    if (stop) by("stop").textContent = `Of the last ${recent.length} rows ${bad} ${bad === 1 ? "was" : "were"} wrong. You may stop here.`
+      + (thought > recent.length / 2 ? ` The audit expected about ${Math.round(thought)}: its suggestions do not fit these data.` : "");
     by("kept").textContent = kept
       ? "Your decisions are kept in this browser until you clear its data."
       : "This browser keeps nothing for this page: download your decisions before you close it.";
