@@ -8,6 +8,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from dataaudit.summary import ReviewRow, Summary
+from dataaudit.summary.veiled import SETTING
 from dataaudit.writers import words
 from dataaudit.writers.escape import line
 
@@ -32,9 +33,11 @@ def queue(summary: Summary, rows: tuple[ReviewRow, ...]) -> dict[str, Any] | Non
     Returns
     -------
     dict or None
-        None where there is nothing to review, or a name is too long to stand in a page whole.
+        None where there is nothing to review, names of rows are withheld, or one is too long for a page.
     """
     p = summary.provenance
+    if p["settings"].get(SETTING) == "all":
+        return None
     classes = sorted({*p["classes"], *(name for row in rows for name in (row.label, row.suggested_label))})
     long = max((len(row.row_id) for row in rows), default=_NAME + 1) > _NAME
     if long or max(map(len, classes)) > _CLASS or sum(map(len, classes)) > _CLASSES:

@@ -2,6 +2,7 @@ import base64
 import dataclasses
 import hashlib
 import html as stdlib_html
+import json
 import re
 import time
 from itertools import pairwise
@@ -13,6 +14,7 @@ from writers.pages import parse
 
 from dataaudit.errors import WriteError
 from dataaudit.summary import summarise
+from dataaudit.summary.redaction import told
 from dataaudit.writers import html
 
 EXAMPLES = {
@@ -219,3 +221,29 @@ def test_both_palettes_have_contrast():
                 assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
         light, dark = sorted((luminance(palette["ink"]), luminance(palette["mark"])), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_names_too_long_or_withheld_leave_the_review_out():
+    plain = html.page(summarise(made_up()))
+    assert 'id="review-data"' in plain
+    long = html.page(summarise(made_up(hostile="x" * 400)))
+    withheld = html.page(told(made_up(), "all")[1])
+    for text in (long, withheld):
+        page = parse(text)
+        assert page.errors == []
+        assert "review-data" not in page.ids
+        assert "localStorage" not in text
+
+
+def test_what_the_script_is_given_is_exact_and_harmless():
+    text = html.page(told(made_up(hostile="</script>\u2028&'\"<!--"), "cells")[1])
+    given = re.search(
+        r'<script type="application/json" id="review-data">(.*?)</script>', text, re.DOTALL
+    ).group(1)
+    assert not set("<>&\u2028") & set(given)
+    values = json.loads(given)
+    findings = made_up(hostile="</script>\u2028&'\"<!--")
+    rows = findings.labels.select("row_id", "label", "suggested_label").rows()
+    assert [(name, values["classes"][a], values["classes"][b]) for name, a, b, _ in values["rows"]] == rows
+    assert values["run"] == findings.provenance.run_id
+    assert values["expected"] == pytest.approx(findings.labels["p_wrong"].sum(), abs=1e-3)
