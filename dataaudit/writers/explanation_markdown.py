@@ -1,0 +1,86 @@
+"""An explanation in Markdown, for a comment: at most 64 kB, whatever the cells say."""
+
+from __future__ import annotations
+
+from typing import Final, TextIO
+
+from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.summary import ExplanationSummary, InfluentialRow, NearRow
+from dataaudit.writers import words
+from dataaudit.writers.base import Writer
+from dataaudit.writers.markdown_text import (
+    FIRST,
+    ROWS,
+    Part,
+    code,
+    details,
+    document,
+    following,
+    names,
+    prose,
+    table,
+    trust,
+    verdict,
+)
+
+_CARRIERS: Final = 2
+_HEAD: Final = ("", "training row", "label", "", "removed, the loss", "carried by")
+_NONE: Final = "audit explain makes no refits of single rows: the changes of loss are predicted."
+
+
+def write(_tables: ExplanationFindings, summary: ExplanationSummary, out: TextIO) -> None:
+    """Write the prediction, what speaks for it, the rows behind it, and what to type next."""
+    p = summary.provenance
+    behind = sorted((*summary.harmful, *summary.helpful), key=lambda row: row.rank)
+    data = f"{code(p['test_row_id'])} by {code(p['train'], 100)}, {words.count(p['n_train'])} training rows, "
+    data += f"classes {names(p['classes'])}; run {code(p['run_id'])} of dataaudit {prose(p['version'])}."
+    title = "Ten training rows to look at first" if len(behind) >= FIRST else "Training rows behind it"
+    parts = [
+        *verdict(summary.verdict.headline, summary.verdict.sentences),
+        Part(data),
+        Part(f"### {title}" if behind else ""),
+        Part(table(_HEAD, [_row(row) for row in behind[:FIRST]])),
+        details("More training rows", table(_HEAD, [_row(row) for row in behind[FIRST : FIRST + ROWS]])),
+        details("What speaks for and against it", _terms(summary)),
+        details("Nearest by cosine", _near(summary.cosine, "cosine")),
+        details("Nearest by distance", _near(summary.euclidean, "distance")),
+        *trust(summary.trust, none=_NONE),
+        *following(summary.next_commands),
+    ]
+    out.write(document(parts))
+
+
+def _row(row: InfluentialRow) -> tuple[str, ...]:
+    carriers = [code(words.term(term), 40) for term in row.carriers[:_CARRIERS]]
+    return (
+        str(row.rank),
+        code(row.row_id),
+        code(row.label, 40),
+        prose(row.kind),
+        words.moved(row.change),
+        ", ".join(carriers),
+    )
+
+
+def _terms(summary: ExplanationSummary) -> str:
+    """List what the row's own cells add to the score of the predicted class, in log-odds."""
+    rows = [
+        (
+            code(words.term(term), 60),
+            f"speaks {'for' if term.contribution > 0 else 'against'} it",
+            words.short(abs(term.contribution)),
+        )
+        for term in summary.terms[:ROWS]
+    ]
+    return table(("column or word", "", "log-odds"), rows)
+
+
+def _near(rows: tuple[NearRow, ...], measure: str) -> str:
+    lines = [
+        (code(row.row_id), code(row.label, 40), words.short(row.value), code(row.excerpt, 100))
+        for row in rows
+    ]
+    return table(("training row", "label", measure, "begins"), lines)
+
+
+WRITER = Writer("markdown", ".md", "for a comment", write)
