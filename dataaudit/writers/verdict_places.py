@@ -1,0 +1,147 @@
+"""Where in the repository a finding points to, and what a writer may know of the world around a verdict.
+
+A service that shows findings beside the code knows files of the repository, and lines of text. A row of a
+Parquet file has no line, and data that are not in the repository have no file there: such a finding points to
+a text file that stands for the data (a pointer of DVC, the dataset's card, the configuration that declares
+it), and its message says which row is meant.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Final, Literal
+
+from dataaudit.gate.verdict import Finding, Outcome, Site, Verdict
+from dataaudit.writers.escape import line
+
+Service = Literal["", "github", "gitlab"]
+CAP: Final = 500
+_LINES: Final = frozenset(
+    (".csv", ".tsv", ".psv", ".txt", ".json", ".jsonl", ".ndjson", ".toml", ".dvc", ".yaml", ".yml", ".md")
+)
+_PACKED: Final = frozenset((".gz", ".zst", ".bz2", ".xz", ".zip"))
+_LONGEST: Final = 1000  # characters of a path
+_ABSOLUTE: Final = re.compile(r"/|[A-Za-z]:/")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a writer may know beyond the verdict; `verdict_surroundings` finds it out.
+
+    Attributes
+    ----------
+    folder : str
+        Absolute POSIX path that relative paths of sources start from; empty for the root.
+    root : str
+        Absolute POSIX path of the repository; empty for `folder`.
+    config : str
+        Text file of the repository that stands for data which have no lines there, by its path in it.
+    stand_ins : mapping
+        Source → path in the repository of a text file that stands for it; an empty path where only the
+        dataset's card or the configuration can.
+    service : {"", "github", "gitlab"}
+        The CI service that runs this.
+    job_summary : str
+        File to which a job summary is appended; empty for none.
+    accepted : bool
+        Whether SARIF lists accepted findings too, as suppressed. GitHub shows those as open.
+    cap : int
+        Findings of one rule that a file for a service lists; the total is always told.
+    """
+
+    folder: str = ""
+    root: str = ""
+    config: str = "pyproject.toml"
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    service: Service = ""
+    job_summary: str = ""
+    accepted: bool = False
+    cap: int = CAP
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a text file of the repository.
+
+    Attributes
+    ----------
+    path : str
+        POSIX, relative to the root, without ``./``.
+    line : int
+        From 1.
+    own : bool
+        Whether that is the data's own file; otherwise one that stands for it.
+    """
+
+    path: str
+    line: int
+    own: bool
+
+
+class Places:
+    """Finds the places of a verdict's sites.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Its facts about a dataset may name a ``card``, or a file and line where it is ``declared``.
+    around : Surroundings
+    """
+
+    def __init__(self, verdict: Verdict, around: Surroundings) -> None:
+        self._datasets = verdict.datasets
+        self._around = around
+        self._paths: dict[str, str] = {}  # source → its path in the repository; empty if it has none
+
+    def of(self, outcome: Outcome, finding: Finding | None = None) -> Place:
+        """Return the place of a finding, or of the outcome as a whole."""
+        site = finding.site if finding else outcome.place
+        path = self._paths.get(site.source)
+        if path is None:
+            path = self._paths[site.source] = self._path(site.source)
+        kinds = [kind.lower() for kind in PurePosixPath(path).suffixes[-1:]]
+        if path and site.source not in self._around.stand_ins and not _PACKED.intersection(kinds):
+            if site.line is not None:
+                return Place(path, max(site.line, 1), own=True)
+            if _LINES.intersection(kinds):
+                return Place(path, 1, own=True)
+        return self._stand_in(site.source, outcome.dataset)
+
+    def _stand_in(self, source: str, dataset: str) -> Place:
+        facts = self._datasets.get(dataset, {})
+        declared = facts.get("declared"), facts.get("declared_line")
+        for path, at in ((self._around.stand_ins.get(source), 1), (facts.get("card"), 1), declared):
+            if isinstance(path, str) and (inside := self._path(path)):
+                return Place(inside, max(at, 1) if isinstance(at, int) else 1, own=False)
+        return Place(self._path(self._around.config) or "pyproject.toml", 1, own=False)
+
+    def _path(self, source: str) -> str:
+        """Return a source's path in the repository; empty for what is not a file in it.
+
+        A name with dangerous characters counts as none: no service would take it as it is.
+        """
+        if "://" in source or source in ("", "-") or line(source, _LONGEST) != source:
+            return ""
+        folder = self._around.folder or "/"
+        root = (self._around.root or folder).rstrip("/") + "/"
+        path = posixpath.normpath(source if _ABSOLUTE.match(source) else posixpath.join(folder, source))
+        return path.removeprefix(root) if path.startswith(root) else ""
+
+
+def where(site: Site) -> str:
+    """Return how people name a site: ``a.csv:17``, ``a.parquet#16``, ``a.csv[age]``."""
+    if site.line is not None:
+        return f"{site.source}:{site.line}"
+    if site.row is not None:
+        return f"{site.source}#{site.row}"
+    return f"{site.source}[{site.column}]" if site.column else site.source
+
+
+def logical_name(site: Site) -> str:
+    """Return the name of a site inside its file: ``a.parquet#row=16``."""
+    part = f"#row={site.row}" if site.row is not None else f"#column={site.column}" if site.column else ""
+    return PurePosixPath(site.source).name + part
