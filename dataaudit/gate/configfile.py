@@ -226,11 +226,13 @@ class _Reader:
             field = by_key.get(key)
             if field is None:
                 raise self._unknown(key, known, where, dataset=bool(keys))
-            done = checked(field, value, where=where)
-            if field.kind in ("limits", "severities"):
-                made[key] = {code: Told(item, self.where((*keys, key, code))) for code, item in done.items()}
+            if field.kind in BY_RULE and isinstance(value, dict):
+                made[key] = {}
+                for code, item in value.items():
+                    place = self.where((*keys, key, code))
+                    made[key][code] = Told(checked_item(field, code, item, where=place), place)
             else:
-                made[key] = Told(self._placed(field, done), where)
+                made[key] = Told(self._placed(field, checked(field, value, where=where)), where)
         return made
 
     def _unknown(self, key: str, known: Sequence[Field], where: str, *, dataset: bool) -> SettingError:

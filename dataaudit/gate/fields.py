@@ -67,13 +67,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     "limits": Kind(
         {"type": "object", "additionalProperties": {"type": "number"}},
         "a table of numbers by rule",
-        "{ DA101 = 0.02 }",
+        "limits = { DA101 = 0.02 }",
         lambda value: isinstance(value, dict),
     ),
     "severities": Kind(
         {"type": "object", "additionalProperties": {"enum": list(SEVERITIES)}},
         f"a table of {', '.join(SEVERITIES)} by rule",
-        '{ DA101 = "warning" }',
+        'severity = { DA101 = "warning" }',
         lambda value: isinstance(value, dict),
     ),
 }
@@ -182,7 +182,7 @@ def checked(field: Field, value: Any, *, where: str) -> Any:
     kind = KINDS[field.kind]
     if not kind.holds(value):
         close = closest(value, SEVERITIES) if field.kind == "severity" and isinstance(value, str) else None
-        hint = f"did you mean {close!r}?" if close else f"write e.g. {field.key} = {kind.example}"
+        hint = f"did you mean {close!r}?" if close else f"write e.g. {kind.example}"
         raise SettingError(f"{where}: {field.key} takes {kind.words}: got {_told(value)}", hint)
     if field.kind in ("texts", "paths"):
         return (value,) if isinstance(value, str) else tuple(value)
