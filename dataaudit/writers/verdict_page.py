@@ -19,6 +19,7 @@ from dataaudit.writers.verdict_places import where
 from dataaudit.writers.verdict_words import (
     NAME,
     Standing,
+    amount,
     dataset,
     headline,
     measured,
@@ -156,7 +157,11 @@ def _steps(
 
 def _broken(number: int, standing: Standing, outcome: Outcome, detail: Detail) -> Broken:
     value, limit = measured(outcome)
-    base = f"; {words.short(outcome.base_value)} in the base" if words.known(outcome.base_value) else ""
+    base = (
+        f"; {amount(outcome.base_value, outcome.rule.unit)} in the base"
+        if words.known(outcome.base_value)
+        else ""
+    )
     besides = f"; {quiet(outcome)}" if quiet(outcome) else ""
     return Broken(
         number=number,
@@ -208,7 +213,8 @@ def _rules(found: Sequence[tuple[Standing, Outcome]], detail: Detail) -> Grid:
 def _facts(verdict: Verdict, name: str, detail: Detail) -> Pairs:
     facts = verdict.datasets.get(name, {})
     return tuple(
-        (line(key, NAME), line(_plain(value), detail.text)) for key, value in list(facts.items())[:_FACTS]
+        (line(key.replace("_", " "), NAME), line(_plain(value), detail.text))
+        for key, value in list(facts.items())[:_FACTS]
     )
 
 

@@ -104,8 +104,8 @@ def _lines(verdict: Verdict, *, width: int, full: bool) -> Iterator[Line]:
         code = line(loud[0][1].rule.code, 40)
         yield ((f"audit rule {code} explains it; audit baseline update accepts what is there.", "dim"),)
     style = "bold red" if verdict.exit_code else "bold green"
-    ending = f" {headline(verdict)}: {tally(verdict)} " if found else f" {headline(verdict)} "
-    yield ((line(ending).center(width, "="), style),)
+    ending = f"{headline(verdict)}: {tally(verdict)}" if found else headline(verdict)
+    yield ((f" {line(ending)} ".center(width, "="), style),)
 
 
 def _findings(outcome: Outcome, *, full: bool) -> Iterator[Line]:
@@ -118,7 +118,7 @@ def _findings(outcome: Outcome, *, full: bool) -> Iterator[Line]:
         yield _line(where(outcome.place), outcome, told(outcome))
     left = unlisted(outcome, len(shown)) if shown else 0
     if left:
-        more = "" if full else "; --format full lists them" if len(shown) < len(findings) else ""
+        more = f" (--format full lists {len(findings):,})" if len(shown) < len(findings) else ""
         yield ((f"{_INDENT}… and {left:,} more of {line(title(outcome))}{more}", "dim"),)
 
 

@@ -135,10 +135,21 @@ def told(outcome: Outcome, *, length: int = LONGEST) -> str:
     return line(outcome.message, length)
 
 
+def amount(value: float | None, unit: str) -> str:
+    """Return a measure with its unit: ``43 rows``, ``1 row``, ``2.0 %``."""
+    if value is None or not words.known(value):
+        return words.MISSING
+    if unit == "share":
+        return words.share(value)
+    number = words.count(value) if float(value).is_integer() else words.short(value)
+    name = line(unit, 40)
+    return f"{number} {name.removesuffix('s') if number == '1' else name}".strip()
+
+
 def measured(outcome: Outcome) -> tuple[str, str]:
     """Return what was measured, and the limit, each with its unit: ``43 rows``, ``0 rows``."""
     unit = outcome.rule.unit
-    return _with_unit(outcome.value, unit), _with_unit(outcome.rule.limit, unit)
+    return amount(outcome.value, unit), amount(outcome.rule.limit, unit)
 
 
 def quiet(outcome: Outcome) -> str:
@@ -147,15 +158,6 @@ def quiet(outcome: Outcome) -> str:
     known = sum(f.state == "known" and not f.accepted for f in outcome.findings)
     parts = [f"{words.count(known)} known from the base"] if known else []
     return ", ".join([*parts, f"{words.count(accepted)} accepted"] if accepted else parts)
-
-
-def _with_unit(value: float | None, unit: str) -> str:
-    if value is None or not words.known(value):
-        return words.MISSING
-    if unit == "share":
-        return words.share(value)
-    number = words.count(value) if float(value).is_integer() else words.short(value)
-    return f"{number} {line(unit, 40)}".strip()
 
 
 def _rules(n: int) -> str:
