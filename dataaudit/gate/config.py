@@ -70,8 +70,8 @@ class Config:
         Name → key → the same, without what is left to its default.
     places : mapping
         Name of a dataset → path and line that declare it.
-    usual_baseline : str
-        The baseline that ``auto`` means.
+    usual_baseline, usual_is_there : str, bool
+        The baseline that ``auto`` means, and whether there is one.
     secret : str
         Key of the hashes of rows.
     """
@@ -81,6 +81,7 @@ class Config:
     datasets: Mapping[str, Mapping[str, Any]]
     places: Mapping[str, tuple[str, int | None]]
     usual_baseline: str
+    usual_is_there: bool
     secret: str = field(default="", repr=False)
 
     @property
@@ -100,11 +101,12 @@ class Config:
         if not self.datasets:
             at = f"{self.file} names no dataset" if self.file else "there is nothing to check"
             raise SettingError(at, _FIRST_WITHOUT)
-        auto = self.values["baseline"].value == AUTO
-        baseline = "" if auto and not Path(self.baseline).is_file() else self.baseline
+        absent = self.values["baseline"].value == AUTO and not self.usual_is_there
         plain = {f.name: _plain(self.values[f.key]) for f in FIELDS if f.key != "baseline"}
         datasets = tuple(self._dataset(name) for name in self.datasets)
-        return CheckSettings(**plain, baseline=baseline, datasets=datasets, secret=self.secret)
+        return CheckSettings(
+            **plain, baseline="" if absent else self.baseline, datasets=datasets, secret=self.secret
+        )
 
     def _dataset(self, name: str) -> DatasetSettings:
         told = self.datasets[name]
@@ -152,6 +154,7 @@ def load_config(asked: Asked, *, env: Mapping[str, str], cwd: Path) -> Config:
         datasets=datasets,
         places=given.places,
         usual_baseline=shortest(folder / BASELINE, cwd),
+        usual_is_there=(folder / BASELINE).is_file(),
         secret=env.get(SECRET_VARIABLE, ""),
     )
 
