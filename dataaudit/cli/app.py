@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from dataaudit.cli.apply import apply
+from dataaudit.cli.config import config
 from dataaudit.cli.demo import demo
 from dataaudit.cli.explain import explain
+from dataaudit.cli.export import export
 from dataaudit.cli.labels import labels
 from dataaudit.cli.mismatch import mismatch
+from dataaudit.cli.report import report
 from dataaudit.cli.undo import undo
 from dataaudit.cli.verify import verify
 
@@ -53,5 +56,8 @@ app.command(epilog="Example: audit mismatch train.csv test.csv --label y --out w
 app.command(epilog="Example: audit explain train.csv test.csv --label y --row 17")(explain)
 app.command(epilog="Example: audit verify audit-findings --top 50")(verify)
 app.command(epilog="Example: audit apply audit-findings decisions.jsonl mail.csv -o mail.fixed.csv")(apply)
+app.command(epilog="Example: audit report audit-findings -o report.md")(report)
+app.command(epilog="Example: audit export audit-findings --to labelstudio -o tasks.json")(export)
 app.command(epilog="Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv")(undo)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)
+app.add_typer(config, name="config")

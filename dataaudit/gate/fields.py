@@ -263,6 +263,24 @@ def schema() -> dict[str, Any]:
     }
 
 
+def toml(value: Any) -> str:
+    """Return a value as TOML writes it, in one line."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{toml_key(key)} = {toml(item)}" for key, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(toml, value))}]"
+    return json.dumps(value)
+
+
+def toml_key(key: str) -> str:
+    """Return a key as TOML writes it: in quotes unless it is a plain word."""
+    plain = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
+    return key if plain else toml(key)
+
+
 def _properties(chosen: tuple[Field, ...], *, dataset: bool) -> dict[str, Any]:
     made = {}
     for field in chosen:
