@@ -22,7 +22,7 @@ PROJECT: Final = "pyproject.toml"
 _FAR = 3  # folders up, from which an absolute path is easier to read
 _TABLE = ("tool", "dataaudit")
 _SECRETS = frozenset({"secret", "key", "baseline-key", "baseline_key"})
-_PART = r"""(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)"""
+_PART = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_PART}(?:\s*\.\s*{_PART})*)\s*\]")
 _KEY = re.compile(rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
 _FENCE = re.compile(r"\"\"\"|'''")
@@ -302,8 +302,17 @@ class _Lines:
         return None
 
 
-def _parts(dotted: str) -> tuple[str | int, ...]:
-    return tuple(part.strip().strip("\"'") for part in re.findall(_PART, dotted))
+def _parts(dotted: str) -> tuple[str, ...]:
+    """Return the keys of a dotted key, without quotes and escapes."""
+    parts = list[str]()
+    try:
+        inner = tomllib.loads(f"{dotted} = 0")
+    except tomllib.TOMLDecodeError:  # not a key after all: a text of several lines that the glance overlooked
+        return (dotted,)
+    while isinstance(inner, dict):
+        [(key, inner)] = inner.items()
+        parts.append(key)
+    return tuple(parts)
 
 
 def _counted(

@@ -13,9 +13,10 @@ FILE = """\
 fail-on = "warning"
 [limits]
 DA101 = 0.02
-[datasets."my \\u007f data"]
+[datasets."my \\u00e9 data"]
 path = ["a\\"b.csv", "c.csv"]
 label = "y"
+exclude = "\\u007f"
 """
 
 
