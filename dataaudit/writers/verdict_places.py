@@ -122,9 +122,9 @@ class Places:
     def _path(self, source: str) -> str:
         """Return a source's path in the repository; empty for what is not a file in it.
 
-        A name with dangerous characters counts as none: no service would take it as it is.
+        A name with dangerous characters or a backslash counts as none: no service would take it as it is.
         """
-        if "://" in source or source in ("", "-") or line(source, _LONGEST) != source:
+        if "://" in source or "\\" in source or source in ("", "-") or line(source, _LONGEST) != source:
             return ""
         folder = self._around.folder or "/"
         root = (self._around.root or folder).rstrip("/") + "/"
