@@ -252,6 +252,15 @@ Redact = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+RedactAnew = Annotated[
+    Literal["none", "cells", "all"] | None,
+    typer.Option(
+        "--redact",
+        show_default="as the audit was told",
+        help="Withhold nothing, cells, or all names and labels too.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 Quiet = Annotated[
     int,
     typer.Option(

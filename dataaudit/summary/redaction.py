@@ -26,7 +26,7 @@ from dataaudit.summary.explanation import ExplanationSummary
 from dataaudit.summary.kinds import AnyFindings, AnySummary, summarise_any
 from dataaudit.summary.mismatch_shapes import MismatchSummary
 from dataaudit.summary.shapes import Summary
-from dataaudit.summary.veil import Policy
+from dataaudit.summary.veil import WITHHELD, Policy
 from dataaudit.summary.veiled import SETTING, veil_for, veiled_provenance, veiled_tables
 
 POLICIES: Final[tuple[str, ...]] = get_args(Policy)
@@ -107,7 +107,8 @@ def told(
     shown = redacted(findings, chosen)
     summary = summarise_any(shown, top=top, folder=FOLDER if chosen == "all" and folder else folder)
     provenance = {**summary.provenance, "run_id": findings.provenance.run_id}
-    return shown, dataclasses.replace(summary, provenance=provenance)
+    typed = tuple(one for one in summary.next_commands if chosen == "none" or WITHHELD not in one.command)
+    return shown, dataclasses.replace(summary, provenance=provenance, next_commands=typed)
 
 
 def redacted(findings: AnyFindings, policy: str) -> AnyFindings:

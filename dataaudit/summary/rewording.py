@@ -52,7 +52,7 @@ def check(_veil: Veil, row: Row) -> str:
 def removal(_veil: Veil, row: Row) -> str:
     """Say what removing a training row does to the test row."""
     change = row["delta_loss_if_removed"]
-    whose = f"the loss of test row {row['test_row']}"
+    whose = "the loss of the test row"
     if not change:
         return f"removing this row does not change {whose}"
     does, is_so = ("lowers", "harmful") if change < 0 else ("raises", "helpful")
@@ -114,16 +114,15 @@ def remedy(veil: Veil, row: Row) -> str:
 
 
 def flip(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Say how few rows overturn a conclusion, not which conclusion."""
+    """Say how few rows overturn the conclusion, not which one it is: it may name a level."""
     if not found:
         return {}
-    kind = str(found.get("conclusion", "")).partition(":")[0]
-    said = f"No set of training rows was found whose removal overturns the {kind}."
+    said = "No set of training rows was found whose removal overturns the conclusion that was asked about."
     if found.get("found"):
         n, share = found.get("rows") or 0, found.get("share") or 0.0
         rows = f"{n:,} training row{'' if n == 1 else 's'} ({100 * share:.2g} %)"
-        said = f"Removing {rows} overturns the {kind} (confirmed by retraining)."
-    return {**found, "conclusion": kind, "sentence": said}
+        said = f"Removing {rows} overturns the conclusion that was asked about (confirmed by retraining)."
+    return {**found, "conclusion": WITHHELD, "sentence": said}
 
 
 def _known(value: float | None) -> bool:

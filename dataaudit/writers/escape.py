@@ -49,6 +49,11 @@ def json_text(text: str) -> str:
     return _BLOCK.sub(_escaped, text)
 
 
+def xml_text(text: str) -> str:
+    """Return XML text in which dangerous characters are references, or pictures where XML forbids them."""
+    return _BLOCK.sub(_referred, text)
+
+
 def _cut(text: str, length: int, *, whole: bool) -> str:
     if len(text) <= length and whole:
         return text
@@ -60,6 +65,12 @@ def _shown(match: re.Match[str]) -> str:
     if code < ord(" "):
         return chr(0x2400 + code)  # Unicode's control pictures
     return "␡" if code == _DELETE else f"‹U+{code:04X}›"
+
+
+def _referred(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    forbidden = code < ord(" ") or "\ud800" <= match.group() <= "\udfff"
+    return _shown(match) if forbidden else f"&#x{code:X};"
 
 
 def _escaped(match: re.Match[str]) -> str:

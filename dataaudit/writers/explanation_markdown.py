@@ -51,14 +51,14 @@ def write(_tables: ExplanationFindings, summary: ExplanationSummary, out: TextIO
 
 
 def _row(row: InfluentialRow) -> tuple[str, ...]:
-    carriers = [code(words.term(term), 40) for term in row.carriers[:_CARRIERS]]
+    carriers = [code(name, 40) for name in dict.fromkeys(words.term(term) for term in row.carriers)]
     return (
         str(row.rank),
         code(row.row_id),
         code(row.label, 40),
         prose(row.kind),
         words.moved(row.change),
-        ", ".join(carriers),
+        ", ".join(carriers[:_CARRIERS]),
     )
 
 
@@ -80,7 +80,8 @@ def _near(rows: tuple[NearRow, ...], measure: str) -> str:
         (code(row.row_id), code(row.label, 40), words.short(row.value), code(row.excerpt, 100))
         for row in rows
     ]
-    return table(("training row", "label", measure, "begins"), lines)
+    columns = 4 if any(row.excerpt for row in rows) else 3  # cells may be withheld
+    return table(("training row", "label", measure, "begins")[:columns], [one[:columns] for one in lines])
 
 
 WRITER = Writer("markdown", ".md", "for a comment", write)

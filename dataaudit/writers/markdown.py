@@ -38,9 +38,9 @@ def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
         *verdict(summary.verdict.headline, summary.verdict.sentences),
         Part(f"{data}; run {code(p['run_id'])} of dataaudit {prose(p['version'])}."),
         Part(f"### {title}" if first else ""),
-        Part(table(_HEAD, [_fields(row) for row in first])),
+        Part(_table(first)),
         Part(f"In order of {prose(ranking)}; losses in nats, the row left out of training." if first else ""),
-        details(f"The next {len(later)}", table(_HEAD, [_fields(row) for row in later])),
+        details(f"The next {len(later)}", _table(later)),
         details("By label", _by_label(summary)),
         *trust(summary.trust, none="No refits were made, so the predicted changes of loss are not verified."),
         *following(summary.next_commands),
@@ -48,8 +48,15 @@ def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
     out.write(document(parts))
 
 
+def _table(rows: tuple[ReviewRow, ...]) -> str:
+    """Return the rows; where cells are withheld, there is no column for them."""
+    columns = len(_HEAD) if any(row.cells for row in rows) else len(_HEAD) - 1
+    return table(_HEAD[:columns], [_fields(row)[:columns] for row in rows])
+
+
 def _fields(row: ReviewRow) -> tuple[str, ...]:
-    against = [code(words.term(term), 30) for term in row.evidence if term.contribution < 0]
+    terms = [words.term(term) for term in row.evidence if term.contribution < 0]
+    against = [code(term, 30) for term in dict.fromkeys(terms)]
     return (
         str(row.rank),
         code(row.row_id),
