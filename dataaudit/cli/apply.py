@@ -31,7 +31,7 @@ DecisionFile = Annotated[
     typer.Argument(
         metavar="DECISIONS",
         show_default=False,
-        help="JSON lines or CSV: row_id, action (keep, relabel, drop, weight), label, weight.",
+        help="JSON lines or CSV: row_id, action (keep, relabel, drop, weight, unsure), label, weight.",
     ),
 ]
 Data = Annotated[
@@ -159,6 +159,12 @@ def _preview(plan: Plan, *, dry_run: bool) -> list[str]:
         f"{plan.rows:,} rows in all."
     )
     said = [numbers]
+    if plan.unsure:
+        said.append(
+            "1 row unsure, left as it is."
+            if plan.unsure == 1
+            else f"{plan.unsure:,} rows unsure, left as they are."
+        )
     said += [f"– {rows:,} from {_cell(a)} to {_cell(b)}" for (a, b), rows in plan.moves.items()]
     for change in plan.changes[:SHOWN]:
         after = {"drop": "dropped", "weight": f"weight {change.weight}"}.get(change.action)

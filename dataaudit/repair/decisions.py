@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from dataaudit.errors import DataError, UnreadableFile, closest
+from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
+from dataaudit.repair.disk import write_whole
 from dataaudit.sources.wanted import shown
 
-Action = Literal["keep", "relabel", "drop", "weight"]
+Action = Literal["keep", "relabel", "drop", "weight", "unsure"]
 ACTIONS: Final[tuple[str, ...]] = get_args(Action)
 RUN_ID: Final = "run_id"
 _HINT: Final = 'a line is e.g. {"row_id": "mail.csv:17", "action": "relabel", "label": "spam"}'
@@ -38,8 +39,8 @@ class Decision:
     ----------
     row_id : str
         Name of the row, as the findings have it.
-    action : {"keep", "relabel", "drop", "weight"}
-        Leave it, give it `label`, remove it, or give it `weight`.
+    action : {"keep", "relabel", "drop", "weight", "unsure"}
+        Leave it, give it `label`, remove it, give it `weight`, or leave it because nobody can tell.
     label : str or None
         The new class, with "relabel" and only there.
     weight : float or None
@@ -96,13 +97,15 @@ class Decisions:
     run_id: str = ""
 
 
-def read_decisions(path: str | Path) -> Decisions:
+def read_decisions(path: str | Path, *, may_be_empty: bool = False) -> Decisions:
     """Read decisions from JSON lines, or from CSV if the name ends so.
 
     Parameters
     ----------
     path : str or Path
         The file.
+    may_be_empty : bool
+        Whether a file without decisions will do, as when a review has just begun.
 
     Returns
     -------
@@ -114,7 +117,7 @@ def read_decisions(path: str | Path) -> Decisions:
     UnreadableFile
         If the file cannot be read, or a line of it is no decision; the message names the line.
     DataError
-        If there is no decision, two contradict each other, or they are of two runs.
+        If there is no decision where there must be one, two contradict each other, or they are of two runs.
     """
     path = Path(path)
     name = shown(path.as_posix())
@@ -137,13 +140,13 @@ def read_decisions(path: str | Path) -> Decisions:
         first, second = list(runs.items())[:2]
         what = f"{name} line {second[1]} is of run {second[0]}, line {first[1]} of {first[0]}"
         raise DataError(what, "apply the decisions of one run at a time")
-    if not rows:
+    if not rows and not may_be_empty:
         raise DataError(f"{name} holds no decisions", _HINT)
     return Decisions(_once(rows, name), next(iter(runs), ""))
 
 
 def write_decisions(path: str | Path, decisions: Decisions) -> None:
-    """Write decisions as JSON lines, or as CSV if the name ends so.
+    """Write decisions as JSON lines, or as CSV if the name ends so; whole or not at all.
 
     Parameters
     ----------
@@ -151,6 +154,11 @@ def write_decisions(path: str | Path, decisions: Decisions) -> None:
         The file to write.
     decisions : Decisions
         What `read_decisions` gives back.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; what was there is there still.
     """
     path = Path(path)
     rows = [
@@ -166,7 +174,10 @@ def write_decisions(path: str | Path, decisions: Decisions) -> None:
     else:
         header = [{RUN_ID: decisions.run_id}] if decisions.run_id else []
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in [*header, *rows])
-    path.write_text(out.getvalue(), encoding="utf-8", newline="")
+    try:
+        write_whole(path, out.getvalue().encode())
+    except WriteError as error:
+        raise WriteError(error.what, "name another file with --decisions") from error
 
 
 def _json_lines(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -66,8 +66,9 @@ class Plan:
         Names of the columns that may change.
     changes : tuple of Change
         In the order of the file.
-    kept, same, elsewhere : int
-        Decisions to keep; relabels to the class that is there already; decisions on rows of other files.
+    kept, same, unsure, elsewhere : int
+        Decisions to keep; relabels to the class that is there already; rows of which nobody can tell, left as
+        they are; decisions on rows of other files.
     examples : mapping
         Class → a few of its rows, which show how the file spells it.
     run_id : str
@@ -81,6 +82,7 @@ class Plan:
     changes: tuple[Change, ...]
     kept: int
     same: int
+    unsure: int
     elsewhere: int
     examples: Mapping[str, tuple[int, ...]]
     run_id: str
@@ -104,7 +106,7 @@ class Plan:
         """Number of decisions by action; relabels that change nothing count as kept."""
         found = Counter(change.action for change in self.changes)
         done = {action: found[action] for action in ("relabel", "drop", "weight")}
-        return {"keep": self.kept + self.same, **done}
+        return {"keep": self.kept + self.same, **done, "unsure": self.unsure}
 
     @property
     def moves(self) -> dict[tuple[str, str], int]:
@@ -155,12 +157,14 @@ def make_plan(
         raise DataError(what, "name the folder of findings that was reviewed")
     origin = _origin(known.origins, blob)
     here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
-    changes, kept, same, elsewhere = list[Change](), 0, 0, 0
+    changes, kept, same, unsure, elsewhere = list[Change](), 0, 0, 0, 0
     for decision, place in _places(findings.labels, decisions):
         if place["source"] != origin["path"]:
             elsewhere += 1
         elif decision.action == "keep":
             kept += 1
+        elif decision.action == "unsure":
+            unsure += 1
         elif decision.action == "relabel" and decision.label == place["label"]:
             same += 1
         else:
@@ -176,6 +180,7 @@ def make_plan(
         changes=tuple(sorted(changes, key=lambda change: change.row)),
         kept=kept,
         same=same,
+        unsure=unsure,
         elsewhere=elsewhere,
         examples=_examples(here, {change.label for change in changes if change.label}),
         run_id=known.run_id,

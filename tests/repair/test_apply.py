@@ -93,6 +93,21 @@ def test_a_dry_run_writes_nothing(study, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_rows_of_which_nobody_can_tell_are_left_and_counted_apart(study, tmp_path, capsys):
+    first, second, third = pl.read_parquet(study / "findings" / "labels.parquet")["row_id"][:3]
+    lines = [{"row_id": first, "action": "unsure"}, {"row_id": second, "action": "keep"}]
+    lines.append({"row_id": third, "action": "unsure", "note": "half an offer"})
+    (study / "unsure.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    more = "-o", tmp_path / "fixed.csv", "--no-model", "--format", "json"
+    assert apply(study, *more, decisions="unsure.jsonl") == 0
+    said = capsys.readouterr()
+    counts = json.loads(said.out)["decisions"]
+    assert counts == {"keep": 1, "relabel": 0, "drop": 0, "weight": 0, "unsure": 2}
+    assert "1 rows kept as they are" in said.err
+    assert "2 rows unsure, left as they are." in said.err
+    assert (tmp_path / "fixed.csv").read_bytes() == (study / "mail.csv").read_bytes()
+
+
 def test_neither_command_needs_torch(study, tmp_path):
     names = ["findings", "decisions.jsonl", "mail.csv"]
     arguments = ["apply", *(str(study / name) for name in names), "-o", str(tmp_path / "a.csv"), "--no-model"]
