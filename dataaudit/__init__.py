@@ -26,10 +26,12 @@ The modules, each importing only from those above it:
 errors                          everything that can go wrong for a user, as one tree
 sources                         files, globs, folders, stdin and frames to a `Dataset`
 rows, losses                    blocks of rows; pointwise losses with slope and bend
-encode, models                  columns to features; pure functions of (θ, block)
+encode, models, module_model    columns to features; pure functions of (θ, block), and a user's torch module
 objective                       R(θ), its gradient and Hessian
-fit, solvers                    Newton; Cholesky in the primal and the dual, and which of them
+fit, solvers                    Newton; Cholesky in the primal and the dual, and which of them; by products
+                                alone: conjugate gradients, LiSSA, a low rank
 influence, leaveout, noise      self-influence, one-step leave-one-out, which labels are likely wrong
+module_influence                the same for a module, at whatever point its training ended
 conclusions, groups, strongest  groups of rows and their effect; the strongest influences on each test row
 path, selection                 basis and λ by leave-one-out loss
 fitted                          a user's own scikit-learn model, taken as it is
@@ -77,6 +79,8 @@ if TYPE_CHECKING:
     )
     from dataaudit.findings import Findings
     from dataaudit.lowlevel import Influence
+    from dataaudit.module_influence import ModuleInfluence
+    from dataaudit.module_model import ModuleModel
     from dataaudit.sources import Dataset, load
 
     __version__: str
@@ -94,6 +98,8 @@ __all__ = [
     "LabelAudit",
     "MismatchAudit",
     "MissingColumn",
+    "ModuleInfluence",
+    "ModuleModel",
     "NotConverged",
     "NotPositiveDefinite",
     "SettingError",
@@ -116,6 +122,8 @@ _HOMES = {
     "Influence": "dataaudit.lowlevel",
     "MismatchAudit": "dataaudit.api_mismatch",
     "LabelAudit": "dataaudit.api",
+    "ModuleInfluence": "dataaudit.module_influence",
+    "ModuleModel": "dataaudit.module_model",
     "audit_labels": "dataaudit.api",
     "audit_mismatch": "dataaudit.api_mismatch",
     "explain": "dataaudit.api_explain",

@@ -1,4 +1,4 @@
-"""Influence functions of a logistic regression as plain arrays: for people with a matrix and a model.
+"""Influence functions as plain arrays, for people with a matrix and a model: a regression, or a module.
 
 The commands and `audit_labels` are made of the same parts; here there is no table, no encoding and no report.
 """
@@ -18,16 +18,22 @@ from dataaudit.fit import minimise
 from dataaudit.fitted import adopt_design, require_supported
 from dataaudit.losses import Softmax
 from dataaudit.models import LinearModel
+from dataaudit.module_influence import ModuleInfluence
+from dataaudit.module_model import ModuleModel
 from dataaudit.objective import Objective
 from dataaudit.rows import Block, MemoryRows
 from dataaudit.solvers import choose_solver
+from dataaudit.solvers.operator import CurvatureSolver
 from dataaudit.strongest import Strongest, strongest_influences
 
 Floats = NDArray[np.float64]
 
 
 class Influence:
-    """Influence of the rows of (X, y) on a logistic regression that was fitted on them.
+    """Influence of the rows of (X, y) on a logistic regression that was fitted on them, or on a torch module.
+
+    ``Influence(ModuleModel(net, loss), (X, y), damping=0.01, solver="cg")`` gives a `ModuleInfluence`, whose
+    settings and results are described there; what follows is of the logistic regression.
 
     Signs are those of Koh & Liang (2017): upweighting a training row by ε changes a test loss by ε times its
     I_up,loss. Removing it is ε = -1/n. So **positive is harmful**: without the row the test loss falls by
@@ -85,7 +91,35 @@ class Influence:
     2
     """
 
-    def __init__(self, model: Any, X: Any, y: ArrayLike, *, l2: float | None = None) -> None:
+    def __new__(  # type: ignore[misc]  # one name for both, as people look for it
+        cls,
+        model: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        l2: float | None = None,
+        damping: float = 0.0,
+        solver: str | CurvatureSolver = "auto",
+    ) -> Influence | ModuleInfluence:
+        """Return the influence of the kind of the model."""
+        if not isinstance(model, ModuleModel):
+            return super().__new__(cls)
+        train: Any = X if y is None else (X, y)
+        return ModuleInfluence(model, train, l2=l2 or 0.0, damping=damping, solver=solver)
+
+    def __init__(
+        self,
+        model: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        l2: float | None = None,
+        damping: float = 0.0,
+        solver: str | CurvatureSolver = "auto",
+    ) -> None:
+        if y is None or damping or solver != "auto":
+            what = "labels y are needed" if y is None else "damping and solver are for a module"
+            raise SettingError(what, "give X and y; a torch module comes as ModuleModel(net, loss)")
         if (model is None) == (l2 is None):
             what = (
                 "l2 is needed to fit a model" if model is None else f"l2 is the model's own: got {l2:g} too"

@@ -1,0 +1,254 @@
+"""Influence of training rows on a user's module, at whatever point its training ended.
+
+With R(θ) = (1/n) Σ ℓ(z_i, θ) + (λ/2)‖θ‖² and A = ∇²R(θ̃) + δ I at the given θ̃ (Koh & Liang 2017, 4.2),
+
+    I_up,loss(z, t) = -g_tᵀ A⁻¹ g_z     I_up,loss(z, z) = -g_zᵀ A⁻¹ g_z     I_pert,loss = -g_tᵀ A⁻¹ ∂g_z/∂x
+
+Away from a minimum, removing a row and training on moves θ̃ by -(1/n) I_up,params(z) and by the Newton step
+-A⁻¹ ∇R(θ̃), which is the same whichever row leaves (appendix B): it is reported apart and is in no influence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from dataaudit.errors import SettingError, closest
+from dataaudit.module_model import ModuleModel
+from dataaudit.solvers.iterative import ConjugateGradients, Direct, Lissa, LowRank
+from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product
+
+Batch = tuple[Tensor, Tensor]
+BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
+ROWS: Final = 1024  # of a block
+DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
+STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
+SOLVERS: Final[dict[str, type[CurvatureSolver]]] = {
+    "cholesky": Direct,
+    "cg": ConjugateGradients,
+    "lissa": Lissa,
+    "arnoldi": LowRank,
+}
+Train = Batch | Iterable[Batch]
+
+
+@dataclass(frozen=True)
+class TensorRows:
+    """Rows held as tensors, cut into blocks.
+
+    Parameters
+    ----------
+    X, y : Tensor (n, …)
+        Inputs and targets.
+    """
+
+    X: Tensor
+    y: Tensor
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.X)
+
+    def blocks(self, rows: int = ROWS) -> Iterator[Batch]:
+        """Yield the rows in order."""
+        for start in range(0, self.n, rows):
+            yield self.X[start : start + rows], self.y[start : start + rows]
+
+
+def gathered(train: Train) -> TensorRows:
+    """Return training rows as tensors.
+
+    Parameters
+    ----------
+    train : (Tensor, Tensor) or iterable of such
+        Inputs and targets, or a `DataLoader` that yields them; one that shuffles gives the rows in an order
+        that nobody can name, so it is refused.
+
+    Returns
+    -------
+    TensorRows
+
+    Raises
+    ------
+    SettingError
+        If lengths differ, there are no rows, or a loader shuffles.
+    """
+    if isinstance(train, tuple):
+        X, y = train
+    else:
+        if isinstance(getattr(train, "sampler", None), torch.utils.data.RandomSampler):
+            raise SettingError("the loader shuffles, so rows have no names", "make it with shuffle=False")
+        parts = [(batch[0], batch[1]) for batch in train]
+        if not parts:
+            raise SettingError("there are no training rows", "give at least one")
+        X, y = (torch.cat(list(side)) for side in zip(*parts, strict=True))
+    if len(X) != len(y) or not len(X):
+        raise SettingError(f"inputs and targets differ: got {len(X)} and {len(y)} rows", "give one each")
+    return TensorRows(X, y)
+
+
+class ModuleInfluence:
+    """Influence of every training row, on the loss of test rows and on its own.
+
+    Parameters
+    ----------
+    model : ModuleModel
+        The module, its loss, and the parameters that are looked at.
+    train : (Tensor, Tensor) or DataLoader
+        Training inputs (n, …) and targets (n, …), in the order in which results name them.
+    l2 : float
+        λ of the training objective, on all parameters that are looked at.
+    damping : float
+        δ, added to the Hessian. Where the point is no minimum, or the module is not convex, it has to make
+        up for negative curvature; ``solver="cholesky"`` raises it by itself.
+    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi"} or a solver's settings
+        How A⁻¹ is applied.
+
+    Attributes
+    ----------
+    gradient_norm : float
+        ‖∇R(θ̃)‖_∞, in nats per unit of θ.
+    inverse : Inverse
+        A⁻¹: its method, reason, measured residual and final damping.
+
+    Raises
+    ------
+    SettingError, SolveError
+        If the settings make no sense, or A cannot be inverted as asked.
+
+    Examples
+    --------
+    >>> inf = ModuleInfluence(ModuleModel(net, cross_entropy), (X, y), damping=0.01)  # doctest: +SKIP
+    >>> inf.up_loss((X_test, y_test))[0].topk(10)  # the rows most harmful to the first test row
+    """
+
+    def __init__(
+        self,
+        model: ModuleModel,
+        train: Train,
+        *,
+        l2: float = 0.0,
+        damping: float = 0.0,
+        solver: str | CurvatureSolver = "auto",
+    ) -> None:
+        if l2 < 0 or damping < 0:
+            raise SettingError(f"l2 and damping cannot be negative: got {l2} and {damping}", "leave them out")
+        self.model, self.rows, self.l2 = model, gathered(train), l2
+        self.theta = model.theta
+        self.gradient = self._gradient()
+        self.gradient_norm = float(self.gradient.abs().max())
+        curvature = Curvature(len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping)
+        self.inverse: Inverse = _settings(solver, len(self.theta), l2).invert(curvature)
+
+    @property
+    def at_minimum(self) -> bool:
+        """Whether the gradient is as small as at a minimum; else see `newton_step`."""
+        return self.gradient_norm <= STILL
+
+    @cached_property
+    def newton_step(self) -> Tensor:
+        """How θ̃ would move by itself: ``-A⁻¹ ∇R(θ̃)``, the part that no row is to blame for."""  # -> (p,)
+        return -self.inverse.solve(self.gradient[:, None])[:, 0]
+
+    def newton_loss(self, test: Batch) -> Tensor:
+        """Return the change of each test row's loss by the Newton step, to first order."""  # -> (t,)
+        return self.model.gradients(self.theta, *test) @ self.newton_step
+
+    def up_params(self, rows: Batch) -> Tensor:
+        """Return I_up,params of rows: ``-A⁻¹ g``, one column a row."""  # -> (p, b)
+        return -self.inverse.solve(self.model.gradients(self.theta, *rows).T.contiguous())
+
+    def up_loss(self, test: Batch) -> Tensor:
+        """Return I_up,loss of every training row on every test row, in nats times n.
+
+        Parameters
+        ----------
+        test : (Tensor, Tensor)
+            t inputs and targets.
+
+        Returns
+        -------
+        Tensor (t, n)
+            Positive is harmful: removing row i changes the loss of test row t by -(1/n) of the entry.
+        """
+        moved = self.up_params(test)
+        parts = [self.model.gradients(self.theta, *block) @ moved for block in self._blocks()]
+        return torch.cat(parts).T
+
+    def self_influence(self) -> Tensor:
+        """Return the magnitude of I_up,loss(z, z) of every training row, in nats times n."""  # -> (n,)
+        parts = []
+        for block in self._blocks():
+            g = self.model.gradients(self.theta, *block)
+            parts.append((g * self.inverse.solve(g.T.contiguous()).T).sum(1))
+        return torch.cat(parts)
+
+    def pert_loss(self, test: Batch) -> Tensor:
+        """Return I_pert,loss of every input of every training row on the summed loss of the test rows.
+
+        Parameters
+        ----------
+        test : (Tensor, Tensor)
+            Inputs and targets.
+
+        Returns
+        -------
+        Tensor (n, …)
+            In the shape of the training inputs: adding a small ε to an input and training again changes the
+            summed loss by (1/n) ε times its entry.
+        """
+        moved = -self.inverse.solve(self.model.gradient(self.theta, *test)[:, None])[:, 0]
+        return torch.cat([self.model.mixed(self.theta, moved, X, y=y) for X, y in self.rows.blocks()])
+
+    def _blocks(self) -> Iterator[Batch]:
+        size = len(self.theta) * self.theta.element_size()
+        return self.rows.blocks(max(1, min(ROWS, BLOCK_BYTES // size)))
+
+    def _gradient(self) -> Tensor:
+        total = torch.zeros_like(self.theta)
+        for X, y in self.rows.blocks():
+            total += self.model.gradient(self.theta, X, y)
+        return total / self.rows.n + self.l2 * self.theta
+
+    def _full(self) -> Product:
+        """Return the product with ∇²R; the graph is kept where the rows are few, else made block by block."""
+        kept: Callable[[Tensor], Tensor] | None = None
+        if self.rows.n <= ROWS:
+            kept = self.model.bend_at(self.theta, self.rows.X, self.rows.y)
+
+        def product(V: Tensor) -> Tensor:
+            if kept is not None:
+                return kept(V) / self.rows.n + self.l2 * V
+            total = torch.zeros_like(V)
+            for X, y in self.rows.blocks():
+                total += self.model.bend_at(self.theta, X, y)(V)
+            return total / self.rows.n + self.l2 * V
+
+        return product
+
+    def _drawn(self, chosen: Tensor) -> Product:
+        bend = self.model.bend_at(self.theta, self.rows.X[chosen], self.rows.y[chosen])
+        return lambda V: bend(V) / len(chosen) + self.l2 * V
+
+
+def _settings(solver: str | CurvatureSolver, p: int, l2: float) -> CurvatureSolver:
+    """Return the settings of a solver by its name; "auto" takes the exact one where p is small."""
+    if not isinstance(solver, str):
+        return solver
+    if solver == "auto":
+        if p <= DIRECT:
+            return Direct(f"{p:,} parameters: the Hessian is small enough to be factored")
+        return ConjugateGradients(reason=f"{p:,} parameters: the Hessian is too large to be factored")
+    if solver == "arnoldi":
+        return LowRank(floor=l2)
+    if solver not in SOLVERS:
+        near = closest(solver, SOLVERS)
+        hint = f"did you mean {near!r}?" if near else f"use one of auto, {', '.join(SOLVERS)}"
+        raise SettingError(f"there is no solver {solver!r}", hint)
+    return SOLVERS[solver]()

@@ -1,0 +1,138 @@
+"""A user's `torch.nn.Module` as a model: losses and their derivatives of first and second order, by autograd.
+
+θ is the vector of the parameters that are looked at, of length p, in the module's order; the others stay as
+they are, which is how "the last layer alone" is asked for. With ℓ(θ; x, y) the loss of one row,
+
+    gradients   ∇_θ ℓ of every row               one reverse pass a row, mapped over rows
+    H v         ∇_θ (vᵀ Σ ∇_θ ℓ)                 Pearlmutter (1994): a reverse pass over the gradient
+    mixed       ∇_x (vᵀ ∇_θ ℓ) of every row      the same through the whole module down to its inputs
+
+The module is called on batches and has to treat rows one by one: in training mode, dropout and batch
+normalisation do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vjp, vmap
+
+from dataaudit.errors import SettingError, closest
+
+RowLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class ModuleModel:
+    """A module and its loss.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        In evaluation mode. It is not changed.
+    loss : callable
+        ``(outputs, targets) -> scalar`` on a batch, such as ``torch.nn.functional.cross_entropy``: it is
+        called on batches of one row, so that ``mean`` and ``sum`` are the same. The ridge is not part of it.
+    parameters : sequence of str, optional
+        Names, or beginnings of names, of the parameters to look at (``["head"]``); by default all that
+        require a gradient.
+
+    Raises
+    ------
+    SettingError
+        If the module is in training mode while it has layers that mix or drop, if no parameter is left, or a
+        name is unknown.
+    """
+
+    net: nn.Module
+    loss: RowLoss
+    parameters: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the module's mode and the names."""
+        mixing = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)  # noqa: SLF001 - their only common bases
+        for name, layer in self.net.named_modules():
+            if layer.training and isinstance(layer, mixing):
+                what = f"layer {name!r} ({type(layer).__name__}) is in training mode"
+                raise SettingError(what, "call net.eval() before")
+        if not self.names:
+            raise SettingError("no parameter requires a gradient", "name some with parameters=")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters in θ, in the module's order."""
+        known = dict(self.net.named_parameters())
+        if self.parameters is None:
+            return tuple(name for name, value in known.items() if value.requires_grad)
+        for asked in self.parameters:
+            if not any(_within(name, asked) for name in known):
+                near = closest(asked, known)
+                hint = f"did you mean {near!r}?" if near else f"there are {', '.join(list(known)[:8])}"
+                raise SettingError(f"the module has no parameter {asked!r}", hint)
+        return tuple(name for name in known if any(_within(name, asked) for asked in self.parameters))
+
+    @property
+    def theta(self) -> Tensor:
+        """The parameters as they are, a copy."""  # -> (p,)
+        known = dict(self.net.named_parameters())
+        return torch.cat([known[name].detach().reshape(-1) for name in self.names])
+
+    def losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row."""  # (p,), (b, …), (b, …) -> (b,)
+        outputs = functional_call(self.net, self._named(theta), (X,))
+        values: Tensor = vmap(self._one)(outputs, y)
+        return values
+
+    def gradient(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the sum of gradients."""  # -> (p,)
+        return self._slope(theta, X, y).detach()
+
+    def gradients(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient of each row."""  # -> (b, p)
+
+        def single(moved: Tensor, row: Tensor, target: Tensor) -> Tensor:
+            return self.losses(moved, row[None], target[None])[0]
+
+        each: Tensor = vmap(grad(single), in_dims=(None, 0, 0))(theta, X, y)
+        return each.detach()
+
+    def bend_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return ``V -> (Σ ∇² ℓ) V``; the graph of the gradient is made once."""  # (p, m) -> (p, m)
+        pull: Callable[[Tensor], tuple[Tensor]] = vjp(lambda moved: self._slope(moved, X, y), theta)[1]
+        columns = vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)
+
+        def bent(V: Tensor) -> Tensor:
+            product: Tensor = columns(V)
+            return product.detach()
+
+        return bent
+
+    def mixed(self, theta: Tensor, v: Tensor, X: Tensor, *, y: Tensor) -> Tensor:
+        """Return ``∇_x (vᵀ ∇_θ ℓ)`` of each row, in the shape of X."""  # (p,), (p,), (b, …) -> (b, …)
+        slopes: Tensor = grad(lambda inputs: self._slope(theta, inputs, y) @ v)(X)
+        return slopes.detach()
+
+    def _slope(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the sum of gradients, itself differentiable."""  # -> (p,)
+        slope: Tensor = grad(lambda moved: self.losses(moved, X, y).sum())(theta)
+        return slope
+
+    def _one(self, output: Tensor, target: Tensor) -> Tensor:
+        value = self.loss(output[None], target[None])
+        if value.numel() != 1:
+            raise SettingError(f"the loss of one row has {value.numel()} values", "let it be a single one")
+        return value.reshape(())
+
+    def _named(self, theta: Tensor) -> dict[str, Tensor]:
+        """Return θ in the module's shapes, by name."""
+        known = dict(self.net.named_parameters())
+        sizes = [known[name].numel() for name in self.names]
+        parts = zip(self.names, torch.split(theta, sizes), strict=True)
+        return {name: part.view_as(known[name]) for name, part in parts}
+
+
+def _within(name: str, asked: str) -> bool:
+    return name == asked or name.startswith(f"{asked}.")

@@ -1,0 +1,263 @@
+"""Solvers that need products alone: conjugate gradients, LiSSA, and a low rank by Lanczos.
+
+=================  ====================================================  =================================
+solver             one right-hand side costs                             error
+=================  ====================================================  =================================
+ConjugateGradients √κ products with H, fewer by a preconditioner         as asked, measured
+Lissa              `repeats` · `depth` products with a minibatch's H     1/√(repeats) in the mean, no bound
+LowRank            r numbers a parameter, after r products once          of the spectrum left out
+=================  ====================================================  =================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal
+
+import torch
+from torch import Tensor
+
+from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError
+from dataaudit.solvers.cg import conjugate_gradients
+from dataaudit.solvers.operator import Curvature, Inverse, Product
+from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue, nystrom
+from dataaudit.solvers.triangular import cholesky_solve
+
+RAISES: Final = 40  # attempts at a damping that makes H positive definite
+POOR: Final = 1.0  # relative residual from which on an estimate is worse than none
+WATCH: Final = 100  # steps between two looks whether it diverges
+HEADROOM: Final = 1.1  # over the largest eigenvalue met
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Cholesky factor of the dense Hessian: exact, p² numbers of memory.
+
+    Where H + δ I is not positive definite, δ is raised until it is, as in Koh & Liang (2017), section 4.2;
+    the damping that was needed is in the result.
+    """
+
+    reason: str = "asked for"
+
+    def invert(self, curvature: Curvature) -> Inverse:
+        """Return the exact inverse.
+
+        Raises
+        ------
+        NotPositiveDefinite
+            If no damping up to the largest entry of H helps, as with entries that are not finite.
+        """
+        H = curvature.dense()
+        scale = float(H.diagonal().abs().max()) or 1.0
+        extra, least = 0.0, scale * 10 * torch.finfo(H.dtype).eps
+        for _ in range(RAISES):
+            shifted = H + extra * torch.eye(len(H), dtype=H.dtype, device=H.device) if extra else H
+            L, failed = torch.linalg.cholesky_ex(shifted)
+            if not failed:
+                solve = partial(cholesky_solve, L)
+                final = curvature.damped(curvature.damping + extra)
+                raised = (
+                    f"; the damping was raised to {final.damping:.2e}, below which H is not positive definite"
+                )
+                reason = self.reason + (raised if extra else "")
+                return Inverse(solve, "cholesky", reason, final.residual(solve), final.damping)
+            extra = max(least, 4 * extra)
+        what = f"the Hessian is not positive definite, not even with damping {extra:.1e}"
+        raise NotPositiveDefinite(what, "check the loss for values that are not finite")
+
+
+@dataclass(frozen=True)
+class ConjugateGradients:
+    """Conjugate gradients for many right-hand sides at once (Hestenes & Stiefel 1952).
+
+    Parameters
+    ----------
+    tolerance : float
+        Relative residual at which a column is solved.
+    max_steps : int
+        Products with H at the most.
+    preconditioner : {"nystrom", "none"}
+        A seeded randomised Nyström approximation of H of rank `rank` (Frangella, Tropp & Udell 2021), or
+        nothing.
+    rank : int
+        Of the approximation; as many products with H, once.
+    seed : int
+        Of the approximation.
+    """
+
+    tolerance: float = 1e-8
+    max_steps: int = 1000
+    preconditioner: Literal["nystrom", "none"] = "nystrom"
+    rank: int = 50
+    seed: int = 0
+    reason: str = "asked for"
+
+    def invert(self, curvature: Curvature) -> Inverse:
+        """Return an inverse that solves to the tolerance.
+
+        Raises
+        ------
+        NotPositiveDefinite
+            If a direction of negative curvature is met; the message says how much damping lifts it.
+        SolveError
+            If the tolerance is not reached.
+        """
+        precondition = self._preconditioner(curvature)
+
+        def solve(B: Tensor) -> Tensor:
+            X, steps = conjugate_gradients(
+                curvature.product,
+                B,
+                precondition=precondition,
+                tolerance=self.tolerance,
+                max_steps=self.max_steps,
+            )
+            self._check(curvature, X, B, steps=steps)
+            return X
+
+        return Inverse(solve, "cg", self.reason, curvature.residual(solve), curvature.damping)
+
+    def _preconditioner(self, curvature: Curvature) -> Product:
+        if self.preconditioner == "none":
+            return lambda V: V
+        return nystrom(curvature, min(self.rank, curvature.n_params), seed=self.seed)
+
+    def _check(self, curvature: Curvature, X: Tensor, B: Tensor, *, steps: int) -> None:
+        AX = curvature.product(X)
+        bent = (X * AX).sum(0) / X.square().sum(0).clamp_min(torch.finfo(X.dtype).tiny)
+        if bool((bent < 0).any()):
+            hint = f"raise the damping above {curvature.damping - float(bent.min()):.2e}"
+            raise NotPositiveDefinite("the Hessian has directions of negative curvature", hint)
+        error = float(((AX - B).norm(dim=0) / B.norm(dim=0).clamp_min(1e-300)).max())
+        if not error <= max(100 * self.tolerance, 1e3 * torch.finfo(X.dtype).eps):
+            what = f"conjugate gradients reached a relative residual of {error:.1e} in {steps} steps"
+            raise SolveError(what, "raise the damping, the rank of the preconditioner, or max_steps")
+
+
+@dataclass(frozen=True)
+class Lissa:
+    """Linear-time stochastic second-order estimate (Agarwal, Bullins & Hazan 2017; Koh & Liang 2017, 3).
+
+    ``x ← b + x - A_B x / s`` for `depth` random minibatches B, from x = b; the estimate is the mean of x/s
+    over `repeats` runs. It needs ``s`` above the largest eigenvalue of every minibatch's A, and has converged
+    only if depth is well above s divided by the smallest eigenvalue.
+
+    Parameters
+    ----------
+    depth, repeats, batch : int
+        Steps of a run, runs, and rows of a minibatch. The paper takes repeats · depth near n, batch 1.
+    scale : float
+        s; 0 takes 1.1 times the largest eigenvalue over 20 minibatches, by power iteration.
+    seed : int
+        Of the minibatches.
+    """
+
+    depth: int = 5000
+    repeats: int = 10
+    batch: int = 1
+    scale: float = 0.0
+    seed: int = 0
+    reason: str = "asked for"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if min(self.depth, self.repeats, self.batch) < 1 or self.scale < 0:
+            got = f"depth {self.depth}, repeats {self.repeats}, batch {self.batch}, scale {self.scale}"
+            raise SettingError(f"LiSSA needs positive settings: got {got}", "leave them out")
+
+    def invert(self, curvature: Curvature) -> Inverse:
+        """Return the estimator.
+
+        Raises
+        ------
+        SolveError
+            If it diverges, or is further from the solution than 0 is.
+        """
+        scale = self.scale or self._scale(curvature)
+        solve = partial(self._solve, curvature, scale)
+        residual = curvature.residual(solve)
+        if not residual < POOR:
+            what = f"LiSSA ends with a relative residual of {residual:.2g}, no better than no estimate"
+            raise SolveError(what, "raise depth, repeats or batch, raise the damping, or use another solver")
+        reason = (
+            f"{self.reason}; scale {scale:.3g}, depth {self.depth}, {self.repeats} runs, batch {self.batch}"
+        )
+        return Inverse(solve, "lissa", reason, residual, curvature.damping)
+
+    def _solve(self, curvature: Curvature, scale: float, B: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        total, bound = torch.zeros_like(B), 1e6 * curvature.n_params * B.norm(dim=0).clamp_min(1e-300)
+        for _ in range(self.repeats):
+            X = B.clone()
+            for step in range(self.depth):
+                rows = torch.randint(curvature.n_rows, (self.batch,), generator=generator)
+                moved = curvature.drawn(rows)(X).add_(X, alpha=curvature.damping)
+                X = B + X - moved / scale
+                if step % WATCH == WATCH - 1 and not bool((X.norm(dim=0) <= bound).all()):
+                    what = f"LiSSA diverges at step {step + 1} with scale {scale:.3g}"
+                    raise SolveError(what, f"set scale to {10 * scale:.3g} or more, or a larger batch")
+            total += X / scale
+        return total / self.repeats
+
+    def _scale(self, curvature: Curvature) -> float:
+        generator = torch.Generator().manual_seed(self.seed + 1)
+        largest = 0.0
+        for _ in range(20):
+            rows = torch.randint(curvature.n_rows, (self.batch,), generator=generator)
+            product = curvature.drawn(rows)
+            largest = max(largest, largest_eigenvalue(product, curvature.normal(1, self.seed), steps=8))
+        return HEADROOM * (largest + curvature.damping)
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """The largest eigenvalues by Lanczos with full reorthogonalisation (Schioppa et al. 2022, "Arnoldi").
+
+    ``A⁻¹ ≈ U (1/Λ) Uᵀ + (I - U Uᵀ)/c``: exact on the span that was found, and as if all curvature outside it
+    were c, the least that the ridge and the damping leave. With c = 0 the outside is left out.
+
+    Parameters
+    ----------
+    rank : int
+        Eigenpairs.
+    steps : int
+        Products with H; 0 takes twice the rank.
+    floor : float
+        c, the damping excluded: the ridge λ, where all parameters have it.
+    seed : int
+        Of the first vector.
+    """
+
+    rank: int = 100
+    steps: int = 0
+    floor: float = 0.0
+    seed: int = 0
+    reason: str = "asked for"
+
+    def invert(self, curvature: Curvature) -> Inverse:
+        """Return the low-rank inverse.
+
+        Raises
+        ------
+        NotPositiveDefinite
+            If an eigenvalue that counts is negative.
+        """
+        rank = min(self.rank, curvature.n_params)
+        values, U = lanczos(curvature, min(self.steps or 2 * rank, curvature.n_params), seed=self.seed)
+        kept = values.abs().argsort(descending=True)[:rank]
+        values, U = values[kept], U[:, kept]
+        if float(values.min()) < -1e-6 * float(values.abs().max()):
+            hint = f"raise the damping above {curvature.damping - float(values.min()):.2e}"
+            raise NotPositiveDefinite(f"an eigenvalue of the Hessian is {float(values.min()):.2e}", hint)
+        good = values > torch.finfo(values.dtype).eps * values.abs().max() * len(values)
+        values, U, c = values[good], U[:, good], self.floor + curvature.damping
+
+        def solve(B: Tensor) -> Tensor:
+            inside = U.T @ B
+            X = U @ (inside / values[:, None])
+            return X + (B - U @ inside) / c if c > 0 else X
+
+        span = f"{float(values.max()):.2e} to {float(values.min()):.2e}"
+        reason = f"{self.reason}; {len(values)} eigenvalues from {span}"
+        return Inverse(solve, "arnoldi", reason, curvature.residual(solve), curvature.damping)

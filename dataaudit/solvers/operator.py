@@ -1,0 +1,136 @@
+"""A Hessian that is never formed: products with it, over all rows or over a few drawn at random.
+
+Any model has one: the closed form of `models.LinearModel`, or automatic differentiation of a user's module
+(Pearlmutter 1994). The matrix meant is ``A = H + δ I``, with the damping δ of Koh & Liang (2017), section
+4.2, which makes it positive definite where the fit is not at a minimum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor
+
+from dataaudit.objective import Objective
+from dataaudit.rows import MemoryRows
+
+N_PROBES: Final = 4
+
+Product = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """H + δ I at a fixed θ.
+
+    Attributes
+    ----------
+    n_params : int
+        Length p of θ.
+    n_rows : int
+        Rows that H is the mean over.
+    full : callable
+        ``(p, m) -> (p, m)``, the product with H over all rows, the ridge included.
+    drawn : callable
+        ``(b,) -> ((p, m) -> (p, m))``: the product with the Hessian of the mean over the rows at these
+        positions, the ridge included; its expectation over random rows is `full`.
+    like : Tensor
+        Whose dtype and device right-hand sides have.
+    damping : float
+        δ, not negative.
+    """
+
+    n_params: int
+    n_rows: int
+    full: Product
+    drawn: Callable[[Tensor], Product]
+    like: Tensor
+    damping: float = 0.0
+
+    def product(self, V: Tensor) -> Tensor:
+        """Return ``(H + δ I) V``."""  # (p, m) -> (p, m)
+        return self.full(V) + self.damping * V
+
+    def dense(self) -> Tensor:
+        """Return H + δ I, by p products with the unit vectors, a few at a time."""  # -> (p, p)
+        eye = torch.eye(self.n_params, dtype=self.like.dtype, device=self.like.device)
+        H = torch.cat([self.product(part) for part in torch.split(eye, 64, dim=1)], dim=1)
+        return (H + H.T) / 2
+
+    def damped(self, damping: float) -> Curvature:
+        """Return the same with another δ."""
+        return replace(self, damping=damping)
+
+    def normal(self, m: int, seed: int) -> Tensor:
+        """Return seeded standard normal columns."""  # -> (p, m)
+        generator = torch.Generator().manual_seed(seed)
+        drawn = torch.randn(self.n_params, m, dtype=torch.float64, generator=generator)
+        return drawn.to(self.like)
+
+    def residual(self, solve: Product) -> float:
+        """Return the largest ``‖A solve(b) - b‖ / ‖b‖`` over seeded probes: one solve, one product."""
+        B = self.normal(N_PROBES, 0)
+        return float(((self.product(solve(B)) - B).norm(dim=0) / B.norm(dim=0)).max())
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """(H + δ I)⁻¹, ready for many right-hand sides.
+
+    Attributes
+    ----------
+    solve : callable
+        ``(p, m) -> (p, m)``.
+    method : str
+        Name of the solver.
+    reason : str
+        Why it was chosen, or what was done to make it work; for people.
+    residual : float
+        Largest relative residual over a few seeded probes, measured.
+    damping : float
+        δ in the end.
+    """
+
+    solve: Product
+    method: str
+    reason: str
+    residual: float
+    damping: float
+
+
+class CurvatureSolver(Protocol):
+    """Settings that can be turned into an inverse of a `Curvature`."""
+
+    def invert(self, curvature: Curvature) -> Inverse:
+        """Return (H + δ I)⁻¹."""
+
+
+def of_objective(objective: Objective, theta: Tensor, *, damping: float = 0.0) -> Curvature:
+    """Return the Hessian of a linear model's objective.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective, its rows in memory.
+    theta : Tensor (p,)
+        Where H is taken.
+    damping : float
+        δ.
+
+    Returns
+    -------
+    Curvature
+    """
+    rows = objective.rows
+
+    def drawn(chosen: Tensor) -> Product:
+        block = rows.take(chosen)
+        few = MemoryRows(block.X, block.y, block.weight, rows.block_bytes)
+        return replace(objective, rows=few).hvp_at(theta)
+
+    full = objective.hvp_at(theta)
+    return Curvature(objective.model.n_params, rows.n, partial(full), drawn, theta, damping)
