@@ -8,7 +8,7 @@ from writers.example import made_up
 from dataaudit.errors import SettingError
 from dataaudit.summary import summarise
 from dataaudit.writers import Writer, get, names
-from dataaudit.writers.base import GROUP
+from dataaudit.writers.base import BUILT_IN, GROUP
 
 PLUGIN = """
 from dataaudit.writers import Writer
@@ -38,7 +38,7 @@ def plugin(tmp_path, monkeypatch):
     sys.modules.pop("counting_writer", None)
 
 
-@pytest.mark.parametrize("name", ["console", "html", "json", "jsonl", "text"])
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_every_format_writes_something(name):
     writer, out = get(name), io.StringIO()
     writer.write(made_up(), summarise(made_up()), out)
@@ -50,13 +50,13 @@ def test_every_format_writes_something(name):
 def test_close_matches_are_offered():
     with pytest.raises(SettingError, match="did you mean 'jsonl'"):
         get("jsnol")
-    with pytest.raises(SettingError, match="the formats are console, html, json, jsonl, text"):
+    with pytest.raises(SettingError, match="the formats are console, html, json, jsonl, markdown, text"):
         get("pdf")
 
 
 def test_other_packages_add_formats(plugin):
     assert {"count", "odd", "gone"} <= set(names())
-    assert names()[:5] == ("console", "html", "json", "jsonl", "text")
+    assert names()[: len(BUILT_IN)] == BUILT_IN
     out = io.StringIO()
     get("count").write(made_up(), summarise(made_up(n=9)), out)
     assert out.getvalue() == "9"
@@ -72,7 +72,7 @@ def test_each_kind_of_findings_has_its_own_formats(plugin):
     assert "tally" in names("mismatch")
     assert "tally" not in names()
     assert "count" not in names("mismatch")
-    assert names("mismatch")[:5] == names()[:5]
+    assert names("mismatch")[: len(BUILT_IN)] == BUILT_IN
     with pytest.raises(SettingError, match="did you mean 'tally'"):
         get("taly", "mismatch")
-    assert all(get(name, "mismatch") is not get(name) for name in names()[:5])
+    assert all(get(name, "mismatch") is not get(name) for name in BUILT_IN)
