@@ -1,0 +1,232 @@
+"""Accepted findings stay quiet, new ones do not, and the file is one that people can merge."""
+
+import datetime as dt
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataaudit.errors import AuditError
+from dataaudit.gate import Finding, Outcome, Rule, Site, Verdict
+from dataaudit.gate.baseline import (
+    Baseline,
+    Entry,
+    accept,
+    compare,
+    grown,
+    pruned,
+)
+from dataaudit.gate.baselinefile import mark, read_baseline, write_baseline
+from dataaudit.gate.identity import fingerprint
+
+TODAY = dt.date(2026, 11, 24)
+LIKE = Entry("", "", "", "known noise", author="Ada", date="2026-11-24")
+
+
+def rule(code="DA101", **changes):
+    return Rule(
+        code=code,
+        name="n",
+        pack="p",
+        title="t",
+        table="x",
+        message="m",
+        doc="d",
+        **{"severity": "error"} | changes,
+    )
+
+
+def finding(key, code="DA101", dataset="train", **changes):
+    made = Finding(
+        message=f"row {key}", site=Site(source="a.csv"), fingerprint=fingerprint(code, dataset, key)
+    )
+    return replace(made, **changes)
+
+
+def outcome(keys, *, status="broken", dataset="train", value=None, **changes):
+    made = rule(**changes)
+    found = tuple(
+        finding(key, made.code, dataset, details={"size": float(i + 1)}) for i, key in enumerate(keys)
+    )
+    return Outcome(
+        rule=made,
+        dataset=dataset,
+        status=status,
+        message="",
+        place=Site(source="a.csv"),
+        value=float(len(keys)) if value is None else value,
+        findings=found,
+        total=len(found),
+    )
+
+
+def verdict(*outcomes):
+    return Verdict(outcomes=outcomes, version="1.2.3")
+
+
+def made(*outcomes, **changes):
+    return grown(Baseline(), verdict(*outcomes), like=replace(LIKE, **changes), today=TODAY)
+
+
+def test_what_is_accepted_no_longer_fails():
+    old = outcome("abc")
+    assert verdict(old).exit_code == 1
+    after = accept(verdict(old), made(old), today=TODAY)
+    assert after.exit_code == 0
+    assert [f.accepted for f in after.outcomes[0].findings] == ["known noise"] * 3
+    assert (after.outcomes[0].value, after.outcomes[0].status) == (0, "passed")
+
+
+def test_a_new_finding_fails_beside_accepted_ones():
+    after = accept(verdict(outcome("abcd")), made(outcome("abc")), today=TODAY)
+    assert (after.exit_code, after.outcomes[0].value) == (1, 1)
+    assert [bool(f.accepted) for f in after.outcomes[0].findings] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("measure", "value", "left"),
+    [("count", 4, 2), ("share", 0.4, 0.2), ("sum", 10, 7), ("max", 4, 4), ("min", 1, 3)],
+)
+def test_the_measure_is_that_of_what_is_left(measure, value, left):
+    # Findings a, b, c, d have sizes 1 to 4; a and b are accepted.
+    whole = outcome("abcd", value=value, measure=measure, column="size")
+    after = accept(verdict(whole), made(outcome("ab")), today=TODAY)
+    assert after.outcomes[0].value == pytest.approx(left)
+
+
+def test_known_rows_are_neither_counted_nor_written():
+    known = outcome("ab", value=1)
+    known = replace(known, findings=(replace(known.findings[0], state="known"), known.findings[1]))
+    baseline = made(known)
+    assert [entry.fingerprint for entry in baseline.entries] == [known.findings[1].fingerprint]
+    assert accept(verdict(known), baseline, today=TODAY).outcomes[0].value == 0
+
+
+def test_an_entry_holds_for_its_rule_and_dataset_alone():
+    baseline = made(outcome("a"))
+    others = outcome("a", dataset="test"), outcome("a", code="DA102")
+    assert [o.value for o in accept(verdict(*others), baseline, today=TODAY).outcomes] == [1, 1]
+
+
+def test_what_passes_is_not_accepted_ahead():
+    assert made(outcome("a", status="passed")).entries == ()
+
+
+def test_an_entry_holds_up_to_its_last_day():
+    baseline = made(outcome("a"), expires="2026-11-24")
+    for today, code in ((TODAY, 0), (TODAY + dt.timedelta(days=1), 1)):
+        assert accept(verdict(outcome("a")), baseline, today=today).exit_code == code
+    compared = compare(baseline, verdict(outcome("a")), today=dt.date(2027, 1, 1))
+    assert (compared.expired, len(compared.new), compared.known) == (baseline.entries, 1, 0)
+
+
+def test_what_expired_is_renewed_if_it_is_still_there():
+    old = made(outcome("ab"), expires="2026-01-01")
+    new = grown(old, verdict(outcome("a")), like=LIKE, today=TODAY)
+    assert sorted(entry.expires for entry in new.entries) == ["", "2026-01-01"]
+
+
+def test_what_looks_fixed_was_looked_for():
+    baseline = made(outcome("ab"), outcome("c", code="DA102"), outcome("d", dataset="test"))
+    now = verdict(outcome("b"), outcome("", code="DA102", status="failed"))
+    compared = compare(baseline, now, today=TODAY)
+    assert [entry.fingerprint for entry in compared.fixed] == [finding("a").fingerprint]
+    assert (compared.new, compared.known) == ((), 1)
+
+
+def test_pruning_only_shrinks():
+    baseline = made(outcome("ab"))
+    compared = compare(baseline, verdict(outcome("bc")), today=TODAY)
+    after = pruned(baseline, compared.fixed)
+    assert set(after.entries) < set(baseline.entries)
+    assert [entry.fingerprint for entry in after.entries] == [finding("b").fingerprint]
+
+
+def test_updating_keeps_reasons(tmp_path):
+    old = made(outcome("a"))
+    new = grown(old, verdict(outcome("ab")), like=replace(LIKE, reason="later"), today=TODAY)
+    assert {entry.reason for entry in new.entries} == {"known noise", "later"}
+    assert set(old.entries) < set(new.entries)
+
+
+def test_the_file_is_sorted_and_comes_back(tmp_path):
+    baseline = made(outcome("bca", limit=0.5, severity="warning"), outcome("x", code="DA100"))
+    write_baseline(tmp_path / "b.jsonl", baseline)
+    assert read_baseline(tmp_path / "b.jsonl") == baseline
+    first, *lines = (tmp_path / "b.jsonl").read_text().splitlines()
+    assert json.loads(first) == {
+        "dataaudit-baseline": 1,
+        "identity": 1,
+        "version": "1.2.3",
+        "keyed": "",
+        "rules": {
+            "DA100": {"limit": 0.0, "severity": "error"},
+            "DA101": {"limit": 0.5, "severity": "warning"},
+        },
+    }
+    assert [json.loads(line)["rule"] for line in lines] == ["DA100", "DA101", "DA101", "DA101"]
+    assert lines == sorted(lines)
+    assert [path.name for path in tmp_path.iterdir()] == ["b.jsonl"]
+
+
+@given(st.text(min_size=1), st.text())
+def test_any_reason_comes_back(tmp_path_factory, reason, author):
+    path = tmp_path_factory.mktemp("b") / "b.jsonl"
+    clean = [text.encode("utf-8", "ignore").decode() or "x" for text in (reason, author)]
+    baseline = made(outcome("a"), reason=clean[0], author=clean[1])
+    write_baseline(path, baseline)
+    assert read_baseline(path) == baseline
+
+
+def test_lines_that_a_merge_doubled_or_disordered_are_read(tmp_path):
+    path = tmp_path / "b.jsonl"
+    write_baseline(path, made(outcome("abc")))
+    first, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([first, *reversed(lines), lines[0], "\n"]))
+    assert read_baseline(path) == made(outcome("abc"))
+
+
+def test_another_secret_is_noticed(tmp_path):
+    path = tmp_path / "b.jsonl"
+    write_baseline(path, replace(made(outcome("a")), keyed=mark("s")))
+    assert "s" not in json.loads(path.read_text().splitlines()[0])["keyed"]
+    read_baseline(path, secret="s")
+    for secret in ("", "t"):
+        with pytest.raises(AuditError, match=r"another key.*set DATAAUDIT_BASELINE_KEY"):
+            read_baseline(path, secret=secret)
+    write_baseline(path, made(outcome("a")))
+    with pytest.raises(AuditError, match=r"another key.*unset DATAAUDIT_BASELINE_KEY"):
+        read_baseline(path, secret="s")
+
+
+HEADER = '{"dataaudit-baseline": 1, "identity": 1, "version": "1", "keyed": "", "rules": {}}\n'
+ENTRY = '{"rule": "DA101", "dataset": "a", "fingerprint": "f", "reason": "r"}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "b.jsonl:1 is not an entry"),
+        ("{}\n", "is not a baseline"),
+        ("[1]\n", "b.jsonl:1 is not an entry"),
+        (HEADER.replace(": 1,", ": 2,", 1), "dataaudit 1, which is newer"),
+        (HEADER + "<<<<<<< HEAD\n" + ENTRY, "b.jsonl:2 is not an entry.*resolve the merge"),
+        (HEADER + ENTRY + ENTRY.replace('"r"', '""'), "b.jsonl:3: the entry has no reason"),
+        (HEADER + ENTRY.replace("}", ', "expire": "2026-01-01"}'), "b.jsonl:2: .*did you mean 'expires'"),
+        (HEADER + ENTRY.replace("}", ', "expires": "soon"}'), "b.jsonl:2: 'soon' is no day"),
+        (HEADER + ENTRY.replace('"r"', "7"), "b.jsonl:2: what an entry says is text"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(tmp_path, text, message):
+    (tmp_path / "b.jsonl").write_text(text)
+    with pytest.raises(AuditError, match=message):
+        read_baseline(tmp_path / "b.jsonl")
+
+
+def test_an_absent_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(AuditError, match="audit baseline create"):
+        read_baseline(tmp_path / "b.jsonl")
+    with pytest.raises(AuditError, match="cannot be written"):
+        write_baseline(tmp_path / "no" / "b.jsonl", Baseline())
