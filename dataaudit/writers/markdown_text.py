@@ -23,7 +23,7 @@ ROWS: Final = 20  # of a table
 FIRST: Final = 10  # rows to look at first
 _RUN: Final = re.compile("`+")
 _ACTIVE: Final = re.compile(
-    r"(?:[@$~]|#(?=\w)|[%!&](?=\w)|://|(?<=www)\.|(?<=gh)-(?=\d))+", re.IGNORECASE
+    r"(?:[@$~]|#(?=\w)|[%!&^](?=\w)|://|(?<=www)\.|(?<=gh)-(?=\d))+", re.IGNORECASE
 )  # mentions, mathematics, references, links
 _MARKUP: Final = re.compile(r"[\\`*_\[\]<>&|]")
 
