@@ -21,6 +21,7 @@ _BLOCK: Final = re.compile(f"[{_DANGEROUS}]")  # newline and tab may stay
 _LINE: Final = re.compile(f"[{_DANGEROUS}\t\n]")
 _SPACE: Final = re.compile("[ \t\n\r\v\f\x85\u2028\u2029]+")
 _NEWLINE: Final = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
+_NONCHARACTER: Final = re.compile("[\ufffe\uffff]")  # in no XML document, not even as a reference
 _DELETE: Final = 0x7F
 
 
@@ -51,7 +52,7 @@ def json_text(text: str) -> str:
 
 def xml_text(text: str) -> str:
     """Return XML text in which dangerous characters are references, or pictures where XML forbids them."""
-    return _BLOCK.sub(_referred, text)
+    return _NONCHARACTER.sub(_shown, _BLOCK.sub(_referred, text))
 
 
 def _cut(text: str, length: int, *, whole: bool) -> str:

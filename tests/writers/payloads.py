@@ -44,7 +44,7 @@ PAYLOADS = {
     "one megabyte": "A<b>&" * 200_000,
     "svg script": "<svg><script>alert(1)</script><animate onbegin=alert(1)></svg>",
     "event": "<img src=x onerror=alert(1)><body onload=alert(1)>",
-    "meta refresh": '<meta http-equiv="refresh" content="0;url=https://example.org"><base href="//example.org">',
+    "meta refresh": '<meta http-equiv="refresh" content="0;url=//example.org"><base href="//example.org">',
     "data url": '<object data="data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg=="></object>',
     "form": '<form action="https://example.org"><button formaction=javascript:alert(1)>x</form>',
     "entities": "&lt;script&gt;&#60;b&#62;&amp;amp;&#x3c;i>",
