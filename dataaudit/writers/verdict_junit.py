@@ -15,9 +15,10 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from dataaudit.gate.verdict import Outcome, Verdict
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import block, line
+from dataaudit.writers.escape import block, console_line, line
 from dataaudit.writers.verdict_places import Surroundings, where
 from dataaudit.writers.verdict_words import (
+    LONGEST,
     NAME,
     Standing,
     gating,
@@ -76,9 +77,9 @@ def _case(suite: Element, standing: Standing, outcome: Outcome) -> None:
 
 
 def _lines(outcome: Outcome) -> str:
-    """Return the findings, a line each, and how many more there are."""
+    """Return the findings, a line each, and how many more there are; services print them into logs."""
     shown = gating(outcome)[:_SHOWN]
-    lines = [f"{line(where(f.site))}: {said(f)}" for f in shown]
+    lines = [console_line(f"{where(f.site)}: {said(f)}", 2 * LONGEST) for f in shown]
     if left := unlisted(outcome, len(shown)) if outcome.status == "broken" else 0:
         lines.append(f"… and {left:,} more")
     return _FORBIDDEN.sub("", "\n".join(lines))

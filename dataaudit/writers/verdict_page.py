@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from markupsafe import Markup
@@ -39,6 +39,7 @@ _RESULTS: Final[dict[Standing, str]] = {
     "passed": "passed",
     "skipped": "does not apply",
 }
+_ROWS: Final = 3_000  # findings of all rules: more have no room, so they are not put into words first
 _FACTS: Final = 40  # of a dataset
 _DATASETS: Final = 20
 
@@ -112,6 +113,9 @@ def lay_out(verdict: Verdict, detail: Detail) -> CheckPage:
     found = standings(verdict)
     broken = sorted(((s, o) for s, o in found if o.status == "broken"), key=lambda pair: pair[0] != "failed")
     unjudged = [CheckLine(ok=False, message=_unjudged(o, detail)) for s, o in found if s == "error"]
+    detail = replace(
+        detail, rows=min(detail.rows, max(_ROWS // max(len(broken), 1), 1)) if detail.rows else 0
+    )
     rest = more(len(broken) - detail.rules, "broken rule", "broken rules, all in the table below")
     names = tuple(verdict.datasets) or tuple(dict.fromkeys(o.dataset for o in verdict.outcomes))
     return CheckPage(

@@ -16,7 +16,6 @@ from pathlib import PurePosixPath
 from typing import Final, Literal
 
 from dataaudit.gate.verdict import Finding, Outcome, Site, Verdict
-from dataaudit.writers.escape import line
 
 Service = Literal["", "github", "gitlab"]
 CAP: Final = 500
@@ -25,6 +24,7 @@ _LINES: Final = frozenset(
 )
 _PACKED: Final = frozenset((".gz", ".zst", ".bz2", ".xz", ".zip"))
 _LONGEST: Final = 1000  # characters of a path
+_JOINERS: Final = re.compile("[\u200c\u200d]")  # which emoji and Persian need
 _ABSOLUTE: Final = re.compile(r"/|[A-Za-z]:/")
 
 
@@ -122,9 +122,10 @@ class Places:
     def _path(self, source: str) -> str:
         """Return a source's path in the repository; empty for what is not a file in it.
 
-        A name with dangerous characters or a backslash counts as none: no service would take it as it is.
+        A name that is not plain counts as none: no service would take it as it is.
         """
-        if "://" in source or "\\" in source or source in ("", "-") or line(source, _LONGEST) != source:
+        plain = _JOINERS.sub("", source).isprintable() and "\\" not in source and source == source.strip()
+        if not plain or "://" in source or source in ("", "-") or len(source) > _LONGEST:
             return ""
         folder = self._around.folder or "/"
         root = (self._around.root or folder).rstrip("/") + "/"

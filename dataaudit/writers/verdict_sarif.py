@@ -136,7 +136,7 @@ def _whole(outcome: Outcome, place: Place, *, shown: int) -> Object:
         "message": {"text": _message(told(outcome)) + more},
         "locations": [_location(place, outcome.dataset, kind="module")],
         "partialFingerprints": _fingerprints(key.hexdigest()[:32]),
-        "properties": {"dataset": line(outcome.dataset, NAME), "total": outcome.total, "summary": True},
+        "properties": {"total": outcome.total, "summary": True},
     }
 
 

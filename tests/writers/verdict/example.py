@@ -86,29 +86,23 @@ TRAVEL = Rule(
 )
 
 
-def suspects(n, *, source="data/train.csv", by_line=True, payload=""):
-    """Return so many suspect rows; those of a binary file have no line."""
-    return tuple(
-        Finding(
-            message=payload
-            or f"Labelled “ham”, but the other rows suggest “spam” (p_wrong 0.{999 - i % 99}).",
-            site=Site(
-                source=source,
-                row=i,
-                line=2 * i + 2 if by_line else None,
-                row_id=payload or (f"{source}:{2 * i + 2}" if by_line else f"{source}#{i}"),
-            ),
-            fingerprint=f"{i:032x}",
-            score=2.31 - 1e-5 * i,
-            details={
-                "row_id": payload or f"mail-{i}",
-                "p_wrong": 0.97,
-                "suggested": "spam",
-                "nan": float("nan"),
-            },
+def suspects(n, *, source="data/train.csv", by_line=True, payload=None):
+    """Return so many suspect rows; those of a binary file have no line. A payload replaces texts."""
+    found = []
+    for i in range(n):
+        place = f"{source}:{2 * i + 2}" if by_line else f"{source}#{i}"
+        said = f"Labelled “ham”, but the other rows suggest “spam” (p_wrong 0.{999 - i % 99})."
+        texts = (said, place, f"mail-{i}") if payload is None else (payload, payload, payload)
+        found.append(
+            Finding(
+                message=texts[0],
+                site=Site(source=source, row=i, line=2 * i + 2 if by_line else None, row_id=texts[1]),
+                fingerprint=f"{i:032x}",
+                score=2.31 - 1e-5 * i,
+                details={"row_id": texts[2], "p_wrong": 0.97, "suggested": "spam", "nan": float("nan")},
+            )
         )
-        for i in range(n)
-    )
+    return tuple(found)
 
 
 def outcome(rule, *, status="broken", dataset="spam-train", findings=(), **values):
@@ -144,7 +138,7 @@ def verdict(n=43, **values):
 
 
 def mixed():
-    """Return a verdict that has everything: two datasets, all statuses, states and severities, accepted rows."""
+    """Return a verdict that has everything: datasets, statuses, states and severities."""
     first, second, third, *rest = suspects(30)
     changed = Finding(**(parts(second) | {"state": "changed"}))
     accepted = Finding(**(parts(first) | {"accepted": "Read by two people, 2026-11-02."}))
@@ -204,13 +198,16 @@ def mixed():
 
 def hostile(payload):
     """Return a verdict in which every text that may come from outside is the payload."""
-    texts = {name: payload for name in ("code", "name", "pack", "title", "unit", "doc")}
+    texts = dict.fromkeys(("name", "pack", "title", "unit", "doc"), payload) | {"code": payload or "DA000"}
     rule = Rule(**{name: getattr(SUSPECT, name) for name in SUSPECT.__slots__} | texts)
     row, *rows = suspects(12, source=f"data/{payload}.csv", payload=payload)
-    accepted = Finding(**(parts(row) | {"accepted": payload}))
+    accepted = Finding(**(parts(row) | {"accepted": payload or "read"}))
     binary = suspects(3, source=payload, by_line=False, payload=payload)
     column = Finding(
-        message=payload, site=Site(source="data/train.csv", column=payload), fingerprint=payload, score=0.5
+        message=payload,
+        site=Site(source="data/train.csv", column=payload),
+        fingerprint=payload or "f" * 32,
+        score=0.5,
     )
     about = {"dataset": payload, "message": payload, "place": Site(source=payload)}
     outcomes = (

@@ -72,7 +72,10 @@ def test_a_result_says_row_place_and_identity():
             "logicalLocations": [{"fullyQualifiedName": "train.csv#row=0", "kind": "member"}],
         }
     ]
-    assert one["partialFingerprints"] == {"primaryLocationLineHash": f"{0:032x}:1", "dataaudit/v1": f"{0:032x}"}
+    assert one["partialFingerprints"] == {
+        "primaryLocationLineHash": f"{0:032x}:1",
+        "dataaudit/v1": f"{0:032x}",
+    }
     assert one["properties"] == {"row": 0, "row_id": "data/train.csv:2", "score": 2.31}
 
 
