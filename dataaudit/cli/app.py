@@ -11,6 +11,7 @@ from dataaudit.cli.config import config
 from dataaudit.cli.demo import demo
 from dataaudit.cli.explain import explain
 from dataaudit.cli.export import export
+from dataaudit.cli.init import init
 from dataaudit.cli.labels import labels
 from dataaudit.cli.mismatch import mismatch
 from dataaudit.cli.report import report
@@ -60,4 +61,5 @@ app.command(epilog="Example: audit report audit-findings -o report.md")(report)
 app.command(epilog="Example: audit export audit-findings --to labelstudio -o tasks.json")(export)
 app.command(epilog="Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv")(undo)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)
+app.command(epilog="Example: audit init --dry-run")(init)
 app.add_typer(config, name="config")

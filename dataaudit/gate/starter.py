@@ -1,0 +1,297 @@
+"""The files that make a project check its data: configuration, hook, workflow.
+
+Text goes in where it belongs and nothing else of a file changes: comments, order and line ends stay. What is
+there already is never replaced without being told to.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dataaudit.errors import SettingError
+from dataaudit.gate.configfile import OWN, PROJECT, find_config
+from dataaudit.gate.fields import toml, toml_key
+from dataaudit.gate.survey import Host, Proposal, Survey
+
+HOOK: Final = "dataaudit-check"
+CACHE: Final = ".dataaudit-cache/"
+FILES: Final = r"\.(csv|tsv|parquet|pq|feather|arrow|jsonl|ndjson)(\.gz|\.zst)?$"
+# Third-party actions by commit, as a tag can be moved.
+CHECKOUT: Final = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2"
+SETUP_PYTHON: Final = "actions/setup-python@a309ff8b426b58ec0e2a45f0f869d46889d02405 # v6.2.0"
+CACHE_ACTION: Final = "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae # v5.0.5"
+UPLOAD: Final = "actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a # v7.0.1"
+SARIF: Final = "github/codeql-action/upload-sarif@c10b8064de6f491fea524254123dbe5e09572f13 # v4.35.1"
+_COLUMNS = 12  # named in a comment
+_GITHUB = f"""\
+# Fails on what is new and wrong in the data. The findings are annotations of the pull request, a page of the
+# run's summary, and alerts under "Security" where code scanning is on.
+name: data
+on:
+  pull_request:
+  push:
+    branches: [BRANCH]
+permissions:
+  contents: read
+jobs:
+  audit:
+    runs-on: ubuntu-latest
+    timeout-minutes: 30
+    permissions:
+      contents: read
+      security-events: write  # to upload SARIF
+    steps:
+      - uses: {CHECKOUT}
+        with:
+          fetch-depth: 0  # a base such as origin/BRANCH:data/train.csv is in the history
+          persist-credentials: false
+          # lfs: true
+      - uses: {SETUP_PYTHON}
+        with:
+          python-version: "3.12"
+      - name: Install
+        run: python -m pip install dataaudit
+      - uses: {CACHE_ACTION}
+        with:
+          path: {CACHE}
+          key: dataaudit-${{{{ github.run_id }}}}
+          restore-keys: dataaudit-
+      - name: Check the data
+        run: audit check --format github --output sarif=audit.sarif --output html=audit.html
+      - uses: {SARIF}
+        # Also when the check failed, which is when it matters; a fork's pull request may not upload.
+        if: >-
+          !cancelled() && hashFiles('audit.sarif') != '' && !github.event.pull_request.head.repo.fork
+        with:
+          sarif_file: audit.sarif
+      - uses: {UPLOAD}
+        if: ${{{{ !cancelled() }}}}
+        with:
+          name: audit
+          path: audit.html
+          if-no-files-found: ignore
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A file as it is and as it would be.
+
+    Attributes
+    ----------
+    path : str
+        POSIX path from the folder.
+    before, after : str or None
+        Content; None for a file that is not there, and for one that stays as it is.
+    replaces : bool
+        Whether something that is there would be lost.
+    note : str
+        Why nothing is to be done, in a full sentence; empty if something is.
+    """
+
+    path: str
+    before: str | None = None
+    after: str | None = None
+    replaces: bool = False
+    note: str = ""
+
+
+def plan(folder: Path, found: Survey, *, host: Host) -> list[Edit]:
+    """Return what to write.
+
+    Parameters
+    ----------
+    folder : Path
+        The project.
+    found : Survey
+        What it has.
+    host : {"", "github", "gitlab"}
+        For whose continuous integration; empty for none.
+
+    Returns
+    -------
+    list of Edit
+        In the order to tell of them.
+
+    Raises
+    ------
+    SettingError
+        If a file that is there cannot be read.
+    """
+    edits = [_configuration(folder, found)]
+    if found.git:
+        edits.append(_inserted(folder, ".pre-commit-config.yaml", HOOK, _with_hook))
+        edits.append(_inserted(folder, ".gitignore", CACHE, lambda text: _below(text, CACHE + "\n", gap="")))
+    if host == "github":
+        edits.append(_whole(folder, ".github/workflows/dataaudit.yml", github_workflow(found.branch)))
+    elif host == "gitlab":
+        edits.append(_inserted(folder, ".gitlab-ci.yml", "audit check", _with_job))
+    return edits
+
+
+def _configuration(folder: Path, found: Survey) -> Edit:
+    known = find_config(folder)
+    if known and known != folder.resolve() / OWN:
+        name = known.name if known.parent == folder.resolve() else known.as_posix()
+        return Edit(name, note=f"{name} has the configuration already: it stays as it is.")
+    if known or not (folder / PROJECT).is_file():
+        return _whole(folder, OWN, configuration(found, table=""))
+    before = _text(folder / PROJECT)
+    after = _below(before, configuration(found, table="tool.dataaudit"))
+    try:
+        tomllib.loads(after.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        what = f"{PROJECT} has no room for a table of ours: {error}"
+        raise SettingError(what, f"write {OWN} by hand: audit config schema") from error
+    return Edit(PROJECT, before, after)
+
+
+def configuration(found: Survey, *, table: str) -> str:
+    """Return the configuration of what was found, in ``[table]`` or, without one, as a file of its own."""
+    head = "# Read by audit check. What is in force: audit config show. All keys: audit config schema.\n"
+    top = f"[{table}]\n" if table else ""
+    lines = [
+        'fail-on = "error"  # or "warning", or "note"',
+        '# ignore = ["DA105"]  # rules to leave out; audit rule --all lists them',
+        "# limits = { DA101 = 0.02 }",
+    ]
+    blocks = [head + top + "\n".join(lines) + "\n"]
+    prefix = f"{table}." if table else ""
+    blocks += [_dataset(proposal, prefix, found.branch) for proposal in found.datasets]
+    if not found.datasets:
+        blocks.append(f'# [{prefix}datasets.train]\n# path = "data/train.csv"\n# label = "y"\n')
+    if found.left_out:
+        blocks.append(f"# {found.left_out} more tables were found.\n")
+    return "\n".join(blocks)
+
+
+def _dataset(proposal: Proposal, prefix: str, branch: str) -> str:
+    lines = [f"[{prefix}datasets.{toml_key(proposal.name)}]", f"path = {toml(proposal.path)}"]
+    if proposal.test:
+        lines.append(f"test = {toml(proposal.test)}")
+    if proposal.label:
+        lines.append(f"label = {toml(proposal.label)}")
+    else:
+        shown = ", ".join(toml(name) for name in proposal.columns[:_COLUMNS])
+        more = ", …" if len(proposal.columns) > _COLUMNS else ""
+        which = f"one of {shown}{more}" if shown else "the column to predict"
+        lines.append(f'# label = ""  # fill in: {which}')
+    if proposal.id:
+        lines.append(f"id = {toml(proposal.id)}")
+    lines.append(
+        f'# base = "origin/{branch}:"  # if the file is in Git: only rows that are new since can fail'
+    )
+    return "\n".join(lines) + "\n"
+
+
+def hook() -> str:
+    """Return the entry of ``.pre-commit-config.yaml``, at the left margin."""
+    return f"""\
+- repo: local  # the audit command of your own environment: an isolated one would download torch again
+  hooks:
+    - id: {HOOK}
+      name: dataaudit check
+      entry: audit check
+      language: system
+      files: '{FILES}'
+      pass_filenames: false  # what is checked are the datasets of the configuration
+      require_serial: true
+      stages: [pre-push, manual]  # a fit takes seconds: too long for every commit
+"""
+
+
+def github_workflow(branch: str) -> str:
+    """Return a workflow that needs no other file of ours."""
+    return _GITHUB.replace("BRANCH", branch)
+
+
+def gitlab_job(stage: str = "test") -> str:
+    """Return the job for ``.gitlab-ci.yml``."""
+    return f"""\
+dataaudit:
+  stage: {stage}
+  image: python:3.12
+  variables:
+    GIT_DEPTH: "0"  # a base such as origin/main:data/train.csv is in the history
+  cache:
+    key: dataaudit
+    paths: [{CACHE}]
+  script:
+    - python -m pip install dataaudit
+    - audit check --output gitlab=gl-code-quality.json --output junit=audit.xml --output html=audit.html
+  artifacts:
+    when: always
+    paths: [audit.html]
+    reports:
+      codequality: gl-code-quality.json
+      junit: audit.xml
+"""
+
+
+def _with_hook(text: str) -> str:
+    """Return a pre-commit configuration with our entry at the end of its list of repositories."""
+    if not text.strip():
+        return "repos:\n" + _indented(hook(), "  ")
+    lines = text.splitlines(keepends=True)
+    start = next((i for i, line in enumerate(lines) if re.match(r"repos:\s*(#.*)?$", line)), None)
+    if start is None:
+        raise SettingError(".pre-commit-config.yaml has no plain list of repos", "add the hook by hand")
+    end = next((i for i in range(start + 1, len(lines)) if re.match(r"[^\s#-]", lines[i])), len(lines))
+    while end > start + 1 and re.match(r"\s*$|#", lines[end - 1]):  # what is above the next key belongs to it
+        end -= 1
+    items = [re.match(r"(\s*)- ", line) for line in lines[start + 1 : end]]
+    indent = next((item[1] for item in items if item), "  ")
+    before, after = "".join(lines[:end]), "".join(lines[end:])
+    return _ended(before) + _ends_like(text, _indented(hook(), indent)) + after
+
+
+def _with_job(text: str) -> str:
+    stages = re.search(r"^stages:[ \t]*(?:\[(.*?)\]|((?:\s*\n\s*- .*)+))", text, re.MULTILINE)
+    named = re.findall(r"[\w.-]*\w", re.sub(r"#.*", "", (stages[1] or stages[2]))) if stages else []
+    return _below(text, gitlab_job("test" if not named or "test" in named else named[-1]))
+
+
+def _inserted(folder: Path, path: str, mark: str, insert: Callable[[str], str]) -> Edit:
+    """Return an addition to a file, which may not be there."""
+    before = _text(folder / path) if (folder / path).is_file() else None
+    if before is not None and mark in before:
+        return Edit(path, note=f"{path} has it already: it stays as it is.")
+    return Edit(path, before, insert(before or ""))
+
+
+def _whole(folder: Path, path: str, content: str) -> Edit:
+    """Return a file of our own."""
+    before = _text(folder / path) if (folder / path).is_file() else None
+    if before == content:
+        return Edit(path, note=f"{path} is there already.")
+    return Edit(path, before, content, replaces=before is not None)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:  # line ends as they are
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path.as_posix()} cannot be read as UTF-8 text", "mend or move it") from error
+
+
+def _below(text: str, block: str, *, gap: str = "\n") -> str:
+    """Return a text with a block at its end."""
+    return _ended(text) + _ends_like(text, (gap if text.strip() else "") + block)
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + _ends_like(text, "\n")
+
+
+def _ends_like(text: str, block: str) -> str:
+    return block.replace("\n", "\r\n") if "\r\n" in text else block
+
+
+def _indented(block: str, indent: str) -> str:
+    return "".join(indent + line for line in block.splitlines(keepends=True))
