@@ -154,7 +154,7 @@ def _steps(
         steps.append(
             Step(f"Read the findings of {title(first)}.", "The rules that fail the check come first.")
         )
-        accept = "Mend the rows in the data, or run audit baseline update, which accepts what is there."
+        accept = "Mend the rows in the data; accept with audit baseline create, later with update."
         steps.append(Step("Mend what is wrong, accept what is right.", accept))
     return tuple(steps) or (Step("Nothing needs to be done.", "Every rule that applies is kept."),)
 

@@ -31,7 +31,7 @@ from dataaudit.writers.verdict_words import (
     unlisted,
 )
 
-ROWS: Final = 20  # findings of a rule, unless all are asked for
+ROWS: Final = 10  # findings of a rule, unless all are asked for
 _WIDTH: Final = 80
 _INDENT: Final = "    "
 _DOC: Final = 20_000  # characters
@@ -58,12 +58,12 @@ def show(verdict: Verdict, console: Console, *, full: bool = False) -> None:
     full : bool
         Also all findings, the documentation of broken rules, and the rules that passed or do not apply.
     """
-    width = min(console.width, _WIDTH)
     if not console.is_terminal:
-        _write(_lines(verdict, width=width, full=full), console.file)
+        _write(_lines(verdict, width=_WIDTH, full=full), console.file)
         return
-    for parts in _lines(verdict, width=width, full=full):
-        first, *rest = Text.assemble(*parts).wrap(console, console.width - len(_INDENT)) or [Text()]
+    width = console.width - len(_INDENT)
+    for parts in _lines(verdict, width=min(width, _WIDTH), full=full):
+        first, *rest = Text.assemble(*parts).wrap(console, width) or [Text()]
         shown = Text("\n").join([first, *(Text(_INDENT) + folded for folded in rest)])
         console.print(shown, highlight=False, soft_wrap=True)
 
@@ -102,9 +102,9 @@ def _lines(verdict: Verdict, *, width: int, full: bool) -> Iterator[Line]:
         yield ((f"note: {line(note, 400)}", "dim"),)
     if loud:
         code = line(loud[0][1].rule.code, 40)
-        yield ((f"audit rule {code} explains it; audit baseline update accepts what is there.", "dim"),)
+        yield ((f"audit rule {code} explains it; audit baseline accepts what is right.", "dim"),)
     style = "bold red" if verdict.exit_code else "bold green"
-    ending = f"{headline(verdict)}: {tally(verdict)}" if found else headline(verdict)
+    ending = tally(verdict) if loud or not found else f"{headline(verdict)}: {tally(verdict)}"
     yield ((f" {line(ending)} ".center(width, "="), style),)
 
 
