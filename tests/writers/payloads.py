@@ -76,7 +76,6 @@ PAYLOADS = {
     "mathematics": "$x$ $$\\href{javascript:alert(1)}{x}$$ \\(y\\)",
     "formula plus": "+1+cmd|' /C calc'!A0",
     "formula minus": "-1+cmd|' /C calc'!A0",
-    "formula tab": "\t=1+1",
     "formula return": "\r=1+1",
     "formula wide": "＝1+1",
     "formula in a part": "a;=1+1; @SUM(1);-2+3",
@@ -92,6 +91,5 @@ PAYLOADS = {
     "file url": "file:///etc/passwd",
     "long name": "n" * 5000,
     "homograph": "раураl.соm аррӏе ⅼ1Ｉ",
-    "spaces": " \t \xa0 \u3000 ",
-    "nothing": "",
+    "spaces": " \xa0 \u3000 x \xa0 ",
 }

@@ -50,7 +50,7 @@ def dangerous(text):
 @pytest.mark.parametrize("name", names())
 def test_no_writer_lets_steering_characters_out(name, payload):
     text = written(name, *audit(payload))
-    assert dangerous(text.replace("\t", "") if name == "html" else text) == set()  # a page may have tabs
+    assert dangerous(text) == set()
     commands = [row for row in text.splitlines() if row.lstrip().startswith(("::", "##[", "##vso"))]
     assert commands == [] or name == "html"  # a page is no log
 
@@ -63,8 +63,7 @@ def test_the_page_is_the_same_page_whatever_the_cells_say(payload, text):
     page = parse(made)
     assert page.errors == []
     reviewed = "review-data" in page.ids  # names of rows that are too long cannot be reviewed
-    assert page.names <= harmless.names
-    assert page.names == harmless.names or not reviewed or not payload
+    assert page.names == harmless.names if reviewed else page.names < harmless.names
     assert page.count["h1"] == page.count["style"] == 1
     assert page.count["script"] == 1 + reviewed
     assert page.count["details"] == harmless.count["details"]
@@ -135,7 +134,7 @@ def test_tasks_and_records_give_back_the_exact_cells(payload):
     assert task["data"]["label"] == record["metadata"]["current_label"] == first.label
     assert task["predictions"][0]["result"][0]["value"]["choices"] == [first.suggested_label]
     assert record["suggestions"]["label"]["value"] == first.suggested_label
-    assert task["data"]["text"] == record["fields"]["text"] == (payload or labelstudio.EMPTY)
+    assert task["data"]["text"] == record["fields"]["text"] == payload
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
@@ -164,6 +163,25 @@ def test_no_cell_of_the_spreadsheet_is_a_formula(payload, text):
     numbers = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
     assert not [c for c in cells if re.match(r"\s*[=+\-@＝＋－＠]", c) and not numbers.fullmatch(c)]
     assert numbers.fullmatch(rows[1][6])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        ("\t=1+1", "'=1+1"),
+        ("  -1+1", "'-1+1"),
+        ("-1.5e3", "-1.5e3"),
+        ("+.5", "+.5"),
+        ("a-b=c", "a-b=c"),
+        ("x; =1", "x; '=1"),
+        ("＝1", "'＝1"),
+        ("", ""),
+        ("'=1", "'=1"),
+    ],
+)
+def test_numbers_stay_numbers_and_formulas_become_texts(text, shown):
+    assert spreadsheet.safe(text) == shown
 
 
 def exported(module, findings, summary):
