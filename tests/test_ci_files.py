@@ -1,0 +1,108 @@
+"""The hook, the action and the workflows have the shape that is documented, and are what init writes."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pre_commit.clientlib import load_config, load_manifest
+
+from dataaudit.gate.starter import FILES, HOOK, github_workflow, gitlab_job, hook
+
+ROOT = Path(__file__).resolve().parents[1]
+CI = ROOT / "examples" / "ci"
+WORKFLOWS = ["github.yml", "github-action.yml"]
+OURS = "OWNER/dataaudit@COMMIT"  # nobody knows where a fork lives
+# docs.gitlab.com/ci/yaml: the keywords of a job that ours may use
+JOB = {"stage", "image", "variables", "cache", "script", "artifacts"}
+ARTIFACTS = {"when", "paths", "reports"}
+
+
+def read(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def steps_of(name):
+    [job] = read(CI / name)["jobs"].values()
+    return job["steps"]
+
+
+def uses():
+    for name in WORKFLOWS:
+        yield from (step["uses"] for step in steps_of(name) if "uses" in step)
+    yield from (step["uses"] for step in read(ROOT / "action.yml")["runs"]["steps"] if "uses" in step)
+
+
+def test_the_examples_are_what_init_writes():
+    assert (CI / "github.yml").read_text() == github_workflow("main")
+    assert (CI / "gitlab-ci.yml").read_text() == gitlab_job()
+    [repo] = read(CI / "pre-commit-config.yaml")["repos"]
+    assert [repo] == yaml.safe_load(hook())
+
+
+def test_pre_commit_takes_the_hook_and_its_example():
+    [manifest] = load_manifest(ROOT / ".pre-commit-hooks.yaml")
+    [repo] = load_config(CI / "pre-commit-config.yaml")["repos"]
+    [local] = repo["hooks"]
+    same = ("id", "name", "entry", "files", "pass_filenames", "require_serial", "stages")
+    assert {key: manifest[key] for key in same} == {key: local[key] for key in same}
+    assert (manifest["id"], manifest["files"], manifest["language"]) == (HOOK, FILES, "python")
+
+
+@pytest.mark.parametrize(("path", "hit"), [("a.csv", True), ("d/b.jsonl.gz", True), ("a.csv.md", False)])
+def test_the_hook_is_for_tables(path, hit):
+    assert bool(re.search(FILES, path)) == hit
+
+
+def test_actions_of_others_are_pinned_by_commit_with_their_version():
+    text = "".join((CI / name).read_text() for name in WORKFLOWS) + (ROOT / "action.yml").read_text()
+    found = [action for action in uses() if action != OURS]
+    assert len(found) >= 7
+    for action in found:
+        assert re.fullmatch(r"[\w-]+/[\w/-]+@[0-9a-f]{40}", action), action
+        assert re.search(re.escape(action) + r" # v\d+\.\d+\.\d+\n", text), f"{action}: say its version"
+    versions = {}
+    for action in found:
+        versions.setdefault(action.split("@")[0], set()).add(action)
+    assert [pins for pins in versions.values() if len(pins) > 1] == []
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_has_the_shape_that_github_documents(name):
+    workflow = read(CI / name)
+    assert set(workflow) == {"name", True, "permissions", "jobs"}  # YAML 1.1 reads "on" as true
+    assert workflow["permissions"] == {"contents": "read"}
+    for step in steps_of(name):
+        assert ("uses" in step) != ("run" in step)
+        assert set(step) <= {"uses", "run", "name", "id", "if", "with", "env"}
+        assert "${{" not in step.get("run", ""), "what an expression brings would be run"
+    checkout = steps_of(name)[0]["with"]
+    assert checkout == {"fetch-depth": 0, "persist-credentials": False}
+
+
+def test_the_action_has_the_shape_that_github_documents():
+    action = read(ROOT / "action.yml")
+    assert set(action) == {"name", "description", "author", "branding", "inputs", "outputs", "runs"}
+    assert len(action["description"]) <= 125
+    assert set(action["outputs"]) == {"findings", "new-findings", "sarif-file", "html-file", "exit-code"}
+    assert all(set(entry) == {"description", "default"} for entry in action["inputs"].values())
+    assert all(isinstance(entry["default"], str) for entry in action["inputs"].values())
+    assert all(set(entry) == {"description", "value"} for entry in action["outputs"].values())
+    assert action["runs"]["using"] == "composite"
+    for step in action["runs"]["steps"]:
+        if "run" in step:
+            assert step["shell"] == "bash"
+            assert "${{" not in step["run"], "what an expression brings would be run"
+    named = set(re.findall(r"inputs\.([\w-]+)", (ROOT / "action.yml").read_text()))
+    assert named == set(action["inputs"])
+
+
+def test_a_gitlab_job_has_the_shape_that_gitlab_documents():
+    [(name, job)] = read(CI / "gitlab-ci.yml").items()
+    assert name == "dataaudit"
+    assert set(job) <= JOB
+    assert set(job["artifacts"]) == ARTIFACTS
+    assert all(isinstance(line, str) for line in job["script"])
+    written = re.findall(r"--output \w+=(\S+)", " ".join(job["script"]))
+    kept = [*job["artifacts"]["paths"], *job["artifacts"]["reports"].values()]
+    assert sorted(written) == sorted(kept)
