@@ -31,6 +31,7 @@ _COMPARED: Final = {
 _NUMBERS: Final = re.compile(
     r"[\d,]+ training rows? (removed|at half weight)|λ = [\d.e+-]+, [\d.e+-]+ times the one in use"
 )
+_FLIP: Final = ("found", "rows", "share", "before", "predicted", "measured")  # numbers
 _CURES: Final = {
     "remove": "removing its training rows",
     "down-weight": "halving their weight",
@@ -122,7 +123,8 @@ def flip(found: Mapping[str, Any]) -> dict[str, Any]:
         n, share = found.get("rows") or 0, found.get("share") or 0.0
         rows = f"{n:,} training row{'' if n == 1 else 's'} ({100 * share:.2g} %)"
         said = f"Removing {rows} overturns the conclusion that was asked about (confirmed by retraining)."
-    return {**found, "conclusion": WITHHELD, "sentence": said}
+    numbers = {name: found[name] for name in _FLIP if name in found}
+    return {**numbers, "conclusion": WITHHELD, "sentence": said}
 
 
 def _known(value: float | None) -> bool:
