@@ -17,6 +17,8 @@ HEAVY = {"torch", "sklearn", "scipy", "numpy", "polars", "pandas", "pyarrow", "j
         ["mismatch", "--help"],
         ["apply", "--help"],
         ["undo", "--help"],
+        ["report", "--help"],
+        ["export", "--help"],
         ["demo", "-h"],
         ["labels", "--no-such-option"],
     ],

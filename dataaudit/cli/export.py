@@ -74,12 +74,13 @@ def export(
     first = dataclasses.replace(found, labels=found.labels.head(rows))
     writer.WRITER.write(*told(first, redact, top=known), text)
     setup = writer.setup(told(first, redact, top=0)[1]) if to == "labelstudio" else ""
-    said = _counted(rows, asked, known=known)
+    withheld = redact or policy_of(found)
+    said = _counted(rows, asked, known=known if withheld == "none" else None)
     if out == STDOUT:
         sys.stdout.write(text.getvalue())
         sys.stdout.flush()
     else:
-        said += _write(out, text.getvalue(), setup, redact=redact or policy_of(found))
+        said += _write(out, text.getvalue(), setup, redact=withheld)
     with Talk(quiet=quiet, color=color) as talk:
         for sentence in [*said, *_next(to, out, setup)] if quiet < 2 else ():  # noqa: PLR2004 - -qq says nothing
             talk.say(sentence)
@@ -92,15 +93,14 @@ def _known(findings: Findings) -> int:
     return findings.labels.height if lacking is None else lacking
 
 
-def _counted(rows: int, asked: int, *, known: int) -> list[str]:
-    """Say how many rows were written, and why not more."""
-    are = "row is" if rows == 1 else "rows are"
-    said = [f"{rows:,} {are} exported, the most suspect first; cells are cut to 600 characters."]
-    if asked > known:
-        said.append(
-            f"Only the first {known:,} rows have their cells here: see --top of audit labels for more."
-        )
-    return said
+def _counted(rows: int, asked: int, *, known: int | None) -> list[str]:
+    """Say how many rows were written, and of how many the cells are `known`; None where they are withheld."""
+    said = f"{rows:,} {'row is' if rows == 1 else 'rows are'} exported, the most suspect first"
+    if known is None:
+        return [f"{said}; their cells are withheld."]
+    if asked <= known:
+        return [f"{said}; cells are cut to 600 characters."]
+    return [f"{said}; the cells of the first {known:,} are known: see --top of audit labels for more."]
 
 
 def _write(out: Path, text: str, setup: str, *, redact: str) -> list[str]:

@@ -1,0 +1,130 @@
+"""``audit export``: what other tools read, and how their decisions come back."""
+
+import csv
+import dataclasses
+import json
+import shutil
+import subprocess
+from xml.etree import ElementTree as ET
+
+import polars as pl
+import pytest
+from cli.test_cli import audit
+from writers.example import made_up
+from writers.mismatch_example import real
+
+from dataaudit.findings import Findings
+from dataaudit.repair.decisions import read_decisions
+from dataaudit.writers.labelstudio import DECISIONS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Findings of labels, the cells of the last ten rows of which are not known."""
+    folder = tmp_path_factory.mktemp("export")
+    whole = made_up(n=40)
+    known = set(whole.labels["row_id"].head(30))
+    cells = whole.cells.filter(pl.col("row_id").is_in(known))
+    dataclasses.replace(whole, cells=cells).write(folder / "labels")
+    real().write(folder / "mismatch")
+    return folder
+
+
+def export(folder, *arguments):
+    return audit("export", *arguments, cwd=folder)
+
+
+def test_tasks_fit_the_labelling_setup(folder):
+    done = export(folder, "labels", "--to", "labelstudio", "-o", "tasks.json", "--top", "5")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "The labelling setup is tasks.config.xml" in done.stderr
+    tasks = json.loads((folder / "tasks.json").read_text(encoding="utf-8"))
+    setup = ET.parse(folder / "tasks.config.xml").getroot()
+    choices, text = setup.find("Choices"), setup.find("Text")
+    offered = {choice.get("value") for choice in choices}
+    assert len(tasks) == 5
+    assert text.get("value").removeprefix("$") in tasks[0]["data"]
+    for task in tasks:
+        (prediction,) = task["predictions"]
+        (result,) = prediction["result"]
+        assert result["from_name"] == choices.get("name")
+        assert result["to_name"] == choices.get("toName") == text.get("name")
+        assert set(result["value"]["choices"]) <= offered
+        assert prediction["score"] == task["data"]["p_wrong"]
+        assert prediction["model_version"].startswith("dataaudit 0.1.0 ")
+    assert [task["data"]["rank"] for task in tasks] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_decisions_come_back_from_label_studio(folder, tmp_path):
+    tasks = json.loads(export(folder, "labels", "--to", "labelstudio", "--top", "3", "-qq").stdout)
+    for task, kept in zip(tasks, (True, False, None), strict=True):
+        result = task["predictions"][0]["result"][0]
+        chosen = task["data"]["label"] if kept else task["data"]["suggested_label"]
+        answer = [] if kept is None else [{**result, "id": "a1", "value": {"choices": [chosen]}}]
+        task["annotations"] = [{"id": 1, "completed_by": 1, "result": answer}]
+    done = subprocess.run(
+        ["jq", "-c", DECISIONS], input=json.dumps(tasks), capture_output=True, text=True, check=True
+    )
+    path = tmp_path / "decisions.jsonl"
+    path.write_text(done.stdout, encoding="utf-8")
+    back = read_decisions(path)
+    first, second = tasks[0]["data"], tasks[1]["data"]
+    assert back.run_id == Findings.read(folder / "labels").provenance.run_id
+    assert [(row.row_id, row.action, row.label) for row in back.rows] == [
+        (first["row_id"], "keep", None),
+        (second["row_id"], "relabel", second["suggested_label"]),
+    ]
+
+
+def test_records_are_what_argilla_reads(folder):
+    done = export(folder, "labels", "--to", "argilla")
+    records = json.loads(done.stdout)
+    assert len(records) == 30  # those whose cells are known
+    for record in records:
+        assert set(record) == {"id", "fields", "metadata", "suggestions", "responses", "vectors"}
+        assert record["id"] == record["metadata"]["row_id"]
+        assert set(record["suggestions"]["label"]) == {"value", "score", "agent"}
+        assert all(isinstance(value, str | int | float) for value in record["metadata"].values())
+
+
+def test_a_spreadsheet_has_every_row(folder):
+    done = export(folder, "labels", "--to", "csv", "-o", "rows.csv")
+    assert "the cells of the first 30 are known" in done.stderr
+    with (folder / "rows.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = Findings.read(folder / "labels").labels
+    assert [row["row_id"] for row in rows] == labels["row_id"].to_list()
+    assert [float(row["p_wrong"]) for row in rows] == labels["p_wrong"].to_list()
+    assert rows[0]["text"]
+    assert rows[-1]["text"] == ""
+
+
+def test_what_is_withheld_is_not_exported(folder):
+    for to in ("labelstudio", "argilla", "csv"):
+        told = export(folder, "labels", "--to", to, "--redact", "all")
+        assert told.returncode == 0
+        assert "mail" not in told.stdout
+        assert "spam" not in told.stdout
+        assert "cells are withheld" in told.stderr
+        cells = export(folder, "labels", "--to", to, "--redact", "cells").stdout
+        assert "mail.csv:" in cells
+        assert not {"meter", "winner", "attached"} & set(cells.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["mismatch", "--to", "csv"], "holds an audit of a mismatch, which has no suspect labels to export"),
+        (["labels", "--to", "xls"], "'xls' is not one of"),
+        (["labels"], "Missing option '--to'"),
+        (["nowhere", "--to", "csv"], "nowhere is not a folder of findings"),
+        (["labels", "--to", "csv", "-o", "nowhere/x.csv"], "cannot be written to nowhere/x.csv"),
+        (["labels", "--to", "csv", "--top", "0"], "greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(folder, arguments, said):
+    done = export(folder, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
