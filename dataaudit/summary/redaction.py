@@ -31,6 +31,10 @@ from dataaudit.summary.veiled import SETTING, veil_for, veiled_provenance, veile
 
 POLICIES: Final[tuple[str, ...]] = get_args(Policy)
 FOLDER: Final = "FOLDER"  # in the place of the user's own
+_SAID: Final[dict[Policy, str]] = {
+    "cells": "Cell values, and sentences made of them, are withheld here.",
+    "all": "Cell values and the names of rows, classes, columns and files are withheld here.",
+}
 
 
 def policy_of(findings: AnyFindings) -> Policy:
@@ -107,8 +111,11 @@ def told(
     shown = redacted(findings, chosen)
     summary = summarise_any(shown, top=top, folder=FOLDER if chosen == "all" and folder else folder)
     provenance = {**summary.provenance, "run_id": findings.provenance.run_id}
-    typed = tuple(one for one in summary.next_commands if chosen == "none" or WITHHELD not in one.command)
-    return shown, dataclasses.replace(summary, provenance=provenance, next_commands=typed)
+    if chosen == "none":
+        return shown, summary
+    typed = tuple(one for one in summary.next_commands if WITHHELD not in one.command)
+    said = dataclasses.replace(summary.verdict, sentences=(*summary.verdict.sentences, _SAID[chosen]))
+    return shown, dataclasses.replace(summary, provenance=provenance, next_commands=typed, verdict=said)
 
 
 def redacted(findings: AnyFindings, policy: str) -> AnyFindings:

@@ -36,10 +36,6 @@ _DATA: Final = {"dataset": "the data", "train": "the training rows", "test": "th
 _CHOICES: Final = frozenset(("basis", "rank", "text_features", SETTING))  # settings whose words are ours
 _CELLS: Final = frozenset(("where", "flip"))  # settings that speak of cells
 _OUR_NAME: Final = re.compile(r"[a-z0-9_]{1,40}")
-_NOTES: Final = {
-    False: "Cell values, and sentences made of them, are withheld here.",
-    True: "Cell values and the names of rows, classes, columns and files are withheld here.",
-}
 
 
 def veil_for(findings: AnyFindings, policy: Policy) -> Veil:
@@ -244,10 +240,10 @@ def _roles(veil: Veil, roles: Iterable[Mapping[str, str]]) -> tuple[dict[str, st
     )
 
 
-def _notes(veil: Veil, notes: tuple[str, ...]) -> tuple[str, ...]:
+def _notes(_veil: Veil, notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Say only that there are some: a note may quote a cell."""
     n = len(notes)
-    left = (f"{n} {'note' if n == 1 else 'notes'} of the audit {'is' if n == 1 else 'are'} withheld.",)
-    return (_NOTES[veil.all], *(left if n else ()))
+    return (f"{n} {'note of the audit is' if n == 1 else 'notes of the audit are'} withheld.",) if n else ()
 
 
 _SPECIAL: Final[Mapping[str, Callable[[Veil, Any], Any]]] = {
