@@ -42,6 +42,7 @@ mismatch_findings,              kind of findings
 explanation_findings
 audits                          each the story of one question
 repair                          decisions applied to the data, and undone from a journal
+review                          the ranked rows one by one: a queue, keys, decisions, when to stop
 summary, writers                what a report shows, and one output format a file
 result                          what every audit returns: tables, a folder, a page
 api, api_mismatch,              what Python users call, one module a question

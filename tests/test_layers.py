@@ -39,6 +39,8 @@ WITHIN_A_LINE = {
     ("solvers", "fit"): "a solver is prepared at a fit",
     ("fit", "solvers"): "Newton's step is a solve",
     ("encode", "encode"): "its own folder",
+    ("review", "repair"): "a review writes the decisions that a repair reads",
+    ("review", "summary"): "a row is shown as everywhere",
 }
 
 MATHEMATICS = {

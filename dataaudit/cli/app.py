@@ -15,6 +15,7 @@ from dataaudit.cli.init import init
 from dataaudit.cli.labels import labels
 from dataaudit.cli.mismatch import mismatch
 from dataaudit.cli.report import report
+from dataaudit.cli.review import review
 from dataaudit.cli.undo import undo
 from dataaudit.cli.verify import verify
 
@@ -56,6 +57,7 @@ app.command(epilog=EPILOG)(labels)
 app.command(epilog="Example: audit mismatch train.csv test.csv --label y --out why")(mismatch)
 app.command(epilog="Example: audit explain train.csv test.csv --label y --row 17")(explain)
 app.command(epilog="Example: audit verify audit-findings --top 50")(verify)
+app.command(epilog="Example: audit review audit-findings")(review)
 app.command(epilog="Example: audit apply audit-findings decisions.jsonl mail.csv -o mail.fixed.csv")(apply)
 app.command(epilog="Example: audit report audit-findings -o report.md")(report)
 app.command(epilog="Example: audit export audit-findings --to labelstudio -o tasks.json")(export)

@@ -1,0 +1,120 @@
+"""``audit review``: look at the ranked rows in the terminal, one by one, and decide."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dataaudit.cli import options
+from dataaudit.cli.talk import Talk
+from dataaudit.errors import DataError
+
+if TYPE_CHECKING:
+    from dataaudit.audits.reopened import Opened
+    from dataaudit.findings import Findings
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", show_default=False, help="Findings of audit labels.")
+]
+DecisionFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--decisions",
+        metavar="FILE",
+        show_default="decisions.jsonl in FOLDER",
+        help="Where decisions are kept and where the review goes on; JSON lines, or CSV by its name.",
+        rich_help_panel="Output",
+    ),
+]
+Reviewer = Annotated[
+    str,
+    typer.Option(
+        "--reviewer",
+        metavar="NAME",
+        show_default=False,
+        help="Who decides; kept with each decision.",
+        rich_help_panel="Output",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data", metavar="SOURCE", help="Where the data are now, if they moved.", rich_help_panel="Input"
+    ),
+]
+Rerank = Annotated[
+    bool,
+    typer.Option(
+        "--rerank",
+        help="Renew the order as the model learns from decisions.",
+        rich_help_panel="Ranking",
+    ),
+]
+Batch = Annotated[
+    int,
+    typer.Option(
+        "--batch", min=1, metavar="N", help="Decisions between two orders.", rich_help_panel="Ranking"
+    ),
+]
+
+
+def review(
+    folder: Folder,
+    *,
+    decisions: DecisionFile = None,
+    data: Data = None,
+    reviewer: Reviewer = "",
+    rerank: Rerank = False,
+    batch: Batch = 20,
+    color: options.Color = "auto",
+) -> int:
+    """Review the ranked rows in the terminal; every decision is saved at once.
+
+    Keys: j k move, a accepts the suggested label, x keeps the label, 1 to 9 give a class, d drops the row, s
+    is unsure, u takes the last decision back, / finds, ? explains, q quits. Start it again to go on.
+    """
+    from dataaudit.audits.reopened import reopen
+    from dataaudit.cli.keyboard import Terminal, require_terminal
+    from dataaudit.cli.sitting import conclusion, sit
+    from dataaudit.findings import Findings
+    from dataaudit.review.book import NAME, Book
+    from dataaudit.review.learning import Learning
+    from dataaudit.review.queue import queue_of
+    from dataaudit.review.review import begin
+    from dataaudit.review.rows import Rows
+    from dataaudit.writers.escape import line
+
+    talk = Talk(color=color)
+    where = decisions or folder / NAME
+    page = (folder / "report.html").as_posix()
+    require_terminal(talk.console, f"open {page} and review there, or write {where.as_posix()} by hand")
+    findings = Findings.read(folder)
+    queue = queue_of(findings)
+    if not len(queue):
+        raise DataError(f"{folder.as_posix()} has no rows to review", "audit a file with labelled rows")
+    book = Book(where, queue)
+    done, state = None, begin(queue, book.decisions, reviewer=line(reviewer, 100))
+    opened = _opened(findings, data) if rerank else None
+    rows = Rows(findings, (lambda: opened) if opened else partial(reopen, findings, data))
+    try:
+        with Terminal(talk.console) as terminal:
+            model = Learning(findings, opened, batch=batch, on_news=terminal.tell) if opened else None
+            done = sit(state, rows, book=book, terminal=terminal, model=model)
+    finally:
+        last = done or begin(queue, book.decisions)
+        for sentence in conclusion(last, findings, folder=folder, decisions=where, data=data):
+            talk.say(sentence)
+    return 0
+
+
+def _opened(findings: Findings, data: str | None) -> Opened:
+    """Return the data for the model that learns, or say at once why it cannot."""
+    from dataaudit.audits.reopened import reopen
+
+    if not findings.provenance.roles:
+        what = "these findings are of a model of your own, which is not on disk"
+        raise DataError(what, "review them without --rerank")
+    return reopen(findings, data)

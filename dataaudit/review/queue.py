@@ -1,0 +1,82 @@
+"""The queue: every audited row, in the order in which they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataaudit.findings import Findings
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The rows of a table of labels, each known by its place there, from 0.
+
+    Attributes
+    ----------
+    run_id : str
+        Of the findings.
+    classes : tuple of str
+        By name; the first nine have a key.
+    row_ids, labels, suggested : tuple of str (n,)
+        Name of a row, its class, and the class that it may be instead.
+    p_wrong : ndarray (n,)
+        Probability that the class is wrong; nan where it is not known.
+    order : ndarray (n,) int64
+        Places, the row to look at first first.
+    places : mapping
+        Name of a row → its place.
+    """
+
+    run_id: str
+    classes: tuple[str, ...]
+    row_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    suggested: tuple[str, ...]
+    p_wrong: NDArray[np.float64]
+    order: NDArray[np.int64]
+    places: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    @property
+    def expected(self) -> float | None:
+        """Expected number of wrong labels, all rows together; None where no probability is known."""
+        known = self.p_wrong[np.isfinite(self.p_wrong)]
+        return float(known.sum()) if len(known) else None
+
+    def reordered(
+        self, p_wrong: NDArray[np.float64], suggested: Sequence[str], *, order: NDArray[np.int64]
+    ) -> Queue:
+        """Return the same rows as a model sees them now."""
+        return replace(self, p_wrong=p_wrong, suggested=tuple(suggested), order=order)
+
+
+def queue_of(findings: Findings) -> Queue:
+    """Return the rows of findings in their order.
+
+    Parameters
+    ----------
+    findings : Findings
+
+    Returns
+    -------
+    Queue
+    """
+    table = findings.labels
+    row_ids, labels = tuple(table["row_id"].to_list()), tuple(table["label"].to_list())
+    suggested = tuple(table["suggested_label"].to_list())
+    return Queue(
+        run_id=findings.provenance.run_id,
+        classes=tuple(sorted({*findings.provenance.classes, *labels, *suggested} - {None})),
+        row_ids=row_ids,
+        labels=labels,
+        suggested=suggested,
+        p_wrong=table["p_wrong"].cast(float).fill_null(float("nan")).to_numpy(),
+        order=np.arange(len(row_ids)),
+        places={name: at for at, name in enumerate(row_ids)},
+    )
