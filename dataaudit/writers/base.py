@@ -6,7 +6,7 @@ findings of labels, `mismatch_console` those of a mismatch, `explanation_console
 the group of the kind::
 
     [project.entry-points."dataaudit.writers"]
-    labelstudio = "mypackage.labelstudio:WRITER"
+    prodigy = "mypackage.prodigy:WRITER"
 
     [project.entry-points."dataaudit.writers.mismatch"]
     slack = "mypackage.slack:WRITER"
