@@ -17,7 +17,7 @@ class Wanted:
     Attributes
     ----------
     target : str
-        Label column.
+        Label column; empty for a table without one.
     columns : tuple of str or None
         Feature columns; None for all but `exclude`.
     exclude : tuple of str
@@ -35,7 +35,7 @@ class Wanted:
         """Refuse a target that is also something else."""
         if self.target in self.exclude:
             raise SettingError(f"column {self.target!r} is both the label and excluded", "name it once")
-        if self.target == self.id_column:
+        if self.target and self.target == self.id_column:
             raise SettingError(f"column {self.target!r} is both the label and the id", "name two columns")
 
     def choose(self, names: Sequence[str], where: str) -> list[str]:
@@ -59,7 +59,7 @@ class Wanted:
             If the target, the id column or one of `columns` is not there.
         """
         have = set(names)
-        must = [self.target, *([self.id_column] if self.id_column else []), *(self.columns or ())]
+        must = [name for name in (self.target, self.id_column, *(self.columns or ())) if name]
         for name in must:
             if name not in have:
                 raise MissingColumn(name, names, where)

@@ -1,0 +1,205 @@
+"""Data: one table as the gate reads it, scanned where it lies if its format allows.
+
+Parquet and Arrow files are scanned anew for each question, by the columns that it is about, so that the
+memory needed does not grow with the file. Text files have to be read as a whole anyway; their rows know their
+lines.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from dataaudit.errors import DataError
+from dataaudit.gate.verdict import Site
+from dataaudit.sources.blob import ARROW_FILE, PARQUET, STDIN
+from dataaudit.sources.find import find
+from dataaudit.sources.load import load
+from dataaudit.sources.part import readable
+from dataaudit.sources.wanted import Wanted, shown
+
+_AGAIN = "the file may be cut short: fetch or write it again"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file of a table: its POSIX path as given, the position of its first row, the number of its rows."""
+
+    path: str
+    start: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Data:
+    """A table of n rows.
+
+    Attributes
+    ----------
+    lazy : pl.LazyFrame
+        All columns but the excluded ones.
+    pieces : tuple of Piece
+        Where the rows come from, in order; at least one.
+    places : pl.DataFrame or None
+        source, row, line of every row, (n, 3), where the rows were read; None where they are scanned.
+    notes : tuple of str
+        What was decided on the way, in full sentences.
+    """
+
+    lazy: pl.LazyFrame
+    pieces: tuple[Piece, ...]
+    places: pl.DataFrame | None = None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def schema(self) -> pl.Schema:
+        """Columns and their types, in the order of the file."""
+        return self.lazy.collect_schema()
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return self.pieces[-1].start + self.pieces[-1].rows
+
+    def read(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Return some columns, (n, …)."""
+        return self.lazy.select(columns).collect()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield some columns piece by piece, in order."""
+        yield from self.lazy.select(columns).collect_batches(maintain_order=True, engine="streaming")
+
+    def at(self, positions: Sequence[int], columns: Sequence[str]) -> pl.DataFrame:
+        """Return some columns of the rows at `positions`, in the order of these."""
+        wanted = pl.Series("position", positions, dtype=pl.Int64)
+        picked = (
+            self.lazy.select(columns)
+            .with_row_index("__position")
+            .filter(pl.col("__position").is_in(wanted.implode()))
+            .collect(engine="streaming")
+            .sort("__position")
+        )
+        order = picked["__position"].search_sorted(wanted.cast(picked["__position"].dtype))
+        return picked.drop("__position")[order.to_list()] if len(wanted) else picked.drop("__position")
+
+    def site(self, position: int, *, row_id: str = "", column: str = "") -> Site:
+        """Return the place of a row, which is named by it if it has no name of its own."""
+        if self.places is not None:
+            source, row, line = self.places.row(position)
+        else:
+            starts = [piece.start for piece in self.pieces]
+            piece = self.pieces[bisect_right(starts, position) - 1]
+            source, row, line = piece.path, position - piece.start, None
+        name = row_id or (f"{source}#{row}" if line is None else f"{source}:{line}")
+        return Site(source=source, row=row, line=line, row_id=name, column=column)
+
+    def positions(self, source: pl.Series, row: pl.Series) -> pl.Series:
+        """Return the positions of rows that findings name by source and record number; null if unknown."""
+        asked = pl.DataFrame({"source": source, "row": row})
+        if self.places is None:
+            pieces = pl.DataFrame(
+                {"source": [p.path for p in self.pieces], "start": [p.start for p in self.pieces]}
+            )
+            return (
+                asked.join(pieces, on="source", how="left", maintain_order="left")
+                .select((pl.col("start") + pl.col("row")).alias("row"))
+                .to_series()
+            )
+        known = self.places.select("source", "row").with_row_index("position")
+        met = asked.join(known, on=["source", "row"], how="left", maintain_order="left")
+        return met["position"].cast(pl.Int64).alias("row")
+
+
+def open_data(
+    paths: Sequence[str], *, label: str, exclude: Sequence[str] = (), id_column: str | None = None
+) -> Data:
+    """Open a table.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Files, globs or folders, as `sources.load` takes them.
+    label : str
+        Label column; empty for none.
+    exclude : sequence of str
+        Columns to leave out.
+    id_column : str, optional
+        Column that names the rows; it is not required here that the names are unique.
+
+    Returns
+    -------
+    Data
+        With at least one row.
+
+    Raises
+    ------
+    UnreadableFile
+        If a file is absent, empty, cut short, or not of its format.
+    MissingColumn
+        If a column that was named is not there.
+    DataError
+        If files do not fit together, or there are no rows.
+    """
+    wanted = Wanted(label, None, tuple(exclude), id_column)
+    found = find(paths, label)
+    scans = [] if found.classes else [_scan(path) for path in found.tables]
+    if scans and all(scan is not None for scan in scans):
+        opened = _scanned([scan for scan in scans if scan is not None], found.tables, wanted)
+        if opened is not None:
+            return opened
+    dataset = load(list(paths), target=label, exclude=exclude)
+    wanted.choose(dataset.frame.columns, dataset.origins[0].path)
+    pieces, start = [], 0
+    for origin in dataset.origins:
+        pieces.append(Piece(origin.path, start, origin.rows))
+        start += origin.rows
+    places = pl.DataFrame({"source": dataset.source, "row": dataset.row, "line": dataset.line})
+    kept = tuple(piece for piece in pieces if piece.rows)
+    return Data(dataset.frame.lazy(), kept, places, dataset.notes)
+
+
+def _scan(path: str) -> pl.LazyFrame | None:
+    """Return a scan of a whole Parquet or Arrow file; None for anything that must be read otherwise."""
+    plain = Path(path)
+    if path == STDIN or not plain.is_file():
+        return None
+    try:
+        path.encode()
+        with plain.open("rb") as file:
+            head = file.read(len(ARROW_FILE))
+            file.seek(-min(len(ARROW_FILE), plain.stat().st_size), 2)
+            tail = file.read()
+    except (OSError, UnicodeError):
+        return None  # whoever reads it says why
+    name = str(plain.absolute())
+    if head.startswith(PARQUET) and tail.endswith(PARQUET):
+        return pl.scan_parquet(name, glob=False, hive_partitioning=False)
+    if head.startswith(ARROW_FILE) and tail.endswith(ARROW_FILE):
+        return pl.scan_ipc(name, glob=False, hive_partitioning=False)
+    return None
+
+
+def _scanned(scans: list[pl.LazyFrame], paths: Sequence[str], wanted: Wanted) -> Data | None:
+    """Return the files as one table; None if their columns or types differ."""
+    names = [shown(Path(path).as_posix()) for path in paths]
+    schemas, pieces, start = [], [], 0
+    for scan, name in zip(scans, names, strict=True):
+        with readable(f"{name} is not a readable table", _AGAIN):
+            schemas.append(scan.collect_schema())
+            rows = int(scan.select(pl.len()).collect().item())
+        pieces.append(Piece(name, start, rows))
+        start += rows
+    if any(schema != schemas[0] for schema in schemas[1:]):
+        return None
+    if not start:
+        raise DataError(f"{names[0]} has columns but no rows", "give a table with rows")
+    wanted.check_excluded(schemas[0].names(), names[0])
+    columns = wanted.choose(schemas[0].names(), names[0])
+    whole = scans[0] if len(scans) == 1 else pl.concat(scans)
+    kept = tuple(piece for piece in pieces if piece.rows)
+    return Data(whole.select(columns), kept)
