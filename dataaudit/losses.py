@@ -9,6 +9,15 @@ unpenalised intercepts would make the Hessian singular (adding a constant to all
     ℓ(s, y) = log(1 + Σ_j exp s_j) - s_y        slope = p - e_y        curvature = diag(p) - p pᵀ
 
 with p the probabilities of classes 1 to K-1 and s_0 = 0, e_0 = 0. For K = 2 this is logistic regression.
+
+Two classes with one score s can be told apart by others, with the labels ±1 as c and the margin m = c s::
+
+    SmoothHinge     t log(1 + exp u), u = (1 - m)/t      -c σ(u)                 σ(u) σ(-u)/t
+    SquaredHinge    max(0, 1 - m)²                       -2 c max(0, 1 - m)      2 where m < 1, else 0
+    Squared         (1 - m)²/2                           -c (1 - m) = s - c      1
+
+At t = 0 the smooth hinge is the hinge of support vector machines (Koh & Liang 2017, section 4.2), which is
+flat but for a kink at m = 1 and so has no curvature; there its slope is that of the limit, -c/2.
 """
 
 from __future__ import annotations
@@ -103,3 +112,104 @@ class Softmax:
     def _others(self, logp: Tensor) -> Tensor:
         """Return 1 - p of every class as a sum over the others, which keeps precision where p is near 1."""
         return logp.exp() @ (1.0 - torch.eye(self.n_classes, dtype=logp.dtype))  # (b, K) -> (b, K)
+
+
+@dataclass(frozen=True)
+class _Margin:
+    """A loss of two classes in one score."""
+
+    @property
+    def n_scores(self) -> int:
+        """One."""
+        return 1
+
+
+def _sign(s: Tensor, y: Tensor) -> Tensor:
+    """Return the labels as ±1."""  # (b, 1), (b,) -> (b,)
+    return 2.0 * y.to(s.dtype) - 1.0
+
+
+@dataclass(frozen=True)
+class SmoothHinge(_Margin):
+    """The hinge, rounded over a width t around its kink.
+
+    Parameters
+    ----------
+    temperature : float
+        t, 0 or more; 0 is the hinge itself.
+
+    Raises
+    ------
+    SettingError
+        If it is negative or no number.
+    """
+
+    temperature: float
+
+    def __post_init__(self) -> None:
+        """Check the temperature."""
+        if not 0 <= self.temperature < float("inf"):
+            raise SettingError(
+                f"the temperature of a hinge is 0 or more: got {self.temperature}", "0.001 is a good one"
+            )
+
+    def value(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``t log(1 + exp((1 - m)/t))``."""  # (b, 1), (b,) -> (b,)
+        short = 1.0 - _sign(s, y) * s[:, 0]
+        if self.temperature == 0:
+            return short.clamp_min(0.0)
+        rounding = torch.log1p(torch.exp(-short.abs() / self.temperature))
+        return short.clamp_min(0.0) + self.temperature * rounding
+
+    def slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``-c σ((1 - m)/t)``."""  # (b, 1), (b,) -> (b, 1)
+        return (-_sign(s, y) * torch.sigmoid(self._reach(s, y)))[:, None]
+
+    def curvature(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``σ(u) σ(-u)/t``."""  # (b, 1), (b,) -> (b, 1, 1)
+        if self.temperature == 0:
+            return torch.zeros_like(s)[:, :, None]
+        u = self._reach(s, y)
+        return (torch.sigmoid(u) * torch.sigmoid(-u) / self.temperature)[:, None, None]
+
+    def _reach(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return u, which at t = 0 is 0 at the kink and infinite elsewhere."""  # (b, 1), (b,) -> (b,)
+        short = 1.0 - _sign(s, y) * s[:, 0]
+        if self.temperature == 0:
+            return torch.where(short == 0, 0.0, short.sign() * float("inf"))
+        return short / self.temperature
+
+
+@dataclass(frozen=True)
+class SquaredHinge(_Margin):
+    """The squared hinge; its curvature jumps at m = 1, where Newton's method takes that of the far side."""
+
+    def value(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``max(0, 1 - m)²``."""  # (b, 1), (b,) -> (b,)
+        return (1.0 - _sign(s, y) * s[:, 0]).clamp_min(0.0) ** 2
+
+    def slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``-2 c max(0, 1 - m)``."""  # (b, 1), (b,) -> (b, 1)
+        sign = _sign(s, y)
+        return (-2.0 * sign * (1.0 - sign * s[:, 0]).clamp_min(0.0))[:, None]
+
+    def curvature(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return 2 where the margin is short, else 0."""  # (b, 1), (b,) -> (b, 1, 1)
+        return (2.0 * (_sign(s, y) * s[:, 0] < 1.0).to(s.dtype))[:, None, None]
+
+
+@dataclass(frozen=True)
+class Squared(_Margin):
+    """Half the squared distance to ±1: least squares as a classifier."""
+
+    def value(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``(s - c)²/2``."""  # (b, 1), (b,) -> (b,)
+        return 0.5 * (s[:, 0] - _sign(s, y)) ** 2
+
+    def slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``s - c``."""  # (b, 1), (b,) -> (b, 1)
+        return s - _sign(s, y)[:, None]
+
+    def curvature(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return 1."""  # (b, 1), (b,) -> (b, 1, 1)
+        return torch.ones_like(s)[:, :, None]

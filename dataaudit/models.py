@@ -8,7 +8,9 @@ slope and W the curvature of the loss at s, and x̃ = [x, 1],
 
 The ridge on a feature's k coefficients is their sum of squares for one score. For K - 1 softmax scores it has
 the form C = I - 11ᵀ/K, which is what the sum of squares of K symmetric coefficients amounts to: no class is
-special for being the reference, and scikit-learn's multinomial fit has the same minimum.
+special for being the reference, and scikit-learn's multinomial fit has the same minimum. Intercepts are free
+unless told otherwise: liblinear penalises its intercept b as the coefficient b/scale of a constant feature,
+which is the ridge τ b² with τ = 1/scale².
 
 Cost of a gradient or a product with the Hessian: 2·nnz(X)·k multiplications; of a Hessian: b d² k(k+1)/2.
 """
@@ -34,10 +36,13 @@ class LinearModel:
         The pointwise loss.
     width : int
         Number of features d.
+    intercept_ridge : float
+        τ, by which the ridge on the intercepts differs from that on the coefficients; 0 leaves them free.
     """
 
     loss: Loss
     width: int
+    intercept_ridge: float = 0.0
 
     @property
     def n_params(self) -> int:
@@ -52,13 +57,11 @@ class LinearModel:
         return C if k == 1 else C - 1.0 / (k + 1)
 
     def ridge(self, V: Tensor) -> Tensor:
-        """Return the ridge's Hessian at λ = 1 times V's columns; intercepts are free."""  # (p, m) -> (p, m)
+        """Return the ridge's Hessian at λ = 1 times V's columns."""  # (p, m) -> (p, m)
         k, m = self.loss.n_scores, V.shape[1]
-        penalised = V.view(self.width + 1, k, m)[:-1]
-        if k > 1:
-            penalised = self.coupling.to(V.dtype) @ penalised
-        product = torch.zeros_like(V).view(self.width + 1, k, m)
-        product[:-1] = penalised
+        product = V.view(self.width + 1, k, m)
+        product = self.coupling.to(V.dtype) @ product if k > 1 else product.clone()
+        product[-1] *= self.intercept_ridge
         return product.view(-1, m)
 
     def matrix(self, theta: Tensor) -> Tensor:

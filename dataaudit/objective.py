@@ -2,7 +2,8 @@
 
     R(θ) = (1/n) Σ ω_i ℓ(z_i, θ) + (λ/2) ‖θ_pen‖²            (for K > 2 classes in the form C of `models`)
 
-λ is the weight decay of Koh & Liang (2017); scikit-learn's ``C`` is 1/(nλ). Intercepts are not penalised.
+λ is the weight decay of Koh & Liang (2017); scikit-learn's ``C`` is 1/(nλ). Intercepts are not penalised
+unless the model says so (`models`).
 What is held fixed when a row leaves is n and the ridge, so a row's own gradient carries the data loss alone.
 """
 
@@ -67,16 +68,18 @@ class Objective:
         """Return ∇²R(θ), dense."""  # (p,) -> (p, p)
         H = self.rows.sum(partial(self.model.hessian, theta), dense=True).div_(self.rows.n)
         d, k = self.rows.width, self.model.loss.n_scores
-        # A view of the k × k blocks on the diagonal of the penalised part.
-        blocks = H.view(d + 1, k, d + 1, k)[:d, :, :d, :].diagonal(dim1=0, dim2=2)
-        blocks.add_(self.l2 * self.model.coupling[:, :, None])
+        blocks = H.view(d + 1, k, d + 1, k).diagonal(dim1=0, dim2=2)  # a view, (k, k, d + 1)
+        blocks[:, :, :d] += self.l2 * self.model.coupling[:, :, None]
+        blocks[:, :, d] += self.l2 * self.model.intercept_ridge * self.model.coupling
         return H
 
     def hessian_diagonal(self, theta: Tensor) -> Tensor:
         """Return the diagonal of ∇²R(θ)."""  # (p,) -> (p,)
         diagonal = self.rows.sum(partial(self.model.hessian_diagonal, theta)) / self.rows.n
         k = self.model.loss.n_scores
-        diagonal.view(-1, k)[:-1] += self.l2 * self.model.coupling.diagonal()
+        penalty = self.l2 * self.model.coupling.diagonal()
+        diagonal.view(-1, k)[:-1] += penalty
+        diagonal.view(-1, k)[-1] += self.model.intercept_ridge * penalty
         return diagonal
 
     def curvature(self, theta: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dataaudit.errors import SettingError
-from dataaudit.losses import Softmax
+from dataaudit.losses import SmoothHinge, Softmax, Squared, SquaredHinge
 
 # From mpmath, 40 digits:
 #     mp.dps = 40; s = mpf(s); m = s if y == 0 else -s
@@ -167,7 +167,21 @@ TERNARY = [
     ((-1000.0, -1000.0), 1, 1000.0, [-1.0, 0.0], [0.0, -0.0, 0.0]),
     ((-1000.0, -1000.0), 2, 1000.0, [0.0, -1.0], [0.0, -0.0, 0.0]),
 ]
-LOSSES = [Softmax(2), Softmax(3), Softmax(7)]
+LOSSES = [Softmax(2), Softmax(3), Softmax(7), SmoothHinge(0.5), SmoothHinge(2.0), SquaredHinge(), Squared()]
+# Smooth hinge, from mpmath, 40 digits: c = 2 y - 1; u = (1 - c s) / t
+#     value = t * log1p(exp(u)); slope = -c / (1 + exp(-u)); curvature = exp(u) / (1 + exp(u))**2 / t
+# (t, s, y, value, slope, curvature)
+SMOOTH = [
+    (0.001, 1.0, 1, 0.0006931471805599454, -0.5, 250.0),
+    (0.001, 1.01, 1, 4.5398899216864646e-08, -4.5397868702434395e-05, 0.04539580773595167),
+    (0.001, 0.99, 1, 0.01000004539889922, -0.9999546021312976, 0.04539580773595167),
+    (0.001, 3.0, 1, 0.0, -0.0, 0.0),
+    (0.001, 3.0, 0, 4.0, 1.0, 0.0),
+    (0.1, 0.0, 0, 1.0000045398899218, 0.9999546021312976, 0.00045395807735951673),
+    (0.1, 2.0, 1, 4.5398899216864646e-06, -4.5397868702434395e-05, 0.00045395807735951673),
+    (1.0, 0.0, 1, 1.3132616875182228, -0.7310585786300049, 0.19661193324148185),
+    (1e-300, 2.0, 0, 3.0, 1.0, 0.0),
+]
 
 
 @pytest.mark.parametrize(("s", "y", "value", "slope", "curvature"), BINARY)
@@ -192,7 +206,7 @@ def test_ternary_at_extreme_scores(s, y, value, slope, curvature):
 def test_slope_and_curvature_are_derivatives(loss):
     rng, k, step = np.random.default_rng(0), loss.n_scores, 1e-3
     s = torch.from_numpy(3 * rng.standard_normal((20, k)))
-    y = torch.from_numpy(rng.integers(0, loss.n_classes, 20))
+    y = torch.from_numpy(rng.integers(0, k + 1, 20))
     for j in range(k):
         e = step * torch.eye(k, dtype=torch.float64)[j]
 
@@ -208,13 +222,16 @@ def test_slope_and_curvature_are_derivatives(loss):
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 @pytest.mark.parametrize("size", [1.0, 37.0, 1e3, 1e20, 1e300])
 def test_nothing_is_infinite_or_of_the_wrong_sign(loss, size):
+    if isinstance(loss, Squared | SquaredHinge):
+        size = min(size, 1e100)  # of which the square is finite
     rng = np.random.default_rng(1)
     s = torch.from_numpy(size * rng.uniform(-1, 1, (50, loss.n_scores)))
-    y = torch.from_numpy(rng.integers(0, loss.n_classes, 50))
+    y = torch.from_numpy(rng.integers(0, loss.n_scores + 1, 50))
     value, W = loss.value(s, y), loss.curvature(s, y)
     assert torch.isfinite(value).all()
     assert (value >= 0).all()
-    assert loss.slope(s, y).abs().max() <= 1 + 1e-15
+    steepest = 2 * (1 + size) if isinstance(loss, Squared | SquaredHinge) else 1 + 1e-15
+    assert loss.slope(s, y).abs().max() <= steepest
     assert torch.linalg.eigvalsh(W).min() > -1e-16
     assert torch.equal(W, W.mT)
 
@@ -250,3 +267,37 @@ def test_log_probabilities_sum_to_one_and_inputs_stay():
 def test_one_class_is_refused():
     with pytest.raises(SettingError, match="got 1"):
         Softmax(1)
+
+
+@pytest.mark.parametrize(("t", "s", "y", "value", "slope", "curvature"), SMOOTH)
+def test_smooth_hinge_at_extreme_scores(t, s, y, value, slope, curvature):
+    loss, s, y = SmoothHinge(t), torch.tensor([[s]], dtype=torch.float64), torch.tensor([y])
+    # u is a difference of like numbers over t: 1 - 1.01 has 14 digits.
+    assert float(loss.value(s, y)) == pytest.approx(value, rel=1e-12, abs=1e-300)
+    assert float(loss.slope(s, y)) == pytest.approx(slope, rel=1e-12, abs=1e-300)
+    assert float(loss.curvature(s, y)) == pytest.approx(curvature, rel=1e-12, abs=1e-300)
+
+
+def test_the_hinge_is_the_limit_of_the_smooth_one():
+    s = torch.linspace(-3, 3, 13, dtype=torch.float64)[:, None]  # ±1, the kinks, among them
+    y = torch.arange(13) % 2
+    c = (2 * y - 1).double()
+    hinge, sharp = SmoothHinge(0.0), SmoothHinge(1e-12)
+    assert torch.equal(hinge.value(s, y), (1 - c * s[:, 0]).clamp_min(0))
+    torch.testing.assert_close(hinge.value(s, y), sharp.value(s, y), rtol=0, atol=1e-12)
+    assert torch.equal(hinge.slope(s, y), sharp.slope(s, y))
+    assert hinge.slope(torch.ones(1, 1, dtype=torch.float64), torch.tensor([1])).item() == -0.5
+    assert not hinge.curvature(s, y).any()
+
+
+def test_a_smooth_hinge_is_a_scaled_and_shifted_logistic_loss():
+    s, y, t = torch.linspace(-9, 9, 19, dtype=torch.float64)[:, None], torch.arange(19) % 2, 0.7
+    shifted = (s - (2.0 * y[:, None] - 1)) / t  # c(shifted) = (m - 1)/t
+    torch.testing.assert_close(SmoothHinge(t).value(s, y), t * Softmax(2).value(shifted, y))
+    torch.testing.assert_close(SmoothHinge(t).slope(s, y), Softmax(2).slope(shifted, y))
+
+
+@pytest.mark.parametrize("t", [-1e-3, float("nan"), float("inf")])
+def test_a_temperature_is_a_number_from_0(t):
+    with pytest.raises(SettingError, match="0 or more"):
+        SmoothHinge(t)

@@ -1,10 +1,10 @@
 """Dual (Woodbury) Cholesky: factor an nk × nk matrix where rows are few and features are many.
 
 With K = X Xᵀ, W_i = R_i R_iᵀ the weighted curvature of row i, R = diag(R_i), S = [R_1ᵀ; …; R_nᵀ] (nk × k) and
-D the inverse of the ridge's form C (`models`; D = 1 for one score),
+D the inverse of the ridge's form C, τ its share for intercepts (`models`; D = 1 for one score),
 
-    M = nλ I + Rᵀ (K ⊗ D) R = L Lᵀ                        α = M⁻¹ S        σ = λ Sᵀ α
-    H_i = I - nλ ([M⁻¹]_ii - α_i (Sᵀα)⁻¹ α_iᵀ)            T_i = nλ R_i⁻ᵀ α_i
+    M = nλ I + Rᵀ (K ⊗ D) R = L Lᵀ                        α = M⁻¹ S        σ = λ (Sᵀ α + τ C)
+    H_i = I - nλ ([M⁻¹]_ii - λ α_i σ⁻¹ α_iᵀ)              T_i = nλ R_i⁻ᵀ α_i
     Q_i = n R_i⁻ᵀ H_i R_i⁻¹
 
 (Woodbury's identity; σ is the Schur complement of the unpenalised intercepts, which border the penalised
@@ -171,7 +171,8 @@ def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) 
         raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
     S = R.mT.reshape(n * k, k)
     alpha = cholesky_solve(L, S.to(dtype)).double()
-    return _Factor(objective, K, D, R, L, alpha, objective.l2 * (S.T @ alpha))
+    border = S.T @ alpha + objective.model.intercept_ridge * objective.model.coupling
+    return _Factor(objective, K, D, R, L, alpha, objective.l2 * border)
 
 
 def _curved_gram(K: Tensor, R: Tensor, DR: Tensor, dtype: torch.dtype) -> Tensor:
