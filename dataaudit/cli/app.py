@@ -63,5 +63,5 @@ app.command(epilog="Example: audit report audit-findings -o report.md")(report)
 app.command(epilog="Example: audit export audit-findings --to labelstudio -o tasks.json")(export)
 app.command(epilog="Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv")(undo)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)
-app.command(epilog="Example: audit init --dry-run")(init)
-app.add_typer(config, name="config")
+app.command(epilog="Example: audit init --dry-run", hidden=True)(init)  # until audit check is there
+app.add_typer(config, name="config", hidden=True)  # the same
