@@ -10,8 +10,8 @@ from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError
 from dataaudit.fit import FitSettings, minimise
 from dataaudit.influence import pert_loss, self_influence, up_loss
 from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
 from dataaudit.lowlevel import Influence
+from dataaudit.models import LinearModel
 from dataaudit.module_model import ModuleModel
 from dataaudit.objective import Objective
 from dataaudit.rows import Block, MemoryRows

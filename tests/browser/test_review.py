@@ -143,7 +143,9 @@ def test_it_says_when_to_stop(visit, report):
         for _ in range(20):
             page.keyboard.press("x")
         said = page.locator("#stop").text_content()
-        assert said.startswith("Of the last 20 rows 0 were wrong. You may stop here. The audit expected about ")
+        assert said.startswith(
+            "Of the last 20 rows 0 were wrong. You may stop here. The audit expected about "
+        )
         for _ in range(3):
             page.keyboard.press("a")
         assert not page.locator("#stop").is_visible()
