@@ -7,14 +7,12 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from dataaudit.review.standing import FEW, FIRST, LAST
 from dataaudit.summary import ReviewRow, Summary
 from dataaudit.summary.veiled import SETTING
 from dataaudit.writers import words
 from dataaudit.writers.escape import line
 
-FIRST: Final = 20  # decisions after which the page may say that it is enough
-LAST: Final = 20  # the decisions that this is judged by
-FEW: Final = 2  # wrong ones among them, at most
 _NAME: Final = 300  # characters of a row's name; longer ones are reviewed in the terminal
 _CLASS: Final = 200
 _CLASSES: Final = 20_000  # characters of all classes

@@ -1,7 +1,7 @@
 """What one pass over all cells tells: per column its missing cells and its range, per row a hash.
 
-The hash of a row is a 64-bit number over what it holds besides label, id and weight: two rows are copies if it
-is equal. Two of 5 million different rows share one with probability 7·10⁻⁷. Memory: 8 bytes a row. Cost:
+The hash of a row is a 64-bit number over what it holds besides label, id and weight: two rows are copies if
+it is equal. Two of 5 million different rows share one with probability 7·10⁻⁷. Memory: 8 bytes a row. Cost:
 O(cells).
 """
 
