@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 from dataaudit.audits.trained import RowScores, Trained
 from dataaudit.fit import Fit
 from dataaudit.leaveout import one_step_parameters, refit_relabelled, refit_without
+
+DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's, and differ between processes
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,13 @@ def _refit(
             row,
             "removed",
             float(scores.loo_loss[row]) - before,
-            _loss(trained, removed, row, label) - before,
+            round(_loss(trained, removed, row, label) - before, DIGITS),
         ),
         Refit(
             row,
             "relabelled",
             float(scores.relabelled_loss[row]) - before,
-            _loss(trained, changed, row, other) - before,
+            round(_loss(trained, changed, row, other) - before, DIGITS),
         ),
     )
 
