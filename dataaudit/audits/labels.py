@@ -9,6 +9,7 @@ out-of-sample scores a noise model gives the probability that its label is wrong
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -35,6 +36,8 @@ from dataaudit.encode.target import Target
 from dataaudit.findings import BUDGET, Findings
 from dataaudit.noise import fit_noise, review_budget
 from dataaudit.sources import Dataset
+
+READ: Final = 500  # rows whose cells are kept for a review, evidence or not: as many as a page shows
 
 
 def label_findings(
@@ -83,9 +86,9 @@ def label_findings(
         alike = neighbours(trained, scores, top)
         on_step("evidence", 2, 2)
         refits = refitting.result()
-    shown = np.unique(
-        np.concatenate([top, np.array([m.other for row in alike for m in row], dtype=np.int64)])
-    )
+    read = order[: max(READ, settings.top)] if settings.top else top
+    others = np.array([m.other for row in alike for m in row], dtype=np.int64)
+    shown = np.unique(np.concatenate([read, others]))
     return Findings(
         labels=label_table(dataset, target, scores, noise=noise, order=order),
         health=check_health(trained, scores, refits, noise=noise),
