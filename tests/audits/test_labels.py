@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 import dataaudit
 from dataaudit import findings
 from dataaudit.audits.asked import LabelSettings
+from dataaudit.audits.labels import READ
 from dataaudit.audits.tables import review_order
 from dataaudit.errors import EncodeError, SettingError
 from dataaudit.noise import fit_noise
@@ -180,7 +181,8 @@ def test_top_rows_have_cells_and_evidence(audit):
     tables = audit.findings
     assert set(tables.evidence["row_id"]) == set(first)
     assert set(tables.neighbours["row_id"]) == set(first)
-    assert set(tables.cells["row_id"]) == set(first) | set(tables.neighbours["neighbour_row_id"])
+    read = audit.labels["row_id"].head(max(top, READ))
+    assert set(tables.cells["row_id"]) == set(read) | set(tables.neighbours["neighbour_row_id"])
     positions = tables.evidence.group_by("row_id", maintain_order=True).agg("position")["position"]
     assert all(p.to_list() == list(range(1, len(p) + 1)) for p in positions)
 
