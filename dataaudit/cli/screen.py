@@ -15,7 +15,7 @@ from rich.text import Text
 
 from dataaudit.review.keys import HELP
 from dataaudit.review.review import told
-from dataaudit.review.standing import stop_hint
+from dataaudit.review.standing import be, stop_hint
 from dataaudit.writers import words
 from dataaudit.writers.cards import marker
 from dataaudit.writers.escape import block, line
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LEAST: Final = (40, 10)  # columns and lines in which a row can still be read
 _AGAINST, _FOR, _DIM, _STRONG = "bold underline red", "underline green", "dim", "bold"
 _TEXT, _CELL, _WHOLE = 600, 200, 20_000  # characters of a text, of a cell among others, of cells in full
-_TERMS, _CLASSES = 6, 10
+_TERMS, _CLASSES, _NAME, _LONG = 6, 10, 24, 1000
 _ASKS: Final = {"find": "find", "note": "note", "class": "class"}
 
 
@@ -79,7 +79,7 @@ def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] =
     first = 0 if desk.help else min(desk.scroll, max(0, len(lines) - page))
     seen = lines[first : first + page]
     seen += [Text("")] * (page - len(seen))
-    return Drawn((*head, *seen, _rule(width, len(lines) - first - page), *foot), page, len(lines))
+    return Drawn((*head, *seen, _rule(width, first, len(lines) - first - page), *foot), page, len(lines))
 
 
 def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text]:
@@ -87,12 +87,13 @@ def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text
     review = desk.review
     chance = percent(words.share(float(review.queue.p_wrong[review.at])))
     decided = f"  {line(told(review.queue, review.decision), 60)}" if review.decision else "  not decided"
-    name = Text.assemble((f"{review.number:,}  ", _DIM), (line(row.row_id, 160), _STRONG))
-    name.truncate(max(8, width - cell_len(decided)), overflow="ellipsis")
+    number = f"{review.number:,}  "
+    room = max(8, width - len(number) - cell_len(decided))
+    name = Text.assemble((number, _DIM), (_end(line(row.row_id, _LONG), room), _STRONG))
     name.append(decided, style=_STRONG if review.decision else _DIM)
     suggested = line(review.queue.suggested[review.at], 60)
     change = Text.assemble(
-        line(row.label, 60), (" → ", _DIM), (suggested, _STRONG), f"   wrong with {chance}"
+        line(row.label, 60), (" → ", _DIM), (suggested, _STRONG), f"   chance that it is wrong: {chance}"
     )
     change.truncate(width, overflow="ellipsis")
     probability, loss = percent(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
@@ -114,7 +115,7 @@ def _progress(desk: Desk, width: int) -> Text:
     parts = [f"{found.decided:,} of {found.rows:,} decided"]
     if found.precision is not None:
         share = percent(words.share(found.precision, 0))
-        parts.append(f"{found.wrong:,} of {found.sure:,} were wrong ({share})")
+        parts.append(f"{found.wrong:,} of {found.sure:,} {be(found.wrong, 'was', 'were')} wrong ({share})")
     if found.left is not None:
         parts.append(f"about {found.left:,.0f} wrong left")
     while len(parts) > 1 and cell_len(" · ".join(parts)) > width:
@@ -122,9 +123,12 @@ def _progress(desk: Desk, width: int) -> Text:
     return Text(" · ".join(parts))
 
 
-def _rule(width: int, more: int) -> Text:
-    said = f" space: {more:,} more {'line' if more == 1 else 'lines'} " if more > 0 else ""
-    return Text("──" + said + "─" * (width - 2 - len(said)), style=_DIM)
+def _rule(width: int, above: int, below: int) -> Text:
+    """Return the line under the row, which says how much of it is not seen."""
+    said = [f"space: {below:,} more below"] if below > 0 else []
+    said += [f"b: {above:,} above"] if above > 0 else []
+    text = f" {' · '.join(said)} " if said else ""
+    return Text("──" + text + "─" * (width - 2 - len(text)), style=_DIM)
 
 
 def _foot(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str]) -> list[Text]:
@@ -151,9 +155,9 @@ def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     offered = [("a", suggested), ("x", f"keep {line(row.label, 20)}"), ("d", "drop"), ("s", "unsure")]
     offered += [("u", "undo"), ("j/k", "move"), ("/", "find")]
     last = _legend([("?", "keys"), ("q", "quit")])
-    while cell_len(_legend(offered).plain) + 3 + last.cell_len > width:
+    while cell_len(_legend(offered).plain) + 2 + last.cell_len > width:
         offered.pop()
-    keys = Text("   ").join([_legend(offered), last])
+    keys = Text("  ").join([_legend(offered), last])
     if len(queue.classes) <= 2:  # noqa: PLR2004 - then accept and keep are all there is
         return [keys]
     digits = "1234567890"
@@ -163,7 +167,7 @@ def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
 
 
 def _legend(keys: list[tuple[str, str]]) -> Text:
-    return Text("   ").join([Text.assemble((key, _STRONG), f" {does}") for key, does in keys])
+    return Text("  ").join([Text.assemble((key, _STRONG), f" {does}") for key, does in keys])
 
 
 def _help() -> list[Text]:
@@ -178,7 +182,7 @@ def _body(row: ReviewRow, *, whole: bool) -> list[Text]:
     support = _terms(f"for {label}: ", [t for t in row.evidence if t.contribution > 0], _FOR)
     parts = [[*against, *support], _cells(row, whole=whole), _near(row)]
     if not row.evidence and not row.neighbours:
-        why = "It is not among the rows whose evidence was kept; audit labels --top N keeps more."
+        why = "No evidence was kept for this row; audit labels --top N keeps more."
         parts.append([Text(why, style=_DIM)])
     return [text for part in parts if part for text in (*part, Text(""))][:-1]
 
@@ -197,7 +201,7 @@ def _terms(head: str, terms: list[Term], style: str) -> list[Text]:
 def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
     """Return the text, or one line a column, with the words that are evidence marked."""
     if len(row.cells) == 1:
-        return [_marked(block(row.cells[0].text, _WHOLE if whole else _TEXT), row)]
+        return [_marked(block(row.cells[0].text, _WHOLE if whole else _TEXT).strip("\n"), row)]
     names = [line(cell.column, 30) for cell in row.cells]
     wide = max((cell_len(name) for name in names), default=0)
     lines = []
@@ -233,9 +237,18 @@ def _near(row: ReviewRow) -> list[Text]:
 
 def _neighbour(neighbour: Neighbour) -> Text:
     text = Text(f"  {words.fixed(neighbour.similarity)}  ", no_wrap=True, overflow="ellipsis")
-    text.append(line(neighbour.row_id, 30))
+    text.append(_end(line(neighbour.row_id, _LONG), _NAME))
     text.append(f"  {line(neighbour.excerpt, 240)}", style=_DIM)
     return text
+
+
+def _end(name: str, room: int) -> str:
+    """Return the end of a name that is too long: it tells one row from another."""
+    if cell_len(name) <= room:
+        return name
+    while cell_len(name) >= room:
+        name = name[1:]
+    return f"…{name}"
 
 
 def _wrapped(text: Text, console: Console, width: int) -> list[Text]:

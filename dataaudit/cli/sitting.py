@@ -6,19 +6,27 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dataaudit.cli.keyboard import GONE, LOOK, Terminal
 from dataaudit.cli.screen import draw, paint
-from dataaudit.review.book import Book
+from dataaudit.review.book import NAME, Book
 from dataaudit.review.keys import Desk, press
 from dataaudit.review.learning import Learning
 from dataaudit.review.review import Review
 from dataaudit.review.rows import Rows
-from dataaudit.review.standing import meant, stop_hint
+from dataaudit.review.standing import be, meant, stop_hint
 
 if TYPE_CHECKING:
     from dataaudit.findings import Findings
+
+_ACTS: Final = {
+    "relabel": "relabelled",
+    "drop": "dropped",
+    "weight": "weighted",
+    "keep": "kept",
+    "unsure": "unsure",
+}
 
 
 def sit(
@@ -99,28 +107,18 @@ def conclusion(
     if not found.decided:
         yield "No row is decided."
         return
-    names = {
-        "relabel": "relabelled",
-        "drop": "dropped",
-        "weight": "weighted",
-        "keep": "kept",
-        "unsure": "unsure",
-    }
-    counts = ", ".join(f"{found.counts[act]:,} {name}" for act, name in names.items() if found.counts[act])
+    counts = ", ".join(f"{found.counts[act]:,} {name}" for act, name in _ACTS.items() if found.counts[act])
     yield f"{found.decided:,} of {found.rows:,} rows are decided: {counts}."
+    hint = stop_hint(found)
     if found.precision is not None:
-        left = "" if found.left is None else f"; about {found.left:,.0f} wrong labels are left in the others"
-        yield f"{found.wrong:,} of {found.sure:,} were wrong ({found.precision:.0%}){left}."
-    if hint := stop_hint(found):
+        were = f"{found.wrong:,} of {found.sure:,} {be(found.wrong, 'was', 'were')} wrong"
+        left = "" if hint or found.left is None else f"; about {found.left:,.0f} are wrong among the others"
+        yield f"{were} ({found.precision:.0%}){left}."
+    if hint:
         yield hint
     yield f"The decisions are {decisions.as_posix()}"
-    again = ["audit", "review", folder.as_posix()]
-    again += (
-        []
-        if decisions.parent == folder and decisions.name == "decisions.jsonl"
-        else ["--decisions", decisions.as_posix()]
-    )
-    yield f"To go on: {shlex.join(again)}"
+    again = [] if decisions == folder / NAME else ["--decisions", decisions.as_posix()]
+    yield f"To go on: {shlex.join(['audit', 'review', folder.as_posix(), *again])}"
     yield from _commands(review, findings, folder=folder, decisions=decisions, data=data)
 
 
@@ -130,10 +128,8 @@ def _commands(
     """Yield the command that carries the decisions out, for each file that they change."""
     from dataaudit.repair.plan import FORMATS
 
-    queue = review.queue
-    changed = {
-        d.row_id for d in review.decisions.values() if meant(queue, d) in ("relabel", "drop", "weight")
-    }
+    said = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
+    changed = [name for name, act in said.items() if act in ("relabel", "drop", "weight")]
     origins = findings.provenance.origins
     sources = set(findings.labels.filter(findings.labels["row_id"].is_in(changed))["source"])
     for origin in origins:
@@ -142,6 +138,6 @@ def _commands(
             continue
         path = data if data is not None and len(origins) == 1 else path
         stem, dot, ends = Path(path).name.partition(".")
-        out = Path(path).with_name(f"{stem}.fixed{dot}{ends}").as_posix()
+        out = f"{stem}.fixed{dot}{ends}"  # here: the folder of the data may be closed
         typed = shlex.join(["audit", "apply", folder.as_posix(), decisions.as_posix(), path, "-o", out])
         yield f"To repair the data: {typed}"

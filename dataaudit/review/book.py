@@ -24,6 +24,11 @@ class Book:
     queue : Queue
         The rows that may be decided.
 
+    Attributes
+    ----------
+    decisions : tuple of Decision
+        What the file holds.
+
     Raises
     ------
     DataError
@@ -38,7 +43,7 @@ class Book:
         self.path = path
         self._run_id = queue.run_id
         self._seen = _stamp(path)
-        self.decisions = _read(path, queue) if self._seen else ()
+        self.decisions: tuple[Decision, ...] = _read(path, queue) if self._seen else ()
         folder = path.absolute().parent
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             what = f"decisions cannot be kept in {shown(folder.as_posix())}"
@@ -60,7 +65,7 @@ class Book:
             )
             raise DataError(what, "start audit review again to go on from what it holds now")
         write_decisions(self.path, Decisions(tuple(decisions), self._run_id))
-        self._seen = _stamp(self.path)
+        self._seen, self.decisions = _stamp(self.path), tuple(decisions)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

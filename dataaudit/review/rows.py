@@ -58,13 +58,13 @@ class Rows:
         names = [field.name for field in dataclasses.fields(ReviewRow) if field.name in self._labels.columns]
         values = self._labels.select(names).row(at, named=True)
         key = values["row_id"]
-        evidence = tuple(
-            Term(self._roles.get(entry[1], ""), *entry[1:]) for entry in self._of("evidence", key).iter_rows()
-        )
+        terms = self._of("evidence", key).select("column", "level", "cell", "contribution")
+        evidence = tuple(Term(self._roles.get(term[0], ""), *term) for term in terms.iter_rows())
         first = tuple(dict.fromkeys(term.column for term in evidence))
+        alike = self._of("neighbours", key).drop("row_id", "position")
         near = tuple(
             Neighbour(other, label, similarity, same, excerpt(self._cells(other, first)))
-            for _, other, label, similarity, same in self._of("neighbours", key).iter_rows()
+            for other, label, similarity, same in alike.iter_rows()
         )
         cells = () if whole else self._cells(key, first)
         return ReviewRow(**values, cells=cells or self._read(key, first), evidence=evidence, neighbours=near)

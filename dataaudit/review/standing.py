@@ -114,12 +114,12 @@ def stop_hint(found: Standing) -> str:
     if not found.enough:
         return ""
     last = (
-        f"Of the last {found.recent} rows {found.recent_wrong} {_be(found.recent_wrong, 'was', 'were')} wrong"
+        f"Of the last {found.recent} rows {found.recent_wrong} {be(found.recent_wrong, 'was', 'were')} wrong"
     )
     said = [f"{last}."]
     if found.left is not None:
         left = round(found.left)
-        labels = f"about {left:,} wrong {_be(left, 'label is', 'labels are')} expected"
+        labels = f"about {left:,} wrong {be(left, 'label is', 'labels are')} expected"
         said = [f"{last}; {labels} among the rows not yet decided."]
     said.append("You may stop here.")
     if not found.fits:
@@ -129,7 +129,8 @@ def stop_hint(found: Standing) -> str:
     return " ".join(said)
 
 
-def _be(number: int, one: str, many: str) -> str:
+def be(number: int, one: str, many: str) -> str:
+    """Return the word that goes with a number."""
     return one if number == 1 else many
 
 
