@@ -74,7 +74,7 @@ class Learning:
                     asked = self._asked.get()
                 self._say("the order is being renewed")
                 self._found.put(model.after(*asked))
-                self._say("")
+                self._say(f"the order knows {len(asked[0]) + len(asked[1]):,} decisions")
         except AuditError as error:
             self._say(f"the order stays as it is: {error}")
         except Exception as error:  # noqa: BLE001 - a traceback would be written over the screen
