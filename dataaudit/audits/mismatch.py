@@ -7,6 +7,7 @@ which test child to look at and which column to suspect; here slices and rows ar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -112,18 +113,10 @@ def mismatch_findings(
     on_step: StepCallback,
 ) -> MismatchFindings:
     """Turn a trained model and its predictions into the tables of the audit."""
-    on_step("trace", 0, 1)
-    rows = _selected(pair, tested, settings)
-    traced, carried = _trace(trained, tested, rows, settings=settings)
+    searched = search_mismatch(pair, trained, tested, settings=settings, on_step=on_step)
+    traced, slices, found = searched.traced, searched.slices, searched.found
     scores = score_rows(trained)
-    on_errors, on_test = (
-        total_harm(trained, tested, at) for at in (np.flatnonzero(tested.wrong), np.arange(tested.n))
-    )
-    on_step("trace", 1, 1)
-    on_step("slices", 0, 1)
-    slices = _slices(trained, tested, pair, carried=carried, seed=settings.seed)
-    on_step("slices", 1, 1)
-    found = _found(trained, tested, slices, traced=traced, harm=on_errors)
+    on_test = total_harm(trained, tested, np.arange(tested.n))
     grid = ridge_grid(trained, tested, factors=RIDGES) if settings.prove else ()
     found += held_by_ridge(trained, tested, _untold(slices, found), grid=grid)
     tried = prove(trained, tested, found, grid=grid, refits=settings.prove, on_step=on_step)
@@ -142,7 +135,7 @@ def mismatch_findings(
         features=features,
         traces=traces,
         responsible=responsible_table(trained, tested, pair, traced=traced),
-        harmful=harmful_table(trained, pair, scores, on_errors=on_errors, on_test=on_test),
+        harmful=harmful_table(trained, pair, scores, on_errors=searched.harm, on_test=on_test),
         shift=shift,
         health=_health([*fit_checks(trained), *proof_checks(proofs, refits)]),
         cells=shown_cells(trained, tested, pair, found=found, traces=traces),
@@ -150,6 +143,57 @@ def mismatch_findings(
         verification=refits,
         provenance=mismatch_provenance(pair, trained, tested, settings=settings, command=command),
     )
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the search found, before anything is proved.
+
+    Attributes
+    ----------
+    traced : Traced
+        The test rows that were traced, with their strongest training rows.
+    slices : list of SliceScore
+        All slices that were measured.
+    found : tuple of Found
+        What is to be said of them, the most severe first.
+    harm : ndarray (n,)
+        Influence of every training row on all test errors together, in nats times n; positive for harm.
+    """
+
+    traced: Traced
+    slices: list[SliceScore]
+    found: tuple[Found, ...]
+    harm: NDArray[np.float64]
+
+
+def search_mismatch(
+    pair: Pair,
+    trained: Trained,
+    tested: Tested,
+    *,
+    settings: MismatchSettings,
+    on_step: StepCallback = no_step,
+) -> Searched:
+    """Trace the test errors, measure the slices, and say what stands out.
+
+    Parameters
+    ----------
+    pair, trained, tested : Pair, Trained, Tested
+        Rows, model and predictions.
+    settings : MismatchSettings
+        What is asked; `prove` and `verify` do not matter here: no refit is made.
+    on_step : callable
+        Called with (stage, done, total).
+    """
+    on_step("trace", 0, 1)
+    traced, carried = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
+    harm = total_harm(trained, tested, np.flatnonzero(tested.wrong))
+    on_step("trace", 1, 1)
+    on_step("slices", 0, 1)
+    slices = _slices(trained, tested, pair, carried=carried, seed=settings.seed)
+    on_step("slices", 1, 1)
+    return Searched(traced, slices, _found(trained, tested, slices, traced=traced, harm=harm), harm)
 
 
 def _found(
