@@ -1,0 +1,133 @@
+"""Tables of facts that take a fitted model, or a comparison with test data; their makers load torch.
+
+Everything comes from one fit of the data (`fitted`): nothing is trained twice. ``labels``, ``wrong`` and
+``health`` come from a folder of findings as well, without a fit and without torch.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dataaudit.gate.facts.table import FactTable, Need
+from dataaudit.tablefolder import schema
+
+_HERE: Final = __name__.rpartition(".")[0]
+_FIT: Final = frozenset[Need]({"fit"})
+_TEST: Final = frozenset[Need]({"fit", "test"})
+
+TABLES: Final = (
+    FactTable(
+        name="labels",
+        maker=f"{_HERE}.given:labels",
+        schema=schema(
+            "source text, row whole, line whole, row_id text, label text, suggested_label text, p_wrong real,"
+            "p_label real, loo_p_label real, loo_loss real, self_influence real, leverage real"
+        ),
+        scope="row",
+        key=("row",),
+        score="p_wrong",
+        needs=_FIT,
+        cost=2,
+        doc="Each labelled row: the probability that its label is wrong, and what the model says without it.",
+    ),
+    FactTable(
+        name="wrong",
+        maker=f"{_HERE}.given:wrong",
+        schema=schema(
+            "rows whole, expected real, low real, high real, share real, low_share real, high_share real,"
+            "supported flag"
+        ),
+        scope="dataset",
+        key=(),
+        needs=_FIT,
+        cost=2,
+        doc="Expected number of wrong labels with its 90 % interval, and the same as shares of the rows.",
+    ),
+    FactTable(
+        name="batch",
+        maker=f"{_HERE}.labels_fit:batch",
+        schema=schema(
+            "row whole, label text, suggested_label text, p_label real, loss real, beyond real, suspect flag,"
+            "rows whole, suspects whole, expected real, chance real"
+        ),
+        scope="row",
+        key=("row",),
+        score="loss",
+        needs=frozenset({"fit", "base"}),
+        cost=2,
+        doc="Each new or changed row under a model of the known rows: whether its label surprises as few of "
+        "theirs do (suspect), and the chance that so many would.",
+    ),
+    FactTable(
+        name="shift",
+        maker=f"{_HERE}.domain_fit:shift",
+        schema=schema(
+            "column text, measure text, level text, value real, size real, p_value real, n whole,"
+            "significant flag, found text"
+        ),
+        scope="column",
+        key=("column", "measure", "level"),
+        score="size",
+        needs=frozenset({"label", "test"}),
+        cost=1,
+        doc="Comparisons of the test data with the data, corrected for their number; no column: all of them.",
+    ),
+    FactTable(
+        name="slices",
+        maker=f"{_HERE}.domain_fit:slices",
+        schema=schema(
+            "column text, slice text, severity text, rows whole, errors whole, fixed whole, p_value real,"
+            "found text, advice text"
+        ),
+        scope="column",
+        key=("column", "slice"),
+        score="fixed",
+        needs=_TEST,
+        cost=2,
+        doc="Levels, bins and words whose own few rows carry and spoil the predictions of their test rows.",
+    ),
+    FactTable(
+        name="groups",
+        maker=f"{_HERE}.influence_fit:groups",
+        schema=schema(
+            "row whole, label text, group whole, size whole, errors whole, fixed whole, severity text"
+        ),
+        scope="row",
+        key=("row",),
+        score="errors",
+        needs=_TEST,
+        cost=2,
+        doc="Rows to which the same wrong predictions of test rows trace back.",
+    ),
+    FactTable(
+        name="dependence",
+        maker=f"{_HERE}.influence_fit:dependence",
+        schema=schema("row whole, label text, changed whole, watched whole, share real"),
+        scope="row",
+        key=("row",),
+        score="share",
+        needs=_FIT,
+        cost=2,
+        doc="Rows without which most other predictions change, of test rows where there are any; by refits.",
+    ),
+    FactTable(
+        name="strongest",
+        maker=f"{_HERE}.influence_fit:strongest",
+        schema=schema("removed whole, changed whole, watched whole, share real"),
+        scope="dataset",
+        key=(),
+        needs=_FIT,
+        cost=2,
+        doc="Predictions that change without the hundredth of the rows that is strongest; by a refit.",
+    ),
+    FactTable(
+        name="health",
+        maker=f"{_HERE}.given:health",
+        schema=schema("aspect text, value real, bound real, ok flag, found text"),
+        scope="dataset",
+        key=("aspect",),
+        needs=_FIT,
+        cost=2,
+        doc="Checks of the audit itself: minimum, solver, calibration, verification, noise model, classes.",
+    ),
+)

@@ -1,0 +1,148 @@
+"""The one fit that all facts about rows, slices and predictions come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
+from dataaudit.audits.mismatch import Searched, search_mismatch
+from dataaudit.audits.pair import MismatchSettings, Pair, read_pair
+from dataaudit.audits.tested import Tested, predict
+from dataaudit.audits.train import train
+from dataaudit.audits.trained import RowScores, Trained, score_rows
+from dataaudit.encode import EncoderSettings
+from dataaudit.encode.target import Target
+from dataaudit.gate.data import Data
+from dataaudit.gate.material import Material
+from dataaudit.noise import NoiseModel, fit_noise
+from dataaudit.sources import Dataset
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model of some rows, and what it says of them.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The n labelled rows; `row` holds their positions in what was given.
+    target : Target
+        Their classes.
+    trained : Trained
+        The model.
+    """
+
+    dataset: Dataset
+    target: Target
+    trained: Trained
+
+    @cached_property
+    def scores(self) -> RowScores:
+        """Every row with and without itself."""
+        return score_rows(self.trained)
+
+    @cached_property
+    def noise(self) -> NoiseModel:
+        """What the scores say of wrong labels."""
+        return fit_noise(self.scores.loo_scores, self.target.y, len(self.target.classes))
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Where the rows are in what was given."""
+        return self.dataset.row.to_numpy()
+
+    @property
+    def labels(self) -> NDArray[np.object_]:
+        """The rows' labels, as text."""
+        return np.array(self.target.classes, dtype=object)[self.target.y]
+
+
+@dataclass(frozen=True)
+class Against:
+    """The model on the test rows."""
+
+    pair: Pair
+    tested: Tested
+    searched: Searched
+
+
+def fitted(material: Material) -> Fitted:
+    """Return the model of all rows, fitted once."""
+
+    def make() -> Fitted:
+        return fit(material.rows.read(wanted(material, material.rows)), material)
+
+    return material.once("fitted", make)
+
+
+def fit(frame: pl.DataFrame, material: Material) -> Fitted:
+    """Fit a model to rows by the settings of a dataset.
+
+    Raises
+    ------
+    AuditError
+        If they cannot be read as labelled rows, or the fit does not end at a minimum.
+    """
+    settings, step = _asked(material), material.on_step
+    dataset, target = read_labelled(frame, settings, on_step=step)
+    trained = train(encode_training(dataset, target, settings, on_step=step), settings, on_step=step)
+    return Fitted(dataset, target, trained)
+
+
+def wanted(material: Material, data: Data) -> list[str]:
+    """Return the columns of `data` that a fit is given: features, label and weight."""
+    settings = material.settings
+    named = [*settings.features, *settings.text, *settings.categorical] if settings.features else []
+    chosen = [*(named or material.features), settings.label, settings.weight]
+    return [name for name in dict.fromkeys(chosen) if name and name in data.schema]
+
+
+def test_of(material: Material) -> Data:
+    """Return the test data, where a table's needs say that they are there."""
+    if material.test is None:
+        raise ValueError("there are no test data")
+    return material.test
+
+
+def against(material: Material) -> Against | None:
+    """Return what the model makes of the test rows, searched once.
+
+    None where these have no labels, or lack a column of the model: that a column is gone is a finding of its
+    own.
+    """
+    return material.once("against", lambda: _against(material))
+
+
+def _against(material: Material) -> Against | None:
+    test, settings = test_of(material), material.settings
+    mine, theirs = (wanted(material, data) for data in (material.rows, test))
+    if settings.label not in theirs or set(mine) - set(theirs) - {settings.weight}:
+        return None
+    model = fitted(material)
+    asked = MismatchSettings(
+        label=settings.label, columns=_columns(material), prove=0, verify=0, seed=material.seed
+    )
+    columns = [name for name in mine if name != settings.weight]
+    pair = read_pair(material.rows.read(columns), test.read(columns), asked)
+    if pair.y is None:
+        return None
+    tested = predict(model.trained, pair.test, pair.y)
+    searched = search_mismatch(pair, model.trained, tested, settings=asked, on_step=material.on_step)
+    return Against(pair, tested, searched)
+
+
+def _asked(material: Material) -> LabelSettings:
+    settings = material.settings
+    return LabelSettings(
+        label=settings.label, weight=settings.weight, columns=_columns(material), seed=material.seed
+    )
+
+
+def _columns(material: Material) -> EncoderSettings:
+    """Return the roles of columns; which ones there are is settled by `wanted`."""
+    return EncoderSettings(text=material.settings.text, categorical=material.settings.categorical)
