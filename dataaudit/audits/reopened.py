@@ -48,8 +48,8 @@ def reopen(findings: Findings, source: str | None = None, *, on_step: StepCallba
         If they cannot be read.
     """
     known = findings.provenance
-    settings = settings_of(known.settings)
-    dataset, target = read_labelled(_where(source, known.settings), settings, on_step=on_step)
+    where, settings = _where(source, known.settings), settings_of(known.settings)
+    dataset, target = read_labelled(where, settings, on_step=on_step)
     _require_same(dataset, known.origins)
     return Opened(dataset, target, settings)
 

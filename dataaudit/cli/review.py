@@ -101,7 +101,9 @@ def review(
     rows = Rows(findings, (lambda: opened) if opened else partial(reopen, findings, data))
     try:
         with Terminal(talk.console) as terminal:
-            model = Learning(findings, opened, batch=batch, on_news=terminal.tell) if opened else None
+            model = None
+            if opened is not None:
+                model = Learning(findings, opened, review=state, batch=batch, on_news=terminal.tell)
             done = sit(state, rows, book=book, terminal=terminal, model=model)
     finally:
         last = done or begin(queue, book.decisions)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dataaudit.errors import AuditError
 from dataaudit.findings import Findings
 from dataaudit.review.review import Review
-from dataaudit.review.standing import meant
+from dataaudit.review.standing import be, meant
 
 if TYPE_CHECKING:
     from dataaudit.audits.reopened import Opened
@@ -27,6 +27,8 @@ class Learning:
     findings : Findings
     opened : Opened
         Their data.
+    review : Review
+        Where it begins; what was decided before is learned at once.
     batch : int
         Decisions after which a new order is asked for.
     on_news : callable
@@ -34,22 +36,21 @@ class Learning:
     """
 
     def __init__(
-        self, findings: Findings, opened: Opened, *, batch: int, on_news: Callable[[], None]
+        self, findings: Findings, opened: Opened, *, review: Review, batch: int, on_news: Callable[[], None]
     ) -> None:
         self._findings, self._opened, self._batch, self._on_news = findings, opened, batch, on_news
         self._asked: SimpleQueue[Asked] = SimpleQueue()
         self._found: SimpleQueue[Reordered] = SimpleQueue()
-        self._heard = -1  # decisions of which the model was told; at the start it need not be told of none
+        self._heard = len(review.decisions)  # of which the model was told
+        if self._heard:
+            self._asked.put(learned(review))
         self.status = "the model is being trained"
         Thread(target=self._work, daemon=True).start()
 
     def hear(self, review: Review) -> None:
-        """Ask for a new order if a batch of decisions is full, or if a review goes on that has some."""
+        """Ask for a new order if a batch of decisions is full."""
         number = len(review.decisions)
-        first = self._heard < 0
-        if first and not number:
-            self._heard = 0
-        if number and (first or abs(number - self._heard) >= self._batch):
+        if abs(number - self._heard) >= self._batch:
             self._heard = number
             self._asked.put(learned(review))
 
@@ -74,7 +75,8 @@ class Learning:
                     asked = self._asked.get()
                 self._say("the order is being renewed")
                 self._found.put(model.after(*asked))
-                self._say(f"the order knows {len(asked[0]) + len(asked[1]):,} decisions")
+                number = len(asked[0]) + len(asked[1])
+                self._say(f"the order knows {number:,} {be(number, 'decision', 'decisions')}")
         except AuditError as error:
             self._say(f"the order stays as it is: {error}")
         except Exception as error:  # noqa: BLE001 - a traceback would be written over the screen
