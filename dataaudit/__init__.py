@@ -24,7 +24,8 @@ The modules, each importing only from those above it:
 
 ==============================  =======================================================================
 errors                          everything that can go wrong for a user, as one tree
-sources                         files, globs, folders, stdin and frames to a `Dataset`
+masking                         passwords, taken out of whatever is shown
+sources                         files, globs, folders, stdin, queries and frames to a `Dataset`
 rows, losses                    blocks of rows; pointwise losses with slope and bend
 encode, models, module_model    columns to features; pure functions of (θ, block), and a user's torch module
 objective                       R(θ), its gradient and Hessian
@@ -82,7 +83,7 @@ if TYPE_CHECKING:
     from dataaudit.lowlevel import Influence
     from dataaudit.module_influence import ModuleInfluence
     from dataaudit.module_model import ModuleModel
-    from dataaudit.sources import Dataset, load
+    from dataaudit.sources import Dataset, Query, load
 
     __version__: str
 
@@ -103,6 +104,7 @@ __all__ = [
     "ModuleModel",
     "NotConverged",
     "NotPositiveDefinite",
+    "Query",
     "SettingError",
     "SolveError",
     "TooLarge",
@@ -128,6 +130,7 @@ _HOMES = {
     "audit_labels": "dataaudit.api",
     "audit_mismatch": "dataaudit.api_mismatch",
     "explain": "dataaudit.api_explain",
+    "Query": "dataaudit.sources",
     "load": "dataaudit.sources",
     "verify": "dataaudit.api_verify",
 }  # every other public name is an error

@@ -10,7 +10,7 @@ PACKAGE = ROOT / "dataaudit"
 
 # A module may import from its own line only within its own folder, and from any line above.
 LAYERS = (
-    ("errors",),
+    ("errors", "masking"),
     ("sources", "rows", "losses"),
     ("encode", "models", "module_model"),
     ("objective",),
@@ -74,6 +74,8 @@ THIRD_PARTY = {  # library → the layers that may import it, at the top or insi
     },
     "pandas": {"sources"},
     "pyarrow": {"sources", "findings", "repair"},
+    "adbc_driver_postgresql": {"sources"},
+    "duckdb": {"sources"},
     "typer": {"cli"},
     "rich": {
         "cli",

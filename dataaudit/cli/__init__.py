@@ -27,6 +27,7 @@ from typer.exceptions import TyperException
 from dataaudit.cli.app import app
 from dataaudit.cli.terminal import visible
 from dataaudit.errors import AuditError
+from dataaudit.masking import masked, masked_words
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that spin while they wait take the cores from each other: three times slower where others work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        typed = shlex.join(["audit", *words])  # for the provenance
+        typed = shlex.join(["audit", *masked_words(words)])  # for the provenance
         code = app(args=words, prog_name="audit", standalone_mode=False, obj=typed)
         sys.stdout.flush()  # a reader that left shows here, not at the interpreter's exit
     except SystemExit as stop:  # Typer's own, for shell completion and for a closed pipe
@@ -103,7 +104,7 @@ def _described(error: BaseException) -> str:
 def _say(line: str) -> None:
     """Write one line to stderr."""
     try:
-        print(visible(line), file=sys.stderr, flush=True)  # noqa: T201 - the one voice of the command
+        print(visible(masked(line)), file=sys.stderr, flush=True)  # noqa: T201 - the one voice of the command
     except OSError:  # nobody listens
         _silence(sys.stderr)
 

@@ -5,7 +5,7 @@
     decisions   what a reviewer said, JSON lines or CSV
     plan        checked against findings and data: one change a row
     apply ─┬─ delimited, jsontext   spans of bytes to change in a text file ── edits
-           ├─ arrowtable            Parquet and Arrow, by slices ── fingerprint
+           ├─ arrowtable            Parquet and Arrow, by slices
            ├─ journal               what undo needs
            └─ disk                  whole files or none
     undo        the way back

@@ -111,7 +111,7 @@ def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
         read_frame,
         restore_table,
     )
-    from dataaudit.repair.fingerprint import fingerprint  # noqa: PLC0415 - the same
+    from dataaudit.sources.fingerprint import fingerprint  # noqa: PLC0415 - the same
 
     frame = read_frame(blob)
     table, parts = change_table(frame.table, plan)

@@ -115,7 +115,7 @@ def _restored_frame(blob: Blob, journal: Journal) -> tuple[bytes, str]:
         read_frame,
         restore_table,
     )
-    from dataaudit.repair.fingerprint import fingerprint  # noqa: PLC0415 - the same
+    from dataaudit.sources.fingerprint import fingerprint  # noqa: PLC0415 - the same
 
     frame = read_frame(blob)
     names = {"label_column": journal.label_column, "weight_column": journal.weight_column}

@@ -1,4 +1,4 @@
-"""From what the user has (a file, a folder, a pipe, a frame) to one table with a name for every row.
+"""From what the user has (a file, a folder, a pipe, a query, a frame) to one table with a name for every row.
 
 ::
 
@@ -7,6 +7,8 @@
           ├─ tables     which format a file is ─┬─ delimited (+ physical, cells)   CSV and its kin
           │                                     ├─ jsonrecords (+ physical)        NDJSON, JSON
           │                                     └─ binary                          Parquet, Arrow
+          ├─ sql        a query: sql_text, sql_connection ─┬─ sql_postgres, sql_duckdb     Arrow batches
+          │             in a stable order, hashed          └─ sql_sqlite                  blocks of rows
           ├─ texts      a folder of text files by class
           ├─ frames     Polars and pandas frames
           └─ combine    parts → Dataset: one schema, one row_id per row
@@ -16,5 +18,6 @@ from __future__ import annotations
 
 from dataaudit.sources.dataset import Dataset, Origin
 from dataaudit.sources.load import load
+from dataaudit.sources.sql import Query
 
-__all__ = ["Dataset", "Origin", "load"]
+__all__ = ["Dataset", "Origin", "Query", "load"]

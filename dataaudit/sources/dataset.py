@@ -14,13 +14,16 @@ class Origin:
     Attributes
     ----------
     path : str
-        POSIX path as given; ``<stdin>`` or ``<frame>`` where there is none.
+        POSIX path as given; ``<stdin>`` or ``<frame>`` where there is none; of a query the address of the
+        database, without its password.
     format : str
-        ``csv``, ``tsv``, ``ndjson``, ``json``, ``parquet``, ``arrow``, ``text``, ``polars`` or ``pandas``; a
-        compressed text format has ``+gzip`` or ``+zstd`` appended.
+        ``csv``, ``tsv``, ``ndjson``, ``json``, ``parquet``, ``arrow``, ``text``, ``polars``, ``pandas``,
+        ``postgresql``, ``sqlite`` or ``duckdb``; a compressed text format has ``+gzip`` or ``+zstd``
+        appended.
     sha256 : str
         Of the file's bytes as they are on disk; of a folder of texts, over the sorted names and hashes of its
-        files; of a frame, over its used columns as an Arrow stream.
+        files; of a frame, over its used columns as an Arrow stream; of a query, over names, types and values
+        of its used columns.
     rows : int
         Number of rows that it holds.
     """
@@ -47,7 +50,7 @@ class Dataset:
     row : pl.Series
         Int64, (n,): 0-based record number in its file.
     source : pl.Series
-        String, (n,): POSIX path as given, ``<stdin>`` or ``<frame>``.
+        String, (n,): POSIX path as given, ``<stdin>``, ``<frame>`` or ``query``.
     line : pl.Series
         Int64, (n,): 1-based physical line at which the record starts; null for binary formats and frames.
     origins : tuple of Origin
@@ -55,7 +58,7 @@ class Dataset:
     notes : tuple of str
         Decisions to state to the user, in full sentences.
     given : tuple of str
-        The paths as they were given, to read them again; empty for a frame.
+        The paths (or words of a query) as they were given, to read them again; empty for a frame.
     """
 
     frame: pl.DataFrame

@@ -113,6 +113,10 @@ def _exists(path: str) -> bool:
 
 
 def _absent(given: str) -> UnreadableFile:
+    if "://" in given:  # not repeated: it may hold a password
+        return UnreadableFile(
+            "an address is no file", "a database is read by --sql ADDRESS --query 'select …'"
+        )
     path = Path(given)
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())

@@ -13,6 +13,7 @@ from dataaudit.sources.combine import combine
 from dataaudit.sources.dataset import Dataset
 from dataaudit.sources.find import find
 from dataaudit.sources.frames import is_frame, read_frame
+from dataaudit.sources.sql import Query, read_query
 from dataaudit.sources.tables import read_table
 from dataaudit.sources.texts import read_texts
 from dataaudit.sources.wanted import Wanted
@@ -30,10 +31,10 @@ def load(
 
     Parameters
     ----------
-    source : str, Path, sequence of these, pl.DataFrame, pl.LazyFrame or pandas.DataFrame
+    source : str, Path, sequence of these, pl.DataFrame, pl.LazyFrame, pandas.DataFrame or Query
         A file (CSV or TSV with any separator, NDJSON, JSON, Parquet, Arrow; also packed by gzip or zstd), a
-        glob, a folder of such files, a folder with one folder of text files per class, ``-`` for stdin, or a
-        frame.
+        glob, a folder of such files, a folder with one folder of text files per class, ``-`` for stdin, a
+        frame, or a query on a database.
     target : str
         Label column; for folders of texts, the name to give it.
     columns : sequence of str, optional
@@ -69,7 +70,11 @@ def load(
     wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column)
     if is_frame(source):
         return combine([read_frame(source, wanted)], wanted, notes=())
-    paths = _paths(source)
+    query = source if isinstance(source, Query) else None
+    paths = [] if query else _paths(source)
+    query = query or Query.of_given(paths)
+    if query is not None:
+        return replace(combine([read_query(query, wanted)], wanted, notes=()), given=query.given)
     found = find(paths, target)
     parts = [read_table(open_blob(path), wanted) for path in found.tables]
     parts += [read_texts(text_class, wanted) for text_class in found.classes]
@@ -81,6 +86,6 @@ def _paths(source: Any) -> list[str | Path]:
     if not isinstance(paths, list | tuple) or not all(isinstance(path, str | Path) for path in paths):
         raise DataError(
             f"a {type(source).__name__} cannot be read",
-            "give a path, a list of paths, or a Polars or pandas frame",
+            "give a path, a list of paths, a Query, or a Polars or pandas frame",
         )
     return list(paths)

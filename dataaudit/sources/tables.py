@@ -15,14 +15,17 @@ _ARROW_NAMES = (".arrow", ".feather", ".ipc")
 _JSON_NAMES = (".json", ".jsonl", ".ndjson")
 _DELIMITED_NAMES = (".csv", ".tsv", ".tab", ".psv")
 TABLE_NAMES = frozenset((*_PARQUET_NAMES, *_ARROW_NAMES, *_JSON_NAMES, *_DELIMITED_NAMES))
+_ASK = "ask it a query: --sql FILE --query 'select …'"
 _OTHERS = {
     ".xlsx": "save the sheet as CSV",
     ".xls": "save the sheet as CSV",
     ".pkl": "write it as Parquet",
     ".npz": "write it as Parquet",
     ".npy": "write it as Parquet",
-    ".db": "export the query's result as CSV or Parquet",
-    ".sqlite": "export the query's result as CSV or Parquet",
+    ".db": _ASK,
+    ".sqlite": _ASK,
+    ".sqlite3": _ASK,
+    ".duckdb": _ASK,
 }
 
 

@@ -22,11 +22,11 @@ from dataaudit.repair.apply import place, repair, write_repair
 from dataaudit.repair.arrowtable import read_frame
 from dataaudit.repair.decisions import Decision, Decisions
 from dataaudit.repair.disk import packed
-from dataaudit.repair.fingerprint import fingerprint
 from dataaudit.repair.plan import make_plan
 from dataaudit.repair.undo import undo
 from dataaudit.sources import load
 from dataaudit.sources.blob import open_blob
+from dataaudit.sources.fingerprint import fingerprint
 
 N = 40
 
