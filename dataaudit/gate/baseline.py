@@ -94,27 +94,6 @@ def is_expired(entry: Entry, today: dt.date) -> bool:
     return bool(entry.expires) and dt.date.fromisoformat(entry.expires) < today
 
 
-def accept(verdict: Verdict, baseline: Baseline, *, today: dt.date) -> Verdict:
-    """Return a verdict in which accepted findings are marked and no longer count.
-
-    Parameters
-    ----------
-    verdict : Verdict
-        With all findings.
-    baseline : Baseline
-        What is accepted.
-    today : date
-        An entry that has expired accepts nothing.
-
-    Returns
-    -------
-    Verdict
-        Values and status are those of the findings that are left.
-    """
-    reasons = baseline.reasons(today)
-    return replace(verdict, outcomes=tuple(_accepted(outcome, reasons) for outcome in verdict.outcomes))
-
-
 def compare(baseline: Baseline, verdict: Verdict, *, today: dt.date) -> Comparison:
     """Return what is new, fixed and expired.
 
@@ -173,32 +152,3 @@ def pruned(baseline: Baseline, gone: Iterable[Entry]) -> Baseline:
     """Return a baseline without some of its entries; nothing else of it changes."""
     left_out = set(gone)
     return replace(baseline, entries=tuple(e for e in baseline.entries if e not in left_out))
-
-
-def _accepted(outcome: Outcome, reasons: Mapping[str, str]) -> Outcome:
-    findings = tuple(
-        replace(finding, accepted=reasons.get(finding.fingerprint, "")) for finding in outcome.findings
-    )
-    if findings == outcome.findings:
-        return outcome
-    marked = replace(outcome, findings=findings)
-    if outcome.status not in _JUDGED or outcome.value is None:
-        return marked
-    value = _left(outcome, marked)
-    holds = value <= outcome.rule.limit
-    return replace(marked, value=value, status="passed" if holds else outcome.status)
-
-
-def _left(before: Outcome, after: Outcome) -> float:
-    """Return the measure over the findings that can still fail the build."""
-    gated = sum(finding.gates for finding in before.findings)
-    gates = [finding for finding in after.findings if finding.gates]
-    value, rule = before.value or 0.0, before.rule
-    if rule.measure == "count":
-        return value - (gated - len(gates))
-    if rule.measure == "share":
-        return value * len(gates) / gated if gated else value
-    values = [float(finding.details[rule.column]) for finding in gates]
-    if rule.measure == "sum":
-        return sum(values)
-    return (max if rule.measure == "max" else min)(values, default=0.0)

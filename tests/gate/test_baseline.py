@@ -13,7 +13,6 @@ from dataaudit.gate import Finding, Outcome, Rule, Site, Verdict
 from dataaudit.gate.baseline import (
     Baseline,
     Entry,
-    accept,
     compare,
     grown,
     pruned,
@@ -70,44 +69,16 @@ def made(*outcomes, **changes):
     return grown(Baseline(), verdict(*outcomes), like=replace(LIKE, **changes), today=TODAY)
 
 
-def test_what_is_accepted_no_longer_fails():
-    old = outcome("abc")
-    assert verdict(old).exit_code == 1
-    after = accept(verdict(old), made(old), today=TODAY)
-    assert after.exit_code == 0
-    assert [f.accepted for f in after.outcomes[0].findings] == ["known noise"] * 3
-    assert (after.outcomes[0].value, after.outcomes[0].status) == (0, "passed")
-
-
-def test_a_new_finding_fails_beside_accepted_ones():
-    after = accept(verdict(outcome("abcd")), made(outcome("abc")), today=TODAY)
-    assert (after.exit_code, after.outcomes[0].value) == (1, 1)
-    assert [bool(f.accepted) for f in after.outcomes[0].findings] == [True, True, True, False]
-
-
-@pytest.mark.parametrize(
-    ("measure", "value", "left"),
-    [("count", 4, 2), ("share", 0.4, 0.2), ("sum", 10, 7), ("max", 4, 4), ("min", 1, 3)],
-)
-def test_the_measure_is_that_of_what_is_left(measure, value, left):
-    # Findings a, b, c, d have sizes 1 to 4; a and b are accepted.
-    whole = outcome("abcd", value=value, measure=measure, column="size")
-    after = accept(verdict(whole), made(outcome("ab")), today=TODAY)
-    assert after.outcomes[0].value == pytest.approx(left)
-
-
-def test_known_rows_are_neither_counted_nor_written():
+def test_known_rows_are_not_written():
     known = outcome("ab", value=1)
     known = replace(known, findings=(replace(known.findings[0], state="known"), known.findings[1]))
-    baseline = made(known)
-    assert [entry.fingerprint for entry in baseline.entries] == [known.findings[1].fingerprint]
-    assert accept(verdict(known), baseline, today=TODAY).outcomes[0].value == 0
+    assert [entry.fingerprint for entry in made(known).entries] == [known.findings[1].fingerprint]
 
 
-def test_an_entry_holds_for_its_rule_and_dataset_alone():
+def test_an_entry_is_of_its_rule_and_dataset_alone():
     baseline = made(outcome("a"))
-    others = outcome("a", dataset="test"), outcome("a", code="DA102")
-    assert [o.value for o in accept(verdict(*others), baseline, today=TODAY).outcomes] == [1, 1]
+    for other in (outcome("a", dataset="test"), outcome("a", code="DA102")):
+        assert len(compare(baseline, verdict(other), today=TODAY).new) == 1
 
 
 def test_what_passes_is_not_accepted_ahead():
@@ -116,8 +87,8 @@ def test_what_passes_is_not_accepted_ahead():
 
 def test_an_entry_holds_up_to_its_last_day():
     baseline = made(outcome("a"), expires="2026-11-24")
-    for today, code in ((TODAY, 0), (TODAY + dt.timedelta(days=1), 1)):
-        assert accept(verdict(outcome("a")), baseline, today=today).exit_code == code
+    assert baseline.reasons(TODAY) == {finding("a").fingerprint: "known noise"}
+    assert baseline.reasons(TODAY + dt.timedelta(days=1)) == {}
     compared = compare(baseline, verdict(outcome("a")), today=dt.date(2027, 1, 1))
     assert (compared.expired, len(compared.new), compared.known) == (baseline.entries, 1, 0)
 
