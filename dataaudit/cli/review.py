@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +75,6 @@ def review(
     Keys: j k move, a accepts the suggested label, x keeps the label, 1 to 9 give a class, d drops the row, s
     is unsure, u takes the last decision back, / finds, ? explains, q quits. Start it again to go on.
     """
-    from dataaudit.audits.reopened import reopen
     from dataaudit.cli.keyboard import Terminal, require_terminal
     from dataaudit.cli.sitting import conclusion, sit
     from dataaudit.findings import Findings
@@ -97,8 +95,8 @@ def review(
         raise DataError(f"{folder.as_posix()} has no rows to review", "audit a file with labelled rows")
     book = Book(where, queue)
     done, state = None, begin(queue, book.decisions, reviewer=line(reviewer, 100))
-    opened = _opened(findings, data) if rerank else None
-    rows = Rows(findings, (lambda: opened) if opened else partial(reopen, findings, data))
+    opened = _opened(findings, data, learns=True) if rerank else None
+    rows = Rows(findings, lambda: opened or _opened(findings, data))
     try:
         with Terminal(talk.console) as terminal:
             model = None
@@ -112,11 +110,11 @@ def review(
     return 0
 
 
-def _opened(findings: Findings, data: str | None) -> Opened:
-    """Return the data for the model that learns, or say at once why it cannot."""
+def _opened(findings: Findings, data: str | None, *, learns: bool = False) -> Opened:
+    """Return the data, if they are as they were; if a model is to learn from them, it must be the tool's."""
     from dataaudit.audits.reopened import reopen
 
-    if not findings.provenance.roles:
+    if learns and not findings.provenance.roles:
         what = "these findings are of a model of your own, which is not on disk"
         raise DataError(what, "review them without --rerank")
     return reopen(findings, data)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from dataaudit.audits.reopened import Opened
 from dataaudit.errors import AuditError
 from dataaudit.findings import Findings
 from dataaudit.summary import Cell, Neighbour, ReviewRow, Term, excerpt
 from dataaudit.summary.build import order_cells
+
+if TYPE_CHECKING:
+    from dataaudit.audits.reopened import (
+        Opened,
+    )  # encoders take half a second that the first row need not wait
 
 WHOLE: Final = 20_000  # characters of a cell that are looked at in the data
 _KEPT: Final = 64  # rows held ready, for going to and fro

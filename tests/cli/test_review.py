@@ -193,6 +193,16 @@ def test_twenty_rows_are_reviewed_and_the_review_goes_on_where_it_was(folder, bo
     assert decided(book)[:20] == made
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what a process has loaded")
+def test_nobody_waits_for_torch(folder, book):
+    with review(folder, book) as window:
+        window.press("ax", "2 of 120 decided")
+        loaded = Path(f"/proc/{window.process.pid}/maps").read_text()
+        assert "polars" in loaded
+        assert not [name for name in ("torch", "scipy", "sklearn") if f"/{name}/" in loaded]
+        assert window.quit()[0] == 0
+
+
 def test_the_command_that_it_ends_with_repairs_the_data(folder, book, ranked):
     with review(folder, book) as window:
         window.press("ad", "2 of 120 decided")
@@ -216,7 +226,7 @@ def test_the_command_that_it_ends_with_repairs_the_data(folder, book, ranked):
 
 def test_whenever_it_is_killed_every_decision_that_was_seen_is_on_the_disk(folder, tmp_path, ranked):
     pick = random.Random(0)
-    for i in range(5):
+    for i in range(3):
         book = tmp_path / f"{i}.jsonl"
         with review(folder, book) as window:
             window.until("0 of 120 decided")
