@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from dataaudit.errors import DataError
+from dataaudit.errors import DataError, MissingColumn
 from dataaudit.gate.verdict import Site
 from dataaudit.sources.blob import ARROW_FILE, PARQUET, STDIN
 from dataaudit.sources.find import find
@@ -65,6 +65,11 @@ class Data:
     def n(self) -> int:
         """Number of rows."""
         return self.pieces[-1].start + self.pieces[-1].rows
+
+    def require(self, column: str) -> None:
+        """Raise MissingColumn if a column that was named is not there."""
+        if column not in self.schema:
+            raise MissingColumn(column, self.schema, self.pieces[0].path)
 
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """Return some columns, (n, …)."""

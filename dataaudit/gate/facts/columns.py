@@ -14,6 +14,14 @@ from dataaudit.tablefolder import schema
 _HERE: Final = __name__
 TABLES: Final = (
     FactTable(
+        name="reading",
+        maker=f"{_HERE}:reading",
+        schema=schema("problem text"),
+        scope="dataset",
+        key=("problem",),
+        doc="What kept the data from being read; no row where they were.",
+    ),
+    FactTable(
         name="dataset",
         maker=f"{_HERE}:dataset",
         schema=schema("rows whole, columns whole"),
@@ -61,6 +69,11 @@ TABLES: Final = (
         doc="The same, from the data to the test data.",
     ),
 )
+
+
+def reading(_: Material) -> pl.DataFrame:
+    """Return the table ``reading`` of data that could be read: nothing is to be said."""
+    return pl.DataFrame(schema=TABLES[0].schema)
 
 
 def dataset(material: Material) -> pl.DataFrame:

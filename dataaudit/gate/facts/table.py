@@ -49,6 +49,8 @@ class FactTable:
         Columns that tell its rows apart and do not change as the data grow; ("row",) for rows of the data.
     score : str
         Column by which findings are ranked where the rule's measure names none; empty for none.
+    place : {"data", "test"}
+        Whose file a finding points to where it is no row.
     needs : frozenset
         Without one of these it cannot be made, and its rules are skipped.
     cost : int
@@ -63,6 +65,7 @@ class FactTable:
     scope: Scope
     key: tuple[str, ...]
     score: str = ""
+    place: Literal["data", "test"] = "data"
     needs: frozenset[Need] = frozenset()
     cost: int = 0
     doc: str

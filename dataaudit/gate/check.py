@@ -1,0 +1,264 @@
+"""The gate from settings to verdict: open the data, make facts, cheap ones first, and judge.
+
+Facts are made only if a rule that is in force looks at them; what takes a model comes last. A fact that
+cannot be made fails its rules, and data that cannot be read fail the dataset: silence never looks like health.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from dataaudit.errors import AuditError, MissingColumn, SettingError
+from dataaudit.gate.baseline import compare
+from dataaudit.gate.baselinefile import read_baseline
+from dataaudit.gate.choice import chosen
+from dataaudit.gate.data import Data, open_data
+from dataaudit.gate.facts import ASK, FactTable, fact_tables
+from dataaudit.gate.gitbase import base_file
+from dataaudit.gate.judge import Case, judge
+from dataaudit.gate.material import Material, no_step
+from dataaudit.gate.packs import read_packs
+from dataaudit.gate.predicates import check_rule
+from dataaudit.gate.rule import Rule
+from dataaudit.gate.settings import CheckSettings, DatasetSettings
+from dataaudit.gate.verdict import Outcome, Site, Status, Verdict
+from dataaudit.tablefolder import PROVENANCE
+
+READING: Final = "reading"  # the table of the rule that fails where data cannot be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What holds for all datasets."""
+
+    settings: CheckSettings
+    rules: tuple[Rule, ...]
+    tables: Mapping[str, FactTable]
+    reasons: Mapping[str, str]
+    on_step: Callable[[str, int, int], None]
+
+
+def check(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = no_step) -> Verdict:
+    """Judge datasets by rules.
+
+    Parameters
+    ----------
+    settings : CheckSettings
+        What is asked. Paths are relative to the working folder.
+    on_step : callable (stage, done, total) -> None
+        Told of progress.
+
+    Returns
+    -------
+    Verdict
+        One outcome for each dataset and rule in force.
+
+    Raises
+    ------
+    SettingError
+        If a setting, a rule pack or the baseline is not as it should be. What is wrong with data is told by
+        outcomes.
+    """
+    rules, tables = read_packs(settings.packs), fact_tables()
+    for rule in rules:
+        check_rule(rule, tables)
+    today = dt.date.today()  # noqa: DTZ011 - the day where the gate runs decides what has expired
+    baseline = read_baseline(settings.baseline, secret=settings.secret) if settings.baseline else None
+    reasons = baseline.reasons(today) if baseline else {}
+    run = _Run(settings=settings, rules=rules, tables=tables, reasons=reasons, on_step=on_step)
+    held = [(dataset, chosen(rules, settings, dataset)) for dataset in settings.datasets]
+    outcomes: list[Outcome] = []
+    datasets: dict[str, Mapping[str, Any]] = {}
+    notes: list[str] = []
+    for dataset, mine in held:
+        found, datasets[dataset.name], said = _dataset(run, dataset, mine)
+        outcomes += found
+        notes += said
+    verdict = Verdict(
+        outcomes=tuple(outcomes),
+        fail_on=settings.fail_on,
+        datasets=datasets,
+        notes=tuple(notes),
+        version=version("dataaudit"),
+    )
+    if baseline is None:
+        return verdict
+    whole = replace(verdict, outcomes=tuple(o for o in verdict.outcomes if len(o.findings) == o.total))
+    compared = compare(baseline, whole, today=today)
+    return replace(verdict, notes=(*verdict.notes, *_stale(len(compared.fixed), len(compared.expired))))
+
+
+def _stale(fixed: int, expired: int) -> list[str]:
+    """Say which entries of the baseline no longer serve."""
+    notes = []
+    if fixed:
+        looks = "entry of the baseline looks" if fixed == 1 else "entries of the baseline look"
+        notes.append(f"{fixed:,} {looks} fixed; audit baseline prune removes what is gone.")
+    if expired:
+        has = "entry of the baseline has" if expired == 1 else "entries of the baseline have"
+        notes.append(f"{expired:,} {has} expired, and no longer count.")
+    return notes
+
+
+def _dataset(
+    run: _Run, dataset: DatasetSettings, rules: Sequence[Rule]
+) -> tuple[list[Outcome], dict[str, Any], list[str]]:
+    """Return the outcomes of one dataset, facts about it for a report, and notes."""
+    with ExitStack() as stack:
+        try:
+            run.on_step(f"read {dataset.name}", 0, 0)
+            material = _material(run, dataset, stack)
+        except SettingError:
+            raise  # not the data's fault
+        except AuditError as error:
+            return _unread(run, dataset, rules, error), {"paths": list(dataset.paths), "read": False}, []
+        outcomes = _outcomes(run, material, rules)
+        sides = [material.data, material.test, material.base.data if material.base else None]
+        notes = [f"{dataset.name}: {note}" for side in sides if side for note in side.notes]
+        return outcomes, _facts(material), notes
+
+
+def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material:
+    """Open everything that a dataset consists of."""
+    base = None
+    test = None
+    folder = Path(dataset.paths[0])
+    if len(dataset.paths) == 1 and (folder / PROVENANCE).is_file():
+        return _bare(run, dataset, folder=folder)
+    data = open_data(dataset.paths, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id)
+    for column in (dataset.weight, dataset.date, *dataset.text, *dataset.features, *dataset.categorical):
+        if column:
+            data.require(column)
+    if dataset.test:
+        test = _beside(dataset.test, dataset)
+    if dataset.base:
+        path = stack.enter_context(base_file(dataset.base, dataset.paths, cwd=Path.cwd()))
+        was = _beside([path], dataset)
+        base = _bare(run, _as_far(dataset, was))
+        base.data, base.test = was, test
+    made = _bare(run, dataset)
+    made.data, made.test, made.base = data, test, base
+    return made
+
+
+def _beside(paths: Sequence[str], dataset: DatasetSettings) -> Data:
+    """Open data that may lack columns of the dataset: which ones is for rules to say."""
+    try:
+        data = open_data(paths, label=dataset.label)
+    except MissingColumn:
+        data = open_data(paths, label="")
+    return replace(data, lazy=data.lazy.drop(dataset.exclude, strict=False))
+
+
+def _as_far(dataset: DatasetSettings, data: Data) -> DatasetSettings:
+    """Return the settings for accepted data, without the columns that they lack."""
+    label, names = (
+        dataset.label if dataset.label in data.schema else "",
+        (dataset.id, dataset.weight, dataset.date),
+    )
+    id_column, weight, date = (name if name in data.schema else None for name in names)
+    text = tuple(name for name in dataset.text if name in data.schema)
+    return replace(dataset, base="", label=label, id=id_column, weight=weight, date=date, text=text)
+
+
+def _bare(run: _Run, dataset: DatasetSettings, *, folder: Path | None = None) -> Material:
+    settings = run.settings
+    return Material(
+        settings=dataset,
+        data=None,
+        folder=folder,
+        seed=settings.seed,
+        secret=settings.secret,
+        on_step=run.on_step,
+    )
+
+
+def _outcomes(run: _Run, material: Material, rules: Sequence[Rule]) -> list[Outcome]:
+    """Return an outcome for each rule, by code; the tables are made in the order of their cost."""
+    needed = {rule.table for rule in rules}
+    outcomes: list[Outcome] = []
+    tables = sorted((run.tables[name] for name in needed), key=lambda t: (t.cost, t.name))
+    for done, table in enumerate(tables):
+        run.on_step(f"check {material.settings.name}", done, len(tables))
+        mine = [rule for rule in rules if rule.table == table.name]
+        lacking = [need for need in ASK if need in table.needs and material.lacks(need)]
+        if material.data is None and "fit" not in table.needs:
+            said = "There are findings of an audit, and no data: name the files to judge this"
+            outcomes += [_told(rule, material.settings, "skipped", f"{said}.") for rule in mine]
+        elif lacking:
+            said = f"It does not apply: {ASK[lacking[0]]}."
+            outcomes += [_told(rule, material.settings, "skipped", said) for rule in mine]
+        else:
+            outcomes += _judged(run, material, table, mine)
+    run.on_step(f"check {material.settings.name}", len(tables), len(tables))
+    return sorted(outcomes, key=lambda outcome: outcome.rule.code)
+
+
+def _judged(run: _Run, material: Material, table: FactTable, rules: Sequence[Rule]) -> list[Outcome]:
+    """Make one table and judge its rules; the first bears the time that it took."""
+    began = time.perf_counter()
+    try:
+        facts = table.make(material)
+        base = None
+        if material.base is not None and table.scope != "row" and not _any_lacking(table, material.base):
+            base = table.make(material.base)
+        made = time.perf_counter() - began
+        case = Case(
+            material=material,
+            table=table,
+            facts=facts,
+            base=base,
+            hysteresis=run.settings.hysteresis,
+            top=run.settings.top,
+            reasons=run.reasons,
+        )
+        outcomes = [judge(rule, case) for rule in rules]
+    except AuditError as error:
+        return [_told(rule, material.settings, "failed", str(error)) for rule in rules]
+    except pl.exceptions.PolarsError as error:  # a file that breaks off in the middle
+        said = f"The facts could not be made: {str(error).partition(chr(10))[0]}."
+        return [_told(rule, material.settings, "failed", said) for rule in rules]
+    return [replace(outcomes[0], seconds=outcomes[0].seconds + made), *outcomes[1:]]
+
+
+def _any_lacking(table: FactTable, material: Material) -> bool:
+    return any(material.lacks(need) for need in table.needs)
+
+
+def _told(rule: Rule, dataset: DatasetSettings, status: Status, message: str) -> Outcome:
+    place = Site(source=dataset.paths[0])
+    return Outcome(rule=rule, dataset=dataset.name, status=status, message=message, place=place)
+
+
+def _unread(run: _Run, dataset: DatasetSettings, rules: Sequence[Rule], error: AuditError) -> list[Outcome]:
+    """Fail the rule that stands for reading, which holds whatever is selected, and skip all others."""
+    reading = [rule for rule in run.rules if rule.table == READING]
+    others = [rule for rule in rules if rule.table != READING]
+    failed = [_told(rule, dataset, "failed", str(error)) for rule in reading[:1]]
+    skipped = [_told(rule, dataset, "skipped", "The data could not be read.") for rule in others]
+    return sorted([*failed, *skipped], key=lambda outcome: outcome.rule.code)
+
+
+def _facts(material: Material) -> dict[str, Any]:
+    """Return what a report says of a dataset."""
+    settings, data = material.settings, material.data
+    return {
+        "paths": [piece.path for piece in data.pieces] if data else list(settings.paths),
+        "read": True,
+        "rows": data.n if data else None,
+        "columns": len(data.schema) if data else None,
+        "label": settings.label or None,
+        "test": list(settings.test),
+        "test_rows": material.test.n if material.test else None,
+        "base": settings.base or None,
+        "base_rows": material.base.rows.n if material.base else None,
+    }
