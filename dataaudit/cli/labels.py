@@ -6,15 +6,17 @@ from pathlib import Path
 
 import typer
 
-from dataaudit.cli import options
+from dataaudit.cli import database, options
 from dataaudit.cli.talk import Talk
 
 
 def labels(
     context: typer.Context,
-    sources: options.Sources,
+    sources: options.Sources = None,
     *,
     label: options.Label,
+    sql: database.Sql = None,
+    query: database.QueryText = None,
     text: options.Text = None,
     features: options.Features = None,
     exclude: options.Exclude = None,
@@ -40,9 +42,10 @@ def labels(
     from dataaudit.cli.results import prepare
 
     results = prepare(out, format, redact=redact)
+    source = database.source(sources, sql=sql, query=query)
     with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
         audit = audit_labels(
-            sources[0] if len(sources) == 1 else sources,
+            source,
             label=label,
             text=options.names(text),
             features=options.names(features),

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import typer
 
-from dataaudit.cli import options
+from dataaudit.cli import database, options
 from dataaudit.cli.talk import Talk
 
 
 def mismatch(
     context: typer.Context,
-    train: options.Train,
+    train: options.Train = None,
     test: options.Test = None,
     *,
     label: options.Label,
+    sql: database.Sql = None,
+    query: database.QueryText = None,
+    test_sql: database.TestSql = None,
+    test_query: database.TestQuery = None,
     text: options.Text = None,
     features: options.Features = None,
     exclude: options.Exclude = None,
@@ -45,10 +49,12 @@ def mismatch(
 
     results = prepare(out, format, kind="mismatch", redact=redact)
     bytes_, numbers = options.size(memory), options.numbers(rows)
+    files = [path for path in (train, test) if path is not None]
+    known, new = database.pair(files, sql=sql, query=query, test_sql=test_sql, test_query=test_query)
     with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
         audit = audit_mismatch(
-            train,
-            test,
+            known,
+            new,
             label=label,
             split_column=split_column,
             test_size=test_size,

@@ -14,7 +14,7 @@ _INPUT, _MODEL, _RANKING, _TRACING, _OUTPUT = "Input", "Model", "Ranking", "Trac
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 Sources = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="SOURCE",
         show_default=False,
@@ -23,7 +23,7 @@ Sources = Annotated[
     ),
 ]
 Train = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="TRAIN",
         show_default=False,
