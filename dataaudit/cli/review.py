@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dataaudit.findings import Findings
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="FOLDER", show_default=False, help="Findings of audit labels.")
+    Path, typer.Argument(metavar="FOLDER", help="What audit labels wrote with --out.")
 ]
 DecisionFile = Annotated[
     Path | None,
@@ -61,7 +61,7 @@ Batch = Annotated[
 
 
 def review(
-    folder: Folder,
+    folder: Folder = Path("audit-findings"),
     *,
     decisions: DecisionFile = None,
     data: Data = None,
@@ -72,8 +72,7 @@ def review(
 ) -> int:
     """Review the ranked rows in the terminal; every decision is saved at once.
 
-    Keys: j k move, a accepts the suggested label, x keeps the label, 1 to 9 give a class, d drops the row, s
-    is unsure, u takes the last decision back, / finds, ? explains, q quits. Start it again to go on.
+    Press ? there for the keys, q to quit; start it again to go on.
     """
     from dataaudit.cli.keyboard import Terminal, require_terminal
     from dataaudit.cli.sitting import conclusion, sit
@@ -88,8 +87,8 @@ def review(
     talk = Talk(color=color)
     where = decisions or folder / NAME
     page = (folder / "report.html").as_posix()
-    require_terminal(talk.console, f"open {page} and review there, or write {where.as_posix()} by hand")
     findings = Findings.read(folder)
+    require_terminal(talk.console, f"open {page} and review there, or write {where.as_posix()} by hand")
     queue = queue_of(findings)
     if not len(queue):
         raise DataError(f"{folder.as_posix()} has no rows to review", "audit a file with labelled rows")
