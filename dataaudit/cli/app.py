@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dataaudit.cli.apply import apply
+from dataaudit.cli.baseline import baseline
 from dataaudit.cli.config import config
 from dataaudit.cli.demo import demo
 from dataaudit.cli.explain import explain
@@ -64,4 +65,5 @@ app.command(epilog="Example: audit export audit-findings --to labelstudio -o tas
 app.command(epilog="Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv")(undo)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)
 app.command(epilog="Example: audit init --dry-run", hidden=True)(init)  # until audit check is there
+app.add_typer(baseline, name="baseline", hidden=True)  # the same
 app.add_typer(config, name="config", hidden=True)  # the same
