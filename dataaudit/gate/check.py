@@ -1,7 +1,7 @@
 """The gate from settings to verdict: open the data, make facts, cheap ones first, and judge.
 
 Facts are made only if a rule that is in force looks at them; what takes a model comes last. A fact that
-cannot be made fails its rules, and data that cannot be read fail the dataset: silence never looks like health.
+cannot be made fails its rules, data that cannot be read fail the dataset: silence never looks like health.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataaudit.gate.choice import chosen
 from dataaudit.gate.data import Data, open_data
 from dataaudit.gate.facts import ASK, FactTable, fact_tables
 from dataaudit.gate.gitbase import base_file
-from dataaudit.gate.judge import Case, judge
+from dataaudit.gate.judge import Case, is_hit, judge
 from dataaudit.gate.material import Material, no_step
 from dataaudit.gate.packs import read_packs
 from dataaudit.gate.predicates import check_rule
@@ -34,6 +34,7 @@ from dataaudit.gate.verdict import Outcome, Site, Status, Verdict
 from dataaudit.tablefolder import PROVENANCE
 
 READING: Final = "reading"  # the table of the rule that fails where data cannot be read
+_DEAR: Final = 2  # cost of a table from which on the base's is made only if there is a finding to compare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +210,8 @@ def _judged(run: _Run, material: Material, table: FactTable, rules: Sequence[Rul
     try:
         facts = table.make(material)
         base = None
-        if material.base is not None and table.scope != "row" and not _any_lacking(table, material.base):
+        asked = table.cost < _DEAR or any(is_hit(rule, facts) for rule in rules)
+        if asked and material.base and table.scope != "row" and not _any_lacking(table, material.base):
             base = table.make(material.base)
         made = time.perf_counter() - began
         case = Case(

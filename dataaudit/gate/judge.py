@@ -102,11 +102,20 @@ def judge(rule: Rule, case: Case) -> Outcome:
     )
 
 
+def is_hit(rule: Rule, facts: pl.DataFrame) -> bool:
+    """Tell whether a rule has any finding among facts, known or not."""
+    return not _filtered(rule, facts).is_empty()
+
+
+def _filtered(rule: Rule, facts: pl.DataFrame) -> pl.DataFrame:
+    """Return the facts that are findings: where a greatest value is measured, those above the limit."""
+    hits = facts.filter(condition(rule))
+    return hits.filter(pl.col(rule.column) > rule.limit) if rule.measure == "max" else hits
+
+
 def _hits(rule: Rule, case: Case) -> pl.DataFrame:
     """Return the facts that are findings, each with ``state``, ``accepted`` and, of rows, ``position``."""
-    hits = case.facts.filter(condition(rule))
-    if rule.measure == "max":
-        hits = hits.filter(pl.col(rule.column) > rule.limit)
+    hits = _filtered(rule, case.facts)
     if case.table.scope == "row":
         hits = hits.with_columns(position=positions_of(hits, case.material))
         states = case.material.states
