@@ -15,7 +15,7 @@ from dataaudit.gate.facts.table import ASK, FactTable, Need
 
 __all__ = ["ASK", "MODULES", "FactTable", "Need", "fact_tables"]
 
-MODULES: Final = ("columns", "twins", "audited")
+MODULES: Final = ("columns", "contents", "classes", "ids", "twins", "strange", "leaks", "audited")
 
 
 @cache

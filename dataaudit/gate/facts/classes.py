@@ -1,0 +1,144 @@
+"""Facts about the label column: its classes, how they are spelled, and rows without one."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import polars as pl
+
+from dataaudit.gate.data import Data
+from dataaudit.gate.facts.table import FactTable, Need
+from dataaudit.gate.material import Material
+from dataaudit.tablefolder import schema
+
+_HERE: Final = __name__
+_MANY: Final = 50  # different numbers from which a label with fractions is a quantity
+_NEEDS: Final = frozenset[Need]({"label"})
+
+TABLES: Final = (
+    FactTable(
+        name="label",
+        maker=f"{_HERE}:label",
+        schema=schema("rows whole, classes whole, missing whole"),
+        scope="dataset",
+        key=(),
+        needs=_NEEDS,
+        doc="The number of rows with a label, of classes, and of rows without a label.",
+    ),
+    FactTable(
+        name="classes",
+        maker=f"{_HERE}:classes",
+        schema=schema("column text, class text, rows whole, share real, test_rows whole, test_share real"),
+        scope="column",
+        key=("class",),
+        score="rows",
+        needs=_NEEDS,
+        doc="Each class with its rows, here and in test data that have labels; column is the label column.",
+    ),
+    FactTable(
+        name="class_names",
+        maker=f"{_HERE}:class_names",
+        schema=schema("column text, class text, twin text, rows whole, twin_rows whole"),
+        scope="column",
+        key=("class",),
+        score="rows",
+        needs=_NEEDS,
+        doc="Classes whose name is a more frequent one's but for case, spaces, marks, or a number's way.",
+    ),
+    FactTable(
+        name="unlabelled",
+        maker=f"{_HERE}:unlabelled",
+        schema=schema("row whole"),
+        scope="row",
+        key=("row",),
+        needs=_NEEDS,
+        doc="Rows without a label.",
+    ),
+)
+
+
+def label(material: Material) -> pl.DataFrame:
+    """Return the table ``label``."""
+    counts = _counts(material.rows, material.settings.label)
+    rows = int(counts["rows"].sum())
+    return pl.DataFrame({"rows": [rows], "classes": [counts.height], "missing": [material.rows.n - rows]})
+
+
+def classes(material: Material) -> pl.DataFrame:
+    """Return the table ``classes``; none where the label is a quantity."""
+    name, test = material.settings.label, material.test
+    counts = _counts(material.rows, name)
+    if _is_quantity(material.rows, counts, name):
+        return pl.DataFrame(schema=TABLES[1].schema)
+    met = counts.with_columns(test_rows=pl.lit(None, pl.Int64))
+    if test is not None and name in test.schema:
+        other = _counts(test, name).rename({"rows": "test_rows"})
+        met = counts.join(other, on="class", how="full", coalesce=True).with_columns(
+            pl.col("rows", "test_rows").fill_null(0)
+        )
+    shares = met.with_columns(
+        column=pl.lit(name),
+        share=pl.col("rows") / pl.col("rows").sum(),
+        test_share=pl.col("test_rows") / pl.col("test_rows").sum(),
+    )
+    return shares.sort("class")
+
+
+def class_names(material: Material) -> pl.DataFrame:
+    """Return the table ``class_names``."""
+    name = material.settings.label
+    counts = _counts(material.rows, name)
+    if _is_quantity(material.rows, counts, name):
+        return pl.DataFrame(schema=TABLES[2].schema)
+    first: dict[str, tuple[str, int]] = {}
+    found = []
+    for spelled, rows in counts.sort("rows", "class", descending=[True, False]).iter_rows():
+        form = _normal(spelled)
+        if form in first:
+            found.append((name, spelled, first[form][0], rows, first[form][1]))
+        first.setdefault(form, (spelled, rows))
+    return pl.DataFrame(found, schema=TABLES[2].schema, orient="row")
+
+
+def unlabelled(material: Material) -> pl.DataFrame:
+    """Return the table ``unlabelled``."""
+    cells = material.rows.read([material.settings.label]).to_series()
+    return pl.DataFrame({"row": _is_missing(cells).arg_true().cast(pl.Int64)})
+
+
+def _counts(data: Data, name: str) -> pl.DataFrame:
+    """Return class, rows of every label that is there."""
+    cells = data.lazy.select(pl.col(name).cast(pl.String).alias("class"))
+    counts = (
+        cells.filter(pl.col("class").is_not_null() & (pl.col("class") != "")).group_by("class").len("rows")
+    )
+    return counts.collect(engine="streaming").cast({"rows": pl.Int64}).sort("class")
+
+
+def _is_quantity(data: Data, counts: pl.DataFrame, name: str) -> bool:
+    """Tell whether labels are numbers on a scale: with fractions, and many."""
+    dtype = data.schema[name]
+    if dtype.is_float() or dtype.is_decimal():
+        values = counts["class"].cast(pl.Float64, strict=False)
+        return counts.height > _MANY and bool((values != values.round()).any())
+    return dtype.is_temporal() or counts.height > max(_MANY, data.n // 2)
+
+
+def _is_missing(cells: pl.Series) -> pl.Series:
+    if cells.dtype.is_float():
+        return cells.is_null() | cells.is_nan().fill_null(value=False)
+    return (
+        cells.is_null() | (cells == "").fill_null(value=False)
+        if cells.dtype == pl.String
+        else cells.is_null()
+    )
+
+
+def _normal(name: str) -> str:
+    """Return what two spellings of one class have in common; a sign of a number is no mark."""
+    bare = name.strip().casefold()
+    try:
+        return repr(float(bare))
+    except ValueError:
+        return re.sub(r"[\W_]+", " ", bare).strip() or bare
