@@ -1,8 +1,8 @@
 """Facts about columns that give the label away: what each one alone predicts.
 
 The rows are parted in two. In each half a column's values, or quantile bins of its numbers, are given the
-class that is most frequent there, and the other half is predicted by that; so a column of names, each value met
-once, predicts nothing. With accuracy a and the share b of the greatest class::
+class that is most frequent there, and the other half is predicted by that; so a column of names, each value
+met once, predicts nothing. With accuracy a and the share b of the greatest class::
 
     gain = (a − b) / (1 − b)        0 for nothing, 1 for everything
 
