@@ -64,7 +64,6 @@ class Terminal:
         self._modes: Any = None
 
     def __enter__(self) -> Self:
-        os.set_blocking(self._teller, False)
         acts = {"SIGTERM": _leave, "SIGHUP": _leave, "SIGTSTP": self._stop, "SIGWINCH": self._tell}
         for name, act in acts.items():
             number = getattr(signal, name, None)  # Windows has none but the first
@@ -145,6 +144,7 @@ class Terminal:
             import termios
             import tty
 
+            os.set_blocking(self._teller, False)
             self._modes = termios.tcgetattr(sys.stdin)
             tty.setcbreak(sys.stdin, termios.TCSADRAIN)  # what was typed already is kept
         self.console.set_alt_screen(True)

@@ -77,7 +77,8 @@ def sit(
 def _show(desk: Desk, rows: Rows, *, terminal: Terminal, model: Learning | None) -> Desk:
     """Draw the desk; return it with what the screen tells of its size."""
     row = rows.row(desk.review.at, whole=desk.whole)
-    notes = [rows.trouble if desk.whole or not row.cells else "", model.status if model else ""]
+    missing = rows.trouble if desk.whole or not row.cells else ""
+    notes = [f"The data are not at hand: {missing}" if missing else "", model.status if model else ""]
     drawn = draw(desk, row, console=terminal.console, notes=notes)
     paint(terminal.console, drawn)
     return replace(desk, page=drawn.page, lines=drawn.total)

@@ -224,6 +224,7 @@ def test_the_command_that_it_ends_with_repairs_the_data(folder, book, ranked):
     (folder / f"{words[-1]}.journal.jsonl").unlink()
 
 
+@pytest.mark.slow
 def test_whenever_it_is_killed_every_decision_that_was_seen_is_on_the_disk(folder, tmp_path, ranked):
     pick = random.Random(0)
     for i in range(3):
@@ -524,6 +525,7 @@ def test_it_stops_at_ctrl_z_and_goes_on_in_the_foreground(folder, book):
     assert len(decided(book)) == 2
 
 
+@pytest.mark.slow
 def test_the_order_is_renewed_as_the_model_learns(folder, book):
     with review(folder, book, "--rerank", "--batch", "4") as window:
         window.until("0 of 120 decided")
