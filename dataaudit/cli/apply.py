@@ -105,11 +105,12 @@ def apply(
     from dataaudit.findings import Findings
     from dataaudit.repair.apply import place, repair, write_repair
     from dataaudit.repair.decisions import read_decisions
-    from dataaudit.repair.plan import make_plan
+    from dataaudit.repair.plan import make_plan, require_files
     from dataaudit.sources.blob import open_blob
 
     target = None if dry_run and not (out or in_place) else place(data, out, in_place=in_place, force=force)
     findings, decided = Findings.read(folder), read_decisions(decisions)
+    require_files(findings)
     blob = open_blob(data)
     plan = make_plan(findings, decided, blob=blob, new_class=new_class, weight_column=weight_column)
     done = repair(blob, plan)

@@ -19,8 +19,8 @@ Sql = Annotated[
         "--sql",
         metavar="ADDRESS",
         show_default="$DATAAUDIT_SQL",
-        help="Database to ask: postgresql://user@host/db, sqlite:///a.db, duckdb:///a.duckdb, the path of such "
-        "a file, or '$NAME' of a variable that holds one. It is only read.",
+        help="Database to ask, which is only read: postgresql://user@host/db, sqlite:///a.db, "
+        "duckdb:///a.duckdb, the path of such a file, or '$NAME' for a variable that holds one.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -110,7 +110,7 @@ def _query(text: str | None, sql: str | None, option: str = "--") -> Query | Non
     if text is None:
         if sql is not None:
             what = f"{option}sql names a database and nothing asks it"
-            raise SettingError(what, f"add {option}query 'select … from …'")
+            raise SettingError(what, f"add {option}query")
         return None
     from dataaudit.sources.sql import Query, read_text
 

@@ -14,6 +14,7 @@ from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.findings import Findings
 from dataaudit.repair.decisions import Decision, Decisions
 from dataaudit.sources.blob import Blob
+from dataaudit.sources.sql_connection import SQL_FORMATS
 from dataaudit.sources.wanted import shown
 
 FORMATS: Final = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")
@@ -151,6 +152,7 @@ def make_plan(
     SettingError
         If the format cannot be repaired.
     """
+    require_files(findings)
     known = findings.provenance
     if decisions.run_id and decisions.run_id != known.run_id:
         what = f"the decisions are of run {shown(decisions.run_id)}, the findings of run {known.run_id}"
@@ -185,6 +187,20 @@ def make_plan(
         examples=_examples(here, {change.label for change in changes if change.label}),
         run_id=known.run_id,
     )
+
+
+def require_files(findings: Findings) -> None:
+    """Refuse findings of a query.
+
+    Raises
+    ------
+    SettingError
+        If the rows came from a database.
+    """
+    for origin in findings.provenance.origins:
+        if origin["format"] in SQL_FORMATS:
+            what = f"these findings are of a query on {origin['path']}, and a database is not changed"
+            raise SettingError(what, "export the rows to a CSV or Parquet file, audit that and repair it")
 
 
 def _origin(origins: tuple[Mapping[str, Any], ...], blob: Blob) -> Mapping[str, Any]:

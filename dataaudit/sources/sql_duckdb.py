@@ -10,7 +10,6 @@ from dataaudit.sources.sql_connection import Connection
 from dataaudit.sources.sql_result import BATCH, Result, absent, chosen, gathered, projection, told
 from dataaudit.sources.wanted import Wanted, shown
 
-_CONFIG: Final = {"autoinstall_known_extensions": "false"}  # nothing is fetched from anywhere unasked
 _FINITE: Final = "CASE WHEN isfinite({0}) THEN {0} END"  # Polars has no infinite date: it is missing
 _HOW: Final = {  # a type's name up to its first bracket
     "DECIMAL": "{}::DOUBLE",
@@ -28,7 +27,7 @@ _WHOLE: Final = frozenset(
     f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 )
 _PLAIN: Final = _WHOLE | {"BOOLEAN", "FLOAT", "DOUBLE", "VARCHAR", "BLOB", "TIME"}
-_BRACKETS: Final = re.compile(r"((?:\[\d*\])*)$")
+_BRACKETS: Final = re.compile(r"(?:\[\d*\])+$")
 _HINTS: Final = {
     "lock": "another program has it open: close that, or copy the file",
     "not find|does not exist|Catalog Error|Binder Error": "check the names in the query",
@@ -69,8 +68,9 @@ def read_duckdb(connection: Connection, text: str, wanted: Wanted) -> Result:
         raise absent("duckdb", "DuckDB") from error
     with (
         told(connection, duckdb.Error, _HINTS),
-        duckdb.connect(connection.target, read_only=True, config=_CONFIG) as opened,
+        duckdb.connect(connection.target, read_only=True) as opened,
     ):
+        opened.execute("SET autoinstall_known_extensions = false")  # nothing is fetched unasked
         opened.execute("SET TimeZone = 'UTC'")  # a time with a zone is the same on every machine
         kinds = [statement.type for statement in opened.extract_statements(text)]
         if kinds != [duckdb.StatementType.SELECT]:  # a COPY would write a file
@@ -93,7 +93,8 @@ def _expression(kind: str, *, is_id: bool) -> str:
     """Return how a column is asked for; names, and what has no type of ours, come as DuckDB's text."""
     if is_id:
         return "{}" if kind in _WHOLE else "{}::VARCHAR"
-    brackets = _BRACKETS.search(kind)[1]  # type: ignore[index] - it matches everything
+    found = _BRACKETS.search(kind)
+    brackets = found[0] if found else ""
     base = kind.removesuffix(brackets).partition("(")[0]
     if not brackets:
         return "{}" if base in _PLAIN else _HOW.get(base, "{}::VARCHAR")

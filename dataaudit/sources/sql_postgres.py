@@ -31,7 +31,7 @@ _HINTS: Final = {
     "^42P01|^3F000": "check the table's name, and name its schema: schema.table",
     "^42703": "check the column's name",
     "^42501": "grant select on it to this user, or name another one",
-    "^25006": "only rows are read: give a query that changes nothing",
+    "read-only|data-modifying": "only rows are read: give a query that changes nothing",
     "^57014": "the server's statement_timeout ended it: ask for fewer rows, or raise it",
     "^22003": "cast or leave out the column with numbers beyond 1e308",
     "Failed to connect": "check the address of the database",
@@ -69,7 +69,7 @@ def read_postgres(connection: Connection, text: str, wanted: Wanted) -> Result:
     except ImportError as error:
         raise absent("adbc-driver-postgresql", "PostgreSQL") from error
     with (
-        told(connection, (dbapi.Error, pa.ArrowException), _HINTS),
+        told(connection, (dbapi.Error, pa.ArrowException, OSError), _HINTS),
         dbapi.connect(_address(connection.target)) as opened,
         opened.cursor() as cursor,
     ):

@@ -21,6 +21,7 @@ WHERE = "the query's result"
 BATCH = 100_000  # rows, where the driver lets us choose
 INSTALL = "pip install 'dataaudit[sql]'"
 _LINE_NUMBER = re.compile(r"^LINE (\d+):", re.MULTILINE)
+_ADVICE = re.compile(r"^HINT:\s+(.+)$|^Did you mean (.+)\?$|^Candidate bindings: (.+)$", re.MULTILINE)
 _SHOWN = 200  # characters of a database's message
 
 
@@ -84,7 +85,7 @@ def projection(text: str, count: int, columns: Mapping[int, str]) -> str:
     """
     aliases = ", ".join(f"c{at}" for at in range(count))
     picked = ", ".join(f"{how.format(f'c{at}')} AS c{at}" for at, how in columns.items())
-    return f"SELECT {picked} FROM (\n{text}\n) AS q({aliases})"  # noqa: S608 - the user's own query
+    return f"SELECT {picked} FROM ({text}\n) AS q({aliases})"  # noqa: S608 - the user's own query
 
 
 def gathered(reader: pa.RecordBatchReader, names: Sequence[str]) -> pl.DataFrame:
@@ -167,16 +168,15 @@ def told(
         line = _LINE_NUMBER.search(whole)
         place = f" (line {line[1]} of the query)" if line else ""
         what = f"{connection.name} says: {shown(_short(whole))}{place}"
-        own = re.search(r"^HINT:\s+(.+)$", whole, re.MULTILINE)
-        hint = (
-            own[1]
-            if own
-            else next(
-                (hint for pattern, hint in hints.items() if re.search(pattern, f"{state} {whole}")),
-                "check the query",
-            )
-        )
-        raise DataError(what, hint) from None
+        raise DataError(what, _hint(whole, f"{state} {whole}", hints)) from None
+
+
+def _hint(message: str, seen: str, hints: Mapping[str, str]) -> str:
+    """Return what the database itself advises, else what we do."""
+    own = _ADVICE.search(message)
+    if own is not None:
+        return own[1] or f"did you mean {own[2] or own[3]}?"
+    return next((hint for pattern, hint in hints.items() if re.search(pattern, seen)), "check the query")
 
 
 def _short(message: str) -> str:
@@ -185,5 +185,5 @@ def _short(message: str) -> str:
         r"\b[^\W\d_]+:  (.+)", message
     )  # PostgreSQL in any language: ERROR, two spaces, the cause
     line = told[1] if told else message.strip().split("\n", 1)[0]
-    line = re.sub(r"^(?:[A-Z_]+: )?\[?(?:libpq)?\]? ?(?:Failed to \w+:? )?", "", line)
-    return (line if len(line) <= _SHOWN else line[:_SHOWN] + "…").strip()
+    line = re.sub(r"^(?:[A-Z_]+: )?\[?(?:libpq)?\]? ?(?:Failed to \w+:? )?", "", line).strip().rstrip("!.")
+    return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"

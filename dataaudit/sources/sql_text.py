@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dataaudit.errors import SettingError
+from dataaudit.sources.wanted import shown
 
 _TOKEN = re.compile(
     r"""
@@ -24,6 +25,12 @@ _TOKEN = re.compile(
 )
 
 
+_BEGINS = frozenset(
+    ("select", "with", "values", "table", "from", "pivot", "unpivot")
+)  # the last three: DuckDB
+_GIVE = "give one select, or with … select"
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One statement of SQL.
@@ -31,7 +38,7 @@ class Statement:
     Attributes
     ----------
     text : str
-        Without semicolons, spaces and comments at its end.
+        Without semicolons, spaces and comments at its end; its lines keep their numbers.
     ordered : bool
         Whether ``ORDER BY`` stands outside all parentheses.
     limited : bool
@@ -60,7 +67,7 @@ def read_statement(text: str) -> Statement:
     SettingError
         If there is none, or more than one.
     """
-    depth, end, closed = 0, 0, False
+    depth, end, closed, first = 0, 0, False, ""
     words: list[str] = []
     for token in _TOKEN.finditer(text):
         found, kind = token.group(), token.lastgroup
@@ -68,11 +75,14 @@ def read_statement(text: str) -> Statement:
             closed |= found == ";" and end > 0
             continue
         if closed:
-            raise SettingError("the query holds several statements", "give one select, or with … select")
+            raise SettingError("the query holds several statements", _GIVE)
         end = token.end()
         depth += (found == "(") - (found == ")")
-        words.append(found.lower() if kind == "word" and depth == 0 else "")
+        words.append(found.lower() if depth == 0 else "")
+        first = found.lower() if first in ("", "(") else first
     if not end:
         raise SettingError("the query is empty", "write e.g. --query 'select * from mail'")
+    if first not in _BEGINS:
+        raise SettingError(f"the statement is no query: it begins with {shown(first)!r}", _GIVE)
     ordered = any(pair == ("order", "by") for pair in pairwise(words))
-    return Statement(text[:end].lstrip(), ordered, limited=bool({"limit", "fetch"} & set(words)))
+    return Statement(text[:end], ordered, limited=bool({"limit", "fetch"} & set(words)))
