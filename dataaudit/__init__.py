@@ -32,6 +32,8 @@ objective                       R(θ), its gradient and Hessian
 fit, solvers                    Newton; Cholesky in the primal and the dual, and which of them; by products
                                 alone: conjugate gradients, LiSSA, a low rank
 influence, leaveout, noise      self-influence, one-step leave-one-out, which labels are likely wrong
+hinge, kernelmap                support vector machines: their minimum, and their kernel as features
+classifiers, arrays             what a fitted scikit-learn classifier minimised; matrices as users have them
 module_influence                the same for a module, at whatever point its training ended
 conclusions, groups, strongest  groups of rows and their effect; the strongest influences on each test row
 path, selection                 basis and λ by leave-one-out loss

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dataaudit.result import Result
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from dataaudit.audits.asked import LabelSettings
+    from dataaudit.audits.asked import LabelSettings, ModelName
     from dataaudit.findings import Findings
 
 
@@ -67,7 +67,8 @@ def audit_labels(
     verify: int = 12,
     top: int = 100,
     seed: int = 0,
-    model: Any = None,
+    model: Any = "logistic",
+    refit: bool = False,
     command: str = "dataaudit.audit_labels",
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> LabelAudit:
@@ -104,8 +105,13 @@ def audit_labels(
         Rows that get evidence.
     seed : int
         Seed of everything random.
-    model : LogisticRegression or Pipeline, optional
-        A fitted scikit-learn model to audit with, as it is.
+    model : {"logistic", "svm", "rbf-svm"} or fitted model
+        What is trained: a logistic regression, or for two classes a support vector machine, linear or on RBF
+        features. Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or
+        `RidgeClassifier`, alone or last in a `Pipeline`, to audit with as it is.
+    refit : bool
+        Go from the coefficients of a fitted model to its minimum, where one that is plainly elsewhere is
+        refused.
     command : str
         How the audit was called, for the provenance.
     on_step : callable, optional
@@ -128,6 +134,7 @@ def audit_labels(
     """
     from dataaudit.audits.asked import LabelSettings
     from dataaudit.encode import EncoderSettings
+    from dataaudit.errors import SettingError
 
     columns = EncoderSettings(
         text=_names(text),
@@ -143,19 +150,23 @@ def audit_labels(
         columns=columns,
         basis=basis,
         l2=l2,
+        model=cast("ModelName", model) if isinstance(model, str) else "logistic",
         rank=rank,
         verify=verify,
         top=top,
         seed=seed,
     )
-    return LabelAudit(_find_wrong_labels(source, settings, model=model, command=command, on_step=on_step))
+    fitted = None if model is None or isinstance(model, str) else (model, refit)
+    if fitted is None and refit:
+        raise SettingError("refit is for a fitted model: got none", "leave refit out")
+    return LabelAudit(_find_wrong_labels(source, settings, fitted=fitted, command=command, on_step=on_step))
 
 
 def _find_wrong_labels(
     source: Any,
     settings: LabelSettings,
     *,
-    model: Any,
+    fitted: tuple[Any, bool] | None,
     command: str,
     on_step: Callable[[str, int, int], None] | None,
 ) -> Findings:
@@ -164,19 +175,20 @@ def _find_wrong_labels(
     from dataaudit.audits.asked import encode_training, no_step, read_labelled
     from dataaudit.errors import SettingError
 
-    if model is not None and (settings.l2 is not None or settings.basis != "auto"):
+    if fitted is not None and (settings.l2 is not None or settings.basis != "auto"):
         what = "a model of your own has its ridge and its features already"
         raise SettingError(what, "leave l2 and basis out")
+    model, refit = fitted or (None, False)
     step = on_step or no_step
     dataset, target = read_labelled(source, settings, on_step=step)
-    training = encode_training(dataset, target, settings, on_step=step) if model is None else None
+    training = encode_training(dataset, target, settings, on_step=step) if fitted is None else None
     from dataaudit.audits.labels import label_findings
     from dataaudit.audits.train import train, train_adopted
 
     if training is not None:
         trained = train(training, settings, on_step=step)
     else:
-        trained = train_adopted(model, dataset, target, settings=settings, on_step=step)
+        trained = train_adopted(model, dataset, target, settings=settings, refit=refit, on_step=step)
     return label_findings(dataset, target, trained, settings=settings, command=command, on_step=step)
 
 

@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array, issparse
 
 from dataaudit import influence
+from dataaudit.arrays import every_class, matrix, memory_rows, softmax_objective
+from dataaudit.classifiers import require_supported, take
 from dataaudit.errors import SettingError
-from dataaudit.fit import minimise
-from dataaudit.fitted import adopt_design, require_supported
-from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
+from dataaudit.fit import FitSettings, minimise
+from dataaudit.losses import SmoothHinge, SquaredHinge
 from dataaudit.module_influence import ModuleInfluence
 from dataaudit.module_model import ModuleModel
-from dataaudit.objective import Objective
-from dataaudit.rows import Block, MemoryRows
+from dataaudit.rows import Block
 from dataaudit.solvers import choose_solver
 from dataaudit.solvers.operator import CurvatureSolver
 from dataaudit.strongest import Strongest, strongest_influences
@@ -30,21 +28,26 @@ Floats = NDArray[np.float64]
 
 
 class Influence:
-    """Influence of the rows of (X, y) on a logistic regression that was fitted on them, or on a torch module.
+    """Influence of the rows of (X, y) on a classifier that was fitted on them, or on a torch module.
 
     ``Influence(ModuleModel(net, loss), (X, y), damping=0.01, solver="cg")`` gives a `ModuleInfluence`, whose
-    settings and results are described there; what follows is of the logistic regression.
+    settings and results are described there; what follows is of classifiers with linear scores.
 
     Signs are those of Koh & Liang (2017): upweighting a training row by ε changes a test loss by ε times its
     I_up,loss. Removing it is ε = -1/n. So **positive is harmful**: without the row the test loss falls by
-    ``up_loss/n``. All values are float64, losses are in nats (natural logarithm), and values are not divided
-    by n.
+    ``up_loss/n``. All values are float64, losses are in nats (natural logarithm) for a logistic regression,
+    in the unit of its own loss for any other, and values are not divided by n.
+
+    The hinge of a support vector machine has a kink where a handful of rows hold it in place. Influence is
+    that of the smooth hinge of temperature 0.001, and a first order: whether a row lets go of the margin once
+    another one leaves is beyond it. `without` follows that.
 
     Parameters
     ----------
-    model : LogisticRegression or None
+    model : LogisticRegression, LinearSVC, SVC, SGDClassifier, RidgeClassifier or None
         Fitted on X and y by scikit-learn, with an l2 penalty or none and an intercept, and used as it is;
-        without sample weights. None has one fitted here, to a gradient norm of 1e-8.
+        without sample weights. Several classes need a `LogisticRegression`, an `SVC` a kernel that is linear
+        or RBF. None has a logistic regression fitted here, to a gradient norm of 1e-8.
     X : array or scipy sparse matrix (n, d)
         The training rows. Sparse ones stay sparse.
     y : array (n,)
@@ -52,19 +55,25 @@ class Influence:
     l2 : float, optional
         λ of the mean loss plus ``λ/2 ‖coefficients‖²``, intercepts free; scikit-learn's C is ``1/(nλ)``. Only
         with, and needed for, `model` None.
+    refit : bool
+        Go from the model's coefficients to the minimum of its objective, where one that is plainly elsewhere
+        is refused.
 
     Attributes
     ----------
     classes : ndarray (K,)
         Labels in the order of the model. Class 0 is the reference: scores k = K - 1 are log-odds against it.
     coefficients : ndarray (d + 1, k)
-        Differences to class 0, the intercepts last. For two classes they are scikit-learn's.
+        Differences to class 0, the intercepts last. For two classes they are scikit-learn's; of an RBF kernel
+        they belong to the features of `kernelmap`.
     l2 : float
         λ.
+    notes : tuple of str
+        What was made of the model, in sentences.
     gradient_norm : float
         Largest entry of the objective's gradient. Influence holds at 0; 1e-8 is as good as that.
         scikit-learn's default `tol` ends near 1e-4, where influence is biased: fit with a smaller `tol`, or
-        pass None and `l2`.
+        pass `refit=True`.
     solver : str
         How H⁻¹ was had, and why so.
     residual : float
@@ -78,7 +87,7 @@ class Influence:
     FitError
         If the model was fitted on other features.
     NotConverged
-        If a fit made here does not reach its minimum.
+        If the model is plainly not at its minimum, or a fit made here does not reach it.
     SolveError
         If the Hessian cannot be inverted, as without a ridge when columns repeat each other, or is too large.
 
@@ -100,10 +109,13 @@ class Influence:
         l2: float | None = None,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
+        refit: bool = False,
     ) -> Influence | ModuleInfluence:
         """Return the influence of the kind of the model."""
         if not isinstance(model, ModuleModel):
             return super().__new__(cls)
+        if refit:
+            raise SettingError("a module is taken where it stands: got refit", "train it further yourself")
         train: Any = X if y is None else (X, y)
         return ModuleInfluence(model, train, l2=l2 or 0.0, damping=damping, solver=solver)
 
@@ -116,6 +128,7 @@ class Influence:
         l2: float | None = None,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
+        refit: bool = False,
     ) -> None:
         if y is None or damping or solver != "auto":
             what = "labels y are needed" if y is None else "damping and solver are for a module"
@@ -125,16 +138,20 @@ class Influence:
                 "l2 is needed to fit a model" if model is None else f"l2 is the model's own: got {l2:g} too"
             )
             raise SettingError(what, "give l2=1e-3, or a fitted model" if model is None else "leave l2 out")
-        design = _matrix(X)
+        design, self._kernel = matrix(X), None
+        self.notes: tuple[str, ...] = ()
         if model is None:
             self.classes = np.unique(np.asarray(y))
-            self._objective = _objective(_memory_rows(design, self._numbers(y)), len(self.classes), l2)
+            rows = memory_rows(design, self._numbers(y))
+            self._objective = softmax_objective(rows, len(self.classes), l2)
             self._fit = minimise(self._objective).require_converged()
         else:
             require_supported(model)
             self.classes = np.asarray(model.classes_)
-            numbers = _every_class(self._numbers(y), self.classes)
-            self._objective, self._fit = adopt_design(model, design, numbers, order=range(len(self.classes)))
+            numbers = every_class(self._numbers(y), self.classes)
+            taken = take(model, design, numbers, order=range(len(self.classes)), refit=refit)
+            self._objective, self._fit = taken.objective, taken.fit
+            self._kernel, self.notes = taken.kernel, taken.notes
         self._prepared = choose_solver(self._objective).prepare(self._objective, self._fit.theta)
         self.coefficients: Floats = self._objective.model.matrix(self._fit.theta).numpy()
         self.l2 = self._objective.l2
@@ -160,12 +177,7 @@ class Influence:
         SettingError
             If a position is not in X.
         """
-        n = self._objective.rows.n
-        chosen = np.arange(n) if rows is None else np.asarray(rows, dtype=np.int64).reshape(-1)
-        if len(chosen) and not 0 <= chosen.min() <= chosen.max() < n:
-            raise SettingError(
-                f"rows must lie between 0 and {n - 1}: got {chosen.min()} to {chosen.max()}", "check them"
-            )
+        chosen = self._positions(np.arange(self._objective.rows.n) if rows is None else rows)
         block = self._objective.rows.take(torch.from_numpy(chosen))
         moved = influence.up_params(self._objective, self._fit.theta, self._prepared, block=block)
         found: Floats = moved.T.reshape(len(chosen), *self.coefficients.shape).numpy()
@@ -207,10 +219,48 @@ class Influence:
             ``-Σ_t g_tᵀ H⁻¹ ∂g_i/∂x_ij``: adding a small δ to cell (i, j) and fitting again raises the summed
             loss by δ/n times it. In nats times n per unit of column j.
         """
+        if self._kernel is not None:
+            raise SettingError("cells of a kernel's features are no cells of X", "use a linear kernel")
         test = self._test(X, y)
         found: Floats = influence.pert_loss(
             self._objective, self._fit.theta, self._prepared, test=test
         ).numpy()
+        return found
+
+    def without(self, rows: ArrayLike, X: Any, y: ArrayLike, *, steps: int | None = None) -> Floats:
+        """Return what removing training rows, one at a time, does to the loss of test rows.
+
+        Parameters
+        ----------
+        rows : array (m,) of int
+            Positions in X of the training rows.
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+        steps : int, optional
+            Newton steps without the row. By default 1, with the Hessian without the row: more than influence,
+            since a row with leverage holds its own place; for a hinge, squared or not, all of them, to the
+            new minimum.
+
+        Returns
+        -------
+        ndarray (m, t)
+            Change of each test loss, per row: not times n.
+        """
+        objective, theta, test = self._objective, self._fit.theta, self._test(X, y)
+        kinked = isinstance(objective.model.loss, SmoothHinge | SquaredHinge)
+        settings = FitSettings(max_steps=steps or (100 if kinked else 1))
+        # What a model that is not at its minimum still lacks would be taken for the row's effect.
+        settled = minimise(objective, theta, precondition=self._prepared.solve, settings=settings)
+        before, after = objective.model.values(settled.theta, test), []
+        for row in self._positions(rows).tolist():
+            weight = objective.rows.weight.clone()
+            weight[row] = 0.0
+            changed = objective.reweighted(weight)
+            fit = minimise(changed, theta, precondition=self._prepared.solve, settings=settings)
+            after.append(objective.model.values(fit.theta, test) - before)
+        found: Floats = torch.stack(after).numpy()
         return found
 
     def self_influence(self) -> Floats:
@@ -251,11 +301,21 @@ class Influence:
 
     def _test(self, X: Any, y: ArrayLike) -> Block:
         """Return test rows as a block."""
-        rows = _memory_rows(_matrix(X), self._numbers(y))
-        if rows.width != self._objective.rows.width:
-            what = f"test rows have {rows.width} features, the training rows {self._objective.rows.width}"
+        design, numbers = matrix(X), self._numbers(y)
+        width = self._objective.rows.width if self._kernel is None else self._kernel.rows.shape[1]
+        if design.shape[1] != width:
+            what = f"test rows have {design.shape[1]} features, the training rows {width}"
             raise SettingError(what, "give the same columns in the same order")
+        rows = memory_rows(design if self._kernel is None else self._kernel(design), numbers)
         return Block(rows.X, rows.y, rows.weight)
+
+    def _positions(self, rows: ArrayLike) -> NDArray[np.int64]:
+        """Return positions of training rows."""
+        chosen, n = np.asarray(rows, dtype=np.int64).reshape(-1), self._objective.rows.n
+        if len(chosen) and not 0 <= chosen.min() <= chosen.max() < n:
+            got = f"{chosen.min()} to {chosen.max()}"
+            raise SettingError(f"rows must lie between 0 and {n - 1}: got {got}", "check them")
+        return chosen
 
     def _numbers(self, y: ArrayLike) -> NDArray[np.int64]:
         """Return labels as class numbers."""
@@ -268,63 +328,3 @@ class Influence:
                     f"label {label!r} is not a class of the model: it knows {shown}", "check y"
                 )
         return np.array([known[label] for label in labels], dtype=np.int64)
-
-
-def _matrix(X: Any) -> NDArray[np.float64] | csr_array:
-    """Return features as float64, dense or sparse by rows.
-
-    Raises
-    ------
-    SettingError
-        If they are no finite matrix of numbers.
-    """
-    given = X.numpy(force=True) if isinstance(X, torch.Tensor) else X
-    try:
-        # A copy, since torch shares memory with arrays and does not take read-only ones.
-        design = (
-            csr_array(X, dtype=np.float64) if issparse(X) else np.array(given, dtype=np.float64, order="C")
-        )
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"X is not a matrix of numbers: {error}", "encode its columns first") from error
-    if design.ndim != 2:  # noqa: PLR2004 - rows and columns
-        raise SettingError(
-            f"X must have rows and columns: got {design.ndim} axes", "X.reshape(-1, 1) is one column"
-        )
-    if not np.isfinite(design.data if issparse(design) else design).all():
-        raise SettingError("X has missing or infinite values", "impute them as before the fit")
-    return design
-
-
-def _memory_rows(design: NDArray[np.float64] | csr_array, numbers: NDArray[np.int64]) -> MemoryRows:
-    """Return rows of weight 1."""
-    X = design if issparse(design) else torch.from_numpy(design)
-    y = torch.from_numpy(numbers)
-    return MemoryRows(X, y, torch.ones(len(y), dtype=torch.float64))
-
-
-def _objective(rows: MemoryRows, n_classes: int, l2: float | None) -> Objective:
-    """Return the objective of a fit that is made here.
-
-    Raises
-    ------
-    SettingError
-        If λ is negative, or there is one class.
-    """
-    if l2 is None or l2 < 0:
-        raise SettingError(f"l2 must not be negative: got {l2}", "1e-3 is a fair start")
-    return Objective(rows, LinearModel(Softmax(n_classes), rows.width), float(l2))
-
-
-def _every_class(numbers: NDArray[np.int64], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the class numbers if every class of a model is among them.
-
-    Raises
-    ------
-    SettingError
-        If one is not: the model was fitted on other rows.
-    """
-    absent = np.setdiff1d(np.arange(len(classes)), numbers)
-    if len(absent):
-        what = f"class {classes[absent[0]]} of the model has no row in y"
-        raise SettingError(what, "give the rows that it was fitted on")
-    return numbers

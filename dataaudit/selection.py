@@ -32,7 +32,7 @@ from torch import Tensor
 from dataaudit.densepath import DensePath, PathLoss, least_squares_loss
 from dataaudit.encode import Basis, BasisSettings, Columns, fit_basis
 from dataaudit.errors import SettingError
-from dataaudit.losses import Softmax
+from dataaudit.losses import Loss, Softmax
 from dataaudit.models import LinearModel
 from dataaudit.path import PathPoint, l2_path
 from dataaudit.rows import MemoryRows
@@ -142,6 +142,7 @@ def choose(
     n_classes: int,
     *,
     settings: SelectionSettings = SelectionSettings(),
+    loss: Loss | None = None,
     on_step: StepCallback | None = None,
 ) -> Choice:
     """Choose basis and λ.
@@ -156,6 +157,8 @@ def choose(
         K.
     settings : SelectionSettings
         What is left open.
+    loss : Loss, optional
+        Of the model, if it is not softmax. The screen alone then decides on the basis.
     on_step : callable, optional
         Called with (stage, done, total).
 
@@ -166,10 +169,12 @@ def choose(
     """
     step = on_step or (lambda stage, done, total: None)
     offered = _offered(columns, n_classes, settings)
-    if columns.terms.shape[1] or len(columns.features) * (n_classes - 1) > WIDE:
-        basis = fit_basis(columns, offered[0])
-        return _choose_sparse(columns, y, n_classes, basis=basis, l2=settings.l2, step=step)
-    shortlist = _screen(columns, y, n_classes, offered=offered, step=step)
+    sparse = bool(columns.terms.shape[1]) or len(columns.features) * (n_classes - 1) > WIDE
+    shortlist = [] if sparse else _screen(columns, y, n_classes, offered=offered, step=step)
+    if sparse or loss is not None:
+        spec = offered[0] if sparse else shortlist[0][0]
+        basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
+        return _choose_by_path(columns, y, loss or Softmax(n_classes), basis=basis, l2=settings.l2, step=step)
     step("choose basis", 0, len(shortlist) + 1)
     some = _draw(columns.n, settings.max_rows, settings.seed)
     part, found = columns.take(some), []
@@ -282,16 +287,16 @@ def _path(
     return _Found(basis, tuple(path.found[key] for key in sorted(path.found)), chosen)
 
 
-def _choose_sparse(
+def _choose_by_path(
     columns: Columns,
     y: NDArray[np.int64],
-    n_classes: int,
+    loss: Loss,
     *,
     basis: Basis,
     l2: float | None,
     step: StepCallback,
 ) -> Choice:
-    """Choose λ where X is sparse or wide."""
+    """Choose λ where X is sparse or wide, or the loss is another one."""
     if l2 is not None:
         return Choice(basis, l2, (), None)
     X = basis.transform(columns)
@@ -304,7 +309,7 @@ def _choose_sparse(
         step("choose λ", len(tried), 0)
 
     step("choose λ", 0, 0)
-    path = l2_path(rows, LinearModel(Softmax(n_classes), rows.width), on_point=on_point)
+    path = l2_path(rows, LinearModel(loss, rows.width), on_point=on_point)
     step("choose λ", len(tried), len(tried))
     curve = [Candidate(basis.name, p.l2, p.loo_loss, p.standard_error, p is path.chosen) for p in path.points]
     return Choice(basis, path.chosen.l2, tuple(curve), path.theta)

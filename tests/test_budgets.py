@@ -14,6 +14,8 @@ POSITIONAL, OPERANDS = 2, 3
 MODULE_EXCEPTIONS: dict[str, str] = {}
 BODY_EXCEPTIONS: dict[str, str] = {}
 ARGUMENT_EXCEPTIONS: dict[str, str] = {
+    "dataaudit/lowlevel.py::__init__": "settings of a classifier and of a module under one name",
+    "dataaudit/lowlevel.py::__new__": "the same",
     "dataaudit/api.py::audit_labels": "the Python twin of a command: one argument an option",
     "dataaudit/api_explain.py::explain": "the Python twin of a command: one argument an option",
     "dataaudit/api_mismatch.py::audit_mismatch": "the Python twin of a command: one argument an option",

@@ -10,13 +10,14 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import dataaudit
 from dataaudit.encode.target import encode_target
-from dataaudit.errors import FitError, MissingColumn, NotPositiveDefinite, SettingError
+from dataaudit.errors import FitError, MissingColumn, NotConverged, NotPositiveDefinite, SettingError
 from dataaudit.fitted import adopt
 
 COLUMNS = ["radius", "texture", "area", "smoothness"]
@@ -292,7 +293,7 @@ def test_classes_of_any_type(cancer, name, weighted):
 def test_a_loose_fit_is_flagged(cancer):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's own warning of the same
-        model = LogisticRegression(max_iter=3, solver="lbfgs").fit(
+        model = LogisticRegression(max_iter=9, solver="lbfgs").fit(
             cancer.select(COLUMNS), cancer["y"].to_numpy()
         )
     result = audit(model, cancer)
@@ -308,12 +309,19 @@ def test_row_weights_at_fit_time_show_as_a_gradient(cancer):
     """The model does not keep them; all that can be seen is that it is off the minimum of what is known."""
     weight = np.linspace(0.5, 2.0, 200)
     model = logistic().fit(cancer.select(COLUMNS), cancer["y"].to_numpy(), sample_weight=weight)
-    assert "not at its minimum" in audit(model, cancer).findings.provenance.notes[-1]
+    with pytest.raises(NotConverged, match=r"gradient norm \d\.\de-\d\d\. Hint: give its own rows"):
+        audit(model, cancer)
+    named = cancer.drop("ward").with_columns(w=weight)
+    assert audit(model, named, weight="w").findings.provenance.gradient_norm < 1e-8
 
 
 def test_other_rows_than_those_of_the_fit_show_as_a_gradient(cancer):
     model = logistic().fit(cancer.select(COLUMNS), cancer["y"].to_numpy())
-    assert "not at its minimum" in audit(model, cancer.head(150)).findings.provenance.notes[-1]
+    with pytest.raises(NotConverged, match="not at its minimum"):
+        audit(model, cancer.head(150))
+    result = audit(model, cancer.head(150), refit=True)
+    assert result.findings.provenance.gradient_norm < 1e-8
+    assert "fitted further, to its minimum: gradient norm" in result.findings.provenance.notes[-1]
 
 
 # Models that are refused.
@@ -332,17 +340,17 @@ REFUSED = {
         lambda f: make_pipeline(StandardScaler(), LogisticRegression()), SettingError, "is not fitted"
     ),
     "another classifier": (
-        lambda f: RidgeClassifier().fit(f.select(COLUMNS), f["y"]), SettingError, "got RidgeClassifier"
+        lambda f: GaussianNB().fit(f.select(COLUMNS), f["y"]), SettingError, "got GaussianNB"
     ),
     "cross-validated": (lambda f: LogisticRegressionCV(), SettingError, "got LogisticRegressionCV"),
     "a pipeline that ends otherwise": (
-        lambda f: make_pipeline(StandardScaler(), RidgeClassifier()), SettingError, "got RidgeClassifier"
+        lambda f: make_pipeline(StandardScaler(), GaussianNB()), SettingError, "got GaussianNB"
     ),
     "the class itself": (lambda f: LogisticRegression, SettingError, "got type"),
-    "no model at all": (lambda f: "hello", SettingError, "got str"),
+    "no model at all": (lambda f: "hello", SettingError, "unknown model: got 'hello'"),
+    "a number": (lambda f: 3, SettingError, "got int"),
     "l1": (lambda f: fitted(f, l1_ratio=1.0, solver="saga"), SettingError, "an l1 penalty has no Hessian"),
     "elastic net": (lambda f: fitted(f, l1_ratio=0.5, solver="saga"), SettingError, "an l1 penalty"),
-    "liblinear": (lambda f: fitted(f, solver="liblinear"), SettingError, "liblinear penalises the intercept"),
     "no intercept": (lambda f: fitted(f, fit_intercept=False), SettingError, "the model has no intercept"),
     "another number of columns": (
         lambda f: logistic().fit(f.select(COLUMNS[:2]).to_numpy(), f["y"]),

@@ -15,8 +15,8 @@ LAYERS = (
     ("encode", "models", "module_model"),
     ("objective",),
     ("fit", "solvers"),
-    ("influence", "leaveout", "module_influence", "noise"),
-    ("conclusions", "groups", "strongest"),
+    ("hinge", "influence", "kernelmap", "leaveout", "module_influence", "noise"),
+    ("arrays", "classifiers", "conclusions", "groups", "strongest"),
     ("densepath", "fitted", "fragility", "path"),
     ("lowlevel",),
     ("selection",),
@@ -44,6 +44,9 @@ WITHIN_A_LINE = {
 }
 
 MATHEMATICS = {
+    "arrays",
+    "classifiers",
+    "hinge",
     "rows",
     "losses",
     "models",
@@ -65,7 +68,10 @@ MATHEMATICS = {
 THIRD_PARTY = {  # library → the layers that may import it, at the top or inside
     "torch": MATHEMATICS | {"noise", "selection", "fitted", "audits", "estimator", "engines"},
     "sklearn": {"encode", "selection", "fitted", "audits", "estimator", "cli"},
-    "scipy": {"rows", "solvers", "encode", "selection", "fitted", "lowlevel", "noise", "audits", "estimator"},
+    "scipy": {
+        *("arrays", "classifiers", "hinge", "kernelmap", "rows", "solvers", "encode", "selection"),
+        *("fitted", "noise", "audits", "estimator"),
+    },
     "polars": {
         "sources",
         "encode",

@@ -7,10 +7,10 @@ import torch
 from cases import CASES, IDS, make
 from scipy.sparse import csc_matrix, csr_array
 from sklearn.datasets import load_breast_cancer, load_wine
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
 import dataaudit
-from dataaudit.errors import FitError, NotPositiveDefinite, SettingError
+from dataaudit.errors import FitError, NotConverged, NotPositiveDefinite, SettingError
 from dataaudit.lowlevel import Influence
 
 
@@ -134,8 +134,14 @@ def test_a_model_of_scikit_learn_and_our_own_fit_are_the_same_model(wine):
 
 def test_a_fit_that_stopped_early_shows_in_its_gradient(wine):
     X, y, _, _ = wine
+    usual = LogisticRegression(C=10.0).fit(X, y)
+    assert 1e-6 < Influence(usual, X, y).gradient_norm < 1e-3
     hasty = LogisticRegression(tol=0.5, C=10.0).fit(X, y)
-    assert Influence(hasty, X, y).gradient_norm > 1e-4
+    with pytest.raises(NotConverged, match=r"not at its minimum: gradient norm \d.*or refit=True"):
+        Influence(hasty, X, y)
+    further = Influence(hasty, X, y, refit=True)
+    assert further.gradient_norm <= 1e-8
+    assert further.notes[0].startswith("The model was fitted further, to its minimum: gradient norm ")
 
 
 def test_weights_of_classes_are_the_models(cancer):
@@ -163,7 +169,7 @@ def test_it_is_public():
         ({"model": None}, "l2 is needed to fit a model. Hint: give l2=1e-3, or a fitted model"),
         ({"l2": 0.1}, "l2 is the model's own: got 0.1 too"),
         ({"model": None, "l2": -1.0}, "l2 must not be negative: got -1.0"),
-        ({"model": RidgeClassifier()}, "model must end in a LogisticRegression: got RidgeClassifier"),
+        ({"model": LogisticRegressionCV()}, "RidgeClassifier: got LogisticRegressionCV"),
         ({"model": LogisticRegression()}, "not fitted"),
         ({"y": np.array(["benign"] * 150)}, "class malignant of the model has no row in y"),
         (

@@ -22,6 +22,8 @@ from dataaudit.sources import Dataset, load
 
 StepCallback = Callable[[str, int, int], None]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
+MODELS = ("logistic", "svm", "rbf-svm")
+ModelName = Literal["logistic", "svm", "rbf-svm"]
 RANKINGS = ("auto", "p-wrong", "leave-one-out", "self-influence")
 
 
@@ -47,6 +49,8 @@ class LabelSettings:
         Basis of the numeric block; "auto" lets the leave-one-out loss choose.
     l2 : float or None
         λ; None lets the leave-one-out loss choose.
+    model : {"logistic", "svm", "rbf-svm"}
+        A logistic regression, or for two classes a support vector machine, linear or on RBF features.
     rank : {"auto", "p-wrong", "leave-one-out", "self-influence"}
         Order of the list.
     verify : int
@@ -68,6 +72,7 @@ class LabelSettings:
     columns: EncoderSettings = field(default_factory=EncoderSettings)
     basis: Literal["auto", "linear", "spline", "rbf"] = "auto"
     l2: float | None = None
+    model: ModelName = "logistic"
     rank: Ranking = "auto"
     verify: int = 12
     top: int = 100
@@ -79,6 +84,10 @@ class LabelSettings:
             raise SettingError(f"unknown ranking: got {self.rank!r}", f"use one of {', '.join(RANKINGS)}")
         if self.l2 is not None and not 0 < self.l2 < float("inf"):
             raise SettingError(f"l2 must be above 0: got {self.l2:g}", "leave it out to have it chosen")
+        if self.model not in MODELS:
+            raise SettingError(f"unknown model: got {self.model!r}", f"use one of {', '.join(MODELS)}")
+        if self.model == "rbf-svm" and self.basis not in ("auto", "rbf"):
+            raise SettingError(f"rbf-svm is a basis of its own: got basis {self.basis}", "use svm with it")
         counts = {"verify": self.verify, "top": self.top, "seed": self.seed}
         for name, value in counts.items():
             if value < 0:

@@ -73,7 +73,7 @@ def label_findings(
     """
     on_step("score rows", 0, 1)
     scores = score_rows(trained)
-    noise = fit_noise(scores.loo_scores, target.y, len(target.classes))
+    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes))
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,9 +10,11 @@ import torch
 from dataaudit.audits.asked import LabelSettings, StepCallback, Training, no_step, weighted
 from dataaudit.audits.trained import Encoded, Trained
 from dataaudit.encode.target import Target
+from dataaudit.errors import SettingError
 from dataaudit.fit import minimise
 from dataaudit.fitted import adopt
-from dataaudit.losses import Softmax
+from dataaudit.hinge import minimise_hinge
+from dataaudit.losses import SmoothHinge, Softmax
 from dataaudit.models import LinearModel
 from dataaudit.objective import Objective
 from dataaudit.rows import MemoryRows
@@ -20,19 +22,32 @@ from dataaudit.selection import SelectionSettings, choose
 from dataaudit.solvers import choose_solver
 from dataaudit.sources import Dataset
 
+BasisKind = Literal["auto", "linear", "spline", "rbf"]
+# Wide enough that one left-out row moves few others across the kink, and λ can be chosen by it.
+HINGE = SmoothHinge(0.1)
+BASES: dict[str, BasisKind] = {"svm": "linear", "rbf-svm": "rbf"}
+MACHINE = (
+    f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
+    "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
+)
+
 
 def train(training: Training, settings: LabelSettings, *, on_step: StepCallback = no_step) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
     columns, target = training.columns, training.target
     K = len(target.classes)
-    selection = SelectionSettings(basis=settings.basis, l2=settings.l2, seed=settings.seed)
-    choice = choose(columns, target.y, K, settings=selection, on_step=on_step)
+    loss = None if settings.model == "logistic" else HINGE
+    _require_two(K, settings, texts=bool(columns.terms.shape[1]))
+    basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
+    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed)
+    choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     X = choice.basis.transform(columns)
     on_step("fit", 0, 2)
     y, weight = torch.from_numpy(target.y), torch.from_numpy(training.weight)
     rows = MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
-    objective = Objective(rows, LinearModel(Softmax(K), rows.width), choice.l2)
-    fit = minimise(objective, choice.theta).require_converged()
+    objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
+    fit = minimise_hinge(objective) if loss else minimise(objective, choice.theta)
+    fit.require_converged()
     on_step("fit", 1, 2)
     prepared = choose_solver(objective).prepare(objective, fit.theta)
     on_step("fit", 2, 2)
@@ -45,28 +60,49 @@ def train(training: Training, settings: LabelSettings, *, on_step: StepCallback 
         basis=choice.basis.name,
         curve=choice.curve,
         encoded=Encoded(training.encoding, columns, choice.basis),
-        notes=(*training.encoding.notes, *training.notes),
+        notes=(*training.encoding.notes, *training.notes, *(() if loss is None else (MACHINE,))),
     )
 
 
+def _require_two(n_classes: int, settings: LabelSettings, *, texts: bool) -> None:
+    """Check that a support vector machine can be had.
+
+    Raises
+    ------
+    SettingError
+        If there are more than two classes, or a kernel is to be of texts.
+    """
+    if settings.model != "logistic" and n_classes > 2:  # noqa: PLR2004 - one margin
+        what = f"{settings.model} tells two classes apart: the label has {n_classes}"
+        raise SettingError(what, "leave out --model for the logistic regression, which takes any number")
+    if settings.model == "rbf-svm" and texts:
+        raise SettingError("rbf-svm has no kernel for text", "use --model svm, or --exclude the text")
+
+
 def train_adopted(
-    model: Any, dataset: Dataset, target: Target, *, settings: LabelSettings, on_step: StepCallback = no_step
+    model: Any,
+    dataset: Dataset,
+    target: Target,
+    *,
+    settings: LabelSettings,
+    refit: bool = False,
+    on_step: StepCallback = no_step,
 ) -> Trained:
     """Take the user's model as it is, and invert its Hessian where it stands."""
     on_step("fit", 0, 2)
     frame, weight, _ = weighted(dataset, settings)
     adopted = adopt(
-        model, frame.drop(dataset.target), target.y, classes=target.classes, weight=torch.from_numpy(weight)
+        model,
+        frame.drop(dataset.target),
+        target.y,
+        classes=target.classes,
+        weight=torch.from_numpy(weight),
+        refit=refit,
     )
     on_step("fit", 1, 2)
-    norm, notes = (
-        adopted.fit.gradient_norm,
-        ["The model is the one given: its coefficients were not changed."],
-    )
+    norm, notes = adopted.fit.gradient_norm, [*adopted.notes]
     if not adopted.fit.converged:
-        advice = (
-            "fit it with a smaller tol and more max_iter, name its sample_weight by weight=, or leave it out"
-        )
+        advice = "fit it with a smaller tol, name its sample_weight by weight=, or pass refit=True"
         notes.append(
             f"It is not at its minimum (gradient norm {norm:.1e}), which biases influence: {advice}."
         )

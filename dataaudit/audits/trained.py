@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,14 +12,20 @@ from torch import Tensor
 
 from dataaudit.encode import Basis, Columns, Encoding, Feature, Role
 from dataaudit.errors import SettingError
-from dataaudit.fit import Fit
+from dataaudit.fit import Fit, minimise
 from dataaudit.influence import leverage, self_influence
 from dataaudit.leaveout import leave_one_out_scores, relabelled_scores
 from dataaudit.losses import Softmax
+from dataaudit.models import LinearModel
 from dataaudit.objective import Objective
 from dataaudit.rows import times
 from dataaudit.selection import Candidate
 from dataaudit.solvers import Prepared
+
+# Keeps the slope of the calibration finite where left-out margins tell the classes apart wholly.
+CALIBRATION_L2 = 1e-5
+# Where they tell nothing, the order of rows by margin stays.
+LEAST_SLOPE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,43 @@ class Trained:
         X = self.encoded.basis.transform(self.encoded.encoding.transform(frame))
         Theta = self.objective.model.matrix(self.fit.theta)
         s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
-        return Softmax(len(self.classes)).log_probabilities(s).exp().numpy()
+        return self.log_probabilities(s).exp().numpy()
 
     @cached_property
     def forms(self) -> Tensor:
         """Quadratic forms Q of all rows."""  # (n, k, k)
         return self.prepared.quadratic_forms()
+
+    @cached_property
+    def left_out(self) -> Tensor:
+        """Scores of all rows without themselves."""  # (n, k)
+        return leave_one_out_scores(self.objective, self.fit.theta, self.forms)
+
+    @cached_property
+    def calibration(self) -> tuple[float, float]:
+        """Slope and shift by which scores become log-odds: 1 and 0 if they are, else as left-out rows say.
+
+        A logistic regression of the labels on the left-out margins (Platt 1999).
+        """
+        if isinstance(self.objective.model.loss, Softmax):
+            return 1.0, 0.0
+        rows = replace(self.objective.rows, X=self.left_out)
+        odds = minimise(Objective(rows, LinearModel(Softmax(2), 1), CALIBRATION_L2))
+        a, b = odds.theta.tolist()
+        return max(a, LEAST_SLOPE), b
+
+    def log_odds(self, s: Tensor) -> Tensor:
+        """Return scores as log-odds against the first class."""  # (b, k) -> (b, k)
+        a, b = self.calibration
+        return s if (a, b) == (1.0, 0.0) else a * s + b
+
+    def log_probabilities(self, s: Tensor) -> Tensor:
+        """Return the log-probability of every class at some scores."""  # (b, k) -> (b, K)
+        return Softmax(len(self.classes)).log_probabilities(self.log_odds(s))
+
+    def loss(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row in nats, whatever loss the model was trained with."""
+        return Softmax(len(self.classes)).value(self.log_odds(s), y)  # (b, k), (b,) -> (b,)
 
 
 @dataclass(frozen=True)
@@ -106,7 +143,9 @@ class RowScores:
     p, loo_p : ndarray (n, K)
         Probabilities of the classes with the row in the training set and without.
     loo_scores, relabelled_scores : ndarray (n, k)
-        Scores without the row, and with the suggested label for it.
+        Scores without the row, and with the suggested label for it, in the model's own unit.
+    loo_log_odds : ndarray (n, k)
+        The former as log-odds.
     suggested : ndarray (n,) int64
         The likeliest other class without the row.
     train_loss, loo_loss : ndarray (n,)
@@ -121,6 +160,7 @@ class RowScores:
     loo_p: np.ndarray
     loo_scores: np.ndarray
     relabelled_scores: np.ndarray
+    loo_log_odds: np.ndarray
     suggested: np.ndarray
     train_loss: np.ndarray
     loo_loss: np.ndarray
@@ -143,21 +183,20 @@ def score_rows(trained: Trained) -> RowScores:
         In the order of the training rows.
     """
     objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
-    loss, y = Softmax(len(trained.classes)), objective.rows.y
-    scores = objective.scores(theta)
-    without = leave_one_out_scores(objective, theta, forms)
-    loo_p = loss.log_probabilities(without).exp()
+    scores, without, y = objective.scores(theta), trained.left_out, objective.rows.y
+    loo_p = trained.log_probabilities(without).exp()
     suggested = loo_p.scatter(1, y[:, None], -1.0).argmax(1)
     relabelled = relabelled_scores(objective, theta, forms, y=suggested)
     return RowScores(
-        p=loss.log_probabilities(scores).exp().numpy(),
+        p=trained.log_probabilities(scores).exp().numpy(),
         loo_p=loo_p.numpy(),
         loo_scores=without.numpy(),
         relabelled_scores=relabelled.numpy(),
+        loo_log_odds=trained.log_odds(without).numpy(),
         suggested=suggested.numpy(),
-        train_loss=loss.value(scores, y).numpy(),
-        loo_loss=loss.value(without, y).numpy(),
-        relabelled_loss=loss.value(relabelled, suggested).numpy(),
+        train_loss=trained.loss(scores, y).numpy(),
+        loo_loss=trained.loss(without, y).numpy(),
+        relabelled_loss=trained.loss(relabelled, suggested).numpy(),
         self_influence=self_influence(objective, theta, forms).numpy(),
         leverage=leverage(objective, theta, forms).numpy(),
     )

@@ -123,4 +123,4 @@ def _loss(trained: Trained, fit: Fit, row: int, label: int) -> float:
     """Return the loss of one row for one label under a refit."""
     model = trained.objective.model
     s = model.scores(fit.theta, trained.objective.rows.take(torch.tensor([row])))
-    return float(model.loss.value(s, torch.tensor([label]))[0])
+    return float(trained.loss(s, torch.tensor([label]))[0])

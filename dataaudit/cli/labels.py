@@ -24,6 +24,7 @@ def labels(
     id: options.Id = None,  # noqa: A002 - the option is called --id
     weight: options.Weight = None,
     text_features: options.TextFeatures = "tfidf",
+    model: options.Model = "logistic",
     basis: options.Basis = "auto",
     l2: options.L2 = None,
     seed: options.Seed = 0,
@@ -54,6 +55,7 @@ def labels(
             id=id,
             weight=weight,
             text_features=text_features,
+            model=model,
             basis=basis,
             l2=l2,
             rank=rank,

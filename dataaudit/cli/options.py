@@ -197,6 +197,14 @@ TextFeatures = Annotated[
         "--text-features", help="Weighted words, or the plain bag of words.", rich_help_panel=_MODEL
     ),
 ]
+Model = Annotated[
+    Literal["logistic", "svm", "rbf-svm"],
+    typer.Option(
+        "--model",
+        help="Logistic regression, or for two classes a support vector machine, linear or on RBF features.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Basis = Annotated[
     Literal["auto", "linear", "spline", "rbf"],
     typer.Option("--basis", help="Shape of numeric columns; auto picks by fit.", rich_help_panel=_MODEL),

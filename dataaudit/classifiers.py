@@ -1,0 +1,245 @@
+"""Fitted scikit-learn classifiers on the features that they saw: what each of them really minimised.
+
+With m the margin c s, c the labels as ±1, b the intercept and ω the class and row weights, they minimise::
+
+    LogisticRegression   C Σ ω log-loss + ½‖w‖²          λ = 1/(nC), 0 without a penalty
+    LinearSVC            C Σ ω loss + ½(‖w‖² + b²/q²)    λ = 1/(nC), q = intercept_scaling; hinge or squared
+    SVC                  C Σ ω hinge + ½‖w‖²             λ = 1/(nC), w in the space of the kernel
+    SGDClassifier        (1/n) Σ ω loss + (α/2)‖w‖²      λ = α
+    RidgeClassifier      Σ ω (s - c)² + α‖w‖²            λ = α/n, and half the loss
+
+solver="liblinear" of LogisticRegression penalises its intercept as LinearSVC does. Whether a fit is at its
+minimum is measured, not assumed: one whose gradient is more than a hundredth of what the rows pull either way
+is refused. The hinge has no curvature, so the coefficients move from its minimum to that of the smooth hinge
+beside it (`hinge`), where influence is taken.
+
+For K symmetric sets of coefficients the differences to the first class are taken; the ridge's form is the
+same (`models`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+from torch import Tensor
+
+from dataaudit.errors import FitError, NotConverged, SettingError
+from dataaudit.fit import Fit, FitSettings, minimise
+from dataaudit.hinge import TEMPERATURE, minimise_hinge, subgradient_norm
+from dataaudit.kernelmap import KernelMap, kernel_map
+from dataaudit.losses import Loss, SmoothHinge, Softmax, Squared, SquaredHinge
+from dataaudit.models import LinearModel
+from dataaudit.objective import Objective
+from dataaudit.rows import MemoryRows
+
+# A gradient above this share of the mean magnitude of the rows' own is no minimum.
+OFF = 0.01
+HINGES: dict[str, Loss] = {"hinge": SmoothHinge(TEMPERATURE), "squared_hinge": SquaredHinge()}
+BY_SGD: dict[str, Loss] = {"log_loss": Softmax(2), **HINGES, "squared_error": Squared()}
+KINDS = ("LogisticRegression", "LinearSVC", "SVC", "SGDClassifier", "RidgeClassifier")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A classifier as an objective and a point.
+
+    Attributes
+    ----------
+    objective : Objective
+        What it minimised.
+    fit : Fit
+        Its coefficients with the gradient norm that they really have, or the minimum beside them.
+    kernel : KernelMap or None
+        From rows to the features of the objective; None where they are the same.
+    notes : tuple of str
+        What was made of it, in sentences.
+    """
+
+    objective: Objective
+    fit: Fit
+    kernel: KernelMap | None
+    notes: tuple[str, ...]
+
+
+def require_supported(model: Any) -> None:
+    """Check the kind, the penalty and the intercept of a classifier.
+
+    Raises
+    ------
+    SettingError
+        If influence of this model is not what the core computes.
+    """
+    kind = type(model).__name__
+    if kind not in KINDS:
+        raise SettingError(f"model must be one of {', '.join(KINDS)}: got {kind}", "leave model out")
+    if not hasattr(model, "classes_"):
+        raise SettingError(f"the {kind} is not fitted", "call fit first")
+    penalty = getattr(model, "penalty", "l2")
+    if kind != "SVC" and (penalty in ("l1", "elasticnet") or _l1_share(model) > 0):
+        raise SettingError("an l1 penalty has no Hessian: got a model with one", "fit it with l2")
+    if not getattr(model, "fit_intercept", True):
+        raise SettingError("the model has no intercept", "fit it with one")
+    several = len(model.classes_) > 2  # noqa: PLR2004 - for two classes both are the same
+    apart = kind != "LogisticRegression" or getattr(model, "multi_class", "auto") == "ovr"
+    if several and (apart or model.solver == "liblinear"):
+        what = f"a {kind} of {len(model.classes_)} classes is one fit per class"
+        raise SettingError(what, "fit a multinomial LogisticRegression, or two classes at a time")
+    if kind == "SGDClassifier" and model.loss not in BY_SGD:
+        raise SettingError(f"loss {model.loss!r} is not covered", f"fit with {', '.join(BY_SGD)}")
+    if kind == "SVC" and model.kernel not in ("rbf", "linear"):
+        raise SettingError(f"kernel {model.kernel!r} is not covered", "fit with rbf or linear")
+
+
+def _l1_share(model: Any) -> float:
+    """Return the share of an l1 penalty, which `SGDClassifier` states even where it has none."""
+    return 0.0 if type(model).__name__ == "SGDClassifier" else getattr(model, "l1_ratio", 0.0) or 0.0
+
+
+def take(
+    model: Any,
+    X: NDArray[np.float64] | csr_array,
+    y: NDArray[np.int64],
+    *,
+    order: Sequence[int],
+    weight: Tensor | None = None,
+    refit: bool = False,
+) -> Taken:
+    """Take a fitted classifier on the features that it saw.
+
+    Parameters
+    ----------
+    model : classifier
+        One of `KINDS`, fitted with an l2 penalty or none and an intercept.
+    X : ndarray (n, d) or csr_array (n, d)
+        Float64.
+    y : ndarray (n,) int64
+        Class numbers.
+    order : sequence of int
+        For each class number, its position in the model's `classes_`.
+    weight : Tensor (n,), optional
+        The sample_weight that it was fitted with, float64.
+    refit : bool
+        Go from its coefficients to the minimum of its objective, however far.
+
+    Returns
+    -------
+    Taken
+        Ready for a solver.
+
+    Raises
+    ------
+    SettingError
+        If the model is of another kind, not fitted, or fitted with a penalty that influence does not cover.
+    FitError
+        If it was fitted on another number of features.
+    NotConverged
+        If it is plainly not at its minimum, and `refit` is not asked for.
+    """
+    require_supported(model)
+    if X.shape[1] != model.n_features_in_:
+        what = f"the model was fitted on {model.n_features_in_} features, these rows have {X.shape[1]}"
+        raise FitError(what, "give the rows that it was fitted on")
+    kernel = kernel_map(model, X) if getattr(model, "kernel", "") == "rbf" else None
+    F = X if kernel is None else kernel(X)
+    theta = _coefficients(model, list(order), kernel)
+    omega = _weights(model, y, order)
+    omega = omega if weight is None else omega * weight
+    rows = MemoryRows(F if issparse(F) else torch.from_numpy(F), torch.from_numpy(y), omega)
+    loss, l2, intercept_ridge = _minimised(model, len(y))
+    objective = Objective(rows, LinearModel(loss, rows.width, intercept_ridge), l2)
+    fit, notes = _settled(objective, theta, steps=_steps(model), refit=refit)
+    return Taken(objective, fit, kernel, notes)
+
+
+def _minimised(model: Any, n: int) -> tuple[Loss, float, float]:
+    """Return the loss, λ and the ridge on the intercept of a fitted classifier."""
+    kind = type(model).__name__
+    if kind == "SGDClassifier":
+        return BY_SGD[model.loss], float(model.alpha) if model.penalty is not None else 0.0, 0.0
+    if kind == "RidgeClassifier":
+        return Squared(), float(model.alpha) / n, 0.0
+    free = getattr(model, "penalty", "l2") is None or np.isinf(model.C)  # older and newer way to say so
+    l2 = 0.0 if free else 1.0 / (n * float(model.C))
+    if kind == "SVC":
+        return HINGES["hinge"], l2, 0.0
+    liblinear = kind == "LinearSVC" or model.solver == "liblinear"
+    intercept_ridge = float(model.intercept_scaling) ** -2 if liblinear else 0.0
+    return HINGES[model.loss] if kind == "LinearSVC" else Softmax(len(model.classes_)), l2, intercept_ridge
+
+
+def _settled(objective: Objective, theta: Tensor, *, steps: int, refit: bool) -> tuple[Fit, tuple[str, ...]]:
+    """Measure how near to its minimum a model is; refuse it, or move it there where that is asked for.
+
+    Raises
+    ------
+    NotConverged
+        If the gradient is too large for influence to mean anything.
+    """
+    hinge = isinstance(objective.model.loss, SmoothHinge)
+    norm = subgradient_norm(objective, theta) if hinge else float(objective.gradient(theta).abs().max())
+    tolerance = FitSettings().tolerance
+    if not refit and norm > max(tolerance, OFF * _pull(objective, theta)):
+        advice = (
+            "give its own rows and sample weights, fit it with a smaller tol and more max_iter, or refit=True"
+        )
+        raise NotConverged(f"the model is not at its minimum: gradient norm {norm:.1e}", advice)
+    if not (hinge or refit):
+        said = "The model is the one given: its coefficients were not changed."
+        return Fit(theta, norm, steps, tolerance), (said,)
+    fit = (minimise_hinge if hinge else minimise)(objective, theta).require_converged()
+    moved = float((objective.scores(fit.theta) - objective.scores(theta)).abs().max())
+    if hinge and not refit:
+        said = f"The hinge was rounded over {objective.model.loss.temperature:g} around its kink"  # type: ignore[attr-defined]
+    else:
+        said = "The model was fitted further, to its minimum"
+    return fit, (f"{said}: gradient norm {norm:.1e} as given, scores moved by up to {moved:.2g}.",)
+
+
+def _pull(objective: Objective, theta: Tensor) -> float:
+    """Return the largest mean magnitude that the rows' own gradients have in a parameter."""
+
+    def magnitude(block: Any) -> Tensor:
+        slope = objective.model.loss.slope(objective.model.scores(theta, block), block.y).abs()
+        pulled: Tensor = replace(block, X=abs(block.X)).pull(block.weight[:, None] * slope)
+        return pulled.view(-1)
+
+    return float(objective.rows.sum(magnitude).max()) / objective.rows.n
+
+
+def _steps(model: Any) -> int:
+    """Return how many iterations a model says that it took."""
+    n_iter = getattr(model, "n_iter_", None)
+    return 0 if n_iter is None else int(np.max(n_iter))
+
+
+def _coefficients(model: Any, order: list[int], kernel: KernelMap | None) -> Tensor:
+    """Return θ: differences to our first class, features by scores, then the intercepts."""
+    if kernel is not None:
+        coef = np.asarray(model.dual_coef_ @ kernel(model.support_vectors_))
+    else:
+        coef = model.coef_.toarray() if issparse(model.coef_) else np.atleast_2d(model.coef_)
+    table = np.column_stack([coef, np.atleast_1d(model.intercept_)])  # (K or 1, d+1)
+    if len(order) == 2:  # noqa: PLR2004 - one row of differences, class 1 to class 0 of theirs
+        difference = table if order == [0, 1] else -table
+    else:
+        difference = table[order][1:] - table[order][:1]
+    return torch.from_numpy(np.ascontiguousarray(difference.T, dtype=np.float64)).view(-1)
+
+
+def _weights(model: Any, y: NDArray[np.int64], order: Sequence[int]) -> Tensor:
+    """Return ω from the model's class_weight."""  # -> (n,)
+    counts = np.bincount(y, minlength=len(order))
+    if model.class_weight is None:
+        per_class = np.ones(len(order))
+    elif model.class_weight == "balanced":
+        per_class = len(y) / (len(order) * counts)
+    else:
+        theirs = [model.class_weight.get(value, 1.0) for value in model.classes_.tolist()]
+        per_class = np.array([theirs[position] for position in order])
+    return torch.from_numpy(per_class[y].astype(np.float64))
