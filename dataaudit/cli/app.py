@@ -8,6 +8,7 @@ import typer
 
 from dataaudit.cli.apply import apply
 from dataaudit.cli.baseline import baseline
+from dataaudit.cli.check import check
 from dataaudit.cli.config import config
 from dataaudit.cli.demo import demo
 from dataaudit.cli.explain import explain
@@ -17,6 +18,7 @@ from dataaudit.cli.labels import labels
 from dataaudit.cli.mismatch import mismatch
 from dataaudit.cli.report import report
 from dataaudit.cli.review import review
+from dataaudit.cli.rule import rule
 from dataaudit.cli.undo import undo
 from dataaudit.cli.verify import verify
 
@@ -64,6 +66,8 @@ app.command(epilog="Example: audit report audit-findings -o report.md")(report)
 app.command(epilog="Example: audit export audit-findings --to labelstudio -o tasks.json")(export)
 app.command(epilog="Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv")(undo)
 app.command(epilog="Example: audit demo --out audit-demo")(demo)
-app.command(epilog="Example: audit init --dry-run", hidden=True)(init)  # until audit check is there
-app.add_typer(baseline, name="baseline", hidden=True)  # the same
-app.add_typer(config, name="config", hidden=True)  # the same
+app.command(epilog="Example: audit init --dry-run")(init)
+app.command(epilog="Example: audit check train.csv --label y --base origin/main:train.csv")(check)
+app.command(epilog="Example: audit rule DA101")(rule)
+app.add_typer(baseline, name="baseline")
+app.add_typer(config, name="config")

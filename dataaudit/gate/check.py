@@ -31,6 +31,7 @@ from dataaudit.gate.predicates import check_rule
 from dataaudit.gate.rule import Rule
 from dataaudit.gate.settings import CheckSettings, DatasetSettings
 from dataaudit.gate.verdict import Outcome, Site, Status, Verdict
+from dataaudit.sources.sql import Query, read_text
 from dataaudit.tablefolder import PROVENANCE
 
 READING: Final = "reading"  # the table of the rule that fails where data cannot be read
@@ -135,7 +136,10 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
     folder = Path(dataset.paths[0])
     if len(dataset.paths) == 1 and (folder / PROVENANCE).is_file():
         return _bare(run, dataset, folder=folder)
-    data = open_data(dataset.paths, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id)
+    source: Sequence[str] | Query = dataset.paths
+    if dataset.query:
+        source = Query(read_text(dataset.query), dataset.paths[0])
+    data = open_data(source, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id)
     for column in (dataset.weight, dataset.date, *dataset.text, *dataset.features, *dataset.categorical):
         if column:
             data.require(column)

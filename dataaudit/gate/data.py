@@ -21,6 +21,7 @@ from dataaudit.sources.blob import ARROW_FILE, PARQUET, STDIN
 from dataaudit.sources.find import find
 from dataaudit.sources.load import load
 from dataaudit.sources.part import readable
+from dataaudit.sources.sql import Query
 from dataaudit.sources.wanted import Wanted, shown
 
 _AGAIN = "the file may be cut short: fetch or write it again"
@@ -121,14 +122,14 @@ class Data:
 
 
 def open_data(
-    paths: Sequence[str], *, label: str, exclude: Sequence[str] = (), id_column: str | None = None
+    paths: Sequence[str] | Query, *, label: str, exclude: Sequence[str] = (), id_column: str | None = None
 ) -> Data:
     """Open a table.
 
     Parameters
     ----------
-    paths : sequence of str
-        Files, globs or folders, as `sources.load` takes them.
+    paths : sequence of str or Query
+        Files, globs or folders, as `sources.load` takes them; or a query on a database.
     label : str
         Label column; empty for none.
     exclude : sequence of str
@@ -151,13 +152,14 @@ def open_data(
         If files do not fit together, or there are no rows.
     """
     wanted = Wanted(label, None, tuple(exclude), id_column)
-    found = find(paths, label)
-    scans = [] if found.classes else [_scan(path) for path in found.tables]
-    if scans and all(scan is not None for scan in scans):
-        opened = _scanned([scan for scan in scans if scan is not None], found.tables, wanted)
-        if opened is not None:
-            return opened
-    dataset = load(list(paths), target=label, exclude=exclude)
+    if not isinstance(paths, Query):
+        found = find(paths, label)
+        scans = [] if found.classes else [_scan(path) for path in found.tables]
+        if scans and all(scan is not None for scan in scans):
+            opened = _scanned([scan for scan in scans if scan is not None], found.tables, wanted)
+            if opened is not None:
+                return opened
+    dataset = load(paths if isinstance(paths, Query) else list(paths), target=label, exclude=exclude)
     wanted.choose(dataset.frame.columns, dataset.origins[0].path)
     pieces, start = [], 0
     for origin in dataset.origins:

@@ -83,6 +83,7 @@ def judge(rule: Rule, case: Case) -> Outcome:
     kept = _sorted(rule, case.table, hits).head(case.top)
     values = {
         "value": value,
+        "counted": counted(gating.height, rule),
         "limit": rule.limit,
         "total": gating.height,
         "dataset": case.material.settings.name,
@@ -197,6 +198,12 @@ def _why_not(rule: Rule, value: float | None, others: int) -> str:
     """Say of a rule that holds what was measured, and how many findings do not count."""
     said = "nothing to measure" if value is None else f"{shown(value, rule)}, limit {shown(rule.limit, rule)}"
     return f"{rule.title}: {said}" + (f"; {others:,} known or accepted" if others else "") + "."
+
+
+def counted(total: int, rule: Rule) -> str:
+    """Return a number of findings with its noun: the unit if it is one, else what the rule's table holds."""
+    noun = rule.unit if rule.measure == "count" else f"{rule.scope}s"
+    return f"{total:,} {noun.removesuffix('es' if noun.endswith('sses') else 's') if total == 1 else noun}"
 
 
 def shown(value: float, rule: Rule) -> str:

@@ -33,7 +33,7 @@ from dataaudit.gate.sentences import fields_of
 BUILT_IN: Final = ("labels", "leakage", "domain", "table", "influence", "health")
 SECTIONS: Final = ("What it does", "Why it matters", "How to look at it", "Options", "References")
 OURS: Final = "DA"
-MESSAGE_FIELDS: Final = frozenset({"value", "limit", "dataset", "total"})
+MESSAGE_FIELDS: Final = frozenset({"value", "limit", "dataset", "total", "counted"})
 _KEYS: Final = {field.name: field for field in dataclasses.fields(Rule) if field.name != "pack"}
 _CODE: Final = re.compile(r"[A-Z]{2,10}[0-9]{3,5}")
 _RULE_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

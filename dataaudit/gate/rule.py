@@ -45,7 +45,8 @@ class Rule:
     precision : {"very-high", "high", "medium", "low"}
         How often a finding is right, as far as was measured.
     message : str
-        Of a broken rule, a format string with ``value``, ``limit`` and ``dataset``.
+        Of a broken rule, a format string with ``value``, ``limit``, ``dataset``, ``total`` (the findings that
+        gate) and ``counted``: the same with its noun, as in ``1 row`` and ``2 rows``.
     each : str
         Of one finding, a format string with the columns of the table.
     doc : str

@@ -1,0 +1,313 @@
+"""``audit check``: hold data to rules, and fail on what is new and wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dataaudit.cli import options
+from dataaudit.cli.config import ConfigFile, Isolated
+from dataaudit.cli.database import QueryText, Sql
+from dataaudit.cli.talk import Talk
+from dataaudit.errors import SettingError
+
+if TYPE_CHECKING:
+    from dataaudit.gate.config import Config
+    from dataaudit.gate.verdict import Verdict
+
+_INPUT, _GATE, _OUTPUT = "Input", "Gate", "Output"
+_SILENT = 2  # -qq: nothing but the exit code
+
+Data = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="DATA",
+        show_default="all configured",
+        help="Names of configured datasets; or files, globs or folders that are one dataset; or a folder of "
+        "findings, which is judged as it is.",
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option("--label", "-l", metavar="COLUMN", help="Label column.", rich_help_panel=_INPUT),
+]
+Date = Annotated[
+    str | None,
+    typer.Option("--date", metavar="COLUMN", help="Says when a row was observed.", rich_help_panel=_INPUT),
+]
+Test = Annotated[
+    list[str] | None,
+    typer.Option("--test", metavar="SOURCE", help="Rows held out. Repeatable.", rich_help_panel=_INPUT),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="FILE",
+        help="The data as they were accepted, also REVISION:PATH of Git: only what is new or changed fails.",
+        rich_help_panel=_GATE,
+    ),
+]
+Select = Annotated[
+    list[str] | None,
+    typer.Option("--select", metavar="RULES", help="Only these: DA1,DA301.", rich_help_panel=_GATE),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option("--ignore", metavar="RULES", help="Not these. Repeatable.", rich_help_panel=_GATE),
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit", metavar="RULE=NUMBER", help="Another limit: DA101=0.05. Repeatable.", rich_help_panel=_GATE
+    ),
+]
+Severity = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--severity", metavar="RULE=NAME", help="Another one: DA201=note. Repeatable.", rich_help_panel=_GATE
+    ),
+]
+Pack = Annotated[
+    list[str] | None,
+    typer.Option("--pack", metavar="FILE", help="Rules of your own. Repeatable.", rich_help_panel=_GATE),
+]
+FailOn = Annotated[
+    Literal["error", "warning", "note"] | None,
+    typer.Option("--fail-on", show_default="error", help="Least severity that fails.", rich_help_panel=_GATE),
+]
+ExitZero = Annotated[
+    bool,
+    typer.Option("--exit-zero", help="Exit with 0 also if a rule is broken.", rich_help_panel=_GATE),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        metavar="FILE",
+        show_default="auto",
+        help="Accepted findings; auto for the usual file if it is there, or none.",
+        rich_help_panel=_GATE,
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        show_default="text, in GitHub's jobs github",
+        help="What goes to stdout: text, full, json, jsonl, sarif, junit, github, gitlab, markdown, html.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Output = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FORMAT=FILE",
+        help="Write another format to a file. Repeatable.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Judge again what has not changed.", rich_help_panel=_OUTPUT)
+]
+Accepted = Annotated[
+    bool,
+    typer.Option(
+        "--sarif-include-suppressed", help="List accepted findings in SARIF too.", rich_help_panel=_OUTPUT
+    ),
+]
+
+
+def check(
+    data: Data = None,
+    *,
+    label: Label = None,
+    text: options.Text = None,
+    features: options.Features = None,
+    exclude: options.Exclude = None,
+    categorical: options.Categorical = None,
+    id: options.Id = None,  # noqa: A002 - the option is called --id
+    weight: options.Weight = None,
+    date: Date = None,
+    test: Test = None,
+    sql: Sql = None,
+    query: QueryText = None,
+    base: Base = None,
+    baseline: Baseline = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    limit: Limit = None,
+    severity: Severity = None,
+    pack: Pack = None,
+    fail_on: FailOn = None,
+    exit_zero: ExitZero = False,
+    config: ConfigFile = None,
+    isolated: Isolated = False,
+    format: Format = None,  # noqa: A002 - the option is called --format
+    output: Output = None,
+    accepted: Accepted = False,
+    no_cache: NoCache = False,
+    quiet: options.Quiet = 0,
+    color: options.Color = "auto",
+) -> int:
+    """Hold data to rules, and fail on what is new and wrong.
+
+    Exits with 0 if nothing fails, 1 if a rule is broken, and 2 if something could not be judged: the same
+    whatever the format.
+    """
+    dataset = {
+        "label": label,
+        "text": list(options.names(text)),
+        "features": list(options.names(features)),
+        "exclude": list(options.names(exclude)),
+        "categorical": list(options.names(categorical)),
+        "id": id,
+        "weight": weight,
+        "date": date,
+        "test": test,
+        "base": base,
+        "query": query,
+    }
+    values: dict[str, Any] = {
+        "select": list(options.names(select)),
+        "ignore": list(options.names(ignore)),
+        "limits": {code: _number(code, given) for code, given in _pairs("--limit", limit)},
+        "severity": dict(_pairs("--severity", severity)),
+        "packs": pack,
+        "fail-on": fail_on,
+        "baseline": baseline,
+    }
+    sources = _sources(data, sql, query)
+    if no_cache:
+        values["cache"] = False
+    found = _config(sources, values, dataset, config=config, isolated=isolated)
+    report = _Report(found, format, dict(_outputs(output)), accepted=accepted)
+    with Talk(quiet=quiet, color=color) as talk:
+        from dataaudit.gate.cache import check as judge
+
+        verdict = judge(found.settings(), on_step=talk.step)
+    report.write(verdict, quiet=quiet, color=color)
+    return 0 if exit_zero and verdict.exit_code == 1 else verdict.exit_code
+
+
+class _Report:
+    """Where the verdict goes; what cannot be written is said before the work begins."""
+
+    def __init__(
+        self,
+        found: Config,
+        name: str | None,
+        outputs: Mapping[str, Path],
+        *,
+        accepted: bool,
+    ) -> None:
+        from dataaudit.writers import get
+        from dataaudit.writers.verdict_outputs import check_outputs
+        from dataaudit.writers.verdict_surroundings import usual_format
+
+        self.format = name or usual_format(os.environ)
+        self.writer = get(self.format, "check")
+        self.outputs, self.accepted = outputs, accepted
+        self.config = Path(found.file) if found.file else None
+        check_outputs(outputs)
+
+    def write(self, verdict: Verdict, *, quiet: int, color: str) -> None:
+        """Write to stdout and to files."""
+        from dataaudit.writers.verdict_outputs import write_outputs
+        from dataaudit.writers.verdict_surroundings import surroundings
+
+        around = surroundings(
+            verdict, os.environ, folder=Path.cwd(), config=self.config, accepted=self.accepted
+        )
+        if quiet < _SILENT:
+            if self.format in ("text", "full") and (
+                color == "always" or (color == "auto" and sys.stdout.isatty())
+            ):
+                _show(verdict, full=self.format == "full", force=color == "always")
+            else:
+                self.writer.write(verdict, around, sys.stdout)
+            sys.stdout.flush()
+        if self.outputs:
+            write_outputs(verdict, around, outputs=self.outputs)
+
+
+def _show(verdict: Verdict, *, full: bool, force: bool) -> None:
+    from rich.console import Console
+
+    from dataaudit.writers.verdict_text import show
+
+    show(verdict, Console(highlight=False, force_terminal=force or None), full=full)
+
+
+def _sources(data: list[str] | None, sql: str | None, query: str | None) -> tuple[str, ...]:
+    """Return what is to be checked; of a query, the database."""
+    if query is None and sql is None:
+        return tuple(data or ())
+    if data:
+        raise SettingError("both a file and a query were given", "leave one of them out")
+    if query is None:
+        raise SettingError("--sql names a database, and --query is missing", "say what to ask it")
+    return (sql or "$DATAAUDIT_SQL",)
+
+
+def _config(
+    sources: Sequence[str],
+    values: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    *,
+    config: str | None,
+    isolated: bool,
+) -> Config:
+    """Return the configuration with what was typed, and nothing else of it."""
+    from dataaudit.gate.config import Asked, load_config
+
+    asked = Asked(
+        config=config,
+        isolated=isolated,
+        sources=tuple(sources),
+        values={key: value for key, value in values.items() if value not in (None, [], {})},
+        dataset={key: value for key, value in dataset.items() if value not in (None, [])},
+    )
+    return load_config(asked, env=os.environ, cwd=Path.cwd())
+
+
+def _pairs(option: str, given: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Return the two sides of each ``A=B``, several of which may stand in one word with commas."""
+    pairs = []
+    for word in options.names(list(given or ())):
+        left, equals, right = word.partition("=")
+        if not (equals and left.strip() and right.strip()):
+            raise SettingError(f"{option} takes RULE=VALUE: got {word!r}", f"write e.g. {option} DA101=…")
+        pairs.append((left.strip(), right.strip()))
+    return pairs
+
+
+def _number(code: str, given: str) -> float:
+    percent = given.endswith("%")
+    try:
+        return float(given.removesuffix("%")) / (100 if percent else 1)
+    except ValueError as error:
+        raise SettingError(
+            f"the limit of {code} is no number: got {given!r}", "write e.g. 0.05 or 5%"
+        ) from error
+
+
+def _outputs(given: Sequence[str] | None) -> list[tuple[str, Path]]:
+    """Return format and file of each ``FORMAT=FILE``."""
+    pairs: list[tuple[str, Path]] = []
+    for word in given or ():
+        name, equals, path = word.partition("=")
+        if not (equals and name and path):
+            raise SettingError(f"--output takes FORMAT=FILE: got {word!r}", "write e.g. sarif=audit.sarif")
+        if name in dict(pairs):
+            raise SettingError(f"--output names format {name!r} twice", "name each format once")
+        pairs.append((name, Path(path)))
+    return pairs
