@@ -249,6 +249,8 @@ class _Reader:
             return tuple(self._seen(path) for path in value)
         if field.kind == "path" and not (field.key == "baseline" and value in ("auto", "none", "")):
             return self._seen(value)
+        if field.kind == "query" and value.startswith("@"):
+            return f"@{self._seen(value[1:])}"
         if field.kind == "base" and value:
             revision, colon, path = value.partition(":")
             if not colon:
@@ -260,7 +262,8 @@ class _Reader:
         return value
 
     def _seen(self, path: str) -> str:
-        return path if "://" in path or path == "-" else shortest(self.path.parent / path, self.cwd)
+        elsewhere = "://" in path or path == "-" or path.startswith("$")  # an address, or a variable with one
+        return path if elsewhere else shortest(self.path.parent / path, self.cwd)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         lambda value: isinstance(value, str),
     ),
     "number": Kind({"type": "number"}, "a number", "0.02", _number),
+    "query": Kind({"type": "string"}, "a text", '"select * from mail"', lambda value: isinstance(value, str)),
     "share": Kind(
         {"type": "number", "minimum": 0}, "a number from 0", "0.1", lambda value: _number(value, least=0)
     ),
@@ -143,7 +144,7 @@ DATASET_FIELDS: Final = (
     Field("date", "text", "Column that says when a row was observed."),
     Field("test", "paths", "Files of rows that are held out."),
     Field("base", "base", "The data as they were accepted; only what is new or changed since can fail."),
-    Field("query", "text", "SQL whose result is the data, where path names one database."),
+    Field("query", "query", "SQL whose result is the data, or @FILE that has it; path is then the database."),
     Field("select", "texts", "Rules for this dataset, in place of those for all."),
     Field("ignore", "texts", "Rules to leave out of this dataset as well."),
     Field("limits", "limits", "Limits for this dataset."),

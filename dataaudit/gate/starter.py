@@ -126,7 +126,6 @@ def plan(folder: Path, found: Survey, *, host: Host) -> list[Edit]:
     edits = [_configuration(folder, found)]
     if found.git:
         edits.append(_inserted(folder, ".pre-commit-config.yaml", HOOK, _with_hook))
-        edits.append(_inserted(folder, ".gitignore", CACHE, lambda text: _below(text, CACHE + "\n", gap="")))
     if host == "github":
         edits.append(_whole(folder, ".github/workflows/dataaudit.yml", github_workflow(found.branch)))
     elif host == "gitlab":
@@ -280,9 +279,9 @@ def _text(path: Path) -> str:
         raise SettingError(f"{path.as_posix()} cannot be read as UTF-8 text", "mend or move it") from error
 
 
-def _below(text: str, block: str, *, gap: str = "\n") -> str:
+def _below(text: str, block: str) -> str:
     """Return a text with a block at its end."""
-    return _ended(text) + _ends_like(text, (gap if text.strip() else "") + block)
+    return _ended(text) + _ends_like(text, ("\n" if text.strip() else "") + block)
 
 
 def _ended(text: str) -> str:

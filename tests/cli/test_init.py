@@ -48,7 +48,6 @@ def test_it_writes_what_a_new_project_needs(project, capsys):
     assert cli.main(["init"]) == 0
     assert sorted(content(project)) == [
         ".github/workflows/dataaudit.yml",
-        ".gitignore",
         ".pre-commit-config.yaml",
         "data/mail.csv",
         "data/other.csv",
@@ -81,7 +80,6 @@ def test_a_second_time_nothing_changes(project, capsys):
 def test_files_keep_every_byte_they_had(project):
     (project / "pyproject.toml").write_text(PYPROJECT)
     (project / ".pre-commit-config.yaml").write_text(HOOKS)
-    (project / ".gitignore").write_bytes(b"*.pyc\r\n")
     assert cli.main(["init", "-q"]) == 0
     assert (project / "pyproject.toml").read_text().startswith(PYPROJECT + "\n\n# ")
     assert "dataaudit" in tomllib.loads((project / "pyproject.toml").read_text())["tool"]
@@ -92,7 +90,15 @@ def test_files_keep_every_byte_they_had(project):
     made = yaml.safe_load(hooks)
     assert [repo["repo"] for repo in made["repos"]] == ["https://example.org/ruff", "local"]
     assert made["ci"] == {"skip": ["ruff"]}
-    assert (project / ".gitignore").read_bytes() == b"*.pyc\r\n.dataaudit-cache/\r\n"
+
+
+def test_line_ends_stay_what_they_are(project):
+    (project / "pyproject.toml").write_bytes(b"[project]\r\nname = 'p'\r\nversion = '1'")
+    (project / ".pre-commit-config.yaml").write_bytes(b"repos:\r\n- repo: local\r\n  hooks: []\r\n")
+    assert cli.main(["init", "-q"]) == 0
+    for name in ("pyproject.toml", ".pre-commit-config.yaml"):
+        written = (project / name).read_bytes()
+        assert written.count(b"\n") == written.count(b"\r\n") > 10
 
 
 def test_a_dry_run_shows_all_and_writes_nothing(project, capsys):
