@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
-import re
-import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dataaudit.cli import options
+from dataaudit.cli.baseline_entry import PANEL, Author, Date, Expires, like_of, today
 from dataaudit.cli.baseline_words import changed, lines, plain, unjudged
+from dataaudit.cli.check import Base, Data, Ignore, Label, Select, Test
 from dataaudit.cli.config import ConfigFile, Isolated
 from dataaudit.cli.talk import Talk
 from dataaudit.errors import SettingError
 
 if TYPE_CHECKING:
-    from dataaudit.gate.baseline import Baseline, Entry
+    from dataaudit.gate.baseline import Baseline
     from dataaudit.gate.config import Config
     from dataaudit.gate.verdict import Verdict
 
-_ENTRY, _INPUT, _GATE, _OUTPUT = "Entries", "Input", "Gate", "Output"
+_OUTPUT = "Output"
 _ALL = 10**9  # findings kept of each rule: an entry is needed for every one
 _THERE = "there when the baseline was made"
 
@@ -33,28 +32,6 @@ baseline = typer.Typer(
     no_args_is_help=True,
 )
 
-Sources = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="DATASET", show_default="all configured", help="Names or paths of datasets."),
-]
-Label = Annotated[
-    str | None,
-    typer.Option("--label", "-l", metavar="COLUMN", help="Label column.", rich_help_panel=_INPUT),
-]
-Test = Annotated[
-    list[str] | None,
-    typer.Option("--test", metavar="SOURCE", help="Rows held out.", rich_help_panel=_INPUT),
-]
-Select = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--select", metavar="RULES", help="Only these: DA1,DA301. Repeatable.", rich_help_panel=_GATE
-    ),
-]
-Ignore = Annotated[
-    list[str] | None,
-    typer.Option("--ignore", metavar="RULES", help="Not these. Repeatable.", rich_help_panel=_GATE),
-]
 File = Annotated[
     str | None,
     typer.Option(
@@ -65,32 +42,6 @@ File = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
-Author = Annotated[
-    str | None,
-    typer.Option(
-        "--author",
-        metavar="NAME",
-        show_default="Git's user.name",
-        help="Who accepts.",
-        rich_help_panel=_ENTRY,
-    ),
-]
-Date = Annotated[
-    str,
-    typer.Option(
-        "--date", metavar="DAY", help="When: 2026-11-24.", show_default="not said", rich_help_panel=_ENTRY
-    ),
-]
-Expires = Annotated[
-    str,
-    typer.Option(
-        "--expires",
-        metavar="DAY",
-        help="Last day: 2027-01-31, or 90d from today.",
-        show_default="never",
-        rich_help_panel=_ENTRY,
-    ),
-]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would change.", rich_help_panel=_OUTPUT)
 ]
@@ -98,16 +49,20 @@ DryRun = Annotated[
 
 @baseline.command(epilog="Example: audit baseline create --reason 'label noise, ticket 12' --expires 90d")
 def create(
-    sources: Sources = None,
+    data: Data = None,
     *,
     reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why they are accepted.", rich_help_panel=_ENTRY)
+        str, typer.Option("--reason", metavar="TEXT", help="Why they are accepted.", rich_help_panel=PANEL)
     ] = _THERE,
     author: Author = None,
     date: Date = "",
     expires: Expires = "",
     label: Label = None,
+    text: options.Text = None,
+    exclude: options.Exclude = None,
+    id: options.Id = None,  # noqa: A002 - the option is called --id
     test: Test = None,
+    base: Base = None,
     select: Select = None,
     ignore: Ignore = None,
     config: ConfigFile = None,
@@ -124,24 +79,24 @@ def create(
     from dataaudit.gate.baseline import Baseline, grown
     from dataaudit.gate.baselinefile import mark
 
-    found = _config(
-        sources, label, test, select=select, ignore=ignore, config=config, isolated=isolated, file=baseline
-    )
+    dataset = _dataset(label, id, text=text, exclude=exclude, test=test, base=base)
+    values = _values(select, ignore, file=baseline)
+    found = _config(data, dataset, values, config=config, isolated=isolated)
     target = _target(found, writes=not dry_run)
     if target.exists() and not force:
         raise SettingError(f"{target.as_posix()} is there", "use audit baseline update, or create --force")
-    like = _like(reason, author, date=date, expires=expires)
+    like = like_of(reason, author, date=date, expires=expires)
     with Talk(quiet=quiet, color=color) as talk:
         verdict = _verdict(found, talk)
         before = Baseline(keyed=mark(found.secret))
-        after = grown(before, verdict, like=like, today=_today())
+        after = grown(before, verdict, like=like, today=today())
         _write(target, after, dry_run=dry_run)
         _tell(talk, [*unjudged(verdict), *changed(before, after, target, dry_run=dry_run)])
 
 
 @baseline.command(epilog="Example: audit baseline update --select DA101 --reason 'reviewed, they are right'")
 def update(
-    sources: Sources = None,
+    data: Data = None,
     *,
     reason: Annotated[
         str,
@@ -150,14 +105,18 @@ def update(
             metavar="TEXT",
             show_default=False,
             help="Why they are accepted.",
-            rich_help_panel=_ENTRY,
+            rich_help_panel=PANEL,
         ),
     ],
     author: Author = None,
     date: Date = "",
     expires: Expires = "",
     label: Label = None,
+    text: options.Text = None,
+    exclude: options.Exclude = None,
+    id: options.Id = None,  # noqa: A002 - the option is called --id
     test: Test = None,
+    base: Base = None,
     select: Select = None,
     ignore: Ignore = None,
     config: ConfigFile = None,
@@ -171,25 +130,29 @@ def update(
     from dataaudit.gate.baseline import grown
     from dataaudit.gate.baselinefile import read_baseline
 
-    found = _config(
-        sources, label, test, select=select, ignore=ignore, config=config, isolated=isolated, file=baseline
-    )
+    dataset = _dataset(label, id, text=text, exclude=exclude, test=test, base=base)
+    values = _values(select, ignore, file=baseline)
+    found = _config(data, dataset, values, config=config, isolated=isolated)
     target = _target(found, writes=not dry_run)
     before = read_baseline(target, secret=found.secret)
-    like = _like(reason, author, date=date, expires=expires)
+    like = like_of(reason, author, date=date, expires=expires)
     with Talk(quiet=quiet, color=color) as talk:
         verdict = _verdict(found, talk)
-        after = grown(before, verdict, like=like, today=_today())
+        after = grown(before, verdict, like=like, today=today())
         _write(target, after, dry_run=dry_run)
         _tell(talk, [*unjudged(verdict), *changed(before, after, target, dry_run=dry_run)])
 
 
 @baseline.command(epilog="Example: audit baseline prune")
 def prune(
-    sources: Sources = None,
+    data: Data = None,
     *,
     label: Label = None,
+    text: options.Text = None,
+    exclude: options.Exclude = None,
+    id: options.Id = None,  # noqa: A002 - the option is called --id
     test: Test = None,
+    base: Base = None,
     select: Select = None,
     ignore: Ignore = None,
     config: ConfigFile = None,
@@ -203,15 +166,15 @@ def prune(
     from dataaudit.gate.baseline import compare, is_expired, pruned
     from dataaudit.gate.baselinefile import read_baseline
 
-    found = _config(
-        sources, label, test, select=select, ignore=ignore, config=config, isolated=isolated, file=baseline
-    )
+    dataset = _dataset(label, id, text=text, exclude=exclude, test=test, base=base)
+    values = _values(select, ignore, file=baseline)
+    found = _config(data, dataset, values, config=config, isolated=isolated)
     target = _target(found, writes=not dry_run)
     before = read_baseline(target, secret=found.secret)
     with Talk(quiet=quiet, color=color) as talk:
         verdict = _verdict(found, talk)
-        compared = compare(before, verdict, today=_today())
-        expired = [entry for entry in before.entries if is_expired(entry, _today())]
+        compared = compare(before, verdict, today=today())
+        expired = [entry for entry in before.entries if is_expired(entry, today())]
         after = pruned(before, [*compared.fixed, *expired])
         _write(target, after, dry_run=dry_run)
         _tell(talk, [*unjudged(verdict), *changed(before, after, target, dry_run=dry_run)])
@@ -219,10 +182,14 @@ def prune(
 
 @baseline.command(epilog="Example: audit baseline diff --format json")
 def diff(
-    sources: Sources = None,
+    data: Data = None,
     *,
     label: Label = None,
+    text: options.Text = None,
+    exclude: options.Exclude = None,
+    id: options.Id = None,  # noqa: A002 - the option is called --id
     test: Test = None,
+    base: Base = None,
     select: Select = None,
     ignore: Ignore = None,
     config: ConfigFile = None,
@@ -238,13 +205,13 @@ def diff(
     from dataaudit.gate.baseline import compare
     from dataaudit.gate.baselinefile import read_baseline
 
-    found = _config(
-        sources, label, test, select=select, ignore=ignore, config=config, isolated=isolated, file=baseline
-    )
+    dataset = _dataset(label, id, text=text, exclude=exclude, test=test, base=base)
+    values = _values(select, ignore, file=baseline)
+    found = _config(data, dataset, values, config=config, isolated=isolated)
     before = read_baseline(_target(found, writes=False), secret=found.secret)
     with Talk(quiet=quiet, color=color) as talk:
         verdict = _verdict(found, talk)
-        compared = compare(before, verdict, today=_today())
+        compared = compare(before, verdict, today=today())
         if format == "json":
             sys.stdout.write(json.dumps(plain(compared), ensure_ascii=True, indent=2) + "\n")
         else:
@@ -255,29 +222,46 @@ def diff(
         _tell(talk, [*unjudged(verdict), f"{counts}{compared.known:,} accepted."])
 
 
-def _config(
-    sources: list[str] | None,
+def _dataset(
     label: str | None,
-    test: list[str] | None,
+    id_column: str | None,
     *,
-    select: list[str] | None,
-    ignore: list[str] | None,
+    text: list[str] | None,
+    exclude: list[str] | None,
+    test: list[str] | None,
+    base: str | None,
+) -> dict[str, Any]:
+    """Return what was said of the one dataset."""
+    said = {
+        "label": label,
+        "id": id_column,
+        "text": list(options.names(text)),
+        "exclude": list(options.names(exclude)),
+        "test": test,
+        "base": base,
+    }
+    return {key: value for key, value in said.items() if value}
+
+
+def _values(select: list[str] | None, ignore: list[str] | None, *, file: str | None) -> dict[str, Any]:
+    """Return what was said of the gate."""
+    said = {"select": list(options.names(select)), "ignore": list(options.names(ignore)), "baseline": file}
+    return {**{key: value for key, value in said.items() if value}, "top": _ALL}
+
+
+def _config(
+    data: list[str] | None,
+    dataset: dict[str, Any],
+    values: dict[str, Any],
+    *,
     config: str | None,
     isolated: bool,
-    file: str | None,
 ) -> Config:
     """Return the configuration, with everything that the command line says."""
     from dataaudit.gate.config import Asked, load_config
 
-    values = {"select": list(options.names(select)), "ignore": list(options.names(ignore)), "baseline": file}
-    dataset = {"label": label, "test": test}
-    asked = Asked(
-        config=config,
-        isolated=isolated,
-        sources=tuple(sources or ()),
-        values={**{key: value for key, value in values.items() if value}, "top": _ALL},
-        dataset={key: value for key, value in dataset.items() if value},
-    )
+    sources = tuple(data or ())
+    asked = Asked(config=config, isolated=isolated, sources=sources, values=values, dataset=dataset)
     return load_config(asked, env=os.environ, cwd=Path.cwd())
 
 
@@ -292,38 +276,6 @@ def _target(found: Config, *, writes: bool) -> Path:
     if not found.baseline:
         raise SettingError("there is to be no baseline (none)", "name one with --baseline")
     return Path(found.baseline)
-
-
-def _like(reason: str, author: str | None, *, date: str, expires: str) -> Entry:
-    """Return what new entries have in common."""
-    from dataaudit.gate.baseline import Entry
-    from dataaudit.gate.baselinefile import day
-
-    if not reason.strip():
-        raise SettingError("--reason is empty", "say why the findings are accepted")
-    days = re.fullmatch(r"(\d{1,5})d", expires)
-    until = (_today() + dt.timedelta(days=int(days[1]))).isoformat() if days else expires
-    return Entry(
-        rule="",
-        dataset="",
-        fingerprint="",
-        reason=reason.strip(),
-        author=_git_user() if author is None else author,
-        date=day(date, where="--date"),
-        expires=day(until, where="--expires"),
-    )
-
-
-def _git_user() -> str:
-    try:
-        done = subprocess.run(["git", "config", "user.name"], capture_output=True, check=False)  # noqa: S607
-    except OSError:
-        return ""
-    return done.stdout.decode(errors="replace").strip()
-
-
-def _today() -> dt.date:
-    return dt.date.today()  # noqa: DTZ011 - the day where it is written, as for audit check
 
 
 def _verdict(found: Config, talk: Talk) -> Verdict:
