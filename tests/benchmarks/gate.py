@@ -2,11 +2,11 @@
 
     python tests/benchmarks/gate.py [--data FOLDER] [--seeds 20] [--only sensitivity,stability,alarms]
 
-Sensitivity: 200 mails of Enron1 are a new batch, the other 4,972 the base; 0, 2, 5 or 20 labels of the batch
-are wrong. Counted are the draws in which the gate fails, and the share of the wrong labels among the rows that
-it names. Stability: a hundredth of the rows, drawn anew each time, leaves or joins; counted are the runs in
+Sensitivity: 200 mails of Enron1 are a new batch, the other 4,972 the base; 0, 2, 5 or 20 labels of the
+batch are wrong. Counted are the draws in which the gate fails, and the share of the wrong labels that it
+names. Stability: a hundredth of the rows, drawn anew each time, leaves or joins; counted are the runs in
 which any rule has another verdict than without, and the findings on rows of the base that turn up as new.
-Alarms: the default rules on ordinary tables, split at random into data and test, then with a tenth of the data
+Alarms: the default rules on ordinary tables, split at random into data and test, then with a tenth of them
 as a new batch; every rule that is broken is printed.
 """
 
