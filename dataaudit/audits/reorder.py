@@ -35,7 +35,6 @@ from dataaudit.findings import Findings
 from dataaudit.groups import changed_inverse, changed_objective
 from dataaudit.influence import self_influence
 from dataaudit.leaveout import leave_one_out_scores
-from dataaudit.losses import Softmax
 from dataaudit.noise import fit_noise
 from dataaudit.objective import Objective
 
@@ -114,16 +113,16 @@ class Reorderer:
         return changed_objective(changed, gone) if len(gone) else changed
 
     def _ranked(self, changed: Objective, theta: Tensor) -> Reordered:
-        classes, y = self._trained.classes, self._trained.objective.rows.y
-        loss, forms = Softmax(len(classes)), self._trained.forms
-        scores = leave_one_out_scores(changed, theta, forms)
-        left_out = loss.value(scores, y).numpy()[self._rows]
-        other = loss.log_probabilities(scores).scatter(1, y[:, None], -torch.inf).argmax(1)
-        p_wrong = fit_noise(scores.numpy(), y.numpy(), len(classes)).p_wrong[self._rows]
+        trained, rows = self._trained, self._rows
+        y, classes = trained.objective.rows.y, trained.classes
+        scores = leave_one_out_scores(changed, theta, trained.forms)
+        left_out = trained.loss(scores, y).numpy()[rows]
+        other = trained.log_probabilities(scores).scatter(1, y[:, None], -torch.inf).argmax(1)
+        p_wrong = fit_noise(trained.log_odds(scores).numpy(), y.numpy(), len(classes)).p_wrong[rows]
         by = {"p-wrong": p_wrong, "leave-one-out": left_out}.get(self._findings.provenance.ranking)
         if by is None:
-            by = self_influence(changed, theta, forms).numpy()[self._rows]
-        suggested = np.array(classes, dtype=object)[other.numpy()[self._rows]]
+            by = self_influence(changed, theta, trained.forms).numpy()[rows]
+        suggested = np.array(classes, dtype=object)[other.numpy()[rows]]
         order = np.lexsort((np.arange(len(by)), -left_out, -by))
         return Reordered(p_wrong, tuple(suggested.tolist()), order)
 

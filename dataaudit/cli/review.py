@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from dataaudit.audits.reopened import Opened
     from dataaudit.findings import Findings
 
-Folder = Annotated[
-    Path, typer.Argument(metavar="FOLDER", help="What audit labels wrote with --out.")
-]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What audit labels wrote with --out.")]
 DecisionFile = Annotated[
     Path | None,
     typer.Option(
@@ -48,7 +46,7 @@ Rerank = Annotated[
     bool,
     typer.Option(
         "--rerank",
-        help="Renew the order as the model learns from decisions.",
+        help="Renew the order as the model learns. Where flips were known it found no more than without.",
         rich_help_panel="Ranking",
     ),
 ]
