@@ -3,7 +3,7 @@
 Rows are copies if they are equal in all columns but label, id and weight; almost, if their normal forms are:
 texts without case, punctuation and digits, numbers by three figures. Whether two equal rows are one thing
 entered twice or two things alike is told by how much a row says: it is *telling* if it has a text of several
-words, or if values as rare as its own would meet by chance with probability below 2⁻⁶⁴.
+words, or if values as rare as its own would meet by chance with probability below 2⁻⁸⁰.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataaudit.gate.facts.table import FactTable
 from dataaudit.gate.material import Material
 from dataaudit.tablefolder import schema
 
-BITS: Final = 64.0
+BITS: Final = 80.0
 WORDS: Final = 5  # of a text that nobody writes twice by chance
 GROUPS: Final = 100_000  # of copies that are looked at for whether they tell anything
 _SAMPLE: Final = 20_000  # rows by which the share of a value is told
