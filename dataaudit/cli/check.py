@@ -210,18 +210,19 @@ class _Report:
         accepted: bool,
     ) -> None:
         from dataaudit.writers import get
-        from dataaudit.writers.verdict_outputs import check_outputs
         from dataaudit.writers.verdict_surroundings import usual_format
 
         self.format = name or usual_format(os.environ)
         self.writer = get(self.format, "check")
         self.outputs, self.accepted = outputs, accepted
         self.config = Path(found.file) if found.file else None
-        check_outputs(outputs)
+        if outputs:
+            from dataaudit.writers.verdict_outputs import check_outputs
+
+            check_outputs(outputs)
 
     def write(self, verdict: Verdict, *, quiet: int, color: str) -> None:
         """Write to stdout and to files."""
-        from dataaudit.writers.verdict_outputs import write_outputs
         from dataaudit.writers.verdict_surroundings import surroundings
 
         around = surroundings(
@@ -236,6 +237,8 @@ class _Report:
                 self.writer.write(verdict, around, sys.stdout)
             sys.stdout.flush()
         if self.outputs:
+            from dataaudit.writers.verdict_outputs import write_outputs
+
             write_outputs(verdict, around, outputs=self.outputs)
 
 

@@ -18,15 +18,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, Generic, Literal, TextIO, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TextIO, TypeVar, overload
 
 from dataaudit.errors import SettingError, closest
-from dataaudit.explanation_findings import ExplanationFindings
-from dataaudit.findings import Findings
-from dataaudit.gate.verdict import Verdict
-from dataaudit.mismatch_findings import MismatchFindings
-from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
-from dataaudit.writers.verdict_places import Surroundings
+
+if TYPE_CHECKING:  # a verdict that is known already is written without Polars
+    from dataaudit.explanation_findings import ExplanationFindings
+    from dataaudit.findings import Findings
+    from dataaudit.gate.verdict import Verdict
+    from dataaudit.mismatch_findings import MismatchFindings
+    from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
+    from dataaudit.writers.verdict_places import Surroundings
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
