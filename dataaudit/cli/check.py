@@ -240,6 +240,10 @@ class _Report:
             from dataaudit.writers.verdict_outputs import write_outputs
 
             write_outputs(verdict, around, outputs=self.outputs)
+        if around.job_summary:
+            from dataaudit.writers.verdict_github import append_summary
+
+            append_summary(verdict, around)
 
 
 def _show(verdict: Verdict, *, full: bool, force: bool) -> None:
