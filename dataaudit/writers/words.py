@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from dataaudit.summary import Term
+if TYPE_CHECKING:
+    from dataaudit.summary import Term
 
 MISSING: Final = "–"
 RANKINGS: Final = {
