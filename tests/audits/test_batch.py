@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from dataaudit.audits.batch import TAIL, hold_against
+from dataaudit.audits.batch import LEAST, TAIL, hold_against
 
 
 def judged(known, new, **settings):
@@ -19,13 +19,13 @@ def judged(known, new, **settings):
 def test_the_chance_is_that_of_all_orders():
     # Slow twin: of n + m exchangeable losses the new ones are any m. c or more of them lie above the k-th
     # largest known loss where at most k - 1 known ones are among the largest k - 1 + c.
-    n, m, seen = 9, 4, 2
-    batch = judged(range(n), [8.5, 9.5, 0.5, 1.5])
-    places = range(1, n + m + 1)  # by size, 1 the largest; k = 1
+    n, m, k, seen = 9, 6, LEAST, 5
+    batch = judged(range(n), [4.5, 5.5, 6.5, 7.5, 9.5, 0.5])
     orders = 0
-    for pick in (set(p) for p in combinations(places, m)):
-        first_known = next(place for place in places if place not in pick)
-        orders += first_known - 1 >= seen
+    for new in (set(pick) for pick in combinations(range(n + m), m)):
+        known = [place for place in range(n + m) if place not in new]  # by size, 0 the largest
+        orders += sum(place < known[k - 1] for place in new) >= seen
+    assert 0.01 < orders / comb(n + m, m) < 0.5
     assert batch.suspect.sum() == seen
     assert batch.chance == pytest.approx(orders / comb(n + m, m), rel=1e-12)
 

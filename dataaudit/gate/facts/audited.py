@@ -63,14 +63,15 @@ TABLES: Final = (
         maker=f"{_HERE}.domain_fit:shift",
         schema=schema(
             "column text, measure text, level text, value real, size real, p_value real, n whole,"
-            "significant flag, found text"
+            "significant flag, by text, found text"
         ),
         scope="column",
         key=("column", "measure", "level"),
         score="size",
         needs=frozenset({"label", "test"}),
         cost=1,
-        doc="Comparisons of the test data with the data, corrected for their number; no column: all of them.",
+        doc="Comparisons of the test data with the data, corrected for their number; no column: all of "
+        "them, told apart by some of the columns (by).",
     ),
     FactTable(
         name="slices",

@@ -27,7 +27,9 @@ def shift(material: Material) -> pl.DataFrame:
         categorical=tuple(name for name in settings.categorical if name in shared),
     )
     found = measure_shift(*sides, target=settings.label, columns=columns, seed=material.seed)
+    apart = found.filter(measure="two-sample").drop_nulls("column")["column"].to_list()
     return found.with_columns(
+        pl.lit(", ".join(apart) or "no single column").alias("by"),
         pl.col("column").fill_null(""),
         pl.col("level").fill_null(""),
         pl.col("value").abs().fill_nan(None).alias("size"),
