@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from dataaudit.errors import AuditError
 from dataaudit.gate.packs import packs_digest
 from dataaudit.gate.settings import CheckSettings, DatasetSettings
 from dataaudit.gate.verdict import Verdict
@@ -77,6 +78,7 @@ def _key(settings: CheckSettings, folder: Path) -> str | None:
         files += mine
     try:
         hashes = {name: _hash(Path(name), remembered) for name in dict.fromkeys(files)}
+        blobs = {dataset.name: _blob(dataset) for dataset in settings.datasets if dataset.base}
         accepted = Path(settings.baseline).read_bytes() if settings.baseline else b""
     except OSError:
         return None  # the run itself says what is wrong
@@ -88,6 +90,7 @@ def _key(settings: CheckSettings, folder: Path) -> str | None:
         "format": FORMAT,
         "settings": asked,
         "files": hashes,
+        "blobs": blobs,
         "packs": packs_digest(settings.packs),
         "baseline": [hashlib.sha256(accepted).hexdigest(), _today() if accepted else ""],
         "code": _code(),
@@ -97,14 +100,10 @@ def _key(settings: CheckSettings, folder: Path) -> str | None:
 
 
 def _files(dataset: DatasetSettings) -> list[str] | None:
-    """Return all files that a dataset's data are in; None for stdin, a database, or a revision of Git."""
+    """Return all files that a dataset's data are in; None for stdin or a database."""
     if dataset.query:
         return None
-    base = []
-    if dataset.base:
-        if not Path(dataset.base).is_file() and ":" in dataset.base:
-            return None
-        base = [dataset.base]
+    base = [dataset.base] if dataset.base and not _blob(dataset) else []
     found: list[str] = []
     for path in (*dataset.paths, *dataset.test, *base):
         if path == "-":
@@ -120,6 +119,16 @@ def _files(dataset: DatasetSettings) -> list[str] | None:
         else:
             return None
     return found
+
+
+def _blob(dataset: DatasetSettings) -> str | None:
+    """Return Git's hash of a base that is in a revision; None for a file, or if it cannot be had."""
+    from dataaudit.gate.gitbase import blob_of  # noqa: PLC0415 - most have no base
+
+    try:
+        return blob_of(dataset.base, dataset.paths, cwd=Path.cwd())
+    except AuditError:
+        return None  # the run itself says what is wrong
 
 
 def _hash(path: Path, remembered: dict[str, Any]) -> str:

@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from dataaudit.errors import DataError, SettingError, UnreadableFile
-from dataaudit.sources.wanted import shown
 
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _POINTER: Final = 1024  # bytes that a pointer never exceeds
@@ -52,57 +51,88 @@ def base_file(base: str, paths: Sequence[str], *, cwd: Path) -> Iterator[str]:
     SettingError
         If there is no Git, or `base` names no file.
     """
-    revision, colon, path = base.partition(":")
-    if not colon or (cwd / base).exists() or _DRIVE.match(base) or "://" in base:
+    named = _in_git(base, paths, cwd)
+    if named is None:
         _no_pointer(cwd / base, base)
         yield base
         return
-    if not path:
-        path = _same(base, paths)
+    revision, path = named
     with tempfile.TemporaryDirectory(prefix="dataaudit-base-") as folder:
         target = Path(folder) / PurePosixPath(path).name
-        _fetch(revision, path, target=target, cwd=cwd)
+        _write(_blob(revision, path, cwd), target, cwd=cwd)
         _no_pointer(target, f"{revision}:{path}")
         yield target.as_posix()
+
+
+def blob_of(base: str, paths: Sequence[str], *, cwd: Path) -> str | None:
+    """Return Git's name of a base's content, or None if the base is a file.
+
+    Parameters
+    ----------
+    base, paths, cwd
+        As of `base_file`.
+
+    Returns
+    -------
+    str or None
+        The hash of its content: where it is the same, so is the base.
+
+    Raises
+    ------
+    AuditError
+        As of `base_file`.
+    """
+    named = _in_git(base, paths, cwd)
+    return None if named is None else _blob(*named, cwd)
+
+
+def _in_git(base: str, paths: Sequence[str], cwd: Path) -> tuple[str, str] | None:
+    """Return revision and path, or None if a file is meant."""
+    revision, colon, path = base.partition(":")
+    if not colon or (cwd / base).exists() or _DRIVE.match(base) or "://" in base:
+        return None
+    return revision, path or _same(base, paths)
 
 
 def _same(base: str, paths: Sequence[str]) -> str:
     """Return the checked file as Git names it from here."""
     if len(paths) != 1 or any(mark in paths[0] for mark in "*?[") or "://" in paths[0] or paths[0] == "-":
         hint = f"write {base}data/train.csv"
-        raise SettingError(f"--base {shown(base)} names no file, and the data are not one file", hint)
+        raise SettingError(f"--base {base} names no file, and the data are not one file", hint)
     if Path(paths[0]).is_absolute():
-        raise SettingError(
-            f"--base {shown(base)} is for a path from here", "name the data by a relative path"
-        )
+        raise SettingError(f"--base {base} is for a path from here", "name the data by a relative path")
     path = PurePosixPath(os.path.normpath(paths[0]).replace(os.sep, "/")).as_posix()
     return path if path.startswith("../") else f"./{path}"
 
 
-def _fetch(revision: str, path: str, *, target: Path, cwd: Path) -> None:
-    """Write the bytes that a path has in a revision."""
+def _blob(revision: str, path: str, cwd: Path) -> str:
+    """Return Git's name of what a path holds in a revision."""
     name = f"{revision}:{path}"
     _in_repository(name, cwd)
-    if (
-        revision
-        and _git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{tree}}"], cwd)
-        is None
-    ):
+    if revision and _parsed(f"{revision}^{{tree}}", cwd) is None:
         raise _no_revision(revision, cwd)
-    found = _git(["rev-parse", "--verify", "--quiet", "--end-of-options", name], cwd)
-    if found is None:
+    blob = _parsed(name, cwd)
+    if blob is None:
         raise _no_file(revision, path, cwd)
-    blob = found.decode().strip()
-    kind = _git(["cat-file", "-t", blob], cwd)
-    if kind != b"blob\n":
-        raise DataError(f"{shown(name)} is a folder, and one file is needed", "name a file in it")
+    if _git(["cat-file", "-t", blob], cwd) != b"blob\n":
+        raise DataError(f"{name} is a folder, and one file is needed", "name a file in it")
+    return blob
+
+
+def _parsed(name: str, cwd: Path) -> str | None:
+    """Return the hash that a name stands for; a name that looks like an option is none."""
+    found = _git(["rev-parse", "--verify", "--quiet", "--end-of-options", name], cwd)
+    return None if found is None else found.decode().strip()
+
+
+def _write(blob: str, target: Path, *, cwd: Path) -> None:
     with target.open("wb") as file:
         done = subprocess.run(  # noqa: S603 - the arguments are ours and a hash
             [_program(), "cat-file", "blob", blob], cwd=cwd, stdout=file, stderr=subprocess.PIPE, check=False
         )
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()
-        raise UnreadableFile(f"{shown(name)} cannot be had from Git: {shown(said)}", "run git fetch")
+        said = done.stderr.decode(errors="replace")
+        raise UnreadableFile(f"the base cannot be had from Git: {said}", "run git fetch")
 
 
 def _in_repository(name: str, cwd: Path) -> None:
@@ -110,9 +140,9 @@ def _in_repository(name: str, cwd: Path) -> None:
     if not done.returncode:
         return
     if b"dubious ownership" in done.stderr:
-        what = f"{shown(name)} cannot be had: Git does not trust a repository of another user"
+        what = f"{name} cannot be had: Git does not trust a repository of another user"
         raise UnreadableFile(what, "run git config --global --add safe.directory FOLDER")
-    raise UnreadableFile(f"{shown(name)} is no file, and this is no Git repository", "give a file as --base")
+    raise UnreadableFile(f"{name} is no file, and this is no Git repository", "give a file as --base")
 
 
 def _no_revision(revision: str, cwd: Path) -> UnreadableFile:
@@ -127,20 +157,20 @@ def _no_revision(revision: str, cwd: Path) -> UnreadableFile:
         )
         hint = f"run {more}, or set fetch-depth: 0 of actions/checkout"
     clone = "this shallow clone" if shallow else "this clone"
-    return UnreadableFile(f"revision {shown(revision)!r} is not in {clone}", hint)
+    return UnreadableFile(f"revision {revision!r} is not in {clone}", hint)
 
 
 def _no_file(revision: str, path: str, cwd: Path) -> DataError:
     name = f"{revision}:{path}"
-    if _git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}.dvc"], cwd) is not None:
+    if _parsed(f"{name}.dvc", cwd) is not None:
         return _kept_elsewhere(name, "DVC", f"dvc get . {path} --rev {revision} -o base{_ends(path)}", path)
     inside = _git(["rev-parse", "--show-prefix"], cwd) or b""
     here = inside.decode(errors="replace").strip()
     from_here = f"{revision}:./{path}"
-    if here and _git(["rev-parse", "--verify", "--quiet", "--end-of-options", from_here], cwd) is not None:
-        return UnreadableFile(f"{shown(name)} is not in Git", f"did you mean {shown(from_here)}?")
+    if here and _parsed(from_here, cwd) is not None:
+        return UnreadableFile(f"{name} is not in Git", f"did you mean {from_here}?")
     hint = f"the path counts from the root of the repository; look with git ls-tree -r --name-only {revision}"
-    return UnreadableFile(f"revision {shown(revision)!r} has no file {shown(path)!r}", hint)
+    return UnreadableFile(f"revision {revision!r} has no file {path!r}", hint)
 
 
 def _no_pointer(file: Path, name: str) -> None:
@@ -164,9 +194,7 @@ def _no_pointer(file: Path, name: str) -> None:
 
 def _kept_elsewhere(name: str, keeper: str, command: str, path: str) -> DataError:
     where = f"and then --base base{_ends(path)}" if "base" in command else "first"
-    return DataError(
-        f"{shown(name)} is a pointer: {keeper} keeps the data elsewhere", f"run {command} {where}"
-    )
+    return DataError(f"{name} is a pointer: {keeper} keeps the data elsewhere", f"run {command} {where}")
 
 
 def _ends(path: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from dataaudit.errors import AuditError
-from dataaudit.gate.gitbase import base_file
+from dataaudit.gate.cache import _key
+from dataaudit.gate.gitbase import base_file, blob_of
 
 ENV = {
     "PATH": os.environ["PATH"],
@@ -118,3 +119,21 @@ def test_a_shallow_clone_says_what_to_fetch(repository, tmp_path):
         read("origin/dev:data/train.csv", cwd=clone)
     with pytest.raises(AuditError, match=r"shallow clone.*--unshallow"):
         read("old:data/train.csv", cwd=clone)
+
+
+def test_a_blob_has_one_name_wherever_it_is_named(repository):
+    names = {blob_of(base, ("data/train.csv",), cwd=repository) for base in ("old:", "main~1:data/train.csv")}
+    assert len(names) == 1
+    assert names != {blob_of("main:", ("data/train.csv",), cwd=repository)}
+    assert blob_of("data/train.csv", (), cwd=repository) is None
+
+
+def test_a_kept_verdict_is_of_the_same_base(repository, monkeypatch, tmp_path):
+    monkeypatch.chdir(repository)
+    keys = []
+    for revision in ("old", "old", "main"):
+        git(repository, "tag", "-f", "accepted", revision)
+        dataset = DatasetSettings(name="a", paths=("data/train.csv",), base="accepted:")
+        keys.append(_key(CheckSettings(datasets=(dataset,)), tmp_path))
+    assert keys[0] == keys[1] != keys[2]
+    assert None not in keys
