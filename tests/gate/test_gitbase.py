@@ -9,6 +9,7 @@ import pytest
 from dataaudit.errors import AuditError
 from dataaudit.gate.cache import _key
 from dataaudit.gate.gitbase import base_file, blob_of
+from dataaudit.gate.settings import CheckSettings, DatasetSettings
 
 ENV = {
     "PATH": os.environ["PATH"],
