@@ -13,6 +13,7 @@ from dataaudit.tablefolder import schema
 
 _HERE: Final = __name__.rpartition(".")[0]
 _FIT: Final = frozenset[Need]({"fit"})
+_ROWS: Final = frozenset[Need]({"fit", "label"})  # the rows themselves: findings alone do not do
 _TEST: Final = frozenset[Need]({"fit", "test"})
 
 TABLES: Final = (
@@ -107,7 +108,7 @@ TABLES: Final = (
         scope="row",
         key=("row",),
         score="share",
-        needs=_FIT,
+        needs=_ROWS,
         cost=2,
         doc="Rows without which most other predictions change, of test rows where there are any; by refits.",
     ),
@@ -117,7 +118,7 @@ TABLES: Final = (
         schema=schema("removed whole, changed whole, watched whole, share real"),
         scope="dataset",
         key=(),
-        needs=_FIT,
+        needs=_ROWS,
         cost=2,
         doc="Predictions that change without the hundredth of the rows that is strongest; by a refit.",
     ),
