@@ -5,6 +5,8 @@ The data go one way, and every noun is a frozen dataclass::
     source ─load→ Dataset ─encode→ Columns ─basis→ X, y ─minimise→ Fit ─prepare→ Prepared
                                                                         │ influence, leave-one-out, noise
     report, console, Parquet ←write─ Summary ←summarise─ Findings ←─────┘
+    repaired data, undo journal ←apply─ Decisions ←review─┤
+    SARIF, JUnit, exit code ←write─ Verdict ←judge(rules)─┘
 
 The letters, in code, comments and docstrings:
 
@@ -46,6 +48,7 @@ explanation_findings
 audits                          each the story of one question
 repair                          decisions applied to the data, and undone from a journal
 review                          the ranked rows one by one: a queue, keys, decisions, when to stop
+gate                            facts about a dataset, rules over them, and the verdict on it
 summary, writers                what a report shows, and one output format a file
 result                          what every audit returns: tables, a folder, a page
 api, api_mismatch,              what Python users call, one module a question
