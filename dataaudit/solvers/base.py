@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from dataaudit.errors import TooLarge
 from dataaudit.objective import Objective
-
-N_PROBES = 4
+from dataaudit.solvers.operator import of_objective
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,7 @@ class Solver(Protocol):
 
 def probe_residual(objective: Objective, theta: Tensor, solve: Callable[[Tensor], Tensor]) -> float:
     """Return the largest relative residual over seeded normal probes: one product with H, one solve."""
-    generator = torch.Generator().manual_seed(0)
-    B = torch.randn(objective.model.n_params, N_PROBES, dtype=torch.float64, generator=generator)
-    R = objective.hvp_at(theta)(solve(B)) - B
-    return float((R.norm(dim=0) / B.norm(dim=0)).max())
+    return of_objective(objective, theta).residual(solve)
 
 
 def memory_limit() -> int:

@@ -7,8 +7,17 @@ from typing import Final
 
 from dataaudit.errors import SettingError
 from dataaudit.sources.sql_connection import Connection
-from dataaudit.sources.sql_result import BATCH, Result, absent, chosen, gathered, projection, told
-from dataaudit.sources.wanted import Wanted, shown
+from dataaudit.sources.sql_result import (
+    BATCH,
+    Result,
+    absent,
+    chosen,
+    gathered,
+    projection,
+    seconds_notes,
+    told,
+)
+from dataaudit.sources.wanted import Wanted
 
 _FINITE: Final = "CASE WHEN isfinite({0}) THEN {0} END"  # Polars has no infinite date: it is missing
 _HOW: Final = {  # a type's name up to its first bracket
@@ -81,12 +90,8 @@ def read_duckdb(connection: Connection, text: str, wanted: Wanted) -> Result:
         how = {i: _expression(types[i], is_id=names[i] == wanted.id_column) for i in at}
         reader = opened.sql(projection(text, len(names), how)).to_arrow_reader(BATCH)
         frame = gathered(reader, [names[i] for i in at])
-    notes = [
-        f"column {shown(names[i])!r} is an interval: it is read as seconds."
-        for i in at
-        if types[i] == "INTERVAL"
-    ]
-    return Result(frame, tuple(names), tuple(notes))
+    intervals = [names[i] for i in at if types[i] == "INTERVAL"]
+    return Result(frame, tuple(names), seconds_notes(intervals))
 
 
 def _expression(kind: str, *, is_id: bool) -> str:

@@ -10,8 +10,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from dataaudit.sources.sql_connection import Connection
-from dataaudit.sources.sql_result import Result, absent, chosen, gathered, projection, told
-from dataaudit.sources.wanted import Wanted, shown
+from dataaudit.sources.sql_result import Result, absent, chosen, gathered, projection, seconds_notes, told
+from dataaudit.sources.wanted import Wanted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,12 +80,8 @@ def read_postgres(connection: Connection, text: str, wanted: Wanted) -> Result:
         how = {i: _expression(fields[i], is_id=names[i] == wanted.id_column) for i in at}
         cursor.execute(projection(text, len(names), how))
         frame = gathered(cursor.fetch_record_batch(), [names[i] for i in at])
-    notes = [
-        f"column {shown(names[i])!r} is an interval: it is read as seconds."
-        for i in at
-        if _is_interval(fields[i])
-    ]
-    return Result(frame, tuple(names), tuple(notes))
+    intervals = [names[i] for i in at if _is_interval(fields[i])]
+    return Result(frame, tuple(names), seconds_notes(intervals))
 
 
 def _address(target: str) -> str:

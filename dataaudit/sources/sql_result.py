@@ -44,6 +44,11 @@ class Result:
     notes: tuple[str, ...] = ()
 
 
+def seconds_notes(names: Sequence[str]) -> tuple[str, ...]:
+    """Say of each of these columns that it is an interval."""
+    return tuple(f"column {shown(name)!r} is an interval: it is read as seconds." for name in names)
+
+
 def chosen(names: Sequence[str], wanted: Wanted) -> list[int]:
     """Return the positions of the wanted columns of a result.
 
