@@ -128,6 +128,7 @@ def _commands(
 ) -> Iterator[str]:
     """Yield the command that carries the decisions out, for each file that they change."""
     from dataaudit.repair.plan import FORMATS
+    from dataaudit.summary import fixed_name
 
     said = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
     changed = [name for name, act in said.items() if act in ("relabel", "drop", "weight")]
@@ -138,7 +139,6 @@ def _commands(
         if path not in sources or str(origin["format"]).partition("+")[0] not in FORMATS or path == "<stdin>":
             continue
         path = data if data is not None and len(origins) == 1 else path
-        stem, dot, ends = Path(path).name.partition(".")
-        out = f"{stem}.fixed{dot}{ends}"  # here: the folder of the data may be closed
-        typed = shlex.join(["audit", "apply", folder.as_posix(), decisions.as_posix(), path, "-o", out])
+        known = ["audit", "apply", folder.as_posix(), decisions.as_posix(), path]
+        typed = shlex.join([*known, "-o", fixed_name(path)])
         yield f"To repair the data: {typed}"

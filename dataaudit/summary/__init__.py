@@ -4,7 +4,7 @@
 mismatch and returns a `MismatchSummary`; every writer renders the same one, and formats its numbers.
 """
 
-from dataaudit.summary.build import REPAIR, TOP, excerpt, summarise
+from dataaudit.summary.build import REPAIR, TOP, excerpt, fixed_name, summarise
 from dataaudit.summary.explanation import (
     ClassShare,
     ExplanationSummary,
@@ -88,6 +88,7 @@ __all__ = [
     "Trust",
     "Verdict",
     "excerpt",
+    "fixed_name",
     "summarise",
     "summarise_explanation",
     "summarise_mismatch",

@@ -211,7 +211,12 @@ def _repair(findings: Findings, folder: str) -> str:
     files: list[str] = list(findings.provenance.settings.get("source") or ())
     if len(files) != 1 or len(findings.provenance.origins) != 1 or files[0] == "-":
         return ""
-    path = PurePosixPath(files[0])
-    stem, _, ending = path.name.partition(".")
-    fixed = path.with_name(f"{stem}.fixed.{ending}" if ending else f"{stem}.fixed")
-    return f"audit apply {folder} decisions.jsonl {shlex.quote(str(path))} -o {shlex.quote(str(fixed))}"
+    return (
+        f"audit apply {folder} decisions.jsonl {shlex.quote(files[0])} -o {shlex.quote(fixed_name(files[0]))}"
+    )
+
+
+def fixed_name(path: str) -> str:
+    """Return the name of a repaired file, without a folder: that of the data may be closed."""
+    stem, dot, ending = PurePosixPath(path).name.partition(".")
+    return f"{stem}.fixed{dot}{ending}"
