@@ -18,8 +18,8 @@ from dataaudit.writers import explanation_html, mismatch_html
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
 from dataaudit.writers.page import lay_out
-from dataaudit.writers.queue import island, queue
 from dataaudit.writers.rendering import SIZE, environment, framed, render, write_page
+from dataaudit.writers.review_data import island, review_data
 
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
 _DETAILS: Final = (  # how much of a row is shown, from all to little
@@ -143,7 +143,7 @@ def _size(text: Markup) -> int:
 
 
 def _render(summary: Summary, rows: tuple[ReviewRow, ...], *, texts: tuple[Markup, ...]) -> str:
-    decidable = queue(summary, rows)
+    decidable = review_data(summary, rows)
     values = {
         "page": lay_out(summary, rows=len(rows)),
         "rows": Markup("\n").join(texts),

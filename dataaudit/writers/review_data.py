@@ -16,10 +16,9 @@ from dataaudit.writers.escape import line
 _NAME: Final = 300  # characters of a row's name; longer ones are reviewed in the terminal
 _CLASS: Final = 200
 _CLASSES: Final = 20_000  # characters of all classes
-KEYS: Final = 9  # classes that have a key and a button of their own
 
 
-def queue(summary: Summary, rows: tuple[ReviewRow, ...]) -> dict[str, Any] | None:
+def review_data(summary: Summary, rows: tuple[ReviewRow, ...]) -> dict[str, Any] | None:
     """Return the run, the classes and the rows that can be decided.
 
     Parameters
