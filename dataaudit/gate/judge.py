@@ -196,8 +196,10 @@ def _sorted(rule: Rule, table: FactTable, hits: pl.DataFrame) -> pl.DataFrame:
 
 def _why_not(rule: Rule, value: float | None, others: int) -> str:
     """Say of a rule that holds what was measured, and how many findings do not count."""
-    said = "nothing to measure" if value is None else f"{shown(value, rule)}, limit {shown(rule.limit, rule)}"
-    return f"{rule.title}: {said}" + (f"; {others:,} known or accepted" if others else "") + "."
+    said = (
+        "nothing of the kind" if value is None else f"{shown(value, rule)}, limit {shown(rule.limit, rule)}"
+    )
+    return f"Kept: {said}" + (f"; {others:,} known or accepted" if others else "") + "."
 
 
 def counted(total: int, rule: Rule) -> str:

@@ -219,6 +219,7 @@ def _facts(verdict: Verdict, name: str, detail: Detail) -> Pairs:
     return tuple(
         (line(key.replace("_", " "), NAME), line(_plain(value), detail.text))
         for key, value in list(facts.items())[:_FACTS]
+        if value not in (None, "", [], ())
     )
 
 
