@@ -32,8 +32,8 @@ def train():
     return patients(1500, 0, children=5, ill=4)
 
 
-@pytest.fixture(scope="module")
-def test():
+@pytest.fixture(scope="module", name="test")
+def _test_rows():
     return patients(2500, 1, children=60, ill=0)
 
 

@@ -10,8 +10,10 @@ from writers.example import made_up
 from writers.mismatch_example import real, spoilt
 from writers.payloads import PAYLOADS
 from writers.test_explanation import explained
+from writers.verdict.example import mixed, written
 
 from dataaudit.writers.html import write_report
+from dataaudit.writers.rendering import write_page
 
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe is not installed: pip install '.[dev]'"
@@ -22,12 +24,14 @@ PAGES = {
     "table": lambda: made_up(n=60, text=False, classes=tuple("abcdefghijkl")),
     "mismatch": real,
     "explanation": lambda: explained(["a note", "another"])[0],
+    "check": lambda: written("html", mixed()),
 }
 
 
 @pytest.fixture(scope="module", params=PAGES)
 def path(request, tmp_path_factory):
-    return write_report(PAGES[request.param](), tmp_path_factory.mktemp("page") / "report.html")
+    made, path = PAGES[request.param](), tmp_path_factory.mktemp("page") / "report.html"
+    return write_page(made, path) if isinstance(made, str) else write_report(made, path)
 
 
 def unfold(page):

@@ -29,23 +29,37 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
     """Build findings of n rows; `hostile` goes wherever a string of the user's data goes."""
     rng = np.random.default_rng(seed)
     classes = tuple(name + hostile for name in classes)
-    ids = [f"mail{hostile}.csv:{2 * i + 2}" for i in range(n)]
+    columns = [f"{name}{hostile}" for name in (("text",) if text else ("age", "job", "balance", "note"))]
+    labels = _labels(rng, n, classes, hostile)
+    texts = [" ".join(rng.choice(WORDS, 12)) + hostile if cell is None else cell for _ in range(n)]
+    labels = labels.with_columns(rank_self_influence=pl.Series(rng.permutation(n) + 1, dtype=pl.Int64))
+    bases = (f"tf-idf words{hostile}",) if text else (f"tf-idf words{hostile}", "splines")
+    return Findings(
+        labels=labels.select(SCHEMAS["labels"].names()),
+        **_beside(
+            labels["row_id"].to_list(), labels["label"].to_list(), columns, texts, hostile=hostile, text=text
+        ),
+        **_of_the_audit(labels, classes, bases, hostile),
+        provenance=Provenance(
+            **_facts(labels, classes, columns, hostile, text=text) | {"basis": bases[0]} | changes
+        ),
+    )
+
+
+def _labels(rng, n, classes, hostile):
+    """The table of labels, but for its last column."""
     p_wrong = np.sort(rng.beta(0.3, 0.9, n))[::-1]
     loss = np.clip(-np.log(1 - p_wrong) + rng.normal(0, 0.1, n), 0.01, None)
     given = rng.integers(0, len(classes), n)
-    other = (given + 1) % len(classes)
-    columns = (
-        ["text" + hostile] if text else [f"{name}{hostile}" for name in ("age", "job", "balance", "note")]
-    )
-    texts = [" ".join(rng.choice(WORDS, 12)) + hostile if cell is None else cell for _ in range(n)]
-    labels = pl.DataFrame(
+    other = [classes[k] for k in (given + 1) % len(classes)]
+    return pl.DataFrame(
         {
-            "row_id": ids,
+            "row_id": [f"mail{hostile}.csv:{2 * i + 2}" for i in range(n)],
             "row": np.arange(n),
             "source": [f"mail{hostile}.csv"] * n,
             "line": 2 * np.arange(n) + 2,
             "label": [classes[k] for k in given],
-            "predicted_label": [classes[k] for k in other],
+            "predicted_label": other,
             "p_label": np.exp(-loss / 2),
             "train_loss": loss / 2,
             "self_influence": loss * 10,
@@ -54,14 +68,17 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
             "loo_p_label": np.exp(-loss),
             "delta_loss_if_removed": loss / 2,
             "delta_loss_if_relabelled": -loss / 3,
-            "suggested_label": [classes[k] for k in other],
+            "suggested_label": other,
             "p_wrong": p_wrong,
             "rank": np.arange(1, n + 1),
-            "rank_self_influence": rng.permutation(n) + 1,
         },
-        schema=SCHEMAS["labels"],
+        schema={name: kind for name, kind in SCHEMAS["labels"].items() if name != "rank_self_influence"},
     )
-    evidence, neighbours, cells = [], [], []
+
+
+def _beside(ids, labels, columns, texts, *, hostile, text):
+    """Evidence, neighbours and cells of every row."""
+    evidence, neighbours, cells, n = [], [], [], len(ids)
     for i, key in enumerate(ids):
         for position in range(1, 7):
             level = WORDS[(i + position) % len(WORDS)] + hostile if text else None
@@ -70,16 +87,43 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
             evidence.append((key, position, column, level, value, (-1.0) ** (position > 4) * -0.9 / position))
         near = [(i + k) % n for k in range(1, 6)]
         neighbours += [
-            (key, k, ids[j], classes[given[j]], 1 - k / 9, bool(given[i] == given[j]))
-            for k, j in enumerate(near, 1)
+            (key, k, ids[j], labels[j], 1 - k / 9, labels[i] == labels[j]) for k, j in enumerate(near, 1)
         ]
         cells += [(key, column, texts[(i + k) % n]) for k, column in enumerate(columns)]
-    expected = float(p_wrong.sum())
-    ends = np.cumsum(p_wrong)
-    bases = (f"tf-idf words{hostile}", "splines") if not text else (f"tf-idf words{hostile}",)
-    l2s = (1e-5, 1e-4, 1e-3, 1e-2)
+    found = {"evidence": evidence, "neighbours": neighbours, "cells": cells}
+    return {name: table(name, rows) for name, rows in found.items()}
+
+
+def _of_the_audit(labels, classes, bases, hostile):
+    """The tables that are not of rows."""
+    expected, ends = float(labels["p_wrong"].to_numpy().sum()), np.cumsum(labels["p_wrong"].to_numpy())
     rate = 0.1 / max(len(classes) - 1, 1)
-    facts = {
+    found = {
+        "health": [
+            ("gradient norm", 3e-11, 1e-8, True, f"The fit is at a minimum.{hostile}"),
+            ("calibration", 0.02, None, True, "Left-out probabilities are calibrated."),
+        ],
+        "selection": [
+            (b, l2, 0.3 + 0.02 * k * k + 0.01 * at, 0.004, (at, k) == (0, 1))
+            for at, b in enumerate(bases)
+            for k, l2 in enumerate((1e-5, 1e-4, 1e-3, 1e-2))
+        ],
+        "verification": [
+            (key, change, size * (k + 1), size * (k + 1) * 1.01)
+            for k, key in enumerate(labels["row_id"].head(6))
+            for change, size in (("removed", 0.2), ("relabelled", -0.5))
+        ],
+        "noise": [(a, b, 0.9 if a == b else rate) for a in classes for b in classes],
+        "budget": [(s, int(np.searchsorted(ends, s * expected) + 1)) for s in (0.5, 0.8, 0.95) if len(ends)],
+    }
+    return {name: table(name, rows) for name, rows in found.items()}
+
+
+def _facts(labels, classes, columns, hostile, *, text):
+    """The fields of the provenance."""
+    n, expected = len(labels), float(labels["p_wrong"].to_numpy().sum())
+    role = "text" if text else "numeric"
+    return {
         "version": "0.1.0",
         "command": f"audit labels mail{hostile}.csv --label y",
         "dataset": f"mail{hostile}.csv",
@@ -94,7 +138,6 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
         "expected_low": expected * 0.9,
         "expected_high": expected * 1.1,
         "l2": 1e-4,
-        "basis": bases[0],
         "solver": "dual Cholesky",
         "solver_reason": "there are fewer rows than features",
         "gradient_norm": 3e-11,
@@ -103,46 +146,8 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
         "versions": {"python": "3.11.2", "polars": "1.30.0"},
         "origins": ({"path": f"mail{hostile}.csv", "format": "csv", "sha256": "ab" * 32, "rows": n},),
         "roles": (
-            *(
-                {"column": c, "role": "text" if text else "numeric", "reason": f"made up{hostile}"}
-                for c in columns
-            ),
+            *({"column": c, "role": role, "reason": f"made up{hostile}"} for c in columns),
             {"column": "id", "role": "left out", "reason": "every value is another one"},
         ),
         "notes": (f"Two rows have the same text.{hostile}",),
-    } | changes
-    return Findings(
-        labels=labels,
-        health=table(
-            "health",
-            [
-                ("gradient norm", 3e-11, 1e-8, True, f"The fit is at a minimum.{hostile}"),
-                ("calibration", 0.02, None, True, "Left-out probabilities are calibrated."),
-            ],
-        ),
-        evidence=table("evidence", evidence),
-        neighbours=table("neighbours", neighbours),
-        cells=table("cells", cells),
-        selection=table(
-            "selection",
-            [
-                (b, l2, 0.3 + 0.02 * k * k + 0.01 * at, 0.004, (at, k) == (0, 1))
-                for at, b in enumerate(bases)
-                for k, l2 in enumerate(l2s)
-            ],
-        ),
-        verification=table(
-            "verification",
-            [
-                (key, change, size * (k + 1), size * (k + 1) * 1.01)
-                for k, key in enumerate(ids[:6])
-                for change, size in (("removed", 0.2), ("relabelled", -0.5))
-            ],
-        ),
-        noise=table("noise", [(a, b, 0.9 if a == b else rate) for a in classes for b in classes]),
-        budget=table(
-            "budget",
-            [(s, int(np.searchsorted(ends, s * expected) + 1)) for s in (0.5, 0.8, 0.95)] if n else [],
-        ),
-        provenance=Provenance(**facts),
-    )
+    }
