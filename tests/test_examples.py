@@ -43,3 +43,31 @@ def test_the_papers_hospital_case(root, data_folder):
     assert step == pytest.approx(truth, rel=0.01)
     assert "and 1 of 137 children are wrong" in done.stdout
     assert "slice 1: age = [0-10)" in done.stdout
+
+
+def figure(root, data_folder, out, name):
+    """Run a figure of the paper in its quick form, and return what it says."""
+    script = root / "examples" / "paper" / name
+    command = [sys.executable, script, "--data", data_folder, "--out", out, "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_figure_1_needs_every_part_of_an_influence(root, data_folder, tmp_path):
+    said = figure(root, data_folder, tmp_path, "figure1_parts_of_influence.py")
+    found = [float(value) for value in re.findall(r"rank correlation with the refits (0\.\d+)", said)]
+    whole, without_loss, without_hessian = found
+    assert whole >= 0.99
+    assert max(without_loss, without_hessian) < 0.9
+    assert {path.name for path in tmp_path.iterdir()} == {"figure1.parquet", "figure1.svg"}
+
+
+@pytest.mark.slow
+def test_figure_3_is_best_at_a_small_temperature(root, data_folder, tmp_path):
+    said = figure(root, data_folder, tmp_path, "figure3_smooth_hinge.py")
+    found = re.findall(r"^t = \S+ +Pearson (0\.\d+)", said, re.MULTILINE)
+    hinge, small, large = map(float, found)
+    assert small >= 0.95
+    assert hinge < large < small
