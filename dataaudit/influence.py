@@ -160,7 +160,7 @@ def pair_influences(model: LinearModel, theta: Tensor, solved: Tensor, *, block:
     """
     t, k = solved.shape[1], model.loss.n_scores
     r = model.loss.slope(model.scores(theta, block), block.y)
-    moved = block.scores(solved.reshape(model.width + 1, k * t)).view(-1, k, t)
+    moved = block.scores(solved.reshape(model.width + 1, k * t)).view(len(block.y), k, t)
     return (moved * -r[:, :, None]).sum(1) if k > 1 else moved[:, 0].mul_(-r)
 
 

@@ -40,6 +40,17 @@ def test_agrees_with_a_dense_inverse(case, solver):
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=NAMES)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_no_right_hand_side_is_no_solution(solver, classes):
+    objective = make("", 25, 10, classes).objective()
+    theta = torch.zeros(11 * (classes - 1), dtype=torch.float64)
+    assert solver.prepare(objective, theta).solve(torch.zeros(len(theta), 0).double()).shape == (
+        len(theta),
+        0,
+    )
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=NAMES)
 def test_away_from_the_minimum_too(solver):
     case = make("", 25, 10, 3)
     theta = torch.linspace(-1, 1, 22, dtype=torch.float64)

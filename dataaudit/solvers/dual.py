@@ -103,6 +103,8 @@ class _Factor:
     def solve(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by eliminating the penalised block."""  # (p, m) -> (p, m)
         d, k, m = self.objective.rows.width, self.R.shape[1], B.shape[1]
+        if not m:  # shapes of nothing are ambiguous below
+            return B.clone()
         B = B.view(d + 1, k, m)
         AB = self._solve_penalised(B[:-1])
         R_alpha = self.D @ self.R @ self.alpha.view(-1, k, k)

@@ -250,3 +250,17 @@ def test_the_papers_children_unprompted(data_folder, root):
         if "[0-10)" in one["title"]
     ]
     assert {f"<frame>#{row}" for row in (13685, 9366, 19590, 11116)} in named
+
+
+@pytest.mark.parametrize("columns", [2, 400], ids=["fewer columns than rows", "more columns than rows"])
+def test_three_classes_without_an_error_leave_nothing_to_trace(columns):
+    random = np.random.default_rng(0)
+    y = np.arange(120) % 3
+    X = random.normal(size=(120, columns))
+    X += 50 * np.array([[0, 0], [1, 0], [0, 1]])[y][:, np.arange(columns) % 2]
+    frame = pl.DataFrame(X, schema=[f"x{j}" for j in range(columns)]).with_columns(
+        y=pl.Series([f"c{k}" for k in y])
+    )
+    found = dataaudit.audit_mismatch(frame[:90], frame[90:], label="y", l2=1e-3, basis="linear")
+    assert found.tables.responsible.is_empty()
+    assert found.tables.traces.is_empty()
