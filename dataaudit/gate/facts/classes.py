@@ -14,6 +14,7 @@ from dataaudit.tablefolder import schema
 
 _HERE: Final = __name__
 _MANY: Final = 50  # different numbers from which a label with fractions is a quantity
+_QUOTES: Final = " \t\r\n\"'`\u2018\u2019\u201c\u201d"
 _NEEDS: Final = frozenset[Need]({"label"})
 
 TABLES: Final = (
@@ -44,7 +45,7 @@ TABLES: Final = (
         key=("class",),
         score="rows",
         needs=_NEEDS,
-        doc="Classes whose name is a more frequent one's but for case, spaces, marks, or a number's way.",
+        doc="Classes whose name is a more frequent one's but for case, spaces, quotes, or a number's way.",
     ),
     FactTable(
         name="unlabelled",
@@ -136,9 +137,13 @@ def _is_missing(cells: pl.Series) -> pl.Series:
 
 
 def _normal(name: str) -> str:
-    """Return what two spellings of one class have in common; a sign of a number is no mark."""
-    bare = name.strip().casefold()
+    """Return what spellings of one class have in common: A+ and A-, <=50K and >50K, -1 and 1 are apart."""
+    bare = name.strip(_QUOTES).casefold()
+    return " ".join(map(_word, re.split(r"[\s_]+", bare))).strip() or bare
+
+
+def _word(word: str) -> str:
     try:
-        return repr(float(bare))
+        return repr(float(word))
     except ValueError:
-        return re.sub(r"[\W_]+", " ", bare).strip() or bare
+        return re.sub(r"(?<=[^\W\d])[-./]+(?=[^\W\d])", " ", word.rstrip(".,;:"))
