@@ -5,7 +5,7 @@ The steps are asked for the features that the classifier saw; `classifiers` says
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,12 +37,18 @@ class Adopted:
         One per column of X.
     notes : tuple of str
         What was made of it, in sentences.
+    design : callable
+        From other rows with the same columns to X.
+    kernel : bool
+        Whether the features are those of a kernel.
     """
 
     objective: Objective
     fit: Fit
     features: tuple[Feature, ...]
     notes: tuple[str, ...]
+    design: Callable[[pl.DataFrame], NDArray[np.float64] | csr_array]
+    kernel: bool
 
 
 def adopt(
@@ -92,7 +98,15 @@ def adopt(
     if taken.kernel is not None:
         names = [f"RBF {j + 1}" for j in range(taken.objective.rows.width)]
     features = tuple(Feature(name, name, None, "numeric") for name in names)
-    return Adopted(taken.objective, taken.fit, features, taken.notes)
+
+    def design(rows: pl.DataFrame) -> NDArray[np.float64] | csr_array:
+        for name in frame.columns:
+            if name not in rows.columns:
+                raise MissingColumn(name, rows.columns, "the rows to predict")
+        found: NDArray[np.float64] | csr_array = _design(steps, last, rows.select(frame.columns))[0]
+        return found if taken.kernel is None else taken.kernel(found)
+
+    return Adopted(taken.objective, taken.fit, features, taken.notes, design, kernel=taken.kernel is not None)
 
 
 def _split(model: Any) -> tuple[Any, Any]:

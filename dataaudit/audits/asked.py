@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dataaudit.encode import Columns, EncoderSettings, Encoding, fit_encoding
 from dataaudit.encode.target import Target, encode_target
 from dataaudit.encode.weight import encode_weight
-from dataaudit.errors import MissingColumn, SettingError
+from dataaudit.errors import MissingColumn, SettingError, closest
 from dataaudit.sources import Dataset, load
 
 StepCallback = Callable[[str, int, int], None]
@@ -29,6 +29,20 @@ RANKINGS = ("auto", "p-wrong", "leave-one-out", "self-influence")
 
 def no_step(stage: str, done: int, total: int) -> None:
     """Tell nobody."""
+
+
+def require_model(name: str) -> None:
+    """Check the name of a model.
+
+    Raises
+    ------
+    SettingError
+        If there is none of this name.
+    """
+    if name not in MODELS:
+        near = closest(name, MODELS)
+        hint = f"did you mean {near!r}?" if near else f"use one of {', '.join(MODELS)}"
+        raise SettingError(f"unknown model: got {name!r}", hint)
 
 
 @dataclass(frozen=True)
@@ -84,8 +98,7 @@ class LabelSettings:
             raise SettingError(f"unknown ranking: got {self.rank!r}", f"use one of {', '.join(RANKINGS)}")
         if self.l2 is not None and not 0 < self.l2 < float("inf"):
             raise SettingError(f"l2 must be above 0: got {self.l2:g}", "leave it out to have it chosen")
-        if self.model not in MODELS:
-            raise SettingError(f"unknown model: got {self.model!r}", f"use one of {', '.join(MODELS)}")
+        require_model(self.model)
         if self.model == "rbf-svm" and self.basis not in ("auto", "rbf"):
             raise SettingError(f"rbf-svm is a basis of its own: got basis {self.basis}", "use svm with it")
         counts = {"verify": self.verify, "top": self.top, "seed": self.seed}

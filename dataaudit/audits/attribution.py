@@ -18,6 +18,10 @@ in the ratio of their probabilities; for K = 2 that is -y. The second is ``-(x̃
 form of the ridge (`models`), which is the product of the gradients by all K classes, whichever is the
 reference; for K = 2, C = 1. The paper has two classes: for more, both are our generalisation.
 
+**Support vector machines.** Training rows pull by the slope of the hinge; the loss of the test row is the
+log-loss of its calibrated probability (`Trained.calibration`, held fixed), so that it is in nats whatever the
+model. Without the training loss a row that is not fitted pulls by 1, as for two classes above.
+
 **Removal.** By the row's own Newton step the scores of t move by ``1/n Q(z, t)ᵀ (I - W Q(z, z)/n)⁻¹ r_z``
 without z, which is the leverage-corrected leave-one-out; the change of loss is that of the moved scores. For
 two classes it is what the traces of a mismatch hold.
@@ -143,7 +147,7 @@ def attribute(trained: Trained, test: Block) -> Attribution:
     model, theta = trained.objective.model, trained.fit.theta
     k, loss = model.loss.n_scores, model.loss
     x = test.dense()[0]  # (d+1,)
-    r_t = loss.slope(model.scores(theta, test), test.y)[0]  # (k,)
+    r_t = trained.loss_slope(model.scores(theta, test), test.y)[0]  # (k,)
     plain = torch.linalg.solve(model.coupling, r_t)
     solved = trained.prepared.solve(torch.kron(x, r_t)[:, None]).view(-1, k)
     parts: list[Tensor] = []
@@ -188,7 +192,7 @@ def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
     solve = trained.prepared.solve
     by = own_steps(trained.objective, theta, solve, v=solve(lifted), rows=torch.from_numpy(rows))
     s, y = model.scores(theta, test), test.y.expand(len(rows))
-    return np.asarray((model.loss.value(s + by, y) - model.loss.value(s, test.y)).numpy())
+    return np.asarray((trained.loss(s + by, y) - trained.loss(s, test.y)).numpy())
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
@@ -274,7 +278,7 @@ def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int],
         return []
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
     v = eye[against[0]] - eye[against[1]]  # (k,)
-    pull = trained.objective.model.matrix(trained.fit.theta) @ v  # (d+1,)
+    pull = trained.calibration[0] * (trained.objective.model.matrix(trained.fit.theta) @ v)  # (d+1,)
     x = tested.block.dense()[0]
     terms = [
         Part(feature.column, feature.level, value)

@@ -164,7 +164,7 @@ def column_effects(
 def _probe(trained: Trained, test: Block) -> _Probe:
     model, theta = trained.objective.model, trained.fit.theta
     alike = Block(test.X, test.y, torch.full_like(test.weight, 1.0 / len(test.y)))
-    V = model.matrix(trained.prepared.solve(model.gradient(theta, alike)[:, None])[:, 0])
+    V = model.matrix(trained.prepared.solve(trained.loss_gradient(alike)[:, None])[:, 0])
     return _Probe(trained, V, torch.cat([model.matrix(theta), V], dim=1))
 
 

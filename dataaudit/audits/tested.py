@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dataaudit.audits.case import Judged
 from dataaudit.audits.trained import Trained
-from dataaudit.encode import Columns
+from dataaudit.encode import Columns, Encoding
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.rows import Block
 from dataaudit.sources import Dataset
@@ -85,26 +85,34 @@ def judge(trained: Trained, tested: Tested, theta: Tensor) -> Judged:
 
 def judge_scores(trained: Trained, tested: Tested, scores: Tensor) -> Judged:
     """Judge the test rows by other scores."""  # (t, k)
-    loss = trained.objective.model.loss.value(scores, tested.block.y).numpy()
+    loss = trained.loss(scores, tested.block.y).numpy()
     # The reference class has score 0.
-    return Judged(torch.nn.functional.pad(scores, (1, 0)).argmax(1).numpy() != tested.y, loss)
+    odds = torch.nn.functional.pad(trained.log_odds(scores), (1, 0))
+    return Judged(odds.argmax(1).numpy() != tested.y, loss)
 
 
 def predict(
-    trained: Trained, dataset: Dataset, y: NDArray[np.int64], *, notes: tuple[str, ...] = ()
+    trained: Trained,
+    dataset: Dataset,
+    y: NDArray[np.int64],
+    *,
+    notes: tuple[str, ...] = (),
+    encoding: Encoding | None = None,
 ) -> Tested:
     """Encode test rows as the training rows were, and predict them.
 
     Parameters
     ----------
     trained : Trained
-        The model; it must have been made by the tool, since its encoding is needed.
+        The model.
     dataset : Dataset
         Labelled test rows.
     y : ndarray (t,) int64
         Their class numbers.
     notes : tuple of str
         What was decided about them so far.
+    encoding : Encoding, optional
+        Of the columns, for a model of the user's own, which has none.
 
     Returns
     -------
@@ -114,26 +122,25 @@ def predict(
     Raises
     ------
     SettingError
-        If the model came from the user, so that there is no encoding.
+        If the model came from the user, and there is no encoding.
     MissingColumn
         If the rows lack a column that the model uses.
     DataError
         If there are no rows.
     """
-    if trained.encoded is None:
+    encoding = encoding if trained.encoded is None else trained.encoded.encoding
+    if encoding is None:
         raise SettingError("a model of your own encodes its columns by itself", "leave model out")
     if not len(y):
         raise DataError("no test row can be used: none has a label that training knows", "give labelled rows")
     for role in trained.roles:
         if role.role != "left out" and role.column not in dataset.frame.columns:
             raise MissingColumn(role.column, dataset.frame.columns, "the test rows")
-    columns = trained.encoded.encoding.transform(dataset.frame)
-    X = trained.encoded.basis.transform(columns)
+    columns = encoding.transform(dataset.frame)
+    X = trained.design(dataset.frame) if trained.encoded is None else trained.encoded.basis.transform(columns)
     labels = torch.from_numpy(y)
     weight = torch.ones(len(y), dtype=torch.float64)
     block = Block(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, labels, weight)
-    model = trained.objective.model
-    scores = model.scores(trained.fit.theta, block)
-    p = model.loss.log_probabilities(scores).exp()  # type: ignore[attr-defined]
-    loss = model.loss.value(scores, labels)
+    scores = trained.objective.model.scores(trained.fit.theta, block)
+    p, loss = trained.log_probabilities(scores).exp(), trained.loss(scores, labels)
     return Tested(dataset, y, columns, block, scores, p.numpy(), loss.numpy(), notes)

@@ -37,7 +37,7 @@ def train(training: Training, settings: LabelSettings, *, on_step: StepCallback 
     columns, target = training.columns, training.target
     K = len(target.classes)
     loss = None if settings.model == "logistic" else HINGE
-    _require_two(K, settings, texts=bool(columns.terms.shape[1]))
+    require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed)
     choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
@@ -64,19 +64,19 @@ def train(training: Training, settings: LabelSettings, *, on_step: StepCallback 
     )
 
 
-def _require_two(n_classes: int, settings: LabelSettings, *, texts: bool) -> None:
-    """Check that a support vector machine can be had.
+def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
+    """Check that a model can be had for so many classes, and for texts.
 
     Raises
     ------
     SettingError
         If there are more than two classes, or a kernel is to be of texts.
     """
-    if settings.model != "logistic" and n_classes > 2:  # noqa: PLR2004 - one margin
-        what = f"{settings.model} tells two classes apart: the label has {n_classes}"
-        raise SettingError(what, "leave out --model for the logistic regression, which takes any number")
-    if settings.model == "rbf-svm" and texts:
-        raise SettingError("rbf-svm has no kernel for text", "use --model svm, or --exclude the text")
+    if model != "logistic" and n_classes > 2:  # noqa: PLR2004 - one margin
+        what = f"{model} tells two classes apart: the label has {n_classes}"
+        raise SettingError(what, "use logistic, the default, which takes any number")
+    if model == "rbf-svm" and texts:
+        raise SettingError("rbf-svm has no kernel for text", "use svm instead, or --exclude the text")
 
 
 def train_adopted(
@@ -118,4 +118,5 @@ def train_adopted(
         curve=(),
         encoded=None,
         notes=tuple(notes),
+        adopted=adopted,
     )

@@ -8,17 +8,19 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.encode import Basis, Columns, Encoding, Feature, Role
 from dataaudit.errors import SettingError
 from dataaudit.fit import Fit, minimise
+from dataaudit.fitted import Adopted
 from dataaudit.influence import leverage, self_influence
 from dataaudit.leaveout import leave_one_out_scores, relabelled_scores
 from dataaudit.losses import Softmax
 from dataaudit.models import LinearModel
 from dataaudit.objective import Objective
-from dataaudit.rows import times
+from dataaudit.rows import Block, times
 from dataaudit.selection import Candidate
 from dataaudit.solvers import Prepared
 
@@ -71,6 +73,8 @@ class Trained:
         For evidence by source column.
     notes : tuple of str
         Decisions, in sentences.
+    adopted : Adopted or None
+        The user's own model, if it is one.
     """
 
     objective: Objective
@@ -82,17 +86,24 @@ class Trained:
     curve: tuple[Candidate, ...]
     encoded: Encoded | None
     notes: tuple[str, ...] = ()
+    adopted: Adopted | None = None
 
     @property
     def roles(self) -> tuple[Role, ...]:
         """Roles of the source columns, where the tool chose them."""
         return self.encoded.encoding.roles if self.encoded else ()
 
+    def design(self, frame: pl.DataFrame) -> np.ndarray | csr_array:
+        """Return the model's features of new rows of the same columns."""  # -> (b, d)
+        if self.encoded is not None:
+            return self.encoded.basis.transform(self.encoded.encoding.transform(frame))
+        if self.adopted is None:
+            raise SettingError("this model has no way from columns to features", "leave model out")
+        return self.adopted.design(frame)
+
     def probabilities(self, frame: pl.DataFrame) -> np.ndarray:
         """Return the probability of every class for new rows of the same columns."""  # -> (b, K)
-        if self.encoded is None:
-            raise SettingError("a model of your own predicts by itself", "call its predict_proba")
-        X = self.encoded.basis.transform(self.encoded.encoding.transform(frame))
+        X = self.design(frame)
         Theta = self.objective.model.matrix(self.fit.theta)
         s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
         return self.log_probabilities(s).exp().numpy()
@@ -132,6 +143,16 @@ class Trained:
     def loss(self, s: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row in nats, whatever loss the model was trained with."""
         return Softmax(len(self.classes)).value(self.log_odds(s), y)  # (b, k), (b,) -> (b,)
+
+    def loss_slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return the slope of that loss in the scores, the calibration held fixed."""
+        a, _ = self.calibration
+        return a * Softmax(len(self.classes)).slope(self.log_odds(s), y)  # (b, k), (b,) -> (b, k)
+
+    def loss_gradient(self, rows: Block) -> Tensor:
+        """Return the gradient of the sum of those losses over rows."""  # -> (p,)
+        s = self.objective.model.scores(self.fit.theta, rows)
+        return rows.pull(rows.weight[:, None] * self.loss_slope(s, rows.y)).reshape(-1)
 
 
 @dataclass(frozen=True)
