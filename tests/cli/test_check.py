@@ -131,3 +131,24 @@ def test_an_interrupt_ends_with_130(data, tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
+
+
+def test_wrong_labels_that_the_baseline_accepts_pass_and_later_ones_fail(data, tmp_path):
+    both = table(200, 5, wrong=20)
+    pl.concat([pl.read_csv(data / "batch.csv"), both]).write_csv(tmp_path / "later.csv")
+    given = [str(data / "batch.csv"), "--base", str(data / "clean.csv"), "--label", "y"]
+    assert cli.main(["baseline", "create", *given, "--reason", "known", "-q"]) == 0
+    assert cli.main(["check", *given, "-qq"]) == 0
+    assert cli.main(["check", *given, "--baseline", "none", "-qq"]) == 1
+    assert cli.main(["check", str(tmp_path / "later.csv"), *given[1:], "-qq"]) == 1
+
+
+@pytest.mark.parametrize("name", ["text", "sarif"])
+def test_an_internal_error_is_no_verdict(data, tmp_path, name):
+    (tmp_path / "tomllib.py").write_text("raise RuntimeError('this installation is broken')\n")
+    command = [sys.executable, "-m", "dataaudit", "check", str(data / "clean.csv"), "--label", "y"]
+    broken = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([*command, "--format", name], capture_output=True, env=broken, check=False)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"internal error: RuntimeError: this installation is broken" in done.stderr.splitlines()[-1]
