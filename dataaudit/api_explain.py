@@ -11,6 +11,7 @@ from dataaudit.result import Result
 if TYPE_CHECKING:
     import polars as pl
 
+    from dataaudit.audits.versus import Own
     from dataaudit.explanation_findings import ExplanationFindings
 
 
@@ -40,6 +41,16 @@ class Explanation(Result):
     def contributions(self) -> pl.DataFrame:
         """What each column or word of the row adds to its score, in log-odds."""
         return self.tables.contributions
+
+    @property
+    def models(self) -> pl.DataFrame:
+        """What each of two models predicts, and how influence goes with distance; empty for one model."""
+        return self.tables.models
+
+    @property
+    def versus(self) -> pl.DataFrame:
+        """Every training row by each of two models: influence and distance; empty for one model."""
+        return self.tables.versus
 
     @property
     def flip(self) -> str:
@@ -72,6 +83,9 @@ def explain(
     show_components: bool = False,
     flip: str | None = None,
     seed: int = 0,
+    model: Any = "logistic",
+    versus: Any = None,
+    refit: bool = False,
     command: str = "dataaudit.explain",
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> Explanation:
@@ -116,6 +130,13 @@ def explain(
         ``"coefficient:COLUMN=LEVEL"``, or the errors of ``"slice:COLUMN=LEVEL"``.
     seed : int
         Seed of everything random.
+    model : {"logistic", "svm", "rbf-svm"} or fitted model
+        Which model is explained: a logistic regression, or for two classes a support vector machine, linear
+        or on RBF features; or a fitted scikit-learn classifier, as for `audit_labels`.
+    versus : the same, optional
+        Another model of the same rows to compare it with: `Explanation.models` and `Explanation.versus`.
+    refit : bool
+        Go from the coefficients of fitted models to their minimum.
     command : str
         How it was called, for the provenance.
     on_step : callable, optional
@@ -135,11 +156,15 @@ def explain(
     --------
     >>> why = dataaudit.explain("train.parquet", "test.parquet", label="readmitted", row=1742)
     >>> why.influences["effect"].head(3)
+    >>> two = dataaudit.explain("train.csv", "test.csv", label="y", row=3, model="logistic", versus="rbf-svm")
+    >>> two.models["model", "distance_correlation"]
     """
     from dataaudit.audits.asked import no_step
-    from dataaudit.audits.explain import ExplainSettings, explain_row
+    from dataaudit.audits.explain import explain_row
+    from dataaudit.audits.explanation_settings import ExplainSettings
     from dataaudit.encode import EncoderSettings
 
+    names, own = _models(model, versus, refit=refit)
     settings = ExplainSettings(
         label=label,
         row=row,
@@ -160,5 +185,35 @@ def explain(
         show_components=show_components,
         flip=flip,
         seed=seed,
+        model=names[0],
+        versus=names[1],
+        fitted=tuple(own),
     )
-    return Explanation(explain_row(train, test, settings, command=command, on_step=on_step or no_step))
+    found = explain_row(train, test, settings, own=own, command=command, on_step=on_step or no_step)
+    return Explanation(found)
+
+
+def _models(model: Any, versus: Any, *, refit: bool) -> tuple[tuple[str, str | None], dict[str, Own]]:
+    """Return the names of the two models, and those that are the user's own.
+
+    Raises
+    ------
+    SettingError
+        If a refit is asked for and no model is the user's own.
+    """
+    from dataaudit.audits.versus import Own
+    from dataaudit.errors import SettingError
+
+    names: list[str | None] = []
+    own: dict[str, Own] = {}
+    for given in (model, versus):
+        if given is None or isinstance(given, str):
+            names.append(given)
+            continue
+        name = Own(given).name
+        name = f"{name} (2)" if name in own else name
+        own[name] = Own(given, refit)
+        names.append(name)
+    if refit and not own:
+        raise SettingError("refit is for a fitted model: got none", "leave refit out")
+    return (names[0] or "logistic", names[1]), own

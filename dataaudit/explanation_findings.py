@@ -35,6 +35,14 @@ FEATURES: Final = schema(
 PROBABILITIES: Final = schema("class text, probability real")
 CELLS: Final = schema("row_id text, column text, cell text, part text")
 FLIP: Final = schema("position whole, train_row_id text, train_row whole, label text")
+MODELS: Final = schema(
+    "model text, predicted_label text, p_predicted real, explained_label text, p_explained real, loss real,"
+    "l2 real, basis text, n_features whole, distance_correlation real, nearest_share real"
+)
+VERSUS: Final = schema(
+    "train_row_id text, train_row whole, label text, same_class flag, distance real, model text,"
+    "influence real, delta_loss_if_removed real, place whole"
+)
 
 SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "influences": INFLUENCES,
@@ -44,6 +52,8 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
     "probabilities": PROBABILITIES,
     "cells": CELLS,
     "flip": FLIP,
+    "models": MODELS,
+    "versus": VERSUS,
     "health": HEALTH,
 }
 
@@ -78,11 +88,17 @@ class ExplanationProvenance(Record):
         Largest absolute component of the gradient at the fit, in nats.
     seed : int
         Seed of everything random.
+    model : str
+        Which model is explained: logistic, svm, rbf-svm, or own and its class.
     settings, versions : mapping
         The resolved settings; versions of Python and of the libraries.
     flip : mapping
         What was to be overturned and what that takes: `conclusion`, `sentence`, `found`, `rows`, `share`,
         `before`, `predicted`, `measured`. Empty where it was not asked.
+    versus : mapping
+        How far two models agree: their names (`models`), Spearman of their influences over all training rows
+        (`order_correlation`), and how many of the first rows of both are the same (`shared`, `of`). Empty
+        where one model was asked for.
     origins, test_origins, roles : tuple of mappings
         Files of training and test rows; columns (column, role, reason).
     notes : tuple of str
@@ -115,9 +131,11 @@ class ExplanationProvenance(Record):
     solver_reason: str
     gradient_norm: float
     seed: int
+    model: str = "logistic"
     settings: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     flip: Mapping[str, Any] = field(default_factory=dict)
+    versus: Mapping[str, Any] = field(default_factory=dict)
     origins: tuple[Mapping[str, Any], ...] = ()
     test_origins: tuple[Mapping[str, Any], ...] = ()
     roles: tuple[Mapping[str, str], ...] = ()
@@ -146,6 +164,15 @@ class ExplanationFindings(Tables):
         Of all rows that are named; `part` is ``"train"`` or ``"test"``.
     flip : pl.DataFrame
         Training rows whose removal overturns the conclusion, in the order of their removal.
+    models : pl.DataFrame
+        Where two models are compared: what each predicts, Spearman's correlation of the size of a row's
+        influence with its distance from the test row, and the share of all influence, by size, that the
+        nearest tenth of the rows carries. The model that is explained comes first.
+    versus : pl.DataFrame
+        Where two models are compared: every training row by each, with its Euclidean distance from the test
+        row in the encoded columns, whether it has the label that is explained, its influence (nats times n,
+        positive is harmful) and its place by size. The change of loss is null but for the most harmful and
+        most helpful rows of either model.
     health : pl.DataFrame
         One row per check of the explanation itself.
     provenance : ExplanationProvenance
@@ -166,5 +193,7 @@ class ExplanationFindings(Tables):
     probabilities: pl.DataFrame
     cells: pl.DataFrame
     flip: pl.DataFrame
+    models: pl.DataFrame
+    versus: pl.DataFrame
     health: pl.DataFrame
     provenance: ExplanationProvenance

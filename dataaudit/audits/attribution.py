@@ -160,6 +160,13 @@ def attribute(trained: Trained, test: Block) -> Attribution:
     return Attribution(*torch.cat(parts, 1).numpy())
 
 
+def places(values: Reals) -> Rows:
+    """Return every row's place by size, 1 for the largest; ties go by position."""  # (n,) -> (n,)
+    place = np.empty(len(values), dtype=np.int64)
+    place[np.argsort(-np.abs(values), kind="stable")] = np.arange(1, len(values) + 1)
+    return place
+
+
 def _unfitted(s: Tensor, y: Tensor) -> Tensor:
     """Return ``r/(1 - p_y)`` without dividing: the distribution over the other classes, less e_y."""
     s = torch.nn.functional.pad(s, (1, 0))  # (b, k) -> (b, k)

@@ -5,20 +5,23 @@ its removal does → which of their columns carry it → neighbours → contribu
 smallest set of rows that overturns a conclusion → tables.
 
 A row without a label that training knows is explained for the class that it is predicted as: its loss is that
-class's, and helpful rows are those that support the prediction.
+class's, and helpful rows are those that support the prediction. A second model, where one is asked for, is
+trained on the same rows and held to the same class (`versus`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.asked import StepCallback, encode_training, no_step
+from dataaudit.audits.asked import StepCallback, Training, encode_training, no_step
 from dataaudit.audits.attribution import attribute, contributions, nearest
 from dataaudit.audits.columns_effect import column_effects
+from dataaudit.audits.explanation_settings import ExplainSettings
 from dataaudit.audits.explanation_tables import (
     Asked,
     cells,
@@ -30,105 +33,29 @@ from dataaudit.audits.explanation_tables import (
     neighbour_table,
     probability_table,
 )
-from dataaudit.audits.health import fit_checks
-from dataaudit.audits.overturn import Overturned, Question, overturn, parse_question
-from dataaudit.audits.pair import MismatchSettings, read_sources
+from dataaudit.audits.health import Check, fit_checks
+from dataaudit.audits.overturn import Overturned, Question, overturn
+from dataaudit.audits.pair import read_sources
 from dataaudit.audits.tested import Tested, predict
-from dataaudit.audits.train import train
 from dataaudit.audits.trained import Trained
-from dataaudit.encode import EncoderSettings
+from dataaudit.audits.versus import (
+    Compared,
+    Own,
+    compare,
+    models_table,
+    require_models,
+    settle,
+    versus_table,
+)
+from dataaudit.encode import Encoding
 from dataaudit.encode.target import Target, class_texts, encode_target
 from dataaudit.errors import SettingError, closest
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.explanation_findings import MODELS, VERSUS, ExplanationFindings
 from dataaudit.findings import HEALTH
 from dataaudit.sources import Dataset
 
-TOP = 10
+NOBODYS: Final[Mapping[str, Own]] = MappingProxyType({})
 _SEARCHED = 20_000  # names that a mistyped one is compared with
-
-
-@dataclass(frozen=True)
-class ExplainSettings:
-    """Everything that can be asked of an explanation.
-
-    Attributes
-    ----------
-    label : str
-        The label column; the test rows may lack it.
-    row : int or None
-        0-based record number of the test row in its file.
-    row_id : str or None
-        Its name; this or its number must be given.
-    id_column : str or None
-        A column of unique names for the rows.
-    columns : EncoderSettings
-        Roles of columns.
-    basis : {"linear", "auto", "spline", "rbf"}
-        Basis of the numeric block. Linear unless asked: its effects are read off column by column.
-    l2 : float or None
-        λ; None lets the leave-one-out loss choose.
-    split_column : str or None
-        In one source: the column that says ``train`` for the training rows.
-    test_size : float or None
-        In one source: share (below 1) or number of rows to draw for the test.
-    top : int
-        Harmful and helpful training rows, and neighbours by each measure, to show.
-    show_components : bool
-        Also give every shown row its influence without the training loss, and without H⁻¹.
-    flip : str or None
-        A conclusion to overturn, as `overturn.parse_question` reads it.
-    seed : int
-        Of everything random.
-
-    Raises
-    ------
-    SettingError
-        If a value makes no sense.
-    """
-
-    label: str
-    row: int | None = None
-    row_id: str | None = None
-    id_column: str | None = None
-    columns: EncoderSettings = field(default_factory=EncoderSettings)
-    basis: Literal["auto", "linear", "spline", "rbf"] = "linear"
-    l2: float | None = None
-    split_column: str | None = None
-    test_size: float | None = None
-    top: int = TOP
-    show_components: bool = False
-    flip: str | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if (self.row is None) == (self.row_id is None):
-            got = "neither row nor row_id" if self.row is None else "both row and row_id"
-            raise SettingError(f"one test row must be named: got {got}", "give its number, such as --row 17")
-        if self.row is not None and self.row < 0:
-            raise SettingError(f"rows are counted from 0: got {self.row}", "use --row 0 for the first one")
-        if self.top < 1:
-            raise SettingError(f"top must be 1 or more: got {self.top}", "leave it out")
-        _ = self.of_pair, self.question  # both check themselves
-
-    @property
-    def of_pair(self) -> MismatchSettings:
-        """What is asked of the training and test rows."""
-        return MismatchSettings(
-            label=self.label,
-            id_column=self.id_column,
-            columns=self.columns,
-            basis=self.basis,
-            l2=self.l2,
-            split_column=self.split_column,
-            test_size=self.test_size,
-            seed=self.seed,
-        )
-
-    @property
-    def question(self) -> Question | None:
-        """The conclusion to overturn."""
-        return None if self.flip is None else parse_question(self.flip)
 
 
 def explain_row(
@@ -136,6 +63,7 @@ def explain_row(
     test_source: Any,
     settings: ExplainSettings,
     *,
+    own: Mapping[str, Own] = NOBODYS,
     command: str = "dataaudit.explain",
     on_step: StepCallback = no_step,
 ) -> ExplanationFindings:
@@ -149,6 +77,8 @@ def explain_row(
         Test rows.
     settings : ExplainSettings
         What is asked.
+    own : mapping of str to Own
+        Models of the user's own by their names in the settings.
     command : str
         How the explanation was called, for the provenance.
     on_step : callable
@@ -170,24 +100,39 @@ def explain_row(
     target = encode_target(known.frame[settings.label])
     known = known if target.kept.all() else known.keep(target.kept)
     on_step("read", 1, 1)
-    asked = settings.of_pair.of_training
-    trained = train(encode_training(known, target, asked, on_step=on_step), asked, on_step=on_step)
+    training = encode_training(known, target, settings.of_pair.of_training, on_step=on_step)
+    require_models(training, settings.models, own)
+    models = [
+        settle(training, settings.asked_of(name), own.get(name), on_step=on_step) for name in settings.models
+    ]
     label, notes = _label(new, at, target)
-    tested = _predict_one(trained, new, at, label=label)
+    tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)
     on_step("explain", 0, 1)
-    found = _explain(Asked(trained, known, new, at, label, tested, notes), settings, command=command)
+    asked = Asked(models[0], known, new, at, label, tested, notes)
+    compared = _compare(asked, models[1], training, settings) if settings.versus else None
+    found = _explain(asked, settings, compared, command=command)
     on_step("explain", 1, 1)
     return found
 
 
-def _explain(asked: Asked, settings: ExplainSettings, *, command: str) -> ExplanationFindings:
+def _compare(asked: Asked, other: Trained, training: Training, settings: ExplainSettings) -> Compared:
+    """Hold the other model against the one that is explained, on the class that is explained."""
+    again = predict(other, asked.tested.dataset, asked.tested.y, encoding=training.encoding)
+    main = settings.model, asked.trained, asked.tested
+    return compare(main, (str(settings.versus), other, again), training.columns, top=settings.top)
+
+
+def _explain(
+    asked: Asked, settings: ExplainSettings, compared: Compared | None, *, command: str
+) -> ExplanationFindings:
     """Turn a trained model and the prediction of one row into the tables."""
     trained, block, seed = asked.trained, asked.tested.block, settings.seed
     whole = attribute(trained, block)
     rows = whole.strongest(settings.top)
     influences = influence_table(asked, whole, rows, components=settings.show_components)
     near = nearest(trained, block, settings.top)
-    effects = column_effects(trained, rows, block, seed=seed)
+    kernel = trained.adopted is not None and trained.adopted.kernel  # whose features have no names
+    effects = [[] for _ in rows] if kernel else column_effects(trained, rows, block, seed=seed)
     parts = contributions(trained, asked.tested, against=asked.against, seed=seed)
     flip = None if settings.question is None else _overturn(asked, settings.question)
     gone = np.zeros(0, dtype=np.int64) if flip is None else flip.rows
@@ -200,9 +145,21 @@ def _explain(asked: Asked, settings: ExplainSettings, *, command: str) -> Explan
         probabilities=probability_table(asked),
         cells=cells(asked, named),
         flip=flip_table(asked, gone),
-        health=pl.DataFrame(fit_checks(trained), schema=HEALTH, orient="row"),
-        provenance=explanation_provenance(asked, settings, flip=flip, command=command),
+        models=pl.DataFrame(schema=MODELS) if compared is None else models_table(compared),
+        versus=pl.DataFrame(schema=VERSUS) if compared is None else versus_table(compared, asked.known),
+        health=pl.DataFrame(_checks(trained, compared), schema=HEALTH, orient="row"),
+        provenance=explanation_provenance(asked, settings, flip=flip, compared=compared, command=command),
     )
+
+
+def _checks(trained: Trained, compared: Compared | None) -> list[Check]:
+    """Return the checks of the model that is explained, and those of the other one under its name."""
+    found = fit_checks(trained)
+    if compared is not None:
+        other = compared.sides[1]
+        for name, value, limit, ok, message in fit_checks(other.trained)[:2]:  # its rows are the same
+            found.append((f"{name} of {other.name}", value, limit, ok, f"{other.name}: {message}"))
+    return found
 
 
 def _position(known: Dataset, new: Dataset, settings: ExplainSettings) -> int:
@@ -250,14 +207,14 @@ def _label(new: Dataset, at: int, target: Target) -> tuple[int | None, tuple[str
     return target.classes.index(text), ()
 
 
-def _predict_one(trained: Trained, new: Dataset, at: int, *, label: int | None) -> Tested:
+def _predict_one(trained: Trained, new: Dataset, at: int, *, label: int | None, encoding: Encoding) -> Tested:
     """Predict the one row; without a label it gets the class that it is predicted as."""
     mask = np.zeros(new.n, dtype=bool)
     mask[at] = True
     one = new.keep(pl.Series(mask))
     if label is None:
-        label = int(predict(trained, one, np.zeros(1, dtype=np.int64)).predicted[0])
-    return predict(trained, one, np.array([label], dtype=np.int64))
+        label = int(predict(trained, one, np.zeros(1, dtype=np.int64), encoding=encoding).predicted[0])
+    return predict(trained, one, np.array([label], dtype=np.int64), encoding=encoding)
 
 
 def _overturn(asked: Asked, question: Question) -> Overturned:

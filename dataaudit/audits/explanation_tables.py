@@ -12,13 +12,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits.attribution import Attribution, Nearest, Part, loss_without, relative_influence
+from dataaudit.audits.attribution import (
+    Attribution,
+    Nearest,
+    Part,
+    loss_without,
+    places,
+    relative_influence,
+)
 from dataaudit.audits.columns_effect import ColumnEffect, feature_table
 from dataaudit.audits.evidence import cell_text
 from dataaudit.audits.overturn import Overturned
 from dataaudit.audits.tables import PACKAGES, cell_table
 from dataaudit.audits.tested import Tested
 from dataaudit.audits.trained import Trained
+from dataaudit.audits.versus import Compared
 from dataaudit.explanation_findings import (
     CELLS,
     CONTRIBUTIONS,
@@ -32,7 +40,7 @@ from dataaudit.explanation_findings import (
 from dataaudit.sources import Dataset
 
 if TYPE_CHECKING:
-    from dataaudit.audits.explain import ExplainSettings
+    from dataaudit.audits.explanation_settings import ExplainSettings
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -109,7 +117,7 @@ def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components:
     order = np.argsort(-np.abs(delta), kind="stable")
     rows, delta = rows[order], delta[order]
     parts = (whole.influence, whole.without_train_loss, whole.without_hessian)
-    places = [_places(part)[rows] for part in parts]
+    place = [places(part)[rows] for part in parts]
     none = np.full(len(rows), None, dtype=object)
     table = pl.DataFrame(
         {
@@ -122,9 +130,9 @@ def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components:
             "rank": np.arange(1, len(rows) + 1),
             "without_train_loss": whole.without_train_loss[rows] if components else none,
             "without_hessian": whole.without_hessian[rows] if components else none,
-            "place": places[0],
-            "place_without_train_loss": places[1] if components else none,
-            "place_without_hessian": places[2] if components else none,
+            "place": place[0],
+            "place_without_train_loss": place[1] if components else none,
+            "place_without_hessian": place[2] if components else none,
         },
         schema_overrides=dict(INFLUENCES),
         strict=False,
@@ -142,13 +150,6 @@ def _names(asked: Asked, rows: Rows) -> dict[str, Any]:
         "train_row": asked.known.row.gather(rows),
         "label": pl.Series(names[asked.trained.objective.rows.y.numpy()[rows]], dtype=pl.String),
     }
-
-
-def _places(values: Reals) -> Rows:
-    """Return every row's place by size, 1 for the largest."""
-    place = np.empty(len(values), dtype=np.int64)
-    place[np.argsort(-np.abs(values), kind="stable")] = np.arange(1, len(values) + 1)
-    return place
 
 
 def _removal(asked: Asked, change: float) -> str:
@@ -241,7 +242,12 @@ def cells(asked: Asked, rows: Rows) -> pl.DataFrame:
 
 
 def explanation_provenance(
-    asked: Asked, settings: ExplainSettings, *, flip: Overturned | None, command: str
+    asked: Asked,
+    settings: ExplainSettings,
+    *,
+    flip: Overturned | None,
+    compared: Compared | None,
+    command: str,
 ) -> ExplanationProvenance:
     """Return which prediction it is, and everything that another run needs to explain it alike."""
     trained, tested, known, new = asked.trained, asked.tested, asked.known, asked.new
@@ -271,9 +277,11 @@ def explanation_provenance(
         solver_reason=trained.prepared.reason,
         gradient_norm=trained.fit.gradient_norm,
         seed=settings.seed,
+        model=settings.model,
         settings=asdict(settings),
         versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         flip={} if flip is None else _flipped(flip),
+        versus={} if compared is None else compared.told(),
         origins=tuple(asdict(o) for o in known.origins),
         test_origins=tuple(asdict(o) for o in new.origins),
         roles=tuple(asdict(r) for r in trained.roles),

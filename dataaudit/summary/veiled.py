@@ -16,7 +16,9 @@ from dataaudit.summary.rewording import BY_ALL, BY_CELLS, advice, flip, shift_le
 from dataaudit.summary.veil import WITHHELD, WORD, Part, Policy, Veil
 
 SETTING: Final = "redact"  # of the provenance, so that a page that is written anew keeps to it
-_OURS: Final = frozenset(("check", "change", "severity", "kind", "measure", "remedy", "part", "basis"))
+_OURS: Final = frozenset(
+    ("check", "change", "severity", "kind", "measure", "remedy", "part", "basis", "model")
+)
 _ROWS: Final[Mapping[str, Part]] = {
     "row_id": "train",
     "train_row_id": "train",
@@ -26,14 +28,21 @@ _ROWS: Final[Mapping[str, Part]] = {
     "test_row_ids": "test",
 }
 _LABELS: Final = frozenset(
-    ("label", "predicted_label", "suggested_label", "neighbour_label", "truth", "rate_class", "class")
+    (
+        *("label", "predicted_label", "suggested_label", "explained_label", "neighbour_label"),
+        *("truth", "rate_class", "class"),
+    )
 )
 _KEPT: Final = frozenset((("traces", "effect"),))  # only numbers and words of ours
 _NAMING: Final = frozenset((*BY_ALL, ("findings", "features")))  # no cells, but labels or columns
 _AGAIN: Final = frozenset(("slice", "title", "advice"))  # of the findings of a mismatch: see `_findings`
-_FACTS: Final = frozenset(("version", "ranking", "ranking_reason", "basis", "solver", "solver_reason"))
+_FACTS: Final = frozenset(
+    ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
+)
 _DATA: Final = {"dataset": "the data", "train": "the training rows", "test": "the test rows"}
-_CHOICES: Final = frozenset(("basis", "rank", "text_features", SETTING))  # settings whose words are ours
+_CHOICES: Final = frozenset(
+    ("basis", "rank", "text_features", "model", "versus", "fitted", SETTING)
+)  # settings whose words are ours
 _CELLS: Final = frozenset(("where", "flip"))  # settings that speak of cells
 _OUR_NAME: Final = re.compile(r"[a-z0-9_]{1,40}")
 

@@ -22,7 +22,7 @@ from dataaudit.writers import argilla, get, html, labelstudio, names, spreadshee
 
 CELLS = {"zqword", "zqlevel", "987654.5"}
 NAMES = {"zqlabel", "zqrow", "zqcolumn", "zqfile", "zqfolder"}
-OURS = dict.fromkeys(("check", "change", "severity", "kind", "measure", "remedy", "basis"), "ours")
+OURS = dict.fromkeys(("check", "change", "severity", "kind", "measure", "remedy", "basis", "model"), "ours")
 OURS["part"] = "train"
 KINDS = ("labels", "mismatch", "explanation")
 
