@@ -156,7 +156,7 @@ def test_a_column_that_nobody_thought_of_is_withheld(kind):
     if kind is Findings:
         secret["labels"] = secret["labels"].with_columns(pl.col("rank") * 0 + 1)
     facts = {f.name: _fact(str(f.type)) for f in dataclasses.fields(kind.RECORD)}
-    ours = ("version", "ranking", "ranking_reason", "basis", "solver", "solver_reason")
+    ours = ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
     record = kind.RECORD(**facts | {name: "ours" for name in ours if name in facts})
     shown = redacted(kind(**secret, provenance=record), "all")
     for name, frame in shown.tables().items():
