@@ -98,7 +98,7 @@ class WriteError(AuditError):
     """The output cannot be written."""
 
 
-def closest(name: str, options: Iterable[str]) -> str | None:
+def closest(name: str, options: Iterable[str], *, least: float = 0.6) -> str | None:
     """Return the option most like `name`, or None if nothing is near.
 
     Parameters
@@ -107,6 +107,8 @@ def closest(name: str, options: Iterable[str]) -> str | None:
         What was typed.
     options : iterable of str
         What could have been meant.
+    least : float
+        Ratio from which on an option is near.
 
     Returns
     -------
@@ -114,5 +116,5 @@ def closest(name: str, options: Iterable[str]) -> str | None:
         The nearest option by difflib's ratio, without regard to case.
     """
     folded = {option.casefold(): option for option in options}
-    matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=least)
     return folded[matches[0]] if matches else None

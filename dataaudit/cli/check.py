@@ -115,6 +115,15 @@ Output = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+Redact = Annotated[
+    Literal["none", "cells"] | None,
+    typer.Option(
+        "--redact",
+        show_default="none",
+        help="Keep cells of the data out of findings; names of columns, classes, rows and files stay.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Judge again what has not changed.", rich_help_panel=_OUTPUT)
 ]
@@ -154,6 +163,7 @@ def check(
     format: Format = None,  # noqa: A002 - the option is called --format
     output: Output = None,
     accepted: Accepted = False,
+    redact: Redact = None,
     no_cache: NoCache = False,
     quiet: options.Quiet = 0,
     color: options.Color = "auto",
@@ -184,6 +194,7 @@ def check(
         "packs": pack,
         "fail-on": fail_on,
         "baseline": baseline,
+        "redact": redact,
     }
     sources = _sources(data, sql, query)
     if no_cache:

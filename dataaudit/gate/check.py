@@ -122,7 +122,8 @@ def _dataset(
         except SettingError:
             raise  # not the data's fault
         except AuditError as error:
-            return _unread(run, dataset, rules, error), {"paths": list(dataset.paths), "read": False}, []
+            said = _said(error, redact=run.settings.redact != "none")
+            return _unread(run, dataset, rules, said), {"paths": list(dataset.paths), "read": False}, []
         outcomes = _outcomes(run, material, rules)
         sides = [material.data, material.test, material.base.data if material.base else None]
         notes = [f"{dataset.name}: {note}" for side in sides if side for note in side.notes]
@@ -183,6 +184,7 @@ def _bare(run: _Run, dataset: DatasetSettings, *, folder: Path | None = None) ->
         folder=folder,
         seed=settings.seed,
         secret=settings.secret,
+        redact=settings.redact != "none",
         on_step=run.on_step,
     )
 
@@ -229,9 +231,10 @@ def _judged(run: _Run, material: Material, table: FactTable, rules: Sequence[Rul
         )
         outcomes = [judge(rule, case) for rule in rules]
     except AuditError as error:
-        return [_told(rule, material.settings, "failed", str(error)) for rule in rules]
+        said = _said(error, redact=material.redact)
+        return [_told(rule, material.settings, "failed", said) for rule in rules]
     except pl.exceptions.PolarsError as error:  # a file that breaks off in the middle
-        said = f"The facts could not be made: {str(error).partition(chr(10))[0]}."
+        said = f"The facts could not be made: {_said(error, redact=material.redact)}."
         return [_told(rule, material.settings, "failed", said) for rule in rules]
     return [replace(outcomes[0], seconds=outcomes[0].seconds + made), *outcomes[1:]]
 
@@ -240,16 +243,23 @@ def _any_lacking(table: FactTable, material: Material) -> bool:
     return any(material.lacks(need) for need in table.needs)
 
 
+def _said(error: Exception, *, redact: bool) -> str:
+    """Return the first line of an error, or its kind alone where it might quote a cell."""
+    if redact:
+        return f"{type(error).__name__} (withheld: its words may hold cells; without --redact they are told)"
+    return str(error).partition("\n")[0]
+
+
 def _told(rule: Rule, dataset: DatasetSettings, status: Status, message: str) -> Outcome:
     place = Site(source=dataset.paths[0])
     return Outcome(rule=rule, dataset=dataset.name, status=status, message=message, place=place)
 
 
-def _unread(run: _Run, dataset: DatasetSettings, rules: Sequence[Rule], error: AuditError) -> list[Outcome]:
+def _unread(run: _Run, dataset: DatasetSettings, rules: Sequence[Rule], said: str) -> list[Outcome]:
     """Fail the rule that stands for reading, which holds whatever is selected, and skip all others."""
     reading = [rule for rule in run.rules if rule.table == READING]
     others = [rule for rule in rules if rule.table != READING]
-    failed = [_told(rule, dataset, "failed", str(error)) for rule in reading[:1]]
+    failed = [_told(rule, dataset, "failed", said) for rule in reading[:1]]
     skipped = [_told(rule, dataset, "skipped", "The data could not be read.") for rule in others]
     return sorted([*failed, *skipped], key=lambda outcome: outcome.rule.code)
 

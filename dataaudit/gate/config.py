@@ -28,6 +28,7 @@ from dataaudit.gate.settings import CheckSettings, DatasetSettings
 
 BASELINE: Final = "dataaudit-baseline.jsonl"  # beside the configuration, or in the working folder
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
+_LIKE: Final = 0.7  # from which on a variable is one of ours, misspelt; DATAAUDIT_DATA is none
 _FIRST_WITHOUT = "say which files: audit check data.csv --label y, or write a configuration: audit init"
 
 
@@ -195,13 +196,8 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
         if name in known:
             made[known[name].key] = Told(from_text(known[name], env[name], where=name), name)
         elif name.startswith(PREFIX) and name not in (CONFIG_VARIABLE, SECRET_VARIABLE):
-            close = closest(
-                name.removeprefix(PREFIX),
-                [
-                    known_name.removeprefix(PREFIX)
-                    for known_name in (*known, CONFIG_VARIABLE, SECRET_VARIABLE)
-                ],
-            )
+            ours = [one.removeprefix(PREFIX) for one in (*known, CONFIG_VARIABLE, SECRET_VARIABLE)]
+            close = closest(name.removeprefix(PREFIX), ours, least=_LIKE)
             if close:
                 raise SettingError(f"there is no variable {name}", f"did you mean {PREFIX + close}?")
     return made

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from dataaudit.errors import SettingError, closest
 from dataaudit.gate.rule import SEVERITIES
-from dataaudit.gate.settings import CheckSettings, DatasetSettings
+from dataaudit.gate.settings import REDACT, CheckSettings, DatasetSettings
 
 PREFIX: Final = "DATAAUDIT_"
 SECRET_VARIABLE: Final = "DATAAUDIT_BASELINE_KEY"  # noqa: S105 - its name, not its value
@@ -65,6 +65,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "severity": Kind(
         {"enum": list(SEVERITIES)}, f"one of {', '.join(SEVERITIES)}", '"error"', SEVERITIES.__contains__
     ),
+    "redact": Kind({"enum": list(REDACT)}, f"one of {', '.join(REDACT)}", '"cells"', REDACT.__contains__),
     "limits": Kind(
         {"type": "object", "additionalProperties": {"type": "number"}},
         "a table of numbers by rule",
@@ -127,6 +128,7 @@ FIELDS: Final = (
     Field("fail-on", "severity", "The least severity that fails the build."),
     Field("baseline", "path", "File of accepted findings; auto for the usual one if it is there, or none."),
     Field("hysteresis", "share", "Share of a limit by which a number must be worse than the base's to fail."),
+    Field("redact", "redact", "Whether cells of the data are kept out of findings: none, or cells."),
     Field("top", "whole", "Findings kept for each rule."),
     Field("seed", "whole", "Of everything random."),
     Field("cache", "flag", "Whether results are kept and taken again for unchanged data."),

@@ -21,6 +21,7 @@ from dataaudit.gate.verdict import Finding, Site
 from dataaudit.tablefolder import plain
 
 _BETWEEN: Final = "\x1f"
+WITHHELD: Final = "(withheld)"
 _OURS: Final = ("state", "accepted", "position", "print")
 
 
@@ -74,7 +75,10 @@ def findings_of(
         hits.iter_rows(named=True), _sites(hits, table, material), prints, strict=True
     ):
         details: dict[str, Any] = {key: value for key, value in values.items() if key not in _OURS}
-        strength = values.get(score)
+        hidden = table.cells if material.redact else frozenset()
+        if details.get("column") != material.settings.label:  # names of classes are no cells
+            details |= dict.fromkeys(hidden, WITHHELD)
+        strength = None if score in hidden else values.get(score)
         found.append(
             Finding(
                 message=fill(rule.each, details) if rule.each else f"{rule.title}.",

@@ -40,6 +40,8 @@ class Material:
         Of everything random.
     secret : str
         Key of the hashes of rows.
+    redact : bool
+        Whether findings are told without cells of the data.
     on_step : callable (stage, done, total) -> None
         Told of progress.
     """
@@ -51,6 +53,7 @@ class Material:
     folder: Path | None = None
     seed: int = 0
     secret: str = ""
+    redact: bool = False
     on_step: Callable[[str, int, int], None] = no_step
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 

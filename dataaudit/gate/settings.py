@@ -9,12 +9,14 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal, get_args
 
 from dataaudit.errors import SettingError, closest
 from dataaudit.gate.rule import SEVERITIES, Severity
 
 HYSTERESIS: Final = 0.1  # of a limit: how much worse than the base a number must be to gate
+Redact = Literal["none", "cells"]
+REDACT: Final[tuple[str, ...]] = get_args(Redact)
 SHOWN: Final = 500  # findings kept for each rule
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\:]+")  # of a dataset: it becomes part of file names and identities
 
@@ -106,6 +108,8 @@ class CheckSettings:
         Share of a limit by which a number must be above the base's to gate.
     secret : str
         Key of the hashes of rows.
+    redact : {"none", "cells"}
+        Whether a verdict is told without cells of the data; names of columns, classes, rows and files stay.
     top : int
         Findings kept for each rule.
     seed : int
@@ -126,6 +130,7 @@ class CheckSettings:
     baseline: str = ""
     hysteresis: float = HYSTERESIS
     secret: str = ""
+    redact: Redact = "none"
     top: int = SHOWN
     seed: int = 0
     cache: bool = True
@@ -140,6 +145,8 @@ class CheckSettings:
             raise SettingError(
                 f"there is no severity {self.fail_on!r}", f"use one of {', '.join(SEVERITIES)}"
             )
+        if self.redact not in REDACT:
+            raise SettingError(f"redact is unknown: got {self.redact!r}", f"use one of {', '.join(REDACT)}")
         if not 0 <= self.hysteresis < math.inf:
             raise SettingError(f"hysteresis must be 0 or more: got {self.hysteresis:g}", "0.1 is a tenth")
         _check_values(self.limits, self.severity)

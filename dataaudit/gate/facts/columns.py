@@ -48,6 +48,7 @@ TABLES: Final = (
         scope="column",
         key=("column",),
         score="missing",
+        cells=frozenset({"low", "high"}),
         doc="Each column's missing and infinite cells and its range; part: feature, label, id, weight, date.",
     ),
     FactTable(

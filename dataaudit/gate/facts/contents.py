@@ -35,6 +35,7 @@ TABLES: Final = (
         scope="column",
         key=("column",),
         score="garbled",
+        cells=frozenset({"odd"}),
         doc="Each text column: the share of its cells that are numbers, others of them; garbled texts.",
     ),
     FactTable(
@@ -44,6 +45,7 @@ TABLES: Final = (
         scope="column",
         key=("column", "value"),
         score="rows",
+        cells=frozenset({"value", "low", "high"}),
         doc="Columns in which -999 or its like lies far from all other values, from low to high.",
     ),
 )

@@ -47,6 +47,7 @@ TABLES: Final = (
         schema=schema("row whole, date text, first_test text"),
         scope="row",
         key=("row",),
+        cells=frozenset({"date", "first_test"}),
         needs=frozenset({"date", "test"}),
         doc="Rows dated after the earliest test row.",
     ),

@@ -53,6 +53,8 @@ class FactTable:
         Whose file a finding points to where it is no row.
     needs : frozenset
         Without one of these it cannot be made, and its rules are skipped.
+    cells : frozenset of str
+        Columns that hold cells of the data, or sentences made of them: what ``redact`` withholds.
     cost : int
         0 for a pass over the data, 1 for several, 2 for a fit: cheap ones are made first.
     doc : str
@@ -67,6 +69,7 @@ class FactTable:
     score: str = ""
     place: Literal["data", "test"] = "data"
     needs: frozenset[Need] = frozenset()
+    cells: frozenset[str] = frozenset()
     cost: int = 0
     doc: str
 
