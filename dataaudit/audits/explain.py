@@ -136,7 +136,8 @@ def _explain(
     parts = contributions(trained, asked.tested, against=asked.against, seed=seed)
     flip = None if settings.question is None else _overturn(asked, settings.question)
     gone = np.zeros(0, dtype=np.int64) if flip is None else flip.rows
-    named = np.unique(np.concatenate([rows, gone, *(one.rows for one in near)]))
+    rival = np.zeros(0, dtype=np.int64) if compared is None else compared.rows
+    named = np.unique(np.concatenate([rows, gone, rival, *(one.rows for one in near)]))
     return ExplanationFindings(
         influences=influences,
         neighbours=neighbour_table(asked, whole, near),

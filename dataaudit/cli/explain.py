@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from dataaudit.cli import options
 from dataaudit.cli.talk import Talk
+
+Explained = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="logistic; for two classes also svm and rbf-svm, support vector machines.",
+        rich_help_panel="Model",
+    ),
+]
+Versus = Annotated[
+    str | None,
+    typer.Option(
+        "--versus",
+        metavar="NAME",
+        help="Compare with this model: influence against distance, the rows behind each.",
+        rich_help_panel="Model",
+    ),
+]
 
 
 def explain(
@@ -26,6 +46,8 @@ def explain(
     split_column: options.SplitColumn = None,
     test_size: options.TestSize = None,
     text_features: options.TextFeatures = "tfidf",
+    model: Explained = "logistic",
+    versus: Versus = None,
     basis: options.Basis = "linear",
     l2: options.L2 = None,
     seed: options.Seed = 0,
@@ -39,7 +61,7 @@ def explain(
     verbose: options.Verbose = False,
     color: options.Color = "auto",
 ) -> None:
-    """Explain one prediction: the training rows and the columns behind it, and how few rows flip it."""
+    """Explain one prediction: training rows and columns behind it, few rows that flip it, another model."""
     from dataaudit.api_explain import explain as run
     from dataaudit.cli.results import prepare
 
@@ -59,6 +81,8 @@ def explain(
             categorical=options.names(categorical),
             id=id,
             text_features=text_features,
+            model=model,
+            versus=versus,
             basis=basis,
             l2=l2,
             top=top,

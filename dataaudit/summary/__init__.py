@@ -48,6 +48,7 @@ from dataaudit.summary.shapes import (
     Trust,
     Verdict,
 )
+from dataaudit.summary.versus import Dot, ModelLine, RivalRow, VersusSummary
 
 __all__ = [
     "REPAIR",
@@ -65,6 +66,7 @@ __all__ = [
     "Command",
     "Concentration",
     "Difference",
+    "Dot",
     "ExplanationSummary",
     "FindingCard",
     "HarmfulRow",
@@ -72,6 +74,7 @@ __all__ = [
     "LabelCount",
     "LevelShare",
     "MismatchSummary",
+    "ModelLine",
     "NamedRow",
     "NearRow",
     "Neighbour",
@@ -79,6 +82,7 @@ __all__ = [
     "Refit",
     "RemovedRow",
     "ReviewRow",
+    "RivalRow",
     "SliceLine",
     "Summary",
     "Term",
@@ -87,6 +91,7 @@ __all__ = [
     "Tried",
     "Trust",
     "Verdict",
+    "VersusSummary",
     "excerpt",
     "fixed_name",
     "summarise",

@@ -13,6 +13,7 @@ from dataaudit.explanation_findings import ExplanationFindings, ExplanationProve
 from dataaudit.summary.build import excerpt, order_cells
 from dataaudit.summary.shapes import Cell, Check, Command, Term, Trust, Verdict
 from dataaudit.summary.verdict import checks
+from dataaudit.summary.versus import VersusSummary, summarise_versus
 from dataaudit.tablefolder import plain
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
@@ -93,6 +94,7 @@ class ExplanationSummary:
     components: bool
     flip: str
     removed: tuple[RemovedRow, ...]
+    versus: VersusSummary | None
     trust: Trust
     next_commands: tuple[Command, ...]
     provenance: Mapping[str, Any]
@@ -128,8 +130,9 @@ def summarise_explanation(tables: ExplanationFindings, *, folder: str = "") -> E
     trust = Trust(tuple(Check(*row) for row in tables.health.iter_rows()), (), None, None, ())
     near = {name: _near(tables, rows, name) for name in ("cosine", "euclidean")}
     first = tuple(dict.fromkeys(term.column for term in terms))
+    versus = summarise_versus(tables, rows)
     return ExplanationSummary(
-        verdict=_verdict(tables, trust),
+        verdict=_verdict(tables, versus, trust),
         classes=tuple(ClassShare(*row) for row in tables.probabilities.iter_rows()),
         terms=terms,
         cells=order_cells(rows.get(("test", p.test_row_id), ()), first),
@@ -143,6 +146,7 @@ def summarise_explanation(tables: ExplanationFindings, *, folder: str = "") -> E
             RemovedRow(row_id, label, excerpt(rows.get(("train", row_id), ())))
             for row_id, label in tables.flip.select("train_row_id", "label").iter_rows()
         ),
+        versus=versus,
         trust=trust,
         next_commands=_commands(p, folder),
         provenance=p.to_dict(),
@@ -215,7 +219,7 @@ def _near(tables: ExplanationFindings, rows: Rows, measure: str) -> tuple[NearRo
     )
 
 
-def _verdict(tables: ExplanationFindings, trust: Trust) -> Verdict:
+def _verdict(tables: ExplanationFindings, versus: VersusSummary | None, trust: Trust) -> Verdict:
     """Say what is predicted, whether that is right, what speaks for it, and which row matters most."""
     p = tables.provenance
     predicted, share = p.predicted_label[:_NAME], tables.probabilities["probability"][0]
@@ -225,6 +229,7 @@ def _verdict(tables: ExplanationFindings, trust: Trust) -> Verdict:
         _cause(tables),
         _strongest(tables),
         str(p.flip.get("sentence", "")),
+        "" if versus is None else _rival(versus),
         checks(trust),
     ]
     return Verdict(headline, tuple(sentence for sentence in sentences if sentence))
@@ -261,10 +266,17 @@ def _strongest(tables: ExplanationFindings) -> str:
     return f"The training row that matters most is {row['train_row_id'][:120]}: removing it {does}."
 
 
+def _rival(versus: VersusSummary) -> str:
+    """Say what the other model predicts, and whether it is for the same rows."""
+    other = versus.models[1]
+    said = f"{other.name} predicts “{other.predicted[:_NAME]}” ({_percent(other.p_predicted)})"
+    return f"{said}; {versus.shared} of the {versus.of} rows that matter most are the same for both models."
+
+
 def _commands(p: ExplanationProvenance, folder: str) -> tuple[Command, ...]:
     commands = [Command("Open the page", f"{folder.rstrip('/')}/report.html")] if folder else []
     if p.command.startswith("audit ") and len(p.command) <= _TYPED:
-        if not p.flip:
+        if not p.flip and p.model == "logistic":
             commands.append(Command("How few rows hold it up", f"{p.command} --flip prediction"))
         if not p.settings.get("show_components"):
             commands.append(Command("The influence part by part", f"{p.command} --show-components"))

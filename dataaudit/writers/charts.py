@@ -50,7 +50,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A mark, round or square, with an optional word beside it; `anchor` is SVG's text-anchor."""
+    """A mark, round or square, with an optional word beside it; `anchor` is SVG's text-anchor.
+
+    Small ones are for charts with hundreds of them.
+    """
 
     x: float
     y: float
@@ -58,6 +61,7 @@ class Point:
     square: bool = False
     text: str = ""
     anchor: str = "start"
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Final, TextIO
 
 from rich import box
@@ -10,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dataaudit.explanation_findings import ExplanationFindings
-from dataaudit.summary import ExplanationSummary, InfluentialRow, NearRow
+from dataaudit.summary import ExplanationSummary, InfluentialRow, NearRow, RivalRow, VersusSummary
 from dataaudit.writers import terminal, words
 from dataaudit.writers.base import Writer
 from dataaudit.writers.escape import console_line as line
@@ -45,6 +47,7 @@ def show(summary: ExplanationSummary, console: Console, *, rows: int = ROWS) -> 
             _terms(summary),
             _behind(behind) if behind else None,
             Text("What the loss of the test row does once the training row is removed, in nats.", "dim"),
+            *_versus(summary.versus),
             _near(summary),
             _parts(behind) if summary.components and behind else None,
             terminal.trust(summary.trust),
@@ -96,18 +99,54 @@ def _behind(rows: list[InfluentialRow]) -> Table:
     return table
 
 
-def _change(value: float) -> str:
+def _change(value: float, digits: int = 3) -> str:
     if not words.known(value):
         return words.MISSING
-    return f"{'falls' if value < 0 else 'rises'} {words.short(abs(value))}"
+    return f"{'falls' if value < 0 else 'rises'} {words.short(abs(value), digits)}"
+
+
+def _versus(versus: VersusSummary | None) -> list[Table | Text]:
+    """Set two models side by side, then the rows behind each of them."""
+    if versus is None:
+        return []
+    facts = _table(("", *(line(model.name, 24) for model in versus.models)))
+    for name, said in (
+        ("predicts", [f"{line(m.predicted, 20)}, {_percent(m.p_predicted)}" for m in versus.models]),
+        ("loss of the label, nats", [words.short(m.loss) for m in versus.models]),
+        ("influence and distance", [words.fixed(m.distance_correlation) for m in versus.models]),
+        ("carried by the nearest tenth", [_percent(m.nearest_share) for m in versus.models]),
+    ):
+        facts.add_row(Text(name), *(Text(one) for one in said))
+    rows = _table([part for m in versus.models for part in (f"{line(m.name, 24)}: row", "label", "removed")])
+    sides = [sorted((*m.harmful, *m.helpful), key=lambda row: row.place)[:ROWS] for m in versus.models]
+    for pair in zip_longest(*sides):
+        rows.add_row(*(cell for row in pair for cell in _rival(row)))
+    told = "Rank correlation of influence, by size, with distance in the encoded columns. "
+    return [facts, Text(told + words.orders(versus), "dim"), rows]
+
+
+def _rival(row: RivalRow | None) -> list[Text]:
+    if row is None:
+        return [Text(), Text(), Text()]
+    style = _STYLES["harmful" if row.change < 0 else "helpful"]
+    return [Text(line(row.row_id, 120)), Text(line(row.label, 30)), Text(_change(row.change, 2), style)]
+
+
+def _percent(share: float) -> str:
+    return terminal.percent(words.share(share))
+
+
+def _table(names: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name == "removed")
+    return table
 
 
 def _near(summary: ExplanationSummary) -> Table | None:
     if not summary.cosine and not summary.euclidean:
         return None
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for name in ("nearest by cosine", "", "nearest by distance", ""):
-        table.add_column(name, overflow="fold")
+    table = _table(("nearest by cosine", "", "nearest by distance", ""))
     for at in range(min(_NEAR, max(len(summary.cosine), len(summary.euclidean)))):
         cells: list[Text] = []
         for found in (summary.cosine, summary.euclidean):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, TextIO
 
 from dataaudit.explanation_findings import ExplanationFindings
-from dataaudit.summary import ExplanationSummary, InfluentialRow, NearRow
+from dataaudit.summary import ExplanationSummary, InfluentialRow, NearRow, VersusSummary
 from dataaudit.writers import words
 from dataaudit.writers.base import Writer
 from dataaudit.writers.markdown_text import (
@@ -42,6 +42,7 @@ def write(_tables: ExplanationFindings, summary: ExplanationSummary, out: TextIO
         Part(table(_HEAD, [_row(row) for row in behind[:FIRST]])),
         details("More training rows", table(_HEAD, [_row(row) for row in behind[FIRST : FIRST + ROWS]])),
         details("What speaks for and against it", _terms(summary)),
+        *(() if summary.versus is None else _versus(summary.versus)),
         details("Nearest by cosine", _near(summary.cosine, "cosine")),
         details("Nearest by distance", _near(summary.euclidean, "distance")),
         *trust(summary.trust, none=_NONE),
@@ -73,6 +74,29 @@ def _terms(summary: ExplanationSummary) -> str:
         for term in summary.terms[:ROWS]
     ]
     return table(("column or word", "", "log-odds"), rows)
+
+
+def _versus(versus: VersusSummary) -> list[Part]:
+    """Set two models side by side, and the rows behind each below."""
+    models = versus.models
+    facts = [
+        ("predicts", *(f"{code(m.predicted, 40)}, {words.share(m.p_predicted)}" for m in models)),
+        ("loss (nats)", *(words.short(m.loss) for m in models)),
+        ("influence and distance, rank correlation", *(words.fixed(m.distance_correlation) for m in models)),
+        ("carried by the nearest tenth", *(words.share(m.nearest_share) for m in models)),
+    ]
+    parts = [Part("### Two models"), Part(table(("", *(prose(m.name) for m in models)), facts))]
+    parts.append(Part(prose(words.orders(versus))))
+    for model in models:
+        rows = sorted((*model.harmful, *model.helpful), key=lambda row: row.place)[:FIRST]
+        lines = [
+            (code(r.row_id), code(r.label, 40), words.short(r.distance), words.moved(r.change),
+             words.count(r.place), words.count(r.other_place))
+            for r in rows
+        ]  # fmt: skip
+        head = ("training row", "label", "distance", "removed, the loss", "place", "by the other")
+        parts.append(details(f"Training rows behind it: {prose(model.name)}", table(head, lines)))
+    return parts
 
 
 def _near(rows: tuple[NearRow, ...], measure: str) -> str:

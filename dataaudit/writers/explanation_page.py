@@ -8,13 +8,23 @@ from typing import Final
 
 from markupsafe import Markup
 
-from dataaudit.summary import Cell, ExplanationSummary, InfluentialRow, NearRow, Term
+from dataaudit.summary import (
+    Cell,
+    ExplanationSummary,
+    InfluentialRow,
+    ModelLine,
+    NearRow,
+    Term,
+    VersusSummary,
+)
 from dataaudit.writers import words
 from dataaudit.writers.cards import marked, marker
+from dataaudit.writers.charts import Plot
 from dataaudit.writers.escape import block, line
 from dataaudit.writers.matrices import BarList, BarRow
 from dataaudit.writers.mismatch_cards import Grid
 from dataaudit.writers.run import CheckLine, Run, check_lines, describe_run, more
+from dataaudit.writers.versus_figures import distances
 
 _NAME: Final = 60  # characters of a column's name
 _TERMS: Final = 12
@@ -43,6 +53,17 @@ class RowText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersusText:
+    """Two models, in words: what they predict, charts, and the rows behind each side by side."""
+
+    said: str
+    facts: Grid
+    charts: tuple[Plot, ...]
+    names: tuple[str, ...]
+    rows: tuple[Grid, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplanationPage:
     """The page's parts in the order in which they are read."""
 
@@ -59,6 +80,7 @@ class ExplanationPage:
     parts: Grid | None
     flip: str
     removed: Grid
+    versus: VersusText | None
     checks: tuple[CheckLine, ...]
     run: Run
 
@@ -101,6 +123,7 @@ def lay_out(summary: ExplanationSummary, detail: Detail) -> ExplanationPage:
             tuple((line(r.row_id, 160), line(r.label, 60), line(r.excerpt, 140)) for r in summary.removed),
             "",
         ),
+        versus=None if summary.versus is None else _versus(summary.versus, detail),
         checks=check_lines(summary.trust.checks),
         run=describe_run(p, facts=facts, origins=(*p["origins"], *p["test_origins"])),
     )
@@ -196,6 +219,54 @@ def _parts(rows: Sequence[InfluentialRow]) -> Grid:
         (row.row_id, row.place, row.place_without_train_loss, row.place_without_hessian) for row in rows
     ]
     return Grid(head, tuple((line(name, 160), *(_place(at) for at in found)) for name, *found in places), "")
+
+
+def _versus(versus: VersusSummary, detail: Detail) -> VersusText:
+    first, second = versus.models
+    facts = (
+        ("predicts", *(f"{line(m.predicted, 60)}, {words.share(m.p_predicted)}" for m in versus.models)),
+        (
+            f"probability of “{line(versus.explained, 40)}”",
+            *(words.share(m.p_explained) for m in versus.models),
+        ),
+        ("loss (nats)", *(words.short(m.loss) for m in versus.models)),
+        (
+            "rank correlation of influence, by size, and distance",
+            *(words.fixed(m.distance_correlation) for m in versus.models),
+        ),
+        ("carried by the nearest tenth of the rows", *(words.share(m.nearest_share) for m in versus.models)),
+        ("λ", *(words.short(m.l2) for m in versus.models)),
+        ("basis", *(line(m.basis, 120) for m in versus.models)),
+    )
+    names = tuple(line(model.name, 60) for model in versus.models)
+    return VersusText(
+        said=words.orders(versus),
+        facts=Grid(("", *names), facts, ""),
+        charts=distances(versus),
+        names=names,
+        rows=tuple(_rivals(model, detail) for model in (first, second)),
+    )
+
+
+def _rivals(model: ModelLine, detail: Detail) -> Grid:
+    rows = sorted((*model.harmful, *model.helpful), key=lambda row: row.place)[: detail.rows]
+    head = ("training row", "label", "distance", "without it, the loss", "place", "by the other", "begins")
+    return Grid(
+        head,
+        tuple(
+            (
+                line(row.row_id, 160),
+                line(row.label, 60),
+                words.short(row.distance),
+                words.moved(row.change),
+                words.count(row.place),
+                words.count(row.other_place),
+                line(row.excerpt, 80),
+            )
+            for row in rows
+        ),
+        "",
+    )
 
 
 def _place(at: int | None) -> str:

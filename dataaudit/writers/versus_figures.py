@@ -1,0 +1,65 @@
+"""The charts of two models on one test row: influence against distance, the same axes for both."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dataaudit.summary import ModelLine, VersusSummary
+from dataaudit.writers import words
+from dataaudit.writers.charts import Line, Plot, Point, horizontal, padded, path, vertical
+from dataaudit.writers.escape import line
+
+_LISTED: Final = 20  # rows of the table behind a chart
+
+
+def distances(versus: VersusSummary) -> tuple[Plot, ...]:
+    """Return a chart for each model: what a row's removal does to the loss, against its distance.
+
+    Parameters
+    ----------
+    versus : VersusSummary
+
+    Returns
+    -------
+    tuple of Plot
+        Distances share an axis; each model has its own for the loss, since their losses differ in size.
+    """
+    found = [dot.distance for model in versus.models for dot in model.dots]
+    ends = (0.0, max(found, default=0.0) * 1.04 or 1.0)
+    return tuple(_plot(model, versus, ends, f"distance-{at}") for at, model in enumerate(versus.models, 1))
+
+
+def _plot(model: ModelLine, versus: VersusSummary, ends: tuple[float, float], key: str) -> Plot:
+    x, y = horizontal(*ends), vertical(*padded([0.0, *(dot.change for dot in model.dots)]))
+    own, explained = line(model.name, 40), line(versus.explained, 30)
+    less = len(model.dots) < versus.rows
+    shown = f"{words.count(len(model.dots))} of {words.count(versus.rows)} rows are drawn. " if less else ""
+    points = [
+        Point(x(dot.distance), y(dot.change), tone, square=not dot.same_class, small=True)
+        for same, tone in ((True, "accent"), (False, "against"))
+        for dot in model.dots
+        if dot.same_class == same
+    ]
+    strongest = sorted(model.dots, key=lambda dot: (-abs(dot.change), dot.row_id))[:_LISTED]
+    return Plot(
+        key=key,
+        title=f"{own}: rank correlation {words.fixed(model.distance_correlation)}",
+        description="Of a row’s influence, by size, with its distance from the test row. Dots are labelled "
+        f"“{explained}”, squares otherwise; above the line a row helps. {shown}",
+        x_name="distance from the test row",
+        y_name="rise of the loss without the row (nats)",
+        x_ticks=x.ticks(words.short),
+        y_ticks=y.ticks(words.short),
+        lines=(Line(path([(x(ends[0]), y(0.0)), (x(ends[1]), y(0.0))]), "quiet"),),
+        points=tuple(points),
+        head=("training row", "distance", "without it, the loss", f"labelled “{explained}”"),
+        table=tuple(
+            (
+                line(dot.row_id, 120),
+                words.short(dot.distance),
+                words.moved(dot.change),
+                "yes" if dot.same_class else "no",
+            )
+            for dot in strongest
+        ),
+    )
