@@ -14,6 +14,7 @@ from dataaudit.summary import (
     InfluentialRow,
     ModelLine,
     NearRow,
+    RivalRow,
     Term,
     VersusSummary,
 )
@@ -28,6 +29,7 @@ from dataaudit.writers.versus_figures import distances
 
 _NAME: Final = 60  # characters of a column's name
 _TERMS: Final = 12
+_RIVALS: Final = 10  # rows behind each of two models
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,7 @@ class VersusText:
     said: str
     facts: Grid
     charts: tuple[Plot, ...]
-    names: tuple[str, ...]
-    rows: tuple[Grid, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +223,6 @@ def _parts(rows: Sequence[InfluentialRow]) -> Grid:
 
 
 def _versus(versus: VersusSummary, detail: Detail) -> VersusText:
-    first, second = versus.models
     facts = (
         ("predicts", *(f"{line(m.predicted, 60)}, {words.share(m.p_predicted)}" for m in versus.models)),
         (
@@ -243,30 +243,20 @@ def _versus(versus: VersusSummary, detail: Detail) -> VersusText:
         said=words.orders(versus),
         facts=Grid(("", *names), facts, ""),
         charts=distances(versus),
-        names=names,
-        rows=tuple(_rivals(model, detail) for model in (first, second)),
+        rows=tuple((line(model.name, 60), _rivals(model, detail)) for model in versus.models),
     )
 
 
-def _rivals(model: ModelLine, detail: Detail) -> Grid:
-    rows = sorted((*model.harmful, *model.helpful), key=lambda row: row.place)[: detail.rows]
-    head = ("training row", "label", "distance", "without it, the loss", "place", "by the other", "begins")
-    return Grid(
-        head,
-        tuple(
-            (
-                line(row.row_id, 160),
-                line(row.label, 60),
-                words.short(row.distance),
-                words.moved(row.change),
-                words.count(row.place),
-                words.count(row.other_place),
-                line(row.excerpt, 80),
-            )
-            for row in rows
-        ),
-        "",
-    )
+def _rivals(model: ModelLine, detail: Detail) -> tuple[tuple[str, str, str], ...]:
+    """Return name, what is known of it, and how it begins, of the rows behind a model's prediction."""
+    rows = sorted((*model.harmful, *model.helpful), key=lambda row: row.place)[: min(_RIVALS, detail.rows)]
+    return tuple((line(row.row_id, 160), _known(row), line(row.excerpt, 140)) for row in rows)
+
+
+def _known(row: RivalRow) -> str:
+    places = f"place {words.count(row.place)}, by the other model {words.count(row.other_place)}"
+    loss = f"labelled “{line(row.label, 60)}”: without it, the loss {words.moved(row.change)}"
+    return f"{loss}. Distance {words.short(row.distance)}; {places}."
 
 
 def _place(at: int | None) -> str:

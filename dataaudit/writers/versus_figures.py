@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from dataaudit.summary import ModelLine, VersusSummary
 from dataaudit.writers import words
-from dataaudit.writers.charts import Line, Plot, Point, horizontal, padded, path, vertical
+from dataaudit.writers.charts import Line, Plot, Point, horizontal, padded, path, power, vertical
 from dataaudit.writers.escape import line
 
 _LISTED: Final = 20  # rows of the table behind a chart
+_SMALL: Final = 0.1  # nats
 
 
 def distances(versus: VersusSummary) -> tuple[Plot, ...]:
@@ -32,6 +34,7 @@ def distances(versus: VersusSummary) -> tuple[Plot, ...]:
 def _plot(model: ModelLine, versus: VersusSummary, ends: tuple[float, float], key: str) -> Plot:
     x, y = horizontal(*ends), vertical(*padded([0.0, *(dot.change for dot in model.dots)]))
     own, explained = line(model.name, 40), line(versus.explained, 30)
+    unit = _unit(max((abs(dot.change) for dot in model.dots), default=0.0))
     less = len(model.dots) < versus.rows
     shown = f"{words.count(len(model.dots))} of {words.count(versus.rows)} rows are drawn. " if less else ""
     points = [
@@ -47,9 +50,9 @@ def _plot(model: ModelLine, versus: VersusSummary, ends: tuple[float, float], ke
         description="Of a row’s influence, by size, with its distance from the test row. Dots are labelled "
         f"“{explained}”, squares otherwise; above the line a row helps. {shown}",
         x_name="distance from the test row",
-        y_name="rise of the loss without the row (nats)",
+        y_name=f"rise of the loss without the row ({'' if unit == 1 else power(unit) + ' '}nats)",
         x_ticks=x.ticks(words.short),
-        y_ticks=y.ticks(words.short),
+        y_ticks=y.ticks(lambda value: words.short(value / unit)),
         lines=(Line(path([(x(ends[0]), y(0.0)), (x(ends[1]), y(0.0))]), "quiet"),),
         points=tuple(points),
         head=("training row", "distance", "without it, the loss", f"labelled “{explained}”"),
@@ -63,3 +66,8 @@ def _plot(model: ModelLine, versus: VersusSummary, ends: tuple[float, float], ke
             for dot in strongest
         ),
     )
+
+
+def _unit(largest: float) -> float:
+    """Return 1, or the power of ten that makes small numbers short enough for an axis."""
+    return 10.0 ** math.floor(math.log10(largest)) if 0 < largest < _SMALL else 1.0
