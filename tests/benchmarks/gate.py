@@ -9,7 +9,7 @@ base is not unrelated to it: it may rightly conflict with a wrong label there); 
 any rule has another verdict than without, and the findings on rows of the base that turn up as new.
 Alarms: the default rules on ordinary tables, split at random into data and test, then with a tenth of them
 as a new batch; every rule that is broken is printed. These tables do hold copies: an error is false where a
-plain count of equal rows (`copies`) does not come to the same number.
+plain count of equal rows (`copies`) comes to fewer rows than it names.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def alarms(gate, seeds):
                         if grave in ("failed", "error"):
                             code = outcome.rule.code
                             counted = copies(code, data, test) if code in ("DA201", "DA104") else None
-                            errors, false = errors + 1, false + (counted != outcome.total)
+                            errors, false = errors + 1, false + (counted is None or counted < outcome.total)
     print(f"{errors} errors on clean tables, {false} of them false")
     return false == 0
 
