@@ -71,3 +71,18 @@ def test_figure_3_is_best_at_a_small_temperature(root, data_folder, tmp_path):
     hinge, small, large = map(float, found)
     assert small >= 0.95
     assert hinge < large < small
+
+
+@pytest.mark.slow
+def test_figure_4_has_influence_fall_with_distance_in_the_kernel_machine_alone(root, data_folder, tmp_path):
+    said = figure(root, data_folder, tmp_path, "figure4_two_models.py")
+    rows = re.findall(r"^(RBF machine|network), λ (\S+) +(\S+) ± \S+ +(\S+) ± .* (\S+)%$", said, re.MULTILINE)
+    found = {(name, l2): tuple(map(float, numbers)) for name, l2, *numbers in rows}
+    (every, pulling, helps), drawn = found["RBF machine", "0.03"], found["network", "0.001"]
+    assert max(every, pulling) < -0.4
+    assert min(drawn[:2]) > -0.2
+    assert helps < 10 < 35 < drawn[2]  # per cent of the other digit's influence that helps
+    refits = [float(value) for value in re.findall(r"Pearson with the refits (0\.\d+)", said)]
+    assert len(refits) == 2
+    assert min(refits) > 0.85
+    assert {path.name for path in tmp_path.iterdir()} == {"figure4.parquet", "figure4.svg"}
