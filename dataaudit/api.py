@@ -63,6 +63,8 @@ def audit_labels(
     text_features: Literal["tfidf", "counts"] = "tfidf",
     basis: Literal["auto", "linear", "spline", "rbf"] = "auto",
     l2: float | None = None,
+    solver: str = "auto",
+    damping: float = 0.0,
     rank: Literal["auto", "p-wrong", "leave-one-out", "self-influence"] = "auto",
     verify: int = 12,
     top: int = 100,
@@ -97,6 +99,10 @@ def audit_labels(
         Basis of the numeric columns; by leave-one-out loss unless given.
     l2 : float, optional
         Weight decay λ; by leave-one-out loss unless given.
+    solver : {"auto", "cholesky", "dual"}
+        Which factor of the Hessian is made; every row's leave-one-out needs one.
+    damping : float
+        Added to the diagonal of the Hessian.
     rank : {"auto", "p-wrong", "leave-one-out", "self-influence"}
         Order of the list; "auto" takes the probability of a wrong label where the data support it.
     verify : int
@@ -135,7 +141,9 @@ def audit_labels(
     from dataaudit.audits.asked import LabelSettings
     from dataaudit.encode import EncoderSettings
     from dataaudit.errors import SettingError
+    from dataaudit.solver_names import FACTORS, require_solver
 
+    require_solver(solver, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
     columns = EncoderSettings(
         text=_names(text),
         features=_names(features),
@@ -151,6 +159,8 @@ def audit_labels(
         basis=basis,
         l2=l2,
         model=cast("ModelName", model) if isinstance(model, str) else "logistic",
+        solver=solver,
+        damping=damping,
         rank=rank,
         verify=verify,
         top=top,

@@ -66,6 +66,8 @@ def audit_mismatch(
     text_features: Literal["tfidf", "counts"] = "tfidf",
     basis: Literal["auto", "linear", "spline", "rbf"] = "linear",
     l2: float | None = None,
+    solver: str = "auto",
+    damping: float = 0.0,
     rows: Sequence[int] = (),
     where: str | None = None,
     k: int = 20,
@@ -104,6 +106,11 @@ def audit_mismatch(
         Basis of the numeric columns.
     l2 : float, optional
         Weight decay λ; by leave-one-out loss unless given.
+    solver : {"auto", "cholesky", "dual", "cg", "lissa", "arnoldi"}
+        How influences get the inverse Hessian: the cheaper exact factor, or by products alone where no factor
+        fits or the paper is to be followed. What a row does to itself, and every refit, stays exact.
+    damping : float
+        Added to the diagonal of the Hessian.
     rows : sequence of int
         Numbers of the test rows to trace, 0-based; the mispredicted ones by default.
     where : str, optional
@@ -155,6 +162,8 @@ def audit_mismatch(
         ),
         basis=basis,
         l2=l2,
+        solver=solver,
+        damping=damping,
         split_column=split_column,
         test_size=test_size,
         rows=tuple(rows),

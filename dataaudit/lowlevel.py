@@ -20,7 +20,7 @@ from dataaudit.losses import SmoothHinge, SquaredHinge
 from dataaudit.module_influence import ModuleInfluence
 from dataaudit.module_model import ModuleModel
 from dataaudit.rows import Block
-from dataaudit.solvers import choose_solver
+from dataaudit.solvers import prepare
 from dataaudit.solvers.operator import CurvatureSolver
 from dataaudit.strongest import Strongest, strongest_influences
 
@@ -55,6 +55,12 @@ class Influence:
     l2 : float, optional
         λ of the mean loss plus ``λ/2 ‖coefficients‖²``, intercepts free; scikit-learn's C is ``1/(nλ)``. Only
         with, and needed for, `model` None.
+    damping : float
+        Added to the diagonal of the Hessian.
+    solver : {"auto", "cholesky", "dual", "cg", "lissa", "arnoldi"} or settings of one
+        How H⁻¹ is had: "auto" takes the cheaper exact factor. Under the last three `up_loss`, `up_params`,
+        `pert_loss` and `strongest` are as exact as `residual` says; `self_influence` takes the exact factor
+        while that fits in memory, and `without` never needs one.
     refit : bool
         Go from the model's coefficients to the minimum of its objective, where one that is plainly elsewhere
         is refused.
@@ -130,9 +136,9 @@ class Influence:
         solver: str | CurvatureSolver = "auto",
         refit: bool = False,
     ) -> None:
-        if y is None or damping or solver != "auto":
-            what = "labels y are needed" if y is None else "damping and solver are for a module"
-            raise SettingError(what, "give X and y; a torch module comes as ModuleModel(net, loss)")
+        if y is None:
+            hint = "give X and y; a torch module comes as ModuleModel(net, loss)"
+            raise SettingError("labels y are needed", hint)
         if (model is None) == (l2 is None):
             what = (
                 "l2 is needed to fit a model" if model is None else f"l2 is the model's own: got {l2:g} too"
@@ -152,7 +158,7 @@ class Influence:
             taken = take(model, design, numbers, order=range(len(self.classes)), refit=refit)
             self._objective, self._fit = taken.objective, taken.fit
             self._kernel, self.notes = taken.kernel, taken.notes
-        self._prepared = choose_solver(self._objective).prepare(self._objective, self._fit.theta)
+        self._prepared = prepare(self._objective, self._fit.theta, solver=solver, damping=damping)
         self.coefficients: Floats = self._objective.model.matrix(self._fit.theta).numpy()
         self.l2 = self._objective.l2
         self.gradient_norm = self._fit.gradient_norm
@@ -249,16 +255,17 @@ class Influence:
             Change of each test loss, per row: not times n.
         """
         objective, theta, test = self._objective, self._fit.theta, self._test(X, y)
+        near = self._prepared.precondition
         kinked = isinstance(objective.model.loss, SmoothHinge | SquaredHinge)
         settings = FitSettings(max_steps=steps or (100 if kinked else 1))
         # What a model that is not at its minimum still lacks would be taken for the row's effect.
-        settled = minimise(objective, theta, precondition=self._prepared.solve, settings=settings)
+        settled = minimise(objective, theta, precondition=near, settings=settings)
         before, after = objective.model.values(settled.theta, test), []
         for row in self._positions(rows).tolist():
             weight = objective.rows.weight.clone()
             weight[row] = 0.0
             changed = objective.reweighted(weight)
-            fit = minimise(changed, theta, precondition=self._prepared.solve, settings=settings)
+            fit = minimise(changed, theta, precondition=near, settings=settings)
             after.append(objective.model.values(fit.theta, test) - before)
         found: Floats = torch.stack(after).numpy()
         return found

@@ -18,9 +18,12 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import SettingError
 from dataaudit.module_model import ModuleModel
-from dataaudit.solvers.iterative import ConjugateGradients, Direct, Lissa, LowRank
+from dataaudit.solver_names import SOLVERS, require_damping, require_solver
+from dataaudit.solvers.auto import short
+from dataaudit.solvers.iterative import ConjugateGradients, Direct
+from dataaudit.solvers.named import product_solver
 from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product
 
 Batch = tuple[Tensor, Tensor]
@@ -28,12 +31,6 @@ BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
 ROWS: Final = 1024  # of a block
 DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
 STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
-SOLVERS: Final[dict[str, type[CurvatureSolver]]] = {
-    "cholesky": Direct,
-    "cg": ConjugateGradients,
-    "lissa": Lissa,
-    "arnoldi": LowRank,
-}
 Train = Batch | Iterable[Batch]
 
 
@@ -137,8 +134,9 @@ class ModuleInfluence:
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
     ) -> None:
-        if l2 < 0 or damping < 0:
-            raise SettingError(f"l2 and damping cannot be negative: got {l2} and {damping}", "leave them out")
+        require_damping(damping)
+        if l2 < 0:
+            raise SettingError(f"l2 cannot be negative: got {l2}", "leave it out")
         self.model, self.rows, self.l2 = model, gathered(train), l2
         self.theta = model.theta
         self.gradient = self._gradient()
@@ -241,14 +239,10 @@ def _settings(solver: str | CurvatureSolver, p: int, l2: float) -> CurvatureSolv
     """Return the settings of a solver by its name; "auto" takes the exact one where p is small."""
     if not isinstance(solver, str):
         return solver
+    require_solver(solver, [name for name in SOLVERS if name != "dual"], why="is for linear scores")
+    costs = f"the Hessian of {p:,} parameters takes {p:,} products and {short(3 * 8 * p**2)}B to be factored"
+    if solver == "cholesky" or (solver == "auto" and p <= DIRECT):
+        return Direct(costs if solver == "auto" else "asked for")
     if solver == "auto":
-        if p <= DIRECT:
-            return Direct(f"{p:,} parameters: the Hessian is small enough to be factored")
-        return ConjugateGradients(reason=f"{p:,} parameters: the Hessian is too large to be factored")
-    if solver == "arnoldi":
-        return LowRank(floor=l2)
-    if solver not in SOLVERS:
-        near = closest(solver, SOLVERS)
-        hint = f"did you mean {near!r}?" if near else f"use one of auto, {', '.join(SOLVERS)}"
-        raise SettingError(f"there is no solver {solver!r}", hint)
-    return SOLVERS[solver]()
+        return ConjugateGradients(reason=f"{costs}: too much")
+    return product_solver(solver, floor=l2)

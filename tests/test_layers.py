@@ -11,7 +11,7 @@ PACKAGE = ROOT / "dataaudit"
 # A module may import from its own line only within its own folder, and from any line above.
 LAYERS = (
     ("errors", "masking"),
-    ("sources", "rows", "losses"),
+    ("sources", "rows", "losses", "solver_names"),
     ("encode", "models", "module_model"),
     ("objective",),
     ("fit", "solvers"),

@@ -187,7 +187,7 @@ def test_lissa_refuses_what_diverges_or_has_not_converged(trained):
     model = ModuleModel(net, cross_entropy)
     with pytest.raises(SolveError, match="LiSSA diverges at step"):
         Influence(model, (X, y), l2=0.05, solver=Lissa(depth=2000, repeats=1, scale=0.05))
-    with pytest.raises(SolveError, match=r"no better than no estimate|diverges"):
+    with pytest.raises(SolveError, match=r"that of no estimate being 1|diverges"):
         Influence(model, (X, y), l2=0.05, solver=Lissa(depth=2, repeats=1, batch=1, scale=0.3))
 
 

@@ -18,6 +18,7 @@ from dataaudit.encode import Columns, EncoderSettings, Encoding, fit_encoding
 from dataaudit.encode.target import Target, encode_target
 from dataaudit.encode.weight import encode_weight
 from dataaudit.errors import MissingColumn, SettingError, closest
+from dataaudit.solver_names import require_damping, require_solver
 from dataaudit.sources import Dataset, load
 
 StepCallback = Callable[[str, int, int], None]
@@ -67,6 +68,10 @@ class LabelSettings:
         A logistic regression, or for two classes a support vector machine, linear or on RBF features.
     rank : {"auto", "p-wrong", "leave-one-out", "self-influence"}
         Order of the list.
+    solver : str
+        How the Hessian is inverted, one of `solver_names.SOLVERS`.
+    damping : float
+        δ, added to the Hessian.
     verify : int
         True refits to make; 0 for none.
     top : int
@@ -88,6 +93,8 @@ class LabelSettings:
     l2: float | None = None
     model: ModelName = "logistic"
     rank: Ranking = "auto"
+    solver: str = "auto"
+    damping: float = 0.0
     verify: int = 12
     top: int = 100
     seed: int = 0
@@ -101,6 +108,8 @@ class LabelSettings:
         require_model(self.model)
         if self.model == "rbf-svm" and self.basis not in ("auto", "rbf"):
             raise SettingError(f"rbf-svm is a basis of its own: got basis {self.basis}", "use svm with it")
+        require_solver(self.solver)
+        require_damping(self.damping)
         counts = {"verify": self.verify, "top": self.top, "seed": self.seed}
         for name, value in counts.items():
             if value < 0:

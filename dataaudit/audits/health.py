@@ -70,10 +70,12 @@ def _gradient(trained: Trained) -> Check:
 
 
 def _residual(trained: Trained) -> Check:
-    residual = trained.prepared.residual
+    prepared, residual = trained.prepared, trained.prepared.residual
+    damped = f" with damping {prepared.damping:g}" if prepared.damping else ""
     message = (
-        f"The {trained.prepared.method} solver inverts the Hessian to a relative residual of {residual:.1e}."
+        f"The {prepared.method} solver inverts the Hessian{damped} to a relative residual of {residual:.1e}"
     )
+    message += "." if residual <= RESIDUAL_LIMIT else ", so influences are estimates."
     return ("solver residual", residual, RESIDUAL_LIMIT, residual <= RESIDUAL_LIMIT, message)
 
 

@@ -13,6 +13,7 @@ from dataaudit.audits.asked import LabelSettings
 from dataaudit.encode import EncoderSettings
 from dataaudit.encode.target import Target, class_texts, encode_target
 from dataaudit.errors import DataError, MissingColumn, SettingError
+from dataaudit.solver_names import require_damping, require_solver
 from dataaudit.sources import Dataset, load
 
 TRAIN_WORDS = frozenset(("train", "training", "fit"))
@@ -34,6 +35,10 @@ class MismatchSettings:
         Basis of the numeric block. Linear unless asked: its effects are read off column by column.
     l2 : float or None
         λ; None lets the leave-one-out loss choose.
+    solver : str
+        How the Hessian is inverted, one of `solver_names.SOLVERS`.
+    damping : float
+        δ, added to the Hessian.
     split_column : str or None
         In one source: the column that says ``train`` for the training rows.
     test_size : float or None
@@ -66,6 +71,8 @@ class MismatchSettings:
     columns: EncoderSettings = field(default_factory=EncoderSettings)
     basis: Literal["auto", "linear", "spline", "rbf"] = "linear"
     l2: float | None = None
+    solver: str = "auto"
+    damping: float = 0.0
     split_column: str | None = None
     test_size: float | None = None
     rows: tuple[int, ...] = ()
@@ -81,6 +88,8 @@ class MismatchSettings:
         """Check the values."""
         if self.l2 is not None and not 0 < self.l2 < float("inf"):
             raise SettingError(f"l2 must be above 0: got {self.l2:g}", "leave it out to have it chosen")
+        require_solver(self.solver)
+        require_damping(self.damping)
         if self.test_size is not None and not self.test_size > 0:
             raise SettingError(f"test_size must be above 0: got {self.test_size:g}", "use .2")
         if self.split_column is not None and self.test_size is not None:
@@ -101,6 +110,8 @@ class MismatchSettings:
             columns=self.columns,
             basis=self.basis,
             l2=self.l2,
+            solver=self.solver,
+            damping=self.damping,
             seed=self.seed,
         )
 

@@ -170,9 +170,9 @@ class _Inquiry:
 
     def _group(self, change: tuple[str, str, Tensor, Tensor | None, float]) -> Remedy:
         remedy, detail, rows, y, weight = change
-        objective, fit, solve = self.trained.objective, self.trained.fit, self.trained.prepared.solve
-        step = group_step(objective, fit.theta, rows, y=y, weight=weight, precondition=solve)
-        warm = solve if self.trained.prepared.method == "cholesky" else None
+        objective, fit, near = self.trained.objective, self.trained.fit, self.trained.prepared.precondition
+        step = group_step(objective, fit.theta, rows, y=y, weight=weight, precondition=near)
+        warm = near if self.trained.prepared.method == "cholesky" else None
         again = refit_group(objective, fit, rows, y=y, weight=weight, precondition=warm)
         return Remedy(
             self.case.number, remedy, detail, objective.l2, self.before,

@@ -19,7 +19,8 @@ from dataaudit.models import LinearModel
 from dataaudit.objective import Objective
 from dataaudit.rows import MemoryRows
 from dataaudit.selection import SelectionSettings, choose
-from dataaudit.solvers import choose_solver
+from dataaudit.solvers import Prepared
+from dataaudit.solvers import prepare as invert
 from dataaudit.sources import Dataset
 
 BasisKind = Literal["auto", "linear", "spline", "rbf"]
@@ -49,7 +50,7 @@ def train(training: Training, settings: LabelSettings, *, on_step: StepCallback 
     fit = minimise_hinge(objective) if loss else minimise(objective, choice.theta)
     fit.require_converged()
     on_step("fit", 1, 2)
-    prepared = choose_solver(objective).prepare(objective, fit.theta)
+    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
     on_step("fit", 2, 2)
     return Trained(
         objective=objective,
@@ -60,8 +61,27 @@ def train(training: Training, settings: LabelSettings, *, on_step: StepCallback 
         basis=choice.basis.name,
         curve=choice.curve,
         encoded=Encoded(training.encoding, columns, choice.basis),
-        notes=(*training.encoding.notes, *training.notes, *(() if loss is None else (MACHINE,))),
+        notes=(
+            *training.encoding.notes,
+            *training.notes,
+            *(() if loss is None else (MACHINE,)),
+            *inverse_notes(prepared),
+        ),
     )
+
+
+def inverse_notes(prepared: Prepared) -> list[str]:
+    """Say in sentences what is not the exact inverse of the model's own Hessian."""
+    notes = []
+    if prepared.damping:
+        added = f"Damping {prepared.damping:g} is added to the Hessian"
+        notes.append(f"{added}: influences are smaller than those of the model itself.")
+    if not prepared.exact:
+        notes.append(
+            f"Influences by {prepared.method} are estimates: for random right-hand sides the system is "
+            f"solved to a relative residual of {prepared.residual:.1e}. Refits are exact."
+        )
+    return notes
 
 
 def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
@@ -106,7 +126,8 @@ def train_adopted(
         notes.append(
             f"It is not at its minimum (gradient norm {norm:.1e}), which biases influence: {advice}."
         )
-    prepared = choose_solver(adopted.objective).prepare(adopted.objective, adopted.fit.theta)
+    prepared = invert(adopted.objective, adopted.fit.theta, solver=settings.solver, damping=settings.damping)
+    notes += inverse_notes(prepared)
     on_step("fit", 2, 2)
     return Trained(
         objective=adopted.objective,

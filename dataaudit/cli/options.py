@@ -213,6 +213,25 @@ L2 = Annotated[
     float | None,
     typer.Option("--l2", metavar="λ", help="Ridge; by default chosen.", rich_help_panel=_MODEL),
 ]
+Solver = Annotated[
+    str,
+    typer.Option(
+        "--solver",
+        metavar="NAME",
+        help="Of the inverse Hessian: cholesky, dual; cg, lissa, arnoldi.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Factor = Annotated[
+    str,
+    typer.Option(
+        "--solver", metavar="NAME", help="Of the inverse Hessian: cholesky, dual.", rich_help_panel=_MODEL
+    ),
+]
+Damping = Annotated[
+    float,
+    typer.Option("--damping", metavar="δ", help="Added to the Hessian.", rich_help_panel=_MODEL),
+]
 Seed = Annotated[
     int, typer.Option("--seed", metavar="N", help="Seed of all that is random.", rich_help_panel=_MODEL)
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from dataaudit.errors import TooLarge
@@ -32,7 +33,12 @@ class Prepared:
     method : str
         Name of the solver.
     reason : str
-        Why it was chosen, for people.
+        Why it was chosen, and what was added to H, for people.
+    exact : bool
+        Whether `solve` is by a factor, and so a symmetric matrix to rounding; else it is an estimate, as far
+        off as `residual` says.
+    damping : float
+        δ.
     """
 
     solve: Callable[[Tensor], Tensor]
@@ -40,6 +46,13 @@ class Prepared:
     residual: float
     method: str
     reason: str
+    exact: bool = True
+    damping: float = 0.0
+
+    @property
+    def precondition(self) -> Callable[[Tensor], Tensor] | None:
+        """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, or damped."""
+        return self.solve if self.exact and not self.damping else None
 
 
 class Solver(Protocol):
@@ -49,9 +62,26 @@ class Solver(Protocol):
         """Return H⁻¹ at θ."""
 
 
-def probe_residual(objective: Objective, theta: Tensor, solve: Callable[[Tensor], Tensor]) -> float:
+def probe_residual(
+    objective: Objective, theta: Tensor, solve: Callable[[Tensor], Tensor], *, damping: float = 0.0
+) -> float:
     """Return the largest relative residual over seeded normal probes: one product with H, one solve."""
-    return of_objective(objective, theta).residual(solve)
+    return of_objective(objective, theta, damping=damping).residual(solve)
+
+
+def damped_ridge(objective: Objective, damping: float) -> tuple[Tensor, Tensor]:
+    """Return what λ times is the ridge and the damping together: of slopes and of intercepts.
+
+    ``λ C + δ I = λ (C + (δ/λ) I)`` with the ridge's form C of `models`, and the same with τ C.
+    """  # -> 2 × (k, k)
+    C, share = objective.model.coupling, damping / objective.l2 if damping else 0.0
+    added = share * torch.eye(len(C), dtype=C.dtype)
+    return C + added, objective.model.intercept_ridge * C + added
+
+
+def with_damping(reason: str, damping: float) -> str:
+    """Add the damping to a reason."""
+    return f"{reason}; damping {damping:g} is added to the Hessian" if damping else reason
 
 
 def memory_limit() -> int:
@@ -90,5 +120,6 @@ def require_memory(needed: int, what: str, limit: int) -> None:
     if needed > limit:
         sizes = f"{needed / 2**30:.1f} GiB, {limit / 2**30:.1f} GiB may be used"
         raise TooLarge(
-            f"{what} needs {sizes}", "use fewer rows, --features, --basis linear, or fewer classes"
+            f"{what} needs {sizes}",
+            "use fewer rows, --features, --basis linear, fewer classes, or for test errors --solver cg",
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from dataaudit.errors import NotPositiveDefinite
 from dataaudit.objective import Objective
 from dataaudit.rows import Block
-from dataaudit.solvers.base import Prepared, memory_limit, probe_residual, require_memory
+from dataaudit.solvers.base import Prepared, memory_limit, probe_residual, require_memory, with_damping
 from dataaudit.solvers.triangular import cholesky_solve
 
 
@@ -27,9 +27,12 @@ class Cholesky:
     ----------
     reason : str
         Why it was chosen.
+    damping : float
+        δ; H + δ I is factored.
     """
 
     reason: str = "asked for"
+    damping: float = 0.0
 
     @staticmethod
     def bytes_needed(objective: Objective) -> int:
@@ -37,29 +40,33 @@ class Cholesky:
         return 3 * 8 * objective.model.n_params**2
 
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
-        """Factor H at θ.
+        """Factor H + δ I at θ.
 
         Raises
         ------
         NotPositiveDefinite
-            If H has no Cholesky factor, as with λ = 0 and duplicated columns.
+            If it has no Cholesky factor, as with λ = 0 and duplicated columns.
         TooLarge
             If H does not fit in memory.
         """
         p = objective.model.n_params
         require_memory(self.bytes_needed(objective), f"a {p} × {p} Hessian", memory_limit())
-        L, failed = torch.linalg.cholesky_ex(objective.hessian(theta))
+        H = objective.hessian(theta)
+        H.diagonal().add_(self.damping)
+        L, failed = torch.linalg.cholesky_ex(H)
         if failed:
             where = f"pivot {int(failed)} of {p} failed at λ = {objective.l2:g}"
-            raise NotPositiveDefinite(f"the Hessian is not positive definite: {where}", "raise --l2")
+            hint = "raise --l2, or give --damping" if not self.damping else "raise --l2 or --damping"
+            raise NotPositiveDefinite(f"the Hessian is not positive definite: {where}", hint)
 
         solve = partial(cholesky_solve, L)
         return Prepared(
             solve=solve,
             quadratic_forms=lambda: _quadratic_forms(objective, L),
-            residual=probe_residual(objective, theta, solve),
+            residual=probe_residual(objective, theta, solve, damping=self.damping),
             method="cholesky",
-            reason=self.reason,
+            reason=with_damping(self.reason, self.damping),
+            damping=self.damping,
         )
 
 

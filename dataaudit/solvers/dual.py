@@ -1,7 +1,8 @@
 """Dual (Woodbury) Cholesky: factor an nk × nk matrix where rows are few and features are many.
 
 With K = X Xᵀ, W_i = R_i R_iᵀ the weighted curvature of row i, R = diag(R_i), S = [R_1ᵀ; …; R_nᵀ] (nk × k) and
-D the inverse of the ridge's form C, τ its share for intercepts (`models`; D = 1 for one score),
+D the inverse of the ridge's form C, τ its share for intercepts (`models`; D = 1 for one score). With a
+damping δ, C and τ C stand for C + (δ/λ) I and τ C + (δ/λ) I, which makes H into H + δ I:
 
     M = nλ I + Rᵀ (K ⊗ D) R = L Lᵀ                        α = M⁻¹ S        σ = λ (Sᵀ α + τ C)
     H_i = I - nλ ([M⁻¹]_ii - λ α_i σ⁻¹ α_iᵀ)              T_i = nλ R_i⁻ᵀ α_i
@@ -27,7 +28,14 @@ from torch import Tensor
 from dataaudit.errors import NotPositiveDefinite, SolveError
 from dataaudit.objective import Objective
 from dataaudit.rows import times, times_transposed
-from dataaudit.solvers.base import Prepared, memory_limit, probe_residual, require_memory
+from dataaudit.solvers.base import (
+    Prepared,
+    damped_ridge,
+    memory_limit,
+    probe_residual,
+    require_memory,
+    with_damping,
+)
 from dataaudit.solvers.triangular import cholesky_solve
 
 # Below this leverage 1 - nλ[M⁻¹]_ii has lost more than half of its digits.
@@ -47,11 +55,14 @@ class Dual:
         ``X Xᵀ`` if it is at hand; a path over λ needs it once.
     dtype : torch.dtype
         float64; float32 halves time and memory where only the choice of λ depends on it.
+    damping : float
+        δ.
     """
 
     reason: str = "asked for"
     gram: Tensor | None = None
     dtype: torch.dtype = torch.float64
+    damping: float = 0.0
 
     @staticmethod
     def bytes_needed(objective: Objective) -> int:
@@ -77,14 +88,15 @@ class Dual:
         size = objective.rows.n * objective.model.loss.n_scores
         require_memory(self.bytes_needed(objective), f"a {size} × {size} dual matrix", memory_limit())
         K = objective.rows.gram() if self.gram is None else self.gram
-        factor = _factor(objective, theta, K, self.dtype)
-        exact = self.dtype == torch.float64
+        factor = _factor(objective, theta, K, dtype=self.dtype, damping=self.damping)
+        exact, solve = self.dtype == torch.float64, factor.solve
         return Prepared(
-            solve=factor.solve,
+            solve=solve,
             quadratic_forms=factor.quadratic_forms,
-            residual=probe_residual(objective, theta, factor.solve) if exact else float("nan"),
+            residual=probe_residual(objective, theta, solve, damping=self.damping) if exact else float("nan"),
             method="dual" if exact else "dual, float32",
-            reason=self.reason,
+            reason=with_damping(self.reason, self.damping),
+            damping=self.damping,
         )
 
 
@@ -160,11 +172,12 @@ class _Factor:
         return Q0 + bordered
 
 
-def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) -> _Factor:
+def _factor(objective: Objective, theta: Tensor, K: Tensor, *, dtype: torch.dtype, damping: float) -> _Factor:
     """Factor M and border it with the intercepts."""
     n, k = objective.rows.n, objective.model.loss.n_scores
     W = objective.curvature(theta)
-    R, D = square_root(W), torch.linalg.inv(objective.model.coupling)
+    slopes, intercepts = damped_ridge(objective, damping)
+    R, D = square_root(W), torch.linalg.inv(slopes)
     M = _curved_gram(K, R, D @ R, dtype)
     M.diagonal().add_(n * objective.l2)
     L, failed = torch.linalg.cholesky_ex(M)
@@ -173,8 +186,7 @@ def _factor(objective: Objective, theta: Tensor, K: Tensor, dtype: torch.dtype) 
         raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
     S = R.mT.reshape(n * k, k)
     alpha = cholesky_solve(L, S.to(dtype)).double()
-    border = S.T @ alpha + objective.model.intercept_ridge * objective.model.coupling
-    return _Factor(objective, K, D, R, L, alpha, objective.l2 * border)
+    return _Factor(objective, K, D, R, L, alpha, objective.l2 * (S.T @ alpha + intercepts))
 
 
 def _curved_gram(K: Tensor, R: Tensor, DR: Tensor, dtype: torch.dtype) -> Tensor:

@@ -11,6 +11,7 @@ LowRank            r numbers a parameter, after r products once          of the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
@@ -25,9 +26,10 @@ from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue, nystrom
 from dataaudit.solvers.triangular import cholesky_solve
 
 RAISES: Final = 40  # attempts at a damping that makes H positive definite
-POOR: Final = 1.0  # relative residual from which on an estimate is worse than none
+POOR: Final = 0.5  # relative residual from which on an estimate is no use; that of no estimate is 1
 WATCH: Final = 100  # steps between two looks whether it diverges
 HEADROOM: Final = 1.1  # over the largest eigenvalue met
+SHRUNK: Final = 8.0  # what a run of LiSSA misses shrinks by e to the minus this
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ class ConjugateGradients:
         Relative residual at which a column is solved.
     max_steps : int
         Products with H at the most.
-    preconditioner : {"nystrom", "none"}
-        A seeded randomised Nyström approximation of H of rank `rank` (Frangella, Tropp & Udell 2021), or
-        nothing.
+    preconditioner : {"nystrom", "diagonal", "none"}
+        A seeded randomised Nyström approximation of H of rank `rank` (Frangella, Tropp & Udell 2021), the
+        diagonal of H, or nothing.
     rank : int
         Of the approximation; as many products with H, once.
     seed : int
@@ -88,7 +90,7 @@ class ConjugateGradients:
 
     tolerance: float = 1e-8
     max_steps: int = 1000
-    preconditioner: Literal["nystrom", "none"] = "nystrom"
+    preconditioner: Literal["nystrom", "diagonal", "none"] = "nystrom"
     rank: int = 50
     seed: int = 0
     reason: str = "asked for"
@@ -113,7 +115,8 @@ class ConjugateGradients:
                 tolerance=self.tolerance,
                 max_steps=self.max_steps,
             )
-            self._check(curvature, X, B, steps=steps)
+            if B.shape[1]:
+                self._check(curvature, X, B, steps=steps)
             return X
 
         return Inverse(solve, "cg", self.reason, curvature.residual(solve), curvature.damping)
@@ -121,6 +124,9 @@ class ConjugateGradients:
     def _preconditioner(self, curvature: Curvature) -> Product:
         if self.preconditioner == "none":
             return lambda V: V
+        if self.preconditioner == "diagonal":
+            diagonal = curvature.diagonal(seed=self.seed)[:, None]
+            return lambda V: V / diagonal
         return nystrom(curvature, min(self.rank, curvature.n_params), seed=self.seed)
 
     def _check(self, curvature: Curvature, X: Tensor, B: Tensor, *, steps: int) -> None:
@@ -149,6 +155,9 @@ class Lissa:
         Steps of a run, runs, and rows of a minibatch. The paper takes repeats · depth near n, batch 1.
     scale : float
         s; 0 takes 1.1 times the largest eigenvalue over 20 minibatches, by power iteration.
+    floor : float
+        A bound of the smallest eigenvalue from below, the damping excluded, as the ridge is; 0 if there is
+        none. A run is as long as makes what is missing shrink by e⁻⁸, if that is before `depth`.
     seed : int
         Of the minibatches.
     """
@@ -157,12 +166,13 @@ class Lissa:
     repeats: int = 10
     batch: int = 1
     scale: float = 0.0
+    floor: float = 0.0
     seed: int = 0
     reason: str = "asked for"
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if min(self.depth, self.repeats, self.batch) < 1 or self.scale < 0:
+        if min(self.depth, self.repeats, self.batch) < 1 or min(self.scale, self.floor) < 0:
             got = f"depth {self.depth}, repeats {self.repeats}, batch {self.batch}, scale {self.scale}"
             raise SettingError(f"LiSSA needs positive settings: got {got}", "leave them out")
 
@@ -172,28 +182,32 @@ class Lissa:
         Raises
         ------
         SolveError
-            If it diverges, or is further from the solution than 0 is.
+            If it diverges, or its relative residual is above a half.
         """
         scale = self.scale or self._scale(curvature)
-        solve = partial(self._solve, curvature, scale)
+        depth = self._depth(scale, self.floor + curvature.damping)
+        solve = partial(self._solve, curvature, scale, depth)
         residual = curvature.residual(solve)
         if not residual < POOR:
-            what = f"LiSSA ends with a relative residual of {residual:.2g}, no better than no estimate"
-            raise SolveError(what, "raise depth, repeats or batch, raise the damping, or use another solver")
-        reason = (
-            f"{self.reason}; scale {scale:.3g}, depth {self.depth}, {self.repeats} runs, batch {self.batch}"
-        )
+            what = f"LiSSA ends with a relative residual of {residual:.2g}, that of no estimate being 1"
+            hint = "raise the damping, use another solver, or raise its depth, repeats or batch"
+            raise SolveError(what, hint)
+        reason = f"{self.reason}; scale {scale:.3g}, depth {depth}, {self.repeats} runs, batch {self.batch}"
         return Inverse(solve, "lissa", reason, residual, curvature.damping)
 
-    def _solve(self, curvature: Curvature, scale: float, B: Tensor) -> Tensor:
+    def _depth(self, scale: float, least: float) -> int:
+        """Return the steps after which (1 - least/scale)^depth is below e⁻⁸, `depth` at the most."""
+        return self.depth if least <= 0 else min(self.depth, math.ceil(SHRUNK * scale / least))
+
+    def _solve(self, curvature: Curvature, scale: float, depth: int, B: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
         total, bound = torch.zeros_like(B), 1e6 * curvature.n_params * B.norm(dim=0).clamp_min(1e-300)
         for _ in range(self.repeats):
             X = B.clone()
-            for step in range(self.depth):
+            for step in range(depth):
                 rows = torch.randint(curvature.n_rows, (self.batch,), generator=generator)
                 moved = curvature.drawn(rows)(X).add_(X, alpha=curvature.damping)
-                X = B + X - moved / scale
+                X.add_(B).sub_(moved, alpha=1.0 / scale)
                 if step % WATCH == WATCH - 1 and not bool((X.norm(dim=0) <= bound).all()):
                     what = f"LiSSA diverges at step {step + 1} with scale {scale:.3g}"
                     raise SolveError(what, f"set scale to {10 * scale:.3g} or more, or a larger batch")

@@ -33,6 +33,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.objective import Objective
+from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.dual import square_root
 
@@ -52,11 +53,14 @@ class Sketch:
         Relative residual of the solves.
     seed : int
         Of the projection; the same for every λ of a path, so that their losses compare.
+    damping : float
+        δ, added to the Hessian as in `dual`.
     """
 
     probes: int = 32
     tolerance: float = 0.05
     seed: int = 0
+    damping: float = 0.0
 
     def quadratic_forms(self, objective: Objective, theta: Tensor) -> Tensor:
         """Return estimates of Q_i at θ.
@@ -75,7 +79,8 @@ class Sketch:
         """
         n, k, m = objective.rows.n, objective.model.loss.n_scores, self.probes
         ridge = n * objective.l2
-        weighted = _Weighted.of(objective, theta)
+        slopes, intercepts = damped_ridge(objective, self.damping)
+        weighted = _Weighted.of(objective, theta, slopes)
         normal = partial(torch.randn, dtype=torch.float32, generator=torch.Generator().manual_seed(self.seed))
         omega, eta = normal(n, k, m), normal(objective.rows.width, k, m)
         border = weighted.R.mT.contiguous()
@@ -91,7 +96,7 @@ class Sketch:
         )
         u, pulled = torch.split(solved.view(n, k, m + k).double(), [m, k], dim=2)
         alpha = (border.double() - pulled) / ridge
-        S_alpha = torch.einsum("nck,ncl->kl", border.double(), alpha)
+        S_alpha = torch.einsum("nck,ncl->kl", border.double(), alpha) + intercepts
         H = _joined(u, omega.double()) + ridge * alpha @ torch.linalg.solve(S_alpha, alpha.mT)
         R = weighted.R.double()
         # The columns of R are orthogonal, so R⁻ᵀ divides each by its squared length.
@@ -110,11 +115,11 @@ class _Weighted:
     F: Tensor  # (k, k)
 
     @classmethod
-    def of(cls, objective: Objective, theta: Tensor) -> _Weighted:
-        """Weigh the rows by their curvature at θ."""
+    def of(cls, objective: Objective, theta: Tensor, ridge: Tensor) -> _Weighted:
+        """Weigh the rows by their curvature at θ, under the form of the slopes' ridge."""
         X = objective.rows.X
         R = square_root(objective.curvature(theta)).float()
-        F = torch.linalg.cholesky(torch.linalg.inv(objective.model.coupling)).float()
+        F = torch.linalg.cholesky(torch.linalg.inv(ridge)).float()
         if isinstance(X, Tensor):
             return cls(X.float(), X.float().T, R, F)
         return cls(_threaded(X), _threaded(csr_array(X.T)), R, F)
@@ -123,12 +128,12 @@ class _Weighted:
         """Return S V."""  # (d, k, m) -> (n, k, m)
         n, (_, k, m) = len(self.R), V.shape
         XV = (self.X @ V.reshape(-1, k * m)).view(n, k, m)
-        return self.R * XV if k == 1 else self.R.mT @ (self.F @ XV)
+        return (self.F * self.R) * XV if k == 1 else self.R.mT @ (self.F @ XV)
 
     def pull(self, U: Tensor) -> Tensor:
         """Return Sᵀ U."""  # (n, k, m) -> (d, k, m)
         (n, k, m), R = U.shape, self.R
-        weighed = R * U if k == 1 else self.F.T @ (R @ U)
+        weighed = (self.F * R) * U if k == 1 else self.F.T @ (R @ U)
         return (self.XT @ weighed.reshape(n, k * m)).view(-1, k, m)
 
     def normal(self, U: Tensor) -> Tensor:

@@ -103,6 +103,11 @@ BAD = {
     "misspelt feature": (["train.csv", "test.csv", "--label", "y", "--features", "agee"], "'age'"),
     "test lacks a column": (["train.csv", "lacks.csv", "--label", "y"], "column 'x' is not in the test rows"),
     "no such test file": (["train.csv", "tset.csv", "--label", "y"], "did you mean 'test.csv'"),
+    "misspelt solver": (
+        ["train.csv", "test.csv", "--label", "y", "--solver", "lisa"],
+        "did you mean 'lissa'?",
+    ),
+    "negative damping": (["train.csv", "test.csv", "--label", "y", "--damping", "-1"], "damping cannot be"),
     "empty file": (["train.csv", "empty.csv", "--label", "y"], "empty.csv is empty"),
     "no rows": (["train.csv", "header.csv", "--label", "y"], "no rows"),
     "no test": (["train.csv", "--label", "y"], "there are no test rows"),

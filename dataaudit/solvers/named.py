@@ -1,0 +1,102 @@
+"""Solvers by name: the one place where a name becomes an inverse Hessian.
+
+A factor gives both what is asked of one: products with H⁻¹ and the quadratic forms of all rows, of which
+leave-one-out is made. The solvers that need products alone (`iterative`) give the former; a form would take a
+solve a row. So under these the forms come from the exact factor, damped alike, as long as it fits in memory,
+and from a random projection where it does not; the reason says which.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from torch import Tensor
+
+from dataaudit.errors import TooLarge
+from dataaudit.objective import Objective
+from dataaudit.solver_names import require_damping, require_solver
+from dataaudit.solvers.auto import choose_solver
+from dataaudit.solvers.base import Prepared, Solver, with_damping
+from dataaudit.solvers.cholesky import Cholesky
+from dataaudit.solvers.dual import Dual
+from dataaudit.solvers.iterative import ConjugateGradients, Lissa, LowRank
+from dataaudit.solvers.operator import CurvatureSolver, of_objective
+from dataaudit.solvers.sketch import Sketch
+
+BATCH: Final = 32  # rows that cost little more than one, and let the scale be far smaller
+RUNS: Final = 4
+PROBES: Final = 256  # relative error of a projected form: √(2/256), 9 %
+
+
+def prepare(
+    objective: Objective, theta: Tensor, *, solver: str | CurvatureSolver = "auto", damping: float = 0.0
+) -> Prepared:
+    """Return (H + δ I)⁻¹ at θ by a solver of some name.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    theta : Tensor (p,)
+        Where H is taken.
+    solver : str or a solver's settings
+        One of `solver_names.SOLVERS`.
+    damping : float
+        δ, which moves the solution of ``H x = b`` towards 0.
+
+    Returns
+    -------
+    Prepared
+        Its `reason` says why this solver, and what of the result is an estimate.
+
+    Raises
+    ------
+    SettingError
+        If there is no such solver, or δ is negative.
+    SolveError
+        If H cannot be inverted as asked.
+    """
+    require_damping(damping)
+    if not isinstance(solver, str):
+        return _by_products(objective, theta, solver, damping=damping)
+    require_solver(solver)
+    exact: dict[str, Solver] = {"cholesky": Cholesky(damping=damping), "dual": Dual(damping=damping)}
+    if solver == "auto":
+        return choose_solver(objective, damping=damping).prepare(objective, theta)
+    if solver in exact:
+        return exact[solver].prepare(objective, theta)
+    settings = product_solver(solver, floor=objective.l2)
+    return _by_products(objective, theta, settings, damping=damping)
+
+
+def product_solver(name: str, *, floor: float) -> CurvatureSolver:
+    """Return the settings of a solver that needs products alone; `floor` is the ridge, or 0."""
+    settings: dict[str, CurvatureSolver] = {
+        "cg": ConjugateGradients(tolerance=1e-9),
+        "lissa": Lissa(batch=BATCH, repeats=RUNS, floor=floor),
+        "arnoldi": LowRank(floor=floor),
+    }
+    return settings[name]
+
+
+def _by_products(
+    objective: Objective, theta: Tensor, settings: CurvatureSolver, *, damping: float
+) -> Prepared:
+    inverse = settings.invert(of_objective(objective, theta, damping=damping))
+    try:
+        factor = choose_solver(objective, damping=damping)
+        forms, how = lambda: factor.prepare(objective, theta).quadratic_forms(), "an exact factor"
+    except TooLarge:
+        sketch = Sketch(probes=PROBES, tolerance=0.01, damping=damping)
+        forms = lambda: sketch.quadratic_forms(objective, theta)  # noqa: E731 - as short as it is clear
+        how = f"{PROBES} random projections, within about {(2 / PROBES) ** 0.5:.0%}"
+    reason = f"{inverse.reason}; what a row does to itself comes from {how}"
+    return Prepared(
+        solve=inverse.solve,
+        quadratic_forms=forms,
+        residual=inverse.residual,
+        method=inverse.method,
+        reason=with_damping(reason, inverse.damping),
+        exact=False,
+        damping=inverse.damping,
+    )
