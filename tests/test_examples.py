@@ -81,7 +81,8 @@ def test_figure_4_has_influence_fall_with_distance_in_the_kernel_machine_alone(r
     (every, pulling, helps), drawn = found["RBF machine", "0.03"], found["network", "0.001"]
     assert max(every, pulling) < -0.4
     assert min(drawn[:2]) > -0.2
-    assert helps < 10 < 35 < drawn[2]  # per cent of the other digit's influence that helps
+    assert helps < 10  # per cent of the other digit's influence that helps
+    assert drawn[2] > 35
     refits = [float(value) for value in re.findall(r"Pearson with the refits (0\.\d+)", said)]
     assert len(refits) == 2
     assert min(refits) > 0.85
