@@ -6,7 +6,8 @@ from cases import CASES, IDS
 from reference import gradient, hessian, row_gradients
 
 from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
+from dataaudit.models import STRIP, LinearModel
+from dataaudit.rows import Block
 
 
 def random_theta(objective, size=0.3):
@@ -53,3 +54,15 @@ def test_scores_are_linear_with_the_intercepts_last(case):
     theta = random_theta(objective)
     matrix = objective.model.matrix(theta)
     torch.testing.assert_close(objective.scores(theta), case.dense @ matrix[:-1] + matrix[-1])
+
+
+def test_a_hessian_made_in_strips_is_that_of_one_product():
+    """One column more than two strips, so that the last one is narrow."""
+    generator = torch.Generator().manual_seed(0)
+    X = torch.randn(20, 2 * STRIP, dtype=torch.float64, generator=generator)
+    model = LinearModel(Softmax(3), X.shape[1])
+    block = Block(X, torch.arange(20) % 3, torch.rand(20, dtype=torch.float64, generator=generator))
+    theta = 0.1 * torch.randn(model.n_params, dtype=torch.float64, generator=generator)
+    x, W = block.dense(), model.curvature(theta, block)
+    expected = torch.einsum("ni,nab,nj->iajb", x, W, x).reshape(model.n_params, model.n_params)
+    torch.testing.assert_close(model.hessian(theta, block), expected, rtol=1e-11, atol=1e-12)
