@@ -27,9 +27,7 @@ from torch import Tensor
 from dataaudit.losses import Loss
 from dataaudit.rows import Block
 
-STRIP: Final = (
-    128  # columns of a Gram matrix made at a time: wide enough for a product of matrices to be fast
-)
+STRIP: Final = 128  # columns of a Gram matrix made at a time, wide enough for fast products
 
 
 @dataclass(frozen=True)
