@@ -32,6 +32,7 @@ _NUMBERS: Final = re.compile(
     r"[\d,]+ training rows? (removed|at half weight)|λ = [\d.e+-]+, [\d.e+-]+ times the one in use"
 )
 _FLIP: Final = ("found", "rows", "share", "before", "predicted", "measured")  # numbers
+_VERSUS: Final = ("models", "order_correlation", "shared", "of")
 _CURES: Final = {
     "remove": "removing its training rows",
     "down-weight": "halving their weight",
@@ -125,6 +126,11 @@ def flip(found: Mapping[str, Any]) -> dict[str, Any]:
         said = f"Removing {rows} overturns the conclusion that was asked about (confirmed by retraining)."
     numbers = {name: found[name] for name in _FLIP if name in found}
     return {**numbers, "conclusion": WITHHELD, "sentence": said}
+
+
+def versus(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how far two models agree: their names are ours, the rest is numbers."""
+    return {name: found[name] for name in _VERSUS if name in found}
 
 
 def _known(value: float | None) -> bool:

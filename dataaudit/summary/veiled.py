@@ -12,7 +12,7 @@ import polars as pl
 from dataaudit.findings import Findings
 from dataaudit.mismatch_findings import MismatchFindings
 from dataaudit.summary.kinds import AnyFindings
-from dataaudit.summary.rewording import BY_ALL, BY_CELLS, advice, flip, shift_level, title
+from dataaudit.summary.rewording import BY_ALL, BY_CELLS, advice, flip, shift_level, title, versus
 from dataaudit.summary.veil import WITHHELD, WORD, Part, Policy, Veil
 
 SETTING: Final = "redact"  # of the provenance, so that a page that is written anew keeps to it
@@ -266,4 +266,5 @@ _SPECIAL: Final[Mapping[str, Callable[[Veil, Any], Any]]] = {
     "roles": _roles,
     "notes": _notes,
     "flip": lambda _veil, found: flip(found),
+    "versus": lambda _veil, found: versus(found),
 }

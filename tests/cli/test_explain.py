@@ -1,7 +1,9 @@
 """``audit explain`` as people and scripts meet it: real processes, their streams and exit codes."""
 
 import json
+import re
 
+import polars as pl
 import pytest
 from audits.test_mismatch import patients
 from cli.test_cli import audit
@@ -56,6 +58,25 @@ def test_a_row_has_a_name_too(folder, done):
     assert "--flip prediction" in " ".join(named.stderr.split())
 
 
+def test_two_models_side_by_side(folder):
+    more = "--versus", "rbf-svm", "--out", "two", "--format", "markdown"
+    found = run(folder, "train.csv", "test.csv", *FAST, "--row", "0", *more)
+    assert found.returncode == 0
+    assert max(map(len, found.stderr.splitlines())) <= 80
+    flat = " ".join(found.stderr.split())
+    assert re.search(r"logistic +rbf-svm", found.stderr)
+    assert re.search(
+        r"logistic and rbf-svm order the training rows alike to \S\d\.\d+|alike to \d\.\d+", flat
+    )
+    assert re.search(r"rbf-svm predicts “\w+” \(\d+\.\d%\); \d+ of the 10 rows that matter most", flat)
+    assert "### Two models" in found.stdout
+    versus = pl.read_parquet(folder / "two" / "versus.parquet")
+    assert versus.group_by("model").len().sort("model").rows() == [("logistic", 405), ("rbf-svm", 405)]
+    alone = run(folder, "train.csv", "test.csv", *FAST, "--row", "0", "--model", "svm", "--out", "one")
+    assert alone.returncode == 0
+    assert "--flip" not in alone.stderr  # which is for a logistic regression
+
+
 def test_without_a_label_it_says_so(folder):
     found = run(folder, "train.csv", "unlabelled.csv", *FAST, "--row", "3", "--out", "un")
     assert found.returncode == 0
@@ -75,6 +96,9 @@ def test_without_a_label_it_says_so(folder):
         (("train.csv", "nope.csv", *FAST, "--row", "1"), "no such file"),
         (("train.csv", *FAST, "--row", "1"), "there are no test rows"),
         (("train.csv", "test.csv", *FAST, "--row", "1", "--flip", "x"), "write prediction"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--model", "svmm"), "did you mean 'svm'?"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--versus", "forest"), "logistic, svm, rbf-svm"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--versus", "logistic"), "nothing to compare"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(folder, arguments, words):

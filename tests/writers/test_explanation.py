@@ -36,7 +36,8 @@ def explained(cells, classes=("ham", "spam"), **settings):
         }
     )
     options = {"label": "y", "id": "name", "categorical": ("note",), "l2": 1e-2, "show_components": True}
-    why = dataaudit.explain(frame[:150], frame[150:], row=3, flip="prediction", **options | settings)
+    options["flip"] = "prediction"
+    why = dataaudit.explain(frame[:150], frame[150:], row=3, **options | settings)
     return why.tables, summarise_explanation(why.tables, folder="out")
 
 
@@ -49,6 +50,14 @@ def plain():
 def hostile():
     cells = [text[:2000] for text in PAYLOADS.values()]
     return explained(cells, classes=(cells[0], cells[1]), top=60)
+
+
+@pytest.fixture(scope="module")
+def two():
+    """Two models; names and labels with all that is dangerous in them."""
+    cells = [text[:2000] for text in PAYLOADS.values()]
+    settings = {"top": 12, "flip": None, "versus": "rbf-svm"}
+    return explained(cells, classes=(cells[0], cells[1]), **settings)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +84,8 @@ def test_every_format_is_there():
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_the_console_keeps_to_its_width(plain, hostile, width):
-    for _, summary in (plain, hostile):
+def test_the_console_keeps_to_its_width(plain, hostile, two, width):
+    for _, summary in (plain, hostile, two):
         lines = shown(summary, width).splitlines()
         assert max(map(cell_len, lines)) <= width
 
@@ -112,8 +121,9 @@ def test_text_has_a_line_per_row(plain):
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_no_writer_lets_steering_characters_out(hostile, name):
-    text = written(name, *hostile)
+@pytest.mark.parametrize("which", ["hostile", "two"])
+def test_no_writer_lets_steering_characters_out(request, which, name):
+    text = written(name, *request.getfixturevalue(which))
     bad = ("Cc", "Cf", "Cs", "Zl", "Zp")
     assert {c for c in set(text) - set("\n" + JOINERS) if unicodedata.category(c) in bad} == set()
     commands = [row for row in text.splitlines() if row.lstrip().startswith(("::", "##[", "##vso"))]
@@ -156,3 +166,49 @@ def test_little_room_shows_less():
     tables, summary = explained(["word " * 500], top=75)
     assert len(explanation_html.page(summary).encode()) <= 1_000_000
     assert len(tables.influences) > 100
+
+
+def test_two_models_are_set_side_by_side(two):
+    tables, summary = two
+    page = explanation_html.page(summary)
+    found = parse(page)
+    assert found.errors == []
+    assert len(found.ids) == len(set(found.ids))
+    assert {link[1:] for link in found.links} <= set(found.ids)
+    assert len(page.encode()) < 1_000_000
+    versus = summary.versus
+    for at, model in enumerate(versus.models, 1):
+        assert f'<figure id="distance-{at}">' in page
+        assert f"{model.name}: rank correlation" in page
+        rows = (*model.harmful, *model.helpful)
+        assert {row.row_id for row in rows} <= set(tables.versus["train_row_id"])
+        assert all((row.change < 0) == (row in model.harmful) for row in rows)
+    square = page.count("h4.6v4.6h-4.6z")
+    assert square == sum(not dot.same_class for model in versus.models for dot in model.dots)
+    assert square > 20
+    markdown = written("markdown", *two)
+    assert "### Two models" in markdown
+    assert "Training rows behind it: rbf-svm" in markdown
+    assert "rows that matter most are the same" in " ".join(shown(summary).split())
+
+
+def test_a_chart_has_room_for_few_of_many_rows_and_never_leaves_out_the_strongest():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(1200, 3))
+    frame = pl.DataFrame(X, schema=["a", "b", "c"]).with_columns(
+        y=pl.Series(np.where(X[:, 0] + random.normal(size=1200) > 0, "x", "o"))
+    )
+    why = dataaudit.explain(frame[:1000], frame[1000:], label="y", row=0, l2=1e-2, versus="svm")
+    for model in summarise_explanation(why.tables).versus.models:
+        part = why.versus.filter(model=model.name)
+        drawn = {dot.row_id for dot in model.dots}
+        assert 200 <= len(drawn) <= 300
+        assert drawn >= set(part.filter(pl.col("place") <= 100)["train_row_id"])
+        ends = part["distance"].min(), part["distance"].max()
+        assert (model.dots[0].distance, model.dots[-1].distance) == ends
+
+
+def test_one_model_has_no_second_one_on_its_page(plain):
+    assert plain[1].versus is None
+    page = explanation_html.page(plain[1])
+    assert "Two models" not in page
