@@ -27,6 +27,7 @@ The modules, each importing only from those above it:
 ==============================  =======================================================================
 errors                          everything that can go wrong for a user, as one tree
 masking                         passwords, taken out of whatever is shown
+picture, celltext               pixels as a small picture; a cell as people see it
 sources                         files, globs, folders, stdin, queries and frames to a `Dataset`
 rows, losses                    blocks of rows; pointwise losses with slope and bend
 encode, models, module_model    columns to features; pure functions of (θ, block), and a user's torch module
@@ -44,7 +45,8 @@ fragility                       the smallest set of rows that overturns a conclu
 lowlevel                        `Influence`, for people with a matrix and a model
 tablefolder, findings,          the tables on disk: the only meeting of tensors and frames; one module a
 mismatch_findings,              kind of findings
-explanation_findings
+explanation_findings,
+vulnerability_findings
 audits                          each the story of one question
 repair                          decisions applied to the data, and undone from a journal
 review                          the ranked rows one by one: a queue, keys, decisions, when to stop
@@ -52,7 +54,8 @@ gate                            facts about a dataset, rules over them, and the 
 summary, writers                what a report shows, and one output format a file
 result                          what every audit returns: tables, a folder, a page
 api, api_mismatch,              what Python users call, one module a question
-api_explain, api_verify
+api_explain, api_verify,
+api_vulnerability
 cli                             the command `audit`
 ==============================  =======================================================================
 
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from dataaudit.api_explain import Explanation, explain
     from dataaudit.api_mismatch import MismatchAudit, audit_mismatch
     from dataaudit.api_verify import verify
+    from dataaudit.api_vulnerability import Vulnerability, vulnerability
     from dataaudit.errors import (
         AuditError,
         BadTarget,
@@ -114,6 +118,7 @@ __all__ = [
     "SolveError",
     "TooLarge",
     "UnreadableFile",
+    "Vulnerability",
     "WriteError",
     "__version__",
     "audit_labels",
@@ -121,6 +126,7 @@ __all__ = [
     "explain",
     "load",
     "verify",
+    "vulnerability",
 ]
 
 _HOMES = {
@@ -138,6 +144,8 @@ _HOMES = {
     "Query": "dataaudit.sources",
     "load": "dataaudit.sources",
     "verify": "dataaudit.api_verify",
+    "Vulnerability": "dataaudit.api_vulnerability",
+    "vulnerability": "dataaudit.api_vulnerability",
 }  # every other public name is an error
 
 

@@ -18,6 +18,7 @@ ARGUMENT_EXCEPTIONS: dict[str, str] = {
     "dataaudit/lowlevel.py::__new__": "the same",
     "dataaudit/api.py::audit_labels": "the Python twin of a command: one argument an option",
     "dataaudit/api_explain.py::explain": "the Python twin of a command: one argument an option",
+    "dataaudit/api_vulnerability.py::vulnerability": "the Python twin of a command: one argument an option",
     "dataaudit/api_mismatch.py::audit_mismatch": "the Python twin of a command: one argument an option",
 }
 COMMANDS = "dataaudit/cli/"  # Typer reads options off the signature: one argument an option, all by keyword

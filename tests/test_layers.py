@@ -10,8 +10,8 @@ PACKAGE = ROOT / "dataaudit"
 
 # A module may import from its own line only within its own folder, and from any line above.
 LAYERS = (
-    ("errors", "masking"),
-    ("sources", "rows", "losses", "solver_names"),
+    ("errors", "masking", "picture"),
+    ("celltext", "sources", "rows", "losses", "solver_names"),
     ("encode", "models", "module_model"),
     ("objective",),
     ("fit", "solvers"),
@@ -22,12 +22,12 @@ LAYERS = (
     ("selection",),
     ("tablefolder",),
     ("findings", "agreement"),
-    ("mismatch_findings", "explanation_findings"),
+    ("mismatch_findings", "explanation_findings", "vulnerability_findings"),
     ("audits",),
     ("gate", "repair", "review", "summary"),
     ("writers",),
     ("result",),
-    ("api", "api_explain", "api_mismatch", "api_verify", "estimator"),
+    ("api", "api_explain", "api_mismatch", "api_verify", "api_vulnerability", "estimator"),
     ("cli",),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -73,6 +73,7 @@ THIRD_PARTY = {  # library → the layers that may import it, at the top or insi
         *("fitted", "noise", "audits", "estimator"),
     },
     "polars": {
+        "celltext",
         "sources",
         "encode",
         "fitted",
@@ -90,6 +91,7 @@ THIRD_PARTY = {  # library → the layers that may import it, at the top or insi
         "writers.mismatch_console",
         "writers.terminal",
         "writers.verdict_text",
+        "writers.vulnerability_console",
     },
     "markdown_it": {"writers.verdict_docs"},
     "jinja2": {"writers.rendering", "writers.markdown"},

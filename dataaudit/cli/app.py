@@ -21,6 +21,7 @@ from dataaudit.cli.review import review
 from dataaudit.cli.rule import rule
 from dataaudit.cli.undo import undo
 from dataaudit.cli.verify import verify
+from dataaudit.cli.vulnerability import vulnerability
 
 EPILOG = "Example: audit labels mail.parquet --label label --text text"
 
@@ -59,6 +60,7 @@ def settle(
 app.command(epilog=EPILOG)(labels)
 app.command(epilog="Example: audit mismatch train.csv test.csv --label y --out why")(mismatch)
 app.command(epilog="Example: audit explain train.csv test.csv --label y --row 17")(explain)
+app.command(epilog="Example: audit vulnerability train.csv test.csv --label y")(vulnerability)
 app.command(epilog="Example: audit verify audit-findings --top 50")(verify)
 app.command(epilog="Example: audit review audit-findings")(review)
 app.command(epilog="Example: audit apply audit-findings decisions.jsonl mail.csv -o mail.fixed.csv")(apply)

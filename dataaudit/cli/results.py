@@ -51,7 +51,7 @@ def prepare(
     folder: Path,
     format: str | None = None,  # noqa: A002 - the option's name
     *,
-    kind: Literal["labels", "mismatch", "explanation"] = "labels",
+    kind: Literal["labels", "mismatch", "explanation", "vulnerability"] = "labels",
     redact: Policy = "none",
 ) -> Results:
     """Check that results could be written.
@@ -62,7 +62,7 @@ def prepare(
         It need not be there; nothing is made yet.
     format : str, optional
         Name of a format, as `dataaudit.writers.names` has them.
-    kind : {"labels", "mismatch", "explanation"}
+    kind : {"labels", "mismatch", "explanation", "vulnerability"}
         Of the findings to come.
     redact : {"none", "cells", "all"}
         What they are to withhold.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
+    from dataaudit.summary.kinds import AnySummary
 
 
 class Talk:
@@ -75,12 +75,17 @@ class Talk:
         """Write one line as it is, whatever brackets, colons or control characters it has."""
         self.console.print(visible(sentence), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
-    def conclude(self, summary: Summary | MismatchSummary | ExplanationSummary) -> None:
+    def conclude(self, summary: AnySummary) -> None:
         """Show the summary."""
         if self.quiet > 1:
             return
-        from dataaudit.summary import ExplanationSummary, MismatchSummary
-        from dataaudit.writers import console, explanation_console, mismatch_console
+        from dataaudit.summary import ExplanationSummary, MismatchSummary, VulnerabilitySummary
+        from dataaudit.writers import (
+            console,
+            explanation_console,
+            mismatch_console,
+            vulnerability_console,
+        )
 
         if self.verbose:
             self._details(summary.provenance)
@@ -88,6 +93,8 @@ class Talk:
             mismatch_console.show(summary, self.console)
         elif isinstance(summary, ExplanationSummary):
             explanation_console.show(summary, self.console)
+        elif isinstance(summary, VulnerabilitySummary):
+            vulnerability_console.show(summary, self.console)
         else:
             console.show(summary, self.console)
 

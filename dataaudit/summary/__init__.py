@@ -49,16 +49,27 @@ from dataaudit.summary.shapes import (
     Verdict,
 )
 from dataaudit.summary.versus import Dot, ModelLine, RivalRow, VersusSummary
+from dataaudit.summary.vulnerability import (
+    AttackLine,
+    ChangeLine,
+    FragileRow,
+    ShareLine,
+    VulnerabilitySummary,
+    moved,
+    summarise_vulnerability,
+)
 
 __all__ = [
     "REPAIR",
     "TOP",
+    "AttackLine",
     "Bar",
     "BudgetPoint",
     "BudgetStep",
     "CalibrationBin",
     "Carrier",
     "Cell",
+    "ChangeLine",
     "Check",
     "Choice",
     "ClassShare",
@@ -69,6 +80,7 @@ __all__ = [
     "Dot",
     "ExplanationSummary",
     "FindingCard",
+    "FragileRow",
     "HarmfulRow",
     "InfluentialRow",
     "LabelCount",
@@ -83,6 +95,7 @@ __all__ = [
     "RemovedRow",
     "ReviewRow",
     "RivalRow",
+    "ShareLine",
     "SliceLine",
     "Summary",
     "Term",
@@ -92,9 +105,12 @@ __all__ = [
     "Trust",
     "Verdict",
     "VersusSummary",
+    "VulnerabilitySummary",
     "excerpt",
     "fixed_name",
+    "moved",
     "summarise",
     "summarise_explanation",
     "summarise_mismatch",
+    "summarise_vulnerability",
 ]

@@ -14,12 +14,17 @@ from dataaudit.summary.explanation import ExplanationSummary, summarise_explanat
 from dataaudit.summary.mismatch import summarise_mismatch
 from dataaudit.summary.mismatch_shapes import MismatchSummary
 from dataaudit.summary.shapes import Summary
+from dataaudit.summary.vulnerability import VulnerabilitySummary, summarise_vulnerability
 from dataaudit.tablefolder import AGAIN, PROVENANCE, read_provenance
+from dataaudit.vulnerability_findings import VulnerabilityFindings
 
-AnyFindings = Findings | MismatchFindings | ExplanationFindings
-AnySummary = Summary | MismatchSummary | ExplanationSummary
+AnyFindings = Findings | MismatchFindings | ExplanationFindings | VulnerabilityFindings
+AnySummary = Summary | MismatchSummary | ExplanationSummary | VulnerabilitySummary
 
-_KINDS: Final = {kind.RECORD.KIND: kind for kind in (Findings, MismatchFindings, ExplanationFindings)}
+_KINDS: Final = {
+    kind.RECORD.KIND: kind
+    for kind in (Findings, MismatchFindings, ExplanationFindings, VulnerabilityFindings)
+}
 
 
 def read_findings(folder: str | Path) -> AnyFindings:
@@ -32,7 +37,7 @@ def read_findings(folder: str | Path) -> AnyFindings:
 
     Returns
     -------
-    Findings, MismatchFindings or ExplanationFindings
+    AnyFindings
 
     Raises
     ------
@@ -64,6 +69,12 @@ def summarise_any(
 
 
 @overload
+def summarise_any(
+    findings: VulnerabilityFindings, *, top: int = TOP, folder: str = ""
+) -> VulnerabilitySummary: ...
+
+
+@overload
 def summarise_any(findings: AnyFindings, *, top: int = TOP, folder: str = "") -> AnySummary: ...
 
 
@@ -72,7 +83,7 @@ def summarise_any(findings: AnyFindings, *, top: int = TOP, folder: str = "") ->
 
     Parameters
     ----------
-    findings : Findings, MismatchFindings or ExplanationFindings
+    findings : AnyFindings
     top : int
         Of labels: how many rows to show with their evidence.
     folder : str
@@ -80,10 +91,12 @@ def summarise_any(findings: AnyFindings, *, top: int = TOP, folder: str = "") ->
 
     Returns
     -------
-    Summary, MismatchSummary or ExplanationSummary
+    AnySummary
     """
     if isinstance(findings, MismatchFindings):
         return summarise_mismatch(findings, folder=folder)
     if isinstance(findings, ExplanationFindings):
         return summarise_explanation(findings, folder=folder)
+    if isinstance(findings, VulnerabilityFindings):
+        return summarise_vulnerability(findings, folder=folder)
     return summarise(findings, top, folder=folder)

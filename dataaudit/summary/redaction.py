@@ -28,6 +28,8 @@ from dataaudit.summary.mismatch_shapes import MismatchSummary
 from dataaudit.summary.shapes import Summary
 from dataaudit.summary.veil import WITHHELD, Policy
 from dataaudit.summary.veiled import SETTING, veil_for, veiled_provenance, veiled_tables
+from dataaudit.summary.vulnerability import VulnerabilitySummary
+from dataaudit.vulnerability_findings import VulnerabilityFindings
 
 POLICIES: Final[tuple[str, ...]] = get_args(Policy)
 FOLDER: Final = "FOLDER"  # in the place of the user's own
@@ -78,6 +80,12 @@ def told(
 
 @overload
 def told(
+    findings: VulnerabilityFindings, policy: str | None = None, *, top: int = TOP, folder: str = ""
+) -> tuple[VulnerabilityFindings, VulnerabilitySummary]: ...
+
+
+@overload
+def told(
     findings: AnyFindings, policy: str | None = None, *, top: int = TOP, folder: str = ""
 ) -> tuple[AnyFindings, AnySummary]: ...
 
@@ -89,7 +97,7 @@ def told(
 
     Parameters
     ----------
-    findings : Findings, MismatchFindings or ExplanationFindings
+    findings : AnyFindings
     policy : {"none", "cells", "all"}, optional
         By default what the audit was told.
     top : int
@@ -123,12 +131,12 @@ def redacted(findings: AnyFindings, policy: str) -> AnyFindings:
 
     Parameters
     ----------
-    findings : Findings, MismatchFindings or ExplanationFindings
+    findings : AnyFindings
     policy : {"none", "cells", "all"}
 
     Returns
     -------
-    Findings, MismatchFindings or ExplanationFindings
+    AnyFindings
         Of the same kind, with the same rows in the same order; cells are gone.
 
     Raises

@@ -52,7 +52,7 @@ def veil_for(findings: AnyFindings, policy: Policy) -> Veil:
 
     Parameters
     ----------
-    findings : Findings, MismatchFindings or ExplanationFindings
+    findings : AnyFindings
     policy : {"cells", "all"}
 
     Returns
@@ -94,7 +94,7 @@ def veiled_tables(veil: Veil, findings: AnyFindings) -> dict[str, pl.DataFrame]:
     Parameters
     ----------
     veil : Veil
-    findings : Findings, MismatchFindings or ExplanationFindings
+    findings : AnyFindings
 
     Returns
     -------
@@ -191,11 +191,12 @@ def veiled_provenance(veil: Veil, findings: AnyFindings) -> Any:
     Parameters
     ----------
     veil : Veil
-    findings : Findings, MismatchFindings or ExplanationFindings
+    findings : AnyFindings
 
     Returns
     -------
-    Provenance, MismatchProvenance or ExplanationProvenance
+    Provenance
+        Of the kind of the findings.
     """
     p = findings.provenance
     facts = {field.name: getattr(p, field.name) for field in dataclasses.fields(p)}

@@ -2,8 +2,9 @@
 
 Each kind has its own writer of a format, as what they show has little in common: `console` writes the
 findings of labels, `mismatch_console` those of a mismatch, `explanation_console` an explanation,
-`verdict_text` what the gate says. Another package adds a format by an entry point that names a `Writer`, in
-the group of the kind::
+`vulnerability_console` an audit of vulnerability, `verdict_text` what the gate says.
+
+Another package adds a format by an entry point that names a `Writer`, in the group of the kind::
 
     [project.entry-points."dataaudit.writers"]
     prodigy = "mypackage.prodigy:WRITER"
@@ -27,23 +28,26 @@ if TYPE_CHECKING:  # a verdict that is known already is written without Polars
     from dataaudit.findings import Findings
     from dataaudit.gate.verdict import Verdict
     from dataaudit.mismatch_findings import MismatchFindings
-    from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary
+    from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary, VulnerabilitySummary
+    from dataaudit.vulnerability_findings import VulnerabilityFindings
     from dataaudit.writers.verdict_places import Surroundings
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
 CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
-Kind = Literal["labels", "mismatch", "explanation", "check"]
+Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
 _GROUPS: Final[dict[Kind, str]] = {
     "labels": GROUP,
     "mismatch": f"{GROUP}.mismatch",
     "explanation": f"{GROUP}.explanation",
+    "vulnerability": f"{GROUP}.vulnerability",
     "check": f"{GROUP}.check",
 }
 _MODULES: Final[dict[Kind, str]] = {
     "labels": "",
     "mismatch": "mismatch_",
     "explanation": "explanation_",
+    "vulnerability": "vulnerability_",
     "check": "verdict_",
 }
 
@@ -93,6 +97,10 @@ def get(name: str, kind: Literal["explanation"]) -> Writer[ExplanationFindings, 
 
 
 @overload
+def get(name: str, kind: Literal["vulnerability"]) -> Writer[VulnerabilityFindings, VulnerabilitySummary]: ...
+
+
+@overload
 def get(name: str, kind: Literal["check"]) -> Writer[Verdict, Surroundings]: ...
 
 
@@ -106,7 +114,7 @@ def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
     Parameters
     ----------
     name : str
-    kind : {"labels", "mismatch", "explanation", "check"}
+    kind : {"labels", "mismatch", "explanation", "vulnerability", "check"}
         Of the findings that it is to write.
 
     Returns

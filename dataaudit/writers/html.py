@@ -11,10 +11,10 @@ from typing import Final, TextIO
 from markupsafe import Markup
 
 from dataaudit.findings import Findings
-from dataaudit.summary import ExplanationSummary, MismatchSummary, ReviewRow, Summary
+from dataaudit.summary import ExplanationSummary, MismatchSummary, ReviewRow, Summary, VulnerabilitySummary
 from dataaudit.summary.kinds import AnyFindings, AnySummary
 from dataaudit.summary.redaction import told
-from dataaudit.writers import explanation_html, mismatch_html
+from dataaudit.writers import explanation_html, mismatch_html, vulnerability_html
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
 from dataaudit.writers.page import lay_out
@@ -77,6 +77,8 @@ def page_of(summary: AnySummary) -> str:
     """Return the whole page of findings of any kind."""
     if isinstance(summary, ExplanationSummary):
         return explanation_html.page(summary)
+    if isinstance(summary, VulnerabilitySummary):
+        return vulnerability_html.page(summary)
     if isinstance(summary, MismatchSummary):
         return mismatch_html.page(summary)
     return page(summary)
@@ -87,7 +89,7 @@ def write_report(findings: AnyFindings, path: Path) -> Path:
 
     Parameters
     ----------
-    findings : Findings, MismatchFindings or ExplanationFindings
+    findings : AnyFindings
         What their audit was told to withhold is not on the page.
     path : Path
         Replaced if it is there; its folder is shown in the commands to type next.
