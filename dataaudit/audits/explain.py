@@ -103,7 +103,8 @@ def explain_row(
     training = encode_training(known, target, settings.of_pair.of_training, on_step=on_step)
     require_models(training, settings.models, own)
     models = [
-        settle(training, settings.asked_of(name), own.get(name), on_step=on_step) for name in settings.models
+        settle(training, settings.asked_of(name), own=own.get(name), on_step=on_step)
+        for name in settings.models
     ]
     label, notes = _label(new, at, target)
     tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)

@@ -129,8 +129,8 @@ class Compared:
 def settle(
     training: Training,
     settings: LabelSettings,
-    own: Own | None = None,
     *,
+    own: Own | None = None,
     on_step: StepCallback = no_step,
 ) -> Trained:
     """Return a model at its minimum: one of ours, trained, or the user's own, as it is."""
