@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.audits.evidence import cell_text
 from dataaudit.audits.trained import Encoded, Trained
+from dataaudit.celltext import cell_text
 from dataaudit.encode import Columns, Feature
 from dataaudit.encode.text import TextEncoder
 from dataaudit.rows import Block, times

@@ -199,9 +199,3 @@ def _largest(values: NDArray[np.float64], count: int) -> list[int]:
     """Return the positions of the largest finite values, largest first."""
     order = np.argsort(-values, kind="stable")[:count]
     return [int(j) for j in order if np.isfinite(values[j])]
-
-
-def cell_text(value: object, limit: int = 600) -> str:
-    """Return a cell as text, cut to `limit` characters."""
-    text = "" if value is None else str(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"

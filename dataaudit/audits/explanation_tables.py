@@ -21,12 +21,12 @@ from dataaudit.audits.attribution import (
     relative_influence,
 )
 from dataaudit.audits.columns_effect import ColumnEffect, feature_table
-from dataaudit.audits.evidence import cell_text
 from dataaudit.audits.overturn import Overturned
 from dataaudit.audits.tables import PACKAGES, cell_table
 from dataaudit.audits.tested import Tested
 from dataaudit.audits.trained import Trained
 from dataaudit.audits.versus import Compared
+from dataaudit.celltext import cell_text
 from dataaudit.explanation_findings import (
     CELLS,
     CONTRIBUTIONS,

@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits.evidence import Contribution, Neighbour, cell_text
+from dataaudit.audits.evidence import Contribution, Neighbour
 from dataaudit.audits.trained import RowScores, Trained
 from dataaudit.audits.verify import Refit
+from dataaudit.celltext import cell_text, kept_cell
 from dataaudit.encode.target import Target
 from dataaudit.findings import CELLS, EVIDENCE, LABELS, NEIGHBOURS, NOISE, SELECTION, VERIFICATION, Provenance
 from dataaudit.noise import NoiseModel
@@ -108,7 +109,7 @@ def cell_table(dataset: Dataset, trained: Trained, rows: NDArray[np.int64]) -> p
     names = (used or [c for c in dataset.frame.columns if c != dataset.target])[:SHOWN_COLUMNS]
     picked = dataset.frame.select(names)[rows.tolist()]
     cells = [
-        (row_id, name, cell_text(value))
+        (row_id, name, kept_cell(value))
         for row_id, values in zip(dataset.row_id[rows.tolist()], picked.iter_rows(), strict=True)
         for name, value in zip(names, values, strict=True)
     ]

@@ -13,6 +13,7 @@ from rich.control import Control
 from rich.screen import Screen
 from rich.text import Text
 
+from dataaudit.picture import drawn
 from dataaudit.review.keys import HELP
 from dataaudit.review.review import told
 from dataaudit.review.standing import be, stop_hint
@@ -200,6 +201,8 @@ def _terms(head: str, terms: list[Term], style: str) -> list[Text]:
 
 def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
     """Return the text, or one line a column, with the words that are evidence marked."""
+    if seen := drawn(row.picture):
+        return [Text(seen)]
     if len(row.cells) == 1:
         return [_marked(block(row.cells[0].text, _WHOLE if whole else _TEXT).strip("\n"), row)]
     names = [line(cell.column, 30) for cell in row.cells]

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from dataaudit.celltext import kept_cell
 from dataaudit.errors import AuditError
 from dataaudit.findings import Findings
 from dataaudit.summary import Cell, Neighbour, ReviewRow, Term, excerpt
 from dataaudit.summary.build import order_cells
+from dataaudit.summary.shapes import cell_of
 
 if TYPE_CHECKING:
     from dataaudit.audits.reopened import (
@@ -97,7 +99,7 @@ class Rows:
         if frame is None or key not in self._places:
             return self._cells(key, first)
         values = frame.row(self._places[key], named=True)
-        return _ordered(((name, _text(value)) for name, value in values.items()), first)
+        return _ordered(((name, kept_cell(value, WHOLE)) for name, value in values.items()), first)
 
     def _load(self) -> pl.DataFrame | None:
         """Return the columns in use and the rows' names, read once; None where the data are not at hand."""
@@ -116,12 +118,7 @@ class Rows:
 
 
 def _ordered(cells: Iterable[tuple[str, Any]], first: tuple[str, ...]) -> tuple[Cell, ...]:
-    return order_cells([Cell(column, "" if text is None else text) for column, text in cells], first)
-
-
-def _text(value: object) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= WHOLE else text[: WHOLE - 1] + "…"
+    return order_cells([cell_of(column, text) for column, text in cells], first)
 
 
 def _holding(frame: pl.DataFrame, text: str, names: pl.Series) -> pl.Series:

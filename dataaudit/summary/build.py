@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ from dataaudit.summary.shapes import (
     Summary,
     Term,
     Trust,
+    cell_of,
+    first_picture,
 )
 from dataaudit.summary.verdict import verdict
 
@@ -92,12 +94,16 @@ def _rows(findings: Findings, top: int) -> tuple[ReviewRow, ...]:
         evidence = tuple(Term(roles.get(entry[1], ""), *entry[1:]) for entry in terms.get(key, ()))
         first = tuple(dict.fromkeys(term.column for term in evidence))
         neighbours = tuple(
-            Neighbour(other, label, similarity, same, excerpt(_cells(cells.get(other, ()), first)))
-            for _, other, label, similarity, same in near.get(key, ())
+            _neighbour(values, _cells(cells.get(values[0], ()), first)) for _, *values in near.get(key, ())
         )
         shown = _cells(cells.get(key, ()), first)
         rows.append(ReviewRow(**values, cells=shown, evidence=evidence, neighbours=neighbours))
     return tuple(rows)
+
+
+def _neighbour(values: Sequence[Any], cells: tuple[Cell, ...]) -> Neighbour:
+    other, label, similarity, same = values
+    return Neighbour(other, label, similarity, same, excerpt(cells), first_picture(cells))
 
 
 def _grouped(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
@@ -110,7 +116,7 @@ def _grouped(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
 
 def _cells(cells: Iterable[tuple[Any, ...]], first: tuple[str, ...]) -> tuple[Cell, ...]:
     """Order cells: the columns of the evidence first, in its order; the others as they come."""
-    return order_cells([Cell(column, "" if text is None else text) for column, text in cells], first)
+    return order_cells([cell_of(column, text) for column, text in cells], first)
 
 
 def order_cells(cells: Iterable[Cell], first: tuple[str, ...]) -> tuple[Cell, ...]:

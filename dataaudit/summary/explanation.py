@@ -11,7 +11,7 @@ import polars as pl
 
 from dataaudit.explanation_findings import ExplanationFindings, ExplanationProvenance
 from dataaudit.summary.build import excerpt, order_cells
-from dataaudit.summary.shapes import Cell, Check, Command, Term, Trust, Verdict
+from dataaudit.summary.shapes import Cell, Check, Command, Term, Trust, Verdict, cell_of
 from dataaudit.summary.verdict import checks
 from dataaudit.summary.versus import VersusSummary, summarise_versus
 from dataaudit.tablefolder import plain
@@ -156,7 +156,7 @@ def summarise_explanation(tables: ExplanationFindings, *, folder: str = "") -> E
 def _cells(tables: ExplanationFindings) -> dict[tuple[str, str], tuple[Cell, ...]]:
     found: dict[tuple[str, str], list[Cell]] = {}
     for row_id, column, text, part in tables.cells.iter_rows():
-        found.setdefault((part, row_id), []).append(Cell(column, "" if text is None else text))
+        found.setdefault((part, row_id), []).append(cell_of(column, text))
     return {key: tuple(cells) for key, cells in found.items()}
 
 

@@ -30,7 +30,7 @@ from dataaudit.summary.mismatch_shapes import (
     Tried,
 )
 from dataaudit.summary.mismatch_verdict import labelled, mismatch_verdict
-from dataaudit.summary.shapes import Bar, Cell, Check, Choice, Command, Refit, Trust
+from dataaudit.summary.shapes import Bar, Cell, Check, Choice, Command, Refit, Trust, cell_of
 
 _ROWS: Final = 10  # training rows of a finding that are shown with their cells
 _CARRIERS: Final = 5
@@ -94,7 +94,7 @@ def _named_rows(tables: MismatchFindings) -> dict[tuple[str, str], NamedRow]:
     target = tables.provenance.target
     cells: dict[tuple[str, str], list[Cell]] = {}
     for row_id, column, text, part in tables.cells.iter_rows():
-        cells.setdefault((part, row_id), []).append(Cell(column, "" if text is None else text))
+        cells.setdefault((part, row_id), []).append(cell_of(column, text))
     return {
         key: NamedRow(
             key[1],

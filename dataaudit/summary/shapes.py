@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dataaudit.picture import pixels_of, pixels_text
 from dataaudit.tablefolder import plain
 
 
@@ -20,6 +21,20 @@ class Cell:
 
     column: str
     text: str
+    picture: str = ""
+
+
+def cell_of(column: str, text: str | None) -> Cell:
+    """Return a cell of a table of cells; one that holds a picture says its size in the place of its text."""
+    pixels = pixels_of(text) if text else None
+    if pixels is None:
+        return Cell(column, text or "")
+    return Cell(column, pixels_text(pixels.size), text or "")
+
+
+def first_picture(cells: tuple[Cell, ...]) -> str:
+    """Return the first picture among cells; empty if there is none."""
+    return next((cell.picture for cell in cells if cell.picture), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,7 @@ class Neighbour:
     similarity: float
     same_label: bool
     excerpt: str
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +88,11 @@ class ReviewRow:
     cells: tuple[Cell, ...]
     evidence: tuple[Term, ...]
     neighbours: tuple[Neighbour, ...]
+
+    @property
+    def picture(self) -> str:
+        """The first picture among its cells; empty if there is none."""
+        return first_picture(self.cells)
 
 
 @dataclass(frozen=True, slots=True)

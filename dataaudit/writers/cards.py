@@ -8,7 +8,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from dataaudit.summary import Neighbour, ReviewRow, Term, excerpt
+from dataaudit.summary import Cell, Neighbour, ReviewRow, Term, excerpt
 from dataaudit.writers import words
 from dataaudit.writers.escape import block, line
 
@@ -36,6 +36,7 @@ class Near:
     label: str
     similarity: str
     excerpt: str
+    picture: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class Card:
     begin: str
     short: str
     sentences: tuple[str, ...]
+    picture: str
     text: Markup | None
     columns: tuple[tuple[str, Markup], ...]
     more_columns: int
@@ -66,6 +68,7 @@ class Card:
 _LIKELY: Final = 0.5
 _BEGIN: Final = 220  # characters
 _AGAINST: Final = Markup("<mark>{}</mark>")
+_PICTURE: Final = Markup('<img class="px" src="{}" alt="{}" width="112" height="112">')
 _FOR: Final = Markup("<em>{}</em>")
 
 
@@ -84,7 +87,7 @@ def card(row: ReviewRow, detail: Detail = FULL) -> Card:
     """
     single, begin = len(row.cells) == 1, excerpt(row.cells)
     marks = marker(row.evidence)
-    cells = [(line(c.column, 80), marked(block(c.text, detail.text), marks)) for c in row.cells]
+    cells = [(line(c.column, 80), picture_or_text(c, detail.text, marks)) for c in row.cells]
     near = {same: [n for n in row.neighbours if n.same_label == same] for same in (False, True)}
     return Card(
         rank=row.rank,
@@ -97,6 +100,7 @@ def card(row: ReviewRow, detail: Detail = FULL) -> Card:
         begin=line(begin, _BEGIN),
         short=line(begin, detail.line),
         sentences=_sentences(row),
+        picture=row.picture,
         text=cells[0][1] if single else None,
         columns=() if single else tuple(cells[: detail.columns]),
         more_columns=0 if single else max(0, len(cells) - detail.columns),
@@ -135,11 +139,13 @@ def _near(neighbour: Neighbour, detail: Detail) -> Near:
         row_id=line(neighbour.row_id, 160),
         label=line(neighbour.label, 60),
         similarity=words.fixed(neighbour.similarity),
-        excerpt=line(neighbour.excerpt, detail.near) if detail.near else "",
+        excerpt=line(neighbour.excerpt, detail.near) if detail.near and not neighbour.picture else "",
+        picture=neighbour.picture,
     )
 
 
 Marker = tuple[re.Pattern[str] | None, dict[str, Markup]]
+PLAIN: Final[Marker] = (None, {})  # marks nothing
 
 
 def marker(evidence: tuple[Term, ...]) -> Marker:
@@ -147,9 +153,16 @@ def marker(evidence: tuple[Term, ...]) -> Marker:
     found = [(t.level.casefold(), t.contribution) for t in evidence if t.role == "text" and t.level]
     tags = {word: _AGAINST if contribution < 0 else _FOR for word, contribution in found}
     if not tags:
-        return None, {}
+        return PLAIN
     parts = (r"\W+".join(map(re.escape, term.split())) for term in sorted(tags, key=len, reverse=True))
     return re.compile(rf"(?<!\w)({'|'.join(parts)})(?!\w)", re.IGNORECASE), tags
+
+
+def picture_or_text(cell: Cell, length: int, marks: Marker) -> Markup:
+    """Return a cell for the page: its text with the evidence marked, or its picture with its size as name."""
+    if cell.picture:
+        return _PICTURE.format(cell.picture, cell.text)
+    return marked(block(cell.text, length), marks)
 
 
 def marked(text: str, marker: Marker) -> Markup:

@@ -19,9 +19,9 @@ from dataaudit.summary import (
     VersusSummary,
 )
 from dataaudit.writers import words
-from dataaudit.writers.cards import marked, marker
+from dataaudit.writers.cards import marker, picture_or_text
 from dataaudit.writers.charts import Plot
-from dataaudit.writers.escape import block, line
+from dataaudit.writers.escape import line
 from dataaudit.writers.matrices import BarList, BarRow
 from dataaudit.writers.mismatch_cards import Grid
 from dataaudit.writers.run import CheckLine, Run, check_lines, describe_run, more
@@ -178,7 +178,7 @@ def _text(
     title: str, label: str, effect: str, *, cells: Sequence[Cell], terms: Sequence[Term], detail: Detail
 ) -> RowText:
     marks = marker(tuple(terms))
-    shown = [(line(c.column, _NAME), marked(block(c.text, detail.text), marks)) for c in cells]
+    shown = [(line(c.column, _NAME), picture_or_text(c, detail.text, marks)) for c in cells]
     single = len(shown) == 1
     carriers = [
         f"{line(words.term(term), 60)}: {'without it' if term.role == 'text' else 'with another cell there'}"

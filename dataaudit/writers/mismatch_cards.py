@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dataaudit.summary import Carrier, FindingCard, NamedRow, TracedRow, TracedTest, Tried
+from dataaudit.summary import Carrier, Cell, FindingCard, NamedRow, TracedRow, TracedTest, Tried
 from dataaudit.writers import mismatch_figures as figures
 from dataaudit.writers import words
+from dataaudit.writers.cards import PLAIN, picture_or_text
 from dataaudit.writers.charts import Lanes, Plot
-from dataaudit.writers.escape import block, line
+from dataaudit.writers.escape import line
 from dataaudit.writers.run import more
 
 _NAME: Final = 60  # characters of a column's name
@@ -153,11 +154,15 @@ def _grid_of(rows: Sequence[NamedRow], detail: Detail, label: str) -> Grid:
     shown = columns[: detail.columns]
     lines = []
     for row in rows[: detail.rows]:
-        texts = {cell.column: cell.text for cell in row.cells}
-        cells = (block(texts.get(name, ""), detail.text) or words.MISSING for name in shown)
+        known = {cell.column: cell for cell in row.cells}
+        cells = (_cell(known.get(name), detail) for name in shown)
         lines.append((line(row.row_id, 120), line(row.label, _NAME) or words.MISSING, *cells))
     left = more(len(columns) - len(shown), "column", "columns, all in cells.parquet beside this page")
     return Grid(("row", line(label, _NAME), *(line(name, _NAME) for name in shown)), tuple(lines), left)
+
+
+def _cell(cell: Cell | None, detail: Detail) -> str:
+    return picture_or_text(cell, detail.text, PLAIN) if cell and cell.text else words.MISSING
 
 
 def _remedy(tried: Tried, detail: Detail) -> tuple[str, ...]:
@@ -210,16 +215,13 @@ def pair(trace: TracedTest, *, first: Sequence[str], detail: Detail, label: str)
     ordered = [*dict.fromkeys(name for name in first if name in names), *names]
     shown = list(dict.fromkeys(ordered))[: detail.pair_columns]
     rows = [trace.test, *(one.row for one in behind)]
-    texts = [{cell.column: cell.text for cell in row.cells} for row in rows]
+    known = [{cell.column: cell for cell in row.cells} for row in rows]
     head = ("column", "test row", *(f"{_effect(one)} training row" for one in behind))
     body = [
         ("row", *(line(row.row_id, 120) for row in rows)),
         (line(label, _NAME), *(line(row.label, _NAME) or words.MISSING for row in rows)),
     ]
-    body += [
-        (line(name, _NAME), *(block(cells.get(name, ""), detail.text) or words.MISSING for cells in texts))
-        for name in shown
-    ]
+    body += [(line(name, _NAME), *(_cell(cells.get(name), detail) for cells in known)) for name in shown]
     left = more(len(names) - len(shown), "column", "columns, all in cells.parquet beside this page")
     return Pair(
         title=f"Test row {line(trace.test.row_id, 120)}",

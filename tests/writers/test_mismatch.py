@@ -142,7 +142,11 @@ def test_the_page_is_the_same_page_whatever_the_cells_say(payload, labelled):
 
 def test_json_gives_back_the_exact_cells(payload):
     rows = [json.loads(row) for row in written("jsonl", spoilt(payload)).split("\n")[:-1]]
-    assert rows[0]["rows"][0]["cells"][0] == {"column": f"age{payload}", "text": f"child{payload}"}
+    assert rows[0]["rows"][0]["cells"][0] == {
+        "column": f"age{payload}",
+        "text": f"child{payload}",
+        "picture": "",
+    }
 
 
 def test_the_console_keeps_to_80_columns_and_its_own_colours(payload):
