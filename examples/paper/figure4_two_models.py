@@ -146,10 +146,9 @@ def refitted(machine: Machine, test: Block, rows: list[int]) -> Floats:
         weight = objective.rows.weight.clone()
         weight[row] = 0.0
         without = objective.reweighted(weight)
-        settings = FitSettings(tolerance=1e-10)
-        smooth = hasattr(objective.model.loss, "temperature")
-        theta = machine.fit.theta
-        again = minimise_hinge(without) if smooth else minimise(without, theta, settings=settings)
+        again = minimise(without, machine.fit.theta, settings=FitSettings(tolerance=1e-10))
+        if not again.converged:  # over a kink of the hinge
+            again = minimise_hinge(without)
         found.append(loss_at(objective, again.require_converged().theta, test) - before)
     return np.array(found)
 
