@@ -191,6 +191,23 @@ def test_lissa_refuses_what_diverges_or_has_not_converged(trained):
         Influence(model, (X, y), l2=0.05, solver=Lissa(depth=2, repeats=1, batch=1, scale=0.3))
 
 
+def test_what_residual_of_lissa_is_refused_can_be_set(trained):
+    net, X, y = trained
+    asked = {"l2": 0.05, "damping": 0.1}
+    near = Influence(
+        ModuleModel(net, cross_entropy),
+        (X, y),
+        solver=Lissa(depth=50, repeats=2, batch=5, accept=9.0),
+        **asked,
+    )
+    strict = Lissa(depth=50, repeats=2, batch=5, accept=near.inverse.residual)
+    with pytest.raises(SolveError, match="relative residual"):
+        Influence(ModuleModel(net, cross_entropy), (X, y), solver=strict, **asked)
+    loose = Lissa(depth=50, repeats=2, batch=5, accept=1.01 * near.inverse.residual)
+    again = Influence(ModuleModel(net, cross_entropy), (X, y), solver=loose, **asked)
+    assert again.inverse.residual == near.inverse.residual
+
+
 def untrained():
     torch.manual_seed(3)
     return nn.Sequential(nn.Linear(D, 6), nn.Tanh(), nn.Linear(6, 3)).double()

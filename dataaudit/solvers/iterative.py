@@ -158,6 +158,9 @@ class Lissa:
     floor : float
         A bound of the smallest eigenvalue from below, the damping excluded, as the ridge is; 0 if there is
         none. A run is as long as makes what is missing shrink by e⁻⁸, if that is before `depth`.
+    accept : float
+        Relative residual of random vectors from which on the estimate is refused. Gradients lie where the
+        curvature is large, and there it is better than this: the paper's settings need 1.
     seed : int
         Of the minibatches.
     """
@@ -167,6 +170,7 @@ class Lissa:
     batch: int = 1
     scale: float = 0.0
     floor: float = 0.0
+    accept: float = POOR
     seed: int = 0
     reason: str = "asked for"
 
@@ -182,13 +186,13 @@ class Lissa:
         Raises
         ------
         SolveError
-            If it diverges, or its relative residual is above a half.
+            If it diverges, or its relative residual is not below `accept`.
         """
         scale = self.scale or self._scale(curvature)
         depth = self._depth(scale, self.floor + curvature.damping)
         solve = partial(self._solve, curvature, scale, depth)
         residual = curvature.residual(solve)
-        if not residual < POOR:
+        if not residual < self.accept:
             what = f"LiSSA ends with a relative residual of {residual:.2g}, that of no estimate being 1"
             hint = "raise the damping, use another solver, or raise its depth, repeats or batch"
             raise SolveError(what, hint)
