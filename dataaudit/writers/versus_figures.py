@@ -27,7 +27,8 @@ def distances(versus: VersusSummary) -> tuple[Plot, ...]:
         Distances share an axis; each model has its own for the loss, since their losses differ in size.
     """
     found = [dot.distance for model in versus.models for dot in model.dots]
-    ends = (0.0, max(found, default=0.0) * 1.04 or 1.0)
+    low, high = padded(found or [0.0])
+    ends = max(low, 0.0), high  # texts are all about as far away: from 0 on they would be one column
     return tuple(_plot(model, versus, ends, f"distance-{at}") for at, model in enumerate(versus.models, 1))
 
 
