@@ -239,7 +239,8 @@ def example(out: Path, pair: tuple[Machine, Machine], seen: Seen, shown: int) ->
     panels, images = [], [(f"test image: a {PAIR[int(seen.y_test[at])]}", seen.X_test[at].numpy())]
     for one in pair:
         change = seen.changes[one.name][:, shown]
-        chosen = np.argsort(-np.abs(change))[:REFITS].tolist()
+        order = np.argsort(change)  # what harms most, and what helps most
+        chosen = np.concatenate([order[: REFITS // 2], order[-REFITS // 2 :]]).tolist()
         truth = refitted(one, one.test(at, seen.y_test), chosen)
         print(f"{one.name:24} Pearson with the refits {pearson(change[chosen], truth):.3f}")
         rho = spearman(np.abs(change), distance)
