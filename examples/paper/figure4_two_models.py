@@ -11,9 +11,9 @@ Here: two digits of MNIST, 3 against 5, 900 each, and a small convolutional netw
 *other* eight digits; its last hidden layer, standardised and frozen, is below a logistic regression of the
 two. Nothing is downloaded. Digits are easy to tell apart by their pixels, dogs and fish are not: at the
 paper's λ = 0.001 seven in ten digits are no support vectors, and what is none has no influence, near or far,
-so that the rank correlation over all images says little. At λ = 0.03 nine in ten are. The table has both, over
-all images and over those that pull at all. γ is 1.5 over the median squared distance. The machine has a free
-intercept, the paper's has none; its influence is that of the smooth hinge, t = 0.001, as there.
+so that the rank correlation over all images says little. At λ = 0.03 nine in ten are. The table has both,
+over all images and over those that pull at all. γ is 1.5 over the median squared distance. The machine has a
+free intercept, the paper's has none; its influence is that of the smooth hinge, t = 0.001, as there.
 
 Test images: those that both models get right, at a margin below 1 for the machine, where its loss has a
 slope. The table has the mean over many, drawn at random, the picture the one among them whose rank
