@@ -2,11 +2,12 @@
 # make test    run all tests
 # make lint    ruff and mypy
 # make bench   the figures of the README, measured again (minutes)
+# make paper   the figures of Koh & Liang (2017), each with the paper's number beside ours; ARGS=--quick for minutes
 # make clean   remove everything that make made
 #
 # Each installs what it needs into .venv first; nothing else has to be typed, and Python ≥ 3.11 is all it takes.
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench paper clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -29,8 +30,18 @@ bench: .venv/installed-bench
 		echo "== $$script" && $(BIN)/python $$script || exit 1; \
 	done
 
+# Where the corpora are, as Parquet: make paper DATA=folder
+DATA := ../shared/data
+
+paper: .venv/installed
+	@for script in examples/paper/hospital.py examples/paper/figure*.py; do \
+		case $$script in *hospital.py) given=$(DATA)/diabetes130.parquet ;; *) given="$(DATA) $(ARGS)" ;; esac; \
+		echo "== $$script" && start=$$(date +%s) && $(BIN)/python $$script --data $$given || exit 1; \
+		echo "-- $$(($$(date +%s) - start)) s"; \
+	done
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist dataaudit.egg-info audit-demo
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist dataaudit.egg-info audit-demo paper-figures
 	find dataaudit reports rules tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first Python ≥ 3.11 that runs (a name on the PATH may be a stub that does not) and can make environments.

@@ -1,8 +1,10 @@
 """The examples run, on the data they are about."""
 
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +89,32 @@ def test_figure_4_has_influence_fall_with_distance_in_the_kernel_machine_alone(r
     assert len(refits) == 2
     assert min(refits) > 0.85
     assert {path.name for path in tmp_path.iterdir()} == {"figure4.parquet", "figure4.svg"}
+
+
+@pytest.mark.slow
+def test_figure_6_finds_the_flips_and_mending_them_helps(root, data_folder, tmp_path):
+    said = figure(root, data_folder, tmp_path, "figure6_mislabels.py")
+    rows = re.findall(r"^(\w[\w ]+?) +(\d+)% +(0\.\d+) ± \S+ +(0\.\d+) ±", said, re.MULTILINE)
+    found = {(name, int(share)): (float(hits), float(right)) for name, share, hits, right in rows}
+    assert len(found) == 4 * 6
+    for share in (10, 20, 30):
+        by = [found[name, share] for name in ("random", "training loss", "influence", "our defaults")]
+        assert by == sorted(by), "more flips found, and better predictions, from order to order"
+    assert found["influence", 10][0] > 0.55
+    assert found["influence", 30][0] > 0.86
+    assert found["influence", 30][1] > 0.965
+    assert found["our defaults", 10][0] > 0.93
+    assert found["our defaults", 20][0] > 0.99
+    assert {path.name for path in tmp_path.iterdir()} == {"figure6.parquet", "figure6.svg"}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_make_paper_stops_at_the_first_failure(root, tmp_path):
+    bin_folder = Path(sys.executable).parent
+    command = ["make", "-o", ".venv/installed", "paper", f"BIN={bin_folder}", f"DATA={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=root)
+    assert done.returncode != 0
+    assert re.findall(r"^== (\S+)$", done.stdout, re.MULTILINE) == ["examples/paper/hospital.py"]
+    assert f"{tmp_path}/diabetes130.parquet" in done.stderr
+    scripts = {path.name for path in (root / "examples" / "paper").glob("*.py")}
+    assert {name for name in scripts if not name.startswith("figure")} == {"hospital.py", "paper.py"}
