@@ -180,3 +180,19 @@ def test_damping_makes_a_singular_hessian_regular():
     with pytest.raises(NotPositiveDefinite, match="or give --damping"):
         prepare(objective, theta)
     assert prepare(objective, theta, damping=1e-3).residual < 1e-8
+
+
+def test_groups_move_by_the_factor_while_there_is_one(monkeypatch):
+    objective, theta = at_minimum(make("", 60, 4, 3, l2=0.05))
+    exact, lissa = (prepare(objective, theta, solver=name, damping=0.05) for name in ("cholesky", "lissa"))
+    B = torch.randn(len(theta), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    torch.testing.assert_close(exact.for_groups(B), exact.solve(B), rtol=0, atol=0)
+    torch.testing.assert_close(lissa.for_groups(B), exact.solve(B))
+    assert gap(lissa.solve(B), exact.solve(B)) > 1e-4
+
+    def refuse(*_, **__):
+        raise TooLarge("no room")
+
+    monkeypatch.setattr(named, "choose_solver", refuse)
+    alone = prepare(objective, theta, solver="lissa", damping=0.05)
+    assert torch.equal(alone.for_groups(B), alone.solve(B))

@@ -42,11 +42,11 @@ def move_without(trained: Trained, rows: NDArray[np.int64]) -> Tensor:
     block = objective.rows.take(torch.from_numpy(rows))
     pull = objective.model.gradient(theta, block)[:, None] / n
     if not is_few(trained, rows):
-        return trained.prepared.solve(pull)[:, 0]
+        return trained.prepared.for_groups(pull)[:, 0]
     values, vectors = torch.linalg.eigh(objective.model.curvature(theta, block))
     root = vectors * values.clamp_min(0.0).sqrt()[:, None, :]  # W = root rootᵀ
     A = torch.einsum("bi,bkl->ikbl", block.dense(), root).reshape(len(theta), -1)
-    solved = trained.prepared.solve(torch.cat([pull, A], dim=1))
+    solved = trained.prepared.for_groups(torch.cat([pull, A], dim=1))
     first, HA = solved[:, :1], solved[:, 1:]
     left = n * torch.eye(A.shape[1], dtype=A.dtype) - A.T @ HA
     moved: Tensor = first + HA @ torch.linalg.solve(left, A.T @ first)

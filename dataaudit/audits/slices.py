@@ -187,7 +187,7 @@ def _moves(trained: Trained, slices: tuple[Slice, ...]) -> Tensor:
     for part in slices:
         block = objective.rows.take(torch.from_numpy(part.train))
         columns.append(objective.model.gradient(theta, block))
-    return trained.prepared.solve(torch.stack(columns, dim=1)) / objective.rows.n
+    return trained.prepared.for_groups(torch.stack(columns, dim=1)) / objective.rows.n
 
 
 def _lift(

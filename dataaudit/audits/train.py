@@ -79,7 +79,7 @@ def inverse_notes(prepared: Prepared) -> list[str]:
     if not prepared.exact:
         notes.append(
             f"Influences by {prepared.method} are estimates: for random right-hand sides the system is "
-            f"solved to a relative residual of {prepared.residual:.1e}. Refits are exact."
+            f"solved to a relative residual of {prepared.residual:.1e}. Refits and group steps are exact."
         )
     return notes
 

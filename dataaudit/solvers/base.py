@@ -39,6 +39,8 @@ class Prepared:
         off as `residual` says.
     damping : float
         δ.
+    factored : callable, optional
+        As `solve`, by a factor; where `solve` itself is not.
     """
 
     solve: Callable[[Tensor], Tensor]
@@ -48,6 +50,11 @@ class Prepared:
     reason: str
     exact: bool = True
     damping: float = 0.0
+    factored: Callable[[Tensor], Tensor] | None = None
+
+    def for_groups(self, B: Tensor) -> Tensor:
+        """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
+        return (self.factored or self.solve)(B)
 
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:

@@ -2,12 +2,13 @@
 
 A factor gives both what is asked of one: products with H⁻¹ and the quadratic forms of all rows, of which
 leave-one-out is made. The solvers that need products alone (`iterative`) give the former; a form would take a
-solve a row. So under these the forms come from the exact factor, damped alike, as long as it fits in memory,
-and from a random projection where it does not; the reason says which.
+solve a row. So under these the forms, and the steps of groups of rows, come from the exact factor, damped
+alike, as long as it fits in memory; else from a random projection, and from `solve`. The reason says which.
 """
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Final
 
 from torch import Tensor
@@ -83,14 +84,16 @@ def _by_products(
     objective: Objective, theta: Tensor, settings: CurvatureSolver, *, damping: float
 ) -> Prepared:
     inverse = settings.invert(of_objective(objective, theta, damping=damping))
+    factored = None
     try:
-        factor = choose_solver(objective, damping=damping)
-        forms, how = lambda: factor.prepare(objective, theta).quadratic_forms(), "an exact factor"
+        factor = cache(partial(choose_solver(objective, damping=damping).prepare, objective, theta))
+        forms, how = lambda: factor().quadratic_forms(), "an exact factor"
+        factored = lambda B: factor().solve(B)  # noqa: E731 - made when it is first asked for
     except TooLarge:
         sketch = Sketch(probes=PROBES, tolerance=0.01, damping=damping)
         forms = lambda: sketch.quadratic_forms(objective, theta)  # noqa: E731 - as short as it is clear
         how = f"{PROBES} random projections, within about {(2 / PROBES) ** 0.5:.0%}"
-    reason = f"{inverse.reason}; what a row does to itself comes from {how}"
+    reason = f"{inverse.reason}; what rows do to themselves comes from {how}"
     return Prepared(
         solve=inverse.solve,
         quadratic_forms=forms,
@@ -99,4 +102,5 @@ def _by_products(
         reason=with_damping(reason, inverse.damping),
         exact=False,
         damping=inverse.damping,
+        factored=factored,
     )
