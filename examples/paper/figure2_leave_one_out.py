@@ -116,7 +116,9 @@ def softmax_panels(data: Path, *, rows: int, refits: int) -> dict[str, Floats]:
     )
     chosen = influence.abs().argsort(descending=True)[:refits]
     start = time.perf_counter()
-    after = [retrained(objective, theta, exact.solve, left_out=some) for some in chosen.split(TOGETHER)]
+    after = [
+        retrained(objective, theta, exact.solve, left_out=some) for some in torch.split(chosen, TOGETHER)
+    ]
     print(f"{refits} refits: {time.perf_counter() - start:.0f} s")
     before = loss_at(objective, theta, test)
     actual = [loss_at(objective, one, test) - before for one in torch.cat(after, dim=1).T.contiguous()]
