@@ -118,3 +118,14 @@ def test_make_paper_stops_at_the_first_failure(root, tmp_path):
     assert f"{tmp_path}/diabetes130.parquet" in done.stderr
     scripts = {path.name for path in (root / "examples" / "paper").glob("*.py")}
     assert {name for name in scripts if not name.startswith("figure")} == {"hospital.py", "paper.py"}
+
+
+@pytest.mark.slow
+def test_figure_5_changes_no_pixel_by_a_level_and_moves_margins_the_more_the_more_images(
+    root, data_folder, tmp_path
+):
+    said = figure(root, data_folder, tmp_path, "figure5_training_set_attack.py")
+    found = re.findall(r"^ ?(\d+) training images, ±(\S+) +levels: .* loses (-?\d+\.\d)%", said, re.MULTILINE)
+    lost = {int(rows): float(share) for rows, width, share in found if float(width) < 0.5}
+    assert 0 < lost[1] < lost[2] < lost[10]
+    assert {path.name for path in tmp_path.iterdir()} == {"figure5.parquet", "figure5.svg"}

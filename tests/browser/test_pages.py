@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from audits.test_vulnerability import attacked, table
 from writers.example import made_up
 from writers.mismatch_example import real, spoilt
 from writers.payloads import PAYLOADS
@@ -25,6 +26,7 @@ PAGES = {
     "mismatch": real,
     "explanation": lambda: explained(["a note", "another"])[0],
     "two models": lambda: explained(["a note", "another"], versus="rbf-svm", flip=None)[0],
+    "vulnerability": lambda: attacked(table).tables,
     "check": lambda: written("html", mixed()),
 }
 
