@@ -11,10 +11,10 @@ from dataaudit.audits.evidence import (
     REPLACEMENTS,
     SAME_LABEL,
     SHOWN_CONTRIBUTIONS,
-    cell_text,
     contributions,
     neighbours,
 )
+from dataaudit.celltext import cell_text
 
 
 @pytest.fixture(scope="session")
