@@ -95,6 +95,8 @@ def test_a_picture_is_drawn_two_pixels_a_character():
     [
         ("a" * 700, "a" * 599 + "…"),
         (None, ""),
+        (1.5, "1.5"),
+        (True, "True"),
         ([1.0, 2.5], "1, 2.5 (2 numbers)"),
         (pl.Series(np.linspace(-1, 1, 300)), "-1, -0.993, -0.987, -0.98, -0.973, -0.967, … (300 numbers)"),
         (pl.Series(np.zeros((8, 8))), "8 × 8 pixels"),

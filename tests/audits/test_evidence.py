@@ -14,7 +14,6 @@ from dataaudit.audits.evidence import (
     contributions,
     neighbours,
 )
-from dataaudit.celltext import cell_text
 
 
 @pytest.fixture(scope="session")
@@ -234,21 +233,6 @@ def test_tables_name_neighbours_by_row_and_say_whose_label_they_have(wine_audit)
         assert labels[other] == label
         assert same == (label == labels[row_id])
         assert label in (labels[row_id], suggested[row_id])
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, ""),
-        (1.5, "1.5"),
-        ("short", "short"),
-        ("x" * 20, "x" * 9 + "…"),
-        ([1, 2], "[1, 2]"),
-        (True, "True"),
-    ],
-)
-def test_cells_are_cut_to_what_can_be_read(value, text):
-    assert cell_text(value, 10) == text
 
 
 def test_a_users_own_model_has_evidence_by_feature(wine):
