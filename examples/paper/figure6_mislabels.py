@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -101,13 +102,15 @@ def checked(n: int) -> list[int]:
     return [n // SHARE * (at + 1) for at in range(CHECKS)]
 
 
-def mended(noisy: Objective, theta: Tensor, y: Ints, order: Ints) -> Iterator[Tensor]:
-    """Yield the parameters with ever more rows of an order given their true label."""
+def mended(noisy: Objective, theta: Tensor, y: Ints, *, order: Ints, test: Block) -> Floats:
+    """Return the accuracies with ever more rows of an order given their true label."""
+    after = []
     for count in checked(len(y)):
         labels = noisy.rows.y.clone()
         labels[order[:count]] = torch.from_numpy(y)[order[:count]]
         theta = minimise(noisy.relabelled(labels), theta, settings=LOOSE).theta
-        yield theta
+        after.append(accuracy(noisy, theta, test))
+    return np.array(after)
 
 
 def accuracy(objective: Objective, theta: Tensor, test: Block) -> float:
@@ -128,13 +131,11 @@ def papers(mails: Mails, flipped: NDArray[np.bool_], gram: Tensor, *, seed: int)
         "training loss": np.argsort(-losses.numpy(), kind="stable"),
         "random": np.random.default_rng(1000 + seed).permutation(len(y)),
     }
-    return {
-        name: [
-            found(flipped, order),
-            np.array([accuracy(noisy, at, mails.test) for at in mended(noisy, theta, mails.y, order)]),
-        ]
-        for name, order in orders.items()
-    }
+    again = partial(mended, noisy, theta, mails.y, test=mails.test)
+    with ThreadPoolExecutor(2) as pool:  # products of a sparse matrix keep one core busy
+        rights = list(pool.map(lambda order: again(order=order), orders.values()))
+    shares = [found(flipped, order) for order in orders.values()]
+    return {name: list(pair) for name, *pair in zip(orders, shares, rights, strict=True)}
 
 
 def defaults(mails: Mails, flipped: NDArray[np.bool_]) -> list[Floats]:
@@ -148,8 +149,8 @@ def defaults(mails: Mails, flipped: NDArray[np.bool_]) -> list[Floats]:
     assert model.encoded is not None  # noqa: S101 - it was encoded here
     X = model.encoded.basis.transform(model.encoded.encoding.transform(mails.test_frame))
     test = Block(X, mails.test.y, mails.test.weight)
-    after = mended(model.objective, model.fit.theta, mails.y, order)
-    return [found(flipped, order), np.array([accuracy(model.objective, theta, test) for theta in after])]
+    right = mended(model.objective, model.fit.theta, mails.y, order=order, test=test)
+    return [found(flipped, order), right]
 
 
 def found(flipped: NDArray[np.bool_], order: Ints) -> Floats:
