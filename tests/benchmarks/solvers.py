@@ -128,7 +128,7 @@ def judge(points):
     stochastic = [point for point in points if point.solver.startswith("LiSSA")]
     conjugate = [point for point in points if point.solver.startswith("cg")]
     falls = all(
-        later.error < sooner.error for sooner, later in pairwise(stochastic) if sooner.solver == later.solver
+        later.error <= sooner.error for sooner, later in pairwise(stochastic) if sooner.solver == later.solver
     )
     # Points of LiSSA that take as long as conjugate gradients at their quickest, and which of these win.
     slow = [p for p in stochastic if p.seconds >= min(c.seconds for c in conjugate)]
