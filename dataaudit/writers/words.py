@@ -81,7 +81,7 @@ def term(entry: Term) -> str:
         return entry.level
     if entry.level == "(missing)":
         return f"{entry.column} is missing"
-    if entry.role == "vector" and entry.level is not None:
-        return f"{entry.column}[{entry.level}]"
+    if entry.role == "vector":
+        return entry.column if entry.level is None else f"{entry.column}[{entry.level}]"
     value = entry.level if entry.cell is None else entry.cell
     return entry.column if value is None else f"{entry.column} = {value}"
