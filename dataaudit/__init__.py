@@ -27,12 +27,12 @@ The modules, each importing only from those above it:
 ==============================  =======================================================================
 errors                          everything that can go wrong for a user, as one tree
 masking                         passwords, taken out of whatever is shown
-picture, celltext               pixels as a small picture; a cell as people see it
+picture, celltext, likeness     pixels as a small picture; a cell as people see it; which are almost equal
 sources                         files, globs, folders, stdin, queries and frames to a `Dataset`
 rows, losses                    blocks of rows; pointwise losses with slope and bend
 encode, models, module_model    columns to features; pure functions of (θ, block), and a user's torch module
 objective                       R(θ), its gradient and Hessian
-fit, solvers                    Newton; Cholesky in the primal and the dual, and which of them; by products
+fit, solvers, solver_names      Newton; Cholesky in the primal and the dual, and which of them; by products
                                 alone: conjugate gradients, LiSSA, a low rank
 influence, leaveout, noise      self-influence, one-step leave-one-out, which labels are likely wrong
 hinge, kernelmap                support vector machines: their minimum, and their kernel as features

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "dataaudit"
 # A module may import from its own line only within its own folder, and from any line above.
 LAYERS = (
     ("errors", "masking", "picture"),
-    ("celltext", "sources", "rows", "losses", "solver_names"),
+    ("celltext", "likeness", "sources", "rows", "losses", "solver_names"),
     ("encode", "models", "module_model"),
     ("objective",),
     ("fit", "solvers"),
@@ -74,6 +74,7 @@ THIRD_PARTY = {  # library → the layers that may import it, at the top or insi
     },
     "polars": {
         "celltext",
+        "likeness",
         "sources",
         "encode",
         "fitted",

@@ -313,7 +313,7 @@ def names(values: list[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for value in values or () for name in value.split(",") if name.strip())
 
 
-def numbers(values: list[str] | None) -> tuple[int, ...]:
+def numbers(values: list[str] | None, option: str = "--rows") -> tuple[int, ...]:
     """Return the row numbers of a repeatable option, each value being one number or several with commas.
 
     Raises
@@ -324,9 +324,9 @@ def numbers(values: list[str] | None) -> tuple[int, ...]:
     found = []
     for name in names(values):
         if not name.isascii() or not name.isdigit():
-            raise SettingError(f"--rows takes numbers from 0: got {name!r}", "write e.g. --rows 0,17")
+            raise SettingError(f"{option} takes numbers from 0: got {name!r}", f"write e.g. {option} 0,17")
         found.append(int(name))
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def size(text: str) -> int:

@@ -4,12 +4,13 @@ Leverage is the share of its own fit that a row determines. A row is marked wher
 that was trained on the changed data is above that of 99 % of the training rows as they were: so one training
 row in a hundred is marked in any case.
 
-Two rows are near-duplicates if their used columns are equal once numbers are cut to three figures and texts
-to their letters, in lower case.
+Two rows are near-duplicates if the normal forms of their used columns are equal (`likeness`), as they are for
+the rules of ``audit check``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,10 +20,10 @@ import polars as pl
 from dataaudit.audits.attack.change import Ground
 from dataaudit.audits.attack.domain import Reals
 from dataaudit.audits.attack.run import Attack
+from dataaudit.encode import Role
+from dataaudit.likeness import normal_form
 
 PERCENTILE: Final = 99.0
-_FIGURES: Final = 3
-_LETTERS: Final = r"[\P{L}]+"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def caught(found: Attack, ground: Ground, test: pl.DataFrame, *, limit: float) -
     """
     if not found.changes:
         return Caught(leverage=False, leverage_before=False, like_test=False, unlike_original=False)
-    used = [role.column for role in ground.encoded.encoding.roles if role.role != "left out"]
+    used = [role for role in ground.encoded.encoding.roles if role.role != "left out"]
     after = near_forms(ground.frame(found.changes), used)
     before = near_forms(ground.dataset.frame[[change.row for change in found.changes]], used)
     own = near_forms(test, used)[0]
@@ -83,22 +84,7 @@ def caught(found: Attack, ground: Ground, test: pl.DataFrame, *, limit: float) -
     )
 
 
-def near_forms(frame: pl.DataFrame, columns: list[str]) -> list[tuple[object, ...]]:
+def near_forms(frame: pl.DataFrame, roles: Sequence[Role]) -> list[tuple[object, ...]]:
     """Return what is compared of each row."""
-    return list(zip(*(_form(frame.get_column(name)) for name in columns), strict=True))
-
-
-def _form(cells: pl.Series) -> list[object]:
-    if cells.dtype.is_nested():
-        return [None if cell is None else tuple(map(_figures, np.ravel(cell))) for cell in cells.to_list()]
-    if cells.dtype.is_numeric():
-        return list(map(_figures, cells.cast(pl.Float64).to_list()))
-    letters = cells.cast(pl.String).str.to_lowercase().str.replace_all(_LETTERS, " ").str.strip_chars()
-    # What has no letters is compared as it is: dates, codes.
-    return [
-        form or cell for form, cell in zip(letters.to_list(), cells.cast(pl.String).to_list(), strict=True)
-    ]
-
-
-def _figures(value: float | None) -> str | None:
-    return None if value is None else f"{float(value):.{_FIGURES}g}"
+    forms = [normal_form(r.column, frame.schema[r.column], text=r.role == "text") for r in roles]
+    return frame.select(forms).rows()

@@ -18,6 +18,7 @@ from dataaudit.encode.roles import infer_roles
 from dataaudit.gate.data import Data
 from dataaudit.gate.material import Material
 from dataaudit.gate.settings import DatasetSettings
+from dataaudit.likeness import hashable
 
 SAMPLE: Final = 10_000  # rows by which a column's role is told
 
@@ -100,18 +101,6 @@ def content(material: Material) -> list[str]:
         if name not in (settings.label, settings.id, settings.weight)
         and not (name in told and is_identifier(told[name]) and name not in settings.features)
     ]
-
-
-def hashable(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return cells whose hash is that of what they say, whatever the type that holds them."""
-    cell = pl.col(name)
-    if dtype.is_float():
-        return cell.cast(pl.Float64).fill_nan(None)
-    if dtype.is_decimal():
-        return cell.cast(pl.Float64)
-    if isinstance(dtype, pl.Categorical | pl.Enum):
-        return cell.cast(pl.String)
-    return cell
 
 
 def _profile(data: Data, keys: Sequence[str]) -> Profile:

@@ -16,9 +16,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.gate.data import Data
-from dataaudit.gate.facts.profile import content, hashable, profile, roles
+from dataaudit.gate.facts.profile import content, profile, roles
 from dataaudit.gate.facts.table import FactTable
 from dataaudit.gate.material import Material
+from dataaudit.likeness import hashable, normal_form
 from dataaudit.tablefolder import schema
 
 BITS: Final = 80.0
@@ -178,18 +179,9 @@ def _groups(material: Material, hashes: pl.Series) -> pl.DataFrame:
 
 def _normal(material: Material, columns: Sequence[str]) -> list[pl.Expr]:
     """Return normal forms of cells."""
-    forms, told = [], roles(material)
-    for name in columns:
-        dtype, cell = material.rows.schema[name], hashable(name, material.rows.schema[name])
-        if name in told and told[name].role == "text":
-            bare = cell.cast(pl.String).str.to_lowercase().str.replace_all(r"[\d]+", "0")
-            cell = bare.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
-        elif isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
-            cell = cell.str.strip_chars().str.to_lowercase()
-        elif dtype.is_float():
-            cell = cell.round_sig_figs(3)
-        forms.append(cell)
-    return forms
+    kinds, told = material.rows.schema, roles(material)
+    texts = {name for name in columns if name in told and told[name].role == "text"}
+    return [normal_form(name, kinds[name], text=name in texts) for name in columns]
 
 
 def _common(data: Data, other: Data, columns: Sequence[str]) -> list[pl.Expr]:
