@@ -13,7 +13,8 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.findings import HEALTH
-from dataaudit.tablefolder import Record, Tables, schema
+from dataaudit.provenance import PairRecord
+from dataaudit.tablefolder import Tables, schema
 
 INFLUENCES: Final = schema(
     "test_row_id text, test_row whole, train_row_id text, train_row whole, label text, influence real,"
@@ -59,19 +60,11 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExplanationProvenance(Record):
+class ExplanationProvenance(PairRecord):
     """Which prediction it is, and everything that another run needs to explain it alike.
 
     Attributes
     ----------
-    version, command : str
-        Version of dataaudit; the command, or the call, that made this.
-    train, test, target : str
-        Names of the data as given, and of the label column.
-    n_train, n_test, n_features : int
-        Training rows, test rows as read, encoded features.
-    classes : tuple of str
-        In the order of the model; the first is the reference.
     test_row_id, test_row : str, int
         The row that is explained, and its number in its file.
     label : str or None
@@ -80,18 +73,8 @@ class ExplanationProvenance(Record):
         Its likeliest class, the next one, and the class that its loss is of.
     probability, loss : float
         Of the explained class; the loss in nats.
-    l2 : float
-        Ridge of the mean loss (the paper's weight decay).
-    basis, solver, solver_reason : str
-        What was chosen, in words for people.
-    gradient_norm : float
-        Largest absolute component of the gradient at the fit, in nats.
-    seed : int
-        Seed of everything random.
     model : str
         Which model is explained: logistic, svm, rbf-svm, or own and its class.
-    settings, versions : mapping
-        The resolved settings; versions of Python and of the libraries.
     flip : mapping
         What was to be overturned and what that takes: `conclusion`, `sentence`, `found`, `rows`, `share`,
         `before`, `predicted`, `measured`. Empty where it was not asked.
@@ -99,24 +82,11 @@ class ExplanationProvenance(Record):
         How far two models agree: their names (`models`), Spearman of their influences over all training rows
         (`order_correlation`), and how many of the first rows of both are the same (`shared`, `of`). Empty
         where one model was asked for.
-    origins, test_origins, roles : tuple of mappings
-        Files of training and test rows; columns (column, role, reason).
-    notes : tuple of str
-        Decisions to state to the user, in full sentences.
     """
 
     KIND = "explanation"
     NOUN = "an explanation"
 
-    version: str
-    command: str
-    train: str
-    test: str
-    target: str
-    n_train: int
-    n_test: int
-    n_features: int
-    classes: tuple[str, ...]
     test_row_id: str
     test_row: int
     label: str | None
@@ -125,21 +95,9 @@ class ExplanationProvenance(Record):
     explained_label: str
     probability: float
     loss: float
-    l2: float
-    basis: str
-    solver: str
-    solver_reason: str
-    gradient_norm: float
-    seed: int
     model: str = "logistic"
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
     flip: Mapping[str, Any] = field(default_factory=dict)
     versus: Mapping[str, Any] = field(default_factory=dict)
-    origins: tuple[Mapping[str, Any], ...] = ()
-    test_origins: tuple[Mapping[str, Any], ...] = ()
-    roles: tuple[Mapping[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,14 @@ Losses are in nats, probabilities in [0, 1], contributions in log-odds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from dataaudit.errors import DataError
-from dataaudit.tablefolder import AGAIN, Record, Tables, schema
+from dataaudit.provenance import AuditRecord
+from dataaudit.tablefolder import AGAIN, Tables, schema
 
 LABELS: Final = schema(
     "row_id text, row whole, source text, line whole, label text, predicted_label text, p_label real,"
@@ -48,66 +49,32 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Provenance(Record):
+class Provenance(AuditRecord):
     """Where the findings come from: every setting, seed, version and content hash of a run.
 
     Attributes
     ----------
-    version, command : str
-        Version of dataaudit; the command, or the call, that made these findings.
-    dataset, target : str
-        Name of the data as given, and of the label column.
-    n_rows, n_features, n_classes : int
-        Rows audited, encoded features, classes.
-    classes : tuple of str
-        The classes in the order of the model; the first is the reference.
+    dataset : str
+        Name of the data as given.
+    n_rows, n_classes : int
+        Rows audited, classes.
     ranking, ranking_reason : str
         ``"p-wrong"``, ``"leave-one-out"`` or ``"self-influence"``, and one sentence saying why.
     expected_wrong, expected_low, expected_high : float
         Expected number of wrong labels, in rows, and its 90 % interval.
-    l2 : float
-        Ridge of the mean loss (the paper's weight decay).
-    basis, solver, solver_reason : str
-        What was chosen, in words for people.
-    gradient_norm : float
-        Largest absolute component of the gradient at the fit, in nats.
-    seed : int
-        Seed of everything random.
-    settings, versions : mapping
-        The resolved settings; versions of Python and of the libraries.
-    origins, roles : tuple of mappings
-        Files (path, format, sha256, rows); columns (column, role, reason).
-    notes : tuple of str
-        Decisions to state to the user, in full sentences.
     """
 
     KIND = "labels"
     NOUN = "an audit of labels"
 
-    version: str
-    command: str
     dataset: str
-    target: str
     n_rows: int
-    n_features: int
     n_classes: int
-    classes: tuple[str, ...]
     ranking: str
     ranking_reason: str
     expected_wrong: float
     expected_low: float
     expected_high: float
-    l2: float
-    basis: str
-    solver: str
-    solver_reason: str
-    gradient_norm: float
-    seed: int
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    origins: tuple[Mapping[str, Any], ...] = ()
-    roles: tuple[Mapping[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

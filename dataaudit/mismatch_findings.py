@@ -7,13 +7,14 @@ rows; the names of the columns say which is meant.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from dataaudit.findings import HEALTH, SELECTION
-from dataaudit.tablefolder import Record, Tables, schema
+from dataaudit.provenance import PairRecord
+from dataaudit.tablefolder import Tables, schema
 
 TRACES: Final = schema(
     "test_row_id text, test_row whole, train_row_id text, train_row whole, influence real,"
@@ -75,64 +76,23 @@ SCHEMAS: Final[Mapping[str, pl.Schema]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class MismatchProvenance(Record):
+class MismatchProvenance(PairRecord):
     """Where the findings come from: every setting, seed, version and content hash of a run.
 
     Attributes
     ----------
-    version, command : str
-        Version of dataaudit; the command, or the call, that made these findings.
-    train, test, target : str
-        Names of the data as given, and of the label column.
-    n_train, n_test, n_errors, n_features : int
-        Training rows, labelled test rows, wrong predictions among them, encoded features.
-    classes : tuple of str
-        In the order of the model; the first is the reference.
+    n_errors : int
+        Wrong predictions among the test rows.
     train_loss, test_loss : float
         Mean losses, in nats; nan where test has no labels.
-    l2 : float
-        Ridge of the mean loss (the paper's weight decay).
-    basis, solver, solver_reason : str
-        What was chosen, in words for people.
-    gradient_norm : float
-        Largest absolute component of the gradient at the fit, in nats.
-    seed : int
-        Seed of everything random.
-    settings, versions : mapping
-        The resolved settings; versions of Python and of the libraries.
-    origins, test_origins, roles : tuple of mappings
-        Files of training and test rows; columns (column, role, reason).
-    notes : tuple of str
-        Decisions to state to the user, in full sentences.
     """
 
     KIND = "mismatch"
     NOUN = "an audit of a mismatch"
 
-    version: str
-    command: str
-    train: str
-    test: str
-    target: str
-    n_train: int
-    n_test: int
     n_errors: int
-    n_features: int
-    classes: tuple[str, ...]
     train_loss: float
     test_loss: float
-    l2: float
-    basis: str
-    solver: str
-    solver_reason: str
-    gradient_norm: float
-    seed: int
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    origins: tuple[Mapping[str, Any], ...] = ()
-    test_origins: tuple[Mapping[str, Any], ...] = ()
-    roles: tuple[Mapping[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

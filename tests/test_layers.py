@@ -21,6 +21,7 @@ LAYERS = (
     ("lowlevel",),
     ("selection",),
     ("tablefolder",),
+    ("provenance",),
     ("findings", "agreement"),
     ("mismatch_findings", "explanation_findings", "vulnerability_findings"),
     ("audits",),
