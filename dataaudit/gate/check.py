@@ -244,8 +244,8 @@ def _any_lacking(table: FactTable, material: Material) -> bool:
 
 
 def _said(error: Exception, *, redact: bool) -> str:
-    """Return the first line of an error, or its kind alone where it might quote a cell."""
-    if redact:
+    """Return the first line of an error, or its kind alone where it might quote a cell: names are none."""
+    if redact and not isinstance(error, MissingColumn):
         return f"{type(error).__name__} (withheld: its words may hold cells; without --redact they are told)"
     return str(error).partition("\n")[0]
 

@@ -91,6 +91,11 @@ def test_what_cannot_be_read_is_told_without_its_words(data, capsys):
     assert "withheld" in said.out
 
 
+def test_a_wrong_column_name_is_no_cell(data, capsys):
+    assert cli.main(["check", "train.parquet", "--label", "yy", "--no-cache", "--redact", "cells"]) == 2
+    assert "column 'yy' is not in train.parquet" in capsys.readouterr().out
+
+
 def test_columns_that_hold_cells_are_columns_of_their_table():
     for table in fact_tables().values():
         assert table.cells <= set(table.schema), table.name
