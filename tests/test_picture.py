@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.image import imread
 
 from dataaudit.celltext import cell_text, kept_cell
 from dataaudit.picture import PREFIX, drawn, picture_of, pixels_of
@@ -30,10 +31,9 @@ def test_pixels_come_back_within_their_rounding(values, grey):
 
 
 def test_any_reader_of_png_sees_the_same(tmp_path):
-    image = pytest.importorskip("matplotlib.image", reason="pictures are drawn by the extra paper")
     values = RANDOM.integers(0, 256, (28, 28))
     (tmp_path / "a.png").write_bytes(base64.b64decode(picture_of(values).removeprefix(PREFIX)))
-    np.testing.assert_array_equal(np.rint(image.imread(tmp_path / "a.png") * 255), values)
+    np.testing.assert_array_equal(np.rint(imread(tmp_path / "a.png") * 255), values)
 
 
 @pytest.mark.parametrize(
