@@ -90,7 +90,7 @@ def test_lissa_that_diverges_is_refused_with_what_to_do():
         prepare(objective, theta, solver=Lissa(scale=0.02, batch=8))
 
 
-@pytest.mark.parametrize("preconditioner", ["nystrom", "diagonal", "none"])
+@pytest.mark.parametrize("preconditioner", ["nystrom", "diagonal", "none", lambda V: V / 3])
 @pytest.mark.parametrize("case", [CASES[1], CASES[8]], ids=lambda case: case.name)
 def test_preconditioners_change_the_steps_and_not_the_solution(case, preconditioner):
     objective, theta = at_minimum(case)

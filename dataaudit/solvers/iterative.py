@@ -79,9 +79,10 @@ class ConjugateGradients:
         Relative residual at which a column is solved.
     max_steps : int
         Products with H at the most.
-    preconditioner : {"nystrom", "diagonal", "none"}
+    preconditioner : {"nystrom", "diagonal", "none"} or callable
         A seeded randomised Nyström approximation of H of rank `rank` (Frangella, Tropp & Udell 2021), the
-        diagonal of H, or nothing.
+        diagonal of H, nothing, or ``V -> M⁻¹ V`` for (p, m) by your own M near H + δ I, such as a factor of
+        the Gauss-Newton matrix.
     rank : int
         Of the approximation; as many products with H, once.
     seed : int
@@ -90,7 +91,7 @@ class ConjugateGradients:
 
     tolerance: float = 1e-8
     max_steps: int = 1000
-    preconditioner: Literal["nystrom", "diagonal", "none"] = "nystrom"
+    preconditioner: Literal["nystrom", "diagonal", "none"] | Product = "nystrom"
     rank: int = 50
     seed: int = 0
     reason: str = "asked for"
@@ -122,6 +123,8 @@ class ConjugateGradients:
         return Inverse(solve, "cg", self.reason, curvature.residual(solve), curvature.damping)
 
     def _preconditioner(self, curvature: Curvature) -> Product:
+        if callable(self.preconditioner):
+            return self.preconditioner
         if self.preconditioner == "none":
             return lambda V: V
         if self.preconditioner == "diagonal":

@@ -1,0 +1,239 @@
+"""A convolutional network on digits, trained until it nearly stands still: what figure 2, right, needs.
+
+The network is the one of Koh & Liang (2017), section 4.2, with 2,616 parameters: five convolutions of 3 × 3
+and eight channels, two of them with stride 2, one of 1 × 1, the mean over positions, a linear layer; tanh in
+between.
+
+    R(θ) = (1/n) Σ ℓ(z_i, θ) + (λ/2)‖θ‖²
+
+Minibatches alone leave it far from a minimum, with directions of negative curvature that no damping of 0.01
+lifts. So Adam (Kingma & Ba 2015) is followed by L-BFGS in the coordinates ``u = Lᵀ(θ - θ₀)`` in which the
+Gauss-Newton matrix ``G + μI = L Lᵀ`` is the identity. G needs nothing but gradients: with p_k the predicted
+probability of class k, and g_k the gradient of the cross-entropy if k were the label,
+
+    G = (1/n) Σ_i Σ_k p_k g_k g_kᵀ + λ I          (Martens 2020, section 9: it is Fisher's matrix as well)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from paper import Floats
+from scipy.optimize import minimize, root
+from torch import Tensor, nn
+
+from dataaudit import ModuleModel
+from dataaudit.solvers.iterative import LowRank
+from dataaudit.solvers.operator import Curvature, Product
+
+SCALE = 2.0
+CLASSES, CHANNELS = 10, 8
+STRIDES = (1, 2, 1, 2, 1)
+AT_ONCE = 500  # rows that stay in the cache together
+RARE = 1e-5  # probability below which a class adds nothing to the curvature
+MEMORY = 100  # pairs that L-BFGS remembers
+
+
+class Mean(nn.Module):
+    """The mean over positions."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Average."""  # (b, c, h, w) -> (b, c)
+        return maps.mean((2, 3))
+
+
+def network(seed: int) -> nn.Sequential:
+    """Return the network with normal weights of variance 1/fan-in, and no biases."""
+    layers: list[nn.Module] = []
+    before = 1
+    for stride in STRIDES:
+        layers += [nn.Conv2d(before, CHANNELS, 3, stride=stride, padding=1), nn.Tanh()]
+        before = CHANNELS
+    layers += [nn.Conv2d(CHANNELS, CLASSES, 1), nn.Tanh(), Mean(), nn.Linear(CLASSES, CLASSES)]
+    generator = torch.Generator().manual_seed(seed)
+    net = nn.Sequential(*layers)
+    for values in net.parameters():
+        fan_in = values[0].numel()
+        scale = SCALE * fan_in**-0.5 if values.dim() > 1 else 0.0
+        nn.init.normal_(values, std=scale, generator=generator)
+    return net
+
+
+@dataclass(frozen=True)
+class Training:
+    """R over some rows.
+
+    Attributes
+    ----------
+    model : ModuleModel
+        The network and its loss.
+    X, y : Tensor (n, 1, 28, 28), (n,)
+        Rows.
+    l2 : float
+        λ.
+    left_out : int, optional
+        A row that adds nothing; the mean stays one over n, as in I_up,loss.
+    """
+
+    model: ModuleModel
+    X: Tensor
+    y: Tensor
+    l2: float
+    left_out: int | None = None
+
+    def at(self, theta: Tensor) -> tuple[float, Tensor]:
+        """Return R and its gradient."""  # (p,) -> number, (p,)
+        theta = theta.detach().requires_grad_()
+        value, gradient = 0.0, torch.zeros_like(theta)
+        for rows in torch.split(torch.arange(len(self.y)), AT_ONCE):
+            losses = self.model.losses(theta, self.X[rows], self.y[rows])
+            if self.left_out is not None:
+                losses = losses * (rows != self.left_out)
+            total = losses.sum() / len(self.y)
+            gradient += torch.autograd.grad(total, theta)[0]
+            value += float(total.detach())
+        theta = theta.detach()
+        return value + 0.5 * self.l2 * float(theta @ theta), gradient + self.l2 * theta
+
+    def bent(self, theta: Tensor, V: Tensor) -> Tensor:
+        """Return ∇² of the mean loss times V, without the ridge."""  # (p,), (p, m) -> (p, m)
+        total = torch.zeros_like(V)
+        for rows in torch.split(torch.arange(len(self.y)), AT_ONCE):
+            total += self.model.bend_at(theta, self.X[rows], self.y[rows])(V)
+        return total / len(self.y)
+
+    def gauss_newton(self, theta: Tensor) -> Tensor:
+        """Return G."""  # (p,) -> (p, p)
+        G = torch.zeros(len(theta), len(theta), dtype=theta.dtype)
+        for rows in torch.split(torch.arange(len(self.y)), AT_ONCE):
+            X = self.X[rows]
+            of = [self.model.losses(theta, X, torch.full((len(rows),), k)) for k in range(CLASSES)]
+            for k, p in enumerate(torch.exp(-torch.stack(of))):
+                kept = p > RARE
+                if kept.any():
+                    target = torch.full((int(kept.sum()),), k)
+                    g = self.model.gradients(theta, X[kept], target) * p[kept, None].sqrt()
+                    G.addmm_(g.T, g)
+        return (G / len(self.y)).double() + self.l2 * torch.eye(len(theta), dtype=torch.float64)
+
+
+def by_minibatches(training: Training, *, steps: int, rate: float, seed: int) -> Tensor:
+    """Return where Adam ends from the network's own parameters, with one cycle of the learning rate."""
+    theta = training.model.theta.requires_grad_()
+    optimiser = torch.optim.Adam([theta], lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    generator = torch.Generator().manual_seed(seed)
+    n, batches = len(training.y), list[Tensor]()
+    for _ in range(steps):
+        batches = batches or list(torch.split(torch.randperm(n, generator=generator), AT_ONCE))
+        rows = batches.pop()
+        loss = training.model.losses(theta, training.X[rows], training.y[rows]).mean()
+        theta.grad = torch.autograd.grad(loss + 0.5 * training.l2 * (theta @ theta), theta)[0]
+        optimiser.step()
+        schedule.step()
+    return theta.detach()
+
+
+def settled(training: Training, theta: Tensor, *, metric: float, evaluations: int) -> Tensor:
+    """Return where L-BFGS goes on to, in the coordinates of G + μI at the start.
+
+    Parameters
+    ----------
+    training : Training
+    theta : Tensor (p,)
+        The start.
+    metric : float
+        μ.
+    evaluations : int
+        Of R and its gradient, about.
+
+    Returns
+    -------
+    Tensor (p,)
+    """
+    G = training.gauss_newton(theta)
+    L = torch.linalg.cholesky(G + metric * torch.eye(len(G), dtype=G.dtype))
+
+    def moved(u: Floats) -> Tensor:
+        step: Tensor = torch.linalg.solve_triangular(L.T, torch.from_numpy(u)[:, None], upper=True)
+        return (theta.double() + step[:, 0]).to(theta)
+
+    def value(u: Floats) -> tuple[float, Floats]:
+        found, gradient = training.at(moved(u))
+        pulled = torch.linalg.solve_triangular(L, gradient.double()[:, None], upper=False)
+        return found, pulled[:, 0].numpy()
+
+    options = {"maxcor": MEMORY, "maxfun": evaluations, "maxiter": evaluations, "ftol": 0.0, "gtol": 0.0}
+    found = minimize(value, np.zeros(len(theta)), jac=True, method="L-BFGS-B", options=options)
+    return moved(found.x)
+
+
+def near_inverse(training: Training, theta: Tensor, *, damping: float, rank: int) -> Product:
+    """Return about (H + δI)⁻¹, for a preconditioner.
+
+    With ``G + δI = L Lᵀ``, most eigenvalues of ``L⁻¹ (H + δI) L⁻ᵀ`` are near 1. Lanczos finds the others.
+
+    Parameters
+    ----------
+    training : Training
+    theta : Tensor (p,)
+        Where.
+    damping : float
+        δ.
+    rank : int
+        Steps of Lanczos; as many products with H.
+
+    Returns
+    -------
+    callable
+        ``(p, m) -> (p, m)``.
+
+    Raises
+    ------
+    NotPositiveDefinite
+        If H + δI is not positive definite.
+    """
+    G = training.gauss_newton(theta)
+    L = torch.linalg.cholesky(G + damping * torch.eye(len(G), dtype=G.dtype))
+    up = partial(torch.linalg.solve_triangular, L.T, upper=True)
+    down = partial(torch.linalg.solve_triangular, L, upper=False)
+
+    def pulled(U: Tensor) -> Tensor:
+        V = up(U)
+        product: Tensor = down(training.bent(theta, V.to(theta)).double() + (training.l2 + damping) * V)
+        return product
+
+    curvature = Curvature(len(theta), len(training.y), pulled, lambda _: pulled, G)
+    inside = LowRank(rank=rank, steps=rank, floor=1.0).invert(curvature)
+    return lambda V: up(inside.solve(down(V.double()))).to(V)
+
+
+def moved_on(training: Training, theta: Tensor, near: Product, *, steps: int) -> Tensor:
+    """Return where ∇R(θ) = 0 is, by Broyden's method from near there.
+
+    Parameters
+    ----------
+    training : Training
+    theta : Tensor (p,)
+        The start.
+    near : callable
+        About H⁻¹.
+    steps : int
+        Gradients.
+
+    Returns
+    -------
+    Tensor (p,)
+    """
+
+    def step(moved: Floats) -> Floats:
+        gradient = training.at((theta.double() + torch.from_numpy(moved)).to(theta))[1]
+        return near(gradient.double()[:, None])[:, 0].numpy()
+
+    # Its own Jacobian is near the identity then; J = -I/alpha is what it starts with.
+    options = {"maxiter": steps, "line_search": None, "fatol": 0.0, "jac_options": {"alpha": -1.0}}
+    found = root(step, np.zeros(len(theta)), method="broyden1", options=options)
+    return theta.double() + torch.from_numpy(found.x)

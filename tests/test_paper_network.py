@@ -1,0 +1,84 @@
+"""The parts that train the network of figure 2 and take rows out of it, on a few made-up images."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.func import functional_call, jacrev
+from torch.nn.functional import cross_entropy
+
+from dataaudit import ModuleModel
+from dataaudit.errors import NotPositiveDefinite
+
+ROWS = 12
+
+
+@pytest.fixture(scope="module")
+def convnet(root):
+    """The module beside the scripts, imported as they import it."""
+    sys.path.insert(0, str(root / "examples" / "paper"))
+    try:
+        import convnet as module
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+@pytest.fixture
+def training(convnet):
+    generator = torch.Generator().manual_seed(1)
+    X = torch.rand(ROWS, 1, 28, 28, generator=generator, dtype=torch.float64)
+    y = torch.randint(10, (ROWS,), generator=generator)
+    return convnet.Training(ModuleModel(convnet.network(0).double(), cross_entropy), X, y, 0.3)
+
+
+def logits(training, theta):
+    return functional_call(training.model.net, training.model._named(theta), (training.X,))
+
+
+def test_it_has_the_parameters_of_the_paper(convnet):
+    assert sum(values.numel() for values in convnet.network(0).parameters()) == 2616
+
+
+def test_a_row_that_is_left_out_adds_nothing(convnet, training):
+    theta = training.model.theta.requires_grad_()
+    losses = cross_entropy(logits(training, theta), training.y, reduction="none")
+    for left_out in (None, 3):
+        kept = torch.arange(ROWS) != (-1 if left_out is None else left_out)
+        expected = losses[kept].sum() / ROWS + 0.15 * theta @ theta
+        value, gradient = replace(training, left_out=left_out).at(theta)
+        assert value == pytest.approx(float(expected.detach()))
+        torch.testing.assert_close(gradient, torch.autograd.grad(expected, theta, retain_graph=True)[0])
+
+
+def test_the_gauss_newton_matrix_is_that_of_the_jacobian(training):
+    theta = training.model.theta
+    J = jacrev(lambda moved: logits(training, moved))(theta)
+    p = logits(training, theta).softmax(1).detach()
+    bent = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    expected = torch.einsum("nkp,nkl,nlq->pq", J, bent, J) / ROWS + 0.3 * torch.eye(len(theta))
+    torch.testing.assert_close(training.gauss_newton(theta), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_training_ends_where_going_on_does_not_move_it(convnet, training):
+    start = convnet.by_minibatches(training, steps=30, rate=0.02, seed=0)
+    theta = convnet.settled(training, start, metric=0.02, evaluations=60)
+    assert training.at(theta)[0] < training.at(start)[0]
+    V = torch.randn(len(theta), 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    product = training.bent(theta, V) + 0.3 * V
+    coarse, near = (convnet.near_inverse(training, theta, damping=0.0, rank=rank) for rank in (1, 60))
+    errors = [float((about(product) - V).norm() / V.norm()) for about in (coarse, near)]
+    assert errors[1] < min(0.05, errors[0])
+    still = convnet.moved_on(training, theta, near, steps=10)
+    assert float(training.at(still)[1].abs().max()) < 1e-10
+    without = replace(training, left_out=0)
+    moved = convnet.moved_on(without, still, near, steps=15)
+    assert float(without.at(moved)[1].abs().max()) < 1e-8
+    assert float((moved - still).norm()) > 1e-3
+
+
+def test_a_point_with_negative_curvature_is_refused(convnet, training):
+    bare = replace(training, l2=0.0)
+    with pytest.raises(NotPositiveDefinite, match="raise the damping above"):
+        convnet.near_inverse(bare, bare.model.theta, damping=1e-3, rank=30)
