@@ -12,12 +12,14 @@ Gauss-Newton matrix ``G + μI = L Lᵀ`` is the identity. G needs nothing but gr
 probability of class k, and g_k the gradient of the cross-entropy if k were the label,
 
     G = (1/n) Σ_i Σ_k p_k g_k g_kᵀ + λ I          (Martens 2020, section 9: it is Fisher's matrix as well)
+
+Near a minimum most eigenvalues of ``L⁻¹ (H + μI) L⁻ᵀ`` are near 1, and Lanczos finds the others: coordinates
+in which these are 1 too are those of Newton's method.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,8 +28,9 @@ from scipy.optimize import minimize, root
 from torch import Tensor, nn
 
 from dataaudit import ModuleModel
-from dataaudit.solvers.iterative import LowRank
-from dataaudit.solvers.operator import Curvature, Product
+from dataaudit.errors import NotPositiveDefinite
+from dataaudit.solvers.operator import Curvature
+from dataaudit.solvers.spectrum import lanczos
 
 SCALE = 2.0
 CLASSES, CHANNELS = 10, 8
@@ -137,44 +140,48 @@ def by_minibatches(training: Training, *, steps: int, rate: float, seed: int) ->
     return theta.detach()
 
 
-def settled(training: Training, theta: Tensor, *, metric: float, evaluations: int) -> Tensor:
-    """Return where L-BFGS goes on to, in the coordinates of G + μI at the start.
+@dataclass(frozen=True)
+class Coordinates:
+    """``θ = θ₀ + L⁻ᵀ (I + U (S^-½ - I) Uᵀ) u``, in which a matrix near the Hessian is the identity.
 
-    Parameters
+    Attributes
     ----------
-    training : Training
-    theta : Tensor (p,)
-        The start.
-    metric : float
-        μ.
-    evaluations : int
-        Of R and its gradient, about.
-
-    Returns
-    -------
-    Tensor (p,)
+    L : Tensor (p, p)
+        Lower triangular.
+    U, S : Tensor (p, r), (r,)
+        Orthonormal directions, and what is not yet 1 along them.
     """
+
+    L: Tensor
+    U: Tensor
+    S: Tensor
+
+    def step(self, u: Tensor) -> Tensor:
+        """Return ``θ - θ₀``."""  # (p, m) -> (p, m)
+        moved: Tensor = torch.linalg.solve_triangular(self.L.T, self._halved(u), upper=True)
+        return moved
+
+    def slope(self, gradient: Tensor) -> Tensor:
+        """Return the gradient with respect to u."""  # (p, m) -> (p, m)
+        return self._halved(torch.linalg.solve_triangular(self.L, gradient.double(), upper=False))
+
+    def inverse(self, V: Tensor) -> Tensor:
+        """Return about ``(H + μI)⁻¹ V``."""  # (p, m) -> (p, m)
+        return self.step(self.slope(V)).to(V)
+
+    def _halved(self, V: Tensor) -> Tensor:
+        return V + self.U @ ((self.S.rsqrt() - 1.0)[:, None] * (self.U.T @ V))
+
+
+def of_gauss_newton(training: Training, theta: Tensor, *, damping: float) -> Coordinates:
+    """Return the coordinates of G + μI, with μ the damping."""  # at θ (p,)
     G = training.gauss_newton(theta)
-    L = torch.linalg.cholesky(G + metric * torch.eye(len(G), dtype=G.dtype))
-
-    def moved(u: Floats) -> Tensor:
-        step: Tensor = torch.linalg.solve_triangular(L.T, torch.from_numpy(u)[:, None], upper=True)
-        return (theta.double() + step[:, 0]).to(theta)
-
-    def value(u: Floats) -> tuple[float, Floats]:
-        found, gradient = training.at(moved(u))
-        pulled = torch.linalg.solve_triangular(L, gradient.double()[:, None], upper=False)
-        return found, pulled[:, 0].numpy()
-
-    options = {"maxcor": MEMORY, "maxfun": evaluations, "maxiter": evaluations, "ftol": 0.0, "gtol": 0.0}
-    found = minimize(value, np.zeros(len(theta)), jac=True, method="L-BFGS-B", options=options)
-    return moved(found.x)
+    L = torch.linalg.cholesky(G + damping * torch.eye(len(G), dtype=G.dtype))
+    return Coordinates(L, G[:, :0], G[0, :0])
 
 
-def near_inverse(training: Training, theta: Tensor, *, damping: float, rank: int) -> Product:
-    """Return about (H + δI)⁻¹, for a preconditioner.
-
-    With ``G + δI = L Lᵀ``, most eigenvalues of ``L⁻¹ (H + δI) L⁻ᵀ`` are near 1. Lanczos finds the others.
+def of_hessian(training: Training, theta: Tensor, *, damping: float, rank: int) -> Coordinates:
+    """Return the coordinates of about H + δI.
 
     Parameters
     ----------
@@ -188,52 +195,82 @@ def near_inverse(training: Training, theta: Tensor, *, damping: float, rank: int
 
     Returns
     -------
-    callable
-        ``(p, m) -> (p, m)``.
+    Coordinates
 
     Raises
     ------
     NotPositiveDefinite
         If H + δI is not positive definite.
     """
-    G = training.gauss_newton(theta)
-    L = torch.linalg.cholesky(G + damping * torch.eye(len(G), dtype=G.dtype))
-    up = partial(torch.linalg.solve_triangular, L.T, upper=True)
-    down = partial(torch.linalg.solve_triangular, L, upper=False)
+    plain = of_gauss_newton(training, theta, damping=damping)
 
-    def pulled(U: Tensor) -> Tensor:
-        V = up(U)
-        product: Tensor = down(training.bent(theta, V.to(theta)).double() + (training.l2 + damping) * V)
-        return product
+    def pulled(u: Tensor) -> Tensor:
+        V = plain.step(u)
+        return plain.slope(training.bent(theta, V.to(theta)).double() + (training.l2 + damping) * V)
 
-    curvature = Curvature(len(theta), len(training.y), pulled, lambda _: pulled, G)
-    inside = LowRank(rank=rank, steps=rank, floor=1.0).invert(curvature)
-    return lambda V: up(inside.solve(down(V.double()))).to(V)
+    curvature = Curvature(len(theta), len(training.y), pulled, lambda _: pulled, plain.L)
+    S, U = lanczos(curvature, rank)
+    if float(S.min()) <= 0:
+        least = f"{float(S.min()):.2f} times that of the Gauss-Newton matrix"
+        raise NotPositiveDefinite(f"H + {damping:g} I has a negative eigenvalue, {least}", "train longer")
+    return replace(plain, U=U, S=S)
 
 
-def moved_on(training: Training, theta: Tensor, near: Product, *, steps: int) -> Tensor:
-    """Return where ∇R(θ) = 0 is, by Broyden's method from near there.
+def settled(training: Training, theta: Tensor, at: Coordinates, *, evaluations: int) -> Tensor:
+    """Return where L-BFGS goes on to, in coordinates.
 
     Parameters
     ----------
     training : Training
     theta : Tensor (p,)
         The start.
-    near : callable
-        About H⁻¹.
-    steps : int
-        Gradients.
+    at : Coordinates
+    evaluations : int
+        Of R and its gradient, about.
 
     Returns
     -------
     Tensor (p,)
     """
 
-    def step(moved: Floats) -> Floats:
-        gradient = training.at((theta.double() + torch.from_numpy(moved)).to(theta))[1]
-        return near(gradient.double()[:, None])[:, 0].numpy()
+    def moved(u: Floats) -> Tensor:
+        return (theta.double() + at.step(torch.from_numpy(u)[:, None])[:, 0]).to(theta)
 
-    # Its own Jacobian is near the identity then; J = -I/alpha is what it starts with.
-    options = {"maxiter": steps, "line_search": None, "fatol": 0.0, "jac_options": {"alpha": -1.0}}
-    found = root(step, np.zeros(len(theta)), method="broyden1", options=options)
-    return theta.double() + torch.from_numpy(found.x)
+    def value(u: Floats) -> tuple[float, Floats]:
+        found, gradient = training.at(moved(u))
+        return found, at.slope(gradient[:, None])[:, 0].numpy()
+
+    options = {"maxcor": MEMORY, "maxfun": evaluations, "maxiter": evaluations, "ftol": 0.0, "gtol": 0.0}
+    found = minimize(value, np.zeros(len(theta)), jac=True, method="L-BFGS-B", options=options)
+    return moved(found.x)
+
+
+def refitted(training: Training, theta: Tensor, at: Coordinates, *, evaluations: int) -> Tensor:
+    """Return where ∇R(θ) = 0 is, by Broyden's method from nearby.
+
+    Values of R in float32 do not tell what a row does; gradients do.
+
+    Parameters
+    ----------
+    training : Training
+        Without the row.
+    theta : Tensor (p,)
+        The minimum with it.
+    at : Coordinates
+        Of the Hessian.
+    evaluations : int
+        Of the gradient.
+
+    Returns
+    -------
+    Tensor (p,)
+    """
+
+    def slope(u: Floats) -> Floats:
+        moved = theta.double() + at.step(torch.from_numpy(u)[:, None])[:, 0]
+        return at.slope(training.at(moved.to(theta))[1][:, None])[:, 0].numpy()
+
+    # J = -I/alpha is what it starts with.
+    options = {"maxiter": evaluations, "line_search": None, "fatol": 0.0, "jac_options": {"alpha": -1.0}}
+    found = root(slope, np.zeros(len(theta)), method="broyden1", options=options)
+    return theta.double() + at.step(torch.from_numpy(found.x)[:, None])[:, 0]

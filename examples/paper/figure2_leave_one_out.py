@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from convnet import Training, by_minibatches, moved_on, near_inverse, network, settled
+from convnet import Training, by_minibatches, network, of_gauss_newton, of_hessian, refitted, settled
 from paper import (
     TOLERANCE,
     Floats,
@@ -61,8 +61,9 @@ NETWORK_L2, DAMPING = 1e-3, 1e-2
 NETWORK_ROWS, NETWORK_REFITS = 5_500, 100
 MINIBATCHES, RATE = 3_000, 0.02
 ROUNDS, EVALUATIONS, METRIC = 20, 200, 0.02  # of L-BFGS, each in coordinates of its own
-SLOW = 2e-4  # fall of R in a round at which training ends
-RANK, GRADIENTS = 100, 14  # Lanczos steps behind a preconditioner; gradients of a refit
+SLOW = 2e-4  # fall of R in a round at which the coordinates of the Hessian take over
+RANK, LAST = 80, 200  # Lanczos steps behind those; evaluations in them
+GRADIENTS = 14  # of a refit
 
 
 def retrained(objective: Objective, theta: Tensor, solve: Operator, *, left_out: Tensor) -> Tensor:
@@ -174,8 +175,8 @@ def network_panel(data: Path, out: Path) -> dict[str, Floats]:
     test = (X_test[at : at + 1], y_test[at : at + 1])
 
     start = time.perf_counter()
-    near = near_inverse(training, theta, damping=DAMPING, rank=RANK)
-    solver = ConjugateGradients(tolerance=1e-3, preconditioner=near)
+    near = of_hessian(training, theta, damping=DAMPING, rank=RANK)
+    solver = ConjugateGradients(tolerance=1e-3, preconditioner=near.inverse)
     rows = (training.X, training.y)
     found = ModuleInfluence(training.model, rows, l2=NETWORK_L2, damping=DAMPING, solver=solver)
     influence = found.up_loss(test)[0].double()
@@ -188,12 +189,12 @@ def network_panel(data: Path, out: Path) -> dict[str, Floats]:
     def loss(theta: Tensor) -> float:
         return float(exact.losses(theta, test[0].double(), test[1])[0])
 
-    every = moved_on(training, theta, near, steps=2 * GRADIENTS)
+    every = refitted(training, theta, near, evaluations=2 * GRADIENTS)
     print(f"its loss: {loss(theta.double()):.4f} nats, {loss(every):.4f} after going on with all rows")
 
     def change(row: int) -> float:
         without = replace(training, left_out=row)
-        return loss(moved_on(without, every.to(theta), near, steps=GRADIENTS)) - loss(every)
+        return loss(refitted(without, every.to(theta), near, evaluations=GRADIENTS)) - loss(every)
 
     with ThreadPoolExecutor(2) as pool:
         actual = list(pool.map(change, chosen.tolist()))
@@ -228,11 +229,15 @@ def trained_network(training: Training, kept: Path) -> Tensor:
     print(f"{MINIBATCHES:,} minibatches: R {value:.6f}", flush=True)
     for _ in range(ROUNDS):
         last = value
-        theta = settled(training, theta, metric=METRIC, evaluations=EVALUATIONS)
+        plain = of_gauss_newton(training, theta, damping=METRIC)
+        theta = settled(training, theta, plain, evaluations=EVALUATIONS)
         value = training.at(theta)[0]
         print(f"{EVALUATIONS} evaluations of all rows: R {value:.6f}", flush=True)
         if last - value < SLOW:
             break
+    near = of_hessian(training, theta, damping=DAMPING, rank=RANK)
+    theta = settled(training, theta, near, evaluations=LAST)
+    print(f"{LAST} evaluations in the coordinates of the Hessian: R {training.at(theta)[0]:.6f}", flush=True)
     torch.save(theta, kept)
     return theta
 
