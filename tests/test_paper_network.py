@@ -9,7 +9,6 @@ from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy
 
 from dataaudit import ModuleModel
-from dataaudit.errors import NotPositiveDefinite
 
 ROWS = 12
 
@@ -61,33 +60,23 @@ def test_the_gauss_newton_matrix_is_that_of_the_jacobian(training):
     torch.testing.assert_close(training.gauss_newton(theta), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_training_ends_where_going_on_does_not_move_it(convnet, training):
+def test_training_goes_down_and_a_refit_ends_where_its_slope_vanishes(convnet, training):
     start = convnet.by_minibatches(training, steps=30, rate=0.02, seed=0)
-    plain = convnet.of_gauss_newton(training, start, damping=0.02)
-    theta = convnet.settled(training, start, plain, evaluations=60)
+    at = convnet.coordinates(training, start, metric=0.02)
+    theta = convnet.settled(training, start, at, evaluations=200)
     assert training.at(theta)[0] < training.at(start)[0]
-    V = torch.randn(len(theta), 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    product = training.bent(theta, V) + 0.3 * V
-    coarse, near = (convnet.of_hessian(training, theta, damping=0.0, rank=rank) for rank in (1, 60))
-    errors = [float((about.inverse(product) - V).norm() / V.norm()) for about in (coarse, near)]
-    assert errors[1] < min(0.05, errors[0])
-    still = convnet.refitted(training, theta, near, evaluations=10)
-    assert float(training.at(still)[1].abs().max()) < 1e-10
+    assert float(training.at(theta)[1].abs().max()) < 1e-6
     without = replace(training, left_out=0)
-    moved = convnet.refitted(without, still, near, evaluations=15)
-    assert float(without.at(moved)[1].abs().max()) < 1e-8
-    assert float((moved - still).norm()) > 1e-3
+    assert float(without.at(theta)[1].abs().max()) > 1e-2
+    moved = convnet.settled(without, theta, at, evaluations=200)
+    assert float(without.at(moved)[1].abs().max()) < 1e-6
 
 
 def test_slopes_are_those_of_the_coordinates(convnet, training):
     theta = training.model.theta
-    at = convnet.of_hessian(training, theta, damping=50.0, rank=20)
+    at = convnet.coordinates(training, theta, metric=0.1)
     u = torch.randn(len(theta), 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     gradient = training.at(theta)[1][:, None]
     assert float((gradient * at.step(u)).sum()) == pytest.approx(float((at.slope(gradient) * u).sum()))
-
-
-def test_a_point_with_negative_curvature_is_refused(convnet, training):
-    bare = replace(training, l2=0.0)
-    with pytest.raises(NotPositiveDefinite, match=r"has a negative eigenvalue, -.* Hint: train longer"):
-        convnet.of_hessian(bare, bare.model.theta, damping=1e-3, rank=30)
+    metric = training.gauss_newton(theta) + 0.1 * torch.eye(len(theta))
+    torch.testing.assert_close(metric @ at.inverse(u), u)

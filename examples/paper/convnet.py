@@ -13,24 +13,20 @@ probability of class k, and g_k the gradient of the cross-entropy if k were the 
 
     G = (1/n) Σ_i Σ_k p_k g_k g_kᵀ + λ I          (Martens 2020, section 9: it is Fisher's matrix as well)
 
-Near a minimum most eigenvalues of ``L⁻¹ (H + μI) L⁻ᵀ`` are near 1, and Lanczos finds the others: coordinates
-in which these are 1 too are those of Newton's method.
+It is no Hessian: with μ as large as what it misses, steps in these coordinates have the right size.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from paper import Floats
-from scipy.optimize import minimize, root
+from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from dataaudit import ModuleModel
-from dataaudit.errors import NotPositiveDefinite
-from dataaudit.solvers.operator import Curvature
-from dataaudit.solvers.spectrum import lanczos
 
 SCALE = 2.0
 CLASSES, CHANNELS = 10, 8
@@ -101,13 +97,6 @@ class Training:
         theta = theta.detach()
         return value + 0.5 * self.l2 * float(theta @ theta), gradient + self.l2 * theta
 
-    def bent(self, theta: Tensor, V: Tensor) -> Tensor:
-        """Return ∇² of the mean loss times V, without the ridge."""  # (p,), (p, m) -> (p, m)
-        total = torch.zeros_like(V)
-        for rows in torch.split(torch.arange(len(self.y)), AT_ONCE):
-            total += self.model.bend_at(theta, self.X[rows], self.y[rows])(V)
-        return total / len(self.y)
-
     def gauss_newton(self, theta: Tensor) -> Tensor:
         """Return G."""  # (p,) -> (p, p)
         G = torch.zeros(len(theta), len(theta), dtype=theta.dtype)
@@ -142,78 +131,35 @@ def by_minibatches(training: Training, *, steps: int, rate: float, seed: int) ->
 
 @dataclass(frozen=True)
 class Coordinates:
-    """``θ = θ₀ + L⁻ᵀ (I + U (S^-½ - I) Uᵀ) u``, in which a matrix near the Hessian is the identity.
+    """``u = Lᵀ(θ - θ₀)``.
 
     Attributes
     ----------
     L : Tensor (p, p)
         Lower triangular.
-    U, S : Tensor (p, r), (r,)
-        Orthonormal directions, and what is not yet 1 along them.
     """
 
     L: Tensor
-    U: Tensor
-    S: Tensor
 
     def step(self, u: Tensor) -> Tensor:
         """Return ``θ - θ₀``."""  # (p, m) -> (p, m)
-        moved: Tensor = torch.linalg.solve_triangular(self.L.T, self._halved(u), upper=True)
+        moved: Tensor = torch.linalg.solve_triangular(self.L.T, u, upper=True)
         return moved
 
     def slope(self, gradient: Tensor) -> Tensor:
         """Return the gradient with respect to u."""  # (p, m) -> (p, m)
-        return self._halved(torch.linalg.solve_triangular(self.L, gradient.double(), upper=False))
+        pulled: Tensor = torch.linalg.solve_triangular(self.L, gradient.double(), upper=False)
+        return pulled
 
     def inverse(self, V: Tensor) -> Tensor:
-        """Return about ``(H + μI)⁻¹ V``."""  # (p, m) -> (p, m)
+        """Return ``(L Lᵀ)⁻¹ V``."""  # (p, m) -> (p, m)
         return self.step(self.slope(V)).to(V)
 
-    def _halved(self, V: Tensor) -> Tensor:
-        return V + self.U @ ((self.S.rsqrt() - 1.0)[:, None] * (self.U.T @ V))
 
-
-def of_gauss_newton(training: Training, theta: Tensor, *, damping: float) -> Coordinates:
-    """Return the coordinates of G + μI, with μ the damping."""  # at θ (p,)
+def coordinates(training: Training, theta: Tensor, *, metric: float) -> Coordinates:
+    """Return those of G + μI at θ, with μ the metric."""  # at (p,)
     G = training.gauss_newton(theta)
-    L = torch.linalg.cholesky(G + damping * torch.eye(len(G), dtype=G.dtype))
-    return Coordinates(L, G[:, :0], G[0, :0])
-
-
-def of_hessian(training: Training, theta: Tensor, *, damping: float, rank: int) -> Coordinates:
-    """Return the coordinates of about H + δI.
-
-    Parameters
-    ----------
-    training : Training
-    theta : Tensor (p,)
-        Where.
-    damping : float
-        δ.
-    rank : int
-        Steps of Lanczos; as many products with H.
-
-    Returns
-    -------
-    Coordinates
-
-    Raises
-    ------
-    NotPositiveDefinite
-        If H + δI is not positive definite.
-    """
-    plain = of_gauss_newton(training, theta, damping=damping)
-
-    def pulled(u: Tensor) -> Tensor:
-        V = plain.step(u)
-        return plain.slope(training.bent(theta, V.to(theta)).double() + (training.l2 + damping) * V)
-
-    curvature = Curvature(len(theta), len(training.y), pulled, lambda _: pulled, plain.L)
-    S, U = lanczos(curvature, rank)
-    if float(S.min()) <= 0:
-        least = f"{float(S.min()):.2f} times that of the Gauss-Newton matrix"
-        raise NotPositiveDefinite(f"H + {damping:g} I has a negative eigenvalue, {least}", "train longer")
-    return replace(plain, U=U, S=S)
+    return Coordinates(torch.linalg.cholesky(G + metric * torch.eye(len(G), dtype=G.dtype)))
 
 
 def settled(training: Training, theta: Tensor, at: Coordinates, *, evaluations: int) -> Tensor:
@@ -231,6 +177,7 @@ def settled(training: Training, theta: Tensor, at: Coordinates, *, evaluations: 
     Returns
     -------
     Tensor (p,)
+        The best point that it met.
     """
 
     def moved(u: Floats) -> Tensor:
@@ -243,34 +190,3 @@ def settled(training: Training, theta: Tensor, at: Coordinates, *, evaluations: 
     options = {"maxcor": MEMORY, "maxfun": evaluations, "maxiter": evaluations, "ftol": 0.0, "gtol": 0.0}
     found = minimize(value, np.zeros(len(theta)), jac=True, method="L-BFGS-B", options=options)
     return moved(found.x)
-
-
-def refitted(training: Training, theta: Tensor, at: Coordinates, *, evaluations: int) -> Tensor:
-    """Return where ∇R(θ) = 0 is, by Broyden's method from nearby.
-
-    Values of R in float32 do not tell what a row does; gradients do.
-
-    Parameters
-    ----------
-    training : Training
-        Without the row.
-    theta : Tensor (p,)
-        The minimum with it.
-    at : Coordinates
-        Of the Hessian.
-    evaluations : int
-        Of the gradient.
-
-    Returns
-    -------
-    Tensor (p,)
-    """
-
-    def slope(u: Floats) -> Floats:
-        moved = theta.double() + at.step(torch.from_numpy(u)[:, None])[:, 0]
-        return at.slope(training.at(moved.to(theta))[1][:, None])[:, 0].numpy()
-
-    # J = -I/alpha is what it starts with.
-    options = {"maxiter": evaluations, "line_search": None, "fatol": 0.0, "jac_options": {"alpha": -1.0}}
-    found = root(slope, np.zeros(len(theta)), method="broyden1", options=options)
-    return theta.double() + at.step(torch.from_numpy(found.x)[:, None])[:, 0]

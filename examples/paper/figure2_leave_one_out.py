@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from convnet import Training, by_minibatches, network, of_gauss_newton, of_hessian, refitted, settled
+from convnet import Training, by_minibatches, coordinates, network, settled
 from paper import (
     TOLERANCE,
     Floats,
@@ -61,9 +61,9 @@ NETWORK_L2, DAMPING = 1e-3, 1e-2
 NETWORK_ROWS, NETWORK_REFITS = 5_500, 100
 MINIBATCHES, RATE = 3_000, 0.02
 ROUNDS, EVALUATIONS, METRIC = 20, 200, 0.02  # of L-BFGS, each in coordinates of its own
-SLOW = 2e-4  # fall of R in a round at which the coordinates of the Hessian take over
-RANK, LAST = 80, 200  # Lanczos steps behind those; evaluations in them
-GRADIENTS = 14  # of a refit
+SLOW = 5e-4  # fall of R in a round at which training ends
+NEAR = 0.06  # what the Gauss-Newton matrix misses of the Hessian then
+AGAIN = 14  # evaluations of a refit
 
 
 def retrained(objective: Objective, theta: Tensor, solve: Operator, *, left_out: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ def network_panel(data: Path, out: Path) -> dict[str, Floats]:
     test = (X_test[at : at + 1], y_test[at : at + 1])
 
     start = time.perf_counter()
-    near = of_hessian(training, theta, damping=DAMPING, rank=RANK)
+    near = coordinates(training, theta, metric=NEAR)
     solver = ConjugateGradients(tolerance=1e-3, preconditioner=near.inverse)
     rows = (training.X, training.y)
     found = ModuleInfluence(training.model, rows, l2=NETWORK_L2, damping=DAMPING, solver=solver)
@@ -187,14 +187,15 @@ def network_panel(data: Path, out: Path) -> dict[str, Floats]:
     exact = ModuleModel(network(SEED).double(), cross_entropy)
 
     def loss(theta: Tensor) -> float:
-        return float(exact.losses(theta, test[0].double(), test[1])[0])
+        return float(exact.losses(theta.double(), test[0].double(), test[1])[0])
 
-    every = refitted(training, theta, near, evaluations=2 * GRADIENTS)
-    print(f"its loss: {loss(theta.double()):.4f} nats, {loss(every):.4f} after going on with all rows")
+    every = settled(training, theta, near, evaluations=8 * AGAIN)
+    again = settled(training, every, near, evaluations=AGAIN)
+    print(f"its loss: {loss(theta):.4f} nats, {loss(every):.4f} after going on with all rows")
 
     def change(row: int) -> float:
         without = replace(training, left_out=row)
-        return loss(refitted(without, every.to(theta), near, evaluations=GRADIENTS)) - loss(every)
+        return loss(settled(without, every, near, evaluations=AGAIN)) - loss(again)
 
     with ThreadPoolExecutor(2) as pool:
         actual = list(pool.map(change, chosen.tolist()))
@@ -229,15 +230,11 @@ def trained_network(training: Training, kept: Path) -> Tensor:
     print(f"{MINIBATCHES:,} minibatches: R {value:.6f}", flush=True)
     for _ in range(ROUNDS):
         last = value
-        plain = of_gauss_newton(training, theta, damping=METRIC)
-        theta = settled(training, theta, plain, evaluations=EVALUATIONS)
+        theta = settled(training, theta, coordinates(training, theta, metric=METRIC), evaluations=EVALUATIONS)
         value = training.at(theta)[0]
         print(f"{EVALUATIONS} evaluations of all rows: R {value:.6f}", flush=True)
         if last - value < SLOW:
             break
-    near = of_hessian(training, theta, damping=DAMPING, rank=RANK)
-    theta = settled(training, theta, near, evaluations=LAST)
-    print(f"{LAST} evaluations in the coordinates of the Hessian: R {training.at(theta)[0]:.6f}", flush=True)
     torch.save(theta, kept)
     return theta
 
