@@ -20,7 +20,6 @@ biases too. What training left is in ``--out``, and is taken up from there.
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,7 +154,6 @@ def softmax_panels(data: Path, *, rows: int, refits: int) -> dict[str, Floats]:
 
 def network_panel(data: Path, out: Path) -> dict[str, Floats]:
     """Return predicted and true changes of the test loss for the network."""
-    torch.set_num_threads(1)  # refits run side by side
     X, y = images(data, "train")
     few = torch.randperm(len(y), generator=torch.Generator().manual_seed(SEED))[:NETWORK_ROWS]
     X_test, y_test = images(data, "test")
@@ -176,12 +174,14 @@ def network_panel(data: Path, out: Path) -> dict[str, Floats]:
 
     start = time.perf_counter()
     near = coordinates(training, theta, metric=NEAR)
-    solver = ConjugateGradients(tolerance=1e-3, preconditioner=near.inverse)
+    solver = ConjugateGradients(tolerance=1e-3, max_steps=100, preconditioner=near.inverse)
     rows = (training.X, training.y)
     found = ModuleInfluence(training.model, rows, l2=NETWORK_L2, damping=DAMPING, solver=solver)
     influence = found.up_loss(test)[0].double()
     chosen = influence.abs().argsort(descending=True)[:NETWORK_REFITS]
-    print(f"influence: {time.perf_counter() - start:.0f} s, residual {found.inverse.residual:.1e}")
+    print(
+        f"influence: {time.perf_counter() - start:.0f} s, residual {found.inverse.residual:.1e}", flush=True
+    )
 
     start = time.perf_counter()
     exact = ModuleModel(network(SEED).double(), cross_entropy)
@@ -189,22 +189,19 @@ def network_panel(data: Path, out: Path) -> dict[str, Floats]:
     def loss(theta: Tensor) -> float:
         return float(exact.losses(theta.double(), test[0].double(), test[1])[0])
 
-    every = settled(training, theta, near, evaluations=8 * AGAIN)
+    every = settled(training, theta, near, evaluations=6 * AGAIN)
     again = settled(training, every, near, evaluations=AGAIN)
-    print(f"its loss: {loss(theta):.4f} nats, {loss(every):.4f} after going on with all rows")
+    print(f"its loss: {loss(theta):.4f} nats, {loss(every):.4f} after going on with all rows", flush=True)
 
-    def change(row: int) -> float:
-        without = replace(training, left_out=row)
-        return loss(settled(without, every, near, evaluations=AGAIN)) - loss(again)
-
-    with ThreadPoolExecutor(2) as pool:
-        actual = list(pool.map(change, chosen.tolist()))
-    print(f"{len(actual)} refits: {time.perf_counter() - start:.0f} s")
-    return {
-        "row": few[chosen].numpy().astype(float),
-        "predicted": (-influence[chosen] / NETWORK_ROWS).numpy(),
-        "actual": np.array(actual),
-    }
+    expected, actual = (-influence[chosen] / NETWORK_ROWS).numpy(), list[float]()
+    for row in chosen.tolist():
+        without = settled(replace(training, left_out=row), every, near, evaluations=AGAIN)
+        actual.append(loss(without) - loss(again))
+        if len(actual) % 10 == 0:
+            so_far = pearson(expected[: len(actual)], np.array(actual))
+            spent = time.perf_counter() - start
+            print(f"{len(actual)} refits: {spent:.0f} s, Pearson so far {so_far:.4f}", flush=True)
+    return {"row": few[chosen].numpy().astype(float), "predicted": expected, "actual": np.array(actual)}
 
 
 def images(data: Path, part: str) -> tuple[Tensor, Tensor]:
