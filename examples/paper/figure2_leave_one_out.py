@@ -10,7 +10,7 @@ The ridge leaves the intercepts free.
 
 Right: the convolutional network of 2,616 parameters on a tenth of the digits, λ = 0.001, damping 0.01, the
 100 training rows of the largest influence on a test digit that it gets wrong. Theirs was trained for 500,000
-minibatches, and went on for 30,000 without each row. Ours, `convnet`, is trained by 3,000 minibatches and then
+minibatches, and went on for 30,000 without each row. Ours, `convnet`, is trained by 3,000 minibatches, then
 by L-BFGS on all rows, until 200 evaluations lower R by less than 0.0005: still no minimum. From there it goes
 on for 84 evaluations, and 14 more without each row and with all, whose difference is what the row did. Its
 ridge is on the biases too. What training left is in ``--out``, and is taken up from there.
