@@ -175,7 +175,7 @@ def network_panel(data: Path, out: Path) -> dict[str, Floats]:
 
     start = time.perf_counter()
     near = coordinates(training, theta, metric=NEAR)
-    solver = ConjugateGradients(tolerance=1e-3, max_steps=100, preconditioner=near.inverse)
+    solver = ConjugateGradients(tolerance=1e-3, max_steps=30, preconditioner=near.inverse)
     rows = (training.X, training.y)
     found = ModuleInfluence(training.model, rows, l2=NETWORK_L2, damping=DAMPING, solver=solver)
     influence = found.up_loss(test)[0].double()
