@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from dataaudit import ModuleModel
 
-SCALE = 2.0
+SCALE = 2.0  # of the first weights
 CLASSES, CHANNELS = 10, 8
 STRIDES = (1, 2, 1, 2, 1)
 AT_ONCE = 500  # rows that stay in the cache together
@@ -45,7 +45,11 @@ class Mean(nn.Module):
 
 
 def network(seed: int) -> nn.Sequential:
-    """Return the network with normal weights of variance 1/fan-in, and no biases."""
+    """Return the network with normal weights and biases of 0.
+
+    Weights have a standard deviation of 2/√(fan-in). From half of that they would have to grow first, slowly,
+    against the ridge.
+    """
     layers: list[nn.Module] = []
     before = 1
     for stride in STRIDES:
@@ -177,7 +181,6 @@ def settled(training: Training, theta: Tensor, at: Coordinates, *, evaluations: 
     Returns
     -------
     Tensor (p,)
-        The best point that it met.
     """
 
     def moved(u: Floats) -> Tensor:

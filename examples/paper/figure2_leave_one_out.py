@@ -229,7 +229,9 @@ def trained_network(training: Training, kept: Path) -> Tensor:
         theta = settled(training, theta, coordinates(training, theta, metric=METRIC), evaluations=EVALUATIONS)
         value = training.at(theta)[0]
         print(f"{EVALUATIONS} evaluations of all rows: R {value:.6f}", flush=True)
-    torch.save(theta, kept)
+    part = kept.with_suffix(".part")
+    torch.save(theta, part)
+    part.replace(kept)
     return theta
 
 
