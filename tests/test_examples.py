@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 
@@ -119,6 +120,30 @@ def test_make_paper_stops_at_the_first_failure(root, tmp_path):
     scripts = {path.name for path in (root / "examples" / "paper").glob("*.py")}
     others = {name for name in scripts if not name.startswith("figure")}
     assert others == {"convnet.py", "hospital.py", "paper.py"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("hospital.py", kind) for kind in ("absent", "empty", "another table", "no rows")),
+        ("figure2_leave_one_out.py", "empty"),
+        ("figure6_mislabels.py", "another table"),
+    ],
+)
+def test_a_script_of_the_paper_says_in_one_line_what_is_wrong_with_its_data(root, tmp_path, name, kind):
+    files = {"hospital.py": "diabetes130.parquet", "figure6_mislabels.py": "enron1.parquet"}
+    path = tmp_path / files.get(name, "mnist_train.parquet")
+    columns = ["id", "text", "label", "pixels", "readmitted", "age"]
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind != "absent":
+        names = ["something"] if kind == "another table" else columns
+        pl.DataFrame({column: [0] * (kind == "another table") for column in names}).write_parquet(path)
+    given = path if name == "hospital.py" else tmp_path
+    command = [sys.executable, root / "examples" / "paper" / name, "--data", given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: \S+{path.name}: .+\. Hint: .+\.\n", done.stderr), done.stderr
 
 
 @pytest.mark.slow

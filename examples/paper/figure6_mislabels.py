@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from paper import Floats, arguments
+from paper import Floats, arguments, table
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 from torch import Tensor
 
@@ -78,7 +78,7 @@ def tokens(mail: str) -> list[str]:
 
 def read(folder: Path) -> Mails:
     """Read, split and encode the mails."""
-    mails = pl.read_parquet(folder / "enron1.parquet")
+    mails = table(folder / "enron1.parquet", "id", "text", "label")
     order = np.random.default_rng(0).permutation(mails.height).tolist()
     cut = int(0.8 * mails.height)
     frame, test_frame = mails[order[:cut]], mails[order[cut:]]

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from paper import table
 
 from dataaudit.api_mismatch import audit_mismatch
 
@@ -76,7 +77,7 @@ def main() -> None:
     """Split as the paper did, then both parts."""
     parser = argparse.ArgumentParser(description="The paper's hospital case.")
     parser.add_argument("--data", type=Path, required=True, help="the UCI table as Parquet")
-    frame = pl.read_parquet(parser.parse_args().data)
+    frame = table(parser.parse_args().data, "readmitted", "age")
     early = frame["readmitted"] == "<30"
     frame = frame.with_columns(readmitted=pl.Series(np.where(early, EARLY, LATER)))
     train, test = split(frame)

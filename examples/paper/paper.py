@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,32 @@ def arguments(doc: str) -> argparse.Namespace:
     return given
 
 
+def table(path: Path, *columns: str) -> pl.DataFrame:
+    """Read a data set, or say in one line what is wrong with it and end with exit code 2.
+
+    Parameters
+    ----------
+    path : Path
+        A Parquet file.
+    columns : str
+        What it has to have.
+    """
+    wrong = ""
+    try:
+        frame = pl.read_parquet(path)
+        if absent := [name for name in columns if name not in frame.columns]:
+            wrong = f"column {absent[0]!r} is not there: got {', '.join(frame.columns[:8])}"
+        elif frame.is_empty():
+            wrong = "there are no rows"
+    except (OSError, pl.exceptions.PolarsError) as error:
+        wrong = str(error).splitlines()[0]
+    if wrong:
+        hint = "--data takes the data set as Parquet, or for a figure the folder of them"
+        print(f"error: {path.as_posix()}: {wrong}. Hint: {hint}.", file=sys.stderr)
+        raise SystemExit(2)
+    return frame
+
+
 def digits(folder: Path, part: str, *, classes: tuple[int, ...] = tuple(range(10))) -> tuple[Tensor, Tensor]:
     """Return MNIST's pixels in [0, 1] and class numbers.
 
@@ -51,7 +78,8 @@ def digits(folder: Path, part: str, *, classes: tuple[int, ...] = tuple(range(10
     X : Tensor (n, 784)
     y : Tensor (n,)
     """
-    frame = pl.read_parquet(folder / f"mnist_{part}.parquet").filter(pl.col("label").is_in(list(classes)))
+    frame = table(folder / f"mnist_{part}.parquet", "pixels", "label")
+    frame = frame.filter(pl.col("label").is_in(list(classes)))
     X = frame["pixels"].to_numpy().astype(np.float64) / 255
     y = np.searchsorted(np.array(sorted(classes)), frame["label"].to_numpy())
     return torch.from_numpy(X), torch.from_numpy(y.astype(np.int64))
