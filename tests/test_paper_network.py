@@ -1,8 +1,8 @@
 """The parts that train the network of figure 2 and take rows out of it, on a few made-up images."""
 
-import sys
 from dataclasses import replace
 
+import convnet
 import pytest
 import torch
 from torch.func import functional_call, jacrev
@@ -13,19 +13,8 @@ from dataaudit import ModuleModel
 ROWS = 12
 
 
-@pytest.fixture(scope="module")
-def convnet(root):
-    """The module beside the scripts, imported as they import it."""
-    sys.path.insert(0, str(root / "examples" / "paper"))
-    try:
-        import convnet as module
-    finally:
-        sys.path.pop(0)
-    return module
-
-
 @pytest.fixture
-def training(convnet):
+def training():
     generator = torch.Generator().manual_seed(1)
     X = torch.rand(ROWS, 1, 28, 28, generator=generator, dtype=torch.float64)
     y = torch.randint(10, (ROWS,), generator=generator)
@@ -36,11 +25,11 @@ def logits(training, theta):
     return functional_call(training.model.net, training.model._named(theta), (training.X,))
 
 
-def test_it_has_the_parameters_of_the_paper(convnet):
+def test_it_has_the_parameters_of_the_paper():
     assert sum(values.numel() for values in convnet.network(0).parameters()) == 2616
 
 
-def test_a_row_that_is_left_out_adds_nothing(convnet, training):
+def test_a_row_that_is_left_out_adds_nothing(training):
     theta = training.model.theta.requires_grad_()
     losses = cross_entropy(logits(training, theta), training.y, reduction="none")
     for left_out in (None, 3):
@@ -60,7 +49,7 @@ def test_the_gauss_newton_matrix_is_that_of_the_jacobian(training):
     torch.testing.assert_close(training.gauss_newton(theta), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_training_goes_down_and_a_refit_ends_where_its_slope_vanishes(convnet, training):
+def test_training_goes_down_and_a_refit_ends_where_its_slope_vanishes(training):
     start = convnet.by_minibatches(training, steps=30, rate=0.02, seed=0)
     at = convnet.coordinates(training, start, metric=0.02)
     theta = convnet.settled(training, start, at, evaluations=200)
@@ -72,7 +61,7 @@ def test_training_goes_down_and_a_refit_ends_where_its_slope_vanishes(convnet, t
     assert float(without.at(moved)[1].abs().max()) < 1e-6
 
 
-def test_slopes_are_those_of_the_coordinates(convnet, training):
+def test_slopes_are_those_of_the_coordinates(training):
     theta = training.model.theta
     at = convnet.coordinates(training, theta, metric=0.1)
     u = torch.randn(len(theta), 1, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

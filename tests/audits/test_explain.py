@@ -1,5 +1,6 @@
 """One prediction explained: every number beside a slow twin, and questions that cannot be answered."""
 
+import hospital
 import numpy as np
 import polars as pl
 import pytest
@@ -250,19 +251,16 @@ def test_test_rows_that_lack_a_column():
 
 
 @pytest.mark.slow
-def test_the_papers_child(data_folder, root):
-    import runpy
-
-    paper = runpy.run_path(str(root / "examples" / "paper" / "hospital.py"))
+def test_the_papers_child(data_folder):
     frame = pl.read_parquet(data_folder / "diabetes130.parquet")
     early = pl.when(pl.col("readmitted") == "<30").then(pl.lit("early")).otherwise(pl.lit("not early"))
     frame = frame.with_columns(readmitted=early)
-    train_rows, test_rows = paper["split"](frame)
+    train_rows, test_rows = hospital.split(frame)
     why = dataaudit.explain(
         frame[train_rows],
         frame[test_rows],
         label="readmitted",
-        features=(*paper["NUMBERS"], *paper["CATEGORIES"]),
+        features=(*hospital.NUMBERS, *hospital.CATEGORIES),
         l2=1e-4,
         row=1742,
         flip="prediction",

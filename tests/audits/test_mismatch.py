@@ -1,5 +1,6 @@
 """The whole audit: what was planted is found, nothing where nothing is, bad input is said plainly."""
 
+import hospital
 import numpy as np
 import polars as pl
 import pytest
@@ -226,20 +227,17 @@ def test_texts_have_terms_for_slices():
 
 
 @pytest.mark.slow
-def test_the_papers_children_unprompted(data_folder, root):
-    import runpy
-
-    paper = runpy.run_path(str(root / "examples" / "paper" / "hospital.py"))
+def test_the_papers_children_unprompted(data_folder):
     frame = pl.read_parquet(data_folder / "diabetes130.parquet")
     frame = frame.with_columns(
         readmitted=pl.when(pl.col("readmitted") == "<30").then(pl.lit("early")).otherwise(pl.lit("not early"))
     )
-    train, test = paper["split"](frame)
+    train, test = hospital.split(frame)
     found = dataaudit.audit_mismatch(
         frame[train],
         frame[test],
         label="readmitted",
-        features=(*paper["NUMBERS"], *paper["CATEGORIES"]),
+        features=(*hospital.NUMBERS, *hospital.CATEGORIES),
         l2=1e-4,
     )
     assert found.slices.select("column", "level").row(0) == ("age", "[0-10)")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import runpy
 import statistics
 import subprocess
 import sys
@@ -84,12 +83,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=20)
     options = parser.parse_args()
-    paper = runpy.run_path(str(root / "examples" / "paper" / "hospital.py"))
-    features = [*paper["NUMBERS"], *paper["CATEGORIES"]]
+    sys.path.append(str(root / "examples" / "paper"))
+    import hospital
+
+    features = [*hospital.NUMBERS, *hospital.CATEGORIES]
     frame = pl.read_parquet(options.data / "diabetes130.parquet")
     early = (pl.col("readmitted") == "<30").replace_strict({True: "early", False: "not early"})
     frame = frame.with_columns(readmitted=early)
-    train, test = paper["split"](frame)
+    train, test = hospital.split(frame)
     ratios = {"1e-4": [], "auto": []}
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder, name)) for name in ("train.parquet", "test.parquet", "out")]
