@@ -5,6 +5,7 @@ The commands and `audit_labels` are made of the same parts; here there is no tab
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ class Influence:
         X: Any,
         y: ArrayLike | None = None,
         *,
-        l2: float | None = None,
+        l2: float | Mapping[str, float] | None = None,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
         refit: bool = False,
@@ -131,7 +132,7 @@ class Influence:
         X: Any,
         y: ArrayLike | None = None,
         *,
-        l2: float | None = None,
+        l2: float | Mapping[str, float] | None = None,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
         refit: bool = False,
@@ -139,6 +140,8 @@ class Influence:
         if y is None:
             hint = "give X and y; a torch module comes as ModuleModel(net, loss)"
             raise SettingError("labels y are needed", hint)
+        if isinstance(l2, Mapping):
+            raise SettingError(f"l2 by name is for modules: got {dict(l2)}", "give one number")
         if (model is None) == (l2 is None):
             what = (
                 "l2 is needed to fit a model" if model is None else f"l2 is the model's own: got {l2:g} too"

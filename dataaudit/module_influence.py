@@ -1,16 +1,18 @@
 """Influence of training rows on a user's module, at whatever point its training ended.
 
-With R(θ) = (1/n) Σ ℓ(z_i, θ) + (λ/2)‖θ‖² and A = ∇²R(θ̃) + δ I at the given θ̃ (Koh & Liang 2017, 4.2),
+With R(θ) = (1/n) Σ ℓ(z_i, θ) + (1/2) Σ λ_j θ_j² and A = ∇²R(θ̃) + δ I at the given θ̃ (Koh & Liang 2017, 4.2),
 
     I_up,loss(z, t) = -g_tᵀ A⁻¹ g_z     I_up,loss(z, z) = -g_zᵀ A⁻¹ g_z     I_pert,loss = -g_tᵀ A⁻¹ ∂g_z/∂x
 
 Away from a minimum, removing a row and training on moves θ̃ by -(1/n) I_up,params(z) and by the Newton step
--A⁻¹ ∇R(θ̃), which is the same whichever row leaves (appendix B): it is reported apart and is in no influence.
+-A⁻¹ ∇R(θ̃), which is the same whichever row leaves (appendix B): it is reported apart, with a warning, and is
+in no influence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -31,6 +33,7 @@ BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
 ROWS: Final = 1024  # of a block
 DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
 STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
+TYPICAL: Final = 100  # rows whose gradients are what ∇R is compared with
 Train = Batch | Iterable[Batch]
 
 
@@ -99,8 +102,9 @@ class ModuleInfluence:
         The module, its loss, and the parameters that are looked at.
     train : (Tensor, Tensor) or DataLoader
         Training inputs (n, …) and targets (n, …), in the order in which results name them.
-    l2 : float
-        λ of the training objective, on all parameters that are looked at.
+    l2 : float or mapping of str to float
+        λ of the training objective, on all parameters that are looked at; or by their names or beginnings of
+        names, as in ``{"0.weight": 1e-3, "2.weight": 1e-3}`` where biases have no weight decay.
     damping : float
         δ, added to the Hessian. Where the point is no minimum, or the module is not convex, it has to make
         up for negative curvature; ``solver="cholesky"`` raises it by itself.
@@ -113,6 +117,13 @@ class ModuleInfluence:
         ‖∇R(θ̃)‖_∞, in nats per unit of θ.
     inverse : Inverse
         A⁻¹: its method, reason, measured residual and final damping.
+    notes : tuple of str
+        What was warned of, in sentences.
+
+    Warns
+    -----
+    UserWarning
+        If θ̃ is no minimum, with the gradient's size, also against that of single rows.
 
     Raises
     ------
@@ -130,19 +141,20 @@ class ModuleInfluence:
         model: ModuleModel,
         train: Train,
         *,
-        l2: float = 0.0,
+        l2: float | Mapping[str, float] = 0.0,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
     ) -> None:
         require_damping(damping)
-        if l2 < 0:
-            raise SettingError(f"l2 cannot be negative: got {l2}", "leave it out")
-        self.model, self.rows, self.l2 = model, gathered(train), l2
+        self.model, self.rows, self.ridge = model, gathered(train), model.ridge(l2)
         self.theta = model.theta
         self.gradient = self._gradient()
         self.gradient_norm = float(self.gradient.abs().max())
         curvature = Curvature(len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping)
-        self.inverse: Inverse = _settings(solver, len(self.theta), l2).invert(curvature)
+        self.inverse: Inverse = _settings(solver, len(self.theta), float(self.ridge.min())).invert(curvature)
+        self.notes = () if self.at_minimum else (self._away(),)
+        for note in self.notes:
+            warnings.warn(note, stacklevel=3)
 
     @property
     def at_minimum(self) -> bool:
@@ -208,11 +220,23 @@ class ModuleInfluence:
         size = len(self.theta) * self.theta.element_size()
         return self.rows.blocks(max(1, min(ROWS, BLOCK_BYTES // size)))
 
+    def _away(self) -> str:
+        """Return how far from a minimum θ̃ is, in a sentence, and what to do."""
+        X, y = next(self._blocks())
+        lengths = self.model.gradients(self.theta, X[:TYPICAL], y[:TYPICAL]).norm(dim=1) / self.rows.n
+        times = float(self.gradient.norm() / lengths.median())
+        return (
+            "training did not end at a minimum: the gradient has entries up to "
+            f"{self.gradient_norm:.1e} and is {times:,.0f} times as long as a typical row's part of it. "
+            "Influences are those of this point; newton_step and newton_loss say what more training would do "
+            "by itself. Hint: pass l2= if training had weight decay, or train further"
+        )
+
     def _gradient(self) -> Tensor:
         total = torch.zeros_like(self.theta)
         for X, y in self.rows.blocks():
             total += self.model.gradient(self.theta, X, y)
-        return total / self.rows.n + self.l2 * self.theta
+        return total / self.rows.n + self.ridge * self.theta
 
     def _full(self) -> Product:
         """Return the product with ∇²R; the graph is kept where the rows are few, else made block by block."""
@@ -222,20 +246,20 @@ class ModuleInfluence:
 
         def product(V: Tensor) -> Tensor:
             if kept is not None:
-                return kept(V) / self.rows.n + self.l2 * V
+                return kept(V) / self.rows.n + self.ridge[:, None] * V
             total = torch.zeros_like(V)
             for X, y in self.rows.blocks():
                 total += self.model.bend_at(self.theta, X, y)(V)
-            return total / self.rows.n + self.l2 * V
+            return total / self.rows.n + self.ridge[:, None] * V
 
         return product
 
     def _drawn(self, chosen: Tensor) -> Product:
         bend = self.model.bend_at(self.theta, self.rows.X[chosen], self.rows.y[chosen])
-        return lambda V: bend(V) / len(chosen) + self.l2 * V
+        return lambda V: bend(V) / len(chosen) + self.ridge[:, None] * V
 
 
-def _settings(solver: str | CurvatureSolver, p: int, l2: float) -> CurvatureSolver:
+def _settings(solver: str | CurvatureSolver, p: int, floor: float) -> CurvatureSolver:
     """Return the settings of a solver by its name; "auto" takes the exact one where p is small."""
     if not isinstance(solver, str):
         return solver
@@ -245,4 +269,4 @@ def _settings(solver: str | CurvatureSolver, p: int, l2: float) -> CurvatureSolv
         return Direct(costs if solver == "auto" else "asked for")
     if solver == "auto":
         return ConjugateGradients(reason=f"{costs}: too much")
-    return product_solver(solver, floor=l2)
+    return product_solver(solver, floor=floor)

@@ -13,7 +13,7 @@ normalisation do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,18 +67,41 @@ class ModuleModel:
         known = dict(self.net.named_parameters())
         if self.parameters is None:
             return tuple(name for name, value in known.items() if value.requires_grad)
-        for asked in self.parameters:
-            if not any(_within(name, asked) for name in known):
-                near = closest(asked, known)
-                hint = f"did you mean {near!r}?" if near else f"there are {', '.join(list(known)[:8])}"
-                raise SettingError(f"the module has no parameter {asked!r}", hint)
-        return tuple(name for name in known if any(_within(name, asked) for asked in self.parameters))
+        return _chosen(tuple(known), self.parameters)
 
     @property
     def theta(self) -> Tensor:
         """The parameters as they are, a copy."""  # -> (p,)
         known = dict(self.net.named_parameters())
         return torch.cat([known[name].detach().reshape(-1) for name in self.names])
+
+    def ridge(self, l2: float | Mapping[str, float]) -> Tensor:
+        """Return λ of every entry of θ.
+
+        Parameters
+        ----------
+        l2 : float or mapping of str to float
+            One λ for all of θ, or by name or beginning of a name: the last that fits; what none fits has no
+            ridge.
+
+        Returns
+        -------
+        Tensor (p,)
+
+        Raises
+        ------
+        SettingError
+            If a λ is negative, or a name is not one of θ's.
+        """
+        by_name = dict.fromkeys(self.names, l2) if isinstance(l2, int | float) else l2
+        if bad := [value for value in by_name.values() if not value >= 0]:
+            raise SettingError(f"l2 cannot be negative: got {bad[0]}", "leave it out")
+        known = dict(self.net.named_parameters())
+        found = {name: torch.zeros_like(known[name]).reshape(-1) for name in self.names}
+        for asked, value in by_name.items():
+            for name in _chosen(self.names, [asked]):
+                found[name].fill_(value)
+        return torch.cat(list(found.values()))
 
     def losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row."""  # (p,), (b, …), (b, …) -> (b,)
@@ -132,6 +155,16 @@ class ModuleModel:
         sizes = [known[name].numel() for name in self.names]
         parts = zip(self.names, torch.split(theta, sizes), strict=True)
         return {name: part.view_as(known[name]) for name, part in parts}
+
+
+def _chosen(known: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that are asked for, by themselves or by their beginnings."""
+    for one in asked:
+        if not any(_within(name, one) for name in known):
+            near = closest(one, known)
+            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known[:8])}"
+            raise SettingError(f"the module has no parameter {one!r}", hint)
+    return tuple(name for name in known if any(_within(name, one) for one in asked))
 
 
 def _within(name: str, asked: str) -> bool:

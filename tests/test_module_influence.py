@@ -55,12 +55,8 @@ def test_a_linear_module_agrees_with_the_closed_form(linear):
     objective, theta, net = linear
     X, y = objective.rows.X, objective.rows.y
     test = rows(seed=1)
-    ours = Influence(
-        ModuleModel(net, logistic), (X, y), damping=L2
-    )  # δ on all parameters, the intercept too …
-    H = objective.hessian(theta)
-    H[-1, -1] += L2  # … which the closed form is given here
-    inverse = torch.linalg.inv(H)
+    ours = Influence(ModuleModel(net, logistic), (X, y), l2={"weight": L2})
+    inverse = torch.linalg.inv(objective.hessian(theta))
 
     class Given:
         solve = staticmethod(lambda V: inverse @ V)
@@ -133,6 +129,7 @@ def test_a_network_agrees_with_dense_autograd_hessians(trained):
     H, G = dense(net, X, y, 0.05)
     inf = Influence(ModuleModel(net, cross_entropy), (X, y), l2=0.05)
     assert inf.at_minimum
+    assert not inf.notes
     solved = torch.linalg.solve(H, G.T)
     torch.testing.assert_close(inf.self_influence(), (G * solved.T).sum(1), rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(inf.up_loss((X[:7], y[:7])), -(G[:7] @ solved), rtol=1e-6, atol=1e-9)
@@ -216,8 +213,14 @@ def untrained():
 def test_away_from_a_minimum_damping_is_raised_and_the_newton_part_told_apart():
     X, y = rows(n=50, classes=3)
     model = ModuleModel(untrained(), cross_entropy)
-    inf = Influence(model, (X, y), solver="cholesky")
+    with pytest.warns(UserWarning, match="did not end at a minimum") as told:
+        inf = Influence(model, (X, y), solver="cholesky")
     assert not inf.at_minimum
+    assert told[0].filename == __file__
+    assert inf.notes == (str(told[0].message),)
+    parts = dense(model.net, X, y, 0.0)[1].norm(dim=1) / 50
+    times = float(inf.gradient.norm() / parts.median())
+    assert f"up to {float(inf.gradient.abs().max()):.1e} and is {times:,.0f} times as long" in inf.notes[0]
     assert inf.inverse.damping > 0
     assert "the damping was raised to" in inf.inverse.reason
     eigenvalues = torch.linalg.eigvalsh(dense(model.net, X, y, inf.inverse.damping)[0])
@@ -244,6 +247,16 @@ def test_the_last_layer_alone_is_a_linear_model_of_its_inputs(trained):
     torch.testing.assert_close(one, two, rtol=1e-9, atol=1e-12)
 
 
+def test_a_ridge_may_differ_from_parameter_to_parameter():
+    model = ModuleModel(untrained(), cross_entropy)
+    found = model.ridge({"0": 0.1, "0.bias": 0.0, "2.weight": 0.3})
+    sizes = {"0.weight": 6 * D, "0.bias": 6, "2.weight": 18, "2.bias": 3}
+    parts = dict(zip(sizes, found.split(list(sizes.values())), strict=True))
+    values = {"0.weight": 0.1, "0.bias": 0.0, "2.weight": 0.3, "2.bias": 0.0}
+    assert all((part == values[name]).all() for name, part in parts.items())
+    assert torch.equal(model.ridge(0.2), torch.full_like(found, 0.2))
+
+
 def test_a_loader_is_the_same_as_its_tensors_and_must_not_shuffle(trained):
     net, X, y = trained
     model = ModuleModel(net, cross_entropy)
@@ -258,7 +271,8 @@ def test_images_and_single_precision_work():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Flatten(), nn.Linear(2 * 36, 3))
     X, y = torch.randn(30, 1, 8, 8), torch.randint(3, (30,))
-    inf = Influence(ModuleModel(net, cross_entropy), (X, y), damping=1.0)
+    with pytest.warns(UserWarning, match="did not end at a minimum"):
+        inf = Influence(ModuleModel(net, cross_entropy), (X, y), damping=1.0)
     assert inf.pert_loss((X[:2], y[:2])).shape == X.shape
     assert inf.self_influence().shape == (30,)
     assert inf.up_loss((X[:2], y[:2])).dtype == torch.float32
@@ -285,6 +299,18 @@ BAD = {
     "negative damping": (
         lambda: Influence(ModuleModel(untrained(), cross_entropy), rows(classes=3), damping=-1),
         "cannot be negative",
+    ),
+    "a negative ridge": (
+        lambda: Influence(ModuleModel(untrained(), cross_entropy), rows(classes=3), l2={"0": -1.0}),
+        "l2 cannot be negative",
+    ),
+    "a ridge on an unknown name": (
+        lambda: Influence(ModuleModel(untrained(), cross_entropy), rows(classes=3), l2={"2.wieght": 1.0}),
+        "did you mean '2.weight'",
+    ),
+    "a ridge by name on no module": (
+        lambda: Influence(None, *rows(), l2={"weight": 1.0}),
+        "l2 by name is for modules",
     ),
     "lengths that differ": (
         lambda: Influence(ModuleModel(untrained(), cross_entropy), (torch.zeros(3, D), torch.zeros(2))),
