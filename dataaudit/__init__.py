@@ -29,7 +29,7 @@ errors                          everything that can go wrong for a user, as one 
 masking                         passwords, taken out of whatever is shown
 picture, celltext, likeness     pixels as a small picture; a cell as people see it; which are almost equal
 sources                         files, globs, folders, stdin, queries and frames to a `Dataset`
-rows, losses                    blocks of rows; pointwise losses with slope and bend
+rows, tensor_rows, losses       blocks of rows; a module's rows; pointwise losses with slope and bend
 encode, models, module_model    columns to features; pure functions of (θ, block), and a user's torch module
 objective                       R(θ), its gradient and Hessian
 fit, solvers, solver_names      Newton; Cholesky in the primal and the dual, and which of them; by products

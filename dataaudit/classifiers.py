@@ -9,9 +9,9 @@ With m the margin c s, c the labels as ±1, b the intercept and ω the class and
     RidgeClassifier      Σ ω (s - c)² + α‖w‖²            λ = α/n, and half the loss
 
 solver="liblinear" of LogisticRegression penalises its intercept as LinearSVC does. Whether a fit is at its
-minimum is measured, not assumed: one whose gradient is more than a hundredth of what the rows pull either way
-is refused. The hinge has no curvature, so the coefficients move from its minimum to that of the smooth hinge
-beside it (`hinge`), where influence is taken.
+minimum is measured, not assumed: one is refused if a Newton step from there changes the rows' losses by more
+than a twentieth on average, which no scale of a column has a part in. The hinge has no curvature, so the
+coefficients move from its minimum to that of the smooth hinge beside it (`hinge`), where influence is taken.
 
 For K symmetric sets of coefficients the differences to the first class are taken; the ridge's form is the
 same (`models`).
@@ -19,8 +19,10 @@ same (`models`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -38,8 +40,8 @@ from dataaudit.models import LinearModel
 from dataaudit.objective import Objective
 from dataaudit.rows import MemoryRows
 
-# A gradient above this share of the mean magnitude of the rows' own is no minimum.
-OFF = 0.01
+OFF = 0.05  # of the rows' losses: what a Newton step may change if a point is to pass for a minimum
+ONE_STEP = FitSettings(max_steps=1)
 HINGES: dict[str, Loss] = {"hinge": SmoothHinge(TEMPERATURE), "squared_hinge": SquaredHinge()}
 BY_SGD: dict[str, Loss] = {"log_loss": Softmax(2), **HINGES, "squared_error": Squared()}
 KINDS = ("LogisticRegression", "LinearSVC", "SVC", "SGDClassifier", "RidgeClassifier")
@@ -76,6 +78,8 @@ def require_supported(model: Any) -> None:
         If influence of this model is not what the core computes.
     """
     kind = type(model).__name__
+    if kind == "Pipeline":
+        raise SettingError("model is a Pipeline", "give model[-1], and model[:-1].transform(X) as X")
     if kind not in KINDS:
         raise SettingError(f"model must be one of {', '.join(KINDS)}: got {kind}", "leave model out")
     if not hasattr(model, "classes_"):
@@ -83,6 +87,8 @@ def require_supported(model: Any) -> None:
     penalty = getattr(model, "penalty", "l2")
     if kind != "SVC" and (penalty in ("l1", "elasticnet") or _l1_share(model) > 0):
         raise SettingError("an l1 penalty has no Hessian: got a model with one", "fit it with l2")
+    if getattr(model, "positive", False) or getattr(model, "multi_class", "") == "crammer_singer":
+        raise SettingError(f"this {kind} minimises another objective", "leave positive and multi_class alone")
     if not getattr(model, "fit_intercept", True):
         raise SettingError("the model has no intercept", "fit it with one")
     several = len(model.classes_) > 2  # noqa: PLR2004 - for two classes both are the same
@@ -148,7 +154,7 @@ def take(
     kernel = kernel_map(model, X) if getattr(model, "kernel", "") == "rbf" else None
     F = X if kernel is None else kernel(X)
     theta = _coefficients(model, list(order), kernel)
-    omega = _weights(model, y, order)
+    omega = _weights(model, y, order, weight)
     omega = omega if weight is None else omega * weight
     rows = MemoryRows(F if issparse(F) else torch.from_numpy(F), torch.from_numpy(y), omega)
     loss, l2, intercept_ridge = _minimised(model, len(y))
@@ -179,20 +185,25 @@ def _settled(objective: Objective, theta: Tensor, *, steps: int, refit: bool) ->
     Raises
     ------
     NotConverged
-        If the gradient is too large for influence to mean anything.
+        If it is too far off for influence to mean anything, or there is no minimum.
     """
+    require_minimum(objective, theta)
     hinge = isinstance(objective.model.loss, SmoothHinge)
     norm = subgradient_norm(objective, theta) if hinge else float(objective.gradient(theta).abs().max())
-    tolerance = FitSettings().tolerance
-    if not refit and norm > max(tolerance, OFF * _pull(objective, theta)):
+    there = minimise_hinge(objective, theta) if hinge else minimise(objective, theta, settings=ONE_STEP)
+    off = _apart(objective, theta, there.theta) if there.steps else math.inf
+    if not refit and norm > there.tolerance and off > OFF:
+        what = f"the model is not at its minimum: gradient norm {norm:.1e}"
+        how = f"moves the rows' losses by {off:.0%}" if there.steps else "cannot be made"
         advice = (
-            "give its own rows and sample weights, fit it with a smaller tol and more max_iter, or refit=True"
+            "give the rows that it was fitted on, fit it with a smaller tol and more max_iter, or refit=True"
         )
-        raise NotConverged(f"the model is not at its minimum: gradient norm {norm:.1e}", advice)
+        raise NotConverged(f"{what}, and a step towards it {how}", advice)
     if not (hinge or refit):
-        said = "The model is the one given: its coefficients were not changed."
-        return Fit(theta, norm, steps, tolerance), (said,)
-    fit = (minimise_hinge if hinge else minimise)(objective, theta).require_converged()
+        short = f"; a step towards its minimum would move the rows' losses by {off:.2%}"
+        said = "The model is the one given: its coefficients were not changed"
+        return Fit(theta, norm, steps, there.tolerance), (said + short * (norm > there.tolerance) + ".",)
+    fit = (there if hinge else minimise(objective, there.theta)).require_converged()
     moved = float((objective.scores(fit.theta) - objective.scores(theta)).abs().max())
     if hinge and not refit:
         said = f"The hinge was rounded over {objective.model.loss.temperature:g} around its kink"  # type: ignore[attr-defined]
@@ -201,15 +212,28 @@ def _settled(objective: Objective, theta: Tensor, *, steps: int, refit: bool) ->
     return fit, (f"{said}: gradient norm {norm:.1e} as given, scores moved by up to {moved:.2g}.",)
 
 
-def _pull(objective: Objective, theta: Tensor) -> float:
-    """Return the largest mean magnitude that the rows' own gradients have in a parameter."""
+def require_minimum(objective: Objective, theta: Tensor) -> None:
+    """Check that R has a minimum: without a ridge, classes that are told apart have none.
 
-    def magnitude(block: Any) -> Tensor:
-        slope = objective.model.loss.slope(objective.model.scores(theta, block), block.y).abs()
-        pulled: Tensor = replace(block, X=abs(block.X)).pull(block.weight[:, None] * slope)
-        return pulled.view(-1)
+    Raises
+    ------
+    NotConverged
+        If every row is right, and more certainly so the larger θ.
+    """
+    if objective.l2 or not isinstance(objective.model.loss, Softmax):
+        return
+    losses = objective.model.loss.value(objective.scores(theta), objective.rows.y)
+    if float(losses[objective.rows.weight > 0].max()) < math.log(2.0):
+        what = "every row is predicted right and there is no penalty, so that there is no minimum"
+        raise NotConverged(what, "fit it with one, as C=1 has")
 
-    return float(objective.rows.sum(magnitude).max()) / objective.rows.n
+
+def _apart(objective: Objective, here: Tensor, there: Tensor) -> float:
+    """Return the mean difference of the rows' losses at two points, as a share of their mean."""
+    loss, rows = objective.model.loss, objective.rows
+    old, new = (loss.value(objective.scores(theta), rows.y) for theta in (here, there))
+    change, size = rows.weight @ (new - old).abs(), rows.weight @ (new + old) / 2
+    return float(change / size) if float(size) else 0.0
 
 
 def _steps(model: Any) -> int:
@@ -232,14 +256,23 @@ def _coefficients(model: Any, order: list[int], kernel: KernelMap | None) -> Ten
     return torch.from_numpy(np.ascontiguousarray(difference.T, dtype=np.float64)).view(-1)
 
 
-def _weights(model: Any, y: NDArray[np.int64], order: Sequence[int]) -> Tensor:
+def _weights(model: Any, y: NDArray[np.int64], order: Sequence[int], weight: Tensor | None) -> Tensor:
     """Return ω from the model's class_weight."""  # -> (n,)
-    counts = np.bincount(y, minlength=len(order))
+    counted = weight.numpy() if weight is not None and _balances_weights(model) else None
+    counts = np.bincount(y, weights=counted, minlength=len(order))
     if model.class_weight is None:
         per_class = np.ones(len(order))
     elif model.class_weight == "balanced":
-        per_class = len(y) / (len(order) * counts)
+        per_class = counts.sum() / (len(order) * counts)
     else:
         theirs = [model.class_weight.get(value, 1.0) for value in model.classes_.tolist()]
         per_class = np.array([theirs[position] for position in order])
     return torch.from_numpy(per_class[y].astype(np.float64))
+
+
+def _balances_weights(model: Any) -> bool:
+    """Say whether "balanced" counts weights and not rows, which is the version's choice."""
+    from sklearn.utils.class_weight import compute_class_weight  # noqa: PLC0415 - costs a second
+
+    by_weight = "sample_weight" in signature(compute_class_weight).parameters
+    return by_weight and type(model).__name__ in {"LogisticRegression", "LinearSVC"}

@@ -37,6 +37,8 @@ class FitSettings:
         Newton steps at the most.
     direct_limit : int
         Largest p for which a p × p Hessian is factored.
+    forcing : float
+        Largest relative residual at which a step's conjugate gradients end.
 
     Raises
     ------
@@ -47,6 +49,7 @@ class FitSettings:
     tolerance: float = 1e-8
     max_steps: int = 100
     direct_limit: int = 6000
+    forcing: float = 0.1
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -130,7 +133,7 @@ def minimise(
             return Fit(theta, norm, step, settings.tolerance)
         if precondition is None or used > STALE:
             precondition = _preconditioner(objective, theta, settings)
-        forcing = min(0.1, float(torch.linalg.vector_norm(gradient)) ** 0.5)
+        forcing = min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5)
         direction, used = conjugate_gradients(
             objective.hvp_at(theta), -gradient[:, None], precondition=precondition, tolerance=forcing
         )

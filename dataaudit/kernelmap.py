@@ -80,4 +80,4 @@ def kernel_map(model: Any, X: Array | csr_array) -> KernelMap:
 
 
 def _dense(X: Array | csr_array) -> Array:
-    return np.asarray(X.toarray() if isinstance(X, csr_array) else X)
+    return np.asarray(X if isinstance(X, np.ndarray) else X.toarray())

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dataaudit import influence
 from dataaudit.arrays import every_class, matrix, memory_rows, softmax_objective
-from dataaudit.classifiers import require_supported, take
+from dataaudit.classifiers import require_minimum, require_supported, take
 from dataaudit.errors import SettingError
 from dataaudit.fit import FitSettings, minimise
 from dataaudit.losses import SmoothHinge, SquaredHinge
@@ -35,9 +35,10 @@ class Influence:
     settings and results are described there; what follows is of classifiers with linear scores.
 
     Signs are those of Koh & Liang (2017): upweighting a training row by ε changes a test loss by ε times its
-    I_up,loss. Removing it is ε = -1/n. So **positive is harmful**: without the row the test loss falls by
-    ``up_loss/n``. All values are float64, losses are in nats (natural logarithm) for a logistic regression,
-    in the unit of its own loss for any other, and values are not divided by n.
+    I_up,loss. Removing it is ε = -1/n, with weights of classes ε = -ω/n, of which ω is in `weights`. So
+    **positive is harmful**: without row i the test loss falls by ``weights[i] * up_loss[:, i] / n``. All
+    values are float64, losses are in nats (natural logarithm) for a logistic regression, in the unit of its
+    own loss for any other, and values are not divided by n.
 
     The hinge of a support vector machine has a kink where a handful of rows hold it in place. Influence is
     that of the smooth hinge of temperature 0.001, and a first order: whether a row lets go of the margin once
@@ -75,6 +76,8 @@ class Influence:
         they belong to the features of `kernelmap`.
     l2 : float
         λ.
+    weights : ndarray (n,)
+        ω of every training row, by its class; 1 where the model weighs none.
     notes : tuple of str
         What was made of the model, in sentences.
     gradient_norm : float
@@ -119,6 +122,8 @@ class Influence:
         refit: bool = False,
     ) -> Influence | ModuleInfluence:
         """Return the influence of the kind of the model."""
+        if isinstance(model, torch.nn.Module):
+            raise SettingError(f"model is a {type(model).__name__}", "wrap it: ModuleModel(net, loss)")
         if not isinstance(model, ModuleModel):
             return super().__new__(cls)
         if refit:
@@ -154,6 +159,7 @@ class Influence:
             rows = memory_rows(design, self._numbers(y))
             self._objective = softmax_objective(rows, len(self.classes), l2)
             self._fit = minimise(self._objective).require_converged()
+            require_minimum(self._objective, self._fit.theta)
         else:
             require_supported(model)
             self.classes = np.asarray(model.classes_)
@@ -164,12 +170,13 @@ class Influence:
         self._prepared = prepare(self._objective, self._fit.theta, solver=solver, damping=damping)
         self.coefficients: Floats = self._objective.model.matrix(self._fit.theta).numpy()
         self.l2 = self._objective.l2
+        self.weights: Floats = self._objective.rows.weight.numpy()
         self.gradient_norm = self._fit.gradient_norm
         self.solver = f"{self._prepared.method}: {self._prepared.reason}"
         self.residual = self._prepared.residual
 
     def up_params(self, rows: ArrayLike | None = None) -> Floats:
-        """Return I_up,params of training rows: the model without row i has its coefficients less 1/n of it.
+        """Return I_up,params of training rows: without row i the coefficients are less by ω_i/n of it.
 
         Parameters
         ----------
@@ -226,7 +233,7 @@ class Influence:
         -------
         ndarray (n, d)
             ``-Σ_t g_tᵀ H⁻¹ ∂g_i/∂x_ij``: adding a small δ to cell (i, j) and fitting again raises the summed
-            loss by δ/n times it. In nats times n per unit of column j.
+            loss by ω_i δ/n times it. In nats times n per unit of column j.
         """
         if self._kernel is not None:
             raise SettingError("cells of a kernel's features are no cells of X", "use a linear kernel")
@@ -260,7 +267,7 @@ class Influence:
         objective, theta, test = self._objective, self._fit.theta, self._test(X, y)
         near = self._prepared.precondition
         kinked = isinstance(objective.model.loss, SmoothHinge | SquaredHinge)
-        settings = FitSettings(max_steps=steps or (100 if kinked else 1))
+        settings = FitSettings(max_steps=steps or (100 if kinked else 1), forcing=1e-8)
         # What a model that is not at its minimum still lacks would be taken for the row's effect.
         settled = minimise(objective, theta, precondition=near, settings=settings)
         before, after = objective.model.values(settled.theta, test), []
@@ -270,7 +277,7 @@ class Influence:
             changed = objective.reweighted(weight)
             fit = minimise(changed, theta, precondition=near, settings=settings)
             after.append(objective.model.values(fit.theta, test) - before)
-        found: Floats = torch.stack(after).numpy()
+        found: Floats = torch.stack(after).numpy() if after else np.zeros((0, len(before)))
         return found
 
     def self_influence(self) -> Floats:
@@ -280,7 +287,7 @@ class Influence:
         -------
         ndarray (n,)
             ``gᵀ H⁻¹ g``, the magnitude of I_up,loss(z, z), in nats times n: without the row its own loss
-            rises by about 1/n of it. Wrong labels have large ones.
+            rises by about ω/n of it. Wrong labels have large ones.
         """
         forms = self._prepared.quadratic_forms()
         found: Floats = influence.self_influence(self._objective, self._fit.theta, forms).numpy()
@@ -321,7 +328,12 @@ class Influence:
 
     def _positions(self, rows: ArrayLike) -> NDArray[np.int64]:
         """Return positions of training rows."""
-        chosen, n = np.asarray(rows, dtype=np.int64).reshape(-1), self._objective.rows.n
+        given, n = np.asarray(rows).reshape(-1), self._objective.rows.n
+        if len(given) and given.dtype.kind not in "iu":
+            raise SettingError(
+                f"rows are positions: got {given.dtype}", "np.flatnonzero makes them of a mask"
+            )
+        chosen = given.astype(np.int64)
         if len(chosen) and not 0 <= chosen.min() <= chosen.max() < n:
             got = f"{chosen.min()} to {chosen.max()}"
             raise SettingError(f"rows must lie between 0 and {n - 1}: got {got}", "check them")
@@ -333,8 +345,6 @@ class Influence:
         labels = np.asarray(y).reshape(-1).tolist()
         for label in labels:
             if label not in known:
-                shown = ", ".join(str(value) for value in list(known)[:5])
-                raise SettingError(
-                    f"label {label!r} is not a class of the model: it knows {shown}", "check y"
-                )
+                shown = f"it knows {', '.join(map(str, list(known)[:5]))}"
+                raise SettingError(f"label {label!r} is not a class of the model: {shown}", "check y")
         return np.array([known[label] for label in labels], dtype=np.int64)

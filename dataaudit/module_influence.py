@@ -12,8 +12,7 @@ in no influence.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Final
 
@@ -25,72 +24,14 @@ from dataaudit.module_model import ModuleModel
 from dataaudit.solver_names import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.auto import short
 from dataaudit.solvers.iterative import ConjugateGradients, Direct
-from dataaudit.solvers.named import product_solver
+from dataaudit.solvers.named import product_solver, require_settings
 from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product
+from dataaudit.tensor_rows import ROWS, Batch, Train, gathered, paired
 
-Batch = tuple[Tensor, Tensor]
 BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
-ROWS: Final = 1024  # of a block
 DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
 STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
 TYPICAL: Final = 100  # rows whose gradients are what ∇R is compared with
-Train = Batch | Iterable[Batch]
-
-
-@dataclass(frozen=True)
-class TensorRows:
-    """Rows held as tensors, cut into blocks.
-
-    Parameters
-    ----------
-    X, y : Tensor (n, …)
-        Inputs and targets.
-    """
-
-    X: Tensor
-    y: Tensor
-
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return len(self.X)
-
-    def blocks(self, rows: int = ROWS) -> Iterator[Batch]:
-        """Yield the rows in order."""
-        for start in range(0, self.n, rows):
-            yield self.X[start : start + rows], self.y[start : start + rows]
-
-
-def gathered(train: Train) -> TensorRows:
-    """Return training rows as tensors.
-
-    Parameters
-    ----------
-    train : (Tensor, Tensor) or iterable of such
-        Inputs and targets, or a `DataLoader` that yields them; one that shuffles gives the rows in an order
-        that nobody can name, so it is refused.
-
-    Returns
-    -------
-    TensorRows
-
-    Raises
-    ------
-    SettingError
-        If lengths differ, there are no rows, or a loader shuffles.
-    """
-    if isinstance(train, tuple):
-        X, y = train
-    else:
-        if isinstance(getattr(train, "sampler", None), torch.utils.data.RandomSampler):
-            raise SettingError("the loader shuffles, so rows have no names", "make it with shuffle=False")
-        parts = [(batch[0], batch[1]) for batch in train]
-        if not parts:
-            raise SettingError("there are no training rows", "give at least one")
-        X, y = (torch.cat(list(side)) for side in zip(*parts, strict=True))
-    if len(X) != len(y) or not len(X):
-        raise SettingError(f"inputs and targets differ: got {len(X)} and {len(y)} rows", "give one each")
-    return TensorRows(X, y)
 
 
 class ModuleInfluence:
@@ -146,6 +87,10 @@ class ModuleInfluence:
         solver: str | CurvatureSolver = "auto",
     ) -> None:
         require_damping(damping)
+        if not isinstance(model, ModuleModel):
+            raise SettingError(f"model is a {type(model).__name__}", "wrap it: ModuleModel(net, loss)")
+        if model.theta.dtype not in {torch.float32, torch.float64}:
+            raise SettingError(f"parameters are {model.theta.dtype}", "call net.float() before")
         self.model, self.rows, self.ridge = model, gathered(train), model.ridge(l2)
         self.theta = model.theta
         self.gradient = self._gradient()
@@ -168,11 +113,12 @@ class ModuleInfluence:
 
     def newton_loss(self, test: Batch) -> Tensor:
         """Return the change of each test row's loss by the Newton step, to first order."""  # -> (t,)
-        return self.model.gradients(self.theta, *test) @ self.newton_step
+        return self.model.gradients(self.theta, *paired(test, "test")) @ self.newton_step
 
     def up_params(self, rows: Batch) -> Tensor:
         """Return I_up,params of rows: ``-A⁻¹ g``, one column a row."""  # -> (p, b)
-        return -self.inverse.solve(self.model.gradients(self.theta, *rows).T.contiguous())
+        g = self.model.gradients(self.theta, *paired(rows, "given"))
+        return -self.inverse.solve(g.T.contiguous())
 
     def up_loss(self, test: Batch) -> Tensor:
         """Return I_up,loss of every training row on every test row, in nats times n.
@@ -187,7 +133,7 @@ class ModuleInfluence:
         Tensor (t, n)
             Positive is harmful: removing row i changes the loss of test row t by -(1/n) of the entry.
         """
-        moved = self.up_params(test)
+        moved = self.up_params(paired(test, "test"))
         parts = [self.model.gradients(self.theta, *block) @ moved for block in self._blocks()]
         return torch.cat(parts).T
 
@@ -213,7 +159,7 @@ class ModuleInfluence:
             In the shape of the training inputs: adding a small ε to an input and training again changes the
             summed loss by (1/n) ε times its entry.
         """
-        moved = -self.inverse.solve(self.model.gradient(self.theta, *test)[:, None])[:, 0]
+        moved = -self.inverse.solve(self.model.gradient(self.theta, *paired(test, "test"))[:, None])[:, 0]
         return torch.cat([self.model.mixed(self.theta, moved, X, y=y) for X, y in self.rows.blocks()])
 
     def _blocks(self) -> Iterator[Batch]:
@@ -261,6 +207,7 @@ class ModuleInfluence:
 
 def _settings(solver: str | CurvatureSolver, p: int, floor: float) -> CurvatureSolver:
     """Return the settings of a solver by its name; "auto" takes the exact one where p is small."""
+    require_settings(solver)
     if not isinstance(solver, str):
         return solver
     require_solver(solver, [name for name in SOLVERS if name != "dual"], why="is for linear scores")
@@ -269,4 +216,4 @@ def _settings(solver: str | CurvatureSolver, p: int, floor: float) -> CurvatureS
         return Direct(costs if solver == "auto" else "asked for")
     if solver == "auto":
         return ConjugateGradients(reason=f"{costs}: too much")
-    return product_solver(solver, floor=floor)
+    return product_solver(solver, ridge=floor, least=floor)

@@ -13,12 +13,16 @@ normalisation do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dataaudit.errors import SettingError, closest
 
@@ -35,7 +39,8 @@ class ModuleModel:
         In evaluation mode. It is not changed.
     loss : callable
         ``(outputs, targets) -> scalar`` on a batch, such as ``torch.nn.functional.cross_entropy``: it is
-        called on batches of one row, so that ``mean`` and ``sum`` are the same. The ridge is not part of it.
+        called on batches of one row, so that ``mean`` and ``sum`` are the same, save with class weights: a
+        mean divides by them, a sum keeps them. The ridge is not part of it.
     parameters : sequence of str, optional
         Names, or beginnings of names, of the parameters to look at (``["head"]``); by default all that
         require a gradient.
@@ -43,8 +48,8 @@ class ModuleModel:
     Raises
     ------
     SettingError
-        If the module is in training mode while it has layers that mix or drop, if no parameter is left, or a
-        name is unknown.
+        If layers mix rows or drop at random, as in training mode, if class weights would cancel, no parameter
+        is left, or a name is unknown.
     """
 
     net: nn.Module
@@ -52,12 +57,13 @@ class ModuleModel:
     parameters: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        """Check the module's mode and the names."""
-        mixing = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)  # noqa: SLF001 - their only common bases
+        """Check the layers, the loss and the names."""
         for name, layer in self.net.named_modules():
-            if layer.training and isinstance(layer, mixing):
-                what = f"layer {name!r} ({type(layer).__name__}) is in training mode"
-                raise SettingError(what, "call net.eval() before")
+            if wrong := _mixes(layer):
+                raise SettingError(f"layer {name!r} ({type(layer).__name__}) {wrong[0]}", wrong[1])
+        if _forgets_weights(self.loss):
+            what = "the mean over class weights is the same for one row whatever its weight"
+            raise SettingError(what, 'give the loss reduction="sum"')
         if not self.names:
             raise SettingError("no parameter requires a gradient", "name some with parameters=")
 
@@ -67,7 +73,9 @@ class ModuleModel:
         known = dict(self.net.named_parameters())
         if self.parameters is None:
             return tuple(name for name, value in known.items() if value.requires_grad)
-        return _chosen(tuple(known), self.parameters)
+        every = dict(self.net.named_parameters(remove_duplicate=False))  # tied ones by each of their names
+        asked = {id(every[name]) for name in _chosen(tuple(every), self.parameters)}
+        return tuple(name for name, value in known.items() if id(value) in asked)
 
     @property
     def theta(self) -> Tensor:
@@ -105,8 +113,9 @@ class ModuleModel:
 
     def losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row."""  # (p,), (b, …), (b, …) -> (b,)
-        outputs = functional_call(self.net, self._named(theta), (X,))
-        values: Tensor = vmap(self._one)(outputs, y)
+        with _explained(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+            outputs = functional_call(self.net, self._named(theta), (X,))
+            values: Tensor = vmap(self._one)(outputs, y)
         return values
 
     def gradient(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
@@ -119,23 +128,33 @@ class ModuleModel:
         def single(moved: Tensor, row: Tensor, target: Tensor) -> Tensor:
             return self.losses(moved, row[None], target[None])[0]
 
-        each: Tensor = vmap(grad(single), in_dims=(None, 0, 0))(theta, X, y)
+        if len(X) and any(isinstance(layer, nn.RNNBase) for layer in self.net.modules()):
+            # Recurrent layers write in place, which does not map over rows.
+            return torch.stack([grad(single)(theta, *row) for row in zip(X, y, strict=True)]).detach()
+        with _explained():
+            each: Tensor = vmap(grad(single), in_dims=(None, 0, 0))(theta, X, y)
         return each.detach()
 
     def bend_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return ``V -> (Σ ∇² ℓ) V``; the graph of the gradient is made once."""  # (p, m) -> (p, m)
-        pull: Callable[[Tensor], tuple[Tensor]] = vjp(lambda moved: self._slope(moved, X, y), theta)[1]
+        with _explained():
+            pull: Callable[[Tensor], tuple[Tensor]] = vjp(lambda moved: self._slope(moved, X, y), theta)[1]
         columns = vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)
 
         def bent(V: Tensor) -> Tensor:
-            product: Tensor = columns(V)
+            with _explained():
+                product: Tensor = columns(V)
             return product.detach()
 
         return bent
 
     def mixed(self, theta: Tensor, v: Tensor, X: Tensor, *, y: Tensor) -> Tensor:
         """Return ``∇_x (vᵀ ∇_θ ℓ)`` of each row, in the shape of X."""  # (p,), (p,), (b, …) -> (b, …)
-        slopes: Tensor = grad(lambda inputs: self._slope(theta, inputs, y) @ v)(X)
+        if not X.is_floating_point():
+            what = f"inputs are {X.dtype}, which have no small changes"
+            raise SettingError(what, "look at the outputs of an embedding: make it a module of its own")
+        with _explained():
+            slopes: Tensor = grad(lambda inputs: self._slope(theta, inputs, y) @ v)(X)
         return slopes.detach()
 
     def _slope(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
@@ -155,6 +174,38 @@ class ModuleModel:
         sizes = [known[name].numel() for name in self.names]
         parts = zip(self.names, torch.split(theta, sizes), strict=True)
         return {name: part.view_as(known[name]) for name, part in parts}
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say in a line that a module or its loss cannot take some rows, whatever the library says."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, NotImplementedError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        what = f"the module, its loss or their derivatives cannot take these rows: {said}"
+        hint = "give inputs and targets in the shapes and dtypes of training, and call net.eval()"
+        raise SettingError(what, hint) from error
+
+
+def _mixes(layer: nn.Module) -> tuple[str, str] | None:
+    """Return why a layer does not treat rows one by one, and what to do; None where it does."""
+    norms, drops = nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd  # noqa: SLF001 - the only common bases
+    if isinstance(layer, norms) and layer.running_mean is None:
+        return "has no running statistics and mixes rows", "make it with track_running_stats=True"
+    dropping = isinstance(layer, nn.RNNBase) and layer.dropout > 0
+    if layer.training and (dropping or isinstance(layer, norms | drops)):
+        return "is in training mode", "call net.eval() before"
+    return None
+
+
+def _forgets_weights(loss: RowLoss) -> bool:
+    """Say whether a loss divides by the weights of its rows' classes: of one row, nothing is left of them."""
+    if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss):
+        return loss.weight is not None and loss.reduction == "mean"
+    if not isinstance(loss, partial) or loss.func not in {F.cross_entropy, F.nll_loss}:
+        return False
+    return loss.keywords.get("weight") is not None and loss.keywords.get("reduction", "mean") == "mean"
 
 
 def _chosen(known: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:

@@ -62,4 +62,6 @@ def require_damping(damping: float) -> None:
         If it is negative or not finite.
     """
     if not 0 <= damping < float("inf"):
-        raise SettingError(f"damping cannot be negative: got {damping:g}", "leave it out, or give 0.01")
+        raise SettingError(
+            f"damping must be a number from 0 on: got {damping:g}", "leave it out, or give 0.01"
+        )

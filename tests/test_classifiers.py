@@ -1,18 +1,22 @@
 """Every scikit-learn classifier that is taken, against true refits of itself without a row."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
-from sklearn.datasets import load_breast_cancer, load_wine
+import torch
+from scipy.sparse import csr_array, csr_matrix
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 import dataaudit
 from dataaudit import Influence
+from dataaudit.classifiers import take
 from dataaudit.errors import NotConverged, SettingError
 
 ROWS, REFITS = 400, 30
@@ -173,7 +177,7 @@ def test_sparse_rows_are_the_same(cancer, name):
 def test_a_model_far_from_its_minimum_is_refused_and_can_be_taken_there(cancer):
     X, y, X_test, y_test = cancer
     hasty = SGDClassifier(loss="log_loss", alpha=0.01, max_iter=1, tol=None, random_state=0).fit(X, y)
-    with pytest.raises(NotConverged, match=r"gradient norm \d\.\de.\d\d\. Hint: .* or refit=True"):
+    with pytest.raises(NotConverged, match=r"gradient norm \d\.\de.\d\d, .* by 36%\. Hint: .* or refit=True"):
         Influence(hasty, X, y)
     found = Influence(hasty, X, y, refit=True)
     tight = LogisticRegression(C=1 / (ROWS * 0.01), tol=1e-12, solver="newton-cholesky").fit(X, y)
@@ -182,6 +186,50 @@ def test_a_model_far_from_its_minimum_is_refused_and_can_be_taken_there(cancer):
     np.testing.assert_allclose(
         found.up_loss(X_test, y_test), Influence(tight, X, y).up_loss(X_test, y_test), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(max_iter=100), LogisticRegression(solver="sag"), LinearSVC(random_state=0)],
+    ids=str,
+)
+def test_a_column_of_large_numbers_does_not_hide_how_far_off_the_others_are(model):
+    """The gradient of a default fit looks small beside what the largest column pulls."""
+    X, y = load_breast_cancer(return_X_y=True)
+    with warnings.catch_warnings(action="ignore"):
+        model.fit(X, y)
+    with pytest.raises(NotConverged, match="not at its minimum"):
+        Influence(model, X, y)
+    assert Influence(model, X, y, refit=True).gradient_norm <= 1e-8
+
+
+@pytest.mark.parametrize("penalty", ["given", "none here"])
+def test_classes_that_are_told_apart_without_a_ridge_have_no_minimum(penalty):
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y < 2], y[y < 2]
+    model = LogisticRegression(C=np.inf, tol=1e-12, max_iter=10_000).fit(X, y) if penalty == "given" else None
+    with pytest.raises(NotConverged, match="there is no penalty, so that there is no minimum"):
+        Influence(model, X, y, l2=None if model else 0.0)
+
+
+def test_balanced_classes_and_row_weights_are_balanced_as_scikit_learn_does(cancer):
+    X, y, _, _ = cancer
+    weight = np.linspace(0.1, 2.0, len(y))
+    for model in (
+        LogisticRegression(class_weight="balanced", tol=1e-12, max_iter=10_000),
+        LinearSVC(class_weight="balanced", tol=1e-12, max_iter=100_000),
+        RidgeClassifier(class_weight="balanced"),
+    ):
+        model.fit(X, y, sample_weight=weight)
+        taken = take(model, X, y, order=[0, 1], weight=torch.from_numpy(weight))
+        assert float(taken.objective.gradient(taken.fit.theta).abs().max()) < 1e-6, model
+
+
+def test_a_kernel_machine_of_a_sparse_matrix_is_that_of_the_dense_one(cancer):
+    X, y, X_test, y_test = cancer
+    sparse = Influence(SVC(tol=1e-9).fit(csr_matrix(X), y), csr_matrix(X), y).up_loss(X_test, y_test)
+    dense = Influence(SVC(tol=1e-9).fit(X, y), X, y).up_loss(X_test, y_test)
+    np.testing.assert_allclose(sparse, dense, rtol=1e-6, atol=1e-8 * np.abs(dense).max())
 
 
 def test_a_hinge_far_from_its_minimum_is_refused_too(cancer):
@@ -202,6 +250,9 @@ REFUSED = {
     "another kernel": (SVC(kernel="poly"), "kernel 'poly' is not covered"),
     "l1": (LinearSVC(penalty="l1"), "an l1 penalty has no Hessian"),
     "l1 by steps": (SGDClassifier(penalty="elasticnet"), "an l1 penalty has no Hessian"),
+    "coefficients that are kept positive": (RidgeClassifier(positive=True), "minimises another objective"),
+    "another objective": (LinearSVC(multi_class="crammer_singer"), "minimises another objective"),
+    "a pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), r"give model\[-1\]"),
     "no intercept": (RidgeClassifier(fit_intercept=False), "the model has no intercept"),
 }
 

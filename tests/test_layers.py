@@ -11,7 +11,7 @@ PACKAGE = ROOT / "dataaudit"
 # A module may import from its own line only within its own folder, and from any line above.
 LAYERS = (
     ("errors", "masking", "picture"),
-    ("celltext", "likeness", "sources", "rows", "losses", "solver_names"),
+    ("celltext", "likeness", "sources", "rows", "tensor_rows", "losses", "solver_names"),
     ("encode", "models", "module_model"),
     ("objective",),
     ("fit", "solvers"),
@@ -53,6 +53,7 @@ MATHEMATICS = {
     "models",
     "module_model",
     "module_influence",
+    "tensor_rows",
     "objective",
     "fit",
     "solvers",
@@ -68,7 +69,7 @@ MATHEMATICS = {
 }
 THIRD_PARTY = {  # library → the layers that may import it, at the top or inside
     "torch": MATHEMATICS | {"noise", "selection", "fitted", "audits", "estimator", "engines"},
-    "sklearn": {"encode", "selection", "fitted", "audits", "estimator", "cli"},
+    "sklearn": {"classifiers", "encode", "selection", "fitted", "audits", "estimator", "cli"},
     "scipy": {
         *("arrays", "classifiers", "hinge", "kernelmap", "rows", "solvers", "encode", "selection"),
         *("fitted", "noise", "audits", "estimator"),

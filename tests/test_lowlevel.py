@@ -155,7 +155,8 @@ def test_weights_of_classes_are_the_models(cancer):
     fixed = {name: len(y) / (2 * count) for name, count in given.items()}
     refit = logistic(class_weight=fixed).fit(X[kept], y[kept])
     actual = losses(refit, X_test, y_test) - losses(model, X_test, y_test)
-    predicted = -weight * found.up_loss(X_test, y_test)[:, 3] / len(y)
+    assert found.weights[3] == pytest.approx(weight)
+    predicted = -found.weights[3] * found.up_loss(X_test, y_test)[:, 3] / len(y)
     assert np.corrcoef(predicted, actual)[0, 1] > 0.99
 
 
@@ -213,3 +214,12 @@ def test_the_example_in_the_docstring_runs():
     from dataaudit import lowlevel
 
     assert doctest.testmod(lowlevel).failed == 0
+
+
+def test_a_mask_is_no_list_of_positions():
+    X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
+    found = Influence(None, X, y, l2=0.1)
+    for rows in (np.ones(30, dtype=bool), [1.7], ["a"]):
+        with pytest.raises(SettingError, match="rows are positions: got"):
+            found.without(rows, X[:1], y[:1])
+    assert found.without([], X[:3], y[:3]).shape == (0, 3)

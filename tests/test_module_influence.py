@@ -1,10 +1,22 @@
 """Influence on a user's module, beside the closed form, dense Hessians by autograd, and true refits."""
 
+import re
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    RandomSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError
 from dataaudit.fit import FitSettings, minimise
@@ -259,12 +271,122 @@ def test_a_ridge_may_differ_from_parameter_to_parameter():
 
 def test_a_loader_is_the_same_as_its_tensors_and_must_not_shuffle(trained):
     net, X, y = trained
-    model = ModuleModel(net, cross_entropy)
-    loader = DataLoader(TensorDataset(X, y), batch_size=7)
-    one, two = (Influence(model, train, l2=0.05).self_influence() for train in (loader, (X, y)))
-    assert torch.equal(one, two)
-    with pytest.raises(SettingError, match="the loader shuffles"):
-        Influence(model, DataLoader(TensorDataset(X, y), batch_size=7, shuffle=True), l2=0.05)
+    model, rows = ModuleModel(net, cross_entropy), TensorDataset(X, y)
+    expected = Influence(model, (X, y), l2=0.05).self_influence()
+    for train in (rows, [X, y], DataLoader(rows, batch_size=7), [(X[:30], y[:30]), (X[30:], y[30:])]):
+        assert torch.equal(Influence(model, train, l2=0.05).self_influence(), expected)
+    shuffled = (
+        {"shuffle": True},
+        {"sampler": SubsetRandomSampler(range(len(X)))},
+        {"sampler": WeightedRandomSampler([1.0] * len(X), len(X))},
+        {"batch_sampler": BatchSampler(RandomSampler(rows), 7, drop_last=False)},
+    )
+    for how in shuffled:
+        with pytest.raises(SettingError, match="the loader shuffles"):
+            Influence(model, DataLoader(rows, **how), l2=0.05)
+
+
+class Last(nn.Module):
+    """A recurrent layer, and a linear one on its last output."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.head = nn.LSTM(2, 3, batch_first=True), nn.Linear(3, 2)
+
+    def forward(self, X):
+        return self.head(self.inner(X)[0][:, -1])
+
+
+def attention():
+    layer = nn.TransformerEncoderLayer(2, 1, 4, dropout=0.0, batch_first=True)
+    return nn.Sequential(layer, nn.Flatten(), nn.Linear(8, 2))
+
+
+@pytest.mark.parametrize("make", [Last, attention])
+def test_layers_of_sequences_agree_with_dense_autograd_hessians(make):
+    torch.manual_seed(5)
+    net = make().double().eval()
+    X, y = torch.randn(12, 4, 2, dtype=torch.float64), torch.randint(2, (12,))
+    with sdpa_kernel(SDPBackend.MATH):
+        H, G = dense(net, X, y, 1.0)
+    with pytest.warns(UserWarning, match="did not end at a minimum"):
+        inf = Influence(ModuleModel(net, cross_entropy), (X, y), damping=1.0)
+    torch.testing.assert_close(inf.self_influence(), (G * torch.linalg.solve(H, G.T).T).sum(1))
+
+
+def test_weights_of_classes_count_where_the_loss_is_a_sum(trained):
+    net, X, y = trained
+    weight = torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64)
+    plain, weighted = (
+        ModuleModel(net, loss).gradients(ModuleModel(net, loss).theta, X, y)
+        for loss in (cross_entropy, nn.CrossEntropyLoss(weight, reduction="sum"))
+    )
+    torch.testing.assert_close(weighted, weight[y][:, None] * plain)
+    for loss in (nn.CrossEntropyLoss(weight), partial(cross_entropy, weight=weight)):
+        with pytest.raises(SettingError, match='reduction="sum"'):
+            ModuleModel(net, loss)
+
+
+def test_a_tied_weight_has_each_of_its_names():
+    net = nn.ModuleDict({"a": nn.Linear(3, 3), "head": nn.Linear(3, 3)})
+    net["head"].weight = net["a"].weight
+    assert ModuleModel(net, cross_entropy, ["head"]).names == ("a.weight", "head.bias")
+
+
+def test_a_second_derivative_that_is_wrong_is_refused():
+    """The layer's own backward pass, as torch's fused weight_norm has it, may be differentiated wrongly."""
+
+    class Wrong(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(W):
+            return W.square()
+
+        @staticmethod
+        def setup_context(ctx, inputs, _):
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx, slope):
+            (W,) = ctx.saved_tensors
+            return 2 * W * slope + (W * slope).cumsum(0) - (W * slope).detach().cumsum(0)
+
+    class Squared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.W = nn.Parameter(torch.randn(3, D, dtype=torch.float64))
+
+        def forward(self, X):
+            return X @ Wrong.apply(self.W).T
+
+    torch.manual_seed(0)
+    with pytest.raises(SolveError, match=r"differ by .* from their mirror image"):
+        Influence(ModuleModel(Squared(), cross_entropy), rows(classes=3), damping=1.0)
+
+
+def test_the_damping_is_raised_no_more_than_is_needed():
+    X, y = rows(n=50, classes=3)
+    model = ModuleModel(untrained(), cross_entropy)
+    least = -float(torch.linalg.eigvalsh(dense(model.net, X, y, 0.0)[0])[0])
+    with pytest.warns(UserWarning, match="did not end at a minimum"):
+        raised = Influence(model, (X, y), solver="cholesky").inverse.damping
+    assert least < raised < 1.11 * least
+    with pytest.raises(NotPositiveDefinite, match="raise the damping above") as told:
+        Influence(model, (X, y), solver="cg")
+    said = float(re.search(r"above (\S+?)\.?$", str(told.value)).group(1))
+    assert said == pytest.approx(least, rel=1e-2)
+
+
+def test_rows_of_vanishing_gradients_are_solved_in_single_precision_too():
+    torch.manual_seed(0)
+    net, (X, y) = nn.Linear(D, 3), rows(classes=3)
+    with pytest.warns(UserWarning, match="did not end at a minimum"):
+        inf = Influence(ModuleModel(net, cross_entropy), (X.float(), y), damping=0.1, solver="cg")
+    B = torch.stack([torch.full((18,), 1e-30), torch.zeros(18), torch.ones(18)], dim=1)
+    found = inf.inverse.solve(B)
+    torch.testing.assert_close(found[:, 0] * 1e30, found[:, 2], rtol=1e-3, atol=1e-3)
+    assert not found[:, 1].any()
 
 
 def test_images_and_single_precision_work():
@@ -276,6 +398,30 @@ def test_images_and_single_precision_work():
     assert inf.pert_loss((X[:2], y[:2])).shape == X.shape
     assert inf.self_influence().shape == (30,)
     assert inf.up_loss((X[:2], y[:2])).dtype == torch.float32
+
+
+class Dropping(nn.Module):
+    """Drops by a function, which no layer shows."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(D, 3).double()
+
+    def forward(self, X):
+        return nn.functional.dropout(self.inner(X), training=True)
+
+
+def settled():
+    """Influence at a minimum, by a ridge so large that there is little to train."""
+    net = nn.Linear(D, 2).double()
+    nn.init.zeros_(net.weight)
+    nn.init.zeros_(net.bias)
+    X, _ = rows(n=2)
+    return Influence(ModuleModel(net, cross_entropy), (torch.cat([X, X]), torch.tensor([0, 0, 1, 1])), l2=1.0)
+
+
+def asked(train, **settings):
+    return Influence(ModuleModel(untrained(), cross_entropy), train, **settings)
 
 
 BAD = {
@@ -293,27 +439,92 @@ BAD = {
         "the loss of one row has 3 values",
     ),
     "an unknown solver": (
-        lambda: Influence(ModuleModel(untrained(), cross_entropy), rows(classes=3), solver="lisa"),
+        lambda: asked(rows(classes=3), solver="lisa"),
         "did you mean 'lissa'",
     ),
     "negative damping": (
-        lambda: Influence(ModuleModel(untrained(), cross_entropy), rows(classes=3), damping=-1),
-        "cannot be negative",
+        lambda: asked(rows(classes=3), damping=-1),
+        "damping must be a number from 0 on: got -1",
     ),
     "a negative ridge": (
-        lambda: Influence(ModuleModel(untrained(), cross_entropy), rows(classes=3), l2={"0": -1.0}),
+        lambda: asked(rows(classes=3), l2={"0": -1.0}),
         "l2 cannot be negative",
     ),
     "a ridge on an unknown name": (
-        lambda: Influence(ModuleModel(untrained(), cross_entropy), rows(classes=3), l2={"2.wieght": 1.0}),
+        lambda: asked(rows(classes=3), l2={"2.wieght": 1.0}),
         "did you mean '2.weight'",
     ),
     "a ridge by name on no module": (
         lambda: Influence(None, *rows(), l2={"weight": 1.0}),
         "l2 by name is for modules",
     ),
+    "rows that mix": (
+        lambda: ModuleModel(
+            nn.Sequential(nn.BatchNorm1d(D, track_running_stats=False)).eval(), cross_entropy
+        ),
+        "has no running statistics",
+    ),
+    "a recurrent layer that drops": (
+        lambda: ModuleModel(nn.LSTM(2, 3, 2, dropout=0.5), cross_entropy),
+        "is in training mode",
+    ),
+    "dropout by a function": (
+        lambda: Influence(ModuleModel(Dropping(), cross_entropy), rows(classes=3)),
+        "cannot take these rows: .*random",
+    ),
+    "no wrapped module": (lambda: Influence(untrained(), rows(classes=3)), r"ModuleModel\(net, loss\)"),
+    "arrays": (
+        lambda: asked(tuple(map(np.asarray, rows()))),
+        "got ndarray, ndarray",
+    ),
+    "inputs alone": (lambda: asked(rows()[0]), "got Tensor"),
+    "no rows": (
+        lambda: asked((torch.zeros(0, D), torch.zeros(0))),
+        "there are no training rows",
+    ),
+    "values that are missing": (
+        lambda: Influence(
+            ModuleModel(untrained(), cross_entropy), (torch.full((3, D), np.nan), torch.zeros(3))
+        ),
+        "are not finite",
+    ),
+    "another width": (
+        lambda: asked(rows(d=D + 1, classes=3)),
+        "cannot take these rows: .*shapes",
+    ),
+    "another precision": (
+        lambda: Influence(ModuleModel(untrained().float(), cross_entropy), rows(classes=3)),
+        "cannot take these rows: .*dtype",
+    ),
+    "half precision": (
+        lambda: Influence(ModuleModel(untrained().bfloat16(), cross_entropy), rows(classes=3)),
+        "call net.float",
+    ),
+    "a class too many": (
+        lambda: asked(rows(classes=9)),
+        "cannot take these rows",
+    ),
+    "test rows of another width": (
+        lambda: settled().up_loss((torch.zeros(2, D + 1).double(), torch.zeros(2).long())),
+        "cannot take these rows",
+    ),
+    "test rows that are missing": (
+        lambda: settled().pert_loss((torch.full((2, D), np.nan).double(), torch.zeros(2).long())),
+        "inputs of test rows are not finite",
+    ),
+    "no solver": (
+        lambda: asked(rows(classes=3), solver=None),
+        "neither a name nor settings",
+    ),
+    "a misspelt preconditioner": (
+        lambda: ConjugateGradients(preconditioner="diagonl"),
+        "did you mean 'diagonal'",
+    ),
+    "no steps": (lambda: ConjugateGradients(max_steps=0), "need positive settings"),
+    "no rank": (lambda: LowRank(rank=0), "needs positive settings"),
+    "no scale": (lambda: Lissa(scale=float("nan")), "needs positive settings"),
     "lengths that differ": (
-        lambda: Influence(ModuleModel(untrained(), cross_entropy), (torch.zeros(3, D), torch.zeros(2))),
+        lambda: asked((torch.zeros(3, D), torch.zeros(2))),
         "got 3 and 2 rows",
     ),
 }

@@ -19,16 +19,19 @@ from typing import Final, Literal
 import torch
 from torch import Tensor
 
-from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError
+from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, closest
+from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.operator import Curvature, Inverse, Product
 from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue, nystrom
 from dataaudit.solvers.triangular import cholesky_solve
 
 RAISES: Final = 40  # attempts at a damping that makes H positive definite
+PRECONDITIONERS: Final = ("nystrom", "diagonal", "none")
 POOR: Final = 0.5  # relative residual from which on an estimate is no use; that of no estimate is 1
 WATCH: Final = 100  # steps between two looks whether it diverges
 HEADROOM: Final = 1.1  # over the largest eigenvalue met
+SPAN: Final = 50  # steps of Lanczos that find the least eigenvalue well enough to be told
 SHRUNK: Final = 8.0  # what a run of LiSSA misses shrinks by e to the minus this
 
 
@@ -36,8 +39,8 @@ SHRUNK: Final = 8.0  # what a run of LiSSA misses shrinks by e to the minus this
 class Direct:
     """Cholesky factor of the dense Hessian: exact, p² numbers of memory.
 
-    Where H + δ I is not positive definite, δ is raised until it is, as in Koh & Liang (2017), section 4.2;
-    the damping that was needed is in the result.
+    Where H + δ I is not positive definite, δ is raised until it is, as in Koh & Liang (2017), section 4.2, to
+    within a tenth of what is needed; the damping in the end is in the result.
     """
 
     reason: str = "asked for"
@@ -48,25 +51,46 @@ class Direct:
         Raises
         ------
         NotPositiveDefinite
-            If no damping up to the largest entry of H helps, as with entries that are not finite.
+            If no damping helps.
+        TooLarge
+            If there is no memory for it and its factor.
+        SolveError
+            If it has entries that are not finite, or is not symmetric.
         """
+        p = curvature.n_params
+        require_memory(4 * curvature.like.element_size() * p * p, f"a {p:,} × {p:,} Hessian", memory_limit())
         H = curvature.dense()
-        scale = float(H.diagonal().abs().max()) or 1.0
-        extra, least = 0.0, scale * 10 * torch.finfo(H.dtype).eps
-        for _ in range(RAISES):
-            shifted = H + extra * torch.eye(len(H), dtype=H.dtype, device=H.device) if extra else H
-            L, failed = torch.linalg.cholesky_ex(shifted)
-            if not failed:
-                solve = partial(cholesky_solve, L)
-                final = curvature.damped(curvature.damping + extra)
-                raised = (
-                    f"; the damping was raised to {final.damping:.2e}, below which H is not positive definite"
-                )
-                reason = self.reason + (raised if extra else "")
-                return Inverse(solve, "cholesky", reason, final.residual(solve), final.damping)
-            extra = max(least, 4 * extra)
-        what = f"the Hessian is not positive definite, not even with damping {extra:.1e}"
-        raise NotPositiveDefinite(what, "check the loss for values that are not finite")
+        extra, L = _raised(H)
+        if L is None:
+            what = f"the Hessian is not positive definite, not even with damping {extra:.1e}"
+            raise NotPositiveDefinite(what, "look for large values in the rows")
+        solve = partial(cholesky_solve, L)
+        final = curvature.damped(curvature.damping + extra)
+        raised = f"; the damping was raised to {final.damping:.2e}, as H is not positive definite without"
+        reason = self.reason + (raised if extra else "")
+        return Inverse(solve, "cholesky", reason, final.residual(solve), final.damping)
+
+
+def _raised(H: Tensor) -> tuple[float, Tensor | None]:
+    """Return the least damping, within a tenth, that makes H positive definite, and the factor then."""
+
+    def factor(extra: float) -> Tensor | None:
+        shifted = H + extra * torch.eye(len(H), dtype=H.dtype, device=H.device) if extra else H
+        L, failed = torch.linalg.cholesky_ex(shifted)
+        return None if failed else L
+
+    scale = float(H.diagonal().abs().max()) or 1.0
+    below, extra, L = 0.0, 0.0, factor(0.0)
+    for _ in range(RAISES):
+        if L is not None:
+            break
+        below, extra = extra, max(scale * 10 * torch.finfo(H.dtype).eps, 4 * extra)
+        L = factor(extra)
+    while L is not None and below and extra > 1.1 * below:
+        between = (below * extra) ** 0.5
+        nearer = factor(between)
+        below, extra, L = (between, extra, L) if nearer is None else (below, between, nearer)
+    return extra, L
 
 
 @dataclass(frozen=True)
@@ -96,6 +120,16 @@ class ConjugateGradients:
     seed: int = 0
     reason: str = "asked for"
 
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not self.tolerance > 0 or self.max_steps < 1 or self.rank < 1:
+            got = f"tolerance {self.tolerance}, max_steps {self.max_steps}, rank {self.rank}"
+            raise SettingError(f"conjugate gradients need positive settings: got {got}", "leave them out")
+        if not callable(self.preconditioner) and self.preconditioner not in PRECONDITIONERS:
+            near = closest(self.preconditioner, PRECONDITIONERS)
+            hint = f"did you mean {near!r}?" if near else f"use one of {', '.join(PRECONDITIONERS)}"
+            raise SettingError(f"there is no preconditioner {self.preconditioner!r}", hint)
+
     def invert(self, curvature: Curvature) -> Inverse:
         """Return an inverse that solves to the tolerance.
 
@@ -108,7 +142,10 @@ class ConjugateGradients:
         """
         precondition = self._preconditioner(curvature)
 
-        def solve(B: Tensor) -> Tensor:
+        def solve(given: Tensor) -> Tensor:
+            # Squares of small numbers vanish, in single precision below 1e-23: columns of size 1, or of 0.
+            size = given.abs().amax(0, keepdim=True) if len(given) else given[:1]
+            B = given / torch.where(size > 0, size, 1.0)
             X, steps = conjugate_gradients(
                 curvature.product,
                 B,
@@ -118,7 +155,7 @@ class ConjugateGradients:
             )
             if B.shape[1]:
                 self._check(curvature, X, B, steps=steps)
-            return X
+            return X * size
 
         return Inverse(solve, "cg", self.reason, curvature.residual(solve), curvature.damping)
 
@@ -134,12 +171,15 @@ class ConjugateGradients:
 
     def _check(self, curvature: Curvature, X: Tensor, B: Tensor, *, steps: int) -> None:
         AX = curvature.product(X)
-        bent = (X * AX).sum(0) / X.square().sum(0).clamp_min(torch.finfo(X.dtype).tiny)
-        if bool((bent < 0).any()):
-            hint = f"raise the damping above {curvature.damping - float(bent.min()):.2e}"
-            raise NotPositiveDefinite("the Hessian has directions of negative curvature", hint)
-        error = float(((AX - B).norm(dim=0) / B.norm(dim=0).clamp_min(1e-300)).max())
-        if not error <= max(100 * self.tolerance, 1e3 * torch.finfo(X.dtype).eps):
+        error = float(((AX - B).norm(dim=0) / B.norm(dim=0).clamp_min(torch.finfo(B.dtype).tiny)).max())
+        quotients = (X * AX).sum(0) / X.square().sum(0).clamp_min(torch.finfo(X.dtype).tiny)
+        bent = bool((quotients < 0).any())
+        if bent or not error <= max(100 * self.tolerance, 1e3 * torch.finfo(X.dtype).eps):
+            values = lanczos(curvature, min(SPAN, curvature.n_params), seed=self.seed)[0]
+            least = min(float(values.min()), float(quotients.min()))
+            if least < -(torch.finfo(X.dtype).eps ** 0.75) * float(values.abs().max()):
+                hint = f"raise the damping above {curvature.damping - least:.2e}"
+                raise NotPositiveDefinite("the Hessian has directions of negative curvature", hint)
             what = f"conjugate gradients reached a relative residual of {error:.1e} in {steps} steps"
             raise SolveError(what, "raise the damping, the rank of the preconditioner, or max_steps")
 
@@ -179,7 +219,7 @@ class Lissa:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if min(self.depth, self.repeats, self.batch) < 1 or min(self.scale, self.floor) < 0:
+        if min(self.depth, self.repeats, self.batch) < 1 or not min(self.scale, self.floor) >= 0:
             got = f"depth {self.depth}, repeats {self.repeats}, batch {self.batch}, scale {self.scale}"
             raise SettingError(f"LiSSA needs positive settings: got {got}", "leave them out")
 
@@ -208,7 +248,7 @@ class Lissa:
 
     def _solve(self, curvature: Curvature, scale: float, depth: int, B: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
-        total, bound = torch.zeros_like(B), 1e6 * curvature.n_params * B.norm(dim=0).clamp_min(1e-300)
+        total, bound = torch.zeros_like(B), 1e6 * curvature.n_params * B.norm(dim=0)
         for _ in range(self.repeats):
             X = B.clone()
             for step in range(depth):
@@ -217,7 +257,8 @@ class Lissa:
                 X.add_(B).sub_(moved, alpha=1.0 / scale)
                 if step % WATCH == WATCH - 1 and not bool((X.norm(dim=0) <= bound).all()):
                     what = f"LiSSA diverges at step {step + 1} with scale {scale:.3g}"
-                    raise SolveError(what, f"set scale to {10 * scale:.3g} or more, or a larger batch")
+                    hint = f"raise the damping, or if no curvature is negative the scale, to {10 * scale:.3g}"
+                    raise SolveError(what, hint)
             total += X / scale
         return total / self.repeats
 
@@ -246,6 +287,8 @@ class LowRank:
         Products with H; 0 takes twice the rank.
     floor : float
         c, the damping excluded: the ridge λ, where all parameters have it.
+    accept : float
+        Relative residual of random vectors from which on the estimate is refused.
     seed : int
         Of the first vector.
     """
@@ -253,8 +296,15 @@ class LowRank:
     rank: int = 100
     steps: int = 0
     floor: float = 0.0
+    accept: float = 1.01
     seed: int = 0
     reason: str = "asked for"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.rank < 1 or self.steps < 0 or not self.floor >= 0:
+            got = f"rank {self.rank}, steps {self.steps}, floor {self.floor}"
+            raise SettingError(f"a low rank needs positive settings: got {got}", "leave them out")
 
     def invert(self, curvature: Curvature) -> Inverse:
         """Return the low-rank inverse.
@@ -263,9 +313,15 @@ class LowRank:
         ------
         NotPositiveDefinite
             If an eigenvalue that counts is negative.
+        SolveError
+            If the relative residual is not below `accept`, or H has entries that are not finite.
         """
         rank = min(self.rank, curvature.n_params)
         values, U = lanczos(curvature, min(self.steps or 2 * rank, curvature.n_params), seed=self.seed)
+        if not bool(torch.isfinite(values).all()):
+            raise SolveError(
+                "the Hessian has entries that are not finite", "look for large values in the rows"
+            )
         kept = values.abs().argsort(descending=True)[:rank]
         values, U = values[kept], U[:, kept]
         if float(values.min()) < -1e-6 * float(values.abs().max()):
@@ -279,6 +335,10 @@ class LowRank:
             X = U @ (inside / values[:, None])
             return X + (B - U @ inside) / c if c > 0 else X
 
+        residual = curvature.residual(solve)
+        if not residual < self.accept:
+            what = f"{len(values)} eigenvalues leave a relative residual of {residual:.2g}, none leave 1"
+            raise SolveError(what, "raise the damping or the rank, or use another solver")
         span = f"{float(values.max()):.2e} to {float(values.min()):.2e}"
         reason = f"{self.reason}; {len(values)} eigenvalues from {span}"
-        return Inverse(solve, "arnoldi", reason, curvature.residual(solve), curvature.damping)
+        return Inverse(solve, "arnoldi", reason, residual, curvature.damping)

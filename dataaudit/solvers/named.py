@@ -8,14 +8,15 @@ alike, as long as it fits in memory; else from a random projection, and from `so
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Final
 
 from torch import Tensor
 
-from dataaudit.errors import TooLarge
+from dataaudit.errors import SettingError, TooLarge
 from dataaudit.objective import Objective
-from dataaudit.solver_names import require_damping, require_solver
+from dataaudit.solver_names import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.auto import choose_solver
 from dataaudit.solvers.base import Prepared, Solver, with_damping
 from dataaudit.solvers.cholesky import Cholesky
@@ -30,7 +31,11 @@ PROBES: Final = 256  # relative error of a projected form: √(2/256), 9 %
 
 
 def prepare(
-    objective: Objective, theta: Tensor, *, solver: str | CurvatureSolver = "auto", damping: float = 0.0
+    objective: Objective,
+    theta: Tensor,
+    *,
+    solver: str | CurvatureSolver | Cholesky | Dual = "auto",
+    damping: float = 0.0,
 ) -> Prepared:
     """Return (H + δ I)⁻¹ at θ by a solver of some name.
 
@@ -58,6 +63,9 @@ def prepare(
         If H cannot be inverted as asked.
     """
     require_damping(damping)
+    if isinstance(solver, Cholesky | Dual):
+        return replace(solver, damping=solver.damping + damping).prepare(objective, theta)
+    require_settings(solver)
     if not isinstance(solver, str):
         return _by_products(objective, theta, solver, damping=damping)
     require_solver(solver)
@@ -66,16 +74,40 @@ def prepare(
         return choose_solver(objective, damping=damping).prepare(objective, theta)
     if solver in exact:
         return exact[solver].prepare(objective, theta)
-    settings = product_solver(solver, floor=objective.l2)
+    k = objective.model.loss.n_scores
+    settings = product_solver(solver, ridge=objective.l2, least=objective.l2 / (k + 1 if k > 1 else 1))
     return _by_products(objective, theta, settings, damping=damping)
 
 
-def product_solver(name: str, *, floor: float) -> CurvatureSolver:
-    """Return the settings of a solver that needs products alone; `floor` is the ridge, or 0."""
+def require_settings(solver: object) -> None:
+    """Refuse what is neither a name nor the settings of a solver.
+
+    Raises
+    ------
+    SettingError
+        With the names.
+    """
+    if not isinstance(solver, str) and not hasattr(solver, "invert"):
+        what = f"solver is neither a name nor settings of one: got {solver!r}"
+        raise SettingError(what, f"use one of {', '.join(SOLVERS)}")
+
+
+def product_solver(name: str, *, ridge: float, least: float) -> CurvatureSolver:
+    """Return the settings of a solver that needs products alone.
+
+    Parameters
+    ----------
+    name : str
+        One of `solver_names.PRODUCTS`.
+    ridge : float
+        λ, or 0 where not all parameters have it.
+    least : float
+        The least that it adds to H in a direction: of differences to one of K > 2 classes it is λ/K.
+    """
     settings: dict[str, CurvatureSolver] = {
         "cg": ConjugateGradients(tolerance=1e-9),
-        "lissa": Lissa(batch=BATCH, repeats=RUNS, floor=floor),
-        "arnoldi": LowRank(floor=floor),
+        "lissa": Lissa(batch=BATCH, repeats=RUNS, floor=least),
+        "arnoldi": LowRank(floor=ridge),
     }
     return settings[name]
 

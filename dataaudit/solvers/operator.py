@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
+from dataaudit.errors import SolveError
 from dataaudit.objective import Objective
 
 N_PROBES: Final = 4
@@ -60,9 +61,25 @@ class Curvature:
         return self.full(V) + self.damping * V
 
     def dense(self) -> Tensor:
-        """Return H + δ I, by p products with the unit vectors, a few at a time."""  # -> (p, p)
+        """Return H + δ I, by p products with the unit vectors, a few at a time.
+
+        Raises
+        ------
+        SolveError
+            If it has entries that are not finite, or is not symmetric, as where a layer gives a wrong second
+            derivative.
+        """  # -> (p, p)
         eye = torch.eye(self.n_params, dtype=self.like.dtype, device=self.like.device)
         H = torch.cat([self.product(part) for part in torch.split(eye, 64, dim=1)], dim=1)
+        if not bool(torch.isfinite(H).all()):
+            raise SolveError(
+                "the Hessian has entries that are not finite", "look for large values in the rows"
+            )
+        uneven = float((H - H.T).norm() / H.norm().clamp_min(torch.finfo(H.dtype).tiny))
+        if uneven > torch.finfo(H.dtype).eps ** 0.5:
+            what = f"the module's second derivatives differ by {uneven:.0%} from their mirror image"
+            hint = "a layer has a wrong one: if it is weight_norm, remove it from there before"
+            raise SolveError(what, hint)
         return (H + H.T) / 2
 
     def diagonal(self, *, seed: int = 0) -> Tensor:
