@@ -15,7 +15,8 @@ small changes, and a small network on digits is much less sensitive to them than
 Features and λ were chosen to be as sensitive as was found: convolutions trained on other digits more than
 random or dense ones, 7 against 9 more than 4 against 9 or 3 against 5, a λ of 1e-7 more than larger ones; a
 smaller one gains nothing after retraining, though to first order it seems to. Beside ±0.5 of a level, the
-paper's bound, a wider one is given, which is still hard to see.
+paper's bound, a wider one is given, which is still hard to see. ``--quick`` leaves that one out, and takes 4
+test images.
 """
 
 from __future__ import annotations
@@ -208,11 +209,12 @@ def main() -> None:
     )
     drawn = torch.randperm(len(right), generator=torch.Generator().manual_seed(SEED))
     chosen = right[drawn][: 4 if given.quick else 30].tolist()
+    widths = WIDTHS[:1] if given.quick else WIDTHS
     found: dict[tuple[float, int], list[Attacked]] = {}
     for at in chosen:
         x, label = X_test[at : at + 1], y_test[at : at + 1]
         order = attack.strongest(x, label)
-        for width in WIDTHS:
+        for width in widths:
             for size in SIZES:
                 one = attack.run(x, label, rows=order[:size], width=width)
                 found.setdefault((width, size), []).append(one)
@@ -221,17 +223,18 @@ def main() -> None:
     rows = [(w, s, a.before, a.after, float(a.flipped)) for (w, s), mine in found.items() for a in mine]
     names = ("width", "rows", "margin_before", "margin_after", "flipped")
     keep(given.out, "figure5", dict(zip(names, np.array(rows).T, strict=True)))
-    shown = [(w, max(found[w, 1], key=lambda one: one.before - one.after)) for w in (WIDTHS[0], WIDTHS[-1])]
+    shown = [(w, max(found[w, 1], key=lambda one: one.before - one.after)) for w in widths]
     picture(given.out / "figure5.svg", attack, shown, table)
     print(f"written to {given.out.as_posix()}")
 
 
 def report(found: dict[tuple[float, int], list[Attacked]], tests: int) -> list[list[str]]:
     """Print the share of test images that flip, and how far their margin moves; return the table."""
-    table = [["training images", "paper, ±0.5", *(f"±{width:.3g} levels" for width in WIDTHS)]]
+    widths = sorted({width for width, _ in found})
+    table = [["training images", "paper, ±0.5", *(f"±{width:.3g} levels" for width in widths)]]
     for size in SIZES:
         cells = [str(size), f"{PAPER[size]:.1%}"]
-        for width in WIDTHS:
+        for width in widths:
             mine = found[width, size]
             lost = np.median([(one.before - one.after) / one.before for one in mine])
             flipped = sum(one.flipped for one in mine)
