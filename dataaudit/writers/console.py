@@ -16,7 +16,7 @@ from dataaudit.writers.base import Writer
 from dataaudit.writers.escape import console_line as line
 
 ROWS: Final = 20
-_FIXED: Final = 30  # columns of rank, probability, loss and gaps
+_GAP: Final = 2  # columns after each column
 _ROOM: Final = 18  # columns from which on the words against the label are worth showing
 _ROW: Final = 24  # least width of a row name, where it has as much
 _AGAINST: Final = 3
@@ -52,16 +52,19 @@ def _heading(summary: Summary) -> Text:
 
 def _table(rows: tuple[ReviewRow, ...], width: int) -> Table:
     cells = [(Text(str(r.rank)), Text(line(r.row_id, 120)), _change(r), _wrong(r), _loss(r)) for r in rows]
-    taken = max(_ROW, *(cell[1].cell_len for cell in cells)) + max(cell[2].cell_len for cell in cells)
-    wide = width - taken - _FIXED >= _ROOM
+    heads = "", "row", "label → suggested", "wrong", "loss"
+    columns = zip(heads, zip(*cells, strict=True), strict=True)
+    widths = [max(len(head), *(cell.cell_len for cell in column)) for head, column in columns]
+    left = width - sum(widths) - _GAP * (len(widths) + 1)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("row", overflow="fold", min_width=min(_ROW, max(cell[1].cell_len for cell in cells)))
+    table.add_column("row", overflow="fold", min_width=min(_ROW, widths[1]))
     table.add_column("label → suggested", overflow="fold")
     table.add_column("wrong", justify="right", no_wrap=True)
     table.add_column("loss", justify="right", no_wrap=True)
+    wide = left >= _ROOM
     if wide:
-        table.add_column("against the label", overflow="ellipsis", no_wrap=True)
+        table.add_column("against the label", overflow="ellipsis", no_wrap=True, max_width=left)
     for row, fields in zip(rows, cells, strict=True):
         table.add_row(*fields, *([_against(row)] if wide else []))
     return table

@@ -63,6 +63,20 @@ def test_there_is_room_for_the_words_against_a_label():
     assert "against the label" not in shown(summarise(made_up()), width=50)
 
 
+@pytest.mark.parametrize("classes", [("no", "yes"), ("<30", ">30", "NO"), ("not spam", "spam")])
+@pytest.mark.parametrize("width", [80, 83, 100, 160])
+def test_words_against_a_label_never_cost_the_row_or_its_label(width, classes):
+    findings = made_up(n=60, text=False, classes=classes)
+    evidence = findings.evidence.with_columns(column=pl.lit("a_column_with_a_rather_long_name"))
+    summary = summarise(dataclasses.replace(findings, evidence=evidence))
+    lines = shown(summary, width=width).splitlines()
+    head = next(at for at, line in enumerate(lines) if "label → suggested" in line)
+    for row, line in zip(summary.rows[:20], lines[head + 2 :], strict=False):
+        assert line.split()[0] == str(row.rank)
+        assert row.row_id in line
+        assert f"{row.label} → {row.suggested_label}" in line
+
+
 def test_nothing_to_show_is_no_error():
     findings = made_up(n=3)
     empty = {name: frame.clear() for name, frame in findings.tables().items()}
