@@ -11,7 +11,7 @@ import polars as pl
 
 from dataaudit.explanation_findings import ExplanationFindings, ExplanationProvenance
 from dataaudit.summary.build import excerpt, order_cells
-from dataaudit.summary.shapes import Cell, Check, Command, Term, Trust, Verdict, cell_of
+from dataaudit.summary.shapes import Cell, Check, Command, Term, Trust, Verdict, cell_of, first_picture
 from dataaudit.summary.verdict import checks
 from dataaudit.summary.versus import VersusSummary, summarise_versus
 from dataaudit.tablefolder import plain
@@ -68,6 +68,7 @@ class NearRow:
     change: float
     effect: str
     excerpt: str
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class RemovedRow:
     row_id: str
     label: str
     excerpt: str
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +145,9 @@ def summarise_explanation(tables: ExplanationFindings, *, folder: str = "") -> E
         components=bool(p.settings.get("show_components")),
         flip=str(p.flip.get("sentence", "")),
         removed=tuple(
-            RemovedRow(row_id, label, excerpt(rows.get(("train", row_id), ())))
+            RemovedRow(row_id, label, excerpt(cells), first_picture(cells))
             for row_id, label in tables.flip.select("train_row_id", "label").iter_rows()
+            for cells in [rows.get(("train", row_id), ())]
         ),
         versus=versus,
         trust=trust,
@@ -213,9 +216,11 @@ def _near(tables: ExplanationFindings, rows: Rows, measure: str) -> tuple[NearRo
             value=row["value"],
             change=row["delta_loss_if_removed"],
             effect=row["effect"],
-            excerpt=excerpt(rows.get(("train", row["train_row_id"]), ())),
+            excerpt=excerpt(cells),
+            picture=first_picture(cells),
         )
         for row in tables.neighbours.filter(measure=measure).sort("rank").iter_rows(named=True)
+        for cells in [rows.get(("train", row["train_row_id"]), ())]
     )
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from dataaudit.explanation_findings import ExplanationFindings
 from dataaudit.summary.build import excerpt
-from dataaudit.summary.shapes import Cell
+from dataaudit.summary.shapes import Cell, first_picture
 
 _DOTS: Final = 300  # of a chart: the strongest rows, and others evenly spaced by distance
 _STRONGEST: Final = 100
@@ -46,6 +46,7 @@ class RivalRow:
     place: int
     other_place: int
     excerpt: str
+    picture: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +124,11 @@ def _line(row: Mapping[str, Any], part: pl.DataFrame, other: pl.DataFrame, cells
             change=one["delta_loss_if_removed"],
             place=one["place"],
             other_place=one["other_place"],
-            excerpt=excerpt(cells.get(("train", one["train_row_id"]), ())),
+            excerpt=excerpt(seen),
+            picture=first_picture(seen),
         )
         for one in shown.iter_rows(named=True)
+        for seen in [cells.get(("train", one["train_row_id"]), ())]
     ]
     return ModelLine(
         name=row["model"],

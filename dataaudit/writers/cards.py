@@ -68,7 +68,8 @@ class Card:
 _LIKELY: Final = 0.5
 _BEGIN: Final = 220  # characters
 _AGAINST: Final = Markup("<mark>{}</mark>")
-_PICTURE: Final = Markup('<img class="px" src="{}" alt="{}" width="112" height="112">')
+_PICTURE: Final = Markup('<img class="px" src="{}" alt="{}" width="{}" height="{}">')
+_LARGE, _SMALL = 112, 56  # of pictures, on the page
 _FOR: Final = Markup("<em>{}</em>")
 
 
@@ -161,8 +162,14 @@ def marker(evidence: tuple[Term, ...]) -> Marker:
 def picture_or_text(cell: Cell, length: int, marks: Marker) -> Markup:
     """Return a cell for the page: its text with the evidence marked, or its picture with its size as name."""
     if cell.picture:
-        return _PICTURE.format(cell.picture, cell.text)
+        return _PICTURE.format(cell.picture, cell.text, _LARGE, _LARGE)
     return marked(block(cell.text, length), marks)
+
+
+def begins(text: str, picture: str, *, length: int) -> str:
+    """Return how a row begins, cut to length, or its picture with that as name."""
+    said = line(text, length)
+    return _PICTURE.format(picture, said, _SMALL, _SMALL) if picture else said
 
 
 def marked(text: str, marker: Marker) -> Markup:

@@ -19,7 +19,7 @@ from dataaudit.summary import (
     VersusSummary,
 )
 from dataaudit.writers import words
-from dataaudit.writers.cards import marker, picture_or_text
+from dataaudit.writers.cards import begins, marker, picture_or_text
 from dataaudit.writers.charts import Plot
 from dataaudit.writers.escape import line
 from dataaudit.writers.matrices import BarList, BarRow
@@ -28,6 +28,7 @@ from dataaudit.writers.run import CheckLine, Run, check_lines, describe_run, mor
 from dataaudit.writers.versus_figures import distances
 
 _NAME: Final = 60  # characters of a column's name
+_BEGIN: Final = 140  # characters of the beginning of a row
 _TERMS: Final = 12
 _RIVALS: Final = 10  # rows behind each of two models
 
@@ -121,7 +122,10 @@ def lay_out(summary: ExplanationSummary, detail: Detail) -> ExplanationPage:
         flip=line(summary.flip, 600),
         removed=Grid(
             ("training row", "label", "begins"),
-            tuple((line(r.row_id, 160), line(r.label, 60), line(r.excerpt, 140)) for r in summary.removed),
+            tuple(
+                (line(r.row_id, 160), line(r.label, 60), begins(r.excerpt, r.picture, length=_BEGIN))
+                for r in summary.removed
+            ),
             "",
         ),
         versus=None if summary.versus is None else _versus(summary.versus, detail),
@@ -206,7 +210,7 @@ def _near(rows: Sequence[NearRow], measure: str) -> Grid:
                 line(row.label, 60),
                 words.short(row.value),
                 line(row.effect.removeprefix("removing this row "), 200),
-                line(row.excerpt, 140),
+                begins(row.excerpt, row.picture, length=_BEGIN),
             )
             for row in rows
         ),
@@ -250,7 +254,9 @@ def _versus(versus: VersusSummary, detail: Detail) -> VersusText:
 def _rivals(model: ModelLine, detail: Detail) -> tuple[tuple[str, str, str], ...]:
     """Return name, what is known of it, and how it begins, of the rows behind a model's prediction."""
     rows = sorted((*model.harmful, *model.helpful), key=lambda row: row.place)[: min(_RIVALS, detail.rows)]
-    return tuple((line(row.row_id, 160), _known(row), line(row.excerpt, 140)) for row in rows)
+    return tuple(
+        (line(row.row_id, 160), _known(row), begins(row.excerpt, row.picture, length=_BEGIN)) for row in rows
+    )
 
 
 def _known(row: RivalRow) -> str:
