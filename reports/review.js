@@ -4,7 +4,7 @@
   const by = (id) => document.getElementById(id);
   const island = by("review-data");
   if (!island || !by("r1")) return;
-  const { run, classes, names, rows: told, expected, first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
+  const { run, classes, names, digits, rows: told, expected, first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
   const rows = told.map(([name, label, suggested, p]) => [name, classes[label], classes[suggested], p]);
   const KEY = `dataaudit:decisions:${run}`;
   const items = rows.map((_, at) => by(`r${at + 1}`).parentElement);
@@ -125,7 +125,7 @@
     const on = event.target;
     if (event.ctrlKey || event.metaKey || event.altKey || by("help").open || !by("keys").checked) return;
     if (on.matches("input:not([type=checkbox]), select, textarea")) { if (event.key === "Escape") on.blur(); return; }
-    const choice = /^[1-9]$/.test(event.key) ? classes[event.key - 1] : undefined;
+    const choice = /^[0-9]$/.test(event.key) ? classes[digits.indexOf(event.key)] : undefined;
     if (choice === undefined && !KEYS[event.key]) return;
     event.preventDefault();
     if (choice !== undefined) decide("relabel", choice, true); else ACTS[KEYS[event.key]](true);

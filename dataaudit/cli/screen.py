@@ -14,6 +14,7 @@ from rich.screen import Screen
 from rich.text import Text
 
 from dataaudit.picture import drawn
+from dataaudit.review.digits import class_keys
 from dataaudit.review.keys import HELP
 from dataaudit.review.review import told
 from dataaudit.review.standing import be, stop_hint
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 LEAST: Final = (40, 10)  # columns and lines in which a row can still be read
 _AGAINST, _FOR, _DIM, _STRONG = "bold underline red", "underline green", "dim", "bold"
 _TEXT, _CELL, _WHOLE = 600, 200, 20_000  # characters of a text, of a cell among others, of cells in full
-_TERMS, _CLASSES, _NAME, _LONG = 6, 10, 24, 1000
+_TERMS, _NAME, _LONG = 6, 24, 1000
 _ASKS: Final = {"find": "find", "note": "note", "class": "class"}
 
 
@@ -161,8 +162,8 @@ def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     keys = Text("  ").join([_legend(offered), last])
     if len(queue.classes) <= 2:  # noqa: PLR2004 - then accept and keep are all there is
         return [keys]
-    digits = "1234567890"
-    classes = _legend([(digits[i], line(name, 20)) for i, name in enumerate(queue.classes[:_CLASSES])])
+    named = zip(class_keys(queue.classes), queue.classes, strict=True)
+    classes = _legend([(key, line(name, 20)) for key, name in named if key])
     classes.truncate(width, overflow="ellipsis")
     return [classes, keys]
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from dataaudit.errors import closest
+from dataaudit.review.digits import class_keys
 from dataaudit.review.review import Review
 
 HELP: Final = (
     ("a", "accept the suggested label"),
     ("x", "keep the label as it is"),
-    ("1 … 9, 0", "give the row this class, the first to the tenth"),
+    ("1 … 9, 0", "give the row this class: the one of that name, or else in order"),
     ("c", "give the row a class by its name"),
     ("d", "drop the row"),
     ("s", "unsure: the row stays as it is"),
@@ -136,10 +137,10 @@ def _acted(review: Review, key: str) -> Review:
     if key == "u":
         return review.undo()
     if len(key) == 1 and key in "1234567890":
-        number = (int(key) - 1) % 10
-        if number < len(queue.classes):
-            return review.decide("relabel", queue.classes[number])
-        return review.saying(f"There are {len(queue.classes)} classes.")
+        given = dict(zip(class_keys(queue.classes), queue.classes, strict=True))
+        if key in given:
+            return review.decide("relabel", given[key])
+        return review.saying(f"No class has the key {key}. There are {len(queue.classes)} classes.")
     return review.saying("")
 
 

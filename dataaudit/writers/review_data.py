@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from dataaudit.review.digits import class_keys
 from dataaudit.review.standing import FEW, FIRST, LAST
 from dataaudit.summary import ReviewRow, Summary
 from dataaudit.summary.veiled import SETTING
@@ -45,6 +46,7 @@ def review_data(summary: Summary, rows: tuple[ReviewRow, ...]) -> dict[str, Any]
         "run": p["run_id"],
         "classes": classes,
         "names": [line(name, 60) for name in classes],
+        "digits": class_keys(classes),
         "rows": [[r.row_id, at[r.label], at[r.suggested_label], _rounded(r.p_wrong)] for r in rows],
         "expected": round(sum(known), 3) if known else None,
         "first": FIRST,

@@ -6,9 +6,12 @@ import sys
 
 import polars as pl
 import pytest
+from writers.example import made_up
 
 from dataaudit.findings import Findings
 from dataaudit.repair.decisions import read_decisions
+from dataaudit.summary import summarise
+from dataaudit.writers import html
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,24 @@ def test_keys_move_choose_and_undo(visit, report, findings):
         assert not page.locator("#help").is_visible()
         page.keyboard.press("a")
         assert page.locator("#progress").text_content().startswith("0 of 300 rows decided")
+
+
+@pytest.mark.parametrize("classes", [tuple("0123456789"), ("1", "3", "5"), ("cat", "cow", "dog")])
+def test_digits_give_the_class_that_stands_beside_them(visit, tmp_path, classes):
+    summary = summarise(made_up(40, classes=classes))
+    (tmp_path / "report.html").write_text(html.page(summary), encoding="utf-8")
+    keys = ["1", "2", "3"] if "cat" in classes else classes
+    with visit(tmp_path / "report.html") as page:
+        assert page.locator("#bar [data-class] kbd").all_text_contents() == list(keys)
+        page.keyboard.press("?")
+        told = page.locator("#help tr", has_text="this label").text_content()
+        assert "1 cat, 2 cow, 3 dog" in told if "cat" in classes else ", ".join(classes) in told
+        page.keyboard.press("Escape")
+        page.keyboard.press("j")
+        for at, (key, name) in enumerate(zip(keys, classes, strict=True)):
+            page.keyboard.press(key)
+            said = page.locator("#list .d").nth(at).text_content()
+            assert said == ("kept" if summary.rows[at].label == name else f"→ {name}")
 
 
 def test_every_key_has_a_button(visit, report):

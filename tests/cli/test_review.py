@@ -136,14 +136,15 @@ def planted(n=120, flips=18, classes=("ham", "spam")):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Audits of two classes and of three."""
+    """Audits of two classes, of three, and of three digits."""
     folder = tmp_path_factory.mktemp("review")
     planted().write_csv(folder / "mail.csv")
     planted(classes=("red", "green", "blue")).write_csv(folder / "three.csv")
+    planted(classes=("0", "1", "2")).write_csv(folder / "digits.csv")
     old = Path.cwd()
     os.chdir(folder)
     try:
-        for name, out in (("mail.csv", "found"), ("three.csv", "three")):
+        for name, out in (("mail.csv", "found"), ("three.csv", "three"), ("digits.csv", "digits")):
             given = ["labels", name, "--label", "label", "--verify", "0", "--top", "40", "--out", out, "-qq"]
             assert cli.main(given) == 0
     finally:
@@ -328,6 +329,18 @@ def test_classes_have_keys_and_names_and_the_one_that_is_there_is_kept(folder, b
         assert row["action"] == ("keep" if label == given else "relabel")
         assert row.get("label", label) == given
     assert decided(book)[2] | {"row_id": ""} == {"row_id": "", "action": "unsure", "note": "not sure of this"}
+
+
+def test_digits_are_keys_of_the_classes_of_that_name(folder, book):
+    labels = Findings.read(folder / "digits").labels
+    with review(folder, book, findings="digits") as window:
+        window.until("0 0  1 1  2 2")
+        for at, digit in enumerate("012"):
+            window.press(digit, f"{at + 1} of 120")
+        window.press("3", "No class has the key 3")
+        window.quit()
+    given = [row.get("label", label) for row, label in zip(decided(book), labels["label"], strict=False)]
+    assert given == ["0", "1", "2"]
 
 
 def test_it_says_when_to_stop(folder, book):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from writers.example import made_up
 
 from dataaudit.repair.decisions import Decision
+from dataaudit.review.digits import class_keys
 from dataaudit.review.keys import Desk, press
 from dataaudit.review.learning import learned
 from dataaudit.review.queue import queue_of
@@ -70,6 +71,37 @@ def test_a_row_that_is_decided_again_is_the_last_one():
     made = list(desk.review.decisions.values())
     assert [decision.action for decision in made] == ["keep", "drop"]
     assert made[-1].row_id == QUEUE.row_ids[0]
+
+
+@pytest.mark.parametrize(
+    ("classes", "keys"),
+    [
+        (("ham", "news", "spam"), "123"),
+        (tuple("0123456789"), "0123456789"),
+        (tuple("1359"), "1359"),
+        (("1", "2", "unknown"), "123"),
+        (("2", "a", "b"), "213"),
+        (("0", "10", "11"), "012"),
+    ],
+)
+def test_a_class_that_is_a_digit_has_its_own_key(classes, keys):
+    assert class_keys(classes) == tuple(keys)
+
+
+def test_the_eleventh_class_has_no_key():
+    assert class_keys([f"class {at}" for at in range(12)]) == (*"1234567890", "", "")
+    assert class_keys(["!", *"0123456789"]) == ("", *"0123456789")
+
+
+def test_digits_give_the_class_of_that_name():
+    queue = queue_of(made_up(N, classes=tuple("0123456789")))
+    for digit in "0379":
+        after = press(Desk(begin(queue)), digit, find=find).review.decisions[queue.row_ids[0]]
+        assert (after.label if after.action == "relabel" else queue.labels[0]) == digit
+    queue = queue_of(made_up(N, classes=("1", "3", "5")))
+    desk = press(Desk(begin(queue)), "2", find=find)
+    assert desk.review.decisions == {}
+    assert desk.review.said == "No class has the key 2. There are 3 classes."
 
 
 def test_a_note_is_kept_through_a_change_of_mind():
