@@ -26,6 +26,7 @@ from dataaudit.writers.figures import bar_box, compare
 _NAME: Final = 34  # characters of a name beside its number
 _LEAST: Final = 0.7  # bottom of a logarithmic count axis
 _FEWEST: Final = 2  # points that make a line
+_WHOLE: Final = 10  # an effective number of rows from which on its fractions say nothing
 
 
 def rates(finding: FindingCard) -> Lanes | None:
@@ -186,7 +187,7 @@ def concentration(summary: MismatchSummary) -> Plot | None:
         y_ticks=y.ticks(words.count),
         boxes=tuple(bar_box(bar, x, y=y, tone="accent") for bar in found.bars if bar.rows),
         head=("from", "to", "test rows"),
-        table=tuple((words.short(b.low), words.short(b.high), words.count(b.rows)) for b in found.bars),
+        table=tuple((_number(b.low), _number(b.high), words.count(b.rows)) for b in found.bars),
     )
 
 
@@ -195,7 +196,11 @@ def _log_ticks(x: Scale) -> tuple[Tick, ...]:
     ticks = x.ticks(words.short)
     if len(ticks) >= _FEWEST:
         return ticks
-    return tuple(Tick(x(value), words.short(value, 2)) for value in (x.low, x.high))
+    return tuple(Tick(x(value), _number(value)) for value in (x.low, x.high))
+
+
+def _number(value: float) -> str:
+    return words.count(value) if value >= _WHOLE else words.short(value, 2)
 
 
 def proofs(summary: MismatchSummary) -> Plot | None:

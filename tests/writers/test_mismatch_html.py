@@ -12,8 +12,9 @@ from writers.pages import parse
 
 from dataaudit import MismatchAudit
 from dataaudit.errors import WriteError
-from dataaudit.summary import summarise_mismatch
+from dataaudit.summary import Bar, Concentration, summarise_mismatch
 from dataaudit.writers import html, mismatch_html
+from dataaudit.writers.mismatch_figures import concentration
 
 
 def nothing():
@@ -114,6 +115,19 @@ def test_a_finding_shows_proof_remedies_rows_and_rates():
     assert all(f">0-{i}</th>" in card for i in range(5))
     assert "one Newton step for the whole group" in text
     assert "the other rows and the ridge stay as they are" in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(141.2, 381.7, ["141", "382"]), (2.34, 8.0, ["2.3", "8"]), (2.0, 2e4, None)]
+)
+def test_numbers_of_rows_are_counts(low, high, said):
+    edges = [low * (high / low) ** (k / 4) for k in range(5)]
+    bars = tuple(Bar(a, b, 3) for a, b in pairwise(edges))
+    summary = dataclasses.replace(
+        summarise_mismatch(real()), concentration=Concentration(bars, 12, low, (low * high) ** 0.5)
+    )
+    ticks = [tick.text for tick in concentration(summary).x_ticks]
+    assert ticks == (said or ["10", "100", "1,000", "10,000"])
 
 
 def test_influences_are_sentences_in_nats():
