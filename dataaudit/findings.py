@@ -30,7 +30,7 @@ NEIGHBOURS: Final = schema(
     "same_label flag"
 )
 CELLS: Final = schema("row_id text, column text, cell text")
-SELECTION: Final = schema("basis text, l2 real, loo_loss real, standard_error real, chosen flag")
+SELECTION: Final = schema("basis text, l2 real, loo_loss real, standard_error real, chosen flag, rows whole")
 VERIFICATION: Final = schema("row_id text, change text, predicted real, measured real")
 NOISE: Final = schema("truth text, label text, rate real")
 BUDGET: Final = schema("share real, rows whole")
@@ -90,7 +90,8 @@ class Findings(Tables):
     evidence, neighbours, cells : pl.DataFrame
         Of the top rows: what speaks for or against the label (log-odds), nearest rows, cell texts.
     selection : pl.DataFrame
-        Mean leave-one-out loss (nats) of every λ and basis that was tried.
+        Mean leave-one-out loss (nats) of every λ and basis that was tried, and on how many rows: bases are
+        compared on some, λ of the best one is chosen on all, so that losses compare within one number.
     verification : pl.DataFrame
         Changes of a row's own loss (nats), predicted and measured by a true refit.
     noise, budget : pl.DataFrame

@@ -103,6 +103,8 @@ class Candidate:
         λ.
     loo_loss, standard_error : float
         Mean approximate leave-one-out loss in nats, and its standard error over rows.
+    rows : int
+        Number of rows that the path over λ was on; losses compare within one number.
     chosen : bool
         Whether it is the choice.
     """
@@ -111,6 +113,7 @@ class Candidate:
     l2: float
     loo_loss: float
     standard_error: float
+    rows: int
     chosen: bool = False
 
 
@@ -125,7 +128,7 @@ class Choice:
     l2 : float
         λ.
     curve : tuple of Candidate
-        What was compared, by basis and λ.
+        What was compared, by basis, number of rows and λ: first the path of the choice.
     theta : Tensor (p,) or None
         Parameters near the minimum, float64, to start from.
     """
@@ -194,9 +197,10 @@ def choose(
 
 @dataclass(frozen=True)
 class _Found:
-    """A basis and its path over λ."""
+    """A basis and its path over λ, on so many rows."""
 
     basis: Basis
+    rows: int
     losses: tuple[PathLoss, ...]
     chosen: PathLoss
 
@@ -284,7 +288,7 @@ def _path(
     X = _dense(basis, columns.take(rows))
     path = DensePath(X, torch.from_numpy(y[rows]), n_classes)
     chosen = path.at(l2) if l2 is not None else path.search(start)
-    return _Found(basis, tuple(path.found[key] for key in sorted(path.found)), chosen)
+    return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
 
 
 def _choose_by_path(
@@ -311,15 +315,21 @@ def _choose_by_path(
     step("choose λ", 0, 0)
     path = l2_path(rows, LinearModel(loss, rows.width), on_point=on_point)
     step("choose λ", len(tried), len(tried))
-    curve = [Candidate(basis.name, p.l2, p.loo_loss, p.standard_error, p is path.chosen) for p in path.points]
+    curve = [
+        Candidate(basis.name, p.l2, p.loo_loss, p.standard_error, columns.n, chosen=p is path.chosen)
+        for p in path.points
+    ]
     return Choice(basis, path.chosen.l2, tuple(curve), path.theta)
 
 
 def _curve(final: _Found, others: list[_Found]) -> tuple[Candidate, ...]:
-    """Return everything that was compared."""
+    """Return everything that was compared; bases of one name and number of rows are the same one."""
+    paths: dict[tuple[str, int], _Found] = {}
+    for found in (final, *others):
+        paths.setdefault((found.basis.name, found.rows), found)
     return tuple(
-        Candidate(found.basis.name, p.l2, p.mean, p.standard_error, found is final and p is final.chosen)
-        for found in (final, *others)
+        Candidate(name, p.l2, p.mean, p.standard_error, rows, chosen=found is final and p is final.chosen)
+        for (name, rows), found in paths.items()
         for p in found.losses
     )
 

@@ -118,9 +118,20 @@ def test_the_choice_does_not_vary():
 def test_bases_are_compared_on_some_rows_and_l2_chosen_on_all():
     X, y = circle(600)
     choice = choose(numbers(X), y, 2, settings=SelectionSettings(max_rows=200))
-    names = [c.basis for c in choice.curve]
-    assert names.count(choice.basis.name) > len(names) / 4  # the winner's two paths
+    rows = {c.rows for c in choice.curve if c.basis == choice.basis.name}
+    assert rows == {200, 600}  # the winner's two paths
+    assert {c.rows for c in choice.curve if c.basis != choice.basis.name} == {200}
+    assert [c.rows for c in choice.curve if c.chosen] == [600]
     assert choice.basis.features[0].scale > 0
+
+
+@pytest.mark.parametrize("n", [300, 2100])
+def test_one_basis_has_one_loss_at_each_l2_on_the_same_rows(n):
+    X = np.random.default_rng(0).integers(0, 3, size=(n, 2)).astype(float)  # no splines fit so few values
+    y = (X[:, 0] + np.random.default_rng(1).normal(size=n) > 1).astype(int)
+    curve = choose(numbers(X), y, 2).curve
+    assert len({(c.basis, c.rows, c.l2) for c in curve}) == len(curve)
+    assert sum(c.chosen for c in curve) == 1
 
 
 ODD = {

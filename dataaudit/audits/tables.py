@@ -118,7 +118,7 @@ def cell_table(dataset: Dataset, trained: Trained, rows: NDArray[np.int64]) -> p
 
 def selection_table(trained: Trained) -> pl.DataFrame:
     """Return the table `findings.SELECTION`: every basis and λ that was tried."""
-    rows = [(c.basis, c.l2, c.loo_loss, c.standard_error, c.chosen) for c in trained.curve]
+    rows = [(c.basis, c.l2, c.loo_loss, c.standard_error, c.chosen, c.rows) for c in trained.curve]
     return pl.DataFrame(rows, schema=SELECTION, orient="row")
 
 

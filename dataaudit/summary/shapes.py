@@ -130,13 +130,14 @@ class BudgetPoint:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A basis and λ that were tried, and the mean leave-one-out loss with its standard error."""
+    """A basis and λ tried on so many rows, and the mean leave-one-out loss with its standard error."""
 
     basis: str
     l2: float
     loo_loss: float
     standard_error: float
     chosen: bool
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)

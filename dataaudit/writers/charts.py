@@ -16,6 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 396, 26, 200  # the plotting area; the rest is fo
 _TICKS: Final = 5
 _LANE: Final = 30.0  # height of a horizontal bar with its name above
 _BARS_LEFT: Final = 20
+_LETTER, _BESIDE = 12.0, 7.0  # height of a letter, and its distance from the end of a line
 _DECADES: Final = 7  # more powers of ten than this are shown in steps
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -64,6 +65,15 @@ class Point:
     small: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A letter at a place of the SVG."""
+
+    x: float
+    y: float
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
     """A chart with two axes, and the table of its numbers."""
@@ -78,6 +88,7 @@ class Plot:
     boxes: tuple[Box, ...] = ()
     lines: tuple[Line, ...] = ()
     points: tuple[Point, ...] = ()
+    labels: tuple[Label, ...] = ()
     head: tuple[str, ...] = ()
     table: tuple[tuple[str, ...], ...] = ()
 
@@ -182,6 +193,23 @@ def power(value: float) -> str:
 def path(points: Sequence[tuple[float, float]]) -> str:
     """Return SVG path data through places."""
     return "M" + "L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
+
+
+def at_ends(ends: Sequence[tuple[float, float]], texts: Sequence[str]) -> tuple[Label, ...]:
+    """Put a letter right of the end of each line; of those that would overlap, the lower one gives way.
+
+    Parameters
+    ----------
+    ends : sequence of (float, float)
+        Places in the SVG.
+    texts : sequence of str
+        One an end.
+    """
+    placed: list[Label] = []
+    for (x, y), text in sorted(zip(ends, texts, strict=True), key=lambda item: (item[0][1], item[1])):
+        near = [label.y + _LETTER for label in placed if abs(label.x - x - _BESIDE) < _LETTER]
+        placed.append(Label(round(x + _BESIDE, 2), round(max([y + 4.0, *near]), 2), text))
+    return tuple(placed)
 
 
 def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from string import ascii_lowercase
 from typing import Final
 
 from dataaudit.summary import Bar, Choice, MismatchSummary, Refit, Summary
@@ -14,6 +15,7 @@ from dataaudit.writers.charts import (
     Plot,
     Point,
     Scale,
+    at_ends,
     horizontal,
     padded,
     path,
@@ -108,44 +110,65 @@ def budget(summary: Summary) -> Plot | None:
 
 
 def selection(summary: Summary | MismatchSummary) -> Plot | None:
-    """Mean left-out loss against λ, one line a basis; the chosen one stands out."""
+    """Mean left-out loss against λ, one line a basis and number of rows; the chosen one stands out."""
     tried = [c for c in summary.selection if words.known(c.loo_loss) and c.l2 > 0]
-    chosen = next((c for c in tried if c.chosen), None)
     if not tried:
         return None
-    low, high = min(c.l2 for c in tried), max(c.l2 for c in tried)
-    x = horizontal(low / 1.5, high * 1.5, log=True)
+    x = horizontal(min(c.l2 for c in tried) / 1.5, max(c.l2 for c in tried) * 1.5, log=True)
     y = vertical(*padded([c.loo_loss for c in tried]))
-    lines = []
-    for basis in sorted({c.basis for c in tried}, key=lambda b: chosen is not None and b == chosen.basis):
-        places = [(x(c.l2), y(c.loo_loss)) for c in sorted(tried, key=lambda c: c.l2) if c.basis == basis]
-        tone = "accent" if chosen and basis == chosen.basis else "quiet"
-        lines.append(Line(path(places), tone))
+    paths = _paths(tried)
+    chosen = next((c for c in tried if c.chosen), None)
+    lines = [
+        Line(path([(x(c.l2), y(c.loo_loss)) for c in found]), "accent" if chosen in found else "quiet")
+        for found in paths.values()
+    ]
     points = [Point(x(c.l2), y(c.loo_loss), "quiet") for c in tried if not c.chosen]
-    said = f"Encodings tried: {len({c.basis for c in tried})}; fits: {len(tried)}."
     if chosen:
         bars = [y(chosen.loo_loss + sign * chosen.standard_error) for sign in (-1, 1)]
         lines.append(Line(path([(x(chosen.l2), at) for at in bars]), "against"))
         points.append(Point(x(chosen.l2), y(chosen.loo_loss), "against"))
-        said += f" Chosen: {line(chosen.basis, 80)}, λ = {words.short(chosen.l2)} (± one standard error)."
+    ends = [(x(found[-1].l2), y(found[-1].loo_loss)) for found in paths.values()]
     return Plot(
         key="selection",
         title="How strongly the model is held back (λ)",
-        description=f"Mean loss of the left-out rows: lower is better. {said}",
+        description=f"Mean loss of the left-out rows: lower is better. {_encodings(tried, chosen)}",
         x_name="λ, logarithmic",
         y_name="mean left-out loss (nats)",
         x_ticks=x.ticks(words.short),
         y_ticks=y.ticks(words.short),
         lines=tuple(lines),
         points=tuple(points),
-        head=("basis", "λ", "mean left-out loss", "standard error", "chosen"),
+        labels=at_ends(ends, ascii_lowercase[: len(paths)]) if len(paths) > 1 else (),
+        head=("basis", "rows", "λ", "mean left-out loss", "standard error", "chosen"),
         table=tuple(_tried(choice) for choice in tried),
     )
 
 
+def _paths(tried: Sequence[Choice]) -> dict[tuple[str, int], list[Choice]]:
+    """Return what was tried of each basis on each number of rows, λ rising; the chosen path is the last."""
+    paths: dict[tuple[str, int], list[Choice]] = {}
+    for c in sorted(tried, key=lambda c: c.l2):
+        paths.setdefault((c.basis, c.rows), []).append(c)
+    return dict(sorted(paths.items(), key=lambda item: (any(c.chosen for c in item[1]), item[0])))
+
+
+def _encodings(tried: Sequence[Choice], chosen: Choice | None) -> str:
+    """Say what was tried, which line is which, and what was chosen."""
+    said = f"Encodings tried: {len({c.basis for c in tried})}; fits: {len(tried)}."
+    if chosen:
+        said += f" Chosen: {line(chosen.basis, 80)}, λ = {words.short(chosen.l2)} (± one standard error)."
+    paths = _paths(tried)
+    if len(paths) == 1:
+        return said
+    named = (f"{line(basis, 80)} on {words.count(rows)} rows" for basis, rows in paths)
+    legend = "; ".join(f"{letter}, {name}" for letter, name in zip(ascii_lowercase, named, strict=False))
+    return f"{said} Losses compare on the same rows: {legend}."
+
+
 def _tried(choice: Choice) -> tuple[str, ...]:
     loss, error = words.fixed(choice.loo_loss, 4), words.fixed(choice.standard_error, 4)
-    return line(choice.basis, 80), words.short(choice.l2), loss, error, "yes" if choice.chosen else ""
+    at = words.count(choice.rows), words.short(choice.l2)
+    return line(choice.basis, 80), *at, loss, error, "yes" if choice.chosen else ""
 
 
 def refits(summary: Summary) -> Plot | None:

@@ -104,7 +104,7 @@ def _of_the_audit(labels, classes, bases, hostile):
             ("calibration", 0.02, None, True, "Left-out probabilities are calibrated."),
         ],
         "selection": [
-            (b, l2, 0.3 + 0.02 * k * k + 0.01 * at, 0.004, (at, k) == (0, 1))
+            (b, l2, 0.3 + 0.02 * k * k + 0.01 * at, 0.004, (at, k) == (0, 1), len(labels))
             for at, b in enumerate(bases)
             for k, l2 in enumerate((1e-5, 1e-4, 1e-3, 1e-2))
         ],

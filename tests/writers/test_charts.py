@@ -1,12 +1,16 @@
+import dataclasses
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from writers.example import made_up
 
-from dataaudit.summary import Term
+from dataaudit.summary import Choice, Term, summarise
 from dataaudit.writers import words
-from dataaudit.writers.charts import decades, horizontal, path, power, steps, vertical
+from dataaudit.writers.charts import at_ends, decades, horizontal, path, power, steps, vertical
+from dataaudit.writers.figures import selection
 
 
 @given(st.floats(-1000, 1000), st.floats(1e-6, 1e9))
@@ -31,6 +35,41 @@ def test_scales():
     assert horizontal(3, 3)(3) == (46 + 396) / 2
     assert [power(v) for v in (1.0, 1000.0, 1e-4, 1e7)] == ["1", "1,000", "10⁻⁴", "10⁷"]
     assert path([(1, 2.5), (3, 4)]) == "M1,2.5L3,4"
+
+
+@given(st.lists(st.tuples(st.floats(46, 396), st.floats(26, 200)), min_size=1, max_size=8))
+def test_letters_at_the_ends_of_lines_do_not_overlap(ends):
+    labels = at_ends(ends, "abcdefgh"[: len(ends)])
+    assert sorted(label.text for label in labels) == list("abcdefgh"[: len(ends)])
+    for at, one in enumerate(labels):
+        for other in labels[:at]:
+            assert abs(one.x - other.x) > 11.9 or abs(one.y - other.y) > 11.9
+
+
+def test_every_line_of_the_choice_is_one_path_and_has_its_letter():
+    tried = [
+        Choice(basis, l2, loss + shift, 0.01, (basis, rows, l2) == ("levels", 3000, 0.01), rows)
+        for basis, rows, shift in (("levels", 3000, 0.0), ("levels", 2000, 0.1), ("splines", 2000, 0.2))
+        for l2, loss in ((0.001, 0.5), (0.01, 0.3), (0.1, 0.4))
+    ]
+    plot = selection(dataclasses.replace(summarise(made_up()), selection=tuple(tried)))
+    *paths, _ = plot.lines  # the last one is the standard error
+    assert [line.tone for line in paths] == ["quiet", "quiet", "accent"]
+    for line in paths:
+        x = [float(place) for place in re.findall(r"[ML]([\d.]+),", line.path)]
+        assert len(x) == 3
+        assert x == sorted(x)
+    assert sorted(label.text for label in plot.labels) == ["a", "b", "c"]
+    assert "Encodings tried: 2; fits: 9." in plot.description
+    assert "a, levels on 2,000 rows; b, splines on 2,000 rows; c, levels on 3,000 rows." in plot.description
+    assert [row[:3] for row in plot.table[:2]] == [("levels", "3,000", "0.001"), ("levels", "3,000", "0.01")]
+
+
+def test_one_line_needs_no_letter():
+    tried = tuple(Choice("levels", l2, 0.3, 0.01, False, 100) for l2 in (0.001, 0.01))
+    plot = selection(dataclasses.replace(summarise(made_up()), selection=tried))
+    assert plot.labels == ()
+    assert "a, levels" not in plot.description
 
 
 @pytest.mark.parametrize(
