@@ -275,7 +275,9 @@ def _rival(versus: VersusSummary) -> str:
     """Say what the other model predicts, and whether it is for the same rows."""
     other = versus.models[1]
     said = f"{other.name} predicts “{other.predicted[:_NAME]}” ({_percent(other.p_predicted)})"
-    return f"{said}; {versus.shared} of the {versus.of} rows that matter most are the same for both models."
+    return (
+        f"{said}; {versus.shared} of the {versus.of} rows of largest influence are the same for both models."
+    )
 
 
 def _commands(p: ExplanationProvenance, folder: str) -> tuple[Command, ...]:

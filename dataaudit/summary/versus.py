@@ -34,8 +34,9 @@ class Dot:
 class RivalRow:
     """A training row behind one model's prediction, and its place by each of the two.
 
-    `change` is the change of the test row's loss once it is removed, in nats; `same_class` says whether it
-    has the label that is explained. Places are by size, 1 for the largest.
+    `change` is the change of the test row's loss once it is removed, in nats, corrected for the row's own
+    leverage; `same_class` says whether it has the label that is explained. Places are by the size of
+    influence, which is first order, 1 for the largest: they need not follow `change`.
     """
 
     row_id: str
@@ -51,7 +52,7 @@ class RivalRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelLine:
-    """One of the two models: what it predicts, and whose influence that is."""
+    """One of the two models: what it predicts, and the rows behind it, the largest change of loss first."""
 
     name: str
     predicted: str
@@ -65,6 +66,11 @@ class ModelLine:
     dots: tuple[Dot, ...]
     harmful: tuple[RivalRow, ...]
     helpful: tuple[RivalRow, ...]
+
+    @property
+    def behind(self) -> tuple[RivalRow, ...]:
+        """The rows of both kinds, the largest change of loss first."""
+        return tuple(sorted((*self.harmful, *self.helpful), key=_largest))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +120,7 @@ def summarise_versus(tables: ExplanationFindings, cells: Rows) -> VersusSummary 
 def _line(row: Mapping[str, Any], part: pl.DataFrame, other: pl.DataFrame, cells: Rows) -> ModelLine:
     """Return one model; `other` has the same training rows by the other one."""
     part = part.with_columns(other_place=other["place"], change=-pl.col("influence") / len(part))
-    shown = part.drop_nulls("delta_loss_if_removed").sort("place")
+    shown = part.drop_nulls("delta_loss_if_removed")
     known = [
         RivalRow(
             row_id=one["train_row_id"],
@@ -130,6 +136,7 @@ def _line(row: Mapping[str, Any], part: pl.DataFrame, other: pl.DataFrame, cells
         for one in shown.iter_rows(named=True)
         for seen in [cells.get(("train", one["train_row_id"]), ())]
     ]
+    known.sort(key=_largest)
     return ModelLine(
         name=row["model"],
         predicted=row["predicted_label"],
@@ -144,6 +151,10 @@ def _line(row: Mapping[str, Any], part: pl.DataFrame, other: pl.DataFrame, cells
         harmful=tuple(one for one in known if one.change < 0)[:_ROWS],
         helpful=tuple(one for one in known if one.change > 0)[:_ROWS],
     )
+
+
+def _largest(row: RivalRow) -> tuple[float, int]:
+    return -abs(row.change), row.place
 
 
 def _drawn(part: pl.DataFrame) -> pl.DataFrame:

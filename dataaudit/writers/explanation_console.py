@@ -118,8 +118,7 @@ def _versus(versus: VersusSummary | None) -> list[Table | Text]:
     ):
         facts.add_row(Text(name), *(Text(one) for one in said))
     rows = _table([part for m in versus.models for part in (f"{line(m.name, 24)}: row", "label", "removed")])
-    sides = [sorted((*m.harmful, *m.helpful), key=lambda row: row.place)[:ROWS] for m in versus.models]
-    for pair in zip_longest(*sides):
+    for pair in zip_longest(*(m.behind[:ROWS] for m in versus.models)):
         rows.add_row(*(cell for row in pair for cell in _rival(row)))
     told = "Rank correlation of influence, by size, with distance in the encoded columns. "
     return [facts, Text(told + words.orders(versus), "dim"), rows]
@@ -162,7 +161,7 @@ def _neighbour(row: NearRow) -> list[Text]:
 def _parts(rows: list[InfluentialRow]) -> Table:
     """Return the places of the rows by the whole influence, and by parts of its formula."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    names = ("training row", "place", "without training loss", "without the Hessian")
+    names = ("training row", "place by influence", "without training loss", "without the Hessian")
     for at, name in enumerate(names):
         table.add_column(name, justify="right" if at else "left", overflow="fold")
     for row in rows:

@@ -88,13 +88,19 @@ def _versus(versus: VersusSummary) -> list[Part]:
     parts = [Part("### Two models"), Part(table(("", *(prose(m.name) for m in models)), facts))]
     parts.append(Part(prose(words.orders(versus))))
     for model in models:
-        rows = sorted((*model.harmful, *model.helpful), key=lambda row: row.place)[:FIRST]
         lines = [
             (code(r.row_id), code(r.label, 40), words.short(r.distance), words.moved(r.change),
              words.count(r.place), words.count(r.other_place))
-            for r in rows
+            for r in model.behind[:FIRST]
         ]  # fmt: skip
-        head = ("training row", "label", "distance", "removed, the loss", "place", "by the other")
+        head = (
+            "training row",
+            "label",
+            "distance",
+            "removed, the loss",
+            "place by influence",
+            "under the other",
+        )
         parts.append(details(f"Training rows behind it: {prose(model.name)}", table(head, lines)))
     return parts
 

@@ -253,14 +253,16 @@ def _versus(versus: VersusSummary, detail: Detail) -> VersusText:
 
 def _rivals(model: ModelLine, detail: Detail) -> tuple[tuple[str, str, str], ...]:
     """Return name, what is known of it, and how it begins, of the rows behind a model's prediction."""
-    rows = sorted((*model.harmful, *model.helpful), key=lambda row: row.place)[: min(_RIVALS, detail.rows)]
+    rows = model.behind[: min(_RIVALS, detail.rows)]
     return tuple(
         (line(row.row_id, 160), _known(row), begins(row.excerpt, row.picture, length=_BEGIN)) for row in rows
     )
 
 
 def _known(row: RivalRow) -> str:
-    places = f"place {words.count(row.place)}, by the other model {words.count(row.other_place)}"
+    places = (
+        f"by influence place {words.count(row.place)}, under the other model {words.count(row.other_place)}"
+    )
     loss = f"labelled “{line(row.label, 60)}”: without it, the loss {words.moved(row.change)}"
     return f"{loss}. Distance {words.short(row.distance)}; {places}."
 

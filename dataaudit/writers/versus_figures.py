@@ -36,6 +36,7 @@ def _plot(model: ModelLine, versus: VersusSummary, ends: tuple[float, float], ke
     x, y = horizontal(*ends), vertical(*padded([0.0, *(dot.change for dot in model.dots)]))
     own, explained = line(model.name, 40), line(versus.explained, 30)
     unit = _unit(max((abs(dot.change) for dot in model.dots), default=0.0))
+    nats = "nats" if unit == 1 else f"{power(unit)} nats"
     less = len(model.dots) < versus.rows
     shown = f"{words.count(len(model.dots))} of {words.count(versus.rows)} rows are drawn. " if less else ""
     points = [
@@ -49,14 +50,15 @@ def _plot(model: ModelLine, versus: VersusSummary, ends: tuple[float, float], ke
         key=key,
         title=f"{own}: rank correlation {words.fixed(model.distance_correlation)}",
         description="Of a row’s influence, by size, with its distance from the test row. Dots are labelled "
-        f"“{explained}”, squares otherwise; above the line a row helps. {shown}",
+        f"“{explained}”, squares otherwise; above the line a row helps. Influence is first order: the list "
+        f"below corrects it for the row’s own leverage. {shown}",
         x_name="distance from the test row",
-        y_name=f"rise of the loss without the row ({'' if unit == 1 else power(unit) + ' '}nats)",
+        y_name=f"rise of the loss without the row, first order ({nats})",
         x_ticks=x.ticks(words.short),
         y_ticks=y.ticks(lambda value: words.short(value / unit)),
         lines=(Line(path([(x(ends[0]), y(0.0)), (x(ends[1]), y(0.0))]), "quiet"),),
         points=tuple(points),
-        head=("training row", "distance", "without it, the loss", f"labelled “{explained}”"),
+        head=("training row", "distance", "without it, the loss (first order)", f"labelled “{explained}”"),
         table=tuple(
             (
                 line(dot.row_id, 120),

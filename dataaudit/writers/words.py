@@ -71,7 +71,7 @@ def short(value: float | None, digits: int = 3) -> str:
 def orders(versus: VersusSummary) -> str:
     """Say how far two models agree on which training rows matter."""
     names = " and ".join(model.name for model in versus.models)
-    agree = f"{versus.shared} of the {versus.of} rows that matter most are the same"
+    agree = f"{versus.shared} of the {versus.of} rows of largest influence are the same"
     return f"{names} order the training rows alike to {fixed(versus.order_correlation)} (Spearman); {agree}."
 
 

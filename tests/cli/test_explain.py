@@ -66,7 +66,7 @@ def test_two_models_side_by_side(folder):
     flat = " ".join(found.stderr.split())
     assert re.search(r"logistic +rbf-svm", found.stderr)
     assert re.search(r"logistic and rbf-svm order the training rows alike to \d\.\d+", flat)
-    assert re.search(r"rbf-svm predicts “\w+” \(\d+\.\d%\); \d+ of the 10 rows that matter most", flat)
+    assert re.search(r"rbf-svm predicts “\w+” \(\d+\.\d%\); \d+ of the 10 rows of largest influence", flat)
     assert "### Two models" in found.stdout
     versus = pl.read_parquet(folder / "two" / "versus.parquet")
     assert versus.group_by("model").len().sort("model").rows() == [("logistic", 400), ("rbf-svm", 400)]

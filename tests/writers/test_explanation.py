@@ -15,7 +15,7 @@ from writers.payloads import PAYLOADS
 
 import dataaudit
 from dataaudit.summary import summarise_explanation
-from dataaudit.writers import explanation_html, get, names
+from dataaudit.writers import explanation_html, get, names, words
 from dataaudit.writers.base import BUILT_IN
 from dataaudit.writers.explanation_console import show
 
@@ -183,13 +183,22 @@ def test_two_models_are_set_side_by_side(two):
         rows = (*model.harmful, *model.helpful)
         assert {row.row_id for row in rows} <= set(tables.versus["train_row_id"])
         assert all((row.change < 0) == (row in model.harmful) for row in rows)
+        sizes = [abs(row.change) for row in model.behind]
+        assert sizes == sorted(sizes, reverse=True)
+        assert set(model.behind) == set(rows)
+        said = [f"without it, the loss {words.moved(row.change)}. Distance" for row in model.behind[:10]]
+        listed = page[page.index(f"Training rows behind it: {model.name}") :]
+        assert [listed.index(sentence) for sentence in said] == sorted(map(listed.index, said))
+        biggest = max(model.dots, key=lambda dot: abs(dot.change)).row_id
+        assert tables.versus.filter(model=model.name, place=1)["train_row_id"].to_list() == [biggest]
+    assert page.count("rise of the loss without the row, first order (") == 2
     square = page.count("h4.6v4.6h-4.6z")
     assert square == sum(not dot.same_class for model in versus.models for dot in model.dots)
     assert square > 20
     markdown = written("markdown", *two)
     assert "### Two models" in markdown
     assert "Training rows behind it: rbf-svm" in markdown
-    assert "rows that matter most are the same" in " ".join(shown(summary).split())
+    assert "rows of largest influence are the same" in " ".join(shown(summary).split())
 
 
 def test_a_chart_has_room_for_few_of_many_rows_and_never_leaves_out_the_strongest():

@@ -66,11 +66,7 @@ def test_an_explanation_shows_the_pixels_of_the_rows_that_it_names():
     page = parse(explanation_html.page(summary))
     assert page.errors == []
     shown = [values["src"] for tag, values, _ in page.elements if tag == "img" and values["width"] == "56"]
-    rivals = [
-        row
-        for m in summary.versus.models
-        for row in sorted((*m.harmful, *m.helpful), key=lambda r: r.place)[:10]
-    ]
+    rivals = [row for model in summary.versus.models for row in model.behind[:10]]
     named = [*rivals, *summary.removed, *summary.cosine, *summary.euclidean]
     assert shown == [row.picture for row in named]
     assert all(shown)
