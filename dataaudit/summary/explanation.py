@@ -17,6 +17,7 @@ from dataaudit.summary.versus import VersusSummary, summarise_versus
 from dataaudit.tablefolder import plain
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
+_SMALLEST: Final = 0.1  # per cent; less is said to be less
 _NAME: Final = 60  # characters of a class in a sentence
 _CARRIERS: Final = 8  # columns or words of a training row
 _TERMS: Final = 40  # columns or words of the test row
@@ -241,7 +242,12 @@ def _verdict(tables: ExplanationFindings, versus: VersusSummary | None, trust: T
 
 
 def _percent(share: float) -> str:
-    return f"{min(100 * share, 99.9):.1f}{_NBSP}%"
+    percent = 100 * share
+    if 0 < percent < _SMALLEST:
+        return f"<{_NBSP}{_SMALLEST}{_NBSP}%"
+    if 100 - _SMALLEST < percent < 100:  # noqa: PLR2004 - per cent
+        return f">{_NBSP}{100 - _SMALLEST}{_NBSP}%"
+    return f"{percent:.1f}{_NBSP}%"
 
 
 def _label(p: ExplanationProvenance) -> str:

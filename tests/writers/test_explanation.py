@@ -1,5 +1,6 @@
 """The outputs of an explanation: what they say, and that no cell steers who reads them."""
 
+import dataclasses
 import io
 import json
 import re
@@ -101,6 +102,18 @@ def test_the_console_says_what_how_and_what_next(plain):
     assert "(confirmed by retraining)" in flat or "no set" in flat.lower()
     assert "out/report.html" in text
     assert "+0." not in text, "a bare signed number"
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.9996, ">\xa099.9\xa0%"), (1.0, "100.0\xa0%"), (0.5, "50.0\xa0%")]
+)
+def test_the_headline_says_the_share_as_the_table_does(plain, share, said):
+    tables, _ = plain
+    likely = pl.when(pl.int_range(pl.len()) == 0).then(share).otherwise(1 - share)
+    tables = dataclasses.replace(tables, probabilities=tables.probabilities.with_columns(probability=likely))
+    summary = summarise_explanation(tables)
+    assert summary.verdict.headline.endswith(f"({said})")
+    assert f"<td>{said.replace('>', '&gt;')}</td>" in explanation_html.page(summary)
 
 
 def test_json_gives_back_the_exact_cells(hostile):
