@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from dataaudit.picture import picture_of, pixels_text
 
 _COORDINATES: Final = 6  # of a vector that are shown
+_LARGE: Final = 1e6
 
 
 def cell_text(value: object, limit: int = 600) -> str:
@@ -19,6 +21,18 @@ def cell_text(value: object, limit: int = 600) -> str:
         return _vector_text(value)
     text = "" if value is None else str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell has nothing in it: null, NaN, or an empty text."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or (isinstance(value, str) and not value)
+
+
+def number_text(value: float) -> str:
+    """Return a number in six digits, or without its fraction where it is larger."""
+    return f"{value:.0f}" if _LARGE <= abs(value) < math.inf else f"{value:.6g}"
 
 
 def kept_cell(value: object, limit: int = 600) -> str:

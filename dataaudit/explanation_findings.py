@@ -70,7 +70,8 @@ class ExplanationProvenance(PairRecord):
     label : str or None
         Its label; None where it has none that training knows.
     predicted_label, rival_label, explained_label : str
-        Its likeliest class, the next one, and the class that its loss is of.
+        Its likeliest class; what that is held against: the label where it is another one, else the next
+        likeliest class; and the class that its loss is of.
     probability, loss : float
         Of the explained class; the loss in nats.
     model : str

@@ -164,7 +164,7 @@ def _of_slice(
     label, n, t = classes[score.drawn_to], len(part.train), len(part.test)
     title = (
         f"{part.name}: {score.n_errors:,} of {t:,} test rows are wrong and rest on {_rows(n)} of training, "
-        f"of which {score.drawn_train:,} ({score.drawn_train / n:.0%}) are {label!r}; "
+        f"of which {score.drawn_train:,} ({score.drawn_train / n:.0%}) are “{label}”; "
         f"in test {score.drawn_test:,} ({score.drawn_test / t:.1%}) are"
     )
     left = score.n_errors - score.fixed

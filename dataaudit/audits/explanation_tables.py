@@ -26,7 +26,7 @@ from dataaudit.audits.tables import PACKAGES, cell_table
 from dataaudit.audits.tested import Tested
 from dataaudit.audits.trained import Trained
 from dataaudit.audits.versus import Compared
-from dataaudit.celltext import cell_text
+from dataaudit.celltext import cell_text, is_missing, number_text
 from dataaudit.explanation_findings import (
     CELLS,
     CONTRIBUTIONS,
@@ -88,14 +88,15 @@ class Asked:
 
     @property
     def against(self) -> tuple[int, int]:
-        """The predicted class, and the next likeliest one."""
+        """The predicted class, and its label where that is another one, else the next likeliest class."""
         order = np.argsort(-self.tested.p[0], kind="stable")
-        return int(order[0]), int(order[1])
+        first, second = int(order[0]), int(order[1])
+        return first, second if self.label in (None, first) else self.label
 
     @property
     def its_loss(self) -> str:
         """How sentences name the loss that changes."""
-        said = "" if self.label is not None else f" as {self.trained.classes[self.tested.y[0]]!r}"
+        said = "" if self.label is not None else f" as “{self.trained.classes[self.tested.y[0]]}”"
         return f"the loss of test row {self.row}{said}"
 
 
@@ -187,11 +188,17 @@ def contribution_table(asked: Asked, parts: Sequence[Part]) -> pl.DataFrame:
     for rank, part in enumerate(parts, start=1):
         column = asked.tested.dataset.frame[part.column]
         cell = part.level if part.level is not None else cell_text(column[0], CELL)
-        name = f"the word {cell!r}" if part.level is not None else f"{part.column} = {cell}"
+        name = f"the word “{cell}”" if part.level is not None else _cell_named(part.column, column[0])
         does = "raises" if part.value > 0 else "lowers"
-        said = f"{name} {does} the log-odds of {predicted!r} over {rival!r} by {abs(part.value):.3g}"
+        said = f"{name} {does} the log-odds of “{predicted}” over “{rival}” by {abs(part.value):.3g}"
         rows.append((part.column, part.level, cell, part.value, said, rank))
     return pl.DataFrame(rows, schema=CONTRIBUTIONS, orient="row")
+
+
+def _cell_named(column: str, value: object) -> str:
+    if is_missing(value):
+        return f"that {column} is missing"
+    return f"{column} = {number_text(value) if isinstance(value, float) else cell_text(value, CELL)}"
 
 
 def features_table(asked: Asked, effects: list[list[ColumnEffect]], order: list[str]) -> pl.DataFrame:
@@ -208,7 +215,7 @@ def features_table(asked: Asked, effects: list[list[ColumnEffect]], order: list[
 
 def _swap(asked: Asked, column: str, level: str | None, change: float) -> str:
     """Say what another cell in a column, or a text without a word, would do."""
-    changed = f"another {column} in this row" if level is None else f"this row without the word {level!r}"
+    changed = f"another {column} in this row" if level is None else f"this row without the word “{level}”"
     if change == 0:
         return f"{changed} would not change {asked.its_loss}"
     return f"{changed} would {'lower' if change < 0 else 'raise'} {asked.its_loss} by {abs(change):.3g} nats"

@@ -65,7 +65,8 @@ Check = tuple[str, float | None, float | None, bool, str]
 def _gradient(trained: Trained) -> Check:
     fit = trained.fit
     reached = "at a minimum" if fit.converged else "not at a minimum, so influences are biased"
-    message = f"The fit is {reached}: gradient norm {fit.gradient_norm:.1e} after {fit.steps} Newton steps."
+    steps = f"{fit.steps} Newton step{'' if fit.steps == 1 else 's'}"
+    message = f"The fit is {reached}: gradient norm {fit.gradient_norm:.1e} after {steps}."
     return ("gradient norm", fit.gradient_norm, fit.tolerance, fit.converged, message)
 
 
@@ -126,6 +127,6 @@ def _rows(trained: Trained) -> Check:
     counts = np.bincount(trained.objective.rows.y.numpy(), minlength=len(trained.classes))
     least = int(counts.argmin())
     message = (
-        f"The smallest class, {trained.classes[least]!r}, has {counts[least]:,} rows of {counts.sum():,}."
+        f"The smallest class, “{trained.classes[least]}”, has {counts[least]:,} rows of {counts.sum():,}."
     )
     return ("smallest class", float(counts[least]), float(FEW_ROWS), bool(counts[least] >= FEW_ROWS), message)

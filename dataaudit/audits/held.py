@@ -62,7 +62,7 @@ def _note(
     title = (
         f"{part.name}: {score.n_errors:,} of {t:,} test rows are wrong at λ = {l2:.2g}, at {weak:.2g} "
         f"{score.n_errors + more:,} would be: the ridge keeps {rows} from deciding, of which "
-        f"{score.drawn_train:,} are {trained.classes[score.drawn_to]!r}, against {score.drawn_test:,} in test"
+        f"{score.drawn_train:,} are “{trained.classes[score.drawn_to]}”, against {score.drawn_test:,} in test"
     )
     along = ", ".join(f"{int(point.judged.wrong[part.test].sum()):,} at {point.l2:.2g}" for point in grid)
     advice = (

@@ -138,12 +138,12 @@ def overturn(
 def _prediction(trained: Trained, tested: Tested) -> Overturned:
     names, predicted = trained.classes, int(tested.predicted[0])
     flip = _search(trained, Prediction(trained.objective.model, tested.block, predicted))
-    what = f"this prediction is {names[predicted]!r}"
+    what = f"this prediction is “{names[predicted]}”"
     if flip is None:
         return _none(trained, what, "flips this prediction")
     s = trained.objective.model.scores(flip.fit.theta, tested.block)
     now = names[int(torch.nn.functional.pad(s, (1, 0)).argmax())]
-    return _found(what, flip, f"flips this prediction from {names[predicted]!r} to {now!r}")
+    return _found(what, flip, f"flips this prediction from “{names[predicted]}” to “{now}”")
 
 
 def _coefficient(trained: Trained, tested: Tested, name: str) -> Overturned:
@@ -156,7 +156,7 @@ def _coefficient(trained: Trained, tested: Tested, name: str) -> Overturned:
     if value == 0.0:
         raise SettingError(f"the coefficient of {_named(feature)} is 0", "name another feature")
     flip = _search(trained, CoefficientSign(position, np.sign(value)))
-    towards = f"{trained.classes[column + 1]!r} against {trained.classes[0]!r}"
+    towards = f"“{trained.classes[column + 1]}” against “{trained.classes[0]}”"
     sign = ("negative", "positive")[value > 0]
     what = f"the coefficient of {_named(feature)}, for {towards}, is {sign}"
     does = f"turns the sign of the coefficient of {_named(feature)}"

@@ -55,7 +55,7 @@ def prior_shift(trained: Trained, tested: Tested) -> Found | None:
     c = int(change.argmax())
     title = (
         f"{tested.dataset.target}: {known[c] / known.sum():.1%} of the training rows are "
-        f"{trained.classes[c]!r}, {new[c] / new.sum():.1%} of the test rows are: classes come at other rates "
+        f"“{trained.classes[c]}”, {new[c] / new.sum():.1%} of the test rows are: classes come at other rates "
         "than the model expects"
     )
     advice = (

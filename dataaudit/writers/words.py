@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from dataaudit.celltext import number_text
+
 if TYPE_CHECKING:
     from dataaudit.summary import Term, VersusSummary
 
@@ -79,9 +81,23 @@ def term(entry: Term) -> str:
     """Name a piece of evidence: a word, a coordinate of a vector, ``column = value`` of a table."""
     if entry.role == "text" and entry.level is not None:
         return entry.level
-    if entry.level == "(missing)":
+    number = _number(entry)
+    if entry.level == "(missing)" or entry.cell == "" or (number is not None and math.isnan(number)):
         return f"{entry.column} is missing"
     if entry.role == "vector":
         return entry.column if entry.level is None else f"{entry.column}[{entry.level}]"
     value = entry.level if entry.cell is None else entry.cell
+    if number is not None and math.isfinite(number):
+        value = number_text(number)
     return entry.column if value is None else f"{entry.column} = {value}"
+
+
+def _number(entry: Term) -> float | None:
+    """Return the number of a numeric cell, if it is one with a fraction or none at all."""
+    text = entry.cell or ""
+    if entry.role != "numeric" or text.removeprefix("-").isdigit():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None

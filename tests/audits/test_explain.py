@@ -1,5 +1,8 @@
 """One prediction explained: every number beside a slow twin, and questions that cannot be answered."""
 
+import dataclasses
+import re
+
 import hospital
 import numpy as np
 import polars as pl
@@ -8,12 +11,15 @@ import torch
 
 import dataaudit
 from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
+from dataaudit.audits.health import fit_checks
 from dataaudit.audits.tested import predict
 from dataaudit.audits.train import train
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.explanation_findings import SCHEMAS, ExplanationFindings
 from dataaudit.influence import loss_gradients
 from dataaudit.leaveout import refit_without
+from dataaudit.summary import summarise_explanation
+from dataaudit.writers import explanation_html
 
 WORDS = np.array(["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"])
 ROW, L2 = 7, 1e-2
@@ -146,6 +152,14 @@ def test_probabilities_are_the_models(case):
         assert share == pytest.approx(p[name], rel=1e-9)
 
 
+def test_one_newton_step_is_one(case):
+    _, trained, _ = case
+    for steps, said in ((1, "after 1 Newton step."), (2, "after 2 Newton steps.")):
+        fit = dataclasses.replace(trained.fit, steps=steps)
+        checks = fit_checks(dataclasses.replace(trained, fit=fit))
+        assert checks[0][-1].endswith(said)
+
+
 def test_words_add_up_to_the_score():
     frames = texts(150, 0, 2), texts(40, 1, 2)
     why = dataaudit.explain(*frames, label="y", text="text", row=ROW, l2=L2)
@@ -158,6 +172,42 @@ def test_words_add_up_to_the_score():
     rest = odds - why.contributions["contribution"].sum()
     odds_other = np.log(q[other.tables.provenance.predicted_label] / q[other.tables.provenance.rival_label])
     assert rest == pytest.approx(sign * (odds_other - other.contributions["contribution"].sum()), abs=1e-8)
+
+
+def test_a_wrong_prediction_is_held_against_the_label():
+    frames = table(150, 0, 3), table(40, 1, 3)
+    seen = set()
+    for row in range(40):
+        why = dataaudit.explain(*frames, label="y", row=row, l2=L2, top=1)
+        p, likely = why.tables.provenance, why.tables.probabilities["class"].to_list()
+        assert p.rival_label == (likely[1] if p.label == likely[0] else p.label)
+        odds = f"the log-odds of “{likely[0]}” over “{p.rival_label}” by "
+        assert why.contributions["effect"].str.contains(odds, literal=True).all()
+        seen.add(likely.index(p.label))
+    assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize("empty", [None, float("nan")])
+def test_a_missing_cell_is_said_to_be_missing(empty):
+    known, new = table(150, 0, 2), table(40, 1, 2)
+    gone = pl.int_range(pl.len()) % 4 == 3
+    known, new = (t.with_columns(x=pl.when(gone).then(pl.lit(empty)).otherwise("x")) for t in (known, new))
+    why = dataaudit.explain(known, new, label="y", row=3, l2=L2, top=60)
+    said = dict(why.contributions.select("column", "effect").iter_rows())
+    assert said["x"].startswith(("that x is missing raises ", "that x is missing lowers "))
+    page = explanation_html.page(summarise_explanation(why.tables))
+    assert "x is missing: with another cell there, the loss of the test row " in page
+    assert not re.search(r"\bx = ?(nan|None)?[:<]", page)
+
+
+def test_numbers_have_six_digits():
+    frames = table(150, 0, 2), table(40, 1, 2)
+    why = dataaudit.explain(*frames, label="y", row=ROW, l2=L2)
+    page = explanation_html.page(summarise_explanation(why.tables))
+    for text in (*why.contributions["effect"], *re.findall(r"\b[xz] = [^:<]*", page)):
+        assert not re.search(r"[xz] = -?\d*\.\d{8}", text)
+    assert f"x = {frames[1]['x'][ROW]:.6g}" in page
+    assert str(frames[1]["x"][ROW]) in why.contributions["cell"].to_list()
 
 
 def test_a_flip_is_confirmed_by_a_refit_of_ours():

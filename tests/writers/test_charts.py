@@ -73,6 +73,22 @@ def test_one_line_needs_no_letter():
 
 
 @pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("-0.9765217689500731", "-0.976522"),
+        ("0.5", "0.5"),
+        ("1234567890", "1234567890"),
+        ("12345678.25", "12345678"),
+        ("1e-09", "1e-09"),
+        ("inf", "inf"),
+        ("2020-01-02", "2020-01-02"),
+    ],
+)
+def test_numbers_of_cells_are_short(cell, text):
+    assert words.term(Term("numeric", "x", None, cell, -1)) == f"x = {text}"
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (0.9712, "97.1\xa0%"),
@@ -102,5 +118,8 @@ def test_evidence_is_named_as_people_know_it():
     assert words.term(Term("categorical", "job", "cook", "cook", -1)) == "job = cook"
     assert words.term(Term("numeric", "age", None, "34", -1)) == "age = 34"
     assert words.term(Term("numeric", "age", "(missing)", None, -1)) == "age is missing"
+    assert words.term(Term("categorical", "job", None, "", -1)) == "job is missing"
+    assert words.term(Term("numeric", "age", None, "nan", -1)) == "age is missing"
+    assert words.term(Term("categorical", "name", None, "nan", -1)) == "name = nan"
     assert words.term(Term("vector", "pixels", "17", "0.3", -1)) == "pixels[17]"
     assert words.term(Term("", "age", None, None, -1)) == "age"
