@@ -102,8 +102,8 @@ def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> 
     shares = f"{percent(k / n)} of the training rows and {percent(j / m)} of the test rows"
     yield Shifted(
         column, "missing", None, value=j / m - k / n, low=low, high=high, p=p, n=j,
-        found=f"`{column}` is missing in {shares}: the rates differ.",
-        otherwise=f"`{column}` is missing in {shares}: no more different than by chance.",
+        found=f"“{column}” is missing in {shares}: the rates differ.",
+        otherwise=f"“{column}” is missing in {shares}: no more different than by chance.",
     )  # fmt: skip
 
 
@@ -114,9 +114,9 @@ def _numeric(column: str, train: NDArray[np.float64], test: NDArray[np.float64])
     return Shifted(
         column, "covariate", None, value=distance, low=max(0.0, distance - by_chance),
         high=min(1.0, distance + by_chance), p=p, n=len(test),
-        found=f"`{column}` is distributed differently ({middle}): the distribution functions are up to "
+        found=f"“{column}” is distributed differently ({middle}): the distribution functions are up to "
         f"{distance:.3f} apart, {size(distance)}.",
-        otherwise=f"`{column}` is distributed alike: up to {distance:.3f} apart, as by chance.",
+        otherwise=f"“{column}” is distributed alike: up to {distance:.3f} apart, as by chance.",
     )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def _out_of_range(
     # The k largest of all values lie in test; so for the smallest.
     p = 2.0 * float(all_in_p(np.array([under, over]), len(test), len(train)).min())
     shown = f" of {low:.6g} to {high:.6g}" if role == "numeric" else ""
-    what = f"`{column}` lies outside the training range{shown} in {counted(under + over, 'test row')}"
+    what = f"“{column}” lies outside the training range{shown} in {counted(under + over, 'test row')}"
     yield Shifted(
         column, "out-of-range", None, value=(under + over) / len(test), p=min(1.0, p), n=under + over,
         found=f"{what} ({under:,} below, {over:,} above): more than chance brings.",
@@ -160,9 +160,9 @@ def _categorical(column: str, strata: Strata) -> Shifted:
     by_chance = chance_variation(train, test)
     return Shifted(
         column, "covariate", None, value=variation, p=p_value, n=int(test.sum()),
-        found=f"`{column}` has other shares of levels in test ({'; '.join(moved)}): {percent(variation)} of "
+        found=f"“{column}” has other shares of levels in test ({'; '.join(moved)}): {percent(variation)} of "
         f"the rows would have to move, {size(variation)} ({percent(by_chance)} by chance).",
-        otherwise=f"`{column}` has the same shares of levels up to chance ({percent(variation)} of the rows "
+        otherwise=f"“{column}” has the same shares of levels up to chance ({percent(variation)} of the rows "
         f"would have to move, {percent(by_chance)} by chance).",
     )  # fmt: skip
 
@@ -183,7 +183,7 @@ def _unseen(column: str, strata: Strata) -> Iterator[Shifted]:
     shown = ", ".join(f"{strata.names[new[j]]} ({counts[j]:,})" for j in order[:NAMED])
     rows, levels = counted(int(counts.sum()), "test row"), counted(len(new), "level")
     shown += ", …" if len(new) > NAMED else ""
-    what = f"`{column}` has {levels} that training never has, in {rows}: {shown}"
+    what = f"“{column}” has {levels} that training never has, in {rows}: {shown}"
     yield Shifted(
         column, "unseen", None, value=float(counts.sum()) / m, p=p, n=int(counts.sum()),
         found=f"{what}. Chance does not explain it.",
@@ -215,8 +215,8 @@ def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]:
     value = float(np.abs(gap[order]).max())
     yield Shifted(
         column, "covariate", None, value=value, p=min(1.0, float(each.min()) * len(each)), n=m,
-        found=f"`{column}` uses other words in test: {moved} of the rows, {size(value)}.",
-        otherwise=f"`{column}` uses the same words up to chance.",
+        found=f"“{column}” uses other words in test: {moved} of the rows, {size(value)}.",
+        otherwise=f"“{column}” uses the same words up to chance.",
     )  # fmt: skip
 
 
@@ -233,7 +233,7 @@ def _vector(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]
     distance, _, p = each[j]
     yield Shifted(
         column, "covariate", None, value=distance, p=min(1.0, p * len(each)), n=len(B),
-        found=f"`{column}` is distributed differently: coordinate {j + 1} is up to {distance:.3f} apart, "
+        found=f"“{column}” is distributed differently: coordinate {j + 1} is up to {distance:.3f} apart, "
         f"{size(distance)}.",
-        otherwise=f"`{column}` is distributed alike up to chance.",
+        otherwise=f"“{column}” is distributed alike up to chance.",
     )  # fmt: skip

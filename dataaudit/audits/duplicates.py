@@ -132,7 +132,7 @@ def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Shifted]:
     if wrong.height:
         said = (
             f"{counted(wrong.height, 'test row')} of the {pairs.height:,} that training holds "
-            f"carr{'ies' if wrong.height == 1 else 'y'} a `{target}` that no equal training row has "
+            f"carr{'ies' if wrong.height == 1 else 'y'} a “{target}” that no equal training row has "
             f"({_examples(wrong)})."
         )
         yield Shifted(

@@ -62,15 +62,15 @@ def compare_classes(
     value = float(np.abs(k / n - j / m).sum() / 2.0)
     yield Shifted(
         target, "label", None, value=value, p=chi_square(k, j), n=len(test),
-        found=f"The classes of `{target}` have other shares in test: {percent(value)} of the rows would have "
+        found=f"The classes of “{target}” have other shares in test: {percent(value)} of the rows would have "
         f"to change class ({percent(chance_variation(k, j))} by chance).",
-        otherwise=f"The classes of `{target}` have the same shares up to chance.",
+        otherwise=f"The classes of “{target}” have the same shares up to chance.",
     )  # fmt: skip
     each = split_p(j, k + j, m / (n + m))
     for c in range(1 if len(classes) == 2 else 0, len(classes)):  # noqa: PLR2004 - the other one mirrors it
         low, high = difference_interval((k[c], n), (j[c], m))
         share = f"{percent(k[c] / n)} of the training rows and {percent(j[c] / m)} of the test rows"
-        shares, more = f"`{target} = {classes[c]}` in {share}", j[c] / m > k[c] / n
+        shares, more = f"“{target} = {classes[c]}” in {share}", j[c] / m > k[c] / n
         yield Shifted(
             target, "label", classes[c], value=j[c] / m - k[c] / n, low=low, high=high, p=float(each[c]),
             n=int(j[c]), found=f"{shares}: the class is {'more' if more else 'less'} frequent.",
@@ -116,13 +116,13 @@ def compare_given(
     worst = int(np.argmax(np.abs(gaps) * np.sqrt(rows)))
     c = classes.index(name)
     shares = [float(part[worst, c] / max(part[worst].sum(), 1)) for part in (first, second)]
-    where = f"`{column} = {strata.names[worst]}`"
+    where = f"“{column} = {strata.names[worst]}”"
     return Shifted(
         column, "concept", strata.names[worst], value=float(np.abs(gaps) @ rows / max(rows.sum(), 1)),
         p=min(1.0, p * len(found)), n=int(rows.sum()),
-        found=f"Labels given `{column}` changed beyond the overall change, most for {where}: {name} in "
+        found=f"Labels given “{column}” changed beyond the overall change, most for {where}: {name} in "
         f"{percent(shares[0])} of its training rows and {percent(shares[1])} of its test rows.",
-        otherwise=f"Labels given `{column}` did not change beyond the overall change.",
+        otherwise=f"Labels given “{column}” did not change beyond the overall change.",
     )  # fmt: skip
 
 
@@ -267,7 +267,7 @@ def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Shift
     Shifted
         Measure "loss", levels "total" (over all columns only), "inputs" and "labels".
     """
-    whose = "the inputs" if column is None else f"`{column}`"
+    whose = "the inputs" if column is None else f"“{column}”"
     names = {"total": "The loss", "inputs": f"What {whose} explain{'' if column is None else 's'}",
              "labels": f"What the labels given {whose} explain"}  # fmt: skip
     for level, part in (("total", split.total), ("inputs", split.inputs), ("labels", split.labels)):

@@ -183,7 +183,7 @@ def _common(name: str, train: pl.Series, test: pl.Series) -> tuple[pl.Series, pl
 def _separation_rows(apart: Separation) -> Iterator[Shifted]:
     """Say how well train and test are told apart, and by which columns."""
     leading = [(name, share) for name, share in apart.columns if share >= LEAST_SHARE][:NAMED]
-    by = ", ".join(f"`{name}` ({percent(share)})" for name, share in leading)
+    by = ", ".join(f"“{name}” ({percent(share)})" for name, share in leading)
     auc = f"a test row scores above a training row with probability {apart.auc:.3f}"
     interval = f"{apart.low:.3f} to {apart.high:.3f}"
     yield Shifted(
@@ -193,7 +193,7 @@ def _separation_rows(apart: Separation) -> Iterator[Shifted]:
         otherwise=f"Train and test cannot be told apart: {auc} ({interval}; one half if they were alike).",
     )  # fmt: skip
     for name, share in leading if apart.p < ALPHA else ():
-        said = f"`{name}` makes up {percent(share)} of what tells train from test."
+        said = f"“{name}” makes up {percent(share)} of what tells train from test."
         yield Shifted(name, "two-sample", "share", value=share, n=apart.rows, found=said, otherwise=said)
 
 

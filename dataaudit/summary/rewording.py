@@ -74,7 +74,7 @@ def difference(veil: Veil, row: Row) -> str:
     measure, level, size = row["measure"], shift_level(veil, row), ""
     if measure in _WITHOUT_LEVELS and not veil.all:
         return str(row["message"])
-    where = "all columns" if row["column"] is None else f"`{veil.column(row['column'])}`"
+    where = "all columns" if row["column"] is None else f"“{veil.column(row['column'])}”"
     named = f" ({level})" if level is not None else ""
     if _known(row["value"]):
         size = f" {row['value']:.3g},"

@@ -110,7 +110,7 @@ def test_a_shifted_number_is_found_by_every_test_that_should(train):
     found = measure_shift(train, table(700, 9, older=8.0), target="y")
     apart = one(found, "two-sample")
     assert apart["significant"]
-    assert "most by `age`" in apart["message"]
+    assert "most by “age”" in apart["message"]
     assert apart["value"] == pytest.approx(scipy.stats.norm.cdf(8.0 / (10.0 * 2**0.5)), abs=0.05)
     assert significant(found, "covariate")["column"].to_list() == ["age"]
     assert one(found, "two-sample", "age", "share")["value"] > 0.8

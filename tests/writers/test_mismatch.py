@@ -58,7 +58,8 @@ def test_the_console_says_verdict_findings_proof_and_what_to_type():
 def test_the_console_without_labels_names_the_columns():
     text = shown(real(labelled=False))
     assert "no prediction can be judged" in " ".join(text.split())
-    assert "- `age` " in text
+    assert "- “age” " in text
+    assert "`" not in text
     assert "severity" not in text
 
 

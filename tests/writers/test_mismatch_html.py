@@ -165,6 +165,13 @@ def test_long_names_and_many_findings_fit_into_one_megabyte(payload):
     assert parse(text).errors == []
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_names_stand_in_quotes_not_in_markdown(labelled):
+    page = mismatch_html.page(summarise_mismatch(real(labelled=labelled)))
+    assert "`" not in page[page.index("<main") :]
+    assert "“age” " in page
+
+
 def test_the_same_run_gives_the_same_bytes():
     assert mismatch_html.page(summarise_mismatch(real())) == mismatch_html.page(summarise_mismatch(real()))
 
