@@ -163,6 +163,13 @@ def test_the_page_stays_small_and_says_it_in_words(plain):
     assert ": with another cell there, the loss of the test row " in text
 
 
+def test_the_row_stands_under_its_classes_beside_what_its_cells_do(plain):
+    page = explanation_html.page(plain[1])
+    row = page[page.index('<section id="row"') : page.index('<section id="behind"')]
+    parts = ("Probability of each class", "<p>Test row 3, ", "Its cells", "</div><div>", "own cells do")
+    assert [row.index(part) for part in parts] == sorted(row.index(part) for part in parts)
+
+
 def test_words_of_a_text_are_marked():
     random = np.random.default_rng(0)
     words = np.array(["alpha", "beta", "gamma", "delta", "epsilon", "zeta"])
