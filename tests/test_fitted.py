@@ -310,7 +310,7 @@ def test_row_weights_at_fit_time_show_as_a_gradient(cancer):
     weight = np.linspace(0.5, 2.0, 200)
     model = logistic().fit(cancer.select(COLUMNS), cancer["y"].to_numpy(), sample_weight=weight)
     with pytest.raises(
-        NotConverged, match=r"gradient norm \d\.\de-\d\d, .*\. Hint: give the rows it was fitted on"
+        NotConverged, match=r"gradient norm \d\.\de-\d\d, .*\. Hint: give the rows that it was fitted on"
     ):
         audit(model, cancer)
     named = cancer.drop("ward").with_columns(w=weight)
