@@ -43,8 +43,9 @@ path, selection                 basis and λ by leave-one-out loss
 fitted                          a user's own scikit-learn model, taken as it is
 fragility                       the smallest set of rows that overturns a conclusion
 lowlevel                        `Influence`, for people with a matrix and a model
-tablefolder, provenance,        the tables on disk: the only meeting of tensors and frames; one module a
-findings, mismatch_findings,    kind of findings
+folder, tablefolder,            the tables on disk: the only meeting of tensors and frames; one module a
+provenance, findings,           kind of findings
+mismatch_findings,
 explanation_findings,
 vulnerability_findings
 audits                          each the story of one question

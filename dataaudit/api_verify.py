@@ -51,8 +51,8 @@ def verify(
     from dataaudit.audits.asked import no_step
     from dataaudit.errors import SettingError
     from dataaudit.findings import Findings, Provenance
+    from dataaudit.folder import read_provenance
     from dataaudit.mismatch_findings import MismatchFindings, MismatchProvenance
-    from dataaudit.tablefolder import read_provenance
     from dataaudit.writers.html import write_report
 
     if top < 1:

@@ -86,7 +86,6 @@ class ExplanationProvenance(PairRecord):
     """
 
     KIND = "explanation"
-    NOUN = "an explanation"
 
     test_row_id: str
     test_row: int

@@ -14,8 +14,9 @@ from typing import Final
 import polars as pl
 
 from dataaudit.errors import DataError
+from dataaudit.folder import AGAIN
 from dataaudit.provenance import AuditRecord
-from dataaudit.tablefolder import AGAIN, Tables, schema
+from dataaudit.tablefolder import Tables, schema
 
 LABELS: Final = schema(
     "row_id text, row whole, source text, line whole, label text, predicted_label text, p_label real,"
@@ -65,7 +66,6 @@ class Provenance(AuditRecord):
     """
 
     KIND = "labels"
-    NOUN = "an audit of labels"
 
     dataset: str
     n_rows: int

@@ -88,7 +88,6 @@ class MismatchProvenance(PairRecord):
     """
 
     KIND = "mismatch"
-    NOUN = "an audit of a mismatch"
 
     n_errors: int
     train_loss: float

@@ -1,28 +1,24 @@
-"""A folder of typed Polars tables and a provenance: checked, written whole or not at all, read back.
+"""Typed Polars tables and a provenance: checked, written to a folder, read back.
 
-A folder holds one Parquet file per table and ``provenance.json``, which is written last: a folder without it
-is not whole. Every kind of findings is such a folder.
+Every kind of findings is such a folder.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
 import polars as pl
 
-from dataaudit.errors import DataError, UnreadableFile, WriteError
-
-PROVENANCE: Final = "provenance.json"
-AGAIN: Final = "run the audit again, or name the folder that it wrote"
+from dataaudit.errors import DataError, UnreadableFile
+from dataaudit.folder import AGAIN, NOUNS, PROVENANCE, read_provenance, require_room, write_folder
+from dataaudit.sources.apart import files_read
 
 _TYPES: Final[Mapping[str, pl.DataType]] = {
     "text": pl.String(),
@@ -43,8 +39,7 @@ def schema(columns: str) -> pl.Schema:
 class Record:
     """Where findings come from: the base of every provenance, whose fields are the subclass's."""
 
-    KIND: ClassVar[str]  # what is written in the file, e.g. "mismatch"
-    NOUN: ClassVar[str]  # the same for people, e.g. "an audit of a mismatch"
+    KIND: ClassVar[str]  # what is written in the file, one of `NOUNS`
     FORMAT: ClassVar[int] = 1  # raised when a table changes in a way that older readers cannot bear
 
     def __post_init__(self) -> None:
@@ -65,9 +60,9 @@ class Record:
         fields: dict[str, Any] = plain(self._fields())
         return {"format": self.FORMAT, "kind": self.KIND, "run_id": self.run_id, **fields}
 
-    def to_json(self) -> str:
-        """Return the JSON text that is written to disk: sorted keys, two spaces, a newline at the end."""
-        return dump(self.to_dict(), indent=2) + "\n"
+    def to_json(self, tables: Iterable[str] = ()) -> str:
+        """Return what is written beside these tables: sorted keys, two spaces, a newline at the end."""
+        return dump({**self.to_dict(), "tables": sorted(tables)}, indent=2) + "\n"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
@@ -89,7 +84,7 @@ class Record:
             what = f"{where} has format {values.get('format')!r}, this version reads {cls.FORMAT}"
             raise DataError(what, "run the audit again with this version")
         if values.get("kind") != cls.KIND:
-            raise DataError(f"{where} is not of {cls.NOUN}", AGAIN)
+            raise DataError(f"{where} is not of {NOUNS[cls.KIND]}", AGAIN)
         kinds = {f.name: f.type for f in dataclasses.fields(cls)}
         missing = [name for name in kinds if name not in values]
         if missing:
@@ -133,14 +128,18 @@ class Tables:
         Parameters
         ----------
         folder : str or Path
-            Made if absent; other files in it are left alone. It is also what is returned.
+            Made if absent. Findings of the same kind are replaced, other files in it are left alone. It is
+            also what is returned.
 
         Raises
         ------
         WriteError
-            If the folder cannot be made or written to.
+            If the folder cannot be made or written to, holds findings of another kind, or a table would be
+            written over the data.
         """
-        return write_folder(Path(folder), self.tables(), self.record.to_json())
+        path, tables, record = Path(folder), self.tables(), self.record
+        require_room(path, record.KIND, tables, files_read(record))
+        return write_folder(path, tables, record.to_json(tables))
 
     @classmethod
     def read(cls, folder: str | Path) -> Self:
@@ -167,63 +166,6 @@ class Tables:
     def empty(cls, name: str) -> pl.DataFrame:
         """Return the table `name` with its columns and no rows."""
         return pl.DataFrame(schema=cls.SCHEMAS[name])
-
-
-def write_folder(folder: Path, tables: Mapping[str, pl.DataFrame], provenance: str) -> Path:
-    """Write every table as Parquet and the provenance last, whole or not at all.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if absent; other files in it are left alone. It is also what is returned.
-    tables : mapping
-        Tables by name.
-    provenance : str
-        JSON text.
-
-    Raises
-    ------
-    WriteError
-        If the folder cannot be made or written to.
-    """
-    jobs: dict[Path, Callable[[Path], object]] = {
-        folder / f"{name}.parquet": frame.write_parquet for name, frame in tables.items()
-    }
-    jobs[folder / PROVENANCE] = lambda path: path.write_text(provenance, encoding="utf-8", newline="\n")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_all(jobs)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise WriteError(
-            f"findings cannot be written to {folder.as_posix()}: {reason}",
-            "name a folder that you may write to with --out",
-        ) from error
-    return folder
-
-
-def read_provenance(folder: Path) -> dict[str, Any]:
-    """Return the JSON object of a whole folder.
-
-    Raises
-    ------
-    DataError
-        If it is no folder of findings, or not a whole one.
-    UnreadableFile
-        If the file is not JSON.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder.as_posix()} is not a folder of findings", AGAIN)
-    path = folder / PROVENANCE
-    if not path.is_file():
-        raise DataError(f"{folder.as_posix()} is not a whole folder of findings: it lacks {path.name}", AGAIN)
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UnreadableFile(f"{path.as_posix()} is not JSON: {error}", AGAIN) from error
-    if not isinstance(values, dict):
-        raise UnreadableFile(f"{path.as_posix()} holds no JSON object", AGAIN)
-    return values
 
 
 def read_table(path: Path) -> pl.DataFrame:
@@ -291,22 +233,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int) else str(value)
-
-
-def _write_all(jobs: Mapping[Path, Callable[[Path], object]]) -> None:
-    """Write all files beside their places, then put them there; the last one is the mark of a whole folder.
-
-    The old mark goes first, so that a crash between two renames leaves a folder that says it is not whole.
-    """
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in jobs}
-    try:
-        for path, write in jobs.items():
-            write(beside[path])
-        last = list(jobs)[-1]
-        last.unlink(missing_ok=True)
-        for path, part in beside.items():
-            part.replace(path)
-    finally:
-        for part in beside.values():
-            with contextlib.suppress(OSError):  # gone already, as a rule
-                part.unlink()

@@ -145,3 +145,44 @@ def test_reading_a_provenance_that_is_not_ours(tmp_path, text, error, match):
     (folder / "provenance.json").write_text(text)
     with pytest.raises(error, match=match):
         Findings.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ('{"kind": "mismatch"}', "an audit of a mismatch"),
+        ('{"kind": "explanation"}', "an explanation"),
+        ('{"kind": ["labels"]}', "a provenance.json of something else"),
+        ("{", "a provenance.json of something else"),
+    ],
+)
+def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path, text, holds):
+    (tmp_path / "provenance.json").write_text(text)
+    with pytest.raises(WriteError, match=rf" holds {holds}\. Hint: name another folder with --out\.$"):
+        made_up().write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["provenance.json"]
+    assert (tmp_path / "provenance.json").read_text() == text
+
+
+def test_tables_of_an_earlier_version_go_and_other_files_stay(tmp_path):
+    folder = made_up().write(tmp_path / "found")
+    known = json.loads((folder / "provenance.json").read_text())
+    assert known["tables"] == sorted(SCHEMAS)
+    known["tables"] += ["retired", "../outside", 7]
+    (folder / "provenance.json").write_text(json.dumps(known))
+    for path in (folder / "retired.parquet", folder / "mine.parquet", tmp_path / "outside.parquet"):
+        path.write_bytes(b"")
+    made_up(n=30).write(folder)
+    assert not (folder / "retired.parquet").exists()
+    assert (folder / "mine.parquet").exists()
+    assert (tmp_path / "outside.parquet").exists()
+    assert Findings.read(folder).labels.height == 30
+
+
+def test_no_table_is_written_over_the_data(tmp_path):
+    (tmp_path / "labels.parquet").write_bytes(b"data")
+    origin = {"path": (tmp_path / "labels.parquet").as_posix(), "format": "parquet", "sha256": "", "rows": 1}
+    with pytest.raises(WriteError, match="would be written over"):
+        made_up(origins=[origin]).write(tmp_path)
+    assert (tmp_path / "labels.parquet").read_bytes() == b"data"
+    assert len(list(tmp_path.iterdir())) == 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from dataaudit.cli import options
 from dataaudit.cli.config import ConfigFile, Isolated
 from dataaudit.cli.database import QueryText, Sql
 from dataaudit.cli.talk import Talk
-from dataaudit.errors import SettingError
+from dataaudit.errors import AuditError, SettingError
 
 if TYPE_CHECKING:
     from dataaudit.gate.config import Config
@@ -230,7 +231,7 @@ class _Report:
         if outputs:
             from dataaudit.writers.verdict_outputs import check_outputs
 
-            check_outputs(outputs)
+            check_outputs(outputs, _files(found))
 
     def write(self, verdict: Verdict, *, quiet: int, color: str) -> None:
         """Write to stdout and to files."""
@@ -316,6 +317,16 @@ def _number(code: str, given: str) -> float:
         raise SettingError(
             f"the limit of {code} is no number: got {given!r}", "write e.g. 0.05 or 5%"
         ) from error
+
+
+def _files(found: Config) -> Iterator[str]:
+    """Yield the files that are checked; what cannot be found is told later."""
+    from dataaudit.sources.apart import files_meant
+
+    for dataset in found.settings().datasets:
+        for path in (*dataset.paths, *dataset.test):
+            with suppress(AuditError):
+                yield from files_meant([path], dataset.label)
 
 
 def _outputs(given: Sequence[str] | None) -> list[tuple[str, Path]]:

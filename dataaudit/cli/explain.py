@@ -64,8 +64,10 @@ def explain(
     """Explain one prediction: training rows and columns behind it, few rows that flip it, another model."""
     from dataaudit.api_explain import explain as run
     from dataaudit.cli.results import prepare
+    from dataaudit.sources.apart import files_meant
 
-    results = prepare(out, format, kind="explanation", redact=redact)
+    sources = files_meant([train, test], label)
+    results = prepare(out, format, kind="explanation", redact=redact, sources=sources)
     with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
         found = run(
             train,

@@ -59,13 +59,17 @@ def export(
     color: options.Color = "auto",
 ) -> None:
     """Write the ranked rows with their suggested labels for Label Studio, Argilla or a spreadsheet."""
+    from dataaudit.cli.results import require_kept
     from dataaudit.findings import Findings
+    from dataaudit.folder import NOUNS
     from dataaudit.summary.kinds import read_findings
     from dataaudit.summary.redaction import policy_of, told
 
     found = read_findings(folder)
+    require_kept(found, folder, [out, _setup_path(out)] if to == "labelstudio" else [out])
     if not isinstance(found, Findings):
-        what = f"{folder.as_posix()} holds {found.provenance.NOUN}, which has no suspect labels to export"
+        held = NOUNS[found.provenance.KIND]
+        what = f"{folder.as_posix()} holds {held}, which has no suspect labels to export"
         raise SettingError(what, "name the folder of audit labels")
     known, every = _known(found), found.labels.height
     asked = top or (every if to == "csv" else known)
@@ -103,13 +107,17 @@ def _counted(rows: int, asked: int, *, known: int | None) -> list[str]:
     return [f"{said}; the cells of the first {known:,} are known: see --top of audit labels for more."]
 
 
+def _setup_path(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.config.xml")
+
+
 def _write(out: Path, text: str, setup: str, *, redact: str) -> list[str]:
     """Write the file, and the labelling setup beside it."""
     from dataaudit.writers.rendering import write_page
 
     said = []
     if setup:
-        beside = write_page(setup, out.with_name(f"{out.stem}.config.xml"))
+        beside = write_page(setup, _setup_path(out))
         said.append(place("labelling setup", beside, redact))
     return [place("export", write_page(text, out), redact), *said]
 

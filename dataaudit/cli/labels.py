@@ -43,9 +43,10 @@ def labels(
     """Rank rows by how likely their label is wrong; show evidence, and refits as proof."""
     from dataaudit.api import audit_labels
     from dataaudit.cli.results import prepare
+    from dataaudit.sources.apart import files_meant
 
-    results = prepare(out, format, redact=redact)
     source = database.source(sources, sql=sql, query=query)
+    results = prepare(out, format, redact=redact, sources=files_meant([source], label))
     with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
         audit = audit_labels(
             source,

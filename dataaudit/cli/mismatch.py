@@ -38,7 +38,7 @@ def mismatch(
     top: options.Partners = 20,
     prove: options.Prove = 20,
     memory: options.Memory = "1GiB",
-    out: options.Out = Path("audit-findings"),
+    out: options.Out = Path("audit-mismatch"),
     format: options.Format = None,  # noqa: A002 - the option is called --format
     redact: options.Redact = "none",
     quiet: options.Quiet = 0,
@@ -48,11 +48,13 @@ def mismatch(
     """Trace wrong predictions back to training rows, slices and columns; prove it by refits."""
     from dataaudit.api_mismatch import audit_mismatch
     from dataaudit.cli.results import prepare
+    from dataaudit.sources.apart import files_meant
 
-    results = prepare(out, format, kind="mismatch", redact=redact)
     bytes_, numbers = options.size(memory), options.numbers(rows)
     files = [path for path in (train, test) if path is not None]
     known, new = database.pair(files, sql=sql, query=query, test_sql=test_sql, test_query=test_query)
+    sources = files_meant([known, new], label)
+    results = prepare(out, format, kind="mismatch", redact=redact, sources=sources)
     with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
         audit = audit_mismatch(
             known,

@@ -77,10 +77,13 @@ def report(
     """Write findings of any kind anew: a page, Markdown, or a site of three files. Nothing is computed."""
     target = folder / "report.html" if out is None and html_dir is None else out
     name = _format(target, format) if target is not None else "html"
+    from dataaudit.cli.results import require_kept
     from dataaudit.summary.kinds import read_findings
     from dataaudit.summary.redaction import policy_of
 
     findings = read_findings(folder)
+    site = [html_dir / name for name in ("report.html", "report.css", "report.js")] if html_dir else []
+    require_kept(findings, folder, [*site, *([target] if target else [])])
     withheld = redact or policy_of(findings)
     with Talk(quiet=quiet, color=color) as talk:
         written = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,6 +54,7 @@ def prepare(
     *,
     kind: Literal["labels", "mismatch", "explanation", "vulnerability"] = "labels",
     redact: Policy = "none",
+    sources: Iterable[str] = (),
 ) -> Results:
     """Check that results could be written.
 
@@ -66,6 +68,8 @@ def prepare(
         Of the findings to come.
     redact : {"none", "cells", "all"}
         What they are to withhold.
+    sources : iterable of str
+        Files that are read.
 
     Returns
     -------
@@ -74,7 +78,8 @@ def prepare(
     Raises
     ------
     WriteError
-        If the folder, or the nearest one above that is there, is no folder or cannot be written to.
+        If the folder, or the nearest one above that is there, is no folder or cannot be written to; if it
+        holds findings of another kind, or a source that would be written over.
     SettingError
         If there is no such format.
     """
@@ -84,8 +89,34 @@ def prepare(
         raise WriteError(what, "name another one with --out")
     if not os.access(there, os.W_OK | os.X_OK):
         raise WriteError(f"folder {there.as_posix()} cannot be written to", "name another one with --out")
+    _require_room(folder, kind, sources)
     if format is None:
         return Results(folder, redact=redact)
     from dataaudit.writers import get
 
     return Results(folder, get(format, kind), redact)
+
+
+def require_kept(findings: AnyFindings, folder: Path, targets: Iterable[Path]) -> None:
+    """Refuse to write over the findings of a folder, or over the data that they came from.
+
+    Raises
+    ------
+    WriteError
+        If one of the targets is such a file.
+    """
+    from dataaudit.folder import PROVENANCE
+    from dataaudit.sources.apart import files_read, require_apart
+
+    kept = [folder / PROVENANCE, *(folder / f"{name}.parquet" for name in findings.SCHEMAS)]
+    require_apart(targets, [*kept, *files_read(findings.record)], hint="name another file with --out")
+
+
+def _require_room(folder: Path, kind: str, sources: Iterable[str]) -> None:
+    """Refuse a folder of other findings, or one in which a table would be written over a source."""
+    if not folder.is_dir():
+        return
+    from dataaudit.folder import require_room
+    from dataaudit.summary.kinds import KINDS
+
+    require_room(folder, kind, KINDS[kind].SCHEMAS, sources)

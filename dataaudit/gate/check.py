@@ -18,6 +18,7 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.errors import AuditError, MissingColumn, SettingError
+from dataaudit.folder import PROVENANCE
 from dataaudit.gate.baseline import compare
 from dataaudit.gate.baselinefile import read_baseline
 from dataaudit.gate.choice import chosen
@@ -32,7 +33,6 @@ from dataaudit.gate.rule import Rule
 from dataaudit.gate.settings import CheckSettings, DatasetSettings
 from dataaudit.gate.verdict import Outcome, Site, Status, Verdict
 from dataaudit.sources.sql import Query, read_text
-from dataaudit.tablefolder import PROVENANCE
 
 READING: Final = "reading"  # the table of the rule that fails where data cannot be read
 _DEAR: Final = 2  # cost of a table from which on the base's is made only if there is a finding to compare

@@ -8,6 +8,7 @@ from typing import Final, overload
 from dataaudit.errors import DataError
 from dataaudit.explanation_findings import ExplanationFindings
 from dataaudit.findings import Findings
+from dataaudit.folder import AGAIN, PROVENANCE, read_provenance
 from dataaudit.mismatch_findings import MismatchFindings
 from dataaudit.summary.build import TOP, summarise
 from dataaudit.summary.explanation import ExplanationSummary, summarise_explanation
@@ -15,13 +16,12 @@ from dataaudit.summary.mismatch import summarise_mismatch
 from dataaudit.summary.mismatch_shapes import MismatchSummary
 from dataaudit.summary.shapes import Summary
 from dataaudit.summary.vulnerability import VulnerabilitySummary, summarise_vulnerability
-from dataaudit.tablefolder import AGAIN, PROVENANCE, read_provenance
 from dataaudit.vulnerability_findings import VulnerabilityFindings
 
 AnyFindings = Findings | MismatchFindings | ExplanationFindings | VulnerabilityFindings
 AnySummary = Summary | MismatchSummary | ExplanationSummary | VulnerabilitySummary
 
-_KINDS: Final = {
+KINDS: Final = {
     kind.RECORD.KIND: kind
     for kind in (Findings, MismatchFindings, ExplanationFindings, VulnerabilityFindings)
 }
@@ -47,10 +47,10 @@ def read_findings(folder: str | Path) -> AnyFindings:
         If a file in it is cut short or is not what its name says.
     """
     kind = read_provenance(Path(folder)).get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         what = f"{(Path(folder) / PROVENANCE).as_posix()} is of no kind that this version reads: got {kind!r}"
         raise DataError(what, AGAIN)
-    found: AnyFindings = _KINDS[kind].read(folder)
+    found: AnyFindings = KINDS[kind].read(folder)
     return found
 
 

@@ -292,7 +292,7 @@ def _commands(
         prove = f"audit verify {shlex.quote(folder)} --top 50"
         commands.append(Command("Retrain without the rows that were found, and compare", prove))
     if condition and not asked and len(command) <= _TYPED:
-        out = shlex.quote(f"{folder or 'audit-findings'}-slice")
+        out = shlex.quote(f"{folder or 'audit-mismatch'}-slice")
         traced = f"{command} --where {_quoted(condition)} --out {out}"
         commands.append(
             Command("Trace every test row of the first slice, also those predicted right", traced)

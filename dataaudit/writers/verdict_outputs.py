@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.gate.verdict import Verdict
+from dataaudit.sources.apart import require_apart
 from dataaudit.writers.base import get
 from dataaudit.writers.rendering import write_page
 from dataaudit.writers.verdict_places import Surroundings
 
 
-def check_outputs(outputs: Mapping[str, Path]) -> None:
+def check_outputs(outputs: Mapping[str, Path], sources: Iterable[str] = ()) -> None:
     """Check before the work begins that files could be written in these formats.
 
     Parameters
     ----------
     outputs : mapping
         Format → file.
+    sources : iterable of str
+        Files that are checked.
 
     Raises
     ------
     SettingError
         If there is no such format, or two go to one file.
     WriteError
-        If a file's folder is a file, or the file is a folder.
+        If a file's folder is a file, or the file is a folder, or one that is checked.
     """
+    require_apart(outputs.values(), sources, hint="name another file with --output")
     taken: dict[Path, str] = {}
     for name, path in outputs.items():
         get(name, "check")

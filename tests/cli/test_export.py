@@ -120,6 +120,7 @@ def test_what_is_withheld_is_not_exported(folder):
         (["labels"], "Missing option '--to'"),
         (["nowhere", "--to", "csv"], "nowhere is not a folder of findings"),
         (["labels", "--to", "csv", "-o", "nowhere/x.csv"], "cannot be written to nowhere/x.csv"),
+        (["labels", "--to", "csv", "-o", "labels/labels.parquet"], "would be written over"),
         (["labels", "--to", "csv", "--top", "0"], "greater than or equal to 1"),
     ],
 )

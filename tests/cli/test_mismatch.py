@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 from audits.test_mismatch import patients
 from cli.test_cli import audit
+from typer.main import get_command
 
 from dataaudit import cli
+from dataaudit.cli.app import app
 from dataaudit.cli.options import numbers, size
 from dataaudit.errors import SettingError
 from dataaudit.mismatch_findings import SCHEMAS
@@ -22,6 +24,7 @@ def folder(tmp_path_factory):
     test.write_csv(folder / "test.csv")
     test.drop("y").write_csv(folder / "unlabelled.csv")
     test.drop("x").write_csv(folder / "lacks.csv")
+    train.write_parquet(folder / "traces.parquet")
     test.head(0).write_csv(folder / "header.csv")
     (folder / "empty.csv").write_bytes(b"")
     parts = [frame.with_columns(part=pl.lit(name)) for frame, name in ((train, "train"), (test, "test"))]
@@ -98,7 +101,25 @@ def test_without_labels_the_inputs_are_compared(folder):
     assert "no prediction can be judged" in (folder / "u" / "report.html").read_text(encoding="utf-8")
 
 
+def test_results_of_another_audit_are_left_alone(done, folder):
+    before = (folder / "found" / "provenance.json").read_bytes()
+    got = audit("labels", "train.csv", "--label", "y", "--out", "found", cwd=folder)
+    said = "error: found holds an audit of a mismatch. Hint: name another folder with --out.\n"
+    assert (got.returncode, got.stderr) == (2, said)
+    assert not (folder / "found" / "labels.parquet").exists()
+    assert (folder / "found" / "provenance.json").read_bytes() == before
+
+
+def test_each_audit_has_a_folder_of_its_own(folder):
+    usual = {
+        name: get_command(app).commands[name] for name in ("labels", "mismatch", "explain", "vulnerability")
+    }
+    folders = [p.default.as_posix() for c in usual.values() for p in c.params if p.name == "out"]
+    assert folders == ["audit-findings", "audit-mismatch", "audit-explanation", "audit-vulnerability"]
+
+
 BAD = {
+    "over a source": (["traces.parquet", "test.csv", "--label", "y", "--out", "."], "would be written over"),
     "misspelt label": (["train.csv", "test.csv", "--label", "Y"], "did you mean 'y'"),
     "misspelt feature": (["train.csv", "test.csv", "--label", "y", "--features", "agee"], "'age'"),
     "test lacks a column": (["train.csv", "lacks.csv", "--label", "y"], "column 'x' is not in the test rows"),
@@ -129,7 +150,7 @@ BAD = {
 def test_bad_input_is_one_line_and_leaves_nothing(folder, name, capsys, monkeypatch):
     arguments, says = BAD[name]
     monkeypatch.chdir(folder)
-    assert cli.main(["mismatch", *arguments, "--out", "nowhere", "-q"]) == 2
+    assert cli.main(["mismatch", "--out", "nowhere", "-q", *arguments]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error: ")

@@ -23,6 +23,7 @@ def folder(tmp_path_factory):
     """Findings of two kinds; those of labels have no page yet."""
     folder = tmp_path_factory.mktemp("report")
     made_up(n=120).write(folder / "labels")
+    (folder / "mail.csv").write_bytes(b"")
     remember(made_up(n=30), "cells").write(folder / "careful")
     real().write(folder / "mismatch")
     return folder
@@ -80,6 +81,8 @@ def test_a_site_is_three_files_that_a_strict_server_shows(folder):
         (["labels", "-o", "x.pdf"], "x.pdf does not say which format it is to have: got suffix '.pdf'. Hint"),
         (["labels", "-o", "x"], "got suffix ''"),
         (["labels", "-o", "x.pdf", "--format", "jsnol"], "did you mean 'jsonl'"),
+        (["labels", "-o", "labels/provenance.json"], "labels/provenance.json is what was read"),
+        (["labels", "-o", "mail.csv", "--format", "json"], "mail.csv is what was read, and would be written"),
         (["nowhere"], "nowhere is not a folder of findings"),
         (["labels", "-o", "nowhere/x.md"], "cannot be written to nowhere/x.md"),
         (["labels", "--html-dir", "labels/labels.parquet"], "folder labels/labels.parquet cannot be made"),

@@ -22,13 +22,13 @@ JOINERS = "\u200c\u200d"
 
 def written(name, tables):
     out = io.StringIO()
-    get(name, "mismatch").write(tables, summarise_mismatch(tables, folder="audit-findings"), out)
+    get(name, "mismatch").write(tables, summarise_mismatch(tables, folder="audit-mismatch"), out)
     return out.getvalue()
 
 
 def shown(tables, *, width=80, **settings):
     out = io.StringIO()
-    show(summarise_mismatch(tables, folder="audit-findings"), Console(file=out, width=width, **settings))
+    show(summarise_mismatch(tables, folder="audit-mismatch"), Console(file=out, width=width, **settings))
     return out.getvalue()
 
 
@@ -51,8 +51,8 @@ def test_the_console_says_verdict_findings_proof_and_what_to_type():
     row = next(row for row in text.splitlines() if "age = child" in row and "high" in row)
     assert re.search(r"falls \d.*falls \d", row)
     assert "1. age = child:" in text
-    assert "audit-findings/report.html" in text
-    assert "audit verify audit-findings --top 50" in flat
+    assert "audit-mismatch/report.html" in text
+    assert "audit verify audit-mismatch --top 50" in flat
 
 
 def test_the_console_without_labels_names_the_columns():
