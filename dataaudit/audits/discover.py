@@ -3,8 +3,9 @@
 A slice becomes a finding when its own few training rows carry its predictions (lift), its test rows would do
 better without them (harm, over all of its test rows), and its labels differ between training and test by more
 than chance would bring about in any of the slices (Fisher's test, Tarone's correction, 1 %). Without the last
-it is a note: a small slice that was unlucky, as some are in every random split. Errors that share a few
-harmful rows become a finding of their own unless a slice already tells that story.
+it is a note: a small slice that was unlucky, as some are in every random split. Rows too many to carry it
+alone make a finding of it too, where other labels for them would mend it. Errors that share a few harmful
+rows become a finding of their own unless a slice already tells that story.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataaudit.audits.counts import fisher, tarone
-from dataaudit.audits.leaving import loss_without, move_without
+from dataaudit.audits.leaving import loss_without, move_relabelled, move_without, relabellings
 from dataaudit.audits.partition import Slice
 from dataaudit.audits.slices import HARM_ERRORS, SliceScore
 from dataaudit.audits.tested import Tested
@@ -28,6 +29,8 @@ LEVEL = 0.01
 CARRIED_LIFT, CARRIED_SHARE = 5.0, 0.5
 # Errors that must go: how many at least, and the share of the slice's for "medium" and for "high".
 FIXED, MEDIUM_SHARE, HIGH_SHARE = 3, 0.05, 0.2
+# The same where other labels for the slice's training rows mend them, and the lift that these must have.
+RELABELLED_MEDIUM, RELABELLED_HIGH, RELABELLED_LIFT = 0.2, 0.5, 2.0
 # Training rows that a person can look at one by one; more must differ beyond the shift of all labels to be
 # "high".
 LOOKED_AT = 25
@@ -130,7 +133,7 @@ def discover(
     candidates = [
         _of_slice(trained, tested, score, chance=float(p), harm=harm)
         for score, p in zip(scores, chance, strict=True)
-        if score.spoilt and score.fixed >= 1 and (score.slice.second_column is None or score.pair_pays)
+        if _is_told_of(trained, tested, score, chance=float(p))
     ]
     found: list[Found] = []
     for one in sorted(candidates, key=_order):
@@ -143,6 +146,14 @@ def discover(
     return tuple(sorted(found, key=_order)[:MOST_FINDINGS])
 
 
+def _is_told_of(trained: Trained, tested: Tested, score: SliceScore, *, chance: float) -> bool:
+    """Whether a slice would do better without its training rows, or with other labels for them."""
+    single = score.slice.second_column is None
+    if score.spoilt and score.fixed >= 1 and (single or score.pair_pays):
+        return True
+    return single and _by_labels(trained, tested, score, chance=chance)[0] != "note"
+
+
 def _order(found: Found) -> tuple[int, float, str]:
     return SEVERITIES.index(found.severity), -found.toll, found.title
 
@@ -153,29 +164,50 @@ def _of_slice(
     part, classes = score.slice, trained.classes
     errors = part.test[tested.wrong[part.test]]
     rows = part.train[np.argsort(-harm[part.train], kind="stable")][:NAMED_ROWS]
-    carried = score.lift.low >= CARRIED_LIFT or score.lift.share >= CARRIED_SHARE
-    severity = "note"
-    if chance <= LEVEL and carried and score.fixed >= FIXED:
-        beyond = _beyond_shift(trained, tested, score)
-        if score.fixed >= HIGH_SHARE * score.n_errors:
-            severity = "high" if beyond or len(part.train) <= LOOKED_AT else "medium"
-        elif score.fixed >= MEDIUM_SHARE * score.n_errors and beyond:
-            severity = "medium"
+    by_labels, mended = _by_labels(trained, tested, score, chance=chance)
+    severity = min(by_labels, _by_absence(trained, tested, score, chance=chance), key=SEVERITIES.index)
     label, n, t = classes[score.drawn_to], len(part.train), len(part.test)
     title = (
         f"{part.name}: {score.n_errors:,} of {t:,} test rows are wrong and rest on {_rows(n)} of training, "
         f"of which {score.drawn_train:,} ({score.drawn_train / n:.0%}) are “{label}”; "
         f"in test {score.drawn_test:,} ({score.drawn_test / t:.1%}) are"
     )
-    left = score.n_errors - score.fixed
+    left = score.n_errors - max(score.fixed, mended)
     what = "this row" if n == 1 else "these rows"
+    how = f"With other labels for {what}" if mended > score.fixed else f"Without {what}"
     advice = (
-        f"Without {what} about {left:,} instead of {score.n_errors:,} of its test rows would be wrong: "
+        f"{how} about {left:,} instead of {score.n_errors:,} of its test rows would be wrong: "
         f"check the labels first, or collect more training rows with {part.name}."
     )
     return Found(
         severity, title, rows, errors, part, part.name, score.fixed, chance, score.toll, advice
     )  # fmt: skip
+
+
+def _by_absence(trained: Trained, tested: Tested, score: SliceScore, *, chance: float) -> str:
+    """Return how severe it is that errors go without the training rows, which carry the slice."""
+    carried = score.lift.low >= CARRIED_LIFT or score.lift.share >= CARRIED_SHARE
+    if chance > LEVEL or not carried or score.fixed < FIXED:
+        return "note"
+    beyond = _beyond_shift(trained, tested, score)
+    if score.fixed >= HIGH_SHARE * score.n_errors:
+        return "high" if beyond or len(score.slice.train) <= LOOKED_AT else "medium"
+    return "medium" if score.fixed >= MEDIUM_SHARE * score.n_errors and beyond else "note"
+
+
+def _by_labels(trained: Trained, tested: Tested, score: SliceScore, *, chance: float) -> tuple[str, int]:
+    """Return how severe it is that errors go once the training rows have other labels, and how many go."""
+    part = score.slice
+    wrong = part.test[tested.wrong[part.test]]
+    if chance > LEVEL or score.lift.low < RELABELLED_LIFT or not len(wrong):
+        return "note", 0
+    label = int(np.bincount(tested.y[wrong]).argmax())
+    moves = [move_relabelled(trained, part.train, new) for new in relabellings(trained, part.train, label)]
+    mended = max((loss_without(trained, tested, part.test, move=move)[1] for move in moves), default=0)
+    least = max(FIXED, RELABELLED_MEDIUM * score.n_errors)
+    if mended < least or not _beyond_shift(trained, tested, score):
+        return "note", mended
+    return ("high" if mended >= RELABELLED_HIGH * score.n_errors else "medium"), mended
 
 
 def _beyond_shift(trained: Trained, tested: Tested, score: SliceScore) -> bool:

@@ -1,6 +1,8 @@
-"""What test rows gain when training rows leave: a move of θ in one step, and the losses after it."""
+"""What test rows gain when training rows leave or change labels: a move of θ in one step, losses after it."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -51,6 +53,61 @@ def move_without(trained: Trained, rows: NDArray[np.int64]) -> Tensor:
     left = n * torch.eye(A.shape[1], dtype=A.dtype) - A.T @ HA
     moved: Tensor = first + HA @ torch.linalg.solve(left, A.T @ first)
     return moved[:, 0]
+
+
+def relabellings(trained: Trained, rows: NDArray[np.int64], label: int) -> list[NDArray[np.int64]]:
+    """Return labels that training rows could have instead, every class keeping a row.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model.
+    rows : ndarray (m,) int64
+        Positions of the rows.
+    label : int
+        One label for all of them; of two classes they may also be swapped.
+
+    Returns
+    -------
+    list of ndarray (m,) int64
+        At most two, none like the labels that they have.
+    """
+    y, n = trained.objective.rows.y.numpy(), len(trained.classes)
+    one = [np.full(len(rows), label, dtype=np.int64)]
+    found = []
+    for new in one + ([1 - y[rows]] if n == 2 else []):  # noqa: PLR2004 - only two can be swapped
+        after = y.copy()
+        after[rows] = new
+        if (new != y[rows]).any() and len(np.unique(after)) == n:
+            found.append(new)
+    return found
+
+
+def move_relabelled(trained: Trained, rows: NDArray[np.int64], new: NDArray[np.int64]) -> Tensor:
+    """Return how θ moves when training rows get other labels.
+
+    It is Newton's step, H⁻¹ Σ (g_i - g'_i)/n: of logistic regression H does not change with the labels.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model.
+    rows : ndarray (m,) int64
+        Positions of the rows.
+    new : ndarray (m,) int64
+        Their new labels.
+
+    Returns
+    -------
+    Tensor (p,)
+        The move.
+    """
+    objective, theta, n = trained.objective, trained.fit.theta, trained.objective.rows.n
+    block = objective.rows.take(torch.from_numpy(rows))
+    other = replace(block, y=torch.from_numpy(new).to(block.y))
+    pull = objective.model.gradient(theta, block) - objective.model.gradient(theta, other)
+    moved: Tensor = trained.prepared.for_groups(pull[:, None] / n)[:, 0]
+    return moved
 
 
 def loss_without(

@@ -15,7 +15,7 @@ import polars as pl
 
 from dataaudit.audits.asked import StepCallback
 from dataaudit.audits.case import Case, GridPoint, Remedies
-from dataaudit.audits.discover import Found
+from dataaudit.audits.discover import LEVEL, Found
 from dataaudit.audits.health import Check, verification_check
 from dataaudit.audits.pair import Pair
 from dataaudit.audits.priors import reweigh
@@ -75,7 +75,7 @@ def prove(
             case = replace(
                 case, slice_name=one.slice.name, slice_train=one.slice.train, slice_test=one.slice.test
             )
-        refit = number <= refits and one.severity != "note"
+        refit = number <= refits and (one.severity != "note" or one.p_value <= LEVEL)
         tried.append(try_remedies(trained, case, tested=tested, grid=grid, refit=refit))
     on_step(PROVING, len(found), len(found))
     return tried

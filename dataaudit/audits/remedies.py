@@ -4,8 +4,8 @@ For the responsible training rows S of a finding
 
     remove        without S                              group Newton step, then the true refit (`groups`)
     down-weight   S at half weight                       the same
-    relabel       S with the label that its test rows    the same; only where a row of S has another one
-                  have
+    relabel       S with the label that its test rows    the same; only where a row of S has another one.
+                  have, or of two classes swapped:       Of a slice, the one that promises fewer errors
     ridge         λ along a grid, S untouched            refits, each started at the one before
     collect       more rows of the slice                 how many, from the interval of its label rate
 
@@ -35,6 +35,7 @@ from torch import Tensor
 
 from dataaudit.audits.case import Case, GridPoint, Judged, Outcome, Positions, Remedies, Remedy
 from dataaudit.audits.chance import wilson
+from dataaudit.audits.leaving import loss_without, move_relabelled, relabellings
 from dataaudit.audits.tested import Tested, judge
 from dataaudit.audits.trained import Trained
 from dataaudit.encode.column import counted
@@ -154,7 +155,7 @@ class _Inquiry:
         """Remove, down-weight and relabel the responsible rows: predict, then train again."""
         if not len(self.case.rows):
             return []
-        trained, rows = self.trained, torch.from_numpy(self.case.rows)
+        rows = torch.from_numpy(self.case.rows)
         changes: list[tuple[str, str, Tensor, Tensor | None, float]] = []
         some = counted(len(rows), "training row")
         if self._leaves_classes(self.case.rows):
@@ -162,10 +163,8 @@ class _Inquiry:
         changes.append(("down-weight", f"{some} at half weight", rows, None, HALF_WEIGHT))
         relabelled = self._relabelled()
         if relabelled is not None:
-            at, label = relabelled
-            name = trained.classes[label]
-            what = f"{counted(len(at), 'training row')} relabelled as {name}"
-            changes.append(("relabel", what, torch.from_numpy(at), torch.full((len(at),), label), 1.0))
+            at, y, what = relabelled
+            changes.append(("relabel", what, torch.from_numpy(at), torch.from_numpy(y), 1.0))
         return [self._group(change) for change in changes]
 
     def _group(self, change: tuple[str, str, Tensor, Tensor | None, float]) -> Remedy:
@@ -185,15 +184,24 @@ class _Inquiry:
         left = np.delete(self.trained.objective.rows.y.numpy(), rows)
         return len(np.unique(left)) == len(self.trained.classes)
 
-    def _relabelled(self) -> tuple[Positions, int] | None:
-        """Return the responsible rows that have not the test rows' usual label, and that label."""
-        if not len(self.case.errors):
+    def _relabelled(self) -> tuple[Positions, Positions, str] | None:
+        """Return the responsible rows that get another label, that label, and both in words."""
+        case, trained = self.case, self.trained
+        if not len(case.errors):
             return None
-        label, y = self._usual_label(), self.trained.objective.rows.y.numpy()
-        rows = self.case.rows[y[self.case.rows] != label]
-        if not len(rows) or not self._leaves_classes(rows):
+        label, y = self._usual_label(), trained.objective.rows.y.numpy()[case.rows]
+        options = relabellings(trained, case.rows, label)
+        options = options if case.slice_name else [new for new in options if (new == label).all()]
+        if not options:
             return None
-        return rows, label
+        moves = [move_relabelled(trained, case.rows, new) for new in options]
+        falls = [loss_without(trained, self.tested, case.counted, move=move)[1] for move in moves]
+        new = options[int(np.argmax(falls))]  # the first of equals: one label for all
+        rows = case.rows[new != y]
+        some = counted(len(rows), "training row")
+        swapped = f"{' and '.join(trained.classes)} swapped in {some}"
+        what = f"{some} relabelled as {trained.classes[label]}" if (new == label).all() else swapped
+        return rows, new[new != y], what
 
     def _usual_label(self) -> int:
         """Return the label that most of the finding's test rows have."""
@@ -256,9 +264,8 @@ def rows_to_collect(k: int, n: int, p: float) -> int | None:
     if not settled(MOST_COLLECTED):
         return None
     low, high = 0, MOST_COLLECTED
-    while (
-        high - low > 1
-    ):  # with more rows the share moves towards p, above one half, and its interval narrows
+    # With more rows the share moves towards p, above one half, and its interval narrows.
+    while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if settled(middle) else (middle, high)
     return high
@@ -266,22 +273,16 @@ def rows_to_collect(k: int, n: int, p: float) -> int | None:
 
 def _advice(case: Case, tried: list[Remedy], l2: float) -> str:
     """Return what to do: the mildest cure first."""
-    where = (
-        f"of the {len(case.counted)} test rows of {case.slice_name}"
-        if case.slice_name
-        else "of its test rows"
-    )
-    cures = {
-        name: [r for r in tried if r.remedy == name and r.cures] for name in ("ridge", "remove", "relabel")
-    }
-    stronger = [r for r in cures["ridge"] if r.l2 > l2]
+    named = f"the {len(case.counted)} test rows of {case.slice_name}"
+    where = f"of {named if case.slice_name else 'its test rows'}"
+    stronger = [r for r in tried if r.remedy == "ridge" and r.cures and r.l2 > l2]
     said = []
     if stronger:
         best = min(stronger, key=lambda r: r.l2)
         said.append(
             f"A stronger ridge cures it: at λ = {best.l2:.3g} {_errors(best)} {where}, no row being touched."
         )
-    group = cures["relabel"] + cures["remove"]
+    group = [r for r in tried if r.remedy in ("relabel", "remove") and r.helps]
     if group:
         best = min(group, key=lambda r: (r.after.errors if r.after else 0, r.remedy != "relabel"))
         verb = "Check" if len(case.rows) == 1 else "Check these"
@@ -290,9 +291,26 @@ def _advice(case: Case, tried: list[Remedy], l2: float) -> str:
         )
     collected = next((r for r in tried if r.remedy == "collect" and r.detail.startswith("about")), None)
     if collected is not None:
-        also = "Or collect" if said else "Neither the rows nor λ cure it: collect"
+        also = "Or collect" if said else f"{_in_vain(tried)} collect"
         said.append(f"{also} {collected.detail}.")
-    return " ".join(said) or "Nothing that was tried cures it: the errors do not come from these rows alone."
+    if said or _changed(tried):
+        nothing = "Nothing that was tried cures it: the errors do not come from these rows alone."
+        return " ".join(said) or nothing
+    return _in_vain(tried).removesuffix(", or") + "."
+
+
+def _changed(tried: list[Remedy]) -> bool:
+    """Whether the responsible rows were changed at all."""
+    return any(r.remedy in ("remove", "down-weight", "relabel") for r in tried)
+
+
+def _in_vain(tried: list[Remedy]) -> str:
+    """Say what does not cure it, and before what to collect what to do: only what was tried can be told."""
+    ridge = any(r.remedy == "ridge" for r in tried)
+    if _changed(tried):
+        return "Neither the rows nor λ cure it:" if ridge else "Changing its rows does not cure it:"
+    alone = "λ does not cure it, and its" if ridge else "Its"
+    return f"{alone} rows were not changed here: check their labels, or"
 
 
 def _errors(remedy: Remedy) -> str:

@@ -65,6 +65,28 @@ def test_the_proof_agrees_and_the_remedies_are_measured(audit):
     assert removed["errors_after"] < removed["errors_before"]
 
 
+def test_a_slice_whose_labels_are_the_wrong_way_round_is_no_note():
+    """Its rows are too many, and too like the others, to be done without: other labels mend it."""
+
+    def shops(n, seed):
+        random = np.random.default_rng(seed)
+        colour, x = random.choice(["rouge", *"abcdef"], n), random.normal(size=n)
+        y = np.where(random.random(n) < 1 / (1 + np.exp(-1.0 - x)), "yes", "no")
+        return pl.DataFrame({"colour": colour, "x": x, "y": y})
+
+    rouge, other = pl.col("colour") == "rouge", pl.when(pl.col("y") == "yes").then(pl.lit("no"))
+    swapped = shops(900, 0).with_columns(y=pl.when(rouge).then(other.otherwise(pl.lit("yes"))).otherwise("y"))
+    found = dataaudit.audit_mismatch(swapped, shops(400, 1), label="y", l2=1e-3)
+    first = found.findings.row(0, named=True)
+    assert (first["slice"], first["severity"]) == ("colour = rouge", "high")
+    tried = {r["remedy"]: r for r in found.tables.remedies.filter(finding=1).iter_rows(named=True)}
+    assert tried["relabel"]["detail"] == f"no and yes swapped in {first['n_train_rows']} training rows"
+    assert 2 * tried["relabel"]["errors_after"] < first["n_errors"]
+    assert first["advice"].startswith(f"Check these {first['n_train_rows']} training rows: with ")
+    honest = dataaudit.audit_mismatch(shops(900, 0), shops(400, 1), label="y", l2=1e-3, prove=0)
+    assert set(honest.findings["severity"]) <= {"note"}
+
+
 def test_the_strongest_traces_are_refitted(audit):
     refits = audit.tables.verification
     assert len(refits) == 12

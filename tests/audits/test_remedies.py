@@ -1,6 +1,8 @@
 """Remedies: predicted beside measured, on a small twin of the paper's hospital case where the cure is
 known."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
+from dataaudit.audits.leaving import move_relabelled, relabellings
 from dataaudit.audits.remedies import (
     Case,
     Remedies,
@@ -19,6 +22,7 @@ from dataaudit.audits.remedies import (
 )
 from dataaudit.audits.tested import predict
 from dataaudit.audits.train import train
+from dataaudit.groups import group_step
 from dataaudit.mismatch_findings import REMEDIES
 
 SLICE = "age = child"
@@ -110,6 +114,30 @@ def test_the_advice_names_the_mildest_cure_and_the_rows(found):
     assert "Check these 4 training rows" in found.advice
     assert f"more rows of {SLICE}" in found.advice
     assert "of the 40 test rows of age = child" in found.advice
+
+
+def test_what_was_not_tried_is_not_said_to_fail(twin):
+    trained, tested, case = twin
+    used = ridge_grid(trained, tested, factors=(0.1, 1.0))
+    untouched = try_remedies(trained, case, tested=tested, grid=used, refit=False)
+    assert {r.remedy for r in untouched.tried} == {"ridge", "collect"}
+    said = "λ does not cure it, and its rows were not changed here: check their labels, or collect about"
+    assert untouched.advice.startswith(said)
+    bare = replace(case, slice_name=None)
+    told = try_remedies(trained, bare, tested=tested, grid=used, refit=False).advice
+    assert told == "λ does not cure it, and its rows were not changed here: check their labels."
+    assert try_remedies(trained, bare, tested=tested, refit=False).advice.startswith("Its rows were not")
+
+
+def test_other_labels_move_the_parameters_by_the_newton_step_of_the_group(twin):
+    trained, _, case = twin
+    for new in relabellings(trained, case.rows, 0):
+        y, rows = torch.from_numpy(new), torch.from_numpy(case.rows)
+        step = group_step(trained.objective, trained.fit.theta, rows, y=y, weight=1.0)
+        moved = trained.fit.theta + move_relabelled(trained, case.rows, new)
+        torch.testing.assert_close(moved, step, rtol=1e-6, atol=1e-8)
+    assert [new.tolist() for new in relabellings(trained, case.rows, 0)] == [[0] * 4, [0, 0, 0, 1]]
+    assert relabellings(trained, np.arange(2000), 0)[0].sum() > 0  # one class would be left: only the swap
 
 
 def test_without_a_cure_it_says_so(twin):
