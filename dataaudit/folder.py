@@ -64,7 +64,7 @@ def write_folder(folder: Path, tables: Mapping[str, pl.DataFrame], provenance: s
     return folder
 
 
-def require_room(folder: Path, kind: str, tables: Iterable[str], sources: Iterable[str]) -> None:
+def require_room(folder: Path, kind: str, *, tables: Iterable[str], sources: Iterable[str]) -> None:
     """Refuse a folder in which findings would replace those of another kind, or the data themselves.
 
     Parameters

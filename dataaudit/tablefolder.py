@@ -138,7 +138,7 @@ class Tables:
             written over the data.
         """
         path, tables, record = Path(folder), self.tables(), self.record
-        require_room(path, record.KIND, tables, files_read(record))
+        require_room(path, record.KIND, tables=tables, sources=files_read(record))
         return write_folder(path, tables, record.to_json(tables))
 
     @classmethod

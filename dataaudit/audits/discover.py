@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from dataaudit.audits.counts import fisher, tarone
 from dataaudit.audits.leaving import loss_without, move_relabelled, move_without, relabellings
@@ -42,6 +43,9 @@ MOST_FINDINGS, MOST_GROUPS, NAMED_ROWS = 20, 40, 50
 SEVERITIES = ("high", "medium", "note")
 
 Rows = NDArray[np.int64]
+# Of a slice's labels: the p-value over all slices, and the standard errors that none of them differs by from
+# the shift of all labels by chance.
+Chance = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,11 @@ def discover(
     tuple of Found
         At most 20.
     """
-    chance = adjusted(scores)
+    chance, beyond = adjusted(scores), -float(ndtri(LEVEL / max(1, len(scores))))
     candidates = [
-        _of_slice(trained, tested, score, chance=float(p), harm=harm)
+        _of_slice(trained, tested, score, chance=(float(p), beyond), harm=harm)
         for score, p in zip(scores, chance, strict=True)
-        if _is_told_of(trained, tested, score, chance=float(p))
+        if _is_told_of(trained, tested, score, chance=(float(p), beyond))
     ]
     found: list[Found] = []
     for one in sorted(candidates, key=_order):
@@ -146,7 +150,7 @@ def discover(
     return tuple(sorted(found, key=_order)[:MOST_FINDINGS])
 
 
-def _is_told_of(trained: Trained, tested: Tested, score: SliceScore, *, chance: float) -> bool:
+def _is_told_of(trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance) -> bool:
     """Whether a slice would do better without its training rows, or with other labels for them."""
     single = score.slice.second_column is None
     if score.spoilt and score.fixed >= 1 and (single or score.pair_pays):
@@ -159,13 +163,13 @@ def _order(found: Found) -> tuple[int, float, str]:
 
 
 def _of_slice(
-    trained: Trained, tested: Tested, score: SliceScore, *, chance: float, harm: NDArray[np.float64]
+    trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance, harm: NDArray[np.float64]
 ) -> Found:
     part, classes = score.slice, trained.classes
     errors = part.test[tested.wrong[part.test]]
     rows = part.train[np.argsort(-harm[part.train], kind="stable")][:NAMED_ROWS]
     by_labels, mended = _by_labels(trained, tested, score, chance=chance)
-    severity = min(by_labels, _by_absence(trained, tested, score, chance=chance), key=SEVERITIES.index)
+    severity = min(by_labels, _by_absence(trained, tested, score, chance=chance[0]), key=SEVERITIES.index)
     label, n, t = classes[score.drawn_to], len(part.train), len(part.test)
     title = (
         f"{part.name}: {score.n_errors:,} of {t:,} test rows are wrong and rest on {_rows(n)} of training, "
@@ -180,7 +184,7 @@ def _of_slice(
         f"check the labels first, or collect more training rows with {part.name}."
     )
     return Found(
-        severity, title, rows, errors, part, part.name, score.fixed, chance, score.toll, advice
+        severity, title, rows, errors, part, part.name, score.fixed, chance[0], score.toll, advice
     )  # fmt: skip
 
 
@@ -195,22 +199,26 @@ def _by_absence(trained: Trained, tested: Tested, score: SliceScore, *, chance: 
     return "medium" if score.fixed >= MEDIUM_SHARE * score.n_errors and beyond else "note"
 
 
-def _by_labels(trained: Trained, tested: Tested, score: SliceScore, *, chance: float) -> tuple[str, int]:
+def _by_labels(trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance) -> tuple[str, int]:
     """Return how severe it is that errors go once the training rows have other labels, and how many go."""
     part = score.slice
     wrong = part.test[tested.wrong[part.test]]
-    if chance > LEVEL or score.lift.low < RELABELLED_LIFT or not len(wrong):
+    if chance[0] > LEVEL or score.lift.low < RELABELLED_LIFT or not len(wrong):
+        return "note", 0
+    if not _beyond_shift(trained, tested, score, errors=chance[1]):  # cheaper than what follows
         return "note", 0
     label = int(np.bincount(tested.y[wrong]).argmax())
     moves = [move_relabelled(trained, part.train, new) for new in relabellings(trained, part.train, label)]
     mended = max((loss_without(trained, tested, part.test, move=move)[1] for move in moves), default=0)
     least = max(FIXED, RELABELLED_MEDIUM * score.n_errors)
-    if mended < least or not _beyond_shift(trained, tested, score):
+    if mended < least:
         return "note", mended
     return ("high" if mended >= RELABELLED_HIGH * score.n_errors else "medium"), mended
 
 
-def _beyond_shift(trained: Trained, tested: Tested, score: SliceScore) -> bool:
+def _beyond_shift(
+    trained: Trained, tested: Tested, score: SliceScore, *, errors: float = BEYOND_SHIFT
+) -> bool:
     """Tell whether the slice's labels differ more than those of all rows do, on the scale of log-odds."""
     all_train, all_test = (
         int((y == score.drawn_to).sum()) for y in (trained.objective.rows.y.numpy(), tested.y)
@@ -226,7 +234,7 @@ def _beyond_shift(trained: Trained, tested: Tested, score: SliceScore) -> bool:
     logs = np.log(counts + 0.5) @ np.array([1.0, -1.0])  # Haldane's half keeps empty cells finite
     excess = (logs[0] - logs[1]) - (logs[2] - logs[3])
     error = np.sqrt((1.0 / (counts[:2] + 0.5)).sum())
-    return bool(excess > BEYOND_SHIFT * error)
+    return bool(excess > errors * error)
 
 
 def _of_group(

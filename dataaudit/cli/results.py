@@ -119,4 +119,4 @@ def _require_room(folder: Path, kind: str, sources: Iterable[str]) -> None:
     from dataaudit.folder import require_room
     from dataaudit.summary.kinds import KINDS
 
-    require_room(folder, kind, KINDS[kind].SCHEMAS, sources)
+    require_room(folder, kind, tables=KINDS[kind].SCHEMAS, sources=sources)
