@@ -22,11 +22,13 @@ from dataaudit.audits.attribution import (
 )
 from dataaudit.audits.columns_effect import ColumnEffect, feature_table
 from dataaudit.audits.overturn import Overturned
+from dataaudit.audits.pair import Unjudged
 from dataaudit.audits.tables import PACKAGES, cell_table
 from dataaudit.audits.tested import Tested
 from dataaudit.audits.trained import Trained
 from dataaudit.audits.versus import Compared
 from dataaudit.celltext import cell_text, is_missing, number_text
+from dataaudit.encode.target import class_texts
 from dataaudit.explanation_findings import (
     CELLS,
     CONTRIBUTIONS,
@@ -75,6 +77,16 @@ class Asked:
     label: int | None
     tested: Tested
     notes: tuple[str, ...] = ()
+
+    @property
+    def unjudged(self) -> Unjudged:
+        """Whether the test row has no label, or one that no training row has."""
+        cell = self.new.frame[self.new.target][[self.at]]
+        if self.label is not None:
+            return Unjudged()
+        if cell.null_count():
+            return Unjudged(unlabelled=1)
+        return Unjudged(strange=1, classes=(str(class_texts(cell)[0]),))
 
     @property
     def row_id(self) -> str:
@@ -285,7 +297,7 @@ def explanation_provenance(
         gradient_norm=trained.fit.gradient_norm,
         seed=settings.seed,
         model=settings.model,
-        settings=asdict(settings),
+        settings=asdict(settings) | {"unjudged": asdict(asked.unjudged)},
         versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.told(),

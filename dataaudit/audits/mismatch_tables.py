@@ -302,7 +302,8 @@ def mismatch_provenance(
         solver_reason=trained.prepared.reason,
         gradient_norm=trained.fit.gradient_norm,
         seed=settings.seed,
-        settings=asdict(settings) | {"train": pair.train.given, "test": pair.test.given},
+        settings=asdict(settings)
+        | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
         versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         origins=tuple(asdict(o) for o in pair.train.origins),
         test_origins=tuple(asdict(o) for o in pair.test.origins),

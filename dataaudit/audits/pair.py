@@ -117,6 +117,23 @@ class MismatchSettings:
 
 
 @dataclass(frozen=True)
+class Unjudged:
+    """Test rows beside those that can be judged.
+
+    Attributes
+    ----------
+    unlabelled, strange : int
+        Rows without a label, and with one that no training row has.
+    classes : tuple of str
+        The first of those labels.
+    """
+
+    unlabelled: int = 0
+    strange: int = 0
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Pair:
     """What a model is trained on and what it meets.
 
@@ -136,6 +153,10 @@ class Pair:
         Positions of the test rows among them.
     notes : tuple of str
         Decisions, in sentences.
+    raw_row : pl.Series
+        Numbers of all test rows in their files.
+    unjudged : Unjudged
+        The other test rows.
     """
 
     train: Dataset
@@ -145,6 +166,8 @@ class Pair:
     raw_test: pl.DataFrame
     judged: NDArray[np.int64]
     notes: tuple[str, ...]
+    raw_row: pl.Series
+    unjudged: Unjudged
 
 
 def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
@@ -174,10 +197,11 @@ def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
     if not target.kept.all():
         known = known.keep(target.kept)
     raw = new.frame
-    y, judged, notes = _judged(raw[settings.label], target)
+    y, judged, notes, left = _judged(raw[settings.label], target)
     mask = np.zeros(new.n, dtype=bool)
     mask[judged] = True
-    return Pair(known, target, new.keep(pl.Series(mask)), y, raw, judged, (*target.notes, *notes))
+    notes = (*target.notes, *notes)
+    return Pair(known, target, new.keep(pl.Series(mask)), y, raw, judged, notes, new.row, left)
 
 
 def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
@@ -267,11 +291,11 @@ def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset
 
 def _judged(
     labels: pl.Series, target: Target
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], tuple[str, ...]]:
-    """Return the classes of the test rows whose label training knows, their positions, and decisions."""
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], tuple[str, ...], Unjudged]:
+    """Return the classes of the test rows whose label training knows, their positions, decisions, others."""
     if labels.null_count() == len(labels):
         said = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
-        return None, np.arange(len(labels)), (said,)
+        return None, np.arange(len(labels)), (said,), Unjudged()
     texts, name = class_texts(labels), labels.name
     number = {label: place for place, label in enumerate(target.classes)}
     codes = texts.replace_strict(number, default=None, return_dtype=pl.Int64)
@@ -279,11 +303,13 @@ def _judged(
     if texts.null_count():
         notes.append(f"{texts.null_count():,} of {len(texts):,} test rows have no {name!r}: not judged.")
     strange = texts.filter(texts.is_not_null() & codes.is_null())
-    names = ", ".join(map(repr, strange.unique().sort().head(3).to_list()))
+    some = strange.unique().sort().head(3).to_list()
+    names = ", ".join(map(repr, some))
     if len(strange):
         notes.append(f"{len(strange):,} test rows have a class that training lacks ({names}): not judged.")
     judged = np.flatnonzero(codes.is_not_null().to_numpy())
     if not len(judged):
         what = f"no test row has a label that training knows: got {names}"
         raise DataError(what, f"are these the values of {name!r}?")
-    return codes.drop_nulls().to_numpy().astype(np.int64), judged, tuple(notes)
+    left = Unjudged(texts.null_count(), len(strange), tuple(some))
+    return codes.drop_nulls().to_numpy().astype(np.int64), judged, tuple(notes), left

@@ -12,6 +12,7 @@ import polars as pl
 from dataaudit.explanation_findings import ExplanationFindings, ExplanationProvenance
 from dataaudit.summary.build import excerpt, order_cells
 from dataaudit.summary.shapes import Cell, Check, Command, Term, Trust, Verdict, cell_of, first_picture
+from dataaudit.summary.unjudged import strange_classes
 from dataaudit.summary.verdict import checks
 from dataaudit.summary.versus import VersusSummary, summarise_versus
 from dataaudit.tablefolder import plain
@@ -252,7 +253,9 @@ def _percent(share: float) -> str:
 
 def _label(p: ExplanationProvenance) -> str:
     if p.label is None:
-        said = f"No label is known for it, so it is explained for “{p.explained_label[:_NAME]}”: "
+        strange = (p.settings.get("unjudged") or {}).get("strange")
+        why = f"Its label{strange_classes(p)} is none that training knows" if strange else "It has no label"
+        said = f"{why}, so it is explained for “{p.explained_label[:_NAME]}”: "
         return f"{said}helpful rows support the prediction, harmful rows speak against it."
     loss = f"a loss of {p.loss:.3g} nats"
     if p.label == p.predicted_label:

@@ -9,6 +9,7 @@ from typing import Final
 from dataaudit.mismatch_findings import MismatchProvenance
 from dataaudit.summary.mismatch_shapes import Difference, FindingCard
 from dataaudit.summary.shapes import Trust, Verdict
+from dataaudit.summary.unjudged import unjudged
 from dataaudit.summary.verdict import checks
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
@@ -39,7 +40,13 @@ def mismatch_verdict(
         said = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
         rest = [said, _apart(shift), checks(trust)]
         return Verdict(_inputs(provenance, shift), tuple(sentence for sentence in rest if sentence))
-    sentences = [_losses(provenance), _found(findings, provenance.n_errors), _cause(shift), checks(trust)]
+    sentences = [
+        unjudged(provenance),
+        _losses(provenance),
+        _found(findings, provenance.n_errors),
+        _cause(shift),
+        checks(trust),
+    ]
     return Verdict(_headline(provenance), tuple(sentence for sentence in sentences if sentence))
 
 

@@ -78,7 +78,7 @@ def test_two_models_side_by_side(folder):
 def test_without_a_label_it_says_so(folder):
     found = run(folder, "train.csv", "unlabelled.csv", *FAST, "--row", "3", "--out", "un")
     assert found.returncode == 0
-    assert "No label is known for it" in " ".join(found.stderr.split())
+    assert "It has no label, so it is explained" in " ".join(found.stderr.split())
 
 
 @pytest.mark.parametrize(
