@@ -173,9 +173,11 @@ def _feature(trained: Trained, name: str) -> tuple[Feature, int]:
     mine = [(f, j) for j, f in enumerate(trained.features) if f.column == column]
     if level is not None:
         known = [f.level for f, _ in mine if f.level is not None]
-        mine = [(f, j) for f, j in mine if f.level == level]
+        mine = [(f, j) for f, j in mine if level == (f.name if f.level is None else f.level)]
         if not mine:
             raise _unknown_level(column, level, known)
+    elif len(slopes := [(f, j) for f, j in mine if f.level is None]) == 1:
+        mine = slopes  # of a number with gaps, whose other coefficient is that of the gaps
     if len(mine) > 1:
         what = f"column {column!r} has {len(mine):,} coefficients"
         raise SettingError(what, f"name one: coefficient:{column}={mine[0][0].level or mine[0][0].name}")

@@ -10,6 +10,14 @@ import typer
 from dataaudit.cli import options
 from dataaudit.cli.talk import Talk
 
+Test = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TEST",
+        show_default=False,
+        help="Test rows, the same. A row without a label is explained for its predicted class.",
+    ),
+]
 Explained = Annotated[
     str,
     typer.Option(
@@ -33,7 +41,7 @@ Versus = Annotated[
 def explain(
     context: typer.Context,
     train: options.Train,
-    test: options.Test = None,
+    test: Test = None,
     *,
     label: options.Label,
     row: options.Row = None,

@@ -229,6 +229,37 @@ def test_a_flip_is_confirmed_by_a_refit_of_ours():
     assert again.tables.provenance.predicted_label == why.tables.provenance.rival_label
 
 
+def test_the_slope_of_a_number_with_gaps_can_be_asked_for():
+    def gaps(seed):
+        random = np.random.default_rng(seed)
+        x = random.normal(size=150)
+        y = np.where(x + random.normal(size=150) > 0, "yes", "no")
+        return pl.DataFrame({"x": pl.Series(x).set(pl.Series(random.random(150) < 0.2), None), "y": y})
+
+    def asked(what):
+        return dataaudit.explain(gaps(0), gaps(1), label="y", row=3, l2=L2, flip=f"coefficient:{what}")
+
+    slope = asked("x").tables.provenance.flip
+    assert slope["conclusion"].startswith("the coefficient of x, for ")
+    assert asked("x=x").tables.provenance.flip == slope
+    assert "x = (missing)" in asked("x=(missing)").tables.provenance.flip["conclusion"]
+
+
+@pytest.mark.parametrize("column", ["ward", "v"])
+def test_the_coefficient_that_a_hint_names_can_be_asked_for(column):
+    def rows(seed):
+        random = np.random.default_rng(seed)
+        v, ward = random.normal(size=(150, 3)), random.choice(["north", "south", "east"], 150)
+        y = np.where(v[:, 0] + (ward == "east") + random.normal(size=150) > 0, "yes", "no")
+        return pl.DataFrame({"v": pl.Series(v, dtype=pl.Array(pl.Float64, 3)), "ward": ward, "y": y})
+
+    asked = {"label": "y", "row": 3, "l2": L2}
+    with pytest.raises(SettingError, match=f"name one: coefficient:{column}=") as error:
+        dataaudit.explain(rows(0), rows(1), flip=f"coefficient:{column}", **asked)
+    named = error.value.hint.removeprefix("name one: ")
+    assert dataaudit.explain(rows(0), rows(1), flip=named, **asked).flip
+
+
 def test_a_slice_and_a_coefficient_are_overturned_or_said_to_stand():
     frames = table(150, 0, 2), table(40, 1, 2)
     sign = dataaudit.explain(*frames, label="y", row=3, l2=L2, flip="coefficient:z")
