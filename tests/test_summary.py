@@ -98,6 +98,10 @@ def test_expected_wrong_labels_by_label_add_up():
             "Few if any of 4,137 labels are wrong: about 3",
         ),
         (
+            {"expected_wrong": 88.0, "expected_low": 0.0, "n_rows": 2500},
+            "Perhaps 88 of 2,500 labels are wrong (3.5\xa0%), perhaps none",
+        ),
+        (
             {"expected_wrong": math.nan, "n_rows": 4137},
             "How many of 4,137 labels are wrong cannot be estimated",
         ),

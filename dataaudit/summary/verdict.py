@@ -10,7 +10,7 @@ from dataaudit.summary.shapes import BudgetStep, LabelCount, Trust, Verdict
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _NONE: Final = 0.5  # rows; below it a count rounds to none
-_MANY: Final = 10.0  # rows from which on it is worth saying where they are
+_MANY: Final = 10.0  # rows from which on they are no few, and it is worth saying where they are
 _SHARES: Final = {0.5: "half", 1.0: "all"}
 
 
@@ -54,6 +54,8 @@ def _headline(findings: Findings) -> str:
     share = f"{100 * expected / max(n, 1):.1f}{_NBSP}%"
     if expected < _NONE:
         return f"No sign of wrong labels in {n:,} rows"
+    if low < _NONE and expected >= _MANY:
+        return f"Perhaps {expected:,.0f} of {n:,} labels are wrong ({share}), perhaps none"
     if low < _NONE:
         return f"Few if any of {n:,} labels are wrong: about {expected:,.0f}"
     if _fell_back(findings):
