@@ -68,7 +68,7 @@ def audit_mismatch(
     l2: float | None = None,
     solver: str = "auto",
     damping: float = 0.0,
-    rows: Sequence[int] = (),
+    rows: int | Sequence[int] = (),
     where: str | None = None,
     k: int = 20,
     prove: int = 20,
@@ -111,7 +111,7 @@ def audit_mismatch(
         fits or the paper is to be followed. What a row does to itself, and every refit, stays exact.
     damping : float
         Added to the diagonal of the Hessian.
-    rows : sequence of int
+    rows : int or sequence of int
         Numbers of the test rows to trace, 0-based; the mispredicted ones by default.
     where : str, optional
         SQL condition on the columns of the test rows to trace; ``"true"`` for all.
@@ -166,7 +166,7 @@ def audit_mismatch(
         damping=damping,
         split_column=split_column,
         test_size=test_size,
-        rows=tuple(rows),
+        rows=(rows,) if isinstance(rows, int) else tuple(rows),
         where=where,
         k=k,
         prove=prove,

@@ -58,7 +58,8 @@ class MissingColumn(DataError):
         present = list(present)
         close = closest(column, present)
         shown = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")  # noqa: PLR2004 - a line's worth
-        hint = f"did you mean {close!r}?" if close else f"the columns are {shown}"
+        have = f"the columns are {shown}" if present else "give a table that has columns"
+        hint = f"did you mean {close!r}?" if close else have
         super().__init__(f"column {column!r} is not in {where}", hint)
 
 

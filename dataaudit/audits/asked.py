@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dataaudit.audits.required import require_real, require_text, require_whole
 from dataaudit.encode import Columns, EncoderSettings, Encoding, fit_encoding
 from dataaudit.encode.target import Target, encode_target
 from dataaudit.encode.weight import encode_weight
@@ -101,6 +102,9 @@ class LabelSettings:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        require_text(self, "label", "id_column")
+        require_real(self, "l2", "damping")
+        require_whole(self, "verify", "top", "seed")
         if self.rank not in RANKINGS:
             raise SettingError(f"unknown ranking: got {self.rank!r}", f"use one of {', '.join(RANKINGS)}")
         if self.l2 is not None and not 0 < self.l2 < float("inf"):

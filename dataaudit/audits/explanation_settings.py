@@ -8,6 +8,7 @@ from typing import Literal, cast
 from dataaudit.audits.asked import LabelSettings, ModelName, require_model
 from dataaudit.audits.overturn import Question, parse_question
 from dataaudit.audits.pair import MismatchSettings
+from dataaudit.audits.required import require_text, require_whole
 from dataaudit.encode import EncoderSettings
 from dataaudit.errors import SettingError
 
@@ -78,6 +79,8 @@ class ExplainSettings:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        require_text(self, "label", "row_id", "id_column", "split_column", "flip")
+        require_whole(self, "row", "top", "seed")
         if (self.row is None) == (self.row_id is None):
             got = "neither row nor row_id" if self.row is None else "both row and row_id"
             raise SettingError(f"one test row must be named: got {got}", "give its number, such as --row 17")

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.asked import LabelSettings
+from dataaudit.audits.required import require_real, require_text, require_whole
 from dataaudit.encode import EncoderSettings
 from dataaudit.encode.target import Target, class_texts, encode_target
 from dataaudit.errors import DataError, MissingColumn, SettingError
@@ -86,6 +87,9 @@ class MismatchSettings:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        require_text(self, "label", "id_column", "split_column", "where")
+        require_real(self, "l2", "damping", "test_size")
+        require_whole(self, "rows", "k", "traced", "prove", "verify", "memory", "seed")
         if self.l2 is not None and not 0 < self.l2 < float("inf"):
             raise SettingError(f"l2 must be above 0: got {self.l2:g}", "leave it out to have it chosen")
         require_solver(self.solver)

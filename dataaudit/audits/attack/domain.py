@@ -23,6 +23,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dataaudit.audits.required import require_real, require_whole
 from dataaudit.encode.text import TextEncoder
 from dataaudit.encode.vector import VectorEncoder
 from dataaudit.errors import SettingError
@@ -58,6 +59,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        require_real(self, "within")
+        require_whole(self, "swaps", "words")
         if not 0 <= self.within <= 1:
             raise SettingError(f"within is a share of a column's spread: got {self.within:g}", "use .1")
         for name in ("swaps", "words"):
