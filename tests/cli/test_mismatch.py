@@ -128,7 +128,10 @@ BAD = {
         ["train.csv", "test.csv", "--label", "y", "--solver", "lisa"],
         "did you mean 'lissa'?",
     ),
-    "negative damping": (["train.csv", "test.csv", "--label", "y", "--damping", "-1"], "damping must be a number from 0 on"),
+    "negative damping": (
+        ["train.csv", "test.csv", "--label", "y", "--damping", "-1"],
+        "damping must be a number from 0 on",
+    ),
     "empty file": (["train.csv", "empty.csv", "--label", "y"], "empty.csv is empty"),
     "no rows": (["train.csv", "header.csv", "--label", "y"], "no rows"),
     "no test": (["train.csv", "--label", "y"], "there are no test rows"),
