@@ -104,11 +104,13 @@ def test_several_formats_are_written_in_one_run(data, tmp_path):
     assert all(path.stat().st_size > 0 for path in wanted.values())
 
 
-def test_a_verdict_is_not_written_over_the_data(data, capsys):
+def test_a_verdict_is_not_written_over_the_data(data, tmp_path, capsys):
     before = (data / "clean.csv").read_bytes()
-    assert run(data, ["clea*.csv"], "--output", f"json={data / 'clean.csv'}") == 2
+    copy = tmp_path / "clean.csv"
+    copy.write_bytes(before)
+    assert run(tmp_path, [str(tmp_path / "clea*.csv")], "--output", f"json={copy}") == 2
     assert "would be written over. Hint: name another file with --output." in capsys.readouterr().err
-    assert (data / "clean.csv").read_bytes() == before
+    assert copy.read_bytes() == before
 
 
 def test_a_folder_of_findings_is_judged_as_it_is(data, tmp_path, capsys):
