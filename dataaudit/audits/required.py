@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numbers
 import operator
+from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 from dataaudit.errors import SettingError
@@ -17,10 +18,7 @@ def require_text(settings: Any, *names: str) -> None:
     SettingError
         If one is something else.
     """
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not isinstance(value, str):
-            raise SettingError(f"{name} must be text: got {value!r}", "give one name in quotes")
+    _require(settings, names, lambda value: isinstance(value, str), said=("text", "give one name in quotes"))
 
 
 def require_whole(settings: Any, *names: str) -> None:
@@ -31,14 +29,8 @@ def require_whole(settings: Any, *names: str) -> None:
     SettingError
         If one is something else.
     """
-    for name in names:
-        value = getattr(settings, name)
-        for one in value if isinstance(value, tuple) else (value,):
-            try:
-                _ = one is None or operator.index(one)
-            except TypeError:
-                what = f"{name} must be a whole number: got {one!r}"
-                raise SettingError(what, "give one without quotes, such as 3") from None
+    said = "a whole number", "give one without quotes, such as 3"
+    _require(settings, names, _is_whole, said=said)
 
 
 def require_real(settings: Any, *names: str) -> None:
@@ -49,9 +41,23 @@ def require_real(settings: Any, *names: str) -> None:
     SettingError
         If one is something else.
     """
+    said = "a number", "give one without quotes, such as .1"
+    _require(settings, names, lambda value: isinstance(value, Real), said=said)
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _require(
+    settings: Any, names: Sequence[str], fits: Callable[[Any], bool], *, said: tuple[str, str]
+) -> None:
     for name in names:
         value = getattr(settings, name)
-        if value is not None and not isinstance(value, numbers.Real):
-            raise SettingError(
-                f"{name} must be a number: got {value!r}", "give one without quotes, such as .1"
-            )
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not None and not fits(one):
+                raise SettingError(f"{name} must be {said[0]}: got {one!r}", said[1])
