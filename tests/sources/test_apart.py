@@ -9,9 +9,12 @@ from dataaudit.errors import UnreadableFile, WriteError
 from dataaudit.sources.apart import files_meant, require_apart
 
 
-def refuse(target, *sources):
-    with pytest.raises(WriteError, match=r"would be written over\. Hint: name another\."):
+def refused(target, *sources):
+    try:
         require_apart([target], sources, hint="name another")
+    except WriteError as error:
+        return str(error).endswith("is what was read, and would be written over. Hint: name another.")
+    return False
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -22,16 +25,17 @@ def test_a_source_is_known_under_every_name(tmp_path, monkeypatch):
     (tmp_path / "soft.csv").symlink_to(path)
     monkeypatch.chdir(tmp_path)
     for name in ("train.csv", "hard.csv", "soft.csv", f"../{tmp_path.name}/train.csv"):
-        refuse(tmp_path / name, "train.csv")
-    require_apart([tmp_path / "new.csv"], ["train.csv", "<frame>", "<stdin>", "x" * 5000], hint="")
+        assert refused(tmp_path / name, "train.csv")
+    assert not refused(tmp_path / "new.csv", "train.csv", "<frame>", "<stdin>", "x" * 5000)
 
 
 def test_a_folder_stands_for_the_files_in_it(tmp_path):
     (tmp_path / "spam").mkdir()
     (tmp_path / "spam" / "1.txt").write_text("buy")
     (tmp_path / "2.txt").write_text("hello")
-    refuse(tmp_path / "spam" / "1.txt", tmp_path / "spam")
-    require_apart([tmp_path / "spam" / "new.txt", tmp_path / "2.txt"], [tmp_path / "spam"], hint="")
+    assert refused(tmp_path / "spam" / "1.txt", tmp_path / "spam")
+    assert not refused(tmp_path / "spam" / "new.txt", tmp_path / "spam")
+    assert not refused(tmp_path / "2.txt", tmp_path / "spam")
 
 
 def test_globs_and_folders_mean_their_files(tmp_path):
