@@ -80,7 +80,7 @@ def _failed(error: BaseException, *, debug: bool) -> int:
     elif isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "audit"
-        what = error.format_message().rstrip(".")
+        what = error.format_message().replace(": Value error, ", ": ").rstrip(".")
         _say(f"error: {what}{'' if what.endswith('?') else '.'} Hint: see {path} --help.")
     elif isinstance(error, MemoryError):
         _say("error: there is not enough memory. Hint: use fewer rows or --features.")

@@ -116,7 +116,7 @@ def test_what_is_withheld_is_not_exported(folder):
     ("arguments", "said"),
     [
         (["mismatch", "--to", "csv"], "holds an audit of a mismatch, which has no suspect labels to export"),
-        (["labels", "--to", "xls"], "'xls' is not one of"),
+        (["labels", "--to", "xls"], "Invalid value for '--to': 'xls' is not one of"),
         (["labels"], "Missing option '--to'"),
         (["nowhere", "--to", "csv"], "nowhere is not a folder of findings"),
         (["labels", "--to", "csv", "-o", "nowhere/x.csv"], "cannot be written to nowhere/x.csv"),
