@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TextIO
 
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.summary import ExplanationSummary, InfluentialRow, NearRow, VersusSummary
 from dataaudit.writers import words
 from dataaudit.writers.base import Writer

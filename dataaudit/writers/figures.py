@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from string import ascii_lowercase
 from typing import Final
 
+from dataaudit.escape import line
 from dataaudit.summary import Bar, Choice, MismatchSummary, Refit, Summary
 from dataaudit.writers import words
 from dataaudit.writers.charts import (
@@ -21,7 +22,6 @@ from dataaudit.writers.charts import (
     path,
     vertical,
 )
-from dataaudit.writers.escape import line
 
 _LIKELY: Final = 0.5  # a label is more likely wrong than right
 _LEAST: Final = 0.7  # bottom of a logarithmic count axis, so that a single row is seen

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dataaudit.escape import line
 from dataaudit.summary import Rate, Summary
 from dataaudit.writers import words
 from dataaudit.writers.charts import Box, Tick
-from dataaudit.writers.escape import line
 
 _DRAWN: Final = 12  # classes of a matrix that can be read; above it, a table of the largest rates
 _LISTED: Final = 40

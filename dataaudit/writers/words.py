@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from dataaudit.celltext import number_text
+from dataaudit.cells import number_text
 
 if TYPE_CHECKING:
     from dataaudit.summary import Term, VersusSummary
+
 
 MISSING: Final = "–"
 RANKINGS: Final = {

@@ -13,8 +13,8 @@ from writers.payloads import PAYLOADS
 from writers.test_explanation import explained
 from writers.verdict.example import mixed, written
 
+from dataaudit.files import write_page
 from dataaudit.writers.html import write_report
-from dataaudit.writers.rendering import write_page
 
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe is not installed: pip install '.[dev]'"

@@ -12,8 +12,8 @@ from sources.test_sql import duckdb_table, fill, sqlite_file
 from writers.payloads import PAYLOADS
 
 from dataaudit import cli
-from dataaudit.cli.database import pair
-from dataaudit.sources import Query
+from dataaudit.cli.bridge import pair
+from dataaudit.data import Query
 
 QUICK = "--label", "y", "--basis", "linear", "--l2", "1e-3", "--verify", "2", "--top", "5"
 
