@@ -17,28 +17,10 @@ Operator = Callable[[Tensor], Tensor]
 def conjugate_gradients(
     product: Operator, B: Tensor, *, precondition: Operator, tolerance: float, max_steps: int = 1000
 ) -> tuple[Tensor, int]:
-    """Solve ``A X = B`` for a symmetric positive definite A.
+    """Solve ``A X = B`` for a symmetric positive definite A, and count the products that were used.
 
-    Parameters
-    ----------
-    product : callable
-        ``V -> A V`` for V of shape (p, m).
-    B : Tensor (p, m)
-        Right-hand sides.
-    precondition : callable
-        ``V -> M⁻¹ V`` for V of shape (p, m), with M near A.
-    tolerance : float
-        Stop when every column's residual is below `tolerance` times the column's 2-norm.
-    max_steps : int
-        Products at the most.
-
-    Returns
-    -------
-    X : Tensor (p, m)
-        The solutions, as good as they got.
-    steps : int
-        Products that were used.
-    """
+    `precondition` is M⁻¹ with M near A; a column is solved at a residual of `tolerance` times its 2-norm.
+    """  # B (p, m) -> (p, m)
     X, R = torch.zeros_like(B), B.clone()
     Z = precondition(R)
     D, rz = Z.clone(), (R * Z).sum(0)

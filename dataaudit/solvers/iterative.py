@@ -31,7 +31,7 @@ PRECONDITIONERS: Final = ("nystrom", "diagonal", "none")
 POOR: Final = 0.5  # relative residual from which on an estimate is no use; that of no estimate is 1
 WATCH: Final = 100  # steps between two looks whether it diverges
 HEADROOM: Final = 1.1  # over the largest eigenvalue met
-SPAN: Final = 50  # steps of Lanczos that find the least eigenvalue well enough to be told
+SPAN: Final = 50  # steps of Lanczos that find the least eigenvalue well enough for a message
 SHRUNK: Final = 8.0  # what a run of LiSSA misses shrinks by e to the minus this
 
 
@@ -46,17 +46,7 @@ class Direct:
     reason: str = "asked for"
 
     def invert(self, curvature: Curvature) -> Inverse:
-        """Return the exact inverse.
-
-        Raises
-        ------
-        NotPositiveDefinite
-            If no damping helps.
-        TooLarge
-            If there is no memory for it and its factor.
-        SolveError
-            If it has entries that are not finite, or is not symmetric.
-        """
+        """Return the exact inverse."""
         p = curvature.n_params
         require_memory(4 * curvature.like.element_size() * p * p, f"a {p:,} × {p:,} Hessian", memory_limit())
         H = curvature.dense()
@@ -95,28 +85,12 @@ def _raised(H: Tensor) -> tuple[float, Tensor | None]:
 
 @dataclass(frozen=True)
 class ConjugateGradients:
-    """Conjugate gradients for many right-hand sides at once (Hestenes & Stiefel 1952).
+    """Conjugate gradients for many right-hand sides at once (Hestenes & Stiefel 1952)."""
 
-    Parameters
-    ----------
-    tolerance : float
-        Relative residual at which a column is solved.
-    max_steps : int
-        Products with H at the most.
-    preconditioner : {"nystrom", "diagonal", "none"} or callable
-        A seeded randomised Nyström approximation of H of rank `rank` (Frangella, Tropp & Udell 2021), the
-        diagonal of H, nothing, or ``V -> M⁻¹ V`` for (p, m) by your own M near H + δ I, such as a factor of
-        the Gauss-Newton matrix.
-    rank : int
-        Of the approximation; as many products with H, once.
-    seed : int
-        Of the approximation.
-    """
-
-    tolerance: float = 1e-8
-    max_steps: int = 1000
+    tolerance: float = 1e-8  # relative residual at which a column is solved
+    max_steps: int = 1000  # products with H at the most
     preconditioner: Literal["nystrom", "diagonal", "none"] | Product = "nystrom"
-    rank: int = 50
+    rank: int = 50  # of the approximation; as many products with H, once
     seed: int = 0
     reason: str = "asked for"
 
@@ -131,15 +105,7 @@ class ConjugateGradients:
             raise SettingError(f"there is no preconditioner {self.preconditioner!r}", hint)
 
     def invert(self, curvature: Curvature) -> Inverse:
-        """Return an inverse that solves to the tolerance.
-
-        Raises
-        ------
-        NotPositiveDefinite
-            If a direction of negative curvature is met; the message says how much damping lifts it.
-        SolveError
-            If the tolerance is not reached.
-        """
+        """Return an inverse that solves to the tolerance."""
         precondition = self._preconditioner(curvature)
 
         def solve(given: Tensor) -> Tensor:
@@ -191,29 +157,14 @@ class Lissa:
     ``x ← b + x - A_B x / s`` for `depth` random minibatches B, from x = b; the estimate is the mean of x/s
     over `repeats` runs. It needs ``s`` above the largest eigenvalue of every minibatch's A, and has converged
     only if depth is well above s divided by the smallest eigenvalue.
-
-    Parameters
-    ----------
-    depth, repeats, batch : int
-        Steps of a run, runs, and rows of a minibatch. The paper takes repeats · depth near n, batch 1.
-    scale : float
-        s; 0 takes 1.1 times the largest eigenvalue over 20 minibatches, by power iteration.
-    floor : float
-        A bound of the smallest eigenvalue from below, the damping excluded, as the ridge is; 0 if there is
-        none. A run is as long as makes what is missing shrink by e⁻⁸, if that is before `depth`.
-    accept : float
-        Relative residual of random vectors from which on the estimate is refused. Gradients lie where the
-        curvature is large, and there it is better than this: the paper's settings need 1.
-    seed : int
-        Of the minibatches.
     """
 
-    depth: int = 5000
-    repeats: int = 10
-    batch: int = 1
-    scale: float = 0.0
-    floor: float = 0.0
-    accept: float = POOR
+    depth: int = 5000  # steps of a run
+    repeats: int = 10  # runs
+    batch: int = 1  # rows of a minibatch
+    scale: float = 0.0  # s; 0 takes 1.1 times the largest eigenvalue over 20 minibatches, by power iteration
+    floor: float = 0.0  # a bound of the smallest eigenvalue from below, the damping excluded, as the ridge is
+    accept: float = POOR  # relative residual of random vectors from which on the estimate is refused
     seed: int = 0
     reason: str = "asked for"
 
@@ -224,13 +175,7 @@ class Lissa:
             raise SettingError(f"LiSSA needs positive settings: got {got}", "leave them out")
 
     def invert(self, curvature: Curvature) -> Inverse:
-        """Return the estimator.
-
-        Raises
-        ------
-        SolveError
-            If it diverges, or its relative residual is not below `accept`.
-        """
+        """Return the estimator."""
         scale = self.scale or self._scale(curvature)
         depth = self._depth(scale, self.floor + curvature.damping)
         solve = partial(self._solve, curvature, scale, depth)
@@ -278,25 +223,12 @@ class LowRank:
 
     ``A⁻¹ ≈ U (1/Λ) Uᵀ + (I - U Uᵀ)/c``: exact on the span that was found, and as if all curvature outside it
     were c, the least that the ridge and the damping leave. With c = 0 the outside is left out.
-
-    Parameters
-    ----------
-    rank : int
-        Eigenpairs.
-    steps : int
-        Products with H; 0 takes twice the rank.
-    floor : float
-        c, the damping excluded: the ridge λ, where all parameters have it.
-    accept : float
-        Relative residual of random vectors from which on the estimate is refused.
-    seed : int
-        Of the first vector.
     """
 
     rank: int = 100
-    steps: int = 0
-    floor: float = 0.0
-    accept: float = 1.01
+    steps: int = 0  # products with H; 0 takes twice the rank
+    floor: float = 0.0  # c, the damping excluded: the ridge λ, where all parameters have it
+    accept: float = 1.01  # relative residual of random vectors from which on the estimate is refused
     seed: int = 0
     reason: str = "asked for"
 
@@ -307,15 +239,7 @@ class LowRank:
             raise SettingError(f"a low rank needs positive settings: got {got}", "leave them out")
 
     def invert(self, curvature: Curvature) -> Inverse:
-        """Return the low-rank inverse.
-
-        Raises
-        ------
-        NotPositiveDefinite
-            If an eigenvalue that counts is negative.
-        SolveError
-            If the relative residual is not below `accept`, or H has entries that are not finite.
-        """
+        """Return the low-rank inverse."""
         rank = min(self.rank, curvature.n_params)
         values, U = lanczos(curvature, min(self.steps or 2 * rank, curvature.n_params), seed=self.seed)
         if not bool(torch.isfinite(values).all()):
