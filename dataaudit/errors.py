@@ -26,7 +26,7 @@ from collections.abc import Iterable
 
 
 class AuditError(Exception):
-    """Something that the user can mend; the command line prints it as one line and exits with 2.
+    """Something that the user can fix; the command line prints it as one line and exits with 2.
 
     Parameters
     ----------
@@ -100,22 +100,7 @@ class WriteError(AuditError):
 
 
 def closest(name: str, options: Iterable[str], *, least: float = 0.6) -> str | None:
-    """Return the option most like `name`, or None if nothing is near.
-
-    Parameters
-    ----------
-    name : str
-        What was typed.
-    options : iterable of str
-        What could have been meant.
-    least : float
-        Ratio from which on an option is near.
-
-    Returns
-    -------
-    str or None
-        The nearest option by difflib's ratio, without regard to case.
-    """
+    """Return the option most like `name`, without regard to case, or None below a ratio of `least`."""
     folded = {option.casefold(): option for option in options}
     matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=least)
     return folded[matches[0]] if matches else None

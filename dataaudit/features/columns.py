@@ -45,16 +45,39 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
-    """What the user says about the columns; everything not said is inferred."""
+    """What the user says about the columns; everything not said is inferred.
 
-    text: tuple[str, ...] = ()  # columns to use as free text
-    features: tuple[str, ...] = ()  # use only these and those of `text` and `categorical`; empty means all
+    Attributes
+    ----------
+    text : tuple of str
+        Columns to use as free text.
+    features : tuple of str
+        Use only these columns (and those under `text` and `categorical`), identifiers too; empty means all.
+    exclude : tuple of str
+        Columns to leave out.
+    categorical : tuple of str
+        Columns to use as categories, numbers too.
+    text_features : {"tfidf", "counts"}
+        Sublinear tf-idf with rows of length 1, or plain word counts.
+    max_levels : int
+        Levels of a categorical column that keep a feature of their own; the rest are pooled.
+    min_df, counts_min_df : int
+        Rows in which a term must occur, for tf-idf and for counts.
+
+    Raises
+    ------
+    SettingError
+        If a value makes no sense or a column is named in two ways that contradict each other.
+    """
+
+    text: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()  # columns to use as categories, numbers too
+    categorical: tuple[str, ...] = ()
     text_features: Literal["tfidf", "counts"] = "tfidf"
-    max_levels: int = 100  # levels of a categorical column that keep a feature of their own
-    min_df: int = 2  # rows in which a term must occur, for tf-idf
-    counts_min_df: int = 5  # the same for counts
+    max_levels: int = 100
+    min_df: int = 2
+    counts_min_df: int = 5
 
     def __post_init__(self) -> None:
         if self.text_features not in ("tfidf", "counts"):
