@@ -56,11 +56,9 @@ class MissingColumn(DataError):
 
     def __init__(self, column: str, present: Iterable[str], where: str) -> None:
         present = list(present)
-        close = closest(column, present)
         shown = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")  # noqa: PLR2004 - a line's worth
         have = f"the columns are {shown}" if present else "give a table that has columns"
-        hint = f"did you mean {close!r}?" if close else have
-        super().__init__(f"column {column!r} is not in {where}", hint)
+        super().__init__(f"column {column!r} is not in {where}", suggestion(column, present, have))
 
 
 class BadTarget(DataError):
@@ -104,3 +102,10 @@ def closest(name: str, options: Iterable[str], *, least: float = 0.6) -> str | N
     folded = {option.casefold(): option for option in options}
     matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=least)
     return folded[matches[0]] if matches else None
+
+
+def suggestion(name: str, options: Iterable[str], otherwise: str = "") -> str:
+    """Return a hint for an unknown name: the option most like it, else `otherwise` or all options."""
+    options = list(options)
+    near = closest(name, options)
+    return f"did you mean {near!r}?" if near else otherwise or f"use one of {', '.join(options)}"

@@ -63,16 +63,14 @@ def read_delimited(blob: Blob, wanted: Wanted) -> Part:
     table = _by_index(data, records, separator, blob.name) if records else None
     frame, notes = None, list[str]()
     if table is not None:
-        chosen = wanted.choose(table.names, blob.name)
         try:
-            frame, notes = _cells(table, chosen, separator, wanted)
+            frame, notes = _cells(table, separator, wanted, where=blob.name)
         except pl.exceptions.PolarsError:
             table = None  # Polars reads its quoting otherwise: go the long way
     if table is None or frame is None or frame.height != len(table.lines):
         table = _by_walking(data, separator, blob.name)
-        chosen = wanted.choose(table.names, blob.name)
         with readable(f"{blob.name} is not a readable table", _HINT):
-            frame, notes = _cells(table, chosen, separator, wanted)
+            frame, notes = _cells(table, separator, wanted, where=blob.name)
     return _part(frame, table, blob, kind="tsv" if separator == b"\t" else "csv", notes=notes)
 
 
@@ -221,11 +219,10 @@ def _ragged(where: str, separator: bytes, *, found: int, expected: int, count: i
     )
 
 
-def _cells(
-    table: _Table, chosen: list[str], separator: bytes, wanted: Wanted
-) -> tuple[pl.DataFrame, list[str]]:
-    """Parse the chosen columns and set their types."""
-    places = {name: str(i) for i, name in enumerate(table.names) if name in set(chosen)}
+def _cells(table: _Table, separator: bytes, wanted: Wanted, *, where: str) -> tuple[pl.DataFrame, list[str]]:
+    """Parse the wanted columns and set their types."""
+    chosen = set(wanted.choose(table.names, where))
+    places = {name: str(i) for i, name in enumerate(table.names) if name in chosen}
     texts = {places[wanted.id_column]} if wanted.id_column else set()
     raw = _scan(table, list(places.values()), separator, texts)
     like_codes = _possible_codes(table.body, separator, raw)

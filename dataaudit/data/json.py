@@ -38,7 +38,7 @@ def read_json(blob: Blob, wanted: Wanted) -> Part:
 
 
 def _read_lines(data: bytes, wanted: Wanted, where: str) -> tuple[pl.DataFrame, tuple[str, ...]] | None:
-    """Read NDJSON; None if Polars cannot, so that Python's json tells why, or can."""
+    """Read NDJSON; None if Polars cannot, so that Python's json says why, or can."""
     try:
         scan = pl.scan_ndjson(data, infer_schema_length=None)
         names = scan.collect_schema().names()

@@ -140,13 +140,13 @@ def combine(parts: Sequence[Part], wanted: Wanted, *, notes: tuple[str, ...]) ->
     full = [part for part in parts if part.frame.height]
     if not full:
         raise DataError(f"{parts[0].origin.path} has a header but no rows", "give a table with rows")
-    said = [*notes, *(note for part in parts for note in part.notes)]
-    said += [f"{part.origin.path} has no rows." for part in parts if not part.frame.height]
+    decided = [*notes, *(note for part in parts for note in part.notes)]
+    decided += [f"{part.origin.path} has no rows." for part in parts if not part.frame.height]
     columns = []
     for name in full[0].frame.columns:
         column, note = _column(name, full)
         columns.append(column)
-        said += [note] if note else []
+        decided += [note] if note else []
     frame = pl.DataFrame(columns)
     row, source, line = (
         pl.concat([getattr(part, name) for part in full]).alias(name) for name in ("row", "source", "line")
@@ -157,7 +157,7 @@ def combine(parts: Sequence[Part], wanted: Wanted, *, notes: tuple[str, ...]) ->
         frame = frame.drop(wanted.id_column)
     _check_ids(row_id, _row_names(full), wanted.id_column)
     origins = tuple(part.origin for part in parts)
-    return Dataset(frame, wanted.target, row_id, row, source, line, origins, tuple(dict.fromkeys(said)))
+    return Dataset(frame, wanted.target, row_id, row, source, line, origins, tuple(dict.fromkeys(decided)))
 
 
 def _row_names(parts: Sequence[Part]) -> pl.Series:

@@ -158,7 +158,7 @@ def _classes_of_folders(folders: list[str], others: list[str]) -> Found:
         parts = [(path, PurePath(path).relative_to(root).parts) for path in files]
         others = [*others, *(path for path, names in parts if len(names) == 1)]
         inner = sorted({names[0] for _, names in parts if len(names) > 1})
-        if len(inner) < 2:  # noqa: PLR2004 - one class is none
+        if len(inner) < 2:  # noqa: PLR2004 - a single class has nothing to differ from
             raise _nothing_in(folders[0], inner)
         folders = [str(root / name) for name in inner]
     classes = [TextClass(Path(f).absolute().name, f, tuple(_files_below(f))) for f in folders]

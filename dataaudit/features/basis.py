@@ -40,7 +40,7 @@ RANK_POINTS = 4096
 # X is kept sparse where it would hold fewer values than this share.
 SPARSE_SHARE = 0.15
 BLOCK_ROWS = 4096
-# A metric has few parameters: so much teaches it, at a sixth of the cost of all.
+# A metric has few parameters: this many rows teach it, at a sixth of the cost of all.
 METRIC_ROWS, METRIC_LANDMARKS = 2500, 200
 
 

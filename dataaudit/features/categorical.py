@@ -23,7 +23,7 @@ class CategoricalEncoder:
     levels: tuple[str, ...]  # levels with a feature of their own, sorted
     pooled: tuple[str, ...]  # rarer levels, which share one feature, sorted
     has_missing: bool  # whether training had missing values, which then are a level
-    notes: tuple[str, ...] = ()  # what to tell the user
+    notes: tuple[str, ...] = ()  # decisions to state to the user
 
     @property
     def features(self) -> tuple[Feature, ...]:

@@ -36,7 +36,7 @@ class TextEncoder:
     weighting: Literal["tfidf", "counts"]  # what stands for a term in a row
     vocabulary: pl.Series  # (dt,) terms, sorted; a tuple of 100,000 strings is slow to compare and to pickle
     idf: NDArray[np.float64]  # (dt,) inverse document frequencies; ones for counts
-    notes: tuple[str, ...] = ()  # what to tell the user
+    notes: tuple[str, ...] = ()  # decisions to state to the user
 
     @property
     def features(self) -> tuple[Feature, ...]:

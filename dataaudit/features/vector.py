@@ -31,7 +31,7 @@ class VectorEncoder:
     mean: NDArray[np.float64]  # (dv,)
     scale: float
     has_missing: bool  # whether training had missing cells; a missing cell is the mean
-    notes: tuple[str, ...] = ()  # what to tell the user
+    notes: tuple[str, ...] = ()  # decisions to state to the user
 
     @property
     def features(self) -> tuple[Feature, ...]:

@@ -35,8 +35,8 @@ from dataaudit.influence.influence import pair_influences
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
-from dataaudit.solvers.cg import Operator
 from dataaudit.solvers.newton import Fit, minimise
+from dataaudit.solvers.operator import Product
 
 # The narrowest τ, in log-odds: below it a step of one row would pass over the place where it matters.
 NARROW = 0.02
@@ -185,7 +185,7 @@ def smallest_flip(
     conclusion: Conclusion,  # what is to be changed
     *,
     limit: float = 0.1,  # largest share of the training rows that may go
-    precondition: Operator | None = None,  # H⁻¹ at θ̂, used where p is large
+    precondition: Product | None = None,  # H⁻¹ at θ̂, used where p is large
 ) -> Flip | None:
     """Return few training rows without which a conclusion falls; None if too many would have to go."""
     if not 0 < limit < 1:
@@ -221,7 +221,7 @@ class _Search:
     objective: Objective
     conclusion: Conclusion
     most: int
-    precondition: Operator | None
+    precondition: Product | None
 
     def greedy(self, at: _Stage) -> _Stage | None:
         """Remove blocks until the conclusion falls, then keep as few of the last one as will do."""
@@ -274,7 +274,7 @@ class _Search:
         return effects
 
 
-def own_steps(changed: Objective, theta: Tensor, solve: Operator, *, v: Tensor, rows: Tensor) -> Tensor:
+def own_steps(changed: Objective, theta: Tensor, solve: Product, *, v: Tensor, rows: Tensor) -> Tensor:
     """Return how a Newton step without one row moves m quantities, for each of b rows alone.
 
     v is H⁻¹ times their gradients; the step is ``ω/n (x̃ᵀ V) (I - W Q/n)⁻¹ r``, in their units.

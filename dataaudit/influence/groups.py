@@ -23,9 +23,10 @@ from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite, SettingError
 from dataaudit.model.objective import Objective
-from dataaudit.solvers.cg import Operator, conjugate_gradients
+from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.newton import TINY, Fit, FitSettings, minimise
+from dataaudit.solvers.operator import Product
 
 TOLERANCE = 1e-10
 
@@ -75,7 +76,7 @@ def group_step(
     *,
     y: Tensor | None = None,  # (m,) new labels
     weight: float | None = None,  # as in `changed_objective`
-    precondition: Operator | None = None,  # H⁻¹ at θ, used where p is large
+    precondition: Product | None = None,  # H⁻¹ at θ, used where p is large
 ) -> Tensor:
     """Return the parameters after one Newton step for a changed group of rows."""  # -> (p,)
     changed = changed_objective(objective, rows, y=y, weight=weight)
@@ -85,7 +86,7 @@ def group_step(
     return theta + solve(push[:, None] / objective.rows.n)[:, 0]
 
 
-def changed_inverse(changed: Objective, theta: Tensor, *, precondition: Operator | None = None) -> Operator:
+def changed_inverse(changed: Objective, theta: Tensor, *, precondition: Product | None = None) -> Product:
     """Return ``V -> ∇²R'(θ)⁻¹ V`` for a problem near one whose inverse Hessian may be at hand."""
     p, n = changed.model.n_params, changed.rows.n
     direct = min(FitSettings().direct_limit, max(TINY, 2 * n))
@@ -110,7 +111,7 @@ def refit_group(
     *,
     y: Tensor | None = None,  # (m,) new labels
     weight: float | None = None,  # as in `changed_objective`
-    precondition: Operator | None = None,
+    precondition: Product | None = None,
 ) -> Fit:
     """Return the true minimum with a group of rows removed, down-weighted or relabelled."""
     changed = changed_objective(objective, rows, y=y, weight=weight)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from dataaudit.model.objective import Objective
-from dataaudit.solvers.cg import Operator
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
+from dataaudit.solvers.operator import Product
 
 # The last bits of a sum depend on where memory lies, and flat directions of R multiply them: refits to a
 # gradient of 1e-8 were seen to differ by 5e-9 nats from one process to the next, sharp ones by 1e-11.
@@ -65,7 +65,7 @@ def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: 
 
 
 def one_step_parameters(fit: Fit, moved: Tensor, *, form: Tensor, by: Tensor) -> Tensor:
-    """Return the parameters at which one row's scores have changed by so much, along its own direction.
+    """Return the parameters at which one row's scores have changed by `by`, along its own direction.
 
     For the change that `leave_one_out_scores` or `relabelled_scores` predict, this is the point that they
     stand for, and a good one to start a refit from.
@@ -80,7 +80,7 @@ def refit_without(
     row: int,  # position of the row that leaves
     *,
     start: Tensor | None = None,  # (p,) where to begin; θ̂ by default
-    precondition: Operator | None = None,
+    precondition: Product | None = None,
 ) -> Fit:
     """Return the true minimum without one row."""
     weight = objective.rows.weight.clone()
@@ -96,7 +96,7 @@ def refit_relabelled(
     *,
     label: int,
     start: Tensor | None = None,  # (p,) where to begin; θ̂ by default
-    precondition: Operator | None = None,
+    precondition: Product | None = None,
 ) -> Fit:
     """Return the true minimum with another label for one row."""
     y = objective.rows.y.clone()

@@ -27,7 +27,7 @@ from torch.func import functional_call, grad, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import data
 
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import SettingError, suggestion
 
 RowLoss = Callable[[Tensor, Tensor], Tensor]
 Batch = tuple[Tensor, Tensor]
@@ -219,8 +219,7 @@ def _chosen(known: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
     """Return the names that are asked for, by themselves or by their beginnings."""
     for one in asked:
         if not any(_within(name, one) for name in known):
-            near = closest(one, known)
-            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known[:8])}"
+            hint = suggestion(one, known, f"there are {', '.join(known[:8])}")
             raise SettingError(f"the module has no parameter {one!r}", hint)
     return tuple(name for name in known if any(_within(name, one) for one in asked))
 

@@ -88,7 +88,7 @@ def _installed_memory() -> int:
 
 
 def _container_memory() -> int:
-    """Return the bytes that Linux lets this container use, where `os.sysconf` tells the host's; else 2^63."""
+    """Return the bytes that Linux lets this container use, where `os.sysconf` has the host's; else 2^63."""
     bound = 2**63
     for file in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups, versions 2 and 1
         try:

@@ -1,9 +1,10 @@
 """The one place where a name becomes an inverse Hessian; the exact one is chosen by cost and memory.
 
 A factor gives both what is asked of one: products with H⁻¹ and the quadratic forms of all rows, of which
-leave-one-out is made. The solvers that need products alone (`iterative`) give the former; a form would take a
-solve a row. So under these the forms, and the steps of groups of rows, come from the exact factor, damped
-alike, as long as it fits in memory; else from a random projection, and from `solve`. The reason says which.
+leave-one-out is made. The solvers that need products alone (`cg`, `iterative`) give the former; a form would
+take a solve a row. So under these the forms, and the steps of groups of rows, come from the exact factor,
+damped alike, as long as it fits in memory; else from a random projection, and from `solve`. The reason says
+which.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from dataaudit.errors import SettingError, TooLarge
 from dataaudit.model.objective import Objective
 from dataaudit.solver_names import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.base import Prepared, Solver, memory_limit, require_memory, with_damping
+from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.dual import Dual
-from dataaudit.solvers.iterative import ConjugateGradients, Lissa, LowRank
+from dataaudit.solvers.iterative import Lissa, LowRank
 from dataaudit.solvers.operator import CurvatureSolver, of_objective
 from dataaudit.solvers.sketch import Sketch
 

@@ -1,4 +1,4 @@
-"""Solvers that need products alone: conjugate gradients, LiSSA, and a low rank by Lanczos.
+"""Solvers by products with H: a dense factor of them, LiSSA, a low rank by Lanczos; `cg` is apart.
 
 =================  ====================================================  =================================
 solver             one right-hand side costs                             error
@@ -14,24 +14,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, closest
+from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError
 from dataaudit.solvers.base import memory_limit, require_memory
-from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
-from dataaudit.solvers.operator import Curvature, Inverse, Product
-from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue, nystrom
+from dataaudit.solvers.operator import Curvature, Inverse
+from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue
 
 RAISES: Final = 40  # attempts at a damping that makes H positive definite
-PRECONDITIONERS: Final = ("nystrom", "diagonal", "none")
 POOR: Final = 0.5  # relative residual from which on an estimate is no use; that of no estimate is 1
 WATCH: Final = 100  # steps between two looks whether it diverges
 HEADROOM: Final = 1.1  # over the largest eigenvalue met
-SPAN: Final = 50  # steps of Lanczos that find the least eigenvalue well enough for a message
 SHRUNK: Final = 8.0  # what a run of LiSSA misses shrinks by e to the minus this
 
 
@@ -81,73 +78,6 @@ def _raised(H: Tensor) -> tuple[float, Tensor | None]:
         nearer = factor(between)
         below, extra, L = (between, extra, L) if nearer is None else (below, between, nearer)
     return extra, L
-
-
-@dataclass(frozen=True)
-class ConjugateGradients:
-    """Conjugate gradients for many right-hand sides at once (Hestenes & Stiefel 1952)."""
-
-    tolerance: float = 1e-8  # relative residual at which a column is solved
-    max_steps: int = 1000  # products with H at the most
-    preconditioner: Literal["nystrom", "diagonal", "none"] | Product = "nystrom"
-    rank: int = 50  # of the approximation; as many products with H, once
-    seed: int = 0
-    reason: str = "asked for"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if not self.tolerance > 0 or self.max_steps < 1 or self.rank < 1:
-            got = f"tolerance {self.tolerance}, max_steps {self.max_steps}, rank {self.rank}"
-            raise SettingError(f"conjugate gradients need positive settings: got {got}", "leave them out")
-        if not callable(self.preconditioner) and self.preconditioner not in PRECONDITIONERS:
-            near = closest(self.preconditioner, PRECONDITIONERS)
-            hint = f"did you mean {near!r}?" if near else f"use one of {', '.join(PRECONDITIONERS)}"
-            raise SettingError(f"there is no preconditioner {self.preconditioner!r}", hint)
-
-    def invert(self, curvature: Curvature) -> Inverse:
-        """Return an inverse that solves to the tolerance."""
-        precondition = self._preconditioner(curvature)
-
-        def solve(given: Tensor) -> Tensor:
-            # Squares of small numbers vanish, in single precision below 1e-23: columns of size 1, or of 0.
-            size = given.abs().amax(0, keepdim=True) if len(given) else given[:1]
-            B = given / torch.where(size > 0, size, 1.0)
-            X, steps = conjugate_gradients(
-                curvature.product,
-                B,
-                precondition=precondition,
-                tolerance=self.tolerance,
-                max_steps=self.max_steps,
-            )
-            if B.shape[1]:
-                self._check(curvature, X, B, steps=steps)
-            return X * size
-
-        return Inverse(solve, "cg", self.reason, curvature.residual(solve), curvature.damping)
-
-    def _preconditioner(self, curvature: Curvature) -> Product:
-        if callable(self.preconditioner):
-            return self.preconditioner
-        if self.preconditioner == "none":
-            return lambda V: V
-        if self.preconditioner == "diagonal":
-            diagonal = curvature.diagonal(seed=self.seed)[:, None]
-            return lambda V: V / diagonal
-        return nystrom(curvature, min(self.rank, curvature.n_params), seed=self.seed)
-
-    def _check(self, curvature: Curvature, X: Tensor, B: Tensor, *, steps: int) -> None:
-        AX = curvature.product(X)
-        error = float(((AX - B).norm(dim=0) / B.norm(dim=0).clamp_min(torch.finfo(B.dtype).tiny)).max())
-        quotients = (X * AX).sum(0) / X.square().sum(0).clamp_min(torch.finfo(X.dtype).tiny)
-        bent = bool((quotients < 0).any())
-        if bent or not error <= max(100 * self.tolerance, 1e3 * torch.finfo(X.dtype).eps):
-            values = lanczos(curvature, min(SPAN, curvature.n_params), seed=self.seed)[0]
-            least = min(float(values.min()), float(quotients.min()))
-            if least < -(torch.finfo(X.dtype).eps ** 0.75) * float(values.abs().max()):
-                hint = f"raise the damping above {curvature.damping - least:.2e}"
-                raise NotPositiveDefinite("the Hessian has directions of negative curvature", hint)
-            what = f"conjugate gradients reached a relative residual of {error:.1e} in {steps} steps"
-            raise SolveError(what, "raise the damping, the rank of the preconditioner, or max_steps")
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,9 @@ from torch import Tensor
 from dataaudit.errors import NotConverged, SettingError
 from dataaudit.model.losses import SmoothHinge
 from dataaudit.model.objective import Objective
-from dataaudit.solvers.cg import Operator, conjugate_gradients
+from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
+from dataaudit.solvers.operator import Product
 
 # More steps of conjugate gradients than this cost more than a new factor of the Hessian.
 STALE = 25
@@ -88,7 +89,7 @@ def minimise(
     objective: Objective,
     start: Tensor | None = None,  # (p,) where to begin; zeros by default
     *,
-    precondition: Operator | None = None,  # an inverse Hessian from a nearby problem, ``(p, m) -> (p, m)``
+    precondition: Product | None = None,  # an inverse Hessian from a nearby problem, ``(p, m) -> (p, m)``
     settings: FitSettings = FitSettings(),
 ) -> Fit:
     """Minimise R(θ); ask `Fit.require_converged` before the end point is used for influence."""
@@ -113,7 +114,7 @@ def minimise(
     return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
 
 
-def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) -> Operator:
+def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) -> Product:
     """Return the inverse of the Hessian at θ where p is small, else of its diagonal."""
     if objective.model.n_params <= min(settings.direct_limit, max(TINY, 2 * objective.rows.n)):
         L, failed = torch.linalg.cholesky_ex(objective.hessian(theta))
