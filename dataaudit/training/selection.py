@@ -37,6 +37,7 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.training.path import DensePath, PathLoss, PathPoint, l2_path, least_squares_loss
 
 StepCallback = Callable[[str, int, int], None]
+Numbers = NDArray[np.int64]
 # Loss of the screen, λ to start from, basis.
 _Judged = tuple[float, float, BasisSettings]
 
@@ -99,7 +100,7 @@ class Choice:
 
 def choose(
     columns: Columns,
-    y: NDArray[np.int64],  # (n,) class numbers, 0 to K-1
+    y: Numbers,  # (n,) class numbers, 0 to K-1
     n_classes: int,
     *,
     settings: SelectionSettings = SelectionSettings(),
@@ -165,12 +166,7 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
 
 
 def _screen(
-    columns: Columns,
-    y: NDArray[np.int64],
-    n_classes: int,
-    *,
-    offered: list[BasisSettings],
-    step: StepCallback,
+    columns: Columns, y: Numbers, n_classes: int, *, offered: list[BasisSettings], step: StepCallback
 ) -> list[tuple[BasisSettings, float]]:
     """Return the shortlist, and a λ to start from for each."""
     rows = _draw(columns.n, SCREEN_ROWS, offered[0].seed)
@@ -212,13 +208,7 @@ def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:
 
 
 def _path(
-    columns: Columns,
-    y: NDArray[np.int64],
-    n_classes: int,
-    *,
-    spec: BasisSettings,
-    start: float,
-    l2: float | None,
+    columns: Columns, y: Numbers, n_classes: int, *, spec: BasisSettings, start: float, l2: float | None
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
     basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
@@ -230,13 +220,7 @@ def _path(
 
 
 def _choose_by_path(
-    columns: Columns,
-    y: NDArray[np.int64],
-    loss: Loss,
-    *,
-    basis: Basis,
-    l2: float | None,
-    step: StepCallback,
+    columns: Columns, y: Numbers, loss: Loss, *, basis: Basis, l2: float | None, step: StepCallback
 ) -> Choice:
     """Choose λ where X is sparse or wide, or the loss is another one."""
     if l2 is not None:
@@ -277,7 +261,7 @@ def _dense(basis: Basis, columns: Columns) -> Tensor:
     return torch.from_numpy(X.toarray() if isinstance(X, csr_array) else X)
 
 
-def _draw(n: int, most: int, seed: int) -> NDArray[np.int64]:
+def _draw(n: int, most: int, seed: int) -> Numbers:
     """Return at most `most` rows, in order."""
     if n <= most:
         return np.arange(n)
