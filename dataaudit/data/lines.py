@@ -30,7 +30,7 @@ class Records:
     """Records of a text file that are not blank, r of them."""
 
     starts: Positions  # (r,) offsets in bytes
-    ends: Positions  # (r,) offsets in bytes
+    ends: Positions  # (r,) before the newline, and before the carriage return of a CRLF
     lines: Positions  # (r,) 1-based physical line of the first byte
     fields: Positions  # (r,)
     blank: int  # number of blank records that were passed over after the first record and before the last

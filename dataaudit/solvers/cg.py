@@ -51,7 +51,11 @@ def _ratio(a: Tensor, b: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ConjugateGradients:
-    """The solver's settings."""
+    """The solver's settings.
+
+    The preconditioner is a seeded randomised Nyström approximation of H (Frangella, Tropp & Udell 2021), the
+    diagonal of H, nothing, or ``V -> M⁻¹ V`` by an M near H + δ I, such as a factor of the Gauss-Newton matrix.
+    """
 
     tolerance: float = 1e-8  # relative residual at which a column is solved
     max_steps: int = 1000  # products with H at the most

@@ -97,7 +97,10 @@ def require_settings(solver: object) -> None:
 
 
 def product_solver(name: str, *, ridge: float, least: float) -> CurvatureSolver:
-    """Return the settings of a solver that needs products alone."""
+    """Return the settings of a solver that needs products alone.
+
+    `ridge` is λ, or 0 where not all parameters have it; `least` is the least that it adds in a direction.
+    """
     settings: dict[str, CurvatureSolver] = {
         "cg": ConjugateGradients(tolerance=1e-9),
         "lissa": Lissa(batch=BATCH, repeats=RUNS, floor=least),

@@ -86,7 +86,10 @@ class Lissa:
 
     ``x ← b + x - A_B x / s`` for `depth` random minibatches B, from x = b; the estimate is the mean of x/s
     over `repeats` runs. It needs ``s`` above the largest eigenvalue of every minibatch's A, and has converged
-    only if depth is well above s divided by the smallest eigenvalue.
+    only if depth is well above s divided by the smallest eigenvalue: where `floor` bounds that, a run ends
+    once what is missing has shrunk by e⁻⁸. The paper takes repeats · depth near n, and batch 1. Gradients lie
+    where the curvature is large, and there the estimate is better than `accept` asks: the paper's settings
+    need 1.
     """
 
     depth: int = 5000  # steps of a run
