@@ -54,7 +54,7 @@ class ConjugateGradients:
     """The solver's settings.
 
     The preconditioner is a seeded randomised Nyström approximation of H (Frangella, Tropp & Udell 2021), the
-    diagonal of H, nothing, or ``V -> M⁻¹ V`` by an M near H + δ I, such as a factor of the Gauss-Newton matrix.
+    diagonal of H, nothing, or ``V -> M⁻¹ V`` by an M near H + δ I, such as a Gauss-Newton matrix in factors.
     """
 
     tolerance: float = 1e-8  # relative residual at which a column is solved
