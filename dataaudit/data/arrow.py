@@ -49,9 +49,8 @@ def read_arrow(blob: Blob, wanted: Wanted) -> Part:
             names = scan.collect_schema().names()
             frame = scan.select(wanted.choose(names, blob.name)).collect()
         else:
-            whole = pl.read_ipc_stream(
-                blob.path or io.BytesIO(blob.data)
-            )  # a stream has no index to find columns by
+            # A stream has no index to find columns by.
+            whole = pl.read_ipc_stream(blob.path or io.BytesIO(blob.data))
             names = whole.columns
             frame = whole.select(wanted.choose(names, blob.name))
     return _part(frame, blob, "arrow", names=names, wanted=wanted)

@@ -28,9 +28,7 @@ class Origin:
 
     path: str  # POSIX path as given; ``<stdin>``, ``<frame>``, or a database's address without its password
     format: str  # ``csv``, ``parquet``, …, ``polars``, ``sqlite``; with ``+gzip`` or ``+zstd`` if packed
-    sha256: (
-        str  # of the bytes on disk; of texts, over their names and hashes; of frames and queries, by content
-    )
+    sha256: str  # of the bytes on disk; of texts, by names and hashes; of frames and queries, by content
     rows: int  # number of rows that it holds
 
 

@@ -105,9 +105,7 @@ class EncoderSettings:
 class Columns:
     """The encoded columns of n rows, before a basis is chosen."""
 
-    numeric: NDArray[
-        np.float64
-    ]  # (n, dn) numbers and parts of dates in the user's units, the median if missing
+    numeric: NDArray[np.float64]  # (n, dn) in the user's units; parts of dates too; the median where missing
     numeric_features: tuple[Feature, ...]
     vectors: NDArray[np.float64]  # (n, dv) centred by the training mean, one scale per source column
     vector_features: tuple[Feature, ...]

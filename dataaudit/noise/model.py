@@ -55,9 +55,7 @@ class NoiseModel:
     rates: Floats  # (K, K) ``rates[truth, label]`` = P(label | truth); rows sum to 1
     expected: float  # expected number of wrong labels, the sum of `p_wrong`
     interval: tuple[float, float]  # 90 % interval of that number, rounded outwards to whole rows
-    supported: (
-        bool  # whether `p_wrong` may order the rows; else it is of one common rate, and the loss orders
-    )
+    supported: bool  # whether `p_wrong` may order the rows; else it is of one common rate
     reason: str  # why, in one sentence for people
     slope: float  # a, by which leave-one-out scores are too small (a > 1) or too large for the true classes
     bias: float  # b of class 1 for two classes, else the b of largest magnitude
