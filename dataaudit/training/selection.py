@@ -92,9 +92,7 @@ class Choice:
 
     basis: Basis
     l2: float
-    curve: tuple[
-        Candidate, ...
-    ]  # what was compared, by basis, number of rows and λ: first the path of the choice
+    curve: tuple[Candidate, ...]  # what was compared; first the path of the choice
     theta: Tensor | None  # (p,) parameters near the minimum, float64, to start from
 
 
@@ -104,8 +102,7 @@ def choose(
     n_classes: int,
     *,
     settings: SelectionSettings = SelectionSettings(),
-    loss: Loss
-    | None = None,  # of the model, if it is not softmax; then the screen alone decides on the basis
+    loss: Loss | None = None,  # if it is not softmax; then the screen alone decides on the basis
     on_step: StepCallback | None = None,  # called with (stage, done, total)
 ) -> Choice:
     """Choose basis and λ."""
