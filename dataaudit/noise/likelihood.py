@@ -34,9 +34,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_RATE_SPREAD = (
-    0.15  # τ; smaller ones lose one-sided noise, larger ones order on small tables (.07 to .25 tried)
-)
+_RATE_SPREAD = 0.15  # τ; smaller ones lose one-sided noise, larger ones order on small tables
 _FLOOR = 1e-300
 
 
