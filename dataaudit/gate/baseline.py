@@ -29,49 +29,25 @@ _JUDGED: Final = ("passed", "broken")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entry:
-    """One accepted finding.
-
-    Attributes
-    ----------
-    rule, dataset, fingerprint : str
-        What is accepted.
-    reason : str
-        Why; not empty.
-    author, date : str
-        Who accepted it, and when: ``2026-11-24``; empty if not said.
-    expires : str
-        Last day on which it is accepted, as `date`; empty for always.
-    """
+    """One accepted finding."""
 
     rule: str
     dataset: str
     fingerprint: str
-    reason: str
+    reason: str  # why; not empty
     author: str = ""
     date: str = ""
-    expires: str = ""
+    expires: str = ""  # last day on which it is accepted, as `date`; empty for always
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """All accepted findings.
+    """All accepted findings."""
 
-    Attributes
-    ----------
-    entries : tuple of Entry
-        Sorted; no two of one fingerprint.
-    rules : mapping
-        Code → ``limit`` and ``severity`` that were in force when its entries were written.
-    keyed : str
-        What tells the secret from another: `baselinefile.mark`.
-    version : str
-        Of dataaudit.
-    """
-
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[Entry, ...] = ()  # sorted; no two of one fingerprint
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    keyed: str = ""
-    version: str = ""
+    keyed: str = ""  # what tells the secret from another: `baselinefile.mark`
+    version: str = ""  # of dataaudit
 
     def reasons(self, today: dt.date) -> dict[str, str]:
         """Return fingerprint → reason of the entries that hold on a day."""
@@ -80,24 +56,12 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a baseline and a verdict say of each other.
-
-    Attributes
-    ----------
-    new : tuple of (Outcome, Finding)
-        Findings that can fail the build and are not accepted, of broken rules.
-    fixed : tuple of Entry
-        Entries whose finding is gone, of rules that were judged.
-    expired : tuple of Entry
-        Entries that no longer hold, whose finding is still there.
-    known : int
-        Findings that are accepted.
-    """
+    """What a baseline and a verdict say of each other."""
 
     new: tuple[tuple[Outcome, Finding], ...]
-    fixed: tuple[Entry, ...]
-    expired: tuple[Entry, ...]
-    known: int
+    fixed: tuple[Entry, ...]  # entries whose finding is gone, of rules that were judged
+    expired: tuple[Entry, ...]  # entries that no longer hold, whose finding is still there
+    known: int  # findings that are accepted
 
 
 def is_expired(entry: Entry, today: dt.date) -> bool:
@@ -106,17 +70,7 @@ def is_expired(entry: Entry, today: dt.date) -> bool:
 
 
 def compare(baseline: Baseline, verdict: Verdict, *, today: dt.date) -> Comparison:
-    """Return what is new, fixed and expired.
-
-    Parameters
-    ----------
-    baseline : Baseline
-        What is accepted.
-    verdict : Verdict
-        Of the same data, with all findings; whether they are marked as accepted does not matter.
-    today : date
-        Day by which entries expire.
-    """
+    """Return what is new, fixed and expired."""
     found = {f.fingerprint: (o, f) for o in verdict.outcomes for f in o.findings}
     judged = {(o.rule.code, o.dataset) for o in verdict.outcomes if o.status in _JUDGED}
     gone = (e for e in baseline.entries if e.fingerprint not in found)
@@ -136,19 +90,7 @@ def compare(baseline: Baseline, verdict: Verdict, *, today: dt.date) -> Comparis
 
 
 def grown(baseline: Baseline, verdict: Verdict, *, like: Entry, today: dt.date) -> Baseline:
-    """Return a baseline that accepts everything for which a verdict is broken.
-
-    Parameters
-    ----------
-    baseline : Baseline
-        What is accepted so far; it stays, except that what has expired and is still there is renewed.
-    verdict : Verdict
-        With all findings.
-    like : Entry
-        Reason, author, date and expiry of new entries.
-    today : date
-        Day by which entries expire.
-    """
+    """Return a baseline that accepts everything for which a verdict is broken."""
     entries = {entry.fingerprint: entry for entry in baseline.entries}
     rules = dict(baseline.rules)
     for outcome, finding in compare(baseline, verdict, today=today).new:
@@ -170,22 +112,7 @@ _MARK = "dataaudit-baseline"
 
 
 def read_baseline(path: str | Path, *, secret: str = "") -> Baseline:
-    """Read a baseline.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    secret : str
-        Key of the hashes of rows.
-
-    Raises
-    ------
-    UnreadableFile
-        If it is not there, or a line is not an entry.
-    SettingError
-        If it was written with another secret, or by a later version.
-    """
+    """Read a baseline."""
     name = shown(Path(path).as_posix())
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
@@ -208,13 +135,7 @@ def read_baseline(path: str | Path, *, secret: str = "") -> Baseline:
 
 
 def write_baseline(path: str | Path, baseline: Baseline) -> None:
-    """Write a baseline beside its place, and put it there in one step.
-
-    Raises
-    ------
-    WriteError
-        If it cannot be written.
-    """
+    """Write a baseline beside its place, and put it there in one step."""
     codes = sorted({entry.rule for entry in baseline.entries} & baseline.rules.keys())
     header = {
         _MARK: SCHEMA,
@@ -290,13 +211,7 @@ def _entry(line: Mapping[str, Any], where: str) -> Entry:
 
 
 def day(text: str, *, where: str) -> str:
-    """Return a day as it is written, ``2026-11-24``; empty for none.
-
-    Raises
-    ------
-    SettingError
-        If it is no day.
-    """
+    """Return a day as it is written, ``2026-11-24``; empty for none."""
     try:
         return dt.date.fromisoformat(text).isoformat() if text else ""
     except ValueError as error:

@@ -56,26 +56,7 @@ class _Run:
 
 
 def check(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = no_step) -> Verdict:
-    """Judge datasets by rules.
-
-    Parameters
-    ----------
-    settings : CheckSettings
-        What is asked. Paths are relative to the working folder.
-    on_step : callable (stage, done, total) -> None
-        Told of progress.
-
-    Returns
-    -------
-    Verdict
-        One outcome for each dataset and rule in force.
-
-    Raises
-    ------
-    SettingError
-        If a setting, a rule pack or the baseline is not as it should be. What is wrong with data is told by
-        outcomes.
-    """
+    """Judge datasets by rules."""
     rules, tables = read_packs(settings.packs), fact_tables()
     for rule in rules:
         check_rule(rule, tables)
@@ -296,20 +277,7 @@ _MAGIC: Final = frozenset("*?[")
 
 
 def check_cache(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = no_step) -> Verdict:
-    """Judge datasets by rules, or return what is known of the same data.
-
-    Parameters
-    ----------
-    settings : CheckSettings
-        What is asked; without its `cache` nothing is looked up or kept.
-    on_step : callable (stage, done, total) -> None
-        Told of progress.
-
-    Returns
-    -------
-    Verdict
-        As of `dataaudit.gate.check.check`, with a note if it was kept.
-    """
+    """Judge datasets by rules, or return what is known of the same data."""
     folder = Path(settings.cache_folder)
     key = _key(settings, folder) if settings.cache else None
     if key is not None and (known := _read(folder / f"{key}.json")) is not None:
@@ -388,11 +356,7 @@ def _blob(dataset: DatasetSettings) -> str | None:
 
 
 def _hash(path: Path, remembered: dict[str, Any]) -> str:
-    """Return the SHA-256 of a file; one that has not been touched since it was hashed is not read again.
-
-    As in Git's index, a file that was changed just before it was hashed is not trusted: a second change might
-    leave its time as it is.
-    """
+    """Return the SHA-256 of a file; one that has not been touched since it was hashed is not read again."""
     status = path.stat()
     mark = [status.st_size, status.st_mtime_ns, status.st_ino]
     name = str(path.absolute())

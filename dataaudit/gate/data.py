@@ -44,24 +44,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class Data:
-    """A table of n rows.
+    """A table of n rows."""
 
-    Attributes
-    ----------
-    lazy : pl.LazyFrame
-        All columns but the excluded ones.
-    pieces : tuple of Piece
-        Where the rows come from, in order; at least one.
-    places : pl.DataFrame or None
-        source, row, line of every row, (n, 3), where the rows were read; None where they are scanned.
-    notes : tuple of str
-        What was decided on the way, in full sentences.
-    """
-
-    lazy: pl.LazyFrame
-    pieces: tuple[Piece, ...]
+    lazy: pl.LazyFrame  # all columns but the excluded ones
+    pieces: tuple[Piece, ...]  # where the rows come from, in order; at least one
     places: pl.DataFrame | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was decided on the way, in full sentences
 
     @cached_property
     def schema(self) -> pl.Schema:
@@ -130,33 +118,7 @@ class Data:
 def open_data(
     paths: Sequence[str] | Query, *, label: str, exclude: Sequence[str] = (), id_column: str | None = None
 ) -> Data:
-    """Open a table.
-
-    Parameters
-    ----------
-    paths : sequence of str or Query
-        Files, globs or folders, as `sources.load` takes them; or a query on a database.
-    label : str
-        Label column; empty for none.
-    exclude : sequence of str
-        Columns to leave out.
-    id_column : str, optional
-        Column that names the rows; it is not required here that the names are unique.
-
-    Returns
-    -------
-    Data
-        With at least one row.
-
-    Raises
-    ------
-    UnreadableFile
-        If a file is absent, empty, cut short, or not of its format.
-    MissingColumn
-        If a column that was named is not there.
-    DataError
-        If files do not fit together, or there are no rows.
-    """
+    """Open a table."""
     wanted = Wanted(label, None, tuple(exclude), id_column)
     if not isinstance(paths, Query):
         found = find(paths, label)
@@ -227,37 +189,17 @@ def no_step(stage: str, done: int, total: int) -> None:
 
 @dataclass(kw_only=True)
 class Material:
-    """One dataset on its way through the gate.
+    """One dataset on its way through the gate."""
 
-    Attributes
-    ----------
-    settings : DatasetSettings
-        What was asked.
-    data, test : Data or None
-        The rows, and those held out; `data` is None where there is only a folder of findings.
-    base : Material or None
-        The accepted rows, with the same `test` and no base of their own.
-    folder : Path or None
-        Findings of an audit.
-    seed : int
-        Of everything random.
-    secret : str
-        Key of the hashes of rows.
-    redact : bool
-        Whether findings are told without cells of the data.
-    on_step : callable (stage, done, total) -> None
-        Told of progress.
-    """
-
-    settings: DatasetSettings
+    settings: DatasetSettings  # what was asked
     data: Data | None
     test: Data | None = None
-    base: Material | None = None
-    folder: Path | None = None
-    seed: int = 0
-    secret: str = ""
-    redact: bool = False
-    on_step: Callable[[str, int, int], None] = no_step
+    base: Material | None = None  # the accepted rows, with the same `test` and no base of their own
+    folder: Path | None = None  # findings of an audit
+    seed: int = 0  # of everything random
+    secret: str = ""  # key of the hashes of rows
+    redact: bool = False  # whether findings are told without cells of the data
+    on_step: Callable[[str, int, int], None] = no_step  # told of progress
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -307,10 +249,7 @@ class Material:
 
     @cached_property
     def states(self) -> pl.Series | None:
-        """Return ``new``, ``changed`` or ``known`` for each row, (n,); None without a base.
-
-        A column that only one side has is left out: that it came or went is a finding of its own.
-        """
+        """Return ``new``, ``changed`` or ``known`` for each row, (n,); None without a base."""
         if self.base is None or self.data is None:
             return None
         shared = [name for name in self.rows.schema if name in self.base.rows.schema]

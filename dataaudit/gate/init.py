@@ -45,61 +45,29 @@ _HELD_OUT = ("test", "holdout", "heldout", "valid", "validation", "val", "dev")
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A dataset that could be checked.
-
-    Attributes
-    ----------
-    name, path : str
-        Its name; POSIX path or glob from the folder.
-    test : str
-        Path of rows held out; empty for none.
-    label, id : str
-        Columns; empty where none is clear.
-    columns : tuple of str
-        All columns; empty if they were not looked at.
-    """
+    """A dataset that could be checked."""
 
     name: str
     path: str
-    test: str = ""
+    test: str = ""  # path of rows held out; empty for none
     label: str = ""
     id: str = ""
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()  # all columns; empty if they were not looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found in a folder.
+    """What was found in a folder."""
 
-    Attributes
-    ----------
-    datasets : tuple of Proposal
-        By path.
-    left_out : int
-        Tables beyond `MOST`.
-    git : bool
-        Whether the folder is the root of a Git repository.
-    host : {"", "github", "gitlab"}
-        Where its continuous integration is, by its files, then by its remote.
-    branch : str
-        Default branch of the remote.
-    """
-
-    datasets: tuple[Proposal, ...]
-    left_out: int
-    git: bool
-    host: Host
-    branch: str
+    datasets: tuple[Proposal, ...]  # by path
+    left_out: int  # tables beyond `MOST`
+    git: bool  # whether the folder is the root of a Git repository
+    host: Host  # where its continuous integration is, by its files, then by its remote
+    branch: str  # default branch of the remote
 
 
 def survey(folder: Path) -> Survey:
-    """Return what a folder has.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to look, down to four folders below.
-    """
+    """Return what a folder has."""
     paths = _grouped(sorted(_tables(folder)))
     chosen = [_columns(folder, proposal) for proposal in _paired(paths)[:MOST]]
     return Survey(
@@ -293,49 +261,17 @@ jobs:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A file as it is and as it would be.
+    """A file as it is and as it would be."""
 
-    Attributes
-    ----------
-    path : str
-        POSIX path from the folder.
-    before, after : str or None
-        Content; None for a file that is not there, and for one that stays as it is.
-    replaces : bool
-        Whether something that is there would be lost.
-    note : str
-        Why nothing is to be done, in a full sentence; empty if something is.
-    """
-
-    path: str
+    path: str  # POSIX path from the folder
     before: str | None = None
     after: str | None = None
-    replaces: bool = False
-    note: str = ""
+    replaces: bool = False  # whether something that is there would be lost
+    note: str = ""  # why nothing is to be done, in a full sentence; empty if something is
 
 
 def plan(folder: Path, found: Survey, *, host: Host) -> list[Edit]:
-    """Return what to write.
-
-    Parameters
-    ----------
-    folder : Path
-        The project.
-    found : Survey
-        What it has.
-    host : {"", "github", "gitlab"}
-        For whose continuous integration; empty for none.
-
-    Returns
-    -------
-    list of Edit
-        In the order to tell of them.
-
-    Raises
-    ------
-    SettingError
-        If a file that is there cannot be read.
-    """
+    """Return what to write."""
     edits = [_configuration(folder, found)]
     if found.git:
         edits.append(_inserted(folder, ".pre-commit-config.yaml", HOOK, _with_hook))

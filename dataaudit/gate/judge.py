@@ -149,25 +149,7 @@ def _row_keys(positions: pl.Series, material: Material) -> list[str]:
 
 
 def check_rule(rule: Rule, tables: Mapping[str, FactTable]) -> FactTable:
-    """Return the table of a rule, after checking that the rule fits it.
-
-    Parameters
-    ----------
-    rule : Rule
-        From a pack.
-    tables : mapping
-        All tables of facts by name.
-
-    Returns
-    -------
-    FactTable
-
-    Raises
-    ------
-    SettingError
-        If there is no such table, or the condition, the measure's column, the scope or a field of ``each`` is
-        none of its.
-    """
+    """Return the table of a rule, after checking that the rule fits it."""
     where = f"rule {rule.code}"
     table = tables.get(rule.table)
     if table is None:
@@ -233,48 +215,19 @@ _GATING: Final = ("", "new", "changed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What a rule is judged on.
+    """What a rule is judged on."""
 
-    Attributes
-    ----------
-    material : Material
-        Where the facts come from.
-    table : FactTable
-        Whose facts they are.
-    facts, base : pl.DataFrame, pl.DataFrame or None
-        The table, and the same of the base; None where there is no base, and for rows, whose state says it.
-    hysteresis : float
-        Share of a limit by which a value must exceed the base's.
-    top : int
-        Findings to keep.
-    reasons : mapping
-        Fingerprint → reason of what the baseline accepts.
-    """
-
-    material: Material
-    table: FactTable
+    material: Material  # where the facts come from
+    table: FactTable  # whose facts they are
     facts: pl.DataFrame
     base: pl.DataFrame | None = None
-    hysteresis: float = HYSTERESIS
-    top: int = SHOWN
+    hysteresis: float = HYSTERESIS  # share of a limit by which a value must exceed the base's
+    top: int = SHOWN  # findings to keep
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def judge(rule: Rule, case: Case) -> Outcome:
-    """Return what becomes of a rule.
-
-    Parameters
-    ----------
-    rule : Rule
-        With the limit and severity in force; `predicates.check_rule` has passed it.
-    case : Case
-        The facts.
-
-    Returns
-    -------
-    Outcome
-        ``passed`` or ``broken``.
-    """
+    """Return what becomes of a rule."""
     began = time.perf_counter()
     hits = _hits(rule, case)
     gating = hits.filter(pl.col("state").is_in(_GATING) & (pl.col("accepted") == ""))

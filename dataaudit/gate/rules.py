@@ -41,25 +41,7 @@ _FORMAT = re.compile(r"[<>^]?\+?[0-9]{0,2}[,_]?(\.[0-9]{1,2})?[a-zA-Z%]?")  # no
 
 
 def fields_of(sentence: str, where: str) -> list[str]:
-    """Return the names of the fields of a sentence.
-
-    Parameters
-    ----------
-    sentence : str
-        With fields in braces: ``{value:.1%} of {dataset}``.
-    where : str
-        What to call it in messages.
-
-    Returns
-    -------
-    list of str
-        In their order.
-
-    Raises
-    ------
-    SettingError
-        If braces do not match, or a field is not a plain name.
-    """
+    """Return the names of the fields of a sentence."""
     try:
         parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(sentence)]
     except ValueError as error:
@@ -77,20 +59,7 @@ def fields_of(sentence: str, where: str) -> list[str]:
 
 
 def fill(sentence: str, values: Mapping[str, Any]) -> str:
-    """Return the sentence with its fields filled in; long values are cut, missing ones become a dash.
-
-    Parameters
-    ----------
-    sentence : str
-        One that `fields_of` has passed.
-    values : mapping
-        Name → value.
-
-    Returns
-    -------
-    str
-        In one line. A value that its format does not fit stands as it is.
-    """
+    """Return the sentence with its fields filled in; long values are cut, missing ones become a dash."""
     out = []
     for text, name, spec, _ in Formatter().parse(sentence):
         out.append(text)
@@ -127,23 +96,7 @@ _CHOICES: Final[Mapping[str, Sequence[str]]] = {
 
 
 def read_packs(own: Iterable[str] = ()) -> tuple[Rule, ...]:
-    """Return the rules of all built-in packs and of the files in `own`, by code.
-
-    Parameters
-    ----------
-    own : iterable of str
-        Paths of TOML files.
-
-    Returns
-    -------
-    tuple of Rule
-        Codes and names are unique.
-
-    Raises
-    ------
-    SettingError
-        If a pack cannot be read, or a rule of it is not as it should be.
-    """
+    """Return the rules of all built-in packs and of the files in `own`, by code."""
     rules: dict[str, Rule] = {}
     names: dict[str, str] = {}
     for where, pack, text in pack_texts(own):
@@ -165,13 +118,7 @@ def read_packs(own: Iterable[str] = ()) -> tuple[Rule, ...]:
 
 
 def pack_texts(own: Iterable[str] = ()) -> list[tuple[str, str, str]]:
-    """Return where each pack is, its name and its text; for a built-in one, where is its name.
-
-    Raises
-    ------
-    SettingError
-        If a file cannot be read.
-    """
+    """Return where each pack is, its name and its text; for a built-in one, where is its name."""
     folder = files("dataaudit.rules")
     found = [(name, name, folder.joinpath(f"{name}.toml")) for name in BUILT_IN]
     texts = [(where, name, file.read_text(encoding="utf-8")) for where, name, file in found if file.is_file()]
@@ -192,27 +139,7 @@ def packs_digest(own: Iterable[str] = ()) -> str:
 
 
 def parse_pack(text: str, pack: str, *, where: str) -> list[Rule]:
-    """Return the rules of one pack; tables and their columns are not looked at here.
-
-    Parameters
-    ----------
-    text : str
-        TOML.
-    pack : str
-        Its name.
-    where : str
-        What to call it in messages.
-
-    Returns
-    -------
-    list of Rule
-        In the order of the file.
-
-    Raises
-    ------
-    SettingError
-        If it is not TOML, a key is unknown or missing, or a value is not as it should be.
-    """
+    """Return the rules of one pack; tables and their columns are not looked at here."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

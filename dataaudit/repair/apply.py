@@ -29,40 +29,14 @@ _UNSURE: Final = "the repair could not be undone exactly, so nothing was written
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A repaired file, in memory.
+    """A repaired file, in memory."""
 
-    Attributes
-    ----------
-    data : bytes
-        The file, packed as its source.
-    journal : Journal
-        The way back.
-    """
-
-    data: bytes
-    journal: Journal
+    data: bytes  # the file, packed as its source
+    journal: Journal  # the way back
 
 
 def repair(blob: Blob, plan: Plan) -> Repair:
-    """Carry out a plan in memory.
-
-    Parameters
-    ----------
-    blob : Blob
-        The file that was audited.
-    plan : Plan
-        The changes.
-
-    Returns
-    -------
-    Repair
-        With `journal.target` still empty.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be taken apart as the audit did, or the way back is not sure.
-    """
+    """Carry out a plan in memory."""
     if plan.format in TEXT_FORMATS:
         data, details = _repair_text(blob, plan)
     elif plan.changes:
@@ -122,26 +96,7 @@ def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
 
 
 def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path:
-    """Return where the repaired file goes, if it may go there.
-
-    Parameters
-    ----------
-    source : str
-        The file to repair.
-    out : Path or None
-        What was asked for.
-    in_place : bool
-        Whether the source is to be replaced.
-    force : bool
-        Whether other files that are there may be.
-
-    Raises
-    ------
-    SettingError
-        If no place is named, or it is the source.
-    WriteError
-        If a file is there already.
-    """
+    """Return where the repaired file goes, if it may go there."""
     if source == STDIN:
         raise SettingError("standard input cannot be repaired", "name the file that was audited")
     if in_place and out is not None:
@@ -163,29 +118,7 @@ def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path
 
 
 def write_repair(done: Repair, source: str, *, target: Path, in_place: bool) -> Mapping[str, Path]:
-    """Write the journal, then the repaired file.
-
-    Parameters
-    ----------
-    done : Repair
-        What `repair` gave.
-    source : str
-        The file that was repaired; its permissions are kept.
-    target : Path
-        Where it goes.
-    in_place : bool
-        Whether it replaces its source, which then is copied to a backup first.
-
-    Returns
-    -------
-    mapping
-        ``target``, ``journal``, and ``backup`` if one was made.
-
-    Raises
-    ------
-    WriteError
-        If one cannot be written.
-    """
+    """Write the journal, then the repaired file."""
     written = {"target": target, "journal": journal_path(target)}
     if in_place:
         written["backup"] = back_up(target)

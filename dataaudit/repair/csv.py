@@ -37,24 +37,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A delimited text taken apart.
+    """A delimited text taken apart."""
 
-    Attributes
-    ----------
-    data : bytes
-        As `check_text` gives it.
-    separator : bytes
-        One byte.
-    spaced : bool
-        Whether a blank after a separator belongs to it, so that a quote may follow.
-    starts : list of int
-        Where each record begins, the header first.
-    """
-
-    data: bytes
-    separator: bytes
-    spaced: bool
-    starts: list[int]
+    data: bytes  # as `check_text` gives it
+    separator: bytes  # one byte
+    spaced: bool  # whether a blank after a separator belongs to it, so that a quote may follow
+    starts: list[int]  # where each record begins, the header first
 
     def record(self, row: int) -> Record:
         """Take record `row` apart; the header is -1."""
@@ -87,25 +75,7 @@ class Sheet:
 
 
 def find_edits(data: bytes, plan: Plan) -> list[Edit]:
-    """Return the edits of a delimited text that carry out a plan; none, to see whether it can be read.
-
-    Parameters
-    ----------
-    data : bytes
-        As `check_text` gives it.
-    plan : Plan
-        The changes.
-
-    Returns
-    -------
-    list of Edit
-        In the order of the text.
-
-    Raises
-    ------
-    DataError
-        If the records cannot be told apart as the audit did.
-    """
+    """Return the edits of a delimited text that carry out a plan; none, to see whether it can be read."""
     separator = b"\t" if plan.format == "tsv" else sniff_separator(data)
     sheet = _sheet(data, separator, plan)
     column = sheet.names().index(plan.label_column)

@@ -33,31 +33,12 @@ _HINT: Final = 'a line is e.g. {"row_id": "mail.csv:17", "action": "relabel", "l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is to happen to one row.
+    """What is to happen to one row."""
 
-    Attributes
-    ----------
-    row_id : str
-        Name of the row, as the findings have it.
-    action : {"keep", "relabel", "drop", "weight", "unsure"}
-        Leave it, give it `label`, remove it, give it `weight`, or leave it because nobody can tell.
-    label : str or None
-        The new class, with "relabel" and only there.
-    weight : float or None
-        The new weight, 0 or more, with "weight" and only there.
-    reviewer, note : str
-        Who decided, and why.
-
-    Raises
-    ------
-    DataError
-        If the action is unknown, or lacks what it needs.
-    """
-
-    row_id: str
+    row_id: str  # name of the row, as the findings have it
     action: Action
-    label: str | None = None
-    weight: float | None = None
+    label: str | None = None  # the new class, with "relabel" and only there
+    weight: float | None = None  # the new weight, 0 or more, with "weight" and only there
     reviewer: str = ""
     note: str = ""
 
@@ -83,42 +64,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The decisions of a review, at most one a row.
+    """The decisions of a review, at most one a row."""
 
-    Attributes
-    ----------
-    rows : tuple of Decision
-        In the order of the file.
-    run_id : str
-        Of the findings that were reviewed; empty if the file does not say.
-    """
-
-    rows: tuple[Decision, ...]
-    run_id: str = ""
+    rows: tuple[Decision, ...]  # in the order of the file
+    run_id: str = ""  # of the findings that were reviewed; empty if the file does not say
 
 
 def read_decisions(path: str | Path, *, may_be_empty: bool = False) -> Decisions:
-    """Read decisions from JSON lines, or from CSV if the name ends so.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    may_be_empty : bool
-        Whether a file without decisions will do, as when a review has just begun.
-
-    Returns
-    -------
-    Decisions
-        A row that was decided twice alike is there once.
-
-    Raises
-    ------
-    UnreadableFile
-        If the file cannot be read, or a line of it is no decision; the message names the line.
-    DataError
-        If there is no decision where there must be one, two contradict each other, or they are of two runs.
-    """
+    """Read decisions from JSON lines, or from CSV if the name ends so."""
     path = Path(path)
     name = shown(path.as_posix())
     try:
@@ -146,20 +99,7 @@ def read_decisions(path: str | Path, *, may_be_empty: bool = False) -> Decisions
 
 
 def write_decisions(path: str | Path, decisions: Decisions) -> None:
-    """Write decisions as JSON lines, or as CSV if the name ends so; whole or not at all.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to write.
-    decisions : Decisions
-        What `read_decisions` gives back.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written; what was there is there still.
-    """
+    """Write decisions as JSON lines, or as CSV if the name ends so; whole or not at all."""
     path = Path(path)
     rows = [
         {name: value for name, value in asdict(row).items() if value not in (None, "")}

@@ -32,38 +32,19 @@ _HINT: Final = "name the file that audit apply wrote beside the repaired one, *.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
-    """What undo needs.
-
-    Attributes
-    ----------
-    source, target : str
-        Names of the file that was repaired and of the repaired one, without folders.
-    format, packing : str
-        Of both.
-    run_id : str
-        Of the findings.
-    label_column, weight_column : str
-        Columns that changed.
-    before, after : mapping
-        ``sha256`` of the file, ``content`` of what is in it: of the unpacked bytes for text formats, of the
-        table for Parquet and Arrow.
-    parts : mapping
-        For Parquet and Arrow, rows and cells that are gone, as Arrow streams in base64.
-    entries : tuple of mapping
-        One a change.
-    """
+    """What undo needs."""
 
     source: str
     target: str
     format: str
     packing: str
-    run_id: str
+    run_id: str  # of the findings
     label_column: str
     weight_column: str
     before: Mapping[str, str]
     after: Mapping[str, str]
     parts: Mapping[str, str] = field(default_factory=dict)
-    entries: Sequence[Mapping[str, Any]] = ()
+    entries: Sequence[Mapping[str, Any]] = ()  # one a change
 
     def to_bytes(self) -> bytes:
         """Return the file."""
@@ -83,20 +64,7 @@ def sha256(data: bytes) -> str:
 
 
 def read_journal(path: Path) -> Journal:
-    """Read a journal.
-
-    Parameters
-    ----------
-    path : Path
-        What `Journal.to_bytes` gave.
-
-    Raises
-    ------
-    UnreadableFile
-        If it cannot be read, or is no journal.
-    DataError
-        If it is cut short, or of another version.
-    """
+    """Read a journal."""
     name = shown(path.as_posix())
     try:
         lines = [json.loads(line) for line in path.read_bytes().decode().split("\n") if line]
@@ -122,41 +90,16 @@ def read_journal(path: Path) -> Journal:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One span of old bytes and what comes in its place.
-
-    Attributes
-    ----------
-    start, end : int
-        The span; equal for an insertion.
-    new : bytes
-        What comes there.
-    change : Change or None
-        Whose doing it is; None for the weight of a row that nobody decided on.
-    """
+    """One span of old bytes and what comes in its place."""
 
     start: int
     end: int
-    new: bytes
-    change: Change | None = None
+    new: bytes  # what comes there
+    change: Change | None = None  # whose doing it is; None for the weight of a row that nobody decided on
 
 
 def splice(old: bytes, edits: Sequence[Edit]) -> tuple[bytes, list[dict[str, Any]]]:
-    """Make the edits.
-
-    Parameters
-    ----------
-    old : bytes
-        UTF-8 text.
-    edits : sequence of Edit
-        In the order of the text, not overlapping.
-
-    Returns
-    -------
-    new : bytes
-        The text with them.
-    entries : list of dict
-        For each edit `at` and `length` in the new text, `old` bytes as text, and whose doing it is.
-    """
+    """Make the edits."""
     pieces, entries, done, size = list[bytes](), list[dict[str, Any]](), 0, 0
     for edit in edits:
         pieces += [old[done : edit.start], edit.new]
@@ -173,20 +116,7 @@ def splice(old: bytes, edits: Sequence[Edit]) -> tuple[bytes, list[dict[str, Any
 
 
 def unsplice(new: bytes, entries: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return the text before the edits.
-
-    Parameters
-    ----------
-    new : bytes
-        The text with them.
-    entries : iterable of mapping
-        As `splice` gave them.
-
-    Raises
-    ------
-    DataError
-        If an entry is damaged.
-    """
+    """Return the text before the edits."""
     pieces, done = list[bytes](), 0
     for entry in entries:
         try:

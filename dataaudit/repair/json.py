@@ -33,26 +33,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The records of a JSON text, r of them.
+    """The records of a JSON text, r of them."""
 
-    Attributes
-    ----------
-    data : bytes
-        The text.
-    starts, ends : list of int
-        First byte of each, and the one after it.
-    regions : list of int
-        Where each begins with what goes when it goes: its line in NDJSON. One more than records: the last is
-        where the last record's region ends.
-    lines : bool
-        Whether it is NDJSON.
-    """
-
-    data: bytes
+    data: bytes  # the text
     starts: list[int]
     ends: list[int]
     regions: list[int]
-    lines: bool
+    lines: bool  # whether it is NDJSON
 
     def fields(self, row: int) -> dict[str, Span]:
         """Return the values of one record by key; of a key that stands twice, the last, as the reader."""
@@ -60,25 +47,7 @@ class Records:
 
 
 def find_edits(data: bytes, plan: Plan) -> list[Edit]:
-    """Return the edits of a JSON text that carry out a plan; none, to see whether it can be read.
-
-    Parameters
-    ----------
-    data : bytes
-        As `check_text` gives it.
-    plan : Plan
-        The changes.
-
-    Returns
-    -------
-    list of Edit
-        In the order of the text.
-
-    Raises
-    ------
-    DataError
-        If the records cannot be told apart as the audit did.
-    """
+    """Return the edits of a JSON text that carry out a plan; none, to see whether it can be read."""
     records = _by_lines(data) if plan.format == "ndjson" else _by_decoding(data)
     _require_same(records, plan)
     spellings = {name: _spelling(records, rows, plan.label_column) for name, rows in plan.examples.items()}

@@ -24,69 +24,32 @@ _SEARCHED: Final = 20_000  # names among which a close match is looked for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What happens to one row.
+    """What happens to one row."""
 
-    Attributes
-    ----------
-    row_id : str
-        Its name.
-    row : int
-        Its record number in the file, from 0.
-    line : int or None
-        The line on which it starts, in text formats.
-    action : str
-        "relabel", "drop" or "weight".
-    before : str
-        Its class as audited.
-    label : str or None
-        The class to come.
-    weight : float or None
-        The weight to come.
-    """
-
-    row_id: str
-    row: int
-    line: int | None
-    action: str
-    before: str
-    label: str | None = None
-    weight: float | None = None
+    row_id: str  # its name
+    row: int  # its record number in the file, from 0
+    line: int | None  # the line on which it starts, in text formats
+    action: str  # "relabel", "drop" or "weight"
+    before: str  # its class as audited
+    label: str | None = None  # the class to come
+    weight: float | None = None  # the weight to come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All changes to one file.
+    """All changes to one file."""
 
-    Attributes
-    ----------
-    format : str
-        One of `FORMATS`.
-    rows : int
-        Records of the file.
-    label_column, weight_column : str
-        Names of the columns that may change.
-    changes : tuple of Change
-        In the order of the file.
-    kept, same, unsure, elsewhere : int
-        Decisions to keep; relabels to the class that is there already; rows of which nobody can tell, left as
-        they are; decisions on rows of other files.
-    examples : mapping
-        Class → a few of its rows, which show how the file spells it.
-    run_id : str
-        Of the findings.
-    """
-
-    format: str
-    rows: int
+    format: str  # one of `FORMATS`
+    rows: int  # records of the file
     label_column: str
     weight_column: str
-    changes: tuple[Change, ...]
+    changes: tuple[Change, ...]  # in the order of the file
     kept: int
     same: int
     unsure: int
     elsewhere: int
-    examples: Mapping[str, tuple[int, ...]]
-    run_id: str
+    examples: Mapping[str, tuple[int, ...]]  # class → a few of its rows, which show how the file spells it
+    run_id: str  # of the findings
 
     def only(self, action: str) -> tuple[Change, ...]:
         """Return the changes of one kind."""
@@ -124,34 +87,7 @@ def make_plan(
     new_class: bool = False,
     weight_column: str | None = None,
 ) -> Plan:
-    """Check the decisions against findings and data.
-
-    Parameters
-    ----------
-    findings : Findings
-        What was reviewed.
-    decisions : Decisions
-        What the review said.
-    blob : Blob
-        The file to repair.
-    new_class : bool
-        Whether a row may get a class that no audited row has.
-    weight_column : str, optional
-        Column of weights; by default the audit's own, or ``weight``.
-
-    Returns
-    -------
-    Plan
-        What to do.
-
-    Raises
-    ------
-    DataError
-        If the decisions are of another run, the data are not those that were audited, a row is unknown, a
-        class is new, or no row would be left.
-    SettingError
-        If the format cannot be repaired.
-    """
+    """Check the decisions against findings and data."""
     require_files(findings)
     known = findings.provenance
     if decisions.run_id and decisions.run_id != known.run_id:
@@ -190,13 +126,7 @@ def make_plan(
 
 
 def require_files(findings: Findings) -> None:
-    """Refuse findings of a query.
-
-    Raises
-    ------
-    SettingError
-        If the rows came from a database.
-    """
+    """Refuse findings of a query."""
     for origin in findings.provenance.origins:
         if origin["format"] in SQL_FORMATS:
             what = f"these findings are of a query on {origin['path']}, and a database is not changed"

@@ -15,58 +15,18 @@ from dataaudit.repair.journal import Journal, read_journal, sha256, unsplice
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What undo wrote.
+    """What undo wrote."""
 
-    Attributes
-    ----------
-    path : Path
-        The file.
-    journal : Journal
-        By which.
-    identical : bool
-        Whether every byte of the file is what it was; else its content is, but not its packing or layout.
-    backup : Path or None
-        Copy of the file that was replaced.
-    """
-
-    path: Path
-    journal: Journal
+    path: Path  # the file
+    journal: Journal  # by which
     identical: bool
-    backup: Path | None = None
+    backup: Path | None = None  # copy of the file that was replaced
 
 
 def undo(
     journal_file: Path, out: Path | None, *, repaired: Path | None = None, in_place: bool, force: bool
 ) -> Undone:
-    """Write the file as it was before `apply`.
-
-    Parameters
-    ----------
-    journal_file : Path
-        The journal.
-    out : Path or None
-        Where to write.
-    repaired : Path, optional
-        The repaired file; by default beside the journal.
-    in_place : bool
-        Whether to replace the repaired file, of which a backup is made.
-    force : bool
-        Whether another file that is there may be replaced.
-
-    Returns
-    -------
-    Undone
-        What was written.
-
-    Raises
-    ------
-    DataError
-        If the repaired file has changed since, or what comes out is not what was.
-    SettingError
-        If no place is named, or it is the repaired file.
-    WriteError
-        If a file is there already, or cannot be written.
-    """
+    """Write the file as it was before `apply`."""
     journal = read_journal(journal_file)
     given = repaired or journal_file.parent / journal.target
     target = _place(given, out, in_place=in_place, force=force)

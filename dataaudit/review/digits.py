@@ -9,17 +9,7 @@ _DIGITS: Final = "1234567890"
 
 
 def class_keys(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the key of each class: a digit its own, the others in order those that are left.
-
-    Parameters
-    ----------
-    classes : sequence of str
-
-    Returns
-    -------
-    tuple of str
-        One a class; empty where no key is left.
-    """
+    """Return the key of each class: a digit its own, the others in order those that are left."""
     own = {name for name in classes if len(name) == 1 and name in _DIGITS}
     left = iter([digit for digit in _DIGITS if digit not in own])
     return tuple(name if name in own else next(left, "") for name in classes)

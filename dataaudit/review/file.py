@@ -15,29 +15,7 @@ NAME = "decisions.jsonl"
 
 
 class Book:
-    """The decisions of one run in a file.
-
-    Parameters
-    ----------
-    path : Path
-        JSON lines, or CSV if the name ends so; it need not be there.
-    queue : Queue
-        The rows that may be decided.
-
-    Attributes
-    ----------
-    decisions : tuple of Decision
-        What the file holds.
-
-    Raises
-    ------
-    DataError
-        If the file is of another run, or speaks of other rows.
-    UnreadableFile
-        If a line of it is no decision.
-    WriteError
-        If it could not be written.
-    """
+    """The decisions of one run in a file."""
 
     def __init__(self, path: Path, queue: Queue) -> None:
         self.path = path
@@ -50,15 +28,7 @@ class Book:
             raise WriteError(what, "name a file that you may write with --decisions")
 
     def write(self, decisions: Sequence[Decision]) -> None:
-        """Write all decisions, in the order in which they were made.
-
-        Raises
-        ------
-        DataError
-            If another program has changed the file since; its decisions are left there.
-        WriteError
-            If it cannot be written; what was there is there still.
-        """
+        """Write all decisions, in the order in which they were made."""
         if _stamp(self.path) != self._seen:
             what = (
                 f"{shown(self.path.as_posix())} was changed by another program; your last key was not saved"

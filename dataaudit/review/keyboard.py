@@ -30,13 +30,7 @@ _WINDOWS: Final = {"H": "up", "P": "down", "I": "page up", "Q": "page down", "G"
 
 
 def require_terminal(console: Console, hint: str) -> None:
-    """Refuse to begin where nobody could press a key or see a row.
-
-    Raises
-    ------
-    SettingError
-        If stdin or stderr is no terminal, or one that cannot move its cursor.
-    """
+    """Refuse to begin where nobody could press a key or see a row."""
     for name, stream in (("stdin", sys.stdin), ("stderr", sys.stderr)):
         if stream is None or not stream.isatty():
             raise SettingError(f"a review needs a terminal, and {name} is none", hint)
@@ -47,13 +41,7 @@ def require_terminal(console: Console, hint: str) -> None:
 
 
 class Terminal:
-    """The other screen and the keyboard, for as long as the context lasts.
-
-    Parameters
-    ----------
-    console : Console
-        Where the screen is drawn; both standard input and it are terminals.
-    """
+    """The other screen and the keyboard, for as long as the context lasts."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

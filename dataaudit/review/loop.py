@@ -32,31 +32,7 @@ _ACTS: Final = {
 def sit(
     review: Review, rows: Rows, *, book: Book, terminal: Terminal, model: Learning | None = None
 ) -> Review:
-    """Let a reviewer decide until they quit.
-
-    Parameters
-    ----------
-    review : Review
-        Where it begins.
-    rows : Rows
-        What is shown.
-    book : Book
-        Where every decision goes before the next key is read.
-    terminal : Terminal
-        Taken over already.
-    model : Learning, optional
-        Renews the order.
-
-    Returns
-    -------
-    Review
-        Where it ended.
-
-    Raises
-    ------
-    AuditError
-        If a decision cannot be saved.
-    """
+    """Let a reviewer decide until they quit."""
     desk = Desk(review)
     while not desk.done:
         if not terminal.waiting():
@@ -87,23 +63,7 @@ def _show(desk: Desk, rows: Rows, *, terminal: Terminal, model: Learning | None)
 def conclusion(
     review: Review, findings: Findings, *, folder: Path, decisions: Path, data: str | None
 ) -> Iterator[str]:
-    """Yield what was found, what is left, where it is, and what to type next.
-
-    Parameters
-    ----------
-    review : Review
-        Where it ended.
-    findings : Findings
-    folder, decisions : Path
-        Of the findings; the file of decisions.
-    data : str or None
-        Where the data are, if they moved.
-
-    Yields
-    ------
-    str
-        A sentence, or a command after a colon.
-    """
+    """Yield what was found, what is left, where it is, and what to type next."""
     found = review.standing
     if not found.decided:
         yield "No row is decided."

@@ -22,31 +22,15 @@ FEW: Final = 2  # wrong ones among them, at most
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a review stands.
+    """How a review stands."""
 
-    Attributes
-    ----------
-    rows : int
-        In the queue.
-    counts : mapping
-        Action → decisions; a relabel to the class that was there is kept.
-    wrong : int
-        Rows that were wrong: relabelled or dropped.
-    left : float or None
-        Wrong labels expected among the rows that are not decided; None where no probability is known.
-    recent, recent_wrong : int
-        The last decided rows that the stop is judged by, and how many of them were wrong.
-    recent_expected : float
-        How many of them should have been, by their probabilities.
-    """
-
-    rows: int
-    counts: Counter[str]
-    wrong: int
+    rows: int  # in the queue
+    counts: Counter[str]  # action → decisions; a relabel to the class that was there is kept
+    wrong: int  # rows that were wrong: relabelled or dropped
     left: float | None
     recent: int
     recent_wrong: int
-    recent_expected: float
+    recent_expected: float  # how many of them should have been, by their probabilities
 
     @property
     def decided(self) -> int:
@@ -75,18 +59,7 @@ class Standing:
 
 
 def standing(queue: Queue, decisions: Sequence[Decision]) -> Standing:
-    """Return how a review stands.
-
-    Parameters
-    ----------
-    queue : Queue
-    decisions : sequence of Decision
-        In the order in which they were made, one a row.
-
-    Returns
-    -------
-    Standing
-    """
+    """Return how a review stands."""
     acts = [meant(queue, decision) for decision in decisions]
     sure = [(d, act) for d, act in zip(decisions, acts, strict=True) if act != "unsure"]
     last = sure[-LAST:]

@@ -21,20 +21,7 @@ Asked = tuple[dict[str, str], frozenset[str]]  # row → its class as decided; r
 
 
 class Learning:
-    """Orders of the queue, made in the background.
-
-    Parameters
-    ----------
-    findings : Findings
-    opened : Opened
-        Their data.
-    review : Review
-        Where it begins; what was decided before is learned at once.
-    batch : int
-        Decisions after which a new order is asked for.
-    on_news : callable
-        Called on the other thread whenever `take` or `status` has something new.
-    """
+    """Orders of the queue, made in the background."""
 
     def __init__(
         self, findings: Findings, opened: Opened, *, review: Review, batch: int, on_news: Callable[[], None]

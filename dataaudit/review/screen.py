@@ -51,22 +51,7 @@ def paint(console: Console, drawn: Drawn) -> None:
 
 
 def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] = ()) -> Drawn:
-    """Lay the desk out on the lines of the terminal.
-
-    Parameters
-    ----------
-    desk : Desk
-    row : ReviewRow
-        The one that is looked at.
-    console : Console
-        Its size is kept to.
-    notes : iterable of str
-        What else is to be said: of the data, of the model that is trained.
-
-    Returns
-    -------
-    Drawn
-    """
+    """Lay the desk out on the lines of the terminal."""
     width, height = console.size
     if width < LEAST[0] or height < LEAST[1]:
         said = (

@@ -27,35 +27,16 @@ Past = tuple[tuple[str, Decision | None], ...]  # row and what was decided on it
 
 @dataclass(frozen=True)
 class Review:
-    """The state of a review.
-
-    Attributes
-    ----------
-    queue : Queue
-    at : int
-        Place of the row that is looked at.
-    shown : ndarray of int64
-        Places of the rows among which one moves, in the order of the queue.
-    decisions : mapping
-        Name of a row → its decision, in the order in which they were made.
-    past : tuple
-        What undo takes back, the last one last.
-    reviewer : str
-        Who decides.
-    notes : mapping
-        Notes on rows that are not decided yet.
-    said : str
-        What the last act did, in one sentence.
-    """
+    """The state of a review."""
 
     queue: Queue
-    at: int
-    shown: NDArray[np.int64]
+    at: int  # place of the row that is looked at
+    shown: NDArray[np.int64]  # places of the rows among which one moves, in the order of the queue
     decisions: Mapping[str, Decision] = field(default_factory=dict)
-    past: Past = ()
-    reviewer: str = ""
-    notes: Mapping[str, str] = field(default_factory=dict)
-    said: str = ""
+    past: Past = ()  # what undo takes back, the last one last
+    reviewer: str = ""  # who decides
+    notes: Mapping[str, str] = field(default_factory=dict)  # notes on rows that are not decided yet
+    said: str = ""  # what the last act did, in one sentence
 
     @property
     def row_id(self) -> str:
@@ -82,19 +63,7 @@ class Review:
         return replace(self, said=sentence)
 
     def decide(self, action: Action, label: str | None = None) -> Review:
-        """Decide on the row and go to the next one that is not decided.
-
-        Parameters
-        ----------
-        action : {"keep", "relabel", "drop", "unsure"}
-            What is to happen to it.
-        label : str, optional
-            Its class, with "relabel"; the one that it has already keeps it.
-
-        Returns
-        -------
-        Review
-        """
+        """Decide on the row and go to the next one that is not decided."""
         if action == "relabel" and label == self.queue.labels[self.at]:
             action, label = "keep", None
         note = self.notes.get(self.row_id) or (self.decision.note if self.decision else "")
@@ -137,20 +106,7 @@ class Review:
         return replace(self, decisions=changed, said="The note is kept.")
 
     def only(self, names: frozenset[str] | None, *, words: str = "") -> Review:
-        """Move among some rows alone, and go to the first of them that is not decided.
-
-        Parameters
-        ----------
-        names : frozenset of str or None
-            Names of rows; None for all.
-        words : str
-            What they have in common, for the sentence.
-
-        Returns
-        -------
-        Review
-            Unchanged if there is no such row.
-        """
+        """Move among some rows alone, and go to the first of them that is not decided."""
         order = self.queue.order
         if names is None:
             return replace(self, shown=order, said="All rows are shown.")
@@ -165,10 +121,7 @@ class Review:
     def reordered(
         self, p_wrong: NDArray[np.float64], suggested: Sequence[str], *, order: NDArray[np.int64]
     ) -> Review:
-        """Put the rows that are not decided into a new order; the row that is looked at stays.
-
-        Decided rows come first, as they were decided, then the row that is looked at, then the others.
-        """
+        """Put the rows that are not decided into a new order; the row that is looked at stays."""
         decided = [self.queue.places[name] for name in self.decisions]
         first = dict.fromkeys([*decided, self.at])
         places = np.array([*first, *(at for at in order.tolist() if at not in first)], dtype=np.int64)
@@ -178,22 +131,7 @@ class Review:
 
 
 def begin(queue: Queue, decisions: Sequence[Decision] = (), *, reviewer: str = "") -> Review:
-    """Begin a review, or go on with one.
-
-    Parameters
-    ----------
-    queue : Queue
-        At least one row.
-    decisions : sequence of Decision
-        Those made before.
-    reviewer : str
-        Who decides now.
-
-    Returns
-    -------
-    Review
-        At the first row that is not decided.
-    """
+    """Begin a review, or go on with one."""
     made = {decision.row_id: decision for decision in decisions}
     past = tuple((name, None) for name in made)
     order = queue.order
@@ -251,33 +189,16 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Desk:
-    """A review, and how one looks at it.
-
-    Attributes
-    ----------
-    review : Review
-    prompt : Prompt or None
-        The line that is being typed.
-    help : bool
-        Whether the keys are explained in the place of the row.
-    whole : bool
-        Whether cells are shown as they are in the data.
-    scroll : int
-        First line of the row that is shown, from 0.
-    page, lines : int
-        Lines that fit, and lines that there are; the screen tells when it has drawn.
-    done : bool
-        Whether the reviewer has quit.
-    """
+    """A review, and how one looks at it."""
 
     review: Review
-    prompt: Prompt | None = None
-    help: bool = False
-    whole: bool = False
-    scroll: int = 0
+    prompt: Prompt | None = None  # the line that is being typed
+    help: bool = False  # whether the keys are explained in the place of the row
+    whole: bool = False  # whether cells are shown as they are in the data
+    scroll: int = 0  # first line of the row that is shown, from 0
     page: int = 1
     lines: int = 1
-    done: bool = False
+    done: bool = False  # whether the reviewer has quit
 
     def turned(self, lines: int) -> Desk:
         """Return the desk with the row scrolled by so many lines, as far as there are any."""
@@ -288,20 +209,7 @@ Finder = Callable[[str], frozenset[str]]  # text → names of the rows that have
 
 
 def press(desk: Desk, key: str, *, find: Finder) -> Desk:
-    """Return the desk after a key.
-
-    Parameters
-    ----------
-    desk : Desk
-    key : str
-        See above.
-    find : callable
-        Text → names of the rows that have it.
-
-    Returns
-    -------
-    Desk
-    """
+    """Return the desk after a key."""
     if desk.prompt is not None:
         return _typed(desk, desk.prompt, key=key, find=find)
     if desk.help:

@@ -25,49 +25,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactTable:
-    """A typed table that rules look at.
+    """A typed table that rules look at."""
 
-    Of scope ``row``, the column ``row`` holds positions in the data from 0. A table that comes from findings
-    has ``source``, ``row`` (record number in it), ``line`` and ``row_id`` instead, as findings have them. A
-    table of scope ``row`` may hold some of the rows only: shares are of all rows of the data.
-
-    Attributes
-    ----------
-    name : str
-        What rules call it.
-    maker : str
-        ``module:function``; the function takes a `Material` and returns the table.
-    schema : pl.Schema
-        Of the table.
-    scope : {"row", "column", "dataset"}
-        What its rows stand for.
-    key : tuple of str
-        Columns that tell its rows apart and do not change as the data grow; ("row",) for rows of the data.
-    score : str
-        Column by which findings are ranked where the rule's measure names none; empty for none.
-    place : {"data", "test"}
-        Whose file a finding points to where it is no row.
-    needs : frozenset
-        Without one of these it cannot be made, and its rules are skipped.
-    cells : frozenset of str
-        Columns that hold cells of the data, or sentences made of them: what ``redact`` withholds.
-    cost : int
-        0 for a pass over the data, 1 for several, 2 for a fit: cheap ones are made first.
-    doc : str
-        One line.
-    """
-
-    name: str
-    maker: str
-    schema: pl.Schema
-    scope: Scope
+    name: str  # what rules call it
+    maker: str  # ``module:function``; the function takes a `Material` and returns the table
+    schema: pl.Schema  # of the table
+    scope: Scope  # what its rows stand for
     key: tuple[str, ...]
-    score: str = ""
-    place: Literal["data", "test"] = "data"
-    needs: frozenset[Need] = frozenset()
+    score: str = ""  # column by which findings are ranked where the rule's measure names none; empty for none
+    place: Literal["data", "test"] = "data"  # whose file a finding points to where it is no row
+    needs: frozenset[Need] = frozenset()  # without one of these it cannot be made, and its rules are skipped
     cells: frozenset[str] = frozenset()
-    cost: int = 0
-    doc: str
+    cost: int = 0  # 0 for a pass over the data, 1 for several, 2 for a fit: cheap ones are made first
+    doc: str  # one line
 
     def make(self, material: Material) -> pl.DataFrame:
         """Return the table of `material`, with the types of `schema`; its module is imported now."""

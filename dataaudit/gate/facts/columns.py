@@ -28,23 +28,13 @@ SAMPLE: Final = 10_000  # rows by which a column's role is told
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column's sums over all rows.
-
-    Attributes
-    ----------
-    missing, infinite : int
-        Cells without a value: null, NaN, the empty text; cells that are ±∞.
-    low, high : object
-        Least and greatest value; None where there is none, or no order.
-    ordered : bool
-        Whether the type has an order, so that `low` and `high` say something.
-    """
+    """One column's sums over all rows."""
 
     missing: int = 0
     infinite: int = 0
     low: Any = None
     high: Any = None
-    ordered: bool = True
+    ordered: bool = True  # whether the type has an order, so that `low` and `high` say something
 
     def plus(self, other: Column) -> Column:
         """Return the sums over both."""

@@ -23,21 +23,11 @@ from dataaudit.training.trained import RowScores, Trained, score_rows
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model of some rows, and what it says of them.
+    """A model of some rows, and what it says of them."""
 
-    Attributes
-    ----------
-    dataset : Dataset
-        The n labelled rows; `row` holds their positions in what was given.
-    target : Target
-        Their classes.
-    trained : Trained
-        The model.
-    """
-
-    dataset: Dataset
-    target: Target
-    trained: Trained
+    dataset: Dataset  # the n labelled rows; `row` holds their positions in what was given
+    target: Target  # their classes
+    trained: Trained  # the model
 
     @cached_property
     def scores(self) -> RowScores:
@@ -79,13 +69,7 @@ def fitted(material: Material) -> Fitted:
 
 
 def fit(frame: pl.DataFrame, material: Material) -> Fitted:
-    """Fit a model to rows by the settings of a dataset.
-
-    Raises
-    ------
-    AuditError
-        If they cannot be read as labelled rows, or the fit does not end at a minimum.
-    """
+    """Fit a model to rows by the settings of a dataset."""
     settings, step = _asked(material), material.on_step
     dataset, target = read_labelled(frame, settings, on_step=step)
     trained = train(encode_training(dataset, target, settings, on_step=step), settings, on_step=step)
@@ -108,11 +92,7 @@ def test_of(material: Material) -> Data:
 
 
 def against(material: Material) -> Against | None:
-    """Return what the model makes of the test rows, searched once.
-
-    None where these have no labels, or lack a column of the model: that a column is gone is a finding of its
-    own.
-    """
+    """Return what the model makes of the test rows, searched once."""
     return material.once("against", lambda: _against(material))
 
 
