@@ -209,6 +209,27 @@ class Material:
             raise ValueError("there are findings, and no data")
         return self.data
 
+    @property
+    def test_rows(self) -> Data:
+        """The test data, likewise."""
+        if self.test is None:
+            raise ValueError("there are no test data")
+        return self.test
+
+    @property
+    def base_rows(self) -> Data:
+        """The accepted data, likewise."""
+        if self.base is None:
+            raise ValueError("there is no base")
+        return self.base.rows
+
+    @property
+    def findings_folder(self) -> Path:
+        """The folder of findings, likewise."""
+        if self.folder is None:
+            raise ValueError("there is no folder of findings")
+        return self.folder
+
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """Return what `make` returns, and keep it for whoever asks for `name` again."""
         if name not in self._made:
@@ -242,14 +263,8 @@ class Material:
         return [name for name in self.rows.schema if name not in others and (named is None or name in named)]
 
     @cached_property
-    def keys(self) -> pl.Series:
-        """Hexadecimal names of all rows, (n,): see `identity.row_keys`."""
-        columns = list(self.rows.schema)
-        return self._keys(columns)
-
-    @cached_property
     def states(self) -> pl.Series | None:
-        """Return ``new``, ``changed`` or ``known`` for each row, (n,); None without a base."""
+        """``new``, ``changed`` or ``known`` for each row, (n,), by the columns that both sides have; None without a base."""
         if self.base is None or self.data is None:
             return None
         shared = [name for name in self.rows.schema if name in self.base.rows.schema]
@@ -261,6 +276,11 @@ class Material:
             for side in (self, self.base)
         )
         return states(mine, theirs, contents=now, base_contents=was)
+
+    @property
+    def fresh(self) -> int:
+        """Number of rows that are not known from the base: all, without one."""
+        return self.rows.n if self.states is None else int((self.states != "known").sum())
 
     def _keys(self, columns: list[str]) -> pl.Series:
         frame, id_column = self.rows.read(columns), self.settings.id

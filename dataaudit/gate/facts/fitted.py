@@ -84,20 +84,13 @@ def wanted(material: Material, data: Data) -> list[str]:
     return [name for name in dict.fromkeys(chosen) if name and name in data.schema]
 
 
-def test_of(material: Material) -> Data:
-    """Return the test data, where a table's needs say that they are there."""
-    if material.test is None:
-        raise ValueError("there are no test data")
-    return material.test
-
-
 def against(material: Material) -> Against | None:
     """Return what the model makes of the test rows, searched once."""
     return material.once("against", lambda: _against(material))
 
 
 def _against(material: Material) -> Against | None:
-    test, settings = test_of(material), material.settings
+    test, settings = material.test_rows, material.settings
     mine, theirs = (wanted(material, data) for data in (material.rows, test))
     if settings.label not in theirs or set(mine) - set(theirs) - {settings.weight}:
         return None
