@@ -264,7 +264,7 @@ class Material:
 
     @cached_property
     def states(self) -> pl.Series | None:
-        """``new``, ``changed`` or ``known`` for each row, (n,), by the columns that both sides have; None without a base."""
+        """``new``, ``changed`` or ``known`` for each row by the columns of both sides, (n,); None without a base."""
         if self.base is None or self.data is None:
             return None
         shared = [name for name in self.rows.schema if name in self.base.rows.schema]

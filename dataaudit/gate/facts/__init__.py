@@ -1,7 +1,7 @@
 """Tables of facts, one module a subject: what is known of a dataset before any rule looks at it.
 
-No module here imports torch or scikit-learn but `fitted`, `labels` and `mismatch`, which `audited` loads when a
-table of theirs is made: the schemas of all tables are at hand before any data are read.
+No module here imports torch or scikit-learn but `fitted`, `labels` and `mismatch`, which `audited` loads when
+a table of theirs is made: the schemas of all tables are at hand before any data are read.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Facts that take a fitted model, or a comparison with test data: wrong labels, slices, influence, health.
 
 Everything comes from one fit of the data (`fitted`): nothing is trained twice. ``labels``, ``wrong`` and
-``health`` are taken from a folder of findings where one is given, without a fit. Nothing is imported at the top
-that loads torch: `labels` and `mismatch` are where they are needed.
+``health`` are taken from a folder of findings where one is given, without a fit. What loads torch is imported
+where it is needed.
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def wrong(material: Material) -> Rows:
     cost=2,
 )
 def batch(material: Material) -> pl.DataFrame:
-    """Each new or changed row under a model of the known rows: whether its label surprises as few of theirs do
-    (suspect), and the chance that so many would.
-    """
+    """New and changed rows under a model of the known ones; suspect: as surprising as few of these; chance."""
     from dataaudit.gate.facts.labels import judged_batch  # noqa: PLC0415 - torch
 
     return judged_batch(material, batch.of(()))
@@ -89,9 +87,7 @@ def batch(material: Material) -> pl.DataFrame:
     cost=1,
 )
 def shift(material: Material) -> pl.DataFrame:
-    """Comparisons of the test data with the data, corrected for their number; no column: all of them, told
-    apart by some of the columns (by).
-    """
+    """Test data against the data, corrected for the number of tests; no column: all columns together."""
     from dataaudit.gate.facts.mismatch import compared_columns  # noqa: PLC0415 - torch
 
     return compared_columns(material)

@@ -32,9 +32,7 @@ def label(material: Material) -> Rows:
     needs=_NEEDS,
 )
 def classes(material: Material) -> pl.DataFrame:
-    """Each class with its rows, here and in test data that have labels; none where the label is a quantity.
-    column is the label column.
-    """
+    """Each class with its rows, here and in labelled test data; none where the label is a quantity."""
     name, test = material.settings.label, material.test
     counts = _counts(material.rows, name)
     if _is_quantity(material.rows, counts, name):

@@ -2,8 +2,8 @@
 
 Rows are copies if they are equal in all columns but label, id and weight; almost, if their normal forms are:
 texts without case, punctuation and digits, numbers by three figures. Whether two equal rows are one thing
-entered twice or two things alike is judged by how much a row says: it is *telling* if it has a text of several
-words, or if values as rare as its own would meet by chance with probability below 2⁻⁸⁰.
+entered twice or two things alike is judged by how much a row says: it is *telling* if it has a text of
+several words, or if values as rare as its own would meet by chance with probability below 2⁻⁸⁰.
 """
 
 from __future__ import annotations

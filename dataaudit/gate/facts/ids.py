@@ -1,4 +1,7 @@
-"""Facts about names and dates of rows: ids that repeat or are test rows' too, columns of names, dates."""
+"""Facts about names and dates of rows: ids that repeat or are test rows' too, columns of names, dates.
+
+An id is compared as text, and an empty one is missing. A date is compared by the order of its column's type.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts about labels by a fitted model: which are wrong, whether a new batch brings more, and whether the audit holds."""
+"""Facts about labels: which are wrong, whether a new batch brings more of them, and whether to trust that."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ranked_labels(material: Material) -> pl.DataFrame:
 
 
 def judged_batch(material: Material, nothing: pl.DataFrame) -> pl.DataFrame:
-    """Return the new and changed rows of a known class under a model of the known rows, if these are enough."""
+    """Return the new and changed rows of a known class under a model of the known rows, if they are enough."""
     known = material.states == "known"
     if known.all() or known.sum() < LEAST_KNOWN:
         return nothing

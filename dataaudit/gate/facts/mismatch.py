@@ -58,7 +58,7 @@ def found_slices(material: Material) -> Rows:
 
 
 def grouped_rows(material: Material) -> Rows:
-    """Yield the rows of the table ``groups``, each row of the data once; none where no test row can be judged."""
+    """Yield the rows of the table ``groups``, each row once; none where no test row can be judged."""
     model, named = fitted(material), np.zeros(0, dtype=np.int64)
     grouped = [found for found in _found(material) if found.slice is None and len(found.rows)]
     for number, found in enumerate(grouped, start=1):

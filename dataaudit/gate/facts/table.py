@@ -1,7 +1,7 @@
 """A table of facts: a function of the data, the types of its columns, and what it takes to make it.
 
-`fact_table` turns a function into a table: rules call it by the function's name, and its docstring says what is
-in it. The function may return a frame, or the rows one after the other.
+`fact_table` turns a function into a table: rules call it by the function's name, and its docstring says what
+is in it. The function may return a frame, or the rows one after the other.
 
 Of scope ``row``, the column ``row`` holds positions in the data from 0. A table that comes from findings has
 ``source``, ``row`` (record number in it), ``line`` and ``row_id`` instead, as findings have them. A table of
