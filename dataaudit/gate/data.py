@@ -1,10 +1,8 @@
-"""Data: one table as the gate reads it, scanned where it lies if its format allows.
+"""The data that facts are made of: tables as the gate reads them, and what was made of them so far.
 
-Parquet and Arrow files are scanned anew for each question, by the columns that it is about, so that the
-memory needed does not grow with the file. Text files have to be read as a whole anyway; their rows know their
-lines.
-
-Material: the data that facts are made of, and what was made of them so far.
+Parquet and Arrow files are scanned where they are, anew for each question and by the columns that it is
+about, so that the memory needed does not grow with the file. Text files have to be read as a whole anyway;
+their rows know their lines.
 """
 
 from __future__ import annotations
@@ -48,7 +46,7 @@ class Data:
 
     lazy: pl.LazyFrame  # all columns but the excluded ones
     pieces: tuple[Piece, ...]  # where the rows come from, in order; at least one
-    places: pl.DataFrame | None = None
+    places: pl.DataFrame | None = None  # source, row, line, (n, 3), where the rows were read; None if scanned
     notes: tuple[str, ...] = ()  # what was decided on the way, in full sentences
 
     @cached_property
@@ -184,7 +182,7 @@ Made = TypeVar("Made")
 
 
 def no_step(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 @dataclass(kw_only=True)
@@ -192,14 +190,14 @@ class Material:
     """One dataset on its way through the gate."""
 
     settings: DatasetSettings  # what was asked
-    data: Data | None
-    test: Data | None = None
+    data: Data | None  # the rows; None where there is only a folder of findings
+    test: Data | None = None  # the rows held out
     base: Material | None = None  # the accepted rows, with the same `test` and no base of their own
     folder: Path | None = None  # findings of an audit
     seed: int = 0  # of everything random
     secret: str = ""  # key of the hashes of rows
-    redact: bool = False  # whether findings are told without cells of the data
-    on_step: Callable[[str, int, int], None] = no_step  # told of progress
+    redact: bool = False  # whether findings are written without cells of the data
+    on_step: Callable[[str, int, int], None] = no_step
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -264,7 +262,7 @@ class Material:
 
     @cached_property
     def states(self) -> pl.Series | None:
-        """``new``, ``changed`` or ``known`` for each row by the columns of both sides, (n,); None without a base."""
+        """``new``, ``changed`` or ``known`` by the columns of both sides, (n,); None without a base."""
         if self.base is None or self.data is None:
             return None
         shared = [name for name in self.rows.schema if name in self.base.rows.schema]
@@ -277,10 +275,17 @@ class Material:
         )
         return states(mine, theirs, contents=now, base_contents=was)
 
+    @cached_property
+    def known(self) -> pl.Series:
+        """Whether the base has each row, Boolean (n,)."""
+        if self.states is None:
+            return pl.repeat(value=False, n=self.rows.n, eager=True)
+        return self.states == "known"
+
     @property
     def fresh(self) -> int:
-        """Number of rows that are not known from the base: all, without one."""
-        return self.rows.n if self.states is None else int((self.states != "known").sum())
+        """Number of rows that the base has not."""
+        return self.rows.n - int(self.known.sum())
 
     def _keys(self, columns: list[str]) -> pl.Series:
         frame, id_column = self.rows.read(columns), self.settings.id

@@ -70,7 +70,7 @@ def wrong(material: Material) -> Rows:
     cost=2,
 )
 def batch(material: Material) -> pl.DataFrame:
-    """New and changed rows under a model of the known ones; suspect: as surprising as few of these; chance."""
+    """New and changed rows under a model of the known ones; suspect: as surprising as few of these."""
     from dataaudit.gate.facts.labels import judged_batch  # noqa: PLC0415 - torch
 
     return judged_batch(material, batch.of(()))
@@ -133,7 +133,8 @@ def groups(material: Material) -> Rows:
 )
 def dependence(material: Material) -> Rows:
     """Rows without which most other predictions change, of test rows where there are any; by refits."""
-    from dataaudit.gate.facts.mismatch import dependence_of, fitted  # noqa: PLC0415 - torch
+    from dataaudit.gate.facts.fitted import fitted  # noqa: PLC0415 - torch
+    from dataaudit.gate.facts.mismatch import dependence_of  # noqa: PLC0415 - torch
 
     model, found = fitted(material), dependence_of(material)
     for row, changed in zip(found.rows, found.changed.tolist(), strict=True):

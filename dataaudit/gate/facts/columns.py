@@ -1,8 +1,8 @@
 """Facts about the table as a whole and about each of its columns.
 
-One pass over all cells makes a `Profile`: per column its missing cells and its range, per row a hash, which is
-a 64-bit number over what the row holds besides label, id and weight. Two rows are copies if it is equal; two of
-5 million different rows share one with probability 7·10⁻⁷. Memory: 8 bytes a row. Cost: O(cells).
+One pass over all cells makes a `Profile`: per column its missing cells and its range, per row a hash, 64 bits
+over what the row holds besides label, id and weight. Two rows are copies if it is equal; two of 5 million
+different rows share one with probability 7·10⁻⁷. Memory: 8 bytes a row. Cost: O(cells).
 """
 
 from __future__ import annotations

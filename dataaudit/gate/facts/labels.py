@@ -30,8 +30,8 @@ def ranked_labels(material: Material) -> pl.DataFrame:
 
 
 def judged_batch(material: Material, nothing: pl.DataFrame) -> pl.DataFrame:
-    """Return the new and changed rows of a known class under a model of the known rows, if they are enough."""
-    known = material.states == "known"
+    """Return the new and changed rows of a known class under a model of the known ones, if enough."""
+    known = material.known
     if known.all() or known.sum() < LEAST_KNOWN:
         return nothing
     columns = wanted(material, material.rows)
