@@ -80,9 +80,9 @@ def _blob(revision: str, path: str, cwd: Path) -> str:
 
 
 def _parsed(name: str, cwd: Path) -> str | None:
-    """Return the hash that a name stands for; a name that looks like an option is none."""
-    found = _git(["rev-parse", "--verify", "--quiet", "--end-of-options", name], cwd)
-    return None if found is None else found.decode().strip()
+    """Return the hash that a name stands for; a name that looks like an option stands for nothing."""
+    parsed = _git(["rev-parse", "--verify", "--quiet", "--end-of-options", name], cwd)
+    return None if parsed is None else parsed.decode().strip()
 
 
 def _write(blob: str, target: Path, *, cwd: Path) -> None:
@@ -91,8 +91,8 @@ def _write(blob: str, target: Path, *, cwd: Path) -> None:
             [_program(), "cat-file", "blob", blob], cwd=cwd, stdout=file, stderr=subprocess.PIPE, check=False
         )
     if done.returncode:
-        said = done.stderr.decode(errors="replace")
-        raise UnreadableFile(f"the base cannot be had from Git: {said}", "run git fetch")
+        why = done.stderr.decode(errors="replace")
+        raise UnreadableFile(f"the base cannot be had from Git: {why}", "run git fetch")
 
 
 def _in_repository(name: str, cwd: Path) -> None:

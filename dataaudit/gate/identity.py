@@ -9,8 +9,8 @@ one is declared, else of all cells in a spelling on which CSV and Parquet agree:
     texts       as they are, with the separator escaped: no two rows share a spelling
     columns     in the order of their names
 
-Equal rows are told apart by a count, so that a second copy is new. The hash takes a secret key, since whoever
-sees the plain hash of a row with few possible contents finds it by trying them all. Cost: O(cells).
+Equal rows are distinguished by a count, so that a second copy is new. The hash takes a secret key, since
+whoever sees the plain hash of a row with few possible contents finds it by trying them all. Cost: O(cells).
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import back_up, packed, write_whole
 from dataaudit.repair import csv, json
-from dataaudit.repair.journal import Journal, described, journal_path, sha256, splice, unsplice
+from dataaudit.repair.edits import splice, unsplice
+from dataaudit.repair.journal import Journal, described, journal_path, sha256
 from dataaudit.repair.plan import Plan
 
 TEXT_FORMATS: Final = ("csv", "tsv", "ndjson", "json")
@@ -66,8 +67,10 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
     mark = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
     find = csv.find_edits if plan.format in ("csv", "tsv") else json.find_edits
     # What `check_text` changes it changes byte for byte, but for the mark before the text.
-    found = find(check_text(raw, blob.name), plan)
-    edits = [replace(edit, start=edit.start + mark, end=edit.end + mark) for edit in found]
+    edits = [
+        replace(edit, start=edit.start + mark, end=edit.end + mark)
+        for edit in find(check_text(raw, blob.name), plan)
+    ]
     new, entries = splice(raw, edits)
     find(check_text(new, "the repaired file"), plan.afterwards())
     if unsplice(new, entries) != raw:
@@ -78,8 +81,8 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
 
 
 def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
-    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - the same
-    from dataaudit.repair.arrow import change_table, frame_bytes, read_frame, restore_table  # noqa: PLC0415 - on this system alone
+    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - pyarrow
+    from dataaudit.repair.arrow import change_table, frame_bytes, read_frame, restore_table  # noqa: PLC0415 - pyarrow
 
     frame = read_frame(blob)
     table, parts = change_table(frame.table, plan)

@@ -16,12 +16,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
+from dataaudit.errors import DataError, UnreadableFile, closest
 from dataaudit.escape import shown
 from dataaudit.files import write_whole
 
@@ -39,8 +39,8 @@ class Decision:
     action: Action
     label: str | None = None  # the new class, with "relabel" and only there
     weight: float | None = None  # the new weight, 0 or more, with "weight" and only there
-    reviewer: str = ""
-    note: str = ""
+    reviewer: str = ""  # who decided
+    note: str = ""  # why
 
     def __post_init__(self) -> None:
         """Check that the fields go together."""
@@ -57,7 +57,7 @@ class Decision:
 
     @property
     def outcome(self) -> tuple[str, str | None, float | None]:
-        """What happens to the row, whoever said so."""
+        """What happens to the row, whoever decided it."""
         label = self.label if self.action == "relabel" else None
         return self.action, label, self.weight if self.action == "weight" else None
 
@@ -114,10 +114,7 @@ def write_decisions(path: str | Path, decisions: Decisions) -> None:
     else:
         header = [{RUN_ID: decisions.run_id}] if decisions.run_id else []
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in [*header, *rows])
-    try:
-        write_whole(path, out.getvalue().encode())
-    except WriteError as error:
-        raise WriteError(error.what, "name another file with --decisions") from error
+    write_whole(path, out.getvalue(), hint="name another file with --decisions")
 
 
 def _json_lines(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -148,11 +145,11 @@ def _csv_lines(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 header = [cell.strip() for cell in row]
             elif len(row) != len(header):
                 what = f"{name} line {number} has {len(row)} fields where the header has {len(header)}"
-                raise UnreadableFile(what, "mend that line")
+                raise UnreadableFile(what, "fix that line")
             else:
                 yield number, {key: cell for key, cell in zip(header, row, strict=True) if cell}
     except csv.Error as error:
-        raise UnreadableFile(f"{name} line {before + 1} is not CSV: {error}", "mend that line") from error
+        raise UnreadableFile(f"{name} line {before + 1} is not CSV: {error}", "fix that line") from error
 
 
 def _decision(values: Mapping[str, Any], where: str) -> Decision:
@@ -206,17 +203,13 @@ def _once(rows: Sequence[tuple[int, Decision]], name: str) -> tuple[Decision, ..
         line, before = seen.setdefault(row.row_id, (number, row))
         if before.outcome != row.outcome:
             what = (
-                f"{name} decides row {shown(row.row_id)!r} twice: {_said(before)} on line {line}, "
-                f"{_said(row)} on line {number}"
+                f"{name} decides row {shown(row.row_id)!r} twice: {_described(before)} on line {line}, "
+                f"{_described(row)} on line {number}"
             )
             raise DataError(what, "keep one of the two lines")
-    return tuple(_rows(seen.values()))
+    return tuple(row for _, row in seen.values())
 
 
-def _rows(pairs: Iterable[tuple[int, Decision]]) -> Iterator[Decision]:
-    return (row for _, row in pairs)
-
-
-def _said(row: Decision) -> str:
+def _described(row: Decision) -> str:
     details = [shown(repr(value)) for value in row.outcome[1:] if value is not None]
     return " ".join([row.action, *details])

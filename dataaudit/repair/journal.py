@@ -1,21 +1,16 @@
-"""The undo journal: JSON lines beside the repaired file, written before it.
+"""The undo journal: JSON lines next to the repaired file, written before it.
 
 The first line is the header: names, formats, columns, and the content hashes before and after. Then comes one
 line a change, in the order of the file: for text formats the place in the repaired text, the number of bytes
 there and what stood there before; for Parquet and Arrow the row and what it was, the rows themselves being in
 the header as an Arrow stream. The header counts the lines, so that a journal cut short is seen.
-
-Edits of a text file: some spans of its bytes get other bytes, all else stays; and the way back.
-
-An edit knows its place in the old bytes. Once all are made, its place in the new bytes follows from the
-lengths before it; that place, the number of new bytes there, and the old bytes are what undo needs.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,23 +22,23 @@ from dataaudit.repair.plan import Change
 SUFFIX: Final = ".journal.jsonl"
 KIND: Final = "dataaudit.repair"
 FORMAT: Final = 1
-_HINT: Final = "name the file that audit apply wrote beside the repaired one, *.journal.jsonl"
+_HINT: Final = "name the file that audit apply wrote next to the repaired one, *.journal.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
     """What undo needs."""
 
-    source: str
-    target: str
+    source: str  # name of the file that was repaired, without folders
+    target: str  # of the repaired one
     format: str
     packing: str
     run_id: str  # of the findings
     label_column: str
     weight_column: str
-    before: Mapping[str, str]
+    before: Mapping[str, str]  # ``sha256`` of the file, ``content`` of its unpacked bytes or its table
     after: Mapping[str, str]
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)  # rows and cells that are gone from a table
     entries: Sequence[Mapping[str, Any]] = ()  # one a change
 
     def to_bytes(self) -> bytes:
@@ -88,68 +83,8 @@ def read_journal(path: Path) -> Journal:
         raise DataError(f"{name} is damaged: {error}", "fetch it again") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One span of old bytes and what comes in its place."""
-
-    start: int
-    end: int
-    new: bytes  # what comes there
-    change: Change | None = None  # whose doing it is; None for the weight of a row that nobody decided on
-
-
-def splice(old: bytes, edits: Sequence[Edit]) -> tuple[bytes, list[dict[str, Any]]]:
-    """Make the edits."""
-    pieces, entries, done, size = list[bytes](), list[dict[str, Any]](), 0, 0
-    for edit in edits:
-        pieces += [old[done : edit.start], edit.new]
-        size += edit.start - done
-        entry: dict[str, Any] = {
-            "at": size,
-            "length": len(edit.new),
-            "old": old[edit.start : edit.end].decode(),
-        }
-        entries.append(entry | (described(edit.change) if edit.change else {}))
-        size += len(edit.new)
-        done = edit.end
-    return b"".join([*pieces, old[done:]]), entries
-
-
-def unsplice(new: bytes, entries: Iterable[Mapping[str, Any]]) -> bytes:
-    """Return the text before the edits."""
-    pieces, done = list[bytes](), 0
-    for entry in entries:
-        try:
-            at, length = int(entry["at"]), int(entry["length"])
-            old = str(entry["old"]).encode()
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"the journal is damaged: {error!r} in an entry", "fetch it again") from error
-        if not done <= at <= at + length <= len(new):
-            raise DataError(f"the journal is damaged: byte {at} cannot be changed", "fetch it again")
-        pieces += [new[done:at], old]
-        done = at + length
-    return b"".join([*pieces, new[done:]])
-
-
 def described(change: Change) -> dict[str, Any]:
-    """Return a change as a journal tells it."""
-    told: dict[str, Any] = {"row_id": change.row_id, "row": change.row, "action": change.action}
-    told["from"] = change.before
-    told |= {"to": change.label} if change.label is not None else {}
-    return told | ({"weight": change.weight} if change.weight is not None else {})
-
-
-def number(value: float) -> str:
-    """Return a weight as people write it: 1, 0.5."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)  # noqa: PLR2004 - exact
-
-
-def alike(text: str, label: str) -> bool:
-    """Whether a cell of a file reads as the class of an audit: ``1.0`` is class 1, ``True`` is class true."""
-    cell = text.strip()
-    if cell.casefold() == label.strip().casefold():
-        return True
-    try:
-        return float(cell.replace(",", ".")) == float(label)
-    except ValueError:
-        return False
+    """Return a change as a journal writes it."""
+    entry = {"row_id": change.row_id, "row": change.row, "action": change.action, "from": change.before}
+    given = {"to": change.label, "weight": change.weight}
+    return entry | {key: value for key, value in given.items() if value is not None}

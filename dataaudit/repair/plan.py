@@ -44,10 +44,10 @@ class Plan:
     label_column: str
     weight_column: str
     changes: tuple[Change, ...]  # in the order of the file
-    kept: int
-    same: int
-    unsure: int
-    elsewhere: int
+    kept: int  # decisions to keep
+    same: int  # relabels to the class that is there already
+    unsure: int  # rows of which nobody can tell, left as they are
+    elsewhere: int  # decisions on rows of other files
     examples: Mapping[str, tuple[int, ...]]  # class → a few of its rows, which show how the file spells it
     run_id: str  # of the findings
 
@@ -68,8 +68,8 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """Number of decisions by action; relabels that change nothing count as kept."""
-        found = Counter(change.action for change in self.changes)
-        done = {action: found[action] for action in ("relabel", "drop", "weight")}
+        changed = Counter(change.action for change in self.changes)
+        done = {action: changed[action] for action in ("relabel", "drop", "weight")}
         return {"keep": self.kept + self.same, **done, "unsure": self.unsure}
 
     @property
@@ -145,11 +145,11 @@ def _origin(origins: tuple[Mapping[str, Any], ...], blob: Blob) -> Mapping[str, 
     if len(same) > 1 and not exact:
         both = f"{same[0]['path']} and {same[1]['path']}"
         raise DataError(f"{blob.name} has the content of two audited files, {both}", "name one of them")
-    found = (exact or same)[0]
-    if str(found["format"]).partition("+")[0] not in FORMATS:
-        what = f"{blob.name} is of a format that is not repaired: {found['format']}"
+    origin = (exact or same)[0]
+    if str(origin["format"]).partition("+")[0] not in FORMATS:
+        what = f"{blob.name} is of a format that is not repaired: {origin['format']}"
         raise SettingError(what, f"the formats are {', '.join(FORMATS)}")
-    return found
+    return origin
 
 
 def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, dict[str, Any]]]:

@@ -10,16 +10,17 @@ from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import back_up, packed, write_whole
 from dataaudit.repair.apply import TEXT_FORMATS
-from dataaudit.repair.journal import Journal, read_journal, sha256, unsplice
+from dataaudit.repair.edits import unsplice
+from dataaudit.repair.journal import Journal, read_journal, sha256
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
     """What undo wrote."""
 
-    path: Path  # the file
+    path: Path
     journal: Journal  # by which
-    identical: bool
+    identical: bool  # to the byte; else its content is, but not its packing or layout
     backup: Path | None = None  # copy of the file that was replaced
 
 
@@ -69,8 +70,8 @@ def _restored(blob: Blob, journal: Journal) -> bytes:
 
 
 def _restored_frame(blob: Blob, journal: Journal) -> tuple[bytes, str]:
-    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - the same
-    from dataaudit.repair.arrow import frame_bytes, read_frame, restore_table  # noqa: PLC0415 - on this system alone
+    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - pyarrow
+    from dataaudit.repair.arrow import frame_bytes, read_frame, restore_table  # noqa: PLC0415 - pyarrow
 
     frame = read_frame(blob)
     names = {"label_column": journal.label_column, "weight_column": journal.weight_column}
