@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataaudit.findings.schemas import Findings
+
+_DIGITS: Final = "1234567890"
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,10 @@ class Queue:
     """The rows of a table of labels, each known by its place there, from 0."""
 
     run_id: str  # of the findings
-    classes: tuple[str, ...]  # by name; `digits.class_keys` has their keys
+    classes: tuple[str, ...]  # by name; `class_keys` has their keys
     row_ids: tuple[str, ...]
     labels: tuple[str, ...]
-    suggested: tuple[str, ...]
+    suggested: tuple[str, ...]  # the class that it may be instead
     p_wrong: NDArray[np.float64]  # probability that the class is wrong; nan where it is not known
     order: NDArray[np.int64]  # places, the row to look at first first
     places: Mapping[str, int]  # name of a row → its place
@@ -55,3 +58,10 @@ def queue_of(findings: Findings) -> Queue:
         order=np.arange(len(row_ids)),
         places={name: at for at, name in enumerate(row_ids)},
     )
+
+
+def class_keys(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the digit that gives a row each class: its own, or in order those left; empty where none is."""
+    own = {name for name in classes if len(name) == 1 and name in _DIGITS}
+    left = iter([digit for digit in _DIGITS if digit not in own])
+    return tuple(name if name in own else next(left, "") for name in classes)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 WHOLE: Final = 20_000  # characters of a cell that are looked at in the data
-_KEPT: Final = 64  # rows held ready, for going to and fro
+_KEPT: Final = 64  # rows kept, for going to and fro
 _LISTS: Final = (pl.List, pl.Array, pl.Struct, pl.Object, pl.Binary)
 
 
-class Rows:
+class RowReader:
     """The rows of findings, by name."""
 
     def __init__(self, findings: Findings, reopen: Callable[[], Opened]) -> None:
