@@ -25,7 +25,7 @@ from dataaudit.gate.baseline import compare, read_baseline
 from dataaudit.gate.data import Data, Material, no_step, open_data
 from dataaudit.gate.facts import FactTable, fact_tables
 from dataaudit.gate.git import base_file
-from dataaudit.gate.judge import Case, check_rule, is_hit, judge
+from dataaudit.gate.judge import RuleCase, check_rule, is_hit, judge
 from dataaudit.gate.rules import ASK, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings, chosen
 
@@ -196,7 +196,7 @@ def _judged(run: _Run, material: Material, table: FactTable, rules: Sequence[Rul
         if is_asked and material.base and table.scope != "row" and not _is_missing(table, material.base):
             base = table.make(material.base)
         made = time.perf_counter() - began
-        case = Case(
+        case = RuleCase(
             material=material,
             table=table,
             facts=facts,

@@ -201,7 +201,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class FileEdit:
     """A file as it is and as it would be."""
 
     path: str  # POSIX path from the folder
@@ -211,7 +211,7 @@ class Edit:
     note: str = ""  # why nothing is to be done, in a full sentence; empty if something is
 
 
-def plan(folder: Path, found: Survey, *, host: Host) -> list[Edit]:
+def plan(folder: Path, found: Survey, *, host: Host) -> list[FileEdit]:
     """Return what to write."""
     edits = [_configuration(folder, found)]
     if found.git:
@@ -223,11 +223,11 @@ def plan(folder: Path, found: Survey, *, host: Host) -> list[Edit]:
     return edits
 
 
-def _configuration(folder: Path, found: Survey) -> Edit:
+def _configuration(folder: Path, found: Survey) -> FileEdit:
     known = find_config(folder)
     if known and known != folder.resolve() / OWN:
         name = known.name if known.parent == folder.resolve() else known.as_posix()
-        return Edit(name, note=f"{name} has the configuration already: it stays as it is.")
+        return FileEdit(name, note=f"{name} has the configuration already: it stays as it is.")
     if known or not (folder / PROJECT).is_file():
         return _whole(folder, OWN, configuration(found, table=""))
     before = _text(folder / PROJECT)
@@ -237,7 +237,7 @@ def _configuration(folder: Path, found: Survey) -> Edit:
     except tomllib.TOMLDecodeError as error:
         what = f"{PROJECT} has no room for a table of ours: {error}"
         raise SettingError(what, f"write {OWN} by hand: audit config schema") from error
-    return Edit(PROJECT, before, after)
+    return FileEdit(PROJECT, before, after)
 
 
 def configuration(found: Survey, *, table: str) -> str:
@@ -317,20 +317,20 @@ def _with_job(text: str) -> str:
     )
 
 
-def _inserted(folder: Path, path: str, mark: str, insert: Callable[[str], str]) -> Edit:
+def _inserted(folder: Path, path: str, mark: str, insert: Callable[[str], str]) -> FileEdit:
     """Return an addition to a file, which may not be there."""
     before = _text(folder / path) if (folder / path).is_file() else None
     if before is not None and mark in before:
-        return Edit(path, note=f"{path} has it already: it stays as it is.")
-    return Edit(path, before, insert(before or ""))
+        return FileEdit(path, note=f"{path} has it already: it stays as it is.")
+    return FileEdit(path, before, insert(before or ""))
 
 
-def _whole(folder: Path, path: str, content: str) -> Edit:
+def _whole(folder: Path, path: str, content: str) -> FileEdit:
     """Return a file of our own."""
     before = _text(folder / path) if (folder / path).is_file() else None
     if before == content:
-        return Edit(path, note=f"{path} is there already.")
-    return Edit(path, before, content, replaces=before is not None)
+        return FileEdit(path, note=f"{path} is there already.")
+    return FileEdit(path, before, content, replaces=before is not None)
 
 
 def _text(path: Path) -> str:

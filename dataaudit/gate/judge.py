@@ -101,7 +101,7 @@ def _first_line(error: BaseException) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class RuleCase:
     """What a rule is judged on."""
 
     material: Material  # where the facts come from
@@ -113,7 +113,7 @@ class Case:
     reasons: Mapping[str, str] = field(default_factory=dict)  # fingerprint → why the baseline accepts it
 
 
-def judge(rule: Rule, case: Case) -> Outcome:
+def judge(rule: Rule, case: RuleCase) -> Outcome:
     """Return what becomes of a rule."""
     began = time.perf_counter()
     hits = _hits(rule, case)
@@ -154,7 +154,7 @@ def _filtered(rule: Rule, facts: pl.DataFrame) -> pl.DataFrame:
     return hits.filter(pl.col(rule.column) > rule.limit) if rule.measure == "max" else hits
 
 
-def _hits(rule: Rule, case: Case) -> pl.DataFrame:
+def _hits(rule: Rule, case: RuleCase) -> pl.DataFrame:
     """Return the facts that are findings, each with ``state``, ``accepted`` and, of rows, ``position``."""
     hits = _filtered(rule, case.facts)
     if case.table.scope == "row":
@@ -173,7 +173,7 @@ def _hits(rule: Rule, case: Case) -> pl.DataFrame:
     return hits.with_columns(pl.Series("accepted", reasons, dtype=pl.String), pl.Series("print", prints))
 
 
-def _states_by_base(rule: Rule, case: Case, hits: pl.DataFrame) -> pl.Series:
+def _states_by_base(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> pl.Series:
     """Return the state of findings that are no rows, by those of the base."""
     if case.base is None:
         return pl.repeat(
@@ -197,7 +197,7 @@ def _states_by_base(rule: Rule, case: Case, hits: pl.DataFrame) -> pl.Series:
     return pl.Series("state", ["known" if was else "new" for was in known], dtype=pl.String)
 
 
-def _population(case: Case) -> int:
+def _population(case: RuleCase) -> int:
     """Return the number of rows, or columns, that a share is of."""
     material = case.material
     if case.table.scope != "row" or material.data is None:
@@ -218,7 +218,7 @@ def _measure(rule: Rule, hits: pl.DataFrame, population: int) -> float | None:
     return None if extreme is None else float(extreme)  # type: ignore[arg-type]
 
 
-def _base_value(rule: Rule, case: Case) -> float | None:
+def _base_value(rule: Rule, case: RuleCase) -> float | None:
     if case.base is None:
         return None
     return _measure(rule, case.base.filter(_condition(rule)), case.base.height)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from dataaudit.data.blob import ARROW_FILE, Blob
 from dataaudit.errors import DataError, UnreadableFile
-from dataaudit.repair.plan import Change, Plan
+from dataaudit.repair.plan import Plan, RowChange
 
 Parts = dict[str, str]  # which rows → an Arrow stream in base64
 _ONE_GROUP: Final = 1 << 20  # rows; Parquet's own limit by default
@@ -149,7 +149,7 @@ def restore_table(
 _ACTIONS: Final = ("relabel", "weight", "drop")
 
 
-def _labelled(column: pa.ChunkedArray, change: Change, plan: Plan) -> pa.ChunkedArray:
+def _labelled(column: pa.ChunkedArray, change: RowChange, plan: Plan) -> pa.ChunkedArray:
     """Return the new class as one cell: that of a row that has it, or a new one."""
     rows = plan.examples.get(str(change.label), ())
     return column.slice(rows[0], 1) if rows else _new(str(change.label), column.type, plan.label_column)

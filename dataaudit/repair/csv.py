@@ -16,7 +16,7 @@ from functools import cached_property
 from dataaudit.data.csv import sniff_separator
 from dataaudit.data.lines import index_records
 from dataaudit.errors import DataError
-from dataaudit.repair.edits import Edit, Records, Span, agrees, alike, edits_of
+from dataaudit.repair.edits import ByteEdit, Span, TextRecords, agrees, alike, edits_of
 from dataaudit.repair.plan import Plan
 
 _BREAK = re.compile(rb"\r?\n|\Z")
@@ -24,7 +24,7 @@ _LOOKED_AT = 1000  # records in which a decimal comma is looked for
 
 
 @dataclass(frozen=True)
-class Sheet(Records):
+class Sheet(TextRecords):
     """A delimited text taken apart."""
 
     data: bytes  # as `check_text` gives it
@@ -82,11 +82,11 @@ class Sheet(Records):
         end = self._record(self.starts[row])[0][-1][1]
         return end, end, self.separator + number.encode()
 
-    def header_edits(self, column: str) -> list[Edit]:
+    def header_edits(self, column: str) -> list[ByteEdit]:
         """Add a name at the end of the header."""
         cells, _ = self._record(self.heading)
         end = cells[-1][1]
-        return [Edit(end, end, self.separator + self._spelled(column, cells[0][0]))]
+        return [ByteEdit(end, end, self.separator + self._spelled(column, cells[0][0]))]
 
     def _text(self, start: int, end: int) -> str:
         """Return what a cell says, without its quotes."""
@@ -105,7 +105,7 @@ class Sheet(Records):
         return _record(self.data, start, self.separator, spaced=self.spaced)
 
 
-def find_edits(data: bytes, plan: Plan) -> list[Edit]:
+def find_edits(data: bytes, plan: Plan) -> list[ByteEdit]:
     """Return the edits of a delimited text that carry out a plan; none, to see whether it can be read."""
     return edits_of(_sheet(data, b"\t" if plan.format == "tsv" else sniff_separator(data), plan), plan)
 

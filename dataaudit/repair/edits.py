@@ -1,9 +1,9 @@
 """Edits of a text file: some spans of its bytes get other bytes, all else stays; and the way back.
 
-What a plan changes is the same for every format of text, whose `Records` say where a record and its values
-are and how a value is written. An edit knows its place in the old bytes. Once all are made, its place in the
-new bytes follows from the lengths before it; that place, the number of new bytes there, and the old bytes are
-what undo needs.
+What a plan changes is the same for every format of text, whose `TextRecords` say where a record and its
+values are and how a value is written. An edit knows its place in the old bytes. Once all are made, its place
+in the new bytes follows from the lengths before it; that place, the number of new bytes there, and the old
+bytes are what undo needs.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 
 from dataaudit.errors import DataError
 from dataaudit.repair.journal import described
-from dataaudit.repair.plan import Change, Plan
+from dataaudit.repair.plan import Plan, RowChange
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class ByteEdit:
     """One span of old bytes and what comes in its place."""
 
     start: int
     end: int  # equal for an insertion
     new: bytes
-    change: Change | None = None  # whose doing it is; None for the weight of a row that nobody decided on
+    change: RowChange | None = None  # whose doing it is; None for the weight of a row that nobody decided on
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Span:
     text: str
 
 
-class Records(ABC):
+class TextRecords(ABC):
     """The records of a text file, by their numbers in the audit."""
 
     data: bytes
@@ -63,12 +63,12 @@ class Records(ABC):
     def numbered(self, row: int, column: str, number: str) -> tuple[int, int, bytes]:
         """Return the edit by which a record gets a number, in a new column if need be."""
 
-    def header_edits(self, column: str) -> list[Edit]:
+    def header_edits(self, column: str) -> list[ByteEdit]:
         """Return the edits that announce a new column before all records."""
         return []
 
 
-def agrees(records: Records, plan: Plan) -> bool:
+def agrees(records: TextRecords, plan: Plan) -> bool:
     """Whether the records are those of the audit: as many, on the same lines, of the same classes."""
     if len(records.starts) != plan.rows:
         return False
@@ -82,22 +82,22 @@ def agrees(records: Records, plan: Plan) -> bool:
     return True
 
 
-def edits_of(records: Records, plan: Plan) -> list[Edit]:
+def edits_of(records: TextRecords, plan: Plan) -> list[ByteEdit]:
     """Return the edits that carry out a plan, in the order of the file."""
     edits = [*_drops(records, plan), *_relabels(records, plan), *_weights(records, plan)]
     return sorted(edits, key=lambda edit: (edit.start, edit.end))
 
 
-def _drops(records: Records, plan: Plan) -> Iterator[Edit]:
+def _drops(records: TextRecords, plan: Plan) -> Iterator[ByteEdit]:
     dropped = {change.row for change in plan.only("drop")}
     last = plan.rows - 1
     while last in dropped:
         last -= 1
     for change in plan.only("drop"):
-        yield Edit(*records.region(change.row, is_last=change.row > last), b"", change)
+        yield ByteEdit(*records.region(change.row, is_last=change.row > last), b"", change)
 
 
-def _relabels(records: Records, plan: Plan) -> Iterator[Edit]:
+def _relabels(records: TextRecords, plan: Plan) -> Iterator[ByteEdit]:
     examples = {
         name: [span for row in rows if (span := records.cell(row, plan.label_column))]
         for name, rows in plan.examples.items()
@@ -105,10 +105,10 @@ def _relabels(records: Records, plan: Plan) -> Iterator[Edit]:
     for change in plan.only("relabel"):
         label, old = str(change.label), records.cell(change.row, plan.label_column)
         if old is not None:  # as `agrees` has seen
-            yield Edit(old.start, old.end, records.written(label, examples[label], instead=old), change)
+            yield ByteEdit(old.start, old.end, records.written(label, examples[label], instead=old), change)
 
 
-def _weights(records: Records, plan: Plan) -> Iterator[Edit]:
+def _weights(records: TextRecords, plan: Plan) -> Iterator[ByteEdit]:
     """Set the weights; where no record has one, every one gets it, of 1 unless it was decided."""
     decided, dropped = ({c.row: c for c in plan.only(action)} for action in ("weight", "drop"))
     if not decided:
@@ -120,10 +120,10 @@ def _weights(records: Records, plan: Plan) -> Iterator[Edit]:
         if row not in dropped:
             whose = decided.get(row)
             text = number(whose.weight or 0.0) if whose else "1"
-            yield Edit(*records.numbered(row, plan.weight_column, text), whose)
+            yield ByteEdit(*records.numbered(row, plan.weight_column, text), whose)
 
 
-def splice(old: bytes, edits: Sequence[Edit]) -> tuple[bytes, list[dict[str, Any]]]:
+def splice(old: bytes, edits: Sequence[ByteEdit]) -> tuple[bytes, list[dict[str, Any]]]:
     """Make the edits, in the order of the file; return the new bytes, and for each edit what undo needs."""
     pieces, entries, done, size = list[bytes](), list[dict[str, Any]](), 0, 0
     for edit in edits:

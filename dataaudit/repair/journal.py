@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
-from dataaudit.repair.plan import Change
+from dataaudit.repair.plan import RowChange
 
 SUFFIX: Final = ".journal.jsonl"
 KIND: Final = "dataaudit.repair"
@@ -83,7 +83,7 @@ def read_journal(path: Path) -> Journal:
         raise DataError(f"{name} is damaged: {error}", "fetch it again") from error
 
 
-def described(change: Change) -> dict[str, Any]:
+def described(change: RowChange) -> dict[str, Any]:
     """Return a change as a journal writes it."""
     entry = {"row_id": change.row_id, "row": change.row, "action": change.action, "from": change.before}
     given = {"to": change.label, "weight": change.weight}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from dataaudit.data.lines import index_lines
 from dataaudit.errors import DataError
-from dataaudit.repair.edits import Edit, Records, Span, agrees, edits_of, number
+from dataaudit.repair.edits import ByteEdit, Span, TextRecords, agrees, edits_of, number
 from dataaudit.repair.plan import Plan
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -23,7 +23,7 @@ _DECODER = json.JSONDecoder(strict=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Objects(Records):
+class Objects(TextRecords):
     """The records of a JSON text."""
 
     data: bytes
@@ -71,7 +71,7 @@ class Objects(Records):
         return _fields(self.data[self.starts[row] : self.ends[row]].decode(), self.starts[row])
 
 
-def find_edits(data: bytes, plan: Plan) -> list[Edit]:
+def find_edits(data: bytes, plan: Plan) -> list[ByteEdit]:
     """Return the edits of a JSON text that carry out a plan; none, to see whether it can be read."""
     records = _by_lines(data) if plan.format == "ndjson" else _by_decoding(data)
     if not agrees(records, plan):

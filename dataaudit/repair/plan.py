@@ -23,7 +23,7 @@ _SEARCHED: Final = 20_000  # names among which a close match is looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class RowChange:
     """What happens to one row."""
 
     row_id: str  # its name
@@ -43,7 +43,7 @@ class Plan:
     rows: int  # records of the file
     label_column: str
     weight_column: str
-    changes: tuple[Change, ...]  # in the order of the file
+    changes: tuple[RowChange, ...]  # in the order of the file
     kept: int  # decisions to keep
     same: int  # relabels to the class that is there already
     unsure: int  # rows of which nobody can tell, left as they are
@@ -51,13 +51,13 @@ class Plan:
     examples: Mapping[str, tuple[int, ...]]  # class → a few of its rows, which show how the file spells it
     run_id: str  # of the findings
 
-    def only(self, action: str) -> tuple[Change, ...]:
+    def only(self, action: str) -> tuple[RowChange, ...]:
         """Return the changes of one kind."""
         return tuple(change for change in self.changes if change.action == action)
 
     def afterwards(self) -> Plan:
         """Return a plan without changes, by which the repaired file can be checked: its rows and classes."""
-        dropped, left = 0, list[Change]()
+        dropped, left = 0, list[RowChange]()
         for change in self.changes:
             dropped += change.action == "drop"
             if change.action == "relabel":
@@ -95,7 +95,7 @@ def make_plan(
         raise DataError(what, "name the folder of findings that was reviewed")
     origin = _origin(known.origins, blob)
     here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
-    changes, kept, same, unsure, elsewhere = list[Change](), 0, 0, 0, 0
+    changes, kept, same, unsure, elsewhere = list[RowChange](), 0, 0, 0, 0
     for decision, place in _places(findings.labels, decisions):
         if place["source"] != origin["path"]:
             elsewhere += 1
@@ -168,14 +168,14 @@ def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, 
 
 def _change(
     decision: Decision, place: Mapping[str, Any], *, classes: tuple[str, ...], new_class: bool
-) -> Change:
+) -> RowChange:
     action, label, weight = decision.outcome
     if label is not None and label not in classes and not new_class:
         near = closest(label, classes)
         hint = f"did you mean {near!r}? Else add --new-class" if near else "add --new-class if it is meant"
         what = f"row {shown(decision.row_id)!r} would get a class that no row has: got {shown(label)!r}"
         raise DataError(what, hint)
-    return Change(
+    return RowChange(
         row_id=decision.row_id,
         row=place["row"],
         line=place["line"],

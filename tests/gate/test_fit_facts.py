@@ -12,7 +12,7 @@ import pytest
 import dataaudit
 from dataaudit.gate.data import Data, Material, Piece
 from dataaudit.gate.facts import fact_tables
-from dataaudit.gate.judge import Case, judge
+from dataaudit.gate.judge import RuleCase, judge
 from dataaudit.gate.rules import read_packs
 from dataaudit.gate.settings import DatasetSettings
 
@@ -39,7 +39,9 @@ def facts(name, given):
 def outcome(code, given, table=None):
     rule = RULES[code]
     fact = fact_tables()[rule.table]
-    return judge(rule, Case(material=given, table=fact, facts=fact.make(given) if table is None else table))
+    return judge(
+        rule, RuleCase(material=given, table=fact, facts=fact.make(given) if table is None else table)
+    )
 
 
 def tissues(seed=0, flipped=0, n=300):

@@ -22,7 +22,7 @@ from dataaudit.training.trained import RowScores, Trained, score_rows
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedRows:
     """A model of some rows, and what it says of them."""
 
     dataset: Dataset  # the n labelled rows; `row` holds their positions in what was given
@@ -59,21 +59,21 @@ class Against:
     searched: Searched
 
 
-def fitted(material: Material) -> Fitted:
+def fitted(material: Material) -> FittedRows:
     """Return the model of all rows, fitted once."""
 
-    def make() -> Fitted:
+    def make() -> FittedRows:
         return fit(material.rows.read(wanted(material, material.rows)), material)
 
     return material.once("fitted", make)
 
 
-def fit(frame: pl.DataFrame, material: Material) -> Fitted:
+def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     """Fit a model to rows by the settings of a dataset."""
     settings, step = _asked(material), material.on_step
     dataset, target = read_labelled(frame, settings, on_step=step)
     trained = train(encode_training(dataset, target, settings, on_step=step), settings, on_step=step)
-    return Fitted(dataset, target, trained)
+    return FittedRows(dataset, target, trained)
 
 
 def wanted(material: Material, data: Data) -> list[str]:

@@ -12,7 +12,7 @@ from dataaudit.audits.tables import choose_ranking, label_table, review_order
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts.fitted import Fitted, fit, fitted, wanted
+from dataaudit.gate.facts.fitted import FittedRows, fit, fitted, wanted
 
 LEAST_KNOWN = 50  # below which no model of the known rows is worth contradicting a label
 CHECKED = 3  # rows that are taken out and relabelled for good: two refits each
@@ -48,7 +48,7 @@ def judged_batch(material: Material, nothing: pl.DataFrame) -> pl.DataFrame:
     return _judged(model, frame[new.to_list()], new, y[new.to_list()].to_numpy())
 
 
-def _of_known(material: Material, frame: pl.DataFrame, known: pl.Series) -> Fitted:
+def _of_known(material: Material, frame: pl.DataFrame, known: pl.Series) -> FittedRows:
     """Return a model of the known rows: the base's own where all of its rows are still there."""
     base = material.base
     if base is not None and base.data is not None:
@@ -58,7 +58,7 @@ def _of_known(material: Material, frame: pl.DataFrame, known: pl.Series) -> Fitt
     return material.once("fitted known", lambda: fit(frame.filter(known), material))
 
 
-def _judged(model: Fitted, frame: pl.DataFrame, rows: pl.Series, y: Rows) -> pl.DataFrame:
+def _judged(model: FittedRows, frame: pl.DataFrame, rows: pl.Series, y: Rows) -> pl.DataFrame:
     """Return the columns of ``batch`` for some rows of known classes."""
     p, at = model.trained.probabilities(frame), np.arange(len(y))
     own = p[at, y]
