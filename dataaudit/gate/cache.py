@@ -105,7 +105,7 @@ def _today() -> str:
 
 
 def _read(path: Path) -> Verdict | None:
-    """Return a verdict that was kept; None if there is none, or it is of no use."""
+    """Return a verdict that was kept; None without one of use."""
     try:
         verdict = verdict_from(json.loads(path.read_text(encoding="utf-8")))
         os.utime(path)  # so that what is used stays

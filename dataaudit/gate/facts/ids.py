@@ -55,7 +55,7 @@ def later(material: Material) -> pl.DataFrame:
 
 
 def _ids(rows: pl.LazyFrame, name: str | None) -> pl.DataFrame:
-    """Return row, id; an empty id is none."""
+    """Return row, id; an empty id is missing."""
     cell = pl.col(name or "").cast(pl.String)
     named = pl.when(cell != "").then(cell).alias("id")
     return rows.select(pl.int_range(pl.len()).alias("row"), named).collect()

@@ -25,7 +25,7 @@ from dataaudit.gate.facts.table import Rows, fact_table
 
 _ROWS: Final = 50_000
 _BINS: Final = 256
-_FEW: Final = 20  # rows outside the greatest class, below which nothing is said
+_FEW: Final = 20  # rows outside the greatest class, below which there are no facts
 
 
 @fact_table(
