@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -108,28 +109,29 @@ def _dataset(
 
 def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material:
     """Open everything that a dataset consists of."""
-    base = None
-    test = None
+    settings = run.settings
+    make = partial(
+        Material,
+        seed=settings.seed,
+        secret=settings.secret,
+        redact=settings.redact != "none",
+        on_step=run.on_step,
+    )
     folder = Path(dataset.paths[0])
     if len(dataset.paths) == 1 and (folder / PROVENANCE).is_file():
-        return _without_data(run, dataset, folder=folder)
-    source: Sequence[str] | Query = dataset.paths
-    if dataset.query:
-        source = Query(read_text(dataset.query), dataset.paths[0])
+        return make(settings=dataset, data=None, folder=folder)
+    source = Query(read_text(dataset.query), dataset.paths[0]) if dataset.query else dataset.paths
     data = open_data(source, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id)
     for column in (dataset.weight, dataset.date, *dataset.text, *dataset.features, *dataset.categorical):
         if column:
             data.require(column)
-    if dataset.test:
-        test = _other_side(dataset.test, dataset)
+    test = _other_side(dataset.test, dataset) if dataset.test else None
+    base = None
     if dataset.base:
         path = stack.enter_context(base_file(dataset.base, dataset.paths, cwd=Path.cwd()))
         was = _other_side([path], dataset)
-        base = _without_data(run, _settings_for(was, dataset))
-        base.data, base.test = was, test
-    made = _without_data(run, dataset)
-    made.data, made.test, made.base = data, test, base
-    return made
+        base = make(settings=_settings_for(was, dataset), data=was, test=test)
+    return make(settings=dataset, data=data, test=test, base=base)
 
 
 def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
@@ -143,26 +145,12 @@ def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
 
 def _settings_for(data: Data, dataset: DatasetSettings) -> DatasetSettings:
     """Return the settings for accepted data, without the columns that they lack."""
-    label, names = (
-        dataset.label if dataset.label in data.schema else "",
-        (dataset.id, dataset.weight, dataset.date),
+    id_column, weight, date = (
+        name if name in data.schema else None for name in (dataset.id, dataset.weight, dataset.date)
     )
-    id_column, weight, date = (name if name in data.schema else None for name in names)
     text = tuple(name for name in dataset.text if name in data.schema)
+    label = dataset.label if dataset.label in data.schema else ""
     return replace(dataset, base="", label=label, id=id_column, weight=weight, date=date, text=text)
-
-
-def _without_data(run: _Run, dataset: DatasetSettings, *, folder: Path | None = None) -> Material:
-    settings = run.settings
-    return Material(
-        settings=dataset,
-        data=None,
-        folder=folder,
-        seed=settings.seed,
-        secret=settings.secret,
-        redact=settings.redact != "none",
-        on_step=run.on_step,
-    )
 
 
 def _outcomes(run: _Run, material: Material, rules: Sequence[Rule]) -> list[Outcome]:

@@ -95,16 +95,14 @@ def make_plan(
         raise DataError(what, "name the folder of findings that was reviewed")
     origin = _origin(known.origins, blob)
     here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
-    changes, kept, same, unsure, elsewhere = list[RowChange](), 0, 0, 0, 0
+    changes, left = list[RowChange](), Counter[str]()
     for decision, place in _places(findings.labels, decisions):
         if place["source"] != origin["path"]:
-            elsewhere += 1
-        elif decision.action == "keep":
-            kept += 1
-        elif decision.action == "unsure":
-            unsure += 1
+            left["elsewhere"] += 1
+        elif decision.action in ("keep", "unsure"):
+            left[decision.action] += 1
         elif decision.action == "relabel" and decision.label == place["label"]:
-            same += 1
+            left["same"] += 1
         else:
             changes.append(_change(decision, place, classes=known.classes, new_class=new_class))
     if sum(change.action == "drop" for change in changes) >= int(origin["rows"]):
@@ -116,10 +114,10 @@ def make_plan(
         label_column=known.target if "label" not in settings else str(settings["label"]),
         weight_column=weight_column or str(settings.get("weight") or "weight"),
         changes=tuple(sorted(changes, key=lambda change: change.row)),
-        kept=kept,
-        same=same,
-        unsure=unsure,
-        elsewhere=elsewhere,
+        kept=left["keep"],
+        same=left["same"],
+        unsure=left["unsure"],
+        elsewhere=left["elsewhere"],
         examples=_examples(here, {change.label for change in changes if change.label}),
         run_id=known.run_id,
     )
