@@ -20,7 +20,8 @@ from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.table import Rows, fact_table
 from dataaudit.gate.settings import DatasetSettings
 
-SAMPLE: Final = 10_000  # by which a column's role is decided
+_PARTS: Final = ("missing", "infinite", "low", "high")  # of a `Column`, where its type has them
+SAMPLE: Final = 10_000  # rows by which a column's role is decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +109,6 @@ def _profile(data: Data, keys: Sequence[str]) -> Profile:
             hashes.append(batch.select(cells).hash_rows())
     none = pl.Series(dtype=pl.UInt64)
     return Profile(sums, pl.concat(hashes) if hashes else none)
-
-
-_PARTS: Final = ("missing", "infinite", "low", "high")
 
 
 def _tests(name: str, dtype: pl.DataType) -> list[pl.Expr]:
