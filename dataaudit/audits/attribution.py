@@ -67,21 +67,11 @@ SPARE = 8
 
 @dataclass(frozen=True)
 class Attribution:
-    """Influence of all n training rows on one test row, whole and in parts; positive is harmful.
+    """Influence of all n training rows on one test row, whole and in parts; positive is harmful."""
 
-    Attributes
-    ----------
-    influence : ndarray (n,)
-        I_up,loss, in nats times n.
-    without_train_loss : ndarray (n,)
-        The same as if no training row were fitted, in nats times n.
-    without_hessian : ndarray (n,)
-        The negative product of the two gradients.
-    """
-
-    influence: Reals
-    without_train_loss: Reals
-    without_hessian: Reals
+    influence: Reals  # (n,) I_up,loss, in nats times n
+    without_train_loss: Reals  # (n,) the same as if no training row were fitted, in nats times n
+    without_hessian: Reals  # (n,) the negative product of the two gradients
 
     def strongest(self, k: int) -> Rows:
         """Return the positions of the k most harmful and k most helpful rows; ties go by position."""
@@ -94,56 +84,24 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Nearest:
-    """Training rows near to a test row.
-
-    Attributes
-    ----------
-    measure : {"cosine", "euclidean"}
-    rows : ndarray (k,) int64
-        Positions, the nearest first.
-    values : ndarray (k,)
-        Cosines, or distances, in the encoded features.
-    """
+    """Training rows near to a test row."""
 
     measure: Measure
-    rows: Rows
-    values: Reals
+    rows: Rows  # (k,) positions, the nearest first
+    values: Reals  # (k,) cosines, or distances, in the encoded features
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one column, or one term, of the test row adds to the score of its predicted class.
+    """What one column, or one term, of the test row adds to the score of its predicted class."""
 
-    Attributes
-    ----------
-    column : str
-        The source column.
-    level : str or None
-        The term; None for a whole column.
-    value : float
-        In log-odds of the predicted class over its strongest rival.
-    """
-
-    column: str
-    level: str | None
-    value: float
+    column: str  # the source column
+    level: str | None  # the term; None for a whole column
+    value: float  # in log-odds of the predicted class over its strongest rival
 
 
 def attribute(trained: Trained, test: Block) -> Attribution:
-    """Return the influence of every training row on one test row, with its parts left out in turn.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and H⁻¹.
-    test : Block
-        The test row, with the label that its loss is of.
-
-    Returns
-    -------
-    Attribution
-        In the order of the training rows.
-    """
+    """Return the influence of every training row on one test row, with its parts left out in turn."""
     model, theta = trained.objective.model, trained.fit.theta
     k, loss = model.loss.n_scores, model.loss
     x = test.dense()[0]  # (d+1,)
@@ -176,22 +134,7 @@ def _unfitted(s: Tensor, y: Tensor) -> Tensor:
 
 
 def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
-    """Return what the removal of each of some training rows does to the loss of one test row, in nats.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and H⁻¹.
-    test : Block
-        The test row.
-    rows : ndarray (b,) int64
-        Positions of the training rows.
-
-    Returns
-    -------
-    ndarray (b,)
-        Leverage-corrected; negative means that the test row would be better off.
-    """
+    """Return what the removal of each of some training rows does to the loss of one test row, in nats."""
     model, theta, k = trained.objective.model, trained.fit.theta, trained.objective.model.loss.n_scores
     if not len(rows):
         return np.zeros(0)
@@ -203,22 +146,7 @@ def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
-    """Return RelatIF of some training rows.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and H⁻¹.
-    rows : ndarray (b,) int64
-        Their positions.
-    influence : ndarray (b,)
-        Their influence, in nats times n.
-
-    Returns
-    -------
-    ndarray (b,)
-        ``I(z, t)/√-I(z, z)``, in √(nats times n).
-    """
+    """Return RelatIF of some training rows."""  # rows (b,), influence (b,) -> (b,)
     block = trained.objective.rows.take(torch.from_numpy(rows))
     gradients = loss_gradients(trained.objective.model, trained.fit.theta, block)
     own = (gradients * trained.prepared.solve(gradients)).sum(0).clamp_min(1e-300).sqrt()
@@ -226,22 +154,7 @@ def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
 
 
 def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
-    """Return the k training rows nearest to one test row, by each measure.
-
-    Parameters
-    ----------
-    trained : Trained
-        Holds the features.
-    test : Block
-        The test row.
-    k : int
-        How many.
-
-    Returns
-    -------
-    tuple of Nearest
-        By cosine and by Euclidean distance, ties by position.
-    """
+    """Return the k training rows nearest to one test row, by each measure."""
     X, x = trained.objective.rows.X, test.dense()[0, :-1]
     squares = torch.from_numpy(X.multiply(X).sum(1)) if isinstance(X, csr_array) else (X * X).sum(1)
     products, size = times(X, x[:, None])[:, 0], float(x @ x)
@@ -262,24 +175,7 @@ def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
 
 
 def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int], seed: int) -> list[Part]:
-    """Return what the columns and terms of one test row add to a class over another.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model; it has its encoding.
-    tested : Tested
-        The one row.
-    against : (int, int)
-        The predicted class and its rival.
-    seed : int
-        Offset of the draws.
-
-    Returns
-    -------
-    list of Part
-        The largest first; terms that the row lacks, and what adds nothing, are left out.
-    """
+    """Return what the columns and terms of one test row add to a class over another."""
     encoded = trained.encoded
     if encoded is None:
         return []

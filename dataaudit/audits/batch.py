@@ -32,24 +32,12 @@ LEAST: Final = 5
 
 @dataclass(frozen=True)
 class Batch:
-    """New rows held against known ones.
+    """New rows held against known ones."""
 
-    Attributes
-    ----------
-    beyond : ndarray (m,)
-        Share of the known rows whose label surprises as much, counting the row itself: at least 1/(n + 1).
-    suspect : ndarray (m,) bool
-        Rows above the limit whose label the model contradicts.
-    expected : float
-        Number of new rows above the limit, were they like the known ones.
-    chance : float
-        Probability that so many or more are, were they like the known ones.
-    """
-
-    beyond: NDArray[np.float64]
-    suspect: NDArray[np.bool_]
-    expected: float
-    chance: float
+    beyond: NDArray[np.float64]  # (m,)
+    suspect: NDArray[np.bool_]  # (m,) rows above the limit whose label the model contradicts
+    expected: float  # number of new rows above the limit, were they like the known ones
+    chance: float  # probability that so many or more are, were they like the known ones
 
 
 def hold_against(
@@ -59,25 +47,7 @@ def hold_against(
     contradicted: NDArray[np.bool_],
     noise: float = 0.0,
 ) -> Batch:
-    """Judge new rows by the losses of known ones.
-
-    Parameters
-    ----------
-    known : ndarray (n,)
-        Losses of known rows, each without itself; at least one.
-    new : ndarray (m,)
-        Losses of new rows.
-    contradicted : ndarray (m,) bool
-        New rows that the model gives another label. A known row above the limit counts whether the model
-        contradicts it or not, which errs on the quiet side.
-    noise : float
-        Share of the known rows whose label is expected to be wrong.
-
-    Returns
-    -------
-    Batch
-        In the order of `new`.
-    """
+    """Judge new rows by the losses of known ones."""  # known (n,), new (m,), contradicted (m,)
     n, m, ordered = len(known), len(new), np.sort(known)
     k = min(n, max(LEAST, round(n * max(TAIL, noise))))
     as_large = n - np.searchsorted(ordered, new, side="left")

@@ -25,24 +25,7 @@ FEW_ROWS = 20
 def check_health(
     trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, noise: NoiseModel
 ) -> pl.DataFrame:
-    """Judge convergence, the solver, calibration, verification, the noise model and the amount of data.
-
-    Parameters
-    ----------
-    trained : Trained
-        Fit and solver.
-    scores : RowScores
-        Leave-one-out probabilities.
-    refits : tuple of Refit
-        True refits, possibly none.
-    noise : NoiseModel
-        The model of wrong labels.
-
-    Returns
-    -------
-    pl.DataFrame
-        One row per check, by the schema `findings.HEALTH`.
-    """
+    """Judge convergence, the solver, calibration, verification, the noise model and the amount of data."""
     checks = [
         _gradient(trained),
         _residual(trained),

@@ -49,28 +49,7 @@ def label_findings(
     command: str = "dataaudit.audit_labels",
     on_step: StepCallback = no_step,
 ) -> Findings:
-    """Rank training rows by how likely their label is wrong.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The rows that the model was trained on.
-    target : Target
-        Their classes.
-    trained : Trained
-        The model and its inverse Hessian.
-    settings : LabelSettings
-        What is asked.
-    command : str
-        How the audit was called, for the provenance.
-    on_step : callable
-        Called with (stage, done, total) as the work goes on.
-
-    Returns
-    -------
-    Findings
-        All tables and the provenance.
-    """
+    """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
     scores = score_rows(trained)
     noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes))

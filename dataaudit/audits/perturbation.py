@@ -64,27 +64,13 @@ FEATURES = pl.Schema(
 
 @dataclass(frozen=True)
 class ColumnEffect:
-    """What one column, or one term, of a training row does to the mean loss of the test rows.
+    """What one column, or one term, of a training row does to the mean loss of the test rows."""
 
-    Attributes
-    ----------
-    row : int
-        Position of the training row.
-    column : str
-        The source column.
-    level : str or None
-        The term that is removed; None where the cell is replaced.
-    finite : float
-        Change of the mean loss of the test rows, in nats: negative where another cell is better for them.
-    gradient : float
-        I_pert,loss/n per unit of an encoded feature, the largest of the column.
-    """
-
-    row: int
-    column: str
-    level: str | None
+    row: int  # position of the training row
+    column: str  # the source column
+    level: str | None  # the term that is removed; None where the cell is replaced
     finite: float
-    gradient: float
+    gradient: float  # I_pert,loss/n per unit of an encoded feature, the largest of the column
 
 
 @dataclass(frozen=True)
@@ -114,24 +100,7 @@ class _Probe:
 def column_effects(
     trained: Trained, rows: Positions, test: Block, *, seed: int = 0
 ) -> list[list[ColumnEffect]]:
-    """Return the effects of every column of some training rows.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model, H⁻¹ and encoded columns.
-    rows : ndarray (b,) int64
-        Positions of the training rows.
-    test : Block
-        t labelled test rows in the model's features; the mean of their losses is what changes.
-    seed : int
-        Offset of the draws.
-
-    Returns
-    -------
-    list of list of ColumnEffect
-        For every row its columns and the strongest terms, strongest finite effect first.
-    """
+    """Return the effects of every column of some training rows."""  # rows (b,)
     if not len(rows) or not len(test.y):
         return [[] for _ in rows]
     probe = _probe(trained, test)
@@ -300,18 +269,7 @@ def _without_terms(
 
 
 def sum_effects(effects: list[list[ColumnEffect]]) -> list[tuple[str, float]]:
-    """Sum the effects of whole columns over training rows, as for a finding.
-
-    Parameters
-    ----------
-    effects : list of list of ColumnEffect
-        From `column_effects`.
-
-    Returns
-    -------
-    list of (str, float)
-        Columns and summed finite effects, strongest first.
-    """
+    """Sum the effects of whole columns over training rows, as for a finding."""
     sums: dict[str, float] = {}
     for effect in (e for row in effects for e in row if e.level is None):
         sums[effect.column] = sums.get(effect.column, 0.0) + effect.finite
@@ -319,20 +277,7 @@ def sum_effects(effects: list[list[ColumnEffect]]) -> list[tuple[str, float]]:
 
 
 def feature_table(dataset: Dataset, effects: list[list[ColumnEffect]]) -> pl.DataFrame:
-    """Return the table of features: one row per training row and column, or term.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The training rows.
-    effects : list of list of ColumnEffect
-        From `column_effects`.
-
-    Returns
-    -------
-    pl.DataFrame
-        By the schema `FEATURES`; `value` is the cell as text, or the term.
-    """
+    """Return the table of features: one row per training row and column, or term."""
     rows = [
         (dataset.row_id[e.row], e.column, e.level, _value(dataset, e), e.finite, e.gradient, rank)
         for mine in effects

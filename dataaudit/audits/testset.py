@@ -130,80 +130,30 @@ class MismatchSettings:
 
 @dataclass(frozen=True)
 class Unjudged:
-    """Test rows beside those that can be judged.
+    """Test rows beside those that can be judged."""
 
-    Attributes
-    ----------
-    unlabelled, strange : int
-        Rows without a label, and with one that no training row has.
-    classes : tuple of str
-        The first of those labels.
-    """
-
-    unlabelled: int = 0
+    unlabelled: int = 0  # unlabelled, strange: rows without a label, and with one that no training row has
     strange: int = 0
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()  # the first of those labels
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What a model is trained on and what it meets.
+    """What a model is trained on and what it meets."""
 
-    Attributes
-    ----------
-    train : Dataset
-        n labelled rows.
-    target : Target
-        Their classes.
-    test : Dataset
-        t rows that can be judged, or all of them where none has a label.
-    y : ndarray (t,) int64 or None
-        Class numbers of the test rows; None where they have no labels.
-    raw_test : pl.DataFrame
-        All test rows as read, for what needs no label.
-    judged : ndarray (t,) int64
-        Positions of the test rows among them.
-    notes : tuple of str
-        Decisions, in sentences.
-    raw_row : pl.Series
-        Numbers of all test rows in their files.
-    unjudged : Unjudged
-        The other test rows.
-    """
-
-    train: Dataset
-    target: Target
-    test: Dataset
-    y: NDArray[np.int64] | None
-    raw_test: pl.DataFrame
-    judged: NDArray[np.int64]
-    notes: tuple[str, ...]
-    raw_row: pl.Series
-    unjudged: Unjudged
+    train: Dataset  # n labelled rows
+    target: Target  # their classes
+    test: Dataset  # t rows that can be judged, or all of them where none has a label
+    y: NDArray[np.int64] | None  # (t,) class numbers of the test rows; None where they have no labels
+    raw_test: pl.DataFrame  # all test rows as read, for what needs no label
+    judged: NDArray[np.int64]  # (t,) positions of the test rows among them
+    notes: tuple[str, ...]  # decisions, in sentences
+    raw_row: pl.Series  # numbers of all test rows in their files
+    unjudged: Unjudged  # the other test rows
 
 
 def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
-    """Read the training and the test rows.
-
-    Parameters
-    ----------
-    train : str, Path, sequence of these, or frame
-        Training rows, or all rows where `settings` say how to split them.
-    test : the same, or None
-        Test rows.
-    settings : MismatchSettings
-        Names of columns, and the split.
-
-    Returns
-    -------
-    Pair
-        Both, with the classes of training.
-
-    Raises
-    ------
-    AuditError
-        For input that cannot be read, split or judged.
-    """
+    """Read the training and the test rows."""
     known, new = read_sources(train, test, settings)
     target = encode_target(known.frame[settings.label])
     if not target.kept.all():
@@ -217,19 +167,7 @@ def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
 
 
 def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
-    """Read the training and the test rows as they are, with and without a label.
-
-    Parameters
-    ----------
-    train, test : as for `read_pair`
-    settings : MismatchSettings
-        Names of columns, and the split.
-
-    Returns
-    -------
-    (Dataset, Dataset)
-        Training rows, test rows; where the test rows have no label column, it is all null.
-    """
+    """Read the training and the test rows as they are, with and without a label."""
     if test is None:
         return _split(_load(train, settings, extra=settings.split_column), settings)
     if settings.split_column is not None or settings.test_size is not None:
@@ -332,17 +270,9 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Outcome:
-    """Test errors and losses under some parameters; losses are means in nats.
+    """Test errors and losses under some parameters; losses are means in nats."""
 
-    Attributes
-    ----------
-    errors, test_errors : int
-        Mispredicted rows among those counted, and among all test rows.
-    loss, error_loss, test_loss : float
-        Of the rows counted, of the finding's mispredicted rows, and of all test rows.
-    """
-
-    errors: int
+    errors: int  # errors, test_errors: mispredicted rows among those counted, and among all test rows
     loss: float
     error_loss: float
     test_errors: int
@@ -351,18 +281,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Judged:
-    """All test rows under some parameters.
+    """All test rows under some parameters."""
 
-    Attributes
-    ----------
-    wrong : ndarray (t,)
-        Which are mispredicted.
-    loss : ndarray (t,)
-        Their losses, in nats.
-    """
-
-    wrong: NDArray[np.bool_]
-    loss: NDArray[np.float64]
+    wrong: NDArray[np.bool_]  # (t,) which are mispredicted
+    loss: NDArray[np.float64]  # (t,) their losses, in nats
 
     def outcome(self, counted: Positions, errors: Positions) -> Outcome:
         """Count errors among some rows; average losses over them, and over a finding's mispredicted ones."""
@@ -381,36 +303,16 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True)
 class Tested:
-    """Labelled test rows and their predictions; t rows, K classes, k = K - 1 scores.
+    """Labelled test rows and their predictions; t rows, K classes, k = K - 1 scores."""
 
-    Attributes
-    ----------
-    dataset : Dataset
-        The test rows, label column included.
-    y : ndarray (t,) int64
-        Class numbers, in the order of the trained model's classes.
-    columns : Columns
-        The rows by the training encoding.
-    block : Block
-        The rows in the model's basis, of weight 1.
-    scores : Tensor (t, k)
-        Scores, the first class being the reference.
-    p : ndarray (t, K)
-        Probabilities.
-    loss : ndarray (t,)
-        Loss of the given label, in nats.
-    notes : tuple of str
-        Decisions, in sentences.
-    """
-
-    dataset: Dataset
-    y: NDArray[np.int64]
-    columns: Columns
-    block: Block
-    scores: Tensor
-    p: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    notes: tuple[str, ...] = ()
+    dataset: Dataset  # the test rows, label column included
+    y: NDArray[np.int64]  # (t,) class numbers, in the order of the trained model's classes
+    columns: Columns  # the rows by the training encoding
+    block: Block  # the rows in the model's basis, of weight 1
+    scores: Tensor  # (t, k) scores, the first class being the reference
+    p: NDArray[np.float64]  # (t, K) probabilities
+    loss: NDArray[np.float64]  # (t,) loss of the given label, in nats
+    notes: tuple[str, ...] = ()  # decisions, in sentences
 
     @property
     def n(self) -> int:
@@ -460,35 +362,7 @@ def predict(
     notes: tuple[str, ...] = (),
     encoding: Encoding | None = None,
 ) -> Tested:
-    """Encode test rows as the training rows were, and predict them.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    dataset : Dataset
-        Labelled test rows.
-    y : ndarray (t,) int64
-        Their class numbers.
-    notes : tuple of str
-        What was decided about them so far.
-    encoding : Encoding, optional
-        Of the columns, for a model of the user's own, which has none.
-
-    Returns
-    -------
-    Tested
-        Rows and predictions.
-
-    Raises
-    ------
-    SettingError
-        If the model came from the user, and there is no encoding.
-    MissingColumn
-        If the rows lack a column that the model uses.
-    DataError
-        If there are no rows.
-    """
+    """Encode test rows as the training rows were, and predict them."""  # y (t,)
     encoding = encoding if trained.encoded is None else trained.encoded.encoding
     if encoding is None:
         raise SettingError("a model of your own encodes its columns by itself", "leave model out")

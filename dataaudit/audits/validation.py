@@ -22,46 +22,18 @@ DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's,
 
 @dataclass(frozen=True)
 class Refit:
-    """One change, predicted and done.
+    """One change, predicted and done."""
 
-    Attributes
-    ----------
-    row : int
-        Position of the row.
-    change : str
-        ``"removed"`` or ``"relabelled"``.
-    predicted, measured : float
-        Change of the row's own loss, in nats: of its label when removed; from its label to the suggested one
-        when relabelled.
-    """
-
-    row: int
-    change: str
-    predicted: float
+    row: int  # position of the row
+    change: str  # ``"removed"`` or ``"relabelled"``
+    predicted: float  # predicted, measured: change of the row's own loss, in nats: of its label when removed
     measured: float
 
 
 def verify(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, on_refit: Callable[[int], None]
 ) -> tuple[Refit, ...]:
-    """Retrain without each row, and with its suggested label, to the minimum, starting from the prediction.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and objective.
-    scores : RowScores
-        The predictions.
-    rows : ndarray (b,) int64
-        Positions of the rows to check.
-    on_refit : callable
-        Called with the number of refits done.
-
-    Returns
-    -------
-    tuple of Refit
-        Two for each row.
-    """
+    """Retrain without each row, and with its suggested label, to the minimum, starting from the prediction."""
     scores_now = trained.objective.scores(trained.fit.theta)
     refits: list[Refit] = []
     # Products of a sparse matrix keep one core busy, those of a dense one all of them.

@@ -65,33 +65,7 @@ def explain_row(
     command: str = "dataaudit.explain",
     on_step: StepCallback = no_step,
 ) -> ExplanationFindings:
-    """Explain the prediction of one test row.
-
-    Parameters
-    ----------
-    train_source : str, Path, sequence of these, or frame
-        Training rows; or all rows, where the settings say how to split them.
-    test_source : the same, or None
-        Test rows.
-    settings : ExplainSettings
-        What is asked.
-    own : mapping of str to Own
-        Models of the user's own by their names in the settings.
-    command : str
-        How the explanation was called, for the provenance.
-    on_step : callable
-        Called with (stage, done, total) as the work goes on.
-
-    Returns
-    -------
-    ExplanationFindings
-        All tables and the provenance.
-
-    Raises
-    ------
-    AuditError
-        For input that cannot be explained; the message says why and what to do.
-    """
+    """Explain the prediction of one test row."""
     on_step("read", 0, 1)
     known, new = read_sources(train_source, test_source, settings.of_pair)
     at = _position(known, new, settings)

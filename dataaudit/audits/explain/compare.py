@@ -40,18 +40,10 @@ NEAREST = 0.1
 
 @dataclass(frozen=True)
 class Own:
-    """A fitted scikit-learn classifier of the user's, alone or last in a pipeline.
+    """A fitted scikit-learn classifier of the user's, alone or last in a pipeline."""
 
-    Attributes
-    ----------
-    model : Any
-        The classifier.
-    refit : bool
-        Whether to go from its coefficients to its minimum.
-    """
-
-    model: Any
-    refit: bool = False
+    model: Any  # the classifier
+    refit: bool = False  # whether to go from its coefficients to its minimum
 
     @property
     def name(self) -> str:
@@ -62,27 +54,13 @@ class Own:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two models.
+    """One of the two models."""
 
-    Attributes
-    ----------
-    name : str
-        As it was asked for.
-    trained : Trained
-        The model.
-    tested : Tested
-        The test row under it.
-    influence : ndarray (n,)
-        I_up,loss of every training row, in nats times n; positive is harmful.
-    distance : ndarray (n,)
-        Of every training row from the test row.
-    """
-
-    name: str
-    trained: Trained
-    tested: Tested
-    influence: Reals
-    distance: Reals
+    name: str  # as it was asked for
+    trained: Trained  # the model
+    tested: Tested  # the test row under it
+    influence: Reals  # (n,) I_up,loss of every training row, in nats times n; positive is harmful
+    distance: Reals  # (n,) of every training row from the test row
 
     @property
     def distance_correlation(self) -> float:
@@ -100,18 +78,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Compared:
-    """Both models on one test row.
+    """Both models on one test row."""
 
-    Attributes
-    ----------
-    sides : (Side, Side)
-        The model that is explained, and the other one.
-    rows : ndarray (b,) int64
-        Positions of the most harmful and the most helpful training rows of either.
-    """
-
-    sides: tuple[Side, Side]
-    rows: Rows
+    sides: tuple[Side, Side]  # the model that is explained, and the other one
+    rows: Rows  # (b,) positions of the most harmful and the most helpful training rows of either
 
     def told(self) -> dict[str, Any]:
         """Return how far the two agree, for the provenance."""
@@ -141,13 +111,7 @@ def settle(
 
 
 def require_models(training: Training, names: tuple[str, ...], own: Mapping[str, Own]) -> None:
-    """Check that every model can be had for these rows, before any is trained.
-
-    Raises
-    ------
-    SettingError
-        If one cannot.
-    """
+    """Check that every model can be had for these rows, before any is trained."""
     for name in names:
         if name not in own:
             texts = bool(training.columns.terms.shape[1])
@@ -168,21 +132,7 @@ def distances(known: Columns, one: Columns) -> Reals:
 def compare(
     main: tuple[str, Trained, Tested], other: tuple[str, Trained, Tested], known: Columns, *, top: int
 ) -> Compared:
-    """Hold two models against each other on one test row.
-
-    Parameters
-    ----------
-    main, other : (str, Trained, Tested)
-        Name, model, and the test row under it, with the same label.
-    known : Columns
-        The encoded training rows.
-    top : int
-        Harmful and helpful rows of each to give the change of loss for.
-
-    Returns
-    -------
-    Compared
-    """
+    """Hold two models against each other on one test row."""
     distance = distances(known, main[2].columns)
     found, rows = [], []
     for name, trained, tested in (main, other):

@@ -40,54 +40,24 @@ _SHOWN = 6  # levels in a hint
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be overturned.
-
-    Attributes
-    ----------
-    kind : {"prediction", "coefficient", "slice"}
-    name : str
-        ``COLUMN`` or ``COLUMN=LEVEL``, as typed; empty for a prediction.
-    """
+    """What is to be overturned."""
 
     kind: Kind
-    name: str = ""
+    name: str = ""  # ``COLUMN`` or ``COLUMN=LEVEL``, as typed; empty for a prediction
 
 
 @dataclass(frozen=True)
 class Overturned:
-    """The answer.
+    """The answer."""
 
-    Attributes
-    ----------
-    conclusion : str
-        What was to be overturned, in words.
-    sentence : str
-        What it takes, in words.
-    rows : ndarray (m,) int64
-        Positions of the training rows in the order of their removal; empty where none were found.
-    flip : Flip or None
-        The search and its refit.
-    """
-
-    conclusion: str
-    sentence: str
-    rows: NDArray[np.int64]
-    flip: Flip | None
+    conclusion: str  # what was to be overturned, in words
+    sentence: str  # what it takes, in words
+    rows: NDArray[np.int64]  # (m,) positions of the training rows in the order of their removal
+    flip: Flip | None  # the search and its refit
 
 
 def parse_question(text: str) -> Question:
-    """Read what was typed.
-
-    Parameters
-    ----------
-    text : str
-        One of the forms above.
-
-    Raises
-    ------
-    SettingError
-        If it is none of them.
-    """
+    """Read what was typed."""
     kind, _, name = text.strip().partition(":")
     kind, name = kind.strip().casefold(), name.strip()
     if kind == "prediction" and not name:
@@ -102,29 +72,7 @@ def parse_question(text: str) -> Question:
 def overturn(
     trained: Trained, tested: Tested, question: Question, *, judged: tuple[Dataset, Tested] | None
 ) -> Overturned:
-    """Search for few training rows whose removal overturns a conclusion, and refit without them.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        The one test row.
-    question : Question
-        What is to be overturned.
-    judged : (Dataset, Tested), optional
-        The training rows, and all test rows that have a label, for slices.
-
-    Returns
-    -------
-    Overturned
-        Rows with their proof, or a sentence that none were found.
-
-    Raises
-    ------
-    SettingError
-        If there is no such column, level or conclusion.
-    """
+    """Search for few training rows whose removal overturns a conclusion, and refit without them."""
     if question.kind == "prediction":
         return _prediction(trained, tested)
     if question.kind == "coefficient":

@@ -45,31 +45,15 @@ CELL = 100
 
 @dataclass(frozen=True)
 class Asked:
-    """The test row that is explained, and the model.
+    """The test row that is explained, and the model."""
 
-    Attributes
-    ----------
-    trained : Trained
-        The model.
-    known, new : Dataset
-        The training rows, and all test rows as read.
-    at : int
-        Position of the row among the test rows.
-    label : int or None
-        Its class; None where training does not know it.
-    tested : Tested
-        The one row, with its label or else its predicted class.
-    notes : tuple of str
-        Decisions, in sentences.
-    """
-
-    trained: Trained
-    known: Dataset
+    trained: Trained  # the model
+    known: Dataset  # known, new: the training rows, and all test rows as read
     new: Dataset
-    at: int
-    label: int | None
-    tested: Tested
-    notes: tuple[str, ...] = ()
+    at: int  # position of the row among the test rows
+    label: int | None  # its class; None where training does not know it
+    tested: Tested  # the one row, with its label or else its predicted class
+    notes: tuple[str, ...] = ()  # decisions, in sentences
 
     @property
     def unjudged(self) -> Unjudged:
@@ -106,19 +90,7 @@ class Asked:
 
 
 def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components: bool) -> pl.DataFrame:
-    """Return the table `INFLUENCES`, the row first whose removal changes the loss most.
-
-    Parameters
-    ----------
-    asked : Asked
-        The test row.
-    whole : Attribution
-        Influence of all training rows.
-    rows : ndarray (b,) int64
-        Positions of those to show.
-    components : bool
-        Whether to give the parts of the influence.
-    """
+    """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # rows (b,)
     delta = loss_without(asked.trained, asked.tested.block, rows)
     order = np.argsort(-np.abs(delta), kind="stable")
     rows, delta = rows[order], delta[order]

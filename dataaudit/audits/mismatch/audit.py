@@ -60,31 +60,7 @@ def find_mismatch(
     command: str = "dataaudit.audit_mismatch",
     on_step: StepCallback = no_step,
 ) -> MismatchFindings:
-    """Trace wrong predictions back to training rows, slices and columns.
-
-    Parameters
-    ----------
-    train_source : str, Path, sequence of these, or frame
-        Training rows; or all rows, where the settings say how to split them.
-    test_source : the same, or None
-        Test rows.
-    settings : MismatchSettings
-        What is asked.
-    command : str
-        How the audit was called, for the provenance.
-    on_step : callable
-        Called with (stage, done, total) as the work goes on.
-
-    Returns
-    -------
-    MismatchFindings
-        All tables and the provenance.
-
-    Raises
-    ------
-    AuditError
-        For input that cannot be audited; the message says why and what to do.
-    """
+    """Trace wrong predictions back to training rows, slices and columns."""
     on_step("read", 0, 1)
     pair = read_pair(train_source, test_source, settings)
     on_step("read", 1, 1)
@@ -143,24 +119,12 @@ def mismatch_findings(
 
 @dataclass(frozen=True)
 class Searched:
-    """What the search found, before anything is proved.
+    """What the search found, before anything is proved."""
 
-    Attributes
-    ----------
-    traced : Traced
-        The test rows that were traced, with their strongest training rows.
-    slices : list of SliceScore
-        All slices that were measured.
-    found : tuple of Found
-        What is to be said of them, the most severe first.
-    harm : ndarray (n,)
-        Influence of every training row on all test errors together, in nats times n; positive for harm.
-    """
-
-    traced: Traced
-    slices: list[SliceScore]
-    found: tuple[Found, ...]
-    harm: NDArray[np.float64]
+    traced: Traced  # the test rows that were traced, with their strongest training rows
+    slices: list[SliceScore]  # all slices that were measured
+    found: tuple[Found, ...]  # what is to be said of them, the most severe first
+    harm: NDArray[np.float64]  # (n,)
 
 
 def search_mismatch(
@@ -171,17 +135,7 @@ def search_mismatch(
     settings: MismatchSettings,
     on_step: StepCallback = no_step,
 ) -> Searched:
-    """Trace the test errors, measure the slices, and say what stands out.
-
-    Parameters
-    ----------
-    pair, trained, tested : Pair, Trained, Tested
-        Rows, model and predictions.
-    settings : MismatchSettings
-        What is asked; `prove` and `verify` do not matter here: no refit is made.
-    on_step : callable
-        Called with (stage, done, total).
-    """
+    """Trace the test errors, measure the slices, and say what stands out."""
     on_step("trace", 0, 1)
     traced, carried = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
     harm = total_harm(trained, tested, np.flatnonzero(tested.wrong))

@@ -30,21 +30,7 @@ Reals = NDArray[np.float64]
 
 
 def prior_shift(trained: Trained, tested: Tested) -> Found | None:
-    """Return the finding that class rates differ, where that is why rows are mispredicted.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-
-    Returns
-    -------
-    Found or None
-        None where the rates differ by no more than chance, or moving the scores would mend less than a
-        twentieth of the errors.
-    """
+    """Return the finding that class rates differ, where that is why rows are mispredicted."""
     known, new = _counts(trained, tested)
     p = _chance(known, new)
     left, n_errors = int(_moved(trained, tested, known, new).wrong.sum()), int(tested.wrong.sum())
@@ -77,22 +63,7 @@ def prior_shift(trained: Trained, tested: Tested) -> Found | None:
 
 
 def reweigh(trained: Trained, tested: Tested, number: int) -> Remedies:
-    """Train again with rows that weigh as their class does in test.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    number : int
-        Of the finding.
-
-    Returns
-    -------
-    Remedies
-        One remedy, predicted by Bayes' rule and measured by a refit.
-    """
+    """Train again with rows that weigh as their class does in test."""
     known, new = _counts(trained, tested)
     objective, everywhere, wrong = trained.objective, np.arange(tested.n), np.flatnonzero(tested.wrong)
     share = torch.from_numpy((new / new.sum()) / (known / known.sum()))

@@ -49,41 +49,18 @@ Chance = tuple[float, float]
 
 @dataclass(frozen=True)
 class Found:
-    """A finding before it is proved.
-
-    Attributes
-    ----------
-    severity : {"high", "medium", "note"}
-    title : str
-        One sentence.
-    rows : ndarray of int64
-        Positions of the responsible training rows, the most harmful first; at most 50 of a large slice.
-    errors : ndarray of int64
-        Positions of the wrong test rows that it explains.
-    slice : Slice or None
-        The slice it is about.
-    common : str
-        What the rows have in common, for people.
-    fixed : int
-        Predicted fall of the number of errors without the rows.
-    p_value : float
-        That labels differ as much by chance, over all slices; 1 for groups without a slice.
-    toll : float
-        Test loss that each of its training rows costs, in nats; orders findings of one severity.
-    advice : str
-        One sentence.
-    """
+    """A finding before it is proved."""
 
     severity: str
-    title: str
-    rows: Rows
-    errors: Rows
-    slice: Slice | None
-    common: str
-    fixed: int
-    p_value: float
-    toll: float
-    advice: str
+    title: str  # one sentence
+    rows: Rows  # positions of the responsible training rows, the most harmful first
+    errors: Rows  # positions of the wrong test rows that it explains
+    slice: Slice | None  # the slice it is about
+    common: str  # what the rows have in common, for people
+    fixed: int  # predicted fall of the number of errors without the rows
+    p_value: float  # that labels differ as much by chance, over all slices; 1 for groups without a slice
+    toll: float  # test loss that each of its training rows costs, in nats; orders findings of one severity
+    advice: str  # one sentence
 
     @property
     def everywhere(self) -> bool:
@@ -112,26 +89,7 @@ def discover(
     groups: Sequence[tuple[Rows, Rows]],
     harm: NDArray[np.float64],
 ) -> tuple[Found, ...]:
-    """Return the findings, the most severe first.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    scores : sequence of SliceScore
-        All slices, pairs among them.
-    groups : sequence of (rows, errors)
-        Positions of training rows and of the wrong test rows that trace back to them.
-    harm : ndarray (n,)
-        Total influence of every training row on the wrong test rows, positive for harm.
-
-    Returns
-    -------
-    tuple of Found
-        At most 20.
-    """
+    """Return the findings, the most severe first."""  # harm (n,)
     chance, beyond = adjusted(scores), -float(ndtri(LEVEL / max(1, len(scores))))
     candidates = [
         _of_slice(trained, tested, score, chance=(float(p), beyond), harm=harm)

@@ -41,28 +41,7 @@ def prove(
     refits: int,
     on_step: StepCallback,
 ) -> list[Remedies]:
-    """Try remedies for every finding.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    found : sequence of Found
-        The findings, in their order.
-    grid : sequence of GridPoint
-        Minima along λ.
-    refits : int
-        Findings whose rows are changed and the model trained again; the others get the grid alone.
-    on_step : callable
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    list of Remedies
-        One per finding; none at all where no refit is wanted.
-    """
+    """Try remedies for every finding."""
     if not refits:
         return []
     tried = []
@@ -108,26 +87,7 @@ def proof_checks(proofs: Sequence[Proof], refits: pl.DataFrame) -> list[Check]:
 def refit_traces(
     trained: Trained, tested: Tested, pair: Pair, *, traces: pl.DataFrame, count: int
 ) -> pl.DataFrame:
-    """Remove the training rows of the strongest traces one by one, and train again.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows.
-    pair : Pair
-        Names of the rows.
-    traces : pl.DataFrame
-        By the schema `mismatch_findings.TRACES`.
-    count : int
-        Training rows to remove; each is checked on the test row that it moves most.
-
-    Returns
-    -------
-    pl.DataFrame
-        By the schema `mismatch_findings.TRACE_REFITS`.
-    """
+    """Remove the training rows of the strongest traces one by one, and train again."""
     size = pl.col("delta_loss_if_removed").abs()
     top = traces.sort(size, "train_row_id", "test_row_id", descending=[True, False, False])
     top = top.unique("train_row_id", keep="first", maintain_order=True).head(count)
@@ -156,25 +116,7 @@ MORE = 3
 def held_by_ridge(
     trained: Trained, tested: Tested, scores: Sequence[SliceScore], *, grid: Sequence[GridPoint]
 ) -> tuple[Found, ...]:
-    """Return notes on slices that would be mispredicted with a weaker ridge.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    scores : sequence of SliceScore
-        All slices.
-    grid : sequence of GridPoint
-        Minima by increasing λ; the first one is compared with.
-
-    Returns
-    -------
-    tuple of Found
-        Notes on at most 3 slices whose labels differ between training and test, the one with most errors more
-        per training row first.
-    """
+    """Return notes on slices that would be mispredicted with a weaker ridge."""
     if not grid or grid[0].l2 >= trained.objective.l2:
         return ()
     weak = grid[0]

@@ -56,26 +56,12 @@ def _none() -> Positions:
 
 @dataclass(frozen=True)
 class Case:
-    """A finding to be mended.
+    """A finding to be mended."""
 
-    Attributes
-    ----------
-    number : int
-        Of the finding.
-    rows : ndarray (r,) int64
-        Positions of the responsible training rows, each once.
-    errors : ndarray (e,) int64
-        Positions of the mispredicted test rows that trace back to them.
-    slice_name : str or None
-        The slice in words, as ``age = [0-10)``.
-    slice_train, slice_test : ndarray of int64
-        Positions of its training and test rows; empty without one.
-    """
-
-    number: int
-    rows: Positions
-    errors: Positions
-    slice_name: str | None = None
+    number: int  # of the finding
+    rows: Positions  # (r,) positions of the responsible training rows, each once
+    errors: Positions  # (e,) positions of the mispredicted test rows that trace back to them
+    slice_name: str | None = None  # the slice in words, as ``age = [0-10)``
     slice_train: Positions = field(default_factory=_none)
     slice_test: Positions = field(default_factory=_none)
 
@@ -87,33 +73,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Remedy:
-    """One thing tried.
+    """One thing tried."""
 
-    Attributes
-    ----------
-    finding : int
-        Number of the finding.
-    remedy : str
-        ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"``, ``"collect"`` or ``"reweigh"``.
-    detail : str
-        What was done, in words.
-    l2 : float
-        λ.
-    before, after : Outcome
-        Without it and with it; `after` is None where it cannot be tried.
-    predicted : float or None
-        Change of the mean loss of the finding's test rows by the group Newton step.
-    n_counted : int
-        Rows on which errors are counted.
-    """
-
-    finding: int
-    remedy: str
-    detail: str
-    l2: float
-    before: Outcome
+    finding: int  # number of the finding
+    remedy: str  # ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"``, ``"collect"`` or ``"reweigh"``
+    detail: str  # what was done, in words
+    l2: float  # λ
+    before: Outcome  # before, after: without it and with it; `after` is None where it cannot be tried
     after: Outcome | None
-    n_counted: int
+    n_counted: int  # rows on which errors are counted
     predicted: float | None = None
 
     @property
@@ -140,37 +108,19 @@ class Remedy:
 
 @dataclass(frozen=True)
 class GridPoint:
-    """The minimum at one λ.
+    """The minimum at one λ."""
 
-    Attributes
-    ----------
-    l2 : float
-        λ.
-    theta : Tensor (p,)
-        Parameters.
-    judged : Judged
-        The test rows there.
-    """
-
-    l2: float
-    theta: Tensor
-    judged: Judged
+    l2: float  # λ
+    theta: Tensor  # (p,) parameters
+    judged: Judged  # the test rows there
 
 
 @dataclass(frozen=True)
 class Remedies:
-    """Everything tried for a finding, and what to do.
+    """Everything tried for a finding, and what to do."""
 
-    Attributes
-    ----------
-    tried : tuple of Remedy
-        In the order of the table in `remedies`, ridges by λ.
-    advice : str
-        One or two sentences.
-    """
-
-    tried: tuple[Remedy, ...]
-    advice: str
+    tried: tuple[Remedy, ...]  # in the order of the table in `remedies`, ridges by λ
+    advice: str  # one or two sentences
 
 
 __all__ = [
@@ -194,22 +144,7 @@ MOST_COLLECTED = 100_000
 def ridge_grid(
     trained: Trained, tested: Tested, *, factors: Sequence[float] = FACTORS
 ) -> tuple[GridPoint, ...]:
-    """Fit along λ once, for all findings.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model; its λ is the centre of the grid.
-    tested : Tested
-        All test rows.
-    factors : sequence of float
-        Multiples of its λ.
-
-    Returns
-    -------
-    tuple of GridPoint
-        By increasing λ. Points whose fit did not converge are left out. Empty without a ridge to multiply.
-    """
+    """Fit along λ once, for all findings."""
     centre = trained.objective.l2
     points = [GridPoint(centre, trained.fit.theta, tested.judged)]
     if centre <= 0.0:
@@ -229,26 +164,7 @@ def ridge_grid(
 def try_remedies(
     trained: Trained, case: Case, *, tested: Tested, grid: Sequence[GridPoint] = (), refit: bool = True
 ) -> Remedies:
-    """Try every remedy for a finding.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    case : Case
-        The finding.
-    tested : Tested
-        All test rows.
-    grid : sequence of GridPoint
-        From `ridge_grid`; empty leaves λ out.
-    refit : bool
-        Whether to change the responsible rows and train again; the grid and the advice to collect are free.
-
-    Returns
-    -------
-    Remedies
-        What was tried, and the advice.
-    """
+    """Try every remedy for a finding."""
     inquiry = _Inquiry(trained, case, tested)
     tried = [*(inquiry.groups() if refit else ()), *inquiry.ridges(grid)]
     collected = inquiry.collect()
@@ -370,20 +286,7 @@ class _Inquiry:
 
 
 def rows_to_collect(k: int, n: int, p: float) -> int | None:
-    """Return how many more rows a slice needs before Wilson's interval of its label rate is above one half.
-
-    Parameters
-    ----------
-    k, n : int
-        Rows with the label among the training rows of the slice.
-    p : float
-        Share of rows with the label among those to come, as in test.
-
-    Returns
-    -------
-    int or None
-        0 where there are enough; None where `MOST_COLLECTED` do not suffice.
-    """
+    """Return how many more rows a slice needs before Wilson's interval of its label rate is above one half."""
 
     def settled(m: int) -> bool:
         return n + m > 0 and wilson(k + m * p, n + m)[0] > 1.0 / 2.0
@@ -448,18 +351,7 @@ def _errors(remedy: Remedy) -> str:
 
 
 def remedy_table(remedies: Sequence[Remedies]) -> pl.DataFrame:
-    """Return the table of remedies.
-
-    Parameters
-    ----------
-    remedies : sequence of Remedies
-        Of all findings.
-
-    Returns
-    -------
-    pl.DataFrame
-        By the schema `mismatch_findings.REMEDIES`; null where a remedy cannot be tried or predicted.
-    """
+    """Return the table of remedies."""
     rows = []
     for r in (remedy for found in remedies for remedy in found.tried):
         after = r.after

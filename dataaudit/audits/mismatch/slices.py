@@ -55,23 +55,13 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows that share a level of a column, or of two.
+    """Rows that share a level of a column, or of two."""
 
-    Attributes
-    ----------
-    column, level : str
-        The source column, and the level, bin, term or ``(missing)``.
-    train, test : ndarray of int64
-        Positions of its rows, increasing.
-    second_column, second_level : str or None
-        Of a pair.
-    """
-
-    column: str
+    column: str  # column, level: the source column, and the level, bin, term or ``(missing)``
     level: str
-    train: Rows
+    train: Rows  # train, test: positions of its rows, increasing
     test: Rows
-    second_column: str | None = None
+    second_column: str | None = None  # second_column, second_level: of a pair
     second_level: str | None = None
 
     @property
@@ -82,22 +72,7 @@ class Slice:
 
 
 def cut_slices(trained: Trained, train: Dataset, tested: Tested) -> tuple[Slice, ...]:
-    """Cut the rows into slices by every column in use.
-
-    Parameters
-    ----------
-    trained : Trained
-        Gives the roles of the columns and the terms of texts.
-    train : Dataset
-        n training rows.
-    tested : Tested
-        Test rows.
-
-    Returns
-    -------
-    tuple of Slice
-        Column by column; only those that hold a test row.
-    """
+    """Cut the rows into slices by every column in use."""
     slices: list[Slice] = []
     for role in trained.roles:
         if role.role in ("left out", "vector"):
@@ -224,62 +199,30 @@ CROSSED, FEWEST_TESTS, SMALLER = 15, 10, 0.8
 
 @dataclass(frozen=True)
 class Lift:
-    """Share of |influence| on a slice's errors that its own training rows carry.
+    """Share of |influence| on a slice's errors that its own training rows carry."""
 
-    Attributes
-    ----------
-    share : float
-        Mean over its errors.
-    value : float
-        Over the slice's share of the training rows.
-    low, high : float
-        95 % interval of `value` over the errors, the lower end drawn towards 1 where they are few.
-    """
-
-    share: float
-    value: float
+    share: float  # mean over its errors
+    value: float  # over the slice's share of the training rows
     low: float
     high: float
 
 
 @dataclass(frozen=True)
 class SliceScore:
-    """What was measured on one slice.
+    """What was measured on one slice."""
 
-    Attributes
-    ----------
-    slice : Slice
-        Its rows.
-    n_errors : int
-        Mispredicted test rows in it.
-    drawn_to : int
-        The class that these errors are most often predicted as.
-    drawn_train, drawn_test : int
-        Training and test rows of the slice whose label that class is.
-    error_rate, loss : float
-        Of its test rows; the loss in nats.
-    lift : Lift
-        How far its own training rows carry its errors.
-    harm, harm_error : float
-        Mean loss of its test rows that its training rows cause, in nats, and its standard error.
-    fixed : int
-        Predicted fall of the number of errors once its training rows leave.
-    pair_pays : bool
-        Of a pair: whether neither of its two slices is spoilt by itself.
-    """
-
-    slice: Slice
-    n_errors: int
-    drawn_to: int
-    drawn_train: int
+    slice: Slice  # its rows
+    n_errors: int  # mispredicted test rows in it
+    drawn_to: int  # the class that these errors are most often predicted as
+    drawn_train: int  # drawn_train, drawn_test: training and test rows of the slice whose label that class is
     drawn_test: int
-    error_rate: float
+    error_rate: float  # error_rate, loss: of its test rows; the loss in nats
     loss: float
-    lift: Lift
+    lift: Lift  # how far its own training rows carry its errors
     harm: float
     harm_error: float
-    fixed: int
-    pair_pays: bool = False
+    fixed: int  # predicted fall of the number of errors once its training rows leave
+    pair_pays: bool = False  # of a pair: whether neither of its two slices is spoilt by itself
 
     @property
     def harm_low(self) -> float:
@@ -305,46 +248,17 @@ class SliceScore:
 
 @dataclass(frozen=True)
 class Carried:
-    """Influence on test errors, solved once for everything that asks.
+    """Influence on test errors, solved once for everything that asks."""
 
-    Attributes
-    ----------
-    rows : ndarray (m,) int64
-        Positions of the test errors that were solved for.
-    solved : Tensor (p, m)
-        H⁻¹ g_t.
-    total : ndarray (m,)
-        Σ_i |I_up,loss(i, t)| over all training rows.
-    """
-
-    rows: NDArray[np.int64]
-    solved: Tensor
-    total: NDArray[np.float64]
+    rows: NDArray[np.int64]  # (m,) positions of the test errors that were solved for
+    solved: Tensor  # (p, m) H⁻¹ g_t
+    total: NDArray[np.float64]  # (m,) Σ_i |I_up,loss(i, t)| over all training rows
 
 
 def score_slices(
     trained: Trained, tested: Tested, slices: tuple[Slice, ...], *, carried: Carried, seed: int = 0
 ) -> list[SliceScore]:
-    """Measure every slice.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    slices : tuple of Slice
-        What to measure.
-    carried : Carried
-        Solved errors.
-    seed : int
-        Draws errors and rows of large slices.
-
-    Returns
-    -------
-    list of SliceScore
-        In the order of `slices`.
-    """
+    """Measure every slice."""
     if not slices:
         return []
     place = np.full(tested.n, -1, dtype=np.int64)
@@ -433,26 +347,7 @@ def _draw(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> ND
 def score_pairs(
     trained: Trained, tested: Tested, scores: list[SliceScore], *, carried: Carried, seed: int = 0
 ) -> list[SliceScore]:
-    """Cross the slices at the top with those of other columns, and measure what has enough rows.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    scores : list of SliceScore
-        Single slices.
-    carried : Carried
-        Solved errors.
-    seed : int
-        Draws errors and rows of large slices.
-
-    Returns
-    -------
-    list of SliceScore
-        Pairs that are smaller than both of their slices by a fifth.
-    """
+    """Cross the slices at the top with those of other columns, and measure what has enough rows."""
     top = sorted(scores, key=lambda s: s.order, reverse=True)[:CROSSED]
     pairs, alone = [], []
     for i, one in enumerate(top):

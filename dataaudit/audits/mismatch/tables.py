@@ -44,21 +44,11 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Traced:
-    """Test rows whose training rows were searched.
+    """Test rows whose training rows were searched."""
 
-    Attributes
-    ----------
-    rows : ndarray (m,) int64
-        Their positions among the test rows.
-    found : Strongest
-        Extremes of I_up,loss, one row each.
-    carried : Concentration
-        How many training rows carry them.
-    """
-
-    rows: Rows
-    found: Strongest
-    carried: Concentration
+    rows: Rows  # (m,) their positions among the test rows
+    found: Strongest  # extremes of I_up,loss, one row each
+    carried: Concentration  # how many training rows carry them
 
 
 def trace_table(
@@ -68,22 +58,7 @@ def trace_table(
 
     Without row i the score of t moves by -I/(n r_t (1 - h_i)), which gives the change of its loss exactly for
     one more Newton step's accuracy; with more than two classes it is kept to first order.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows.
-    pair : Pair
-        Names of the rows.
-    traced : Traced
-        What was found.
-    scores : RowScores
-        Self-influence and leverage of the training rows.
-    places : ndarray (m,) int64
-        Which of the traced rows to show.
-    """
+    """  # places (m,)
     at = torch.from_numpy(places)
     found = traced.found
     rows = torch.cat([found.harmful_rows[at], found.helpful_rows[at].flip(1)], 1).numpy()
@@ -222,21 +197,7 @@ def finding_table(
     features: Sequence[str],
     advice: Sequence[str],
 ) -> pl.DataFrame:
-    """Return the table `FINDINGS`.
-
-    Parameters
-    ----------
-    pair : Pair
-        Names of the rows.
-    found : sequence of Found
-        In their order.
-    proofs : sequence of (float, float)
-        Predicted and measured change of the mean loss of the first findings.
-    features : sequence of str
-        The columns that carry each finding.
-    advice : sequence of str
-        What to do about each.
-    """
+    """Return the table `FINDINGS`."""
     changes = [*proofs, *([(None, None)] * (len(found) - len(proofs)))]
     rows = [
         {
@@ -321,26 +282,7 @@ OF_FINDING, TESTS, BEHIND = 3, 100, 3
 def shown_cells(
     trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[Found], traces: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the table `CELLS` for the rows of the findings, some traced test rows and what is behind them.
-
-    Parameters
-    ----------
-    trained : Trained
-        Columns in use.
-    tested : Tested
-        Losses of the test rows.
-    pair : Pair
-        Both tables.
-    found : sequence of Found
-        The findings, in their order.
-    traces : pl.DataFrame
-        By the schema `mismatch_findings.TRACES`.
-
-    Returns
-    -------
-    pl.DataFrame
-        By the schema `mismatch_findings.CELLS`; the label is a cell of the label column.
-    """
+    """Return the table `CELLS` for the rows of the findings, some traced test rows and what is behind them."""
     tests = _tests(tested, found, _places(pair.test.row_id, traces["test_row_id"]))
     names = pair.test.row_id[tests.tolist()]
     harm = pl.col("delta_loss_if_removed") < 0

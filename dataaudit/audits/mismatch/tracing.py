@@ -40,49 +40,22 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Concentration:
-    """How many training rows carry each test row.
+    """How many training rows carry each test row."""
 
-    Attributes
-    ----------
-    effective : ndarray (t,)
-        N, in rows.
-    top_share : ndarray (t,)
-        Share of Σ|I| of the five strongest rows.
-    """
-
-    effective: Reals
-    top_share: Reals
+    effective: Reals  # (t,) N, in rows
+    top_share: Reals  # (t,) share of Σ|I| of the five strongest rows
 
 
 @dataclass(frozen=True)
 class Group:
-    """Test errors that trace back to the same training rows.
+    """Test errors that trace back to the same training rows."""
 
-    Attributes
-    ----------
-    train : ndarray (b,) int64
-        Positions of the training rows, the one named by most errors first.
-    errors : ndarray (m,) int64
-        Places among the traced test rows.
-    """
-
-    train: Rows
-    errors: Rows
+    train: Rows  # (b,) positions of the training rows, the one named by most errors first
+    errors: Rows  # (m,) places among the traced test rows
 
 
 def concentration(found: Strongest) -> Concentration:
-    """Return the effective number of rows and the share of the strongest ones.
-
-    Parameters
-    ----------
-    found : Strongest
-        Extremes and sums of I_up,loss.
-
-    Returns
-    -------
-    Concentration
-        One entry per traced test row; a row without any influence has N = 0.
-    """
+    """Return the effective number of rows and the share of the strongest ones."""
     total, square = found.total.numpy(), found.square.numpy()
     ends = np.abs(np.hstack([found.harmful.numpy()[:, :TOP], found.helpful.numpy()[:, :TOP]]))
     # With few training rows the two ends overlap: the same row is not counted twice.
@@ -95,22 +68,7 @@ def concentration(found: Strongest) -> Concentration:
 
 
 def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
-    """Return Σ_t I_up,loss(i, t) of every training row over some test rows: one solve, one product.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows.
-    rows : ndarray (m,) int64
-        Positions of the test rows to sum over.
-
-    Returns
-    -------
-    ndarray (n,)
-        Nats times n; positive means that the test rows would be better off without the row.
-    """
+    """Return Σ_t I_up,loss(i, t) of every training row over some test rows: one solve, one product."""
     objective, theta = trained.objective, trained.fit.theta
     block = tested.take(rows)
     summed = objective.model.gradient(theta, Block(block.X, block.y, torch.ones_like(block.weight)))
@@ -123,20 +81,6 @@ def group_errors(found: Strongest, carried: Concentration, n: int) -> tuple[Grou
     """Group test errors by the few training rows that carry them.
 
     Two rows belong together when at least half of the errors that either of them dominates name both.
-
-    Parameters
-    ----------
-    found : Strongest
-        Extremes per traced test error.
-    carried : Concentration
-        Of the same errors.
-    n : int
-        Number of training rows, which influences are divided by.
-
-    Returns
-    -------
-    tuple of Group
-        The one with most errors first; at least 3 errors and at most 20 rows each.
     """
     if not len(carried.effective):
         return ()
@@ -185,19 +129,7 @@ def move_without(trained: Trained, rows: NDArray[np.int64]) -> Tensor:
     Few rows get Newton's step with the Hessian that is left, by Woodbury's identity: with A = x̃ ⊗ √W of the
     rows, ``(H - AAᵀ/n)⁻¹ = H⁻¹ + H⁻¹A (nI - AᵀH⁻¹A)⁻¹ AᵀH⁻¹``. Many get the sum of their influences, which
     is too small for rows that are alike.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    rows : ndarray (m,) int64
-        Positions of the rows.
-
-    Returns
-    -------
-    Tensor (p,)
-        The move.
-    """
+    """  # rows (m,) -> (p,)
     objective, theta, n = trained.objective, trained.fit.theta, trained.objective.rows.n
     block = objective.rows.take(torch.from_numpy(rows))
     pull = objective.model.gradient(theta, block)[:, None] / n
@@ -214,22 +146,7 @@ def move_without(trained: Trained, rows: NDArray[np.int64]) -> Tensor:
 
 
 def relabellings(trained: Trained, rows: NDArray[np.int64], label: int) -> list[NDArray[np.int64]]:
-    """Return labels that training rows could have instead, every class keeping a row.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    rows : ndarray (m,) int64
-        Positions of the rows.
-    label : int
-        One label for all of them; of two classes they may also be swapped.
-
-    Returns
-    -------
-    list of ndarray (m,) int64
-        At most two, none like the labels that they have.
-    """
+    """Return labels that training rows could have instead, every class keeping a row."""  # rows (m,) -> (m,)
     y, n = trained.objective.rows.y.numpy(), len(trained.classes)
     one = [np.full(len(rows), label, dtype=np.int64)]
     found = []
@@ -245,21 +162,7 @@ def move_relabelled(trained: Trained, rows: NDArray[np.int64], new: NDArray[np.i
     """Return how θ moves when training rows get other labels.
 
     It is Newton's step, H⁻¹ Σ (g_i - g'_i)/n: of logistic regression H does not change with the labels.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    rows : ndarray (m,) int64
-        Positions of the rows.
-    new : ndarray (m,) int64
-        Their new labels.
-
-    Returns
-    -------
-    Tensor (p,)
-        The move.
-    """
+    """  # rows (m,), new (m,) -> (p,)
     objective, theta, n = trained.objective, trained.fit.theta, trained.objective.rows.n
     block = objective.rows.take(torch.from_numpy(rows))
     other = replace(block, y=torch.from_numpy(new).to(block.y))
@@ -271,24 +174,7 @@ def move_relabelled(trained: Trained, rows: NDArray[np.int64], new: NDArray[np.i
 def loss_without(
     trained: Trained, tested: Tested, rows: NDArray[np.int64], *, move: Tensor
 ) -> tuple[NDArray[np.float64], int]:
-    """Return what test rows gain when θ moves.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows.
-    rows : ndarray (m,) int64
-        Positions of the test rows to ask about.
-    move : Tensor (p,)
-        The move of θ.
-
-    Returns
-    -------
-    tuple of ndarray (m,) and int
-        The fall of each row's loss, in nats, and of the number of errors.
-    """
+    """Return what test rows gain when θ moves."""  # rows (m,), move (p,) -> (m,)
     loss = trained.objective.model.loss
     block = tested.take(rows)
     scores = tested.scores[torch.from_numpy(rows)] + trained.objective.model.scores(move, block)

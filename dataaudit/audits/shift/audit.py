@@ -67,40 +67,7 @@ def measure_shift(
     losses: Losses | None = None,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Compare test with train: inputs, labels, loss and rows.
-
-    Parameters
-    ----------
-    train, test : pl.DataFrame
-        n and m rows with the same feature columns; test may lack the label column, or have it empty.
-    target : str
-        The label column.
-    columns : EncoderSettings, optional
-        Roles of columns; all of them are inferred by default.
-    losses : tuple of ndarray (n,), (m,), optional
-        Losses of the training rows, leave-one-out, and of the test rows, in nats; NaN where there is none.
-        Without them the loss is not split.
-    seed : int
-        Draws rows, permutations and redraws.
-
-    Returns
-    -------
-    pl.DataFrame
-        One row per comparison, by the schema `mismatch_findings.SHIFT`. `p_value` is corrected for the whole
-        table, and null where something is counted and not tested. A `two-sample` row with a column holds that
-        column's share of the separation. Values: AUC (two-sample), distances from 0 to 1 (covariate),
-        differences of shares (missing, label, concept), shares of the test rows (unseen, out-of-range,
-        duplicate), nats (loss).
-
-    Raises
-    ------
-    MissingColumn
-        If test lacks a feature column that is used.
-    EncodeError
-        If a column has types in train and test that no type holds.
-    SettingError
-        If losses are not of the rows given, or one of the tables has no rows.
-    """
+    """Compare test with train: inputs, labels, loss and rows."""  # losses (n,)
     _check(train, test, losses)
     columns = columns or EncoderSettings()
     roles = tuple(r for r in infer_roles(train, target, settings=columns) if r.role != "left out")
@@ -137,13 +104,7 @@ def _check(train: pl.DataFrame, test: pl.DataFrame, losses: Losses | None) -> No
 def _of_one_type(
     train: pl.DataFrame, test: pl.DataFrame, names: list[str], target: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return both tables with the same columns of the same types; the label is text, absent it is null.
-
-    Raises
-    ------
-    MissingColumn, EncodeError
-        If a column is not there, or types do not go together.
-    """
+    """Return both tables with the same columns of the same types; the label is text, absent it is null."""
     sides: tuple[dict[str, pl.Series], dict[str, pl.Series]] = ({}, {})
     for name in names:
         if name == target:

@@ -7,37 +7,17 @@ from dataclasses import KW_ONLY, dataclass
 
 @dataclass(frozen=True)
 class Shifted:
-    """One row of the table of shifts.
+    """One row of the table of shifts."""
 
-    Attributes
-    ----------
-    column : str or None
-        The source column; None for all of them.
-    measure : str
-        Kind of comparison; also the family within which p-values are corrected.
-    level : str or None
-        Level of the column, or part of the measure.
-    value : float
-        Size of the difference; its unit is the measure's.
-    n : int
-        Test rows that it is about.
-    low, high : float or None
-        95 % interval of `value`.
-    p : float or None
-        Raw p-value; None for what is counted and not tested.
-    found, otherwise : str
-        Sentences for a difference that chance does not explain, and for one that it does.
-    """
-
-    column: str | None
-    measure: str
-    level: str | None
+    column: str | None  # the source column; None for all of them
+    measure: str  # kind of comparison; also the family within which p-values are corrected
+    level: str | None  # level of the column, or part of the measure
     _: KW_ONLY
-    value: float
-    n: int
-    low: float | None = None
+    value: float  # size of the difference; its unit is the measure's
+    n: int  # test rows that it is about
+    low: float | None = None  # low, high: 95 % interval of `value`
     high: float | None = None
-    p: float | None = None
+    p: float | None = None  # raw p-value; None for what is counted and not tested
     found: str
     otherwise: str
 

@@ -49,19 +49,11 @@ OTHER = "(other)"
 
 @dataclass(frozen=True)
 class Strata:
-    """One column in both samples, cut the same way.
+    """One column in both samples, cut the same way."""
 
-    Attributes
-    ----------
-    train, test : ndarray (n,), (m,) int64
-        Stratum of each row.
-    names : tuple of str
-        Names of the strata.
-    """
-
-    train: NDArray[np.int64]
+    train: NDArray[np.int64]  # (n,) train, test: stratum of each row
     test: NDArray[np.int64]
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # names of the strata
 
     @property
     def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -71,19 +63,7 @@ class Strata:
 
 
 def numbers(series: pl.Series, dtype: pl.DataType) -> NDArray[np.float64]:
-    """Return numbers, or dates as days, with NaN where missing.
-
-    Parameters
-    ----------
-    series : pl.Series
-        n values.
-    dtype : pl.DataType
-        Their type in training.
-
-    Returns
-    -------
-    ndarray (n,)
-    """
+    """Return numbers, or dates as days, with NaN where missing."""  # -> (n,)
     if series.dtype.is_temporal() or dtype.is_temporal() or _holds_dates(series):
         moments = read_datetime(series, dtype)
         if moments.dtype == pl.Time:
@@ -103,17 +83,7 @@ def _holds_dates(series: pl.Series) -> bool:
 
 
 def cut_numbers(train: NDArray[np.float64], test: NDArray[np.float64]) -> Strata:
-    """Cut numbers at the deciles of both samples together; missing values are a stratum of their own.
-
-    Parameters
-    ----------
-    train, test : ndarray (n,), (m,)
-        Values, NaN where missing.
-
-    Returns
-    -------
-    Strata
-    """
+    """Cut numbers at the deciles of both samples together; missing values are a stratum of their own."""
     pooled = np.concatenate([train, test])
     present = pooled[~np.isnan(pooled)]
     inner = np.arange(1, QUANTILES) / QUANTILES
@@ -129,19 +99,7 @@ def cut_numbers(train: NDArray[np.float64], test: NDArray[np.float64]) -> Strata
 
 
 def cut_levels(train: pl.Series, test: pl.Series, *, most: int | None = LEVELS) -> Strata:
-    """Give every level a stratum, missing values too.
-
-    Parameters
-    ----------
-    train, test : pl.Series
-        n and m values.
-    most : int or None
-        Levels that stay apart, the most frequent in both samples together; None for all.
-
-    Returns
-    -------
-    Strata
-    """
+    """Give every level a stratum, missing values too."""
     texts = to_levels(train, train.dtype), to_levels(test, train.dtype)
     both = pl.concat([text.alias("level") for text in texts])
     ordered = both.fill_null(MISSING).to_frame().group_by("level").len()
@@ -161,21 +119,7 @@ NAMED = 3
 
 
 def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Iterator[Shifted]:
-    """Compare one column.
-
-    Parameters
-    ----------
-    train, test : pl.DataFrame
-        n and m rows with the column, of one type in both.
-    role : Role
-        Its name and use.
-
-    Yields
-    ------
-    Shifted
-        Of the measures "covariate", "missing", "unseen" and "out-of-range"; the last three only where there
-        is something to say.
-    """
+    """Compare one column."""
     first, second = values_of(train, role.column), values_of(test, role.column)
     match role.role:
         case "numeric" | "datetime":

@@ -21,41 +21,15 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Copies:
-    """What test shares with training.
-
-    Attributes
-    ----------
-    pairs : pl.DataFrame
-        test_row, train_row (Int64): every test row that training holds, with the first such training row;
-        conflict (Boolean): no training row equal to it has its label (null without labels).
-    within : float
-        Share of the training rows that have an equal row in training: what this kind of data brings anyway.
-    columns : int
-        Columns that were compared.
-    """
+    """What test shares with training."""
 
     pairs: pl.DataFrame
     within: float
-    columns: int
+    columns: int  # columns that were compared
 
 
 def find_copies(train: pl.DataFrame, test: pl.DataFrame, *, columns: list[str], target: str | None) -> Copies:
-    """Find the test rows that training holds.
-
-    Parameters
-    ----------
-    train, test : pl.DataFrame
-        n and m rows with the same columns and types.
-    columns : list of str
-        What must be equal.
-    target : str or None
-        The label column; None where test has none.
-
-    Returns
-    -------
-    Copies
-        By position, sorted by test row.
-    """
+    """Find the test rows that training holds."""
     first, second = (_keys(frame, columns, target) for frame in (train, test))
     known = first.group_by("key").agg(
         pl.col("row").min().alias("train_row"), pl.col("label").drop_nulls().unique(), pl.len().alias("count")
@@ -102,22 +76,7 @@ def _hashable(series: pl.Series) -> pl.Series:
 
 
 def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Shifted]:
-    """Say what was found.
-
-    Parameters
-    ----------
-    copies : Copies
-        What test shares with training.
-    n_test : int
-        Test rows.
-    target : str
-        Name of the label column.
-
-    Yields
-    ------
-    Shifted
-        Measures "duplicate" and "conflict", each only where there is one.
-    """
+    """Say what was found."""
     pairs = copies.pairs
     if pairs.is_empty():
         return

@@ -41,22 +41,7 @@ LEAST_VARIANCE = 1.0
 def compare_classes(
     target: str, classes: tuple[str, ...], *, train: NDArray[np.int64], test: NDArray[np.int64]
 ) -> Iterator[Shifted]:
-    """Compare class shares.
-
-    Parameters
-    ----------
-    target : str
-        Name of the label column.
-    classes : tuple of str
-        Names of the classes.
-    train, test : ndarray (n,), (m,) int64
-        Class numbers.
-
-    Yields
-    ------
-    Shifted
-        One row over all classes, then one per class; for two classes the second alone.
-    """
+    """Compare class shares."""  # train, test (n,)
     k, j = (np.bincount(y, minlength=len(classes)) for y in (train, test))
     n, m = max(len(train), 1), max(len(test), 1)
     value = float(np.abs(k / n - j / m).sum() / 2.0)
@@ -86,25 +71,7 @@ def compare_given(
     train: NDArray[np.int64],
     test: NDArray[np.int64],
 ) -> Shifted:
-    """Ask whether labels changed differently from one stratum of a column to the next.
-
-    Parameters
-    ----------
-    column : str
-        The source column.
-    strata : Strata
-        Its strata, of the labelled rows.
-    classes : tuple of str
-        Names of the classes.
-    train, test : ndarray (n,), (m,) int64
-        Class numbers.
-
-    Returns
-    -------
-    Shifted
-        Measure "concept": the mean difference, over test rows, between a stratum's class share and what the
-        overall change of shares would make of training's.
-    """
+    """Ask whether labels changed differently from one stratum of a column to the next."""  # train, test (n,)
     size, K = len(strata.names), len(classes)
     first = np.bincount(strata.train * K + train, minlength=size * K).reshape(size, K)
     second = np.bincount(strata.test * K + test, minlength=size * K).reshape(size, K)
@@ -153,15 +120,9 @@ def _breslow_day(train: NDArray[np.int64], test: NDArray[np.int64], c: int) -> t
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the difference of loss, test minus train, in nats per row.
+    """A part of the difference of loss, test minus train, in nats per row."""
 
-    Attributes
-    ----------
-    value, error : float
-        Estimate and standard error.
-    """
-
-    value: float
+    value: float  # value, error: estimate and standard error
     error: float
 
     @property
@@ -172,36 +133,15 @@ class Part:
 
 @dataclass(frozen=True)
 class LossSplit:
-    """The difference of mean loss, and what explains it.
+    """The difference of mean loss, and what explains it."""
 
-    Attributes
-    ----------
-    total, inputs, labels : Part
-        All of it; because inputs are drawn from elsewhere; because labels given the inputs differ.
-    """
-
-    total: Part
+    total: Part  # total, inputs, labels: all of it
     inputs: Part
     labels: Part
 
 
 def split_loss(strata: Strata, losses: tuple[Array, Array], *, seed: int) -> LossSplit:
-    """Split the difference of mean loss over the strata, see the module's formula.
-
-    Parameters
-    ----------
-    strata : Strata
-        Of both samples.
-    losses : tuple of ndarray (n,), (m,)
-        Losses of the training rows (out-of-sample, or overfitting passes for a shift) and of the test rows.
-    seed : int
-        Of the redraws.
-
-    Returns
-    -------
-    LossSplit
-        ``inputs + labels = total``, up to rounding; strata of one sample alone count as inputs.
-    """
+    """Split the difference of mean loss over the strata, see the module's formula."""  # losses (n,)
     random = np.random.default_rng(seed)
     sides = [
         _Side.of(codes, loss, len(strata.names))
@@ -251,22 +191,7 @@ def _parts(sides: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
 
 
 def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Shifted]:
-    """Say what was split.
-
-    Parameters
-    ----------
-    column : str or None
-        The column whose strata were used; None for the score over all columns.
-    split : LossSplit
-        The parts.
-    n : int
-        Test rows.
-
-    Yields
-    ------
-    Shifted
-        Measure "loss", levels "total" (over all columns only), "inputs" and "labels".
-    """
+    """Say what was split."""
     whose = "the inputs" if column is None else f"“{column}”"
     names = {"total": "The loss", "inputs": f"What {whose} explain{'' if column is None else 's'}",
              "labels": f"What the labels given {whose} explain"}  # fmt: skip

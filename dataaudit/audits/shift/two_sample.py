@@ -62,30 +62,15 @@ _MEMBERSHIP = "is a test row"
 
 @dataclass(frozen=True)
 class Separation:
-    """How well train and test are told apart.
-
-    Attributes
-    ----------
-    auc, low, high : float
-        Chance that a test row scores above a training row, leave-one-out, with a 95 % interval; one half if
-        they are alike.
-    p : float
-        Share of permutations of membership under which the samples are separated as well.
-    columns : tuple of (str, float)
-        Share of the separation of each source column, largest first.
-    rows : int
-        Rows of both samples that were used.
-    scores_train, scores_test : ndarray (n,), (m,)
-        Log-odds of being a test row, out-of-sample; NaN for rows that were not scored.
-    """
+    """How well train and test are told apart."""
 
     auc: float
     low: float
     high: float
-    p: float
-    columns: tuple[tuple[str, float], ...]
-    rows: int
-    scores_train: Array
+    p: float  # share of permutations of membership under which the samples are separated as well
+    columns: tuple[tuple[str, float], ...]  # share of the separation of each source column, largest first
+    rows: int  # rows of both samples that were used
+    scores_train: Array  # (n,) scores_train, scores_test: log-odds of being a test row, out-of-sample
     scores_test: Array
 
 
@@ -114,26 +99,7 @@ def separate(
     score: int,
     seed: int,
 ) -> Separation | None:
-    """Train the classifier of membership and judge it.
-
-    Parameters
-    ----------
-    train, test : pl.DataFrame
-        n and m rows with the same columns.
-    roles : tuple of Role
-        What the columns are used as; those left out are not looked at.
-    settings : EncoderSettings
-        How text is weighted.
-    score : int
-        Rows of each sample to score beyond those that the classifier is trained on.
-    seed : int
-        Draws the rows and the permutations.
-
-    Returns
-    -------
-    Separation or None
-        None where no column varies, or a sample has fewer than ten rows.
-    """
+    """Train the classifier of membership and judge it."""
     size = min(train.height, test.height, ROWS)
     if size < 10:  # noqa: PLR2004 - nothing can be learnt
         return None
