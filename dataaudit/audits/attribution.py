@@ -92,7 +92,7 @@ class Nearest:
 
 
 @dataclass(frozen=True)
-class Part:
+class ColumnContribution:
     """What one column, or one term, of the test row adds to the score of its predicted class."""
 
     column: str  # the source column
@@ -118,7 +118,7 @@ def attribute(trained: Trained, test: Block) -> Attribution:
     return Attribution(*torch.cat(parts, 1).numpy())
 
 
-def places(values: Reals) -> Rows:
+def rank_by_size(values: Reals) -> Rows:
     """Return every row's place by size, 1 for the largest; ties go by position."""  # (n,) -> (n,)
     place = np.empty(len(values), dtype=np.int64)
     place[np.argsort(-np.abs(values), kind="stable")] = np.arange(1, len(values) + 1)
@@ -174,7 +174,9 @@ def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
     return tuple(found)
 
 
-def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int], seed: int) -> list[Part]:
+def column_contributions(
+    trained: Trained, tested: Tested, *, against: tuple[int, int], seed: int
+) -> list[ColumnContribution]:
     """Return what the columns and terms of one test row add to a class over another."""
     encoded = trained.encoded
     if encoded is None:
@@ -184,7 +186,7 @@ def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int],
     pull = trained.calibration[0] * (trained.objective.model.matrix(trained.fit.theta) @ v)  # (d+1,)
     x = tested.block.dense()[0]
     terms = [
-        Part(feature.column, feature.level, value)
+        ColumnContribution(feature.column, feature.level, value)
         for feature, value in zip(trained.features, (x * pull)[:-1].tolist(), strict=True)
         if feature.kind == "term"
     ]
@@ -197,6 +199,6 @@ def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int],
         X = encoded.basis.transform(mixed)
         X = torch.from_numpy(X) if isinstance(X, np.ndarray) else X
         scores = times(X, pull[:-1, None])[:, 0] + pull[-1]
-        whole.append(Part(name, None, own - float(scores @ torch.from_numpy(share))))
+        whole.append(ColumnContribution(name, None, own - float(scores @ torch.from_numpy(share))))
     found = [part for part in (*terms, *whole) if part.value != 0.0]
     return sorted(found, key=lambda part: (-abs(part.value), part.column, part.level or ""))

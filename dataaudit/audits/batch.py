@@ -31,7 +31,7 @@ LEAST: Final = 5
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchScore:
     """New rows held against known ones."""
 
     beyond: NDArray[np.float64]  # (m,)
@@ -40,17 +40,17 @@ class Batch:
     chance: float  # probability that so many or more are, were they like the known ones
 
 
-def hold_against(
+def score_batch(
     known: NDArray[np.float64],
     new: NDArray[np.float64],
     *,
     contradicted: NDArray[np.bool_],
     noise: float = 0.0,
-) -> Batch:
+) -> BatchScore:
     """Judge new rows by the losses of known ones."""  # known (n,), new (m,), contradicted (m,)
     n, m, ordered = len(known), len(new), np.sort(known)
     k = min(n, max(LEAST, round(n * max(TAIL, noise))))
     as_large = n - np.searchsorted(ordered, new, side="left")
     suspect = (new > ordered[n - k]) & contradicted
     chance = float(betabinom.sf(int(suspect.sum()) - 1, m, k, n - k + 1)) if m else 1.0
-    return Batch((as_large + 1) / (n + 1), suspect, m * k / (n + 1), min(1.0, chance))
+    return BatchScore((as_large + 1) / (n + 1), suspect, m * k / (n + 1), min(1.0, chance))

@@ -47,7 +47,9 @@ class Dependence:
     changed_together: int  # predictions of other rows that turn without all of them
 
 
-def depend(trained: Trained, scores: RowScores, *, test: Block | None = None, seed: int = 0) -> Dependence:
+def measure_dependence(
+    trained: Trained, scores: RowScores, *, test: Block | None = None, seed: int = 0
+) -> Dependence:
     """Measure how many predictions change without single rows, and without the strongest ones."""
     objective, theta = trained.objective, trained.fit.theta
     watch = _Watch.of(trained, test, seed=seed)

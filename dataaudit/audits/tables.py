@@ -126,6 +126,17 @@ def cell_table(dataset: Dataset, trained: Trained, rows: NDArray[np.int64]) -> p
     return pl.DataFrame(cells, schema=CELLS, orient="row")
 
 
+def cells_of_pair(
+    trained: Trained, train: tuple[Dataset, NDArray[np.int64]], test: tuple[Dataset, NDArray[np.int64]]
+) -> pl.DataFrame:
+    """Return the cells of some training rows and of some test rows, with the part that they belong to."""
+    parts = [
+        cell_table(dataset, trained, rows).with_columns(part=pl.lit(name))
+        for name, (dataset, rows) in (("train", train), ("test", test))
+    ]
+    return pl.concat(parts)
+
+
 def selection_table(trained: Trained) -> pl.DataFrame:
     """Return the table `findings.SELECTION`: every basis and λ that was tried."""
     rows = [(c.basis, c.l2, c.loo_loss, c.standard_error, c.chosen, c.rows) for c in trained.curve]

@@ -269,7 +269,7 @@ Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ErrorSummary:
     """Test errors and losses under some parameters; losses are means in nats."""
 
     errors: int  # errors, test_errors: mispredicted rows among those counted, and among all test rows
@@ -280,15 +280,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluation:
     """All test rows under some parameters."""
 
     wrong: NDArray[np.bool_]  # (t,) which are mispredicted
     loss: NDArray[np.float64]  # (t,) their losses, in nats
 
-    def outcome(self, counted: Positions, errors: Positions) -> Outcome:
+    def summary(self, counted: Positions, errors: Positions) -> ErrorSummary:
         """Count errors among some rows; average losses over them, and over a finding's mispredicted ones."""
-        return Outcome(
+        return ErrorSummary(
             errors=int(self.wrong[counted].sum()),
             loss=_mean(self.loss[counted]),
             error_loss=_mean(self.loss[errors]),
@@ -330,9 +330,9 @@ class Tested:
         return np.asarray(self.predicted != self.y)
 
     @property
-    def judged(self) -> Judged:
+    def judged(self) -> Evaluation:
         """The rows under the model's own parameters."""
-        return Judged(self.wrong, self.loss)
+        return Evaluation(self.wrong, self.loss)
 
     def take(self, rows: NDArray[np.int64]) -> Block:
         """Return some rows as a block."""  # (b,) positions
@@ -341,17 +341,17 @@ class Tested:
         return Block(X, self.block.y[at], self.block.weight[at])
 
 
-def judge(trained: Trained, tested: Tested, theta: Tensor) -> Judged:
+def evaluate(trained: Trained, tested: Tested, theta: Tensor) -> Evaluation:
     """Predict the test rows with other parameters."""  # (p,)
-    return judge_scores(trained, tested, trained.objective.model.scores(theta, tested.block))
+    return evaluate_scores(trained, tested, trained.objective.model.scores(theta, tested.block))
 
 
-def judge_scores(trained: Trained, tested: Tested, scores: Tensor) -> Judged:
+def evaluate_scores(trained: Trained, tested: Tested, scores: Tensor) -> Evaluation:
     """Judge the test rows by other scores."""  # (t, k)
     loss = trained.loss(scores, tested.block.y).numpy()
     # The reference class has score 0.
     odds = torch.nn.functional.pad(trained.log_odds(scores), (1, 0))
-    return Judged(odds.argmax(1).numpy() != tested.y, loss)
+    return Evaluation(odds.argmax(1).numpy() != tested.y, loss)
 
 
 def predict(

@@ -25,7 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dataaudit.audits.attribution import Reals, Rows, attribute, loss_without, places
+from dataaudit.audits.attribution import Reals, Rows, attribute, loss_without, rank_by_size
 from dataaudit.audits.testset import Tested
 from dataaudit.data import Dataset
 from dataaudit.features import BasisSettings, Columns, fit_basis
@@ -39,7 +39,7 @@ NEAREST = 0.1
 
 
 @dataclass(frozen=True)
-class Own:
+class OwnModel:
     """A fitted scikit-learn classifier of the user's, alone or last in a pipeline."""
 
     model: Any  # the classifier
@@ -53,7 +53,7 @@ class Own:
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedModel:
     """One of the two models."""
 
     name: str  # as it was asked for
@@ -77,13 +77,13 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ModelComparison:
     """Both models on one test row."""
 
-    sides: tuple[Side, Side]  # the model that is explained, and the other one
+    sides: tuple[ComparedModel, ComparedModel]  # the model that is explained, and the other one
     rows: Rows  # (b,) positions of the most harmful and the most helpful training rows of either
 
-    def told(self) -> dict[str, Any]:
+    def agreement(self) -> dict[str, Any]:
         """Return how far the two agree, for the provenance."""
         first, second = (side.influence for side in self.sides)
         k = min(FIRST, len(first))
@@ -96,11 +96,11 @@ class Compared:
         }
 
 
-def settle(
+def train_model(
     training: Training,
     settings: LabelSettings,
     *,
-    own: Own | None = None,
+    own: OwnModel | None = None,
     on_step: StepCallback = no_step,
 ) -> Trained:
     """Return a model at its minimum: one of ours, trained, or the user's own, as it is."""
@@ -110,7 +110,7 @@ def settle(
     return train_adopted(own.model, known, target, settings=settings, refit=own.refit, on_step=on_step)
 
 
-def require_models(training: Training, names: tuple[str, ...], own: Mapping[str, Own]) -> None:
+def require_models(training: Training, names: tuple[str, ...], own: Mapping[str, OwnModel]) -> None:
     """Check that every model can be had for these rows, before any is trained."""
     for name in names:
         if name not in own:
@@ -131,18 +131,18 @@ def distances(known: Columns, one: Columns) -> Reals:
 
 def compare(
     main: tuple[str, Trained, Tested], other: tuple[str, Trained, Tested], known: Columns, *, top: int
-) -> Compared:
+) -> ModelComparison:
     """Hold two models against each other on one test row."""
     distance = distances(known, main[2].columns)
     found, rows = [], []
     for name, trained, tested in (main, other):
         whole = attribute(trained, tested.block)
-        found.append(Side(name, trained, tested, whole.influence, distance))
+        found.append(ComparedModel(name, trained, tested, whole.influence, distance))
         rows.append(whole.strongest(top))
-    return Compared((found[0], found[1]), np.unique(np.concatenate(rows)))
+    return ModelComparison((found[0], found[1]), np.unique(np.concatenate(rows)))
 
 
-def versus_table(compared: Compared, known: Dataset) -> pl.DataFrame:
+def versus_table(compared: ModelComparison, known: Dataset) -> pl.DataFrame:
     """Return the table `VERSUS`: every training row by each model, the rows in their order."""
     tables = []
     for side in compared.sides:
@@ -159,14 +159,14 @@ def versus_table(compared: Compared, known: Dataset) -> pl.DataFrame:
                 "model": pl.Series([side.name] * len(y), dtype=pl.String),
                 "influence": side.influence,
                 "delta_loss_if_removed": pl.Series(delta).fill_nan(None),
-                "place": places(side.influence),
+                "place": rank_by_size(side.influence),
             }
         )
         tables.append(table.cast(VERSUS))
     return pl.concat(tables)
 
 
-def models_table(compared: Compared) -> pl.DataFrame:
+def models_table(compared: ModelComparison) -> pl.DataFrame:
     """Return the table `MODELS`: what each model predicts, and how its influence goes with distance."""
     rows = []
     for side in compared.sides:

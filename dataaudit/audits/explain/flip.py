@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.slices import Slice, cut_slices
-from dataaudit.audits.testset import Tested, judge
+from dataaudit.audits.testset import Tested, evaluate
 from dataaudit.data import Dataset
 from dataaudit.errors import SettingError, closest
 from dataaudit.features import Feature
@@ -47,7 +47,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Overturned:
+class FlipResult:
     """The answer."""
 
     conclusion: str  # what was to be overturned, in words
@@ -69,9 +69,9 @@ def parse_question(text: str) -> Question:
     raise SettingError(f"there is no such conclusion to flip: got {text!r}", _FORMS)
 
 
-def overturn(
+def find_flip(
     trained: Trained, tested: Tested, question: Question, *, judged: tuple[Dataset, Tested] | None
-) -> Overturned:
+) -> FlipResult:
     """Search for few training rows whose removal overturns a conclusion, and refit without them."""
     if question.kind == "prediction":
         return _prediction(trained, tested)
@@ -82,7 +82,7 @@ def overturn(
     return _slice(trained, *judged, name=question.name)
 
 
-def _prediction(trained: Trained, tested: Tested) -> Overturned:
+def _prediction(trained: Trained, tested: Tested) -> FlipResult:
     names, predicted = trained.classes, int(tested.predicted[0])
     flip = _search(trained, Prediction(trained.objective.model, tested.block, predicted))
     what = f"this prediction is “{names[predicted]}”"
@@ -93,7 +93,7 @@ def _prediction(trained: Trained, tested: Tested) -> Overturned:
     return _found(what, flip, f"flips this prediction from “{names[predicted]}” to “{now}”")
 
 
-def _coefficient(trained: Trained, tested: Tested, name: str) -> Overturned:
+def _coefficient(trained: Trained, tested: Tested, name: str) -> FlipResult:
     feature, j = _feature(trained, name)
     k = trained.objective.model.loss.n_scores
     order = np.argsort(-tested.p[0], kind="stable")
@@ -156,7 +156,7 @@ def _named(feature: Feature) -> str:
     return feature.column if feature.level is None else f"{feature.column} = {feature.level}"
 
 
-def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> Overturned:
+def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> FlipResult:
     part = _find_slice(cut_slices(trained, train, tested), name)
     n, errors = len(part.test), int(tested.wrong[part.test].sum())
     if not errors:
@@ -168,7 +168,7 @@ def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> Ov
     flip = _search(trained, SliceErrors(trained.objective.model, rows, n // 2 if most else errors // 2))
     if flip is None:
         return _none(trained, what, does)
-    left = int(judge(trained, tested, flip.fit.theta).wrong[part.test].sum())
+    left = int(evaluate(trained, tested, flip.fit.theta).wrong[part.test].sum())
     return _found(what, flip, f"{does}: {errors:,} of {n:,} test rows are wrong now, {left:,} without")
 
 
@@ -186,15 +186,15 @@ def _search(trained: Trained, conclusion: Conclusion) -> Flip | None:
     return smallest_flip(trained.objective, trained.fit, conclusion, limit=LIMIT, precondition=solve)
 
 
-def _found(what: str, flip: Flip, does: str) -> Overturned:
+def _found(what: str, flip: Flip, does: str) -> FlipResult:
     m = len(flip.rows)
     rows = "1 row" if m == 1 else f"{m:,} rows"
     share = f"{100 * flip.share:.2g}" if flip.share >= 1e-4 else "<0.01"  # noqa: PLR2004 - a hundredth of a per cent
     sentence = f"Removing {rows} ({share} %) {does} (confirmed by retraining)."
-    return Overturned(what, sentence, flip.rows.numpy(), flip)
+    return FlipResult(what, sentence, flip.rows.numpy(), flip)
 
 
-def _none(trained: Trained, what: str, does: str) -> Overturned:
+def _none(trained: Trained, what: str, does: str) -> FlipResult:
     most = int(LIMIT * trained.objective.rows.n)
     sentence = f"No set of up to {most:,} training rows ({LIMIT:.0%}) was found whose removal {does}."
-    return Overturned(what, sentence.replace("%", " %"), np.zeros(0, dtype=np.int64), None)
+    return FlipResult(what, sentence.replace("%", " %"), np.zeros(0, dtype=np.int64), None)

@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
-from dataaudit.audits.mismatch.class_rates import prior_shift
-from dataaudit.audits.mismatch.findings import Found, discover
-from dataaudit.audits.mismatch.proofs import held_by_ridge, proof_checks, proofs_of, prove, refit_traces
+from dataaudit.audits.mismatch.class_rates import class_rate_finding
+from dataaudit.audits.mismatch.findings import MismatchFinding, discover
+from dataaudit.audits.mismatch.proofs import masked_conflicts, proof_checks, proofs_of, prove, refit_traces
 from dataaudit.audits.mismatch.remedies import Remedies, remedy_table, ridge_grid
-from dataaudit.audits.mismatch.slices import Carried, SliceScore, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.slices import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.tables import (
     Traced,
     finding_table,
@@ -90,7 +90,7 @@ def mismatch_findings(
     scores = score_rows(trained)
     on_test = total_harm(trained, tested, np.arange(tested.n))
     grid = ridge_grid(trained, tested, factors=RIDGES) if settings.prove else ()
-    found += held_by_ridge(trained, tested, _untold(slices, found), grid=grid)
+    found += masked_conflicts(trained, tested, _slices_without_finding(slices, found), grid=grid)
     tried = prove(trained, tested, found, grid=grid, refits=settings.prove, on_step=on_step)
     proofs = proofs_of(tried)
     features, named = _features(trained, tested, pair, found=found, seed=settings.seed)
@@ -123,7 +123,7 @@ class Searched:
 
     traced: Traced  # the test rows that were traced, with their strongest training rows
     slices: list[SliceScore]  # all slices that were measured
-    found: tuple[Found, ...]  # what is to be said of them, the most severe first
+    found: tuple[MismatchFinding, ...]  # what is to be said of them, the most severe first
     harm: NDArray[np.float64]  # (n,)
 
 
@@ -148,11 +148,11 @@ def search_mismatch(
 
 def _found(
     trained: Trained, tested: Tested, slices: list[SliceScore], *, traced: Traced, harm: NDArray[np.float64]
-) -> tuple[Found, ...]:
+) -> tuple[MismatchFinding, ...]:
     """Return what is found: class rates that differ, then slices and groups of errors."""
-    groups = group_errors(traced.found, traced.carried, trained.objective.rows.n)
+    groups = group_errors(traced.found, traced.concentration, trained.objective.rows.n)
     grouped = [(g.train, traced.rows[g.errors][tested.wrong[traced.rows[g.errors]]]) for g in groups]
-    shifted = prior_shift(trained, tested)
+    shifted = class_rate_finding(trained, tested)
     found = discover(trained, tested, slices, groups=grouped, harm=harm)
     return found if shifted is None else (shifted, *found)
 
@@ -183,7 +183,7 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
 
 def _trace(
     trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchSettings
-) -> tuple[Traced, Carried]:
+) -> tuple[Traced, SolvedErrors]:
     """Search the strongest training rows of the given test rows, in blocks that fit in the memory."""
     objective, theta = trained.objective, trained.fit.theta
     half, k = settings.memory // 2, min(settings.k, objective.rows.n)
@@ -202,11 +202,13 @@ def _trace(
         solved = trained.prepared.solve(loss_gradients(objective.model, theta, tested.take(rows[pool])))
     pool_wrong = tested.wrong[rows[pool]]
     kept = pool[pool_wrong]
-    carried = Carried(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
+    carried = SolvedErrors(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
     return Traced(rows, found, concentration(found)), carried
 
 
-def _slices(trained: Trained, tested: Tested, pair: Pair, *, carried: Carried, seed: int) -> list[SliceScore]:
+def _slices(
+    trained: Trained, tested: Tested, pair: Pair, *, carried: SolvedErrors, seed: int
+) -> list[SliceScore]:
     """Measure all slices, and pairs of those at the top."""
     single = score_slices(
         trained, tested, cut_slices(trained, pair.train, tested), carried=carried, seed=seed
@@ -215,7 +217,7 @@ def _slices(trained: Trained, tested: Tested, pair: Pair, *, carried: Carried, s
 
 
 def _features(
-    trained: Trained, tested: Tested, pair: Pair, *, found: tuple[Found, ...], seed: int
+    trained: Trained, tested: Tested, pair: Pair, *, found: tuple[MismatchFinding, ...], seed: int
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the table of column effects, and per finding the columns that carry it, in words."""
     tables, named = [MismatchFindings.empty("features")], []
@@ -232,7 +234,7 @@ def _features(
     return pl.concat(tables), named
 
 
-def _untold(slices: list[SliceScore], found: tuple[Found, ...]) -> list[SliceScore]:
+def _slices_without_finding(slices: list[SliceScore], found: tuple[MismatchFinding, ...]) -> list[SliceScore]:
     """Return the slices that no finding above a note is about."""
     told = {one.common for one in found if one.severity != "note"}
     return [score for score in slices if score.slice.name not in told]
@@ -253,18 +255,18 @@ def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSett
 def _all_losses(pair: Pair, tested: Tested) -> NDArray[np.float64]:
     """Return a loss for every test row as read; nan where it has no label that training knows."""
     losses = np.full(pair.raw_test.height, np.nan)
-    losses[pair.judged] = tested.loss
+    losses[pair.evaluation] = tested.loss
     return losses
 
 
-def _shown(traced: Traced, tested: Tested, found: tuple[Found, ...], most: int) -> Rows:
+def _shown(traced: Traced, tested: Tested, found: tuple[MismatchFinding, ...], most: int) -> Rows:
     """Return the traced rows to show: those of the findings, then the ones with the largest loss."""
     explained = np.concatenate([np.zeros(0, dtype=np.int64), *(f.errors for f in found if not f.everywhere)])
     order = np.lexsort((-tested.loss[traced.rows], ~np.isin(traced.rows, explained)))
     return np.sort(order[:most])
 
 
-def _advice(found: tuple[Found, ...], tried: list[Remedies]) -> list[str]:
+def _advice(found: tuple[MismatchFinding, ...], tried: list[Remedies]) -> list[str]:
     """Return what to do about each finding: what the remedies came to, else what the finding itself says."""
     proved = [one.advice if any(r.remedy != "ridge" for r in one.tried) else "" for one in tried]
     return [said or one.advice for said, one in zip([*proved, *[""] * len(found)], found, strict=False)]

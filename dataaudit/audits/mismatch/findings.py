@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from dataaudit.audits.mismatch.slices import HARM_ERRORS, Slice, SliceScore
-from dataaudit.audits.mismatch.tracing import loss_without, move_relabelled, move_without, relabellings
+from dataaudit.audits.mismatch.tracing import loss_gain, move_relabelled, move_without, relabellings
 from dataaudit.audits.testset import Tested
 from dataaudit.statistics import fisher, tarone
 from dataaudit.training.trained import Trained
@@ -48,7 +48,7 @@ Chance = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Found:
+class MismatchFinding:
     """A finding before it is proved."""
 
     severity: str
@@ -59,7 +59,9 @@ class Found:
     common: str  # what the rows have in common, for people
     fixed: int  # predicted fall of the number of errors without the rows
     p_value: float  # that labels differ as much by chance, over all slices; 1 for groups without a slice
-    toll: float  # test loss that each of its training rows costs, in nats; orders findings of one severity
+    harm_per_training_row: (
+        float  # test loss that each of its training rows costs, in nats; orders findings of one severity
+    )
     advice: str  # one sentence
 
     @property
@@ -73,9 +75,9 @@ class Found:
         return self.rows if self.slice is None else self.slice.train
 
 
-def adjusted(scores: Sequence[SliceScore]) -> NDArray[np.float64]:
+def slice_p_values(scores: Sequence[SliceScore]) -> NDArray[np.float64]:
     """Return the p-value of every slice's labels, corrected for all slices that could have shown anything."""
-    parts = [(s.drawn_train, len(s.slice.train), s.drawn_test, len(s.slice.test)) for s in scores]
+    parts = [(s.class_in_train, len(s.slice.train), s.class_in_test, len(s.slice.test)) for s in scores]
     a, n, b, t = np.array(parts, dtype=np.int64).reshape(-1, 4).T
     p, least = fisher((a, n), (b, t))
     return np.minimum(1.0, p * tarone(least, LEVEL))
@@ -88,15 +90,15 @@ def discover(
     *,
     groups: Sequence[tuple[Rows, Rows]],
     harm: NDArray[np.float64],
-) -> tuple[Found, ...]:
+) -> tuple[MismatchFinding, ...]:
     """Return the findings, the most severe first."""  # harm (n,)
-    chance, beyond = adjusted(scores), -float(ndtri(LEVEL / max(1, len(scores))))
+    chance, beyond = slice_p_values(scores), -float(ndtri(LEVEL / max(1, len(scores))))
     candidates = [
         _of_slice(trained, tested, score, chance=(float(p), beyond), harm=harm)
         for score, p in zip(scores, chance, strict=True)
         if _is_told_of(trained, tested, score, chance=(float(p), beyond))
     ]
-    found: list[Found] = []
+    found: list[MismatchFinding] = []
     for one in sorted(candidates, key=_order):
         if len(found) < MOST_FINDINGS and not any(_told(trained, tested, one, other) for other in found):
             found.append(one)
@@ -110,28 +112,28 @@ def discover(
 def _is_told_of(trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance) -> bool:
     """Whether a slice would do better without its training rows, or with other labels for them."""
     single = score.slice.second_column is None
-    if score.spoilt and score.fixed >= 1 and (single or score.pair_pays):
+    if score.is_harmful and score.fixed >= 1 and (single or score.pair_pays):
         return True
     return single and _by_labels(trained, tested, score, chance=chance)[0] != "note"
 
 
-def _order(found: Found) -> tuple[int, float, str]:
+def _order(found: MismatchFinding) -> tuple[int, float, str]:
     return SEVERITIES.index(found.severity), -found.toll, found.title
 
 
 def _of_slice(
     trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance, harm: NDArray[np.float64]
-) -> Found:
+) -> MismatchFinding:
     part, classes = score.slice, trained.classes
     errors = part.test[tested.wrong[part.test]]
     rows = part.train[np.argsort(-harm[part.train], kind="stable")][:NAMED_ROWS]
     by_labels, mended = _by_labels(trained, tested, score, chance=chance)
     severity = min(by_labels, _by_absence(trained, tested, score, chance=chance[0]), key=SEVERITIES.index)
-    label, n, t = classes[score.drawn_to], len(part.train), len(part.test)
+    label, n, t = classes[score.predicted_class], len(part.train), len(part.test)
     title = (
         f"{part.name}: {score.n_errors:,} of {t:,} test rows are wrong and rest on {_rows(n)} of training, "
-        f"of which {score.drawn_train:,} ({score.drawn_train / n:.0%}) are “{label}”; "
-        f"in test {score.drawn_test:,} ({score.drawn_test / t:.1%}) are"
+        f"of which {score.class_in_train:,} ({score.class_in_train / n:.0%}) are “{label}”; "
+        f"in test {score.class_in_test:,} ({score.class_in_test / t:.1%}) are"
     )
     left = score.n_errors - max(score.fixed, mended)
     what = "this row" if n == 1 else "these rows"
@@ -140,7 +142,7 @@ def _of_slice(
         f"{how} about {left:,} instead of {score.n_errors:,} of its test rows would be wrong: "
         f"check the labels first, or collect more training rows with {part.name}."
     )
-    return Found(
+    return MismatchFinding(
         severity, title, rows, errors, part, part.name, score.fixed, chance[0], score.toll, advice
     )  # fmt: skip
 
@@ -166,7 +168,7 @@ def _by_labels(trained: Trained, tested: Tested, score: SliceScore, *, chance: C
         return "note", 0
     label = int(np.bincount(tested.y[wrong]).argmax())
     moves = [move_relabelled(trained, part.train, new) for new in relabellings(trained, part.train, label)]
-    mended = max((loss_without(trained, tested, part.test, move=move)[1] for move in moves), default=0)
+    mended = max((loss_gain(trained, tested, part.test, move=move)[1] for move in moves), default=0)
     least = max(FIXED, RELABELLED_MEDIUM * score.n_errors)
     if mended < least:
         return "note", mended
@@ -178,12 +180,12 @@ def _beyond_shift(
 ) -> bool:
     """Tell whether the slice's labels differ more than those of all rows do, on the scale of log-odds."""
     all_train, all_test = (
-        int((y == score.drawn_to).sum()) for y in (trained.objective.rows.y.numpy(), tested.y)
+        int((y == score.predicted_class).sum()) for y in (trained.objective.rows.y.numpy(), tested.y)
     )
     counts = np.array(
         [
-            (score.drawn_train, len(score.slice.train) - score.drawn_train),
-            (score.drawn_test, len(score.slice.test) - score.drawn_test),
+            (score.class_in_train, len(score.slice.train) - score.class_in_train),
+            (score.class_in_test, len(score.slice.test) - score.class_in_test),
             (all_train, trained.objective.rows.n - all_train),
             (all_test, tested.n - all_test),
         ]
@@ -196,9 +198,9 @@ def _beyond_shift(
 
 def _of_group(
     trained: Trained, tested: Tested, rows: Rows, *, errors: Rows, scores: Sequence[SliceScore]
-) -> Found:
+) -> MismatchFinding:
     """Judge a group by all test rows, or the choice of its errors would speak for it."""
-    gain, fixed = loss_without(trained, tested, np.arange(tested.n), move=move_without(trained, rows))
+    gain, fixed = loss_gain(trained, tested, np.arange(tested.n), move=move_without(trained, rows))
     sure = gain.sum() > GAIN_ERRORS * np.sqrt((gain**2).sum())
     enough = len(errors) >= GROUP_ERRORS and fixed >= GROUP_FIXED
     severity = "medium" if sure and enough else "note"
@@ -209,7 +211,7 @@ def _of_group(
     advice = (
         f"Look at the labels of {'this row' if len(rows) == 1 else 'these rows'}: without, {effect}.{shared}"
     )
-    return Found(
+    return MismatchFinding(
         severity, title, rows, errors, None, common, fixed, 1.0, float(gain.sum()) / len(rows), advice
     )  # fmt: skip
 
@@ -222,7 +224,7 @@ def _common(rows: Rows, scores: Sequence[SliceScore], n: int) -> str:
     return ", ".join(part.name for part in holding[:2])
 
 
-def _told(trained: Trained, tested: Tested, later: Found, earlier: Found) -> bool:
+def _told(trained: Trained, tested: Tested, later: MismatchFinding, earlier: MismatchFinding) -> bool:
     """Tell whether an earlier finding explains a slice: without its rows nothing is left to explain."""
     part, known = later.slice, earlier.slice
     if part is None or known is None:
@@ -234,7 +236,7 @@ def _told(trained: Trained, tested: Tested, later: Found, earlier: Found) -> boo
     test = np.setdiff1d(part.test, known.test, assume_unique=True)
     if 2 * shared > len(part.train) + len(known.train) - shared or not len(train) or not len(test):
         return True
-    gain, fixed = loss_without(trained, tested, test, move=move_without(trained, train))
+    gain, fixed = loss_gain(trained, tested, test, move=move_without(trained, train))
     return fixed < 1 or float(gain.mean()) <= HARM_ERRORS * float(gain.std()) / float(np.sqrt(len(gain)))
 
 

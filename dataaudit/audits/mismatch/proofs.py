@@ -17,8 +17,8 @@ import polars as pl
 
 from dataaudit.audits.health import Check, verification_check
 from dataaudit.audits.mismatch.class_rates import reweigh
-from dataaudit.audits.mismatch.findings import LEVEL, NAMED_ROWS, Found, adjusted
-from dataaudit.audits.mismatch.remedies import Case, GridPoint, Remedies, try_remedies
+from dataaudit.audits.mismatch.findings import LEVEL, NAMED_ROWS, MismatchFinding, slice_p_values
+from dataaudit.audits.mismatch.remedies import GridPoint, Remedies, RemedyCase, try_remedies
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.audits.validation import Refit
@@ -35,7 +35,7 @@ PROVING = "prove by refits"
 def prove(
     trained: Trained,
     tested: Tested,
-    found: Sequence[Found],
+    found: Sequence[MismatchFinding],
     *,
     grid: Sequence[GridPoint],
     refits: int,
@@ -50,7 +50,7 @@ def prove(
         if one.everywhere:
             tried.append(reweigh(trained, tested, number))
             continue
-        case = Case(number, np.sort(one.removable), one.errors)
+        case = RemedyCase(number, np.sort(one.removable), one.errors)
         if one.slice is not None:
             case = replace(
                 case, slice_name=one.slice.name, slice_train=one.slice.train, slice_test=one.slice.test
@@ -113,42 +113,42 @@ MOST = 3
 MORE = 3
 
 
-def held_by_ridge(
+def masked_conflicts(
     trained: Trained, tested: Tested, scores: Sequence[SliceScore], *, grid: Sequence[GridPoint]
-) -> tuple[Found, ...]:
+) -> tuple[MismatchFinding, ...]:
     """Return notes on slices that would be mispredicted with a weaker ridge."""
     if not grid or grid[0].l2 >= trained.objective.l2:
         return ()
     weak = grid[0]
-    wrong = weak.judged.wrong
+    wrong = weak.evaluation.wrong
     found = []
-    for score, chance in zip(scores, adjusted(scores), strict=True):
+    for score, chance in zip(scores, slice_p_values(scores), strict=True):
         part = score.slice
         more = int(wrong[part.test].sum()) - score.n_errors
         if chance <= LEVEL and part.second_column is None and more >= max(MORE, score.n_errors):
             found.append((more / len(part.train), _note(trained, tested, score, grid=grid, more=more)))
     found.sort(key=lambda pair: (-pair[0], pair[1].common))
-    chances = dict(zip((s.slice.name for s in scores), adjusted(scores).tolist(), strict=True))
+    chances = dict(zip((s.slice.name for s in scores), slice_p_values(scores).tolist(), strict=True))
     return tuple(replace(note, p_value=chances[note.common]) for _, note in found[:MOST])
 
 
 def _note(
     trained: Trained, tested: Tested, score: SliceScore, *, grid: Sequence[GridPoint], more: int
-) -> Found:
+) -> MismatchFinding:
     part, l2, weak = score.slice, trained.objective.l2, grid[0].l2
     n, t = len(part.train), len(part.test)
     rows = "its 1 training row" if n == 1 else f"its {n:,} training rows"
     title = (
         f"{part.name}: {score.n_errors:,} of {t:,} test rows are wrong at λ = {l2:.2g}, at {weak:.2g} "
         f"{score.n_errors + more:,} would be: the ridge keeps {rows} from deciding, of which "
-        f"{score.drawn_train:,} are “{trained.classes[score.drawn_to]}”, against {score.drawn_test:,} in test"
+        f"{score.class_in_train:,} are “{trained.classes[score.predicted_class]}”, against {score.class_in_test:,} in test"
     )
-    along = ", ".join(f"{int(point.judged.wrong[part.test].sum()):,} at {point.l2:.2g}" for point in grid)
+    along = ", ".join(f"{int(point.evaluation.wrong[part.test].sum()):,} at {point.l2:.2g}" for point in grid)
     advice = (
         f"Nothing to mend as long as λ stays; a model with less ridge needs more rows with {part.name}. "
         f"Wrong along λ: {along}."
     )
     errors = part.test[tested.wrong[part.test]]
-    return Found(
+    return MismatchFinding(
         "note", title, part.train[:NAMED_ROWS], errors, part, part.name, score.fixed, 1.0, score.toll, advice
     )  # fmt: skip

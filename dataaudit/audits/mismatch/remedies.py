@@ -35,8 +35,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from dataaudit.audits.mismatch.tracing import loss_without, move_relabelled, relabellings
-from dataaudit.audits.testset import Judged, Outcome, Positions, Tested, judge
+from dataaudit.audits.mismatch.tracing import loss_gain, move_relabelled, relabellings
+from dataaudit.audits.testset import ErrorSummary, Evaluation, Positions, Tested, evaluate
 from dataaudit.features.columns import counted
 from dataaudit.findings.schemas import REMEDIES
 from dataaudit.influence.groups import group_step, refit_group
@@ -55,7 +55,7 @@ def _none() -> Positions:
 
 
 @dataclass(frozen=True)
-class Case:
+class RemedyCase:
     """A finding to be mended."""
 
     number: int  # of the finding
@@ -79,8 +79,8 @@ class Remedy:
     remedy: str  # ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"``, ``"collect"`` or ``"reweigh"``
     detail: str  # what was done, in words
     l2: float  # λ
-    before: Outcome  # before, after: without it and with it; `after` is None where it cannot be tried
-    after: Outcome | None
+    before: ErrorSummary  # before, after: without it and with it; `after` is None where it cannot be tried
+    after: ErrorSummary | None
     n_counted: int  # rows on which errors are counted
     predicted: float | None = None
 
@@ -112,7 +112,7 @@ class GridPoint:
 
     l2: float  # λ
     theta: Tensor  # (p,) parameters
-    judged: Judged  # the test rows there
+    evaluation: Evaluation  # the test rows there
 
 
 @dataclass(frozen=True)
@@ -124,9 +124,9 @@ class Remedies:
 
 
 __all__ = [
-    "Case",
+    "RemedyCase",
     "GridPoint",
-    "Outcome",
+    "ErrorSummary",
     "Remedies",
     "Remedy",
     "remedy_table",
@@ -146,7 +146,7 @@ def ridge_grid(
 ) -> tuple[GridPoint, ...]:
     """Fit along λ once, for all findings."""
     centre = trained.objective.l2
-    points = [GridPoint(centre, trained.fit.theta, tested.judged)]
+    points = [GridPoint(centre, trained.fit.theta, tested.evaluation)]
     if centre <= 0.0:
         return ()
     upward = sorted(f for f in factors if f > 1.0)
@@ -157,12 +157,12 @@ def ridge_grid(
             fit = minimise(replace(trained.objective, l2=factor * centre), theta)
             theta = fit.theta
             if fit.converged:
-                points.append(GridPoint(factor * centre, theta, judge(trained, tested, theta)))
+                points.append(GridPoint(factor * centre, theta, evaluate(trained, tested, theta)))
     return tuple(sorted(points, key=lambda point: point.l2))
 
 
 def try_remedies(
-    trained: Trained, case: Case, *, tested: Tested, grid: Sequence[GridPoint] = (), refit: bool = True
+    trained: Trained, case: RemedyCase, *, tested: Tested, grid: Sequence[GridPoint] = (), refit: bool = True
 ) -> Remedies:
     """Try every remedy for a finding."""
     inquiry = _Inquiry(trained, case, tested)
@@ -178,17 +178,17 @@ class _Inquiry:
     """A finding with what it is judged by."""
 
     trained: Trained
-    case: Case
+    case: RemedyCase
     tested: Tested
 
     @property
-    def before(self) -> Outcome:
+    def before(self) -> ErrorSummary:
         """The test rows as the model predicts them."""
-        return self.outcome(self.tested.judged)
+        return self.summary(self.tested.evaluation)
 
-    def outcome(self, judged: Judged) -> Outcome:
+    def summary(self, evaluation: Evaluation) -> ErrorSummary:
         """Return what the finding asks of the test rows."""
-        return judged.outcome(self.case.counted, self.case.errors)
+        return judged.summary(self.case.counted, self.case.errors)
 
     def error_loss(self, theta: Tensor) -> float:
         """Return the mean loss of the finding's test rows alone."""
@@ -220,7 +220,7 @@ class _Inquiry:
         again = refit_group(objective, fit, rows, y=y, weight=weight, precondition=warm)
         return Remedy(
             self.case.number, remedy, detail, objective.l2, self.before,
-            self.outcome(judge(self.trained, self.tested, again.theta)) if again.converged else None,
+            self.summary(evaluate(self.trained, self.tested, again.theta)) if again.converged else None,
             len(self.case.counted), predicted=self.error_loss(step) - self.before.error_loss,
         )  # fmt: skip
 
@@ -240,7 +240,7 @@ class _Inquiry:
         if not options:
             return None
         moves = [move_relabelled(trained, case.rows, new) for new in options]
-        falls = [loss_without(trained, self.tested, case.counted, move=move)[1] for move in moves]
+        falls = [loss_gain(trained, self.tested, case.counted, move=move)[1] for move in moves]
         new = options[int(np.argmax(falls))]  # the first of equals: one label for all
         rows = case.rows[new != y]
         some = counted(len(rows), "training row")
@@ -258,7 +258,7 @@ class _Inquiry:
         return [
             Remedy(
                 self.case.number, "ridge", f"λ = {point.l2:.3g}, {point.l2 / used:.3g} times the one in use",
-                point.l2, self.before, self.outcome(point.judged), len(self.case.counted),
+                point.l2, self.before, self.summary(point.evaluation), len(self.case.counted),
             )
             for point in grid
         ]  # fmt: skip
@@ -303,7 +303,7 @@ def rows_to_collect(k: int, n: int, p: float) -> int | None:
     return high
 
 
-def _advice(case: Case, tried: list[Remedy], l2: float) -> str:
+def _advice(case: RemedyCase, tried: list[Remedy], l2: float) -> str:
     """Return what to do: the mildest cure first."""
     named = f"the {len(case.counted)} test rows of {case.slice_name}"
     where = f"of {named if case.slice_name else 'its test rows'}"

@@ -36,7 +36,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.audits.mismatch.tracing import is_few, loss_without, move_without
+from dataaudit.audits.mismatch.tracing import is_few, loss_gain, move_without
 from dataaudit.audits.testset import Tested
 from dataaudit.data import Dataset
 from dataaudit.features import Columns, Role
@@ -213,9 +213,11 @@ class SliceScore:
 
     slice: Slice  # its rows
     n_errors: int  # mispredicted test rows in it
-    drawn_to: int  # the class that these errors are most often predicted as
-    drawn_train: int  # drawn_train, drawn_test: training and test rows of the slice whose label that class is
-    drawn_test: int
+    predicted_class: int  # the class that these errors are most often predicted as
+    class_in_train: (
+        int  # class_in_train, class_in_test: training and test rows of the slice whose label that class is
+    )
+    class_in_test: int
     error_rate: float  # error_rate, loss: of its test rows; the loss in nats
     loss: float
     lift: Lift  # how far its own training rows carry its errors
@@ -230,12 +232,12 @@ class SliceScore:
         return self.harm - HARM_ERRORS * self.harm_error
 
     @property
-    def toll(self) -> float:
+    def harm_per_training_row(self) -> float:
         """Test loss that each of its training rows costs its test rows, cautiously, in nats."""
         return self.harm_low * len(self.slice.test) / max(1, len(self.slice.train))
 
     @property
-    def spoilt(self) -> bool:
+    def is_harmful(self) -> bool:
         """Whether its own training rows carry it and do it harm, beyond chance in its test rows."""
         return self.harm_low > 0 and self.lift.low > 1
 
@@ -243,11 +245,11 @@ class SliceScore:
     def order(self) -> tuple[bool, bool, float]:
         """What the table is sorted by, largest first: spoilt slices by toll, pairs below; others by lift."""
         single = self.slice.second_column is None
-        return self.spoilt, single, self.toll if self.spoilt else self.lift.low
+        return self.is_harmful, single, self.harm_per_training_row if self.is_harmful else self.lift.low
 
 
 @dataclass(frozen=True)
-class Carried:
+class SolvedErrors:
     """Influence on test errors, solved once for everything that asks."""
 
     rows: NDArray[np.int64]  # (m,) positions of the test errors that were solved for
@@ -256,7 +258,7 @@ class Carried:
 
 
 def score_slices(
-    trained: Trained, tested: Tested, slices: tuple[Slice, ...], *, carried: Carried, seed: int = 0
+    trained: Trained, tested: Tested, slices: tuple[Slice, ...], *, carried: SolvedErrors, seed: int = 0
 ) -> list[SliceScore]:
     """Measure every slice."""
     if not slices:
@@ -289,7 +291,7 @@ def _lift(
     rows: NDArray[np.int64],
     errors: NDArray[np.int64],
     *,
-    carried: Carried,
+    carried: SolvedErrors,
     random: np.random.Generator,
 ) -> Lift:
     """Return the lift of one slice, whose errors are places in `carried`."""
@@ -316,20 +318,20 @@ def _score(trained: Trained, tested: Tested, part: Slice, *, move: Tensor, lift:
     """Put one slice's numbers together, but for the tests on its counts."""
     wrong = tested.wrong[part.test]
     guesses = tested.predicted[part.test[wrong]]
-    drawn_to = int(np.bincount(guesses if len(guesses) else tested.predicted[part.test]).argmax())
+    predicted_class = int(np.bincount(guesses if len(guesses) else tested.predicted[part.test]).argmax())
     labels = trained.objective.rows.y.numpy()[part.train]
-    gain, fixed = loss_without(trained, tested, part.test, move=move)
+    gain, fixed = loss_gain(trained, tested, part.test, move=move)
     if gain.mean() > 0 and is_few(trained, part.train):
-        gain, fixed = loss_without(trained, tested, part.test, move=move_without(trained, part.train))
+        gain, fixed = loss_gain(trained, tested, part.test, move=move_without(trained, part.train))
     spread = (float(gain.var()) * len(gain) + PRIOR_ERRORS * float(np.abs(gain).max()) ** 2) / (
         len(gain) + PRIOR_ERRORS
     )
     return SliceScore(
         slice=part,
         n_errors=int(wrong.sum()),
-        drawn_to=drawn_to,
-        drawn_train=int((labels == drawn_to).sum()),
-        drawn_test=int((tested.y[part.test] == drawn_to).sum()),
+        predicted_class=predicted_class,
+        class_in_train=int((labels == predicted_class).sum()),
+        class_in_test=int((tested.y[part.test] == predicted_class).sum()),
         error_rate=float(wrong.mean()),
         loss=float(tested.loss[part.test].mean()),
         lift=lift,
@@ -345,7 +347,7 @@ def _draw(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> ND
 
 
 def score_pairs(
-    trained: Trained, tested: Tested, scores: list[SliceScore], *, carried: Carried, seed: int = 0
+    trained: Trained, tested: Tested, scores: list[SliceScore], *, carried: SolvedErrors, seed: int = 0
 ) -> list[SliceScore]:
     """Cross the slices at the top with those of other columns, and measure what has enough rows."""
     top = sorted(scores, key=lambda s: s.order, reverse=True)[:CROSSED]
@@ -358,6 +360,6 @@ def score_pairs(
             most = SMALLER * min(len(one.slice.test), len(two.slice.test))
             if len(pair.train) and FEWEST_TESTS <= len(pair.test) <= most:
                 pairs.append(pair)
-                alone.append(not (one.spoilt or two.spoilt))
+                alone.append(not (one.is_harmful or two.is_harmful))
     measured = score_slices(trained, tested, tuple(pairs), carried=carried, seed=seed)
     return [replace(score, pair_pays=pays) for score, pays in zip(measured, alone, strict=True)]

@@ -15,7 +15,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.findings import Found, adjusted
+from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Concentration
 from dataaudit.audits.tables import PACKAGES, cell_table
@@ -116,8 +116,8 @@ def responsible_table(trained: Trained, tested: Tested, pair: Pair, *, traced: T
             "predicted_label": pl.Series(names[tested.predicted[rows]], dtype=pl.String),
             "p_label": tested.p[rows, tested.y[rows]],
             "loss": tested.loss[rows],
-            "effective_rows": traced.carried.effective,
-            "top_share": traced.carried.top_share,
+            "effective_rows": traced.concentration.effective,
+            "top_share": traced.concentration.top_share,
         }
     )
     return table.select(RESPONSIBLE.names()).sort("effective_rows", "test_row", maintain_order=True)
@@ -150,11 +150,13 @@ def slice_table(trained: Trained, scores: Sequence[SliceScore]) -> pl.DataFrame:
     """Return the table `SLICES`, by rank."""
     if not scores:
         return pl.DataFrame(schema=SLICES)
-    chance = adjusted(scores)
+    chance = slice_p_values(scores)
     order = sorted(range(len(scores)), key=lambda i: scores[i].order, reverse=True)
     rows = [_slice_row(trained, scores[i], float(chance[i]), rank) for rank, i in enumerate(order, start=1)]
     table = pl.DataFrame(rows, schema_overrides=dict(SLICES), infer_schema_length=None)
-    hits = [np.array([getattr(scores[i], name) for i in order]) for name in ("drawn_train", "drawn_test")]
+    hits = [
+        np.array([getattr(scores[i], name) for i in order]) for name in ("class_in_train", "class_in_test")
+    ]
     totals = [table["n_train"].to_numpy(), table["n_test"].to_numpy()]
     for part, hit, total in zip(("train", "test"), hits, totals, strict=True):
         low, high = exact_interval(hit, total)
@@ -170,14 +172,14 @@ def _slice_row(trained: Trained, score: SliceScore, chance: float, rank: int) ->
         "n_train": n,
         "n_test": t,
         "n_errors": score.n_errors,
-        "rate_train": score.drawn_train / n if n else None,
-        "rate_test": score.drawn_test / t,
+        "rate_train": score.class_in_train / n if n else None,
+        "rate_test": score.class_in_test / t,
         "influence_share": score.lift.share,
         "lift": score.lift.value,
         "rank": rank,
         "second_column": part.second_column,
         "second_level": part.second_level,
-        "rate_class": trained.classes[score.drawn_to],
+        "rate_class": trained.classes[score.predicted_class],
         "error_rate": score.error_rate,
         "loss": score.loss,
         "low": score.lift.low,
@@ -191,7 +193,7 @@ def _slice_row(trained: Trained, score: SliceScore, chance: float, rank: int) ->
 
 def finding_table(
     pair: Pair,
-    found: Sequence[Found],
+    found: Sequence[MismatchFinding],
     *,
     proofs: Sequence[tuple[float | None, float | None]],
     features: Sequence[str],
@@ -280,7 +282,7 @@ OF_FINDING, TESTS, BEHIND = 3, 100, 3
 
 
 def shown_cells(
-    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[Found], traces: pl.DataFrame
+    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[MismatchFinding], traces: pl.DataFrame
 ) -> pl.DataFrame:
     """Return the table `CELLS` for the rows of the findings, some traced test rows and what is behind them."""
     tests = _tests(tested, found, _places(pair.test.row_id, traces["test_row_id"]))
@@ -292,7 +294,7 @@ def shown_cells(
     return cells_table(trained, pair, train_rows=np.unique(np.concatenate(train)), test_rows=tests)
 
 
-def _tests(tested: Tested, found: Sequence[Found], traced: Rows) -> Rows:
+def _tests(tested: Tested, found: Sequence[MismatchFinding], traced: Rows) -> Rows:
     """Return the worst traced rows of every finding, then the worst of all."""
     order = traced[np.argsort(-tested.loss[traced], kind="stable")]
     first = [order[np.isin(order, one.errors)][:OF_FINDING] for one in found]

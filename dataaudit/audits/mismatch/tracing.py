@@ -47,7 +47,7 @@ class Concentration:
 
 
 @dataclass(frozen=True)
-class Group:
+class ErrorGroup:
     """Test errors that trace back to the same training rows."""
 
     train: Rows  # (b,) positions of the training rows, the one named by most errors first
@@ -77,8 +77,8 @@ def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
     return torch.cat(parts).numpy()
 
 
-def group_errors(found: Strongest, carried: Concentration, n: int) -> tuple[Group, ...]:
-    """Group test errors by the few training rows that carry them.
+def group_errors(found: Strongest, carried: Concentration, n: int) -> tuple[ErrorGroup, ...]:
+    """ErrorGroup test errors by the few training rows that carry them.
 
     Two rows belong together when at least half of the errors that either of them dominates name both.
     """
@@ -106,12 +106,12 @@ def group_errors(found: Strongest, carried: Concentration, n: int) -> tuple[Grou
     return tuple(sorted(kept, key=lambda g: (-len(g.errors), int(g.train[0]))))
 
 
-def _group(table: csr_array, names: Rows, members: Rows) -> Group:
+def _group(table: csr_array, names: Rows, members: Rows) -> ErrorGroup:
     """Return a component's rows, and the errors at least half of whose named rows are among them."""
     own = np.asarray(table[:, members].sum(1)).ravel()
     errors = np.flatnonzero((own > 0) & (2 * own >= np.asarray(table.sum(1)).ravel()))
     strength = np.asarray(table[:, members].sum(0)).ravel()
-    return Group(names[members[np.argsort(-strength, kind="stable")]], errors)
+    return ErrorGroup(names[members[np.argsort(-strength, kind="stable")]], errors)
 
 
 # Scores of training rows up to which leaving is a Newton step.
@@ -171,7 +171,7 @@ def move_relabelled(trained: Trained, rows: NDArray[np.int64], new: NDArray[np.i
     return moved
 
 
-def loss_without(
+def loss_gain(
     trained: Trained, tested: Tested, rows: NDArray[np.int64], *, move: Tensor
 ) -> tuple[NDArray[np.float64], int]:
     """Return what test rows gain when θ moves."""  # rows (m,), move (p,) -> (m,)

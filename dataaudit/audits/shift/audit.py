@@ -31,11 +31,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.comparison import Comparison, percent
 from dataaudit.audits.shift.covariates import Strata, compare_column, cut_levels, cut_numbers, numbers
 from dataaudit.audits.shift.duplicates import copy_rows, find_copies
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
-from dataaudit.audits.shift.two_sample import Separation, separate
+from dataaudit.audits.shift.two_sample import TwoSampleTest, two_sample_test
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features import EncoderSettings, Role
 from dataaudit.features.columns import values_of
@@ -72,9 +72,9 @@ def measure_shift(
     columns = columns or EncoderSettings()
     roles = tuple(r for r in infer_roles(train, target, settings=columns) if r.role != "left out")
     train, test = _of_one_type(train, test, [*(role.column for role in roles), target], target)
-    found: list[Shifted] = []
+    found: list[Comparison] = []
     split = losses is not None and _labelled(test, target)
-    apart = separate(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
+    apart = two_sample_test(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
     if apart is not None:
         found += _separation_rows(apart)
     for role in roles:
@@ -140,13 +140,13 @@ def _common(name: str, train: pl.Series, test: pl.Series) -> tuple[pl.Series, pl
     return both.slice(0, len(train)), both.slice(len(train))
 
 
-def _separation_rows(apart: Separation) -> Iterator[Shifted]:
+def _separation_rows(apart: TwoSampleTest) -> Iterator[Comparison]:
     """Say how well train and test are told apart, and by which columns."""
     leading = [(name, share) for name, share in apart.columns if share >= LEAST_SHARE][:NAMED]
     by = ", ".join(f"“{name}” ({percent(share)})" for name, share in leading)
     auc = f"a test row scores above a training row with probability {apart.auc:.3f}"
     interval = f"{apart.low:.3f} to {apart.high:.3f}"
-    yield Shifted(
+    yield Comparison(
         None, "two-sample", None, value=apart.auc, low=apart.low, high=apart.high, p=apart.p, n=apart.rows,
         found=f"Train and test can be told apart: {auc} ({interval}; one half if they were alike)"
         + (f", most by {by}." if by else "."),
@@ -154,18 +154,18 @@ def _separation_rows(apart: Separation) -> Iterator[Shifted]:
     )  # fmt: skip
     for name, share in leading if apart.p < ALPHA else ():
         said = f"“{name}” makes up {percent(share)} of what tells train from test."
-        yield Shifted(name, "two-sample", "share", value=share, n=apart.rows, found=said, otherwise=said)
+        yield Comparison(name, "two-sample", "share", value=share, n=apart.rows, found=said, otherwise=said)
 
 
 def _label_rows(
     train: pl.DataFrame, test: pl.DataFrame, roles: tuple[Role, ...], *, target: str
-) -> Iterator[Shifted]:
+) -> Iterator[Comparison]:
     """Compare labels, and labels given each column."""
     if not _labelled(test, target) or not _labelled(train, target):
         said = (
             "The test rows have no labels: only the inputs were compared, nothing is known about the labels."
         )
-        yield Shifted(target, "label", None, value=float("nan"), n=0, found=said, otherwise=said)
+        yield Comparison(target, "label", None, value=float("nan"), n=0, found=said, otherwise=said)
         return
     train, test = (frame.filter(frame[target].is_not_null()) for frame in (train, test))
     names = tuple(pl.concat([train[target], test[target]]).unique().sort().to_list())
@@ -191,10 +191,10 @@ def _loss_rows(
     test: pl.DataFrame,
     roles: tuple[Role, ...],
     *,
-    apart: Separation | None,
+    apart: TwoSampleTest | None,
     losses: Losses,
     seed: int,
-) -> Iterator[Shifted]:
+) -> Iterator[Comparison]:
     """Split the difference of loss, over all columns and by each."""
     kept = [np.isfinite(loss) for loss in losses]
     used = (losses[0][kept[0]], losses[1][kept[1]])
@@ -213,7 +213,7 @@ def _loss_rows(
             yield from loss_rows(role.column, split, n=len(used[1]))
 
 
-def _table(found: list[Shifted]) -> pl.DataFrame:
+def _table(found: list[Comparison]) -> pl.DataFrame:
     """Correct the p-values, choose the sentences, and sort."""
     corrected = _corrected(found)
     rows = []
@@ -230,7 +230,7 @@ def _table(found: list[Shifted]) -> pl.DataFrame:
     return table.sort(*keys, descending=descending, nulls_last=[False, False, True, True, False, False])
 
 
-def _corrected(found: list[Shifted]) -> list[float | None]:
+def _corrected(found: list[Comparison]) -> list[float | None]:
     """Return p-values by Holm within a measure, times the measures that are tested."""
     corrected: list[float | None] = [None] * len(found)
     families = [

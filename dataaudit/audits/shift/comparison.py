@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 
 
 @dataclass(frozen=True)
-class Shifted:
+class Comparison:
     """One row of the table of shifts."""
 
     column: str | None  # the source column; None for all of them

@@ -26,7 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import pdtrc
 
-from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.comparison import Comparison, percent
 from dataaudit.features import Role
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, counted, values_of
@@ -118,7 +118,7 @@ TERM_ROWS = 5
 NAMED = 3
 
 
-def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Iterator[Shifted]:
+def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Iterator[Comparison]:
     """Compare one column."""
     first, second = values_of(train, role.column), values_of(test, role.column)
     match role.role:
@@ -152,7 +152,7 @@ def _nulls(train: pl.Series, test: pl.Series) -> tuple[NDArray[np.bool_], NDArra
     return missing(train), missing(test)
 
 
-def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Iterator[Shifted]:
+def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Iterator[Comparison]:
     """Compare the shares of missing values."""
     k, n, j, m = int(train.sum()), len(train), int(test.sum()), len(test)
     if k + j == 0:
@@ -160,18 +160,18 @@ def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> 
     p = float(split_p(np.array([j]), np.array([k + j]), m / (n + m))[0])
     low, high = difference_interval((k, n), (j, m))
     shares = f"{percent(k / n)} of the training rows and {percent(j / m)} of the test rows"
-    yield Shifted(
+    yield Comparison(
         column, "missing", None, value=j / m - k / n, low=low, high=high, p=p, n=j,
         found=f"“{column}” is missing in {shares}: the rates differ.",
         otherwise=f"“{column}” is missing in {shares}: no more different than by chance.",
     )  # fmt: skip
 
 
-def _numeric(column: str, train: NDArray[np.float64], test: NDArray[np.float64]) -> Shifted:
+def _numeric(column: str, train: NDArray[np.float64], test: NDArray[np.float64]) -> Comparison:
     """Compare the distributions of numbers."""
     distance, by_chance, p = ks_distance(train, test)
     middle = f"median {np.median(train):.4g} in train, {np.median(test):.4g} in test"
-    return Shifted(
+    return Comparison(
         column, "covariate", None, value=distance, low=max(0.0, distance - by_chance),
         high=min(1.0, distance + by_chance), p=p, n=len(test),
         found=f"“{column}” is distributed differently ({middle}): the distribution functions are up to "
@@ -188,7 +188,7 @@ def size(distance: float) -> str:
 
 def _out_of_range(
     column: str, train: NDArray[np.float64], test: NDArray[np.float64], role: str
-) -> Iterator[Shifted]:
+) -> Iterator[Comparison]:
     """Count test values beyond the smallest and largest of training."""
     low, high = train.min(), train.max()
     under, over = int((test < low).sum()), int((test > high).sum())
@@ -198,14 +198,14 @@ def _out_of_range(
     p = 2.0 * float(all_in_p(np.array([under, over]), len(test), len(train)).min())
     shown = f" of {low:.6g} to {high:.6g}" if role == "numeric" else ""
     what = f"“{column}” lies outside the training range{shown} in {counted(under + over, 'test row')}"
-    yield Shifted(
+    yield Comparison(
         column, "out-of-range", None, value=(under + over) / len(test), p=min(1.0, p), n=under + over,
         found=f"{what} ({under:,} below, {over:,} above): more than chance brings.",
         otherwise=f"{what}, as a random split would.",
     )  # fmt: skip
 
 
-def _categorical(column: str, strata: Strata) -> Shifted:
+def _categorical(column: str, strata: Strata) -> Comparison:
     """Compare the distributions of levels that are there."""
     train, test = (counts.copy() for counts in strata.counts)
     if MISSING in strata.names:
@@ -218,7 +218,7 @@ def _categorical(column: str, strata: Strata) -> Shifted:
         if p[j] != q[j]
     ]
     by_chance = chance_variation(train, test)
-    return Shifted(
+    return Comparison(
         column, "covariate", None, value=variation, p=p_value, n=int(test.sum()),
         found=f"“{column}” has other shares of levels in test ({'; '.join(moved)}): {percent(variation)} of "
         f"the rows would have to move, {size(variation)} ({percent(by_chance)} by chance).",
@@ -227,7 +227,7 @@ def _categorical(column: str, strata: Strata) -> Shifted:
     )  # fmt: skip
 
 
-def _unseen(column: str, strata: Strata) -> Iterator[Shifted]:
+def _unseen(column: str, strata: Strata) -> Iterator[Comparison]:
     """Count test rows with levels that training never has."""
     train, test = strata.counts
     new = np.flatnonzero((train == 0) & (test > 0))
@@ -244,7 +244,7 @@ def _unseen(column: str, strata: Strata) -> Iterator[Shifted]:
     rows, levels = counted(int(counts.sum()), "test row"), counted(len(new), "level")
     shown += ", …" if len(new) > NAMED else ""
     what = f"“{column}” has {levels} that training never has, in {rows}: {shown}"
-    yield Shifted(
+    yield Comparison(
         column, "unseen", None, value=float(counts.sum()) / m, p=p, n=int(counts.sum()),
         found=f"{what}. Chance does not explain it.",
         otherwise=f"{what}. A random split brings about {expected:.3g} such levels.",
@@ -256,7 +256,7 @@ def _poisson_above(k: int, mean: float) -> float:
     return float(pdtrc(k - 1, mean)) if mean > 0 else 0.0
 
 
-def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]:
+def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison]:
     """Compare the shares of rows that hold each term."""
     texts = [s.gather_every(max(1, -(-len(s) // READ_ROWS))) for s in (train, test)]
     first, second = (document_frequencies(s) for s in texts)
@@ -273,14 +273,14 @@ def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]:
         f"“{terms['term'][int(i)]}” from {percent(k[i] / n)} to {percent(j[i] / m)}" for i in order
     )
     value = float(np.abs(gap[order]).max())
-    yield Shifted(
+    yield Comparison(
         column, "covariate", None, value=value, p=min(1.0, float(each.min()) * len(each)), n=m,
         found=f"“{column}” uses other words in test: {moved} of the rows, {size(value)}.",
         otherwise=f"“{column}” uses the same words up to chance.",
     )  # fmt: skip
 
 
-def _vector(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]:
+def _vector(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison]:
     """Compare the coordinates of vectors."""
     parts = [s.drop_nulls() for s in (train, test)]
     parts = [s.gather_every(max(1, -(-len(s) * 4 // READ_ROWS))) for s in parts]
@@ -291,7 +291,7 @@ def _vector(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]
     each = [ks_distance(A[:, j], B[:, j]) for j in range(A.shape[1])]
     j = min(range(len(each)), key=lambda i: each[i][2])
     distance, _, p = each[j]
-    yield Shifted(
+    yield Comparison(
         column, "covariate", None, value=distance, p=min(1.0, p * len(each)), n=len(B),
         found=f"“{column}” is distributed differently: coordinate {j + 1} is up to {distance:.3f} apart, "
         f"{size(distance)}.",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.comparison import Comparison, percent
 from dataaudit.features.columns import counted
 
 SHOWN = 3
@@ -75,7 +75,7 @@ def _hashable(series: pl.Series) -> pl.Series:
     return series
 
 
-def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Shifted]:
+def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Comparison]:
     """Say what was found."""
     pairs = copies.pairs
     if pairs.is_empty():
@@ -86,7 +86,7 @@ def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Shifted]:
         f"a training row in all {copies.columns} columns ({_examples(pairs)}); of the training rows {within} "
         "have such a twin."
     )
-    yield Shifted(None, "duplicate", None, value=share, n=pairs.height, found=said, otherwise=said)
+    yield Comparison(None, "duplicate", None, value=share, n=pairs.height, found=said, otherwise=said)
     wrong = pairs.filter(pl.col("conflict"))
     if wrong.height:
         said = (
@@ -94,7 +94,7 @@ def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Shifted]:
             f"carr{'ies' if wrong.height == 1 else 'y'} a “{target}” that no equal training row has "
             f"({_examples(wrong)})."
         )
-        yield Shifted(
+        yield Comparison(
             target,
             "conflict",
             None,

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.comparison import Comparison, percent
 from dataaudit.audits.shift.covariates import Strata
 from dataaudit.statistics import Z95, chance_variation, chi_square, difference_interval, normal_p, split_p
 
@@ -40,12 +40,12 @@ LEAST_VARIANCE = 1.0
 
 def compare_classes(
     target: str, classes: tuple[str, ...], *, train: NDArray[np.int64], test: NDArray[np.int64]
-) -> Iterator[Shifted]:
+) -> Iterator[Comparison]:
     """Compare class shares."""  # train, test (n,)
     k, j = (np.bincount(y, minlength=len(classes)) for y in (train, test))
     n, m = max(len(train), 1), max(len(test), 1)
     value = float(np.abs(k / n - j / m).sum() / 2.0)
-    yield Shifted(
+    yield Comparison(
         target, "label", None, value=value, p=chi_square(k, j), n=len(test),
         found=f"The classes of “{target}” have other shares in test: {percent(value)} of the rows would have "
         f"to change class ({percent(chance_variation(k, j))} by chance).",
@@ -56,7 +56,7 @@ def compare_classes(
         low, high = difference_interval((k[c], n), (j[c], m))
         share = f"{percent(k[c] / n)} of the training rows and {percent(j[c] / m)} of the test rows"
         shares, more = f"“{target} = {classes[c]}” in {share}", j[c] / m > k[c] / n
-        yield Shifted(
+        yield Comparison(
             target, "label", classes[c], value=j[c] / m - k[c] / n, low=low, high=high, p=float(each[c]),
             n=int(j[c]), found=f"{shares}: the class is {'more' if more else 'less'} frequent.",
             otherwise=f"{shares}: no more different than by chance.",
@@ -70,7 +70,7 @@ def compare_given(
     *,
     train: NDArray[np.int64],
     test: NDArray[np.int64],
-) -> Shifted:
+) -> Comparison:
     """Ask whether labels changed differently from one stratum of a column to the next."""  # train, test (n,)
     size, K = len(strata.names), len(classes)
     first = np.bincount(strata.train * K + train, minlength=size * K).reshape(size, K)
@@ -84,7 +84,7 @@ def compare_given(
     c = classes.index(name)
     shares = [float(part[worst, c] / max(part[worst].sum(), 1)) for part in (first, second)]
     where = f"“{column} = {strata.names[worst]}”"
-    return Shifted(
+    return Comparison(
         column, "concept", strata.names[worst], value=float(np.abs(gaps) @ rows / max(rows.sum(), 1)),
         p=min(1.0, p * len(found)), n=int(rows.sum()),
         found=f"Labels given “{column}” changed beyond the overall change, most for {where}: {name} in "
@@ -190,7 +190,7 @@ def _parts(sides: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
     return total, total - labels, labels
 
 
-def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Shifted]:
+def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Comparison]:
     """Say what was split."""
     whose = "the inputs" if column is None else f"“{column}”"
     names = {"total": "The loss", "inputs": f"What {whose} explain{'' if column is None else 's'}",
@@ -202,7 +202,7 @@ def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Shift
         between = f"{part.value:+.4f} nats a row ({part.value - half:+.4f} to {part.value + half:+.4f})"
         verb = "differs by" if level == "total" else "of the difference of loss is"
         text = f"{names[level]} {verb} {between}, test against train"
-        yield Shifted(
+        yield Comparison(
             column, "loss", level, value=part.value, low=part.value - half, high=part.value + half, p=part.p,
             n=n, found=f"{text}.", otherwise=f"{text}: nothing beyond chance.",
         )  # fmt: skip

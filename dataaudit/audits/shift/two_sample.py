@@ -61,7 +61,7 @@ _MEMBERSHIP = "is a test row"
 
 
 @dataclass(frozen=True)
-class Separation:
+class TwoSampleTest:
     """How well train and test are told apart."""
 
     auc: float
@@ -75,7 +75,7 @@ class Separation:
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _SharedEncoding:
     """The encoding that both samples share, fitted without regard to membership."""
 
     encoding: Encoding
@@ -90,7 +90,7 @@ class _Judge:
         return (part.toarray() if isinstance(part, csr_array) else part) - self.mean
 
 
-def separate(
+def two_sample_test(
     train: pl.DataFrame,
     test: pl.DataFrame,
     roles: tuple[Role, ...],
@@ -98,7 +98,7 @@ def separate(
     settings: EncoderSettings,
     score: int,
     seed: int,
-) -> Separation | None:
+) -> TwoSampleTest | None:
     """Train the classifier of membership and judge it."""
     size = min(train.height, test.height, ROWS)
     if size < 10:  # noqa: PLR2004 - nothing can be learnt
@@ -106,19 +106,19 @@ def separate(
     random = np.random.default_rng(seed)
     drawn = [np.sort(random.choice(frame.height, size, replace=False)) for frame in (train, test)]
     pooled = pl.concat([train[drawn[0].tolist()], test[drawn[1].tolist()]])
-    judge = _fit_judge(pooled, roles, settings)
-    if judge is None:
+    shared = _fit_encoding(pooled, roles, settings)
+    if shared is None:
         return None
-    X = judge.design(pooled)
+    X = shared.design(pooled)
     member = np.repeat([0, 1], size)
     objective, theta, scores = _leave_one_out(X, member)
     auc = _auc(scores, member)
     p, spread = _permuted(X, 4.0 * len(X) * objective.l2, member, random)
     error = max(_delong(scores, member), spread)
-    features = [judge.basis.features[j].column for j in judge.kept]
-    others = [_score_others(judge, theta, frame, random, score) for frame in (train, test)]
+    features = [shared.basis.features[j].column for j in shared.kept]
+    others = [_score_others(shared, theta, frame, random, score) for frame in (train, test)]
     others[0][drawn[0]], others[1][drawn[1]] = scores[:size], scores[size:]
-    return Separation(
+    return TwoSampleTest(
         auc=auc,
         low=max(0.0, auc - Z95 * error),
         high=min(1.0, auc + Z95 * error),
@@ -130,7 +130,9 @@ def separate(
     )
 
 
-def _fit_judge(pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderSettings) -> _Judge | None:
+def _fit_encoding(
+    pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderSettings
+) -> _SharedEncoding | None:
     """Encode both samples together; the most frequent levels and terms are kept."""
     used = [role for role in roles if role.role != "left out" and _varies(pooled[role.column])]
     if not used:
@@ -150,7 +152,7 @@ def _fit_judge(pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderS
     kept = _most_frequent(columns, X.shape[1])
     part = X[:, kept]
     dense = part.toarray() if isinstance(part, csr_array) else part
-    return _Judge(encoding, basis, kept, dense.mean(0))
+    return _SharedEncoding(encoding, basis, kept, dense.mean(0))
 
 
 def _varies(series: pl.Series) -> bool:
@@ -244,12 +246,12 @@ def _shares(
 
 
 def _score_others(
-    judge: _Judge, theta: torch.Tensor, frame: pl.DataFrame, random: np.random.Generator, count: int
+    shared: _SharedEncoding, theta: torch.Tensor, frame: pl.DataFrame, random: np.random.Generator, count: int
 ) -> Array:
     """Score some rows; those that the classifier was trained on get their leave-one-out score later."""
     scores = np.full(frame.height, np.nan)
     rows = np.sort(random.choice(frame.height, min(count, frame.height), replace=False))
     for start in range(0, len(rows), SCORED_AT_ONCE):
         part = rows[start : start + SCORED_AT_ONCE]
-        scores[part] = judge.design(frame[part.tolist()]) @ theta[:-1].numpy() + float(theta[-1])
+        scores[part] = shared.design(frame[part.tolist()]) @ theta[:-1].numpy() + float(theta[-1])
     return scores

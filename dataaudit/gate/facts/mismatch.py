@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from dataaudit.audits.shift.audit import measure_shift
-from dataaudit.audits.stability import Dependence, depend
+from dataaudit.audits.stability import Dependence, measure_dependence
 from dataaudit.features import EncoderSettings
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.audited import TABLES
@@ -115,6 +115,6 @@ def _depend(material: Material) -> Dependence:
         model = fitted(material)
         other = against(material) if material.test is not None else None
         block = None if other is None else other.tested.block
-        return depend(model.trained, model.scores, test=block, seed=material.seed)
+        return measure_dependence(model.trained, model.scores, test=block, seed=material.seed)
 
     return material.once("dependence", make)

@@ -8,8 +8,8 @@ import pytest
 import scipy.stats
 import torch
 
-from dataaudit.audits.mismatch.slices import Carried, cross, cut_slices, score_pairs, score_slices
-from dataaudit.audits.mismatch.tracing import loss_without, move_without
+from dataaudit.audits.mismatch.slices import SolvedErrors, cross, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.tracing import loss_gain, move_without
 from dataaudit.audits.testset import predict
 from dataaudit.influence.groups import refit_group
 from dataaudit.influence.influence import loss_gradients, up_loss
@@ -50,7 +50,7 @@ def model():
         loss_gradients(trained.objective.model, trained.fit.theta, tested.take(wrong))
     )
     every = up_loss(trained.objective, trained.fit.theta, trained.prepared, test=tested.take(wrong))
-    carried = Carried(wrong, solved, every.abs().sum(1).numpy())
+    carried = SolvedErrors(wrong, solved, every.abs().sum(1).numpy())
     return trained, known, tested, carried, every.numpy()
 
 
@@ -86,11 +86,11 @@ def test_share_and_harm_are_those_of_the_slow_way(model):
     share = (np.abs(every[errors][:, part.train]).sum(1) / np.abs(every[errors]).sum(1)).mean()
     assert score.lift.share == pytest.approx(share, rel=1e-9)
     assert score.lift.value == pytest.approx(share / (len(part.train) / known.n), rel=1e-9)
-    gain, fixed = loss_without(trained, tested, part.test, move=move_without(trained, part.train))
+    gain, fixed = loss_gain(trained, tested, part.test, move=move_without(trained, part.train))
     assert score.harm == pytest.approx(gain.mean())
     assert score.fixed == fixed
     truth = refit_group(trained.objective, trained.fit, torch.from_numpy(part.train)).theta
-    measured, _ = loss_without(trained, tested, part.test, move=truth - trained.fit.theta)
+    measured, _ = loss_gain(trained, tested, part.test, move=truth - trained.fit.theta)
     assert gain.mean() == pytest.approx(measured.mean(), rel=0.05)
 
 
