@@ -15,7 +15,7 @@ The paper's figure 1 leaves out one part at a time. For two classes with labels 
 For softmax the first is ``r_z/(1 - p_z)`` in the place of r_z, p_z being the probability of the row's own
 label: the slope of a row that is not fitted at all, which pushes its label up by 1 and the other classes down
 in the ratio of their probabilities; for K = 2 that is -y. The second is ``-(x̃_tᵀx̃) r_zᵀ C⁻¹ r_t`` with C the
-form of the ridge (`models`), which is the product of the gradients by all K classes, whichever is the
+form of the ridge (`model.linear`), which is the product of the gradients by all K classes, whichever is the
 reference; for K = 2, C = 1. The paper has two classes: for more, both are our generalisation.
 
 **Support vector machines.** Training rows pull by the slope of the hinge; the loss of the test row is the
@@ -24,7 +24,7 @@ model. Without the training loss a row that is not fitted pulls by 1, as for two
 
 **Removal.** By the row's own Newton step the scores of t move by ``1/n Q(z, t)ᵀ (I - W Q(z, z)/n)⁻¹ r_z``
 without z, which is the leverage-corrected leave-one-out; the change of loss is that of the moved scores. For
-two classes it is what the traces of a mismatch hold.
+two classes it is what the traces of a mismatch give.
 
 **Relative influence** (RelatIF; Barshan et al. 2020) is ``I(z, t)/√-I(z, z)``: rows that move everything do
 not come first because of that.

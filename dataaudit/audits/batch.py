@@ -1,4 +1,4 @@
-"""Whether new rows hold more wrong labels than the rows that are known already, with chance accounted for.
+"""Whether new rows have more wrong labels than the rows that are known already, with chance accounted for.
 
 The model is trained on the n known rows, each of which has a loss without itself; the m new rows have a loss
 out of sample. Were the new rows drawn like the known ones, all these losses would be exchangeable. So take
@@ -32,9 +32,9 @@ LEAST: Final = 5
 
 @dataclass(frozen=True)
 class BatchScore:
-    """New rows held against known ones."""
+    """New rows compared with known ones."""
 
-    beyond: NDArray[np.float64]  # (m,)
+    beyond: NDArray[np.float64]  # (m,) share of the known losses that are as large, the new one counted in
     suspect: NDArray[np.bool_]  # (m,) rows above the limit whose label the model contradicts
     expected: float  # number of new rows above the limit, were they like the known ones
     chance: float  # probability that so many or more are, were they like the known ones
@@ -47,7 +47,7 @@ def score_batch(
     contradicted: NDArray[np.bool_],
     noise: float = 0.0,
 ) -> BatchScore:
-    """Judge new rows by the losses of known ones."""  # known (n,), new (m,), contradicted (m,)
+    """Compare the losses of new rows with those of known ones."""  # known (n,), new and contradicted (m,)
     n, m, ordered = len(known), len(new), np.sort(known)
     k = min(n, max(LEAST, round(n * max(TAIL, noise))))
     as_large = n - np.searchsorted(ordered, new, side="left")

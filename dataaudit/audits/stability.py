@@ -1,6 +1,6 @@
 """How far predictions depend on single training rows, and on the few strongest ones.
 
-Without row i the parameters move by (Pregibon 1981; see `leaveout`)
+Without row i the parameters move by (Pregibon 1981; see `leave_one_out`)
 
     Δθ_i = (ω/n) H⁻¹ x̃ ⊗ (I - W Q/n)⁻¹ r
 
@@ -78,8 +78,8 @@ def _moves(trained: Trained, rows: Rows) -> Tensor:
     block, model = objective.rows.take(at), objective.model
     r = model.loss.slope(model.scores(theta, block), block.y)[:, :, None]
     eye = torch.eye(r.shape[1], dtype=r.dtype)
-    held = torch.linalg.solve(eye - model.curvature(theta, block) @ trained.forms[at] / n, r)[:, :, 0]
-    pull = (block.dense().T[:, None, :] * (block.weight[:, None] * held).T).reshape(model.n_params, -1)
+    slope = torch.linalg.solve(eye - model.curvature(theta, block) @ trained.forms[at] / n, r)[:, :, 0]
+    pull = (block.dense().T[:, None, :] * (block.weight[:, None] * slope).T).reshape(model.n_params, -1)
     return trained.prepared.solve(pull) / n
 
 

@@ -1,7 +1,4 @@
-"""Training and test rows of one audit: two sources, or one that is split.
-
-Test rows under a trained model: what it predicts for them, and which of them it gets wrong.
-"""
+"""Training and test rows of one audit, from two sources or one that is split, and what a model predicts."""
 
 from __future__ import annotations
 
@@ -25,6 +22,7 @@ from dataaudit.training.encoded import LabelSettings
 from dataaudit.training.required import require_real, require_text, require_whole
 from dataaudit.training.trained import Trained
 
+Positions = NDArray[np.int64]
 TRAIN_WORDS = frozenset(("train", "training", "fit"))
 
 
@@ -130,10 +128,10 @@ class MismatchSettings:
 
 @dataclass(frozen=True)
 class Unjudged:
-    """Test rows beside those that can be judged."""
+    """Test rows whose prediction is neither right nor wrong."""
 
-    unlabelled: int = 0  # unlabelled, strange: rows without a label, and with one that no training row has
-    strange: int = 0
+    unlabelled: int = 0  # rows without a label
+    strange: int = 0  # rows with a label that no training row has
     classes: tuple[str, ...] = ()  # the first of those labels
 
 
@@ -143,10 +141,10 @@ class Pair:
 
     train: Dataset  # n labelled rows
     target: Target  # their classes
-    test: Dataset  # t rows that can be judged, or all of them where none has a label
+    test: Dataset  # t rows with a label that training knows, or all of them where none has a label
     y: NDArray[np.int64] | None  # (t,) class numbers of the test rows; None where they have no labels
     raw_test: pl.DataFrame  # all test rows as read, for what needs no label
-    judged: NDArray[np.int64]  # (t,) positions of the test rows among them
+    labelled: NDArray[np.int64]  # (t,) positions of the test rows among them
     notes: tuple[str, ...]  # decisions, in sentences
     raw_row: pl.Series  # numbers of all test rows in their files
     unjudged: Unjudged  # the other test rows
@@ -159,11 +157,11 @@ def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
     if not target.kept.all():
         known = known.keep(target.kept)
     raw = new.frame
-    y, judged, notes, left = _judged(raw[settings.label], target)
+    y, labelled, notes, left = _labelled(raw[settings.label], target)
     mask = np.zeros(new.n, dtype=bool)
-    mask[judged] = True
+    mask[labelled] = True
     notes = (*target.notes, *notes)
-    return Pair(known, target, new.keep(pl.Series(mask)), y, raw, judged, notes, new.row, left)
+    return Pair(known, target, new.keep(pl.Series(mask)), y, raw, labelled, notes, new.row, left)
 
 
 def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
@@ -207,7 +205,7 @@ def _load_unlabelled(source: Any, settings: MismatchSettings, known: list[str]) 
         except MissingColumn:
             if place == len(known):
                 raise
-    raise DataError("the training rows have no column beside the label", "give them features")
+    raise DataError("the training rows have no column but the label", "give them features")
 
 
 def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
@@ -239,7 +237,7 @@ def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset
     return whole.keep(first), whole.keep(~first)
 
 
-def _judged(
+def _labelled(
     labels: pl.Series, target: Target
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], tuple[str, ...], Unjudged]:
     """Return the classes of the test rows whose label training knows, their positions, decisions, others."""
@@ -257,26 +255,23 @@ def _judged(
     names = ", ".join(map(repr, some))
     if len(strange):
         notes.append(f"{len(strange):,} test rows have a class that training lacks ({names}): not judged.")
-    judged = np.flatnonzero(codes.is_not_null().to_numpy())
-    if not len(judged):
+    labelled = np.flatnonzero(codes.is_not_null().to_numpy())
+    if not len(labelled):
         what = f"no test row has a label that training knows: got {names}"
         raise DataError(what, f"are these the values of {name!r}?")
     left = Unjudged(texts.null_count(), len(strange), tuple(some))
-    return codes.drop_nulls().to_numpy().astype(np.int64), judged, tuple(notes), left
-
-
-Positions = NDArray[np.int64]
+    return codes.drop_nulls().to_numpy().astype(np.int64), labelled, tuple(notes), left
 
 
 @dataclass(frozen=True)
 class ErrorSummary:
     """Test errors and losses under some parameters; losses are means in nats."""
 
-    errors: int  # errors, test_errors: mispredicted rows among those counted, and among all test rows
-    loss: float
-    error_loss: float
-    test_errors: int
-    test_loss: float
+    errors: int  # mispredicted rows among those counted
+    loss: float  # of those counted
+    error_loss: float  # of the finding's mispredicted rows
+    test_errors: int  # mispredicted rows among all test rows
+    test_loss: float  # of all test rows
 
 
 @dataclass(frozen=True)
@@ -330,7 +325,7 @@ class Tested:
         return np.asarray(self.predicted != self.y)
 
     @property
-    def judged(self) -> Evaluation:
+    def evaluation(self) -> Evaluation:
         """The rows under the model's own parameters."""
         return Evaluation(self.wrong, self.loss)
 
@@ -347,7 +342,7 @@ def evaluate(trained: Trained, tested: Tested, theta: Tensor) -> Evaluation:
 
 
 def evaluate_scores(trained: Trained, tested: Tested, scores: Tensor) -> Evaluation:
-    """Judge the test rows by other scores."""  # (t, k)
+    """Evaluate the test rows by other scores."""  # (t, k)
     loss = trained.loss(scores, tested.block.y).numpy()
     # The reference class has score 0.
     odds = torch.nn.functional.pad(trained.log_odds(scores), (1, 0))

@@ -2,11 +2,11 @@
 
 read training and test rows → find the row → train → predict it → influence of every training row, and what
 its removal does → which of their columns carry it → neighbours → contributions of the row's own cells → the
-smallest set of rows that overturns a conclusion → tables.
+smallest set of rows whose removal changes a conclusion → tables.
 
 A row without a label that training knows is explained for the class that it is predicted as: its loss is that
 class's, and helpful rows are those that support the prediction. A second model, where one is asked for, is
-trained on the same rows and held to the same class (`versus`).
+trained on the same rows and explained for the same class (`compare`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dataaudit.audits.explain.flip import FlipResult, Question, find_flip
 from dataaudit.audits.explain.settings import ExplainSettings
 from dataaudit.audits.explain.tables import (
     ExplainedRow,
-    cells,
+    cells_table,
     contribution_table,
     explanation_provenance,
     features_table,
@@ -52,7 +52,7 @@ from dataaudit.findings.schemas import HEALTH, MODELS, VERSUS, ExplanationFindin
 from dataaudit.training.encoded import StepCallback, Training, encode_training, no_step
 from dataaudit.training.trained import Trained
 
-NOBODYS: Final[Mapping[str, OwnModel]] = MappingProxyType({})
+NO_MODELS: Final[Mapping[str, OwnModel]] = MappingProxyType({})
 _SEARCHED = 20_000  # names that a mistyped one is compared with
 
 
@@ -61,7 +61,7 @@ def explain_row(
     test_source: Any,
     settings: ExplainSettings,
     *,
-    own: Mapping[str, OwnModel] = NOBODYS,
+    own: Mapping[str, OwnModel] = NO_MODELS,
     command: str = "dataaudit.explain",
     on_step: StepCallback = no_step,
 ) -> ExplanationFindings:
@@ -91,7 +91,7 @@ def explain_row(
 def _compare(
     explained: ExplainedRow, other: Trained, training: Training, settings: ExplainSettings
 ) -> ModelComparison:
-    """Hold the other model against the one that is explained, on the class that is explained."""
+    """Compare the other model with the one that is explained, on the class that is explained."""
     again = predict(other, explained.tested.dataset, explained.tested.y, encoding=training.encoding)
     main = settings.model, explained.trained, explained.tested
     return compare(main, (str(settings.versus), other, again), training.columns, top=settings.top)
@@ -109,18 +109,19 @@ def _explain(
     kernel = trained.adopted is not None and trained.adopted.kernel  # whose features have no names
     effects = [[] for _ in rows] if kernel else column_effects(trained, rows, block, seed=seed)
     parts = column_contributions(trained, explained.tested, against=explained.against, seed=seed)
-    flip = None if settings.question is None else _overturn(explained, settings.question)
-    gone = np.zeros(0, dtype=np.int64) if flip is None else flip.rows
-    rival = np.zeros(0, dtype=np.int64) if compared is None else compared.rows
-    named = np.unique(np.concatenate([rows, gone, rival, *(one.rows for one in near)]))
+    flip = None if settings.question is None else _flip(explained, settings.question)
+    none = np.zeros(0, dtype=np.int64)
+    removed = none if flip is None else flip.rows
+    other = none if compared is None else compared.rows
+    named = np.unique(np.concatenate([rows, removed, other, *(one.rows for one in near)]))
     return ExplanationFindings(
         influences=influences,
         neighbours=neighbour_table(explained, whole, near),
         contributions=contribution_table(explained, parts),
         features=features_table(explained, effects, influences["train_row_id"].to_list()),
         probabilities=probability_table(explained),
-        cells=cells(explained, named),
-        flip=flip_table(explained, gone),
+        cells=cells_table(explained, named),
+        flip=flip_table(explained, removed),
         models=pl.DataFrame(schema=MODELS) if compared is None else models_table(compared),
         versus=pl.DataFrame(schema=VERSUS) if compared is None else versus_table(compared, explained.known),
         health=pl.DataFrame(_checks(trained, compared), schema=HEALTH, orient="row"),
@@ -193,13 +194,13 @@ def _predict_one(trained: Trained, new: Dataset, at: int, *, label: int | None, 
     return predict(trained, one, np.array([label], dtype=np.int64), encoding=encoding)
 
 
-def _overturn(explained: ExplainedRow, question: Question) -> FlipResult:
-    """Search for rows to remove; for a slice, among all test rows that have a label."""
+def _flip(explained: ExplainedRow, question: Question) -> FlipResult:
+    """Search for rows to remove; the errors of a slice are those of all test rows that have a label."""
     labels = explained.new.frame[explained.new.target]
     if question.kind != "slice" or labels.null_count() == len(labels):
-        return find_flip(explained.trained, explained.tested, question, judged=None)
+        return find_flip(explained.trained, explained.tested, question, labelled=None)
     number = {name: place for place, name in enumerate(explained.trained.classes)}
     codes = class_texts(labels).replace_strict(number, default=None, return_dtype=pl.Int64)
     rows = explained.new.keep(codes.is_not_null())
-    judged = predict(explained.trained, rows, codes.drop_nulls().to_numpy(writable=True))
-    return find_flip(explained.trained, explained.tested, question, judged=(explained.known, judged))
+    tested = predict(explained.trained, rows, codes.drop_nulls().to_numpy(writable=True))
+    return find_flip(explained.trained, explained.tested, question, labelled=(explained.known, tested))

@@ -1,7 +1,7 @@
 """Two models on the same rows: what each of them owes its prediction of one test row to.
 
-Koh & Liang (2017), section 5.1: models that predict alike may do so for different reasons. Both are held to
-the same label, and influence is on its loss in nats by each model's own probability, so the two compare.
+Koh & Liang (2017), section 5.1: models that predict alike may do so for different reasons. Both are explained
+for the same label, and influence is on its loss in nats by each model's own probability, so the two compare.
 Distance is Euclidean in the encoded columns (numbers standardised, levels 0 or 1, words weighted), the same
 for both models, whatever each of them makes of the columns.
 
@@ -132,7 +132,7 @@ def distances(known: Columns, one: Columns) -> Reals:
 def compare(
     main: tuple[str, Trained, Tested], other: tuple[str, Trained, Tested], known: Columns, *, top: int
 ) -> ModelComparison:
-    """Hold two models against each other on one test row."""
+    """Compare two models on one test row."""
     distance = distances(known, main[2].columns)
     found, rows = [], []
     for name, trained, tested in (main, other):

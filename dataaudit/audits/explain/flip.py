@@ -1,6 +1,6 @@
-"""What few training rows hold up: a prediction, the sign of a coefficient, the errors of a slice.
+"""Smallest set of training rows whose removal changes a conclusion (AMIP).
 
-The question is text, the search is `fragility.smallest_flip`, the proof is its refit:
+The question is text, the search is `amip.smallest_flip`, the proof is its refit:
 
 ``prediction``
     the class that the test row gets;
@@ -11,8 +11,8 @@ The question is text, the search is `fragility.smallest_flip`, the proof is its 
     that most of the slice's labelled test rows are predicted wrong; where fewer are, that more than half of
     those errors stay.
 
-The set that is found is sufficient, and small; that none is smaller is not proved, nor that there is none
-where none is found.
+The set that is found is sufficient, and small. It is not proved to be the smallest, nor does finding no set
+prove that no set exists.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SHOWN = 6  # levels in a hint
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be overturned."""
+    """The conclusion that is to change."""
 
     kind: Kind
     name: str = ""  # ``COLUMN`` or ``COLUMN=LEVEL``, as typed; empty for a prediction
@@ -50,7 +50,7 @@ class Question:
 class FlipResult:
     """The answer."""
 
-    conclusion: str  # what was to be overturned, in words
+    conclusion: str  # what was to change, in words
     sentence: str  # what it takes, in words
     rows: NDArray[np.int64]  # (m,) positions of the training rows in the order of their removal
     flip: Flip | None  # the search and its refit
@@ -70,16 +70,16 @@ def parse_question(text: str) -> Question:
 
 
 def find_flip(
-    trained: Trained, tested: Tested, question: Question, *, judged: tuple[Dataset, Tested] | None
+    trained: Trained, tested: Tested, question: Question, *, labelled: tuple[Dataset, Tested] | None
 ) -> FlipResult:
-    """Search for few training rows whose removal overturns a conclusion, and refit without them."""
+    """Search for few training rows whose removal changes a conclusion, and refit without them."""
     if question.kind == "prediction":
         return _prediction(trained, tested)
     if question.kind == "coefficient":
         return _coefficient(trained, tested, question.name)
-    if judged is None:
+    if labelled is None:
         raise SettingError("no test row has a label, so no slice has errors", "use --flip prediction")
-    return _slice(trained, *judged, name=question.name)
+    return _slice(trained, *labelled, name=question.name)
 
 
 def _prediction(trained: Trained, tested: Tested) -> FlipResult:
@@ -87,7 +87,7 @@ def _prediction(trained: Trained, tested: Tested) -> FlipResult:
     flip = _search(trained, Prediction(trained.objective.model, tested.block, predicted))
     what = f"this prediction is “{names[predicted]}”"
     if flip is None:
-        return _none(trained, what, "flips this prediction")
+        return _not_found(trained, what, "flips this prediction")
     s = trained.objective.model.scores(flip.fit.theta, tested.block)
     now = names[int(torch.nn.functional.pad(s, (1, 0)).argmax())]
     return _found(what, flip, f"flips this prediction from “{names[predicted]}” to “{now}”")
@@ -108,7 +108,7 @@ def _coefficient(trained: Trained, tested: Tested, name: str) -> FlipResult:
     what = f"the coefficient of {_named(feature)}, for {towards}, is {sign}"
     does = f"turns the sign of the coefficient of {_named(feature)}"
     if flip is None:
-        return _none(trained, what, does)
+        return _not_found(trained, what, does)
     change = f"from {value:+.3g} to {np.sign(value) * flip.measured:+.3g} in log-odds of {towards}"
     return _found(what, flip, f"{does} {change}")
 
@@ -167,7 +167,7 @@ def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> Fl
     rows = tested.take(part.test)
     flip = _search(trained, SliceErrors(trained.objective.model, rows, n // 2 if most else errors // 2))
     if flip is None:
-        return _none(trained, what, does)
+        return _not_found(trained, what, does)
     left = int(evaluate(trained, tested, flip.fit.theta).wrong[part.test].sum())
     return _found(what, flip, f"{does}: {errors:,} of {n:,} test rows are wrong now, {left:,} without")
 
@@ -194,7 +194,7 @@ def _found(what: str, flip: Flip, does: str) -> FlipResult:
     return FlipResult(what, sentence, flip.rows.numpy(), flip)
 
 
-def _none(trained: Trained, what: str, does: str) -> FlipResult:
+def _not_found(trained: Trained, what: str, does: str) -> FlipResult:
     most = int(LIMIT * trained.objective.rows.n)
     sentence = f"No set of up to {most:,} training rows ({LIMIT:.0%}) was found whose removal {does}."
     return FlipResult(what, sentence.replace("%", " %"), np.zeros(0, dtype=np.int64), None)

@@ -23,7 +23,7 @@ from dataaudit.audits.attribution import (
 from dataaudit.audits.explain.compare import ModelComparison
 from dataaudit.audits.explain.flip import FlipResult
 from dataaudit.audits.perturbation import ColumnEffect, feature_table
-from dataaudit.audits.tables import PACKAGES, cell_table
+from dataaudit.audits.tables import PACKAGES, cells_of_pair
 from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data import Dataset
@@ -54,9 +54,9 @@ CELL = 100
 class ExplainedRow:
     """The test row that is explained, and the model."""
 
-    trained: Trained  # the model
-    known: Dataset  # known, new: the training rows, and all test rows as read
-    new: Dataset
+    trained: Trained
+    known: Dataset  # the training rows
+    new: Dataset  # all test rows as read
     at: int  # position of the row among the test rows
     label: int | None  # its class; None where training does not know it
     tested: Tested  # the one row, with its label or else its predicted class
@@ -229,16 +229,10 @@ def flip_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
     return table.select(FLIP.names()).cast(FLIP)
 
 
-def cells(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
+def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
     """Return the table `CELLS` of some training rows and of the test row."""
-    parts = [
-        cell_table(data, explained.trained, positions).with_columns(part=pl.lit(name))
-        for name, data, positions in (
-            ("train", explained.known, rows),
-            ("test", explained.tested.dataset, np.zeros(1, dtype=np.int64)),
-        )
-    ]
-    return pl.concat(parts).select(CELLS_EXPLANATION_FINDINGS.names())
+    train, test = (explained.known, rows), (explained.tested.dataset, np.zeros(1, dtype=np.int64))
+    return cells_of_pair(explained.trained, train, test).select(CELLS_EXPLANATION_FINDINGS.names())
 
 
 def explanation_provenance(

@@ -1,8 +1,8 @@
 """A model does badly on the data it meets: the whole audit on one screen.
 
 read train and test → train the model → predict test → strongest influences on the wrong rows → responsible
-rows → slices → findings → proof by retraining → shift → tables. Koh & Liang (2017, section 5.3) were told
-which test child to look at and which column to suspect; here slices and rows are searched.
+rows → slices → findings → proof by retraining → shift → tables. Koh & Liang (2017, section 5.3) knew which
+test child to look at and which column to suspect; here slices and rows are searched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from dataaudit.audits.mismatch.proofs import masked_conflicts, proof_checks, pro
 from dataaudit.audits.mismatch.remedies import Remedies, remedy_table, ridge_grid
 from dataaudit.audits.mismatch.slices import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.tables import (
-    Traced,
     finding_table,
     harmful_table,
     mismatch_provenance,
@@ -31,7 +30,7 @@ from dataaudit.audits.mismatch.tables import (
     slice_table,
     trace_table,
 )
-from dataaudit.audits.mismatch.tracing import concentration, group_errors, total_harm
+from dataaudit.audits.mismatch.tracing import Traced, concentration, group_errors, total_harm
 from dataaudit.audits.perturbation import column_effects, feature_table, sum_effects
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.tables import selection_table
@@ -48,7 +47,7 @@ Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
-# λ tried over the λ in use: far below it, to show what the ridge keeps right.
+# λ tried over the λ in use: far below it, to show label conflicts masked by regularisation.
 RIDGES = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 100.0)
 
 
@@ -123,8 +122,8 @@ class Searched:
 
     traced: Traced  # the test rows that were traced, with their strongest training rows
     slices: list[SliceScore]  # all slices that were measured
-    found: tuple[MismatchFinding, ...]  # what is to be said of them, the most severe first
-    harm: NDArray[np.float64]  # (n,)
+    found: tuple[MismatchFinding, ...]  # the most severe first
+    harm: NDArray[np.float64]  # (n,) of every training row on the test errors
 
 
 def search_mismatch(
@@ -137,11 +136,11 @@ def search_mismatch(
 ) -> Searched:
     """Trace the test errors, measure the slices, and say what stands out."""
     on_step("trace", 0, 1)
-    traced, carried = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
+    traced, solved = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
     harm = total_harm(trained, tested, np.flatnonzero(tested.wrong))
     on_step("trace", 1, 1)
     on_step("slices", 0, 1)
-    slices = _slices(trained, tested, pair, carried=carried, seed=settings.seed)
+    slices = _slices(trained, tested, pair, solved=solved, seed=settings.seed)
     on_step("slices", 1, 1)
     return Searched(traced, slices, _found(trained, tested, slices, traced=traced, harm=harm), harm)
 
@@ -202,18 +201,16 @@ def _trace(
         solved = trained.prepared.solve(loss_gradients(objective.model, theta, tested.take(rows[pool])))
     pool_wrong = tested.wrong[rows[pool]]
     kept = pool[pool_wrong]
-    carried = SolvedErrors(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
-    return Traced(rows, found, concentration(found)), carried
+    errors = SolvedErrors(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
+    return Traced(rows, found, concentration(found)), errors
 
 
 def _slices(
-    trained: Trained, tested: Tested, pair: Pair, *, carried: SolvedErrors, seed: int
+    trained: Trained, tested: Tested, pair: Pair, *, solved: SolvedErrors, seed: int
 ) -> list[SliceScore]:
     """Measure all slices, and pairs of those at the top."""
-    single = score_slices(
-        trained, tested, cut_slices(trained, pair.train, tested), carried=carried, seed=seed
-    )
-    return single + score_pairs(trained, tested, single, carried=carried, seed=seed)
+    single = score_slices(trained, tested, cut_slices(trained, pair.train, tested), solved=solved, seed=seed)
+    return single + score_pairs(trained, tested, single, solved=solved, seed=seed)
 
 
 def _features(
@@ -236,8 +233,8 @@ def _features(
 
 def _slices_without_finding(slices: list[SliceScore], found: tuple[MismatchFinding, ...]) -> list[SliceScore]:
     """Return the slices that no finding above a note is about."""
-    told = {one.common for one in found if one.severity != "note"}
-    return [score for score in slices if score.slice.name not in told]
+    named = {one.common for one in found if one.severity != "note"}
+    return [score for score in slices if score.slice.name not in named]
 
 
 def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSettings) -> pl.DataFrame:
@@ -255,7 +252,7 @@ def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSett
 def _all_losses(pair: Pair, tested: Tested) -> NDArray[np.float64]:
     """Return a loss for every test row as read; nan where it has no label that training knows."""
     losses = np.full(pair.raw_test.height, np.nan)
-    losses[pair.evaluation] = tested.loss
+    losses[pair.labelled] = tested.loss
     return losses
 
 

@@ -70,8 +70,8 @@ def reweigh(trained: Trained, tested: Tested, number: int) -> Remedies:
     again = minimise(objective.reweighted(objective.rows.weight * share[objective.rows.y]), trained.fit.theta)
     refit = evaluate(trained, tested, again.theta)
     before, after, moved = (
-        judged.summary(everywhere, wrong)
-        for judged in (tested.evaluation, refit, _moved(trained, tested, known, new))
+        rows.summary(everywhere, wrong)
+        for rows in (tested.evaluation, refit, _moved(trained, tested, known, new))
     )
     ratios = list(zip(trained.classes, share.tolist(), strict=True))
     words = ", ".join(f"{name} {ratio:.3g} times" for name, ratio in ratios[:NAMED])
@@ -94,7 +94,7 @@ def _advice(trained: Trained, tested: Tested, tried: Remedy, *, lost: int, refit
     if tried.after is None:
         return f"{advice}; the refit that would prove it did not converge."
     rows = tested.y == lost
-    missed = [int(judged.wrong[rows].sum()) for judged in (tested.evaluation, refit)]
+    missed = [int(evaluation.wrong[rows].sum()) for evaluation in (tested.evaluation, refit)]
     before, after = tried.before, tried.after
     return (
         f"{advice}: {after.errors:,} instead of {before.errors:,} of {tested.n:,} test rows are then wrong, "
@@ -121,6 +121,6 @@ def _chance(known: Reals, new: Reals) -> float:
 
 
 def _moved(trained: Trained, tested: Tested, known: Reals, new: Reals) -> Evaluation:
-    """Judge the test rows by the scores that Bayes' rule moves."""
+    """Evaluate the test rows by the scores that Bayes' rule moves."""
     move = np.log((new / new.sum()) / (known / known.sum()))
     return evaluate_scores(trained, tested, tested.scores + torch.from_numpy(move[1:] - move[0]))

@@ -4,8 +4,8 @@ A slice becomes a finding when its own few training rows carry its predictions (
 better without them (harm, over all of its test rows), and its labels differ between training and test by more
 than chance would bring about in any of the slices (Fisher's test, Tarone's correction, 1 %). Without the last
 it is a note: a small slice that was unlucky, as some are in every random split. Rows too many to carry it
-alone make a finding of it too, where other labels for them would mend it. Errors that share a few harmful
-rows become a finding of their own unless a slice already tells that story.
+alone make a finding of it too, where other labels for them would fix it. Errors that share a few harmful rows
+become a finding of their own unless a slice already explains them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEVEL = 0.01
 CARRIED_LIFT, CARRIED_SHARE = 5.0, 0.5
 # Errors that must go: how many at least, and the share of the slice's for "medium" and for "high".
 FIXED, MEDIUM_SHARE, HIGH_SHARE = 3, 0.05, 0.2
-# The same where other labels for the slice's training rows mend them, and the lift that these must have.
+# The same where other labels for the slice's training rows fix them, and the lift that these must have.
 RELABELLED_MEDIUM, RELABELLED_HIGH, RELABELLED_LIFT = 0.2, 0.5, 2.0
 # Training rows that a person can look at one by one; more must differ beyond the shift of all labels to be
 # "high".
@@ -96,20 +96,20 @@ def discover(
     candidates = [
         _of_slice(trained, tested, score, chance=(float(p), beyond), harm=harm)
         for score, p in zip(scores, chance, strict=True)
-        if _is_told_of(trained, tested, score, chance=(float(p), beyond))
+        if _is_notable(trained, tested, score, chance=(float(p), beyond))
     ]
     found: list[MismatchFinding] = []
     for one in sorted(candidates, key=_order):
-        if len(found) < MOST_FINDINGS and not any(_told(trained, tested, one, other) for other in found):
+        if len(found) < MOST_FINDINGS and not any(_explains(trained, tested, other, one) for other in found):
             found.append(one)
-    told = [f.removable for f in found if f.severity != "note"]
+    known = [f.removable for f in found if f.severity != "note"]
     for rows, errors in groups[:MOST_GROUPS]:
-        if not any(np.isin(rows, train).mean() >= 0.5 for train in told):  # noqa: PLR2004 - most of them
+        if not any(np.isin(rows, train).mean() >= 0.5 for train in known):  # noqa: PLR2004 - most of them
             found.append(_of_group(trained, tested, rows, errors=errors, scores=scores))
     return tuple(sorted(found, key=_order)[:MOST_FINDINGS])
 
 
-def _is_told_of(trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance) -> bool:
+def _is_notable(trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance) -> bool:
     """Whether a slice would do better without its training rows, or with other labels for them."""
     single = score.slice.second_column is None
     if score.is_harmful and score.fixed >= 1 and (single or score.pair_pays):
@@ -118,7 +118,7 @@ def _is_told_of(trained: Trained, tested: Tested, score: SliceScore, *, chance: 
 
 
 def _order(found: MismatchFinding) -> tuple[int, float, str]:
-    return SEVERITIES.index(found.severity), -found.toll, found.title
+    return SEVERITIES.index(found.severity), -found.harm_per_training_row, found.title
 
 
 def _of_slice(
@@ -127,7 +127,7 @@ def _of_slice(
     part, classes = score.slice, trained.classes
     errors = part.test[tested.wrong[part.test]]
     rows = part.train[np.argsort(-harm[part.train], kind="stable")][:NAMED_ROWS]
-    by_labels, mended = _by_labels(trained, tested, score, chance=chance)
+    by_labels, relabelled = _by_labels(trained, tested, score, chance=chance)
     severity = min(by_labels, _by_absence(trained, tested, score, chance=chance[0]), key=SEVERITIES.index)
     label, n, t = classes[score.predicted_class], len(part.train), len(part.test)
     title = (
@@ -135,16 +135,25 @@ def _of_slice(
         f"of which {score.class_in_train:,} ({score.class_in_train / n:.0%}) are “{label}”; "
         f"in test {score.class_in_test:,} ({score.class_in_test / t:.1%}) are"
     )
-    left = score.n_errors - max(score.fixed, mended)
+    left = score.n_errors - max(score.fixed, relabelled)
     what = "this row" if n == 1 else "these rows"
-    how = f"With other labels for {what}" if mended > score.fixed else f"Without {what}"
+    how = f"With other labels for {what}" if relabelled > score.fixed else f"Without {what}"
     advice = (
         f"{how} about {left:,} instead of {score.n_errors:,} of its test rows would be wrong: "
         f"check the labels first, or collect more training rows with {part.name}."
     )
     return MismatchFinding(
-        severity, title, rows, errors, part, part.name, score.fixed, chance[0], score.toll, advice
-    )  # fmt: skip
+        severity=severity,
+        title=title,
+        rows=rows,
+        errors=errors,
+        slice=part,
+        common=part.name,
+        fixed=score.fixed,
+        p_value=chance[0],
+        harm_per_training_row=score.harm_per_training_row,
+        advice=advice,
+    )
 
 
 def _by_absence(trained: Trained, tested: Tested, score: SliceScore, *, chance: float) -> str:
@@ -168,11 +177,11 @@ def _by_labels(trained: Trained, tested: Tested, score: SliceScore, *, chance: C
         return "note", 0
     label = int(np.bincount(tested.y[wrong]).argmax())
     moves = [move_relabelled(trained, part.train, new) for new in relabellings(trained, part.train, label)]
-    mended = max((loss_gain(trained, tested, part.test, move=move)[1] for move in moves), default=0)
+    fixed = max((loss_gain(trained, tested, part.test, move=move)[1] for move in moves), default=0)
     least = max(FIXED, RELABELLED_MEDIUM * score.n_errors)
-    if mended < least:
-        return "note", mended
-    return ("high" if mended >= RELABELLED_HIGH * score.n_errors else "medium"), mended
+    if fixed < least:
+        return "note", fixed
+    return ("high" if fixed >= RELABELLED_HIGH * score.n_errors else "medium"), fixed
 
 
 def _beyond_shift(
@@ -199,7 +208,7 @@ def _beyond_shift(
 def _of_group(
     trained: Trained, tested: Tested, rows: Rows, *, errors: Rows, scores: Sequence[SliceScore]
 ) -> MismatchFinding:
-    """Judge a group by all test rows, or the choice of its errors would speak for it."""
+    """Measure a group on all test rows, or the choice of its errors would speak for it."""
     gain, fixed = loss_gain(trained, tested, np.arange(tested.n), move=move_without(trained, rows))
     sure = gain.sum() > GAIN_ERRORS * np.sqrt((gain**2).sum())
     enough = len(errors) >= GROUP_ERRORS and fixed >= GROUP_FIXED
@@ -224,7 +233,7 @@ def _common(rows: Rows, scores: Sequence[SliceScore], n: int) -> str:
     return ", ".join(part.name for part in holding[:2])
 
 
-def _told(trained: Trained, tested: Tested, later: MismatchFinding, earlier: MismatchFinding) -> bool:
+def _explains(trained: Trained, tested: Tested, earlier: MismatchFinding, later: MismatchFinding) -> bool:
     """Tell whether an earlier finding explains a slice: without its rows nothing is left to explain."""
     part, known = later.slice, earlier.slice
     if part is None or known is None:

@@ -19,10 +19,8 @@ m), and m is the least number for which Wilson's 95 % interval
 
     (p̂ + z²/2N ± z √(p̂(1-p̂)/N + z²/4N²)) / (1 + z²/N),        N = n + m, p̂ = (k + mp)/N
 
-lies above one half: from then on the slice's own rows speak for c beyond doubt, whatever the ridge borrows
-from elsewhere. Where p is not above one half itself no number of rows does that, and none is given.
-
-A finding to be mended, what was tried on it, and what came of it: plain data.
+lies above one half: from then on the slice's own rows speak for c beyond doubt, whatever the regularisation
+borrows from elsewhere. Where p is not above one half itself no number of rows does that, and none is given.
 """
 
 from __future__ import annotations
@@ -48,22 +46,23 @@ from dataaudit.training.trained import Trained
 # A cure leaves at most this share of the errors, and raises the loss of all test rows by no more than this
 # share. Where it leaves half of them it helps.
 LEFT, HALF, DEARER = 0.2, 0.5, 0.01
-
-
-def _none() -> Positions:
-    return np.empty(0, dtype=np.int64)
+# λ of the grid over the λ in use; below it, to show where an error comes from.
+FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 10**1.5, 100.0)
+HALF_WEIGHT = 0.5
+MOST_COLLECTED = 100_000
+NO_ROWS: Positions = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class RemedyCase:
-    """A finding to be mended."""
+    """A finding for which remedies are tried."""
 
     number: int  # of the finding
     rows: Positions  # (r,) positions of the responsible training rows, each once
     errors: Positions  # (e,) positions of the mispredicted test rows that trace back to them
     slice_name: str | None = None  # the slice in words, as ``age = [0-10)``
-    slice_train: Positions = field(default_factory=_none)
-    slice_test: Positions = field(default_factory=_none)
+    slice_train: Positions = field(default_factory=NO_ROWS.copy)  # of the slice; empty without one
+    slice_test: Positions = field(default_factory=NO_ROWS.copy)
 
     @property
     def counted(self) -> Positions:
@@ -79,10 +78,10 @@ class Remedy:
     remedy: str  # ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"``, ``"collect"`` or ``"reweigh"``
     detail: str  # what was done, in words
     l2: float  # λ
-    before: ErrorSummary  # before, after: without it and with it; `after` is None where it cannot be tried
-    after: ErrorSummary | None
+    before: ErrorSummary  # without it
+    after: ErrorSummary | None  # with it, by a refit; None where it cannot be tried
     n_counted: int  # rows on which errors are counted
-    predicted: float | None = None
+    predicted: float | None = None  # change of the mean loss of the finding's test rows by one Newton step
 
     @property
     def measured(self) -> float | None:
@@ -119,26 +118,8 @@ class GridPoint:
 class Remedies:
     """Everything tried for a finding, and what to do."""
 
-    tried: tuple[Remedy, ...]  # in the order of the table in `remedies`, ridges by λ
+    tried: tuple[Remedy, ...]  # in the order of the module's table, ridges by λ
     advice: str  # one or two sentences
-
-
-__all__ = [
-    "RemedyCase",
-    "GridPoint",
-    "ErrorSummary",
-    "Remedies",
-    "Remedy",
-    "remedy_table",
-    "ridge_grid",
-    "rows_to_collect",
-    "try_remedies",
-]
-
-# λ of the grid over the λ in use; below it, to show where an error comes from.
-FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 10**1.5, 100.0)
-HALF_WEIGHT = 0.5
-MOST_COLLECTED = 100_000
 
 
 def ridge_grid(
@@ -175,7 +156,7 @@ def try_remedies(
 
 @dataclass(frozen=True)
 class _Inquiry:
-    """A finding with what it is judged by."""
+    """A finding with the model and the test rows that remedies are measured by."""
 
     trained: Trained
     case: RemedyCase
@@ -188,7 +169,7 @@ class _Inquiry:
 
     def summary(self, evaluation: Evaluation) -> ErrorSummary:
         """Return what the finding asks of the test rows."""
-        return judged.summary(self.case.counted, self.case.errors)
+        return evaluation.summary(self.case.counted, self.case.errors)
 
     def error_loss(self, theta: Tensor) -> float:
         """Return the mean loss of the finding's test rows alone."""
@@ -286,7 +267,7 @@ class _Inquiry:
 
 
 def rows_to_collect(k: int, n: int, p: float) -> int | None:
-    """Return how many more rows a slice needs before Wilson's interval of its label rate is above one half."""
+    """Return how many more rows a slice needs until Wilson's interval of its label rate is above one half."""
 
     def settled(m: int) -> bool:
         return n + m > 0 and wilson(k + m * p, n + m)[0] > 1.0 / 2.0
@@ -311,9 +292,8 @@ def _advice(case: RemedyCase, tried: list[Remedy], l2: float) -> str:
     said = []
     if stronger:
         best = min(stronger, key=lambda r: r.l2)
-        said.append(
-            f"A stronger ridge cures it: at λ = {best.l2:.3g} {_errors(best)} {where}, no row being touched."
-        )
+        at = f"at λ = {best.l2:.3g} {_errors(best)} {where}"
+        said.append(f"Stronger regularisation cures it: {at}, no row being touched.")
     group = [r for r in tried if r.remedy in ("relabel", "remove") and r.helps]
     if group:
         best = min(group, key=lambda r: (r.after.errors if r.after else 0, r.remedy != "relabel"))
@@ -337,7 +317,7 @@ def _changed(tried: list[Remedy]) -> bool:
 
 
 def _in_vain(tried: list[Remedy]) -> str:
-    """Say what does not cure it, and before what to collect what to do: only what was tried can be told."""
+    """Say what does not cure it, as far as it was tried, and what to do before more rows are collected."""
     ridge = any(r.remedy == "ridge" for r in tried)
     if _changed(tried):
         return "Neither the rows nor λ cure it:" if ridge else "Changing its rows does not cure it:"

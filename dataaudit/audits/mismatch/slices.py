@@ -1,4 +1,9 @@
-"""How far a slice's own training rows decide, and spoil, the predictions of its test rows.
+"""Slices of the data by the user's own columns, and how far their training rows decide and harm predictions.
+
+Slices are cut on the raw columns, whatever the encoding pools: every level of a categorical column and of a
+whole-number column with few values, quantile bins (of the training rows) of the other numbers and dates,
+``(missing)``, and the terms of a text. The first 400 terms by test errors are taken, and the levels that any
+test row has.
 
 For a slice S with n_S training rows, and a sample of its mispredicted test rows t,
 
@@ -11,17 +16,11 @@ by v = H⁻¹ Σ_{i∈S} g_i / n, and
     harm = mean_t [ℓ(s_t) - ℓ(s_t + x̃_tᵀ v)]        in nats, positive where the slice does better without
 
 with its standard error over the test rows. Whether the labels differ is asked of the class that the errors
-are drawn to: its count in training and in test, see `counts`. The order is by the toll, the test loss that
-each of the slice's own training rows costs: n_test/n_S times the lower end of the harm.
+are predicted as: its count in training and in test (`statistics.fisher`). The order is by the harm per
+training row, the test loss that each of the slice's own training rows costs: n_test/n_S times the lower end
+of the harm.
 
 Cost: one product with every row per column of the data, and 100 × min(n_S, 2000) influences per slice.
-
-Slices of the data by the user's own columns: which training and test rows share a level, a bin or a word.
-
-Slices are cut on the raw columns, whatever the encoding pools: every level of a categorical column and of a
-whole-number column with few values, quantile bins (of the training rows) of the other numbers and dates,
-``(missing)``, and the terms of a text. The first 400 terms by test errors are taken, and the levels that any
-test row has.
 """
 
 from __future__ import annotations
@@ -46,9 +45,15 @@ from dataaudit.influence.influence import pair_influences
 from dataaudit.statistics import Z95
 from dataaudit.training.trained import Trained
 
-FEW_VALUES = 25
-BINS = 8
-TERMS = 400
+# Distinct whole numbers that make a level each; bins of other numbers; terms of a text.
+FEW_VALUES, BINS, TERMS = 25, 8, 400
+SAMPLED_ERRORS, SAMPLED_ROWS = 100, 2000
+# Errors that a slice with the usual lift is credited with: they pull the lift of one or two errors towards 1.
+PRIOR_ERRORS = 2.0
+# Standard errors that the harm must exceed.
+HARM_ERRORS = 2.0
+# Slices that are crossed with each other; test rows of a pair, at least and as a share of its slices'.
+CROSSED, FEWEST_TESTS, SMALLER = 15, 10, 0.8
 
 Rows = NDArray[np.int64]
 
@@ -57,11 +62,11 @@ Rows = NDArray[np.int64]
 class Slice:
     """Rows that share a level of a column, or of two."""
 
-    column: str  # column, level: the source column, and the level, bin, term or ``(missing)``
-    level: str
-    train: Rows  # train, test: positions of its rows, increasing
-    test: Rows
-    second_column: str | None = None  # second_column, second_level: of a pair
+    column: str
+    level: str  # the level, bin, term or ``(missing)``
+    train: Rows  # positions of its training rows, increasing
+    test: Rows  # positions of its test rows, increasing
+    second_column: str | None = None  # of a pair
     second_level: str | None = None
 
     @property
@@ -122,7 +127,7 @@ def _whole_texts(values: pl.Series) -> pl.Series:
 
 
 def _numbers(series: pl.Series) -> pl.Series:
-    """Return numbers, dates as days since 1970, and null where there is none."""
+    """Return numbers, dates as days since 1970, and null for anything else."""
     if series.dtype.is_temporal():
         return series.to_physical().cast(pl.Float64)
     if series.dtype == pl.String:
@@ -188,22 +193,13 @@ def _occurrences(columns: Columns, terms: Rows) -> list[Rows]:
     return [by_column.indices[a:b].astype(np.int64) for a, b in pairwise(by_column.indptr)]
 
 
-SAMPLED_ERRORS, SAMPLED_ROWS = 100, 2000
-# Errors that a slice with the usual lift is credited with: they pull the lift of one or two errors towards 1.
-PRIOR_ERRORS = 2.0
-# Standard errors that the harm must exceed.
-HARM_ERRORS = 2.0
-# Slices that are crossed with each other; test rows of a pair, at least and as a share of its slices'.
-CROSSED, FEWEST_TESTS, SMALLER = 15, 10, 0.8
-
-
 @dataclass(frozen=True)
 class Lift:
     """Share of |influence| on a slice's errors that its own training rows carry."""
 
     share: float  # mean over its errors
     value: float  # over the slice's share of the training rows
-    low: float
+    low: float  # 95 % interval over the errors, the lower end drawn towards 1 where they are few
     high: float
 
 
@@ -214,17 +210,15 @@ class SliceScore:
     slice: Slice  # its rows
     n_errors: int  # mispredicted test rows in it
     predicted_class: int  # the class that these errors are most often predicted as
-    class_in_train: (
-        int  # class_in_train, class_in_test: training and test rows of the slice whose label that class is
-    )
-    class_in_test: int
-    error_rate: float  # error_rate, loss: of its test rows; the loss in nats
-    loss: float
+    class_in_train: int  # its training rows with that label
+    class_in_test: int  # its test rows with that label
+    error_rate: float  # of its test rows
+    loss: float  # mean loss of its test rows, in nats
     lift: Lift  # how far its own training rows carry its errors
-    harm: float
-    harm_error: float
+    harm: float  # mean loss of its test rows that its training rows cause, in nats
+    harm_error: float  # standard error of that
     fixed: int  # predicted fall of the number of errors once its training rows leave
-    pair_pays: bool = False  # of a pair: whether neither of its two slices is spoilt by itself
+    pair_pays: bool = False  # of a pair: whether neither of its two slices is harmful by itself
 
     @property
     def harm_low(self) -> float:
@@ -243,7 +237,7 @@ class SliceScore:
 
     @property
     def order(self) -> tuple[bool, bool, float]:
-        """What the table is sorted by, largest first: spoilt slices by toll, pairs below; others by lift."""
+        """What the table is sorted by, largest first: harmful slices by harm, pairs below; others by lift."""
         single = self.slice.second_column is None
         return self.is_harmful, single, self.harm_per_training_row if self.is_harmful else self.lift.low
 
@@ -252,26 +246,26 @@ class SliceScore:
 class SolvedErrors:
     """Influence on test errors, solved once for everything that asks."""
 
-    rows: NDArray[np.int64]  # (m,) positions of the test errors that were solved for
+    rows: Rows  # (m,) positions of the test errors that were solved for
     solved: Tensor  # (p, m) H⁻¹ g_t
     total: NDArray[np.float64]  # (m,) Σ_i |I_up,loss(i, t)| over all training rows
 
 
 def score_slices(
-    trained: Trained, tested: Tested, slices: tuple[Slice, ...], *, carried: SolvedErrors, seed: int = 0
+    trained: Trained, tested: Tested, slices: tuple[Slice, ...], *, solved: SolvedErrors, seed: int = 0
 ) -> list[SliceScore]:
     """Measure every slice."""
     if not slices:
         return []
     place = np.full(tested.n, -1, dtype=np.int64)
-    place[carried.rows] = np.arange(len(carried.rows))
+    place[solved.rows] = np.arange(len(solved.rows))
     moves = _moves(trained, slices)
     random = np.random.default_rng(seed)
     scores = []
     for part, move in zip(slices, moves.T, strict=True):
         solved_errors = place[part.test]
         errors = _draw(solved_errors[solved_errors >= 0], SAMPLED_ERRORS, random)
-        lift = _lift(trained, part.train, errors, carried=carried, random=random)
+        lift = _lift(trained, part.train, errors, solved=solved, random=random)
         scores.append(_score(trained, tested, part, move=move, lift=lift))
     return scores
 
@@ -288,21 +282,21 @@ def _moves(trained: Trained, slices: tuple[Slice, ...]) -> Tensor:
 
 def _lift(
     trained: Trained,
-    rows: NDArray[np.int64],
-    errors: NDArray[np.int64],
+    rows: Rows,
+    errors: Rows,
     *,
-    carried: SolvedErrors,
+    solved: SolvedErrors,
     random: np.random.Generator,
 ) -> Lift:
-    """Return the lift of one slice, whose errors are places in `carried`."""
+    """Return the lift of one slice, whose errors are places in `solved`."""
     if not len(rows) or not len(errors):
         return Lift(0.0, 0.0, 0.0, float("inf"))
     objective = trained.objective
     some = _draw(rows, SAMPLED_ROWS, random)
-    block, solved = objective.rows.take(torch.from_numpy(some)), carried.solved[:, torch.from_numpy(errors)]
-    influence = pair_influences(objective.model, trained.fit.theta, solved, block=block)  # (b, m)
-    own = influence.abs().sum(0).numpy() * (len(rows) / len(some))
-    share = own / np.maximum(carried.total[errors], 1e-300)
+    block, own = objective.rows.take(torch.from_numpy(some)), solved.solved[:, torch.from_numpy(errors)]
+    influence = pair_influences(objective.model, trained.fit.theta, own, block=block)  # (b, m)
+    carried = influence.abs().sum(0).numpy() * (len(rows) / len(some))
+    share = carried / np.maximum(solved.total[errors], 1e-300)
     base = len(rows) / objective.rows.n
     logs = np.log(np.maximum(share / base, 1e-12))
     mean = float(np.log(max(share.mean() / base, 1e-12)))
@@ -315,7 +309,7 @@ def _lift(
 
 
 def _score(trained: Trained, tested: Tested, part: Slice, *, move: Tensor, lift: Lift) -> SliceScore:
-    """Put one slice's numbers together, but for the tests on its counts."""
+    """Put one slice's numbers together."""
     wrong = tested.wrong[part.test]
     guesses = tested.predicted[part.test[wrong]]
     predicted_class = int(np.bincount(guesses if len(guesses) else tested.predicted[part.test]).argmax())
@@ -341,13 +335,13 @@ def _score(trained: Trained, tested: Tested, part: Slice, *, move: Tensor, lift:
     )
 
 
-def _draw(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> NDArray[np.int64]:
+def _draw(rows: Rows, most: int, random: np.random.Generator) -> Rows:
     """Return at most so many rows, in order."""
     return rows if len(rows) <= most else np.sort(random.choice(rows, most, replace=False))
 
 
 def score_pairs(
-    trained: Trained, tested: Tested, scores: list[SliceScore], *, carried: SolvedErrors, seed: int = 0
+    trained: Trained, tested: Tested, scores: list[SliceScore], *, solved: SolvedErrors, seed: int = 0
 ) -> list[SliceScore]:
     """Cross the slices at the top with those of other columns, and measure what has enough rows."""
     top = sorted(scores, key=lambda s: s.order, reverse=True)[:CROSSED]
@@ -361,5 +355,5 @@ def score_pairs(
             if len(pair.train) and FEWEST_TESTS <= len(pair.test) <= most:
                 pairs.append(pair)
                 alone.append(not (one.is_harmful or two.is_harmful))
-    measured = score_slices(trained, tested, tuple(pairs), carried=carried, seed=seed)
+    measured = score_slices(trained, tested, tuple(pairs), solved=solved, seed=seed)
     return [replace(score, pair_pays=pays) for score, pays in zip(measured, alone, strict=True)]

@@ -1,13 +1,14 @@
-"""From positions to row names: the tables of an audit of a mismatch.
+"""From positions to row names: the tables of an audit of a mismatch, with the cells that a person looks at.
 
-Which rows' cells are kept beside the findings of a mismatch: what a person looks at, not all data.
+Without training row i the score of test row t moves by -I/(n r_t (1 - h_i)), which gives the change of its
+loss for the accuracy of one more Newton step; with more than two classes it is kept to first order.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 
 import numpy as np
@@ -17,11 +18,9 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.slices import SliceScore
-from dataaudit.audits.mismatch.tracing import Concentration
-from dataaudit.audits.tables import PACKAGES, cell_table
+from dataaudit.audits.mismatch.tracing import Traced
+from dataaudit.audits.tables import PACKAGES, cells_of_pair
 from dataaudit.audits.testset import MismatchSettings, Pair, Tested
-from dataaudit.data import Dataset
-from dataaudit.features.target import class_texts
 from dataaudit.findings.schemas import (
     CELLS_MISMATCH_FINDINGS,
     FINDINGS,
@@ -31,34 +30,22 @@ from dataaudit.findings.schemas import (
     TRACES,
     MismatchProvenance,
 )
-from dataaudit.influence.topk import Strongest
 from dataaudit.model.losses import Softmax
 from dataaudit.statistics import exact_interval
 from dataaudit.training.trained import RowScores, Trained
 
 SHOWN_HARMFUL, NAMED_TESTS = 200, 50
+# Test rows that are kept, of each finding and in all; training rows behind each, of either sign.
+OF_FINDING, TESTS, BEHIND = 3, 100, 3
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Traced:
-    """Test rows whose training rows were searched."""
-
-    rows: Rows  # (m,) their positions among the test rows
-    found: Strongest  # extremes of I_up,loss, one row each
-    carried: Concentration  # how many training rows carry them
-
-
 def trace_table(
     trained: Trained, tested: Tested, pair: Pair, *, traced: Traced, scores: RowScores, places: Rows
 ) -> pl.DataFrame:
-    """Return the table `TRACES` for some of the traced rows.
-
-    Without row i the score of t moves by -I/(n r_t (1 - h_i)), which gives the change of its loss exactly for
-    one more Newton step's accuracy; with more than two classes it is kept to first order.
-    """  # places (m,)
+    """Return the table `TRACES` for some of the traced rows."""  # places (m,)
     at = torch.from_numpy(places)
     found = traced.found
     rows = torch.cat([found.harmful_rows[at], found.helpful_rows[at].flip(1)], 1).numpy()
@@ -224,21 +211,32 @@ def finding_table(
     return pl.DataFrame(rows, schema=FINDINGS)
 
 
-def cells_table(trained: Trained, pair: Pair, *, train_rows: Rows, test_rows: Rows) -> pl.DataFrame:
-    """Return the table `CELLS` for some training and test rows: the label first, then the columns in use."""
-    parts = [
-        table.with_columns(part=pl.lit(name))
-        for name, data, rows in (("train", pair.train, train_rows), ("test", pair.test, test_rows))
-        for table in (_label_cells(data, rows), cell_table(data, trained, rows))
-    ]
-    return pl.concat(parts).select(CELLS_MISMATCH_FINDINGS.names())
+def shown_cells(
+    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[MismatchFinding], traces: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the table `CELLS`: rows of the findings, some traced test rows, and what is behind them."""
+    tests = _tests(tested, found, _places(pair.test.row_id, traces["test_row_id"]))
+    names = pair.test.row_id[tests.tolist()]
+    harm = pl.col("delta_loss_if_removed") < 0
+    behind = traces.filter(pl.col("test_row_id").is_in(names.implode())).sort("test_row", "rank")
+    behind = behind.group_by("test_row_id", harm.alias("harm"), maintain_order=True).head(BEHIND)
+    train = [one.rows for one in found] + [_places(pair.train.row_id, behind["train_row_id"])]
+    rows = (pair.train, np.unique(np.concatenate(train))), (pair.test, tests)
+    return cells_of_pair(trained, *rows, labels=True).select(CELLS_MISMATCH_FINDINGS.names())
 
 
-def _label_cells(data: Dataset, rows: Rows) -> pl.DataFrame:
-    """Return the labels of some rows as cells."""
-    at = rows.tolist()
-    cells = {"row_id": data.row_id[at], "cell": class_texts(data.frame[data.target][at])}
-    return pl.DataFrame(cells).select("row_id", pl.lit(data.target).alias("column"), "cell")
+def _tests(tested: Tested, found: Sequence[MismatchFinding], traced: Rows) -> Rows:
+    """Return the worst traced rows of every finding, then the worst of all."""
+    order = traced[np.argsort(-tested.loss[traced], kind="stable")]
+    first = [order[np.isin(order, one.errors)][:OF_FINDING] for one in found]
+    chosen = np.concatenate([*first, order])
+    _, at = np.unique(chosen, return_index=True)
+    return np.sort(chosen[np.sort(at)][:TESTS])
+
+
+def _places(row_id: pl.Series, names: pl.Series) -> Rows:
+    """Return the positions of the rows with these names, increasing."""
+    return np.flatnonzero(row_id.is_in(names.unique().implode()).to_numpy())
 
 
 def mismatch_provenance(
@@ -275,34 +273,3 @@ def mismatch_provenance(
         roles=tuple(asdict(r) for r in trained.roles),
         notes=(*pair.train.notes, *pair.test.notes, *pair.notes, *trained.notes),
     )
-
-
-# Test rows that are kept, of each finding and in all; training rows behind each, of either sign.
-OF_FINDING, TESTS, BEHIND = 3, 100, 3
-
-
-def shown_cells(
-    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[MismatchFinding], traces: pl.DataFrame
-) -> pl.DataFrame:
-    """Return the table `CELLS` for the rows of the findings, some traced test rows and what is behind them."""
-    tests = _tests(tested, found, _places(pair.test.row_id, traces["test_row_id"]))
-    names = pair.test.row_id[tests.tolist()]
-    harm = pl.col("delta_loss_if_removed") < 0
-    behind = traces.filter(pl.col("test_row_id").is_in(names.implode())).sort("test_row", "rank")
-    behind = behind.group_by("test_row_id", harm.alias("harm"), maintain_order=True).head(BEHIND)
-    train = [one.rows for one in found] + [_places(pair.train.row_id, behind["train_row_id"])]
-    return cells_table(trained, pair, train_rows=np.unique(np.concatenate(train)), test_rows=tests)
-
-
-def _tests(tested: Tested, found: Sequence[MismatchFinding], traced: Rows) -> Rows:
-    """Return the worst traced rows of every finding, then the worst of all."""
-    order = traced[np.argsort(-tested.loss[traced], kind="stable")]
-    first = [order[np.isin(order, one.errors)][:OF_FINDING] for one in found]
-    chosen = np.concatenate([*first, order])
-    _, at = np.unique(chosen, return_index=True)
-    return np.sort(chosen[np.sort(at)][:TESTS])
-
-
-def _places(row_id: pl.Series, names: pl.Series) -> Rows:
-    """Return the positions of the rows with these names, increasing."""
-    return np.flatnonzero(row_id.is_in(names.unique().implode()).to_numpy())

@@ -5,9 +5,14 @@ effective number of rows (participation ratio)
 
     N = (Σ_i |I|)² / Σ_i I²
 
-is small: the signature of a mismatch. Errors that trace back to the same few harmful rows form a group.
+is small: the signature of a mismatch. Errors that trace back to the same few harmful rows form a group: two
+rows belong together when at least half of the errors that either of them dominates name both.
 
-What test rows gain when training rows leave or change labels: a move of θ in one step, losses after it.
+What test rows gain when training rows leave or change labels is the loss after one step of θ. Few rows that
+leave get Newton's step with the Hessian that is left, by Woodbury's identity: with A = x̃ ⊗ √W of the rows,
+``(H - AAᵀ/n)⁻¹ = H⁻¹ + H⁻¹A (nI - AᵀH⁻¹A)⁻¹ AᵀH⁻¹``. Many get the sum of their influences, which is too small
+for rows that are alike. Other labels get Newton's step too, H⁻¹ Σ (g_i - g'_i)/n: the Hessian of logistic
+regression does not change with the labels.
 """
 
 from __future__ import annotations
@@ -30,9 +35,10 @@ from dataaudit.training.trained import Trained
 TOP = 5
 # An error is carried by few rows when N is so many times below the usual N.
 CONCENTRATED = 5.0
-# Harmful rows that count beside the most harmful one; what they must do to the loss together, in nats.
-BESIDE, FELT = 1 / 3, 0.05
+# Harm of a row that counts, as a share of the most harmful one's, and of all that count together, in nats.
+COUNTS, FELT = 1 / 3, 0.05
 GROUP_ROWS, GROUP_ERRORS = 20, 3
+FEW = 64  # scores of training rows up to which leaving is a Newton step
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -44,6 +50,15 @@ class Concentration:
 
     effective: Reals  # (t,) N, in rows
     top_share: Reals  # (t,) share of Σ|I| of the five strongest rows
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Test rows whose training rows were searched."""
+
+    rows: Rows  # (m,) their positions among the test rows
+    found: Strongest  # extremes of I_up,loss, one row each
+    concentration: Concentration  # how many training rows carry them
 
 
 @dataclass(frozen=True)
@@ -77,16 +92,13 @@ def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
     return torch.cat(parts).numpy()
 
 
-def group_errors(found: Strongest, carried: Concentration, n: int) -> tuple[ErrorGroup, ...]:
-    """ErrorGroup test errors by the few training rows that carry them.
-
-    Two rows belong together when at least half of the errors that either of them dominates name both.
-    """
-    if not len(carried.effective):
+def group_errors(found: Strongest, concentrated: Concentration, n: int) -> tuple[ErrorGroup, ...]:
+    """Group test errors by the few training rows that carry them."""
+    if not len(concentrated.effective):
         return ()
     harmful, rows = found.harmful.numpy() / n, found.harmful_rows.numpy()
-    named = (harmful >= BESIDE * harmful[:, :1]) & (harmful > 0)
-    few = carried.effective * CONCENTRATED <= np.median(carried.effective)
+    named = (harmful >= COUNTS * harmful[:, :1]) & (harmful > 0)
+    few = concentrated.effective * CONCENTRATED <= np.median(concentrated.effective)
     few &= (harmful * named).sum(1) >= FELT
     few &= ~named[:, -1] | (named.shape[1] == n)  # where all of the k rows count, they are not few
     at, column = np.nonzero(named & few[:, None])
@@ -114,22 +126,13 @@ def _group(table: csr_array, names: Rows, members: Rows) -> ErrorGroup:
     return ErrorGroup(names[members[np.argsort(-strength, kind="stable")]], errors)
 
 
-# Scores of training rows up to which leaving is a Newton step.
-FEW = 64
-
-
-def is_few(trained: Trained, rows: NDArray[np.int64]) -> bool:
+def is_few(trained: Trained, rows: Rows) -> bool:
     """Tell whether `move_without` takes Newton's step for so many rows."""
     return len(rows) * trained.objective.model.loss.n_scores <= FEW
 
 
-def move_without(trained: Trained, rows: NDArray[np.int64]) -> Tensor:
-    """Return how θ moves when training rows leave.
-
-    Few rows get Newton's step with the Hessian that is left, by Woodbury's identity: with A = x̃ ⊗ √W of the
-    rows, ``(H - AAᵀ/n)⁻¹ = H⁻¹ + H⁻¹A (nI - AᵀH⁻¹A)⁻¹ AᵀH⁻¹``. Many get the sum of their influences, which
-    is too small for rows that are alike.
-    """  # rows (m,) -> (p,)
+def move_without(trained: Trained, rows: Rows) -> Tensor:
+    """Return how θ moves when training rows leave."""  # rows (m,) -> (p,)
     objective, theta, n = trained.objective, trained.fit.theta, trained.objective.rows.n
     block = objective.rows.take(torch.from_numpy(rows))
     pull = objective.model.gradient(theta, block)[:, None] / n
@@ -145,7 +148,7 @@ def move_without(trained: Trained, rows: NDArray[np.int64]) -> Tensor:
     return moved[:, 0]
 
 
-def relabellings(trained: Trained, rows: NDArray[np.int64], label: int) -> list[NDArray[np.int64]]:
+def relabellings(trained: Trained, rows: Rows, label: int) -> list[Rows]:
     """Return labels that training rows could have instead, every class keeping a row."""  # rows (m,) -> (m,)
     y, n = trained.objective.rows.y.numpy(), len(trained.classes)
     one = [np.full(len(rows), label, dtype=np.int64)]
@@ -158,11 +161,8 @@ def relabellings(trained: Trained, rows: NDArray[np.int64], label: int) -> list[
     return found
 
 
-def move_relabelled(trained: Trained, rows: NDArray[np.int64], new: NDArray[np.int64]) -> Tensor:
-    """Return how θ moves when training rows get other labels.
-
-    It is Newton's step, H⁻¹ Σ (g_i - g'_i)/n: of logistic regression H does not change with the labels.
-    """  # rows (m,), new (m,) -> (p,)
+def move_relabelled(trained: Trained, rows: Rows, new: Rows) -> Tensor:
+    """Return how θ moves when training rows get other labels."""  # rows (m,), new (m,) -> (p,)
     objective, theta, n = trained.objective, trained.fit.theta, trained.objective.rows.n
     block = objective.rows.take(torch.from_numpy(rows))
     other = replace(block, y=torch.from_numpy(new).to(block.y))
@@ -171,10 +171,8 @@ def move_relabelled(trained: Trained, rows: NDArray[np.int64], new: NDArray[np.i
     return moved
 
 
-def loss_gain(
-    trained: Trained, tested: Tested, rows: NDArray[np.int64], *, move: Tensor
-) -> tuple[NDArray[np.float64], int]:
-    """Return what test rows gain when θ moves."""  # rows (m,), move (p,) -> (m,)
+def loss_gain(trained: Trained, tested: Tested, rows: Rows, *, move: Tensor) -> tuple[Reals, int]:
+    """Return what each test row gains when θ moves, and by how many their errors fall."""
     loss = trained.objective.model.loss
     block = tested.take(rows)
     scores = tested.scores[torch.from_numpy(rows)] + trained.objective.model.scores(move, block)

@@ -5,33 +5,29 @@ One table, one row per comparison, most telling first:
 =============  ==================================================================  ============
 measure        question                                                            module
 =============  ==================================================================  ============
-two-sample     can train and test be told apart, and by which columns?             `membership`
+two-sample     does a classifier tell train from test, and by which columns?       `two_sample`
 covariate      is a column distributed alike?                                      `covariates`
 missing        is it missing as often?                                             `covariates`
 unseen         levels that training never has                                      `covariates`
 out-of-range   values beyond those of training                                     `covariates`
-label          are the classes as frequent?                                        `labelshift`
-concept        do labels given a column differ, beyond the classes' frequency?     `labelshift`
-loss           is a difference of loss due to inputs, or to labels given them?     `labelshift`
+label          are the classes as frequent?                                        `labels`
+concept        do labels given a column differ, beyond the classes' frequency?     `labels`
+loss           is a difference of loss due to inputs, or to labels given them?     `labels`
 duplicate      test rows that training holds                                       `duplicates`
 conflict       those with another label there                                      `duplicates`
 =============  ==================================================================  ============
 
-**Chance.** p-values are corrected for all comparisons of the table: by Holm within a measure, times the
-number of tested measures. For train and test from one source, any of them is below α in a share α of audits
-at most. `significant` asks for 1 %.
+Chance is accounted for over all comparisons together (`comparison`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from dataaudit.audits.shift.comparison import Comparison, percent
+from dataaudit.audits.shift.comparison import ALPHA, Comparison, Reals, comparison_table, percent
 from dataaudit.audits.shift.covariates import Strata, compare_column, cut_levels, cut_numbers, numbers
 from dataaudit.audits.shift.duplicates import copy_rows, find_copies
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
@@ -41,21 +37,13 @@ from dataaudit.features import EncoderSettings, Role
 from dataaudit.features.columns import values_of
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import class_texts
-from dataaudit.findings.schemas import SHIFT
-from dataaudit.statistics import holm
 
-# What a comparison may be due to chance with, over a whole audit.
-ALPHA: Final = 0.01
-MEASURES: Final = (
-    "two-sample", "loss", "label", "concept", "covariate", "missing", "unseen", "out-of-range", "duplicate",
-    "conflict",
-)  # fmt: skip
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
-# Columns that are named as telling train from test; shares below this are left out.
+# Columns that are named as separating train from test; shares below this are left out.
 NAMED, LEAST_SHARE = 3, 0.05
 
-Losses = tuple[NDArray[np.float64], NDArray[np.float64]]
+Losses = tuple[Reals, Reals]
 
 
 def measure_shift(
@@ -67,7 +55,7 @@ def measure_shift(
     losses: Losses | None = None,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Compare test with train: inputs, labels, loss and rows."""  # losses (n,)
+    """Compare test with train: inputs, labels, loss and rows."""
     _check(train, test, losses)
     columns = columns or EncoderSettings()
     roles = tuple(r for r in infer_roles(train, target, settings=columns) if r.role != "left out")
@@ -88,7 +76,7 @@ def measure_shift(
         found += copy_rows(
             find_copies(train, test, columns=named, target=labelled), n_test=test.height, target=target
         )
-    return _table(found)
+    return comparison_table(found)
 
 
 def _check(train: pl.DataFrame, test: pl.DataFrame, losses: Losses | None) -> None:
@@ -141,7 +129,7 @@ def _common(name: str, train: pl.Series, test: pl.Series) -> tuple[pl.Series, pl
 
 
 def _separation_rows(apart: TwoSampleTest) -> Iterator[Comparison]:
-    """Say how well train and test are told apart, and by which columns."""
+    """Say how well train and test can be told apart, and by which columns."""
     leading = [(name, share) for name, share in apart.columns if share >= LEAST_SHARE][:NAMED]
     by = ", ".join(f"“{name}” ({percent(share)})" for name, share in leading)
     auc = f"a test row scores above a training row with probability {apart.auc:.3f}"
@@ -154,7 +142,7 @@ def _separation_rows(apart: TwoSampleTest) -> Iterator[Comparison]:
     )  # fmt: skip
     for name, share in leading if apart.p < ALPHA else ():
         said = f"“{name}” makes up {percent(share)} of what tells train from test."
-        yield Comparison(name, "two-sample", "share", value=share, n=apart.rows, found=said, otherwise=said)
+        yield Comparison(name, "two-sample", "share", value=share, n=apart.rows, found=said)
 
 
 def _label_rows(
@@ -165,7 +153,7 @@ def _label_rows(
         said = (
             "The test rows have no labels: only the inputs were compared, nothing is known about the labels."
         )
-        yield Comparison(target, "label", None, value=float("nan"), n=0, found=said, otherwise=said)
+        yield Comparison(target, "label", None, value=float("nan"), n=0, found=said)
         return
     train, test = (frame.filter(frame[target].is_not_null()) for frame in (train, test))
     names = tuple(pl.concat([train[target], test[target]]).unique().sort().to_list())
@@ -211,34 +199,3 @@ def _loss_rows(
         if role.role in ("numeric", "datetime", "categorical", "boolean"):
             split = split_loss(_cut(train, test, role), used, seed=seed)
             yield from loss_rows(role.column, split, n=len(used[1]))
-
-
-def _table(found: list[Comparison]) -> pl.DataFrame:
-    """Correct the p-values, choose the sentences, and sort."""
-    corrected = _corrected(found)
-    rows = []
-    for item, p in zip(found, corrected, strict=True):
-        significant = None if p is None else p < ALPHA
-        message = item.otherwise if significant is False else item.found
-        values = (item.value, item.low, item.high, p, item.n, significant, message)
-        rows.append((item.column, item.measure, item.level, *values))
-    table = pl.DataFrame(rows, schema=SHIFT, orient="row")
-    rank = pl.col("measure").replace_strict(list(MEASURES), list(range(len(MEASURES))), return_dtype=pl.Int64)
-    # Within a measure: over all columns first, then what is surest, then what is largest.
-    keys = (rank, pl.col("column").is_not_null(), pl.col("p_value"), pl.col("value").abs(), "column", "level")
-    descending = [False, False, False, True, False, False]
-    return table.sort(*keys, descending=descending, nulls_last=[False, False, True, True, False, False])
-
-
-def _corrected(found: list[Comparison]) -> list[float | None]:
-    """Return p-values by Holm within a measure, times the measures that are tested."""
-    corrected: list[float | None] = [None] * len(found)
-    families = [
-        measure for measure in MEASURES if any(i.measure == measure and i.p is not None for i in found)
-    ]
-    for measure in families:
-        members = [i for i, item in enumerate(found) if item.measure == measure and item.p is not None]
-        within = holm(np.array([found[i].p for i in members], dtype=np.float64))
-        for i, p in zip(members, within * len(families), strict=True):
-            corrected[i] = min(1.0, float(p))
-    return corrected

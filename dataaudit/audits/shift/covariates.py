@@ -9,10 +9,10 @@ text           largest difference of a term's row share   binomial given the ter
 vector         largest Kolmogorov-Smirnov by coordinate   the same, times the coordinates
 =============  =========================================  ==================================================
 
-Missing values are compared apart from the values. Levels and extremes that training never saw are judged
+Missing values are compared apart from the values. Levels and extremes that training never saw are tested
 exactly: given all rows, a level is missing from training by chance with a hypergeometric probability.
 
-Columns cut into few levels, the same in train and test: what shares and rates are compared over.
+Shares and rates are compared over strata: columns cut into few levels, the same way in train and test.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import pdtrc
 
-from dataaudit.audits.shift.comparison import Comparison, percent
+from dataaudit.audits.shift.comparison import Comparison, Ints, Reals, percent
 from dataaudit.features import Role
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, counted, values_of
@@ -45,24 +45,29 @@ QUANTILES = 10
 # Levels of a categorical column that stay apart; the others form one stratum.
 LEVELS = 50
 OTHER = "(other)"
+# Rows of each sample whose words, or coordinates, are compared.
+READ_ROWS = 20_000
+# Rows that must hold a term for it to be compared.
+TERM_ROWS = 5
+NAMED = 3
 
 
 @dataclass(frozen=True)
 class Strata:
     """One column in both samples, cut the same way."""
 
-    train: NDArray[np.int64]  # (n,) train, test: stratum of each row
-    test: NDArray[np.int64]
-    names: tuple[str, ...]  # names of the strata
+    train: Ints  # (n,) stratum of each row
+    test: Ints  # (m,) likewise
+    names: tuple[str, ...]  # of the strata
 
     @property
-    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def counts(self) -> tuple[Ints, Ints]:
         """Rows of each stratum in train and in test."""  # -> (L,), (L,)
         size = len(self.names)
         return np.bincount(self.train, minlength=size), np.bincount(self.test, minlength=size)
 
 
-def numbers(series: pl.Series, dtype: pl.DataType) -> NDArray[np.float64]:
+def numbers(series: pl.Series, dtype: pl.DataType) -> Reals:
     """Return numbers, or dates as days, with NaN where missing."""  # -> (n,)
     if series.dtype.is_temporal() or dtype.is_temporal() or _holds_dates(series):
         moments = read_datetime(series, dtype)
@@ -82,7 +87,7 @@ def _holds_dates(series: pl.Series) -> bool:
     )
 
 
-def cut_numbers(train: NDArray[np.float64], test: NDArray[np.float64]) -> Strata:
+def cut_numbers(train: Reals, test: Reals) -> Strata:
     """Cut numbers at the deciles of both samples together; missing values are a stratum of their own."""
     pooled = np.concatenate([train, test])
     present = pooled[~np.isnan(pooled)]
@@ -91,7 +96,7 @@ def cut_numbers(train: NDArray[np.float64], test: NDArray[np.float64]) -> Strata
     between = [f"{low:.6g} to {high:.6g}" for low, high in pairwise(edges)]
     names = [f"below {edges[0]:.6g}", *between, f"{edges[-1]:.6g} and above"] if len(edges) else ["present"]
 
-    def codes(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    def codes(values: Reals) -> Ints:
         cut = np.searchsorted(edges, values, side="right")
         return np.where(np.isnan(values), len(names), cut).astype(np.int64)
 
@@ -109,13 +114,6 @@ def cut_levels(train: pl.Series, test: pl.Series, *, most: int | None = LEVELS) 
     coded = both.fill_null(MISSING).cast(pl.Enum(names), strict=False).to_physical().cast(pl.Int64)
     codes = coded.fill_null(len(names)).to_numpy()
     return Strata(codes[: len(train)], codes[len(train) :], (*names, OTHER))
-
-
-# Rows of each sample whose words, or coordinates, are compared.
-READ_ROWS = 20_000
-# Rows that must hold a term for it to be compared.
-TERM_ROWS = 5
-NAMED = 3
 
 
 def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Iterator[Comparison]:
@@ -167,7 +165,7 @@ def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> 
     )  # fmt: skip
 
 
-def _numeric(column: str, train: NDArray[np.float64], test: NDArray[np.float64]) -> Comparison:
+def _numeric(column: str, train: Reals, test: Reals) -> Comparison:
     """Compare the distributions of numbers."""
     distance, by_chance, p = ks_distance(train, test)
     middle = f"median {np.median(train):.4g} in train, {np.median(test):.4g} in test"
@@ -186,9 +184,7 @@ def size(distance: float) -> str:
     return next((word for limit, word in words if distance < limit), "a large difference")
 
 
-def _out_of_range(
-    column: str, train: NDArray[np.float64], test: NDArray[np.float64], role: str
-) -> Iterator[Comparison]:
+def _out_of_range(column: str, train: Reals, test: Reals, role: str) -> Iterator[Comparison]:
     """Count test values beyond the smallest and largest of training."""
     low, high = train.min(), train.max()
     under, over = int((test < low).sum()), int((test > high).sum())

@@ -23,8 +23,10 @@ SHOWN = 3
 class Copies:
     """What test shares with training."""
 
+    # test_row, train_row: every test row that training holds, with the first such training row; conflict: no
+    # training row equal to it has its label (null without labels)
     pairs: pl.DataFrame
-    within: float
+    within: float  # share of the training rows that have an equal row in training
     columns: int  # columns that were compared
 
 
@@ -36,12 +38,14 @@ def find_copies(train: pl.DataFrame, test: pl.DataFrame, *, columns: list[str], 
     )
     pairs = second.join(known, on="key", how="inner", suffix="s").sort("row")
     conflict = ~pl.col("labels").list.contains(pl.col("label"), nulls_equal=False)
-    judged = (
-        pl.when(pl.col("label").is_null() | (pl.col("labels").list.len() == 0)).then(None).otherwise(conflict)
-    )
+    unknown = pl.col("label").is_null() | (pl.col("labels").list.len() == 0)
     within = float(known.filter(pl.col("count") > 1)["count"].sum()) / max(train.height, 1)
     return Copies(
-        pairs.select(pl.col("row").alias("test_row"), "train_row", judged.alias("conflict")),
+        pairs.select(
+            pl.col("row").alias("test_row"),
+            "train_row",
+            pl.when(unknown).then(None).otherwise(conflict).alias("conflict"),
+        ),
         within,
         len(columns),
     )
@@ -86,7 +90,7 @@ def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Compariso
         f"a training row in all {copies.columns} columns ({_examples(pairs)}); of the training rows {within} "
         "have such a twin."
     )
-    yield Comparison(None, "duplicate", None, value=share, n=pairs.height, found=said, otherwise=said)
+    yield Comparison(None, "duplicate", None, value=share, n=pairs.height, found=said)
     wrong = pairs.filter(pl.col("conflict"))
     if wrong.height:
         said = (
@@ -94,15 +98,8 @@ def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Compariso
             f"carr{'ies' if wrong.height == 1 else 'y'} a “{target}” that no equal training row has "
             f"({_examples(wrong)})."
         )
-        yield Comparison(
-            target,
-            "conflict",
-            None,
-            value=wrong.height / pairs.height,
-            n=wrong.height,
-            found=said,
-            otherwise=said,
-        )
+        share = wrong.height / pairs.height
+        yield Comparison(target, "conflict", None, value=share, n=wrong.height, found=said)
 
 
 def _examples(pairs: pl.DataFrame) -> str:

@@ -13,7 +13,7 @@ compare losses on inputs that both samples share, S ∝ pq/(p+q) for input densi
                                +  E_S ℓ_test - E_S ℓ_train                                   labels given them
 
 The densities are shares of strata here: of one column's levels or deciles, or, over all columns, of the score
-that tells train from test best (subclassification on a balancing score, Rosenbaum & Rubin 1984),
+that separates train from test best (subclassification on a balancing score, Rosenbaum & Rubin 1984),
 out-of-sample for every row. Standard errors come from redrawing shares (multinomial) and mean losses (normal)
 of the strata.
 """
@@ -24,14 +24,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from dataaudit.audits.shift.comparison import Comparison, percent
+from dataaudit.audits.shift.comparison import Comparison, Ints, Reals, percent
 from dataaudit.audits.shift.covariates import Strata
 from dataaudit.statistics import Z95, chance_variation, chi_square, difference_interval, normal_p, split_p
-
-Array = NDArray[np.float64]
 
 REDRAWS = 400
 # A stratum with less variance of the hypergeometric count says nothing, and would break the approximation.
@@ -39,7 +36,7 @@ LEAST_VARIANCE = 1.0
 
 
 def compare_classes(
-    target: str, classes: tuple[str, ...], *, train: NDArray[np.int64], test: NDArray[np.int64]
+    target: str, classes: tuple[str, ...], *, train: Ints, test: Ints
 ) -> Iterator[Comparison]:
     """Compare class shares."""  # train, test (n,)
     k, j = (np.bincount(y, minlength=len(classes)) for y in (train, test))
@@ -68,8 +65,8 @@ def compare_given(
     strata: Strata,
     classes: tuple[str, ...],
     *,
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
+    train: Ints,
+    test: Ints,
 ) -> Comparison:
     """Ask whether labels changed differently from one stratum of a column to the next."""  # train, test (n,)
     size, K = len(strata.names), len(classes)
@@ -93,7 +90,7 @@ def compare_given(
     )  # fmt: skip
 
 
-def _breslow_day(train: NDArray[np.int64], test: NDArray[np.int64], c: int) -> tuple[float, Array]:
+def _breslow_day(train: Ints, test: Ints, c: int) -> tuple[float, Reals]:
     """Return the p-value of one common odds ratio, and each stratum's excess share in test."""  # (L, K) x2
     a, n, m = test[:, c].astype(float), train.sum(1).astype(float), test.sum(1).astype(float)
     t, total = a + train[:, c], n + m
@@ -119,15 +116,15 @@ def _breslow_day(train: NDArray[np.int64], test: NDArray[np.int64], c: int) -> t
 
 
 @dataclass(frozen=True)
-class Part:
+class LossPart:
     """A part of the difference of loss, test minus train, in nats per row."""
 
-    value: float  # value, error: estimate and standard error
-    error: float
+    value: float
+    error: float  # standard error
 
     @property
     def p(self) -> float:
-        """Two-sided p-value that there is none."""
+        """Two-sided p-value under no difference."""
         return normal_p(self.value / self.error) if self.error > 0 else 1.0
 
 
@@ -135,12 +132,12 @@ class Part:
 class LossSplit:
     """The difference of mean loss, and what explains it."""
 
-    total: Part  # total, inputs, labels: all of it
-    inputs: Part
-    labels: Part
+    total: LossPart
+    inputs: LossPart
+    labels: LossPart
 
 
-def split_loss(strata: Strata, losses: tuple[Array, Array], *, seed: int) -> LossSplit:
+def split_loss(strata: Strata, losses: tuple[Reals, Reals], *, seed: int) -> LossSplit:
     """Split the difference of mean loss over the strata, see the module's formula."""  # losses (n,)
     random = np.random.default_rng(seed)
     sides = [
@@ -150,7 +147,7 @@ def split_loss(strata: Strata, losses: tuple[Array, Array], *, seed: int) -> Los
     point = _parts([(side.share[None], side.mean[None]) for side in sides])
     redrawn = _parts([side.redraw(random) for side in sides])
     errors = [float(drawn.std()) for drawn in redrawn]
-    total, inputs, labels = (Part(float(v[0]), e) for v, e in zip(point, errors, strict=True))
+    total, inputs, labels = (LossPart(float(v[0]), e) for v, e in zip(point, errors, strict=True))
     return LossSplit(total, inputs, labels)
 
 
@@ -159,12 +156,12 @@ class _Side:
     """Rows, share, mean loss and its standard error of every stratum of one sample."""
 
     n: int
-    share: Array
-    mean: Array
-    error: Array
+    share: Reals
+    mean: Reals
+    error: Reals
 
     @classmethod
-    def of(cls, codes: NDArray[np.int64], loss: Array, size: int) -> _Side:
+    def of(cls, codes: Ints, loss: Reals, size: int) -> _Side:
         """Sum up the rows."""
         counts = np.bincount(codes, minlength=size).astype(np.float64)
         filled = np.maximum(counts, 1.0)
@@ -174,13 +171,13 @@ class _Side:
         own = np.where(counts > 1, spread / np.maximum(counts - 1.0, 1.0), loss.var())
         return cls(len(codes), counts / max(len(codes), 1), mean, np.sqrt(own / filled))
 
-    def redraw(self, random: np.random.Generator) -> tuple[Array, Array]:
+    def redraw(self, random: np.random.Generator) -> tuple[Reals, Reals]:
         """Draw shares and mean losses anew."""  # -> (r, L), (r, L)
         share = random.multinomial(self.n, self.share / self.share.sum(), size=REDRAWS) / self.n
         return share, self.mean + self.error * random.standard_normal(share.shape)
 
 
-def _parts(sides: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
+def _parts(sides: list[tuple[Reals, Reals]]) -> tuple[Reals, Reals, Reals]:
     """Return total, inputs and labels of every draw."""  # [(r, L), (r, L)] x2 -> (r,) x3
     (p, first), (q, second) = sides
     shared = p * q / np.maximum(p + q, 1e-300)

@@ -1,11 +1,11 @@
-"""Can train and test be told apart? A classifier of membership, judged on rows that it has not seen.
+"""Classifier two-sample test (C2ST) for covariate shift.
 
-The classifier two-sample test (Friedman 2003; Lopez-Paz & Oquab, ICLR 2017): as many seeded rows of train as
-of test, membership as the label, the tool's own logistic model on numbers (rank-to-normal, with cubic
-splines), levels and terms. Every row is scored without itself, by the one-step leave-one-out of `leaveout`,
-from one factorisation. Leaving out a row of one sample moves the intercept towards the other; that artefact
-is taken off the score as the log-odds of the sizes that remain, or two alike samples would have an AUC below
-one half.
+A classifier of membership is scored on rows that it has not seen (Friedman 2003; Lopez-Paz & Oquab, ICLR
+2017): as many seeded rows of train as of test, membership as the label, the tool's own logistic model on
+numbers (rank-to-normal, with cubic splines), levels and terms. Every row is scored without itself, by the
+one-step leave-one-out of `leave_one_out`, from one factorisation. Leaving out a row of one sample moves the
+intercept towards the other; that artefact is taken off the score as the log-odds of the sizes that remain, or
+two alike samples would have an AUC below one half.
 
 **p-value.** Leave-one-out scores share rows, so a Mann-Whitney test would be too bold (about √2 in the
 standard error). Where membership means nothing the model is at θ = 0 with all curvatures ¼ and one Newton
@@ -13,7 +13,7 @@ step is ridge regression, S = X(XᵀX + 4nλI)⁻¹Xᵀ, whose leave-one-out sco
 memberships m = ±1 (Allen 1974). S knows no labels, so the separation under all permutations of m comes from
 one matrix product.
 
-**λ** knows no labels either, or choosing it would spoil that: 4nλ = tr(XᵀX)/(n/20), so that at most a
+**λ** knows no labels either, or choosing it would break that: 4nλ = tr(XᵀX)/(n/20), so that at most a
 twentieth as many degrees of freedom are spent as there are rows.
 
 **Columns.** A row's leave-one-out score is a sum over source columns. A column's share of the separation is
@@ -27,10 +27,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 
+from dataaudit.audits.shift.comparison import Ints, Reals
 from dataaudit.features import (
     Basis,
     BasisSettings,
@@ -50,8 +50,6 @@ from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.statistics import Z95
 
-Array = NDArray[np.float64]
-
 # Rows of each sample that the classifier is trained on, and features that it has at most.
 ROWS, FEATURES = 1500, 1000
 ROWS_PER_FREEDOM = 20
@@ -64,14 +62,16 @@ _MEMBERSHIP = "is a test row"
 class TwoSampleTest:
     """How well train and test are told apart."""
 
-    auc: float
-    low: float
+    auc: (
+        float  # chance that a test row scores above a training row, leave-one-out; one half if they are alike
+    )
+    low: float  # 95 % interval of that
     high: float
     p: float  # share of permutations of membership under which the samples are separated as well
     columns: tuple[tuple[str, float], ...]  # share of the separation of each source column, largest first
     rows: int  # rows of both samples that were used
-    scores_train: Array  # (n,) scores_train, scores_test: log-odds of being a test row, out-of-sample
-    scores_test: Array
+    scores_train: Reals  # (n,) log-odds of being a test row, out-of-sample
+    scores_test: Reals  # (m,) likewise
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ class _SharedEncoding:
 
     encoding: Encoding
     basis: Basis
-    kept: NDArray[np.int64]
-    mean: Array
+    kept: Ints
+    mean: Reals
 
-    def design(self, frame: pl.DataFrame) -> Array:
+    def design(self, frame: pl.DataFrame) -> Reals:
         """Return centred features."""  # -> (b, d)
         X = self.basis.transform(self.encoding.transform(frame))
         part = X[:, self.kept]
@@ -99,7 +99,7 @@ def two_sample_test(
     score: int,
     seed: int,
 ) -> TwoSampleTest | None:
-    """Train the classifier of membership and judge it."""
+    """Train the classifier of membership and score it out-of-sample."""
     size = min(train.height, test.height, ROWS)
     if size < 10:  # noqa: PLR2004 - nothing can be learnt
         return None
@@ -162,20 +162,20 @@ def _varies(series: pl.Series) -> bool:
     return series.n_unique() > 1
 
 
-def _most_frequent(columns: Columns, d: int) -> NDArray[np.int64]:
+def _most_frequent(columns: Columns, d: int) -> Ints:
     """Return the features to keep: all dense ones, and as many levels and terms as there is room for."""
     first = columns.numeric.shape[1] + columns.vectors.shape[1]
     sparse = columns.levels.shape[1] + columns.terms.shape[1]
-    held = np.concatenate(
+    frequency = np.concatenate(
         [np.bincount(part.indices, minlength=part.shape[1]) for part in (columns.levels, columns.terms)]
     )
     room = max(0, FEATURES - (d - sparse))
-    frequent = first + np.argsort(-held, kind="stable")[:room]
+    frequent = first + np.argsort(-frequency, kind="stable")[:room]
     dense = np.concatenate([np.arange(first), np.arange(first + sparse, d)])
     return np.sort(np.concatenate([dense, frequent])).astype(np.int64)
 
 
-def _leave_one_out(X: Array, member: NDArray[np.int64]) -> tuple[Objective, torch.Tensor, Array]:
+def _leave_one_out(X: Reals, member: Ints) -> tuple[Objective, torch.Tensor, Reals]:
     """Fit membership and return every row's score without it, less the log-odds of the sizes that remain."""
     n = len(X)
     l2 = max(float((X * X).sum()) / n, 1e-12) * ROWS_PER_FREEDOM / (4.0 * n)
@@ -189,7 +189,7 @@ def _leave_one_out(X: Array, member: NDArray[np.int64]) -> tuple[Objective, torc
     return objective, theta, scores - prior
 
 
-def _auc(scores: Array, member: NDArray[np.int64]) -> float:
+def _auc(scores: Reals, member: Ints) -> float:
     """Return the chance that a test row scores above a training row."""
     n, m = len(scores), int(member.sum())
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
@@ -197,7 +197,7 @@ def _auc(scores: Array, member: NDArray[np.int64]) -> float:
     return (float(ranks[member == 1].sum()) - m * (m + 1) / 2.0) / (m * (n - m))
 
 
-def _delong(scores: Array, member: NDArray[np.int64]) -> float:
+def _delong(scores: Reals, member: Ints) -> float:
     """Return the standard error of the AUC over rows (DeLong et al. 1988)."""
     test, train = np.sort(scores[member == 1]), np.sort(scores[member == 0])
     above = np.searchsorted(train, test, side="left") / len(train)
@@ -205,9 +205,7 @@ def _delong(scores: Array, member: NDArray[np.int64]) -> float:
     return float(np.sqrt(above.var(ddof=1) / len(test) + below.var(ddof=1) / len(train)))
 
 
-def _permuted(
-    X: Array, ridge: float, member: NDArray[np.int64], random: np.random.Generator
-) -> tuple[float, float]:
+def _permuted(X: Reals, ridge: float, member: Ints, random: np.random.Generator) -> tuple[float, float]:
     """Return the p-value of the separation by permuting membership, and the spread of the AUC under it."""
     sign = np.where(member == 1, 1.0, -1.0)
     M = np.column_stack([sign, *(random.permutation(sign) for _ in range(PERMUTATIONS))])
@@ -222,7 +220,7 @@ def _permuted(
 
 
 def _shares(
-    X: Array, objective: Objective, theta: torch.Tensor, *, member: NDArray[np.int64], columns: list[str]
+    X: Reals, objective: Objective, theta: torch.Tensor, *, member: Ints, columns: list[str]
 ) -> tuple[tuple[str, float], ...]:
     """Split the leave-one-out separation by source column."""
     n, coefficients = len(X), theta[:-1].numpy()
@@ -247,7 +245,7 @@ def _shares(
 
 def _score_others(
     shared: _SharedEncoding, theta: torch.Tensor, frame: pl.DataFrame, random: np.random.Generator, count: int
-) -> Array:
+) -> Reals:
     """Score some rows; those that the classifier was trained on get their leave-one-out score later."""
     scores = np.full(frame.height, np.nan)
     rows = np.sort(random.choice(frame.height, min(count, frame.height), replace=False))

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 import scipy.stats
 
-from dataaudit.audits.shift.audit import MEASURES, SHIFT, measure_shift
+from dataaudit.audits.shift.audit import measure_shift
+from dataaudit.audits.shift.comparison import MEASURES, SHIFT
 from dataaudit.audits.shift.covariates import OTHER, Strata, cut_levels, cut_numbers, numbers
 from dataaudit.audits.shift.duplicates import find_copies
 from dataaudit.audits.shift.labels import _breslow_day, compare_given, split_loss
