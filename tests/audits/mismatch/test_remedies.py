@@ -110,7 +110,7 @@ def test_errors_along_lambda_fall_to_a_cure(twin, found):
 
 
 def test_the_advice_names_the_mildest_cure_and_the_rows(found):
-    assert found.advice.startswith("A stronger ridge cures it: at λ = ")
+    assert found.advice.startswith("Stronger regularisation cures it: at λ = ")
     assert "Check these 4 training rows" in found.advice
     assert f"more rows of {SLICE}" in found.advice
     assert "of the 40 test rows of age = child" in found.advice
