@@ -22,7 +22,7 @@ from dataaudit.training.encoded import LabelSettings
 from dataaudit.training.required import require_real, require_text, require_whole
 from dataaudit.training.trained import Trained
 
-Positions = NDArray[np.int64]
+Rows = NDArray[np.int64]
 TRAIN_WORDS = frozenset(("train", "training", "fit"))
 
 
@@ -281,7 +281,7 @@ class Evaluation:
     wrong: NDArray[np.bool_]  # (t,) which are mispredicted
     loss: NDArray[np.float64]  # (t,) their losses, in nats
 
-    def summary(self, counted: Positions, errors: Positions) -> ErrorSummary:
+    def summary(self, counted: Rows, errors: Rows) -> ErrorSummary:
         """Count errors among some rows; average losses over them, and over a finding's mispredicted ones."""
         return ErrorSummary(
             errors=int(self.wrong[counted].sum()),

@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.audits.mismatch.tracing import loss_gain, move_relabelled, relabellings
-from dataaudit.audits.testset import ErrorSummary, Evaluation, Positions, Tested, evaluate
+from dataaudit.audits.testset import ErrorSummary, Evaluation, Rows, Tested, evaluate
 from dataaudit.features.columns import counted
 from dataaudit.findings.schemas import REMEDIES
 from dataaudit.influence.groups import group_step, refit_group
@@ -50,7 +50,7 @@ LEFT, HALF, DEARER = 0.2, 0.5, 0.01
 FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 10**1.5, 100.0)
 HALF_WEIGHT = 0.5
 MOST_COLLECTED = 100_000
-NO_ROWS: Positions = np.empty(0, dtype=np.int64)
+NO_ROWS: Rows = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class RemedyCase:
     """A finding for which remedies are tried."""
 
     number: int  # of the finding
-    rows: Positions  # (r,) positions of the responsible training rows, each once
-    errors: Positions  # (e,) positions of the mispredicted test rows that trace back to them
+    rows: Rows  # (r,) positions of the responsible training rows, each once
+    errors: Rows  # (e,) positions of the mispredicted test rows that trace back to them
     slice_name: str | None = None  # the slice in words, as ``age = [0-10)``
-    slice_train: Positions = field(default_factory=NO_ROWS.copy)  # of the slice; empty without one
-    slice_test: Positions = field(default_factory=NO_ROWS.copy)
+    slice_train: Rows = field(default_factory=NO_ROWS.copy)  # of the slice; empty without one
+    slice_test: Rows = field(default_factory=NO_ROWS.copy)
 
     @property
-    def counted(self) -> Positions:
+    def counted(self) -> Rows:
         """Test rows on which errors are counted."""
         return self.slice_test if len(self.slice_test) else self.errors
 
@@ -205,12 +205,12 @@ class _Inquiry:
             len(self.case.counted), predicted=self.error_loss(step) - self.before.error_loss,
         )  # fmt: skip
 
-    def _leaves_classes(self, rows: Positions) -> bool:
+    def _leaves_classes(self, rows: Rows) -> bool:
         """Tell whether every class keeps a training row without the given ones."""
         left = np.delete(self.trained.objective.rows.y.numpy(), rows)
         return len(np.unique(left)) == len(self.trained.classes)
 
-    def _relabelled(self) -> tuple[Positions, Positions, str] | None:
+    def _relabelled(self) -> tuple[Rows, Rows, str] | None:
         """Return the responsible rows that get another label, that label, and both in words."""
         case, trained = self.case, self.trained
         if not len(case.errors):

@@ -27,11 +27,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.shift.comparison import ALPHA, Comparison, Reals, comparison_table, percent
+from dataaudit.audits.shift.comparison import Comparison, Reals, comparison_table
 from dataaudit.audits.shift.covariates import Strata, compare_column, cut_levels, cut_numbers, numbers
 from dataaudit.audits.shift.duplicates import copy_rows, find_copies
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
-from dataaudit.audits.shift.two_sample import TwoSampleTest, two_sample_test
+from dataaudit.audits.shift.two_sample import TwoSampleTest, separation_rows, two_sample_test
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features import EncoderSettings, Role
 from dataaudit.features.columns import values_of
@@ -40,9 +40,6 @@ from dataaudit.features.target import class_texts
 
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
-# Columns that are named as separating train from test; shares below this are left out.
-NAMED, LEAST_SHARE = 3, 0.05
-
 Losses = tuple[Reals, Reals]
 
 
@@ -64,7 +61,7 @@ def measure_shift(
     split = losses is not None and _labelled(test, target)
     apart = two_sample_test(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
     if apart is not None:
-        found += _separation_rows(apart)
+        found += separation_rows(apart)
     for role in roles:
         found += compare_column(train, test, role)
     found += _label_rows(train, test, roles, target=target)
@@ -128,23 +125,6 @@ def _common(name: str, train: pl.Series, test: pl.Series) -> tuple[pl.Series, pl
     return both.slice(0, len(train)), both.slice(len(train))
 
 
-def _separation_rows(apart: TwoSampleTest) -> Iterator[Comparison]:
-    """Say how well train and test can be told apart, and by which columns."""
-    leading = [(name, share) for name, share in apart.columns if share >= LEAST_SHARE][:NAMED]
-    by = ", ".join(f"“{name}” ({percent(share)})" for name, share in leading)
-    auc = f"a test row scores above a training row with probability {apart.auc:.3f}"
-    interval = f"{apart.low:.3f} to {apart.high:.3f}"
-    yield Comparison(
-        None, "two-sample", None, value=apart.auc, low=apart.low, high=apart.high, p=apart.p, n=apart.rows,
-        found=f"Train and test can be told apart: {auc} ({interval}; one half if they were alike)"
-        + (f", most by {by}." if by else "."),
-        otherwise=f"Train and test cannot be told apart: {auc} ({interval}; one half if they were alike).",
-    )  # fmt: skip
-    for name, share in leading if apart.p < ALPHA else ():
-        said = f"“{name}” makes up {percent(share)} of what tells train from test."
-        yield Comparison(name, "two-sample", "share", value=share, n=apart.rows, found=said)
-
-
 def _label_rows(
     train: pl.DataFrame, test: pl.DataFrame, roles: tuple[Role, ...], *, target: str
 ) -> Iterator[Comparison]:
@@ -161,17 +141,8 @@ def _label_rows(
         frame[target].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy() for frame in (train, test)
     )
     yield from compare_classes(target, names, train=y[0], test=y[1])
-    for role in roles:
-        if role.role in ("numeric", "datetime", "categorical", "boolean"):
-            yield compare_given(role.column, _cut(train, test, role), names, train=y[0], test=y[1])
-
-
-def _cut(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Strata:
-    """Cut a column of levels, or of numbers."""
-    first, second = values_of(train, role.column), values_of(test, role.column)
-    if role.role in ("categorical", "boolean"):
-        return cut_levels(first, second)
-    return cut_numbers(numbers(first, first.dtype), numbers(second, first.dtype))
+    for column, strata in _strata(train, test, roles):
+        yield compare_given(column, strata, names, train=y[0], test=y[1])
 
 
 def _loss_rows(
@@ -195,7 +166,15 @@ def _loss_rows(
         split = split_loss(whole, (losses[0][known[0]], losses[1][known[1]]), seed=seed)
         yield from loss_rows(None, split, n=int(known[1].sum()))
     train, test = train.filter(pl.Series(kept[0])), test.filter(pl.Series(kept[1]))
+    for column, strata in _strata(train, test, roles):
+        yield from loss_rows(column, split_loss(strata, used, seed=seed), n=len(used[1]))
+
+
+def _strata(train: pl.DataFrame, test: pl.DataFrame, roles: tuple[Role, ...]) -> Iterator[tuple[str, Strata]]:
+    """Cut every column of levels, or of numbers."""
     for role in roles:
-        if role.role in ("numeric", "datetime", "categorical", "boolean"):
-            split = split_loss(_cut(train, test, role), used, seed=seed)
-            yield from loss_rows(role.column, split, n=len(used[1]))
+        first, second = values_of(train, role.column), values_of(test, role.column)
+        if role.role in ("categorical", "boolean"):
+            yield role.column, cut_levels(first, second)
+        elif role.role in ("numeric", "datetime"):
+            yield role.column, cut_numbers(numbers(first, first.dtype), numbers(second, first.dtype))

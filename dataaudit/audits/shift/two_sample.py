@@ -22,6 +22,7 @@ the difference of its means over test and train, over that of the whole score: t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +31,7 @@ import torch
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 
-from dataaudit.audits.shift.comparison import Ints, Reals
+from dataaudit.audits.shift.comparison import ALPHA, Comparison, Ints, Reals, percent
 from dataaudit.features import (
     Basis,
     BasisSettings,
@@ -55,6 +56,8 @@ ROWS, FEATURES = 1500, 1000
 ROWS_PER_FREEDOM = 20
 PERMUTATIONS = 1999
 SCORED_AT_ONCE = 8192
+# Columns that are named as separating train from test; shares below this are left out.
+NAMED, LEAST_SHARE = 3, 0.05
 _MEMBERSHIP = "is a test row"
 
 
@@ -253,3 +256,20 @@ def _score_others(
         part = rows[start : start + SCORED_AT_ONCE]
         scores[part] = shared.design(frame[part.tolist()]) @ theta[:-1].numpy() + float(theta[-1])
     return scores
+
+
+def separation_rows(apart: TwoSampleTest) -> Iterator[Comparison]:
+    """Say how well train and test can be told apart, and by which columns."""
+    leading = [(name, share) for name, share in apart.columns if share >= LEAST_SHARE][:NAMED]
+    by = ", ".join(f"“{name}” ({percent(share)})" for name, share in leading)
+    auc = f"a test row scores above a training row with probability {apart.auc:.3f}"
+    interval = f"{apart.low:.3f} to {apart.high:.3f}"
+    yield Comparison(
+        None, "two-sample", None, value=apart.auc, low=apart.low, high=apart.high, p=apart.p, n=apart.rows,
+        found=f"Train and test can be told apart: {auc} ({interval}; one half if they were alike)"
+        + (f", most by {by}." if by else "."),
+        otherwise=f"Train and test cannot be told apart: {auc} ({interval}; one half if they were alike).",
+    )  # fmt: skip
+    for name, share in leading if apart.p < ALPHA else ():
+        said = f"“{name}” makes up {percent(share)} of what tells train from test."
+        yield Comparison(name, "two-sample", "share", value=share, n=apart.rows, found=said)
