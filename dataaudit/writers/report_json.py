@@ -1,0 +1,59 @@
+"""JSON for programs: one document with the answer, all tables and the provenance, or one table as JSON lines.
+
+The document has, whatever the kind: ``verdict`` (headline and sentences), ``next_commands``, ``provenance``,
+and each table of the findings by its name, as a list of objects. Cells keep their exact text; numbers that
+are not finite are null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+import polars.selectors as cs
+
+from dataaudit.report.blocks import Report, plain
+from dataaudit.writers.escape import json_text
+
+if TYPE_CHECKING:
+    from dataaudit.tablefolder import Tables
+
+_ROWS: Final = 20_000  # a chunk's rows: about 10 MB of text
+
+
+def document(findings: Tables, report: Report) -> Iterator[str]:
+    """Yield one JSON document, some rows of a table at a time."""
+    verdict = {"headline": report.headline, "sentences": [plain(sentence) for sentence in report.sentences]}
+    commands = [{"purpose": purpose, "command": command} for purpose, command in report.commands]
+    head = {
+        "kind": report.kind,
+        "next_commands": commands,
+        "provenance": report.provenance,
+        "verdict": verdict,
+    }
+    yield one_line(head)[:-1]
+    for name in sorted(findings.SCHEMAS):
+        yield f',\n"{name}": ['
+        for at, chunk in enumerate(lines(getattr(findings, name))):
+            yield ",\n" if at else "\n"
+            yield chunk.rstrip("\n").replace("\n", ",\n")  # a newline inside a cell is \n, two characters
+        yield "\n]"
+    yield "}\n"
+
+
+def lines(table: pl.DataFrame) -> Iterator[str]:
+    """Yield a table as JSON lines, some rows at a time; numbers that are not finite become null."""
+    real = cs.float()
+    finite = table.with_columns(pl.when(real.is_finite()).then(real).otherwise(None).name.keep())
+    for part in finite.iter_slices(_ROWS):
+        buffer = BytesIO()
+        part.write_ndjson(buffer)
+        yield json_text(buffer.getvalue().decode())
+
+
+def one_line(value: Any) -> str:
+    """Return JSON in one line, sorted by key."""
+    return json_text(json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True))
