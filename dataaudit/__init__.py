@@ -22,43 +22,26 @@ theta, H    parameters (p,), Hessian of the objective (p, p)
 l2          λ in R(θ) = mean loss + λ/2·‖θ‖² (intercepts free); scikit-learn's C is 1/(n·λ)
 ==========  ===========================================================================================
 
-The modules, each importing only from those above it:
+The folders, in the order of the data's way; each imports only from those above it:
 
-==============================  =======================================================================
-errors                          everything that can go wrong for a user, as one tree
-masking                         passwords, taken out of whatever is shown
-picture, celltext, likeness     pixels as a small picture; a cell as people see it; which are almost equal
-sources                         files, globs, folders, stdin, queries and frames to a `Dataset`
-rows, tensor_rows, losses       blocks of rows; a module's rows; pointwise losses with slope and bend
-encode, models, module_model    columns to features; pure functions of (θ, block), and a user's torch module
-objective                       R(θ), its gradient and Hessian
-fit, solvers, solver_names      Newton; Cholesky in the primal and the dual, and which of them; by products
-                                alone: conjugate gradients, LiSSA, a low rank
-influence, leaveout, noise      self-influence, one-step leave-one-out, which labels are likely wrong
-hinge, kernelmap                support vector machines: their minimum, and their kernel as features
-classifiers, arrays             what a fitted scikit-learn classifier minimised; matrices as users have them
-module_influence                the same for a module, at whatever point its training ended
-conclusions, groups, strongest  groups of rows and their effect; the strongest influences on each test row
-path, selection                 basis and λ by leave-one-out loss
-fitted                          a user's own scikit-learn model, taken as it is
-fragility                       the smallest set of rows that overturns a conclusion
-lowlevel                        `Influence`, for people with a matrix and a model
-folder, tablefolder,            the tables on disk: the only meeting of tensors and frames; one module a
-provenance, findings,           kind of findings
-mismatch_findings,
-explanation_findings,
-vulnerability_findings
-audits                          each the story of one question
-repair                          decisions applied to the data, and undone from a journal
-review                          the ranked rows one by one: a queue, keys, decisions, when to stop
-gate                            facts about a dataset, rules over them, and the verdict on it
-summary, writers                what a report shows, and one output format a file
-result                          what every audit returns: tables, a folder, a page
-api, api_mismatch,              what Python users call, one module a question
-api_explain, api_verify,
-api_vulnerability
-cli                             the command `audit`
-==============================  =======================================================================
+===================  ==================================================================================
+data                 files, globs, folders, stdin, queries and frames to a `Dataset`
+model                blocks of rows, pointwise losses, linear models and torch modules, the objective
+noise                which labels are likely wrong, and how many
+features             columns to features: numbers, categories, text, vectors, their basis
+solvers              Newton's minimum; the inverse Hessian by Cholesky, dual, CG, LiSSA, Arnoldi
+influence            self-influence, leave-one-out, groups of rows, the smallest set that flips
+training             basis and regularisation chosen by leave-one-out loss; fitted models adopted
+findings             the tables that an audit leaves, their schemas and provenance; the gate's verdict
+audits               labels; explain, mismatch, shift, vulnerability: each the story of one question
+report               what a report shows, as blocks without a format
+writers              one output format a file
+repair, review       decisions applied and undone; the ranked rows decided one by one
+gate                 facts about a dataset, rules over them, and the verdict
+api, cli             what Python users call; the command `audit`
+===================  ==================================================================================
+
+At the root: `errors`, `options`, `escape` (hostile text), `statistics`, `cells`, `files` (atomic writes).
 
 Everything in ``__all__`` is public. It is loaded when it is first used: importing this package is cheap.
 """
@@ -69,11 +52,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dataaudit.api import LabelAudit, audit_labels
-    from dataaudit.api_explain import Explanation, explain
-    from dataaudit.api_mismatch import MismatchAudit, audit_mismatch
-    from dataaudit.api_verify import verify
-    from dataaudit.api_vulnerability import Vulnerability, vulnerability
+    from dataaudit.api.audits import (
+        Explanation,
+        LabelAudit,
+        MismatchAudit,
+        Vulnerability,
+        audit_labels,
+        audit_mismatch,
+        explain,
+        verify,
+        vulnerability,
+    )
+    from dataaudit.api.influence import Influence
+    from dataaudit.data import Dataset, Query, load
     from dataaudit.errors import (
         AuditError,
         BadTarget,
@@ -89,13 +80,12 @@ if TYPE_CHECKING:
         UnreadableFile,
         WriteError,
     )
-    from dataaudit.findings import Findings
-    from dataaudit.lowlevel import Influence
-    from dataaudit.module_influence import ModuleInfluence
-    from dataaudit.module_model import ModuleModel
-    from dataaudit.sources import Dataset, Query, load
+    from dataaudit.findings.schemas import Findings
+    from dataaudit.influence.torch import ModuleInfluence
+    from dataaudit.model.torch import ModuleModel
 
     __version__: str
+
 
 __all__ = [
     "AuditError",
@@ -131,22 +121,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "dataaudit.sources",
-    "Explanation": "dataaudit.api_explain",
-    "Findings": "dataaudit.findings",
-    "Influence": "dataaudit.lowlevel",
-    "MismatchAudit": "dataaudit.api_mismatch",
-    "LabelAudit": "dataaudit.api",
-    "ModuleInfluence": "dataaudit.module_influence",
-    "ModuleModel": "dataaudit.module_model",
-    "audit_labels": "dataaudit.api",
-    "audit_mismatch": "dataaudit.api_mismatch",
-    "explain": "dataaudit.api_explain",
-    "Query": "dataaudit.sources",
-    "load": "dataaudit.sources",
-    "verify": "dataaudit.api_verify",
-    "Vulnerability": "dataaudit.api_vulnerability",
-    "vulnerability": "dataaudit.api_vulnerability",
+    "Dataset": "dataaudit.data",
+    "Explanation": "dataaudit.api.audits",
+    "Findings": "dataaudit.findings.schemas",
+    "Influence": "dataaudit.api.influence",
+    "MismatchAudit": "dataaudit.api.audits",
+    "LabelAudit": "dataaudit.api.audits",
+    "ModuleInfluence": "dataaudit.influence.torch",
+    "ModuleModel": "dataaudit.model.torch",
+    "audit_labels": "dataaudit.api.audits",
+    "audit_mismatch": "dataaudit.api.audits",
+    "explain": "dataaudit.api.audits",
+    "Query": "dataaudit.data",
+    "load": "dataaudit.data",
+    "verify": "dataaudit.api.audits",
+    "Vulnerability": "dataaudit.api.audits",
+    "vulnerability": "dataaudit.api.audits",
 }  # every other public name is an error
 
 

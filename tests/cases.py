@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array, random_array
 
-from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
-from dataaudit.objective import Objective
-from dataaudit.rows import MemoryRows
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import MemoryRows
 
 
 @dataclass(frozen=True)

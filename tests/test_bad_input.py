@@ -136,7 +136,6 @@ REFUSED = {
     "out is below a file": (csv(good()), ["--out", "rows.csv/found"], "rows.csv is a file"),
 }  # fmt: skip
 
-
 FILES = {
     "no such file": "row.csv",
     "nothing packed": "rows.csv.gz",
@@ -241,9 +240,6 @@ def test_a_decision_is_stated(here, capfd, name):
     labels = pl.read_parquet("found/labels.parquet")
     assert all(labels.select(pl.col(pl.Float64).is_finite().all()).row(0))
     assert "Traceback" not in capfd.readouterr().err
-
-
-# As processes.
 
 
 def process(*words, cwd):

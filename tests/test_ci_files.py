@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pre_commit.clientlib import load_config, load_manifest
 
-from dataaudit.gate.starter import FILES, HOOK, github_workflow, gitlab_job, hook
+from dataaudit.gate.init import FILES, HOOK, github_workflow, gitlab_job, hook
 
 ROOT = Path(__file__).resolve().parents[1]
 CI = ROOT / "examples" / "ci"

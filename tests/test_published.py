@@ -9,10 +9,10 @@ import pytest
 import torch
 from cases import Case
 
-from dataaudit.fit import minimise
-from dataaudit.influence import leverage, self_influence
-from dataaudit.leaveout import leave_one_out_scores
+from dataaudit.influence.influence import leverage, self_influence
+from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.solvers import Cholesky, Dual
+from dataaudit.solvers.newton import minimise
 
 # volume of air, rate of inspiration, whether the vessels constricted
 TRIALS = """

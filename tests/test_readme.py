@@ -69,15 +69,15 @@ def test_files_named_exist(page):
 
 
 def test_tables_named_are_the_ones_written():
-    from dataaudit import findings, mismatch_findings
+    from dataaudit.findings import schemas
 
     named = set(re.findall(r"`(\w+)\.parquet`", (ROOT / "README.md").read_text(encoding="utf-8")))
-    assert set(findings.SCHEMAS) <= named <= set(findings.SCHEMAS) | set(mismatch_findings.SCHEMAS)
+    assert set(schemas.SCHEMAS) <= named <= set(schemas.SCHEMAS) | set(schemas.SCHEMAS_MISMATCH_FINDINGS)
     assert {"traces", "slices", "features", "remedies", "shift"} <= named
 
 
 def test_columns_named_are_there():
-    from dataaudit.findings import LABELS
+    from dataaudit.findings.schemas import LABELS
 
     named = re.findall(
         r"^- `(\w+)`(?:, `(\w+)`)?:", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE

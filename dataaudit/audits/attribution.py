@@ -50,12 +50,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.audits.columns_effect import swapped
-from dataaudit.audits.tested import Tested
-from dataaudit.audits.trained import Trained
-from dataaudit.fragility import own_steps
-from dataaudit.influence import loss_gradients
-from dataaudit.rows import Block, times
+from dataaudit.audits.perturbation import swapped
+from dataaudit.audits.testset import Tested
+from dataaudit.influence.amip import own_steps
+from dataaudit.influence.influence import loss_gradients
+from dataaudit.model.rows import Block, times
+from dataaudit.training.trained import Trained
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.audits.trained import Encoded, RowScores, Trained
-from dataaudit.encode import Columns
-from dataaudit.rows import times
+from dataaudit.features import Columns
+from dataaudit.model.rows import times
+from dataaudit.training.trained import Encoded, RowScores, Trained
 
 SHOWN_CONTRIBUTIONS = 8
 OTHER_LABEL, SAME_LABEL = 3, 2

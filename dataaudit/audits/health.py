@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from dataaudit.agreement import Checked, agreement
-from dataaudit.audits.trained import RowScores, Trained
-from dataaudit.audits.verify import Refit
-from dataaudit.findings import HEALTH
+from dataaudit.audits.validation import Refit
+from dataaudit.findings.schemas import HEALTH
 from dataaudit.noise import NoiseModel
+from dataaudit.statistics import Checked, agreement
+from dataaudit.training.trained import RowScores, Trained
 
 RESIDUAL_LIMIT = 1e-8
 SLOPE_TOLERANCE = 0.1

@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits.asked import LabelSettings, StepCallback, no_step
 from dataaudit.audits.evidence import contributions, neighbours
 from dataaudit.audits.health import check_health
 from dataaudit.audits.tables import (
@@ -30,12 +29,13 @@ from dataaudit.audits.tables import (
     selection_table,
     verification_table,
 )
-from dataaudit.audits.trained import RowScores, Trained, score_rows
-from dataaudit.audits.verify import Refit, verify
-from dataaudit.encode.target import Target
-from dataaudit.findings import BUDGET, Findings
+from dataaudit.audits.validation import Refit, verify
+from dataaudit.data import Dataset
+from dataaudit.features.target import Target
+from dataaudit.findings.schemas import BUDGET, Findings
 from dataaudit.noise import fit_noise, review_budget
-from dataaudit.sources import Dataset
+from dataaudit.training.encoded import LabelSettings, StepCallback, no_step
+from dataaudit.training.trained import RowScores, Trained, score_rows
 
 READ: Final = 500  # rows whose cells are kept for a review, evidence or not: as many as a page shows
 

@@ -12,16 +12,26 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.evidence import Contribution, Neighbour
-from dataaudit.audits.trained import RowScores, Trained
-from dataaudit.audits.verify import Refit
-from dataaudit.celltext import cell_text, kept_cell
-from dataaudit.encode.target import Target
-from dataaudit.findings import CELLS, EVIDENCE, LABELS, NEIGHBOURS, NOISE, SELECTION, VERIFICATION, Provenance
+from dataaudit.audits.validation import Refit
+from dataaudit.cells import cell_text, kept_cell
+from dataaudit.data import Dataset
+from dataaudit.features.target import Target
+from dataaudit.findings.schemas import (
+    CELLS,
+    EVIDENCE,
+    LABELS,
+    NEIGHBOURS,
+    NOISE,
+    SELECTION,
+    VERIFICATION,
+    Provenance,
+)
 from dataaudit.noise import NoiseModel
-from dataaudit.sources import Dataset
+from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
-    from dataaudit.audits.asked import LabelSettings
+    from dataaudit.training.encoded import LabelSettings
+
 
 SHOWN_COLUMNS = 40
 PACKAGES = ("dataaudit", "numpy", "polars", "scipy", "torch")

@@ -25,9 +25,8 @@ from typing import TextIO
 from typer.exceptions import TyperException
 
 from dataaudit.cli.app import app
-from dataaudit.cli.terminal import visible
 from dataaudit.errors import AuditError
-from dataaudit.masking import masked, masked_words
+from dataaudit.escape import masked, masked_words, visible
 
 FAILED, INTERRUPTED = 2, 130
 

@@ -6,22 +6,14 @@ from typing import Annotated
 
 import typer
 
-from dataaudit.cli.apply import apply
+from dataaudit.cli.audits import explain, labels, mismatch, verify, vulnerability
 from dataaudit.cli.baseline import baseline
-from dataaudit.cli.check import check
-from dataaudit.cli.config import config
+from dataaudit.cli.check import check, config, rule
 from dataaudit.cli.demo import demo
-from dataaudit.cli.explain import explain
-from dataaudit.cli.export import export
 from dataaudit.cli.init import init
-from dataaudit.cli.labels import labels
-from dataaudit.cli.mismatch import mismatch
-from dataaudit.cli.report import report
+from dataaudit.cli.repair import apply, undo
+from dataaudit.cli.report import export, report
 from dataaudit.cli.review import review
-from dataaudit.cli.rule import rule
-from dataaudit.cli.undo import undo
-from dataaudit.cli.verify import verify
-from dataaudit.cli.vulnerability import vulnerability
 
 EPILOG = "Example: audit labels mail.parquet --label label --text text"
 

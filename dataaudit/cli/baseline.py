@@ -1,27 +1,157 @@
-"""``audit baseline``: accept what is known, so that only what is new fails."""
+"""``audit baseline``: accept what is known, so that only what is new fails.
+
+What new entries of a baseline have in common: the reason, who accepts, and until when.
+
+What ``audit baseline`` says: what was accepted, what is new, and what looks fixed.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import re
+import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dataaudit.cli import options
-from dataaudit.cli.baseline_entry import PANEL, Author, Date, Expires, like_of, today
-from dataaudit.cli.baseline_words import changed, lines, plain, unjudged
-from dataaudit.cli.check import Base, Data, Ignore, Label, Select, Test
-from dataaudit.cli.config import ConfigFile, Isolated
-from dataaudit.cli.talk import Talk
+from dataaudit.cli import bridge
+from dataaudit.cli.check import Base, ConfigFile, Data, Ignore, Isolated, Label, Select, Test
+from dataaudit.cli.progress import Talk
 from dataaudit.errors import SettingError
 
 if TYPE_CHECKING:
-    from dataaudit.gate.baseline import Baseline
+    from dataaudit.findings.verdict import Verdict
+    from dataaudit.gate.baseline import Baseline, Comparison, Entry
     from dataaudit.gate.config import Config
-    from dataaudit.gate.verdict import Verdict
+
+
+PANEL = "Entries"
+
+Author = Annotated[
+    str | None,
+    typer.Option(
+        "--author",
+        metavar="NAME",
+        show_default="Git's user.name",
+        help="Who accepts.",
+        rich_help_panel=PANEL,
+    ),
+]
+Date = Annotated[
+    str,
+    typer.Option(
+        "--date", metavar="DAY", help="When: 2026-11-24.", show_default="not said", rich_help_panel=PANEL
+    ),
+]
+Expires = Annotated[
+    str,
+    typer.Option(
+        "--expires",
+        metavar="DAY",
+        help="Last day: 2027-01-31, or 90d from today.",
+        show_default="never",
+        rich_help_panel=PANEL,
+    ),
+]
+
+
+def like_of(reason: str, author: str | None, *, date: str, expires: str) -> Entry:
+    """Return what new entries have in common."""
+    from dataaudit.gate.baseline import Entry, day
+
+    if not reason.strip():
+        raise SettingError("--reason is empty", "say why the findings are accepted")
+    days = re.fullmatch(r"(\d{1,5})d", expires)
+    until = (today() + dt.timedelta(days=int(days[1]))).isoformat() if days else expires
+    return Entry(
+        rule="",
+        dataset="",
+        fingerprint="",
+        reason=reason.strip(),
+        author=_git_user() if author is None else author,
+        date=day(date, where="--date"),
+        expires=day(until, where="--expires"),
+    )
+
+
+def _git_user() -> str:
+    try:
+        done = subprocess.run(["git", "config", "user.name"], capture_output=True, check=False)  # noqa: S607
+    except OSError:
+        return ""
+    return done.stdout.decode(errors="replace").strip()
+
+
+def today() -> dt.date:
+    """Return the day by which entries expire."""
+    return dt.date.today()  # noqa: DTZ011 - the day where it is written, as for audit check
+
+
+_LONGEST = 400  # characters of a line
+
+
+def unjudged(verdict: Verdict) -> Iterator[str]:
+    """Say which rules could not be judged: their entries stay as they are."""
+    for outcome in verdict.outcomes:
+        if outcome.status == "failed":
+            yield f"{outcome.rule.code} of {outcome.dataset} could not be judged: {outcome.message}"
+
+
+def changed(before: Baseline, after: Baseline, target: Path, *, dry_run: bool) -> Iterator[str]:
+    """Say what became of the baseline, rule by rule."""
+    old = {entry.fingerprint: entry for entry in before.entries}
+    new = {entry.fingerprint: entry for entry in after.entries}
+    added = [entry for name, entry in new.items() if old.get(name) != entry]
+    gone = [entry for name, entry in old.items() if name not in new]
+    for words, entries in (("accepted", added), ("taken out", gone)):
+        for rule, dataset in sorted({(entry.rule, entry.dataset) for entry in entries}):
+            count = sum((entry.rule, entry.dataset) == (rule, dataset) for entry in entries)
+            yield f"{rule} of {dataset}: {count:,} {words}."
+    would = "would have" if dry_run else "has"
+    yield f"{target.as_posix()} {would} {len(new):,} {'entries' if len(new) != 1 else 'entry'}."
+
+
+def lines(compared: Comparison) -> Iterator[str]:
+    """Yield a line for each difference: + new, - fixed, ! expired."""
+    from dataaudit.escape import console_line
+
+    for outcome, finding in compared.new:
+        yield console_line(
+            f"+ {outcome.rule.code} {outcome.dataset} {finding.site.row_id} {finding.message}", 400
+        )
+    for mark, entries in (("-", compared.fixed), ("!", compared.expired)):
+        for entry in entries:
+            until = f", expired after {entry.expires}" if mark == "!" else ""
+            said = f"{mark} {entry.rule} {entry.dataset} {entry.fingerprint} {entry.reason}{until}"
+            yield console_line(said, _LONGEST)
+
+
+def plain(compared: Comparison) -> Mapping[str, Any]:
+    """Return the same as JSON's types."""
+    from dataclasses import asdict
+
+    new = (
+        {
+            "rule": outcome.rule.code,
+            "dataset": outcome.dataset,
+            "fingerprint": finding.fingerprint,
+            "row_id": finding.site.row_id,
+            "message": finding.message,
+        }
+        for outcome, finding in compared.new
+    )
+    return {
+        "new": list(new),
+        "fixed": [asdict(entry) for entry in compared.fixed],
+        "expired": [asdict(entry) for entry in compared.expired],
+        "known": compared.known,
+    }
+
 
 _OUTPUT = "Output"
 _ALL = 10**9  # findings kept of each rule: an entry is needed for every one
@@ -58,9 +188,9 @@ def create(
     date: Date = "",
     expires: Expires = "",
     label: Label = None,
-    text: options.Text = None,
-    exclude: options.Exclude = None,
-    id: options.Id = None,  # noqa: A002 - the option is called --id
+    text: bridge.Text = None,
+    exclude: bridge.Exclude = None,
+    id: bridge.Id = None,  # noqa: A002 - the option is called --id
     test: Test = None,
     base: Base = None,
     select: Select = None,
@@ -72,12 +202,11 @@ def create(
         bool, typer.Option("--force", help="Replace a baseline that is there.", rich_help_panel=_OUTPUT)
     ] = False,
     dry_run: DryRun = False,
-    quiet: options.Quiet = 0,
-    color: options.Color = "auto",
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
 ) -> None:
     """Write a baseline that accepts every finding for which a rule is broken now."""
-    from dataaudit.gate.baseline import Baseline, grown
-    from dataaudit.gate.baselinefile import mark
+    from dataaudit.gate.baseline import Baseline, grown, mark
 
     dataset = _dataset(label, id, text=text, exclude=exclude, test=test, base=base)
     values = _values(select, ignore, file=baseline)
@@ -112,9 +241,9 @@ def update(
     date: Date = "",
     expires: Expires = "",
     label: Label = None,
-    text: options.Text = None,
-    exclude: options.Exclude = None,
-    id: options.Id = None,  # noqa: A002 - the option is called --id
+    text: bridge.Text = None,
+    exclude: bridge.Exclude = None,
+    id: bridge.Id = None,  # noqa: A002 - the option is called --id
     test: Test = None,
     base: Base = None,
     select: Select = None,
@@ -123,12 +252,11 @@ def update(
     isolated: Isolated = False,
     baseline: File = None,
     dry_run: DryRun = False,
-    quiet: options.Quiet = 0,
-    color: options.Color = "auto",
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
 ) -> None:
     """Accept what is new as well; entries that are there keep their reasons, and expired ones are renewed."""
-    from dataaudit.gate.baseline import grown
-    from dataaudit.gate.baselinefile import read_baseline
+    from dataaudit.gate.baseline import grown, read_baseline
 
     dataset = _dataset(label, id, text=text, exclude=exclude, test=test, base=base)
     values = _values(select, ignore, file=baseline)
@@ -148,9 +276,9 @@ def prune(
     data: Data = None,
     *,
     label: Label = None,
-    text: options.Text = None,
-    exclude: options.Exclude = None,
-    id: options.Id = None,  # noqa: A002 - the option is called --id
+    text: bridge.Text = None,
+    exclude: bridge.Exclude = None,
+    id: bridge.Id = None,  # noqa: A002 - the option is called --id
     test: Test = None,
     base: Base = None,
     select: Select = None,
@@ -159,12 +287,11 @@ def prune(
     isolated: Isolated = False,
     baseline: File = None,
     dry_run: DryRun = False,
-    quiet: options.Quiet = 0,
-    color: options.Color = "auto",
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
 ) -> None:
     """Take out entries whose finding is gone, and those that have expired. Nothing is added."""
-    from dataaudit.gate.baseline import compare, is_expired, pruned
-    from dataaudit.gate.baselinefile import read_baseline
+    from dataaudit.gate.baseline import compare, is_expired, pruned, read_baseline
 
     dataset = _dataset(label, id, text=text, exclude=exclude, test=test, base=base)
     values = _values(select, ignore, file=baseline)
@@ -185,9 +312,9 @@ def diff(
     data: Data = None,
     *,
     label: Label = None,
-    text: options.Text = None,
-    exclude: options.Exclude = None,
-    id: options.Id = None,  # noqa: A002 - the option is called --id
+    text: bridge.Text = None,
+    exclude: bridge.Exclude = None,
+    id: bridge.Id = None,  # noqa: A002 - the option is called --id
     test: Test = None,
     base: Base = None,
     select: Select = None,
@@ -198,12 +325,11 @@ def diff(
     format: Annotated[  # noqa: A002 - the option is called --format
         Literal["text", "json"], typer.Option("--format", help="How to write it.", rich_help_panel=_OUTPUT)
     ] = "text",
-    quiet: options.Quiet = 0,
-    color: options.Color = "auto",
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
 ) -> None:
     """Show what is new, what looks fixed and what has expired, and write nothing."""
-    from dataaudit.gate.baseline import compare
-    from dataaudit.gate.baselinefile import read_baseline
+    from dataaudit.gate.baseline import compare, read_baseline
 
     dataset = _dataset(label, id, text=text, exclude=exclude, test=test, base=base)
     values = _values(select, ignore, file=baseline)
@@ -235,8 +361,8 @@ def _dataset(
     said = {
         "label": label,
         "id": id_column,
-        "text": list(options.names(text)),
-        "exclude": list(options.names(exclude)),
+        "text": list(bridge.names(text)),
+        "exclude": list(bridge.names(exclude)),
         "test": test,
         "base": base,
     }
@@ -245,7 +371,7 @@ def _dataset(
 
 def _values(select: list[str] | None, ignore: list[str] | None, *, file: str | None) -> dict[str, Any]:
     """Return what was said of the gate."""
-    said = {"select": list(options.names(select)), "ignore": list(options.names(ignore)), "baseline": file}
+    said = {"select": list(bridge.names(select)), "ignore": list(bridge.names(ignore)), "baseline": file}
     return {**{key: value for key, value in said.items() if value}, "top": _ALL}
 
 
@@ -288,7 +414,7 @@ def _verdict(found: Config, talk: Talk) -> Verdict:
 
 
 def _write(target: Path, baseline: Baseline, *, dry_run: bool) -> None:
-    from dataaudit.gate.baselinefile import write_baseline
+    from dataaudit.gate.baseline import write_baseline
 
     if not dry_run:
         write_baseline(target, baseline)

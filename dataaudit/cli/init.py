@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dataaudit.cli import options
-from dataaudit.cli.talk import Talk
+from dataaudit.cli import bridge
+from dataaudit.cli.progress import Talk
 
 if TYPE_CHECKING:
-    from dataaudit.gate.starter import Edit
-    from dataaudit.gate.survey import Survey
+    from dataaudit.gate.init import Edit, Survey
+
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", show_default="here", help="The project.")]
 Ci = Annotated[
@@ -32,16 +32,15 @@ def init(
     ci: Ci = "auto",
     dry_run: DryRun = False,
     force: Force = False,
-    quiet: options.Quiet = 0,
-    color: options.Color = "auto",
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
 ) -> None:
     """Write the configuration, the hook and the workflow of audit check for what is found here.
 
     What is there already stays: a block is added to a file, and a file that differs is shown and left.
     """
     from dataaudit.errors import UnreadableFile
-    from dataaudit.gate.starter import plan
-    from dataaudit.gate.survey import survey
+    from dataaudit.gate.init import plan, survey
 
     if not folder.is_dir():
         raise UnreadableFile(f"{folder.as_posix()!r} is no folder", "name the folder of the project")
@@ -60,7 +59,7 @@ def init(
 def _carried_out(folder: Path, edit: Edit, *, dry_run: bool, force: bool) -> str:
     """Write a file, or show what would change; return a sentence about it."""
     from dataaudit.errors import WriteError
-    from dataaudit.repair.disk import write_whole
+    from dataaudit.files import write_whole
 
     if edit.after is None:
         return edit.note
@@ -82,7 +81,7 @@ def _carried_out(folder: Path, edit: Edit, *, dry_run: bool, force: bool) -> str
 
 
 def _difference(edit: Edit) -> Iterator[str]:
-    from dataaudit.cli.terminal import visible
+    from dataaudit.escape import visible
 
     before, after = (edit.before or "").splitlines(), (edit.after or "").splitlines()
     old = edit.path if edit.before is not None else "/dev/null"

@@ -1,21 +1,28 @@
-"""``audit report``: findings that are there already, as a page, as Markdown, or as a site of three files."""
+"""``audit report``: findings that are there already, as a page, as Markdown, or as a site of three files.
+
+``audit export``: the ranked rows for labelling tools and spreadsheets.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 import typer
 
-from dataaudit.cli import options
-from dataaudit.cli.talk import Talk
+from dataaudit.cli import bridge
+from dataaudit.cli.progress import Talk
 from dataaudit.errors import SettingError, WriteError
 
 if TYPE_CHECKING:
-    from dataaudit.summary.kinds import AnyFindings
+    from dataaudit.findings.schemas import AnyFindings, Findings
     from dataaudit.writers.base import Kind
+
 
 SUFFIXES: Final = {
     ".html": "html",
@@ -70,15 +77,15 @@ def report(
     out: Out = None,
     html_dir: HtmlDir = None,
     format: Format = None,  # noqa: A002 - the option is called --format
-    redact: options.RedactAnew = None,
-    quiet: options.Quiet = 0,
-    color: options.Color = "auto",
+    redact: bridge.RedactAnew = None,
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
 ) -> None:
     """Write findings of any kind anew: a page, Markdown, or a site of three files. Nothing is computed."""
     target = folder / "report.html" if out is None and html_dir is None else out
     name = _format(target, format) if target is not None else "html"
-    from dataaudit.cli.results import require_kept
-    from dataaudit.summary.kinds import read_findings
+    from dataaudit.cli.output import require_kept
+    from dataaudit.findings.schemas import read_findings
     from dataaudit.summary.redaction import policy_of
 
     findings = read_findings(folder)
@@ -131,14 +138,15 @@ def _write(findings: AnyFindings, target: Path, *, name: str, redact: str, folde
         sys.stdout.write(text)
         sys.stdout.flush()
         return []
-    from dataaudit.writers.rendering import write_page
+    from dataaudit.files import write_page
 
     return [write_page(text, target)]
 
 
 def _site(findings: AnyFindings, folder: Path, *, redact: str, findings_folder: Path) -> Path:
     """Write a page and its style and script as files, the page last."""
-    from dataaudit.writers.rendering import parted, write_page
+    from dataaudit.files import write_page
+    from dataaudit.writers.rendering import parted
 
     parts = parted(_text(findings, "html", redact=redact, folder=findings_folder))
     try:
@@ -147,3 +155,123 @@ def _site(findings: AnyFindings, folder: Path, *, redact: str, findings_folder: 
         what = f"folder {folder.as_posix()} cannot be made: {error.strerror or error}"
         raise WriteError(what, "name another one with --html-dir") from error
     return [write_page(text, folder / name) for name, text in parts.items()][-1]
+
+
+_MODULES: Final = {"labelstudio": "labelstudio", "argilla": "argilla", "csv": "spreadsheet"}
+
+To = Annotated[
+    Literal["labelstudio", "argilla", "csv"],
+    typer.Option(
+        "--to",
+        show_default=False,
+        help="Label Studio's tasks, Argilla's records, or CSV in which no cell is a formula.",
+        rich_help_panel="Output",
+    ),
+]
+Out_export = Annotated[
+    Path,
+    typer.Option("--out", "-o", metavar="FILE", help="The file; - for stdout.", rich_help_panel="Output"),
+]
+Top = Annotated[
+    int | None,
+    typer.Option(
+        "--top",
+        min=1,
+        metavar="N",
+        show_default="rows whose cells are known; csv: all",
+        help="The first rows of the ranking.",
+        rich_help_panel="Ranking",
+    ),
+]
+
+
+def export(
+    folder: Folder = Path("audit-findings"),
+    *,
+    to: To,
+    out: Out_export = STDOUT,
+    top: Top = None,
+    redact: bridge.RedactAnew = None,
+    quiet: bridge.Quiet = 0,
+    color: bridge.Color = "auto",
+) -> None:
+    """Write the ranked rows with their suggested labels for Label Studio, Argilla or a spreadsheet."""
+    from dataaudit.cli.output import require_kept
+    from dataaudit.findings.schemas import Findings, read_findings
+    from dataaudit.findings.tables import NOUNS
+    from dataaudit.summary.redaction import policy_of, told
+
+    found = read_findings(folder)
+    require_kept(found, folder, [out, _setup_path(out)] if to == "labelstudio" else [out])
+    if not isinstance(found, Findings):
+        held = NOUNS[found.provenance.KIND]
+        what = f"{folder.as_posix()} holds {held}, which has no suspect labels to export"
+        raise SettingError(what, "name the folder of audit labels")
+    known, every = _known(found), found.labels.height
+    asked = top or (every if to == "csv" else known)
+    rows = min(asked, every if to == "csv" else known)
+    writer, text = import_module(f"dataaudit.writers.{_MODULES[to]}"), io.StringIO()
+    first = dataclasses.replace(found, labels=found.labels.head(rows))
+    writer.WRITER.write(*told(first, redact, top=known), text)
+    setup = writer.setup(told(first, redact, top=0)[1]) if to == "labelstudio" else ""
+    withheld = redact or policy_of(found)
+    said = _counted(rows, asked, known=known if withheld == "none" else None)
+    if out == STDOUT:
+        sys.stdout.write(text.getvalue())
+        sys.stdout.flush()
+    else:
+        said += _write_export(out, text.getvalue(), setup, redact=withheld)
+    with Talk(quiet=quiet, color=color) as talk:
+        for sentence in [*said, *_next(to, out, setup)] if quiet < 2 else ():  # noqa: PLR2004 - -qq says nothing
+            talk.say(sentence)
+
+
+def _known(findings: Findings) -> int:
+    """Return how many of the first rows have their cells in the findings."""
+    has = findings.labels["row_id"].is_in(findings.cells["row_id"].unique().implode())
+    lacking = has.not_().arg_max() if not has.all() else None
+    return findings.labels.height if lacking is None else lacking
+
+
+def _counted(rows: int, asked: int, *, known: int | None) -> list[str]:
+    """Say how many rows were written, and of how many the cells are `known`; None where they are withheld."""
+    said = f"{rows:,} {'row is' if rows == 1 else 'rows are'} exported, the most suspect first"
+    if known is None:
+        return [f"{said}; their cells are withheld."]
+    if asked <= known:
+        return [f"{said}; cells are cut to 600 characters."]
+    return [f"{said}; the cells of the first {known:,} are known: see --top of audit labels for more."]
+
+
+def _setup_path(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.config.xml")
+
+
+def _write_export(out: Path, text: str, setup: str, *, redact: str) -> list[str]:
+    """Write the file, and the labelling setup beside it."""
+    from dataaudit.files import write_page
+
+    said = []
+    if setup:
+        beside = write_page(setup, _setup_path(out))
+        said.append(place("labelling setup", beside, redact))
+    return [place("export", write_page(text, out), redact), *said]
+
+
+def _next(to: str, out: Path, setup: str) -> list[str]:
+    """Say what to do with the file, and how decisions come back."""
+    if to == "labelstudio":
+        from dataaudit.writers.labelstudio import DECISIONS
+
+        shown = [f"Its labelling setup: {setup}"] if out == STDOUT else []
+        back = f"jq -c {shlex.quote(DECISIONS)} export.json > decisions.jsonl"
+        return [
+            *shown,
+            "In Label Studio: make a project, paste the setup as its code, import the file.",
+            f"Decisions for audit apply, from an export as JSON: {back}",
+        ]
+    if to == "argilla":
+        return [
+            "In Argilla: dataset.records.from_json(FILE), with a text field text and a label question label."
+        ]
+    return ["Decisions for audit apply are a CSV of their own: row_id,action,label."]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dataaudit.cli import options
-from dataaudit.cli.talk import Talk
+from dataaudit.cli import bridge
+from dataaudit.cli.progress import Talk
 from dataaudit.errors import DataError
 
 if TYPE_CHECKING:
-    from dataaudit.audits.reopened import Opened
-    from dataaudit.findings import Findings
+    from dataaudit.audits.rerun import Opened
+    from dataaudit.findings.schemas import Findings
+
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What audit labels wrote with --out.")]
 DecisionFile = Annotated[
@@ -66,21 +67,21 @@ def review(
     reviewer: Reviewer = "",
     rerank: Rerank = False,
     batch: Batch = 20,
-    color: options.Color = "auto",
+    color: bridge.Color = "auto",
 ) -> int:
     """Review the ranked rows in the terminal; every decision is saved at once.
 
     Press ? there for the keys, q to quit; start it again to go on.
     """
-    from dataaudit.cli.keyboard import Terminal, require_terminal
-    from dataaudit.cli.sitting import conclusion, sit
-    from dataaudit.findings import Findings
-    from dataaudit.review.book import NAME, Book
-    from dataaudit.review.learning import Learning
+    from dataaudit.escape import line
+    from dataaudit.findings.schemas import Findings
+    from dataaudit.review.file import NAME, Book
+    from dataaudit.review.keyboard import Terminal, require_terminal
+    from dataaudit.review.loop import conclusion, sit
     from dataaudit.review.queue import queue_of
-    from dataaudit.review.review import begin
+    from dataaudit.review.rerank import Learning
     from dataaudit.review.rows import Rows
-    from dataaudit.writers.escape import line
+    from dataaudit.review.session import begin
 
     talk = Talk(color=color)
     where = decisions or folder / NAME
@@ -109,7 +110,7 @@ def review(
 
 def _opened(findings: Findings, data: str | None, *, learns: bool = False) -> Opened:
     """Return the data, if they are as they were; if a model is to learn from them, it must be the tool's."""
-    from dataaudit.audits.reopened import reopen
+    from dataaudit.audits.rerun import reopen
 
     if learns and not findings.provenance.roles:
         what = "these findings are of a model of your own, which is not on disk"

@@ -5,7 +5,6 @@ has one `Outcome` a rule and dataset, with the rows and columns it names as `Fin
 code read nothing else.
 """
 
-from dataaudit.gate.rule import Rule
-from dataaudit.gate.verdict import Finding, Outcome, Site, Verdict
+from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Verdict
 
 __all__ = ["Finding", "Outcome", "Rule", "Site", "Verdict"]

@@ -2,16 +2,27 @@
 
 An entry names a finding by rule, dataset and fingerprint, never by a line number, so that it goes on holding
 wherever the row moves, and for no other row.
+
+The file of a baseline: JSON lines that merge well, written whole or not at all.
+
+A header with the schema, the tool and the settings of the rules, then one entry a finding, sorted, so that a
+pull request shows what was accepted as added lines, and two branches seldom touch the same ones.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, Final
 
-from dataaudit.gate.verdict import Finding, Outcome, Verdict
+from dataaudit.errors import DataError, SettingError, UnreadableFile, WriteError, closest
+from dataaudit.escape import shown
+from dataaudit.findings.verdict import Finding, Outcome, Verdict
+from dataaudit.gate.identity import SCHEME
 
 _JUDGED: Final = ("passed", "broken")
 
@@ -152,3 +163,141 @@ def pruned(baseline: Baseline, gone: Iterable[Entry]) -> Baseline:
     """Return a baseline without some of its entries; nothing else of it changes."""
     left_out = set(gone)
     return replace(baseline, entries=tuple(e for e in baseline.entries if e not in left_out))
+
+
+SCHEMA: Final = 1
+_MARK = "dataaudit-baseline"
+
+
+def read_baseline(path: str | Path, *, secret: str = "") -> Baseline:
+    """Read a baseline.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    secret : str
+        Key of the hashes of rows.
+
+    Raises
+    ------
+    UnreadableFile
+        If it is not there, or a line is not an entry.
+    SettingError
+        If it was written with another secret, or by a later version.
+    """
+    name = shown(Path(path).as_posix())
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError as error:
+        raise UnreadableFile(
+            f"there is no baseline {name}", "write it with: audit baseline create"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableFile(f"the baseline {name} cannot be read: {error}", "restore it from Git") from error
+    header = _object(lines[0], f"{name}:1")
+    _check_header(header, name, secret)
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(lines[1:], 2):
+        if line.strip():
+            entry = _entry(_object(line, f"{name}:{number}"), f"{name}:{number}")
+            entries.setdefault(entry.fingerprint, entry)  # a merge of two branches may have an entry twice
+    return Baseline(
+        tuple(sorted(entries.values())), header.get("rules", {}), header["keyed"], header["version"]
+    )
+
+
+def write_baseline(path: str | Path, baseline: Baseline) -> None:
+    """Write a baseline beside its place, and put it there in one step.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written.
+    """
+    codes = sorted({entry.rule for entry in baseline.entries} & baseline.rules.keys())
+    header = {
+        _MARK: SCHEMA,
+        "identity": SCHEME,
+        "version": baseline.version,
+        "keyed": baseline.keyed,
+        "rules": {code: dict(baseline.rules[code]) for code in codes},
+    }
+    entries = ({key: value for key, value in asdict(entry).items() if value} for entry in baseline.entries)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (header, *entries))
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="\n")
+        beside.replace(target)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        what = f"{shown(target.as_posix())} cannot be written: {error.strerror or error}"
+        raise WriteError(what, "name another file with --baseline") from error
+
+
+def mark(secret: str) -> str:
+    """Return what tells one secret from another; empty for none."""
+    key = blake2b(secret.encode(), digest_size=32).digest()
+    return blake2b(_MARK.encode(), key=key, digest_size=4).hexdigest() if secret else ""
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        made = json.loads(line)
+    except ValueError:
+        made = None
+    if not isinstance(made, dict):
+        mends = line.startswith(("<<<<<<<", "=======", ">>>>>>>"))
+        hint = "resolve the merge: keep the lines of both sides" if mends else "restore the file from Git"
+        raise UnreadableFile(f"{where} is not an entry: got {shown(line[:80])!r}", hint)
+    return made
+
+
+def _check_header(header: Mapping[str, Any], where: str, secret: str) -> None:
+    if not isinstance(header.get(_MARK), int):
+        raise UnreadableFile(f"{where} is not a baseline", "write one with: audit baseline create")
+    if header[_MARK] > SCHEMA or header.get("identity", SCHEME) > SCHEME:
+        by = shown(str(header.get("version", "")))
+        raise SettingError(f"{where} was written by dataaudit {by}, which is newer", "update dataaudit")
+    if header.get("identity") != SCHEME:
+        raise SettingError(
+            f"{where} names rows in a way that is no longer used", "audit baseline create --force"
+        )
+    if header.get("keyed", "") != mark(secret):
+        hint = "set DATAAUDIT_BASELINE_KEY to the key of those who wrote it"
+        if not header.get("keyed"):
+            hint = "unset DATAAUDIT_BASELINE_KEY, or write it again: audit baseline create --force"
+        raise SettingError(f"{where} was written with another key", hint)
+
+
+def _entry(line: Mapping[str, Any], where: str) -> Entry:
+    names = [f.name for f in fields(Entry)]
+    for key in line:
+        if key not in names:
+            close = closest(key, names)
+            raise DataError(
+                f"{where}: an entry has no {shown(key)!r}",
+                f"did you mean {close!r}?" if close else f"it has {', '.join(names)}",
+            )
+    for name in ("rule", "dataset", "fingerprint", "reason"):
+        if not line.get(name):
+            raise DataError(f"{where}: the entry has no {name}", f'write "{name}": "…"')
+    if not all(isinstance(value, str) for value in line.values()):
+        raise DataError(f"{where}: what an entry says is text", "put it in quotes")
+    day(str(line.get("expires", "")), where=where)
+    return Entry(**line)
+
+
+def day(text: str, *, where: str) -> str:
+    """Return a day as it is written, ``2026-11-24``; empty for none.
+
+    Raises
+    ------
+    SettingError
+        If it is no day.
+    """
+    try:
+        return dt.date.fromisoformat(text).isoformat() if text else ""
+    except ValueError as error:
+        raise SettingError(f"{where}: {shown(text)!r} is no day", "write e.g. 2027-01-31") from error

@@ -1,30 +1,351 @@
 """The settings in force, and where each came from: command line > environment > file > default.
 
 What the command line says of a rule also goes before what a file says of it for one dataset.
+
+Where the configuration is, what it says, and on which line.
+
+The nearest folder upward whose ``dataaudit.toml``, or whose ``pyproject.toml`` with a ``[tool.dataaudit]``,
+is there. Files are never merged, except where one says ``extend``. Paths in a file are relative to it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from dataaudit.errors import SettingError, closest
-from dataaudit.gate.configfile import NOTHING, Given, Told, find_config, overlaid, read_config, shortest
-from dataaudit.gate.fields import (
+from dataaudit.gate.settings import (
     AUTO,
     BY_RULE,
     DATASET_FIELDS,
+    EXTEND,
     FIELDS,
     PREFIX,
     SECRET_VARIABLE,
+    CheckSettings,
+    DatasetSettings,
+    Field,
     checked,
+    checked_item,
     default,
     from_text,
 )
-from dataaudit.gate.settings import CheckSettings, DatasetSettings
+
+OWN: Final = "dataaudit.toml"
+PROJECT: Final = "pyproject.toml"
+_FAR = 3  # folders up, from which an absolute path is easier to read
+_TABLE = ("tool", "dataaudit")
+_SECRETS = frozenset({"secret", "key", "baseline-key", "baseline_key"})
+_PART = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({_PART}(?:\s*\.\s*{_PART})*)\s*\]")
+_KEY = re.compile(rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
+_FENCE = re.compile(r"\"\"\"|'''")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A value that was given, and where.
+
+    Attributes
+    ----------
+    value : object
+        As the settings have it.
+    origin : str
+        ``pyproject.toml:12``, a variable, an option, or ``default``.
+    """
+
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a file says, and what those say that it extends.
+
+    Attributes
+    ----------
+    values : mapping
+        Key → what was told; of ``limits`` and ``severity`` a mapping by rule.
+    datasets : mapping
+        Name → key → what was told, in the order of the file.
+    places : mapping
+        Name of a dataset → path and line that declare it.
+    """
+
+    values: Mapping[str, Any]
+    datasets: Mapping[str, Mapping[str, Any]]
+    places: Mapping[str, tuple[str, int | None]]
+
+
+NOTHING: Final = Given({}, {}, {})
+
+
+def find_config(folder: Path) -> Path | None:
+    """Return the file that holds for `folder`, or None.
+
+    Raises
+    ------
+    SettingError
+        If a ``pyproject.toml`` on the way is no TOML.
+    """
+    for place in (folder.resolve(), *folder.resolve().parents):
+        if (place / OWN).is_file():
+            return place / OWN
+        if (place / PROJECT).is_file() and _table(place / PROJECT, _read(place / PROJECT)[0]) is not None:
+            return place / PROJECT
+    return None
+
+
+def read_config(path: Path, *, cwd: Path) -> Given:
+    """Read a file, and those that it extends.
+
+    Parameters
+    ----------
+    path : Path
+        ``pyproject.toml``, or any other file, which is read as ``dataaudit.toml``.
+    cwd : Path
+        Folder to which the paths of the result are relative, if they are below it.
+
+    Returns
+    -------
+    Given
+        All that is said.
+
+    Raises
+    ------
+    SettingError
+        If it cannot be read, has an unknown key, or a value of another type.
+    """
+    return _read_chain(path, cwd, ())
+
+
+def _read_chain(path: Path, cwd: Path, seen: tuple[Path, ...]) -> Given:
+    if path.resolve() in seen:
+        raise SettingError(f"{shortest(path, cwd)} extends itself", "take out one extend")
+    document, text = _read(path)
+    table = _table(path, document)
+    if table is None:
+        raise SettingError(f"{shortest(path, cwd)} has no [tool.dataaudit]", "add the table, or: audit init")
+    prefix = _TABLE if path.name == PROJECT else ()
+    reader = _Reader(path, cwd, prefix=prefix, lines=_Lines.of(text))
+    own = reader.read(table)
+    if EXTEND.key not in table:
+        return own
+    place = reader.where((EXTEND.key,))
+    parent = path.parent / checked(EXTEND, table[EXTEND.key], where=place)
+    if not parent.is_file():
+        raise SettingError(f"{place}: extend names no file: got {parent.as_posix()!r}", "mend the path")
+    return _merged(_read_chain(parent, cwd, (*seen, path.resolve())), own)
+
+
+def _merged(under: Given, over: Given) -> Given:
+    """Return what holds of two files; limits and severities go by rule, datasets by name and key."""
+    datasets = {**under.datasets, **over.datasets}
+    for name in under.datasets.keys() & over.datasets.keys():
+        datasets[name] = overlaid(under.datasets[name], over.datasets[name])
+    return Given(overlaid(under.values, over.values), datasets, {**under.places, **over.places})
+
+
+def overlaid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both, of the same key the second; tables by rule are united."""
+    both = {**under, **over}
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            both[key] = {**under[key], **over[key]}
+    return both
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text), text
+    except OSError as error:
+        raise SettingError(
+            f"{path.as_posix()} cannot be read: {error.strerror}", "name a file with --config"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path.as_posix()} is not UTF-8", "save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{path.as_posix()} is not TOML: {error}", "mend that line") from error
+
+
+def _table(path: Path, document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the table that is ours; of a file that is not ``pyproject.toml`` it is the whole."""
+    if path.name != PROJECT:
+        return dict(document)
+    tool = document.get("tool")
+    ours = tool.get("dataaudit") if isinstance(tool, dict) else None
+    return ours if isinstance(ours, dict) else None
+
+
+def shortest(path: Path, cwd: Path) -> str:
+    """Return a path as a person in `cwd` would write it: relative, unless it lies elsewhere."""
+    full, here = os.path.normpath(cwd / path), os.path.normpath(cwd)
+    try:
+        near = os.path.relpath(full, here)
+    except ValueError:  # another drive
+        near = full
+    far = Path(near).parts[:_FAR] == ("..",) * _FAR
+    return Path(full if far else near).as_posix()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """One file, its paths and its lines."""
+
+    path: Path
+    cwd: Path
+    prefix: tuple[str, ...]
+    lines: _Lines
+
+    def where(self, keys: Sequence[str | int]) -> str:
+        line = self.lines.find((*self.prefix, *keys))
+        shown = shortest(self.path, self.cwd)
+        return shown if line is None else f"{shown}:{line}"
+
+    def read(self, table: Mapping[str, Any]) -> Given:
+        datasets, places = dict[str, Mapping[str, Any]](), dict[str, tuple[str, int | None]]()
+        for keys, name, entry in self._datasets(table):
+            if name in datasets:
+                raise SettingError(f"{self.where(keys)}: two datasets are called {name!r}", "rename one")
+            datasets[name] = self._values(entry, DATASET_FIELDS, keys)
+            places[name] = shortest(self.path, self.cwd), self.lines.find((*self.prefix, *keys))
+        rest = {key: value for key, value in table.items() if key not in ("datasets", "dataset")}
+        values = self._values(rest, (*FIELDS, EXTEND), ())
+        values.pop(EXTEND.key, None)
+        return Given(values, datasets, places)
+
+    def _datasets(self, table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
+        named, listed = table.get("datasets", {}), table.get("dataset", [])
+        if not isinstance(named, dict) or not all(isinstance(entry, dict) for entry in named.values()):
+            hint = "write [tool.dataaudit.datasets.NAME]" if self.prefix else "write [datasets.NAME]"
+            raise SettingError(f"{self.where(('datasets',))}: datasets is no table of tables", hint)
+        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+            hint = "write [[tool.dataaudit.dataset]]" if self.prefix else "write [[dataset]]"
+            raise SettingError(f"{self.where(('dataset',))}: dataset is no array of tables", hint)
+        for name, entry in named.items():
+            yield ("datasets", name), name, entry
+        for i, entry in enumerate(listed):
+            if not isinstance(entry.get("name"), str):
+                raise SettingError(f"{self.where(('dataset', i))}: the dataset has no name", 'add name = "…"')
+            rest = {key: value for key, value in entry.items() if key != "name"}
+            yield ("dataset", i), entry["name"], rest
+
+    def _values(
+        self, table: Mapping[str, Any], known: Sequence[Field], keys: tuple[str | int, ...]
+    ) -> dict[str, Any]:
+        by_key, made = {field.key: field for field in known}, dict[str, Any]()
+        for key, value in table.items():
+            where = self.where((*keys, key))
+            field = by_key.get(key)
+            if field is None:
+                raise self._unknown(key, known, where, dataset=bool(keys))
+            if field.kind in BY_RULE and isinstance(value, dict):
+                made[key] = {}
+                for code, item in value.items():
+                    place = self.where((*keys, key, code))
+                    made[key][code] = Told(checked_item(field, code, item, where=place), place)
+            else:
+                made[key] = Told(self._placed(field, checked(field, value, where=where)), where)
+        return made
+
+    def _unknown(self, key: str, known: Sequence[Field], where: str, *, dataset: bool) -> SettingError:
+        what = f"{where}: there is no key {key!r}{' of a dataset' if dataset else ''}"
+        if key in _SECRETS:
+            return SettingError(what, "set the variable DATAAUDIT_BASELINE_KEY: a key in a file is no secret")
+        names = [field.key for field in known] + ([] if dataset else ["datasets", "dataset"])
+        close = closest(key.replace("_", "-"), names)
+        return SettingError(what, f"did you mean {close!r}?" if close else f"the keys are {', '.join(names)}")
+
+    def _placed(self, field: Field, value: Any) -> Any:
+        """Return paths as seen from where the command runs."""
+        if field.kind == "paths":
+            return tuple(self._seen(path) for path in value)
+        if field.kind == "path" and not (field.key == "baseline" and value in ("auto", "none", "")):
+            return self._seen(value)
+        if field.kind == "query" and value.startswith("@"):
+            return f"@{self._seen(value[1:])}"
+        if field.kind == "base" and value:
+            revision, colon, path = value.partition(":")
+            if not colon:
+                return self._seen(value)
+            if not path.startswith(("./", "../")):
+                return value  # from the root of the repository, as Git has it
+            seen = self._seen(path)
+            return f"{revision}:{seen if seen.startswith('../') else './' + seen}"
+        return value
+
+    def _seen(self, path: str) -> str:
+        elsewhere = "://" in path or path == "-" or path.startswith("$")  # an address, or a variable with one
+        return path if elsewhere else shortest(self.path.parent / path, self.cwd)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """On which line each key of a TOML text stands, as far as a glance at each line tells."""
+
+    found: Mapping[tuple[str | int, ...], int]
+
+    @classmethod
+    def of(cls, text: str) -> _Lines:
+        found: dict[tuple[str | int, ...], int] = {}
+        counts: dict[tuple[str | int, ...], int] = {}
+        table: tuple[str | int, ...] = ()
+        inside = ""  # the fence of a text of several lines
+        for number, line in enumerate(text.splitlines(), 1):
+            header, key = (None, None) if inside else (_HEADER.match(line), _KEY.match(line))
+            for fence in _FENCE.findall(line):
+                inside = "" if fence == inside else inside or fence
+            if header:
+                table = _parts(header[2])
+                if header[1] == "[[":
+                    counts[table] = counts.get(table, -1) + 1
+                    found.setdefault(table, number)
+                    table = (*table, counts[table])
+                else:
+                    table = _counted(table, counts)
+                found.setdefault(table, number)
+            elif key:
+                whole = (*table, *_parts(key[1]))
+                for end in range(len(table) + 1, len(whole) + 1):
+                    found.setdefault(whole[:end], number)
+        return cls(found)
+
+    def find(self, keys: Sequence[str | int]) -> int | None:
+        """Return the line of a key, or of the nearest table around it that has one."""
+        for end in range(len(keys), 0, -1):
+            if (line := self.found.get(tuple(keys[:end]))) is not None:
+                return line
+        return None
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    """Return the keys of a dotted key, without quotes and escapes."""
+    parts = list[str]()
+    try:
+        inner = tomllib.loads(f"{dotted} = 0")
+    except tomllib.TOMLDecodeError:  # not a key after all: a text of several lines that the glance overlooked
+        return (dotted,)
+    while isinstance(inner, dict):
+        [(key, inner)] = inner.items()
+        parts.append(key)
+    return tuple(parts)
+
+
+def _counted(
+    table: tuple[str | int, ...], counts: Mapping[tuple[str | int, ...], int]
+) -> tuple[str | int, ...]:
+    """Return a table's name with the number of the array's entry that it belongs to."""
+    for end in range(len(table) - 1, 0, -1):
+        if table[:end] in counts:
+            return (*table[:end], counts[table[:end]], *table[end:])
+    return table
+
 
 BASELINE: Final = "dataaudit-baseline.jsonl"  # beside the configuration, or in the working folder
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"

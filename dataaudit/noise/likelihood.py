@@ -206,7 +206,7 @@ def best(rows: Sample, structure: str, starts: list[Floats]) -> Fitted:
     Fitted
         By L-BFGS-B on the mean over rows, on which steps are of the size of the parameters.
     """
-    from scipy.optimize import minimize  # 0.2 s that reading a budget does not need
+    from scipy.optimize import minimize  # noqa: PLC0415 - 0.2 s that reading a budget does not need
 
     k, total = rows.classes, rows.total
 

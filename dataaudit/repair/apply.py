@@ -14,15 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from dataaudit.data.blob import STDIN, Blob
+from dataaudit.data.lines import check_text
 from dataaudit.errors import DataError, SettingError, WriteError
-from dataaudit.repair import delimited, jsontext
-from dataaudit.repair.disk import back_up, packed, write_whole
-from dataaudit.repair.edits import described, splice, unsplice
-from dataaudit.repair.journal import Journal, journal_path, sha256
+from dataaudit.escape import shown
+from dataaudit.files import back_up, packed, write_whole
+from dataaudit.repair import csv, json
+from dataaudit.repair.journal import Journal, described, journal_path, sha256, splice, unsplice
 from dataaudit.repair.plan import Plan
-from dataaudit.sources.blob import STDIN, Blob
-from dataaudit.sources.physical import check_text
-from dataaudit.sources.wanted import shown
 
 TEXT_FORMATS: Final = ("csv", "tsv", "ndjson", "json")
 _UNSURE: Final = "the repair could not be undone exactly, so nothing was written"
@@ -91,7 +90,7 @@ def repair(blob: Blob, plan: Plan) -> Repair:
 def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
     raw = blob.data
     mark = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
-    find = delimited.find_edits if plan.format in ("csv", "tsv") else jsontext.find_edits
+    find = csv.find_edits if plan.format in ("csv", "tsv") else json.find_edits
     # What `check_text` changes it changes byte for byte, but for the mark before the text.
     found = find(check_text(raw, blob.name), plan)
     edits = [replace(edit, start=edit.start + mark, end=edit.end + mark) for edit in found]
@@ -105,13 +104,8 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
 
 
 def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
-    from dataaudit.repair.arrowtable import (  # noqa: PLC0415 - pyarrow takes a quarter of a second
-        change_table,
-        frame_bytes,
-        read_frame,
-        restore_table,
-    )
-    from dataaudit.sources.fingerprint import fingerprint  # noqa: PLC0415 - the same
+    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - the same
+    from dataaudit.repair.arrow import change_table, frame_bytes, read_frame, restore_table  # noqa: PLC0415 - on this system alone
 
     frame = read_frame(blob)
     table, parts = change_table(frame.table, plan)

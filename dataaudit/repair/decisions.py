@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
-from dataaudit.repair.disk import write_whole
-from dataaudit.sources.wanted import shown
+from dataaudit.escape import shown
+from dataaudit.files import write_whole
 
 Action = Literal["keep", "relabel", "drop", "weight", "unsure"]
 ACTIONS: Final[tuple[str, ...]] = get_args(Action)

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import polars as pl
 
+from dataaudit.data.blob import Blob
+from dataaudit.data.sql_connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
-from dataaudit.findings import Findings
+from dataaudit.escape import shown
+from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import Decision, Decisions
-from dataaudit.sources.blob import Blob
-from dataaudit.sources.sql_connection import SQL_FORMATS
-from dataaudit.sources.wanted import shown
 
 FORMATS: Final = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")
 _EXAMPLES: Final = 50  # rows of a class that are looked at to see how the file spells it

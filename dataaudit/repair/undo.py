@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dataaudit.data.blob import Blob, open_blob
 from dataaudit.errors import DataError, SettingError, WriteError
+from dataaudit.escape import shown
+from dataaudit.files import back_up, packed, write_whole
 from dataaudit.repair.apply import TEXT_FORMATS
-from dataaudit.repair.disk import back_up, packed, write_whole
-from dataaudit.repair.edits import unsplice
-from dataaudit.repair.journal import Journal, read_journal, sha256
-from dataaudit.sources.blob import Blob, open_blob
-from dataaudit.sources.wanted import shown
+from dataaudit.repair.journal import Journal, read_journal, sha256, unsplice
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +109,8 @@ def _restored(blob: Blob, journal: Journal) -> bytes:
 
 
 def _restored_frame(blob: Blob, journal: Journal) -> tuple[bytes, str]:
-    from dataaudit.repair.arrowtable import (  # noqa: PLC0415 - pyarrow takes a quarter of a second
-        frame_bytes,
-        read_frame,
-        restore_table,
-    )
-    from dataaudit.sources.fingerprint import fingerprint  # noqa: PLC0415 - the same
+    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - the same
+    from dataaudit.repair.arrow import frame_bytes, read_frame, restore_table  # noqa: PLC0415 - on this system alone
 
     frame = read_frame(blob)
     names = {"label_column": journal.label_column, "weight_column": journal.weight_column}

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from dataaudit.writers.charts import Lanes, Plot
-    from dataaudit.writers.matrices import Matrix
+    from dataaudit.report.charts import Lanes, Matrix, Plot
 
 Tone = Literal["", "strong", "quiet", "against", "for", "struck"]
 Medium = Literal["page", "markdown", "terminal"]

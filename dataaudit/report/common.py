@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dataaudit.provenance import AuditRecord, PairRecord
+from dataaudit.findings.record import AuditRecord, PairRecord
+from dataaudit.report import words
 from dataaudit.report.blocks import (
     BRIEF,
     Block,
@@ -26,7 +27,6 @@ from dataaudit.report.blocks import (
     Table,
 )
 from dataaudit.summary.veil import WITHHELD
-from dataaudit.writers import words
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dataaudit.findings import Findings
+from dataaudit.findings.schemas import Findings
 
 
 @dataclass(frozen=True)

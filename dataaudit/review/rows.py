@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from dataaudit.celltext import kept_cell
+from dataaudit.cells import kept_cell
 from dataaudit.errors import AuditError
-from dataaudit.findings import Findings
+from dataaudit.findings.schemas import Findings
 from dataaudit.summary import Cell, Neighbour, ReviewRow, Term, excerpt
 from dataaudit.summary.build import order_cells
 from dataaudit.summary.shapes import cell_of
 
 if TYPE_CHECKING:
-    from dataaudit.audits.reopened import (
-        Opened,
-    )  # encoders take half a second that the first row need not wait
+    from dataaudit.audits.rerun import Opened  # encoders take half a second that the first row need not wait
+
 
 WHOLE: Final = 20_000  # characters of a cell that are looked at in the data
 _KEPT: Final = 64  # rows held ready, for going to and fro

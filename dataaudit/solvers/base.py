@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import TooLarge
-from dataaudit.objective import Objective
+from dataaudit.model.objective import Objective
 from dataaudit.solvers.operator import of_objective
 
 

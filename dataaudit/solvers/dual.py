@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite, SolveError
-from dataaudit.objective import Objective
-from dataaudit.rows import times, times_transposed
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import times, times_transposed
 from dataaudit.solvers.base import (
     Prepared,
     damped_ridge,
@@ -36,7 +36,7 @@ from dataaudit.solvers.base import (
     require_memory,
     with_damping,
 )
-from dataaudit.solvers.triangular import cholesky_solve
+from dataaudit.solvers.cholesky import cholesky_solve
 
 # Below this leverage 1 - nλ[M⁻¹]_ii has lost more than half of its digits.
 CANCELS = 1e-5

@@ -22,9 +22,9 @@ from torch import Tensor
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, closest
 from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.cg import conjugate_gradients
+from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.operator import Curvature, Inverse, Product
 from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue, nystrom
-from dataaudit.solvers.triangular import cholesky_solve
 
 RAISES: Final = 40  # attempts at a damping that makes H positive definite
 PRECONDITIONERS: Final = ("nystrom", "diagonal", "none")

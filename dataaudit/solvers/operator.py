@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import SolveError
-from dataaudit.objective import Objective
+from dataaudit.model.objective import Objective
 
 N_PROBES: Final = 4
 N_SIGNS: Final = 64  # that estimate a diagonal

@@ -32,7 +32,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.objective import Objective
+from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.dual import square_root

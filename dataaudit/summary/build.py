@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from dataaudit.agreement import FEWEST, agreement
-from dataaudit.findings import Findings
+from dataaudit.findings.schemas import Findings
+from dataaudit.statistics import FEWEST, agreement
 from dataaudit.summary.shapes import (
     Bar,
     BudgetPoint,

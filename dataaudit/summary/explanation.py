@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.explanation_findings import ExplanationFindings, ExplanationProvenance
+from dataaudit.findings.schemas import ExplanationFindings, ExplanationProvenance
+from dataaudit.findings.tables import plain
 from dataaudit.summary.build import excerpt, order_cells
 from dataaudit.summary.shapes import Cell, Check, Command, Term, Trust, Verdict, cell_of, first_picture
 from dataaudit.summary.unjudged import strange_classes
 from dataaudit.summary.verdict import checks
 from dataaudit.summary.versus import VersusSummary, summarise_versus
-from dataaudit.tablefolder import plain
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _SMALLEST: Final = 0.1  # per cent; less is said to be less

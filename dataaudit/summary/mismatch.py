@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import polars as pl
 
-from dataaudit.agreement import FEWEST, agreement
-from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.findings.schemas import MismatchFindings
+from dataaudit.statistics import FEWEST, agreement
 from dataaudit.summary.build import order_cells
 from dataaudit.summary.mismatch_shapes import (
     Carrier,

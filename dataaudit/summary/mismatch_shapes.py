@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dataaudit.findings.tables import plain
 from dataaudit.summary.shapes import Bar, Cell, Choice, Command, Trust, Verdict
-from dataaudit.tablefolder import plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from dataaudit.mismatch_findings import MismatchProvenance
+from dataaudit.findings.schemas import MismatchProvenance
 from dataaudit.summary.mismatch_shapes import Difference, FindingCard
 from dataaudit.summary.shapes import Trust, Verdict
 from dataaudit.summary.unjudged import unjudged

@@ -18,18 +18,21 @@ import dataclasses
 from typing import Any, Final, get_args, overload
 
 from dataaudit.errors import SettingError, closest
-from dataaudit.explanation_findings import ExplanationFindings
-from dataaudit.findings import Findings
-from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.findings.schemas import (
+    AnyFindings,
+    ExplanationFindings,
+    Findings,
+    MismatchFindings,
+    VulnerabilityFindings,
+)
 from dataaudit.summary.build import TOP
 from dataaudit.summary.explanation import ExplanationSummary
-from dataaudit.summary.kinds import AnyFindings, AnySummary, summarise_any
+from dataaudit.summary.kinds import AnySummary, summarise_any
 from dataaudit.summary.mismatch_shapes import MismatchSummary
 from dataaudit.summary.shapes import Summary
 from dataaudit.summary.veil import WITHHELD, Policy
 from dataaudit.summary.veiled import SETTING, veil_for, veiled_provenance, veiled_tables
 from dataaudit.summary.vulnerability import VulnerabilitySummary
-from dataaudit.vulnerability_findings import VulnerabilityFindings
 
 POLICIES: Final[tuple[str, ...]] = get_args(Policy)
 FOLDER: Final = "FOLDER"  # in the place of the user's own

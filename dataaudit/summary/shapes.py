@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dataaudit.picture import pixels_of, pixels_text
-from dataaudit.tablefolder import plain
+from dataaudit.cells import pixels_of, pixels_text
+from dataaudit.findings.tables import plain
 
 
 @dataclass(frozen=True, slots=True)

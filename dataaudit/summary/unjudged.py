@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dataaudit.provenance import PairRecord
+from dataaudit.findings.record import PairRecord
 from dataaudit.summary.veil import WITHHELD
 
 _NAME: Final = 60  # characters of a class

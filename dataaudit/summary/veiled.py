@@ -9,9 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.findings import Findings
-from dataaudit.mismatch_findings import MismatchFindings
-from dataaudit.summary.kinds import AnyFindings
+from dataaudit.findings.schemas import AnyFindings, Findings, MismatchFindings
 from dataaudit.summary.rewording import BY_ALL, BY_CELLS, advice, flip, shift_level, title, versus
 from dataaudit.summary.veil import WITHHELD, WORD, Part, Policy, Veil
 

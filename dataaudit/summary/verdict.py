@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from dataaudit.findings import Findings
+from dataaudit.findings.schemas import Findings
 from dataaudit.summary.shapes import BudgetStep, LabelCount, Trust, Verdict
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.summary.build import excerpt
 from dataaudit.summary.shapes import Cell, first_picture
 

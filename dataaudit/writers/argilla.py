@@ -19,11 +19,11 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
-from dataaudit.findings import Findings
+from dataaudit.escape import json_text
+from dataaudit.findings.schemas import Findings
+from dataaudit.findings.tables import plain
 from dataaudit.summary import ReviewRow, Summary
-from dataaudit.tablefolder import plain
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text
 from dataaudit.writers.labelstudio import shown_text
 
 

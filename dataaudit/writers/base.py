@@ -23,14 +23,17 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TextIO, TypeVar,
 
 from dataaudit.errors import SettingError, closest
 
-if TYPE_CHECKING:  # a verdict that is known already is written without Polars
-    from dataaudit.explanation_findings import ExplanationFindings
-    from dataaudit.findings import Findings
-    from dataaudit.gate.verdict import Verdict
-    from dataaudit.mismatch_findings import MismatchFindings
+if TYPE_CHECKING:
+    from dataaudit.findings.schemas import (
+        ExplanationFindings,
+        Findings,
+        MismatchFindings,
+        VulnerabilityFindings,
+    )
+    from dataaudit.findings.verdict import Verdict
     from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary, VulnerabilitySummary
-    from dataaudit.vulnerability_findings import VulnerabilityFindings
     from dataaudit.writers.verdict_places import Surroundings
+
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")

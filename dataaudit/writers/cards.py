@@ -8,9 +8,9 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from dataaudit.escape import block, line
+from dataaudit.report import words
 from dataaudit.summary import Cell, Neighbour, ReviewRow, Term, excerpt
-from dataaudit.writers import words
-from dataaudit.writers.escape import block, line
 
 
 @dataclass(frozen=True, slots=True)

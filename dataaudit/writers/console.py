@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dataaudit.findings import Findings
+from dataaudit.escape import console_line as line
+from dataaudit.findings.schemas import Findings
+from dataaudit.report import words
 from dataaudit.summary import ReviewRow, Summary
-from dataaudit.writers import terminal, words
+from dataaudit.writers import terminal
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import console_line as line
 
 ROWS: Final = 20
 _GAP: Final = 2  # columns after each column

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.escape import console_line as line
+from dataaudit.findings.schemas import ExplanationFindings
+from dataaudit.report import words
 from dataaudit.summary import ExplanationSummary, InfluentialRow, NearRow, RivalRow, VersusSummary
-from dataaudit.writers import terminal, words
+from dataaudit.writers import terminal
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import console_line as line
 
 ROWS: Final = 6  # of each kind
 _NEAR: Final = 4

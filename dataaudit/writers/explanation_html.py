@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, TextIO
 
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.summary import ExplanationSummary
 from dataaudit.writers.base import Writer
 from dataaudit.writers.explanation_page import Detail, lay_out

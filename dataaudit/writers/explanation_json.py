@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.escape import json_text
+from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.summary import ExplanationSummary
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text
 
 
 def write(_tables: ExplanationFindings, summary: ExplanationSummary, out: TextIO) -> None:

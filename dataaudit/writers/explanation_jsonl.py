@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.summary import ExplanationSummary
 from dataaudit.writers import jsonl
 from dataaudit.writers.base import Writer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, TextIO
 
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.findings.schemas import ExplanationFindings
+from dataaudit.report import words
 from dataaudit.summary import ExplanationSummary, InfluentialRow, NearRow, VersusSummary
-from dataaudit.writers import words
 from dataaudit.writers.base import Writer
 from dataaudit.writers.markdown_text import (
     FIRST,

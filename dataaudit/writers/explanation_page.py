@@ -8,6 +8,9 @@ from typing import Final
 
 from markupsafe import Markup
 
+from dataaudit.escape import line
+from dataaudit.report import words
+from dataaudit.report.charts import Plot
 from dataaudit.summary import (
     Cell,
     ExplanationSummary,
@@ -18,10 +21,7 @@ from dataaudit.summary import (
     Term,
     VersusSummary,
 )
-from dataaudit.writers import words
 from dataaudit.writers.cards import begins, marker, picture_or_text
-from dataaudit.writers.charts import Plot
-from dataaudit.writers.escape import line
 from dataaudit.writers.matrices import BarList, BarRow
 from dataaudit.writers.mismatch_cards import Grid
 from dataaudit.writers.run import CheckLine, Run, check_lines, describe_run, more

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from dataaudit.explanation_findings import ExplanationFindings
+from dataaudit.escape import line
+from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.summary import ExplanationSummary
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import line
 from dataaudit.writers.text import write_columns
 
 

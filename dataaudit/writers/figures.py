@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from string import ascii_lowercase
 from typing import Final
 
-from dataaudit.summary import Bar, Choice, MismatchSummary, Refit, Summary
-from dataaudit.writers import words
-from dataaudit.writers.charts import (
+from dataaudit.escape import line
+from dataaudit.report import words
+from dataaudit.report.charts import (
     BOTTOM,
     Box,
     Line,
@@ -21,7 +21,7 @@ from dataaudit.writers.charts import (
     path,
     vertical,
 )
-from dataaudit.writers.escape import line
+from dataaudit.summary import Bar, Choice, MismatchSummary, Refit, Summary
 
 _LIKELY: Final = 0.5  # a label is more likely wrong than right
 _LEAST: Final = 0.7  # bottom of a logarithmic count axis, so that a single row is seen

@@ -10,15 +10,16 @@ from typing import Final, TextIO
 
 from markupsafe import Markup
 
-from dataaudit.findings import Findings
+from dataaudit.files import write_page
+from dataaudit.findings.schemas import AnyFindings, Findings
 from dataaudit.summary import ExplanationSummary, MismatchSummary, ReviewRow, Summary, VulnerabilitySummary
-from dataaudit.summary.kinds import AnyFindings, AnySummary
+from dataaudit.summary.kinds import AnySummary
 from dataaudit.summary.redaction import told
 from dataaudit.writers import explanation_html, mismatch_html, vulnerability_html
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
 from dataaudit.writers.page import lay_out
-from dataaudit.writers.rendering import SIZE, environment, framed, render, write_page
+from dataaudit.writers.rendering import SIZE, environment, framed, render
 from dataaudit.writers.review_data import island, review_data
 
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come

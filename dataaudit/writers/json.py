@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from dataaudit.findings import Findings
+from dataaudit.escape import json_text
+from dataaudit.findings.schemas import Findings
 from dataaudit.summary import Summary
 from dataaudit.writers import jsonl
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text
 
 
 def write(findings: Findings, summary: Summary, out: TextIO) -> None:

@@ -9,10 +9,10 @@ from typing import Final, TextIO
 import polars as pl
 import polars.selectors as cs
 
-from dataaudit.findings import Findings
+from dataaudit.escape import json_text
+from dataaudit.findings.schemas import Findings
 from dataaudit.summary import Summary
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text
 
 _ROWS: Final = 20_000  # a chunk's rows: about 10 MB of text
 

@@ -11,11 +11,11 @@ import json
 from typing import Any, Final, TextIO
 from xml.sax.saxutils import quoteattr
 
-from dataaudit.findings import Findings
+from dataaudit.escape import json_text, xml_text
+from dataaudit.findings.schemas import Findings
+from dataaudit.findings.tables import plain
 from dataaudit.summary import ReviewRow, Summary
-from dataaudit.tablefolder import plain
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text, xml_text
 
 CONTROL, OBJECT = "label", "text"  # names in the labelling setup
 EMPTY: Final = "(no text is known)"  # Label Studio shows an error for an empty text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, TextIO
 
-from dataaudit.findings import Findings
+from dataaudit.findings.schemas import Findings
+from dataaudit.report import words
 from dataaudit.summary import ReviewRow, Summary, excerpt
-from dataaudit.writers import words
 from dataaudit.writers.base import Writer
 from dataaudit.writers.markdown_text import (
     FIRST,

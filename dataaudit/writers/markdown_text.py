@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dataaudit.escape import line
+from dataaudit.report import words
 from dataaudit.summary import Command, Trust
-from dataaudit.writers import words
-from dataaudit.writers.escape import line
 from dataaudit.writers.run import agreement, check_lines
 
 SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters

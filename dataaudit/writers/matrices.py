@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dataaudit.escape import line
+from dataaudit.report import words
+from dataaudit.report.charts import HeatCell, Matrix, Tick
 from dataaudit.summary import Rate, Summary
-from dataaudit.writers import words
-from dataaudit.writers.charts import Box, Tick
-from dataaudit.writers.escape import line
 
 _DRAWN: Final = 12  # classes of a matrix that can be read; above it, a table of the largest rates
 _LISTED: Final = 40
@@ -16,30 +16,6 @@ _LEFT, _TOP, _WIDE = 110, 42, 300  # place of the cells
 _ROOM: Final = 34.0  # units of width that a cell's number needs
 _LETTER: Final = 8  # units a letter takes
 _DARKEST: Final = 0.5  # of a cell, so that its number keeps its contrast
-
-
-@dataclass(frozen=True, slots=True)
-class HeatCell(Box):
-    """A cell of the matrix: how strong its colour is, and its number."""
-
-    strength: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matrix:
-    """A heat matrix, laid out; with too many classes to draw it has no cells, and only the table is shown."""
-
-    key: str
-    title: str
-    description: str
-    corner: str
-    height: int
-    across: tuple[Tick, ...]
-    down: tuple[Tick, ...]
-    cells: tuple[HeatCell, ...]
-    head: tuple[str, ...]
-    table: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)

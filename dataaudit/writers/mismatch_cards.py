@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dataaudit.escape import line
+from dataaudit.report import words
+from dataaudit.report.charts import Lanes, Plot
 from dataaudit.summary import Carrier, Cell, FindingCard, NamedRow, TracedRow, TracedTest, Tried
 from dataaudit.writers import mismatch_figures as figures
-from dataaudit.writers import words
 from dataaudit.writers.cards import PLAIN, picture_or_text
-from dataaudit.writers.charts import Lanes, Plot
-from dataaudit.writers.escape import line
 from dataaudit.writers.run import more
 
 _NAME: Final = 60  # characters of a column's name

@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.escape import console_line as line
+from dataaudit.findings.schemas import MismatchFindings
+from dataaudit.report import words
 from dataaudit.summary import FindingCard, MismatchSummary
-from dataaudit.writers import terminal, words
+from dataaudit.writers import terminal
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import console_line as line
 
 ROWS: Final = 10
 _DIFFERENCES: Final = 6  # sentences on what differs, where no test row has a label

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from dataaudit.summary import ColumnLevels, FindingCard, MismatchSummary, SliceLine, Tried
-from dataaudit.writers import words
-from dataaudit.writers.charts import (
+from dataaudit.escape import line
+from dataaudit.report import words
+from dataaudit.report.charts import (
     Lanes,
     Line,
     Measure,
@@ -20,7 +20,7 @@ from dataaudit.writers.charts import (
     path,
     vertical,
 )
-from dataaudit.writers.escape import line
+from dataaudit.summary import ColumnLevels, FindingCard, MismatchSummary, SliceLine, Tried
 from dataaudit.writers.figures import bar_box, compare
 
 _NAME: Final = 34  # characters of a name beside its number

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, TextIO
 
-from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.findings.schemas import MismatchFindings
 from dataaudit.summary import MismatchSummary
 from dataaudit.writers.base import Writer
 from dataaudit.writers.mismatch_cards import Detail

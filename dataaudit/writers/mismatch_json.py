@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.escape import json_text
+from dataaudit.findings.schemas import MismatchFindings
+from dataaudit.findings.tables import plain
 from dataaudit.summary import MismatchSummary
-from dataaudit.tablefolder import plain
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text
 
 
 def write(tables: MismatchFindings, summary: MismatchSummary, out: TextIO) -> None:

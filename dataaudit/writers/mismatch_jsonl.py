@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from typing import TextIO
 
-from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.escape import json_text
+from dataaudit.findings.schemas import MismatchFindings
+from dataaudit.findings.tables import plain
 from dataaudit.summary import MismatchSummary
-from dataaudit.tablefolder import plain
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text
 
 
 def lines(summary: MismatchSummary) -> Iterator[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, TextIO
 
-from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.findings.schemas import MismatchFindings
+from dataaudit.report import words
 from dataaudit.summary import FindingCard, MismatchSummary, NamedRow
-from dataaudit.writers import words
 from dataaudit.writers.base import Writer
 from dataaudit.writers.markdown_text import (
     FIRST,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dataaudit.escape import line
+from dataaudit.report import words
+from dataaudit.report.charts import Lanes, Plot
 from dataaudit.summary import Difference, MismatchSummary, SliceLine
 from dataaudit.writers import figures as common
 from dataaudit.writers import mismatch_figures as figures
-from dataaudit.writers import words
-from dataaudit.writers.charts import Lanes, Plot
-from dataaudit.writers.escape import line
 from dataaudit.writers.matrices import BarList, BarRow
 from dataaudit.writers.mismatch_cards import Detail, FindingText, Grid, Pair, finding_text, pair
 from dataaudit.writers.page import Step

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from dataaudit.mismatch_findings import MismatchFindings
+from dataaudit.escape import line
+from dataaudit.findings.schemas import MismatchFindings
+from dataaudit.report import words
 from dataaudit.summary import FindingCard, MismatchSummary
-from dataaudit.writers import words
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import line
 from dataaudit.writers.text import write_columns
 
 

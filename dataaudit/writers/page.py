@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from dataaudit.escape import line
+from dataaudit.report import words
+from dataaudit.report.charts import Plot
 from dataaudit.summary import REPAIR, Summary
-from dataaudit.writers import figures, matrices, words
+from dataaudit.writers import figures, matrices
 from dataaudit.writers.cards import Card, card
-from dataaudit.writers.charts import Plot
-from dataaudit.writers.escape import line
 from dataaudit.writers.matrices import BarList, Matrix
 from dataaudit.writers.run import CheckLine, Run, agreement, check_lines, describe_run, more
 

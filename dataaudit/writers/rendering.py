@@ -7,21 +7,17 @@ by Jinja; a content security policy allows only the one style sheet and the one 
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dataaudit.errors import WriteError
-from dataaudit.writers.escape import block
+from dataaudit.escape import block
 
 SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other tools complained about most
 _ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer
@@ -78,38 +74,6 @@ def framed(page: str, title: str) -> str:
     size = 'width="100%" height="720"'
     name, inner = escape(block(title)), escape(page)
     return f'<iframe title="{name}" sandbox="allow-scripts allow-downloads" {size} srcdoc="{inner}"></iframe>'
-
-
-def write_page(text: str, path: Path) -> Path:
-    """Write a page to a file, whole or not at all.
-
-    Parameters
-    ----------
-    text : str
-    path : Path
-        Replaced if it is there.
-
-    Returns
-    -------
-    Path
-        The same.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    except OSError as error:
-        what = f"the report cannot be written to {path.as_posix()}: {error.strerror or error}"
-        raise WriteError(what, "name a folder that you may write to") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return path
 
 
 def _asset(name: str) -> str:

@@ -14,6 +14,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table as Columns
 from rich.text import Text
 
+from dataaudit.escape import block as safe_block
+from dataaudit.escape import console_line as line
 from dataaudit.report.blocks import (
     Block,
     Cards,
@@ -36,8 +38,6 @@ from dataaudit.report.blocks import (
     Sentence,
     Table,
 )
-from dataaudit.writers.escape import block as safe_block
-from dataaudit.writers.escape import console_line as line
 
 _STYLES: Final = {
     "strong": "bold",

@@ -20,6 +20,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from dataaudit.escape import block, line
 from dataaudit.report.blocks import (
     Block,
     Cards,
@@ -35,7 +36,6 @@ from dataaudit.report.blocks import (
     more,
 )
 from dataaudit.report.shorten import fitted
-from dataaudit.writers.escape import block, line
 
 SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other tools complained about most
 _ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import polars.selectors as cs
 
+from dataaudit.escape import json_text
 from dataaudit.report.blocks import Report, plain
-from dataaudit.writers.escape import json_text
 
 if TYPE_CHECKING:
-    from dataaudit.tablefolder import Tables
+    from dataaudit.findings.tables import Tables
 
 _ROWS: Final = 20_000  # a chunk's rows: about 10 MB of text
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from dataaudit.escape import line
+from dataaudit.report import words
 from dataaudit.report.blocks import (
     Block,
     Cards,
@@ -35,8 +37,6 @@ from dataaudit.report.blocks import (
     Table,
 )
 from dataaudit.report.shorten import fitted
-from dataaudit.writers import words
-from dataaudit.writers.escape import line
 
 SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters
 ROWS: Final = 20  # of a folded table

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from dataaudit.escape import line
+from dataaudit.report import words
 from dataaudit.review.digits import class_keys
-from dataaudit.review.standing import FEW, FIRST, LAST
+from dataaudit.review.progress import FEW, FIRST, LAST
 from dataaudit.summary import ReviewRow, Summary
 from dataaudit.summary.veiled import SETTING
-from dataaudit.writers import words
-from dataaudit.writers.escape import line
 
 _NAME: Final = 300  # characters of a row's name; longer ones are reviewed in the terminal
 _CLASS: Final = 200

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dataaudit.escape import line
+from dataaudit.report import words
 from dataaudit.summary import Check, Trust
-from dataaudit.writers import words
-from dataaudit.writers.escape import line
 
 LISTED: Final = 60  # classes, files and settings
 _ROLES: Final = 120  # columns

@@ -14,10 +14,10 @@ from typing import Final, TextIO
 
 import polars as pl
 
-from dataaudit.findings import Findings
+from dataaudit.escape import line
+from dataaudit.findings.schemas import Findings
 from dataaudit.summary import Summary
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import line
 
 COLUMNS: Final = (
     "rank",

@@ -11,9 +11,9 @@ from typing import Final
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from dataaudit.escape import console_line as line
+from dataaudit.report import words
 from dataaudit.summary import Command, Trust, Verdict
-from dataaudit.writers import words
-from dataaudit.writers.escape import console_line as line
 
 _CLASSES: Final = 6  # named in the heading
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TextIO
 
-from dataaudit.findings import Findings
+from dataaudit.escape import line
+from dataaudit.findings.schemas import Findings
+from dataaudit.report import words
 from dataaudit.summary import ReviewRow, Summary
-from dataaudit.writers import words
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import line
 
 _WIDEST: Final = 60  # of a column that is padded; longer ones push the rest to the right
 

@@ -8,7 +8,7 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from dataaudit.writers.escape import block
+from dataaudit.escape import block
 
 _LONGEST: Final = 8_000  # characters
 _OFF: Final = ("link", "image", "autolink", "html_inline", "html_block", "reference", "lheading")

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from dataaudit.errors import WriteError
-from dataaudit.gate.rule import SEVERITIES
-from dataaudit.gate.verdict import Outcome, Verdict
+from dataaudit.escape import console_line, line
+from dataaudit.findings.verdict import SEVERITIES, Outcome, Place, Verdict
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import console_line, line
 from dataaudit.writers.verdict_markdown import page
-from dataaudit.writers.verdict_places import Place, Places, Surroundings
+from dataaudit.writers.verdict_places import Places, Surroundings
 from dataaudit.writers.verdict_words import NAME, gating, headline, said, single, tally, title, told, unlisted
 
 ANNOTATIONS: Final = 10  # of one level that GitHub shows of a step

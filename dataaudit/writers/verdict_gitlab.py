@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
-from dataaudit.gate.verdict import Outcome, Verdict
+from dataaudit.escape import json_text, line
+from dataaudit.findings.verdict import Outcome, Place, Verdict
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text, line
-from dataaudit.writers.verdict_places import Place, Places, Surroundings
+from dataaudit.writers.verdict_places import Places, Surroundings
 from dataaudit.writers.verdict_words import NAME, reported, said, single, title, told
 
 _SEVERITIES: Final = {"error": "major", "warning": "minor", "note": "info"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, TextIO
 
-from dataaudit.gate.verdict import Verdict
+from dataaudit.findings.verdict import Verdict
 from dataaudit.writers.base import Writer
 from dataaudit.writers.rendering import SIZE, render
 from dataaudit.writers.verdict_page import Detail, lay_out

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
-from dataaudit.gate.verdict import Finding, Outcome, Site, Verdict
-from dataaudit.tablefolder import plain
+from dataaudit.escape import json_text
+from dataaudit.findings.tables import plain
+from dataaudit.findings.verdict import Finding, Outcome, Site, Verdict
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import json_text
 from dataaudit.writers.verdict_places import Surroundings
 from dataaudit.writers.verdict_words import headline, standings
 

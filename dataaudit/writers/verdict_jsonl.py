@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from dataaudit.gate.verdict import Verdict
+from dataaudit.findings.verdict import Verdict
 from dataaudit.writers.base import Writer
 from dataaudit.writers.verdict_json import finding_record, one_line, outcome_record
 from dataaudit.writers.verdict_places import Surroundings

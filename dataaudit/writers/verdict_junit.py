@@ -13,10 +13,10 @@ from itertools import groupby
 from typing import Final, TextIO
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from dataaudit.gate.verdict import Outcome, Verdict
+from dataaudit.escape import block, console_line, line
+from dataaudit.findings.verdict import Outcome, Verdict, where
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import block, console_line, line
-from dataaudit.writers.verdict_places import Surroundings, where
+from dataaudit.writers.verdict_places import Surroundings
 from dataaudit.writers.verdict_words import (
     LONGEST,
     NAME,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final, TextIO
 
-from dataaudit.gate.verdict import Finding, Outcome, Verdict
+from dataaudit.escape import line
+from dataaudit.findings.verdict import Finding, Outcome, Verdict, where
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import line
-from dataaudit.writers.verdict_places import Surroundings, where
+from dataaudit.writers.verdict_places import Surroundings
 from dataaudit.writers.verdict_words import (
     NAME,
     Standing,

@@ -6,11 +6,11 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from dataaudit.data.paths import require_apart
 from dataaudit.errors import SettingError, WriteError
-from dataaudit.gate.verdict import Verdict
-from dataaudit.sources.apart import require_apart
+from dataaudit.files import write_page
+from dataaudit.findings.verdict import Verdict
 from dataaudit.writers.base import get
-from dataaudit.writers.rendering import write_page
 from dataaudit.writers.verdict_places import Surroundings
 
 

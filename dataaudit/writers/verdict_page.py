@@ -8,14 +8,13 @@ from typing import Final
 
 from markupsafe import Markup
 
-from dataaudit.gate.verdict import Finding, Outcome, Verdict
-from dataaudit.writers import words
-from dataaudit.writers.escape import line
+from dataaudit.escape import line
+from dataaudit.findings.verdict import Finding, Outcome, Verdict, where
+from dataaudit.report import words
 from dataaudit.writers.mismatch_cards import Grid
 from dataaudit.writers.page import Step
 from dataaudit.writers.run import CheckLine, Pairs, more
 from dataaudit.writers.verdict_docs import as_html
-from dataaudit.writers.verdict_places import where
 from dataaudit.writers.verdict_words import (
     NAME,
     Standing,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final, Literal
 
-from dataaudit.gate.verdict import Finding, Outcome, Site, Verdict
+from dataaudit.findings.verdict import Finding, Outcome, Place, Verdict
 
 Service = Literal["", "github", "gitlab"]
 CAP: Final = 500
@@ -61,25 +61,6 @@ class Surroundings:
     job_summary: str = ""
     accepted: bool = False
     cap: int = CAP
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A line of a text file of the repository.
-
-    Attributes
-    ----------
-    path : str
-        POSIX, relative to the root, without ``./``.
-    line : int
-        From 1.
-    own : bool
-        Whether that is the data's own file; otherwise one that stands for it.
-    """
-
-    path: str
-    line: int
-    own: bool
 
 
 class Places:
@@ -131,18 +112,3 @@ class Places:
         root = (self._around.root or folder).rstrip("/") + "/"
         path = posixpath.normpath(source if _ABSOLUTE.match(source) else posixpath.join(folder, source))
         return path.removeprefix(root) if path.startswith(root) else ""
-
-
-def where(site: Site) -> str:
-    """Return how people name a site: ``a.csv:17``, ``a.parquet#16``, ``a.csv[age]``."""
-    if site.line is not None:
-        return f"{site.source}:{site.line}"
-    if site.row is not None:
-        return f"{site.source}#{site.row}"
-    return f"{site.source}[{site.column}]" if site.column else site.source
-
-
-def logical_name(site: Site) -> str:
-    """Return the name of a site inside its file: ``a.parquet#row=16``."""
-    part = f"#row={site.row}" if site.row is not None else f"#column={site.column}" if site.column else ""
-    return PurePosixPath(site.source).name + part

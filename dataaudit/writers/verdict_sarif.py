@@ -18,12 +18,11 @@ from itertools import groupby
 from typing import Any, Final, TextIO
 from urllib.parse import quote
 
-from dataaudit.gate.rule import SEVERITIES, Rule
-from dataaudit.gate.verdict import Finding, Outcome, Verdict
-from dataaudit.tablefolder import plain
+from dataaudit.escape import block, json_text, line
+from dataaudit.findings.tables import plain
+from dataaudit.findings.verdict import SEVERITIES, Finding, Outcome, Place, Rule, Verdict, logical_name
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import block, json_text, line
-from dataaudit.writers.verdict_places import Place, Places, Surroundings, logical_name
+from dataaudit.writers.verdict_places import Places, Surroundings
 from dataaudit.writers.verdict_words import NAME, reported, said, single, told
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from dataaudit.gate.verdict import Verdict
+from dataaudit.findings.verdict import Verdict
 from dataaudit.writers.verdict_places import Service, Surroundings
 
 _PATIENCE: Final = 20  # seconds for git

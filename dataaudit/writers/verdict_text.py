@@ -12,11 +12,11 @@ from typing import IO, Final, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from dataaudit.gate.verdict import Finding, Outcome, Verdict
+from dataaudit.escape import block
+from dataaudit.escape import console_line as line
+from dataaudit.findings.verdict import Finding, Outcome, Verdict, where
 from dataaudit.writers.base import Writer
-from dataaudit.writers.escape import block
-from dataaudit.writers.escape import console_line as line
-from dataaudit.writers.verdict_places import Surroundings, where
+from dataaudit.writers.verdict_places import Surroundings
 from dataaudit.writers.verdict_words import (
     Standing,
     dataset,

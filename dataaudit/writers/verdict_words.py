@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final, Literal
 
-from dataaudit.gate.verdict import BROKEN, FAILED, Finding, Outcome, Verdict
-from dataaudit.writers import words
-from dataaudit.writers.escape import line
-from dataaudit.writers.verdict_places import Place, where
+from dataaudit.escape import line
+from dataaudit.findings.verdict import BROKEN, FAILED, Finding, Outcome, Place, Verdict, where
+from dataaudit.report import words
 
 Standing = Literal["failed", "warning", "error", "passed", "skipped"]
 LONGEST: Final = 1000  # characters of a message

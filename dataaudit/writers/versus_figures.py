@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from dataaudit.escape import line
+from dataaudit.report import words
+from dataaudit.report.charts import Line, Plot, Point, horizontal, padded, path, power, vertical
 from dataaudit.summary import ModelLine, VersusSummary
-from dataaudit.writers import words
-from dataaudit.writers.charts import Line, Plot, Point, horizontal, padded, path, power, vertical
-from dataaudit.writers.escape import line
 
 _LISTED: Final = 20  # rows of the table behind a chart
 _SMALL: Final = 0.1  # nats

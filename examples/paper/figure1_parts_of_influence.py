@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from paper import Floats, arguments, block, digits, keep, loss_at, scatters, spearman, trained
 
-from dataaudit.fit import FitSettings, minimise
 from dataaudit.solvers import Cholesky
+from dataaudit.solvers.newton import FitSettings, minimise
 
 L2, SEED = 0.01, 0
 

@@ -45,9 +45,9 @@ from torch.nn.utils import vector_to_parameters
 
 from dataaudit import ModuleModel
 from dataaudit.errors import NotConverged
-from dataaudit.influence import loss_gradients, pair_influences
-from dataaudit.module_influence import ModuleInfluence
-from dataaudit.objective import Objective
+from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.influence.torch import ModuleInfluence
+from dataaudit.model.objective import Objective
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.cg import Operator
 from dataaudit.solvers.iterative import ConjugateGradients, Lissa

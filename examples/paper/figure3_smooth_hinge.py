@@ -23,11 +23,11 @@ from paper import Floats, arguments, block, digits, keep, pearson, scatters
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
-from dataaudit.influence import loss_gradients, pair_influences
-from dataaudit.losses import SmoothHinge
-from dataaudit.models import LinearModel
-from dataaudit.objective import Objective
-from dataaudit.rows import Block, MemoryRows
+from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import SmoothHinge
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.solvers import Cholesky
 
 L2 = 0.01

@@ -34,13 +34,12 @@ from paper import Floats, arguments, block, digits, keep, loss_at, pearson, spea
 from sklearn.svm import SVC
 from torch import Tensor
 
-from dataaudit.classifiers import take
-from dataaudit.fit import Fit, FitSettings, minimise
-from dataaudit.hinge import minimise_hinge
-from dataaudit.influence import loss_gradients, pair_influences
-from dataaudit.objective import Objective
-from dataaudit.rows import Block
+from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block
 from dataaudit.solvers import Cholesky, Prepared
+from dataaudit.solvers.newton import Fit, FitSettings, minimise, minimise_hinge
+from dataaudit.training.sklearn import take
 
 PAIR, SEED = (3, 5), 0
 L2S = (1e-3, 1e-2, 3e-2)  # the paper's first

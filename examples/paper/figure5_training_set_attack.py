@@ -32,11 +32,11 @@ from paper import arguments, block, digits, keep, trained
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, RandomSampler
 
-from dataaudit.fit import Fit, FitSettings, minimise
-from dataaudit.influence import loss_gradients
-from dataaudit.objective import Objective
-from dataaudit.rows import MemoryRows
+from dataaudit.influence.influence import loss_gradients
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky, Prepared
+from dataaudit.solvers.newton import Fit, FitSettings, minimise
 
 PAIR: Final = (7, 9)
 EACH, L2, SEED = 900, 1e-7, 0

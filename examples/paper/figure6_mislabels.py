@@ -30,18 +30,18 @@ from paper import Floats, arguments, table
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 from torch import Tensor
 
-from dataaudit.audits.asked import LabelSettings, Training, encode_training, read_labelled
 from dataaudit.audits.tables import choose_ranking, review_order
-from dataaudit.audits.train import train
-from dataaudit.audits.trained import score_rows
-from dataaudit.fit import FitSettings, minimise
-from dataaudit.influence import self_influence
-from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
+from dataaudit.influence.influence import self_influence
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.noise import fit_noise
-from dataaudit.objective import Objective
-from dataaudit.rows import Block, MemoryRows
 from dataaudit.solvers import Dual
+from dataaudit.solvers.newton import FitSettings, minimise
+from dataaudit.training.encoded import LabelSettings, Training, encode_training, read_labelled
+from dataaudit.training.train import train
+from dataaudit.training.trained import score_rows
 
 Ints = NDArray[np.int64]
 L2, CHECKS, SHARE = 1e-4, 6, 20  # six times a twentieth of the rows is checked; two twentieths are flipped

@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 from paper import table
 
-from dataaudit.api_mismatch import audit_mismatch
+from dataaudit.api.audits import audit_mismatch
 
 NUMBERS = [
     "time_in_hospital",

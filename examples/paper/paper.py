@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.fit import Fit, FitSettings, minimise
-from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
-from dataaudit.objective import Objective
-from dataaudit.rows import Block, MemoryRows
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.solvers import Cholesky
+from dataaudit.solvers.newton import Fit, FitSettings, minimise
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-10  # of the gradient: a refit's loss is compared with another one's, both have to be exact

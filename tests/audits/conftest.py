@@ -9,11 +9,11 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 import dataaudit
-from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
-from dataaudit.audits.train import train
-from dataaudit.audits.trained import RowScores, Trained, score_rows
-from dataaudit.encode.target import Target
-from dataaudit.sources import Dataset
+from dataaudit.data import Dataset
+from dataaudit.features.target import Target
+from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.training.train import train
+from dataaudit.training.trained import RowScores, Trained, score_rows
 
 # Two topics, and the words that they share, as subjects do.
 TOPICS = """
@@ -143,8 +143,8 @@ def model_of():
 @pytest.fixture(scope="session")
 def weighted():
     """Return the way to the same model with other row weights, refitted."""
-    from dataaudit.fit import minimise
     from dataaudit.solvers import choose_solver
+    from dataaudit.solvers.newton import minimise
 
     def build(model, weight):
         objective = model.trained.objective.reweighted(torch.from_numpy(weight))

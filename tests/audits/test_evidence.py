@@ -57,9 +57,6 @@ def log_odds(model, frame, row):
     return np.log(p[:, label]) - np.log(p[:, suggested])
 
 
-# Columns.
-
-
 @over("mixed_model", "curved_model", "wine_model")
 def test_a_columns_effect_is_the_mean_change_when_its_cell_is_another_rows(model):
     """The twin replaces cells in the table itself, and encodes and scores every changed row again."""
@@ -149,9 +146,6 @@ def test_the_words_that_speak_against_a_wrong_label_are_the_other_topics(words, 
 def test_evidence_shows_the_cells(wine, wine_audit):
     for row_id, column, cell in wine_audit.findings.evidence.select("row_id", "column", "cell").rows():
         assert cell == str(wine.frame.filter(pl.col("id") == row_id)[column].item())
-
-
-# Rows.
 
 
 def dense_similarity(model, i, j):

@@ -9,12 +9,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import dataaudit
-from dataaudit import findings
-from dataaudit.audits.asked import LabelSettings
 from dataaudit.audits.labels import READ
 from dataaudit.audits.tables import review_order
 from dataaudit.errors import EncodeError, SettingError
+from dataaudit.findings import schemas
 from dataaudit.noise import fit_noise
+from dataaudit.training.encoded import LabelSettings
 
 AUDITS = ["cancer_audit", "wine_audit", "digits_audit", "words_audit"]
 QUICK = {"label": "y", "basis": "linear", "verify": 0, "top": 3}
@@ -27,9 +27,6 @@ def audit(request):
 
 
 every_audit = pytest.mark.parametrize("audit", AUDITS, indirect=True)
-
-
-# What it finds.
 
 
 @pytest.mark.parametrize(
@@ -73,15 +70,12 @@ def test_real_mail(data_folder):
     assert audit.findings.evidence["column"].unique().to_list() == ["text"]
 
 
-# What must hold of the tables.
-
-
 @every_audit
 def test_every_table_has_its_schema_and_survives_the_disk(audit, tmp_path):
     audit.write(tmp_path / "found")
-    again = findings.Findings.read(tmp_path / "found")
+    again = schemas.Findings.read(tmp_path / "found")
     for name, table in audit.findings.tables().items():
-        assert table.schema == findings.SCHEMAS[name]
+        assert table.schema == schemas.SCHEMAS[name]
         assert_frame_equal(again.tables()[name], table)
     assert again.provenance.run_id == audit.findings.provenance.run_id
 
@@ -101,7 +95,7 @@ def test_ranks_are_a_permutation_in_the_order_of_their_key(audit):
 
 @every_audit
 def test_columns_agree_with_each_other(audit):
-    t = {name: audit.labels[name].to_numpy() for name in findings.LABELS.names() if name != "line"}
+    t = {name: audit.labels[name].to_numpy() for name in schemas.LABELS.names() if name != "line"}
     np.testing.assert_allclose(t["p_label"], np.exp(-t["train_loss"]), rtol=1e-9)
     np.testing.assert_allclose(t["loo_p_label"], np.exp(-t["loo_loss"]), rtol=1e-9)
     np.testing.assert_allclose(
@@ -196,9 +190,6 @@ def test_the_choice_is_the_one_marked(request, name):
     assert chosen["l2"].item() == pytest.approx(provenance.l2)
 
 
-# Order.
-
-
 @pytest.mark.parametrize(
     ("rank", "key"),
     [("p-wrong", "p_wrong"), ("leave-one-out", "loo_loss"), ("self-influence", "self_influence")],
@@ -234,16 +225,13 @@ def test_where_the_noise_model_has_no_support_the_order_falls_back_and_says_so(c
     assert noise["message"] == provenance.ranking_reason
 
 
-# The same again.
-
-
 def test_two_runs_are_the_same_to_the_byte(wine, tmp_path):
     folders = [
         dataaudit.audit_labels(wine.frame, label="y", id="id", verify=2, top=5).write(tmp_path / name)
         for name in ("one", "two")
     ]
     one, two = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
-    assert one.keys() == {*(f"{t}.parquet" for t in findings.SCHEMAS), "provenance.json", "report.html"}
+    assert one.keys() == {*(f"{t}.parquet" for t in schemas.SCHEMAS), "provenance.json", "report.html"}
     assert one == two
 
 
@@ -255,7 +243,7 @@ def test_another_seed_is_another_run(wine, cancer_audit):
 def test_rows_in_another_order_get_the_same_numbers(cancer, cancer_audit):
     shuffled = cancer.frame.sample(fraction=1.0, shuffle=True, seed=3)
     other = dataaudit.audit_labels(shuffled, id="id", **(QUICK | {"top": 0}))
-    numbers = [name for name, kind in findings.LABELS.items() if kind == pl.Float64]
+    numbers = [name for name, kind in schemas.LABELS.items() if kind == pl.Float64]
     columns = ["row_id", "label", "predicted_label", "suggested_label", *numbers]
     one, two = (a.labels.select(columns).sort("row_id") for a in (cancer_audit, other))
     assert_frame_equal(one, two, rel_tol=1e-6, abs_tol=1e-9)
@@ -268,9 +256,6 @@ def test_columns_in_another_order_give_the_same_list(wine):
     one, two = (dataaudit.audit_labels(f, id="id", **QUICK).labels for f in (wine.frame, turned))
     assert one["row_id"].head(30).to_list() == two["row_id"].head(30).to_list()
     np.testing.assert_allclose(one["self_influence"], two["self_influence"], rtol=1e-6)
-
-
-# Names, notes, provenance.
 
 
 def test_rows_are_named_by_file_and_line(tmp_path, monkeypatch):
@@ -329,9 +314,6 @@ def test_steps_are_told_in_order(wine):
         assert done[-1] == next(total for s, _, total in reversed(steps) if s == stage), "every stage ends"
 
 
-# Settings.
-
-
 def test_nothing_on_top_and_no_refits(wine):
     audit = dataaudit.audit_labels(wine.frame, label="y", basis="linear", top=0, verify=0)
     tables = audit.findings.tables()
@@ -373,9 +355,6 @@ def test_given_l2_is_taken(wine):
 def test_settings_that_make_no_sense(settings, match):
     with pytest.raises(SettingError, match=match):
         LabelSettings(label="y", **settings)
-
-
-# Small, degenerate and lopsided data.
 
 
 def blobs(n, *, classes=2, gap=1.0, columns=3):

@@ -24,23 +24,22 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from cases import make
+from reference import minimum
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from cases import make
-from reference import minimum
-
-from dataaudit.fit import FitSettings, minimise
-from dataaudit.groups import group_step, refit_group
-from dataaudit.influence import pert_loss
-from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
-from dataaudit.objective import Objective
-from dataaudit.rows import Block, MemoryRows
+from dataaudit.influence.groups import group_step, refit_group
+from dataaudit.influence.influence import pert_loss
+from dataaudit.influence.topk import strongest_influences
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.solvers import Dual, choose_solver
-from dataaudit.strongest import strongest_influences
+from dataaudit.solvers.newton import FitSettings, minimise
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 SPEED, MEMORY, PEARSON, ERROR, PERTURBATION = 2.0, 2**30, 0.99, 0.10, 1e-4
 TRAIN, TEST, WIDTH, KEPT = 19_980, 26_094, 127, 20

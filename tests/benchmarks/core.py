@@ -22,24 +22,23 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
+from cases import make
+from reference import minimum, quadratic_forms
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from cases import make
-from reference import minimum, quadratic_forms
-
-from dataaudit.fit import minimise
-from dataaudit.influence import self_influence
-from dataaudit.leaveout import leave_one_out_scores, refit_without
-from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
-from dataaudit.objective import Objective
-from dataaudit.path import l2_path
-from dataaudit.rows import MemoryRows
+from dataaudit.influence.influence import self_influence
+from dataaudit.influence.leave_one_out import leave_one_out_scores, refit_without
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky, Dual
 from dataaudit.solvers.base import probe_residual
+from dataaudit.solvers.newton import minimise
+from dataaudit.training.path import l2_path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 SPEED, EXACT, PEARSON, SLOPE = 1.6, 1e-8, 0.999, (0.95, 1.05)
 SHAPES = {"tall": (300, 12), "wide": (60, 200)}

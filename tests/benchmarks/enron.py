@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dataaudit.api import audit_labels
-from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
-from dataaudit.audits.train import train
+from dataaudit.api.audits import audit_labels
+from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.training.train import train
 
 FRACTIONS = (0.05, 0.1, 0.2)
 FLIPPED = 0.1

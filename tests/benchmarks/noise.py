@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dataaudit.api import audit_labels
+from dataaudit.api.audits import audit_labels
 
 KINDS = ("0 %", "5 %", "10 %", "20 %", "ham → spam", "spam → ham")
 TABLES = ("german", "pima")

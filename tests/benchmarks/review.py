@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
 from dataaudit.audits.labels import label_findings
-from dataaudit.audits.reopened import Opened
-from dataaudit.audits.reorder import Reorderer, reorderer
-from dataaudit.audits.train import train
-from dataaudit.findings import Findings
-from dataaudit.review.learning import learned
+from dataaudit.audits.rerank import Reorderer, reorderer
+from dataaudit.audits.rerun import Opened
+from dataaudit.findings.schemas import Findings
 from dataaudit.review.queue import queue_of
-from dataaudit.review.review import begin
+from dataaudit.review.rerank import learned
+from dataaudit.review.session import begin
+from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.training.train import train
 
 SHARES = (0.025, 0.05, 0.1, 0.15)
 RATES = (0.1, 0.2)

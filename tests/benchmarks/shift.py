@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.shift import measure_shift
+from dataaudit.audits.shift.audit import measure_shift
 
 FOLDER = Path(os.environ.get("DATAAUDIT_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 TARGET, N_TRAIN, N_TEST = "readmitted", 8_000, 12_000

@@ -24,13 +24,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from dataaudit.fit import FitSettings, minimise
-from dataaudit.influence import loss_gradients, pair_influences
-from dataaudit.losses import Softmax
-from dataaudit.models import LinearModel
-from dataaudit.objective import Objective
-from dataaudit.rows import Block, MemoryRows
+from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.solvers.iterative import ConjugateGradients, Lissa, LowRank
+from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.operator import Curvature, of_objective
 
 L2, RUNS = 0.01, 10

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from audits.test_vulnerability import attacked, table
+from audits.vulnerability.test_vulnerability import attacked, table
 from writers.example import made_up
 from writers.mismatch_example import real, spoilt
 from writers.payloads import PAYLOADS
 from writers.test_explanation import explained
 from writers.verdict.example import mixed, written
 
+from dataaudit.files import write_page
 from dataaudit.writers.html import write_report
-from dataaudit.writers.rendering import write_page
 
 axe = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="axe is not installed: pip install '.[dev]'"

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from writers.example import made_up
 
-from dataaudit.findings import Findings
+from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import read_decisions
 from dataaudit.summary import summarise
 from dataaudit.writers import html

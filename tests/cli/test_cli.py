@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 
 from dataaudit import cli
-from dataaudit.cli.terminal import visible
 from dataaudit.errors import MissingColumn
+from dataaudit.escape import visible
 
 AUDIT = [sys.executable, "-m", "dataaudit"]
 N, FLIPPED = 240, 12

@@ -5,10 +5,10 @@ import re
 
 import polars as pl
 import pytest
-from audits.test_mismatch import patients
+from audits.mismatch.test_audit import patients
 from cli.test_cli import audit
 
-from dataaudit.explanation_findings import SCHEMAS
+from dataaudit.findings.schemas import SCHEMAS_EXPLANATION_FINDINGS
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,11 @@ def test_results_are_files_lines_and_talk(done, folder):
     assert "Test row 0 is predicted" in done.stderr
     assert max(map(len, done.stderr.splitlines())) <= 80
     names = {path.name for path in (folder / "why").iterdir()}
-    assert names == {*(f"{table}.parquet" for table in SCHEMAS), "provenance.json", "report.html"}
+    assert names == {
+        *(f"{table}.parquet" for table in SCHEMAS_EXPLANATION_FINDINGS),
+        "provenance.json",
+        "report.html",
+    }
 
 
 def test_a_row_has_a_name_too(folder, done):

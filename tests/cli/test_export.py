@@ -13,7 +13,7 @@ from cli.test_cli import audit
 from writers.example import made_up
 from writers.mismatch_example import real
 
-from dataaudit.findings import Findings
+from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import read_decisions
 from dataaudit.writers.labelstudio import DECISIONS
 

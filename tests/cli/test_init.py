@@ -10,8 +10,7 @@ import yaml
 from dataaudit import cli
 from dataaudit.errors import SettingError
 from dataaudit.gate.config import Asked, load_config
-from dataaudit.gate.starter import Edit, plan
-from dataaudit.gate.survey import Proposal, Survey, survey
+from dataaudit.gate.init import Edit, Proposal, Survey, plan, survey
 
 PYPROJECT = '# ours\n[project]\nname = "p"  # a name\nversion = "1"'
 HOOKS = """\

@@ -4,15 +4,15 @@ import json
 
 import polars as pl
 import pytest
-from audits.test_mismatch import patients
+from audits.mismatch.test_audit import patients
 from cli.test_cli import audit
 from typer.main import get_command
 
 from dataaudit import cli
 from dataaudit.cli.app import app
-from dataaudit.cli.options import numbers, size
+from dataaudit.cli.bridge import numbers, size
 from dataaudit.errors import SettingError
-from dataaudit.mismatch_findings import SCHEMAS
+from dataaudit.findings.schemas import SCHEMAS_MISMATCH_FINDINGS
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,11 @@ def test_results_are_files_and_the_talk_is_on_stderr(done, folder):
     assert "\x1b" not in done.stderr
     assert max(map(len, done.stderr.splitlines())) <= 80
     names = {path.name for path in (folder / "found").iterdir()}
-    assert names == {*(f"{table}.parquet" for table in SCHEMAS), "provenance.json", "report.html"}
+    assert names == {
+        *(f"{table}.parquet" for table in SCHEMAS_MISMATCH_FINDINGS),
+        "provenance.json",
+        "report.html",
+    }
     assert "age = child" in (folder / "found" / "report.html").read_text(encoding="utf-8")
 
 

@@ -5,15 +5,15 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from audits.test_mismatch import patients
+from audits.mismatch.test_audit import patients
 from cli.test_cli import audit, planted
+from data.test_sql import duckdb_table, fill, sqlite_file
 from postgres import PASSWORD, running
-from sources.test_sql import duckdb_table, fill, sqlite_file
 from writers.payloads import PAYLOADS
 
 from dataaudit import cli
-from dataaudit.cli.database import pair
-from dataaudit.sources import Query
+from dataaudit.cli.bridge import pair
+from dataaudit.data import Query
 
 QUICK = "--label", "y", "--basis", "linear", "--l2", "1e-3", "--verify", "2", "--top", "5"
 

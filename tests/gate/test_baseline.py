@@ -15,9 +15,11 @@ from dataaudit.gate.baseline import (
     Entry,
     compare,
     grown,
+    mark,
     pruned,
+    read_baseline,
+    write_baseline,
 )
-from dataaudit.gate.baselinefile import mark, read_baseline, write_baseline
 from dataaudit.gate.identity import fingerprint
 
 TODAY = dt.date(2026, 11, 24)

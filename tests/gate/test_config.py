@@ -7,10 +7,17 @@ import jsonschema
 import pytest
 
 from dataaudit.errors import SettingError
-from dataaudit.gate.config import Asked, load_config
-from dataaudit.gate.configfile import find_config
-from dataaudit.gate.fields import DATASET_FIELDS, FIELDS, KINDS, checked, default, schema
-from dataaudit.gate.settings import CheckSettings, DatasetSettings
+from dataaudit.gate.config import Asked, find_config, load_config
+from dataaudit.gate.settings import (
+    DATASET_FIELDS,
+    FIELDS,
+    KINDS,
+    CheckSettings,
+    DatasetSettings,
+    checked,
+    default,
+    schema,
+)
 
 PROJECT = """\
 [project]
@@ -282,7 +289,7 @@ WRONG = [
 def test_the_schema_and_the_reader_refuse_the_same(tmp_path, key, value):
     document = {key: value}
     assert list(jsonschema.Draft202012Validator(schema()).iter_errors(document))
-    from dataaudit.gate.configfile import _Lines, _Reader
+    from dataaudit.gate.config import _Lines, _Reader
 
     reader = _Reader(tmp_path / "dataaudit.toml", tmp_path, prefix=(), lines=_Lines.of(""))
     with pytest.raises(SettingError):

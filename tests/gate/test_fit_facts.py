@@ -10,12 +10,11 @@ import polars as pl
 import pytest
 
 import dataaudit
-from dataaudit.gate.data import Data, Piece
+from dataaudit.gate.data import Data, Material, Piece
 from dataaudit.gate.facts import fact_tables
 from dataaudit.gate.facts.audited import TABLES
 from dataaudit.gate.judge import Case, judge
-from dataaudit.gate.material import Material
-from dataaudit.gate.packs import read_packs
+from dataaudit.gate.rules import read_packs
 from dataaudit.gate.settings import DatasetSettings
 
 RULES = {rule.code: rule for rule in read_packs()}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataaudit.data import load
 from dataaudit.errors import MissingColumn
 from dataaudit.gate.identity import fingerprint, row_contents, row_keys, states
-from dataaudit.sources import load
 
 NOON = dt.datetime(2024, 6, 1, 12, 30)  # noqa: DTZ001 - a table has such times
 FRAME = pl.DataFrame(

@@ -8,9 +8,8 @@ from gate.tables import PLAIN, TEST, plain, tall, with_column
 
 from dataaudit.errors import SettingError
 from dataaudit.gate.check import check
-from dataaudit.gate.choice import chosen, meant
-from dataaudit.gate.packs import read_packs
-from dataaudit.gate.settings import CheckSettings, DatasetSettings
+from dataaudit.gate.rules import read_packs
+from dataaudit.gate.settings import CheckSettings, DatasetSettings, chosen, meant
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ import pytest
 from dataaudit.errors import SettingError
 from dataaudit.gate.check import check
 from dataaudit.gate.facts import fact_tables
-from dataaudit.gate.packs import parse_pack, read_packs
-from dataaudit.gate.predicates import check_rule
-from dataaudit.gate.sentences import fields_of, fill
+from dataaudit.gate.judge import check_rule
+from dataaudit.gate.rules import fields_of, fill, parse_pack, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings
 
 DOC = "".join(

@@ -7,8 +7,8 @@ from gate.tables import CASES
 
 from dataaudit.gate.check import check
 from dataaudit.gate.facts import fact_tables
-from dataaudit.gate.packs import BUILT_IN, SECTIONS, read_packs
-from dataaudit.gate.predicates import check_rule
+from dataaudit.gate.judge import check_rule
+from dataaudit.gate.rules import BUILT_IN, SECTIONS, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings
 
 RULES = {rule.code: rule for rule in read_packs()}

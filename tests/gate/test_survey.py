@@ -5,7 +5,7 @@ import subprocess
 import polars as pl
 import pytest
 
-from dataaudit.gate.survey import MOST, survey
+from dataaudit.gate.init import MOST, survey
 
 LABELLED = pl.DataFrame({"id": range(60), "x": [0.5] * 60, "y": ["a", "b"] * 30})
 

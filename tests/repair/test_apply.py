@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from dataaudit import cli
-from dataaudit.cli.talk import Talk
-from dataaudit.findings import Findings
-from dataaudit.repair.comparison import compare
+from dataaudit.audits.rerun import compare
+from dataaudit.cli.progress import Talk
+from dataaudit.findings.schemas import Findings
 
 SEED = 0
 FLIPPED, ROWS = 60, 600

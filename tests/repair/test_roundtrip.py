@@ -15,18 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataaudit.encode.target import class_texts
+from dataaudit.data import load
+from dataaudit.data.arrow import fingerprint
+from dataaudit.data.blob import open_blob
 from dataaudit.errors import DataError
-from dataaudit.findings import SCHEMAS, Findings, Provenance
+from dataaudit.features.target import class_texts
+from dataaudit.files import packed
+from dataaudit.findings.schemas import SCHEMAS, Findings, Provenance
 from dataaudit.repair.apply import place, repair, write_repair
-from dataaudit.repair.arrowtable import read_frame
+from dataaudit.repair.arrow import read_frame
 from dataaudit.repair.decisions import Decision, Decisions
-from dataaudit.repair.disk import packed
 from dataaudit.repair.plan import make_plan
 from dataaudit.repair.undo import undo
-from dataaudit.sources import load
-from dataaudit.sources.blob import open_blob
-from dataaudit.sources.fingerprint import fingerprint
 
 N = 40
 

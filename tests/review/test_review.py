@@ -8,11 +8,10 @@ from writers.example import made_up
 
 from dataaudit.repair.decisions import Decision
 from dataaudit.review.digits import class_keys
-from dataaudit.review.keys import Desk, press
-from dataaudit.review.learning import learned
 from dataaudit.review.queue import queue_of
-from dataaudit.review.review import begin
+from dataaudit.review.rerank import learned
 from dataaudit.review.rows import Rows
+from dataaudit.review.session import Desk, begin, press
 
 N = 12
 FINDINGS = made_up(N, classes=("ham", "spam", "news"))

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from dataaudit.findings import SCHEMAS, Findings, Provenance
+from dataaudit.findings.schemas import SCHEMAS, Findings, Provenance
 
 WORDS = [
     "meter",

@@ -4,7 +4,7 @@ import dataclasses
 from functools import cache
 
 import polars as pl
-from audits.test_mismatch import patients
+from audits.mismatch.test_audit import patients
 
 import dataaudit
 

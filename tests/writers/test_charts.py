@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from writers.example import made_up
 
+from dataaudit.report import words
+from dataaudit.report.charts import at_ends, decades, horizontal, path, power, steps, vertical
 from dataaudit.summary import Choice, Term, summarise
-from dataaudit.writers import words
-from dataaudit.writers.charts import at_ends, decades, horizontal, path, power, steps, vertical
 from dataaudit.writers.figures import selection
 
 

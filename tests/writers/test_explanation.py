@@ -15,8 +15,9 @@ from writers.pages import parse
 from writers.payloads import PAYLOADS
 
 import dataaudit
+from dataaudit.report import words
 from dataaudit.summary import summarise_explanation
-from dataaudit.writers import explanation_html, get, names, words
+from dataaudit.writers import explanation_html, get, names
 from dataaudit.writers.base import BUILT_IN
 from dataaudit.writers.explanation_console import show
 

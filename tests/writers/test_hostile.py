@@ -15,10 +15,10 @@ from writers.example import made_up
 from writers.pages import parse
 from writers.payloads import PAYLOADS
 
+from dataaudit.escape import block, console_line, json_text, line
 from dataaudit.summary import summarise
 from dataaudit.writers import argilla, get, html, labelstudio, names, spreadsheet
 from dataaudit.writers.console import show
-from dataaudit.writers.escape import block, console_line, json_text, line
 from dataaudit.writers.rendering import parted
 
 JOINERS = "\u200c\u200d"

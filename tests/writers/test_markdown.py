@@ -13,9 +13,9 @@ from writers.mismatch_example import real, spoilt
 from writers.payloads import PAYLOADS
 from writers.rendered import Rendered
 
+from dataaudit.escape import line
 from dataaudit.summary.kinds import summarise_any
 from dataaudit.writers import get
-from dataaudit.writers.escape import line
 from dataaudit.writers.markdown_text import SIZE, Part, code, details, document, prose, table
 
 OURS = {"h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "pre", "details", "summary"}

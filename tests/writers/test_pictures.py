@@ -10,8 +10,8 @@ from writers.example import made_up
 from writers.pages import parse
 
 import dataaudit
-from dataaudit.cli.screen import _cells
-from dataaudit.picture import drawn, picture_of
+from dataaudit.cells import drawn, picture_of
+from dataaudit.review.screen import _cells
 from dataaudit.summary import summarise, summarise_explanation
 from dataaudit.summary.redaction import told
 from dataaudit.writers import explanation_html, html, markdown, spreadsheet

@@ -2,14 +2,24 @@
 
 Everything comes from one fit of the data (`fitted`): nothing is trained twice. ``labels``, ``wrong`` and
 ``health`` come from a folder of findings as well, without a fit and without torch.
+
+Facts that an audit holds already: taken from its folder where one is given, else from a fit made now.
+
+Nothing here loads torch; the modules that fit are imported where they are needed.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Final
 
-from dataaudit.gate.facts.table import FactTable, Need
-from dataaudit.tablefolder import schema
+import polars as pl
+
+from dataaudit.findings.schemas import Findings
+from dataaudit.findings.tables import schema
+from dataaudit.gate.data import Material
+from dataaudit.gate.facts import FactTable
+from dataaudit.gate.rules import Need
 
 _HERE: Final = __name__.rpartition(".")[0]
 _FIT: Final = frozenset[Need]({"fit"})
@@ -19,7 +29,7 @@ _TEST: Final = frozenset[Need]({"fit", "test"})
 TABLES: Final = (
     FactTable(
         name="labels",
-        maker=f"{_HERE}.given:labels",
+        maker=f"{_HERE}.audited:labels",
         schema=schema(
             "source text, row whole, line whole, row_id text, label text, suggested_label text, p_wrong real,"
             "p_label real, loo_p_label real, loo_loss real, self_influence real, leverage real"
@@ -33,7 +43,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="wrong",
-        maker=f"{_HERE}.given:wrong",
+        maker=f"{_HERE}.audited:wrong",
         schema=schema(
             "rows whole, expected real, low real, high real, share real, low_share real, high_share real,"
             "supported flag"
@@ -46,7 +56,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="batch",
-        maker=f"{_HERE}.labels_fit:batch",
+        maker=f"{_HERE}.labels:batch",
         schema=schema(
             "row whole, label text, suggested_label text, p_label real, loss real, beyond real, suspect flag,"
             "rows whole, suspects whole, expected real, chance real"
@@ -61,7 +71,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="shift",
-        maker=f"{_HERE}.domain_fit:shift",
+        maker=f"{_HERE}.mismatch:shift",
         schema=schema(
             "column text, measure text, level text, value real, size real, p_value real, n whole,"
             "significant flag, by text, found text"
@@ -77,7 +87,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="slices",
-        maker=f"{_HERE}.domain_fit:slices",
+        maker=f"{_HERE}.mismatch:slices",
         schema=schema(
             "column text, slice text, severity text, rows whole, errors whole, fixed whole, p_value real,"
             "found text, advice text"
@@ -92,7 +102,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="groups",
-        maker=f"{_HERE}.influence_fit:groups",
+        maker=f"{_HERE}.mismatch:groups",
         schema=schema(
             "row whole, label text, group whole, size whole, errors whole, fixed whole, severity text"
         ),
@@ -105,7 +115,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="dependence",
-        maker=f"{_HERE}.influence_fit:dependence",
+        maker=f"{_HERE}.mismatch:dependence",
         schema=schema("row whole, label text, changed whole, watched whole, share real"),
         scope="row",
         key=("row",),
@@ -116,7 +126,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="strongest",
-        maker=f"{_HERE}.influence_fit:strongest",
+        maker=f"{_HERE}.mismatch:strongest",
         schema=schema("removed whole, changed whole, watched whole, share real"),
         scope="dataset",
         key=(),
@@ -126,7 +136,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="health",
-        maker=f"{_HERE}.given:health",
+        maker=f"{_HERE}.audited:health",
         schema=schema("aspect text, value real, bound real, ok flag, found text"),
         scope="dataset",
         key=("aspect",),
@@ -135,3 +145,48 @@ TABLES: Final = (
         doc="Checks of the audit itself: minimum, solver, calibration, verification, noise model, classes.",
     ),
 )
+
+_WRONG = next(table.schema for table in TABLES if table.name == "wrong")
+
+
+def labels(material: Material) -> pl.DataFrame:
+    """Return the table ``labels``, by rank."""
+    found = _findings(material)
+    return _made("labels:labels", material) if found is None else found.labels
+
+
+def wrong(material: Material) -> pl.DataFrame:
+    """Return the table ``wrong``, one row."""
+    found = _findings(material)
+    if found is None:
+        return _made("labels:wrong", material)
+    said = found.provenance
+    supported = bool(found.health.filter(check="noise model")["ok"].all())
+    interval = said.expected_low, said.expected_high
+    return wrong_table(said.n_rows, said.expected_wrong, interval, supported=supported)
+
+
+def health(material: Material) -> pl.DataFrame:
+    """Return the table ``health``, one row a check."""
+    found = _findings(material)
+    table = _made("labels:health", material) if found is None else found.health
+    return table.rename({"check": "aspect", "limit": "bound", "message": "found"})
+
+
+def wrong_table(n: int, expected: float, interval: tuple[float, float], *, supported: bool) -> pl.DataFrame:
+    """Return the table ``wrong`` of n rows, from the expected number of wrong labels and its interval."""
+    numbers = (expected, *interval)
+    row = (n, *numbers, *(number / n for number in numbers), supported)
+    return pl.DataFrame([row], schema=_WRONG, orient="row")
+
+
+def _findings(material: Material) -> Findings | None:
+    """Return the findings that were given, read once; None where there are data to fit."""
+    folder = material.folder
+    return None if folder is None else material.once("findings", lambda: Findings.read(folder))
+
+
+def _made(maker: str, material: Material) -> pl.DataFrame:
+    module, _, function = maker.partition(":")
+    made: pl.DataFrame = getattr(import_module(f"{__package__}.{module}"), function)(material)
+    return made

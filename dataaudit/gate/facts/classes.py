@@ -7,10 +7,10 @@ from typing import Final
 
 import polars as pl
 
-from dataaudit.gate.data import Data
-from dataaudit.gate.facts.table import FactTable, Need
-from dataaudit.gate.material import Material
-from dataaudit.tablefolder import schema
+from dataaudit.findings.tables import schema
+from dataaudit.gate.data import Data, Material
+from dataaudit.gate.facts import FactTable
+from dataaudit.gate.rules import Need
 
 _HERE: Final = __name__
 _MANY: Final = 50  # different numbers from which a label with fractions is a quantity

@@ -8,10 +8,10 @@ from typing import Final
 
 import polars as pl
 
-from dataaudit.gate.facts.profile import SAMPLE, profile, roles
-from dataaudit.gate.facts.table import FactTable
-from dataaudit.gate.material import Material
-from dataaudit.tablefolder import schema
+from dataaudit.findings.tables import schema
+from dataaudit.gate.data import Material
+from dataaudit.gate.facts import FactTable
+from dataaudit.gate.facts.columns import SAMPLE, profile, roles
 
 _HERE: Final = __name__
 _STAND_INS: Final = tuple(sign * (10**digits - 1) for digits in (2, 3, 4, 5, 6) for sign in (-1, 1))

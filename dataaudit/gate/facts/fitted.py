@@ -9,18 +9,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits.asked import LabelSettings, encode_training, read_labelled
-from dataaudit.audits.mismatch import Searched, search_mismatch
-from dataaudit.audits.pair import MismatchSettings, Pair, read_pair
-from dataaudit.audits.tested import Tested, predict
-from dataaudit.audits.train import train
-from dataaudit.audits.trained import RowScores, Trained, score_rows
-from dataaudit.encode import EncoderSettings
-from dataaudit.encode.target import Target
-from dataaudit.gate.data import Data
-from dataaudit.gate.material import Material
+from dataaudit.audits.mismatch.audit import Searched, search_mismatch
+from dataaudit.audits.testset import MismatchSettings, Pair, Tested, predict, read_pair
+from dataaudit.data import Dataset
+from dataaudit.features import EncoderSettings
+from dataaudit.features.target import Target
+from dataaudit.gate.data import Data, Material
 from dataaudit.noise import NoiseModel, fit_noise
-from dataaudit.sources import Dataset
+from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.training.train import train
+from dataaudit.training.trained import RowScores, Trained, score_rows
 
 
 @dataclass(frozen=True)

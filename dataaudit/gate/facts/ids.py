@@ -6,10 +6,10 @@ from typing import Final
 
 import polars as pl
 
-from dataaudit.gate.facts.profile import is_identifier, roles
-from dataaudit.gate.facts.table import FactTable
-from dataaudit.gate.material import Material
-from dataaudit.tablefolder import schema
+from dataaudit.findings.tables import schema
+from dataaudit.gate.data import Material
+from dataaudit.gate.facts import FactTable
+from dataaudit.gate.facts.columns import is_identifier, roles
 
 _HERE: Final = __name__
 

@@ -18,11 +18,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dataaudit.findings.tables import schema
+from dataaudit.gate.data import Material
+from dataaudit.gate.facts import FactTable
 from dataaudit.gate.facts.classes import classes
-from dataaudit.gate.facts.profile import roles
-from dataaudit.gate.facts.table import FactTable
-from dataaudit.gate.material import Material
-from dataaudit.tablefolder import schema
+from dataaudit.gate.facts.columns import roles
 
 _ROWS: Final = 50_000
 _BINS: Final = 256

@@ -2,8 +2,7 @@
 
 import io
 
-from dataaudit.gate.rule import Rule
-from dataaudit.gate.verdict import Finding, Outcome, Site, Verdict
+from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Verdict
 from dataaudit.writers import get
 from dataaudit.writers.verdict_places import Surroundings
 

@@ -19,8 +19,8 @@ from writers.verdict.example import (
 )
 
 from dataaudit.errors import WriteError
-from dataaudit.gate.verdict import Verdict
-from dataaudit.writers.escape import line
+from dataaudit.escape import line
+from dataaudit.findings.verdict import Verdict
 from dataaudit.writers.verdict_github import append_summary
 
 SHOWN = 10  # annotations of a level in a step

@@ -17,7 +17,7 @@ from writers.verdict.example import (
     written,
 )
 
-from dataaudit.gate.verdict import Site, Verdict
+from dataaudit.findings.verdict import Site, Verdict
 
 
 def entries(told, around=AROUND):

@@ -12,7 +12,7 @@ from writers.pages import parse
 from writers.payloads import PAYLOADS
 from writers.verdict.example import DOC, LEAKED, SUSPECT, hostile, mixed, outcome, suspects, verdict, written
 
-from dataaudit.gate.verdict import Verdict
+from dataaudit.findings.verdict import Verdict
 from dataaudit.writers.verdict_docs import as_html
 
 EXAMPLES = {

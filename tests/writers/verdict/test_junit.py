@@ -10,7 +10,7 @@ from junitparser import JUnitXml
 from writers.payloads import PAYLOADS
 from writers.verdict.example import APART, SUSPECT, hostile, mixed, outcome, suspects, verdict, written
 
-from dataaudit.gate.verdict import Verdict
+from dataaudit.findings.verdict import Verdict
 
 # The schema of Jenkins' xUnit plugin, as pytest's tests have it; the file begins with its MIT licence.
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parents[1] / "schemas" / "junit-10.xsd")

@@ -8,8 +8,8 @@ from markdown_it import MarkdownIt
 from writers.payloads import PAYLOADS
 from writers.verdict.example import LEAKED, SUSPECT, hostile, mixed, outcome, suspects, verdict, written
 
-from dataaudit.gate.verdict import Verdict
-from dataaudit.writers.escape import line
+from dataaudit.escape import line
+from dataaudit.findings.verdict import Verdict
 from dataaudit.writers.verdict_markdown import cell
 
 PARSER = MarkdownIt("gfm-like", {"linkify": False}).enable("table")

@@ -10,10 +10,10 @@ import pytest
 from writers.verdict.example import AROUND, SUSPECT, mixed, outcome, suspects, verdict, written
 
 from dataaudit.errors import SettingError, WriteError
-from dataaudit.gate.verdict import Site, Verdict
+from dataaudit.findings.verdict import Place, Site, Verdict, where
 from dataaudit.writers import get, names
 from dataaudit.writers.verdict_outputs import check_outputs, write_outputs
-from dataaudit.writers.verdict_places import Place, Places, Surroundings, where
+from dataaudit.writers.verdict_places import Places, Surroundings
 from dataaudit.writers.verdict_surroundings import service, surroundings, usual_format
 
 FORMATS = names("check")

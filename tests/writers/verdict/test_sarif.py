@@ -20,7 +20,7 @@ from writers.verdict.example import (
     written,
 )
 
-from dataaudit.gate.verdict import Finding, Site, Verdict
+from dataaudit.findings.verdict import Finding, Site, Verdict
 
 
 def results(told, around=AROUND):

@@ -11,7 +11,7 @@ from rich.console import Console
 from writers.payloads import PAYLOADS
 from writers.verdict.example import hostile, mixed, verdict, written
 
-from dataaudit.gate.verdict import Verdict
+from dataaudit.findings.verdict import Verdict
 from dataaudit.writers import names
 from dataaudit.writers.verdict_text import show
 

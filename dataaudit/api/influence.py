@@ -1,0 +1,357 @@
+"""Influence functions as plain arrays, for people with a matrix and a model: a regression, or a module.
+
+The commands and `audit_labels` are made of the same parts; here there is no table, no encoding and no report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from dataaudit.errors import SettingError
+from dataaudit.influence import influence
+from dataaudit.influence.topk import Strongest, strongest_influences
+from dataaudit.influence.torch import ModuleInfluence
+from dataaudit.model.losses import SmoothHinge, SquaredHinge
+from dataaudit.model.rows import Block
+from dataaudit.model.torch import ModuleModel
+from dataaudit.solvers import prepare
+from dataaudit.solvers.newton import FitSettings, minimise
+from dataaudit.solvers.operator import CurvatureSolver
+from dataaudit.training.sklearn import (
+    every_class,
+    matrix,
+    memory_rows,
+    require_minimum,
+    require_supported,
+    softmax_objective,
+    take,
+)
+
+Floats = NDArray[np.float64]
+
+
+class Influence:
+    """Influence of the rows of (X, y) on a classifier that was fitted on them, or on a torch module.
+
+    ``Influence(ModuleModel(net, loss), (X, y), damping=0.01, solver="cg")`` gives a `ModuleInfluence`, whose
+    settings and results are described there; what follows is of classifiers with linear scores.
+
+    Signs are those of Koh & Liang (2017): upweighting a training row by ε changes a test loss by ε times its
+    I_up,loss. Removing it is ε = -1/n, with weights of classes ε = -ω/n, of which ω is in `weights`. So
+    **positive is harmful**: without row i the test loss falls by ``weights[i] * up_loss[:, i] / n``. All
+    values are float64, losses are in nats (natural logarithm) for a logistic regression, in the unit of its
+    own loss for any other, and values are not divided by n.
+
+    The hinge of a support vector machine has a kink where a handful of rows hold it in place. Influence is
+    that of the smooth hinge of temperature 0.001, and a first order: whether a row lets go of the margin once
+    another one leaves is beyond it. `without` follows that.
+
+    Parameters
+    ----------
+    model : LogisticRegression, LinearSVC, SVC, SGDClassifier, RidgeClassifier or None
+        Fitted on X and y by scikit-learn, with an l2 penalty or none and an intercept, and used as it is;
+        without sample weights. Several classes need a `LogisticRegression`, an `SVC` a kernel that is linear
+        or RBF. None has a logistic regression fitted here, to a gradient norm of 1e-8.
+    X : array or scipy sparse matrix (n, d)
+        The training rows. Sparse ones stay sparse.
+    y : array (n,)
+        Their labels, numbers or strings.
+    l2 : float, optional
+        λ of the mean loss plus ``λ/2 ‖coefficients‖²``, intercepts free; scikit-learn's C is ``1/(nλ)``. Only
+        with, and needed for, `model` None.
+    damping : float
+        Added to the diagonal of the Hessian.
+    solver : {"auto", "cholesky", "dual", "cg", "lissa", "arnoldi"} or settings of one
+        How H⁻¹ is had: "auto" takes the cheaper exact factor. Under the last three `up_loss`, `up_params`,
+        `pert_loss` and `strongest` are as exact as `residual` says; `self_influence` takes the exact factor
+        while that fits in memory, and `without` never needs one.
+    refit : bool
+        Go from the model's coefficients to the minimum of its objective, where one that is plainly elsewhere
+        is refused.
+
+    Attributes
+    ----------
+    classes : ndarray (K,)
+        Labels in the order of the model. Class 0 is the reference: scores k = K - 1 are log-odds against it.
+    coefficients : ndarray (d + 1, k)
+        Differences to class 0, the intercepts last. For two classes they are scikit-learn's; of an RBF kernel
+        they belong to the features of `kernelmap`.
+    l2 : float
+        λ.
+    weights : ndarray (n,)
+        ω of every training row, by its class; 1 where the model weighs none.
+    notes : tuple of str
+        What was made of the model, in sentences.
+    gradient_norm : float
+        Largest entry of the objective's gradient. Influence holds at 0; 1e-8 is as good as that.
+        scikit-learn's default `tol` ends near 1e-4, where influence is biased: fit with a smaller `tol`, or
+        pass `refit=True`.
+    solver : str
+        How H⁻¹ was had, and why so.
+    residual : float
+        Largest relative residual of its solves, on random probes.
+
+    Raises
+    ------
+    SettingError
+        If the model is not one that influence covers, arrays do not fit together or are not finite, or `l2`
+        is given with a model or missing without one.
+    FitError
+        If the model was fitted on other features.
+    NotConverged
+        If the model is plainly not at its minimum, or a fit made here does not reach it.
+    SolveError
+        If the Hessian cannot be inverted, as without a ridge when columns repeat each other, or is too large.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array(["no", "no", "yes", "no"])
+    >>> found = Influence(None, X, y, l2=0.1)
+    >>> int(found.up_loss(np.array([[3.0]]), ["no"]).argmax())  # the row that harms it most
+    2
+    """
+
+    def __new__(  # type: ignore[misc]  # one name for both, as people look for it
+        cls,
+        model: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        l2: float | Mapping[str, float] | None = None,
+        damping: float = 0.0,
+        solver: str | CurvatureSolver = "auto",
+        refit: bool = False,
+    ) -> Influence | ModuleInfluence:
+        """Return the influence of the kind of the model."""
+        if isinstance(model, torch.nn.Module):
+            raise SettingError(f"model is a {type(model).__name__}", "wrap it: ModuleModel(net, loss)")
+        if not isinstance(model, ModuleModel):
+            return super().__new__(cls)
+        if refit:
+            raise SettingError("a module is taken where it stands: got refit", "train it further yourself")
+        train: Any = X if y is None else (X, y)
+        return ModuleInfluence(model, train, l2=l2 or 0.0, damping=damping, solver=solver)
+
+    def __init__(
+        self,
+        model: Any,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        l2: float | Mapping[str, float] | None = None,
+        damping: float = 0.0,
+        solver: str | CurvatureSolver = "auto",
+        refit: bool = False,
+    ) -> None:
+        if y is None:
+            hint = "give X and y; a torch module comes as ModuleModel(net, loss)"
+            raise SettingError("labels y are needed", hint)
+        if isinstance(l2, Mapping):
+            raise SettingError(f"l2 by name is for modules: got {dict(l2)}", "give one number")
+        if (model is None) == (l2 is None):
+            what = (
+                "l2 is needed to fit a model" if model is None else f"l2 is the model's own: got {l2:g} too"
+            )
+            raise SettingError(what, "give l2=1e-3, or a fitted model" if model is None else "leave l2 out")
+        design, self._kernel = matrix(X), None
+        self.notes: tuple[str, ...] = ()
+        if model is None:
+            self.classes = np.unique(np.asarray(y))
+            rows = memory_rows(design, self._numbers(y))
+            self._objective = softmax_objective(rows, len(self.classes), l2)
+            self._fit = minimise(self._objective).require_converged()
+            require_minimum(self._objective, self._fit.theta)
+        else:
+            require_supported(model)
+            self.classes = np.asarray(model.classes_)
+            numbers = every_class(self._numbers(y), self.classes)
+            taken = take(model, design, numbers, order=range(len(self.classes)), refit=refit)
+            self._objective, self._fit = taken.objective, taken.fit
+            self._kernel, self.notes = taken.kernel, taken.notes
+        self._prepared = prepare(self._objective, self._fit.theta, solver=solver, damping=damping)
+        self.coefficients: Floats = self._objective.model.matrix(self._fit.theta).numpy()
+        self.l2 = self._objective.l2
+        self.weights: Floats = self._objective.rows.weight.numpy()
+        self.gradient_norm = self._fit.gradient_norm
+        self.solver = f"{self._prepared.method}: {self._prepared.reason}"
+        self.residual = self._prepared.residual
+
+    def up_params(self, rows: ArrayLike | None = None) -> Floats:
+        """Return I_up,params of training rows: without row i the coefficients are less by ω_i/n of it.
+
+        Parameters
+        ----------
+        rows : array (m,) of int, optional
+            Positions in X; by default all, which takes n·(d+1)·k numbers.
+
+        Returns
+        -------
+        ndarray (m, d + 1, k)
+            ``-H⁻¹ g`` in the layout of `coefficients`, times n; plus, not minus, is what upweighting does.
+
+        Raises
+        ------
+        SettingError
+            If a position is not in X.
+        """
+        chosen = self._positions(np.arange(self._objective.rows.n) if rows is None else rows)
+        block = self._objective.rows.take(torch.from_numpy(chosen))
+        moved = influence.up_params(self._objective, self._fit.theta, self._prepared, block=block)
+        found: Floats = moved.T.reshape(len(chosen), *self.coefficients.shape).numpy()
+        return found
+
+    def up_loss(self, X: Any, y: ArrayLike) -> Floats:
+        """Return I_up,loss of every training row on the loss of every test row.
+
+        Parameters
+        ----------
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+
+        Returns
+        -------
+        ndarray (t, n)
+            ``-g_tᵀ H⁻¹ g_i`` in nats times n; positive is harmful. `strongest` finds the extremes of a table
+            that would not fit in memory.
+        """
+        test = self._test(X, y)
+        found: Floats = influence.up_loss(self._objective, self._fit.theta, self._prepared, test=test).numpy()
+        return found
+
+    def pert_loss(self, X: Any, y: ArrayLike) -> Floats:
+        """Return I_pert,loss of every training cell on the summed loss of test rows.
+
+        Parameters
+        ----------
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+
+        Returns
+        -------
+        ndarray (n, d)
+            ``-Σ_t g_tᵀ H⁻¹ ∂g_i/∂x_ij``: adding a small δ to cell (i, j) and fitting again raises the summed
+            loss by ω_i δ/n times it. In nats times n per unit of column j.
+        """
+        if self._kernel is not None:
+            raise SettingError("cells of a kernel's features are no cells of X", "use a linear kernel")
+        test = self._test(X, y)
+        found: Floats = influence.pert_loss(
+            self._objective, self._fit.theta, self._prepared, test=test
+        ).numpy()
+        return found
+
+    def without(self, rows: ArrayLike, X: Any, y: ArrayLike, *, steps: int | None = None) -> Floats:
+        """Return what removing training rows, one at a time, does to the loss of test rows.
+
+        Parameters
+        ----------
+        rows : array (m,) of int
+            Positions in X of the training rows.
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+        steps : int, optional
+            Newton steps without the row. By default 1, with the Hessian without the row: more than influence,
+            since a row with leverage holds its own place; for a hinge, squared or not, all of them, to the
+            new minimum.
+
+        Returns
+        -------
+        ndarray (m, t)
+            Change of each test loss, per row: not times n.
+        """
+        objective, theta, test = self._objective, self._fit.theta, self._test(X, y)
+        near = self._prepared.precondition
+        kinked = isinstance(objective.model.loss, SmoothHinge | SquaredHinge)
+        settings = FitSettings(max_steps=steps or (100 if kinked else 1), forcing=1e-8)
+        # What a model that is not at its minimum still lacks would be taken for the row's effect.
+        settled = minimise(objective, theta, precondition=near, settings=settings)
+        before, after = objective.model.values(settled.theta, test), []
+        for row in self._positions(rows).tolist():
+            weight = objective.rows.weight.clone()
+            weight[row] = 0.0
+            changed = objective.reweighted(weight)
+            fit = minimise(changed, theta, precondition=near, settings=settings)
+            after.append(objective.model.values(fit.theta, test) - before)
+        found: Floats = torch.stack(after).numpy() if after else np.zeros((0, len(before)))
+        return found
+
+    def self_influence(self) -> Floats:
+        """Return how much every training row lowers its own loss, never negative.
+
+        Returns
+        -------
+        ndarray (n,)
+            ``gᵀ H⁻¹ g``, the magnitude of I_up,loss(z, z), in nats times n: without the row its own loss
+            rises by about ω/n of it. Wrong labels have large ones.
+        """
+        forms = self._prepared.quadratic_forms()
+        found: Floats = influence.self_influence(self._objective, self._fit.theta, forms).numpy()
+        return found
+
+    def strongest(self, X: Any, y: ArrayLike, *, k: int = 20, memory_bytes: int = 256 * 2**20) -> Strongest:
+        """Return the k most harmful and the k most helpful training rows of every test row.
+
+        Parameters
+        ----------
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+        k : int
+            Rows to keep at either end.
+        memory_bytes : int
+            What the work may take beside the rows and t solutions of p numbers.
+
+        Returns
+        -------
+        Strongest
+            The extremes of `up_loss`, exactly, and totals over all training rows, as torch tensors.
+        """
+        gradients = influence.loss_gradients(self._objective.model, self._fit.theta, self._test(X, y))
+        solved = self._prepared.solve(gradients)
+        return strongest_influences(self._objective, self._fit.theta, solved, k=k, memory_bytes=memory_bytes)
+
+    def _test(self, X: Any, y: ArrayLike) -> Block:
+        """Return test rows as a block."""
+        design, numbers = matrix(X), self._numbers(y)
+        width = self._objective.rows.width if self._kernel is None else self._kernel.rows.shape[1]
+        if design.shape[1] != width:
+            what = f"test rows have {design.shape[1]} features, the training rows {width}"
+            raise SettingError(what, "give the same columns in the same order")
+        rows = memory_rows(design if self._kernel is None else self._kernel(design), numbers)
+        return Block(rows.X, rows.y, rows.weight)
+
+    def _positions(self, rows: ArrayLike) -> NDArray[np.int64]:
+        """Return positions of training rows."""
+        given, n = np.asarray(rows).reshape(-1), self._objective.rows.n
+        if len(given) and given.dtype.kind not in "iu":
+            raise SettingError(
+                f"rows are positions: got {given.dtype}", "np.flatnonzero makes them of a mask"
+            )
+        chosen = given.astype(np.int64)
+        if len(chosen) and not 0 <= chosen.min() <= chosen.max() < n:
+            got = f"{chosen.min()} to {chosen.max()}"
+            raise SettingError(f"rows must lie between 0 and {n - 1}: got {got}", "check them")
+        return chosen
+
+    def _numbers(self, y: ArrayLike) -> NDArray[np.int64]:
+        """Return labels as class numbers."""
+        known = {value: number for number, value in enumerate(self.classes.tolist())}
+        labels = np.asarray(y).reshape(-1).tolist()
+        for label in labels:
+            if label not in known:
+                shown = f"it knows {', '.join(map(str, list(known)[:5]))}"
+                raise SettingError(f"label {label!r} is not a class of the model: {shown}", "check y")
+        return np.array([known[label] for label in labels], dtype=np.int64)

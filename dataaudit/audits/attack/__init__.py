@@ -1,1 +1,0 @@
-"""Training rows changed within the user's own data until a prediction flips."""

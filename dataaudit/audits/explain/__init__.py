@@ -1,0 +1,1 @@
+"""`explain`: the training rows behind one prediction, and the smallest set that flips it."""

@@ -1,0 +1,229 @@
+"""Why one prediction is what it is: the whole story on one screen.
+
+read training and test rows → find the row → train → predict it → influence of every training row, and what
+its removal does → which of their columns carry it → neighbours → contributions of the row's own cells → the
+smallest set of rows that overturns a conclusion → tables.
+
+A row without a label that training knows is explained for the class that it is predicted as: its loss is that
+class's, and helpful rows are those that support the prediction. A second model, where one is asked for, is
+trained on the same rows and held to the same class (`versus`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from dataaudit.audits.attribution import attribute, contributions, nearest
+from dataaudit.audits.explain.compare import (
+    Compared,
+    Own,
+    compare,
+    models_table,
+    require_models,
+    settle,
+    versus_table,
+)
+from dataaudit.audits.explain.flip import Overturned, Question, overturn
+from dataaudit.audits.explain.settings import ExplainSettings
+from dataaudit.audits.explain.tables import (
+    Asked,
+    cells,
+    contribution_table,
+    explanation_provenance,
+    features_table,
+    flip_table,
+    influence_table,
+    neighbour_table,
+    probability_table,
+)
+from dataaudit.audits.health import Check, fit_checks
+from dataaudit.audits.perturbation import column_effects
+from dataaudit.audits.testset import Tested, predict, read_sources
+from dataaudit.data import Dataset
+from dataaudit.errors import SettingError, closest
+from dataaudit.features import Encoding
+from dataaudit.features.target import Target, class_texts, encode_target
+from dataaudit.findings.schemas import HEALTH, MODELS, VERSUS, ExplanationFindings
+from dataaudit.training.encoded import StepCallback, Training, encode_training, no_step
+from dataaudit.training.trained import Trained
+
+NOBODYS: Final[Mapping[str, Own]] = MappingProxyType({})
+_SEARCHED = 20_000  # names that a mistyped one is compared with
+
+
+def explain_row(
+    train_source: Any,
+    test_source: Any,
+    settings: ExplainSettings,
+    *,
+    own: Mapping[str, Own] = NOBODYS,
+    command: str = "dataaudit.explain",
+    on_step: StepCallback = no_step,
+) -> ExplanationFindings:
+    """Explain the prediction of one test row.
+
+    Parameters
+    ----------
+    train_source : str, Path, sequence of these, or frame
+        Training rows; or all rows, where the settings say how to split them.
+    test_source : the same, or None
+        Test rows.
+    settings : ExplainSettings
+        What is asked.
+    own : mapping of str to Own
+        Models of the user's own by their names in the settings.
+    command : str
+        How the explanation was called, for the provenance.
+    on_step : callable
+        Called with (stage, done, total) as the work goes on.
+
+    Returns
+    -------
+    ExplanationFindings
+        All tables and the provenance.
+
+    Raises
+    ------
+    AuditError
+        For input that cannot be explained; the message says why and what to do.
+    """
+    on_step("read", 0, 1)
+    known, new = read_sources(train_source, test_source, settings.of_pair)
+    at = _position(known, new, settings)
+    target = encode_target(known.frame[settings.label])
+    known = known if target.kept.all() else known.keep(target.kept)
+    on_step("read", 1, 1)
+    training = encode_training(known, target, settings.of_pair.of_training, on_step=on_step)
+    require_models(training, settings.models, own)
+    models = [
+        settle(training, settings.asked_of(name), own=own.get(name), on_step=on_step)
+        for name in settings.models
+    ]
+    label, notes = _label(new, at, target)
+    tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)
+    on_step("explain", 0, 1)
+    asked = Asked(models[0], known, new, at, label, tested, notes)
+    compared = _compare(asked, models[1], training, settings) if settings.versus else None
+    found = _explain(asked, settings, compared, command=command)
+    on_step("explain", 1, 1)
+    return found
+
+
+def _compare(asked: Asked, other: Trained, training: Training, settings: ExplainSettings) -> Compared:
+    """Hold the other model against the one that is explained, on the class that is explained."""
+    again = predict(other, asked.tested.dataset, asked.tested.y, encoding=training.encoding)
+    main = settings.model, asked.trained, asked.tested
+    return compare(main, (str(settings.versus), other, again), training.columns, top=settings.top)
+
+
+def _explain(
+    asked: Asked, settings: ExplainSettings, compared: Compared | None, *, command: str
+) -> ExplanationFindings:
+    """Turn a trained model and the prediction of one row into the tables."""
+    trained, block, seed = asked.trained, asked.tested.block, settings.seed
+    whole = attribute(trained, block)
+    rows = whole.strongest(settings.top)
+    influences = influence_table(asked, whole, rows, components=settings.show_components)
+    near = nearest(trained, block, settings.top)
+    kernel = trained.adopted is not None and trained.adopted.kernel  # whose features have no names
+    effects = [[] for _ in rows] if kernel else column_effects(trained, rows, block, seed=seed)
+    parts = contributions(trained, asked.tested, against=asked.against, seed=seed)
+    flip = None if settings.question is None else _overturn(asked, settings.question)
+    gone = np.zeros(0, dtype=np.int64) if flip is None else flip.rows
+    rival = np.zeros(0, dtype=np.int64) if compared is None else compared.rows
+    named = np.unique(np.concatenate([rows, gone, rival, *(one.rows for one in near)]))
+    return ExplanationFindings(
+        influences=influences,
+        neighbours=neighbour_table(asked, whole, near),
+        contributions=contribution_table(asked, parts),
+        features=features_table(asked, effects, influences["train_row_id"].to_list()),
+        probabilities=probability_table(asked),
+        cells=cells(asked, named),
+        flip=flip_table(asked, gone),
+        models=pl.DataFrame(schema=MODELS) if compared is None else models_table(compared),
+        versus=pl.DataFrame(schema=VERSUS) if compared is None else versus_table(compared, asked.known),
+        health=pl.DataFrame(_checks(trained, compared), schema=HEALTH, orient="row"),
+        provenance=explanation_provenance(asked, settings, flip=flip, compared=compared, command=command),
+    )
+
+
+def _checks(trained: Trained, compared: Compared | None) -> list[Check]:
+    """Return the checks of the model that is explained, and those of the other one under its name."""
+    found = fit_checks(trained)
+    if compared is not None:
+        other = compared.sides[1]
+        for name, value, limit, ok, message in fit_checks(other.trained)[:2]:  # its rows are the same
+            found.append((f"{name} of {other.name}", value, limit, ok, f"{other.name}: {message}"))
+    return found
+
+
+def _position(known: Dataset, new: Dataset, settings: ExplainSettings) -> int:
+    """Return the place of the test row that is asked for."""
+    if settings.row is not None:
+        found = np.flatnonzero((new.row == settings.row).to_numpy())
+        if len(found) > 1:
+            what = f"row {settings.row} is in {len(found)} files of test rows"
+            raise SettingError(what, f"name it: --row-id {new.row_id[int(found[0])]}")
+    else:
+        found = np.flatnonzero((new.row_id == settings.row_id).to_numpy())
+    if not len(found):
+        raise _no_row(known, new, settings)
+    return int(found[0])
+
+
+def _no_row(known: Dataset, new: Dataset, settings: ExplainSettings) -> SettingError:
+    """Say why there is no such test row."""
+    split = settings.split_column is not None or settings.test_size is not None
+    first = new.row[0]
+    if settings.row is not None:
+        if split and (known.row == settings.row).any():
+            what = f"row {settings.row} is one of the training rows"
+            return SettingError(what, f"name a test row, such as --row {first}")
+        low, high = (int(end) for end in (new.row.to_numpy().min(), new.row.to_numpy().max()))
+        return SettingError(f"there is no test row {settings.row}", f"rows go from {low} to {high}")
+    if split and (known.row_id == settings.row_id).any():
+        what = f"row {settings.row_id!r} is one of the training rows"
+        return SettingError(what, f"name a test row, such as --row {first}")
+    names = list(map(str, new.row_id.head(_SEARCHED)))
+    close = closest(str(settings.row_id), names)
+    hint = f"did you mean {close!r}?" if close else f"names look like {names[0]!r}"
+    return SettingError(f"there is no test row named {settings.row_id!r}", hint)
+
+
+def _label(new: Dataset, at: int, target: Target) -> tuple[int | None, tuple[str, ...]]:
+    """Return the class of the test row, or None with the reason where training does not know it."""
+    labels = new.frame[new.target]
+    text = None if labels.dtype == pl.Null or labels[at] is None else class_texts(labels)[at]
+    if text is None:
+        return None, (f"The test row has no {new.target!r}: it is explained for its predicted class.",)
+    if text not in target.classes:
+        said = f"The test row's {new.target!r} is {text!r}, which no training row has: "
+        return None, (said + "it is explained for its predicted class.",)
+    return target.classes.index(text), ()
+
+
+def _predict_one(trained: Trained, new: Dataset, at: int, *, label: int | None, encoding: Encoding) -> Tested:
+    """Predict the one row; without a label it gets the class that it is predicted as."""
+    mask = np.zeros(new.n, dtype=bool)
+    mask[at] = True
+    one = new.keep(pl.Series(mask))
+    if label is None:
+        label = int(predict(trained, one, np.zeros(1, dtype=np.int64), encoding=encoding).predicted[0])
+    return predict(trained, one, np.array([label], dtype=np.int64), encoding=encoding)
+
+
+def _overturn(asked: Asked, question: Question) -> Overturned:
+    """Search for rows to remove; for a slice, among all test rows that have a label."""
+    labels = asked.new.frame[asked.new.target]
+    if question.kind != "slice" or labels.null_count() == len(labels):
+        return overturn(asked.trained, asked.tested, question, judged=None)
+    number = {name: place for place, name in enumerate(asked.trained.classes)}
+    codes = class_texts(labels).replace_strict(number, default=None, return_dtype=pl.Int64)
+    rows = asked.new.keep(codes.is_not_null())
+    judged = predict(asked.trained, rows, codes.drop_nulls().to_numpy(writable=True))
+    return overturn(asked.trained, asked.tested, question, judged=(asked.known, judged))

@@ -1,0 +1,342 @@
+"""A model does badly on the data it meets: the whole audit on one screen.
+
+read train and test → train the model → predict test → strongest influences on the wrong rows → responsible
+rows → slices → findings → proof by retraining → shift → tables. Koh & Liang (2017, section 5.3) were told
+which test child to look at and which column to suspect; here slices and rows are searched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from dataaudit.audits.health import Check, fit_checks
+from dataaudit.audits.mismatch.class_rates import prior_shift
+from dataaudit.audits.mismatch.findings import Found, discover
+from dataaudit.audits.mismatch.proofs import held_by_ridge, proof_checks, proofs_of, prove, refit_traces
+from dataaudit.audits.mismatch.remedies import Remedies, remedy_table, ridge_grid
+from dataaudit.audits.mismatch.slices import Carried, SliceScore, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.tables import (
+    Traced,
+    finding_table,
+    harmful_table,
+    mismatch_provenance,
+    responsible_table,
+    shown_cells,
+    slice_table,
+    trace_table,
+)
+from dataaudit.audits.mismatch.tracing import concentration, group_errors, total_harm
+from dataaudit.audits.perturbation import column_effects, feature_table, sum_effects
+from dataaudit.audits.shift.audit import measure_shift
+from dataaudit.audits.tables import selection_table
+from dataaudit.audits.testset import MismatchSettings, Pair, Tested, predict, read_pair
+from dataaudit.errors import SettingError
+from dataaudit.findings.schemas import HEALTH, SCHEMAS_MISMATCH_FINDINGS, MismatchFindings
+from dataaudit.influence.influence import loss_gradients
+from dataaudit.influence.topk import Strongest, strongest_influences
+from dataaudit.training.encoded import StepCallback, encode_training, no_step
+from dataaudit.training.train import train
+from dataaudit.training.trained import RowScores, Trained, score_rows
+
+Rows = NDArray[np.int64]
+# Training rows of a finding whose columns are taken apart, and findings that get it.
+EXPLAINED_ROWS, EXPLAINED = 10, 10
+NAMED_COLUMNS = 3
+# λ tried over the λ in use: far below it, to show what the ridge keeps right.
+RIDGES = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 100.0)
+
+
+def find_mismatch(
+    train_source: Any,
+    test_source: Any,
+    settings: MismatchSettings,
+    *,
+    command: str = "dataaudit.audit_mismatch",
+    on_step: StepCallback = no_step,
+) -> MismatchFindings:
+    """Trace wrong predictions back to training rows, slices and columns.
+
+    Parameters
+    ----------
+    train_source : str, Path, sequence of these, or frame
+        Training rows; or all rows, where the settings say how to split them.
+    test_source : the same, or None
+        Test rows.
+    settings : MismatchSettings
+        What is asked.
+    command : str
+        How the audit was called, for the provenance.
+    on_step : callable
+        Called with (stage, done, total) as the work goes on.
+
+    Returns
+    -------
+    MismatchFindings
+        All tables and the provenance.
+
+    Raises
+    ------
+    AuditError
+        For input that cannot be audited; the message says why and what to do.
+    """
+    on_step("read", 0, 1)
+    pair = read_pair(train_source, test_source, settings)
+    on_step("read", 1, 1)
+    asked = settings.of_training
+    training = encode_training(pair.train, pair.target, asked, on_step=on_step)
+    trained = train(training, asked, on_step=on_step)
+    if pair.y is None:
+        return _inputs_only(pair, trained, settings=settings, command=command)
+    on_step("predict", 0, 1)
+    tested = predict(trained, pair.test, pair.y)
+    on_step("predict", 1, 1)
+    return mismatch_findings(pair, trained, tested, settings=settings, command=command, on_step=on_step)
+
+
+def mismatch_findings(
+    pair: Pair,
+    trained: Trained,
+    tested: Tested,
+    *,
+    settings: MismatchSettings,
+    command: str,
+    on_step: StepCallback,
+) -> MismatchFindings:
+    """Turn a trained model and its predictions into the tables of the audit."""
+    searched = search_mismatch(pair, trained, tested, settings=settings, on_step=on_step)
+    traced, slices, found = searched.traced, searched.slices, searched.found
+    scores = score_rows(trained)
+    on_test = total_harm(trained, tested, np.arange(tested.n))
+    grid = ridge_grid(trained, tested, factors=RIDGES) if settings.prove else ()
+    found += held_by_ridge(trained, tested, _untold(slices, found), grid=grid)
+    tried = prove(trained, tested, found, grid=grid, refits=settings.prove, on_step=on_step)
+    proofs = proofs_of(tried)
+    features, named = _features(trained, tested, pair, found=found, seed=settings.seed)
+    on_step("shift", 0, 1)
+    shift = _shift(pair, tested, scores, settings)
+    on_step("shift", 1, 1)
+    places = _shown(traced, tested, found, settings.traced)
+    traces = trace_table(trained, tested, pair, traced=traced, scores=scores, places=places)
+    refits = refit_traces(trained, tested, pair, traces=traces, count=settings.verify)
+    return MismatchFindings(
+        findings=finding_table(pair, found, proofs=proofs, features=named, advice=_advice(found, tried)),
+        remedies=remedy_table(tried),
+        slices=slice_table(trained, slices),
+        features=features,
+        traces=traces,
+        responsible=responsible_table(trained, tested, pair, traced=traced),
+        harmful=harmful_table(trained, pair, scores, on_errors=searched.harm, on_test=on_test),
+        shift=shift,
+        health=_health([*fit_checks(trained), *proof_checks(proofs, refits)]),
+        cells=shown_cells(trained, tested, pair, found=found, traces=traces),
+        selection=selection_table(trained),
+        verification=refits,
+        provenance=mismatch_provenance(pair, trained, tested, settings=settings, command=command),
+    )
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the search found, before anything is proved.
+
+    Attributes
+    ----------
+    traced : Traced
+        The test rows that were traced, with their strongest training rows.
+    slices : list of SliceScore
+        All slices that were measured.
+    found : tuple of Found
+        What is to be said of them, the most severe first.
+    harm : ndarray (n,)
+        Influence of every training row on all test errors together, in nats times n; positive for harm.
+    """
+
+    traced: Traced
+    slices: list[SliceScore]
+    found: tuple[Found, ...]
+    harm: NDArray[np.float64]
+
+
+def search_mismatch(
+    pair: Pair,
+    trained: Trained,
+    tested: Tested,
+    *,
+    settings: MismatchSettings,
+    on_step: StepCallback = no_step,
+) -> Searched:
+    """Trace the test errors, measure the slices, and say what stands out.
+
+    Parameters
+    ----------
+    pair, trained, tested : Pair, Trained, Tested
+        Rows, model and predictions.
+    settings : MismatchSettings
+        What is asked; `prove` and `verify` do not matter here: no refit is made.
+    on_step : callable
+        Called with (stage, done, total).
+    """
+    on_step("trace", 0, 1)
+    traced, carried = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
+    harm = total_harm(trained, tested, np.flatnonzero(tested.wrong))
+    on_step("trace", 1, 1)
+    on_step("slices", 0, 1)
+    slices = _slices(trained, tested, pair, carried=carried, seed=settings.seed)
+    on_step("slices", 1, 1)
+    return Searched(traced, slices, _found(trained, tested, slices, traced=traced, harm=harm), harm)
+
+
+def _found(
+    trained: Trained, tested: Tested, slices: list[SliceScore], *, traced: Traced, harm: NDArray[np.float64]
+) -> tuple[Found, ...]:
+    """Return what is found: class rates that differ, then slices and groups of errors."""
+    groups = group_errors(traced.found, traced.carried, trained.objective.rows.n)
+    grouped = [(g.train, traced.rows[g.errors][tested.wrong[traced.rows[g.errors]]]) for g in groups]
+    shifted = prior_shift(trained, tested)
+    found = discover(trained, tested, slices, groups=grouped, harm=harm)
+    return found if shifted is None else (shifted, *found)
+
+
+def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
+    """Return the positions of the test rows to trace: those asked for, else the wrong ones."""
+    if settings.rows:
+        number = pair.test.row.to_numpy()
+        missing = sorted(set(settings.rows) - set(number.tolist()))
+        if missing:
+            raise SettingError(f"there is no test row {missing[0]}", f"rows go from 0 to {number.max()}")
+        return np.flatnonzero(np.isin(number, settings.rows))
+    if settings.where is not None:
+        try:
+            mask = pair.test.frame.with_columns(pl.sql_expr(settings.where).alias("__asked"))["__asked"]
+        except pl.exceptions.PolarsError as error:
+            first = str(error).partition("\n")[0]
+            raise SettingError(f"where cannot be read: {first}", "write e.g. \"age\" = '[0-10)'") from error
+        if mask.dtype != pl.Boolean:
+            what = f"where is no condition: {settings.where!r} gives {mask.dtype}"
+            raise SettingError(what, 'compare it with something, as in "age > 60"')
+        chosen = np.flatnonzero(mask.fill_null(value=False).to_numpy())
+        if not len(chosen):
+            raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")
+        return chosen
+    return np.flatnonzero(tested.wrong)
+
+
+def _trace(
+    trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchSettings
+) -> tuple[Traced, Carried]:
+    """Search the strongest training rows of the given test rows, in blocks that fit in the memory."""
+    objective, theta = trained.objective, trained.fit.theta
+    half, k = settings.memory // 2, min(settings.k, objective.rows.n)
+    step = max(1, half // (3 * 8 * objective.model.n_params))
+    parts: list[Strongest] = []
+    solved = theta.new_zeros(objective.model.n_params, 0)
+    for start in range(0, max(1, len(rows)), step):
+        gradients = loss_gradients(objective.model, theta, tested.take(rows[start : start + step]))
+        solved = trained.prepared.solve(gradients)
+        parts.append(strongest_influences(objective, theta, solved, k=k, memory_bytes=half))
+    names = Strongest.__dataclass_fields__
+    found = Strongest(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    pool = np.arange(len(rows))
+    if len(rows) > step:  # what is kept solved for the slices must fit as well
+        pool = np.sort(np.random.default_rng(settings.seed).choice(len(rows), step, replace=False))
+        solved = trained.prepared.solve(loss_gradients(objective.model, theta, tested.take(rows[pool])))
+    pool_wrong = tested.wrong[rows[pool]]
+    kept = pool[pool_wrong]
+    carried = Carried(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
+    return Traced(rows, found, concentration(found)), carried
+
+
+def _slices(trained: Trained, tested: Tested, pair: Pair, *, carried: Carried, seed: int) -> list[SliceScore]:
+    """Measure all slices, and pairs of those at the top."""
+    single = score_slices(
+        trained, tested, cut_slices(trained, pair.train, tested), carried=carried, seed=seed
+    )
+    return single + score_pairs(trained, tested, single, carried=carried, seed=seed)
+
+
+def _features(
+    trained: Trained, tested: Tested, pair: Pair, *, found: tuple[Found, ...], seed: int
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return the table of column effects, and per finding the columns that carry it, in words."""
+    tables, named = [MismatchFindings.empty("features")], []
+    for number, one in enumerate(found, start=1):
+        words = ""
+        if number <= EXPLAINED and len(one.errors):
+            effects = column_effects(trained, one.rows[:EXPLAINED_ROWS], tested.take(one.errors), seed=seed)
+            table = feature_table(pair.train, effects).with_columns(finding=pl.lit(number, dtype=pl.Int64))
+            tables.append(table.select(tables[0].columns))
+            words = ", ".join(
+                f"{name} ({effect:+.3g})" for name, effect in sum_effects(effects)[:NAMED_COLUMNS]
+            )
+        named.append(words)
+    return pl.concat(tables), named
+
+
+def _untold(slices: list[SliceScore], found: tuple[Found, ...]) -> list[SliceScore]:
+    """Return the slices that no finding above a note is about."""
+    told = {one.common for one in found if one.severity != "note"}
+    return [score for score in slices if score.slice.name not in told]
+
+
+def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSettings) -> pl.DataFrame:
+    """Compare all test rows with the training rows; losses are of rows that were not trained on."""
+    return measure_shift(
+        pair.train.frame,
+        pair.raw_test,
+        target=settings.label,
+        columns=settings.columns,
+        losses=(scores.loo_loss, _all_losses(pair, tested)),
+        seed=settings.seed,
+    )
+
+
+def _all_losses(pair: Pair, tested: Tested) -> NDArray[np.float64]:
+    """Return a loss for every test row as read; nan where it has no label that training knows."""
+    losses = np.full(pair.raw_test.height, np.nan)
+    losses[pair.judged] = tested.loss
+    return losses
+
+
+def _shown(traced: Traced, tested: Tested, found: tuple[Found, ...], most: int) -> Rows:
+    """Return the traced rows to show: those of the findings, then the ones with the largest loss."""
+    explained = np.concatenate([np.zeros(0, dtype=np.int64), *(f.errors for f in found if not f.everywhere)])
+    order = np.lexsort((-tested.loss[traced.rows], ~np.isin(traced.rows, explained)))
+    return np.sort(order[:most])
+
+
+def _advice(found: tuple[Found, ...], tried: list[Remedies]) -> list[str]:
+    """Return what to do about each finding: what the remedies came to, else what the finding itself says."""
+    proved = [one.advice if any(r.remedy != "ridge" for r in one.tried) else "" for one in tried]
+    return [said or one.advice for said, one in zip([*proved, *[""] * len(found)], found, strict=False)]
+
+
+def _health(checks: list[Check]) -> pl.DataFrame:
+    return pl.DataFrame(checks, schema=HEALTH, orient="row")
+
+
+def _inputs_only(
+    pair: Pair, trained: Trained, *, settings: MismatchSettings, command: str
+) -> MismatchFindings:
+    """Return what can be said where no test row has a label."""
+    shift = measure_shift(
+        pair.train.frame,
+        pair.raw_test.drop(settings.label),
+        target=settings.label,
+        columns=settings.columns,
+        seed=settings.seed,
+    )
+    known = ("shift", "health", "selection")
+    none = [name for name in SCHEMAS_MISMATCH_FINDINGS if name not in known]
+    return MismatchFindings(
+        **{name: MismatchFindings.empty(name) for name in none},
+        shift=shift,
+        health=_health(fit_checks(trained)),
+        selection=selection_table(trained),
+        provenance=mismatch_provenance(pair, trained, None, settings=settings, command=command),
+    )

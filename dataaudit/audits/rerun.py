@@ -1,0 +1,408 @@
+"""The same audit once more, from what its folder says of itself, with more refits.
+
+The data are read again and must have the content hash that the findings were made from. Everything random is
+seeded, so training again gives the same predictions; how far they are from those on disk is reported, and the
+refits say how far either is from the truth.
+
+The data of findings once more, read as they were then and refused if they have changed; without torch.
+
+The model before and after a repair: the same audit of both files, and their predictions for test rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+
+from dataaudit.audits.labels import label_findings
+from dataaudit.audits.mismatch.audit import mismatch_findings
+from dataaudit.audits.testset import MismatchSettings, Pair, predict, read_pair
+from dataaudit.audits.validation import Refit
+from dataaudit.data import Dataset, load
+from dataaudit.errors import DataError
+from dataaudit.escape import shown
+from dataaudit.features import EncoderSettings
+from dataaudit.features.target import Target, class_texts
+from dataaudit.findings.schemas import Findings, MismatchFindings
+from dataaudit.findings.tables import schema
+from dataaudit.statistics import Agreement, agreement
+from dataaudit.training.encoded import LabelSettings, StepCallback, encode_training, no_step, read_labelled
+from dataaudit.training.train import train
+from dataaudit.training.trained import Trained
+
+REFITS = schema("what text, change text, predicted real, measured real")
+# Nats by which a prediction may differ when it is made again: other libraries and processors round otherwise.
+SAME = 1e-6
+AGAIN = "run the audit again"
+
+_Settings = TypeVar("_Settings", LabelSettings, MismatchSettings)
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """An audit made again.
+
+    Attributes
+    ----------
+    findings : Findings or MismatchFindings
+        Those on disk, with the new refits and checks.
+    refits : pl.DataFrame
+        What was changed, and the change of loss, predicted and measured, in nats.
+    difference : float
+        Largest difference between a prediction on disk and the same one made again, in nats.
+    """
+
+    findings: Findings | MismatchFindings
+    refits: pl.DataFrame
+    difference: float
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the predictions on disk came out again."""
+        return self.difference <= SAME
+
+    @property
+    def agreement(self) -> Agreement:
+        """Predicted against measured, over all refits."""
+        rows = self.refits.iter_rows(named=True)
+        return agreement([Refit(at, r["change"], r["predicted"], r["measured"]) for at, r in enumerate(rows)])
+
+    @property
+    def spearman(self) -> float:
+        """Rank correlation of predicted and measured; nan for fewer than two refits."""
+        found = self.refits.select(pl.corr("predicted", "measured", method="spearman")).item()
+        return float("nan") if found is None else float(found)
+
+
+def rerun_labels(
+    findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = no_step
+) -> Rerun:
+    """Audit labels again and refit the first rows.
+
+    Parameters
+    ----------
+    findings : Findings
+        As read from disk.
+    source : str, Path, sequence of these, or frame, optional
+        Where the data are now; by default where they were.
+    top : int
+        Rows to remove, and to relabel.
+    on_step : callable
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    Rerun
+        The findings with the refits.
+
+    Raises
+    ------
+    DataError
+        If the data are not those of the findings.
+    """
+    known = findings.provenance
+    if not known.roles:
+        raise DataError("these findings are of a model of your own, which is not on disk", AGAIN)
+    settings = replace(_settings(LabelSettings, known.settings), verify=2 * top)
+    dataset, target = read_labelled(_source(source, known.settings, "source"), settings, on_step=on_step)
+    _require_same(dataset, known.origins)
+    trained = train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
+    again = label_findings(dataset, target, trained, settings=settings, on_step=on_step)
+    columns = ["delta_loss_if_removed", "delta_loss_if_relabelled"]
+    refits = again.verification.select(pl.col("row_id").alias("what"), "change", "predicted", "measured")
+    return Rerun(
+        replace(findings, verification=again.verification, health=again.health),
+        refits.cast(REFITS),
+        _difference(findings.labels, again.labels, on=["row_id"], columns=columns),
+    )
+
+
+def rerun_mismatch(
+    tables: MismatchFindings,
+    train_source: Any = None,
+    *,
+    test_source: Any = None,
+    top: int,
+    on_step: StepCallback = no_step,
+) -> Rerun:
+    """Audit a mismatch again; refit the findings and the strongest traces.
+
+    Parameters
+    ----------
+    tables : MismatchFindings
+        As read from disk.
+    train_source, test_source : str, Path, sequence of these, or frame, optional
+        Where the data are now; by default where they were.
+    top : int
+        Findings, and training rows, to remove.
+    on_step : callable
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    Rerun
+        The findings with the refits.
+
+    Raises
+    ------
+    DataError
+        If the data are not those of the findings.
+    """
+    known = tables.provenance
+    settings = replace(_settings(MismatchSettings, known.settings), verify=top, prove=top)
+    one = settings.split_column is not None or settings.test_size is not None
+    sources = _source(train_source, known.settings, "train"), None
+    if not one:
+        sources = sources[0], _source(test_source, known.settings, "test")
+    on_step("read", 0, 1)
+    pair = read_pair(*sources, settings)
+    on_step("read", 1, 1)
+    _require_same(pair.train, known.origins)
+    _require_same(pair.test, known.test_origins)
+    if pair.y is None:
+        raise DataError("the test rows have no labels, so no loss can be measured", "add their labels")
+    again = _audit_again(pair, settings, on_step=on_step)
+    columns = ["influence", "delta_loss_if_removed"]
+    same = _difference(tables.traces, again.traces, on=["test_row_id", "train_row_id"], columns=columns)
+    return Rerun(
+        replace(tables, verification=again.verification, health=again.health),
+        _mismatch_refits(again),
+        same,
+    )
+
+
+def _audit_again(pair: Pair, settings: MismatchSettings, *, on_step: StepCallback) -> MismatchFindings:
+    asked = settings.of_training
+    trained = train(encode_training(pair.train, pair.target, asked, on_step=on_step), asked, on_step=on_step)
+    assert pair.y is not None  # noqa: S101 - asked above
+    tested = predict(trained, pair.test, pair.y)
+    return mismatch_findings(pair, trained, tested, settings=settings, command="", on_step=on_step)
+
+
+def _mismatch_refits(again: MismatchFindings) -> pl.DataFrame:
+    """Return the refits of findings, then those of traces."""
+    done = pl.col("measured").is_not_null() & pl.col("predicted").is_not_null()
+    name = pl.concat_str(pl.lit("finding "), pl.col("finding").cast(pl.String))
+    of_findings = again.remedies.filter(done & (pl.col("remedy") != "ridge")).select(
+        name.alias("what"), pl.col("remedy").alias("change"), "predicted", "measured"
+    )
+    pair = pl.concat_str(pl.col("train_row_id"), pl.lit(", on test row "), pl.col("test_row_id"))
+    of_traces = again.verification.select(pair.alias("what"), "change", "predicted", "measured")
+    return pl.concat([of_findings.cast(REFITS), of_traces.cast(REFITS)])
+
+
+def _difference(old: pl.DataFrame, new: pl.DataFrame, *, on: Sequence[str], columns: Sequence[str]) -> float:
+    """Return the largest difference of some columns; infinite where rows are not the same."""
+    both = old.select(*on, *columns).join(new.select(*on, *columns), on=on, how="full", coalesce=True)
+    gaps = both.select((pl.col(c) - pl.col(f"{c}_right")).abs() for c in columns)
+    if len(both) != len(old) or len(both) != len(new) or sum(gaps.null_count().row(0)):
+        return float("inf")
+    return max((float(worst) for worst in gaps.max().row(0) if worst is not None), default=0.0)
+
+
+def _settings(kind: type[_Settings], known: Mapping[str, Any]) -> _Settings:
+    """Return the settings that a provenance holds."""
+    names = {f.name for f in fields(kind)}
+    values = {name: _frozen(value) for name, value in known.items() if name in names}
+    columns = {name: _frozen(value) for name, value in known["columns"].items()}
+    return kind(**{**values, "columns": EncoderSettings(**columns)})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _source(given: Any, known: Mapping[str, Any], name: str) -> Any:
+    """Return where the data are, as given now or then."""
+    if given is not None:
+        return given
+    then = known.get(name)
+    if not then or "-" in then:
+        raise DataError("these findings are of data that came from no file", "name a file that has them now")
+    return list(then)
+
+
+def _require_same(dataset: Dataset, origins: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse data with another content."""
+    then = sorted(str(origin["sha256"]) for origin in origins)
+    if sorted(o.sha256 for o in dataset.origins) == then:
+        return
+    known = {str(origin["sha256"]) for origin in origins}
+    changed = next((o.path for o in dataset.origins if o.sha256 not in known), dataset.origins[0].path)
+    raise DataError(f"{changed} has changed since it was audited: its content hash differs", AGAIN)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The labelled rows, in the order of the data, their classes, and what was asked of them."""
+
+    dataset: Dataset
+    target: Target
+    settings: LabelSettings
+
+
+def reopen(findings: Findings, source: str | None = None, *, on_step: StepCallback = no_step) -> Opened:
+    """Read the labelled rows that were audited.
+
+    Parameters
+    ----------
+    findings : Findings
+        As read from disk.
+    source : str, optional
+        Where the data are now; by default where they were.
+    on_step : callable
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    Opened
+
+    Raises
+    ------
+    DataError
+        If they came from no file, or have another content now.
+    AuditError
+        If they cannot be read.
+    """
+    known = findings.provenance
+    where, settings = _where(source, known.settings), settings_of(known.settings)
+    dataset, target = read_labelled(where, settings, on_step=on_step)
+    _require_same_reopened(dataset, known.origins)
+    return Opened(dataset, target, settings)
+
+
+def settings_of(known: Mapping[str, Any]) -> LabelSettings:
+    """Return the settings that a provenance holds."""
+    names = {f.name for f in fields(LabelSettings)} - {"columns"}
+    values = {name: _frozen(value) for name, value in known.items() if name in names}
+    columns = {name: _frozen(value) for name, value in known["columns"].items()}
+    return LabelSettings(**values, columns=EncoderSettings(**columns))
+
+
+def _where(given: str | None, known: Mapping[str, Any]) -> str | list[str]:
+    if given is not None:
+        return given
+    then = list(known.get("source") or ())
+    if not then or "-" in then:
+        raise DataError("these findings are of data that came from no file", "name a file that has them now")
+    return then
+
+
+def _require_same_reopened(dataset: Dataset, origins: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse data with another content, wherever they lie now."""
+    then = sorted(str(origin["sha256"]) for origin in origins)
+    if sorted(origin.sha256 for origin in dataset.origins) == then:
+        return
+    changed = next((o.path for o in dataset.origins if o.sha256 not in then), dataset.origins[0].path)
+    what = f"{shown(changed)} has changed since it was audited: its content hash differs"
+    raise DataError(what, "run the audit again, or say with --data where they are as they were")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a model stands.
+
+    Attributes
+    ----------
+    rows : int
+        Labelled rows that it is trained on.
+    loo_loss : float
+        Mean leave-one-out loss of a row, in nats.
+    expected_wrong : float
+        Expected number of wrong labels; nan where it cannot be estimated.
+    test_rows : int
+        Labelled test rows; 0 for none.
+    test_loss, test_accuracy : float
+        Mean loss of a test row in nats, and share of test rows predicted right; nan without test rows.
+    """
+
+    rows: int
+    loo_loss: float
+    expected_wrong: float
+    test_rows: int = 0
+    test_loss: float = float("nan")
+    test_accuracy: float = float("nan")
+
+
+def compare(
+    findings: Findings,
+    repaired: Path,
+    *,
+    source: str,
+    test: str | None = None,
+    weight_column: str | None = None,
+    on_step: StepCallback = no_step,
+) -> tuple[Standing, Standing]:
+    """Audit the repaired file with the settings of the findings.
+
+    Parameters
+    ----------
+    findings : Findings
+        Those of the file as it was.
+    repaired : Path
+        The repaired file.
+    source : str
+        The file as it was, if test rows are given and it is still there.
+    test : str, optional
+        Labelled test rows.
+    weight_column : str, optional
+        Column of weights that the repair made.
+    on_step : callable
+        Called with (stage, done, total).
+
+    Returns
+    -------
+    before, after : Standing
+
+    Raises
+    ------
+    AuditError
+        If the audit was of several files or of a model of the user's own, or one cannot be trained.
+    """
+    known = findings.provenance
+    if len(known.origins) != 1 or not known.roles:
+        what = "the model before and after is compared where one file was audited with a model of the tool's"
+        raise DataError(what, "say --no-model")
+    settings = replace(_settings_comparison(known.settings), verify=0, top=0)
+    before = Standing(findings.labels.height, _mean_loss(findings), known.expected_wrong)
+    if test is not None:
+        before = _tested(before, _train(source, settings, on_step)[1], test, settings)
+    settings = replace(settings, weight=weight_column or settings.weight)
+    again, trained = _train(str(repaired), settings, on_step)
+    after = Standing(again.labels.height, _mean_loss(again), again.provenance.expected_wrong)
+    return before, after if test is None else _tested(after, trained, test, settings)
+
+
+def _train(source: str, settings: LabelSettings, on_step: StepCallback) -> tuple[Findings, Trained]:
+    dataset, target = read_labelled([source], settings, on_step=on_step)
+    trained = train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
+    return label_findings(dataset, target, trained, settings=settings, on_step=on_step), trained
+
+
+def _tested(standing: Standing, trained: Trained, test: str, settings: LabelSettings) -> Standing:
+    """Add the test rows whose class the model knows."""
+    dataset = load(test, target=settings.label)
+    texts = class_texts(dataset.frame[settings.label])
+    known = texts.is_in(list(trained.classes)).fill_null(value=False)
+    numbers = {name: i for i, name in enumerate(trained.classes)}
+    y = np.array([numbers[name] for name in texts.filter(known)], dtype=np.int64)
+    tested = predict(trained, dataset.keep(known), y)
+    loss, accuracy = float(tested.loss.mean()), float(1 - tested.wrong.mean())
+    return replace(standing, test_rows=len(y), test_loss=loss, test_accuracy=accuracy)
+
+
+def _mean_loss(findings: Findings) -> float:
+    return float(findings.labels.select(pl.col("loo_loss").mean()).item())
+
+
+def _settings_comparison(known: Mapping[str, Any]) -> LabelSettings:
+    """Return the settings that a provenance holds."""
+    columns = {name: _frozen(value) for name, value in known["columns"].items()}
+    names = {f.name for f in fields(LabelSettings)} - {"columns"}
+    values = {name: _frozen(value) for name, value in known.items() if name in names}
+    return LabelSettings(**values, columns=EncoderSettings(**columns))

@@ -1,0 +1,283 @@
+"""Whether the labels differ, and whether a difference of loss is due to the inputs or to the labels.
+
+**P(y).** Class shares with Newcombe's intervals, and a chi-square test over all classes.
+
+**P(y | column) beyond P(y).** If only class shares changed, the odds ratio of a class between test and train
+would be the same in every stratum of a column. The Breslow-Day test (1980, with the Mantel-Haenszel odds
+ratio) asks whether it is; one class against the others, the smallest p-value times the classes.
+
+**The loss.** Cai, Namkoong & Yadlowsky (2023, "Diagnosing model performance under distribution shift")
+compare losses on inputs that both samples share, S ∝ pq/(p+q) for input densities p (train) and q (test):
+
+    E_q ℓ_test - E_p ℓ_train  =  (E_S ℓ_train - E_p ℓ_train) + (E_q ℓ_test - E_S ℓ_test)     inputs differ
+                               +  E_S ℓ_test - E_S ℓ_train                                   labels given them
+
+The densities are shares of strata here: of one column's levels or deciles, or, over all columns, of the score
+that tells train from test best (subclassification on a balancing score, Rosenbaum & Rubin 1984),
+out-of-sample for every row. Standard errors come from redrawing shares (multinomial) and mean losses (normal)
+of the strata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+
+from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.covariates import Strata
+from dataaudit.statistics import Z95, chance_variation, chi_square, difference_interval, normal_p, split_p
+
+Array = NDArray[np.float64]
+
+REDRAWS = 400
+# A stratum with less variance of the hypergeometric count says nothing, and would break the approximation.
+LEAST_VARIANCE = 1.0
+
+
+def compare_classes(
+    target: str, classes: tuple[str, ...], *, train: NDArray[np.int64], test: NDArray[np.int64]
+) -> Iterator[Shifted]:
+    """Compare class shares.
+
+    Parameters
+    ----------
+    target : str
+        Name of the label column.
+    classes : tuple of str
+        Names of the classes.
+    train, test : ndarray (n,), (m,) int64
+        Class numbers.
+
+    Yields
+    ------
+    Shifted
+        One row over all classes, then one per class; for two classes the second alone.
+    """
+    k, j = (np.bincount(y, minlength=len(classes)) for y in (train, test))
+    n, m = max(len(train), 1), max(len(test), 1)
+    value = float(np.abs(k / n - j / m).sum() / 2.0)
+    yield Shifted(
+        target, "label", None, value=value, p=chi_square(k, j), n=len(test),
+        found=f"The classes of “{target}” have other shares in test: {percent(value)} of the rows would have "
+        f"to change class ({percent(chance_variation(k, j))} by chance).",
+        otherwise=f"The classes of “{target}” have the same shares up to chance.",
+    )  # fmt: skip
+    each = split_p(j, k + j, m / (n + m))
+    for c in range(1 if len(classes) == 2 else 0, len(classes)):  # noqa: PLR2004 - the other one mirrors it
+        low, high = difference_interval((k[c], n), (j[c], m))
+        share = f"{percent(k[c] / n)} of the training rows and {percent(j[c] / m)} of the test rows"
+        shares, more = f"“{target} = {classes[c]}” in {share}", j[c] / m > k[c] / n
+        yield Shifted(
+            target, "label", classes[c], value=j[c] / m - k[c] / n, low=low, high=high, p=float(each[c]),
+            n=int(j[c]), found=f"{shares}: the class is {'more' if more else 'less'} frequent.",
+            otherwise=f"{shares}: no more different than by chance.",
+        )  # fmt: skip
+
+
+def compare_given(
+    column: str,
+    strata: Strata,
+    classes: tuple[str, ...],
+    *,
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+) -> Shifted:
+    """Ask whether labels changed differently from one stratum of a column to the next.
+
+    Parameters
+    ----------
+    column : str
+        The source column.
+    strata : Strata
+        Its strata, of the labelled rows.
+    classes : tuple of str
+        Names of the classes.
+    train, test : ndarray (n,), (m,) int64
+        Class numbers.
+
+    Returns
+    -------
+    Shifted
+        Measure "concept": the mean difference, over test rows, between a stratum's class share and what the
+        overall change of shares would make of training's.
+    """
+    size, K = len(strata.names), len(classes)
+    first = np.bincount(strata.train * K + train, minlength=size * K).reshape(size, K)
+    second = np.bincount(strata.test * K + test, minlength=size * K).reshape(size, K)
+    found = [_breslow_day(first, second, c) for c in range(1 if K == 2 else 0, K)]  # noqa: PLR2004
+    best = min(range(len(found)), key=lambda i: found[i][0])
+    p, gaps = found[best]
+    name = classes[best + (K == 2)]  # noqa: PLR2004
+    rows = second.sum(1)
+    worst = int(np.argmax(np.abs(gaps) * np.sqrt(rows)))
+    c = classes.index(name)
+    shares = [float(part[worst, c] / max(part[worst].sum(), 1)) for part in (first, second)]
+    where = f"“{column} = {strata.names[worst]}”"
+    return Shifted(
+        column, "concept", strata.names[worst], value=float(np.abs(gaps) @ rows / max(rows.sum(), 1)),
+        p=min(1.0, p * len(found)), n=int(rows.sum()),
+        found=f"Labels given “{column}” changed beyond the overall change, most for {where}: {name} in "
+        f"{percent(shares[0])} of its training rows and {percent(shares[1])} of its test rows.",
+        otherwise=f"Labels given “{column}” did not change beyond the overall change.",
+    )  # fmt: skip
+
+
+def _breslow_day(train: NDArray[np.int64], test: NDArray[np.int64], c: int) -> tuple[float, Array]:
+    """Return the p-value of one common odds ratio, and each stratum's excess share in test."""  # (L, K) x2
+    a, n, m = test[:, c].astype(float), train.sum(1).astype(float), test.sum(1).astype(float)
+    t, total = a + train[:, c], n + m
+    inside = np.where(total > 0, total, 1.0)
+    up, down = (a * (n - train[:, c]) / inside).sum(), ((m - a) * train[:, c] / inside).sum()
+    if up <= 0.0 or down <= 0.0:
+        return 1.0, np.zeros(len(a))
+    odds = up / down
+    # The expected count A solves A (n - t + A) = odds (m - A)(t - A).
+    b = odds * (m + t) + (n - t)
+    root = np.sqrt(np.maximum(b * b - 4.0 * odds * (odds - 1.0) * m * t, 0.0))
+    expected = 2.0 * odds * m * t / np.maximum(b + root, 1e-300)
+    cells = np.stack([expected, m - expected, t - expected, n - t + expected])
+    variance = np.where((cells > 0).all(0), 1.0 / (1.0 / np.maximum(cells, 1e-12)).sum(0), 0.0)
+    gaps = np.where(m > 0, (a - expected) / np.maximum(m, 1.0), 0.0)
+    used = variance >= LEAST_VARIANCE
+    if used.sum() < 2:  # noqa: PLR2004 - one stratum has nothing to differ from
+        return 1.0, np.where(used, gaps, 0.0)
+    statistic = ((a - expected)[used] ** 2 / variance[used]).sum()
+    # Tarone (1985): the Mantel-Haenszel odds ratio is not the most efficient one.
+    statistic -= (a - expected)[used].sum() ** 2 / variance[used].sum()
+    return float(chdtrc(int(used.sum()) - 1, max(statistic, 0.0))), np.where(used, gaps, 0.0)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the difference of loss, test minus train, in nats per row.
+
+    Attributes
+    ----------
+    value, error : float
+        Estimate and standard error.
+    """
+
+    value: float
+    error: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value that there is none."""
+        return normal_p(self.value / self.error) if self.error > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class LossSplit:
+    """The difference of mean loss, and what explains it.
+
+    Attributes
+    ----------
+    total, inputs, labels : Part
+        All of it; because inputs are drawn from elsewhere; because labels given the inputs differ.
+    """
+
+    total: Part
+    inputs: Part
+    labels: Part
+
+
+def split_loss(strata: Strata, losses: tuple[Array, Array], *, seed: int) -> LossSplit:
+    """Split the difference of mean loss over the strata, see the module's formula.
+
+    Parameters
+    ----------
+    strata : Strata
+        Of both samples.
+    losses : tuple of ndarray (n,), (m,)
+        Losses of the training rows (out-of-sample, or overfitting passes for a shift) and of the test rows.
+    seed : int
+        Of the redraws.
+
+    Returns
+    -------
+    LossSplit
+        ``inputs + labels = total``, up to rounding; strata of one sample alone count as inputs.
+    """
+    random = np.random.default_rng(seed)
+    sides = [
+        _Side.of(codes, loss, len(strata.names))
+        for codes, loss in zip((strata.train, strata.test), losses, strict=True)
+    ]
+    point = _parts([(side.share[None], side.mean[None]) for side in sides])
+    redrawn = _parts([side.redraw(random) for side in sides])
+    errors = [float(drawn.std()) for drawn in redrawn]
+    total, inputs, labels = (Part(float(v[0]), e) for v, e in zip(point, errors, strict=True))
+    return LossSplit(total, inputs, labels)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Rows, share, mean loss and its standard error of every stratum of one sample."""
+
+    n: int
+    share: Array
+    mean: Array
+    error: Array
+
+    @classmethod
+    def of(cls, codes: NDArray[np.int64], loss: Array, size: int) -> _Side:
+        """Sum up the rows."""
+        counts = np.bincount(codes, minlength=size).astype(np.float64)
+        filled = np.maximum(counts, 1.0)
+        mean = np.bincount(codes, loss, size) / filled
+        spread = np.bincount(codes, (loss - mean[codes]) ** 2, size)
+        # A stratum with one row borrows the variance of all rows.
+        own = np.where(counts > 1, spread / np.maximum(counts - 1.0, 1.0), loss.var())
+        return cls(len(codes), counts / max(len(codes), 1), mean, np.sqrt(own / filled))
+
+    def redraw(self, random: np.random.Generator) -> tuple[Array, Array]:
+        """Draw shares and mean losses anew."""  # -> (r, L), (r, L)
+        share = random.multinomial(self.n, self.share / self.share.sum(), size=REDRAWS) / self.n
+        return share, self.mean + self.error * random.standard_normal(share.shape)
+
+
+def _parts(sides: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
+    """Return total, inputs and labels of every draw."""  # [(r, L), (r, L)] x2 -> (r,) x3
+    (p, first), (q, second) = sides
+    shared = p * q / np.maximum(p + q, 1e-300)
+    shared /= np.maximum(shared.sum(1, keepdims=True), 1e-300)
+    total = (q * second).sum(1) - (p * first).sum(1)
+    labels = (shared * (second - first)).sum(1)
+    return total, total - labels, labels
+
+
+def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Shifted]:
+    """Say what was split.
+
+    Parameters
+    ----------
+    column : str or None
+        The column whose strata were used; None for the score over all columns.
+    split : LossSplit
+        The parts.
+    n : int
+        Test rows.
+
+    Yields
+    ------
+    Shifted
+        Measure "loss", levels "total" (over all columns only), "inputs" and "labels".
+    """
+    whose = "the inputs" if column is None else f"“{column}”"
+    names = {"total": "The loss", "inputs": f"What {whose} explain{'' if column is None else 's'}",
+             "labels": f"What the labels given {whose} explain"}  # fmt: skip
+    for level, part in (("total", split.total), ("inputs", split.inputs), ("labels", split.labels)):
+        if column is not None and level == "total":
+            continue
+        half = Z95 * part.error
+        between = f"{part.value:+.4f} nats a row ({part.value - half:+.4f} to {part.value + half:+.4f})"
+        verb = "differs by" if level == "total" else "of the difference of loss is"
+        text = f"{names[level]} {verb} {between}, test against train"
+        yield Shifted(
+            column, "loss", level, value=part.value, low=part.value - half, high=part.value + half, p=part.p,
+            n=n, found=f"{text}.", otherwise=f"{text}: nothing beyond chance.",
+        )  # fmt: skip

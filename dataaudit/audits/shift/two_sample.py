@@ -1,0 +1,289 @@
+"""Can train and test be told apart? A classifier of membership, judged on rows that it has not seen.
+
+The classifier two-sample test (Friedman 2003; Lopez-Paz & Oquab, ICLR 2017): as many seeded rows of train as
+of test, membership as the label, the tool's own logistic model on numbers (rank-to-normal, with cubic
+splines), levels and terms. Every row is scored without itself, by the one-step leave-one-out of `leaveout`,
+from one factorisation. Leaving out a row of one sample moves the intercept towards the other; that artefact
+is taken off the score as the log-odds of the sizes that remain, or two alike samples would have an AUC below
+one half.
+
+**p-value.** Leave-one-out scores share rows, so a Mann-Whitney test would be too bold (about √2 in the
+standard error). Where membership means nothing the model is at θ = 0 with all curvatures ¼ and one Newton
+step is ridge regression, S = X(XᵀX + 4nλI)⁻¹Xᵀ, whose leave-one-out scores are ``(S m - h m)/(1 - h)`` for
+memberships m = ±1 (Allen 1974). S knows no labels, so the separation under all permutations of m comes from
+one matrix product.
+
+**λ** knows no labels either, or choosing it would spoil that: 4nλ = tr(XᵀX)/(n/20), so that at most a
+twentieth as many degrees of freedom are spent as there are rows.
+
+**Columns.** A row's leave-one-out score is a sum over source columns. A column's share of the separation is
+the difference of its means over test and train, over that of the whole score: the shares add up to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.special import ndtr
+
+from dataaudit.features import (
+    Basis,
+    BasisSettings,
+    Columns,
+    EncoderSettings,
+    Encoding,
+    Role,
+    fit_basis,
+    fit_encoding,
+)
+from dataaudit.influence.leave_one_out import leave_one_out_scores
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import MemoryRows
+from dataaudit.solvers import Cholesky
+from dataaudit.solvers.newton import FitSettings, minimise
+from dataaudit.statistics import Z95
+
+Array = NDArray[np.float64]
+
+# Rows of each sample that the classifier is trained on, and features that it has at most.
+ROWS, FEATURES = 1500, 1000
+ROWS_PER_FREEDOM = 20
+PERMUTATIONS = 1999
+SCORED_AT_ONCE = 8192
+_MEMBERSHIP = "is a test row"
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How well train and test are told apart.
+
+    Attributes
+    ----------
+    auc, low, high : float
+        Chance that a test row scores above a training row, leave-one-out, with a 95 % interval; one half if
+        they are alike.
+    p : float
+        Share of permutations of membership under which the samples are separated as well.
+    columns : tuple of (str, float)
+        Share of the separation of each source column, largest first.
+    rows : int
+        Rows of both samples that were used.
+    scores_train, scores_test : ndarray (n,), (m,)
+        Log-odds of being a test row, out-of-sample; NaN for rows that were not scored.
+    """
+
+    auc: float
+    low: float
+    high: float
+    p: float
+    columns: tuple[tuple[str, float], ...]
+    rows: int
+    scores_train: Array
+    scores_test: Array
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """The encoding that both samples share, fitted without regard to membership."""
+
+    encoding: Encoding
+    basis: Basis
+    kept: NDArray[np.int64]
+    mean: Array
+
+    def design(self, frame: pl.DataFrame) -> Array:
+        """Return centred features."""  # -> (b, d)
+        X = self.basis.transform(self.encoding.transform(frame))
+        part = X[:, self.kept]
+        return (part.toarray() if isinstance(part, csr_array) else part) - self.mean
+
+
+def separate(
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    roles: tuple[Role, ...],
+    *,
+    settings: EncoderSettings,
+    score: int,
+    seed: int,
+) -> Separation | None:
+    """Train the classifier of membership and judge it.
+
+    Parameters
+    ----------
+    train, test : pl.DataFrame
+        n and m rows with the same columns.
+    roles : tuple of Role
+        What the columns are used as; those left out are not looked at.
+    settings : EncoderSettings
+        How text is weighted.
+    score : int
+        Rows of each sample to score beyond those that the classifier is trained on.
+    seed : int
+        Draws the rows and the permutations.
+
+    Returns
+    -------
+    Separation or None
+        None where no column varies, or a sample has fewer than ten rows.
+    """
+    size = min(train.height, test.height, ROWS)
+    if size < 10:  # noqa: PLR2004 - nothing can be learnt
+        return None
+    random = np.random.default_rng(seed)
+    drawn = [np.sort(random.choice(frame.height, size, replace=False)) for frame in (train, test)]
+    pooled = pl.concat([train[drawn[0].tolist()], test[drawn[1].tolist()]])
+    judge = _fit_judge(pooled, roles, settings)
+    if judge is None:
+        return None
+    X = judge.design(pooled)
+    member = np.repeat([0, 1], size)
+    objective, theta, scores = _leave_one_out(X, member)
+    auc = _auc(scores, member)
+    p, spread = _permuted(X, 4.0 * len(X) * objective.l2, member, random)
+    error = max(_delong(scores, member), spread)
+    features = [judge.basis.features[j].column for j in judge.kept]
+    others = [_score_others(judge, theta, frame, random, score) for frame in (train, test)]
+    others[0][drawn[0]], others[1][drawn[1]] = scores[:size], scores[size:]
+    return Separation(
+        auc=auc,
+        low=max(0.0, auc - Z95 * error),
+        high=min(1.0, auc + Z95 * error),
+        p=p,
+        columns=_shares(X, objective, theta, member=member, columns=features),
+        rows=2 * size,
+        scores_train=others[0],
+        scores_test=others[1],
+    )
+
+
+def _fit_judge(pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderSettings) -> _Judge | None:
+    """Encode both samples together; the most frequent levels and terms are kept."""
+    used = [role for role in roles if role.role != "left out" and _varies(pooled[role.column])]
+    if not used:
+        return None
+    asked = replace(
+        settings,
+        features=tuple(role.column for role in used),
+        exclude=(),
+        text=tuple(role.column for role in used if role.role == "text"),
+        categorical=tuple(role.column for role in used if role.role == "categorical"),
+    )
+    frame = pooled.select(asked.features).with_columns(pl.lit(0).alias(_MEMBERSHIP))
+    encoding = fit_encoding(frame, _MEMBERSHIP, settings=asked)
+    columns = encoding.transform(frame)
+    basis = fit_basis(columns, BasisSettings("rank", spline=True))
+    X = basis.transform(columns)
+    kept = _most_frequent(columns, X.shape[1])
+    part = X[:, kept]
+    dense = part.toarray() if isinstance(part, csr_array) else part
+    return _Judge(encoding, basis, kept, dense.mean(0))
+
+
+def _varies(series: pl.Series) -> bool:
+    """Tell whether a column has two values, one of which may be missing."""
+    if series.dtype.is_nested() or series.dtype == pl.Binary:
+        return series.null_count() < len(series)
+    return series.n_unique() > 1
+
+
+def _most_frequent(columns: Columns, d: int) -> NDArray[np.int64]:
+    """Return the features to keep: all dense ones, and as many levels and terms as there is room for."""
+    first = columns.numeric.shape[1] + columns.vectors.shape[1]
+    sparse = columns.levels.shape[1] + columns.terms.shape[1]
+    held = np.concatenate(
+        [np.bincount(part.indices, minlength=part.shape[1]) for part in (columns.levels, columns.terms)]
+    )
+    room = max(0, FEATURES - (d - sparse))
+    frequent = first + np.argsort(-held, kind="stable")[:room]
+    dense = np.concatenate([np.arange(first), np.arange(first + sparse, d)])
+    return np.sort(np.concatenate([dense, frequent])).astype(np.int64)
+
+
+def _leave_one_out(X: Array, member: NDArray[np.int64]) -> tuple[Objective, torch.Tensor, Array]:
+    """Fit membership and return every row's score without it, less the log-odds of the sizes that remain."""
+    n = len(X)
+    l2 = max(float((X * X).sum()) / n, 1e-12) * ROWS_PER_FREEDOM / (4.0 * n)
+    rows = MemoryRows(torch.from_numpy(X), torch.from_numpy(member), torch.ones(n, dtype=torch.float64))
+    objective = Objective(rows, LinearModel(Softmax(2), X.shape[1]), l2)
+    theta = minimise(objective, settings=FitSettings(tolerance=1e-6)).theta
+    forms = Cholesky().prepare(objective, theta).quadratic_forms()
+    scores = leave_one_out_scores(objective, theta, forms)[:, 0].numpy()
+    sizes = np.bincount(member)
+    prior = np.where(member == 1, np.log((sizes[1] - 1) / sizes[0]), np.log(sizes[1] / (sizes[0] - 1)))
+    return objective, theta, scores - prior
+
+
+def _auc(scores: Array, member: NDArray[np.int64]) -> float:
+    """Return the chance that a test row scores above a training row."""
+    n, m = len(scores), int(member.sum())
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]  # ties share their mean rank
+    return (float(ranks[member == 1].sum()) - m * (m + 1) / 2.0) / (m * (n - m))
+
+
+def _delong(scores: Array, member: NDArray[np.int64]) -> float:
+    """Return the standard error of the AUC over rows (DeLong et al. 1988)."""
+    test, train = np.sort(scores[member == 1]), np.sort(scores[member == 0])
+    above = np.searchsorted(train, test, side="left") / len(train)
+    below = 1.0 - np.searchsorted(test, train, side="right") / len(test)
+    return float(np.sqrt(above.var(ddof=1) / len(test) + below.var(ddof=1) / len(train)))
+
+
+def _permuted(
+    X: Array, ridge: float, member: NDArray[np.int64], random: np.random.Generator
+) -> tuple[float, float]:
+    """Return the p-value of the separation by permuting membership, and the spread of the AUC under it."""
+    sign = np.where(member == 1, 1.0, -1.0)
+    M = np.column_stack([sign, *(random.permutation(sign) for _ in range(PERMUTATIONS))])
+    L = np.linalg.cholesky(X.T @ X + ridge * np.eye(X.shape[1]))
+    U = np.linalg.solve(L, X.T).T
+    h = (U * U).sum(1)[:, None]
+    scores = (U @ (U.T @ M) - h * M) / (1.0 - h)
+    # Half the difference of the means, in standard deviations: orders permutations as the AUC does, unsorted.
+    gaps = (scores * M).mean(0) / np.maximum(scores.std(0), 1e-300)
+    p = (1.0 + float((gaps[1:] >= gaps[0]).sum())) / (1.0 + PERMUTATIONS)
+    return p, float(ndtr(np.sqrt(2.0) * gaps[1:]).std())
+
+
+def _shares(
+    X: Array, objective: Objective, theta: torch.Tensor, *, member: NDArray[np.int64], columns: list[str]
+) -> tuple[tuple[str, float], ...]:
+    """Split the leave-one-out separation by source column."""
+    n, coefficients = len(X), theta[:-1].numpy()
+    s = objective.scores(theta)
+    slope = objective.model.loss.slope(s, objective.rows.y)[:, 0].numpy()
+    W = objective.curvature(theta)[:, 0, 0].numpy()
+    H = X.T @ (W[:, None] * X) / n + objective.l2 * np.eye(X.shape[1])
+    A = np.linalg.solve(H, X.T).T / n
+    leverage = W * (A * X).sum(1)
+    # Without row i, θ moves by A_i r_i/(1 - h_i); what that does to the row's own score, feature by feature.
+    parts = X * coefficients + A * X * (slope / (1.0 - leverage))[:, None]
+    gap = parts[member == 1].mean(0) - parts[member == 0].mean(0)
+    names = sorted(set(columns))
+    sums = np.zeros(len(names))
+    np.add.at(sums, np.searchsorted(names, columns), gap)
+    total = float(sums.sum())
+    if total <= 0.0:
+        return ()
+    ordered = np.argsort(-sums, kind="stable")
+    return tuple((names[j], float(sums[j] / total)) for j in ordered)
+
+
+def _score_others(
+    judge: _Judge, theta: torch.Tensor, frame: pl.DataFrame, random: np.random.Generator, count: int
+) -> Array:
+    """Score some rows; those that the classifier was trained on get their leave-one-out score later."""
+    scores = np.full(frame.height, np.nan)
+    rows = np.sort(random.choice(frame.height, min(count, frame.height), replace=False))
+    for start in range(0, len(rows), SCORED_AT_ONCE):
+        part = rows[start : start + SCORED_AT_ONCE]
+        scores[part] = judge.design(frame[part.tolist()]) @ theta[:-1].numpy() + float(theta[-1])
+    return scores

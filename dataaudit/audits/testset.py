@@ -1,0 +1,507 @@
+"""Training and test rows of one audit: two sources, or one that is split.
+
+Test rows under a trained model: what it predicts for them, and which of them it gets wrong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dataaudit.data import Dataset, load
+from dataaudit.errors import DataError, MissingColumn, SettingError
+from dataaudit.features import Columns, EncoderSettings, Encoding
+from dataaudit.features.target import Target, class_texts, encode_target
+from dataaudit.model.rows import Block
+from dataaudit.solver_names import require_damping, require_solver
+from dataaudit.training.encoded import LabelSettings
+from dataaudit.training.required import require_real, require_text, require_whole
+from dataaudit.training.trained import Trained
+
+TRAIN_WORDS = frozenset(("train", "training", "fit"))
+
+
+@dataclass(frozen=True)
+class MismatchSettings:
+    """Everything that can be asked of an audit of a mismatch.
+
+    Attributes
+    ----------
+    label : str
+        The label column.
+    id_column : str or None
+        A column of unique names for the rows.
+    columns : EncoderSettings
+        Roles of columns.
+    basis : {"linear", "auto", "spline", "rbf"}
+        Basis of the numeric block. Linear unless asked: its effects are read off column by column.
+    l2 : float or None
+        λ; None lets the leave-one-out loss choose.
+    solver : str
+        How the Hessian is inverted, one of `solver_names.SOLVERS`.
+    damping : float
+        δ, added to the Hessian.
+    split_column : str or None
+        In one source: the column that says ``train`` for the training rows.
+    test_size : float or None
+        In one source: share (below 1) or number of rows to draw for the test.
+    rows : tuple of int
+        Numbers of the test rows to trace, 0-based; empty for the mispredicted ones.
+    where : str or None
+        SQL condition on the columns of the test rows to trace; ``"true"`` for all.
+    k : int
+        Harmful and helpful training rows to keep per test row.
+    traced : int
+        Test rows that get traces.
+    prove : int
+        Findings to prove by refits.
+    verify : int
+        Strongest traces to prove by refits.
+    memory : int
+        Bytes that the influences may take.
+    seed : int
+        Of everything random.
+
+    Raises
+    ------
+    SettingError
+        If a value makes no sense.
+    """
+
+    label: str
+    id_column: str | None = None
+    columns: EncoderSettings = field(default_factory=EncoderSettings)
+    basis: Literal["auto", "linear", "spline", "rbf"] = "linear"
+    l2: float | None = None
+    solver: str = "auto"
+    damping: float = 0.0
+    split_column: str | None = None
+    test_size: float | None = None
+    rows: tuple[int, ...] = ()
+    where: str | None = None
+    k: int = 20
+    traced: int = 2000
+    prove: int = 20
+    verify: int = 12
+    memory: int = 2**30
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        require_text(self, "label", "id_column", "split_column", "where")
+        require_real(self, "l2", "damping", "test_size")
+        require_whole(self, "rows", "k", "traced", "prove", "verify", "memory", "seed")
+        if self.l2 is not None and not 0 < self.l2 < float("inf"):
+            raise SettingError(f"l2 must be above 0: got {self.l2:g}", "leave it out to have it chosen")
+        require_solver(self.solver)
+        require_damping(self.damping)
+        if self.test_size is not None and not self.test_size > 0:
+            raise SettingError(f"test_size must be above 0: got {self.test_size:g}", "use .2")
+        if self.split_column is not None and self.test_size is not None:
+            raise SettingError("split_column and test_size both split the rows", "give one of them")
+        if self.memory < 2**20:
+            raise SettingError(f"memory is too small: got {self.memory} bytes", "give 1 GiB")
+        least = {"k": 1, "traced": 0, "prove": 0, "verify": 0, "seed": 0}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise SettingError(f"{name} must be {low} or more: got {getattr(self, name)}", "leave it out")
+
+    @property
+    def of_training(self) -> LabelSettings:
+        """What is asked of the training rows."""
+        return LabelSettings(
+            label=self.label,
+            id_column=self.id_column,
+            columns=self.columns,
+            basis=self.basis,
+            l2=self.l2,
+            solver=self.solver,
+            damping=self.damping,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """Test rows beside those that can be judged.
+
+    Attributes
+    ----------
+    unlabelled, strange : int
+        Rows without a label, and with one that no training row has.
+    classes : tuple of str
+        The first of those labels.
+    """
+
+    unlabelled: int = 0
+    strange: int = 0
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a model is trained on and what it meets.
+
+    Attributes
+    ----------
+    train : Dataset
+        n labelled rows.
+    target : Target
+        Their classes.
+    test : Dataset
+        t rows that can be judged, or all of them where none has a label.
+    y : ndarray (t,) int64 or None
+        Class numbers of the test rows; None where they have no labels.
+    raw_test : pl.DataFrame
+        All test rows as read, for what needs no label.
+    judged : ndarray (t,) int64
+        Positions of the test rows among them.
+    notes : tuple of str
+        Decisions, in sentences.
+    raw_row : pl.Series
+        Numbers of all test rows in their files.
+    unjudged : Unjudged
+        The other test rows.
+    """
+
+    train: Dataset
+    target: Target
+    test: Dataset
+    y: NDArray[np.int64] | None
+    raw_test: pl.DataFrame
+    judged: NDArray[np.int64]
+    notes: tuple[str, ...]
+    raw_row: pl.Series
+    unjudged: Unjudged
+
+
+def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
+    """Read the training and the test rows.
+
+    Parameters
+    ----------
+    train : str, Path, sequence of these, or frame
+        Training rows, or all rows where `settings` say how to split them.
+    test : the same, or None
+        Test rows.
+    settings : MismatchSettings
+        Names of columns, and the split.
+
+    Returns
+    -------
+    Pair
+        Both, with the classes of training.
+
+    Raises
+    ------
+    AuditError
+        For input that cannot be read, split or judged.
+    """
+    known, new = read_sources(train, test, settings)
+    target = encode_target(known.frame[settings.label])
+    if not target.kept.all():
+        known = known.keep(target.kept)
+    raw = new.frame
+    y, judged, notes, left = _judged(raw[settings.label], target)
+    mask = np.zeros(new.n, dtype=bool)
+    mask[judged] = True
+    notes = (*target.notes, *notes)
+    return Pair(known, target, new.keep(pl.Series(mask)), y, raw, judged, notes, new.row, left)
+
+
+def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
+    """Read the training and the test rows as they are, with and without a label.
+
+    Parameters
+    ----------
+    train, test : as for `read_pair`
+    settings : MismatchSettings
+        Names of columns, and the split.
+
+    Returns
+    -------
+    (Dataset, Dataset)
+        Training rows, test rows; where the test rows have no label column, it is all null.
+    """
+    if test is None:
+        return _split(_load(train, settings, extra=settings.split_column), settings)
+    if settings.split_column is not None or settings.test_size is not None:
+        raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
+    if isinstance(train, str) and isinstance(test, str) and train == test == "-":
+        raise SettingError("training and test rows cannot both come from stdin", "give one as a file")
+    known = _load(train, settings)
+    return known, _load_test(test, settings, known.frame.columns)
+
+
+def _load(source: Any, settings: MismatchSettings, *, extra: str | None = None) -> Dataset:
+    columns = settings.columns
+    named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical)))
+    wanted = (*named, *([extra] if extra else [])) if columns.features else None
+    return load(
+        source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id_column
+    )
+
+
+def _load_test(source: Any, settings: MismatchSettings, known: list[str]) -> Dataset:
+    """Load test rows; those without the label column are loaded by any other column of training."""
+    try:
+        return _load(source, settings)
+    except MissingColumn as error:
+        if repr(settings.label) not in error.what:
+            raise
+        found = _load_unlabelled(source, settings, [name for name in known if name != settings.label])
+        empty = pl.Series(settings.label, [None] * found.n, dtype=pl.String)
+        return replace(found, frame=found.frame.with_columns(empty), target=settings.label)
+
+
+def _load_unlabelled(source: Any, settings: MismatchSettings, known: list[str]) -> Dataset:
+    """Load rows with the first of the known columns that they have in the place of the label."""
+    for place, name in enumerate(known, start=1):
+        try:
+            return load(source, target=name, exclude=settings.columns.exclude, id_column=settings.id_column)
+        except MissingColumn:
+            if place == len(known):
+                raise
+    raise DataError("the training rows have no column beside the label", "give them features")
+
+
+def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
+    """Split one source by a column, or at random."""
+    if settings.split_column is not None:
+        if settings.split_column not in whole.frame.columns:
+            where = ", ".join(dict.fromkeys(origin.path for origin in whole.origins))
+            raise MissingColumn(settings.split_column, whole.frame.columns, where)
+        words = whole.frame[settings.split_column].cast(pl.String).str.strip_chars().str.to_lowercase()
+        first = words.is_in(list(TRAIN_WORDS)).fill_null(value=False)
+        left = whole.frame.drop(settings.split_column)
+        whole = replace(whole, frame=left)
+        if not first.any() or first.all():
+            seen = ", ".join(map(repr, words.unique().sort().head(4).to_list()))
+            what = f"column {settings.split_column!r} does not tell train from test: got {seen}"
+            raise DataError(what, "write 'train' for the training rows and 'test' for the others")
+    elif settings.test_size is not None:
+        size = settings.test_size
+        count = round(size * whole.n) if size < 1 else int(size)
+        if not 0 < count < whole.n:
+            what = f"test_size {size:g} leaves no training or no test rows of {whole.n:,}"
+            raise SettingError(what, "use .2")
+        drawn = np.random.default_rng(settings.seed).choice(whole.n, count, replace=False)
+        mask = np.ones(whole.n, dtype=bool)
+        mask[drawn] = False
+        first = pl.Series(mask)
+    else:
+        raise SettingError("there are no test rows", "give a second source, --split-column or --test-size")
+    return whole.keep(first), whole.keep(~first)
+
+
+def _judged(
+    labels: pl.Series, target: Target
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], tuple[str, ...], Unjudged]:
+    """Return the classes of the test rows whose label training knows, their positions, decisions, others."""
+    if labels.null_count() == len(labels):
+        said = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
+        return None, np.arange(len(labels)), (said,), Unjudged()
+    texts, name = class_texts(labels), labels.name
+    number = {label: place for place, label in enumerate(target.classes)}
+    codes = texts.replace_strict(number, default=None, return_dtype=pl.Int64)
+    notes = []
+    if texts.null_count():
+        notes.append(f"{texts.null_count():,} of {len(texts):,} test rows have no {name!r}: not judged.")
+    strange = texts.filter(texts.is_not_null() & codes.is_null())
+    some = strange.unique().sort().head(3).to_list()
+    names = ", ".join(map(repr, some))
+    if len(strange):
+        notes.append(f"{len(strange):,} test rows have a class that training lacks ({names}): not judged.")
+    judged = np.flatnonzero(codes.is_not_null().to_numpy())
+    if not len(judged):
+        what = f"no test row has a label that training knows: got {names}"
+        raise DataError(what, f"are these the values of {name!r}?")
+    left = Unjudged(texts.null_count(), len(strange), tuple(some))
+    return codes.drop_nulls().to_numpy().astype(np.int64), judged, tuple(notes), left
+
+
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Test errors and losses under some parameters; losses are means in nats.
+
+    Attributes
+    ----------
+    errors, test_errors : int
+        Mispredicted rows among those counted, and among all test rows.
+    loss, error_loss, test_loss : float
+        Of the rows counted, of the finding's mispredicted rows, and of all test rows.
+    """
+
+    errors: int
+    loss: float
+    error_loss: float
+    test_errors: int
+    test_loss: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All test rows under some parameters.
+
+    Attributes
+    ----------
+    wrong : ndarray (t,)
+        Which are mispredicted.
+    loss : ndarray (t,)
+        Their losses, in nats.
+    """
+
+    wrong: NDArray[np.bool_]
+    loss: NDArray[np.float64]
+
+    def outcome(self, counted: Positions, errors: Positions) -> Outcome:
+        """Count errors among some rows; average losses over them, and over a finding's mispredicted ones."""
+        return Outcome(
+            errors=int(self.wrong[counted].sum()),
+            loss=_mean(self.loss[counted]),
+            error_loss=_mean(self.loss[errors]),
+            test_errors=int(self.wrong.sum()),
+            test_loss=_mean(self.loss),
+        )
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Labelled test rows and their predictions; t rows, K classes, k = K - 1 scores.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        The test rows, label column included.
+    y : ndarray (t,) int64
+        Class numbers, in the order of the trained model's classes.
+    columns : Columns
+        The rows by the training encoding.
+    block : Block
+        The rows in the model's basis, of weight 1.
+    scores : Tensor (t, k)
+        Scores, the first class being the reference.
+    p : ndarray (t, K)
+        Probabilities.
+    loss : ndarray (t,)
+        Loss of the given label, in nats.
+    notes : tuple of str
+        Decisions, in sentences.
+    """
+
+    dataset: Dataset
+    y: NDArray[np.int64]
+    columns: Columns
+    block: Block
+    scores: Tensor
+    p: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Number of test rows."""
+        return len(self.y)
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """The likeliest class of every row."""  # (t,)
+        return np.asarray(self.p.argmax(1), dtype=np.int64)
+
+    @cached_property
+    def wrong(self) -> NDArray[np.bool_]:
+        """Which rows are mispredicted."""  # (t,)
+        return np.asarray(self.predicted != self.y)
+
+    @property
+    def judged(self) -> Judged:
+        """The rows under the model's own parameters."""
+        return Judged(self.wrong, self.loss)
+
+    def take(self, rows: NDArray[np.int64]) -> Block:
+        """Return some rows as a block."""  # (b,) positions
+        at = torch.from_numpy(rows)
+        X = self.block.X[at] if isinstance(self.block.X, Tensor) else self.block.X[rows]
+        return Block(X, self.block.y[at], self.block.weight[at])
+
+
+def judge(trained: Trained, tested: Tested, theta: Tensor) -> Judged:
+    """Predict the test rows with other parameters."""  # (p,)
+    return judge_scores(trained, tested, trained.objective.model.scores(theta, tested.block))
+
+
+def judge_scores(trained: Trained, tested: Tested, scores: Tensor) -> Judged:
+    """Judge the test rows by other scores."""  # (t, k)
+    loss = trained.loss(scores, tested.block.y).numpy()
+    # The reference class has score 0.
+    odds = torch.nn.functional.pad(trained.log_odds(scores), (1, 0))
+    return Judged(odds.argmax(1).numpy() != tested.y, loss)
+
+
+def predict(
+    trained: Trained,
+    dataset: Dataset,
+    y: NDArray[np.int64],
+    *,
+    notes: tuple[str, ...] = (),
+    encoding: Encoding | None = None,
+) -> Tested:
+    """Encode test rows as the training rows were, and predict them.
+
+    Parameters
+    ----------
+    trained : Trained
+        The model.
+    dataset : Dataset
+        Labelled test rows.
+    y : ndarray (t,) int64
+        Their class numbers.
+    notes : tuple of str
+        What was decided about them so far.
+    encoding : Encoding, optional
+        Of the columns, for a model of the user's own, which has none.
+
+    Returns
+    -------
+    Tested
+        Rows and predictions.
+
+    Raises
+    ------
+    SettingError
+        If the model came from the user, and there is no encoding.
+    MissingColumn
+        If the rows lack a column that the model uses.
+    DataError
+        If there are no rows.
+    """
+    encoding = encoding if trained.encoded is None else trained.encoded.encoding
+    if encoding is None:
+        raise SettingError("a model of your own encodes its columns by itself", "leave model out")
+    if not len(y):
+        raise DataError("no test row can be used: none has a label that training knows", "give labelled rows")
+    for role in trained.roles:
+        if role.role != "left out" and role.column not in dataset.frame.columns:
+            raise MissingColumn(role.column, dataset.frame.columns, "the test rows")
+    columns = encoding.transform(dataset.frame)
+    X = trained.design(dataset.frame) if trained.encoded is None else trained.encoded.basis.transform(columns)
+    labels = torch.from_numpy(y)
+    weight = torch.ones(len(y), dtype=torch.float64)
+    block = Block(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, labels, weight)
+    scores = trained.objective.model.scores(trained.fit.theta, block)
+    p, loss = trained.log_probabilities(scores).exp(), trained.loss(scores, labels)
+    return Tested(dataset, y, columns, block, scores, p.numpy(), loss.numpy(), notes)

@@ -1,0 +1,171 @@
+"""Blob: the bytes of a source, unpacked and hashed, or the path of a file that is scanned where it lies."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from dataaudit.errors import UnreadableFile
+from dataaudit.escape import shown
+
+STDIN = "-"
+PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+_GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+_BLOCK = 1 << 20  # bytes hashed at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One source of bytes.
+
+    Attributes
+    ----------
+    name : str
+        POSIX path as given, printable; ``<stdin>`` for a pipe.
+    suffix : str
+        Lower-case suffix of the unpacked file, ``.csv`` for ``mail.csv.gz``; empty for stdin.
+    packing : str
+        ``""``, ``"+gzip"`` or ``"+zstd"``.
+    sha256 : str
+        Of the bytes as they came.
+    path : str
+        File to scan in place; empty where `data` holds the bytes.
+    data : bytes
+        Unpacked bytes; of a file that is scanned in place, its first few.
+    """
+
+    name: str
+    suffix: str
+    packing: str
+    sha256: str
+    path: str
+    data: bytes
+
+    @property
+    def scannable(self) -> str | bytes:
+        """What Polars is to scan: the path, or the bytes where there is no plain file."""
+        return self.path or self.data
+
+    def size(self) -> int:
+        """Return the number of unpacked bytes."""
+        return Path(self.path).stat().st_size if self.path else len(self.data)
+
+    def tail(self, count: int) -> bytes:
+        """Return the last `count` bytes."""
+        if not self.path:
+            return self.data[-count:]
+        with Path(self.path).open("rb") as file:
+            file.seek(max(0, self.size() - count))
+            return file.read()
+
+
+def open_blob(given: str) -> Blob:
+    """Read `given`; a Parquet or Arrow file is only hashed, to be scanned in place.
+
+    A text file is read once, since a pipe (``/dev/fd/63``) can be read only once, and since its bytes are
+    needed three times: for the hash, for the physical lines, and for the cells.
+
+    Parameters
+    ----------
+    given : str
+        Path, or ``-`` for stdin.
+
+    Returns
+    -------
+    Blob
+        Never empty.
+
+    Raises
+    ------
+    UnreadableFile
+        If it may not be read, is empty, or its compression is damaged.
+    """
+    name = "<stdin>" if given == STDIN else shown(PurePath(given).as_posix())
+    try:
+        path, data, digest = _read_stdin() if given == STDIN else _read_file(given)
+    except PermissionError as error:
+        raise UnreadableFile(f"{name} may not be read: permission denied", f"chmod +r {name}") from error
+    except OSError as error:
+        raise UnreadableFile(
+            f"{name} cannot be read: {error.strerror or error}", "check the path and the disk"
+        ) from error
+    if not data:
+        raise UnreadableFile(f"{name} is empty: got 0 bytes", "give a file with a header and rows")
+    data, packing = _unpack(data, name)
+    pure = PurePath(given)
+    suffix = PurePath(pure.stem).suffix if packing and pure.suffix.lower() in PACKED else pure.suffix
+    return Blob(name, suffix.lower(), packing, digest, path, data)
+
+
+PACKED = frozenset({".gz", ".gzip", ".zst", ".zstd"})
+
+
+def _read_stdin() -> tuple[str, bytes, str]:
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        raise UnreadableFile("nothing is piped to stdin", "cat rows.csv | audit labels - --label y")
+    data = sys.stdin.buffer.read()
+    return "", data, hashlib.sha256(data).hexdigest()
+
+
+def _read_file(path: str) -> tuple[str, bytes, str]:
+    with Path(path).open("rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            data = file.read()
+            return "", data, hashlib.sha256(data).hexdigest()
+        head = file.read(len(ARROW_FILE))
+        file.seek(0)
+        if head.startswith((PARQUET, ARROW_FILE, ARROW_STREAM)) and _plain(path):
+            # Absolute, so that Polars cannot take `~x` or `s3:…` for something else than a file here.
+            return str(Path(path).absolute()), head, _hash(file)
+        data = file.read()
+        return "", data, hashlib.sha256(data).hexdigest()
+
+
+def _plain(path: str) -> bool:
+    """Return whether `path` is Unicode: Polars takes no other."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _hash(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _unpack(data: bytes, name: str) -> tuple[bytes, str]:
+    if data.startswith(_ZIP):
+        raise UnreadableFile(f"{name} is a zip or Excel file", "unpack it, or save the sheet as CSV")
+    if not data.startswith((_GZIP, _ZSTD)):
+        return data, ""
+    packing = "+gzip" if data.startswith(_GZIP) else "+zstd"
+    try:
+        unpacked = gzip.decompress(data) if packing == "+gzip" else _unzstd(data)
+    except (OSError, EOFError, zlib.error) as error:
+        cause = shown(str(error).split("\n", 1)[0])
+        raise UnreadableFile(
+            f"{name} cannot be unpacked: {cause}", "the file may be cut short: fetch it again"
+        ) from error
+    if not unpacked:
+        raise UnreadableFile(f"{name} is empty: got 0 bytes unpacked", "give a file with a header and rows")
+    return unpacked, packing
+
+
+def _unzstd(data: bytes) -> bytes:
+    # Python has no zstd before 3.14; pyarrow takes a quarter of a second to import, and few files need it.
+    import pyarrow as pa  # noqa: PLC0415
+
+    with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
+        unpacked: bytes = stream.read()
+    return unpacked

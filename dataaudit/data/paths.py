@@ -1,0 +1,311 @@
+"""Which files are meant by a path, a glob, a folder, or a list of these.
+
+No result is written over the data that it came from.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from dataaudit.data.blob import PACKED, STDIN
+from dataaudit.data.csv import sniff_separator
+from dataaudit.data.formats import TABLE_NAMES
+from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
+from dataaudit.escape import shown
+
+_HEADER_BYTES = 1 << 16
+TEXT_NAMES = frozenset({".txt", ".text", ".eml", ".md"})
+
+
+@dataclass(frozen=True, slots=True)
+class TextClass:
+    """Text files that share a label.
+
+    Attributes
+    ----------
+    label : str
+        Name of the folder.
+    folder : str
+        Its path.
+    files : tuple of str
+        Paths, sorted.
+    """
+
+    label: str
+    folder: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is to be read: tables or, if there are none, text classes.
+
+    Attributes
+    ----------
+    tables : tuple of str
+        Paths (or ``-``), in reading order, none twice.
+    classes : tuple of TextClass
+        Two or more where `tables` is empty.
+    notes : tuple of str
+        What was passed over.
+    """
+
+    tables: tuple[str, ...]
+    classes: tuple[TextClass, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def find(sources: Iterable[str | Path], target: str) -> Found:
+    """Return the files that `sources` mean.
+
+    A folder means the tables below it, sorted, or, if there are none, its subfolders as classes of texts.
+    Several folders without tables, or text files from several folders, are classes of texts too.
+
+    Parameters
+    ----------
+    sources : iterable of str or Path
+        Paths, globs and folders.
+    target : str
+        Label column: a .txt file with it in its first line is a table.
+
+    Returns
+    -------
+    Found
+        Tables or text classes.
+
+    Raises
+    ------
+    UnreadableFile
+        If a file is absent, a glob matches nothing, or a folder holds nothing usable.
+    """
+    given = list(dict.fromkeys(os.fspath(source) for source in sources))
+    paths = _once(path for item in given for path in _expand(item))
+    if not paths:
+        raise UnreadableFile("no file was given", "name a file, a folder, a glob, or - for stdin")
+    folders = [path for path in paths if path != STDIN and Path(path).is_dir()]
+    inside = {folder: _tables_below(folder) for folder in folders}
+    if folders and not any(inside.values()):
+        return _classes_of_folders(folders, [path for path in paths if path not in inside])
+    if not folders and _are_texts(paths, target):
+        return _classes_of_files(paths)
+    return Found(tuple(_once(table for path in paths for table in inside.get(path, [path]))))
+
+
+def _expand(given: str) -> list[str]:
+    if given == STDIN or _exists(given):
+        return [given]
+    if not glob.has_magic(given):
+        raise _absent(given)
+    matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - a pattern may be absolute
+    if not matches:
+        raise UnreadableFile(
+            f"no file matches '{shown(given)}'", "check the pattern, and the folder you are in"
+        )
+    return matches
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a null byte
+        return False
+
+
+def _absent(given: str) -> UnreadableFile:
+    if "://" in given:  # not repeated: it may hold a password
+        return UnreadableFile(
+            "an address is no file", "a database is read by --sql ADDRESS --query 'select …'"
+        )
+    path = Path(given)
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir())
+    except (OSError, ValueError):
+        return UnreadableFile(f"no such file: '{shown(given)}', nor its folder", "check the path")
+    near = closest(path.name, names)
+    if near:
+        return UnreadableFile(
+            f"no such file: '{shown(given)}'", f"did you mean '{shown((path.parent / near).as_posix())}'?"
+        )
+    some = ", ".join(map(shown, names[:5])) + (", …" if len(names) > 5 else "")  # noqa: PLR2004 - a line's worth
+    return UnreadableFile(f"no such file: '{shown(given)}'", f"its folder holds {some or 'nothing'}")
+
+
+def _once(paths: Iterable[str]) -> list[str]:
+    """Drop a path that was met before, under whatever spelling: its rows would be counted twice."""
+    first: dict[str | Path, str] = {}
+    for path in paths:
+        first.setdefault(path if path == STDIN else Path(os.path.normpath(Path(path).absolute())), path)
+    return list(first.values())
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    """Yield the files below `folder`, sorted, less those of others' bookkeeping: ``.x`` and ``_x``."""
+
+    def fail(error: OSError) -> None:
+        raise UnreadableFile(
+            f"folder {shown(folder)} may not be read: {error.strerror}", "check its permissions"
+        )
+
+    for here, inner, names in os.walk(folder, onerror=fail):
+        inner[:] = sorted(name for name in inner if not name.startswith((".", "_")))
+        yield from (str(Path(here) / name) for name in sorted(names) if not name.startswith((".", "_")))
+
+
+def _kind(path: str) -> str:
+    """Return the suffix of the unpacked file."""
+    pure = PurePath(path)
+    suffix = pure.suffix.lower()
+    return PurePath(pure.stem).suffix.lower() if suffix in PACKED else suffix
+
+
+def _tables_below(folder: str) -> list[str]:
+    tables = [path for path in _files_below(folder) if _kind(path) in TABLE_NAMES]
+    kinds = sorted({_kind(path) for path in tables})
+    if len(kinds) > 1:
+        raise DataError(
+            f"folder {shown(folder)} holds tables of {len(kinds)} kinds: {', '.join(kinds)}",
+            f"say which: '{shown(PurePath(folder).as_posix())}/*{kinds[0]}'",
+        )
+    return tables
+
+
+def _are_texts(paths: list[str], target: str) -> bool:
+    """Whether these are text files from several folders, and not tables that are called .txt."""
+    texts = all(path != STDIN and PurePath(path).suffix.lower() in TEXT_NAMES for path in paths)
+    return texts and len({PurePath(path).parent for path in paths}) > 1 and not _has_column(paths[0], target)
+
+
+def _has_column(path: str, target: str) -> bool:
+    """Whether the first line of `path` is a header that holds `target`."""
+    try:
+        with Path(path).open("rb") as file:
+            line = file.readline(_HEADER_BYTES)
+    except OSError:
+        return False
+    fields = line.decode(errors="replace").strip().split(sniff_separator(line).decode())
+    return len(fields) > 1 and target in (field.strip(' "') for field in fields)
+
+
+def _classes_of_folders(folders: list[str], others: list[str]) -> Found:
+    """Take the folders, or the subfolders of a single one, as classes."""
+    if len(folders) == 1:
+        files = list(_files_below(folders[0]))
+        root = PurePath(folders[0])
+        parts = [(path, PurePath(path).relative_to(root).parts) for path in files]
+        others = [*others, *(path for path, names in parts if len(names) == 1)]
+        inner = sorted({names[0] for _, names in parts if len(names) > 1})
+        if len(inner) < 2:  # noqa: PLR2004 - one class is none
+            raise _nothing_in(folders[0], inner)
+        folders = [str(root / name) for name in inner]
+    classes = [TextClass(Path(f).absolute().name, f, tuple(_files_below(f))) for f in folders]
+    return _found(classes, others)
+
+
+def _classes_of_files(paths: list[str]) -> Found:
+    by_folder: dict[Path, list[str]] = {}
+    for path in paths:
+        by_folder.setdefault(Path(path).parent, []).append(path)
+    classes = [
+        TextClass(folder.absolute().name, str(folder), tuple(sorted(files)))
+        for folder, files in by_folder.items()
+    ]
+    return _found(classes, [])
+
+
+def _found(classes: list[TextClass], others: list[str]) -> Found:
+    full = [text_class for text_class in classes if text_class.files]
+    if not full:
+        raise UnreadableFile(
+            f"there are no files in {shown(classes[0].folder)} and its like", "check the path"
+        )
+    passed = [shown(path) for path in (*others, *(c.folder for c in classes if not c.files))]
+    notes: tuple[str, ...] = ()
+    if passed:
+        some = ", ".join(passed[:3]) + (", …" if len(passed) > 3 else "")  # noqa: PLR2004 - a line's worth
+        notes = (f"{some}: left out, since the classes are the folders that hold texts.",)
+    return Found((), tuple(full), notes)
+
+
+def _nothing_in(folder: str, inner: list[str]) -> UnreadableFile:
+    name = shown(PurePath(folder).as_posix())
+    if inner:
+        return UnreadableFile(
+            f"folder {name} holds no table, and texts of one class only: got {shown(inner[0])}",
+            "give each class of texts its own folder",
+        )
+    return UnreadableFile(
+        f"folder {name} holds nothing to audit",
+        "put tables in it, or texts in one folder per class: spam/ ham/",
+    )
+
+
+def require_apart(targets: Iterable[Path], sources: Iterable[str | Path], *, hint: str) -> None:
+    """Refuse to write over a file that was read, under whatever name.
+
+    Parameters
+    ----------
+    targets : iterable of Path
+        Files that are to be written.
+    sources : iterable of str or Path
+        Files that were read; a folder stands for all files in it.
+    hint : str
+        What to do instead.
+
+    Raises
+    ------
+    WriteError
+        If a target is one of them.
+    """
+    read = [Path(source) for source in sources if _is_there(source)]
+    for target in targets:
+        if read and _is_there(target) and any(_holds(source, target) for source in read):
+            what = f"{shown(target.as_posix())} is what was read, and would be written over"
+            raise WriteError(what, hint)
+
+
+def files_meant(sources: Iterable[Any], target: str) -> Iterator[str]:
+    """Yield the files that paths, globs and folders mean; frames and queries mean none.
+
+    Parameters
+    ----------
+    sources : iterable
+        Each as `load` takes it, or None.
+    target : str
+        The label column, as `find` needs it.
+
+    Raises
+    ------
+    UnreadableFile
+        If one means no file.
+    """
+    for source in sources:
+        paths = [source] if isinstance(source, str | Path) else source if isinstance(source, list) else ()
+        if not paths or all(str(path) == STDIN for path in paths):
+            continue
+        found = find(paths, target)
+        yield from (*found.tables, *(path for text_class in found.classes for path in text_class.files))
+
+
+def files_read(record: Any) -> list[str]:
+    """Return the files that a provenance names: of the training and of the test rows."""
+    origins: Iterable[Mapping[str, Any]] = (*record.origins, *getattr(record, "test_origins", ()))
+    return [str(origin["path"]) for origin in origins]
+
+
+def _is_there(path: str | Path) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # a name that is too long, or holds a null byte
+        return False
+
+
+def _holds(source: Path, target: Path) -> bool:
+    """Whether `target` is the file, or in the folder."""
+    if source.is_dir():
+        return source.resolve() in target.resolve().parents
+    return source.samefile(target)

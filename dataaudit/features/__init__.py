@@ -1,0 +1,19 @@
+"""Columns of a table to features of a model: roles, encoders, and the basis of the numeric block."""
+
+from __future__ import annotations
+
+from dataaudit.features.basis import Basis, BasisSettings, fit_basis
+from dataaudit.features.columns import Columns, EncoderSettings, Feature, Role
+from dataaudit.features.encoding import Encoding, fit_encoding
+
+__all__ = [
+    "Basis",
+    "BasisSettings",
+    "Columns",
+    "EncoderSettings",
+    "Encoding",
+    "Feature",
+    "Role",
+    "fit_basis",
+    "fit_encoding",
+]

@@ -1,0 +1,308 @@
+"""From encoded columns to one design matrix: scaling, cubic splines, RBF features.
+
+A logistic model on standardised columns is too weak to tell wrong labels from hard rows; on a richer
+basis it is not, and stays convex with exact influence. For a numeric column with value v the basis holds
+
+    standard   (v - mean)/sd          rank   Φ⁻¹(mid-rank of v among the training values)
+    spline     cubic B-splines of the scaled value on knots at its quartiles, constant beyond the ends
+    RBF        k(z, S) K_SS^(-1/2)    with k(z, s) = exp(-γ‖z - s‖²) and S up to 500 training rows
+
+The last is the Nyström approximation of a kernel (`dataaudit.encode.kernel`). z holds the scaled numeric
+columns, the vectors, and the one-hot levels of columns with few levels. Its width is given as γ·d, where
+d is the total variance of z: one per standardised column, less for rare levels, so that a width means the
+same for tables of numbers and of categories. Distances may be measured in a metric that is learned from
+the labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+from scipy.special import ndtri
+
+from dataaudit.errors import EncodeError, SettingError
+from dataaudit.features.columns import Columns, Feature
+from dataaudit.features.rbf import Kernel, fit_kernel, learn_metric
+
+Array = NDArray[np.float64]
+
+KNOTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Columns with more levels stay out of the kernel: each of their levels is too rare to measure by.
+KERNEL_LEVELS = 20
+# Points of a rank transform that are kept; exact for columns with fewer distinct values.
+RANK_POINTS = 4096
+# X is kept sparse where it would hold fewer values than this share.
+SPARSE_SHARE = 0.15
+BLOCK_ROWS = 4096
+# A metric has few parameters: so much teaches it, at a sixth of the cost of all.
+METRIC_ROWS, METRIC_LANDMARKS = 2500, 200
+
+
+@dataclass(frozen=True, slots=True)
+class BasisSettings:
+    """Which basis.
+
+    Parameters
+    ----------
+    scaling : {"standard", "rank"}
+        How numeric columns are scaled.
+    spline : bool
+        Add cubic splines of every numeric column.
+    rbf_width : float or None
+        γ·d of the RBF features; None for none.
+    metric : {"plain", "scaled", "turned"}
+        Distances of the RBF features: as they are, columns scaled by how much they matter, or directions.
+    landmarks : int
+        Most training rows that the RBF features are measured from.
+    seed : int
+        Draws the landmarks.
+
+    Raises
+    ------
+    SettingError
+        If a value makes no sense.
+    """
+
+    scaling: Literal["standard", "rank"] = "standard"
+    spline: bool = False
+    rbf_width: float | None = None
+    metric: Literal["plain", "scaled", "turned"] = "plain"
+    landmarks: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.scaling not in ("standard", "rank"):
+            raise SettingError(f"scaling is unknown: got {self.scaling!r}", 'use "standard" or "rank"')
+        if self.metric not in ("plain", "scaled", "turned"):
+            raise SettingError(f"metric is unknown: got {self.metric!r}", 'use "plain", "scaled" or "turned"')
+        if self.rbf_width is not None and not 0 < self.rbf_width < float("inf"):
+            raise SettingError(f"rbf_width must be above 0: got {self.rbf_width}", "use about 1")
+        if self.landmarks < 1:
+            raise SettingError(f"landmarks must be 1 or more: got {self.landmarks}", "use a few hundred")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A monotone piecewise linear map of one column, constant beyond its ends."""
+
+    at: Array
+    to: Array
+
+    def __call__(self, values: Array) -> Array:
+        """Return the image of each value."""  # (b,) -> (b,)
+        return np.interp(values, self.at, self.to)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A fitted basis; a value that can be pickled.
+
+    Attributes
+    ----------
+    settings : BasisSettings
+        What was asked.
+    mean, sd : ndarray (dn,)
+        Of the numeric columns; used by "standard".
+    curves : tuple of Curve
+        Rank transforms of the numeric columns; used by "rank".
+    knots : tuple of ndarray
+        Knots of every numeric column, empty where it has too few distinct values for a spline.
+    kernel : Kernel or None
+        RBF features.
+    kernel_levels : ndarray of int64
+        Levels that take part in the kernel.
+    columns : tuple of Feature
+        Features of the encoded columns, in their order.
+    name : str
+        The basis in words.
+    """
+
+    settings: BasisSettings
+    mean: Array
+    sd: Array
+    curves: tuple[Curve, ...]
+    knots: tuple[Array, ...]
+    kernel: Kernel | None
+    kernel_levels: NDArray[np.int64]
+    columns: tuple[Feature, ...]
+    name: str
+
+    @cached_property
+    def features(self) -> tuple[Feature, ...]:
+        """One per column of the design matrix: encoded columns, then splines, then RBF features."""
+        rank = self.settings.scaling == "rank"
+        d = len(self.mean)
+        scales = np.ones(d) if rank else self.sd
+        numeric = [replace(f, scale=f.scale * float(s)) for f, s in zip(self.columns, scales, strict=False)]
+        splines = [
+            Feature(f"{f.name} (spline {i + 1})", f.column, str(i + 1), "spline")
+            for f, knots in zip(self.columns, self.knots, strict=False)
+            for i in range(_width(knots))
+        ]
+        r = self.kernel.root.shape[1] if self.kernel else 0
+        rbf = [Feature(f"RBF {i + 1}", "(all columns)", str(i + 1), "rbf") for i in range(r)]
+        return (*numeric, *self.columns[d:], *splines, *rbf)
+
+    def transform(self, columns: Columns) -> Array | csr_array:
+        """Make the design matrix.
+
+        Parameters
+        ----------
+        columns : Columns
+            n encoded rows, with the features that the basis was fitted on.
+
+        Returns
+        -------
+        ndarray (n, d) float64, or csr_array (n, d) where few values are not zero
+            One column per entry of `features`.
+
+        Raises
+        ------
+        EncodeError
+            If the columns are others than the basis was fitted on.
+        """
+        if columns.features != self.columns:
+            what = f"the encoded columns differ: got {len(columns.features)}, fitted on {len(self.columns)}"
+            raise EncodeError(what, "encode both with the same encoding")
+        if self._sparse_pays(columns):
+            Z = self._scaled(columns.numeric)
+            parts = [Z, columns.vectors, columns.levels, columns.terms, self._splines(Z)]
+            return csr_array(hstack([csr_array(part) for part in parts], format="csr"))
+        X = np.empty((columns.n, len(self.features)))
+        for start in range(0, columns.n, BLOCK_ROWS):
+            X[start : start + BLOCK_ROWS] = self._dense(columns, slice(start, start + BLOCK_ROWS))
+        return X
+
+    def _dense(self, columns: Columns, rows: slice) -> Array:
+        Z, vectors = self._scaled(columns.numeric[rows]), columns.vectors[rows]
+        levels = columns.levels[rows].toarray()
+        parts = [Z, vectors, levels, columns.terms[rows].toarray(), self._splines(Z)]
+        if self.kernel:
+            parts.append(self.kernel(np.hstack([Z, vectors, levels[:, self.kernel_levels]])))
+        return np.hstack(parts)
+
+    def _sparse_pays(self, columns: Columns) -> bool:
+        """Tell whether few values of X are not zero; RBF features have no zeros."""
+        if self.kernel or columns.terms.shape[1] + columns.levels.shape[1] == 0:
+            return False
+        full = columns.numeric.shape[1] + columns.vectors.shape[1] + sum(map(_width, self.knots))
+        held = columns.n * full + columns.levels.nnz + columns.terms.nnz
+        return bool(held < SPARSE_SHARE * columns.n * len(self.features))
+
+    def _scaled(self, numeric: Array) -> Array:
+        if self.settings.scaling == "standard":
+            return (numeric - self.mean) / self.sd
+        return _stack([curve(numeric[:, j]) for j, curve in enumerate(self.curves)], len(numeric))
+
+    def _splines(self, Z: Array) -> Array:
+        parts = [_spline(Z[:, j], knots) for j, knots in enumerate(self.knots) if _width(knots)]
+        return np.hstack(parts) if parts else np.empty((len(Z), 0))
+
+
+def fit_basis(columns: Columns, settings: BasisSettings, *, targets: Array | None = None) -> Basis:
+    """Learn scales, knots and landmarks from training rows, and a metric from their labels if asked.
+
+    Parameters
+    ----------
+    columns : Columns
+        n encoded rows.
+    settings : BasisSettings
+        Which basis.
+    targets : ndarray (n, m), optional
+        Indicators of the classes, for a metric; without them, or with too few rows, it stays plain.
+
+    Returns
+    -------
+    Basis
+        The fitted basis.
+    """
+    numeric = columns.numeric
+    mean = numeric.mean(0)
+    sd = numeric.std(0)
+    # A column that is constant up to rounding must not be blown up to noise.
+    sd = np.where(sd > 1e-12 * np.maximum(1.0, np.abs(mean)), sd, 1.0)
+    curves = tuple(_rank_curve(v) for v in numeric.T) if settings.scaling == "rank" else ()
+    basis = Basis(settings, mean, sd, curves, (), None, np.empty(0, dtype=np.int64), columns.features, "")
+    Z = basis._scaled(numeric)  # noqa: SLF001 - the same class, half-way
+    knots = tuple(np.unique(np.quantile(v, KNOTS)) if settings.spline else np.empty(0) for v in Z.T)
+    kernel, kernel_levels = None, basis.kernel_levels
+    if settings.rbf_width is not None:
+        kernel_levels = _few_levels(columns.level_features)
+        kernel = _kernel(_kernel_inputs(Z, columns, kernel_levels), settings, targets)
+    name = _name(columns, settings, splines=any(map(_width, knots)), kernel=kernel)
+    return replace(basis, knots=knots, kernel=kernel, kernel_levels=kernel_levels, name=name)
+
+
+def _kernel(inputs: Array, settings: BasisSettings, targets: Array | None) -> Kernel | None:
+    """Fit the RBF features, in the metric that is asked for."""
+    width, size, seed = settings.rbf_width or 1.0, settings.landmarks, settings.seed
+    plain = fit_kernel(inputs, width, landmarks=size, seed=seed)
+    if plain is None or targets is None or settings.metric == "plain":
+        return plain
+    some = np.sort(np.random.default_rng(seed).permutation(len(inputs))[:METRIC_ROWS])
+    first = fit_kernel(inputs[some], width, landmarks=min(size, METRIC_LANDMARKS), seed=seed)
+    full = settings.metric == "turned"
+    metric = learn_metric(inputs[some], targets[some], first, full=full) if first else None
+    return plain if metric is None else fit_kernel(inputs, width, landmarks=size, seed=seed, metric=metric)
+
+
+def _kernel_inputs(Z: Array, columns: Columns, levels: NDArray[np.int64]) -> Array:
+    """Return what the kernel measures distances in."""  # -> (n, d)
+    return np.hstack([Z, columns.vectors, columns.levels[:, levels].toarray()])
+
+
+def _few_levels(features: tuple[Feature, ...]) -> NDArray[np.int64]:
+    """Return the positions of levels whose column has few of them."""
+    counts = Counter(f.column for f in features)
+    few = [j for j, f in enumerate(features) if counts[f.column] <= KERNEL_LEVELS]
+    return np.array(few, dtype=np.int64)
+
+
+def _rank_curve(values: Array) -> Curve:
+    """Return the map from a value to the normal score of its mid-rank."""
+    at, counts = np.unique(values, return_counts=True)
+    to = ndtri((np.cumsum(counts) - counts / 2) / len(values))
+    if len(at) > RANK_POINTS:
+        kept = np.unique(np.linspace(0, len(at) - 1, RANK_POINTS).astype(np.int64))
+        at, to = at[kept], to[kept]
+    return Curve(at, to)
+
+
+def _width(knots: Array) -> int:
+    """Return how many splines a column with these knots has: intervals + 3, less one for the intercept."""
+    return len(knots) + 1 if len(knots) > 2 else 0  # noqa: PLR2004 - two intervals at the least
+
+
+def _spline(values: Array, knots: Array) -> Array:
+    """Return cubic B-splines but the last, which the intercept makes up for."""  # (b,) -> (b, s)
+    from scipy.interpolate import BSpline  # noqa: PLC0415 - half a second that text does not need
+
+    ends = np.r_[[knots[0]] * 3, knots, [knots[-1]] * 3]
+    design = BSpline.design_matrix(np.clip(values, knots[0], knots[-1]), ends, 3)
+    return np.asarray(design.toarray())[:, :-1]
+
+
+def _stack(parts: list[Array], n: int) -> Array:
+    return np.column_stack(parts) if parts else np.empty((n, 0))
+
+
+def _name(columns: Columns, settings: BasisSettings, *, splines: bool, kernel: Kernel | None) -> str:
+    """Return the basis in words."""
+    scaled = {"standard": "standardised", "rank": "rank-to-normal"}[settings.scaling]
+    metric = "" if kernel is None or kernel.metric is None else f" ({settings.metric} metric)"
+    parts = (
+        (columns.numeric.shape[1] > 0, f"{scaled} numbers"),
+        (bool(columns.vector_features), "vectors"),
+        (bool(columns.level_features), "levels"),
+        (bool(columns.term_features), "terms"),
+        (splines, "cubic splines"),
+        (kernel is not None, f"RBF of width {settings.rbf_width}{metric}"),
+    )
+    return " + ".join(text for used, text in parts if used)

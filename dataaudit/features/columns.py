@@ -1,0 +1,349 @@
+"""The nouns of encoding: what a column is used as, and what an encoded feature stands for.
+
+Everything here is plain data. ``Columns`` is what an encoder makes of a frame, before a basis (scaling,
+splines, RBF) turns it into one design matrix: four blocks, each in the form in which it is cheapest to hold.
+
+What the encoders of one column have in common: their verbs, their share of the blocks, casting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from dataaudit.errors import EncodeError, SettingError
+
+FeatureKind = Literal["numeric", "spline", "boolean", "level", "missing", "datetime", "term", "vector", "rbf"]
+RoleName = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "left out"]
+
+MISSING = "(missing)"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One encoded feature and where it comes from.
+
+    Attributes
+    ----------
+    name : str
+        How the feature is shown.
+    column : str
+        The source column.
+    level : str or None
+        Category level, term, component of a date, coordinate of a vector, number of a spline or landmark,
+        or "(missing)". None where the column has one feature only.
+    kind : str
+        What sort of feature it is; one of ``FeatureKind``.
+    scale : float
+        Multiply a step in the encoded unit by this to get the step in the user's unit; 1.0 where meaningless.
+    """
+
+    name: str
+    column: str
+    level: str | None
+    kind: FeatureKind
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a source column is used as, and why, in words for people."""
+
+    column: str
+    role: RoleName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """What the user says about the columns; everything not said is inferred.
+
+    Attributes
+    ----------
+    text : tuple of str
+        Columns to use as free text.
+    features : tuple of str
+        Use only these columns (and those under `text` and `categorical`), identifiers too; empty means all.
+    exclude : tuple of str
+        Columns to leave out.
+    categorical : tuple of str
+        Columns to use as categories, numbers too.
+    text_features : {"tfidf", "counts"}
+        Sublinear tf-idf with rows of length 1, or plain word counts.
+    max_levels : int
+        Levels of a categorical column that keep a feature of their own; the rest are pooled.
+    min_df, counts_min_df : int
+        Rows in which a term must occur, for tf-idf and for counts.
+
+    Raises
+    ------
+    SettingError
+        If a value makes no sense or a column is named in two ways that contradict each other.
+    """
+
+    text: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    text_features: Literal["tfidf", "counts"] = "tfidf"
+    max_levels: int = 100
+    min_df: int = 2
+    counts_min_df: int = 5
+
+    def __post_init__(self) -> None:
+        if self.text_features not in ("tfidf", "counts"):
+            got = repr(self.text_features)
+            raise SettingError(f"text_features is unknown: got {got}", 'use "tfidf" or "counts"')
+        for name, value in (("max_levels", self.max_levels), ("min_df", self.min_df)):
+            if value < 1:
+                raise SettingError(f"{name} is too small: got {value}", f"use {name} of 1 or more")
+        if self.counts_min_df < 1:
+            raise SettingError(f"counts_min_df is too small: got {self.counts_min_df}", "use 1 or more")
+        contradictions = (
+            ("text", self.text, "categorical", self.categorical),
+            ("text", self.text, "exclude", self.exclude),
+            ("categorical", self.categorical, "exclude", self.exclude),
+            ("features", self.features, "exclude", self.exclude),
+        )
+        for first, some, second, others in contradictions:
+            for column in some:
+                if column in others:
+                    what = f"column {column!r} is named under both {first} and {second}"
+                    raise SettingError(what, "name it under one of them")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The encoded columns of n rows, before a basis is chosen.
+
+    Attributes
+    ----------
+    numeric : ndarray (n, dn) float64
+        Numbers and components of dates in the user's units, missing values imputed by the training median.
+    numeric_features : tuple of Feature
+    vectors : ndarray (n, dv) float64
+        List and array columns, centred by the training mean and divided by one scale per source column.
+    vector_features : tuple of Feature
+    levels : csr_array (n, dl) float64
+        One-hot levels, booleans and missing indicators: zeros and ones.
+    level_features : tuple of Feature
+    terms : csr_array (n, dt) float64
+        Tf-idf with rows of length 1 per text column, or counts.
+    term_features : tuple of Feature
+    """
+
+    numeric: NDArray[np.float64]
+    numeric_features: tuple[Feature, ...]
+    vectors: NDArray[np.float64]
+    vector_features: tuple[Feature, ...]
+    levels: csr_array
+    level_features: tuple[Feature, ...]
+    terms: csr_array
+    term_features: tuple[Feature, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.numeric.shape[0])
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All features: numeric, vectors, levels, terms."""
+        return self.numeric_features + self.vector_features + self.level_features + self.term_features
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Return some rows, in the order given and as often as given."""  # (b,) positions
+        return replace(
+            self,
+            numeric=self.numeric[rows],
+            vectors=self.vectors[rows],
+            levels=self.levels[rows],
+            terms=self.terms[rows],
+        )
+
+    def with_column(self, name: str, donors: Columns) -> Columns:
+        """Return the rows with one source column's features taken from as many other rows.
+
+        Parameters
+        ----------
+        name : str
+            The source column.
+        donors : Columns
+            As many rows, of the same encoding.
+
+        Returns
+        -------
+        Columns
+            Every other column as it was.
+        """
+        numeric = _of(self.numeric_features, name)
+        vectors = _of(self.vector_features, name)
+        return replace(
+            self,
+            numeric=np.where(numeric, donors.numeric, self.numeric) if numeric.any() else self.numeric,
+            vectors=np.where(vectors, donors.vectors, self.vectors) if vectors.any() else self.vectors,
+            levels=_mixed(self.levels, donors.levels, _of(self.level_features, name)),
+            terms=_mixed(self.terms, donors.terms, _of(self.term_features, name)),
+        )
+
+
+def _of(features: tuple[Feature, ...], name: str) -> NDArray[np.bool_]:
+    """Tell which features stand for a source column."""
+    return np.array([feature.column == name for feature in features], dtype=bool)
+
+
+def _mixed(mine: csr_array, theirs: csr_array, where: NDArray[np.bool_]) -> csr_array:
+    """Return a matrix with some columns taken from another."""
+    if not where.any():
+        return mine
+    mixed = csr_array(mine.multiply(~where) + theirs.multiply(where))
+    mixed.eliminate_zeros()
+    return mixed
+
+
+@dataclass(frozen=True)
+class Group:
+    """Level features of which a row has at most one: one-hot levels, a boolean, a missing indicator.
+
+    Attributes
+    ----------
+    codes : ndarray (n,) int32
+        The feature of each row, 0 to ``width - 1``; -1 where the row has none.
+    width : int
+        Number of features.
+    """
+
+    codes: NDArray[np.int32]
+    width: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one source column gives to the blocks of ``Columns``."""
+
+    numeric: tuple[NDArray[np.float64], ...] = ()  # each (n,)
+    vectors: NDArray[np.float64] | None = None  # (n, dv)
+    groups: tuple[Group, ...] = ()
+    terms: csr_array | None = None  # (n, dt)
+
+
+class ColumnEncoder(Protocol):
+    """A fitted encoder of one column: a frozen value that can be pickled."""
+
+    @property
+    def column(self) -> str:
+        """The source column."""
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All its features, block by block, in the order of their columns."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Decisions to state to the user, full sentences."""
+
+    def transform(self, series: pl.Series) -> Part:
+        """Encode n values; raises EncodeError if they do not fit."""
+
+    def unseen(self, series: pl.Series) -> tuple[str, ...]:
+        """Levels that training did not have, sorted."""
+
+
+def values_of(frame: pl.DataFrame, column: str) -> pl.Series:
+    """Return a column without its name: Polars takes a name like "*" or "^a.*$" for a pattern."""
+    return frame.get_column(column).alias("")
+
+
+def counted(n: int, thing: str) -> str:
+    """Return "1 row" or "2,000 rows"."""
+    return f"{n:,} {thing}{'s' if n != 1 else ''}"
+
+
+def cast_series(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Cast to the type seen in training.
+
+    Parameters
+    ----------
+    series : polars.Series
+        New values.
+    dtype : polars.DataType
+        The type of the column in training.
+
+    Returns
+    -------
+    polars.Series
+        The same values with that type.
+
+    Raises
+    ------
+    EncodeError
+        If a value cannot be read as that type; the message shows one, and the caller adds the column.
+    """
+    if series.dtype == dtype:
+        return series
+    plain = series.cast(pl.String) if series.dtype in (pl.Categorical, pl.Enum) else series
+    if plain.dtype.is_float():
+        plain = plain.fill_nan(None)
+    loose = _loose_cast(plain, dtype)
+    lost = loose.is_null() & plain.is_not_null()
+    if dtype.is_integer() and plain.dtype.is_float():  # 1.7 is not the integer 1
+        lost |= (loose.cast(pl.Float64) != plain).fill_null(value=False)
+    if lost.any():
+        value = str(plain.filter(lost)[0])
+        what = f"{dtype} in training and {series.dtype} now: got {value[:60]!r}"
+        raise EncodeError(what, f"give the column as {dtype}")
+    return loose
+
+
+def _loose_cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    # Polars would read a date as its number of days, and a number as a date: no user means that.
+    mixed = (series.dtype.is_temporal() and dtype.is_numeric()) or (
+        series.dtype.is_numeric() and dtype.is_temporal()
+    )
+    if not mixed and not series.dtype.is_nested():  # a struct of one number would be cast to it
+        try:
+            if dtype == pl.Boolean and series.dtype == pl.String:
+                words = {"true": True, "false": False}
+                return series.str.to_lowercase().replace_strict(words, default=None, return_dtype=pl.Boolean)
+            return series.cast(dtype, strict=False)
+        except pl.exceptions.PolarsError:
+            pass
+    return pl.Series(series.name, [None] * len(series), dtype=dtype)
+
+
+def indicator(where: NDArray[np.bool_]) -> Group:
+    """Return a group of one feature, which is 1 where the condition holds."""
+    return Group(np.where(where, 0, -1).astype(np.int32), 1)
+
+
+def one_hot(groups: list[Group], n: int) -> csr_array:
+    """Assemble groups side by side as one sparse 0/1 matrix, in O(n × groups), never n × levels.
+
+    Parameters
+    ----------
+    groups : list of Group
+        Each with codes of length n.
+    n : int
+        Number of rows, for the case of no groups.
+
+    Returns
+    -------
+    csr_array (n, sum of widths) float64
+        Ones where a row has the feature; indices sorted within each row.
+    """
+    widths = [group.width for group in groups]
+    if not groups:
+        return csr_array((n, 0), dtype=np.float64)
+    offsets = np.concatenate([[0], np.cumsum(widths)[:-1]])
+    codes = np.empty((n, len(groups)), dtype=np.int32)
+    for j, group in enumerate(groups):
+        codes[:, j] = np.where(group.codes >= 0, group.codes + np.int32(offsets[j]), -1)
+    present = codes >= 0  # (n, groups)
+    indptr = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
+    indices = codes[present]
+    return csr_array((np.ones(len(indices)), indices, indptr.astype(np.int32)), shape=(n, sum(widths)))

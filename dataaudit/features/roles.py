@@ -1,0 +1,261 @@
+"""What each column is used as, decided from its type and its values, with a reason that a person understands.
+
+The order of the questions is the order of ``_infer``: whether there is anything to learn from (missing,
+constant), what the user said, then the type, and for integers and strings what they look like.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import polars as pl
+
+from dataaudit.errors import EncodeError, MissingColumn, SettingError
+from dataaudit.features.columns import EncoderSettings, Role, RoleName, counted, values_of
+from dataaudit.features.numeric import ISO_DATE
+from dataaudit.features.vector import cell_length, is_number
+
+MOSTLY = 0.5  # share of different values that makes long strings text, and a column named "id" an identifier
+NEARLY_ALL = 0.95  # share of different values that makes short strings an identifier
+FEW = 20  # with fewer rows, "all values differ" says nothing
+WORDS_OF_TEXT = 4.0  # mean number of words from which strings are free text
+NOT_NUMBERS = 3  # different strings ("?", "NA") that may stand between numbers
+_CAMEL_NAME = re.compile(r"[a-z](Id|ID|Nr|Key|UUID)$")
+_WORD_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|uuid|guid|nr|nbr|key|rowid)$|^(?:index|idx)$", re.IGNORECASE)
+_CODE_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|codes?|cd|key)$", re.IGNORECASE)
+_CAMEL_CODE = re.compile(r"[a-z](Id|ID|Code|Key)$")
+_SAMPLE = 1_000  # strings whose words are counted
+EXCLUDED = "you excluded it"
+NOT_NAMED = "not among the features that you named"
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is asked of a column more than once."""
+
+    series: pl.Series  # null where missing: NaN and the empty string too
+    name: str
+    n: int
+    missing: int
+    distinct: int  # different values, without missing
+
+    @property
+    def present(self) -> int:
+        return self.n - self.missing
+
+    @property
+    def share(self) -> float:
+        return self.distinct / max(self.present, 1)
+
+
+def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderSettings) -> tuple[Role, ...]:
+    """Decide what every column but the target is used as.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        Training rows.
+    target : str
+        The label column, which has no role.
+    settings : EncoderSettings
+        What the user said; columns under `exclude` need not be there.
+
+    Returns
+    -------
+    tuple of Role
+        One per column, in the order of the frame.
+
+    Raises
+    ------
+    MissingColumn
+        If a column that the user named is not there.
+    SettingError
+        If the user named the target as a feature.
+    EncodeError
+        If a column cannot be what the user named it as.
+    """
+    named = {*settings.text, *settings.categorical, *settings.features}
+    for column in (*settings.text, *settings.categorical, *settings.features):
+        if column not in frame.columns:
+            raise MissingColumn(column, [name for name in frame.columns if name != target], "the table")
+        if column == target:
+            raise SettingError(f"column {column!r} is the label, so no feature", "name other columns")
+    roles = []
+    for column in frame.columns:
+        if column == target:
+            continue
+        if column in settings.exclude:
+            roles.append(Role(column, "left out", EXCLUDED))
+        elif settings.features and column not in named:
+            roles.append(Role(column, "left out", NOT_NAMED))
+        else:
+            role, reason = _infer(column, values_of(frame, column), settings)
+            roles.append(Role(column, role, reason))
+    return tuple(roles)
+
+
+def _infer(name: str, series: pl.Series, settings: EncoderSettings) -> tuple[RoleName, str]:
+    dtype = series.dtype
+    if series.null_count() == len(series):
+        return "left out", "every value is missing"
+    if dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Unknown):
+        return _infer_other(name, series, settings)
+    look = _look(name, series)
+    if look.present == 0:
+        return "left out", "every value is missing"
+    if look.distinct == 1 and look.missing == 0:
+        return "left out", "the same value in every row"
+    if name in settings.text:
+        if dtype not in (pl.String, pl.Categorical, pl.Enum):
+            raise EncodeError(f"column {name!r} is {dtype}, not text", "name a column of strings as text")
+        return "text", "you named it as text"
+    if name in settings.categorical:
+        return "categorical", f"you named it as categorical; {_values(look)}"
+    forced = name in settings.features
+    if dtype == pl.Boolean:
+        return "boolean", "true or false"
+    if dtype.is_temporal():
+        return "datetime", f"its type is {dtype}"
+    if dtype.is_numeric():
+        return _infer_number(look, forced=forced)
+    if dtype != pl.String:
+        return "categorical", f"its type is {dtype.base_type()}; {_values(look)}"
+    return _infer_string(look, forced=forced)
+
+
+def _infer_other(name: str, series: pl.Series, settings: EncoderSettings) -> tuple[RoleName, str]:
+    dtype = series.dtype
+    if name in settings.text or name in settings.categorical:
+        raise EncodeError(
+            f"column {name!r} is {dtype}, not text or categories", f"leave {name!r} to be inferred"
+        )
+    if isinstance(dtype, pl.List | pl.Array):
+        width = cell_length(series)
+        if width is not None and width > 0:
+            return "vector", f"every cell has {width:,} numbers"
+        if width == 0:
+            reason = "every cell is an empty list"
+        elif isinstance(dtype, pl.List) and is_number(dtype.inner):
+            lengths = series.list.len().drop_nulls()
+            shortest, longest = int(lengths.min()), int(lengths.max())  # type: ignore[arg-type]
+            reason = f"lists of {shortest} to {longest} numbers, and a vector needs one length"
+        else:
+            reason = f"a {dtype}: only lists of numbers can be used"
+    elif isinstance(dtype, pl.Struct):
+        reason = "a struct: unnest it to use its fields"
+    else:
+        reason = f"values of type {dtype.base_type()} have no encoding"
+    if name in settings.features:
+        raise EncodeError(f"column {name!r} cannot be used: {reason}", f"leave {name!r} out")
+    return "left out", reason
+
+
+def _infer_number(look: _Look, *, forced: bool) -> tuple[RoleName, str]:
+    series = look.series
+    if look.distinct == 1:
+        return "numeric", f"{series.drop_nulls()[0]} or missing: what counts is whether it is missing"
+    if series.dtype.is_integer():
+        if look.distinct == 2:  # noqa: PLR2004 - two values
+            low, high = series.drop_nulls().unique().sort().to_list()
+            return "boolean", f"integers with two values: {low} and {high}"
+        if not forced and look.present >= FEW and _consecutive(series):
+            return "left out", f"it counts the rows from {series[0]} to {series[-1]}"
+    if not forced and _whole(series) and _names_rows(look):
+        return "left out", _identifier(look, "named like an identifier")
+    if _whole(series) and _codes(look):
+        return "categorical", f"codes, as its name says; {_values(look)}"
+    return "numeric", f"numbers; {_values(look)}"
+
+
+def _infer_string(look: _Look, *, forced: bool) -> tuple[RoleName, str]:
+    words = look.series.drop_nulls().unique(maintain_order=True)
+    if look.distinct > 1:
+        odd = _not_numbers(look, words)
+        if odd is not None:
+            if not forced and _names_rows(look):
+                return "left out", _identifier(look, "named like an identifier")
+            if _codes(look):
+                return "categorical", f"codes, as its name says; {_values(look)}"
+            but = f", but for {', '.join(map(repr, odd))}" if odd else ""
+            return "numeric", f"strings that are numbers{but}"
+        if words.str.contains(ISO_DATE).all():
+            return "datetime", "strings that are ISO dates"
+    length = _mean_words(words)
+    if length >= WORDS_OF_TEXT and look.share >= MOSTLY:
+        return "text", f"{length:.0f} words a row, {look.share:.0%} of the texts different"
+    if not forced:
+        if look.present >= FEW and look.share >= NEARLY_ALL:
+            return "left out", _identifier(look, "short strings")
+        if _names_rows(look):
+            return "left out", _identifier(look, "named like an identifier")
+    return "categorical", _values(look)
+
+
+def _look(name: str, series: pl.Series) -> _Look:
+    if series.dtype.is_float():
+        clean = series.set(~series.is_finite().fill_null(value=True), None)
+    elif series.dtype in (pl.String, pl.Categorical, pl.Enum):
+        text = series.cast(pl.String)
+        clean = text.set((text == "").fill_null(value=False), None)
+    else:
+        clean = series
+    missing = clean.null_count()
+    return _Look(clean, name, len(series), missing, clean.n_unique() - (missing > 0))
+
+
+def _names_rows(look: _Look) -> bool:
+    if not (_WORD_NAME.search(look.name) or _CAMEL_NAME.search(look.name)):
+        return False
+    return look.share == 1.0 or (look.present >= FEW and look.share >= MOSTLY)
+
+
+def _codes(look: _Look) -> bool:
+    """Tell whether numbers are names by the name of their column, and recur: 3 is no more than 1 there."""
+    named = _CODE_NAME.search(look.name) or _CAMEL_CODE.search(look.name)
+    return bool(named) and look.present >= FEW and look.share < MOSTLY
+
+
+def _whole(series: pl.Series) -> bool:
+    return series.dtype.is_integer() or bool((series == series.floor()).all())
+
+
+def _consecutive(series: pl.Series) -> bool:
+    if series.null_count():
+        return False
+    steps = series.cast(pl.Int128).diff().drop_nulls()
+    return bool((steps == 1).all() or (steps == -1).all())
+
+
+def _not_numbers(look: _Look, words: pl.Series) -> list[str] | None:
+    """Return the few strings that are no numbers, or None if the column is not one of numbers.
+
+    Codes stay categories: "0123" (a leading zero), and diagnoses with V57 and E905 among numbers.
+    """
+    # A look at the first thousand spares the parsing of long texts.
+    parsed = words.head(_SAMPLE).str.strip_chars().cast(pl.Float64, strict=False)
+    if parsed.null_count() > NOT_NUMBERS:
+        return None
+    stripped = words.str.strip_chars()
+    parsed = stripped.cast(pl.Float64, strict=False)
+    odd = words.filter(parsed.is_null())
+    if len(odd) > NOT_NUMBERS or parsed.drop_nulls().n_unique() <= len(odd):
+        return None
+    if stripped.str.contains(r"^[+-]?0\d").any():
+        return None
+    rows = look.series.is_in(odd.to_list()).sum()
+    return sorted(odd.to_list()) if rows <= look.present * (1.0 - MOSTLY) else None
+
+
+def _mean_words(words: pl.Series) -> float:
+    sample = words.gather_every(max(1, len(words) // _SAMPLE)).head(_SAMPLE)
+    return float(sample.str.count_matches(r"\S+").cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+
+
+def _values(look: _Look) -> str:
+    missing = f", {look.missing:,} missing" if look.missing else ""
+    return f"{counted(look.distinct, 'different value')}{missing}"
+
+
+def _identifier(look: _Look, what: str) -> str:
+    return f"an identifier: {what}, {look.distinct:,} different values in {look.present:,} rows"

@@ -1,0 +1,163 @@
+"""Columns whose cells are vectors: embeddings, pixels.
+
+Coordinates are centred, and divided by *one* scale for the whole column (the root mean square of their
+standard deviations): the geometry of an embedding is kept, and a coordinate has variance 1 on average, like a
+standardised number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dataaudit.errors import EncodeError
+from dataaudit.features.columns import MISSING, Feature, Part, counted, indicator
+from dataaudit.features.numeric import HUGE
+
+_BLOCK_VALUES = 2**22  # coordinates converted at a time, 32 MiB: the peak is the result and little more
+
+
+@dataclass(frozen=True)
+class VectorEncoder:
+    """A list or array column as one block of numbers.
+
+    Attributes
+    ----------
+    column : str
+        The source column.
+    width : int
+        Coordinates of a cell.
+    kept : ndarray (dv,) int64
+        Coordinates that vary in training.
+    mean : ndarray (dv,) float64
+        Their means.
+    scale : float
+        One scale for all.
+    has_missing : bool
+        Whether training had missing cells; a missing cell is the mean, a missing coordinate too.
+    notes : tuple of str
+        What to tell the user.
+    """
+
+    column: str
+    width: int
+    kept: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    scale: float
+    has_missing: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """Coordinates that vary, then the missing indicator."""
+        name = self.column
+        own = tuple(Feature(f"{name}[{j}]", name, str(j), "vector", self.scale) for j in self.kept)
+        missing = (Feature(f"{name} {MISSING}", name, MISSING, "missing"),)
+        return own + (missing if self.has_missing else ())
+
+    def transform(self, series: pl.Series) -> Part:
+        """Encode n cells; raises EncodeError if their length is not that of training."""
+        width = cell_length(series)
+        if width not in (None, self.width):
+            got = f"{series.dtype} of no one length" if width == -1 else f"cells of {width:,} numbers"
+            what = f"every cell had {self.width:,} numbers in training: got {got}"
+            raise EncodeError(what, "give vectors of the same length")
+        out = np.empty((len(series), len(self.kept)))
+        for start, block in _blocks(series, self.width):
+            rows = out[start : start + len(block)]
+            np.subtract(block[:, self.kept], self.mean, out=rows)
+            rows /= self.scale
+            np.nan_to_num(rows, copy=False, nan=0.0)
+        missing = (indicator(series.is_null().to_numpy()),) if self.has_missing else ()
+        return Part(vectors=out, groups=missing)
+
+    def unseen(self, series: pl.Series) -> tuple[str, ...]:
+        """Vectors have no levels."""
+        return ()
+
+
+def fit_vector(column: str, series: pl.Series) -> VectorEncoder:
+    """Learn means, the common scale, and which coordinates vary.
+
+    Parameters
+    ----------
+    column : str
+        The source column.
+    series : polars.Series
+        n lists or arrays of numbers, all of one length (`cell_length`).
+
+    Returns
+    -------
+    VectorEncoder
+    """
+    width = cell_length(series) or 0
+    count, total = np.zeros(width), np.zeros(width)
+    low, high = np.full(width, np.inf), np.full(width, -np.inf)
+    for _, block in _blocks(series, width):
+        count += (~np.isnan(block)).sum(axis=0)
+        total += np.nansum(block, axis=0)
+        low, high = np.fmin(low, np.fmin.reduce(block)), np.fmax(high, np.fmax.reduce(block))
+    beyond = series.len() * width - int(count.sum()) - series.null_count() * width
+    mean = total / np.maximum(count, 1)
+    squares = np.zeros(width)
+    for _, block in _blocks(series, width):  # second pass: the one-pass formula cancels for means far from 0
+        squares += np.nansum(np.square(block - mean), axis=0)
+    kept = np.flatnonzero(low < high)
+    variance = (squares / np.maximum(count, 1))[kept]
+    scale = float(np.sqrt(variance.mean())) if len(kept) else 1.0
+    notes = []
+    if beyond:
+        notes.append(f"Column {column!r}: {counted(beyond, 'coordinate')} not finite, taken as the mean.")
+    if len(kept) < width:
+        same = f"{width - len(kept):,} of {counted(width, 'coordinate')}"
+        notes.append(f"Column {column!r}: {same} left out, the same in every row.")
+    return VectorEncoder(column, width, kept, mean[kept], scale, series.null_count() > 0, tuple(notes))
+
+
+def cell_length(series: pl.Series) -> int | None:
+    """Return the number of values in each cell.
+
+    Parameters
+    ----------
+    series : polars.Series
+        n lists or arrays; arrays may have several dimensions.
+
+    Returns
+    -------
+    int or None
+        -1 if cells differ in length or are no flat vectors of numbers; None if all are missing.
+    """
+    dtype = series.dtype
+    if isinstance(dtype, pl.Array):
+        inner: pl.DataType = dtype
+        while isinstance(inner, pl.Array):
+            inner = inner.inner  # type: ignore[assignment]  # a class or an instance, both compare alike
+        return int(np.prod(dtype.shape)) if is_number(inner) else -1
+    if not isinstance(dtype, pl.List) or not is_number(dtype.inner):
+        return None if series.null_count() == len(series) else -1
+    lengths = series.list.len().drop_nulls().unique()
+    return None if lengths.is_empty() else int(lengths[0]) if len(lengths) == 1 else -1
+
+
+def is_number(dtype: object) -> bool:
+    """Say whether values of an inner type are numbers or true/false."""
+    return isinstance(dtype, pl.DataType) and (dtype.is_numeric() or dtype == pl.Boolean)
+
+
+def _blocks(series: pl.Series, width: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield blocks of rows: the first row, and coordinates (b, width) with NaN where not finite."""
+    rows = max(1, _BLOCK_VALUES // max(width, 1))
+    for start in range(0, len(series), rows):
+        part = series.slice(start, rows)
+        present = part.is_not_null().to_numpy()
+        flat = part.drop_nulls()
+        while flat.dtype.is_nested():
+            flat = flat.explode()
+        block = np.full((len(part), width), np.nan)
+        values = flat.cast(pl.Float64).to_numpy().reshape(-1, width)
+        block[present] = np.where(np.abs(values) <= HUGE, values, np.nan)
+        yield start, block

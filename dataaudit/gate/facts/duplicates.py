@@ -1,0 +1,219 @@
+"""Facts about rows that are there twice: in the data, in the test data, and almost.
+
+Rows are copies if they are equal in all columns but label, id and weight; almost, if their normal forms are:
+texts without case, punctuation and digits, numbers by three figures. Whether two equal rows are one thing
+entered twice or two things alike is told by how much a row says: it is *telling* if it has a text of several
+words, or if values as rare as its own would meet by chance with probability below 2⁻⁸⁰.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dataaudit.cells import hashable, normal_form
+from dataaudit.findings.tables import schema
+from dataaudit.gate.data import Data, Material
+from dataaudit.gate.facts import FactTable
+from dataaudit.gate.facts.columns import content, profile, roles
+
+BITS: Final = 80.0
+WORDS: Final = 5  # of a text that nobody writes twice by chance
+GROUPS: Final = 100_000  # of copies that are looked at for whether they tell anything
+_SAMPLE: Final = 20_000  # rows by which the share of a value is told
+_HERE: Final = __name__
+_PAIR: Final = (
+    "row whole, first whole, copies whole, again flag, conflict flag, telling flag, label text, labels text"
+)
+
+TABLES: Final = (
+    FactTable(
+        name="twins",
+        maker=f"{_HERE}:twins",
+        schema=schema(_PAIR),
+        scope="row",
+        key=("row",),
+        score="copies",
+        doc="Rows that have a copy: the first of them, whether labels conflict, whether they are telling.",
+    ),
+    FactTable(
+        name="near_twins",
+        maker=f"{_HERE}:near_twins",
+        schema=schema(_PAIR),
+        scope="row",
+        key=("row",),
+        score="copies",
+        cost=1,
+        doc="The same of rows that are almost equal to one that they are no copy of.",
+    ),
+    FactTable(
+        name="test_twins",
+        maker=f"{_HERE}:test_twins",
+        schema=schema("row whole, test_row whole, near flag, telling flag, same_label flag, excess flag"),
+        scope="row",
+        key=("row",),
+        needs=frozenset({"test"}),
+        cost=1,
+        doc="Rows of which the test data hold a copy, or almost; excess: more than copies within explain.",
+    ),
+)
+
+
+def twins(material: Material) -> pl.DataFrame:
+    """Return the table ``twins``."""
+    hashes = profile(material).hashes
+    return _groups(material, hashes)
+
+
+def near_twins(material: Material) -> pl.DataFrame:
+    """Return the table ``near_twins``: only groups that are not all copies."""
+    exact = profile(material).hashes
+    forms = hash_rows(material.rows, _normal(material, content(material)))
+    found = _groups(material, forms)
+    kinds = (
+        found.select("first", exact=exact.gather(found["row"]))
+        .group_by("first")
+        .agg(pl.col("exact").n_unique())
+    )
+    mixed = kinds.filter(pl.col("exact") > 1)["first"]
+    return found.filter(pl.col("first").is_in(mixed.implode()))
+
+
+def test_twins(material: Material) -> pl.DataFrame:
+    """Return the table ``test_twins``, with the first test row that is like each row."""
+    test = material.test
+    if test is None:
+        raise ValueError("there are no test data")
+    shared = [name for name in content(material) if name in test.schema]
+    if not shared:
+        return pl.DataFrame(schema=TABLES[2].schema)
+    rows = material.rows
+    exact = _met(hash_rows(rows, _common(rows, test, shared)), hash_rows(test, _common(test, rows, shared)))
+    forms = _normal(material, shared)
+    near = (
+        _met(hash_rows(rows, forms), hash_rows(test, forms))
+        if _castable(rows, test, shared)
+        else exact.clear()
+    )
+    near = near.join(exact, on="row", how="anti")
+    met = pl.concat(
+        [exact.with_columns(near=pl.lit(value=False)), near.with_columns(near=pl.lit(value=True))]
+    )
+    met = met.sort("row").with_columns(telling=telling(material, met.sort("row")["row"], shared))
+    natural = twins(material).height / rows.n
+    expected = test.n * (natural + 1 / rows.n)  # one more than seen, lest a table without copies expects none
+    leaked = exact["test_row"].n_unique()
+    return met.with_columns(
+        excess=pl.lit(leaked > expected + 4 * np.sqrt(expected + 1)),
+        same_label=_same_label(material, met),
+    )
+
+
+def hash_rows(data: Data, cells: Sequence[pl.Expr]) -> pl.Series:
+    """Return a hash of each row's `cells`, UInt64 (n,)."""
+    parts = [batch.hash_rows() for batch in data.lazy.select(cells).collect_batches(maintain_order=True)]
+    return pl.concat(parts) if parts else pl.Series(dtype=pl.UInt64)
+
+
+def telling(material: Material, rows: pl.Series, columns: Sequence[str]) -> pl.Series:
+    """Return whether each of some rows says so much that no other is like it by chance, Boolean (m,)."""
+    data, told = material.rows, roles(material)
+    head = rows.head(GROUPS)
+    if head.is_empty():
+        return pl.Series(dtype=pl.Boolean)
+    sample = data.lazy.select(columns).gather_every(max(1, data.n // _SAMPLE)).collect()
+    asked = data.at(head.to_list(), columns)
+    bits: NDArray[np.float64] = np.zeros(len(head))
+    for name in columns:
+        if name in told and told[name].role == "text":
+            words = asked[name].cast(pl.String).str.count_matches(r"\w+").fill_null(0)
+            bits += np.where(words.to_numpy() >= WORDS, BITS, 0.0)
+        elif not data.schema[name].is_nested():
+            bits += _bits(asked[name], sample[name])
+    found = pl.Series(bits >= BITS)
+    return found.extend_constant(value=False, n=len(rows) - len(head))
+
+
+def _bits(asked: pl.Series, sample: pl.Series) -> NDArray[np.float64]:
+    """Return −log₂ of the share of each value in a sample, at most that of one not in it."""
+    counts = sample.alias("value").value_counts(name="count")
+    met = (
+        asked.alias("value")
+        .to_frame()
+        .join(counts, on="value", how="left", nulls_equal=True, maintain_order="left")
+    )
+    share = met["count"].fill_null(1).cast(pl.Float64).to_numpy() / max(len(sample), 1)
+    bits: NDArray[np.float64] = -np.log2(np.clip(share, 1e-12, 1.0))
+    return bits
+
+
+def _groups(material: Material, hashes: pl.Series) -> pl.DataFrame:
+    """Return the rows whose hash another one shares."""
+    empty = pl.DataFrame(schema=TABLES[0].schema)
+    if hashes.is_empty() or hashes.n_unique() == len(hashes):  # five times faster than to mark them
+        return empty
+    rows = pl.DataFrame({"row": hashes.is_duplicated().arg_true().cast(pl.Int64)})
+    rows = rows.with_columns(hash=hashes.gather(rows["row"]))
+    label = material.settings.label
+    labels = material.rows.read([label]).to_series().cast(pl.String) if label else None
+    rows = rows.with_columns(
+        label=labels.gather(rows["row"]) if labels is not None else pl.lit(None, pl.String)
+    )
+    groups = rows.group_by("hash").agg(
+        pl.col("row").min().alias("first"),
+        pl.len().alias("copies"),
+        pl.col("label").drop_nulls().unique().sort().alias("labels"),
+    )
+    groups = groups.sort("first").with_columns(
+        conflict=pl.col("labels").list.len() > 1, labels=pl.col("labels").list.join(" / ")
+    )
+    groups = groups.with_columns(telling=telling(material, groups["first"], content(material)))
+    found = rows.join(groups, on="hash", how="left").sort("row")
+    return found.with_columns(again=pl.col("row") != pl.col("first")).select(TABLES[0].schema.names())
+
+
+def _normal(material: Material, columns: Sequence[str]) -> list[pl.Expr]:
+    """Return normal forms of cells."""
+    kinds, told = material.rows.schema, roles(material)
+    texts = {name for name in columns if name in told and told[name].role == "text"}
+    return [normal_form(name, kinds[name], text=name in texts) for name in columns]
+
+
+def _common(data: Data, other: Data, columns: Sequence[str]) -> list[pl.Expr]:
+    """Return cells in a type in which both tables say the same alike."""
+    cells = []
+    for name in columns:
+        here, there = data.schema[name], other.schema[name]
+        cell = hashable(name, here)
+        if here != there and here.is_numeric() and there.is_numeric():
+            cell = pl.col(name).cast(pl.Float64).fill_nan(None)
+        elif here != there and not here.is_nested():
+            cell = pl.col(name).cast(pl.String)
+        cells.append(cell)
+    return cells
+
+
+def _castable(data: Data, other: Data, columns: Sequence[str]) -> bool:
+    return all(data.schema[name] == other.schema[name] for name in columns)
+
+
+def _met(mine: pl.Series, theirs: pl.Series) -> pl.DataFrame:
+    """Return the rows whose hash the other table has: row, test_row."""
+    if mine.is_empty() or theirs.is_empty():
+        return pl.DataFrame(schema=schema("row whole, test_row whole"))
+    known = pl.DataFrame({"hash": theirs, "test_row": pl.int_range(len(theirs), eager=True)})
+    known = known.unique("hash", keep="first", maintain_order=True)
+    rows = pl.DataFrame({"hash": mine, "row": pl.int_range(len(mine), eager=True)})
+    return rows.join(known, on="hash", how="inner").select(pl.col("row", "test_row").cast(pl.Int64))
+
+
+def _same_label(material: Material, met: pl.DataFrame) -> pl.Series:
+    label, test = material.settings.label, material.test
+    if test is None or not label or label not in test.schema or met.is_empty():
+        return pl.repeat(None, met.height, dtype=pl.Boolean, eager=True)
+    mine, theirs = (d.read([label]).to_series().cast(pl.String) for d in (material.rows, test))
+    return mine.gather(met["row"]) == theirs.gather(met["test_row"])

@@ -1,0 +1,209 @@
+"""Facts about values that are strange to the rows one knows: unseen levels, and numbers out of range.
+
+The known rows are the data where the other side is test data, and the base where it is new rows of the data.
+Some strangeness is to be expected of any sample, so each fact bears a *chance*: the probability of as much if
+both sides were drawn alike.
+
+Levels: of n known rows, those whose level is met only once are s, so that a further row brings a level unseen
+with probability about s/n (Good, Biometrika 40, 1953; at least ½ is taken for s). That k or more of m rows do
+has the probability of the tail of a Poisson distribution of mean m·s/n.
+
+Range: that the k greatest of n + m exchangeable values are all among the m has probability
+m/(n + m) · (m − 1)/(n + m − 1) · …, k factors, whatever their distribution.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from dataaudit.findings.tables import schema
+from dataaudit.gate.data import Data, Material
+from dataaudit.gate.facts import FactTable
+from dataaudit.gate.facts.columns import roles
+
+_HERE: Final = __name__
+_LEVELS: Final = schema("column text, level text, rows whole, share real, row whole, chance real")
+_RANGES: Final = schema(
+    "column text, side text, rows whole, value real, bound real, beyond real, row whole, chance real"
+)
+_SHOWN: Final = 100  # levels of a column that are told one by one
+
+TABLES: Final = (
+    FactTable(
+        name="test_levels",
+        maker=f"{_HERE}:test_levels",
+        schema=_LEVELS,
+        scope="column",
+        key=("column", "level"),
+        cells=frozenset({"level"}),
+        score="rows",
+        place="test",
+        needs=frozenset({"test"}),
+        doc="Levels of test rows that the data have not; chance is of all such rows of the column.",
+    ),
+    FactTable(
+        name="new_levels",
+        maker=f"{_HERE}:new_levels",
+        schema=_LEVELS,
+        scope="column",
+        key=("column", "level"),
+        cells=frozenset({"level"}),
+        score="rows",
+        needs=frozenset({"base"}),
+        doc="The same of new rows: levels that the base has not.",
+    ),
+    FactTable(
+        name="test_ranges",
+        maker=f"{_HERE}:test_ranges",
+        schema=_RANGES,
+        scope="column",
+        key=("column", "side"),
+        cells=frozenset({"value", "bound", "beyond"}),
+        score="beyond",
+        place="test",
+        needs=frozenset({"test"}),
+        doc="Columns with test values below or above all of the data; beyond counts in their range.",
+    ),
+    FactTable(
+        name="new_ranges",
+        maker=f"{_HERE}:new_ranges",
+        schema=_RANGES,
+        scope="column",
+        key=("column", "side"),
+        cells=frozenset({"value", "bound", "beyond"}),
+        score="beyond",
+        needs=frozenset({"base"}),
+        doc="The same of new rows against the base.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Known rows, the rows that may be strange, and how many of these are not known."""
+
+    known: Data
+    other: Data
+    fresh: int
+
+    def columns(self, material: Material) -> Iterator[str]:
+        shared = (
+            name for name in material.features if name in self.known.schema and name in self.other.schema
+        )
+        yield from (name for name in shared if self.known.schema[name].is_nested() is False)
+
+
+def test_levels(material: Material) -> pl.DataFrame:
+    """Return the table ``test_levels``."""
+    return _levels(material, _against_test(material))
+
+
+def new_levels(material: Material) -> pl.DataFrame:
+    """Return the table ``new_levels``."""
+    return _levels(material, _against_base(material))
+
+
+def test_ranges(material: Material) -> pl.DataFrame:
+    """Return the table ``test_ranges``."""
+    return _ranges(material, _against_test(material))
+
+
+def new_ranges(material: Material) -> pl.DataFrame:
+    """Return the table ``new_ranges``."""
+    return _ranges(material, _against_base(material))
+
+
+def _against_test(material: Material) -> _Sides:
+    if material.test is None:
+        raise ValueError("there are no test data")
+    return _Sides(material.rows, material.test, material.test.n)
+
+
+def _against_base(material: Material) -> _Sides:
+    states = material.states
+    if material.base is None or states is None:
+        raise ValueError("there is no base")
+    return _Sides(material.base.rows, material.rows, int((states != "known").sum()))
+
+
+def _levels(material: Material, sides: _Sides) -> pl.DataFrame:
+    told, rows = roles(material), list[tuple[Any, ...]]()
+    for name in sides.columns(material):
+        if told[name].role in ("categorical", "boolean"):
+            rows += _strange_levels(name, sides)
+    return pl.DataFrame(rows, schema=_LEVELS, orient="row")
+
+
+def _strange_levels(name: str, sides: _Sides) -> Iterator[tuple[Any, ...]]:
+    known, other = (
+        side.lazy.select(level=pl.col(name).cast(pl.String), row=pl.int_range(pl.len(), dtype=pl.Int64))
+        .filter(pl.col("level").is_not_null() & (pl.col("level") != ""))
+        .group_by("level")
+        .agg(pl.len().alias("rows"), pl.col("row").min())
+        .collect(engine="streaming")
+        for side in (sides.known, sides.other)
+    )
+    strange = other.join(known, on="level", how="anti").sort("rows", "level", descending=[True, False])
+    once = max(known.filter(pl.col("rows") == 1).height, 0.5)
+    chance = _tail(int(strange["rows"].sum()), sides.fresh * once / sides.known.n)
+    for level, rows, row in strange.head(_SHOWN).select("level", "rows", "row").iter_rows():
+        yield name, level, rows, rows / sides.other.n, row, chance
+
+
+def _tail(k: int, mean: float) -> float:
+    """Return the probability that a Poisson variable of this mean is k or more."""
+    if k > mean + 40 * math.sqrt(mean) + 40:  # nothing is left of it, and no sum is needed to know
+        return 0.0
+    below = (
+        sum(math.exp(i * math.log(mean) - mean - math.lgamma(i + 1)) for i in range(k)) if mean > 0 else 1.0
+    )
+    return min(1.0, max(0.0, 1.0 - below))
+
+
+def _ranges(material: Material, sides: _Sides) -> pl.DataFrame:
+    told = roles(material)
+    numbers = [
+        name
+        for name in sides.columns(material)
+        if told[name].role == "numeric"
+        and all(d.schema[name].is_numeric() for d in (sides.known, sides.other))
+    ]
+    rows = [row for name in numbers for row in _out_of_range(name, sides)]
+    return pl.DataFrame(rows, schema=_RANGES, orient="row")
+
+
+def _out_of_range(name: str, sides: _Sides) -> Iterator[tuple[Any, ...]]:
+    cell = pl.col(name).cast(pl.Float64)
+    cell = pl.when(cell.is_finite()).then(cell)
+    low, high = sides.known.lazy.select(cell.min().alias("low"), cell.max().alias("high")).collect().row(0)
+    if low is None:
+        return
+    tests = {
+        "below": (cell < low).sum(),
+        "above": (cell > high).sum(),
+        "low": cell.min(),
+        "high": cell.max(),
+        "row_low": cell.arg_min(),
+        "row_high": cell.arg_max(),
+    }
+    found = sides.other.lazy.select(**tests).collect().row(0, named=True)
+    width = (high - low) or abs(high) or 1.0
+    for side, bound, value, row in (
+        ("below", low, found["low"], found["row_low"]),
+        ("above", high, found["high"], found["row_high"]),
+    ):
+        if found[side]:
+            beyond = abs(value - bound) / width
+            yield name, side, found[side], value, bound, beyond, row, _extreme(found[side], sides)
+
+
+def _extreme(k: int, sides: _Sides) -> float:
+    """Return the probability that the k greatest values are all on the other side."""
+    n, m = sides.known.n, max(sides.fresh, k)
+    logs = (math.log((m - i) / (n + m - i)) for i in range(min(k, 1_000)))
+    return math.exp(sum(logs))

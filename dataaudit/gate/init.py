@@ -1,0 +1,509 @@
+"""The files that make a project check its data: configuration, hook, workflow.
+
+Text goes in where it belongs and nothing else of a file changes: comments, order and line ends stay. What is
+there already is never replaced without being told to.
+
+What a folder has that a configuration could be made of: tables, their columns, and where its code lives.
+
+Guesses are made only where one answer is clear; a wrong label column is worse than a line to fill in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal
+
+import polars as pl
+
+from dataaudit.errors import AuditError, SettingError
+from dataaudit.gate.config import OWN, PROJECT, find_config
+from dataaudit.gate.data import open_data
+from dataaudit.gate.settings import toml, toml_key
+
+Host = Literal["", "github", "gitlab"]
+KINDS: Final = frozenset({".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson"})
+MOST: Final = 12  # datasets proposed: more are to be chosen by a person
+_PACKED = frozenset({".gz", ".zst"})
+_SCANNED = frozenset({".parquet", ".pq", ".feather", ".arrow"})
+_READ = 64 << 20  # bytes of a text file up to which it is read for its columns
+_DEEP, _FOLDERS = 4, 2000  # how far the search goes
+_PASSED_OVER = frozenset(
+    {"node_modules", "venv", "env", "site-packages", "build", "dist", "tests", "test", "docs", "target"}
+)
+_LABELS = frozenset({"label", "labels", "target", "class", "y", "category", "outcome"})
+_IDS = frozenset({"id", "row_id", "uuid"})
+_CLASSES = 100  # more distinct values are no classes
+_SAMPLE = 10_000  # rows looked at
+_HELD_OUT = ("test", "holdout", "heldout", "valid", "validation", "val", "dev")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A dataset that could be checked.
+
+    Attributes
+    ----------
+    name, path : str
+        Its name; POSIX path or glob from the folder.
+    test : str
+        Path of rows held out; empty for none.
+    label, id : str
+        Columns; empty where none is clear.
+    columns : tuple of str
+        All columns; empty if they were not looked at.
+    """
+
+    name: str
+    path: str
+    test: str = ""
+    label: str = ""
+    id: str = ""
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found in a folder.
+
+    Attributes
+    ----------
+    datasets : tuple of Proposal
+        By path.
+    left_out : int
+        Tables beyond `MOST`.
+    git : bool
+        Whether the folder is the root of a Git repository.
+    host : {"", "github", "gitlab"}
+        Where its continuous integration is, by its files, then by its remote.
+    branch : str
+        Default branch of the remote.
+    """
+
+    datasets: tuple[Proposal, ...]
+    left_out: int
+    git: bool
+    host: Host
+    branch: str
+
+
+def survey(folder: Path) -> Survey:
+    """Return what a folder has.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to look, down to four folders below.
+    """
+    paths = _grouped(sorted(_tables(folder)))
+    chosen = [_columns(folder, proposal) for proposal in _paired(paths)[:MOST]]
+    return Survey(
+        datasets=tuple(chosen),
+        left_out=max(len(_paired(paths)) - MOST, 0),
+        git=(folder / ".git").exists(),
+        host=_host(folder),
+        branch=_branch(folder),
+    )
+
+
+def _tables(folder: Path) -> Iterator[str]:
+    """Yield the tables below, less hidden folders, those of tools, and findings of an audit."""
+    for seen, (here, inner, names) in enumerate(os.walk(folder)):
+        if seen >= _FOLDERS:
+            return
+        place = Path(here).relative_to(folder)
+        deep = len(place.parts) >= _DEEP or "provenance.json" in names
+        inner[:] = [] if deep else sorted(name for name in inner if _is_looked_into(name))
+        if "provenance.json" in names:
+            continue
+        for name in names:
+            ends = [suffix.lower() for suffix in PurePosixPath(name).suffixes[-2:]]
+            kind = ends[-2] if len(ends) > 1 and ends[-1] in _PACKED else ends[-1] if ends else ""
+            if kind in KINDS and not name.startswith("."):
+                yield (place / name).as_posix()
+
+
+def _is_looked_into(name: str) -> bool:
+    return not name.startswith((".", "_")) and name.lower() not in _PASSED_OVER
+
+
+def _grouped(paths: Sequence[str]) -> list[str]:
+    """Return files that differ in numbers only as one glob: the parts of one table."""
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        pure = PurePosixPath(path)
+        groups.setdefault((pure.parent / re.sub(r"\d+", "*", pure.name)).as_posix(), []).append(path)
+    return [glob if len(files) > 1 else files[0] for glob, files in groups.items()]
+
+
+def _paired(paths: Sequence[str]) -> list[Proposal]:
+    """Return the datasets, each train file with the file of rows held out beside it."""
+    known, used, made = set(paths), set[str](), list[Proposal]()
+    for path in paths:
+        test = _partner(path, known)
+        used |= {test} if test else set()
+        made.append(Proposal(_name(path), path, test))
+    kept = [proposal for proposal in made if proposal.path not in used]
+    names = [proposal.name for proposal in kept]
+    return [replace(p, name=_long_name(p.path)) if names.count(p.name) > 1 else p for p in kept]
+
+
+def _partner(path: str, known: set[str]) -> str:
+    pure = PurePosixPath(path)
+    if not re.search(r"(?<![a-z])train(ing)?(?![a-z])", pure.name.lower()):
+        return ""
+    for word in _HELD_OUT:
+        other = (pure.parent / re.sub("train(ing)?", word, pure.name, flags=re.IGNORECASE)).as_posix()
+        if other in known:
+            return other
+    return ""
+
+
+def _name(path: str) -> str:
+    pure = PurePosixPath(path)
+    stem = pure.name.split(".")[0].strip("*-_ ")
+    return re.sub(r"[^\w-]+", "-", stem or pure.parent.name) or "data"
+
+
+def _long_name(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    return re.sub(r"[^\w-]+", "-", "-".join((*parts[:-1], parts[-1].replace(".", "-")))).strip("-")
+
+
+def _columns(folder: Path, proposal: Proposal) -> Proposal:
+    """Look at the columns, with the reader that the gate has; a file that it refuses is left as it is."""
+    first = min(folder.glob(proposal.path)) if "*" in proposal.path else folder / proposal.path
+    if first.suffix.lower() not in _SCANNED and first.stat().st_size > _READ:
+        return proposal
+    try:
+        rows = open_data([str(first)], label="").lazy
+        sample = rows.head(_SAMPLE).collect()
+    except (AuditError, pl.exceptions.PolarsError):
+        return proposal
+    labels = [name for name in sample.columns if name.casefold() in _LABELS]
+    label = labels[0] if len(labels) == 1 and _has_classes(sample[labels[0]]) else ""
+    ids = [name for name in sample.columns if name.casefold() in _IDS and name != label]
+    row_id = ids[0] if len(ids) == 1 and _is_unique(rows, ids[0]) else ""
+    return replace(proposal, label=label, id=row_id, columns=tuple(sample.columns))
+
+
+def _has_classes(column: pl.Series) -> bool:
+    if column.dtype.is_float() and not (column.drop_nulls() == column.drop_nulls().round()).all():
+        return False
+    try:
+        return 1 < column.drop_nulls().n_unique() <= _CLASSES
+    except pl.exceptions.PolarsError:  # of lists and the like
+        return False
+
+
+def _is_unique(rows: pl.LazyFrame, name: str) -> bool:
+    try:
+        column = rows.select(name).collect().to_series()
+        return column.null_count() == 0 and bool(column.is_unique().all())
+    except pl.exceptions.PolarsError:
+        return False
+
+
+def _host(folder: Path) -> Host:
+    if (folder / ".gitlab-ci.yml").is_file():
+        return "gitlab"
+    if (folder / ".github").is_dir():
+        return "github"
+    remote = _git(folder, "remote", "get-url", "origin").lower()
+    return "github" if "github" in remote else "gitlab" if "gitlab" in remote else ""
+
+
+def _branch(folder: Path) -> str:
+    head = _git(folder, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+    return head.removeprefix("origin/") or "main"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)  # noqa: S603, S607
+    except OSError:
+        return ""
+    return "" if done.returncode else done.stdout.decode(errors="replace").strip()
+
+
+HOOK: Final = "dataaudit-check"
+CACHE: Final = ".dataaudit-cache/"
+FILES: Final = r"\.(csv|tsv|parquet|pq|feather|arrow|jsonl|ndjson)(\.gz|\.zst)?$"
+# Third-party actions by commit, as a tag can be moved.
+CHECKOUT: Final = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2"
+SETUP_PYTHON: Final = "actions/setup-python@a309ff8b426b58ec0e2a45f0f869d46889d02405 # v6.2.0"
+CACHE_ACTION: Final = "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae # v5.0.5"
+UPLOAD: Final = "actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a # v7.0.1"
+SARIF: Final = "github/codeql-action/upload-sarif@c10b8064de6f491fea524254123dbe5e09572f13 # v4.35.1"
+_COLUMNS = 12  # named in a comment
+_GITHUB = f"""\
+# Fails on what is new and wrong in the data. The findings are annotations of the pull request, a page of the
+# run's summary, and alerts under "Security" where code scanning is on.
+name: data
+on:
+  pull_request:
+  push:
+    branches: [BRANCH]
+permissions:
+  contents: read
+jobs:
+  audit:
+    runs-on: ubuntu-latest
+    timeout-minutes: 30
+    permissions:
+      contents: read
+      security-events: write  # to upload SARIF
+    steps:
+      - uses: {CHECKOUT}
+        with:
+          fetch-depth: 0  # a base such as origin/BRANCH:data/train.csv is in the history
+          persist-credentials: false
+          # lfs: true
+      - uses: {SETUP_PYTHON}
+        with:
+          python-version: "3.12"
+      - name: Install
+        run: python -m pip install dataaudit
+      - uses: {CACHE_ACTION}
+        with:
+          path: {CACHE}
+          key: dataaudit-${{{{ github.run_id }}}}
+          restore-keys: dataaudit-
+      - name: Check the data
+        run: audit check --format github --output sarif=audit.sarif --output html=audit.html
+      - uses: {SARIF}
+        # Also when the check failed, which is when it matters; a fork's pull request may not upload.
+        if: >-
+          !cancelled() && hashFiles('audit.sarif') != '' && !github.event.pull_request.head.repo.fork
+        with:
+          sarif_file: audit.sarif
+      - uses: {UPLOAD}
+        if: ${{{{ !cancelled() }}}}
+        with:
+          name: audit
+          path: audit.html
+          if-no-files-found: ignore
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A file as it is and as it would be.
+
+    Attributes
+    ----------
+    path : str
+        POSIX path from the folder.
+    before, after : str or None
+        Content; None for a file that is not there, and for one that stays as it is.
+    replaces : bool
+        Whether something that is there would be lost.
+    note : str
+        Why nothing is to be done, in a full sentence; empty if something is.
+    """
+
+    path: str
+    before: str | None = None
+    after: str | None = None
+    replaces: bool = False
+    note: str = ""
+
+
+def plan(folder: Path, found: Survey, *, host: Host) -> list[Edit]:
+    """Return what to write.
+
+    Parameters
+    ----------
+    folder : Path
+        The project.
+    found : Survey
+        What it has.
+    host : {"", "github", "gitlab"}
+        For whose continuous integration; empty for none.
+
+    Returns
+    -------
+    list of Edit
+        In the order to tell of them.
+
+    Raises
+    ------
+    SettingError
+        If a file that is there cannot be read.
+    """
+    edits = [_configuration(folder, found)]
+    if found.git:
+        edits.append(_inserted(folder, ".pre-commit-config.yaml", HOOK, _with_hook))
+    if host == "github":
+        edits.append(_whole(folder, ".github/workflows/dataaudit.yml", github_workflow(found.branch)))
+    elif host == "gitlab":
+        edits.append(_inserted(folder, ".gitlab-ci.yml", "audit check", _with_job))
+    return edits
+
+
+def _configuration(folder: Path, found: Survey) -> Edit:
+    known = find_config(folder)
+    if known and known != folder.resolve() / OWN:
+        name = known.name if known.parent == folder.resolve() else known.as_posix()
+        return Edit(name, note=f"{name} has the configuration already: it stays as it is.")
+    if known or not (folder / PROJECT).is_file():
+        return _whole(folder, OWN, configuration(found, table=""))
+    before = _text(folder / PROJECT)
+    after = _below(before, configuration(found, table="tool.dataaudit"))
+    try:
+        tomllib.loads(after.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        what = f"{PROJECT} has no room for a table of ours: {error}"
+        raise SettingError(what, f"write {OWN} by hand: audit config schema") from error
+    return Edit(PROJECT, before, after)
+
+
+def configuration(found: Survey, *, table: str) -> str:
+    """Return the configuration of what was found, in ``[table]`` or, without one, as a file of its own."""
+    head = "# Read by audit check. What is in force: audit config show. All keys: audit config schema.\n"
+    top = f"[{table}]\n" if table else ""
+    lines = [
+        'fail-on = "error"  # or "warning", or "note"',
+        '# ignore = ["DA105"]  # rules to leave out; audit rule --all lists them',
+        "# limits = { DA101 = 0.02 }",
+    ]
+    blocks = [head + top + "\n".join(lines) + "\n"]
+    prefix = f"{table}." if table else ""
+    blocks += [_dataset(proposal, prefix, found.branch) for proposal in found.datasets]
+    if not found.datasets:
+        blocks.append(f'# [{prefix}datasets.train]\n# path = "data/train.csv"\n# label = "y"\n')
+    if found.left_out:
+        blocks.append(f"# {found.left_out} more tables were found.\n")
+    return "\n".join(blocks)
+
+
+def _dataset(proposal: Proposal, prefix: str, branch: str) -> str:
+    lines = [f"[{prefix}datasets.{toml_key(proposal.name)}]", f"path = {toml(proposal.path)}"]
+    if proposal.test:
+        lines.append(f"test = {toml(proposal.test)}")
+    if proposal.label:
+        lines.append(f"label = {toml(proposal.label)}")
+    else:
+        shown = ", ".join(toml(name) for name in proposal.columns[:_COLUMNS])
+        more = ", …" if len(proposal.columns) > _COLUMNS else ""
+        which = f"one of {shown}{more}" if shown else "the column to predict"
+        lines.append(f'# label = ""  # fill in: {which}')
+    if proposal.id:
+        lines.append(f"id = {toml(proposal.id)}")
+    lines.append(
+        f'# base = "origin/{branch}:"  # if the file is in Git: only rows that are new since can fail'
+    )
+    return "\n".join(lines) + "\n"
+
+
+def hook() -> str:
+    """Return the entry of ``.pre-commit-config.yaml``, at the left margin."""
+    return f"""\
+- repo: local  # the audit command of your own environment: an isolated one would download torch again
+  hooks:
+    - id: {HOOK}
+      name: dataaudit check
+      entry: audit check
+      language: system
+      files: '{FILES}'
+      pass_filenames: false  # what is checked are the datasets of the configuration
+      require_serial: true
+      stages: [pre-push, manual]  # a fit takes seconds: too long for every commit
+"""
+
+
+def github_workflow(branch: str) -> str:
+    """Return a workflow that needs no other file of ours."""
+    return _GITHUB.replace("BRANCH", branch)
+
+
+def gitlab_job(stage: str = "test") -> str:
+    """Return the job for ``.gitlab-ci.yml``."""
+    return f"""\
+dataaudit:
+  stage: {stage}
+  image: python:3.12
+  variables:
+    GIT_DEPTH: "0"  # a base such as origin/main:data/train.csv is in the history
+  cache:
+    key: dataaudit
+    paths: [{CACHE}]
+  script:
+    - python -m pip install dataaudit
+    - audit check --output gitlab=gl-code-quality.json --output junit=audit.xml --output html=audit.html
+  artifacts:
+    when: always
+    paths: [audit.html]
+    reports:
+      codequality: gl-code-quality.json
+      junit: audit.xml
+"""
+
+
+def _with_hook(text: str) -> str:
+    """Return a pre-commit configuration with our entry at the end of its list of repositories."""
+    if not text.strip():
+        return "repos:\n" + _indented(hook(), "  ")
+    lines = text.splitlines(keepends=True)
+    start = next((i for i, line in enumerate(lines) if re.match(r"repos:\s*(#.*)?$", line)), None)
+    if start is None:
+        raise SettingError(".pre-commit-config.yaml has no plain list of repos", "add the hook by hand")
+    end = next((i for i in range(start + 1, len(lines)) if re.match(r"[^\s#-]", lines[i])), len(lines))
+    while end > start + 1 and re.match(r"\s*$|#", lines[end - 1]):  # what is above the next key belongs to it
+        end -= 1
+    items = [re.match(r"(\s*)- ", line) for line in lines[start + 1 : end]]
+    indent = next((item[1] for item in items if item), "  ")
+    before, after = "".join(lines[:end]), "".join(lines[end:])
+    return _ended(before) + _ends_like(text, _indented(hook(), indent)) + after
+
+
+def _with_job(text: str) -> str:
+    stages = re.search(r"^stages:[ \t]*(?:\[(.*?)\]|((?:\s*\n\s*- .*)+))", text, re.MULTILINE)
+    named = re.findall(r"[\w.-]*\w", re.sub(r"#.*", "", (stages[1] or stages[2]))) if stages else []
+    return _below(text, gitlab_job("test" if not named or "test" in named else named[-1]))
+
+
+def _inserted(folder: Path, path: str, mark: str, insert: Callable[[str], str]) -> Edit:
+    """Return an addition to a file, which may not be there."""
+    before = _text(folder / path) if (folder / path).is_file() else None
+    if before is not None and mark in before:
+        return Edit(path, note=f"{path} has it already: it stays as it is.")
+    return Edit(path, before, insert(before or ""))
+
+
+def _whole(folder: Path, path: str, content: str) -> Edit:
+    """Return a file of our own."""
+    before = _text(folder / path) if (folder / path).is_file() else None
+    if before == content:
+        return Edit(path, note=f"{path} is there already.")
+    return Edit(path, before, content, replaces=before is not None)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:  # line ends as they are
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path.as_posix()} cannot be read as UTF-8 text", "mend or move it") from error
+
+
+def _below(text: str, block: str) -> str:
+    """Return a text with a block at its end."""
+    return _ended(text) + _ends_like(text, ("\n" if text.strip() else "") + block)
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + _ends_like(text, "\n")
+
+
+def _ends_like(text: str, block: str) -> str:
+    return block.replace("\n", "\r\n") if "\r\n" in text else block
+
+
+def _indented(block: str, indent: str) -> str:
+    return "".join(indent + line for line in block.splitlines(keepends=True))

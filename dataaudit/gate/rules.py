@@ -1,0 +1,299 @@
+"""Rule packs: TOML files to rules, checked before any data are read.
+
+A pack is data. Its conditions are SQL predicates over one table of facts, its sentences are filled in with
+the columns of that table by name: nothing of it is run as Python, nothing in it reaches beyond the table::
+
+    [[rule]]
+    code = "ACME001"
+    name = "too-few-rows"
+    title = "The table has few rows"
+    table = "dataset"
+    where = "rows < 1000"
+    severity = "error"
+    message = "{dataset} has too few rows"
+    doc = "…five sections…"
+
+Sentences of rules, filled in with values by name and by nothing else.
+
+Python's own ``format`` follows attributes and indices out of a value: a pack could read what is none of its
+business by ``{value.__class__}``. Here a field is a plain name with a format, and what is missing is a dash.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from string import Formatter
+from typing import Any, Final, Literal, get_args
+
+from dataaudit.errors import SettingError, closest
+from dataaudit.findings.verdict import MEASURES, SEVERITIES, Precision, Rule, Scope
+
+MISSING: Final = "—"
+_CELL = 80  # characters of a value in a sentence
+_FORMAT = re.compile(r"[<>^]?\+?[0-9]{0,2}[,_]?(\.[0-9]{1,2})?[a-zA-Z%]?")  # no width that fills the memory
+
+
+def fields_of(sentence: str, where: str) -> list[str]:
+    """Return the names of the fields of a sentence.
+
+    Parameters
+    ----------
+    sentence : str
+        With fields in braces: ``{value:.1%} of {dataset}``.
+    where : str
+        What to call it in messages.
+
+    Returns
+    -------
+    list of str
+        In their order.
+
+    Raises
+    ------
+    SettingError
+        If braces do not match, or a field is not a plain name.
+    """
+    try:
+        parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(sentence)]
+    except ValueError as error:
+        raise SettingError(
+            f"{where}: a sentence has unmatched braces: {error}", "double those that are text"
+        ) from error
+    names = []
+    for name, spec, conversion in parts:
+        if name is None:
+            continue
+        if not name.isidentifier() or not _FORMAT.fullmatch(spec or "") or conversion:
+            raise SettingError(f"{where}: a field is no plain name: got {{{name}}}", "write e.g. {value:.2%}")
+        names.append(name)
+    return names
+
+
+def fill(sentence: str, values: Mapping[str, Any]) -> str:
+    """Return the sentence with its fields filled in; long values are cut, missing ones become a dash.
+
+    Parameters
+    ----------
+    sentence : str
+        One that `fields_of` has passed.
+    values : mapping
+        Name → value.
+
+    Returns
+    -------
+    str
+        In one line. A value that its format does not fit stands as it is.
+    """
+    out = []
+    for text, name, spec, _ in Formatter().parse(sentence):
+        out.append(text)
+        if name is not None:
+            out.append(_shown(values.get(name), spec or ""))
+    return "".join(out)
+
+
+def _shown(value: Any, spec: str) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    try:
+        said = format(value, spec)
+    except (ValueError, TypeError):
+        said = str(value)
+    said = " ".join(said.split())
+    return said if len(said) <= _CELL else said[: _CELL - 1] + "…"
+
+
+BUILT_IN: Final = ("labels", "leakage", "domain", "table", "influence", "health")
+SECTIONS: Final = ("What it does", "Why it matters", "How to look at it", "Options", "References")
+OURS: Final = "DA"
+MESSAGE_FIELDS: Final = frozenset({"value", "limit", "dataset", "total", "counted"})
+_KEYS: Final = {field.name: field for field in dataclasses.fields(Rule) if field.name != "pack"}
+_CODE: Final = re.compile(r"[A-Z]{2,10}[0-9]{3,5}")
+_RULE_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_CHOICES: Final[Mapping[str, Sequence[str]]] = {
+    "measure": MEASURES,
+    "severity": SEVERITIES,
+    "scope": get_args(Scope),
+    "precision": get_args(Precision),
+    "status": ("stable", "preview", "deprecated"),
+}
+
+
+def read_packs(own: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """Return the rules of all built-in packs and of the files in `own`, by code.
+
+    Parameters
+    ----------
+    own : iterable of str
+        Paths of TOML files.
+
+    Returns
+    -------
+    tuple of Rule
+        Codes and names are unique.
+
+    Raises
+    ------
+    SettingError
+        If a pack cannot be read, or a rule of it is not as it should be.
+    """
+    rules: dict[str, Rule] = {}
+    names: dict[str, str] = {}
+    for where, pack, text in pack_texts(own):
+        for rule in parse_pack(text, pack, where=where):
+            if rule.code in rules:
+                raise SettingError(
+                    f"{where}: code {rule.code} is taken by {rules[rule.code].name}", "choose another"
+                )
+            if rule.name in names:
+                raise SettingError(
+                    f"{where}: name {rule.name!r} is taken by {names[rule.name]}", "choose another"
+                )
+            if where != pack and rule.code.startswith(OURS):
+                raise SettingError(
+                    f"{where}: codes that start with {OURS} are ours: got {rule.code}", "rename it"
+                )
+            rules[rule.code], names[rule.name] = rule, rule.code
+    return tuple(rules[code] for code in sorted(rules))
+
+
+def pack_texts(own: Iterable[str] = ()) -> list[tuple[str, str, str]]:
+    """Return where each pack is, its name and its text; for a built-in one, where is its name.
+
+    Raises
+    ------
+    SettingError
+        If a file cannot be read.
+    """
+    folder = files("dataaudit.rules")
+    found = [(name, name, folder.joinpath(f"{name}.toml")) for name in BUILT_IN]
+    texts = [(where, name, file.read_text(encoding="utf-8")) for where, name, file in found if file.is_file()]
+    for path in own:
+        try:
+            texts.append((path, Path(path).stem, Path(path).read_text(encoding="utf-8")))
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or "not UTF-8"
+            raise SettingError(f"the rule pack {path} cannot be read: {why}", "check the path") from error
+    return texts
+
+
+def packs_digest(own: Iterable[str] = ()) -> str:
+    """Return hexadecimal digits that stand for the content of all packs."""
+    return hashlib.sha256(
+        "\0".join(f"{name}\0{text}" for _, name, text in pack_texts(own)).encode()
+    ).hexdigest()
+
+
+def parse_pack(text: str, pack: str, *, where: str) -> list[Rule]:
+    """Return the rules of one pack; tables and their columns are not looked at here.
+
+    Parameters
+    ----------
+    text : str
+        TOML.
+    pack : str
+        Its name.
+    where : str
+        What to call it in messages.
+
+    Returns
+    -------
+    list of Rule
+        In the order of the file.
+
+    Raises
+    ------
+    SettingError
+        If it is not TOML, a key is unknown or missing, or a value is not as it should be.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"{where} is not TOML: {error}", "check the quotes and brackets there") from error
+    _known(content, ("rule",), where)
+    entries = content.get("rule", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise SettingError(f"{where}: 'rule' is no list of tables", "start each rule with [[rule]]")
+    return [_rule(entry, pack, f"{where}, rule {i}") for i, entry in enumerate(entries, start=1)]
+
+
+def _rule(entry: dict[str, Any], pack: str, where: str) -> Rule:
+    if isinstance(entry.get("code"), str):
+        where = f"{where} ({entry['code']})"
+    _known(entry, _KEYS, where)
+    for key, field in _KEYS.items():
+        if key not in entry:
+            if field.default is dataclasses.MISSING:
+                raise SettingError(f"{where} lacks the key {key!r}", f"its keys are {', '.join(_KEYS)}")
+        elif key == "limit":
+            if (
+                isinstance(entry[key], bool)
+                or not isinstance(entry[key], int | float)
+                or not math.isfinite(entry[key])
+            ):
+                raise SettingError(f"{where}: limit is no number: got {entry[key]!r}", "write e.g. 0.05")
+        elif not isinstance(entry[key], str):
+            raise SettingError(f"{where}: {key} is no text: got {entry[key]!r}", "put it in quotes")
+    for key, choices in _CHOICES.items():
+        if key in entry and entry[key] not in choices:
+            close = closest(entry[key], choices)
+            hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(choices)}"
+            raise SettingError(f"{where}: there is no {key} {entry[key]!r}", hint)
+    _well_formed(entry, where)
+    return Rule(pack=pack, **{**entry, "limit": float(entry.get("limit", 0.0)), "doc": entry["doc"].strip()})
+
+
+def _well_formed(entry: Mapping[str, Any], where: str) -> None:
+    """Raise SettingError if code, name, sentences or documentation are not of the form to rely on."""
+    if not _CODE.fullmatch(entry["code"]):
+        raise SettingError(f"{where}: a code is capitals and digits: got {entry['code']!r}", "e.g. ACME001")
+    if not _RULE_NAME.fullmatch(entry["name"]):
+        raise SettingError(
+            f"{where}: a name is words-with-hyphens: got {entry['name']!r}", "e.g. too-few-rows"
+        )
+    if (entry.get("measure", "count") in ("sum", "max", "min")) != bool(entry.get("column")):
+        what = f"measure {entry.get('measure', 'count')!r} with column {entry.get('column', '')!r}"
+        raise SettingError(
+            f"{where}: {what} is nothing to measure", "sum, max and min take a column, others none"
+        )
+    for field in fields_of(entry["message"], where):
+        if field not in MESSAGE_FIELDS:
+            raise SettingError(
+                f"{where}: message has a field {field!r}",
+                f"its fields are {', '.join(sorted(MESSAGE_FIELDS))}",
+            )
+    fields_of(entry.get("each", ""), where)
+    headings = re.findall(r"^## (.+?)\s*$", entry["doc"], re.MULTILINE)
+    if tuple(headings) != SECTIONS:
+        lacking = [section for section in SECTIONS if section not in headings]
+        what = f"lacks the section {lacking[0]!r}" if lacking else "has other sections, or another order"
+        raise SettingError(f"{where}: doc {what}", f"write ## {', ## '.join(SECTIONS)}")
+
+
+def _known(entry: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+    keys = tuple(keys)
+    for key in entry:
+        if key not in keys:
+            close = closest(key, keys)
+            hint = f"did you mean {close!r}?" if close else f"the keys are {', '.join(keys)}"
+            raise SettingError(f"{where} has an unknown key {key!r}", hint)
+
+
+Need = Literal["label", "text", "id", "date", "test", "base", "fit"]
+# What a person does to give it, in the order to mention it.
+ASK: Final[dict[Need, str]] = {
+    "label": "name the label column (--label)",
+    "text": "name a text column (--text)",
+    "id": "name the id column (--id)",
+    "date": "name the date column (--date)",
+    "test": "name test data (--test)",
+    "base": "name the accepted data (--base)",
+    "fit": "name a label column, or a folder of findings",
+}

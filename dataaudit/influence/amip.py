@@ -1,0 +1,425 @@
+"""The smallest set of training rows whose removal overturns a conclusion.
+
+A conclusion (`conclusions`) has a margin, a smooth function of θ that removals should lower. Broderick,
+Giordano & Meager (2020) rank rows by the first-order effect of their removal and add them up; that misses how
+rows that are alike hold each other up. Here the ranking is made again after each block of removals (adaptive
+greedy):
+
+1. effect of every row, ``ω/n ∇mᵀ H⁻¹ g``, at the current θ; the most effective again by their own Newton
+   step, ``ω/n ∇mᵀ H⁻¹ X̃ (I - ω W Q/n)⁻¹ r``, exact for one row;
+2. remove a block: a quarter of the rows that the sum of effects still calls for, at least one, and none with
+   less than half of the strongest effect;
+3. one Newton step of the fit without them. Each step starts where the last one ended, so θ stays near a true
+   minimum throughout;
+4. once the conclusion falls, bisect within the last block, then refit. If the refit does not confirm it, go
+   on from the refit with another row.
+
+The result is a set that is proved to be sufficient, and small, not proved to be the smallest: that is a
+combinatorial problem. Cost: a Newton step a block, and as many refits as confirmations (nearly always one or
+two).
+
+What a fit says, as something that can be overturned by removing rows (`fragility`).
+
+A conclusion holds or not, and has a margin: a function of θ, smooth where it matters, that is positive while
+the conclusion holds and falls towards 0 as it falls. Its gradient tells which rows to remove. What is shown
+to people is its measure, in plain units.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dataaudit.errors import SettingError
+from dataaudit.influence.groups import changed_inverse, changed_objective
+from dataaudit.influence.influence import pair_influences
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block
+from dataaudit.solvers.cg import Operator
+from dataaudit.solvers.newton import Fit, minimise
+
+# The narrowest τ, in log-odds: below it a step of one row would pass over the place where it matters.
+NARROW = 0.02
+
+
+class Conclusion(Protocol):
+    """Something that a fit says, and what to push to overturn it."""
+
+    def holds(self, theta: Tensor) -> bool:
+        """Return whether θ still says so."""
+
+    def margin(self, theta: Tensor) -> float:
+        """Return how far the conclusion is from falling; at most 0 when it has."""
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """Return the gradient of the margin."""  # (p,) -> (p,)
+
+    def measure(self, theta: Tensor) -> float:
+        """Return what the conclusion is about, for people."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The class that a fit gives to a row; margin and measure are its lead over the next class, in log-odds.
+
+    Parameters
+    ----------
+    model : LinearModel
+        The formulas.
+    row : Block
+        One row; its label does not matter.
+    predicted : int
+        The class that was predicted.
+    """
+
+    model: LinearModel
+    row: Block
+    predicted: int
+
+    def holds(self, theta: Tensor) -> bool:
+        """Return whether the class is still the same."""
+        return self.margin(theta) > 0
+
+    def margin(self, theta: Tensor) -> float:
+        """Return the lead over the next class."""
+        s = _all_scores(self.model, theta, self.row)
+        return float(_lead(s, torch.tensor([self.predicted]))[0][0])
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """Return the gradient of the lead."""
+        s = _all_scores(self.model, theta, self.row)
+        own = torch.tensor([self.predicted])
+        one = torch.ones(1, dtype=torch.float64)
+        return _lead_gradient(self.row, (own, _lead(s, own)[1]), one, s.shape[1])
+
+    def measure(self, theta: Tensor) -> float:
+        """Return the lead over the next class."""
+        return self.margin(theta)
+
+
+@dataclass(frozen=True)
+class CoefficientSign:
+    """The sign of a coefficient; margin and measure are its magnitude, in log-odds per unit of the feature.
+
+    Parameters
+    ----------
+    position : int
+        Its place in θ: feature j for score a is at ``j·k + a``.
+    sign : float
+        1.0 or -1.0, as fitted.
+    """
+
+    position: int
+    sign: float
+
+    def holds(self, theta: Tensor) -> bool:
+        """Return whether the sign is still the same."""
+        return self.margin(theta) > 0
+
+    def margin(self, theta: Tensor) -> float:
+        """Return the coefficient times its sign."""
+        return self.sign * float(theta[self.position])
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """Return the gradient of that."""
+        direction = torch.zeros_like(theta)
+        direction[self.position] = self.sign
+        return direction
+
+    def measure(self, theta: Tensor) -> float:
+        """Return the coefficient times its sign."""
+        return self.margin(theta)
+
+
+@dataclass(frozen=True)
+class SliceErrors:
+    """More than `at_most` rows of a slice are predicted wrong; the measure is their number.
+
+    The margin is the number of errors that are too many, each row counted as σ(-lead/τ): 1 where its
+    true class is far behind, 0 where it is far ahead, and a half where they tie. So it also sees right
+    rows that are about to turn wrong; pushing only the wrong ones moves as many rows the other way. τ
+    is half the lead of the last row that must be righted: as much of the slice counts as has to move.
+
+    Parameters
+    ----------
+    model : LinearModel
+        The formulas.
+    rows : Block
+        The labelled rows of the slice.
+    at_most : int
+        Errors that are tolerated.
+    """
+
+    model: LinearModel
+    rows: Block
+    at_most: int
+
+    def holds(self, theta: Tensor) -> bool:
+        """Return whether there are still too many errors."""
+        return self.measure(theta) > self.at_most
+
+    def margin(self, theta: Tensor) -> float:
+        """Return how many errors are too many, smoothly."""
+        lead, _, tau = self._leads(theta)
+        return float(torch.sigmoid(-lead / tau).sum()) - self.at_most
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """Return its gradient at a fixed τ."""
+        lead, rival, tau = self._leads(theta)
+        share = torch.sigmoid(lead / tau) * torch.sigmoid(-lead / tau) / tau
+        return -_lead_gradient(self.rows, (self.rows.y, rival), share, self.model.loss.n_scores + 1)
+
+    def measure(self, theta: Tensor) -> float:
+        """Return how many rows are predicted wrong; a row whose classes tie is right."""
+        return float((self._leads(theta)[0] < 0).sum())
+
+    def _leads(self, theta: Tensor) -> tuple[Tensor, Tensor, float]:
+        """Return the leads of the true classes, their rivals, and τ."""
+        lead, rival = _lead(_all_scores(self.model, theta, self.rows), self.rows.y)
+        behind = lead[lead < 0].sort(descending=True).values
+        too_many = len(behind) - self.at_most
+        tau = -float(behind[too_many - 1]) / 2 if too_many > 0 else 0.0
+        return lead, rival, max(tau, NARROW)
+
+
+@dataclass(frozen=True)
+class SliceLoss:
+    """The mean loss of a slice is above `at_most`; the measure is that loss, in nats.
+
+    Parameters
+    ----------
+    model : LinearModel
+        The formulas.
+    rows : Block
+        The labelled rows of the slice.
+    at_most : float
+        The loss to come down to.
+    """
+
+    model: LinearModel
+    rows: Block
+    at_most: float
+
+    def holds(self, theta: Tensor) -> bool:
+        """Return whether the loss is still above it."""
+        return self.margin(theta) > 0
+
+    def margin(self, theta: Tensor) -> float:
+        """Return how far the loss is above it."""
+        return self.measure(theta) - self.at_most
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """Return the gradient of the mean loss."""
+        share = torch.full_like(self.rows.weight, 1.0 / len(self.rows.y))
+        return self.model.gradient(theta, Block(self.rows.X, self.rows.y, share))
+
+    def measure(self, theta: Tensor) -> float:
+        """Return the mean loss."""
+        return float(self.model.values(theta, self.rows).mean())
+
+
+def _all_scores(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
+    """Return the scores of all classes, the reference's 0 first."""  # -> (b, K)
+    return torch.nn.functional.pad(model.scores(theta, block), (1, 0))
+
+
+def _lead(s: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Return by how much each row's own class leads its strongest rival, and that rival."""  # (b, K), (b,)
+    rival = s.scatter(1, own[:, None], -torch.inf).argmax(1)
+    return (s.gather(1, own[:, None]) - s.gather(1, rival[:, None]))[:, 0], rival
+
+
+def _lead_gradient(block: Block, classes: tuple[Tensor, Tensor], share: Tensor, n_classes: int) -> Tensor:
+    """Return the gradient of the weighted sum of leads: own class less rival, without the reference."""
+    own, rival = (torch.nn.functional.one_hot(c, n_classes) for c in classes)  # -> (p,)
+    pull = share[:, None] * (own - rival)[:, 1:]
+    return block.pull(pull).view(-1)
+
+
+# Of the rows that are called for, one in so many is removed before ranking again.
+PATIENCE = 4
+# Only rows with so much of the strongest effect go together: what a few odd rows hold up must be seen first.
+SIMILAR = 0.5
+# So many of the most effective rows are ranked again by their own Newton step.
+SHORTLIST = 48
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Rows whose removal overturns a conclusion, proved by a refit.
+
+    Attributes
+    ----------
+    rows : Tensor (m,) int64
+        Positions of the training rows, in the order of their removal.
+    share : float
+        m over the training rows that have a weight.
+    before, predicted, measured : float
+        What the conclusion measures (`Conclusion.measure`) at θ̂, after the Newton steps, after the refit.
+    fit : Fit
+        The refit.
+    """
+
+    rows: Tensor
+    share: float
+    before: float
+    predicted: float
+    measured: float
+    fit: Fit
+
+
+def smallest_flip(
+    objective: Objective,
+    fit: Fit,
+    conclusion: Conclusion,
+    *,
+    limit: float = 0.1,
+    precondition: Operator | None = None,
+) -> Flip | None:
+    """Return few training rows without which a conclusion no longer holds.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    fit : Fit
+        Its minimum.
+    conclusion : Conclusion
+        What is to be overturned.
+    limit : float
+        Largest share of the training rows that may go.
+    precondition : callable, optional
+        H⁻¹ at θ̂, used where p is large.
+
+    Returns
+    -------
+    Flip or None
+        None if more rows than the limit would have to go, or no row's removal helps.
+
+    Raises
+    ------
+    SettingError
+        If the conclusion does not hold at the fit, or the limit is not a share.
+    """
+    if not 0 < limit < 1:
+        raise SettingError(f"the limit must lie between 0 and 1: got {limit:g}", "leave it out")
+    if not conclusion.holds(fit.theta):
+        raise SettingError("the conclusion does not hold at this fit", "ask for one that does")
+    present = int((objective.rows.weight > 0).sum())
+    search = _Search(objective, conclusion, int(limit * present), precondition)
+    at = _Stage(torch.empty(0, dtype=torch.int64), fit.theta)
+    while True:
+        fallen = search.greedy(at)
+        if fallen is None:
+            return None
+        refit = minimise(changed_objective(objective, fallen.rows), fallen.theta, precondition=precondition)
+        if refit.converged and not conclusion.holds(refit.theta):
+            before, predicted, measured = map(conclusion.measure, (fit.theta, fallen.theta, refit.theta))
+            return Flip(fallen.rows, len(fallen.rows) / present, before, predicted, measured, refit)
+        at = _Stage(fallen.rows, refit.theta)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Rows that are gone, and the parameters without them."""
+
+    rows: Tensor
+    theta: Tensor
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The adaptive greedy search; `most` rows may go."""
+
+    objective: Objective
+    conclusion: Conclusion
+    most: int
+    precondition: Operator | None
+
+    def greedy(self, at: _Stage) -> _Stage | None:
+        """Remove blocks until the conclusion falls, then keep as few of the last one as will do."""
+        before, ordered = at, at.rows
+        while self.conclusion.holds(at.theta):
+            block = self.next_rows(at)
+            if not len(block):
+                return None
+            before, ordered = at, torch.cat([at.rows, block])
+            at = self.step(before, ordered)
+        low, high = len(before.rows), len(ordered)
+        while high - low > 1:
+            half = self.step(before, ordered[: (low + high) // 2])
+            if self.conclusion.holds(half.theta):
+                low = len(half.rows)
+            else:
+                high, at = len(half.rows), half
+        return at
+
+    def step(self, at: _Stage, rows: Tensor) -> _Stage:
+        """Return the end of a Newton step, from where we are, of the fit without the given rows."""
+        changed = changed_objective(self.objective, rows)
+        gradient = changed.gradient(at.theta)[:, None]
+        solve = changed_inverse(changed, at.theta, precondition=self.precondition)
+        return _Stage(rows, at.theta - solve(gradient)[:, 0])
+
+    def next_rows(self, at: _Stage) -> Tensor:
+        """Return the rows to remove next, most effective first; none where none helps or may go."""
+        changed = changed_objective(self.objective, at.rows)
+        effects, order = self.effects(changed, at.theta).sort(stable=True)
+        useful = int((effects < 0).sum())
+        left = self.conclusion.margin(at.theta) + effects[:useful].cumsum(0)
+        called_for = int((left > 0).sum()) + 1
+        alike = int((effects < SIMILAR * effects[0]).sum())
+        size = max(min(math.ceil(called_for / PATIENCE), alike), len(at.rows) // 16, 1)
+        return order[: min(size, useful, self.most - len(at.rows))]
+
+    def effects(self, changed: Objective, theta: Tensor) -> Tensor:
+        """Return what the removal of each row does to the margin; for the shortlist by Newton steps."""
+        solve = changed_inverse(changed, theta, precondition=self.precondition)
+        v = solve(self.conclusion.gradient(theta)[:, None])
+        model, n = changed.model, changed.rows.n
+        parts = changed.rows.map(lambda block: pair_influences(model, theta, v, block=block)[:, 0])
+        effects = -changed.rows.weight * torch.cat(list(parts)) / n
+        helpful = effects[effects < 0].sort().values
+        if int((self.conclusion.margin(theta) + helpful.cumsum(0) > 0).sum()) > self.most:
+            return effects  # more than may go, to first order: nothing to be exact about yet
+        short = effects.topk(min(SHORTLIST, n), largest=False).indices
+        effects[short] = own_steps(changed, theta, solve, v=v, rows=short)[:, 0]
+        return effects
+
+
+def own_steps(changed: Objective, theta: Tensor, solve: Operator, *, v: Tensor, rows: Tensor) -> Tensor:
+    """Return how a Newton step without one row moves watched quantities, for each of some rows alone.
+
+    Parameters
+    ----------
+    changed : Objective
+        The training objective.
+    theta : Tensor (p,)
+        Its minimum.
+    solve : callable
+        H⁻¹ there.
+    v : Tensor (p, m)
+        H⁻¹ times the gradients of the m quantities that are watched.
+    rows : Tensor (b,)
+        Positions of the rows.
+
+    Returns
+    -------
+    Tensor (b, m)
+        ``ω/n (x̃ᵀ V) (I - W Q/n)⁻¹ r``, in units of those quantities.
+    """
+    model, block = changed.model, changed.rows.take(rows)
+    X, k, n = block.dense(), model.loss.n_scores, changed.rows.n
+    eye = torch.eye(k, dtype=X.dtype)
+    lifted = (X.T[:, None, :, None] * eye[:, None, :]).reshape(model.n_params, -1)  # x̃ ⊗ I
+    Q = torch.einsum("bj,jabc->bac", X, solve(lifted).view(-1, k, len(rows), k))
+    r = model.loss.slope(model.scores(theta, block), block.y)[:, :, None]
+    held = torch.linalg.solve(eye - model.curvature(theta, block) @ Q / n, r)
+    moved = block.scores(v.reshape(model.width + 1, -1)).view(len(rows), k, -1)
+    effect: Tensor = (moved * held).sum(1)
+    return block.weight[:, None] * effect / n

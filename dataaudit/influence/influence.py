@@ -1,0 +1,203 @@
+"""Influence of training rows: sign and scale are set here and nowhere else.
+
+With g the gradient of a row's own loss at θ̂ (no ridge in it) and H = ∇²R(θ̂), Koh & Liang (2017) define
+
+    I_up,loss(z, t) = -g_tᵀ H⁻¹ g_z          removing z changes the loss of t by -(1/n) of it, to first order
+    I_up,loss(z, z) = -g_zᵀ H⁻¹ g_z ≤ 0      self-influence; its magnitude is reported
+    I_up,params(z)  = -H⁻¹ g_z               the parameters move by -(1/n) of it when z is removed
+    I_pert,loss(z, t) = -g_tᵀ H⁻¹ ∂g_z/∂x    the loss of t moves by (1/n) of it per unit of a cell of z
+
+For scores that are linear in x, g = x̃ ⊗ r with r the slope of the loss, so the magnitude of a row's
+self-influence is ``rᵀ Q r`` with Q its quadratic form of H⁻¹ (see `solvers.base.Prepared`), and its leverage
+is ``h = tr(W Q)/n`` with W its weighted curvature (Pregibon 1981; Cook & Weisberg 1982).
+
+Gradients are those of a row's loss alone: neither the ridge nor the row's weight ω is in them. What removing
+or changing a row does is ω times what is said above.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block
+from dataaudit.solvers.base import Prepared
+
+
+def self_influence(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
+    """Return the magnitude of I_up,loss(z, z) of every training row, in nats times n.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    theta : Tensor (p,)
+        Its minimum.
+    forms : Tensor (n, k, k)
+        Quadratic forms Q of the rows.
+
+    Returns
+    -------
+    Tensor (n,)
+        ``rᵀ Q r``, never negative.
+    """
+    r = objective.model.loss.slope(objective.scores(theta), objective.rows.y)[:, :, None]
+    return (r.mT @ forms @ r)[:, 0, 0].clamp_min(0.0)
+
+
+def leverage(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
+    """Return how far every row determines its own fit: 0 not at all, 1 wholly (k for k scores).
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    theta : Tensor (p,)
+        Its minimum.
+    forms : Tensor (n, k, k)
+        Quadratic forms Q of the rows.
+
+    Returns
+    -------
+    Tensor (n,)
+        ``tr(W Q)/n``.
+    """
+    W = objective.curvature(theta)
+    return (W * forms).sum((1, 2)) / objective.rows.n
+
+
+def loss_gradients(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
+    """Return the gradient of every row's own loss, in nats per unit of θ.
+
+    Parameters
+    ----------
+    model : LinearModel
+        The formulas.
+    theta : Tensor (p,)
+        Where.
+    block : Block
+        b rows; their weights do not matter. Needs p·b numbers of memory.
+
+    Returns
+    -------
+    Tensor (p, b)
+        ``x̃ ⊗ r``, one column a row.
+    """
+    r = model.loss.slope(model.scores(theta, block), block.y)
+    return (block.dense().T[:, None, :] * r.T).reshape(model.n_params, -1)  # (d+1, 1, b) * (k, b)
+
+
+def up_params(objective: Objective, theta: Tensor, prepared: Prepared, *, block: Block) -> Tensor:
+    """Return I_up,params of rows: removing such a training row moves θ by -(1/n) of it.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    theta : Tensor (p,)
+        Its minimum.
+    prepared : Prepared
+        H⁻¹ there.
+    block : Block
+        b rows, of the training set or not.
+
+    Returns
+    -------
+    Tensor (p, b)
+        ``-H⁻¹ g``, one column a row, in units of θ times n.
+    """
+    return prepared.solve(loss_gradients(objective.model, theta, block)).neg_()
+
+
+def up_loss(objective: Objective, theta: Tensor, prepared: Prepared, *, test: Block) -> Tensor:
+    """Return I_up,loss of every training row on every test row, in nats times n.
+
+    Positive is harmful: removing training row i changes the loss of test row t by -(1/n) of it. The whole
+    matrix is kept; `strongest.strongest_influences` keeps the largest entries alone.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    theta : Tensor (p,)
+        Its minimum.
+    prepared : Prepared
+        H⁻¹ there.
+    test : Block
+        t labelled rows with the same features.
+
+    Returns
+    -------
+    Tensor (t, n)
+        ``-g_tᵀ H⁻¹ g_i``.
+    """
+    solved = prepared.solve(loss_gradients(objective.model, theta, test))
+    return torch.cat(
+        [pair_influences(objective.model, theta, solved, block=block) for block in objective.rows.blocks()]
+    ).T
+
+
+def pair_influences(model: LinearModel, theta: Tensor, solved: Tensor, *, block: Block) -> Tensor:
+    """Return I_up,loss of some training rows on test rows whose ``H⁻¹ g_t`` is known.
+
+    Parameters
+    ----------
+    model : LinearModel
+        The formulas.
+    theta : Tensor (p,)
+        The minimum.
+    solved : Tensor (p, t)
+        ``H⁻¹ g_t``, one column a test row.
+    block : Block
+        b training rows, never made dense.
+
+    Returns
+    -------
+    Tensor (b, t)
+        ``-rᵀ (x̃ᵀ S_t)``, in nats times n.
+    """
+    t, k = solved.shape[1], model.loss.n_scores
+    r = model.loss.slope(model.scores(theta, block), block.y)
+    moved = block.scores(solved.reshape(model.width + 1, k * t)).view(len(block.y), k, t)
+    return (moved * -r[:, :, None]).sum(1) if k > 1 else moved[:, 0].mul_(-r)
+
+
+def pert_loss(objective: Objective, theta: Tensor, prepared: Prepared, *, test: Block) -> Tensor:
+    """Return I_pert,loss of every cell of the training set on the summed loss of the test rows.
+
+    Adding a small δ to cell j of training row i and fitting again changes the summed loss by (1/n) δ times
+    entry (i, j). With v = H⁻¹ Σ g_t, read as V (d+1, k), and u = Vᵀ x̃,
+
+        -∂(vᵀ g)/∂x_j = -(V_j · r + Θ_j · W u)
+
+    so the whole table is two products with k columns. A large entry need not belong to a value that the row
+    has: it is a slope, in nats times n per unit of the feature, and the unit of an absent indicator is large.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    theta : Tensor (p,)
+        Its minimum.
+    prepared : Prepared
+        H⁻¹ there.
+    test : Block
+        Labelled rows with the same features.
+
+    Returns
+    -------
+    Tensor (n, d)
+        The table, dense.
+    """
+    model = objective.model
+    total = model.gradient(theta, Block(test.X, test.y, torch.ones_like(test.weight)))
+    V, T = model.matrix(prepared.solve(total[:, None])[:, 0]), model.matrix(theta)
+
+    def slopes(block: Block) -> Tensor:
+        s = model.scores(theta, block)
+        bent = model.loss.curvature(s, block.y) @ block.scores(V)[:, :, None]
+        return -(model.loss.slope(s, block.y) @ V[:-1].T + bent[:, :, 0] @ T[:-1].T)
+
+    return torch.cat(list(objective.rows.map(slopes, dense=True)))

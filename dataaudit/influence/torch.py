@@ -1,0 +1,217 @@
+"""Influence of training rows on a user's module, at whatever point its training ended.
+
+With R(θ) = (1/n) Σ ℓ(z_i, θ) + (1/2) Σ λ_j θ_j² and A = ∇²R(θ̃) + δ I at the given θ̃ (Koh & Liang 2017, 4.2),
+
+    I_up,loss(z, t) = -g_tᵀ A⁻¹ g_z     I_up,loss(z, z) = -g_zᵀ A⁻¹ g_z     I_pert,loss = -g_tᵀ A⁻¹ ∂g_z/∂x
+
+Away from a minimum, removing a row and training on moves θ̃ by -(1/n) I_up,params(z) and by the Newton step
+-A⁻¹ ∇R(θ̃), which is the same whichever row leaves (appendix B): it is reported apart, with a warning, and is
+in no influence.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from dataaudit.errors import SettingError
+from dataaudit.model.torch import ROWS, Batch, ModuleModel, Train, gathered, paired
+from dataaudit.solver_names import SOLVERS, require_damping, require_solver
+from dataaudit.solvers.choose import product_solver, require_settings, short
+from dataaudit.solvers.iterative import ConjugateGradients, Direct
+from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product
+
+BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
+DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
+STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
+TYPICAL: Final = 100  # rows whose gradients are what ∇R is compared with
+
+
+class ModuleInfluence:
+    """Influence of every training row, on the loss of test rows and on its own.
+
+    Parameters
+    ----------
+    model : ModuleModel
+        The module, its loss, and the parameters that are looked at.
+    train : (Tensor, Tensor) or DataLoader
+        Training inputs (n, …) and targets (n, …), in the order in which results name them.
+    l2 : float or mapping of str to float
+        λ of the training objective, on all parameters that are looked at; or by their names or beginnings of
+        names, as in ``{"0.weight": 1e-3, "2.weight": 1e-3}`` where biases have no weight decay.
+    damping : float
+        δ, added to the Hessian. Where the point is no minimum, or the module is not convex, it has to make
+        up for negative curvature; ``solver="cholesky"`` raises it by itself.
+    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi"} or a solver's settings
+        How A⁻¹ is applied.
+
+    Attributes
+    ----------
+    gradient_norm : float
+        ‖∇R(θ̃)‖_∞, in nats per unit of θ.
+    inverse : Inverse
+        A⁻¹: its method, reason, measured residual and final damping.
+    notes : tuple of str
+        What was warned of, in sentences.
+
+    Warns
+    -----
+    UserWarning
+        If θ̃ is no minimum, with the gradient's size, also against that of single rows.
+
+    Raises
+    ------
+    SettingError, SolveError
+        If the settings make no sense, or A cannot be inverted as asked.
+
+    Examples
+    --------
+    >>> inf = ModuleInfluence(ModuleModel(net, cross_entropy), (X, y), damping=0.01)  # doctest: +SKIP
+    >>> inf.up_loss((X_test, y_test))[0].topk(10)  # the rows most harmful to the first test row
+    """
+
+    def __init__(
+        self,
+        model: ModuleModel,
+        train: Train,
+        *,
+        l2: float | Mapping[str, float] = 0.0,
+        damping: float = 0.0,
+        solver: str | CurvatureSolver = "auto",
+    ) -> None:
+        require_damping(damping)
+        if not isinstance(model, ModuleModel):
+            raise SettingError(f"model is a {type(model).__name__}", "wrap it: ModuleModel(net, loss)")
+        if model.theta.dtype not in {torch.float32, torch.float64}:
+            raise SettingError(f"parameters are {model.theta.dtype}", "call net.float() before")
+        self.model, self.rows, self.ridge = model, gathered(train), model.ridge(l2)
+        self.theta = model.theta
+        self.gradient = self._gradient()
+        self.gradient_norm = float(self.gradient.abs().max())
+        curvature = Curvature(len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping)
+        self.inverse: Inverse = _settings(solver, len(self.theta), float(self.ridge.min())).invert(curvature)
+        self.notes = () if self.at_minimum else (self._away(),)
+        for note in self.notes:
+            warnings.warn(note, stacklevel=3)
+
+    @property
+    def at_minimum(self) -> bool:
+        """Whether the gradient is as small as at a minimum; else see `newton_step`."""
+        return self.gradient_norm <= STILL
+
+    @cached_property
+    def newton_step(self) -> Tensor:
+        """How θ̃ would move by itself: ``-A⁻¹ ∇R(θ̃)``, the part that no row is to blame for."""  # -> (p,)
+        return -self.inverse.solve(self.gradient[:, None])[:, 0]
+
+    def newton_loss(self, test: Batch) -> Tensor:
+        """Return the change of each test row's loss by the Newton step, to first order."""  # -> (t,)
+        return self.model.gradients(self.theta, *paired(test, "test")) @ self.newton_step
+
+    def up_params(self, rows: Batch) -> Tensor:
+        """Return I_up,params of rows: ``-A⁻¹ g``, one column a row."""  # -> (p, b)
+        g = self.model.gradients(self.theta, *paired(rows, "given"))
+        return -self.inverse.solve(g.T.contiguous())
+
+    def up_loss(self, test: Batch) -> Tensor:
+        """Return I_up,loss of every training row on every test row, in nats times n.
+
+        Parameters
+        ----------
+        test : (Tensor, Tensor)
+            t inputs and targets.
+
+        Returns
+        -------
+        Tensor (t, n)
+            Positive is harmful: removing row i changes the loss of test row t by -(1/n) of the entry.
+        """
+        moved = self.up_params(paired(test, "test"))
+        parts = [self.model.gradients(self.theta, *block) @ moved for block in self._blocks()]
+        return torch.cat(parts).T
+
+    def self_influence(self) -> Tensor:
+        """Return the magnitude of I_up,loss(z, z) of every training row, in nats times n."""  # -> (n,)
+        parts = []
+        for block in self._blocks():
+            g = self.model.gradients(self.theta, *block)
+            parts.append((g * self.inverse.solve(g.T.contiguous()).T).sum(1))
+        return torch.cat(parts)
+
+    def pert_loss(self, test: Batch) -> Tensor:
+        """Return I_pert,loss of every input of every training row on the summed loss of the test rows.
+
+        Parameters
+        ----------
+        test : (Tensor, Tensor)
+            Inputs and targets.
+
+        Returns
+        -------
+        Tensor (n, …)
+            In the shape of the training inputs: adding a small ε to an input and training again changes the
+            summed loss by (1/n) ε times its entry.
+        """
+        moved = -self.inverse.solve(self.model.gradient(self.theta, *paired(test, "test"))[:, None])[:, 0]
+        return torch.cat([self.model.mixed(self.theta, moved, X, y=y) for X, y in self.rows.blocks()])
+
+    def _blocks(self) -> Iterator[Batch]:
+        size = len(self.theta) * self.theta.element_size()
+        return self.rows.blocks(max(1, min(ROWS, BLOCK_BYTES // size)))
+
+    def _away(self) -> str:
+        """Return how far from a minimum θ̃ is, in a sentence, and what to do."""
+        X, y = next(self._blocks())
+        lengths = self.model.gradients(self.theta, X[:TYPICAL], y[:TYPICAL]).norm(dim=1) / self.rows.n
+        times = float(self.gradient.norm() / lengths.median())
+        return (
+            "training did not end at a minimum: the gradient has entries up to "
+            f"{self.gradient_norm:.1e} and is {times:,.0f} times as long as a typical row's part of it. "
+            "Influences are those of this point; newton_step and newton_loss say what more training would do "
+            "by itself. Hint: pass l2= if training had weight decay, or train further"
+        )
+
+    def _gradient(self) -> Tensor:
+        total = torch.zeros_like(self.theta)
+        for X, y in self.rows.blocks():
+            total += self.model.gradient(self.theta, X, y)
+        return total / self.rows.n + self.ridge * self.theta
+
+    def _full(self) -> Product:
+        """Return the product with ∇²R; the graph is kept where the rows are few, else made block by block."""
+        kept: Callable[[Tensor], Tensor] | None = None
+        if self.rows.n <= ROWS:
+            kept = self.model.bend_at(self.theta, self.rows.X, self.rows.y)
+
+        def product(V: Tensor) -> Tensor:
+            if kept is not None:
+                return kept(V) / self.rows.n + self.ridge[:, None] * V
+            total = torch.zeros_like(V)
+            for X, y in self.rows.blocks():
+                total += self.model.bend_at(self.theta, X, y)(V)
+            return total / self.rows.n + self.ridge[:, None] * V
+
+        return product
+
+    def _drawn(self, chosen: Tensor) -> Product:
+        bend = self.model.bend_at(self.theta, self.rows.X[chosen], self.rows.y[chosen])
+        return lambda V: bend(V) / len(chosen) + self.ridge[:, None] * V
+
+
+def _settings(solver: str | CurvatureSolver, p: int, floor: float) -> CurvatureSolver:
+    """Return the settings of a solver by its name; "auto" takes the exact one where p is small."""
+    require_settings(solver)
+    if not isinstance(solver, str):
+        return solver
+    require_solver(solver, [name for name in SOLVERS if name != "dual"], why="is for linear scores")
+    costs = f"the Hessian of {p:,} parameters takes {p:,} products and {short(3 * 8 * p**2)}B to be factored"
+    if solver == "cholesky" or (solver == "auto" and p <= DIRECT):
+        return Direct(costs if solver == "auto" else "asked for")
+    if solver == "auto":
+        return ConjugateGradients(reason=f"{costs}: too much")
+    return product_solver(solver, ridge=floor, least=floor)

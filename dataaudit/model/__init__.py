@@ -1,0 +1,1 @@
+"""What is minimised: blocks of rows, pointwise losses, linear models and torch modules, the objective."""

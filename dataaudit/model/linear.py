@@ -1,0 +1,129 @@
+"""What one block of rows contributes to the objective, as pure functions of (θ, block).
+
+A model holds formulas and no data. The linear model has scores ``s = [x, 1] Θ`` with Θ of shape (d+1, k), the
+last row being the intercepts; the parameter vector θ of length p = (d+1)k is Θ read row by row. With r the
+slope and W the curvature of the loss at s, and x̃ = [x, 1],
+
+    gradient  Σ ω x̃ ⊗ r        Hessian  Σ ω (x̃ x̃ᵀ) ⊗ W        H v  Σ ω x̃ ⊗ (W (x̃ᵀ V))
+
+The ridge on a feature's k coefficients is their sum of squares for one score. For K - 1 softmax scores it has
+the form C = I - 11ᵀ/K, which is what the sum of squares of K symmetric coefficients amounts to: no class is
+special for being the reference, and scikit-learn's multinomial fit has the same minimum. Intercepts are free
+unless told otherwise: liblinear penalises its intercept b as the coefficient b/scale of a constant feature,
+which is the ridge τ b² with τ = 1/scale².
+
+Cost of a gradient or a product with the Hessian: 2·nnz(X)·k multiplications; of a Hessian: b d² k(k+1)/2, and
+little more than half of that where d is well above `STRIP`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from dataaudit.model.losses import Loss
+from dataaudit.model.rows import Block
+
+STRIP: Final = 128  # columns of a Gram matrix made at a time, wide enough for fast products
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Scores that are linear in the features.
+
+    Parameters
+    ----------
+    loss : Loss
+        The pointwise loss.
+    width : int
+        Number of features d.
+    intercept_ridge : float
+        τ, by which the ridge on the intercepts differs from that on the coefficients; 0 leaves them free.
+    """
+
+    loss: Loss
+    width: int
+    intercept_ridge: float = 0.0
+
+    @property
+    def n_params(self) -> int:
+        """Length p of θ, intercepts included."""
+        return (self.width + 1) * self.loss.n_scores
+
+    @property
+    def coupling(self) -> Tensor:
+        """The form C of the ridge ``(λ/2) Σ_j θ_jᵀ C θ_j`` on a feature's k coefficients θ_j."""  # -> (k, k)
+        k = self.loss.n_scores
+        C = torch.eye(k, dtype=torch.float64)
+        return C if k == 1 else C - 1.0 / (k + 1)
+
+    def ridge(self, V: Tensor) -> Tensor:
+        """Return the ridge's Hessian at λ = 1 times V's columns."""  # (p, m) -> (p, m)
+        k, m = self.loss.n_scores, V.shape[1]
+        product = V.view(self.width + 1, k, m)
+        product = self.coupling.to(V.dtype) @ product if k > 1 else product.clone()
+        product[-1] *= self.intercept_ridge
+        return product.view(-1, m)
+
+    def matrix(self, theta: Tensor) -> Tensor:
+        """Return θ as Θ."""  # (p,) -> (d+1, k)
+        return theta.view(self.width + 1, self.loss.n_scores)
+
+    def scores(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the scores of each row."""  # -> (b, k)
+        return block.scores(self.matrix(theta))
+
+    def values(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the unweighted loss of each row."""  # -> (b,)
+        return self.loss.value(self.scores(theta, block), block.y)
+
+    def value(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the weighted sum of losses."""  # -> ()
+        return block.weight @ self.values(theta, block)
+
+    def gradient(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the weighted sum of gradients."""  # -> (p,)
+        slope = self.loss.slope(self.scores(theta, block), block.y)
+        return block.pull(block.weight[:, None] * slope).view(-1)
+
+    def curvature(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the weighted curvature ω W of each row."""  # -> (b, k, k)
+        return block.weight[:, None, None] * self.loss.curvature(self.scores(theta, block), block.y)
+
+    def bend(self, W: Tensor, V: Tensor, block: Block) -> Tensor:
+        """Return ``Σ x̃ ⊗ (W (x̃ᵀ V))``, the weighted sum of Hessians times the columns of V."""
+        k, m = self.loss.n_scores, V.shape[1]  # (b, k, k), (p, m) -> (p, m)
+        moved = block.scores(V.reshape(self.width + 1, k * m)).view(-1, k, m)
+        bent = W * moved if k == 1 else W @ moved
+        return block.pull(bent.reshape(-1, k * m)).reshape(-1, m)
+
+    def hessian(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the weighted sum of Hessians, dense."""  # -> (p, p)
+        k, width = self.loss.n_scores, self.width + 1
+        W, X = self.curvature(theta, block), block.dense()
+        H = X.new_empty(width, k, width, k)
+        for a in range(k):
+            for b in range(a + 1):
+                part = _gram(X, W[:, a, b])
+                H[:, a, :, b] = part
+                H[:, b, :, a] = part
+        return H.view(width * k, width * k)
+
+    def hessian_diagonal(self, theta: Tensor, block: Block) -> Tensor:
+        """Return the diagonal of the weighted sum of Hessians."""  # -> (p,)
+        W = self.curvature(theta, block).diagonal(dim1=1, dim2=2)
+        squared = block.X**2 if isinstance(block.X, Tensor) else block.X.multiply(block.X).tocsr()
+        return replace(block, X=squared).pull(W.contiguous()).view(-1)
+
+
+def _gram(X: Tensor, w: Tensor) -> Tensor:
+    """Return ``Xᵀ diag(w) X``, of which only the strips from the diagonal on are multiplied."""
+    weighted, G = X * w[:, None], X.new_empty(X.shape[1], X.shape[1])  # (b, m), (b,) -> (m, m)
+    for start in range(0, X.shape[1], STRIP):
+        strip = X[:, start : start + STRIP].T @ weighted[:, start:]
+        G[start : start + STRIP, start:] = strip
+        G[start:, start : start + STRIP] = strip.T
+    return G

@@ -1,0 +1,99 @@
+"""The regularised mean loss and its derivatives as sums over rows.
+
+    R(θ) = (1/n) Σ ω_i ℓ(z_i, θ) + (λ/2) ‖θ_pen‖²            (for K > 2 classes in the form C of `models`)
+
+λ is the weight decay of Koh & Liang (2017); scikit-learn's ``C`` is 1/(nλ). Intercepts are not penalised
+unless the model says so (`models`).
+What is held fixed when a row leaves is n and the ridge, so a row's own gradient carries the data loss alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.rows import MemoryRows
+
+
+@dataclass(frozen=True)
+class Objective:
+    """R(θ) over some rows.
+
+    Parameters
+    ----------
+    rows : MemoryRows
+        The training rows.
+    model : LinearModel
+        The formulas.
+    l2 : float
+        λ, not negative.
+    """
+
+    rows: MemoryRows
+    model: LinearModel
+    l2: float
+
+    def value(self, theta: Tensor) -> float:
+        """Return R(θ)."""
+        loss = self.rows.sum(lambda block: self.model.value(theta, block)[None])
+        return float(loss[0] / self.rows.n + 0.5 * theta @ self._ridge(theta[:, None])[:, 0])
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """Return ∇R(θ)."""  # (p,) -> (p,)
+        return (
+            self.rows.sum(partial(self.model.gradient, theta)) / self.rows.n
+            + self._ridge(theta[:, None])[:, 0]
+        )
+
+    def _ridge(self, V: Tensor) -> Tensor:
+        return self.l2 * self.model.ridge(V)
+
+    def hvp_at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return ``V -> ∇²R(θ) V``; the curvature of the rows is computed once."""  # (p, m) -> (p, m)
+        curvatures = list(self.rows.map(partial(self.model.curvature, theta)))
+
+        def product(V: Tensor) -> Tensor:
+            remaining = iter(curvatures)
+            total = self.rows.sum(lambda block: self.model.bend(next(remaining), V, block))
+            return total / self.rows.n + self._ridge(V)
+
+        return product
+
+    def hessian(self, theta: Tensor) -> Tensor:
+        """Return ∇²R(θ), dense."""  # (p,) -> (p, p)
+        H = self.rows.sum(partial(self.model.hessian, theta), dense=True).div_(self.rows.n)
+        d, k = self.rows.width, self.model.loss.n_scores
+        blocks = H.view(d + 1, k, d + 1, k).diagonal(dim1=0, dim2=2)  # a view, (k, k, d + 1)
+        blocks[:, :, :d] += self.l2 * self.model.coupling[:, :, None]
+        blocks[:, :, d] += self.l2 * self.model.intercept_ridge * self.model.coupling
+        return H
+
+    def hessian_diagonal(self, theta: Tensor) -> Tensor:
+        """Return the diagonal of ∇²R(θ)."""  # (p,) -> (p,)
+        diagonal = self.rows.sum(partial(self.model.hessian_diagonal, theta)) / self.rows.n
+        k = self.model.loss.n_scores
+        penalty = self.l2 * self.model.coupling.diagonal()
+        diagonal.view(-1, k)[:-1] += penalty
+        diagonal.view(-1, k)[-1] += self.model.intercept_ridge * penalty
+        return diagonal
+
+    def curvature(self, theta: Tensor) -> Tensor:
+        """Return the weighted curvature ω W of all rows."""  # (p,) -> (n, k, k)
+        return torch.cat(list(self.rows.map(partial(self.model.curvature, theta))))
+
+    def scores(self, theta: Tensor) -> Tensor:
+        """Return the scores of all rows."""  # (p,) -> (n, k)
+        return torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+
+    def reweighted(self, weight: Tensor) -> Objective:
+        """Return the same objective with other row weights; n stays as it is."""
+        return replace(self, rows=replace(self.rows, weight=weight))
+
+    def relabelled(self, y: Tensor) -> Objective:
+        """Return the same objective with other labels."""
+        return replace(self, rows=replace(self.rows, y=y))

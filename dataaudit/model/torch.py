@@ -1,0 +1,328 @@
+"""A user's `torch.nn.Module` as a model: losses and their derivatives of first and second order, by autograd.
+
+θ is the vector of the parameters that are looked at, of length p, in the module's order; the others stay as
+they are, which is how "the last layer alone" is asked for. With ℓ(θ; x, y) the loss of one row,
+
+    gradients   ∇_θ ℓ of every row               one reverse pass a row, mapped over rows
+    H v         ∇_θ (vᵀ Σ ∇_θ ℓ)                 Pearlmutter (1994): a reverse pass over the gradient
+    mixed       ∇_x (vᵀ ∇_θ ℓ) of every row      the same through the whole module down to its inputs
+
+The module is called on batches and has to treat rows one by one: in training mode, dropout and batch
+normalisation do not.
+
+Rows of a module as tensors: inputs of any shape and their targets, however they are handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils import data
+
+from dataaudit.errors import SettingError, closest
+
+RowLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class ModuleModel:
+    """A module and its loss.
+
+    Parameters
+    ----------
+    net : torch.nn.Module
+        In evaluation mode. It is not changed.
+    loss : callable
+        ``(outputs, targets) -> scalar`` on a batch, such as ``torch.nn.functional.cross_entropy``: it is
+        called on batches of one row, so that ``mean`` and ``sum`` are the same, save with class weights: a
+        mean divides by them, a sum keeps them. The ridge is not part of it.
+    parameters : sequence of str, optional
+        Names, or beginnings of names, of the parameters to look at (``["head"]``); by default all that
+        require a gradient.
+
+    Raises
+    ------
+    SettingError
+        If layers mix rows or drop at random, as in training mode, if class weights would cancel, no parameter
+        is left, or a name is unknown.
+    """
+
+    net: nn.Module
+    loss: RowLoss
+    parameters: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the layers, the loss and the names."""
+        for name, layer in self.net.named_modules():
+            if wrong := _mixes(layer):
+                raise SettingError(f"layer {name!r} ({type(layer).__name__}) {wrong[0]}", wrong[1])
+        if _forgets_weights(self.loss):
+            what = "the mean over class weights is the same for one row whatever its weight"
+            raise SettingError(what, 'give the loss reduction="sum"')
+        if not self.names:
+            raise SettingError("no parameter requires a gradient", "name some with parameters=")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters in θ, in the module's order."""
+        known = dict(self.net.named_parameters())
+        if self.parameters is None:
+            return tuple(name for name, value in known.items() if value.requires_grad)
+        every = dict(self.net.named_parameters(remove_duplicate=False))  # tied ones by each of their names
+        asked = {id(every[name]) for name in _chosen(tuple(every), self.parameters)}
+        return tuple(name for name, value in known.items() if id(value) in asked)
+
+    @property
+    def theta(self) -> Tensor:
+        """The parameters as they are, a copy."""  # -> (p,)
+        known = dict(self.net.named_parameters())
+        return torch.cat([known[name].detach().reshape(-1) for name in self.names])
+
+    def ridge(self, l2: float | Mapping[str, float]) -> Tensor:
+        """Return λ of every entry of θ.
+
+        Parameters
+        ----------
+        l2 : float or mapping of str to float
+            One λ for all of θ, or by name or beginning of a name: the last that fits; what none fits has no
+            ridge.
+
+        Returns
+        -------
+        Tensor (p,)
+
+        Raises
+        ------
+        SettingError
+            If a λ is negative, or a name is not one of θ's.
+        """
+        by_name = dict.fromkeys(self.names, l2) if isinstance(l2, int | float) else l2
+        if bad := [value for value in by_name.values() if not value >= 0]:
+            raise SettingError(f"l2 cannot be negative: got {bad[0]}", "leave it out")
+        known = dict(self.net.named_parameters())
+        found = {name: torch.zeros_like(known[name]).reshape(-1) for name in self.names}
+        for asked, value in by_name.items():
+            for name in _chosen(self.names, [asked]):
+                found[name].fill_(value)
+        return torch.cat(list(found.values()))
+
+    def losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row."""  # (p,), (b, …), (b, …) -> (b,)
+        with _explained(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+            outputs = functional_call(self.net, self._named(theta), (X,))
+            values: Tensor = vmap(self._one)(outputs, y)
+        return values
+
+    def gradient(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the sum of gradients."""  # -> (p,)
+        return self._slope(theta, X, y).detach()
+
+    def gradients(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient of each row."""  # -> (b, p)
+
+        def single(moved: Tensor, row: Tensor, target: Tensor) -> Tensor:
+            return self.losses(moved, row[None], target[None])[0]
+
+        if len(X) and any(isinstance(layer, nn.RNNBase) for layer in self.net.modules()):
+            # Recurrent layers write in place, which does not map over rows.
+            return torch.stack([grad(single)(theta, *row) for row in zip(X, y, strict=True)]).detach()
+        with _explained():
+            each: Tensor = vmap(grad(single), in_dims=(None, 0, 0))(theta, X, y)
+        return each.detach()
+
+    def bend_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return ``V -> (Σ ∇² ℓ) V``; the graph of the gradient is made once."""  # (p, m) -> (p, m)
+        with _explained():
+            pull: Callable[[Tensor], tuple[Tensor]] = vjp(lambda moved: self._slope(moved, X, y), theta)[1]
+        columns = vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)
+
+        def bent(V: Tensor) -> Tensor:
+            with _explained():
+                product: Tensor = columns(V)
+            return product.detach()
+
+        return bent
+
+    def mixed(self, theta: Tensor, v: Tensor, X: Tensor, *, y: Tensor) -> Tensor:
+        """Return ``∇_x (vᵀ ∇_θ ℓ)`` of each row, in the shape of X."""  # (p,), (p,), (b, …) -> (b, …)
+        if not X.is_floating_point():
+            what = f"inputs are {X.dtype}, which have no small changes"
+            raise SettingError(what, "look at the outputs of an embedding: make it a module of its own")
+        with _explained():
+            slopes: Tensor = grad(lambda inputs: self._slope(theta, inputs, y) @ v)(X)
+        return slopes.detach()
+
+    def _slope(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the sum of gradients, itself differentiable."""  # -> (p,)
+        slope: Tensor = grad(lambda moved: self.losses(moved, X, y).sum())(theta)
+        return slope
+
+    def _one(self, output: Tensor, target: Tensor) -> Tensor:
+        value = self.loss(output[None], target[None])
+        if value.numel() != 1:
+            raise SettingError(f"the loss of one row has {value.numel()} values", "let it be a single one")
+        return value.reshape(())
+
+    def _named(self, theta: Tensor) -> dict[str, Tensor]:
+        """Return θ in the module's shapes, by name."""
+        known = dict(self.net.named_parameters())
+        sizes = [known[name].numel() for name in self.names]
+        parts = zip(self.names, torch.split(theta, sizes), strict=True)
+        return {name: part.view_as(known[name]) for name, part in parts}
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say in a line that a module or its loss cannot take some rows, whatever the library says."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, NotImplementedError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        what = f"the module, its loss or their derivatives cannot take these rows: {said}"
+        hint = "give inputs and targets in the shapes and dtypes of training, and call net.eval()"
+        raise SettingError(what, hint) from error
+
+
+def _mixes(layer: nn.Module) -> tuple[str, str] | None:
+    """Return why a layer does not treat rows one by one, and what to do; None where it does."""
+    norms, drops = nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd  # noqa: SLF001 - the only common bases
+    if isinstance(layer, norms) and layer.running_mean is None:
+        return "has no running statistics and mixes rows", "make it with track_running_stats=True"
+    dropping = isinstance(layer, nn.RNNBase) and layer.dropout > 0
+    if layer.training and (dropping or isinstance(layer, norms | drops)):
+        return "is in training mode", "call net.eval() before"
+    return None
+
+
+def _forgets_weights(loss: RowLoss) -> bool:
+    """Say whether a loss divides by the weights of its rows' classes: of one row, nothing is left of them."""
+    if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss):
+        return loss.weight is not None and loss.reduction == "mean"
+    if not isinstance(loss, partial) or loss.func not in {F.cross_entropy, F.nll_loss}:
+        return False
+    return loss.keywords.get("weight") is not None and loss.keywords.get("reduction", "mean") == "mean"
+
+
+def _chosen(known: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that are asked for, by themselves or by their beginnings."""
+    for one in asked:
+        if not any(_within(name, one) for name in known):
+            near = closest(one, known)
+            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known[:8])}"
+            raise SettingError(f"the module has no parameter {one!r}", hint)
+    return tuple(name for name in known if any(_within(name, one) for one in asked))
+
+
+def _within(name: str, asked: str) -> bool:
+    return name == asked or name.startswith(f"{asked}.")
+
+
+Batch = tuple[Tensor, Tensor]
+Train = Batch | data.Dataset[Any] | Iterable[Batch]
+ROWS: Final = 1024  # of a block
+SHUFFLING = (data.RandomSampler, data.SubsetRandomSampler, data.WeightedRandomSampler)
+
+
+@dataclass(frozen=True)
+class TensorRows:
+    """Rows held as tensors, cut into blocks.
+
+    Parameters
+    ----------
+    X, y : Tensor (n, …)
+        Inputs and targets.
+    """
+
+    X: Tensor
+    y: Tensor
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.X)
+
+    def blocks(self, rows: int = ROWS) -> Iterator[Batch]:
+        """Yield the rows in order."""
+        for start in range(0, self.n, rows):
+            yield self.X[start : start + rows], self.y[start : start + rows]
+
+
+def gathered(train: Train) -> TensorRows:
+    """Return training rows as tensors.
+
+    Parameters
+    ----------
+    train : (Tensor, Tensor), Dataset, or iterable of such pairs
+        Inputs and targets; or a `DataLoader` that yields them in batches. One that shuffles gives the rows in
+        an order that nobody can name, so it is refused.
+
+    Returns
+    -------
+    TensorRows
+
+    Raises
+    ------
+    SettingError
+        If lengths differ, there are no rows, an input is not finite, or a loader shuffles.
+    """
+    if isinstance(train, data.Dataset):
+        train = data.DataLoader(train, batch_size=ROWS)
+    whole = isinstance(train, Tensor | tuple) or (isinstance(train, list) and _tensors(train))
+    if whole or not isinstance(train, Iterable):
+        return TensorRows(*paired(train, "training"))
+    inner = getattr(getattr(train, "batch_sampler", None), "sampler", None)
+    if isinstance(getattr(train, "sampler", None), SHUFFLING) or isinstance(inner, SHUFFLING):
+        raise SettingError("the loader shuffles, so rows have no names", "make it with shuffle=False")
+    parts = [paired(batch, "training") for batch in train]
+    if not parts:
+        raise SettingError("there are no training rows", "give at least one")
+    first = parts[0][0].shape[1:]
+    if odd := [X.shape[1:] for X, _ in parts if X.shape[1:] != first]:
+        raise SettingError(f"inputs differ in shape: got {(*first,)} and {(*odd[0],)}", "make them one shape")
+    X, y = (torch.cat(list(side)) for side in zip(*parts, strict=True))
+    return TensorRows(X, y)
+
+
+def paired(batch: object, which: str) -> Batch:
+    """Return inputs and targets, checked.
+
+    Parameters
+    ----------
+    batch : object
+        What was given for them.
+    which : str
+        What rows they are, for people.
+
+    Raises
+    ------
+    SettingError
+        If they are not two tensors of as many rows, at least one, or an input is not finite.
+    """
+    pair = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    if len(pair) != 2 or not _tensors(pair):  # noqa: PLR2004 - inputs and targets
+        got = ", ".join(type(part).__name__ for part in pair[:4])
+        what = f"{which} rows are two tensors, inputs and targets, rows first: got {got}"
+        raise SettingError(what, "give (X, y); torch.from_numpy makes a tensor of an array")
+    X, y = pair
+    if len(X) != len(y):
+        raise SettingError(f"inputs and targets differ: got {len(X)} and {len(y)} rows", "give one each")
+    if not len(X):
+        raise SettingError(f"there are no {which} rows", "give at least one")
+    if not bool(torch.isfinite(X).all()):
+        raise SettingError(
+            f"inputs of {which} rows are not finite", "fill what is missing, or leave them out"
+        )
+    return X, y
+
+
+def _tensors(parts: Iterable[object]) -> bool:
+    return all(isinstance(part, Tensor) and part.dim() for part in parts)

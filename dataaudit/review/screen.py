@@ -1,0 +1,263 @@
+"""The review on a terminal: a few fixed lines above and below, and the row between them, which scrolls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.control import Control
+from rich.screen import Screen
+from rich.text import Text
+
+from dataaudit.cells import drawn
+from dataaudit.escape import block, line
+from dataaudit.report import words
+from dataaudit.review.digits import class_keys
+from dataaudit.review.progress import be, stop_hint
+from dataaudit.review.session import HELP, told
+from dataaudit.writers.cards import marker
+from dataaudit.writers.terminal import percent
+
+if TYPE_CHECKING:
+    from dataaudit.review.session import Desk
+    from dataaudit.summary import Neighbour, ReviewRow, Term
+
+
+LEAST: Final = (40, 10)  # columns and lines in which a row can still be read
+_AGAINST, _FOR, _DIM, _STRONG = "bold underline red", "underline green", "dim", "bold"
+_TEXT, _CELL, _WHOLE = 600, 200, 20_000  # characters of a text, of a cell among others, of cells in full
+_TERMS, _NAME, _LONG = 6, 24, 1000
+_ASKS: Final = {"find": "find", "note": "note", "class": "class"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is on the screen: its lines, how many the row may take, and how many it has."""
+
+    lines: tuple[Text, ...]
+    page: int
+    total: int
+
+
+def paint(console: Console, drawn: Drawn) -> None:
+    """Draw the whole screen over the last one, in one write, so that it does not flicker."""
+    with console:
+        console.control(Control.home())
+        console.print(Screen(Text("\n").join(drawn.lines)), end="", highlight=False)
+
+
+def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] = ()) -> Drawn:
+    """Lay the desk out on the lines of the terminal.
+
+    Parameters
+    ----------
+    desk : Desk
+    row : ReviewRow
+        The one that is looked at.
+    console : Console
+        Its size is kept to.
+    notes : iterable of str
+        What else is to be said: of the data, of the model that is trained.
+
+    Returns
+    -------
+    Drawn
+    """
+    width, height = console.size
+    if width < LEAST[0] or height < LEAST[1]:
+        said = (
+            f"The window is too small: {width} × {height}, and {LEAST[0]} × {LEAST[1]} are needed. q quits."
+        )
+        return Drawn(tuple(_wrapped(Text(said), console, width)[:height]), 1, 1)
+    head = _head(desk, row, console, width)[: height // 2]
+    foot = _foot(desk, row, console=console, notes=notes)[-max(2, height // 3) :]
+    body = _help() if desk.help else _body(row, whole=desk.whole)
+    lines = [part for text in body for part in _wrapped(text, console, width)]
+    page = height - len(head) - len(foot) - 1
+    first = 0 if desk.help else min(desk.scroll, max(0, len(lines) - page))
+    seen = lines[first : first + page]
+    seen += [Text("")] * (page - len(seen))
+    return Drawn((*head, *seen, _rule(width, first, len(lines) - first - page), *foot), page, len(lines))
+
+
+def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text]:
+    """Return progress, and what the row is and is thought to be."""
+    review = desk.review
+    chance = percent(words.share(float(review.queue.p_wrong[review.at])))
+    decided = f"  {line(told(review.queue, review.decision), 60)}" if review.decision else "  not decided"
+    number = f"{review.number:,}  "
+    room = max(8, width - len(number) - cell_len(decided))
+    name = Text.assemble((number, _DIM), (_end(line(row.row_id, _LONG), room), _STRONG))
+    name.append(decided, style=_STRONG if review.decision else _DIM)
+    suggested = line(review.queue.suggested[review.at], 60)
+    change = Text.assemble(
+        line(row.label, 60), (" → ", _DIM), (suggested, _STRONG), f"   chance that it is wrong: {chance}"
+    )
+    change.truncate(width, overflow="ellipsis")
+    probability, loss = percent(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
+    left_out = (
+        f"Left out of training, it gets “{line(row.label, 60)}” with {probability}: a loss of {loss} nats."
+    )
+    return [
+        _progress(desk, width),
+        Text("─" * width, style=_DIM),
+        name,
+        change,
+        *_wrapped(Text(left_out, style=_DIM), console, width),
+        Text(""),
+    ]
+
+
+def _progress(desk: Desk, width: int) -> Text:
+    found = desk.review.standing
+    parts = [f"{found.decided:,} of {found.rows:,} decided"]
+    if found.precision is not None:
+        share = percent(words.share(found.precision, 0))
+        parts.append(f"{found.wrong:,} of {found.sure:,} {be(found.wrong, 'was', 'were')} wrong ({share})")
+    if found.left is not None:
+        parts.append(f"about {found.left:,.0f} wrong left")
+    while len(parts) > 1 and cell_len(" · ".join(parts)) > width:
+        parts.pop(1)
+    return Text(" · ".join(parts))
+
+
+def _rule(width: int, above: int, below: int) -> Text:
+    """Return the line under the row, which says how much of it is not seen."""
+    said = [f"space: {below:,} more below"] if below > 0 else []
+    said += [f"b: {above:,} above"] if above > 0 else []
+    text = f" {' · '.join(said)} " if said else ""
+    return Text("──" + text + "─" * (width - 2 - len(text)), style=_DIM)
+
+
+def _foot(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str]) -> list[Text]:
+    """Return what is to be said, the line that is typed, and the keys."""
+    width = console.size[0]
+    hint = stop_hint(desk.review.standing)
+    said = [Text(line(note, 300), style=_DIM) for note in notes if note]
+    said += [Text(hint, style=_STRONG)] if hint else []
+    lines = [part for text in said for part in _wrapped(text, console, width)]
+    if desk.prompt is not None:
+        typed = Text.assemble((f"{_ASKS[desk.prompt.asks]}: ", _STRONG), line(desk.prompt.text, 2000), "▏")
+        while typed.cell_len > width:
+            typed = typed[1:]
+        return [*lines, typed, Text("Enter: done   Escape: as it was", style=_DIM)]
+    spoken = Text(line(desk.review.said, 300))
+    spoken.truncate(width, overflow="ellipsis")
+    return [*lines, spoken, *_keys(desk, row, width)]
+
+
+def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
+    """Return the keys that there is room for; the classes on a line of their own where they are many."""
+    queue = desk.review.queue
+    suggested = line(queue.suggested[desk.review.at], 20)
+    offered = [("a", suggested), ("x", f"keep {line(row.label, 20)}"), ("d", "drop"), ("s", "unsure")]
+    offered += [("u", "undo"), ("j/k", "move"), ("/", "find")]
+    last = _legend([("?", "keys"), ("q", "quit")])
+    while cell_len(_legend(offered).plain) + 2 + last.cell_len > width:
+        offered.pop()
+    keys = Text("  ").join([_legend(offered), last])
+    if len(queue.classes) <= 2:  # noqa: PLR2004 - then accept and keep are all there is
+        return [keys]
+    named = zip(class_keys(queue.classes), queue.classes, strict=True)
+    classes = _legend([(key, line(name, 20)) for key, name in named if key])
+    classes.truncate(width, overflow="ellipsis")
+    return [classes, keys]
+
+
+def _legend(keys: list[tuple[str, str]]) -> Text:
+    return Text("  ").join([Text.assemble((key, _STRONG), f" {does}") for key, does in keys])
+
+
+def _help() -> list[Text]:
+    lines = [Text.assemble((f"{key:<13}", _STRONG), does) for key, does in HELP]
+    return [*lines, Text(""), Text("A decision opens the next row that is not decided. Any key goes back.")]
+
+
+def _body(row: ReviewRow, *, whole: bool) -> list[Text]:
+    """Return what speaks against and for the label, the cells, and the rows that are alike."""
+    label = line(row.label, 60)
+    against = _terms(f"against {label}: ", [t for t in row.evidence if t.contribution < 0], _AGAINST)
+    support = _terms(f"for {label}: ", [t for t in row.evidence if t.contribution > 0], _FOR)
+    parts = [[*against, *support], _cells(row, whole=whole), _near(row)]
+    if not row.evidence and not row.neighbours:
+        why = "No evidence was kept for this row; audit labels --top N keeps more."
+        parts.append([Text(why, style=_DIM)])
+    return [text for part in parts if part for text in (*part, Text(""))][:-1]
+
+
+def _terms(head: str, terms: list[Term], style: str) -> list[Text]:
+    if not terms:
+        return []
+    text = Text(head, style=_DIM)
+    for at, term in enumerate(terms[:_TERMS]):
+        text.append(", " if at else "", style="not dim")
+        text.append(line(words.term(term), 40), style=f"not dim {style}")
+        text.append(f" {words.signed(term.contribution)}")
+    return [text]
+
+
+def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
+    """Return the text, or one line a column, with the words that are evidence marked."""
+    if seen := drawn(row.picture):
+        return [Text(seen)]
+    if len(row.cells) == 1:
+        return [_marked(block(row.cells[0].text, _WHOLE if whole else _TEXT).strip("\n"), row)]
+    names = [line(cell.column, 30) for cell in row.cells]
+    wide = max((cell_len(name) for name in names), default=0)
+    lines = []
+    for name, cell in zip(names, row.cells, strict=True):
+        text = Text(name + " " * (wide - cell_len(name) + 2), style=_DIM)
+        value = block(cell.text, _WHOLE) if whole else line(cell.text, _CELL)
+        lines.append(Text.assemble(text, _marked(value, row)))
+    return lines
+
+
+def _marked(text: str, row: ReviewRow) -> Text:
+    pattern, _ = marker(row.evidence)
+    shown = Text(text)
+    if pattern is None:
+        return shown
+    values = {t.level.casefold(): t.contribution for t in row.evidence if t.role == "text" and t.level}
+    for found in pattern.finditer(text):
+        word = " ".join(re.split(r"\W+", found[0].casefold()))
+        if word in values:
+            shown.stylize(_AGAINST if values[word] < 0 else _FOR, *found.span())
+    return shown
+
+
+def _near(row: ReviewRow) -> list[Text]:
+    lines = []
+    for same in (False, True):
+        near = [neighbour for neighbour in row.neighbours if neighbour.same_label == same]
+        if near:
+            lines.append(Text(f"most like it among {line(near[0].label, 60)}:", style=_DIM))
+            lines += [_neighbour(neighbour) for neighbour in near]
+    return lines
+
+
+def _neighbour(neighbour: Neighbour) -> Text:
+    text = Text(f"  {words.fixed(neighbour.similarity)}  ", no_wrap=True, overflow="ellipsis")
+    text.append(_end(line(neighbour.row_id, _LONG), _NAME))
+    text.append(f"  {line(neighbour.excerpt, 240)}", style=_DIM)
+    return text
+
+
+def _end(name: str, room: int) -> str:
+    """Return the end of a name that is too long: it tells one row from another."""
+    if cell_len(name) <= room:
+        return name
+    while cell_len(name) >= room:
+        name = name[1:]
+    return f"…{name}"
+
+
+def _wrapped(text: Text, console: Console, width: int) -> list[Text]:
+    if text.no_wrap:
+        short = text.copy()
+        short.truncate(width, overflow="ellipsis")
+        return [short]
+    return list(text.wrap(console, width)) or [Text("")]

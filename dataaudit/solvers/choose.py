@@ -1,0 +1,191 @@
+"""Choose between primal and dual by cost and memory, and say why.
+
+Solvers by name: the one place where a name becomes an inverse Hessian.
+
+A factor gives both what is asked of one: products with H⁻¹ and the quadratic forms of all rows, of which
+leave-one-out is made. The solvers that need products alone (`iterative`) give the former; a form would take a
+solve a row. So under these the forms, and the steps of groups of rows, come from the exact factor, damped
+alike, as long as it fits in memory; else from a random projection, and from `solve`. The reason says which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache, partial
+from typing import Final
+
+from torch import Tensor
+
+from dataaudit.errors import SettingError, TooLarge
+from dataaudit.model.objective import Objective
+from dataaudit.solver_names import SOLVERS, require_damping, require_solver
+from dataaudit.solvers.base import Prepared, Solver, memory_limit, require_memory, with_damping
+from dataaudit.solvers.cholesky import Cholesky
+from dataaudit.solvers.dual import Dual
+from dataaudit.solvers.iterative import ConjugateGradients, Lissa, LowRank
+from dataaudit.solvers.operator import CurvatureSolver, of_objective
+from dataaudit.solvers.sketch import Sketch
+
+_THOUSANDS: Final = ("", "k", "M", "G", "T", "P")
+
+
+def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
+    """Return the cheaper exact solver that fits in memory.
+
+    Multiplications counted: primal ``n p² + p³``, dual ``n² d + (nk)³``.
+
+    Parameters
+    ----------
+    objective : Objective
+        Gives n, d, k and λ.
+    damping : float
+        δ, for the solver.
+
+    Returns
+    -------
+    Solver
+        Its `reason` is a sentence for people, with both costs.
+
+    Raises
+    ------
+    TooLarge
+        If neither fits; says how many bytes the smaller one needs.
+    """
+    n, d, k = objective.rows.n, objective.rows.width, objective.model.loss.n_scores
+    p, size, limit = objective.model.n_params, n * k, memory_limit()
+    if objective.l2 <= 0:
+        return Cholesky(f"without a ridge only the {p:,} × {p:,} Hessian can be factored", damping)
+    primal, dual = float(n) * p**2 + float(p) ** 3, float(n) ** 2 * d + float(size) ** 3
+    primal_bytes, dual_bytes = Cholesky.bytes_needed(objective), Dual.bytes_needed(objective)
+    what = f"exact influence for {n:,} rows, {d:,} features and {k + 1} classes"
+    require_memory(min(primal_bytes, dual_bytes), what, limit)
+    costs = (
+        f"the {p:,} × {p:,} Hessian takes {short(primal)}flop and {short(primal_bytes)}B, "
+        f"the {size:,} × {size:,} dual {short(dual)}flop and {short(dual_bytes)}B"
+    )
+    why = "is the smaller work" if max(primal_bytes, dual_bytes) <= limit else "alone fits in memory"
+    if dual_bytes > limit or (primal <= dual and primal_bytes <= limit):
+        return Cholesky(f"{costs}: the Hessian {why}", damping)
+    return Dual(f"{costs}: the dual {why}", damping=damping)
+
+
+def short(number: float) -> str:
+    """Return a count with two digits and the letter of its power of 1000, as in ``4.8 G``."""
+    power = 0
+    while number >= 999.5 and power < len(_THOUSANDS) - 1:  # noqa: PLR2004 - where it would be written 1000
+        number, power = number / 1000, power + 1
+    digits = 0 if number >= 9.95 or power == 0 else 1  # noqa: PLR2004 - two digits in all
+    return f"{number:,.{digits}f} {_THOUSANDS[power]}"
+
+
+BATCH: Final = 32  # rows that cost little more than one, and let the scale be far smaller
+RUNS: Final = 4
+PROBES: Final = 256  # relative error of a projected form: √(2/256), 9 %
+
+
+def prepare(
+    objective: Objective,
+    theta: Tensor,
+    *,
+    solver: str | CurvatureSolver | Cholesky | Dual = "auto",
+    damping: float = 0.0,
+) -> Prepared:
+    """Return (H + δ I)⁻¹ at θ by a solver of some name.
+
+    Parameters
+    ----------
+    objective : Objective
+        The training objective.
+    theta : Tensor (p,)
+        Where H is taken.
+    solver : str or a solver's settings
+        One of `solver_names.SOLVERS`.
+    damping : float
+        δ, which moves the solution of ``H x = b`` towards 0.
+
+    Returns
+    -------
+    Prepared
+        Its `reason` says why this solver, and what of the result is an estimate.
+
+    Raises
+    ------
+    SettingError
+        If there is no such solver, or δ is negative.
+    SolveError
+        If H cannot be inverted as asked.
+    """
+    require_damping(damping)
+    if isinstance(solver, Cholesky | Dual):
+        return replace(solver, damping=solver.damping + damping).prepare(objective, theta)
+    require_settings(solver)
+    if not isinstance(solver, str):
+        return _by_products(objective, theta, solver, damping=damping)
+    require_solver(solver)
+    exact: dict[str, Solver] = {"cholesky": Cholesky(damping=damping), "dual": Dual(damping=damping)}
+    if solver == "auto":
+        return choose_solver(objective, damping=damping).prepare(objective, theta)
+    if solver in exact:
+        return exact[solver].prepare(objective, theta)
+    k = objective.model.loss.n_scores
+    settings = product_solver(solver, ridge=objective.l2, least=objective.l2 / (k + 1 if k > 1 else 1))
+    return _by_products(objective, theta, settings, damping=damping)
+
+
+def require_settings(solver: object) -> None:
+    """Refuse what is neither a name nor the settings of a solver.
+
+    Raises
+    ------
+    SettingError
+        With the names.
+    """
+    if not isinstance(solver, str) and not hasattr(solver, "invert"):
+        what = f"solver is neither a name nor settings of one: got {solver!r}"
+        raise SettingError(what, f"use one of {', '.join(SOLVERS)}")
+
+
+def product_solver(name: str, *, ridge: float, least: float) -> CurvatureSolver:
+    """Return the settings of a solver that needs products alone.
+
+    Parameters
+    ----------
+    name : str
+        One of `solver_names.PRODUCTS`.
+    ridge : float
+        λ, or 0 where not all parameters have it.
+    least : float
+        The least that it adds to H in a direction: of differences to one of K > 2 classes it is λ/K.
+    """
+    settings: dict[str, CurvatureSolver] = {
+        "cg": ConjugateGradients(tolerance=1e-9),
+        "lissa": Lissa(batch=BATCH, repeats=RUNS, floor=least),
+        "arnoldi": LowRank(floor=ridge),
+    }
+    return settings[name]
+
+
+def _by_products(
+    objective: Objective, theta: Tensor, settings: CurvatureSolver, *, damping: float
+) -> Prepared:
+    inverse = settings.invert(of_objective(objective, theta, damping=damping))
+    factored = None
+    try:
+        factor = cache(partial(choose_solver(objective, damping=damping).prepare, objective, theta))
+        forms, how = lambda: factor().quadratic_forms(), "an exact factor"
+        factored = lambda B: factor().solve(B)  # noqa: E731 - made when it is first asked for
+    except TooLarge:
+        sketch = Sketch(probes=PROBES, tolerance=0.01, damping=damping)
+        forms = lambda: sketch.quadratic_forms(objective, theta)  # noqa: E731 - as short as it is clear
+        how = f"{PROBES} random projections, within about {(2 / PROBES) ** 0.5:.0%}"
+    reason = f"{inverse.reason}; what rows do to themselves comes from {how}"
+    return Prepared(
+        solve=inverse.solve,
+        quadratic_forms=forms,
+        residual=inverse.residual,
+        method=inverse.method,
+        reason=with_damping(reason, inverse.damping),
+        exact=False,
+        damping=inverse.damping,
+        factored=factored,
+    )

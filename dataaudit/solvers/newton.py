@@ -1,0 +1,249 @@
+"""Newton's method to a stationary point, where influence functions hold.
+
+Each step solves ``∇²R(θ) s = -∇R(θ)`` by conjugate gradients, to a tolerance that tightens with the gradient
+(Dembo, Eisenstat & Steihaug 1982, so convergence is superlinear), then halves s until R falls enough
+(Armijo). Where p is small the preconditioner is the Cholesky factor of a Hessian met on the way, made anew
+only when it has grown stale; otherwise it is the Hessian's diagonal, and no p × p matrix exists.
+
+Support vector machines: their minimum, and whether a point is it.
+
+The hinge has a kink at margin 1, where about as many rows as there are free directions sit at the minimum.
+Influence there is that of the smooth hinge of a small temperature t (Koh & Liang 2017, section 4.2), whose
+minimum is within O(t) of the hinge's. Newton's method from afar would step over the kinks, so it goes down in
+t by factors of four, each minimum a start for the next: 5 to 10 steps each, as *measured* on 13,000 digits
+down to t = 1e-6.
+
+A point θ minimises the hinge's R if slopes a_i in [0, 1] for the rows at the kink make a subgradient vanish,
+
+    min over a   ‖ λ θ - (1/n) Σ_short ω c x̃ - (1/n) Σ_kink a_i ω c x̃ ‖
+
+with c the labels as ±1: least squares with bounds. Rows count as at the kink within a width of the margin,
+since solvers stop with margins that are off by their tolerance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from scipy.optimize import lsq_linear
+from torch import Tensor
+
+from dataaudit.errors import NotConverged, SettingError
+from dataaudit.model.losses import SmoothHinge
+from dataaudit.model.objective import Objective
+from dataaudit.solvers.cg import Operator, conjugate_gradients
+from dataaudit.solvers.cholesky import cholesky_solve
+
+# More steps of conjugate gradients than this cost more than a new factor of the Hessian.
+STALE = 25
+# Up to so many parameters a factor costs next to nothing, however few the rows.
+TINY = 500
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """When to stop.
+
+    Parameters
+    ----------
+    tolerance : float
+        Largest entry of ∇R(θ) at the end.
+    max_steps : int
+        Newton steps at the most.
+    direct_limit : int
+        Largest p for which a p × p Hessian is factored.
+    forcing : float
+        Largest relative residual at which a step's conjugate gradients end.
+
+    Raises
+    ------
+    SettingError
+        If a value is not positive.
+    """
+
+    tolerance: float = 1e-8
+    max_steps: int = 100
+    direct_limit: int = 6000
+    forcing: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.tolerance <= 0 or self.max_steps < 1:
+            got = f"{self.tolerance} and {self.max_steps}"
+            raise SettingError(f"tolerance and max_steps must be positive: got {got}", "leave them out")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A point, and how near it is to a minimum.
+
+    Attributes
+    ----------
+    theta : Tensor (p,)
+        Parameters.
+    gradient_norm : float
+        ‖∇R(θ)‖_∞.
+    steps : int
+        Newton steps taken.
+    tolerance : float
+        What was asked of the gradient norm.
+    """
+
+    theta: Tensor
+    gradient_norm: float
+    steps: int
+    tolerance: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gradient is as small as was asked."""
+        return self.gradient_norm <= self.tolerance
+
+    def require_converged(self) -> Fit:
+        """Return the fit itself.
+
+        Raises
+        ------
+        NotConverged
+            If the gradient is too large for influence to be trusted.
+        """
+        if not self.converged:
+            what = f"the fit stopped at gradient norm {self.gradient_norm:.1e}, above {self.tolerance:.0e}"
+            raise NotConverged(what, "raise --l2, or look for columns with huge values")
+        return self
+
+
+def minimise(
+    objective: Objective,
+    start: Tensor | None = None,
+    *,
+    precondition: Operator | None = None,
+    settings: FitSettings = FitSettings(),
+) -> Fit:
+    """Minimise R(θ).
+
+    Parameters
+    ----------
+    objective : Objective
+        What to minimise.
+    start : Tensor (p,), optional
+        Where to begin; zeros by default.
+    precondition : callable, optional
+        An inverse Hessian from a nearby problem, ``(p, m) -> (p, m)``; makes warm refits cheap.
+    settings : FitSettings
+        When to stop.
+
+    Returns
+    -------
+    Fit
+        The end point; ask `Fit.require_converged` before using it for influence.
+    """
+    p = objective.model.n_params
+    theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
+    gradient = objective.gradient(theta)
+    used = 0
+    for step in range(settings.max_steps):
+        norm = float(gradient.abs().max())
+        if norm <= settings.tolerance:
+            return Fit(theta, norm, step, settings.tolerance)
+        if precondition is None or used > STALE:
+            precondition = _preconditioner(objective, theta, settings)
+        forcing = min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5)
+        direction, used = conjugate_gradients(
+            objective.hvp_at(theta), -gradient[:, None], precondition=precondition, tolerance=forcing
+        )
+        moved = _line_search(objective, theta, direction[:, 0], gradient)
+        if moved is None:
+            return Fit(theta, norm, step, settings.tolerance)
+        theta, gradient = moved, objective.gradient(moved)
+    return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
+
+
+def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) -> Operator:
+    """Return the inverse of the Hessian at θ where p is small, else of its diagonal."""
+    if objective.model.n_params <= min(settings.direct_limit, max(TINY, 2 * objective.rows.n)):
+        L, failed = torch.linalg.cholesky_ex(objective.hessian(theta))
+        if not failed:
+            return partial(cholesky_solve, L)
+    diagonal = objective.hessian_diagonal(theta).clamp_min(1e-12)
+    return lambda V: V / diagonal[:, None]
+
+
+def _line_search(objective: Objective, theta: Tensor, direction: Tensor, gradient: Tensor) -> Tensor | None:
+    """Return the first of θ + s, θ + s/2, … at which R has fallen enough, or None where rounding hides it."""
+    before, slope = objective.value(theta), float(gradient @ direction)
+    slack = 1e-13 * abs(before)
+    size = 1.0
+    for _ in range(40):
+        moved = theta + size * direction
+        if objective.value(moved) <= before + 1e-4 * size * slope + slack:
+            return moved
+        size *= 0.5
+    return None
+
+
+# The paper's temperature for influence on weights that were trained with the hinge.
+TEMPERATURE = 1e-3
+# Margins that are this near to 1 are at the kink; LIBSVM's default tolerance is a tenth of it.
+WIDTH = 1e-2
+_FIRST, _FACTOR = 1.0, 4.0
+
+
+def smoothed(objective: Objective, temperature: float) -> Objective:
+    """Return the same objective with the smooth hinge of a temperature."""
+    return replace(objective, model=replace(objective.model, loss=SmoothHinge(temperature)))
+
+
+def minimise_hinge(objective: Objective, start: Tensor | None = None) -> Fit:
+    """Minimise R(θ) with a smooth hinge.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its loss is a `SmoothHinge` of positive temperature.
+    start : Tensor (p,), optional
+        Where to begin; zeros by default.
+
+    Returns
+    -------
+    Fit
+        The end point; ask `Fit.require_converged` before using it for influence.
+    """
+    loss = objective.model.loss
+    last = loss.temperature if isinstance(loss, SmoothHinge) else _FIRST
+    temperature, steps = _FIRST, 0
+    while temperature > last:
+        fit = minimise(smoothed(objective, temperature), start)
+        start, steps, temperature = fit.theta, steps + fit.steps, temperature / _FACTOR
+    fit = minimise(objective, start)
+    return replace(fit, steps=steps + fit.steps)
+
+
+def subgradient_norm(objective: Objective, theta: Tensor) -> float:
+    """Return the largest entry of the hinge's subgradient of least length.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its loss is a `SmoothHinge` of any temperature; what is judged is the hinge.
+    theta : Tensor (p,)
+        Where.
+
+    Returns
+    -------
+    float
+        0 at a minimum. Takes a dense matrix of p numbers for every row at the kink.
+    """
+    rows, hinge = objective.rows, smoothed(objective, 0.0)
+    s = hinge.scores(theta)
+    away = (1.0 - (2.0 * rows.y - 1.0) * s[:, 0]).abs() > WIDTH
+    fixed = hinge.reweighted(torch.where(away, rows.weight, 0.0)).gradient(theta)
+    kink = rows.take(torch.nonzero(~away)[:, 0])
+    if not len(kink.y):
+        return float(fixed.abs().max())
+    pull = ((2.0 * kink.y - 1.0) * kink.weight / rows.n)[:, None] * kink.dense()
+    found = lsq_linear(pull.T.numpy(), fixed.numpy(), bounds=(0.0, 1.0), tol=1e-12)
+    return float(np.abs(found.fun).max())

@@ -1,0 +1,142 @@
+"""From encoded rows to a model at its minimum with its inverse Hessian: choose basis and λ → fit → invert."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from dataaudit.data import Dataset
+from dataaudit.errors import SettingError
+from dataaudit.features.target import Target
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import SmoothHinge, Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import MemoryRows
+from dataaudit.solvers import Prepared
+from dataaudit.solvers import prepare as invert
+from dataaudit.solvers.newton import minimise, minimise_hinge
+from dataaudit.training.adopt import adopt
+from dataaudit.training.encoded import LabelSettings, StepCallback, Training, no_step, weighted
+from dataaudit.training.selection import SelectionSettings, choose
+from dataaudit.training.trained import Encoded, Trained
+
+BasisKind = Literal["auto", "linear", "spline", "rbf"]
+# Wide enough that one left-out row moves few others across the kink, and λ can be chosen by it.
+HINGE = SmoothHinge(0.1)
+BASES: dict[str, BasisKind] = {"svm": "linear", "rbf-svm": "rbf"}
+MACHINE = (
+    f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
+    "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
+)
+
+
+def train(training: Training, settings: LabelSettings, *, on_step: StepCallback = no_step) -> Trained:
+    """Choose basis and λ, fit to the minimum and invert the Hessian there."""
+    columns, target = training.columns, training.target
+    K = len(target.classes)
+    loss = None if settings.model == "logistic" else HINGE
+    require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
+    basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
+    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed)
+    choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
+    X = choice.basis.transform(columns)
+    on_step("fit", 0, 2)
+    y, weight = torch.from_numpy(target.y), torch.from_numpy(training.weight)
+    rows = MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
+    objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
+    fit = minimise_hinge(objective) if loss else minimise(objective, choice.theta)
+    fit.require_converged()
+    on_step("fit", 1, 2)
+    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
+    on_step("fit", 2, 2)
+    return Trained(
+        objective=objective,
+        fit=fit,
+        prepared=prepared,
+        features=choice.basis.features,
+        classes=target.classes,
+        basis=choice.basis.name,
+        curve=choice.curve,
+        encoded=Encoded(training.encoding, columns, choice.basis),
+        notes=(
+            *training.encoding.notes,
+            *training.notes,
+            *(() if loss is None else (MACHINE,)),
+            *inverse_notes(prepared),
+        ),
+    )
+
+
+def inverse_notes(prepared: Prepared) -> list[str]:
+    """Say in sentences what is not the exact inverse of the model's own Hessian."""
+    notes = []
+    if prepared.damping:
+        added = f"Damping {prepared.damping:g} is added to the Hessian"
+        notes.append(f"{added}: influences are smaller than those of the model itself.")
+    if not prepared.exact:
+        notes.append(
+            f"Influences by {prepared.method} are estimates: for random right-hand sides the system is "
+            f"solved to a relative residual of {prepared.residual:.1e}. Refits and group steps are exact."
+        )
+    return notes
+
+
+def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
+    """Check that a model can be had for so many classes, and for texts.
+
+    Raises
+    ------
+    SettingError
+        If there are more than two classes, or a kernel is to be of texts.
+    """
+    if model != "logistic" and n_classes > 2:  # noqa: PLR2004 - one margin
+        what = f"{model} tells two classes apart: the label has {n_classes}"
+        raise SettingError(what, "use logistic, the default, which takes any number")
+    if model == "rbf-svm" and texts:
+        raise SettingError("rbf-svm has no kernel for text", "use svm instead, or --exclude the text")
+
+
+def train_adopted(
+    model: Any,
+    dataset: Dataset,
+    target: Target,
+    *,
+    settings: LabelSettings,
+    refit: bool = False,
+    on_step: StepCallback = no_step,
+) -> Trained:
+    """Take the user's model as it is, and invert its Hessian where it stands."""
+    on_step("fit", 0, 2)
+    frame, weight, _ = weighted(dataset, settings)
+    adopted = adopt(
+        model,
+        frame.drop(dataset.target),
+        target.y,
+        classes=target.classes,
+        weight=torch.from_numpy(weight),
+        refit=refit,
+    )
+    on_step("fit", 1, 2)
+    norm, notes = adopted.fit.gradient_norm, [*adopted.notes]
+    if not adopted.fit.converged:
+        advice = "fit it with a smaller tol, name its sample_weight by weight=, or pass refit=True"
+        notes.append(
+            f"It is not at its minimum (gradient norm {norm:.1e}), which biases influence: {advice}."
+        )
+    prepared = invert(adopted.objective, adopted.fit.theta, solver=settings.solver, damping=settings.damping)
+    notes += inverse_notes(prepared)
+    on_step("fit", 2, 2)
+    return Trained(
+        objective=adopted.objective,
+        fit=adopted.fit,
+        prepared=prepared,
+        features=adopted.features,
+        classes=target.classes,
+        basis="the model's own features",
+        curve=(),
+        encoded=None,
+        notes=tuple(notes),
+        adopted=adopted,
+    )

@@ -1,0 +1,223 @@
+"""A model at its minimum with its inverse Hessian: what every audit of training rows starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from dataaudit.errors import SettingError
+from dataaudit.features import Basis, Columns, Encoding, Feature, Role
+from dataaudit.influence.influence import leverage, self_influence
+from dataaudit.influence.leave_one_out import leave_one_out_scores, relabelled_scores
+from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block, times
+from dataaudit.solvers import Prepared
+from dataaudit.solvers.newton import Fit, minimise
+from dataaudit.training.adopt import Adopted
+from dataaudit.training.selection import Candidate
+
+# Keeps the slope of the calibration finite where left-out margins tell the classes apart wholly.
+CALIBRATION_L2 = 1e-5
+# Where they tell nothing, the order of rows by margin stays.
+LEAST_SLOPE = 1e-3
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """How the scores come from the columns; absent where the user's own pipeline did it.
+
+    Attributes
+    ----------
+    encoding : Encoding
+        Learned statistics and roles.
+    columns : Columns
+        The encoded training columns.
+    basis : Basis
+        From columns to the design matrix.
+    """
+
+    encoding: Encoding
+    columns: Columns
+    basis: Basis
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The fitted model and what explains it.
+
+    Attributes
+    ----------
+    objective : Objective
+        Rows, formulas and λ.
+    fit : Fit
+        Parameters and gradient norm.
+    prepared : Prepared
+        H⁻¹.
+    features : tuple of Feature
+        One per column of X.
+    classes : tuple of str
+        Names; the first is the reference.
+    basis : str
+        Name of the basis, for people.
+    curve : tuple of Candidate
+        What was tried on the way to λ and the basis; empty where they were given.
+    encoded : Encoded or None
+        For evidence by source column.
+    notes : tuple of str
+        Decisions, in sentences.
+    adopted : Adopted or None
+        The user's own model, if it is one.
+    """
+
+    objective: Objective
+    fit: Fit
+    prepared: Prepared
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+    basis: str
+    curve: tuple[Candidate, ...]
+    encoded: Encoded | None
+    notes: tuple[str, ...] = ()
+    adopted: Adopted | None = None
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Roles of the source columns, where the tool chose them."""
+        return self.encoded.encoding.roles if self.encoded else ()
+
+    def design(self, frame: pl.DataFrame) -> np.ndarray | csr_array:
+        """Return the model's features of new rows of the same columns."""  # -> (b, d)
+        if self.encoded is not None:
+            return self.encoded.basis.transform(self.encoded.encoding.transform(frame))
+        if self.adopted is None:
+            raise SettingError("this model has no way from columns to features", "leave model out")
+        return self.adopted.design(frame)
+
+    def probabilities(self, frame: pl.DataFrame) -> np.ndarray:
+        """Return the probability of every class for new rows of the same columns."""  # -> (b, K)
+        X = self.design(frame)
+        Theta = self.objective.model.matrix(self.fit.theta)
+        s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
+        return self.log_probabilities(s).exp().numpy()
+
+    @cached_property
+    def forms(self) -> Tensor:
+        """Quadratic forms Q of all rows."""  # (n, k, k)
+        return self.prepared.quadratic_forms()
+
+    @cached_property
+    def left_out(self) -> Tensor:
+        """Scores of all rows without themselves."""  # (n, k)
+        return leave_one_out_scores(self.objective, self.fit.theta, self.forms)
+
+    @cached_property
+    def calibration(self) -> tuple[float, float]:
+        """Slope and shift by which scores become log-odds: 1 and 0 if they are, else as left-out rows say.
+
+        A logistic regression of the labels on the left-out margins (Platt 1999).
+        """
+        if isinstance(self.objective.model.loss, Softmax):
+            return 1.0, 0.0
+        rows = replace(self.objective.rows, X=self.left_out)
+        odds = minimise(Objective(rows, LinearModel(Softmax(2), 1), CALIBRATION_L2))
+        a, b = odds.theta.tolist()
+        return max(a, LEAST_SLOPE), b
+
+    def log_odds(self, s: Tensor) -> Tensor:
+        """Return scores as log-odds against the first class."""  # (b, k) -> (b, k)
+        a, b = self.calibration
+        return s if (a, b) == (1.0, 0.0) else a * s + b
+
+    def log_probabilities(self, s: Tensor) -> Tensor:
+        """Return the log-probability of every class at some scores."""  # (b, k) -> (b, K)
+        return Softmax(len(self.classes)).log_probabilities(self.log_odds(s))
+
+    def loss(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return the loss of each row in nats, whatever loss the model was trained with."""
+        return Softmax(len(self.classes)).value(self.log_odds(s), y)  # (b, k), (b,) -> (b,)
+
+    def loss_slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return the slope of that loss in the scores, the calibration held fixed."""
+        a, _ = self.calibration
+        return a * Softmax(len(self.classes)).slope(self.log_odds(s), y)  # (b, k), (b,) -> (b, k)
+
+    def loss_gradient(self, rows: Block) -> Tensor:
+        """Return the gradient of the sum of those losses over rows."""  # -> (p,)
+        s = self.objective.model.scores(self.fit.theta, rows)
+        return rows.pull(rows.weight[:, None] * self.loss_slope(s, rows.y)).reshape(-1)
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """Everything that one factorisation says about every row; all float64, losses in nats.
+
+    Attributes
+    ----------
+    p, loo_p : ndarray (n, K)
+        Probabilities of the classes with the row in the training set and without.
+    loo_scores, relabelled_scores : ndarray (n, k)
+        Scores without the row, and with the suggested label for it, in the model's own unit.
+    loo_log_odds : ndarray (n, k)
+        The former as log-odds.
+    suggested : ndarray (n,) int64
+        The likeliest other class without the row.
+    train_loss, loo_loss : ndarray (n,)
+        Loss of the given label, with and without the row.
+    relabelled_loss : ndarray (n,)
+        Loss of the suggested label once the row carries it.
+    self_influence, leverage : ndarray (n,)
+        Magnitude of I_up,loss(z, z); share of its own fit that a row determines.
+    """
+
+    p: np.ndarray
+    loo_p: np.ndarray
+    loo_scores: np.ndarray
+    relabelled_scores: np.ndarray
+    loo_log_odds: np.ndarray
+    suggested: np.ndarray
+    train_loss: np.ndarray
+    loo_loss: np.ndarray
+    relabelled_loss: np.ndarray
+    self_influence: np.ndarray
+    leverage: np.ndarray
+
+
+def score_rows(trained: Trained) -> RowScores:
+    """Score every training row.
+
+    Parameters
+    ----------
+    trained : Trained
+        Model and inverse Hessian.
+
+    Returns
+    -------
+    RowScores
+        In the order of the training rows.
+    """
+    objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
+    scores, without, y = objective.scores(theta), trained.left_out, objective.rows.y
+    loo_p = trained.log_probabilities(without).exp()
+    suggested = loo_p.scatter(1, y[:, None], -1.0).argmax(1)
+    relabelled = relabelled_scores(objective, theta, forms, y=suggested)
+    return RowScores(
+        p=trained.log_probabilities(scores).exp().numpy(),
+        loo_p=loo_p.numpy(),
+        loo_scores=without.numpy(),
+        relabelled_scores=relabelled.numpy(),
+        loo_log_odds=trained.log_odds(without).numpy(),
+        suggested=suggested.numpy(),
+        train_loss=trained.loss(scores, y).numpy(),
+        loo_loss=trained.loss(without, y).numpy(),
+        relabelled_loss=trained.loss(relabelled, suggested).numpy(),
+        self_influence=self_influence(objective, theta, forms).numpy(),
+        leverage=leverage(objective, theta, forms).numpy(),
+    )
