@@ -57,7 +57,7 @@ def listed(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
-def joined(parts: Iterable[Inline], by: str = ", ") -> Inline:
+def joined(parts: Iterable[Inline], by: str = ", ") -> tuple[Part, ...]:
     """Return inlines with commas between them, as one."""
     flat: list[Part] = []
     for part in parts:
