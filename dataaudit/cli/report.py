@@ -122,12 +122,12 @@ def _format(target: Path, asked: str | None) -> str:
 
 
 def _text(findings: AnyFindings, name: str, *, redact: str, folder: Path) -> str:
-    from dataaudit.summary.redaction import told
+    from dataaudit.report.build import shown
     from dataaudit.writers import get
 
     writer, out = get(name, cast("Kind", findings.provenance.KIND)), io.StringIO()
-    tables, summary = told(findings, redact, folder=folder.as_posix())
-    writer.write(tables, summary, out)
+    tables, report = shown(findings, redact, folder=folder.as_posix())
+    writer.write(tables, report, out)
     return out.getvalue()
 
 

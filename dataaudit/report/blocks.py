@@ -318,6 +318,10 @@ class Report:
         By which a program finds the report in Markdown.
     provenance : mapping
         As JSON has it.
+    records : str or tuple of mappings
+        What JSON lines have: the name of a table of the findings, or objects.
+    document : mapping, optional
+        The whole JSON document, of what has no tables.
     short : bool
         Whether more is on the page: set where details are left out.
     """
@@ -335,6 +339,8 @@ class Report:
     version: str = ""
     mark: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    records: str | tuple[Mapping[str, Any], ...] = ()
+    document: Mapping[str, Any] | None = None
     short: bool = False
 
     @property

@@ -92,6 +92,7 @@ def report(f: ExplanationFindings, *, folder: str = "", run_id: str = "") -> Rep
             *run(p, _facts(p, run_id)),
         ),
         lines=(Table(caption="Training rows", rows=_lines(f)),),
+        records="influences",
         version=p.version,
         provenance=p.to_dict() | {"run_id": run_id},
     )

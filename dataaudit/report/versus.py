@@ -175,7 +175,7 @@ def _tables(model: Fact) -> tuple[tuple[Any, Any], ...]:
         for row in model["behind"]
     )
     head = ("training row", "label", "distance", "removed, the loss", "place by influence", "under the other")
-    table = Table(caption=title, head=head, rows=rows, short=6)
+    table = Table(caption=title, head=head, rows=rows, short=6, terminal=(0, 1, 3))
     return (BRIEF[0], Fold(title, (table,))), (BRIEF[1], Group(title, (table,)))
 
 

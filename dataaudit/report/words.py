@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from dataaudit.cells import number_text
 
 if TYPE_CHECKING:
-    from dataaudit.summary import Term, VersusSummary
+    from dataaudit.summary import Term
 
 
 MISSING: Final = "–"
@@ -69,13 +69,6 @@ def moved(value: float | None, digits: int = 3) -> str:
 def short(value: float | None, digits: int = 3) -> str:
     """``2.0000001e-4`` → ``0.0002``, ``3.1e-11`` → ``3.1e−11``: so many significant digits."""
     return f"{value:.{digits}g}".replace("-", "−") if value is not None and known(value) else MISSING
-
-
-def orders(versus: VersusSummary) -> str:
-    """Say how far two models agree on which training rows matter."""
-    names = " and ".join(model.name for model in versus.models)
-    agree = f"{versus.shared} of the {versus.of} rows of largest influence are the same"
-    return f"{names} order the training rows alike to {fixed(versus.order_correlation)} (Spearman); {agree}."
 
 
 def term(entry: Term) -> str:

@@ -5,14 +5,6 @@ mismatch and returns a `MismatchSummary`; every writer renders the same one, and
 """
 
 from dataaudit.summary.build import REPAIR, TOP, excerpt, fixed_name, summarise
-from dataaudit.summary.explanation import (
-    ClassShare,
-    ExplanationSummary,
-    InfluentialRow,
-    NearRow,
-    RemovedRow,
-    summarise_explanation,
-)
 from dataaudit.summary.mismatch import summarise_mismatch
 from dataaudit.summary.mismatch_shapes import (
     Carrier,
@@ -48,54 +40,32 @@ from dataaudit.summary.shapes import (
     Trust,
     Verdict,
 )
-from dataaudit.summary.versus import Dot, ModelLine, RivalRow, VersusSummary
-from dataaudit.summary.vulnerability import (
-    AttackLine,
-    ChangeLine,
-    FragileRow,
-    ShareLine,
-    VulnerabilitySummary,
-    moved,
-    summarise_vulnerability,
-)
 
 __all__ = [
     "REPAIR",
     "TOP",
-    "AttackLine",
     "Bar",
     "BudgetPoint",
     "BudgetStep",
     "CalibrationBin",
     "Carrier",
     "Cell",
-    "ChangeLine",
     "Check",
     "Choice",
-    "ClassShare",
     "ColumnLevels",
     "Command",
     "Concentration",
     "Difference",
-    "Dot",
-    "ExplanationSummary",
     "FindingCard",
-    "FragileRow",
     "HarmfulRow",
-    "InfluentialRow",
     "LabelCount",
     "LevelShare",
     "MismatchSummary",
-    "ModelLine",
     "NamedRow",
-    "NearRow",
     "Neighbour",
     "Rate",
     "Refit",
-    "RemovedRow",
     "ReviewRow",
-    "RivalRow",
-    "ShareLine",
     "SliceLine",
     "Summary",
     "Term",
@@ -104,13 +74,8 @@ __all__ = [
     "Tried",
     "Trust",
     "Verdict",
-    "VersusSummary",
-    "VulnerabilitySummary",
     "excerpt",
     "fixed_name",
-    "moved",
     "summarise",
-    "summarise_explanation",
     "summarise_mismatch",
-    "summarise_vulnerability",
 ]

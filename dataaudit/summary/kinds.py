@@ -6,19 +6,15 @@ from typing import overload
 
 from dataaudit.findings.schemas import (
     AnyFindings,
-    ExplanationFindings,
     Findings,
     MismatchFindings,
-    VulnerabilityFindings,
 )
 from dataaudit.summary.build import TOP, summarise
-from dataaudit.summary.explanation import ExplanationSummary, summarise_explanation
 from dataaudit.summary.mismatch import summarise_mismatch
 from dataaudit.summary.mismatch_shapes import MismatchSummary
 from dataaudit.summary.shapes import Summary
-from dataaudit.summary.vulnerability import VulnerabilitySummary, summarise_vulnerability
 
-AnySummary = Summary | MismatchSummary | ExplanationSummary | VulnerabilitySummary
+AnySummary = Summary | MismatchSummary
 
 
 @overload
@@ -27,18 +23,6 @@ def summarise_any(findings: Findings, *, top: int = TOP, folder: str = "") -> Su
 
 @overload
 def summarise_any(findings: MismatchFindings, *, top: int = TOP, folder: str = "") -> MismatchSummary: ...
-
-
-@overload
-def summarise_any(
-    findings: ExplanationFindings, *, top: int = TOP, folder: str = ""
-) -> ExplanationSummary: ...
-
-
-@overload
-def summarise_any(
-    findings: VulnerabilityFindings, *, top: int = TOP, folder: str = ""
-) -> VulnerabilitySummary: ...
 
 
 @overload
@@ -62,8 +46,4 @@ def summarise_any(findings: AnyFindings, *, top: int = TOP, folder: str = "") ->
     """
     if isinstance(findings, MismatchFindings):
         return summarise_mismatch(findings, folder=folder)
-    if isinstance(findings, ExplanationFindings):
-        return summarise_explanation(findings, folder=folder)
-    if isinstance(findings, VulnerabilityFindings):
-        return summarise_vulnerability(findings, folder=folder)
     return summarise(findings, top, folder=folder)

@@ -20,19 +20,15 @@ from typing import Any, Final, get_args, overload
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings.schemas import (
     AnyFindings,
-    ExplanationFindings,
     Findings,
     MismatchFindings,
-    VulnerabilityFindings,
 )
 from dataaudit.summary.build import TOP
-from dataaudit.summary.explanation import ExplanationSummary
 from dataaudit.summary.kinds import AnySummary, summarise_any
 from dataaudit.summary.mismatch_shapes import MismatchSummary
 from dataaudit.summary.shapes import Summary
 from dataaudit.summary.veil import WITHHELD, Policy
 from dataaudit.summary.veiled import SETTING, veil_for, veiled_provenance, veiled_tables
-from dataaudit.summary.vulnerability import VulnerabilitySummary
 
 POLICIES: Final[tuple[str, ...]] = get_args(Policy)
 FOLDER: Final = "FOLDER"  # in the place of the user's own
@@ -73,18 +69,6 @@ def told(
 def told(
     findings: MismatchFindings, policy: str | None = None, *, top: int = TOP, folder: str = ""
 ) -> tuple[MismatchFindings, MismatchSummary]: ...
-
-
-@overload
-def told(
-    findings: ExplanationFindings, policy: str | None = None, *, top: int = TOP, folder: str = ""
-) -> tuple[ExplanationFindings, ExplanationSummary]: ...
-
-
-@overload
-def told(
-    findings: VulnerabilityFindings, policy: str | None = None, *, top: int = TOP, folder: str = ""
-) -> tuple[VulnerabilityFindings, VulnerabilitySummary]: ...
 
 
 @overload

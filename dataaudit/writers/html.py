@@ -12,10 +12,11 @@ from markupsafe import Markup
 
 from dataaudit.files import write_page
 from dataaudit.findings.schemas import AnyFindings, Findings
-from dataaudit.summary import ExplanationSummary, MismatchSummary, ReviewRow, Summary, VulnerabilitySummary
+from dataaudit.report.blocks import Report
+from dataaudit.report.build import shown
+from dataaudit.summary import MismatchSummary, ReviewRow, Summary
 from dataaudit.summary.kinds import AnySummary
-from dataaudit.summary.redaction import told
-from dataaudit.writers import explanation_html, mismatch_html, vulnerability_html
+from dataaudit.writers import mismatch_html, report_html
 from dataaudit.writers.base import Writer
 from dataaudit.writers.cards import FULL, Detail, card
 from dataaudit.writers.page import lay_out
@@ -70,16 +71,15 @@ def fragment(summary: Summary, *, rows: int = _NOTEBOOK_ROWS) -> str:
 
 def notebook(findings: AnyFindings) -> str:
     """Return what ``_repr_html_`` shows for findings of any kind: the page in a frame, with fewer rows."""
-    summary = told(findings, top=_NOTEBOOK_ROWS)[1]
-    return framed(page_of(summary), summary.verdict.headline)
+    summary = shown(findings, top=_NOTEBOOK_ROWS)[1]
+    headline = summary.headline if isinstance(summary, Report) else summary.verdict.headline
+    return framed(page_of(summary), headline)
 
 
-def page_of(summary: AnySummary) -> str:
+def page_of(summary: AnySummary | Report) -> str:
     """Return the whole page of findings of any kind."""
-    if isinstance(summary, ExplanationSummary):
-        return explanation_html.page(summary)
-    if isinstance(summary, VulnerabilitySummary):
-        return vulnerability_html.page(summary)
+    if isinstance(summary, Report):
+        return report_html.page(summary)
     if isinstance(summary, MismatchSummary):
         return mismatch_html.page(summary)
     return page(summary)
@@ -105,7 +105,7 @@ def write_report(findings: AnyFindings, path: Path) -> Path:
     WriteError
         If the file cannot be written.
     """
-    return write_page(page_of(told(findings, folder=path.parent.as_posix())[1]), path)
+    return write_page(page_of(shown(findings, folder=path.parent.as_posix())[1]), path)
 
 
 def write(_findings: Findings, summary: Summary, out: TextIO) -> None:

@@ -38,6 +38,7 @@ from dataaudit.report.blocks import (
     Sentence,
     Table,
 )
+from dataaudit.writers.base import Writer
 
 _STYLES: Final = {
     "strong": "bold",
@@ -73,11 +74,6 @@ def show(report: Report, console: Console) -> None:
             _print(console, shown)
 
 
-def write(report: Report, out: TextIO) -> None:
-    """Write what a terminal would show, to a stream."""
-    show(report, Console(file=out))
-
-
 def show_lines(report: Report, console: Console) -> None:
     """Print the report's lines: folded with an indent on a terminal, whole where programs read them."""
     if not console.is_terminal:
@@ -89,11 +85,6 @@ def show_lines(report: Report, console: Console) -> None:
         first, *rest = text.wrap(console, width) or [Text()]
         shown = Text("\n").join([first, *(Text(_INDENT) + folded for folded in rest)])
         console.print(shown, highlight=False, soft_wrap=True)
-
-
-def write_lines(report: Report, out: TextIO) -> None:
-    """Write the report's lines without colour."""
-    out.writelines(text.plain.rstrip() + "\n" for text in _lines(report.lines, _WIDTH))
 
 
 def percent(text: str) -> str:
@@ -193,11 +184,12 @@ def _table(table: Table, width: int) -> Iterator[RenderableType]:
     for at, (name, cells) in enumerate(zip(head, columns, strict=True)):
         numbers = all(_NUMBER.fullmatch(cell.plain) for cell in cells)
         last = table.spare and at == len(chosen) - 1
-        least = min(_NAME, max(cell.cell_len for cell in cells)) if at == 1 and table.spare else None
+        most = max(cell.cell_len for cell in cells)
+        least = most if numbers else min(_NAME, most) if at == 1 and table.spare else None
         drawn.add_column(
             name,
             justify="right" if numbers else "left",
-            no_wrap=numbers or last,
+            no_wrap=last,
             overflow="ellipsis" if last else "fold",
             min_width=least,
             max_width=left if last else None,
@@ -266,3 +258,17 @@ def _indented(text: str) -> str:
     """Return a line of documentation with its indent."""
     inner = text.lstrip(" ")
     return text[: len(text) - len(inner)] + line(inner, 2000)
+
+
+def _write(_findings: object, report: Report, out: TextIO) -> None:
+    show(report, Console(file=out))
+
+
+def _write_lines(_findings: object, report: Report, out: TextIO) -> None:
+    out.writelines(text.plain.rstrip() + "\n" for text in _lines(report.lines, _WIDTH))
+
+
+WRITERS: Final = {
+    "console": Writer("console", ".txt", "the summary as a terminal shows it", _write),
+    "text": Writer("text", ".txt", "one line per row or finding", _write_lines),
+}

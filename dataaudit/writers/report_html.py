@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from dataaudit.escape import block, line
+from dataaudit.files import write_page
 from dataaudit.report.blocks import (
     Block,
     Cards,
@@ -35,12 +36,20 @@ from dataaudit.report.blocks import (
     Table,
     more,
 )
+from dataaudit.report.build import shown
 from dataaudit.report.shorten import fitted
+from dataaudit.writers.base import Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dataaudit.findings.schemas import AnyFindings
 
 SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other tools complained about most
 _ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer
 _LONGEST: Final = 20_000  # characters of any one value
 _SAID: Final = 2_000  # of our own words
+_NOTEBOOK_ROWS: Final = 50
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
 _DOCUMENT: Final = 8_000
 _OFF: Final = ("link", "image", "autolink", "html_inline", "html_block", "reference", "lheading")
@@ -77,6 +86,17 @@ _DETAILS: Final = (
 def page(report: Report) -> str:
     """Return the whole page, in as much detail as 1 MB has room for."""
     return fitted(report, SIZE, _page)
+
+
+def notebook(findings: AnyFindings) -> str:
+    """Return what ``_repr_html_`` shows: the page in a frame, with fewer rows."""
+    report = shown(findings, top=_NOTEBOOK_ROWS)[1]
+    return framed(page(report), report.headline)
+
+
+def write_report(findings: AnyFindings, path: Path) -> Path:
+    """Write the page of findings to a file, whole or not at all, without what their audit was to withhold."""
+    return write_page(page(shown(findings, folder=path.parent.as_posix())[1]), path)
 
 
 def parted(page: str) -> dict[str, str]:
@@ -321,3 +341,10 @@ def _environment() -> Environment:
         "island": _island,
     }
     return made
+
+
+def _write(_findings: object, report: Report, out: TextIO) -> None:
+    out.write(page(report))
+
+
+WRITERS: Final = {"html": Writer("html", ".html", "one page for people, with charts", _write)}

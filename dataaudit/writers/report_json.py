@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import polars as pl
 import polars.selectors as cs
 
 from dataaudit.escape import json_text
-from dataaudit.report.blocks import Report, plain
+from dataaudit.findings.tables import plain
+from dataaudit.report.blocks import Report
+from dataaudit.report.blocks import plain as words_of
+from dataaudit.writers.base import Writer
 
 if TYPE_CHECKING:
     from dataaudit.findings.tables import Tables
@@ -26,20 +29,21 @@ _ROWS: Final = 20_000  # a chunk's rows: about 10 MB of text
 
 def document(findings: Tables, report: Report) -> Iterator[str]:
     """Yield one JSON document, some rows of a table at a time."""
-    verdict = {"headline": report.headline, "sentences": [plain(sentence) for sentence in report.sentences]}
-    commands = [{"purpose": purpose, "command": command} for purpose, command in report.commands]
-    head = {
+    if report.document is not None:
+        yield one_line(report.document) + "\n"
+        return
+    answer = {
         "kind": report.kind,
-        "next_commands": commands,
+        "next_commands": [{"purpose": purpose, "command": command} for purpose, command in report.commands],
         "provenance": report.provenance,
-        "verdict": verdict,
+        "verdict": {"headline": report.headline, "sentences": [words_of(said) for said in report.sentences]},
     }
-    yield one_line(head)[:-1]
+    yield one_line(answer)[:-1]
     for name in sorted(findings.SCHEMAS):
         yield f',\n"{name}": ['
         for at, chunk in enumerate(lines(getattr(findings, name))):
             yield ",\n" if at else "\n"
-            yield chunk.rstrip("\n").replace("\n", ",\n")  # a newline inside a cell is \n, two characters
+            yield chunk.rstrip("\n").replace("\n", ",\n")  # a newline inside a cell is \\n, two characters
         yield "\n]"
     yield "}\n"
 
@@ -56,4 +60,21 @@ def lines(table: pl.DataFrame) -> Iterator[str]:
 
 def one_line(value: Any) -> str:
     """Return JSON in one line, sorted by key."""
-    return json_text(json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True))
+    return json_text(json.dumps(plain(value), ensure_ascii=False, allow_nan=False, sort_keys=True))
+
+
+def _write(findings: Tables, report: Report, out: TextIO) -> None:
+    out.writelines(document(findings, report))
+
+
+def _write_lines(findings: Tables, report: Report, out: TextIO) -> None:
+    if isinstance(report.records, str):
+        out.writelines(lines(getattr(findings, report.records)))
+    else:
+        out.writelines(one_line(record) + "\n" for record in report.records)
+
+
+WRITERS: Final = {
+    "json": Writer("json", ".json", "one document: the answer and all tables", _write),
+    "jsonl": Writer("jsonl", ".jsonl", "one row, change or finding a line", _write_lines),
+}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, TextIO
 
 from dataaudit.escape import line
 from dataaudit.report import words
@@ -37,6 +37,7 @@ from dataaudit.report.blocks import (
     Table,
 )
 from dataaudit.report.shorten import fitted
+from dataaudit.writers.base import Writer
 
 SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters
 ROWS: Final = 20  # of a folded table
@@ -208,3 +209,10 @@ def _prose(text: str, length: int = 600) -> str:
     inner = "".join([*pieces, _MARKUP.sub(r"\\\g<0>", shown[at:])])
     start, end = " " * text[:1].isspace(), " " * (text[-1:].isspace() and bool(shown))
     return f"{start}{inner}{end}"
+
+
+def _write(_findings: object, report: Report, out: TextIO) -> None:
+    out.write(markdown(report))
+
+
+WRITERS: Final = {"markdown": Writer("markdown", ".md", "for a comment on a pull request", _write)}
