@@ -23,6 +23,7 @@ from dataaudit.report.blocks import (
     Part,
     Record,
     Report,
+    Rows,
     Section,
     Sentence,
     Table,
@@ -74,8 +75,13 @@ def shortened(report: Report, detail: Detail) -> Report:
         short=True,
         sentences=tuple(_inline(text, detail) for text in report.sentences),
         steps=tuple((name, _inline(text, detail)) for name, text in report.steps),
-        sections=tuple(_section(s, detail) for s in report.sections if s.rank <= detail.rank),
+        sections=tuple(_section(s, detail) for s in report.sections if s.rank <= detail.rank or _has_rows(s)),
     )
+
+
+def _has_rows(section: Section) -> bool:
+    """Whether a section has the ranked rows, which the page itself cuts."""
+    return any(isinstance(block, Rows) for block in section.blocks)
 
 
 def _section(section: Section, detail: Detail) -> Section:

@@ -125,7 +125,8 @@ def _page(report: Report) -> str:
     rows = _ranked(sections)
     if rows is None:
         return _render(report, sections)
-    room = SIZE - len(_render(report, sections, rows=rows, texts=()).encode()) - _SLACK
+    bare = _render(report, sections, rows=rows, texts=(Markup(""),) * len(rows.items))
+    room = SIZE - len(bare.encode()) - _SLACK
     texts = _fit(rows.items, max(room, 0))
     return _render(report, sections, rows=rows, texts=texts)
 

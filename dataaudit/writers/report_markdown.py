@@ -115,10 +115,7 @@ def _block(block: Block, *, folded: bool) -> str:
         case Commands(items):
             return _commands(items)
         case Record(cells):
-            head = "| column | cell |\n| --- | --- |\n" if cells else ""
-            return head + "\n".join(
-                f"| {_code(name)} | {_code(cell.text, cell.length)} |" for name, cell in cells
-            )
+            return _rows(("column", "cell"), [(Cell(name), cell) for name, cell in cells])
         case Fold(title, blocks):
             return _details(title, _blocks(blocks, folded=True))
         case Group(title, blocks):
@@ -143,12 +140,8 @@ def _rows(head: Sequence[Inline], rows: Sequence[Sequence[Inline]]) -> str:
     if not rows:
         return ""
     lines = [[_inline(name) for name in head], ["---"] * len(head)] if head else []
-    lines += [[_field(cell) for cell in row] for row in rows]
+    lines += [[_inline(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
-
-
-def _field(text: Inline) -> str:
-    return _inline(text).replace("\\|", "|")  # once is enough
 
 
 def _checks(checks: Checks) -> str:
