@@ -255,7 +255,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Columns of blocks: beside each other on a wide page, else below."""
+    """Columns of blocks: next to each other on a wide page, else below."""
 
     columns: tuple[tuple[Block, ...], ...]
 

@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A mark, round or square, with an optional word beside it; `anchor` is SVG's text-anchor.
+    """A mark, round or square, with an optional word next to it; `anchor` is SVG's text-anchor.
 
     Small ones are for charts with hundreds of them.
     """

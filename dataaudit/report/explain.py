@@ -175,7 +175,9 @@ def _headline(f: ExplanationFindings) -> str:
 def _label(p: ExplanationProvenance) -> Inline:
     if p.label is None:
         strange = (p.settings.get("unjudged") or {}).get("strange")
-        why = f"Its label{strange_classes(p)} is none that training knows" if strange else "It has no label"
+        why = (
+            f"Its label{strange_classes(p)} is not one that training knows" if strange else "It has no label"
+        )
         explained = f"{why}, so it is explained for “{p.explained_label[:LABEL]}”: "
         return f"{explained}helpful rows support the prediction, harmful rows speak against it."
     loss = f"a loss of {p.loss:.3g} nats"
@@ -207,7 +209,7 @@ def _does(row: Fact) -> str:
 
 
 def _row(f: ExplanationFindings, terms: list[Term], rows: Rows) -> tuple[Block, ...]:
-    """Return classes and cells of the row beside what its cells do."""
+    """Return classes and cells of the row, and what its cells do."""
     p = f.provenance
     name = f"Test row {p.test_row}"
     label: tuple[Part, ...] = (
@@ -266,14 +268,14 @@ def _speaking(terms: list[Term]) -> tuple[Block, ...]:
 
 
 def _sides(behind: list[Fact]) -> tuple[Block, ...]:
-    """Return harmful rows beside helpful ones; other formats have one table of both."""
+    """Return harmful rows next to helpful ones; other formats have one table of both."""
     columns = []
     for kind, lead in (
         ("harmful", "Without them the test row would be predicted better. The strongest first."),
         ("helpful", "Without them it would be predicted worse. The strongest first."),
     ):
         mine = [row for row in behind if row["kind"] == kind]
-        cards = Cards(items=tuple(_card(row) for row in mine[:_SIDE]), empty="There is none.")
+        cards = Cards(items=tuple(_card(row) for row in mine[:_SIDE]), empty="None.")
         columns.append((Group(kind.capitalize(), (Sentence(lead, "quiet"), cards)),))
     few = _few(behind)
     return (
@@ -388,7 +390,9 @@ def _parts(f: ExplanationFindings, behind: list[Fact]) -> tuple[Section, ...]:
     if not f.provenance.settings.get("show_components") or not behind:
         return ()
     names = ("place", "place_without_train_loss", "place_without_hessian")
-    rows = tuple((Cell(row["train_row_id"], _ROW), *(_place(row[name]) for name in names)) for row in behind)
+    rows: tuple[tuple[Inline, ...], ...] = tuple(
+        (Cell(row["train_row_id"], _ROW), *(_place(row[name]) for name in names)) for row in behind
+    )
     table = Table(
         caption="Place of each row by the influence and by its parts",
         head=("training row", "influence", "without the training loss", "without the Hessian"),

@@ -12,8 +12,10 @@ import polars as pl
 from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.report import words
 from dataaudit.report.blocks import (
-    BRIEF,
+    MARKDOWN,
     PAGE,
+    TERMINAL,
+    Block,
     Cell,
     Figure,
     Fold,
@@ -101,14 +103,14 @@ def sections(f: ExplanationFindings, rivals: list[Fact], agree: str) -> tuple[Se
         return ()
     lead = (
         "Two models may predict alike for different reasons (Koh & Liang 2017, section 5.1). Both are "
-        "trained on the same rows and held to the same label; distance is Euclidean in the encoded columns. "
+        "trained on the same rows and for the same label; distance is Euclidean in the encoded columns. "
     )
     explained = f.models["explained_label"][0]
-    blocks = (
+    blocks: tuple[Block, ...] = (
         _facts(rivals, explained, agree),
         Only(PAGE, (Grid(tuple((Figure(plot),) for plot in _plots(rivals, explained))),)),
         Only(PAGE, (Grid(tuple((_near(model),) for model in rivals)),)),
-        *(Only((medium,), (shown,)) for model in rivals for medium, shown in _tables(model)),
+        *(block for model in rivals for block in _tables(model)),
     )
     return (Section("Two models", blocks, rank=0, key="versus", lead=lead + agree),)
 
@@ -142,12 +144,12 @@ def _near(model: Fact) -> Group:
         "The largest change of the loss first, corrected for the row’s own leverage. Places are by the size "
         "of influence, which is first order, among all training rows; the two need not agree."
     )
-    rows = List(tuple(_told(row) for row in model["behind"]), style="near")
-    shown = rows if model["behind"] else Sentence("There is none.")
+    rows = List(tuple(_listed(row) for row in model["behind"]), style="near")
+    shown = rows if model["behind"] else Sentence("None.")
     return Group(f"Training rows behind it: {model['model']}", (Sentence(lead, "quiet"), shown))
 
 
-def _told(row: Fact) -> Inline:
+def _listed(row: Fact) -> Inline:
     place, other = words.count(row["place"]), words.count(row["other_place"])
     places = f"by influence place {place}, under the other model {other}"
     loss = f"”: without it, the loss {words.moved(row['delta_loss_if_removed'])}"
@@ -160,7 +162,7 @@ def _told(row: Fact) -> Inline:
     )
 
 
-def _tables(model: Fact) -> tuple[tuple[Any, Any], ...]:
+def _tables(model: Fact) -> tuple[Block, ...]:
     """Return the rows behind a model as a table: folded in Markdown, shorter on a terminal."""
     title = f"Training rows behind it: {model['model']}"
     rows = tuple(
@@ -176,7 +178,7 @@ def _tables(model: Fact) -> tuple[tuple[Any, Any], ...]:
     )
     head = ("training row", "label", "distance", "removed, the loss", "place by influence", "under the other")
     table = Table(caption=title, head=head, rows=rows, short=6, terminal=(0, 1, 3))
-    return (BRIEF[0], Fold(title, (table,))), (BRIEF[1], Group(title, (table,)))
+    return Only(MARKDOWN, (Fold(title, (table,)),)), Only(TERMINAL, (Group(title, (table,)),))
 
 
 def _plots(rivals: list[Fact], explained: str) -> tuple[Plot, ...]:

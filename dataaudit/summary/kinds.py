@@ -46,4 +46,4 @@ def summarise_any(findings: AnyFindings, *, top: int = TOP, folder: str = "") ->
     """
     if isinstance(findings, MismatchFindings):
         return summarise_mismatch(findings, folder=folder)
-    return summarise(findings, top, folder=folder)
+    return summarise(findings, top, folder=folder)  # type: ignore[arg-type]

@@ -7,11 +7,11 @@ from typing import Final
 
 from dataaudit.escape import line
 from dataaudit.report import words
-from dataaudit.report.charts import Plot
+from dataaudit.report.charts import Matrix, Plot
 from dataaudit.summary import REPAIR, Summary
 from dataaudit.writers import figures, matrices
 from dataaudit.writers.cards import Card, card
-from dataaudit.writers.matrices import BarList, Matrix
+from dataaudit.writers.matrices import BarList
 from dataaudit.writers.run import CheckLine, Run, agreement, check_lines, describe_run, more
 
 FIRST: Final = 10  # rows to look at first

@@ -27,6 +27,7 @@ from dataaudit.report.blocks import (
     Cards,
     Cell,
     Inline,
+    Near,
     Only,
     Part,
     Report,
@@ -108,7 +109,7 @@ def parted(page: str) -> dict[str, str]:
     parts = {"report.css": style} | ({"report.js": code} if body else {})
     linked = f'{body}<script src="report.js"></script>{end}' if body else rest
     head = re.sub("'sha256-[^']*'", "'self'", head) + '<link rel="stylesheet" href="report.css">'
-    linked = linked.replace(_ONE_FILE, f"This page loads {' and '.join(parts)} beside it")
+    linked = linked.replace(_ONE_FILE, f"This page loads {' and '.join(parts)} next to it")
     return {**parts, "report.html": head + linked}
 
 
@@ -185,13 +186,18 @@ def _fit(rows: tuple[Row, ...], room: int) -> tuple[Markup, ...]:
 
 
 def _brief(row: Row, detail: _Detail) -> Row:
-    near = {
-        name: tuple(replace(n, begins=_near(n.begins, detail.near)) for n in found[: detail.neighbours])
-        for name, found in (("other", row.other), ("same", row.same))
-    }
-    cells = tuple((name, _cut(cell, detail.text)) for name, cell in row.cells[: detail.columns])
-    terms = {"against": row.against[: detail.terms], "support": row.support[: detail.terms]}
-    return replace(row, begins=_cut(row.begins, detail.line), cells=cells, **terms, **near)
+    def near(rows: tuple[Near, ...]) -> tuple[Near, ...]:
+        return tuple(replace(n, begins=_near(n.begins, detail.near)) for n in rows[: detail.neighbours])
+
+    return replace(
+        row,
+        begins=_cut(row.begins, detail.line),
+        cells=tuple((name, _cut(cell, detail.text)) for name, cell in row.cells[: detail.columns]),
+        against=row.against[: detail.terms],
+        support=row.support[: detail.terms],
+        other=near(row.other),
+        same=near(row.same),
+    )
 
 
 def _near(cell: Cell, length: int) -> Cell:

@@ -13,6 +13,7 @@ import pytest
 import dataaudit
 from dataaudit.errors import SettingError
 from dataaudit.findings.schemas import ExplanationFindings, Findings, MismatchFindings, read_findings
+from dataaudit.report.build import shown
 from dataaudit.summary.redaction import FOLDER, policy_of, redacted, remember, told
 from dataaudit.summary.veil import WITHHELD, Names, Veil
 from dataaudit.writers import argilla, get, html, labelstudio, names, spreadsheet
@@ -80,7 +81,7 @@ def tables_of(kind, folder):
 def outputs(kind, folder, policy):
     """Return every output there is of findings, by name."""
     found = tables_of(kind, folder)
-    tables, summary = told(found, policy, folder=str(folder / "out"))
+    tables, summary = shown(found, policy, folder=str(folder / "out"))
     exports = (labelstudio, argilla, spreadsheet) if kind == "labels" else ()
     writers = [get(name, kind) for name in names(kind)] + [module.WRITER for module in exports]
     texts = {}

@@ -9,12 +9,11 @@ import pytest
 from writers.example import made_up
 from writers.pages import parse
 
-import dataaudit
 from dataaudit.cells import drawn, picture_of
 from dataaudit.review.screen import _cells
-from dataaudit.summary import summarise, summarise_explanation
+from dataaudit.summary import summarise
 from dataaudit.summary.redaction import told
-from dataaudit.writers import explanation_html, html, markdown, spreadsheet
+from dataaudit.writers import html, markdown, spreadsheet
 
 SPOOF = picture_of(np.zeros(64))[:-4] + '" onerror="alert(1)'
 
@@ -54,23 +53,6 @@ def test_other_columns_of_a_first_row_stand_beside_its_picture():
     page = html.page(summarise(dataclasses.replace(made, cells=cells), folder="out"))
     first = page[page.index('<ol class="first">') : page.index('id="trust"')]
     assert first.count('height="112"><bdi>') == first.count("<img ") == 10
-
-
-def test_an_explanation_shows_the_pixels_of_the_rows_that_it_names():
-    random = np.random.default_rng(0)
-    y = random.integers(0, 2, 160)
-    pixels = np.clip(random.integers(0, 90, (160, 64)) + 90 * y[:, None] * (np.arange(64) < 32), 0, 255)
-    frame = pl.DataFrame({"pixels": pixels.tolist(), "y": [f"class {k}" for k in y]})
-    given = {"label": "y", "row": 1, "l2": 1e-2, "flip": "prediction", "versus": "svm"}
-    summary = summarise_explanation(dataaudit.explain(frame[:120], frame[120:], **given).tables)
-    page = parse(explanation_html.page(summary))
-    assert page.errors == []
-    shown = [values["src"] for tag, values, _ in page.elements if tag == "img" and values["width"] == "56"]
-    rivals = [row for model in summary.versus.models for row in model.behind[:10]]
-    named = [*rivals, *summary.removed, *summary.cosine, *summary.euclidean]
-    assert shown == [row.picture for row in named]
-    assert all(shown)
-    assert len(shown) > 30
 
 
 @pytest.mark.parametrize("writer", [markdown, spreadsheet])
