@@ -10,6 +10,8 @@ from dataaudit.findings.record import AuditRecord, PairRecord
 from dataaudit.report import words
 from dataaudit.report.blocks import (
     BRIEF,
+    PAGE,
+    TERMINAL,
     Block,
     Cell,
     Check,
@@ -20,6 +22,7 @@ from dataaudit.report.blocks import (
     Group,
     Inline,
     List,
+    Medium,
     Only,
     Part,
     Section,
@@ -122,15 +125,17 @@ def agreement_of(refits: int, slope: float | None, pearson: float | None, *, non
     return f"Predicted and measured changes of loss {agree} over {refits} true refits: {found}."
 
 
-def trust(health: pl.DataFrame, said: str, *figures: Block, page: bool = True) -> Section:
+def trust(
+    health: pl.DataFrame, said: str, *figures: Block, page: bool = True, terminal: bool = False
+) -> Section:
     """Say how far to trust the audit: the agreement of refits in words, checks, charts.
 
-    With `page` False the sentence is for Markdown alone: the page says it elsewhere.
+    The sentence is for Markdown, and for the page and the terminal where these are asked for.
     """
-    sentence: Block = Sentence(said, "quiet")
+    media: tuple[Medium, ...] = ("markdown", *PAGE * page, *TERMINAL * terminal)
     checks = tuple(Check(name, ok, message or name) for name, _, _, ok, message in health.iter_rows())
-    first = sentence if page else Only(("markdown",), (sentence,))
-    return Section("How far to trust it", (first, Checks(checks), *figures), rank=1, key="trust")
+    blocks = (Only(media, (Sentence(said, "quiet"),)), Checks(checks), *figures)
+    return Section("How far to trust it", blocks, rank=1, key="trust")
 
 
 def following(*commands: tuple[str, str]) -> Section:
