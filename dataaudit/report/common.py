@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dataaudit.findings.record import AuditRecord, PairRecord
 from dataaudit.report import words
@@ -18,7 +19,9 @@ from dataaudit.report.blocks import (
     Checks,
     Commands,
     Facts,
+    Figure,
     Fold,
+    Grid,
     Group,
     Inline,
     List,
@@ -29,10 +32,13 @@ from dataaudit.report.blocks import (
     Sentence,
     Table,
 )
+from dataaudit.statistics import FEWEST, agreement
 from dataaudit.summary.veil import WITHHELD
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from dataaudit.report.charts import Lanes, Matrix, Plot
 
 NAME: Final = 120  # characters of a row's name
 LABEL: Final = 60  # characters of a class or column
@@ -115,14 +121,29 @@ def checked(health: pl.DataFrame) -> str:
     return f"Every check of the audit itself passed ({n})."
 
 
-def agreement_of(refits: int, slope: float | None, pearson: float | None, *, none: str) -> str:
-    """Say in one sentence whether the predictions hold, or `none` without refits; the charts show it."""
-    if slope is None or pearson is None:
-        return none
-    low, high = _GOOD
-    agree = "agree" if low <= slope <= high else "do not agree well"
-    found = f"slope {words.fixed(slope, 3)}, Pearson’s correlation {words.fixed(pearson, 4)}"
-    return f"Predicted and measured changes of loss {agree} over {refits} true refits: {found}."
+class Refit(NamedTuple):
+    """A change of loss that was predicted, and measured by a true refit."""
+
+    row_id: str
+    change: str
+    predicted: float
+    measured: float
+
+
+def refits_of(refits: Sequence[Refit], *, none: str) -> tuple[str, bool]:
+    """Say in one sentence whether the predictions hold, or `none` without refits; and whether it is known."""
+    found = agreement(refits)
+    slope, pearson = found.slope, found.pearson
+    if len(refits) < FEWEST or not (math.isfinite(slope) and math.isfinite(pearson)):
+        return none, False
+    agree = "agree" if _GOOD[0] <= slope <= _GOOD[1] else "do not agree well"
+    numbers = f"slope {words.fixed(slope, 3)}, Pearson’s correlation {words.fixed(pearson, 4)}"
+    return f"Predicted and measured changes of loss {agree} over {len(refits)} true refits: {numbers}.", True
+
+
+def charts(*plots: Plot | Lanes | Matrix | None) -> Grid:
+    """Return charts next to each other, those that there are."""
+    return Grid(tuple((Figure(plot),) for plot in plots if plot))
 
 
 def trust(

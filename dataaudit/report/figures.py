@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from string import ascii_lowercase
 from typing import Any, Final, NamedTuple
@@ -15,14 +16,17 @@ from dataaudit.report.charts import (
     BOTTOM,
     Box,
     HeatCell,
+    Lanes,
     Line,
     Matrix,
+    Measure,
     Plot,
     Point,
     Scale,
     Tick,
     at_ends,
     horizontal,
+    lanes,
     padded,
     path,
     vertical,
@@ -37,6 +41,7 @@ _NAME: Final = 120  # characters of a row's name
 _BASIS: Final = 80
 _CURVE: Final = 120  # points of the budget curve
 _BINARY: Final = 2
+_FEWEST: Final = 2  # points that make a line
 _DRAWN: Final = 12  # classes of a matrix that can be read; above it, a table of the largest rates
 _LISTED: Final = 40
 _LEFT, _TOP, _WIDE = 110, 42, 300  # place of a matrix's cells
@@ -373,3 +378,163 @@ def by_label(counts: Sequence[tuple[str, int, float]]) -> Table:
         rest=("label", "labels"),
         lead="Rows that carry each label, and how many of them are expected to be wrong.",
     )
+
+
+def rates(key: str, found: Fact) -> Lanes | None:
+    """Return the label rate of a slice, in training and in test, with its intervals."""
+    if found["rate_train"] is None:
+        return None
+    measures = []
+    for part, tone in (("training", "against"), ("test", "accent")):
+        name, n = part.removesuffix("ing"), found[f"n_{part.removesuffix('ing')}"]
+        low, value, high = (found[f"rate_{name}{end}"] for end in ("_low", "", "_high"))
+        title = f"{part}, {words.count(n)} {'row' if n == 1 else 'rows'}"
+        measures.append(Measure(title, words.share(value), value or 0.0, tone, low, high))
+    x, drawn, height = lanes(measures, (0.0, 1.0))
+    return Lanes(
+        key=f"{key}-rates",
+        title=f"Share labelled “{found['rate_class'][:40]}” in this slice",
+        description="Bars, with 95 % intervals as lines: few rows make long ones.",
+        height=height,
+        zero=x(0.0),
+        ticks=x.ticks(lambda v: words.share(v, 0)),
+        lanes=drawn,
+        head=("rows", "number", "share", "at least", "at most"),
+        table=rate_rows(found),
+    )
+
+
+def rate_rows(found: Fact) -> tuple[tuple[str, ...], ...]:
+    """Return rows, rates and their intervals, in training and in test."""
+    return tuple(
+        (
+            part,
+            words.count(found[f"n_{name}"]),
+            *(words.share(found[f"rate_{name}{end}"]) for end in ("", "_low", "_high")),
+        )
+        for part, name in (("training", "train"), ("test", "test"))
+    )
+
+
+def proof(key: str, finding: Fact) -> Lanes | None:
+    """Return the predicted change of a finding's loss and the measured one."""
+    values = {name: finding[name] for name in ("predicted", "measured")}
+    if not all(map(words.known, values.values())):
+        return None
+    measures = [
+        Measure(f"{name}: the loss", words.moved(v), v, "quiet" if name == "predicted" else "accent")
+        for name, v in values.items()
+    ]
+    low, high = min(0.0, *values.values()) * 1.04, max(0.0, *values.values()) * 1.04
+    x, drawn, height = lanes(measures, (low, high) if high > low else (-1.0, 1.0))
+    n = words.count(finding["n_errors"])
+    how = "without its training rows" if finding["row_ids"] else "once rows weigh by class as in test"
+    return Lanes(
+        key=f"{key}-proof",
+        title="Predicted and measured",
+        description=f"Change of the mean loss of its {n} mispredicted test rows, {how}.",
+        height=height,
+        zero=x(0.0),
+        ticks=x.ticks(words.short),
+        lanes=drawn,
+        head=("how", "the mean loss"),
+        table=tuple((name, words.moved(value, 4)) for name, value in values.items()),
+    )
+
+
+def errors_along_l2(key: str, remedies: Sequence[Fact], l2: float) -> Plot | None:
+    """Return the errors along λ; the large mark is at the λ in use."""
+    tried = sorted((r for r in remedies if r["remedy"] == "ridge"), key=lambda r: r["l2"])
+    tried = [r for r in tried if r["errors_after"] is not None and r["l2"] > 0]
+    if len(tried) < _FEWEST:
+        return None
+    n = words.count(tried[0]["n_counted"])
+    errors = [(r["l2"], r["errors_after"]) for r in tried]
+    x = horizontal(errors[0][0] / 1.5, errors[-1][0] * 1.5, log=True)
+    y = vertical(0, max(1.0, *(float(e) for _, e in errors)) * 1.08)
+    used = [math.isclose(at, l2) for at, _ in errors]
+    return Plot(
+        key=f"{key}-grid",
+        title="Mispredicted rows along λ",
+        description=f"Of {n} test rows, at each λ the model was trained again. "
+        + ("The large mark is the λ in use." if any(used) else ""),
+        x_name="λ, logarithmic",
+        y_name="mispredicted",
+        x_ticks=x.ticks(words.short),
+        y_ticks=y.ticks(words.count),
+        lines=(Line(path([(x(at), y(e)) for at, e in errors]), "accent"),),
+        points=tuple(
+            Point(x(at), y(e), "against" if here else "quiet")
+            for (at, e), here in zip(errors, used, strict=True)
+        ),
+        head=("λ", f"wrong of {n}", "their mean loss", "wrong of all", "mean loss of all"),
+        table=tuple(
+            (
+                words.short(r["l2"]),
+                words.count(r["errors_after"]),
+                f"{words.fixed(r['slice_loss_after'], 3)} nats",
+                words.count(r["test_errors_after"]),
+                f"{words.fixed(r['test_loss_after'], 3)} nats",
+            )
+            for r in tried
+        ),
+    )
+
+
+def levels(column: str, found: Sequence[Fact], *, number: int, totals: tuple[int, int]) -> Lanes:
+    """Return the shares of a column's levels, in training and in test."""
+    measures, table = [], []
+    for level in found:
+        shares = level["n_train"] / max(totals[0], 1), level["n_test"] / max(totals[1], 1)
+        for part, share, tone in zip(("training", "test"), shares, ("against", "accent"), strict=True):
+            measures.append(Measure(f"{_short(level['level'], 34)}, {part}", words.share(share), share, tone))
+        counts = words.count(level["n_train"]), words.count(level["n_test"])
+        table.append((level["level"][:60], *counts, *(words.share(s) for s in shares)))
+    most = max((m.value for m in measures), default=1.0) or 1.0
+    x, drawn, height = lanes(measures, (0.0, min(1.0, most * 1.08)))
+    return Lanes(
+        key=f"column-{number}",
+        title=f"{column[:60]}, training against test",
+        description="Share of the rows that have each level; the levels most frequent in test.",
+        height=height,
+        zero=x(0.0),
+        ticks=x.ticks(lambda v: words.share(v, 0)),
+        lanes=drawn,
+        head=("level", "training rows", "test rows", "of training", "of test"),
+        table=tuple(table),
+    )
+
+
+def concentration(effective: pl.Series) -> Plot | None:
+    """Return how many training rows carry the predictions of the traced test rows."""
+    numbers = np.asarray(effective.drop_nulls().to_numpy(), dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
+    if not len(numbers):
+        return None
+    low, high = max(1.0, float(numbers.min()) * 0.999), float(numbers.max()) * 1.001
+    edges = np.geomspace(low, max(high, low * 1.5), 21)
+    counts, _ = np.histogram(np.maximum(numbers, low), edges)
+    bars = [Bar(float(a), float(b), int(c)) for a, b, c in zip(edges[:-1], edges[1:], counts, strict=True)]
+    x = horizontal(bars[0].low, bars[-1].high, log=True)
+    y = vertical(_LEAST, max(10, *(bar.rows for bar in bars)) * 1.15, log=True)
+    n = words.count(len(numbers))
+    half, fewest = words.count(float(np.median(numbers))), words.count(float(numbers.min()))
+    ticks = x.ticks(words.short)
+    return Plot(
+        key="concentration",
+        title="On how many training rows a prediction rests",
+        description=f"Effective number of training rows behind each of {n} traced test rows: "
+        f"half of them rest on fewer than {half}, one on only {fewest}. Both scales are logarithmic.",
+        x_name="training rows, effective number",
+        y_name="test rows",
+        x_ticks=ticks if len(ticks) >= _FEWEST else tuple(Tick(x(v), _whole(v)) for v in (x.low, x.high)),
+        y_ticks=y.ticks(words.count),
+        boxes=tuple(bar_box(bar, x, y=y, tone="accent") for bar in bars if bar.rows),
+        head=("from", "to", "test rows"),
+        table=tuple((_whole(b.low), _whole(b.high), words.count(b.rows)) for b in bars),
+    )
+
+
+def _whole(value: float) -> str:
+    """Write an effective number of rows: from 10 on its fractions say nothing."""
+    return words.count(value) if value >= 10 else words.short(value, 2)  # noqa: PLR2004 - see above

@@ -7,7 +7,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import polars as pl
 
@@ -15,10 +15,7 @@ from dataaudit.escape import line
 from dataaudit.findings.schemas import Findings
 from dataaudit.report import figures, words
 from dataaudit.report.blocks import (
-    Block,
     Cell,
-    Figure,
-    Grid,
     Inline,
     Report,
     Row,
@@ -27,13 +24,15 @@ from dataaudit.report.blocks import (
     Table,
 )
 from dataaudit.report.common import (
+    Refit,
     about,
-    agreement_of,
+    charts,
     checked,
     following,
     heading,
     joined,
     page_of,
+    refits_of,
     run,
     said,
     trust,
@@ -49,7 +48,6 @@ from dataaudit.report.rows import (
     review_rows,
     term_name,
 )
-from dataaudit.statistics import FEWEST, agreement
 
 TOP: Final = 500  # rows with their evidence; more make the page larger than 1 MB
 _NBSP: Final = "\N{NO-BREAK SPACE}"
@@ -75,15 +73,6 @@ _APPLY: Final = (
     "The whole ranking is in labels.parquet."
 )
 _NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
-
-
-class Refit(NamedTuple):
-    """A change of a row's own loss that was predicted, and measured by a refit."""
-
-    row_id: str
-    change: str
-    predicted: float
-    measured: float
 
 
 def report(f: Findings, *, top: int = TOP, folder: str = "", run_id: str = "") -> Report:
@@ -250,17 +239,9 @@ def _overview(row: ReviewRow) -> tuple[Inline, ...]:
 
 
 def _trust(f: Findings) -> Section:
-    refits = [Refit(*row) for row in f.verification.iter_rows()]
-    found = agreement(refits)
-    known = len(refits) >= FEWEST and math.isfinite(found.slope) and math.isfinite(found.pearson)
-    slope, pearson = (found.slope, found.pearson) if known else (None, None)
+    sentence, known = refits_of([Refit(*row) for row in f.verification.iter_rows()], none=_NO_REFITS)
     plots = (figures.refits(f.verification), figures.calibration(f.labels, f.provenance.classes))
-    sentence = agreement_of(len(refits), slope, pearson, none=_NO_REFITS)
-    return trust(f.health, sentence, _grid(*plots), terminal=known)
-
-
-def _grid(*plots: Any) -> Block:
-    return Grid(tuple((Figure(plot),) for plot in plots if plot))
+    return trust(f.health, sentence, charts(*plots), terminal=known)
 
 
 def _ranked(
@@ -269,9 +250,9 @@ def _ranked(
     marked = any(term.role == "text" for row in rows for term in row.evidence)
     colours = ". In the text, marked words speak against the label, underlined ones for it" if marked else ""
     lead = (
-        "Each line has the label, the suggested label, and the probability that the label is wrong. Open a "
-        "row for its text, what speaks for and against its label (in log-odds), and the rows most like it to the "
-        f"model (1 is the most alike){colours}."
+        "Each line has the label, the suggested label, and the probability that the label is wrong. "
+        "Open a row for its text, what speaks for and against its label (in log-odds), and the rows most "
+        f"like it to the model (1 is the most alike){colours}."
     )
     shown = Rows(
         items=blocks,
@@ -323,7 +304,7 @@ def _charts(f: Findings) -> Section:
         figures.selection(f.selection),
         figures.noise(list(f.noise.iter_rows())),
     )
-    return Section("Charts", (_grid(*plots),), rank=2, key="charts")
+    return Section("Charts", (charts(*plots),), rank=2, key="charts")
 
 
 def _lines(rows: Sequence[ReviewRow]) -> tuple[tuple[Inline, ...], ...]:

@@ -24,6 +24,7 @@ from dataaudit.writers.base import Writer
 if TYPE_CHECKING:
     from dataaudit.findings.tables import Tables
 
+_WRAPPED: Final = ("labels", "mismatch")  # kinds whose answer is an object of its own: `jq .summary.verdict`
 _ROWS: Final = 20_000  # a chunk's rows: about 10 MB of text
 
 
@@ -38,7 +39,7 @@ def document(findings: Tables, report: Report) -> Iterator[str]:
         "provenance": report.provenance,
         "verdict": {"headline": report.headline, "sentences": [words_of(said) for said in report.sentences]},
     }
-    yield one_line(answer)[:-1]
+    yield one_line({"summary": answer} if report.kind in _WRAPPED else answer)[:-1]
     for name in sorted(findings.SCHEMAS):
         yield f',\n"{name}": ['
         for at, chunk in enumerate(lines(getattr(findings, name))):
