@@ -31,6 +31,7 @@ from dataaudit.summary.veil import WITHHELD
 if TYPE_CHECKING:
     import polars as pl
 
+
 NAME: Final = 120  # characters of a row's name
 LABEL: Final = 60  # characters of a class or column
 _TYPED: Final = 300  # characters of a command that people would type again

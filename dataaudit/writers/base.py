@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     )
     from dataaudit.findings.verdict import Verdict
     from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary, VulnerabilitySummary
-    from dataaudit.writers.verdict_places import Surroundings
+    from dataaudit.writers.places import Surroundings
 
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
 CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
+MAPPINGS: Final = ("github", "gitlab", "junit", "sarif")  # of a verdict, which are no layout
 Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
 _GROUPS: Final[dict[Kind, str]] = {
     "labels": GROUP,
@@ -51,7 +52,7 @@ _MODULES: Final[dict[Kind, str]] = {
     "mismatch": "mismatch_",
     "explanation": "explanation_",
     "vulnerability": "vulnerability_",
-    "check": "verdict_",
+    "check": "",
 }
 
 Tables = TypeVar("Tables")
@@ -130,7 +131,10 @@ def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
         If there is no such format, or another package's entry point does not lead to a `Writer`.
     """
     if name in _built_in(kind):
-        writer = import_module(f"dataaudit.writers.{_MODULES[kind]}{name}").WRITER
+        if kind == "check" and name not in MAPPINGS:
+            writer = import_module("dataaudit.writers.verdict").WRITERS[name]
+        else:
+            writer = import_module(f"dataaudit.writers.{_MODULES[kind]}{name}").WRITER
     elif entry := _others(kind).get(name):
         try:
             writer = entry.load()

@@ -44,6 +44,8 @@ _STYLES: Final = {
     "quiet": "dim",
     "against": "bold red",
     "for": "green",
+    "warning": "bold yellow",
+    "note": "bold cyan",
     "struck": "",
     "": "",
 }

@@ -21,6 +21,7 @@ from dataaudit.report.blocks import Report, plain
 if TYPE_CHECKING:
     from dataaudit.findings.tables import Tables
 
+
 _ROWS: Final = 20_000  # a chunk's rows: about 10 MB of text
 
 

@@ -21,12 +21,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 import torch
+
 from paper import Floats
+
 from scipy.optimize import minimize
+
 from torch import Tensor, nn
 
 from dataaudit import ModuleModel
+
 
 SCALE = 2.0  # of the first weights
 CLASSES, CHANNELS = 10, 8
@@ -35,14 +40,12 @@ AT_ONCE = 500  # rows that stay in the cache together
 RARE = 1e-5  # probability below which a class adds nothing to the curvature
 MEMORY = 100  # pairs that L-BFGS remembers
 
-
 class Mean(nn.Module):
     """The mean over positions."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """Average."""  # (b, c, h, w) -> (b, c)
         return maps.mean((2, 3))
-
 
 def network(seed: int) -> nn.Sequential:
     """Return the network with normal weights and biases of 0.
@@ -63,7 +66,6 @@ def network(seed: int) -> nn.Sequential:
         scale = SCALE * fan_in**-0.5 if values.dim() > 1 else 0.0
         nn.init.normal_(values, std=scale, generator=generator)
     return net
-
 
 @dataclass(frozen=True)
 class Training:
@@ -115,7 +117,6 @@ class Training:
                     G.addmm_(g.T, g)
         return (G / len(self.y)).double() + self.l2 * torch.eye(len(theta), dtype=torch.float64)
 
-
 def by_minibatches(training: Training, *, steps: int, rate: float, seed: int) -> Tensor:
     """Return where Adam ends from the network's own parameters, with one cycle of the learning rate."""
     theta = training.model.theta.requires_grad_()
@@ -131,7 +132,6 @@ def by_minibatches(training: Training, *, steps: int, rate: float, seed: int) ->
         optimiser.step()
         schedule.step()
     return theta.detach()
-
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -159,12 +159,10 @@ class Coordinates:
         """Return ``(L Lᵀ)⁻¹ V``."""  # (p, m) -> (p, m)
         return self.step(self.slope(V)).to(V)
 
-
 def coordinates(training: Training, theta: Tensor, *, metric: float) -> Coordinates:
     """Return those of G + μI at θ, with μ the metric."""  # at (p,)
     G = training.gauss_newton(theta)
     return Coordinates(torch.linalg.cholesky(G + metric * torch.eye(len(G), dtype=G.dtype)))
-
 
 def settled(training: Training, theta: Tensor, at: Coordinates, *, evaluations: int) -> Tensor:
     """Return where L-BFGS goes on to, in coordinates.

@@ -14,14 +14,17 @@ the rows that any of the three forms puts first, and of random ones. λ = 0.01.
 from __future__ import annotations
 
 import numpy as np
+
 import torch
+
 from paper import Floats, arguments, block, digits, keep, loss_at, scatters, spearman, trained
 
 from dataaudit.solvers import Cholesky
+
 from dataaudit.solvers.newton import FitSettings, minimise
 
-L2, SEED = 0.01, 0
 
+L2, SEED = 0.01, 0
 
 def main() -> None:
     """Refit without each of the chosen rows, print rank correlations, draw the panels."""
@@ -75,7 +78,6 @@ def main() -> None:
     )
     print(f"written to {given.out.as_posix()}")
 
-
 def _chosen(removed: dict[str, torch.Tensor], *, few: int) -> torch.Tensor:
     """Return the rows that a form puts first, and as many random ones, sorted."""
     first = [values.abs().argsort(descending=True)[:few] for values in removed.values()]
@@ -83,7 +85,6 @@ def _chosen(removed: dict[str, torch.Tensor], *, few: int) -> torch.Tensor:
     drawn = torch.randperm(n, generator=torch.Generator().manual_seed(SEED))[: 2 * few]
     found: torch.Tensor = torch.unique(torch.cat([*first, drawn]))
     return found
-
 
 if __name__ == "__main__":
     main()

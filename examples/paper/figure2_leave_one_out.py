@@ -21,12 +21,17 @@ the biases too. What training left is in ``--out``, and is taken up from there.
 from __future__ import annotations
 
 import time
+
 from dataclasses import replace
+
 from pathlib import Path
 
 import numpy as np
+
 import torch
+
 from convnet import Training, by_minibatches, coordinates, network, settled
+
 from paper import (
     TOLERANCE,
     Floats,
@@ -39,19 +44,31 @@ from paper import (
     scatters,
     trained,
 )
+
 from torch import Tensor
+
 from torch.nn.functional import cross_entropy
+
 from torch.nn.utils import vector_to_parameters
 
 from dataaudit import ModuleModel
+
 from dataaudit.errors import NotConverged
+
 from dataaudit.influence.influence import loss_gradients, pair_influences
+
 from dataaudit.influence.torch import ModuleInfluence
+
 from dataaudit.model.objective import Objective
+
 from dataaudit.solvers import Cholesky
+
 from dataaudit.solvers.cg import Operator
+
 from dataaudit.solvers.iterative import ConjugateGradients, Lissa
+
 from dataaudit.solvers.operator import of_objective
+
 
 L2, SEED = 0.01, 0
 TOGETHER = 20  # refits made side by side
@@ -63,7 +80,6 @@ MINIBATCHES, RATE = 3_000, 0.02
 ROUNDS, EVALUATIONS, METRIC = 14, 200, 0.02  # of L-BFGS, each in coordinates of its own
 NEAR = 0.06  # what the Gauss-Newton matrix misses of the Hessian then
 AGAIN = 14  # evaluations of a refit
-
 
 def retrained(objective: Objective, theta: Tensor, solve: Operator, *, left_out: Tensor) -> Tensor:
     """Return the minima without one row each.
@@ -100,7 +116,6 @@ def retrained(objective: Objective, theta: Tensor, solve: Operator, *, left_out:
             return Theta
         Theta = Theta - solve(gradient)
     raise NotConverged(f"refits did not end in {STEPS} steps", "raise L2")
-
 
 def softmax_panels(data: Path, *, rows: int, refits: int) -> dict[str, Floats]:
     """Return predicted and true changes of the test loss for the rows of the largest influence."""
@@ -150,7 +165,6 @@ def softmax_panels(data: Path, *, rows: int, refits: int) -> dict[str, Floats]:
         "lissa": (-sampled[chosen] / rows).numpy(),
         "actual": np.array(actual),
     }
-
 
 def network_panel(data: Path, out: Path) -> dict[str, Floats]:
     """Return predicted and true changes of the test loss for the network."""
@@ -203,18 +217,15 @@ def network_panel(data: Path, out: Path) -> dict[str, Floats]:
             print(f"{len(actual)} refits: {spent:.0f} s, Pearson so far {so_far:.4f}", flush=True)
     return {"row": few[chosen].numpy().astype(float), "predicted": expected, "actual": np.array(actual)}
 
-
 def images(data: Path, part: str) -> tuple[Tensor, Tensor]:
     """Return digits as images, in the layout that convolutions are fast in."""  # -> (n, 1, 28, 28), (n,)
     X, y = digits(data, part)
     return X.float().view(-1, 1, 28, 28).contiguous(memory_format=torch.channels_last), y
 
-
 def predicted(net: torch.nn.Module, X: Tensor) -> Tensor:
     """Return classes."""  # -> (n,)
     with torch.no_grad():
         return torch.cat([net(part).argmax(1) for part in torch.split(X, 500)])
-
 
 def trained_network(training: Training, kept: Path) -> Tensor:
     """Return θ̃, from a file where training has been before."""
@@ -233,7 +244,6 @@ def trained_network(training: Training, kept: Path) -> Tensor:
     torch.save(theta, part)
     part.replace(kept)
     return theta
-
 
 def main() -> None:
     """Draw the three panels and print the correlations."""
@@ -260,7 +270,6 @@ def main() -> None:
     across, up = "actual change of loss (nats)", "predicted (nats)"
     scatters(given.out / "figure2.svg", panels, across=across, up=up)
     print(f"written to {given.out.as_posix()}")
-
 
 if __name__ == "__main__":
     main()

@@ -18,21 +18,30 @@ from __future__ import annotations
 import time
 
 import numpy as np
+
 import torch
+
 from paper import Floats, arguments, block, digits, keep, pearson, scatters
+
 from sklearn.svm import LinearSVC
+
 from torch import Tensor
 
 from dataaudit.influence.influence import loss_gradients, pair_influences
+
 from dataaudit.model.linear import LinearModel
+
 from dataaudit.model.losses import SmoothHinge
+
 from dataaudit.model.objective import Objective
+
 from dataaudit.model.rows import Block, MemoryRows
+
 from dataaudit.solvers import Cholesky
+
 
 L2 = 0.01
 PAPER = {0.0: 0.63, 0.001: 0.95, 0.1: 0.91}  # Pearson by t
-
 
 def hinge_fit(X: Tensor, y: Tensor, without: int | None = None) -> Tensor:
     """Return the minimum of ``λ/2 ‖θ‖² + (1/n) Σ hinge``, over all rows or all but one; n stays."""
@@ -41,14 +50,12 @@ def hinge_fit(X: Tensor, y: Tensor, without: int | None = None) -> Tensor:
     machine.fit(X.numpy()[kept], y.numpy()[kept])
     return torch.from_numpy(np.concatenate([machine.coef_[0], machine.intercept_]))
 
-
 def predicted(rows: MemoryRows, theta: Tensor, test: Block, *, temperature: float) -> Tensor:
     """Return the predicted change of the test loss without each row: -1/n of I_up,loss."""
     model = LinearModel(SmoothHinge(temperature), rows.width, intercept_ridge=1.0)
     exact = Cholesky().prepare(Objective(rows, model, L2), theta)
     solved = exact.solve(loss_gradients(model, theta, test))
     return -pair_influences(model, theta, solved, block=block(rows.X, rows.y))[:, 0] / rows.n
-
 
 def main() -> None:
     """Retrain without the rows that each t puts first, print the correlations, draw the panels."""
@@ -88,7 +95,6 @@ def main() -> None:
     across, up = "actual change of the hinge loss", "predicted"
     scatters(given.out / "figure3.svg", panels, across=across, up=up)
     print(f"written to {given.out.as_posix()}")
-
 
 if __name__ == "__main__":
     main()

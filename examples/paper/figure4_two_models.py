@@ -23,23 +23,37 @@ correlation in the machine is the median. ``--quick`` takes 300 of each digit an
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from dataclasses import dataclass
+
 from functools import cached_property
+
 from pathlib import Path
+
 from typing import Any
 
 import numpy as np
+
 import torch
+
 from paper import Floats, arguments, block, digits, keep, loss_at, pearson, spearman, trained
+
 from sklearn.svm import SVC
+
 from torch import Tensor
 
 from dataaudit.influence.influence import loss_gradients, pair_influences
+
 from dataaudit.model.objective import Objective
+
 from dataaudit.model.rows import Block
+
 from dataaudit.solvers import Cholesky, Prepared
+
 from dataaudit.solvers.newton import Fit, FitSettings, minimise, minimise_hinge
+
 from dataaudit.training.sklearn import take
+
 
 PAIR, SEED = (3, 5), 0
 L2S = (1e-3, 1e-2, 3e-2)  # the paper's first
@@ -47,7 +61,6 @@ DRAWN = (3e-2, 1e-3)  # machine, network
 WIDTH = 1.5  # γ times the median squared distance
 REFITS = 10
 BATCH = 100  # images of a step of the network
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -81,7 +94,6 @@ class Machine:
         found: Floats = self.objective.model.loss.slope(s, self.objective.rows.y)[:, 0].abs().numpy()
         return found
 
-
 def network(data: Path, *, images: int, epochs: int) -> Callable[[Tensor], Tensor]:
     """Train a convolutional network on the other digits; return its last hidden layer as a function."""
     torch.manual_seed(SEED)
@@ -114,7 +126,6 @@ def network(data: Path, *, images: int, epochs: int) -> Callable[[Tensor], Tenso
 
     return features
 
-
 def on_features(X: Tensor, y: Tensor, X_test: Tensor, *, l2: float) -> Machine:
     """Return the logistic regression on features, standardised."""
     mean, sd = X.mean(0), X.std(0)
@@ -123,7 +134,6 @@ def on_features(X: Tensor, y: Tensor, X_test: Tensor, *, l2: float) -> Machine:
     objective, fit = trained(X, y, l2=l2)
     exact = Cholesky().prepare(objective, fit.theta)
     return Machine(f"network, λ {l2:g}", objective, fit, exact, X_test)
-
 
 def on_pixels(X: Tensor, y: Tensor, X_test: Tensor, *, l2: float) -> Machine:
     """Return the RBF machine of scikit-learn, at the minimum of the smooth hinge beside its own."""
@@ -135,7 +145,6 @@ def on_pixels(X: Tensor, y: Tensor, X_test: Tensor, *, l2: float) -> Machine:
         raise TypeError("an RBF machine has a kernel")
     F_test = torch.from_numpy(taken.kernel(X_test.numpy()))
     return Machine(f"RBF machine, λ {l2:g}", taken.objective, taken.fit, exact, F_test)
-
 
 def refitted(machine: Machine, test: Block, rows: list[int]) -> Floats:
     """Return the true change of the test loss without each of some training images."""
@@ -150,7 +159,6 @@ def refitted(machine: Machine, test: Block, rows: list[int]) -> Floats:
             again = minimise_hinge(without)
         found.append(loss_at(objective, again.require_converged().theta, test) - before)
     return np.array(found)
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -185,7 +193,6 @@ class Seen:
         values = {"distance": self.distance, "other_digit": self.other} | self.changes
         return names | {name: table.T.reshape(-1) for name, table in values.items()}
 
-
 def line(machine: Machine, seen: Seen) -> Floats:
     """Print a line of the table, means over the test images; return every one's rank correlation."""
     changes, distance, other = seen.changes[machine.name], seen.distance, seen.other
@@ -204,7 +211,6 @@ def line(machine: Machine, seen: Seen) -> Floats:
         f"          {helps:5.1%}"
     )
     return every
-
 
 def picture(
     path: Path, panels: list[tuple[str, Floats, Floats, Floats]], images: list[tuple[str, Floats]]
@@ -230,7 +236,6 @@ def picture(
         axes.set_axis_off()
     figure.savefig(path, metadata={"Date": None})
 
-
 def example(out: Path, pair: tuple[Machine, Machine], seen: Seen, shown: int) -> None:
     """Check one test image by refits, and draw it."""
     at, distance, other = seen.rows[shown : shown + 1], seen.distance[:, shown], seen.other[:, shown]
@@ -248,7 +253,6 @@ def example(out: Path, pair: tuple[Machine, Machine], seen: Seen, shown: int) ->
         images.append((f"{one.name}:\nhelps most", seen.X[helper].numpy()))
         images.append(("most of the other digit", seen.X[across].numpy()))
     picture(out / "figure4.svg", panels, images)
-
 
 def main() -> None:
     """Train both models, print how their influence goes with distance, draw one test image."""
@@ -280,7 +284,6 @@ def main() -> None:
     example(given.out, pair, seen, shown=int(np.argsort(ranks[pair[0].name])[len(rows) // 2]))
     keep(given.out, "figure4", seen.columns())
     print(f"written to {given.out.as_posix()}")
-
 
 if __name__ == "__main__":
     main()

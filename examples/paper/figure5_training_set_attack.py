@@ -22,21 +22,33 @@ test images.
 from __future__ import annotations
 
 import time
+
 from dataclasses import dataclass
+
 from pathlib import Path
+
 from typing import Final
 
 import numpy as np
+
 import torch
+
 from paper import arguments, block, digits, keep, trained
+
 from torch import Tensor, nn
+
 from torch.utils.data import BatchSampler, RandomSampler
 
 from dataaudit.influence.influence import loss_gradients
+
 from dataaudit.model.objective import Objective
+
 from dataaudit.model.rows import MemoryRows
+
 from dataaudit.solvers import Cholesky, Prepared
+
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
+
 
 PAIR: Final = (7, 9)
 EACH, L2, SEED = 900, 1e-7, 0
@@ -49,7 +61,6 @@ STRIDE, STEPS = 0.1, 12  # of the width a step: 0.05 of a level within 8-bit rou
 EPOCHS: Final = 4  # of the network
 NEAR: Final = 100  # training images whose pixels are looked at, of the largest slope in the features
 ON_THE_WAY, LAST = FitSettings(tolerance=1e-8), FitSettings(tolerance=1e-11)
-
 
 @dataclass(frozen=True)
 class Attacked:
@@ -64,7 +75,6 @@ class Attacked:
     def flipped(self) -> bool:
         """Whether the test image is mispredicted now."""
         return self.after < 0
-
 
 class Attack:
     """Frozen features under a logistic layer: training images, and what their pixels do to a test image."""
@@ -146,7 +156,6 @@ class Attack:
         """Train the logistic layer again."""
         return minimise(objective, start, precondition=self.prepared.solve, settings=settings)
 
-
 def frozen(data: Path, *, images: int) -> nn.Module:
     """Train a small network on the digits that are not in the pair; return all of it but its last layer."""
     torch.manual_seed(SEED)
@@ -166,7 +175,6 @@ def frozen(data: Path, *, images: int) -> nn.Module:
             nn.functional.cross_entropy(net(X[some]), y[some]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return net[:-1].double().eval().requires_grad_(requires_grad=False)
-
 
 def picture(path: Path, attack: Attack, shown: list[tuple[float, Attacked]], table: list[list[str]]) -> None:
     """Draw an image, its changed twin and their difference, for each width; and the table."""
@@ -189,7 +197,6 @@ def picture(path: Path, attack: Attack, shown: list[tuple[float, Attacked]], tab
     axes.axis("off")
     axes.table(cellText=table[1:], colLabels=table[0], loc="center", cellLoc="center")
     figure.savefig(path)
-
 
 def main() -> None:
     """Attack test images that are predicted correctly; print the table beside the paper's."""
@@ -227,7 +234,6 @@ def main() -> None:
     picture(given.out / "figure5.svg", attack, shown, table)
     print(f"written to {given.out.as_posix()}")
 
-
 def report(found: dict[tuple[float, int], list[Attacked]], tests: int) -> list[list[str]]:
     """Print the share of test images that flip, and how far their margin moves; return the table."""
     widths = sorted({width for width, _ in found})
@@ -246,7 +252,6 @@ def report(found: dict[tuple[float, int], list[Attacked]], tests: int) -> list[l
             )
         table.append(cells)
     return table
-
 
 if __name__ == "__main__":
     main()

@@ -16,32 +16,55 @@ labels``; trained again with the λ that was chosen from the flipped labels. ``-
 from __future__ import annotations
 
 import re
+
 import time
+
 from concurrent.futures import ThreadPoolExecutor
+
 from dataclasses import dataclass, replace
+
 from functools import partial
+
 from pathlib import Path
 
 import numpy as np
+
 import polars as pl
+
 import torch
+
 from numpy.typing import NDArray
+
 from paper import Floats, arguments, table
+
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
+
 from torch import Tensor
 
 from dataaudit.audits.tables import choose_ranking, review_order
+
 from dataaudit.influence.influence import self_influence
+
 from dataaudit.model.linear import LinearModel
+
 from dataaudit.model.losses import Softmax
+
 from dataaudit.model.objective import Objective
+
 from dataaudit.model.rows import Block, MemoryRows
+
 from dataaudit.noise import fit_noise
+
 from dataaudit.solvers import Dual
+
 from dataaudit.solvers.newton import FitSettings, minimise
+
 from dataaudit.training.encoded import LabelSettings, Training, encode_training, read_labelled
+
 from dataaudit.training.train import train
+
 from dataaudit.training.trained import score_rows
+
 
 Ints = NDArray[np.int64]
 L2, CHECKS, SHARE = 1e-4, 6, 20  # six times a twentieth of the rows is checked; two twentieths are flipped
@@ -50,7 +73,6 @@ L2, CHECKS, SHARE = 1e-4, 6, 20  # six times a twentieth of the rows is checked;
 SHARP, LOOSE = FitSettings(direct_limit=1), FitSettings(tolerance=1e-4, direct_limit=1)
 OURS = "our defaults"
 PAPER = {("influence", 2): (0.62, 0.955), ("influence", 6): (0.86, 0.972)}  # read off the figure
-
 
 @dataclass(frozen=True)
 class Mails:
@@ -63,18 +85,15 @@ class Mails:
     training: Training
     test_frame: pl.DataFrame
 
-
 def lemma(word: str) -> str:
     """Return a word without an English ending."""
     cut = re.sub(r"(?<=\w\w\w)(?:ing|ed|es|(?<!s)s)$", "", re.sub(r"(?<=\w\w)(?:ies|ied)$", "y", word))
     return re.sub(r"e$|(?<=([bdgmnprt]))\1$", "", cut) if len(cut) > 3 else cut  # noqa: PLR2004 - short words
 
-
 def tokens(mail: str) -> list[str]:
     """Return the lemmas of a mail's alphabetic tokens that are no stop words."""
     words = [word for word in mail.lower().split() if word.isalpha() and len(word) > 1]
     return [lemma(word) for word in words if word not in ENGLISH_STOP_WORDS]
-
 
 def read(folder: Path) -> Mails:
     """Read, split and encode the mails."""
@@ -96,11 +115,9 @@ def read(folder: Path) -> Mails:
     block = Block(test.X, test.y, test.weight)
     return Mails(y, y_test, counts, block, encode_training(dataset, target, settings), test_frame)
 
-
 def checked(n: int) -> list[int]:
     """Return how many rows are checked, six times."""
     return [n // SHARE * (at + 1) for at in range(CHECKS)]
-
 
 def mended(noisy: Objective, theta: Tensor, y: Ints, *, order: Ints, test: Block) -> Floats:
     """Return the accuracies with ever more rows of an order given their true label."""
@@ -112,12 +129,10 @@ def mended(noisy: Objective, theta: Tensor, y: Ints, *, order: Ints, test: Block
         after.append(accuracy(noisy, theta, test))
     return np.array(after)
 
-
 def accuracy(objective: Objective, theta: Tensor, test: Block) -> float:
     """Return the share of test rows that are predicted right."""
     scores = objective.model.scores(theta, test)[:, 0]
     return float(((scores > 0).long() == test.y).double().mean())
-
 
 def papers(mails: Mails, flipped: NDArray[np.bool_], gram: Tensor, *, seed: int) -> dict[str, list[Floats]]:
     """Return, for each order, what the paper's recipe finds and how well it then predicts."""
@@ -137,7 +152,6 @@ def papers(mails: Mails, flipped: NDArray[np.bool_], gram: Tensor, *, seed: int)
     shares = [found(flipped, order) for order in orders.values()]
     return {name: list(pair) for name, *pair in zip(orders, shares, rights, strict=True)}
 
-
 def defaults(mails: Mails, flipped: NDArray[np.bool_]) -> list[Floats]:
     """Return the same for the defaults of ``audit labels``."""
     y, settings = np.where(flipped, 1 - mails.y, mails.y), LabelSettings("label", id_column="id")
@@ -152,12 +166,10 @@ def defaults(mails: Mails, flipped: NDArray[np.bool_]) -> list[Floats]:
     right = mended(model.objective, model.fit.theta, mails.y, order=order, test=test)
     return [found(flipped, order), right]
 
-
 def found(flipped: NDArray[np.bool_], order: Ints) -> Floats:
     """Return the share of the flips among the first rows."""
     hits: Floats = np.cumsum(flipped[order])[np.array(checked(len(order))) - 1] / flipped.sum()
     return hits
-
 
 def main() -> None:
     """Repeat with other flips, print the table, write the numbers and the picture."""
@@ -188,7 +200,6 @@ def main() -> None:
     draw(given.out / "figure6.svg", means, clean)
     print(f"written to {given.out.as_posix()}")
 
-
 def show(means: pl.DataFrame, clean: float) -> None:
     """Print the shares found and the accuracies, with the paper's beside them."""
     print(f"\ntest accuracy with true labels {clean:.3f}")
@@ -201,7 +212,6 @@ def show(means: pl.DataFrame, clean: float) -> None:
                 f"{name:14} {row['checked']:7.0%}  {row['found']:.3f} ± {row['found_sd']:.3f}  "
                 f"{row['accuracy']:.4f} ± {row['accuracy_sd']:.4f}{beside}"
             )
-
 
 def draw(path: Path, means: pl.DataFrame, clean: float) -> None:
     """Draw both panels, with the standard deviation over the repeats as bars."""
@@ -221,7 +231,6 @@ def draw(path: Path, means: pl.DataFrame, clean: float) -> None:
     figure.axes[0].axhline(clean, color="0.7", linewidth=1, linestyle="--")
     figure.axes[0].legend()
     figure.savefig(path)
-
 
 if __name__ == "__main__":
     main()

@@ -14,14 +14,19 @@ Part 2 gives the same rows to `audit_mismatch`, which is told neither of childre
 from __future__ import annotations
 
 import argparse
+
 from pathlib import Path
 
 import numpy as np
+
 import polars as pl
+
 from numpy.typing import NDArray
+
 from paper import table
 
 from dataaudit.api.audits import audit_mismatch
+
 
 NUMBERS = [
     "time_in_hospital",
@@ -72,7 +77,6 @@ PER_CLASS, L2, TEST_ROW = 10_000, 1e-4, 1742
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-
 def main() -> None:
     """Split as the paper did, then both parts."""
     parser = argparse.ArgumentParser(description="The paper's hospital case.")
@@ -83,7 +87,6 @@ def main() -> None:
     train, test = split(frame)
     recipe(frame, train, test)
     unprompted(frame[train], frame[test])
-
 
 def split(frame: pl.DataFrame) -> tuple[Rows, Rows]:
     """Return the rows of training, with one child left that was not readmitted, and those of test."""
@@ -101,10 +104,8 @@ def split(frame: pl.DataFrame) -> tuple[Rows, Rows]:
     print(f"children readmitted: {_count(y, child, train)} of training, then {_count(y, child, left)}")
     return left, test
 
-
 def _count(y: NDArray[np.bool_], child: NDArray[np.bool_], rows: Rows) -> str:
     return f"{(y & child)[rows].sum()} of {child[rows].sum()}"
-
 
 def design(frame: pl.DataFrame) -> tuple[Floats, list[str]]:
     """Return the paper's 127 features and the column of each: one indicator for two levels, else all."""
@@ -116,7 +117,6 @@ def design(frame: pl.DataFrame) -> tuple[Floats, list[str]]:
             features.append((frame[name] == level).cast(pl.Float64).to_numpy())
             source.append(name)
     return np.column_stack(features), source
-
 
 def recipe(frame: pl.DataFrame, train: Rows, test: Rows) -> None:
     """Print what the paper's section says of test row 1742, at the minimum of its objective."""
@@ -142,11 +142,9 @@ def recipe(frame: pl.DataFrame, train: Rows, test: Rows) -> None:
     print(f"  the next has {abs(harm[order[4]]):.4f}, {times:.0f} times less than the first")
     prove(X, y, (train, test), gone=order[:4], counted=(wrong & child, child), fitted=(theta, H))
 
-
 def probability(X: Floats, theta: Floats) -> Floats:
     """Return σ(Xθ)."""
     return np.asarray(1.0 / (1.0 + np.exp(-(X @ theta))))
-
 
 def fit(X: Floats, y: Floats, start: Floats | None = None, n: int | None = None) -> tuple[Floats, Floats]:
     """Return the minimum of the mean loss plus ``λ/2 ‖θ‖²``, by Newton's method, and the Hessian there."""
@@ -159,7 +157,6 @@ def fit(X: Floats, y: Floats, start: Floats | None = None, n: int | None = None)
         if np.abs(gradient).max() < 1e-10:  # noqa: PLR2004 - rounding, on unscaled features
             return theta, H
         theta = theta - np.linalg.solve(H, gradient)
-
 
 def finite_effects(
     X: Floats, source: list[str], row: int, *, solved: Floats, slope: tuple[Floats, Floats, int]
@@ -176,7 +173,6 @@ def finite_effects(
         after = (probability(Z, theta) - y[row]) * (Z @ solved)
         changes[name] = float(counts @ (before - after)) / len(X) / n
     return changes
-
 
 def prove(
     X: Floats,
@@ -208,11 +204,9 @@ def prove(
     print(f"  {total:.5f} (sum of influences), {newton:.5f} (group step), {truth:.5f} (retrained)")
     print(f"  and {left} of {len(child)} children are wrong")
 
-
 def loss(X: Floats, y: Floats, theta: Floats) -> float:
     """Return the mean loss, in nats."""
     return float(np.logaddexp(0.0, np.where(y > 0, -1.0, 1.0) * (X @ theta)).mean())
-
 
 def unprompted(train: pl.DataFrame, test: pl.DataFrame) -> None:
     """Print what the audit finds by itself."""
@@ -223,7 +217,6 @@ def unprompted(train: pl.DataFrame, test: pl.DataFrame) -> None:
     for one in audit.findings.head(3).iter_rows(named=True):
         print(f"  {one['severity']}: {one['title']}")
         print(f"    rows {', '.join(row.partition('#')[2] for row in one['train_row_ids'][:6])}")
-
 
 if __name__ == "__main__":
     main()

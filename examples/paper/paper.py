@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import argparse
+
 import sys
+
 from pathlib import Path
 
 import numpy as np
+
 import polars as pl
+
 import torch
+
 from numpy.typing import NDArray
+
 from torch import Tensor
 
 from dataaudit.model.linear import LinearModel
+
 from dataaudit.model.losses import Softmax
+
 from dataaudit.model.objective import Objective
+
 from dataaudit.model.rows import Block, MemoryRows
+
 from dataaudit.solvers import Cholesky
+
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
+
 
 Floats = NDArray[np.float64]
 TOLERANCE = 1e-10  # of the gradient: a refit's loss is compared with another one's, both have to be exact
 MANY = 20_000  # rows from which on a tenth of them is fitted first
-
 
 def arguments(doc: str) -> argparse.Namespace:
     """Read ``--data``, ``--out`` and ``--quick``."""
@@ -33,7 +44,6 @@ def arguments(doc: str) -> argparse.Namespace:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     return given
-
 
 def table(path: Path, *columns: str) -> pl.DataFrame:
     """Read a data set, or say in one line what is wrong with it and end with exit code 2.
@@ -60,7 +70,6 @@ def table(path: Path, *columns: str) -> pl.DataFrame:
         raise SystemExit(2)
     return frame
 
-
 def digits(folder: Path, part: str, *, classes: tuple[int, ...] = tuple(range(10))) -> tuple[Tensor, Tensor]:
     """Return MNIST's pixels in [0, 1] and class numbers.
 
@@ -84,11 +93,9 @@ def digits(folder: Path, part: str, *, classes: tuple[int, ...] = tuple(range(10
     y = np.searchsorted(np.array(sorted(classes)), frame["label"].to_numpy())
     return torch.from_numpy(X), torch.from_numpy(y.astype(np.int64))
 
-
 def block(X: Tensor, y: Tensor) -> Block:
     """Return rows of weight 1."""
     return Block(X, y, torch.ones(len(y), dtype=torch.float64))
-
 
 def trained(X: Tensor, y: Tensor, *, l2: float) -> tuple[Objective, Fit]:
     """Return the softmax objective of some rows, and its minimum.
@@ -106,26 +113,21 @@ def trained(X: Tensor, y: Tensor, *, l2: float) -> tuple[Objective, Fit]:
     fit = minimise(objective, start, precondition=precondition, settings=settings)
     return objective, fit.require_converged()
 
-
 def loss_at(objective: Objective, theta: Tensor, test: Block) -> float:
     """Return the loss of one test row."""
     return float(objective.model.values(theta, test)[0])
-
 
 def pearson(a: Floats, b: Floats) -> float:
     """Return Pearson's correlation."""
     return float(np.corrcoef(a, b)[0, 1])
 
-
 def spearman(a: Floats, b: Floats) -> float:
     """Return Spearman's rank correlation."""
     return pearson(*(pl.Series(values).rank().to_numpy() for values in (a, b)))
 
-
 def keep(out: Path, name: str, columns: dict[str, Floats]) -> None:
     """Write the numbers behind a picture."""
     pl.DataFrame(columns).write_parquet(out / f"{name}.parquet")
-
 
 def scatters(path: Path, panels: list[tuple[str, Floats, Floats]], *, across: str, up: str) -> None:
     """Draw predicted against actual, a panel each, with the line on which both are equal."""
