@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from dataaudit.report.charts import Lanes, Matrix, Plot
 
-Tone = Literal["", "strong", "quiet", "against", "for", "struck"]
+
+Tone = Literal["", "strong", "quiet", "against", "for", "warning", "note", "struck"]
 Medium = Literal["page", "markdown", "terminal"]
 PAGE: Final[tuple[Medium, ...]] = ("page",)
 BRIEF: Final[tuple[Medium, ...]] = ("markdown", "terminal")

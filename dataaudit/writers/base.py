@@ -23,7 +23,7 @@ GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
 CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
 Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
-_MODULES: Final = {  # format → the module that has its writer
+_MODULES: Final = {  # format → the module that has its writer, in `WRITERS`
     "console": "report_console",
     "html": "report_html",
     "json": "report_json",
@@ -31,7 +31,7 @@ _MODULES: Final = {  # format → the module that has its writer
     "markdown": "report_markdown",
     "text": "report_console",
 }
-_OLD: Final = {"labels": "", "mismatch": "mismatch_", "check": "verdict_"}
+_MAPPINGS: Final = ("github", "gitlab", "junit", "sarif")  # of a verdict, which are no layout: modules of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Writer:
         One line for a list of formats.
     write : callable (findings, Report, TextIO) -> None
         Writes the whole output to a text stream that takes UTF-8; never to anything else. It is given the
-        findings (of a check, the `Verdict`) and their report.
+        findings and their report; of a check the `Verdict` and its `Surroundings`.
     """
 
     name: str
@@ -80,10 +80,8 @@ def get(name: str, kind: Kind = "labels") -> Writer:
     SettingError
         If there is no such format, or another package's entry point does not lead to a `Writer`.
     """
-    if name in _built_in(kind) and kind in _OLD:
-        writer = import_module(f"dataaudit.writers.{_OLD[kind]}{name}").WRITER
-    elif name in _built_in(kind):
-        writer = import_module(f"dataaudit.writers.{_MODULES[name]}").WRITERS[name]
+    if name in _built_in(kind):
+        writer = _ours(name, kind)
     elif entry := _others(kind).get(name):
         try:
             writer = entry.load()
@@ -95,6 +93,16 @@ def get(name: str, kind: Kind = "labels") -> Writer:
         raise SettingError(f"there is no format {name!r}", hint)
     if not isinstance(writer, Writer):
         raise SettingError(f"format {name!r} is no dataaudit.writers.Writer: got {type(writer).__name__}")
+    return writer
+
+
+def _ours(name: str, kind: Kind) -> Writer:
+    if kind != "check":
+        writer: Writer = import_module(f"dataaudit.writers.{_MODULES[name]}").WRITERS[name]
+    elif name in _MAPPINGS:
+        writer = import_module(f"dataaudit.writers.{name}").WRITER
+    else:
+        writer = import_module("dataaudit.writers.verdict").WRITERS[name]
     return writer
 
 

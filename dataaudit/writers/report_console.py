@@ -45,6 +45,8 @@ _STYLES: Final = {
     "quiet": "dim",
     "against": "bold red",
     "for": "green",
+    "warning": "bold yellow",
+    "note": "bold cyan",
     "struck": "",
     "": "",
 }
@@ -85,6 +87,11 @@ def show_lines(report: Report, console: Console) -> None:
         first, *rest = text.wrap(console, width) or [Text()]
         shown = Text("\n").join([first, *(Text(_INDENT) + folded for folded in rest)])
         console.print(shown, highlight=False, soft_wrap=True)
+
+
+def write_lines(report: Report, out: TextIO) -> None:
+    """Write the report's lines without colour."""
+    out.writelines(text.plain.rstrip() + "\n" for text in _lines(report.lines, _WIDTH))
 
 
 def percent(text: str) -> str:
@@ -265,7 +272,7 @@ def _write(_findings: object, report: Report, out: TextIO) -> None:
 
 
 def _write_lines(_findings: object, report: Report, out: TextIO) -> None:
-    out.writelines(text.plain.rstrip() + "\n" for text in _lines(report.lines, _WIDTH))
+    write_lines(report, out)
 
 
 WRITERS: Final = {

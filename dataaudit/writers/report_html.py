@@ -62,6 +62,8 @@ _TAGS: Final = {
     "quiet": '<span class="lo">{}</span>',
     "against": '<span class="p">{}</span>',
     "for": '<span class="ok">{}</span>',
+    "warning": '<span class="lo">{}</span>',
+    "note": '<span class="lo">{}</span>',
 }
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TextIO
 
-from dataaudit.escape import line
+from dataaudit.escape import console_line, line
 from dataaudit.report import words
 from dataaudit.report.blocks import (
     Block,
@@ -185,7 +185,7 @@ def _parts(parts: Sequence[Part], length: int) -> Iterator[str]:
 
 def _code(text: str, length: int = 80) -> str:
     """Return a value of the data as a code span in one line."""
-    shown = line(text, length)
+    shown = console_line(text, length)  # a log may show it too
     if not shown:
         return words.MISSING
     fence = "`" * (max((len(run) for run in _RUN.findall(shown)), default=0) + 1)
@@ -195,7 +195,7 @@ def _code(text: str, length: int = 80) -> str:
 
 def _prose(text: str, length: int = 600) -> str:
     """Return words of ours in one line, which may quote the data; a space at either end stays."""
-    pieces, at, shown = [], 0, line(text, length)
+    pieces, at, shown = [], 0, console_line(text, length)
     for match in _ACTIVE.finditer(shown):
         pieces += [_MARKUP.sub(r"\\\g<0>", shown[at : match.start()]), f"`{match.group()}`"]
         at = match.end()

@@ -21,9 +21,9 @@ from urllib.parse import quote
 from dataaudit.escape import block, json_text, line
 from dataaudit.findings.tables import plain
 from dataaudit.findings.verdict import SEVERITIES, Finding, Outcome, Place, Rule, Verdict, logical_name
+from dataaudit.report.check import NAME, finding_text, message, reported, single
 from dataaudit.writers.base import Writer
-from dataaudit.writers.verdict_places import Places, Surroundings
-from dataaudit.writers.verdict_words import NAME, reported, said, single, told
+from dataaudit.writers.places import Places, Surroundings
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 RESULTS: Final = 5_000  # of one run that GitHub keeps
@@ -132,7 +132,7 @@ def _whole(outcome: Outcome, place: Place, *, shown: int) -> Object:
     more = f" The first {shown:,} of {outcome.total:,} findings are listed." if outcome.total > shown else ""
     key = hashlib.blake2b(f"{outcome.rule.code}\x1f{outcome.dataset}\x1ftotal".encode("utf-8", "replace"))
     return {
-        "message": {"text": _message(told(outcome)) + more},
+        "message": {"text": _message(message(outcome)) + more},
         "locations": [_location(place, outcome.dataset, kind="module")],
         "partialFingerprints": _fingerprints(key.hexdigest()[:32]),
         "properties": {"total": outcome.total, "summary": True},
@@ -142,7 +142,7 @@ def _whole(outcome: Outcome, place: Place, *, shown: int) -> Object:
 def _one(finding: Finding, place: Place) -> Object:
     site = finding.site
     result: Object = {
-        "message": {"text": _message(said(finding, place))},
+        "message": {"text": _message(finding_text(finding, place))},
         "locations": [_location(place, logical_name(site), kind="member")],
         "partialFingerprints": _fingerprints(finding.fingerprint),
     }
@@ -187,7 +187,7 @@ def _notifications(outcomes: Sequence[Outcome], numbers: dict[str, int]) -> list
     return [
         {
             "level": levels[outcome.status],
-            "message": {"text": f"{line(outcome.dataset, NAME)}: {told(outcome) or outcome.status}"},
+            "message": {"text": f"{line(outcome.dataset, NAME)}: {message(outcome) or outcome.status}"},
             "descriptor": {"id": f"rule-{outcome.status}"},
             "associatedRule": {"id": line(outcome.rule.code, NAME), "index": numbers[outcome.rule.code]},
         }

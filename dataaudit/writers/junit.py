@@ -15,20 +15,20 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from dataaudit.escape import block, console_line, line
 from dataaudit.findings.verdict import Outcome, Verdict, where
-from dataaudit.writers.base import Writer
-from dataaudit.writers.verdict_places import Surroundings
-from dataaudit.writers.verdict_words import (
+from dataaudit.report.check import (
     LONGEST,
     NAME,
     Standing,
-    gating,
+    blocking,
+    finding_text,
     measured,
-    said,
+    message,
     standings,
     title,
-    told,
     unlisted,
 )
+from dataaudit.writers.base import Writer
+from dataaudit.writers.places import Surroundings
 
 _SHOWN: Final = 50  # findings of a case
 _FORBIDDEN: Final = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # by XML 1.0
@@ -69,17 +69,17 @@ def _case(suite: Element, standing: Standing, outcome: Outcome) -> None:
     case = SubElement(suite, "testcase", about)
     if standing in _SAYS:
         kind = {"type": outcome.rule.severity} if standing == "failed" else {}
-        child = SubElement(case, _SAYS[standing], {"message": _text(told(outcome)), **kind})
+        child = SubElement(case, _SAYS[standing], {"message": _text(message(outcome)), **kind})
         child.text = _lines(outcome)
     elif standing == "warning":
         output = SubElement(case, "system-out")
-        output.text = f"[{outcome.rule.severity}] {_text(told(outcome))}\n{_lines(outcome)}"
+        output.text = f"[{outcome.rule.severity}] {_text(message(outcome))}\n{_lines(outcome)}"
 
 
 def _lines(outcome: Outcome) -> str:
     """Return the findings, a line each, and how many more there are; services print them into logs."""
-    shown = gating(outcome)[:_SHOWN]
-    lines = [console_line(f"{where(f.site)}: {said(f)}", 2 * LONGEST) for f in shown]
+    shown = blocking(outcome)[:_SHOWN]
+    lines = [console_line(f"{where(f.site)}: {finding_text(f)}", 2 * LONGEST) for f in shown]
     if left := unlisted(outcome, len(shown)) if outcome.status == "broken" else 0:
         lines.append(f"… and {left:,} more")
     return _FORBIDDEN.sub("", "\n".join(lines))

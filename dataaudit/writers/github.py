@@ -16,10 +16,21 @@ from typing import Final, TextIO
 from dataaudit.errors import WriteError
 from dataaudit.escape import console_line, line
 from dataaudit.findings.verdict import SEVERITIES, Outcome, Place, Verdict
+from dataaudit.report.check import (
+    NAME,
+    blocking,
+    finding_text,
+    headline,
+    message,
+    report,
+    single,
+    tally,
+    title,
+    unlisted,
+)
 from dataaudit.writers.base import Writer
-from dataaudit.writers.verdict_markdown import page
-from dataaudit.writers.verdict_places import Places, Surroundings
-from dataaudit.writers.verdict_words import NAME, gating, headline, said, single, tally, title, told, unlisted
+from dataaudit.writers.places import Places, Surroundings
+from dataaudit.writers.report_markdown import markdown
 
 ANNOTATIONS: Final = 10  # of one level that GitHub shows of a step
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}  # GitHub's words
@@ -72,7 +83,7 @@ def append_summary(verdict: Verdict, around: Surroundings) -> Path | None:
     path = Path(around.job_summary)
     try:
         with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(page(verdict) + "\n")
+            file.write(markdown(report(verdict)))
     except OSError as error:
         what = f"the job summary cannot be written to {path.as_posix()}: {error.strerror or error}"
         raise WriteError(what, "unset GITHUB_STEP_SUMMARY to do without") from error
@@ -87,13 +98,13 @@ def _severity(outcome: Outcome) -> str:
 def _annotations(outcome: Outcome, places: Places) -> Iterator[_Annotation]:
     """Yield what the rule says as a whole, then its findings; no more than would be shown."""
     level = _LEVELS[_severity(outcome)]
-    findings = gating(outcome)
+    findings = blocking(outcome)
     if not single(outcome):
-        whole = f"{line(outcome.dataset, NAME)}: {told(outcome)}"
+        whole = f"{line(outcome.dataset, NAME)}: {message(outcome)}"
         yield _Annotation(level, title(outcome), whole, places.of(outcome))
     for finding in findings[:ANNOTATIONS]:
         place = places.of(outcome, finding)
-        yield _Annotation(level, title(outcome), said(finding, place), place)
+        yield _Annotation(level, title(outcome), finding_text(finding, place), place)
 
 
 def _last(outcomes: Sequence[Outcome], shown: Sequence[_Annotation], places: Places) -> list[_Annotation]:

@@ -15,9 +15,9 @@ from typing import Any, Final, TextIO
 
 from dataaudit.escape import json_text, line
 from dataaudit.findings.verdict import Outcome, Place, Verdict
+from dataaudit.report.check import NAME, finding_text, message, reported, single, title
 from dataaudit.writers.base import Writer
-from dataaudit.writers.verdict_places import Places, Surroundings
-from dataaudit.writers.verdict_words import NAME, reported, said, single, title, told
+from dataaudit.writers.places import Places, Surroundings
 
 _SEVERITIES: Final = {"error": "major", "warning": "minor", "note": "info"}
 
@@ -42,10 +42,10 @@ def _entries(outcome: Outcome, places: Places, *, cap: int) -> Iterator[Object]:
     findings = reported(outcome, accepted=False)
     if outcome.status == "failed" or (outcome.status == "broken" and not single(outcome)):
         key = _hash(f"{outcome.rule.code}\x1f{outcome.dataset}\x1f{outcome.status}")
-        yield _entry(outcome, f"{line(outcome.dataset, NAME)}: {told(outcome)}", places.of(outcome), key)
+        yield _entry(outcome, f"{line(outcome.dataset, NAME)}: {message(outcome)}", places.of(outcome), key)
     for finding in findings[:cap]:
         place = places.of(outcome, finding)
-        yield _entry(outcome, said(finding, place), place, finding.fingerprint)
+        yield _entry(outcome, finding_text(finding, place), place, finding.fingerprint)
 
 
 def _entry(outcome: Outcome, message: str, place: Place, key: str) -> Object:
