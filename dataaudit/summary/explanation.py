@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from dataaudit.findings.record import plain
 from dataaudit.findings.schemas import ExplanationFindings, ExplanationProvenance
-from dataaudit.findings.tables import plain
 from dataaudit.summary.build import excerpt, order_cells
 from dataaudit.summary.shapes import Cell, Check, Command, Term, Trust, Verdict, cell_of, first_picture
 from dataaudit.summary.unjudged import strange_classes

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dataaudit.findings.tables import plain
+from dataaudit.findings.record import plain
 from dataaudit.summary.shapes import Bar, Cell, Choice, Command, Trust, Verdict
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataaudit.cells import pixels_of, pixels_text
-from dataaudit.findings.tables import plain
+from dataaudit.findings.record import plain
 
 
 @dataclass(frozen=True, slots=True)

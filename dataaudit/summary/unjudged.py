@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dataaudit.findings.record import PairRecord
-from dataaudit.summary.veil import WITHHELD
+from dataaudit.findings.redact import WITHHELD
 
 _NAME: Final = 60  # characters of a class
 

@@ -20,8 +20,8 @@ import json
 from typing import Any, TextIO
 
 from dataaudit.escape import json_text
+from dataaudit.findings.record import plain
 from dataaudit.findings.schemas import Findings
-from dataaudit.findings.tables import plain
 from dataaudit.summary import ReviewRow, Summary
 from dataaudit.writers.base import Writer
 from dataaudit.writers.labelstudio import shown_text

@@ -12,8 +12,8 @@ from typing import Any, Final, TextIO
 from xml.sax.saxutils import quoteattr
 
 from dataaudit.escape import json_text, xml_text
+from dataaudit.findings.record import plain
 from dataaudit.findings.schemas import Findings
-from dataaudit.findings.tables import plain
 from dataaudit.summary import ReviewRow, Summary
 from dataaudit.writers.base import Writer
 

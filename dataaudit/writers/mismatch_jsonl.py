@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from dataaudit.escape import json_text
+from dataaudit.findings.record import plain
 from dataaudit.findings.schemas import MismatchFindings
-from dataaudit.findings.tables import plain
 from dataaudit.summary import MismatchSummary
 from dataaudit.writers.base import Writer
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from dataaudit.escape import line
+from dataaudit.findings.redact import SETTING
 from dataaudit.review.digits import class_keys
 from dataaudit.review.progress import FEW, FIRST, LAST
 from dataaudit.summary import ReviewRow, Summary
-from dataaudit.summary.veiled import SETTING
 from dataaudit.writers import words
 
 _NAME: Final = 300  # characters of a row's name; longer ones are reviewed in the terminal

@@ -6,7 +6,7 @@ import json
 from typing import Any, TextIO
 
 from dataaudit.escape import json_text
-from dataaudit.findings.tables import plain
+from dataaudit.findings.record import plain
 from dataaudit.findings.verdict import Finding, Outcome, Site, Verdict
 from dataaudit.writers.base import Writer
 from dataaudit.writers.verdict_places import Surroundings

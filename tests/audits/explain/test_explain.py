@@ -13,7 +13,7 @@ import dataaudit
 from dataaudit.audits.health import fit_checks
 from dataaudit.audits.testset import predict
 from dataaudit.errors import DataError, MissingColumn, SettingError
-from dataaudit.findings.schemas import SCHEMAS_EXPLANATION_FINDINGS, ExplanationFindings
+from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.leave_one_out import refit_without
 from dataaudit.summary import summarise_explanation
@@ -299,7 +299,7 @@ def test_tables_come_back_from_disk(tmp_path):
     why = dataaudit.explain(table(80, 0, 2), table(20, 1, 2), label="y", row=0, l2=L2, flip="prediction")
     back = ExplanationFindings.read(why.write(tmp_path / "out"))
     for name, frame in why.tables.tables().items():
-        assert frame.schema == SCHEMAS_EXPLANATION_FINDINGS[name]
+        assert frame.schema == ExplanationFindings.SCHEMAS[name]
         assert back.tables()[name].equals(frame), name
     assert back.provenance.run_id == why.tables.provenance.run_id
     assert "Test row 0 is predicted" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
