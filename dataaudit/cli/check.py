@@ -366,7 +366,7 @@ def _show(verdict: Verdict, *, full: bool, force: bool) -> None:
     from rich.console import Console
 
     from dataaudit.report.check import report
-    from dataaudit.writers.report_console import show_lines
+    from dataaudit.writers.console import show_lines
 
     show_lines(report(verdict, full=full), Console(highlight=False, force_terminal=force or None))
 

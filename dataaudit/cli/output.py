@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 from dataaudit.errors import WriteError
 
 if TYPE_CHECKING:
+    from dataaudit.findings.redact import Level
     from dataaudit.findings.schemas import AnyFindings
     from dataaudit.report.blocks import Report
-    from dataaudit.summary.veil import Policy
     from dataaudit.writers import Writer
 
 
@@ -34,7 +34,7 @@ class Results:
 
     folder: Path
     writer: Writer | None = None
-    redact: Policy = "none"
+    redact: Level = "none"
 
     def emit(self, findings: AnyFindings, *, top: int | None = None) -> Report:
         """Write to stdout what was asked for; return the report that it shows, of the first `top` rows."""
@@ -53,7 +53,7 @@ def prepare(
     format: str | None = None,  # noqa: A002 - the option's name
     *,
     kind: Literal["labels", "mismatch", "explanation", "vulnerability"] = "labels",
-    redact: Policy = "none",
+    redact: Level = "none",
     sources: Iterable[str] = (),
 ) -> Results:
     """Check that results could be written.

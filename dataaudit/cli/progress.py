@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from dataaudit.report.blocks import Report
-    from dataaudit.summary.kinds import AnySummary
 
 
 class Talk:
@@ -76,22 +75,15 @@ class Talk:
         """Write one line as it is, whatever brackets, colons or control characters it has."""
         self.console.print(visible(sentence), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
-    def conclude(self, summary: Report | AnySummary) -> None:
+    def conclude(self, report: Report) -> None:
         """Show the report."""
         if self.quiet > 1:
             return
-        from dataaudit.report.blocks import Report
-        from dataaudit.summary import MismatchSummary
-        from dataaudit.writers import console, mismatch_console, report_console
+        from dataaudit.writers.console import show
 
         if self.verbose:
-            self._details(summary.provenance)
-        if isinstance(summary, Report):
-            report_console.show(summary, self.console)
-        elif isinstance(summary, MismatchSummary):
-            mismatch_console.show(summary, self.console)
-        else:
-            console.show(summary, self.console)
+            self._details(report.provenance)
+        show(report, self.console)
 
     def _details(self, provenance: Mapping[str, Any]) -> None:
         for role in provenance["roles"]:

@@ -19,8 +19,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from dataaudit.errors import DataError, SettingError, UnreadableFile, WriteError, closest
+from dataaudit.errors import DataError, SettingError, UnreadableFile, closest
 from dataaudit.escape import shown
+from dataaudit.files import write_whole
 from dataaudit.findings.verdict import Finding, Outcome, Verdict
 from dataaudit.gate.identity import SCHEME
 
@@ -225,15 +226,7 @@ def write_baseline(path: str | Path, baseline: Baseline) -> None:
     }
     entries = ({key: value for key, value in asdict(entry).items() if value} for entry in baseline.entries)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (header, *entries))
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.part")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(target)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        what = f"{shown(target.as_posix())} cannot be written: {error.strerror or error}"
-        raise WriteError(what, "name another file with --baseline") from error
+    write_whole(Path(path), text, hint="name another file with --baseline")
 
 
 def mark(secret: str) -> str:

@@ -30,6 +30,7 @@ import polars as pl
 
 from dataaudit.data.sql import Query, read_text
 from dataaudit.errors import AuditError, MissingColumn, SettingError
+from dataaudit.files import replace_all
 from dataaudit.findings.tables import PROVENANCE
 from dataaudit.findings.verdict import Outcome, Rule, Site, Status, Verdict, verdict_from, verdict_record
 from dataaudit.gate.baseline import compare, read_baseline
@@ -447,12 +448,7 @@ def _write(folder: Path, name: str, text: str) -> None:
     ignored = folder / ".gitignore"
     if not ignored.exists():
         ignored.write_text("*\n", encoding="utf-8")
-    part = folder / f".{name}.{os.getpid()}.part"
-    try:
-        part.write_text(text, encoding="utf-8", errors="surrogatepass")
-        part.replace(folder / name)
-    finally:
-        part.unlink(missing_ok=True)
+    replace_all({folder / name: text.encode("utf-8", "surrogatepass")})
 
 
 def _shrink(folder: Path) -> None:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
+from dataaudit.errors import DataError, UnreadableFile, closest
 from dataaudit.escape import shown
 from dataaudit.files import write_whole
 
@@ -174,10 +174,7 @@ def write_decisions(path: str | Path, decisions: Decisions) -> None:
     else:
         header = [{RUN_ID: decisions.run_id}] if decisions.run_id else []
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in [*header, *rows])
-    try:
-        write_whole(path, out.getvalue().encode())
-    except WriteError as error:
-        raise WriteError(error.what, "name another file with --decisions") from error
+    write_whole(path, out.getvalue(), hint="name another file with --decisions")
 
 
 def _json_lines(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:

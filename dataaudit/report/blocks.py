@@ -14,7 +14,8 @@ apart. Numbers are words already (`report.words`). A section's rank says where i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -366,3 +367,9 @@ def plain(text: Inline) -> str:
     """Return the text of an inline without tones."""
     parts = text if isinstance(text, tuple) else (text,)
     return "".join(part if isinstance(part, str) else part.text for part in parts)
+
+
+def pattern_of(terms: Iterable[str]) -> re.Pattern[str] | None:
+    """Return what finds words of evidence in a text, the longest first; a pair may be parted by anything."""
+    parts = [r"\W+".join(map(re.escape, term.split())) for term in sorted(terms, key=len, reverse=True)]
+    return re.compile(rf"(?<!\w)({'|'.join(parts)})(?!\w)", re.IGNORECASE) if parts else None

@@ -3,69 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Final
+from typing import Final
 
-from dataaudit.findings.schemas import (
-    AnyFindings,
-    ExplanationFindings,
-    Findings,
-    MismatchFindings,
-    VulnerabilityFindings,
-)
-from dataaudit.report import explain, vulnerability
+from dataaudit.findings.redact import redact, shown_folder, withheld
+from dataaudit.findings.schemas import AnyFindings, ExplanationFindings, Findings, MismatchFindings
+from dataaudit.report import explain, labels, mismatch, vulnerability
 from dataaudit.report.blocks import Report
-from dataaudit.summary.redaction import policy_of, redacted, told
 
 TOP: Final = 500  # rows with their evidence; more make the page larger than 1 MB
-FOLDER: Final = "FOLDER"  # in the place of the user's own
-_WITHHELD: Final = {
-    "cells": "Cell values, and sentences made of them, are withheld here.",
-    "all": "Cell values and the names of rows, classes, columns and files are withheld here.",
-}
 
 
 def shown(
-    findings: AnyFindings, policy: str | None = None, *, top: int = TOP, folder: str = ""
+    findings: AnyFindings, level: str | None = None, *, top: int = TOP, folder: str = ""
 ) -> tuple[AnyFindings, Report]:
     """Return what a writer may be given: the findings and their report, both redacted.
 
-    Parameters
-    ----------
-    findings : AnyFindings
-    policy : {"none", "cells", "all"}, optional
-        By default what the audit was asked to withhold.
-    top : int
-        Of labels: how many rows to show with their evidence.
-    folder : str
-        Where the findings are written, for the commands to type next; empty if nowhere.
-
-    Returns
-    -------
-    tuple of findings and report
-        The report has the run's own id, also where what it stands for is withheld.
-
-    Raises
-    ------
-    SettingError
-        If there is no such policy.
+    `level` is by default what the audit was asked to withhold; `top` says how many ranked rows of labels are
+    shown, and `folder` where the findings are written, for the commands to type next.
     """
-    chosen = policy_of(findings) if policy is None else policy
-    kept = redacted(findings, chosen)
-    place = FOLDER if chosen == "all" and folder else folder
-    if isinstance(findings, (Findings, MismatchFindings)):  # not ported yet
-        return told(findings, chosen, top=top, folder=folder)  # type: ignore[return-value]
-    report = _report(kept, top=top, folder=place, run_id=findings.provenance.run_id)
-    if chosen == "none":
-        return kept, report
-    return kept, dataclasses.replace(report, sentences=(*report.sentences, _WITHHELD[chosen]))
+    kept = redact(findings, level)
+    report = _report(kept, top, shown_folder(kept, folder))
+    notice = withheld(kept)
+    return kept, dataclasses.replace(report, sentences=(*report.sentences, notice)) if notice else report
 
 
-def _report(findings: AnyFindings, **options: Any) -> Report:
+def _report(findings: AnyFindings, top: int, folder: str) -> Report:
     """Build the report of a kind of findings."""
-    top, folder, run_id = options["top"], options["folder"], options["run_id"]
-    match findings:
-        case VulnerabilityFindings():
-            return vulnerability.report(findings, folder=folder, run_id=run_id)
-        case ExplanationFindings():
-            return explain.report(findings, folder=folder, run_id=run_id)
-    raise NotImplementedError(top)
+    if isinstance(findings, Findings):
+        return labels.report(findings, top=top, folder=folder)
+    if isinstance(findings, MismatchFindings):
+        return mismatch.report(findings, folder=folder)
+    if isinstance(findings, ExplanationFindings):
+        return explain.report(findings, folder=folder)
+    return vulnerability.report(findings, folder=folder)

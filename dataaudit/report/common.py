@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dataaudit.findings.record import AuditRecord, PairRecord
+from dataaudit.findings.redact import WITHHELD
 from dataaudit.report import words
 from dataaudit.report.blocks import (
     BRIEF,
@@ -33,7 +34,6 @@ from dataaudit.report.blocks import (
     Table,
 )
 from dataaudit.statistics import FEWEST, agreement
-from dataaudit.summary.veil import WITHHELD
 
 if TYPE_CHECKING:
     import polars as pl
@@ -236,9 +236,9 @@ def _model_facts(p: AuditRecord) -> Facets:
     )
 
 
-def about(p: AuditRecord, data: tuple[Part, ...], run_id: str) -> Inline:
+def about(p: AuditRecord, data: tuple[Part, ...]) -> Inline:
     """Return data, classes and run in one line, for Markdown."""
-    return (*data, ", classes ", *names(p.classes), "; run ", Cell(run_id), f" of dataaudit {p.version}.")
+    return (*data, ", classes ", *names(p.classes), "; run ", Cell(p.run_id), f" of dataaudit {p.version}.")
 
 
 def heading(p: AuditRecord, facts: str) -> Inline:

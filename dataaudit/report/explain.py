@@ -63,9 +63,9 @@ _ROW: Final = 160  # characters of a row's name
 _TONES: Final = {"harmful": "against", "helpful": "for"}
 
 
-def report(f: ExplanationFindings, *, folder: str = "", run_id: str = "") -> Report:
+def report(f: ExplanationFindings, *, folder: str = "") -> Report:
     """Say what is predicted, what speaks for it, which rows are behind it, and what to type next."""
-    p, run_id, rows = f.provenance, run_id or f.provenance.run_id, _values(f)
+    p, rows = f.provenance, _values(f)
     terms, behind, rivals = _terms(f), _behind(f, rows), versus.models(f, rows)
     data = (Cell(p.test_row_id), " by ", Cell(p.train, 100))
     flip = str(p.flip.get("sentence", ""))
@@ -79,7 +79,7 @@ def report(f: ExplanationFindings, *, folder: str = "", run_id: str = "") -> Rep
         sentences=said(
             _label(p), _cause(f), _strongest(f), flip, versus.sentence(f, rivals), checked(f.health)
         ),
-        about=about(p, (*data, f", {words.count(p.n_train)} training rows"), run_id),
+        about=about(p, (*data, f", {words.count(p.n_train)} training rows")),
         sections=(
             Section("The row", _row(f, terms, rows), rank=0, key="row", folded=True),
             Section("Training rows behind it", _sides(behind), rank=0, key="behind", lead=_EXACT),
@@ -89,12 +89,12 @@ def report(f: ExplanationFindings, *, folder: str = "", run_id: str = "") -> Rep
             *_parts(f, behind),
             trust(f.health, _NONE, page=False),
             _following(p, folder),
-            *run(p, _facts(p, run_id)),
+            *run(p, _facts(p)),
         ),
         lines=(Table(caption="Training rows", rows=_lines(f)),),
         records="influences",
         version=p.version,
-        provenance=p.to_dict() | {"run_id": run_id},
+        provenance=p.to_dict(),
     )
 
 
@@ -115,9 +115,9 @@ _BY_PART: Final = (
 _NONE: Final = "audit explain makes no refits of single rows: the changes of loss are predicted."
 
 
-def _facts(p: ExplanationProvenance, run_id: str) -> tuple[tuple[str, Inline], ...]:
+def _facts(p: ExplanationProvenance) -> tuple[tuple[str, Inline], ...]:
     return (
-        ("Run", Cell(run_id)),
+        ("Run", Cell(p.run_id)),
         ("Training rows", words.count(p.n_train)),
         ("Test row", Cell(p.test_row_id, _ROW)),
     )

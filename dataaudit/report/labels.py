@@ -49,7 +49,6 @@ from dataaudit.report.rows import (
     term_name,
 )
 
-TOP: Final = 500  # rows with their evidence; more make the page larger than 1 MB
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _FIRST: Final = 10  # rows to look at first
 _SHORT: Final = 20  # rows on a terminal
@@ -75,9 +74,9 @@ _APPLY: Final = (
 _NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
 
 
-def report(f: Findings, *, top: int = TOP, folder: str = "", run_id: str = "") -> Report:
+def report(f: Findings, *, top: int = 500, folder: str = "") -> Report:
     """Say how many labels are probably wrong, which rows to look at, and what to type next."""
-    p, run_id = f.provenance, run_id or f.provenance.run_id
+    p = f.provenance
     rows, data, counts = review_rows(f, top), (Cell(p.dataset, 120),), by_label(f.labels)
     blocks = tuple(review_row(row) for row in rows)
     sentences = _sentences(f, counts)
@@ -88,21 +87,21 @@ def report(f: Findings, *, top: int = TOP, folder: str = "", run_id: str = "") -
         facts=heading(p, f"{words.count(p.n_rows)} rows, {words.count(p.n_features)} features"),
         headline=_headline(f),
         sentences=sentences,
-        about=about(p, (*data, f": {words.count(p.n_rows)} rows"), run_id),
+        about=about(p, (*data, f": {words.count(p.n_rows)} rows")),
         steps=_steps(f, len(rows)),
         sections=(
             _first(f, rows, blocks, sentences),
             _trust(f),
-            _ranked(f, rows, blocks, folder, run_id),
+            _ranked(f, rows, blocks, folder),
             _charts(f),
             Section("By label", (figures.by_label(counts),) if counts else (), rank=1, key="by-label"),
             _following(f, folder),
-            *run(p, (("Run", Cell(run_id)), ("Rows", words.count(p.n_rows)))),
+            *run(p, (("Run", Cell(p.run_id)), ("Rows", words.count(p.n_rows)))),
         ),
         lines=(Table(caption="Rows", rows=_lines(rows)),),
         records="labels",
         version=p.version,
-        provenance=p.to_dict() | {"run_id": run_id},
+        provenance=p.to_dict(),
     )
 
 
@@ -244,9 +243,7 @@ def _trust(f: Findings) -> Section:
     return trust(f.health, sentence, charts(*plots), terminal=known)
 
 
-def _ranked(
-    f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], folder: str, run_id: str
-) -> Section:
+def _ranked(f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], folder: str) -> Section:
     marked = any(term.role == "text" for row in rows for term in row.evidence)
     colours = ". In the text, marked words speak against the label, underlined ones for it" if marked else ""
     lead = (
@@ -258,13 +255,13 @@ def _ranked(
         items=blocks,
         style="list",
         total=f.provenance.n_rows,
-        queue=_queue(f, rows, run_id),
+        queue=_queue(f, rows),
         apply=repair_command(f, folder),
     )
     return Section("Review the ranked rows", (shown,), rank=2, key="rows", lead=lead)
 
 
-def _queue(f: Findings, rows: Sequence[ReviewRow], run_id: str) -> dict[str, Any] | None:
+def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
     """Return what the page's script decides with: names exactly; None where they are withheld or too long."""
     p = f.provenance
     classes = sorted({*p.classes, *(name for row in rows for name in (row.label, row.suggested_label))})
@@ -279,7 +276,7 @@ def _queue(f: Findings, rows: Sequence[ReviewRow], run_id: str) -> dict[str, Any
     at = {name: i for i, name in enumerate(classes)}
     known = [wrong for _, _, wrong in by_label(f.labels) if words.known(wrong)]
     return {
-        "run": run_id,
+        "run": p.run_id,
         "classes": classes,
         "names": [line(name, 60) for name in classes],
         "digits": class_keys(classes),

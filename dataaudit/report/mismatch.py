@@ -67,9 +67,9 @@ _ELSEWHERE: Final = frozenset(("--out", "-o", "--format"))  # options that anoth
 _NO_REFITS: Final = "Too few refits were made in this run to compare predicted with measured changes of loss."
 
 
-def report(f: MismatchFindings, *, folder: str = "", run_id: str = "") -> Report:
+def report(f: MismatchFindings, *, folder: str = "") -> Report:
     """Say how many predictions are wrong, which rows they trace back to, and what to type next."""
-    p, run_id, rows, slices = f.provenance, run_id or f.provenance.run_id, values_of(f), slices_of(f)
+    p, rows, slices = f.provenance, values_of(f), slices_of(f)
     cards, known = mismatch_findings(f, rows, slices), labelled(f.provenance)
     train, test = few(p.n_train, "training row"), few(p.n_test, "test row")
     data = (Cell(p.train, 100), f" ({train}) against ", Cell(p.test, 100), f" ({test})")
@@ -83,7 +83,7 @@ def report(f: MismatchFindings, *, folder: str = "", run_id: str = "") -> Report
             "Training rows to look at first", (Only(MARKDOWN, (harmful_rows(f),)),), rank=0, key="harmful"
         ),
     )
-    columns, settings = run(p, _facts(p, run_id))
+    columns, settings = run(p, _facts(p))
     return Report(
         kind="mismatch",
         over=("Mismatch audit of ", Cell(p.train), " against ", Cell(p.test)),
@@ -91,7 +91,7 @@ def report(f: MismatchFindings, *, folder: str = "", run_id: str = "") -> Report
         facts=heading(p, f"{train}, {test}"),
         headline=_headline(p) if known else _inputs(f),
         sentences=_sentences(f, cards) if known else _compared(f),
-        about=about(p, data, run_id),
+        about=about(p, data),
         steps=_steps(f, cards, known=known),
         sections=(
             *(whole if known else (whole[1], whole[3])),
@@ -103,13 +103,13 @@ def report(f: MismatchFindings, *, folder: str = "", run_id: str = "") -> Report
         lines=(Table(caption="Findings", rows=tuple(_line(one) for one in cards)),),
         records=tuple(record_of(one) for one in cards),
         version=p.version,
-        provenance=p.to_dict() | {"run_id": run_id},
+        provenance=p.to_dict(),
     )
 
 
-def _facts(p: MismatchProvenance, run_id: str) -> tuple[tuple[str, Inline], ...]:
+def _facts(p: MismatchProvenance) -> tuple[tuple[str, Inline], ...]:
     rows = ("Training rows", words.count(p.n_train)), ("Test rows", words.count(p.n_test))
-    return ("Run", Cell(run_id)), *rows
+    return ("Run", Cell(p.run_id)), *rows
 
 
 def labelled(p: MismatchProvenance) -> bool:

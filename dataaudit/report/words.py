@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
-
-from dataaudit.cells import number_text
-
-if TYPE_CHECKING:
-    from dataaudit.summary import Term
-
+from typing import Final
 
 MISSING: Final = "–"
-RANKINGS: Final = {
-    "p-wrong": "the probability that the label is wrong",
-    "leave-one-out": "the loss of a row when it is left out",
-    "self-influence": "self-influence",
-}
 _SPACE: Final = "\N{NO-BREAK SPACE}"
 
 
@@ -71,27 +60,6 @@ def short(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}".replace("-", "−") if value is not None and known(value) else MISSING
 
 
-def term(entry: Term) -> str:
-    """Name a piece of evidence: a word, a coordinate of a vector, ``column = value`` of a table."""
-    if entry.role == "text" and entry.level is not None:
-        return entry.level
-    number = _number(entry)
-    if entry.level == "(missing)" or entry.cell == "" or (number is not None and math.isnan(number)):
-        return f"{entry.column} is missing"
-    if entry.role == "vector":
-        return entry.column if entry.level is None else f"{entry.column}[{entry.level}]"
-    value = entry.level if entry.cell is None else entry.cell
-    if number is not None and math.isfinite(number):
-        value = number_text(number)
-    return entry.column if value is None else f"{entry.column} = {value}"
-
-
-def _number(entry: Term) -> float | None:
-    """Return the number of a numeric cell, if it is one with a fraction or none at all."""
-    text = entry.cell or ""
-    if entry.role != "numeric" or text.removeprefix("-").isdigit():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def closed(text: str) -> str:
+    """Close up ``80 %``: Rich breaks lines at no-break spaces too."""
+    return text.replace(f"{_SPACE}%", "%")

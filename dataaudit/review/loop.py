@@ -128,7 +128,7 @@ def _commands(
 ) -> Iterator[str]:
     """Yield the command that carries the decisions out, for each file that they change."""
     from dataaudit.repair.plan import FORMATS  # noqa: PLC0415 - on this system alone
-    from dataaudit.summary import fixed_name  # noqa: PLC0415 - on this system alone
+    from dataaudit.report.labels import fixed_name  # noqa: PLC0415 - on this system alone
 
     said = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
     changed = [name for name, act in said.items() if act in ("relabel", "drop", "weight")]

@@ -20,7 +20,7 @@ class Queue:
     run_id : str
         Of the findings.
     classes : tuple of str
-        By name; `digits.class_keys` has their keys.
+        By name; `report.rows.class_keys` has their keys.
     row_ids, labels, suggested : tuple of str (n,)
         Name of a row, its class, and the class that it may be instead.
     p_wrong : ndarray (n,)

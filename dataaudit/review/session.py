@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dataaudit.errors import closest
 from dataaudit.repair.decisions import Action, Decision
-from dataaudit.review.digits import class_keys
+from dataaudit.report.rows import class_keys
 from dataaudit.review.progress import Standing, meant, standing
 from dataaudit.review.queue import Queue
 

@@ -24,14 +24,19 @@ BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
 CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
 Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
 _MODULES: Final = {  # format → the module that has its writer, in `WRITERS`
-    "console": "report_console",
-    "html": "report_html",
-    "json": "report_json",
-    "jsonl": "report_json",
-    "markdown": "report_markdown",
-    "text": "report_console",
+    "console": "console",
+    "html": "html",
+    "json": "json",
+    "jsonl": "json",
+    "markdown": "markdown",
+    "text": "console",
 }
-_MAPPINGS: Final = ("github", "gitlab", "junit", "sarif")  # of a verdict, which are no layout: modules of their own
+_MAPPINGS: Final = (
+    "github",
+    "gitlab",
+    "junit",
+    "sarif",
+)  # of a verdict, which are no layout: modules of their own
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ from dataaudit.report.check import (
     unlisted,
 )
 from dataaudit.writers.base import Writer
+from dataaudit.writers.markdown import markdown
 from dataaudit.writers.places import Places, Surroundings
-from dataaudit.writers.report_markdown import markdown
 
 ANNOTATIONS: Final = 10  # of one level that GitHub shows of a step
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}  # GitHub's words

@@ -19,7 +19,7 @@ from typing import Any, Final, TextIO
 from urllib.parse import quote
 
 from dataaudit.escape import block, json_text, line
-from dataaudit.findings.tables import plain
+from dataaudit.findings.record import plain
 from dataaudit.findings.verdict import SEVERITIES, Finding, Outcome, Place, Rule, Verdict, logical_name
 from dataaudit.report.check import NAME, finding_text, message, reported, single
 from dataaudit.writers.base import Writer

@@ -13,15 +13,15 @@ from typing import Any, Final, TextIO
 from dataaudit.data.paths import require_apart
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.files import write_page
-from dataaudit.findings.tables import plain
+from dataaudit.findings.record import plain
 from dataaudit.findings.verdict import Finding, Outcome, Site, Verdict
 from dataaudit.report.check import headline, report, standings
 from dataaudit.writers.base import Writer, get
+from dataaudit.writers.console import write_lines
+from dataaudit.writers.html import page
+from dataaudit.writers.json import one_line
+from dataaudit.writers.markdown import markdown
 from dataaudit.writers.places import Surroundings
-from dataaudit.writers.report_console import write_lines
-from dataaudit.writers.report_html import page
-from dataaudit.writers.report_json import one_line
-from dataaudit.writers.report_markdown import markdown
 
 
 def _write_text(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:

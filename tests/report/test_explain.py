@@ -19,8 +19,8 @@ from dataaudit.report import explain, versus, words
 from dataaudit.report.build import shown
 from dataaudit.writers import get
 from dataaudit.writers.base import BUILT_IN
-from dataaudit.writers.report_console import show
-from dataaudit.writers.report_html import page as page_of
+from dataaudit.writers.console import show
+from dataaudit.writers.html import page as page_of
 
 HOSTILE = [text[:2000] for text in PAYLOADS.values()]
 

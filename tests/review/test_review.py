@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from writers.example import made_up
 
 from dataaudit.repair.decisions import Decision
-from dataaudit.review.digits import class_keys
+from dataaudit.report.rows import class_keys
 from dataaudit.review.queue import queue_of
 from dataaudit.review.rerank import learned
 from dataaudit.review.rows import Rows

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,18 +14,19 @@ from dataaudit.audits.attribution import Attribution, Nearest, Part, loss_withou
 from dataaudit.audits.explain.compare import Compared
 from dataaudit.audits.explain.flip import Overturned
 from dataaudit.audits.perturbation import ColumnEffect, feature_table
-from dataaudit.audits.tables import PACKAGES, cell_table
+from dataaudit.audits.tables import cell_table, pair_facts
 from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data import Dataset
 from dataaudit.features.target import class_texts
+from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
-    CELLS_EXPLANATION_FINDINGS,
     CONTRIBUTIONS,
     FEATURES,
     FLIP,
     INFLUENCES,
-    NEIGHBOURS_EXPLANATION_FINDINGS,
+    NEAREST,
+    PAIR_CELLS,
     PROBABILITIES,
     ExplanationProvenance,
 )
@@ -98,12 +97,6 @@ class Asked:
         first, second = int(order[0]), int(order[1])
         return first, second if self.label in (None, first) else self.label
 
-    @property
-    def its_loss(self) -> str:
-        """How sentences name the loss that changes."""
-        said = "" if self.label is not None else f" as “{self.trained.classes[self.tested.y[0]]}”"
-        return f"the loss of test row {self.row}{said}"
-
 
 def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components: bool) -> pl.DataFrame:
     """Return the table `INFLUENCES`, the row first whose removal changes the loss most.
@@ -132,7 +125,6 @@ def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components:
             "delta_loss_if_removed": delta,
             "relative_influence": relative_influence(asked.trained, rows, whole.influence[rows]),
             "kind": pl.Series(["harmful" if change < 0 else "helpful" for change in delta], dtype=pl.String),
-            "effect": pl.Series([_removal(asked, change) for change in delta], dtype=pl.String),
             "rank": np.arange(1, len(rows) + 1),
             "without_train_loss": whole.without_train_loss[rows] if components else none,
             "without_hessian": whole.without_hessian[rows] if components else none,
@@ -143,7 +135,7 @@ def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components:
         schema_overrides=dict(INFLUENCES),
         strict=False,
     )
-    return table.select(INFLUENCES.names()).cast(INFLUENCES)
+    return table.select(INFLUENCES.facts.names()).cast(INFLUENCES.facts)
 
 
 def _names(asked: Asked, rows: Rows) -> dict[str, Any]:
@@ -158,17 +150,10 @@ def _names(asked: Asked, rows: Rows) -> dict[str, Any]:
     }
 
 
-def _removal(asked: Asked, change: float) -> str:
-    """Write the effect of a removal as a sentence in loss units."""
-    if change == 0:
-        return f"removing this row does not change {asked.its_loss}"
-    does, is_so = ("lowers", "harmful") if change < 0 else ("raises", "helpful")
-    return f"removing this row {does} {asked.its_loss} by {abs(change):.3g} nats: {is_so}"
-
-
 def neighbour_table(asked: Asked, whole: Attribution, near: Sequence[Nearest]) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`: by cosine, then by Euclidean distance, the nearest first."""
-    tables = [pl.DataFrame(schema=NEIGHBOURS_EXPLANATION_FINDINGS)]
+    facts = NEAREST.facts
+    tables = [pl.DataFrame(schema=facts)]
     for one in near:
         delta = loss_without(asked.trained, asked.tested.block, one.rows)
         table = pl.DataFrame(
@@ -179,12 +164,9 @@ def neighbour_table(asked: Asked, whole: Attribution, near: Sequence[Nearest]) -
                 "value": one.values,
                 "influence": whole.influence[one.rows],
                 "delta_loss_if_removed": delta,
-                "effect": pl.Series([_removal(asked, change) for change in delta], dtype=pl.String),
             }
         )
-        tables.append(
-            table.select(NEIGHBOURS_EXPLANATION_FINDINGS.names()).cast(NEIGHBOURS_EXPLANATION_FINDINGS)
-        )
+        tables.append(table.select(facts.names()).cast(facts))
     return pl.concat(tables)
 
 
@@ -211,21 +193,9 @@ def _cell_named(column: str, value: object) -> str:
 def features_table(asked: Asked, effects: list[list[ColumnEffect]], order: list[str]) -> pl.DataFrame:
     """Return the table `FEATURES`: which column, or term, of each influential row carries its influence."""
     table = feature_table(asked.known, effects)
-    said = [
-        _swap(asked, row["column"], row["level"], row["finite_effect"]) for row in table.iter_rows(named=True)
-    ]
     place = {name: at for at, name in enumerate(order)}
     at = table["train_row_id"].replace_strict(place, return_dtype=pl.Int64)
-    table = table.with_columns(effect=pl.Series(said, dtype=pl.String), at=at)
-    return table.sort("at", "rank").select(FEATURES.names())
-
-
-def _swap(asked: Asked, column: str, level: str | None, change: float) -> str:
-    """Say what another cell in a column, or a text without a word, would do."""
-    changed = f"another {column} in this row" if level is None else f"this row without the word “{level}”"
-    if change == 0:
-        return f"{changed} would not change {asked.its_loss}"
-    return f"{changed} would {'lower' if change < 0 else 'raise'} {asked.its_loss} by {abs(change):.3g} nats"
+    return table.with_columns(at=at).sort("at", "rank").select(FEATURES.facts.names())
 
 
 def probability_table(asked: Asked) -> pl.DataFrame:
@@ -252,7 +222,7 @@ def cells(asked: Asked, rows: Rows) -> pl.DataFrame:
             ("test", asked.tested.dataset, np.zeros(1, dtype=np.int64)),
         )
     ]
-    return pl.concat(parts).select(CELLS_EXPLANATION_FINDINGS.names())
+    return pl.concat(parts).select(PAIR_CELLS.names())
 
 
 def explanation_provenance(
@@ -268,15 +238,7 @@ def explanation_provenance(
     predicted, rival = (trained.classes[place] for place in asked.against)
     explained = int(tested.y[0])
     return ExplanationProvenance(
-        version=version("dataaudit"),
-        command=command,
-        train=", ".join(dict.fromkeys(o.path for o in known.origins))[:300],
-        test=", ".join(dict.fromkeys(o.path for o in new.origins))[:300],
-        target=known.target,
-        n_train=known.n,
-        n_test=new.n,
-        n_features=trained.objective.rows.width,
-        classes=trained.classes,
+        **pair_facts(known, new, trained, command=command, seed=settings.seed),
         test_row_id=asked.row_id,
         test_row=asked.row,
         label=None if asked.label is None else trained.classes[asked.label],
@@ -285,20 +247,10 @@ def explanation_provenance(
         explained_label=trained.classes[explained],
         probability=float(tested.p[0, explained]),
         loss=float(tested.loss[0]),
-        l2=trained.objective.l2,
-        basis=trained.basis,
-        solver=trained.prepared.method,
-        solver_reason=trained.prepared.reason,
-        gradient_norm=trained.fit.gradient_norm,
-        seed=settings.seed,
         model=settings.model,
-        settings=asdict(settings) | {"unjudged": asdict(asked.unjudged)},
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        settings=stored_settings(settings, unjudged=asdict(asked.unjudged)),
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.told(),
-        origins=tuple(asdict(o) for o in known.origins),
-        test_origins=tuple(asdict(o) for o in new.origins),
-        roles=tuple(asdict(r) for r in trained.roles),
         notes=(*asked.notes, *known.notes, *trained.notes),
     )
 

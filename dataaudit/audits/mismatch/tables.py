@@ -5,10 +5,8 @@ Which rows' cells are kept beside the findings of a mismatch: what a person look
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 
 import numpy as np
 import polars as pl
@@ -18,14 +16,15 @@ from numpy.typing import NDArray
 from dataaudit.audits.mismatch.findings import Found, adjusted
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Concentration
-from dataaudit.audits.tables import PACKAGES, cell_table
+from dataaudit.audits.tables import cell_table, pair_facts
 from dataaudit.audits.testset import MismatchSettings, Pair, Tested
 from dataaudit.data import Dataset
 from dataaudit.features.target import class_texts
+from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
-    CELLS_MISMATCH_FINDINGS,
     FINDINGS,
     HARMFUL,
+    PAIR_CELLS,
     RESPONSIBLE,
     SLICES,
     TRACES,
@@ -106,14 +105,8 @@ def trace_table(
     table = table.unique(["test", "train_row_id"], maintain_order=True)  # few rows: the two ends overlap
     size = pl.col("delta_loss_if_removed").abs()
     rank = size.rank("ordinal", descending=True).over("test").cast(pl.Int64)
-    word = pl.when(pl.col("delta_loss_if_removed") < 0)
-    effect = pl.concat_str(
-        word.then(pl.lit("harmful: removing it lowers the loss by "))
-        .otherwise(pl.lit("helpful: removing it raises the loss by ")),
-        size.round_sig_figs(3).cast(pl.String),
-    )  # fmt: skip
-    table = table.with_columns(rank=rank, effect=effect).sort("test", "rank", maintain_order=True)
-    return table.select(TRACES.names())
+    table = table.with_columns(rank=rank).sort("test", "rank", maintain_order=True)
+    return table.select(TRACES.facts.names())
 
 
 def _change_of_loss(
@@ -268,7 +261,7 @@ def cells_table(trained: Trained, pair: Pair, *, train_rows: Rows, test_rows: Ro
         for name, data, rows in (("train", pair.train, train_rows), ("test", pair.test, test_rows))
         for table in (_label_cells(data, rows), cell_table(data, trained, rows))
     ]
-    return pl.concat(parts).select(CELLS_MISMATCH_FINDINGS.names())
+    return pl.concat(parts).select(PAIR_CELLS.names())
 
 
 def _label_cells(data: Dataset, rows: Rows) -> pl.DataFrame:
@@ -286,30 +279,13 @@ def mismatch_provenance(
         trained.objective.scores(trained.fit.theta), trained.objective.rows.y
     )
     return MismatchProvenance(
-        version=version("dataaudit"),
-        command=command,
-        train=", ".join(dict.fromkeys(o.path for o in pair.train.origins))[:300],
-        test=", ".join(dict.fromkeys(o.path for o in pair.test.origins))[:300],
-        target=pair.train.target,
-        n_train=pair.train.n,
-        n_test=pair.test.n,
+        **pair_facts(pair.train, pair.test, trained, command=command, seed=settings.seed),
         n_errors=int(tested.wrong.sum()) if tested else 0,
-        n_features=trained.objective.rows.width,
-        classes=trained.classes,
         train_loss=float(loss.mean()),
         test_loss=float(tested.loss.mean()) if tested else float("nan"),
-        l2=trained.objective.l2,
-        basis=trained.basis,
-        solver=trained.prepared.method,
-        solver_reason=trained.prepared.reason,
-        gradient_norm=trained.fit.gradient_norm,
-        seed=settings.seed,
-        settings=asdict(settings)
-        | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        origins=tuple(asdict(o) for o in pair.train.origins),
-        test_origins=tuple(asdict(o) for o in pair.test.origins),
-        roles=tuple(asdict(r) for r in trained.roles),
+        settings=stored_settings(
+            settings, train=pair.train.given, test=pair.test.given, unjudged=asdict(pair.unjudged)
+        ),
         notes=(*pair.train.notes, *pair.test.notes, *pair.notes, *trained.notes),
     )
 

@@ -14,7 +14,7 @@ from writers.verdict.example import hostile, mixed, verdict, written
 from dataaudit.findings.verdict import Verdict
 from dataaudit.report.check import report
 from dataaudit.writers import names
-from dataaudit.writers.report_console import show_lines
+from dataaudit.writers.console import show_lines
 
 JOINERS = "\u200c\u200d"
 

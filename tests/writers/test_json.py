@@ -12,7 +12,7 @@ from writers.payloads import PAYLOADS
 from writers.synthetic import every_block
 
 from dataaudit.report.blocks import Commands, Report, Section
-from dataaudit.writers.report_json import WRITERS
+from dataaudit.writers.json import WRITERS
 
 COMMANDS = Section("Next", (Commands((("Look", "audit look"),)),), 0, "next")
 
