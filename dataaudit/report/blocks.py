@@ -348,13 +348,10 @@ class Report:
     @property
     def commands(self) -> tuple[tuple[str, str], ...]:
         """What to type next, of the section that says so."""
+        found = [block for section in self.sections if section.key == "next" for block in section.blocks]
+        inner = [block for outer in found if isinstance(outer, Only) for block in outer.blocks]
         return tuple(
-            pair
-            for section in self.sections
-            if section.key == "next"
-            for block in section.blocks
-            if isinstance(block, Commands)
-            for pair in block.items
+            pair for block in (*found, *inner) if isinstance(block, Commands) for pair in block.items
         )
 
 

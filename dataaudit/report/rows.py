@@ -136,10 +136,7 @@ def _grouped(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
 def review_row(row: ReviewRow) -> Row:
     """Return a ranked row in words."""
     marks = _marks(row.evidence)
-    near = [
-        Near(n.row_id, n.label, words.fixed(n.similarity), Cell(n.excerpt, BEGIN, picture=n.picture))
-        for n in row.neighbours
-    ]
+    terms = [(term_name(t)[:_NAME], words.signed(t.contribution)) for t in row.evidence]
     return Row(
         rank=row.rank,
         row_id=row.row_id[:_ROW],
@@ -149,17 +146,18 @@ def review_row(row: ReviewRow) -> Row:
         likely=row.p_wrong is not None and row.p_wrong >= _LIKELY,
         sentences=_sentences(row),
         begins=Cell(excerpt(row.cells), _LINE, picture=row.picture),
-        cells=tuple((v.column, cell(v, _TEXT, marks)) for v in row.cells),
-        against=tuple(
-            (term_name(t), words.signed(t.contribution)) for t in row.evidence if t.contribution < 0
-        ),
-        support=tuple(
-            (term_name(t), words.signed(t.contribution)) for t in row.evidence if t.contribution > 0
-        ),
-        other=tuple(n for n, known in zip(near, row.neighbours, strict=True) if not known.same_label),
-        same=tuple(n for n, known in zip(near, row.neighbours, strict=True) if known.same_label),
+        cells=tuple((v.column[:80], cell(v, _TEXT, marks)) for v in row.cells),
+        against=tuple(said for said, t in zip(terms, row.evidence, strict=True) if t.contribution < 0),
+        support=tuple(said for said, t in zip(terms, row.evidence, strict=True) if t.contribution > 0),
+        other=tuple(_near(n) for n in row.neighbours if not n.same_label),
+        same=tuple(_near(n) for n in row.neighbours if n.same_label),
         sort=(f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0", row.rank_self_influence),
     )
+
+
+def _near(n: Neighbour) -> Near:
+    begins = Cell(n.excerpt, BEGIN, picture=n.picture)
+    return Near(n.row_id[:_ROW], n.label[:_NAME], words.fixed(n.similarity), begins)
 
 
 def _sentences(row: ReviewRow) -> tuple[str, ...]:

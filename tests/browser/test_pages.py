@@ -25,7 +25,7 @@ PAGES = {
     "table": lambda: made_up(n=60, text=False, classes=tuple("abcdefghijkl")),
     "mismatch": real,
     "explanation": lambda: explained(["a note", "another"]),
-    "two models": lambda: explained(["a note", "another"], versus="rbf-svm", flip=None)[0],
+    "two models": lambda: explained(["a note", "another"], versus="rbf-svm", flip=None),
     "vulnerability": lambda: attacked(table).tables,
     "check": lambda: written("html", mixed()),
 }

@@ -155,13 +155,13 @@ def test_a_class_is_named_by_its_beginning(typed, says):
 
 def test_rows_are_those_that_the_summary_shows():
     from dataaudit.errors import DataError
-    from dataaudit.summary import summarise
+    from dataaudit.report.rows import review_rows
 
     def gone():
         raise DataError("the data are gone", "look for them")
 
     rows = Rows(FINDINGS, gone)
-    assert [rows.row(at) for at in range(N)] == list(summarise(FINDINGS, N).rows)
+    assert [rows.row(at) for at in range(N)] == list(review_rows(FINDINGS, N))
     assert rows.trouble == ""
     assert rows.row(0, whole=True) == rows.row(0)  # the tables are all there is, and why is said
     assert "the data are gone" in rows.trouble

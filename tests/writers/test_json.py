@@ -27,7 +27,7 @@ def written(name, findings, report):
 
 
 def report(**changes):
-    said = {"kind": "labels", "over": "", "name": "", "headline": "About 3.", "sentences": ("One.",)}
+    said = {"kind": "explanation", "over": "", "name": "", "headline": "About 3.", "sentences": ("One.",)}
     about = {"sections": (COMMANDS,), "provenance": {"run_id": "ab"}, "records": "labels"}
     return Report(**said | about | changes)
 
@@ -49,6 +49,9 @@ def test_the_document_has_the_answer_and_every_table():
     assert document["verdict"] == {"headline": "About 3.", "sentences": ["One."]}
     assert document["next_commands"] == [{"purpose": "Look", "command": "audit look"}]
     assert document["provenance"] == {"run_id": "ab"}
+    wrapped = json.loads(written("json", findings, report(kind="labels")))
+    assert set(wrapped) == {"summary", *findings.SCHEMAS}
+    assert wrapped["summary"]["verdict"] == document["verdict"]
 
 
 def test_numbers_that_are_not_finite_are_null():

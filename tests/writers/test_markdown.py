@@ -11,7 +11,7 @@ from writers.payloads import PAYLOADS
 from writers.rendered import Rendered
 from writers.synthetic import every_block
 
-from dataaudit.escape import line
+from dataaudit.escape import console_line as line
 from dataaudit.report.blocks import Cell, Report, Section, Sentence, Table
 from dataaudit.writers.markdown import SIZE, markdown
 

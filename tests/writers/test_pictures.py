@@ -10,10 +10,11 @@ from writers.example import made_up
 from writers.pages import parse
 
 from dataaudit.cells import drawn, picture_of
+from dataaudit.report import labels
+from dataaudit.report.build import shown
+from dataaudit.report.rows import review_rows
 from dataaudit.review.screen import _cells
-from dataaudit.summary import summarise
-from dataaudit.summary.redaction import told
-from dataaudit.writers import html, markdown, spreadsheet
+from dataaudit.writers import get, html, spreadsheet
 
 SPOOF = picture_of(np.zeros(64))[:-4] + '" onerror="alert(1)'
 
@@ -30,7 +31,7 @@ def findings():
 
 
 def test_the_page_shows_pixels_as_pictures(findings):
-    page = parse(html.page(summarise(findings, folder="out")))
+    page = parse(html.page(labels.report(findings, folder="out")))
     assert page.errors == []
     images = [dict(attributes) for tag, attributes, _ in page.elements if tag == "img"]
     assert {image["src"] for image in images} == set(findings.cells["cell"]) - {SPOOF}
@@ -39,7 +40,7 @@ def test_the_page_shows_pixels_as_pictures(findings):
 
 
 def test_the_first_rows_show_theirs(findings):
-    page = parse(html.page(summarise(findings, folder="out")))
+    page = parse(html.page(labels.report(findings, folder="out")))
     first = [values for tag, values, stack in page.elements if tag == "img" and stack[-1] == "p"]
     assert len(first) == 9  # the third only looks like one
     assert {(image["alt"], image["width"]) for image in first} == {("8 × 8 pixels", "112")}
@@ -50,26 +51,26 @@ def test_other_columns_of_a_first_row_stand_beside_its_picture():
     cells = made.cells.with_columns(
         cell=pl.when(column=pl.lit("job")).then(pl.lit(picture_of(np.zeros(64)))).otherwise("cell")
     )
-    page = html.page(summarise(dataclasses.replace(made, cells=cells), folder="out"))
+    page = html.page(labels.report(dataclasses.replace(made, cells=cells)))
     first = page[page.index('<ol class="first">') : page.index('id="trust"')]
     assert first.count('height="112"><bdi>') == first.count("<img ") == 10
 
 
-@pytest.mark.parametrize("writer", [markdown, spreadsheet])
+@pytest.mark.parametrize("writer", [get("markdown"), spreadsheet.WRITER])
 def test_other_formats_say_its_size(findings, writer):
     out = io.StringIO()
-    writer.write(findings, summarise(findings, folder="out"), out)
+    writer.write(*shown(findings, folder="out"), out)
     assert "8 × 8 pixels" in out.getvalue()
     assert out.getvalue().count("base64") <= out.getvalue().count(SPOOF[:60])
 
 
 def test_the_terminal_draws_it(findings):
-    row = summarise(findings, folder="out").rows[0]
+    row = review_rows(findings, 1)[0]
     (text,) = _cells(row, whole=False)
     assert text.plain == drawn(row.picture)
 
 
 def test_pictures_are_cells_to_redaction(findings):
     for policy in ("cells", "all"):
-        _, summary = told(findings, policy)
-        assert "data:image" not in html.page(summary)
+        _, report = shown(findings, policy)
+        assert "data:image" not in html.page(report)

@@ -1,16 +1,15 @@
-import dataclasses
 import math
 import re
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from writers.example import made_up
 
 from dataaudit.report import words
 from dataaudit.report.charts import at_ends, decades, horizontal, path, power, steps, vertical
-from dataaudit.summary import Choice, Term, summarise
-from dataaudit.writers.figures import selection
+from dataaudit.report.figures import selection
+from dataaudit.report.rows import Term, term_name
 
 
 @given(st.floats(-1000, 1000), st.floats(1e-6, 1e9))
@@ -46,13 +45,20 @@ def test_letters_at_the_ends_of_lines_do_not_overlap(ends):
             assert abs(one.x - other.x) > 11.9 or abs(one.y - other.y) > 11.9
 
 
+def tried(*rows):
+    names = ("basis", "l2", "loo_loss", "standard_error", "chosen", "rows")
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
 def test_every_line_of_the_choice_is_one_path_and_has_its_letter():
-    tried = [
-        Choice(basis, l2, loss + shift, 0.01, (basis, rows, l2) == ("levels", 3000, 0.01), rows)
-        for basis, rows, shift in (("levels", 3000, 0.0), ("levels", 2000, 0.1), ("splines", 2000, 0.2))
-        for l2, loss in ((0.001, 0.5), (0.01, 0.3), (0.1, 0.4))
-    ]
-    plot = selection(dataclasses.replace(summarise(made_up()), selection=tuple(tried)))
+    table = tried(
+        *(
+            (basis, l2, loss + shift, 0.01, (basis, rows, l2) == ("levels", 3000, 0.01), rows)
+            for basis, rows, shift in (("levels", 3000, 0.0), ("levels", 2000, 0.1), ("splines", 2000, 0.2))
+            for l2, loss in ((0.001, 0.5), (0.01, 0.3), (0.1, 0.4))
+        )
+    )
+    plot = selection(table)
     *paths, _ = plot.lines  # the last one is the standard error
     assert [line.tone for line in paths] == ["quiet", "quiet", "accent"]
     for line in paths:
@@ -66,8 +72,7 @@ def test_every_line_of_the_choice_is_one_path_and_has_its_letter():
 
 
 def test_one_line_needs_no_letter():
-    tried = tuple(Choice("levels", l2, 0.3, 0.01, False, 100) for l2 in (0.001, 0.01))
-    plot = selection(dataclasses.replace(summarise(made_up()), selection=tried))
+    plot = selection(tried(*(("levels", l2, 0.3, 0.01, False, 100) for l2 in (0.001, 0.01))))
     assert plot.labels == ()
     assert "a, levels" not in plot.description
 
@@ -85,7 +90,7 @@ def test_one_line_needs_no_letter():
     ],
 )
 def test_numbers_of_cells_are_short(cell, text):
-    assert words.term(Term("numeric", "x", None, cell, -1)) == f"x = {text}"
+    assert term_name(Term("numeric", "x", None, cell, -1)) == f"x = {text}"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +119,12 @@ def test_numbers():
 
 
 def test_evidence_is_named_as_people_know_it():
-    assert words.term(Term("text", "body", "winner", "winner", -1)) == "winner"
-    assert words.term(Term("categorical", "job", "cook", "cook", -1)) == "job = cook"
-    assert words.term(Term("numeric", "age", None, "34", -1)) == "age = 34"
-    assert words.term(Term("numeric", "age", "(missing)", None, -1)) == "age is missing"
-    assert words.term(Term("categorical", "job", None, "", -1)) == "job is missing"
-    assert words.term(Term("numeric", "age", None, "nan", -1)) == "age is missing"
-    assert words.term(Term("categorical", "name", None, "nan", -1)) == "name = nan"
-    assert words.term(Term("vector", "pixels", "17", "0.3", -1)) == "pixels[17]"
-    assert words.term(Term("", "age", None, None, -1)) == "age"
+    assert term_name(Term("text", "body", "winner", "winner", -1)) == "winner"
+    assert term_name(Term("categorical", "job", "cook", "cook", -1)) == "job = cook"
+    assert term_name(Term("numeric", "age", None, "34", -1)) == "age = 34"
+    assert term_name(Term("numeric", "age", "(missing)", None, -1)) == "age is missing"
+    assert term_name(Term("categorical", "job", None, "", -1)) == "job is missing"
+    assert term_name(Term("numeric", "age", None, "nan", -1)) == "age is missing"
+    assert term_name(Term("categorical", "name", None, "nan", -1)) == "name = nan"
+    assert term_name(Term("vector", "pixels", "17", "0.3", -1)) == "pixels[17]"
+    assert term_name(Term("", "age", None, None, -1)) == "age"
