@@ -56,6 +56,7 @@ class Words:
 
 Part = str | Cell | Words
 Inline = str | Cell | Words | tuple[Part, ...]
+Line = tuple[Inline, ...]  # of a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ class Table:
     """
 
     caption: str
-    head: tuple[Inline, ...] = ()
-    rows: tuple[tuple[Inline, ...], ...] = ()
+    head: Line = ()
+    rows: tuple[Line, ...] = ()
     total: int = 0
     rest: tuple[str, str] = ("row", "rows")  # one, many
     short: int = 10

@@ -126,7 +126,10 @@ def _sections(
             total=len(broken),
             rest=("broken rule, in the table below", "broken rules, all in the table below"),
         )
-        brief = (_overview("Broken rules", loud), *(_brief(s, o) for s, o in loud[:_RULES]))
+        brief: tuple[Block, ...] = (
+            _overview("Broken rules", loud),
+            *(_brief(s, o) for s, o in loud[:_RULES]),
+        )
         page = (Only(PAGE, (cards,)),) if broken else ()
         yield Section("Broken rules", (*page, Only(MARKDOWN, brief)), rank=0, key="broken")
     quiet = [(standing, o) for standing, o in found if standing not in _LOUD]

@@ -23,6 +23,7 @@ from dataaudit.report.blocks import (
     Grid,
     Group,
     Inline,
+    Line,
     List,
     Only,
     Section,
@@ -160,10 +161,10 @@ def section(f: MismatchFindings, cards: Sequence[Fact]) -> Section:
 
 
 def _overview(cards: Sequence[Fact]) -> Table:
-    rows = tuple(
+    rows: tuple[Line, ...] = tuple(
         (
             str(one["finding"]),
-            _SEVERITIES.get(one["severity"], one["severity"]),
+            _SEVERITIES.get(one["severity"], ""),
             Cell(one["slice"], NAME) if one["slice"] else one["title"][:NAME],
             words.count(one["n_errors"]),
             words.count(one["n_train_rows"]) if one["n_train_rows"] else "all",
@@ -207,7 +208,7 @@ def _card(f: MismatchFindings, one: Fact) -> Card:
         name=f"Finding {one['finding']}",
         key=key,
         number=str(one["finding"]),
-        badge=_BADGES.get(one["severity"], one["severity"]),
+        badge=_BADGES.get(one["severity"], ""),
         blocks=(
             Sentence(one["advice"]),
             Sentence(_proof(one), "quiet"),
@@ -266,7 +267,7 @@ def _rows(f: MismatchFindings, card: Fact, columns: int = _COLUMNS) -> Table:
         )
     left = len(names) - len(shown)
     legend = f"… and {few(left, 'more column')}, all in cells.parquet next to this page." if left > 0 else ""
-    head = ("row", Cell(f.provenance.target, LABEL), *(Cell(name, LABEL) for name in shown))
+    head: Line = ("row", Cell(f.provenance.target, LABEL), *(Cell(name, LABEL) for name in shown))
     return Table(caption=_rows_title(card), head=head, rows=tuple(lines), lead=legend)
 
 
@@ -386,7 +387,7 @@ def _pair(f: MismatchFindings, trace: Fact, first: Iterable[str]) -> Card:
     rows = [test, *(row for row, _ in trace["behind"])]
     known = [{value.column: value for value in row["cells"]} for row in rows]
     label = (Cell(row["label"], LABEL) if row["label"] else words.MISSING for row in rows)
-    body = [("row", *(Cell(row["row_id"], NAME) for row in rows)), (Cell(target, LABEL), *label)]
+    body: list[Line] = [("row", *(Cell(row["row_id"], NAME) for row in rows)), (Cell(target, LABEL), *label)]
     body += [(Cell(name, LABEL), *(_cell(cells.get(name)) for cells in known)) for name in shown]
     kinds = ["harmful" if change < 0 else "helpful" for _, change in trace["behind"]]
     left = len(names) - len(shown)

@@ -298,7 +298,8 @@ def _apart(f: MismatchFindings) -> Table:
 def _columns(f: MismatchFindings, slices: Sequence[Fact]) -> list[Any]:
     """Draw the levels of the columns that differ most between training and test."""
     apart = f.shift.filter(_COVARIATE & pl.col("significant")).sort("value", descending=True, nulls_last=True)
-    totals, found = (f.provenance.n_train, f.provenance.n_test), []
+    totals = f.provenance.n_train, f.provenance.n_test
+    found: list[Any] = []
     for name in dict.fromkeys(apart["column"]):
         levels = [s for s in slices if s["column"] == name and s["second_column"] is None]
         levels.sort(key=lambda s: (-s["n_test"], s["level"]))

@@ -222,9 +222,9 @@ def _part(part: Part, *, tight: bool) -> tuple[str, str]:
 
 
 def _kept(text: str, length: int = 1200) -> str:
-    """Return one line with the spaces at its ends, which part it from a cell."""
-    shown = line(text, length)
-    return f"{' ' * text[:1].isspace()}{shown}{' ' * (text[-1:].isspace() and bool(shown))}"
+    """Return one line with the spaces at its ends, which indent it or part it from a cell."""
+    shown, start = line(text, length), " " * (len(text) - len(text.lstrip(" ")))
+    return f"{start}{shown}{' ' * (len(text) - len(text.rstrip(' ')))}" if shown else start
 
 
 def _lines(blocks: Sequence[Block], width: int) -> Iterator[Text]:
