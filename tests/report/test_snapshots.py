@@ -13,7 +13,7 @@ from dataaudit.report.build import shown
 from dataaudit.writers import get
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-KINDS = ("explanation", "vulnerability")
+KINDS = ("explanation", "labels", "vulnerability")
 FORMATS = {
     "console": ".console.txt",
     "markdown": ".md",
