@@ -220,15 +220,7 @@ def path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def at_ends(ends: Sequence[tuple[float, float]], texts: Sequence[str]) -> tuple[Label, ...]:
-    """Put a letter right of the end of each line; of those that would overlap, the lower one gives way.
-
-    Parameters
-    ----------
-    ends : sequence of (float, float)
-        Places in the SVG.
-    texts : sequence of str
-        One an end.
-    """
+    """Put a letter right of the end of each line; of those that would overlap, the lower one gives way."""
     placed: list[Label] = []
     for (x, y), text in sorted(zip(ends, texts, strict=True), key=lambda item: (item[0][1], item[1])):
         near = [label.y + _LETTER for label in placed if abs(label.x - x - _BESIDE) < _LETTER]
@@ -244,14 +236,7 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
 
 
 def lanes(measures: Sequence[Measure], span: tuple[float, float]) -> tuple[Scale, tuple[Lane, ...], float]:
-    """Lay out horizontal bars from 0, below each other; return scale, bars and the height of the chart.
-
-    Parameters
-    ----------
-    measures : sequence of Measure
-    span : (float, float)
-        Ends of the axis; 0 lies within.
-    """
+    """Lay out horizontal bars from 0, below each other; return scale, bars and the height of the chart."""
     x = Scale(span[0], span[1], _BARS_LEFT, RIGHT)
     found = []
     for at, m in enumerate(measures):

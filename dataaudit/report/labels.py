@@ -14,15 +14,7 @@ import polars as pl
 from dataaudit.escape import line
 from dataaudit.findings.schemas import Findings
 from dataaudit.report import figures, words
-from dataaudit.report.blocks import (
-    Cell,
-    Inline,
-    Report,
-    Row,
-    Rows,
-    Section,
-    Table,
-)
+from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
 from dataaudit.report.common import (
     Refit,
     about,
@@ -185,15 +177,9 @@ def _steps(f: Findings, rows: int) -> tuple[tuple[str, Inline], ...]:
     keys = "ne key a row: a accepts the suggestion, x keeps the label. The page says when it is enough."
     return (
         *(("See what is wrong with the audit itself.", message) for message in failed),
-        (
-            f"Read the {'ten' if n == _FIRST else n} rows below.",
-            _EACH,
-        ),
+        (f"Read the {'ten' if n == _FIRST else n} rows below.", _EACH),
         ("Review the ranked rows as far as your time allows.", f"{far}{'o' if far else 'O'}{keys}"),
-        (
-            "Download your decisions and carry them out with audit apply.",
-            _APPLY,
-        ),
+        ("Download your decisions and carry them out with audit apply.", _APPLY),
     )
 
 

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Final
 
 from dataaudit.report.blocks import (
-    Block,
-    Card,
     Cards,
     Cell,
     Document,
     Facts,
-    Fold,
-    Grid,
-    Group,
-    Inline,
+    Figure,
     Lines,
     List,
-    Only,
-    Part,
     Record,
     Report,
     Rows,
     Section,
-    Sentence,
     Table,
 )
 
@@ -65,18 +57,9 @@ def fitted(report: Report, size: int, draw: Callable[[Report], str]) -> str:
 def _ever_shorter(report: Report) -> Iterator[Report]:
     yield report
     for detail in DETAILS:
-        yield shortened(report, detail)
-
-
-def shortened(report: Report, detail: Detail) -> Report:
-    """Return the report in less detail."""
-    return replace(
-        report,
-        short=True,
-        sentences=tuple(_inline(text, detail) for text in report.sentences),
-        steps=tuple((name, _inline(text, detail)) for name, text in report.steps),
-        sections=tuple(_section(s, detail) for s in report.sections if s.rank <= detail.rank or _has_rows(s)),
-    )
+        sections = [s for s in report.sections if s.rank <= detail.rank or _has_rows(s)]
+        words = {name: _less(getattr(report, name), detail) for name in ("sentences", "steps")}
+        yield replace(report, short=True, sections=_less(tuple(sections), detail), **words)
 
 
 def _has_rows(section: Section) -> bool:
@@ -84,68 +67,39 @@ def _has_rows(section: Section) -> bool:
     return any(isinstance(block, Rows) for block in section.blocks)
 
 
-def _section(section: Section, detail: Detail) -> Section:
-    return replace(section, blocks=_blocks(section.blocks, detail), lead=_inline(section.lead, detail))
-
-
-def _blocks(blocks: tuple[Block, ...], detail: Detail) -> tuple[Block, ...]:
-    return tuple(_block(block, detail) for block in blocks)
-
-
-def _block(block: Block, detail: Detail) -> Block:
-    match block:
-        case Sentence():
-            return replace(block, text=_inline(block.text, detail))
-        case List() | Lines():
-            return replace(block, items=tuple(_inline(text, detail) for text in block.items[: detail.rows]))
-        case Table():
-            return _table(block, detail)
-        case Facts():
-            return Facts(tuple((name, _inline(text, detail)) for name, text in block.pairs[: detail.rows]))
-        case Record():
-            return _record(block, detail)
+def _less(value: Any, detail: Detail) -> Any:
+    """Return a part of a report in less detail."""
+    match value:
+        case str() if len(value) > 3 * detail.text:
+            return value[: 3 * detail.text].rstrip() + "…"
+        case tuple():
+            return tuple(_less(one, detail) for one in value)
+        case Cell():
+            return replace(value, length=min(value.length, detail.text))
         case Document():
-            return replace(block, text=block.text[: 20 * detail.text])
-        case Cards():
-            items = tuple(_card(card, detail) for card in block.items[: detail.cards])
-            overview = _table(block.overview, detail) if block.overview else None
-            return replace(block, items=items, overview=overview, total=max(block.total, len(block.items)))
-        case Fold() | Group() | Only():
-            return replace(block, blocks=_blocks(block.blocks, detail))
-        case Grid():
-            return Grid(tuple(_blocks(column, detail) for column in block.columns))
+            return replace(value, text=value.text[: 20 * detail.text])
+        case Rows(overview=overview):
+            return replace(value, overview=_less(overview, detail))
+        case Figure():
+            return value
+        case _ if not is_dataclass(value) or isinstance(value, type):
+            return value
+    cut = _cut(value, detail)
+    return replace(cut, **{f.name: _less(getattr(cut, f.name), detail) for f in fields(cut)})
+
+
+def _cut(block: Any, detail: Detail) -> Any:
+    """Return a block with fewer rows, columns or cards, and the number that there are."""
+    match block:
+        case Table(rows=rows):
+            total = max(block.total, len(rows))
+            return replace(block, rows=rows[: detail.rows], bars=block.bars[: detail.rows], total=total)
+        case Record(cells=cells):
+            return replace(block, cells=cells[: detail.columns], total=max(block.total, len(cells)))
+        case Cards(items=items):
+            return replace(block, items=items[: detail.cards], total=max(block.total, len(items)))
+        case List(items=items) | Lines(items=items):
+            return replace(block, items=items[: detail.rows])
+        case Facts(pairs=pairs):
+            return replace(block, pairs=pairs[: detail.rows])
     return block
-
-
-def _card(card: Card, detail: Detail) -> Card:
-    return replace(card, title=_inline(card.title, detail), blocks=_blocks(card.blocks, detail))
-
-
-def _table(table: Table, detail: Detail) -> Table:
-    rows = tuple(tuple(_inline(text, detail) for text in row) for row in table.rows[: detail.rows])
-    return replace(table, rows=rows, total=max(table.total, len(table.rows)), bars=table.bars[: detail.rows])
-
-
-def _record(record: Record, detail: Detail) -> Record:
-    cells = tuple((name, _cell(cell, 2 * detail.text)) for name, cell in record.cells[: detail.columns])
-    return replace(record, cells=cells, total=max(record.total, len(record.cells)))
-
-
-def _inline(text: Inline, detail: Detail) -> Inline:
-    if isinstance(text, tuple):
-        return tuple(_part(part, detail) for part in text)
-    return _part(text, detail)
-
-
-def _part(part: Part, detail: Detail) -> Part:
-    if isinstance(part, Cell):
-        return _cell(part, detail.text)
-    text, most = part if isinstance(part, str) else part.text, 3 * detail.text
-    if len(text) <= most:
-        return part
-    cut = text[:most].rstrip() + "…"
-    return cut if isinstance(part, str) else replace(part, text=cut)
-
-
-def _cell(cell: Cell, length: int) -> Cell:
-    return replace(cell, length=min(cell.length, length))

@@ -41,25 +41,12 @@ _MAPPINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """An output format.
+    """An output format: `write` takes the findings and their report, of a check the `Verdict` and `Surroundings`."""
 
-    Attributes
-    ----------
-    name : str
-        What people type.
-    suffix : str
-        Of a file in this format, with the dot.
-    doc : str
-        One line for a list of formats.
-    write : callable (findings, Report, TextIO) -> None
-        Writes the whole output to a text stream that takes UTF-8; never to anything else. It is given the
-        findings and their report; of a check the `Verdict` and its `Surroundings`.
-    """
-
-    name: str
-    suffix: str
-    doc: str
-    write: Callable[[Any, Any, TextIO], None]
+    name: str  # what people type
+    suffix: str  # of a file in this format, with the dot
+    doc: str  # one line for a list of formats
+    write: Callable[[Any, Any, TextIO], None]  # writes the whole output to a text stream that takes UTF-8
 
 
 def names(kind: Kind = "labels") -> tuple[str, ...]:
@@ -68,23 +55,7 @@ def names(kind: Kind = "labels") -> tuple[str, ...]:
 
 
 def get(name: str, kind: Kind = "labels") -> Writer:
-    """Return the writer of a format; it is imported now, not before.
-
-    Parameters
-    ----------
-    name : str
-    kind : {"labels", "mismatch", "explanation", "vulnerability", "check"}
-        Of the findings that it is to write.
-
-    Returns
-    -------
-    Writer
-
-    Raises
-    ------
-    SettingError
-        If there is no such format, or another package's entry point does not lead to a `Writer`.
-    """
+    """Return the writer of a format; it is imported now, not before."""
     if name in _built_in(kind):
         writer = _ours(name, kind)
     elif entry := _others(kind).get(name):

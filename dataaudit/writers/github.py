@@ -61,23 +61,7 @@ def write(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
 
 
 def append_summary(verdict: Verdict, around: Surroundings) -> Path | None:
-    """Append the page of Markdown to the job summary, if there is one.
-
-    Parameters
-    ----------
-    verdict : Verdict
-    around : Surroundings
-
-    Returns
-    -------
-    Path or None
-        The file; None where the service has none.
-
-    Raises
-    ------
-    WriteError
-        If it cannot be written.
-    """
+    """Append the page of Markdown to the job summary, if there is one."""
     if not around.job_summary:
         return None
     path = Path(around.job_summary)

@@ -36,17 +36,7 @@ def shown_text(row: ReviewRow) -> str:
 
 
 def setup(findings: Findings) -> str:
-    """Return the labelling setup: the text and one choice per class.
-
-    Parameters
-    ----------
-    findings : Findings
-
-    Returns
-    -------
-    str
-        XML. A class whose name XML cannot hold stands there with pictures of its control characters.
-    """
+    """Return the labelling setup: the text and one choice per class."""
     choices = [f"    <Choice value={_attribute(name)}/>" for name in findings.provenance.classes]
     lines = [
         "<View>",

@@ -36,48 +36,20 @@ _ABSOLUTE: Final = re.compile(r"/|[A-Za-z]:/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a writer may know beyond the verdict; `verdict_surroundings` finds it out.
+    """What a writer may know beyond the verdict; `surroundings` finds it out."""
 
-    Attributes
-    ----------
-    folder : str
-        Absolute POSIX path that relative paths of sources start from; empty for the root.
-    root : str
-        Absolute POSIX path of the repository; empty for `folder`.
-    config : str
-        Text file of the repository that stands for data which have no lines there, by its path in it.
-    stand_ins : mapping
-        Source → path in the repository of a text file that stands for it; an empty path where only the
-        dataset's card or the configuration can.
-    service : {"", "github", "gitlab"}
-        The CI service that runs this.
-    job_summary : str
-        File to which a job summary is appended; empty for none.
-    accepted : bool
-        Whether SARIF lists accepted findings too, as suppressed. GitHub shows those as open.
-    cap : int
-        Findings of one rule that a file for a service lists; the total is always told.
-    """
-
-    folder: str = ""
-    root: str = ""
-    config: str = "pyproject.toml"
-    stand_ins: Mapping[str, str] = field(default_factory=dict)
-    service: Service = ""
-    job_summary: str = ""
-    accepted: bool = False
-    cap: int = CAP
+    folder: str = ""  # absolute POSIX path that relative paths of sources start from; empty for the root
+    root: str = ""  # absolute POSIX path of the repository; empty for `folder`
+    config: str = "pyproject.toml"  # text file there that stands for data without lines
+    stand_ins: Mapping[str, str] = field(default_factory=dict)  # source → text file that stands for it
+    service: Service = ""  # the CI service that runs this
+    job_summary: str = ""  # file to which a job summary is appended; empty for none
+    accepted: bool = False  # whether SARIF lists accepted findings too, as suppressed
+    cap: int = CAP  # findings of one rule that a file for a service lists; the total is always said
 
 
 class Places:
-    """Finds the places of a verdict's sites.
-
-    Parameters
-    ----------
-    verdict : Verdict
-        Its facts about a dataset may name a ``card``, or a file and line where it is ``declared``.
-    around : Surroundings
-    """
+    """Finds the places of a verdict's sites."""
 
     def __init__(self, verdict: Verdict, around: Surroundings) -> None:
         self._datasets = verdict.datasets
@@ -143,25 +115,7 @@ def surroundings(
     config: Path | None = None,
     accepted: bool = False,
 ) -> Surroundings:
-    """Find out what the writers of a verdict may know.
-
-    Parameters
-    ----------
-    verdict : Verdict
-        Its sources are looked for.
-    environment : mapping
-        The process's.
-    folder : Path
-        That relative sources start from.
-    config : Path, optional
-        File that the settings came from; ``pyproject.toml`` of the root stands in without one.
-    accepted : bool
-        Whether SARIF lists accepted findings.
-
-    Returns
-    -------
-    Surroundings
-    """
+    """Find out what the writers of a verdict may know."""
     folder = folder.absolute()
     root = _root(folder, environment)
     return Surroundings(
