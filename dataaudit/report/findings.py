@@ -155,9 +155,9 @@ def section(f: MismatchFindings, cards: Sequence[Fact]) -> Section:
         total=n,
         rest=("finding", "findings, all in findings.parquet"),
     )
-    none = "No slice and no group of training rows stands out."
-    blocks: tuple[Block, ...] = (shown, *_begin(f, cards[0])) if cards else ()
-    return Section("Findings", blocks, rank=0, key="findings", lead=lead if n else none)
+    none = Sentence("No slice and no group of training rows stands out.", "quiet")
+    blocks = (shown, *_begin(f, cards[0])) if cards else (Only(("page",), (none,)),)
+    return Section("Findings", blocks, rank=0, key="findings", lead=lead if n else "")
 
 
 def _overview(cards: Sequence[Fact]) -> Table:

@@ -41,7 +41,7 @@ _MAPPINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """An output format: `write` takes the findings and their report, of a check the `Verdict` and `Surroundings`."""
+    """An output format: `write` takes findings and report; of a check `Verdict` and `Surroundings`."""
 
     name: str  # what people type
     suffix: str  # of a file in this format, with the dot
