@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dataaudit.audits.explain.compare import OwnModel
     from dataaudit.audits.rerun import Rerun
     from dataaudit.audits.vulnerability.tables import AttackResults
+    from dataaudit.findings.redact import Level
     from dataaudit.findings.schemas import (
         AnyFindings,
         ExplanationFindings,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         MismatchFindings,
         VulnerabilityFindings,
     )
-    from dataaudit.summary.veil import Policy
     from dataaudit.training.encoded import LabelSettings, ModelName
 
 
@@ -108,7 +108,7 @@ class Result(ABC):
     def _written(self) -> AnyFindings:
         """The tables that are written and shown."""
 
-    def write(self, folder: str | Path, *, redact: Policy = "none") -> Path:
+    def write(self, folder: str | Path, *, redact: Level = "none") -> Path:
         """Write the tables, the provenance and ``report.html``.
 
         Parameters
@@ -129,7 +129,7 @@ class Result(ABC):
         WriteError
             If the folder cannot be written to; nothing is left half-written.
         """
-        from dataaudit.summary.redaction import remember
+        from dataaudit.findings.redact import remember
         from dataaudit.writers.html import write_report
 
         tables = remember(self._written, redact)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from dataaudit.audits.validation import Refit
 from dataaudit.cells import cell_text, kept_cell
 from dataaudit.data import Dataset
 from dataaudit.features.target import Target, class_texts
+from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
     CELLS,
     EVIDENCE,
@@ -183,31 +184,54 @@ def provenance(
     """Return everything that another run needs to give the same findings."""
     ranking, reason = choose_ranking(settings.rank, noise)
     return Provenance(
-        version=version("dataaudit"),
-        command=command,
-        dataset=", ".join(dict.fromkeys(o.path for o in dataset.origins))[:300],
-        target=dataset.target,
+        **run_facts(dataset, trained, command=command, seed=settings.seed),
+        dataset=data_name(dataset),
         n_rows=len(target.y),
-        n_features=trained.objective.rows.width,
         n_classes=len(target.classes),
-        classes=target.classes,
         ranking=ranking,
         ranking_reason=reason,
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        l2=trained.objective.l2,
-        basis=trained.basis,
-        solver=trained.prepared.method,
-        solver_reason=trained.prepared.reason,
-        gradient_norm=trained.fit.gradient_norm,
-        seed=settings.seed,
-        settings=asdict(settings) | {"source": dataset.given},
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        origins=tuple(asdict(o) for o in dataset.origins),
-        roles=tuple(asdict(r) for r in trained.roles),
+        settings=stored_settings(settings, source=dataset.given),
         notes=(*dataset.notes, *target.notes, *trained.notes),
     )
+
+
+def run_facts(dataset: Dataset, trained: Trained, *, command: str, seed: int) -> dict[str, Any]:
+    """Return what every provenance says of a run; `dataset` is what was trained on."""
+    return {
+        "version": version("dataaudit"),
+        "command": command,
+        "target": dataset.target,
+        "n_features": trained.objective.rows.width,
+        "classes": trained.classes,
+        "l2": trained.objective.l2,
+        "basis": trained.basis,
+        "solver": trained.prepared.method,
+        "solver_reason": trained.prepared.reason,
+        "gradient_norm": trained.fit.gradient_norm,
+        "seed": seed,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "origins": tuple(asdict(o) for o in dataset.origins),
+        "roles": tuple(asdict(r) for r in trained.roles),
+    }
+
+
+def pair_facts(known: Dataset, new: Dataset, trained: Trained, *, command: str, seed: int) -> dict[str, Any]:
+    """Return what every provenance of training and test rows says."""
+    return run_facts(known, trained, command=command, seed=seed) | {
+        "train": data_name(known),
+        "test": data_name(new),
+        "n_train": known.n,
+        "n_test": new.n,
+        "test_origins": tuple(asdict(o) for o in new.origins),
+    }
+
+
+def data_name(dataset: Dataset) -> str:
+    """Return the paths of the data, for people."""
+    return ", ".join(dict.fromkeys(o.path for o in dataset.origins))[:300]
 
 
 def choose_ranking(asked: str, noise: NoiseModel) -> tuple[str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,18 +21,19 @@ from dataaudit.audits.attribution import (
 from dataaudit.audits.explain.compare import ModelComparison
 from dataaudit.audits.explain.flip import FlipResult
 from dataaudit.audits.perturbation import ColumnEffect, feature_table
-from dataaudit.audits.tables import PACKAGES, cells_of_pair
+from dataaudit.audits.tables import cells_of_pair, pair_facts
 from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data import Dataset
 from dataaudit.features.target import class_texts
+from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
-    CELLS_EXPLANATION_FINDINGS,
     CONTRIBUTIONS,
     FEATURES,
     FLIP,
     INFLUENCES,
-    NEIGHBOURS_EXPLANATION_FINDINGS,
+    NEAREST,
+    PAIR_CELLS,
     PROBABILITIES,
     ExplanationProvenance,
 )
@@ -89,12 +88,6 @@ class ExplainedRow:
         first, second = int(order[0]), int(order[1])
         return first, second if self.label in (None, first) else self.label
 
-    @property
-    def its_loss(self) -> str:
-        """How sentences name the loss that changes."""
-        said = "" if self.label is not None else f" as “{self.trained.classes[self.tested.y[0]]}”"
-        return f"the loss of test row {self.row}{said}"
-
 
 def influence_table(
     explained: ExplainedRow, whole: Attribution, rows: Rows, *, components: bool
@@ -113,7 +106,6 @@ def influence_table(
             "delta_loss_if_removed": delta,
             "relative_influence": relative_influence(explained.trained, rows, whole.influence[rows]),
             "kind": pl.Series(["harmful" if change < 0 else "helpful" for change in delta], dtype=pl.String),
-            "effect": pl.Series([_removal(explained, change) for change in delta], dtype=pl.String),
             "rank": np.arange(1, len(rows) + 1),
             "without_train_loss": whole.without_train_loss[rows] if components else none,
             "without_hessian": whole.without_hessian[rows] if components else none,
@@ -124,7 +116,7 @@ def influence_table(
         schema_overrides=dict(INFLUENCES),
         strict=False,
     )
-    return table.select(INFLUENCES.names()).cast(INFLUENCES)
+    return table.select(INFLUENCES.facts.names()).cast(INFLUENCES.facts)
 
 
 def _names(explained: ExplainedRow, rows: Rows) -> dict[str, Any]:
@@ -139,17 +131,10 @@ def _names(explained: ExplainedRow, rows: Rows) -> dict[str, Any]:
     }
 
 
-def _removal(explained: ExplainedRow, change: float) -> str:
-    """Write the effect of a removal as a sentence in loss units."""
-    if change == 0:
-        return f"removing this row does not change {explained.its_loss}"
-    does, is_so = ("lowers", "harmful") if change < 0 else ("raises", "helpful")
-    return f"removing this row {does} {explained.its_loss} by {abs(change):.3g} nats: {is_so}"
-
-
 def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[Nearest]) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`: by cosine, then by Euclidean distance, the nearest first."""
-    tables = [pl.DataFrame(schema=NEIGHBOURS_EXPLANATION_FINDINGS)]
+    facts = NEAREST.facts
+    tables = [pl.DataFrame(schema=facts)]
     for one in near:
         delta = loss_without(explained.trained, explained.tested.block, one.rows)
         table = pl.DataFrame(
@@ -160,12 +145,9 @@ def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[
                 "value": one.values,
                 "influence": whole.influence[one.rows],
                 "delta_loss_if_removed": delta,
-                "effect": pl.Series([_removal(explained, change) for change in delta], dtype=pl.String),
             }
         )
-        tables.append(
-            table.select(NEIGHBOURS_EXPLANATION_FINDINGS.names()).cast(NEIGHBOURS_EXPLANATION_FINDINGS)
-        )
+        tables.append(table.select(facts.names()).cast(facts))
     return pl.concat(tables)
 
 
@@ -194,24 +176,9 @@ def features_table(
 ) -> pl.DataFrame:
     """Return the table `FEATURES`: which column, or term, of each influential row carries its influence."""
     table = feature_table(explained.known, effects)
-    said = [
-        _swap(explained, row["column"], row["level"], row["finite_effect"])
-        for row in table.iter_rows(named=True)
-    ]
     place = {name: at for at, name in enumerate(order)}
     at = table["train_row_id"].replace_strict(place, return_dtype=pl.Int64)
-    table = table.with_columns(effect=pl.Series(said, dtype=pl.String), at=at)
-    return table.sort("at", "rank").select(FEATURES.names())
-
-
-def _swap(explained: ExplainedRow, column: str, level: str | None, change: float) -> str:
-    """Say what another cell in a column, or a text without a word, would do."""
-    changed = f"another {column} in this row" if level is None else f"this row without the word “{level}”"
-    if change == 0:
-        return f"{changed} would not change {explained.its_loss}"
-    return (
-        f"{changed} would {'lower' if change < 0 else 'raise'} {explained.its_loss} by {abs(change):.3g} nats"
-    )
+    return table.with_columns(at=at).sort("at", "rank").select(FEATURES.facts.names())
 
 
 def probability_table(explained: ExplainedRow) -> pl.DataFrame:
@@ -232,7 +199,7 @@ def flip_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
 def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
     """Return the table `CELLS` of some training rows and of the test row."""
     train, test = (explained.known, rows), (explained.tested.dataset, np.zeros(1, dtype=np.int64))
-    return cells_of_pair(explained.trained, train, test).select(CELLS_EXPLANATION_FINDINGS.names())
+    return cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
 
 
 def explanation_provenance(
@@ -248,15 +215,7 @@ def explanation_provenance(
     predicted, rival = (trained.classes[place] for place in asked.against)
     explained = int(tested.y[0])
     return ExplanationProvenance(
-        version=version("dataaudit"),
-        command=command,
-        train=", ".join(dict.fromkeys(o.path for o in known.origins))[:300],
-        test=", ".join(dict.fromkeys(o.path for o in new.origins))[:300],
-        target=known.target,
-        n_train=known.n,
-        n_test=new.n,
-        n_features=trained.objective.rows.width,
-        classes=trained.classes,
+        **pair_facts(known, new, trained, command=command, seed=settings.seed),
         test_row_id=asked.row_id,
         test_row=asked.row,
         label=None if asked.label is None else trained.classes[asked.label],
@@ -265,20 +224,10 @@ def explanation_provenance(
         explained_label=trained.classes[explained],
         probability=float(tested.p[0, explained]),
         loss=float(tested.loss[0]),
-        l2=trained.objective.l2,
-        basis=trained.basis,
-        solver=trained.prepared.method,
-        solver_reason=trained.prepared.reason,
-        gradient_norm=trained.fit.gradient_norm,
-        seed=settings.seed,
         model=settings.model,
-        settings=asdict(settings) | {"unjudged": asdict(asked.unjudged)},
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        settings=stored_settings(settings, unjudged=asdict(asked.unjudged)),
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.agreement(),
-        origins=tuple(asdict(o) for o in known.origins),
-        test_origins=tuple(asdict(o) for o in new.origins),
-        roles=tuple(asdict(r) for r in trained.roles),
         notes=(*asked.notes, *known.notes, *trained.notes),
     )
 

@@ -36,7 +36,7 @@ from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.tables import selection_table
 from dataaudit.audits.testset import MismatchSettings, Pair, Tested, predict, read_pair
 from dataaudit.errors import SettingError
-from dataaudit.findings.schemas import HEALTH, SCHEMAS_MISMATCH_FINDINGS, MismatchFindings
+from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
 from dataaudit.training.encoded import StepCallback, encode_training, no_step
@@ -285,7 +285,7 @@ def _inputs_only(
         seed=settings.seed,
     )
     known = ("shift", "health", "selection")
-    none = [name for name in SCHEMAS_MISMATCH_FINDINGS if name not in known]
+    none = [name for name in MismatchFindings.SCHEMAS if name not in known]
     return MismatchFindings(
         **{name: MismatchFindings.empty(name) for name in none},
         shift=shift,

@@ -6,10 +6,8 @@ loss for the accuracy of one more Newton step; with more than two classes it is 
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 
 import numpy as np
 import polars as pl
@@ -19,12 +17,13 @@ from numpy.typing import NDArray
 from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
-from dataaudit.audits.tables import PACKAGES, cells_of_pair
+from dataaudit.audits.tables import cells_of_pair, pair_facts
 from dataaudit.audits.testset import MismatchSettings, Pair, Tested
+from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
-    CELLS_MISMATCH_FINDINGS,
     FINDINGS,
     HARMFUL,
+    PAIR_CELLS,
     RESPONSIBLE,
     SLICES,
     TRACES,
@@ -68,14 +67,8 @@ def trace_table(
     table = table.unique(["test", "train_row_id"], maintain_order=True)  # few rows: the two ends overlap
     size = pl.col("delta_loss_if_removed").abs()
     rank = size.rank("ordinal", descending=True).over("test").cast(pl.Int64)
-    word = pl.when(pl.col("delta_loss_if_removed") < 0)
-    effect = pl.concat_str(
-        word.then(pl.lit("harmful: removing it lowers the loss by "))
-        .otherwise(pl.lit("helpful: removing it raises the loss by ")),
-        size.round_sig_figs(3).cast(pl.String),
-    )  # fmt: skip
-    table = table.with_columns(rank=rank, effect=effect).sort("test", "rank", maintain_order=True)
-    return table.select(TRACES.names())
+    table = table.with_columns(rank=rank).sort("test", "rank", maintain_order=True)
+    return table.select(TRACES.facts.names())
 
 
 def _change_of_loss(
@@ -222,7 +215,7 @@ def shown_cells(
     behind = behind.group_by("test_row_id", harm.alias("harm"), maintain_order=True).head(BEHIND)
     train = [one.rows for one in found] + [_places(pair.train.row_id, behind["train_row_id"])]
     rows = (pair.train, np.unique(np.concatenate(train))), (pair.test, tests)
-    return cells_of_pair(trained, *rows, labels=True).select(CELLS_MISMATCH_FINDINGS.names())
+    return cells_of_pair(trained, *rows, labels=True).select(PAIR_CELLS.names())
 
 
 def _tests(tested: Tested, found: Sequence[MismatchFinding], traced: Rows) -> Rows:
@@ -247,29 +240,12 @@ def mismatch_provenance(
         trained.objective.scores(trained.fit.theta), trained.objective.rows.y
     )
     return MismatchProvenance(
-        version=version("dataaudit"),
-        command=command,
-        train=", ".join(dict.fromkeys(o.path for o in pair.train.origins))[:300],
-        test=", ".join(dict.fromkeys(o.path for o in pair.test.origins))[:300],
-        target=pair.train.target,
-        n_train=pair.train.n,
-        n_test=pair.test.n,
+        **pair_facts(pair.train, pair.test, trained, command=command, seed=settings.seed),
         n_errors=int(tested.wrong.sum()) if tested else 0,
-        n_features=trained.objective.rows.width,
-        classes=trained.classes,
         train_loss=float(loss.mean()),
         test_loss=float(tested.loss.mean()) if tested else float("nan"),
-        l2=trained.objective.l2,
-        basis=trained.basis,
-        solver=trained.prepared.method,
-        solver_reason=trained.prepared.reason,
-        gradient_norm=trained.fit.gradient_norm,
-        seed=settings.seed,
-        settings=asdict(settings)
-        | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        origins=tuple(asdict(o) for o in pair.train.origins),
-        test_origins=tuple(asdict(o) for o in pair.test.origins),
-        roles=tuple(asdict(r) for r in trained.roles),
+        settings=stored_settings(
+            settings, train=pair.train.given, test=pair.test.given, unjudged=asdict(pair.unjudged)
+        ),
         notes=(*pair.train.notes, *pair.test.notes, *pair.notes, *trained.notes),
     )
