@@ -14,7 +14,7 @@ from writers.mismatch_example import real
 from writers.pages import parse
 from writers.rendered import Rendered
 
-from dataaudit.summary.redaction import remember
+from dataaudit.findings.redact import remember
 from dataaudit.writers.markdown_text import SIZE
 
 
