@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from dataaudit.escape import line
 from dataaudit.findings.redact import SETTING
-from dataaudit.review.digits import class_keys
 from dataaudit.review.progress import FEW, FIRST, LAST
+from dataaudit.review.queue import class_keys
 from dataaudit.summary import ReviewRow, Summary
 from dataaudit.writers import words
 
