@@ -70,8 +70,8 @@ def remember(findings: AnyTables, level: str) -> AnyTables:
     if _checked(level) == level_of(findings):
         return findings
     record = findings.record
-    marked = dataclasses.replace(record, settings={**record.settings, SETTING: level})
-    return dataclasses.replace(findings, **{"provenance": marked})
+    changes = {"provenance": dataclasses.replace(record, settings={**record.settings, SETTING: level})}
+    return dataclasses.replace(findings, **changes)
 
 
 def withheld(findings: Tables) -> str:
@@ -95,15 +95,14 @@ def redact(findings: AnyTables, level: str | None = None) -> AnyTables:
         return findings
     names = StandIns(findings, chosen)
     record = findings.record
-    known = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
-    facts: dict[str, Any] = {name: _fact(names, name, value) for name, value in known.items()}
-    provenance = dataclasses.replace(record, **facts | {"run": record.run_id})
     slices = _slice_names(names, findings.slices) if isinstance(findings, MismatchFindings) else {}
-    tables = {name: _table(names, findings, name) for name in findings.SCHEMAS if name != "cells"}
-    tables["cells"] = _labels(names, findings)
+    changes: dict[str, Any] = {table: _table(names, findings, table) for table in findings.SCHEMAS}
     if isinstance(findings, MismatchFindings):
-        tables["findings"] = _findings(slices, findings, tables["findings"])
-    return dataclasses.replace(findings, **tables, **{"provenance": provenance})
+        changes["findings"] = _findings(slices, findings, changes["findings"])
+    facts: dict[str, Any] = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    facts = {name: _fact(names, name, value) for name, value in facts.items()} | {"run": record.run_id}
+    changes["provenance"] = dataclasses.replace(record, **facts)
+    return dataclasses.replace(findings, **changes | {"cells": _labels(names, findings)})
 
 
 def _checked(level: str) -> Level:
