@@ -25,7 +25,7 @@ from dataaudit.findings.redact import (
     withheld,
 )
 from dataaudit.findings.schemas import ExplanationFindings, Findings, MismatchFindings, read_findings
-from dataaudit.summary.redaction import told
+from dataaudit.report.build import shown
 from dataaudit.writers import argilla, get, html, labelstudio, names, spreadsheet
 
 CELLS = {"zqword", "zqlevel", "987654.5"}
@@ -91,18 +91,18 @@ def tables_of(kind, folder):
 def outputs(kind, folder, policy):
     """Return every output there is of findings, by name."""
     found = tables_of(kind, folder)
-    tables, summary = told(found, policy, folder=str(folder / "out"))
+    tables, report = shown(found, policy, folder=str(folder / "out"))
     exports = (labelstudio, argilla, spreadsheet) if kind == "labels" else ()
     writers = [get(name, kind) for name in names(kind)] + [module.WRITER for module in exports]
     texts = {}
     for writer in writers:
         out = io.StringIO()
-        writer.write(tables, summary, out)
+        writer.write(tables, report, out)
         texts[writer.name] = out.getvalue()
     texts["notebook"] = html.notebook(remember(found, policy))
     texts["page"] = html.write_report(remember(found, policy), folder / "report.html").read_text("utf-8")
     if kind == "labels":
-        texts["setup"] = labelstudio.setup(summary)
+        texts["setup"] = labelstudio.setup(tables)
     return texts
 
 
@@ -199,7 +199,7 @@ def _fact(annotation):
 def test_the_run_keeps_its_id_so_that_decisions_fit(folder):
     found = tables_of("labels", folder)
     for policy in ("cells", "all"):
-        assert told(found, policy)[1].provenance["run_id"] == found.provenance.run_id
+        assert shown(found, policy)[1].provenance["run_id"] == found.provenance.run_id
 
 
 def test_a_folder_remembers_what_its_page_withholds(folder, tmp_path):
@@ -219,7 +219,7 @@ def test_a_policy_that_is_not_understood_withholds_all(folder):
     odd = dataclasses.replace(found, provenance=dataclasses.replace(found.provenance, settings=settings))
     assert level_of(odd) == "all"
     with pytest.raises(SettingError, match="did you mean 'cells'"):
-        told(found, "cell")
+        shown(found, "cell")
 
 
 def test_commands_lose_what_they_say_of_cells():
@@ -246,8 +246,8 @@ def test_redacted_findings_say_so_and_whole_ones_do_not(folder):
 
 
 def test_the_folder_of_a_command_is_withheld(folder):
-    summary = told(tables_of("labels", folder), "all", folder="zqfolder")[1]
-    assert [one.command for one in summary.next_commands] == [f"{FOLDER}/report.html"]
+    report = shown(tables_of("labels", folder), "all", folder="zqfolder")[1]
+    assert [typed for _, typed in report.commands] == [f"{FOLDER}/report.html"]
 
 
 def test_stand_ins_stay_apart():
