@@ -115,7 +115,6 @@ def test_neither_command_needs_torch(study, tmp_path):
     code = f"""
 import sys
 from dataaudit import cli
-from dataaudit.cli.talk import Talk
 assert cli.main({arguments!r}) == 0
 assert cli.main({back!r}) == 0
 print(sorted({{"torch", "sklearn", "scipy"}} & set(sys.modules)))
@@ -265,7 +264,6 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_target_or_none(step, stud
     code = f"""
 import os, pathlib
 from dataaudit import cli
-from dataaudit.cli.talk import Talk
 left = [{step}]
 def dying(real):
     def call(*given):
