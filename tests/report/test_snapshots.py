@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from report.made import MADE
 
-from dataaudit.report.build import shown
+from dataaudit.report import shown
 from dataaudit.writers import get
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
