@@ -10,11 +10,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits.attribution import Attribution, Nearest, Part, loss_without, places, relative_influence
-from dataaudit.audits.explain.compare import Compared
-from dataaudit.audits.explain.flip import Overturned
+from dataaudit.audits.attribution import (
+    Attribution,
+    ColumnContribution,
+    Nearest,
+    loss_without,
+    rank_by_size,
+    relative_influence,
+)
+from dataaudit.audits.explain.compare import ModelComparison
+from dataaudit.audits.explain.flip import FlipResult
 from dataaudit.audits.perturbation import ColumnEffect, feature_table
-from dataaudit.audits.tables import cell_table, pair_facts
+from dataaudit.audits.tables import cells_of_pair, pair_facts
 from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data import Dataset
@@ -43,32 +50,16 @@ CELL = 100
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The test row that is explained, and the model.
-
-    Attributes
-    ----------
-    trained : Trained
-        The model.
-    known, new : Dataset
-        The training rows, and all test rows as read.
-    at : int
-        Position of the row among the test rows.
-    label : int or None
-        Its class; None where training does not know it.
-    tested : Tested
-        The one row, with its label or else its predicted class.
-    notes : tuple of str
-        Decisions, in sentences.
-    """
+class ExplainedRow:
+    """The test row that is explained, and the model."""
 
     trained: Trained
-    known: Dataset
-    new: Dataset
-    at: int
-    label: int | None
-    tested: Tested
-    notes: tuple[str, ...] = ()
+    known: Dataset  # the training rows
+    new: Dataset  # all test rows as read
+    at: int  # position of the row among the test rows
+    label: int | None  # its class; None where training does not know it
+    tested: Tested  # the one row, with its label or else its predicted class
+    notes: tuple[str, ...] = ()  # decisions, in sentences
 
     @property
     def unjudged(self) -> Unjudged:
@@ -98,32 +89,22 @@ class Asked:
         return first, second if self.label in (None, first) else self.label
 
 
-def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components: bool) -> pl.DataFrame:
-    """Return the table `INFLUENCES`, the row first whose removal changes the loss most.
-
-    Parameters
-    ----------
-    asked : Asked
-        The test row.
-    whole : Attribution
-        Influence of all training rows.
-    rows : ndarray (b,) int64
-        Positions of those to show.
-    components : bool
-        Whether to give the parts of the influence.
-    """
-    delta = loss_without(asked.trained, asked.tested.block, rows)
+def influence_table(
+    explained: ExplainedRow, whole: Attribution, rows: Rows, *, components: bool
+) -> pl.DataFrame:
+    """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # rows (b,)
+    delta = loss_without(explained.trained, explained.tested.block, rows)
     order = np.argsort(-np.abs(delta), kind="stable")
     rows, delta = rows[order], delta[order]
     parts = (whole.influence, whole.without_train_loss, whole.without_hessian)
-    place = [places(part)[rows] for part in parts]
+    place = [rank_by_size(part)[rows] for part in parts]
     none = np.full(len(rows), None, dtype=object)
     table = pl.DataFrame(
         {
-            **_names(asked, rows),
+            **_names(explained, rows),
             "influence": whole.influence[rows],
             "delta_loss_if_removed": delta,
-            "relative_influence": relative_influence(asked.trained, rows, whole.influence[rows]),
+            "relative_influence": relative_influence(explained.trained, rows, whole.influence[rows]),
             "kind": pl.Series(["harmful" if change < 0 else "helpful" for change in delta], dtype=pl.String),
             "rank": np.arange(1, len(rows) + 1),
             "without_train_loss": whole.without_train_loss[rows] if components else none,
@@ -138,27 +119,27 @@ def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components:
     return table.select(INFLUENCES.facts.names()).cast(INFLUENCES.facts)
 
 
-def _names(asked: Asked, rows: Rows) -> dict[str, Any]:
+def _names(explained: ExplainedRow, rows: Rows) -> dict[str, Any]:
     """Return the columns that name the test row and the training rows."""
-    names = np.array(asked.trained.classes, dtype=object)
+    names = np.array(explained.trained.classes, dtype=object)
     return {
-        "test_row_id": pl.Series([asked.row_id] * len(rows), dtype=pl.String),
-        "test_row": pl.Series([asked.row] * len(rows), dtype=pl.Int64),
-        "train_row_id": asked.known.row_id.gather(rows),
-        "train_row": asked.known.row.gather(rows),
-        "label": pl.Series(names[asked.trained.objective.rows.y.numpy()[rows]], dtype=pl.String),
+        "test_row_id": pl.Series([explained.row_id] * len(rows), dtype=pl.String),
+        "test_row": pl.Series([explained.row] * len(rows), dtype=pl.Int64),
+        "train_row_id": explained.known.row_id.gather(rows),
+        "train_row": explained.known.row.gather(rows),
+        "label": pl.Series(names[explained.trained.objective.rows.y.numpy()[rows]], dtype=pl.String),
     }
 
 
-def neighbour_table(asked: Asked, whole: Attribution, near: Sequence[Nearest]) -> pl.DataFrame:
+def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[Nearest]) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`: by cosine, then by Euclidean distance, the nearest first."""
     facts = NEAREST.facts
     tables = [pl.DataFrame(schema=facts)]
     for one in near:
-        delta = loss_without(asked.trained, asked.tested.block, one.rows)
+        delta = loss_without(explained.trained, explained.tested.block, one.rows)
         table = pl.DataFrame(
             {
-                **_names(asked, one.rows),
+                **_names(explained, one.rows),
                 "measure": pl.Series([one.measure] * len(one.rows), dtype=pl.String),
                 "rank": np.arange(1, len(one.rows) + 1),
                 "value": one.values,
@@ -170,12 +151,12 @@ def neighbour_table(asked: Asked, whole: Attribution, near: Sequence[Nearest]) -
     return pl.concat(tables)
 
 
-def contribution_table(asked: Asked, parts: Sequence[Part]) -> pl.DataFrame:
+def contribution_table(explained: ExplainedRow, parts: Sequence[ColumnContribution]) -> pl.DataFrame:
     """Return the table `CONTRIBUTIONS`, the largest first."""
-    predicted, rival = (asked.trained.classes[place] for place in asked.against)
+    predicted, rival = (explained.trained.classes[place] for place in explained.against)
     rows = []
     for rank, part in enumerate(parts, start=1):
-        column = asked.tested.dataset.frame[part.column]
+        column = explained.tested.dataset.frame[part.column]
         cell = part.level if part.level is not None else cell_text(column[0], CELL)
         name = f"the word “{cell}”" if part.level is not None else _cell_named(part.column, column[0])
         does = "raises" if part.value > 0 else "lowers"
@@ -190,47 +171,43 @@ def _cell_named(column: str, value: object) -> str:
     return f"{column} = {number_text(value) if isinstance(value, float) else cell_text(value, CELL)}"
 
 
-def features_table(asked: Asked, effects: list[list[ColumnEffect]], order: list[str]) -> pl.DataFrame:
+def features_table(
+    explained: ExplainedRow, effects: list[list[ColumnEffect]], order: list[str]
+) -> pl.DataFrame:
     """Return the table `FEATURES`: which column, or term, of each influential row carries its influence."""
-    table = feature_table(asked.known, effects)
+    table = feature_table(explained.known, effects)
     place = {name: at for at, name in enumerate(order)}
     at = table["train_row_id"].replace_strict(place, return_dtype=pl.Int64)
     return table.with_columns(at=at).sort("at", "rank").select(FEATURES.facts.names())
 
 
-def probability_table(asked: Asked) -> pl.DataFrame:
+def probability_table(explained: ExplainedRow) -> pl.DataFrame:
     """Return the table `PROBABILITIES`, the likeliest class first."""
-    p = asked.tested.p[0]
+    p = explained.tested.p[0]
     order = np.argsort(-p, kind="stable")
-    names = [asked.trained.classes[place] for place in order]
+    names = [explained.trained.classes[place] for place in order]
     return pl.DataFrame({"class": names, "probability": p[order]}, schema=PROBABILITIES)
 
 
-def flip_table(asked: Asked, rows: Rows) -> pl.DataFrame:
+def flip_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
     """Return the table `FLIP`."""
-    named = _names(asked, rows)
+    named = _names(explained, rows)
     table = pl.DataFrame({"position": np.arange(1, len(rows) + 1), **named})
     return table.select(FLIP.names()).cast(FLIP)
 
 
-def cells(asked: Asked, rows: Rows) -> pl.DataFrame:
+def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
     """Return the table `CELLS` of some training rows and of the test row."""
-    parts = [
-        cell_table(data, asked.trained, positions).with_columns(part=pl.lit(name))
-        for name, data, positions in (
-            ("train", asked.known, rows),
-            ("test", asked.tested.dataset, np.zeros(1, dtype=np.int64)),
-        )
-    ]
-    return pl.concat(parts).select(PAIR_CELLS.names())
+    train, test = (explained.known, rows), (explained.tested.dataset, np.zeros(1, dtype=np.int64))
+    return cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
 
 
 def explanation_provenance(
-    asked: Asked,
+    asked: ExplainedRow,
     settings: ExplainSettings,
     *,
-    flip: Overturned | None,
-    compared: Compared | None,
+    flip: FlipResult | None,
+    compared: ModelComparison | None,
     command: str,
 ) -> ExplanationProvenance:
     """Return which prediction it is, and everything that another run needs to explain it alike."""
@@ -250,12 +227,12 @@ def explanation_provenance(
         model=settings.model,
         settings=stored_settings(settings, unjudged=asdict(asked.unjudged)),
         flip={} if flip is None else _flipped(flip),
-        versus={} if compared is None else compared.told(),
+        versus={} if compared is None else compared.agreement(),
         notes=(*asked.notes, *known.notes, *trained.notes),
     )
 
 
-def _flipped(found: Overturned) -> dict[str, Any]:
+def _flipped(found: FlipResult) -> dict[str, Any]:
     flip = found.flip
     return {
         "conclusion": found.conclusion,
