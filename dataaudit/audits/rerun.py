@@ -12,26 +12,26 @@ The model before and after a repair: the same audit of both files, and their pre
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from dataaudit.audits.labels import label_findings
 from dataaudit.audits.mismatch.audit import mismatch_findings
-from dataaudit.audits.testset import MismatchSettings, Pair, predict, read_pair
+from dataaudit.audits.testset import Pair, predict, read_pair
 from dataaudit.audits.validation import Refit
 from dataaudit.data import Dataset, load
 from dataaudit.errors import DataError
 from dataaudit.escape import shown
-from dataaudit.features import EncoderSettings
 from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import Findings, MismatchFindings
 from dataaudit.findings.tables import schema
+from dataaudit.options import LabelOptions, MismatchOptions, StepCallback, ignore_progress
 from dataaudit.statistics import Agreement, agreement
-from dataaudit.training.encoded import LabelSettings, StepCallback, encode_training, no_step, read_labelled
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.training.trained import Trained
 
@@ -39,8 +39,6 @@ REFITS = schema("what text, change text, predicted real, measured real")
 # Nats by which a prediction may differ when it is made again: other libraries and processors round otherwise.
 SAME = 1e-6
 AGAIN = "run the audit again"
-
-_Settings = TypeVar("_Settings", LabelSettings, MismatchSettings)
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Rerun:
 
 
 def rerun_labels(
-    findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = no_step
+    findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = ignore_progress
 ) -> Rerun:
     """Audit labels again and refit the first rows.
 
@@ -108,7 +106,7 @@ def rerun_labels(
     known = findings.provenance
     if not known.roles:
         raise DataError("these findings are of a model of your own, which is not on disk", AGAIN)
-    settings = replace(_settings(LabelSettings, known.settings), verify=2 * top)
+    settings = replace(LabelOptions.from_dict(known.settings), verify=2 * top)
     dataset, target = read_labelled(_source(source, known.settings, "source"), settings, on_step=on_step)
     _require_same(dataset, known.origins)
     trained = train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
@@ -128,7 +126,7 @@ def rerun_mismatch(
     *,
     test_source: Any = None,
     top: int,
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> Rerun:
     """Audit a mismatch again; refit the findings and the strongest traces.
 
@@ -154,7 +152,7 @@ def rerun_mismatch(
         If the data are not those of the findings.
     """
     known = tables.provenance
-    settings = replace(_settings(MismatchSettings, known.settings), verify=top, prove=top)
+    settings = replace(MismatchOptions.from_dict(known.settings), verify=top, prove=top)
     one = settings.split_column is not None or settings.test_size is not None
     sources = _source(train_source, known.settings, "train"), None
     if not one:
@@ -176,8 +174,8 @@ def rerun_mismatch(
     )
 
 
-def _audit_again(pair: Pair, settings: MismatchSettings, *, on_step: StepCallback) -> MismatchFindings:
-    asked = settings.of_training
+def _audit_again(pair: Pair, settings: MismatchOptions, *, on_step: StepCallback) -> MismatchFindings:
+    asked = settings
     trained = train(encode_training(pair.train, pair.target, asked, on_step=on_step), asked, on_step=on_step)
     assert pair.y is not None  # noqa: S101 - asked above
     tested = predict(trained, pair.test, pair.y)
@@ -203,18 +201,6 @@ def _difference(old: pl.DataFrame, new: pl.DataFrame, *, on: Sequence[str], colu
     if len(both) != len(old) or len(both) != len(new) or sum(gaps.null_count().row(0)):
         return float("inf")
     return max((float(worst) for worst in gaps.max().row(0) if worst is not None), default=0.0)
-
-
-def _settings(kind: type[_Settings], known: Mapping[str, Any]) -> _Settings:
-    """Return the settings that a provenance holds."""
-    names = {f.name for f in fields(kind)}
-    values = {name: _frozen(value) for name, value in known.items() if name in names}
-    columns = {name: _frozen(value) for name, value in known["columns"].items()}
-    return kind(**{**values, "columns": EncoderSettings(**columns)})
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _source(given: Any, known: Mapping[str, Any], name: str) -> Any:
@@ -243,10 +229,12 @@ class Opened:
 
     dataset: Dataset
     target: Target
-    settings: LabelSettings
+    settings: LabelOptions
 
 
-def reopen(findings: Findings, source: str | None = None, *, on_step: StepCallback = no_step) -> Opened:
+def reopen(
+    findings: Findings, source: str | None = None, *, on_step: StepCallback = ignore_progress
+) -> Opened:
     """Read the labelled rows that were audited.
 
     Parameters
@@ -270,18 +258,10 @@ def reopen(findings: Findings, source: str | None = None, *, on_step: StepCallba
         If they cannot be read.
     """
     known = findings.provenance
-    where, settings = _where(source, known.settings), settings_of(known.settings)
+    where, settings = _where(source, known.settings), LabelOptions.from_dict(known.settings)
     dataset, target = read_labelled(where, settings, on_step=on_step)
     _require_same_reopened(dataset, known.origins)
     return Opened(dataset, target, settings)
-
-
-def settings_of(known: Mapping[str, Any]) -> LabelSettings:
-    """Return the settings that a provenance holds."""
-    names = {f.name for f in fields(LabelSettings)} - {"columns"}
-    values = {name: _frozen(value) for name, value in known.items() if name in names}
-    columns = {name: _frozen(value) for name, value in known["columns"].items()}
-    return LabelSettings(**values, columns=EncoderSettings(**columns))
 
 
 def _where(given: str | None, known: Mapping[str, Any]) -> str | list[str]:
@@ -336,7 +316,7 @@ def compare(
     source: str,
     test: str | None = None,
     weight_column: str | None = None,
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> tuple[Standing, Standing]:
     """Audit the repaired file with the settings of the findings.
 
@@ -368,7 +348,7 @@ def compare(
     if len(known.origins) != 1 or not known.roles:
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
-    settings = replace(_settings_comparison(known.settings), verify=0, top=0)
+    settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)
     before = Standing(findings.labels.height, _mean_loss(findings), known.expected_wrong)
     if test is not None:
         before = _tested(before, _train(source, settings, on_step)[1], test, settings)
@@ -378,13 +358,13 @@ def compare(
     return before, after if test is None else _tested(after, trained, test, settings)
 
 
-def _train(source: str, settings: LabelSettings, on_step: StepCallback) -> tuple[Findings, Trained]:
+def _train(source: str, settings: LabelOptions, on_step: StepCallback) -> tuple[Findings, Trained]:
     dataset, target = read_labelled([source], settings, on_step=on_step)
     trained = train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
     return label_findings(dataset, target, trained, settings=settings, on_step=on_step), trained
 
 
-def _tested(standing: Standing, trained: Trained, test: str, settings: LabelSettings) -> Standing:
+def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOptions) -> Standing:
     """Add the test rows whose class the model knows."""
     dataset = load(test, target=settings.label)
     texts = class_texts(dataset.frame[settings.label])
@@ -398,11 +378,3 @@ def _tested(standing: Standing, trained: Trained, test: str, settings: LabelSett
 
 def _mean_loss(findings: Findings) -> float:
     return float(findings.labels.select(pl.col("loo_loss").mean()).item())
-
-
-def _settings_comparison(known: Mapping[str, Any]) -> LabelSettings:
-    """Return the settings that a provenance holds."""
-    columns = {name: _frozen(value) for name, value in known["columns"].items()}
-    names = {f.name for f in fields(LabelSettings)} - {"columns"}
-    values = {name: _frozen(value) for name, value in known.items() if name in names}
-    return LabelSettings(**values, columns=EncoderSettings(**columns))

@@ -30,7 +30,7 @@ from dataaudit.noise import NoiseModel
 from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
-    from dataaudit.training.encoded import LabelSettings
+    from dataaudit.options import LabelOptions
 
 
 SHOWN_COLUMNS = 40
@@ -153,7 +153,7 @@ def provenance(
     target: Target,
     trained: Trained,
     *,
-    settings: LabelSettings,
+    settings: LabelOptions,
     noise: NoiseModel,
     command: str,
 ) -> Provenance:
@@ -179,7 +179,7 @@ def provenance(
         solver_reason=trained.prepared.reason,
         gradient_norm=trained.fit.gradient_norm,
         seed=settings.seed,
-        settings=asdict(settings) | {"source": dataset.given},
+        settings=settings.to_dict() | {"source": dataset.given},
         versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         origins=tuple(asdict(o) for o in dataset.origins),
         roles=tuple(asdict(r) for r in trained.roles),

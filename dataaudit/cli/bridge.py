@@ -25,7 +25,6 @@ from dataaudit.options import (
     TRACING,
     Opt,
     Option,
-    Options,
     describe,
     options_of,
 )

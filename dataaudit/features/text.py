@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from dataaudit.errors import EncodeError
-from dataaudit.features.columns import EncoderSettings, Feature, Part, cast_series
+from dataaudit.features.columns import Feature, Part, cast_series
+from dataaudit.options import EncoderOptions
 
 TOKEN = r"\w{2,}"  # noqa: S105 - a pattern, no password
 _BLOCK_BYTES = 64 * 2**20  # of text cut at a time: the tokens of a block take about three times that
@@ -67,7 +68,7 @@ class TextEncoder:
         return ()
 
 
-def fit_text(column: str, series: pl.Series, *, settings: EncoderSettings) -> TextEncoder:
+def fit_text(column: str, series: pl.Series, *, settings: EncoderOptions) -> TextEncoder:
     """Learn vocabulary and document frequencies.
 
     Parameters
@@ -76,7 +77,7 @@ def fit_text(column: str, series: pl.Series, *, settings: EncoderSettings) -> Te
         The source column.
     series : polars.Series
         n texts.
-    settings : EncoderSettings
+    settings : EncoderOptions
         Weighting and the rows in which a term must occur.
 
     Returns

@@ -33,12 +33,13 @@ from dataaudit.errors import AuditError, MissingColumn, SettingError
 from dataaudit.findings.tables import PROVENANCE
 from dataaudit.findings.verdict import Outcome, Rule, Site, Status, Verdict, verdict_from, verdict_record
 from dataaudit.gate.baseline import compare, read_baseline
-from dataaudit.gate.data import Data, Material, no_step, open_data
+from dataaudit.gate.data import Data, Material, open_data
 from dataaudit.gate.facts import ASK, FactTable, fact_tables
 from dataaudit.gate.git import base_file
 from dataaudit.gate.judge import Case, check_rule, is_hit, judge
 from dataaudit.gate.rules import packs_digest, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings, chosen
+from dataaudit.options import ignore_progress
 
 READING: Final = "reading"  # the table of the rule that fails where data cannot be read
 _DEAR: Final = 2  # cost of a table from which on the base's is made only if there is a finding to compare
@@ -55,7 +56,7 @@ class _Run:
     on_step: Callable[[str, int, int], None]
 
 
-def check(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = no_step) -> Verdict:
+def check(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = ignore_progress) -> Verdict:
     """Judge datasets by rules.
 
     Parameters
@@ -295,7 +296,9 @@ _FILES: Final = 10_000  # hashes kept
 _MAGIC: Final = frozenset("*?[")
 
 
-def check_cache(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = no_step) -> Verdict:
+def check_cache(
+    settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = ignore_progress
+) -> Verdict:
     """Judge datasets by rules, or return what is known of the same data.
 
     Parameters
@@ -339,7 +342,7 @@ def _key(settings: CheckSettings, folder: Path) -> str | None:
     except OSError:
         return None  # the run itself says what is wrong
     _remember(folder, remembered)
-    asked = dataclasses.asdict(settings)
+    asked = dataclasses.settings.to_dict()
     del asked["cache"], asked["cache_folder"]
     asked["secret"] = hashlib.sha256(settings.secret.encode()).hexdigest()
     rest = {

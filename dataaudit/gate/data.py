@@ -29,6 +29,7 @@ from dataaudit.findings.verdict import Site
 from dataaudit.gate.identity import row_contents, row_keys, states
 from dataaudit.gate.rules import Need
 from dataaudit.gate.settings import DatasetSettings
+from dataaudit.options import ignore_progress
 
 _AGAIN = "the file may be cut short: fetch or write it again"
 
@@ -221,10 +222,6 @@ def _scanned(scans: list[pl.LazyFrame], paths: Sequence[str], wanted: Wanted) ->
 Made = TypeVar("Made")
 
 
-def no_step(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
-
-
 @dataclass(kw_only=True)
 class Material:
     """One dataset on its way through the gate.
@@ -257,7 +254,7 @@ class Material:
     seed: int = 0
     secret: str = ""
     redact: bool = False
-    on_step: Callable[[str, int, int], None] = no_step
+    on_step: Callable[[str, int, int], None] = ignore_progress
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property

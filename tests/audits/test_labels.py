@@ -14,7 +14,7 @@ from dataaudit.audits.tables import review_order
 from dataaudit.errors import EncodeError, SettingError
 from dataaudit.findings import schemas
 from dataaudit.noise import fit_noise
-from dataaudit.training.encoded import LabelSettings
+from dataaudit.options import LabelOptions
 
 AUDITS = ["cancer_audit", "wine_audit", "digits_audit", "words_audit"]
 QUICK = {"label": "y", "basis": "linear", "verify": 0, "top": 3}
@@ -354,7 +354,7 @@ def test_given_l2_is_taken(wine):
 )
 def test_settings_that_make_no_sense(settings, match):
     with pytest.raises(SettingError, match=match):
-        LabelSettings(label="y", **settings)
+        LabelOptions(label="y", **settings)
 
 
 def blobs(n, *, classes=2, gap=1.0, columns=3):

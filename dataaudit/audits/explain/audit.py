@@ -11,9 +11,7 @@ trained on the same rows and held to the same class (`versus`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,15 +19,13 @@ import polars as pl
 from dataaudit.audits.attribution import attribute, contributions, nearest
 from dataaudit.audits.explain.compare import (
     Compared,
-    Own,
     compare,
     models_table,
     require_models,
     settle,
     versus_table,
 )
-from dataaudit.audits.explain.flip import Overturned, Question, overturn
-from dataaudit.audits.explain.settings import ExplainSettings
+from dataaudit.audits.explain.flip import Overturned, overturn
 from dataaudit.audits.explain.tables import (
     Asked,
     cells,
@@ -49,21 +45,20 @@ from dataaudit.errors import SettingError, closest
 from dataaudit.features import Encoding
 from dataaudit.features.target import Target, class_texts, encode_target
 from dataaudit.findings.schemas import HEALTH, MODELS, VERSUS, ExplanationFindings
-from dataaudit.training.encoded import StepCallback, Training, encode_training, no_step
+from dataaudit.options import ExplainOptions, Question, StepCallback, ignore_progress
+from dataaudit.training.encoded import Training, encode_training
 from dataaudit.training.trained import Trained
 
-NOBODYS: Final[Mapping[str, Own]] = MappingProxyType({})
 _SEARCHED = 20_000  # names that a mistyped one is compared with
 
 
 def explain_row(
     train_source: Any,
     test_source: Any,
-    settings: ExplainSettings,
+    settings: ExplainOptions,
     *,
-    own: Mapping[str, Own] = NOBODYS,
     command: str = "dataaudit.explain",
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> ExplanationFindings:
     """Explain the prediction of one test row.
 
@@ -73,10 +68,8 @@ def explain_row(
         Training rows; or all rows, where the settings say how to split them.
     test_source : the same, or None
         Test rows.
-    settings : ExplainSettings
+    settings : ExplainOptions
         What is asked.
-    own : mapping of str to Own
-        Models of the user's own by their names in the settings.
     command : str
         How the explanation was called, for the provenance.
     on_step : callable
@@ -93,36 +86,34 @@ def explain_row(
         For input that cannot be explained; the message says why and what to do.
     """
     on_step("read", 0, 1)
-    known, new = read_sources(train_source, test_source, settings.of_pair)
+    known, new = read_sources(train_source, test_source, settings)
     at = _position(known, new, settings)
     target = encode_target(known.frame[settings.label])
     known = known if target.kept.all() else known.keep(target.kept)
     on_step("read", 1, 1)
-    training = encode_training(known, target, settings.of_pair.of_training, on_step=on_step)
-    require_models(training, settings.models, own)
-    models = [
-        settle(training, settings.asked_of(name), own=own.get(name), on_step=on_step)
-        for name in settings.models
-    ]
+    training = encode_training(known, target, settings, on_step=on_step)
+    require_models(training, settings.named)
+    models = [settle(training, settings.of_model(name), on_step=on_step) for name in settings.named]
     label, notes = _label(new, at, target)
     tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)
     on_step("explain", 0, 1)
     asked = Asked(models[0], known, new, at, label, tested, notes)
-    compared = _compare(asked, models[1], training, settings) if settings.versus else None
+    compared = _compare(asked, models[1], training, settings) if len(models) > 1 else None
     found = _explain(asked, settings, compared, command=command)
     on_step("explain", 1, 1)
     return found
 
 
-def _compare(asked: Asked, other: Trained, training: Training, settings: ExplainSettings) -> Compared:
+def _compare(asked: Asked, other: Trained, training: Training, settings: ExplainOptions) -> Compared:
     """Hold the other model against the one that is explained, on the class that is explained."""
     again = predict(other, asked.tested.dataset, asked.tested.y, encoding=training.encoding)
-    main = settings.model, asked.trained, asked.tested
-    return compare(main, (str(settings.versus), other, again), training.columns, top=settings.top)
+    first, second = settings.named
+    main = first, asked.trained, asked.tested
+    return compare(main, (second, other, again), training.columns, top=settings.top)
 
 
 def _explain(
-    asked: Asked, settings: ExplainSettings, compared: Compared | None, *, command: str
+    asked: Asked, settings: ExplainOptions, compared: Compared | None, *, command: str
 ) -> ExplanationFindings:
     """Turn a trained model and the prediction of one row into the tables."""
     trained, block, seed = asked.trained, asked.tested.block, settings.seed
@@ -162,7 +153,7 @@ def _checks(trained: Trained, compared: Compared | None) -> list[Check]:
     return found
 
 
-def _position(known: Dataset, new: Dataset, settings: ExplainSettings) -> int:
+def _position(known: Dataset, new: Dataset, settings: ExplainOptions) -> int:
     """Return the place of the test row that is asked for."""
     if settings.row is not None:
         found = np.flatnonzero((new.row == settings.row).to_numpy())
@@ -176,7 +167,7 @@ def _position(known: Dataset, new: Dataset, settings: ExplainSettings) -> int:
     return int(found[0])
 
 
-def _no_row(known: Dataset, new: Dataset, settings: ExplainSettings) -> SettingError:
+def _no_row(known: Dataset, new: Dataset, settings: ExplainOptions) -> SettingError:
     """Say why there is no such test row."""
     split = settings.split_column is not None or settings.test_size is not None
     first = new.row[0]

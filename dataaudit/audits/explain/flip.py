@@ -18,7 +18,6 @@ where none is found.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -30,27 +29,11 @@ from dataaudit.data import Dataset
 from dataaudit.errors import SettingError, closest
 from dataaudit.features import Feature
 from dataaudit.influence.amip import CoefficientSign, Conclusion, Flip, Prediction, SliceErrors, smallest_flip
+from dataaudit.options import Question
 from dataaudit.training.trained import Trained
 
 LIMIT = 0.1  # largest share of the training rows that may go
-Kind = Literal["prediction", "coefficient", "slice"]
-_FORMS = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL"
 _SHOWN = 6  # levels in a hint
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is to be overturned.
-
-    Attributes
-    ----------
-    kind : {"prediction", "coefficient", "slice"}
-    name : str
-        ``COLUMN`` or ``COLUMN=LEVEL``, as typed; empty for a prediction.
-    """
-
-    kind: Kind
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,30 +56,6 @@ class Overturned:
     sentence: str
     rows: NDArray[np.int64]
     flip: Flip | None
-
-
-def parse_question(text: str) -> Question:
-    """Read what was typed.
-
-    Parameters
-    ----------
-    text : str
-        One of the forms above.
-
-    Raises
-    ------
-    SettingError
-        If it is none of them.
-    """
-    kind, _, name = text.strip().partition(":")
-    kind, name = kind.strip().casefold(), name.strip()
-    if kind == "prediction" and not name:
-        return Question("prediction")
-    if kind == "coefficient" and name:
-        return Question("coefficient", name)
-    if kind == "slice" and "=" in name:
-        return Question("slice", name)
-    raise SettingError(f"there is no such conclusion to flip: got {text!r}", _FORMS)
 
 
 def overturn(

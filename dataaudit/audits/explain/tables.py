@@ -34,7 +34,7 @@ from dataaudit.findings.schemas import (
 from dataaudit.training.trained import Trained
 
 if TYPE_CHECKING:
-    from dataaudit.audits.explain.settings import ExplainSettings
+    from dataaudit.options import ExplainOptions
 
 
 Rows = NDArray[np.int64]
@@ -257,7 +257,7 @@ def cells(asked: Asked, rows: Rows) -> pl.DataFrame:
 
 def explanation_provenance(
     asked: Asked,
-    settings: ExplainSettings,
+    settings: ExplainOptions,
     *,
     flip: Overturned | None,
     compared: Compared | None,
@@ -291,8 +291,8 @@ def explanation_provenance(
         solver_reason=trained.prepared.reason,
         gradient_norm=trained.fit.gradient_norm,
         seed=settings.seed,
-        model=settings.model,
-        settings=asdict(settings) | {"unjudged": asdict(asked.unjudged)},
+        model=next(iter(settings.named)),
+        settings=settings.to_dict() | {"unjudged": asdict(asked.unjudged)},
         versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.told(),

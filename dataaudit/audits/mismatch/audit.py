@@ -35,12 +35,13 @@ from dataaudit.audits.mismatch.tracing import concentration, group_errors, total
 from dataaudit.audits.perturbation import column_effects, feature_table, sum_effects
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.tables import selection_table
-from dataaudit.audits.testset import MismatchSettings, Pair, Tested, predict, read_pair
+from dataaudit.audits.testset import Pair, Tested, predict, read_pair
 from dataaudit.errors import SettingError
 from dataaudit.findings.schemas import HEALTH, SCHEMAS_MISMATCH_FINDINGS, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
-from dataaudit.training.encoded import StepCallback, encode_training, no_step
+from dataaudit.options import MismatchOptions, StepCallback, ignore_progress
+from dataaudit.training.encoded import encode_training
 from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
@@ -55,10 +56,10 @@ RIDGES = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 100.0)
 def find_mismatch(
     train_source: Any,
     test_source: Any,
-    settings: MismatchSettings,
+    settings: MismatchOptions,
     *,
     command: str = "dataaudit.audit_mismatch",
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> MismatchFindings:
     """Trace wrong predictions back to training rows, slices and columns.
 
@@ -68,7 +69,7 @@ def find_mismatch(
         Training rows; or all rows, where the settings say how to split them.
     test_source : the same, or None
         Test rows.
-    settings : MismatchSettings
+    settings : MismatchOptions
         What is asked.
     command : str
         How the audit was called, for the provenance.
@@ -88,7 +89,7 @@ def find_mismatch(
     on_step("read", 0, 1)
     pair = read_pair(train_source, test_source, settings)
     on_step("read", 1, 1)
-    asked = settings.of_training
+    asked = settings
     training = encode_training(pair.train, pair.target, asked, on_step=on_step)
     trained = train(training, asked, on_step=on_step)
     if pair.y is None:
@@ -104,7 +105,7 @@ def mismatch_findings(
     trained: Trained,
     tested: Tested,
     *,
-    settings: MismatchSettings,
+    settings: MismatchOptions,
     command: str,
     on_step: StepCallback,
 ) -> MismatchFindings:
@@ -168,8 +169,8 @@ def search_mismatch(
     trained: Trained,
     tested: Tested,
     *,
-    settings: MismatchSettings,
-    on_step: StepCallback = no_step,
+    settings: MismatchOptions,
+    on_step: StepCallback = ignore_progress,
 ) -> Searched:
     """Trace the test errors, measure the slices, and say what stands out.
 
@@ -177,7 +178,7 @@ def search_mismatch(
     ----------
     pair, trained, tested : Pair, Trained, Tested
         Rows, model and predictions.
-    settings : MismatchSettings
+    settings : MismatchOptions
         What is asked; `prove` and `verify` do not matter here: no refit is made.
     on_step : callable
         Called with (stage, done, total).
@@ -203,14 +204,14 @@ def _found(
     return found if shifted is None else (shifted, *found)
 
 
-def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
+def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
     """Return the positions of the test rows to trace: those asked for, else the wrong ones."""
-    if settings.rows:
+    if settings.numbers:
         number = pair.test.row.to_numpy()
-        missing = sorted(set(settings.rows) - set(number.tolist()))
+        missing = sorted(set(settings.numbers) - set(number.tolist()))
         if missing:
             raise SettingError(f"there is no test row {missing[0]}", f"rows go from 0 to {number.max()}")
-        return np.flatnonzero(np.isin(number, settings.rows))
+        return np.flatnonzero(np.isin(number, settings.numbers))
     if settings.where is not None:
         try:
             mask = pair.test.frame.with_columns(pl.sql_expr(settings.where).alias("__asked"))["__asked"]
@@ -228,7 +229,7 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
 
 
 def _trace(
-    trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchSettings
+    trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOptions
 ) -> tuple[Traced, Carried]:
     """Search the strongest training rows of the given test rows, in blocks that fit in the memory."""
     objective, theta = trained.objective, trained.fit.theta
@@ -284,7 +285,7 @@ def _untold(slices: list[SliceScore], found: tuple[Found, ...]) -> list[SliceSco
     return [score for score in slices if score.slice.name not in told]
 
 
-def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSettings) -> pl.DataFrame:
+def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchOptions) -> pl.DataFrame:
     """Compare all test rows with the training rows; losses are of rows that were not trained on."""
     return measure_shift(
         pair.train.frame,
@@ -321,7 +322,7 @@ def _health(checks: list[Check]) -> pl.DataFrame:
 
 
 def _inputs_only(
-    pair: Pair, trained: Trained, *, settings: MismatchSettings, command: str
+    pair: Pair, trained: Trained, *, settings: MismatchOptions, command: str
 ) -> MismatchFindings:
     """Return what can be said where no test row has a label."""
     shift = measure_shift(

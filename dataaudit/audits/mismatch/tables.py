@@ -19,7 +19,7 @@ from dataaudit.audits.mismatch.findings import Found, adjusted
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Concentration
 from dataaudit.audits.tables import PACKAGES, cell_table
-from dataaudit.audits.testset import MismatchSettings, Pair, Tested
+from dataaudit.audits.testset import Pair, Tested
 from dataaudit.data import Dataset
 from dataaudit.features.target import class_texts
 from dataaudit.findings.schemas import (
@@ -33,6 +33,7 @@ from dataaudit.findings.schemas import (
 )
 from dataaudit.influence.topk import Strongest
 from dataaudit.model.losses import Softmax
+from dataaudit.options import MismatchOptions
 from dataaudit.statistics import exact_interval
 from dataaudit.training.trained import RowScores, Trained
 
@@ -279,7 +280,7 @@ def _label_cells(data: Dataset, rows: Rows) -> pl.DataFrame:
 
 
 def mismatch_provenance(
-    pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchSettings, command: str
+    pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchOptions, command: str
 ) -> MismatchProvenance:
     """Return everything that another run needs to give the same findings."""
     loss = Softmax(len(trained.classes)).value(
@@ -304,7 +305,7 @@ def mismatch_provenance(
         solver_reason=trained.prepared.reason,
         gradient_norm=trained.fit.gradient_norm,
         seed=settings.seed,
-        settings=asdict(settings)
+        settings=settings.to_dict()
         | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
         versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         origins=tuple(asdict(o) for o in pair.train.origins),

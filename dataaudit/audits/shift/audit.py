@@ -37,11 +37,12 @@ from dataaudit.audits.shift.duplicates import copy_rows, find_copies
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
 from dataaudit.audits.shift.two_sample import Separation, separate
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
-from dataaudit.features import EncoderSettings, Role
+from dataaudit.features import Role
 from dataaudit.features.columns import values_of
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import class_texts
 from dataaudit.findings.schemas import SHIFT
+from dataaudit.options import EncoderOptions
 from dataaudit.statistics import holm
 
 # What a comparison may be due to chance with, over a whole audit.
@@ -63,7 +64,7 @@ def measure_shift(
     test: pl.DataFrame,
     *,
     target: str,
-    columns: EncoderSettings | None = None,
+    columns: EncoderOptions | None = None,
     losses: Losses | None = None,
     seed: int = 0,
 ) -> pl.DataFrame:
@@ -75,7 +76,7 @@ def measure_shift(
         n and m rows with the same feature columns; test may lack the label column, or have it empty.
     target : str
         The label column.
-    columns : EncoderSettings, optional
+    columns : EncoderOptions, optional
         Roles of columns; all of them are inferred by default.
     losses : tuple of ndarray (n,), (m,), optional
         Losses of the training rows, leave-one-out, and of the test rows, in nats; NaN where there is none.
@@ -102,7 +103,7 @@ def measure_shift(
         If losses are not of the rows given, or one of the tables has no rows.
     """
     _check(train, test, losses)
-    columns = columns or EncoderSettings()
+    columns = columns or EncoderOptions()
     roles = tuple(r for r in infer_roles(train, target, settings=columns) if r.role != "left out")
     train, test = _of_one_type(train, test, [*(role.column for role in roles), target], target)
     found: list[Shifted] = []

@@ -31,21 +31,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 
-from dataaudit.features import (
-    Basis,
-    BasisSettings,
-    Columns,
-    EncoderSettings,
-    Encoding,
-    Role,
-    fit_basis,
-    fit_encoding,
-)
+from dataaudit.features import Basis, BasisSettings, Columns, Encoding, Role, fit_basis, fit_encoding
 from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
+from dataaudit.options import EncoderOptions
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.statistics import Z95
@@ -110,7 +102,7 @@ def separate(
     test: pl.DataFrame,
     roles: tuple[Role, ...],
     *,
-    settings: EncoderSettings,
+    settings: EncoderOptions,
     score: int,
     seed: int,
 ) -> Separation | None:
@@ -122,7 +114,7 @@ def separate(
         n and m rows with the same columns.
     roles : tuple of Role
         What the columns are used as; those left out are not looked at.
-    settings : EncoderSettings
+    settings : EncoderOptions
         How text is weighted.
     score : int
         Rows of each sample to score beyond those that the classifier is trained on.
@@ -164,7 +156,7 @@ def separate(
     )
 
 
-def _fit_judge(pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderSettings) -> _Judge | None:
+def _fit_judge(pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderOptions) -> _Judge | None:
     """Encode both samples together; the most frequent levels and terms are kept."""
     used = [role for role in roles if role.role != "left out" and _varies(pooled[role.column])]
     if not used:

@@ -16,12 +16,13 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.cells import hashable
-from dataaudit.features.columns import EncoderSettings, Role
+from dataaudit.features.columns import Role
 from dataaudit.features.roles import infer_roles
 from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts import FactTable
 from dataaudit.gate.settings import DatasetSettings
+from dataaudit.options import EncoderOptions
 
 SAMPLE: Final = 10_000  # rows by which a column's role is told
 
@@ -81,7 +82,7 @@ def roles_of(data: Data, settings: DatasetSettings) -> Mapping[str, Role]:
     """Return what each column but the label would be used as, told by the first rows."""
     head = data.lazy.head(SAMPLE).collect()
     known = set(head.columns)
-    said = EncoderSettings(
+    said = EncoderOptions(
         text=tuple(name for name in settings.text if name in known),
         categorical=tuple(name for name in settings.categorical if name in known),
     )

@@ -10,10 +10,10 @@ import polars as pl
 
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.stability import Dependence, depend
-from dataaudit.features import EncoderSettings
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.audited import TABLES
 from dataaudit.gate.facts.fitted import against, fitted, test_of, wanted
+from dataaudit.options import EncoderOptions
 
 _SLICES = next(table.schema for table in TABLES if table.name == "slices")
 
@@ -27,7 +27,7 @@ def shift(material: Material) -> pl.DataFrame:
         data.read([*shared, *([settings.label] if settings.label in data.schema else [])])
         for data in (material.rows, test)
     ]
-    columns = EncoderSettings(
+    columns = EncoderOptions(
         text=tuple(name for name in settings.text if name in shared),
         categorical=tuple(name for name in settings.categorical if name in shared),
     )
