@@ -266,7 +266,7 @@ class ExplanationFindings(Tables):
         If a table has other columns or types than its schema.
     """
 
-    SCHEMAS_EXPLANATION_FINDINGS = SCHEMAS_EXPLANATION_FINDINGS
+    SCHEMAS = SCHEMAS_EXPLANATION_FINDINGS
     RECORD = ExplanationProvenance
 
     influences: pl.DataFrame
@@ -396,7 +396,7 @@ class MismatchFindings(Tables):
         If a table has other columns or types than its schema.
     """
 
-    SCHEMAS_MISMATCH_FINDINGS = SCHEMAS_MISMATCH_FINDINGS
+    SCHEMAS = SCHEMAS_MISMATCH_FINDINGS
     RECORD = MismatchProvenance
 
     findings: pl.DataFrame
@@ -508,7 +508,7 @@ class VulnerabilityFindings(Tables):
         If a table has other columns or types than its schema.
     """
 
-    SCHEMAS_VULNERABILITY_FINDINGS = SCHEMAS_VULNERABILITY_FINDINGS
+    SCHEMAS = SCHEMAS_VULNERABILITY_FINDINGS
     RECORD = VulnerabilityProvenance
 
     shares: pl.DataFrame

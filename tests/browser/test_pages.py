@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from audits.test_vulnerability import attacked, table
+from audits.vulnerability.test_vulnerability import attacked, table
 from writers.example import made_up
 from writers.mismatch_example import real, spoilt
 from writers.payloads import PAYLOADS

@@ -5,7 +5,7 @@ import re
 
 import polars as pl
 import pytest
-from audits.test_mismatch import patients
+from audits.mismatch.test_audit import patients
 from cli.test_cli import audit
 
 from dataaudit.findings.schemas import SCHEMAS_EXPLANATION_FINDINGS

@@ -4,7 +4,7 @@ import json
 
 import polars as pl
 import pytest
-from audits.test_mismatch import patients
+from audits.mismatch.test_audit import patients
 from cli.test_cli import audit
 from typer.main import get_command
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from audits.test_mismatch import patients
+from audits.mismatch.test_audit import patients
 from cli.test_cli import audit, planted
+from data.test_sql import duckdb_table, fill, sqlite_file
 from postgres import PASSWORD, running
-from sources.test_sql import duckdb_table, fill, sqlite_file
 from writers.payloads import PAYLOADS
 
 from dataaudit import cli

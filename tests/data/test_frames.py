@@ -85,7 +85,7 @@ def test_no_rows():
 
 def test_pandas_and_torch_are_never_imported(root):
     code = (
-        "import sys, polars as pl; from dataaudit.sources import load;"
+        "import sys, polars as pl; from dataaudit.data import load;"
         "load(pl.DataFrame({'x': [1], 'y': [2]}), target='y');"
         "print([m for m in ('pandas', 'torch', 'sklearn', 'scipy', 'pyarrow') if m in sys.modules])"
     )

@@ -492,7 +492,7 @@ def test_a_driver_that_is_not_installed(library, tmp_path):
     address = "postgresql://h/x" if library.startswith("adbc") else str(duckdb_table(tmp_path / "a.duckdb"))
     code = (
         f"import sys; sys.modules[{library!r}] = None\n"
-        "from dataaudit.sources import Query, load\n"
+        "from dataaudit.data import Query, load\n"
         f"load(Query('select 1', {address!r}), target='y')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -193,7 +193,7 @@ def test_hospital_table_is_encoded_fast(data_folder):
 
 def test_tables_and_texts_need_neither_torch_nor_scikit_learn():
     code = (
-        "import sys, polars as pl; from dataaudit.encode import fit_encoding;"
+        "import sys, polars as pl; from dataaudit.features import fit_encoding;"
         "t = ['alpha beta gamma delta', 'b c d e', 'u v x y'];"
         "f = pl.DataFrame({'y': [0, 1, 0], 't': t, 'x': [1, 2, 5]});"
         "fit_encoding(f, 'y').transform(f);"

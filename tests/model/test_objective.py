@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 from cases import CASES, IDS, make
+from model.test_linear import random_theta
 from reference import gradient, hessian, minimum, objective_function
 from scipy.sparse import csr_array, vstack
-from test_models import random_theta
 
 from dataaudit.solvers.newton import minimise
 

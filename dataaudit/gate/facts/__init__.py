@@ -78,7 +78,7 @@ class FactTable:
 
 __all__ = ["ASK", "MODULES", "FactTable", "Need", "fact_tables"]
 
-MODULES: Final = ("columns", "contents", "classes", "ids", "twins", "strange", "leaks", "audited")
+MODULES: Final = ("columns", "contents", "classes", "ids", "duplicates", "novelty", "leaks", "audited")
 
 
 @cache

@@ -29,7 +29,7 @@ _TEST: Final = frozenset[Need]({"fit", "test"})
 TABLES: Final = (
     FactTable(
         name="labels",
-        maker=f"{_HERE}.given:labels",
+        maker=f"{_HERE}.audited:labels",
         schema=schema(
             "source text, row whole, line whole, row_id text, label text, suggested_label text, p_wrong real,"
             "p_label real, loo_p_label real, loo_loss real, self_influence real, leverage real"
@@ -43,7 +43,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="wrong",
-        maker=f"{_HERE}.given:wrong",
+        maker=f"{_HERE}.audited:wrong",
         schema=schema(
             "rows whole, expected real, low real, high real, share real, low_share real, high_share real,"
             "supported flag"
@@ -56,7 +56,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="batch",
-        maker=f"{_HERE}.labels_fit:batch",
+        maker=f"{_HERE}.labels:batch",
         schema=schema(
             "row whole, label text, suggested_label text, p_label real, loss real, beyond real, suspect flag,"
             "rows whole, suspects whole, expected real, chance real"
@@ -71,7 +71,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="shift",
-        maker=f"{_HERE}.domain_fit:shift",
+        maker=f"{_HERE}.mismatch:shift",
         schema=schema(
             "column text, measure text, level text, value real, size real, p_value real, n whole,"
             "significant flag, by text, found text"
@@ -87,7 +87,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="slices",
-        maker=f"{_HERE}.domain_fit:slices",
+        maker=f"{_HERE}.mismatch:slices",
         schema=schema(
             "column text, slice text, severity text, rows whole, errors whole, fixed whole, p_value real,"
             "found text, advice text"
@@ -102,7 +102,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="groups",
-        maker=f"{_HERE}.influence_fit:groups",
+        maker=f"{_HERE}.mismatch:groups",
         schema=schema(
             "row whole, label text, group whole, size whole, errors whole, fixed whole, severity text"
         ),
@@ -115,7 +115,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="dependence",
-        maker=f"{_HERE}.influence_fit:dependence",
+        maker=f"{_HERE}.mismatch:dependence",
         schema=schema("row whole, label text, changed whole, watched whole, share real"),
         scope="row",
         key=("row",),
@@ -126,7 +126,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="strongest",
-        maker=f"{_HERE}.influence_fit:strongest",
+        maker=f"{_HERE}.mismatch:strongest",
         schema=schema("removed whole, changed whole, watched whole, share real"),
         scope="dataset",
         key=(),
@@ -136,7 +136,7 @@ TABLES: Final = (
     ),
     FactTable(
         name="health",
-        maker=f"{_HERE}.given:health",
+        maker=f"{_HERE}.audited:health",
         schema=schema("aspect text, value real, bound real, ok flag, found text"),
         scope="dataset",
         key=("aspect",),
@@ -152,14 +152,14 @@ _WRONG = next(table.schema for table in TABLES if table.name == "wrong")
 def labels(material: Material) -> pl.DataFrame:
     """Return the table ``labels``, by rank."""
     found = _findings(material)
-    return _made("labels_fit:labels", material) if found is None else found.labels
+    return _made("labels:labels", material) if found is None else found.labels
 
 
 def wrong(material: Material) -> pl.DataFrame:
     """Return the table ``wrong``, one row."""
     found = _findings(material)
     if found is None:
-        return _made("labels_fit:wrong", material)
+        return _made("labels:wrong", material)
     said = found.provenance
     supported = bool(found.health.filter(check="noise model")["ok"].all())
     interval = said.expected_low, said.expected_high
@@ -169,7 +169,7 @@ def wrong(material: Material) -> pl.DataFrame:
 def health(material: Material) -> pl.DataFrame:
     """Return the table ``health``, one row a check."""
     found = _findings(material)
-    table = _made("health_fit:health", material) if found is None else found.health
+    table = _made("labels:health", material) if found is None else found.health
     return table.rename({"check": "aspect", "limit": "bound", "message": "found"})
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from audits.test_explain import L2, ROW, table, texts
+from audits.explain.test_explain import L2, ROW, table, texts
 from scipy.stats import spearmanr
 from sklearn.datasets import make_moons
 from sklearn.linear_model import LogisticRegression

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from audits.test_mismatch import patients
+from audits.mismatch.test_audit import patients
 
 import dataaudit
 from dataaudit.errors import SettingError, SolveError
