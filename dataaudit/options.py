@@ -58,6 +58,7 @@ class Opt:
     place: int = 0  # in its panel, the lowest first
     shown: str = ""  # by --help, in place of the default
     kind: str = ""  # what a text or number is: path, base, query, pairs, size or count
+    key: str = ""  # of the configuration file, for the name
     least: float = -inf  # 0 for whole numbers
     above: float = -inf
     most: float = inf
@@ -97,17 +98,17 @@ class Option:
     @property
     def key(self) -> str:
         """Key in the configuration file."""
-        return (self.opt.stored or self.name).replace("_", "-")
+        return self.opt.key or self.name.replace("_", "-")
 
     def checked(self, value: Any) -> Any:
         """Return a value as the group holds it; raise `SettingError` if it makes no sense."""
+        if value is None and self.optional:
+            return None
         if self.repeated and isinstance(value, Mapping):
             return {code: self._item(item) for code, item in value.items()}
         if self.repeated:
             one = isinstance(value, str) if self.type is str else _is_whole(value)
             return tuple(self._item(item) for item in ((value,) if one else value))
-        if value is None and self.optional:
-            return None
         if self.choices and value not in self.choices:
             if self.type is Any and not isinstance(value, str):
                 return value  # a fitted model
@@ -279,8 +280,8 @@ Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
 _FITTED: Final = (
-    "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`, "
-    "alone or last in a `Pipeline`."
+    "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
+    " alone or last in a `Pipeline`."
 )
 _REFIT: Final = "Move a fitted model from its coefficients to its minimum, rather than refuse it."
 Refit = Annotated[bool, Opt(_REFIT, stored=None)]

@@ -1,7 +1,7 @@
 """Functions of a group of options that take the options as keywords, too.
 
-People write ``audit_labels(source, label="y", top=20)``; the command line, which has a group already, hands it
-over: ``audit_labels(source, options)``. Type checkers see both: the keywords are those of the group's own
+People write ``audit_labels(source, label="y", top=20)``; the command line, which has a group already, hands
+it over: ``audit_labels(source, options)``. Type checkers see both: the keywords are those of the group's own
 constructor. At run time the signature and the documentation are made of the group's fields.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, cleandoc, formatannotation, signature
+from textwrap import fill, indent
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from dataaudit.options import Options, StepCallback, options_of
@@ -53,8 +54,10 @@ def paired(group: Callable[P, Group]) -> Callable[[Callable[[Any, Any, Group], R
 
 
 def _with_keywords(group: Any, function: Callable[..., Any]) -> Any:
-    sources = [one for one in signature(function).parameters.values() if one.name != "options"]
-    fields = {one.name: one for one in signature(group).parameters.values()}
+    first, *rest = signature(function).parameters.values()
+    sources = [first, *(one.replace(default=None) for one in rest[:-1])]
+    keywords = sorted(signature(group).parameters.values(), key=lambda one: one.default is not one.empty)
+    fields = {one.name: _plain(one) for one in keywords}
     fields["command"] = fields["command"].replace(default=f"dataaudit.{function.__name__}")
     full = signature(function).replace(parameters=[*sources, *fields.values()])
 
@@ -72,15 +75,20 @@ def _with_keywords(group: Any, function: Callable[..., Any]) -> Any:
     return call
 
 
+def _plain(one: Parameter) -> Parameter:
+    return one.replace(annotation=getattr(one.annotation, "__origin__", one.annotation))
+
+
 def _documented(text: str, group: Any, fields: dict[str, Parameter]) -> str:
     """Put the options in the place of the line ``options :`` and its explanation."""
     before, _, after = cleandoc(text).partition("options :")
     _, _, rest = after.partition("\n\n")
     lines = []
-    for option in options_of(group):
-        if option.init:
-            kind = formatannotation(fields[option.name].annotation.__origin__)
-            lines += [f"{option.name} : {kind}", f"    {option.opt.help} {option.opt.python}".rstrip()]
+    by_name = {option.name: option.opt for option in options_of(group)}
+    for one in fields.values():
+        if one.name in by_name:
+            opt, kind = by_name[one.name], formatannotation(one.annotation).replace("collections.abc.", "")
+            lines += [f"{one.name} : {kind}", indent(fill(f"{opt.help} {opt.python}".strip(), 100), " " * 4)]
     lines += ["command : str", "    How it was called, for the provenance."]
     lines += ["on_step : callable, optional", "    Called with (stage, done, total)."]
     return "\n".join([before.rstrip(), *lines, "", rest])

@@ -113,7 +113,7 @@ def _parameter(slot: _Slot) -> Parameter:
     """Return an option as Typer takes it."""
     option, opt = slot.option, slot.option.opt
     default = None if option.repeated and slot.default is not MISSING else slot.default
-    shown: str | bool = opt.shown or default is not MISSING
+    shown: str | bool = opt.shown or not (default is MISSING or opt.kind == "count")
     if slot.said and isinstance(option.default, str):
         shown = opt.shown or option.default or True
     if opt.kind == "size":

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.model.torch import ROWS, Batch, ModuleModel, Train, gathered, paired
-from dataaudit.options import SOLVERS, require_damping, require_solver
-from dataaudit.solvers.choose import product_solver, require_settings, short
+from dataaudit.options import SOLVERS, require_solver
+from dataaudit.solvers.choose import product_solver, require_damping, require_settings, short
 from dataaudit.solvers.iterative import ConjugateGradients, Direct
 from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError, TooLarge
 from dataaudit.model.objective import Objective
-from dataaudit.options import SOLVERS, require_damping, require_solver
+from dataaudit.options import SOLVERS, require_solver
 from dataaudit.solvers.base import Prepared, Solver, memory_limit, require_memory, with_damping
 from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.dual import Dual
@@ -99,7 +99,7 @@ def prepare(
     theta : Tensor (p,)
         Where H is taken.
     solver : str or a solver's settings
-        One of `solver_names.SOLVERS`.
+        One of `options.SOLVERS`.
     damping : float
         δ, which moves the solution of ``H x = b`` towards 0.
 
@@ -132,6 +132,13 @@ def prepare(
     return _by_products(objective, theta, settings, damping=damping)
 
 
+def require_damping(damping: float) -> None:
+    """Refuse a damping that would take curvature away."""
+    if not 0 <= damping < float("inf"):
+        what = f"damping must be 0 or more: got {damping:g}"
+        raise SettingError(what, "leave it out, or give 0.01")
+
+
 def require_settings(solver: object) -> None:
     """Refuse what is neither a name nor the settings of a solver.
 
@@ -151,7 +158,7 @@ def product_solver(name: str, *, ridge: float, least: float) -> CurvatureSolver:
     Parameters
     ----------
     name : str
-        One of `solver_names.PRODUCTS`.
+        ``cg``, ``lissa`` or ``arnoldi``.
     ridge : float
         λ, or 0 where not all parameters have it.
     least : float
