@@ -75,7 +75,7 @@ class Option:
     name: str
     type: Any  # without None; of a sequence, that of its items
     opt: Opt
-    default: Any = MISSING  # where it must be given
+    default: Any  # MISSING where it must be given
     optional: bool = False
     repeated: bool = False  # a sequence, or a mapping by rule
     init: bool = True
@@ -279,6 +279,7 @@ TextFeatures = Annotated[Kinds, Opt("Weighted words, or the plain bag of words."
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
+Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
     " alone or last in a `Pipeline`."
@@ -331,7 +332,7 @@ class TrainingOptions(ColumnOptions):
     text_features: TextFeatures = "tfidf"
     basis: Basis = "linear"  # its effects are read off column by column
     l2: Annotated[float | None, Opt("Ridge; by default chosen.", MODEL, metavar="λ", above=0)] = None
-    seed: Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)] = 0
+    seed: Seed = 0
     command: str = ""  # how the audit was called, for the provenance
     on_step: StepCallback | None = field(default=None, repr=False, compare=False)  # of (stage, done, total)
 
@@ -396,9 +397,9 @@ class LabelOptions(TrainingOptions):
     weight: Weight = None
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
-    solver: Annotated[str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=_require_factor)] = (
-        "auto"
-    )
+    solver: Annotated[
+        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=_require_factor, metavar="NAME")
+    ] = "auto"
     damping: Damping = 0.0
     rank: Annotated[
         Ranking, Opt("Order of the list; auto is p-wrong where the data support it.", RANKING)
@@ -425,7 +426,7 @@ class PairOptions(TrainingOptions):
 class MismatchOptions(PairOptions):
     """What is asked of an audit of a mismatch."""
 
-    solver: Annotated[str, Opt(_SOLVER, MODEL, check=require_solver)] = "auto"
+    solver: Annotated[str, Opt(_SOLVER, MODEL, check=require_solver, metavar="NAME")] = "auto"
     damping: Damping = 0.0
     rows: Annotated[Numbers, Opt("Trace this test row, from 0.", TRACING, shown="mispredicted rows")] = ()
     where: Annotated[str | None, Opt(_WHERE, TRACING, metavar="SQL")] = None
@@ -435,9 +436,9 @@ class MismatchOptions(PairOptions):
     traced: Annotated[int, Opt("Test rows with traces.")] = field(default=2000, init=False)
     prove: Annotated[int, Opt("Findings to prove by refits.", TRACING)] = 20
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
-    memory: Annotated[int, Opt("For the influences: 512MiB, 2GiB.", TRACING, kind="size", least=2**20)] = (
-        2**30
-    )
+    memory: Annotated[
+        int, Opt("For the influences: 512MiB, 2GiB.", TRACING, kind="size", metavar="SIZE", least=2**20)
+    ] = 2**30
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from dataaudit.errors import SettingError
 from dataaudit.options import (
     INPUT,
     RANKING,
+    TRACING,
     ExplainOptions,
     LabelOptions,
     MismatchOptions,
@@ -32,7 +33,7 @@ _UNLABELLED = "Test rows, the same. A row without a label is explained for its p
 _LABELLED = "Test rows, the same; they need their labels."
 _PERTURBED = "With one --row: the training data as changed (.parquet, .csv, .ndjson)."
 _AUDITED = "What audit labels or audit mismatch wrote with --out."
-Perturbed = Annotated[Path | None, Opt(_PERTURBED, OUTPUT, metavar="FILE", shown="nothing")]
+Perturbed = Annotated[Path | None, Opt(_PERTURBED, OUTPUT, metavar="FILE", shown="nothing", place=-1)]
 
 
 @command(out=Path("audit-findings"))
@@ -59,7 +60,7 @@ def mismatch(source: PairSource, options: MismatchOptions, output: Output) -> No
     output.emit(audit)
 
 
-@command(out=Path("audit-explanation"))
+@command(INPUT, TRACING, out=Path("audit-explanation"))
 def explain(
     train: Train,
     test: Annotated[str | None, Arg(_UNLABELLED, metavar="TEST")] = None,

@@ -35,7 +35,6 @@ PANELS: Final = (
     "", "Entries", INPUT, DATABASE, ATTACK, MODEL, RANKING, TRACING, GATE, "Configuration", OUTPUT
 )  # fmt: skip
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-_ADDED: Final = {"": " Repeatable, or a,b.", "paths": " Repeatable.", "pairs": " Repeatable."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +49,24 @@ class _Slot:
     target: str
     option: Option
     default: Any
-    group: bool = False
+    group: Any = None
     said: bool = False
 
-    @property
-    def order(self) -> tuple[bool, int, bool, int]:
+    def order(self, panels: tuple[str, ...]) -> tuple[bool, int, bool, int]:
+        """Return the key of its place in --help: by panel, what must be given first."""
         opt = self.option.opt
-        return not isinstance(opt, Arg), PANELS.index(opt.panel), self.default is not MISSING, opt.place
+        return not isinstance(opt, Arg), panels.index(opt.panel), self.default is not MISSING, opt.place
 
 
-def command(**defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a command of a function, with other defaults for some of its options."""
+def command(*first: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a command of a function, with panels that come first, and other defaults for some options."""
+    panels = (*first, *PANELS)
 
     def made(function: Callable[..., Any]) -> Callable[..., Any]:
         given = inspect.signature(function, eval_str=True).parameters
-        slots = sorted(
-            (slot for one in given.values() for slot in _slots(one, defaults)), key=lambda s: s.order
-        )
-        groups = {one.name: one.annotation for one in given.values() if isinstance(one.annotation, type)}
+        slots = [slot for one in given.values() for slot in _slots(one, defaults)]
+        slots.sort(key=lambda slot: slot.order(panels))
+        groups = {slot.target: slot.group for slot in slots if slot.group and not slot.said}
 
         @wraps(function)
         def call(context: typer.Context, **values: Any) -> Any:
@@ -101,12 +100,16 @@ def _slots(one: Parameter, defaults: Mapping[str, Any]) -> Iterator[_Slot]:
         default = MISSING if one.default is one.empty else one.default
         yield _Slot(one.name, describe(one.name, kind, extras[0], default), defaults.get(one.name, default))
         return
-    said = bool(extras)
-    group, only = (extras[0], extras[1:]) if said else (kind, [])
+    said = kind is Said
+    group, *only = extras if said else (kind, *extras)
     for option in options_of(group):
-        if option.opt.panel and option.init and (not only or option.name in only[0].split()):
+        if (
+            (option.opt.panel or isinstance(option.opt, Arg))
+            and option.init
+            and (not only or option.name in only[0].split())
+        ):
             default = None if said else defaults.get(option.name, option.default)
-            yield _Slot(one.name, option, default, group=True, said=said)
+            yield _Slot(one.name, option, default, group, said)
 
 
 def _parameter(slot: _Slot) -> Parameter:
@@ -121,11 +124,12 @@ def _parameter(slot: _Slot) -> Parameter:
     annotation = _typed(option)
     if option.optional or default is None:
         annotation = annotation | None
-    metavar = opt.metavar or ("N" if option.type is int and opt.kind != "count" else "")
+    metavar = opt.metavar or ("N" if option.type is int and not opt.kind else "")
     metavar = metavar or ("COLUMN" if option.type is str and opt.panel == INPUT else "")
-    help_ = opt.help + (_ADDED[opt.kind] if option.repeated and not isinstance(opt, Arg) else "")
+    example = "" if opt.kind else ", or 1,2,3" if option.type is int else ", or a,b"
+    help_ = f"{opt.help} Repeatable{example}." if option.repeated and not isinstance(opt, Arg) else opt.help
     more: dict[str, Any] = {"help": help_, "metavar": metavar or None, "show_default": shown}
-    if option.least > float("-inf") and option.type is int and not option.repeated and opt.kind != "count":
+    if option.least > float("-inf") and option.type is int and not (option.repeated or opt.kind):
         more["min"] = int(option.least)
     if isinstance(opt, Arg):
         info = typer.Argument(**more)

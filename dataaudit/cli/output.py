@@ -35,7 +35,9 @@ RedactAnew = Annotated[
 class Output(Progress):
     """A folder for the findings, what goes to stdout as well, and what is said on stderr."""
 
-    out: Annotated[Path, Opt("Findings and report.", OUTPUT, flags="--out -o", metavar="FOLDER")] = Path()
+    out: Annotated[
+        Path, Opt("Findings and report.", OUTPUT, flags="--out -o", metavar="FOLDER", place=-2)
+    ] = Path()
     format: Annotated[str | None, Opt(_FORMATS, OUTPUT, metavar="NAME", shown="nothing")] = None
     redact: Annotated[Literal["none", "cells", "all"], Opt(_REDACT, OUTPUT)] = "none"
     verbose: Annotated[

@@ -17,7 +17,10 @@ _FILES = (
     "CSV, TSV, NDJSON, JSON, Parquet or Arrow files (.gz, .zst too), globs, folders of them, a folder of "
     "text files by class, or - for stdin."
 )
-_TRAIN = "Training rows: a file, a glob in quotes, a folder, or - for stdin; all rows, where an option splits them."
+_TRAIN = (
+    "Training rows: a file, a glob in quotes, a folder, or - for stdin; all rows, where an option splits "
+    "them."
+)
 _SQL = (
     "Database to ask, which is only read: postgresql://user@host/db, sqlite:///a.db, duckdb:///a.duckdb, the "
     "path of such a file, or '$NAME' for a variable that holds one."

@@ -1,8 +1,8 @@
 """The settings in force, and where each came from: command line > environment > file > default.
 
-What the command line says of a rule also goes before what a file says of it for one dataset. The file is in the
-nearest folder upward whose ``dataaudit.toml``, or whose ``pyproject.toml`` with a ``[tool.dataaudit]``, is there.
-Files are never merged, except where one says ``extend``. Paths in a file are relative to it.
+What the command line says of a rule also goes before what a file says of it for one dataset. The file is in
+the nearest folder upward whose ``dataaudit.toml``, or whose ``pyproject.toml`` with a ``[tool.dataaudit]``,
+is there. Files are never merged, except where one says ``extend``. Paths in a file are relative to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is asked of the gate, once: the options of a check and of a dataset, and the keys that they have.
 
-The command line, the environment and the configuration file fill in the same values; nothing here reads a file.
+The command line, the environment and the configuration file fill in the same values; nothing here reads one.
 The keys, their checks, ``audit config show`` and the JSON schema are made of `CheckSettings` and
 `DatasetSettings`: a key is the name of its field with hyphens, ``fail_on`` → ``fail-on``.
 """
@@ -38,12 +38,12 @@ class DatasetSettings(ColumnOptions):
     paths: Annotated[
         Sequence[str], Opt("Files, globs or folders; or a folder of findings.", kind="paths", key="path")
     ]
-    label: Annotated[str, Opt("Label column.", INPUT, flags="--label -l")] = ""
+    label: Annotated[str, Opt("Label column.", INPUT, flags="--label -l", place=-1)] = ""
     id: Id = None
     weight: Weight = None
     date: Annotated[str | None, Opt("Says when a row was observed.", INPUT)] = None
     test: Annotated[Sequence[str], Opt("Rows held out.", INPUT, metavar="SOURCE", kind="paths")] = ()
-    base: Annotated[str, Opt(_BASE, GATE, metavar="FILE", kind="base")] = ""
+    base: Annotated[str, Opt(_BASE, GATE, metavar="FILE", kind="base", place=-3)] = ""
     query: Annotated[str, Opt(_QUERY, kind="query")] = ""
     select: Annotated[Sequence[str], Opt("Rules for this dataset, in place of those for all.")] = ()
     ignore: Annotated[Sequence[str], Opt("Rules to leave out of this dataset as well.")] = ()
@@ -217,7 +217,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(map(_is_text, value)))
+    return isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_text, value)))
 
 
 def _kind(option: Option) -> Kind:
@@ -256,9 +256,8 @@ def _kind(option: Option) -> Kind:
     return Kind({"type": "string"}, noun, '"name"', _is_text)
 
 
-EXTEND: Final = Option(
-    "extend", str, Opt("Another file to take values from; what is said here goes before it.", kind="path")
-)
+_EXTEND = "Another file to take values from; what is said here goes before it."
+EXTEND: Final = Option("extend", str, Opt(_EXTEND, kind="path"), None)
 FIELDS: Final = {option.key: option for option in options_of(CheckSettings)}
 DATASET_FIELDS: Final = {option.key: option for option in options_of(DatasetSettings)}
 
