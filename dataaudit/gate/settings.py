@@ -225,7 +225,8 @@ def _kind(option: Option) -> Kind:
     if option.opt.kind == "pairs":
         item = _kind(replace(option, repeated=False, opt=Opt("")))
         schema = {"type": "object", "additionalProperties": item.schema}
-        words, example = f"a table by rule of {item.words}", f"{{ DA101 = {item.example} }}"
+        plural = ", ".join(option.choices) or "numbers"
+        words, example = f"a table of {plural} by rule", f"{{ DA101 = {item.example} }}"
         return Kind(schema, words, example, lambda value: isinstance(value, dict))
     if option.choices:
         words = f"one of {', '.join(option.choices)}"
@@ -269,12 +270,17 @@ def default(option: Option) -> Any:
     return option.default if isinstance(option.default, str | int | float | tuple | dict | None) else None
 
 
+def example(option: Option) -> str:
+    """Return a value that a key takes, as TOML."""
+    return _kind(option).example
+
+
 def checked(option: Option, value: Any, *, where: str) -> Any:
     """Return a value of a file as the settings have it; `where` is its file and line, variable or option."""
     kind = _kind(option)
     if not kind.holds(value):
         close = closest(value, option.choices) if option.choices and isinstance(value, str) else None
-        hint = f"did you mean {close!r}?" if close else f"write e.g. {kind.example}"
+        hint = f"did you mean {close!r}?" if close else f"write e.g. {example(option)}"
         shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:59] + "…"  # noqa: PLR2004 - a line
         raise SettingError(f"{where}: {option.key} takes {kind.words}: got {shown}", hint)
     if option.opt.kind == "pairs":

@@ -83,7 +83,7 @@ def read(folder: Path) -> Mails:
     order = np.random.default_rng(0).permutation(mails.height).tolist()
     cut = int(0.8 * mails.height)
     frame, test_frame = mails[order[:cut]], mails[order[cut:]]
-    settings = LabelOptions("label", id_column="id")
+    settings = LabelOptions(label="label", id="id")
     dataset, target = read_labelled(frame, settings)
     y = target.y
     y_test = np.searchsorted(np.array(target.classes), test_frame["label"].to_numpy()).astype(np.int64)
@@ -141,7 +141,7 @@ def papers(mails: Mails, flipped: NDArray[np.bool_], gram: Tensor, *, seed: int)
 
 def defaults(mails: Mails, flipped: NDArray[np.bool_]) -> list[Floats]:
     """Return the same for the defaults of ``audit labels``."""
-    y, settings = np.where(flipped, 1 - mails.y, mails.y), LabelOptions("label", id_column="id")
+    y, settings = np.where(flipped, 1 - mails.y, mails.y), LabelOptions(label="label", id="id")
     training = replace(mails.training, target=replace(mails.training.target, y=y))
     model = train(training, settings)
     scores = score_rows(model)

@@ -17,12 +17,11 @@ from dataaudit.audits.perturbation import (
     feature_table,
     sum_effects,
 )
-from dataaudit.options import EncoderOptions
 from dataaudit.influence.influence import pert_loss
 from dataaudit.model.rows import Block, MemoryRows
+from dataaudit.options import LabelOptions
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.encoded import encode_training, read_labelled
-from dataaudit.options import LabelOptions
 from dataaudit.training.train import train, train_adopted
 
 
@@ -136,7 +135,7 @@ def test_a_terms_effect_is_that_of_the_text_without_it(model):
 
 
 def test_removing_a_counted_term_leaves_the_others_alone(words, model_of):
-    model = model_of(words.frame, l2=0.01, columns=EncoderOptions(text=("text",), text_features="counts"))
+    model = model_of(words.frame, l2=0.01, text=("text",), text_features="counts")
     test, row = some_rows(model, [10]), 7
     effects = [e for e in column_effects(model.trained, np.array([row]), test)[0] if e.level is not None]
     y = model.trained.objective.rows.y[row]
@@ -201,7 +200,7 @@ def test_a_cell_that_does_all_the_harm_has_minus_the_rows_influence_as_its_effec
     frame = pl.DataFrame(
         {"age": age, "x": x, "noise": random.normal(size=n), "id": np.arange(n), "y": y.astype(int)}
     )
-    asked = LabelOptions(label="y", id_column="id", basis="linear", l2=1e-4)
+    asked = LabelOptions(label="y", id="id", basis="linear", l2=1e-4)
 
     dataset, target = read_labelled(frame, asked)
     trained = train(encode_training(dataset, target, asked), asked)

@@ -10,8 +10,8 @@ from scipy.stats import norm, rankdata
 
 from dataaudit.errors import EncodeError, SettingError
 from dataaudit.features import BasisSettings, Columns, Feature, fit_basis, fit_encoding
-from dataaudit.options import EncoderOptions
 from dataaudit.features.rbf import affordable, fit_kernel, gaussian, gradient_products, learn_metric
+from dataaudit.options import EncoderOptions
 
 ALL = [
     BasisSettings(scaling, spline=spline, rbf_width=width)

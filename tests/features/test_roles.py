@@ -8,8 +8,8 @@ import pytest
 
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features import fit_encoding
-from dataaudit.options import EncoderOptions
 from dataaudit.features.roles import infer_roles
+from dataaudit.options import EncoderOptions
 
 N = 30
 START = dt.datetime(2024, 1, 31, 22, tzinfo=dt.UTC).replace(tzinfo=None)

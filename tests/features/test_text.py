@@ -11,8 +11,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from dataaudit.errors import EncodeError
 from dataaudit.features import Feature, fit_encoding
-from dataaudit.options import EncoderOptions
 from dataaudit.features import text as text_module
+from dataaudit.options import EncoderOptions
 
 CORPUS = [
     "Cheap pills, cheap watches: buy NOW!",

@@ -14,7 +14,7 @@ import pytest
 
 from dataaudit import cli
 from dataaudit.audits.rerun import compare
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.progress import Progress
 from dataaudit.findings.schemas import Findings
 
 SEED = 0
@@ -115,7 +115,7 @@ def test_neither_command_needs_torch(study, tmp_path):
     code = f"""
 import sys
 from dataaudit import cli
-from dataaudit.cli.talk import Talk
+from dataaudit.cli.progress import Progress
 assert cli.main({arguments!r}) == 0
 assert cli.main({back!r}) == 0
 print(sorted({{"torch", "sklearn", "scipy"}} & set(sys.modules)))
@@ -265,7 +265,7 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_target_or_none(step, stud
     code = f"""
 import os, pathlib
 from dataaudit import cli
-from dataaudit.cli.talk import Talk
+from dataaudit.cli.progress import Progress
 left = [{step}]
 def dying(real):
     def call(*given):
@@ -286,6 +286,6 @@ cli.main(["apply", *{names!r}, "-o", {str(out)!r}, "--no-model", "-qq"])
 
 
 def test_names_of_rows_are_no_emoji(capsys):
-    with Talk() as talk:
-        talk.say("mail.csv:100: ham → spam")
+    with Progress() as progress:
+        progress.say("mail.csv:100: ham → spam")
     assert capsys.readouterr().err == "mail.csv:100: ham → spam\n"

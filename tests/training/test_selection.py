@@ -5,12 +5,12 @@ import torch
 
 from dataaudit.errors import SettingError
 from dataaudit.features import Columns, fit_encoding
-from dataaudit.options import EncoderOptions
 from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
+from dataaudit.options import EncoderOptions
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.path import DensePath, least_squares_loss

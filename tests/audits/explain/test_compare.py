@@ -17,9 +17,9 @@ from dataaudit.audits.testset import predict
 from dataaudit.errors import FitError, MissingColumn, SettingError
 from dataaudit.influence.leave_one_out import refit_without
 from dataaudit.model.losses import Softmax
+from dataaudit.options import LabelOptions
 from dataaudit.solvers.newton import minimise_hinge
 from dataaudit.training.encoded import encode_training, read_labelled
-from dataaudit.options import LabelOptions
 from dataaudit.training.train import HINGE, train
 
 CASES = {  # rows, the model that is explained, the one that it is compared with

@@ -16,9 +16,9 @@ from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.findings.schemas import SCHEMAS_EXPLANATION_FINDINGS, ExplanationFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.leave_one_out import refit_without
+from dataaudit.options import LabelOptions
 from dataaudit.summary import summarise_explanation
 from dataaudit.training.encoded import encode_training, read_labelled
-from dataaudit.options import LabelOptions
 from dataaudit.training.train import train
 from dataaudit.writers import explanation_html
 

@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 import dataaudit
 from dataaudit.audits.testset import predict
-from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.options import LabelOptions
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 
 

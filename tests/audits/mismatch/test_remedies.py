@@ -22,8 +22,8 @@ from dataaudit.audits.mismatch.tracing import move_relabelled, relabellings
 from dataaudit.audits.testset import predict
 from dataaudit.findings.schemas import REMEDIES
 from dataaudit.influence.groups import group_step
-from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.options import LabelOptions
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 
 SLICE = "age = child"
@@ -42,7 +42,7 @@ def hospital(n, seed, *, children, ill):
 @pytest.fixture(scope="module")
 def twin():
     """Four training children, three of them ill; forty test children, all well."""
-    asked = LabelOptions(label="y", id_column="id", basis="linear", l2=1e-4)
+    asked = LabelOptions(label="y", id="id", basis="linear", l2=1e-4)
     dataset, target = read_labelled(hospital(2000, 0, children=4, ill=3), asked)
     trained = train(encode_training(dataset, target, asked), asked)
     new, labels = read_labelled(hospital(1500, 1, children=40, ill=0), asked)

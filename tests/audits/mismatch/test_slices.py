@@ -13,9 +13,9 @@ from dataaudit.audits.mismatch.tracing import loss_without, move_without
 from dataaudit.audits.testset import predict
 from dataaudit.influence.groups import refit_group
 from dataaudit.influence.influence import loss_gradients, up_loss
+from dataaudit.options import LabelOptions
 from dataaudit.statistics import exact_interval, fisher, tarone
 from dataaudit.training.encoded import encode_training, read_labelled
-from dataaudit.options import LabelOptions
 from dataaudit.training.train import train
 
 

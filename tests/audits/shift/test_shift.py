@@ -14,8 +14,8 @@ from dataaudit.audits.shift.duplicates import find_copies
 from dataaudit.audits.shift.labels import _breslow_day, compare_given, split_loss
 from dataaudit.audits.shift.two_sample import _auc, _permuted, separate
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
-from dataaudit.options import EncoderOptions
 from dataaudit.features.roles import infer_roles
+from dataaudit.options import EncoderOptions
 
 WORDS = [
     "anchor",
