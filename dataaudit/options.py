@@ -408,6 +408,10 @@ class LabelOptions(TrainingOptions):
     verify: Annotated[int, Opt("True refits to check against.", RANKING)] = 12
     refit: Refit = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as the provenance keeps them, without a fitted model."""
+        return super().to_dict() | ({} if isinstance(self.model, str) else {"model": "logistic"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions(TrainingOptions):
@@ -439,6 +443,11 @@ class MismatchOptions(PairOptions):
     memory: Annotated[
         int, Opt("For the influences: 512MiB, 2GiB.", TRACING, kind="size", metavar="SIZE", least=2**20)
     ] = 2**30
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the test rows that are asked for."""
+        return (self.rows,) if isinstance(self.rows, int) else tuple(self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -519,3 +528,8 @@ class VulnerabilityOptions(Limits, PairOptions):
 
     rows: Annotated[Numbers, Opt(_ATTACKED, ATTACK, flags="--row", shown="a sample", place=-2)] = ()
     tests: Annotated[int, Opt("Correctly predicted test rows in the sample.", ATTACK, least=1, place=-1)] = 20
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the test rows that are asked for."""
+        return (self.rows,) if isinstance(self.rows, int) else tuple(self.rows)

@@ -14,6 +14,7 @@ from inspect import Parameter, cleandoc, formatannotation, signature
 from textwrap import fill, indent
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
+from dataaudit.errors import closest
 from dataaudit.options import Options, StepCallback, options_of
 
 P = ParamSpec("P")
@@ -65,6 +66,10 @@ def _with_keywords(group: Any, function: Callable[..., Any]) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[-1], group):
             return function(*args[:-1], replace(args[-1], **kwargs))
+        for name in kwargs.keys() - full.parameters.keys():
+            near = closest(name, full.parameters)
+            hint = f": did you mean {near!r}?" if near else ""
+            raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
         bound = full.bind(*args, **kwargs)
         bound.apply_defaults()
         given = [bound.arguments.pop(one.name) for one in sources]

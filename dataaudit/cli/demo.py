@@ -33,7 +33,7 @@ def demo(*, output: Annotated[Output, "out quiet color"], seed: Seed = 0) -> Non
         path = _save(data, out)
         command = shlex.join(["audit", "labels", path.as_posix(), "--label", data.label, "--seed", str(seed)])
         audit = audit_labels(path, label=data.label, seed=seed, command=command, on_step=output.step)
-    output.emit(audit, top=100)
+    output.emit(audit, first=100)
     output.close(_outcome(data, audit.findings, out))
 
 

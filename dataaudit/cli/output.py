@@ -69,15 +69,15 @@ class Output(Progress):
 
         return get(self.format, kind)
 
-    def emit(self, audit: Result, *, top: int | None = None) -> None:
-        """Write the folder and stdout, and show the summary of the first `top` rows."""
+    def emit(self, audit: Result, *, first: int | None = None) -> None:
+        """Write the folder and stdout, and show the summary of the `first` rows."""
         from dataaudit.summary import TOP
         from dataaudit.summary.redaction import told
 
         audit.write(self.out, redact=self.redact)
         self.__exit__(None, None, None)
         findings, folder = audit.tables, self.out.as_posix()
-        tables, summary = told(findings, self.redact, top=TOP if top is None else top, folder=folder)
+        tables, summary = told(findings, self.redact, top=TOP if first is None else first, folder=folder)
         writer = self._writer(findings.provenance.KIND)
         if writer:
             writer.write(tables, summary, sys.stdout)

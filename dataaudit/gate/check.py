@@ -342,7 +342,7 @@ def _key(settings: CheckSettings, folder: Path) -> str | None:
     except OSError:
         return None  # the run itself says what is wrong
     _remember(folder, remembered)
-    asked = dataclasses.settings.to_dict()
+    asked = dataclasses.asdict(settings)
     del asked["cache"], asked["cache_folder"]
     asked["secret"] = hashlib.sha256(settings.secret.encode()).hexdigest()
     rest = {

@@ -454,9 +454,3 @@ def _counted(table: Keys, counts: Mapping[Keys, int]) -> Keys:
         if table[:end] in counts:
             return (*table[:end], counts[table[:end]], *table[end:])
     return table
-
-
-BASELINE: Final = "dataaudit-baseline.jsonl"  # beside the configuration, or in the working folder
-CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
-_LIKE: Final = 0.7  # from which on a variable is one of ours, misspelt; DATAAUDIT_DATA is none
-_FIRST_WITHOUT = "say which files: audit check data.csv --label y, or write a configuration: audit init"

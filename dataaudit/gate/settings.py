@@ -251,7 +251,7 @@ def _kind(option: Option) -> Kind:
         option.opt.kind, "a text"
     )
     if option.repeated:
-        text = {"type": "string"}
+        text: dict[str, Any] = {"type": "string"}
         schema = {"anyOf": [text, {"type": "array", "items": text}]}
         return Kind(schema, f"{noun} or a list of {noun.removeprefix('a ')}s", '["a", "b"]', _are_texts)
     return Kind({"type": "string"}, noun, '"name"', _is_text)
