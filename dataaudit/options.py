@@ -30,7 +30,7 @@ from typing import (
     get_type_hints,
 )
 
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import SettingError, suggestion
 
 StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
@@ -147,10 +147,7 @@ _TYPES: Final[Mapping[Any, tuple[Callable[[Any], bool], str, str]]] = {
 
 def unknown(name: str, value: object, among: Iterable[str]) -> SettingError:
     """Return the error for a value that is none of a few."""
-    offered = list(among)
-    near = closest(str(value), offered)
-    hint = f"did you mean {near!r}?" if near else f"use one of {', '.join(offered)}"
-    return SettingError(f"unknown {name}: got {value!r}", hint)
+    return SettingError(f"unknown {name}: got {value!r}", suggestion(str(value), among))
 
 
 def options_of(group: "Options | type[Options]") -> tuple[Option, ...]:
@@ -232,6 +229,12 @@ def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is 
     if name in SOLVERS:
         raise SettingError(f"solver {name!r} {why}", f"use one of {', '.join(among)}")
     raise unknown("solver", name, among)
+
+
+def require_damping(damping: float) -> None:
+    """Refuse a damping that would take curvature away."""
+    if not 0 <= damping < inf:
+        raise SettingError(f"damping must be 0 or more: got {damping:g}", "leave it out, or give 0.01")
 
 
 def _require_factor(name: str) -> None:

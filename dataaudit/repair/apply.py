@@ -104,7 +104,7 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
 
 
 def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
-    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - the same
+    from dataaudit.data.fingerprint import fingerprint  # noqa: PLC0415 - the same
     from dataaudit.repair.arrow import change_table, frame_bytes, read_frame, restore_table  # noqa: PLC0415 - on this system alone
 
     frame = read_frame(blob)

@@ -109,7 +109,7 @@ def _restored(blob: Blob, journal: Journal) -> bytes:
 
 
 def _restored_frame(blob: Blob, journal: Journal) -> tuple[bytes, str]:
-    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - the same
+    from dataaudit.data.fingerprint import fingerprint  # noqa: PLC0415 - the same
     from dataaudit.repair.arrow import frame_bytes, read_frame, restore_table  # noqa: PLC0415 - on this system alone
 
     frame = read_frame(blob)

@@ -37,10 +37,10 @@ from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.noise import fit_noise
+from dataaudit.options import LabelOptions
 from dataaudit.solvers import Dual
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.encoded import Training, encode_training, read_labelled
-from dataaudit.options import LabelOptions
 from dataaudit.training.train import train
 from dataaudit.training.trained import score_rows
 
