@@ -11,8 +11,9 @@ A group is a frozen dataclass; an audit is given one. Nothing here imports anyth
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, MISSING, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, replace
 from functools import cache
+from inspect import get_annotations
 from math import inf
 from numbers import Real
 from types import NoneType, UnionType
@@ -25,6 +26,7 @@ from typing import (
     Self,
     TypeVar,
     Union,
+    dataclass_transform,
     get_args,
     get_origin,
     get_type_hints,
@@ -158,7 +160,11 @@ def options_of(group: "Options | type[Options]") -> tuple[Option, ...]:
 
 @cache
 def _options_of(group: Any) -> tuple[Option, ...]:
-    hints = get_type_hints(group, include_extras=True)
+    hints: dict[str, Any] = {}
+    for base in reversed(group.__mro__):
+        hints |= get_annotations(base)
+    if any(isinstance(hint, str) for hint in hints.values()):
+        hints = get_type_hints(group, include_extras=True)
     made = []
     for one in fields(group):
         if get_origin(hints[one.name]) is Annotated:
@@ -180,11 +186,26 @@ def describe(name: str, kind: Any, opt: Opt, default: Any, *, init: bool = True)
 Group = TypeVar("Group", bound="Options")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Options:
-    """A group of options; its values are checked when it is made."""
+    """A group of options: a frozen dataclass of keywords, whose values are checked when it is made."""
 
     NESTED: ClassVar[Mapping[str, "type[Options]"]] = {}  # key of the provenance → options that are below it
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)  # written out below: it starts faster
+
+    def __eq__(self, other: object) -> bool:
+        names = [one.name for one in fields(self) if one.compare]
+        return type(self) is type(other) and all(getattr(self, n) == getattr(other, n) for n in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = (f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.repr)
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __post_init__(self) -> None:
         for option in options_of(self):
@@ -291,7 +312,6 @@ _REFIT: Final = "Move a fitted model from its coefficients to its minimum, rathe
 Refit = Annotated[bool, Opt(_REFIT, stored=None)]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ColumnOptions(Options):
     """What the user says about the columns; everything not said is inferred."""
 
@@ -301,7 +321,6 @@ class ColumnOptions(Options):
     categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
 class EncoderOptions(ColumnOptions):
     """How columns become features."""
 
@@ -324,7 +343,6 @@ class EncoderOptions(ColumnOptions):
                 raise SettingError(what, "name it under one of them")
 
 
-@dataclass(frozen=True, kw_only=True)
 class TrainingOptions(ColumnOptions):
     """What is asked of the training rows."""
 
@@ -393,7 +411,6 @@ class TrainingOptions(ColumnOptions):
         return False
 
 
-@dataclass(frozen=True, kw_only=True)
 class LabelOptions(TrainingOptions):
     """What is asked of an audit of labels."""
 
@@ -416,7 +433,6 @@ class LabelOptions(TrainingOptions):
         return super().to_dict() | ({} if isinstance(self.model, str) else {"model": "logistic"})
 
 
-@dataclass(frozen=True, kw_only=True)
 class PairOptions(TrainingOptions):
     """What is asked of training and test rows: two sources, or one that is split."""
 
@@ -429,7 +445,6 @@ class PairOptions(TrainingOptions):
             raise SettingError("split_column and test_size both split the rows", "give one of them")
 
 
-@dataclass(frozen=True, kw_only=True)
 class MismatchOptions(PairOptions):
     """What is asked of an audit of a mismatch."""
 
@@ -453,7 +468,6 @@ class MismatchOptions(PairOptions):
         return (self.rows,) if isinstance(self.rows, int) else tuple(self.rows)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ExplainOptions(PairOptions):
     """What is asked of an explanation."""
 
@@ -514,7 +528,6 @@ class ExplainOptions(PairOptions):
         return super().to_dict() | names | {"fitted": own}
 
 
-@dataclass(frozen=True, kw_only=True)
 class Limits(Options):
     """How much of a training row may change."""
 
@@ -523,7 +536,6 @@ class Limits(Options):
     words: Annotated[int, Opt("Words of a text that may be removed or added.", ATTACK)] = 3
 
 
-@dataclass(frozen=True, kw_only=True)
 class VulnerabilityOptions(Limits, PairOptions):
     """What is asked of an audit of vulnerability."""
 

@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -43,7 +43,6 @@ baseline = typer.Typer(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class Target(Checked):
     """The data that are checked, and the baseline that they are held against."""
 
@@ -64,7 +63,6 @@ class Target(Checked):
         return self.load(self.data, {**values, **named, "top": _ALL}, dataset)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Author(Options):
     """Who accepts findings, when, and until when."""
 

@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
-from functools import wraps
+from functools import cached_property
 from inspect import Parameter
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
@@ -58,39 +58,60 @@ class _Slot:
         return not isinstance(opt, Arg), panels.index(opt.panel), self.default is not MISSING, opt.place
 
 
-def command(*first: str, **defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a command of a function, with panels that come first, and other defaults for some options."""
-    panels = (*first, *PANELS)
+class Command:
+    """A command; its options are made when it is asked for its signature, which most commands never are."""
 
-    def made(function: Callable[..., Any]) -> Callable[..., Any]:
-        given = inspect.signature(function, eval_str=True).parameters
-        slots = [slot for one in given.values() for slot in _slots(one, defaults)]
-        slots.sort(key=lambda slot: slot.order(panels))
-        groups = {slot.target: slot.group for slot in slots if slot.group and not slot.said}
+    def __init__(
+        self, function: Callable[..., Any], first: tuple[str, ...], defaults: dict[str, Any]
+    ) -> None:
+        self.function = function
+        self.panels = (*first, *PANELS)
+        self.defaults = defaults
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
 
-        @wraps(function)
-        def call(context: typer.Context, **values: Any) -> Any:
-            taken: dict[str, Any] = {name: {} for name in given}
-            for slot in slots:
-                value = read(slot.option, values[slot.option.name])
-                if slot.said:
-                    taken[slot.target] |= {} if value in (None, (), {}) else {slot.option.key: value}
-                elif slot.group:
-                    taken[slot.target][slot.option.name] = value
-                else:
-                    taken[slot.target] = value
-            for name, group in groups.items():
-                about = {"command": context.obj} if hasattr(group, "command") else {}
-                taken[name] = group(**taken[name], **about)
-            return function(**taken)
+    @cached_property
+    def given(self) -> Mapping[str, Parameter]:
+        """The parameters of the function."""
+        return inspect.signature(self.function, eval_str=True).parameters
 
+    @cached_property
+    def slots(self) -> list[_Slot]:
+        """The options, in the order of --help."""
+        made = [slot for one in self.given.values() for slot in _slots(one, self.defaults)]
+        return sorted(made, key=lambda slot: slot.order(self.panels))
+
+    @cached_property
+    def __signature__(self) -> inspect.Signature:
+        """The options as parameters, as Typer takes them."""
         context = Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        parameters = [context, *map(_parameter, slots)]
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        call.__annotations__ = {one.name: one.annotation for one in parameters}
-        return call
+        return inspect.Signature([context, *map(_parameter, self.slots)])
 
-    return made
+    @property
+    def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]
+        """Types by the names of the parameters."""
+        return {one.name: one.annotation for one in self.__signature__.parameters.values()}
+
+    def __call__(self, context: typer.Context, **values: Any) -> Any:
+        """Call the function with its groups."""
+        taken: dict[str, Any] = {name: {} for name in self.given}
+        groups = {slot.target: slot.group for slot in self.slots if slot.group and not slot.said}
+        for slot in self.slots:
+            value = read(slot.option, values[slot.option.name])
+            if slot.said:
+                taken[slot.target] |= {} if value in (None, (), {}) else {slot.option.key: value}
+            elif slot.group:
+                taken[slot.target][slot.option.name] = value
+            else:
+                taken[slot.target] = value
+        for name, group in groups.items():
+            about = {"command": context.obj} if hasattr(group, "command") else {}
+            taken[name] = group(**taken[name], **about)
+        return self.function(**taken)
+
+
+def command(*first: str, **defaults: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of a function, with panels that come first, and other defaults for some options."""
+    return lambda function: Command(function, first, defaults)
 
 
 def _slots(one: Parameter, defaults: Mapping[str, Any]) -> Iterator[_Slot]:

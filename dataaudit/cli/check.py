@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -40,16 +40,13 @@ Datasets = Annotated[
 RuleWords = Annotated[Sequence[str], Arg("Codes, their beginnings, or names: DA101, DA2.", metavar="RULE")]
 PackFiles = Annotated[Sequence[str], Opt("Rules of your own.", metavar="FILE", kind="paths")]
 Formats = Annotated[
-    str | None,
-    Opt(_FORMATS, OUTPUT, metavar="NAME", shown="text, in GitHub's jobs github", place=-1),
+    str | None, Opt(_FORMATS, OUTPUT, metavar="NAME", shown="text, in GitHub's jobs github", place=-1)
 ]
 Outputs = Annotated[
-    Sequence[str],
-    Opt(_OUTPUTS, OUTPUT, metavar="FORMAT=FILE", flags="--output -o", kind="paths", place=-1),
+    Sequence[str], Opt(_OUTPUTS, OUTPUT, metavar="FORMAT=FILE", flags="--output -o", kind="paths", place=-1)
 ]
 Accepted = Annotated[
-    bool,
-    Opt("List accepted findings in SARIF too.", OUTPUT, flags="--sarif-include-suppressed", place=-1),
+    bool, Opt("List accepted findings in SARIF too.", OUTPUT, flags="--sarif-include-suppressed", place=-1)
 ]
 config = typer.Typer(
     help="Show the configuration that audit check takes, and the schema of its file.",
@@ -57,7 +54,6 @@ config = typer.Typer(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
 class Configured(Options):
     """Where the configuration comes from."""
 
@@ -80,7 +76,6 @@ class Configured(Options):
         return load_config(asked, env=os.environ, cwd=Path.cwd())
 
 
-@dataclass(frozen=True, kw_only=True)
 class Checked(Configured):
     """The data that are checked."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,7 +30,6 @@ RedactAnew = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Output(Progress):
     """A folder for the findings, what goes to stdout as well, and what is said on stderr."""
 

@@ -36,13 +36,11 @@ class _State:
     lock: Lock = field(default_factory=Lock)  # two stages may go on at once, each on its thread
 
 
-@dataclass(frozen=True, kw_only=True)
 class Progress(Options):
     """Progress and sentences: a bar with the time left on a terminal, one plain line a stage elsewhere."""
 
     quiet: Annotated[
-        int,
-        Opt("No progress; -qq: no summary either.", OUTPUT, flags="--quiet -q", kind="count", place=1),
+        int, Opt("No progress; -qq: no summary either.", OUTPUT, flags="--quiet -q", kind="count", place=1)
     ] = 0
     color: Color = "auto"
     state: _State = field(default_factory=_State, init=False, repr=False, compare=False)

@@ -1,7 +1,4 @@
-"""``audit apply``: carry out the decisions of a review, with a journal to undo it by.
-
-``audit undo``: give back the data as they were before ``audit apply``.
-"""
+"""``audit apply``: carry out the decisions of a review; ``audit undo``: give the data back as they were."""
 
 from __future__ import annotations
 
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 
 SHOWN = 10
-_INPUT, _OUTPUT = "Input", "Output"
 
 Folder = Annotated[Path, Arg("Findings of audit labels.", metavar="FOLDER")]
 DecisionFile = Annotated[
@@ -35,23 +31,11 @@ DecisionFile = Annotated[
     ),
 ]
 Data = Annotated[str, Arg("The file that was audited, unchanged.", metavar="DATA")]
-Out = Annotated[
-    Path | None,
-    Opt("The repaired file.", OUTPUT, metavar="FILE", flags="--out -o"),
-]
-DryRun = Annotated[
-    bool,
-    Opt("Only show what would change.", OUTPUT),
-]
-InPlace = Annotated[
-    bool,
-    Opt("Replace DATA; DATA.bak keeps it as it was.", OUTPUT),
-]
+Out = Annotated[Path | None, Opt("The repaired file.", OUTPUT, metavar="FILE", flags="--out -o")]
+DryRun = Annotated[bool, Opt("Only show what would change.", OUTPUT)]
+InPlace = Annotated[bool, Opt("Replace DATA; DATA.bak keeps it as it was.", OUTPUT)]
 Force = Annotated[bool, Opt("Replace another file that is there.", OUTPUT)]
-NewClass = Annotated[
-    bool,
-    Opt("Allow a label that no audited row has.", INPUT),
-]
+NewClass = Annotated[bool, Opt("Allow a label that no audited row has.", INPUT)]
 WeightColumn = Annotated[
     str | None,
     Opt(
@@ -61,18 +45,9 @@ WeightColumn = Annotated[
         shown="the audit's, or weight",
     ),
 ]
-Test = Annotated[
-    str | None,
-    Opt("Labelled rows to test both models on.", MODEL, metavar="SOURCE"),
-]
-Model = Annotated[
-    bool,
-    Opt("Compare the model before and after.", MODEL, flags="--model/--no-model"),
-]
-Format = Annotated[
-    Literal["json"] | None,
-    Opt("Also write what changes to stdout.", OUTPUT, shown="nothing"),
-]
+Test = Annotated[str | None, Opt("Labelled rows to test both models on.", MODEL, metavar="SOURCE")]
+Model = Annotated[bool, Opt("Compare the model before and after.", MODEL, flags="--model/--no-model")]
+Format = Annotated[Literal["json"] | None, Opt("Also write what changes to stdout.", OUTPUT, shown="nothing")]
 
 
 @command(OUTPUT)
@@ -248,33 +223,22 @@ def _again(findings: Findings, plan: Plan, target: Path) -> str:
     return shlex.join([*words, *needed, "--out", f"{target.name.partition('.')[0]}-findings-2"])
 
 
-JournalFile = Annotated[
-    Path,
-    Arg("What audit apply wrote: *.journal.jsonl.", metavar="JOURNAL"),
-]
-Out_undo = Annotated[
-    Path | None,
-    Opt("The data as they were.", OUTPUT, metavar="FILE", flags="--out -o"),
-]
+JournalFile = Annotated[Path, Arg("What audit apply wrote: *.journal.jsonl.", metavar="JOURNAL")]
+Original = Annotated[Path | None, Opt("The data as they were.", OUTPUT, metavar="FILE", flags="--out -o")]
 Repaired = Annotated[
-    Path | None,
-    Opt("The repaired file.", INPUT, metavar="FILE", shown="beside the journal"),
+    Path | None, Opt("The repaired file.", INPUT, metavar="FILE", shown="beside the journal")
 ]
-InPlace_undo = Annotated[
-    bool,
-    Opt("Replace the repaired file; FILE.bak keeps it.", OUTPUT),
-]
-Force_undo = Annotated[bool, Opt("Replace another file that is there.", OUTPUT)]
+ReplacesRepaired = Annotated[bool, Opt("Replace the repaired file; FILE.bak keeps it.", OUTPUT)]
 
 
 @command(OUTPUT)
 def undo(
     journal: JournalFile,
     *,
-    out: Out_undo = None,
+    out: Original = None,
     data: Repaired = None,
-    in_place: InPlace_undo = False,
-    force: Force_undo = False,
+    in_place: ReplacesRepaired = False,
+    force: Force = False,
     progress: Progress,
 ) -> None:
     """Write the data as they were before a repair, their content hash checked."""

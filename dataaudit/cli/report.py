@@ -1,7 +1,4 @@
-"""``audit report``: findings that are there already, as a page, as Markdown, or as a site of three files.
-
-``audit export``: the ranked rows for labelling tools and spreadsheets.
-"""
+"""``audit report``: findings as a page or another file; ``audit export``: ranked rows for labelling tools."""
 
 from __future__ import annotations
 
@@ -155,10 +152,7 @@ To = Annotated[
     Literal["labelstudio", "argilla", "csv"],
     Opt("Label Studio's tasks, Argilla's records, or CSV in which no cell is a formula.", OUTPUT),
 ]
-Out_export = Annotated[
-    Path,
-    Opt("The file; - for stdout.", OUTPUT, metavar="FILE", flags="--out -o"),
-]
+ExportFile = Annotated[Path, Opt("The file; - for stdout.", OUTPUT, metavar="FILE", flags="--out -o")]
 Top = Annotated[
     int | None,
     Opt(
@@ -176,7 +170,7 @@ def export(
     folder: Folder = Path("audit-findings"),
     *,
     to: To,
-    out: Out_export = STDOUT,
+    out: ExportFile = STDOUT,
     top: Top = None,
     redact: RedactAnew = None,
     progress: Progress,

@@ -25,24 +25,15 @@ DecisionFile = Annotated[
         shown="decisions.jsonl in FOLDER",
     ),
 ]
-Reviewer = Annotated[
-    str,
-    Opt("Who decides; kept with each decision.", OUTPUT, metavar="NAME"),
-]
-Data = Annotated[
-    str | None,
-    Opt("Where the data are now, if they moved.", INPUT, metavar="SOURCE"),
-]
+Reviewer = Annotated[str, Opt("Who decides; kept with each decision.", OUTPUT, metavar="NAME")]
+Data = Annotated[str | None, Opt("Where the data are now, if they moved.", INPUT, metavar="SOURCE")]
 Rerank = Annotated[
     bool,
     Opt(
         "Renew the order as the model learns. Where flips were known it found no more than without.", RANKING
     ),
 ]
-Batch = Annotated[
-    int,
-    Opt("Decisions between two orders.", RANKING, metavar="N", least=1),
-]
+Batch = Annotated[int, Opt("Decisions between two orders.", RANKING, metavar="N", least=1)]
 
 
 @command(OUTPUT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from dataaudit.cli.bridge import DATABASE, Arg
@@ -31,7 +30,6 @@ Sql = Annotated[str | None, Opt(_SQL, DATABASE, metavar="ADDRESS", shown="$DATAA
 QueryText = Annotated[str | None, Opt(_QUERY, DATABASE, metavar="SQL")]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Source(Options):
     """One source: files, or a query."""
 
@@ -51,7 +49,6 @@ class Source(Options):
         return self.sources[0] if len(self.sources) == 1 else list(self.sources)
 
 
-@dataclass(frozen=True, kw_only=True)
 class PairSource(Options):
     """Training and test rows, each files or a query."""
 

@@ -4,7 +4,3 @@ A rule is data (``rules/*.toml``): which table, which rows of it, what is measur
 has one `Outcome` a rule and dataset, with the rows and columns it names as `Finding`; writers and the exit
 code read nothing else.
 """
-
-from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Verdict
-
-__all__ = ["Finding", "Outcome", "Rule", "Site", "Verdict"]

@@ -10,13 +10,16 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from dataaudit.errors import SettingError, closest
-from dataaudit.findings.verdict import SEVERITIES, Rule, Severity
-from dataaudit.options import INPUT, ColumnOptions, Id, Opt, Option, Options, Weight, options_of
+from dataaudit.options import INPUT, ColumnOptions, Id, Opt, Option, Options, Severity, Weight, options_of
+
+if TYPE_CHECKING:
+    from dataaudit.findings.verdict import Rule
 
 HYSTERESIS: Final = 0.1  # of a limit: how much worse than the base a number must be to gate
+SEVERITIES: Final[tuple[str, ...]] = get_args(Severity)
 SHOWN: Final = 500  # findings kept for each rule
 PREFIX: Final = "DATAAUDIT_"
 SECRET_VARIABLE: Final = "DATAAUDIT_BASELINE_KEY"  # noqa: S105 - its name, not its value
@@ -30,7 +33,6 @@ _HYSTERESIS = "Share of a limit by which a number must be worse than the base's 
 _BASELINE = "Accepted findings; auto for the usual file if it is there, or none."
 
 
-@dataclass(frozen=True, kw_only=True)
 class DatasetSettings(ColumnOptions):
     """One dataset, and what to hold it to beyond what holds for all."""
 
@@ -68,7 +70,6 @@ class DatasetSettings(ColumnOptions):
         _check_rules(self)
 
 
-@dataclass(frozen=True, kw_only=True)
 class CheckSettings(Options):
     """A run of the gate."""
 
@@ -82,8 +83,7 @@ class CheckSettings(Options):
         Opt("Another limit: DA101=0.05.", GATE, metavar="RULE=NUMBER", flags="--limit", kind="pairs"),
     ] = field(default_factory=dict)
     severity: Annotated[
-        Mapping[str, Severity],
-        Opt("Another severity: DA201=note.", GATE, metavar="RULE=NAME", kind="pairs"),
+        Mapping[str, Severity], Opt("Another severity: DA201=note.", GATE, metavar="RULE=NAME", kind="pairs")
     ] = field(default_factory=dict)
     packs: Annotated[
         Sequence[str], Opt("Rules of your own.", GATE, metavar="FILE", flags="--pack", kind="paths")
@@ -121,7 +121,7 @@ def _check_rules(settings: DatasetSettings | CheckSettings) -> None:
 Value = TypeVar("Value")
 
 
-def chosen(rules: Sequence[Rule], settings: CheckSettings, dataset: DatasetSettings) -> tuple[Rule, ...]:
+def chosen(rules: "Sequence[Rule]", settings: CheckSettings, dataset: DatasetSettings) -> "tuple[Rule, ...]":
     """Return the rules that a dataset is held to, by code.
 
     A rule is meant by its code, the beginning of it, or its name. What is ignored wins; without a selection
@@ -166,7 +166,7 @@ def chosen(rules: Sequence[Rule], settings: CheckSettings, dataset: DatasetSetti
     )
 
 
-def meant(rules: Iterable[Rule], word: str) -> list[str]:
+def meant(rules: "Iterable[Rule]", word: str) -> list[str]:
     """Return the codes that a code, its beginning or a name means.
 
     Raises
@@ -185,7 +185,7 @@ def meant(rules: Iterable[Rule], word: str) -> list[str]:
     raise SettingError(f"there is no rule {word!r}", hint)
 
 
-def _by_code(rules: Sequence[Rule], values: Mapping[str, Value], what: str) -> dict[str, Value]:
+def _by_code(rules: "Sequence[Rule]", values: Mapping[str, Value], what: str) -> dict[str, Value]:
     """Return values by code; each must name one rule."""
     found: dict[str, Value] = {}
     for word, value in values.items():
@@ -252,8 +252,8 @@ def _kind(option: Option) -> Kind:
     )
     if option.repeated:
         text: dict[str, Any] = {"type": "string"}
-        schema = {"anyOf": [text, {"type": "array", "items": text}]}
-        return Kind(schema, f"{noun} or a list of {noun.removeprefix('a ')}s", '["a", "b"]', _are_texts)
+        many: dict[str, Any] = {"anyOf": [text, {"type": "array", "items": text}]}
+        return Kind(many, f"{noun} or a list of {noun.removeprefix('a ')}s", '["a", "b"]', _are_texts)
     return Kind({"type": "string"}, noun, '"name"', _is_text)
 
 

@@ -1,7 +1,6 @@
 """A command is made of its groups: panels, flags, bounds, lists, sizes, and what was said."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import pytest
@@ -14,7 +13,6 @@ from dataaudit.gate.settings import CheckSettings
 from dataaudit.options import INPUT, MODEL, Numbers, Opt, Options
 
 
-@dataclass(frozen=True, kw_only=True)
 class Some(Options):
     """A group."""
 
