@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from dataaudit.cli.bridge import OUTPUT, Arg, command
 from dataaudit.cli.output import Output
 from dataaudit.cli.progress import SILENT, Progress
-from dataaudit.cli.sources import PairSource, Source, Train
+from dataaudit.cli.sources import Moved, PairSource, Source, Train
 from dataaudit.errors import SettingError
 from dataaudit.options import (
     INPUT,
@@ -33,7 +33,7 @@ _UNLABELLED = "Test rows, the same. A row without a label is explained for its p
 _LABELLED = "Test rows, the same; they need their labels."
 _PERTURBED = "With one --row: the training data as changed (.parquet, .csv, .ndjson)."
 _AUDITED = "What audit labels or audit mismatch wrote with --out."
-Perturbed = Annotated[Path | None, Opt(_PERTURBED, OUTPUT, metavar="FILE", shown="nothing", place=-1)]
+Perturbed = Annotated[Path | None, Opt(_PERTURBED, OUTPUT, shown="nothing", place=-1)]
 
 
 @command(out=Path("audit-findings"))
@@ -108,9 +108,7 @@ def vulnerability(
 def verify(
     folder: Annotated[Path, Arg(_AUDITED, metavar="FOLDER")] = Path("audit-findings"),
     *,
-    data: Annotated[
-        str | None, Opt("Where the data are now, if they moved.", INPUT, metavar="SOURCE")
-    ] = None,
+    data: Moved = None,
     test: Annotated[str | None, Opt("Where the test rows are now.", INPUT, metavar="SOURCE")] = None,
     top: Annotated[int, Opt("Rows (and findings) to refit.", RANKING, least=1)] = 50,
     format: Annotated[  # noqa: A002 - the option is called --format

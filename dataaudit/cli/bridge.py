@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cached_property
 from inspect import Parameter
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import typer
@@ -147,6 +148,7 @@ def _parameter(slot: _Slot) -> Parameter:
         annotation = annotation | None
     metavar = opt.metavar or ("N" if option.type is int and not opt.kind else "")
     metavar = metavar or ("COLUMN" if option.type is str and opt.panel == INPUT else "")
+    metavar = metavar or ("FILE" if option.type is Path and not isinstance(opt, Arg) else "")
     example = "" if opt.kind else ", or 1,2,3" if option.type is int else ", or a,b"
     help_ = f"{opt.help} Repeatable{example}." if option.repeated and not isinstance(opt, Arg) else opt.help
     more: dict[str, Any] = {"help": help_, "metavar": metavar or None, "show_default": shown}

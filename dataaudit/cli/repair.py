@@ -31,19 +31,14 @@ DecisionFile = Annotated[
     ),
 ]
 Data = Annotated[str, Arg("The file that was audited, unchanged.", metavar="DATA")]
-Out = Annotated[Path | None, Opt("The repaired file.", OUTPUT, metavar="FILE", flags="--out -o")]
+Out = Annotated[Path | None, Opt("The repaired file.", OUTPUT, flags="--out -o")]
 DryRun = Annotated[bool, Opt("Only show what would change.", OUTPUT)]
 InPlace = Annotated[bool, Opt("Replace DATA; DATA.bak keeps it as it was.", OUTPUT)]
 Force = Annotated[bool, Opt("Replace another file that is there.", OUTPUT)]
 NewClass = Annotated[bool, Opt("Allow a label that no audited row has.", INPUT)]
 WeightColumn = Annotated[
     str | None,
-    Opt(
-        "Where weights go; made if absent, with 1 in all other rows.",
-        INPUT,
-        metavar="COLUMN",
-        shown="the audit's, or weight",
-    ),
+    Opt("Where weights go; made if absent, with 1 in all other rows.", INPUT, shown="the audit's, or weight"),
 ]
 Test = Annotated[str | None, Opt("Labelled rows to test both models on.", MODEL, metavar="SOURCE")]
 Model = Annotated[bool, Opt("Compare the model before and after.", MODEL, flags="--model/--no-model")]
@@ -224,10 +219,8 @@ def _again(findings: Findings, plan: Plan, target: Path) -> str:
 
 
 JournalFile = Annotated[Path, Arg("What audit apply wrote: *.journal.jsonl.", metavar="JOURNAL")]
-Original = Annotated[Path | None, Opt("The data as they were.", OUTPUT, metavar="FILE", flags="--out -o")]
-Repaired = Annotated[
-    Path | None, Opt("The repaired file.", INPUT, metavar="FILE", shown="beside the journal")
-]
+Original = Annotated[Path | None, Opt("The data as they were.", OUTPUT, flags="--out -o")]
+Repaired = Annotated[Path | None, Opt("The repaired file.", INPUT, shown="beside the journal")]
 ReplacesRepaired = Annotated[bool, Opt("Replace the repaired file; FILE.bak keeps it.", OUTPUT)]
 
 

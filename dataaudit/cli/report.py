@@ -152,16 +152,10 @@ To = Annotated[
     Literal["labelstudio", "argilla", "csv"],
     Opt("Label Studio's tasks, Argilla's records, or CSV in which no cell is a formula.", OUTPUT),
 ]
-ExportFile = Annotated[Path, Opt("The file; - for stdout.", OUTPUT, metavar="FILE", flags="--out -o")]
+ExportFile = Annotated[Path, Opt("The file; - for stdout.", OUTPUT, flags="--out -o")]
 Top = Annotated[
     int | None,
-    Opt(
-        "The first rows of the ranking.",
-        RANKING,
-        metavar="N",
-        shown="rows whose cells are known; csv: all",
-        least=1,
-    ),
+    Opt("The first rows of the ranking.", RANKING, shown="rows whose cells are known; csv: all", least=1),
 ]
 
 

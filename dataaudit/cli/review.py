@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from dataaudit.cli.bridge import OUTPUT, Arg, command
 from dataaudit.cli.progress import Color, Progress
+from dataaudit.cli.sources import Moved
 from dataaudit.errors import DataError
-from dataaudit.options import INPUT, RANKING, Opt
+from dataaudit.options import RANKING, Opt
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Opened
@@ -26,14 +27,13 @@ DecisionFile = Annotated[
     ),
 ]
 Reviewer = Annotated[str, Opt("Who decides; kept with each decision.", OUTPUT, metavar="NAME")]
-Data = Annotated[str | None, Opt("Where the data are now, if they moved.", INPUT, metavar="SOURCE")]
 Rerank = Annotated[
     bool,
     Opt(
         "Renew the order as the model learns. Where flips were known it found no more than without.", RANKING
     ),
 ]
-Batch = Annotated[int, Opt("Decisions between two orders.", RANKING, metavar="N", least=1)]
+Batch = Annotated[int, Opt("Decisions between two orders.", RANKING, least=1)]
 
 
 @command(OUTPUT)
@@ -41,7 +41,7 @@ def review(
     folder: Folder = Path("audit-findings"),
     *,
     decisions: DecisionFile = None,
-    data: Data = None,
+    data: Moved = None,
     reviewer: Reviewer = "",
     rerank: Rerank = False,
     batch: Batch = 20,

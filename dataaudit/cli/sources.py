@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from dataaudit.cli.bridge import DATABASE, Arg
 from dataaudit.errors import SettingError
-from dataaudit.options import Opt, Options
+from dataaudit.options import INPUT, Opt, Options
 
 if TYPE_CHECKING:
     from dataaudit.data import Query
@@ -27,6 +27,7 @@ _SQL = (
 _QUERY = "Its rows are audited, in place of a file. @file.sql reads it from a file, - from stdin."
 Train = Annotated[str, Arg(_TRAIN, metavar="TRAIN")]
 Sql = Annotated[str | None, Opt(_SQL, DATABASE, metavar="ADDRESS", shown="$DATAAUDIT_SQL")]
+Moved = Annotated[str | None, Opt("Where the data are now, if they moved.", INPUT, metavar="SOURCE")]
 QueryText = Annotated[str | None, Opt(_QUERY, DATABASE, metavar="SQL")]
 
 
