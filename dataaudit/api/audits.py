@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from dataaudit.audits.rerun import Rerun
-    from dataaudit.audits.vulnerability.tables import Story
+    from dataaudit.audits.vulnerability.tables import AttackResults
+    from dataaudit.findings.redact import Level
     from dataaudit.findings.schemas import (
         AnyFindings,
         ExplanationFindings,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
         MismatchFindings,
         VulnerabilityFindings,
     )
-    from dataaudit.summary.veil import Policy
 
 SUFFIXES = (".parquet", ".csv", ".ndjson", ".jsonl")
 
@@ -41,7 +41,7 @@ class Result:
 
     tables: AnyFindings
 
-    def write(self, folder: str | Path, *, redact: Policy = "none") -> Path:
+    def write(self, folder: str | Path, *, redact: Level = "none") -> Path:
         """Write the tables, the provenance and ``report.html``.
 
         Parameters
@@ -62,7 +62,7 @@ class Result:
         WriteError
             If the folder cannot be written to; nothing is left half-written.
         """
-        from dataaudit.summary.redaction import remember
+        from dataaudit.findings.redact import remember
         from dataaudit.writers.html import write_report
 
         tables = remember(self.tables, redact)
@@ -317,12 +317,12 @@ class Vulnerability(Result):
     ----------
     tables : VulnerabilityFindings
         All tables and the provenance.
-    story : Story
+    story : AttackResults
         What they were made from.
     """
 
     tables: VulnerabilityFindings
-    story: Story
+    story: AttackResults
 
     @property
     def shares(self) -> pl.DataFrame:

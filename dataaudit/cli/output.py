@@ -16,7 +16,6 @@ from dataaudit.options import Opt
 if TYPE_CHECKING:
     from dataaudit.api.audits import Result
     from dataaudit.findings.schemas import AnyFindings
-    from dataaudit.summary.kinds import AnySummary
     from dataaudit.writers import Writer
 
 _FORMATS = "Also write to stdout: text, markdown, json, jsonl (all rows or findings), html."
@@ -59,7 +58,7 @@ class Output(Progress):
         self._writer(kind)
         return self
 
-    def _writer(self, kind: Any) -> Writer[Any, Any] | None:
+    def _writer(self, kind: Any) -> Writer | None:
         """Return what writes to stdout; None where it stays empty."""
         if self.format is None:
             return None
@@ -69,34 +68,20 @@ class Output(Progress):
 
     def emit(self, audit: Result, *, first: int | None = None) -> None:
         """Write the folder and stdout, and show the summary of the `first` rows."""
-        from dataaudit.summary import TOP
-        from dataaudit.summary.redaction import told
+        from dataaudit.report.build import TOP, shown
+        from dataaudit.writers.console import show
 
         audit.write(self.out, redact=self.redact)
-        self.__exit__(None, None, None)
         findings, folder = audit.tables, self.out.as_posix()
-        tables, summary = told(findings, self.redact, top=TOP if first is None else first, folder=folder)
+        tables, report = shown(findings, self.redact, top=TOP if first is None else first, folder=folder)
         writer = self._writer(findings.provenance.KIND)
         if writer:
-            writer.write(tables, summary, sys.stdout)
+            writer.write(tables, report, sys.stdout)
             sys.stdout.flush()
         if self.quiet < SILENT:
-            self._conclude(summary)
-
-    def _conclude(self, summary: AnySummary) -> None:
-        from dataaudit.summary import ExplanationSummary, MismatchSummary, VulnerabilitySummary
-        from dataaudit.writers import console, explanation_console, mismatch_console, vulnerability_console
-
-        if self.verbose:
-            self._details(summary.provenance)
-        if isinstance(summary, MismatchSummary):
-            mismatch_console.show(summary, self.console)
-        elif isinstance(summary, ExplanationSummary):
-            explanation_console.show(summary, self.console)
-        elif isinstance(summary, VulnerabilitySummary):
-            vulnerability_console.show(summary, self.console)
-        else:
-            console.show(summary, self.console)
+            if self.verbose:
+                self._details(report.provenance)
+            show(report, self.console)
 
     def _details(self, provenance: Mapping[str, Any]) -> None:
         for role in provenance["roles"]:

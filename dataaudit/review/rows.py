@@ -12,28 +12,27 @@ import polars as pl
 from dataaudit.cells import kept_cell
 from dataaudit.errors import AuditError
 from dataaudit.findings.schemas import Findings
-from dataaudit.summary import Cell, Neighbour, ReviewRow, Term, excerpt
-from dataaudit.summary.build import order_cells
-from dataaudit.summary.shapes import cell_of
+from dataaudit.report.rows import (
+    Neighbour,
+    ReviewRow,
+    Term,
+    Value,
+    excerpt,
+    order_values,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Opened  # encoders take half a second that the first row need not wait
 
 
 WHOLE: Final = 20_000  # characters of a cell that are looked at in the data
-_KEPT: Final = 64  # rows held ready, for going to and fro
+_KEPT: Final = 64  # rows kept, for going to and fro
 _LISTS: Final = (pl.List, pl.Array, pl.Struct, pl.Object, pl.Binary)
 
 
-class Rows:
-    """The rows of findings, by name.
-
-    Parameters
-    ----------
-    findings : Findings
-    reopen : callable
-        Returns the data, or raises `AuditError`; called when they are first needed, and once.
-    """
+class RowReader:
+    """The rows of findings, by name."""
 
     def __init__(self, findings: Findings, reopen: Callable[[], Opened]) -> None:
         self._findings, self._reopen = findings, reopen
@@ -46,20 +45,7 @@ class Rows:
         self.row = lru_cache(_KEPT)(self._row)
 
     def _row(self, at: int, *, whole: bool = False) -> ReviewRow:
-        """Return a row of the table `labels` with what is known of it.
-
-        Parameters
-        ----------
-        at : int
-            Its place in the table.
-        whole : bool
-            Whether to show its cells as they are in the data.
-
-        Returns
-        -------
-        ReviewRow
-            Without cells where neither the tables nor the data have them.
-        """
+        """Return a row of the table `labels` with what is known of it."""
         names = [field.name for field in dataclasses.fields(ReviewRow) if field.name in self._labels.columns]
         values = self._labels.select(names).row(at, named=True)
         key = values["row_id"]
@@ -88,11 +74,11 @@ class Rows:
         frame: pl.DataFrame = getattr(self._findings, table)
         return frame.filter(pl.col("row_id") == key).sort("position")
 
-    def _cells(self, key: str, first: tuple[str, ...]) -> tuple[Cell, ...]:
+    def _cells(self, key: str, first: tuple[str, ...]) -> tuple[Value, ...]:
         cells = self._findings.cells.filter(pl.col("row_id") == key)
         return _ordered(cells.select("column", "cell").iter_rows(), first)
 
-    def _read(self, key: str, first: tuple[str, ...]) -> tuple[Cell, ...]:
+    def _read(self, key: str, first: tuple[str, ...]) -> tuple[Value, ...]:
         """Return the cells of a row from the data, or from the tables if these are all there is."""
         frame = self._load()
         if frame is None or key not in self._places:
@@ -116,8 +102,8 @@ class Rows:
         return self._frame
 
 
-def _ordered(cells: Iterable[tuple[str, Any]], first: tuple[str, ...]) -> tuple[Cell, ...]:
-    return order_cells([cell_of(column, text) for column, text in cells], first)
+def _ordered(cells: Iterable[tuple[str, Any]], first: tuple[str, ...]) -> tuple[Value, ...]:
+    return order_values([value_of(column, text) for column, text in cells], first)
 
 
 def _holding(frame: pl.DataFrame, text: str, names: pl.Series) -> pl.Series:

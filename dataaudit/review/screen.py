@@ -15,23 +15,21 @@ from rich.text import Text
 
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
-from dataaudit.review.digits import class_keys
+from dataaudit.report import words
+from dataaudit.report.blocks import pattern_of
+from dataaudit.report.rows import class_keys, term_name
 from dataaudit.review.progress import be, stop_hint
-from dataaudit.review.session import HELP, told
-from dataaudit.writers import words
-from dataaudit.writers.cards import marker
-from dataaudit.writers.terminal import percent
+from dataaudit.review.session import HELP, effect
 
 if TYPE_CHECKING:
+    from dataaudit.report.rows import Neighbour, ReviewRow, Term
     from dataaudit.review.session import Desk
-    from dataaudit.summary import Neighbour, ReviewRow, Term
 
 
 LEAST: Final = (40, 10)  # columns and lines in which a row can still be read
 _AGAINST, _FOR, _DIM, _STRONG = "bold underline red", "underline green", "dim", "bold"
 _TEXT, _CELL, _WHOLE = 600, 200, 20_000  # characters of a text, of a cell among others, of cells in full
 _TERMS, _NAME, _LONG = 6, 24, 1000
-_ASKS: Final = {"find": "find", "note": "note", "class": "class"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +49,13 @@ def paint(console: Console, drawn: Drawn) -> None:
 
 
 def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] = ()) -> Drawn:
-    """Lay the desk out on the lines of the terminal.
-
-    Parameters
-    ----------
-    desk : Desk
-    row : ReviewRow
-        The one that is looked at.
-    console : Console
-        Its size is kept to.
-    notes : iterable of str
-        What else is to be said: of the data, of the model that is trained.
-
-    Returns
-    -------
-    Drawn
-    """
+    """Lay the desk out on the lines of the terminal."""
     width, height = console.size
     if width < LEAST[0] or height < LEAST[1]:
-        said = (
+        small = (
             f"The window is too small: {width} × {height}, and {LEAST[0]} × {LEAST[1]} are needed. q quits."
         )
-        return Drawn(tuple(_wrapped(Text(said), console, width)[:height]), 1, 1)
+        return Drawn(tuple(_wrapped(Text(small), console, width)[:height]), 1, 1)
     head = _head(desk, row, console, width)[: height // 2]
     foot = _foot(desk, row, console=console, notes=notes)[-max(2, height // 3) :]
     body = _help() if desk.help else _body(row, whole=desk.whole)
@@ -87,8 +70,8 @@ def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] =
 def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text]:
     """Return progress, and what the row is and is thought to be."""
     review = desk.review
-    chance = percent(words.share(float(review.queue.p_wrong[review.at])))
-    decided = f"  {line(told(review.queue, review.decision), 60)}" if review.decision else "  not decided"
+    chance = words.closed(words.share(float(review.queue.p_wrong[review.at])))
+    decided = f"  {line(effect(review.queue, review.decision), 60)}" if review.decision else "  not decided"
     number = f"{review.number:,}  "
     room = max(8, width - len(number) - cell_len(decided))
     name = Text.assemble((number, _DIM), (_end(line(row.row_id, _LONG), room), _STRONG))
@@ -98,7 +81,7 @@ def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text
         line(row.label, 60), (" → ", _DIM), (suggested, _STRONG), f"   chance that it is wrong: {chance}"
     )
     change.truncate(width, overflow="ellipsis")
-    probability, loss = percent(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
+    probability, loss = words.closed(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
     left_out = (
         f"Left out of training, it gets “{line(row.label, 60)}” with {probability}: a loss of {loss} nats."
     )
@@ -113,13 +96,13 @@ def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text
 
 
 def _progress(desk: Desk, width: int) -> Text:
-    found = desk.review.standing
-    parts = [f"{found.decided:,} of {found.rows:,} decided"]
-    if found.precision is not None:
-        share = percent(words.share(found.precision, 0))
-        parts.append(f"{found.wrong:,} of {found.sure:,} {be(found.wrong, 'was', 'were')} wrong ({share})")
-    if found.left is not None:
-        parts.append(f"about {found.left:,.0f} wrong left")
+    done = desk.review.progress
+    parts = [f"{done.decided:,} of {done.rows:,} decided"]
+    if done.precision is not None:
+        share = words.closed(words.share(done.precision, 0))
+        parts.append(f"{done.wrong:,} of {done.sure:,} {be(done.wrong, 'was', 'were')} wrong ({share})")
+    if done.left is not None:
+        parts.append(f"about {done.left:,.0f} wrong left")
     while len(parts) > 1 and cell_len(" · ".join(parts)) > width:
         parts.pop(1)
     return Text(" · ".join(parts))
@@ -127,27 +110,27 @@ def _progress(desk: Desk, width: int) -> Text:
 
 def _rule(width: int, above: int, below: int) -> Text:
     """Return the line under the row, which says how much of it is not seen."""
-    said = [f"space: {below:,} more below"] if below > 0 else []
-    said += [f"b: {above:,} above"] if above > 0 else []
-    text = f" {' · '.join(said)} " if said else ""
+    more = [f"space: {below:,} more below"] if below > 0 else []
+    more += [f"b: {above:,} above"] if above > 0 else []
+    text = f" {' · '.join(more)} " if more else ""
     return Text("──" + text + "─" * (width - 2 - len(text)), style=_DIM)
 
 
 def _foot(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str]) -> list[Text]:
-    """Return what is to be said, the line that is typed, and the keys."""
+    """Return notes and the last message, or the line that is typed, and the keys."""
     width = console.size[0]
-    hint = stop_hint(desk.review.standing)
-    said = [Text(line(note, 300), style=_DIM) for note in notes if note]
-    said += [Text(hint, style=_STRONG)] if hint else []
-    lines = [part for text in said for part in _wrapped(text, console, width)]
+    hint = stop_hint(desk.review.progress)
+    remarks = [Text(line(note, 300), style=_DIM) for note in notes if note]
+    remarks += [Text(hint, style=_STRONG)] if hint else []
+    lines = [part for text in remarks for part in _wrapped(text, console, width)]
     if desk.prompt is not None:
-        typed = Text.assemble((f"{_ASKS[desk.prompt.asks]}: ", _STRONG), line(desk.prompt.text, 2000), "▏")
+        typed = Text.assemble((f"{desk.prompt.asks}: ", _STRONG), line(desk.prompt.text, 2000), "▏")
         while typed.cell_len > width:
             typed = typed[1:]
         return [*lines, typed, Text("Enter: done   Escape: as it was", style=_DIM)]
-    spoken = Text(line(desk.review.said, 300))
-    spoken.truncate(width, overflow="ellipsis")
-    return [*lines, spoken, *_keys(desk, row, width)]
+    message = Text(line(desk.review.message, 300))
+    message.truncate(width, overflow="ellipsis")
+    return [*lines, message, *_keys(desk, row, width)]
 
 
 def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
@@ -195,7 +178,7 @@ def _terms(head: str, terms: list[Term], style: str) -> list[Text]:
     text = Text(head, style=_DIM)
     for at, term in enumerate(terms[:_TERMS]):
         text.append(", " if at else "", style="not dim")
-        text.append(line(words.term(term), 40), style=f"not dim {style}")
+        text.append(line(term_name(term), 40), style=f"not dim {style}")
         text.append(f" {words.signed(term.contribution)}")
     return [text]
 
@@ -217,11 +200,10 @@ def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
 
 
 def _marked(text: str, row: ReviewRow) -> Text:
-    pattern, _ = marker(row.evidence)
-    shown = Text(text)
+    values = {t.level.casefold(): t.contribution for t in row.evidence if t.role == "text" and t.level}
+    pattern, shown = pattern_of(values), Text(text)
     if pattern is None:
         return shown
-    values = {t.level.casefold(): t.contribution for t in row.evidence if t.role == "text" and t.level}
     for found in pattern.finditer(text):
         word = " ".join(re.split(r"\W+", found[0].casefold()))
         if word in values:
