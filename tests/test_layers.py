@@ -11,7 +11,7 @@ PACKAGE = ROOT / "dataaudit"
 # A folder imports from its own files, and from the lines above.
 STAGES = (
     ("errors", "escape", "cells", "statistics"),
-    ("data", "model", "noise", "options", "files", "solver_names"),
+    ("data", "model", "noise", "options", "files"),
     ("features", "solvers", "findings"),
     ("influence", "repair", "report"),
     ("training", "writers"),
