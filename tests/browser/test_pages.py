@@ -106,7 +106,7 @@ def in_cells():
     return dataclasses.replace(found, cells=cells, evidence=evidence)
 
 
-# In names of columns, classes and files those that differ to a browser; tests/writers has every payload in the source.
+# Those that differ to a browser; tests/writers has every payload in the text of the page.
 NAMES = ["script", "close script", "close title", "attribute", "single quote", "script state", "templates"]
 HOSTILE = {"cells": in_cells}
 HOSTILE |= {f"labels, {name}": partial(made_up, n=12, hostile=PAYLOADS[name]) for name in NAMES}
