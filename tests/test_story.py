@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from cli.test_review import ENTER, Window
+from cli.test_review import Window
 from command import environment
 
 TRACER = Path(__file__).with_name("tracer.py")
@@ -150,11 +150,9 @@ def calls(tmp_path_factory):
         run("labels")
         traced = [sys.executable, str(TRACER), "review.json", "review"]
         with Window("found", cwd=folder, command=traced) as window:
-            window.until("1 of")
-            window.press("a")
-            window.press("q")
-            window.press(ENTER)
-            assert window.ended()[0] == 0
+            window.until("0 of 200 decided")
+            window.press("a", "1 of 200 decided")
+            assert window.quit()[0] == 0
         return _read(folder / "review.json")
 
     def _trace(folder, name):
