@@ -1,12 +1,11 @@
 """A cell as people see it: text cut to length, a vector by its first numbers, pixels as a picture.
 
-When two cells say the same, or almost: forms that are equal then, whatever type holds the cells.
-
-Pixels as a small picture: a cell of 28 × 28 numbers is looked at, not read.
-
 A vector is taken for a picture where its numbers make a square, are none below 0, and fit one of the usual
-ranges, 0 to 1, 16 or 255. It is kept as a PNG of grey values (ISO/IEC 15948) in a ``data:`` URI, in the place
-of the cell's text; what is no such picture of ours, or is large, is text like any other.
+ranges, 0 to 1, 16 or 255: 28 × 28 numbers are looked at, not read. It is kept as a PNG of grey values
+(ISO/IEC 15948) in a ``data:`` URI, in the place of the cell's text; what is no such picture of ours, or is
+large, is text like any other.
+
+When two cells say the same, or almost, their forms are equal, whatever type holds the cells.
 """
 
 from __future__ import annotations
@@ -23,140 +22,14 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 FIGURES: Final = 3  # of a number with decimals
-
-
-def hashable(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return cells whose hash is that of what they say, whatever the type that holds them."""
-    cell = pl.col(name)
-    if dtype.is_float():
-        return cell.cast(pl.Float64).fill_nan(None)
-    if dtype.is_decimal():
-        return cell.cast(pl.Float64)
-    if isinstance(dtype, pl.Categorical | pl.Enum):
-        return cell.cast(pl.String)
-    return cell
-
-
-def normal_form(name: str, dtype: pl.DataType, *, text: bool) -> pl.Expr:
-    """Return what almost equal cells have in common.
-
-    Parameters
-    ----------
-    name : str
-        The column.
-    dtype : pl.DataType
-        Its type.
-    text : bool
-        Whether it holds running text.
-
-    Returns
-    -------
-    pl.Expr
-        Texts without case and punctuation and with one digit for all; names without case; numbers with
-        decimals by three figures.
-    """
-    cell = hashable(name, dtype)
-    if text:
-        bare = cell.cast(pl.String).str.to_lowercase().str.replace_all(r"[\d]+", "0")
-        return bare.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
-    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
-        return cell.str.strip_chars().str.to_lowercase()
-    return cell.round_sig_figs(FIGURES) if dtype.is_float() else cell
-
-
 PREFIX: Final = "data:image/png;base64,"
 SIDES: Final = (8, 64)  # pixels, from and to
+_COORDINATES: Final = 6  # of a vector that are shown
+_LARGE: Final = 1e6
 _RANGES: Final = (1.0, 16.0, 255.0)
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER: Final = struct.Struct(">IIBBBBB")  # width, height, bits, grey, and three zeros
 _DRAWN: Final = " ▀▄█"  # of two pixels, one above the other: none, upper, lower, both
-
-
-def picture_of(values: ArrayLike) -> str | None:
-    """Return pixels as a PNG in a ``data:`` URI.
-
-    Parameters
-    ----------
-    values : array_like (s·s,) or (s, s)
-        Grey values, 0 is dark.
-
-    Returns
-    -------
-    str or None
-        None if they make no picture.
-    """
-    pixels = np.asarray(values, dtype=np.float64).reshape(-1)
-    side = math.isqrt(pixels.size)
-    if side * side != pixels.size or not SIDES[0] <= side <= SIDES[1] or not np.isfinite(pixels).all():
-        return None
-    top = next((top for top in _RANGES if pixels.max() <= top), None)
-    if top is None or pixels.min() < 0:
-        return None
-    return _encoded(np.rint(pixels * (255 / top)).astype(np.uint8).reshape(side, side))
-
-
-def pixels_of(text: str) -> NDArray[np.uint8] | None:
-    """Return the grey values of a picture that `picture_of` made.
-
-    Parameters
-    ----------
-    text : str
-        Any cell.
-
-    Returns
-    -------
-    ndarray (s, s) uint8 or None
-        None if it is no such picture.
-    """
-    if not text.startswith(PREFIX):
-        return None
-    try:
-        data = base64.b64decode(text.removeprefix(PREFIX), validate=True)
-        side = _HEADER.unpack_from(data, len(_SIGNATURE) + 8)[0]
-        start = data.index(b"IDAT") + 4
-        size = (side + 1) * side
-        flat = zlib.decompressobj().decompress(data[start:], size + 1)  # never more than a picture's worth
-    except (binascii.Error, struct.error, ValueError, zlib.error):
-        return None
-    if not SIDES[0] <= side <= SIDES[1] or len(flat) != size:
-        return None
-    pixels = np.frombuffer(flat, dtype=np.uint8).reshape(side, side + 1)[:, 1:]
-    return pixels if _encoded(pixels) == text else None
-
-
-def pixels_text(count: int) -> str:
-    """Return the size of a square picture in words."""
-    side = math.isqrt(count)
-    return f"{side} × {side} pixels"
-
-
-def drawn(text: str) -> str:
-    """Return a picture in block characters, two pixels each: bright ones are set. Empty if it is none."""
-    pixels = pixels_of(text)
-    if pixels is None:
-        return ""
-    bright = np.pad(pixels >= 128, ((0, len(pixels) % 2), (0, 0)))  # noqa: PLR2004 - half of the range
-    kinds = bright[::2] + 2 * bright[1::2].astype(np.intp)
-    return "\n".join("".join(_DRAWN[kind] for kind in row).rstrip() for row in kinds)
-
-
-def _encoded(grey: NDArray[np.uint8]) -> str:
-    side = len(grey)
-    rows = np.pad(grey, ((0, 0), (1, 0)))  # each row begins with the number of its filter, none
-    parts = [
-        (b"IHDR", _HEADER.pack(side, side, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
-        (b"IEND", b""),
-    ]
-    return PREFIX + base64.b64encode(_SIGNATURE + b"".join(_chunk(*part) for part in parts)).decode()
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-
-_COORDINATES: Final = 6  # of a vector that are shown
-_LARGE: Final = 1e6
 
 
 def cell_text(value: object, limit: int = 600) -> str:
@@ -200,3 +73,87 @@ def _numbers(value: pl.Series | list[Any]) -> NDArray[np.float64]:
         series = series.explode()
     numbers: NDArray[np.float64] = series.cast(pl.Float64, strict=False).to_numpy()
     return numbers
+
+
+def picture_of(values: ArrayLike) -> str | None:
+    """Return pixels as a PNG in a ``data:`` URI, or None if they make no picture."""  # (s·s,)
+    pixels = np.asarray(values, dtype=np.float64).reshape(-1)
+    side = math.isqrt(pixels.size)
+    if side * side != pixels.size or not SIDES[0] <= side <= SIDES[1] or not np.isfinite(pixels).all():
+        return None
+    top = next((top for top in _RANGES if pixels.max() <= top), None)
+    if top is None or pixels.min() < 0:
+        return None
+    return _encoded(np.rint(pixels * (255 / top)).astype(np.uint8).reshape(side, side))
+
+
+def pixels_of(text: str) -> NDArray[np.uint8] | None:
+    """Return the grey values of a picture that `picture_of` made."""  # -> (s, s)
+    if not text.startswith(PREFIX):
+        return None
+    try:
+        data = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+        side = _HEADER.unpack_from(data, len(_SIGNATURE) + 8)[0]
+        start = data.index(b"IDAT") + 4
+        size = (side + 1) * side
+        flat = zlib.decompressobj().decompress(data[start:], size + 1)  # never more than a picture's worth
+    except (binascii.Error, struct.error, ValueError, zlib.error):
+        return None
+    if not SIDES[0] <= side <= SIDES[1] or len(flat) != size:
+        return None
+    pixels = np.frombuffer(flat, dtype=np.uint8).reshape(side, side + 1)[:, 1:]
+    return pixels if _encoded(pixels) == text else None
+
+
+def pixels_text(count: int) -> str:
+    """Return the size of a square picture in words."""
+    side = math.isqrt(count)
+    return f"{side} × {side} pixels"
+
+
+def drawn(text: str) -> str:
+    """Return a picture in block characters, two pixels each, bright ones set; empty if it is none."""
+    pixels = pixels_of(text)
+    if pixels is None:
+        return ""
+    bright = np.pad(pixels >= 128, ((0, len(pixels) % 2), (0, 0)))  # noqa: PLR2004 - half of the range
+    kinds = bright[::2] + 2 * bright[1::2].astype(np.intp)
+    return "\n".join("".join(_DRAWN[kind] for kind in row).rstrip() for row in kinds)
+
+
+def _encoded(grey: NDArray[np.uint8]) -> str:
+    side = len(grey)
+    rows = np.pad(grey, ((0, 0), (1, 0)))  # each row begins with the number of its filter, none
+    parts = [
+        (b"IHDR", _HEADER.pack(side, side, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
+        (b"IEND", b""),
+    ]
+    return PREFIX + base64.b64encode(_SIGNATURE + b"".join(_chunk(*part) for part in parts)).decode()
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def hashable(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Return cells whose hash is that of what they say, whatever the type that holds them."""
+    cell = pl.col(name)
+    if dtype.is_float():
+        return cell.cast(pl.Float64).fill_nan(None)
+    if dtype.is_decimal():
+        return cell.cast(pl.Float64)
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        return cell.cast(pl.String)
+    return cell
+
+
+def normal_form(name: str, dtype: pl.DataType, *, text: bool) -> pl.Expr:
+    """Return what almost equal cells have in common."""
+    cell = hashable(name, dtype)
+    if text:
+        bare = cell.cast(pl.String).str.to_lowercase().str.replace_all(r"[\d]+", "0")
+        return bare.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
+    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
+        return cell.str.strip_chars().str.to_lowercase()
+    return cell.round_sig_figs(FIGURES) if dtype.is_float() else cell

@@ -26,7 +26,7 @@ from collections.abc import Iterable
 
 
 class AuditError(Exception):
-    """Something that the user can mend; the command line prints it as one line and exits with 2.
+    """Something that the user can fix; the command line prints it as one line and exits with 2.
 
     Parameters
     ----------
@@ -56,11 +56,9 @@ class MissingColumn(DataError):
 
     def __init__(self, column: str, present: Iterable[str], where: str) -> None:
         present = list(present)
-        close = closest(column, present)
         shown = ", ".join(present[:12]) + (", …" if len(present) > 12 else "")  # noqa: PLR2004 - a line's worth
         have = f"the columns are {shown}" if present else "give a table that has columns"
-        hint = f"did you mean {close!r}?" if close else have
-        super().__init__(f"column {column!r} is not in {where}", hint)
+        super().__init__(f"column {column!r} is not in {where}", suggestion(column, present, have))
 
 
 class BadTarget(DataError):
@@ -100,22 +98,14 @@ class WriteError(AuditError):
 
 
 def closest(name: str, options: Iterable[str], *, least: float = 0.6) -> str | None:
-    """Return the option most like `name`, or None if nothing is near.
-
-    Parameters
-    ----------
-    name : str
-        What was typed.
-    options : iterable of str
-        What could have been meant.
-    least : float
-        Ratio from which on an option is near.
-
-    Returns
-    -------
-    str or None
-        The nearest option by difflib's ratio, without regard to case.
-    """
+    """Return the option most like `name`, without regard to case, or None below a ratio of `least`."""
     folded = {option.casefold(): option for option in options}
     matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=least)
     return folded[matches[0]] if matches else None
+
+
+def suggestion(name: str, options: Iterable[str], otherwise: str = "") -> str:
+    """Return a hint for an unknown name: the option most like it, else `otherwise` or all options."""
+    options = list(options)
+    near = closest(name, options)
+    return f"did you mean {near!r}?" if near else otherwise or f"use one of {', '.join(options)}"

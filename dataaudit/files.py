@@ -1,4 +1,4 @@
-"""Files written whole or not at all, backups, and the packing of text files."""
+"""The one way to write a file: whole or not at all, under a temporary name in its folder, then renamed."""
 
 from __future__ import annotations
 
@@ -6,83 +6,95 @@ import contextlib
 import gzip
 import os
 import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from dataaudit.errors import WriteError
 from dataaudit.escape import shown
 
+Content = str | bytes | Callable[[Path], object]  # or what writes it to a path
 
-def write_whole(path: Path, data: bytes, *, like: Path | None = None) -> None:
-    """Write a file beside its place, bring it to the disk, then put it there in one step.
 
-    Parameters
-    ----------
-    path : Path
-        The file; what is there is replaced.
-    data : bytes
-        Its content.
-    like : Path, optional
-        A file whose permissions it gets.
-
-    Raises
-    ------
-    WriteError
-        If it cannot be written; nothing is left then.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+def write_whole(
+    path: Path,
+    content: Content,
+    *,
+    like: Path | None = None,  # a file whose permissions it gets
+    what: str = "",  # for the message: "the report"
+    hint: str = "name a file that you may write with --out",
+) -> Path:
+    """Replace a file in one step; raise a `WriteError` and leave nothing behind where that fails."""
     try:
-        try:
-            with beside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if like is not None:
-                shutil.copymode(like, beside)
-            beside.replace(path)
-            _settle(path.parent)
-        finally:
-            with contextlib.suppress(OSError):  # gone already, as a rule
-                beside.unlink()
+        replace_all({path: content}, like=like)
     except OSError as error:
-        what = f"{shown(path.as_posix())} cannot be written: {error.strerror or error}"
-        raise WriteError(what, "name a file that you may write with --out") from error
+        name, reason = shown(path.as_posix()), error.strerror or error
+        message = f"{what} cannot be written to {name}" if what else f"{name} cannot be written"
+        raise WriteError(f"{message}: {reason}", hint) from error
+    return path
+
+
+def write_page(text: str, path: Path) -> Path:
+    """Write a report to a file."""
+    return write_whole(path, text, what="the report", hint="name a folder that you may write to")
+
+
+def replace_all(
+    contents: Mapping[Path, Content], *, stale: Iterable[Path] = (), like: Path | None = None
+) -> None:
+    """Write all files, bring them to the disk, then rename them; the last one is the mark of a whole folder.
+
+    Of several files the old mark goes first, then what is stale: a crash between two renames leaves a folder
+    without its mark, which says that it is not whole.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
+    try:
+        for path, content in contents.items():
+            _write(parts[path], content)
+            if like is not None:
+                shutil.copymode(like, parts[path])
+        if len(parts) > 1:
+            list(parts)[-1].unlink(missing_ok=True)
+        for path in stale:
+            path.unlink(missing_ok=True)
+        for path, part in parts.items():
+            part.replace(path)
+        for folder in {path.parent for path in parts}:
+            _sync_folder(folder)
+    finally:
+        for part in parts.values():
+            with contextlib.suppress(OSError):  # renamed, as a rule
+                part.unlink()
+
+
+def _write(part: Path, content: Content) -> None:
+    if callable(content):
+        content(part)
+    else:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring renames to the disk; where folders cannot be opened, as on Windows, the system does."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def back_up(path: Path) -> Path:
-    """Copy a file to ``NAME.bak`` beside it.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-
-    Returns
-    -------
-    Path
-        The copy.
-
-    Raises
-    ------
-    WriteError
-        If there is such a file already, or it cannot be written.
-    """
+    """Copy a file to ``NAME.bak`` in its folder, unless there is one, and return the copy."""
     copy = path.with_name(path.name + ".bak")
     if os.path.lexists(copy):
         raise WriteError(f"the backup {shown(copy.as_posix())} is there already", "move it away first")
-    write_whole(copy, path.read_bytes(), like=path)
-    return copy
+    return write_whole(copy, path.read_bytes(), like=path)
 
 
 def packed(data: bytes, packing: str) -> bytes:
-    """Return the bytes of a file, packed as its source was.
-
-    Parameters
-    ----------
-    data : bytes
-        Content.
-    packing : str
-        ``""``, ``"+gzip"`` or ``"+zstd"``.
-    """
+    """Return the bytes of a file, packed as its source was: ``""``, ``"+gzip"`` or ``"+zstd"``."""
     if packing == "+gzip":
         return gzip.compress(data, mtime=0)
     if packing != "+zstd":
@@ -93,45 +105,3 @@ def packed(data: bytes, packing: str) -> bytes:
     with pa.CompressedOutputStream(out, "zstd") as stream:
         stream.write(data)
     return bytes(out.getvalue().to_pybytes())
-
-
-def _settle(folder: Path) -> None:
-    """Bring a rename to the disk; where folders cannot be opened, as on Windows, the system does."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def write_page(text: str, path: Path) -> Path:
-    """Write a page to a file, whole or not at all.
-
-    Parameters
-    ----------
-    text : str
-    path : Path
-        Replaced if it is there.
-
-    Returns
-    -------
-    Path
-        The same.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
-    except OSError as error:
-        what = f"the report cannot be written to {path.as_posix()}: {error.strerror or error}"
-        raise WriteError(what, "name a folder that you may write to") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return path

@@ -1,18 +1,15 @@
 """What chance alone would do: intervals of shares, p-values, and their correction for multiplicity.
 
-Only `scipy.special`: importing `scipy.stats` takes longer than most audits of small tables.
-
-How well predicted changes of loss agree with measured ones.
-
-Whether a slice's labels differ between training and test by more than chance, for many slices at once.
-
+Whether a slice's labels differ between training and test by more than chance is asked of many slices at once.
 For a of n training rows and b of t test rows of a class, given a + b, Fisher's exact test (1935) is
 
     P(A ≥ a) = Σ_{x ≥ a} C(a+b, x) C(n+t-a-b, n-x) / C(n+t, n)
 
 one-sided, since only a class that training has too much of can draw errors to itself. A slice of a handful
 of rows cannot reach a small p-value whatever its labels, so it need not be paid for (Tarone 1990, Biometrics
-46): the correction for multiplicity counts the slices that could have. Only `scipy.special`: it imports fast.
+46): the correction for multiplicity counts the slices that could have.
+
+Only `scipy.special`: importing `scipy.stats` takes longer than most audits of small tables.
 """
 
 from __future__ import annotations
@@ -25,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, chdtrc, gammaln, kolmogorov, ndtr
 
-Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Reals = NDArray[np.float64]
 
 # Two-sided 95 %.
 Z95 = 1.959963984540054
@@ -33,25 +31,12 @@ Z95 = 1.959963984540054
 _KOLMOGOROV95 = 1.3580986
 # Cells with fewer expected rows make the chi-square approximation too bold.
 FEWEST_EXPECTED = 5.0
+# Through fewer points a correlation says nothing.
+FEWEST = 3
 
 
 def wilson(k: float, n: float, *, z: float = Z95) -> tuple[float, float]:
-    """Return Wilson's interval of a share.
-
-    The values p for which the score test does not reject, ``|k/n - p| ≤ z √(p(1-p)/n)`` (Wilson 1927).
-
-    Parameters
-    ----------
-    k, n : float
-        Hits among n rows.
-    z : float
-        Normal quantile; 1.96 for 95 %.
-
-    Returns
-    -------
-    tuple of float
-        Low and high; (0, 1) without rows.
-    """
+    """Return Wilson's interval (1927) of a share: the p with ``|k/n - p| ≤ z √(p(1-p)/n)``."""
     if n <= 0:
         return 0.0, 1.0
     p, spread = k / n, z * z / n
@@ -59,19 +44,15 @@ def wilson(k: float, n: float, *, z: float = Z95) -> tuple[float, float]:
     return max(0.0, (centre - half) / (1.0 + spread)), min(1.0, (centre + half) / (1.0 + spread))
 
 
+def exact_interval(hits: Counts, n: Counts) -> tuple[Reals, Reals]:
+    """Return the 95 % intervals of Clopper & Pearson (1934) for shares."""  # hits, n (m,) -> (m,)
+    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), n - hits + 1, 0.025), 0.0)
+    high = np.where(hits < n, betaincinv(hits + 1, np.maximum(n - hits, 1), 0.975), 1.0)
+    return low, high
+
+
 def difference_interval(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
-    """Return the interval of ``k₂/n₂ - k₁/n₁`` made of the two Wilson intervals (Newcombe 1998, method 10).
-
-    Parameters
-    ----------
-    first, second : tuple of float
-        (k, n) of each sample.
-
-    Returns
-    -------
-    tuple of float
-        Low and high.
-    """
+    """Return the interval of ``k₂/n₂ - k₁/n₁`` made of both Wilson intervals (Newcombe 1998, method 10)."""
     p, q = first[0] / max(first[1], 1.0), second[0] / max(second[1], 1.0)
     (low_p, high_p), (low_q, high_q) = wilson(*first), wilson(*second)
     below = float(np.hypot(q - low_q, high_p - p))
@@ -79,23 +60,11 @@ def difference_interval(first: tuple[float, float], second: tuple[float, float])
     return q - p - below, q - p + above
 
 
-def split_p(k: NDArray[np.int64], c: NDArray[np.int64], share: float) -> Array:
+def split_p(k: Counts, c: Counts, share: float) -> Reals:
     """Return two-sided p-values that k of c marked rows fall into a sample that holds `share` of all rows.
 
     Given c, k is hypergeometric if both samples are alike; the binomial has the same mean and larger tails.
-
-    Parameters
-    ----------
-    k, c : ndarray (m,)
-        Marked rows in the sample, and altogether.
-    share : float
-        Rows of the sample over all rows.
-
-    Returns
-    -------
-    ndarray (m,)
-        At most 1.
-    """
+    """  # k, c (m,) -> (m,)
     k, c = k.astype(np.float64), c.astype(np.float64)
     # Binomial tails as incomplete beta functions (bdtr warns about counts that are no integers in C).
     below = np.where(k < c, betainc(np.maximum(c - k, 1.0), k + 1.0, 1.0 - share), 1.0)
@@ -103,41 +72,16 @@ def split_p(k: NDArray[np.int64], c: NDArray[np.int64], share: float) -> Array:
     return np.minimum(1.0, 2.0 * np.minimum(below, above))
 
 
-def all_in_p(c: NDArray[np.int64], n_test: int, n_train: int) -> Array:
-    """Return the probability that all of c given rows fall into the test sample.
-
-    Parameters
-    ----------
-    c : ndarray (m,) int64
-        Numbers of rows, each at most `n_test`.
-    n_test, n_train : int
-        Sizes of the samples.
-
-    Returns
-    -------
-    ndarray (m,)
-        ``C(N - c, n_train) / C(N, n_train)``, the hypergeometric probability.
-    """
+def all_in_p(c: Counts, n_test: int, n_train: int) -> Reals:
+    """Return the hypergeometric probability that all of c rows fall into the test sample."""  # (m,) -> (m,)
     n, c = float(n_test + n_train), c.astype(np.float64)
     log = gammaln(n - c + 1) + gammaln(n_test + 1) - gammaln(n_test - c + 1) - gammaln(n + 1)
-    p: Array = np.exp(np.minimum(log, 0.0))
+    p: Reals = np.exp(np.minimum(log, 0.0))
     return p
 
 
-def ks_distance(train: Array, test: Array) -> tuple[float, float, float]:
-    """Return the Kolmogorov-Smirnov distance of two samples, its critical value at 5 %, and its p-value.
-
-    Parameters
-    ----------
-    train, test : ndarray (n,), (m,)
-        Values without NaN, at least one each.
-
-    Returns
-    -------
-    tuple of float
-        Largest difference of the distribution functions; what it exceeds once in twenty by chance; the
-        asymptotic p-value, which ties make too large, never too small.
-    """
+def ks_distance(train: Reals, test: Reals) -> tuple[float, float, float]:
+    """Return the Kolmogorov-Smirnov distance of two samples, its critical value at 5 %, and its p-value."""
     train, test = np.sort(train), np.sort(test)
     at = np.unique(np.concatenate([train, test]))
     first = np.searchsorted(train, at, side="right") / len(train)
@@ -147,19 +91,8 @@ def ks_distance(train: Array, test: Array) -> tuple[float, float, float]:
     return distance, _KOLMOGOROV95 / root, float(kolmogorov(root * distance))
 
 
-def chi_square(train: NDArray[np.int64], test: NDArray[np.int64]) -> float:
-    """Return the p-value that two samples of levels are alike; levels that are rare in both are pooled.
-
-    Parameters
-    ----------
-    train, test : ndarray (L,) int64
-        Counts of the same levels.
-
-    Returns
-    -------
-    float
-        1 where fewer than two levels are left.
-    """
+def chi_square(train: Counts, test: Counts) -> float:
+    """Return the p-value that two samples of levels are alike; levels that are rare in both are pooled."""
     counts = np.stack([train, test]).astype(np.float64)
     rows, total = counts.sum(1), counts.sum()
     if rows.min() <= 0:
@@ -173,7 +106,7 @@ def chi_square(train: NDArray[np.int64], test: NDArray[np.int64]) -> float:
     return float(chdtrc(counts.shape[1] - 1, ((counts - expected) ** 2 / expected).sum()))
 
 
-def chance_variation(train: NDArray[np.int64], test: NDArray[np.int64]) -> float:
+def chance_variation(train: Counts, test: Counts) -> float:
     """Return the total variation that two alike samples of these sizes have on average."""
     n, m = max(int(train.sum()), 1), max(int(test.sum()), 1)
     p = (train + test) / (n + m)
@@ -185,19 +118,24 @@ def normal_p(z: float) -> float:
     return float(2.0 * ndtr(-abs(z)))
 
 
-def holm(p: Array) -> Array:
-    """Return p-values corrected for their number (Holm 1979): any below α by chance in a share α at most.
+def fisher(train: tuple[Counts, Counts], test: tuple[Counts, Counts]) -> tuple[Reals, Reals]:
+    """Return Fisher's one-sided p-values of (a, n) and (b, t), and the smallest that the margins allow."""
+    (a, n), (b, t) = train, test
+    largest = np.minimum(n, a + b)
+    lengths = largest - a + 1
+    which = np.repeat(np.arange(len(a)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    x = a[which] + np.arange(len(which)) - starts[which]
+    found, total = (a + b)[which], (n + t)[which]
+    logs = _log_choose(found, x) + _log_choose(total - found, n[which] - x) - _log_choose(total, n[which])
+    p = np.add.reduceat(np.exp(logs), starts) if len(a) else np.zeros(0)
+    least = np.exp(logs[starts + lengths - 1])
+    some = (n > 0) & (t > 0)
+    return np.where(some, np.minimum(p, 1.0), 1.0), np.where(some, np.minimum(least, 1.0), 1.0)
 
-    Parameters
-    ----------
-    p : ndarray (m,)
-        Raw p-values.
 
-    Returns
-    -------
-    ndarray (m,)
-        Corrected, in the same order, at most 1.
-    """
+def holm(p: Reals) -> Reals:
+    """Return p-values corrected for their number (Holm 1979): any below α by chance in a share α at most."""
     order = np.argsort(p, kind="stable")
     steps = p[order] * np.arange(len(p), 0, -1)
     corrected = np.empty(len(p))
@@ -205,8 +143,16 @@ def holm(p: Array) -> Array:
     return corrected
 
 
-# Through fewer points a correlation says nothing.
-FEWEST = 3
+def tarone(p_least: Reals, level: float) -> int:
+    """Return how many tests must be paid for at a level (Tarone 1990)."""  # p_least (m,)
+    ordered = np.sort(p_least)
+    counts = np.arange(1, len(ordered) + 1)
+    enough = np.searchsorted(ordered, level / counts, side="right") <= counts
+    return int(counts[enough][0]) if enough.any() else max(1, len(ordered))
+
+
+def _log_choose(n: Counts, k: Counts) -> Reals:
+    return np.asarray(gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0))
 
 
 class Checked(Protocol):
@@ -227,34 +173,14 @@ class Checked(Protocol):
 
 @dataclass(frozen=True)
 class Agreement:
-    """Predictions against measurements.
+    """Predictions against measurements."""
 
-    Attributes
-    ----------
-    slope : float
-        Least-squares slope through the origin of predicted on measured, of the kind of change for which it is
-        furthest from 1: changes of labels move the loss most and would hide the others.
-    pearson : float
-        Correlation over all changes; nan for fewer than three, or where either does not vary.
-    """
-
-    slope: float
-    pearson: float
+    slope: float  # of predicted on measured, through 0, for the kind of change where it is furthest from 1
+    pearson: float  # correlation over all changes; nan for fewer than three, or where either does not vary
 
 
 def agreement(refits: Sequence[Checked]) -> Agreement:
-    """Compare predictions with measurements.
-
-    Parameters
-    ----------
-    refits : sequence of Checked
-        What was predicted and measured; pairs that are not finite do not count.
-
-    Returns
-    -------
-    Agreement
-        Slope and correlation; nan where there is nothing to compare.
-    """
+    """Compare predictions with measurements, pairs that are not finite left out."""
     finite = [r for r in refits if np.isfinite((r.predicted, r.measured)).all()]
     slopes = [
         _slope([r for r in finite if r.change == change]) for change in sorted({r.change for r in finite})
@@ -272,79 +198,3 @@ def _slope(refits: Sequence[Checked]) -> float:
     """Return Σ predicted·measured / Σ measured²."""
     norm = sum(r.measured**2 for r in refits)
     return sum(r.predicted * r.measured for r in refits) / norm if norm > 0 else float("nan")
-
-
-Counts = NDArray[np.int64]
-Reals = NDArray[np.float64]
-
-
-def exact_interval(hits: Counts, n: Counts) -> tuple[Reals, Reals]:
-    """Return the 95 % intervals of Clopper & Pearson (1934) for shares.
-
-    Parameters
-    ----------
-    hits, n : ndarray (m,) int64
-        Hits among n rows.
-
-    Returns
-    -------
-    tuple of ndarray (m,)
-        Low and high ends; 0 and 1 without rows.
-    """
-    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), n - hits + 1, 0.025), 0.0)
-    high = np.where(hits < n, betaincinv(hits + 1, np.maximum(n - hits, 1), 0.975), 1.0)
-    return low, high
-
-
-def fisher(train: tuple[Counts, Counts], test: tuple[Counts, Counts]) -> tuple[Reals, Reals]:
-    """Return Fisher's one-sided p-values, and the smallest that the margins allow.
-
-    Parameters
-    ----------
-    train : tuple of ndarray (m,) int64
-        a and n: rows of the class, and all, among the training rows of each slice.
-    test : tuple of ndarray (m,) int64
-        b and t: the same among its test rows.
-
-    Returns
-    -------
-    tuple of ndarray (m,)
-        P(A ≥ a) and P(A = its largest value); 1 where one side has no rows.
-    """
-    (a, n), (b, t) = train, test
-    largest = np.minimum(n, a + b)
-    lengths = largest - a + 1
-    which = np.repeat(np.arange(len(a)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    x = a[which] + np.arange(len(which)) - starts[which]
-    found, total = (a + b)[which], (n + t)[which]
-    logs = _log_choose(found, x) + _log_choose(total - found, n[which] - x) - _log_choose(total, n[which])
-    p = np.add.reduceat(np.exp(logs), starts) if len(a) else np.zeros(0)
-    least = np.exp(logs[starts + lengths - 1])
-    some = (n > 0) & (t > 0)
-    return np.where(some, np.minimum(p, 1.0), 1.0), np.where(some, np.minimum(least, 1.0), 1.0)
-
-
-def tarone(p_least: Reals, level: float) -> int:
-    """Return how many tests must be paid for at a level (Tarone 1990).
-
-    Parameters
-    ----------
-    p_least : ndarray (m,)
-        The smallest p-value that each test could have given.
-    level : float
-        Chance of any false alarm that is to be kept.
-
-    Returns
-    -------
-    int
-        The smallest c such that at most c tests could pass at level/c; at least 1.
-    """
-    ordered = np.sort(p_least)
-    counts = np.arange(1, len(ordered) + 1)
-    enough = np.searchsorted(ordered, level / counts, side="right") <= counts
-    return int(counts[enough][0]) if enough.any() else max(1, len(ordered))
-
-
-def _log_choose(n: Counts, k: Counts) -> Reals:
-    return np.asarray(gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0))

@@ -29,6 +29,8 @@ def test_every_file_beside_the_modules_is_shipped():
         ]
         assert not [path.name for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"]
         assert resources.files(package).joinpath("__init__.py").is_file()
+    written = (ROOT / "dataaudit/gate/ci").iterdir()  # by audit init
+    assert not [path.name for path in written if not any(path.match(p) for p in patterns["dataaudit.gate"])]
 
 
 def test_every_requirement_is_pinned_for_make():

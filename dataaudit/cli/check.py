@@ -307,9 +307,9 @@ def check(
     found = _config(sources, values, dataset, config=config, isolated=isolated)
     report = _Report(found, format, dict(_outputs(output)), accepted=accepted)
     with Talk(quiet=quiet, color=color) as talk:
-        from dataaudit.gate.check import check_cache as judge
+        from dataaudit.gate.cache import cached_check
 
-        verdict = judge(found.settings(), on_step=talk.step)
+        verdict = cached_check(found.settings(), on_step=talk.step)
     report.write(verdict, quiet=quiet, color=color)
     return 0 if exit_zero and verdict.exit_code == 1 else verdict.exit_code
 

@@ -14,7 +14,7 @@ from dataaudit.cli import bridge
 from dataaudit.cli.progress import Talk
 
 if TYPE_CHECKING:
-    from dataaudit.gate.init import Edit, Survey
+    from dataaudit.gate.init import FileEdit, Survey
 
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", show_default="here", help="The project.")]
@@ -56,7 +56,7 @@ def init(
             talk.say(sentence)
 
 
-def _carried_out(folder: Path, edit: Edit, *, dry_run: bool, force: bool) -> str:
+def _carried_out(folder: Path, edit: FileEdit, *, dry_run: bool, force: bool) -> str:
     """Write a file, or show what would change; return a sentence about it."""
     from dataaudit.errors import WriteError
     from dataaudit.files import write_whole
@@ -80,7 +80,7 @@ def _carried_out(folder: Path, edit: Edit, *, dry_run: bool, force: bool) -> str
     return f"{edit.path} is {'written' if edit.before is None else 'changed'}."
 
 
-def _difference(edit: Edit) -> Iterator[str]:
+def _difference(edit: FileEdit) -> Iterator[str]:
     from dataaudit.escape import visible
 
     before, after = (edit.before or "").splitlines(), (edit.after or "").splitlines()
@@ -101,7 +101,7 @@ def _seen(found: Survey) -> Iterator[str]:
         yield "Found no table here: fill in a dataset."
 
 
-def _next(found: Survey, edits: list[Edit], *, host: str, dry_run: bool) -> Iterator[str]:
+def _next(found: Survey, edits: list[FileEdit], *, host: str, dry_run: bool) -> Iterator[str]:
     if dry_run:
         yield "Nothing was written."
         return

@@ -75,12 +75,12 @@ def review(
     """
     from dataaudit.escape import line
     from dataaudit.findings.schemas import Findings
-    from dataaudit.review.file import NAME, Book
+    from dataaudit.review.file import NAME, SavedDecisions
     from dataaudit.review.keyboard import Terminal, require_terminal
-    from dataaudit.review.loop import conclusion, sit
+    from dataaudit.review.loop import conclusion, run_review
     from dataaudit.review.queue import queue_of
-    from dataaudit.review.rerank import Learning
-    from dataaudit.review.rows import Rows
+    from dataaudit.review.rerank import Reranker
+    from dataaudit.review.rows import RowReader
     from dataaudit.review.session import begin
 
     talk = Talk(color=color)
@@ -91,18 +91,18 @@ def review(
     queue = queue_of(findings)
     if not len(queue):
         raise DataError(f"{folder.as_posix()} has no rows to review", "audit a file with labelled rows")
-    book = Book(where, queue)
-    done, state = None, begin(queue, book.decisions, reviewer=line(reviewer, 100))
+    saved = SavedDecisions(where, queue)
+    done, state = None, begin(queue, saved.decisions, reviewer=line(reviewer, 100))
     opened = _opened(findings, data, learns=True) if rerank else None
-    rows = Rows(findings, lambda: opened or _opened(findings, data))
+    rows = RowReader(findings, lambda: opened or _opened(findings, data))
     try:
         with Terminal(talk.console) as terminal:
             model = None
             if opened is not None:
-                model = Learning(findings, opened, review=state, batch=batch, on_news=terminal.tell)
-            done = sit(state, rows, book=book, terminal=terminal, model=model)
+                model = Reranker(findings, opened, review=state, batch=batch, on_news=terminal.wake)
+            done = run_review(state, rows, saved=saved, terminal=terminal, model=model)
     finally:
-        last = done or begin(queue, book.decisions)
+        last = done or begin(queue, saved.decisions)
         for sentence in conclusion(last, findings, folder=folder, decisions=where, data=data):
             talk.say(sentence)
     return 0

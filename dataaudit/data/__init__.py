@@ -2,16 +2,14 @@
 
 ::
 
-    load ─┬─ find       which files are meant; class folders of texts
+    load ─┬─ paths      which files are meant; class folders of texts
           ├─ blob       their bytes: unpacked, hashed, or left on disk to be scanned
-          ├─ tables     which format a file is ─┬─ delimited (+ physical, cells)   CSV and its kin
-          │                                     ├─ jsonrecords (+ physical)        NDJSON, JSON
-          │                                     └─ binary                          Parquet, Arrow
-          ├─ sql        a query: sql_text, sql_connection ─┬─ sql_postgres, sql_duckdb     Arrow batches
-          │             in a stable order, hashed          └─ sql_sqlite                  blocks of rows
+          ├─ csv, json  delimited text, NDJSON and JSON; `lines` finds where each record starts
+          ├─ arrow      Parquet and Arrow
           ├─ texts      a folder of text files by class
+          ├─ sql        a query: `sql_connection` says where, `sql_drivers` read it; `fingerprint` hashes
           ├─ frames     Polars and pandas frames
-          └─ combine    parts → Dataset: one schema, one row_id per row
+          └─ dataset    what each of these gives, a Part, and the Dataset that `load` makes of all parts
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Blob: the bytes of a source, unpacked and hashed, or the path of a file that is scanned where it lies."""
+"""Blob: the bytes of a source, unpacked and hashed, or the path of a file that is scanned where it lies.
+
+Which format a file is shows in its first bytes, else in its name, else (`load`) in its first character.
+"""
 
 from __future__ import annotations
 
@@ -16,37 +19,28 @@ from dataaudit.errors import UnreadableFile
 from dataaudit.escape import shown
 
 STDIN = "-"
+PACKED = frozenset({".gz", ".gzip", ".zst", ".zstd"})
+PARQUET_NAMES = (".parquet", ".pq")
+ARROW_NAMES = (".arrow", ".feather", ".ipc")
+JSON_NAMES = (".json", ".jsonl", ".ndjson")
+DELIMITED_NAMES = (".csv", ".tsv", ".tab", ".psv")
+TABLE_NAMES = frozenset((*PARQUET_NAMES, *ARROW_NAMES, *JSON_NAMES, *DELIMITED_NAMES))
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 _BLOCK = 1 << 20  # bytes hashed at a time
+_FULL = "give a file with a header and rows"
 
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One source of bytes.
+    """One source of bytes."""
 
-    Attributes
-    ----------
-    name : str
-        POSIX path as given, printable; ``<stdin>`` for a pipe.
-    suffix : str
-        Lower-case suffix of the unpacked file, ``.csv`` for ``mail.csv.gz``; empty for stdin.
-    packing : str
-        ``""``, ``"+gzip"`` or ``"+zstd"``.
-    sha256 : str
-        Of the bytes as they came.
-    path : str
-        File to scan in place; empty where `data` holds the bytes.
-    data : bytes
-        Unpacked bytes; of a file that is scanned in place, its first few.
-    """
-
-    name: str
-    suffix: str
-    packing: str
-    sha256: str
-    path: str
-    data: bytes
+    name: str  # POSIX path as given, printable; ``<stdin>`` for a pipe
+    suffix: str  # lower-case suffix of the unpacked file, ``.csv`` for ``mail.csv.gz``; empty for stdin
+    packing: str  # ``+gzip``, ``+zstd`` or empty
+    sha256: str  # of the bytes as they came
+    path: str  # file to scan in place; empty where `data` holds the bytes
+    data: bytes  # unpacked bytes; of a file that is scanned in place, its first few
 
     @property
     def scannable(self) -> str | bytes:
@@ -71,25 +65,14 @@ def open_blob(given: str) -> Blob:
 
     A text file is read once, since a pipe (``/dev/fd/63``) can be read only once, and since its bytes are
     needed three times: for the hash, for the physical lines, and for the cells.
-
-    Parameters
-    ----------
-    given : str
-        Path, or ``-`` for stdin.
-
-    Returns
-    -------
-    Blob
-        Never empty.
-
-    Raises
-    ------
-    UnreadableFile
-        If it may not be read, is empty, or its compression is damaged.
     """
     name = "<stdin>" if given == STDIN else shown(PurePath(given).as_posix())
     try:
-        path, data, digest = _read_stdin() if given == STDIN else _read_file(given)
+        if given == STDIN:
+            path, data = "", read_stdin("cat rows.csv | audit labels - --label y")
+            digest = hashlib.sha256(data).hexdigest()
+        else:
+            path, data, digest = _read_file(given)
     except PermissionError as error:
         raise UnreadableFile(f"{name} may not be read: permission denied", f"chmod +r {name}") from error
     except OSError as error:
@@ -97,33 +80,29 @@ def open_blob(given: str) -> Blob:
             f"{name} cannot be read: {error.strerror or error}", "check the path and the disk"
         ) from error
     if not data:
-        raise UnreadableFile(f"{name} is empty: got 0 bytes", "give a file with a header and rows")
+        raise UnreadableFile(f"{name} is empty: got 0 bytes", _FULL)
     data, packing = _unpack(data, name)
     pure = PurePath(given)
     suffix = PurePath(pure.stem).suffix if packing and pure.suffix.lower() in PACKED else pure.suffix
     return Blob(name, suffix.lower(), packing, digest, path, data)
 
 
-PACKED = frozenset({".gz", ".gzip", ".zst", ".zstd"})
-
-
-def _read_stdin() -> tuple[str, bytes, str]:
+def read_stdin(usage: str) -> bytes:
+    """Return what is piped in; `usage` shows how, where nothing is."""
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
-        raise UnreadableFile("nothing is piped to stdin", "cat rows.csv | audit labels - --label y")
-    data = sys.stdin.buffer.read()
-    return "", data, hashlib.sha256(data).hexdigest()
+        raise UnreadableFile("nothing is piped to stdin", usage)
+    return sys.stdin.buffer.read()
 
 
 def _read_file(path: str) -> tuple[str, bytes, str]:
+    """Return the path where the file is scanned in place, its bytes or its first few, and its hash."""
     with Path(path).open("rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            data = file.read()
-            return "", data, hashlib.sha256(data).hexdigest()
-        head = file.read(len(ARROW_FILE))
-        file.seek(0)
-        if head.startswith((PARQUET, ARROW_FILE, ARROW_STREAM)) and _plain(path):
-            # Absolute, so that Polars cannot take `~x` or `s3:…` for something else than a file here.
-            return str(Path(path).absolute()), head, _hash(file)
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            head = file.read(len(ARROW_FILE))
+            file.seek(0)
+            if head.startswith((PARQUET, ARROW_FILE, ARROW_STREAM)) and _plain(path):
+                # Absolute, so that Polars cannot take `~x` or `s3:…` for something else than a file here.
+                return str(Path(path).absolute()), head, _hash(file)
         data = file.read()
         return "", data, hashlib.sha256(data).hexdigest()
 
@@ -158,7 +137,7 @@ def _unpack(data: bytes, name: str) -> tuple[bytes, str]:
             f"{name} cannot be unpacked: {cause}", "the file may be cut short: fetch it again"
         ) from error
     if not unpacked:
-        raise UnreadableFile(f"{name} is empty: got 0 bytes unpacked", "give a file with a header and rows")
+        raise UnreadableFile(f"{name} is empty: got 0 bytes unpacked", _FULL)
     return unpacked, packing
 
 

@@ -1,6 +1,6 @@
 """CSV and its kin: any separator, quoted newlines, physical lines, and clear words for a broken row.
 
-What the text cells of a delimited file mean where Polars leaves it open: codes, missing words, dates.
+What text cells mean where Polars leaves it open is decided here: codes, words for "missing", dates.
 """
 
 from __future__ import annotations
@@ -15,260 +15,85 @@ import numpy as np
 import polars as pl
 
 from dataaudit.data.blob import Blob
-from dataaudit.data.dataset import Lines, Origin, Part, Wanted, id_as_text, one_file, readable
+from dataaudit.data.dataset import (
+    Lines,
+    Origin,
+    Part,
+    Wanted,
+    id_as_text,
+    one_file,
+    readable,
+    require_distinct,
+)
 from dataaudit.data.lines import Records, check_text, index_records
-from dataaudit.errors import DataError, UnreadableFile
+from dataaudit.errors import UnreadableFile
 from dataaudit.escape import shown
 
-# Cells that say "missing" in a column of numbers or dates. In a column of words they stay, as a level.
-MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "?", "-", ".", "")
-CODE = r"^[+-]?(0[0-9]|[0-9]{19})"  # a leading zero, or more digits than 64 bits hold: no quantity
-_SAMPLE = 200  # cells looked at before a whole column is tried
-_DATES = ("%Y-%m-%d", "%Y/%m/%d")
-_TIMES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M")
-_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
-
-
-def unlike_numbers(body: bytes, separator: bytes, *, frame: pl.DataFrame) -> list[str]:
-    """Return the integer columns of `frame` that might be codes: leading zeros somewhere, or too long.
-
-    Parameters
-    ----------
-    body : bytes
-        The file's records.
-    separator : bytes
-        One byte.
-    frame : pl.DataFrame
-        Its columns as Polars typed them.
-
-    Returns
-    -------
-    list of str
-        Columns to look at as text.
-    """
-    integers = [name for name, dtype in frame.schema.items() if dtype.is_integer()]
-    long = [name for name in integers if frame.schema[name] == pl.Int128]
-    return integers if integers and _has_leading_zero(body, separator) else long
-
-
-def _has_leading_zero(body: bytes, separator: bytes) -> bool:
-    """Whether any field begins with 0 and a digit: one pass over the bytes spares most files a reparse."""
-    array = np.frombuffer(body, np.uint8)
-    zeros = np.flatnonzero(array[:-1] == ord("0"))
-    following = array[zeros + 1]
-    zeros = zeros[(following >= ord("0")) & (following <= ord("9"))]
-    before = array[np.maximum(zeros - 1, 0)]
-    starts = (zeros == 0) | np.isin(before, np.frombuffer(separator + b'\n"+-', np.uint8))
-    return bool(starts.any())
-
-
-def tidy(
-    frame: pl.DataFrame, *, keep: set[str], decimal_comma: bool, target: str
-) -> tuple[pl.DataFrame, list[str]]:
-    """Set the types that Polars leaves as text, and make empty cells null.
-
-    Parameters
-    ----------
-    frame : pl.DataFrame
-        Columns of a delimited file.
-    keep : set of str
-        Columns to leave as they are.
-    decimal_comma : bool
-        Whether 1,5 is a number.
-    target : str
-        Label column, in which dates stay text.
-
-    Returns
-    -------
-    frame : pl.DataFrame
-        Same columns and rows.
-    notes : list of str
-        What was decided.
-    """
-    columns, notes = [], []
-    for column in frame.iter_columns():
-        done, note = column, ""
-        if column.name in keep:
-            pass
-        elif column.dtype.is_float():
-            done = column.fill_nan(None)  # a cell that reads NaN is an empty cell
-        elif column.dtype == pl.String:
-            empty = column.str.len_bytes() == 0
-            cells = pl.select(pl.when(empty).then(None).otherwise(column).alias(column.name)).to_series()
-            done, note = _typed(cells, decimal_comma=decimal_comma, dates=column.name != target)
-        columns.append(done)
-        if note:
-            notes.append(note)
-    return pl.DataFrame(columns), notes
-
-
-def _typed(cells: pl.Series, *, decimal_comma: bool, dates: bool) -> tuple[pl.Series, str]:
-    """Return the column as numbers or dates where all of its cells are such or missing, else as it is."""
-    present = cells.drop_nulls()
-    if not len(present) or not _is_all(present.head(_SAMPLE), decimal_comma, dates):
-        return cells, ""
-    trimmed = cells.str.strip_chars()
-    missing = trimmed.str.to_lowercase().is_in(MISSING).fill_null(value=True)
-    values = pl.select(pl.when(~missing).then(trimmed).alias(cells.name)).to_series()
-    if values.null_count() == len(values):
-        return cells, ""  # nothing to go by
-    done = _numbers(values, decimal_comma)
-    if done is None and dates:
-        done = _dates(values)
-    if done is None:
-        return cells, ""
-    codes = values.filter(values.str.contains(CODE).fill_null(value=False))
-    if len(codes):
-        example = shown(codes[0])
-        return (
-            cells,
-            f"column {cells.name!r} is kept as text, since {example} is a code rather than a number.",
-        )
-    words = trimmed.filter(missing & trimmed.is_not_null()).unique().sort().head(3).to_list()
-    count = done.null_count() - cells.null_count()
-    if not count:
-        return done, ""
-    quoted = " or ".join(repr(shown(word)) for word in words)
-    cells_read = f"{count:,} cells that read" if count > 1 else "1 cell that reads"
-    return (
-        done,
-        f"column {cells.name!r}: {cells_read} {quoted} {'are' if count > 1 else 'is'} taken as missing.",
-    )
-
-
-def _is_all(sample: pl.Series, decimal_comma: bool, dates: bool) -> bool:
-    trimmed = sample.str.strip_chars()
-    values = trimmed.filter(~trimmed.str.to_lowercase().is_in(MISSING))
-    return _numbers(values, decimal_comma) is not None or (dates and _dates(values) is not None)
-
-
-def _numbers(values: pl.Series, decimal_comma: bool) -> pl.Series | None:
-    if decimal_comma:
-        points = values.str.contains(".", literal=True).any()
-        values = values if points else values.str.replace(",", ".", literal=True)
-    for dtype in (pl.Int64, pl.Float64):
-        numbers = values.cast(dtype, strict=False)
-        if numbers.null_count() == values.null_count():
-            return numbers.fill_nan(None) if dtype == pl.Float64 else numbers
-    return None
-
-
-def _dates(values: pl.Series) -> pl.Series | None:
-    for pattern in (*_DATES, *_TIMES, *_ZONED):
-        dates = (
-            values.str.to_date(pattern, strict=False)
-            if pattern in _DATES
-            else values.str.to_datetime(pattern, strict=False, time_unit="us")
-        )
-        if dates.null_count() == values.null_count():
-            return dates
-    return None
-
-
-SEPARATORS = {b",": "comma", b"\t": "tab", b";": "semicolon", b"|": "bar"}
+_SEPARATORS = {b",": "comma", b"\t": "tab", b";": "semicolon", b"|": "bar"}
 _SAMPLE_BYTES, _SAMPLE_RECORDS = 1 << 16, 100
 _INFER_ALL = 1 << 28  # bytes up to which types are inferred from every row: about 4 s on one core
 _INFER_SOME = 10_000  # rows looked at in a larger file; if a later one disagrees, all are
 _LONGEST_FIELD = 2**31 - 1  # bytes: what fits a C long everywhere
 _HINT = "check its quoting, or save it again as CSV"
 
+# Cells that say "missing" in a column of numbers or dates. In a column of words they stay, as a level.
+_MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "?", "-", ".", "")
+_CODE = r"^[+-]?(0[0-9]|[0-9]{19})"  # a leading zero, or more digits than 64 bits hold: no quantity
+_SAMPLE = 200  # cells looked at before a whole column is tried
+_DATES = ("%Y-%m-%d", "%Y/%m/%d")
+_TIMES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M")
+_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """A delimited text taken apart: header, records as bytes, and where each began.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Header.
-    body : bytes
-        The records after the header, none blank, each with as many fields as `names`.
-    lines : array of int64 (n,)
-        Physical line of each record in the file.
-    notes : tuple of str
-        Decisions to state.
-    """
+class _Table:
+    """A delimited text taken apart: header, records as bytes, and where each began."""
 
     names: tuple[str, ...]
-    body: bytes
-    lines: Lines
+    body: bytes  # the records after the header, none blank, each with as many fields as `names`
+    lines: Lines  # (n,) physical line of each record in the file
     notes: tuple[str, ...] = ()
 
 
 def read_delimited(blob: Blob, wanted: Wanted) -> Part:
-    """Read the wanted columns of a CSV, TSV or the like.
-
-    Parameters
-    ----------
-    blob : Blob
-        With all bytes in `data`.
-    wanted : Wanted
-        Which columns.
-
-    Returns
-    -------
-    Part
-        With physical lines.
-
-    Raises
-    ------
-    UnreadableFile
-        If it is not UTF-8, or a row has too few or too many fields, or a quote never closes.
-    MissingColumn
-        If a wanted column is not in the header.
-    DataError
-        If a name stands twice in the header.
-    """
+    """Read the wanted columns of a CSV, TSV or the like."""
     data = check_text(blob.data, blob.name)
     separator = b"\t" if blob.suffix in (".tsv", ".tab") else sniff_separator(data)
     records = index_records(data, separator)
     table = _by_index(data, records, separator, blob.name) if records else None
     frame, notes = None, list[str]()
     if table is not None:
-        chosen = wanted.choose(table.names, blob.name)
         try:
-            frame, notes = _cells(table, chosen, separator, wanted)
+            frame, notes = _cells(table, separator, wanted, where=blob.name)
         except pl.exceptions.PolarsError:
             table = None  # Polars reads its quoting otherwise: go the long way
     if table is None or frame is None or frame.height != len(table.lines):
         table = _by_walking(data, separator, blob.name)
-        chosen = wanted.choose(table.names, blob.name)
         with readable(f"{blob.name} is not a readable table", _HINT):
-            frame, notes = _cells(table, chosen, separator, wanted)
+            frame, notes = _cells(table, separator, wanted, where=blob.name)
     return _part(frame, table, blob, kind="tsv" if separator == b"\t" else "csv", notes=notes)
 
 
-def _part(frame: pl.DataFrame, table: Table, blob: Blob, *, kind: str, notes: list[str]) -> Part:
+def _part(frame: pl.DataFrame, table: _Table, blob: Blob, *, kind: str, notes: list[str]) -> Part:
     lines: Lines | None = table.lines
-    said = [*table.notes, *(f"{blob.name}: {note}" for note in notes)]
+    notes = [*table.notes, *(f"{blob.name}: {note}" for note in notes)]
     if frame.height != len(table.lines):
         lines = None
-        said.append(
-            f"{blob.name}: its lines could not be told ({len(table.lines)} records found, {frame.height} "
+        notes.append(
+            f"{blob.name}: its lines could not be found ({len(table.lines)} records found, {frame.height} "
             "rows read), so its rows are named by number."
         )
     origin = Origin(blob.name, kind + blob.packing, blob.sha256, frame.height)
-    return one_file(frame, origin, names=table.names, lines=lines, textual=True, notes=tuple(said))
+    return one_file(frame, origin, names=table.names, lines=lines, textual=True, notes=tuple(notes))
 
 
 def sniff_separator(data: bytes) -> bytes:
-    """Return the separator under which the header and the first records have the same number of fields.
-
-    Parameters
-    ----------
-    data : bytes
-        UTF-8 text that is not blank.
-
-    Returns
-    -------
-    bytes
-        Comma, tab, semicolon or bar; comma where there is a single column.
-    """
+    """Return the separator under which the header and the first records have the same number of fields."""
     sample = data[:_SAMPLE_BYTES]
     cut = len(sample) < len(data)
     text = sample.decode(errors="replace")
     best, best_score = b",", (0.0, 0)
-    for separator in SEPARATORS:
+    for separator in _SEPARATORS:
         try:
             reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator.decode())
             rows = [row for row in islice(reader, _SAMPLE_RECORDS) if row]
@@ -283,7 +108,7 @@ def sniff_separator(data: bytes) -> bytes:
     return best
 
 
-def _by_index(data: bytes, records: Records, separator: bytes, name: str) -> Table:
+def _by_index(data: bytes, records: Records, separator: bytes, name: str) -> _Table:
     """Take a regular text apart by its index; the body is what follows the header, less blank lines."""
     header = next(
         csv.reader([data[records.starts[0] : records.ends[0]].decode()], delimiter=separator.decode())
@@ -308,7 +133,7 @@ def _by_index(data: bytes, records: Records, separator: bytes, name: str) -> Tab
         )
     else:
         body = data[records.starts[1] : records.ends[-1]]
-    return Table(tuple(names), body, records.lines[1:], tuple(notes))
+    return _Table(tuple(names), body, records.lines[1:], tuple(notes))
 
 
 def _without_gaps(data: bytes, records: Records) -> bytes:
@@ -321,7 +146,7 @@ def _without_gaps(data: bytes, records: Records) -> bytes:
     return b"\n".join(data[starts[a] : ends[b]] for a, b in zip(firsts, lasts, strict=True))
 
 
-def _by_walking(data: bytes, separator: bytes, name: str) -> Table:
+def _by_walking(data: bytes, separator: bytes, name: str) -> _Table:
     """Take a text apart with Python's csv module, and write it again so that every quote is regular.
 
     Ten times slower than the index, and right where quotes stand inside unquoted fields.
@@ -344,7 +169,7 @@ def _by_walking(data: bytes, separator: bytes, name: str) -> Table:
     if wrong:
         where = f"{name} line {wrong[0][0]}"
         raise _ragged(where, separator, found=wrong[0][1], expected=len(names), count=len(wrong))
-    return Table(tuple(names), clean.getvalue().encode(), np.array(lines, np.int64), tuple(notes))
+    return _Table(tuple(names), clean.getvalue().encode(), np.array(lines, np.int64), tuple(notes))
 
 
 def _walk(data: bytes, separator: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
@@ -375,18 +200,14 @@ def _walk(data: bytes, separator: bytes, name: str) -> Iterator[tuple[int, list[
 
 
 def _header_names(header: list[str], where: str) -> tuple[list[str], list[str]]:
-    """Return the column names and what to say of them; a nameless column is named by its place."""
+    """Return the column names, and a note for each column that has none and is named by its place."""
     names = [name.strip() for name in header]
     notes = []
     for i, name in enumerate(names):
         if not name:
             names[i] = f"column_{i + 1}"
             notes.append(f"{where}: column {i + 1} has no name, so it is called {names[i]!r}.")
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DataError(f"column {name!r} stands twice in the header of {where}", "rename one of the two")
-        seen.add(name)
+    require_distinct(names, f"the header of {where}")
     return names, notes
 
 
@@ -394,30 +215,27 @@ def _ragged(where: str, separator: bytes, *, found: int, expected: int, count: i
     more = f", and {count - 1:,} more such" if count > 1 else ""
     return UnreadableFile(
         f"{where} has {found} field{'s' * (found != 1)} where the header has {expected}{more}",
-        f"mend that line, or quote the fields that hold a {SEPARATORS[separator]}",
+        f"fix that line, or quote the fields that hold a {_SEPARATORS[separator]}",
     )
 
 
-def _cells(
-    table: Table, chosen: list[str], separator: bytes, wanted: Wanted
-) -> tuple[pl.DataFrame, list[str]]:
-    """Parse the chosen columns and set their types."""
-    places = {name: str(i) for i, name in enumerate(table.names) if name in set(chosen)}
+def _cells(table: _Table, separator: bytes, wanted: Wanted, *, where: str) -> tuple[pl.DataFrame, list[str]]:
+    """Parse the wanted columns and set their types."""
+    chosen = set(wanted.choose(table.names, where))
+    places = {name: str(i) for i, name in enumerate(table.names) if name in chosen}
     texts = {places[wanted.id_column]} if wanted.id_column else set()
     raw = _scan(table, list(places.values()), separator, texts)
-    like_codes = unlike_numbers(table.body, separator, frame=raw)
+    like_codes = _possible_codes(table.body, separator, raw)
     if like_codes:
         as_text = _scan(table, like_codes, separator, set(like_codes))
-        codes = [c for c in like_codes if as_text[c].str.contains(CODE).any()]
+        codes = [c for c in like_codes if as_text[c].str.contains(_CODE).any()]
         raw = raw.with_columns([as_text[c] for c in codes])
     frame = raw.rename({place: name for name, place in places.items()})
-    frame, notes = tidy(
-        frame, keep={wanted.id_column or ""}, decimal_comma=separator == b";", target=wanted.target
-    )
+    frame, notes = _typed_columns(frame, wanted, decimal_comma=separator == b";")
     return id_as_text(frame, wanted.id_column, "the file"), notes
 
 
-def _scan(table: Table, places: list[str], separator: bytes, texts: set[str]) -> pl.DataFrame:
+def _scan(table: _Table, places: list[str], separator: bytes, texts: set[str]) -> pl.DataFrame:
     """Read some columns, found by their number: Polars' own reading of headers renames some of them."""
     header = separator.join(str(i).encode() for i in range(len(table.names)))
     data = b"\n".join((header, table.body))
@@ -441,3 +259,105 @@ def _scan(table: Table, places: list[str], separator: bytes, texts: set[str]) ->
             if infer is None:
                 raise
     raise AssertionError("the last round returns or raises")
+
+
+def _possible_codes(body: bytes, separator: bytes, frame: pl.DataFrame) -> list[str]:
+    """Return the integer columns of `frame` that might be codes: leading zeros somewhere, or too long."""
+    integers = [name for name, dtype in frame.schema.items() if dtype.is_integer()]
+    long = [name for name in integers if frame.schema[name] == pl.Int128]
+    return integers if integers and _has_leading_zero(body, separator) else long
+
+
+def _has_leading_zero(body: bytes, separator: bytes) -> bool:
+    """Whether any field begins with 0 and a digit: one pass over the bytes spares most files a reparse."""
+    array = np.frombuffer(body, np.uint8)
+    zeros = np.flatnonzero(array[:-1] == ord("0"))
+    following = array[zeros + 1]
+    zeros = zeros[(following >= ord("0")) & (following <= ord("9"))]
+    before = array[np.maximum(zeros - 1, 0)]
+    starts = (zeros == 0) | np.isin(before, np.frombuffer(separator + b'\n"+-', np.uint8))
+    return bool(starts.any())
+
+
+def _typed_columns(
+    frame: pl.DataFrame, wanted: Wanted, *, decimal_comma: bool
+) -> tuple[pl.DataFrame, list[str]]:
+    """Set the types that Polars leaves as text (ids stay, labels are no dates), and make empty cells null."""
+    columns, notes = [], []
+    for column in frame.iter_columns():
+        done, note = column, ""
+        if column.name == wanted.id_column:
+            pass
+        elif column.dtype.is_float():
+            done = column.fill_nan(None)  # a cell that reads NaN is an empty cell
+        elif column.dtype == pl.String:
+            empty = column.str.len_bytes() == 0
+            cells = pl.select(pl.when(empty).then(None).otherwise(column).alias(column.name)).to_series()
+            done, note = _typed(cells, decimal_comma=decimal_comma, dates=column.name != wanted.target)
+        columns.append(done)
+        if note:
+            notes.append(note)
+    return pl.DataFrame(columns), notes
+
+
+def _typed(cells: pl.Series, *, decimal_comma: bool, dates: bool) -> tuple[pl.Series, str]:
+    """Return the column as numbers or dates where all of its cells are such or missing, else as it is."""
+    present = cells.drop_nulls()
+    if not len(present) or not _is_all(present.head(_SAMPLE), decimal_comma, dates):
+        return cells, ""
+    trimmed = cells.str.strip_chars()
+    missing = trimmed.str.to_lowercase().is_in(_MISSING).fill_null(value=True)
+    values = pl.select(pl.when(~missing).then(trimmed).alias(cells.name)).to_series()
+    if values.null_count() == len(values):
+        return cells, ""  # nothing to go by
+    done = _numbers(values, decimal_comma)
+    if done is None and dates:
+        done = _dates(values)
+    if done is None:
+        return cells, ""
+    codes = values.filter(values.str.contains(_CODE).fill_null(value=False))
+    if len(codes):
+        example = shown(codes[0])
+        return (
+            cells,
+            f"column {cells.name!r} is kept as text, since {example} is a code rather than a number.",
+        )
+    words = trimmed.filter(missing & trimmed.is_not_null()).unique().sort().head(3).to_list()
+    count = done.null_count() - cells.null_count()
+    if not count:
+        return done, ""
+    quoted = " or ".join(repr(shown(word)) for word in words)
+    cells_read = f"{count:,} cells that read" if count > 1 else "1 cell that reads"
+    return (
+        done,
+        f"column {cells.name!r}: {cells_read} {quoted} {'are' if count > 1 else 'is'} taken as missing.",
+    )
+
+
+def _is_all(sample: pl.Series, decimal_comma: bool, dates: bool) -> bool:
+    trimmed = sample.str.strip_chars()
+    values = trimmed.filter(~trimmed.str.to_lowercase().is_in(_MISSING))
+    return _numbers(values, decimal_comma) is not None or (dates and _dates(values) is not None)
+
+
+def _numbers(values: pl.Series, decimal_comma: bool) -> pl.Series | None:
+    if decimal_comma:
+        points = values.str.contains(".", literal=True).any()
+        values = values if points else values.str.replace(",", ".", literal=True)
+    for dtype in (pl.Int64, pl.Float64):
+        numbers = values.cast(dtype, strict=False)
+        if numbers.null_count() == values.null_count():
+            return numbers.fill_nan(None) if dtype == pl.Float64 else numbers
+    return None
+
+
+def _dates(values: pl.Series) -> pl.Series | None:
+    for pattern in (*_DATES, *_TIMES, *_ZONED):
+        dates = (
+            values.str.to_date(pattern, strict=False)
+            if pattern in _DATES
+            else values.str.to_datetime(pattern, strict=False, time_unit="us")
+        )
+        if dates.null_count() == values.null_count():
+            return dates
+    return None

@@ -1,8 +1,6 @@
 """Dataset: the one table that everything above works on, with the place each row came from.
 
-Which columns are wanted of a source, and how a name from outside is shown on one line.
-
-Part: what one file gives, before the parts become one Dataset.
+A reader is asked for the Wanted columns of one source, and gives a Part; `load` makes the Dataset of all.
 """
 
 from __future__ import annotations
@@ -18,32 +16,20 @@ import polars as pl
 from dataaudit.errors import DataError, MissingColumn, SettingError, UnreadableFile
 from dataaudit.escape import shown
 
+Lines = npt.NDArray[np.int64]
+
+# A damaged Arrow footer makes Polars panic, and a panic is no Exception.
+_TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, OverflowError, UnicodeError)
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One file (or folder of texts, or frame) that rows came from.
+    """One file (or folder of texts, or frame) that rows came from."""
 
-    Attributes
-    ----------
-    path : str
-        POSIX path as given; ``<stdin>`` or ``<frame>`` where there is none; of a query the address of the
-        database, without its password.
-    format : str
-        ``csv``, ``tsv``, ``ndjson``, ``json``, ``parquet``, ``arrow``, ``text``, ``polars``, ``pandas``,
-        ``postgresql``, ``sqlite`` or ``duckdb``; a compressed text format has ``+gzip`` or ``+zstd``
-        appended.
-    sha256 : str
-        Of the file's bytes as they are on disk; of a folder of texts, over the sorted names and hashes of its
-        files; of a frame, over its used columns as an Arrow stream; of a query, over names, types and values
-        of its used columns.
-    rows : int
-        Number of rows that it holds.
-    """
-
-    path: str
-    format: str
-    sha256: str
-    rows: int
+    path: str  # POSIX path as given; ``<stdin>``, ``<frame>``, or a database's address without its password
+    format: str  # ``csv``, ``parquet``, …, ``polars``, ``sqlite``; with ``+gzip`` or ``+zstd`` if packed
+    sha256: str  # of the bytes on disk; of texts, by names and hashes; of frames and queries, by content
+    rows: int  # number of rows that it holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +106,12 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The columns to read.
+    """The columns to read."""
 
-    Attributes
-    ----------
-    target : str
-        Label column; empty for a table without one.
-    columns : tuple of str or None
-        Feature columns; None for all but `exclude`.
-    exclude : tuple of str
-        Columns to leave out.
-    id_column : str or None
-        Column that names the rows.
-    """
-
-    target: str
-    columns: tuple[str, ...] | None = None
+    target: str  # label column; empty for a table without one
+    columns: tuple[str, ...] | None = None  # feature columns; None for all but `exclude`
     exclude: tuple[str, ...] = ()
-    id_column: str | None = None
+    id_column: str | None = None  # column that names the rows
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""
@@ -147,25 +121,7 @@ class Wanted:
             raise SettingError(f"column {self.target!r} is both the label and the id", "name two columns")
 
     def choose(self, names: Sequence[str], where: str) -> list[str]:
-        """Return the wanted ones of `names`, in their order, the id column included.
-
-        Parameters
-        ----------
-        names : sequence of str
-            Columns that the source has.
-        where : str
-            The source, for the message.
-
-        Returns
-        -------
-        list of str
-            Columns to read.
-
-        Raises
-        ------
-        MissingColumn
-            If the target, the id column or one of `columns` is not there.
-        """
+        """Return the wanted ones of `names`, in their order, the id column included."""
         have = set(names)
         must = [name for name in (self.target, self.id_column, *(self.columns or ())) if name]
         for name in must:
@@ -176,98 +132,38 @@ class Wanted:
         return [name for name in names if name in take]
 
     def check_excluded(self, names: Iterable[str], where: str) -> None:
-        """Raise MissingColumn for a name in `exclude` that no file has.
-
-        Parameters
-        ----------
-        names : iterable of str
-            Columns of all files together: one that only some files have may be excluded.
-        where : str
-            The source, for the message.
-
-        Raises
-        ------
-        MissingColumn
-            If a column to exclude is nowhere.
-        """
+        """Raise MissingColumn for a name in `exclude` that no file has."""
         known = list(dict.fromkeys(names))
         for name in self.exclude:
             if name not in known:
                 raise MissingColumn(name, known, where)
 
 
-# A damaged Arrow footer makes Polars panic, and a panic is no Exception.
-_TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, OverflowError, UnicodeError)
-
-Lines = npt.NDArray[np.int64]
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of one file (or class folder, or frame), n of them.
+    """The rows of one file (or class folder, or frame), n of them."""
 
-    Attributes
-    ----------
-    frame : pl.DataFrame
-        The wanted columns, the id column included, n rows.
-    source : pl.Series
-        String, (n,).
-    row, line : pl.Series
-        Int64, (n,): record number in the file; physical line or null.
-    origin : Origin
-        What was read.
-    names : tuple of str
-        All columns that the file has, wanted or not.
-    textual : bool
-        Whether cells were text in the file, so that types are our reading of them.
-    by_line : bool
-        Whether a row is named by its line.
-    notes : tuple of str
-        Decisions to state.
-    """
-
-    frame: pl.DataFrame
-    source: pl.Series
-    row: pl.Series
-    line: pl.Series
+    frame: pl.DataFrame  # the wanted columns, the id column included, n rows
+    source: pl.Series  # String (n,), as in `Dataset`
+    row: pl.Series  # Int64 (n,), record number in the file
+    line: pl.Series  # Int64 (n,), physical line or null
     origin: Origin
-    names: tuple[str, ...]
-    textual: bool
-    by_line: bool
+    names: tuple[str, ...]  # all columns that the file has, wanted or not
+    textual: bool  # whether cells were text in the file, so that types are our reading of them
+    by_line: bool  # whether a row is named by its line
     notes: tuple[str, ...] = ()
 
 
 def one_file(
-    frame: pl.DataFrame,
+    frame: pl.DataFrame,  # the wanted columns, n rows
     origin: Origin,
     *,
-    names: tuple[str, ...],
-    lines: Lines | None = None,
-    textual: bool = False,
+    names: tuple[str, ...],  # all columns of the file
+    lines: Lines | None = None,  # (n,) physical lines; where two records share one, rows go by their number
+    textual: bool = False,  # whether the format is text
     notes: tuple[str, ...] = (),
 ) -> Part:
-    """Return the Part of a single file whose records are numbered from 0.
-
-    Parameters
-    ----------
-    frame : pl.DataFrame
-        The wanted columns, n rows.
-    origin : Origin
-        What was read.
-    names : tuple of str
-        All columns of the file.
-    lines : array of int64 (n,), optional
-        Physical lines. Where two records share a line, rows are named by record number instead.
-    textual : bool
-        Whether the format is text.
-    notes : tuple of str
-        Decisions to state.
-
-    Returns
-    -------
-    Part
-        With sources, rows and lines filled in.
-    """
+    """Return the Part of a single file whose records are numbered from 0."""
     n = frame.height
     by_line = lines is not None and len(lines) == n and bool(np.all(np.diff(lines) > 0))
     line = pl.Series("line", lines) if lines is not None else pl.repeat(None, n, dtype=pl.Int64, eager=True)
@@ -285,27 +181,7 @@ def one_file(
 
 
 def id_as_text(frame: pl.DataFrame, id_column: str | None, where: str) -> pl.DataFrame:
-    """Return `frame` with the id column as String.
-
-    Parameters
-    ----------
-    frame : pl.DataFrame
-        With the id column, if there is one.
-    id_column : str or None
-        Its name.
-    where : str
-        The source, for the message.
-
-    Returns
-    -------
-    pl.DataFrame
-        The same columns.
-
-    Raises
-    ------
-    DataError
-        If the column holds lists or other things that are no names.
-    """
+    """Return `frame` with the id column as String."""
     if id_column is None or frame.schema[id_column] == pl.String:
         return frame
     dtype = frame.schema[id_column]
@@ -318,30 +194,22 @@ def id_as_text(frame: pl.DataFrame, id_column: str | None, where: str) -> pl.Dat
 
 @contextmanager
 def readable(what: str, hint: str) -> Iterator[None]:
-    """Turn whatever Polars or the system raises inside into one UnreadableFile.
-
-    Parameters
-    ----------
-    what : str
-        Start of the message, the cause follows: ``mail.parquet is not a readable Parquet file``.
-    hint : str
-        One thing to do.
-
-    Yields
-    ------
-    None
-        Control to the block.
-
-    Raises
-    ------
-    UnreadableFile
-        In place of PolarsError, OSError and Rust panics.
-    """
+    """Turn whatever Polars or the system raises inside into one UnreadableFile."""
     try:
         yield
     except _TROUBLE as error:
-        raise UnreadableFile(f"{what}: {_first_line(error)}", hint) from error
+        raise UnreadableFile(f"{what}: {first_line(error)}", hint) from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of a library's message."""
     return shown(str(error).strip().split("\n", 1)[0]) or type(error).__name__
+
+
+def require_distinct(names: Sequence[str], where: str, *, hint: str = "rename one of the two") -> None:
+    """Refuse a column name that stands twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DataError(f"column {name!r} stands twice in {where}", hint)
+        seen.add(name)

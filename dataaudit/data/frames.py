@@ -8,25 +8,23 @@ from typing import IO, Any, cast
 
 import polars as pl
 
-from dataaudit.data.dataset import Origin, Part, Wanted, id_as_text, one_file, readable
+from dataaudit.data.dataset import (
+    Origin,
+    Part,
+    Wanted,
+    first_line,
+    id_as_text,
+    one_file,
+    readable,
+    require_distinct,
+)
 from dataaudit.errors import DataError
 
 _NAME = "<frame>"
 
 
 def is_frame(source: object) -> bool:
-    """Return whether `source` is a Polars or pandas frame.
-
-    Parameters
-    ----------
-    source : object
-        Anything.
-
-    Returns
-    -------
-    bool
-        True also for subclasses of pandas' frame.
-    """
+    """Return whether `source` is a Polars or pandas frame."""
     return isinstance(source, pl.DataFrame | pl.LazyFrame) or _is_pandas(source)
 
 
@@ -35,27 +33,7 @@ def _is_pandas(source: object) -> bool:
 
 
 def read_frame(source: Any, wanted: Wanted) -> Part:
-    """Take the wanted columns of a frame; a lazy frame is collected, with only these.
-
-    Parameters
-    ----------
-    source : pl.DataFrame, pl.LazyFrame or pandas.DataFrame
-        See `is_frame`.
-    wanted : Wanted
-        Which columns. The id may be a named index level of a pandas frame.
-
-    Returns
-    -------
-    Part
-        Without lines; its hash is over the content.
-
-    Raises
-    ------
-    MissingColumn
-        If a wanted column is not there.
-    DataError
-        If a lazy frame cannot be collected, or a column cannot be made into an Arrow one.
-    """
+    """Take the wanted columns of a frame; a lazy frame is collected, with only these."""
     if _is_pandas(source):
         kind = "pandas"
         frame, names = _from_pandas(source, wanted)
@@ -78,17 +56,13 @@ def _from_pandas(source: Any, wanted: Wanted) -> tuple[pl.DataFrame, list[str]]:
     if wanted.id_column and wanted.id_column in source.index.names and wanted.id_column not in source.columns:
         source = source.reset_index(wanted.id_column)
     names = [str(name) for name in source.columns]
-    if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise DataError(f"column {twice!r} stands twice in the frame", "rename one of the two")
+    require_distinct(names, "the frame")
     places = [names.index(name) for name in wanted.choose(names, "the frame")]
     try:
         frame = pl.from_pandas(source.iloc[:, places])
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        cause = str(error).strip().split("\n", 1)[0]
-        raise DataError(
-            f"the pandas frame cannot be converted: {cause}", "give every column one type"
-        ) from error
+        what = f"the pandas frame cannot be converted: {first_line(error)}"
+        raise DataError(what, "give every column one type") from error
     return frame.rename(str), names
 
 

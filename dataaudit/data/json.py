@@ -20,27 +20,7 @@ _HINT = "give one object per row: NDJSON, or an array of objects"
 
 
 def read_json(blob: Blob, wanted: Wanted) -> Part:
-    """Read the wanted columns of NDJSON (by Polars), or of any other JSON records (by Python's json).
-
-    Parameters
-    ----------
-    blob : Blob
-        With all bytes in `data`.
-    wanted : Wanted
-        Which columns.
-
-    Returns
-    -------
-    Part
-        With the physical line at which each record starts.
-
-    Raises
-    ------
-    UnreadableFile
-        If it is not JSON; the message names the line.
-    MissingColumn
-        If no record has a wanted column.
-    """
+    """Read the wanted columns of NDJSON (by Polars), or of any other JSON records (by Python's json)."""
     data = check_text(blob.data, blob.name)
     lines = index_lines(data).lines
     ndjson = (
@@ -58,7 +38,7 @@ def read_json(blob: Blob, wanted: Wanted) -> Part:
 
 
 def _read_lines(data: bytes, wanted: Wanted, where: str) -> tuple[pl.DataFrame, tuple[str, ...]] | None:
-    """Read NDJSON; None if Polars cannot, so that Python's json tells why, or can."""
+    """Read NDJSON; None if Polars cannot, so that Python's json says why, or can."""
     try:
         scan = pl.scan_ndjson(data, infer_schema_length=None)
         names = scan.collect_schema().names()
@@ -124,7 +104,7 @@ def _not_json(error: json.JSONDecodeError | RecursionError, line: int, where: st
         return UnreadableFile(f"{where} line {line} is nested too deep", _HINT)
     place = f", on line {error.lineno}" if error.lineno != line else ""
     return UnreadableFile(
-        f"{where}: the record at line {line} is not JSON: {error.msg}{place}", "mend that record"
+        f"{where}: the record at line {line} is not JSON: {error.msg}{place}", "fix that record"
     )
 
 

@@ -27,47 +27,17 @@ _BLANKS = b" \t\r\n\v\f"
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Records of a text file that are not blank, r of them.
+    """Records of a text file that are not blank, r of them."""
 
-    Attributes
-    ----------
-    starts, ends : array of int64 (r,)
-        Offsets in bytes; `ends` is before the newline (and before the carriage return of a CRLF).
-    lines : array of int64 (r,)
-        1-based physical line of the first byte.
-    fields : array of int64 (r,)
-        Number of fields.
-    blank : int
-        Number of blank records that were passed over after the first record and before the last.
-    """
-
-    starts: Positions
-    ends: Positions
-    lines: Positions
-    fields: Positions
-    blank: int
+    starts: Positions  # (r,) offsets in bytes
+    ends: Positions  # (r,) before the newline, and before the carriage return of a CRLF
+    lines: Positions  # (r,) 1-based physical line of the first byte
+    fields: Positions  # (r,)
+    blank: int  # number of blank records that were passed over after the first record and before the last
 
 
 def check_text(data: bytes, name: str) -> bytes:
-    """Return `data` as UTF-8 with newlines, without a byte order mark.
-
-    Parameters
-    ----------
-    data : bytes
-        A whole text file.
-    name : str
-        The file, for the message.
-
-    Returns
-    -------
-    bytes
-        The same text; in a file whose lines end in bare carriage returns, these become newlines.
-
-    Raises
-    ------
-    UnreadableFile
-        If it is UTF-16, not UTF-8, holds a null byte, or is blank.
-    """
+    """Return `data` as UTF-8 with newlines, without a byte order mark."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UnreadableFile(
             f"{name} is UTF-16, not UTF-8", f"convert it: iconv -f utf-16 -t utf-8 {name} > utf8.csv"
@@ -113,18 +83,7 @@ def _line_at(data: bytes, offset: int) -> int:
 
 
 def index_lines(data: bytes) -> Records:
-    """Return the lines of `data` that are not blank, each one record with one field.
-
-    Parameters
-    ----------
-    data : bytes
-        UTF-8 text.
-
-    Returns
-    -------
-    Records
-        A line of nothing but white space is blank.
-    """
+    """Return the lines of `data` that are not blank, each one record with one field."""
     array = np.frombuffer(data, np.uint8)
     breaks = _positions(array, _NEWLINE)
     starts, ends = _bounds(array, breaks)
@@ -137,20 +96,7 @@ def index_lines(data: bytes) -> Records:
 
 
 def index_records(data: bytes, separator: bytes) -> Records | None:
-    """Return the records of a delimited text, or None if quotes stand where they do not quote.
-
-    Parameters
-    ----------
-    data : bytes
-        UTF-8 text.
-    separator : bytes
-        One byte.
-
-    Returns
-    -------
-    Records or None
-        Header included.
-    """
+    """Return the records of a delimited text, or None if quotes stand where they do not quote."""
     array = np.frombuffer(data, np.uint8)
     quotes = _positions(array, _QUOTE)
     if not _regular(array, quotes, separator[0]) or _has_bare_return(array, quotes):

@@ -1,10 +1,11 @@
-"""The one way in: whatever holds a table, to a Dataset.
+"""The one way in: whatever holds a table is read in parts, and these make one Dataset.
 
-Parts → Dataset: one schema over all files, one name per row.
+All parts get one schema, and every row gets a name.
 """
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,164 +13,36 @@ from typing import Any
 
 import polars as pl
 
-from dataaudit.data.blob import open_blob
+from dataaudit.data.arrow import read_arrow, read_parquet
+from dataaudit.data.blob import (
+    ARROW_FILE,
+    ARROW_NAMES,
+    ARROW_STREAM,
+    DELIMITED_NAMES,
+    JSON_NAMES,
+    PARQUET,
+    PARQUET_NAMES,
+    Blob,
+    open_blob,
+)
+from dataaudit.data.csv import read_delimited
 from dataaudit.data.dataset import Dataset, Part, Wanted
-from dataaudit.data.formats import read_table
 from dataaudit.data.frames import is_frame, read_frame
+from dataaudit.data.json import read_json
 from dataaudit.data.paths import find
 from dataaudit.data.sql import Query, read_query
 from dataaudit.data.texts import read_texts
-from dataaudit.errors import DataError
+from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
-
-def combine(parts: Sequence[Part], wanted: Wanted, *, notes: tuple[str, ...]) -> Dataset:
-    """Put the parts one below the other.
-
-    Parameters
-    ----------
-    parts : sequence of Part
-        In reading order, at least one.
-    wanted : Wanted
-        Target and id column.
-    notes : tuple of str
-        What is to be stated before the parts' own notes.
-
-    Returns
-    -------
-    Dataset
-        Rows in the order of the parts.
-
-    Raises
-    ------
-    DataError
-        If there are no rows, the files' columns or types differ, or ids are null or not unique.
-    MissingColumn
-        If a column to exclude is in no file.
-    """
-    wanted.check_excluded([name for part in parts for name in part.names], parts[0].origin.path)
-    _check_columns(parts)
-    full = [part for part in parts if part.frame.height]
-    if not full:
-        raise DataError(f"{parts[0].origin.path} has a header but no rows", "give a table with rows")
-    said = [*notes, *(note for part in parts for note in part.notes)]
-    said += [f"{part.origin.path} has no rows." for part in parts if not part.frame.height]
-    columns = []
-    for name in full[0].frame.columns:
-        column, note = _column(name, full)
-        columns.append(column)
-        said += [note] if note else []
-    frame = pl.DataFrame(columns)
-    row, source, line = (
-        pl.concat([getattr(part, name) for part in full]).alias(name) for name in ("row", "source", "line")
-    )
-    row_id = _row_names(full)
-    if wanted.id_column:
-        row_id = frame[wanted.id_column].alias("row_id")
-        frame = frame.drop(wanted.id_column)
-    _check_ids(row_id, _row_names(full), wanted.id_column)
-    origins = tuple(part.origin for part in parts)
-    return Dataset(frame, wanted.target, row_id, row, source, line, origins, tuple(dict.fromkeys(said)))
-
-
-def _row_names(parts: Sequence[Part]) -> pl.Series:
-    names = []
-    for part in parts:
-        mark, number = (":", part.line) if part.by_line else ("#", part.row)
-        names.append(part.source + mark + number.cast(pl.String))
-    return pl.concat(names).alias("row_id")
-
-
-def _check_ids(row_id: pl.Series, places: pl.Series, id_column: str | None) -> None:
-    """Raise DataError for a row without a name, or two with one."""
-    what = f"the id column {id_column!r}" if id_column else "the rows' names"
-    empty = row_id.is_null() | (row_id == "")
-    if empty.any():
-        first = shown(places.filter(empty)[0])
-        raise DataError(
-            f"{what} is empty in {empty.sum():,} of {len(row_id):,} rows, first at {first}",
-            "choose a column that is full",
-        )
-    if row_id.n_unique() == len(row_id):
-        return
-    again = row_id.is_duplicated()
-    example = row_id.filter(again)[0]
-    where = places.filter(row_id == example)
-    raise DataError(
-        f"{what} is not unique: got {shown(example)!r} {len(where):,} times, "
-        f"at {shown(where[0])} and {shown(where[1])}",
-        "choose a column that is, or none: rows are then named by file and line",
-    )
-
-
-def _check_columns(parts: Sequence[Part]) -> None:
-    """Raise DataError at the first file whose wanted columns are not those of the first file."""
-    first = parts[0]
-    expected = set(first.frame.columns)
-    for part in parts[1:]:
-        here = set(part.frame.columns)
-        lacking = [name for name in first.frame.columns if name not in here]
-        if lacking:
-            raise DataError(
-                f"{part.origin.path} lacks the column {lacking[0]!r} that {first.origin.path} has",
-                "exclude it, or name the columns to use",
-            )
-        extra = [name for name in part.frame.columns if name not in expected]
-        if extra:
-            raise DataError(
-                f"{part.origin.path} has a column {extra[0]!r} that {first.origin.path} lacks",
-                "exclude it, or name the columns to use",
-            )
-
-
-def _column(name: str, parts: Sequence[Part]) -> tuple[pl.Series, str]:
-    """Return one column over all parts, and what to say of it."""
-    typed = [part for part in parts if part.frame[name].null_count() < part.frame.height]
-    typed = typed or list(parts)
-    dtypes = list(dict.fromkeys(part.frame.schema[name] for part in typed))
-    note = ""
-    if len(dtypes) == 1:
-        common: pl.DataType | None = dtypes[0]
-    elif len({_family(dtype) for dtype in dtypes}) == 1:
-        common = _supertype(dtypes)
-    else:
-        common = None
-    if common is None:
-        other = next(part for part in typed if part.frame.schema[name] != dtypes[0])
-        found = f"{dtypes[0]} in {typed[0].origin.path}, {other.frame.schema[name]} in {other.origin.path}"
-        if not all(part.textual for part in typed) or any(dtype.is_nested() for dtype in dtypes):
-            raise DataError(
-                f"column {name!r} is {found}", "give it one type, exclude it, or name the columns to use"
-            )
-        common = pl.String()
-        note = f"column {name!r} is {found}: it is read as text in all files."
-    pieces = []
-    for part in parts:
-        cells, n = part.frame[name], part.frame.height
-        empty = cells.null_count() == n
-        pieces.append(pl.repeat(None, n, dtype=common, eager=True) if empty else cells.cast(common))
-    return pl.concat(pieces).alias(name), note
-
-
-def _family(dtype: pl.DataType) -> str:
-    if dtype.is_numeric():
-        return "number"
-    if dtype.is_temporal():
-        return "time"
-    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
-        return "text"
-    return "list" if isinstance(dtype, pl.List | pl.Array) else str(dtype)
-
-
-def _supertype(dtypes: Sequence[pl.DataType]) -> pl.DataType | None:
-    """Return the type that holds all of `dtypes`, or None."""
-    if all(isinstance(dtype, pl.String | pl.Categorical | pl.Enum) for dtype in dtypes):
-        return pl.String()
-    try:
-        empty = [pl.DataFrame(schema={"column": dtype}) for dtype in dtypes]
-        return pl.concat(empty, how="vertical_relaxed").schema["column"]
-    except pl.exceptions.PolarsError:
-        return None
+_EXPORT = "save the sheet as CSV"
+_CONVERT = "write it as Parquet"
+_ASK = "ask it a query: --sql FILE --query 'select …'"
+_OTHERS = {
+    **dict.fromkeys((".xlsx", ".xls"), _EXPORT),
+    **dict.fromkeys((".pkl", ".npz", ".npy"), _CONVERT),
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3", ".duckdb"), _ASK),
+}
 
 
 def load(
@@ -229,7 +102,7 @@ def load(
     if query is not None:
         return replace(combine([read_query(query, wanted)], wanted, notes=()), given=query.given)
     found = find(paths, target)
-    parts = [read_table(open_blob(path), wanted) for path in found.tables]
+    parts = [_read_table(open_blob(path), wanted) for path in found.tables]
     parts += [read_texts(text_class, wanted) for text_class in found.classes]
     return replace(combine(parts, wanted, notes=found.notes), given=tuple(map(str, paths)))
 
@@ -242,3 +115,142 @@ def _paths(source: Any) -> list[str | Path]:
             "give a path, a list of paths, a Query, or a Polars or pandas frame",
         )
     return list(paths)
+
+
+def _read_table(blob: Blob, wanted: Wanted) -> Part:
+    """Read the wanted columns of one file; first bytes, name or first character say its format."""
+    if blob.data.startswith(PARQUET) or blob.suffix in PARQUET_NAMES:
+        return read_parquet(blob, wanted)
+    if blob.data.startswith((ARROW_FILE, ARROW_STREAM)) or blob.suffix in ARROW_NAMES:
+        return read_arrow(blob, wanted)
+    if blob.suffix in _OTHERS:
+        raise UnreadableFile(
+            f"{blob.name} is of a format that is not read here: {blob.suffix}", _OTHERS[blob.suffix]
+        )
+    looks_like_json = blob.data[:4096].removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"["))
+    if blob.suffix in JSON_NAMES or (looks_like_json and blob.suffix not in DELIMITED_NAMES):
+        return read_json(blob, wanted)
+    return read_delimited(blob, wanted)
+
+
+def combine(parts: Sequence[Part], wanted: Wanted, *, notes: tuple[str, ...]) -> Dataset:
+    """Put the parts one below the other."""
+    wanted.check_excluded([name for part in parts for name in part.names], parts[0].origin.path)
+    _check_columns(parts)
+    full = [part for part in parts if part.frame.height]
+    if not full:
+        raise DataError(f"{parts[0].origin.path} has a header but no rows", "give a table with rows")
+    decided = [*notes, *(note for part in parts for note in part.notes)]
+    decided += [f"{part.origin.path} has no rows." for part in parts if not part.frame.height]
+    columns = []
+    for name in full[0].frame.columns:
+        column, note = _column(name, full)
+        columns.append(column)
+        decided += [note] if note else []
+    frame = pl.DataFrame(columns)
+    row, source, line = (
+        pl.concat([getattr(part, name) for part in full]).alias(name) for name in ("row", "source", "line")
+    )
+    row_id = _row_names(full)
+    if wanted.id_column:
+        row_id = frame[wanted.id_column].alias("row_id")
+        frame = frame.drop(wanted.id_column)
+    _check_ids(row_id, _row_names(full), wanted.id_column)
+    origins = tuple(part.origin for part in parts)
+    return Dataset(frame, wanted.target, row_id, row, source, line, origins, tuple(dict.fromkeys(decided)))
+
+
+def _row_names(parts: Sequence[Part]) -> pl.Series:
+    names = []
+    for part in parts:
+        mark, number = (":", part.line) if part.by_line else ("#", part.row)
+        names.append(part.source + mark + number.cast(pl.String))
+    return pl.concat(names).alias("row_id")
+
+
+def _check_ids(row_id: pl.Series, places: pl.Series, id_column: str | None) -> None:
+    """Raise DataError for a row without a name, or two with one."""
+    what = f"the id column {id_column!r}" if id_column else "the rows' names"
+    empty = row_id.is_null() | (row_id == "")
+    if empty.any():
+        first = shown(places.filter(empty)[0])
+        raise DataError(
+            f"{what} is empty in {empty.sum():,} of {len(row_id):,} rows, first at {first}",
+            "choose a column that is full",
+        )
+    if row_id.n_unique() == len(row_id):
+        return
+    again = row_id.is_duplicated()
+    example = row_id.filter(again)[0]
+    where = places.filter(row_id == example)
+    raise DataError(
+        f"{what} is not unique: got {shown(example)!r} {len(where):,} times, "
+        f"at {shown(where[0])} and {shown(where[1])}",
+        "choose a column that is, or none: rows are then named by file and line",
+    )
+
+
+def _check_columns(parts: Sequence[Part]) -> None:
+    """Raise DataError at the first file whose wanted columns are not those of the first file."""
+    first, hint = parts[0], "exclude it, or name the columns to use"
+    expected = set(first.frame.columns)
+    for part in parts[1:]:
+        here = set(part.frame.columns)
+        missing = [name for name in first.frame.columns if name not in here]
+        if missing:
+            what = f"{part.origin.path} lacks the column {missing[0]!r} that {first.origin.path} has"
+            raise DataError(what, hint)
+        extra = [name for name in part.frame.columns if name not in expected]
+        if extra:
+            what = f"{part.origin.path} has a column {extra[0]!r} that {first.origin.path} lacks"
+            raise DataError(what, hint)
+
+
+def _column(name: str, parts: Sequence[Part]) -> tuple[pl.Series, str]:
+    """Return one column over all parts, and a note where its type was decided."""
+    typed = [part for part in parts if part.frame[name].null_count() < part.frame.height]
+    typed = typed or list(parts)
+    dtypes = list(dict.fromkeys(part.frame.schema[name] for part in typed))
+    note = ""
+    if len(dtypes) == 1:
+        common: pl.DataType | None = dtypes[0]
+    elif len({_family(dtype) for dtype in dtypes}) == 1:
+        common = _supertype(dtypes)
+    else:
+        common = None
+    if common is None:
+        other = next(part for part in typed if part.frame.schema[name] != dtypes[0])
+        found = f"{dtypes[0]} in {typed[0].origin.path}, {other.frame.schema[name]} in {other.origin.path}"
+        if not all(part.textual for part in typed) or any(dtype.is_nested() for dtype in dtypes):
+            raise DataError(
+                f"column {name!r} is {found}", "give it one type, exclude it, or name the columns to use"
+            )
+        common = pl.String()
+        note = f"column {name!r} is {found}: it is read as text in all files."
+    pieces = []
+    for part in parts:
+        cells, n = part.frame[name], part.frame.height
+        empty = cells.null_count() == n
+        pieces.append(pl.repeat(None, n, dtype=common, eager=True) if empty else cells.cast(common))
+    return pl.concat(pieces).alias(name), note
+
+
+def _family(dtype: pl.DataType) -> str:
+    if dtype.is_numeric():
+        return "number"
+    if dtype.is_temporal():
+        return "time"
+    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
+        return "text"
+    return "list" if isinstance(dtype, pl.List | pl.Array) else str(dtype)
+
+
+def _supertype(dtypes: Sequence[pl.DataType]) -> pl.DataType | None:
+    """Return the type that holds all of `dtypes`, or None."""
+    if all(isinstance(dtype, pl.String | pl.Categorical | pl.Enum) for dtype in dtypes):
+        return pl.String()
+    try:
+        empty = [pl.DataFrame(schema={"column": dtype}) for dtype in dtypes]
+        return pl.concat(empty, how="vertical_relaxed").schema["column"]
+    except pl.exceptions.PolarsError:
+        return None

@@ -1,7 +1,4 @@
-"""Which files are meant by a path, a glob, a folder, or a list of these.
-
-No result is written over the data that it came from.
-"""
+"""Which files are meant by a path, a glob, a folder, or a list of these; no result is written over them."""
 
 from __future__ import annotations
 
@@ -12,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from dataaudit.data.blob import PACKED, STDIN
+from dataaudit.data.blob import PACKED, STDIN, TABLE_NAMES
 from dataaudit.data.csv import sniff_separator
-from dataaudit.data.formats import TABLE_NAMES
 from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
 from dataaudit.escape import shown
 
@@ -24,17 +20,7 @@ TEXT_NAMES = frozenset({".txt", ".text", ".eml", ".md"})
 
 @dataclass(frozen=True, slots=True)
 class TextClass:
-    """Text files that share a label.
-
-    Attributes
-    ----------
-    label : str
-        Name of the folder.
-    folder : str
-        Its path.
-    files : tuple of str
-        Paths, sorted.
-    """
+    """Text files that share a label."""
 
     label: str
     folder: str
@@ -43,20 +29,10 @@ class TextClass:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is to be read: tables or, if there are none, text classes.
+    """What is to be read: tables or, if there are none, text classes."""
 
-    Attributes
-    ----------
-    tables : tuple of str
-        Paths (or ``-``), in reading order, none twice.
-    classes : tuple of TextClass
-        Two or more where `tables` is empty.
-    notes : tuple of str
-        What was passed over.
-    """
-
-    tables: tuple[str, ...]
-    classes: tuple[TextClass, ...] = ()
+    tables: tuple[str, ...]  # paths (or ``-``), in reading order, none twice
+    classes: tuple[TextClass, ...] = ()  # two or more where `tables` is empty
     notes: tuple[str, ...] = ()
 
 
@@ -65,23 +41,6 @@ def find(sources: Iterable[str | Path], target: str) -> Found:
 
     A folder means the tables below it, sorted, or, if there are none, its subfolders as classes of texts.
     Several folders without tables, or text files from several folders, are classes of texts too.
-
-    Parameters
-    ----------
-    sources : iterable of str or Path
-        Paths, globs and folders.
-    target : str
-        Label column: a .txt file with it in its first line is a table.
-
-    Returns
-    -------
-    Found
-        Tables or text classes.
-
-    Raises
-    ------
-    UnreadableFile
-        If a file is absent, a glob matches nothing, or a folder holds nothing usable.
     """
     given = list(dict.fromkeys(os.fspath(source) for source in sources))
     paths = _once(path for item in given for path in _expand(item))
@@ -109,7 +68,7 @@ def _expand(given: str) -> list[str]:
     return matches
 
 
-def _exists(path: str) -> bool:
+def _exists(path: str | Path) -> bool:
     try:
         return Path(path).exists()
     except (OSError, ValueError):  # a name that is too long, or holds a null byte
@@ -199,7 +158,7 @@ def _classes_of_folders(folders: list[str], others: list[str]) -> Found:
         parts = [(path, PurePath(path).relative_to(root).parts) for path in files]
         others = [*others, *(path for path, names in parts if len(names) == 1)]
         inner = sorted({names[0] for _, names in parts if len(names) > 1})
-        if len(inner) < 2:  # noqa: PLR2004 - one class is none
+        if len(inner) < 2:  # noqa: PLR2004 - a single class has nothing to differ from
             raise _nothing_in(folders[0], inner)
         folders = [str(root / name) for name in inner]
     classes = [TextClass(Path(f).absolute().name, f, tuple(_files_below(f))) for f in folders]
@@ -221,7 +180,7 @@ def _found(classes: list[TextClass], others: list[str]) -> Found:
     full = [text_class for text_class in classes if text_class.files]
     if not full:
         raise UnreadableFile(
-            f"there are no files in {shown(classes[0].folder)} and its like", "check the path"
+            f"no files found in {shown(classes[0].folder)} or its sibling class folders", "check the path"
         )
     passed = [shown(path) for path in (*others, *(c.folder for c in classes if not c.files))]
     notes: tuple[str, ...] = ()
@@ -245,44 +204,16 @@ def _nothing_in(folder: str, inner: list[str]) -> UnreadableFile:
 
 
 def require_apart(targets: Iterable[Path], sources: Iterable[str | Path], *, hint: str) -> None:
-    """Refuse to write over a file that was read, under whatever name.
-
-    Parameters
-    ----------
-    targets : iterable of Path
-        Files that are to be written.
-    sources : iterable of str or Path
-        Files that were read; a folder stands for all files in it.
-    hint : str
-        What to do instead.
-
-    Raises
-    ------
-    WriteError
-        If a target is one of them.
-    """
-    read = [Path(source) for source in sources if _is_there(source)]
+    """Refuse to write over a file that was read, under whatever name."""
+    read = [Path(source) for source in sources if _exists(source)]
     for target in targets:
-        if read and _is_there(target) and any(_holds(source, target) for source in read):
+        if read and _exists(target) and any(_holds(source, target) for source in read):
             what = f"{shown(target.as_posix())} is what was read, and would be written over"
             raise WriteError(what, hint)
 
 
 def files_meant(sources: Iterable[Any], target: str) -> Iterator[str]:
-    """Yield the files that paths, globs and folders mean; frames and queries mean none.
-
-    Parameters
-    ----------
-    sources : iterable
-        Each as `load` takes it, or None.
-    target : str
-        The label column, as `find` needs it.
-
-    Raises
-    ------
-    UnreadableFile
-        If one means no file.
-    """
+    """Yield the files that paths, globs and folders mean; frames and queries mean none."""
     for source in sources:
         paths = [source] if isinstance(source, str | Path) else source if isinstance(source, list) else ()
         if not paths or all(str(path) == STDIN for path in paths):
@@ -295,13 +226,6 @@ def files_read(record: Any) -> list[str]:
     """Return the files that a provenance names: of the training and of the test rows."""
     origins: Iterable[Mapping[str, Any]] = (*record.origins, *getattr(record, "test_origins", ()))
     return [str(origin["path"]) for origin in origins]
-
-
-def _is_there(path: str | Path) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # a name that is too long, or holds a null byte
-        return False
 
 
 def _holds(source: Path, target: Path) -> bool:

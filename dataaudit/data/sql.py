@@ -1,19 +1,17 @@
 """A query as a source: run where the data are, its rows put in an order that another run gives again.
 
-SQL gives rows in any order it likes unless told. A query with ORDER BY keeps its order. Otherwise rows go by
-the id column if there is one, else by their content, so that row names, everything drawn at random and the
-content hash are the same whenever the content is.
+SQL gives rows in any order it likes unless asked for one. A query with ORDER BY keeps its order. Otherwise
+rows go by the id column if there is one, else by their content, so that row names, everything drawn at random
+and the content hash are the same whenever the content is.
 
-What the text of a query says before a database sees it: that it is one statement, and if it has an order.
-
-A scanner rather than a parser: strings, quoted names and comments are passed over, parentheses counted. It
-errs on the side of "no order", which costs a sort and changes no result.
+Whether a text is one statement, and has an order, is found before a database sees it, by a scanner rather
+than a parser: strings, quoted names and comments are passed over, parentheses counted. It errs on the side of
+"no order", which costs a sort and changes no result.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -22,7 +20,7 @@ from typing import Final, Self
 
 import polars as pl
 
-from dataaudit.data.blob import STDIN
+from dataaudit.data.blob import STDIN, read_stdin
 from dataaudit.data.dataset import Origin, Part, Wanted, id_as_text, one_file
 from dataaudit.data.sql_connection import VARIABLE, connect_to
 from dataaudit.data.sql_drivers import WHERE, read_duckdb, read_postgres, read_sqlite
@@ -40,73 +38,12 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-_BEGINS = frozenset(
-    ("select", "with", "values", "table", "from", "pivot", "unpivot")
-)  # the last three: DuckDB
+_BEGINS = frozenset(("select", "with", "values", "table", "from", "pivot", "unpivot"))  # three of DuckDB
 _GIVE = "give one select, or with … select"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One statement of SQL.
-
-    Attributes
-    ----------
-    text : str
-        Without semicolons, spaces and comments at its end; its lines keep their numbers.
-    ordered : bool
-        Whether ``ORDER BY`` stands outside all parentheses.
-    limited : bool
-        Whether ``LIMIT`` or ``FETCH`` does.
-    """
-
-    text: str
-    ordered: bool
-    limited: bool
-
-
-def read_statement(text: str) -> Statement:
-    """Look through a query.
-
-    Parameters
-    ----------
-    text : str
-        As given.
-
-    Returns
-    -------
-    Statement
-
-    Raises
-    ------
-    SettingError
-        If there is none, or more than one.
-    """
-    depth, end, closed, first = 0, 0, False, ""
-    words: list[str] = []
-    for token in _TOKEN.finditer(text):
-        found, kind = token.group(), token.lastgroup
-        if kind == "gap" or found == ";":
-            closed |= found == ";" and end > 0
-            continue
-        if closed:
-            raise SettingError("the query holds several statements", _GIVE)
-        end = token.end()
-        depth += (found == "(") - (found == ")")
-        words.append(found.lower() if depth == 0 else "")
-        first = found.lower() if first in ("", "(") else first
-    if not end:
-        raise SettingError("the query is empty", "write e.g. --query 'select * from mail'")
-    if first not in _BEGINS:
-        raise SettingError(f"the statement is no query: it begins with {shown(first)!r}", _GIVE)
-    ordered = any(pair == ("order", "by") for pair in pairwise(words))
-    return Statement(text[:end], ordered, limited=bool({"limit", "fetch"} & set(words)))
-
-
 _SOURCE = "query"
 _CONNECTION, _QUERY = "--sql=", "--query="  # as it would be typed: no path begins like this
 _READERS: Final = {"postgresql": read_postgres, "sqlite": read_sqlite, "duckdb": read_duckdb}
-_MEANT: Final = {
+_READ_HOW: Final = {
     "postgresql": "in a read-only transaction",
     "sqlite": "from a file opened read-only",
     "duckdb": "from a file opened read-only",
@@ -150,29 +87,15 @@ class Query:
 
 
 def read_text(given: str) -> str:
-    """Return the text of a query as the command line takes it.
-
-    Parameters
-    ----------
-    given : str
-        The text itself, ``@path`` for a file of it, or ``-`` for stdin.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    UnreadableFile
-        If the file is absent or not UTF-8, or nothing is piped.
-    """
+    """Return the text of a query as the command line takes it: itself, ``@path``, or ``-`` for stdin."""
     if given != STDIN and not given.startswith("@"):
         return given
     name = "<stdin>" if given == STDIN else shown(given[1:])
-    if given == STDIN and (sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()):
-        raise UnreadableFile("nothing is piped to stdin", "cat query.sql | audit labels --query - …")
     try:
-        data = sys.stdin.buffer.read() if given == STDIN else Path(given[1:]).read_bytes()
+        piped = given == STDIN
+        data = (
+            read_stdin("cat query.sql | audit labels --query - …") if piped else Path(given[1:]).read_bytes()
+        )
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnreadableFile(f"the query in {name} is not UTF-8", "save it as UTF-8") from error
@@ -182,30 +105,8 @@ def read_text(given: str) -> str:
 
 
 def read_query(query: Query, wanted: Wanted) -> Part:
-    """Run a query and name its rows.
-
-    Parameters
-    ----------
-    query : Query
-        What is asked, and where.
-    wanted : Wanted
-        Which columns; the others are left in the database.
-
-    Returns
-    -------
-    Part
-        Without lines. Its hash is over names, types and values of the wanted columns, in order.
-
-    Raises
-    ------
-    SettingError
-        If the query is none, the database is not said, or its driver is not installed.
-    DataError
-        If the database says no, or there are no rows.
-    MissingColumn
-        If a wanted column is not in the result.
-    """
-    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - pyarrow takes a quarter of a second
+    """Run a query and name its rows."""
+    from dataaudit.data.fingerprint import fingerprint  # noqa: PLC0415 - pyarrow takes a quarter of a second
 
     statement = read_statement(query.text)
     connection = connect_to(query.database)
@@ -216,19 +117,19 @@ def read_query(query: Query, wanted: Wanted) -> Part:
     frame = id_as_text(frame, wanted.id_column, WHERE)
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     origin = Origin(connection.name, connection.kind, fingerprint(table), frame.height)
-    read = f"The rows are those of a query on {connection.name}, read {_MEANT[connection.kind]}."
+    read = f"The rows are those of a query on {connection.name}, read {_READ_HOW[connection.kind]}."
     notes = (read, *([note] if note else []), *result.notes)
     part = one_file(frame, origin, names=result.names, notes=notes)
     return replace(part, source=pl.repeat(_SOURCE, frame.height, dtype=pl.String, eager=True).alias("source"))
 
 
 def _ordered(frame: pl.DataFrame, statement: Statement, wanted: Wanted) -> tuple[pl.DataFrame, str]:
-    """Return the rows in an order that does not depend on the database's mood, and what to say of it."""
+    """Return the rows in a deterministic order, and a note where it is ours."""
     if statement.ordered:
         return frame, ""
     names, name = frame.columns, wanted.id_column
-    said = "their content" if name is None else shown(repr(name))
-    note = f"The query has no ORDER BY: its rows are in the order of {said}."
+    order = "their content" if name is None else shown(repr(name))
+    note = f"The query has no ORDER BY: its rows are in the order of {order}."
     if statement.limited:
         note = f"{note} With its LIMIT, another run may give other rows."
     # By position: Polars takes a name like "*" or "^a.*$" for a pattern.
@@ -239,3 +140,35 @@ def _ordered(frame: pl.DataFrame, statement: Statement, wanted: Wanted) -> tuple
     frame = frame.sort([*first, *(key for key in keys if key not in first)])
     frame.columns = names
     return frame, note
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of SQL."""
+
+    text: str  # without semicolons, spaces and comments at its end; its lines keep their numbers
+    ordered: bool  # whether ``ORDER BY`` stands outside all parentheses
+    limited: bool  # whether ``LIMIT`` or ``FETCH`` does
+
+
+def read_statement(text: str) -> Statement:
+    """Find the one statement of a query; raise if there is none, or more."""
+    depth, end, closed, first = 0, 0, False, ""
+    words: list[str] = []
+    for token in _TOKEN.finditer(text):
+        found, kind = token.group(), token.lastgroup
+        if kind == "gap" or found == ";":
+            closed |= found == ";" and end > 0
+            continue
+        if closed:
+            raise SettingError("the query holds several statements", _GIVE)
+        end = token.end()
+        depth += (found == "(") - (found == ")")
+        words.append(found.lower() if depth == 0 else "")
+        first = found.lower() if first in ("", "(") else first
+    if not end:
+        raise SettingError("the query is empty", "write e.g. --query 'select * from mail'")
+    if first not in _BEGINS:
+        raise SettingError(f"the statement is no query: it begins with {shown(first)!r}", _GIVE)
+    ordered = any(pair == ("order", "by") for pair in pairwise(words))
+    return Statement(text[:end], ordered, limited=bool({"limit", "fetch"} & set(words)))

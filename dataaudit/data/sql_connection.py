@@ -35,24 +35,12 @@ _SQLITE, _DUCKDB, _DUCKDB_AT = b"SQLite format 3\0", b"DUCK", 8
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A database.
-
-    Attributes
-    ----------
-    kind : {"postgresql", "sqlite", "duckdb"}
-        Which driver reads it.
-    target : str
-        What the driver is given: an address with its secrets, or a path. It is never shown.
-    name : str
-        The same for people, printable and without secrets.
-    secrets : tuple of str
-        Passwords in `target`, as written and as meant.
-    """
+    """A database."""
 
     kind: _Kind
-    target: str = field(repr=False)
-    name: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    target: str = field(repr=False)  # what the driver is given: an address with its secrets, or a path
+    name: str  # the same for people, printable and without secrets
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # passwords in `target`, as written and as meant
 
     def quiet(self, message: str) -> str:
         """Return a driver's message without secrets, should it quote any."""
@@ -62,26 +50,7 @@ class Connection:
 
 
 def connect_to(given: str | None) -> Connection:
-    """Read what was said of a database.
-
-    Parameters
-    ----------
-    given : str, optional
-        ``postgresql://user@host/db``, ``sqlite:///path``, ``duckdb:///path``, the path of a SQLite or DuckDB
-        file, or ``$NAME`` for an environment variable that holds one of these; by default ``$DATAAUDIT_SQL``.
-
-    Returns
-    -------
-    Connection
-        Nothing is opened yet.
-
-    Raises
-    ------
-    SettingError
-        If it is no address, or of a database that is not read here; its password is not repeated.
-    UnreadableFile
-        If the file is absent, or neither of SQLite nor of DuckDB.
-    """
+    """Read an address, a path, or ``$NAME`` of an environment variable; by default ``$DATAAUDIT_SQL``."""
     text = _looked_up(given)
     address = _ADDRESS.fullmatch(text)
     if address is None:
@@ -101,7 +70,7 @@ def connect_to(given: str | None) -> Connection:
 
 
 def _looked_up(given: str | None) -> str:
-    """Return the address itself, where a variable of the environment was named."""
+    """Return what was given, or what the environment variable holds that was named."""
     match = _VARIABLE.fullmatch((given or f"${VARIABLE}").strip())
     if match is None:
         return given or ""

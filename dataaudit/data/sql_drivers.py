@@ -1,17 +1,12 @@
-"""What the drivers of all databases give, and what they share: columns, batches, messages.
+"""Queries on DuckDB, PostgreSQL and SQLite, each opened so that it can only be read.
 
-DuckDB through its own Arrow reader, batch by batch; the file is opened so that it can only be read.
+DuckDB by its own Arrow reader and PostgreSQL by ADBC (COPY in binary) give Arrow batches. The query is
+described first, so that a missing column is reported before any row is read, and each column is then asked
+for by an expression that gives a type people can audit: a numeric becomes a double, a JSON its text.
 
-PostgreSQL through ADBC: COPY in binary, Arrow batch by batch, in a transaction that can only read.
-
-The query is described first, so that a missing column is told before any row is read, and each column is then
-asked for by an expression that gives a type people can audit: a numeric becomes a double, a JSON its text.
-
-SQLite through Python's own module, in blocks of rows; the file is opened so that it can only be read.
-
-A column of SQLite has no type of its own, each cell has: numbers of both kinds make a column of fractions,
-numbers and text one of text, which is noted. The ADBC driver was tried: it takes types from the first rows,
-and a later cell of another type is an error.
+SQLite by Python's own module gives blocks of rows. A column of SQLite has no type of its own, each cell has:
+numbers of both kinds make a column of fractions, numbers and text one of text, which is noted. The ADBC
+driver was tried: it takes types from the first rows, and a later cell of another type is an error.
 """
 
 from __future__ import annotations
@@ -19,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from dataaudit.data.dataset import Wanted
+from dataaudit.data.dataset import Wanted, require_distinct
 from dataaudit.data.sql_connection import Connection
 from dataaudit.errors import AuditError, DataError, SettingError
 from dataaudit.escape import shown
@@ -46,91 +41,56 @@ _SHOWN = 200  # characters of a database's message
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The rows of a query.
+    """The rows of a query."""
 
-    Attributes
-    ----------
-    frame : pl.DataFrame
-        The wanted columns, the id column included, n rows in the order of the database.
-    names : tuple of str
-        All columns of the result, wanted or not.
-    notes : tuple of str
-        What was decided about types.
-    """
-
-    frame: pl.DataFrame
-    names: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    frame: pl.DataFrame  # the wanted columns, the id column included, n rows in the order of the database
+    names: tuple[str, ...]  # all columns of the result, wanted or not
+    notes: tuple[str, ...] = ()  # what was decided about types
 
 
-def seconds_notes(names: Sequence[str]) -> tuple[str, ...]:
-    """Say of each of these columns that it is an interval."""
-    return tuple(f"column {shown(name)!r} is an interval: it is read as seconds." for name in names)
-
-
-def chosen(names: Sequence[str], wanted: Wanted) -> list[int]:
-    """Return the positions of the wanted columns of a result.
-
-    Raises
-    ------
-    DataError
-        If there is no column, or two have one name.
-    MissingColumn
-        If a wanted one is not there.
-    """
+def _chosen(names: Sequence[str], wanted: Wanted) -> list[int]:
+    """Return the positions of the wanted columns of a result."""
     if not names:
         raise DataError("the query gives no columns", "give one that selects the label and other columns")
-    twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
-    if twice is not None:
-        what = f"column {shown(twice)!r} stands twice in {WHERE}"
-        raise DataError(what, "name its columns one by one, and one of the two with AS")
+    require_distinct(names, WHERE, hint="name its columns one by one, and one of the two with AS")
     wanted.check_excluded(names, WHERE)
     return [names.index(name) for name in wanted.choose(names, WHERE)]
 
 
-def projection(text: str, count: int, columns: Mapping[int, str]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of a query's result, and the SQL by which it is asked for."""
+
+    name: str
+    expression: str  # in which ``{}`` stands for the column
+    interval: bool
+
+
+def _by_expressions(
+    text: str, columns: Sequence[_Column], wanted: Wanted, *, run: Callable[[str], pa.RecordBatchReader]
+) -> Result:
+    """Ask for each wanted column by its expression, and put the batches together."""
+    names = tuple(column.name for column in columns)
+    at = _chosen(names, wanted)
+    reader = run(_projection(text, len(names), {i: columns[i].expression for i in at}))
+    note = "column {!r} is an interval: it is read as seconds."
+    notes = tuple(note.format(shown(names[i])) for i in at if columns[i].interval)
+    return Result(_gathered(reader, [names[i] for i in at]), names, notes)
+
+
+def _projection(text: str, count: int, columns: Mapping[int, str]) -> str:
     """Return a query for some columns of another one's result, each by an expression.
 
     Columns go by our aliases, so that no name from outside is ever part of the text. The order of the inner
     query's rows is kept by both databases that this is used with (not by the standard).
-
-    Parameters
-    ----------
-    text : str
-        The inner query.
-    count : int
-        Number of its columns.
-    columns : mapping of int to str
-        Position to expression, in which ``{}`` stands for the column.
-
-    Returns
-    -------
-    str
     """
     aliases = ", ".join(f"c{at}" for at in range(count))
     picked = ", ".join(f"{how.format(f'c{at}')} AS c{at}" for at, how in columns.items())
     return f"SELECT {picked} FROM ({text}\n) AS q({aliases})"  # noqa: S608 - the user's own query
 
 
-def gathered(reader: pa.RecordBatchReader, names: Sequence[str]) -> pl.DataFrame:
-    """Put Arrow batches together as they come; each is checked, as a database may hold what is not UTF-8.
-
-    Parameters
-    ----------
-    reader : pyarrow.RecordBatchReader
-        Batches of any number of rows, or none.
-    names : sequence of str
-        The columns' real names.
-
-    Returns
-    -------
-    pl.DataFrame
-
-    Raises
-    ------
-    DataError
-        If text is not UTF-8.
-    """
+def _gathered(reader: pa.RecordBatchReader, names: Sequence[str]) -> pl.DataFrame:
+    """Put Arrow batches together as they come; each is checked, as a database may hold what is not UTF-8."""
     import pyarrow as pa  # noqa: PLC0415 - a quarter of a second that other sources need not wait
 
     parts = [pl.DataFrame(reader.schema.empty_table())]
@@ -138,50 +98,30 @@ def gathered(reader: pa.RecordBatchReader, names: Sequence[str]) -> pl.DataFrame
         try:
             batch.validate(full=True)
         except pa.ArrowInvalid as error:
-            raise not_utf8() from error
+            raise _not_utf8() from error
         parts.append(pl.DataFrame(batch))
     frame = pl.concat(parts, rechunk=True)
     frame.columns = list(names)
     return frame
 
 
-def not_utf8() -> DataError:
+def _not_utf8() -> DataError:
     """Return the error for text in another encoding."""
     return DataError(
         f"{WHERE} holds text that is not UTF-8", "convert it in the query, or leave the column out"
     )
 
 
-def absent(library: str, kind: str) -> SettingError:
+def _not_installed(library: str, kind: str) -> SettingError:
     """Return the error for a driver that is not installed."""
     return SettingError(f"{kind} is read by {library}, which is not installed", INSTALL)
 
 
 @contextmanager
-def told(
+def _errors_of(
     connection: Connection, errors: type[Exception] | tuple[type[Exception], ...], hints: Mapping[str, str]
 ) -> Iterator[None]:
-    """Turn what a driver raises inside into one line: the database's own message, shortened, and a hint.
-
-    Parameters
-    ----------
-    connection : Connection
-        Its secrets are kept out of the line.
-    errors : type or tuple of types
-        What the driver raises.
-    hints : mapping of str to str
-        Pattern of the message or of its SQLSTATE, to one thing to do; the first that matches is taken.
-
-    Yields
-    ------
-    None
-        Control to the block.
-
-    Raises
-    ------
-    DataError
-        In place of those errors. Their traceback is cut, since it may quote an address with its password.
-    """
+    """Turn what a driver raises inside into one line: the database's own message, shortened, and a hint."""
     try:
         yield
     except AuditError:
@@ -205,16 +145,14 @@ def _hint(message: str, seen: str, hints: Mapping[str, str]) -> str:
 
 def _short(message: str) -> str:
     """Return the one line that matters of a driver's message."""
-    told = re.search(
-        r"\b[^\W\d_]+:  (.+)", message
-    )  # PostgreSQL in any language: ERROR, two spaces, the cause
-    line = told[1] if told else message.strip().split("\n", 1)[0]
+    cause = re.search(r"\b[^\W\d_]+:  (.+)", message)  # PostgreSQL in any language: ERROR, two spaces, this
+    line = cause[1] if cause else message.strip().split("\n", 1)[0]
     line = re.sub(r"^(?:[A-Z_]+: )?\[?(?:libpq)?\]? ?(?:Failed to \w+:? )?", "", line).strip().rstrip("!.")
     return line if len(line) <= _SHOWN else line[:_SHOWN] + "…"
 
 
 _FINITE: Final = "CASE WHEN isfinite({0}) THEN {0} END"  # Polars has no infinite date: it is missing
-_HOW: Final = {  # a type's name up to its first bracket
+_DUCKDB_EXPRESSIONS: Final = {  # a type's name up to its first bracket
     "DECIMAL": "{}::DOUBLE",
     "HUGEINT": "{}::DOUBLE",
     "UHUGEINT": "{}::DOUBLE",
@@ -226,12 +164,12 @@ _HOW: Final = {  # a type's name up to its first bracket
     "TIMESTAMP_MS": _FINITE.replace("THEN {0}", "THEN {0}::TIMESTAMP"),
     "TIMESTAMP_NS": _FINITE.replace("THEN {0}", "THEN {0}::TIMESTAMP"),
 }
-_WHOLE: Final = frozenset(
+_DUCKDB_WHOLE: Final = frozenset(
     f"{sign}{kind}" for sign in ("", "U") for kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 )
-_PLAIN: Final = _WHOLE | {"BOOLEAN", "FLOAT", "DOUBLE", "VARCHAR", "BLOB", "TIME"}
+_DUCKDB_PLAIN: Final = _DUCKDB_WHOLE | {"BOOLEAN", "FLOAT", "DOUBLE", "VARCHAR", "BLOB", "TIME"}
 _BRACKETS: Final = re.compile(r"(?:\[\d*\])+$")
-_HINTS: Final = {
+_DUCKDB_HINTS: Final = {
     "lock": "another program has it open: close that, or copy the file",
     "not find|does not exist|Catalog Error|Binder Error": "check the names in the query",
     "Parser Error": "correct the query there",
@@ -241,36 +179,13 @@ _HINTS: Final = {
 
 
 def read_duckdb(connection: Connection, text: str, wanted: Wanted) -> Result:
-    """Run a query on a DuckDB file.
-
-    Parameters
-    ----------
-    connection : Connection
-        A path.
-    text : str
-        One statement.
-    wanted : Wanted
-        Which columns.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    SettingError
-        If DuckDB is not installed, or the statement gives no rows.
-    DataError
-        If the file, or the query, cannot be used.
-    MissingColumn
-        If a wanted column is not in the result.
-    """
+    """Run a query on a DuckDB file."""
     try:
         import duckdb  # noqa: PLC0415 - an optional extra
     except ImportError as error:
-        raise absent("duckdb", "DuckDB") from error
+        raise _not_installed("duckdb", "DuckDB") from error
     with (
-        told(connection, duckdb.Error, _HINTS),
+        _errors_of(connection, duckdb.Error, _DUCKDB_HINTS),
         duckdb.connect(connection.target, read_only=True) as opened,
     ):
         opened.execute("SET autoinstall_known_extensions = false")  # nothing is fetched unasked
@@ -279,32 +194,35 @@ def read_duckdb(connection: Connection, text: str, wanted: Wanted) -> Result:
         if kinds != [duckdb.StatementType.SELECT]:  # a COPY would write a file
             raise SettingError("the statement is no query", "give a select, or with … select")
         inner = opened.sql(text)
-        names, types = list(inner.columns), [str(kind) for kind in inner.types]
-        at = chosen(names, wanted)
-        how = {i: _expression(types[i], is_id=names[i] == wanted.id_column) for i in at}
-        reader = opened.sql(projection(text, len(names), how)).to_arrow_reader(BATCH)
-        frame = gathered(reader, [names[i] for i in at])
-    intervals = [names[i] for i in at if types[i] == "INTERVAL"]
-    return Result(frame, tuple(names), seconds_notes(intervals))
+        columns = [
+            _Column(
+                name, _duckdb_expression(str(kind), is_id=name == wanted.id_column), str(kind) == "INTERVAL"
+            )
+            for name, kind in zip(inner.columns, inner.types, strict=True)
+        ]
+        return _by_expressions(
+            text, columns, wanted, run=lambda query: opened.sql(query).to_arrow_reader(BATCH)
+        )
 
 
-def _expression(kind: str, *, is_id: bool) -> str:
+def _duckdb_expression(kind: str, *, is_id: bool) -> str:
     """Return how a column is asked for; names, and what has no type of ours, come as DuckDB's text."""
     if is_id:
-        return "{}" if kind in _WHOLE else "{}::VARCHAR"
+        return "{}" if kind in _DUCKDB_WHOLE else "{}::VARCHAR"
     found = _BRACKETS.search(kind)
     brackets = found[0] if found else ""
     base = kind.removesuffix(brackets).partition("(")[0]
     if not brackets:
-        return "{}" if base in _PLAIN else _HOW.get(base, "{}::VARCHAR")
-    if base in _PLAIN:
+        return "{}" if base in _DUCKDB_PLAIN else _DUCKDB_EXPRESSIONS.get(base, "{}::VARCHAR")
+    if base in _DUCKDB_PLAIN:
         return "{}"
-    return "{}::" + ("DOUBLE" if _HOW.get(base) == _HOW["DECIMAL"] else "VARCHAR") + brackets
+    double = _DUCKDB_EXPRESSIONS.get(base) == "{}::DOUBLE"
+    return "{}::" + ("DOUBLE" if double else "VARCHAR") + brackets
 
 
 _TIMEOUT = 10  # seconds to connect; libpq's own is the system's, minutes
 _OPAQUE: Final = b"ADBC:postgresql:typname"  # what the driver says of a column that it has no Arrow type for
-_HINTS_SQL_POSTGRES: Final = {
+_POSTGRES_HINTS: Final = {
     "password authentication failed|no password supplied": "give the password by PGPASSWORD or ~/.pgpass",
     "Connection refused|translate host name|No such file|timeout|No route|unreachable|closed the conn": (
         "is the server running, and are host and port right?"
@@ -324,49 +242,32 @@ _HINTS_SQL_POSTGRES: Final = {
 
 
 def read_postgres(connection: Connection, text: str, wanted: Wanted) -> Result:
-    """Run a query on a PostgreSQL server.
-
-    Parameters
-    ----------
-    connection : Connection
-        An address; what it leaves out libpq takes from its variables, services and ~/.pgpass.
-    text : str
-        One statement.
-    wanted : Wanted
-        Which columns.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    SettingError
-        If the driver is not installed.
-    DataError
-        If the server, or the query, cannot be used.
-    MissingColumn
-        If a wanted column is not in the result.
-    """
+    """Run a query on a PostgreSQL server."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - an optional extra, and slow
         from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - the same
     except ImportError as error:
-        raise absent("adbc-driver-postgresql", "PostgreSQL") from error
+        raise _not_installed("adbc-driver-postgresql", "PostgreSQL") from error
     with (
-        told(connection, (dbapi.Error, pa.ArrowException, OSError), _HINTS_SQL_POSTGRES),
+        _errors_of(connection, (dbapi.Error, pa.ArrowException, OSError), _POSTGRES_HINTS),
         dbapi.connect(_address(connection.target)) as opened,
         opened.cursor() as cursor,
     ):
         cursor.execute("SET TRANSACTION READ ONLY")
-        fields = list(cursor.adbc_execute_schema(text))
-        names = [field.name for field in fields]
-        at = chosen(names, wanted)
-        how = {i: _expression_sql_postgres(fields[i], is_id=names[i] == wanted.id_column) for i in at}
-        cursor.execute(projection(text, len(names), how))
-        frame = gathered(cursor.fetch_record_batch(), [names[i] for i in at])
-    intervals = [names[i] for i in at if _is_interval(fields[i])]
-    return Result(frame, tuple(names), seconds_notes(intervals))
+        columns = [
+            _Column(
+                field.name,
+                _postgres_expression(field, is_id=field.name == wanted.id_column),
+                pa.types.is_interval(field.type),
+            )
+            for field in cursor.adbc_execute_schema(text)
+        ]
+
+        def run(query: str) -> pa.RecordBatchReader:
+            cursor.execute(query)
+            return cursor.fetch_record_batch()
+
+        return _by_expressions(text, columns, wanted, run=run)
 
 
 def _address(target: str) -> str:
@@ -377,7 +278,7 @@ def _address(target: str) -> str:
     return f"{target}{'&' if '?' in target else '?'}{'&'.join(more)}"
 
 
-def _expression_sql_postgres(field: pa.Field, *, is_id: bool) -> str:
+def _postgres_expression(field: pa.Field, *, is_id: bool) -> str:
     """Return how a column is asked for; names, and what has no type of ours, come as the text psql shows."""
     import pyarrow as pa  # noqa: PLC0415 - see above
 
@@ -386,26 +287,20 @@ def _expression_sql_postgres(field: pa.Field, *, is_id: bool) -> str:
         return "{}" if pa.types.is_integer(kind) else "{}::text"
     if pa.types.is_list(kind):
         return {"{}::float8": "{}::float8[]", "{}": "{}"}.get(
-            _expression_sql_postgres(kind.value_field, is_id=False), "{}::text[]"
+            _postgres_expression(kind.value_field, is_id=False), "{}::text[]"
         )
     if _OPAQUE in metadata:
         return "{}::float8" if metadata[_OPAQUE] == b"numeric" else "{}::text"
     if metadata.get(b"POSTGRESQL:type") == b"money":
         return "{}::numeric::float8"
-    if _is_interval(field):
+    if pa.types.is_interval(kind):
         return "extract(epoch FROM {})::float8"
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         return _FINITE
     return "{}" if pa.types.is_primitive(kind) or pa.types.is_binary(kind) else "{}::text"
 
 
-def _is_interval(field: pa.Field) -> bool:
-    import pyarrow as pa  # noqa: PLC0415 - see above
-
-    return bool(pa.types.is_interval(field.type))
-
-
-_HINTS_SQL_SQLITE: Final = {
+_SQLITE_HINTS: Final = {
     "no such table": "check the table's name",
     "no such column": "check the column's name",
     "syntax error|incomplete input|unrecognized token": "correct the query there",
@@ -417,44 +312,23 @@ _HINTS_SQL_SQLITE: Final = {
 
 
 def read_sqlite(connection: Connection, text: str, wanted: Wanted) -> Result:
-    """Run a query on a SQLite file.
-
-    Parameters
-    ----------
-    connection : Connection
-        A path.
-    text : str
-        One statement.
-    wanted : Wanted
-        Which columns.
-
-    Returns
-    -------
-    Result
-
-    Raises
-    ------
-    DataError
-        If the file, or the query, cannot be used.
-    MissingColumn
-        If a wanted column is not in the result.
-    """
+    """Run a query on a SQLite file."""
     address = f"{Path(connection.target).absolute().as_uri()}?mode=ro"
     blocks: list[list[_Block]] = []
     with (
-        told(connection, (sqlite3.Error, sqlite3.Warning), _HINTS_SQL_SQLITE),
+        _errors_of(connection, (sqlite3.Error, sqlite3.Warning), _SQLITE_HINTS),
         closing(sqlite3.connect(address, uri=True)) as opened,
     ):
         opened.execute("PRAGMA query_only = ON")
         cursor = opened.execute(text)
         names = [column[0] for column in cursor.description or ()]
-        at = chosen(names, wanted)
+        at = _chosen(names, wanted)
         try:
             while rows := cursor.fetchmany(BATCH):
                 columns = list(zip(*rows, strict=True))
                 blocks.append([_block(names[i], columns[i]) for i in at])
         except sqlite3.OperationalError as error:
-            raise (not_utf8() if "decode to UTF-8" in str(error) else error) from error
+            raise (_not_utf8() if "decode to UTF-8" in str(error) else error) from error
     done = [_joined(names[i], [block[place] for block in blocks]) for place, i in enumerate(at)]
     notes = tuple(note for _, note in done if note)
     return Result(pl.DataFrame([column for column, _ in done]), tuple(names), notes)
@@ -489,7 +363,7 @@ def _dtype(name: str, kinds: frozenset[type]) -> pl.DataType:
 
 
 def _joined(name: str, blocks: Sequence[_Block]) -> tuple[pl.Series, str]:
-    """Return a whole column, and what to say of it."""
+    """Return a whole column, and a note where it mixes numbers and text."""
     kinds = frozenset[type]().union(*(block.kinds for block in blocks))
     dtype = _dtype(name, kinds)
     pieces = [block.cells.cast(dtype) for block in blocks] or [pl.Series(dtype=dtype)]

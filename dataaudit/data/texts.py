@@ -21,25 +21,6 @@ def read_texts(text_class: TextClass, wanted: Wanted) -> Part:
 
     Mail is full of bytes that are not UTF-8, and a text is a text whatever its encoding. So, unlike a table,
     such a file is read as Windows-1252, and the number of them is noted.
-
-    Parameters
-    ----------
-    text_class : TextClass
-        Label and files.
-    wanted : Wanted
-        Which columns; the target's name is free.
-
-    Returns
-    -------
-    Part
-        One row per file, at line 1 of it.
-
-    Raises
-    ------
-    UnreadableFile
-        If a file may not be read.
-    DataError
-        If the target is called ``text``.
     """
     if wanted.target == TEXT_COLUMN:
         raise DataError(

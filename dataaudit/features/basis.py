@@ -7,7 +7,7 @@ basis it is not, and stays convex with exact influence. For a numeric column wit
     spline     cubic B-splines of the scaled value on knots at its quartiles, constant beyond the ends
     RBF        k(z, S) K_SS^(-1/2)    with k(z, s) = exp(-γ‖z - s‖²) and S up to 500 training rows
 
-The last is the Nyström approximation of a kernel (`dataaudit.encode.kernel`). z holds the scaled numeric
+The last is the Nyström approximation of a kernel (`dataaudit.features.rbf`). z holds the scaled numeric
 columns, the vectors, and the one-hot levels of columns with few levels. Its width is given as γ·d, where
 d is the total variance of z: one per standardised column, less for rare levels, so that a width means the
 same for tables of numbers and of categories. Distances may be measured in a metric that is learned from
@@ -40,40 +40,19 @@ RANK_POINTS = 4096
 # X is kept sparse where it would hold fewer values than this share.
 SPARSE_SHARE = 0.15
 BLOCK_ROWS = 4096
-# A metric has few parameters: so much teaches it, at a sixth of the cost of all.
+# A metric has few parameters: this many rows teach it, at a sixth of the cost of all.
 METRIC_ROWS, METRIC_LANDMARKS = 2500, 200
 
 
 @dataclass(frozen=True, slots=True)
 class BasisSettings:
-    """Which basis.
+    """Which basis."""
 
-    Parameters
-    ----------
-    scaling : {"standard", "rank"}
-        How numeric columns are scaled.
-    spline : bool
-        Add cubic splines of every numeric column.
-    rbf_width : float or None
-        γ·d of the RBF features; None for none.
-    metric : {"plain", "scaled", "turned"}
-        Distances of the RBF features: as they are, columns scaled by how much they matter, or directions.
-    landmarks : int
-        Most training rows that the RBF features are measured from.
-    seed : int
-        Draws the landmarks.
-
-    Raises
-    ------
-    SettingError
-        If a value makes no sense.
-    """
-
-    scaling: Literal["standard", "rank"] = "standard"
-    spline: bool = False
-    rbf_width: float | None = None
-    metric: Literal["plain", "scaled", "turned"] = "plain"
-    landmarks: int = 500
+    scaling: Literal["standard", "rank"] = "standard"  # how numeric columns are scaled
+    spline: bool = False  # add cubic splines of every numeric column
+    rbf_width: float | None = None  # γ·d of the RBF features; None for none
+    metric: Literal["plain", "scaled", "turned"] = "plain"  # of the RBF: columns scaled, or directions turned
+    landmarks: int = 500  # most training rows that the RBF features are measured from
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -102,36 +81,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Basis:
-    """A fitted basis; a value that can be pickled.
-
-    Attributes
-    ----------
-    settings : BasisSettings
-        What was asked.
-    mean, sd : ndarray (dn,)
-        Of the numeric columns; used by "standard".
-    curves : tuple of Curve
-        Rank transforms of the numeric columns; used by "rank".
-    knots : tuple of ndarray
-        Knots of every numeric column, empty where it has too few distinct values for a spline.
-    kernel : Kernel or None
-        RBF features.
-    kernel_levels : ndarray of int64
-        Levels that take part in the kernel.
-    columns : tuple of Feature
-        Features of the encoded columns, in their order.
-    name : str
-        The basis in words.
-    """
+    """A fitted basis; a value that can be pickled."""
 
     settings: BasisSettings
-    mean: Array
-    sd: Array
-    curves: tuple[Curve, ...]
-    knots: tuple[Array, ...]
+    mean: Array  # (dn,) of the numeric columns; used by "standard"
+    sd: Array  # (dn,) of the numeric columns; used by "standard"
+    curves: tuple[Curve, ...]  # rank transforms of the numeric columns; used by "rank"
+    knots: tuple[Array, ...]  # of every numeric column; empty where it has too few distinct values
     kernel: Kernel | None
-    kernel_levels: NDArray[np.int64]
-    columns: tuple[Feature, ...]
+    kernel_levels: NDArray[np.int64]  # levels that take part in the kernel
+    columns: tuple[Feature, ...]  # features of the encoded columns, in their order
     name: str
 
     @cached_property
@@ -151,23 +110,7 @@ class Basis:
         return (*numeric, *self.columns[d:], *splines, *rbf)
 
     def transform(self, columns: Columns) -> Array | csr_array:
-        """Make the design matrix.
-
-        Parameters
-        ----------
-        columns : Columns
-            n encoded rows, with the features that the basis was fitted on.
-
-        Returns
-        -------
-        ndarray (n, d) float64, or csr_array (n, d) where few values are not zero
-            One column per entry of `features`.
-
-        Raises
-        ------
-        EncodeError
-            If the columns are others than the basis was fitted on.
-        """
+        """Make the design matrix, sparse where few values are not zero."""  # -> (n, d)
         if columns.features != self.columns:
             what = f"the encoded columns differ: got {len(columns.features)}, fitted on {len(self.columns)}"
             raise EncodeError(what, "encode both with the same encoding")
@@ -189,12 +132,12 @@ class Basis:
         return np.hstack(parts)
 
     def _sparse_pays(self, columns: Columns) -> bool:
-        """Tell whether few values of X are not zero; RBF features have no zeros."""
+        """Return whether few values of X are not zero; RBF features have no zeros."""
         if self.kernel or columns.terms.shape[1] + columns.levels.shape[1] == 0:
             return False
         full = columns.numeric.shape[1] + columns.vectors.shape[1] + sum(map(_width, self.knots))
-        held = columns.n * full + columns.levels.nnz + columns.terms.nnz
-        return bool(held < SPARSE_SHARE * columns.n * len(self.features))
+        filled = columns.n * full + columns.levels.nnz + columns.terms.nnz
+        return bool(filled < SPARSE_SHARE * columns.n * len(self.features))
 
     def _scaled(self, numeric: Array) -> Array:
         if self.settings.scaling == "standard":
@@ -207,22 +150,7 @@ class Basis:
 
 
 def fit_basis(columns: Columns, settings: BasisSettings, *, targets: Array | None = None) -> Basis:
-    """Learn scales, knots and landmarks from training rows, and a metric from their labels if asked.
-
-    Parameters
-    ----------
-    columns : Columns
-        n encoded rows.
-    settings : BasisSettings
-        Which basis.
-    targets : ndarray (n, m), optional
-        Indicators of the classes, for a metric; without them, or with too few rows, it stays plain.
-
-    Returns
-    -------
-    Basis
-        The fitted basis.
-    """
+    """Learn scales, knots and landmarks, and a metric from the labels if asked."""  # targets (n, m), 0 or 1
     numeric = columns.numeric
     mean = numeric.mean(0)
     sd = numeric.std(0)

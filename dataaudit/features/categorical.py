@@ -11,35 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from dataaudit.features.columns import MISSING, Feature, Group, Part, cast_series, counted
+from dataaudit.features.columns import MISSING, ColumnBlocks, Feature, Group, cast_series, counted
 
 
 @dataclass(frozen=True)
 class CategoricalEncoder:
-    """One-hot levels of one column.
-
-    Attributes
-    ----------
-    column : str
-        The source column.
-    dtype : polars.DataType
-        Its type in training; new values are cast to it before they become text, so that 1 and 1.0 agree.
-    levels : tuple of str
-        Levels with a feature of their own, sorted.
-    pooled : tuple of str
-        Rarer levels, which share one feature, sorted.
-    has_missing : bool
-        Whether training had missing values, which then are a level.
-    notes : tuple of str
-        What to tell the user.
-    """
+    """One-hot levels of one column."""
 
     column: str
-    dtype: pl.DataType
-    levels: tuple[str, ...]
-    pooled: tuple[str, ...]
-    has_missing: bool
-    notes: tuple[str, ...] = ()
+    dtype: pl.DataType  # in training; values are cast to it before they become text, so that 1 and 1.0 agree
+    levels: tuple[str, ...]  # levels with a feature of their own, sorted
+    pooled: tuple[str, ...]  # rarer levels, which share one feature, sorted
+    has_missing: bool  # whether training had missing values, which then are a level
+    notes: tuple[str, ...] = ()  # decisions to state to the user
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -51,7 +35,7 @@ class CategoricalEncoder:
             names.append(f"(other: {counted(len(self.pooled), 'level')})")
         return tuple(Feature(f"{self.column}={name}", self.column, name, "level") for name in names)
 
-    def transform(self, series: pl.Series) -> Part:
+    def transform(self, series: pl.Series) -> ColumnBlocks:
         """Encode n values; an unseen level goes to the pool if there is one, else to no feature at all."""
         text = to_levels(series, self.dtype)
         width = len(self.levels) + self.has_missing + bool(self.pooled)
@@ -61,7 +45,7 @@ class CategoricalEncoder:
         codes = known.fill_null(elsewhere).to_numpy(writable=True)
         if self.has_missing:
             codes[text.is_null().to_numpy()] = len(self.levels)
-        return Part(groups=(Group(codes.astype(np.int32, copy=False), width),))
+        return ColumnBlocks(groups=(Group(codes.astype(np.int32, copy=False), width),))
 
     def unseen(self, series: pl.Series) -> tuple[str, ...]:
         """Levels that training did not have, sorted; "(missing)" last."""
@@ -72,21 +56,7 @@ class CategoricalEncoder:
 
 
 def fit_categorical(column: str, series: pl.Series, *, max_levels: int) -> CategoricalEncoder:
-    """Learn the levels of a column.
-
-    Parameters
-    ----------
-    column : str
-        The source column.
-    series : polars.Series
-        n values of any type that can be shown as text.
-    max_levels : int
-        Levels that keep a feature of their own; of equally frequent ones, those first in the alphabet.
-
-    Returns
-    -------
-    CategoricalEncoder
-    """
+    """Learn the levels of a column."""
     text = to_levels(series, series.dtype)
     present = text.drop_nulls().alias("level")
     # Not value_counts: its order among ties is not fixed.
@@ -104,26 +74,7 @@ def fit_categorical(column: str, series: pl.Series, *, max_levels: int) -> Categ
 
 
 def to_levels(series: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Return values as text, null where missing.
-
-    Parameters
-    ----------
-    series : polars.Series
-        n values.
-    dtype : polars.DataType
-        Their type in training.
-
-    Returns
-    -------
-    polars.Series of String
-        The empty string counts as missing, as it does in a CSV file; so does "(missing)" itself, which would
-        otherwise be a second feature of that name.
-
-    Raises
-    ------
-    EncodeError
-        If a value cannot be read as the type of training.
-    """
+    """Return values as text, null where missing: null, empty, or ``(missing)`` itself."""
     # New data may have other categories than the Enum of training; they are unseen levels, not errors.
     plain = pl.String() if dtype in (pl.Categorical, pl.Enum) else dtype
     read = cast_series(series, plain)

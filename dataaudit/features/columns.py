@@ -1,9 +1,8 @@
 """The nouns of encoding: what a column is used as, and what an encoded feature stands for.
 
-Everything here is plain data. ``Columns`` is what an encoder makes of a frame, before a basis (scaling,
-splines, RBF) turns it into one design matrix: four blocks, each in the form in which it is cheapest to hold.
-
-What the encoders of one column have in common: their verbs, their share of the blocks, casting.
+``Columns`` is what an encoding makes of a frame, before a basis (scaling, splines, RBF) turns it into one
+design matrix: four blocks, each in the form in which it is cheapest to hold. The encoder of one column gives
+its share of each, a ``ColumnBlocks``; what all encoders need (casting, indicators) is here too.
 """
 
 from __future__ import annotations
@@ -26,28 +25,13 @@ MISSING = "(missing)"
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One encoded feature and where it comes from.
+    """One encoded feature and where it comes from."""
 
-    Attributes
-    ----------
-    name : str
-        How the feature is shown.
-    column : str
-        The source column.
-    level : str or None
-        Category level, term, component of a date, coordinate of a vector, number of a spline or landmark,
-        or "(missing)". None where the column has one feature only.
-    kind : str
-        What sort of feature it is; one of ``FeatureKind``.
-    scale : float
-        Multiply a step in the encoded unit by this to get the step in the user's unit; 1.0 where meaningless.
-    """
-
-    name: str
+    name: str  # how the feature is shown
     column: str
-    level: str | None
+    level: str | None  # level, term, part of a date, coordinate, number of a spline; None for all of a column
     kind: FeatureKind
-    scale: float = 1.0
+    scale: float = 1.0  # a step in the encoded unit times this is the step in the user's; 1 where meaningless
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,31 +103,15 @@ class EncoderSettings:
 
 @dataclass(frozen=True)
 class Columns:
-    """The encoded columns of n rows, before a basis is chosen.
+    """The encoded columns of n rows, before a basis is chosen."""
 
-    Attributes
-    ----------
-    numeric : ndarray (n, dn) float64
-        Numbers and components of dates in the user's units, missing values imputed by the training median.
-    numeric_features : tuple of Feature
-    vectors : ndarray (n, dv) float64
-        List and array columns, centred by the training mean and divided by one scale per source column.
-    vector_features : tuple of Feature
-    levels : csr_array (n, dl) float64
-        One-hot levels, booleans and missing indicators: zeros and ones.
-    level_features : tuple of Feature
-    terms : csr_array (n, dt) float64
-        Tf-idf with rows of length 1 per text column, or counts.
-    term_features : tuple of Feature
-    """
-
-    numeric: NDArray[np.float64]
+    numeric: NDArray[np.float64]  # (n, dn) in the user's units; parts of dates too; the median where missing
     numeric_features: tuple[Feature, ...]
-    vectors: NDArray[np.float64]
+    vectors: NDArray[np.float64]  # (n, dv) centred by the training mean, one scale per source column
     vector_features: tuple[Feature, ...]
-    levels: csr_array
+    levels: csr_array  # (n, dl) one-hot levels, booleans and missing indicators: zeros and ones
     level_features: tuple[Feature, ...]
-    terms: csr_array
+    terms: csr_array  # (n, dt) tf-idf with rows of length 1 per text column, or counts
     term_features: tuple[Feature, ...]
 
     @property
@@ -167,20 +135,7 @@ class Columns:
         )
 
     def with_column(self, name: str, donors: Columns) -> Columns:
-        """Return the rows with one source column's features taken from as many other rows.
-
-        Parameters
-        ----------
-        name : str
-            The source column.
-        donors : Columns
-            As many rows, of the same encoding.
-
-        Returns
-        -------
-        Columns
-            Every other column as it was.
-        """
+        """Return the rows with one source column's features taken from as many other rows."""
         numeric = _of(self.numeric_features, name)
         vectors = _of(self.vector_features, name)
         return replace(
@@ -193,7 +148,7 @@ class Columns:
 
 
 def _of(features: tuple[Feature, ...], name: str) -> NDArray[np.bool_]:
-    """Tell which features stand for a source column."""
+    """Return which features stand for a source column."""
     return np.array([feature.column == name for feature in features], dtype=bool)
 
 
@@ -208,22 +163,14 @@ def _mixed(mine: csr_array, theirs: csr_array, where: NDArray[np.bool_]) -> csr_
 
 @dataclass(frozen=True)
 class Group:
-    """Level features of which a row has at most one: one-hot levels, a boolean, a missing indicator.
+    """Level features of which a row has at most one: one-hot levels, a boolean, a missing indicator."""
 
-    Attributes
-    ----------
-    codes : ndarray (n,) int32
-        The feature of each row, 0 to ``width - 1``; -1 where the row has none.
-    width : int
-        Number of features.
-    """
-
-    codes: NDArray[np.int32]
+    codes: NDArray[np.int32]  # (n,) the feature of each row, 0 to ``width - 1``; -1 where the row has none
     width: int
 
 
 @dataclass(frozen=True)
-class Part:
+class ColumnBlocks:
     """What one source column gives to the blocks of ``Columns``."""
 
     numeric: tuple[NDArray[np.float64], ...] = ()  # each (n,)
@@ -247,7 +194,7 @@ class ColumnEncoder(Protocol):
     def notes(self) -> tuple[str, ...]:
         """Decisions to state to the user, full sentences."""
 
-    def transform(self, series: pl.Series) -> Part:
+    def transform(self, series: pl.Series) -> ColumnBlocks:
         """Encode n values; raises EncodeError if they do not fit."""
 
     def unseen(self, series: pl.Series) -> tuple[str, ...]:
@@ -265,25 +212,7 @@ def counted(n: int, thing: str) -> str:
 
 
 def cast_series(series: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Cast to the type seen in training.
-
-    Parameters
-    ----------
-    series : polars.Series
-        New values.
-    dtype : polars.DataType
-        The type of the column in training.
-
-    Returns
-    -------
-    polars.Series
-        The same values with that type.
-
-    Raises
-    ------
-    EncodeError
-        If a value cannot be read as that type; the message shows one, and the caller adds the column.
-    """
+    """Cast to the type seen in training; raise EncodeError for a value that has none in it."""
     if series.dtype == dtype:
         return series
     plain = series.cast(pl.String) if series.dtype in (pl.Categorical, pl.Enum) else series
@@ -316,26 +245,18 @@ def _loose_cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
     return pl.Series(series.name, [None] * len(series), dtype=dtype)
 
 
+def missing_feature(column: str, *, has_missing: bool) -> tuple[Feature, ...]:
+    """Return the feature of a missing indicator, if the column has one."""
+    return (Feature(f"{column} {MISSING}", column, MISSING, "missing"),) if has_missing else ()
+
+
 def indicator(where: NDArray[np.bool_]) -> Group:
     """Return a group of one feature, which is 1 where the condition holds."""
     return Group(np.where(where, 0, -1).astype(np.int32), 1)
 
 
 def one_hot(groups: list[Group], n: int) -> csr_array:
-    """Assemble groups side by side as one sparse 0/1 matrix, in O(n × groups), never n × levels.
-
-    Parameters
-    ----------
-    groups : list of Group
-        Each with codes of length n.
-    n : int
-        Number of rows, for the case of no groups.
-
-    Returns
-    -------
-    csr_array (n, sum of widths) float64
-        Ones where a row has the feature; indices sorted within each row.
-    """
+    """Assemble groups side by side as one sparse 0/1 matrix, in O(n × groups), never n × levels."""
     widths = [group.width for group in groups]
     if not groups:
         return csr_array((n, 0), dtype=np.float64)

@@ -15,11 +15,11 @@ from scipy.sparse import csr_array, hstack
 from dataaudit.errors import EncodeError, MissingColumn
 from dataaudit.features.categorical import fit_categorical
 from dataaudit.features.columns import (
+    ColumnBlocks,
     ColumnEncoder,
     Columns,
     EncoderSettings,
     Feature,
-    Part,
     Role,
     one_hot,
     values_of,
@@ -43,45 +43,15 @@ _NOTHING_TO_USE = {"text": "no word of two or more characters in any row"}
 
 @dataclass(frozen=True)
 class Encoding:
-    """Fitted encoders, one per used column; a value that can be pickled.
+    """Fitted encoders, one per used column; a value that can be pickled."""
 
-    Attributes
-    ----------
-    roles : tuple of Role
-        What every column but the target is used as, and why.
-    notes : tuple of str
-        Decisions to state to the user, full sentences.
-    encoders : tuple of ColumnEncoder
-        In the order of the columns in training.
-    features : tuple of Feature
-        Of all encoders, column by column; `transform` sorts them into blocks.
-    """
-
-    roles: tuple[Role, ...]
-    notes: tuple[str, ...]
-    encoders: tuple[ColumnEncoder, ...]
-    features: tuple[Feature, ...]
+    roles: tuple[Role, ...]  # what every column but the target is used as, and why
+    notes: tuple[str, ...]  # decisions to state to the user, full sentences
+    encoders: tuple[ColumnEncoder, ...]  # in the order of the columns in training
+    features: tuple[Feature, ...]  # of all encoders, column by column; `transform` sorts them into blocks
 
     def transform(self, frame: pl.DataFrame) -> Columns:
-        """Encode rows.
-
-        Parameters
-        ----------
-        frame : polars.DataFrame
-            n rows; must have the used columns, may have others.
-
-        Returns
-        -------
-        Columns
-            Features in the same order whatever the frame.
-
-        Raises
-        ------
-        MissingColumn
-            If a used column is not there.
-        EncodeError
-            If values cannot be read as the type of training, or vectors have another length.
-        """
+        """Encode n rows: the same features in the same order whatever the frame."""
         parts = [_on_column(frame, encoder.column, encoder.transform) for encoder in self.encoders]
         kinds = {
             block: tuple(feature for feature in self.features if feature.kind in names)
@@ -101,53 +71,13 @@ class Encoding:
         )
 
     def unseen(self, frame: pl.DataFrame) -> dict[str, tuple[str, ...]]:
-        """List the levels that training did not have.
-
-        Parameters
-        ----------
-        frame : polars.DataFrame
-            Rows as for `transform`, which encodes such levels as the pooled level, or as no level at all.
-
-        Returns
-        -------
-        dict of str to tuple of str
-            Per column with any, its unseen levels, sorted; "(missing)" stands for missing values.
-
-        Raises
-        ------
-        MissingColumn, EncodeError
-            As `transform`.
-        """
+        """Return the levels that training did not have, of each column with any."""
         found = {e.column: _on_column(frame, e.column, e.unseen) for e in self.encoders}
         return {column: levels for column, levels in found.items() if levels}
 
 
 def fit_encoding(frame: pl.DataFrame, target: str, *, settings: EncoderSettings = _DEFAULTS) -> Encoding:
-    """Decide the roles of all columns and learn their encoders.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Training rows with the target, which is not looked at.
-    target : str
-        The label column.
-    settings : EncoderSettings
-        What the user says about the columns.
-
-    Returns
-    -------
-    Encoding
-        Encoders with the roles and the decisions behind them.
-
-    Raises
-    ------
-    MissingColumn
-        If a column that the user named is not there.
-    SettingError
-        If the user named the target as a feature.
-    EncodeError
-        If no column can be used, or one cannot be what the user named it as.
-    """
+    """Decide the roles of all columns and learn their encoders."""
     if frame.height == 0:
         raise EncodeError("the table has no rows", "give at least two rows of each class")
     roles: list[Role] = []
@@ -205,7 +135,7 @@ def _side_by_side(blocks: Sequence[NDArray[np.float64]], n: int) -> NDArray[np.f
     return blocks[0] if len(blocks) == 1 else np.hstack(blocks)
 
 
-def _terms(parts: Sequence[Part], n: int) -> csr_array:
+def _terms(parts: Sequence[ColumnBlocks], n: int) -> csr_array:
     blocks = [part.terms for part in parts if part.terms is not None]
     if not blocks:
         return csr_array((n, 0), dtype=np.float64)
@@ -218,8 +148,8 @@ def _listed(roles: Sequence[Role]) -> str:
 
 
 def _left_out_note(roles: Sequence[Role]) -> tuple[str, ...]:
-    said = (EXCLUDED, NOT_NAMED)  # the user knows those
-    left = [role for role in roles if role.role == "left out" and role.reason not in said]
+    known = (EXCLUDED, NOT_NAMED)  # to the user, who asked for it
+    left = [role for role in roles if role.role == "left out" and role.reason not in known]
     if not left:
         return ()
     what = "1 column is" if len(left) == 1 else f"{len(left):,} columns are"
@@ -228,6 +158,8 @@ def _left_out_note(roles: Sequence[Role]) -> tuple[str, ...]:
 
 def _nothing_left(roles: Sequence[Role]) -> EncodeError:
     if not roles:
-        return EncodeError("there is no column beside the label", "give a table with at least one feature")
+        return EncodeError(
+            "there is no column other than the label", "give a table with at least one feature"
+        )
     hint = "name an identifier under features to use it all the same"
     return EncodeError(f"no column can be used as a feature: {_listed(roles)}", hint)

@@ -13,7 +13,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.features.columns import MISSING, Feature, FeatureKind, Part, cast_series, counted, indicator
+from dataaudit.features.columns import (
+    MISSING,
+    ColumnBlocks,
+    Feature,
+    FeatureKind,
+    cast_series,
+    counted,
+    indicator,
+    missing_feature,
+)
 
 HUGE = 1e100
 ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?Z?)?$"
@@ -44,7 +53,7 @@ class NumericEncoder:
         """The number, then the missing indicator."""
         return _features(self.column, self.components, "numeric", has_missing=self.has_missing)
 
-    def transform(self, series: pl.Series) -> Part:
+    def transform(self, series: pl.Series) -> ColumnBlocks:
         """Encode n values; raises EncodeError where training had numbers and these are not."""
         values, _ = to_floats(series, lenient=self.dtype == pl.String)
         return _impute({None: values}, self.components, np.isnan(values), has_missing=self.has_missing)
@@ -69,7 +78,7 @@ class DatetimeEncoder:
         """Components, then the missing indicator."""
         return _features(self.column, self.components, "datetime", has_missing=self.has_missing)
 
-    def transform(self, series: pl.Series) -> Part:
+    def transform(self, series: pl.Series) -> ColumnBlocks:
         """Encode n values; raises EncodeError if they cannot be read as the type of training."""
         values = datetime_components(read_datetime(series, self.dtype))
         missing = np.isnan(next(iter(values.values())))
@@ -97,9 +106,9 @@ class BooleanEncoder:
         high = "true" if one else str(self.values[-1])
         name = self.column if one else f"{self.column}={high}"
         own = (Feature(name, self.column, high, "boolean"),) if len(self.values) > 1 else ()
-        return own + _missing_feature(self.column, has_missing=self.has_missing)
+        return own + missing_feature(self.column, has_missing=self.has_missing)
 
-    def transform(self, series: pl.Series) -> Part:
+    def transform(self, series: pl.Series) -> ColumnBlocks:
         """Encode n values; a third value counts as the smaller one and is listed by `unseen`."""
         read = cast_series(series, self.dtype)
         groups = []
@@ -108,7 +117,7 @@ class BooleanEncoder:
             groups.append(indicator((read == high).fill_null(value=False).to_numpy()))
         if self.has_missing:
             groups.append(indicator(read.is_null().to_numpy()))
-        return Part(groups=tuple(groups))
+        return ColumnBlocks(groups=tuple(groups))
 
     def unseen(self, series: pl.Series) -> tuple[str, ...]:
         """Values that training did not have."""
@@ -120,19 +129,7 @@ class BooleanEncoder:
 
 
 def fit_numeric(column: str, series: pl.Series) -> NumericEncoder:
-    """Learn the median and whether values are missing.
-
-    Parameters
-    ----------
-    column : str
-        The source column.
-    series : polars.Series
-        Numbers, or strings most of which are.
-
-    Returns
-    -------
-    NumericEncoder
-    """
+    """Learn the median and whether values are missing."""
     values, infinite = to_floats(series, lenient=series.dtype == pl.String)
     components = _varying({None: values})
     notes = []
@@ -168,27 +165,7 @@ def fit_datetime(column: str, series: pl.Series) -> DatetimeEncoder:
 
 
 def to_floats(series: pl.Series, *, lenient: bool) -> tuple[NDArray[np.float64], int]:
-    """Read numbers as float64.
-
-    Parameters
-    ----------
-    series : polars.Series
-        n numbers, or strings that hold numbers.
-    lenient : bool
-        Take strings that are no numbers as missing, instead of raising.
-
-    Returns
-    -------
-    values : ndarray (n,) float64
-        NaN where missing, infinite, or beyond ``HUGE``.
-    infinite : int
-        How many were infinite or beyond ``HUGE``.
-
-    Raises
-    ------
-    EncodeError
-        If a value is no number and `lenient` is false.
-    """
+    """Return numbers with NaN where missing or beyond ``HUGE``, and how many were beyond it."""  # -> (n,)
     if series.dtype in (pl.Categorical, pl.Enum):
         series = series.cast(pl.String)
     if series.dtype == pl.String:
@@ -215,19 +192,7 @@ def read_datetime(series: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 
 def datetime_components(series: pl.Series) -> dict[str | None, NDArray[np.float64]]:
-    """Split dates, times or durations into numbers.
-
-    Parameters
-    ----------
-    series : polars.Series
-        n values of type Date, Datetime, Time or Duration.
-
-    Returns
-    -------
-    dict of str to ndarray (n,) float64
-        days (since 1970-01-01, UTC), month (1 to 12), weekday (1 = Monday), hour (0 to 23, local); a time has
-        hours, a duration has days. NaN where missing.
-    """
+    """Split into days since 1970 (UTC), month, weekday (1 is Monday) and local hour."""  # -> each (n,)
     dtype = series.dtype
     if dtype == pl.Duration:
         return {"days": _floats(series.dt.total_milliseconds()) / _MS_PER_DAY}
@@ -270,9 +235,9 @@ def _impute(
     missing: NDArray[np.bool_],
     *,
     has_missing: bool,
-) -> Part:
+) -> ColumnBlocks:
     numeric = tuple(np.where(missing, part.median, values[part.name]) for part in components)
-    return Part(numeric=numeric, groups=(indicator(missing),) if has_missing else ())
+    return ColumnBlocks(numeric=numeric, groups=(indicator(missing),) if has_missing else ())
 
 
 def _features(
@@ -282,8 +247,4 @@ def _features(
         Feature(column if part.name is None else f"{column} ({part.name})", column, part.name, kind)
         for part in components
     )
-    return own + _missing_feature(column, has_missing=has_missing)
-
-
-def _missing_feature(column: str, *, has_missing: bool) -> tuple[Feature, ...]:
-    return (Feature(f"{column} {MISSING}", column, MISSING, "missing"),) if has_missing else ()
+    return own + missing_feature(column, has_missing=has_missing)

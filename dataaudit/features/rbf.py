@@ -51,26 +51,8 @@ class Kernel:
 def fit_kernel(
     inputs: Array, width: float, *, landmarks: int, seed: int, metric: Array | None = None
 ) -> Kernel | None:
-    """Draw landmarks and take the root of their kernel.
-
-    Parameters
-    ----------
-    inputs : ndarray (n, d)
-        What distances are measured in.
-    width : float
-        γ times the total variance of the inputs.
-    landmarks : int
-        At most so many.
-    seed : int
-        Draws them.
-    metric : ndarray (d, q), optional
-        From `learn_metric`.
-
-    Returns
-    -------
-    Kernel or None
-        None without a column that varies.
-    """
+    """Draw landmarks and take the root of their kernel; None without a column that varies."""
+    # inputs (n, d), metric (d, q); `width` is γ times the total variance of the inputs
     inputs = inputs if metric is None else inputs @ metric
     n, spread = len(inputs), float(inputs.var(0).sum()) if inputs.shape[1] else 0.0
     if spread <= 0.0:
@@ -86,24 +68,8 @@ def fit_kernel(
 
 
 def learn_metric(inputs: Array, Y: Array, kernel: Kernel, *, full: bool) -> Array | None:
-    """Learn a metric from labels, beginning at a kernel without one.
-
-    Parameters
-    ----------
-    inputs : ndarray (n, d)
-        What distances are measured in.
-    Y : ndarray (n, m)
-        Indicators of the classes.
-    kernel : Kernel
-        Where to begin; its width in units of the spread is kept.
-    full : bool
-        Turn directions, too, instead of only scaling columns.
-
-    Returns
-    -------
-    ndarray (d, q) or None
-        For `fit_kernel`; None where there are too few rows to learn it from.
-    """
+    """Learn a metric from class indicators Y, beginning at a plain kernel; None where rows are too few."""
+    # (n, d), (n, m) -> (d, q); with `full` directions are turned, else columns are only scaled
     if not affordable(*inputs.shape, full=full):
         return None
     metric, S, gamma, root = np.eye(inputs.shape[1]), kernel.landmarks, kernel.gamma, kernel.root
@@ -134,7 +100,7 @@ def gaussian(Z: Array, S: Array, gamma: float) -> Array:
 
 
 def affordable(n: int, d: int, *, full: bool) -> bool:
-    """Tell whether n rows are enough to learn a metric in d dimensions."""
+    """Return whether n rows are enough to learn a metric in d dimensions."""
     return d > 1 and n >= ROWS_PER_PARAMETER * (d * (d + 1) // 2 if full else d)
 
 
@@ -157,26 +123,7 @@ def ridge(F: Array, Y: Array) -> Array:
 
 
 def gradient_products(Z: Array, S: Array, gamma: float, *, kernel: Array, weights: Array) -> Array:
-    """Return M.
-
-    Parameters
-    ----------
-    Z : ndarray (n, d)
-        Rows.
-    S : ndarray (m, d)
-        Landmarks.
-    gamma : float
-        γ.
-    kernel : ndarray (n, m)
-        k(Z, S).
-    weights : ndarray (m, c)
-        a, one column per class.
-
-    Returns
-    -------
-    ndarray (d, d)
-        The average over rows, summed over classes.
-    """
+    """Return M, summed over classes."""  # Z (n, d), S (m, d), kernel (n, m), weights (m, c) -> (d, d)
     M = np.zeros((Z.shape[1], Z.shape[1]))
     for a in weights.T:
         K = kernel * a

@@ -50,31 +50,7 @@ class _Look:
 
 
 def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderSettings) -> tuple[Role, ...]:
-    """Decide what every column but the target is used as.
-
-    Parameters
-    ----------
-    frame : polars.DataFrame
-        Training rows.
-    target : str
-        The label column, which has no role.
-    settings : EncoderSettings
-        What the user said; columns under `exclude` need not be there.
-
-    Returns
-    -------
-    tuple of Role
-        One per column, in the order of the frame.
-
-    Raises
-    ------
-    MissingColumn
-        If a column that the user named is not there.
-    SettingError
-        If the user named the target as a feature.
-    EncodeError
-        If a column cannot be what the user named it as.
-    """
+    """Decide what every column but the target is used as."""
     named = {*settings.text, *settings.categorical, *settings.features}
     for column in (*settings.text, *settings.categorical, *settings.features):
         if column not in frame.columns:
@@ -211,7 +187,7 @@ def _names_rows(look: _Look) -> bool:
 
 
 def _codes(look: _Look) -> bool:
-    """Tell whether numbers are names by the name of their column, and recur: 3 is no more than 1 there."""
+    """Return whether numbers are names by the name of their column, and recur: 3 is no more than 1 there."""
     named = _CODE_NAME.search(look.name) or _CAMEL_CODE.search(look.name)
     return bool(named) and look.present >= FEW and look.share < MOSTLY
 

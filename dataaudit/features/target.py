@@ -1,7 +1,4 @@
-"""The label column as class numbers, with every decision stated.
-
-A column of row weights, checked.
-"""
+"""The label column as class numbers, with every decision stated; and a column of row weights, checked."""
 
 from __future__ import annotations
 
@@ -23,45 +20,16 @@ LARGEST_WHOLE = 2.0**53
 
 @dataclass(frozen=True)
 class Target:
-    """Classes of the rows that have one.
+    """Classes of the rows that have one."""
 
-    Attributes
-    ----------
-    classes : tuple of str
-        Names in natural order; the first is the reference class of the model.
-    y : ndarray (n,) int64
-        Class number of every kept row.
-    kept : pl.Series
-        Mask over the rows given: False where the label is missing.
-    notes : tuple of str
-        What was decided, in sentences.
-    """
-
-    classes: tuple[str, ...]
-    y: NDArray[np.int64]
-    kept: pl.Series
-    notes: tuple[str, ...]
+    classes: tuple[str, ...]  # names in natural order; the first is the reference class of the model
+    y: NDArray[np.int64]  # (n,) class number of every kept row
+    kept: pl.Series  # mask over the rows given: False where the label is missing
+    notes: tuple[str, ...]  # what was decided, in sentences
 
 
 def encode_target(labels: pl.Series) -> Target:
-    """Return the classes of a label column, numbered.
-
-    Parameters
-    ----------
-    labels : pl.Series
-        Strings, whole numbers, booleans, categories, or floats that stand for classes.
-
-    Returns
-    -------
-    Target
-        Class numbers and names.
-
-    Raises
-    ------
-    BadTarget
-        If the column is empty, continuous, infinite, of a type that has no classes, of one class, or of too
-        many.
-    """
+    """Return the classes of a label column, numbered."""
     name = labels.name
     labels = _countable(labels)
     kept = labels.is_not_null()
@@ -81,34 +49,12 @@ def encode_target(labels: pl.Series) -> Target:
 
 
 def class_texts(values: pl.Series) -> pl.Series:
-    """Return the name of every value's class, as `encode_target` has it.
-
-    Parameters
-    ----------
-    values : pl.Series
-        Labels, or the classes of somebody's model.
-
-    Returns
-    -------
-    pl.Series
-        Strings; whole numbers held as floats lose their point.
-
-    Raises
-    ------
-    BadTarget
-        If the values are continuous, infinite, or of a type that has no classes.
-    """
+    """Return the name of every value's class, as `encode_target` has it."""
     return _countable(values).cast(pl.String)
 
 
 def _countable(labels: pl.Series) -> pl.Series:
-    """Return the labels with floats as whole numbers where they are, and nothing as null.
-
-    Raises
-    ------
-    BadTarget
-        If they are continuous or of a type without classes.
-    """
+    """Return the labels with floats as whole numbers where they are, and nothing as null."""
     kind, name = labels.dtype, labels.name
     if kind.is_float():
         labels = labels.fill_nan(None)
@@ -132,13 +78,7 @@ def _countable(labels: pl.Series) -> pl.Series:
 
 
 def _require_classes(name: str, values: pl.Series, n: int) -> None:
-    """Check the number of classes.
-
-    Raises
-    ------
-    BadTarget
-        If there is one class, a class per row, or more than `MAX_CLASSES`.
-    """
+    """Check the number of classes."""
     K = len(values)
     if K == 1:
         what = f"label column {name!r} has one class: got {values[0]!r} in all {n} rows"
@@ -174,23 +114,7 @@ def _notes(name: str, labels: pl.Series, names: pl.Series, counts: NDArray[np.in
 
 
 def encode_weight(weights: pl.Series) -> NDArray[np.float64]:
-    """Return row weights.
-
-    Parameters
-    ----------
-    weights : pl.Series
-        Numbers, not negative, not all 0.
-
-    Returns
-    -------
-    ndarray (n,) float64
-        The weights as they stand.
-
-    Raises
-    ------
-    DataError
-        If a weight is missing, negative, infinite or no number, or if all are 0.
-    """
+    """Return row weights."""  # -> (n,)
     name = weights.name
     if not (weights.dtype.is_numeric() or weights.dtype == pl.Boolean):
         raise DataError(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from dataaudit.errors import EncodeError
-from dataaudit.features.columns import EncoderSettings, Feature, Part, cast_series
+from dataaudit.features.columns import ColumnBlocks, EncoderSettings, Feature, cast_series
 
 TOKEN = r"\w{2,}"  # noqa: S105 - a pattern, no password
 _BLOCK_BYTES = 64 * 2**20  # of text cut at a time: the tokens of a block take about three times that
@@ -30,37 +30,23 @@ _BLOCK_BYTES = 64 * 2**20  # of text cut at a time: the tokens of a block take a
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Terms of one text column.
-
-    Attributes
-    ----------
-    column : str
-        The source column.
-    weighting : {"tfidf", "counts"}
-        What stands for a term in a row.
-    vocabulary : polars.Series of String
-        The dt terms, sorted; a series, since a tuple of 100,000 strings is slow to compare and to pickle.
-    idf : ndarray (dt,) float64
-        Inverse document frequencies; ones for counts.
-    notes : tuple of str
-        What to tell the user.
-    """
+    """Terms of one text column."""
 
     column: str
-    weighting: Literal["tfidf", "counts"]
-    vocabulary: pl.Series
-    idf: NDArray[np.float64]
-    notes: tuple[str, ...] = ()
+    weighting: Literal["tfidf", "counts"]  # what stands for a term in a row
+    vocabulary: pl.Series  # (dt,) terms, sorted; a tuple of 100,000 strings is slow to compare and to pickle
+    idf: NDArray[np.float64]  # (dt,) inverse document frequencies; ones for counts
+    notes: tuple[str, ...] = ()  # decisions to state to the user
 
     @property
     def features(self) -> tuple[Feature, ...]:
         """One per term."""
         return tuple(Feature(f"{self.column}: {term}", self.column, term, "term") for term in self.vocabulary)
 
-    def transform(self, series: pl.Series) -> Part:
+    def transform(self, series: pl.Series) -> ColumnBlocks:
         """Encode n texts; null is the empty text, terms that training did not have are passed over."""
         counts = count_terms(series, self.vocabulary)
-        return Part(terms=counts if self.weighting == "counts" else weigh(counts, self.idf))
+        return ColumnBlocks(terms=counts if self.weighting == "counts" else weigh(counts, self.idf))
 
     def unseen(self, series: pl.Series) -> tuple[str, ...]:
         """Unseen words are the rule, not worth a list."""
@@ -68,22 +54,7 @@ class TextEncoder:
 
 
 def fit_text(column: str, series: pl.Series, *, settings: EncoderSettings) -> TextEncoder:
-    """Learn vocabulary and document frequencies.
-
-    Parameters
-    ----------
-    column : str
-        The source column.
-    series : polars.Series
-        n texts.
-    settings : EncoderSettings
-        Weighting and the rows in which a term must occur.
-
-    Returns
-    -------
-    TextEncoder
-        With an empty vocabulary if no text has a word of two characters.
-    """
+    """Learn vocabulary and document frequencies; no term is left if no text has a word of two characters."""
     tfidf = settings.text_features == "tfidf"
     min_df = settings.min_df if tfidf else settings.counts_min_df
     terms = document_frequencies(series)
@@ -99,18 +70,7 @@ def fit_text(column: str, series: pl.Series, *, settings: EncoderSettings) -> Te
 
 
 def document_frequencies(series: pl.Series) -> pl.DataFrame:
-    """Count the rows in which each term occurs.
-
-    Parameters
-    ----------
-    series : polars.Series
-        n texts.
-
-    Returns
-    -------
-    polars.DataFrame
-        term (String, sorted), rows (Int64).
-    """
+    """Count the rows in which each term occurs: columns ``term`` (sorted) and ``rows``."""
     found = []
     for tokens in _blocks(series):
         terms = tokens.explode().drop_nulls().unique().sort()
@@ -121,19 +81,7 @@ def document_frequencies(series: pl.Series) -> pl.DataFrame:
 
 
 def count_terms(series: pl.Series, vocabulary: pl.Series) -> csr_array:
-    """Count the terms of a vocabulary in each text.
-
-    Parameters
-    ----------
-    series : polars.Series
-        n texts.
-    vocabulary : polars.Series
-        dt terms, unique.
-
-    Returns
-    -------
-    csr_array (n, dt) float64
-    """
+    """Count the terms of a vocabulary in each text."""  # -> (n, dt)
     blocks = [_count_block(tokens, vocabulary) for tokens in _blocks(series)]
     return blocks[0] if len(blocks) == 1 else csr_array(vstack(blocks, format="csr"))
 

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.errors import EncodeError
-from dataaudit.features.columns import MISSING, Feature, Part, counted, indicator
+from dataaudit.features.columns import ColumnBlocks, Feature, counted, indicator, missing_feature
 from dataaudit.features.numeric import HUGE
 
 _BLOCK_VALUES = 2**22  # coordinates converted at a time, 32 MiB: the peak is the result and little more
@@ -23,43 +23,24 @@ _BLOCK_VALUES = 2**22  # coordinates converted at a time, 32 MiB: the peak is th
 
 @dataclass(frozen=True)
 class VectorEncoder:
-    """A list or array column as one block of numbers.
-
-    Attributes
-    ----------
-    column : str
-        The source column.
-    width : int
-        Coordinates of a cell.
-    kept : ndarray (dv,) int64
-        Coordinates that vary in training.
-    mean : ndarray (dv,) float64
-        Their means.
-    scale : float
-        One scale for all.
-    has_missing : bool
-        Whether training had missing cells; a missing cell is the mean, a missing coordinate too.
-    notes : tuple of str
-        What to tell the user.
-    """
+    """A list or array column as one block of numbers."""
 
     column: str
     width: int
-    kept: NDArray[np.int64]
-    mean: NDArray[np.float64]
+    kept: NDArray[np.int64]  # (dv,) coordinates that vary in training
+    mean: NDArray[np.float64]  # (dv,)
     scale: float
-    has_missing: bool
-    notes: tuple[str, ...] = ()
+    has_missing: bool  # whether training had missing cells; a missing cell is the mean
+    notes: tuple[str, ...] = ()  # decisions to state to the user
 
     @property
     def features(self) -> tuple[Feature, ...]:
         """Coordinates that vary, then the missing indicator."""
         name = self.column
         own = tuple(Feature(f"{name}[{j}]", name, str(j), "vector", self.scale) for j in self.kept)
-        missing = (Feature(f"{name} {MISSING}", name, MISSING, "missing"),)
-        return own + (missing if self.has_missing else ())
+        return own + missing_feature(name, has_missing=self.has_missing)
 
-    def transform(self, series: pl.Series) -> Part:
+    def transform(self, series: pl.Series) -> ColumnBlocks:
         """Encode n cells; raises EncodeError if their length is not that of training."""
         width = cell_length(series)
         if width not in (None, self.width):
@@ -73,7 +54,7 @@ class VectorEncoder:
             rows /= self.scale
             np.nan_to_num(rows, copy=False, nan=0.0)
         missing = (indicator(series.is_null().to_numpy()),) if self.has_missing else ()
-        return Part(vectors=out, groups=missing)
+        return ColumnBlocks(vectors=out, groups=missing)
 
     def unseen(self, series: pl.Series) -> tuple[str, ...]:
         """Vectors have no levels."""
@@ -81,19 +62,7 @@ class VectorEncoder:
 
 
 def fit_vector(column: str, series: pl.Series) -> VectorEncoder:
-    """Learn means, the common scale, and which coordinates vary.
-
-    Parameters
-    ----------
-    column : str
-        The source column.
-    series : polars.Series
-        n lists or arrays of numbers, all of one length (`cell_length`).
-
-    Returns
-    -------
-    VectorEncoder
-    """
+    """Learn means, the common scale, and which coordinates vary."""
     width = cell_length(series) or 0
     count, total = np.zeros(width), np.zeros(width)
     low, high = np.full(width, np.inf), np.full(width, -np.inf)
@@ -119,18 +88,7 @@ def fit_vector(column: str, series: pl.Series) -> VectorEncoder:
 
 
 def cell_length(series: pl.Series) -> int | None:
-    """Return the number of values in each cell.
-
-    Parameters
-    ----------
-    series : polars.Series
-        n lists or arrays; arrays may have several dimensions.
-
-    Returns
-    -------
-    int or None
-        -1 if cells differ in length or are no flat vectors of numbers; None if all are missing.
-    """
+    """Return how many numbers each cell has: -1 if they differ or are no numbers, None if all miss."""
     dtype = series.dtype
     if isinstance(dtype, pl.Array):
         inner: pl.DataType = dtype
@@ -144,7 +102,7 @@ def cell_length(series: pl.Series) -> int | None:
 
 
 def is_number(dtype: object) -> bool:
-    """Say whether values of an inner type are numbers or true/false."""
+    """Return whether values of an inner type are numbers or true/false."""
     return isinstance(dtype, pl.DataType) and (dtype.is_numeric() or dtype == pl.Boolean)
 
 

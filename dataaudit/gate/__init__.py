@@ -1,10 +1,16 @@
 """The gate: rules over tables of facts, and the verdict on a dataset.
 
 A rule is data (``rules/*.toml``): which table, which rows of it, what is measured, and the limit. A `Verdict`
-has one `Outcome` a rule and dataset, with the rows and columns it names as `Finding`; writers and the exit
-code read nothing else.
+(`dataaudit.findings.verdict`) has one `Outcome` a rule and dataset, with the rows and columns it names as
+`Finding`; writers and the exit code read nothing else.
+
+::
+
+    config, settings       what is asked, by file, environment and command line
+    cache ── check         a verdict that is known already, or data → facts → verdict
+    data, git, identity    tables as the gate reads them, the accepted ones, and who a row is
+    facts/                 what is known of the data before a rule looks at it
+    rules, judge           packs of rules; one rule on one table
+    baseline               findings that are accepted
+    init                   the files that make a project check its data
 """
-
-from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Verdict
-
-__all__ = ["Finding", "Outcome", "Rule", "Site", "Verdict"]

@@ -1,12 +1,9 @@
-"""The baseline: findings that are known and accepted, each with a reason.
+"""The baseline: findings that are known and accepted, each with a reason, in a file that merges well.
 
 An entry names a finding by rule, dataset and fingerprint, never by a line number, so that it goes on holding
-wherever the row moves, and for no other row.
-
-The file of a baseline: JSON lines that merge well, written whole or not at all.
-
-A header with the schema, the tool and the settings of the rules, then one entry a finding, sorted, so that a
-pull request shows what was accepted as added lines, and two branches seldom touch the same ones.
+wherever the row moves, and for no other row. The file is JSON lines: a header with the schema, the tool and
+the settings of the rules, then one entry a finding, sorted, so that a pull request shows what was accepted as
+added lines, and two branches seldom touch the same ones.
 """
 
 from __future__ import annotations
@@ -19,59 +16,38 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from dataaudit.errors import DataError, SettingError, UnreadableFile, WriteError, closest
+from dataaudit.errors import DataError, SettingError, UnreadableFile, closest
 from dataaudit.escape import shown
+from dataaudit.files import write_whole
 from dataaudit.findings.verdict import Finding, Outcome, Verdict
 from dataaudit.gate.identity import SCHEME
 
+SCHEMA: Final = 1
+_MARK = "dataaudit-baseline"
 _JUDGED: Final = ("passed", "broken")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entry:
-    """One accepted finding.
-
-    Attributes
-    ----------
-    rule, dataset, fingerprint : str
-        What is accepted.
-    reason : str
-        Why; not empty.
-    author, date : str
-        Who accepted it, and when: ``2026-11-24``; empty if not said.
-    expires : str
-        Last day on which it is accepted, as `date`; empty for always.
-    """
+    """One accepted finding."""
 
     rule: str
     dataset: str
     fingerprint: str
-    reason: str
+    reason: str  # why; not empty
     author: str = ""
-    date: str = ""
-    expires: str = ""
+    date: str = ""  # ``2026-11-24``
+    expires: str = ""  # last day on which it is accepted, as `date`; empty for always
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """All accepted findings.
+    """All accepted findings."""
 
-    Attributes
-    ----------
-    entries : tuple of Entry
-        Sorted; no two of one fingerprint.
-    rules : mapping
-        Code → ``limit`` and ``severity`` that were in force when its entries were written.
-    keyed : str
-        What tells the secret from another: `baselinefile.mark`.
-    version : str
-        Of dataaudit.
-    """
-
-    entries: tuple[Entry, ...] = ()
-    rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    keyed: str = ""
-    version: str = ""
+    entries: tuple[Entry, ...] = ()  # sorted; no two of one fingerprint
+    rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # code → limit and severity then
+    keyed: str = ""  # what distinguishes the secret from another: `mark`
+    version: str = ""  # of dataaudit
 
     def reasons(self, today: dt.date) -> dict[str, str]:
         """Return fingerprint → reason of the entries that hold on a day."""
@@ -80,24 +56,12 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a baseline and a verdict say of each other.
+    """What a baseline and a verdict say of each other."""
 
-    Attributes
-    ----------
-    new : tuple of (Outcome, Finding)
-        Findings that can fail the build and are not accepted, of broken rules.
-    fixed : tuple of Entry
-        Entries whose finding is gone, of rules that were judged.
-    expired : tuple of Entry
-        Entries that no longer hold, whose finding is still there.
-    known : int
-        Findings that are accepted.
-    """
-
-    new: tuple[tuple[Outcome, Finding], ...]
-    fixed: tuple[Entry, ...]
-    expired: tuple[Entry, ...]
-    known: int
+    new: tuple[tuple[Outcome, Finding], ...]  # not accepted, of broken rules
+    fixed: tuple[Entry, ...]  # entries whose finding is gone, of rules that were judged
+    expired: tuple[Entry, ...]  # entries that no longer hold, whose finding is still there
+    known: int  # findings that are accepted
 
 
 def is_expired(entry: Entry, today: dt.date) -> bool:
@@ -106,25 +70,15 @@ def is_expired(entry: Entry, today: dt.date) -> bool:
 
 
 def compare(baseline: Baseline, verdict: Verdict, *, today: dt.date) -> Comparison:
-    """Return what is new, fixed and expired.
-
-    Parameters
-    ----------
-    baseline : Baseline
-        What is accepted.
-    verdict : Verdict
-        Of the same data, with all findings; whether they are marked as accepted does not matter.
-    today : date
-        Day by which entries expire.
-    """
-    found = {f.fingerprint: (o, f) for o in verdict.outcomes for f in o.findings}
+    """Return what is new, fixed and expired."""
+    present = {f.fingerprint: (o, f) for o in verdict.outcomes for f in o.findings}
     judged = {(o.rule.code, o.dataset) for o in verdict.outcomes if o.status in _JUDGED}
-    gone = (e for e in baseline.entries if e.fingerprint not in found)
-    there = [e for e in baseline.entries if e.fingerprint in found]
+    gone = (e for e in baseline.entries if e.fingerprint not in present)
+    there = [e for e in baseline.entries if e.fingerprint in present]
     reasons = baseline.reasons(today)
     new = (
         (outcome, finding)
-        for outcome, finding in found.values()
+        for outcome, finding in present.values()
         if outcome.status == "broken" and finding.state != "known" and finding.fingerprint not in reasons
     )
     return Comparison(
@@ -136,19 +90,7 @@ def compare(baseline: Baseline, verdict: Verdict, *, today: dt.date) -> Comparis
 
 
 def grown(baseline: Baseline, verdict: Verdict, *, like: Entry, today: dt.date) -> Baseline:
-    """Return a baseline that accepts everything for which a verdict is broken.
-
-    Parameters
-    ----------
-    baseline : Baseline
-        What is accepted so far; it stays, except that what has expired and is still there is renewed.
-    verdict : Verdict
-        With all findings.
-    like : Entry
-        Reason, author, date and expiry of new entries.
-    today : date
-        Day by which entries expire.
-    """
+    """Return a baseline that accepts everything for which a verdict is broken."""
     entries = {entry.fingerprint: entry for entry in baseline.entries}
     rules = dict(baseline.rules)
     for outcome, finding in compare(baseline, verdict, today=today).new:
@@ -165,27 +107,8 @@ def pruned(baseline: Baseline, gone: Iterable[Entry]) -> Baseline:
     return replace(baseline, entries=tuple(e for e in baseline.entries if e not in left_out))
 
 
-SCHEMA: Final = 1
-_MARK = "dataaudit-baseline"
-
-
 def read_baseline(path: str | Path, *, secret: str = "") -> Baseline:
-    """Read a baseline.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    secret : str
-        Key of the hashes of rows.
-
-    Raises
-    ------
-    UnreadableFile
-        If it is not there, or a line is not an entry.
-    SettingError
-        If it was written with another secret, or by a later version.
-    """
+    """Read a baseline."""
     name = shown(Path(path).as_posix())
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
@@ -207,49 +130,14 @@ def read_baseline(path: str | Path, *, secret: str = "") -> Baseline:
     )
 
 
-def write_baseline(path: str | Path, baseline: Baseline) -> None:
-    """Write a baseline beside its place, and put it there in one step.
-
-    Raises
-    ------
-    WriteError
-        If it cannot be written.
-    """
-    codes = sorted({entry.rule for entry in baseline.entries} & baseline.rules.keys())
-    header = {
-        _MARK: SCHEMA,
-        "identity": SCHEME,
-        "version": baseline.version,
-        "keyed": baseline.keyed,
-        "rules": {code: dict(baseline.rules[code]) for code in codes},
-    }
-    entries = ({key: value for key, value in asdict(entry).items() if value} for entry in baseline.entries)
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (header, *entries))
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.part")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(target)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        what = f"{shown(target.as_posix())} cannot be written: {error.strerror or error}"
-        raise WriteError(what, "name another file with --baseline") from error
-
-
-def mark(secret: str) -> str:
-    """Return what tells one secret from another; empty for none."""
-    key = blake2b(secret.encode(), digest_size=32).digest()
-    return blake2b(_MARK.encode(), key=key, digest_size=4).hexdigest() if secret else ""
-
-
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
         made = json.loads(line)
     except ValueError:
         made = None
     if not isinstance(made, dict):
-        mends = line.startswith(("<<<<<<<", "=======", ">>>>>>>"))
-        hint = "resolve the merge: keep the lines of both sides" if mends else "restore the file from Git"
+        is_merge = line.startswith(("<<<<<<<", "=======", ">>>>>>>"))
+        hint = "resolve the merge: keep the lines of both sides" if is_merge else "restore the file from Git"
         raise UnreadableFile(f"{where} is not an entry: got {shown(line[:80])!r}", hint)
     return made
 
@@ -290,14 +178,29 @@ def _entry(line: Mapping[str, Any], where: str) -> Entry:
 
 
 def day(text: str, *, where: str) -> str:
-    """Return a day as it is written, ``2026-11-24``; empty for none.
-
-    Raises
-    ------
-    SettingError
-        If it is no day.
-    """
+    """Return a day as it is written, ``2026-11-24``; empty for none."""
     try:
         return dt.date.fromisoformat(text).isoformat() if text else ""
     except ValueError as error:
         raise SettingError(f"{where}: {shown(text)!r} is no day", "write e.g. 2027-01-31") from error
+
+
+def write_baseline(path: str | Path, baseline: Baseline) -> None:
+    """Write a baseline, whole or not at all."""
+    codes = sorted({entry.rule for entry in baseline.entries} & baseline.rules.keys())
+    header = {
+        _MARK: SCHEMA,
+        "identity": SCHEME,
+        "version": baseline.version,
+        "keyed": baseline.keyed,
+        "rules": {code: dict(baseline.rules[code]) for code in codes},
+    }
+    entries = ({key: value for key, value in asdict(entry).items() if value} for entry in baseline.entries)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (header, *entries))
+    write_whole(Path(path), text, hint="name another file with --baseline")
+
+
+def mark(secret: str) -> str:
+    """Return what distinguishes one secret from another; empty for none."""
+    key = blake2b(secret.encode(), digest_size=32).digest()
+    return blake2b(_MARK.encode(), key=key, digest_size=4).hexdigest() if secret else ""

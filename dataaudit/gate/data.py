@@ -1,10 +1,8 @@
-"""Data: one table as the gate reads it, scanned where it lies if its format allows.
+"""The data that facts are made of: tables as the gate reads them, and what was made of them so far.
 
-Parquet and Arrow files are scanned anew for each question, by the columns that it is about, so that the
-memory needed does not grow with the file. Text files have to be read as a whole anyway; their rows know their
-lines.
-
-Material: the data that facts are made of, and what was made of them so far.
+Parquet and Arrow files are scanned where they are, anew for each question and by the columns that it is
+about, so that the memory needed does not grow with the file. Text files have to be read as a whole anyway;
+their rows know their lines.
 """
 
 from __future__ import annotations
@@ -44,24 +42,12 @@ class Piece:
 
 @dataclass(frozen=True)
 class Data:
-    """A table of n rows.
+    """A table of n rows."""
 
-    Attributes
-    ----------
-    lazy : pl.LazyFrame
-        All columns but the excluded ones.
-    pieces : tuple of Piece
-        Where the rows come from, in order; at least one.
-    places : pl.DataFrame or None
-        source, row, line of every row, (n, 3), where the rows were read; None where they are scanned.
-    notes : tuple of str
-        What was decided on the way, in full sentences.
-    """
-
-    lazy: pl.LazyFrame
-    pieces: tuple[Piece, ...]
-    places: pl.DataFrame | None = None
-    notes: tuple[str, ...] = ()
+    lazy: pl.LazyFrame  # all columns but the excluded ones
+    pieces: tuple[Piece, ...]  # where the rows come from, in order; at least one
+    places: pl.DataFrame | None = None  # source, row, line, (n, 3), where the rows were read; None if scanned
+    notes: tuple[str, ...] = ()  # what was decided on the way, in full sentences
 
     @cached_property
     def schema(self) -> pl.Schema:
@@ -130,33 +116,7 @@ class Data:
 def open_data(
     paths: Sequence[str] | Query, *, label: str, exclude: Sequence[str] = (), id_column: str | None = None
 ) -> Data:
-    """Open a table.
-
-    Parameters
-    ----------
-    paths : sequence of str or Query
-        Files, globs or folders, as `sources.load` takes them; or a query on a database.
-    label : str
-        Label column; empty for none.
-    exclude : sequence of str
-        Columns to leave out.
-    id_column : str, optional
-        Column that names the rows; it is not required here that the names are unique.
-
-    Returns
-    -------
-    Data
-        With at least one row.
-
-    Raises
-    ------
-    UnreadableFile
-        If a file is absent, empty, cut short, or not of its format.
-    MissingColumn
-        If a column that was named is not there.
-    DataError
-        If files do not fit together, or there are no rows.
-    """
+    """Open a table."""
     wanted = Wanted(label, None, tuple(exclude), id_column)
     if not isinstance(paths, Query):
         found = find(paths, label)
@@ -222,41 +182,21 @@ Made = TypeVar("Made")
 
 
 def no_step(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 @dataclass(kw_only=True)
 class Material:
-    """One dataset on its way through the gate.
+    """One dataset on its way through the gate."""
 
-    Attributes
-    ----------
-    settings : DatasetSettings
-        What was asked.
-    data, test : Data or None
-        The rows, and those held out; `data` is None where there is only a folder of findings.
-    base : Material or None
-        The accepted rows, with the same `test` and no base of their own.
-    folder : Path or None
-        Findings of an audit.
-    seed : int
-        Of everything random.
-    secret : str
-        Key of the hashes of rows.
-    redact : bool
-        Whether findings are told without cells of the data.
-    on_step : callable (stage, done, total) -> None
-        Told of progress.
-    """
-
-    settings: DatasetSettings
-    data: Data | None
-    test: Data | None = None
-    base: Material | None = None
-    folder: Path | None = None
-    seed: int = 0
-    secret: str = ""
-    redact: bool = False
+    settings: DatasetSettings  # what was asked
+    data: Data | None  # the rows; None where there is only a folder of findings
+    test: Data | None = None  # the rows held out
+    base: Material | None = None  # the accepted rows, with the same `test` and no base of their own
+    folder: Path | None = None  # findings of an audit
+    seed: int = 0  # of everything random
+    secret: str = ""  # key of the hashes of rows
+    redact: bool = False  # whether findings are written without cells of the data
     on_step: Callable[[str, int, int], None] = no_step
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -266,6 +206,27 @@ class Material:
         if self.data is None:
             raise ValueError("there are findings, and no data")
         return self.data
+
+    @property
+    def test_rows(self) -> Data:
+        """The test data, likewise."""
+        if self.test is None:
+            raise ValueError("there are no test data")
+        return self.test
+
+    @property
+    def base_rows(self) -> Data:
+        """The accepted data, likewise."""
+        if self.base is None:
+            raise ValueError("there is no base")
+        return self.base.rows
+
+    @property
+    def findings_folder(self) -> Path:
+        """The folder of findings, likewise."""
+        if self.folder is None:
+            raise ValueError("there is no folder of findings")
+        return self.folder
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """Return what `make` returns, and keep it for whoever asks for `name` again."""
@@ -300,17 +261,8 @@ class Material:
         return [name for name in self.rows.schema if name not in others and (named is None or name in named)]
 
     @cached_property
-    def keys(self) -> pl.Series:
-        """Hexadecimal names of all rows, (n,): see `identity.row_keys`."""
-        columns = list(self.rows.schema)
-        return self._keys(columns)
-
-    @cached_property
     def states(self) -> pl.Series | None:
-        """Return ``new``, ``changed`` or ``known`` for each row, (n,); None without a base.
-
-        A column that only one side has is left out: that it came or went is a finding of its own.
-        """
+        """``new``, ``changed`` or ``known`` by the columns of both sides, (n,); None without a base."""
         if self.base is None or self.data is None:
             return None
         shared = [name for name in self.rows.schema if name in self.base.rows.schema]
@@ -322,6 +274,18 @@ class Material:
             for side in (self, self.base)
         )
         return states(mine, theirs, contents=now, base_contents=was)
+
+    @cached_property
+    def known(self) -> pl.Series:
+        """Whether the base has each row, Boolean (n,)."""
+        if self.states is None:
+            return pl.repeat(value=False, n=self.rows.n, eager=True)
+        return self.states == "known"
+
+    @property
+    def fresh(self) -> int:
+        """Number of rows that the base has not."""
+        return self.rows.n - int(self.known.sum())
 
     def _keys(self, columns: list[str]) -> pl.Series:
         frame, id_column = self.rows.read(columns), self.settings.id

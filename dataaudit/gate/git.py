@@ -26,31 +26,7 @@ _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 
 @contextmanager
 def base_file(base: str, paths: Sequence[str], *, cwd: Path) -> Iterator[str]:
-    """Yield the path of a base, which is removed afterwards if it is a copy.
-
-    Parameters
-    ----------
-    base : str
-        A path, or ``REVISION:PATH``; without the path, the one of `paths` is meant.
-    paths : sequence of str
-        The data that are checked.
-    cwd : Path
-        Where paths are relative to.
-
-    Yields
-    ------
-    str
-        A path that can be read.
-
-    Raises
-    ------
-    UnreadableFile
-        If there is no such file, revision, or file in the revision.
-    DataError
-        If the file in the revision is a pointer of Git LFS or DVC, or a folder.
-    SettingError
-        If there is no Git, or `base` names no file.
-    """
+    """Yield the path of a base, which is removed afterwards if it is a copy."""
     named = _in_git(base, paths, cwd)
     if named is None:
         _no_pointer(cwd / base, base)
@@ -65,23 +41,7 @@ def base_file(base: str, paths: Sequence[str], *, cwd: Path) -> Iterator[str]:
 
 
 def blob_of(base: str, paths: Sequence[str], *, cwd: Path) -> str | None:
-    """Return Git's name of a base's content, or None if the base is a file.
-
-    Parameters
-    ----------
-    base, paths, cwd
-        As of `base_file`.
-
-    Returns
-    -------
-    str or None
-        The hash of its content: where it is the same, so is the base.
-
-    Raises
-    ------
-    AuditError
-        As of `base_file`.
-    """
+    """Return Git's name of a base's content, or None if the base is a file."""
     named = _in_git(base, paths, cwd)
     return None if named is None else _blob(*named, cwd)
 
@@ -120,9 +80,9 @@ def _blob(revision: str, path: str, cwd: Path) -> str:
 
 
 def _parsed(name: str, cwd: Path) -> str | None:
-    """Return the hash that a name stands for; a name that looks like an option is none."""
-    found = _git(["rev-parse", "--verify", "--quiet", "--end-of-options", name], cwd)
-    return None if found is None else found.decode().strip()
+    """Return the hash that a name stands for; a name that looks like an option stands for nothing."""
+    parsed = _git(["rev-parse", "--verify", "--quiet", "--end-of-options", name], cwd)
+    return None if parsed is None else parsed.decode().strip()
 
 
 def _write(blob: str, target: Path, *, cwd: Path) -> None:
@@ -131,8 +91,8 @@ def _write(blob: str, target: Path, *, cwd: Path) -> None:
             [_program(), "cat-file", "blob", blob], cwd=cwd, stdout=file, stderr=subprocess.PIPE, check=False
         )
     if done.returncode:
-        said = done.stderr.decode(errors="replace")
-        raise UnreadableFile(f"the base cannot be had from Git: {said}", "run git fetch")
+        why = done.stderr.decode(errors="replace")
+        raise UnreadableFile(f"the base cannot be had from Git: {why}", "run git fetch")
 
 
 def _in_repository(name: str, cwd: Path) -> None:

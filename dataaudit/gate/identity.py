@@ -9,8 +9,8 @@ one is declared, else of all cells in a spelling on which CSV and Parquet agree:
     texts       as they are, with the separator escaped: no two rows share a spelling
     columns     in the order of their names
 
-Equal rows are told apart by a count, so that a second copy is new. The hash takes a secret key, since whoever
-sees the plain hash of a row with few possible contents finds it by trying them all. Cost: O(cells).
+Equal rows are distinguished by a count, so that a second copy is new. The hash takes a secret key, since
+whoever sees the plain hash of a row with few possible contents finds it by trying them all. Cost: O(cells).
 """
 
 from __future__ import annotations
@@ -35,29 +35,7 @@ _WHOLE = 2.0**53  # up to which float64 holds every whole number
 def row_keys(
     frame: pl.DataFrame, *, columns: Sequence[str], id_column: str | None = None, secret: str = ""
 ) -> pl.Series:
-    """Return a key for each row; the second of equal rows, or of equal ids, has another than the first.
-
-    Parameters
-    ----------
-    frame : pl.DataFrame
-        n rows.
-    columns : sequence of str
-        What makes up a row's content; not looked at where there is an id.
-    id_column : str, optional
-        Column that names the rows.
-    secret : str
-        Key of the hash; empty for none.
-
-    Returns
-    -------
-    pl.Series
-        String, unique, (n,): hexadecimal digits.
-
-    Raises
-    ------
-    MissingColumn
-        If a column is not in `frame`.
-    """
+    """Return a key for each row; the second of equal rows, or of equal ids, has another than the first."""
     keys = row_contents(frame, columns=[id_column] if id_column else columns, secret=secret)
     counted = keys.alias("key").to_frame().with_columns(nth=pl.int_range(pl.len()).over("key"))
     repeated = counted.filter(pl.col("nth") > 0)
@@ -69,27 +47,7 @@ def row_keys(
 
 
 def row_contents(frame: pl.DataFrame, *, columns: Sequence[str], secret: str = "") -> pl.Series:
-    """Return a hash of what each row holds in `columns`; equal rows have equal ones.
-
-    Parameters
-    ----------
-    frame : pl.DataFrame
-        n rows.
-    columns : sequence of str
-        In any order.
-    secret : str
-        Key of the hash; empty for none.
-
-    Returns
-    -------
-    pl.Series
-        String, (n,): hexadecimal digits.
-
-    Raises
-    ------
-    MissingColumn
-        If a column is not in `frame`.
-    """
+    """Return a hash of what each row holds in `columns`; equal rows have equal ones."""
     names = sorted(columns)
     for name in names:
         if name not in frame.columns:
@@ -110,22 +68,7 @@ def states(
     contents: pl.Series | None = None,
     base_contents: pl.Series | None = None,
 ) -> pl.Series:
-    """Return what became of each row since the base.
-
-    Parameters
-    ----------
-    keys : pl.Series
-        String, unique, (n,): of the rows now.
-    base_keys : pl.Series
-        String, unique: of the rows of the base.
-    contents, base_contents : pl.Series, optional
-        Of the same rows; given where an id column is declared. Without an id a changed row is a new one.
-
-    Returns
-    -------
-    pl.Series
-        String, (n,): ``new``, ``changed`` or ``known``.
-    """
+    """Return what became of each row since the base."""
     rows = pl.DataFrame({"key": keys, "now": keys if contents is None else contents})
     base = pl.DataFrame({"key": base_keys, "was": base_keys if base_contents is None else base_contents})
     met = rows.join(base, on="key", how="left", maintain_order="left")
@@ -140,20 +83,7 @@ def states(
 
 
 def fingerprint(code: str, dataset: str, key: str) -> str:
-    """Return the identity of a finding: the same for as long as rule, dataset and row are.
-
-    Parameters
-    ----------
-    code, dataset : str
-        Of the rule; name of the dataset.
-    key : str
-        Of the row, from `row_keys`; for a column its name, for the dataset as a whole nothing.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
-    """
+    """Return the identity of a finding: the same for as long as rule, dataset and row are."""
     return blake2b(_SEPARATOR.join((code, dataset, key)).encode(), digest_size=_SIZE).hexdigest()
 
 

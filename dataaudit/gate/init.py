@@ -1,11 +1,9 @@
-"""The files that make a project check its data: configuration, hook, workflow.
+"""`audit init`: the files that make a project check its data, for what is found in its folder.
 
-Text goes in where it belongs and nothing else of a file changes: comments, order and line ends stay. What is
-there already is never replaced without being told to.
-
-What a folder has that a configuration could be made of: tables, their columns, and where its code lives.
-
-Guesses are made only where one answer is clear; a wrong label column is worse than a line to fill in.
+The configuration, the hook and the workflow go in where they belong and nothing else of a file changes:
+comments, order and line ends stay. What is there already is never replaced without being asked to. Which
+column is the label, and which the id, is guessed only where one answer is clear: a wrong label column is
+worse than a line to fill in. The hook and the workflows are the files in ``ci/``.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
@@ -27,6 +26,7 @@ from dataaudit.gate.data import open_data
 from dataaudit.gate.settings import toml, toml_key
 
 Host = Literal["", "github", "gitlab"]
+HOOK: Final = "dataaudit-check"  # its id
 KINDS: Final = frozenset({".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson"})
 MOST: Final = 12  # datasets proposed: more are to be chosen by a person
 _PACKED = frozenset({".gz", ".zst"})
@@ -40,66 +40,35 @@ _LABELS = frozenset({"label", "labels", "target", "class", "y", "category", "out
 _IDS = frozenset({"id", "row_id", "uuid"})
 _CLASSES = 100  # more distinct values are no classes
 _SAMPLE = 10_000  # rows looked at
+_NAMED = 12  # columns named in a comment
 _HELD_OUT = ("test", "holdout", "heldout", "valid", "validation", "val", "dev")
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A dataset that could be checked.
-
-    Attributes
-    ----------
-    name, path : str
-        Its name; POSIX path or glob from the folder.
-    test : str
-        Path of rows held out; empty for none.
-    label, id : str
-        Columns; empty where none is clear.
-    columns : tuple of str
-        All columns; empty if they were not looked at.
-    """
+    """A dataset that could be checked."""
 
     name: str
     path: str
-    test: str = ""
+    test: str = ""  # path of rows held out; empty for none
     label: str = ""
     id: str = ""
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()  # all columns; empty if they were not looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was found in a folder.
+    """What was found in a folder."""
 
-    Attributes
-    ----------
-    datasets : tuple of Proposal
-        By path.
-    left_out : int
-        Tables beyond `MOST`.
-    git : bool
-        Whether the folder is the root of a Git repository.
-    host : {"", "github", "gitlab"}
-        Where its continuous integration is, by its files, then by its remote.
-    branch : str
-        Default branch of the remote.
-    """
-
-    datasets: tuple[Proposal, ...]
-    left_out: int
-    git: bool
-    host: Host
-    branch: str
+    datasets: tuple[Proposal, ...]  # by path
+    left_out: int  # tables beyond `MOST`
+    git: bool  # whether the folder is the root of a Git repository
+    host: Host  # where its continuous integration is, by its files, then by its remote
+    branch: str  # default branch of the remote
 
 
 def survey(folder: Path) -> Survey:
-    """Return what a folder has.
-
-    Parameters
-    ----------
-    folder : Path
-        Where to look, down to four folders below.
-    """
+    """Return what a folder has."""
     paths = _grouped(sorted(_tables(folder)))
     chosen = [_columns(folder, proposal) for proposal in _paired(paths)[:MOST]]
     return Survey(
@@ -142,7 +111,7 @@ def _grouped(paths: Sequence[str]) -> list[str]:
 
 
 def _paired(paths: Sequence[str]) -> list[Proposal]:
-    """Return the datasets, each train file with the file of rows held out beside it."""
+    """Return the datasets, each train file with the file of rows held out next to it."""
     known, used, made = set(paths), set[str](), list[Proposal]()
     for path in paths:
         test = _partner(path, known)
@@ -231,111 +200,19 @@ def _git(folder: Path, *arguments: str) -> str:
     return "" if done.returncode else done.stdout.decode(errors="replace").strip()
 
 
-HOOK: Final = "dataaudit-check"
-CACHE: Final = ".dataaudit-cache/"
-FILES: Final = r"\.(csv|tsv|parquet|pq|feather|arrow|jsonl|ndjson)(\.gz|\.zst)?$"
-# Third-party actions by commit, as a tag can be moved.
-CHECKOUT: Final = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2"
-SETUP_PYTHON: Final = "actions/setup-python@a309ff8b426b58ec0e2a45f0f869d46889d02405 # v6.2.0"
-CACHE_ACTION: Final = "actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae # v5.0.5"
-UPLOAD: Final = "actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a # v7.0.1"
-SARIF: Final = "github/codeql-action/upload-sarif@c10b8064de6f491fea524254123dbe5e09572f13 # v4.35.1"
-_COLUMNS = 12  # named in a comment
-_GITHUB = f"""\
-# Fails on what is new and wrong in the data. The findings are annotations of the pull request, a page of the
-# run's summary, and alerts under "Security" where code scanning is on.
-name: data
-on:
-  pull_request:
-  push:
-    branches: [BRANCH]
-permissions:
-  contents: read
-jobs:
-  audit:
-    runs-on: ubuntu-latest
-    timeout-minutes: 30
-    permissions:
-      contents: read
-      security-events: write  # to upload SARIF
-    steps:
-      - uses: {CHECKOUT}
-        with:
-          fetch-depth: 0  # a base such as origin/BRANCH:data/train.csv is in the history
-          persist-credentials: false
-          # lfs: true
-      - uses: {SETUP_PYTHON}
-        with:
-          python-version: "3.12"
-      - name: Install
-        run: python -m pip install dataaudit
-      - uses: {CACHE_ACTION}
-        with:
-          path: {CACHE}
-          key: dataaudit-${{{{ github.run_id }}}}
-          restore-keys: dataaudit-
-      - name: Check the data
-        run: audit check --format github --output sarif=audit.sarif --output html=audit.html
-      - uses: {SARIF}
-        # Also when the check failed, which is when it matters; a fork's pull request may not upload.
-        if: >-
-          !cancelled() && hashFiles('audit.sarif') != '' && !github.event.pull_request.head.repo.fork
-        with:
-          sarif_file: audit.sarif
-      - uses: {UPLOAD}
-        if: ${{{{ !cancelled() }}}}
-        with:
-          name: audit
-          path: audit.html
-          if-no-files-found: ignore
-"""
-
-
 @dataclass(frozen=True, slots=True)
-class Edit:
-    """A file as it is and as it would be.
+class FileEdit:
+    """A file as it is and as it would be."""
 
-    Attributes
-    ----------
-    path : str
-        POSIX path from the folder.
-    before, after : str or None
-        Content; None for a file that is not there, and for one that stays as it is.
-    replaces : bool
-        Whether something that is there would be lost.
-    note : str
-        Why nothing is to be done, in a full sentence; empty if something is.
-    """
-
-    path: str
+    path: str  # POSIX path from the folder
     before: str | None = None
     after: str | None = None
-    replaces: bool = False
-    note: str = ""
+    replaces: bool = False  # whether something that is there would be lost
+    note: str = ""  # why nothing is to be done, in a full sentence; empty if something is
 
 
-def plan(folder: Path, found: Survey, *, host: Host) -> list[Edit]:
-    """Return what to write.
-
-    Parameters
-    ----------
-    folder : Path
-        The project.
-    found : Survey
-        What it has.
-    host : {"", "github", "gitlab"}
-        For whose continuous integration; empty for none.
-
-    Returns
-    -------
-    list of Edit
-        In the order to tell of them.
-
-    Raises
-    ------
-    SettingError
-        If a file that is there cannot be read.
-    """
+def plan(folder: Path, found: Survey, *, host: Host) -> list[FileEdit]:
+    """Return what to write."""
     edits = [_configuration(folder, found)]
     if found.git:
         edits.append(_inserted(folder, ".pre-commit-config.yaml", HOOK, _with_hook))
@@ -346,11 +223,11 @@ def plan(folder: Path, found: Survey, *, host: Host) -> list[Edit]:
     return edits
 
 
-def _configuration(folder: Path, found: Survey) -> Edit:
+def _configuration(folder: Path, found: Survey) -> FileEdit:
     known = find_config(folder)
     if known and known != folder.resolve() / OWN:
         name = known.name if known.parent == folder.resolve() else known.as_posix()
-        return Edit(name, note=f"{name} has the configuration already: it stays as it is.")
+        return FileEdit(name, note=f"{name} has the configuration already: it stays as it is.")
     if known or not (folder / PROJECT).is_file():
         return _whole(folder, OWN, configuration(found, table=""))
     before = _text(folder / PROJECT)
@@ -360,7 +237,7 @@ def _configuration(folder: Path, found: Survey) -> Edit:
     except tomllib.TOMLDecodeError as error:
         what = f"{PROJECT} has no room for a table of ours: {error}"
         raise SettingError(what, f"write {OWN} by hand: audit config schema") from error
-    return Edit(PROJECT, before, after)
+    return FileEdit(PROJECT, before, after)
 
 
 def configuration(found: Survey, *, table: str) -> str:
@@ -389,8 +266,8 @@ def _dataset(proposal: Proposal, prefix: str, branch: str) -> str:
     if proposal.label:
         lines.append(f"label = {toml(proposal.label)}")
     else:
-        shown = ", ".join(toml(name) for name in proposal.columns[:_COLUMNS])
-        more = ", …" if len(proposal.columns) > _COLUMNS else ""
+        shown = ", ".join(toml(name) for name in proposal.columns[:_NAMED])
+        more = ", …" if len(proposal.columns) > _NAMED else ""
         which = f"one of {shown}{more}" if shown else "the column to predict"
         lines.append(f'# label = ""  # fill in: {which}')
     if proposal.id:
@@ -401,54 +278,22 @@ def _dataset(proposal: Proposal, prefix: str, branch: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def hook() -> str:
-    """Return the entry of ``.pre-commit-config.yaml``, at the left margin."""
-    return f"""\
-- repo: local  # the audit command of your own environment: an isolated one would download torch again
-  hooks:
-    - id: {HOOK}
-      name: dataaudit check
-      entry: audit check
-      language: system
-      files: '{FILES}'
-      pass_filenames: false  # what is checked are the datasets of the configuration
-      require_serial: true
-      stages: [pre-push, manual]  # a fit takes seconds: too long for every commit
-"""
-
-
 def github_workflow(branch: str) -> str:
     """Return a workflow that needs no other file of ours."""
-    return _GITHUB.replace("BRANCH", branch)
+    return (
+        _template("github.yml").replace("[main]", f"[{branch}]").replace("origin/main:", f"origin/{branch}:")
+    )
 
 
-def gitlab_job(stage: str = "test") -> str:
-    """Return the job for ``.gitlab-ci.yml``."""
-    return f"""\
-dataaudit:
-  stage: {stage}
-  image: python:3.12
-  variables:
-    GIT_DEPTH: "0"  # a base such as origin/main:data/train.csv is in the history
-  cache:
-    key: dataaudit
-    paths: [{CACHE}]
-  script:
-    - python -m pip install dataaudit
-    - audit check --output gitlab=gl-code-quality.json --output junit=audit.xml --output html=audit.html
-  artifacts:
-    when: always
-    paths: [audit.html]
-    reports:
-      codequality: gl-code-quality.json
-      junit: audit.xml
-"""
+def _template(name: str) -> str:
+    return files("dataaudit.gate").joinpath("ci", name).read_text(encoding="utf-8")
 
 
 def _with_hook(text: str) -> str:
     """Return a pre-commit configuration with our entry at the end of its list of repositories."""
+    ours = _template("pre-commit-config.yaml")
     if not text.strip():
-        return "repos:\n" + _indented(hook(), "  ")
+        return ours
     lines = text.splitlines(keepends=True)
     start = next((i for i, line in enumerate(lines) if re.match(r"repos:\s*(#.*)?$", line)), None)
     if start is None:
@@ -459,29 +304,33 @@ def _with_hook(text: str) -> str:
     items = [re.match(r"(\s*)- ", line) for line in lines[start + 1 : end]]
     indent = next((item[1] for item in items if item), "  ")
     before, after = "".join(lines[:end]), "".join(lines[end:])
-    return _ended(before) + _ends_like(text, _indented(hook(), indent)) + after
+    entry = "".join(indent + line.removeprefix("  ") for line in ours.splitlines(keepends=True)[1:])
+    return _ended(before) + _ends_like(text, entry) + after
 
 
 def _with_job(text: str) -> str:
     stages = re.search(r"^stages:[ \t]*(?:\[(.*?)\]|((?:\s*\n\s*- .*)+))", text, re.MULTILINE)
     named = re.findall(r"[\w.-]*\w", re.sub(r"#.*", "", (stages[1] or stages[2]))) if stages else []
-    return _below(text, gitlab_job("test" if not named or "test" in named else named[-1]))
+    job = _template("gitlab-ci.yml")
+    return _below(
+        text, job if not named or "test" in named else job.replace("stage: test", f"stage: {named[-1]}")
+    )
 
 
-def _inserted(folder: Path, path: str, mark: str, insert: Callable[[str], str]) -> Edit:
+def _inserted(folder: Path, path: str, mark: str, insert: Callable[[str], str]) -> FileEdit:
     """Return an addition to a file, which may not be there."""
     before = _text(folder / path) if (folder / path).is_file() else None
     if before is not None and mark in before:
-        return Edit(path, note=f"{path} has it already: it stays as it is.")
-    return Edit(path, before, insert(before or ""))
+        return FileEdit(path, note=f"{path} has it already: it stays as it is.")
+    return FileEdit(path, before, insert(before or ""))
 
 
-def _whole(folder: Path, path: str, content: str) -> Edit:
+def _whole(folder: Path, path: str, content: str) -> FileEdit:
     """Return a file of our own."""
     before = _text(folder / path) if (folder / path).is_file() else None
     if before == content:
-        return Edit(path, note=f"{path} is there already.")
-    return Edit(path, before, content, replaces=before is not None)
+        return FileEdit(path, note=f"{path} is there already.")
+    return FileEdit(path, before, content, replaces=before is not None)
 
 
 def _text(path: Path) -> str:
@@ -489,7 +338,7 @@ def _text(path: Path) -> str:
         with path.open(encoding="utf-8", newline="") as file:  # line ends as they are
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path.as_posix()} cannot be read as UTF-8 text", "mend or move it") from error
+        raise SettingError(f"{path.as_posix()} cannot be read as UTF-8 text", "fix or move it") from error
 
 
 def _below(text: str, block: str) -> str:
@@ -503,7 +352,3 @@ def _ended(text: str) -> str:
 
 def _ends_like(text: str, block: str) -> str:
     return block.replace("\n", "\r\n") if "\r\n" in text else block
-
-
-def _indented(block: str, indent: str) -> str:
-    return "".join(indent + line for line in block.splitlines(keepends=True))

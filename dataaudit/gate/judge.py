@@ -1,20 +1,16 @@
-"""One rule on one table of facts: what it measures, over which findings, and whether that is too much.
+"""One rule on one table of facts: whether it fits the table, what it measures, and whether that is too much.
 
-A finding *gates* unless it is known from the base or accepted by the baseline; values are of what gates::
+A finding *blocks* unless it is known from the base or accepted by the baseline; values are of what blocks::
 
     without base   broken ⇔ measure > limit
-    rows           with a base only new and changed rows gate, and shares are of these
+    rows           with a base only new and changed rows block, and shares are of these
     columns, …     with a base a finding is known if the base has it and it is no worse than there:
                    value ≤ max(limit, value of the base) + hysteresis·|limit|
 
 so that a number that sits at its limit does not flip the build when a row elsewhere comes or goes.
 
-From rows of facts to findings: their place, their identity, their sentence.
-
-A finding's identity is a hash of rule, dataset and key; of a row the key is a hash of its id or content, so
-it takes reading the row. Only the rows that are named are read, and those equal to them, which are copies.
-
-A rule's condition against the schema of its table: checked before any data are read.
+A finding's identity is a hash of rule, dataset and key. The key of a row is a hash of its id or content: of
+the rows only those that are named are read, and those equal to them, which are copies.
 """
 
 from __future__ import annotations
@@ -36,64 +32,242 @@ from dataaudit.gate.identity import fingerprint, row_keys
 from dataaudit.gate.rules import fields_of, fill
 from dataaudit.gate.settings import HYSTERESIS, SHOWN
 
+_BLOCKING: Final = ("", "new", "changed")
+_INTERNAL: Final = ("state", "accepted", "position", "print")
+_WITHHELD: Final = "(withheld)"
 _BETWEEN: Final = "\x1f"
-WITHHELD: Final = "(withheld)"
-_OURS: Final = ("state", "accepted", "position", "print")
 
 
-def positions_of(facts: pl.DataFrame, material: Material) -> pl.Series:
-    """Return the positions in the data of rows of facts, Int64 (m,); null for a row that is not there."""
-    if "source" not in facts.columns:
-        return facts["row"].alias("position")
-    if material.data is None:
-        return pl.repeat(None, facts.height, dtype=pl.Int64, eager=True)
-    return material.data.positions(facts["source"], facts["row"])
+def check_rule(rule: Rule, tables: Mapping[str, FactTable]) -> FactTable:
+    """Return the table of a rule, after checking that the rule fits it."""
+    where = f"rule {rule.code}"
+    table = tables.get(rule.table)
+    if table is None:
+        close = closest(rule.table, tables)
+        hint = f"did you mean {close!r}?" if close else f"the tables are {', '.join(sorted(tables))}"
+        raise SettingError(f"{where}: there is no table of facts {rule.table!r}", hint)
+    if rule.scope != table.scope:
+        what = f"{where} is of scope {rule.scope!r}, table {table.name!r} of {table.scope!r}"
+        raise SettingError(what, "give both the same scope")
+    _check_condition(rule, table)
+    if rule.column:
+        _require_column(rule.column, table, f"{where}: column")
+        if not table.schema[rule.column].is_numeric():
+            what = f"{where}: {rule.measure} of column {rule.column!r}, which is {table.schema[rule.column]}"
+            raise SettingError(what, "measure a column of numbers")
+    for name in fields_of(rule.each, where):
+        _require_column(name, table, f"{where}: each")
+    return table
 
 
-def place_of(material: Material, table: FactTable) -> Site:
-    """Return where an outcome as a whole points to."""
-    data = material.test if table.place == "test" and material.test else material.data
-    return Site(source=data.pieces[0].path if data else material.settings.paths[0])
+def _check_condition(rule: Rule, table: FactTable) -> None:
+    empty = pl.DataFrame(schema=table.schema)
+    try:
+        # Collected, since a subquery passes as an expression and fails only then.
+        dtype = empty.lazy().select(_condition(rule).alias("condition")).collect().schema["condition"]
+    except pl.exceptions.ColumnNotFoundError as error:
+        unknown = [name for name in _condition(rule).meta.root_names() if name not in table.schema]
+        for name in unknown:
+            _require_column(name, table, f"rule {rule.code}: where")
+        raise SettingError(f"rule {rule.code}: where: {_first_line(error)}", _columns_of(table)) from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise SettingError(
+            f"rule {rule.code}: where {rule.where!r}: {_first_line(error)}", _columns_of(table)
+        ) from error
+    if dtype != pl.Boolean:
+        what = f"rule {rule.code}: where {rule.where!r} is {dtype}, neither true nor false"
+        raise SettingError(what, "compare with something, e.g. rows > 10")
 
 
-def keys_of(facts: pl.DataFrame, table: FactTable) -> list[tuple[Any, ...]]:
-    """Return what tells the rows of a table apart; nothing, for a table of one row."""
-    return list(facts.select(table.key).iter_rows()) if table.key else [()] * facts.height
+def _condition(rule: Rule) -> pl.Expr:
+    """Return the condition of a rule as an expression; true for all rows if there is none."""
+    return pl.sql_expr(rule.where) if rule.where else pl.lit(value=True)
 
 
-def prints_of(code: str, hits: pl.DataFrame, table: FactTable, *, material: Material) -> list[str]:
-    """Return the fingerprint of each finding."""
-    name = material.settings.name
-    if table.scope != "row":
-        keys = [_BETWEEN.join(map(str, key)) for key in keys_of(hits, table)]
-    elif material.data is None:
-        keys = hits["row_id"].to_list()
+def _require_column(column: str, table: FactTable, where: str) -> None:
+    if column in table.schema:
+        return
+    close = closest(column, table.schema)
+    hint = f"did you mean {close!r}?" if close else _columns_of(table)
+    raise SettingError(f"{where}: {column!r} is no column of table {table.name!r}", hint)
+
+
+def _columns_of(table: FactTable) -> str:
+    return f"table {table.name!r} has the columns {', '.join(table.schema)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleCase:
+    """What a rule is judged on."""
+
+    material: Material  # where the facts come from
+    table: FactTable  # whose facts they are
+    facts: pl.DataFrame  # the table
+    base: pl.DataFrame | None = None  # the same of the base, if there is one and rows have no state
+    hysteresis: float = HYSTERESIS  # share of a limit by which a value must exceed the base's
+    top: int = SHOWN  # findings to keep
+    reasons: Mapping[str, str] = field(default_factory=dict)  # fingerprint → why the baseline accepts it
+
+
+def judge(rule: Rule, case: RuleCase) -> Outcome:
+    """Return what becomes of a rule."""
+    began = time.perf_counter()
+    hits = _hits(rule, case)
+    blocking = hits.filter(pl.col("state").is_in(_BLOCKING) & (pl.col("accepted") == ""))
+    value = _measure(rule, blocking, _population(case))
+    broken = value is not None and value > rule.limit
+    kept = _sorted(rule, case.table, hits).head(case.top)
+    values = {
+        "value": value,
+        "counted": _counted(blocking.height, rule),
+        "limit": rule.limit,
+        "total": blocking.height,
+        "dataset": case.material.settings.name,
+    }
+    message = fill(rule.message, values) if broken else _passed(rule, value, hits.height - blocking.height)
+    return Outcome(
+        rule=rule,
+        dataset=case.material.settings.name,
+        status="broken" if broken else "passed",
+        message=message,
+        place=_place(case.material, case.table),
+        value=value,
+        base_value=_base_value(rule, case),
+        findings=_findings(rule, kept, case.table, material=case.material),
+        total=hits.height,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def is_hit(rule: Rule, facts: pl.DataFrame) -> bool:
+    """Tell whether a rule has any finding among facts, known or not."""
+    return not _filtered(rule, facts).is_empty()
+
+
+def _filtered(rule: Rule, facts: pl.DataFrame) -> pl.DataFrame:
+    """Return the facts that are findings: where a greatest value is measured, those above the limit."""
+    hits = facts.filter(_condition(rule))
+    return hits.filter(pl.col(rule.column) > rule.limit) if rule.measure == "max" else hits
+
+
+def _hits(rule: Rule, case: RuleCase) -> pl.DataFrame:
+    """Return the facts that are findings, each with ``state``, ``accepted`` and, of rows, ``position``."""
+    hits = _filtered(rule, case.facts)
+    if case.table.scope == "row":
+        hits = hits.with_columns(position=_positions(hits, case.material))
+        states = case.material.states
+        state = pl.repeat("", hits.height, dtype=pl.String, eager=True)
+        if states is not None:
+            state = states.gather(hits["position"].fill_null(0)).set(hits["position"].is_null(), "new")
+        hits = hits.with_columns(state.alias("state"))
     else:
-        keys = _row_keys(hits["position"], material)
-    rest = [key for key in table.key if key != "row"] if table.scope == "row" else []
-    if rest:  # several findings a row: with another row, or in a column
-        more = hits.select(rest).iter_rows()
-        keys = [_BETWEEN.join([key, *map(str, values)]) for key, values in zip(keys, more, strict=True)]
-    return [fingerprint(code, name, key) for key in keys]
+        hits = hits.with_columns(state=_states_by_base(rule, case, hits))
+    if not case.reasons:
+        return hits.with_columns(accepted=pl.lit(""))
+    prints = _fingerprints(rule.code, hits, case.table, material=case.material)
+    reasons = [case.reasons.get(name, "") for name in prints]
+    return hits.with_columns(pl.Series("accepted", reasons, dtype=pl.String), pl.Series("print", prints))
 
 
-def findings_of(
-    rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Material
-) -> tuple[Finding, ...]:
+def _states_by_base(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> pl.Series:
+    """Return the state of findings that are no rows, by those of the base."""
+    if case.base is None:
+        return pl.repeat(
+            "" if case.material.base is None else "new", hits.height, dtype=pl.String, eager=True
+        )
+    there = case.base.filter(_condition(rule))
+    keys = [_keys(frame, case.table) for frame in (hits, there)]
+    if not rule.column:
+        was = set(keys[1])
+        known = [key in was for key in keys[0]]
+    else:
+        values = dict(zip(keys[1], there[rule.column], strict=True))
+        slack = case.hysteresis * abs(rule.limit)
+        bounds = [
+            max(rule.limit, values[key]) + slack if values.get(key) is not None else None for key in keys[0]
+        ]
+        known = [
+            bound is not None and value is not None and value <= bound
+            for bound, value in zip(bounds, hits[rule.column], strict=True)
+        ]
+    return pl.Series("state", ["known" if was else "new" for was in known], dtype=pl.String)
+
+
+def _population(case: RuleCase) -> int:
+    """Return the number of rows, or columns, that a share is of."""
+    material = case.material
+    if case.table.scope != "row" or material.data is None:
+        return case.facts.height
+    return material.fresh
+
+
+def _measure(rule: Rule, hits: pl.DataFrame, population: int) -> float | None:
+    """Return what is measured; None where there is nothing to take the greatest or least of."""
+    if rule.measure == "count":
+        return float(hits.height)
+    if rule.measure == "share":
+        return hits.height / population if population else 0.0
+    column = hits[rule.column].cast(pl.Float64)
+    if rule.measure == "sum":
+        return float(column.sum())
+    extreme = column.max() if rule.measure == "max" else column.min()
+    return None if extreme is None else float(extreme)  # type: ignore[arg-type]
+
+
+def _base_value(rule: Rule, case: RuleCase) -> float | None:
+    if case.base is None:
+        return None
+    return _measure(rule, case.base.filter(_condition(rule)), case.base.height)
+
+
+def _sorted(rule: Rule, table: FactTable, hits: pl.DataFrame) -> pl.DataFrame:
+    """Return the findings, those that block first, then the strongest; equal ones by their key."""
+    blocks = pl.col("state").is_in(_BLOCKING) & (pl.col("accepted") == "")
+    score = rule.column or table.score
+    order = [blocks.not_(), *([-pl.col(score).cast(pl.Float64)] if score else []), *table.key]
+    return hits.sort(order, nulls_last=True, maintain_order=True) if hits.height else hits
+
+
+def _passed(rule: Rule, value: float | None, others: int) -> str:
+    """Say of a rule that holds what was measured, and how many findings do not count."""
+    measured = f"{_with_unit(value, rule)}, limit {_with_unit(rule.limit, rule)}" if value is not None else ""
+    known = f"; {others:,} known or accepted" if others else ""
+    return f"Kept: {measured or 'nothing of the kind'}{known}."
+
+
+def _counted(total: int, rule: Rule) -> str:
+    """Return a number of findings with its noun: the unit if it is one, else what the rule's table holds."""
+    noun = rule.unit if rule.measure == "count" else f"{rule.scope}s"
+    return f"{total:,} {noun.removesuffix('es' if noun.endswith('sses') else 's') if total == 1 else noun}"
+
+
+def _with_unit(value: float, rule: Rule) -> str:
+    """Return a value with the unit of its rule."""
+    if rule.measure == "share" or rule.unit == "share":
+        return f"{value:.2%}"
+    number = f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
+    return f"{number} {rule.unit}"
+
+
+def _findings(rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Material) -> tuple[Finding, ...]:
     """Return the findings in the order of `hits`."""
     if hits.is_empty():
         return ()
     prints = hits["print"].to_list() if "print" in hits.columns else None
-    prints = prints or prints_of(rule.code, hits, table, material=material)
+    prints = prints or _fingerprints(rule.code, hits, table, material=material)
     score = rule.column or table.score
     found = []
     for values, site, name in zip(
         hits.iter_rows(named=True), _sites(hits, table, material), prints, strict=True
     ):
-        details: dict[str, Any] = {key: value for key, value in values.items() if key not in _OURS}
+        details: dict[str, Any] = {key: value for key, value in values.items() if key not in _INTERNAL}
         hidden = table.cells if material.redact else frozenset()
         if details.get("column") != material.settings.label:  # names of classes are no cells
-            details |= dict.fromkeys(hidden, WITHHELD)
+            details |= dict.fromkeys(hidden, _WITHHELD)
         strength = None if score in hidden else values.get(score)
         found.append(
             Finding(
@@ -117,7 +291,7 @@ def _sites(hits: pl.DataFrame, table: FactTable, material: Material) -> Iterator
     data = material.test if table.place == "test" else material.data
     columns = hits["column"].to_list() if "column" in hits.columns else [""] * hits.height
     if "row" not in hits.columns or data is None:
-        source = place_of(material, table).source
+        source = _place(material, table).source
         yield from (Site(source=source, column=column) for column in columns)
         return
     rows, names = hits["row"].to_list(), [""] * hits.height
@@ -128,8 +302,44 @@ def _sites(hits: pl.DataFrame, table: FactTable, material: Material) -> Iterator
         yield data.site(row, row_id=name, column=column)
 
 
+def _place(material: Material, table: FactTable) -> Site:
+    """Return where an outcome as a whole points to."""
+    data = material.test if table.place == "test" and material.test else material.data
+    return Site(source=data.pieces[0].path if data else material.settings.paths[0])
+
+
+def _positions(facts: pl.DataFrame, material: Material) -> pl.Series:
+    """Return the positions in the data of rows of facts, Int64 (m,); null for a row that is not there."""
+    if "source" not in facts.columns:
+        return facts["row"].alias("position")
+    if material.data is None:
+        return pl.repeat(None, facts.height, dtype=pl.Int64, eager=True)
+    return material.data.positions(facts["source"], facts["row"])
+
+
+def _keys(facts: pl.DataFrame, table: FactTable) -> list[tuple[Any, ...]]:
+    """Return what tells the rows of a table apart; nothing, for a table of one row."""
+    return list(facts.select(table.key).iter_rows()) if table.key else [()] * facts.height
+
+
+def _fingerprints(code: str, hits: pl.DataFrame, table: FactTable, *, material: Material) -> list[str]:
+    """Return the fingerprint of each finding."""
+    name = material.settings.name
+    if table.scope != "row":
+        keys = [_BETWEEN.join(map(str, key)) for key in _keys(hits, table)]
+    elif material.data is None:
+        keys = hits["row_id"].to_list()
+    else:
+        keys = _row_keys(hits["position"], material)
+    rest = [key for key in table.key if key != "row"] if table.scope == "row" else []
+    if rest:  # several findings a row: with another row, or in a column
+        more = hits.select(rest).iter_rows()
+        keys = [_BETWEEN.join([key, *map(str, values)]) for key, values in zip(keys, more, strict=True)]
+    return [fingerprint(code, name, key) for key in keys]
+
+
 def _row_keys(positions: pl.Series, material: Material) -> list[str]:
-    """Return the keys of some rows, as `Material.keys` has them for all."""
+    """Return the keys of some rows, as `identity.row_keys` has them for all."""
     data, id_column = material.rows, material.settings.id
     if id_column:
         ids = data.read([id_column]).with_row_index("position")
@@ -146,271 +356,3 @@ def _row_keys(positions: pl.Series, material: Material) -> list[str]:
     keys = row_keys(frame, columns=columns, id_column=id_column, secret=material.secret)
     at = near.cast(pl.Int64).search_sorted(positions.cast(pl.Int64))
     return keys.gather(at).to_list()
-
-
-def check_rule(rule: Rule, tables: Mapping[str, FactTable]) -> FactTable:
-    """Return the table of a rule, after checking that the rule fits it.
-
-    Parameters
-    ----------
-    rule : Rule
-        From a pack.
-    tables : mapping
-        All tables of facts by name.
-
-    Returns
-    -------
-    FactTable
-
-    Raises
-    ------
-    SettingError
-        If there is no such table, or the condition, the measure's column, the scope or a field of ``each`` is
-        none of its.
-    """
-    where = f"rule {rule.code}"
-    table = tables.get(rule.table)
-    if table is None:
-        close = closest(rule.table, tables)
-        hint = f"did you mean {close!r}?" if close else f"the tables are {', '.join(sorted(tables))}"
-        raise SettingError(f"{where}: there is no table of facts {rule.table!r}", hint)
-    if rule.scope != table.scope:
-        what = f"{where} is of scope {rule.scope!r}, table {table.name!r} of {table.scope!r}"
-        raise SettingError(what, "give both the same scope")
-    _check_condition(rule, table)
-    if rule.column:
-        _known_predicates(rule.column, table, f"{where}: column")
-        if not table.schema[rule.column].is_numeric():
-            what = f"{where}: {rule.measure} of column {rule.column!r}, which is {table.schema[rule.column]}"
-            raise SettingError(what, "measure a column of numbers")
-    for name in fields_of(rule.each, where):
-        _known_predicates(name, table, f"{where}: each")
-    return table
-
-
-def condition(rule: Rule) -> pl.Expr:
-    """Return the condition of a rule as an expression; true for all rows if there is none."""
-    return pl.sql_expr(rule.where) if rule.where else pl.lit(value=True)
-
-
-def _check_condition(rule: Rule, table: FactTable) -> None:
-    empty = pl.DataFrame(schema=table.schema)
-    try:
-        # Collected, since a subquery passes as an expression and fails only then.
-        dtype = empty.lazy().select(condition(rule).alias("condition")).collect().schema["condition"]
-    except pl.exceptions.ColumnNotFoundError as error:
-        unknown = [name for name in condition(rule).meta.root_names() if name not in table.schema]
-        for name in unknown:
-            _known_predicates(name, table, f"rule {rule.code}: where")
-        raise SettingError(f"rule {rule.code}: where: {_line(error)}", _columns(table)) from error
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise SettingError(
-            f"rule {rule.code}: where {rule.where!r}: {_line(error)}", _columns(table)
-        ) from error
-    if dtype != pl.Boolean:
-        what = f"rule {rule.code}: where {rule.where!r} is {dtype}, neither true nor false"
-        raise SettingError(what, "compare with something, e.g. rows > 10")
-
-
-def _known_predicates(column: str, table: FactTable, where: str) -> None:
-    if column in table.schema:
-        return
-    close = closest(column, table.schema)
-    hint = f"did you mean {close!r}?" if close else _columns(table)
-    raise SettingError(f"{where}: {column!r} is no column of table {table.name!r}", hint)
-
-
-def _columns(table: FactTable) -> str:
-    return f"table {table.name!r} has the columns {', '.join(table.schema)}"
-
-
-def _line(error: BaseException) -> str:
-    return str(error).strip().split("\n", 1)[0]
-
-
-_GATING: Final = ("", "new", "changed")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """What a rule is judged on.
-
-    Attributes
-    ----------
-    material : Material
-        Where the facts come from.
-    table : FactTable
-        Whose facts they are.
-    facts, base : pl.DataFrame, pl.DataFrame or None
-        The table, and the same of the base; None where there is no base, and for rows, whose state says it.
-    hysteresis : float
-        Share of a limit by which a value must exceed the base's.
-    top : int
-        Findings to keep.
-    reasons : mapping
-        Fingerprint → reason of what the baseline accepts.
-    """
-
-    material: Material
-    table: FactTable
-    facts: pl.DataFrame
-    base: pl.DataFrame | None = None
-    hysteresis: float = HYSTERESIS
-    top: int = SHOWN
-    reasons: Mapping[str, str] = field(default_factory=dict)
-
-
-def judge(rule: Rule, case: Case) -> Outcome:
-    """Return what becomes of a rule.
-
-    Parameters
-    ----------
-    rule : Rule
-        With the limit and severity in force; `predicates.check_rule` has passed it.
-    case : Case
-        The facts.
-
-    Returns
-    -------
-    Outcome
-        ``passed`` or ``broken``.
-    """
-    began = time.perf_counter()
-    hits = _hits(rule, case)
-    gating = hits.filter(pl.col("state").is_in(_GATING) & (pl.col("accepted") == ""))
-    value = _measure(rule, gating, _population(case))
-    broken = value is not None and value > rule.limit
-    kept = _sorted(rule, case.table, hits).head(case.top)
-    values = {
-        "value": value,
-        "counted": counted(gating.height, rule),
-        "limit": rule.limit,
-        "total": gating.height,
-        "dataset": case.material.settings.name,
-    }
-    said = fill(rule.message, values) if broken else _why_not(rule, value, hits.height - gating.height)
-    return Outcome(
-        rule=rule,
-        dataset=case.material.settings.name,
-        status="broken" if broken else "passed",
-        message=said,
-        place=place_of(case.material, case.table),
-        value=value,
-        base_value=_base_value(rule, case),
-        findings=findings_of(rule, kept, case.table, material=case.material),
-        total=hits.height,
-        seconds=time.perf_counter() - began,
-    )
-
-
-def is_hit(rule: Rule, facts: pl.DataFrame) -> bool:
-    """Tell whether a rule has any finding among facts, known or not."""
-    return not _filtered(rule, facts).is_empty()
-
-
-def _filtered(rule: Rule, facts: pl.DataFrame) -> pl.DataFrame:
-    """Return the facts that are findings: where a greatest value is measured, those above the limit."""
-    hits = facts.filter(condition(rule))
-    return hits.filter(pl.col(rule.column) > rule.limit) if rule.measure == "max" else hits
-
-
-def _hits(rule: Rule, case: Case) -> pl.DataFrame:
-    """Return the facts that are findings, each with ``state``, ``accepted`` and, of rows, ``position``."""
-    hits = _filtered(rule, case.facts)
-    if case.table.scope == "row":
-        hits = hits.with_columns(position=positions_of(hits, case.material))
-        states = case.material.states
-        state = pl.repeat("", hits.height, dtype=pl.String, eager=True)
-        if states is not None:
-            state = states.gather(hits["position"].fill_null(0)).set(hits["position"].is_null(), "new")
-        hits = hits.with_columns(state.alias("state"))
-    else:
-        hits = hits.with_columns(state=_known(rule, case, hits))
-    if not case.reasons:
-        return hits.with_columns(accepted=pl.lit(""))
-    prints = prints_of(rule.code, hits, case.table, material=case.material)
-    reasons = [case.reasons.get(name, "") for name in prints]
-    return hits.with_columns(pl.Series("accepted", reasons, dtype=pl.String), pl.Series("print", prints))
-
-
-def _known(rule: Rule, case: Case, hits: pl.DataFrame) -> pl.Series:
-    """Return the state of findings that are no rows, by those of the base."""
-    if case.base is None:
-        return pl.repeat(
-            "" if case.material.base is None else "new", hits.height, dtype=pl.String, eager=True
-        )
-    there = case.base.filter(condition(rule))
-    keys = [keys_of(frame, case.table) for frame in (hits, there)]
-    if not rule.column:
-        was = set(keys[1])
-        known = [key in was for key in keys[0]]
-    else:
-        values = dict(zip(keys[1], there[rule.column], strict=True))
-        slack = case.hysteresis * abs(rule.limit)
-        bounds = [
-            max(rule.limit, values[key]) + slack if values.get(key) is not None else None for key in keys[0]
-        ]
-        known = [
-            bound is not None and value is not None and value <= bound
-            for bound, value in zip(bounds, hits[rule.column], strict=True)
-        ]
-    return pl.Series("state", ["known" if was else "new" for was in known], dtype=pl.String)
-
-
-def _population(case: Case) -> int:
-    """Return the number of rows, or columns, that a share is of."""
-    material = case.material
-    if case.table.scope != "row" or material.data is None:
-        return case.facts.height
-    if material.states is None:
-        return material.data.n
-    return int((material.states != "known").sum())
-
-
-def _measure(rule: Rule, hits: pl.DataFrame, population: int) -> float | None:
-    """Return what is measured; None where there is nothing to take the greatest or least of."""
-    if rule.measure == "count":
-        return float(hits.height)
-    if rule.measure == "share":
-        return hits.height / population if population else 0.0
-    column = hits[rule.column].cast(pl.Float64)
-    if rule.measure == "sum":
-        return float(column.sum())
-    found = column.max() if rule.measure == "max" else column.min()
-    return None if found is None else float(found)  # type: ignore[arg-type]
-
-
-def _base_value(rule: Rule, case: Case) -> float | None:
-    if case.base is None:
-        return None
-    return _measure(rule, case.base.filter(condition(rule)), case.base.height)
-
-
-def _sorted(rule: Rule, table: FactTable, hits: pl.DataFrame) -> pl.DataFrame:
-    """Return the findings, those that gate first, then the strongest; equal ones by their key."""
-    gates = pl.col("state").is_in(_GATING) & (pl.col("accepted") == "")
-    score = rule.column or table.score
-    order = [gates.not_(), *([-pl.col(score).cast(pl.Float64)] if score else []), *table.key]
-    return hits.sort(order, nulls_last=True, maintain_order=True) if hits.height else hits
-
-
-def _why_not(rule: Rule, value: float | None, others: int) -> str:
-    """Say of a rule that holds what was measured, and how many findings do not count."""
-    said = (
-        "nothing of the kind" if value is None else f"{shown(value, rule)}, limit {shown(rule.limit, rule)}"
-    )
-    return f"Kept: {said}" + (f"; {others:,} known or accepted" if others else "") + "."
-
-
-def counted(total: int, rule: Rule) -> str:
-    """Return a number of findings with its noun: the unit if it is one, else what the rule's table holds."""
-    noun = rule.unit if rule.measure == "count" else f"{rule.scope}s"
-    return f"{total:,} {noun.removesuffix('es' if noun.endswith('sses') else 's') if total == 1 else noun}"
-
-
-def shown(value: float, rule: Rule) -> str:
-    """Return a value with the unit of its rule."""
-    if rule.measure == "share" or rule.unit == "share":
-        return f"{value:.2%}"
-    number = f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
-    return f"{number} {rule.unit}"

@@ -13,10 +13,8 @@ the columns of that table by name: nothing of it is run as Python, nothing in it
     message = "{dataset} has too few rows"
     doc = "…five sections…"
 
-Sentences of rules, filled in with values by name and by nothing else.
-
-Python's own ``format`` follows attributes and indices out of a value: a pack could read what is none of its
-business by ``{value.__class__}``. Here a field is a plain name with a format, and what is missing is a dash.
+Python's own ``format`` follows attributes and indices out of a value, so that ``{value.__class__}`` could
+read what is not a pack's business. Here a field is a plain name with a format, and what is missing is a dash.
 """
 
 from __future__ import annotations
@@ -35,85 +33,23 @@ from typing import Any, Final, Literal, get_args
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings.verdict import MEASURES, SEVERITIES, Precision, Rule, Scope
 
-MISSING: Final = "—"
-_CELL = 80  # characters of a value in a sentence
-_FORMAT = re.compile(r"[<>^]?\+?[0-9]{0,2}[,_]?(\.[0-9]{1,2})?[a-zA-Z%]?")  # no width that fills the memory
-
-
-def fields_of(sentence: str, where: str) -> list[str]:
-    """Return the names of the fields of a sentence.
-
-    Parameters
-    ----------
-    sentence : str
-        With fields in braces: ``{value:.1%} of {dataset}``.
-    where : str
-        What to call it in messages.
-
-    Returns
-    -------
-    list of str
-        In their order.
-
-    Raises
-    ------
-    SettingError
-        If braces do not match, or a field is not a plain name.
-    """
-    try:
-        parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(sentence)]
-    except ValueError as error:
-        raise SettingError(
-            f"{where}: a sentence has unmatched braces: {error}", "double those that are text"
-        ) from error
-    names = []
-    for name, spec, conversion in parts:
-        if name is None:
-            continue
-        if not name.isidentifier() or not _FORMAT.fullmatch(spec or "") or conversion:
-            raise SettingError(f"{where}: a field is no plain name: got {{{name}}}", "write e.g. {value:.2%}")
-        names.append(name)
-    return names
-
-
-def fill(sentence: str, values: Mapping[str, Any]) -> str:
-    """Return the sentence with its fields filled in; long values are cut, missing ones become a dash.
-
-    Parameters
-    ----------
-    sentence : str
-        One that `fields_of` has passed.
-    values : mapping
-        Name → value.
-
-    Returns
-    -------
-    str
-        In one line. A value that its format does not fit stands as it is.
-    """
-    out = []
-    for text, name, spec, _ in Formatter().parse(sentence):
-        out.append(text)
-        if name is not None:
-            out.append(_shown(values.get(name), spec or ""))
-    return "".join(out)
-
-
-def _shown(value: Any, spec: str) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return MISSING
-    try:
-        said = format(value, spec)
-    except (ValueError, TypeError):
-        said = str(value)
-    said = " ".join(said.split())
-    return said if len(said) <= _CELL else said[: _CELL - 1] + "…"
-
-
 BUILT_IN: Final = ("labels", "leakage", "domain", "table", "influence", "health")
 SECTIONS: Final = ("What it does", "Why it matters", "How to look at it", "Options", "References")
 OURS: Final = "DA"
 MESSAGE_FIELDS: Final = frozenset({"value", "limit", "dataset", "total", "counted"})
+MISSING: Final = "—"
+Need = Literal["label", "text", "id", "date", "test", "base", "fit"]
+ASK: Final[dict[Need, str]] = {  # what a person does to give it, in the order to mention it
+    "label": "name the label column (--label)",
+    "text": "name a text column (--text)",
+    "id": "name the id column (--id)",
+    "date": "name the date column (--date)",
+    "test": "name test data (--test)",
+    "base": "name the accepted data (--base)",
+    "fit": "name a label column, or a folder of findings",
+}
+_CELL = 80  # characters of a value in a sentence
+_FORMAT = re.compile(r"[<>^]?\+?[0-9]{0,2}[,_]?(\.[0-9]{1,2})?[a-zA-Z%]?")  # no width that fills the memory
 _KEYS: Final = {field.name: field for field in dataclasses.fields(Rule) if field.name != "pack"}
 _CODE: Final = re.compile(r"[A-Z]{2,10}[0-9]{3,5}")
 _RULE_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -127,23 +63,7 @@ _CHOICES: Final[Mapping[str, Sequence[str]]] = {
 
 
 def read_packs(own: Iterable[str] = ()) -> tuple[Rule, ...]:
-    """Return the rules of all built-in packs and of the files in `own`, by code.
-
-    Parameters
-    ----------
-    own : iterable of str
-        Paths of TOML files.
-
-    Returns
-    -------
-    tuple of Rule
-        Codes and names are unique.
-
-    Raises
-    ------
-    SettingError
-        If a pack cannot be read, or a rule of it is not as it should be.
-    """
+    """Return the rules of all built-in packs and of the files in `own`, by code."""
     rules: dict[str, Rule] = {}
     names: dict[str, str] = {}
     for where, pack, text in pack_texts(own):
@@ -164,14 +84,15 @@ def read_packs(own: Iterable[str] = ()) -> tuple[Rule, ...]:
     return tuple(rules[code] for code in sorted(rules))
 
 
-def pack_texts(own: Iterable[str] = ()) -> list[tuple[str, str, str]]:
-    """Return where each pack is, its name and its text; for a built-in one, where is its name.
+def packs_digest(own: Iterable[str] = ()) -> str:
+    """Return hexadecimal digits that stand for the content of all packs."""
+    return hashlib.sha256(
+        "\0".join(f"{name}\0{text}" for _, name, text in pack_texts(own)).encode()
+    ).hexdigest()
 
-    Raises
-    ------
-    SettingError
-        If a file cannot be read.
-    """
+
+def pack_texts(own: Iterable[str] = ()) -> list[tuple[str, str, str]]:
+    """Return where each pack is, its name and its text; for a built-in one, where is its name."""
     folder = files("dataaudit.rules")
     found = [(name, name, folder.joinpath(f"{name}.toml")) for name in BUILT_IN]
     texts = [(where, name, file.read_text(encoding="utf-8")) for where, name, file in found if file.is_file()]
@@ -184,40 +105,13 @@ def pack_texts(own: Iterable[str] = ()) -> list[tuple[str, str, str]]:
     return texts
 
 
-def packs_digest(own: Iterable[str] = ()) -> str:
-    """Return hexadecimal digits that stand for the content of all packs."""
-    return hashlib.sha256(
-        "\0".join(f"{name}\0{text}" for _, name, text in pack_texts(own)).encode()
-    ).hexdigest()
-
-
 def parse_pack(text: str, pack: str, *, where: str) -> list[Rule]:
-    """Return the rules of one pack; tables and their columns are not looked at here.
-
-    Parameters
-    ----------
-    text : str
-        TOML.
-    pack : str
-        Its name.
-    where : str
-        What to call it in messages.
-
-    Returns
-    -------
-    list of Rule
-        In the order of the file.
-
-    Raises
-    ------
-    SettingError
-        If it is not TOML, a key is unknown or missing, or a value is not as it should be.
-    """
+    """Return the rules of one pack; tables and their columns are not looked at here."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{where} is not TOML: {error}", "check the quotes and brackets there") from error
-    _known(content, ("rule",), where)
+    _require_known(content, ("rule",), where)
     entries = content.get("rule", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise SettingError(f"{where}: 'rule' is no list of tables", "start each rule with [[rule]]")
@@ -227,7 +121,7 @@ def parse_pack(text: str, pack: str, *, where: str) -> list[Rule]:
 def _rule(entry: dict[str, Any], pack: str, where: str) -> Rule:
     if isinstance(entry.get("code"), str):
         where = f"{where} ({entry['code']})"
-    _known(entry, _KEYS, where)
+    _require_known(entry, _KEYS, where)
     for key, field in _KEYS.items():
         if key not in entry:
             if field.default is dataclasses.MISSING:
@@ -246,11 +140,11 @@ def _rule(entry: dict[str, Any], pack: str, where: str) -> Rule:
             close = closest(entry[key], choices)
             hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(choices)}"
             raise SettingError(f"{where}: there is no {key} {entry[key]!r}", hint)
-    _well_formed(entry, where)
+    _check_form(entry, where)
     return Rule(pack=pack, **{**entry, "limit": float(entry.get("limit", 0.0)), "doc": entry["doc"].strip()})
 
 
-def _well_formed(entry: Mapping[str, Any], where: str) -> None:
+def _check_form(entry: Mapping[str, Any], where: str) -> None:
     """Raise SettingError if code, name, sentences or documentation are not of the form to rely on."""
     if not _CODE.fullmatch(entry["code"]):
         raise SettingError(f"{where}: a code is capitals and digits: got {entry['code']!r}", "e.g. ACME001")
@@ -272,12 +166,12 @@ def _well_formed(entry: Mapping[str, Any], where: str) -> None:
     fields_of(entry.get("each", ""), where)
     headings = re.findall(r"^## (.+?)\s*$", entry["doc"], re.MULTILINE)
     if tuple(headings) != SECTIONS:
-        lacking = [section for section in SECTIONS if section not in headings]
-        what = f"lacks the section {lacking[0]!r}" if lacking else "has other sections, or another order"
+        missing = [section for section in SECTIONS if section not in headings]
+        what = f"lacks the section {missing[0]!r}" if missing else "has other sections, or another order"
         raise SettingError(f"{where}: doc {what}", f"write ## {', ## '.join(SECTIONS)}")
 
 
-def _known(entry: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+def _require_known(entry: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
     keys = tuple(keys)
     for key in entry:
         if key not in keys:
@@ -286,14 +180,40 @@ def _known(entry: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
             raise SettingError(f"{where} has an unknown key {key!r}", hint)
 
 
-Need = Literal["label", "text", "id", "date", "test", "base", "fit"]
-# What a person does to give it, in the order to mention it.
-ASK: Final[dict[Need, str]] = {
-    "label": "name the label column (--label)",
-    "text": "name a text column (--text)",
-    "id": "name the id column (--id)",
-    "date": "name the date column (--date)",
-    "test": "name test data (--test)",
-    "base": "name the accepted data (--base)",
-    "fit": "name a label column, or a folder of findings",
-}
+def fields_of(sentence: str, where: str) -> list[str]:
+    """Return the names of the fields of a sentence."""
+    try:
+        parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(sentence)]
+    except ValueError as error:
+        raise SettingError(
+            f"{where}: a sentence has unmatched braces: {error}", "double those that are text"
+        ) from error
+    names = []
+    for name, spec, conversion in parts:
+        if name is None:
+            continue
+        if not name.isidentifier() or not _FORMAT.fullmatch(spec or "") or conversion:
+            raise SettingError(f"{where}: a field is no plain name: got {{{name}}}", "write e.g. {value:.2%}")
+        names.append(name)
+    return names
+
+
+def fill(sentence: str, values: Mapping[str, Any]) -> str:
+    """Return the sentence with its fields filled in; long values are cut, missing ones become a dash."""
+    out = []
+    for text, name, spec, _ in Formatter().parse(sentence):
+        out.append(text)
+        if name is not None:
+            out.append(_formatted(values.get(name), spec or ""))
+    return "".join(out)
+
+
+def _formatted(value: Any, spec: str) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    try:
+        text = format(value, spec)
+    except (ValueError, TypeError):
+        text = str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"

@@ -1,9 +1,10 @@
-"""The smallest set of training rows whose removal overturns a conclusion.
+"""The smallest set of training rows whose removal changes a conclusion (AMIP).
 
-A conclusion (`conclusions`) has a margin, a smooth function of θ that removals should lower. Broderick,
-Giordano & Meager (2020) rank rows by the first-order effect of their removal and add them up; that misses how
-rows that are alike hold each other up. Here the ranking is made again after each block of removals (adaptive
-greedy):
+A conclusion holds or not, and has a margin: a function of θ, smooth where it matters, that is positive while
+the conclusion holds and falls towards 0 as it falls. What is shown to people is its measure, in plain units.
+Broderick, Giordano & Meager (2020) rank rows by the first-order effect of their removal on the margin and add
+them up; that misses how rows that are alike stand in for each other. Here the ranking is made again after
+each block of removals (adaptive greedy):
 
 1. effect of every row, ``ω/n ∇mᵀ H⁻¹ g``, at the current θ; the most effective again by their own Newton
    step, ``ω/n ∇mᵀ H⁻¹ X̃ (I - ω W Q/n)⁻¹ r``, exact for one row;
@@ -17,19 +18,13 @@ greedy):
 The result is a set that is proved to be sufficient, and small, not proved to be the smallest: that is a
 combinatorial problem. Cost: a Newton step a block, and as many refits as confirmations (nearly always one or
 two).
-
-What a fit says, as something that can be overturned by removing rows (`fragility`).
-
-A conclusion holds or not, and has a margin: a function of θ, smooth where it matters, that is positive while
-the conclusion holds and falls towards 0 as it falls. Its gradient tells which rows to remove. What is shown
-to people is its measure, in plain units.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -40,50 +35,46 @@ from dataaudit.influence.influence import pair_influences
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
-from dataaudit.solvers.cg import Operator
 from dataaudit.solvers.newton import Fit, minimise
+from dataaudit.solvers.operator import Product
 
 # The narrowest τ, in log-odds: below it a step of one row would pass over the place where it matters.
 NARROW = 0.02
+# Of the rows that are called for, one in this many is removed before ranking again.
+PATIENCE = 4
+# Rows with this share of the strongest effect go together: what rests on a few odd rows must be seen first.
+SIMILAR = 0.5
+# The most effective rows, this many, are ranked again by their own Newton step.
+SHORTLIST = 48
 
 
-class Conclusion(Protocol):
-    """Something that a fit says, and what to push to overturn it."""
+class Conclusion(ABC):
+    """Something that a fit says, and how far it is from falling."""
 
     def holds(self, theta: Tensor) -> bool:
         """Return whether θ still says so."""
+        return self.margin(theta) > 0
 
+    @abstractmethod
     def margin(self, theta: Tensor) -> float:
         """Return how far the conclusion is from falling; at most 0 when it has."""
 
+    @abstractmethod
     def gradient(self, theta: Tensor) -> Tensor:
         """Return the gradient of the margin."""  # (p,) -> (p,)
 
     def measure(self, theta: Tensor) -> float:
         """Return what the conclusion is about, for people."""
+        return self.margin(theta)
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The class that a fit gives to a row; margin and measure are its lead over the next class, in log-odds.
-
-    Parameters
-    ----------
-    model : LinearModel
-        The formulas.
-    row : Block
-        One row; its label does not matter.
-    predicted : int
-        The class that was predicted.
-    """
+class Prediction(Conclusion):
+    """The class of a row; margin and measure are its lead over the next class, in log-odds."""
 
     model: LinearModel
-    row: Block
-    predicted: int
-
-    def holds(self, theta: Tensor) -> bool:
-        """Return whether the class is still the same."""
-        return self.margin(theta) > 0
+    row: Block  # one row; its label does not matter
+    predicted: int  # the class that was predicted
 
     def margin(self, theta: Tensor) -> float:
         """Return the lead over the next class."""
@@ -97,29 +88,13 @@ class Prediction:
         one = torch.ones(1, dtype=torch.float64)
         return _lead_gradient(self.row, (own, _lead(s, own)[1]), one, s.shape[1])
 
-    def measure(self, theta: Tensor) -> float:
-        """Return the lead over the next class."""
-        return self.margin(theta)
-
 
 @dataclass(frozen=True)
-class CoefficientSign:
-    """The sign of a coefficient; margin and measure are its magnitude, in log-odds per unit of the feature.
+class CoefficientSign(Conclusion):
+    """The sign of a coefficient; margin and measure are its size, in log-odds per unit of the feature."""
 
-    Parameters
-    ----------
-    position : int
-        Its place in θ: feature j for score a is at ``j·k + a``.
-    sign : float
-        1.0 or -1.0, as fitted.
-    """
-
-    position: int
-    sign: float
-
-    def holds(self, theta: Tensor) -> bool:
-        """Return whether the sign is still the same."""
-        return self.margin(theta) > 0
+    position: int  # its place in θ: feature j for score a is at ``j·k + a``
+    sign: float  # 1.0 or -1.0, as fitted
 
     def margin(self, theta: Tensor) -> float:
         """Return the coefficient times its sign."""
@@ -131,32 +106,19 @@ class CoefficientSign:
         direction[self.position] = self.sign
         return direction
 
-    def measure(self, theta: Tensor) -> float:
-        """Return the coefficient times its sign."""
-        return self.margin(theta)
-
 
 @dataclass(frozen=True)
-class SliceErrors:
+class SliceErrors(Conclusion):
     """More than `at_most` rows of a slice are predicted wrong; the measure is their number.
 
     The margin is the number of errors that are too many, each row counted as σ(-lead/τ): 1 where its
     true class is far behind, 0 where it is far ahead, and a half where they tie. So it also sees right
     rows that are about to turn wrong; pushing only the wrong ones moves as many rows the other way. τ
     is half the lead of the last row that must be righted: as much of the slice counts as has to move.
-
-    Parameters
-    ----------
-    model : LinearModel
-        The formulas.
-    rows : Block
-        The labelled rows of the slice.
-    at_most : int
-        Errors that are tolerated.
     """
 
     model: LinearModel
-    rows: Block
+    rows: Block  # the labelled rows of the slice
     at_most: int
 
     def holds(self, theta: Tensor) -> bool:
@@ -187,42 +149,6 @@ class SliceErrors:
         return lead, rival, max(tau, NARROW)
 
 
-@dataclass(frozen=True)
-class SliceLoss:
-    """The mean loss of a slice is above `at_most`; the measure is that loss, in nats.
-
-    Parameters
-    ----------
-    model : LinearModel
-        The formulas.
-    rows : Block
-        The labelled rows of the slice.
-    at_most : float
-        The loss to come down to.
-    """
-
-    model: LinearModel
-    rows: Block
-    at_most: float
-
-    def holds(self, theta: Tensor) -> bool:
-        """Return whether the loss is still above it."""
-        return self.margin(theta) > 0
-
-    def margin(self, theta: Tensor) -> float:
-        """Return how far the loss is above it."""
-        return self.measure(theta) - self.at_most
-
-    def gradient(self, theta: Tensor) -> Tensor:
-        """Return the gradient of the mean loss."""
-        share = torch.full_like(self.rows.weight, 1.0 / len(self.rows.y))
-        return self.model.gradient(theta, Block(self.rows.X, self.rows.y, share))
-
-    def measure(self, theta: Tensor) -> float:
-        """Return the mean loss."""
-        return float(self.model.values(theta, self.rows).mean())
-
-
 def _all_scores(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
     """Return the scores of all classes, the reference's 0 first."""  # -> (b, K)
     return torch.nn.functional.pad(model.scores(theta, block), (1, 0))
@@ -241,71 +167,27 @@ def _lead_gradient(block: Block, classes: tuple[Tensor, Tensor], share: Tensor, 
     return block.pull(pull).view(-1)
 
 
-# Of the rows that are called for, one in so many is removed before ranking again.
-PATIENCE = 4
-# Only rows with so much of the strongest effect go together: what a few odd rows hold up must be seen first.
-SIMILAR = 0.5
-# So many of the most effective rows are ranked again by their own Newton step.
-SHORTLIST = 48
-
-
 @dataclass(frozen=True)
 class Flip:
-    """Rows whose removal overturns a conclusion, proved by a refit.
+    """Rows whose removal changes a conclusion, proved by a refit; its measure at three points."""
 
-    Attributes
-    ----------
-    rows : Tensor (m,) int64
-        Positions of the training rows, in the order of their removal.
-    share : float
-        m over the training rows that have a weight.
-    before, predicted, measured : float
-        What the conclusion measures (`Conclusion.measure`) at θ̂, after the Newton steps, after the refit.
-    fit : Fit
-        The refit.
-    """
-
-    rows: Tensor
-    share: float
-    before: float
-    predicted: float
-    measured: float
+    rows: Tensor  # (m,) positions of the training rows, in the order of their removal
+    share: float  # m over the training rows that have a weight
+    before: float  # at θ̂
+    predicted: float  # after the Newton steps
+    measured: float  # after the refit
     fit: Fit
 
 
 def smallest_flip(
     objective: Objective,
     fit: Fit,
-    conclusion: Conclusion,
+    conclusion: Conclusion,  # what is to be changed
     *,
-    limit: float = 0.1,
-    precondition: Operator | None = None,
+    limit: float = 0.1,  # largest share of the training rows that may go
+    precondition: Product | None = None,  # H⁻¹ at θ̂, used where p is large
 ) -> Flip | None:
-    """Return few training rows without which a conclusion no longer holds.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    fit : Fit
-        Its minimum.
-    conclusion : Conclusion
-        What is to be overturned.
-    limit : float
-        Largest share of the training rows that may go.
-    precondition : callable, optional
-        H⁻¹ at θ̂, used where p is large.
-
-    Returns
-    -------
-    Flip or None
-        None if more rows than the limit would have to go, or no row's removal helps.
-
-    Raises
-    ------
-    SettingError
-        If the conclusion does not hold at the fit, or the limit is not a share.
-    """
+    """Return few training rows without which a conclusion falls; None if too many would have to go."""
     if not 0 < limit < 1:
         raise SettingError(f"the limit must lie between 0 and 1: got {limit:g}", "leave it out")
     if not conclusion.holds(fit.theta):
@@ -339,7 +221,7 @@ class _Search:
     objective: Objective
     conclusion: Conclusion
     most: int
-    precondition: Operator | None
+    precondition: Product | None
 
     def greedy(self, at: _Stage) -> _Stage | None:
         """Remove blocks until the conclusion falls, then keep as few of the last one as will do."""
@@ -392,34 +274,18 @@ class _Search:
         return effects
 
 
-def own_steps(changed: Objective, theta: Tensor, solve: Operator, *, v: Tensor, rows: Tensor) -> Tensor:
-    """Return how a Newton step without one row moves watched quantities, for each of some rows alone.
+def own_steps(changed: Objective, theta: Tensor, solve: Product, *, v: Tensor, rows: Tensor) -> Tensor:
+    """Return how a Newton step without one row moves m quantities, for each of b rows alone.
 
-    Parameters
-    ----------
-    changed : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    solve : callable
-        H⁻¹ there.
-    v : Tensor (p, m)
-        H⁻¹ times the gradients of the m quantities that are watched.
-    rows : Tensor (b,)
-        Positions of the rows.
-
-    Returns
-    -------
-    Tensor (b, m)
-        ``ω/n (x̃ᵀ V) (I - W Q/n)⁻¹ r``, in units of those quantities.
-    """
+    v is H⁻¹ times their gradients; the step is ``ω/n (x̃ᵀ V) (I - W Q/n)⁻¹ r``, in their units.
+    """  # v (p, m), rows (b,) -> (b, m)
     model, block = changed.model, changed.rows.take(rows)
     X, k, n = block.dense(), model.loss.n_scores, changed.rows.n
     eye = torch.eye(k, dtype=X.dtype)
     lifted = (X.T[:, None, :, None] * eye[:, None, :]).reshape(model.n_params, -1)  # x̃ ⊗ I
     Q = torch.einsum("bj,jabc->bac", X, solve(lifted).view(-1, k, len(rows), k))
     r = model.loss.slope(model.scores(theta, block), block.y)[:, :, None]
-    held = torch.linalg.solve(eye - model.curvature(theta, block) @ Q / n, r)
+    without = torch.linalg.solve(eye - model.curvature(theta, block) @ Q / n, r)
     moved = block.scores(v.reshape(model.width + 1, -1)).view(len(rows), k, -1)
-    effect: Tensor = (moved * held).sum(1)
+    effect: Tensor = (moved * without).sum(1)
     return block.weight[:, None] * effect / n

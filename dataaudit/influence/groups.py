@@ -6,7 +6,7 @@ H_S, so Newton's step for the problem without them is (Koh, Ang, Teo & Liang 201
     θ' = θ̂ + (H - H_S)⁻¹ (1/n) Σ_S ω g            in general    θ̂ - H'⁻¹ (1/n) Σ_S (ω' g' - ω g)
 
 with g', ω' and H' those of the changed problem at θ̂. The plain sum of influences uses H⁻¹ and thereby misses
-that the group also held the Hessian up in its own directions: for rows that are alike it is several times too
+that the group also adds to the Hessian in its own directions: for rows that are alike it is several times too
 small.
 
 Where p is small H' is formed and factored: n p²/k + p³/3 multiplications. Otherwise it is never formed: one
@@ -23,9 +23,10 @@ from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite, SettingError
 from dataaudit.model.objective import Objective
-from dataaudit.solvers.cg import Operator, conjugate_gradients
+from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.newton import TINY, Fit, FitSettings, minimise
+from dataaudit.solvers.operator import Product
 
 TOLERANCE = 1e-10
 
@@ -33,29 +34,10 @@ TOLERANCE = 1e-10
 def changed_objective(
     objective: Objective, rows: Tensor, *, y: Tensor | None = None, weight: float | None = None
 ) -> Objective:
-    """Return the training objective with a group of rows changed; n and the ridge stay as they are.
+    """Return the objective with a group of rows changed; n and the ridge stay as they are.
 
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    rows : Tensor (m,) int64
-        Positions of the rows, each once.
-    y : Tensor (m,) int64, optional
-        Their new labels.
-    weight : float, optional
-        What their weights are multiplied by; by default 1 where `y` is given and 0 (removal) where not.
-
-    Returns
-    -------
-    Objective
-        A new one.
-
-    Raises
-    ------
-    SettingError
-        If a row is not there or given twice, a label is not a class, or no weight would be left.
-    """
+    Labels y are new ones; weights are multiplied by `weight`, by default 1 with y and 0 (removal) without.
+    """  # rows (m,), each once; y (m,)
     factor = (0.0 if y is None else 1.0) if weight is None else weight
     _require_rows(objective, rows)
     labels, weights = objective.rows.y.clone(), objective.rows.weight.clone()
@@ -76,13 +58,7 @@ def changed_objective(
 
 
 def _require_rows(objective: Objective, rows: Tensor) -> None:
-    """Check positions.
-
-    Raises
-    ------
-    SettingError
-        If a row is not there or given twice.
-    """
+    """Refuse positions that are not there, or given twice."""
     n = objective.rows.n
     if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < n:
         span = f"{int(rows.min())} to {int(rows.max())}"
@@ -95,42 +71,14 @@ def _require_rows(objective: Objective, rows: Tensor) -> None:
 
 def group_step(
     objective: Objective,
-    theta: Tensor,
-    rows: Tensor,
+    theta: Tensor,  # (p,) its minimum; elsewhere the step is that of the group alone
+    rows: Tensor,  # (m,) positions of the rows, each once
     *,
-    y: Tensor | None = None,
-    weight: float | None = None,
-    precondition: Operator | None = None,
+    y: Tensor | None = None,  # (m,) new labels
+    weight: float | None = None,  # as in `changed_objective`
+    precondition: Product | None = None,  # H⁻¹ at θ, used where p is large
 ) -> Tensor:
-    """Return the parameters after one Newton step for a changed group of rows.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum. Elsewhere the step is that of the group alone: ∇R(θ) is not walked down.
-    rows : Tensor (m,) int64
-        Positions of the rows, each once.
-    y : Tensor (m,) int64, optional
-        Their new labels.
-    weight : float, optional
-        What their weights are multiplied by; by default 1 where `y` is given and 0 (removal) where not.
-    precondition : callable, optional
-        H⁻¹ at θ, used where p is large.
-
-    Returns
-    -------
-    Tensor (p,)
-        θ', not the difference.
-
-    Raises
-    ------
-    SettingError
-        If the group makes no sense, see `changed_objective`.
-    NotPositiveDefinite
-        If the changed Hessian is singular, as without a ridge when a feature's last rows leave.
-    """
+    """Return the parameters after one Newton step for a changed group of rows."""  # -> (p,)
     changed = changed_objective(objective, rows, y=y, weight=weight)
     before, after = objective.rows.take(rows), changed.rows.take(rows)
     push = objective.model.gradient(theta, before) - objective.model.gradient(theta, after)
@@ -138,28 +86,8 @@ def group_step(
     return theta + solve(push[:, None] / objective.rows.n)[:, 0]
 
 
-def changed_inverse(changed: Objective, theta: Tensor, *, precondition: Operator | None = None) -> Operator:
-    """Return ``V -> ∇²R'(θ)⁻¹ V`` for a problem near one whose inverse Hessian may be at hand.
-
-    Parameters
-    ----------
-    changed : Objective
-        The changed problem R'.
-    theta : Tensor (p,)
-        Where.
-    precondition : callable, optional
-        The inverse Hessian of the problem before the change.
-
-    Returns
-    -------
-    callable
-        ``(p, m) -> (p, m)``: triangular solves where p is small, else conjugate gradients.
-
-    Raises
-    ------
-    NotPositiveDefinite
-        If a Hessian that was formed has no Cholesky factor.
-    """
+def changed_inverse(changed: Objective, theta: Tensor, *, precondition: Product | None = None) -> Product:
+    """Return ``V -> ∇²R'(θ)⁻¹ V`` for a problem near one whose inverse Hessian may be at hand."""
     p, n = changed.model.n_params, changed.rows.n
     direct = min(FitSettings().direct_limit, max(TINY, 2 * n))
     if p <= (TINY if precondition is not None else direct):
@@ -178,34 +106,13 @@ def changed_inverse(changed: Objective, theta: Tensor, *, precondition: Operator
 
 def refit_group(
     objective: Objective,
-    fit: Fit,
-    rows: Tensor,
+    fit: Fit,  # its minimum, where the refit begins
+    rows: Tensor,  # (m,) positions of the rows, each once
     *,
-    y: Tensor | None = None,
-    weight: float | None = None,
-    precondition: Operator | None = None,
+    y: Tensor | None = None,  # (m,) new labels
+    weight: float | None = None,  # as in `changed_objective`
+    precondition: Product | None = None,
 ) -> Fit:
-    """Return the true minimum with a group of rows removed, down-weighted or relabelled.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    fit : Fit
-        Its minimum, where the refit begins.
-    rows : Tensor (m,) int64
-        Positions of the rows, each once.
-    y : Tensor (m,) int64, optional
-        Their new labels.
-    weight : float, optional
-        What their weights are multiplied by; by default 1 where `y` is given and 0 (removal) where not.
-    precondition : callable, optional
-        H⁻¹ at θ̂.
-
-    Returns
-    -------
-    Fit
-        Ask `Fit.require_converged` of it: without the last row of a class there is no minimum.
-    """
+    """Return the true minimum with a group of rows removed, down-weighted or relabelled."""
     changed = changed_objective(objective, rows, y=y, weight=weight)
     return minimise(changed, fit.theta, precondition=precondition)

@@ -27,87 +27,25 @@ from dataaudit.solvers.base import Prepared
 
 
 def self_influence(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
-    """Return the magnitude of I_up,loss(z, z) of every training row, in nats times n.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    forms : Tensor (n, k, k)
-        Quadratic forms Q of the rows.
-
-    Returns
-    -------
-    Tensor (n,)
-        ``rᵀ Q r``, never negative.
-    """
+    """Return the magnitude of I_up,loss(z, z) of every training row, in nats times n."""  # -> (n,)
     r = objective.model.loss.slope(objective.scores(theta), objective.rows.y)[:, :, None]
     return (r.mT @ forms @ r)[:, 0, 0].clamp_min(0.0)
 
 
 def leverage(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
-    """Return how far every row determines its own fit: 0 not at all, 1 wholly (k for k scores).
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    forms : Tensor (n, k, k)
-        Quadratic forms Q of the rows.
-
-    Returns
-    -------
-    Tensor (n,)
-        ``tr(W Q)/n``.
-    """
+    """Return how far every row determines its own fit: 0 not at all, 1 wholly (k for k scores)."""  # -> (n,)
     W = objective.curvature(theta)
     return (W * forms).sum((1, 2)) / objective.rows.n
 
 
 def loss_gradients(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
-    """Return the gradient of every row's own loss, in nats per unit of θ.
-
-    Parameters
-    ----------
-    model : LinearModel
-        The formulas.
-    theta : Tensor (p,)
-        Where.
-    block : Block
-        b rows; their weights do not matter. Needs p·b numbers of memory.
-
-    Returns
-    -------
-    Tensor (p, b)
-        ``x̃ ⊗ r``, one column a row.
-    """
+    """Return the gradient of every row's own loss, in nats per unit of θ."""  # theta (p,) -> (p, b)
     r = model.loss.slope(model.scores(theta, block), block.y)
     return (block.dense().T[:, None, :] * r.T).reshape(model.n_params, -1)  # (d+1, 1, b) * (k, b)
 
 
 def up_params(objective: Objective, theta: Tensor, prepared: Prepared, *, block: Block) -> Tensor:
-    """Return I_up,params of rows: removing such a training row moves θ by -(1/n) of it.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    prepared : Prepared
-        H⁻¹ there.
-    block : Block
-        b rows, of the training set or not.
-
-    Returns
-    -------
-    Tensor (p, b)
-        ``-H⁻¹ g``, one column a row, in units of θ times n.
-    """
+    """Return I_up,params of rows: removing such a training row moves θ by -(1/n) of it."""  # -> (p, b)
     return prepared.solve(loss_gradients(objective.model, theta, block)).neg_()
 
 
@@ -115,24 +53,8 @@ def up_loss(objective: Objective, theta: Tensor, prepared: Prepared, *, test: Bl
     """Return I_up,loss of every training row on every test row, in nats times n.
 
     Positive is harmful: removing training row i changes the loss of test row t by -(1/n) of it. The whole
-    matrix is kept; `strongest.strongest_influences` keeps the largest entries alone.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    prepared : Prepared
-        H⁻¹ there.
-    test : Block
-        t labelled rows with the same features.
-
-    Returns
-    -------
-    Tensor (t, n)
-        ``-g_tᵀ H⁻¹ g_i``.
-    """
+    matrix is kept; `topk.strongest_influences` keeps the largest entries alone.
+    """  # theta (p,) -> (t, n)
     solved = prepared.solve(loss_gradients(objective.model, theta, test))
     return torch.cat(
         [pair_influences(objective.model, theta, solved, block=block) for block in objective.rows.blocks()]
@@ -140,24 +62,7 @@ def up_loss(objective: Objective, theta: Tensor, prepared: Prepared, *, test: Bl
 
 
 def pair_influences(model: LinearModel, theta: Tensor, solved: Tensor, *, block: Block) -> Tensor:
-    """Return I_up,loss of some training rows on test rows whose ``H⁻¹ g_t`` is known.
-
-    Parameters
-    ----------
-    model : LinearModel
-        The formulas.
-    theta : Tensor (p,)
-        The minimum.
-    solved : Tensor (p, t)
-        ``H⁻¹ g_t``, one column a test row.
-    block : Block
-        b training rows, never made dense.
-
-    Returns
-    -------
-    Tensor (b, t)
-        ``-rᵀ (x̃ᵀ S_t)``, in nats times n.
-    """
+    """Return I_up,loss of b training rows on t test rows whose ``H⁻¹ g_t`` is known."""  # (p, t) -> (b, t)
     t, k = solved.shape[1], model.loss.n_scores
     r = model.loss.slope(model.scores(theta, block), block.y)
     moved = block.scores(solved.reshape(model.width + 1, k * t)).view(len(block.y), k, t)
@@ -174,23 +79,7 @@ def pert_loss(objective: Objective, theta: Tensor, prepared: Prepared, *, test: 
 
     so the whole table is two products with k columns. A large entry need not belong to a value that the row
     has: it is a slope, in nats times n per unit of the feature, and the unit of an absent indicator is large.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    prepared : Prepared
-        H⁻¹ there.
-    test : Block
-        Labelled rows with the same features.
-
-    Returns
-    -------
-    Tensor (n, d)
-        The table, dense.
-    """
+    """  # theta (p,) -> (n, d)
     model = objective.model
     total = model.gradient(theta, Block(test.X, test.y, torch.ones_like(test.weight)))
     V, T = model.matrix(prepared.solve(total[:, None])[:, 0]), model.matrix(theta)

@@ -16,12 +16,21 @@ import torch
 from torch import Tensor
 
 from dataaudit.model.objective import Objective
-from dataaudit.solvers.cg import Operator
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
+from dataaudit.solvers.operator import Product
 
 # The last bits of a sum depend on where memory lies, and flat directions of R multiply them: refits to a
 # gradient of 1e-8 were seen to differ by 5e-9 nats from one process to the next, sharp ones by 1e-11.
 SHARP = FitSettings(tolerance=1e-14, max_steps=20)
+
+
+def leave_one_out_scores(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
+    """Return the scores that every row would have if it had not been in the training set."""  # -> (n, k)
+    s = objective.scores(theta)
+    r = objective.model.loss.slope(s, objective.rows.y)
+    without = _forms_without(objective, theta, forms)
+    weight = objective.rows.weight[:, None, None] / objective.rows.n
+    return s + (weight * without @ r[:, :, None])[:, :, 0]
 
 
 def _forms_without(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
@@ -32,49 +41,8 @@ def _forms_without(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor
     return without
 
 
-def leave_one_out_scores(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
-    """Return the scores that every row would have if it had not been in the training set.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    forms : Tensor (n, k, k)
-        Quadratic forms Q of the rows.
-
-    Returns
-    -------
-    Tensor (n, k)
-        s₋, after one Newton step without the row.
-    """
-    s = objective.scores(theta)
-    r = objective.model.loss.slope(s, objective.rows.y)
-    without = _forms_without(objective, theta, forms)
-    weight = objective.rows.weight[:, None, None] / objective.rows.n
-    return s + (weight * without @ r[:, :, None])[:, :, 0]
-
-
 def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: Tensor) -> Tensor:
-    """Return the scores that every row would have if it alone were trained with another label.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    forms : Tensor (n, k, k)
-        Quadratic forms Q of the rows.
-    y : Tensor (n,)
-        The other label of each row.
-
-    Returns
-    -------
-    Tensor (n, k)
-        s', by Newton's method on each row's k equations.
-    """
+    """Return the scores that every row would have if it alone had another label in training."""  # -> (n, k)
     loss = objective.model.loss
     base = leave_one_out_scores(objective, theta, forms)
     weight = objective.rows.weight[:, None, None] / objective.rows.n
@@ -87,7 +55,7 @@ def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: 
         step = torch.linalg.solve(eye + pull @ loss.curvature(s, y), excess[:, :, None])[:, :, 0]
         # The curvature may vanish far out, where a full step overshoots; a unit of score at a time does not.
         moved = s - step.clamp(-1.0, 1.0)
-        if s.shape[1] == 1:  # beside a kink steps would go to and fro; one equation that rises has a bracket
+        if s.shape[1] == 1:  # next to a kink steps would go to and fro; one equation that rises has a bracket
             low, high = torch.where(excess < 0, s, low), torch.where(excess > 0, s, high)
             moved = torch.where((low <= moved) & (moved <= high), moved, (low + high) / 2)
         s, step = moved, s - moved
@@ -97,27 +65,11 @@ def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: 
 
 
 def one_step_parameters(fit: Fit, moved: Tensor, *, form: Tensor, by: Tensor) -> Tensor:
-    """Return the parameters at which one row's scores have changed by so much, along its own direction.
+    """Return the parameters at which one row's scores have changed by `by`, along its own direction.
 
     For the change that `leave_one_out_scores` or `relabelled_scores` predict, this is the point that they
     stand for, and a good one to start a refit from.
-
-    Parameters
-    ----------
-    fit : Fit
-        The minimum with all rows.
-    moved : Tensor (p, k)
-        H⁻¹ (x̃ ⊗ I) of the row.
-    form : Tensor (k, k)
-        Quadratic form Q of the row.
-    by : Tensor (k,)
-        Change of its scores.
-
-    Returns
-    -------
-    Tensor (p,)
-        ``θ̂ + H⁻¹ (x̃ ⊗ I) Q⁻¹ by``.
-    """
+    """  # moved (p, k), form (k, k), by (k,) -> (p,)
     along: Tensor = torch.linalg.lstsq(form, by[:, None]).solution[:, 0]
     return fit.theta + moved @ along
 
@@ -125,31 +77,12 @@ def one_step_parameters(fit: Fit, moved: Tensor, *, form: Tensor, by: Tensor) ->
 def refit_without(
     objective: Objective,
     fit: Fit,
-    row: int,
+    row: int,  # position of the row that leaves
     *,
-    start: Tensor | None = None,
-    precondition: Operator | None = None,
+    start: Tensor | None = None,  # (p,) where to begin; θ̂ by default
+    precondition: Product | None = None,
 ) -> Fit:
-    """Return the true minimum without one row.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    fit : Fit
-        Its minimum.
-    row : int
-        Position of the row that leaves.
-    start : Tensor (p,), optional
-        Where to begin; θ̂ by default.
-    precondition : callable, optional
-        H⁻¹ at θ̂.
-
-    Returns
-    -------
-    Fit
-        The minimum of the same objective with that row's weight 0.
-    """
+    """Return the true minimum without one row."""
     weight = objective.rows.weight.clone()
     weight[row] = 0.0
     begin = fit.theta if start is None else start
@@ -162,31 +95,10 @@ def refit_relabelled(
     row: int,
     *,
     label: int,
-    start: Tensor | None = None,
-    precondition: Operator | None = None,
+    start: Tensor | None = None,  # (p,) where to begin; θ̂ by default
+    precondition: Product | None = None,
 ) -> Fit:
-    """Return the true minimum with another label for one row.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    fit : Fit
-        Its minimum.
-    row : int
-        Position of the row.
-    label : int
-        Its other class.
-    start : Tensor (p,), optional
-        Where to begin; θ̂ by default.
-    precondition : callable, optional
-        H⁻¹ at θ̂.
-
-    Returns
-    -------
-    Fit
-        The minimum of the same objective with that label.
-    """
+    """Return the true minimum with another label for one row."""
     y = objective.rows.y.clone()
     y[row] = label
     begin = fit.theta if start is None else start

@@ -1,7 +1,6 @@
 """The strongest influences of the training rows on each test row, without the whole matrix.
 
-    I_up,loss(i, t) = -r_iᵀ (x̃_iᵀ S_t) = -g_iᵀ s_t        with s_t = H⁻¹ g_t        (Koh & Liang 2017,
-    equation 2)
+    I_up,loss(i, t) = -r_iᵀ (x̃_iᵀ S_t) = -g_iᵀ s_t    with s_t = H⁻¹ g_t    (Koh & Liang 2017, equation 2)
 
 With the slope folded into the features once per block of training rows, all pairs are one product of a
 (rows × p) and a (p × test rows) matrix: 2·n·t·p operations. It is taken in tiles that stay in the cache, and
@@ -33,7 +32,7 @@ CHUNK = 32
 # Rows of a tile, training and test: its numbers are 1 MiB, what the cache of a core holds.
 TILE = 1024
 TESTS = 128
-# A sparse block is multiplied by so many test rows at a time, or the product would not pay.
+# Test rows that a sparse block is multiplied by at a time: fewer would not pay.
 SPARSE_TESTS = 64
 
 
@@ -43,59 +42,20 @@ class Strongest:
 
     Removing training row i changes the loss of test row t by ``-I_up,loss(i, t)/n`` to first order (times the
     row's weight). Equal values are in the order of their rows; k is at most the number of training rows.
-
-    Attributes
-    ----------
-    harmful_rows : Tensor (t, k) int64
-        Training rows with the largest values, largest first: without them the test row's loss is lower.
-    harmful : Tensor (t, k)
-        Their values; where fewer than k are positive the last ones are not.
-    helpful_rows : Tensor (t, k) int64
-        Training rows with the smallest values, smallest first.
-    helpful : Tensor (t, k)
-        Their values.
-    total : Tensor (t,)
-        Σ_i |I_up,loss(i, t)| over all training rows.
-    square : Tensor (t,)
-        Σ_i I_up,loss(i, t)²; ``total²/square`` is the number of rows that effectively carry the influence.
     """
 
-    harmful_rows: Tensor
-    harmful: Tensor
-    helpful_rows: Tensor
-    helpful: Tensor
-    total: Tensor
-    square: Tensor
+    harmful_rows: Tensor  # (t, k) training rows with the largest values, largest first
+    harmful: Tensor  # (t, k) their values; where fewer than k are positive the last ones are not
+    helpful_rows: Tensor  # (t, k) training rows with the smallest values, smallest first
+    helpful: Tensor  # (t, k)
+    total: Tensor  # (t,) Σ_i |I_up,loss(i, t)| over all training rows
+    square: Tensor  # (t,) Σ_i I_up,loss(i, t)²; total²/square rows effectively carry the influence
 
 
 def strongest_influences(
     objective: Objective, theta: Tensor, solved: Tensor, *, k: int = 20, memory_bytes: int = 256 * 2**20
 ) -> Strongest:
-    """Return the k most harmful and the k most helpful training rows of every test row.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Its minimum.
-    solved : Tensor (p, t)
-        ``H⁻¹ g_t``, one column a test row.
-    k : int
-        Rows to keep at either end.
-    memory_bytes : int
-        What the work may take beside the rows, `solved` and the result.
-
-    Returns
-    -------
-    Strongest
-        Exact in float64.
-
-    Raises
-    ------
-    SettingError
-        If k is not positive.
-    """
+    """Return the k most harmful and the k most helpful training rows of every test row."""  # solved (p, t)
     if k < 1:
         raise SettingError(f"k must be at least 1: got {k}", "leave it out")
     room = memory_bytes // 4  # for a block's gradients, their copy while they are made, and its influences

@@ -22,8 +22,9 @@ from torch import Tensor
 from dataaudit.errors import SettingError
 from dataaudit.model.torch import ROWS, Batch, ModuleModel, Train, gathered, paired
 from dataaudit.solver_names import SOLVERS, require_damping, require_solver
+from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.choose import product_solver, require_settings, short
-from dataaudit.solvers.iterative import ConjugateGradients, Direct
+from dataaudit.solvers.iterative import Direct
 from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product
 
 BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time

@@ -9,7 +9,7 @@ slope and W the curvature of the loss at s, and x̃ = [x, 1],
 The ridge on a feature's k coefficients is their sum of squares for one score. For K - 1 softmax scores it has
 the form C = I - 11ᵀ/K, which is what the sum of squares of K symmetric coefficients amounts to: no class is
 special for being the reference, and scikit-learn's multinomial fit has the same minimum. Intercepts are free
-unless told otherwise: liblinear penalises its intercept b as the coefficient b/scale of a constant feature,
+unless asked otherwise: liblinear penalises its intercept b as the coefficient b/scale of a constant feature,
 which is the ridge τ b² with τ = 1/scale².
 
 Cost of a gradient or a product with the Hessian: 2·nnz(X)·k multiplications; of a Hessian: b d² k(k+1)/2, and
@@ -32,21 +32,11 @@ STRIP: Final = 128  # columns of a Gram matrix made at a time, wide enough for f
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Scores that are linear in the features.
-
-    Parameters
-    ----------
-    loss : Loss
-        The pointwise loss.
-    width : int
-        Number of features d.
-    intercept_ridge : float
-        τ, by which the ridge on the intercepts differs from that on the coefficients; 0 leaves them free.
-    """
+    """Scores that are linear in the features."""
 
     loss: Loss
     width: int
-    intercept_ridge: float = 0.0
+    intercept_ridge: float = 0.0  # τ, the ridge on the intercepts relative to that on the coefficients
 
     @property
     def n_params(self) -> int:

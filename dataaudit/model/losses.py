@@ -10,7 +10,7 @@ unpenalised intercepts would make the Hessian singular (adding a constant to all
 
 with p the probabilities of classes 1 to K-1 and s_0 = 0, e_0 = 0. For K = 2 this is logistic regression.
 
-Two classes with one score s can be told apart by others, with the labels ±1 as c and the margin m = c s::
+Two classes with one score s have others, with the labels ±1 as c and the margin m = c s::
 
     SmoothHinge     t log(1 + exp u), u = (1 - m)/t      -c σ(u)                 σ(u) σ(-u)/t
     SquaredHinge    max(0, 1 - m)²                       -2 c max(0, 1 - m)      2 where m < 1, else 0
@@ -50,24 +50,13 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class Softmax:
-    """Negative log-likelihood of K classes with K - 1 scores.
-
-    Parameters
-    ----------
-    n_classes : int
-        K, at least 2.
-
-    Raises
-    ------
-    SettingError
-        If there are fewer than two classes.
-    """
+    """Negative log-likelihood of K classes with K - 1 scores."""
 
     n_classes: int
 
     def __post_init__(self) -> None:
         """Check the number of classes."""
-        if self.n_classes < 2:  # noqa: PLR2004 - a class needs another one to be told from
+        if self.n_classes < 2:  # noqa: PLR2004 - a class needs another one
             raise SettingError(
                 f"a classifier needs two classes: got {self.n_classes}", "check the label column"
             )
@@ -131,20 +120,9 @@ def _sign(s: Tensor, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SmoothHinge(_Margin):
-    """The hinge, rounded over a width t around its kink.
+    """The hinge, rounded over a width t around its kink."""
 
-    Parameters
-    ----------
-    temperature : float
-        t, 0 or more; 0 is the hinge itself.
-
-    Raises
-    ------
-    SettingError
-        If it is negative or no number.
-    """
-
-    temperature: float
+    temperature: float  # t, 0 or more; 0 is the hinge itself
 
     def __post_init__(self) -> None:
         """Check the temperature."""

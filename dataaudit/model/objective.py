@@ -1,10 +1,10 @@
 """The regularised mean loss and its derivatives as sums over rows.
 
-    R(θ) = (1/n) Σ ω_i ℓ(z_i, θ) + (λ/2) ‖θ_pen‖²            (for K > 2 classes in the form C of `models`)
+    R(θ) = (1/n) Σ ω_i ℓ(z_i, θ) + (λ/2) ‖θ_pen‖²            (for K > 2 classes in the form C of `linear`)
 
 λ is the weight decay of Koh & Liang (2017); scikit-learn's ``C`` is 1/(nλ). Intercepts are not penalised
-unless the model says so (`models`).
-What is held fixed when a row leaves is n and the ridge, so a row's own gradient carries the data loss alone.
+unless the model says so (`linear`). What stays fixed when a row leaves is n and the ridge, so a row's own
+gradient carries the data loss alone.
 """
 
 from __future__ import annotations
@@ -22,17 +22,7 @@ from dataaudit.model.rows import MemoryRows
 
 @dataclass(frozen=True)
 class Objective:
-    """R(θ) over some rows.
-
-    Parameters
-    ----------
-    rows : MemoryRows
-        The training rows.
-    model : LinearModel
-        The formulas.
-    l2 : float
-        λ, not negative.
-    """
+    """R(θ) over some rows."""
 
     rows: MemoryRows
     model: LinearModel

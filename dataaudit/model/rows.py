@@ -28,21 +28,11 @@ LIGHT_ROWS = 128
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows.
+    """Some rows."""
 
-    Attributes
-    ----------
-    X : Tensor (b, d) or csr_array (b, d)
-        Features, float64.
-    y : Tensor (b,)
-        Class numbers, int64.
-    weight : Tensor (b,)
-        Weight of each row in the objective.
-    """
-
-    X: Tensor | csr_array
-    y: Tensor
-    weight: Tensor
+    X: Tensor | csr_array  # (b, d)
+    y: Tensor  # (b,)
+    weight: Tensor  # (b,) weight of each row in the objective
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``, the last row of `V` being the intercepts."""  # (d+1, m) -> (b, m)
@@ -59,18 +49,10 @@ class Block:
 
 
 class Rows(ABC):
-    """Rows that can be summed and mapped over, block by block.
-
-    Attributes
-    ----------
-    n : int
-        Number of rows.
-    width : int
-        Number of features d, the intercept not counted.
-    """
+    """Rows that can be summed and mapped over, block by block."""
 
     n: int
-    width: int
+    width: int  # number of features d, the intercept not counted
 
     @abstractmethod
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
@@ -93,29 +75,12 @@ class Rows(ABC):
 
 @dataclass(frozen=True)
 class MemoryRows(Rows):
-    """Rows held in memory.
+    """Rows in memory."""
 
-    Parameters
-    ----------
-    X : Tensor (n, d) or csr_array (n, d)
-        Features, float64.
-    y : Tensor (n,)
-        Class numbers, int64, 0 to K-1.
-    weight : Tensor (n,)
-        Weights, not negative; all ones for an unweighted fit.
-    block_bytes : int
-        Largest size of a block's dense form, in bytes.
-
-    Raises
-    ------
-    SettingError
-        If the lengths differ.
-    """
-
-    X: Tensor | csr_array
-    y: Tensor
-    weight: Tensor
-    block_bytes: int = BLOCK_BYTES
+    X: Tensor | csr_array  # (n, d)
+    y: Tensor  # (n,) class numbers, int64, 0 to K-1
+    weight: Tensor  # (n,) weights, not negative; all ones for an unweighted fit
+    block_bytes: int = BLOCK_BYTES  # largest size of a block's dense form, in bytes
 
     def __post_init__(self) -> None:
         """Check the lengths."""
@@ -135,10 +100,10 @@ class MemoryRows(Rows):
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order."""
-        held = 8.0 * (self.width + 1)
+        row_bytes = 8.0 * (self.width + 1)
         if isinstance(self.X, csr_array) and not dense:
-            held = min(held, 12.0 * self.X.nnz / max(1, self.n) + 8)
-        step = max(1, int(self.block_bytes / held))
+            row_bytes = min(row_bytes, 12.0 * self.X.nnz / max(1, self.n) + 8)
+        step = max(1, int(self.block_bytes / row_bytes))
         for start in range(0, self.n, step):
             stop = min(start + step, self.n)
             X = self.X if stop - start == self.n else self.X[start:stop]

@@ -8,9 +8,8 @@ they are, which is how "the last layer alone" is asked for. With ℓ(θ; x, y) t
     mixed       ∇_x (vᵀ ∇_θ ℓ) of every row      the same through the whole module down to its inputs
 
 The module is called on batches and has to treat rows one by one: in training mode, dropout and batch
-normalisation do not.
-
-Rows of a module as tensors: inputs of any shape and their targets, however they are handed over.
+normalisation do not. Its rows are tensors, inputs of any shape and their targets, however they are handed
+over (`gathered`).
 """
 
 from __future__ import annotations
@@ -28,9 +27,13 @@ from torch.func import functional_call, grad, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import data
 
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import SettingError, suggestion
 
 RowLoss = Callable[[Tensor, Tensor], Tensor]
+Batch = tuple[Tensor, Tensor]
+Train = Batch | data.Dataset[Any] | Iterable[Batch]
+ROWS: Final = 1024  # of a block
+SHUFFLING = (data.RandomSampler, data.SubsetRandomSampler, data.WeightedRandomSampler)
 
 
 @dataclass(frozen=True)
@@ -182,12 +185,12 @@ class ModuleModel:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Say in a line that a module or its loss cannot take some rows, whatever the library says."""
+    """Raise in a line that a module or its loss cannot take some rows, whatever the library says."""
     try:
         yield
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, NotImplementedError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        what = f"the module, its loss or their derivatives cannot take these rows: {said}"
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+        what = f"the module, its loss or their derivatives cannot take these rows: {cause}"
         hint = "give inputs and targets in the shapes and dtypes of training, and call net.eval()"
         raise SettingError(what, hint) from error
 
@@ -204,7 +207,7 @@ def _mixes(layer: nn.Module) -> tuple[str, str] | None:
 
 
 def _forgets_weights(loss: RowLoss) -> bool:
-    """Say whether a loss divides by the weights of its rows' classes: of one row, nothing is left of them."""
+    """Return whether a loss divides by the weights of its rows' classes, so that one row has none."""
     if isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss):
         return loss.weight is not None and loss.reduction == "mean"
     if not isinstance(loss, partial) or loss.func not in {F.cross_entropy, F.nll_loss}:
@@ -216,8 +219,7 @@ def _chosen(known: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:
     """Return the names that are asked for, by themselves or by their beginnings."""
     for one in asked:
         if not any(_within(name, one) for name in known):
-            near = closest(one, known)
-            hint = f"did you mean {near!r}?" if near else f"there are {', '.join(known[:8])}"
+            hint = suggestion(one, known, f"there are {', '.join(known[:8])}")
             raise SettingError(f"the module has no parameter {one!r}", hint)
     return tuple(name for name in known if any(_within(name, one) for one in asked))
 
@@ -226,24 +228,12 @@ def _within(name: str, asked: str) -> bool:
     return name == asked or name.startswith(f"{asked}.")
 
 
-Batch = tuple[Tensor, Tensor]
-Train = Batch | data.Dataset[Any] | Iterable[Batch]
-ROWS: Final = 1024  # of a block
-SHUFFLING = (data.RandomSampler, data.SubsetRandomSampler, data.WeightedRandomSampler)
-
-
 @dataclass(frozen=True)
 class TensorRows:
-    """Rows held as tensors, cut into blocks.
+    """Rows as tensors, cut into blocks."""
 
-    Parameters
-    ----------
-    X, y : Tensor (n, …)
-        Inputs and targets.
-    """
-
-    X: Tensor
-    y: Tensor
+    X: Tensor  # (n, …)
+    y: Tensor  # (n, …)
 
     @property
     def n(self) -> int:
@@ -257,23 +247,7 @@ class TensorRows:
 
 
 def gathered(train: Train) -> TensorRows:
-    """Return training rows as tensors.
-
-    Parameters
-    ----------
-    train : (Tensor, Tensor), Dataset, or iterable of such pairs
-        Inputs and targets; or a `DataLoader` that yields them in batches. One that shuffles gives the rows in
-        an order that nobody can name, so it is refused.
-
-    Returns
-    -------
-    TensorRows
-
-    Raises
-    ------
-    SettingError
-        If lengths differ, there are no rows, an input is not finite, or a loader shuffles.
-    """
+    """Return training rows as tensors; refuse a loader that shuffles, since its rows have no names."""
     if isinstance(train, data.Dataset):
         train = data.DataLoader(train, batch_size=ROWS)
     whole = isinstance(train, Tensor | tuple) or (isinstance(train, list) and _tensors(train))
@@ -293,20 +267,7 @@ def gathered(train: Train) -> TensorRows:
 
 
 def paired(batch: object, which: str) -> Batch:
-    """Return inputs and targets, checked.
-
-    Parameters
-    ----------
-    batch : object
-        What was given for them.
-    which : str
-        What rows they are, for people.
-
-    Raises
-    ------
-    SettingError
-        If they are not two tensors of as many rows, at least one, or an input is not finite.
-    """
+    """Return inputs and targets, checked."""
     pair = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
     if len(pair) != 2 or not _tensors(pair):  # noqa: PLR2004 - inputs and targets
         got = ", ".join(type(part).__name__ for part in pair[:4])

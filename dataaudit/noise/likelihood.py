@@ -34,9 +34,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_RATE_SPREAD = (
-    0.15  # τ. Smaller ones lose one-sided noise, larger ones lose order on small tables (tried .07 to .25)
-)
+# τ. Smaller ones lose one-sided noise, larger ones lose order on small tables (tried .07 to .25).
+_RATE_SPREAD = 0.15
 _FLOOR = 1e-300
 
 
@@ -45,20 +44,11 @@ class Sample:
     """Rows on which the likelihood is summed.
 
     Classes come first: sums over few classes then run along contiguous rows, four times as fast.
-
-    Attributes
-    ----------
-    scores : (K, n) array
-        Leave-one-out scores, the reference class with its zeros first.
-    y : (n,) array of int
-        Labels.
-    weight : (n,) array
-        How many rows each one stands for.
     """
 
-    scores: Floats
-    y: Ints
-    weight: Floats
+    scores: Floats  # (K, n) leave-one-out scores, the reference class with its zeros first
+    y: Ints  # (n,)
+    weight: Floats  # (n,) how many rows each one stands for
 
     @property
     def classes(self) -> int:
@@ -73,37 +63,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A maximum of the likelihood.
+    """A maximum of the likelihood."""
 
-    Attributes
-    ----------
-    theta : (p,) array
-        (log a, b_1 .. b_{K−1}, φ).
-    structure : str
-        What φ is: nothing for "none", one number for "common", K(K−1) numbers for "pairs".
-    value : float
-        The penalised negative log-likelihood, a sum over rows.
-    """
-
-    theta: Floats
-    structure: str
-    value: float
+    theta: Floats  # (p,) (log a, b_1 .. b_{K−1}, φ)
+    structure: str  # φ has no number for "none", one for "common", K(K−1) for "pairs"
+    value: float  # the penalised negative log-likelihood, a sum over rows
 
 
 def thinned(rows: Sample, most: int) -> Sample:
-    """Return every j-th row along (label, margin), weighted up: nearly the same likelihood, without chance.
-
-    Parameters
-    ----------
-    rows : Sample
-    most : int
-        Rows to keep at most.
-
-    Returns
-    -------
-    Sample
-        `rows` itself if it is small enough.
-    """
+    """Return every j-th row along (label, margin), weighted up: nearly the same likelihood, no chance."""
     n, k = len(rows.y), rows.classes
     if n <= most:
         return rows
@@ -192,20 +160,7 @@ def _through_rates(by_rate: Floats, rates: Floats, phi: Floats, structure: str) 
 
 
 def best(rows: Sample, structure: str, starts: list[Floats]) -> Fitted:
-    """Return the best of the maxima reached from several starts.
-
-    Parameters
-    ----------
-    rows : Sample
-    structure : str
-        "none", "common" or "pairs".
-    starts : list of (p,) arrays
-
-    Returns
-    -------
-    Fitted
-        By L-BFGS-B on the mean over rows, on which steps are of the size of the parameters.
-    """
+    """Return the best of the maxima reached from several starts."""  # starts (p,)
     from scipy.optimize import minimize  # noqa: PLC0415 - 0.2 s that reading a budget does not need
 
     k, total = rows.classes, rows.total

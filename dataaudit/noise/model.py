@@ -34,20 +34,14 @@ from dataaudit.noise.likelihood import (
 )
 
 SHARES = (0.5, 0.8, 0.95)
-LARGEST_ERROR = 0.075  # of sqrt(odds): rates under (2 · 0.075)² ≈ 2 % could not be told from none
+LARGEST_ERROR = 0.075  # of sqrt(odds): rates under (2 · 0.075)² ≈ 2 % could not be distinguished from none
 _SEARCH_SIZE = 40_000  # rows times classes that the search runs on; the last steps see all rows
 _SEARCH_LEAST = 2000
 _MOST_SCORE = 50.0
 _STARTS = (0.1, 0.35)  # sqrt(odds)
 _PAIR_CLASSES = 12  # beyond, the rates of pairs are too many to fit and to check
 _PAIR_ROWS = 5  # rows for each ordered pair
-_TAILS = (
-    1.35,
-    1.0,
-    0.75,
-    0.55,
-    0.4,
-)  # 1 is logistic; with smaller ones confident mistakes are less of a surprise
+_TAILS = (1.35, 1.0, 0.75, 0.55, 0.4)  # 1 is logistic; with smaller ones confident mistakes surprise less
 _FEW_TAILS = (1.0, 0.55)
 _DOUBT = 1.5  # on the standard deviation of the number of wrong labels; see _interval
 _SEEN = 3.0  # gain of log-likelihood over no noise; twice it is a χ² of one or two degrees, 95 %
@@ -55,71 +49,23 @@ _SEEN = 3.0  # gain of log-likelihood over no noise; twice it is a χ² of one o
 
 @dataclass(frozen=True)
 class NoiseModel:
-    """What the leave-one-out scores say about wrong labels.
+    """What the leave-one-out scores say about wrong labels."""
 
-    Attributes
-    ----------
-    p_wrong : (n,) array
-        Probability that the row's label is not its true class. Several rows can round to 1; order those by
-        their loss.
-    rates : (K, K) array
-        ``rates[truth, label]`` = P(label | truth); rows sum to 1.
-    expected : float
-        Expected number of wrong labels, the sum of `p_wrong`.
-    interval : (float, float)
-        90 % interval of that number, rounded outwards to whole rows.
-    supported : bool
-        Whether `p_wrong` may order the rows. If not, the leave-one-out loss should, and `p_wrong` is that of
-        one common rate.
-    reason : str
-        Why, in one sentence for people.
-    slope : float
-        a, by which leave-one-out scores are too small (a > 1) or too large for the true classes.
-    bias : float
-        b of class 1 for two classes, else the b of largest magnitude.
-    """
-
-    p_wrong: Floats
-    rates: Floats
-    expected: float
-    interval: tuple[float, float]
-    supported: bool
-    reason: str
-    slope: float
-    bias: float
+    p_wrong: Floats  # (n,) probability that the label is not the true class; several can round to 1
+    rates: Floats  # (K, K) ``rates[truth, label]`` = P(label | truth); rows sum to 1
+    expected: float  # expected number of wrong labels, the sum of `p_wrong`
+    interval: tuple[float, float]  # 90 % interval of that number, rounded outwards to whole rows
+    supported: bool  # whether `p_wrong` may order the rows; else it is of one common rate
+    reason: str  # why, in one sentence for people
+    slope: float  # a, by which leave-one-out scores are too small (a > 1) or too large for the true classes
+    bias: float  # b of class 1 for two classes, else the b of largest magnitude
 
 
 def fit_noise(loo_scores: Floats, y: Ints, n_classes: int) -> NoiseModel:
-    """Fit noise rates to leave-one-out scores and give each row the probability that its label is wrong.
+    """Fit noise rates to leave-one-out scores, and give each row the probability that its label is wrong.
 
-    Parameters
-    ----------
-    loo_scores : (n, K − 1) array
-        Leave-one-out scores of the classes 1..K−1 against class 0, in log-odds.
-    y : (n,) array of int
-        Labels as they stand, 0..K−1.
-    n_classes : int
-        K.
-
-    Returns
-    -------
-    NoiseModel
-
-    Raises
-    ------
-    FitError
-        If shapes do not fit, a score is not finite, or the labels are not of two classes at least.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> score = rng.normal(0, 6, size=(2000, 1))
-    >>> truth = rng.random(2000) < 1 / (1 + np.exp(-score[:, 0]))
-    >>> flipped = rng.random(2000) < 0.1
-    >>> model = fit_noise(score, (truth ^ flipped).astype(np.int64), 2)
-    >>> model.supported, bool(abs(model.expected - flipped.sum()) < 30)
-    (True, True)
-    """
+    The scores are log-odds of classes 1 to K−1 against class 0; labels are 0 to K−1.
+    """  # (n, K−1) or (n,), (n,)
     scores, labels = _checked(loo_scores, y, n_classes)
     # Steps this small only wait for each other's threads: up to fifty times slower on a busy machine.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -159,20 +105,7 @@ def _fit(scores: Floats, labels: Ints, n_classes: int) -> NoiseModel:
 
 
 def review_budget(p_wrong: Floats, shares: tuple[float, ...] = SHARES) -> tuple[tuple[float, int], ...]:
-    """Say how many rows to check, in the order given, to catch a share of the expected wrong labels.
-
-    Parameters
-    ----------
-    p_wrong : (n,) array
-        Probabilities that labels are wrong, first the row to look at first.
-    shares : tuple of float
-        Shares of the expected number, in (0, 1].
-
-    Returns
-    -------
-    tuple of (share, rows)
-        Rows is 0 where less than half a wrong label is expected in all.
-    """
+    """Return how many rows to check, in the order given, to catch each share of the expected wrong labels."""
     caught = np.cumsum(np.asarray(p_wrong, dtype=np.float64))
     if len(caught) == 0 or caught[-1] < 0.5:  # noqa: PLR2004 - half a row: none expected
         return tuple((share, 0) for share in shares)
@@ -260,7 +193,7 @@ def _interval(rows: Sample, fitted: Fitted) -> tuple[float, float]:
     variance 1.5² (∇Eᵀ Cov ∇E + Σ P(1 − P)): unknown rates, and chance given the rates. A tail c bends
     scores of reach r by ((1+r)^c − 1)/(c r). Logistic tails alone gave intervals that were too narrow,
     since on real mail some confident mistakes are no noise. The 1.5 is for what so small a model leaves
-    out, *measured* on 184 audits of 25 tables with known flips: 79 % of the intervals held the truth
+    out, *measured* on 184 audits of 25 tables with known flips: 79 % of the intervals covered the truth
     without it, 90 % with it.
     """
     reach = math.exp(fitted.theta[0]) * (rows.scores.max(axis=0) - rows.scores.min(axis=0)) + 1e-9

@@ -20,7 +20,8 @@ from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import back_up, packed, write_whole
 from dataaudit.repair import csv, json
-from dataaudit.repair.journal import Journal, described, journal_path, sha256, splice, unsplice
+from dataaudit.repair.edits import splice, unsplice
+from dataaudit.repair.journal import Journal, described, journal_path, sha256
 from dataaudit.repair.plan import Plan
 
 TEXT_FORMATS: Final = ("csv", "tsv", "ndjson", "json")
@@ -29,40 +30,14 @@ _UNSURE: Final = "the repair could not be undone exactly, so nothing was written
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """A repaired file, in memory.
+    """A repaired file, in memory."""
 
-    Attributes
-    ----------
-    data : bytes
-        The file, packed as its source.
-    journal : Journal
-        The way back.
-    """
-
-    data: bytes
-    journal: Journal
+    data: bytes  # the file, packed as its source
+    journal: Journal  # the way back
 
 
 def repair(blob: Blob, plan: Plan) -> Repair:
-    """Carry out a plan in memory.
-
-    Parameters
-    ----------
-    blob : Blob
-        The file that was audited.
-    plan : Plan
-        The changes.
-
-    Returns
-    -------
-    Repair
-        With `journal.target` still empty.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be taken apart as the audit did, or the way back is not sure.
-    """
+    """Carry out a plan in memory."""
     if plan.format in TEXT_FORMATS:
         data, details = _repair_text(blob, plan)
     elif plan.changes:
@@ -92,8 +67,10 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
     mark = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
     find = csv.find_edits if plan.format in ("csv", "tsv") else json.find_edits
     # What `check_text` changes it changes byte for byte, but for the mark before the text.
-    found = find(check_text(raw, blob.name), plan)
-    edits = [replace(edit, start=edit.start + mark, end=edit.end + mark) for edit in found]
+    edits = [
+        replace(edit, start=edit.start + mark, end=edit.end + mark)
+        for edit in find(check_text(raw, blob.name), plan)
+    ]
     new, entries = splice(raw, edits)
     find(check_text(new, "the repaired file"), plan.afterwards())
     if unsplice(new, entries) != raw:
@@ -104,8 +81,8 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
 
 
 def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
-    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - the same
-    from dataaudit.repair.arrow import change_table, frame_bytes, read_frame, restore_table  # noqa: PLC0415 - on this system alone
+    from dataaudit.data.fingerprint import fingerprint  # noqa: PLC0415 - pyarrow
+    from dataaudit.repair.arrow import change_table, frame_bytes, read_frame, restore_table  # noqa: PLC0415 - pyarrow
 
     frame = read_frame(blob)
     table, parts = change_table(frame.table, plan)
@@ -122,26 +99,7 @@ def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
 
 
 def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path:
-    """Return where the repaired file goes, if it may go there.
-
-    Parameters
-    ----------
-    source : str
-        The file to repair.
-    out : Path or None
-        What was asked for.
-    in_place : bool
-        Whether the source is to be replaced.
-    force : bool
-        Whether other files that are there may be.
-
-    Raises
-    ------
-    SettingError
-        If no place is named, or it is the source.
-    WriteError
-        If a file is there already.
-    """
+    """Return where the repaired file goes, if it may go there."""
     if source == STDIN:
         raise SettingError("standard input cannot be repaired", "name the file that was audited")
     if in_place and out is not None:
@@ -163,29 +121,7 @@ def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path
 
 
 def write_repair(done: Repair, source: str, *, target: Path, in_place: bool) -> Mapping[str, Path]:
-    """Write the journal, then the repaired file.
-
-    Parameters
-    ----------
-    done : Repair
-        What `repair` gave.
-    source : str
-        The file that was repaired; its permissions are kept.
-    target : Path
-        Where it goes.
-    in_place : bool
-        Whether it replaces its source, which then is copied to a backup first.
-
-    Returns
-    -------
-    mapping
-        ``target``, ``journal``, and ``backup`` if one was made.
-
-    Raises
-    ------
-    WriteError
-        If one cannot be written.
-    """
+    """Write the journal, then the repaired file."""
     written = {"target": target, "journal": journal_path(target)}
     if in_place:
         written["backup"] = back_up(target)

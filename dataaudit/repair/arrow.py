@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from dataaudit.data.blob import ARROW_FILE, Blob
 from dataaudit.errors import DataError, UnreadableFile
-from dataaudit.repair.plan import Change, Plan
+from dataaudit.repair.plan import Plan, RowChange
 
 Parts = dict[str, str]  # which rows → an Arrow stream in base64
 _ONE_GROUP: Final = 1 << 20  # rows; Parquet's own limit by default
@@ -28,42 +28,17 @@ _TROUBLE = (pa.ArrowException, OSError, TypeError, OverflowError)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A table and how its file was written.
+    """A table and how its file was written."""
 
-    Attributes
-    ----------
-    table : pa.Table
-        All rows, with the schema's metadata.
-    kind : str
-        ``"parquet"``, ``"arrow file"`` or ``"arrow stream"``.
-    rows_per_group : int
-        Rows of its first row group or batch; many, if it has but one.
-    compression : mapping
-        Codec of each Parquet column by its path.
-    keeps_schema : bool
-        Whether the Parquet file holds the Arrow schema.
-    """
-
-    table: pa.Table
-    kind: str
-    rows_per_group: int
-    compression: Mapping[str, str]
-    keeps_schema: bool = True
+    table: pa.Table  # all rows, with the schema's metadata
+    kind: str  # ``"parquet"``, ``"arrow file"`` or ``"arrow stream"``
+    rows_per_group: int  # rows of its first row group or batch; many, if it has but one
+    compression: Mapping[str, str]  # codec of each Parquet column by its path
+    keeps_schema: bool = True  # whether the Parquet file holds the Arrow schema
 
 
 def read_frame(blob: Blob) -> Frame:
-    """Read a file whole.
-
-    Parameters
-    ----------
-    blob : Blob
-        Parquet, or an Arrow file or stream.
-
-    Raises
-    ------
-    UnreadableFile
-        If pyarrow cannot read it.
-    """
+    """Read a file whole."""
     try:
         return _read(blob)
     except _TROUBLE as error:
@@ -94,18 +69,7 @@ def _read(blob: Blob) -> Frame:
 
 
 def frame_bytes(frame: Frame) -> bytes:
-    """Return the file.
-
-    Parameters
-    ----------
-    frame : Frame
-        A table, to be written as the file was that it came from.
-
-    Raises
-    ------
-    DataError
-        If pyarrow cannot write what it has read.
-    """
+    """Return the file."""
     out = io.BytesIO()
     try:
         if frame.kind == "parquet":
@@ -135,27 +99,7 @@ def _codecs(frame: Frame) -> str | dict[str, str]:
 
 
 def change_table(table: pa.Table, plan: Plan) -> tuple[pa.Table, Parts]:
-    """Carry out a plan.
-
-    Parameters
-    ----------
-    table : pa.Table
-        All records of the file.
-    plan : Plan
-        What is to change.
-
-    Returns
-    -------
-    table : pa.Table
-        The repaired one.
-    parts : dict
-        Rows that are gone and cells that changed: what `restore_table` needs.
-
-    Raises
-    ------
-    DataError
-        If the file has not the rows of the audit, or a value does not fit its column.
-    """
+    """Carry out a plan."""
     if table.num_rows != plan.rows or plan.label_column not in table.column_names:
         what = f"the file has {table.num_rows} rows, the audit read {plan.rows}"
         raise DataError(what, "audit it again")
@@ -181,24 +125,7 @@ def change_table(table: pa.Table, plan: Plan) -> tuple[pa.Table, Parts]:
 def restore_table(
     table: pa.Table, entries: Sequence[Mapping[str, Any]], *, parts: Parts, header: Mapping[str, Any]
 ) -> pa.Table:
-    """Return the table before the changes.
-
-    Parameters
-    ----------
-    table : pa.Table
-        The repaired one.
-    entries : sequence of mapping
-        The journal's, in the order of the file.
-    parts : dict
-        As `change_table` gave them.
-    header : mapping
-        The journal's, with the names of the columns.
-
-    Raises
-    ------
-    DataError
-        If the journal is damaged.
-    """
+    """Return the table before the changes."""
     try:
         rows = {action: [int(e["row"]) for e in entries if e["action"] == action] for action in _ACTIONS}
         if rows["drop"]:
@@ -222,7 +149,7 @@ def restore_table(
 _ACTIONS: Final = ("relabel", "weight", "drop")
 
 
-def _labelled(column: pa.ChunkedArray, change: Change, plan: Plan) -> pa.ChunkedArray:
+def _labelled(column: pa.ChunkedArray, change: RowChange, plan: Plan) -> pa.ChunkedArray:
     """Return the new class as one cell: that of a row that has it, or a new one."""
     rows = plan.examples.get(str(change.label), ())
     return column.slice(rows[0], 1) if rows else _new(str(change.label), column.type, plan.label_column)

@@ -16,12 +16,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
+from dataaudit.errors import DataError, UnreadableFile, closest
 from dataaudit.escape import shown
 from dataaudit.files import write_whole
 
@@ -33,33 +33,14 @@ _HINT: Final = 'a line is e.g. {"row_id": "mail.csv:17", "action": "relabel", "l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is to happen to one row.
+    """What is to happen to one row."""
 
-    Attributes
-    ----------
-    row_id : str
-        Name of the row, as the findings have it.
-    action : {"keep", "relabel", "drop", "weight", "unsure"}
-        Leave it, give it `label`, remove it, give it `weight`, or leave it because nobody can tell.
-    label : str or None
-        The new class, with "relabel" and only there.
-    weight : float or None
-        The new weight, 0 or more, with "weight" and only there.
-    reviewer, note : str
-        Who decided, and why.
-
-    Raises
-    ------
-    DataError
-        If the action is unknown, or lacks what it needs.
-    """
-
-    row_id: str
+    row_id: str  # name of the row, as the findings have it
     action: Action
-    label: str | None = None
-    weight: float | None = None
-    reviewer: str = ""
-    note: str = ""
+    label: str | None = None  # the new class, with "relabel" and only there
+    weight: float | None = None  # the new weight, 0 or more, with "weight" and only there
+    reviewer: str = ""  # who decided
+    note: str = ""  # why
 
     def __post_init__(self) -> None:
         """Check that the fields go together."""
@@ -76,49 +57,21 @@ class Decision:
 
     @property
     def outcome(self) -> tuple[str, str | None, float | None]:
-        """What happens to the row, whoever said so."""
+        """What happens to the row, whoever decided it."""
         label = self.label if self.action == "relabel" else None
         return self.action, label, self.weight if self.action == "weight" else None
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The decisions of a review, at most one a row.
+    """The decisions of a review, at most one a row."""
 
-    Attributes
-    ----------
-    rows : tuple of Decision
-        In the order of the file.
-    run_id : str
-        Of the findings that were reviewed; empty if the file does not say.
-    """
-
-    rows: tuple[Decision, ...]
-    run_id: str = ""
+    rows: tuple[Decision, ...]  # in the order of the file
+    run_id: str = ""  # of the findings that were reviewed; empty if the file does not say
 
 
 def read_decisions(path: str | Path, *, may_be_empty: bool = False) -> Decisions:
-    """Read decisions from JSON lines, or from CSV if the name ends so.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    may_be_empty : bool
-        Whether a file without decisions will do, as when a review has just begun.
-
-    Returns
-    -------
-    Decisions
-        A row that was decided twice alike is there once.
-
-    Raises
-    ------
-    UnreadableFile
-        If the file cannot be read, or a line of it is no decision; the message names the line.
-    DataError
-        If there is no decision where there must be one, two contradict each other, or they are of two runs.
-    """
+    """Read decisions from JSON lines, or from CSV if the name ends so."""
     path = Path(path)
     name = shown(path.as_posix())
     try:
@@ -146,20 +99,7 @@ def read_decisions(path: str | Path, *, may_be_empty: bool = False) -> Decisions
 
 
 def write_decisions(path: str | Path, decisions: Decisions) -> None:
-    """Write decisions as JSON lines, or as CSV if the name ends so; whole or not at all.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to write.
-    decisions : Decisions
-        What `read_decisions` gives back.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written; what was there is there still.
-    """
+    """Write decisions as JSON lines, or as CSV if the name ends so; whole or not at all."""
     path = Path(path)
     rows = [
         {name: value for name, value in asdict(row).items() if value not in (None, "")}
@@ -174,10 +114,7 @@ def write_decisions(path: str | Path, decisions: Decisions) -> None:
     else:
         header = [{RUN_ID: decisions.run_id}] if decisions.run_id else []
         out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in [*header, *rows])
-    try:
-        write_whole(path, out.getvalue().encode())
-    except WriteError as error:
-        raise WriteError(error.what, "name another file with --decisions") from error
+    write_whole(path, out.getvalue(), hint="name another file with --decisions")
 
 
 def _json_lines(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -208,11 +145,11 @@ def _csv_lines(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 header = [cell.strip() for cell in row]
             elif len(row) != len(header):
                 what = f"{name} line {number} has {len(row)} fields where the header has {len(header)}"
-                raise UnreadableFile(what, "mend that line")
+                raise UnreadableFile(what, "fix that line")
             else:
                 yield number, {key: cell for key, cell in zip(header, row, strict=True) if cell}
     except csv.Error as error:
-        raise UnreadableFile(f"{name} line {before + 1} is not CSV: {error}", "mend that line") from error
+        raise UnreadableFile(f"{name} line {before + 1} is not CSV: {error}", "fix that line") from error
 
 
 def _decision(values: Mapping[str, Any], where: str) -> Decision:
@@ -266,17 +203,13 @@ def _once(rows: Sequence[tuple[int, Decision]], name: str) -> tuple[Decision, ..
         line, before = seen.setdefault(row.row_id, (number, row))
         if before.outcome != row.outcome:
             what = (
-                f"{name} decides row {shown(row.row_id)!r} twice: {_said(before)} on line {line}, "
-                f"{_said(row)} on line {number}"
+                f"{name} decides row {shown(row.row_id)!r} twice: {_described(before)} on line {line}, "
+                f"{_described(row)} on line {number}"
             )
             raise DataError(what, "keep one of the two lines")
-    return tuple(_rows(seen.values()))
+    return tuple(row for _, row in seen.values())
 
 
-def _rows(pairs: Iterable[tuple[int, Decision]]) -> Iterator[Decision]:
-    return (row for _, row in pairs)
-
-
-def _said(row: Decision) -> str:
+def _described(row: Decision) -> str:
     details = [shown(repr(value)) for value in row.outcome[1:] if value is not None]
     return " ".join([row.action, *details])

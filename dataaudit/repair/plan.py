@@ -23,78 +23,41 @@ _SEARCHED: Final = 20_000  # names among which a close match is looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What happens to one row.
+class RowChange:
+    """What happens to one row."""
 
-    Attributes
-    ----------
-    row_id : str
-        Its name.
-    row : int
-        Its record number in the file, from 0.
-    line : int or None
-        The line on which it starts, in text formats.
-    action : str
-        "relabel", "drop" or "weight".
-    before : str
-        Its class as audited.
-    label : str or None
-        The class to come.
-    weight : float or None
-        The weight to come.
-    """
-
-    row_id: str
-    row: int
-    line: int | None
-    action: str
-    before: str
-    label: str | None = None
-    weight: float | None = None
+    row_id: str  # its name
+    row: int  # its record number in the file, from 0
+    line: int | None  # the line on which it starts, in text formats
+    action: str  # "relabel", "drop" or "weight"
+    before: str  # its class as audited
+    label: str | None = None  # the class to come
+    weight: float | None = None  # the weight to come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All changes to one file.
+    """All changes to one file."""
 
-    Attributes
-    ----------
-    format : str
-        One of `FORMATS`.
-    rows : int
-        Records of the file.
-    label_column, weight_column : str
-        Names of the columns that may change.
-    changes : tuple of Change
-        In the order of the file.
-    kept, same, unsure, elsewhere : int
-        Decisions to keep; relabels to the class that is there already; rows of which nobody can tell, left as
-        they are; decisions on rows of other files.
-    examples : mapping
-        Class → a few of its rows, which show how the file spells it.
-    run_id : str
-        Of the findings.
-    """
-
-    format: str
-    rows: int
+    format: str  # one of `FORMATS`
+    rows: int  # records of the file
     label_column: str
     weight_column: str
-    changes: tuple[Change, ...]
-    kept: int
-    same: int
-    unsure: int
-    elsewhere: int
-    examples: Mapping[str, tuple[int, ...]]
-    run_id: str
+    changes: tuple[RowChange, ...]  # in the order of the file
+    kept: int  # decisions to keep
+    same: int  # relabels to the class that is there already
+    unsure: int  # rows of which nobody can tell, left as they are
+    elsewhere: int  # decisions on rows of other files
+    examples: Mapping[str, tuple[int, ...]]  # class → a few of its rows, which show how the file spells it
+    run_id: str  # of the findings
 
-    def only(self, action: str) -> tuple[Change, ...]:
+    def only(self, action: str) -> tuple[RowChange, ...]:
         """Return the changes of one kind."""
         return tuple(change for change in self.changes if change.action == action)
 
     def afterwards(self) -> Plan:
         """Return a plan without changes, by which the repaired file can be checked: its rows and classes."""
-        dropped, left = 0, list[Change]()
+        dropped, left = 0, list[RowChange]()
         for change in self.changes:
             dropped += change.action == "drop"
             if change.action == "relabel":
@@ -105,8 +68,8 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """Number of decisions by action; relabels that change nothing count as kept."""
-        found = Counter(change.action for change in self.changes)
-        done = {action: found[action] for action in ("relabel", "drop", "weight")}
+        changed = Counter(change.action for change in self.changes)
+        done = {action: changed[action] for action in ("relabel", "drop", "weight")}
         return {"keep": self.kept + self.same, **done, "unsure": self.unsure}
 
     @property
@@ -124,34 +87,7 @@ def make_plan(
     new_class: bool = False,
     weight_column: str | None = None,
 ) -> Plan:
-    """Check the decisions against findings and data.
-
-    Parameters
-    ----------
-    findings : Findings
-        What was reviewed.
-    decisions : Decisions
-        What the review said.
-    blob : Blob
-        The file to repair.
-    new_class : bool
-        Whether a row may get a class that no audited row has.
-    weight_column : str, optional
-        Column of weights; by default the audit's own, or ``weight``.
-
-    Returns
-    -------
-    Plan
-        What to do.
-
-    Raises
-    ------
-    DataError
-        If the decisions are of another run, the data are not those that were audited, a row is unknown, a
-        class is new, or no row would be left.
-    SettingError
-        If the format cannot be repaired.
-    """
+    """Check the decisions against findings and data."""
     require_files(findings)
     known = findings.provenance
     if decisions.run_id and decisions.run_id != known.run_id:
@@ -159,16 +95,14 @@ def make_plan(
         raise DataError(what, "name the folder of findings that was reviewed")
     origin = _origin(known.origins, blob)
     here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
-    changes, kept, same, unsure, elsewhere = list[Change](), 0, 0, 0, 0
+    changes, left = list[RowChange](), Counter[str]()
     for decision, place in _places(findings.labels, decisions):
         if place["source"] != origin["path"]:
-            elsewhere += 1
-        elif decision.action == "keep":
-            kept += 1
-        elif decision.action == "unsure":
-            unsure += 1
+            left["elsewhere"] += 1
+        elif decision.action in ("keep", "unsure"):
+            left[decision.action] += 1
         elif decision.action == "relabel" and decision.label == place["label"]:
-            same += 1
+            left["same"] += 1
         else:
             changes.append(_change(decision, place, classes=known.classes, new_class=new_class))
     if sum(change.action == "drop" for change in changes) >= int(origin["rows"]):
@@ -180,23 +114,17 @@ def make_plan(
         label_column=known.target if "label" not in settings else str(settings["label"]),
         weight_column=weight_column or str(settings.get("weight") or "weight"),
         changes=tuple(sorted(changes, key=lambda change: change.row)),
-        kept=kept,
-        same=same,
-        unsure=unsure,
-        elsewhere=elsewhere,
+        kept=left["keep"],
+        same=left["same"],
+        unsure=left["unsure"],
+        elsewhere=left["elsewhere"],
         examples=_examples(here, {change.label for change in changes if change.label}),
         run_id=known.run_id,
     )
 
 
 def require_files(findings: Findings) -> None:
-    """Refuse findings of a query.
-
-    Raises
-    ------
-    SettingError
-        If the rows came from a database.
-    """
+    """Refuse findings of a query."""
     for origin in findings.provenance.origins:
         if origin["format"] in SQL_FORMATS:
             what = f"these findings are of a query on {origin['path']}, and a database is not changed"
@@ -215,11 +143,11 @@ def _origin(origins: tuple[Mapping[str, Any], ...], blob: Blob) -> Mapping[str, 
     if len(same) > 1 and not exact:
         both = f"{same[0]['path']} and {same[1]['path']}"
         raise DataError(f"{blob.name} has the content of two audited files, {both}", "name one of them")
-    found = (exact or same)[0]
-    if str(found["format"]).partition("+")[0] not in FORMATS:
-        what = f"{blob.name} is of a format that is not repaired: {found['format']}"
+    origin = (exact or same)[0]
+    if str(origin["format"]).partition("+")[0] not in FORMATS:
+        what = f"{blob.name} is of a format that is not repaired: {origin['format']}"
         raise SettingError(what, f"the formats are {', '.join(FORMATS)}")
-    return found
+    return origin
 
 
 def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, dict[str, Any]]]:
@@ -238,14 +166,14 @@ def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, 
 
 def _change(
     decision: Decision, place: Mapping[str, Any], *, classes: tuple[str, ...], new_class: bool
-) -> Change:
+) -> RowChange:
     action, label, weight = decision.outcome
     if label is not None and label not in classes and not new_class:
         near = closest(label, classes)
         hint = f"did you mean {near!r}? Else add --new-class" if near else "add --new-class if it is meant"
         what = f"row {shown(decision.row_id)!r} would get a class that no row has: got {shown(label)!r}"
         raise DataError(what, hint)
-    return Change(
+    return RowChange(
         row_id=decision.row_id,
         row=place["row"],
         line=place["line"],

@@ -10,63 +10,24 @@ from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import back_up, packed, write_whole
 from dataaudit.repair.apply import TEXT_FORMATS
-from dataaudit.repair.journal import Journal, read_journal, sha256, unsplice
+from dataaudit.repair.edits import unsplice
+from dataaudit.repair.journal import Journal, read_journal, sha256
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What undo wrote.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    journal : Journal
-        By which.
-    identical : bool
-        Whether every byte of the file is what it was; else its content is, but not its packing or layout.
-    backup : Path or None
-        Copy of the file that was replaced.
-    """
+    """What undo wrote."""
 
     path: Path
-    journal: Journal
-    identical: bool
-    backup: Path | None = None
+    journal: Journal  # by which
+    identical: bool  # to the byte; else its content is, but not its packing or layout
+    backup: Path | None = None  # copy of the file that was replaced
 
 
 def undo(
     journal_file: Path, out: Path | None, *, repaired: Path | None = None, in_place: bool, force: bool
 ) -> Undone:
-    """Write the file as it was before `apply`.
-
-    Parameters
-    ----------
-    journal_file : Path
-        The journal.
-    out : Path or None
-        Where to write.
-    repaired : Path, optional
-        The repaired file; by default beside the journal.
-    in_place : bool
-        Whether to replace the repaired file, of which a backup is made.
-    force : bool
-        Whether another file that is there may be replaced.
-
-    Returns
-    -------
-    Undone
-        What was written.
-
-    Raises
-    ------
-    DataError
-        If the repaired file has changed since, or what comes out is not what was.
-    SettingError
-        If no place is named, or it is the repaired file.
-    WriteError
-        If a file is there already, or cannot be written.
-    """
+    """Write the file as it was before `apply`."""
     journal = read_journal(journal_file)
     given = repaired or journal_file.parent / journal.target
     target = _place(given, out, in_place=in_place, force=force)
@@ -109,8 +70,8 @@ def _restored(blob: Blob, journal: Journal) -> bytes:
 
 
 def _restored_frame(blob: Blob, journal: Journal) -> tuple[bytes, str]:
-    from dataaudit.data.arrow import fingerprint  # noqa: PLC0415 - the same
-    from dataaudit.repair.arrow import frame_bytes, read_frame, restore_table  # noqa: PLC0415 - on this system alone
+    from dataaudit.data.fingerprint import fingerprint  # noqa: PLC0415 - pyarrow
+    from dataaudit.repair.arrow import frame_bytes, read_frame, restore_table  # noqa: PLC0415 - pyarrow
 
     frame = read_frame(blob)
     names = {"label_column": journal.label_column, "weight_column": journal.weight_column}

@@ -14,30 +14,8 @@ from dataaudit.review.queue import Queue
 NAME = "decisions.jsonl"
 
 
-class Book:
-    """The decisions of one run in a file.
-
-    Parameters
-    ----------
-    path : Path
-        JSON lines, or CSV if the name ends so; it need not be there.
-    queue : Queue
-        The rows that may be decided.
-
-    Attributes
-    ----------
-    decisions : tuple of Decision
-        What the file holds.
-
-    Raises
-    ------
-    DataError
-        If the file is of another run, or speaks of other rows.
-    UnreadableFile
-        If a line of it is no decision.
-    WriteError
-        If it could not be written.
-    """
+class SavedDecisions:
+    """The decisions of one run in a file."""
 
     def __init__(self, path: Path, queue: Queue) -> None:
         self.path = path
@@ -50,15 +28,7 @@ class Book:
             raise WriteError(what, "name a file that you may write with --decisions")
 
     def write(self, decisions: Sequence[Decision]) -> None:
-        """Write all decisions, in the order in which they were made.
-
-        Raises
-        ------
-        DataError
-            If another program has changed the file since; its decisions are left there.
-        WriteError
-            If it cannot be written; what was there is there still.
-        """
+        """Write all decisions, in the order in which they were made."""
         if _stamp(self.path) != self._seen:
             what = (
                 f"{shown(self.path.as_posix())} was changed by another program; your last key was not saved"
@@ -69,22 +39,22 @@ class Book:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells one state of a file from another; None if there is no file."""
+    """Return what distinguishes two states of a file; None if there is no file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _read(path: Path, queue: Queue) -> tuple[Decision, ...]:
-    found = read_decisions(path, may_be_empty=True)
+    read = read_decisions(path, may_be_empty=True)
     name = shown(path.as_posix())
-    if found.run_id and found.run_id != queue.run_id:
-        what = f"{name} is of run {shown(found.run_id)}, these findings are of run {queue.run_id}"
+    if read.run_id and read.run_id != queue.run_id:
+        what = f"{name} is of run {shown(read.run_id)}, these findings are of run {queue.run_id}"
         raise DataError(what, "move it away, or name another file with --decisions")
-    other = next((row.row_id for row in found.rows if row.row_id not in queue.places), None)
+    other = next((row.row_id for row in read.rows if row.row_id not in queue.places), None)
     if other is not None:
         what = f"{name} decides row {shown(other)!r}, which is not in these findings"
         raise DataError(what, "name another file with --decisions")
-    return found.rows
+    return read.rows

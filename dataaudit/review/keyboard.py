@@ -30,16 +30,10 @@ _WINDOWS: Final = {"H": "up", "P": "down", "I": "page up", "Q": "page down", "G"
 
 
 def require_terminal(console: Console, hint: str) -> None:
-    """Refuse to begin where nobody could press a key or see a row.
-
-    Raises
-    ------
-    SettingError
-        If stdin or stderr is no terminal, or one that cannot move its cursor.
-    """
+    """Refuse to begin where nobody could press a key or see a row."""
     for name, stream in (("stdin", sys.stdin), ("stderr", sys.stderr)):
         if stream is None or not stream.isatty():
-            raise SettingError(f"a review needs a terminal, and {name} is none", hint)
+            raise SettingError(f"a review needs a terminal, and {name} is not one", hint)
     if console.is_dumb_terminal:
         raise SettingError(
             f"the terminal cannot move its cursor: got TERM={os.environ.get('TERM', '')}", hint
@@ -47,25 +41,19 @@ def require_terminal(console: Console, hint: str) -> None:
 
 
 class Terminal:
-    """The other screen and the keyboard, for as long as the context lasts.
-
-    Parameters
-    ----------
-    console : Console
-        Where the screen is drawn; both standard input and it are terminals.
-    """
+    """The other screen and the keyboard, for as long as the context lasts."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self._text = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a read may end within a character
-        self._told = False
-        self._news, self._teller = os.pipe()
+        self._is_woken = False
+        self._wake_end, self._wake_start = os.pipe()
         self._handlers: dict[int, Any] = {}
         self._modes: Any = None
 
     def __enter__(self) -> Self:
-        acts = {"SIGTERM": _leave, "SIGHUP": _leave, "SIGTSTP": self._stop, "SIGWINCH": self._tell}
+        acts = {"SIGTERM": _leave, "SIGHUP": _leave, "SIGTSTP": self._stop, "SIGWINCH": self._woken_by_signal}
         for name, act in acts.items():
             number = getattr(signal, name, None)  # Windows has none but the first
             if number is not None:
@@ -80,11 +68,11 @@ class Terminal:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def tell(self) -> None:
+    def wake(self) -> None:
         """Make `key` return at once; from any thread."""
-        self._told = True
+        self._is_woken = True
         with contextlib.suppress(OSError):  # the pipe is full: nobody waits then
-            os.write(self._teller, b".")
+            os.write(self._wake_start, b".")
 
     def waiting(self) -> bool:
         """Whether another key was pressed already."""
@@ -97,15 +85,15 @@ class Terminal:
         if sys.platform == "win32":
             return self._key_of_windows()
         while not self._text:
-            if self._news in select.select([sys.stdin.fileno(), self._news], [], [])[0]:
-                os.read(self._news, 4096)
+            if self._wake_end in select.select([sys.stdin.fileno(), self._wake_end], [], [])[0]:
+                os.read(self._wake_end, 4096)
                 return LOOK
             if not self._read():
                 return GONE
         return self._next()
 
     def _next(self) -> str:
-        """Take one key off what was typed; a sequence that is not known is none."""
+        """Take one key off what was typed; a sequence that is not known does nothing."""
         first, self._text = self._text[0], self._text[1:]
         if first != "\x1b":
             return _PLAIN.get(first, first)
@@ -131,8 +119,8 @@ class Terminal:
 
         wait: Any = msvcrt  # its names are known on Windows only
         while not wait.kbhit():
-            if self._told:
-                self._told = False
+            if self._is_woken:
+                self._is_woken = False
                 return LOOK
             time.sleep(_ESCAPE_SECONDS)
         first = str(wait.getwch())
@@ -145,7 +133,7 @@ class Terminal:
             import termios  # noqa: PLC0415 - on this system alone
             import tty  # noqa: PLC0415 - on this system alone
 
-            os.set_blocking(self._teller, False)
+            os.set_blocking(self._wake_start, False)
             self._modes = termios.tcgetattr(sys.stdin)
             tty.setcbreak(sys.stdin, termios.TCSADRAIN)  # what was typed already is kept
         self.console.set_alt_screen(True)
@@ -161,8 +149,8 @@ class Terminal:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._modes)
 
-    def _tell(self, number: int, frame: object) -> None:
-        self.tell()
+    def _woken_by_signal(self, number: int, frame: object) -> None:
+        self.wake()
 
     def _stop(self, number: int, frame: object) -> None:
         """Give the terminal back, stop as Ctrl-Z asks, and take it again afterwards."""
@@ -171,7 +159,7 @@ class Terminal:
         os.kill(os.getpid(), number)
         signal.signal(number, self._stop)
         self._open()
-        self.tell()
+        self.wake()
 
 
 def _ready(seconds: float) -> bool:
@@ -179,5 +167,5 @@ def _ready(seconds: float) -> bool:
 
 
 def _leave(number: int, _frame: object) -> NoReturn:
-    """End as a process does that is told to, but by the way out on which the terminal is restored."""
+    """End as the signal asks, but by the way out on which the terminal is restored."""
     raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""One sitting of a review: look, press, save, again; and what is said when it is over."""
+"""The loop of a review: look, press, save, again; and the conclusion when it is over."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dataaudit.review.file import NAME, Book
+from dataaudit.review.file import NAME, SavedDecisions
 from dataaudit.review.keyboard import GONE, LOOK, Terminal
 from dataaudit.review.progress import be, meant, stop_hint
-from dataaudit.review.rerank import Learning
-from dataaudit.review.rows import Rows
+from dataaudit.review.rerank import Reranker
+from dataaudit.review.rows import RowReader
 from dataaudit.review.screen import draw, paint
 from dataaudit.review.session import Desk, Review, press
 
@@ -29,34 +29,15 @@ _ACTS: Final = {
 }
 
 
-def sit(
-    review: Review, rows: Rows, *, book: Book, terminal: Terminal, model: Learning | None = None
+def run_review(
+    review: Review,
+    rows: RowReader,
+    *,
+    saved: SavedDecisions,
+    terminal: Terminal,
+    model: Reranker | None = None,
 ) -> Review:
-    """Let a reviewer decide until they quit.
-
-    Parameters
-    ----------
-    review : Review
-        Where it begins.
-    rows : Rows
-        What is shown.
-    book : Book
-        Where every decision goes before the next key is read.
-    terminal : Terminal
-        Taken over already.
-    model : Learning, optional
-        Renews the order.
-
-    Returns
-    -------
-    Review
-        Where it ended.
-
-    Raises
-    ------
-    AuditError
-        If a decision cannot be saved.
-    """
+    """Let a reviewer decide until they quit."""
     desk = Desk(review)
     while not desk.done:
         if not terminal.waiting():
@@ -67,15 +48,15 @@ def sit(
         if key != LOOK:
             before, desk = desk.review, press(desk, key, find=rows.containing)
             if desk.review.decisions is not before.decisions:
-                book.write(tuple(desk.review.decisions.values()))
+                saved.write(tuple(desk.review.decisions.values()))
         if model is not None:
-            model.hear(desk.review)
-            desk = replace(desk, review=model.take(desk.review))
+            model.update(desk.review)
+            desk = replace(desk, review=model.newest(desk.review))
     return desk.review
 
 
-def _show(desk: Desk, rows: Rows, *, terminal: Terminal, model: Learning | None) -> Desk:
-    """Draw the desk; return it with what the screen tells of its size."""
+def _show(desk: Desk, rows: RowReader, *, terminal: Terminal, model: Reranker | None) -> Desk:
+    """Draw the desk; return it with its size on the screen."""
     row = rows.row(desk.review.at, whole=desk.whole)
     missing = rows.trouble if desk.whole or not row.cells else ""
     notes = [f"The data are not at hand: {missing}" if missing else "", model.status if model else ""]
@@ -87,34 +68,18 @@ def _show(desk: Desk, rows: Rows, *, terminal: Terminal, model: Learning | None)
 def conclusion(
     review: Review, findings: Findings, *, folder: Path, decisions: Path, data: str | None
 ) -> Iterator[str]:
-    """Yield what was found, what is left, where it is, and what to type next.
-
-    Parameters
-    ----------
-    review : Review
-        Where it ended.
-    findings : Findings
-    folder, decisions : Path
-        Of the findings; the file of decisions.
-    data : str or None
-        Where the data are, if they moved.
-
-    Yields
-    ------
-    str
-        A sentence, or a command after a colon.
-    """
-    found = review.standing
-    if not found.decided:
+    """Yield what was found, what is left, where it is, and what to type next."""
+    done = review.progress
+    if not done.decided:
         yield "No row is decided."
         return
-    counts = ", ".join(f"{found.counts[act]:,} {name}" for act, name in _ACTS.items() if found.counts[act])
-    yield f"{found.decided:,} of {found.rows:,} rows are decided: {counts}."
-    hint = stop_hint(found)
-    if found.precision is not None:
-        were = f"{found.wrong:,} of {found.sure:,} {be(found.wrong, 'was', 'were')} wrong"
-        left = "" if hint or found.left is None else f"; about {found.left:,.0f} are wrong among the others"
-        yield f"{were} ({found.precision:.0%}){left}."
+    counts = ", ".join(f"{done.counts[act]:,} {name}" for act, name in _ACTS.items() if done.counts[act])
+    yield f"{done.decided:,} of {done.rows:,} rows are decided: {counts}."
+    hint = stop_hint(done)
+    if done.precision is not None:
+        were = f"{done.wrong:,} of {done.sure:,} {be(done.wrong, 'was', 'were')} wrong"
+        left = "" if hint or done.left is None else f"; about {done.left:,.0f} are wrong among the others"
+        yield f"{were} ({done.precision:.0%}){left}."
     if hint:
         yield hint
     yield f"The decisions are {decisions.as_posix()}"
@@ -127,11 +92,11 @@ def _commands(
     review: Review, findings: Findings, *, folder: Path, decisions: Path, data: str | None
 ) -> Iterator[str]:
     """Yield the command that carries the decisions out, for each file that they change."""
-    from dataaudit.repair.plan import FORMATS  # noqa: PLC0415 - on this system alone
-    from dataaudit.summary import fixed_name  # noqa: PLC0415 - on this system alone
+    from dataaudit.repair.plan import FORMATS  # noqa: PLC0415 - not needed before the end
+    from dataaudit.summary import fixed_name  # noqa: PLC0415 - likewise
 
-    said = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
-    changed = [name for name, act in said.items() if act in ("relabel", "drop", "weight")]
+    acts = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
+    changed = [name for name, act in acts.items() if act in ("relabel", "drop", "weight")]
     origins = findings.provenance.origins
     sources = set(findings.labels.filter(findings.labels["row_id"].is_in(changed))["source"])
     for origin in origins:

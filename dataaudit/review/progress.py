@@ -21,32 +21,16 @@ FEW: Final = 2  # wrong ones among them, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How a review stands.
+class Progress:
+    """How far a review is."""
 
-    Attributes
-    ----------
-    rows : int
-        In the queue.
-    counts : mapping
-        Action → decisions; a relabel to the class that was there is kept.
-    wrong : int
-        Rows that were wrong: relabelled or dropped.
-    left : float or None
-        Wrong labels expected among the rows that are not decided; None where no probability is known.
-    recent, recent_wrong : int
-        The last decided rows that the stop is judged by, and how many of them were wrong.
-    recent_expected : float
-        How many of them should have been, by their probabilities.
-    """
-
-    rows: int
-    counts: Counter[str]
-    wrong: int
-    left: float | None
-    recent: int
+    rows: int  # in the queue
+    counts: Counter[str]  # action → decisions; a relabel to the class that was there is kept
+    wrong: int  # rows that were wrong: relabelled or dropped
+    left: float | None  # wrong labels expected among the others; None where no probability is known
+    recent: int  # the last decided rows, by which the stop is judged
     recent_wrong: int
-    recent_expected: float
+    recent_expected: float  # how many of them should have been, by their probabilities
 
     @property
     def decided(self) -> int:
@@ -74,25 +58,14 @@ class Standing:
         return self.recent_expected <= self.recent / 2
 
 
-def standing(queue: Queue, decisions: Sequence[Decision]) -> Standing:
-    """Return how a review stands.
-
-    Parameters
-    ----------
-    queue : Queue
-    decisions : sequence of Decision
-        In the order in which they were made, one a row.
-
-    Returns
-    -------
-    Standing
-    """
+def progress_of(queue: Queue, decisions: Sequence[Decision]) -> Progress:
+    """Return how far a review is."""
     acts = [meant(queue, decision) for decision in decisions]
     sure = [(d, act) for d, act in zip(decisions, acts, strict=True) if act != "unsure"]
     last = sure[-LAST:]
     expected = queue.expected
     decided = math.fsum(_chance(queue, decision) for decision in decisions)
-    return Standing(
+    return Progress(
         rows=len(queue),
         counts=Counter(acts),
         wrong=sum(_is_wrong(act) for _, act in sure),
@@ -109,24 +82,20 @@ def meant(queue: Queue, decision: Decision) -> str:
     return "keep" if decision.action == "relabel" and same else decision.action
 
 
-def stop_hint(found: Standing) -> str:
+def stop_hint(progress: Progress) -> str:
     """Return the sentences that say that it is enough, or nothing."""
-    if not found.enough:
+    if not progress.enough:
         return ""
-    last = (
-        f"Of the last {found.recent} rows {found.recent_wrong} {be(found.recent_wrong, 'was', 'were')} wrong"
+    wrong, recent = progress.recent_wrong, progress.recent
+    last = f"Of the last {recent} rows {wrong} {be(wrong, 'was', 'were')} wrong"
+    if progress.left is not None:
+        left = round(progress.left)
+        labels = f"about {left:,} wrong {be(left, 'label is', 'labels are')}"
+        last += f"; {labels} expected among the rows not yet decided"
+    misfit = (
+        f"The audit expected about {progress.recent_expected:.0f}: its suggestions do not fit these data."
     )
-    said = [f"{last}."]
-    if found.left is not None:
-        left = round(found.left)
-        labels = f"about {left:,} wrong {be(left, 'label is', 'labels are')} expected"
-        said = [f"{last}; {labels} among the rows not yet decided."]
-    said.append("You may stop here.")
-    if not found.fits:
-        said.append(
-            f"The audit expected about {found.recent_expected:.0f}: its suggestions do not fit these data."
-        )
-    return " ".join(said)
+    return " ".join([f"{last}.", "You may stop here.", *([] if progress.fits else [misfit])])
 
 
 def be(number: int, one: str, many: str) -> str:

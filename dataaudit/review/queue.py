@@ -4,41 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataaudit.findings.schemas import Findings
 
+_DIGITS: Final = "1234567890"
+
 
 @dataclass(frozen=True)
 class Queue:
-    """The rows of a table of labels, each known by its place there, from 0.
+    """The rows of a table of labels, each known by its place there, from 0."""
 
-    Attributes
-    ----------
-    run_id : str
-        Of the findings.
-    classes : tuple of str
-        By name; `digits.class_keys` has their keys.
-    row_ids, labels, suggested : tuple of str (n,)
-        Name of a row, its class, and the class that it may be instead.
-    p_wrong : ndarray (n,)
-        Probability that the class is wrong; nan where it is not known.
-    order : ndarray (n,) int64
-        Places, the row to look at first first.
-    places : mapping
-        Name of a row → its place.
-    """
-
-    run_id: str
-    classes: tuple[str, ...]
+    run_id: str  # of the findings
+    classes: tuple[str, ...]  # by name; `class_keys` has their keys
     row_ids: tuple[str, ...]
     labels: tuple[str, ...]
-    suggested: tuple[str, ...]
-    p_wrong: NDArray[np.float64]
-    order: NDArray[np.int64]
-    places: Mapping[str, int]
+    suggested: tuple[str, ...]  # the class that it may be instead
+    p_wrong: NDArray[np.float64]  # probability that the class is wrong; nan where it is not known
+    order: NDArray[np.int64]  # places, the row to look at first first
+    places: Mapping[str, int]  # name of a row → its place
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -57,16 +44,7 @@ class Queue:
 
 
 def queue_of(findings: Findings) -> Queue:
-    """Return the rows of findings in their order.
-
-    Parameters
-    ----------
-    findings : Findings
-
-    Returns
-    -------
-    Queue
-    """
+    """Return the rows of findings in their order."""
     table = findings.labels
     row_ids, labels = tuple(table["row_id"].to_list()), tuple(table["label"].to_list())
     suggested = tuple(table["suggested_label"].to_list())
@@ -80,3 +58,10 @@ def queue_of(findings: Findings) -> Queue:
         order=np.arange(len(row_ids)),
         places={name: at for at, name in enumerate(row_ids)},
     )
+
+
+def class_keys(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the digit that gives a row each class: its own, or in order those left; empty where none is."""
+    own = {name for name in classes if len(name) == 1 and name in _DIGITS}
+    left = iter([digit for digit in _DIGITS if digit not in own])
+    return tuple(name if name in own else next(left, "") for name in classes)

@@ -20,21 +20,8 @@ if TYPE_CHECKING:
 Asked = tuple[dict[str, str], frozenset[str]]  # row → its class as decided; rows that were dropped
 
 
-class Learning:
-    """Orders of the queue, made in the background.
-
-    Parameters
-    ----------
-    findings : Findings
-    opened : Opened
-        Their data.
-    review : Review
-        Where it begins; what was decided before is learned at once.
-    batch : int
-        Decisions after which a new order is asked for.
-    on_news : callable
-        Called on the other thread whenever `take` or `status` has something new.
-    """
+class Reranker:
+    """Orders of the queue, made in the background."""
 
     def __init__(
         self, findings: Findings, opened: Opened, *, review: Review, batch: int, on_news: Callable[[], None]
@@ -42,20 +29,20 @@ class Learning:
         self._findings, self._opened, self._batch, self._on_news = findings, opened, batch, on_news
         self._asked: SimpleQueue[Asked] = SimpleQueue()
         self._found: SimpleQueue[Reordered] = SimpleQueue()
-        self._heard = len(review.decisions)  # of which the model was told
-        if self._heard:
+        self._known = len(review.decisions)  # decisions that the model has learned from
+        if self._known:
             self._asked.put(learned(review))
         self.status = "the model is being trained"
         Thread(target=self._work, daemon=True).start()
 
-    def hear(self, review: Review) -> None:
+    def update(self, review: Review) -> None:
         """Ask for a new order if a batch of decisions is full."""
         number = len(review.decisions)
-        if abs(number - self._heard) >= self._batch:
-            self._heard = number
+        if abs(number - self._known) >= self._batch:
+            self._known = number
             self._asked.put(learned(review))
 
-    def take(self, review: Review) -> Review:
+    def newest(self, review: Review) -> Review:
         """Return the review in the newest order; itself if there is none."""
         found = None
         while not self._found.empty():

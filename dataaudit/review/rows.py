@@ -21,19 +21,12 @@ if TYPE_CHECKING:
 
 
 WHOLE: Final = 20_000  # characters of a cell that are looked at in the data
-_KEPT: Final = 64  # rows held ready, for going to and fro
+_KEPT: Final = 64  # rows kept, for going to and fro
 _LISTS: Final = (pl.List, pl.Array, pl.Struct, pl.Object, pl.Binary)
 
 
-class Rows:
-    """The rows of findings, by name.
-
-    Parameters
-    ----------
-    findings : Findings
-    reopen : callable
-        Returns the data, or raises `AuditError`; called when they are first needed, and once.
-    """
+class RowReader:
+    """The rows of findings, by name."""
 
     def __init__(self, findings: Findings, reopen: Callable[[], Opened]) -> None:
         self._findings, self._reopen = findings, reopen
@@ -46,20 +39,7 @@ class Rows:
         self.row = lru_cache(_KEPT)(self._row)
 
     def _row(self, at: int, *, whole: bool = False) -> ReviewRow:
-        """Return a row of the table `labels` with what is known of it.
-
-        Parameters
-        ----------
-        at : int
-            Its place in the table.
-        whole : bool
-            Whether to show its cells as they are in the data.
-
-        Returns
-        -------
-        ReviewRow
-            Without cells where neither the tables nor the data have them.
-        """
+        """Return a row of the table `labels` with what is known of it."""
         names = [field.name for field in dataclasses.fields(ReviewRow) if field.name in self._labels.columns]
         values = self._labels.select(names).row(at, named=True)
         key = values["row_id"]

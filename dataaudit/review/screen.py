@@ -15,9 +15,9 @@ from rich.text import Text
 
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
-from dataaudit.review.digits import class_keys
 from dataaudit.review.progress import be, stop_hint
-from dataaudit.review.session import HELP, told
+from dataaudit.review.queue import class_keys
+from dataaudit.review.session import HELP, effect
 from dataaudit.writers import words
 from dataaudit.writers.cards import marker
 from dataaudit.writers.terminal import percent
@@ -31,7 +31,6 @@ LEAST: Final = (40, 10)  # columns and lines in which a row can still be read
 _AGAINST, _FOR, _DIM, _STRONG = "bold underline red", "underline green", "dim", "bold"
 _TEXT, _CELL, _WHOLE = 600, 200, 20_000  # characters of a text, of a cell among others, of cells in full
 _TERMS, _NAME, _LONG = 6, 24, 1000
-_ASKS: Final = {"find": "find", "note": "note", "class": "class"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +50,13 @@ def paint(console: Console, drawn: Drawn) -> None:
 
 
 def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] = ()) -> Drawn:
-    """Lay the desk out on the lines of the terminal.
-
-    Parameters
-    ----------
-    desk : Desk
-    row : ReviewRow
-        The one that is looked at.
-    console : Console
-        Its size is kept to.
-    notes : iterable of str
-        What else is to be said: of the data, of the model that is trained.
-
-    Returns
-    -------
-    Drawn
-    """
+    """Lay the desk out on the lines of the terminal."""
     width, height = console.size
     if width < LEAST[0] or height < LEAST[1]:
-        said = (
+        small = (
             f"The window is too small: {width} × {height}, and {LEAST[0]} × {LEAST[1]} are needed. q quits."
         )
-        return Drawn(tuple(_wrapped(Text(said), console, width)[:height]), 1, 1)
+        return Drawn(tuple(_wrapped(Text(small), console, width)[:height]), 1, 1)
     head = _head(desk, row, console, width)[: height // 2]
     foot = _foot(desk, row, console=console, notes=notes)[-max(2, height // 3) :]
     body = _help() if desk.help else _body(row, whole=desk.whole)
@@ -88,7 +72,7 @@ def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text
     """Return progress, and what the row is and is thought to be."""
     review = desk.review
     chance = percent(words.share(float(review.queue.p_wrong[review.at])))
-    decided = f"  {line(told(review.queue, review.decision), 60)}" if review.decision else "  not decided"
+    decided = f"  {line(effect(review.queue, review.decision), 60)}" if review.decision else "  not decided"
     number = f"{review.number:,}  "
     room = max(8, width - len(number) - cell_len(decided))
     name = Text.assemble((number, _DIM), (_end(line(row.row_id, _LONG), room), _STRONG))
@@ -113,13 +97,13 @@ def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text
 
 
 def _progress(desk: Desk, width: int) -> Text:
-    found = desk.review.standing
-    parts = [f"{found.decided:,} of {found.rows:,} decided"]
-    if found.precision is not None:
-        share = percent(words.share(found.precision, 0))
-        parts.append(f"{found.wrong:,} of {found.sure:,} {be(found.wrong, 'was', 'were')} wrong ({share})")
-    if found.left is not None:
-        parts.append(f"about {found.left:,.0f} wrong left")
+    done = desk.review.progress
+    parts = [f"{done.decided:,} of {done.rows:,} decided"]
+    if done.precision is not None:
+        share = percent(words.share(done.precision, 0))
+        parts.append(f"{done.wrong:,} of {done.sure:,} {be(done.wrong, 'was', 'were')} wrong ({share})")
+    if done.left is not None:
+        parts.append(f"about {done.left:,.0f} wrong left")
     while len(parts) > 1 and cell_len(" · ".join(parts)) > width:
         parts.pop(1)
     return Text(" · ".join(parts))
@@ -127,27 +111,27 @@ def _progress(desk: Desk, width: int) -> Text:
 
 def _rule(width: int, above: int, below: int) -> Text:
     """Return the line under the row, which says how much of it is not seen."""
-    said = [f"space: {below:,} more below"] if below > 0 else []
-    said += [f"b: {above:,} above"] if above > 0 else []
-    text = f" {' · '.join(said)} " if said else ""
+    more = [f"space: {below:,} more below"] if below > 0 else []
+    more += [f"b: {above:,} above"] if above > 0 else []
+    text = f" {' · '.join(more)} " if more else ""
     return Text("──" + text + "─" * (width - 2 - len(text)), style=_DIM)
 
 
 def _foot(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str]) -> list[Text]:
-    """Return what is to be said, the line that is typed, and the keys."""
+    """Return notes and the last message, or the line that is typed, and the keys."""
     width = console.size[0]
-    hint = stop_hint(desk.review.standing)
-    said = [Text(line(note, 300), style=_DIM) for note in notes if note]
-    said += [Text(hint, style=_STRONG)] if hint else []
-    lines = [part for text in said for part in _wrapped(text, console, width)]
+    hint = stop_hint(desk.review.progress)
+    remarks = [Text(line(note, 300), style=_DIM) for note in notes if note]
+    remarks += [Text(hint, style=_STRONG)] if hint else []
+    lines = [part for text in remarks for part in _wrapped(text, console, width)]
     if desk.prompt is not None:
-        typed = Text.assemble((f"{_ASKS[desk.prompt.asks]}: ", _STRONG), line(desk.prompt.text, 2000), "▏")
+        typed = Text.assemble((f"{desk.prompt.asks}: ", _STRONG), line(desk.prompt.text, 2000), "▏")
         while typed.cell_len > width:
             typed = typed[1:]
         return [*lines, typed, Text("Enter: done   Escape: as it was", style=_DIM)]
-    spoken = Text(line(desk.review.said, 300))
-    spoken.truncate(width, overflow="ellipsis")
-    return [*lines, spoken, *_keys(desk, row, width)]
+    message = Text(line(desk.review.message, 300))
+    message.truncate(width, overflow="ellipsis")
+    return [*lines, message, *_keys(desk, row, width)]
 
 
 def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:

@@ -1,9 +1,8 @@
-"""A review: the queue, the decisions and where one is. Every act gives a new one, so that undo is easy.
+"""A review: the queue, the decisions and where one is; and what each key makes of it.
 
-Keys: from what was pressed to the next state of the desk at which a reviewer sits.
-
-A key is the character that it types, or one of the names ``up``, ``down``, ``page up``, ``page down``,
-``home``, ``end``, ``enter``, ``escape`` and ``backspace``. Keys that mean nothing do nothing.
+Every act gives a new review, so that undo is easy. A key leads to the next state of the desk at which a
+reviewer sits. It is the character that it types, or one of the names ``up``, ``down``, ``page up``,
+``page down``, ``home``, ``end``, ``enter``, ``escape`` and ``backspace``. Keys that mean nothing do nothing.
 """
 
 from __future__ import annotations
@@ -18,44 +17,24 @@ from numpy.typing import NDArray
 
 from dataaudit.errors import closest
 from dataaudit.repair.decisions import Action, Decision
-from dataaudit.review.digits import class_keys
-from dataaudit.review.progress import Standing, meant, standing
-from dataaudit.review.queue import Queue
+from dataaudit.review.progress import Progress, meant, progress_of
+from dataaudit.review.queue import Queue, class_keys
 
-Past = tuple[tuple[str, Decision | None], ...]  # row and what was decided on it before
+History = tuple[tuple[str, Decision | None], ...]  # row and what was decided on it before
 
 
 @dataclass(frozen=True)
 class Review:
-    """The state of a review.
-
-    Attributes
-    ----------
-    queue : Queue
-    at : int
-        Place of the row that is looked at.
-    shown : ndarray of int64
-        Places of the rows among which one moves, in the order of the queue.
-    decisions : mapping
-        Name of a row → its decision, in the order in which they were made.
-    past : tuple
-        What undo takes back, the last one last.
-    reviewer : str
-        Who decides.
-    notes : mapping
-        Notes on rows that are not decided yet.
-    said : str
-        What the last act did, in one sentence.
-    """
+    """The state of a review."""
 
     queue: Queue
-    at: int
-    shown: NDArray[np.int64]
+    at: int  # place of the row that is looked at
+    shown: NDArray[np.int64]  # places of the rows among which one moves, in the order of the queue
     decisions: Mapping[str, Decision] = field(default_factory=dict)
-    past: Past = ()
-    reviewer: str = ""
-    notes: Mapping[str, str] = field(default_factory=dict)
-    said: str = ""
+    history: History = ()  # what undo takes back, the last one last
+    reviewer: str = ""  # who decides
+    notes: Mapping[str, str] = field(default_factory=dict)  # notes on rows that are not decided yet
+    message: str = ""  # what the last act did, in one sentence
 
     @property
     def row_id(self) -> str:
@@ -73,28 +52,16 @@ class Review:
         return int(np.flatnonzero(self.queue.order == self.at)[0]) + 1
 
     @property
-    def standing(self) -> Standing:
+    def progress(self) -> Progress:
         """How far it is."""
-        return standing(self.queue, tuple(self.decisions.values()))
+        return progress_of(self.queue, tuple(self.decisions.values()))
 
-    def saying(self, sentence: str) -> Review:
+    def with_message(self, sentence: str) -> Review:
         """Return the same with another last sentence."""
-        return replace(self, said=sentence)
+        return replace(self, message=sentence)
 
     def decide(self, action: Action, label: str | None = None) -> Review:
-        """Decide on the row and go to the next one that is not decided.
-
-        Parameters
-        ----------
-        action : {"keep", "relabel", "drop", "unsure"}
-            What is to happen to it.
-        label : str, optional
-            Its class, with "relabel"; the one that it has already keeps it.
-
-        Returns
-        -------
-        Review
-        """
+        """Decide on the row and go to the next one that is not decided."""
         if action == "relabel" and label == self.queue.labels[self.at]:
             action, label = "keep", None
         note = self.notes.get(self.row_id) or (self.decision.note if self.decision else "")
@@ -103,72 +70,56 @@ class Review:
         done = replace(
             self,
             decisions={**others, self.row_id: made},
-            past=(*self.past, (self.row_id, self.decision)),
-            said=f"{self.number:,}: {told(self.queue, made)}.",
+            history=(*self.history, (self.row_id, self.decision)),
+            message=f"{self.number:,}: {effect(self.queue, made)}.",
         )
         return _onward(done)
 
     def undo(self) -> Review:
         """Take the last decision back and go to its row."""
-        if not self.past:
-            return self.saying("There is nothing to take back.")
-        *rest, (name, before) = self.past
+        if not self.history:
+            return self.with_message("There is nothing to take back.")
+        *rest, (name, before) = self.history
         left = {key: d for key, d in self.decisions.items() if key != name}
         if before is not None:
             left[name] = before
-        back = replace(self, at=self.queue.places[name], decisions=left, past=tuple(rest))
-        return back.saying(f"{back.number:,}: taken back.")
+        back = replace(self, at=self.queue.places[name], decisions=left, history=tuple(rest))
+        return back.with_message(f"{back.number:,}: taken back.")
 
     def move(self, step: int) -> Review:
         """Go so many rows on, or back, and decide nothing."""
         here = np.flatnonzero(self.shown == self.at)
         there = int(here[0]) + step if len(here) else 0
         if there < 0 or there >= len(self.shown):
-            return self.saying("This is the first row." if step < 0 else "This is the last row.")
-        return replace(self, at=int(self.shown[there]), said="")
+            return self.with_message("This is the first row." if step < 0 else "This is the last row.")
+        return replace(self, at=int(self.shown[there]), message="")
 
     def noted(self, note: str) -> Review:
         """Write a note on the row; it goes to the file with the decision."""
         if self.decision is None:
             return replace(
-                self, notes={**self.notes, self.row_id: note}, said="The note waits for a decision."
+                self, notes={**self.notes, self.row_id: note}, message="The note waits for a decision."
             )
         changed = {**self.decisions, self.row_id: replace(self.decision, note=note)}
-        return replace(self, decisions=changed, said="The note is kept.")
+        return replace(self, decisions=changed, message="The note is kept.")
 
     def only(self, names: frozenset[str] | None, *, words: str = "") -> Review:
-        """Move among some rows alone, and go to the first of them that is not decided.
-
-        Parameters
-        ----------
-        names : frozenset of str or None
-            Names of rows; None for all.
-        words : str
-            What they have in common, for the sentence.
-
-        Returns
-        -------
-        Review
-            Unchanged if there is no such row.
-        """
+        """Move among some rows alone, and go to the first of them that is not decided."""
         order = self.queue.order
         if names is None:
-            return replace(self, shown=order, said="All rows are shown.")
+            return replace(self, shown=order, message="All rows are shown.")
         some = [at for at in order.tolist() if self.queue.row_ids[at] in names]
         if not some:
-            return self.saying(f"No row has {words}.")
+            return self.with_message(f"No row has {words}.")
         at = next((at for at in some if self.queue.row_ids[at] not in self.decisions), some[0])
         number = "1 row has" if len(some) == 1 else f"{len(some):,} rows have"
-        said = f"{number} {words}; / and Enter shows all again."
-        return replace(self, at=at, shown=np.array(some, dtype=np.int64), said=said)
+        message = f"{number} {words}; / and Enter shows all again."
+        return replace(self, at=at, shown=np.array(some, dtype=np.int64), message=message)
 
     def reordered(
         self, p_wrong: NDArray[np.float64], suggested: Sequence[str], *, order: NDArray[np.int64]
     ) -> Review:
-        """Put the rows that are not decided into a new order; the row that is looked at stays.
-
-        Decided rows come first, as they were decided, then the row that is looked at, then the others.
-        """
+        """Put the rows that are not decided into a new order; the row that is looked at stays."""
         decided = [self.queue.places[name] for name in self.decisions]
         first = dict.fromkeys([*decided, self.at])
         places = np.array([*first, *(at for at in order.tolist() if at not in first)], dtype=np.int64)
@@ -178,30 +129,15 @@ class Review:
 
 
 def begin(queue: Queue, decisions: Sequence[Decision] = (), *, reviewer: str = "") -> Review:
-    """Begin a review, or go on with one.
-
-    Parameters
-    ----------
-    queue : Queue
-        At least one row.
-    decisions : sequence of Decision
-        Those made before.
-    reviewer : str
-        Who decides now.
-
-    Returns
-    -------
-    Review
-        At the first row that is not decided.
-    """
+    """Begin a review, or go on with one."""
     made = {decision.row_id: decision for decision in decisions}
-    past = tuple((name, None) for name in made)
+    history = tuple((name, None) for name in made)
     order = queue.order
     at = next((at for at in order.tolist() if queue.row_ids[at] not in made), int(order[0]))
-    return Review(queue, at, order, decisions=made, past=past, reviewer=reviewer)
+    return Review(queue, at, order, decisions=made, history=history, reviewer=reviewer)
 
 
-def told(queue: Queue, decision: Decision) -> str:
+def effect(queue: Queue, decision: Decision) -> str:
     """Return what a decision does to its row, in two words."""
     act = meant(queue, decision)
     if act == "relabel":
@@ -219,10 +155,11 @@ def _onward(review: Review) -> Review:
     ahead = chain(shown[start:], shown[:start])
     at = next((int(at) for at in ahead if names[at] not in review.decisions), None)
     if at is None:
-        return review.saying(f"{review.said} Every row shown is decided.")
+        return review.with_message(f"{review.message} Every row shown is decided.")
     return replace(review, at=at)
 
 
+Finder = Callable[[str], frozenset[str]]  # text → names of the rows that have it
 HELP: Final = (
     ("a", "accept the suggested label"),
     ("x", "keep the label as it is"),
@@ -251,61 +188,30 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Desk:
-    """A review, and how one looks at it.
-
-    Attributes
-    ----------
-    review : Review
-    prompt : Prompt or None
-        The line that is being typed.
-    help : bool
-        Whether the keys are explained in the place of the row.
-    whole : bool
-        Whether cells are shown as they are in the data.
-    scroll : int
-        First line of the row that is shown, from 0.
-    page, lines : int
-        Lines that fit, and lines that there are; the screen tells when it has drawn.
-    done : bool
-        Whether the reviewer has quit.
-    """
+    """A review, and how one looks at it."""
 
     review: Review
-    prompt: Prompt | None = None
-    help: bool = False
-    whole: bool = False
-    scroll: int = 0
+    prompt: Prompt | None = None  # the line that is being typed
+    help: bool = False  # whether the keys are explained in the place of the row
+    whole: bool = False  # whether cells are shown as they are in the data
+    scroll: int = 0  # first line of the row that is shown, from 0
     page: int = 1
     lines: int = 1
-    done: bool = False
+    done: bool = False  # whether the reviewer has quit
 
     def turned(self, lines: int) -> Desk:
         """Return the desk with the row scrolled by so many lines, as far as there are any."""
         return replace(self, scroll=max(0, min(self.scroll + lines, self.lines - self.page)))
 
 
-Finder = Callable[[str], frozenset[str]]  # text → names of the rows that have it
-
-
 def press(desk: Desk, key: str, *, find: Finder) -> Desk:
-    """Return the desk after a key.
-
-    Parameters
-    ----------
-    desk : Desk
-    key : str
-        See above.
-    find : callable
-        Text → names of the rows that have it.
-
-    Returns
-    -------
-    Desk
-    """
+    """Return the desk after a key."""
     if desk.prompt is not None:
         return _typed(desk, desk.prompt, key=key, find=find)
     if desk.help:
         return replace(desk, help=False)
+    if key in _PAGES:
+        return desk.turned(_PAGES[key] * max(1, desk.page - 1))
     if key in _LOOKS:
         return _LOOKS[key](desk)
     review = _acted(desk.review, key)
@@ -314,11 +220,8 @@ def press(desk: Desk, key: str, *, find: Finder) -> Desk:
     return replace(desk, review=review, whole=False, scroll=0)
 
 
+_PAGES: Final = {" ": 1, "page down": 1, "b": -1, "page up": -1}
 _LOOKS: Final[dict[str, Callable[[Desk], Desk]]] = {
-    " ": lambda desk: desk.turned(max(1, desk.page - 1)),
-    "page down": lambda desk: desk.turned(max(1, desk.page - 1)),
-    "b": lambda desk: desk.turned(-max(1, desk.page - 1)),
-    "page up": lambda desk: desk.turned(-max(1, desk.page - 1)),
     "home": lambda desk: replace(desk, scroll=0),
     "end": lambda desk: desk.turned(desk.lines),
     "f": lambda desk: replace(desk, whole=not desk.whole, scroll=0),
@@ -328,29 +231,26 @@ _LOOKS: Final[dict[str, Callable[[Desk], Desk]]] = {
     "?": lambda desk: replace(desk, help=True),
     "q": lambda desk: replace(desk, done=True),
 }
+_MOVES: Final = {"j": 1, "down": 1, "k": -1, "up": -1}
+_DECISIONS: Final[dict[str, Action]] = {"x": "keep", "d": "drop", "s": "unsure"}
 
 
 def _acted(review: Review, key: str) -> Review:
     """Return the review after a key that decides or moves."""
-    queue, at = review.queue, review.at
-    if key in ("j", "down", "k", "up"):
-        return review.move(1 if key in ("j", "down") else -1)
+    if key in _MOVES:
+        return review.move(_MOVES[key])
+    if key in _DECISIONS:
+        return review.decide(_DECISIONS[key])
     if key == "a":
-        return review.decide("relabel", queue.suggested[at])
-    if key == "x":
-        return review.decide("keep")
-    if key == "d":
-        return review.decide("drop")
-    if key == "s":
-        return review.decide("unsure")
+        return review.decide("relabel", review.queue.suggested[review.at])
     if key == "u":
         return review.undo()
-    if len(key) == 1 and key in "1234567890":
-        given = dict(zip(class_keys(queue.classes), queue.classes, strict=True))
-        if key in given:
-            return review.decide("relabel", given[key])
-        return review.saying(f"No class has the key {key}. There are {len(queue.classes)} classes.")
-    return review.saying("")
+    classes = review.queue.classes
+    given = dict(zip(class_keys(classes), classes, strict=True))
+    if key and key in given:
+        return review.decide("relabel", given[key])
+    unknown = f"No class has the key {key}. There are {len(classes)} classes."
+    return review.with_message(unknown if key.isdecimal() else "")
 
 
 def _note(review: Review) -> str:
@@ -387,4 +287,4 @@ def _class_named(review: Review, text: str) -> Review:
         return review.decide("relabel", (exact or begins)[0])
     near = closest(text, classes)
     more = f" Did you mean {near}?" if near else ""
-    return review.saying(f"{len(begins) or 'No'} classes begin with “{text}”.{more}")
+    return review.with_message(f"{len(begins) or 'No'} classes begin with “{text}”.{more}")

@@ -21,36 +21,18 @@ from dataaudit.solvers.operator import of_objective
 class Prepared:
     """H⁻¹ at a fixed θ.
 
-    Attributes
-    ----------
-    solve : callable
-        ``(p, m) -> (p, m)``, the product with H⁻¹.
-    quadratic_forms : callable
-        ``() -> (n, k, k)``: for every training row the matrix ``Q_i = (x̃_iᵀ ⊗ I) H⁻¹ (x̃_i ⊗ I)``, by which
-        self-influence, leverage and leave-one-out scores are products of small matrices.
-    residual : float
-        Largest relative residual ``‖H·solve(b) - b‖ / ‖b‖`` over a few seeded probes b.
-    method : str
-        Name of the solver.
-    reason : str
-        Why it was chosen, and what was added to H, for people.
-    exact : bool
-        Whether `solve` is by a factor, and so a symmetric matrix to rounding; else it is an estimate, as far
-        off as `residual` says.
-    damping : float
-        δ.
-    factored : callable, optional
-        As `solve`, by a factor; where `solve` itself is not.
+    The quadratic form of training row i is ``Q_i = (x̃_iᵀ ⊗ I) H⁻¹ (x̃_i ⊗ I)``, k × k, by which
+    self-influence, leverage and leave-one-out scores are products of small matrices.
     """
 
-    solve: Callable[[Tensor], Tensor]
-    quadratic_forms: Callable[[], Tensor]
-    residual: float
+    solve: Callable[[Tensor], Tensor]  # (p, m) -> (p, m), the product with H⁻¹
+    quadratic_forms: Callable[[], Tensor]  # () -> (n, k, k), of every training row
+    residual: float  # largest relative residual ``‖H·solve(b) - b‖ / ‖b‖`` over a few seeded probes b
     method: str
-    reason: str
-    exact: bool = True
+    reason: str  # why it was chosen, and what was added to H, for people
+    exact: bool = True  # whether `solve` is by a factor, and so symmetric to rounding; else an estimate
     damping: float = 0.0
-    factored: Callable[[Tensor], Tensor] | None = None
+    factored: Callable[[Tensor], Tensor] | None = None  # as `solve`, by a factor; where `solve` itself is not
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
@@ -79,7 +61,7 @@ def probe_residual(
 def damped_ridge(objective: Objective, damping: float) -> tuple[Tensor, Tensor]:
     """Return what λ times is the ridge and the damping together: of slopes and of intercepts.
 
-    ``λ C + δ I = λ (C + (δ/λ) I)`` with the ridge's form C of `models`, and the same with τ C.
+    ``λ C + δ I = λ (C + (δ/λ) I)`` with the ridge's form C of `model.linear`, and the same with τ C.
     """  # -> 2 × (k, k)
     C, share = objective.model.coupling, damping / objective.l2 if damping else 0.0
     added = share * torch.eye(len(C), dtype=C.dtype)
@@ -106,7 +88,7 @@ def _installed_memory() -> int:
 
 
 def _container_memory() -> int:
-    """Return the bytes that Linux lets this container use, where `os.sysconf` tells the host's; else 2^63."""
+    """Return the bytes that Linux lets this container use, where `os.sysconf` has the host's; else 2^63."""
     bound = 2**63
     for file in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups, versions 2 and 1
         try:
@@ -117,13 +99,7 @@ def _container_memory() -> int:
 
 
 def require_memory(needed: int, what: str, limit: int) -> None:
-    """Refuse what would not fit.
-
-    Raises
-    ------
-    TooLarge
-        If `needed` exceeds `limit` bytes.
-    """
+    """Refuse what would not fit."""
     if needed > limit:
         sizes = f"{needed / 2**30:.1f} GiB, {limit / 2**30:.1f} GiB may be used"
         raise TooLarge(

@@ -1,4 +1,4 @@
-"""Preconditioned conjugate gradients, all right-hand sides at once.
+"""Preconditioned conjugate gradients, all right-hand sides at once; the solver of that name.
 
 Hestenes & Stiefel (1952); Golub & Van Loan, section 11.5. Every column has its own step lengths; they share
 the products with A, which is where the time goes.
@@ -6,39 +6,27 @@ the products with A, which is where the time goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
 
-Operator = Callable[[Tensor], Tensor]
+from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, suggestion
+from dataaudit.solvers.operator import Curvature, Inverse, Product
+from dataaudit.solvers.spectrum import lanczos, nystrom
+
+PRECONDITIONERS: Final = ("nystrom", "diagonal", "none")
+SPAN: Final = 50  # steps of Lanczos that find the least eigenvalue well enough for a message
 
 
 def conjugate_gradients(
-    product: Operator, B: Tensor, *, precondition: Operator, tolerance: float, max_steps: int = 1000
+    product: Product, B: Tensor, *, precondition: Product, tolerance: float, max_steps: int = 1000
 ) -> tuple[Tensor, int]:
-    """Solve ``A X = B`` for a symmetric positive definite A.
+    """Solve ``A X = B`` for a symmetric positive definite A, and count the products that were used.
 
-    Parameters
-    ----------
-    product : callable
-        ``V -> A V`` for V of shape (p, m).
-    B : Tensor (p, m)
-        Right-hand sides.
-    precondition : callable
-        ``V -> M⁻¹ V`` for V of shape (p, m), with M near A.
-    tolerance : float
-        Stop when every column's residual is below `tolerance` times the column's 2-norm.
-    max_steps : int
-        Products at the most.
-
-    Returns
-    -------
-    X : Tensor (p, m)
-        The solutions, as good as they got.
-    steps : int
-        Products that were used.
-    """
+    `precondition` is M⁻¹ with M near A; a column is solved at a residual of `tolerance` times its 2-norm.
+    """  # B (p, m) -> (p, m)
     X, R = torch.zeros_like(B), B.clone()
     Z = precondition(R)
     D, rz = Z.clone(), (R * Z).sum(0)
@@ -59,3 +47,73 @@ def conjugate_gradients(
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
     """Return a/b, and 0 where b has vanished: a column that is solved to rounding stays where it is."""
     return torch.where(b > 0, a / b, 0.0)  # (m,), (m,) -> (m,)
+
+
+@dataclass(frozen=True)
+class ConjugateGradients:
+    """The solver's settings.
+
+    The preconditioner is a seeded randomised Nyström approximation of H (Frangella, Tropp & Udell 2021), the
+    diagonal of H, nothing, or ``V -> M⁻¹ V`` by an M near H + δ I, such as a Gauss-Newton matrix in factors.
+    """
+
+    tolerance: float = 1e-8  # relative residual at which a column is solved
+    max_steps: int = 1000  # products with H at the most
+    preconditioner: Literal["nystrom", "diagonal", "none"] | Product = "nystrom"
+    rank: int = 50  # of the approximation; as many products with H, once
+    seed: int = 0
+    reason: str = "asked for"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not self.tolerance > 0 or self.max_steps < 1 or self.rank < 1:
+            got = f"tolerance {self.tolerance}, max_steps {self.max_steps}, rank {self.rank}"
+            raise SettingError(f"conjugate gradients need positive settings: got {got}", "leave them out")
+        if not callable(self.preconditioner) and self.preconditioner not in PRECONDITIONERS:
+            what = f"there is no preconditioner {self.preconditioner!r}"
+            raise SettingError(what, suggestion(self.preconditioner, PRECONDITIONERS))
+
+    def invert(self, curvature: Curvature) -> Inverse:
+        """Return an inverse that solves to the tolerance."""
+        precondition = self._preconditioner(curvature)
+
+        def solve(given: Tensor) -> Tensor:
+            # Squares of small numbers vanish, in single precision below 1e-23: columns of size 1, or of 0.
+            size = given.abs().amax(0, keepdim=True) if len(given) else given[:1]
+            B = given / torch.where(size > 0, size, 1.0)
+            X, steps = conjugate_gradients(
+                curvature.product,
+                B,
+                precondition=precondition,
+                tolerance=self.tolerance,
+                max_steps=self.max_steps,
+            )
+            if B.shape[1]:
+                self._check(curvature, X, B, steps=steps)
+            return X * size
+
+        return Inverse(solve, "cg", self.reason, curvature.residual(solve), curvature.damping)
+
+    def _preconditioner(self, curvature: Curvature) -> Product:
+        if callable(self.preconditioner):
+            return self.preconditioner
+        if self.preconditioner == "none":
+            return lambda V: V
+        if self.preconditioner == "diagonal":
+            diagonal = curvature.diagonal(seed=self.seed)[:, None]
+            return lambda V: V / diagonal
+        return nystrom(curvature, min(self.rank, curvature.n_params), seed=self.seed)
+
+    def _check(self, curvature: Curvature, X: Tensor, B: Tensor, *, steps: int) -> None:
+        AX = curvature.product(X)
+        error = float(((AX - B).norm(dim=0) / B.norm(dim=0).clamp_min(torch.finfo(B.dtype).tiny)).max())
+        quotients = (X * AX).sum(0) / X.square().sum(0).clamp_min(torch.finfo(X.dtype).tiny)
+        bent = bool((quotients < 0).any())
+        if bent or not error <= max(100 * self.tolerance, 1e3 * torch.finfo(X.dtype).eps):
+            values = lanczos(curvature, min(SPAN, curvature.n_params), seed=self.seed)[0]
+            least = min(float(values.min()), float(quotients.min()))
+            if least < -(torch.finfo(X.dtype).eps ** 0.75) * float(values.abs().max()):
+                hint = f"raise the damping above {curvature.damping - least:.2e}"
+                raise NotPositiveDefinite("the Hessian has directions of negative curvature", hint)
+            what = f"conjugate gradients reached a relative residual of {error:.1e} in {steps} steps"
+            raise SolveError(what, "raise the damping, the rank of the preconditioner, or max_steps")

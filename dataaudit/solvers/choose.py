@@ -1,11 +1,10 @@
-"""Choose between primal and dual by cost and memory, and say why.
-
-Solvers by name: the one place where a name becomes an inverse Hessian.
+"""The one place where a name becomes an inverse Hessian; the exact one is chosen by cost and memory.
 
 A factor gives both what is asked of one: products with H⁻¹ and the quadratic forms of all rows, of which
-leave-one-out is made. The solvers that need products alone (`iterative`) give the former; a form would take a
-solve a row. So under these the forms, and the steps of groups of rows, come from the exact factor, damped
-alike, as long as it fits in memory; else from a random projection, and from `solve`. The reason says which.
+leave-one-out is made. The solvers that need products alone (`cg`, `iterative`) give the former; a form would
+take a solve a row. So under these the forms, and the steps of groups of rows, come from the exact factor,
+damped alike, as long as it fits in memory; else from a random projection, and from `solve`. The reason says
+which.
 """
 
 from __future__ import annotations
@@ -20,36 +19,48 @@ from dataaudit.errors import SettingError, TooLarge
 from dataaudit.model.objective import Objective
 from dataaudit.solver_names import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.base import Prepared, Solver, memory_limit, require_memory, with_damping
+from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.dual import Dual
-from dataaudit.solvers.iterative import ConjugateGradients, Lissa, LowRank
+from dataaudit.solvers.iterative import Lissa, LowRank
 from dataaudit.solvers.operator import CurvatureSolver, of_objective
 from dataaudit.solvers.sketch import Sketch
 
+BATCH: Final = 32  # rows that cost little more than one, and let the scale be far smaller
+RUNS: Final = 4
+PROBES: Final = 256  # relative error of a projected form: √(2/256), 9 %
 _THOUSANDS: Final = ("", "k", "M", "G", "T", "P")
+
+
+def prepare(
+    objective: Objective,
+    theta: Tensor,  # (p,)
+    *,
+    solver: str | CurvatureSolver | Cholesky | Dual = "auto",
+    damping: float = 0.0,  # δ, which moves the solution of ``H x = b`` towards 0
+) -> Prepared:
+    """Return (H + δ I)⁻¹ at θ by a solver's name or settings."""
+    require_damping(damping)
+    if isinstance(solver, Cholesky | Dual):
+        return replace(solver, damping=solver.damping + damping).prepare(objective, theta)
+    require_settings(solver)
+    if not isinstance(solver, str):
+        return _by_products(objective, theta, solver, damping=damping)
+    require_solver(solver)
+    exact: dict[str, Solver] = {"cholesky": Cholesky(damping=damping), "dual": Dual(damping=damping)}
+    if solver == "auto":
+        return choose_solver(objective, damping=damping).prepare(objective, theta)
+    if solver in exact:
+        return exact[solver].prepare(objective, theta)
+    k = objective.model.loss.n_scores
+    settings = product_solver(solver, ridge=objective.l2, least=objective.l2 / (k + 1 if k > 1 else 1))
+    return _by_products(objective, theta, settings, damping=damping)
 
 
 def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
     """Return the cheaper exact solver that fits in memory.
 
     Multiplications counted: primal ``n p² + p³``, dual ``n² d + (nk)³``.
-
-    Parameters
-    ----------
-    objective : Objective
-        Gives n, d, k and λ.
-    damping : float
-        δ, for the solver.
-
-    Returns
-    -------
-    Solver
-        Its `reason` is a sentence for people, with both costs.
-
-    Raises
-    ------
-    TooLarge
-        If neither fits; says how many bytes the smaller one needs.
     """
     n, d, k = objective.rows.n, objective.rows.width, objective.model.loss.n_scores
     p, size, limit = objective.model.n_params, n * k, memory_limit()
@@ -78,68 +89,8 @@ def short(number: float) -> str:
     return f"{number:,.{digits}f} {_THOUSANDS[power]}"
 
 
-BATCH: Final = 32  # rows that cost little more than one, and let the scale be far smaller
-RUNS: Final = 4
-PROBES: Final = 256  # relative error of a projected form: √(2/256), 9 %
-
-
-def prepare(
-    objective: Objective,
-    theta: Tensor,
-    *,
-    solver: str | CurvatureSolver | Cholesky | Dual = "auto",
-    damping: float = 0.0,
-) -> Prepared:
-    """Return (H + δ I)⁻¹ at θ by a solver of some name.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective.
-    theta : Tensor (p,)
-        Where H is taken.
-    solver : str or a solver's settings
-        One of `solver_names.SOLVERS`.
-    damping : float
-        δ, which moves the solution of ``H x = b`` towards 0.
-
-    Returns
-    -------
-    Prepared
-        Its `reason` says why this solver, and what of the result is an estimate.
-
-    Raises
-    ------
-    SettingError
-        If there is no such solver, or δ is negative.
-    SolveError
-        If H cannot be inverted as asked.
-    """
-    require_damping(damping)
-    if isinstance(solver, Cholesky | Dual):
-        return replace(solver, damping=solver.damping + damping).prepare(objective, theta)
-    require_settings(solver)
-    if not isinstance(solver, str):
-        return _by_products(objective, theta, solver, damping=damping)
-    require_solver(solver)
-    exact: dict[str, Solver] = {"cholesky": Cholesky(damping=damping), "dual": Dual(damping=damping)}
-    if solver == "auto":
-        return choose_solver(objective, damping=damping).prepare(objective, theta)
-    if solver in exact:
-        return exact[solver].prepare(objective, theta)
-    k = objective.model.loss.n_scores
-    settings = product_solver(solver, ridge=objective.l2, least=objective.l2 / (k + 1 if k > 1 else 1))
-    return _by_products(objective, theta, settings, damping=damping)
-
-
 def require_settings(solver: object) -> None:
-    """Refuse what is neither a name nor the settings of a solver.
-
-    Raises
-    ------
-    SettingError
-        With the names.
-    """
+    """Refuse what is neither a name nor the settings of a solver."""
     if not isinstance(solver, str) and not hasattr(solver, "invert"):
         what = f"solver is neither a name nor settings of one: got {solver!r}"
         raise SettingError(what, f"use one of {', '.join(SOLVERS)}")
@@ -148,14 +99,7 @@ def require_settings(solver: object) -> None:
 def product_solver(name: str, *, ridge: float, least: float) -> CurvatureSolver:
     """Return the settings of a solver that needs products alone.
 
-    Parameters
-    ----------
-    name : str
-        One of `solver_names.PRODUCTS`.
-    ridge : float
-        λ, or 0 where not all parameters have it.
-    least : float
-        The least that it adds to H in a direction: of differences to one of K > 2 classes it is λ/K.
+    `ridge` is λ, or 0 where not all parameters have it; `least` is the least that it adds in a direction.
     """
     settings: dict[str, CurvatureSolver] = {
         "cg": ConjugateGradients(tolerance=1e-9),

@@ -1,7 +1,7 @@
 """Dual (Woodbury) Cholesky: factor an nk × nk matrix where rows are few and features are many.
 
 With K = X Xᵀ, W_i = R_i R_iᵀ the weighted curvature of row i, R = diag(R_i), S = [R_1ᵀ; …; R_nᵀ] (nk × k) and
-D the inverse of the ridge's form C, τ its share for intercepts (`models`; D = 1 for one score). With a
+D the inverse of the ridge's form C, τ its share for intercepts (`model.linear`; D = 1 for one score). With a
 damping δ, C and τ C stand for C + (δ/λ) I and τ C + (δ/λ) I, which makes H into H + δ I:
 
     M = nλ I + Rᵀ (K ⊗ D) R = L Lᵀ                        α = M⁻¹ S        σ = λ (Sᵀ α + τ C)
@@ -45,23 +45,11 @@ LEAF = 512
 
 @dataclass(frozen=True)
 class Dual:
-    """Solver for few rows.
-
-    Parameters
-    ----------
-    reason : str
-        Why it was chosen.
-    gram : Tensor (n, n), optional
-        ``X Xᵀ`` if it is at hand; a path over λ needs it once.
-    dtype : torch.dtype
-        float64; float32 halves time and memory where only the choice of λ depends on it.
-    damping : float
-        δ.
-    """
+    """Solver for few rows."""
 
     reason: str = "asked for"
-    gram: Tensor | None = None
-    dtype: torch.dtype = torch.float64
+    gram: Tensor | None = None  # (n, n) ``X Xᵀ`` if it is at hand; a path over λ needs it once
+    dtype: torch.dtype = torch.float64  # float32 halves time and memory, enough to choose λ by
     damping: float = 0.0
 
     @staticmethod
@@ -70,17 +58,7 @@ class Dual:
         return 8 * (objective.rows.n**2 + 2 * (objective.rows.n * objective.model.loss.n_scores) ** 2)
 
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
-        """Factor M at θ.
-
-        Raises
-        ------
-        SolveError
-            If λ is not positive.
-        NotPositiveDefinite
-            If M has no Cholesky factor.
-        TooLarge
-            If M does not fit in memory.
-        """
+        """Factor M at θ."""
         if objective.l2 <= 0:
             raise SolveError(
                 f"more features than rows need a ridge: got λ = {objective.l2:g}", "give --l2 above 0"

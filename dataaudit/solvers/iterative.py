@@ -1,4 +1,4 @@
-"""Solvers that need products alone: conjugate gradients, LiSSA, and a low rank by Lanczos.
+"""Solvers by products with H: a dense factor of them, LiSSA, a low rank by Lanczos; `cg` is apart.
 
 =================  ====================================================  =================================
 solver             one right-hand side costs                             error
@@ -14,24 +14,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, closest
+from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError
 from dataaudit.solvers.base import memory_limit, require_memory
-from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
-from dataaudit.solvers.operator import Curvature, Inverse, Product
-from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue, nystrom
+from dataaudit.solvers.operator import Curvature, Inverse
+from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue
 
 RAISES: Final = 40  # attempts at a damping that makes H positive definite
-PRECONDITIONERS: Final = ("nystrom", "diagonal", "none")
 POOR: Final = 0.5  # relative residual from which on an estimate is no use; that of no estimate is 1
 WATCH: Final = 100  # steps between two looks whether it diverges
 HEADROOM: Final = 1.1  # over the largest eigenvalue met
-SPAN: Final = 50  # steps of Lanczos that find the least eigenvalue well enough to be told
 SHRUNK: Final = 8.0  # what a run of LiSSA misses shrinks by e to the minus this
 
 
@@ -46,17 +43,7 @@ class Direct:
     reason: str = "asked for"
 
     def invert(self, curvature: Curvature) -> Inverse:
-        """Return the exact inverse.
-
-        Raises
-        ------
-        NotPositiveDefinite
-            If no damping helps.
-        TooLarge
-            If there is no memory for it and its factor.
-        SolveError
-            If it has entries that are not finite, or is not symmetric.
-        """
+        """Return the exact inverse."""
         p = curvature.n_params
         require_memory(4 * curvature.like.element_size() * p * p, f"a {p:,} × {p:,} Hessian", memory_limit())
         H = curvature.dense()
@@ -94,126 +81,23 @@ def _raised(H: Tensor) -> tuple[float, Tensor | None]:
 
 
 @dataclass(frozen=True)
-class ConjugateGradients:
-    """Conjugate gradients for many right-hand sides at once (Hestenes & Stiefel 1952).
-
-    Parameters
-    ----------
-    tolerance : float
-        Relative residual at which a column is solved.
-    max_steps : int
-        Products with H at the most.
-    preconditioner : {"nystrom", "diagonal", "none"} or callable
-        A seeded randomised Nyström approximation of H of rank `rank` (Frangella, Tropp & Udell 2021), the
-        diagonal of H, nothing, or ``V -> M⁻¹ V`` for (p, m) by your own M near H + δ I, such as a factor of
-        the Gauss-Newton matrix.
-    rank : int
-        Of the approximation; as many products with H, once.
-    seed : int
-        Of the approximation.
-    """
-
-    tolerance: float = 1e-8
-    max_steps: int = 1000
-    preconditioner: Literal["nystrom", "diagonal", "none"] | Product = "nystrom"
-    rank: int = 50
-    seed: int = 0
-    reason: str = "asked for"
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if not self.tolerance > 0 or self.max_steps < 1 or self.rank < 1:
-            got = f"tolerance {self.tolerance}, max_steps {self.max_steps}, rank {self.rank}"
-            raise SettingError(f"conjugate gradients need positive settings: got {got}", "leave them out")
-        if not callable(self.preconditioner) and self.preconditioner not in PRECONDITIONERS:
-            near = closest(self.preconditioner, PRECONDITIONERS)
-            hint = f"did you mean {near!r}?" if near else f"use one of {', '.join(PRECONDITIONERS)}"
-            raise SettingError(f"there is no preconditioner {self.preconditioner!r}", hint)
-
-    def invert(self, curvature: Curvature) -> Inverse:
-        """Return an inverse that solves to the tolerance.
-
-        Raises
-        ------
-        NotPositiveDefinite
-            If a direction of negative curvature is met; the message says how much damping lifts it.
-        SolveError
-            If the tolerance is not reached.
-        """
-        precondition = self._preconditioner(curvature)
-
-        def solve(given: Tensor) -> Tensor:
-            # Squares of small numbers vanish, in single precision below 1e-23: columns of size 1, or of 0.
-            size = given.abs().amax(0, keepdim=True) if len(given) else given[:1]
-            B = given / torch.where(size > 0, size, 1.0)
-            X, steps = conjugate_gradients(
-                curvature.product,
-                B,
-                precondition=precondition,
-                tolerance=self.tolerance,
-                max_steps=self.max_steps,
-            )
-            if B.shape[1]:
-                self._check(curvature, X, B, steps=steps)
-            return X * size
-
-        return Inverse(solve, "cg", self.reason, curvature.residual(solve), curvature.damping)
-
-    def _preconditioner(self, curvature: Curvature) -> Product:
-        if callable(self.preconditioner):
-            return self.preconditioner
-        if self.preconditioner == "none":
-            return lambda V: V
-        if self.preconditioner == "diagonal":
-            diagonal = curvature.diagonal(seed=self.seed)[:, None]
-            return lambda V: V / diagonal
-        return nystrom(curvature, min(self.rank, curvature.n_params), seed=self.seed)
-
-    def _check(self, curvature: Curvature, X: Tensor, B: Tensor, *, steps: int) -> None:
-        AX = curvature.product(X)
-        error = float(((AX - B).norm(dim=0) / B.norm(dim=0).clamp_min(torch.finfo(B.dtype).tiny)).max())
-        quotients = (X * AX).sum(0) / X.square().sum(0).clamp_min(torch.finfo(X.dtype).tiny)
-        bent = bool((quotients < 0).any())
-        if bent or not error <= max(100 * self.tolerance, 1e3 * torch.finfo(X.dtype).eps):
-            values = lanczos(curvature, min(SPAN, curvature.n_params), seed=self.seed)[0]
-            least = min(float(values.min()), float(quotients.min()))
-            if least < -(torch.finfo(X.dtype).eps ** 0.75) * float(values.abs().max()):
-                hint = f"raise the damping above {curvature.damping - least:.2e}"
-                raise NotPositiveDefinite("the Hessian has directions of negative curvature", hint)
-            what = f"conjugate gradients reached a relative residual of {error:.1e} in {steps} steps"
-            raise SolveError(what, "raise the damping, the rank of the preconditioner, or max_steps")
-
-
-@dataclass(frozen=True)
 class Lissa:
     """Linear-time stochastic second-order estimate (Agarwal, Bullins & Hazan 2017; Koh & Liang 2017, 3).
 
     ``x ← b + x - A_B x / s`` for `depth` random minibatches B, from x = b; the estimate is the mean of x/s
     over `repeats` runs. It needs ``s`` above the largest eigenvalue of every minibatch's A, and has converged
-    only if depth is well above s divided by the smallest eigenvalue.
-
-    Parameters
-    ----------
-    depth, repeats, batch : int
-        Steps of a run, runs, and rows of a minibatch. The paper takes repeats · depth near n, batch 1.
-    scale : float
-        s; 0 takes 1.1 times the largest eigenvalue over 20 minibatches, by power iteration.
-    floor : float
-        A bound of the smallest eigenvalue from below, the damping excluded, as the ridge is; 0 if there is
-        none. A run is as long as makes what is missing shrink by e⁻⁸, if that is before `depth`.
-    accept : float
-        Relative residual of random vectors from which on the estimate is refused. Gradients lie where the
-        curvature is large, and there it is better than this: the paper's settings need 1.
-    seed : int
-        Of the minibatches.
+    only if depth is well above s divided by the smallest eigenvalue: where `floor` bounds that, a run ends
+    once what is missing has shrunk by e⁻⁸. The paper takes repeats · depth near n, and batch 1. Gradients lie
+    where the curvature is large, and there the estimate is better than `accept` asks: the paper's settings
+    need 1.
     """
 
-    depth: int = 5000
-    repeats: int = 10
-    batch: int = 1
-    scale: float = 0.0
-    floor: float = 0.0
-    accept: float = POOR
+    depth: int = 5000  # steps of a run
+    repeats: int = 10  # runs
+    batch: int = 1  # rows of a minibatch
+    scale: float = 0.0  # s; 0 takes 1.1 times the largest eigenvalue over 20 minibatches, by power iteration
+    floor: float = 0.0  # a bound of the smallest eigenvalue from below, the damping excluded, as the ridge is
+    accept: float = POOR  # relative residual of random vectors from which on the estimate is refused
     seed: int = 0
     reason: str = "asked for"
 
@@ -224,13 +108,7 @@ class Lissa:
             raise SettingError(f"LiSSA needs positive settings: got {got}", "leave them out")
 
     def invert(self, curvature: Curvature) -> Inverse:
-        """Return the estimator.
-
-        Raises
-        ------
-        SolveError
-            If it diverges, or its relative residual is not below `accept`.
-        """
+        """Return the estimator."""
         scale = self.scale or self._scale(curvature)
         depth = self._depth(scale, self.floor + curvature.damping)
         solve = partial(self._solve, curvature, scale, depth)
@@ -278,25 +156,12 @@ class LowRank:
 
     ``A⁻¹ ≈ U (1/Λ) Uᵀ + (I - U Uᵀ)/c``: exact on the span that was found, and as if all curvature outside it
     were c, the least that the ridge and the damping leave. With c = 0 the outside is left out.
-
-    Parameters
-    ----------
-    rank : int
-        Eigenpairs.
-    steps : int
-        Products with H; 0 takes twice the rank.
-    floor : float
-        c, the damping excluded: the ridge λ, where all parameters have it.
-    accept : float
-        Relative residual of random vectors from which on the estimate is refused.
-    seed : int
-        Of the first vector.
     """
 
     rank: int = 100
-    steps: int = 0
-    floor: float = 0.0
-    accept: float = 1.01
+    steps: int = 0  # products with H; 0 takes twice the rank
+    floor: float = 0.0  # c, the damping excluded: the ridge λ, where all parameters have it
+    accept: float = 1.01  # relative residual of random vectors from which on the estimate is refused
     seed: int = 0
     reason: str = "asked for"
 
@@ -307,15 +172,7 @@ class LowRank:
             raise SettingError(f"a low rank needs positive settings: got {got}", "leave them out")
 
     def invert(self, curvature: Curvature) -> Inverse:
-        """Return the low-rank inverse.
-
-        Raises
-        ------
-        NotPositiveDefinite
-            If an eigenvalue that counts is negative.
-        SolveError
-            If the relative residual is not below `accept`, or H has entries that are not finite.
-        """
+        """Return the low-rank inverse."""
         rank = min(self.rank, curvature.n_params)
         values, U = lanczos(curvature, min(self.steps or 2 * rank, curvature.n_params), seed=self.seed)
         if not bool(torch.isfinite(values).all()):

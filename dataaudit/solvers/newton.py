@@ -5,13 +5,11 @@ Each step solves ``∇²R(θ) s = -∇R(θ)`` by conjugate gradients, to a toler
 (Armijo). Where p is small the preconditioner is the Cholesky factor of a Hessian met on the way, made anew
 only when it has grown stale; otherwise it is the Hessian's diagonal, and no p × p matrix exists.
 
-Support vector machines: their minimum, and whether a point is it.
-
-The hinge has a kink at margin 1, where about as many rows as there are free directions sit at the minimum.
-Influence there is that of the smooth hinge of a small temperature t (Koh & Liang 2017, section 4.2), whose
-minimum is within O(t) of the hinge's. Newton's method from afar would step over the kinks, so it goes down in
-t by factors of four, each minimum a start for the next: 5 to 10 steps each, as *measured* on 13,000 digits
-down to t = 1e-6.
+The hinge of support vector machines has a kink at margin 1, where about as many rows as there are free
+directions sit at the minimum. Influence there is that of the smooth hinge of a small temperature t (Koh &
+Liang 2017, section 4.2), whose minimum is within O(t) of the hinge's. Newton's method from afar would step
+over the kinks, so it goes down in t by factors of four, each minimum a start for the next: 5 to 10 steps
+each, as *measured* on 13,000 digits down to t = 1e-6.
 
 A point θ minimises the hinge's R if slopes a_i in [0, 1] for the rows at the kink make a subgradient vanish,
 
@@ -34,40 +32,29 @@ from torch import Tensor
 from dataaudit.errors import NotConverged, SettingError
 from dataaudit.model.losses import SmoothHinge
 from dataaudit.model.objective import Objective
-from dataaudit.solvers.cg import Operator, conjugate_gradients
+from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
+from dataaudit.solvers.operator import Product
 
 # More steps of conjugate gradients than this cost more than a new factor of the Hessian.
 STALE = 25
-# Up to so many parameters a factor costs next to nothing, however few the rows.
+# Up to this many parameters a factor costs next to nothing, however few the rows.
 TINY = 500
+# The paper's temperature for influence on weights that were trained with the hinge.
+TEMPERATURE = 1e-3
+# Margins that are this near to 1 are at the kink; LIBSVM's default tolerance is a tenth of it.
+WIDTH = 1e-2
+_FIRST, _FACTOR = 1.0, 4.0
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """When to stop.
+    """When to stop."""
 
-    Parameters
-    ----------
-    tolerance : float
-        Largest entry of ∇R(θ) at the end.
-    max_steps : int
-        Newton steps at the most.
-    direct_limit : int
-        Largest p for which a p × p Hessian is factored.
-    forcing : float
-        Largest relative residual at which a step's conjugate gradients end.
-
-    Raises
-    ------
-    SettingError
-        If a value is not positive.
-    """
-
-    tolerance: float = 1e-8
-    max_steps: int = 100
-    direct_limit: int = 6000
-    forcing: float = 0.1
+    tolerance: float = 1e-8  # largest entry of ∇R(θ) at the end
+    max_steps: int = 100  # Newton steps at the most
+    direct_limit: int = 6000  # largest p for which a p × p Hessian is factored
+    forcing: float = 0.1  # largest relative residual at which a step's conjugate gradients end
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -78,24 +65,12 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class Fit:
-    """A point, and how near it is to a minimum.
+    """A point, and how near it is to a minimum."""
 
-    Attributes
-    ----------
-    theta : Tensor (p,)
-        Parameters.
-    gradient_norm : float
-        ‖∇R(θ)‖_∞.
-    steps : int
-        Newton steps taken.
-    tolerance : float
-        What was asked of the gradient norm.
-    """
-
-    theta: Tensor
+    theta: Tensor  # (p,)
     gradient_norm: float
     steps: int
-    tolerance: float
+    tolerance: float  # what was asked of the gradient norm
 
     @property
     def converged(self) -> bool:
@@ -103,13 +78,7 @@ class Fit:
         return self.gradient_norm <= self.tolerance
 
     def require_converged(self) -> Fit:
-        """Return the fit itself.
-
-        Raises
-        ------
-        NotConverged
-            If the gradient is too large for influence to be trusted.
-        """
+        """Return the fit itself; raise where it is not at a minimum."""
         if not self.converged:
             what = f"the fit stopped at gradient norm {self.gradient_norm:.1e}, above {self.tolerance:.0e}"
             raise NotConverged(what, "raise --l2, or look for columns with huge values")
@@ -118,29 +87,12 @@ class Fit:
 
 def minimise(
     objective: Objective,
-    start: Tensor | None = None,
+    start: Tensor | None = None,  # (p,) where to begin; zeros by default
     *,
-    precondition: Operator | None = None,
+    precondition: Product | None = None,  # an inverse Hessian from a nearby problem, ``(p, m) -> (p, m)``
     settings: FitSettings = FitSettings(),
 ) -> Fit:
-    """Minimise R(θ).
-
-    Parameters
-    ----------
-    objective : Objective
-        What to minimise.
-    start : Tensor (p,), optional
-        Where to begin; zeros by default.
-    precondition : callable, optional
-        An inverse Hessian from a nearby problem, ``(p, m) -> (p, m)``; makes warm refits cheap.
-    settings : FitSettings
-        When to stop.
-
-    Returns
-    -------
-    Fit
-        The end point; ask `Fit.require_converged` before using it for influence.
-    """
+    """Minimise R(θ); ask `Fit.require_converged` before the end point is used for influence."""
     p = objective.model.n_params
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
     gradient = objective.gradient(theta)
@@ -162,7 +114,7 @@ def minimise(
     return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
 
 
-def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) -> Operator:
+def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) -> Product:
     """Return the inverse of the Hessian at θ where p is small, else of its diagonal."""
     if objective.model.n_params <= min(settings.direct_limit, max(TINY, 2 * objective.rows.n)):
         L, failed = torch.linalg.cholesky_ex(objective.hessian(theta))
@@ -185,33 +137,13 @@ def _line_search(objective: Objective, theta: Tensor, direction: Tensor, gradien
     return None
 
 
-# The paper's temperature for influence on weights that were trained with the hinge.
-TEMPERATURE = 1e-3
-# Margins that are this near to 1 are at the kink; LIBSVM's default tolerance is a tenth of it.
-WIDTH = 1e-2
-_FIRST, _FACTOR = 1.0, 4.0
-
-
 def smoothed(objective: Objective, temperature: float) -> Objective:
     """Return the same objective with the smooth hinge of a temperature."""
     return replace(objective, model=replace(objective.model, loss=SmoothHinge(temperature)))
 
 
 def minimise_hinge(objective: Objective, start: Tensor | None = None) -> Fit:
-    """Minimise R(θ) with a smooth hinge.
-
-    Parameters
-    ----------
-    objective : Objective
-        Its loss is a `SmoothHinge` of positive temperature.
-    start : Tensor (p,), optional
-        Where to begin; zeros by default.
-
-    Returns
-    -------
-    Fit
-        The end point; ask `Fit.require_converged` before using it for influence.
-    """
+    """Minimise R(θ) with a smooth hinge."""  # start (p,)
     loss = objective.model.loss
     last = loss.temperature if isinstance(loss, SmoothHinge) else _FIRST
     temperature, steps = _FIRST, 0
@@ -223,20 +155,7 @@ def minimise_hinge(objective: Objective, start: Tensor | None = None) -> Fit:
 
 
 def subgradient_norm(objective: Objective, theta: Tensor) -> float:
-    """Return the largest entry of the hinge's subgradient of least length.
-
-    Parameters
-    ----------
-    objective : Objective
-        Its loss is a `SmoothHinge` of any temperature; what is judged is the hinge.
-    theta : Tensor (p,)
-        Where.
-
-    Returns
-    -------
-    float
-        0 at a minimum. Takes a dense matrix of p numbers for every row at the kink.
-    """
+    """Return the largest entry of the hinge's subgradient of least length: 0 at a minimum."""  # theta (p,)
     rows, hinge = objective.rows, smoothed(objective, 0.0)
     s = hinge.scores(theta)
     away = (1.0 - (2.0 * rows.y - 1.0) * s[:, 0]).abs() > WIDTH

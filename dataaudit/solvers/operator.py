@@ -1,6 +1,6 @@
 """A Hessian that is never formed: products with it, over all rows or over a few drawn at random.
 
-Any model has one: the closed form of `models.LinearModel`, or automatic differentiation of a user's module
+Any model has one: the closed form of `model.linear`, or automatic differentiation of a user's module
 (Pearlmutter 1994). The matrix meant is ``A = H + δ I``, with the damping δ of Koh & Liang (2017), section
 4.2, which makes it positive definite where the fit is not at a minimum.
 """
@@ -27,48 +27,22 @@ Product = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Curvature:
-    """H + δ I at a fixed θ.
-
-    Attributes
-    ----------
-    n_params : int
-        Length p of θ.
-    n_rows : int
-        Rows that H is the mean over.
-    full : callable
-        ``(p, m) -> (p, m)``, the product with H over all rows, the ridge included.
-    drawn : callable
-        ``(b,) -> ((p, m) -> (p, m))``: the product with the Hessian of the mean over the rows at these
-        positions, the ridge included; its expectation over random rows is `full`.
-    like : Tensor
-        Whose dtype and device right-hand sides have.
-    damping : float
-        δ, not negative.
-    spread : callable, optional
-        ``() -> (p,)``, the diagonal of H, where the model has it in closed form.
-    """
+    """H + δ I at a fixed θ."""
 
     n_params: int
-    n_rows: int
-    full: Product
-    drawn: Callable[[Tensor], Product]
-    like: Tensor
+    n_rows: int  # rows that H is the mean over
+    full: Product  # ``(p, m) -> (p, m)``, the product with H over all rows, the ridge included
+    drawn: Callable[[Tensor], Product]  # (b,) positions of rows to the product with H over these alone
+    like: Tensor  # whose dtype and device right-hand sides have
     damping: float = 0.0
-    spread: Callable[[], Tensor] | None = None
+    spread: Callable[[], Tensor] | None = None  # () -> (p,), the diagonal of H where it has a closed form
 
     def product(self, V: Tensor) -> Tensor:
         """Return ``(H + δ I) V``."""  # (p, m) -> (p, m)
         return self.full(V) + self.damping * V
 
     def dense(self) -> Tensor:
-        """Return H + δ I, by p products with the unit vectors, a few at a time.
-
-        Raises
-        ------
-        SolveError
-            If it has entries that are not finite, or is not symmetric, as where a layer gives a wrong second
-            derivative.
-        """  # -> (p, p)
+        """Return H + δ I, by p products with the unit vectors, a few at a time."""  # -> (p, p)
         eye = torch.eye(self.n_params, dtype=self.like.dtype, device=self.like.device)
         H = torch.cat([self.product(part) for part in torch.split(eye, 64, dim=1)], dim=1)
         if not bool(torch.isfinite(H).all()):
@@ -83,10 +57,10 @@ class Curvature:
         return (H + H.T) / 2
 
     def diagonal(self, *, seed: int = 0) -> Tensor:
-        """Return the diagonal of H + δ I, made positive: exact, or as random signs tell it.
+        """Return the diagonal of H + δ I, made positive: exact, or estimated with random signs.
 
         With z of random signs, the mean of z ∘ (H z) is the diagonal (Bekas, Kokiopoulou & Saad 2007), off
-        by what stands beside it: enough for a preconditioner.
+        by the entries off the diagonal: good enough for a preconditioner.
         """  # -> (p,)
         if self.spread is not None:
             found = self.spread() + self.damping
@@ -113,26 +87,12 @@ class Curvature:
 
 @dataclass(frozen=True)
 class Inverse:
-    """(H + δ I)⁻¹, ready for many right-hand sides.
+    """(H + δ I)⁻¹, ready for many right-hand sides."""
 
-    Attributes
-    ----------
-    solve : callable
-        ``(p, m) -> (p, m)``.
-    method : str
-        Name of the solver.
-    reason : str
-        Why it was chosen, or what was done to make it work; for people.
-    residual : float
-        Largest relative residual over a few seeded probes, measured.
-    damping : float
-        δ in the end.
-    """
-
-    solve: Product
+    solve: Product  # ``(p, m) -> (p, m)``
     method: str
-    reason: str
-    residual: float
+    reason: str  # why it was chosen, or what was done to make it work; for people
+    residual: float  # largest relative residual over a few seeded probes, measured
     damping: float
 
 
@@ -144,21 +104,7 @@ class CurvatureSolver(Protocol):
 
 
 def of_objective(objective: Objective, theta: Tensor, *, damping: float = 0.0) -> Curvature:
-    """Return the Hessian of a linear model's objective.
-
-    Parameters
-    ----------
-    objective : Objective
-        The training objective, its rows in memory.
-    theta : Tensor (p,)
-        Where H is taken.
-    damping : float
-        δ.
-
-    Returns
-    -------
-    Curvature
-    """
+    """Return the Hessian of a linear model's objective."""  # theta (p,)
     rows, model, W = objective.rows, objective.model, objective.curvature(theta)
 
     def drawn(chosen: Tensor) -> Product:

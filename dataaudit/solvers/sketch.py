@@ -43,40 +43,15 @@ LEAST_CURVATURE = 1e-30
 
 @dataclass(frozen=True)
 class Sketch:
-    """Settings of the projection.
-
-    Parameters
-    ----------
-    probes : int
-        m.
-    tolerance : float
-        Relative residual of the solves.
-    seed : int
-        Of the projection; the same for every λ of a path, so that their losses compare.
-    damping : float
-        δ, added to the Hessian as in `dual`.
-    """
+    """Settings of the projection."""
 
     probes: int = 32
-    tolerance: float = 0.05
-    seed: int = 0
-    damping: float = 0.0
+    tolerance: float = 0.05  # relative residual of the solves
+    seed: int = 0  # of the projection; the same for every λ of a path, so that their losses compare
+    damping: float = 0.0  # δ, added to the Hessian as in `dual`
 
     def quadratic_forms(self, objective: Objective, theta: Tensor) -> Tensor:
-        """Return estimates of Q_i at θ.
-
-        Parameters
-        ----------
-        objective : Objective
-            The training objective; λ above 0.
-        theta : Tensor (p,)
-            Where H is taken.
-
-        Returns
-        -------
-        Tensor (n, k, k)
-            The estimates, float64; of no use for rows of weight 0.
-        """
+        """Return estimates of Q_i at θ."""  # theta (p,) -> (n, k, k)
         n, k, m = objective.rows.n, objective.model.loss.n_scores, self.probes
         ridge = n * objective.l2
         slopes, intercepts = damped_ridge(objective, self.damping)
@@ -155,7 +130,7 @@ def _threaded(X: csr_array) -> Tensor:
 
 
 def _joined(u: Tensor, omega: Tensor) -> Tensor:
-    """Return the leverage that u and ω - u tell together."""  # 2 × (n, k, m) -> (n, k, k)
+    """Return the leverage that u and ω - u give together."""  # 2 × (n, k, m) -> (n, k, k)
     a, E = torch.linalg.eigh(u @ u.mT / u.shape[2])
     a, b = a.clamp(1e-30, 3.9), (E.mT @ (omega - u)).square().mean(2).clamp(1e-30, 3.9)
     h = a * (b**2 - a * b + a) / (a**2 + b**2)

@@ -1,4 +1,4 @@
-"""What products with a Hessian tell of its spectrum: power iteration, Lanczos, a Nyström approximation."""
+"""The spectrum of a Hessian by products with it: power iteration, Lanczos, a Nyström approximation."""
 
 from __future__ import annotations
 
@@ -9,21 +9,7 @@ from dataaudit.solvers.operator import Curvature, Product
 
 
 def largest_eigenvalue(product: Product, start: Tensor, *, steps: int) -> float:
-    """Return the largest absolute eigenvalue, from below, by power iteration.
-
-    Parameters
-    ----------
-    product : callable
-        ``(p, 1) -> (p, 1)``.
-    start : Tensor (p, 1)
-        Not 0.
-    steps : int
-        Products.
-
-    Returns
-    -------
-    float
-    """
+    """Return the largest absolute eigenvalue, from below, by power iteration."""  # start (p, 1)
     v, size = start / start.norm(), 0.0
     for _ in range(steps):
         moved = product(v)
@@ -39,22 +25,7 @@ def lanczos(curvature: Curvature, steps: int, *, seed: int = 0) -> tuple[Tensor,
 
     Every new vector is made orthogonal to all before, twice, since in finite precision the three-term
     recurrence alone loses orthogonality. Cost: `steps` products, 4 p steps² multiplications.
-
-    Parameters
-    ----------
-    curvature : Curvature
-    steps : int
-        Size of the Krylov space, at most p.
-    seed : int
-        Of the first vector.
-
-    Returns
-    -------
-    values : Tensor (r,)
-        r ≤ `steps`: fewer where the space is exhausted.
-    vectors : Tensor (p, r)
-        Orthonormal.
-    """
+    """  # -> (r,), (p, r)
     first = curvature.normal(1, seed)[:, 0]
     Q, AQ = [first / first.norm()], list[Tensor]()
     while len(AQ) < steps:
@@ -77,21 +48,8 @@ def nystrom(curvature: Curvature, rank: int, *, seed: int = 0) -> Product:
     """Return the inverse of a randomised Nyström approximation of H + δ I, as a preconditioner.
 
     Frangella, Tropp & Udell (2021), algorithms 2.1 and 5.1. With Ĥ = U Λ Uᵀ of rank r and μ its smallest
-    eigenvalue, ``P⁻¹ = μ U Λ⁻¹ Uᵀ + (I - U Uᵀ)``. The approximation is that of A itself, so no damping has to
-    be told apart; where A is not positive definite, there is no preconditioner, and the solver finds out.
-
-    Parameters
-    ----------
-    curvature : Curvature
-    rank : int
-        r; as many products with H.
-    seed : int
-        Of the test matrix.
-
-    Returns
-    -------
-    callable
-        ``(p, m) -> (p, m)``.
+    eigenvalue, ``P⁻¹ = μ U Λ⁻¹ Uᵀ + (I - U Uᵀ)``. The approximation is that of A itself, damping included;
+    where A is not positive definite, there is no preconditioner, and the solver finds out.
     """
     Q, _ = torch.linalg.qr(curvature.normal(rank, seed))
     Y = curvature.product(Q)

@@ -1,6 +1,6 @@
 """A user's fitted scikit-learn model on the rows of a table: the steps of its pipeline, then its classifier.
 
-The steps are asked for the features that the classifier saw; `classifiers` says what that one minimised.
+The steps are asked for the features that the classifier saw; `training.sklearn` says what that one minimised.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 from torch import Tensor
 
+from dataaudit.data.dataset import first_line
 from dataaudit.errors import FitError, MissingColumn
 from dataaudit.features.columns import Feature
 from dataaudit.features.target import class_texts
@@ -25,72 +26,26 @@ from dataaudit.training.sklearn import require_supported, take
 
 @dataclass(frozen=True)
 class Adopted:
-    """A user's model on the audited rows.
-
-    Attributes
-    ----------
-    objective : Objective
-        What it minimised.
-    fit : Fit
-        Its coefficients with the gradient norm that they really have, or the minimum beside them.
-    features : tuple of Feature
-        One per column of X.
-    notes : tuple of str
-        What was made of it, in sentences.
-    design : callable
-        From other rows with the same columns to X.
-    kernel : bool
-        Whether the features are those of a kernel.
-    """
+    """A user's model on the audited rows."""
 
     objective: Objective
-    fit: Fit
-    features: tuple[Feature, ...]
-    notes: tuple[str, ...]
+    fit: Fit  # its coefficients with the gradient norm that they really have, or the minimum near them
+    features: tuple[Feature, ...]  # one per column of X
+    notes: tuple[str, ...]  # what was made of it, in sentences
     design: Callable[[pl.DataFrame], NDArray[np.float64] | csr_array]
-    kernel: bool
+    kernel: bool  # whether the features are those of a kernel
 
 
 def adopt(
-    model: Any,
-    frame: pl.DataFrame,
-    y: NDArray[np.int64],
+    model: Any,  # one of `sklearn.KINDS`, fitted with an l2 penalty or none and an intercept
+    frame: pl.DataFrame,  # the training rows without the label column
+    y: NDArray[np.int64],  # (n,)
     *,
     classes: Sequence[str],
-    weight: Tensor | None = None,
-    refit: bool = False,
+    weight: Tensor | None = None,  # (n,) the sample_weight that it was fitted with, float64
+    refit: bool = False,  # go from its coefficients to the minimum of its objective, however far
 ) -> Adopted:
-    """Take a fitted classifier, alone or last in a `Pipeline`.
-
-    Parameters
-    ----------
-    model : classifier or Pipeline
-        One of `classifiers.KINDS`, fitted with an l2 penalty or none and an intercept.
-    frame : pl.DataFrame
-        The training rows without the label column.
-    y : ndarray (n,) int64
-        Class numbers.
-    classes : sequence of str
-        Class names by number.
-    weight : Tensor (n,), optional
-        The sample_weight that it was fitted with, float64.
-    refit : bool
-        Go from its coefficients to the minimum of its objective, however far.
-
-    Returns
-    -------
-    Adopted
-        Ready for a solver.
-
-    Raises
-    ------
-    SettingError
-        If the model is of another kind, not fitted, or fitted with a penalty that influence does not cover.
-    FitError
-        If it was fitted on other classes or another number of features.
-    NotConverged
-        If it is plainly not at its minimum, and `refit` is not asked for.
-    """
+    """Take a fitted classifier, alone or last in a `Pipeline`."""
     steps, last = _split(model)
     require_supported(last)
     X, names = _design(steps, last, frame)
@@ -117,15 +72,7 @@ def _split(model: Any) -> tuple[Any, Any]:
 
 
 def _design(steps: Any, last: Any, frame: pl.DataFrame) -> tuple[Any, list[str]]:
-    """Return X as the classifier saw it and the names of its columns.
-
-    Raises
-    ------
-    MissingColumn
-        If the model knows the names of its columns, and one is not there.
-    FitError
-        If the steps before the classifier, or the classifier, cannot take these rows.
-    """
+    """Return X as the classifier saw it and the names of its columns."""
     first = steps if steps is not None else last
     wanted = getattr(first, "feature_names_in_", None)
     for name in () if wanted is None else wanted:
@@ -136,10 +83,8 @@ def _design(steps: Any, last: Any, frame: pl.DataFrame) -> tuple[Any, list[str]]
         X = given.to_numpy() if steps is None else steps.transform(_as_fitted(first, given))
         X = csr_array(X, dtype=np.float64) if issparse(X) else np.ascontiguousarray(X, dtype=np.float64)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        cause = str(error).strip().split("\n", 1)[0]
-        raise FitError(
-            f"the model cannot take these rows: {cause}", "give the rows that it was fitted on"
-        ) from error
+        what = f"the model cannot take these rows: {first_line(error)}"
+        raise FitError(what, "give the rows that it was fitted on") from error
     names = list(given.columns) if steps is None else _names_after(steps, given)
     names = names if len(names) == X.shape[1] else [f"x{j}" for j in range(X.shape[1])]
     _require_finite(X, names)
@@ -147,13 +92,7 @@ def _design(steps: Any, last: Any, frame: pl.DataFrame) -> tuple[Any, list[str]]
 
 
 def _as_fitted(steps: Any, given: pl.DataFrame) -> Any:
-    """Return the rows in the form that the first step was fitted on: a frame, texts, or an array.
-
-    Raises
-    ------
-    FitError
-        If it takes texts and there are several columns.
-    """
+    """Return the rows in the form that the first step was fitted on: a frame, texts, or an array."""
     if hasattr(steps, "feature_names_in_"):
         return given
     if hasattr(steps, "n_features_in_"):
@@ -166,7 +105,7 @@ def _as_fitted(steps: Any, given: pl.DataFrame) -> Any:
 
 
 def _names_after(steps: Any, given: pl.DataFrame) -> list[str]:
-    """Return the names of the columns that the steps give; none where a step cannot tell."""
+    """Return the names of the columns that the steps give; none where a step does not know."""
     known = hasattr(steps, "feature_names_in_") or not hasattr(steps, "n_features_in_")
     try:
         return [str(name) for name in steps.get_feature_names_out(None if known else given.columns)]
@@ -175,13 +114,7 @@ def _names_after(steps: Any, given: pl.DataFrame) -> list[str]:
 
 
 def _require_finite(X: Any, names: Sequence[str]) -> None:
-    """Check that every cell is a number.
-
-    Raises
-    ------
-    FitError
-        If one is missing or infinite: the model cannot have been fitted on it.
-    """
+    """Refuse cells that are missing or infinite."""
     values, columns = (X.data, X.indices) if issparse(X) else (X.ravel(), None)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):

@@ -1,7 +1,7 @@
-"""What is asked of an audit of training rows, and the rows as they come from the encoder.
+"""Training rows read, labelled and encoded.
 
 Nothing here needs torch: Polars reads and encodes while another thread imports it, and what is wrong with a
-file or a column is said before that import is over.
+file or a column is reported before that import is over.
 """
 
 from __future__ import annotations
@@ -121,30 +121,14 @@ class LabelSettings:
 
 @dataclass(frozen=True)
 class Training:
-    """Labelled rows, encoded.
+    """Labelled rows, encoded."""
 
-    Attributes
-    ----------
-    dataset : Dataset
-        The n rows, label column included.
-    target : Target
-        Their classes.
-    encoding : Encoding
-        Learned statistics and roles of the columns.
-    columns : Columns
-        The encoded rows.
-    weight : ndarray (n,)
-        Weights of the rows in the objective.
-    notes : tuple of str
-        What was decided about the weights.
-    """
-
-    dataset: Dataset
+    dataset: Dataset  # the n rows, label column included
     target: Target
-    encoding: Encoding
+    encoding: Encoding  # learned statistics and roles of the columns
     columns: Columns
-    weight: NDArray[np.float64]
-    notes: tuple[str, ...] = ()
+    weight: NDArray[np.float64]  # (n,) weights of the rows in the objective
+    notes: tuple[str, ...] = ()  # what was decided about the weights
 
 
 def read_labelled(
@@ -179,7 +163,7 @@ def encode_training(
 def weighted(
     dataset: Dataset, settings: LabelSettings
 ) -> tuple[pl.DataFrame, NDArray[np.float64], tuple[str, ...]]:
-    """Return the frame without the weights, the weights, and what to say of them."""
+    """Return the frame without the weights, the weights, and a note on them."""
     if settings.weight is None:
         return dataset.frame, np.ones(dataset.n), ()
     if settings.weight not in dataset.frame.columns:

@@ -1,30 +1,30 @@
-"""The path over λ for dense rows in float32: fast enough to compare bases by leave-one-out loss.
+"""The regularisation path, judged by approximate leave-one-out loss, with no refit per fold.
 
-At each λ Newton's method starts from the nearest λ's solution, its steps solved by conjugate gradients.
-With H = D + λI, D the data's Hessian that the λ before left behind, the preconditioner is a Cholesky
-factor of D + λ_new I: only the curvature has moved, so a few products with X suffice, and D is built once
-per λ, at the minimum, where the leave-one-out scores need it (`leaveout`):
+The mean loss at the leave-one-out scores (`influence.leave_one_out`) estimates out-of-sample loss from the
+training rows alone, wrong labels among them. Along log λ it falls and then rises. The choice is not its
+minimum but the largest λ that is hardly worse (Breiman et al. 1984): wrong labels pull the minimum towards
+too little ridge, since a model that bends to them is less surprised, and ranking them wants more.
+
+`DensePath`, for dense rows in float32, is fast enough to compare bases. At each λ Newton's method starts from
+the nearest λ's solution, its steps solved by conjugate gradients. With H = D + λI, D the data's Hessian that
+the λ before left behind, the preconditioner is a Cholesky factor of D + λ_new I: only the curvature has
+moved, so a few products with X suffice, and D is built once per λ, at the minimum, where the leave-one-out
+scores need it:
 
     s₋ = s + (Q/n)(I - W Q/n)⁻¹ r        Q[a, b] = x̃ᵀ [H⁻¹]_ab x̃
 
 Cost per λ: n d² k(k+1)/2 for D, p³ for the factor and its inverse, b d² k(k+1)/2 for the Q of b judged
 rows.
 
-The choice is the largest λ whose loss is above the least by no more than 1.5 standard errors of the
-difference, row by row: wrong labels pull the least loss towards too little ridge. The one-standard-error
-rule proper (Breiman et al. 1984) takes the error of the loss itself, which is ten times larger: on 13 tables
-with flipped labels it allows a ridge that is plainly worse for finding them. There 1.5 to 2 was best.
+Its choice is the largest λ whose loss is above the least by no more than 1.5 standard errors of the
+difference, row by row. The one-standard-error rule proper takes the error of the loss itself, which is ten
+times larger: on 13 tables with flipped labels it allows a ridge that is plainly worse for finding them. There
+1.5 to 2 was best.
 
-The regularisation path, judged by approximate leave-one-out.
-
-The mean loss at the leave-one-out scores (`leaveout`) estimates out-of-sample loss from the training rows
-alone, wrong labels among them, with no refit per fold. Along log λ it falls and then rises. The search
-brackets its minimum in steps of a factor four, halves the steps there, and takes the largest λ whose loss
-is within one standard error of the least (Breiman et al. 1984): wrong labels pull the minimum towards too
-little ridge, since a model that bends to them is less surprised, and ranking them wants more.
-
-Fits are warm-started and need no high precision; quadratic forms are exact where that is cheap and sketched
-where it is not, with the same projection for every λ.
+`l2_path`, for sparse or wide rows and for other losses, brackets the minimum in steps of a factor four,
+halves the steps there, and keeps the one-standard-error rule. Fits are warm-started and need no high
+precision; quadratic forms are exact where that is cheap and sketched where it is not, with the same
+projection for every λ.
 """
 
 from __future__ import annotations
@@ -55,25 +55,23 @@ DEAR = 2e10
 JUDGED_ROWS = 2000
 SCREEN_L2 = tuple(10.0 ** (-j / 2) for j in range(10))
 STANDARD_ERRORS = 1.5
+# Multiplications below which exact quadratic forms cost less than a sketch's iterations.
+CHEAP = 1e10
+# Largest gradient in a row's unit, and in the unit of λ times a parameter.
+LOOSE, SHARE = 1e-4, 0.5
+# Exponents of 2 that λ may take, times the scale of the rows.
+LOWEST, HIGHEST = -26, 8
+# Where a few thousand short texts with some wrong labels end up, as a rule.
+START = -10
 
 
 @dataclass(frozen=True)
 class PathLoss:
-    """One λ.
-
-    Attributes
-    ----------
-    l2 : float
-        λ.
-    losses : Tensor (b,)
-        Leave-one-out losses of the judged rows, in nats; infinite where the fit failed.
-    theta : Tensor (p,)
-        Parameters near the minimum, float64, laid out as `models` does.
-    """
+    """One λ of a `DensePath`."""
 
     l2: float
-    losses: Tensor
-    theta: Tensor
+    losses: Tensor  # (b,) leave-one-out losses of the judged rows, in nats; infinite where the fit failed
+    theta: Tensor  # (p,) parameters near the minimum, float64, laid out as in `model.linear`
 
     @property
     def mean(self) -> float:
@@ -92,17 +90,7 @@ def standard_error(values: Tensor) -> float:
 
 
 class DensePath:
-    """Fits and judges one λ after another.
-
-    Parameters
-    ----------
-    X : Tensor (n, d)
-        Features.
-    y : Tensor (n,)
-        Class numbers.
-    n_classes : int
-        K.
-    """
+    """Fits and judges one λ after another."""
 
     def __init__(self, X: Tensor, y: Tensor, n_classes: int) -> None:
         n, self.k = len(X), n_classes - 1
@@ -273,20 +261,8 @@ class DensePath:
 def least_squares_loss(X: Tensor, Y: Tensor) -> tuple[float, float]:
     """Return the least mean squared leave-one-out error of ridge regression over `SCREEN_L2`, and its λ.
 
-    Parameters
-    ----------
-    X : Tensor (n, d)
-        Features; an intercept is added.
-    Y : Tensor (n, m)
-        Targets.
-
-    Returns
-    -------
-    loss : float
-        Mean over rows of the squared errors summed over targets, in the units of Y².
-    l2 : float
-        The λ at which it is least.
-    """
+    Errors are summed over the columns of Y, in its units squared; an intercept is added.
+    """  # (n, d), (n, m)
     n = len(X)
     X, Y = (X - X.mean(0)).float(), Y.float()
     mean = Y.mean(0)
@@ -302,52 +278,22 @@ def least_squares_loss(X: Tensor, Y: Tensor) -> tuple[float, float]:
     return min(found)
 
 
-# Multiplications below which exact quadratic forms cost less than a sketch's iterations.
-CHEAP = 1e10
-# Largest gradient in a row's unit, and in the unit of λ times a parameter.
-LOOSE, SHARE = 1e-4, 0.5
-# Exponents of 2 that λ may take, times the scale of the rows.
-LOWEST, HIGHEST = -26, 8
-# Where a few thousand short texts with some wrong labels end up, as a rule.
-START = -10
-
-
 @dataclass(frozen=True)
 class PathPoint:
-    """One λ.
-
-    Attributes
-    ----------
-    l2 : float
-        λ.
-    loo_loss : float
-        Mean approximate leave-one-out loss, in nats.
-    standard_error : float
-        Of that mean, over rows.
-    """
+    """One λ of `l2_path`."""
 
     l2: float
-    loo_loss: float
-    standard_error: float
+    loo_loss: float  # mean approximate leave-one-out loss, in nats
+    standard_error: float  # of that mean, over rows
 
 
 @dataclass(frozen=True)
 class Path:
-    """What was tried, by increasing λ.
-
-    Attributes
-    ----------
-    points : tuple of PathPoint
-        All of them.
-    chosen : PathPoint
-        The largest λ within one standard error of the least loss.
-    theta : Tensor (p,)
-        Parameters near the minimum at the chosen λ, to start from.
-    """
+    """What was tried, by increasing λ."""
 
     points: tuple[PathPoint, ...]
-    chosen: PathPoint
-    theta: Tensor
+    chosen: PathPoint  # the largest λ within one standard error of the least loss
+    theta: Tensor  # (p,) parameters near the minimum at the chosen λ, to start from
 
 
 class _Search:
@@ -410,22 +356,7 @@ def path_forms(objective: Objective, theta: Tensor) -> Tensor:
 def l2_path(
     rows: MemoryRows, model: LinearModel, *, on_point: Callable[[PathPoint], None] | None = None
 ) -> Path:
-    """Choose λ.
-
-    Parameters
-    ----------
-    rows : MemoryRows
-        The training rows.
-    model : LinearModel
-        The formulas.
-    on_point : callable, optional
-        Called after each λ.
-
-    Returns
-    -------
-    Path
-        The curve and the choice; 5 to 8 points as a rule.
-    """
+    """Choose λ, as a rule after 5 to 8 of them."""
     search = _Search(rows, model, on_point)
     best = START
     search.evaluate(best, best - 2)

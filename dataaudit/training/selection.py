@@ -7,7 +7,7 @@
 
    (exact: Allen 1974). It orders bases nearly as the logistic model does, at a twentieth of the cost.
 2. **Shortlist.** The best basis of each scaling and the next best are compared by the approximate leave-
-   one-out loss of the model itself (`densepath`), each along its own path over λ, on at most `max_rows`
+   one-out loss of the model itself (`path.DensePath`), each along its own path over λ, on at most `max_rows`
    rows.
 3. **λ** of the winner is chosen anew on all rows.
 
@@ -37,6 +37,7 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.training.path import DensePath, PathLoss, PathPoint, l2_path, least_squares_loss
 
 StepCallback = Callable[[str, int, int], None]
+Numbers = NDArray[np.int64]
 # Loss of the screen, λ to start from, basis.
 _Judged = tuple[float, float, BasisSettings]
 
@@ -56,29 +57,12 @@ DESIGN_BYTES = 2**30
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """What is left to choose.
+    """What is left to choose."""
 
-    Parameters
-    ----------
-    basis : {"auto", "linear", "spline", "rbf"}
-        The kind of basis; "auto" leaves it open. The scaling and the width are always chosen.
-    l2 : float or None
-        λ; None leaves it open.
-    seed : int
-        Draws landmarks and rows.
-    max_rows : int
-        Rows on which bases are compared.
-
-    Raises
-    ------
-    SettingError
-        If a value makes no sense.
-    """
-
-    basis: Literal["auto", "linear", "spline", "rbf"] = "auto"
-    l2: float | None = None
+    basis: Literal["auto", "linear", "spline", "rbf"] = "auto"  # the kind of basis; "auto" leaves it open
+    l2: float | None = None  # λ; None leaves it open
     seed: int = 0
-    max_rows: int = 2000
+    max_rows: int = 2000  # rows on which bases are compared
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -92,83 +76,36 @@ class SelectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One basis with one λ.
-
-    Attributes
-    ----------
-    basis : str
-        Name of the basis.
-    l2 : float
-        λ.
-    loo_loss, standard_error : float
-        Mean approximate leave-one-out loss in nats, and its standard error over rows.
-    rows : int
-        Number of rows that the path over λ was on; losses compare within one number.
-    chosen : bool
-        Whether it is the choice.
-    """
+    """One basis with one λ."""
 
     basis: str
     l2: float
-    loo_loss: float
-    standard_error: float
-    rows: int
-    chosen: bool = False
+    loo_loss: float  # mean approximate leave-one-out loss, in nats
+    standard_error: float  # of that mean, over rows
+    rows: int  # number of rows that the path over λ was on; losses compare within one number
+    chosen: bool = False  # whether it is the choice
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Basis and λ.
-
-    Attributes
-    ----------
-    basis : Basis
-        Fitted on all rows.
-    l2 : float
-        λ.
-    curve : tuple of Candidate
-        What was compared, by basis, number of rows and λ: first the path of the choice.
-    theta : Tensor (p,) or None
-        Parameters near the minimum, float64, to start from.
-    """
+    """Basis and λ."""
 
     basis: Basis
     l2: float
-    curve: tuple[Candidate, ...]
-    theta: Tensor | None
+    curve: tuple[Candidate, ...]  # what was compared; first the path of the choice
+    theta: Tensor | None  # (p,) parameters near the minimum, float64, to start from
 
 
 def choose(
     columns: Columns,
-    y: NDArray[np.int64],
+    y: Numbers,  # (n,) class numbers, 0 to K-1
     n_classes: int,
     *,
     settings: SelectionSettings = SelectionSettings(),
-    loss: Loss | None = None,
-    on_step: StepCallback | None = None,
+    loss: Loss | None = None,  # if it is not softmax; then the screen alone decides on the basis
+    on_step: StepCallback | None = None,  # called with (stage, done, total)
 ) -> Choice:
-    """Choose basis and λ.
-
-    Parameters
-    ----------
-    columns : Columns
-        n encoded rows.
-    y : ndarray (n,) int64
-        Class numbers, 0 to K-1.
-    n_classes : int
-        K.
-    settings : SelectionSettings
-        What is left open.
-    loss : Loss, optional
-        Of the model, if it is not softmax. The screen alone then decides on the basis.
-    on_step : callable, optional
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    Choice
-        Basis, λ and the curve.
-    """
+    """Choose basis and λ."""
     step = on_step or (lambda stage, done, total: None)
     offered = _offered(columns, n_classes, settings)
     sparse = bool(columns.terms.shape[1]) or len(columns.features) * (n_classes - 1) > WIDE
@@ -196,7 +133,7 @@ def choose(
 
 @dataclass(frozen=True)
 class _Found:
-    """A basis and its path over λ, on so many rows."""
+    """A basis and its path over λ, on some of the rows."""
 
     basis: Basis
     rows: int
@@ -226,12 +163,7 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
 
 
 def _screen(
-    columns: Columns,
-    y: NDArray[np.int64],
-    n_classes: int,
-    *,
-    offered: list[BasisSettings],
-    step: StepCallback,
+    columns: Columns, y: Numbers, n_classes: int, *, offered: list[BasisSettings], step: StepCallback
 ) -> list[tuple[BasisSettings, float]]:
     """Return the shortlist, and a λ to start from for each."""
     rows = _draw(columns.n, SCREEN_ROWS, offered[0].seed)
@@ -273,13 +205,7 @@ def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:
 
 
 def _path(
-    columns: Columns,
-    y: NDArray[np.int64],
-    n_classes: int,
-    *,
-    spec: BasisSettings,
-    start: float,
-    l2: float | None,
+    columns: Columns, y: Numbers, n_classes: int, *, spec: BasisSettings, start: float, l2: float | None
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
     basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
@@ -291,13 +217,7 @@ def _path(
 
 
 def _choose_by_path(
-    columns: Columns,
-    y: NDArray[np.int64],
-    loss: Loss,
-    *,
-    basis: Basis,
-    l2: float | None,
-    step: StepCallback,
+    columns: Columns, y: Numbers, loss: Loss, *, basis: Basis, l2: float | None, step: StepCallback
 ) -> Choice:
     """Choose λ where X is sparse or wide, or the loss is another one."""
     if l2 is not None:
@@ -338,8 +258,8 @@ def _dense(basis: Basis, columns: Columns) -> Tensor:
     return torch.from_numpy(X.toarray() if isinstance(X, csr_array) else X)
 
 
-def _draw(n: int, most: int, seed: int) -> NDArray[np.int64]:
-    """Return at most so many rows, in order."""
+def _draw(n: int, most: int, seed: int) -> Numbers:
+    """Return at most `most` rows, in order."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))

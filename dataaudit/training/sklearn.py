@@ -11,16 +11,12 @@ With m the margin c s, c the labels as ±1, b the intercept and ω the class and
 solver="liblinear" of LogisticRegression penalises its intercept as LinearSVC does. Whether a fit is at its
 minimum is measured, not assumed: one is refused if a Newton step from there changes the rows' losses by more
 than a twentieth on average, which no scale of a column has a part in. The hinge has no curvature, so the
-coefficients move from its minimum to that of the smooth hinge beside it (`hinge`), where influence is taken.
+coefficients move from its minimum to that of a smooth hinge near it (`solvers.newton`), where influence is
+taken. For K symmetric sets of coefficients the differences to the first class are taken; the ridge's form is
+the same (`model.linear`).
 
-For K symmetric sets of coefficients the differences to the first class are taken; the ridge's form is the
-same (`models`).
-
-Matrices and labels as Python users hand them over, checked and turned into rows.
-
-A kernel machine as a linear model: features whose inner products are the kernel.
-
-With K the kernel of the n training rows and V diag(w) Vᵀ = K, rows z have the features
+A kernel machine is a linear model in features whose inner products are the kernel. With K the kernel of the n
+training rows and V diag(w) Vᵀ = K, rows z have the features
 
     F(z) = k(z, X) V diag(w)^(-1/2)
 
@@ -52,166 +48,66 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.newton import TEMPERATURE, Fit, FitSettings, minimise, minimise_hinge, subgradient_norm
 
-
-def matrix(X: Any) -> NDArray[np.float64] | csr_array:
-    """Return features as float64, dense or sparse by rows.
-
-    Raises
-    ------
-    SettingError
-        If they are no finite matrix of numbers.
-    """
-    given = X.numpy(force=True) if isinstance(X, torch.Tensor) else X
-    try:
-        # A copy, since torch shares memory with arrays and does not take read-only ones.
-        design = (
-            csr_array(X, dtype=np.float64) if issparse(X) else np.array(given, dtype=np.float64, order="C")
-        )
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"X is not a matrix of numbers: {error}", "encode its columns first") from error
-    if design.ndim != 2:  # noqa: PLR2004 - rows and columns
-        raise SettingError(
-            f"X must have rows and columns: got {design.ndim} axes", "X.reshape(-1, 1) is one column"
-        )
-    if not np.isfinite(design.data if issparse(design) else design).all():
-        raise SettingError("X has missing or infinite values", "impute them as before the fit")
-    return design
-
-
-def memory_rows(design: NDArray[np.float64] | csr_array, numbers: NDArray[np.int64]) -> MemoryRows:
-    """Return rows of weight 1."""
-    X = design if issparse(design) else torch.from_numpy(design)
-    y = torch.from_numpy(numbers)
-    return MemoryRows(X, y, torch.ones(len(y), dtype=torch.float64))
-
-
-def softmax_objective(rows: MemoryRows, n_classes: int, l2: float | None) -> Objective:
-    """Return the objective of a fit that is made here.
-
-    Raises
-    ------
-    SettingError
-        If λ is negative, or there is one class.
-    """
-    if l2 is None or l2 < 0:
-        raise SettingError(f"l2 must not be negative: got {l2}", "1e-3 is a fair start")
-    return Objective(rows, LinearModel(Softmax(n_classes), rows.width), float(l2))
-
-
-def every_class(numbers: NDArray[np.int64], classes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the class numbers if every class of a model is among them.
-
-    Raises
-    ------
-    SettingError
-        If one is not: the model was fitted on other rows.
-    """
-    absent = np.setdiff1d(np.arange(len(classes)), numbers)
-    if len(absent):
-        what = f"class {classes[absent[0]]} of the model has no row in y"
-        raise SettingError(what, "give the rows that it was fitted on")
-    return numbers
-
-
 Array = NDArray[np.float64]
-# Eigenvalues below this share of the largest are rounding.
-FLAT = 1e-12
+OFF = 0.05  # of the rows' losses: what a Newton step may change if a point is to pass for a minimum
+ONE_STEP = FitSettings(max_steps=1)
+HINGES: dict[str, Loss] = {"hinge": SmoothHinge(TEMPERATURE), "squared_hinge": SquaredHinge()}
+BY_SGD: dict[str, Loss] = {"log_loss": Softmax(2), **HINGES, "squared_error": Squared()}
+KINDS = ("LogisticRegression", "LinearSVC", "SVC", "SGDClassifier", "RidgeClassifier")
+FLAT = 1e-12  # eigenvalues of a kernel below this share of the largest are rounding
 
 
 @dataclass(frozen=True)
 class KernelMap:
-    """Features of an RBF kernel on its own training rows.
+    """Features of an RBF kernel on its own training rows."""
 
-    Attributes
-    ----------
-    gamma : float
-        γ in ``exp(-γ‖z - x‖²)``.
-    rows : ndarray (n, d)
-        X.
-    root : ndarray (n, r)
-        ``V diag(w)^(-1/2)``.
-    """
-
-    gamma: float
-    rows: Array
-    root: Array
+    gamma: float  # γ in ``exp(-γ‖z - x‖²)``
+    rows: Array  # (n, d)
+    root: Array  # (n, r)
 
     def __call__(self, Z: Array | csr_array) -> Array:
         """Return the features of rows."""  # (b, d) -> (b, r)
         return np.asarray(gaussian(_dense(Z), self.rows, self.gamma) @ self.root)
 
 
-def kernel_map(model: Any, X: Array | csr_array) -> KernelMap:
-    """Return the features of a fitted scikit-learn SVC with an RBF kernel.
-
-    Parameters
-    ----------
-    model : SVC
-        Gives γ, or how it follows from the rows.
-    X : ndarray (n, d) or csr_array (n, d)
-        The rows that it was fitted on.
-
-    Returns
-    -------
-    KernelMap
-        From rows to features.
-
-    Raises
-    ------
-    TooLarge
-        If the kernel's matrix does not fit in memory.
-    """
-    n, d = X.shape
-    require_memory(4 * 8 * n**2, f"the kernel of {n:,} rows", memory_limit())
-    rows, gamma = _dense(X), model.gamma
-    if isinstance(gamma, str):
-        gamma = 1.0 / d if gamma == "auto" else 1.0 / (d * float(rows.var()) or 1.0)
-    values, vectors = np.linalg.eigh(gaussian(rows, rows, float(gamma)))
-    kept = values > FLAT * values[-1]
-    return KernelMap(float(gamma), rows, vectors[:, kept] / np.sqrt(values[kept]))
-
-
-def _dense(X: Array | csr_array) -> Array:
-    return np.asarray(X if isinstance(X, np.ndarray) else X.toarray())
-
-
-OFF = 0.05  # of the rows' losses: what a Newton step may change if a point is to pass for a minimum
-ONE_STEP = FitSettings(max_steps=1)
-HINGES: dict[str, Loss] = {"hinge": SmoothHinge(TEMPERATURE), "squared_hinge": SquaredHinge()}
-BY_SGD: dict[str, Loss] = {"log_loss": Softmax(2), **HINGES, "squared_error": Squared()}
-KINDS = ("LogisticRegression", "LinearSVC", "SVC", "SGDClassifier", "RidgeClassifier")
-
-
 @dataclass(frozen=True)
 class Taken:
-    """A classifier as an objective and a point.
-
-    Attributes
-    ----------
-    objective : Objective
-        What it minimised.
-    fit : Fit
-        Its coefficients with the gradient norm that they really have, or the minimum beside them.
-    kernel : KernelMap or None
-        From rows to the features of the objective; None where they are the same.
-    notes : tuple of str
-        What was made of it, in sentences.
-    """
+    """A classifier as an objective and a point."""
 
     objective: Objective
-    fit: Fit
-    kernel: KernelMap | None
-    notes: tuple[str, ...]
+    fit: Fit  # its coefficients with the gradient norm that they really have, or the minimum near them
+    kernel: KernelMap | None  # from rows to the features of the objective; None where they are the same
+    notes: tuple[str, ...]  # what was made of it, in sentences
+
+
+def take(
+    model: Any,  # one of `KINDS`, fitted with an l2 penalty or none and an intercept
+    X: NDArray[np.float64] | csr_array,  # (n, d)
+    y: NDArray[np.int64],  # (n,)
+    *,
+    order: Sequence[int],  # for each class number, its position in the model's `classes_`
+    weight: Tensor | None = None,  # (n,) the sample_weight that it was fitted with, float64
+    refit: bool = False,  # go from its coefficients to the minimum of its objective, however far
+) -> Taken:
+    """Take a fitted classifier on the features that it saw."""
+    require_supported(model)
+    if X.shape[1] != model.n_features_in_:
+        what = f"the model was fitted on {model.n_features_in_} features, these rows have {X.shape[1]}"
+        raise FitError(what, "give the rows that it was fitted on")
+    kernel = kernel_map(model, X) if getattr(model, "kernel", "") == "rbf" else None
+    F = X if kernel is None else kernel(X)
+    theta = _coefficients(model, list(order), kernel)
+    omega = _weights(model, y, order, weight)
+    omega = omega if weight is None else omega * weight
+    rows = MemoryRows(F if issparse(F) else torch.from_numpy(F), torch.from_numpy(y), omega)
+    loss, l2, intercept_ridge = _minimised(model, len(y))
+    objective = Objective(rows, LinearModel(loss, rows.width, intercept_ridge), l2)
+    fit, notes = _settled(objective, theta, steps=_steps(model), refit=refit)
+    return Taken(objective, fit, kernel, notes)
 
 
 def require_supported(model: Any) -> None:
-    """Check the kind, the penalty and the intercept of a classifier.
-
-    Raises
-    ------
-    SettingError
-        If influence of this model is not what the core computes.
-    """
+    """Refuse a classifier whose kind, penalty or intercept is not covered."""
     kind = type(model).__name__
     if kind == "Pipeline":
         raise SettingError("model is a Pipeline", "give model[-1], and model[:-1].transform(X) as X")
@@ -242,62 +138,6 @@ def _l1_share(model: Any) -> float:
     return 0.0 if type(model).__name__ == "SGDClassifier" else getattr(model, "l1_ratio", 0.0) or 0.0
 
 
-def take(
-    model: Any,
-    X: NDArray[np.float64] | csr_array,
-    y: NDArray[np.int64],
-    *,
-    order: Sequence[int],
-    weight: Tensor | None = None,
-    refit: bool = False,
-) -> Taken:
-    """Take a fitted classifier on the features that it saw.
-
-    Parameters
-    ----------
-    model : classifier
-        One of `KINDS`, fitted with an l2 penalty or none and an intercept.
-    X : ndarray (n, d) or csr_array (n, d)
-        Float64.
-    y : ndarray (n,) int64
-        Class numbers.
-    order : sequence of int
-        For each class number, its position in the model's `classes_`.
-    weight : Tensor (n,), optional
-        The sample_weight that it was fitted with, float64.
-    refit : bool
-        Go from its coefficients to the minimum of its objective, however far.
-
-    Returns
-    -------
-    Taken
-        Ready for a solver.
-
-    Raises
-    ------
-    SettingError
-        If the model is of another kind, not fitted, or fitted with a penalty that influence does not cover.
-    FitError
-        If it was fitted on another number of features.
-    NotConverged
-        If it is plainly not at its minimum, and `refit` is not asked for.
-    """
-    require_supported(model)
-    if X.shape[1] != model.n_features_in_:
-        what = f"the model was fitted on {model.n_features_in_} features, these rows have {X.shape[1]}"
-        raise FitError(what, "give the rows that it was fitted on")
-    kernel = kernel_map(model, X) if getattr(model, "kernel", "") == "rbf" else None
-    F = X if kernel is None else kernel(X)
-    theta = _coefficients(model, list(order), kernel)
-    omega = _weights(model, y, order, weight)
-    omega = omega if weight is None else omega * weight
-    rows = MemoryRows(F if issparse(F) else torch.from_numpy(F), torch.from_numpy(y), omega)
-    loss, l2, intercept_ridge = _minimised(model, len(y))
-    objective = Objective(rows, LinearModel(loss, rows.width, intercept_ridge), l2)
-    fit, notes = _settled(objective, theta, steps=_steps(model), refit=refit)
-    return Taken(objective, fit, kernel, notes)
-
-
 def _minimised(model: Any, n: int) -> tuple[Loss, float, float]:
     """Return the loss, λ and the ridge on the intercept of a fitted classifier."""
     kind = type(model).__name__
@@ -315,13 +155,7 @@ def _minimised(model: Any, n: int) -> tuple[Loss, float, float]:
 
 
 def _settled(objective: Objective, theta: Tensor, *, steps: int, refit: bool) -> tuple[Fit, tuple[str, ...]]:
-    """Measure how near to its minimum a model is; refuse it, or move it there where that is asked for.
-
-    Raises
-    ------
-    NotConverged
-        If it is too far off for influence to mean anything, or there is no minimum.
-    """
+    """Measure how near to its minimum a model is; refuse it, or move it there where that is asked for."""
     require_minimum(objective, theta)
     hinge = isinstance(objective.model.loss, SmoothHinge)
     norm = subgradient_norm(objective, theta) if hinge else float(objective.gradient(theta).abs().max())
@@ -336,25 +170,19 @@ def _settled(objective: Objective, theta: Tensor, *, steps: int, refit: bool) ->
         raise NotConverged(f"{what}, and a step towards it {how}", advice)
     if not (hinge or refit):
         short = f"; a step towards its minimum would move the rows' losses by {off:.2%}"
-        said = "The model is the one given: its coefficients were not changed"
-        return Fit(theta, norm, steps, there.tolerance), (said + short * (norm > there.tolerance) + ".",)
+        note = "The model is the one given: its coefficients were not changed"
+        return Fit(theta, norm, steps, there.tolerance), (note + short * (norm > there.tolerance) + ".",)
     fit = (there if hinge else minimise(objective, there.theta)).require_converged()
     moved = float((objective.scores(fit.theta) - objective.scores(theta)).abs().max())
     if hinge and not refit:
-        said = f"The hinge was rounded over {objective.model.loss.temperature:g} around its kink"  # type: ignore[attr-defined]
+        note = f"The hinge was rounded over {objective.model.loss.temperature:g} around its kink"  # type: ignore[attr-defined]
     else:
-        said = "The model was fitted further, to its minimum"
-    return fit, (f"{said}: gradient norm {norm:.1e} as given, scores moved by up to {moved:.2g}.",)
+        note = "The model was fitted further, to its minimum"
+    return fit, (f"{note}: gradient norm {norm:.1e} as given, scores moved by up to {moved:.2g}.",)
 
 
 def require_minimum(objective: Objective, theta: Tensor) -> None:
-    """Check that R has a minimum: without a ridge, classes that are told apart have none.
-
-    Raises
-    ------
-    NotConverged
-        If every row is right, and more certainly so the larger θ.
-    """
+    """Raise if R has no minimum: without a ridge, classes that are separated wholly have none."""
     if objective.l2 or not isinstance(objective.model.loss, Softmax):
         return
     losses = objective.model.loss.value(objective.scores(theta), objective.rows.y)
@@ -406,8 +234,66 @@ def _weights(model: Any, y: NDArray[np.int64], order: Sequence[int], weight: Ten
 
 
 def _balances_weights(model: Any) -> bool:
-    """Say whether "balanced" counts weights and not rows, which is the version's choice."""
+    """Return whether "balanced" counts weights and not rows, which is the version's choice."""
     from sklearn.utils.class_weight import compute_class_weight  # noqa: PLC0415 - costs a second
 
     by_weight = "sample_weight" in signature(compute_class_weight).parameters
     return by_weight and type(model).__name__ in {"LogisticRegression", "LinearSVC"}
+
+
+def kernel_map(model: Any, X: Array | csr_array) -> KernelMap:
+    """Return the features of a fitted scikit-learn SVC with an RBF kernel."""  # X (n, d)
+    n, d = X.shape
+    require_memory(4 * 8 * n**2, f"the kernel of {n:,} rows", memory_limit())
+    rows, gamma = _dense(X), model.gamma
+    if isinstance(gamma, str):
+        gamma = 1.0 / d if gamma == "auto" else 1.0 / (d * float(rows.var()) or 1.0)
+    values, vectors = np.linalg.eigh(gaussian(rows, rows, float(gamma)))
+    kept = values > FLAT * values[-1]
+    return KernelMap(float(gamma), rows, vectors[:, kept] / np.sqrt(values[kept]))
+
+
+def _dense(X: Array | csr_array) -> Array:
+    return np.asarray(X if isinstance(X, np.ndarray) else X.toarray())
+
+
+def matrix(X: Any) -> NDArray[np.float64] | csr_array:
+    """Return features as float64, dense or sparse by rows."""
+    given = X.numpy(force=True) if isinstance(X, torch.Tensor) else X
+    try:
+        # A copy, since torch shares memory with arrays and does not take read-only ones.
+        design = (
+            csr_array(X, dtype=np.float64) if issparse(X) else np.array(given, dtype=np.float64, order="C")
+        )
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"X is not a matrix of numbers: {error}", "encode its columns first") from error
+    if design.ndim != 2:  # noqa: PLR2004 - rows and columns
+        raise SettingError(
+            f"X must have rows and columns: got {design.ndim} axes", "X.reshape(-1, 1) is one column"
+        )
+    if not np.isfinite(design.data if issparse(design) else design).all():
+        raise SettingError("X has missing or infinite values", "impute them as before the fit")
+    return design
+
+
+def memory_rows(design: NDArray[np.float64] | csr_array, numbers: NDArray[np.int64]) -> MemoryRows:
+    """Return rows of weight 1."""
+    X = design if issparse(design) else torch.from_numpy(design)
+    y = torch.from_numpy(numbers)
+    return MemoryRows(X, y, torch.ones(len(y), dtype=torch.float64))
+
+
+def softmax_objective(rows: MemoryRows, n_classes: int, l2: float | None) -> Objective:
+    """Return the objective of a fit that is made here."""
+    if l2 is None or l2 < 0:
+        raise SettingError(f"l2 must not be negative: got {l2}", "1e-3 is a fair start")
+    return Objective(rows, LinearModel(Softmax(n_classes), rows.width), float(l2))
+
+
+def every_class(numbers: NDArray[np.int64], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the class numbers if every class of a model is among them."""
+    absent = np.setdiff1d(np.arange(len(classes)), numbers)
+    if len(absent):
+        what = f"class {classes[absent[0]]} of the model has no row in y"
+        raise SettingError(what, "give the rows that it was fitted on")
+    return numbers

@@ -70,7 +70,7 @@ def train(training: Training, settings: LabelSettings, *, on_step: StepCallback 
 
 
 def inverse_notes(prepared: Prepared) -> list[str]:
-    """Say in sentences what is not the exact inverse of the model's own Hessian."""
+    """Return in sentences what is not the exact inverse of the model's own Hessian."""
     notes = []
     if prepared.damping:
         added = f"Damping {prepared.damping:g} is added to the Hessian"
@@ -84,13 +84,7 @@ def inverse_notes(prepared: Prepared) -> list[str]:
 
 
 def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
-    """Check that a model can be had for so many classes, and for texts.
-
-    Raises
-    ------
-    SettingError
-        If there are more than two classes, or a kernel is to be of texts.
-    """
+    """Raise if the model does not support this number of classes, or texts."""
     if model != "logistic" and n_classes > 2:  # noqa: PLR2004 - one margin
         what = f"{model} tells two classes apart: the label has {n_classes}"
         raise SettingError(what, "use logistic, the default, which takes any number")

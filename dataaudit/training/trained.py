@@ -24,69 +24,35 @@ from dataaudit.solvers.newton import Fit, minimise
 from dataaudit.training.adopt import Adopted
 from dataaudit.training.selection import Candidate
 
-# Keeps the slope of the calibration finite where left-out margins tell the classes apart wholly.
+# Keeps the slope of the calibration finite where left-out margins separate the classes wholly.
 CALIBRATION_L2 = 1e-5
-# Where they tell nothing, the order of rows by margin stays.
+# Where they say nothing, the order of rows by margin stays.
 LEAST_SLOPE = 1e-3
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """How the scores come from the columns; absent where the user's own pipeline did it.
-
-    Attributes
-    ----------
-    encoding : Encoding
-        Learned statistics and roles.
-    columns : Columns
-        The encoded training columns.
-    basis : Basis
-        From columns to the design matrix.
-    """
+    """How the scores come from the columns; absent where the user's own pipeline did it."""
 
     encoding: Encoding
     columns: Columns
-    basis: Basis
+    basis: Basis  # from columns to the design matrix
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The fitted model and what explains it.
-
-    Attributes
-    ----------
-    objective : Objective
-        Rows, formulas and λ.
-    fit : Fit
-        Parameters and gradient norm.
-    prepared : Prepared
-        H⁻¹.
-    features : tuple of Feature
-        One per column of X.
-    classes : tuple of str
-        Names; the first is the reference.
-    basis : str
-        Name of the basis, for people.
-    curve : tuple of Candidate
-        What was tried on the way to λ and the basis; empty where they were given.
-    encoded : Encoded or None
-        For evidence by source column.
-    notes : tuple of str
-        Decisions, in sentences.
-    adopted : Adopted or None
-        The user's own model, if it is one.
-    """
+    """The fitted model and what explains it."""
 
     objective: Objective
     fit: Fit
     prepared: Prepared
-    features: tuple[Feature, ...]
-    classes: tuple[str, ...]
-    basis: str
-    curve: tuple[Candidate, ...]
-    encoded: Encoded | None
+    features: tuple[Feature, ...]  # one per column of X
+    classes: tuple[str, ...]  # names; the first is the reference
+    basis: str  # name of the basis, for people
+    curve: tuple[Candidate, ...]  # what was tried on the way to λ and the basis; empty where they were given
+    encoded: Encoded | None  # for evidence by source column
     notes: tuple[str, ...] = ()
-    adopted: Adopted | None = None
+    adopted: Adopted | None = None  # the user's own model, if it is one
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -145,7 +111,7 @@ class Trained:
         return Softmax(len(self.classes)).value(self.log_odds(s), y)  # (b, k), (b,) -> (b,)
 
     def loss_slope(self, s: Tensor, y: Tensor) -> Tensor:
-        """Return the slope of that loss in the scores, the calibration held fixed."""
+        """Return the slope of that loss in the scores, at a fixed calibration."""
         a, _ = self.calibration
         return a * Softmax(len(self.classes)).slope(self.log_odds(s), y)  # (b, k), (b,) -> (b, k)
 
@@ -157,52 +123,23 @@ class Trained:
 
 @dataclass(frozen=True)
 class RowScores:
-    """Everything that one factorisation says about every row; all float64, losses in nats.
+    """Everything that one factorisation says about every row; all float64, losses in nats."""
 
-    Attributes
-    ----------
-    p, loo_p : ndarray (n, K)
-        Probabilities of the classes with the row in the training set and without.
-    loo_scores, relabelled_scores : ndarray (n, k)
-        Scores without the row, and with the suggested label for it, in the model's own unit.
-    loo_log_odds : ndarray (n, k)
-        The former as log-odds.
-    suggested : ndarray (n,) int64
-        The likeliest other class without the row.
-    train_loss, loo_loss : ndarray (n,)
-        Loss of the given label, with and without the row.
-    relabelled_loss : ndarray (n,)
-        Loss of the suggested label once the row carries it.
-    self_influence, leverage : ndarray (n,)
-        Magnitude of I_up,loss(z, z); share of its own fit that a row determines.
-    """
-
-    p: np.ndarray
-    loo_p: np.ndarray
-    loo_scores: np.ndarray
-    relabelled_scores: np.ndarray
-    loo_log_odds: np.ndarray
-    suggested: np.ndarray
-    train_loss: np.ndarray
-    loo_loss: np.ndarray
-    relabelled_loss: np.ndarray
-    self_influence: np.ndarray
-    leverage: np.ndarray
+    p: np.ndarray  # (n, K) probabilities of the classes with the row in the training set
+    loo_p: np.ndarray  # (n, K) and without
+    loo_scores: np.ndarray  # (n, k) scores without the row, in the model's own unit
+    relabelled_scores: np.ndarray  # (n, k) and with the suggested label for it
+    loo_log_odds: np.ndarray  # (n, k)
+    suggested: np.ndarray  # (n,) the likeliest other class without the row
+    train_loss: np.ndarray  # (n,) loss of the given label with the row
+    loo_loss: np.ndarray  # (n,) and without
+    relabelled_loss: np.ndarray  # (n,) loss of the suggested label once the row carries it
+    self_influence: np.ndarray  # (n,) magnitude of I_up,loss(z, z)
+    leverage: np.ndarray  # (n,) share of its own fit that a row determines
 
 
 def score_rows(trained: Trained) -> RowScores:
-    """Score every training row.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and inverse Hessian.
-
-    Returns
-    -------
-    RowScores
-        In the order of the training rows.
-    """
+    """Score every training row, in their order."""
     objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
     scores, without, y = objective.scores(theta), trained.left_out, objective.rows.y
     loo_p = trained.log_probabilities(without).exp()

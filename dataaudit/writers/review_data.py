@@ -8,8 +8,8 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from dataaudit.escape import line
-from dataaudit.review.digits import class_keys
 from dataaudit.review.progress import FEW, FIRST, LAST
+from dataaudit.review.queue import class_keys
 from dataaudit.summary import ReviewRow, Summary
 from dataaudit.summary.veiled import SETTING
 from dataaudit.writers import words

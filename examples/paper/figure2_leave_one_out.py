@@ -49,9 +49,9 @@ from dataaudit.influence.influence import loss_gradients, pair_influences
 from dataaudit.influence.torch import ModuleInfluence
 from dataaudit.model.objective import Objective
 from dataaudit.solvers import Cholesky
-from dataaudit.solvers.cg import Operator
-from dataaudit.solvers.iterative import ConjugateGradients, Lissa
-from dataaudit.solvers.operator import of_objective
+from dataaudit.solvers.cg import ConjugateGradients
+from dataaudit.solvers.iterative import Lissa
+from dataaudit.solvers.operator import Product, of_objective
 
 L2, SEED = 0.01, 0
 TOGETHER = 20  # refits made side by side
@@ -65,7 +65,7 @@ NEAR = 0.06  # what the Gauss-Newton matrix misses of the Hessian then
 AGAIN = 14  # evaluations of a refit
 
 
-def retrained(objective: Objective, theta: Tensor, solve: Operator, *, left_out: Tensor) -> Tensor:
+def retrained(objective: Objective, theta: Tensor, solve: Product, *, left_out: Tensor) -> Tensor:
     """Return the minima without one row each.
 
     Newton's method with the Hessian of all rows, ``θ ← θ - H⁻¹ ∇R(θ)``, to the same gradient as any fit. A

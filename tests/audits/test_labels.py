@@ -418,5 +418,5 @@ def test_constant_columns_only_are_refused():
 
 
 def test_a_label_alone_is_refused():
-    with pytest.raises(EncodeError, match="no column beside the label"):
+    with pytest.raises(EncodeError, match="no column other than the label"):
         dataaudit.audit_labels(pl.DataFrame({"y": ["a", "b"] * 5}), label="y")

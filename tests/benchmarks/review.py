@@ -99,7 +99,7 @@ def reviewed(task: Task, *, rerank: bool) -> list[int]:
     stops = [int(share * len(review.queue)) for share in SHARES]
     for done in range(1, stops[-1] + 1):
         review = review.decide("relabel", task.truth[review.row_id])  # the class that is there is kept
-        found.append(review.standing.wrong)
+        found.append(review.progress.wrong)
         if rerank and done % BATCH == 0:
             new = task.model.after(*learned(review))
             review = review.reordered(new.p_wrong, new.suggested, order=new.order)

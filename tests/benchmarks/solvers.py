@@ -29,7 +29,8 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, MemoryRows
-from dataaudit.solvers.iterative import ConjugateGradients, Lissa, LowRank
+from dataaudit.solvers.cg import ConjugateGradients
+from dataaudit.solvers.iterative import Lissa, LowRank
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.operator import Curvature, of_objective
 

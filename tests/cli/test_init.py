@@ -10,7 +10,7 @@ import yaml
 from dataaudit import cli
 from dataaudit.errors import SettingError
 from dataaudit.gate.config import Asked, load_config
-from dataaudit.gate.init import Edit, Proposal, Survey, plan, survey
+from dataaudit.gate.init import FileEdit, Proposal, Survey, plan, survey
 
 PYPROJECT = '# ours\n[project]\nname = "p"  # a name\nversion = "1"'
 HOOKS = """\
@@ -168,7 +168,7 @@ def test_a_list_keeps_its_indent(project, indent):
 def test_names_of_any_kind_make_a_file_that_is_read(tmp_path):
     nasty = Proposal('a"b', 'd/a"b\\c\x7f.csv', label='l"', columns=('x"', "é"))
     [edit] = plan(tmp_path, Survey((nasty, Proposal("é", "e.csv")), 3, False, "", "main"), host="")
-    assert isinstance(edit, Edit)
+    assert isinstance(edit, FileEdit)
     made = tomllib.loads(edit.after)
     assert made["datasets"]['a"b'] == {"path": 'd/a"b\\c\x7f.csv', "label": 'l"'}
 

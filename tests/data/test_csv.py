@@ -11,7 +11,7 @@ import pytest
 
 from dataaudit.data import load
 from dataaudit.data.blob import Blob
-from dataaudit.data.csv import Table, _part
+from dataaudit.data.csv import _part, _Table
 from dataaudit.data.dataset import Wanted
 from dataaudit.data.load import combine
 from dataaudit.errors import DataError, MissingColumn, SettingError, UnreadableFile
@@ -181,7 +181,7 @@ def test_a_nameless_column_is_named_by_its_place(table):
         (
             b"a,y\n1,p,extra\n",
             UnreadableFile,
-            "line 2 has 3 fields where the header has 2. Hint: mend that line",
+            "line 2 has 3 fields where the header has 2. Hint: fix that line",
         ),
         (b'a,y\n5" pipe,p\n1,p,q\n', UnreadableFile, "line 3 has 3 fields where the header has 2"),
         (b"a;y\n1\n", UnreadableFile, "line 2 has 1 field where the header has 2.* that hold a semicolon"),
@@ -249,9 +249,9 @@ def test_hostile_names_stay_on_one_line(table):
 def test_rows_that_polars_counts_otherwise_are_named_by_number():
     """No file is known with which this happens, so the last step is tested by itself."""
     blob = Blob("x.csv", ".csv", "", "0" * 64, "", b"")
-    lost = Table(("a", "y"), b"", np.array([2, 3, 4]))
+    lost = _Table(("a", "y"), b"", np.array([2, 3, 4]))
     part = _part(pl.DataFrame({"a": [1, 2], "y": ["p", "q"]}), lost, blob, kind="csv", notes=[])
     result = combine([part], Wanted("y"), notes=())
     assert result.row_id.to_list() == ["x.csv#0", "x.csv#1"]
     assert result.line.null_count() == 2
-    assert any("its lines could not be told (3 records found, 2 rows read)" in note for note in result.notes)
+    assert any("its lines could not be found (3 records found, 2 rows read)" in note for note in result.notes)

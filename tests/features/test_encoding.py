@@ -153,7 +153,7 @@ def test_nothing_to_use_is_one_line_with_every_reason():
 
 
 def test_no_columns_and_no_rows():
-    with pytest.raises(EncodeError, match="there is no column beside the label"):
+    with pytest.raises(EncodeError, match="there is no column other than the label"):
         fit_encoding(pl.DataFrame({"y": [0, 1]}), "y")
     with pytest.raises(EncodeError, match="the table has no rows"):
         fit_encoding(pl.DataFrame({"y": [], "x": []}), "y")

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dataaudit.errors import BadTarget
-from dataaudit.features.target import class_texts, encode_target
+from dataaudit.errors import BadTarget, DataError
+from dataaudit.features.target import class_texts, encode_target, encode_weight
 
 ACCEPTED = {
     "strings": (["b", "a", "b", "a"], None, ("a", "b"), [1, 0, 1, 0]),
@@ -126,3 +126,24 @@ def test_a_models_classes_get_the_same_names(values):
     """A fitted model knows its classes as values, the target as names."""
     target = encode_target(pl.Series("y", values * 2))
     assert sorted(class_texts(pl.Series(values)).to_list()) == sorted(target.classes)
+
+
+@pytest.mark.parametrize("values", [[1, 0, 3], [0.5, 2.0, 1e-9], [True, False, True]])
+def test_numbers_from_nought_are_weights(values):
+    weights = encode_weight(pl.Series("w", values))
+    assert weights.tolist() == [float(v) for v in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["a", "b"], "'w' holds no numbers: got type String"),
+        ([1.0, None], "'w' has 1 values that are missing, negative or infinite"),
+        ([1.0, -1.0], "1 values that are missing, negative or infinite"),
+        ([float("inf"), float("nan")], "2 values that are missing, negative or infinite"),
+        ([0, 0], "'w' is 0 in all 2 rows"),
+    ],
+)
+def test_anything_else_is_refused(values, message):
+    with pytest.raises(DataError, match=message):
+        encode_weight(pl.Series("w", values))

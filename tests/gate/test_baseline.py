@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataaudit.errors import AuditError
-from dataaudit.gate import Finding, Outcome, Rule, Site, Verdict
+from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Verdict
 from dataaudit.gate.baseline import (
     Baseline,
     Entry,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dataaudit.errors import AuditError
-from dataaudit.gate.check import _key
+from dataaudit.gate.cache import _key
 from dataaudit.gate.git import base_file, blob_of
 from dataaudit.gate.settings import CheckSettings, DatasetSettings
 
@@ -135,6 +135,6 @@ def test_a_kept_verdict_is_of_the_same_base(repository, monkeypatch, tmp_path):
     for revision in ("old", "old", "main"):
         git(repository, "tag", "-f", "accepted", revision)
         dataset = DatasetSettings(name="a", paths=("data/train.csv",), base="accepted:")
-        keys.append(_key(CheckSettings(datasets=(dataset,)), tmp_path))
+        keys.append(_key(CheckSettings(datasets=(dataset,))))
     assert keys[0] == keys[1] != keys[2]
     assert None not in keys

@@ -112,7 +112,7 @@ def test_memory_stays_within_what_was_allowed():
     code = """
 import resource, torch
 from cases import make
-from dataaudit.strongest import strongest_influences
+from dataaudit.influence.topk import strongest_influences
 case = make("", 60_000, 10, 2)
 objective, theta = case.objective(), torch.zeros(11, dtype=torch.float64)
 solved = torch.randn(11, 3000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

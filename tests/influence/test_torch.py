@@ -27,7 +27,8 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.model.torch import ModuleModel
 from dataaudit.solvers import Cholesky
-from dataaudit.solvers.iterative import ConjugateGradients, Direct, Lissa, LowRank
+from dataaudit.solvers.cg import ConjugateGradients
+from dataaudit.solvers.iterative import Direct, Lissa, LowRank
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.operator import of_objective
 

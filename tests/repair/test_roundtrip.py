@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataaudit.data import load
-from dataaudit.data.arrow import fingerprint
 from dataaudit.data.blob import open_blob
+from dataaudit.data.fingerprint import fingerprint
 from dataaudit.errors import DataError
 from dataaudit.features.target import class_texts
 from dataaudit.files import packed

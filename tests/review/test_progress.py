@@ -6,7 +6,7 @@ import pytest
 from writers.example import made_up
 
 from dataaudit.repair.decisions import Decision
-from dataaudit.review.progress import FEW, FIRST, LAST, standing, stop_hint
+from dataaudit.review.progress import FEW, FIRST, LAST, progress_of, stop_hint
 from dataaudit.review.queue import queue_of
 
 FINDINGS = made_up(60)
@@ -24,7 +24,7 @@ def decisions(actions):
 
 
 def test_counts_precision_and_what_is_left():
-    found = standing(QUEUE, decisions("wwdks="))
+    found = progress_of(QUEUE, decisions("wwdks="))
     assert dict(found.counts) == {"relabel": 2, "drop": 1, "keep": 2, "unsure": 1}
     assert (found.decided, found.sure, found.wrong) == (6, 5, 3)
     assert found.precision == 3 / 5
@@ -35,7 +35,7 @@ def test_counts_precision_and_what_is_left():
 
 
 def test_nothing_decided_is_no_precision():
-    found = standing(QUEUE, [])
+    found = progress_of(QUEUE, [])
     assert (found.precision, found.enough, stop_hint(found)) == (None, False, "")
 
 
@@ -54,11 +54,11 @@ def test_nothing_decided_is_no_precision():
     ],
 )
 def test_it_may_stop_when_few_of_the_last_rows_were_wrong(actions, enough):
-    assert standing(QUEUE, decisions(actions)).enough == enough
+    assert progress_of(QUEUE, decisions(actions)).enough == enough
 
 
 def test_the_hint_says_how_many_were_wrong_and_how_many_are_left():
-    found = standing(QUEUE, decisions("w" * 10 + "k" * 19 + "d"))
+    found = progress_of(QUEUE, decisions("w" * 10 + "k" * 19 + "d"))
     left = FINDINGS.labels["p_wrong"][30:].sum()
     labels = "label is" if round(left) == 1 else "labels are"
     start = f"Of the last 20 rows 1 was wrong; about {round(left)} wrong {labels} expected among the rows"
@@ -67,13 +67,13 @@ def test_the_hint_says_how_many_were_wrong_and_how_many_are_left():
 
 def test_the_hint_doubts_an_audit_whose_suspects_are_right():
     assert FINDINGS.labels["p_wrong"][:20].sum() > LAST / 2
-    hint = stop_hint(standing(QUEUE, decisions("k" * 20)))
+    hint = stop_hint(progress_of(QUEUE, decisions("k" * 20)))
     assert "its suggestions do not fit these data" in hint
-    assert "do not fit" not in stop_hint(standing(QUEUE, decisions("w" * 30 + "k" * 20)))
+    assert "do not fit" not in stop_hint(progress_of(QUEUE, decisions("w" * 30 + "k" * 20)))
 
 
 def test_without_probabilities_nothing_is_expected():
     unknown = QUEUE.reordered(QUEUE.p_wrong * math.nan, QUEUE.suggested, order=QUEUE.order)
-    found = standing(unknown, decisions("k" * 20))
+    found = progress_of(unknown, decisions("k" * 20))
     assert found.left is None
     assert stop_hint(found) == "Of the last 20 rows 0 were wrong. You may stop here."

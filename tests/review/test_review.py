@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from writers.example import made_up
 
 from dataaudit.repair.decisions import Decision
-from dataaudit.review.digits import class_keys
-from dataaudit.review.queue import queue_of
+from dataaudit.review.queue import class_keys, queue_of
 from dataaudit.review.rerank import learned
-from dataaudit.review.rows import Rows
+from dataaudit.review.rows import RowReader
 from dataaudit.review.session import Desk, begin, press
 
 N = 12
@@ -35,10 +34,10 @@ KEYS = st.lists(st.sampled_from([*"axdsu123 jkbfq0?9é", "up", "down", "enter", 
 @given(keys=KEYS)
 def test_undo_takes_back_everything_one_by_one(keys):
     desk = pressed(keys)
-    for _ in desk.review.past:
+    for _ in desk.review.history:
         before = desk.review
         desk = press(Desk(before), "u", find=find)
-        name, earlier = before.past[-1]
+        name, earlier = before.history[-1]
         assert desk.review.decisions.get(name) == earlier
         assert desk.review.row_id == name
     assert desk.review.decisions == {}
@@ -50,7 +49,7 @@ def test_one_is_always_at_a_row_and_decides_only_by_the_keys_that_do(keys):
     assert 0 <= desk.review.at < N
     again = pressed(["j", "k", "down", "up", "b", " ", "f", "é"], Desk(desk.review))
     assert again.review.decisions == desk.review.decisions
-    assert desk.review.standing.decided == len(desk.review.decisions)
+    assert desk.review.progress.decided == len(desk.review.decisions)
 
 
 def test_a_decision_goes_to_the_next_open_row_and_round_to_those_above():
@@ -61,7 +60,7 @@ def test_a_decision_goes_to_the_next_open_row_and_round_to_those_above():
     desk = pressed("j" + "x" * (N - 3), desk)
     assert desk.review.at == 0
     desk = pressed("xx", desk)
-    assert "Every row shown is decided." in desk.review.said
+    assert "Every row shown is decided." in desk.review.message
     assert len(desk.review.decisions) == N
 
 
@@ -100,7 +99,7 @@ def test_digits_give_the_class_of_that_name():
     queue = queue_of(made_up(N, classes=("1", "3", "5")))
     desk = press(Desk(begin(queue)), "2", find=find)
     assert desk.review.decisions == {}
-    assert desk.review.said == "No class has the key 2. There are 3 classes."
+    assert desk.review.message == "No class has the key 2. There are 3 classes."
 
 
 def test_a_note_is_kept_through_a_change_of_mind():
@@ -113,11 +112,11 @@ def test_a_note_is_kept_through_a_change_of_mind():
 def test_a_filter_keeps_to_its_rows_and_says_so():
     wanted = [name for name in QUEUE.row_ids if ":2" in name]
     desk = pressed(["/", *":2", "enter"])
-    assert desk.review.said == f"{len(wanted)} rows have “:2”; / and Enter shows all again."
+    assert desk.review.message == f"{len(wanted)} rows have “:2”; / and Enter shows all again."
     desk = pressed("x" * len(wanted), desk)
     assert list(desk.review.decisions) == wanted
-    assert "Every row shown is decided." in desk.review.said
-    assert pressed(["/", *"none", "enter"], desk).review.said == "No row has “none”."
+    assert "Every row shown is decided." in desk.review.message
+    assert pressed(["/", *"none", "enter"], desk).review.message == "No row has “none”."
 
 
 def test_a_review_goes_on_at_the_first_open_row():
@@ -150,7 +149,7 @@ def test_what_a_model_learns_is_what_was_said_for_sure():
 @pytest.mark.parametrize(("typed", "says"), [("h", "1"), ("xyz", "No classes begin with"), ("spam", "1")])
 def test_a_class_is_named_by_its_beginning(typed, says):
     desk = pressed(["c", *typed, "enter"])
-    assert says in (str(len(desk.review.decisions)) if says == "1" else desk.review.said)
+    assert says in (str(len(desk.review.decisions)) if says == "1" else desk.review.message)
 
 
 def test_rows_are_those_that_the_summary_shows():
@@ -160,7 +159,7 @@ def test_rows_are_those_that_the_summary_shows():
     def gone():
         raise DataError("the data are gone", "look for them")
 
-    rows = Rows(FINDINGS, gone)
+    rows = RowReader(FINDINGS, gone)
     assert [rows.row(at) for at in range(N)] == list(summarise(FINDINGS, N).rows)
     assert rows.trouble == ""
     assert rows.row(0, whole=True) == rows.row(0)  # the tables are all there is, and why is said

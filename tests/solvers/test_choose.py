@@ -12,7 +12,8 @@ from dataaudit.api.influence import Influence
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, TooLarge
 from dataaudit.solver_names import FACTORS, PRODUCTS, SOLVERS, require_damping, require_solver
 from dataaudit.solvers import choose, prepare
-from dataaudit.solvers.iterative import ConjugateGradients, Lissa
+from dataaudit.solvers.cg import ConjugateGradients
+from dataaudit.solvers.iterative import Lissa
 from dataaudit.solvers.newton import minimise
 from dataaudit.solvers.operator import of_objective
 from dataaudit.solvers.sketch import Sketch

@@ -7,71 +7,36 @@ from typing import Final
 
 import polars as pl
 
-from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts import FactTable
+from dataaudit.gate.facts.table import Rows, fact_table
 from dataaudit.gate.rules import Need
 
-_HERE: Final = __name__
 _MANY: Final = 50  # different numbers from which a label with fractions is a quantity
 _QUOTES: Final = " \t\r\n\"'`\u2018\u2019\u201c\u201d"
 _NEEDS: Final = frozenset[Need]({"label"})
 
-TABLES: Final = (
-    FactTable(
-        name="label",
-        maker=f"{_HERE}:label",
-        schema=schema("rows whole, classes whole, missing whole"),
-        scope="dataset",
-        key=(),
-        needs=_NEEDS,
-        doc="The number of rows with a label, of classes, and of rows without a label.",
-    ),
-    FactTable(
-        name="classes",
-        maker=f"{_HERE}:classes",
-        schema=schema("column text, class text, rows whole, share real, test_rows whole, test_share real"),
-        scope="column",
-        key=("class",),
-        score="rows",
-        needs=_NEEDS,
-        doc="Each class with its rows, here and in test data that have labels; column is the label column.",
-    ),
-    FactTable(
-        name="class_names",
-        maker=f"{_HERE}:class_names",
-        schema=schema("column text, class text, twin text, rows whole, twin_rows whole"),
-        scope="column",
-        key=("class",),
-        score="rows",
-        needs=_NEEDS,
-        doc="Classes whose name is a more frequent one's but for case, spaces, quotes, or a number's way.",
-    ),
-    FactTable(
-        name="unlabelled",
-        maker=f"{_HERE}:unlabelled",
-        schema=schema("row whole"),
-        scope="row",
-        key=("row",),
-        needs=_NEEDS,
-        doc="Rows without a label.",
-    ),
-)
 
-
-def label(material: Material) -> pl.DataFrame:
-    """Return the table ``label``."""
+@fact_table("rows whole, classes whole, missing whole", scope="dataset", needs=_NEEDS)
+def label(material: Material) -> Rows:
+    """The number of rows with a label, of classes, and of rows without a label."""
     counts = _counts(material.rows, material.settings.label)
     rows = int(counts["rows"].sum())
-    return pl.DataFrame({"rows": [rows], "classes": [counts.height], "missing": [material.rows.n - rows]})
+    yield rows, counts.height, material.rows.n - rows
 
 
+@fact_table(
+    "column text, class text, rows whole, share real, test_rows whole, test_share real",
+    scope="column",
+    key=("class",),
+    score="rows",
+    needs=_NEEDS,
+)
 def classes(material: Material) -> pl.DataFrame:
-    """Return the table ``classes``; none where the label is a quantity."""
+    """Each class with its rows, here and in labelled test data; none where the label is a quantity."""
     name, test = material.settings.label, material.test
     counts = _counts(material.rows, name)
     if _is_quantity(material.rows, counts, name):
-        return pl.DataFrame(schema=TABLES[1].schema)
+        return classes.of(())
     met = counts.with_columns(test_rows=pl.lit(None, pl.Int64))
     if test is not None and name in test.schema:
         other = _counts(test, name).rename({"rows": "test_rows"})
@@ -86,24 +51,30 @@ def classes(material: Material) -> pl.DataFrame:
     return shares.sort("class")
 
 
-def class_names(material: Material) -> pl.DataFrame:
-    """Return the table ``class_names``."""
+@fact_table(
+    "column text, class text, twin text, rows whole, twin_rows whole",
+    scope="column",
+    key=("class",),
+    score="rows",
+    needs=_NEEDS,
+)
+def class_names(material: Material) -> Rows:
+    """Classes whose name is a more frequent one's but for case, spaces, quotes, or a number's way."""
     name = material.settings.label
     counts = _counts(material.rows, name)
     if _is_quantity(material.rows, counts, name):
-        return pl.DataFrame(schema=TABLES[2].schema)
+        return
     first: dict[str, tuple[str, int]] = {}
-    found = []
     for spelled, rows in counts.sort("rows", "class", descending=[True, False]).iter_rows():
         form = _normal(spelled)
         if form in first:
-            found.append((name, spelled, first[form][0], rows, first[form][1]))
+            yield name, spelled, first[form][0], rows, first[form][1]
         first.setdefault(form, (spelled, rows))
-    return pl.DataFrame(found, schema=TABLES[2].schema, orient="row")
 
 
+@fact_table("row whole", scope="row", needs=_NEEDS)
 def unlabelled(material: Material) -> pl.DataFrame:
-    """Return the table ``unlabelled``."""
+    """Rows without a label."""
     cells = material.rows.read([material.settings.label]).to_series()
     return pl.DataFrame({"row": _is_missing(cells).arg_true().cast(pl.Int64)})
 

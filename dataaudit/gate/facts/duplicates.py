@@ -2,8 +2,8 @@
 
 Rows are copies if they are equal in all columns but label, id and weight; almost, if their normal forms are:
 texts without case, punctuation and digits, numbers by three figures. Whether two equal rows are one thing
-entered twice or two things alike is told by how much a row says: it is *telling* if it has a text of several
-words, or if values as rare as its own would meet by chance with probability below 2⁻⁸⁰.
+entered twice or two things alike is judged by how much a row says: it is *telling* if it has a text of
+several words, or if values as rare as its own would meet by chance with probability below 2⁻⁸⁰.
 """
 
 from __future__ import annotations
@@ -18,59 +18,27 @@ from numpy.typing import NDArray
 from dataaudit.cells import hashable, normal_form
 from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts import FactTable
 from dataaudit.gate.facts.columns import content, profile, roles
+from dataaudit.gate.facts.table import fact_table
 
 BITS: Final = 80.0
 WORDS: Final = 5  # of a text that nobody writes twice by chance
 GROUPS: Final = 100_000  # of copies that are looked at for whether they tell anything
-_SAMPLE: Final = 20_000  # rows by which the share of a value is told
-_HERE: Final = __name__
+_SAMPLE: Final = 20_000  # by which the share of a value is estimated
 _PAIR: Final = (
     "row whole, first whole, copies whole, again flag, conflict flag, telling flag, label text, labels text"
 )
 
-TABLES: Final = (
-    FactTable(
-        name="twins",
-        maker=f"{_HERE}:twins",
-        schema=schema(_PAIR),
-        scope="row",
-        key=("row",),
-        score="copies",
-        doc="Rows that have a copy: the first of them, whether labels conflict, whether they are telling.",
-    ),
-    FactTable(
-        name="near_twins",
-        maker=f"{_HERE}:near_twins",
-        schema=schema(_PAIR),
-        scope="row",
-        key=("row",),
-        score="copies",
-        cost=1,
-        doc="The same of rows that are almost equal to one that they are no copy of.",
-    ),
-    FactTable(
-        name="test_twins",
-        maker=f"{_HERE}:test_twins",
-        schema=schema("row whole, test_row whole, near flag, telling flag, same_label flag, excess flag"),
-        scope="row",
-        key=("row",),
-        needs=frozenset({"test"}),
-        cost=1,
-        doc="Rows of which the test data hold a copy, or almost; excess: more than copies within explain.",
-    ),
-)
 
-
+@fact_table(_PAIR, scope="row", score="copies")
 def twins(material: Material) -> pl.DataFrame:
-    """Return the table ``twins``."""
-    hashes = profile(material).hashes
-    return _groups(material, hashes)
+    """Rows that have a copy: the first of them, whether labels conflict, whether they are telling."""
+    return _groups(material, profile(material).hashes)
 
 
+@fact_table(_PAIR, scope="row", score="copies", cost=1)
 def near_twins(material: Material) -> pl.DataFrame:
-    """Return the table ``near_twins``: only groups that are not all copies."""
+    """The same of rows that are almost equal to one that they are no copy of."""
     exact = profile(material).hashes
     forms = hash_rows(material.rows, _normal(material, content(material)))
     found = _groups(material, forms)
@@ -83,20 +51,24 @@ def near_twins(material: Material) -> pl.DataFrame:
     return found.filter(pl.col("first").is_in(mixed.implode()))
 
 
+@fact_table(
+    "row whole, test_row whole, near flag, telling flag, same_label flag, excess flag",
+    scope="row",
+    needs={"test"},
+    cost=1,
+)
 def test_twins(material: Material) -> pl.DataFrame:
-    """Return the table ``test_twins``, with the first test row that is like each row."""
-    test = material.test
-    if test is None:
-        raise ValueError("there are no test data")
+    """Rows of which the test data hold a copy, or almost; excess: more than copies within explain."""
+    test = material.test_rows
     shared = [name for name in content(material) if name in test.schema]
     if not shared:
-        return pl.DataFrame(schema=TABLES[2].schema)
+        return test_twins.of(())
     rows = material.rows
     exact = _met(hash_rows(rows, _common(rows, test, shared)), hash_rows(test, _common(test, rows, shared)))
     forms = _normal(material, shared)
     near = (
         _met(hash_rows(rows, forms), hash_rows(test, forms))
-        if _castable(rows, test, shared)
+        if all(rows.schema[name] == test.schema[name] for name in shared)
         else exact.clear()
     )
     near = near.join(exact, on="row", how="anti")
@@ -104,7 +76,7 @@ def test_twins(material: Material) -> pl.DataFrame:
         [exact.with_columns(near=pl.lit(value=False)), near.with_columns(near=pl.lit(value=True))]
     )
     met = met.sort("row").with_columns(telling=telling(material, met.sort("row")["row"], shared))
-    natural = twins(material).height / rows.n
+    natural = twins.make(material).height / rows.n
     expected = test.n * (natural + 1 / rows.n)  # one more than seen, lest a table without copies expects none
     leaked = exact["test_row"].n_unique()
     return met.with_columns(
@@ -121,7 +93,7 @@ def hash_rows(data: Data, cells: Sequence[pl.Expr]) -> pl.Series:
 
 def telling(material: Material, rows: pl.Series, columns: Sequence[str]) -> pl.Series:
     """Return whether each of some rows says so much that no other is like it by chance, Boolean (m,)."""
-    data, told = material.rows, roles(material)
+    data, used = material.rows, roles(material)
     head = rows.head(GROUPS)
     if head.is_empty():
         return pl.Series(dtype=pl.Boolean)
@@ -129,7 +101,7 @@ def telling(material: Material, rows: pl.Series, columns: Sequence[str]) -> pl.S
     asked = data.at(head.to_list(), columns)
     bits: NDArray[np.float64] = np.zeros(len(head))
     for name in columns:
-        if name in told and told[name].role == "text":
+        if name in used and used[name].role == "text":
             words = asked[name].cast(pl.String).str.count_matches(r"\w+").fill_null(0)
             bits += np.where(words.to_numpy() >= WORDS, BITS, 0.0)
         elif not data.schema[name].is_nested():
@@ -153,9 +125,8 @@ def _bits(asked: pl.Series, sample: pl.Series) -> NDArray[np.float64]:
 
 def _groups(material: Material, hashes: pl.Series) -> pl.DataFrame:
     """Return the rows whose hash another one shares."""
-    empty = pl.DataFrame(schema=TABLES[0].schema)
     if hashes.is_empty() or hashes.n_unique() == len(hashes):  # five times faster than to mark them
-        return empty
+        return twins.of(())
     rows = pl.DataFrame({"row": hashes.is_duplicated().arg_true().cast(pl.Int64)})
     rows = rows.with_columns(hash=hashes.gather(rows["row"]))
     label = material.settings.label
@@ -173,13 +144,13 @@ def _groups(material: Material, hashes: pl.Series) -> pl.DataFrame:
     )
     groups = groups.with_columns(telling=telling(material, groups["first"], content(material)))
     found = rows.join(groups, on="hash", how="left").sort("row")
-    return found.with_columns(again=pl.col("row") != pl.col("first")).select(TABLES[0].schema.names())
+    return found.with_columns(again=pl.col("row") != pl.col("first")).select(twins.schema.names())
 
 
 def _normal(material: Material, columns: Sequence[str]) -> list[pl.Expr]:
     """Return normal forms of cells."""
-    kinds, told = material.rows.schema, roles(material)
-    texts = {name for name in columns if name in told and told[name].role == "text"}
+    kinds, used = material.rows.schema, roles(material)
+    texts = {name for name in columns if name in used and used[name].role == "text"}
     return [normal_form(name, kinds[name], text=name in texts) for name in columns]
 
 
@@ -195,10 +166,6 @@ def _common(data: Data, other: Data, columns: Sequence[str]) -> list[pl.Expr]:
             cell = pl.col(name).cast(pl.String)
         cells.append(cell)
     return cells
-
-
-def _castable(data: Data, other: Data, columns: Sequence[str]) -> bool:
-    return all(data.schema[name] == other.schema[name] for name in columns)
 
 
 def _met(mine: pl.Series, theirs: pl.Series) -> pl.DataFrame:

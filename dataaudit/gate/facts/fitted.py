@@ -22,22 +22,12 @@ from dataaudit.training.trained import RowScores, Trained, score_rows
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A model of some rows, and what it says of them.
+class FittedRows:
+    """A model of some rows, and what it says of them."""
 
-    Attributes
-    ----------
-    dataset : Dataset
-        The n labelled rows; `row` holds their positions in what was given.
-    target : Target
-        Their classes.
-    trained : Trained
-        The model.
-    """
-
-    dataset: Dataset
-    target: Target
-    trained: Trained
+    dataset: Dataset  # the n labelled rows; `row` holds their positions in what was given
+    target: Target  # their classes
+    trained: Trained  # the model
 
     @cached_property
     def scores(self) -> RowScores:
@@ -69,27 +59,21 @@ class Against:
     searched: Searched
 
 
-def fitted(material: Material) -> Fitted:
+def fitted(material: Material) -> FittedRows:
     """Return the model of all rows, fitted once."""
 
-    def make() -> Fitted:
+    def make() -> FittedRows:
         return fit(material.rows.read(wanted(material, material.rows)), material)
 
     return material.once("fitted", make)
 
 
-def fit(frame: pl.DataFrame, material: Material) -> Fitted:
-    """Fit a model to rows by the settings of a dataset.
-
-    Raises
-    ------
-    AuditError
-        If they cannot be read as labelled rows, or the fit does not end at a minimum.
-    """
+def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
+    """Fit a model to rows by the settings of a dataset."""
     settings, step = _asked(material), material.on_step
     dataset, target = read_labelled(frame, settings, on_step=step)
     trained = train(encode_training(dataset, target, settings, on_step=step), settings, on_step=step)
-    return Fitted(dataset, target, trained)
+    return FittedRows(dataset, target, trained)
 
 
 def wanted(material: Material, data: Data) -> list[str]:
@@ -100,24 +84,13 @@ def wanted(material: Material, data: Data) -> list[str]:
     return [name for name in dict.fromkeys(chosen) if name and name in data.schema]
 
 
-def test_of(material: Material) -> Data:
-    """Return the test data, where a table's needs say that they are there."""
-    if material.test is None:
-        raise ValueError("there are no test data")
-    return material.test
-
-
 def against(material: Material) -> Against | None:
-    """Return what the model makes of the test rows, searched once.
-
-    None where these have no labels, or lack a column of the model: that a column is gone is a finding of its
-    own.
-    """
+    """Return what the model makes of the test rows, searched once."""
     return material.once("against", lambda: _against(material))
 
 
 def _against(material: Material) -> Against | None:
-    test, settings = test_of(material), material.settings
+    test, settings = material.test_rows, material.settings
     mine, theirs = (wanted(material, data) for data in (material.rows, test))
     if settings.label not in theirs or set(mine) - set(theirs) - {settings.weight}:
         return None

@@ -1,7 +1,4 @@
-"""Facts about labels: which are wrong, how many, and whether a new batch brings more than was usual.
-
-Facts about the audit itself: whether what it says can be trusted.
-"""
+"""Facts about labels: which are wrong, whether a new batch brings more of them, and whether to trust that."""
 
 from __future__ import annotations
 
@@ -15,17 +12,15 @@ from dataaudit.audits.tables import choose_ranking, label_table, review_order
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts.audited import TABLES, wrong_table
-from dataaudit.gate.facts.fitted import Fitted, fit, fitted, wanted
+from dataaudit.gate.facts.fitted import FittedRows, fit, fitted, wanted
 
-# Known rows below which nothing is said of new ones: no model of so few is worth contradicting a label.
-LEAST_KNOWN = 50
-_SCHEMAS = {table.name: table.schema for table in TABLES}
+LEAST_KNOWN = 50  # below which no model of the known rows is worth contradicting a label
+CHECKED = 3  # rows that are taken out and relabelled for good: two refits each
 Rows = NDArray[np.int64]
 
 
-def labels(material: Material) -> pl.DataFrame:
-    """Return the table ``labels``, by rank."""
+def ranked_labels(material: Material) -> pl.DataFrame:
+    """Return the rows of the table ``labels``, by rank."""
     model, data = fitted(material), material.rows
     ranking, _ = choose_ranking("auto", model.noise)
     order = review_order(model.dataset, model.scores, model.noise, ranking=ranking)
@@ -34,19 +29,9 @@ def labels(material: Material) -> pl.DataFrame:
     return table.drop("source", "row", "line", "row_id").hstack(places(data, material.settings.id)[at])
 
 
-def wrong(material: Material) -> pl.DataFrame:
-    """Return the table ``wrong``, one row."""
-    model = fitted(material)
-    n, noise = model.dataset.n, model.noise
-    return wrong_table(n, noise.expected, noise.interval, supported=noise.supported)
-
-
-def batch(material: Material) -> pl.DataFrame:
-    """Return the table ``batch``: new and changed rows of a known class; empty where few rows are known."""
-    states, nothing = material.states, pl.DataFrame(schema=_SCHEMAS["batch"])
-    if states is None:
-        raise ValueError("there is no base")
-    known = states == "known"
+def judged_batch(material: Material, nothing: pl.DataFrame) -> pl.DataFrame:
+    """Return the new and changed rows of a known class under a model of the known ones, if enough."""
+    known = material.known
     if known.all() or known.sum() < LEAST_KNOWN:
         return nothing
     columns = wanted(material, material.rows)
@@ -63,7 +48,7 @@ def batch(material: Material) -> pl.DataFrame:
     return _judged(model, frame[new.to_list()], new, y[new.to_list()].to_numpy())
 
 
-def _of_known(material: Material, frame: pl.DataFrame, known: pl.Series) -> Fitted:
+def _of_known(material: Material, frame: pl.DataFrame, known: pl.Series) -> FittedRows:
     """Return a model of the known rows: the base's own where all of its rows are still there."""
     base = material.base
     if base is not None and base.data is not None:
@@ -73,14 +58,14 @@ def _of_known(material: Material, frame: pl.DataFrame, known: pl.Series) -> Fitt
     return material.once("fitted known", lambda: fit(frame.filter(known), material))
 
 
-def _judged(model: Fitted, frame: pl.DataFrame, rows: pl.Series, y: Rows) -> pl.DataFrame:
-    """Return the table ``batch`` of some rows of known classes."""
+def _judged(model: FittedRows, frame: pl.DataFrame, rows: pl.Series, y: Rows) -> pl.DataFrame:
+    """Return the columns of ``batch`` for some rows of known classes."""
     p, at = model.trained.probabilities(frame), np.arange(len(y))
     own = p[at, y]
     loss = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
     others = p.copy()
     others[at, y] = -1.0
-    held = hold_against(
+    compared = hold_against(
         model.scores.loo_loss,
         loss,
         contradicted=p.argmax(1) != y,
@@ -94,14 +79,13 @@ def _judged(model: Fitted, frame: pl.DataFrame, rows: pl.Series, y: Rows) -> pl.
             "suggested_label": pl.Series(names[others.argmax(1)], dtype=pl.String),
             "p_label": own,
             "loss": loss,
-            "beyond": held.beyond,
-            "suspect": held.suspect,
+            "beyond": compared.beyond,
+            "suspect": compared.suspect,
             "rows": len(y),
-            "suspects": int(held.suspect.sum()),
-            "expected": held.expected,
-            "chance": held.chance,
+            "suspects": int(compared.suspect.sum()),
+            "expected": compared.expected,
+            "chance": compared.chance,
         },
-        schema=_SCHEMAS["batch"],
     )
 
 
@@ -120,11 +104,7 @@ def places(data: Data, id_column: str | None) -> pl.DataFrame:
     return frame.with_columns(row_id=pl.coalesce(by_line, pl.format("{}#{}", "source", "row")))
 
 
-# Rows that are taken out and relabelled for good: two refits each.
-CHECKED = 3
-
-
-def health(material: Material) -> pl.DataFrame:
+def checked_audit(material: Material) -> pl.DataFrame:
     """Return an audit's own table of health, one row a check."""
     model, step = fitted(material), material.on_step
     ranking, _ = choose_ranking("auto", model.noise)

@@ -18,37 +18,29 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Material
-from dataaudit.gate.facts import FactTable
 from dataaudit.gate.facts.classes import classes
 from dataaudit.gate.facts.columns import roles
+from dataaudit.gate.facts.table import Rows, fact_table
 
 _ROWS: Final = 50_000
 _BINS: Final = 256
-_FEW: Final = 20  # rows outside the greatest class, below which nothing is said
-_HERE: Final = __name__
+_FEW: Final = 20  # rows outside the greatest class, below which there are no facts
 
-TABLES: Final = (
-    FactTable(
-        name="leaks",
-        maker=f"{_HERE}:leaks",
-        schema=schema("column text, values whole, accuracy real, most real, gain real, copy flag"),
-        scope="column",
-        key=("column",),
-        score="gain",
-        needs=frozenset({"label"}),
-        cost=1,
-        doc="How well each column alone predicts the label of rows it was not counted on.",
-    ),
+
+@fact_table(
+    "column text, values whole, accuracy real, most real, gain real, copy flag",
+    scope="column",
+    key=("column",),
+    score="gain",
+    needs={"label"},
+    cost=1,
 )
-
-
-def leaks(material: Material) -> pl.DataFrame:
-    """Return the table ``leaks``; none where the label is a quantity, or nearly all rows have one class."""
-    empty, label = pl.DataFrame(schema=TABLES[0].schema), material.settings.label
-    if classes(material).height < 2:  # noqa: PLR2004 - one class is none
-        return empty
+def leaks(material: Material) -> Rows:
+    """How well each column alone predicts the label of rows it was not counted on."""
+    label = material.settings.label
+    if classes.make(material).height < 2:  # noqa: PLR2004 - one class is none
+        return
     names = [
         name for name, role in roles(material).items() if name in material.features and role.role != "text"
     ]
@@ -59,15 +51,13 @@ def leaks(material: Material) -> pl.DataFrame:
     y = _codes(rows[label].cast(pl.String))
     most = int(np.bincount(y).max()) if len(y) else 0
     if len(y) - most < _FEW:
-        return empty
-    found = []
+        return
     for name in names:
         x = _binned(rows[name])
         accuracy = _accuracy(x, y)
         share = most / len(y)
         gain = (accuracy - share) / (1 - share)
-        found.append((name, int(x.max()) + 1, accuracy, share, gain, _is_copy(x, y)))
-    return pl.DataFrame(found, schema=TABLES[0].schema, orient="row")
+        yield name, int(x.max()) + 1, accuracy, share, gain, _is_copy(x, y)
 
 
 def _codes(values: pl.Series) -> NDArray[np.int64]:

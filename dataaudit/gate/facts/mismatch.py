@@ -1,26 +1,24 @@
-"""Facts about the domain: how test data differ from the data, and the slices that few rows spoil.
-
-Facts about influence: how much hangs on single rows, on few, and on those behind the same errors.
-"""
+"""Facts about test data: how they differ, the slices that few rows spoil, and how much hangs on few rows."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
+from dataaudit.audits.mismatch.findings import Found
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.stability import Dependence, depend
 from dataaudit.features import EncoderSettings
 from dataaudit.gate.data import Material
-from dataaudit.gate.facts.audited import TABLES
-from dataaudit.gate.facts.fitted import against, fitted, test_of, wanted
-
-_SLICES = next(table.schema for table in TABLES if table.name == "slices")
+from dataaudit.gate.facts.fitted import against, fitted, wanted
+from dataaudit.gate.facts.table import Rows
 
 
-def shift(material: Material) -> pl.DataFrame:
-    """Return the table ``shift``, over the columns that data and test data share."""
-    settings, test = material.settings, test_of(material)
+def compared_columns(material: Material) -> pl.DataFrame:
+    """Return the table ``shift`` over the columns that data and test data share."""
+    settings, test = material.settings, material.test_rows
     left = {settings.label, settings.weight}
     shared = [name for name in wanted(material, material.rows) if name in test.schema and name not in left]
     sides = [
@@ -43,72 +41,39 @@ def shift(material: Material) -> pl.DataFrame:
     )
 
 
-def slices(material: Material) -> pl.DataFrame:
-    """Return the table ``slices``; empty where no test row can be judged."""
-    model = against(material)
-    rows = [
-        (
-            found.slice.column,
-            found.common,
-            found.severity,
-            len(found.slice.train),
-            len(found.errors),
-            found.fixed,
-            found.p_value,
-            found.title,
-            found.advice,
-        )
-        for found in (model.searched.found if model is not None else ())
-        if found.slice is not None
-    ]
-    return pl.DataFrame(rows, schema=_SLICES, orient="row")
+def found_slices(material: Material) -> Rows:
+    """Yield the rows of the table ``slices``; none where no test row can be judged."""
+    for found in _found(material):
+        if found.slice is not None:
+            sizes = len(found.slice.train), len(found.errors), found.fixed
+            yield (
+                found.slice.column,
+                found.common,
+                found.severity,
+                *sizes,
+                found.p_value,
+                found.title,
+                found.advice,
+            )
 
 
-_SCHEMAS = {table.name: table.schema for table in TABLES}
-
-
-def groups(material: Material) -> pl.DataFrame:
-    """Return the table ``groups``; empty where no test row can be judged."""
-    other, rows = against(material), []
-    found = () if other is None else other.searched.found
+def grouped_rows(material: Material) -> Rows:
+    """Yield the rows of the table ``groups``, each row once; none where no test row can be judged."""
     model, named = fitted(material), np.zeros(0, dtype=np.int64)
-    grouped = [one for one in found if one.slice is None and len(one.rows)]
-    for number, one in enumerate(grouped, start=1):
-        for row in np.setdiff1d(one.rows, named):
-            place = (int(model.positions[row]), model.labels[row])
-            rows.append((*place, number, len(one.rows), len(one.errors), one.fixed, one.severity))
-        named = np.concatenate([named, one.rows])
-    return pl.DataFrame(rows, schema=_SCHEMAS["groups"], orient="row")
+    grouped = [found for found in _found(material) if found.slice is None and len(found.rows)]
+    for number, found in enumerate(grouped, start=1):
+        sizes = len(found.rows), len(found.errors), found.fixed
+        for row in np.setdiff1d(found.rows, named):
+            yield int(model.positions[row]), model.labels[row], number, *sizes, found.severity
+        named = np.concatenate([named, found.rows])
 
 
-def dependence(material: Material) -> pl.DataFrame:
-    """Return the table ``dependence``, the row that turns most predictions first."""
-    model, found = fitted(material), _depend(material)
-    return pl.DataFrame(
-        {
-            "row": model.positions[found.rows],
-            "label": pl.Series(model.labels[found.rows], dtype=pl.String),
-            "changed": found.changed,
-            "watched": np.full(len(found.rows), found.watched),
-            "share": found.changed / found.watched,
-        },
-        schema=_SCHEMAS["dependence"],
-    )
+def _found(material: Material) -> Sequence[Found]:
+    other = against(material)
+    return () if other is None else other.searched.found
 
 
-def strongest(material: Material) -> pl.DataFrame:
-    """Return the table ``strongest``, one row."""
-    found = _depend(material)
-    row = (
-        len(found.strongest),
-        found.changed_together,
-        found.watched,
-        found.changed_together / found.watched,
-    )
-    return pl.DataFrame([row], schema=_SCHEMAS["strongest"], orient="row")
-
-
-def _depend(material: Material) -> Dependence:
+def dependence_of(material: Material) -> Dependence:
     """Watch the predictions of the test rows where there are any, else those of the rows themselves."""
 
     def make() -> Dependence:

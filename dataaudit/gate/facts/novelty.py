@@ -1,7 +1,7 @@
-"""Facts about values that are strange to the rows one knows: unseen levels, and numbers out of range.
+"""Facts about values that are new to the rows one knows: unseen levels, and numbers out of range.
 
 The known rows are the data where the other side is test data, and the base where it is new rows of the data.
-Some strangeness is to be expected of any sample, so each fact bears a *chance*: the probability of as much if
+Some novelty is to be expected of any sample, so each fact bears a *chance*: the probability of as much if
 both sides were drawn alike.
 
 Levels: of n known rows, those whose level is met only once are s, so that a further row brings a level unseen
@@ -17,75 +17,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
-from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts import FactTable
 from dataaudit.gate.facts.columns import roles
+from dataaudit.gate.facts.table import Rows, fact_table
 
-_HERE: Final = __name__
-_LEVELS: Final = schema("column text, level text, rows whole, share real, row whole, chance real")
-_RANGES: Final = schema(
+_LEVELS: Final = "column text, level text, rows whole, share real, row whole, chance real"
+_RANGES: Final = (
     "column text, side text, rows whole, value real, bound real, beyond real, row whole, chance real"
 )
-_SHOWN: Final = 100  # levels of a column that are told one by one
-
-TABLES: Final = (
-    FactTable(
-        name="test_levels",
-        maker=f"{_HERE}:test_levels",
-        schema=_LEVELS,
-        scope="column",
-        key=("column", "level"),
-        cells=frozenset({"level"}),
-        score="rows",
-        place="test",
-        needs=frozenset({"test"}),
-        doc="Levels of test rows that the data have not; chance is of all such rows of the column.",
-    ),
-    FactTable(
-        name="new_levels",
-        maker=f"{_HERE}:new_levels",
-        schema=_LEVELS,
-        scope="column",
-        key=("column", "level"),
-        cells=frozenset({"level"}),
-        score="rows",
-        needs=frozenset({"base"}),
-        doc="The same of new rows: levels that the base has not.",
-    ),
-    FactTable(
-        name="test_ranges",
-        maker=f"{_HERE}:test_ranges",
-        schema=_RANGES,
-        scope="column",
-        key=("column", "side"),
-        cells=frozenset({"value", "bound", "beyond"}),
-        score="beyond",
-        place="test",
-        needs=frozenset({"test"}),
-        doc="Columns with test values below or above all of the data; beyond counts in their range.",
-    ),
-    FactTable(
-        name="new_ranges",
-        maker=f"{_HERE}:new_ranges",
-        schema=_RANGES,
-        scope="column",
-        key=("column", "side"),
-        cells=frozenset({"value", "bound", "beyond"}),
-        score="beyond",
-        needs=frozenset({"base"}),
-        doc="The same of new rows against the base.",
-    ),
-)
+_SHOWN: Final = 100  # levels of a column that are named one by one
 
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """Known rows, the rows that may be strange, and how many of these are not known."""
+    """Known rows, the rows whose values may be new, and how many of these rows are not known."""
 
     known: Data
     other: Data
@@ -98,48 +47,69 @@ class _Sides:
         yield from (name for name in shared if self.known.schema[name].is_nested() is False)
 
 
-def test_levels(material: Material) -> pl.DataFrame:
-    """Return the table ``test_levels``."""
+@fact_table(
+    _LEVELS,
+    scope="column",
+    key=("column", "level"),
+    score="rows",
+    place="test",
+    needs={"test"},
+    cells={"level"},
+)
+def test_levels(material: Material) -> Rows:
+    """Levels of test rows that the data have not; chance is of all such rows of the column."""
     return _levels(material, _against_test(material))
 
 
-def new_levels(material: Material) -> pl.DataFrame:
-    """Return the table ``new_levels``."""
+@fact_table(_LEVELS, scope="column", key=("column", "level"), score="rows", needs={"base"}, cells={"level"})
+def new_levels(material: Material) -> Rows:
+    """The same of new rows: levels that the base has not."""
     return _levels(material, _against_base(material))
 
 
-def test_ranges(material: Material) -> pl.DataFrame:
-    """Return the table ``test_ranges``."""
+@fact_table(
+    _RANGES,
+    scope="column",
+    key=("column", "side"),
+    score="beyond",
+    place="test",
+    needs={"test"},
+    cells={"value", "bound", "beyond"},
+)
+def test_ranges(material: Material) -> Rows:
+    """Columns with test values below or above all of the data; beyond counts in their range."""
     return _ranges(material, _against_test(material))
 
 
-def new_ranges(material: Material) -> pl.DataFrame:
-    """Return the table ``new_ranges``."""
+@fact_table(
+    _RANGES,
+    scope="column",
+    key=("column", "side"),
+    score="beyond",
+    needs={"base"},
+    cells={"value", "bound", "beyond"},
+)
+def new_ranges(material: Material) -> Rows:
+    """The same of new rows against the base."""
     return _ranges(material, _against_base(material))
 
 
 def _against_test(material: Material) -> _Sides:
-    if material.test is None:
-        raise ValueError("there are no test data")
-    return _Sides(material.rows, material.test, material.test.n)
+    return _Sides(material.rows, material.test_rows, material.test_rows.n)
 
 
 def _against_base(material: Material) -> _Sides:
-    states = material.states
-    if material.base is None or states is None:
-        raise ValueError("there is no base")
-    return _Sides(material.base.rows, material.rows, int((states != "known").sum()))
+    return _Sides(material.base_rows, material.rows, material.fresh)
 
 
-def _levels(material: Material, sides: _Sides) -> pl.DataFrame:
-    told, rows = roles(material), list[tuple[Any, ...]]()
+def _levels(material: Material, sides: _Sides) -> Rows:
+    used = roles(material)
     for name in sides.columns(material):
-        if told[name].role in ("categorical", "boolean"):
-            rows += _strange_levels(name, sides)
-    return pl.DataFrame(rows, schema=_LEVELS, orient="row")
+        if used[name].role in ("categorical", "boolean"):
+            yield from _unseen_levels(name, sides)
 
 
-def _strange_levels(name: str, sides: _Sides) -> Iterator[tuple[Any, ...]]:
+def _unseen_levels(name: str, sides: _Sides) -> Rows:
     known, other = (
         side.lazy.select(level=pl.col(name).cast(pl.String), row=pl.int_range(pl.len(), dtype=pl.Int64))
         .filter(pl.col("level").is_not_null() & (pl.col("level") != ""))
@@ -148,10 +118,10 @@ def _strange_levels(name: str, sides: _Sides) -> Iterator[tuple[Any, ...]]:
         .collect(engine="streaming")
         for side in (sides.known, sides.other)
     )
-    strange = other.join(known, on="level", how="anti").sort("rows", "level", descending=[True, False])
+    unseen = other.join(known, on="level", how="anti").sort("rows", "level", descending=[True, False])
     once = max(known.filter(pl.col("rows") == 1).height, 0.5)
-    chance = _tail(int(strange["rows"].sum()), sides.fresh * once / sides.known.n)
-    for level, rows, row in strange.head(_SHOWN).select("level", "rows", "row").iter_rows():
+    chance = _tail(int(unseen["rows"].sum()), sides.fresh * once / sides.known.n)
+    for level, rows, row in unseen.head(_SHOWN).select("level", "rows", "row").iter_rows():
         yield name, level, rows, rows / sides.other.n, row, chance
 
 
@@ -165,19 +135,15 @@ def _tail(k: int, mean: float) -> float:
     return min(1.0, max(0.0, 1.0 - below))
 
 
-def _ranges(material: Material, sides: _Sides) -> pl.DataFrame:
-    told = roles(material)
-    numbers = [
-        name
-        for name in sides.columns(material)
-        if told[name].role == "numeric"
-        and all(d.schema[name].is_numeric() for d in (sides.known, sides.other))
-    ]
-    rows = [row for name in numbers for row in _out_of_range(name, sides)]
-    return pl.DataFrame(rows, schema=_RANGES, orient="row")
+def _ranges(material: Material, sides: _Sides) -> Rows:
+    used = roles(material)
+    for name in sides.columns(material):
+        numbers = all(side.schema[name].is_numeric() for side in (sides.known, sides.other))
+        if used[name].role == "numeric" and numbers:
+            yield from _out_of_range(name, sides)
 
 
-def _out_of_range(name: str, sides: _Sides) -> Iterator[tuple[Any, ...]]:
+def _out_of_range(name: str, sides: _Sides) -> Rows:
     cell = pl.col(name).cast(pl.Float64)
     cell = pl.when(cell.is_finite()).then(cell)
     low, high = sides.known.lazy.select(cell.min().alias("low"), cell.max().alias("high")).collect().row(0)
