@@ -1,7 +1,7 @@
 """The command ``audit`` as a process sees it, without the seconds in which Python and torch start.
 
-Folder, stdin and environment are given, exit code and streams come back. What only a process of its own can show
-(signals, closed pipes, terminals, what is imported) is tested with one.
+Folder, stdin and environment are given, exit code and streams come back. What only a process of its own can
+show (signals, closed pipes, terminals, what is imported) is tested with one.
 """
 
 import io

@@ -1,7 +1,7 @@
 """What the tests of the house rules look at: every module of the package, read once, and the exceptions.
 
-An exception stands in ``exceptions.toml``, below its rule: ``"path" = "reason"``. One that is no longer needed
-fails its test as a new offence does.
+An exception stands in ``exceptions.toml``, below its rule: ``"path" = "reason"``. One that is not needed any
+more fails its test as a new offence does.
 """
 
 import ast

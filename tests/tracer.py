@@ -2,8 +2,8 @@
 
     python tests/tracer.py calls.json labels rows.csv --label y
 
-``calls.json`` is a list of ``[file, function]``. What runs when a module is imported is left out: it is no part of
-the story.
+``calls.json`` is a list of ``[file, function]``. What runs when a module is imported is left out: it
+is no part of the story.
 """
 
 import json
