@@ -85,6 +85,18 @@ def test_what_is_public_says_its_parameters():
     assert keeps("undocumented", silent)
 
 
+def test_tests_mirror_the_package():
+    """A file of tests is of the module of its name, or has a theme that is said with the exceptions."""
+    tests = [path.relative_to(ROOT / "tests") for path in sorted((ROOT / "tests").rglob("test_*.py"))]
+    named = [path for path in tests if len(path.parts) > 1]  # at the root they are of the whole house
+    themes = {
+        path.as_posix()
+        for path in named
+        if not (PACKAGE / path.parent / path.name.removeprefix("test_")).exists()
+    }
+    assert keeps("themes of tests", themes)
+
+
 def test_an_option_is_said_once():
     """In options.py: elsewhere in the API and the command line no parameter repeats its default."""
     path = PACKAGE / "options.py"
