@@ -93,22 +93,22 @@ STORIES = {
         findings/tables.py::Tables.read
         review/queue.py::queue_of
         review/session.py::begin
-        review/loop.py::sit
-        review/rows.py::Rows._row
+        review/loop.py::run_review
+        review/rows.py::RowReader._row
         review/screen.py::draw
-        review/progress.py::standing
-        review/file.py::Book.write
+        review/progress.py::progress_of
+        review/file.py::SavedDecisions.write
         repair/decisions.py::write_decisions
         files.py::write_whole
     """,
     "apply": """
         cli/repair.py::apply
-        repair/apply.py::repair
         findings/tables.py::Tables.read
         repair/decisions.py::read_decisions
         repair/plan.py::make_plan
+        repair/apply.py::repair
         repair/csv.py::find_edits
-        repair/journal.py::splice
+        repair/journal.py::Journal.to_bytes
         files.py::write_whole
         audits/rerun.py::compare
     """,

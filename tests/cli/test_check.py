@@ -34,7 +34,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("check")
     clean = table(300, 0)
     clean.write_csv(folder / "clean.csv")
-    pl.concat([clean, table(120, 1, wrong=12)]).write_csv(folder / "batch.csv")
+    pl.concat([clean, table(120, 1, wrong=18)]).write_csv(folder / "batch.csv")
     pl.concat([clean, table(120, 1)]).write_csv(folder / "good.csv")
     table(100, 2).write_csv(folder / "test.csv")
     pl.concat([table(60, 2), clean.head(40)]).write_csv(folder / "leaked.csv")
