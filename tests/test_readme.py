@@ -72,7 +72,8 @@ def test_tables_named_are_the_ones_written():
     from dataaudit.findings import schemas
 
     named = set(re.findall(r"`(\w+)\.parquet`", (ROOT / "README.md").read_text(encoding="utf-8")))
-    assert set(schemas.SCHEMAS) <= named <= set(schemas.SCHEMAS) | set(schemas.SCHEMAS_MISMATCH_FINDINGS)
+    known = set(schemas.Findings.SCHEMAS)
+    assert known <= named <= known | set(schemas.MismatchFindings.SCHEMAS)
     assert {"traces", "slices", "features", "remedies", "shift"} <= named
 
 

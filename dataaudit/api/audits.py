@@ -26,9 +26,10 @@ from dataaudit.errors import SettingError, WriteError
 if TYPE_CHECKING:
     import polars as pl
 
-    from dataaudit.audits.explain.compare import Own
+    from dataaudit.audits.explain.compare import OwnModel
     from dataaudit.audits.rerun import Rerun
-    from dataaudit.audits.vulnerability.tables import Story
+    from dataaudit.audits.vulnerability.tables import AttackResults
+    from dataaudit.findings.redact import Level
     from dataaudit.findings.schemas import (
         AnyFindings,
         ExplanationFindings,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         MismatchFindings,
         VulnerabilityFindings,
     )
-    from dataaudit.summary.veil import Policy
     from dataaudit.training.encoded import LabelSettings, ModelName
 
 
@@ -108,7 +108,7 @@ class Result(ABC):
     def _written(self) -> AnyFindings:
         """The tables that are written and shown."""
 
-    def write(self, folder: str | Path, *, redact: Policy = "none") -> Path:
+    def write(self, folder: str | Path, *, redact: Level = "none") -> Path:
         """Write the tables, the provenance and ``report.html``.
 
         Parameters
@@ -129,7 +129,7 @@ class Result(ABC):
         WriteError
             If the folder cannot be written to; nothing is left half-written.
         """
-        from dataaudit.summary.redaction import remember
+        from dataaudit.findings.redact import remember
         from dataaudit.writers.html import write_report
 
         tables = remember(self._written, redact)
@@ -518,7 +518,7 @@ def explain(
     return Explanation(found)
 
 
-def _models(model: Any, versus: Any, *, refit: bool) -> tuple[tuple[str, str | None], dict[str, Own]]:
+def _models(model: Any, versus: Any, *, refit: bool) -> tuple[tuple[str, str | None], dict[str, OwnModel]]:
     """Return the names of the two models, and those that are the user's own.
 
     Raises
@@ -526,18 +526,18 @@ def _models(model: Any, versus: Any, *, refit: bool) -> tuple[tuple[str, str | N
     SettingError
         If a refit is asked for and no model is the user's own.
     """
-    from dataaudit.audits.explain.compare import Own
+    from dataaudit.audits.explain.compare import OwnModel
     from dataaudit.errors import SettingError
 
     names: list[str | None] = []
-    own: dict[str, Own] = {}
+    own: dict[str, OwnModel] = {}
     for given in (model, versus):
         if given is None or isinstance(given, str):
             names.append(given)
             continue
-        name = Own(given).name
+        name = OwnModel(given).name
         name = f"{name} (2)" if name in own else name
-        own[name] = Own(given, refit)
+        own[name] = OwnModel(given, refit)
         names.append(name)
     if refit and not own:
         raise SettingError("refit is for a fitted model: got none", "leave refit out")
@@ -718,12 +718,12 @@ class Vulnerability(Result):
     ----------
     tables : VulnerabilityFindings
         All tables and the provenance.
-    story : Story
+    story : AttackResults
         What they were made from.
     """
 
     tables: VulnerabilityFindings
-    story: Story
+    story: AttackResults
 
     @property
     def shares(self) -> pl.DataFrame:

@@ -15,7 +15,7 @@ The paper's figure 1 leaves out one part at a time. For two classes with labels 
 For softmax the first is ``r_z/(1 - p_z)`` in the place of r_z, p_z being the probability of the row's own
 label: the slope of a row that is not fitted at all, which pushes its label up by 1 and the other classes down
 in the ratio of their probabilities; for K = 2 that is -y. The second is ``-(x̃_tᵀx̃) r_zᵀ C⁻¹ r_t`` with C the
-form of the ridge (`models`), which is the product of the gradients by all K classes, whichever is the
+form of the ridge (`model.linear`), which is the product of the gradients by all K classes, whichever is the
 reference; for K = 2, C = 1. The paper has two classes: for more, both are our generalisation.
 
 **Support vector machines.** Training rows pull by the slope of the hinge; the loss of the test row is the
@@ -24,7 +24,7 @@ model. Without the training loss a row that is not fitted pulls by 1, as for two
 
 **Removal.** By the row's own Newton step the scores of t move by ``1/n Q(z, t)ᵀ (I - W Q(z, z)/n)⁻¹ r_z``
 without z, which is the leverage-corrected leave-one-out; the change of loss is that of the moved scores. For
-two classes it is what the traces of a mismatch hold.
+two classes it is what the traces of a mismatch give.
 
 **Relative influence** (RelatIF; Barshan et al. 2020) is ``I(z, t)/√-I(z, z)``: rows that move everything do
 not come first because of that.
@@ -67,21 +67,11 @@ SPARE = 8
 
 @dataclass(frozen=True)
 class Attribution:
-    """Influence of all n training rows on one test row, whole and in parts; positive is harmful.
+    """Influence of all n training rows on one test row, whole and in parts; positive is harmful."""
 
-    Attributes
-    ----------
-    influence : ndarray (n,)
-        I_up,loss, in nats times n.
-    without_train_loss : ndarray (n,)
-        The same as if no training row were fitted, in nats times n.
-    without_hessian : ndarray (n,)
-        The negative product of the two gradients.
-    """
-
-    influence: Reals
-    without_train_loss: Reals
-    without_hessian: Reals
+    influence: Reals  # (n,) I_up,loss, in nats times n
+    without_train_loss: Reals  # (n,) the same as if no training row were fitted, in nats times n
+    without_hessian: Reals  # (n,) the negative product of the two gradients
 
     def strongest(self, k: int) -> Rows:
         """Return the positions of the k most harmful and k most helpful rows; ties go by position."""
@@ -94,56 +84,24 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Nearest:
-    """Training rows near to a test row.
-
-    Attributes
-    ----------
-    measure : {"cosine", "euclidean"}
-    rows : ndarray (k,) int64
-        Positions, the nearest first.
-    values : ndarray (k,)
-        Cosines, or distances, in the encoded features.
-    """
+    """Training rows near to a test row."""
 
     measure: Measure
-    rows: Rows
-    values: Reals
+    rows: Rows  # (k,) positions, the nearest first
+    values: Reals  # (k,) cosines, or distances, in the encoded features
 
 
 @dataclass(frozen=True)
-class Part:
-    """What one column, or one term, of the test row adds to the score of its predicted class.
+class ColumnContribution:
+    """What one column, or one term, of the test row adds to the score of its predicted class."""
 
-    Attributes
-    ----------
-    column : str
-        The source column.
-    level : str or None
-        The term; None for a whole column.
-    value : float
-        In log-odds of the predicted class over its strongest rival.
-    """
-
-    column: str
-    level: str | None
-    value: float
+    column: str  # the source column
+    level: str | None  # the term; None for a whole column
+    value: float  # in log-odds of the predicted class over its strongest rival
 
 
 def attribute(trained: Trained, test: Block) -> Attribution:
-    """Return the influence of every training row on one test row, with its parts left out in turn.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and H⁻¹.
-    test : Block
-        The test row, with the label that its loss is of.
-
-    Returns
-    -------
-    Attribution
-        In the order of the training rows.
-    """
+    """Return the influence of every training row on one test row, with its parts left out in turn."""
     model, theta = trained.objective.model, trained.fit.theta
     k, loss = model.loss.n_scores, model.loss
     x = test.dense()[0]  # (d+1,)
@@ -160,7 +118,7 @@ def attribute(trained: Trained, test: Block) -> Attribution:
     return Attribution(*torch.cat(parts, 1).numpy())
 
 
-def places(values: Reals) -> Rows:
+def rank_by_size(values: Reals) -> Rows:
     """Return every row's place by size, 1 for the largest; ties go by position."""  # (n,) -> (n,)
     place = np.empty(len(values), dtype=np.int64)
     place[np.argsort(-np.abs(values), kind="stable")] = np.arange(1, len(values) + 1)
@@ -176,22 +134,7 @@ def _unfitted(s: Tensor, y: Tensor) -> Tensor:
 
 
 def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
-    """Return what the removal of each of some training rows does to the loss of one test row, in nats.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and H⁻¹.
-    test : Block
-        The test row.
-    rows : ndarray (b,) int64
-        Positions of the training rows.
-
-    Returns
-    -------
-    ndarray (b,)
-        Leverage-corrected; negative means that the test row would be better off.
-    """
+    """Return what the removal of each of some training rows does to the loss of one test row, in nats."""
     model, theta, k = trained.objective.model, trained.fit.theta, trained.objective.model.loss.n_scores
     if not len(rows):
         return np.zeros(0)
@@ -203,22 +146,7 @@ def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
-    """Return RelatIF of some training rows.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and H⁻¹.
-    rows : ndarray (b,) int64
-        Their positions.
-    influence : ndarray (b,)
-        Their influence, in nats times n.
-
-    Returns
-    -------
-    ndarray (b,)
-        ``I(z, t)/√-I(z, z)``, in √(nats times n).
-    """
+    """Return RelatIF of some training rows."""  # rows (b,), influence (b,) -> (b,)
     block = trained.objective.rows.take(torch.from_numpy(rows))
     gradients = loss_gradients(trained.objective.model, trained.fit.theta, block)
     own = (gradients * trained.prepared.solve(gradients)).sum(0).clamp_min(1e-300).sqrt()
@@ -226,22 +154,7 @@ def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
 
 
 def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
-    """Return the k training rows nearest to one test row, by each measure.
-
-    Parameters
-    ----------
-    trained : Trained
-        Holds the features.
-    test : Block
-        The test row.
-    k : int
-        How many.
-
-    Returns
-    -------
-    tuple of Nearest
-        By cosine and by Euclidean distance, ties by position.
-    """
+    """Return the k training rows nearest to one test row, by each measure."""
     X, x = trained.objective.rows.X, test.dense()[0, :-1]
     squares = torch.from_numpy(X.multiply(X).sum(1)) if isinstance(X, csr_array) else (X * X).sum(1)
     products, size = times(X, x[:, None])[:, 0], float(x @ x)
@@ -261,25 +174,10 @@ def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
     return tuple(found)
 
 
-def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int], seed: int) -> list[Part]:
-    """Return what the columns and terms of one test row add to a class over another.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model; it has its encoding.
-    tested : Tested
-        The one row.
-    against : (int, int)
-        The predicted class and its rival.
-    seed : int
-        Offset of the draws.
-
-    Returns
-    -------
-    list of Part
-        The largest first; terms that the row lacks, and what adds nothing, are left out.
-    """
+def column_contributions(
+    trained: Trained, tested: Tested, *, against: tuple[int, int], seed: int
+) -> list[ColumnContribution]:
+    """Return what the columns and terms of one test row add to a class over another."""
     encoded = trained.encoded
     if encoded is None:
         return []
@@ -288,7 +186,7 @@ def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int],
     pull = trained.calibration[0] * (trained.objective.model.matrix(trained.fit.theta) @ v)  # (d+1,)
     x = tested.block.dense()[0]
     terms = [
-        Part(feature.column, feature.level, value)
+        ColumnContribution(feature.column, feature.level, value)
         for feature, value in zip(trained.features, (x * pull)[:-1].tolist(), strict=True)
         if feature.kind == "term"
     ]
@@ -301,6 +199,6 @@ def contributions(trained: Trained, tested: Tested, *, against: tuple[int, int],
         X = encoded.basis.transform(mixed)
         X = torch.from_numpy(X) if isinstance(X, np.ndarray) else X
         scores = times(X, pull[:-1, None])[:, 0] + pull[-1]
-        whole.append(Part(name, None, own - float(scores @ torch.from_numpy(share))))
+        whole.append(ColumnContribution(name, None, own - float(scores @ torch.from_numpy(share))))
     found = [part for part in (*terms, *whole) if part.value != 0.0]
     return sorted(found, key=lambda part: (-abs(part.value), part.column, part.level or ""))

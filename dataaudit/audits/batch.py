@@ -1,4 +1,4 @@
-"""Whether new rows hold more wrong labels than the rows that are known already, with chance accounted for.
+"""Whether new rows have more wrong labels than the rows that are known already, with chance accounted for.
 
 The model is trained on the n known rows, each of which has a loss without itself; the m new rows have a loss
 out of sample. Were the new rows drawn like the known ones, all these losses would be exchangeable. So take
@@ -31,56 +31,26 @@ LEAST: Final = 5
 
 
 @dataclass(frozen=True)
-class Batch:
-    """New rows held against known ones.
+class BatchScore:
+    """New rows compared with known ones."""
 
-    Attributes
-    ----------
-    beyond : ndarray (m,)
-        Share of the known rows whose label surprises as much, counting the row itself: at least 1/(n + 1).
-    suspect : ndarray (m,) bool
-        Rows above the limit whose label the model contradicts.
-    expected : float
-        Number of new rows above the limit, were they like the known ones.
-    chance : float
-        Probability that so many or more are, were they like the known ones.
-    """
-
-    beyond: NDArray[np.float64]
-    suspect: NDArray[np.bool_]
-    expected: float
-    chance: float
+    beyond: NDArray[np.float64]  # (m,) share of the known losses that are as large, the new one counted in
+    suspect: NDArray[np.bool_]  # (m,) rows above the limit whose label the model contradicts
+    expected: float  # number of new rows above the limit, were they like the known ones
+    chance: float  # probability that so many or more are, were they like the known ones
 
 
-def hold_against(
+def score_batch(
     known: NDArray[np.float64],
     new: NDArray[np.float64],
     *,
     contradicted: NDArray[np.bool_],
     noise: float = 0.0,
-) -> Batch:
-    """Judge new rows by the losses of known ones.
-
-    Parameters
-    ----------
-    known : ndarray (n,)
-        Losses of known rows, each without itself; at least one.
-    new : ndarray (m,)
-        Losses of new rows.
-    contradicted : ndarray (m,) bool
-        New rows that the model gives another label. A known row above the limit counts whether the model
-        contradicts it or not, which errs on the quiet side.
-    noise : float
-        Share of the known rows whose label is expected to be wrong.
-
-    Returns
-    -------
-    Batch
-        In the order of `new`.
-    """
+) -> BatchScore:
+    """Compare the losses of new rows with those of known ones."""  # known (n,), new and contradicted (m,)
     n, m, ordered = len(known), len(new), np.sort(known)
     k = min(n, max(LEAST, round(n * max(TAIL, noise))))
     as_large = n - np.searchsorted(ordered, new, side="left")
     suspect = (new > ordered[n - k]) & contradicted
     chance = float(betabinom.sf(int(suspect.sum()) - 1, m, k, n - k + 1)) if m else 1.0
-    return Batch((as_large + 1) / (n + 1), suspect, m * k / (n + 1), min(1.0, chance))
+    return BatchScore((as_large + 1) / (n + 1), suspect, m * k / (n + 1), min(1.0, chance))

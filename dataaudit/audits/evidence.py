@@ -67,24 +67,7 @@ def directions(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
 def contributions(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, seed: int
 ) -> list[list[Contribution]]:
-    """Return the strongest contributions for every given row, strongest first.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    scores : RowScores
-        Gives the suggested labels.
-    rows : ndarray (b,) int64
-        Positions of the rows to explain.
-    seed : int
-        Of the replacement rows.
-
-    Returns
-    -------
-    list of list of Contribution
-        At most `SHOWN_CONTRIBUTIONS` a row.
-    """
+    """Return the strongest contributions for every given row, strongest first."""  # rows (b,)
     if not len(rows):
         return []
     v = directions(trained, scores, rows)
@@ -146,22 +129,7 @@ def _column_effects(
 
 
 def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[list[Neighbour]]:
-    """Return the rows most alike to each given row: some of other labels, then some of its own.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model, H⁻¹ and quadratic forms.
-    scores : RowScores
-        Gives the suggested labels.
-    rows : ndarray (b,) int64
-        Positions of the rows to explain.
-
-    Returns
-    -------
-    list of list of Neighbour
-        `OTHER_LABEL` rows with the suggested label and `SAME_LABEL` with the row's own, most alike first.
-    """
+    """Return the rows most alike to each given row: some of other labels, then some of its own."""
     found: list[list[Neighbour]] = []
     y = trained.objective.rows.y.numpy()
     n, k = trained.forms.shape[:2]

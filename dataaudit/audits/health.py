@@ -21,28 +21,13 @@ CALIBRATION_LIMIT = 0.1
 CALIBRATION_BINS = 10
 FEW_ROWS = 20
 
+Check = tuple[str, float | None, float | None, bool, str]  # name, value, limit, whether it passes, message
+
 
 def check_health(
     trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, noise: NoiseModel
 ) -> pl.DataFrame:
-    """Judge convergence, the solver, calibration, verification, the noise model and the amount of data.
-
-    Parameters
-    ----------
-    trained : Trained
-        Fit and solver.
-    scores : RowScores
-        Leave-one-out probabilities.
-    refits : tuple of Refit
-        True refits, possibly none.
-    noise : NoiseModel
-        The model of wrong labels.
-
-    Returns
-    -------
-    pl.DataFrame
-        One row per check, by the schema `findings.HEALTH`.
-    """
+    """Check convergence, the solver, calibration, verification, the noise model and the amount of data."""
     checks = [
         _gradient(trained),
         _residual(trained),
@@ -57,9 +42,6 @@ def check_health(
 def fit_checks(trained: Trained) -> list[Check]:
     """Return the checks that hold for any audit: convergence, the solver and the smallest class."""
     return [_gradient(trained), _residual(trained), _rows(trained)]
-
-
-Check = tuple[str, float | None, float | None, bool, str]
 
 
 def _gradient(trained: Trained) -> Check:
@@ -97,26 +79,16 @@ def _calibration(trained: Trained, scores: RowScores) -> Check:
 def verification_check(refits: Sequence[Checked]) -> Check:
     """Compare predicted with measured changes."""
     if not refits:
-        return (
-            "verification",
-            None,
-            None,
-            False,
-            "No refit was made: predictions of this run are unchecked.",
-        )
+        message = "No refit was made: predictions of this run are unchecked."
+        return ("verification", None, None, False, message)
     found = agreement(refits)
     gap = abs(found.slope - 1.0)
     shown = "" if np.isnan(found.pearson) else f", correlation {found.pearson:.4f}"
     message = f"Predicted against actual over {len(refits)} refits: slope {found.slope:.3f}{shown}."
     # Where classes are far apart the losses are so small that their ratio says nothing.
     furthest = max(abs(r.predicted - r.measured) for r in refits)
-    return (
-        "verification",
-        gap,
-        SLOPE_TOLERANCE,
-        bool(gap <= SLOPE_TOLERANCE or furthest <= NEGLIGIBLE),
-        message,
-    )
+    ok = bool(gap <= SLOPE_TOLERANCE or furthest <= NEGLIGIBLE)
+    return ("verification", gap, SLOPE_TOLERANCE, ok, message)
 
 
 def _noise(noise: NoiseModel) -> Check:

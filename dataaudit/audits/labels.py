@@ -1,6 +1,6 @@
 """Which labels are wrong: the whole audit on one screen.
 
-load → encode (`asked`) → choose basis and λ → fit → invert (`train`) → score every row → noise model →
+load → encode (`encoded`) → choose basis and λ → fit → invert (`train`) → score every row → noise model →
 findings. The chain is the paper's (Koh & Liang 2017, section 5.4): self-influence and leverage give, from one
 factorisation, the error that a row would have if it had not been in the training set, and from those
 out-of-sample scores a noise model gives the probability that its label is wrong.
@@ -49,28 +49,7 @@ def label_findings(
     command: str = "dataaudit.audit_labels",
     on_step: StepCallback = no_step,
 ) -> Findings:
-    """Rank training rows by how likely their label is wrong.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The rows that the model was trained on.
-    target : Target
-        Their classes.
-    trained : Trained
-        The model and its inverse Hessian.
-    settings : LabelSettings
-        What is asked.
-    command : str
-        How the audit was called, for the provenance.
-    on_step : callable
-        Called with (stage, done, total) as the work goes on.
-
-    Returns
-    -------
-    Findings
-        All tables and the provenance.
-    """
+    """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
     scores = score_rows(trained)
     noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes))
@@ -78,8 +57,8 @@ def label_findings(
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
     top, checked = order[: settings.top], order[: (settings.verify + 1) // 2]
-    with ThreadPoolExecutor(1) as beside:  # refits leave a core idle, and evidence needs none of them
-        refitting = beside.submit(_verify, trained, scores, checked, on_step)
+    with ThreadPoolExecutor(1) as pool:  # refits leave a core idle, and evidence needs none of them
+        refitting = pool.submit(_verify, trained, scores, checked, on_step)
         on_step("evidence", 0, 2)
         reasons = contributions(trained, scores, top, seed=settings.seed)
         on_step("evidence", 1, 2)

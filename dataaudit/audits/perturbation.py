@@ -40,8 +40,8 @@ from dataaudit.features.text import TextEncoder
 from dataaudit.model.rows import Block, times
 from dataaudit.training.trained import Encoded, Trained
 
-Array = NDArray[np.float64]
-Positions = NDArray[np.int64]
+Reals = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 # Cells that a column is replaced by: all of them up to so many different ones, else evenly spaced ones.
 DRAWS = 64
@@ -64,27 +64,13 @@ FEATURES = pl.Schema(
 
 @dataclass(frozen=True)
 class ColumnEffect:
-    """What one column, or one term, of a training row does to the mean loss of the test rows.
+    """What one column, or one term, of a training row does to the mean loss of the test rows."""
 
-    Attributes
-    ----------
-    row : int
-        Position of the training row.
-    column : str
-        The source column.
-    level : str or None
-        The term that is removed; None where the cell is replaced.
-    finite : float
-        Change of the mean loss of the test rows, in nats: negative where another cell is better for them.
-    gradient : float
-        I_pert,loss/n per unit of an encoded feature, the largest of the column.
-    """
-
-    row: int
-    column: str
-    level: str | None
-    finite: float
-    gradient: float
+    row: int  # position of the training row
+    column: str  # the source column
+    level: str | None  # the term that is removed; None where the cell is replaced
+    finite: float  # change of the mean loss, in nats: negative where another cell is better for them
+    gradient: float  # I_pert,loss/n per unit of an encoded feature, the largest of the column
 
 
 @dataclass(frozen=True)
@@ -100,7 +86,7 @@ class _Probe:
         """Number of scores."""
         return self.V.shape[1]
 
-    def scored(self, X: Array | csr_array | Tensor) -> Tensor:
+    def scored(self, X: Reals | csr_array | Tensor) -> Tensor:
         """Return ``[x̃Θ, x̃V]`` of rows."""  # (b, d) -> (b, 2k)
         X = torch.from_numpy(X) if isinstance(X, np.ndarray) else X
         return times(X, self.coefficients[:-1]) + self.coefficients[-1]
@@ -111,27 +97,8 @@ class _Probe:
         return -weight * (r * scored[:, self.k :]).sum(1) / self.trained.objective.rows.n
 
 
-def column_effects(
-    trained: Trained, rows: Positions, test: Block, *, seed: int = 0
-) -> list[list[ColumnEffect]]:
-    """Return the effects of every column of some training rows.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model, H⁻¹ and encoded columns.
-    rows : ndarray (b,) int64
-        Positions of the training rows.
-    test : Block
-        t labelled test rows in the model's features; the mean of their losses is what changes.
-    seed : int
-        Offset of the draws.
-
-    Returns
-    -------
-    list of list of ColumnEffect
-        For every row its columns and the strongest terms, strongest finite effect first.
-    """
+def column_effects(trained: Trained, rows: Rows, test: Block, *, seed: int = 0) -> list[list[ColumnEffect]]:
+    """Return the effects of every column of some training rows."""  # rows (b,)
     if not len(rows) or not len(test.y):
         return [[] for _ in rows]
     probe = _probe(trained, test)
@@ -190,16 +157,16 @@ def _gradients(probe: _Probe, block: Block) -> list[dict[tuple[str, str | None],
     return found
 
 
-Swap = tuple[str, Array, Tensor]
+Swap = tuple[str, Reals, Tensor]
 
 
-def _swap_columns(probe: _Probe, encoded: Encoded, rows: Positions, offset: float) -> Iterator[Swap]:
+def _swap_columns(probe: _Probe, encoded: Encoded, rows: Rows, offset: float) -> Iterator[Swap]:
     """Yield, per source column, the weights of the draws and the scores of every row with every draw."""
     for name, weight, mixed in swapped(encoded, encoded.columns.take(rows), offset):
         yield name, weight, probe.scored(encoded.basis.transform(mixed))
 
 
-def swapped(encoded: Encoded, rows: Columns, offset: float) -> Iterator[tuple[str, Array, Columns]]:
+def swapped(encoded: Encoded, rows: Columns, offset: float) -> Iterator[tuple[str, Reals, Columns]]:
     """Yield, per source column, the weights of the draws and every row (b R) with the cell of every draw."""
     for name in sorted({f.column for f in rows.features}):
         donors, weight = _draws(encoded.columns, name, offset)
@@ -207,7 +174,7 @@ def swapped(encoded: Encoded, rows: Columns, offset: float) -> Iterator[tuple[st
         yield name, weight, originals.with_column(name, encoded.columns.take(np.tile(donors, rows.n)))
 
 
-def _draws(columns: Columns, name: str, offset: float) -> tuple[Positions, Array]:
+def _draws(columns: Columns, name: str, offset: float) -> tuple[Rows, Reals]:
     """Return training rows whose cells stand for a column's distribution, and their weights."""
     # One number per cell: different cells agree in it with probability zero.
     random, key = np.random.default_rng(0), np.zeros(columns.n)
@@ -227,21 +194,19 @@ def _draws(columns: Columns, name: str, offset: float) -> tuple[Positions, Array
     return _spaced(order, offset), np.full(DRAWS, 1.0 / DRAWS)
 
 
-def _spaced(order: Positions, offset: float) -> Positions:
+def _spaced(order: Rows, offset: float) -> Rows:
     """Return evenly spaced entries, the first one at a random place."""
     return order[((np.arange(DRAWS) + offset) / DRAWS * len(order)).astype(np.int64)]
 
 
-def _swap_features(probe: _Probe, rows: Positions, offset: float) -> Iterator[Swap]:
-    """Yield the same for a model of the user's own, whose columns are its features, each linear.
-
-    Where X is sparse, the features that a row has are swapped, and no others.
-    """
+def _swap_features(probe: _Probe, rows: Rows, offset: float) -> Iterator[Swap]:
+    """Yield the same for a model of the user's own, whose columns are its features, each linear."""
     trained = probe.trained
     n = trained.objective.rows.n
     order = np.random.default_rng(int(offset * 2**32)).permutation(n)
     drawn = _spaced(order, offset) if n > DRAWS else np.arange(n)
     mine, theirs = (trained.objective.rows.take(torch.from_numpy(part)) for part in (rows, drawn))
+    # Where X is sparse, the features that a row has are swapped, and no others.
     sparse = None if isinstance(mine.X, Tensor) else mine.X.indices
     used = np.arange(len(trained.features)) if sparse is None else np.unique(sparse)
     scored, own, other = probe.scored(mine.X), mine.dense(), theirs.dense()
@@ -285,7 +250,7 @@ def _unit_columns(encoded: Encoded) -> set[str]:
 
 
 def _without_terms(
-    whole: Tensor, shares: Tensor, value: Array, features: list[Feature], unit: set[str]
+    whole: Tensor, shares: Tensor, value: Reals, features: list[Feature], unit: set[str]
 ) -> Tensor:
     """Return the scores of a row without each of its terms."""  # (1, 2k), (m, 2k), (m,) -> (m, 2k)
     scored = whole - shares
@@ -300,18 +265,7 @@ def _without_terms(
 
 
 def sum_effects(effects: list[list[ColumnEffect]]) -> list[tuple[str, float]]:
-    """Sum the effects of whole columns over training rows, as for a finding.
-
-    Parameters
-    ----------
-    effects : list of list of ColumnEffect
-        From `column_effects`.
-
-    Returns
-    -------
-    list of (str, float)
-        Columns and summed finite effects, strongest first.
-    """
+    """Sum the effects of whole columns over training rows, as for a finding."""
     sums: dict[str, float] = {}
     for effect in (e for row in effects for e in row if e.level is None):
         sums[effect.column] = sums.get(effect.column, 0.0) + effect.finite
@@ -319,20 +273,7 @@ def sum_effects(effects: list[list[ColumnEffect]]) -> list[tuple[str, float]]:
 
 
 def feature_table(dataset: Dataset, effects: list[list[ColumnEffect]]) -> pl.DataFrame:
-    """Return the table of features: one row per training row and column, or term.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The training rows.
-    effects : list of list of ColumnEffect
-        From `column_effects`.
-
-    Returns
-    -------
-    pl.DataFrame
-        By the schema `FEATURES`; `value` is the cell as text, or the term.
-    """
+    """Return the table of features: one row per training row and column, or term."""
     rows = [
         (dataset.row_id[e.row], e.column, e.level, _value(dataset, e), e.finite, e.gradient, rank)
         for mine in effects

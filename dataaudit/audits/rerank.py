@@ -34,42 +34,21 @@ from dataaudit.influence.influence import self_influence
 from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.model.objective import Objective
 from dataaudit.noise import fit_noise
-from dataaudit.training.encoded import StepCallback, encode_training, no_step
-from dataaudit.training.train import train
+from dataaudit.training.encoded import StepCallback, no_step
 from dataaudit.training.trained import Trained
 
 
 @dataclass(frozen=True)
 class Reordered:
-    """What is thought of every row after some decisions; row i is row i of the findings' `labels`.
+    """What is thought of every row after some decisions; row i is row i of the findings' `labels`."""
 
-    Attributes
-    ----------
-    p_wrong : ndarray (n,)
-        Probability that the label, as it stood, is wrong.
-    suggested : tuple of str
-        The likeliest other class.
-    order : ndarray (n,) int64
-        The rows, the most suspect first, by what the findings are ranked by.
-    """
-
-    p_wrong: NDArray[np.float64]
-    suggested: tuple[str, ...]
-    order: NDArray[np.int64]
+    p_wrong: NDArray[np.float64]  # (n,) probability that the label, as it stood, is wrong
+    suggested: tuple[str, ...]  # the likeliest other class
+    order: NDArray[np.int64]  # (n,) most suspect first, by what the findings are ranked by
 
 
 class Reorderer:
-    """A model of the audited rows that learns from decisions.
-
-    Parameters
-    ----------
-    findings : Findings
-        What is reviewed.
-    trained : Trained
-        The same model again.
-    rows : ndarray (n,) int64
-        Position of each row of the findings in the data.
-    """
+    """A model of the audited rows that learns from decisions; `rows` are their positions in the data."""
 
     def __init__(self, findings: Findings, trained: Trained, *, rows: NDArray[np.int64]) -> None:
         self._findings, self._trained, self._rows = findings, trained, rows
@@ -77,23 +56,9 @@ class Reorderer:
         self._theta = trained.fit.theta
 
     def after(self, labels: Mapping[str, str], dropped: frozenset[str] = frozenset()) -> Reordered:
-        """Take one step to the labels as decided, and rank the rows by it.
+        """Take one step to the labels as decided, and rank the rows by it; `dropped` are rows that leave.
 
-        Parameters
-        ----------
-        labels : mapping
-            Name of a row → its class as decided. A class that no audited row has teaches nothing.
-        dropped : frozenset of str
-            Names of the rows that leave.
-
-        Returns
-        -------
-        Reordered
-
-        Raises
-        ------
-        AuditError
-            If no row would be left, or the changed Hessian is singular.
+        A class that no audited row has teaches nothing.
         """
         changed = self._changed(labels, dropped)
         solve = changed_inverse(changed, self._theta, precondition=self._trained.prepared.solve)
@@ -128,32 +93,12 @@ class Reorderer:
 
 
 def reorderer(findings: Findings, opened: Opened, *, on_step: StepCallback = no_step) -> Reorderer:
-    """Train the model of the findings again.
-
-    Parameters
-    ----------
-    findings : Findings
-        As read from disk.
-    opened : Opened
-        Their data, as `reopen` gives them.
-    on_step : callable
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    Reorderer
-
-    Raises
-    ------
-    AuditError
-        If the data cannot be encoded, or have other rows.
-    """
-    dataset, target, settings = opened.dataset, opened.target, opened.settings
-    trained = train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
+    """Train the model of the findings again on their data."""
+    trained = opened.train(on_step)
     on_step("score rows", 0, 1)
     _ = trained.forms  # before anybody waits for an order
     on_step("score rows", 1, 1)
-    names = pl.DataFrame({"row_id": dataset.row_id, "at": np.arange(dataset.n)})
+    names = pl.DataFrame({"row_id": opened.dataset.row_id, "at": np.arange(opened.dataset.n)})
     rows = findings.labels.select("row_id").join(names, on="row_id", how="left", maintain_order="left")["at"]
     if rows.null_count():
         raise DataError("the data have other rows than the findings", "run the audit again")

@@ -1,20 +1,16 @@
-"""The same audit once more, from what its folder says of itself, with more refits.
+"""The same audit once more, from what its findings say of themselves: for more refits, a review, or a repair.
 
 The data are read again and must have the content hash that the findings were made from. Everything random is
 seeded, so training again gives the same predictions; how far they are from those on disk is reported, and the
 refits say how far either is from the truth.
-
-The data of findings once more, read as they were then and refused if they have changed; without torch.
-
-The model before and after a repair: the same audit of both files, and their predictions for test rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,8 +22,8 @@ from dataaudit.audits.validation import Refit
 from dataaudit.data import Dataset, load
 from dataaudit.errors import DataError
 from dataaudit.escape import shown
-from dataaudit.features import EncoderSettings
 from dataaudit.features.target import Target, class_texts
+from dataaudit.findings.record import settings_of
 from dataaudit.findings.schemas import Findings, MismatchFindings
 from dataaudit.findings.tables import schema
 from dataaudit.statistics import Agreement, agreement
@@ -39,8 +35,61 @@ REFITS = schema("what text, change text, predicted real, measured real")
 # Nats by which a prediction may differ when it is made again: other libraries and processors round otherwise.
 SAME = 1e-6
 AGAIN = "run the audit again"
+ELSEWHERE = "run the audit again, or say with --data where they are as they were"
 
-_Settings = TypeVar("_Settings", LabelSettings, MismatchSettings)
+
+@dataclass(frozen=True)
+class Opened:
+    """The labelled rows of an audit, in the order of the data, their classes, and what was asked of them."""
+
+    dataset: Dataset
+    target: Target
+    settings: LabelSettings
+
+    def train(self, on_step: StepCallback = no_step) -> Trained:
+        """Train the model of the audit again."""
+        training = encode_training(self.dataset, self.target, self.settings, on_step=on_step)
+        return train(training, self.settings, on_step=on_step)
+
+    def audit(self, on_step: StepCallback = no_step) -> tuple[Findings, Trained]:
+        """Make the audit again."""
+        trained = self.train(on_step)
+        found = label_findings(self.dataset, self.target, trained, settings=self.settings, on_step=on_step)
+        return found, trained
+
+
+def reopen(
+    findings: Findings, source: Any = None, *, hint: str = ELSEWHERE, on_step: StepCallback = no_step
+) -> Opened:
+    """Read the labelled rows that were audited, now at `source` or where they were; refuse others."""
+    known = findings.provenance
+    settings = settings_of(LabelSettings, known.settings)
+    opened = _read(_source(source, known.settings, "source"), settings, on_step)
+    _require_same(opened.dataset, known.origins, hint)
+    return opened
+
+
+def _read(source: Any, settings: LabelSettings, on_step: StepCallback) -> Opened:
+    return Opened(*read_labelled(source, settings, on_step=on_step), settings)
+
+
+def _source(given: Any, known: Mapping[str, Any], name: str) -> Any:
+    """Return where the data are, as given now or then."""
+    if given is not None:
+        return given
+    then = known.get(name)
+    if not then or "-" in then:
+        raise DataError("these findings are of data that came from no file", "name a file that has them now")
+    return list(then)
+
+
+def _require_same(dataset: Dataset, origins: Sequence[Mapping[str, Any]], hint: str = AGAIN) -> None:
+    """Refuse data with another content, wherever they lie now."""
+    then = sorted(str(origin["sha256"]) for origin in origins)
+    if sorted(origin.sha256 for origin in dataset.origins) == then:
+        return
+    changed = next((o.path for o in dataset.origins if o.sha256 not in then), dataset.origins[0].path)
+    raise DataError(f"{shown(changed)} has changed since it was audited: its content hash differs", hint)
 
 
 @dataclass(frozen=True)
@@ -82,37 +131,11 @@ class Rerun:
 def rerun_labels(
     findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = no_step
 ) -> Rerun:
-    """Audit labels again and refit the first rows.
-
-    Parameters
-    ----------
-    findings : Findings
-        As read from disk.
-    source : str, Path, sequence of these, or frame, optional
-        Where the data are now; by default where they were.
-    top : int
-        Rows to remove, and to relabel.
-    on_step : callable
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    Rerun
-        The findings with the refits.
-
-    Raises
-    ------
-    DataError
-        If the data are not those of the findings.
-    """
-    known = findings.provenance
-    if not known.roles:
+    """Audit labels again, and refit without the first `top` rows and with other labels for them."""
+    if not findings.provenance.roles:
         raise DataError("these findings are of a model of your own, which is not on disk", AGAIN)
-    settings = replace(_settings(LabelSettings, known.settings), verify=2 * top)
-    dataset, target = read_labelled(_source(source, known.settings, "source"), settings, on_step=on_step)
-    _require_same(dataset, known.origins)
-    trained = train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
-    again = label_findings(dataset, target, trained, settings=settings, on_step=on_step)
+    opened = reopen(findings, source, hint=AGAIN, on_step=on_step)
+    again, _ = replace(opened, settings=replace(opened.settings, verify=2 * top)).audit(on_step)
     columns = ["delta_loss_if_removed", "delta_loss_if_relabelled"]
     refits = again.verification.select(pl.col("row_id").alias("what"), "change", "predicted", "measured")
     return Rerun(
@@ -130,31 +153,9 @@ def rerun_mismatch(
     top: int,
     on_step: StepCallback = no_step,
 ) -> Rerun:
-    """Audit a mismatch again; refit the findings and the strongest traces.
-
-    Parameters
-    ----------
-    tables : MismatchFindings
-        As read from disk.
-    train_source, test_source : str, Path, sequence of these, or frame, optional
-        Where the data are now; by default where they were.
-    top : int
-        Findings, and training rows, to remove.
-    on_step : callable
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    Rerun
-        The findings with the refits.
-
-    Raises
-    ------
-    DataError
-        If the data are not those of the findings.
-    """
+    """Audit a mismatch again, and refit the first `top` findings and the strongest traces."""
     known = tables.provenance
-    settings = replace(_settings(MismatchSettings, known.settings), verify=top, prove=top)
+    settings = replace(settings_of(MismatchSettings, known.settings), verify=top, prove=top)
     one = settings.split_column is not None or settings.test_size is not None
     sources = _source(train_source, known.settings, "train"), None
     if not one:
@@ -177,8 +178,7 @@ def rerun_mismatch(
 
 
 def _audit_again(pair: Pair, settings: MismatchSettings, *, on_step: StepCallback) -> MismatchFindings:
-    asked = settings.of_training
-    trained = train(encode_training(pair.train, pair.target, asked, on_step=on_step), asked, on_step=on_step)
+    trained = Opened(pair.train, pair.target, settings.of_training).train(on_step)
     assert pair.y is not None  # noqa: S101 - asked above
     tested = predict(trained, pair.test, pair.y)
     return mismatch_findings(pair, trained, tested, settings=settings, command="", on_step=on_step)
@@ -205,128 +205,16 @@ def _difference(old: pl.DataFrame, new: pl.DataFrame, *, on: Sequence[str], colu
     return max((float(worst) for worst in gaps.max().row(0) if worst is not None), default=0.0)
 
 
-def _settings(kind: type[_Settings], known: Mapping[str, Any]) -> _Settings:
-    """Return the settings that a provenance holds."""
-    names = {f.name for f in fields(kind)}
-    values = {name: _frozen(value) for name, value in known.items() if name in names}
-    columns = {name: _frozen(value) for name, value in known["columns"].items()}
-    return kind(**{**values, "columns": EncoderSettings(**columns)})
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _source(given: Any, known: Mapping[str, Any], name: str) -> Any:
-    """Return where the data are, as given now or then."""
-    if given is not None:
-        return given
-    then = known.get(name)
-    if not then or "-" in then:
-        raise DataError("these findings are of data that came from no file", "name a file that has them now")
-    return list(then)
-
-
-def _require_same(dataset: Dataset, origins: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse data with another content."""
-    then = sorted(str(origin["sha256"]) for origin in origins)
-    if sorted(o.sha256 for o in dataset.origins) == then:
-        return
-    known = {str(origin["sha256"]) for origin in origins}
-    changed = next((o.path for o in dataset.origins if o.sha256 not in known), dataset.origins[0].path)
-    raise DataError(f"{changed} has changed since it was audited: its content hash differs", AGAIN)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The labelled rows, in the order of the data, their classes, and what was asked of them."""
-
-    dataset: Dataset
-    target: Target
-    settings: LabelSettings
-
-
-def reopen(findings: Findings, source: str | None = None, *, on_step: StepCallback = no_step) -> Opened:
-    """Read the labelled rows that were audited.
-
-    Parameters
-    ----------
-    findings : Findings
-        As read from disk.
-    source : str, optional
-        Where the data are now; by default where they were.
-    on_step : callable
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    Opened
-
-    Raises
-    ------
-    DataError
-        If they came from no file, or have another content now.
-    AuditError
-        If they cannot be read.
-    """
-    known = findings.provenance
-    where, settings = _where(source, known.settings), settings_of(known.settings)
-    dataset, target = read_labelled(where, settings, on_step=on_step)
-    _require_same_reopened(dataset, known.origins)
-    return Opened(dataset, target, settings)
-
-
-def settings_of(known: Mapping[str, Any]) -> LabelSettings:
-    """Return the settings that a provenance holds."""
-    names = {f.name for f in fields(LabelSettings)} - {"columns"}
-    values = {name: _frozen(value) for name, value in known.items() if name in names}
-    columns = {name: _frozen(value) for name, value in known["columns"].items()}
-    return LabelSettings(**values, columns=EncoderSettings(**columns))
-
-
-def _where(given: str | None, known: Mapping[str, Any]) -> str | list[str]:
-    if given is not None:
-        return given
-    then = list(known.get("source") or ())
-    if not then or "-" in then:
-        raise DataError("these findings are of data that came from no file", "name a file that has them now")
-    return then
-
-
-def _require_same_reopened(dataset: Dataset, origins: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse data with another content, wherever they lie now."""
-    then = sorted(str(origin["sha256"]) for origin in origins)
-    if sorted(origin.sha256 for origin in dataset.origins) == then:
-        return
-    changed = next((o.path for o in dataset.origins if o.sha256 not in then), dataset.origins[0].path)
-    what = f"{shown(changed)} has changed since it was audited: its content hash differs"
-    raise DataError(what, "run the audit again, or say with --data where they are as they were")
-
-
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a model stands.
+    """How a model stands, before or after a repair."""
 
-    Attributes
-    ----------
-    rows : int
-        Labelled rows that it is trained on.
-    loo_loss : float
-        Mean leave-one-out loss of a row, in nats.
-    expected_wrong : float
-        Expected number of wrong labels; nan where it cannot be estimated.
-    test_rows : int
-        Labelled test rows; 0 for none.
-    test_loss, test_accuracy : float
-        Mean loss of a test row in nats, and share of test rows predicted right; nan without test rows.
-    """
-
-    rows: int
-    loo_loss: float
-    expected_wrong: float
-    test_rows: int = 0
-    test_loss: float = float("nan")
-    test_accuracy: float = float("nan")
+    rows: int  # labelled rows that it is trained on
+    loo_loss: float  # mean leave-one-out loss of a row, in nats
+    expected_wrong: float  # wrong labels; nan where it cannot be estimated
+    test_rows: int = 0  # labelled
+    test_loss: float = float("nan")  # mean, in nats; nan without test rows
+    test_accuracy: float = float("nan")  # share predicted right
 
 
 def compare(
@@ -338,50 +226,27 @@ def compare(
     weight_column: str | None = None,
     on_step: StepCallback = no_step,
 ) -> tuple[Standing, Standing]:
-    """Audit the repaired file with the settings of the findings.
+    """Return how the model stands on the audited file, at `source`, and on the repaired one.
 
-    Parameters
-    ----------
-    findings : Findings
-        Those of the file as it was.
-    repaired : Path
-        The repaired file.
-    source : str
-        The file as it was, if test rows are given and it is still there.
-    test : str, optional
-        Labelled test rows.
-    weight_column : str, optional
-        Column of weights that the repair made.
-    on_step : callable
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    before, after : Standing
-
-    Raises
-    ------
-    AuditError
-        If the audit was of several files or of a model of the user's own, or one cannot be trained.
+    The latter is audited with the settings of the findings and the column of weights that the repair made.
     """
     known = findings.provenance
     if len(known.origins) != 1 or not known.roles:
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
-    settings = replace(_settings_comparison(known.settings), verify=0, top=0)
-    before = Standing(findings.labels.height, _mean_loss(findings), known.expected_wrong)
+    settings = replace(settings_of(LabelSettings, known.settings), verify=0, top=0)
+    before = _standing(findings)
     if test is not None:
-        before = _tested(before, _train(source, settings, on_step)[1], test, settings)
+        before = _tested(before, _read([source], settings, on_step).train(on_step), test, settings)
     settings = replace(settings, weight=weight_column or settings.weight)
-    again, trained = _train(str(repaired), settings, on_step)
-    after = Standing(again.labels.height, _mean_loss(again), again.provenance.expected_wrong)
+    again, trained = _read([str(repaired)], settings, on_step).audit(on_step)
+    after = _standing(again)
     return before, after if test is None else _tested(after, trained, test, settings)
 
 
-def _train(source: str, settings: LabelSettings, on_step: StepCallback) -> tuple[Findings, Trained]:
-    dataset, target = read_labelled([source], settings, on_step=on_step)
-    trained = train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
-    return label_findings(dataset, target, trained, settings=settings, on_step=on_step), trained
+def _standing(findings: Findings) -> Standing:
+    loss = float(findings.labels.select(pl.col("loo_loss").mean()).item())
+    return Standing(findings.labels.height, loss, findings.provenance.expected_wrong)
 
 
 def _tested(standing: Standing, trained: Trained, test: str, settings: LabelSettings) -> Standing:
@@ -394,15 +259,3 @@ def _tested(standing: Standing, trained: Trained, test: str, settings: LabelSett
     tested = predict(trained, dataset.keep(known), y)
     loss, accuracy = float(tested.loss.mean()), float(1 - tested.wrong.mean())
     return replace(standing, test_rows=len(y), test_loss=loss, test_accuracy=accuracy)
-
-
-def _mean_loss(findings: Findings) -> float:
-    return float(findings.labels.select(pl.col("loo_loss").mean()).item())
-
-
-def _settings_comparison(known: Mapping[str, Any]) -> LabelSettings:
-    """Return the settings that a provenance holds."""
-    columns = {name: _frozen(value) for name, value in known["columns"].items()}
-    names = {f.name for f in fields(LabelSettings)} - {"columns"}
-    values = {name: _frozen(value) for name, value in known.items() if name in names}
-    return LabelSettings(**values, columns=EncoderSettings(**columns))

@@ -1,6 +1,6 @@
 """How far predictions depend on single training rows, and on the few strongest ones.
 
-Without row i the parameters move by (Pregibon 1981; see `leaveout`)
+Without row i the parameters move by (Pregibon 1981; see `leave_one_out`)
 
     Δθ_i = (ω/n) H⁻¹ x̃ ⊗ (I - W Q/n)⁻¹ r
 
@@ -38,48 +38,19 @@ WATCHED: Final = 5000
 
 @dataclass(frozen=True)
 class Dependence:
-    """Predictions that change when training rows leave, by refits.
+    """Predictions that change when training rows leave, by refits."""
 
-    Attributes
-    ----------
-    watched : int
-        Predictions that were watched.
-    rows : ndarray (b,) int64
-        Positions of single training rows, the one that turns most predictions first; at most `REFITS`.
-    changed : ndarray (b,) int64
-        Predictions of other rows that turn without it.
-    strongest : ndarray (m,) int64
-        Positions of the strongest training rows: one in a hundred, one at least.
-    changed_together : int
-        Predictions of other rows that turn without all of them.
-    """
-
-    watched: int
-    rows: Rows
-    changed: Rows
-    strongest: Rows
-    changed_together: int
+    watched: int  # predictions that were watched
+    rows: Rows  # (b,) positions of single training rows, the one that turns most predictions first
+    changed: Rows  # (b,) predictions of other rows that turn without it
+    strongest: Rows  # (m,) positions of the strongest training rows: one in a hundred, one at least
+    changed_together: int  # predictions of other rows that turn without all of them
 
 
-def depend(trained: Trained, scores: RowScores, *, test: Block | None = None, seed: int = 0) -> Dependence:
-    """Measure how many predictions change without single rows, and without the strongest ones.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    scores : RowScores
-        Of its training rows.
-    test : Block, optional
-        Rows in the model's basis whose predictions are watched; by default those of the training rows.
-    seed : int
-        Draws 5,000 of more rows to watch.
-
-    Returns
-    -------
-    Dependence
-        Rows and counts.
-    """
+def measure_dependence(
+    trained: Trained, scores: RowScores, *, test: Block | None = None, seed: int = 0
+) -> Dependence:
+    """Measure how many predictions change without single rows, and without the strongest ones."""
     objective, theta = trained.objective, trained.fit.theta
     watch = _Watch.of(trained, test, seed=seed)
     order = np.lexsort((np.arange(objective.rows.n), -scores.self_influence))
@@ -107,8 +78,8 @@ def _moves(trained: Trained, rows: Rows) -> Tensor:
     block, model = objective.rows.take(at), objective.model
     r = model.loss.slope(model.scores(theta, block), block.y)[:, :, None]
     eye = torch.eye(r.shape[1], dtype=r.dtype)
-    held = torch.linalg.solve(eye - model.curvature(theta, block) @ trained.forms[at] / n, r)[:, :, 0]
-    pull = (block.dense().T[:, None, :] * (block.weight[:, None] * held).T).reshape(model.n_params, -1)
+    slope = torch.linalg.solve(eye - model.curvature(theta, block) @ trained.forms[at] / n, r)[:, :, 0]
+    pull = (block.dense().T[:, None, :] * (block.weight[:, None] * slope).T).reshape(model.n_params, -1)
     return trained.prepared.solve(pull) / n
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,8 @@ from dataaudit.audits.evidence import Contribution, Neighbour
 from dataaudit.audits.validation import Refit
 from dataaudit.cells import cell_text, kept_cell
 from dataaudit.data import Dataset
-from dataaudit.features.target import Target
+from dataaudit.features.target import Target, class_texts
+from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
     CELLS,
     EVIDENCE,
@@ -40,7 +41,7 @@ PACKAGES = ("dataaudit", "numpy", "polars", "scipy", "torch")
 def review_order(
     dataset: Dataset, scores: RowScores, noise: NoiseModel, *, ranking: str
 ) -> NDArray[np.int64]:
-    """Return positions, the row to look at first first; ties by leave-one-out loss, then by row_id."""
+    """Return positions, the most suspect first; ties by leave-one-out loss, then by row_id."""
     loss = scores.loo_loss
     key = {"p-wrong": noise.p_wrong, "leave-one-out": loss, "self-influence": scores.self_influence}[ranking]
     frame = pl.DataFrame({"key": key, "loss": loss, "row_id": dataset.row_id}).with_row_index("position")
@@ -51,7 +52,7 @@ def review_order(
 def label_table(
     dataset: Dataset, target: Target, scores: RowScores, *, noise: NoiseModel, order: NDArray[np.int64]
 ) -> pl.DataFrame:
-    """Return the table `findings.LABELS`, in review order."""
+    """Return the table `LABELS`, in review order."""
     names = np.array(target.classes, dtype=object)
     at = np.arange(len(target.y))
     by_influence = review_order(dataset, scores, noise, ranking="self-influence")
@@ -85,7 +86,7 @@ def label_table(
 
 
 def evidence_table(dataset: Dataset, reasons: list[list[Contribution]]) -> pl.DataFrame:
-    """Return the table `findings.EVIDENCE`."""
+    """Return the table `EVIDENCE`."""
     rows = [
         (dataset.row_id[c.row], position, c.column, c.level, _cell(dataset, c), c.value)
         for row in reasons
@@ -102,7 +103,7 @@ def _cell(dataset: Dataset, contribution: Contribution) -> str:
 
 
 def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour]]) -> pl.DataFrame:
-    """Return the table `findings.NEIGHBOURS`."""
+    """Return the table `NEIGHBOURS`."""
     y = target.y
     rows = [
         (dataset.row_id[m.row], position, dataset.row_id[m.other], target.classes[y[m.other]], m.similarity,
@@ -114,7 +115,7 @@ def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour
 
 
 def cell_table(dataset: Dataset, trained: Trained, rows: NDArray[np.int64]) -> pl.DataFrame:
-    """Return the table `findings.CELLS` for the given rows: the columns in use, text first."""
+    """Return the table `CELLS` for the given rows: the columns in use, text first."""
     used = [r.column for r in sorted(trained.roles, key=lambda r: r.role != "text") if r.role != "left out"]
     names = (used or [c for c in dataset.frame.columns if c != dataset.target])[:SHOWN_COLUMNS]
     picked = dataset.frame.select(names)[rows.tolist()]
@@ -126,20 +127,43 @@ def cell_table(dataset: Dataset, trained: Trained, rows: NDArray[np.int64]) -> p
     return pl.DataFrame(cells, schema=CELLS, orient="row")
 
 
+def cells_of_pair(
+    trained: Trained,
+    train: tuple[Dataset, NDArray[np.int64]],
+    test: tuple[Dataset, NDArray[np.int64]],
+    *,
+    labels: bool = False,
+) -> pl.DataFrame:
+    """Return the cells of some training and some test rows, with their part; labels first if asked for."""
+    tables = []
+    for name, (dataset, rows) in (("train", train), ("test", test)):
+        parts = [_label_cells(dataset, rows)] if labels else []
+        tables += [
+            part.with_columns(part=pl.lit(name)) for part in (*parts, cell_table(dataset, trained, rows))
+        ]
+    return pl.concat(tables)
+
+
+def _label_cells(dataset: Dataset, rows: NDArray[np.int64]) -> pl.DataFrame:
+    at = rows.tolist()
+    cells = {"row_id": dataset.row_id[at], "cell": class_texts(dataset.frame[dataset.target][at])}
+    return pl.DataFrame(cells).select("row_id", pl.lit(dataset.target).alias("column"), "cell")
+
+
 def selection_table(trained: Trained) -> pl.DataFrame:
-    """Return the table `findings.SELECTION`: every basis and λ that was tried."""
+    """Return the table `SELECTION`: every basis and λ that was tried."""
     rows = [(c.basis, c.l2, c.loo_loss, c.standard_error, c.chosen, c.rows) for c in trained.curve]
     return pl.DataFrame(rows, schema=SELECTION, orient="row")
 
 
 def verification_table(dataset: Dataset, refits: tuple[Refit, ...]) -> pl.DataFrame:
-    """Return the table `findings.VERIFICATION`."""
+    """Return the table `VERIFICATION`."""
     rows = [(dataset.row_id[r.row], r.change, r.predicted, r.measured) for r in refits]
     return pl.DataFrame(rows, schema=VERIFICATION, orient="row")
 
 
 def noise_table(target: Target, noise: NoiseModel) -> pl.DataFrame:
-    """Return the table `findings.NOISE`: P(label | truth) for every pair of classes."""
+    """Return the table `NOISE`: P(label | truth) for every pair of classes."""
     rows = [
         (truth, label, float(noise.rates[i, j]))
         for i, truth in enumerate(target.classes)
@@ -160,31 +184,54 @@ def provenance(
     """Return everything that another run needs to give the same findings."""
     ranking, reason = choose_ranking(settings.rank, noise)
     return Provenance(
-        version=version("dataaudit"),
-        command=command,
-        dataset=", ".join(dict.fromkeys(o.path for o in dataset.origins))[:300],
-        target=dataset.target,
+        **run_facts(dataset, trained, command=command, seed=settings.seed),
+        dataset=data_name(dataset),
         n_rows=len(target.y),
-        n_features=trained.objective.rows.width,
         n_classes=len(target.classes),
-        classes=target.classes,
         ranking=ranking,
         ranking_reason=reason,
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        l2=trained.objective.l2,
-        basis=trained.basis,
-        solver=trained.prepared.method,
-        solver_reason=trained.prepared.reason,
-        gradient_norm=trained.fit.gradient_norm,
-        seed=settings.seed,
-        settings=asdict(settings) | {"source": dataset.given},
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        origins=tuple(asdict(o) for o in dataset.origins),
-        roles=tuple(asdict(r) for r in trained.roles),
+        settings=stored_settings(settings, source=dataset.given),
         notes=(*dataset.notes, *target.notes, *trained.notes),
     )
+
+
+def run_facts(dataset: Dataset, trained: Trained, *, command: str, seed: int) -> dict[str, Any]:
+    """Return what every provenance says of a run; `dataset` is what was trained on."""
+    return {
+        "version": version("dataaudit"),
+        "command": command,
+        "target": dataset.target,
+        "n_features": trained.objective.rows.width,
+        "classes": trained.classes,
+        "l2": trained.objective.l2,
+        "basis": trained.basis,
+        "solver": trained.prepared.method,
+        "solver_reason": trained.prepared.reason,
+        "gradient_norm": trained.fit.gradient_norm,
+        "seed": seed,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "origins": tuple(asdict(o) for o in dataset.origins),
+        "roles": tuple(asdict(r) for r in trained.roles),
+    }
+
+
+def pair_facts(known: Dataset, new: Dataset, trained: Trained, *, command: str, seed: int) -> dict[str, Any]:
+    """Return what every provenance of training and test rows says."""
+    return run_facts(known, trained, command=command, seed=seed) | {
+        "train": data_name(known),
+        "test": data_name(new),
+        "n_train": known.n,
+        "n_test": new.n,
+        "test_origins": tuple(asdict(o) for o in new.origins),
+    }
+
+
+def data_name(dataset: Dataset) -> str:
+    """Return the paths of the data, for people."""
+    return ", ".join(dict.fromkeys(o.path for o in dataset.origins))[:300]
 
 
 def choose_ranking(asked: str, noise: NoiseModel) -> tuple[str, str]:

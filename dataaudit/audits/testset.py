@@ -1,7 +1,4 @@
-"""Training and test rows of one audit: two sources, or one that is split.
-
-Test rows under a trained model: what it predicts for them, and which of them it gets wrong.
-"""
+"""Training and test rows of one audit, from two sources or one that is split, and what a model predicts."""
 
 from __future__ import annotations
 
@@ -25,6 +22,7 @@ from dataaudit.training.encoded import LabelSettings
 from dataaudit.training.required import require_real, require_text, require_whole
 from dataaudit.training.trained import Trained
 
+Rows = NDArray[np.int64]
 TRAIN_WORDS = frozenset(("train", "training", "fit"))
 
 
@@ -130,106 +128,44 @@ class MismatchSettings:
 
 @dataclass(frozen=True)
 class Unjudged:
-    """Test rows beside those that can be judged.
+    """Test rows whose prediction is neither right nor wrong."""
 
-    Attributes
-    ----------
-    unlabelled, strange : int
-        Rows without a label, and with one that no training row has.
-    classes : tuple of str
-        The first of those labels.
-    """
-
-    unlabelled: int = 0
-    strange: int = 0
-    classes: tuple[str, ...] = ()
+    unlabelled: int = 0  # rows without a label
+    strange: int = 0  # rows with a label that no training row has
+    classes: tuple[str, ...] = ()  # the first of those labels
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What a model is trained on and what it meets.
+    """What a model is trained on and what it meets."""
 
-    Attributes
-    ----------
-    train : Dataset
-        n labelled rows.
-    target : Target
-        Their classes.
-    test : Dataset
-        t rows that can be judged, or all of them where none has a label.
-    y : ndarray (t,) int64 or None
-        Class numbers of the test rows; None where they have no labels.
-    raw_test : pl.DataFrame
-        All test rows as read, for what needs no label.
-    judged : ndarray (t,) int64
-        Positions of the test rows among them.
-    notes : tuple of str
-        Decisions, in sentences.
-    raw_row : pl.Series
-        Numbers of all test rows in their files.
-    unjudged : Unjudged
-        The other test rows.
-    """
-
-    train: Dataset
-    target: Target
-    test: Dataset
-    y: NDArray[np.int64] | None
-    raw_test: pl.DataFrame
-    judged: NDArray[np.int64]
-    notes: tuple[str, ...]
-    raw_row: pl.Series
-    unjudged: Unjudged
+    train: Dataset  # n labelled rows
+    target: Target  # their classes
+    test: Dataset  # t rows with a label that training knows, or all of them where none has a label
+    y: NDArray[np.int64] | None  # (t,) class numbers of the test rows; None where they have no labels
+    raw_test: pl.DataFrame  # all test rows as read, for what needs no label
+    labelled: NDArray[np.int64]  # (t,) positions of the test rows among them
+    notes: tuple[str, ...]  # decisions, in sentences
+    raw_row: pl.Series  # numbers of all test rows in their files
+    unjudged: Unjudged  # the other test rows
 
 
 def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
-    """Read the training and the test rows.
-
-    Parameters
-    ----------
-    train : str, Path, sequence of these, or frame
-        Training rows, or all rows where `settings` say how to split them.
-    test : the same, or None
-        Test rows.
-    settings : MismatchSettings
-        Names of columns, and the split.
-
-    Returns
-    -------
-    Pair
-        Both, with the classes of training.
-
-    Raises
-    ------
-    AuditError
-        For input that cannot be read, split or judged.
-    """
+    """Read the training and the test rows."""
     known, new = read_sources(train, test, settings)
     target = encode_target(known.frame[settings.label])
     if not target.kept.all():
         known = known.keep(target.kept)
     raw = new.frame
-    y, judged, notes, left = _judged(raw[settings.label], target)
+    y, labelled, notes, left = _labelled(raw[settings.label], target)
     mask = np.zeros(new.n, dtype=bool)
-    mask[judged] = True
+    mask[labelled] = True
     notes = (*target.notes, *notes)
-    return Pair(known, target, new.keep(pl.Series(mask)), y, raw, judged, notes, new.row, left)
+    return Pair(known, target, new.keep(pl.Series(mask)), y, raw, labelled, notes, new.row, left)
 
 
 def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
-    """Read the training and the test rows as they are, with and without a label.
-
-    Parameters
-    ----------
-    train, test : as for `read_pair`
-    settings : MismatchSettings
-        Names of columns, and the split.
-
-    Returns
-    -------
-    (Dataset, Dataset)
-        Training rows, test rows; where the test rows have no label column, it is all null.
-    """
+    """Read the training and the test rows as they are, with and without a label."""
     if test is None:
         return _split(_load(train, settings, extra=settings.split_column), settings)
     if settings.split_column is not None or settings.test_size is not None:
@@ -269,7 +205,7 @@ def _load_unlabelled(source: Any, settings: MismatchSettings, known: list[str]) 
         except MissingColumn:
             if place == len(known):
                 raise
-    raise DataError("the training rows have no column beside the label", "give them features")
+    raise DataError("the training rows have no column but the label", "give them features")
 
 
 def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
@@ -301,7 +237,7 @@ def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset
     return whole.keep(first), whole.keep(~first)
 
 
-def _judged(
+def _labelled(
     labels: pl.Series, target: Target
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], tuple[str, ...], Unjudged]:
     """Return the classes of the test rows whose label training knows, their positions, decisions, others."""
@@ -319,54 +255,35 @@ def _judged(
     names = ", ".join(map(repr, some))
     if len(strange):
         notes.append(f"{len(strange):,} test rows have a class that training lacks ({names}): not judged.")
-    judged = np.flatnonzero(codes.is_not_null().to_numpy())
-    if not len(judged):
+    labelled = np.flatnonzero(codes.is_not_null().to_numpy())
+    if not len(labelled):
         what = f"no test row has a label that training knows: got {names}"
         raise DataError(what, f"are these the values of {name!r}?")
     left = Unjudged(texts.null_count(), len(strange), tuple(some))
-    return codes.drop_nulls().to_numpy().astype(np.int64), judged, tuple(notes), left
-
-
-Positions = NDArray[np.int64]
+    return codes.drop_nulls().to_numpy().astype(np.int64), labelled, tuple(notes), left
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Test errors and losses under some parameters; losses are means in nats.
+class ErrorSummary:
+    """Test errors and losses under some parameters; losses are means in nats."""
 
-    Attributes
-    ----------
-    errors, test_errors : int
-        Mispredicted rows among those counted, and among all test rows.
-    loss, error_loss, test_loss : float
-        Of the rows counted, of the finding's mispredicted rows, and of all test rows.
-    """
-
-    errors: int
-    loss: float
-    error_loss: float
-    test_errors: int
-    test_loss: float
+    errors: int  # mispredicted rows among those counted
+    loss: float  # of those counted
+    error_loss: float  # of the finding's mispredicted rows
+    test_errors: int  # mispredicted rows among all test rows
+    test_loss: float  # of all test rows
 
 
 @dataclass(frozen=True)
-class Judged:
-    """All test rows under some parameters.
+class Evaluation:
+    """All test rows under some parameters."""
 
-    Attributes
-    ----------
-    wrong : ndarray (t,)
-        Which are mispredicted.
-    loss : ndarray (t,)
-        Their losses, in nats.
-    """
+    wrong: NDArray[np.bool_]  # (t,) which are mispredicted
+    loss: NDArray[np.float64]  # (t,) their losses, in nats
 
-    wrong: NDArray[np.bool_]
-    loss: NDArray[np.float64]
-
-    def outcome(self, counted: Positions, errors: Positions) -> Outcome:
+    def summary(self, counted: Rows, errors: Rows) -> ErrorSummary:
         """Count errors among some rows; average losses over them, and over a finding's mispredicted ones."""
-        return Outcome(
+        return ErrorSummary(
             errors=int(self.wrong[counted].sum()),
             loss=_mean(self.loss[counted]),
             error_loss=_mean(self.loss[errors]),
@@ -381,36 +298,16 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True)
 class Tested:
-    """Labelled test rows and their predictions; t rows, K classes, k = K - 1 scores.
+    """Labelled test rows and their predictions; t rows, K classes, k = K - 1 scores."""
 
-    Attributes
-    ----------
-    dataset : Dataset
-        The test rows, label column included.
-    y : ndarray (t,) int64
-        Class numbers, in the order of the trained model's classes.
-    columns : Columns
-        The rows by the training encoding.
-    block : Block
-        The rows in the model's basis, of weight 1.
-    scores : Tensor (t, k)
-        Scores, the first class being the reference.
-    p : ndarray (t, K)
-        Probabilities.
-    loss : ndarray (t,)
-        Loss of the given label, in nats.
-    notes : tuple of str
-        Decisions, in sentences.
-    """
-
-    dataset: Dataset
-    y: NDArray[np.int64]
-    columns: Columns
-    block: Block
-    scores: Tensor
-    p: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    notes: tuple[str, ...] = ()
+    dataset: Dataset  # the test rows, label column included
+    y: NDArray[np.int64]  # (t,) class numbers, in the order of the trained model's classes
+    columns: Columns  # the rows by the training encoding
+    block: Block  # the rows in the model's basis, of weight 1
+    scores: Tensor  # (t, k) scores, the first class being the reference
+    p: NDArray[np.float64]  # (t, K) probabilities
+    loss: NDArray[np.float64]  # (t,) loss of the given label, in nats
+    notes: tuple[str, ...] = ()  # decisions, in sentences
 
     @property
     def n(self) -> int:
@@ -428,9 +325,9 @@ class Tested:
         return np.asarray(self.predicted != self.y)
 
     @property
-    def judged(self) -> Judged:
+    def evaluation(self) -> Evaluation:
         """The rows under the model's own parameters."""
-        return Judged(self.wrong, self.loss)
+        return Evaluation(self.wrong, self.loss)
 
     def take(self, rows: NDArray[np.int64]) -> Block:
         """Return some rows as a block."""  # (b,) positions
@@ -439,17 +336,17 @@ class Tested:
         return Block(X, self.block.y[at], self.block.weight[at])
 
 
-def judge(trained: Trained, tested: Tested, theta: Tensor) -> Judged:
+def evaluate(trained: Trained, tested: Tested, theta: Tensor) -> Evaluation:
     """Predict the test rows with other parameters."""  # (p,)
-    return judge_scores(trained, tested, trained.objective.model.scores(theta, tested.block))
+    return evaluate_scores(trained, tested, trained.objective.model.scores(theta, tested.block))
 
 
-def judge_scores(trained: Trained, tested: Tested, scores: Tensor) -> Judged:
-    """Judge the test rows by other scores."""  # (t, k)
+def evaluate_scores(trained: Trained, tested: Tested, scores: Tensor) -> Evaluation:
+    """Evaluate the test rows by other scores."""  # (t, k)
     loss = trained.loss(scores, tested.block.y).numpy()
     # The reference class has score 0.
     odds = torch.nn.functional.pad(trained.log_odds(scores), (1, 0))
-    return Judged(odds.argmax(1).numpy() != tested.y, loss)
+    return Evaluation(odds.argmax(1).numpy() != tested.y, loss)
 
 
 def predict(
@@ -460,35 +357,7 @@ def predict(
     notes: tuple[str, ...] = (),
     encoding: Encoding | None = None,
 ) -> Tested:
-    """Encode test rows as the training rows were, and predict them.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    dataset : Dataset
-        Labelled test rows.
-    y : ndarray (t,) int64
-        Their class numbers.
-    notes : tuple of str
-        What was decided about them so far.
-    encoding : Encoding, optional
-        Of the columns, for a model of the user's own, which has none.
-
-    Returns
-    -------
-    Tested
-        Rows and predictions.
-
-    Raises
-    ------
-    SettingError
-        If the model came from the user, and there is no encoding.
-    MissingColumn
-        If the rows lack a column that the model uses.
-    DataError
-        If there are no rows.
-    """
+    """Encode test rows as the training rows were, and predict them."""  # y (t,)
     encoding = encoding if trained.encoded is None else trained.encoded.encoding
     if encoding is None:
         raise SettingError("a model of your own encodes its columns by itself", "leave model out")

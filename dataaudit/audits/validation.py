@@ -1,4 +1,4 @@
-"""True refits beside the predictions, for the rows that people will look at first."""
+"""True refits next to the predictions, for the rows that people will look at first."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataaudit.influence.leave_one_out import one_step_parameters, refit_relabelled, refit_without
+from dataaudit.model.rows import Block
 from dataaudit.solvers.newton import Fit
 from dataaudit.training.trained import RowScores, Trained
 
@@ -22,46 +23,18 @@ DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's,
 
 @dataclass(frozen=True)
 class Refit:
-    """One change, predicted and done.
+    """One change, predicted and done."""
 
-    Attributes
-    ----------
-    row : int
-        Position of the row.
-    change : str
-        ``"removed"`` or ``"relabelled"``.
-    predicted, measured : float
-        Change of the row's own loss, in nats: of its label when removed; from its label to the suggested one
-        when relabelled.
-    """
-
-    row: int
-    change: str
-    predicted: float
-    measured: float
+    row: int  # position of the row
+    change: str  # ``"removed"`` or ``"relabelled"``
+    predicted: float  # change of the row's own loss, in nats: of its label when removed
+    measured: float  # the same after a true refit
 
 
 def verify(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, on_refit: Callable[[int], None]
 ) -> tuple[Refit, ...]:
-    """Retrain without each row, and with its suggested label, to the minimum, starting from the prediction.
-
-    Parameters
-    ----------
-    trained : Trained
-        Model and objective.
-    scores : RowScores
-        The predictions.
-    rows : ndarray (b,) int64
-        Positions of the rows to check.
-    on_refit : callable
-        Called with the number of refits done.
-
-    Returns
-    -------
-    tuple of Refit
-        Two for each row.
-    """
+    """Retrain without each row, and with its suggested label, to the minimum, from the predicted one."""
     scores_now = trained.objective.scores(trained.fit.theta)
     refits: list[Refit] = []
     # Products of a sparse matrix keep one core busy, those of a dense one all of them.
@@ -83,30 +56,22 @@ def _refit(
     dense = trained.prepared.method == "cholesky"
     warm = trained.prepared.solve if dense else None  # a dual solve costs more than the steps that it saves
     objective, fit = trained.objective, trained.fit
-    before, label, other = (
-        float(scores.train_loss[row]),
-        int(objective.rows.y[row]),
-        int(scores.suggested[row]),
-    )
+    before, label = float(scores.train_loss[row]), int(objective.rows.y[row])
+    other = int(scores.suggested[row])
     step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
     start = step(by=torch.from_numpy(scores.loo_scores[row]) - scores_now[row])
     removed = refit_without(objective, fit, row, start=start, precondition=warm)
     start = step(by=torch.from_numpy(scores.relabelled_scores[row]) - scores_now[row])
     changed = refit_relabelled(objective, fit, row, label=other, start=start, precondition=warm)
-    return (
-        Refit(
-            row,
-            "removed",
-            float(scores.loo_loss[row]) - before,
-            round(_loss(trained, removed, row, label) - before, DIGITS),
-        ),
-        Refit(
-            row,
-            "relabelled",
-            float(scores.relabelled_loss[row]) - before,
-            round(_loss(trained, changed, row, other) - before, DIGITS),
-        ),
+    found = (
+        ("removed", scores.loo_loss, _loss(trained, removed, row, label)),
+        ("relabelled", scores.relabelled_loss, _loss(trained, changed, row, other)),
     )
+    first, second = (
+        Refit(row, change, float(predicted[row]) - before, round(measured - before, DIGITS))
+        for change, predicted, measured in found
+    )
+    return first, second
 
 
 def _moved(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
@@ -114,9 +79,14 @@ def _moved(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
     if not len(rows):
         return []
     k = len(trained.classes) - 1
-    X = trained.objective.rows.take(torch.from_numpy(rows)).dense()
-    B = torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(rows) * k)
+    B = lifted(trained.objective.rows.take(torch.from_numpy(rows)), k)
     return list(trained.prepared.solve(B).view(-1, len(rows), k).unbind(1))
+
+
+def lifted(block: Block, k: int) -> Tensor:
+    """Return x̃ ⊗ I of rows, k columns a row."""  # -> (p, b k)
+    X = block.dense()
+    return torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(X) * k)
 
 
 def _loss(trained: Trained, fit: Fit, row: int, label: int) -> float:

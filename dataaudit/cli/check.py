@@ -326,20 +326,20 @@ class _Report:
         accepted: bool,
     ) -> None:
         from dataaudit.writers import get
-        from dataaudit.writers.verdict_surroundings import usual_format
+        from dataaudit.writers.places import usual_format
 
         self.format = name or usual_format(os.environ)
         self.writer = get(self.format, "check")
         self.outputs, self.accepted = outputs, accepted
         self.config = Path(found.file) if found.file else None
         if outputs:
-            from dataaudit.writers.verdict_outputs import check_outputs
+            from dataaudit.writers.verdict import check_outputs
 
             check_outputs(outputs, _files(found))
 
     def write(self, verdict: Verdict, *, quiet: int, color: str) -> None:
         """Write to stdout and to files."""
-        from dataaudit.writers.verdict_surroundings import surroundings
+        from dataaudit.writers.places import surroundings
 
         around = surroundings(
             verdict, os.environ, folder=Path.cwd(), config=self.config, accepted=self.accepted
@@ -353,11 +353,11 @@ class _Report:
                 self.writer.write(verdict, around, sys.stdout)
             sys.stdout.flush()
         if self.outputs:
-            from dataaudit.writers.verdict_outputs import write_outputs
+            from dataaudit.writers.verdict import write_outputs
 
             write_outputs(verdict, around, outputs=self.outputs)
         if around.job_summary:
-            from dataaudit.writers.verdict_github import append_summary
+            from dataaudit.writers.github import append_summary
 
             append_summary(verdict, around)
 
@@ -365,9 +365,10 @@ class _Report:
 def _show(verdict: Verdict, *, full: bool, force: bool) -> None:
     from rich.console import Console
 
-    from dataaudit.writers.verdict_text import show
+    from dataaudit.report.check import report
+    from dataaudit.writers.console import show_lines
 
-    show(verdict, Console(highlight=False, force_terminal=force or None), full=full)
+    show_lines(report(verdict, full=full), Console(highlight=False, force_terminal=force or None))
 
 
 def _sources(data: list[str] | None, sql: str | None, query: str | None) -> tuple[str, ...]:

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from dataaudit.errors import WriteError
 
 if TYPE_CHECKING:
+    from dataaudit.findings.redact import Level
     from dataaudit.findings.schemas import AnyFindings
-    from dataaudit.summary.kinds import AnySummary
-    from dataaudit.summary.veil import Policy
+    from dataaudit.report.blocks import Report
     from dataaudit.writers import Writer
 
 
@@ -33,20 +33,19 @@ class Results:
     """
 
     folder: Path
-    writer: Writer[Any, Any] | None = None
-    redact: Policy = "none"
+    writer: Writer | None = None
+    redact: Level = "none"
 
-    def emit(self, findings: AnyFindings, *, top: int | None = None) -> AnySummary:
-        """Write to stdout what was asked for; return the summary that it shows, of the first `top` rows."""
-        from dataaudit.summary import TOP
-        from dataaudit.summary.redaction import told
+    def emit(self, findings: AnyFindings, *, top: int | None = None) -> Report:
+        """Write to stdout what was asked for; return the report that it shows, of the first `top` rows."""
+        from dataaudit.report.build import TOP, shown
 
         folder = self.folder.as_posix()
-        tables, summary = told(findings, self.redact, top=TOP if top is None else top, folder=folder)
+        tables, report = shown(findings, self.redact, top=TOP if top is None else top, folder=folder)
         if self.writer:
-            self.writer.write(tables, summary, sys.stdout)
+            self.writer.write(tables, report, sys.stdout)
             sys.stdout.flush()
-        return summary
+        return report
 
 
 def prepare(
@@ -54,7 +53,7 @@ def prepare(
     format: str | None = None,  # noqa: A002 - the option's name
     *,
     kind: Literal["labels", "mismatch", "explanation", "vulnerability"] = "labels",
-    redact: Policy = "none",
+    redact: Level = "none",
     sources: Iterable[str] = (),
 ) -> Results:
     """Check that results could be written.

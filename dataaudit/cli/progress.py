@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from dataaudit.summary.kinds import AnySummary
+    from dataaudit.report.blocks import Report
 
 
 class Talk:
@@ -75,23 +75,15 @@ class Talk:
         """Write one line as it is, whatever brackets, colons or control characters it has."""
         self.console.print(visible(sentence), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
-    def conclude(self, summary: AnySummary) -> None:
-        """Show the summary."""
+    def conclude(self, report: Report) -> None:
+        """Show the report."""
         if self.quiet > 1:
             return
-        from dataaudit.summary import ExplanationSummary, MismatchSummary, VulnerabilitySummary
-        from dataaudit.writers import console, explanation_console, mismatch_console, vulnerability_console
+        from dataaudit.writers.console import show
 
         if self.verbose:
-            self._details(summary.provenance)
-        if isinstance(summary, MismatchSummary):
-            mismatch_console.show(summary, self.console)
-        elif isinstance(summary, ExplanationSummary):
-            explanation_console.show(summary, self.console)
-        elif isinstance(summary, VulnerabilitySummary):
-            vulnerability_console.show(summary, self.console)
-        else:
-            console.show(summary, self.console)
+            self._details(report.provenance)
+        show(report, self.console)
 
     def _details(self, provenance: Mapping[str, Any]) -> None:
         for role in provenance["roles"]:

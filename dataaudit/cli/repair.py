@@ -201,7 +201,7 @@ def _compared(
     from dataclasses import asdict
 
     from dataaudit.audits.rerun import compare
-    from dataaudit.findings.tables import plain
+    from dataaudit.findings.record import plain
 
     try:
         before, after = compare(

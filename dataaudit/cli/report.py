@@ -85,13 +85,13 @@ def report(
     target = folder / "report.html" if out is None and html_dir is None else out
     name = _format(target, format) if target is not None else "html"
     from dataaudit.cli.output import require_kept
+    from dataaudit.findings.redact import level_of
     from dataaudit.findings.schemas import read_findings
-    from dataaudit.summary.redaction import policy_of
 
     findings = read_findings(folder)
     site = [html_dir / name for name in ("report.html", "report.css", "report.js")] if html_dir else []
     require_kept(findings, folder, [*site, *([target] if target else [])])
-    withheld = redact or policy_of(findings)
+    withheld = redact or level_of(findings)
     with Talk(quiet=quiet, color=color) as talk:
         written = []
         if target is not None:
@@ -122,12 +122,12 @@ def _format(target: Path, asked: str | None) -> str:
 
 
 def _text(findings: AnyFindings, name: str, *, redact: str, folder: Path) -> str:
-    from dataaudit.summary.redaction import told
+    from dataaudit.report.build import shown
     from dataaudit.writers import get
 
     writer, out = get(name, cast("Kind", findings.provenance.KIND)), io.StringIO()
-    tables, summary = told(findings, redact, folder=folder.as_posix())
-    writer.write(tables, summary, out)
+    tables, report = shown(findings, redact, folder=folder.as_posix())
+    writer.write(tables, report, out)
     return out.getvalue()
 
 
@@ -146,7 +146,7 @@ def _write(findings: AnyFindings, target: Path, *, name: str, redact: str, folde
 def _site(findings: AnyFindings, folder: Path, *, redact: str, findings_folder: Path) -> Path:
     """Write a page and its style and script as files, the page last."""
     from dataaudit.files import write_page
-    from dataaudit.writers.rendering import parted
+    from dataaudit.writers.html import parted
 
     parts = parted(_text(findings, "html", redact=redact, folder=findings_folder))
     try:
@@ -197,9 +197,10 @@ def export(
 ) -> None:
     """Write the ranked rows with their suggested labels for Label Studio, Argilla or a spreadsheet."""
     from dataaudit.cli.output import require_kept
+    from dataaudit.findings.record import NOUNS
+    from dataaudit.findings.redact import level_of
     from dataaudit.findings.schemas import Findings, read_findings
-    from dataaudit.findings.tables import NOUNS
-    from dataaudit.summary.redaction import policy_of, told
+    from dataaudit.report.build import shown
 
     found = read_findings(folder)
     require_kept(found, folder, [out, _setup_path(out)] if to == "labelstudio" else [out])
@@ -212,9 +213,10 @@ def export(
     rows = min(asked, every if to == "csv" else known)
     writer, text = import_module(f"dataaudit.writers.{_MODULES[to]}"), io.StringIO()
     first = dataclasses.replace(found, labels=found.labels.head(rows))
-    writer.WRITER.write(*told(first, redact, top=known), text)
-    setup = writer.setup(told(first, redact, top=0)[1]) if to == "labelstudio" else ""
-    withheld = redact or policy_of(found)
+    tables, report = shown(first, redact, top=0)
+    writer.WRITER.write(tables, report, text)
+    setup = writer.setup(tables) if to == "labelstudio" else ""
+    withheld = redact or level_of(found)
     said = _counted(rows, asked, known=known if withheld == "none" else None)
     if out == STDOUT:
         sys.stdout.write(text.getvalue())

@@ -1,78 +1,146 @@
-"""What every provenance says: of any audit, and of one that has training and test rows."""
+"""Provenance: where findings come from, so that another run can give the same ones, and its JSON file.
+
+Settings are written by `stored_settings` and read back by `settings_of`, here and nowhere else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Final, Self, TypeVar, get_type_hints
 
-from dataaudit.findings.tables import Record
+from dataaudit.errors import DataError
+
+AGAIN: Final = "run the audit again, or name the folder that it wrote"
+NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
+    "labels": "an audit of labels",
+    "mismatch": "an audit of a mismatch",
+    "explanation": "an explanation",
+    "vulnerability": "an audit of vulnerability",
+}
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The base of every provenance; the fields are those of the subclass."""
+
+    KIND: ClassVar[str]  # what is written in the file, one of `NOUNS`
+    FORMAT: ClassVar[int] = 1  # raised when a table changes in a way that older readers cannot bear
+
+    run: str = field(default="", repr=False, compare=False)  # the id of what was redacted; not stored
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # lists are welcome, tuples are kept
+            if str(f.type).startswith("tuple"):
+                object.__setattr__(self, f.name, tuple(getattr(self, f.name)))
+
+    @property
+    def run_id(self) -> str:
+        """Sixteen hexadecimal digits that stand for all fields; equal for equal runs."""
+        return self.run or hashlib.sha256(dump(self._facts()).encode()).hexdigest()[:16]
+
+    def _facts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _stored(type(self))}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, the kind, `run_id` and the format's number, as JSON's types."""
+        facts: dict[str, Any] = plain(self._facts())
+        return {"format": self.FORMAT, "kind": self.KIND, "run_id": self.run_id, **facts}
+
+    def to_json(self, tables: Iterable[str] = ()) -> str:
+        """Return what is written next to these tables: sorted keys, two spaces, a newline at the end."""
+        return dump({**self.to_dict(), "tables": sorted(tables)}, indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Read what `to_dict` gave; `where` is the name of the file, for messages."""
+        if values.get("format") != cls.FORMAT:
+            what = f"{where} has format {values.get('format')!r}, this version reads {cls.FORMAT}"
+            raise DataError(what, "run the audit again with this version")
+        if values.get("kind") != cls.KIND:
+            raise DataError(f"{where} is not of {NOUNS[cls.KIND]}", AGAIN)
+        kinds = _stored(cls)
+        missing = [name for name in kinds if name not in values]
+        if missing:
+            raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
+        given: dict[str, Any] = {name: values[name] for name in kinds}
+        given |= {name: math.nan for name, kind in kinds.items() if kind == "float" and given[name] is None}
+        return cls(**given)
+
+
+def _stored(kind: type[Record]) -> dict[str, str]:
+    """Return the fields that are written, with their types."""
+    return {f.name: str(f.type) for f in dataclasses.fields(kind) if f.name != "run"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRecord(Record):
-    """Where findings come from: every setting, seed, version and content hash of a run.
+    """What every audit says of itself."""
 
-    Attributes
-    ----------
-    version, command : str
-        Version of dataaudit; the command, or the call, that made this.
-    target : str
-        Name of the label column.
-    n_features : int
-        Encoded features.
-    classes : tuple of str
-        In the order of the model; the first is the reference.
-    l2 : float
-        Ridge of the mean loss (the paper's weight decay).
-    basis, solver, solver_reason : str
-        What was chosen, in words for people.
-    gradient_norm : float
-        Largest absolute component of the gradient at the fit, in nats.
-    seed : int
-        Seed of everything random.
-    settings, versions : mapping
-        The resolved settings; versions of Python and of the libraries.
-    origins, roles : tuple of mappings
-        Files (path, format, sha256, rows); columns (column, role, reason).
-    notes : tuple of str
-        Decisions to state to the user, in full sentences.
-    """
-
-    version: str
-    command: str
-    target: str
-    n_features: int
-    classes: tuple[str, ...]
-    l2: float
-    basis: str
+    version: str  # of dataaudit
+    command: str  # or the call
+    target: str  # name of the label column
+    n_features: int  # encoded
+    classes: tuple[str, ...]  # in the order of the model; the first is the reference
+    l2: float  # λ of the mean loss (the paper's weight decay)
+    basis: str  # what was chosen, in words for people; so are the next two
     solver: str
     solver_reason: str
-    gradient_norm: float
-    seed: int
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    origins: tuple[Mapping[str, Any], ...] = ()
-    roles: tuple[Mapping[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    gradient_norm: float  # largest absolute component of the gradient at the fit, in nats
+    seed: int  # of everything random
+    settings: Mapping[str, Any] = field(default_factory=dict)  # from `stored_settings`
+    versions: Mapping[str, str] = field(default_factory=dict)  # of Python and of the libraries
+    origins: tuple[Mapping[str, Any], ...] = ()  # training files: path, format, sha256, rows
+    roles: tuple[Mapping[str, str], ...] = ()  # columns: column, role, reason
+    notes: tuple[str, ...] = ()  # decisions to state to the user, in full sentences
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairRecord(AuditRecord):
-    """The same, of training rows and test rows; `origins` are the files of the former.
+    """The same of an audit that has training rows and test rows."""
 
-    Attributes
-    ----------
-    train, test : str
-        Names of the data as given.
-    n_train, n_test : int
-        Training rows, test rows that can be judged.
-    test_origins : tuple of mappings
-        Files of the test rows.
-    """
-
-    train: str
+    train: str  # names of the data as given
     test: str
     n_train: int
-    n_test: int
+    n_test: int  # test rows that can be judged
     test_origins: tuple[Mapping[str, Any], ...] = ()
+
+
+def stored_settings(settings: Any, **of_the_data: Any) -> dict[str, Any]:
+    """Return settings as the provenance keeps them, with what is remembered of the data."""
+    return dataclasses.asdict(settings) | of_the_data
+
+
+def settings_of(kind: type[Settings], known: Mapping[str, Any]) -> Settings:
+    """Return the settings that a provenance keeps; what else it keeps is left out."""
+    hints = get_type_hints(kind)
+    return kind(**{name: _read(hints[name], known[name]) for name in hints if name in known})
+
+
+def _read(kind: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return settings_of(kind, value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def dump(value: Any, indent: int | None = None) -> str:
+    """Return JSON text with sorted keys."""
+    return json.dumps(plain(value), sort_keys=True, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """Return JSON's types: NumPy scalars are known by their `item`, what is not finite becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    item = getattr(value, "item", None)
+    value = item() if callable(item) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)

@@ -23,7 +23,7 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.errors import SettingError, closest
-from dataaudit.findings.tables import plain
+from dataaudit.findings.record import plain
 from dataaudit.findings.verdict import Finding, Outcome, Rule, Site
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts import FactTable

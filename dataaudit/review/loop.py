@@ -93,7 +93,7 @@ def _commands(
 ) -> Iterator[str]:
     """Yield the command that carries the decisions out, for each file that they change."""
     from dataaudit.repair.plan import FORMATS  # noqa: PLC0415 - not needed before the end
-    from dataaudit.summary import fixed_name  # noqa: PLC0415 - likewise
+    from dataaudit.report.labels import fixed_name  # noqa: PLC0415 - likewise
 
     acts = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
     changed = [name for name, act in acts.items() if act in ("relabel", "drop", "weight")]

@@ -10,14 +10,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from dataaudit.repair.decisions import Decision
+from dataaudit.report.rows import FEW, FIRST, LAST
 from dataaudit.review.queue import Queue
-
-FIRST: Final = 20  # decisions before it may be enough
-LAST: Final = 20  # the decisions that this is judged by
-FEW: Final = 2  # wrong ones among them, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

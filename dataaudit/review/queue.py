@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataaudit.findings.schemas import Findings
-
-_DIGITS: Final = "1234567890"
 
 
 @dataclass(frozen=True)
@@ -58,10 +55,3 @@ def queue_of(findings: Findings) -> Queue:
         order=np.arange(len(row_ids)),
         places={name: at for at, name in enumerate(row_ids)},
     )
-
-
-def class_keys(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the digit that gives a row each class: its own, or in order those left; empty where none is."""
-    own = {name for name in classes if len(name) == 1 and name in _DIGITS}
-    left = iter([digit for digit in _DIGITS if digit not in own])
-    return tuple(name if name in own else next(left, "") for name in classes)

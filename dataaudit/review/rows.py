@@ -12,9 +12,15 @@ import polars as pl
 from dataaudit.cells import kept_cell
 from dataaudit.errors import AuditError
 from dataaudit.findings.schemas import Findings
-from dataaudit.summary import Cell, Neighbour, ReviewRow, Term, excerpt
-from dataaudit.summary.build import order_cells
-from dataaudit.summary.shapes import cell_of
+from dataaudit.report.rows import (
+    Neighbour,
+    ReviewRow,
+    Term,
+    Value,
+    excerpt,
+    order_values,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Opened  # encoders take half a second that the first row need not wait
@@ -68,11 +74,11 @@ class RowReader:
         frame: pl.DataFrame = getattr(self._findings, table)
         return frame.filter(pl.col("row_id") == key).sort("position")
 
-    def _cells(self, key: str, first: tuple[str, ...]) -> tuple[Cell, ...]:
+    def _cells(self, key: str, first: tuple[str, ...]) -> tuple[Value, ...]:
         cells = self._findings.cells.filter(pl.col("row_id") == key)
         return _ordered(cells.select("column", "cell").iter_rows(), first)
 
-    def _read(self, key: str, first: tuple[str, ...]) -> tuple[Cell, ...]:
+    def _read(self, key: str, first: tuple[str, ...]) -> tuple[Value, ...]:
         """Return the cells of a row from the data, or from the tables if these are all there is."""
         frame = self._load()
         if frame is None or key not in self._places:
@@ -96,8 +102,8 @@ class RowReader:
         return self._frame
 
 
-def _ordered(cells: Iterable[tuple[str, Any]], first: tuple[str, ...]) -> tuple[Cell, ...]:
-    return order_cells([cell_of(column, text) for column, text in cells], first)
+def _ordered(cells: Iterable[tuple[str, Any]], first: tuple[str, ...]) -> tuple[Value, ...]:
+    return order_values([value_of(column, text) for column, text in cells], first)
 
 
 def _holding(frame: pl.DataFrame, text: str, names: pl.Series) -> pl.Series:

@@ -15,16 +15,15 @@ from rich.text import Text
 
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
+from dataaudit.report import words
+from dataaudit.report.blocks import pattern_of
+from dataaudit.report.rows import class_keys, term_name
 from dataaudit.review.progress import be, stop_hint
-from dataaudit.review.queue import class_keys
 from dataaudit.review.session import HELP, effect
-from dataaudit.writers import words
-from dataaudit.writers.cards import marker
-from dataaudit.writers.terminal import percent
 
 if TYPE_CHECKING:
+    from dataaudit.report.rows import Neighbour, ReviewRow, Term
     from dataaudit.review.session import Desk
-    from dataaudit.summary import Neighbour, ReviewRow, Term
 
 
 LEAST: Final = (40, 10)  # columns and lines in which a row can still be read
@@ -71,7 +70,7 @@ def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] =
 def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text]:
     """Return progress, and what the row is and is thought to be."""
     review = desk.review
-    chance = percent(words.share(float(review.queue.p_wrong[review.at])))
+    chance = words.closed(words.share(float(review.queue.p_wrong[review.at])))
     decided = f"  {line(effect(review.queue, review.decision), 60)}" if review.decision else "  not decided"
     number = f"{review.number:,}  "
     room = max(8, width - len(number) - cell_len(decided))
@@ -82,7 +81,7 @@ def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text
         line(row.label, 60), (" → ", _DIM), (suggested, _STRONG), f"   chance that it is wrong: {chance}"
     )
     change.truncate(width, overflow="ellipsis")
-    probability, loss = percent(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
+    probability, loss = words.closed(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
     left_out = (
         f"Left out of training, it gets “{line(row.label, 60)}” with {probability}: a loss of {loss} nats."
     )
@@ -100,7 +99,7 @@ def _progress(desk: Desk, width: int) -> Text:
     done = desk.review.progress
     parts = [f"{done.decided:,} of {done.rows:,} decided"]
     if done.precision is not None:
-        share = percent(words.share(done.precision, 0))
+        share = words.closed(words.share(done.precision, 0))
         parts.append(f"{done.wrong:,} of {done.sure:,} {be(done.wrong, 'was', 'were')} wrong ({share})")
     if done.left is not None:
         parts.append(f"about {done.left:,.0f} wrong left")
@@ -179,7 +178,7 @@ def _terms(head: str, terms: list[Term], style: str) -> list[Text]:
     text = Text(head, style=_DIM)
     for at, term in enumerate(terms[:_TERMS]):
         text.append(", " if at else "", style="not dim")
-        text.append(line(words.term(term), 40), style=f"not dim {style}")
+        text.append(line(term_name(term), 40), style=f"not dim {style}")
         text.append(f" {words.signed(term.contribution)}")
     return [text]
 
@@ -201,11 +200,10 @@ def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
 
 
 def _marked(text: str, row: ReviewRow) -> Text:
-    pattern, _ = marker(row.evidence)
-    shown = Text(text)
+    values = {t.level.casefold(): t.contribution for t in row.evidence if t.role == "text" and t.level}
+    pattern, shown = pattern_of(values), Text(text)
     if pattern is None:
         return shown
-    values = {t.level.casefold(): t.contribution for t in row.evidence if t.role == "text" and t.level}
     for found in pattern.finditer(text):
         word = " ".join(re.split(r"\W+", found[0].casefold()))
         if word in values:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from dataaudit.errors import closest
 from dataaudit.repair.decisions import Action, Decision
+from dataaudit.report.rows import class_keys
 from dataaudit.review.progress import Progress, meant, progress_of
-from dataaudit.review.queue import Queue, class_keys
+from dataaudit.review.queue import Queue
 
 History = tuple[tuple[str, Decision | None], ...]  # row and what was decided on it before
 

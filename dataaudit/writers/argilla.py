@@ -20,24 +20,25 @@ import json
 from typing import Any, TextIO
 
 from dataaudit.escape import json_text
-from dataaudit.findings.schemas import Findings
-from dataaudit.findings.tables import plain
-from dataaudit.summary import ReviewRow, Summary
+from dataaudit.findings.record import plain
+from dataaudit.findings.schemas import Findings, Provenance
+from dataaudit.report.blocks import Report
+from dataaudit.report.rows import ReviewRow, review_rows
 from dataaudit.writers.base import Writer
 from dataaudit.writers.labelstudio import shown_text
 
 
-def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
+def write(findings: Findings, _report: Report, out: TextIO) -> None:
     """Write a list of records, one a line, the most suspect row first; names and cells are exact."""
-    records = (_record(row, summary.provenance) for row in summary.rows)
+    records = (_record(row, findings.provenance) for row in review_rows(findings, findings.labels.height))
     lines = ",\n".join(json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)
     out.write(f"[\n{json_text(lines)}\n]\n")
 
 
-def _record(row: ReviewRow, p: Any) -> dict[str, Any]:
+def _record(row: ReviewRow, p: Provenance) -> dict[str, Any]:
     numbers = plain({"p_wrong": row.p_wrong, "loo_loss": row.loo_loss})
     known = {name: value for name, value in numbers.items() if value is not None}  # no metadata may be null
-    agent = f"dataaudit {p['version']} {p['run_id']}"
+    agent = f"dataaudit {p.version} {p.run_id}"
     return {
         "id": row.row_id,
         "fields": {"text": shown_text(row)},

@@ -1,8 +1,4 @@
-"""The registry of output formats: a kind of findings and a name lead to a `Writer`, ours first.
-
-Each kind has its own writer of a format, as what they show has little in common: `console` writes the
-findings of labels, `mismatch_console` those of a mismatch, `explanation_console` an explanation,
-`vulnerability_console` an audit of vulnerability, `verdict_text` what the gate says.
+"""The registry of output formats: a name leads to a `Writer`, which draws the report of any kind of findings.
 
 Another package adds a format by an entry point that names a `Writer`, in the group of the kind::
 
@@ -19,67 +15,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TextIO, TypeVar, overload
+from typing import Any, Final, Literal, TextIO
 
 from dataaudit.errors import SettingError, closest
-
-if TYPE_CHECKING:
-    from dataaudit.findings.schemas import (
-        ExplanationFindings,
-        Findings,
-        MismatchFindings,
-        VulnerabilityFindings,
-    )
-    from dataaudit.findings.verdict import Verdict
-    from dataaudit.summary import ExplanationSummary, MismatchSummary, Summary, VulnerabilitySummary
-    from dataaudit.writers.verdict_places import Surroundings
-
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
 CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
 Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
-_GROUPS: Final[dict[Kind, str]] = {
-    "labels": GROUP,
-    "mismatch": f"{GROUP}.mismatch",
-    "explanation": f"{GROUP}.explanation",
-    "vulnerability": f"{GROUP}.vulnerability",
-    "check": f"{GROUP}.check",
+_MODULES: Final = {  # format → the module that has its writer, in `WRITERS`
+    "console": "console",
+    "html": "html",
+    "json": "json",
+    "jsonl": "json",
+    "markdown": "markdown",
+    "text": "console",
 }
-_MODULES: Final[dict[Kind, str]] = {
-    "labels": "",
-    "mismatch": "mismatch_",
-    "explanation": "explanation_",
-    "vulnerability": "vulnerability_",
-    "check": "verdict_",
-}
-
-Tables = TypeVar("Tables")
-Shown = TypeVar("Shown")
+_MAPPINGS: Final = (
+    "github",
+    "gitlab",
+    "junit",
+    "sarif",
+)  # of a verdict, which are no layout: modules of their own
 
 
 @dataclass(frozen=True, slots=True)
-class Writer(Generic[Tables, Shown]):
-    """An output format of one kind of findings.
+class Writer:
+    """An output format: `write` takes findings and report; of a check `Verdict` and `Surroundings`."""
 
-    Attributes
-    ----------
-    name : str
-        What people type.
-    suffix : str
-        Of a file in this format, with the dot.
-    doc : str
-        One line for a list of formats.
-    write : callable (Tables, Shown, TextIO) -> None
-        Writes the whole output to a text stream that takes UTF-8; never to anything else. It is given the
-        findings and their summary: `Findings` and `Summary`, or `MismatchFindings` and `MismatchSummary`;
-        of the kind ``check`` a `Verdict` and its `Surroundings`.
-    """
-
-    name: str
-    suffix: str
-    doc: str
-    write: Callable[[Tables, Shown, TextIO], None]
+    name: str  # what people type
+    suffix: str  # of a file in this format, with the dot
+    doc: str  # one line for a list of formats
+    write: Callable[[Any, Any, TextIO], None]  # writes the whole output to a text stream that takes UTF-8
 
 
 def names(kind: Kind = "labels") -> tuple[str, ...]:
@@ -87,50 +54,10 @@ def names(kind: Kind = "labels") -> tuple[str, ...]:
     return (*_built_in(kind), *sorted(set(_others(kind)) - set(_built_in(kind))))
 
 
-@overload
-def get(name: str, kind: Literal["labels"] = "labels") -> Writer[Findings, Summary]: ...
-
-
-@overload
-def get(name: str, kind: Literal["mismatch"]) -> Writer[MismatchFindings, MismatchSummary]: ...
-
-
-@overload
-def get(name: str, kind: Literal["explanation"]) -> Writer[ExplanationFindings, ExplanationSummary]: ...
-
-
-@overload
-def get(name: str, kind: Literal["vulnerability"]) -> Writer[VulnerabilityFindings, VulnerabilitySummary]: ...
-
-
-@overload
-def get(name: str, kind: Literal["check"]) -> Writer[Verdict, Surroundings]: ...
-
-
-@overload
-def get(name: str, kind: Kind) -> Writer[Any, Any]: ...
-
-
-def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
-    """Return the writer of a format; it is imported now, not before.
-
-    Parameters
-    ----------
-    name : str
-    kind : {"labels", "mismatch", "explanation", "vulnerability", "check"}
-        Of the findings that it is to write.
-
-    Returns
-    -------
-    Writer
-
-    Raises
-    ------
-    SettingError
-        If there is no such format, or another package's entry point does not lead to a `Writer`.
-    """
+def get(name: str, kind: Kind = "labels") -> Writer:
+    """Return the writer of a format; it is imported now, not before."""
     if name in _built_in(kind):
-        writer = import_module(f"dataaudit.writers.{_MODULES[kind]}{name}").WRITER
+        writer = _ours(name, kind)
     elif entry := _others(kind).get(name):
         try:
             writer = entry.load()
@@ -145,9 +72,20 @@ def get(name: str, kind: Kind = "labels") -> Writer[Any, Any]:
     return writer
 
 
+def _ours(name: str, kind: Kind) -> Writer:
+    if kind != "check":
+        writer: Writer = import_module(f"dataaudit.writers.{_MODULES[name]}").WRITERS[name]
+    elif name in _MAPPINGS:
+        writer = import_module(f"dataaudit.writers.{name}").WRITER
+    else:
+        writer = import_module("dataaudit.writers.verdict").WRITERS[name]
+    return writer
+
+
 def _built_in(kind: Kind) -> tuple[str, ...]:
     return CHECK if kind == "check" else BUILT_IN
 
 
 def _others(kind: Kind) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=_GROUPS[kind])}
+    group = GROUP if kind == "labels" else f"{GROUP}.{kind}"
+    return {entry.name: entry for entry in entry_points(group=group)}

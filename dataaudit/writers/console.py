@@ -1,103 +1,276 @@
-"""The summary on a terminal of 80 columns or more, through Rich; the command line shows it on stderr."""
+"""A report on a terminal of 80 columns or more, through Rich, and as plain lines for people and for ``grep``.
+
+Everything from outside becomes `Text`, in which Rich reads no markup. No line holds what a CI runner obeys.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final, TextIO
 
 from rich import box
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.table import Table as Columns
 from rich.text import Text
 
+from dataaudit.escape import block as safe_block
 from dataaudit.escape import console_line as line
-from dataaudit.findings.schemas import Findings
-from dataaudit.summary import ReviewRow, Summary
-from dataaudit.writers import terminal, words
+from dataaudit.report import words
+from dataaudit.report.blocks import (
+    Block,
+    Cards,
+    Cell,
+    Checks,
+    Commands,
+    Document,
+    Facts,
+    Grid,
+    Group,
+    Inline,
+    Lines,
+    List,
+    Only,
+    Part,
+    Record,
+    Report,
+    Rows,
+    Rule,
+    Sentence,
+    Table,
+)
 from dataaudit.writers.base import Writer
 
-ROWS: Final = 20
+_STYLES: Final = {
+    "strong": "bold",
+    "quiet": "dim",
+    "against": "bold red",
+    "for": "green",
+    "warning": "bold yellow",
+    "note": "bold cyan",
+    "struck": "",
+    "": "",
+}
+_NUMBER: Final = re.compile(
+    r"[<>+−-]?[\N{NO-BREAK SPACE} ]?[\d.,]+(e[−-]?\d+)?([\N{NO-BREAK SPACE} ]?%)?|–|all|"
+)
+_WIDTH: Final = 80
+_INDENT: Final = "    "
 _GAP: Final = 2  # columns after each column
-_ROOM: Final = 18  # columns from which on the words against the label are worth showing
-_ROW: Final = 24  # least width of a row name, where it has as much
-_AGAINST: Final = 3
+_ROOM: Final = 18  # columns from which on a spare column is worth showing
+_NAME: Final = 24  # least width of a row's name, where it has as much
+_WIDEST: Final = 60  # of a padded column of lines; longer ones push the rest to the right
+_DOCUMENT: Final = 20_000  # characters
 
 
-def show(summary: Summary, console: Console, *, rows: int = ROWS) -> None:
-    """Print the verdict, the first rows, what is wrong with the audit itself, and what to type next.
+def show(report: Report, console: Console) -> None:
+    """Print the answer, what of it everyone should see, and what to type next.
 
-    Parameters
-    ----------
-    summary : Summary
-    console : rich.console.Console
-        Its width, colours and stream are kept; NO_COLOR is Rich's business.
-    rows : int
-        How many rows the table shows.
+    The console's width, colours and stream are kept; NO_COLOR is Rich's business.
     """
-    table = _table(summary.rows[:rows], console.width) if summary.rows else None
-    about = terminal.trust(summary.trust), terminal.following(summary.next_commands)
-    head = _heading(summary), terminal.verdict(summary.verdict)
-    terminal.print_parts(console, [*head, table, _order(summary, rows), *about])
+    sections = [section for section in report.sections if section.rank == 0 or section.key == "trust"]
+    last = [section for section in sections if section.key in ("trust", "next")]
+    _print(console, _heading(report))
+    _print(console, _verdict(report))
+    for section in (*(one for one in sections if one not in last), *last):
+        for shown in _blocks(section.blocks, console.width):
+            _print(console, shown)
 
 
-def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
-    """Write what a terminal would show, to a stream."""
-    show(summary, Console(file=out))
+def show_lines(report: Report, console: Console) -> None:
+    """Print the report's lines: folded with an indent on a terminal, whole where programs read them."""
+    if not console.is_terminal:
+        for text in _lines(report.lines, _WIDTH):
+            console.file.write(text.plain.rstrip() + "\n")
+        return
+    width = console.width - len(_INDENT)
+    for text in _lines(report.lines, min(width, _WIDTH)):
+        first, *rest = text.wrap(console, width) or [Text()]
+        shown = Text("\n").join([first, *(Text(_INDENT) + folded for folded in rest)])
+        console.print(shown, highlight=False, soft_wrap=True)
 
 
-def _heading(summary: Summary) -> Text:
-    p = summary.provenance
-    facts = f"{words.count(p['n_rows'])} rows, {words.count(p['n_features'])} features"
-    return terminal.heading(p["dataset"], facts, p["classes"])
+def write_lines(report: Report, out: TextIO) -> None:
+    """Write the report's lines without colour."""
+    out.writelines(text.plain.rstrip() + "\n" for text in _lines(report.lines, _WIDTH))
 
 
-def _table(rows: tuple[ReviewRow, ...], width: int) -> Table:
-    cells = [(Text(str(r.rank)), Text(line(r.row_id, 120)), _change(r), _wrong(r), _loss(r)) for r in rows]
-    heads = "", "row", "label → suggested", "wrong", "loss"
-    columns = zip(heads, zip(*cells, strict=True), strict=True)
-    widths = [max(len(head), *(cell.cell_len for cell in column)) for head, column in columns]
-    left = width - sum(widths) - _GAP * (len(widths) + 1)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("row", overflow="fold", min_width=min(_ROW, widths[1]))
-    table.add_column("label → suggested", overflow="fold")
-    table.add_column("wrong", justify="right", no_wrap=True)
-    table.add_column("loss", justify="right", no_wrap=True)
-    wide = left >= _ROOM
-    if wide:
-        table.add_column("against the label", overflow="ellipsis", no_wrap=True, max_width=left)
-    for row, fields in zip(rows, cells, strict=True):
-        table.add_row(*fields, *([_against(row)] if wide else []))
-    return table
+def _print(console: Console, shown: RenderableType) -> None:
+    if not isinstance(shown, Text) or shown.plain:
+        console.print(shown, highlight=False)
+        console.print()
 
 
-def _wrong(row: ReviewRow) -> Text:
-    return Text(terminal.percent(words.share(row.p_wrong)))
+def _heading(report: Report) -> Text:
+    name, facts = _text(report.name), _text(report.facts, "dim")
+    name.stylize("bold")
+    return Text("\n").join([name, facts]) if facts.plain else name
 
 
-def _loss(row: ReviewRow) -> Text:
-    return Text(words.fixed(row.loo_loss))
+def _verdict(report: Report) -> Text:
+    text = Text.assemble((words.closed(line(report.headline)), "bold"), ".")
+    said = Text(" ").join(_text(sentence) for sentence in report.sentences)
+    return Text("\n").join([text, said]) if said.plain else text
 
 
-def _change(row: ReviewRow) -> Text:
-    return Text.assemble(line(row.label, 40), (" → ", "dim"), (line(row.suggested_label, 40), "bold"))
+def _blocks(blocks: Sequence[Block], width: int) -> Iterator[RenderableType]:
+    for block in blocks:
+        yield from _block(block, width)
 
 
-def _against(row: ReviewRow) -> Text:
-    terms = [line(words.term(term), 30) for term in row.evidence if term.contribution < 0]
-    return Text(", ".join(terms[:_AGAINST]), style="dim")
+def _block(block: Block, width: int) -> Iterator[RenderableType]:
+    match block:
+        case Sentence(text, tone):
+            yield _text(text, _STYLES[tone])
+        case List(items) | Lines(items):
+            yield Text("\n").join(Text("- ") + _text(item) for item in items)
+        case Table():
+            yield from _table(block, width)
+        case Rows(overview=Table() as overview) | Cards(overview=Table() as overview):
+            yield from _table(overview, width)
+        case Cards(items=items):
+            for card in items:
+                yield _text(card.title, "bold")
+                yield from _blocks(card.blocks, width)
+        case Facts(pairs):
+            yield Text("\n").join(Text.assemble((f"{name}: ", "dim"), _text(value)) for name, value in pairs)
+        case Checks():
+            yield _checks(block)
+        case Commands(items):
+            yield _commands(items)
+        case Record(cells):
+            yield Text("\n").join(
+                Text.assemble((f"{line(name, 40)}: ", "dim"), _text(cell)) for name, cell in cells
+            )
+        case Group(title, inner):
+            yield _text(title, "bold")
+            yield from _blocks(inner, width)
+        case Grid(columns):
+            for column in columns:
+                yield from _blocks(column, width)
+        case Only(media, inner) if "terminal" in media:
+            yield from _blocks(inner, width)
 
 
-def _order(summary: Summary, rows: int) -> Text:
-    p = summary.provenance
-    more = (
-        f"First {min(rows, len(summary.rows))} of {words.count(p['n_rows'])} rows, "
-        if summary.rows
-        else "Rows "
+def _checks(checks: Checks) -> Text:
+    """Return each check that failed in full; those that passed are on the page."""
+    failed = [check for check in checks.items if not check.ok]
+    return Text("\n").join(
+        Text.assemble(("FAILED  ", "bold red"), f"{line(check.name, 60)}: ", _text(check.message))
+        for check in failed
     )
-    ranking = words.RANKINGS.get(p["ranking"], line(p["ranking"]))
-    reason = line(p["ranking_reason"], 400)
-    said = "" if not reason or p["ranking_reason"] in summary.verdict.sentences else f" {reason}"
-    return Text.assemble((f"{more}in order of {ranking}; losses in nats.{said}", "dim"))
 
 
-WRITER = Writer("console", ".txt", "the summary as a terminal shows it", write)
+def _commands(commands: Sequence[tuple[str, str]]) -> Text:
+    text = Text()
+    for purpose, command in commands:
+        text.append(("\n" if text.plain else "Next\n") + f"  {purpose}:\n    ", style="dim")
+        text.append(line(command, 1000), style="bold")
+    return text
+
+
+def _table(table: Table, width: int) -> Iterator[RenderableType]:
+    if not table.rows:
+        return
+    chosen = table.terminal or tuple(range(len(table.rows[0])))
+    head = [_text(table.head[at]) if table.head else Text() for at in chosen]
+    rows = [[_text(row[at]) for at in chosen] for row in table.rows[: table.short]]
+    columns = [[row[at] for row in rows] for at in range(len(chosen))]
+    if table.spare:
+        widths = [
+            max(cell.cell_len for cell in (name, *cells)) for name, cells in zip(head, columns, strict=True)
+        ]
+        left = width - sum(widths[:-1]) - _GAP * len(widths)
+        if left < _ROOM:
+            head, rows, columns = head[:-1], [row[:-1] for row in rows], columns[:-1]
+    drawn = Columns(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, show_header=bool(table.head))
+    for at, (name, cells) in enumerate(zip(head, columns, strict=True)):
+        numbers = all(_NUMBER.fullmatch(cell.plain) for cell in cells)
+        last = table.spare and at == len(chosen) - 1
+        most = max(cell.cell_len for cell in cells)
+        least = most if numbers else min(_NAME, most) if at == 1 and table.spare else None
+        drawn.add_column(
+            name,
+            justify="right" if numbers else "left",
+            no_wrap=last,
+            overflow="ellipsis" if last else "fold",
+            min_width=least,
+            max_width=left if last else None,
+        )
+    for cells in rows:
+        drawn.add_row(*cells)
+    yield drawn
+    if table.legend:
+        shown = f"First {table.short} of {max(table.total, len(table.rows)):,}. "
+        first = shown if len(table.rows) > table.short and table.total else ""
+        yield Text.assemble((first, "dim"), _text(table.legend, "dim"))
+
+
+def _text(text: Inline, style: str = "", *, tight: bool = True) -> Text:
+    parts = text if isinstance(text, tuple) else (text,)
+    shown = Text.assemble(*(_part(part, tight=tight) for part in parts))
+    if style:
+        shown.stylize(style)
+    return shown
+
+
+def _part(part: Part, *, tight: bool) -> tuple[str, str]:
+    if isinstance(part, Cell):
+        return line(part.text, part.length), _STYLES[part.tone]
+    text, tone = (part, "") if isinstance(part, str) else (part.text, part.tone)
+    return words.closed(_kept(text)) if tight else _kept(text), _STYLES[tone]
+
+
+def _kept(text: str, length: int = 1200) -> str:
+    """Return one line with the spaces at its ends, which indent it or part it from a cell."""
+    shown, start = line(text, length), " " * (len(text) - len(text.lstrip(" ")))
+    return f"{start}{shown}{' ' * (len(text) - len(text.rstrip(' ')))}" if shown else start
+
+
+def _lines(blocks: Sequence[Block], width: int) -> Iterator[Text]:
+    for block in blocks:
+        match block:
+            case Lines(items):
+                yield from (_text(item, tight=False) for item in items)
+            case Rule(text, tone):
+                yield Text(f" {line(text)} ".center(width, "="), _STYLES[tone])
+            case Table(rows=rows):
+                yield from _padded([[_text(cell, tight=False) for cell in row] for row in rows])
+            case Document(text):
+                yield from (Text(f"{_INDENT}{_indented(one)}", "dim") for one in _document(text))
+            case Sentence(text, tone):
+                yield _text(text, _STYLES[tone], tight=False)
+            case _:
+                pass
+
+
+def _padded(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
+    """Yield rows in columns, the first one, a number, to the right: no line begins with a cell."""
+    widths = [min(max(len(cell) for cell in column), _WIDEST) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        fields = [cell.plain.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        yield Text("  ".join([fields[0].strip().rjust(widths[0]), *fields[1:]]).rstrip())
+
+
+def _document(text: str) -> list[str]:
+    return safe_block(text, _DOCUMENT).strip().split("\n")
+
+
+def _indented(text: str) -> str:
+    """Return a line of documentation with its indent."""
+    inner = text.lstrip(" ")
+    return text[: len(text) - len(inner)] + line(inner, 2000)
+
+
+def _write(_findings: object, report: Report, out: TextIO) -> None:
+    show(report, Console(file=out))
+
+
+def _write_lines(_findings: object, report: Report, out: TextIO) -> None:
+    write_lines(report, out)
+
+
+WRITERS: Final = {
+    "console": Writer("console", ".txt", "the summary as a terminal shows it", _write),
+    "text": Writer("text", ".txt", "one line per row or finding", _write_lines),
+}

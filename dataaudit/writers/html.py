@@ -1,131 +1,214 @@
 """The page: one HTML file that loads nothing, reads without JavaScript and without its style sheet.
 
-What it shows is laid out in `page`; how it is made safe is in `rendering`.
+Cells of the data are hostile. Every value that a template prints is made safe by `escape.block`, then escaped
+by Jinja; a content security policy allows only the one style sheet and the one script, by their hashes.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final, TextIO
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from markupsafe import Markup
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup, escape
 
+from dataaudit.escape import block, line
 from dataaudit.files import write_page
-from dataaudit.findings.schemas import AnyFindings, Findings
-from dataaudit.summary import ExplanationSummary, MismatchSummary, ReviewRow, Summary, VulnerabilitySummary
-from dataaudit.summary.kinds import AnySummary
-from dataaudit.summary.redaction import told
-from dataaudit.writers import explanation_html, mismatch_html, vulnerability_html
-from dataaudit.writers.base import Writer
-from dataaudit.writers.cards import FULL, Detail, card
-from dataaudit.writers.page import lay_out
-from dataaudit.writers.rendering import SIZE, environment, framed, render
-from dataaudit.writers.review_data import island, review_data
-
-_SLACK: Final = 200  # bytes: counts in words get longer as rows come
-_DETAILS: Final = (  # how much of a row is shown, from all to little
-    FULL,
-    Detail(text=280, near=0, terms=4, neighbours=2, columns=20),
-    Detail(line=60, text=100, near=0, terms=3, neighbours=1, columns=8),
+from dataaudit.report.blocks import (
+    Block,
+    Cards,
+    Cell,
+    Inline,
+    Near,
+    Only,
+    Part,
+    Report,
+    Row,
+    Rows,
+    Section,
+    Table,
+    more,
+    pattern_of,
 )
+from dataaudit.report.build import shown
+from dataaudit.report.shorten import fitted
+from dataaudit.writers.base import Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dataaudit.findings.schemas import AnyFindings
+
+SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other tools complained about most
+_ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer
+_LONGEST: Final = 20_000  # characters of any one value
+_SAID: Final = 2_000  # of our own words
 _NOTEBOOK_ROWS: Final = 50
-_SCRIPTS: Final = ("report.js", "review.js")
+_SLACK: Final = 200  # bytes: counts in words get longer as rows come
+_DOCUMENT: Final = 8_000
+_OFF: Final = ("link", "image", "autolink", "html_inline", "html_block", "reference", "lheading")
+_TOP, _LAST = 4, 6  # levels of headings within a document: the page has three above
+_TAGS: Final = {
+    "": "{}",
+    "strong": "<b>{}</b>",
+    "struck": "<s>{}</s>",
+    "quiet": '<span class="lo">{}</span>',
+    "against": '<span class="p">{}</span>',
+    "for": '<span class="ok">{}</span>',
+    "warning": '<span class="lo">{}</span>',
+    "note": '<span class="lo">{}</span>',
+}
 
 
-def page(summary: Summary, *, rows: int | None = None) -> str:
-    """Return the whole page.
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """How much of a ranked row is shown: characters of line, text and neighbours, and numbers of each."""
 
-    Parameters
-    ----------
-    summary : Summary
-    rows : int or None
-        Ranked rows to show; all of the summary's if None. Later rows are shown in less detail, then fewer of
-        them, until the page has at most 1 MB.
-
-    Returns
-    -------
-    str
-    """
-    chosen = summary.rows[:rows]
-    room = SIZE - len(_render(summary, chosen, texts=()).encode()) - _SLACK
-    fitting = _fit(chosen, room)
-    return _render(summary, chosen[: len(fitting)], texts=fitting)
+    line: int = 110
+    text: int = 600
+    near: int = 140
+    terms: int = 6
+    neighbours: int = 3
+    columns: int = 40
 
 
-def fragment(summary: Summary, *, rows: int = _NOTEBOOK_ROWS) -> str:
-    """Return the page in a frame, for a notebook's ``_repr_html_``: it cannot reach the notebook around it.
+_DETAILS: Final = (
+    _Detail(),
+    _Detail(text=280, near=0, terms=4, neighbours=2, columns=20),
+    _Detail(line=60, text=100, near=0, terms=3, neighbours=1, columns=8),
+)
 
-    Parameters
-    ----------
-    summary : Summary
-    rows : int
-        Ranked rows to show; fewer than on the page, since a notebook keeps its outputs.
 
-    Returns
-    -------
-    str
-    """
-    return framed(page(summary, rows=rows), summary.verdict.headline)
+def page(report: Report) -> str:
+    """Return the whole page, in as much detail as 1 MB has room for."""
+    return fitted(report, SIZE, _page)
 
 
 def notebook(findings: AnyFindings) -> str:
-    """Return what ``_repr_html_`` shows for findings of any kind: the page in a frame, with fewer rows."""
-    summary = told(findings, top=_NOTEBOOK_ROWS)[1]
-    return framed(page_of(summary), summary.verdict.headline)
-
-
-def page_of(summary: AnySummary) -> str:
-    """Return the whole page of findings of any kind."""
-    if isinstance(summary, ExplanationSummary):
-        return explanation_html.page(summary)
-    if isinstance(summary, VulnerabilitySummary):
-        return vulnerability_html.page(summary)
-    if isinstance(summary, MismatchSummary):
-        return mismatch_html.page(summary)
-    return page(summary)
+    """Return what ``_repr_html_`` shows: the page in a frame, with fewer rows."""
+    report = shown(findings, top=_NOTEBOOK_ROWS)[1]
+    return framed(page(report), report.headline)
 
 
 def write_report(findings: AnyFindings, path: Path) -> Path:
-    """Write the page of findings to a file, whole or not at all.
-
-    Parameters
-    ----------
-    findings : AnyFindings
-        What their audit was told to withhold is not on the page.
-    path : Path
-        Replaced if it is there; its folder is shown in the commands to type next.
-
-    Returns
-    -------
-    Path
-        The same.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written.
-    """
-    return write_page(page_of(told(findings, folder=path.parent.as_posix())[1]), path)
+    """Write the page of findings to a file, whole or not at all, without what their audit was to withhold."""
+    return write_page(page(shown(findings, folder=path.parent.as_posix())[1]), path)
 
 
-def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
-    """Write the whole page."""
-    out.write(page(summary))
+def parted(page: str) -> dict[str, str]:
+    """Return a page as files, itself the last, for servers that forbid style and script within it."""
+    head, _, rest = page.partition("<style>")
+    style, _, rest = rest.partition("</style>")
+    body, _, code = rest.rpartition("<script>")
+    code, _, end = code.partition("</script>")
+    parts = {"report.css": style} | ({"report.js": code} if body else {})
+    linked = f'{body}<script src="report.js"></script>{end}' if body else rest
+    head = re.sub("'sha256-[^']*'", "'self'", head) + '<link rel="stylesheet" href="report.css">'
+    linked = linked.replace(_ONE_FILE, f"This page loads {' and '.join(parts)} next to it")
+    return {**parts, "report.html": head + linked}
 
 
-def _fit(rows: tuple[ReviewRow, ...], room: int) -> tuple[Markup, ...]:
+def framed(page: str, title: str) -> str:
+    """Return a page in a frame, for a notebook's ``_repr_html_``: it cannot reach the notebook around it."""
+    size = 'width="100%" height="720"'
+    name, inner = escape(block(title)), escape(page)
+    return f'<iframe title="{name}" sandbox="allow-scripts allow-downloads" {size} srcdoc="{inner}"></iframe>'
+
+
+def _page(report: Report) -> str:
+    """Return the page with as many ranked rows as it has room for."""
+    sections = tuple(_shown(section) for section in report.sections if _on_page(section))
+    rows = _ranked(sections)
+    if rows is None:
+        return _render(report, sections)
+    bare = _render(report, sections, rows=rows, texts=(Markup(""),) * len(rows.items))
+    room = SIZE - len(bare.encode()) - _SLACK
+    texts = _fit(rows.items, max(room, 0))
+    return _render(report, sections, rows=rows, texts=texts)
+
+
+def _on_page(section: Section) -> bool:
+    """Whether a section has anything for the page."""
+    return any(not isinstance(b, Only) or "page" in b.media for b in section.blocks)
+
+
+def _shown(section: Section) -> Section:
+    return (
+        section
+        if section.key
+        else replace(section, key=re.sub("[^a-z]+", "-", section.title.lower()).strip("-"))
+    )
+
+
+def _ranked(sections: tuple[Section, ...]) -> Rows | None:
+    blocks = (b for section in sections for b in section.blocks)
+    return next((b for b in blocks if isinstance(b, Rows) and b.style == "list"), None)
+
+
+def _render(
+    report: Report, sections: tuple[Section, ...], *, rows: Rows | None = None, texts: tuple[Markup, ...] = ()
+) -> str:
+    scripts: list[str] = []
+    if rows is not None:
+        queue = (
+            dict(rows.queue) | {"rows": rows.queue["rows"][: len(texts)]} if rows.queue and texts else None
+        )
+        labels = tuple(sorted({line(row.label, 60) for row in rows.items[: len(texts)]}))
+        shown = replace(rows, queue=queue, labels=labels)
+        sections = tuple(
+            replace(s, blocks=tuple(shown if b is rows else b for b in s.blocks)) for s in sections
+        )
+        scripts = ["report.js", *(["review.js"] if queue else [])]
+    style, code = _asset("report.css"), "\n".join(map(_asset, scripts))
+    values = {"report": report, "sections": sections, "texts": Markup("\n").join(texts), "n": len(texts)}
+    policy = {"style": style, "script": code, "style_hash": _hash(style), "script_hash": _hash(code)}
+    return _environment().get_template("page.html.j2").render({**values, **policy})
+
+
+def _fit(rows: tuple[Row, ...], room: int) -> tuple[Markup, ...]:
     """Render the first rows in full and the later ones in brief, so that all fit `room` bytes.
 
     Where even the briefest do not fit, the last rows are left out.
     """
-    row = environment().get_template("row.html.j2").module.row  # type: ignore[attr-defined]
+    draw = _environment().get_template("blocks.html.j2").module.row  # type: ignore[attr-defined]
     kept: list[Markup] = []
     for detail in _DETAILS:
-        texts = [row(card(entry, detail)) for entry in rows]
+        texts = [draw(_brief(row, detail), max(len(row.cells) - detail.columns, 0)) for row in rows]
         kept = _spliced(kept, texts, room)
         if len(kept) == len(rows):
             break
     return tuple(kept)
+
+
+def _brief(row: Row, detail: _Detail) -> Row:
+    def near(rows: tuple[Near, ...]) -> tuple[Near, ...]:
+        return tuple(replace(n, begins=_near(n.begins, detail.near)) for n in rows[: detail.neighbours])
+
+    return replace(
+        row,
+        begins=_cut(row.begins, detail.line),
+        cells=tuple((name, _cut(cell, detail.text)) for name, cell in row.cells[: detail.columns]),
+        against=row.against[: detail.terms],
+        support=row.support[: detail.terms],
+        other=near(row.other),
+        same=near(row.same),
+    )
+
+
+def _near(cell: Cell, length: int) -> Cell:
+    return _cut(cell, length) if length or cell.picture else Cell("")
+
+
+def _cut(cell: Cell, length: int) -> Cell:
+    return replace(cell, length=min(cell.length, length))
 
 
 def _spliced(rich: list[Markup], poor: list[Markup], room: int) -> list[Markup]:
@@ -145,15 +228,130 @@ def _size(text: Markup) -> int:
     return len(text.encode()) + 1  # and the newline
 
 
-def _render(summary: Summary, rows: tuple[ReviewRow, ...], *, texts: tuple[Markup, ...]) -> str:
-    decidable = review_data(summary, rows)
-    values = {
-        "page": lay_out(summary, rows=len(rows)),
-        "rows": Markup("\n").join(texts),
-        "queue": decidable,
-        "island": island(decidable) if decidable else "",
+def _inline(text: Inline) -> Markup:
+    """Return words with cells among them, in one line."""
+    if isinstance(text, tuple):
+        return Markup("").join(_part(part, apart=True) for part in text)
+    return _part(text, apart=False)
+
+
+def _part(part: Part, *, apart: bool) -> Markup:
+    if isinstance(part, str):
+        return escape(line(part, _SAID) if not apart else block(part, _SAID))
+    if isinstance(part, Cell):
+        shown = _picture(part) if part.picture else _marked(line(part.text, part.length), part)
+        shown = Markup("<bdi>{}</bdi>").format(shown) if apart and not part.picture else shown
+    else:
+        shown = escape(block(part.text, _SAID))
+    return Markup(_TAGS[part.tone]).format(shown)  # noqa: S704 - a tag of ours
+
+
+def _cell(text: Inline) -> Markup:
+    """Return what stands in a cell of a table: a cell of the data keeps its lines."""
+    if not isinstance(text, Cell) or text.picture:
+        return _inline(text)
+    return Markup(_TAGS[text.tone]).format(_marked(block(text.text, text.length), text))  # noqa: S704
+
+
+def _picture(cell: Cell) -> Markup:
+    tag = Markup('<img class="px" src="{}" alt="{}" width="{}" height="{}">')
+    return tag.format(cell.picture, line(cell.text, 600), cell.size, cell.size)
+
+
+def _marked(text: str, cell: Cell) -> Markup:
+    """Return the text with the words that are evidence marked; everything else is escaped."""
+    pattern, tags = _marker(cell.marks)
+    if pattern is None:
+        return escape(text)
+    pieces = []
+    for at, piece in enumerate(pattern.split(text)):  # odd pieces are the matches
+        tag = tags.get(" ".join(re.split(r"\W+", piece.casefold()))) if at % 2 else None
+        pieces.append(tag.format(piece) if tag else escape(piece))
+    return Markup("").join(pieces)
+
+
+@cache
+def _marker(marks: tuple[tuple[str, float], ...]) -> tuple[re.Pattern[str] | None, dict[str, Markup]]:
+    """Return what finds the words of a text that are evidence, and how each is marked."""
+    tags = {w.casefold(): Markup("<mark>{}</mark>" if v < 0 else "<em>{}</em>") for w, v in marks if w}  # noqa: S704
+    return pattern_of(tags), tags
+
+
+def _words(text: Inline) -> str:
+    """Return an inline without tones, for attributes and titles."""
+    parts = text if isinstance(text, tuple) else (text,)
+    return "".join(
+        part if isinstance(part, str) else line(part.text, getattr(part, "length", 400)) for part in parts
+    )
+
+
+def _left(shown: Table | Cards) -> str:
+    """Say how many rows or cards are not shown."""
+    return more(shown.total - len(shown.rows if isinstance(shown, Table) else shown.items), *shown.rest)
+
+
+def _document(text: str) -> Markup:
+    """Return Markdown as HTML without links, pictures and tags, its headings below those of the page."""
+    parser = MarkdownIt("commonmark", {"html": False}).disable(list(_OFF))
+    tokens = parser.parse(block(text, _DOCUMENT).strip())
+    headings = [token for token in tokens if token.type in ("heading_open", "heading_close")]
+    levels = sorted({token.tag for token in headings})
+    for token in headings:
+        token.tag = f"h{min(_TOP + levels.index(token.tag), _LAST)}"
+    return Markup(parser.renderer.render(tokens, parser.options, {}).strip())  # noqa: S704 - HTML is off
+
+
+def _island(values: Mapping[str, Any]) -> Markup:
+    """Return JSON that may stand in a script element: nothing in it can end the element or break a line."""
+    text = json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))  # noqa: S704
+
+
+def _asset(name: str) -> str:
+    """Read a file of ``reports/``; its lines end in newlines, as in the page, or the hash would not fit."""
+    text = files("dataaudit.reports").joinpath(name).read_text(encoding="utf-8")
+    return text.replace("\r\n", "\n").strip()
+
+
+def _hash(text: str) -> str:
+    """Return what a content security policy calls sha256: the digest in base64."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _safe(value: object) -> object:
+    """Show control characters of every printed value, before Jinja escapes it."""
+    return block(value, _LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _kind(shown: Block) -> str:
+    return type(shown).__name__
+
+
+@cache
+def _environment() -> Environment:
+    """Return the one environment: everything is escaped, nothing may be undefined."""
+    made = Environment(
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_safe,
+        trim_blocks=True,
+        keep_trailing_newline=False,
+    )
+    made.globals["kind"] = _kind
+    made.filters |= {
+        "inline": _inline,
+        "cell": _cell,
+        "words": _words,
+        "left": _left,
+        "document": _document,
+        "island": _island,
     }
-    return render("report.html.j2", values, scripts=_SCRIPTS if decidable else _SCRIPTS[:1])
+    return made
 
 
-WRITER = Writer("html", ".html", "one page for people, with charts", write)
+def _write(_findings: object, report: Report, out: TextIO) -> None:
+    out.write(page(report))
+
+
+WRITERS: Final = {"html": Writer("html", ".html", "one page for people, with charts", _write)}

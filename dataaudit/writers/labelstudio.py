@@ -12,9 +12,10 @@ from typing import Any, Final, TextIO
 from xml.sax.saxutils import quoteattr
 
 from dataaudit.escape import json_text, xml_text
-from dataaudit.findings.schemas import Findings
-from dataaudit.findings.tables import plain
-from dataaudit.summary import ReviewRow, Summary
+from dataaudit.findings.record import plain
+from dataaudit.findings.schemas import Findings, Provenance
+from dataaudit.report.blocks import Report
+from dataaudit.report.rows import ReviewRow, review_rows
 from dataaudit.writers.base import Writer
 
 CONTROL, OBJECT = "label", "text"  # names in the labelling setup
@@ -34,19 +35,9 @@ def shown_text(row: ReviewRow) -> str:
     return "\n".join(f"{cell.column}: {cell.text}" for cell in row.cells) or EMPTY
 
 
-def setup(summary: Summary) -> str:
-    """Return the labelling setup: the text and one choice per class.
-
-    Parameters
-    ----------
-    summary : Summary
-
-    Returns
-    -------
-    str
-        XML. A class whose name XML cannot hold stands there with pictures of its control characters.
-    """
-    choices = [f"    <Choice value={_attribute(name)}/>" for name in summary.provenance["classes"]]
+def setup(findings: Findings) -> str:
+    """Return the labelling setup: the text and one choice per class."""
+    choices = [f"    <Choice value={_attribute(name)}/>" for name in findings.provenance.classes]
     lines = [
         "<View>",
         f"  <Header value={_attribute('Row $row_id, labelled $label')}/>",
@@ -59,14 +50,14 @@ def setup(summary: Summary) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
+def write(findings: Findings, _report: Report, out: TextIO) -> None:
     """Write a list of tasks, one a line, the most suspect row first; names and cells are exact."""
-    tasks = (_task(row, summary.provenance) for row in summary.rows)
+    tasks = (_task(row, findings.provenance) for row in review_rows(findings, findings.labels.height))
     lines = ",\n".join(json.dumps(plain(task), ensure_ascii=False, allow_nan=False) for task in tasks)
     out.write(f"[\n{json_text(lines)}\n]\n")
 
 
-def _task(row: ReviewRow, p: Any) -> dict[str, Any]:
+def _task(row: ReviewRow, p: Provenance) -> dict[str, Any]:
     result = {
         "from_name": CONTROL,
         "to_name": OBJECT,
@@ -74,7 +65,7 @@ def _task(row: ReviewRow, p: Any) -> dict[str, Any]:
         "value": {"choices": [row.suggested_label]},
     }
     prediction = {
-        "model_version": f"dataaudit {p['version']} {p['run_id']}",
+        "model_version": f"dataaudit {p.version} {p.run_id}",
         "score": row.p_wrong,
         "result": [result],
     }
@@ -86,7 +77,7 @@ def _task(row: ReviewRow, p: Any) -> dict[str, Any]:
         "suggested_label": row.suggested_label,
         "p_wrong": row.p_wrong,
         "loo_loss": row.loo_loss,
-        "run_id": p["run_id"],
+        "run_id": p.run_id,
     }
     return {"data": data, "predictions": [prediction]}
 

@@ -1,79 +1,211 @@
-"""Markdown for a comment on a pull request, or a job's summary: at most 64 kB, whatever the cells say."""
+"""Markdown that hostile cells cannot leave, for comments on GitHub, GitLab and alike: at most 64 kB.
+
+Values of the data stand in code spans: no site looks for links, mentions or formulas there. Sentences of ours
+that quote such values are escaped; a character that would make a mention, a reference, a link or mathematics
+of what follows (``@``, ``#1``, ``://``, ``$``) stands in a code span of its own, since sites look for those
+after Markdown has been read, where a backslash is gone. No line begins with a value, so none is a command.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TextIO
 
-from dataaudit.findings.schemas import Findings
-from dataaudit.summary import ReviewRow, Summary, excerpt
-from dataaudit.writers import words
-from dataaudit.writers.base import Writer
-from dataaudit.writers.markdown_text import (
-    FIRST,
-    ROWS,
+from dataaudit.escape import console_line, line
+from dataaudit.report import words
+from dataaudit.report.blocks import (
+    Block,
+    Cards,
+    Cell,
+    Checks,
+    Commands,
+    Facts,
+    Fold,
+    Grid,
+    Group,
+    Inline,
+    Lines,
+    List,
+    Only,
     Part,
-    code,
-    details,
-    document,
-    following,
-    names,
-    prose,
-    table,
-    trust,
-    verdict,
+    Record,
+    Report,
+    Rows,
+    Section,
+    Sentence,
+    Table,
 )
+from dataaudit.report.shorten import fitted
+from dataaudit.writers.base import Writer
 
-_AGAINST: Final = 3  # words or columns that speak against a label
-_HEAD: Final = ("", "row", "label → suggested", "wrong", "loss", "against the label", "begins")
+SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters
+ROWS: Final = 20  # of a folded table
+FIRST: Final = 10  # rows to look at first
+_RUN: Final = re.compile("`+")
+_ACTIVE: Final = re.compile(
+    r"(?:[@$~]|#(?=\w)|[%!&^](?=\w)|://|(?<=www)\.|(?<=gh)-(?=\d))+", re.IGNORECASE
+)  # mentions, mathematics, references, links
+_MARKUP: Final = re.compile(r"[\\`*_\[\]<>&|]")
 
 
-def write(_findings: Findings, summary: Summary, out: TextIO) -> None:
-    """Write verdict, rows to look at first, how far to trust it, and what to type next."""
-    p = summary.provenance
-    first, later = summary.rows[:FIRST], summary.rows[FIRST : FIRST + ROWS]
-    title = "Ten rows to look at first" if len(first) == FIRST else "Rows to look at first"
-    ranking = words.RANKINGS.get(p["ranking"], p["ranking"])
-    data = f"{code(p['dataset'], 120)}: {words.count(p['n_rows'])} rows, classes {names(p['classes'])}"
+def markdown(report: Report) -> str:
+    """Return the whole document, in as much detail as 64 kB have room for."""
+    return fitted(report, SIZE, _markdown)
+
+
+def _markdown(report: Report) -> str:
+    sections = [section for section in report.sections if section.rank < 2]  # noqa: PLR2004 - the page's own
+    last = [section for section in sections if section.key in ("trust", "next")]
     parts = [
-        *verdict(summary.verdict.headline, summary.verdict.sentences),
-        Part(f"{data}; run {code(p['run_id'])} of dataaudit {prose(p['version'])}."),
-        Part(f"### {title}" if first else ""),
-        Part(_table(first)),
-        Part(f"In order of {prose(ranking)}; losses in nats, the row left out of training." if first else ""),
-        details(f"The next {len(later)}", _table(later)),
-        details("By label", _by_label(summary)),
-        *trust(summary.trust, none="No refits were made, so the predicted changes of loss are not verified."),
-        *following(summary.next_commands),
+        f"<!-- {report.mark} -->" if report.mark else "",
+        f"## {_inline(report.headline, 300)}",
+        " ".join(_inline(sentence) for sentence in report.sentences),
+        _inline(report.about),
+        *(_section(section) for section in sections if section not in last),
+        *(_section(section) for section in last),
+        "More is on the page: report.html." if report.short else "",
     ]
-    out.write(document(parts))
+    return _joined(parts) + "\n"
 
 
-def _table(rows: tuple[ReviewRow, ...]) -> str:
-    """Return the rows; where cells are withheld, there is no column for them."""
-    columns = len(_HEAD) if any(row.cells for row in rows) else len(_HEAD) - 1
-    return table(_HEAD[:columns], [_fields(row)[:columns] for row in rows])
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part for part in parts if part)
 
 
-def _fields(row: ReviewRow) -> tuple[str, ...]:
-    terms = [words.term(term) for term in row.evidence if term.contribution < 0]
-    against = [code(term, 30) for term in dict.fromkeys(terms)]
-    return (
-        str(row.rank),
-        code(row.row_id),
-        f"{code(row.label, 40)} → {code(row.suggested_label, 40)}",
-        words.share(row.p_wrong),
-        words.fixed(row.loo_loss),
-        ", ".join(against[:_AGAINST]),
-        code(excerpt(row.cells), 100),
-    )
+def _section(section: Section) -> str:
+    folded = section.folded or section.rank > 0
+    body = _blocks(section.blocks, folded=folded)
+    if not body:
+        return ""
+    if folded and section.key not in ("trust", "next"):
+        return _details(section.title, body)
+    return f"### {_inline(section.title)}\n\n{body}"
 
 
-def _by_label(summary: Summary) -> str:
-    rows = [
-        (code(one.label, 40), words.count(one.rows), words.count(one.expected_wrong))
-        for one in summary.by_label
-    ]
-    return table(("label", "rows", "of these expected to be wrong"), rows)
+def _details(title: str, body: str) -> str:
+    shown = _inline(title).replace("\\", "")
+    return f"<details><summary>{shown}</summary>\n\n{body}\n\n</details>" if body else ""
 
 
-WRITER = Writer("markdown", ".md", "for a comment on a pull request", write)
+def _blocks(blocks: Sequence[Block], *, folded: bool = False) -> str:
+    return _joined(_block(block, folded=folded) for block in blocks)
+
+
+def _block(block: Block, *, folded: bool) -> str:
+    match block:
+        case Sentence(text, tone):
+            return f"**{_inline(text)}**" if tone == "strong" else _inline(text)
+        case List(items) | Lines(items):
+            return _bullets(items[:ROWS])
+        case Table():
+            return _table(block, folded=folded)
+        case Rows(overview=Table() as overview) | Cards(overview=Table() as overview):
+            return _table(overview, folded=folded)
+        case Cards(items=items):
+            return _joined(
+                f"#### {_inline(card.title)}\n\n{_blocks(card.blocks, folded=True)}" for card in items
+            )
+        case Facts(pairs):
+            return _bullets(
+                (f"{name}: ", *(value if isinstance(value, tuple) else (value,))) for name, value in pairs
+            )
+        case Checks():
+            return _checks(block)
+        case Commands(items):
+            return _commands(items)
+        case Record(cells):
+            return _rows(("column", "cell"), [(Cell(name), cell) for name, cell in cells])
+        case Fold(title, blocks):
+            return _details(title, _blocks(blocks, folded=True))
+        case Group(title, blocks):
+            return f"**{_inline(title)}**\n\n{body}" if (body := _blocks(blocks, folded=folded)) else ""
+        case Grid(columns):
+            return _joined(_blocks(column, folded=folded) for column in columns)
+        case Only(media, blocks):
+            return _blocks(blocks, folded=folded) if "markdown" in media else ""
+    return ""
+
+
+def _table(table: Table, *, folded: bool) -> str:
+    """Return a table: of one in sight the first rows, and the next ones folded."""
+    first = ROWS if folded else FIRST
+    rows = _rows(table.head, table.rows[:first])
+    rest = () if folded else table.rows[first : first + ROWS]
+    legend = _inline(table.legend) if rows else ""
+    return _joined([rows, legend, _details(f"The next {len(rest)}", _rows(table.head, rest))])
+
+
+def _rows(head: Sequence[Inline], rows: Sequence[Sequence[Inline]]) -> str:
+    if not rows:
+        return ""
+    lines = [[_inline(name) for name in head], ["---"] * len(head)] if head else []
+    lines += [[_inline(cell) for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
+
+
+def _checks(checks: Checks) -> str:
+    """Return the checks that failed, and on a click those that passed."""
+    failed = [("**Failed.** ", check.message) for check in checks.items if not check.ok]
+    passed = [check.message for check in checks.items if check.ok]
+    title = f"{len(passed)} {'check' if len(passed) == 1 else 'checks'} of the audit itself passed"
+    shown = "\n".join(f"- {mark}{_inline(text)}" for mark, text in failed)
+    return _joined([shown, _details(title, _bullets(passed)) if passed else ""])
+
+
+def _commands(commands: Sequence[tuple[str, str]]) -> str:
+    """Return what to type next; a path to open is of no use where a comment is read."""
+    typed = [(purpose, command) for purpose, command in commands if command.startswith("audit ")]
+    lines = [text for purpose, command in typed for text in (f"# {line(purpose)}", line(command, 1000))]
+    if not lines:
+        return ""
+    longest = max((len(run) for text in lines for run in _RUN.findall(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}sh", *lines, fence])
+
+
+def _bullets(items: Iterable[Inline]) -> str:
+    return "\n".join(f"- {_inline(item)}" for item in items)
+
+
+def _inline(text: Inline, length: int = 600) -> str:
+    return "".join(_parts(text if isinstance(text, tuple) else (text,), length))
+
+
+def _parts(parts: Sequence[Part], length: int) -> Iterator[str]:
+    for part in parts:
+        if isinstance(part, Cell):
+            yield _code(part.text, part.length)
+        elif isinstance(part, str):
+            yield _prose(part, length)
+        else:
+            shown = _prose(part.text, length)
+            yield f"**{shown}**" if part.tone == "strong" else shown
+
+
+def _code(text: str, length: int = 80) -> str:
+    """Return a value of the data as a code span in one line."""
+    shown = console_line(text, length)  # a log may show it too
+    if not shown:
+        return words.MISSING
+    fence = "`" * (max((len(run) for run in _RUN.findall(shown)), default=0) + 1)
+    room = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{room}{shown}{room}{fence}"
+
+
+def _prose(text: str, length: int = 600) -> str:
+    """Return words of ours in one line, which may quote the data; a space at either end stays."""
+    pieces, at, shown = [], 0, console_line(text, length)
+    for match in _ACTIVE.finditer(shown):
+        pieces += [_MARKUP.sub(r"\\\g<0>", shown[at : match.start()]), f"`{match.group()}`"]
+        at = match.end()
+    inner = "".join([*pieces, _MARKUP.sub(r"\\\g<0>", shown[at:])])
+    start, end = " " * text[:1].isspace(), " " * (text[-1:].isspace() and bool(shown))
+    return f"{start}{inner}{end}"
+
+
+def _write(_findings: object, report: Report, out: TextIO) -> None:
+    out.write(markdown(report))
+
+
+WRITERS: Final = {"markdown": Writer("markdown", ".md", "for a comment on a pull request", _write)}

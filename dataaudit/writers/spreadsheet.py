@@ -16,7 +16,8 @@ import polars as pl
 
 from dataaudit.escape import line
 from dataaudit.findings.schemas import Findings
-from dataaudit.summary import Summary
+from dataaudit.report.blocks import Report
+from dataaudit.report.rows import review_rows
 from dataaudit.writers.base import Writer
 
 COLUMNS: Final = (
@@ -42,9 +43,10 @@ def safe(text: str) -> str:
     return shown if _NUMBER.fullmatch(shown) else _FORMULA.sub(r"\1\2'", shown)
 
 
-def write(findings: Findings, summary: Summary, out: TextIO) -> None:
-    """Write every row of the table `labels`, with the cells that the summary knows."""
-    cells = {row.row_id: {cell.column: cell.text for cell in row.cells} for row in summary.rows}
+def write(findings: Findings, _report: Report, out: TextIO) -> None:
+    """Write every row of the table `labels`, with the cells that are known."""
+    rows = review_rows(findings, findings.labels.height)
+    cells = {row.row_id: {cell.column: cell.text for cell in row.cells} for row in rows}
     columns = list(dict.fromkeys(name for texts in cells.values() for name in texts))
     titles = [f"{name} (cell)" if name in COLUMNS else name for name in columns]
     table = csv.writer(out, lineterminator="\n")

@@ -13,7 +13,7 @@ import dataaudit
 from dataaudit.findings import schemas
 
 QUICK = {"label": "y", "basis": "linear", "verify": 2, "top": 5}
-FILES = {*(f"{table}.parquet" for table in schemas.SCHEMAS), "provenance.json", "report.html"}
+FILES = {*(f"{table}.parquet" for table in schemas.Findings.SCHEMAS), "provenance.json", "report.html"}
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from math import comb
 import numpy as np
 import pytest
 
-from dataaudit.audits.batch import LEAST, TAIL, hold_against
+from dataaudit.audits.batch import LEAST, TAIL, score_batch
 
 
 def judged(known, new, **settings):
     new = np.asarray(new, dtype=float)
-    return hold_against(
+    return score_batch(
         np.asarray(known, dtype=float), new, contradicted=np.ones(len(new), dtype=bool), **settings
     )
 
@@ -50,7 +50,7 @@ def test_wrong_labels_are_suspects():
 
 
 def test_a_row_that_the_model_agrees_with_is_no_suspect():
-    batch = hold_against(
+    batch = score_batch(
         np.zeros(100), np.array([0.5, 0.6]), contradicted=np.array([False, True])
     )  # both are above all known losses
     assert batch.suspect.tolist() == [False, True]

@@ -75,7 +75,7 @@ def test_every_table_has_its_schema_and_survives_the_disk(audit, tmp_path):
     audit.write(tmp_path / "found")
     again = schemas.Findings.read(tmp_path / "found")
     for name, table in audit.findings.tables().items():
-        assert table.schema == schemas.SCHEMAS[name]
+        assert table.schema == schemas.Findings.SCHEMAS[name]
         assert_frame_equal(again.tables()[name], table)
     assert again.provenance.run_id == audit.findings.provenance.run_id
 
@@ -231,7 +231,8 @@ def test_two_runs_are_the_same_to_the_byte(wine, tmp_path):
         for name in ("one", "two")
     ]
     one, two = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
-    assert one.keys() == {*(f"{t}.parquet" for t in schemas.SCHEMAS), "provenance.json", "report.html"}
+    tables = {f"{name}.parquet" for name in schemas.Findings.SCHEMAS}
+    assert one.keys() == {*tables, "provenance.json", "report.html"}
     assert one == two
 
 

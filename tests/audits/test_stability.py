@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 
-from dataaudit.audits.stability import REFITS, depend
+from dataaudit.audits.stability import REFITS, measure_dependence
 from dataaudit.audits.testset import MismatchSettings, predict, read_pair
 from dataaudit.influence.leave_one_out import refit_without
 from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
@@ -34,7 +34,7 @@ def noisy(n, seed=0, names=("a", "b")):
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c")])
 def test_rows_and_counts_are_those_of_refits_without_each_row(names):
     trained = trained_on(noisy(60, names=names), basis="rbf", l2=3e-3)
-    found = depend(trained, score_rows(trained))
+    found = measure_dependence(trained, score_rows(trained))
     objective, rows = trained.objective, trained.objective.rows
     block = rows.take(torch.arange(rows.n))
     before, truth = classes(trained, trained.fit.theta, block), []
@@ -58,7 +58,7 @@ def test_one_row_that_carries_a_level_is_found():
     asked = MismatchSettings("y", l2=1e-4, basis="linear")
     pair = read_pair(frame, new, asked)
     trained = train(encode_training(pair.train, pair.target, asked.of_training), asked.of_training)
-    found = depend(trained, score_rows(trained), test=predict(trained, pair.test, pair.y).block)
+    found = measure_dependence(trained, score_rows(trained), test=predict(trained, pair.test, pair.y).block)
     assert (found.rows[0], found.changed[0], found.watched) == (0, 30, 30)
     assert 0 in found.strongest
     assert found.changed_together == 30
@@ -66,7 +66,7 @@ def test_one_row_that_carries_a_level_is_found():
 
 def test_little_depends_on_a_row_of_many_that_are_alike():
     trained = trained_on(noisy(600), basis="linear")
-    found = depend(trained, score_rows(trained))
+    found = measure_dependence(trained, score_rows(trained))
     assert len(found.rows) <= REFITS
     assert found.changed.max(initial=0) < 0.03 * 600
     assert len(found.strongest) == 6

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 from audits.vulnerability.test_vulnerability import attacked, table
+from report.test_explain import explained
 from writers.example import made_up
 from writers.mismatch_example import real, spoilt
 from writers.payloads import PAYLOADS
-from writers.test_explanation import explained
 from writers.verdict.example import mixed, written
 
 from dataaudit.files import write_page
@@ -24,8 +24,8 @@ PAGES = {
     "labels": lambda: made_up(n=24),
     "table": lambda: made_up(n=24, text=False, classes=tuple("abcdefghijkl")),
     "mismatch": real,
-    "explanation": lambda: explained(["a note", "another"])[0],
-    "two models": lambda: explained(["a note", "another"], versus="rbf-svm", flip=None)[0],
+    "explanation": lambda: explained(["a note", "another"]),
+    "two models": lambda: explained(["a note", "another"], versus="rbf-svm", flip=None),
     "vulnerability": lambda: attacked(table).tables,
     "check": lambda: written("html", mixed()),
 }

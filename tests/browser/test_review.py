@@ -10,7 +10,7 @@ from writers.example import made_up
 
 from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import read_decisions
-from dataaudit.summary import summarise
+from dataaudit.report import labels
 from dataaudit.writers import html
 
 
@@ -116,8 +116,9 @@ def test_keys_move_choose_and_undo(visit, report, findings):
 
 @pytest.mark.parametrize("classes", [tuple("0123456789"), ("1", "3", "5"), ("cat", "cow", "dog")])
 def test_digits_give_the_class_that_stands_beside_them(visit, tmp_path, classes):
-    summary = summarise(made_up(40, classes=classes))
-    (tmp_path / "report.html").write_text(html.page(summary), encoding="utf-8")
+    findings = made_up(40, classes=classes)
+    report = labels.report(findings)
+    (tmp_path / "report.html").write_text(html.page(report), encoding="utf-8")
     keys = ["1", "2", "3"] if "cat" in classes else classes
     with visit(tmp_path / "report.html") as page:
         assert page.locator("#bar [data-class] kbd").all_text_contents() == list(keys)
@@ -129,7 +130,7 @@ def test_digits_give_the_class_that_stands_beside_them(visit, tmp_path, classes)
         for at, (key, name) in enumerate(zip(keys, classes, strict=True)):
             page.keyboard.press(key)
             said = page.locator("#list .d").nth(at).text_content()
-            assert said == ("kept" if summary.rows[at].label == name else f"→ {name}")
+            assert said == ("kept" if findings.labels["label"][at] == name else f"→ {name}")
 
 
 def test_every_key_has_a_button(visit, report):

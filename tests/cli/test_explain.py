@@ -8,7 +8,7 @@ import pytest
 from audits.mismatch.test_audit import patients
 from command import audit
 
-from dataaudit.findings.schemas import SCHEMAS_EXPLANATION_FINDINGS
+from dataaudit.findings.schemas import ExplanationFindings
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_results_are_files_lines_and_talk(done, folder):
     assert max(map(len, done.stderr.splitlines())) <= 80
     names = {path.name for path in (folder / "why").iterdir()}
     assert names == {
-        *(f"{table}.parquet" for table in SCHEMAS_EXPLANATION_FINDINGS),
+        *(f"{table}.parquet" for table in ExplanationFindings.SCHEMAS),
         "provenance.json",
         "report.html",
     }

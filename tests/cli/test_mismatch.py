@@ -12,7 +12,7 @@ from dataaudit import cli
 from dataaudit.cli.app import app
 from dataaudit.cli.bridge import numbers, size
 from dataaudit.errors import SettingError
-from dataaudit.findings.schemas import SCHEMAS_MISMATCH_FINDINGS
+from dataaudit.findings.schemas import MismatchFindings
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_results_are_files_and_the_talk_is_on_stderr(done, folder):
     assert max(map(len, done.stderr.splitlines())) <= 80
     names = {path.name for path in (folder / "found").iterdir()}
     assert names == {
-        *(f"{table}.parquet" for table in SCHEMAS_MISMATCH_FINDINGS),
+        *(f"{table}.parquet" for table in MismatchFindings.SCHEMAS),
         "provenance.json",
         "report.html",
     }

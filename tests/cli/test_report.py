@@ -15,8 +15,8 @@ from writers.mismatch_example import real
 from writers.pages import parse
 from writers.rendered import Rendered
 
-from dataaudit.summary.redaction import remember
-from dataaudit.writers.markdown_text import SIZE
+from dataaudit.findings.redact import remember
+from dataaudit.writers.markdown import SIZE
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_site_is_three_files_that_a_strict_server_shows(folder):
     page = parse(text)
     assert page.count["style"] == 0
     assert '<link rel="stylesheet" href="report.css">' in text
-    assert "loads report.css and report.js beside it" in text
+    assert "loads report.css and report.js next to it" in text
     assert "one file" not in text
     report(folder, "mismatch", "--html-dir", "plain")
     assert {path.name for path in (folder / "plain").iterdir()} == {"report.html", "report.css"}

@@ -12,9 +12,20 @@ import pytest
 
 import dataaudit
 from dataaudit.errors import SettingError
+from dataaudit.findings.redact import (
+    FOLDER,
+    WITHHELD,
+    Names,
+    StandIns,
+    command,
+    level_of,
+    redact,
+    remember,
+    shown_folder,
+    withheld,
+)
 from dataaudit.findings.schemas import ExplanationFindings, Findings, MismatchFindings, read_findings
-from dataaudit.summary.redaction import FOLDER, policy_of, redacted, remember, told
-from dataaudit.summary.veil import WITHHELD, Names, Veil
+from dataaudit.report.build import shown
 from dataaudit.writers import argilla, get, html, labelstudio, names, spreadsheet
 
 CELLS = {"zqword", "zqlevel", "987654.5"}
@@ -80,18 +91,18 @@ def tables_of(kind, folder):
 def outputs(kind, folder, policy):
     """Return every output there is of findings, by name."""
     found = tables_of(kind, folder)
-    tables, summary = told(found, policy, folder=str(folder / "out"))
+    tables, report = shown(found, policy, folder=str(folder / "out"))
     exports = (labelstudio, argilla, spreadsheet) if kind == "labels" else ()
     writers = [get(name, kind) for name in names(kind)] + [module.WRITER for module in exports]
     texts = {}
     for writer in writers:
         out = io.StringIO()
-        writer.write(tables, summary, out)
+        writer.write(tables, report, out)
         texts[writer.name] = out.getvalue()
     texts["notebook"] = html.notebook(remember(found, policy))
     texts["page"] = html.write_report(remember(found, policy), folder / "report.html").read_text("utf-8")
     if kind == "labels":
-        texts["setup"] = labelstudio.setup(summary)
+        texts["setup"] = labelstudio.setup(tables)
     return texts
 
 
@@ -130,7 +141,7 @@ def test_all_withholds_every_secret(kind, folder):
 def test_tables_keep_their_rows_and_numbers(kind, folder):
     found = tables_of(kind, folder)
     for policy in ("cells", "all"):
-        shown = redacted(found, policy)
+        shown = redact(found, policy)
         assert type(shown) is type(found)
         for name, frame in found.tables().items():
             if name != "cells":
@@ -140,7 +151,7 @@ def test_tables_keep_their_rows_and_numbers(kind, folder):
             for table_, frame in found.tables().items():
                 if name in frame.columns and table_ != "cells":
                     assert shown.tables()[table_][name].n_unique() == frame[name].n_unique()
-    assert redacted(found, "none") is found
+    assert redact(found, "none") is found
 
 
 @pytest.mark.parametrize("kind", [Findings, MismatchFindings, ExplanationFindings])
@@ -152,13 +163,13 @@ def test_a_column_that_nobody_thought_of_is_withheld(kind):
     }
     if kind is Findings:
         secret["labels"] = secret["labels"].with_columns(pl.col("rank") * 0 + 1)
-    facts = {f.name: _fact(str(f.type)) for f in dataclasses.fields(kind.RECORD)}
+    facts = {f.name: _fact(str(f.type)) for f in dataclasses.fields(kind.RECORD) if f.name != "run"}
     ours = ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
     record = kind.RECORD(**facts | {name: "ours" for name in ours if name in facts})
-    shown = redacted(kind(**secret, provenance=record), "all")
+    shown = redact(kind(**secret, provenance=record), "all")
     for name, frame in shown.tables().items():
         kept = [c for c in frame.columns if "SECRET" in str(frame[c].to_list())]
-        assert kept == (["effect"] if name == "traces" else []), name  # whose sentences have numbers only
+        assert kept == [], name
     assert "SECRET" not in shown.provenance.to_json()
 
 
@@ -188,50 +199,59 @@ def _fact(annotation):
 def test_the_run_keeps_its_id_so_that_decisions_fit(folder):
     found = tables_of("labels", folder)
     for policy in ("cells", "all"):
-        assert told(found, policy)[1].provenance["run_id"] == found.provenance.run_id
+        assert shown(found, policy)[1].provenance["run_id"] == found.provenance.run_id
 
 
 def test_a_folder_remembers_what_its_page_withholds(folder, tmp_path):
     audited("labels", folder).write(tmp_path, redact="all")
     back = read_findings(tmp_path)
-    assert policy_of(back) == "all"
+    assert level_of(back) == "all"
     assert back.labels.equals(tables_of("labels", folder).labels)  # the tables are whole
     assert "zq" not in (tmp_path / "report.html").read_text(encoding="utf-8").lower()
     html.write_report(back, tmp_path / "report.html")  # as audit verify does
     assert "zq" not in (tmp_path / "report.html").read_text(encoding="utf-8").lower()
-    assert policy_of(tables_of("labels", folder)) == "none"
+    assert level_of(tables_of("labels", folder)) == "none"
 
 
 def test_a_policy_that_is_not_understood_withholds_all(folder):
     found = tables_of("labels", folder)
     settings = {**found.provenance.settings, "redact": "half"}
     odd = dataclasses.replace(found, provenance=dataclasses.replace(found.provenance, settings=settings))
-    assert policy_of(odd) == "all"
+    assert level_of(odd) == "all"
     with pytest.raises(SettingError, match="did you mean 'cells'"):
-        told(found, "cell")
+        shown(found, "cell")
 
 
 def test_commands_lose_what_they_say_of_cells():
-    veil = Veil("cells", classes=(), columns=(), files=(), places={}, target="y")
-    assert veil.command("audit mismatch a.csv b.csv --label y") == "audit mismatch a.csv b.csv --label y"
-    said = veil.command("audit mismatch a.csv --where \"age = '5'\" --out x --flip=slice:age=5")
+    assert command("audit mismatch a.csv b.csv --label y") == "audit mismatch a.csv b.csv --label y"
+    said = command("audit mismatch a.csv --where \"age = '5'\" --out x --flip=slice:age=5")
     assert said == f"audit mismatch a.csv --where '{WITHHELD}' --out x '--flip={WITHHELD}'"
-    assert veil.command("audit labels it's.csv --where x") == WITHHELD
-    assert veil.level("age", "(missing)") == "(missing)"
-    assert [veil.level("age", name) for name in ("old", "young", "old")] == [
-        "(level 1)",
-        "(level 2)",
-        "(level 1)",
-    ]
+    assert command("audit labels it's.csv --where x") == WITHHELD
+
+
+def test_levels_are_numbered_within_their_column(folder):
+    stand_ins = StandIns(tables_of("labels", folder), "cells")
+    assert stand_ins.of_level("age", "(missing)") == "(missing)"
+    numbered = [stand_ins.of_level("age", name) for name in ("old", "young", "old")]
+    assert numbered == ["(level 1)", "(level 2)", "(level 1)"]
+
+
+def test_redacted_findings_say_so_and_whole_ones_do_not(folder):
+    found = remember(tables_of("labels", folder), "all")
+    assert withheld(found) == withheld(redact(found, "none")) == ""
+    assert "names of rows" in withheld(redact(found))
+    assert "names" not in withheld(redact(found, "cells"))
+    assert [shown_folder(one, "here") for one in (found, redact(found))] == ["here", FOLDER]
+    assert shown_folder(redact(found), "") == ""
 
 
 def test_the_folder_of_a_command_is_withheld(folder):
-    summary = told(tables_of("labels", folder), "all", folder="zqfolder")[1]
-    assert [one.command for one in summary.next_commands] == [f"{FOLDER}/report.html"]
+    report = shown(tables_of("labels", folder), "all", folder="zqfolder")[1]
+    assert [typed for _, typed in report.commands] == [f"{FOLDER}/report.html"]
 
 
 def test_stand_ins_stay_apart():
     names_ = Names("class {}")
     names_.settle("a", "class 2")
     names_.settle("b", "class 2")
-    assert [names_(name) for name in ("a", "b", "c", "c")] == ["class 2", "class 2 (2)", "class 3", "class 3"]
+    assert [names_[name] for name in ("a", "b", "c", "c")] == ["class 2", "class 2 (2)", "class 3", "class 3"]

@@ -9,7 +9,7 @@ from polars.testing import assert_frame_equal
 from writers.example import made_up
 
 from dataaudit.errors import DataError, UnreadableFile, WriteError
-from dataaudit.findings.schemas import LABELS, SCHEMAS, Findings
+from dataaudit.findings.schemas import LABELS, Findings
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -32,7 +32,7 @@ def test_further_columns_of_labels_are_kept(tmp_path):
 def test_the_same_findings_give_the_same_bytes(tmp_path):
     first, second = made_up().write(tmp_path / "a"), made_up().write(tmp_path / "b")
     files = sorted(path.name for path in first.iterdir())
-    assert files == sorted([*(f"{name}.parquet" for name in SCHEMAS), "provenance.json"])
+    assert files == sorted([*(f"{name}.parquet" for name in Findings.SCHEMAS), "provenance.json"])
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in files)
 
 
@@ -53,7 +53,7 @@ def test_the_run_id_changes_with_any_setting():
     assert len(made_up().provenance.run_id) == 16
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", Findings.SCHEMAS)
 def test_every_table_is_checked(name):
     findings = made_up()
     frame = findings.tables()[name]
@@ -78,7 +78,7 @@ def test_labels_must_be_in_the_order_of_their_rank():
 def test_empty_tables_have_their_schema():
     assert Findings.empty("labels").schema == LABELS
     assert Findings(
-        **{name: Findings.empty(name) for name in SCHEMAS}, provenance=made_up().provenance
+        **{name: Findings.empty(name) for name in Findings.SCHEMAS}, provenance=made_up().provenance
     ).labels.is_empty()
 
 
@@ -167,7 +167,7 @@ def test_a_folder_that_holds_something_else_is_left_as_it_is(tmp_path, text, hol
 def test_tables_of_an_earlier_version_go_and_other_files_stay(tmp_path):
     folder = made_up().write(tmp_path / "found")
     known = json.loads((folder / "provenance.json").read_text())
-    assert known["tables"] == sorted(SCHEMAS)
+    assert known["tables"] == sorted(Findings.SCHEMAS)
     known["tables"] += ["retired", "../outside", 7]
     (folder / "provenance.json").write_text(json.dumps(known))
     for path in (folder / "retired.parquet", folder / "mine.parquet", tmp_path / "outside.parquet"):

@@ -21,7 +21,7 @@ from dataaudit.data.fingerprint import fingerprint
 from dataaudit.errors import DataError
 from dataaudit.features.target import class_texts
 from dataaudit.files import packed
-from dataaudit.findings.schemas import SCHEMAS, Findings, Provenance
+from dataaudit.findings.schemas import Findings, Provenance
 from dataaudit.repair.apply import place, repair, write_repair
 from dataaudit.repair.arrow import read_frame
 from dataaudit.repair.decisions import Decision, Decisions
@@ -37,7 +37,7 @@ def findings_of(path, label="label", weight=None):
     labels = class_texts(data.frame[label])
     kept = labels.is_not_null()
     n = int(kept.sum())
-    table = pl.DataFrame(schema=SCHEMAS["labels"])
+    table = pl.DataFrame(schema=Findings.SCHEMAS["labels"])
     values = {
         "row_id": data.row_id,
         "row": data.row,
@@ -53,7 +53,7 @@ def findings_of(path, label="label", weight=None):
             name: values.get(name, pl.repeat(None, n, dtype=kind, eager=True))
             for name, kind in table.schema.items()
         }
-    ).cast(SCHEMAS["labels"])
+    ).cast(Findings.SCHEMAS["labels"])
     provenance = Provenance(
         version="0", command="", dataset=str(path), target=label, n_rows=n, n_features=1, n_classes=2,
         classes=tuple(labels.drop_nulls().unique().sort()), ranking="p-wrong", ranking_reason="",
@@ -61,7 +61,7 @@ def findings_of(path, label="label", weight=None):
         solver_reason="", gradient_norm=0.0, seed=0, settings={"label": label, "weight": weight},
         origins=[asdict(origin) for origin in data.origins],
     )  # fmt: skip
-    others = {name: pl.DataFrame(schema=s) for name, s in SCHEMAS.items() if name != "labels"}
+    others = {name: pl.DataFrame(schema=s) for name, s in Findings.SCHEMAS.items() if name != "labels"}
     return Findings(labels=table, **others, provenance=provenance)
 
 

@@ -1,13 +1,27 @@
+"""Reports of labels: what they say, and that every part is of the tables."""
+
 import dataclasses
+import io
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
 from writers.example import made_up, table
+from writers.pages import parse
 
-from dataaudit.summary import Cell, excerpt, summarise
+from dataaudit.errors import WriteError
+from dataaudit.report import figures, labels
+from dataaudit.report.blocks import plain
+from dataaudit.report.build import shown
+from dataaudit.report.common import Refit, refits_of
+from dataaudit.report.rows import Value, excerpt, review_rows
+from dataaudit.writers import get
+from dataaudit.writers.console import show
+from dataaudit.writers.html import notebook, page, write_report
 
 
 def with_facts(findings, **facts):
@@ -18,15 +32,30 @@ def with_p_wrong(findings, p_wrong):
     return dataclasses.replace(findings, labels=findings.labels.with_columns(p_wrong=pl.Series(p_wrong)))
 
 
+def sentences(findings):
+    return [plain(sentence) for sentence in labels.report(findings).sentences]
+
+
+def nothing():
+    findings = made_up(n=3)
+    return dataclasses.replace(findings, **{name: frame.clear() for name, frame in findings.tables().items()})
+
+
+def console(findings, width=80):
+    out = io.StringIO()
+    show(labels.report(findings, folder="audit-findings"), Console(file=out, width=width))
+    return out.getvalue()
+
+
 def test_rows_carry_their_evidence_cells_and_neighbours():
     findings = made_up(n=20)
-    summary = summarise(findings, top=5)
-    assert [row.rank for row in summary.rows] == [1, 2, 3, 4, 5]
-    first, labels = summary.rows[0], findings.labels.row(0, named=True)
-    assert all(getattr(first, name) == labels[name] for name in labels)
+    rows = review_rows(findings, 5)
+    assert [row.rank for row in rows] == [1, 2, 3, 4, 5]
+    first, known = rows[0], findings.labels.row(0, named=True)
+    assert all(getattr(first, name) == known[name] for name in known)
     assert [t.contribution for t in first.evidence] == findings.evidence["contribution"].head(6).to_list()
     assert {t.role for t in first.evidence} == {"text"}
-    assert first.cells == (Cell("text", findings.cells["cell"][0]),)
+    assert first.cells == (Value("text", findings.cells["cell"][0]),)
     assert [n.row_id for n in first.neighbours] == findings.neighbours["neighbour_row_id"].head(5).to_list()
     assert first.neighbours[0].excerpt == findings.cells["cell"][1]
 
@@ -34,52 +63,54 @@ def test_rows_carry_their_evidence_cells_and_neighbours():
 def test_columns_that_are_evidence_come_first():
     findings = made_up(text=False)
     evidence = table("evidence", [(findings.labels["row_id"][0], 1, "note", None, "x", -1.0)])
-    row = summarise(dataclasses.replace(findings, evidence=evidence)).rows[0]
+    row = review_rows(dataclasses.replace(findings, evidence=evidence), 1)[0]
     assert [cell.column for cell in row.cells] == ["note", "age", "job", "balance"]
 
 
 def test_histograms_count_every_row_once():
-    summary = summarise(made_up(n=300))
-    assert sum(bar.rows for bar in summary.p_wrong) == sum(bar.rows for bar in summary.loo_loss) == 300
-    assert (summary.p_wrong[0].low, summary.p_wrong[-1].high) == (0.0, 1.0)
-    assert all(a.high == b.low for a, b in zip(summary.loo_loss, summary.loo_loss[1:], strict=False))
+    findings = made_up(n=300)
+    wrong, loss = (figures.histogram(findings.labels[name], 20) for name in ("p_wrong", "loo_loss"))
+    assert sum(bar.rows for bar in wrong) == sum(bar.rows for bar in loss) == 300
+    assert all(a.high == b.low for a, b in pairwise(loss))
+    assert (
+        sum(bar.rows for bar in figures.histogram(pl.Series([0.5, math.nan, math.inf, None]), 20, 1.0)) == 1
+    )
 
 
 def test_the_budget_curve_is_the_running_sum_of_p_wrong():
     findings = made_up(n=300)
-    curve = summarise(findings).curve
+    curve = figures.curve(findings.labels["p_wrong"])
     running = np.cumsum(findings.labels["p_wrong"].to_numpy())
-    assert (curve[0].rows, curve[0].found, curve[-1].rows) == (0, 0.0, 300)
-    assert all(point.found == pytest.approx(running[point.rows - 1]) for point in curve[1:])
+    assert (curve[0], curve[-1][0]) == ((0, 0.0), 300)
+    assert all(found == pytest.approx(running[rows - 1]) for rows, found in curve[1:])
 
 
 def test_slope_and_pearson_of_the_refits():
-    findings = made_up()
-    trust = summarise(findings).trust  # measured = 1.01 · predicted, by construction
-    assert (trust.slope, trust.pearson) == (pytest.approx(1 / 1.01), pytest.approx(1.0))
-    few = dataclasses.replace(findings, verification=findings.verification.head(2))
-    assert summarise(few).trust.slope is None
-    same = findings.verification.with_columns(predicted=pl.lit(0.5))
-    assert summarise(dataclasses.replace(findings, verification=same)).trust.pearson is None
+    refits = [Refit(*row) for row in made_up().verification.iter_rows()]
+    sentence, known = refits_of(refits, none="none")  # measured = 1.01 · predicted, by construction
+    assert known
+    assert "agree over 12 true refits: slope 0.990, Pearson’s correlation 1.0000." in sentence
+    assert refits_of(refits[:2], none="none") == ("none", False)
+    assert refits_of([one._replace(predicted=0.5) for one in refits], none="none") == ("none", False)
 
 
 def test_calibration_bins_hold_the_second_class():
     findings = made_up(n=200)
-    bins = summarise(findings).trust.calibration
+    bins = figures.calibration_bins(findings.labels, ("ham", "spam"))
     p, label = findings.labels["loo_p_label"].to_numpy(), findings.labels["label"].to_numpy()
     second = np.where(label == "spam", p, 1 - p)
     lowest = second < 0.1
-    assert sum(b.rows for b in bins) == 200
-    assert bins[0].rows == lowest.sum()
-    assert bins[0].observed == pytest.approx((label[lowest] == "spam").mean())
-    assert summarise(made_up(classes=("a", "b", "c"))).trust.calibration == ()
+    assert sum(rows for _, _, rows in bins) == 200
+    assert bins[0][2] == lowest.sum()
+    assert bins[0][1] == pytest.approx((label[lowest] == "spam").mean())
+    assert figures.calibration(made_up().labels, ("a", "b", "c")) is None
 
 
 def test_expected_wrong_labels_by_label_add_up():
-    summary = summarise(made_up(n=100))
-    assert sum(entry.rows for entry in summary.by_label) == 100
-    total = sum(entry.expected_wrong for entry in summary.by_label)
-    assert total == pytest.approx(summary.provenance["expected_wrong"])
+    findings = made_up(n=100)
+    counts = labels.by_label(findings.labels)
+    assert sum(rows for _, rows, _ in counts) == 100
+    assert sum(wrong for _, _, wrong in counts) == pytest.approx(findings.provenance.expected_wrong)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +130,7 @@ def test_expected_wrong_labels_by_label_add_up():
         ),
         (
             {"expected_wrong": 88.0, "expected_low": 0.0, "n_rows": 2500},
-            "Perhaps 88 of 2,500 labels are wrong (3.5\xa0%), perhaps none",
+            "About 88 of 2,500 labels may be wrong (3.5\xa0%)",
         ),
         (
             {"expected_wrong": math.nan, "n_rows": 4137},
@@ -107,21 +138,21 @@ def test_expected_wrong_labels_by_label_add_up():
         ),
         (
             {"expected_wrong": 50.0, "expected_low": 20.0, "n_rows": 1000, "ranking": "leave-one-out"},
-            "Perhaps 50 of 1,000 labels are wrong (5.0\xa0%)",
+            "About 50 of 1,000 labels may be wrong (5.0\xa0%)",
         ),
     ],
 )
 def test_the_headline(facts, headline):
-    assert summarise(with_facts(made_up(), **facts)).verdict.headline == headline
+    assert labels.report(with_facts(made_up(), **facts)).headline == headline
 
 
 def test_a_fallback_is_announced_and_a_wish_is_not():
     reason = "The classes overlap."
     fallback = with_facts(made_up(), ranking="leave-one-out", ranking_reason=reason)
-    assert reason in summarise(fallback).verdict.sentences
+    assert reason in sentences(fallback)
     asked = with_facts(fallback, settings={"rank": "leave-one-out"})
-    assert reason not in summarise(asked).verdict.sentences
-    assert summarise(asked).verdict.headline.startswith("About ")
+    assert reason not in sentences(asked)
+    assert labels.report(asked).headline.startswith("About 10 of 40 labels are probably wrong")
 
 
 def test_the_sentences_say_where_the_mistakes_are_and_whether_checks_failed():
@@ -130,41 +161,131 @@ def test_the_sentences_say_where_the_mistakes_are_and_whether_checks_failed():
     findings = with_facts(
         with_p_wrong(findings, np.where(is_ham, 0.9, 0.0)), expected_wrong=0.9 * is_ham.sum()
     )
-    sentences = summarise(findings).verdict.sentences
-    assert any("carry the label “ham”" in sentence for sentence in sentences)
-    assert "Every check of the audit itself passed (2)." in sentences
+    assert any("carry the label “ham”" in sentence for sentence in sentences(findings))
+    assert "Every check of the audit itself passed (2)." in sentences(findings)
     bad = findings.health.with_columns(ok=pl.col("check") != "calibration")
-    sentences = summarise(dataclasses.replace(findings, health=bad)).verdict.sentences
-    assert sentences[-1].startswith("1 of 2 checks of the audit itself failed")
-
-
-def test_a_summary_is_plain_json_even_of_nothing():
-    findings = made_up(n=0)
-    empty = {name: frame.clear() for name, frame in findings.tables().items()}
-    for summary in (summarise(made_up()), summarise(dataclasses.replace(findings, **empty))):
-        values = summary.to_dict()
-        assert json.loads(json.dumps(values, allow_nan=False)) == values
-
-
-def test_numbers_that_are_missing_do_not_count():
-    findings = with_p_wrong(made_up(n=4), [0.5, math.nan, math.inf, None])
-    summary = summarise(findings)
-    assert sum(bar.rows for bar in summary.p_wrong) == 1
-    assert summary.to_dict()["rows"][1]["p_wrong"] is None
+    failed = dataclasses.replace(findings, health=bad)
+    assert sentences(failed)[-1].startswith("1 of 2 checks of the audit itself failed")
+    text = page(labels.report(failed))
+    assert text.index("See what is wrong with the audit itself.") < text.index("Read the ten rows below.")
 
 
 def test_commands_to_type_next():
-    assert [c.command for c in summarise(made_up(), folder="out").next_commands] == [
+    assert [typed for _, typed in labels.report(made_up(), folder="out").commands] == [
         "out/report.html",
         "audit review out",
         "audit verify out --top 50",
         "audit labels mail.csv --label y --format jsonl",
     ]
-    assert summarise(made_up(command="dataaudit.audit_labels")).next_commands == ()
+    assert labels.report(made_up(command="dataaudit.audit_labels")).commands == ()
 
 
 def test_excerpts_are_one_short_line():
-    assert excerpt((Cell("text", "a\n b\t c"),), 20) == "a b c"
-    assert excerpt((Cell("text", "x" * 10**6),), 20) == "x" * 19 + "…"
-    assert excerpt((Cell("age", "3"), Cell("job", "cook")), 20) == "age 3 · job cook"
+    assert excerpt((Value("text", "a\n b\t c"),), 20) == "a b c"
+    assert excerpt((Value("text", "x" * 10**6),), 20) == "x" * 19 + "…"
+    assert excerpt((Value("age", "3"), Value("job", "cook")), 20) == "age 3 · job cook"
     assert excerpt((), 20) == ""
+
+
+@pytest.mark.parametrize("name", ["console", "html", "json", "markdown"])
+def test_nothing_to_show_is_no_error(name):
+    out = io.StringIO()
+    get(name).write(*shown(nothing()), out)
+    assert "probably wrong" in out.getvalue()
+    if name == "json":
+        assert json.loads(out.getvalue())["labels"] == []
+
+
+def test_the_page_says_first_what_was_found_and_what_to_do():
+    text = page(labels.report(made_up(n=60)))
+    found = parse(text)
+    assert found.texts["h1"].startswith("About 16 of 60 labels are probably wrong")
+    assert found.texts["h2"].startswith("What to do nextThe ten rows to look at firstHow far to trust it")
+    first = [attrs["aria-label"] for tag, attrs, _ in found.elements if tag == "article"]
+    assert first == [f"Row number {k}" for k in range(1, 11)]
+    charts = {"p-wrong", "loo-loss", "budget", "selection", "noise", "refits", "calibration"}
+    assert charts <= set(found.ids)
+    assert "nan" not in text.partition("<main")[2]
+
+
+@pytest.mark.parametrize("cell", [None, "word " * 200, "&<>\"'" * 200, "\x01" * 900, "漢" * 900])
+def test_500_rows_fit_into_one_megabyte(cell):
+    text = page(labels.report(made_up(n=700, cell=cell)))
+    assert len(text.encode()) <= 1_000_000
+    assert text.count("<li data-l") == 500
+    assert "Rows 1 to 500 of 700, the most suspect first." in text
+    assert "… and 200 more rows" in text
+
+
+def test_wide_tables_and_long_names_still_fit():
+    text = page(labels.report(made_up(n=500, text=False, hostile="&" * 3000)))
+    assert len(text.encode()) <= 1_000_000
+    assert parse(text).errors == []
+    assert 'id="r10"' in text
+
+
+def test_names_too_long_or_withheld_leave_the_review_out():
+    assert 'id="review-data"' in page(labels.report(made_up()))
+    for report in (labels.report(made_up(hostile="x" * 400)), shown(made_up(), "all")[1]):
+        text = page(report)
+        assert parse(text).errors == []
+        assert "review-data" not in text
+        assert "localStorage" not in text
+
+
+def test_what_the_script_is_given_is_exact():
+    findings = made_up(hostile="</script>\u2028&'\"<!--")
+    data = page(shown(findings, "cells")[1]).partition('id="review-data">')[2].partition("</script>")[0]
+    assert not set("<>&\u2028") & set(data)
+    values = json.loads(data)
+    rows = findings.labels.select("row_id", "label", "suggested_label").rows()
+    assert [(name, values["classes"][a], values["classes"][b]) for name, a, b, _ in values["rows"]] == rows
+    assert values["run"] == findings.provenance.run_id
+    assert values["expected"] == pytest.approx(findings.labels["p_wrong"].sum(), abs=1e-3)
+
+
+def test_the_page_is_written_whole_or_not_at_all(tmp_path):
+    path = write_report(made_up(), tmp_path / "report.html")
+    assert path.read_text("utf-8") == page(labels.report(made_up(), folder=tmp_path.as_posix()))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+    with pytest.raises(WriteError, match="the report cannot be written"):
+        write_report(made_up(), path / "below" / "report.html")
+    assert notebook(made_up(n=100)).count("&lt;li data-l") == 50
+
+
+def test_the_console_says_the_verdict_the_rows_and_what_to_type_next():
+    text = console(made_up(n=60))
+    flat = " ".join(text.split())
+    assert "About 16 of 60 labels are probably wrong (" in text
+    assert "with 90% confidence" in text
+    assert "Expect half of them in the first" in flat
+    assert "slope 0.990, Pearson’s correlation 1.0000" in flat
+    assert "audit-findings/report.html" in text
+    rows = [row for row in text.splitlines() if "mail.csv:" in row]
+    assert len(rows) == 20
+    assert rows[0].split()[:2] == ["1", "mail.csv:2"]
+
+
+def test_long_names_of_rows_are_kept_whole_on_a_console():
+    findings = made_up(n=5)
+    name = "/data/" + "deep/" * 15 + "file.csv:17"
+    known = findings.labels.with_columns(row_id=pl.lit(name))
+    text = console(dataclasses.replace(findings, labels=known))
+    assert max(map(len, text.splitlines())) <= 80
+    start = next(at for at, row in enumerate(text.splitlines()) if row.startswith("1  /data"))
+    pieces = (row[3:].split("  ")[0].strip() for row in text.splitlines()[start : start + 4])
+    assert "".join(pieces).startswith(name)
+
+
+@pytest.mark.parametrize("classes", [("no", "yes"), ("<30", ">30", "NO"), ("not spam", "spam")])
+@pytest.mark.parametrize("width", [80, 83, 100, 160])
+def test_words_against_a_label_never_cost_the_row_or_its_label(width, classes):
+    findings = made_up(n=60, text=False, classes=classes)
+    evidence = findings.evidence.with_columns(column=pl.lit("a_column_with_a_rather_long_name"))
+    findings = dataclasses.replace(findings, evidence=evidence)
+    lines = console(findings, width).splitlines()
+    head = next(at for at, line in enumerate(lines) if "label → suggested" in line)
+    for row, line in zip(review_rows(findings, 20), lines[head + 2 :], strict=False):
+        assert line.split()[0] == str(row.rank)
+        assert row.row_id in line
+        assert f"{row.label} → {row.suggested_label}" in line

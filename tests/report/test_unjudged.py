@@ -6,7 +6,8 @@ import pytest
 
 import dataaudit
 from dataaudit.errors import SettingError
-from dataaudit.summary.redaction import told
+from dataaudit.report.blocks import Report, plain
+from dataaudit.report.build import shown
 
 L2 = 1e-2
 
@@ -30,7 +31,9 @@ def new():
 
 
 def verdict(tables, policy):
-    return " ".join(told(tables, policy)[1].verdict.sentences)
+    report = shown(tables, policy)[1]
+    sentences = report.sentences if isinstance(report, Report) else report.verdict.sentences
+    return " ".join(map(plain, sentences))
 
 
 def test_a_mismatch_and_a_vulnerability_tell_how_many(known, new):
@@ -41,16 +44,18 @@ def test_a_mismatch_and_a_vulnerability_tell_how_many(known, new):
         assert said.format(" (“perhaps”)") in verdict(tables, "none")
         assert said.format(" (“perhaps”)") in verdict(tables, "cells")
         assert said.format("") in verdict(tables, "all")
-        assert "perhaps" not in str(told(tables, "all")[1].to_dict())
+        assert "perhaps" not in str(shown(tables, "all")[1])
     every = dataaudit.audit_mismatch(known, shops(60, 1), label="y", l2=L2, prove=0).tables
     assert "Not judged" not in verdict(every, "none")
 
 
 def test_an_explanation_tells_why_it_has_no_loss(known, new):
     strange = dataaudit.explain(known, new, label="y", l2=L2, row=0).tables
-    assert "Its label (“perhaps”) is none that training knows, so it is explained" in verdict(strange, "none")
-    assert "Its label is none that training knows, so it is explained" in verdict(strange, "all")
-    assert "perhaps" not in str(told(strange, "all")[1].to_dict())
+    assert "Its label (“perhaps”) is not one that training knows, so it is explained" in verdict(
+        strange, "none"
+    )
+    assert "Its label is not one that training knows, so it is explained" in verdict(strange, "all")
+    assert "perhaps" not in str(shown(strange, "all")[1])
     bare = dataaudit.explain(known, new, label="y", l2=L2, row=3).tables
     assert "It has no label, so it is explained" in verdict(bare, "none")
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from writers.example import made_up
 
 from dataaudit.repair.decisions import Decision
-from dataaudit.review.queue import class_keys, queue_of
+from dataaudit.report.rows import class_keys, review_rows
+from dataaudit.review.queue import queue_of
 from dataaudit.review.rerank import learned
 from dataaudit.review.rows import RowReader
 from dataaudit.review.session import Desk, begin, press
@@ -154,13 +155,12 @@ def test_a_class_is_named_by_its_beginning(typed, says):
 
 def test_rows_are_those_that_the_summary_shows():
     from dataaudit.errors import DataError
-    from dataaudit.summary import summarise
 
     def gone():
         raise DataError("the data are gone", "look for them")
 
     rows = RowReader(FINDINGS, gone)
-    assert [rows.row(at) for at in range(N)] == list(summarise(FINDINGS, N).rows)
+    assert [rows.row(at) for at in range(N)] == list(review_rows(FINDINGS, N))
     assert rows.trouble == ""
     assert rows.row(0, whole=True) == rows.row(0)  # the tables are all there is, and why is said
     assert "the data are gone" in rows.trouble

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from dataaudit.findings.schemas import SCHEMAS, Findings, Provenance
+from dataaudit.findings.schemas import Findings, Provenance
 
 WORDS = [
     "meter",
@@ -22,7 +22,7 @@ WORDS = [
 
 
 def table(name, rows):
-    return pl.DataFrame(rows, schema=SCHEMAS[name], orient="row")
+    return pl.DataFrame(rows, schema=Findings.SCHEMAS[name], orient="row")
 
 
 def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, seed=0, **changes):
@@ -35,7 +35,7 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
     labels = labels.with_columns(rank_self_influence=pl.Series(rng.permutation(n) + 1, dtype=pl.Int64))
     bases = (f"tf-idf words{hostile}",) if text else (f"tf-idf words{hostile}", "splines")
     return Findings(
-        labels=labels.select(SCHEMAS["labels"].names()),
+        labels=labels.select(Findings.SCHEMAS["labels"].names()),
         **_beside(
             labels["row_id"].to_list(), labels["label"].to_list(), columns, texts, hostile=hostile, text=text
         ),
@@ -72,7 +72,9 @@ def _labels(rng, n, classes, hostile):
             "p_wrong": p_wrong,
             "rank": np.arange(1, n + 1),
         },
-        schema={name: kind for name, kind in SCHEMAS["labels"].items() if name != "rank_self_influence"},
+        schema={
+            name: kind for name, kind in Findings.SCHEMAS["labels"].items() if name != "rank_self_influence"
+        },
     )
 
 

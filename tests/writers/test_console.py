@@ -1,100 +1,86 @@
-import dataclasses
+"""The terminal of any report: within its width, in its own colours, and plain lines for grep."""
+
 import io
-import os
-import subprocess
-import sys
+import re
+import unicodedata
 
-import polars as pl
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
-from writers.example import made_up
+from writers.payloads import PAYLOADS
+from writers.synthetic import every_block
 
-from dataaudit.summary import summarise
-from dataaudit.writers.console import show
+from dataaudit.writers.console import WRITERS, show, show_lines
+
+JOINERS = "\u200c\u200d"
 
 
-def shown(summary, *, width=80, **settings):
+def shown(report, width=80, draw=show, **settings):
     out = io.StringIO()
-    show(summary, Console(file=out, width=width, **settings))
+    draw(report, Console(file=out, width=width, _environ={}, **settings))
     return out.getvalue()
 
 
-def test_it_says_the_verdict_the_rows_and_what_to_type_next():
-    text = shown(summarise(made_up(n=60), folder="audit-findings"))
-    assert "About 16 of 60 labels are probably wrong (" in text
-    assert "with 90% confidence" in text
-    assert "Expect half of them in the first" in " ".join(text.split())
-    assert "slope 0.990, Pearson 1.0000" in " ".join(text.split())
-    assert "audit-findings/report.html" in text
-    assert "audit labels mail.csv --label y --format jsonl" in text
-    rows = [row for row in text.splitlines() if "mail.csv:" in row]
-    assert len(rows) == 20
-    assert rows[0].split()[:2] == ["1", "mail.csv:2"]
+def written(name, report):
+    out = io.StringIO()
+    WRITERS[name].write(None, report, out)
+    return out.getvalue()
 
 
-@pytest.mark.parametrize("width", [40, 80, 100, 200])
-def test_no_line_is_wider_than_the_terminal_nor_ends_in_blanks(width):
-    text = shown(summarise(made_up(n=60, classes=("a rather long label", "another long label"))), width=width)
-    assert max(map(len, text.splitlines())) <= width
-    assert "mail.csv:2" in text.replace("\n", "")
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+def test_it_keeps_to_80_columns_and_its_own_colours(payload):
+    report = every_block(payload)
+    text = shown(report, force_terminal=True, color_system="standard")
+    assert set(re.findall(r"\x1b[^m]*m?", text)) <= {"\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[1;31m"}
+    plain = re.sub(r"\x1b\[[\d;]*m", "", text)
+    assert max(map(cell_len, plain.splitlines())) <= 80
 
 
-def test_long_names_of_rows_are_kept_whole():
-    findings = made_up(n=5)
-    name = "/data/" + "deep/" * 15 + "file.csv:17"
-    labels = findings.labels.with_columns(row_id=pl.lit(name))
-    text = shown(summarise(dataclasses.replace(findings, labels=labels)))
-    assert max(map(len, text.splitlines())) <= 80
-    start = next(at for at, row in enumerate(text.splitlines()) if row.startswith("1  /data"))
-    pieces = (row[3:].split("  ")[0].strip() for row in text.splitlines()[start : start + 4])
-    assert "".join(pieces).startswith(name)
+@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@pytest.mark.parametrize("name", WRITERS)
+def test_no_steering_character_gets_out(name, payload):
+    text = written(name, every_block(payload))
+    bad = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    assert {c for c in set(text) - set("\n" + JOINERS) if unicodedata.category(c) in bad} == set()
+    assert [row for row in text.splitlines() if row.lstrip().startswith(("::", "##[", "##vso"))] == []
 
 
-def test_checks_that_failed_are_told_in_full():
-    findings = made_up()
-    bad = findings.health.with_columns(ok=pl.col("check") != "calibration")
-    text = shown(summarise(dataclasses.replace(findings, health=bad)))
-    assert "not in order  calibration: Left-out probabilities are calibrated." in text
-    assert "gradient norm" not in text
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width):
+    assert max(map(len, shown(every_block(), width).splitlines())) <= width
 
 
-def test_there_is_room_for_the_words_against_a_label():
-    assert "against the label" in shown(summarise(made_up()), width=100)
-    assert "against the label" not in shown(summarise(made_up()), width=50)
-
-
-@pytest.mark.parametrize("classes", [("no", "yes"), ("<30", ">30", "NO"), ("not spam", "spam")])
-@pytest.mark.parametrize("width", [80, 83, 100, 160])
-def test_words_against_a_label_never_cost_the_row_or_its_label(width, classes):
-    findings = made_up(n=60, text=False, classes=classes)
-    evidence = findings.evidence.with_columns(column=pl.lit("a_column_with_a_rather_long_name"))
-    summary = summarise(dataclasses.replace(findings, evidence=evidence))
-    lines = shown(summary, width=width).splitlines()
-    head = next(at for at, line in enumerate(lines) if "label → suggested" in line)
-    for row, line in zip(summary.rows[:20], lines[head + 2 :], strict=False):
-        assert line.split()[0] == str(row.rank)
-        assert row.row_id in line
-        assert f"{row.label} → {row.suggested_label}" in line
-
-
-def test_nothing_to_show_is_no_error():
-    findings = made_up(n=3)
-    empty = {name: frame.clear() for name, frame in findings.tables().items()}
-    assert "probably wrong" in shown(summarise(dataclasses.replace(findings, **empty)))
-
-
-def test_no_color_is_kept():
-    code = (
-        "import sys; sys.path.insert(0, 'tests')\n"
-        "from rich.console import Console; from writers.example import made_up\n"
-        "from dataaudit.summary import summarise; from dataaudit.writers.console import show\n"
-        "show(summarise(made_up()), Console(stderr=True, force_terminal=True))"
+def test_it_says_what_everyone_should_see_and_what_to_type_next():
+    text = shown(every_block())
+    assert text.startswith(
+        "data\n4 rows, classes ham\n\nAbout 3 of 40 labels are wrong.\nOne sentence. The row mail"
     )
-    base = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
-    plain, coloured = (
-        subprocess.run([sys.executable, "-c", code], env=base | more, capture_output=True, check=True)
-        for more in ({"NO_COLOR": "1", "TERM": "xterm"}, {"TERM": "xterm"})
-    )
-    assert plain.stdout == coloured.stdout == b""
-    assert b"\x1b[1;31m" not in plain.stderr
-    assert b"\x1b[1m" in coloured.stderr
+    assert sum(row.strip().startswith(tuple("12345")) and "mail:" in row for row in text.splitlines()) == 5
+    assert "First 5 of 40. Losses in nats." in text
+    assert "harm" in text  # the third column
+    assert "column  " not in text  # the fourth is for wider media
+    assert "FAILED  calibration: It is not." in text
+    assert "gradient" not in text  # it passed
+    assert "Only on a terminal." in text
+    assert "Only on the page." not in text
+    assert "Its rows" not in text  # of rank 1
+    assert text.rstrip().endswith("Next\n  Look:\n    audit look")
+
+
+def test_a_spare_column_is_shown_where_there_is_room():
+    assert "against the label" in shown(every_block(), 100)
+    assert "against the label" not in shown(every_block(), 40)
+
+
+def test_lines_are_whole_where_programs_read_them_and_hang_on_a_terminal():
+    report = every_block(" word" * 40)
+    lines = written("text", report).splitlines()
+    assert lines[0].startswith(" 1  mail word")
+    assert lines[1].split() == ["10", "b", "p", "0.25"]
+    assert lines[2] == " short summary ".center(80, "=")
+    assert lines[3].startswith("a.csv:1: DA101 mail word")
+    assert lines[-2:] == ["        indented", "The end."]
+    folded = shown(report, draw=show_lines, force_terminal=True, color_system=None).splitlines()
+    assert "    word word" in "\n".join(folded)
+    assert max(map(len, folded)) <= 80
+    assert shown(report, draw=show_lines) == written("text", report)

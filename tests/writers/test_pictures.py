@@ -9,12 +9,12 @@ import pytest
 from writers.example import made_up
 from writers.pages import parse
 
-import dataaudit
 from dataaudit.cells import drawn, picture_of
+from dataaudit.report import labels
+from dataaudit.report.build import shown
+from dataaudit.report.rows import review_rows
 from dataaudit.review.screen import _cells
-from dataaudit.summary import summarise, summarise_explanation
-from dataaudit.summary.redaction import told
-from dataaudit.writers import explanation_html, html, markdown, spreadsheet
+from dataaudit.writers import get, html, spreadsheet
 
 SPOOF = picture_of(np.zeros(64))[:-4] + '" onerror="alert(1)'
 
@@ -31,7 +31,7 @@ def findings():
 
 
 def test_the_page_shows_pixels_as_pictures(findings):
-    page = parse(html.page(summarise(findings, folder="out")))
+    page = parse(html.page(labels.report(findings, folder="out")))
     assert page.errors == []
     images = [dict(attributes) for tag, attributes, _ in page.elements if tag == "img"]
     assert {image["src"] for image in images} == set(findings.cells["cell"]) - {SPOOF}
@@ -40,7 +40,7 @@ def test_the_page_shows_pixels_as_pictures(findings):
 
 
 def test_the_first_rows_show_theirs(findings):
-    page = parse(html.page(summarise(findings, folder="out")))
+    page = parse(html.page(labels.report(findings, folder="out")))
     first = [values for tag, values, stack in page.elements if tag == "img" and stack[-1] == "p"]
     assert len(first) == 9  # the third only looks like one
     assert {(image["alt"], image["width"]) for image in first} == {("8 × 8 pixels", "112")}
@@ -51,43 +51,26 @@ def test_other_columns_of_a_first_row_stand_beside_its_picture():
     cells = made.cells.with_columns(
         cell=pl.when(column=pl.lit("job")).then(pl.lit(picture_of(np.zeros(64)))).otherwise("cell")
     )
-    page = html.page(summarise(dataclasses.replace(made, cells=cells), folder="out"))
+    page = html.page(labels.report(dataclasses.replace(made, cells=cells)))
     first = page[page.index('<ol class="first">') : page.index('id="trust"')]
     assert first.count('height="112"><bdi>') == first.count("<img ") == 10
 
 
-def test_an_explanation_shows_the_pixels_of_the_rows_that_it_names():
-    random = np.random.default_rng(0)
-    y = random.integers(0, 2, 160)
-    pixels = np.clip(random.integers(0, 90, (160, 64)) + 90 * y[:, None] * (np.arange(64) < 32), 0, 255)
-    frame = pl.DataFrame({"pixels": pixels.tolist(), "y": [f"class {k}" for k in y]})
-    given = {"label": "y", "row": 1, "l2": 1e-2, "flip": "prediction", "versus": "svm"}
-    summary = summarise_explanation(dataaudit.explain(frame[:120], frame[120:], **given).tables)
-    page = parse(explanation_html.page(summary))
-    assert page.errors == []
-    shown = [values["src"] for tag, values, _ in page.elements if tag == "img" and values["width"] == "56"]
-    rivals = [row for model in summary.versus.models for row in model.behind[:10]]
-    named = [*rivals, *summary.removed, *summary.cosine, *summary.euclidean]
-    assert shown == [row.picture for row in named]
-    assert all(shown)
-    assert len(shown) > 30
-
-
-@pytest.mark.parametrize("writer", [markdown, spreadsheet])
+@pytest.mark.parametrize("writer", [get("markdown"), spreadsheet.WRITER])
 def test_other_formats_say_its_size(findings, writer):
     out = io.StringIO()
-    writer.write(findings, summarise(findings, folder="out"), out)
+    writer.write(*shown(findings, folder="out"), out)
     assert "8 × 8 pixels" in out.getvalue()
     assert out.getvalue().count("base64") <= out.getvalue().count(SPOOF[:60])
 
 
 def test_the_terminal_draws_it(findings):
-    row = summarise(findings, folder="out").rows[0]
+    row = review_rows(findings, 1)[0]
     (text,) = _cells(row, whole=False)
     assert text.plain == drawn(row.picture)
 
 
 def test_pictures_are_cells_to_redaction(findings):
     for policy in ("cells", "all"):
-        _, summary = told(findings, policy)
-        assert "data:image" not in html.page(summary)
+        _, report = shown(findings, policy)
+        assert "data:image" not in html.page(report)

@@ -2,11 +2,11 @@
 
 read training and test rows → find the row → train → predict it → influence of every training row, and what
 its removal does → which of their columns carry it → neighbours → contributions of the row's own cells → the
-smallest set of rows that overturns a conclusion → tables.
+smallest set of rows whose removal changes a conclusion → tables.
 
 A row without a label that training knows is explained for the class that it is predicted as: its loss is that
 class's, and helpful rows are those that support the prediction. A second model, where one is asked for, is
-trained on the same rows and held to the same class (`versus`).
+trained on the same rows and explained for the same class (`compare`).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.attribution import attribute, contributions, nearest
+from dataaudit.audits.attribution import attribute, column_contributions, nearest
 from dataaudit.audits.explain.compare import (
-    Compared,
-    Own,
+    ModelComparison,
+    OwnModel,
     compare,
     models_table,
     require_models,
-    settle,
+    train_model,
     versus_table,
 )
-from dataaudit.audits.explain.flip import Overturned, Question, overturn
+from dataaudit.audits.explain.flip import FlipResult, Question, find_flip
 from dataaudit.audits.explain.settings import ExplainSettings
 from dataaudit.audits.explain.tables import (
-    Asked,
-    cells,
+    ExplainedRow,
+    cells_table,
     contribution_table,
     explanation_provenance,
     features_table,
@@ -52,7 +52,7 @@ from dataaudit.findings.schemas import HEALTH, MODELS, VERSUS, ExplanationFindin
 from dataaudit.training.encoded import StepCallback, Training, encode_training, no_step
 from dataaudit.training.trained import Trained
 
-NOBODYS: Final[Mapping[str, Own]] = MappingProxyType({})
+NO_MODELS: Final[Mapping[str, OwnModel]] = MappingProxyType({})
 _SEARCHED = 20_000  # names that a mistyped one is compared with
 
 
@@ -61,37 +61,11 @@ def explain_row(
     test_source: Any,
     settings: ExplainSettings,
     *,
-    own: Mapping[str, Own] = NOBODYS,
+    own: Mapping[str, OwnModel] = NO_MODELS,
     command: str = "dataaudit.explain",
     on_step: StepCallback = no_step,
 ) -> ExplanationFindings:
-    """Explain the prediction of one test row.
-
-    Parameters
-    ----------
-    train_source : str, Path, sequence of these, or frame
-        Training rows; or all rows, where the settings say how to split them.
-    test_source : the same, or None
-        Test rows.
-    settings : ExplainSettings
-        What is asked.
-    own : mapping of str to Own
-        Models of the user's own by their names in the settings.
-    command : str
-        How the explanation was called, for the provenance.
-    on_step : callable
-        Called with (stage, done, total) as the work goes on.
-
-    Returns
-    -------
-    ExplanationFindings
-        All tables and the provenance.
-
-    Raises
-    ------
-    AuditError
-        For input that cannot be explained; the message says why and what to do.
-    """
+    """Explain the prediction of one test row."""
     on_step("read", 0, 1)
     known, new = read_sources(train_source, test_source, settings.of_pair)
     at = _position(known, new, settings)
@@ -101,58 +75,61 @@ def explain_row(
     training = encode_training(known, target, settings.of_pair.of_training, on_step=on_step)
     require_models(training, settings.models, own)
     models = [
-        settle(training, settings.asked_of(name), own=own.get(name), on_step=on_step)
+        train_model(training, settings.asked_of(name), own=own.get(name), on_step=on_step)
         for name in settings.models
     ]
     label, notes = _label(new, at, target)
     tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)
     on_step("explain", 0, 1)
-    asked = Asked(models[0], known, new, at, label, tested, notes)
-    compared = _compare(asked, models[1], training, settings) if settings.versus else None
-    found = _explain(asked, settings, compared, command=command)
+    explained = ExplainedRow(models[0], known, new, at, label, tested, notes)
+    compared = _compare(explained, models[1], training, settings) if settings.versus else None
+    found = _explain(explained, settings, compared, command=command)
     on_step("explain", 1, 1)
     return found
 
 
-def _compare(asked: Asked, other: Trained, training: Training, settings: ExplainSettings) -> Compared:
-    """Hold the other model against the one that is explained, on the class that is explained."""
-    again = predict(other, asked.tested.dataset, asked.tested.y, encoding=training.encoding)
-    main = settings.model, asked.trained, asked.tested
+def _compare(
+    explained: ExplainedRow, other: Trained, training: Training, settings: ExplainSettings
+) -> ModelComparison:
+    """Compare the other model with the one that is explained, on the class that is explained."""
+    again = predict(other, explained.tested.dataset, explained.tested.y, encoding=training.encoding)
+    main = settings.model, explained.trained, explained.tested
     return compare(main, (str(settings.versus), other, again), training.columns, top=settings.top)
 
 
 def _explain(
-    asked: Asked, settings: ExplainSettings, compared: Compared | None, *, command: str
+    explained: ExplainedRow, settings: ExplainSettings, compared: ModelComparison | None, *, command: str
 ) -> ExplanationFindings:
     """Turn a trained model and the prediction of one row into the tables."""
-    trained, block, seed = asked.trained, asked.tested.block, settings.seed
+    trained, block, seed = explained.trained, explained.tested.block, settings.seed
     whole = attribute(trained, block)
     rows = whole.strongest(settings.top)
-    influences = influence_table(asked, whole, rows, components=settings.show_components)
+    influences = influence_table(explained, whole, rows, components=settings.show_components)
     near = nearest(trained, block, settings.top)
     kernel = trained.adopted is not None and trained.adopted.kernel  # whose features have no names
     effects = [[] for _ in rows] if kernel else column_effects(trained, rows, block, seed=seed)
-    parts = contributions(trained, asked.tested, against=asked.against, seed=seed)
-    flip = None if settings.question is None else _overturn(asked, settings.question)
-    gone = np.zeros(0, dtype=np.int64) if flip is None else flip.rows
-    rival = np.zeros(0, dtype=np.int64) if compared is None else compared.rows
-    named = np.unique(np.concatenate([rows, gone, rival, *(one.rows for one in near)]))
+    parts = column_contributions(trained, explained.tested, against=explained.against, seed=seed)
+    flip = None if settings.question is None else _flip(explained, settings.question)
+    none = np.zeros(0, dtype=np.int64)
+    removed = none if flip is None else flip.rows
+    other = none if compared is None else compared.rows
+    named = np.unique(np.concatenate([rows, removed, other, *(one.rows for one in near)]))
     return ExplanationFindings(
         influences=influences,
-        neighbours=neighbour_table(asked, whole, near),
-        contributions=contribution_table(asked, parts),
-        features=features_table(asked, effects, influences["train_row_id"].to_list()),
-        probabilities=probability_table(asked),
-        cells=cells(asked, named),
-        flip=flip_table(asked, gone),
+        neighbours=neighbour_table(explained, whole, near),
+        contributions=contribution_table(explained, parts),
+        features=features_table(explained, effects, influences["train_row_id"].to_list()),
+        probabilities=probability_table(explained),
+        cells=cells_table(explained, named),
+        flip=flip_table(explained, removed),
         models=pl.DataFrame(schema=MODELS) if compared is None else models_table(compared),
-        versus=pl.DataFrame(schema=VERSUS) if compared is None else versus_table(compared, asked.known),
+        versus=pl.DataFrame(schema=VERSUS) if compared is None else versus_table(compared, explained.known),
         health=pl.DataFrame(_checks(trained, compared), schema=HEALTH, orient="row"),
-        provenance=explanation_provenance(asked, settings, flip=flip, compared=compared, command=command),
+        provenance=explanation_provenance(explained, settings, flip=flip, compared=compared, command=command),
     )
 
 
-def _checks(trained: Trained, compared: Compared | None) -> list[Check]:
+def _checks(trained: Trained, compared: ModelComparison | None) -> list[Check]:
     """Return the checks of the model that is explained, and those of the other one under its name."""
     found = fit_checks(trained)
     if compared is not None:
@@ -217,13 +194,13 @@ def _predict_one(trained: Trained, new: Dataset, at: int, *, label: int | None, 
     return predict(trained, one, np.array([label], dtype=np.int64), encoding=encoding)
 
 
-def _overturn(asked: Asked, question: Question) -> Overturned:
-    """Search for rows to remove; for a slice, among all test rows that have a label."""
-    labels = asked.new.frame[asked.new.target]
+def _flip(explained: ExplainedRow, question: Question) -> FlipResult:
+    """Search for rows to remove; the errors of a slice are those of all test rows that have a label."""
+    labels = explained.new.frame[explained.new.target]
     if question.kind != "slice" or labels.null_count() == len(labels):
-        return overturn(asked.trained, asked.tested, question, judged=None)
-    number = {name: place for place, name in enumerate(asked.trained.classes)}
+        return find_flip(explained.trained, explained.tested, question, labelled=None)
+    number = {name: place for place, name in enumerate(explained.trained.classes)}
     codes = class_texts(labels).replace_strict(number, default=None, return_dtype=pl.Int64)
-    rows = asked.new.keep(codes.is_not_null())
-    judged = predict(asked.trained, rows, codes.drop_nulls().to_numpy(writable=True))
-    return overturn(asked.trained, asked.tested, question, judged=(asked.known, judged))
+    rows = explained.new.keep(codes.is_not_null())
+    tested = predict(explained.trained, rows, codes.drop_nulls().to_numpy(writable=True))
+    return find_flip(explained.trained, explained.tested, question, labelled=(explained.known, tested))

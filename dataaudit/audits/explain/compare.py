@@ -1,7 +1,7 @@
 """Two models on the same rows: what each of them owes its prediction of one test row to.
 
-Koh & Liang (2017), section 5.1: models that predict alike may do so for different reasons. Both are held to
-the same label, and influence is on its loss in nats by each model's own probability, so the two compare.
+Koh & Liang (2017), section 5.1: models that predict alike may do so for different reasons. Both are explained
+for the same label, and influence is on its loss in nats by each model's own probability, so the two compare.
 Distance is Euclidean in the encoded columns (numbers standardised, levels 0 or 1, words weighted), the same
 for both models, whatever each of them makes of the columns.
 
@@ -25,7 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dataaudit.audits.attribution import Reals, Rows, attribute, loss_without, places
+from dataaudit.audits.attribution import Reals, Rows, attribute, loss_without, rank_by_size
 from dataaudit.audits.testset import Tested
 from dataaudit.data import Dataset
 from dataaudit.features import BasisSettings, Columns, fit_basis
@@ -39,19 +39,11 @@ NEAREST = 0.1
 
 
 @dataclass(frozen=True)
-class Own:
-    """A fitted scikit-learn classifier of the user's, alone or last in a pipeline.
+class OwnModel:
+    """A fitted scikit-learn classifier of the user's, alone or last in a pipeline."""
 
-    Attributes
-    ----------
-    model : Any
-        The classifier.
-    refit : bool
-        Whether to go from its coefficients to its minimum.
-    """
-
-    model: Any
-    refit: bool = False
+    model: Any  # the classifier
+    refit: bool = False  # whether to go from its coefficients to its minimum
 
     @property
     def name(self) -> str:
@@ -61,28 +53,14 @@ class Own:
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two models.
+class ComparedModel:
+    """One of the two models."""
 
-    Attributes
-    ----------
-    name : str
-        As it was asked for.
-    trained : Trained
-        The model.
-    tested : Tested
-        The test row under it.
-    influence : ndarray (n,)
-        I_up,loss of every training row, in nats times n; positive is harmful.
-    distance : ndarray (n,)
-        Of every training row from the test row.
-    """
-
-    name: str
-    trained: Trained
-    tested: Tested
-    influence: Reals
-    distance: Reals
+    name: str  # as it was asked for
+    trained: Trained  # the model
+    tested: Tested  # the test row under it
+    influence: Reals  # (n,) I_up,loss of every training row, in nats times n; positive is harmful
+    distance: Reals  # (n,) of every training row from the test row
 
     @property
     def distance_correlation(self) -> float:
@@ -99,21 +77,13 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """Both models on one test row.
+class ModelComparison:
+    """Both models on one test row."""
 
-    Attributes
-    ----------
-    sides : (Side, Side)
-        The model that is explained, and the other one.
-    rows : ndarray (b,) int64
-        Positions of the most harmful and the most helpful training rows of either.
-    """
+    sides: tuple[ComparedModel, ComparedModel]  # the model that is explained, and the other one
+    rows: Rows  # (b,) positions of the most harmful and the most helpful training rows of either
 
-    sides: tuple[Side, Side]
-    rows: Rows
-
-    def told(self) -> dict[str, Any]:
+    def agreement(self) -> dict[str, Any]:
         """Return how far the two agree, for the provenance."""
         first, second = (side.influence for side in self.sides)
         k = min(FIRST, len(first))
@@ -126,11 +96,11 @@ class Compared:
         }
 
 
-def settle(
+def train_model(
     training: Training,
     settings: LabelSettings,
     *,
-    own: Own | None = None,
+    own: OwnModel | None = None,
     on_step: StepCallback = no_step,
 ) -> Trained:
     """Return a model at its minimum: one of ours, trained, or the user's own, as it is."""
@@ -140,14 +110,8 @@ def settle(
     return train_adopted(own.model, known, target, settings=settings, refit=own.refit, on_step=on_step)
 
 
-def require_models(training: Training, names: tuple[str, ...], own: Mapping[str, Own]) -> None:
-    """Check that every model can be had for these rows, before any is trained.
-
-    Raises
-    ------
-    SettingError
-        If one cannot.
-    """
+def require_models(training: Training, names: tuple[str, ...], own: Mapping[str, OwnModel]) -> None:
+    """Check that every model can be had for these rows, before any is trained."""
     for name in names:
         if name not in own:
             texts = bool(training.columns.terms.shape[1])
@@ -167,32 +131,18 @@ def distances(known: Columns, one: Columns) -> Reals:
 
 def compare(
     main: tuple[str, Trained, Tested], other: tuple[str, Trained, Tested], known: Columns, *, top: int
-) -> Compared:
-    """Hold two models against each other on one test row.
-
-    Parameters
-    ----------
-    main, other : (str, Trained, Tested)
-        Name, model, and the test row under it, with the same label.
-    known : Columns
-        The encoded training rows.
-    top : int
-        Harmful and helpful rows of each to give the change of loss for.
-
-    Returns
-    -------
-    Compared
-    """
+) -> ModelComparison:
+    """Compare two models on one test row."""
     distance = distances(known, main[2].columns)
     found, rows = [], []
     for name, trained, tested in (main, other):
         whole = attribute(trained, tested.block)
-        found.append(Side(name, trained, tested, whole.influence, distance))
+        found.append(ComparedModel(name, trained, tested, whole.influence, distance))
         rows.append(whole.strongest(top))
-    return Compared((found[0], found[1]), np.unique(np.concatenate(rows)))
+    return ModelComparison((found[0], found[1]), np.unique(np.concatenate(rows)))
 
 
-def versus_table(compared: Compared, known: Dataset) -> pl.DataFrame:
+def versus_table(compared: ModelComparison, known: Dataset) -> pl.DataFrame:
     """Return the table `VERSUS`: every training row by each model, the rows in their order."""
     tables = []
     for side in compared.sides:
@@ -209,14 +159,14 @@ def versus_table(compared: Compared, known: Dataset) -> pl.DataFrame:
                 "model": pl.Series([side.name] * len(y), dtype=pl.String),
                 "influence": side.influence,
                 "delta_loss_if_removed": pl.Series(delta).fill_nan(None),
-                "place": places(side.influence),
+                "place": rank_by_size(side.influence),
             }
         )
         tables.append(table.cast(VERSUS))
     return pl.concat(tables)
 
 
-def models_table(compared: Compared) -> pl.DataFrame:
+def models_table(compared: ModelComparison) -> pl.DataFrame:
     """Return the table `MODELS`: what each model predicts, and how its influence goes with distance."""
     rows = []
     for side in compared.sides:

@@ -1,6 +1,6 @@
-"""What few training rows hold up: a prediction, the sign of a coefficient, the errors of a slice.
+"""Smallest set of training rows whose removal changes a conclusion (AMIP).
 
-The question is text, the search is `fragility.smallest_flip`, the proof is its refit:
+The question is text, the search is `amip.smallest_flip`, the proof is its refit:
 
 ``prediction``
     the class that the test row gets;
@@ -11,8 +11,8 @@ The question is text, the search is `fragility.smallest_flip`, the proof is its 
     that most of the slice's labelled test rows are predicted wrong; where fewer are, that more than half of
     those errors stay.
 
-The set that is found is sufficient, and small; that none is smaller is not proved, nor that there is none
-where none is found.
+The set that is found is sufficient, and small. It is not proved to be the smallest, nor does finding no set
+prove that no set exists.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.slices import Slice, cut_slices
-from dataaudit.audits.testset import Tested, judge
+from dataaudit.audits.testset import Tested, evaluate
 from dataaudit.data import Dataset
 from dataaudit.errors import SettingError, closest
 from dataaudit.features import Feature
@@ -40,54 +40,24 @@ _SHOWN = 6  # levels in a hint
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be overturned.
-
-    Attributes
-    ----------
-    kind : {"prediction", "coefficient", "slice"}
-    name : str
-        ``COLUMN`` or ``COLUMN=LEVEL``, as typed; empty for a prediction.
-    """
+    """The conclusion that is to change."""
 
     kind: Kind
-    name: str = ""
+    name: str = ""  # ``COLUMN`` or ``COLUMN=LEVEL``, as typed; empty for a prediction
 
 
 @dataclass(frozen=True)
-class Overturned:
-    """The answer.
+class FlipResult:
+    """The answer."""
 
-    Attributes
-    ----------
-    conclusion : str
-        What was to be overturned, in words.
-    sentence : str
-        What it takes, in words.
-    rows : ndarray (m,) int64
-        Positions of the training rows in the order of their removal; empty where none were found.
-    flip : Flip or None
-        The search and its refit.
-    """
-
-    conclusion: str
-    sentence: str
-    rows: NDArray[np.int64]
-    flip: Flip | None
+    conclusion: str  # what was to change, in words
+    sentence: str  # what it takes, in words
+    rows: NDArray[np.int64]  # (m,) positions of the training rows in the order of their removal
+    flip: Flip | None  # the search and its refit
 
 
 def parse_question(text: str) -> Question:
-    """Read what was typed.
-
-    Parameters
-    ----------
-    text : str
-        One of the forms above.
-
-    Raises
-    ------
-    SettingError
-        If it is none of them.
-    """
+    """Read what was typed."""
     kind, _, name = text.strip().partition(":")
     kind, name = kind.strip().casefold(), name.strip()
     if kind == "prediction" and not name:
@@ -99,53 +69,31 @@ def parse_question(text: str) -> Question:
     raise SettingError(f"there is no such conclusion to flip: got {text!r}", _FORMS)
 
 
-def overturn(
-    trained: Trained, tested: Tested, question: Question, *, judged: tuple[Dataset, Tested] | None
-) -> Overturned:
-    """Search for few training rows whose removal overturns a conclusion, and refit without them.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        The one test row.
-    question : Question
-        What is to be overturned.
-    judged : (Dataset, Tested), optional
-        The training rows, and all test rows that have a label, for slices.
-
-    Returns
-    -------
-    Overturned
-        Rows with their proof, or a sentence that none were found.
-
-    Raises
-    ------
-    SettingError
-        If there is no such column, level or conclusion.
-    """
+def find_flip(
+    trained: Trained, tested: Tested, question: Question, *, labelled: tuple[Dataset, Tested] | None
+) -> FlipResult:
+    """Search for few training rows whose removal changes a conclusion, and refit without them."""
     if question.kind == "prediction":
         return _prediction(trained, tested)
     if question.kind == "coefficient":
         return _coefficient(trained, tested, question.name)
-    if judged is None:
+    if labelled is None:
         raise SettingError("no test row has a label, so no slice has errors", "use --flip prediction")
-    return _slice(trained, *judged, name=question.name)
+    return _slice(trained, *labelled, name=question.name)
 
 
-def _prediction(trained: Trained, tested: Tested) -> Overturned:
+def _prediction(trained: Trained, tested: Tested) -> FlipResult:
     names, predicted = trained.classes, int(tested.predicted[0])
     flip = _search(trained, Prediction(trained.objective.model, tested.block, predicted))
     what = f"this prediction is “{names[predicted]}”"
     if flip is None:
-        return _none(trained, what, "flips this prediction")
+        return _not_found(trained, what, "flips this prediction")
     s = trained.objective.model.scores(flip.fit.theta, tested.block)
     now = names[int(torch.nn.functional.pad(s, (1, 0)).argmax())]
     return _found(what, flip, f"flips this prediction from “{names[predicted]}” to “{now}”")
 
 
-def _coefficient(trained: Trained, tested: Tested, name: str) -> Overturned:
+def _coefficient(trained: Trained, tested: Tested, name: str) -> FlipResult:
     feature, j = _feature(trained, name)
     k = trained.objective.model.loss.n_scores
     order = np.argsort(-tested.p[0], kind="stable")
@@ -160,7 +108,7 @@ def _coefficient(trained: Trained, tested: Tested, name: str) -> Overturned:
     what = f"the coefficient of {_named(feature)}, for {towards}, is {sign}"
     does = f"turns the sign of the coefficient of {_named(feature)}"
     if flip is None:
-        return _none(trained, what, does)
+        return _not_found(trained, what, does)
     change = f"from {value:+.3g} to {np.sign(value) * flip.measured:+.3g} in log-odds of {towards}"
     return _found(what, flip, f"{does} {change}")
 
@@ -208,7 +156,7 @@ def _named(feature: Feature) -> str:
     return feature.column if feature.level is None else f"{feature.column} = {feature.level}"
 
 
-def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> Overturned:
+def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> FlipResult:
     part = _find_slice(cut_slices(trained, train, tested), name)
     n, errors = len(part.test), int(tested.wrong[part.test].sum())
     if not errors:
@@ -219,8 +167,8 @@ def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> Ov
     rows = tested.take(part.test)
     flip = _search(trained, SliceErrors(trained.objective.model, rows, n // 2 if most else errors // 2))
     if flip is None:
-        return _none(trained, what, does)
-    left = int(judge(trained, tested, flip.fit.theta).wrong[part.test].sum())
+        return _not_found(trained, what, does)
+    left = int(evaluate(trained, tested, flip.fit.theta).wrong[part.test].sum())
     return _found(what, flip, f"{does}: {errors:,} of {n:,} test rows are wrong now, {left:,} without")
 
 
@@ -238,15 +186,15 @@ def _search(trained: Trained, conclusion: Conclusion) -> Flip | None:
     return smallest_flip(trained.objective, trained.fit, conclusion, limit=LIMIT, precondition=solve)
 
 
-def _found(what: str, flip: Flip, does: str) -> Overturned:
+def _found(what: str, flip: Flip, does: str) -> FlipResult:
     m = len(flip.rows)
     rows = "1 row" if m == 1 else f"{m:,} rows"
     share = f"{100 * flip.share:.2g}" if flip.share >= 1e-4 else "<0.01"  # noqa: PLR2004 - a hundredth of a per cent
     sentence = f"Removing {rows} ({share} %) {does} (confirmed by retraining)."
-    return Overturned(what, sentence, flip.rows.numpy(), flip)
+    return FlipResult(what, sentence, flip.rows.numpy(), flip)
 
 
-def _none(trained: Trained, what: str, does: str) -> Overturned:
+def _not_found(trained: Trained, what: str, does: str) -> FlipResult:
     most = int(LIMIT * trained.objective.rows.n)
     sentence = f"No set of up to {most:,} training rows ({LIMIT:.0%}) was found whose removal {does}."
-    return Overturned(what, sentence.replace("%", " %"), np.zeros(0, dtype=np.int64), None)
+    return FlipResult(what, sentence.replace("%", " %"), np.zeros(0, dtype=np.int64), None)

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits.attribution import Attribution, Nearest, Part, loss_without, places, relative_influence
-from dataaudit.audits.explain.compare import Compared
-from dataaudit.audits.explain.flip import Overturned
+from dataaudit.audits.attribution import (
+    Attribution,
+    ColumnContribution,
+    Nearest,
+    loss_without,
+    rank_by_size,
+    relative_influence,
+)
+from dataaudit.audits.explain.compare import ModelComparison
+from dataaudit.audits.explain.flip import FlipResult
 from dataaudit.audits.perturbation import ColumnEffect, feature_table
-from dataaudit.audits.tables import PACKAGES, cell_table
+from dataaudit.audits.tables import cells_of_pair, pair_facts
 from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data import Dataset
 from dataaudit.features.target import class_texts
+from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
-    CELLS_EXPLANATION_FINDINGS,
     CONTRIBUTIONS,
     FEATURES,
     FLIP,
     INFLUENCES,
-    NEIGHBOURS_EXPLANATION_FINDINGS,
+    NEAREST,
+    PAIR_CELLS,
     PROBABILITIES,
     ExplanationProvenance,
 )
@@ -44,32 +50,16 @@ CELL = 100
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The test row that is explained, and the model.
-
-    Attributes
-    ----------
-    trained : Trained
-        The model.
-    known, new : Dataset
-        The training rows, and all test rows as read.
-    at : int
-        Position of the row among the test rows.
-    label : int or None
-        Its class; None where training does not know it.
-    tested : Tested
-        The one row, with its label or else its predicted class.
-    notes : tuple of str
-        Decisions, in sentences.
-    """
+class ExplainedRow:
+    """The test row that is explained, and the model."""
 
     trained: Trained
-    known: Dataset
-    new: Dataset
-    at: int
-    label: int | None
-    tested: Tested
-    notes: tuple[str, ...] = ()
+    known: Dataset  # the training rows
+    new: Dataset  # all test rows as read
+    at: int  # position of the row among the test rows
+    label: int | None  # its class; None where training does not know it
+    tested: Tested  # the one row, with its label or else its predicted class
+    notes: tuple[str, ...] = ()  # decisions, in sentences
 
     @property
     def unjudged(self) -> Unjudged:
@@ -98,41 +88,24 @@ class Asked:
         first, second = int(order[0]), int(order[1])
         return first, second if self.label in (None, first) else self.label
 
-    @property
-    def its_loss(self) -> str:
-        """How sentences name the loss that changes."""
-        said = "" if self.label is not None else f" as “{self.trained.classes[self.tested.y[0]]}”"
-        return f"the loss of test row {self.row}{said}"
 
-
-def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components: bool) -> pl.DataFrame:
-    """Return the table `INFLUENCES`, the row first whose removal changes the loss most.
-
-    Parameters
-    ----------
-    asked : Asked
-        The test row.
-    whole : Attribution
-        Influence of all training rows.
-    rows : ndarray (b,) int64
-        Positions of those to show.
-    components : bool
-        Whether to give the parts of the influence.
-    """
-    delta = loss_without(asked.trained, asked.tested.block, rows)
+def influence_table(
+    explained: ExplainedRow, whole: Attribution, rows: Rows, *, components: bool
+) -> pl.DataFrame:
+    """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # rows (b,)
+    delta = loss_without(explained.trained, explained.tested.block, rows)
     order = np.argsort(-np.abs(delta), kind="stable")
     rows, delta = rows[order], delta[order]
     parts = (whole.influence, whole.without_train_loss, whole.without_hessian)
-    place = [places(part)[rows] for part in parts]
+    place = [rank_by_size(part)[rows] for part in parts]
     none = np.full(len(rows), None, dtype=object)
     table = pl.DataFrame(
         {
-            **_names(asked, rows),
+            **_names(explained, rows),
             "influence": whole.influence[rows],
             "delta_loss_if_removed": delta,
-            "relative_influence": relative_influence(asked.trained, rows, whole.influence[rows]),
+            "relative_influence": relative_influence(explained.trained, rows, whole.influence[rows]),
             "kind": pl.Series(["harmful" if change < 0 else "helpful" for change in delta], dtype=pl.String),
-            "effect": pl.Series([_removal(asked, change) for change in delta], dtype=pl.String),
             "rank": np.arange(1, len(rows) + 1),
             "without_train_loss": whole.without_train_loss[rows] if components else none,
             "without_hessian": whole.without_hessian[rows] if components else none,
@@ -143,57 +116,47 @@ def influence_table(asked: Asked, whole: Attribution, rows: Rows, *, components:
         schema_overrides=dict(INFLUENCES),
         strict=False,
     )
-    return table.select(INFLUENCES.names()).cast(INFLUENCES)
+    return table.select(INFLUENCES.facts.names()).cast(INFLUENCES.facts)
 
 
-def _names(asked: Asked, rows: Rows) -> dict[str, Any]:
+def _names(explained: ExplainedRow, rows: Rows) -> dict[str, Any]:
     """Return the columns that name the test row and the training rows."""
-    names = np.array(asked.trained.classes, dtype=object)
+    names = np.array(explained.trained.classes, dtype=object)
     return {
-        "test_row_id": pl.Series([asked.row_id] * len(rows), dtype=pl.String),
-        "test_row": pl.Series([asked.row] * len(rows), dtype=pl.Int64),
-        "train_row_id": asked.known.row_id.gather(rows),
-        "train_row": asked.known.row.gather(rows),
-        "label": pl.Series(names[asked.trained.objective.rows.y.numpy()[rows]], dtype=pl.String),
+        "test_row_id": pl.Series([explained.row_id] * len(rows), dtype=pl.String),
+        "test_row": pl.Series([explained.row] * len(rows), dtype=pl.Int64),
+        "train_row_id": explained.known.row_id.gather(rows),
+        "train_row": explained.known.row.gather(rows),
+        "label": pl.Series(names[explained.trained.objective.rows.y.numpy()[rows]], dtype=pl.String),
     }
 
 
-def _removal(asked: Asked, change: float) -> str:
-    """Write the effect of a removal as a sentence in loss units."""
-    if change == 0:
-        return f"removing this row does not change {asked.its_loss}"
-    does, is_so = ("lowers", "harmful") if change < 0 else ("raises", "helpful")
-    return f"removing this row {does} {asked.its_loss} by {abs(change):.3g} nats: {is_so}"
-
-
-def neighbour_table(asked: Asked, whole: Attribution, near: Sequence[Nearest]) -> pl.DataFrame:
+def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[Nearest]) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`: by cosine, then by Euclidean distance, the nearest first."""
-    tables = [pl.DataFrame(schema=NEIGHBOURS_EXPLANATION_FINDINGS)]
+    facts = NEAREST.facts
+    tables = [pl.DataFrame(schema=facts)]
     for one in near:
-        delta = loss_without(asked.trained, asked.tested.block, one.rows)
+        delta = loss_without(explained.trained, explained.tested.block, one.rows)
         table = pl.DataFrame(
             {
-                **_names(asked, one.rows),
+                **_names(explained, one.rows),
                 "measure": pl.Series([one.measure] * len(one.rows), dtype=pl.String),
                 "rank": np.arange(1, len(one.rows) + 1),
                 "value": one.values,
                 "influence": whole.influence[one.rows],
                 "delta_loss_if_removed": delta,
-                "effect": pl.Series([_removal(asked, change) for change in delta], dtype=pl.String),
             }
         )
-        tables.append(
-            table.select(NEIGHBOURS_EXPLANATION_FINDINGS.names()).cast(NEIGHBOURS_EXPLANATION_FINDINGS)
-        )
+        tables.append(table.select(facts.names()).cast(facts))
     return pl.concat(tables)
 
 
-def contribution_table(asked: Asked, parts: Sequence[Part]) -> pl.DataFrame:
+def contribution_table(explained: ExplainedRow, parts: Sequence[ColumnContribution]) -> pl.DataFrame:
     """Return the table `CONTRIBUTIONS`, the largest first."""
-    predicted, rival = (asked.trained.classes[place] for place in asked.against)
+    predicted, rival = (explained.trained.classes[place] for place in explained.against)
     rows = []
     for rank, part in enumerate(parts, start=1):
-        column = asked.tested.dataset.frame[part.column]
+        column = explained.tested.dataset.frame[part.column]
         cell = part.level if part.level is not None else cell_text(column[0], CELL)
         name = f"the word “{cell}”" if part.level is not None else _cell_named(part.column, column[0])
         does = "raises" if part.value > 0 else "lowers"
@@ -208,59 +171,43 @@ def _cell_named(column: str, value: object) -> str:
     return f"{column} = {number_text(value) if isinstance(value, float) else cell_text(value, CELL)}"
 
 
-def features_table(asked: Asked, effects: list[list[ColumnEffect]], order: list[str]) -> pl.DataFrame:
+def features_table(
+    explained: ExplainedRow, effects: list[list[ColumnEffect]], order: list[str]
+) -> pl.DataFrame:
     """Return the table `FEATURES`: which column, or term, of each influential row carries its influence."""
-    table = feature_table(asked.known, effects)
-    said = [
-        _swap(asked, row["column"], row["level"], row["finite_effect"]) for row in table.iter_rows(named=True)
-    ]
+    table = feature_table(explained.known, effects)
     place = {name: at for at, name in enumerate(order)}
     at = table["train_row_id"].replace_strict(place, return_dtype=pl.Int64)
-    table = table.with_columns(effect=pl.Series(said, dtype=pl.String), at=at)
-    return table.sort("at", "rank").select(FEATURES.names())
+    return table.with_columns(at=at).sort("at", "rank").select(FEATURES.facts.names())
 
 
-def _swap(asked: Asked, column: str, level: str | None, change: float) -> str:
-    """Say what another cell in a column, or a text without a word, would do."""
-    changed = f"another {column} in this row" if level is None else f"this row without the word “{level}”"
-    if change == 0:
-        return f"{changed} would not change {asked.its_loss}"
-    return f"{changed} would {'lower' if change < 0 else 'raise'} {asked.its_loss} by {abs(change):.3g} nats"
-
-
-def probability_table(asked: Asked) -> pl.DataFrame:
+def probability_table(explained: ExplainedRow) -> pl.DataFrame:
     """Return the table `PROBABILITIES`, the likeliest class first."""
-    p = asked.tested.p[0]
+    p = explained.tested.p[0]
     order = np.argsort(-p, kind="stable")
-    names = [asked.trained.classes[place] for place in order]
+    names = [explained.trained.classes[place] for place in order]
     return pl.DataFrame({"class": names, "probability": p[order]}, schema=PROBABILITIES)
 
 
-def flip_table(asked: Asked, rows: Rows) -> pl.DataFrame:
+def flip_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
     """Return the table `FLIP`."""
-    named = _names(asked, rows)
+    named = _names(explained, rows)
     table = pl.DataFrame({"position": np.arange(1, len(rows) + 1), **named})
     return table.select(FLIP.names()).cast(FLIP)
 
 
-def cells(asked: Asked, rows: Rows) -> pl.DataFrame:
+def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
     """Return the table `CELLS` of some training rows and of the test row."""
-    parts = [
-        cell_table(data, asked.trained, positions).with_columns(part=pl.lit(name))
-        for name, data, positions in (
-            ("train", asked.known, rows),
-            ("test", asked.tested.dataset, np.zeros(1, dtype=np.int64)),
-        )
-    ]
-    return pl.concat(parts).select(CELLS_EXPLANATION_FINDINGS.names())
+    train, test = (explained.known, rows), (explained.tested.dataset, np.zeros(1, dtype=np.int64))
+    return cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
 
 
 def explanation_provenance(
-    asked: Asked,
+    asked: ExplainedRow,
     settings: ExplainSettings,
     *,
-    flip: Overturned | None,
-    compared: Compared | None,
+    flip: FlipResult | None,
+    compared: ModelComparison | None,
     command: str,
 ) -> ExplanationProvenance:
     """Return which prediction it is, and everything that another run needs to explain it alike."""
@@ -268,15 +215,7 @@ def explanation_provenance(
     predicted, rival = (trained.classes[place] for place in asked.against)
     explained = int(tested.y[0])
     return ExplanationProvenance(
-        version=version("dataaudit"),
-        command=command,
-        train=", ".join(dict.fromkeys(o.path for o in known.origins))[:300],
-        test=", ".join(dict.fromkeys(o.path for o in new.origins))[:300],
-        target=known.target,
-        n_train=known.n,
-        n_test=new.n,
-        n_features=trained.objective.rows.width,
-        classes=trained.classes,
+        **pair_facts(known, new, trained, command=command, seed=settings.seed),
         test_row_id=asked.row_id,
         test_row=asked.row,
         label=None if asked.label is None else trained.classes[asked.label],
@@ -285,25 +224,15 @@ def explanation_provenance(
         explained_label=trained.classes[explained],
         probability=float(tested.p[0, explained]),
         loss=float(tested.loss[0]),
-        l2=trained.objective.l2,
-        basis=trained.basis,
-        solver=trained.prepared.method,
-        solver_reason=trained.prepared.reason,
-        gradient_norm=trained.fit.gradient_norm,
-        seed=settings.seed,
         model=settings.model,
-        settings=asdict(settings) | {"unjudged": asdict(asked.unjudged)},
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        settings=stored_settings(settings, unjudged=asdict(asked.unjudged)),
         flip={} if flip is None else _flipped(flip),
-        versus={} if compared is None else compared.told(),
-        origins=tuple(asdict(o) for o in known.origins),
-        test_origins=tuple(asdict(o) for o in new.origins),
-        roles=tuple(asdict(r) for r in trained.roles),
+        versus={} if compared is None else compared.agreement(),
         notes=(*asked.notes, *known.notes, *trained.notes),
     )
 
 
-def _flipped(found: Overturned) -> dict[str, Any]:
+def _flipped(found: FlipResult) -> dict[str, Any]:
     flip = found.flip
     return {
         "conclusion": found.conclusion,

@@ -1,8 +1,8 @@
 """A model does badly on the data it meets: the whole audit on one screen.
 
 read train and test → train the model → predict test → strongest influences on the wrong rows → responsible
-rows → slices → findings → proof by retraining → shift → tables. Koh & Liang (2017, section 5.3) were told
-which test child to look at and which column to suspect; here slices and rows are searched.
+rows → slices → findings → proof by retraining → shift → tables. Koh & Liang (2017, section 5.3) knew which
+test child to look at and which column to suspect; here slices and rows are searched.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
-from dataaudit.audits.mismatch.class_rates import prior_shift
-from dataaudit.audits.mismatch.findings import Found, discover
-from dataaudit.audits.mismatch.proofs import held_by_ridge, proof_checks, proofs_of, prove, refit_traces
+from dataaudit.audits.mismatch.class_rates import class_rate_finding
+from dataaudit.audits.mismatch.findings import MismatchFinding, discover
+from dataaudit.audits.mismatch.proofs import masked_conflicts, proof_checks, proofs_of, prove, refit_traces
 from dataaudit.audits.mismatch.remedies import Remedies, remedy_table, ridge_grid
-from dataaudit.audits.mismatch.slices import Carried, SliceScore, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.slices import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.tables import (
-    Traced,
     finding_table,
     harmful_table,
     mismatch_provenance,
@@ -31,13 +30,13 @@ from dataaudit.audits.mismatch.tables import (
     slice_table,
     trace_table,
 )
-from dataaudit.audits.mismatch.tracing import concentration, group_errors, total_harm
+from dataaudit.audits.mismatch.tracing import Traced, concentration, group_errors, total_harm
 from dataaudit.audits.perturbation import column_effects, feature_table, sum_effects
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.tables import selection_table
 from dataaudit.audits.testset import MismatchSettings, Pair, Tested, predict, read_pair
 from dataaudit.errors import SettingError
-from dataaudit.findings.schemas import HEALTH, SCHEMAS_MISMATCH_FINDINGS, MismatchFindings
+from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
 from dataaudit.training.encoded import StepCallback, encode_training, no_step
@@ -48,7 +47,7 @@ Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
-# λ tried over the λ in use: far below it, to show what the ridge keeps right.
+# λ tried over the λ in use: far below it, to show label conflicts masked by regularisation.
 RIDGES = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 100.0)
 
 
@@ -60,31 +59,7 @@ def find_mismatch(
     command: str = "dataaudit.audit_mismatch",
     on_step: StepCallback = no_step,
 ) -> MismatchFindings:
-    """Trace wrong predictions back to training rows, slices and columns.
-
-    Parameters
-    ----------
-    train_source : str, Path, sequence of these, or frame
-        Training rows; or all rows, where the settings say how to split them.
-    test_source : the same, or None
-        Test rows.
-    settings : MismatchSettings
-        What is asked.
-    command : str
-        How the audit was called, for the provenance.
-    on_step : callable
-        Called with (stage, done, total) as the work goes on.
-
-    Returns
-    -------
-    MismatchFindings
-        All tables and the provenance.
-
-    Raises
-    ------
-    AuditError
-        For input that cannot be audited; the message says why and what to do.
-    """
+    """Trace wrong predictions back to training rows, slices and columns."""
     on_step("read", 0, 1)
     pair = read_pair(train_source, test_source, settings)
     on_step("read", 1, 1)
@@ -114,7 +89,7 @@ def mismatch_findings(
     scores = score_rows(trained)
     on_test = total_harm(trained, tested, np.arange(tested.n))
     grid = ridge_grid(trained, tested, factors=RIDGES) if settings.prove else ()
-    found += held_by_ridge(trained, tested, _untold(slices, found), grid=grid)
+    found += masked_conflicts(trained, tested, _slices_without_finding(slices, found), grid=grid)
     tried = prove(trained, tested, found, grid=grid, refits=settings.prove, on_step=on_step)
     proofs = proofs_of(tried)
     features, named = _features(trained, tested, pair, found=found, seed=settings.seed)
@@ -143,24 +118,12 @@ def mismatch_findings(
 
 @dataclass(frozen=True)
 class Searched:
-    """What the search found, before anything is proved.
+    """What the search found, before anything is proved."""
 
-    Attributes
-    ----------
-    traced : Traced
-        The test rows that were traced, with their strongest training rows.
-    slices : list of SliceScore
-        All slices that were measured.
-    found : tuple of Found
-        What is to be said of them, the most severe first.
-    harm : ndarray (n,)
-        Influence of every training row on all test errors together, in nats times n; positive for harm.
-    """
-
-    traced: Traced
-    slices: list[SliceScore]
-    found: tuple[Found, ...]
-    harm: NDArray[np.float64]
+    traced: Traced  # the test rows that were traced, with their strongest training rows
+    slices: list[SliceScore]  # all slices that were measured
+    found: tuple[MismatchFinding, ...]  # the most severe first
+    harm: NDArray[np.float64]  # (n,) of every training row on the test errors
 
 
 def search_mismatch(
@@ -171,34 +134,24 @@ def search_mismatch(
     settings: MismatchSettings,
     on_step: StepCallback = no_step,
 ) -> Searched:
-    """Trace the test errors, measure the slices, and say what stands out.
-
-    Parameters
-    ----------
-    pair, trained, tested : Pair, Trained, Tested
-        Rows, model and predictions.
-    settings : MismatchSettings
-        What is asked; `prove` and `verify` do not matter here: no refit is made.
-    on_step : callable
-        Called with (stage, done, total).
-    """
+    """Trace the test errors, measure the slices, and say what stands out."""
     on_step("trace", 0, 1)
-    traced, carried = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
+    traced, solved = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
     harm = total_harm(trained, tested, np.flatnonzero(tested.wrong))
     on_step("trace", 1, 1)
     on_step("slices", 0, 1)
-    slices = _slices(trained, tested, pair, carried=carried, seed=settings.seed)
+    slices = _slices(trained, tested, pair, solved=solved, seed=settings.seed)
     on_step("slices", 1, 1)
     return Searched(traced, slices, _found(trained, tested, slices, traced=traced, harm=harm), harm)
 
 
 def _found(
     trained: Trained, tested: Tested, slices: list[SliceScore], *, traced: Traced, harm: NDArray[np.float64]
-) -> tuple[Found, ...]:
+) -> tuple[MismatchFinding, ...]:
     """Return what is found: class rates that differ, then slices and groups of errors."""
-    groups = group_errors(traced.found, traced.carried, trained.objective.rows.n)
+    groups = group_errors(traced.found, traced.concentration, trained.objective.rows.n)
     grouped = [(g.train, traced.rows[g.errors][tested.wrong[traced.rows[g.errors]]]) for g in groups]
-    shifted = prior_shift(trained, tested)
+    shifted = class_rate_finding(trained, tested)
     found = discover(trained, tested, slices, groups=grouped, harm=harm)
     return found if shifted is None else (shifted, *found)
 
@@ -229,7 +182,7 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
 
 def _trace(
     trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchSettings
-) -> tuple[Traced, Carried]:
+) -> tuple[Traced, SolvedErrors]:
     """Search the strongest training rows of the given test rows, in blocks that fit in the memory."""
     objective, theta = trained.objective, trained.fit.theta
     half, k = settings.memory // 2, min(settings.k, objective.rows.n)
@@ -248,20 +201,20 @@ def _trace(
         solved = trained.prepared.solve(loss_gradients(objective.model, theta, tested.take(rows[pool])))
     pool_wrong = tested.wrong[rows[pool]]
     kept = pool[pool_wrong]
-    carried = Carried(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
-    return Traced(rows, found, concentration(found)), carried
+    errors = SolvedErrors(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
+    return Traced(rows, found, concentration(found)), errors
 
 
-def _slices(trained: Trained, tested: Tested, pair: Pair, *, carried: Carried, seed: int) -> list[SliceScore]:
+def _slices(
+    trained: Trained, tested: Tested, pair: Pair, *, solved: SolvedErrors, seed: int
+) -> list[SliceScore]:
     """Measure all slices, and pairs of those at the top."""
-    single = score_slices(
-        trained, tested, cut_slices(trained, pair.train, tested), carried=carried, seed=seed
-    )
-    return single + score_pairs(trained, tested, single, carried=carried, seed=seed)
+    single = score_slices(trained, tested, cut_slices(trained, pair.train, tested), solved=solved, seed=seed)
+    return single + score_pairs(trained, tested, single, solved=solved, seed=seed)
 
 
 def _features(
-    trained: Trained, tested: Tested, pair: Pair, *, found: tuple[Found, ...], seed: int
+    trained: Trained, tested: Tested, pair: Pair, *, found: tuple[MismatchFinding, ...], seed: int
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the table of column effects, and per finding the columns that carry it, in words."""
     tables, named = [MismatchFindings.empty("features")], []
@@ -278,10 +231,10 @@ def _features(
     return pl.concat(tables), named
 
 
-def _untold(slices: list[SliceScore], found: tuple[Found, ...]) -> list[SliceScore]:
+def _slices_without_finding(slices: list[SliceScore], found: tuple[MismatchFinding, ...]) -> list[SliceScore]:
     """Return the slices that no finding above a note is about."""
-    told = {one.common for one in found if one.severity != "note"}
-    return [score for score in slices if score.slice.name not in told]
+    named = {one.common for one in found if one.severity != "note"}
+    return [score for score in slices if score.slice.name not in named]
 
 
 def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSettings) -> pl.DataFrame:
@@ -299,18 +252,18 @@ def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSett
 def _all_losses(pair: Pair, tested: Tested) -> NDArray[np.float64]:
     """Return a loss for every test row as read; nan where it has no label that training knows."""
     losses = np.full(pair.raw_test.height, np.nan)
-    losses[pair.judged] = tested.loss
+    losses[pair.labelled] = tested.loss
     return losses
 
 
-def _shown(traced: Traced, tested: Tested, found: tuple[Found, ...], most: int) -> Rows:
+def _shown(traced: Traced, tested: Tested, found: tuple[MismatchFinding, ...], most: int) -> Rows:
     """Return the traced rows to show: those of the findings, then the ones with the largest loss."""
     explained = np.concatenate([np.zeros(0, dtype=np.int64), *(f.errors for f in found if not f.everywhere)])
     order = np.lexsort((-tested.loss[traced.rows], ~np.isin(traced.rows, explained)))
     return np.sort(order[:most])
 
 
-def _advice(found: tuple[Found, ...], tried: list[Remedies]) -> list[str]:
+def _advice(found: tuple[MismatchFinding, ...], tried: list[Remedies]) -> list[str]:
     """Return what to do about each finding: what the remedies came to, else what the finding itself says."""
     proved = [one.advice if any(r.remedy != "ridge" for r in one.tried) else "" for one in tried]
     return [said or one.advice for said, one in zip([*proved, *[""] * len(found)], found, strict=False)]
@@ -332,7 +285,7 @@ def _inputs_only(
         seed=settings.seed,
     )
     known = ("shift", "health", "selection")
-    none = [name for name in SCHEMAS_MISMATCH_FINDINGS if name not in known]
+    none = [name for name in MismatchFindings.SCHEMAS if name not in known]
     return MismatchFindings(
         **{name: MismatchFindings.empty(name) for name in none},
         shift=shift,

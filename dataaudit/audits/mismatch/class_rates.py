@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from dataaudit.audits.mismatch.findings import HIGH_SHARE, MEDIUM_SHARE, Found
+from dataaudit.audits.mismatch.findings import HIGH_SHARE, MEDIUM_SHARE, MismatchFinding
 from dataaudit.audits.mismatch.remedies import Remedies, Remedy
-from dataaudit.audits.testset import Judged, Tested, judge, judge_scores
+from dataaudit.audits.testset import Evaluation, Tested, evaluate, evaluate_scores
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.trained import Trained
 
@@ -29,22 +29,8 @@ NAMED = 6  # classes
 Reals = NDArray[np.float64]
 
 
-def prior_shift(trained: Trained, tested: Tested) -> Found | None:
-    """Return the finding that class rates differ, where that is why rows are mispredicted.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-
-    Returns
-    -------
-    Found or None
-        None where the rates differ by no more than chance, or moving the scores would mend less than a
-        twentieth of the errors.
-    """
+def class_rate_finding(trained: Trained, tested: Tested) -> MismatchFinding | None:
+    """Return the finding that class rates differ, where that is why rows are mispredicted."""
     known, new = _counts(trained, tested)
     p = _chance(known, new)
     left, n_errors = int(_moved(trained, tested, known, new).wrong.sum()), int(tested.wrong.sum())
@@ -62,7 +48,7 @@ def prior_shift(trained: Trained, tested: Tested) -> Found | None:
         f"Weigh the training rows by class as in test: about {left:,} instead of {n_errors:,} of "
         f"{tested.n:,} test rows would be wrong, no row being touched."
     )
-    return Found(
+    return MismatchFinding(
         severity="high" if fixed >= HIGH_SHARE * n_errors else "medium",
         title=title,
         rows=np.empty(0, dtype=np.int64),
@@ -71,36 +57,21 @@ def prior_shift(trained: Trained, tested: Tested) -> Found | None:
         common="",
         fixed=fixed,
         p_value=p,
-        toll=0.0,
+        harm_per_training_row=0.0,
         advice=advice,
     )
 
 
 def reweigh(trained: Trained, tested: Tested, number: int) -> Remedies:
-    """Train again with rows that weigh as their class does in test.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    number : int
-        Of the finding.
-
-    Returns
-    -------
-    Remedies
-        One remedy, predicted by Bayes' rule and measured by a refit.
-    """
+    """Train again with rows that weigh as their class does in test."""
     known, new = _counts(trained, tested)
     objective, everywhere, wrong = trained.objective, np.arange(tested.n), np.flatnonzero(tested.wrong)
     share = torch.from_numpy((new / new.sum()) / (known / known.sum()))
     again = minimise(objective.reweighted(objective.rows.weight * share[objective.rows.y]), trained.fit.theta)
-    refit = judge(trained, tested, again.theta)
+    refit = evaluate(trained, tested, again.theta)
     before, after, moved = (
-        judged.outcome(everywhere, wrong)
-        for judged in (tested.judged, refit, _moved(trained, tested, known, new))
+        rows.summary(everywhere, wrong)
+        for rows in (tested.evaluation, refit, _moved(trained, tested, known, new))
     )
     ratios = list(zip(trained.classes, share.tolist(), strict=True))
     words = ", ".join(f"{name} {ratio:.3g} times" for name, ratio in ratios[:NAMED])
@@ -117,13 +88,13 @@ def reweigh(trained: Trained, tested: Tested, number: int) -> Remedies:
     return Remedies((tried,), _advice(trained, tested, tried, lost=int(share.argmin()), refit=refit))
 
 
-def _advice(trained: Trained, tested: Tested, tried: Remedy, *, lost: int, refit: Judged) -> str:
+def _advice(trained: Trained, tested: Tested, tried: Remedy, *, lost: int, refit: Evaluation) -> str:
     """Say what the refit came to, and what it costs the class that weighs less."""
     advice = f"Weigh the training rows by class as in test ({tried.detail.partition(': ')[2]})"
     if tried.after is None:
         return f"{advice}; the refit that would prove it did not converge."
     rows = tested.y == lost
-    missed = [int(judged.wrong[rows].sum()) for judged in (tested.judged, refit)]
+    missed = [int(evaluation.wrong[rows].sum()) for evaluation in (tested.evaluation, refit)]
     before, after = tried.before, tried.after
     return (
         f"{advice}: {after.errors:,} instead of {before.errors:,} of {tested.n:,} test rows are then wrong, "
@@ -149,7 +120,7 @@ def _chance(known: Reals, new: Reals) -> float:
     return float(chdtrc(table.shape[1] - 1, ((table - expected) ** 2 / expected).sum()))
 
 
-def _moved(trained: Trained, tested: Tested, known: Reals, new: Reals) -> Judged:
-    """Judge the test rows by the scores that Bayes' rule moves."""
+def _moved(trained: Trained, tested: Tested, known: Reals, new: Reals) -> Evaluation:
+    """Evaluate the test rows by the scores that Bayes' rule moves."""
     move = np.log((new / new.sum()) / (known / known.sum()))
-    return judge_scores(trained, tested, tested.scores + torch.from_numpy(move[1:] - move[0]))
+    return evaluate_scores(trained, tested, tested.scores + torch.from_numpy(move[1:] - move[0]))

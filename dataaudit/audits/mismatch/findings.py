@@ -4,8 +4,8 @@ A slice becomes a finding when its own few training rows carry its predictions (
 better without them (harm, over all of its test rows), and its labels differ between training and test by more
 than chance would bring about in any of the slices (Fisher's test, Tarone's correction, 1 %). Without the last
 it is a note: a small slice that was unlucky, as some are in every random split. Rows too many to carry it
-alone make a finding of it too, where other labels for them would mend it. Errors that share a few harmful
-rows become a finding of their own unless a slice already tells that story.
+alone make a finding of it too, where other labels for them would fix it. Errors that share a few harmful rows
+become a finding of their own unless a slice already explains them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from dataaudit.audits.mismatch.slices import HARM_ERRORS, Slice, SliceScore
-from dataaudit.audits.mismatch.tracing import loss_without, move_relabelled, move_without, relabellings
+from dataaudit.audits.mismatch.tracing import loss_gain, move_relabelled, move_without, relabellings
 from dataaudit.audits.testset import Tested
 from dataaudit.statistics import fisher, tarone
 from dataaudit.training.trained import Trained
@@ -29,7 +29,7 @@ LEVEL = 0.01
 CARRIED_LIFT, CARRIED_SHARE = 5.0, 0.5
 # Errors that must go: how many at least, and the share of the slice's for "medium" and for "high".
 FIXED, MEDIUM_SHARE, HIGH_SHARE = 3, 0.05, 0.2
-# The same where other labels for the slice's training rows mend them, and the lift that these must have.
+# The same where other labels for the slice's training rows fix them, and the lift that these must have.
 RELABELLED_MEDIUM, RELABELLED_HIGH, RELABELLED_LIFT = 0.2, 0.5, 2.0
 # Training rows that a person can look at one by one; more must differ beyond the shift of all labels to be
 # "high".
@@ -48,42 +48,21 @@ Chance = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Found:
-    """A finding before it is proved.
-
-    Attributes
-    ----------
-    severity : {"high", "medium", "note"}
-    title : str
-        One sentence.
-    rows : ndarray of int64
-        Positions of the responsible training rows, the most harmful first; at most 50 of a large slice.
-    errors : ndarray of int64
-        Positions of the wrong test rows that it explains.
-    slice : Slice or None
-        The slice it is about.
-    common : str
-        What the rows have in common, for people.
-    fixed : int
-        Predicted fall of the number of errors without the rows.
-    p_value : float
-        That labels differ as much by chance, over all slices; 1 for groups without a slice.
-    toll : float
-        Test loss that each of its training rows costs, in nats; orders findings of one severity.
-    advice : str
-        One sentence.
-    """
+class MismatchFinding:
+    """A finding before it is proved."""
 
     severity: str
-    title: str
-    rows: Rows
-    errors: Rows
-    slice: Slice | None
-    common: str
-    fixed: int
-    p_value: float
-    toll: float
-    advice: str
+    title: str  # one sentence
+    rows: Rows  # positions of the responsible training rows, the most harmful first
+    errors: Rows  # positions of the wrong test rows that it explains
+    slice: Slice | None  # the slice it is about
+    common: str  # what the rows have in common, for people
+    fixed: int  # predicted fall of the number of errors without the rows
+    p_value: float  # that labels differ as much by chance, over all slices; 1 for groups without a slice
+    harm_per_training_row: (
+        float  # test loss that each of its training rows costs, in nats; orders findings of one severity
+    )
+    advice: str  # one sentence
 
     @property
     def everywhere(self) -> bool:
@@ -96,9 +75,9 @@ class Found:
         return self.rows if self.slice is None else self.slice.train
 
 
-def adjusted(scores: Sequence[SliceScore]) -> NDArray[np.float64]:
+def slice_p_values(scores: Sequence[SliceScore]) -> NDArray[np.float64]:
     """Return the p-value of every slice's labels, corrected for all slices that could have shown anything."""
-    parts = [(s.drawn_train, len(s.slice.train), s.drawn_test, len(s.slice.test)) for s in scores]
+    parts = [(s.class_in_train, len(s.slice.train), s.class_in_test, len(s.slice.test)) for s in scores]
     a, n, b, t = np.array(parts, dtype=np.int64).reshape(-1, 4).T
     p, least = fisher((a, n), (b, t))
     return np.minimum(1.0, p * tarone(least, LEVEL))
@@ -111,80 +90,70 @@ def discover(
     *,
     groups: Sequence[tuple[Rows, Rows]],
     harm: NDArray[np.float64],
-) -> tuple[Found, ...]:
-    """Return the findings, the most severe first.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    scores : sequence of SliceScore
-        All slices, pairs among them.
-    groups : sequence of (rows, errors)
-        Positions of training rows and of the wrong test rows that trace back to them.
-    harm : ndarray (n,)
-        Total influence of every training row on the wrong test rows, positive for harm.
-
-    Returns
-    -------
-    tuple of Found
-        At most 20.
-    """
-    chance, beyond = adjusted(scores), -float(ndtri(LEVEL / max(1, len(scores))))
+) -> tuple[MismatchFinding, ...]:
+    """Return the findings, the most severe first."""  # harm (n,)
+    chance, beyond = slice_p_values(scores), -float(ndtri(LEVEL / max(1, len(scores))))
     candidates = [
         _of_slice(trained, tested, score, chance=(float(p), beyond), harm=harm)
         for score, p in zip(scores, chance, strict=True)
-        if _is_told_of(trained, tested, score, chance=(float(p), beyond))
+        if _is_notable(trained, tested, score, chance=(float(p), beyond))
     ]
-    found: list[Found] = []
+    found: list[MismatchFinding] = []
     for one in sorted(candidates, key=_order):
-        if len(found) < MOST_FINDINGS and not any(_told(trained, tested, one, other) for other in found):
+        if len(found) < MOST_FINDINGS and not any(_explains(trained, tested, other, one) for other in found):
             found.append(one)
-    told = [f.removable for f in found if f.severity != "note"]
+    known = [f.removable for f in found if f.severity != "note"]
     for rows, errors in groups[:MOST_GROUPS]:
-        if not any(np.isin(rows, train).mean() >= 0.5 for train in told):  # noqa: PLR2004 - most of them
+        if not any(np.isin(rows, train).mean() >= 0.5 for train in known):  # noqa: PLR2004 - most of them
             found.append(_of_group(trained, tested, rows, errors=errors, scores=scores))
     return tuple(sorted(found, key=_order)[:MOST_FINDINGS])
 
 
-def _is_told_of(trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance) -> bool:
+def _is_notable(trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance) -> bool:
     """Whether a slice would do better without its training rows, or with other labels for them."""
     single = score.slice.second_column is None
-    if score.spoilt and score.fixed >= 1 and (single or score.pair_pays):
+    if score.is_harmful and score.fixed >= 1 and (single or score.pair_pays):
         return True
     return single and _by_labels(trained, tested, score, chance=chance)[0] != "note"
 
 
-def _order(found: Found) -> tuple[int, float, str]:
-    return SEVERITIES.index(found.severity), -found.toll, found.title
+def _order(found: MismatchFinding) -> tuple[int, float, str]:
+    return SEVERITIES.index(found.severity), -found.harm_per_training_row, found.title
 
 
 def _of_slice(
     trained: Trained, tested: Tested, score: SliceScore, *, chance: Chance, harm: NDArray[np.float64]
-) -> Found:
+) -> MismatchFinding:
     part, classes = score.slice, trained.classes
     errors = part.test[tested.wrong[part.test]]
     rows = part.train[np.argsort(-harm[part.train], kind="stable")][:NAMED_ROWS]
-    by_labels, mended = _by_labels(trained, tested, score, chance=chance)
+    by_labels, relabelled = _by_labels(trained, tested, score, chance=chance)
     severity = min(by_labels, _by_absence(trained, tested, score, chance=chance[0]), key=SEVERITIES.index)
-    label, n, t = classes[score.drawn_to], len(part.train), len(part.test)
+    label, n, t = classes[score.predicted_class], len(part.train), len(part.test)
     title = (
         f"{part.name}: {score.n_errors:,} of {t:,} test rows are wrong and rest on {_rows(n)} of training, "
-        f"of which {score.drawn_train:,} ({score.drawn_train / n:.0%}) are “{label}”; "
-        f"in test {score.drawn_test:,} ({score.drawn_test / t:.1%}) are"
+        f"of which {score.class_in_train:,} ({score.class_in_train / n:.0%}) are “{label}”; "
+        f"in test {score.class_in_test:,} ({score.class_in_test / t:.1%}) are"
     )
-    left = score.n_errors - max(score.fixed, mended)
+    left = score.n_errors - max(score.fixed, relabelled)
     what = "this row" if n == 1 else "these rows"
-    how = f"With other labels for {what}" if mended > score.fixed else f"Without {what}"
+    how = f"With other labels for {what}" if relabelled > score.fixed else f"Without {what}"
     advice = (
         f"{how} about {left:,} instead of {score.n_errors:,} of its test rows would be wrong: "
         f"check the labels first, or collect more training rows with {part.name}."
     )
-    return Found(
-        severity, title, rows, errors, part, part.name, score.fixed, chance[0], score.toll, advice
-    )  # fmt: skip
+    return MismatchFinding(
+        severity=severity,
+        title=title,
+        rows=rows,
+        errors=errors,
+        slice=part,
+        common=part.name,
+        fixed=score.fixed,
+        p_value=chance[0],
+        harm_per_training_row=score.harm_per_training_row,
+        advice=advice,
+    )
 
 
 def _by_absence(trained: Trained, tested: Tested, score: SliceScore, *, chance: float) -> str:
@@ -208,11 +177,11 @@ def _by_labels(trained: Trained, tested: Tested, score: SliceScore, *, chance: C
         return "note", 0
     label = int(np.bincount(tested.y[wrong]).argmax())
     moves = [move_relabelled(trained, part.train, new) for new in relabellings(trained, part.train, label)]
-    mended = max((loss_without(trained, tested, part.test, move=move)[1] for move in moves), default=0)
+    fixed = max((loss_gain(trained, tested, part.test, move=move)[1] for move in moves), default=0)
     least = max(FIXED, RELABELLED_MEDIUM * score.n_errors)
-    if mended < least:
-        return "note", mended
-    return ("high" if mended >= RELABELLED_HIGH * score.n_errors else "medium"), mended
+    if fixed < least:
+        return "note", fixed
+    return ("high" if fixed >= RELABELLED_HIGH * score.n_errors else "medium"), fixed
 
 
 def _beyond_shift(
@@ -220,12 +189,12 @@ def _beyond_shift(
 ) -> bool:
     """Tell whether the slice's labels differ more than those of all rows do, on the scale of log-odds."""
     all_train, all_test = (
-        int((y == score.drawn_to).sum()) for y in (trained.objective.rows.y.numpy(), tested.y)
+        int((y == score.predicted_class).sum()) for y in (trained.objective.rows.y.numpy(), tested.y)
     )
     counts = np.array(
         [
-            (score.drawn_train, len(score.slice.train) - score.drawn_train),
-            (score.drawn_test, len(score.slice.test) - score.drawn_test),
+            (score.class_in_train, len(score.slice.train) - score.class_in_train),
+            (score.class_in_test, len(score.slice.test) - score.class_in_test),
             (all_train, trained.objective.rows.n - all_train),
             (all_test, tested.n - all_test),
         ]
@@ -238,9 +207,9 @@ def _beyond_shift(
 
 def _of_group(
     trained: Trained, tested: Tested, rows: Rows, *, errors: Rows, scores: Sequence[SliceScore]
-) -> Found:
-    """Judge a group by all test rows, or the choice of its errors would speak for it."""
-    gain, fixed = loss_without(trained, tested, np.arange(tested.n), move=move_without(trained, rows))
+) -> MismatchFinding:
+    """Measure a group on all test rows, or the choice of its errors would speak for it."""
+    gain, fixed = loss_gain(trained, tested, np.arange(tested.n), move=move_without(trained, rows))
     sure = gain.sum() > GAIN_ERRORS * np.sqrt((gain**2).sum())
     enough = len(errors) >= GROUP_ERRORS and fixed >= GROUP_FIXED
     severity = "medium" if sure and enough else "note"
@@ -251,7 +220,7 @@ def _of_group(
     advice = (
         f"Look at the labels of {'this row' if len(rows) == 1 else 'these rows'}: without, {effect}.{shared}"
     )
-    return Found(
+    return MismatchFinding(
         severity, title, rows, errors, None, common, fixed, 1.0, float(gain.sum()) / len(rows), advice
     )  # fmt: skip
 
@@ -264,7 +233,7 @@ def _common(rows: Rows, scores: Sequence[SliceScore], n: int) -> str:
     return ", ".join(part.name for part in holding[:2])
 
 
-def _told(trained: Trained, tested: Tested, later: Found, earlier: Found) -> bool:
+def _explains(trained: Trained, tested: Tested, earlier: MismatchFinding, later: MismatchFinding) -> bool:
     """Tell whether an earlier finding explains a slice: without its rows nothing is left to explain."""
     part, known = later.slice, earlier.slice
     if part is None or known is None:
@@ -276,7 +245,7 @@ def _told(trained: Trained, tested: Tested, later: Found, earlier: Found) -> boo
     test = np.setdiff1d(part.test, known.test, assume_unique=True)
     if 2 * shared > len(part.train) + len(known.train) - shared or not len(train) or not len(test):
         return True
-    gain, fixed = loss_without(trained, tested, test, move=move_without(trained, train))
+    gain, fixed = loss_gain(trained, tested, test, move=move_without(trained, train))
     return fixed < 1 or float(gain.mean()) <= HARM_ERRORS * float(gain.std()) / float(np.sqrt(len(gain)))
 
 

@@ -1,10 +1,11 @@
 """Whether what the audit predicts comes true: findings and single traces, trained again.
 
-A finding is proved by the remedies that `remedies` and `priors` try. A trace says what removing one training
-row does to the loss of one test row; for the strongest ones the row is removed and the model trained again to
-its minimum, n and the ridge held fixed.
+A finding is proved by the remedies that `remedies` and `class_rates` try. A trace says what removing one
+training row does to the loss of one test row; for the strongest ones the row is removed and the model trained
+again to its minimum, n and λ kept.
 
-Slices that only the ridge keeps right: a few training rows of the other label do not decide at this λ.
+The refits along λ also show label conflicts masked by regularisation: slices with a few training rows of
+another label, which do not decide at this λ and would at a smaller one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import polars as pl
 
 from dataaudit.audits.health import Check, verification_check
 from dataaudit.audits.mismatch.class_rates import reweigh
-from dataaudit.audits.mismatch.findings import LEVEL, NAMED_ROWS, Found, adjusted
-from dataaudit.audits.mismatch.remedies import Case, GridPoint, Remedies, try_remedies
+from dataaudit.audits.mismatch.findings import LEVEL, NAMED_ROWS, MismatchFinding, slice_p_values
+from dataaudit.audits.mismatch.remedies import GridPoint, Remedies, RemedyCase, try_remedies
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.audits.validation import Refit
@@ -30,39 +31,20 @@ from dataaudit.training.trained import Trained
 # Predicted and measured change of a mean loss, in nats.
 Proof = tuple[float | None, float | None]
 PROVING = "prove by refits"
+# Masked conflicts that are named; errors more, at least, and at least as many more as there are.
+MOST, MORE = 3, 3
 
 
 def prove(
     trained: Trained,
     tested: Tested,
-    found: Sequence[Found],
+    found: Sequence[MismatchFinding],
     *,
     grid: Sequence[GridPoint],
     refits: int,
     on_step: StepCallback,
 ) -> list[Remedies]:
-    """Try remedies for every finding.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    found : sequence of Found
-        The findings, in their order.
-    grid : sequence of GridPoint
-        Minima along λ.
-    refits : int
-        Findings whose rows are changed and the model trained again; the others get the grid alone.
-    on_step : callable
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    list of Remedies
-        One per finding; none at all where no refit is wanted.
-    """
+    """Try remedies for every finding."""
     if not refits:
         return []
     tried = []
@@ -71,7 +53,7 @@ def prove(
         if one.everywhere:
             tried.append(reweigh(trained, tested, number))
             continue
-        case = Case(number, np.sort(one.removable), one.errors)
+        case = RemedyCase(number, np.sort(one.removable), one.errors)
         if one.slice is not None:
             case = replace(
                 case, slice_name=one.slice.name, slice_train=one.slice.train, slice_test=one.slice.test
@@ -83,7 +65,7 @@ def prove(
 
 
 def proofs_of(tried: Sequence[Remedies]) -> list[Proof]:
-    """Return the predicted and measured change of loss by the main remedy, nothing where there is none."""
+    """Return the predicted and measured change of loss by the main remedy, nothing without one."""
     main = [next((r for r in one.tried if r.remedy in ("remove", "reweigh")), None) for one in tried]
     return [(None, None) if r is None else (r.predicted, r.measured) for r in main]
 
@@ -108,26 +90,7 @@ def proof_checks(proofs: Sequence[Proof], refits: pl.DataFrame) -> list[Check]:
 def refit_traces(
     trained: Trained, tested: Tested, pair: Pair, *, traces: pl.DataFrame, count: int
 ) -> pl.DataFrame:
-    """Remove the training rows of the strongest traces one by one, and train again.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows.
-    pair : Pair
-        Names of the rows.
-    traces : pl.DataFrame
-        By the schema `mismatch_findings.TRACES`.
-    count : int
-        Training rows to remove; each is checked on the test row that it moves most.
-
-    Returns
-    -------
-    pl.DataFrame
-        By the schema `mismatch_findings.TRACE_REFITS`.
-    """
+    """Remove the training rows of the strongest traces one by one, and train again."""
     size = pl.col("delta_loss_if_removed").abs()
     top = traces.sort(size, "train_row_id", "test_row_id", descending=[True, False, False])
     top = top.unique("train_row_id", keep="first", maintain_order=True).head(count)
@@ -148,65 +111,56 @@ def refit_traces(
     return pl.DataFrame(rows, schema=TRACE_REFITS, orient="row")
 
 
-MOST = 3
-# Errors more, at least, for a slice to be mentioned; and at least as many more as there are.
-MORE = 3
-
-
-def held_by_ridge(
+def masked_conflicts(
     trained: Trained, tested: Tested, scores: Sequence[SliceScore], *, grid: Sequence[GridPoint]
-) -> tuple[Found, ...]:
-    """Return notes on slices that would be mispredicted with a weaker ridge.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    scores : sequence of SliceScore
-        All slices.
-    grid : sequence of GridPoint
-        Minima by increasing λ; the first one is compared with.
-
-    Returns
-    -------
-    tuple of Found
-        Notes on at most 3 slices whose labels differ between training and test, the one with most errors more
-        per training row first.
-    """
+) -> tuple[MismatchFinding, ...]:
+    """Return notes on slices that would be mispredicted with weaker regularisation."""
     if not grid or grid[0].l2 >= trained.objective.l2:
         return ()
-    weak = grid[0]
-    wrong = weak.judged.wrong
+    wrong = grid[0].evaluation.wrong
     found = []
-    for score, chance in zip(scores, adjusted(scores), strict=True):
+    for score, p in zip(scores, slice_p_values(scores).tolist(), strict=True):
         part = score.slice
         more = int(wrong[part.test].sum()) - score.n_errors
-        if chance <= LEVEL and part.second_column is None and more >= max(MORE, score.n_errors):
-            found.append((more / len(part.train), _note(trained, tested, score, grid=grid, more=more)))
+        if p <= LEVEL and part.second_column is None and more >= max(MORE, score.n_errors):
+            note = _masked(trained, tested, score, grid=grid, p_value=p)
+            found.append((more / len(part.train), note))
     found.sort(key=lambda pair: (-pair[0], pair[1].common))
-    chances = dict(zip((s.slice.name for s in scores), adjusted(scores).tolist(), strict=True))
-    return tuple(replace(note, p_value=chances[note.common]) for _, note in found[:MOST])
+    return tuple(note for _, note in found[:MOST])
 
 
-def _note(
-    trained: Trained, tested: Tested, score: SliceScore, *, grid: Sequence[GridPoint], more: int
-) -> Found:
+def _masked(
+    trained: Trained,
+    tested: Tested,
+    score: SliceScore,
+    *,
+    grid: Sequence[GridPoint],
+    p_value: float,
+) -> MismatchFinding:
     part, l2, weak = score.slice, trained.objective.l2, grid[0].l2
     n, t = len(part.train), len(part.test)
     rows = "its 1 training row" if n == 1 else f"its {n:,} training rows"
+    label, train, test = trained.classes[score.predicted_class], score.class_in_train, score.class_in_test
+    wrong = [int(point.evaluation.wrong[part.test].sum()) for point in grid]
     title = (
-        f"{part.name}: {score.n_errors:,} of {t:,} test rows are wrong at λ = {l2:.2g}, at {weak:.2g} "
-        f"{score.n_errors + more:,} would be: the ridge keeps {rows} from deciding, of which "
-        f"{score.drawn_train:,} are “{trained.classes[score.drawn_to]}”, against {score.drawn_test:,} in test"
+        f"{part.name}: label conflict masked by regularisation: {score.n_errors:,} of {t:,} test rows are "
+        f"wrong at λ = {l2:.2g}, {wrong[0]:,} would be at {weak:.2g}, where {rows} decide"
+        f"{'s' if n == 1 else ''}, of which {train:,} are “{label}”, against {test:,} in test"
     )
-    along = ", ".join(f"{int(point.judged.wrong[part.test].sum()):,} at {point.l2:.2g}" for point in grid)
+    along = ", ".join(f"{count:,} at {point.l2:.2g}" for count, point in zip(wrong, grid, strict=True))
     advice = (
-        f"Nothing to mend as long as λ stays; a model with less ridge needs more rows with {part.name}. "
+        f"No action is needed at this λ; a smaller one needs more rows with {part.name}. "
         f"Wrong along λ: {along}."
     )
-    errors = part.test[tested.wrong[part.test]]
-    return Found(
-        "note", title, part.train[:NAMED_ROWS], errors, part, part.name, score.fixed, 1.0, score.toll, advice
-    )  # fmt: skip
+    return MismatchFinding(
+        severity="note",
+        title=title,
+        rows=part.train[:NAMED_ROWS],
+        errors=part.test[tested.wrong[part.test]],
+        slice=part,
+        common=part.name,
+        fixed=score.fixed,
+        p_value=p_value,
+        harm_per_training_row=score.harm_per_training_row,
+        advice=advice,
+    )

@@ -19,10 +19,8 @@ m), and m is the least number for which Wilson's 95 % interval
 
     (p̂ + z²/2N ± z √(p̂(1-p̂)/N + z²/4N²)) / (1 + z²/N),        N = n + m, p̂ = (k + mp)/N
 
-lies above one half: from then on the slice's own rows speak for c beyond doubt, whatever the ridge borrows
-from elsewhere. Where p is not above one half itself no number of rows does that, and none is given.
-
-A finding to be mended, what was tried on it, and what came of it: plain data.
+lies above one half: from then on the slice's own rows speak for c beyond doubt, whatever the regularisation
+borrows from elsewhere. Where p is not above one half itself no number of rows does that, and none is given.
 """
 
 from __future__ import annotations
@@ -35,8 +33,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from dataaudit.audits.mismatch.tracing import loss_without, move_relabelled, relabellings
-from dataaudit.audits.testset import Judged, Outcome, Positions, Tested, judge
+from dataaudit.audits.mismatch.tracing import loss_gain, move_relabelled, relabellings
+from dataaudit.audits.testset import ErrorSummary, Evaluation, Rows, Tested, evaluate
 from dataaudit.features.columns import counted
 from dataaudit.findings.schemas import REMEDIES
 from dataaudit.influence.groups import group_step, refit_group
@@ -48,73 +46,42 @@ from dataaudit.training.trained import Trained
 # A cure leaves at most this share of the errors, and raises the loss of all test rows by no more than this
 # share. Where it leaves half of them it helps.
 LEFT, HALF, DEARER = 0.2, 0.5, 0.01
-
-
-def _none() -> Positions:
-    return np.empty(0, dtype=np.int64)
+# λ of the grid over the λ in use; below it, to show where an error comes from.
+FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 10**1.5, 100.0)
+HALF_WEIGHT = 0.5
+MOST_COLLECTED = 100_000
+NO_ROWS: Rows = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
-class Case:
-    """A finding to be mended.
+class RemedyCase:
+    """A finding for which remedies are tried."""
 
-    Attributes
-    ----------
-    number : int
-        Of the finding.
-    rows : ndarray (r,) int64
-        Positions of the responsible training rows, each once.
-    errors : ndarray (e,) int64
-        Positions of the mispredicted test rows that trace back to them.
-    slice_name : str or None
-        The slice in words, as ``age = [0-10)``.
-    slice_train, slice_test : ndarray of int64
-        Positions of its training and test rows; empty without one.
-    """
-
-    number: int
-    rows: Positions
-    errors: Positions
-    slice_name: str | None = None
-    slice_train: Positions = field(default_factory=_none)
-    slice_test: Positions = field(default_factory=_none)
+    number: int  # of the finding
+    rows: Rows  # (r,) positions of the responsible training rows, each once
+    errors: Rows  # (e,) positions of the mispredicted test rows that trace back to them
+    slice_name: str | None = None  # the slice in words, as ``age = [0-10)``
+    slice_train: Rows = field(default_factory=NO_ROWS.copy)  # of the slice; empty without one
+    slice_test: Rows = field(default_factory=NO_ROWS.copy)
 
     @property
-    def counted(self) -> Positions:
+    def counted(self) -> Rows:
         """Test rows on which errors are counted."""
         return self.slice_test if len(self.slice_test) else self.errors
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """One thing tried.
+    """One thing tried."""
 
-    Attributes
-    ----------
-    finding : int
-        Number of the finding.
-    remedy : str
-        ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"``, ``"collect"`` or ``"reweigh"``.
-    detail : str
-        What was done, in words.
-    l2 : float
-        λ.
-    before, after : Outcome
-        Without it and with it; `after` is None where it cannot be tried.
-    predicted : float or None
-        Change of the mean loss of the finding's test rows by the group Newton step.
-    n_counted : int
-        Rows on which errors are counted.
-    """
-
-    finding: int
-    remedy: str
-    detail: str
-    l2: float
-    before: Outcome
-    after: Outcome | None
-    n_counted: int
-    predicted: float | None = None
+    finding: int  # number of the finding
+    remedy: str  # ``"remove"``, ``"down-weight"``, ``"relabel"``, ``"ridge"``, ``"collect"`` or ``"reweigh"``
+    detail: str  # what was done, in words
+    l2: float  # λ
+    before: ErrorSummary  # without it
+    after: ErrorSummary | None  # with it, by a refit; None where it cannot be tried
+    n_counted: int  # rows on which errors are counted
+    predicted: float | None = None  # change of the mean loss of the finding's test rows by one Newton step
 
     @property
     def measured(self) -> float | None:
@@ -140,78 +107,27 @@ class Remedy:
 
 @dataclass(frozen=True)
 class GridPoint:
-    """The minimum at one λ.
+    """The minimum at one λ."""
 
-    Attributes
-    ----------
-    l2 : float
-        λ.
-    theta : Tensor (p,)
-        Parameters.
-    judged : Judged
-        The test rows there.
-    """
-
-    l2: float
-    theta: Tensor
-    judged: Judged
+    l2: float  # λ
+    theta: Tensor  # (p,) parameters
+    evaluation: Evaluation  # the test rows there
 
 
 @dataclass(frozen=True)
 class Remedies:
-    """Everything tried for a finding, and what to do.
+    """Everything tried for a finding, and what to do."""
 
-    Attributes
-    ----------
-    tried : tuple of Remedy
-        In the order of the table in `remedies`, ridges by λ.
-    advice : str
-        One or two sentences.
-    """
-
-    tried: tuple[Remedy, ...]
-    advice: str
-
-
-__all__ = [
-    "Case",
-    "GridPoint",
-    "Outcome",
-    "Remedies",
-    "Remedy",
-    "remedy_table",
-    "ridge_grid",
-    "rows_to_collect",
-    "try_remedies",
-]
-
-# λ of the grid over the λ in use; below it, to show where an error comes from.
-FACTORS = (0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 10**1.5, 100.0)
-HALF_WEIGHT = 0.5
-MOST_COLLECTED = 100_000
+    tried: tuple[Remedy, ...]  # in the order of the module's table, ridges by λ
+    advice: str  # one or two sentences
 
 
 def ridge_grid(
     trained: Trained, tested: Tested, *, factors: Sequence[float] = FACTORS
 ) -> tuple[GridPoint, ...]:
-    """Fit along λ once, for all findings.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model; its λ is the centre of the grid.
-    tested : Tested
-        All test rows.
-    factors : sequence of float
-        Multiples of its λ.
-
-    Returns
-    -------
-    tuple of GridPoint
-        By increasing λ. Points whose fit did not converge are left out. Empty without a ridge to multiply.
-    """
+    """Fit along λ once, for all findings."""
     centre = trained.objective.l2
-    points = [GridPoint(centre, trained.fit.theta, tested.judged)]
+    points = [GridPoint(centre, trained.fit.theta, tested.evaluation)]
     if centre <= 0.0:
         return ()
     upward = sorted(f for f in factors if f > 1.0)
@@ -222,33 +138,14 @@ def ridge_grid(
             fit = minimise(replace(trained.objective, l2=factor * centre), theta)
             theta = fit.theta
             if fit.converged:
-                points.append(GridPoint(factor * centre, theta, judge(trained, tested, theta)))
+                points.append(GridPoint(factor * centre, theta, evaluate(trained, tested, theta)))
     return tuple(sorted(points, key=lambda point: point.l2))
 
 
 def try_remedies(
-    trained: Trained, case: Case, *, tested: Tested, grid: Sequence[GridPoint] = (), refit: bool = True
+    trained: Trained, case: RemedyCase, *, tested: Tested, grid: Sequence[GridPoint] = (), refit: bool = True
 ) -> Remedies:
-    """Try every remedy for a finding.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    case : Case
-        The finding.
-    tested : Tested
-        All test rows.
-    grid : sequence of GridPoint
-        From `ridge_grid`; empty leaves λ out.
-    refit : bool
-        Whether to change the responsible rows and train again; the grid and the advice to collect are free.
-
-    Returns
-    -------
-    Remedies
-        What was tried, and the advice.
-    """
+    """Try every remedy for a finding."""
     inquiry = _Inquiry(trained, case, tested)
     tried = [*(inquiry.groups() if refit else ()), *inquiry.ridges(grid)]
     collected = inquiry.collect()
@@ -259,20 +156,20 @@ def try_remedies(
 
 @dataclass(frozen=True)
 class _Inquiry:
-    """A finding with what it is judged by."""
+    """A finding with the model and the test rows that remedies are measured by."""
 
     trained: Trained
-    case: Case
+    case: RemedyCase
     tested: Tested
 
     @property
-    def before(self) -> Outcome:
+    def before(self) -> ErrorSummary:
         """The test rows as the model predicts them."""
-        return self.outcome(self.tested.judged)
+        return self.summary(self.tested.evaluation)
 
-    def outcome(self, judged: Judged) -> Outcome:
+    def summary(self, evaluation: Evaluation) -> ErrorSummary:
         """Return what the finding asks of the test rows."""
-        return judged.outcome(self.case.counted, self.case.errors)
+        return evaluation.summary(self.case.counted, self.case.errors)
 
     def error_loss(self, theta: Tensor) -> float:
         """Return the mean loss of the finding's test rows alone."""
@@ -304,16 +201,16 @@ class _Inquiry:
         again = refit_group(objective, fit, rows, y=y, weight=weight, precondition=warm)
         return Remedy(
             self.case.number, remedy, detail, objective.l2, self.before,
-            self.outcome(judge(self.trained, self.tested, again.theta)) if again.converged else None,
+            self.summary(evaluate(self.trained, self.tested, again.theta)) if again.converged else None,
             len(self.case.counted), predicted=self.error_loss(step) - self.before.error_loss,
         )  # fmt: skip
 
-    def _leaves_classes(self, rows: Positions) -> bool:
+    def _leaves_classes(self, rows: Rows) -> bool:
         """Tell whether every class keeps a training row without the given ones."""
         left = np.delete(self.trained.objective.rows.y.numpy(), rows)
         return len(np.unique(left)) == len(self.trained.classes)
 
-    def _relabelled(self) -> tuple[Positions, Positions, str] | None:
+    def _relabelled(self) -> tuple[Rows, Rows, str] | None:
         """Return the responsible rows that get another label, that label, and both in words."""
         case, trained = self.case, self.trained
         if not len(case.errors):
@@ -324,7 +221,7 @@ class _Inquiry:
         if not options:
             return None
         moves = [move_relabelled(trained, case.rows, new) for new in options]
-        falls = [loss_without(trained, self.tested, case.counted, move=move)[1] for move in moves]
+        falls = [loss_gain(trained, self.tested, case.counted, move=move)[1] for move in moves]
         new = options[int(np.argmax(falls))]  # the first of equals: one label for all
         rows = case.rows[new != y]
         some = counted(len(rows), "training row")
@@ -342,7 +239,7 @@ class _Inquiry:
         return [
             Remedy(
                 self.case.number, "ridge", f"λ = {point.l2:.3g}, {point.l2 / used:.3g} times the one in use",
-                point.l2, self.before, self.outcome(point.judged), len(self.case.counted),
+                point.l2, self.before, self.summary(point.evaluation), len(self.case.counted),
             )
             for point in grid
         ]  # fmt: skip
@@ -370,20 +267,7 @@ class _Inquiry:
 
 
 def rows_to_collect(k: int, n: int, p: float) -> int | None:
-    """Return how many more rows a slice needs before Wilson's interval of its label rate is above one half.
-
-    Parameters
-    ----------
-    k, n : int
-        Rows with the label among the training rows of the slice.
-    p : float
-        Share of rows with the label among those to come, as in test.
-
-    Returns
-    -------
-    int or None
-        0 where there are enough; None where `MOST_COLLECTED` do not suffice.
-    """
+    """Return how many more rows a slice needs until Wilson's interval of its label rate is above one half."""
 
     def settled(m: int) -> bool:
         return n + m > 0 and wilson(k + m * p, n + m)[0] > 1.0 / 2.0
@@ -400,7 +284,7 @@ def rows_to_collect(k: int, n: int, p: float) -> int | None:
     return high
 
 
-def _advice(case: Case, tried: list[Remedy], l2: float) -> str:
+def _advice(case: RemedyCase, tried: list[Remedy], l2: float) -> str:
     """Return what to do: the mildest cure first."""
     named = f"the {len(case.counted)} test rows of {case.slice_name}"
     where = f"of {named if case.slice_name else 'its test rows'}"
@@ -408,9 +292,8 @@ def _advice(case: Case, tried: list[Remedy], l2: float) -> str:
     said = []
     if stronger:
         best = min(stronger, key=lambda r: r.l2)
-        said.append(
-            f"A stronger ridge cures it: at λ = {best.l2:.3g} {_errors(best)} {where}, no row being touched."
-        )
+        at = f"at λ = {best.l2:.3g} {_errors(best)} {where}"
+        said.append(f"Stronger regularisation cures it: {at}, no row being touched.")
     group = [r for r in tried if r.remedy in ("relabel", "remove") and r.helps]
     if group:
         best = min(group, key=lambda r: (r.after.errors if r.after else 0, r.remedy != "relabel"))
@@ -434,7 +317,7 @@ def _changed(tried: list[Remedy]) -> bool:
 
 
 def _in_vain(tried: list[Remedy]) -> str:
-    """Say what does not cure it, and before what to collect what to do: only what was tried can be told."""
+    """Say what does not cure it, as far as it was tried, and what to do before more rows are collected."""
     ridge = any(r.remedy == "ridge" for r in tried)
     if _changed(tried):
         return "Neither the rows nor λ cure it:" if ridge else "Changing its rows does not cure it:"
@@ -448,18 +331,7 @@ def _errors(remedy: Remedy) -> str:
 
 
 def remedy_table(remedies: Sequence[Remedies]) -> pl.DataFrame:
-    """Return the table of remedies.
-
-    Parameters
-    ----------
-    remedies : sequence of Remedies
-        Of all findings.
-
-    Returns
-    -------
-    pl.DataFrame
-        By the schema `mismatch_findings.REMEDIES`; null where a remedy cannot be tried or predicted.
-    """
+    """Return the table of remedies."""
     rows = []
     for r in (remedy for found in remedies for remedy in found.tried):
         after = r.after

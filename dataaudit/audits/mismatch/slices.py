@@ -1,4 +1,9 @@
-"""How far a slice's own training rows decide, and spoil, the predictions of its test rows.
+"""Slices of the data by the user's own columns, and how far their training rows decide and harm predictions.
+
+Slices are cut on the raw columns, whatever the encoding pools: every level of a categorical column and of a
+whole-number column with few values, quantile bins (of the training rows) of the other numbers and dates,
+``(missing)``, and the terms of a text. The first 400 terms by test errors are taken, and the levels that any
+test row has.
 
 For a slice S with n_S training rows, and a sample of its mispredicted test rows t,
 
@@ -11,17 +16,11 @@ by v = H⁻¹ Σ_{i∈S} g_i / n, and
     harm = mean_t [ℓ(s_t) - ℓ(s_t + x̃_tᵀ v)]        in nats, positive where the slice does better without
 
 with its standard error over the test rows. Whether the labels differ is asked of the class that the errors
-are drawn to: its count in training and in test, see `counts`. The order is by the toll, the test loss that
-each of the slice's own training rows costs: n_test/n_S times the lower end of the harm.
+are predicted as: its count in training and in test (`statistics.fisher`). The order is by the harm per
+training row, the test loss that each of the slice's own training rows costs: n_test/n_S times the lower end
+of the harm.
 
 Cost: one product with every row per column of the data, and 100 × min(n_S, 2000) influences per slice.
-
-Slices of the data by the user's own columns: which training and test rows share a level, a bin or a word.
-
-Slices are cut on the raw columns, whatever the encoding pools: every level of a categorical column and of a
-whole-number column with few values, quantile bins (of the training rows) of the other numbers and dates,
-``(missing)``, and the terms of a text. The first 400 terms by test errors are taken, and the levels that any
-test row has.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.audits.mismatch.tracing import is_few, loss_without, move_without
+from dataaudit.audits.mismatch.tracing import is_few, loss_gain, move_without
 from dataaudit.audits.testset import Tested
 from dataaudit.data import Dataset
 from dataaudit.features import Columns, Role
@@ -46,32 +45,28 @@ from dataaudit.influence.influence import pair_influences
 from dataaudit.statistics import Z95
 from dataaudit.training.trained import Trained
 
-FEW_VALUES = 25
-BINS = 8
-TERMS = 400
+# Distinct whole numbers that make a level each; bins of other numbers; terms of a text.
+FEW_VALUES, BINS, TERMS = 25, 8, 400
+SAMPLED_ERRORS, SAMPLED_ROWS = 100, 2000
+# Errors that a slice with the usual lift is credited with: they pull the lift of one or two errors towards 1.
+PRIOR_ERRORS = 2.0
+# Standard errors that the harm must exceed.
+HARM_ERRORS = 2.0
+# Slices that are crossed with each other; test rows of a pair, at least and as a share of its slices'.
+CROSSED, FEWEST_TESTS, SMALLER = 15, 10, 0.8
 
 Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows that share a level of a column, or of two.
-
-    Attributes
-    ----------
-    column, level : str
-        The source column, and the level, bin, term or ``(missing)``.
-    train, test : ndarray of int64
-        Positions of its rows, increasing.
-    second_column, second_level : str or None
-        Of a pair.
-    """
+    """Rows that share a level of a column, or of two."""
 
     column: str
-    level: str
-    train: Rows
-    test: Rows
-    second_column: str | None = None
+    level: str  # the level, bin, term or ``(missing)``
+    train: Rows  # positions of its training rows, increasing
+    test: Rows  # positions of its test rows, increasing
+    second_column: str | None = None  # of a pair
     second_level: str | None = None
 
     @property
@@ -82,22 +77,7 @@ class Slice:
 
 
 def cut_slices(trained: Trained, train: Dataset, tested: Tested) -> tuple[Slice, ...]:
-    """Cut the rows into slices by every column in use.
-
-    Parameters
-    ----------
-    trained : Trained
-        Gives the roles of the columns and the terms of texts.
-    train : Dataset
-        n training rows.
-    tested : Tested
-        Test rows.
-
-    Returns
-    -------
-    tuple of Slice
-        Column by column; only those that hold a test row.
-    """
+    """Cut the rows into slices by every column in use."""
     slices: list[Slice] = []
     for role in trained.roles:
         if role.role in ("left out", "vector"):
@@ -147,7 +127,7 @@ def _whole_texts(values: pl.Series) -> pl.Series:
 
 
 def _numbers(series: pl.Series) -> pl.Series:
-    """Return numbers, dates as days since 1970, and null where there is none."""
+    """Return numbers, dates as days since 1970, and null for anything else."""
     if series.dtype.is_temporal():
         return series.to_physical().cast(pl.Float64)
     if series.dtype == pl.String:
@@ -213,73 +193,32 @@ def _occurrences(columns: Columns, terms: Rows) -> list[Rows]:
     return [by_column.indices[a:b].astype(np.int64) for a, b in pairwise(by_column.indptr)]
 
 
-SAMPLED_ERRORS, SAMPLED_ROWS = 100, 2000
-# Errors that a slice with the usual lift is credited with: they pull the lift of one or two errors towards 1.
-PRIOR_ERRORS = 2.0
-# Standard errors that the harm must exceed.
-HARM_ERRORS = 2.0
-# Slices that are crossed with each other; test rows of a pair, at least and as a share of its slices'.
-CROSSED, FEWEST_TESTS, SMALLER = 15, 10, 0.8
-
-
 @dataclass(frozen=True)
 class Lift:
-    """Share of |influence| on a slice's errors that its own training rows carry.
+    """Share of |influence| on a slice's errors that its own training rows carry."""
 
-    Attributes
-    ----------
-    share : float
-        Mean over its errors.
-    value : float
-        Over the slice's share of the training rows.
-    low, high : float
-        95 % interval of `value` over the errors, the lower end drawn towards 1 where they are few.
-    """
-
-    share: float
-    value: float
-    low: float
+    share: float  # mean over its errors
+    value: float  # over the slice's share of the training rows
+    low: float  # 95 % interval over the errors, the lower end drawn towards 1 where they are few
     high: float
 
 
 @dataclass(frozen=True)
 class SliceScore:
-    """What was measured on one slice.
+    """What was measured on one slice."""
 
-    Attributes
-    ----------
-    slice : Slice
-        Its rows.
-    n_errors : int
-        Mispredicted test rows in it.
-    drawn_to : int
-        The class that these errors are most often predicted as.
-    drawn_train, drawn_test : int
-        Training and test rows of the slice whose label that class is.
-    error_rate, loss : float
-        Of its test rows; the loss in nats.
-    lift : Lift
-        How far its own training rows carry its errors.
-    harm, harm_error : float
-        Mean loss of its test rows that its training rows cause, in nats, and its standard error.
-    fixed : int
-        Predicted fall of the number of errors once its training rows leave.
-    pair_pays : bool
-        Of a pair: whether neither of its two slices is spoilt by itself.
-    """
-
-    slice: Slice
-    n_errors: int
-    drawn_to: int
-    drawn_train: int
-    drawn_test: int
-    error_rate: float
-    loss: float
-    lift: Lift
-    harm: float
-    harm_error: float
-    fixed: int
-    pair_pays: bool = False
+    slice: Slice  # its rows
+    n_errors: int  # mispredicted test rows in it
+    predicted_class: int  # the class that these errors are most often predicted as
+    class_in_train: int  # its training rows with that label
+    class_in_test: int  # its test rows with that label
+    error_rate: float  # of its test rows
+    loss: float  # mean loss of its test rows, in nats
+    lift: Lift  # how far its own training rows carry its errors
+    harm: float  # mean loss of its test rows that its training rows cause, in nats
+    harm_error: float  # standard error of that
+    fixed: int  # predicted fall of the number of errors once its training rows leave
+    pair_pays: bool = False  # of a pair: whether neither of its two slices is harmful by itself
 
     @property
     def harm_low(self) -> float:
@@ -287,75 +226,46 @@ class SliceScore:
         return self.harm - HARM_ERRORS * self.harm_error
 
     @property
-    def toll(self) -> float:
+    def harm_per_training_row(self) -> float:
         """Test loss that each of its training rows costs its test rows, cautiously, in nats."""
         return self.harm_low * len(self.slice.test) / max(1, len(self.slice.train))
 
     @property
-    def spoilt(self) -> bool:
+    def is_harmful(self) -> bool:
         """Whether its own training rows carry it and do it harm, beyond chance in its test rows."""
         return self.harm_low > 0 and self.lift.low > 1
 
     @property
     def order(self) -> tuple[bool, bool, float]:
-        """What the table is sorted by, largest first: spoilt slices by toll, pairs below; others by lift."""
+        """What the table is sorted by, largest first: harmful slices by harm, pairs below; others by lift."""
         single = self.slice.second_column is None
-        return self.spoilt, single, self.toll if self.spoilt else self.lift.low
+        return self.is_harmful, single, self.harm_per_training_row if self.is_harmful else self.lift.low
 
 
 @dataclass(frozen=True)
-class Carried:
-    """Influence on test errors, solved once for everything that asks.
+class SolvedErrors:
+    """Influence on test errors, solved once for everything that asks."""
 
-    Attributes
-    ----------
-    rows : ndarray (m,) int64
-        Positions of the test errors that were solved for.
-    solved : Tensor (p, m)
-        H⁻¹ g_t.
-    total : ndarray (m,)
-        Σ_i |I_up,loss(i, t)| over all training rows.
-    """
-
-    rows: NDArray[np.int64]
-    solved: Tensor
-    total: NDArray[np.float64]
+    rows: Rows  # (m,) positions of the test errors that were solved for
+    solved: Tensor  # (p, m) H⁻¹ g_t
+    total: NDArray[np.float64]  # (m,) Σ_i |I_up,loss(i, t)| over all training rows
 
 
 def score_slices(
-    trained: Trained, tested: Tested, slices: tuple[Slice, ...], *, carried: Carried, seed: int = 0
+    trained: Trained, tested: Tested, slices: tuple[Slice, ...], *, solved: SolvedErrors, seed: int = 0
 ) -> list[SliceScore]:
-    """Measure every slice.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    slices : tuple of Slice
-        What to measure.
-    carried : Carried
-        Solved errors.
-    seed : int
-        Draws errors and rows of large slices.
-
-    Returns
-    -------
-    list of SliceScore
-        In the order of `slices`.
-    """
+    """Measure every slice."""
     if not slices:
         return []
     place = np.full(tested.n, -1, dtype=np.int64)
-    place[carried.rows] = np.arange(len(carried.rows))
+    place[solved.rows] = np.arange(len(solved.rows))
     moves = _moves(trained, slices)
     random = np.random.default_rng(seed)
     scores = []
     for part, move in zip(slices, moves.T, strict=True):
         solved_errors = place[part.test]
         errors = _draw(solved_errors[solved_errors >= 0], SAMPLED_ERRORS, random)
-        lift = _lift(trained, part.train, errors, carried=carried, random=random)
+        lift = _lift(trained, part.train, errors, solved=solved, random=random)
         scores.append(_score(trained, tested, part, move=move, lift=lift))
     return scores
 
@@ -372,21 +282,21 @@ def _moves(trained: Trained, slices: tuple[Slice, ...]) -> Tensor:
 
 def _lift(
     trained: Trained,
-    rows: NDArray[np.int64],
-    errors: NDArray[np.int64],
+    rows: Rows,
+    errors: Rows,
     *,
-    carried: Carried,
+    solved: SolvedErrors,
     random: np.random.Generator,
 ) -> Lift:
-    """Return the lift of one slice, whose errors are places in `carried`."""
+    """Return the lift of one slice, whose errors are places in `solved`."""
     if not len(rows) or not len(errors):
         return Lift(0.0, 0.0, 0.0, float("inf"))
     objective = trained.objective
     some = _draw(rows, SAMPLED_ROWS, random)
-    block, solved = objective.rows.take(torch.from_numpy(some)), carried.solved[:, torch.from_numpy(errors)]
-    influence = pair_influences(objective.model, trained.fit.theta, solved, block=block)  # (b, m)
-    own = influence.abs().sum(0).numpy() * (len(rows) / len(some))
-    share = own / np.maximum(carried.total[errors], 1e-300)
+    block, own = objective.rows.take(torch.from_numpy(some)), solved.solved[:, torch.from_numpy(errors)]
+    influence = pair_influences(objective.model, trained.fit.theta, own, block=block)  # (b, m)
+    carried = influence.abs().sum(0).numpy() * (len(rows) / len(some))
+    share = carried / np.maximum(solved.total[errors], 1e-300)
     base = len(rows) / objective.rows.n
     logs = np.log(np.maximum(share / base, 1e-12))
     mean = float(np.log(max(share.mean() / base, 1e-12)))
@@ -399,23 +309,23 @@ def _lift(
 
 
 def _score(trained: Trained, tested: Tested, part: Slice, *, move: Tensor, lift: Lift) -> SliceScore:
-    """Put one slice's numbers together, but for the tests on its counts."""
+    """Put one slice's numbers together."""
     wrong = tested.wrong[part.test]
     guesses = tested.predicted[part.test[wrong]]
-    drawn_to = int(np.bincount(guesses if len(guesses) else tested.predicted[part.test]).argmax())
+    predicted_class = int(np.bincount(guesses if len(guesses) else tested.predicted[part.test]).argmax())
     labels = trained.objective.rows.y.numpy()[part.train]
-    gain, fixed = loss_without(trained, tested, part.test, move=move)
+    gain, fixed = loss_gain(trained, tested, part.test, move=move)
     if gain.mean() > 0 and is_few(trained, part.train):
-        gain, fixed = loss_without(trained, tested, part.test, move=move_without(trained, part.train))
+        gain, fixed = loss_gain(trained, tested, part.test, move=move_without(trained, part.train))
     spread = (float(gain.var()) * len(gain) + PRIOR_ERRORS * float(np.abs(gain).max()) ** 2) / (
         len(gain) + PRIOR_ERRORS
     )
     return SliceScore(
         slice=part,
         n_errors=int(wrong.sum()),
-        drawn_to=drawn_to,
-        drawn_train=int((labels == drawn_to).sum()),
-        drawn_test=int((tested.y[part.test] == drawn_to).sum()),
+        predicted_class=predicted_class,
+        class_in_train=int((labels == predicted_class).sum()),
+        class_in_test=int((tested.y[part.test] == predicted_class).sum()),
         error_rate=float(wrong.mean()),
         loss=float(tested.loss[part.test].mean()),
         lift=lift,
@@ -425,34 +335,15 @@ def _score(trained: Trained, tested: Tested, part: Slice, *, move: Tensor, lift:
     )
 
 
-def _draw(rows: NDArray[np.int64], most: int, random: np.random.Generator) -> NDArray[np.int64]:
+def _draw(rows: Rows, most: int, random: np.random.Generator) -> Rows:
     """Return at most so many rows, in order."""
     return rows if len(rows) <= most else np.sort(random.choice(rows, most, replace=False))
 
 
 def score_pairs(
-    trained: Trained, tested: Tested, scores: list[SliceScore], *, carried: Carried, seed: int = 0
+    trained: Trained, tested: Tested, scores: list[SliceScore], *, solved: SolvedErrors, seed: int = 0
 ) -> list[SliceScore]:
-    """Cross the slices at the top with those of other columns, and measure what has enough rows.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows and predictions.
-    scores : list of SliceScore
-        Single slices.
-    carried : Carried
-        Solved errors.
-    seed : int
-        Draws errors and rows of large slices.
-
-    Returns
-    -------
-    list of SliceScore
-        Pairs that are smaller than both of their slices by a fifth.
-    """
+    """Cross the slices at the top with those of other columns, and measure what has enough rows."""
     top = sorted(scores, key=lambda s: s.order, reverse=True)[:CROSSED]
     pairs, alone = [], []
     for i, one in enumerate(top):
@@ -463,6 +354,6 @@ def score_pairs(
             most = SMALLER * min(len(one.slice.test), len(two.slice.test))
             if len(pair.train) and FEWEST_TESTS <= len(pair.test) <= most:
                 pairs.append(pair)
-                alone.append(not (one.spoilt or two.spoilt))
-    measured = score_slices(trained, tested, tuple(pairs), carried=carried, seed=seed)
+                alone.append(not (one.is_harmful or two.is_harmful))
+    measured = score_slices(trained, tested, tuple(pairs), solved=solved, seed=seed)
     return [replace(score, pair_pays=pays) for score, pays in zip(measured, alone, strict=True)]

@@ -1,89 +1,50 @@
-"""From positions to row names: the tables of an audit of a mismatch.
+"""From positions to row names: the tables of an audit of a mismatch, with the cells that a person looks at.
 
-Which rows' cells are kept beside the findings of a mismatch: what a person looks at, not all data.
+Without training row i the score of test row t moves by -I/(n r_t (1 - h_i)), which gives the change of its
+loss for the accuracy of one more Newton step; with more than two classes it is kept to first order.
 """
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.findings import Found, adjusted
+from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.slices import SliceScore
-from dataaudit.audits.mismatch.tracing import Concentration
-from dataaudit.audits.tables import PACKAGES, cell_table
+from dataaudit.audits.mismatch.tracing import Traced
+from dataaudit.audits.tables import cells_of_pair, pair_facts
 from dataaudit.audits.testset import MismatchSettings, Pair, Tested
-from dataaudit.data import Dataset
-from dataaudit.features.target import class_texts
+from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
-    CELLS_MISMATCH_FINDINGS,
     FINDINGS,
     HARMFUL,
+    PAIR_CELLS,
     RESPONSIBLE,
     SLICES,
     TRACES,
     MismatchProvenance,
 )
-from dataaudit.influence.topk import Strongest
 from dataaudit.model.losses import Softmax
 from dataaudit.statistics import exact_interval
 from dataaudit.training.trained import RowScores, Trained
 
 SHOWN_HARMFUL, NAMED_TESTS = 200, 50
+# Test rows that are kept, of each finding and in all; training rows behind each, of either sign.
+OF_FINDING, TESTS, BEHIND = 3, 100, 3
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Traced:
-    """Test rows whose training rows were searched.
-
-    Attributes
-    ----------
-    rows : ndarray (m,) int64
-        Their positions among the test rows.
-    found : Strongest
-        Extremes of I_up,loss, one row each.
-    carried : Concentration
-        How many training rows carry them.
-    """
-
-    rows: Rows
-    found: Strongest
-    carried: Concentration
-
-
 def trace_table(
     trained: Trained, tested: Tested, pair: Pair, *, traced: Traced, scores: RowScores, places: Rows
 ) -> pl.DataFrame:
-    """Return the table `TRACES` for some of the traced rows.
-
-    Without row i the score of t moves by -I/(n r_t (1 - h_i)), which gives the change of its loss exactly for
-    one more Newton step's accuracy; with more than two classes it is kept to first order.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows.
-    pair : Pair
-        Names of the rows.
-    traced : Traced
-        What was found.
-    scores : RowScores
-        Self-influence and leverage of the training rows.
-    places : ndarray (m,) int64
-        Which of the traced rows to show.
-    """
+    """Return the table `TRACES` for some of the traced rows."""  # places (m,)
     at = torch.from_numpy(places)
     found = traced.found
     rows = torch.cat([found.harmful_rows[at], found.helpful_rows[at].flip(1)], 1).numpy()
@@ -106,14 +67,8 @@ def trace_table(
     table = table.unique(["test", "train_row_id"], maintain_order=True)  # few rows: the two ends overlap
     size = pl.col("delta_loss_if_removed").abs()
     rank = size.rank("ordinal", descending=True).over("test").cast(pl.Int64)
-    word = pl.when(pl.col("delta_loss_if_removed") < 0)
-    effect = pl.concat_str(
-        word.then(pl.lit("harmful: removing it lowers the loss by "))
-        .otherwise(pl.lit("helpful: removing it raises the loss by ")),
-        size.round_sig_figs(3).cast(pl.String),
-    )  # fmt: skip
-    table = table.with_columns(rank=rank, effect=effect).sort("test", "rank", maintain_order=True)
-    return table.select(TRACES.names())
+    table = table.with_columns(rank=rank).sort("test", "rank", maintain_order=True)
+    return table.select(TRACES.facts.names())
 
 
 def _change_of_loss(
@@ -141,8 +96,8 @@ def responsible_table(trained: Trained, tested: Tested, pair: Pair, *, traced: T
             "predicted_label": pl.Series(names[tested.predicted[rows]], dtype=pl.String),
             "p_label": tested.p[rows, tested.y[rows]],
             "loss": tested.loss[rows],
-            "effective_rows": traced.carried.effective,
-            "top_share": traced.carried.top_share,
+            "effective_rows": traced.concentration.effective,
+            "top_share": traced.concentration.top_share,
         }
     )
     return table.select(RESPONSIBLE.names()).sort("effective_rows", "test_row", maintain_order=True)
@@ -175,11 +130,13 @@ def slice_table(trained: Trained, scores: Sequence[SliceScore]) -> pl.DataFrame:
     """Return the table `SLICES`, by rank."""
     if not scores:
         return pl.DataFrame(schema=SLICES)
-    chance = adjusted(scores)
+    chance = slice_p_values(scores)
     order = sorted(range(len(scores)), key=lambda i: scores[i].order, reverse=True)
     rows = [_slice_row(trained, scores[i], float(chance[i]), rank) for rank, i in enumerate(order, start=1)]
     table = pl.DataFrame(rows, schema_overrides=dict(SLICES), infer_schema_length=None)
-    hits = [np.array([getattr(scores[i], name) for i in order]) for name in ("drawn_train", "drawn_test")]
+    hits = [
+        np.array([getattr(scores[i], name) for i in order]) for name in ("class_in_train", "class_in_test")
+    ]
     totals = [table["n_train"].to_numpy(), table["n_test"].to_numpy()]
     for part, hit, total in zip(("train", "test"), hits, totals, strict=True):
         low, high = exact_interval(hit, total)
@@ -195,14 +152,14 @@ def _slice_row(trained: Trained, score: SliceScore, chance: float, rank: int) ->
         "n_train": n,
         "n_test": t,
         "n_errors": score.n_errors,
-        "rate_train": score.drawn_train / n if n else None,
-        "rate_test": score.drawn_test / t,
+        "rate_train": score.class_in_train / n if n else None,
+        "rate_test": score.class_in_test / t,
         "influence_share": score.lift.share,
         "lift": score.lift.value,
         "rank": rank,
         "second_column": part.second_column,
         "second_level": part.second_level,
-        "rate_class": trained.classes[score.drawn_to],
+        "rate_class": trained.classes[score.predicted_class],
         "error_rate": score.error_rate,
         "loss": score.loss,
         "low": score.lift.low,
@@ -216,27 +173,13 @@ def _slice_row(trained: Trained, score: SliceScore, chance: float, rank: int) ->
 
 def finding_table(
     pair: Pair,
-    found: Sequence[Found],
+    found: Sequence[MismatchFinding],
     *,
     proofs: Sequence[tuple[float | None, float | None]],
     features: Sequence[str],
     advice: Sequence[str],
 ) -> pl.DataFrame:
-    """Return the table `FINDINGS`.
-
-    Parameters
-    ----------
-    pair : Pair
-        Names of the rows.
-    found : sequence of Found
-        In their order.
-    proofs : sequence of (float, float)
-        Predicted and measured change of the mean loss of the first findings.
-    features : sequence of str
-        The columns that carry each finding.
-    advice : sequence of str
-        What to do about each.
-    """
+    """Return the table `FINDINGS`."""
     changes = [*proofs, *([(None, None)] * (len(found) - len(proofs)))]
     rows = [
         {
@@ -261,96 +204,21 @@ def finding_table(
     return pl.DataFrame(rows, schema=FINDINGS)
 
 
-def cells_table(trained: Trained, pair: Pair, *, train_rows: Rows, test_rows: Rows) -> pl.DataFrame:
-    """Return the table `CELLS` for some training and test rows: the label first, then the columns in use."""
-    parts = [
-        table.with_columns(part=pl.lit(name))
-        for name, data, rows in (("train", pair.train, train_rows), ("test", pair.test, test_rows))
-        for table in (_label_cells(data, rows), cell_table(data, trained, rows))
-    ]
-    return pl.concat(parts).select(CELLS_MISMATCH_FINDINGS.names())
-
-
-def _label_cells(data: Dataset, rows: Rows) -> pl.DataFrame:
-    """Return the labels of some rows as cells."""
-    at = rows.tolist()
-    cells = {"row_id": data.row_id[at], "cell": class_texts(data.frame[data.target][at])}
-    return pl.DataFrame(cells).select("row_id", pl.lit(data.target).alias("column"), "cell")
-
-
-def mismatch_provenance(
-    pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchSettings, command: str
-) -> MismatchProvenance:
-    """Return everything that another run needs to give the same findings."""
-    loss = Softmax(len(trained.classes)).value(
-        trained.objective.scores(trained.fit.theta), trained.objective.rows.y
-    )
-    return MismatchProvenance(
-        version=version("dataaudit"),
-        command=command,
-        train=", ".join(dict.fromkeys(o.path for o in pair.train.origins))[:300],
-        test=", ".join(dict.fromkeys(o.path for o in pair.test.origins))[:300],
-        target=pair.train.target,
-        n_train=pair.train.n,
-        n_test=pair.test.n,
-        n_errors=int(tested.wrong.sum()) if tested else 0,
-        n_features=trained.objective.rows.width,
-        classes=trained.classes,
-        train_loss=float(loss.mean()),
-        test_loss=float(tested.loss.mean()) if tested else float("nan"),
-        l2=trained.objective.l2,
-        basis=trained.basis,
-        solver=trained.prepared.method,
-        solver_reason=trained.prepared.reason,
-        gradient_norm=trained.fit.gradient_norm,
-        seed=settings.seed,
-        settings=asdict(settings)
-        | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        origins=tuple(asdict(o) for o in pair.train.origins),
-        test_origins=tuple(asdict(o) for o in pair.test.origins),
-        roles=tuple(asdict(r) for r in trained.roles),
-        notes=(*pair.train.notes, *pair.test.notes, *pair.notes, *trained.notes),
-    )
-
-
-# Test rows that are kept, of each finding and in all; training rows behind each, of either sign.
-OF_FINDING, TESTS, BEHIND = 3, 100, 3
-
-
 def shown_cells(
-    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[Found], traces: pl.DataFrame
+    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[MismatchFinding], traces: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the table `CELLS` for the rows of the findings, some traced test rows and what is behind them.
-
-    Parameters
-    ----------
-    trained : Trained
-        Columns in use.
-    tested : Tested
-        Losses of the test rows.
-    pair : Pair
-        Both tables.
-    found : sequence of Found
-        The findings, in their order.
-    traces : pl.DataFrame
-        By the schema `mismatch_findings.TRACES`.
-
-    Returns
-    -------
-    pl.DataFrame
-        By the schema `mismatch_findings.CELLS`; the label is a cell of the label column.
-    """
+    """Return the table `CELLS`: rows of the findings, some traced test rows, and what is behind them."""
     tests = _tests(tested, found, _places(pair.test.row_id, traces["test_row_id"]))
     names = pair.test.row_id[tests.tolist()]
     harm = pl.col("delta_loss_if_removed") < 0
     behind = traces.filter(pl.col("test_row_id").is_in(names.implode())).sort("test_row", "rank")
     behind = behind.group_by("test_row_id", harm.alias("harm"), maintain_order=True).head(BEHIND)
     train = [one.rows for one in found] + [_places(pair.train.row_id, behind["train_row_id"])]
-    return cells_table(trained, pair, train_rows=np.unique(np.concatenate(train)), test_rows=tests)
+    rows = (pair.train, np.unique(np.concatenate(train))), (pair.test, tests)
+    return cells_of_pair(trained, *rows, labels=True).select(PAIR_CELLS.names())
 
 
-def _tests(tested: Tested, found: Sequence[Found], traced: Rows) -> Rows:
+def _tests(tested: Tested, found: Sequence[MismatchFinding], traced: Rows) -> Rows:
     """Return the worst traced rows of every finding, then the worst of all."""
     order = traced[np.argsort(-tested.loss[traced], kind="stable")]
     first = [order[np.isin(order, one.errors)][:OF_FINDING] for one in found]
@@ -362,3 +230,22 @@ def _tests(tested: Tested, found: Sequence[Found], traced: Rows) -> Rows:
 def _places(row_id: pl.Series, names: pl.Series) -> Rows:
     """Return the positions of the rows with these names, increasing."""
     return np.flatnonzero(row_id.is_in(names.unique().implode()).to_numpy())
+
+
+def mismatch_provenance(
+    pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchSettings, command: str
+) -> MismatchProvenance:
+    """Return everything that another run needs to give the same findings."""
+    loss = Softmax(len(trained.classes)).value(
+        trained.objective.scores(trained.fit.theta), trained.objective.rows.y
+    )
+    return MismatchProvenance(
+        **pair_facts(pair.train, pair.test, trained, command=command, seed=settings.seed),
+        n_errors=int(tested.wrong.sum()) if tested else 0,
+        train_loss=float(loss.mean()),
+        test_loss=float(tested.loss.mean()) if tested else float("nan"),
+        settings=stored_settings(
+            settings, train=pair.train.given, test=pair.test.given, unjudged=asdict(pair.unjudged)
+        ),
+        notes=(*pair.train.notes, *pair.test.notes, *pair.notes, *trained.notes),
+    )

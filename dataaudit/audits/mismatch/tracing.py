@@ -5,9 +5,14 @@ effective number of rows (participation ratio)
 
     N = (Σ_i |I|)² / Σ_i I²
 
-is small: the signature of a mismatch. Errors that trace back to the same few harmful rows form a group.
+is small: the signature of a mismatch. Errors that trace back to the same few harmful rows form a group: two
+rows belong together when at least half of the errors that either of them dominates name both.
 
-What test rows gain when training rows leave or change labels: a move of θ in one step, losses after it.
+What test rows gain when training rows leave or change labels is the loss after one step of θ. Few rows that
+leave get Newton's step with the Hessian that is left, by Woodbury's identity: with A = x̃ ⊗ √W of the rows,
+``(H - AAᵀ/n)⁻¹ = H⁻¹ + H⁻¹A (nI - AᵀH⁻¹A)⁻¹ AᵀH⁻¹``. Many get the sum of their influences, which is too small
+for rows that are alike. Other labels get Newton's step too, H⁻¹ Σ (g_i - g'_i)/n: the Hessian of logistic
+regression does not change with the labels.
 """
 
 from __future__ import annotations
@@ -30,9 +35,10 @@ from dataaudit.training.trained import Trained
 TOP = 5
 # An error is carried by few rows when N is so many times below the usual N.
 CONCENTRATED = 5.0
-# Harmful rows that count beside the most harmful one; what they must do to the loss together, in nats.
-BESIDE, FELT = 1 / 3, 0.05
+# Harm of a row that counts, as a share of the most harmful one's, and of all that count together, in nats.
+COUNTS, FELT = 1 / 3, 0.05
 GROUP_ROWS, GROUP_ERRORS = 20, 3
+FEW = 64  # scores of training rows up to which leaving is a Newton step
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -40,49 +46,31 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Concentration:
-    """How many training rows carry each test row.
+    """How many training rows carry each test row."""
 
-    Attributes
-    ----------
-    effective : ndarray (t,)
-        N, in rows.
-    top_share : ndarray (t,)
-        Share of Σ|I| of the five strongest rows.
-    """
-
-    effective: Reals
-    top_share: Reals
+    effective: Reals  # (t,) N, in rows
+    top_share: Reals  # (t,) share of Σ|I| of the five strongest rows
 
 
 @dataclass(frozen=True)
-class Group:
-    """Test errors that trace back to the same training rows.
+class Traced:
+    """Test rows whose training rows were searched."""
 
-    Attributes
-    ----------
-    train : ndarray (b,) int64
-        Positions of the training rows, the one named by most errors first.
-    errors : ndarray (m,) int64
-        Places among the traced test rows.
-    """
+    rows: Rows  # (m,) their positions among the test rows
+    found: Strongest  # extremes of I_up,loss, one row each
+    concentration: Concentration  # how many training rows carry them
 
-    train: Rows
-    errors: Rows
+
+@dataclass(frozen=True)
+class ErrorGroup:
+    """Test errors that trace back to the same training rows."""
+
+    train: Rows  # (b,) positions of the training rows, the one named by most errors first
+    errors: Rows  # (m,) places among the traced test rows
 
 
 def concentration(found: Strongest) -> Concentration:
-    """Return the effective number of rows and the share of the strongest ones.
-
-    Parameters
-    ----------
-    found : Strongest
-        Extremes and sums of I_up,loss.
-
-    Returns
-    -------
-    Concentration
-        One entry per traced test row; a row without any influence has N = 0.
-    """
+    """Return the effective number of rows and the share of the strongest ones."""
     total, square = found.total.numpy(), found.square.numpy()
     ends = np.abs(np.hstack([found.harmful.numpy()[:, :TOP], found.helpful.numpy()[:, :TOP]]))
     # With few training rows the two ends overlap: the same row is not counted twice.
@@ -95,22 +83,7 @@ def concentration(found: Strongest) -> Concentration:
 
 
 def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
-    """Return Σ_t I_up,loss(i, t) of every training row over some test rows: one solve, one product.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows.
-    rows : ndarray (m,) int64
-        Positions of the test rows to sum over.
-
-    Returns
-    -------
-    ndarray (n,)
-        Nats times n; positive means that the test rows would be better off without the row.
-    """
+    """Return Σ_t I_up,loss(i, t) of every training row over some test rows: one solve, one product."""
     objective, theta = trained.objective, trained.fit.theta
     block = tested.take(rows)
     summed = objective.model.gradient(theta, Block(block.X, block.y, torch.ones_like(block.weight)))
@@ -119,30 +92,13 @@ def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
     return torch.cat(parts).numpy()
 
 
-def group_errors(found: Strongest, carried: Concentration, n: int) -> tuple[Group, ...]:
-    """Group test errors by the few training rows that carry them.
-
-    Two rows belong together when at least half of the errors that either of them dominates name both.
-
-    Parameters
-    ----------
-    found : Strongest
-        Extremes per traced test error.
-    carried : Concentration
-        Of the same errors.
-    n : int
-        Number of training rows, which influences are divided by.
-
-    Returns
-    -------
-    tuple of Group
-        The one with most errors first; at least 3 errors and at most 20 rows each.
-    """
-    if not len(carried.effective):
+def group_errors(found: Strongest, concentrated: Concentration, n: int) -> tuple[ErrorGroup, ...]:
+    """Group test errors by the few training rows that carry them."""
+    if not len(concentrated.effective):
         return ()
     harmful, rows = found.harmful.numpy() / n, found.harmful_rows.numpy()
-    named = (harmful >= BESIDE * harmful[:, :1]) & (harmful > 0)
-    few = carried.effective * CONCENTRATED <= np.median(carried.effective)
+    named = (harmful >= COUNTS * harmful[:, :1]) & (harmful > 0)
+    few = concentrated.effective * CONCENTRATED <= np.median(concentrated.effective)
     few &= (harmful * named).sum(1) >= FELT
     few &= ~named[:, -1] | (named.shape[1] == n)  # where all of the k rows count, they are not few
     at, column = np.nonzero(named & few[:, None])
@@ -162,42 +118,21 @@ def group_errors(found: Strongest, carried: Concentration, n: int) -> tuple[Grou
     return tuple(sorted(kept, key=lambda g: (-len(g.errors), int(g.train[0]))))
 
 
-def _group(table: csr_array, names: Rows, members: Rows) -> Group:
+def _group(table: csr_array, names: Rows, members: Rows) -> ErrorGroup:
     """Return a component's rows, and the errors at least half of whose named rows are among them."""
     own = np.asarray(table[:, members].sum(1)).ravel()
     errors = np.flatnonzero((own > 0) & (2 * own >= np.asarray(table.sum(1)).ravel()))
     strength = np.asarray(table[:, members].sum(0)).ravel()
-    return Group(names[members[np.argsort(-strength, kind="stable")]], errors)
+    return ErrorGroup(names[members[np.argsort(-strength, kind="stable")]], errors)
 
 
-# Scores of training rows up to which leaving is a Newton step.
-FEW = 64
-
-
-def is_few(trained: Trained, rows: NDArray[np.int64]) -> bool:
+def is_few(trained: Trained, rows: Rows) -> bool:
     """Tell whether `move_without` takes Newton's step for so many rows."""
     return len(rows) * trained.objective.model.loss.n_scores <= FEW
 
 
-def move_without(trained: Trained, rows: NDArray[np.int64]) -> Tensor:
-    """Return how θ moves when training rows leave.
-
-    Few rows get Newton's step with the Hessian that is left, by Woodbury's identity: with A = x̃ ⊗ √W of the
-    rows, ``(H - AAᵀ/n)⁻¹ = H⁻¹ + H⁻¹A (nI - AᵀH⁻¹A)⁻¹ AᵀH⁻¹``. Many get the sum of their influences, which
-    is too small for rows that are alike.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    rows : ndarray (m,) int64
-        Positions of the rows.
-
-    Returns
-    -------
-    Tensor (p,)
-        The move.
-    """
+def move_without(trained: Trained, rows: Rows) -> Tensor:
+    """Return how θ moves when training rows leave."""  # rows (m,) -> (p,)
     objective, theta, n = trained.objective, trained.fit.theta, trained.objective.rows.n
     block = objective.rows.take(torch.from_numpy(rows))
     pull = objective.model.gradient(theta, block)[:, None] / n
@@ -213,23 +148,8 @@ def move_without(trained: Trained, rows: NDArray[np.int64]) -> Tensor:
     return moved[:, 0]
 
 
-def relabellings(trained: Trained, rows: NDArray[np.int64], label: int) -> list[NDArray[np.int64]]:
-    """Return labels that training rows could have instead, every class keeping a row.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    rows : ndarray (m,) int64
-        Positions of the rows.
-    label : int
-        One label for all of them; of two classes they may also be swapped.
-
-    Returns
-    -------
-    list of ndarray (m,) int64
-        At most two, none like the labels that they have.
-    """
+def relabellings(trained: Trained, rows: Rows, label: int) -> list[Rows]:
+    """Return labels that training rows could have instead, every class keeping a row."""  # rows (m,) -> (m,)
     y, n = trained.objective.rows.y.numpy(), len(trained.classes)
     one = [np.full(len(rows), label, dtype=np.int64)]
     found = []
@@ -241,25 +161,8 @@ def relabellings(trained: Trained, rows: NDArray[np.int64], label: int) -> list[
     return found
 
 
-def move_relabelled(trained: Trained, rows: NDArray[np.int64], new: NDArray[np.int64]) -> Tensor:
-    """Return how θ moves when training rows get other labels.
-
-    It is Newton's step, H⁻¹ Σ (g_i - g'_i)/n: of logistic regression H does not change with the labels.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    rows : ndarray (m,) int64
-        Positions of the rows.
-    new : ndarray (m,) int64
-        Their new labels.
-
-    Returns
-    -------
-    Tensor (p,)
-        The move.
-    """
+def move_relabelled(trained: Trained, rows: Rows, new: Rows) -> Tensor:
+    """Return how θ moves when training rows get other labels."""  # rows (m,), new (m,) -> (p,)
     objective, theta, n = trained.objective, trained.fit.theta, trained.objective.rows.n
     block = objective.rows.take(torch.from_numpy(rows))
     other = replace(block, y=torch.from_numpy(new).to(block.y))
@@ -268,27 +171,8 @@ def move_relabelled(trained: Trained, rows: NDArray[np.int64], new: NDArray[np.i
     return moved
 
 
-def loss_without(
-    trained: Trained, tested: Tested, rows: NDArray[np.int64], *, move: Tensor
-) -> tuple[NDArray[np.float64], int]:
-    """Return what test rows gain when θ moves.
-
-    Parameters
-    ----------
-    trained : Trained
-        The model.
-    tested : Tested
-        Test rows.
-    rows : ndarray (m,) int64
-        Positions of the test rows to ask about.
-    move : Tensor (p,)
-        The move of θ.
-
-    Returns
-    -------
-    tuple of ndarray (m,) and int
-        The fall of each row's loss, in nats, and of the number of errors.
-    """
+def loss_gain(trained: Trained, tested: Tested, rows: Rows, *, move: Tensor) -> tuple[Reals, int]:
+    """Return what each test row gains when θ moves, and by how many their errors fall."""
     loss = trained.objective.model.loss
     block = tested.take(rows)
     scores = tested.scores[torch.from_numpy(rows)] + trained.objective.model.scores(move, block)

@@ -5,57 +5,42 @@ One table, one row per comparison, most telling first:
 =============  ==================================================================  ============
 measure        question                                                            module
 =============  ==================================================================  ============
-two-sample     can train and test be told apart, and by which columns?             `membership`
+two-sample     does a classifier tell train from test, and by which columns?       `two_sample`
 covariate      is a column distributed alike?                                      `covariates`
 missing        is it missing as often?                                             `covariates`
 unseen         levels that training never has                                      `covariates`
 out-of-range   values beyond those of training                                     `covariates`
-label          are the classes as frequent?                                        `labelshift`
-concept        do labels given a column differ, beyond the classes' frequency?     `labelshift`
-loss           is a difference of loss due to inputs, or to labels given them?     `labelshift`
+label          are the classes as frequent?                                        `labels`
+concept        do labels given a column differ, beyond the classes' frequency?     `labels`
+loss           is a difference of loss due to inputs, or to labels given them?     `labels`
 duplicate      test rows that training holds                                       `duplicates`
 conflict       those with another label there                                      `duplicates`
 =============  ==================================================================  ============
 
-**Chance.** p-values are corrected for all comparisons of the table: by Holm within a measure, times the
-number of tested measures. For train and test from one source, any of them is below α in a share α of audits
-at most. `significant` asks for 1 %.
+Chance is accounted for over all comparisons together (`comparison`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.comparison import Comparison, Reals, comparison_table
 from dataaudit.audits.shift.covariates import Strata, compare_column, cut_levels, cut_numbers, numbers
 from dataaudit.audits.shift.duplicates import copy_rows, find_copies
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
-from dataaudit.audits.shift.two_sample import Separation, separate
+from dataaudit.audits.shift.two_sample import TwoSampleTest, separation_rows, two_sample_test
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features import EncoderSettings, Role
 from dataaudit.features.columns import values_of
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import class_texts
-from dataaudit.findings.schemas import SHIFT
-from dataaudit.statistics import holm
 
-# What a comparison may be due to chance with, over a whole audit.
-ALPHA: Final = 0.01
-MEASURES: Final = (
-    "two-sample", "loss", "label", "concept", "covariate", "missing", "unseen", "out-of-range", "duplicate",
-    "conflict",
-)  # fmt: skip
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
-# Columns that are named as telling train from test; shares below this are left out.
-NAMED, LEAST_SHARE = 3, 0.05
-
-Losses = tuple[NDArray[np.float64], NDArray[np.float64]]
+Losses = tuple[Reals, Reals]
 
 
 def measure_shift(
@@ -67,49 +52,16 @@ def measure_shift(
     losses: Losses | None = None,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Compare test with train: inputs, labels, loss and rows.
-
-    Parameters
-    ----------
-    train, test : pl.DataFrame
-        n and m rows with the same feature columns; test may lack the label column, or have it empty.
-    target : str
-        The label column.
-    columns : EncoderSettings, optional
-        Roles of columns; all of them are inferred by default.
-    losses : tuple of ndarray (n,), (m,), optional
-        Losses of the training rows, leave-one-out, and of the test rows, in nats; NaN where there is none.
-        Without them the loss is not split.
-    seed : int
-        Draws rows, permutations and redraws.
-
-    Returns
-    -------
-    pl.DataFrame
-        One row per comparison, by the schema `mismatch_findings.SHIFT`. `p_value` is corrected for the whole
-        table, and null where something is counted and not tested. A `two-sample` row with a column holds that
-        column's share of the separation. Values: AUC (two-sample), distances from 0 to 1 (covariate),
-        differences of shares (missing, label, concept), shares of the test rows (unseen, out-of-range,
-        duplicate), nats (loss).
-
-    Raises
-    ------
-    MissingColumn
-        If test lacks a feature column that is used.
-    EncodeError
-        If a column has types in train and test that no type holds.
-    SettingError
-        If losses are not of the rows given, or one of the tables has no rows.
-    """
+    """Compare test with train: inputs, labels, loss and rows."""
     _check(train, test, losses)
     columns = columns or EncoderSettings()
     roles = tuple(r for r in infer_roles(train, target, settings=columns) if r.role != "left out")
     train, test = _of_one_type(train, test, [*(role.column for role in roles), target], target)
-    found: list[Shifted] = []
+    found: list[Comparison] = []
     split = losses is not None and _labelled(test, target)
-    apart = separate(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
+    apart = two_sample_test(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
     if apart is not None:
-        found += _separation_rows(apart)
+        found += separation_rows(apart)
     for role in roles:
         found += compare_column(train, test, role)
     found += _label_rows(train, test, roles, target=target)
@@ -121,7 +73,7 @@ def measure_shift(
         found += copy_rows(
             find_copies(train, test, columns=named, target=labelled), n_test=test.height, target=target
         )
-    return _table(found)
+    return comparison_table(found)
 
 
 def _check(train: pl.DataFrame, test: pl.DataFrame, losses: Losses | None) -> None:
@@ -137,13 +89,7 @@ def _check(train: pl.DataFrame, test: pl.DataFrame, losses: Losses | None) -> No
 def _of_one_type(
     train: pl.DataFrame, test: pl.DataFrame, names: list[str], target: str
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return both tables with the same columns of the same types; the label is text, absent it is null.
-
-    Raises
-    ------
-    MissingColumn, EncodeError
-        If a column is not there, or types do not go together.
-    """
+    """Return both tables with the same columns of the same types; the label is text, absent it is null."""
     sides: tuple[dict[str, pl.Series], dict[str, pl.Series]] = ({}, {})
     for name in names:
         if name == target:
@@ -179,32 +125,15 @@ def _common(name: str, train: pl.Series, test: pl.Series) -> tuple[pl.Series, pl
     return both.slice(0, len(train)), both.slice(len(train))
 
 
-def _separation_rows(apart: Separation) -> Iterator[Shifted]:
-    """Say how well train and test are told apart, and by which columns."""
-    leading = [(name, share) for name, share in apart.columns if share >= LEAST_SHARE][:NAMED]
-    by = ", ".join(f"“{name}” ({percent(share)})" for name, share in leading)
-    auc = f"a test row scores above a training row with probability {apart.auc:.3f}"
-    interval = f"{apart.low:.3f} to {apart.high:.3f}"
-    yield Shifted(
-        None, "two-sample", None, value=apart.auc, low=apart.low, high=apart.high, p=apart.p, n=apart.rows,
-        found=f"Train and test can be told apart: {auc} ({interval}; one half if they were alike)"
-        + (f", most by {by}." if by else "."),
-        otherwise=f"Train and test cannot be told apart: {auc} ({interval}; one half if they were alike).",
-    )  # fmt: skip
-    for name, share in leading if apart.p < ALPHA else ():
-        said = f"“{name}” makes up {percent(share)} of what tells train from test."
-        yield Shifted(name, "two-sample", "share", value=share, n=apart.rows, found=said, otherwise=said)
-
-
 def _label_rows(
     train: pl.DataFrame, test: pl.DataFrame, roles: tuple[Role, ...], *, target: str
-) -> Iterator[Shifted]:
+) -> Iterator[Comparison]:
     """Compare labels, and labels given each column."""
     if not _labelled(test, target) or not _labelled(train, target):
         said = (
             "The test rows have no labels: only the inputs were compared, nothing is known about the labels."
         )
-        yield Shifted(target, "label", None, value=float("nan"), n=0, found=said, otherwise=said)
+        yield Comparison(target, "label", None, value=float("nan"), n=0, found=said)
         return
     train, test = (frame.filter(frame[target].is_not_null()) for frame in (train, test))
     names = tuple(pl.concat([train[target], test[target]]).unique().sort().to_list())
@@ -212,17 +141,8 @@ def _label_rows(
         frame[target].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy() for frame in (train, test)
     )
     yield from compare_classes(target, names, train=y[0], test=y[1])
-    for role in roles:
-        if role.role in ("numeric", "datetime", "categorical", "boolean"):
-            yield compare_given(role.column, _cut(train, test, role), names, train=y[0], test=y[1])
-
-
-def _cut(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Strata:
-    """Cut a column of levels, or of numbers."""
-    first, second = values_of(train, role.column), values_of(test, role.column)
-    if role.role in ("categorical", "boolean"):
-        return cut_levels(first, second)
-    return cut_numbers(numbers(first, first.dtype), numbers(second, first.dtype))
+    for column, strata in _strata(train, test, roles):
+        yield compare_given(column, strata, names, train=y[0], test=y[1])
 
 
 def _loss_rows(
@@ -230,10 +150,10 @@ def _loss_rows(
     test: pl.DataFrame,
     roles: tuple[Role, ...],
     *,
-    apart: Separation | None,
+    apart: TwoSampleTest | None,
     losses: Losses,
     seed: int,
-) -> Iterator[Shifted]:
+) -> Iterator[Comparison]:
     """Split the difference of loss, over all columns and by each."""
     kept = [np.isfinite(loss) for loss in losses]
     used = (losses[0][kept[0]], losses[1][kept[1]])
@@ -246,38 +166,15 @@ def _loss_rows(
         split = split_loss(whole, (losses[0][known[0]], losses[1][known[1]]), seed=seed)
         yield from loss_rows(None, split, n=int(known[1].sum()))
     train, test = train.filter(pl.Series(kept[0])), test.filter(pl.Series(kept[1]))
+    for column, strata in _strata(train, test, roles):
+        yield from loss_rows(column, split_loss(strata, used, seed=seed), n=len(used[1]))
+
+
+def _strata(train: pl.DataFrame, test: pl.DataFrame, roles: tuple[Role, ...]) -> Iterator[tuple[str, Strata]]:
+    """Cut every column of levels, or of numbers."""
     for role in roles:
-        if role.role in ("numeric", "datetime", "categorical", "boolean"):
-            split = split_loss(_cut(train, test, role), used, seed=seed)
-            yield from loss_rows(role.column, split, n=len(used[1]))
-
-
-def _table(found: list[Shifted]) -> pl.DataFrame:
-    """Correct the p-values, choose the sentences, and sort."""
-    corrected = _corrected(found)
-    rows = []
-    for item, p in zip(found, corrected, strict=True):
-        significant = None if p is None else p < ALPHA
-        message = item.otherwise if significant is False else item.found
-        values = (item.value, item.low, item.high, p, item.n, significant, message)
-        rows.append((item.column, item.measure, item.level, *values))
-    table = pl.DataFrame(rows, schema=SHIFT, orient="row")
-    rank = pl.col("measure").replace_strict(list(MEASURES), list(range(len(MEASURES))), return_dtype=pl.Int64)
-    # Within a measure: over all columns first, then what is surest, then what is largest.
-    keys = (rank, pl.col("column").is_not_null(), pl.col("p_value"), pl.col("value").abs(), "column", "level")
-    descending = [False, False, False, True, False, False]
-    return table.sort(*keys, descending=descending, nulls_last=[False, False, True, True, False, False])
-
-
-def _corrected(found: list[Shifted]) -> list[float | None]:
-    """Return p-values by Holm within a measure, times the measures that are tested."""
-    corrected: list[float | None] = [None] * len(found)
-    families = [
-        measure for measure in MEASURES if any(i.measure == measure and i.p is not None for i in found)
-    ]
-    for measure in families:
-        members = [i for i, item in enumerate(found) if item.measure == measure and item.p is not None]
-        within = holm(np.array([found[i].p for i in members], dtype=np.float64))
-        for i, p in zip(members, within * len(families), strict=True):
-            corrected[i] = min(1.0, float(p))
-    return corrected
+        first, second = values_of(train, role.column), values_of(test, role.column)
+        if role.role in ("categorical", "boolean"):
+            yield role.column, cut_levels(first, second)
+        elif role.role in ("numeric", "datetime"):
+            yield role.column, cut_numbers(numbers(first, first.dtype), numbers(second, first.dtype))

@@ -9,10 +9,10 @@ text           largest difference of a term's row share   binomial given the ter
 vector         largest Kolmogorov-Smirnov by coordinate   the same, times the coordinates
 =============  =========================================  ==================================================
 
-Missing values are compared apart from the values. Levels and extremes that training never saw are judged
+Missing values are compared apart from the values. Levels and extremes that training never saw are tested
 exactly: given all rows, a level is missing from training by chance with a hypergeometric probability.
 
-Columns cut into few levels, the same in train and test: what shares and rates are compared over.
+Shares and rates are compared over strata: columns cut into few levels, the same way in train and test.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import pdtrc
 
-from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.comparison import Comparison, Ints, Reals, percent
 from dataaudit.features import Role
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, counted, values_of
@@ -45,45 +45,30 @@ QUANTILES = 10
 # Levels of a categorical column that stay apart; the others form one stratum.
 LEVELS = 50
 OTHER = "(other)"
+# Rows of each sample whose words, or coordinates, are compared.
+READ_ROWS = 20_000
+# Rows that must hold a term for it to be compared.
+TERM_ROWS = 5
+NAMED = 3
 
 
 @dataclass(frozen=True)
 class Strata:
-    """One column in both samples, cut the same way.
+    """One column in both samples, cut the same way."""
 
-    Attributes
-    ----------
-    train, test : ndarray (n,), (m,) int64
-        Stratum of each row.
-    names : tuple of str
-        Names of the strata.
-    """
-
-    train: NDArray[np.int64]
-    test: NDArray[np.int64]
-    names: tuple[str, ...]
+    train: Ints  # (n,) stratum of each row
+    test: Ints  # (m,) likewise
+    names: tuple[str, ...]  # of the strata
 
     @property
-    def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def counts(self) -> tuple[Ints, Ints]:
         """Rows of each stratum in train and in test."""  # -> (L,), (L,)
         size = len(self.names)
         return np.bincount(self.train, minlength=size), np.bincount(self.test, minlength=size)
 
 
-def numbers(series: pl.Series, dtype: pl.DataType) -> NDArray[np.float64]:
-    """Return numbers, or dates as days, with NaN where missing.
-
-    Parameters
-    ----------
-    series : pl.Series
-        n values.
-    dtype : pl.DataType
-        Their type in training.
-
-    Returns
-    -------
-    ndarray (n,)
-    """
+def numbers(series: pl.Series, dtype: pl.DataType) -> Reals:
+    """Return numbers, or dates as days, with NaN where missing."""  # -> (n,)
     if series.dtype.is_temporal() or dtype.is_temporal() or _holds_dates(series):
         moments = read_datetime(series, dtype)
         if moments.dtype == pl.Time:
@@ -102,18 +87,8 @@ def _holds_dates(series: pl.Series) -> bool:
     )
 
 
-def cut_numbers(train: NDArray[np.float64], test: NDArray[np.float64]) -> Strata:
-    """Cut numbers at the deciles of both samples together; missing values are a stratum of their own.
-
-    Parameters
-    ----------
-    train, test : ndarray (n,), (m,)
-        Values, NaN where missing.
-
-    Returns
-    -------
-    Strata
-    """
+def cut_numbers(train: Reals, test: Reals) -> Strata:
+    """Cut numbers at the deciles of both samples together; missing values are a stratum of their own."""
     pooled = np.concatenate([train, test])
     present = pooled[~np.isnan(pooled)]
     inner = np.arange(1, QUANTILES) / QUANTILES
@@ -121,7 +96,7 @@ def cut_numbers(train: NDArray[np.float64], test: NDArray[np.float64]) -> Strata
     between = [f"{low:.6g} to {high:.6g}" for low, high in pairwise(edges)]
     names = [f"below {edges[0]:.6g}", *between, f"{edges[-1]:.6g} and above"] if len(edges) else ["present"]
 
-    def codes(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    def codes(values: Reals) -> Ints:
         cut = np.searchsorted(edges, values, side="right")
         return np.where(np.isnan(values), len(names), cut).astype(np.int64)
 
@@ -129,19 +104,7 @@ def cut_numbers(train: NDArray[np.float64], test: NDArray[np.float64]) -> Strata
 
 
 def cut_levels(train: pl.Series, test: pl.Series, *, most: int | None = LEVELS) -> Strata:
-    """Give every level a stratum, missing values too.
-
-    Parameters
-    ----------
-    train, test : pl.Series
-        n and m values.
-    most : int or None
-        Levels that stay apart, the most frequent in both samples together; None for all.
-
-    Returns
-    -------
-    Strata
-    """
+    """Give every level a stratum, missing values too."""
     texts = to_levels(train, train.dtype), to_levels(test, train.dtype)
     both = pl.concat([text.alias("level") for text in texts])
     ordered = both.fill_null(MISSING).to_frame().group_by("level").len()
@@ -153,29 +116,8 @@ def cut_levels(train: pl.Series, test: pl.Series, *, most: int | None = LEVELS) 
     return Strata(codes[: len(train)], codes[len(train) :], (*names, OTHER))
 
 
-# Rows of each sample whose words, or coordinates, are compared.
-READ_ROWS = 20_000
-# Rows that must hold a term for it to be compared.
-TERM_ROWS = 5
-NAMED = 3
-
-
-def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Iterator[Shifted]:
-    """Compare one column.
-
-    Parameters
-    ----------
-    train, test : pl.DataFrame
-        n and m rows with the column, of one type in both.
-    role : Role
-        Its name and use.
-
-    Yields
-    ------
-    Shifted
-        Of the measures "covariate", "missing", "unseen" and "out-of-range"; the last three only where there
-        is something to say.
-    """
+def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Iterator[Comparison]:
+    """Compare one column."""
     first, second = values_of(train, role.column), values_of(test, role.column)
     match role.role:
         case "numeric" | "datetime":
@@ -208,7 +150,7 @@ def _nulls(train: pl.Series, test: pl.Series) -> tuple[NDArray[np.bool_], NDArra
     return missing(train), missing(test)
 
 
-def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Iterator[Shifted]:
+def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Iterator[Comparison]:
     """Compare the shares of missing values."""
     k, n, j, m = int(train.sum()), len(train), int(test.sum()), len(test)
     if k + j == 0:
@@ -216,18 +158,18 @@ def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> 
     p = float(split_p(np.array([j]), np.array([k + j]), m / (n + m))[0])
     low, high = difference_interval((k, n), (j, m))
     shares = f"{percent(k / n)} of the training rows and {percent(j / m)} of the test rows"
-    yield Shifted(
+    yield Comparison(
         column, "missing", None, value=j / m - k / n, low=low, high=high, p=p, n=j,
         found=f"“{column}” is missing in {shares}: the rates differ.",
         otherwise=f"“{column}” is missing in {shares}: no more different than by chance.",
     )  # fmt: skip
 
 
-def _numeric(column: str, train: NDArray[np.float64], test: NDArray[np.float64]) -> Shifted:
+def _numeric(column: str, train: Reals, test: Reals) -> Comparison:
     """Compare the distributions of numbers."""
     distance, by_chance, p = ks_distance(train, test)
     middle = f"median {np.median(train):.4g} in train, {np.median(test):.4g} in test"
-    return Shifted(
+    return Comparison(
         column, "covariate", None, value=distance, low=max(0.0, distance - by_chance),
         high=min(1.0, distance + by_chance), p=p, n=len(test),
         found=f"“{column}” is distributed differently ({middle}): the distribution functions are up to "
@@ -242,9 +184,7 @@ def size(distance: float) -> str:
     return next((word for limit, word in words if distance < limit), "a large difference")
 
 
-def _out_of_range(
-    column: str, train: NDArray[np.float64], test: NDArray[np.float64], role: str
-) -> Iterator[Shifted]:
+def _out_of_range(column: str, train: Reals, test: Reals, role: str) -> Iterator[Comparison]:
     """Count test values beyond the smallest and largest of training."""
     low, high = train.min(), train.max()
     under, over = int((test < low).sum()), int((test > high).sum())
@@ -254,14 +194,14 @@ def _out_of_range(
     p = 2.0 * float(all_in_p(np.array([under, over]), len(test), len(train)).min())
     shown = f" of {low:.6g} to {high:.6g}" if role == "numeric" else ""
     what = f"“{column}” lies outside the training range{shown} in {counted(under + over, 'test row')}"
-    yield Shifted(
+    yield Comparison(
         column, "out-of-range", None, value=(under + over) / len(test), p=min(1.0, p), n=under + over,
         found=f"{what} ({under:,} below, {over:,} above): more than chance brings.",
         otherwise=f"{what}, as a random split would.",
     )  # fmt: skip
 
 
-def _categorical(column: str, strata: Strata) -> Shifted:
+def _categorical(column: str, strata: Strata) -> Comparison:
     """Compare the distributions of levels that are there."""
     train, test = (counts.copy() for counts in strata.counts)
     if MISSING in strata.names:
@@ -274,7 +214,7 @@ def _categorical(column: str, strata: Strata) -> Shifted:
         if p[j] != q[j]
     ]
     by_chance = chance_variation(train, test)
-    return Shifted(
+    return Comparison(
         column, "covariate", None, value=variation, p=p_value, n=int(test.sum()),
         found=f"“{column}” has other shares of levels in test ({'; '.join(moved)}): {percent(variation)} of "
         f"the rows would have to move, {size(variation)} ({percent(by_chance)} by chance).",
@@ -283,7 +223,7 @@ def _categorical(column: str, strata: Strata) -> Shifted:
     )  # fmt: skip
 
 
-def _unseen(column: str, strata: Strata) -> Iterator[Shifted]:
+def _unseen(column: str, strata: Strata) -> Iterator[Comparison]:
     """Count test rows with levels that training never has."""
     train, test = strata.counts
     new = np.flatnonzero((train == 0) & (test > 0))
@@ -300,7 +240,7 @@ def _unseen(column: str, strata: Strata) -> Iterator[Shifted]:
     rows, levels = counted(int(counts.sum()), "test row"), counted(len(new), "level")
     shown += ", …" if len(new) > NAMED else ""
     what = f"“{column}” has {levels} that training never has, in {rows}: {shown}"
-    yield Shifted(
+    yield Comparison(
         column, "unseen", None, value=float(counts.sum()) / m, p=p, n=int(counts.sum()),
         found=f"{what}. Chance does not explain it.",
         otherwise=f"{what}. A random split brings about {expected:.3g} such levels.",
@@ -312,7 +252,7 @@ def _poisson_above(k: int, mean: float) -> float:
     return float(pdtrc(k - 1, mean)) if mean > 0 else 0.0
 
 
-def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]:
+def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison]:
     """Compare the shares of rows that hold each term."""
     texts = [s.gather_every(max(1, -(-len(s) // READ_ROWS))) for s in (train, test)]
     first, second = (document_frequencies(s) for s in texts)
@@ -329,14 +269,14 @@ def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]:
         f"“{terms['term'][int(i)]}” from {percent(k[i] / n)} to {percent(j[i] / m)}" for i in order
     )
     value = float(np.abs(gap[order]).max())
-    yield Shifted(
+    yield Comparison(
         column, "covariate", None, value=value, p=min(1.0, float(each.min()) * len(each)), n=m,
         found=f"“{column}” uses other words in test: {moved} of the rows, {size(value)}.",
         otherwise=f"“{column}” uses the same words up to chance.",
     )  # fmt: skip
 
 
-def _vector(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]:
+def _vector(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison]:
     """Compare the coordinates of vectors."""
     parts = [s.drop_nulls() for s in (train, test)]
     parts = [s.gather_every(max(1, -(-len(s) * 4 // READ_ROWS))) for s in parts]
@@ -347,7 +287,7 @@ def _vector(column: str, train: pl.Series, test: pl.Series) -> Iterator[Shifted]
     each = [ks_distance(A[:, j], B[:, j]) for j in range(A.shape[1])]
     j = min(range(len(each)), key=lambda i: each[i][2])
     distance, _, p = each[j]
-    yield Shifted(
+    yield Comparison(
         column, "covariate", None, value=distance, p=min(1.0, p * len(each)), n=len(B),
         found=f"“{column}” is distributed differently: coordinate {j + 1} is up to {distance:.3f} apart, "
         f"{size(distance)}.",

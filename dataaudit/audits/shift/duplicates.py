@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.comparison import Comparison, percent
 from dataaudit.features.columns import counted
 
 SHOWN = 3
@@ -21,53 +21,31 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Copies:
-    """What test shares with training.
+    """What test shares with training."""
 
-    Attributes
-    ----------
-    pairs : pl.DataFrame
-        test_row, train_row (Int64): every test row that training holds, with the first such training row;
-        conflict (Boolean): no training row equal to it has its label (null without labels).
-    within : float
-        Share of the training rows that have an equal row in training: what this kind of data brings anyway.
-    columns : int
-        Columns that were compared.
-    """
-
+    # test_row, train_row: every test row that training holds, with the first such training row; conflict: no
+    # training row equal to it has its label (null without labels)
     pairs: pl.DataFrame
-    within: float
-    columns: int
+    within: float  # share of the training rows that have an equal row in training
+    columns: int  # columns that were compared
 
 
 def find_copies(train: pl.DataFrame, test: pl.DataFrame, *, columns: list[str], target: str | None) -> Copies:
-    """Find the test rows that training holds.
-
-    Parameters
-    ----------
-    train, test : pl.DataFrame
-        n and m rows with the same columns and types.
-    columns : list of str
-        What must be equal.
-    target : str or None
-        The label column; None where test has none.
-
-    Returns
-    -------
-    Copies
-        By position, sorted by test row.
-    """
+    """Find the test rows that training holds."""
     first, second = (_keys(frame, columns, target) for frame in (train, test))
     known = first.group_by("key").agg(
         pl.col("row").min().alias("train_row"), pl.col("label").drop_nulls().unique(), pl.len().alias("count")
     )
     pairs = second.join(known, on="key", how="inner", suffix="s").sort("row")
     conflict = ~pl.col("labels").list.contains(pl.col("label"), nulls_equal=False)
-    judged = (
-        pl.when(pl.col("label").is_null() | (pl.col("labels").list.len() == 0)).then(None).otherwise(conflict)
-    )
+    unknown = pl.col("label").is_null() | (pl.col("labels").list.len() == 0)
     within = float(known.filter(pl.col("count") > 1)["count"].sum()) / max(train.height, 1)
     return Copies(
-        pairs.select(pl.col("row").alias("test_row"), "train_row", judged.alias("conflict")),
+        pairs.select(
+            pl.col("row").alias("test_row"),
+            "train_row",
+            pl.when(unknown).then(None).otherwise(conflict).alias("conflict"),
+        ),
         within,
         len(columns),
     )
@@ -101,23 +79,8 @@ def _hashable(series: pl.Series) -> pl.Series:
     return series
 
 
-def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Shifted]:
-    """Say what was found.
-
-    Parameters
-    ----------
-    copies : Copies
-        What test shares with training.
-    n_test : int
-        Test rows.
-    target : str
-        Name of the label column.
-
-    Yields
-    ------
-    Shifted
-        Measures "duplicate" and "conflict", each only where there is one.
-    """
+def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Comparison]:
+    """Say what was found."""
     pairs = copies.pairs
     if pairs.is_empty():
         return
@@ -127,7 +90,7 @@ def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Shifted]:
         f"a training row in all {copies.columns} columns ({_examples(pairs)}); of the training rows {within} "
         "have such a twin."
     )
-    yield Shifted(None, "duplicate", None, value=share, n=pairs.height, found=said, otherwise=said)
+    yield Comparison(None, "duplicate", None, value=share, n=pairs.height, found=said)
     wrong = pairs.filter(pl.col("conflict"))
     if wrong.height:
         said = (
@@ -135,15 +98,8 @@ def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Shifted]:
             f"carr{'ies' if wrong.height == 1 else 'y'} a “{target}” that no equal training row has "
             f"({_examples(wrong)})."
         )
-        yield Shifted(
-            target,
-            "conflict",
-            None,
-            value=wrong.height / pairs.height,
-            n=wrong.height,
-            found=said,
-            otherwise=said,
-        )
+        share = wrong.height / pairs.height
+        yield Comparison(target, "conflict", None, value=share, n=wrong.height, found=said)
 
 
 def _examples(pairs: pl.DataFrame) -> str:

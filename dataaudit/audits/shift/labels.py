@@ -13,7 +13,7 @@ compare losses on inputs that both samples share, S ∝ pq/(p+q) for input densi
                                +  E_S ℓ_test - E_S ℓ_train                                   labels given them
 
 The densities are shares of strata here: of one column's levels or deciles, or, over all columns, of the score
-that tells train from test best (subclassification on a balancing score, Rosenbaum & Rubin 1984),
+that separates train from test best (subclassification on a balancing score, Rosenbaum & Rubin 1984),
 out-of-sample for every row. Standard errors come from redrawing shares (multinomial) and mean losses (normal)
 of the strata.
 """
@@ -24,14 +24,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import chdtrc
 
-from dataaudit.audits.shift.comparison import Shifted, percent
+from dataaudit.audits.shift.comparison import Comparison, Ints, Reals, percent
 from dataaudit.audits.shift.covariates import Strata
 from dataaudit.statistics import Z95, chance_variation, chi_square, difference_interval, normal_p, split_p
-
-Array = NDArray[np.float64]
 
 REDRAWS = 400
 # A stratum with less variance of the hypergeometric count says nothing, and would break the approximation.
@@ -39,28 +36,13 @@ LEAST_VARIANCE = 1.0
 
 
 def compare_classes(
-    target: str, classes: tuple[str, ...], *, train: NDArray[np.int64], test: NDArray[np.int64]
-) -> Iterator[Shifted]:
-    """Compare class shares.
-
-    Parameters
-    ----------
-    target : str
-        Name of the label column.
-    classes : tuple of str
-        Names of the classes.
-    train, test : ndarray (n,), (m,) int64
-        Class numbers.
-
-    Yields
-    ------
-    Shifted
-        One row over all classes, then one per class; for two classes the second alone.
-    """
+    target: str, classes: tuple[str, ...], *, train: Ints, test: Ints
+) -> Iterator[Comparison]:
+    """Compare class shares."""  # train, test (n,)
     k, j = (np.bincount(y, minlength=len(classes)) for y in (train, test))
     n, m = max(len(train), 1), max(len(test), 1)
     value = float(np.abs(k / n - j / m).sum() / 2.0)
-    yield Shifted(
+    yield Comparison(
         target, "label", None, value=value, p=chi_square(k, j), n=len(test),
         found=f"The classes of “{target}” have other shares in test: {percent(value)} of the rows would have "
         f"to change class ({percent(chance_variation(k, j))} by chance).",
@@ -71,7 +53,7 @@ def compare_classes(
         low, high = difference_interval((k[c], n), (j[c], m))
         share = f"{percent(k[c] / n)} of the training rows and {percent(j[c] / m)} of the test rows"
         shares, more = f"“{target} = {classes[c]}” in {share}", j[c] / m > k[c] / n
-        yield Shifted(
+        yield Comparison(
             target, "label", classes[c], value=j[c] / m - k[c] / n, low=low, high=high, p=float(each[c]),
             n=int(j[c]), found=f"{shares}: the class is {'more' if more else 'less'} frequent.",
             otherwise=f"{shares}: no more different than by chance.",
@@ -83,28 +65,10 @@ def compare_given(
     strata: Strata,
     classes: tuple[str, ...],
     *,
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-) -> Shifted:
-    """Ask whether labels changed differently from one stratum of a column to the next.
-
-    Parameters
-    ----------
-    column : str
-        The source column.
-    strata : Strata
-        Its strata, of the labelled rows.
-    classes : tuple of str
-        Names of the classes.
-    train, test : ndarray (n,), (m,) int64
-        Class numbers.
-
-    Returns
-    -------
-    Shifted
-        Measure "concept": the mean difference, over test rows, between a stratum's class share and what the
-        overall change of shares would make of training's.
-    """
+    train: Ints,
+    test: Ints,
+) -> Comparison:
+    """Ask whether labels changed differently from one stratum of a column to the next."""  # train, test (n,)
     size, K = len(strata.names), len(classes)
     first = np.bincount(strata.train * K + train, minlength=size * K).reshape(size, K)
     second = np.bincount(strata.test * K + test, minlength=size * K).reshape(size, K)
@@ -117,7 +81,7 @@ def compare_given(
     c = classes.index(name)
     shares = [float(part[worst, c] / max(part[worst].sum(), 1)) for part in (first, second)]
     where = f"“{column} = {strata.names[worst]}”"
-    return Shifted(
+    return Comparison(
         column, "concept", strata.names[worst], value=float(np.abs(gaps) @ rows / max(rows.sum(), 1)),
         p=min(1.0, p * len(found)), n=int(rows.sum()),
         found=f"Labels given “{column}” changed beyond the overall change, most for {where}: {name} in "
@@ -126,7 +90,7 @@ def compare_given(
     )  # fmt: skip
 
 
-def _breslow_day(train: NDArray[np.int64], test: NDArray[np.int64], c: int) -> tuple[float, Array]:
+def _breslow_day(train: Ints, test: Ints, c: int) -> tuple[float, Reals]:
     """Return the p-value of one common odds ratio, and each stratum's excess share in test."""  # (L, K) x2
     a, n, m = test[:, c].astype(float), train.sum(1).astype(float), test.sum(1).astype(float)
     t, total = a + train[:, c], n + m
@@ -152,56 +116,29 @@ def _breslow_day(train: NDArray[np.int64], test: NDArray[np.int64], c: int) -> t
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the difference of loss, test minus train, in nats per row.
-
-    Attributes
-    ----------
-    value, error : float
-        Estimate and standard error.
-    """
+class LossPart:
+    """A part of the difference of loss, test minus train, in nats per row."""
 
     value: float
-    error: float
+    error: float  # standard error
 
     @property
     def p(self) -> float:
-        """Two-sided p-value that there is none."""
+        """Two-sided p-value under no difference."""
         return normal_p(self.value / self.error) if self.error > 0 else 1.0
 
 
 @dataclass(frozen=True)
 class LossSplit:
-    """The difference of mean loss, and what explains it.
+    """The difference of mean loss, and what explains it."""
 
-    Attributes
-    ----------
-    total, inputs, labels : Part
-        All of it; because inputs are drawn from elsewhere; because labels given the inputs differ.
-    """
-
-    total: Part
-    inputs: Part
-    labels: Part
+    total: LossPart
+    inputs: LossPart
+    labels: LossPart
 
 
-def split_loss(strata: Strata, losses: tuple[Array, Array], *, seed: int) -> LossSplit:
-    """Split the difference of mean loss over the strata, see the module's formula.
-
-    Parameters
-    ----------
-    strata : Strata
-        Of both samples.
-    losses : tuple of ndarray (n,), (m,)
-        Losses of the training rows (out-of-sample, or overfitting passes for a shift) and of the test rows.
-    seed : int
-        Of the redraws.
-
-    Returns
-    -------
-    LossSplit
-        ``inputs + labels = total``, up to rounding; strata of one sample alone count as inputs.
-    """
+def split_loss(strata: Strata, losses: tuple[Reals, Reals], *, seed: int) -> LossSplit:
+    """Split the difference of mean loss over the strata, see the module's formula."""  # losses (n,)
     random = np.random.default_rng(seed)
     sides = [
         _Side.of(codes, loss, len(strata.names))
@@ -210,7 +147,7 @@ def split_loss(strata: Strata, losses: tuple[Array, Array], *, seed: int) -> Los
     point = _parts([(side.share[None], side.mean[None]) for side in sides])
     redrawn = _parts([side.redraw(random) for side in sides])
     errors = [float(drawn.std()) for drawn in redrawn]
-    total, inputs, labels = (Part(float(v[0]), e) for v, e in zip(point, errors, strict=True))
+    total, inputs, labels = (LossPart(float(v[0]), e) for v, e in zip(point, errors, strict=True))
     return LossSplit(total, inputs, labels)
 
 
@@ -219,12 +156,12 @@ class _Side:
     """Rows, share, mean loss and its standard error of every stratum of one sample."""
 
     n: int
-    share: Array
-    mean: Array
-    error: Array
+    share: Reals
+    mean: Reals
+    error: Reals
 
     @classmethod
-    def of(cls, codes: NDArray[np.int64], loss: Array, size: int) -> _Side:
+    def of(cls, codes: Ints, loss: Reals, size: int) -> _Side:
         """Sum up the rows."""
         counts = np.bincount(codes, minlength=size).astype(np.float64)
         filled = np.maximum(counts, 1.0)
@@ -234,13 +171,13 @@ class _Side:
         own = np.where(counts > 1, spread / np.maximum(counts - 1.0, 1.0), loss.var())
         return cls(len(codes), counts / max(len(codes), 1), mean, np.sqrt(own / filled))
 
-    def redraw(self, random: np.random.Generator) -> tuple[Array, Array]:
+    def redraw(self, random: np.random.Generator) -> tuple[Reals, Reals]:
         """Draw shares and mean losses anew."""  # -> (r, L), (r, L)
         share = random.multinomial(self.n, self.share / self.share.sum(), size=REDRAWS) / self.n
         return share, self.mean + self.error * random.standard_normal(share.shape)
 
 
-def _parts(sides: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
+def _parts(sides: list[tuple[Reals, Reals]]) -> tuple[Reals, Reals, Reals]:
     """Return total, inputs and labels of every draw."""  # [(r, L), (r, L)] x2 -> (r,) x3
     (p, first), (q, second) = sides
     shared = p * q / np.maximum(p + q, 1e-300)
@@ -250,23 +187,8 @@ def _parts(sides: list[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
     return total, total - labels, labels
 
 
-def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Shifted]:
-    """Say what was split.
-
-    Parameters
-    ----------
-    column : str or None
-        The column whose strata were used; None for the score over all columns.
-    split : LossSplit
-        The parts.
-    n : int
-        Test rows.
-
-    Yields
-    ------
-    Shifted
-        Measure "loss", levels "total" (over all columns only), "inputs" and "labels".
-    """
+def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Comparison]:
+    """Say what was split."""
     whose = "the inputs" if column is None else f"“{column}”"
     names = {"total": "The loss", "inputs": f"What {whose} explain{'' if column is None else 's'}",
              "labels": f"What the labels given {whose} explain"}  # fmt: skip
@@ -277,7 +199,7 @@ def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Shift
         between = f"{part.value:+.4f} nats a row ({part.value - half:+.4f} to {part.value + half:+.4f})"
         verb = "differs by" if level == "total" else "of the difference of loss is"
         text = f"{names[level]} {verb} {between}, test against train"
-        yield Shifted(
+        yield Comparison(
             column, "loss", level, value=part.value, low=part.value - half, high=part.value + half, p=part.p,
             n=n, found=f"{text}.", otherwise=f"{text}: nothing beyond chance.",
         )  # fmt: skip

@@ -1,11 +1,11 @@
-"""Can train and test be told apart? A classifier of membership, judged on rows that it has not seen.
+"""Classifier two-sample test (C2ST) for covariate shift.
 
-The classifier two-sample test (Friedman 2003; Lopez-Paz & Oquab, ICLR 2017): as many seeded rows of train as
-of test, membership as the label, the tool's own logistic model on numbers (rank-to-normal, with cubic
-splines), levels and terms. Every row is scored without itself, by the one-step leave-one-out of `leaveout`,
-from one factorisation. Leaving out a row of one sample moves the intercept towards the other; that artefact
-is taken off the score as the log-odds of the sizes that remain, or two alike samples would have an AUC below
-one half.
+A classifier of membership is scored on rows that it has not seen (Friedman 2003; Lopez-Paz & Oquab, ICLR
+2017): as many seeded rows of train as of test, membership as the label, the tool's own logistic model on
+numbers (rank-to-normal, with cubic splines), levels and terms. Every row is scored without itself, by the
+one-step leave-one-out of `leave_one_out`, from one factorisation. Leaving out a row of one sample moves the
+intercept towards the other; that artefact is taken off the score as the log-odds of the sizes that remain, or
+two alike samples would have an AUC below one half.
 
 **p-value.** Leave-one-out scores share rows, so a Mann-Whitney test would be too bold (about √2 in the
 standard error). Where membership means nothing the model is at θ = 0 with all curvatures ¼ and one Newton
@@ -13,7 +13,7 @@ step is ridge regression, S = X(XᵀX + 4nλI)⁻¹Xᵀ, whose leave-one-out sco
 memberships m = ±1 (Allen 1974). S knows no labels, so the separation under all permutations of m comes from
 one matrix product.
 
-**λ** knows no labels either, or choosing it would spoil that: 4nλ = tr(XᵀX)/(n/20), so that at most a
+**λ** knows no labels either, or choosing it would break that: 4nλ = tr(XᵀX)/(n/20), so that at most a
 twentieth as many degrees of freedom are spent as there are rows.
 
 **Columns.** A row's leave-one-out score is a sum over source columns. A column's share of the separation is
@@ -22,15 +22,16 @@ the difference of its means over test and train, over that of the whole score: t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import ndtr
 
+from dataaudit.audits.shift.comparison import ALPHA, Comparison, Ints, Reals, percent
 from dataaudit.features import (
     Basis,
     BasisSettings,
@@ -50,62 +51,49 @@ from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.statistics import Z95
 
-Array = NDArray[np.float64]
-
 # Rows of each sample that the classifier is trained on, and features that it has at most.
 ROWS, FEATURES = 1500, 1000
 ROWS_PER_FREEDOM = 20
 PERMUTATIONS = 1999
 SCORED_AT_ONCE = 8192
+# Columns that are named as separating train from test; shares below this are left out.
+NAMED, LEAST_SHARE = 3, 0.05
 _MEMBERSHIP = "is a test row"
 
 
 @dataclass(frozen=True)
-class Separation:
-    """How well train and test are told apart.
+class TwoSampleTest:
+    """How well train and test are told apart."""
 
-    Attributes
-    ----------
-    auc, low, high : float
-        Chance that a test row scores above a training row, leave-one-out, with a 95 % interval; one half if
-        they are alike.
-    p : float
-        Share of permutations of membership under which the samples are separated as well.
-    columns : tuple of (str, float)
-        Share of the separation of each source column, largest first.
-    rows : int
-        Rows of both samples that were used.
-    scores_train, scores_test : ndarray (n,), (m,)
-        Log-odds of being a test row, out-of-sample; NaN for rows that were not scored.
-    """
-
-    auc: float
-    low: float
+    auc: (
+        float  # chance that a test row scores above a training row, leave-one-out; one half if they are alike
+    )
+    low: float  # 95 % interval of that
     high: float
-    p: float
-    columns: tuple[tuple[str, float], ...]
-    rows: int
-    scores_train: Array
-    scores_test: Array
+    p: float  # share of permutations of membership under which the samples are separated as well
+    columns: tuple[tuple[str, float], ...]  # share of the separation of each source column, largest first
+    rows: int  # rows of both samples that were used
+    scores_train: Reals  # (n,) log-odds of being a test row, out-of-sample
+    scores_test: Reals  # (m,) likewise
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _SharedEncoding:
     """The encoding that both samples share, fitted without regard to membership."""
 
     encoding: Encoding
     basis: Basis
-    kept: NDArray[np.int64]
-    mean: Array
+    kept: Ints
+    mean: Reals
 
-    def design(self, frame: pl.DataFrame) -> Array:
+    def design(self, frame: pl.DataFrame) -> Reals:
         """Return centred features."""  # -> (b, d)
         X = self.basis.transform(self.encoding.transform(frame))
         part = X[:, self.kept]
         return (part.toarray() if isinstance(part, csr_array) else part) - self.mean
 
 
-def separate(
+def two_sample_test(
     train: pl.DataFrame,
     test: pl.DataFrame,
     roles: tuple[Role, ...],
@@ -113,46 +101,27 @@ def separate(
     settings: EncoderSettings,
     score: int,
     seed: int,
-) -> Separation | None:
-    """Train the classifier of membership and judge it.
-
-    Parameters
-    ----------
-    train, test : pl.DataFrame
-        n and m rows with the same columns.
-    roles : tuple of Role
-        What the columns are used as; those left out are not looked at.
-    settings : EncoderSettings
-        How text is weighted.
-    score : int
-        Rows of each sample to score beyond those that the classifier is trained on.
-    seed : int
-        Draws the rows and the permutations.
-
-    Returns
-    -------
-    Separation or None
-        None where no column varies, or a sample has fewer than ten rows.
-    """
+) -> TwoSampleTest | None:
+    """Train the classifier of membership and score it out-of-sample."""
     size = min(train.height, test.height, ROWS)
     if size < 10:  # noqa: PLR2004 - nothing can be learnt
         return None
     random = np.random.default_rng(seed)
     drawn = [np.sort(random.choice(frame.height, size, replace=False)) for frame in (train, test)]
     pooled = pl.concat([train[drawn[0].tolist()], test[drawn[1].tolist()]])
-    judge = _fit_judge(pooled, roles, settings)
-    if judge is None:
+    shared = _fit_encoding(pooled, roles, settings)
+    if shared is None:
         return None
-    X = judge.design(pooled)
+    X = shared.design(pooled)
     member = np.repeat([0, 1], size)
     objective, theta, scores = _leave_one_out(X, member)
     auc = _auc(scores, member)
     p, spread = _permuted(X, 4.0 * len(X) * objective.l2, member, random)
     error = max(_delong(scores, member), spread)
-    features = [judge.basis.features[j].column for j in judge.kept]
-    others = [_score_others(judge, theta, frame, random, score) for frame in (train, test)]
+    features = [shared.basis.features[j].column for j in shared.kept]
+    others = [_score_others(shared, theta, frame, random, score) for frame in (train, test)]
     others[0][drawn[0]], others[1][drawn[1]] = scores[:size], scores[size:]
-    return Separation(
+    return TwoSampleTest(
         auc=auc,
         low=max(0.0, auc - Z95 * error),
         high=min(1.0, auc + Z95 * error),
@@ -164,7 +133,9 @@ def separate(
     )
 
 
-def _fit_judge(pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderSettings) -> _Judge | None:
+def _fit_encoding(
+    pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderSettings
+) -> _SharedEncoding | None:
     """Encode both samples together; the most frequent levels and terms are kept."""
     used = [role for role in roles if role.role != "left out" and _varies(pooled[role.column])]
     if not used:
@@ -184,7 +155,7 @@ def _fit_judge(pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderS
     kept = _most_frequent(columns, X.shape[1])
     part = X[:, kept]
     dense = part.toarray() if isinstance(part, csr_array) else part
-    return _Judge(encoding, basis, kept, dense.mean(0))
+    return _SharedEncoding(encoding, basis, kept, dense.mean(0))
 
 
 def _varies(series: pl.Series) -> bool:
@@ -194,20 +165,20 @@ def _varies(series: pl.Series) -> bool:
     return series.n_unique() > 1
 
 
-def _most_frequent(columns: Columns, d: int) -> NDArray[np.int64]:
+def _most_frequent(columns: Columns, d: int) -> Ints:
     """Return the features to keep: all dense ones, and as many levels and terms as there is room for."""
     first = columns.numeric.shape[1] + columns.vectors.shape[1]
     sparse = columns.levels.shape[1] + columns.terms.shape[1]
-    held = np.concatenate(
+    frequency = np.concatenate(
         [np.bincount(part.indices, minlength=part.shape[1]) for part in (columns.levels, columns.terms)]
     )
     room = max(0, FEATURES - (d - sparse))
-    frequent = first + np.argsort(-held, kind="stable")[:room]
+    frequent = first + np.argsort(-frequency, kind="stable")[:room]
     dense = np.concatenate([np.arange(first), np.arange(first + sparse, d)])
     return np.sort(np.concatenate([dense, frequent])).astype(np.int64)
 
 
-def _leave_one_out(X: Array, member: NDArray[np.int64]) -> tuple[Objective, torch.Tensor, Array]:
+def _leave_one_out(X: Reals, member: Ints) -> tuple[Objective, torch.Tensor, Reals]:
     """Fit membership and return every row's score without it, less the log-odds of the sizes that remain."""
     n = len(X)
     l2 = max(float((X * X).sum()) / n, 1e-12) * ROWS_PER_FREEDOM / (4.0 * n)
@@ -221,7 +192,7 @@ def _leave_one_out(X: Array, member: NDArray[np.int64]) -> tuple[Objective, torc
     return objective, theta, scores - prior
 
 
-def _auc(scores: Array, member: NDArray[np.int64]) -> float:
+def _auc(scores: Reals, member: Ints) -> float:
     """Return the chance that a test row scores above a training row."""
     n, m = len(scores), int(member.sum())
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
@@ -229,7 +200,7 @@ def _auc(scores: Array, member: NDArray[np.int64]) -> float:
     return (float(ranks[member == 1].sum()) - m * (m + 1) / 2.0) / (m * (n - m))
 
 
-def _delong(scores: Array, member: NDArray[np.int64]) -> float:
+def _delong(scores: Reals, member: Ints) -> float:
     """Return the standard error of the AUC over rows (DeLong et al. 1988)."""
     test, train = np.sort(scores[member == 1]), np.sort(scores[member == 0])
     above = np.searchsorted(train, test, side="left") / len(train)
@@ -237,9 +208,7 @@ def _delong(scores: Array, member: NDArray[np.int64]) -> float:
     return float(np.sqrt(above.var(ddof=1) / len(test) + below.var(ddof=1) / len(train)))
 
 
-def _permuted(
-    X: Array, ridge: float, member: NDArray[np.int64], random: np.random.Generator
-) -> tuple[float, float]:
+def _permuted(X: Reals, ridge: float, member: Ints, random: np.random.Generator) -> tuple[float, float]:
     """Return the p-value of the separation by permuting membership, and the spread of the AUC under it."""
     sign = np.where(member == 1, 1.0, -1.0)
     M = np.column_stack([sign, *(random.permutation(sign) for _ in range(PERMUTATIONS))])
@@ -254,7 +223,7 @@ def _permuted(
 
 
 def _shares(
-    X: Array, objective: Objective, theta: torch.Tensor, *, member: NDArray[np.int64], columns: list[str]
+    X: Reals, objective: Objective, theta: torch.Tensor, *, member: Ints, columns: list[str]
 ) -> tuple[tuple[str, float], ...]:
     """Split the leave-one-out separation by source column."""
     n, coefficients = len(X), theta[:-1].numpy()
@@ -278,12 +247,29 @@ def _shares(
 
 
 def _score_others(
-    judge: _Judge, theta: torch.Tensor, frame: pl.DataFrame, random: np.random.Generator, count: int
-) -> Array:
+    shared: _SharedEncoding, theta: torch.Tensor, frame: pl.DataFrame, random: np.random.Generator, count: int
+) -> Reals:
     """Score some rows; those that the classifier was trained on get their leave-one-out score later."""
     scores = np.full(frame.height, np.nan)
     rows = np.sort(random.choice(frame.height, min(count, frame.height), replace=False))
     for start in range(0, len(rows), SCORED_AT_ONCE):
         part = rows[start : start + SCORED_AT_ONCE]
-        scores[part] = judge.design(frame[part.tolist()]) @ theta[:-1].numpy() + float(theta[-1])
+        scores[part] = shared.design(frame[part.tolist()]) @ theta[:-1].numpy() + float(theta[-1])
     return scores
+
+
+def separation_rows(apart: TwoSampleTest) -> Iterator[Comparison]:
+    """Say how well train and test can be told apart, and by which columns."""
+    leading = [(name, share) for name, share in apart.columns if share >= LEAST_SHARE][:NAMED]
+    by = ", ".join(f"“{name}” ({percent(share)})" for name, share in leading)
+    auc = f"a test row scores above a training row with probability {apart.auc:.3f}"
+    interval = f"{apart.low:.3f} to {apart.high:.3f}"
+    yield Comparison(
+        None, "two-sample", None, value=apart.auc, low=apart.low, high=apart.high, p=apart.p, n=apart.rows,
+        found=f"Train and test can be told apart: {auc} ({interval}; one half if they were alike)"
+        + (f", most by {by}." if by else "."),
+        otherwise=f"Train and test cannot be told apart: {auc} ({interval}; one half if they were alike).",
+    )  # fmt: skip
+    for name, share in leading if apart.p < ALPHA else ():
+        said = f"“{name}” makes up {percent(share)} of what tells train from test."
+        yield Comparison(name, "two-sample", "share", value=share, n=apart.rows, found=said)

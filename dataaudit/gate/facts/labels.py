@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits.batch import hold_against
+from dataaudit.audits.batch import score_batch
 from dataaudit.audits.health import check_health
 from dataaudit.audits.tables import choose_ranking, label_table, review_order
 from dataaudit.audits.validation import verify
@@ -65,7 +65,7 @@ def _judged(model: FittedRows, frame: pl.DataFrame, rows: pl.Series, y: Rows) ->
     loss = -np.log(np.maximum(own, np.finfo(np.float64).tiny))
     others = p.copy()
     others[at, y] = -1.0
-    compared = hold_against(
+    compared = score_batch(
         model.scores.loo_loss,
         loss,
         contradicted=p.argmax(1) != y,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.mismatch.findings import Found
+from dataaudit.audits.mismatch.findings import MismatchFinding
 from dataaudit.audits.shift.audit import measure_shift
-from dataaudit.audits.stability import Dependence, depend
+from dataaudit.audits.stability import Dependence, measure_dependence
 from dataaudit.features import EncoderSettings
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.fitted import against, fitted, wanted
@@ -68,7 +68,7 @@ def grouped_rows(material: Material) -> Rows:
         named = np.concatenate([named, found.rows])
 
 
-def _found(material: Material) -> Sequence[Found]:
+def _found(material: Material) -> Sequence[MismatchFinding]:
     other = against(material)
     return () if other is None else other.searched.found
 
@@ -80,6 +80,6 @@ def dependence_of(material: Material) -> Dependence:
         model = fitted(material)
         other = against(material) if material.test is not None else None
         block = None if other is None else other.tested.block
-        return depend(model.trained, model.scores, test=block, seed=material.seed)
+        return measure_dependence(model.trained, model.scores, test=block, seed=material.seed)
 
     return material.once("dependence", make)

@@ -13,13 +13,13 @@ import dataaudit
 from dataaudit.audits.health import fit_checks
 from dataaudit.audits.testset import predict
 from dataaudit.errors import DataError, MissingColumn, SettingError
-from dataaudit.findings.schemas import SCHEMAS_EXPLANATION_FINDINGS, ExplanationFindings
+from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.leave_one_out import refit_without
-from dataaudit.summary import summarise_explanation
+from dataaudit.report import explain
 from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
 from dataaudit.training.train import train
-from dataaudit.writers import explanation_html
+from dataaudit.writers import html
 
 WORDS = np.array(["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"])
 ROW, L2 = 7, 1e-2
@@ -195,15 +195,15 @@ def test_a_missing_cell_is_said_to_be_missing(empty):
     why = dataaudit.explain(known, new, label="y", row=3, l2=L2, top=60)
     said = dict(why.contributions.select("column", "effect").iter_rows())
     assert said["x"].startswith(("that x is missing raises ", "that x is missing lowers "))
-    page = explanation_html.page(summarise_explanation(why.tables))
-    assert "x is missing: with another cell there, the loss of the test row " in page
+    page = html.page(explain.report(why.tables))
+    assert "x is missing</bdi>: with another cell there, the loss of the test row " in page
     assert not re.search(r"\bx = ?(nan|None)?[:<]", page)
 
 
 def test_numbers_have_six_digits():
     frames = table(150, 0, 2), table(40, 1, 2)
     why = dataaudit.explain(*frames, label="y", row=ROW, l2=L2)
-    page = explanation_html.page(summarise_explanation(why.tables))
+    page = html.page(explain.report(why.tables))
     for text in (*why.contributions["effect"], *re.findall(r"\b[xz] = [^:<]*", page)):
         assert not re.search(r"[xz] = -?\d*\.\d{8}", text)
     assert f"x = {frames[1]['x'][ROW]:.6g}" in page
@@ -299,7 +299,7 @@ def test_tables_come_back_from_disk(tmp_path):
     why = dataaudit.explain(table(80, 0, 2), table(20, 1, 2), label="y", row=0, l2=L2, flip="prediction")
     back = ExplanationFindings.read(why.write(tmp_path / "out"))
     for name, frame in why.tables.tables().items():
-        assert frame.schema == SCHEMAS_EXPLANATION_FINDINGS[name]
+        assert frame.schema == ExplanationFindings.SCHEMAS[name]
         assert back.tables()[name].equals(frame), name
     assert back.provenance.run_id == why.tables.provenance.run_id
     assert "Test row 0 is predicted" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

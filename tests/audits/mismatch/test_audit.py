@@ -6,7 +6,7 @@ import pytest
 
 import dataaudit
 from dataaudit.errors import DataError, SettingError
-from dataaudit.findings.schemas import SCHEMAS_MISMATCH_FINDINGS, MismatchFindings
+from dataaudit.findings.schemas import MismatchFindings
 
 
 def patients(n, seed, *, children, ill):
@@ -141,7 +141,7 @@ def test_a_trace_predicts_the_refit(audit, train, test):
 def test_every_table_has_its_schema_and_comes_back_from_disk(audit, tmp_path):
     back = MismatchFindings.read(audit.write(tmp_path / "out"))
     for name, table in audit.tables.tables().items():
-        assert table.schema == SCHEMAS_MISMATCH_FINDINGS[name], name
+        assert table.schema == MismatchFindings.SCHEMAS[name], name
         assert back.tables()[name].equals(table), name
     assert back.provenance.run_id == audit.tables.provenance.run_id
 

@@ -11,8 +11,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from dataaudit.audits.mismatch.remedies import (
-    Case,
     Remedies,
+    RemedyCase,
     remedy_table,
     ridge_grid,
     rows_to_collect,
@@ -48,7 +48,7 @@ def twin():
     tested = predict(trained, new, labels.y)
     errors = np.flatnonzero(tested.wrong[:40]).astype(np.int64)
     assert len(errors) > 15
-    return trained, tested, Case(7, np.arange(4), errors, SLICE, np.arange(4), np.arange(40))
+    return trained, tested, RemedyCase(7, np.arange(4), errors, SLICE, np.arange(4), np.arange(40))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_errors_along_lambda_fall_to_a_cure(twin, found):
 
 
 def test_the_advice_names_the_mildest_cure_and_the_rows(found):
-    assert found.advice.startswith("A stronger ridge cures it: at λ = ")
+    assert found.advice.startswith("Stronger regularisation cures it: at λ = ")
     assert "Check these 4 training rows" in found.advice
     assert f"more rows of {SLICE}" in found.advice
     assert "of the 40 test rows of age = child" in found.advice
@@ -143,7 +143,7 @@ def test_other_labels_move_the_parameters_by_the_newton_step_of_the_group(twin):
 def test_without_a_cure_it_says_so(twin):
     trained, tested, _ = twin
     errors = np.flatnonzero(tested.wrong)[-30:].astype(np.int64)
-    found = try_remedies(trained, Case(1, np.array([100, 101]), errors), tested=tested)
+    found = try_remedies(trained, RemedyCase(1, np.array([100, 101]), errors), tested=tested)
     assert not any(r.cures for r in found.tried)
     assert found.advice.startswith("Nothing that was tried cures it")
     assert remedy(found, "remove").n_counted == 30
@@ -152,7 +152,7 @@ def test_without_a_cure_it_says_so(twin):
 
 def test_rows_that_have_the_right_label_are_not_relabelled(twin):
     trained, tested, case = twin
-    found = try_remedies(trained, Case(1, np.array([3]), case.errors), tested=tested)
+    found = try_remedies(trained, RemedyCase(1, np.array([3]), case.errors), tested=tested)
     assert {r.remedy for r in found.tried} == {"remove", "down-weight"}
     assert remedy(found, "remove").measured > 0  # the one well child helps
 
@@ -163,7 +163,7 @@ def test_the_last_row_of_a_class_is_not_removed():
     dataset, target = read_labelled(frame, asked)
     trained = train(encode_training(dataset, target, asked), asked)
     tested = predict(trained, dataset, target.y)
-    found = try_remedies(trained, Case(1, np.array([4]), np.array([0])), tested=tested)
+    found = try_remedies(trained, RemedyCase(1, np.array([4]), np.array([0])), tested=tested)
     assert {r.remedy for r in found.tried} == {"down-weight"}
 
 
@@ -173,7 +173,7 @@ def test_a_class_of_several_is_relabelled_to_what_the_errors_are(wine, model_of)
     errors = np.flatnonzero(tested.wrong)
     usual = np.bincount(tested.y[errors], minlength=3).argmax()
     others = np.flatnonzero(model.target.y != usual)[:2]
-    found = try_remedies(model.trained, Case(1, others, errors), tested=tested)
+    found = try_remedies(model.trained, RemedyCase(1, others, errors), tested=tested)
     assert remedy(found, "relabel").detail == f"2 training rows relabelled as {model.target.classes[usual]}"
     assert remedy(found, "relabel").predicted == pytest.approx(remedy(found, "relabel").measured, rel=0.2)
 
@@ -205,7 +205,7 @@ def test_collecting_is_no_advice_where_the_slice_is_divided(twin):
     trained, tested, _ = twin
     young = np.flatnonzero(tested.dataset.frame["age"] == "young").astype(np.int64)
     own = np.flatnonzero(np.array([a == "young" for a in trained.encoded.columns.levels.toarray().argmax(1)]))
-    even = Case(2, np.array([50]), young[tested.wrong[young]], "age = young", own, young)
+    even = RemedyCase(2, np.array([50]), young[tested.wrong[young]], "age = young", own, young)
     found = try_remedies(trained, even, tested=tested)
     assert "collect" not in found.advice or "about" in found.advice
     assert remedy(found, "collect").after is None

@@ -8,8 +8,8 @@ import pytest
 import scipy.stats
 import torch
 
-from dataaudit.audits.mismatch.slices import Carried, cross, cut_slices, score_pairs, score_slices
-from dataaudit.audits.mismatch.tracing import loss_without, move_without
+from dataaudit.audits.mismatch.slices import SolvedErrors, cross, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.tracing import loss_gain, move_without
 from dataaudit.audits.testset import predict
 from dataaudit.influence.groups import refit_group
 from dataaudit.influence.influence import loss_gradients, up_loss
@@ -50,8 +50,8 @@ def model():
         loss_gradients(trained.objective.model, trained.fit.theta, tested.take(wrong))
     )
     every = up_loss(trained.objective, trained.fit.theta, trained.prepared, test=tested.take(wrong))
-    carried = Carried(wrong, solved, every.abs().sum(1).numpy())
-    return trained, known, tested, carried, every.numpy()
+    solved = SolvedErrors(wrong, solved, every.abs().sum(1).numpy())
+    return trained, known, tested, solved, every.numpy()
 
 
 def test_slices_of_a_column_are_its_rows(model):
@@ -79,24 +79,24 @@ def test_bins_split_the_rows_and_hold_alike_many_training_rows(model, column):
 
 
 def test_share_and_harm_are_those_of_the_slow_way(model):
-    trained, known, tested, carried, every = model
+    trained, known, tested, solved, every = model
     part = next(s for s in cut_slices(trained, known, tested) if s.level == "rare")
-    score = score_slices(trained, tested, (part,), carried=carried)[0]
-    errors = np.isin(carried.rows, part.test)
+    score = score_slices(trained, tested, (part,), solved=solved)[0]
+    errors = np.isin(solved.rows, part.test)
     share = (np.abs(every[errors][:, part.train]).sum(1) / np.abs(every[errors]).sum(1)).mean()
     assert score.lift.share == pytest.approx(share, rel=1e-9)
     assert score.lift.value == pytest.approx(share / (len(part.train) / known.n), rel=1e-9)
-    gain, fixed = loss_without(trained, tested, part.test, move=move_without(trained, part.train))
+    gain, fixed = loss_gain(trained, tested, part.test, move=move_without(trained, part.train))
     assert score.harm == pytest.approx(gain.mean())
     assert score.fixed == fixed
     truth = refit_group(trained.objective, trained.fit, torch.from_numpy(part.train)).theta
-    measured, _ = loss_without(trained, tested, part.test, move=truth - trained.fit.theta)
+    measured, _ = loss_gain(trained, tested, part.test, move=truth - trained.fit.theta)
     assert gain.mean() == pytest.approx(measured.mean(), rel=0.05)
 
 
 def test_the_slice_with_other_labels_comes_first(model):
-    trained, known, tested, carried, _ = model
-    scores = score_slices(trained, tested, cut_slices(trained, known, tested), carried=carried)
+    trained, known, tested, solved, _ = model
+    scores = score_slices(trained, tested, cut_slices(trained, known, tested), solved=solved)
     first = max(scores, key=lambda s: s.order)
     assert first.slice.name == "ward = rare"
     assert first.lift.low > 3
@@ -104,9 +104,9 @@ def test_the_slice_with_other_labels_comes_first(model):
 
 
 def test_pairs_are_their_common_rows(model):
-    trained, known, tested, carried, _ = model
-    scores = score_slices(trained, tested, cut_slices(trained, known, tested), carried=carried)
-    pairs = score_pairs(trained, tested, scores, carried=carried)
+    trained, known, tested, solved, _ = model
+    scores = score_slices(trained, tested, cut_slices(trained, known, tested), solved=solved)
+    pairs = score_pairs(trained, tested, scores, solved=solved)
     assert pairs
     by_name = {s.slice.name: s.slice for s in scores}
     for pair in (p.slice for p in pairs):
@@ -117,8 +117,8 @@ def test_pairs_are_their_common_rows(model):
 
 
 def test_without_slices_there_is_nothing_to_measure(model):
-    trained, _, tested, carried, _ = model
-    assert score_slices(trained, tested, (), carried=carried) == []
+    trained, _, tested, solved, _ = model
+    assert score_slices(trained, tested, (), solved=solved) == []
 
 
 @pytest.mark.parametrize(

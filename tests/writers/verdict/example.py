@@ -4,7 +4,7 @@ import io
 
 from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Verdict
 from dataaudit.writers import get
-from dataaudit.writers.verdict_places import Surroundings
+from dataaudit.writers.places import Surroundings
 
 AROUND = Surroundings(folder="/home/me/repo", root="/home/me/repo")
 DOC = """## What it does

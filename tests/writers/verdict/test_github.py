@@ -21,7 +21,7 @@ from writers.verdict.example import (
 from dataaudit.errors import WriteError
 from dataaudit.escape import line
 from dataaudit.findings.verdict import Verdict
-from dataaudit.writers.verdict_github import append_summary
+from dataaudit.writers.github import append_summary
 
 SHOWN = 10  # annotations of a level in a step
 
@@ -92,8 +92,8 @@ def test_the_summary_is_appended_and_small(tmp_path):
     assert append_summary(verdict(20_000), around) == path
     assert append_summary(verdict(0), around) == path
     text = path.read_text(encoding="utf-8")
-    assert text.startswith("before\n<!-- dataaudit check -->\n### ✗ 1 rule broken")
-    assert text.count("### ✓ The data pass") == 1
+    assert text.startswith("before\n<!-- dataaudit check -->\n\n## 1 rule broken")
+    assert text.count("## The data pass") == 1
     assert len(text.encode()) < 64_000
 
 

@@ -13,7 +13,7 @@ from writers.payloads import PAYLOADS
 from writers.verdict.example import DOC, LEAKED, SUSPECT, hostile, mixed, outcome, suspects, verdict, written
 
 from dataaudit.findings.verdict import Verdict
-from dataaudit.writers.verdict_docs import as_html
+from dataaudit.writers.html import _document as as_html
 
 EXAMPLES = {
     "mixed": mixed,

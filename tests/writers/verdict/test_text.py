@@ -12,8 +12,9 @@ from writers.payloads import PAYLOADS
 from writers.verdict.example import hostile, mixed, verdict, written
 
 from dataaudit.findings.verdict import Verdict
+from dataaudit.report.check import report
 from dataaudit.writers import names
-from dataaudit.writers.verdict_text import show
+from dataaudit.writers.console import show_lines
 
 JOINERS = "\u200c\u200d"
 
@@ -27,7 +28,7 @@ def dangerous(text):
 def terminal(told, *, full=False, width=80):
     out = io.StringIO()
     settings = {"force_terminal": True, "color_system": "standard", "_environ": {}}
-    show(told, Console(file=out, width=width, **settings), full=full)
+    show_lines(report(told, full=full), Console(file=out, width=width, **settings))
     return out.getvalue()
 
 
@@ -98,7 +99,7 @@ def test_full_has_all_findings_and_the_documentation_once():
 
 def test_a_stream_gets_no_colour_and_no_folding():
     out = io.StringIO()
-    show(mixed(), Console(file=out, width=40))
+    show_lines(report(mixed()), Console(file=out, width=40))
     assert "\x1b" not in out.getvalue()
     assert max(map(len, out.getvalue().splitlines())) > 80
 

@@ -1,0 +1,385 @@
+"""Redaction, ``--redact``: which of the user's data leave the machine in reports, exports and logs.
+
+========  ==========================================================================================
+none      everything
+cells     no value of a cell: no text, level or word, and no sentence made of them. Names of columns,
+          classes, rows and files stay
+all       none of these either: they become ``class 1``, ``column 2``, ``file 1``, ``#17`` (a row's number,
+          from 0, in its file). Numbers stay
+========  ==========================================================================================
+
+It is done to the facts, before a report is made of them: a report cannot show what it was not given. Each
+text of a table is treated by what its schema says that it holds; sentences are made again of what is left.
+The same name gets the same stand-in, so that a report still hangs together. The tables in the user's own
+folder stay whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Literal, TypeVar, get_args
+
+import polars as pl
+
+from dataaudit.errors import SettingError, closest
+from dataaudit.findings import sentences
+from dataaudit.findings.schemas import Findings, MismatchFindings
+from dataaudit.findings.tables import Tables
+
+Level = Literal["none", "cells", "all"]
+AnyTables = TypeVar("AnyTables", bound=Tables)
+
+LEVELS: Final[tuple[str, ...]] = get_args(Level)
+SETTING: Final = "redact"  # of the provenance, so that a page that is written anew keeps to it
+FOLDER: Final = "FOLDER"  # in place of the user's own
+WITHHELD: Final = "(withheld)"
+VALUE: Final = "(a value)"  # a level or a word; not what stands for a cell, or a page would mark it there
+_MISSING: Final = "(missing)"  # our own name of a level, so it tells nothing
+_NOTICE: Final[Mapping[str, str]] = {
+    "cells": "Cell values, and sentences made of them, are withheld here.",
+    "all": "Cell values and the names of rows, classes, columns and files are withheld here.",
+}
+_QUOTING: Final = ("--where", "--flip")  # options whose values hold cells
+_FORMS: Final[Mapping[str, str]] = {
+    "class": "class {}",
+    "column": "column {}",
+    "file": "file {}",
+    "train": "unnumbered {}",  # rows whose number no table has
+    "test": "unnumbered {}",
+}
+_WITHOUT_LEVELS: Final = (
+    "two-sample",
+    "loss",
+    "label",
+    "missing",
+    "duplicate",
+    "conflict",
+)  # measures of shift
+_PARTS_OF_LOSS: Final = ("total", "inputs", "labels")
+_FACTS: Final = frozenset(
+    ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
+)  # of a provenance: our own words
+_DATA: Final = {"dataset": "the data", "train": "the training rows", "test": "the test rows"}
+_CHOICES: Final = frozenset(
+    ("basis", "rank", "text_features", "model", "versus", "fitted", SETTING)
+)  # settings whose words are ours
+_FLIP: Final = ("found", "rows", "share", "before", "predicted", "measured")  # numbers
+_VERSUS: Final = ("models", "order_correlation", "shared", "of")
+
+
+def level_of(findings: Tables) -> Level:
+    """Return what the audit was asked to withhold; all of it, where that is not understood."""
+    asked = _settings_of(findings).get(SETTING, "none")
+    return asked if asked in LEVELS else "all"
+
+
+def remember(findings: AnyTables, level: str) -> AnyTables:
+    """Return the findings with a level in their settings, for whoever writes their page."""
+    if _checked(level) == level_of(findings):
+        return findings
+    record: Any = findings.record
+    settings = {**_settings_of(findings), SETTING: level}
+    return _replaced(findings, {"provenance": dataclasses.replace(record, settings=settings)})
+
+
+def withheld(findings: Tables) -> str:
+    """Return the sentence that says what redacted findings lack; empty for whole ones."""
+    return _NOTICE[level_of(findings)] if findings.record.run else ""
+
+
+def shown_folder(findings: Tables, folder: str) -> str:
+    """Return how commands name the folder of findings, which may have been redacted."""
+    return FOLDER if folder and findings.record.run and level_of(findings) == "all" else folder
+
+
+def redact(findings: AnyTables, level: str | None = None) -> AnyTables:
+    """Return the findings without what a level withholds, by default the level that the audit was given.
+
+    They are of the same kind, with the same rows in the same order, numbers, and id of the run; of the cells
+    only labels are left. With "none" they are the same.
+    """
+    chosen = level_of(findings) if level is None else _checked(level)
+    if chosen == "none":
+        return findings
+    names = StandIns(findings, chosen)
+    record: Any = findings.record
+    facts = {f.name: _fact(names, f.name, getattr(record, f.name)) for f in dataclasses.fields(record)}
+    provenance = dataclasses.replace(record, **facts | {"run": record.run_id})
+    tables = {name: _table(names, findings, name) for name in findings.SCHEMAS if name != "cells"}
+    if isinstance(findings, MismatchFindings):
+        tables["findings"] = _findings(names, findings, tables["findings"])
+    return _replaced(findings, {**tables, "cells": _labels(names, findings), "provenance": provenance})
+
+
+def _checked(level: str) -> Level:
+    if level in LEVELS:
+        return level  # type: ignore[return-value]  # it is one of them
+    near = closest(level, LEVELS)
+    hint = f"did you mean {near!r}?" if near else f"use one of {', '.join(LEVELS)}"
+    raise SettingError(f"--redact is unknown: got {level!r}", hint)
+
+
+def _settings_of(findings: Tables) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] = getattr(findings.record, "settings", {})
+    return settings
+
+
+def _replaced(findings: AnyTables, changes: Mapping[str, Any]) -> AnyTables:
+    return dataclasses.replace(findings, **changes)
+
+
+class Names(dict[str, str]):
+    """Stand-ins of one kind, numbered in the order in which names are met; `form` has ``{}`` for a number."""
+
+    def __init__(self, form: str, known: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._form, self._taken = form, set[str]()
+        for name in known:
+            self[name]
+
+    def __missing__(self, name: str) -> str:
+        return self.settle(name, self._form.format(len(self) + 1))
+
+    def settle(self, name: str, wanted: str) -> str:
+        """Give a name the stand-in that is wanted, with a number if another name has it; return it."""
+        if name not in self:
+            free, at = wanted, 2
+            while free in self._taken:
+                free, at = f"{wanted} ({at})", at + 1
+            self[name] = free
+            self._taken.add(free)
+        return self[name]
+
+
+class StandIns:
+    """What stands for the names of some findings; those with a natural number have it."""
+
+    def __init__(self, findings: Tables, level: Level) -> None:
+        record: Any = findings.record
+        self.level, self.all = level, level == "all"
+        files = [str(o["path"]) for name in ("origins", "test_origins") for o in getattr(record, name, ())]
+        columns = [str(role["column"]) for role in record.roles if role["column"] != record.target]
+        known = {"class": record.classes, "column": columns, "file": files}
+        self._names = {kind: Names(form, known.get(kind, ())) for kind, form in _FORMS.items()}
+        self._names["column"].settle(record.target, "label")
+        self._levels: dict[str, Names] = {}
+        if self.all:
+            for part, row_id, wanted in _numbered(findings, list(dict.fromkeys(files))):
+                self._names[part].settle(row_id, wanted)
+
+    def __call__(self, kind: str, name: str) -> str:
+        """Return what may be shown of the name of a class, column, file, train or test row."""
+        return self._names[kind][name] if self.all else name
+
+    def of_level(self, column: str, name: str) -> str:
+        """Return a level's number within its column; its brackets say that it is no value."""
+        return name if name == _MISSING else self._levels.setdefault(column, Names("(level {})"))[name]
+
+
+def _numbered(findings: Tables, files: list[str]) -> Iterable[tuple[str, str, str]]:
+    """Yield the rows, train or test, whose number in their file the tables have."""
+    if isinstance(findings, Findings):
+        of = {name: f"file {at} " for at, name in enumerate(files, start=1)} if len(files) > 1 else {}
+        for row_id, row, source in findings.labels.select("row_id", "row", "source").iter_rows():
+            yield "train", row_id, f"{of.get(source, '')}#{row}"
+        return
+    for part in ("train", "test"):
+        columns = f"{part}_row_id", f"{part}_row"
+        for frame in findings.tables().values():
+            if set(columns) <= set(frame.columns):
+                for row_id, row in frame.select(columns).unique(maintain_order=True).iter_rows():
+                    yield part, row_id, f"#{row}"
+
+
+def _table(names: StandIns, findings: Tables, table: str) -> pl.DataFrame:
+    """Return the facts of a table, without what is withheld of its texts."""
+    schema = findings.SCHEMAS[table]
+    frame = findings.tables()[table].select(schema.facts.names())
+    texts = [(column, kind) for column, kind in schema.holds.items() if kind not in ("own", "words")]
+    return frame.with_columns(_column(names, findings, table, frame, text) for text in texts)
+
+
+def _column(
+    names: StandIns, findings: Tables, table: str, frame: pl.DataFrame, text: tuple[str, str]
+) -> pl.Series:
+    (column, kind), values = text, frame[text[0]]
+    stored = _STORED.get((table, column)) if kind == "text" or names.all else None
+    if stored:
+        made = [stored(names, findings, row) for row in frame.iter_rows(named=True)]
+        return pl.Series(column, made, pl.String)
+    if kind == "level":
+        return pl.Series(column, _levels(names, table, frame, column), pl.String)
+    if kind == "text" or (kind == "named" and names.all):
+        return _mapped(values, lambda _: WITHHELD)
+    return values if kind == "named" else _mapped(values, lambda name: names(kind, name))
+
+
+def _mapped(values: pl.Series, shown: Callable[[str], str]) -> pl.Series:
+    if values.dtype == pl.String:
+        return pl.Series(values.name, [None if v is None else shown(v) for v in values], pl.String)
+    lists = [None if some is None else [shown(v) for v in some] for some in values.to_list()]
+    return pl.Series(values.name, lists, values.dtype)
+
+
+def _levels(names: StandIns, table: str, frame: pl.DataFrame, column: str) -> list[str | None]:
+    """Return levels with a number where they are compared; a word of a row has none to be known by."""
+    if table == "shift":
+        return [_shift_level(names, row) for row in frame.iter_rows(named=True)]
+    if table == "slices":
+        pairs = frame[column.replace("level", "column"), column].iter_rows()
+        return [names.of_level(of, level) if level is not None else None for of, level in pairs]
+    return [None if level is None else VALUE for level in frame[column]]
+
+
+def _shift_level(names: StandIns, row: Mapping[str, Any]) -> str | None:
+    """Return the level of a difference: a class, a part of the loss, or a level of the column."""
+    level: str | None = row["level"]
+    if level is None or (row["measure"] == "loss" and level in _PARTS_OF_LOSS):
+        return level
+    return names("class", level) if row["measure"] == "label" else names.of_level(row["column"] or "", level)
+
+
+def _difference(names: StandIns, _findings: Tables, row: Mapping[str, Any]) -> str:
+    level, column = _shift_level(names, row), row["column"]  # numbered also where the message is kept
+    if row["measure"] in _WITHOUT_LEVELS and not names.all:
+        return str(row["message"])
+    return sentences.difference(row, None if column is None else names("column", column), level)
+
+
+def _contribution(names: StandIns, _findings: Tables, row: Mapping[str, Any]) -> str:
+    column = names("column", row["column"])
+    what = f"{column} = {WITHHELD}" if row["level"] is None else f"{VALUE} of {column}"
+    return sentences.contribution(what, row["contribution"])
+
+
+def _remedy(names: StandIns, findings: Any, row: Mapping[str, Any]) -> str:
+    rows = dict(findings.findings.select("finding", "n_train_rows").iter_rows())
+    made = sentences.remedy(row, rows.get(row["finding"], 0), findings.record.l2)
+    kept = row["detail"] if row["remedy"] in ("relabel", "reweigh") and not names.all else WITHHELD
+    return str(made or kept)
+
+
+_STORED: Final[Mapping[tuple[str, str], Callable[[StandIns, Any, Mapping[str, Any]], str]]] = {
+    ("health", "message"): lambda _names, _findings, row: sentences.check(row),
+    ("shift", "message"): _difference,
+    ("contributions", "effect"): _contribution,
+    ("remedies", "detail"): _remedy,
+}  # sentences that are stored, and what is said instead
+
+
+def _findings(names: StandIns, findings: MismatchFindings, frame: pl.DataFrame) -> pl.DataFrame:
+    """Say again what is found: the name of the slice, a title and what to do."""
+    cures: dict[int, list[str]] = {}
+    for number, remedy in findings.remedies.filter("cures").select("finding", "remedy").iter_rows():
+        cures.setdefault(number, []).append(remedy)
+    known = _slice_names(names, findings.slices)
+    slices = [known.get(name, "") for name in findings.findings["slice"]]
+    rows = list(findings.findings.iter_rows(named=True))
+    titles = [sentences.title(row, name) for row, name in zip(rows, slices, strict=True)]
+    return frame.with_columns(
+        pl.Series("slice", slices, pl.String),
+        pl.Series("title", titles, pl.String),
+        pl.Series("advice", [sentences.advice(cures.get(row["finding"], [])) for row in rows], pl.String),
+    )
+
+
+def _slice_names(names: StandIns, slices: pl.DataFrame) -> dict[str, str]:
+    """Return what every slice may be called."""
+    columns = ("column", "level", "second_column", "second_level")
+    found = {}
+    for first, level, second, other in slices.sort("rank").select(columns).iter_rows():
+        pair = [(first, level)] if second is None else [(first, level), (second, other)]
+        whole = " and ".join(f"{column} = {value}" for column, value in pair)
+        found[whole] = " and ".join(f"{names('column', c)} = {names.of_level(c, value)}" for c, value in pair)
+    return found
+
+
+def _labels(names: StandIns, findings: Any) -> pl.DataFrame:
+    """Return the labels among the cells of a mismatch."""
+    labels: pl.DataFrame = findings.cells.filter(column=findings.record.target)
+    if not isinstance(findings, MismatchFindings):
+        return labels.head(0)
+    return labels.with_columns(
+        pl.Series("row_id", [names(part, key) for key, _, _, part in labels.iter_rows()], pl.String),
+        _mapped(labels["column"], lambda name: names("column", name)),
+        _mapped(labels["cell"], lambda name: names("class", name)),
+    )
+
+
+def _fact(names: StandIns, name: str, value: Any) -> Any:
+    """Return what may be shown of a field of a provenance."""
+    match name:
+        case "command":
+            return WITHHELD if names.all else command(value)
+        case "target":
+            return names("column", value)
+        case "classes":
+            return tuple(names("class", one) for one in value)
+        case "test_row_id":
+            return names("test", value)
+        case "settings":
+            kept = {key: _setting(names, key, one) for key, one in value.items() if key.isidentifier()}
+            return kept | {SETTING: names.level}
+        case "origins" | "test_origins":
+            return tuple(_origin(names, one) for one in value)
+        case "roles":
+            column = [names("column", one["column"]) for one in value]
+            return tuple(
+                {"column": name, "role": one["role"], "reason": WITHHELD}
+                for name, one in zip(column, value, strict=True)
+            )
+        case "notes":  # a note may quote a cell
+            some = f"{len(value)} {'note of the audit is' if len(value) == 1 else 'notes of the audit are'}"
+            return (f"{some} withheld.",) if value else ()
+        case "flip":
+            numbers = {key: value[key] for key in _FLIP if key in value}
+            return {**numbers, "conclusion": WITHHELD, "sentence": sentences.flip(value)} if value else {}
+        case "versus":
+            return {key: value[key] for key in _VERSUS if key in value}
+        case "dataset" | "train" | "test":
+            return _DATA[name] if names.all else value
+    if isinstance(value, str) and name not in _FACTS:
+        return names("class", value) if name.endswith("label") else WITHHELD
+    return value
+
+
+def command(typed: str) -> str:
+    """Return a command without what it says of cells; nothing of one that was not typed."""
+    try:
+        words = shlex.split(typed)
+    except ValueError:  # a quote that is not closed
+        return WITHHELD
+    if not any(word.partition("=")[0] in _QUOTING for word in words):
+        return typed
+    kept, quoting = [], False
+    for word in words:
+        option, equals, _ = word.partition("=")
+        kept.append(
+            WITHHELD if quoting else f"{option}={WITHHELD}" if option in _QUOTING and equals else word
+        )
+        quoting = not quoting and option in _QUOTING and not equals
+    return shlex.join(kept)
+
+
+def _setting(names: StandIns, name: str, value: Any) -> Any:
+    """Return what may be shown of a setting: numbers always, words only where they are ours or allowed."""
+    if name in ("where", "flip") and value is not None:
+        return WITHHELD
+    if not names.all or name in _CHOICES:
+        return value
+    if isinstance(value, Mapping):
+        return {key: _setting(names, key, one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_setting(names, "", one) for one in value]
+    return WITHHELD if isinstance(value, str) else value
+
+
+def _origin(names: StandIns, origin: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "path": names("file", str(origin["path"])),
+        "format": origin["format"],
+        "sha256": WITHHELD if names.all else origin["sha256"],  # which may be known
+        "rows": origin["rows"],
+    }

@@ -1,0 +1,373 @@
+"""A report before it has a format: a small tree of blocks, which every writer draws in its own way.
+
+Plain strings are our own words, `Cell` is text from the data; a writer makes both harmless, and sets cells
+apart. Numbers are words already (`report.words`). A section's rank says where it stands:
+
+====  ======================================================================================
+0     everywhere: page, Markdown, terminal
+1     on the page, and folded in Markdown
+2     on the page only
+====  ======================================================================================
+
+`Only` narrows single blocks to some formats. What has no room is shed in the order of ranks, the last first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from dataaudit.report.charts import Lanes, Matrix, Plot
+
+
+Tone = Literal["", "strong", "quiet", "against", "for", "warning", "note", "struck"]
+Medium = Literal["page", "markdown", "terminal"]
+PAGE: Final[tuple[Medium, ...]] = ("page",)
+BRIEF: Final[tuple[Medium, ...]] = ("markdown", "terminal")
+MARKDOWN: Final[tuple[Medium, ...]] = ("markdown",)
+TERMINAL: Final[tuple[Medium, ...]] = ("terminal",)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text from the data, cut to `length`; `marks` are words in it that speak for (> 0) or against a label.
+
+    `picture` is a data URL that the page shows, `size` pixels wide, in the place of the text.
+    """
+
+    text: str
+    length: int = 80
+    tone: Tone = ""
+    marks: tuple[tuple[str, float], ...] = ()
+    picture: str = ""
+    size: int = 56
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words of ours with a tone."""
+
+    text: str
+    tone: Tone
+
+
+Part = str | Cell | Words
+Inline = str | Cell | Words | tuple[Part, ...]
+Line = tuple[Inline, ...]  # of a table
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A paragraph. On the page quiet ones are set softer; a terminal dims them."""
+
+    text: Inline
+    tone: Tone = ""
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Sentences, one below another; `near` are rows, each with how it begins below its name."""
+
+    items: tuple[Inline, ...]
+    style: Literal["plain", "near"] = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of cells, its first column naming the rows.
+
+    `total` counts the rows that there are where these are not all, and `rest` says where the others are:
+    "rows: attacks.parquet". A terminal shows `short` rows and the columns `terminal` (all if empty); with
+    `spare` it has the last column only where there is room. `bars` are lengths from 0 to 1, which the page
+    draws in one more column. `legend` explains the columns, below.
+    """
+
+    caption: str
+    head: Line = ()
+    rows: tuple[Line, ...] = ()
+    total: int = 0
+    rest: tuple[str, str] = ("row", "rows")  # one, many
+    short: int = 10
+    terminal: tuple[int, ...] = ()
+    spare: bool = False
+    bars: tuple[float, ...] = ()
+    lead: Inline = ""  # for the page
+    legend: Inline = ""
+    style: Literal["cells", "wide", "said", "outcomes", "plain"] = "cells"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart, which knows the table of its numbers; it is drawn on the page."""
+
+    plot: Plot | Lanes | Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names and values."""
+
+    pairs: tuple[tuple[str, Inline], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: what it is called, whether it passed, and what it says."""
+
+    name: str
+    ok: bool
+    message: Inline
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Checks: the page has all of them, a terminal those that failed."""
+
+    items: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What to type next: a purpose and a command, each."""
+
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The cells of one row: a text where there is but one, else columns, of which `total` are there."""
+
+    cells: tuple[tuple[str, Cell], ...]
+    of: str
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Markdown that is shown as such, like the documentation of a rule; no more trusted than cells are."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines as linters write them: never broken but on a terminal, where they hang."""
+
+    items: tuple[Inline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Words between two rows of ``=``."""
+
+    text: str
+    tone: Tone = "strong"
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A row like another one: how alike, in words, and how it begins."""
+
+    row_id: str
+    label: str
+    similarity: str
+    begins: Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row to review. Terms are names and log-odds in words; `sort` has the loss and a rank to sort by."""
+
+    rank: int
+    row_id: str
+    label: str
+    suggested: str
+    wrong: str
+    likely: bool
+    sentences: tuple[str, ...]
+    begins: Cell
+    cells: tuple[tuple[str, Cell], ...]
+    against: tuple[tuple[str, str], ...]
+    support: tuple[tuple[str, str], ...]
+    other: tuple[Near, ...]
+    same: tuple[Near, ...]
+    sort: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Ranked rows: the first ones at a glance, or the list to find, sort and decide in.
+
+    Other formats than the page show `overview`. `queue` is what the page's script decides with, None where
+    nothing is to be decided; `apply` is the command that carries decisions out.
+    """
+
+    items: tuple[Row, ...]
+    style: Literal["first", "list"]
+    overview: Table | None = None
+    total: int = 0
+    labels: tuple[str, ...] = ()
+    queue: Mapping[str, Any] | None = None
+    apply: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Something that stands for itself: a finding, an attack, a row; `badge` says how grave it is."""
+
+    title: Inline
+    blocks: tuple[Block, ...] = ()
+    name: str = ""  # for screen readers; the title if empty
+    key: str = ""
+    number: Inline = ""
+    badge: Inline = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """Cards on the page; other formats show `overview`. `total` and `rest` as of a table."""
+
+    items: tuple[Card, ...]
+    overview: Table | None = None
+    numbered: bool = False
+    empty: str = ""
+    total: int = 0
+    rest: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Blocks that open on a click; a terminal leaves them out. `of` tells alike folds apart for readers."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    open: bool = False
+    of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Blocks under a heading of their own within a section."""
+
+    title: Inline
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Columns of blocks: next to each other on a wide page, else below."""
+
+    columns: tuple[tuple[Block, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Blocks for some formats."""
+
+    media: tuple[Medium, ...]
+    blocks: tuple[Block, ...]
+
+
+Block = (
+    Sentence | List | Table | Figure | Facts | Checks | Commands | Record | Document | Lines | Rule | Rows
+    | Cards | Fold | Group | Grid | Only
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report; `nav` is its name in the list of sections, `lead` stands below its title.
+
+    With `folded` Markdown folds it also at rank 0. Sections with the keys "trust" and "next" stand last where
+    there is no page.
+    """
+
+    title: str
+    blocks: tuple[Block, ...]
+    rank: int = 1
+    key: str = ""
+    nav: str = ""
+    lead: Inline = ""  # for the page
+    folded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that is shown of some findings.
+
+    Attributes
+    ----------
+    kind : str
+    over : Inline
+        What kind of report of which data, above the headline of the page.
+    name, facts : Inline
+        The data, and their size in a few words: the heading on a terminal, the title of a page.
+    headline : str
+    sentences : tuple of Inline
+        The answer, and what it rests on.
+    about : Inline
+        Data and run in one line, for Markdown.
+    steps : tuple of (str, Inline)
+        What to do next, for the page: a title and an explanation.
+    sections : tuple of Section
+    lines : tuple of Block
+        What the format "text" writes: tables without a head, `Lines`, `Rule`.
+    version : str
+        Of dataaudit.
+    mark : str
+        By which a program finds the report in Markdown.
+    provenance : mapping
+        As JSON has it.
+    records : str or tuple of mappings
+        What JSON lines have: the name of a table of the findings, or objects.
+    document : mapping, optional
+        The whole JSON document, of what has no tables.
+    short : bool
+        Whether more is on the page: set where details are left out.
+    """
+
+    kind: str
+    over: Inline
+    name: Inline
+    facts: Inline = ""
+    headline: str
+    sentences: tuple[Inline, ...] = ()
+    about: Inline = ""
+    steps: tuple[tuple[str, Inline], ...] = ()
+    sections: tuple[Section, ...] = ()
+    lines: tuple[Block, ...] = ()
+    version: str = ""
+    mark: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    records: str | tuple[Mapping[str, Any], ...] = ()
+    document: Mapping[str, Any] | None = None
+    short: bool = False
+
+    @property
+    def commands(self) -> tuple[tuple[str, str], ...]:
+        """What to type next, of the section that says so."""
+        found = [block for section in self.sections if section.key == "next" for block in section.blocks]
+        inner = [block for outer in found if isinstance(outer, Only) for block in outer.blocks]
+        return tuple(
+            pair for block in (*found, *inner) if isinstance(block, Commands) for pair in block.items
+        )
+
+
+def more(n: int, one: str, many: str) -> str:
+    """Say how many are not shown; nothing where all are."""
+    return f"… and {n:,} more {one if n == 1 else many}." if n > 0 else ""
+
+
+def plain(text: Inline) -> str:
+    """Return the text of an inline without tones."""
+    parts = text if isinstance(text, tuple) else (text,)
+    return "".join(part if isinstance(part, str) else part.text for part in parts)
+
+
+def pattern_of(terms: Iterable[str]) -> re.Pattern[str] | None:
+    """Return what finds words of evidence in a text, the longest first; a pair may be parted by anything."""
+    parts = [r"\W+".join(map(re.escape, term.split())) for term in sorted(terms, key=len, reverse=True)]
+    return re.compile(rf"(?<!\w)({'|'.join(parts)})(?!\w)", re.IGNORECASE) if parts else None

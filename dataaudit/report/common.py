@@ -1,0 +1,246 @@
+"""What reports of several kinds have in common: rows left out, checks, columns, the run, commands."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dataaudit.findings.record import AuditRecord, PairRecord
+from dataaudit.findings.redact import WITHHELD
+from dataaudit.report import words
+from dataaudit.report.blocks import (
+    BRIEF,
+    PAGE,
+    TERMINAL,
+    Block,
+    Cell,
+    Check,
+    Checks,
+    Commands,
+    Facts,
+    Figure,
+    Fold,
+    Grid,
+    Group,
+    Inline,
+    List,
+    Medium,
+    Only,
+    Part,
+    Section,
+    Sentence,
+    Table,
+)
+from dataaudit.statistics import FEWEST, agreement
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from dataaudit.report.charts import Lanes, Matrix, Plot
+
+NAME: Final = 120  # characters of a row's name
+LABEL: Final = 60  # characters of a class or column
+_TYPED: Final = 300  # characters of a command that people would type again
+_LISTED: Final = 60  # classes, files and settings
+_ROLES: Final = 120  # columns
+_CLASSES: Final = 6  # named where there is little room
+_GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
+
+Facets = tuple[tuple[str, Inline], ...]
+
+
+def said(*sentences: Inline) -> tuple[Inline, ...]:
+    """Return the sentences that say something."""
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def few(n: float, thing: str) -> str:
+    """Return a number of things: ``1 row``, ``2,000 rows``."""
+    return f"{n:,.0f} {thing}{'' if n == 1 else 's'}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Return parts as in ``a, b and c``."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def joined(parts: Iterable[Inline], by: str = ", ") -> tuple[Part, ...]:
+    """Return inlines with commas between them, as one."""
+    flat: list[Part] = []
+    for part in parts:
+        flat += [by] if flat else []
+        flat += part if isinstance(part, tuple) else [part]
+    return tuple(flat)
+
+
+def names(texts: Sequence[str], most: int = _CLASSES) -> tuple[Part, ...]:
+    """Return some names with commas."""
+    flat: list[Part] = []
+    for text in texts[:most]:
+        flat += [", "] * bool(flat) + [Cell(text, 40)]
+    return (*flat, ", …") if len(texts) > most else tuple(flat)
+
+
+def pair_names(p: PairRecord) -> tuple[Part, ...]:
+    """Name the training and the test data, once where they are the same."""
+    flat: list[Part] = []
+    for name in dict.fromkeys((p.train, p.test)):
+        flat += [" and "] * bool(flat) + [Cell(name)]
+    return tuple(flat)
+
+
+def unjudged(p: PairRecord) -> str:
+    """Say how many test rows were left out, and why; nothing if none were."""
+    known = p.settings.get("unjudged") or {}
+    strange, bare = known.get("strange", 0), known.get("unlabelled", 0)
+    parts = []
+    if strange:
+        have = "row has" if strange == 1 else "rows have"
+        parts.append(f"{strange:,} test {have} a class that no training row has{strange_classes(p)}")
+    if bare:
+        parts.append(f"{bare:,} test {'row has' if bare == 1 else 'rows have'} no label")
+    return f"Not judged: {' and '.join(parts)}." if parts else ""
+
+
+def strange_classes(p: PairRecord) -> str:
+    """Return the classes that training lacks in brackets, as far as they may be shown."""
+    known = (p.settings.get("unjudged") or {}).get("classes", ())
+    shown = [f"“{name[:LABEL]}”" for name in known if name != WITHHELD]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def checked(health: pl.DataFrame) -> str:
+    """Say whether the audit itself is in order; nothing where nothing was checked."""
+    if not len(health):
+        return ""
+    failed, n = int((~health["ok"]).sum()), len(health)
+    if failed:
+        return f"{failed} of {n} checks of the audit itself failed: see how far to trust it before you act."
+    return f"Every check of the audit itself passed ({n})."
+
+
+class Refit(NamedTuple):
+    """A change of loss that was predicted, and measured by a true refit."""
+
+    row_id: str
+    change: str
+    predicted: float
+    measured: float
+
+
+def refits_of(refits: Sequence[Refit], *, none: str) -> tuple[str, bool]:
+    """Say in one sentence whether the predictions hold, or `none` without refits; and whether it is known."""
+    found = agreement(refits)
+    slope, pearson = found.slope, found.pearson
+    if len(refits) < FEWEST or not (math.isfinite(slope) and math.isfinite(pearson)):
+        return none, False
+    agree = "agree" if _GOOD[0] <= slope <= _GOOD[1] else "do not agree well"
+    numbers = f"slope {words.fixed(slope, 3)}, Pearson’s correlation {words.fixed(pearson, 4)}"
+    return f"Predicted and measured changes of loss {agree} over {len(refits)} true refits: {numbers}.", True
+
+
+def charts(*plots: Plot | Lanes | Matrix | None) -> Grid:
+    """Return charts next to each other, those that there are."""
+    return Grid(tuple((Figure(plot),) for plot in plots if plot))
+
+
+def trust(
+    health: pl.DataFrame, said: str, *figures: Block, page: bool = True, terminal: bool = False
+) -> Section:
+    """Say how far to trust the audit: the agreement of refits in words, checks, charts.
+
+    The sentence is for Markdown, and for the page and the terminal where these are asked for.
+    """
+    media: tuple[Medium, ...] = ("markdown", *PAGE * page, *TERMINAL * terminal)
+    checks = tuple(Check(name, ok, message or name) for name, _, _, ok, message in health.iter_rows())
+    blocks = (Only(media, (Sentence(said, "quiet"),)), Checks(checks), *figures)
+    return Section("How far to trust it", blocks, rank=1, key="trust")
+
+
+def following(*commands: tuple[str, str]) -> Section:
+    """Return what to type next, without commands that would hold what is withheld."""
+    shown = tuple((purpose, typed) for purpose, typed in commands if typed and WITHHELD not in typed)
+    return Section("Next", (Only(BRIEF, (Commands(shown),)),) if shown else (), rank=0, key="next")
+
+
+def page_of(folder: str) -> tuple[str, str]:
+    """Return the command that opens the page; empty without a folder."""
+    return ("Open the page", f"{folder.rstrip('/')}/report.html" if folder else "")
+
+
+def may_type(p: AuditRecord) -> bool:
+    """Whether the audit was a command that people would type again."""
+    return p.command.startswith("audit ") and len(p.command) <= _TYPED
+
+
+def run(p: AuditRecord, facts: Facets) -> tuple[Section, Section]:
+    """Return the sections on columns and on the run: decisions, provenance, settings, versions."""
+    roles = tuple((Cell(r["column"]), r["role"], Cell(r["reason"], 300)) for r in p.roles)
+    table = Table(
+        caption="What each column is used as",
+        head=("Column", "Used as", "Why"),
+        rows=roles[:_ROLES],
+        total=len(roles),
+        rest=("column", "columns"),
+        style="plain",
+    )
+    notes = (Group("Notes", (List(tuple(p.notes[:_LISTED])),)),) if p.notes else ()
+    command = (Group("Command", (Commands(((("", p.command)),)),)),) if p.command else ()
+    origins = (*p.origins, *getattr(p, "test_origins", ()))
+    about = (
+        Facts((*facts, *_model_facts(p))),
+        *command,
+        _fold("Files", "Files that were read", ("file", "format", "rows", "sha256"), _origins(origins)),
+        _fold("Settings", "Settings, as resolved", ("setting", "value"), _pairs(p.settings)),
+        _fold("Versions", "Versions of Python and libraries", ("package", "version"), _pairs(p.versions)),
+    )
+    columns: tuple[Block, ...] = (*((table,) if roles else ()), *notes)
+    return (
+        Section("Columns and decisions", columns, rank=2, key="columns", nav="Columns"),
+        Section("This run", about, rank=2, key="run"),
+    )
+
+
+def _fold(title: str, caption: str, head: tuple[str, ...], rows: tuple[tuple[Inline, ...], ...]) -> Fold:
+    return Fold(title, (Table(caption=caption, head=head, rows=rows, style="plain"),), of=caption)
+
+
+def _pairs(values: Mapping[str, Any]) -> tuple[tuple[Inline, ...], ...]:
+    return tuple((Cell(key), Cell(_plain(value), 300)) for key, value in sorted(values.items()))
+
+
+def _origins(origins: Sequence[Mapping[str, Any]]) -> tuple[tuple[Inline, ...], ...]:
+    keys = ("path", "format", "rows", "sha256")
+    rows = tuple(tuple(Cell(_plain(one.get(key, "")), 200) for key in keys) for one in origins[:_LISTED])
+    left = len(origins) - _LISTED
+    return (*rows, (f"… and {left} more",)) if left > 0 else rows
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _model_facts(p: AuditRecord) -> Facets:
+    left = len(p.classes) - _LISTED
+    classes = names(p.classes, _LISTED)
+    return (
+        ("Features", words.count(p.n_features)),
+        (f"Classes of {p.target[:LABEL]}", (*classes[:-1], f" … and {left} more") if left > 0 else classes),
+        ("Encoding", Cell(p.basis, 300)),
+        ("λ (regularisation)", words.short(p.l2)),
+        ("Solver", f"{p.solver}: {p.solver_reason}"),
+        ("Gradient at the fit", words.short(p.gradient_norm)),
+        ("Seed", str(p.seed)),
+    )
+
+
+def about(p: AuditRecord, data: tuple[Part, ...]) -> Inline:
+    """Return data, classes and run in one line, for Markdown."""
+    return (*data, ", classes ", *names(p.classes), "; run ", Cell(p.run_id), f" of dataaudit {p.version}.")
+
+
+def heading(p: AuditRecord, facts: str) -> Inline:
+    """Return the size of the data and its classes in a few words, for a terminal."""
+    return (f"{facts}, classes ", *names(p.classes))

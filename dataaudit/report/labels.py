@@ -1,0 +1,341 @@
+"""Report of an audit of labels: how many are probably wrong, and which rows to look at."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import polars as pl
+
+from dataaudit.escape import line
+from dataaudit.findings.schemas import Findings
+from dataaudit.report import figures, words
+from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
+from dataaudit.report.common import (
+    Refit,
+    about,
+    charts,
+    checked,
+    following,
+    heading,
+    joined,
+    page_of,
+    refits_of,
+    run,
+    said,
+    trust,
+)
+from dataaudit.report.rows import (
+    FEW,
+    FIRST,
+    LAST,
+    ReviewRow,
+    class_keys,
+    excerpt,
+    review_row,
+    review_rows,
+    term_name,
+)
+
+_NBSP: Final = "\N{NO-BREAK SPACE}"
+_FIRST: Final = 10  # rows to look at first
+_SHORT: Final = 20  # rows on a terminal
+_AGAINST: Final = 3  # words or columns that speak against a label
+_FEW: Final = 0.5  # rows; below it a count rounds to 0
+_MANY: Final = 10.0  # rows from which on it is worth saying where they are
+_SHARES: Final = {0.5: "half", 1.0: "all"}
+_RANKINGS: Final = {
+    "p-wrong": "the probability that the label is wrong",
+    "leave-one-out": "the loss of a row when it is left out",
+    "self-influence": "self-influence",
+}
+# A name that a page can hold exactly; longer ones are reviewed on a terminal.
+_NAME, _CLASS, _CLASSES = 300, 200, 20_000
+_EACH: Final = (
+    "Each shows its label, struck out, and the label that the other rows suggest. "
+    "If most suggestions are right, the list is worth going on with."
+)
+_APPLY: Final = (
+    "It writes repaired data, a journal that undoes it, and the model before and after. "
+    "The whole ranking is in labels.parquet."
+)
+_NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
+
+
+def report(f: Findings, *, top: int = 500, folder: str = "") -> Report:
+    """Say how many labels are probably wrong, which rows to look at, and what to type next."""
+    p = f.provenance
+    rows, data, counts = review_rows(f, top), (Cell(p.dataset, 120),), by_label(f.labels)
+    blocks = tuple(review_row(row) for row in rows)
+    sentences = _sentences(f, counts)
+    return Report(
+        kind="labels",
+        over=("Label audit of ", Cell(p.dataset, 200)),
+        name=data,
+        facts=heading(p, f"{words.count(p.n_rows)} rows, {words.count(p.n_features)} features"),
+        headline=_headline(f),
+        sentences=sentences,
+        about=about(p, (*data, f": {words.count(p.n_rows)} rows")),
+        steps=_steps(f, len(rows)),
+        sections=(
+            _first(f, rows, blocks, sentences),
+            _trust(f),
+            _ranked(f, rows, blocks, folder),
+            _charts(f),
+            Section("By label", (figures.by_label(counts),) if counts else (), rank=1, key="by-label"),
+            _following(f, folder),
+            *run(p, (("Run", Cell(p.run_id)), ("Rows", words.count(p.n_rows)))),
+        ),
+        lines=(Table(caption="Rows", rows=_lines(rows)),),
+        records="labels",
+        version=p.version,
+        provenance=p.to_dict(),
+    )
+
+
+def by_label(labels: pl.DataFrame) -> list[tuple[str, int, float]]:
+    """Count the rows that carry each label, and how many of them are expected to be wrong."""
+    wrong = pl.col("p_wrong").fill_nan(None).sum()
+    counts = labels.group_by("label").agg(pl.len(), wrong).sort("p_wrong", "label", descending=[True, False])
+    return list(counts.iter_rows())
+
+
+def _fell_back(f: Findings) -> bool:
+    """Whether another order than the default was used without being asked for."""
+    p = f.provenance
+    return p.ranking != "p-wrong" and p.settings.get("rank") != p.ranking
+
+
+def _headline(f: Findings) -> str:
+    p = f.provenance
+    n, expected, low = p.n_rows, p.expected_wrong, p.expected_low
+    if not math.isfinite(expected):
+        return f"How many of {n:,} labels are wrong cannot be estimated"
+    share = f"{100 * expected / max(n, 1):.1f}{_NBSP}%"
+    if expected < _FEW:
+        return f"No sign of wrong labels in {n:,} rows"
+    if low < _FEW and expected < _MANY:
+        return f"Few if any of {n:,} labels are wrong: about {expected:,.0f}"
+    if low < _FEW or _fell_back(f):
+        return f"About {expected:,.0f} of {n:,} labels may be wrong ({share})"
+    return f"About {expected:,.0f} of {n:,} labels are probably wrong ({share})"
+
+
+def _sentences(f: Findings, counts: list[tuple[str, int, float]]) -> tuple[Inline, ...]:
+    p = f.provenance
+    return said(
+        _interval(p.expected_wrong, p.expected_low, p.expected_high),
+        _budget(_steps_of(f), p.expected_wrong),
+        _skew(counts, p.expected_wrong),
+        p.ranking_reason if _fell_back(f) else "",
+        checked(f.health),
+    )
+
+
+def _steps_of(f: Findings) -> list[tuple[float, int]]:
+    """Return shares of the expected wrong labels, and the rows to check to meet them."""
+    return list(f.budget.sort("share").iter_rows())
+
+
+def _interval(expected: float, low: float, high: float) -> str:
+    if not all(map(math.isfinite, (expected, low, high))):
+        return ""
+    return f"The true number lies between {low:,.0f} and {high:,.0f} with 90{_NBSP}% confidence."
+
+
+def _budget(steps: Sequence[tuple[float, int]], expected: float) -> str:
+    if not steps or not expected >= _FEW:
+        return ""
+    shares = [_SHARES.get(share, f"{100 * share:.0f}{_NBSP}%") for share, _ in steps]
+    first = f"Expect {shares[0]} of them in the first {steps[0][1]:,} rows of the list"
+    rest = [f"{share} in the first {n:,}" for share, (_, n) in zip(shares[1:], steps[1:], strict=True)]
+    return ", ".join([first, *rest]) + "."
+
+
+def _skew(counts: list[tuple[str, int, float]], expected: float) -> Inline:
+    """Name a label that carries two thirds of the expected mistakes: it is usually one cause."""
+    if len(counts) <= 1 or not expected >= _MANY:
+        return ""
+    label, _, most = counts[0]
+    total = sum(wrong for _, _, wrong in counts)
+    if not total or most < 2 / 3 * total:
+        return ""
+    return f"Most of them ({most:,.0f}) carry the label “{label[:60]}”."
+
+
+def _steps(f: Findings, rows: int) -> tuple[tuple[str, Inline], ...]:
+    n = min(_FIRST, rows)
+    failed = f.health.filter(~pl.col("ok"))["message"].to_list()[:1]
+    half = next(((share, count) for share, count in _steps_of(f) if count), None)
+    far = (
+        f"The first {half[1]:,} hold {words.share(half[0], 0)} of the expected wrong labels; " if half else ""
+    )
+    keys = "ne key a row: a accepts the suggestion, x keeps the label. The page says when it is enough."
+    return (
+        *(("See what is wrong with the audit itself.", message) for message in failed),
+        (f"Read the {'ten' if n == _FIRST else n} rows below.", _EACH),
+        ("Review the ranked rows as far as your time allows.", f"{far}{'o' if far else 'O'}{keys}"),
+        ("Download your decisions and carry them out with audit apply.", _APPLY),
+    )
+
+
+def _first(
+    f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], sentences: tuple[Inline, ...]
+) -> Section:
+    p = f.provenance
+    order = f"n order of {_RANKINGS.get(p.ranking, p.ranking)}"
+    reason = "" if p.ranking_reason in sentences else p.ranking_reason
+    overview = Table(
+        caption="Rows",
+        head=("", "row", "label → suggested", "wrong", "loss", "against the label", "begins"),
+        rows=tuple(_overview(row) for row in rows),
+        total=p.n_rows,
+        short=_SHORT,
+        terminal=(0, 1, 2, 3, 4, 5),
+        spare=True,
+        legend=f"I{order}; losses in nats, the row left out of training. {reason}".strip(),
+    )
+    if not any(row.cells for row in rows):  # they may be withheld
+        overview = dataclasses.replace(
+            overview, head=overview.head[:6], rows=tuple(row[:6] for row in overview.rows)
+        )
+    title = "The ten rows to look at first" if len(blocks) >= _FIRST else "The rows to look at first"
+    shown = Rows(items=blocks[:_FIRST], style="first", overview=overview)
+    return Section(
+        title, (shown,), rank=0, key="first", nav="Look here first", lead=f"I{order}. {reason}".strip()
+    )
+
+
+def _overview(row: ReviewRow) -> tuple[Inline, ...]:
+    against = [term_name(term) for term in row.evidence if term.contribution < 0]
+    return (
+        str(row.rank),
+        Cell(row.row_id, 120),
+        (Cell(row.label, 40, "struck"), " → ", Cell(row.suggested_label, 40, "strong")),
+        words.share(row.p_wrong),
+        words.fixed(row.loo_loss),
+        joined(Cell(name, 30, "quiet") for name in list(dict.fromkeys(against))[:_AGAINST]),
+        Cell(excerpt(row.cells), 100),
+    )
+
+
+def _trust(f: Findings) -> Section:
+    sentence, known = refits_of([Refit(*row) for row in f.verification.iter_rows()], none=_NO_REFITS)
+    plots = (figures.refits(f.verification), figures.calibration(f.labels, f.provenance.classes))
+    return trust(f.health, sentence, charts(*plots), terminal=known)
+
+
+def _ranked(f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], folder: str) -> Section:
+    marked = any(term.role == "text" for row in rows for term in row.evidence)
+    colours = ". In the text, marked words speak against the label, underlined ones for it" if marked else ""
+    lead = (
+        "Each line has the label, the suggested label, and the probability that the label is wrong. "
+        "Open a row for its text, what speaks for and against its label (in log-odds), and the rows most "
+        f"like it to the model (1 is the most alike){colours}."
+    )
+    shown = Rows(
+        items=blocks,
+        style="list",
+        total=f.provenance.n_rows,
+        queue=_queue(f, rows),
+        apply=repair_command(f, folder),
+    )
+    return Section("Review the ranked rows", (shown,), rank=2, key="rows", lead=lead)
+
+
+def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
+    """Return what the page's script decides with: names exactly; None where they are withheld or too long."""
+    p = f.provenance
+    classes = sorted({*p.classes, *(name for row in rows for name in (row.label, row.suggested_label))})
+    long = max((len(row.row_id) for row in rows), default=_NAME + 1) > _NAME
+    if (
+        p.settings.get("redact") == "all"
+        or long
+        or max(map(len, classes)) > _CLASS
+        or sum(map(len, classes)) > _CLASSES
+    ):
+        return None
+    at = {name: i for i, name in enumerate(classes)}
+    known = [wrong for _, _, wrong in by_label(f.labels) if words.known(wrong)]
+    return {
+        "run": p.run_id,
+        "classes": classes,
+        "names": [line(name, 60) for name in classes],
+        "digits": class_keys(classes),
+        "rows": [[r.row_id, at[r.label], at[r.suggested_label], _rounded(r.p_wrong)] for r in rows],
+        "expected": round(sum(known), 3) if known else None,
+        "first": FIRST,
+        "last": LAST,
+        "few": FEW,
+    }
+
+
+def _rounded(p_wrong: float) -> float | None:
+    return round(p_wrong, 4) if words.known(p_wrong) else None
+
+
+def _charts(f: Findings) -> Section:
+    p_wrong = f.labels["p_wrong"]
+    plots = (
+        figures.p_wrong(p_wrong),
+        figures.loo_loss(f.labels["loo_loss"]),
+        figures.budget(p_wrong, _steps_of(f)),
+        figures.selection(f.selection),
+        figures.noise(list(f.noise.iter_rows())),
+    )
+    return Section("Charts", (charts(*plots),), rank=2, key="charts")
+
+
+def _lines(rows: Sequence[ReviewRow]) -> tuple[tuple[Inline, ...], ...]:
+    """Return rank, row, label -> suggestion, probability and loss."""
+    return tuple(
+        (
+            str(row.rank),
+            Cell(row.row_id, 200),
+            (Cell(row.label, 40), " -> ", Cell(row.suggested_label, 40)),
+            f"p_wrong {words.share(row.p_wrong)}",
+            f"left-out loss {words.fixed(row.loo_loss)}",
+        )
+        for row in rows
+    )
+
+
+def _following(f: Findings, folder: str) -> Section:
+    """Return what to type next: look, review, repair, prove."""
+    command, commands = f.provenance.command, []
+    if command.startswith("audit ") and folder:
+        named = shlex.quote(folder)
+        commands += [
+            ("Review the rows here", f"audit review {named}"),
+            ("Carry out the decisions of a review", repair_command(f, folder)),
+            ("Retrain without the first rows, and compare", f"audit verify {named} --top 50"),
+        ]
+    if command.startswith("audit "):
+        commands.append(("The ranked rows for your own tools", f"{command} --format jsonl"))
+    return following(page_of(folder), *commands)
+
+
+def repair_command(f: Findings, folder: str) -> str:
+    """Return the command that carries decisions out; empty where not just one file was audited."""
+    p = f.provenance
+    files: list[str] = list(p.settings.get("source") or ())
+    if (
+        not folder
+        or not p.command.startswith("audit ")
+        or len(files) != 1
+        or len(p.origins) != 1
+        or files[0] == "-"
+    ):
+        return ""
+    named, fixed = shlex.quote(files[0]), shlex.quote(fixed_name(files[0]))
+    return f"audit apply {shlex.quote(folder)} decisions.jsonl {named} -o {fixed}"
+
+
+def fixed_name(path: str) -> str:
+    """Return the name of a repaired file, without a folder: that of the data may be closed."""
+    stem, dot, ending = PurePosixPath(path).name.partition(".")
+    return f"{stem}.fixed{dot}{ending}"

@@ -1,0 +1,445 @@
+"""Report of a mismatch: which predictions are wrong, which training rows they trace back to, what helps."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from dataaudit.findings.schemas import MismatchFindings, MismatchProvenance
+from dataaudit.report import figures, words
+from dataaudit.report.blocks import (
+    MARKDOWN,
+    TERMINAL,
+    Block,
+    Cell,
+    Figure,
+    Grid,
+    Group,
+    Inline,
+    List,
+    Only,
+    Report,
+    Section,
+    Sentence,
+    Table,
+)
+from dataaudit.report.common import (
+    LABEL,
+    NAME,
+    Refit,
+    about,
+    charts,
+    checked,
+    few,
+    following,
+    heading,
+    listed,
+    page_of,
+    refits_of,
+    run,
+    said,
+    trust,
+    unjudged,
+)
+from dataaudit.report.findings import (
+    harmful_rows,
+    mismatch_findings,
+    record_of,
+    section,
+    slices_of,
+    traced,
+    values_of,
+)
+
+Fact = dict[str, Any]
+
+_NBSP: Final = "\N{NO-BREAK SPACE}"
+_SLICES, _SHIFT = 40, 150
+_DRAWN, _LEVELS = 4, 8  # columns that differ most, drawn by level
+_BARS: Final = 12  # columns compared by bars
+_TYPED: Final = 300  # characters of a command that people would type again
+_MANY: Final = 10  # times, from which on no tenths are said
+_ELSEWHERE: Final = frozenset(("--out", "-o", "--format"))  # options that another command has its own of
+_NO_REFITS: Final = "Too few refits were made in this run to compare predicted with measured changes of loss."
+
+
+def report(f: MismatchFindings, *, folder: str = "") -> Report:
+    """Say how many predictions are wrong, which rows they trace back to, and what to type next."""
+    p, rows, slices = f.provenance, values_of(f), slices_of(f)
+    cards, known = mismatch_findings(f, rows, slices), labelled(f.provenance)
+    train, test = few(p.n_train, "training row"), few(p.n_test, "test row")
+    data = (Cell(p.train, 100), f" ({train}) against ", Cell(p.test, 100), f" ({test})")
+    whole = (
+        section(f, cards),
+        _trust(f, known=known),
+        traced(f, rows, cards),
+        _shift(f, slices, known=known),
+        _slice_table(slices),
+        Section(
+            "Training rows to look at first", (Only(MARKDOWN, (harmful_rows(f),)),), rank=0, key="harmful"
+        ),
+    )
+    columns, settings = run(p, _facts(p))
+    return Report(
+        kind="mismatch",
+        over=("Mismatch audit of ", Cell(p.train), " against ", Cell(p.test)),
+        name=(Cell(p.train, 58), " against ", Cell(p.test, 58)),
+        facts=heading(p, f"{train}, {test}"),
+        headline=_headline(p) if known else _inputs(f),
+        sentences=_sentences(f, cards) if known else _compared(f),
+        about=about(p, data),
+        steps=_steps(f, cards, known=known),
+        sections=(
+            *(whole if known else (whole[1], whole[3])),
+            _following(f, cards, folder),
+            columns,
+            *_model(f),
+            settings,
+        ),
+        lines=(Table(caption="Findings", rows=tuple(_line(one) for one in cards)),),
+        records=tuple(record_of(one) for one in cards),
+        version=p.version,
+        provenance=p.to_dict(),
+    )
+
+
+def _facts(p: MismatchProvenance) -> tuple[tuple[str, Inline], ...]:
+    rows = ("Training rows", words.count(p.n_train)), ("Test rows", words.count(p.n_test))
+    return ("Run", Cell(p.run_id)), *rows
+
+
+def labelled(p: MismatchProvenance) -> bool:
+    """Whether the test rows have labels, so that predictions could be judged."""
+    return math.isfinite(p.test_loss)
+
+
+def _headline(p: MismatchProvenance) -> str:
+    n, wrong = p.n_test, p.n_errors
+    if not wrong:
+        return f"None of {n:,} labelled test rows is mispredicted"
+    share = wrong / n
+    digits = 1 if share >= 0.001 else 2  # noqa: PLR2004 - below a tenth of a per cent
+    are = "is" if wrong == 1 else "are"
+    return f"{wrong:,} of {n:,} labelled test rows {are} mispredicted ({100 * share:.{digits}f}{_NBSP}%)"
+
+
+def _inputs(f: MismatchFindings) -> str:
+    apart = f.shift.filter(pl.col("significant") & (pl.col("measure") != "label"))["column"].drop_nulls()
+    n, rows = apart.n_unique(), f"{f.provenance.n_test:,} test rows"
+    if not n:
+        return f"The inputs of {rows} differ from training in no column beyond chance"
+    return f"The inputs of {rows} differ from training in {few(n, 'column')}"
+
+
+def _compared(f: MismatchFindings) -> tuple[Inline, ...]:
+    known = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
+    two = f.shift.filter(pl.col("column").is_null(), measure="two-sample")["message"].to_list()
+    return said(known, *two[:1], checked(f.health))
+
+
+def _sentences(f: MismatchFindings, cards: Sequence[Fact]) -> tuple[Inline, ...]:
+    p = f.provenance
+    return said(unjudged(p), _losses(p), _found(cards, p.n_errors), _cause(f), checked(f.health))
+
+
+def _losses(p: MismatchProvenance) -> str:
+    worse = "worse" if p.test_loss > p.train_loss else "no worse"
+    means = f"{p.test_loss:.3g} nats, that of the {p.n_train:,} training rows {p.train_loss:.3g} nats"
+    return f"The mean loss of the test rows is {means}: the model does {worse} on what it did not see."
+
+
+def _found(cards: Sequence[Fact], n_errors: int) -> str:
+    if not cards:
+        return "No slice and no group of training rows explains the errors." if n_errors else ""
+    counts = {name: sum(card["severity"] == name for card in cards) for name in ("high", "medium", "note")}
+    parts: list[str] = []
+    for name in ("high", "medium"):
+        noun = "" if parts else " finding" if counts[name] == 1 else " findings"
+        parts += [f"{counts[name]}{noun} of {name} severity"] if counts[name] else []
+    parts += [few(counts["note"], "note")] if counts["note"] else []
+    grave = [card["slice"] for card in cards if card["severity"] == "high" and card["slice"]][:3]
+    above = f", above all about {listed([f'“{name[:LABEL]}”' for name in grave])}" if grave else ""
+    return f"Found: {listed(parts)}{above}."
+
+
+def _cause(f: MismatchFindings) -> str:
+    """Say whether inputs or labels explain the difference of loss, by the comparison over all columns."""
+    whole = f.shift.filter(pl.col("column").is_null(), measure="loss")
+    parts = {row["level"]: row for row in whole.iter_rows(named=True)}
+    if not {"inputs", "labels"} <= set(parts):
+        return ""
+    inputs, labels = parts["inputs"], parts["labels"]
+    worse = [
+        name
+        for name in ("inputs", "labels")
+        if parts[name]["significant"] and (parts[name]["value"] or 0.0) > 0
+    ]
+    sizes = f"inputs {_moves(inputs)}, labels given the inputs {_moves(labels)}"
+    if worse == ["labels"]:
+        return f"It is the labels, not the inputs: against training, {sizes}."
+    if worse == ["inputs"]:
+        return f"It is the inputs, not the labels: against training, {sizes}."
+    if worse:
+        return f"It is inputs and labels: against training, {sizes}."
+    if not (inputs["significant"] or labels["significant"]):
+        return "Neither other inputs nor other labels change the loss beyond chance, taken over all rows."
+    return f"Neither other inputs nor other labels make the loss larger beyond chance: {sizes}."
+
+
+def _moves(difference: Fact) -> str:
+    value = difference["value"] or 0.0
+    if not difference["significant"]:
+        return "move the loss no more than chance does"
+    return f"{'raise' if value > 0 else 'lower'} the loss by {abs(value):.2g} nats a row"
+
+
+def _steps(f: MismatchFindings, cards: Sequence[Fact], *, known: bool) -> tuple[tuple[str, Inline], ...]:
+    failed = f.health.filter(~pl.col("ok"))["message"].to_list()[:1]
+    first = tuple(("See what is wrong with the audit itself.", message) for message in failed)
+    if not known:
+        look = "Those that differ most come first; each says by how much, and whether chance does that."
+        judge = (
+            "With the labels of some hundred test rows the audit says which predictions are wrong, and why."
+        )
+        return (*first, ("Look at the columns that differ.", look), ("Label some test rows.", judge))
+    if not cards:
+        none = "No few training rows carry the errors: look at the traced rows and at what differs in test."
+        return (*first, ("Look at the rows and columns below.", none))
+    look = "Each finding shows its training rows: correct wrong labels, drop rows that do not belong."
+    again = "What one finding explains may settle others; the numbers below hold for this model only."
+    return (
+        *first,
+        (f"Begin with finding {cards[0]['finding']}.", cards[0]["advice"]),
+        ("Go through the findings and look at their rows.", look),
+        ("Audit again after each change.", again),
+    )
+
+
+def _trust(f: MismatchFindings, *, known: bool) -> Section:
+    """Return checks, and predictions against refits: of findings first, then of single rows."""
+    measured = f.findings.select("finding", "predicted_delta_loss", "measured_delta_loss").drop_nulls()
+    groups = [Refit(f"finding {number}", "finding", *values) for number, *values in measured.iter_rows()]
+    single = [
+        Refit(f"{test} without {train}", "removed", predicted, after)
+        for test, train, _, predicted, after in f.verification.iter_rows()
+    ]
+    sentence, found = refits_of([*groups, *single], none=_NO_REFITS)
+    plots = (
+        figures.compare(
+            groups,
+            key="proofs",
+            title="Findings: predicted against measured (nats)",
+            description="One mark a finding: change of the mean loss of its mispredicted test rows. "
+            "On the dashed line the prediction is exact.",
+            text=lambda value: words.moved(value, 4),
+        ),
+        figures.compare(
+            single,
+            key="single-rows",
+            title="Single training rows: predicted against measured (nats)",
+            description="One mark a training row that was removed: change of the loss of the test row that "
+            "it moves most. On the dashed line the prediction is exact.",
+            text=lambda value: words.moved(value, 4),
+        ),
+    )
+    return trust(f.health, sentence, charts(*plots), page=known, terminal=found)
+
+
+def _shift(f: MismatchFindings, slices: Sequence[Fact], *, known: bool) -> Section:
+    whole = f.shift.filter(pl.col("column").is_null() | pl.col("measure").is_in(["label", "conflict"]))
+    cause = tuple(Sentence(message) for message in whole["message"] if message)
+    differ = f.shift.filter("significant")["message"].to_list()
+    inputs = f.shift.filter(pl.col("significant") & pl.col("column").is_not_null())["message"].to_list()
+    columns: list[tuple[Block, ...]] = [(_apart(f),)] if f.shift.filter(_COVARIATE).height else []
+    columns += [(Figure(chart),) for chart in _columns(f, slices)]
+    blocks: tuple[Block, ...] = (
+        Only(
+            ("page",),
+            (
+                *cause,
+                Grid(tuple(columns)),
+                *((Group("All comparisons", (_comparisons(f),)),) if len(f.shift) else ()),
+            ),
+        ),
+        Only(MARKDOWN, (List(tuple(differ[:20])),)),
+        *(() if known else (Only(TERMINAL, (List(tuple(inputs[:6])),)),)),
+    )
+    rank = 1 if known else 0
+    return Section("Train against test", blocks, rank=rank, key="shift", folded=True)
+
+
+_COVARIATE: Final = (pl.col("measure") == "covariate") & pl.col("column").is_not_null()
+
+
+def _apart(f: MismatchFindings) -> Table:
+    """List the columns that are distributed differently, the most different first."""
+    found = list(f.shift.filter(_COVARIATE).iter_rows(named=True))
+    found.sort(key=lambda d: (not d["significant"], -(d["value"] or 0.0)))
+    most = max((d["value"] or 0.0 for d in found), default=0.0) or 1.0
+    chance = {None: "not tested", True: "no, beyond chance", False: "may be chance"}
+    return Table(
+        caption="How far the columns are apart",
+        head=("column", "distance", "by chance?"),
+        rows=tuple(
+            (Cell(d["column"], LABEL), words.fixed(d["value"], 3), chance[d["significant"]])
+            for d in found[:_BARS]
+        ),
+        bars=tuple(min((d["value"] or 0.0) / most, 1.0) for d in found[:_BARS]),
+        total=len(found),
+        rest=("column", "columns: see the table below"),
+        lead="Distance of a column’s distribution in test from that in training, from 0 (alike) to 1.",
+    )
+
+
+def _columns(f: MismatchFindings, slices: Sequence[Fact]) -> list[Any]:
+    """Draw the levels of the columns that differ most between training and test."""
+    apart = f.shift.filter(_COVARIATE & pl.col("significant")).sort("value", descending=True, nulls_last=True)
+    totals = f.provenance.n_train, f.provenance.n_test
+    found: list[Any] = []
+    for name in dict.fromkeys(apart["column"]):
+        levels = [s for s in slices if s["column"] == name and s["second_column"] is None]
+        levels.sort(key=lambda s: (-s["n_test"], s["level"]))
+        if levels and len(found) < _DRAWN:
+            found.append(figures.levels(name, levels[:_LEVELS], number=len(found), totals=totals))
+    return found
+
+
+def _comparisons(f: MismatchFindings) -> Table:
+    rows = tuple(
+        (
+            Cell(d["column"], LABEL) if d["column"] else "all columns",
+            d["measure"],
+            d["message"][:500],
+            _chance(d["p_value"]),
+        )
+        for d in f.shift.head(_SHIFT).iter_rows(named=True)
+    )
+    return Table(
+        caption="Comparisons of test with training; chance is the probability that it brings about as much",
+        head=("column", "compared", "what differs", "chance"),
+        rows=rows,
+        total=len(f.shift),
+        rest=("comparison", "comparisons, all in shift.parquet"),
+    )
+
+
+def _chance(p: float | None) -> str:
+    if p is None or not words.known(p):
+        return words.MISSING
+    return "below 0.0001" if p < 1e-4 else words.short(p, 2)  # noqa: PLR2004 - what is said
+
+
+def _slice_table(slices: Sequence[Fact]) -> Section:
+    head = (
+        "slice", "training rows", "test rows", "wrong", "wrong without its training rows", "labelled",
+        "of training", "of test", "mean loss", "harm of its training rows", "their share of the influence",
+        "lift", "chance",
+    )  # fmt: skip
+    table = Table(
+        caption="Slices, the most harmful first",
+        head=head,
+        rows=tuple(_slice(one) for one in slices[:_SLICES]),
+        total=len(slices),
+        rest=("slice", "slices, all in slices.parquet next to this page"),
+        style="wide",
+    )
+    lead = (
+        "Levels, bins and words by how much the training rows in them harm the test rows in them; intervals "
+        "are 95 %. Chance is the probability that labels differ as much without a cause, over all slices. "
+        "Lift compares the influence of the slice’s own training rows with their share of all rows."
+    )
+    return Section("Slices", (table,), rank=2, key="slices", lead=lead)
+
+
+def _slice(s: Fact) -> tuple[Inline, ...]:
+    spans = (f"{rate} ({low} to {high})" for _, _, rate, low, high in figures.rate_rows(s))
+    lift, harm = s["lift"], s["harm"]
+    does = f"{'raise' if harm > 0 else 'lower'} the loss by {words.short(abs(harm), 2)} nats a test row"
+    return (
+        Cell(s["name"], NAME),
+        words.count(s["n_train"]),
+        words.count(s["n_test"]),
+        words.count(s["n_errors"]),
+        words.count(s["errors_without"]),
+        Cell(s["rate_class"], 40),
+        *spans,
+        f"{words.fixed(s['loss'])} nats",
+        does if words.known(harm) else words.MISSING,
+        words.share(s["influence_share"]),
+        f"{words.fixed(lift, 0 if lift >= _MANY else 1)} times" if words.known(lift) else words.MISSING,
+        _chance(s["p_value"]),
+    )
+
+
+def _model(f: MismatchFindings) -> tuple[Section, ...]:
+    plot = figures.selection(f.selection) if f.selection["l2"].n_unique() > 1 else None
+    return (Section("Model", (charts(plot),), rank=2, key="model"),) if plot else ()
+
+
+def _line(one: Fact) -> tuple[Inline, ...]:
+    """Return number, severity, slice, errors, training rows and change of loss."""
+    rows = few(one["n_train_rows"], "training row") if one["n_train_rows"] else "all training rows"
+    proved = f"{words.moved(one['predicted'])} (predicted), {words.moved(one['measured'])} (measured)"
+    return (
+        str(one["finding"]),
+        one["severity"],
+        Cell(one["slice"], NAME) if one["slice"] else one["title"][:NAME],
+        f"{words.count(one['n_errors'])} wrong",
+        rows,
+        f"without, mean loss {proved}" if words.known(one["predicted"]) else "not proved",
+    )
+
+
+def _following(f: MismatchFindings, cards: Sequence[Fact], folder: str) -> Section:
+    p = f.provenance
+    if not p.command.startswith("audit "):
+        return following(page_of(folder))
+    command, chosen = _repeatable(p.command)
+    condition = next((said for one in cards if (said := _condition(f, one["line"]))), "")
+    prove = f"audit verify {shlex.quote(folder)} --top 50" if folder and labelled(p) else ""
+    out = shlex.quote(f"{folder or 'audit-mismatch'}-slice")
+    traced = f"{command} --where {_quoted(condition)} --out {out}"
+    return following(
+        page_of(folder),
+        ("Retrain without the rows that were found, and compare", prove),
+        (
+            "Trace every test row of the first slice, also those predicted right",
+            traced if condition and not chosen and len(command) <= _TYPED else "",
+        ),
+    )
+
+
+def _repeatable(command: str) -> tuple[str, bool]:
+    """Return a command without where it wrote and in which format, and whether it chose rows itself."""
+    try:
+        typed = shlex.split(command)
+    except ValueError:  # a quote that is not closed: it was not typed
+        return command, True
+    kept: list[str] = []
+    skip = False
+    for word in typed:
+        if not skip and word.partition("=")[0] not in _ELSEWHERE:
+            kept.append(word)
+        skip = not skip and word in _ELSEWHERE
+    return shlex.join(kept), any(word.partition("=")[0] in ("--where", "--rows") for word in kept)
+
+
+def _condition(f: MismatchFindings, line: Fact | None) -> str:
+    """Write a slice as SQL, where it is one level of a column of names."""
+    roles = {role.get("column"): role.get("role") for role in f.provenance.roles}
+    if line is None or line["second_column"] or roles.get(line["column"]) != "categorical":
+        return ""
+    if line["level"].startswith("("):  # missing, or the rest
+        return ""
+    name, level = line["column"], line["level"].replace("'", "''")
+    column = name if name.isidentifier() else '"' + name.replace('"', '""') + '"'
+    return f"{column} = '{level}'"
+
+
+def _quoted(condition: str) -> str:
+    """Quote for a shell, as a person would where nothing in it means something to a shell."""
+    return f'"{condition}"' if set('"$`\\!').isdisjoint(condition) else shlex.quote(condition)

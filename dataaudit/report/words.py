@@ -1,0 +1,65 @@
+"""Numbers and rows as people read them; every writer formats through here, so that all say the same."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+MISSING: Final = "–"
+_SPACE: Final = "\N{NO-BREAK SPACE}"
+
+
+def known(value: float | None) -> bool:
+    """Whether there is a number: not None, not NaN, not infinite."""
+    return value is not None and math.isfinite(value)
+
+
+def count(value: float | None) -> str:
+    """``4137`` → ``4,137``."""
+    return f"{value:,.0f}" if value is not None and known(value) else MISSING
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """``0.9712`` → ``97.1 %``; what would round to 0 or 100 says ``< 0.1 %`` or ``> 99.9 %`` instead."""
+    if value is None or not known(value):
+        return MISSING
+    percent, least = 100 * value, 10**-digits
+    if 0 < percent < least:
+        return f"<{_SPACE}{least:.{digits}f}{_SPACE}%"
+    if 100 - least < percent < 100:  # noqa: PLR2004 - per cent
+        return f">{_SPACE}{100 - least:.{digits}f}{_SPACE}%"
+    return f"{percent:.{digits}f}{_SPACE}%"
+
+
+def fixed(value: float | None, digits: int = 2) -> str:
+    """``-0.123`` → ``−0.12``, with a true minus sign; large and tiny ones in three digits."""
+    if value is None or not known(value):
+        return MISSING
+    small = value != 0 and abs(value) < 0.5 * 10**-digits
+    text = f"{value:.3g}" if small or abs(value) >= 1e6 else f"{value:,.{digits}f}"  # noqa: PLR2004
+    return text.replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """``0.123`` → ``+0.12``."""
+    text = fixed(value, digits)
+    return text if text == MISSING or text.startswith("−") else f"+{text}"
+
+
+def moved(value: float | None, digits: int = 3) -> str:
+    """``-0.282`` → ``falls by 0.282 nats``: a change of loss, never a bare signed number."""
+    if value is None or not known(value):
+        return "changes by an unknown amount"
+    if value == 0:
+        return "does not change"
+    return f"{'rises' if value > 0 else 'falls'} by {short(abs(value), digits)} nats"
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    """``2.0000001e-4`` → ``0.0002``, ``3.1e-11`` → ``3.1e−11``: so many significant digits."""
+    return f"{value:.{digits}g}".replace("-", "−") if value is not None and known(value) else MISSING
+
+
+def closed(text: str) -> str:
+    """Close up ``80 %``: Rich breaks lines at no-break spaces too."""
+    return text.replace(f"{_SPACE}%", "%")

@@ -1,0 +1,167 @@
+"""The formats of a verdict: its report in any of them, all of it as JSON, and several in one run.
+
+SARIF, JUnit, GitHub and GitLab are mappings of the verdict, each in a module of its own.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from dataaudit.data.paths import require_apart
+from dataaudit.errors import SettingError, WriteError
+from dataaudit.files import write_page
+from dataaudit.findings.record import plain
+from dataaudit.findings.verdict import Finding, Outcome, Site, Verdict
+from dataaudit.report.check import headline, report, standings
+from dataaudit.writers.base import Writer, get
+from dataaudit.writers.console import write_lines
+from dataaudit.writers.html import page
+from dataaudit.writers.json import one_line
+from dataaudit.writers.markdown import markdown
+from dataaudit.writers.places import Surroundings
+
+
+def _write_text(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
+    write_lines(report(verdict), out)
+
+
+def _write_full(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
+    write_lines(report(verdict, full=True), out)
+
+
+def _write_markdown(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
+    out.write(markdown(report(verdict)))
+
+
+def _write_html(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
+    out.write(page(report(verdict)))
+
+
+def _write_json(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
+    """Write the whole verdict; messages and cells keep their exact text."""
+    outcomes = [
+        {**_outcome(outcome, standing), "findings": [_finding(f) for f in outcome.findings]}
+        for standing, outcome in standings(verdict)
+    ]
+    document = {
+        "datasets": plain(verdict.datasets),
+        "exit_code": verdict.exit_code,
+        "fail_on": verdict.fail_on,
+        "headline": headline(verdict),
+        "notes": list(verdict.notes),
+        "outcomes": outcomes,
+        "version": verdict.version,
+    }
+    out.write(one_line(document) + "\n")
+
+
+def _write_jsonl(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
+    """Write one object a line, its ``kind`` being ``outcome`` or ``finding``; texts are exact."""
+    for standing, outcome in standings(verdict):
+        out.write(one_line({"kind": "outcome", **_outcome(outcome, standing)}) + "\n")
+        rule = outcome.rule
+        belongs = {
+            "kind": "finding",
+            "code": rule.code,
+            "name": rule.name,
+            "dataset": outcome.dataset,
+            "severity": rule.severity,
+        }
+        out.writelines(one_line({**belongs, **_finding(f)}) + "\n" for f in outcome.findings)
+
+
+def _outcome(outcome: Outcome, standing: str) -> dict[str, Any]:
+    """Return an outcome as JSON's types, without its findings; `standing` is how it counts."""
+    rule = outcome.rule
+    return {
+        "base_value": plain(outcome.base_value),
+        "code": rule.code,
+        "counts_as": standing,
+        "dataset": outcome.dataset,
+        "limit": plain(rule.limit),
+        "measure": rule.measure,
+        "message": outcome.message,
+        "name": rule.name,
+        "pack": rule.pack,
+        "place": _site(outcome.place),
+        "precision": rule.precision,
+        "scope": rule.scope,
+        "seconds": plain(outcome.seconds),
+        "severity": rule.severity,
+        "status": outcome.status,
+        "title": rule.title,
+        "total": outcome.total,
+        "unit": rule.unit,
+        "value": plain(outcome.value),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "accepted": finding.accepted,
+        "details": plain(finding.details),
+        "fingerprint": finding.fingerprint,
+        "gates": finding.gates,
+        "message": finding.message,
+        "score": plain(finding.score),
+        "site": _site(finding.site),
+        "state": finding.state,
+    }
+
+
+def _site(site: Site) -> dict[str, Any]:
+    return {name: getattr(site, name) for name in ("column", "line", "row", "row_id", "source")}
+
+
+WRITERS: Final = {
+    writer.name: writer
+    for writer in (
+        Writer("text", ".txt", "a line a finding, and a short summary", _write_text),
+        Writer("full", ".txt", "text with all findings and the documentation of broken rules", _write_full),
+        Writer("markdown", ".md", "a page of Markdown, for a comment or a job’s summary", _write_markdown),
+        Writer("html", ".html", "one page for people", _write_html),
+        Writer("json", ".json", "one document: the verdict, all outcomes and findings", _write_json),
+        Writer("jsonl", ".jsonl", "one outcome or finding a line", _write_jsonl),
+    )
+}
+
+
+def check_outputs(outputs: Mapping[str, Path], sources: Iterable[str] = ()) -> None:
+    """Check before the work begins that each format could be written to its file, which is no source."""
+    require_apart(outputs.values(), sources, hint="name another file with --output")
+    taken: dict[Path, str] = {}
+    for name, path in outputs.items():
+        get(name, "check")
+        if (other := taken.setdefault(path.absolute(), name)) != name:
+            what = f"{other} and {name} would both be written to {path.as_posix()}"
+            raise SettingError(what, "give each format a file of its own")
+        if path.is_dir():
+            raise WriteError(
+                f"{path.as_posix()} is a folder", f"name a file: --output {name}={path.as_posix()}/…"
+            )
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise WriteError(f"{path.as_posix()} cannot be made: {above.as_posix()} is a file")
+
+
+def write_outputs(verdict: Verdict, around: Surroundings, *, outputs: Mapping[str, Path]) -> tuple[Path, ...]:
+    """Write a verdict in several formats, each file whole or not at all, once all texts are made."""
+    check_outputs(outputs)
+    texts = {name: _text(name, verdict, around=around) for name in outputs}
+    for name, path in outputs.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"folder {path.parent.as_posix()} cannot be made: {error.strerror or error}"
+            raise WriteError(what, "name a folder that you may write to") from error
+        write_page(texts[name], path)
+    return tuple(outputs.values())
+
+
+def _text(name: str, verdict: Verdict, *, around: Surroundings) -> str:
+    out = io.StringIO()
+    get(name, "check").write(verdict, around, out)
+    return out.getvalue()

@@ -1,0 +1,183 @@
+"""Made-up findings of every kind for snapshots: nothing in here was measured."""
+
+import polars as pl
+from writers.example import made_up
+
+from dataaudit.findings.schemas import (
+    ExplanationFindings,
+    ExplanationProvenance,
+    VulnerabilityFindings,
+    VulnerabilityProvenance,
+)
+
+HEALTH = [
+    ("gradient", 3e-11, 1e-8, True, "The fit is at a minimum."),
+    ("refit", 0.2, 0.1, False, "They differ."),
+]
+PAIR = {
+    "version": "1.0",
+    "target": "y",
+    "n_features": 5,
+    "classes": ("no", "yes"),
+    "l2": 0.01,
+    "basis": "standardised numbers + levels",
+    "solver": "Cholesky",
+    "solver_reason": "there are few features",
+    "gradient_norm": 3e-11,
+    "seed": 0,
+    "settings": {"label": "y", "show_components": True, "limits": {"within": 0.1, "swaps": 1}},
+    "versions": {"python": "3.11.2"},
+    "origins": ({"path": "train.csv", "format": "csv", "sha256": "ab" * 32, "rows": 40},),
+    "test_origins": ({"path": "test.csv", "format": "csv", "sha256": "cd" * 32, "rows": 20},),
+    "roles": (
+        {"column": "age", "role": "numeric", "reason": "numbers"},
+        {"column": "site", "role": "categorical", "reason": "few levels"},
+    ),
+    "notes": ("One row is there twice.",),
+    "train": "train.csv",
+    "test": "test.csv",
+    "n_train": 40,
+    "n_test": 20,
+}
+
+
+def _tables(kind, rows):
+    return {
+        name: pl.DataFrame(rows.get(name, []), schema=schema, orient="row")
+        for name, schema in kind.SCHEMAS.items()
+    }
+
+
+def _effect(does, change, kind):
+    return f"removing this row {does} the loss of test row 3 by {abs(change)} nats: {kind}"
+
+
+def explanation():
+    """Three rows behind a prediction of one model, compared with another one."""
+    rows = {
+        "influences": [
+            (
+                "q3",
+                3,
+                f"t{at}",
+                at,
+                label,
+                -40 * change,
+                change,
+                0.5,
+                kind,
+                _effect(does, change, kind),
+                at,
+                0.1,
+                0.2,
+                at,
+                at + 3,
+                at + 1,
+            )
+            for at, label, change, kind, does in (
+                (1, "yes", -0.03, "harmful", "lowers"),
+                (2, "no", 0.02, "helpful", "raises"),
+                (3, "no", 0.01, "helpful", "raises"),
+            )
+        ],
+        "neighbours": [
+            ("q3", measure, 1, "t2", 2, "no", value, -0.8, 0.02, _effect("raises", 0.02, "helpful"))
+            for measure, value in (("cosine", 0.98), ("euclidean", 0.4))
+        ],
+        "contributions": [
+            ("age", None, "41.5", 0.9, "age = 41.5 raises the log-odds of “yes” over “no” by 0.9", 1),
+            ("site", "north", "north", -0.2, "site = north lowers the log-odds of “yes” over “no” by 0.2", 2),
+        ],
+        "features": [
+            ("t1", "age", None, "40.0", -0.02, 0.1, "", 1),
+            ("t1", "site", "north", "north", 0.01, 0.1, "", 2),
+            ("t2", "age", None, "43.0", 0.01, 0.1, "", 1),
+        ],
+        "probabilities": [("yes", 0.671), ("no", 0.329)],
+        "cells": [
+            (row, column, cell, part)
+            for row, part in (("q3", "test"), ("t1", "train"), ("t2", "train"), ("t3", "train"))
+            for column, cell in (("age", "41.5"), ("site", "north"))
+        ],
+        "flip": [(1, "t1", 1, "yes")],
+        "models": [
+            ("logistic", "yes", 0.671, "no", 0.329, 1.11, 0.01, "levels", 5, -0.7, 0.25),
+            ("svm", "yes", 0.8, "no", 0.2, 1.7, 0.02, "levels", 5, -0.6, 0.3),
+        ],
+        "versus": [
+            (
+                f"t{at}",
+                at,
+                "no",
+                at > 1,
+                0.5 * at,
+                model,
+                4.0 * sign / at,
+                -0.1 * sign / at,
+                at if model == "svm" else 4 - at,
+            )
+            for model in ("logistic", "svm")
+            for at, sign in ((1, 1), (2, -1), (3, 1))
+        ],
+        "health": HEALTH,
+    }
+    p = ExplanationProvenance(
+        **PAIR | {"command": "audit explain train.csv test.csv --label y --row 3"},
+        test_row_id="q3",
+        test_row=3,
+        label="no",
+        predicted_label="yes",
+        rival_label="no",
+        explained_label="no",
+        probability=0.329,
+        loss=1.11,
+        flip={"sentence": "Removing 1 row flips this prediction.", "found": True},
+        versus={"models": ["logistic", "svm"], "order_correlation": 0.9, "shared": 2, "of": 3},
+    )
+    return ExplanationFindings(**_tables(ExplanationFindings, rows), provenance=p)
+
+
+def vulnerability():
+    """Two attacks, one of which flips a prediction by three cells of two rows."""
+    attack = ("no", "yes", 2, True, 0.5, 0.8, 0.9, 0.6, 0.45, 0.41, 3, 2, 0.08, 9, True, False, False, True)
+    held = ("yes", "yes", 2, False, 0.2, 0.3, 0.31, 0.8, 0.75, 0.74, 2, 2, None, 9, False, False, True, False)
+    rows = {
+        "shares": [
+            (1, 2, 0, 0.0, 0.0, 0.7, None, None, None, 0, 0, 0, 0),
+            (2, 2, 1, 0.5, 0.1, 0.9, 3.0, 2.0, 0.08, 1, 0, 0, 1),
+        ],
+        "attacks": [("q1", 1, *attack), ("q2", 2, *held)],
+        "changes": [
+            ("q1", 1, 2, "t4", 4, "no", "age", "number", "41", "43", 0.08),
+            ("q1", 1, 2, "t5", 5, "no", "site", "category", "north", "south", None),
+            ("q1", 1, 2, "t5", 5, "no", "note", "word added", None, "team", None),
+        ],
+        "fragile": [
+            ("t4", 4, "no", 0.03, 1.0, "age", 2, 0.2, 1),
+            ("t5", 5, "no", 0.01, 0.5, "site", 1, 0.1, 2),
+        ],
+        "parts": [
+            ("t4", "age", None, "number", 0.02, 0.1, 1),
+            ("t5", "site", None, "category", 0.01, 0.1, 1),
+        ],
+        "domain": [
+            ("age", "number", "within 10 % of its spread", 20.0, 1.0, 90.0, 0, None),
+            ("site", "category", "2 known levels", None, None, None, None, 2),
+        ],
+        "cells": [("t4", "age", "41", "train")],
+        "health": HEALTH,
+    }
+    p = VulnerabilityProvenance(
+        **PAIR | {"command": "audit vulnerability train.csv test.csv --label y"},
+        n_correct=15,
+        n_attacked=2,
+        leverage_limit=0.4,
+    )
+    return VulnerabilityFindings(**_tables(VulnerabilityFindings, rows), provenance=p)
+
+
+MADE = {
+    "explanation": explanation,
+    "vulnerability": vulnerability,
+    "labels": lambda: made_up(n=12, text=False),
+}
