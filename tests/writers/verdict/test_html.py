@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from writers.pages import parse
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.verdict.example import DOC, LEAKED, SUSPECT, hostile, mixed, outcome, suspects, verdict, written
 
 from dataaudit.findings.verdict import Verdict
@@ -70,7 +70,7 @@ def test_no_script_and_the_policy_allows_none(text):
     ]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_the_page_is_the_same_page_whatever_the_cells_say(payload):
     text = written("html", hostile(payload))
     page = parse(text)
