@@ -115,7 +115,7 @@ def test_the_documentation_is_set_without_links():
     )
 
 
-@pytest.mark.parametrize("payload", ["&" * 2000, "\x01" * 2000, "漢" * 2000, "\u202e" * 2000])
+@pytest.mark.parametrize("payload", ["&" * 2000, "\u202e" * 2000])  # five bytes each, three bytes each
 def test_many_long_findings_of_many_rules_fit_into_one_megabyte(payload):
     rows = suspects(200, payload=payload)
     rules = [dataclasses.replace(rule, code=f"{rule.code}-{i}", title=payload, doc=payload) for i in range(40)
