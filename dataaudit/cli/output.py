@@ -38,7 +38,7 @@ class Results:
 
     def emit(self, findings: AnyFindings, *, top: int | None = None) -> Report:
         """Write to stdout what was asked for; return the report that it shows, of the first `top` rows."""
-        from dataaudit.report.build import TOP, shown
+        from dataaudit.report import TOP, shown
 
         folder = self.folder.as_posix()
         tables, report = shown(findings, self.redact, top=TOP if top is None else top, folder=folder)

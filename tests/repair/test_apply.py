@@ -115,7 +115,6 @@ def test_neither_command_needs_torch(study, tmp_path):
     code = f"""
 import sys
 from dataaudit import cli
-from dataaudit.cli.talk import Talk
 assert cli.main({arguments!r}) == 0
 assert cli.main({back!r}) == 0
 print(sorted({{"torch", "sklearn", "scipy"}} & set(sys.modules)))

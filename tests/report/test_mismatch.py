@@ -14,9 +14,8 @@ from writers.mismatch_example import real, spoilt, wide
 from writers.pages import parse
 from writers.payloads import for_every_payload
 
-from dataaudit.report import figures, mismatch
+from dataaudit.report import figures, mismatch, shown
 from dataaudit.report.blocks import plain
-from dataaudit.report.build import shown
 from dataaudit.report.findings import _traces, mismatch_findings, slices_of, values_of
 from dataaudit.writers import get, names
 from dataaudit.writers.console import show
