@@ -17,7 +17,7 @@ import polars as pl
 
 from dataaudit.audits.labels import label_findings
 from dataaudit.audits.mismatch.audit import mismatch_findings
-from dataaudit.audits.testset import MismatchSettings, Pair, predict, read_pair
+from dataaudit.audits.testset import MismatchSettings, predict, read_pair
 from dataaudit.audits.validation import Refit
 from dataaudit.data import Dataset, load
 from dataaudit.errors import DataError
@@ -94,21 +94,11 @@ def _require_same(dataset: Dataset, origins: Sequence[Mapping[str, Any]], hint: 
 
 @dataclass(frozen=True)
 class Rerun:
-    """An audit made again.
+    """An audit made again."""
 
-    Attributes
-    ----------
-    findings : Findings or MismatchFindings
-        Those on disk, with the new refits and checks.
-    refits : pl.DataFrame
-        What was changed, and the change of loss, predicted and measured, in nats.
-    difference : float
-        Largest difference between a prediction on disk and the same one made again, in nats.
-    """
-
-    findings: Findings | MismatchFindings
-    refits: pl.DataFrame
-    difference: float
+    findings: Findings | MismatchFindings  # those on disk, with the new refits and checks
+    refits: pl.DataFrame  # what was changed, and the change of loss, predicted and measured, in nats
+    difference: float  # largest, between a prediction on disk and the same one made again, in nats
 
     @property
     def reproduced(self) -> bool:
@@ -167,7 +157,9 @@ def rerun_mismatch(
     _require_same(pair.test, known.test_origins)
     if pair.y is None:
         raise DataError("the test rows have no labels, so no loss can be measured", "add their labels")
-    again = _audit_again(pair, settings, on_step=on_step)
+    trained = Opened(pair.train, pair.target, settings.of_training).train(on_step)
+    tested = predict(trained, pair.test, pair.y)
+    again = mismatch_findings(pair, trained, tested, settings=settings, command="", on_step=on_step)
     columns = ["influence", "delta_loss_if_removed"]
     same = _difference(tables.traces, again.traces, on=["test_row_id", "train_row_id"], columns=columns)
     return Rerun(
@@ -175,13 +167,6 @@ def rerun_mismatch(
         _mismatch_refits(again),
         same,
     )
-
-
-def _audit_again(pair: Pair, settings: MismatchSettings, *, on_step: StepCallback) -> MismatchFindings:
-    trained = Opened(pair.train, pair.target, settings.of_training).train(on_step)
-    assert pair.y is not None  # noqa: S101 - asked above
-    tested = predict(trained, pair.test, pair.y)
-    return mismatch_findings(pair, trained, tested, settings=settings, command="", on_step=on_step)
 
 
 def _mismatch_refits(again: MismatchFindings) -> pl.DataFrame:
