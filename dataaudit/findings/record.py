@@ -1,7 +1,4 @@
-"""Provenance: where findings come from, so that another run can give the same ones, and its JSON file.
-
-Settings are written by `stored_settings` and read back by `settings_of`, here and nowhere else.
-"""
+"""Provenance: where findings come from, so that another run can give the same ones, and its JSON file."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Self, TypeVar, get_type_hints
+from typing import Any, ClassVar, Final, Self
 
 from dataaudit.errors import DataError
 
@@ -22,7 +19,6 @@ NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "explanation": "an explanation",
     "vulnerability": "an audit of vulnerability",
 }
-Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +89,9 @@ class AuditRecord(Record):
     solver_reason: str
     gradient_norm: float  # largest absolute component of the gradient at the fit, in nats
     seed: int  # of everything random
-    settings: Mapping[str, Any] = field(default_factory=dict)  # from `stored_settings`
+    settings: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # `Options.to_dict`, read by its `from_dict`, and what is remembered of the data
     versions: Mapping[str, str] = field(default_factory=dict)  # of Python and of the libraries
     origins: tuple[Mapping[str, Any], ...] = ()  # training files: path, format, sha256, rows
     roles: tuple[Mapping[str, str], ...] = ()  # columns: column, role, reason
@@ -109,23 +107,6 @@ class PairRecord(AuditRecord):
     n_train: int
     n_test: int  # test rows that can be judged
     test_origins: tuple[Mapping[str, Any], ...] = ()
-
-
-def stored_settings(settings: Any, **of_the_data: Any) -> dict[str, Any]:
-    """Return settings as the provenance keeps them, with what is remembered of the data."""
-    return dataclasses.asdict(settings) | of_the_data
-
-
-def settings_of(kind: type[Settings], known: Mapping[str, Any]) -> Settings:
-    """Return the settings that a provenance keeps; what else it keeps is left out."""
-    hints = get_type_hints(kind)
-    return kind(**{name: _read(hints[name], known[name]) for name in hints if name in known})
-
-
-def _read(kind: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return settings_of(kind, value)
-    return tuple(value) if isinstance(value, list) else value
 
 
 def dump(value: Any, indent: int | None = None) -> str:

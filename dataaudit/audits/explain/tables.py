@@ -26,7 +26,6 @@ from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data import Dataset
 from dataaudit.features.target import class_texts
-from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
     CONTRIBUTIONS,
     FEATURES,
@@ -40,7 +39,7 @@ from dataaudit.findings.schemas import (
 from dataaudit.training.trained import Trained
 
 if TYPE_CHECKING:
-    from dataaudit.audits.explain.settings import ExplainSettings
+    from dataaudit.options import ExplainOptions
 
 
 Rows = NDArray[np.int64]
@@ -204,7 +203,7 @@ def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
 
 def explanation_provenance(
     asked: ExplainedRow,
-    settings: ExplainSettings,
+    settings: ExplainOptions,
     *,
     flip: FlipResult | None,
     compared: ModelComparison | None,
@@ -224,8 +223,8 @@ def explanation_provenance(
         explained_label=trained.classes[explained],
         probability=float(tested.p[0, explained]),
         loss=float(tested.loss[0]),
-        model=settings.model,
-        settings=stored_settings(settings, unjudged=asdict(asked.unjudged)),
+        model=next(iter(settings.named)),
+        settings=settings.to_dict() | {"unjudged": asdict(asked.unjudged)},
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.agreement(),
         notes=(*asked.notes, *known.notes, *trained.notes),

@@ -18,8 +18,7 @@ from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
 from dataaudit.audits.tables import cells_of_pair, pair_facts
-from dataaudit.audits.testset import MismatchSettings, Pair, Tested
-from dataaudit.findings.record import stored_settings
+from dataaudit.audits.testset import Pair, Tested
 from dataaudit.findings.schemas import (
     FINDINGS,
     HARMFUL,
@@ -30,6 +29,7 @@ from dataaudit.findings.schemas import (
     MismatchProvenance,
 )
 from dataaudit.model.losses import Softmax
+from dataaudit.options import MismatchOptions
 from dataaudit.statistics import exact_interval
 from dataaudit.training.trained import RowScores, Trained
 
@@ -233,7 +233,7 @@ def _places(row_id: pl.Series, names: pl.Series) -> Rows:
 
 
 def mismatch_provenance(
-    pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchSettings, command: str
+    pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchOptions, command: str
 ) -> MismatchProvenance:
     """Return everything that another run needs to give the same findings."""
     loss = Softmax(len(trained.classes)).value(
@@ -244,8 +244,7 @@ def mismatch_provenance(
         n_errors=int(tested.wrong.sum()) if tested else 0,
         train_loss=float(loss.mean()),
         test_loss=float(tested.loss.mean()) if tested else float("nan"),
-        settings=stored_settings(
-            settings, train=pair.train.given, test=pair.test.given, unjudged=asdict(pair.unjudged)
-        ),
+        settings=settings.to_dict()
+        | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
         notes=(*pair.train.notes, *pair.test.notes, *pair.notes, *trained.notes),
     )
