@@ -89,9 +89,7 @@ class AuditRecord(Record):
     solver_reason: str
     gradient_norm: float  # largest absolute component of the gradient at the fit, in nats
     seed: int  # of everything random
-    settings: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # `Options.to_dict`, read by its `from_dict`, and what is remembered of the data
+    settings: Mapping[str, Any] = field(default_factory=dict)  # `Options.to_dict`, and more of the data
     versions: Mapping[str, str] = field(default_factory=dict)  # of Python and of the libraries
     origins: tuple[Mapping[str, Any], ...] = ()  # training files: path, format, sha256, rows
     roles: tuple[Mapping[str, str], ...] = ()  # columns: column, role, reason
