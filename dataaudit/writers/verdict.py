@@ -14,7 +14,8 @@ from dataaudit.data.paths import require_apart
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.files import write_page
 from dataaudit.findings.verdict import Finding, Outcome, Site, Verdict
-from dataaudit.report.check import headline, report, standings
+from dataaudit.report import shown_verdict
+from dataaudit.report.verdict import headline, standings
 from dataaudit.writers.base import Writer, get
 from dataaudit.writers.console import write_lines
 from dataaudit.writers.html import page
@@ -24,19 +25,19 @@ from dataaudit.writers.places import Surroundings
 
 
 def _write_text(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    write_lines(report(verdict), out)
+    write_lines(shown_verdict(verdict), out)
 
 
 def _write_full(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    write_lines(report(verdict, full=True), out)
+    write_lines(shown_verdict(verdict, full=True), out)
 
 
 def _write_markdown(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    out.write(markdown(report(verdict)))
+    out.write(markdown(shown_verdict(verdict)))
 
 
 def _write_html(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    out.write(page(report(verdict)))
+    out.write(page(shown_verdict(verdict)))
 
 
 def _write_json(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
