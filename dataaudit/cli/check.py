@@ -232,10 +232,10 @@ class _Report:
 def _show(verdict: Verdict, *, full: bool, force: bool) -> None:
     from rich.console import Console
 
-    from dataaudit.report.check import report
+    from dataaudit.report import shown_verdict
     from dataaudit.writers.console import show_lines
 
-    show_lines(report(verdict, full=full), Console(highlight=False, force_terminal=force or None))
+    show_lines(shown_verdict(verdict, full=full), Console(highlight=False, force_terminal=force or None))
 
 
 def _sources(data: Sequence[str], sql: str | None, query: str | None) -> tuple[str, ...]:

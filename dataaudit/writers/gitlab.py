@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 
 from dataaudit.escape import json_text, line
 from dataaudit.findings.verdict import Outcome, Place, Verdict
-from dataaudit.report.check import NAME, finding_text, message, reported, single, title
+from dataaudit.report.verdict import NAME, finding_text, message, reported, single, title
 from dataaudit.writers.base import Writer
 from dataaudit.writers.places import Places, Surroundings
 
