@@ -10,11 +10,11 @@ import pytest
 import typer
 
 import dataaudit
-from dataaudit.cli.app import app
+from dataaudit.cli.app import tree
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md"]
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = typer.main.get_command(tree()).commands
 
 
 def _blocks(page, language=""):

@@ -34,7 +34,7 @@ from dataaudit.data import Dataset
 from dataaudit.features.target import Target
 from dataaudit.findings.schemas import BUDGET, Findings
 from dataaudit.noise import fit_noise, review_budget
-from dataaudit.training.encoded import LabelSettings, StepCallback, no_step
+from dataaudit.options import LabelOptions, StepCallback, ignore_progress
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
 READ: Final = 500  # rows whose cells are kept for a review, evidence or not: as many as a page shows
@@ -45,9 +45,9 @@ def label_findings(
     target: Target,
     trained: Trained,
     *,
-    settings: LabelSettings,
+    settings: LabelOptions,
     command: str = "dataaudit.audit_labels",
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> Findings:
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)

@@ -34,7 +34,7 @@ from dataaudit.influence.influence import self_influence
 from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.model.objective import Objective
 from dataaudit.noise import fit_noise
-from dataaudit.training.encoded import StepCallback, no_step
+from dataaudit.options import StepCallback, ignore_progress
 from dataaudit.training.trained import Trained
 
 
@@ -92,7 +92,7 @@ class Reorderer:
         return Reordered(p_wrong, tuple(suggested.tolist()), order)
 
 
-def reorderer(findings: Findings, opened: Opened, *, on_step: StepCallback = no_step) -> Reorderer:
+def reorderer(findings: Findings, opened: Opened, *, on_step: StepCallback = ignore_progress) -> Reorderer:
     """Train the model of the findings again on their data."""
     trained = opened.train(on_step)
     on_step("score rows", 0, 1)

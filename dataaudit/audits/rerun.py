@@ -17,17 +17,17 @@ import polars as pl
 
 from dataaudit.audits.labels import label_findings
 from dataaudit.audits.mismatch.audit import mismatch_findings
-from dataaudit.audits.testset import MismatchSettings, Pair, predict, read_pair
+from dataaudit.audits.testset import Pair, predict, read_pair
 from dataaudit.audits.validation import Refit
 from dataaudit.data import Dataset, load
 from dataaudit.errors import DataError
 from dataaudit.escape import shown
 from dataaudit.features.target import Target, class_texts
-from dataaudit.findings.record import settings_of
 from dataaudit.findings.schemas import Findings, MismatchFindings
 from dataaudit.findings.tables import schema
+from dataaudit.options import LabelOptions, MismatchOptions, StepCallback, ignore_progress
 from dataaudit.statistics import Agreement, agreement
-from dataaudit.training.encoded import LabelSettings, StepCallback, encode_training, no_step, read_labelled
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.training.trained import Trained
 
@@ -44,14 +44,14 @@ class Opened:
 
     dataset: Dataset
     target: Target
-    settings: LabelSettings
+    settings: LabelOptions
 
-    def train(self, on_step: StepCallback = no_step) -> Trained:
+    def train(self, on_step: StepCallback = ignore_progress) -> Trained:
         """Train the model of the audit again."""
         training = encode_training(self.dataset, self.target, self.settings, on_step=on_step)
         return train(training, self.settings, on_step=on_step)
 
-    def audit(self, on_step: StepCallback = no_step) -> tuple[Findings, Trained]:
+    def audit(self, on_step: StepCallback = ignore_progress) -> tuple[Findings, Trained]:
         """Make the audit again."""
         trained = self.train(on_step)
         found = label_findings(self.dataset, self.target, trained, settings=self.settings, on_step=on_step)
@@ -59,17 +59,17 @@ class Opened:
 
 
 def reopen(
-    findings: Findings, source: Any = None, *, hint: str = ELSEWHERE, on_step: StepCallback = no_step
+    findings: Findings, source: Any = None, *, hint: str = ELSEWHERE, on_step: StepCallback = ignore_progress
 ) -> Opened:
     """Read the labelled rows that were audited, now at `source` or where they were; refuse others."""
     known = findings.provenance
-    settings = settings_of(LabelSettings, known.settings)
+    settings = LabelOptions.from_dict(known.settings)
     opened = _read(_source(source, known.settings, "source"), settings, on_step)
     _require_same(opened.dataset, known.origins, hint)
     return opened
 
 
-def _read(source: Any, settings: LabelSettings, on_step: StepCallback) -> Opened:
+def _read(source: Any, settings: LabelOptions, on_step: StepCallback) -> Opened:
     return Opened(*read_labelled(source, settings, on_step=on_step), settings)
 
 
@@ -129,7 +129,7 @@ class Rerun:
 
 
 def rerun_labels(
-    findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = no_step
+    findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = ignore_progress
 ) -> Rerun:
     """Audit labels again, and refit without the first `top` rows and with other labels for them."""
     if not findings.provenance.roles:
@@ -151,11 +151,11 @@ def rerun_mismatch(
     *,
     test_source: Any = None,
     top: int,
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> Rerun:
     """Audit a mismatch again, and refit the first `top` findings and the strongest traces."""
     known = tables.provenance
-    settings = replace(settings_of(MismatchSettings, known.settings), verify=top, prove=top)
+    settings = replace(MismatchOptions.from_dict(known.settings), verify=top, prove=top)
     one = settings.split_column is not None or settings.test_size is not None
     sources = _source(train_source, known.settings, "train"), None
     if not one:
@@ -177,8 +177,9 @@ def rerun_mismatch(
     )
 
 
-def _audit_again(pair: Pair, settings: MismatchSettings, *, on_step: StepCallback) -> MismatchFindings:
-    trained = Opened(pair.train, pair.target, settings.of_training).train(on_step)
+def _audit_again(pair: Pair, settings: MismatchOptions, *, on_step: StepCallback) -> MismatchFindings:
+    training = encode_training(pair.train, pair.target, settings, on_step=on_step)
+    trained = train(training, settings, on_step=on_step)
     assert pair.y is not None  # noqa: S101 - asked above
     tested = predict(trained, pair.test, pair.y)
     return mismatch_findings(pair, trained, tested, settings=settings, command="", on_step=on_step)
@@ -224,7 +225,7 @@ def compare(
     source: str,
     test: str | None = None,
     weight_column: str | None = None,
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> tuple[Standing, Standing]:
     """Return how the model stands on the audited file, at `source`, and on the repaired one.
 
@@ -234,7 +235,7 @@ def compare(
     if len(known.origins) != 1 or not known.roles:
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
-    settings = replace(settings_of(LabelSettings, known.settings), verify=0, top=0)
+    settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)
     before = _standing(findings)
     if test is not None:
         before = _tested(before, _read([source], settings, on_step).train(on_step), test, settings)
@@ -249,7 +250,7 @@ def _standing(findings: Findings) -> Standing:
     return Standing(findings.labels.height, loss, findings.provenance.expected_wrong)
 
 
-def _tested(standing: Standing, trained: Trained, test: str, settings: LabelSettings) -> Standing:
+def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOptions) -> Standing:
     """Add the test rows whose class the model knows."""
     dataset = load(test, target=settings.label)
     texts = class_texts(dataset.frame[settings.label])

@@ -31,7 +31,7 @@ from dataaudit.noise import NoiseModel
 from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
-    from dataaudit.training.encoded import LabelSettings
+    from dataaudit.options import LabelOptions
 
 
 SHOWN_COLUMNS = 40
@@ -177,7 +177,7 @@ def provenance(
     target: Target,
     trained: Trained,
     *,
-    settings: LabelSettings,
+    settings: LabelOptions,
     noise: NoiseModel,
     command: str,
 ) -> Provenance:

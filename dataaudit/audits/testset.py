@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,116 +14,14 @@ from torch import Tensor
 
 from dataaudit.data import Dataset, load
 from dataaudit.errors import DataError, MissingColumn, SettingError
-from dataaudit.features import Columns, EncoderSettings, Encoding
+from dataaudit.features import Columns, Encoding
 from dataaudit.features.target import Target, class_texts, encode_target
 from dataaudit.model.rows import Block
-from dataaudit.solver_names import require_damping, require_solver
-from dataaudit.training.encoded import LabelSettings
-from dataaudit.training.required import require_real, require_text, require_whole
+from dataaudit.options import PairOptions
 from dataaudit.training.trained import Trained
 
 Rows = NDArray[np.int64]
 TRAIN_WORDS = frozenset(("train", "training", "fit"))
-
-
-@dataclass(frozen=True)
-class MismatchSettings:
-    """Everything that can be asked of an audit of a mismatch.
-
-    Attributes
-    ----------
-    label : str
-        The label column.
-    id_column : str or None
-        A column of unique names for the rows.
-    columns : EncoderSettings
-        Roles of columns.
-    basis : {"linear", "auto", "spline", "rbf"}
-        Basis of the numeric block. Linear unless asked: its effects are read off column by column.
-    l2 : float or None
-        λ; None lets the leave-one-out loss choose.
-    solver : str
-        How the Hessian is inverted, one of `solver_names.SOLVERS`.
-    damping : float
-        δ, added to the Hessian.
-    split_column : str or None
-        In one source: the column that says ``train`` for the training rows.
-    test_size : float or None
-        In one source: share (below 1) or number of rows to draw for the test.
-    rows : tuple of int
-        Numbers of the test rows to trace, 0-based; empty for the mispredicted ones.
-    where : str or None
-        SQL condition on the columns of the test rows to trace; ``"true"`` for all.
-    k : int
-        Harmful and helpful training rows to keep per test row.
-    traced : int
-        Test rows that get traces.
-    prove : int
-        Findings to prove by refits.
-    verify : int
-        Strongest traces to prove by refits.
-    memory : int
-        Bytes that the influences may take.
-    seed : int
-        Of everything random.
-
-    Raises
-    ------
-    SettingError
-        If a value makes no sense.
-    """
-
-    label: str
-    id_column: str | None = None
-    columns: EncoderSettings = field(default_factory=EncoderSettings)
-    basis: Literal["auto", "linear", "spline", "rbf"] = "linear"
-    l2: float | None = None
-    solver: str = "auto"
-    damping: float = 0.0
-    split_column: str | None = None
-    test_size: float | None = None
-    rows: tuple[int, ...] = ()
-    where: str | None = None
-    k: int = 20
-    traced: int = 2000
-    prove: int = 20
-    verify: int = 12
-    memory: int = 2**30
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        require_text(self, "label", "id_column", "split_column", "where")
-        require_real(self, "l2", "damping", "test_size")
-        require_whole(self, "rows", "k", "traced", "prove", "verify", "memory", "seed")
-        if self.l2 is not None and not 0 < self.l2 < float("inf"):
-            raise SettingError(f"l2 must be above 0: got {self.l2:g}", "leave it out to have it chosen")
-        require_solver(self.solver)
-        require_damping(self.damping)
-        if self.test_size is not None and not self.test_size > 0:
-            raise SettingError(f"test_size must be above 0: got {self.test_size:g}", "use .2")
-        if self.split_column is not None and self.test_size is not None:
-            raise SettingError("split_column and test_size both split the rows", "give one of them")
-        if self.memory < 2**20:
-            raise SettingError(f"memory is too small: got {self.memory} bytes", "give 1 GiB")
-        least = {"k": 1, "traced": 0, "prove": 0, "verify": 0, "seed": 0}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise SettingError(f"{name} must be {low} or more: got {getattr(self, name)}", "leave it out")
-
-    @property
-    def of_training(self) -> LabelSettings:
-        """What is asked of the training rows."""
-        return LabelSettings(
-            label=self.label,
-            id_column=self.id_column,
-            columns=self.columns,
-            basis=self.basis,
-            l2=self.l2,
-            solver=self.solver,
-            damping=self.damping,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True)
@@ -150,7 +48,7 @@ class Pair:
     unjudged: Unjudged  # the other test rows
 
 
-def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
+def read_pair(train: Any, test: Any, settings: PairOptions) -> Pair:
     """Read the training and the test rows."""
     known, new = read_sources(train, test, settings)
     target = encode_target(known.frame[settings.label])
@@ -164,7 +62,7 @@ def read_pair(train: Any, test: Any, settings: MismatchSettings) -> Pair:
     return Pair(known, target, new.keep(pl.Series(mask)), y, raw, labelled, notes, new.row, left)
 
 
-def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
+def read_sources(train: Any, test: Any, settings: PairOptions) -> tuple[Dataset, Dataset]:
     """Read the training and the test rows as they are, with and without a label."""
     if test is None:
         return _split(_load(train, settings, extra=settings.split_column), settings)
@@ -176,16 +74,14 @@ def read_sources(train: Any, test: Any, settings: MismatchSettings) -> tuple[Dat
     return known, _load_test(test, settings, known.frame.columns)
 
 
-def _load(source: Any, settings: MismatchSettings, *, extra: str | None = None) -> Dataset:
+def _load(source: Any, settings: PairOptions, *, extra: str | None = None) -> Dataset:
     columns = settings.columns
     named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical)))
     wanted = (*named, *([extra] if extra else [])) if columns.features else None
-    return load(
-        source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id_column
-    )
+    return load(source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id)
 
 
-def _load_test(source: Any, settings: MismatchSettings, known: list[str]) -> Dataset:
+def _load_test(source: Any, settings: PairOptions, known: list[str]) -> Dataset:
     """Load test rows; those without the label column are loaded by any other column of training."""
     try:
         return _load(source, settings)
@@ -197,18 +93,18 @@ def _load_test(source: Any, settings: MismatchSettings, known: list[str]) -> Dat
         return replace(found, frame=found.frame.with_columns(empty), target=settings.label)
 
 
-def _load_unlabelled(source: Any, settings: MismatchSettings, known: list[str]) -> Dataset:
+def _load_unlabelled(source: Any, settings: PairOptions, known: list[str]) -> Dataset:
     """Load rows with the first of the known columns that they have in the place of the label."""
     for place, name in enumerate(known, start=1):
         try:
-            return load(source, target=name, exclude=settings.columns.exclude, id_column=settings.id_column)
+            return load(source, target=name, exclude=settings.columns.exclude, id_column=settings.id)
         except MissingColumn:
             if place == len(known):
                 raise
     raise DataError("the training rows have no column but the label", "give them features")
 
 
-def _split(whole: Dataset, settings: MismatchSettings) -> tuple[Dataset, Dataset]:
+def _split(whole: Dataset, settings: PairOptions) -> tuple[Dataset, Dataset]:
     """Split one source by a column, or at random."""
     if settings.split_column is not None:
         if settings.split_column not in whole.frame.columns:

@@ -16,15 +16,24 @@ from dataaudit.cli.report import export, report
 from dataaudit.cli.review import review
 
 EPILOG = "Example: audit labels mail.parquet --label label --text text"
-
-app = typer.Typer(
-    name="audit",
-    help="Find training rows whose labels are wrong, or that make predictions wrong, and show why.",
-    epilog=EPILOG,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_ABOUT = "Find training rows whose labels are wrong, or that make predictions wrong, and show why."
+COMMANDS = {
+    labels: EPILOG,
+    mismatch: "Example: audit mismatch train.csv test.csv --label y --out why",
+    explain: "Example: audit explain train.csv test.csv --label y --row 17",
+    vulnerability: "Example: audit vulnerability train.csv test.csv --label y",
+    verify: "Example: audit verify audit-findings --top 50",
+    review: "Example: audit review audit-findings",
+    apply: "Example: audit apply audit-findings decisions.jsonl mail.csv -o mail.fixed.csv",
+    report: "Example: audit report audit-findings -o report.md",
+    export: "Example: audit export audit-findings --to labelstudio -o tasks.json",
+    undo: "Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv",
+    demo: "Example: audit demo --out audit-demo",
+    init: "Example: audit init --dry-run",
+    check: "Example: audit check train.csv --label y --base origin/main:train.csv",
+    rule: "Example: audit rule DA101",
+}
+GROUPS = {"baseline": baseline, "config": config}
 
 
 def _show_version(wanted: bool) -> None:
@@ -35,8 +44,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def settle(
+def _settle(
     *,
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version.")
@@ -49,19 +57,27 @@ def settle(
     del version, debug  # the first acts when it is read, the second is `main`'s
 
 
-app.command(epilog=EPILOG)(labels)
-app.command(epilog="Example: audit mismatch train.csv test.csv --label y --out why")(mismatch)
-app.command(epilog="Example: audit explain train.csv test.csv --label y --row 17")(explain)
-app.command(epilog="Example: audit vulnerability train.csv test.csv --label y")(vulnerability)
-app.command(epilog="Example: audit verify audit-findings --top 50")(verify)
-app.command(epilog="Example: audit review audit-findings")(review)
-app.command(epilog="Example: audit apply audit-findings decisions.jsonl mail.csv -o mail.fixed.csv")(apply)
-app.command(epilog="Example: audit report audit-findings -o report.md")(report)
-app.command(epilog="Example: audit export audit-findings --to labelstudio -o tasks.json")(export)
-app.command(epilog="Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv")(undo)
-app.command(epilog="Example: audit demo --out audit-demo")(demo)
-app.command(epilog="Example: audit init --dry-run")(init)
-app.command(epilog="Example: audit check train.csv --label y --base origin/main:train.csv")(check)
-app.command(epilog="Example: audit rule DA101")(rule)
-app.add_typer(baseline, name="baseline")
-app.add_typer(config, name="config")
+def tree(word: str = "") -> typer.Typer:
+    """Return the command tree; given the command that is asked for, the others have no options."""
+    app = typer.Typer(
+        name="audit",
+        help=_ABOUT,
+        epilog=EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_settle)
+    for function, epilog in COMMANDS.items():
+        name = function.__name__
+        asked = word in ("", name)
+        app.command(name, help=function.__doc__, epilog=epilog)(function if asked else _nothing)
+    for name, group in GROUPS.items():
+        if word in ("", name):
+            app.add_typer(group, name=name)
+        else:
+            app.command(name, help=group.info.help)(_nothing)
+    return app
+
+
+def _nothing() -> None: ...

@@ -1,13 +1,4 @@
-"""``audit labels``: which labels are most likely wrong.
-
-``audit explain``: why one prediction is what it is.
-
-``audit mismatch``: why predictions on test rows are wrong.
-
-``audit verify``: retrain without the rows that findings speak of, and compare.
-
-``audit vulnerability``: how few training cells, changed how little, flip test predictions.
-"""
+"""The audits as commands: ``labels``, ``mismatch``, ``explain``, ``vulnerability``, and ``verify``."""
 
 from __future__ import annotations
 
@@ -15,298 +6,115 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-import typer
-
-from dataaudit.cli import bridge
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.bridge import OUTPUT, Arg, command
+from dataaudit.cli.output import Output
+from dataaudit.cli.progress import SILENT, Progress
+from dataaudit.cli.sources import Moved, PairSource, Source, Train
 from dataaudit.errors import SettingError
+from dataaudit.options import (
+    INPUT,
+    RANKING,
+    TRACING,
+    ExplainOptions,
+    LabelOptions,
+    MismatchOptions,
+    Opt,
+    VulnerabilityOptions,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from dataaudit.audits.rerun import Rerun
 
+SHOWN: Final = 20
+NOT_CONFIRMED: Final = 1
+_UNLABELLED = "Test rows, the same. A row without a label is explained for its predicted class."
+_LABELLED = "Test rows, the same; they need their labels."
+_PERTURBED = "With one --row: the training data as changed (.parquet, .csv, .ndjson)."
+_AUDITED = "What audit labels or audit mismatch wrote with --out."
+Perturbed = Annotated[Path | None, Opt(_PERTURBED, OUTPUT, shown="nothing", place=-1)]
 
-def labels(
-    context: typer.Context,
-    sources: bridge.Sources = None,
-    *,
-    label: bridge.Label,
-    sql: bridge.Sql = None,
-    query: bridge.QueryText = None,
-    text: bridge.Text = None,
-    features: bridge.Features = None,
-    exclude: bridge.Exclude = None,
-    categorical: bridge.Categorical = None,
-    id: bridge.Id = None,  # noqa: A002 - the option is called --id
-    weight: bridge.Weight = None,
-    text_features: bridge.TextFeatures = "tfidf",
-    model: bridge.Model = "logistic",
-    basis: bridge.Basis = "auto",
-    l2: bridge.L2 = None,
-    solver: bridge.Factor = "auto",
-    damping: bridge.Damping = 0.0,
-    seed: bridge.Seed = 0,
-    rank: bridge.Rank = "auto",
-    top: bridge.Top = 100,
-    verify: bridge.Verify = 12,
-    out: bridge.Out = Path("audit-findings"),
-    format: bridge.Format = None,  # noqa: A002 - the option is called --format
-    redact: bridge.Redact = "none",
-    quiet: bridge.Quiet = 0,
-    verbose: bridge.Verbose = False,
-    color: bridge.Color = "auto",
-) -> None:
+
+@command(out=Path("audit-findings"))
+def labels(source: Source, options: LabelOptions, output: Output) -> None:
     """Rank rows by how likely their label is wrong; show evidence, and refits as proof."""
     from dataaudit.api.audits import audit_labels
-    from dataaudit.cli.output import prepare
     from dataaudit.data.paths import files_meant
 
-    source = bridge.source(sources, sql=sql, query=query)
-    results = prepare(out, format, redact=redact, sources=files_meant([source], label))
-    with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
-        audit = audit_labels(
-            source,
-            label=label,
-            text=bridge.names(text),
-            features=bridge.names(features),
-            exclude=bridge.names(exclude),
-            categorical=bridge.names(categorical),
-            id=id,
-            weight=weight,
-            text_features=text_features,
-            model=model,
-            basis=basis,
-            l2=l2,
-            solver=solver,
-            damping=damping,
-            rank=rank,
-            verify=verify,
-            top=top,
-            seed=seed,
-            command=context.obj,
-            on_step=talk.step,
-        )
-        audit.write(out, redact=redact)
-    talk.conclude(results.emit(audit.findings, top=top))
+    rows = source.resolved()
+    with output.prepare("labels", files_meant([rows], options.label)):
+        audit = audit_labels(rows, options, on_step=output.step)
+    output.emit(audit, first=options.top)
 
 
-Test = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="TEST",
-        show_default=False,
-        help="Test rows, the same. A row without a label is explained for its predicted class.",
-    ),
-]
-Explained = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help="logistic; for two classes also svm and rbf-svm, support vector machines.",
-        rich_help_panel="Model",
-    ),
-]
-Versus = Annotated[
-    str | None,
-    typer.Option(
-        "--versus",
-        metavar="NAME",
-        help="Compare with this model: influence against distance, the rows behind each.",
-        rich_help_panel="Model",
-    ),
-]
+@command(out=Path("audit-mismatch"))
+def mismatch(source: PairSource, options: MismatchOptions, output: Output) -> None:
+    """Trace wrong predictions back to training rows, slices and columns; prove it by refits."""
+    from dataaudit.api.audits import audit_mismatch
+    from dataaudit.data.paths import files_meant
+
+    train, test = source.resolved()
+    with output.prepare("mismatch", files_meant([train, test], options.label)):
+        audit = audit_mismatch(train, test, options, on_step=output.step)
+    output.emit(audit)
 
 
+@command(INPUT, TRACING, out=Path("audit-explanation"))
 def explain(
-    context: typer.Context,
-    train: bridge.Train,
-    test: Test = None,
+    train: Train,
+    test: Annotated[str | None, Arg(_UNLABELLED, metavar="TEST")] = None,
     *,
-    label: bridge.Label,
-    row: bridge.Row = None,
-    row_id: bridge.RowId = None,
-    text: bridge.Text = None,
-    features: bridge.Features = None,
-    exclude: bridge.Exclude = None,
-    categorical: bridge.Categorical = None,
-    id: bridge.Id = None,  # noqa: A002 - the option is called --id
-    split_column: bridge.SplitColumn = None,
-    test_size: bridge.TestSize = None,
-    text_features: bridge.TextFeatures = "tfidf",
-    model: Explained = "logistic",
-    versus: Versus = None,
-    basis: bridge.Basis = "linear",
-    l2: bridge.L2 = None,
-    seed: bridge.Seed = 0,
-    top: bridge.Behind = 10,
-    show_components: bridge.Components = False,
-    flip: bridge.Flip = None,
-    out: bridge.Out = Path("audit-explanation"),
-    format: bridge.Format = None,  # noqa: A002 - the option is called --format
-    redact: bridge.Redact = "none",
-    quiet: bridge.Quiet = 0,
-    verbose: bridge.Verbose = False,
-    color: bridge.Color = "auto",
+    options: ExplainOptions,
+    output: Output,
 ) -> None:
     """Explain one prediction: training rows and columns behind it, few rows that flip it, another model."""
     from dataaudit.api.audits import explain as run
-    from dataaudit.cli.output import prepare
     from dataaudit.data.paths import files_meant
 
-    sources = files_meant([train, test], label)
-    results = prepare(out, format, kind="explanation", redact=redact, sources=sources)
-    with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
-        found = run(
-            train,
-            test,
-            label=label,
-            row=row,
-            row_id=row_id,
-            split_column=split_column,
-            test_size=test_size,
-            text=bridge.names(text),
-            features=bridge.names(features),
-            exclude=bridge.names(exclude),
-            categorical=bridge.names(categorical),
-            id=id,
-            text_features=text_features,
-            model=model,
-            versus=versus,
-            basis=basis,
-            l2=l2,
-            top=top,
-            show_components=show_components,
-            flip=flip,
-            seed=seed,
-            command=context.obj,
-            on_step=talk.step,
-        )
-        found.write(out, redact=redact)
-    talk.conclude(results.emit(found.tables))
+    with output.prepare("explanation", files_meant([train, test], options.label)):
+        found = run(train, test, options, on_step=output.step)
+    output.emit(found)
 
 
-def mismatch(
-    context: typer.Context,
-    train: bridge.Train = None,
-    test: bridge.Test = None,
+@command(out=Path("audit-vulnerability"))
+def vulnerability(
+    train: Train,
+    test: Annotated[str | None, Arg(_LABELLED, metavar="TEST")] = None,
     *,
-    label: bridge.Label,
-    sql: bridge.Sql = None,
-    query: bridge.QueryText = None,
-    test_sql: bridge.TestSql = None,
-    test_query: bridge.TestQuery = None,
-    text: bridge.Text = None,
-    features: bridge.Features = None,
-    exclude: bridge.Exclude = None,
-    categorical: bridge.Categorical = None,
-    id: bridge.Id = None,  # noqa: A002 - the option is called --id
-    split_column: bridge.SplitColumn = None,
-    test_size: bridge.TestSize = None,
-    text_features: bridge.TextFeatures = "tfidf",
-    basis: bridge.Basis = "linear",
-    l2: bridge.L2 = None,
-    solver: bridge.Solver = "auto",
-    damping: bridge.Damping = 0.0,
-    seed: bridge.Seed = 0,
-    rows: bridge.TestRows = None,
-    where: bridge.Where = None,
-    top: bridge.Partners = 20,
-    prove: bridge.Prove = 20,
-    memory: bridge.Memory = "1GiB",
-    out: bridge.Out = Path("audit-mismatch"),
-    format: bridge.Format = None,  # noqa: A002 - the option is called --format
-    redact: bridge.Redact = "none",
-    quiet: bridge.Quiet = 0,
-    verbose: bridge.Verbose = False,
-    color: bridge.Color = "auto",
+    options: VulnerabilityOptions,
+    output: Output,
+    write_perturbed: Perturbed = None,
 ) -> None:
-    """Trace wrong predictions back to training rows, slices and columns; prove it by refits."""
-    from dataaudit.api.audits import audit_mismatch
-    from dataaudit.cli.output import prepare
+    """See how few training cells, changed how little, flip test predictions; who would have noticed."""
+    from dataaudit.api.audits import checked_path
+    from dataaudit.api.audits import vulnerability as run
     from dataaudit.data.paths import files_meant
 
-    bytes_, numbers = bridge.size(memory), bridge.numbers(rows)
-    files = [path for path in (train, test) if path is not None]
-    known, new = bridge.pair(files, sql=sql, query=query, test_sql=test_sql, test_query=test_query)
-    sources = files_meant([known, new], label)
-    results = prepare(out, format, kind="mismatch", redact=redact, sources=sources)
-    with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
-        audit = audit_mismatch(
-            known,
-            new,
-            label=label,
-            split_column=split_column,
-            test_size=test_size,
-            text=bridge.names(text),
-            features=bridge.names(features),
-            exclude=bridge.names(exclude),
-            categorical=bridge.names(categorical),
-            id=id,
-            text_features=text_features,
-            basis=basis,
-            l2=l2,
-            solver=solver,
-            damping=damping,
-            rows=numbers,
-            where=where,
-            k=top,
-            prove=prove,
-            memory=bytes_,
-            seed=seed,
-            command=context.obj,
-            on_step=talk.step,
-        )
-        audit.write(out, redact=redact)
-    talk.conclude(results.emit(audit.tables))
+    sources = list(files_meant([train, test], options.label))
+    output.prepare("vulnerability", sources)
+    if write_perturbed is not None:
+        checked_path(write_perturbed, sources)
+        if len(options.numbers) != 1:
+            raise SettingError("--write-perturbed writes one attack's data", "name one test row by --row N")
+    with output:
+        found = run(train, test, options, on_step=output.step)
+    if write_perturbed is not None:
+        found.write_perturbed(write_perturbed)
+    output.emit(found)
 
 
-SHOWN = 20
-NOT_CONFIRMED = 1
-
-Folder = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FOLDER", show_default=False, help="What audit labels or audit mismatch wrote with --out."
-    ),
-]
-Data = Annotated[
-    str | None,
-    typer.Option(
-        "--data", metavar="SOURCE", help="Where the data are now, if they moved.", rich_help_panel="Input"
-    ),
-]
-Test_verify = Annotated[
-    str | None,
-    typer.Option("--test", metavar="SOURCE", help="Where the test rows are now.", rich_help_panel="Input"),
-]
-Top = Annotated[
-    int,
-    typer.Option(
-        "--top", min=1, metavar="N", help="Rows (and findings) to refit.", rich_help_panel="Ranking"
-    ),
-]
-Format = Annotated[
-    Literal["jsonl", "csv"] | None,
-    typer.Option(
-        "--format",
-        show_default="nothing",
-        help="Also write every refit to stdout.",
-        rich_help_panel="Output",
-    ),
-]
-
-
+@command()
 def verify(
-    folder: Folder = Path("audit-findings"),
+    folder: Annotated[Path, Arg(_AUDITED, metavar="FOLDER")] = Path("audit-findings"),
     *,
-    data: Data = None,
-    test: Test_verify = None,
-    top: Top = 50,
-    format: Format = None,  # noqa: A002 - the option is called --format
-    quiet: bridge.Quiet = 0,
-    color: bridge.Color = "auto",
+    data: Moved = None,
+    test: Annotated[str | None, Opt("Where the test rows are now.", INPUT, metavar="SOURCE")] = None,
+    top: Annotated[int, Opt("Rows (and findings) to refit.", RANKING, least=1)] = 50,
+    format: Annotated[  # noqa: A002 - the option is called --format
+        Literal["jsonl", "csv"] | None, Opt("Also write every refit to stdout.", OUTPUT, shown="nothing")
+    ] = None,
+    progress: Progress,
 ) -> int:
     """Retrain without the rows that findings speak of, and compare with what was predicted.
 
@@ -314,17 +122,14 @@ def verify(
     """
     from dataaudit.api.audits import verify as run
 
-    with Talk(quiet=quiet, color=color) as talk:
-        done = run(folder, data, test=test, top=top, on_step=talk.step)
-    if format == "jsonl":
-        sys.stdout.write(done.refits.write_ndjson())
-    elif format == "csv":
-        sys.stdout.write(done.refits.write_csv())
-    sys.stdout.flush()
-    if quiet < 2:  # noqa: PLR2004 - as everywhere, -qq says nothing
-        talk.console.print(_table(done))
-        for sentence in _outcome(done, folder):
-            talk.say(sentence)
+    with progress:
+        done = run(folder, data, test=test, top=top, on_step=progress.step)
+    if format is not None:
+        sys.stdout.write(done.refits.write_ndjson() if format == "jsonl" else done.refits.write_csv())
+        sys.stdout.flush()
+    if progress.quiet < SILENT:
+        progress.console.print(_table(done))
+    progress.close(_outcome(done, folder))
     return 0 if done.reproduced and not _failed(done) else NOT_CONFIRMED
 
 
@@ -365,141 +170,3 @@ def _outcome(done: Rerun, folder: Path) -> list[str]:
     if not done.reproduced:
         again = f"The predictions on disk did not come out again: off by up to {done.difference:.2g} nats."
     return [*more, agree, again, *_failed(done), f"The report is {(folder / 'report.html').as_posix()}"]
-
-
-_PANEL: Final = "Attack"
-Test_vulnerability = Annotated[
-    str | None,
-    typer.Argument(metavar="TEST", show_default=False, help="Test rows, the same; they need their labels."),
-]
-Rows = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--row",
-        metavar="N",
-        help="Attack this test row, from 0. Repeatable, or 1,2,3.",
-        show_default="a sample",
-        rich_help_panel=_PANEL,
-    ),
-]
-Tests = Annotated[
-    int,
-    typer.Option(
-        "--tests",
-        min=1,
-        metavar="N",
-        help="Correctly predicted test rows in the sample.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Within = Annotated[
-    float,
-    typer.Option(
-        "--within",
-        metavar="SHARE",
-        help="How far a number may move: a share of its column's interquartile range.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Swaps = Annotated[
-    int,
-    typer.Option(
-        "--swaps",
-        min=0,
-        metavar="N",
-        help="Category cells that may change in a training row.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Words = Annotated[
-    int,
-    typer.Option(
-        "--words",
-        min=0,
-        metavar="N",
-        help="Words of a text that may be removed or added.",
-        rich_help_panel=_PANEL,
-    ),
-]
-Perturbed = Annotated[
-    Path | None,
-    typer.Option(
-        "--write-perturbed",
-        metavar="FILE",
-        show_default="nothing",
-        help="With one --row: the training data as changed (.parquet, .csv, .ndjson).",
-        rich_help_panel="Output",
-    ),
-]
-
-
-def vulnerability(
-    context: typer.Context,
-    train: bridge.Train,
-    test: Test_vulnerability = None,
-    *,
-    label: bridge.Label,
-    row: Rows = None,
-    tests: Tests = 20,
-    within: Within = 0.1,
-    swaps: Swaps = 1,
-    words: Words = 3,
-    text: bridge.Text = None,
-    features: bridge.Features = None,
-    exclude: bridge.Exclude = None,
-    categorical: bridge.Categorical = None,
-    id: bridge.Id = None,  # noqa: A002 - the option is called --id
-    split_column: bridge.SplitColumn = None,
-    test_size: bridge.TestSize = None,
-    text_features: bridge.TextFeatures = "tfidf",
-    basis: bridge.Basis = "linear",
-    l2: bridge.L2 = None,
-    seed: bridge.Seed = 0,
-    out: bridge.Out = Path("audit-vulnerability"),
-    write_perturbed: Perturbed = None,
-    format: bridge.Format = None,  # noqa: A002 - the option is called --format
-    redact: bridge.Redact = "none",
-    quiet: bridge.Quiet = 0,
-    verbose: bridge.Verbose = False,
-    color: bridge.Color = "auto",
-) -> None:
-    """See how few training cells, changed how little, flip test predictions; who would have noticed."""
-    from dataaudit.api.audits import checked_path
-    from dataaudit.api.audits import vulnerability as run
-    from dataaudit.cli.output import prepare
-    from dataaudit.data.paths import files_meant
-
-    sources, numbers = list(files_meant([train, test], label)), bridge.numbers(row, "--row")
-    results = prepare(out, format, kind="vulnerability", redact=redact, sources=sources)
-    if write_perturbed is not None:
-        checked_path(write_perturbed, sources)
-        if len(numbers) != 1:
-            raise SettingError("--write-perturbed writes one attack's data", "name one test row by --row N")
-    with Talk(quiet=quiet, verbose=verbose, color=color) as talk:
-        found = run(
-            train,
-            test,
-            label=label,
-            rows=numbers,
-            tests=tests,
-            within=within,
-            swaps=swaps,
-            words=words,
-            split_column=split_column,
-            test_size=test_size,
-            text=bridge.names(text),
-            features=bridge.names(features),
-            exclude=bridge.names(exclude),
-            categorical=bridge.names(categorical),
-            id=id,
-            text_features=text_features,
-            basis=basis,
-            l2=l2,
-            seed=seed,
-            command=context.obj,
-            on_step=talk.step,
-        )
-        found.write(out, redact=redact)
-        if write_perturbed is not None:
-            found.write_perturbed(write_perturbed)
-    talk.conclude(results.emit(found.tables))

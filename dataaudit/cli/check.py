@@ -1,9 +1,4 @@
-"""``audit check``: hold data to rules, and fail on what is new and wrong.
-
-``audit config``: what is in force and where it was said, and the schema of the file.
-
-``audit rule``: what a rule does, why it matters, and how to look at what it finds.
-"""
+"""``audit check``: hold data to rules, and fail on what is new; ``audit config`` and ``audit rule``."""
 
 from __future__ import annotations
 
@@ -18,55 +13,85 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dataaudit.cli import bridge
-from dataaudit.cli.bridge import QueryText, Sql
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.bridge import GATE, OUTPUT, Arg, Said, command
+from dataaudit.cli.progress import SILENT, Progress
+from dataaudit.cli.sources import QueryText, Sql
 from dataaudit.errors import AuditError, SettingError
 from dataaudit.escape import visible
+from dataaudit.gate.settings import CheckSettings, DatasetSettings
+from dataaudit.options import Opt, Options
 
 if TYPE_CHECKING:
     from dataaudit.findings.verdict import Rule, Verdict
     from dataaudit.gate.config import Config
 
-
 _COLUMN = 40  # where the origins stand, if the values leave room
-
+_CODE, _NAME, _SEVERITY = 7, 28, 8  # columns of the list of rules
+_DATA = (
+    "Names of configured datasets; or files, globs or folders that are one dataset; or a folder of findings, "
+    "which is judged as it is."
+)
+_FORMATS = "What goes to stdout: text, full, json, jsonl, sarif, junit, github, gitlab, markdown, html."
+_OUTPUTS = "Write another format to a file."
+_CONFIG = "A pyproject.toml, or a file like dataaudit.toml."
+Datasets = Annotated[
+    Sequence[str], Arg("Names or paths of configured datasets.", metavar="DATASET", shown="all")
+]
+RuleWords = Annotated[Sequence[str], Arg("Codes, their beginnings, or names: DA101, DA2.", metavar="RULE")]
+PackFiles = Annotated[Sequence[str], Opt("Rules of your own.", metavar="FILE", kind="paths")]
+Formats = Annotated[
+    str | None, Opt(_FORMATS, OUTPUT, metavar="NAME", shown="text, in GitHub's jobs github", place=-1)
+]
+Outputs = Annotated[
+    Sequence[str], Opt(_OUTPUTS, OUTPUT, metavar="FORMAT=FILE", flags="--output -o", kind="paths", place=-1)
+]
+Accepted = Annotated[
+    bool, Opt("List accepted findings in SARIF too.", OUTPUT, flags="--sarif-include-suppressed", place=-1)
+]
 config = typer.Typer(
     help="Show the configuration that audit check takes, and the schema of its file.",
     no_args_is_help=True,
 )
 
-ConfigFile = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        show_default="the nearest upward",
-        help="A pyproject.toml, or a file like dataaudit.toml.",
-        rich_help_panel="Configuration",
-    ),
-]
-Isolated = Annotated[bool, typer.Option("--isolated", help="Read no file.", rich_help_panel="Configuration")]
-Datasets = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="DATASET", show_default="all", help="Names or paths of configured datasets."),
-]
-Format_config = Annotated[Literal["toml", "json"], typer.Option("--format", help="How to write it.")]
+
+class Configured(Options):
+    """Where the configuration comes from."""
+
+    config: Annotated[
+        str | None, Opt(_CONFIG, "Configuration", metavar="FILE", shown="the nearest upward")
+    ] = None
+    isolated: Annotated[bool, Opt("Read no file.", "Configuration")] = False
+
+    def load(self, sources: Sequence[str], values: Said | None = None, dataset: Said | None = None) -> Config:
+        """Return the configuration with what was said."""
+        from dataaudit.gate.config import Asked, load_config
+
+        asked = Asked(
+            config=self.config,
+            isolated=self.isolated,
+            sources=tuple(sources),
+            values=values or {},
+            dataset=dataset or {},
+        )
+        return load_config(asked, env=os.environ, cwd=Path.cwd())
+
+
+class Checked(Configured):
+    """The data that are checked."""
+
+    data: Annotated[Sequence[str], Arg(_DATA, metavar="DATA", shown="all configured")] = ()
 
 
 @config.command(epilog="Example: audit config show --format json")
+@command()
 def show(
-    datasets: Datasets = None,
+    datasets: Datasets = (),
     *,
-    config: ConfigFile = None,
-    isolated: Isolated = False,
-    format: Format_config = "toml",  # noqa: A002 - the option is called --format
+    configured: Configured,
+    format: Annotated[Literal["toml", "json"], Opt("How to write it.")] = "toml",  # noqa: A002 - --format
 ) -> None:
     """Write every value in force with the file and line, variable or option that gave it."""
-    from dataaudit.gate.config import Asked, load_config
-
-    asked = Asked(config=config, isolated=isolated, sources=tuple(datasets or ()))
-    found = load_config(asked, env=os.environ, cwd=Path.cwd())
+    found = configured.load(datasets)
     if format == "json":
         sys.stdout.write(json.dumps(_plain(found), ensure_ascii=True, indent=2) + "\n")
     else:
@@ -100,7 +125,6 @@ def _table(told: Mapping[str, Any]) -> dict[str, Any]:
 
 def _lines(found: Config) -> Iterator[str]:
     """Yield TOML that could stand in dataaudit.toml, with the origins as comments."""
-    from dataaudit.escape import visible
     from dataaudit.gate.settings import toml_key
 
     yield f"# {visible(found.file) if found.file else 'no configuration file'}"
@@ -113,7 +137,6 @@ def _lines(found: Config) -> Iterator[str]:
 
 
 def _entries(told: Mapping[str, Any]) -> Iterator[str]:
-    from dataaudit.escape import visible
     from dataaudit.gate.settings import toml, toml_key
 
     for key, item in told.items():
@@ -125,192 +148,36 @@ def _entries(told: Mapping[str, Any]) -> Iterator[str]:
             yield f"{f'{key} = {toml(item.value)}':<{_COLUMN}}  # {visible(item.origin)}"
 
 
-_INPUT, _GATE, _OUTPUT = "Input", "Gate", "Output"
-_SILENT = 2  # -qq: nothing but the exit code
-
-Data = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="DATA",
-        show_default="all configured",
-        help="Names of configured datasets; or files, globs or folders that are one dataset; or a folder of "
-        "findings, which is judged as it is.",
-    ),
-]
-Label = Annotated[
-    str | None,
-    typer.Option("--label", "-l", metavar="COLUMN", help="Label column.", rich_help_panel=_INPUT),
-]
-Date = Annotated[
-    str | None,
-    typer.Option("--date", metavar="COLUMN", help="Says when a row was observed.", rich_help_panel=_INPUT),
-]
-Test = Annotated[
-    list[str] | None,
-    typer.Option("--test", metavar="SOURCE", help="Rows held out. Repeatable.", rich_help_panel=_INPUT),
-]
-Base = Annotated[
-    str | None,
-    typer.Option(
-        "--base",
-        metavar="FILE",
-        help="The data as they were accepted, also REVISION:PATH of Git: only what is new or changed fails.",
-        rich_help_panel=_GATE,
-    ),
-]
-Select = Annotated[
-    list[str] | None,
-    typer.Option("--select", metavar="RULES", help="Only these: DA1,DA301.", rich_help_panel=_GATE),
-]
-Ignore = Annotated[
-    list[str] | None,
-    typer.Option("--ignore", metavar="RULES", help="Not these. Repeatable.", rich_help_panel=_GATE),
-]
-Limit = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--limit", metavar="RULE=NUMBER", help="Another limit: DA101=0.05. Repeatable.", rich_help_panel=_GATE
-    ),
-]
-Severity = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--severity", metavar="RULE=NAME", help="Another one: DA201=note. Repeatable.", rich_help_panel=_GATE
-    ),
-]
-Pack = Annotated[
-    list[str] | None,
-    typer.Option("--pack", metavar="FILE", help="Rules of your own. Repeatable.", rich_help_panel=_GATE),
-]
-FailOn = Annotated[
-    Literal["error", "warning", "note"] | None,
-    typer.Option("--fail-on", show_default="error", help="Least severity that fails.", rich_help_panel=_GATE),
-]
-ExitZero = Annotated[
-    bool,
-    typer.Option("--exit-zero", help="Exit with 0 also if a rule is broken.", rich_help_panel=_GATE),
-]
-Baseline = Annotated[
-    str | None,
-    typer.Option(
-        "--baseline",
-        metavar="FILE",
-        show_default="auto",
-        help="Accepted findings; auto for the usual file if it is there, or none.",
-        rich_help_panel=_GATE,
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="NAME",
-        show_default="text, in GitHub's jobs github",
-        help="What goes to stdout: text, full, json, jsonl, sarif, junit, github, gitlab, markdown, html.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-Output = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FORMAT=FILE",
-        help="Write another format to a file. Repeatable.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-Redact = Annotated[
-    Literal["none", "cells"] | None,
-    typer.Option(
-        "--redact",
-        show_default="none",
-        help="Keep cells of the data out of findings; names of columns, classes, rows and files stay.",
-        rich_help_panel=_OUTPUT,
-    ),
-]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Judge again what has not changed.", rich_help_panel=_OUTPUT)
-]
-Accepted = Annotated[
-    bool,
-    typer.Option(
-        "--sarif-include-suppressed", help="List accepted findings in SARIF too.", rich_help_panel=_OUTPUT
-    ),
-]
-
-
+@command()
 def check(
-    data: Data = None,
+    checked: Checked,
+    dataset: Annotated[Said, DatasetSettings],
+    values: Annotated[Said, CheckSettings],
     *,
-    label: Label = None,
-    text: bridge.Text = None,
-    features: bridge.Features = None,
-    exclude: bridge.Exclude = None,
-    categorical: bridge.Categorical = None,
-    id: bridge.Id = None,  # noqa: A002 - the option is called --id
-    weight: bridge.Weight = None,
-    date: Date = None,
-    test: Test = None,
     sql: Sql = None,
     query: QueryText = None,
-    base: Base = None,
-    baseline: Baseline = None,
-    select: Select = None,
-    ignore: Ignore = None,
-    limit: Limit = None,
-    severity: Severity = None,
-    pack: Pack = None,
-    fail_on: FailOn = None,
-    exit_zero: ExitZero = False,
-    config: ConfigFile = None,
-    isolated: Isolated = False,
-    format: Format = None,  # noqa: A002 - the option is called --format
-    output: Output = None,
+    exit_zero: Annotated[bool, Opt("Exit with 0 also if a rule is broken.", GATE)] = False,
+    format: Formats = None,  # noqa: A002 - the option is called --format
+    output: Outputs = (),
     accepted: Accepted = False,
-    redact: Redact = None,
-    no_cache: NoCache = False,
-    quiet: bridge.Quiet = 0,
-    color: bridge.Color = "auto",
+    no_cache: Annotated[bool, Opt("Judge again what has not changed.", OUTPUT)] = False,
+    progress: Progress,
 ) -> int:
     """Hold data to rules, and fail on what is new and wrong.
 
     Exits with 0 if nothing fails, 1 if a rule is broken, and 2 if something could not be judged: the same
     whatever the format.
     """
-    dataset = {
-        "label": label,
-        "text": list(bridge.names(text)),
-        "features": list(bridge.names(features)),
-        "exclude": list(bridge.names(exclude)),
-        "categorical": list(bridge.names(categorical)),
-        "id": id,
-        "weight": weight,
-        "date": date,
-        "test": test,
-        "base": base,
-        "query": query,
-    }
-    values: dict[str, Any] = {
-        "select": list(bridge.names(select)),
-        "ignore": list(bridge.names(ignore)),
-        "limits": {code: _number(code, given) for code, given in _pairs("--limit", limit)},
-        "severity": dict(_pairs("--severity", severity)),
-        "packs": pack,
-        "fail-on": fail_on,
-        "baseline": baseline,
-        "redact": redact,
-    }
-    sources = _sources(data, sql, query)
-    if no_cache:
-        values["cache"] = False
-    found = _config(sources, values, dataset, config=config, isolated=isolated)
+    sources = _sources(checked.data, sql, query)
+    asked = {} if query is None else {"query": query}
+    uncached = {"cache": False} if no_cache else {}
+    found = checked.load(sources, values | uncached, dataset | asked)
     report = _Report(found, format, dict(_outputs(output)), accepted=accepted)
-    with Talk(quiet=quiet, color=color) as talk:
+    with progress:
         from dataaudit.gate.cache import cached_check
 
-        verdict = cached_check(found.settings(), on_step=talk.step)
-    report.write(verdict, quiet=quiet, color=color)
+        verdict = cached_check(found.settings(), on_step=progress.step)
+    report.write(verdict, quiet=progress.quiet, color=progress.color)
     return 0 if exit_zero and verdict.exit_code == 1 else verdict.exit_code
 
 
@@ -344,7 +211,7 @@ class _Report:
         around = surroundings(
             verdict, os.environ, folder=Path.cwd(), config=self.config, accepted=self.accepted
         )
-        if quiet < _SILENT:
+        if quiet < SILENT:
             if self.format in ("text", "full") and (
                 color == "always" or (color == "auto" and sys.stdout.isatty())
             ):
@@ -371,57 +238,15 @@ def _show(verdict: Verdict, *, full: bool, force: bool) -> None:
     show_lines(report(verdict, full=full), Console(highlight=False, force_terminal=force or None))
 
 
-def _sources(data: list[str] | None, sql: str | None, query: str | None) -> tuple[str, ...]:
+def _sources(data: Sequence[str], sql: str | None, query: str | None) -> tuple[str, ...]:
     """Return what is to be checked; of a query, the database."""
     if query is None and sql is None:
-        return tuple(data or ())
+        return tuple(data)
     if data:
         raise SettingError("both a file and a query were given", "leave one of them out")
     if query is None:
         raise SettingError("--sql names a database, and --query is missing", "say what to ask it")
     return (sql or "$DATAAUDIT_SQL",)
-
-
-def _config(
-    sources: Sequence[str],
-    values: Mapping[str, Any],
-    dataset: Mapping[str, Any],
-    *,
-    config: str | None,
-    isolated: bool,
-) -> Config:
-    """Return the configuration with what was typed, and nothing else of it."""
-    from dataaudit.gate.config import Asked, load_config
-
-    asked = Asked(
-        config=config,
-        isolated=isolated,
-        sources=tuple(sources),
-        values={key: value for key, value in values.items() if value not in (None, [], {})},
-        dataset={key: value for key, value in dataset.items() if value not in (None, [])},
-    )
-    return load_config(asked, env=os.environ, cwd=Path.cwd())
-
-
-def _pairs(option: str, given: Sequence[str] | None) -> list[tuple[str, str]]:
-    """Return the two sides of each ``A=B``, several of which may stand in one word with commas."""
-    pairs = []
-    for word in bridge.names(list(given or ())):
-        left, equals, right = word.partition("=")
-        if not (equals and left.strip() and right.strip()):
-            raise SettingError(f"{option} takes RULE=VALUE: got {word!r}", f"write e.g. {option} DA101=…")
-        pairs.append((left.strip(), right.strip()))
-    return pairs
-
-
-def _number(code: str, given: str) -> float:
-    percent = given.endswith("%")
-    try:
-        return float(given.removesuffix("%")) / (100 if percent else 1)
-    except ValueError as error:
-        raise SettingError(
-            f"the limit of {code} is no number: got {given!r}", "write e.g. 0.05 or 5%"
-        ) from error
 
 
 def _files(found: Config) -> Iterator[str]:
@@ -434,10 +259,10 @@ def _files(found: Config) -> Iterator[str]:
                 yield from files_meant([path], dataset.label)
 
 
-def _outputs(given: Sequence[str] | None) -> list[tuple[str, Path]]:
+def _outputs(given: Sequence[str]) -> list[tuple[str, Path]]:
     """Return format and file of each ``FORMAT=FILE``."""
     pairs: list[tuple[str, Path]] = []
-    for word in given or ():
+    for word in given:
         name, equals, path = word.partition("=")
         if not (equals and name and path):
             raise SettingError(f"--output takes FORMAT=FILE: got {word!r}", "write e.g. sarif=audit.sarif")
@@ -447,25 +272,13 @@ def _outputs(given: Sequence[str] | None) -> list[tuple[str, Path]]:
     return pairs
 
 
-_CODE, _NAME, _SEVERITY = 7, 28, 8  # columns of the list
-
-Words = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="RULE", show_default=False, help="Codes, their beginnings, or names: DA101, DA2."),
-]
-All = Annotated[bool, typer.Option("--all", help="Every rule.")]
-Pack_rule = Annotated[
-    list[str] | None, typer.Option("--pack", metavar="FILE", help="Rules of your own. Repeatable.")
-]
-Format_rule = Annotated[Literal["text", "json", "md"], typer.Option("--format", help="How to write it.")]
-
-
+@command()
 def rule(
-    words: Words = None,
+    words: RuleWords = (),
     *,
-    every: All = False,
-    pack: Pack_rule = None,
-    format: Format_rule = "text",  # noqa: A002 - the option is called --format
+    every: Annotated[bool, Opt("Every rule.", flags="--all")] = False,
+    pack: PackFiles = (),
+    format: Annotated[Literal["text", "json", "md"], Opt("How to write it.")] = "text",  # noqa: A002 - --format
 ) -> None:
     """Say what a rule does, why it matters, and how to look at what it finds; or list all."""
     from dataaudit.gate.rules import read_packs
@@ -473,8 +286,8 @@ def rule(
 
     if not words and not every:
         raise SettingError("no rule was named", "write e.g. audit rule DA101, or --all")
-    rules = read_packs(pack or ())
-    codes = {code for word in words or () for code in meant(rules, word)}
+    rules = read_packs(pack)
+    codes = {code for word in words for code in meant(rules, word)}
     shown = [one for one in rules if every or one.code in codes]
     if format == "json":
         text = json.dumps([asdict(one) for one in shown], ensure_ascii=True, indent=2) + "\n"

@@ -9,10 +9,11 @@ import shlex
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from dataaudit.cli import bridge
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.bridge import OUTPUT, command
+from dataaudit.cli.output import Output
+from dataaudit.options import Seed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,29 +21,20 @@ if TYPE_CHECKING:
     from dataaudit.findings.schemas import Findings
 
 
-def demo(
-    *,
-    out: bridge.Out = Path("audit-demo"),
-    seed: bridge.Seed = 0,
-    quiet: bridge.Quiet = 0,
-    color: bridge.Color = "auto",
-) -> None:
+@command(OUTPUT, out=Path("audit-demo"))
+def demo(*, output: Annotated[Output, "out quiet color"], seed: Seed = 0) -> None:
     """Flip 10 % of the labels of real spam data, audit it, and count the flips found."""
     from dataaudit.api.audits import audit_labels
-    from dataaudit.cli.output import prepare
 
-    results = prepare(out)
-    with Talk(quiet=quiet, color=color) as talk:
-        talk.step("loading the demo data", 0, 1)
+    out = output.out
+    with output.prepare("labels"):
+        output.step("loading the demo data", 0, 1)
         data = load_demo(seed)
         path = _save(data, out)
         command = shlex.join(["audit", "labels", path.as_posix(), "--label", data.label, "--seed", str(seed)])
-        audit = audit_labels(path, label=data.label, seed=seed, command=command, on_step=talk.step)
-        audit.write(out)
-    talk.conclude(results.emit(audit.findings, top=100))
-    if quiet < 2:  # noqa: PLR2004 - as everywhere, -qq says nothing
-        for sentence in _outcome(data, audit.findings, out):
-            talk.say(sentence)
+        audit = audit_labels(path, label=data.label, seed=seed, command=command, on_step=output.step)
+    output.emit(audit, first=100)
+    output.close(_outcome(data, audit.findings, out))
 
 
 def _save(data: DemoData, folder: Path) -> Path:

@@ -8,32 +8,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
-from dataaudit.cli import bridge
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.bridge import Arg, command
+from dataaudit.cli.progress import Progress
+from dataaudit.options import Opt
 
 if TYPE_CHECKING:
     from dataaudit.gate.init import FileEdit, Survey
 
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", show_default="here", help="The project.")]
+Folder = Annotated[Path, Arg("The project.", metavar="FOLDER", shown="here")]
 Ci = Annotated[
     Literal["auto", "github", "gitlab", "none"],
-    typer.Option("--ci", help="Whose workflow to write; auto goes by the files and the remote."),
+    Opt("Whose workflow to write; auto goes by the files and the remote."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be written.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that are there and differ.")]
+DryRun = Annotated[bool, Opt("Only show what would be written.")]
+Force = Annotated[bool, Opt("Replace files that are there and differ.")]
 
 
+@command()
 def init(
     folder: Folder = Path(),
     *,
     ci: Ci = "auto",
     dry_run: DryRun = False,
     force: Force = False,
-    quiet: bridge.Quiet = 0,
-    color: bridge.Color = "auto",
+    progress: Progress,
 ) -> None:
     """Write the configuration, the hook and the workflow of audit check for what is found here.
 
@@ -47,13 +46,13 @@ def init(
     found = survey(folder)
     host = found.host if ci == "auto" else "" if ci == "none" else ci
     edits = plan(folder, found, host=host)
-    with Talk(quiet=quiet, color=color) as talk:
+    with progress:
         for sentence in _seen(found):
-            talk.say(sentence)
+            progress.say(sentence)
         for edit in edits:
-            talk.say(_carried_out(folder, edit, dry_run=dry_run, force=force))
+            progress.say(_carried_out(folder, edit, dry_run=dry_run, force=force))
         for sentence in _next(found, edits, host=host, dry_run=dry_run):
-            talk.say(sentence)
+            progress.say(sentence)
 
 
 def _carried_out(folder: Path, edit: FileEdit, *, dry_run: bool, force: bool) -> str:

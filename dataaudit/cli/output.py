@@ -4,119 +4,99 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from dataaudit.cli.bridge import OUTPUT
+from dataaudit.cli.progress import SILENT, Progress
 from dataaudit.errors import WriteError
+from dataaudit.options import Opt
 
 if TYPE_CHECKING:
-    from dataaudit.findings.redact import Level
+    from dataaudit.api.audits import Result
     from dataaudit.findings.schemas import AnyFindings
-    from dataaudit.report.blocks import Report
     from dataaudit.writers import Writer
 
+_FORMATS = "Also write to stdout: text, markdown, json, jsonl (all rows or findings), html."
+_REDACT = (
+    "Keep cells, or all names and labels too, out of page, stdout and summary. "
+    "The tables in FOLDER stay whole."
+)
+RedactAnew = Annotated[
+    Literal["none", "cells", "all"] | None,
+    Opt("Withhold nothing, cells, or all names and labels too.", OUTPUT, shown="as the audit was told"),
+]
 
-@dataclass(frozen=True, slots=True)
-class Results:
-    """A folder for the findings, and what goes to stdout beside.
 
-    Attributes
-    ----------
-    folder : Path
-        Made when the findings are written.
-    writer : Writer, optional
-        Of the format that was asked for, and of the kind of findings; without one, stdout stays empty.
-    redact : {"none", "cells", "all"}
-        What stdout and the summary withhold.
-    """
+class Output(Progress):
+    """A folder for the findings, what goes to stdout as well, and what is said on stderr."""
 
-    folder: Path
-    writer: Writer | None = None
-    redact: Level = "none"
+    out: Annotated[
+        Path, Opt("Findings and report.", OUTPUT, flags="--out -o", metavar="FOLDER", place=-2)
+    ] = Path()
+    format: Annotated[str | None, Opt(_FORMATS, OUTPUT, metavar="NAME", shown="nothing")] = None
+    redact: Annotated[Literal["none", "cells", "all"], Opt(_REDACT, OUTPUT)] = "none"
+    verbose: Annotated[
+        bool, Opt("Also columns, settings and time.", OUTPUT, flags="--verbose -v", place=2)
+    ] = False
 
-    def emit(self, findings: AnyFindings, *, top: int | None = None) -> Report:
-        """Write to stdout what was asked for; return the report that it shows, of the first `top` rows."""
+    def prepare(self, kind: str, sources: Iterable[str] = ()) -> Output:
+        """Check that results could be written: the folder, other findings there, the sources, the format."""
+        folder = self.out
+        there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+        if not there.is_dir():
+            what = f"folder {folder.as_posix()} cannot be made: {there.as_posix()} is a file"
+            raise WriteError(what, "name another one with --out")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise WriteError(f"folder {there.as_posix()} cannot be written to", "name another one with --out")
+        if folder.is_dir():
+            from dataaudit.findings.schemas import KINDS
+            from dataaudit.findings.tables import require_room
+
+            require_room(folder, kind, tables=KINDS[kind].SCHEMAS, sources=sources)
+        self._writer(kind)
+        return self
+
+    def _writer(self, kind: Any) -> Writer | None:
+        """Return what writes to stdout; None where it stays empty."""
+        if self.format is None:
+            return None
+        from dataaudit.writers import get
+
+        return get(self.format, kind)
+
+    def emit(self, audit: Result, *, first: int | None = None) -> None:
+        """Write the folder and stdout, and show the summary of the `first` rows."""
         from dataaudit.report import TOP, shown
+        from dataaudit.writers.console import show
 
-        folder = self.folder.as_posix()
-        tables, report = shown(findings, self.redact, top=TOP if top is None else top, folder=folder)
-        if self.writer:
-            self.writer.write(tables, report, sys.stdout)
+        audit.write(self.out, redact=self.redact)
+        findings, folder = audit.tables, self.out.as_posix()
+        tables, report = shown(findings, self.redact, top=TOP if first is None else first, folder=folder)
+        writer = self._writer(findings.provenance.KIND)
+        if writer:
+            writer.write(tables, report, sys.stdout)
             sys.stdout.flush()
-        return report
+        if self.quiet < SILENT:
+            if self.verbose:
+                self._details(report.provenance)
+            show(report, self.console)
 
-
-def prepare(
-    folder: Path,
-    format: str | None = None,  # noqa: A002 - the option's name
-    *,
-    kind: Literal["labels", "mismatch", "explanation", "vulnerability"] = "labels",
-    redact: Level = "none",
-    sources: Iterable[str] = (),
-) -> Results:
-    """Check that results could be written.
-
-    Parameters
-    ----------
-    folder : Path
-        It need not be there; nothing is made yet.
-    format : str, optional
-        Name of a format, as `dataaudit.writers.names` has them.
-    kind : {"labels", "mismatch", "explanation", "vulnerability"}
-        Of the findings to come.
-    redact : {"none", "cells", "all"}
-        What they are to withhold.
-    sources : iterable of str
-        Files that are read.
-
-    Returns
-    -------
-    Results
-
-    Raises
-    ------
-    WriteError
-        If the folder, or the nearest one above that is there, is no folder or cannot be written to; if it
-        holds findings of another kind, or a source that would be written over.
-    SettingError
-        If there is no such format.
-    """
-    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
-    if not there.is_dir():
-        what = f"folder {folder.as_posix()} cannot be made: {there.as_posix()} is a file"
-        raise WriteError(what, "name another one with --out")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise WriteError(f"folder {there.as_posix()} cannot be written to", "name another one with --out")
-    _require_room(folder, kind, sources)
-    if format is None:
-        return Results(folder, redact=redact)
-    from dataaudit.writers import get
-
-    return Results(folder, get(format, kind), redact)
+    def _details(self, provenance: Mapping[str, Any]) -> None:
+        for role in provenance["roles"]:
+            self.say(f"column {role['column']}: {role['role']} ({role['reason']})")
+        for name, value in sorted(provenance["settings"].items()):
+            self.say(f"setting {name} = {value}")
+        self.say(f"solver: {provenance['solver']} ({provenance['solver_reason']})")
+        for stage, (began, ended) in self.state.times.items():
+            self.say(f"time for {stage}: {ended - began:.2f} s")
 
 
 def require_kept(findings: AnyFindings, folder: Path, targets: Iterable[Path]) -> None:
-    """Refuse to write over the findings of a folder, or over the data that they came from.
-
-    Raises
-    ------
-    WriteError
-        If one of the targets is such a file.
-    """
+    """Refuse to write over the findings of a folder, or over the data that they came from."""
     from dataaudit.data.paths import files_read, require_apart
     from dataaudit.findings.tables import PROVENANCE
 
     kept = [folder / PROVENANCE, *(folder / f"{name}.parquet" for name in findings.SCHEMAS)]
     require_apart(targets, [*kept, *files_read(findings.record)], hint="name another file with --out")
-
-
-def _require_room(folder: Path, kind: str, sources: Iterable[str]) -> None:
-    """Refuse a folder of other findings, or one in which a table would be written over a source."""
-    if not folder.is_dir():
-        return
-    from dataaudit.findings.schemas import KINDS
-    from dataaudit.findings.tables import require_room
-
-    require_room(folder, kind, tables=KINDS[kind].SCHEMAS, sources=sources)

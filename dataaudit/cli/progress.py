@@ -4,98 +4,99 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
+from dataaudit.cli.bridge import OUTPUT
 from dataaudit.escape import visible
+from dataaudit.options import Opt, Options
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
-    from dataaudit.report.blocks import Report
+SILENT = 2  # -qq: nothing but errors
+Color = Annotated[
+    Literal["auto", "always", "never"], Opt("Colour on stderr; NO_COLOR is respected.", OUTPUT, place=3)
+]
 
 
-class Talk:
-    """Progress and summary: a bar with the time left on a terminal, one plain line per stage elsewhere.
+@dataclass(slots=True)
+class _State:
+    """What is shown now, and when each stage began and was last heard of."""
 
-    Parameters
-    ----------
-    quiet : int
-        1 for no progress, 2 for no summary either.
-    verbose : bool
-        Also tell the columns' roles, the settings, and what each stage took.
-    color : str
-        ``"auto"``, ``"always"`` or ``"never"``.
-    """
+    console: Console | None = None
+    bars: Bars | None = None
+    tasks: dict[str, TaskID] = field(default_factory=dict)
+    times: dict[str, tuple[float, float]] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)  # two stages may go on at once, each on its thread
 
-    def __init__(self, *, quiet: int = 0, verbose: bool = False, color: str = "auto") -> None:
-        self.quiet = quiet
-        self.verbose = verbose
-        self.console = _console(color)
-        self._bar: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}  # stage → its bar, while it goes on
-        self._times: dict[str, tuple[float, float]] = {}  # stage → when it began and was last heard of
-        self._lock = Lock()  # two stages may go on at once, each on its thread
+
+class Progress(Options):
+    """Progress and sentences: a bar with the time left on a terminal, one plain line a stage elsewhere."""
+
+    quiet: Annotated[
+        int, Opt("No progress; -qq: no summary either.", OUTPUT, flags="--quiet -q", kind="count", place=1)
+    ] = 0
+    color: Color = "auto"
+    state: _State = field(default_factory=_State, init=False, repr=False, compare=False)
+
+    @property
+    def console(self) -> Console:
+        """The terminal, or what stands for it."""
+        if self.state.console is None:
+            self.state.console = console_of(self.color)
+        return self.state.console
 
     def __enter__(self) -> Self:
         if self.console.is_terminal and not self.quiet:
-            self._bar = _bar(self.console)
-            self._bar.start()
+            self.state.bars = _bars(self.console)
+            self.state.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar:
-            self._bar.stop()
+        if self.state.bars:
+            self.state.bars.stop()
 
     def step(self, stage: str, done: int, total: int) -> None:
         """Take note that `done` of `total` parts of `stage` are done; a total of 0 is not known."""
-        now = time.monotonic()
-        with self._lock:
-            begins = stage not in self._times
-            self._times[stage] = (self._times.get(stage, (now, now))[0], now)
-            if self._bar is not None:
-                self._move(self._bar, stage, done, total)
+        now, state = time.monotonic(), self.state
+        with state.lock:
+            begins = stage not in state.times
+            state.times[stage] = (state.times.get(stage, (now, now))[0], now)
+            if state.bars is not None:
+                self._move(state.bars, stage, done, total)
             elif begins and not self.quiet:
                 self.say(f"{stage} …")
 
-    def _move(self, bar: Progress, stage: str, done: int, total: int) -> None:
+    def _move(self, bars: Bars, stage: str, done: int, total: int) -> None:
         """Show how far a stage is, and no longer when it is done."""
-        if stage not in self._tasks:
-            self._tasks[stage] = bar.add_task(visible(stage), total=total or None)
-        bar.update(self._tasks[stage], completed=done, total=total or None)
+        tasks = self.state.tasks
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(visible(stage), total=total or None)
+        bars.update(tasks[stage], completed=done, total=total or None)
         if 0 < total <= done:
-            bar.remove_task(self._tasks.pop(stage))
+            bars.remove_task(tasks.pop(stage))
 
     def say(self, sentence: str) -> None:
         """Write one line as it is, whatever brackets, colons or control characters it has."""
         self.console.print(visible(sentence), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
-    def conclude(self, report: Report) -> None:
-        """Show the report."""
-        if self.quiet > 1:
-            return
-        from dataaudit.writers.console import show
-
-        if self.verbose:
-            self._details(report.provenance)
-        show(report, self.console)
-
-    def _details(self, provenance: Mapping[str, Any]) -> None:
-        for role in provenance["roles"]:
-            self.say(f"column {role['column']}: {role['role']} ({role['reason']})")
-        for name, value in sorted(provenance["settings"].items()):
-            self.say(f"setting {name} = {value}")
-        self.say(f"solver: {provenance['solver']} ({provenance['solver_reason']})")
-        for stage, (began, ended) in self._times.items():
-            self.say(f"time for {stage}: {ended - began:.2f} s")
+    def close(self, sentences: Iterable[str]) -> None:
+        """Say how it went, unless nothing is to be said."""
+        if self.quiet < SILENT:
+            for sentence in sentences:
+                self.say(sentence)
 
 
-def _console(color: str) -> Console:
+def console_of(color: str) -> Console:
+    """Return stderr with or without colour."""
     from rich.console import Console
 
     if color == "never":
@@ -104,9 +105,10 @@ def _console(color: str) -> Console:
     return Console(stderr=True, highlight=False, force_terminal=force, force_interactive=sys.stderr.isatty())
 
 
-def _bar(console: Console) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _bars(console: Console) -> Bars:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     text = TextColumn("{task.description}", markup=False)
     columns = text, BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(compact=True)
-    return Progress(*columns, console=console, transient=True)
+    return Bars(*columns, console=console, transient=True)

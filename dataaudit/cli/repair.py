@@ -1,7 +1,4 @@
-"""``audit apply``: carry out the decisions of a review, with a journal to undo it by.
-
-``audit undo``: give back the data as they were before ``audit apply``.
-"""
+"""``audit apply``: carry out the decisions of a review; ``audit undo``: give the data back as they were."""
 
 from __future__ import annotations
 
@@ -12,11 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
-
-from dataaudit.cli import bridge
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.bridge import OUTPUT, Arg, command
+from dataaudit.cli.progress import Progress
 from dataaudit.errors import AuditError
+from dataaudit.options import INPUT, MODEL, Opt
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Standing
@@ -25,69 +21,31 @@ if TYPE_CHECKING:
 
 
 SHOWN = 10
-_INPUT, _OUTPUT = "Input", "Output"
 
-Folder = Annotated[
-    Path, typer.Argument(metavar="FOLDER", show_default=False, help="Findings of audit labels.")
-]
+Folder = Annotated[Path, Arg("Findings of audit labels.", metavar="FOLDER")]
 DecisionFile = Annotated[
     Path,
-    typer.Argument(
+    Arg(
+        "JSON lines or CSV: row_id, action (keep, relabel, drop, weight, unsure), label, weight.",
         metavar="DECISIONS",
-        show_default=False,
-        help="JSON lines or CSV: row_id, action (keep, relabel, drop, weight, unsure), label, weight.",
     ),
 ]
-Data = Annotated[
-    str, typer.Argument(metavar="DATA", show_default=False, help="The file that was audited, unchanged.")
-]
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", metavar="FILE", help="The repaired file.", rich_help_panel=_OUTPUT),
-]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Only show what would change.", rich_help_panel=_OUTPUT),
-]
-InPlace = Annotated[
-    bool,
-    typer.Option("--in-place", help="Replace DATA; DATA.bak keeps it as it was.", rich_help_panel=_OUTPUT),
-]
-Force = Annotated[
-    bool, typer.Option("--force", help="Replace another file that is there.", rich_help_panel=_OUTPUT)
-]
-NewClass = Annotated[
-    bool,
-    typer.Option("--new-class", help="Allow a label that no audited row has.", rich_help_panel=_INPUT),
-]
+Data = Annotated[str, Arg("The file that was audited, unchanged.", metavar="DATA")]
+Out = Annotated[Path | None, Opt("The repaired file.", OUTPUT, flags="--out -o")]
+DryRun = Annotated[bool, Opt("Only show what would change.", OUTPUT)]
+InPlace = Annotated[bool, Opt("Replace DATA; DATA.bak keeps it as it was.", OUTPUT)]
+Force = Annotated[bool, Opt("Replace another file that is there.", OUTPUT)]
+NewClass = Annotated[bool, Opt("Allow a label that no audited row has.", INPUT)]
 WeightColumn = Annotated[
     str | None,
-    typer.Option(
-        "--weight-column",
-        metavar="COLUMN",
-        show_default="the audit's, or weight",
-        help="Where weights go; made if absent, with 1 in all other rows.",
-        rich_help_panel=_INPUT,
-    ),
+    Opt("Where weights go; made if absent, with 1 in all other rows.", INPUT, shown="the audit's, or weight"),
 ]
-Test = Annotated[
-    str | None,
-    typer.Option(
-        "--test", metavar="SOURCE", help="Labelled rows to test both models on.", rich_help_panel="Model"
-    ),
-]
-Model = Annotated[
-    bool,
-    typer.Option("--model/--no-model", help="Compare the model before and after.", rich_help_panel="Model"),
-]
-Format = Annotated[
-    Literal["json"] | None,
-    typer.Option(
-        "--format", show_default="nothing", help="Also write what changes to stdout.", rich_help_panel=_OUTPUT
-    ),
-]
+Test = Annotated[str | None, Opt("Labelled rows to test both models on.", MODEL, metavar="SOURCE")]
+Model = Annotated[bool, Opt("Compare the model before and after.", MODEL, flags="--model/--no-model")]
+Format = Annotated[Literal["json"] | None, Opt("Also write what changes to stdout.", OUTPUT, shown="nothing")]
 
 
+@command(OUTPUT)
 def apply(
     folder: Folder,
     decisions: DecisionFile,
@@ -102,8 +60,7 @@ def apply(
     test: Test = None,
     model: Model = True,
     format: Format = None,  # noqa: A002 - the option is called --format
-    quiet: bridge.Quiet = 0,
-    color: bridge.Color = "auto",
+    progress: Progress,
 ) -> None:
     """Write the audited data with a review's decisions carried out, and a journal that undoes it."""
     from dataaudit.data.blob import open_blob
@@ -119,7 +76,7 @@ def apply(
     plan = make_plan(findings, decided, blob=blob, new_class=new_class, weight_column=weight_column)
     done = repair(blob, plan)
     told: dict[str, Any] = _changes(plan, dry_run=dry_run)
-    with Talk(quiet=quiet, color=color) as talk:
+    with progress:
         sentences = _preview(plan, dry_run=dry_run)
         if not dry_run and target is not None:
             written = write_repair(done, data, target=target, in_place=in_place)
@@ -129,13 +86,11 @@ def apply(
                 before = written.get("backup", Path(data)).as_posix()
                 weights = plan.weight_column if plan.only("weight") else None
                 said, told["model"] = _compared(
-                    findings, target, source=before, test=test, weights=weights, talk=talk
+                    findings, target, source=before, test=test, weights=weights, progress=progress
                 )
                 sentences += said
             sentences += _next(findings, plan, target, journal=written["journal"], source=data)
-        if quiet < 2:  # noqa: PLR2004 - as everywhere, -qq says nothing
-            for sentence in sentences:
-                talk.say(sentence)
+        progress.close(sentences)
     if format == "json":
         sys.stdout.write(json.dumps(told, ensure_ascii=True, indent=2) + "\n")
 
@@ -195,7 +150,13 @@ def _written(written: Mapping[str, Path]) -> list[str]:
 
 
 def _compared(
-    findings: Findings, target: Path, *, source: str, test: str | None, weights: str | None, talk: Talk
+    findings: Findings,
+    target: Path,
+    *,
+    source: str,
+    test: str | None,
+    weights: str | None,
+    progress: Progress,
 ) -> tuple[list[str], dict[str, Any] | None]:
     """Return the model before and after; what keeps it from being compared does not undo the repair."""
     from dataclasses import asdict
@@ -205,7 +166,7 @@ def _compared(
 
     try:
         before, after = compare(
-            findings, target, source=source, test=test, weight_column=weights, on_step=talk.step
+            findings, target, source=source, test=test, weight_column=weights, on_step=progress.step
         )
     except AuditError as error:
         return [f"The model was not compared: {error}"], None
@@ -257,53 +218,28 @@ def _again(findings: Findings, plan: Plan, target: Path) -> str:
     return shlex.join([*words, *needed, "--out", f"{target.name.partition('.')[0]}-findings-2"])
 
 
-JournalFile = Annotated[
-    Path,
-    typer.Argument(metavar="JOURNAL", show_default=False, help="What audit apply wrote: *.journal.jsonl."),
-]
-Out_undo = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", metavar="FILE", help="The data as they were.", rich_help_panel="Output"),
-]
-Repaired = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="FILE",
-        show_default="beside the journal",
-        help="The repaired file.",
-        rich_help_panel="Input",
-    ),
-]
-InPlace_undo = Annotated[
-    bool,
-    typer.Option(
-        "--in-place", help="Replace the repaired file; FILE.bak keeps it.", rich_help_panel="Output"
-    ),
-]
-Force_undo = Annotated[
-    bool, typer.Option("--force", help="Replace another file that is there.", rich_help_panel="Output")
-]
+JournalFile = Annotated[Path, Arg("What audit apply wrote: *.journal.jsonl.", metavar="JOURNAL")]
+Original = Annotated[Path | None, Opt("The data as they were.", OUTPUT, flags="--out -o")]
+Repaired = Annotated[Path | None, Opt("The repaired file.", INPUT, shown="beside the journal")]
+ReplacesRepaired = Annotated[bool, Opt("Replace the repaired file; FILE.bak keeps it.", OUTPUT)]
 
 
+@command(OUTPUT)
 def undo(
     journal: JournalFile,
     *,
-    out: Out_undo = None,
+    out: Original = None,
     data: Repaired = None,
-    in_place: InPlace_undo = False,
-    force: Force_undo = False,
-    quiet: bridge.Quiet = 0,
-    color: bridge.Color = "auto",
+    in_place: ReplacesRepaired = False,
+    force: Force = False,
+    progress: Progress,
 ) -> None:
     """Write the data as they were before a repair, their content hash checked."""
     from dataaudit.repair.undo import undo as run
 
     done = run(journal, out, repaired=data, in_place=in_place, force=force)
-    if quiet > 1:
-        return
     how = "byte for byte" if done.identical else "its content; how it is packed or laid out may differ"
-    with Talk(quiet=quiet, color=color) as talk:
-        talk.say(f"{done.path.as_posix()} is {done.journal.source} as it was before the repair, {how}.")
-        if done.backup:
-            talk.say(f"The repaired file is kept as {done.backup.as_posix()}")
+    said = [f"{done.path.as_posix()} is {done.journal.source} as it was before the repair, {how}."]
+    if done.backup:
+        said.append(f"The repaired file is kept as {done.backup.as_posix()}")
+    progress.close(said)

@@ -1,7 +1,4 @@
-"""``audit report``: findings that are there already, as a page, as Markdown, or as a site of three files.
-
-``audit export``: the ranked rows for labelling tools and spreadsheets.
-"""
+"""``audit report``: findings as a page or another file; ``audit export``: ranked rows for labelling tools."""
 
 from __future__ import annotations
 
@@ -13,11 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
-import typer
-
-from dataaudit.cli import bridge
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.bridge import OUTPUT, Arg, command
+from dataaudit.cli.output import RedactAnew, require_kept
+from dataaudit.cli.progress import Progress
 from dataaudit.errors import SettingError, WriteError
+from dataaudit.options import RANKING, Opt
 
 if TYPE_CHECKING:
     from dataaudit.findings.schemas import AnyFindings, Findings
@@ -36,55 +33,49 @@ SUFFIXES: Final = {
 }
 STDOUT: Final = Path("-")
 
-Folder = Annotated[
-    Path, typer.Argument(metavar="FOLDER", show_default=False, help="What an audit wrote with --out.")
-]
+Folder = Annotated[Path, Arg("What an audit wrote with --out.", metavar="FOLDER")]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        "-o",
+    Opt(
+        "report.html, report.md for a pull request's comment, .json, .jsonl, .txt; - for stdout.",
+        OUTPUT,
         metavar="FILE",
-        show_default="FOLDER/report.html",
-        help="report.html, report.md for a pull request's comment, .json, .jsonl, .txt; - for stdout.",
-        rich_help_panel="Output",
+        flags="--out -o",
+        shown="FOLDER/report.html",
     ),
 ]
 HtmlDir = Annotated[
     Path | None,
-    typer.Option(
-        "--html-dir",
+    Opt(
+        "report.html, report.css and report.js, for servers that forbid style and script inside a page.",
+        OUTPUT,
         metavar="SITE",
-        help="report.html, report.css and report.js, for servers that forbid style and script inside a page.",
-        rich_help_panel="Output",
     ),
 ]
 Format = Annotated[
     str | None,
-    typer.Option(
-        "--format",
+    Opt(
+        "html, markdown, json, jsonl, text, console.",
+        OUTPUT,
         metavar="NAME",
-        show_default="by FILE's suffix; markdown on stdout",
-        help="html, markdown, json, jsonl, text, console.",
-        rich_help_panel="Output",
+        shown="by FILE's suffix; markdown on stdout",
     ),
 ]
 
 
+@command()
 def report(
     folder: Folder = Path("audit-findings"),
     *,
     out: Out = None,
     html_dir: HtmlDir = None,
     format: Format = None,  # noqa: A002 - the option is called --format
-    redact: bridge.RedactAnew = None,
-    quiet: bridge.Quiet = 0,
-    color: bridge.Color = "auto",
+    redact: RedactAnew = None,
+    progress: Progress,
 ) -> None:
     """Write findings of any kind anew: a page, Markdown, or a site of three files. Nothing is computed."""
     target = folder / "report.html" if out is None and html_dir is None else out
     name = _format(target, format) if target is not None else "html"
-    from dataaudit.cli.output import require_kept
     from dataaudit.findings.redact import level_of
     from dataaudit.findings.schemas import read_findings
 
@@ -92,15 +83,13 @@ def report(
     site = [html_dir / name for name in ("report.html", "report.css", "report.js")] if html_dir else []
     require_kept(findings, folder, [*site, *([target] if target else [])])
     withheld = redact or level_of(findings)
-    with Talk(quiet=quiet, color=color) as talk:
+    with progress:
         written = []
         if target is not None:
             written += _write(findings, target, name=name, redact=withheld, folder=folder)
         if html_dir is not None:
             written.append(_site(findings, html_dir, redact=withheld, findings_folder=folder))
-        if quiet < 2:  # noqa: PLR2004 - as everywhere, -qq says nothing
-            for path in written:
-                talk.say(place("report", path, withheld))
+        progress.close(place("report", path, withheld) for path in written)
 
 
 def place(noun: str, path: Path, redact: str) -> str:
@@ -161,42 +150,26 @@ _MODULES: Final = {"labelstudio": "labelstudio", "argilla": "argilla", "csv": "s
 
 To = Annotated[
     Literal["labelstudio", "argilla", "csv"],
-    typer.Option(
-        "--to",
-        show_default=False,
-        help="Label Studio's tasks, Argilla's records, or CSV in which no cell is a formula.",
-        rich_help_panel="Output",
-    ),
+    Opt("Label Studio's tasks, Argilla's records, or CSV in which no cell is a formula.", OUTPUT),
 ]
-Out_export = Annotated[
-    Path,
-    typer.Option("--out", "-o", metavar="FILE", help="The file; - for stdout.", rich_help_panel="Output"),
-]
+ExportFile = Annotated[Path, Opt("The file; - for stdout.", OUTPUT, flags="--out -o")]
 Top = Annotated[
     int | None,
-    typer.Option(
-        "--top",
-        min=1,
-        metavar="N",
-        show_default="rows whose cells are known; csv: all",
-        help="The first rows of the ranking.",
-        rich_help_panel="Ranking",
-    ),
+    Opt("The first rows of the ranking.", RANKING, shown="rows whose cells are known; csv: all", least=1),
 ]
 
 
+@command(OUTPUT)
 def export(
     folder: Folder = Path("audit-findings"),
     *,
     to: To,
-    out: Out_export = STDOUT,
+    out: ExportFile = STDOUT,
     top: Top = None,
-    redact: bridge.RedactAnew = None,
-    quiet: bridge.Quiet = 0,
-    color: bridge.Color = "auto",
+    redact: RedactAnew = None,
+    progress: Progress,
 ) -> None:
     """Write the ranked rows with their suggested labels for Label Studio, Argilla or a spreadsheet."""
-    from dataaudit.cli.output import require_kept
     from dataaudit.findings.record import NOUNS
     from dataaudit.findings.redact import level_of
     from dataaudit.findings.schemas import Findings, read_findings
@@ -223,9 +196,7 @@ def export(
         sys.stdout.flush()
     else:
         said += _write_export(out, text.getvalue(), setup, redact=withheld)
-    with Talk(quiet=quiet, color=color) as talk:
-        for sentence in [*said, *_next(to, out, setup)] if quiet < 2 else ():  # noqa: PLR2004 - -qq says nothing
-            talk.say(sentence)
+    progress.close([*said, *_next(to, out, setup)])
 
 
 def _known(findings: Findings) -> int:

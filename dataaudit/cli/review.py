@@ -5,69 +5,47 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from dataaudit.cli import bridge
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.bridge import OUTPUT, Arg, command
+from dataaudit.cli.progress import Color, Progress
+from dataaudit.cli.sources import Moved
 from dataaudit.errors import DataError
+from dataaudit.options import RANKING, Opt
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Opened
     from dataaudit.findings.schemas import Findings
 
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What audit labels wrote with --out.")]
+Folder = Annotated[Path, Arg("What audit labels wrote with --out.", metavar="FOLDER")]
 DecisionFile = Annotated[
     Path | None,
-    typer.Option(
-        "--decisions",
+    Opt(
+        "Where decisions are kept and where the review goes on; JSON lines, or CSV by its name.",
+        OUTPUT,
         metavar="FILE",
-        show_default="decisions.jsonl in FOLDER",
-        help="Where decisions are kept and where the review goes on; JSON lines, or CSV by its name.",
-        rich_help_panel="Output",
+        shown="decisions.jsonl in FOLDER",
     ),
 ]
-Reviewer = Annotated[
-    str,
-    typer.Option(
-        "--reviewer",
-        metavar="NAME",
-        show_default=False,
-        help="Who decides; kept with each decision.",
-        rich_help_panel="Output",
-    ),
-]
-Data = Annotated[
-    str | None,
-    typer.Option(
-        "--data", metavar="SOURCE", help="Where the data are now, if they moved.", rich_help_panel="Input"
-    ),
-]
+Reviewer = Annotated[str, Opt("Who decides; kept with each decision.", OUTPUT, metavar="NAME")]
 Rerank = Annotated[
     bool,
-    typer.Option(
-        "--rerank",
-        help="Renew the order as the model learns. Where flips were known it found no more than without.",
-        rich_help_panel="Ranking",
+    Opt(
+        "Renew the order as the model learns. Where flips were known it found no more than without.", RANKING
     ),
 ]
-Batch = Annotated[
-    int,
-    typer.Option(
-        "--batch", min=1, metavar="N", help="Decisions between two orders.", rich_help_panel="Ranking"
-    ),
-]
+Batch = Annotated[int, Opt("Decisions between two orders.", RANKING, least=1)]
 
 
+@command(OUTPUT)
 def review(
     folder: Folder = Path("audit-findings"),
     *,
     decisions: DecisionFile = None,
-    data: Data = None,
+    data: Moved = None,
     reviewer: Reviewer = "",
     rerank: Rerank = False,
     batch: Batch = 20,
-    color: bridge.Color = "auto",
+    color: Color = "auto",
 ) -> int:
     """Review the ranked rows in the terminal; every decision is saved at once.
 
@@ -83,11 +61,11 @@ def review(
     from dataaudit.review.rows import RowReader
     from dataaudit.review.session import begin
 
-    talk = Talk(color=color)
+    progress = Progress(color=color)
     where = decisions or folder / NAME
     page = (folder / "report.html").as_posix()
     findings = Findings.read(folder)
-    require_terminal(talk.console, f"open {page} and review there, or write {where.as_posix()} by hand")
+    require_terminal(progress.console, f"open {page} and review there, or write {where.as_posix()} by hand")
     queue = queue_of(findings)
     if not len(queue):
         raise DataError(f"{folder.as_posix()} has no rows to review", "audit a file with labelled rows")
@@ -96,7 +74,7 @@ def review(
     opened = _opened(findings, data, learns=True) if rerank else None
     rows = RowReader(findings, lambda: opened or _opened(findings, data))
     try:
-        with Terminal(talk.console) as terminal:
+        with Terminal(progress.console) as terminal:
             model = None
             if opened is not None:
                 model = Reranker(findings, opened, review=state, batch=batch, on_news=terminal.wake)
@@ -104,7 +82,7 @@ def review(
     finally:
         last = done or begin(queue, saved.decisions)
         for sentence in conclusion(last, findings, folder=folder, decisions=where, data=data):
-            talk.say(sentence)
+            progress.say(sentence)
     return 0
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataaudit.features.basis import Basis, BasisSettings, fit_basis
-from dataaudit.features.columns import Columns, EncoderSettings, Feature, Role
+from dataaudit.features.columns import Columns, Feature, Role
 from dataaudit.features.encoding import Encoding, fit_encoding
+from dataaudit.options import EncoderOptions
 
 __all__ = [
     "Basis",
     "BasisSettings",
     "Columns",
-    "EncoderSettings",
+    "EncoderOptions",
     "Encoding",
     "Feature",
     "Role",

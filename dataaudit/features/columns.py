@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dataaudit.errors import EncodeError, SettingError
+from dataaudit.errors import EncodeError
 
 FeatureKind = Literal["numeric", "spline", "boolean", "level", "missing", "datetime", "term", "vector", "rbf"]
 RoleName = Literal["numeric", "boolean", "categorical", "datetime", "text", "vector", "left out"]
@@ -41,64 +41,6 @@ class Role:
     column: str
     role: RoleName
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSettings:
-    """What the user says about the columns; everything not said is inferred.
-
-    Attributes
-    ----------
-    text : tuple of str
-        Columns to use as free text.
-    features : tuple of str
-        Use only these columns (and those under `text` and `categorical`), identifiers too; empty means all.
-    exclude : tuple of str
-        Columns to leave out.
-    categorical : tuple of str
-        Columns to use as categories, numbers too.
-    text_features : {"tfidf", "counts"}
-        Sublinear tf-idf with rows of length 1, or plain word counts.
-    max_levels : int
-        Levels of a categorical column that keep a feature of their own; the rest are pooled.
-    min_df, counts_min_df : int
-        Rows in which a term must occur, for tf-idf and for counts.
-
-    Raises
-    ------
-    SettingError
-        If a value makes no sense or a column is named in two ways that contradict each other.
-    """
-
-    text: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    text_features: Literal["tfidf", "counts"] = "tfidf"
-    max_levels: int = 100
-    min_df: int = 2
-    counts_min_df: int = 5
-
-    def __post_init__(self) -> None:
-        if self.text_features not in ("tfidf", "counts"):
-            got = repr(self.text_features)
-            raise SettingError(f"text_features is unknown: got {got}", 'use "tfidf" or "counts"')
-        for name, value in (("max_levels", self.max_levels), ("min_df", self.min_df)):
-            if value < 1:
-                raise SettingError(f"{name} is too small: got {value}", f"use {name} of 1 or more")
-        if self.counts_min_df < 1:
-            raise SettingError(f"counts_min_df is too small: got {self.counts_min_df}", "use 1 or more")
-        contradictions = (
-            ("text", self.text, "categorical", self.categorical),
-            ("text", self.text, "exclude", self.exclude),
-            ("categorical", self.categorical, "exclude", self.exclude),
-            ("features", self.features, "exclude", self.exclude),
-        )
-        for first, some, second, others in contradictions:
-            for column in some:
-                if column in others:
-                    what = f"column {column!r} is named under both {first} and {second}"
-                    raise SettingError(what, "name it under one of them")
 
 
 @dataclass(frozen=True)

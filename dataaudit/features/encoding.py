@@ -14,24 +14,16 @@ from scipy.sparse import csr_array, hstack
 
 from dataaudit.errors import EncodeError, MissingColumn
 from dataaudit.features.categorical import fit_categorical
-from dataaudit.features.columns import (
-    ColumnBlocks,
-    ColumnEncoder,
-    Columns,
-    EncoderSettings,
-    Feature,
-    Role,
-    one_hot,
-    values_of,
-)
+from dataaudit.features.columns import ColumnBlocks, ColumnEncoder, Columns, Feature, Role, one_hot, values_of
 from dataaudit.features.numeric import fit_boolean, fit_datetime, fit_numeric
 from dataaudit.features.roles import EXCLUDED, NOT_NAMED, infer_roles
 from dataaudit.features.text import fit_text
 from dataaudit.features.vector import fit_vector
+from dataaudit.options import EncoderOptions
 
 _Result = TypeVar("_Result")
 _SHOWN = 8  # columns listed in one line
-_DEFAULTS = EncoderSettings()
+_DEFAULTS = EncoderOptions()
 _BLOCKS = {  # kinds of features in each block, which keep the order of their columns
     "numeric": ("numeric", "datetime"),
     "vectors": ("vector",),
@@ -76,7 +68,7 @@ class Encoding:
         return {column: levels for column, levels in found.items() if levels}
 
 
-def fit_encoding(frame: pl.DataFrame, target: str, *, settings: EncoderSettings = _DEFAULTS) -> Encoding:
+def fit_encoding(frame: pl.DataFrame, target: str, *, settings: EncoderOptions = _DEFAULTS) -> Encoding:
     """Decide the roles of all columns and learn their encoders."""
     if frame.height == 0:
         raise EncodeError("the table has no rows", "give at least two rows of each class")
@@ -102,7 +94,7 @@ def fit_encoding(frame: pl.DataFrame, target: str, *, settings: EncoderSettings 
     return Encoding(tuple(roles), notes, tuple(encoders), tuple(features))
 
 
-def _fit_column(role: Role, series: pl.Series, settings: EncoderSettings) -> ColumnEncoder | None:
+def _fit_column(role: Role, series: pl.Series, settings: EncoderOptions) -> ColumnEncoder | None:
     match role.role:
         case "numeric":
             return fit_numeric(role.column, series)

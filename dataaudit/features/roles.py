@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
-from dataaudit.features.columns import EncoderSettings, Role, RoleName, counted, values_of
+from dataaudit.features.columns import Role, RoleName, counted, values_of
 from dataaudit.features.numeric import ISO_DATE
 from dataaudit.features.vector import cell_length, is_number
+from dataaudit.options import EncoderOptions
 
 MOSTLY = 0.5  # share of different values that makes long strings text, and a column named "id" an identifier
 NEARLY_ALL = 0.95  # share of different values that makes short strings an identifier
@@ -49,7 +50,7 @@ class _Look:
         return self.distinct / max(self.present, 1)
 
 
-def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderSettings) -> tuple[Role, ...]:
+def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderOptions) -> tuple[Role, ...]:
     """Decide what every column but the target is used as."""
     named = {*settings.text, *settings.categorical, *settings.features}
     for column in (*settings.text, *settings.categorical, *settings.features):
@@ -71,7 +72,7 @@ def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderSettings) 
     return tuple(roles)
 
 
-def _infer(name: str, series: pl.Series, settings: EncoderSettings) -> tuple[RoleName, str]:
+def _infer(name: str, series: pl.Series, settings: EncoderOptions) -> tuple[RoleName, str]:
     dtype = series.dtype
     if series.null_count() == len(series):
         return "left out", "every value is missing"
@@ -100,7 +101,7 @@ def _infer(name: str, series: pl.Series, settings: EncoderSettings) -> tuple[Rol
     return _infer_string(look, forced=forced)
 
 
-def _infer_other(name: str, series: pl.Series, settings: EncoderSettings) -> tuple[RoleName, str]:
+def _infer_other(name: str, series: pl.Series, settings: EncoderOptions) -> tuple[RoleName, str]:
     dtype = series.dtype
     if name in settings.text or name in settings.categorical:
         raise EncodeError(

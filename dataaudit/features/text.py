@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from dataaudit.errors import EncodeError
-from dataaudit.features.columns import ColumnBlocks, EncoderSettings, Feature, cast_series
+from dataaudit.features.columns import ColumnBlocks, Feature, cast_series
+from dataaudit.options import EncoderOptions
 
 TOKEN = r"\w{2,}"  # noqa: S105 - a pattern, no password
 _BLOCK_BYTES = 64 * 2**20  # of text cut at a time: the tokens of a block take about three times that
@@ -53,7 +54,7 @@ class TextEncoder:
         return ()
 
 
-def fit_text(column: str, series: pl.Series, *, settings: EncoderSettings) -> TextEncoder:
+def fit_text(column: str, series: pl.Series, *, settings: EncoderOptions) -> TextEncoder:
     """Learn vocabulary and document frequencies; no term is left if no text has a word of two characters."""
     tfidf = settings.text_features == "tfidf"
     min_df = settings.min_df if tfidf else settings.counts_min_df

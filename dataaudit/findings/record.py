@@ -11,9 +11,10 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Self, TypeVar, get_type_hints
+from typing import Any, ClassVar, Final, Self
 
 from dataaudit.errors import DataError
+from dataaudit.options import Options
 
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
@@ -22,7 +23,6 @@ NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "explanation": "an explanation",
     "vulnerability": "an audit of vulnerability",
 }
-Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,21 +111,9 @@ class PairRecord(AuditRecord):
     test_origins: tuple[Mapping[str, Any], ...] = ()
 
 
-def stored_settings(settings: Any, **of_the_data: Any) -> dict[str, Any]:
+def stored_settings(settings: Options, **of_the_data: Any) -> dict[str, Any]:
     """Return settings as the provenance keeps them, with what is remembered of the data."""
-    return dataclasses.asdict(settings) | of_the_data
-
-
-def settings_of(kind: type[Settings], known: Mapping[str, Any]) -> Settings:
-    """Return the settings that a provenance keeps; what else it keeps is left out."""
-    hints = get_type_hints(kind)
-    return kind(**{name: _read(hints[name], known[name]) for name in hints if name in known})
-
-
-def _read(kind: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return settings_of(kind, value)
-    return tuple(value) if isinstance(value, list) else value
+    return settings.to_dict() | of_the_data
 
 
 def dump(value: Any, indent: int | None = None) -> str:

@@ -23,12 +23,13 @@ from dataaudit.errors import AuditError, MissingColumn, SettingError
 from dataaudit.findings.tables import PROVENANCE
 from dataaudit.findings.verdict import Outcome, Rule, Site, Status, Verdict
 from dataaudit.gate.baseline import compare, read_baseline
-from dataaudit.gate.data import Data, Material, no_step, open_data
+from dataaudit.gate.data import Data, Material, open_data
 from dataaudit.gate.facts import FactTable, fact_tables
 from dataaudit.gate.git import base_file
 from dataaudit.gate.judge import RuleCase, check_rule, is_hit, judge
 from dataaudit.gate.rules import ASK, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings, chosen
+from dataaudit.options import ignore_progress
 
 READING: Final = "reading"  # the table of the rule that fails where data cannot be read
 _COSTLY: Final = 2  # cost of a table from which on the base's is made only if there is a finding to compare
@@ -45,7 +46,7 @@ class _Run:
     on_step: Callable[[str, int, int], None]
 
 
-def check(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = no_step) -> Verdict:
+def check(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = ignore_progress) -> Verdict:
     """Judge datasets by rules."""
     rules, tables = read_packs(settings.packs), fact_tables()
     for rule in rules:

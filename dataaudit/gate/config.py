@@ -1,10 +1,7 @@
 """The settings in force, and where each came from: command line > environment > file > default.
 
-What the command line says of a rule also goes before what a file says of it for one dataset.
-
-Where the configuration is, what it says, and on which line.
-
-The nearest folder upward whose ``dataaudit.toml``, or whose ``pyproject.toml`` with a ``[tool.dataaudit]``,
+What the command line says of a rule also goes before what a file says of it for one dataset. The file is in
+the nearest folder upward whose ``dataaudit.toml``, or whose ``pyproject.toml`` with a ``[tool.dataaudit]``,
 is there. Files are never merged, except where one says ``extend``. Paths in a file are relative to it.
 """
 
@@ -21,7 +18,6 @@ from typing import Any, Final
 from dataaudit.errors import SettingError, closest
 from dataaudit.gate.settings import (
     AUTO,
-    BY_RULE,
     DATASET_FIELDS,
     EXTEND,
     FIELDS,
@@ -29,15 +25,18 @@ from dataaudit.gate.settings import (
     SECRET_VARIABLE,
     CheckSettings,
     DatasetSettings,
-    Field,
     checked,
     checked_item,
     default,
     from_text,
 )
+from dataaudit.options import Option
 
+BASELINE: Final = "dataaudit-baseline.jsonl"  # beside the configuration, or in the working folder
+CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 OWN: Final = "dataaudit.toml"
 PROJECT: Final = "pyproject.toml"
+_LIKE: Final = 0.7  # from which on a variable is one of ours, misspelt; DATAAUDIT_DATA is none
 _FAR = 3  # folders up, from which an absolute path is easier to read
 _TABLE = ("tool", "dataaudit")
 _SECRETS = frozenset({"secret", "key", "baseline-key", "baseline_key"})
@@ -45,19 +44,13 @@ _PART = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_PART}(?:\s*\.\s*{_PART})*)\s*\]")
 _KEY = re.compile(rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
 _FENCE = re.compile(r"\"\"\"|'''")
+_FIRST_WITHOUT = "say which files: audit check data.csv --label y, or write a configuration: audit init"
+Keys = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A value that was given, and where.
-
-    Attributes
-    ----------
-    value : object
-        As the settings have it.
-    origin : str
-        ``pyproject.toml:12``, a variable, an option, or ``default``.
-    """
+    """A value, and where it was given: ``pyproject.toml:12``, a variable, an option, or ``default``."""
 
     value: Any
     origin: str
@@ -65,34 +58,175 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a file says, and what those say that it extends.
+    """What a file says, and what those say that it extends."""
 
-    Attributes
-    ----------
-    values : mapping
-        Key → what was told; of ``limits`` and ``severity`` a mapping by rule.
-    datasets : mapping
-        Name → key → what was told, in the order of the file.
-    places : mapping
-        Name of a dataset → path and line that declare it.
-    """
-
-    values: Mapping[str, Any]
-    datasets: Mapping[str, Mapping[str, Any]]
-    places: Mapping[str, tuple[str, int | None]]
+    values: Mapping[str, Any]  # key → `Told`; of limits and severity a mapping by rule
+    datasets: Mapping[str, Mapping[str, Any]]  # name → the same
+    places: Mapping[str, tuple[str, int | None]]  # name → path and line that declare it
 
 
 NOTHING: Final = Given({}, {}, {})
 
 
-def find_config(folder: Path) -> Path | None:
-    """Return the file that holds for `folder`, or None.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line says."""
 
-    Raises
-    ------
-    SettingError
-        If a ``pyproject.toml`` on the way is no TOML.
-    """
+    config: str | None = None  # a file to take in place of the nearest
+    isolated: bool = False  # take no file at all
+    sources: tuple[str, ...] = ()  # configured datasets, or other files, which then are one dataset
+    values: Mapping[str, Any] = field(default_factory=dict)  # key → value; only what was said
+    dataset: Mapping[str, Any] = field(default_factory=dict)  # the same, for the one dataset that is checked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Every value with its origin."""
+
+    file: str  # empty for none
+    values: Mapping[str, Any]
+    datasets: Mapping[str, Mapping[str, Any]]  # without what is left to its default
+    places: Mapping[str, tuple[str, int | None]]
+    usual_baseline: str  # what ``auto`` means
+    usual_is_there: bool
+    secret: str = field(default="", repr=False)  # key of the hashes of rows
+
+    @property
+    def baseline(self) -> str:
+        """File of accepted findings, whether it is there or not; empty for none."""
+        told = str(self.values["baseline"].value)
+        return self.usual_baseline if told == AUTO else "" if told == "none" else told
+
+    def settings(self) -> CheckSettings:
+        """Return them as the gate takes them; raise `SettingError` if there is nothing to check."""
+        if not self.datasets:
+            at = f"{self.file} names no dataset" if self.file else "there is nothing to check"
+            raise SettingError(at, _FIRST_WITHOUT)
+        absent = self.values["baseline"].value == AUTO and not self.usual_is_there
+        said = {FIELDS[key].name: _plain(told) for key, told in self.values.items()}
+        said["baseline"] = "" if absent else self.baseline
+        datasets = tuple(self._dataset(name) for name in self.datasets)
+        return CheckSettings(**said, datasets=datasets, secret=self.secret)
+
+    def _dataset(self, name: str) -> DatasetSettings:
+        said = {DATASET_FIELDS[key].name: _plain(told) for key, told in self.datasets[name].items()}
+        declared, line = self.places.get(name, ("", None))
+        return DatasetSettings(**{"paths": (), **said}, name=name, declared=declared, declared_line=line)
+
+
+def load_config(asked: Asked, *, env: Mapping[str, str], cwd: Path) -> Config:
+    """Return the configuration in force, with the datasets that are to be checked."""
+    cwd = cwd.resolve()
+    path = _file(asked, env, cwd)
+    given = read_config(path, cwd=cwd) if path else NOTHING
+    folder = path.parent if path else cwd
+    spoken = overlaid(_from_environment(env), _said(asked.values, FIELDS))
+    values = overlaid(overlaid(_defaults(folder, cwd), given.values), spoken)
+    datasets = {name: _yield_to(spoken, told) for name, told in _chosen(asked, given).items()}
+    return Config(
+        file=shortest(path, cwd) if path else "",
+        values=values,
+        datasets=datasets,
+        places=given.places,
+        usual_baseline=shortest(folder / BASELINE, cwd),
+        usual_is_there=(folder / BASELINE).is_file(),
+        secret=env.get(SECRET_VARIABLE, ""),
+    )
+
+
+def _file(asked: Asked, env: Mapping[str, str], cwd: Path) -> Path | None:
+    if asked.isolated:
+        if asked.config:
+            raise SettingError("--isolated takes no file, and --config names one", "leave out one of them")
+        return None
+    named = asked.config or env.get(CONFIG_VARIABLE)
+    return cwd / named if named else find_config(cwd)
+
+
+def _said(values: Mapping[str, Any], known: Mapping[str, Option]) -> dict[str, Any]:
+    """Return what the command line says, checked."""
+    return {
+        key: _told(known[key], checked(known[key], value, where="the command line"), f"--{key}")
+        for key, value in values.items()
+    }
+
+
+def _told(option: Option, value: Any, origin: str) -> Any:
+    by_rule = option.opt.kind == "pairs"
+    return {code: Told(v, origin) for code, v in value.items()} if by_rule else Told(value, origin)
+
+
+def _plain(told: Any) -> Any:
+    return {code: item.value for code, item in told.items()} if isinstance(told, dict) else told.value
+
+
+def _defaults(folder: Path, cwd: Path) -> dict[str, Any]:
+    made = {key: _told(option, default(option), "default") for key, option in FIELDS.items()}
+    return made | {"cache-folder": Told(shortest(folder / made["cache-folder"].value, cwd), "default")}
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    """Return what variables say; one that is like none of ours is somebody else's."""
+    known = {PREFIX + one.name.upper(): one for one in FIELDS.values() if one.opt.kind != "pairs"}
+    made: dict[str, Any] = {}
+    for name in sorted(env):
+        if name in known:
+            made[known[name].key] = Told(from_text(known[name], env[name], where=name), name)
+        elif name.startswith(PREFIX) and name not in (CONFIG_VARIABLE, SECRET_VARIABLE):
+            ours = [one.removeprefix(PREFIX) for one in (*known, CONFIG_VARIABLE, SECRET_VARIABLE)]
+            close = closest(name.removeprefix(PREFIX), ours, least=_LIKE)
+            if close:
+                raise SettingError(f"there is no variable {name}", f"did you mean {PREFIX + close}?")
+    return made
+
+
+def _yield_to(spoken: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a dataset's values without those about which the command line or a variable has spoken."""
+    rest = dict(told)
+    if "select" in spoken:
+        rest.pop("select", None)
+    for key in ("limits", "severity"):
+        if key in spoken and key in rest:
+            rest[key] = {code: item for code, item in rest[key].items() if code not in spoken[key]}
+    return rest
+
+
+def _chosen(asked: Asked, given: Given) -> dict[str, Mapping[str, Any]]:
+    """Return the datasets to check: all that are configured, those that are named, or one of other files."""
+    said = _said(asked.dataset, DATASET_FIELDS)
+    names = [_named(source, given) for source in asked.sources]
+    if asked.sources and not all(names):
+        told = Told(asked.sources, "command line")
+        return {_name(asked.sources[0]): {"path": told, **said}}
+    wanted = set(names) or given.datasets.keys()
+    datasets = {name: told for name, told in given.datasets.items() if name in wanted}
+    if said and len(datasets) > 1:
+        hint = f"name one dataset: {', '.join(sorted(datasets))}"
+        raise SettingError(f"--{next(iter(said))} is for one dataset, and {len(datasets)} are checked", hint)
+    return {name: overlaid(told, said) for name, told in datasets.items()}
+
+
+def _named(source: str, given: Given) -> str:
+    """Return the configured dataset that a word of the command line means: its name or its only path."""
+    if source in given.datasets:
+        return source
+    place = os.path.normpath(source)
+    for name, told in given.datasets.items():
+        if "path" in told and [os.path.normpath(path) for path in told["path"].value] == [place]:
+            return name
+    return ""
+
+
+def _name(source: str) -> str:
+    """Return a name for files of which the configuration has none: that of the first, without its ending."""
+    if source == "-":
+        return "stdin"
+    name = PurePosixPath(source.replace("\\", "/").partition("?")[0]).name.strip("*").split(".")[0]
+    return "".join(c for c in name if c.isprintable() and c not in "/\\:") or "data"
+
+
+def find_config(folder: Path) -> Path | None:
+    """Return the file that holds for `folder`, or None."""
     for place in (folder.resolve(), *folder.resolve().parents):
         if (place / OWN).is_file():
             return place / OWN
@@ -101,30 +235,8 @@ def find_config(folder: Path) -> Path | None:
     return None
 
 
-def read_config(path: Path, *, cwd: Path) -> Given:
-    """Read a file, and those that it extends.
-
-    Parameters
-    ----------
-    path : Path
-        ``pyproject.toml``, or any other file, which is read as ``dataaudit.toml``.
-    cwd : Path
-        Folder to which the paths of the result are relative, if they are below it.
-
-    Returns
-    -------
-    Given
-        All that is said.
-
-    Raises
-    ------
-    SettingError
-        If it cannot be read, has an unknown key, or a value of another type.
-    """
-    return _read_chain(path, cwd, ())
-
-
-def _read_chain(path: Path, cwd: Path, seen: tuple[Path, ...]) -> Given:
+def read_config(path: Path, *, cwd: Path, seen: tuple[Path, ...] = ()) -> Given:
+    """Read a file, and those that it extends; paths of the result are relative to `cwd`, if below it."""
     if path.resolve() in seen:
         raise SettingError(f"{shortest(path, cwd)} extends itself", "take out one extend")
     document, text = _read(path)
@@ -134,13 +246,13 @@ def _read_chain(path: Path, cwd: Path, seen: tuple[Path, ...]) -> Given:
     prefix = _TABLE if path.name == PROJECT else ()
     reader = _Reader(path, cwd, prefix=prefix, lines=_Lines.of(text))
     own = reader.read(table)
-    if EXTEND.key not in table:
+    if "extend" not in table:
         return own
-    place = reader.where((EXTEND.key,))
-    parent = path.parent / checked(EXTEND, table[EXTEND.key], where=place)
+    place = reader.where(("extend",))
+    parent = path.parent / checked(EXTEND, table["extend"], where=place)
     if not parent.is_file():
-        raise SettingError(f"{place}: extend names no file: got {parent.as_posix()!r}", "mend the path")
-    return _merged(_read_chain(parent, cwd, (*seen, path.resolve())), own)
+        raise SettingError(f"{place}: extend names no file: got {parent.as_posix()!r}", "correct the path")
+    return _merged(read_config(parent, cwd=cwd, seen=(*seen, path.resolve())), own)
 
 
 def _merged(under: Given, over: Given) -> Given:
@@ -171,7 +283,7 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
     except UnicodeDecodeError as error:
         raise SettingError(f"{path.as_posix()} is not UTF-8", "save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path.as_posix()} is not TOML: {error}", "mend that line") from error
+        raise SettingError(f"{path.as_posix()} is not TOML: {error}", "fix that line") from error
 
 
 def _table(path: Path, document: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -216,11 +328,11 @@ class _Reader:
             datasets[name] = self._values(entry, DATASET_FIELDS, keys)
             places[name] = shortest(self.path, self.cwd), self.lines.find((*self.prefix, *keys))
         rest = {key: value for key, value in table.items() if key not in ("datasets", "dataset")}
-        values = self._values(rest, (*FIELDS, EXTEND), ())
-        values.pop(EXTEND.key, None)
+        values = self._values(rest, FIELDS | {"extend": EXTEND}, ())
+        values.pop("extend", None)
         return Given(values, datasets, places)
 
-    def _datasets(self, table: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
+    def _datasets(self, table: Mapping[str, Any]) -> Iterator[tuple[Keys, str, Any]]:
         named, listed = table.get("datasets", {}), table.get("dataset", [])
         if not isinstance(named, dict) or not all(isinstance(entry, dict) for entry in named.values()):
             hint = "write [tool.dataaudit.datasets.NAME]" if self.prefix else "write [datasets.NAME]"
@@ -236,41 +348,40 @@ class _Reader:
             rest = {key: value for key, value in entry.items() if key != "name"}
             yield ("dataset", i), entry["name"], rest
 
-    def _values(
-        self, table: Mapping[str, Any], known: Sequence[Field], keys: tuple[str | int, ...]
-    ) -> dict[str, Any]:
-        by_key, made = {field.key: field for field in known}, dict[str, Any]()
+    def _values(self, table: Mapping[str, Any], known: Mapping[str, Option], keys: Keys) -> dict[str, Any]:
+        made = dict[str, Any]()
         for key, value in table.items():
             where = self.where((*keys, key))
-            field = by_key.get(key)
-            if field is None:
-                raise self._unknown(key, known, where, dataset=bool(keys))
-            if field.kind in BY_RULE and isinstance(value, dict):
+            if key not in known:
+                raise self._unknown(key, list(known), where, dataset=bool(keys))
+            option = known[key]
+            if option.opt.kind == "pairs" and isinstance(value, dict):
                 made[key] = {}
                 for code, item in value.items():
                     place = self.where((*keys, key, code))
-                    made[key][code] = Told(checked_item(field, code, item, where=place), place)
+                    made[key][code] = Told(checked_item(option, code, item, where=place), place)
             else:
-                made[key] = Told(self._placed(field, checked(field, value, where=where)), where)
+                made[key] = Told(self._placed(option, checked(option, value, where=where)), where)
         return made
 
-    def _unknown(self, key: str, known: Sequence[Field], where: str, *, dataset: bool) -> SettingError:
+    def _unknown(self, key: str, known: list[str], where: str, *, dataset: bool) -> SettingError:
         what = f"{where}: there is no key {key!r}{' of a dataset' if dataset else ''}"
         if key in _SECRETS:
             return SettingError(what, "set the variable DATAAUDIT_BASELINE_KEY: a key in a file is no secret")
-        names = [field.key for field in known] + ([] if dataset else ["datasets", "dataset"])
+        names = known + ([] if dataset else ["datasets", "dataset"])
         close = closest(key.replace("_", "-"), names)
         return SettingError(what, f"did you mean {close!r}?" if close else f"the keys are {', '.join(names)}")
 
-    def _placed(self, field: Field, value: Any) -> Any:
+    def _placed(self, option: Option, value: Any) -> Any:
         """Return paths as seen from where the command runs."""
-        if field.kind == "paths":
+        kind = option.opt.kind
+        if kind == "paths":
             return tuple(self._seen(path) for path in value)
-        if field.kind == "path" and not (field.key == "baseline" and value in ("auto", "none", "")):
+        if kind == "path" and not (option.key == "baseline" and value in ("auto", "none", "")):
             return self._seen(value)
-        if field.kind == "query" and value.startswith("@"):
+        if kind == "query" and value.startswith("@"):
             return f"@{self._seen(value[1:])}"
-        if field.kind == "base" and value:
+        if kind == "base" and value:
             revision, colon, path = value.partition(":")
             if not colon:
                 return self._seen(value)
@@ -289,13 +400,13 @@ class _Reader:
 class _Lines:
     """On which line each key of a TOML text stands, as far as a glance at each line tells."""
 
-    found: Mapping[tuple[str | int, ...], int]
+    found: Mapping[Keys, int]
 
     @classmethod
     def of(cls, text: str) -> _Lines:
-        found: dict[tuple[str | int, ...], int] = {}
-        counts: dict[tuple[str | int, ...], int] = {}
-        table: tuple[str | int, ...] = ()
+        found: dict[Keys, int] = {}
+        counts: dict[Keys, int] = {}
+        table: Keys = ()
         inside = ""  # the fence of a text of several lines
         for number, line in enumerate(text.splitlines(), 1):
             header, key = (None, None) if inside else (_HEADER.match(line), _KEY.match(line))
@@ -337,237 +448,9 @@ def _parts(dotted: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _counted(
-    table: tuple[str | int, ...], counts: Mapping[tuple[str | int, ...], int]
-) -> tuple[str | int, ...]:
+def _counted(table: Keys, counts: Mapping[Keys, int]) -> Keys:
     """Return a table's name with the number of the array's entry that it belongs to."""
     for end in range(len(table) - 1, 0, -1):
         if table[:end] in counts:
             return (*table[:end], counts[table[:end]], *table[end:])
     return table
-
-
-BASELINE: Final = "dataaudit-baseline.jsonl"  # beside the configuration, or in the working folder
-CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
-_LIKE: Final = 0.7  # from which on a variable is one of ours, misspelt; DATAAUDIT_DATA is none
-_FIRST_WITHOUT = "say which files: audit check data.csv --label y, or write a configuration: audit init"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the command line says.
-
-    Attributes
-    ----------
-    config : str or None
-        File to take in place of the nearest.
-    isolated : bool
-        Whether to take no file at all.
-    sources : tuple of str
-        Names of configured datasets, or their paths, or other files, which then are one dataset.
-    values : mapping
-        Key of `FIELDS` → value as TOML would have it; only what was said.
-    dataset : mapping
-        Key of `DATASET_FIELDS` → value, the same; for the one dataset that is checked.
-    """
-
-    config: str | None = None
-    isolated: bool = False
-    sources: tuple[str, ...] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
-    dataset: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """Every value with its origin.
-
-    Attributes
-    ----------
-    file : str
-        The file that was read; empty for none.
-    values : mapping
-        Key → `Told`; of ``limits`` and ``severity`` a mapping by rule.
-    datasets : mapping
-        Name → key → the same, without what is left to its default.
-    places : mapping
-        Name of a dataset → path and line that declare it.
-    usual_baseline, usual_is_there : str, bool
-        The baseline that ``auto`` means, and whether there is one.
-    secret : str
-        Key of the hashes of rows.
-    """
-
-    file: str
-    values: Mapping[str, Any]
-    datasets: Mapping[str, Mapping[str, Any]]
-    places: Mapping[str, tuple[str, int | None]]
-    usual_baseline: str
-    usual_is_there: bool
-    secret: str = field(default="", repr=False)
-
-    @property
-    def baseline(self) -> str:
-        """File of accepted findings, whether it is there or not; empty for none."""
-        told = str(self.values["baseline"].value)
-        return self.usual_baseline if told == AUTO else "" if told == "none" else told
-
-    def settings(self) -> CheckSettings:
-        """Return them as the gate takes them.
-
-        Raises
-        ------
-        SettingError
-            If there is no dataset, or a value makes no sense.
-        """
-        if not self.datasets:
-            at = f"{self.file} names no dataset" if self.file else "there is nothing to check"
-            raise SettingError(at, _FIRST_WITHOUT)
-        absent = self.values["baseline"].value == AUTO and not self.usual_is_there
-        plain = {f.name: _plain(self.values[f.key]) for f in FIELDS if f.key != "baseline"}
-        datasets = tuple(self._dataset(name) for name in self.datasets)
-        return CheckSettings(
-            **plain, baseline="" if absent else self.baseline, datasets=datasets, secret=self.secret
-        )
-
-    def _dataset(self, name: str) -> DatasetSettings:
-        told = self.datasets[name]
-        plain = {f.name: _plain(told[f.key]) for f in DATASET_FIELDS if f.key in told}
-        declared, line = self.places.get(name, ("", None))
-        return DatasetSettings(**{"paths": (), **plain}, name=name, declared=declared, declared_line=line)
-
-
-def load_config(asked: Asked, *, env: Mapping[str, str], cwd: Path) -> Config:
-    """Return the configuration in force.
-
-    Parameters
-    ----------
-    asked : Asked
-        What the command line says.
-    env : mapping
-        Environment variables.
-    cwd : Path
-        Where the command runs.
-
-    Returns
-    -------
-    Config
-        With the datasets that are to be checked.
-
-    Raises
-    ------
-    SettingError
-        If a file cannot be read, a key or variable is not known, a value is of another type, or options
-        that are for one dataset meet several.
-    """
-    cwd = cwd.resolve()
-    path = _file(asked, env, cwd)
-    given = read_config(path, cwd=cwd) if path else NOTHING
-    folder = path.parent if path else cwd
-    said = {
-        f.key: _told(f.kind, checked(f, v, where="the command line"), f"--{f.key}") for f, v in _given(asked)
-    }
-    spoken = overlaid(_from_environment(env), said)
-    values = overlaid(overlaid(_defaults(folder, cwd), given.values), spoken)
-    datasets = {name: _yield_to(spoken, told) for name, told in _chosen(asked, given).items()}
-    return Config(
-        file=shortest(path, cwd) if path else "",
-        values=values,
-        datasets=datasets,
-        places=given.places,
-        usual_baseline=shortest(folder / BASELINE, cwd),
-        usual_is_there=(folder / BASELINE).is_file(),
-        secret=env.get(SECRET_VARIABLE, ""),
-    )
-
-
-def _file(asked: Asked, env: Mapping[str, str], cwd: Path) -> Path | None:
-    if asked.isolated:
-        if asked.config:
-            raise SettingError("--isolated takes no file, and --config names one", "leave out one of them")
-        return None
-    named = asked.config or env.get(CONFIG_VARIABLE)
-    return cwd / named if named else find_config(cwd)
-
-
-def _given(asked: Asked) -> list[tuple[Any, Any]]:
-    fields = {f.key: f for f in FIELDS}
-    return [(fields[key], value) for key, value in asked.values.items()]
-
-
-def _told(kind: str, value: Any, origin: str) -> Any:
-    return {code: Told(v, origin) for code, v in value.items()} if kind in BY_RULE else Told(value, origin)
-
-
-def _plain(told: Any) -> Any:
-    return {code: item.value for code, item in told.items()} if isinstance(told, dict) else told.value
-
-
-def _defaults(folder: Path, cwd: Path) -> dict[str, Any]:
-    made = {f.key: _told(f.kind, default(f), "default") for f in FIELDS}
-    cache = folder / made["cache-folder"].value
-    return {**made, "cache-folder": Told(shortest(cache, cwd), "default")}
-
-
-def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    """Return what variables say; one that is like none of ours is somebody else's."""
-    known = {f.variable: f for f in FIELDS if f.variable}
-    made: dict[str, Any] = {}
-    for name in sorted(env):
-        if name in known:
-            made[known[name].key] = Told(from_text(known[name], env[name], where=name), name)
-        elif name.startswith(PREFIX) and name not in (CONFIG_VARIABLE, SECRET_VARIABLE):
-            ours = [one.removeprefix(PREFIX) for one in (*known, CONFIG_VARIABLE, SECRET_VARIABLE)]
-            close = closest(name.removeprefix(PREFIX), ours, least=_LIKE)
-            if close:
-                raise SettingError(f"there is no variable {name}", f"did you mean {PREFIX + close}?")
-    return made
-
-
-def _yield_to(spoken: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a dataset's values without those about which the command line or a variable has spoken."""
-    rest = dict(told)
-    if "select" in spoken:
-        rest.pop("select", None)
-    for key in ("limits", "severity"):
-        if key in spoken and key in rest:
-            rest[key] = {code: item for code, item in rest[key].items() if code not in spoken[key]}
-    return rest
-
-
-def _chosen(asked: Asked, given: Given) -> dict[str, Mapping[str, Any]]:
-    """Return the datasets to check: all that are configured, those that are named, or one of other files."""
-    fields = {f.key: f for f in DATASET_FIELDS}
-    said = {
-        key: _told(fields[key].kind, checked(fields[key], value, where="the command line"), f"--{key}")
-        for key, value in asked.dataset.items()
-    }
-    names = [_named(source, given) for source in asked.sources]
-    if asked.sources and not all(names):
-        told = Told(asked.sources, "command line")
-        return {_name(asked.sources[0]): {"path": told, **said}}
-    wanted = set(names) or given.datasets.keys()
-    datasets = {name: told for name, told in given.datasets.items() if name in wanted}
-    if said and len(datasets) > 1:
-        hint = f"name one dataset: {', '.join(sorted(datasets))}"
-        raise SettingError(f"--{next(iter(said))} is for one dataset, and {len(datasets)} are checked", hint)
-    return {name: overlaid(told, said) for name, told in datasets.items()}
-
-
-def _named(source: str, given: Given) -> str:
-    """Return the configured dataset that a word of the command line means: its name or its only path."""
-    if source in given.datasets:
-        return source
-    place = os.path.normpath(source)
-    for name, told in given.datasets.items():
-        if "path" in told and [os.path.normpath(path) for path in told["path"].value] == [place]:
-            return name
-    return ""
-
-
-def _name(source: str) -> str:
-    """Return a name for files of which the configuration has none: that of the first, without its ending."""
-    if source == "-":
-        return "stdin"
-    name = PurePosixPath(source.replace("\\", "/").partition("?")[0]).name.strip("*").split(".")[0]
-    return "".join(c for c in name if c.isprintable() and c not in "/\\:") or "data"

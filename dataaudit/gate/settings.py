@@ -1,88 +1,65 @@
-"""What is asked of the gate: which data, held to which rules, how strictly.
+"""What is asked of the gate, once: the options of a check and of a dataset, and the keys that they have.
 
-The command line and the configuration file fill in the same values; nothing here reads a file.
-
-Which rules hold for a dataset, with the limits and severities in force.
-
-Every key of the configuration, once: its type, its place in the settings, and what it says.
-
-Reading, ``audit config show``, the environment variables and the JSON schema are all made from `FIELDS` and
-`DATASET_FIELDS`. A key is its attribute with hyphens, ``fail_on`` → ``fail-on``, unless `attribute` names it.
+The command line, the environment and the configuration file fill in the same values; nothing here reads one.
+The keys, their checks, ``audit config show`` and the JSON schema are made of `CheckSettings` and
+`DatasetSettings`: a key is the name of its field with hyphens, ``fail_on`` → ``fail-on``.
 """
-
-from __future__ import annotations
 
 import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal, TypeVar, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from dataaudit.errors import SettingError, closest
-from dataaudit.findings.verdict import SEVERITIES, Rule, Severity
+from dataaudit.options import INPUT, ColumnOptions, Id, Opt, Option, Options, Severity, Weight, options_of
+
+if TYPE_CHECKING:
+    from dataaudit.findings.verdict import Rule
 
 HYSTERESIS: Final = 0.1  # of a limit: how much worse than the base a number must be to gate
-Redact = Literal["none", "cells"]
-REDACT: Final[tuple[str, ...]] = get_args(Redact)
+SEVERITIES: Final[tuple[str, ...]] = get_args(Severity)
 SHOWN: Final = 500  # findings kept for each rule
+PREFIX: Final = "DATAAUDIT_"
+SECRET_VARIABLE: Final = "DATAAUDIT_BASELINE_KEY"  # noqa: S105 - its name, not its value
+AUTO: Final = "auto"
+GATE, OUTPUT = "Gate", "Output"  # panels of --help
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\:]+")  # of a dataset: it becomes part of file names and identities
+_BASE = "The data as they were accepted, also REVISION:PATH of Git: only what is new or changed fails."
+_QUERY = "SQL whose result is the data, or @FILE that has it; path is then the database."
+_REDACT = "Keep cells of the data out of findings; names of columns, classes, rows and files stay."
+_HYSTERESIS = "Share of a limit by which a number must be worse than the base's to fail."
+_BASELINE = "Accepted findings; auto for the usual file if it is there, or none."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetSettings:
-    """One dataset, and what to hold it to beyond what holds for all.
+class DatasetSettings(ColumnOptions):
+    """One dataset, and what to hold it to beyond what holds for all."""
 
-    Attributes
-    ----------
-    name : str
-        Its identity over time: accepted findings and fingerprints go by it. No slash, no colon.
-    paths : tuple of str
-        Files, globs or folders as `sources.load` takes them, or one folder of findings of an audit.
-    label : str
-        Label column; empty for a table without one.
-    text, features, exclude, categorical : tuple of str
-        Columns, as for ``audit labels``; of `exclude` nothing is looked at.
-    id, weight, date : str or None
-        Columns that name the rows, weigh them, and say when a row was observed.
-    test : tuple of str
-        Rows held out, as `paths`; empty for none.
-    base : str
-        The data as they were accepted: a path, or ``REVISION:PATH`` of the repository; empty for none.
-    query : str
-        SQL whose result is the data, where `paths` names one database; empty for files.
-    select, ignore : tuple of str
-        Codes or their beginnings, as of `CheckSettings`; an empty `select` leaves the choice to those.
-    limits : mapping
-        Code → limit in place of the pack's.
-    severity : mapping
-        Code → severity in place of the pack's.
-    declared, declared_line : str, int or None
-        The text file that declares this dataset, and the line there: where a finding points to whose data
-        have no lines.
-    """
-
-    name: str
-    paths: tuple[str, ...]
-    label: str = ""
-    text: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    id: str | None = None
-    weight: str | None = None
-    date: str | None = None
-    test: tuple[str, ...] = ()
-    base: str = ""
-    query: str = ""
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    limits: Mapping[str, float] = field(default_factory=dict)
-    severity: Mapping[str, Severity] = field(default_factory=dict)
-    declared: str = ""
+    name: str  # its identity over time: accepted findings and fingerprints go by it
+    paths: Annotated[
+        Sequence[str], Opt("Files, globs or folders; or a folder of findings.", kind="paths", key="path")
+    ]
+    label: Annotated[str, Opt("Label column.", INPUT, flags="--label -l", place=-1)] = ""
+    id: Id = None
+    weight: Weight = None
+    date: Annotated[str | None, Opt("Says when a row was observed.", INPUT)] = None
+    test: Annotated[Sequence[str], Opt("Rows held out.", INPUT, metavar="SOURCE", kind="paths")] = ()
+    base: Annotated[str, Opt(_BASE, GATE, metavar="FILE", kind="base", place=-3)] = ""
+    query: Annotated[str, Opt(_QUERY, kind="query")] = ""
+    select: Annotated[Sequence[str], Opt("Rules for this dataset, in place of those for all.")] = ()
+    ignore: Annotated[Sequence[str], Opt("Rules to leave out of this dataset as well.")] = ()
+    limits: Annotated[Mapping[str, float], Opt("Limits for this dataset.", kind="pairs")] = field(
+        default_factory=dict
+    )
+    severity: Annotated[Mapping[str, Severity], Opt("Severities for this dataset.", kind="pairs")] = field(
+        default_factory=dict
+    )
+    declared: str = ""  # the text file that declares this dataset, and the line there
     declared_line: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not _NAME.fullmatch(self.name):
             raise SettingError(f"a dataset cannot be called {self.name!r}", "use letters, digits, - and _")
         if not self.paths:
@@ -90,81 +67,51 @@ class DatasetSettings:
         for column, role in ((self.id, "id"), (self.weight, "weight"), (self.date, "date")):
             if column and column == self.label:
                 raise SettingError(f"column {column!r} is both the label and the {role}", "name two columns")
-        _check_values(self.limits, self.severity)
+        _check_rules(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckSettings:
-    """A run of the gate.
+class CheckSettings(Options):
+    """A run of the gate."""
 
-    Attributes
-    ----------
-    datasets : tuple of DatasetSettings
-        In the order to report them; names are unique.
-    select, ignore : tuple of str
-        Codes or their beginnings: ``DA1`` is all of ``DA1xx``. What is ignored wins; an empty `select` means
-        all rules that are stable.
-    limits, severity : mapping
-        For all datasets.
-    packs : tuple of str
-        Files with rules of one's own.
-    fail_on : {"error", "warning", "note"}
-        The least severity that fails.
-    baseline : str
-        File of accepted findings; empty for none, ``auto`` for the usual one if it is there.
-    hysteresis : float
-        Share of a limit by which a number must be above the base's to gate.
-    secret : str
-        Key of the hashes of rows.
-    redact : {"none", "cells"}
-        Whether a verdict is told without cells of the data; names of columns, classes, rows and files stay.
-    top : int
-        Findings kept for each rule.
-    seed : int
-        Of everything random.
-    cache : bool
-        Whether results may be taken from, and kept in, `cache_folder`.
-    cache_folder : str
-        Made when it is needed.
-    """
-
-    datasets: tuple[DatasetSettings, ...]
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    limits: Mapping[str, float] = field(default_factory=dict)
-    severity: Mapping[str, Severity] = field(default_factory=dict)
-    packs: tuple[str, ...] = ()
-    fail_on: Severity = "error"
-    baseline: str = ""
-    hysteresis: float = HYSTERESIS
-    secret: str = ""
-    redact: Redact = "none"
-    top: int = SHOWN
-    seed: int = 0
-    cache: bool = True
-    cache_folder: str = ".dataaudit-cache"
+    datasets: Sequence[DatasetSettings]  # in the order to report them; names are unique
+    select: Annotated[
+        Sequence[str], Opt("Only these rules: codes or their beginnings.", GATE, metavar="RULES")
+    ] = ()
+    ignore: Annotated[Sequence[str], Opt("Not these rules.", GATE, metavar="RULES")] = ()
+    limits: Annotated[
+        Mapping[str, float],
+        Opt("Another limit: DA101=0.05.", GATE, metavar="RULE=NUMBER", flags="--limit", kind="pairs"),
+    ] = field(default_factory=dict)
+    severity: Annotated[
+        Mapping[str, Severity], Opt("Another severity: DA201=note.", GATE, metavar="RULE=NAME", kind="pairs")
+    ] = field(default_factory=dict)
+    packs: Annotated[
+        Sequence[str], Opt("Rules of your own.", GATE, metavar="FILE", flags="--pack", kind="paths")
+    ] = ()
+    fail_on: Annotated[Severity, Opt("Least severity that fails.", GATE)] = "error"
+    baseline: Annotated[str, Opt(_BASELINE, GATE, metavar="FILE", shown=AUTO, kind="path", place=-2)] = ""
+    hysteresis: Annotated[float, Opt(_HYSTERESIS, least=0)] = HYSTERESIS
+    secret: str = ""  # key of the hashes of rows
+    redact: Annotated[Literal["none", "cells"], Opt(_REDACT, OUTPUT)] = "none"
+    top: Annotated[int, Opt("Findings kept for each rule.")] = SHOWN
+    seed: Annotated[int, Opt("Seed of all that is random.")] = 0
+    cache: Annotated[bool, Opt("Keep results, and take them again for unchanged data.")] = True
+    cache_folder: Annotated[str, Opt("Where they are kept.", kind="path")] = ".dataaudit-cache"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         names = [dataset.name for dataset in self.datasets]
         for name in names:
             if names.count(name) > 1:
                 raise SettingError(f"{names.count(name)} datasets are called {name!r}", "rename one of them")
-        if self.fail_on not in SEVERITIES:
-            raise SettingError(
-                f"there is no severity {self.fail_on!r}", f"use one of {', '.join(SEVERITIES)}"
-            )
-        if self.redact not in REDACT:
-            raise SettingError(f"redact is unknown: got {self.redact!r}", f"use one of {', '.join(REDACT)}")
-        if not 0 <= self.hysteresis < math.inf:
-            raise SettingError(f"hysteresis must be 0 or more: got {self.hysteresis:g}", "0.1 is a tenth")
-        _check_values(self.limits, self.severity)
+        _check_rules(self)
 
 
-def _check_values(limits: Mapping[str, float], severity: Mapping[str, str]) -> None:
-    for code, limit in limits.items():
-        if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+def _check_rules(settings: DatasetSettings | CheckSettings) -> None:
+    for code, limit in settings.limits.items():
+        if isinstance(limit, bool) or not math.isfinite(limit):
             raise SettingError(f"the limit of {code} is no number: got {limit!r}", "write e.g. 0.05")
-    for code, value in severity.items():
+    for code, value in settings.severity.items():
         if value not in SEVERITIES:
             close = closest(str(value), SEVERITIES)
             hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(SEVERITIES)}"
@@ -174,7 +121,7 @@ def _check_values(limits: Mapping[str, float], severity: Mapping[str, str]) -> N
 Value = TypeVar("Value")
 
 
-def chosen(rules: Sequence[Rule], settings: CheckSettings, dataset: DatasetSettings) -> tuple[Rule, ...]:
+def chosen(rules: "Sequence[Rule]", settings: CheckSettings, dataset: DatasetSettings) -> "tuple[Rule, ...]":
     """Return the rules that a dataset is held to, by code.
 
     A rule is meant by its code, the beginning of it, or its name. What is ignored wins; without a selection
@@ -219,7 +166,7 @@ def chosen(rules: Sequence[Rule], settings: CheckSettings, dataset: DatasetSetti
     )
 
 
-def meant(rules: Iterable[Rule], word: str) -> list[str]:
+def meant(rules: "Iterable[Rule]", word: str) -> list[str]:
     """Return the codes that a code, its beginning or a name means.
 
     Raises
@@ -238,7 +185,7 @@ def meant(rules: Iterable[Rule], word: str) -> list[str]:
     raise SettingError(f"there is no rule {word!r}", hint)
 
 
-def _by_code(rules: Sequence[Rule], values: Mapping[str, Value], what: str) -> dict[str, Value]:
+def _by_code(rules: "Sequence[Rule]", values: Mapping[str, Value], what: str) -> dict[str, Value]:
     """Return values by code; each must name one rule."""
     found: dict[str, Value] = {}
     for word, value in values.items():
@@ -251,12 +198,6 @@ def _by_code(rules: Sequence[Rule], values: Mapping[str, Value], what: str) -> d
     return found
 
 
-PREFIX: Final = "DATAAUDIT_"
-SECRET_VARIABLE: Final = "DATAAUDIT_BASELINE_KEY"  # noqa: S105 - its name, not its value
-AUTO: Final = "auto"
-_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-
-
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A type of value: how the schema says it, how people say it, and whether a value is of it."""
@@ -267,237 +208,135 @@ class Kind:
     holds: Callable[[Any], bool]
 
 
-def _number(value: Any, *, least: float = -math.inf) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value < math.inf
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(v, str) for v in value))
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_text, value)))
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "text": Kind({"type": "string"}, "a text", '"name"', lambda value: isinstance(value, str)),
-    "texts": Kind(_TEXTS, "a text or a list of texts", '["a", "b"]', _texts),
-    "path": Kind({"type": "string"}, "a path", '"folder/file"', lambda value: isinstance(value, str)),
-    "paths": Kind(_TEXTS, "a path or a list of paths", '"data/train.csv"', _texts),
-    "base": Kind(
-        {"type": "string"},
-        "a path or REVISION:PATH",
-        '"origin/main:data.csv"',
-        lambda value: isinstance(value, str),
-    ),
-    "number": Kind({"type": "number"}, "a number", "0.02", _number),
-    "query": Kind({"type": "string"}, "a text", '"select * from mail"', lambda value: isinstance(value, str)),
-    "share": Kind(
-        {"type": "number", "minimum": 0}, "a number from 0", "0.1", lambda value: _number(value, least=0)
-    ),
-    "whole": Kind({"type": "integer", "minimum": 0}, "a whole number from 0", "100", _whole),
-    "flag": Kind({"type": "boolean"}, "true or false", "true", lambda value: isinstance(value, bool)),
-    "severity": Kind(
-        {"enum": list(SEVERITIES)}, f"one of {', '.join(SEVERITIES)}", '"error"', SEVERITIES.__contains__
-    ),
-    "redact": Kind({"enum": list(REDACT)}, f"one of {', '.join(REDACT)}", '"cells"', REDACT.__contains__),
-    "limits": Kind(
-        {"type": "object", "additionalProperties": {"type": "number"}},
-        "a table of numbers by rule",
-        "limits = { DA101 = 0.02 }",
-        lambda value: isinstance(value, dict),
-    ),
-    "severities": Kind(
-        {"type": "object", "additionalProperties": {"enum": list(SEVERITIES)}},
-        f"a table of {', '.join(SEVERITIES)} by rule",
-        'severity = { DA101 = "warning" }',
-        lambda value: isinstance(value, dict),
-    ),
-}
-
-BY_RULE: Final[Mapping[str, str]] = {
-    "limits": "number",
-    "severities": "severity",
-}  # table → kind of its items
+def _kind(option: Option) -> Kind:
+    """Return what a key takes."""
+    if option.opt.kind == "pairs":
+        item = _kind(replace(option, repeated=False, opt=Opt("")))
+        schema = {"type": "object", "additionalProperties": item.schema}
+        plural = ", ".join(option.choices) or "numbers"
+        words, example = f"a table of {plural} by rule", f"{{ DA101 = {item.example} }}"
+        return Kind(schema, words, example, lambda value: isinstance(value, dict))
+    if option.choices:
+        words = f"one of {', '.join(option.choices)}"
+        example = json.dumps(option.choices[0])
+        return Kind({"enum": list(option.choices)}, words, example, option.choices.__contains__)
+    least = {} if option.least == -math.inf else {"minimum": 0}
+    above = " from 0" if least else ""
+    simple: dict[Any, tuple[str, str, str, Callable[[Any], bool]]] = {
+        bool: ("boolean", "true or false", "true", lambda value: isinstance(value, bool)),
+        int: ("integer", "a whole number", "100", lambda value: isinstance(value, int) and _is_number(value)),
+        float: ("number", "a number", "0.1", _is_number),
+    }
+    if option.type in simple:
+        name, words, example, holds = simple[option.type]
+        return Kind(
+            {"type": name, **least},
+            words + above,
+            example,
+            lambda v: holds(v) and v >= (0 if least else -math.inf),
+        )
+    noun = {"path": "a path", "paths": "a path", "base": "a path or REVISION:PATH"}.get(
+        option.opt.kind, "a text"
+    )
+    if option.repeated:
+        text: dict[str, Any] = {"type": "string"}
+        many: dict[str, Any] = {"anyOf": [text, {"type": "array", "items": text}]}
+        return Kind(many, f"{noun} or a list of {noun.removeprefix('a ')}s", '["a", "b"]', _are_texts)
+    return Kind({"type": "string"}, noun, '"name"', _is_text)
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One key.
-
-    Attributes
-    ----------
-    key : str
-        As it is written in TOML.
-    kind : str
-        Key of `KINDS`.
-    doc : str
-        One sentence.
-    attribute : str
-        Of the settings; empty where it is the key with underscores.
-    """
-
-    key: str
-    kind: str
-    doc: str
-    attribute: str = ""
-
-    @property
-    def name(self) -> str:
-        """Attribute of the settings."""
-        return self.attribute or self.key.replace("-", "_")
-
-    @property
-    def variable(self) -> str:
-        """Environment variable; empty where a value does not fit on one line."""
-        return "" if self.kind in BY_RULE else PREFIX + self.name.upper()
+_EXTEND = "Another file to take values from; what is said here goes before it."
+EXTEND: Final = Option("extend", str, Opt(_EXTEND, kind="path"), None)
+FIELDS: Final = {option.key: option for option in options_of(CheckSettings)}
+DATASET_FIELDS: Final = {option.key: option for option in options_of(DatasetSettings)}
 
 
-FIELDS: Final = (
-    Field("select", "texts", "Rules to hold the data to: codes or their beginnings; none means all."),
-    Field("ignore", "texts", "Rules to leave out: codes or their beginnings."),
-    Field("limits", "limits", "Limits in place of the rules' own."),
-    Field("severity", "severities", "Severities in place of the rules' own."),
-    Field("packs", "paths", "Files with rules of your own."),
-    Field("fail-on", "severity", "The least severity that fails the build."),
-    Field("baseline", "path", "File of accepted findings; auto for the usual one if it is there, or none."),
-    Field("hysteresis", "share", "Share of a limit by which a number must be worse than the base's to fail."),
-    Field("redact", "redact", "Whether cells of the data are kept out of findings: none, or cells."),
-    Field("top", "whole", "Findings kept for each rule."),
-    Field("seed", "whole", "Of everything random."),
-    Field("cache", "flag", "Whether results are kept and taken again for unchanged data."),
-    Field("cache-folder", "path", "Where they are kept."),
-)
-DATASET_FIELDS: Final = (
-    Field("path", "paths", "Files, globs or folders of the data; or a folder of findings.", "paths"),
-    Field("label", "text", "Label column."),
-    Field("text", "texts", "Columns of running text."),
-    Field("features", "texts", "The only columns to use."),
-    Field("exclude", "texts", "Columns to leave out."),
-    Field("categorical", "texts", "Columns of numbers that are names."),
-    Field("id", "text", "Column that names the rows."),
-    Field("weight", "text", "Column of row weights."),
-    Field("date", "text", "Column that says when a row was observed."),
-    Field("test", "paths", "Files of rows that are held out."),
-    Field("base", "base", "The data as they were accepted; only what is new or changed since can fail."),
-    Field("query", "query", "SQL whose result is the data, or @FILE that has it; path is then the database."),
-    Field("select", "texts", "Rules for this dataset, in place of those for all."),
-    Field("ignore", "texts", "Rules to leave out of this dataset as well."),
-    Field("limits", "limits", "Limits for this dataset."),
-    Field("severity", "severities", "Severities for this dataset."),
-)
-EXTEND: Final = Field("extend", "path", "Another file to take values from; what is said here goes before it.")
-
-
-def default(field: Field, *, dataset: bool = False) -> Any:
+def default(option: Option) -> Any:
     """Return what holds where nothing is said; None for what must be said."""
-    if field.key == "baseline":
+    if option.name == "baseline":
         return AUTO
-    made = {f.name: f for f in fields(DatasetSettings if dataset else CheckSettings)}[field.name]
-    if callable(made.default_factory):
-        return made.default_factory()
-    return made.default if isinstance(made.default, str | int | float | tuple | None) else None
+    return option.default if isinstance(option.default, str | int | float | tuple | dict | None) else None
 
 
-def checked(field: Field, value: Any, *, where: str) -> Any:
-    """Return a value as the settings have it.
+def example(option: Option) -> str:
+    """Return a value that a key takes, as TOML."""
+    return _kind(option).example
 
-    Parameters
-    ----------
-    field : Field
-        The key.
-    value : object
-        As TOML has it.
-    where : str
-        File and line, variable or option, for the message.
 
-    Raises
-    ------
-    SettingError
-        If it is of another type.
-    """
-    kind = KINDS[field.kind]
+def checked(option: Option, value: Any, *, where: str) -> Any:
+    """Return a value of a file as the settings have it; `where` is its file and line, variable or option."""
+    kind = _kind(option)
     if not kind.holds(value):
-        close = closest(value, SEVERITIES) if field.kind == "severity" and isinstance(value, str) else None
-        hint = f"did you mean {close!r}?" if close else f"write e.g. {kind.example}"
-        raise SettingError(f"{where}: {field.key} takes {kind.words}: got {_told(value)}", hint)
-    if field.kind in ("texts", "paths"):
+        close = closest(value, option.choices) if option.choices and isinstance(value, str) else None
+        hint = f"did you mean {close!r}?" if close else f"write e.g. {example(option)}"
+        shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:59] + "…"  # noqa: PLR2004 - a line
+        raise SettingError(f"{where}: {option.key} takes {kind.words}: got {shown}", hint)
+    if option.opt.kind == "pairs":
+        return {code: checked_item(option, code, item, where=where) for code, item in value.items()}
+    if option.repeated:
         return (value,) if isinstance(value, str) else tuple(value)
-    if field.kind in BY_RULE:
-        return {code: checked_item(field, code, item, where=where) for code, item in value.items()}
     return value
 
 
-def checked_item(field: Field, code: str, item: Any, *, where: str) -> Any:
-    """Return what a table says of one rule, as `checked` does.
-
-    Raises
-    ------
-    SettingError
-        If it is of another type.
-    """
-    return checked(Field(code, BY_RULE[field.kind], ""), item, where=where)
+def checked_item(option: Option, code: str, item: Any, *, where: str) -> Any:
+    """Return what a table says of one rule, as `checked` does."""
+    return checked(replace(option, name=code, repeated=False, opt=Opt("", key=code)), item, where=where)
 
 
-def from_text(field: Field, text: str, *, where: str) -> Any:
-    """Return the value of an environment variable: lists by commas, true or false, numbers as in TOML.
-
-    Raises
-    ------
-    SettingError
-        If it is of another type.
-    """
+def from_text(option: Option, text: str, *, where: str) -> Any:
+    """Return the value of an environment variable: lists by commas, true or false, numbers as in TOML."""
     value: Any = text
-    if field.kind in ("texts", "paths"):
+    if option.repeated:
         value = [part.strip() for part in text.split(",") if part.strip()]
-    elif field.kind in ("share", "whole", "flag"):
+    elif option.type in (bool, int, float):
         word = text.strip().lower()
-        word = (
-            {"1": "true", "yes": "true", "0": "false", "no": "false"}.get(word, word)
-            if field.kind == "flag"
-            else word
-        )
+        if option.type is bool:
+            word = {"1": "true", "yes": "true", "0": "false", "no": "false"}.get(word, word)
         try:
             value = json.loads(word)
         except ValueError:
             value = text
-    return checked(field, value, where=where)
+    return checked(option, value, where=where)
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of ``[tool.dataaudit]`` and of ``dataaudit.toml``."""
-    top = _properties((*FIELDS, EXTEND), dataset=False)
-    one = _properties(DATASET_FIELDS, dataset=True)
+    one = {key: _property(option) for key, option in DATASET_FIELDS.items()}
     name = {"type": "string", "minLength": 1, "description": "Name of the dataset."}
+    table: dict[str, Any] = {"type": "object", "additionalProperties": False}
+    items = {**table, "required": ["name"], "properties": {"name": name, **one}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "dataaudit",
         "description": "The table [tool.dataaudit] of pyproject.toml, or the file dataaudit.toml.",
-        "type": "object",
-        "additionalProperties": False,
+        **table,
         "properties": {
-            **top,
+            **{key: _property(option) for key, option in (FIELDS | {"extend": EXTEND}).items()},
             "datasets": {
                 "type": "object",
                 "description": "Datasets by name.",
-                "additionalProperties": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": one,
-                },
+                "additionalProperties": {**table, "properties": one},
             },
-            "dataset": {
-                "type": "array",
-                "description": "Datasets in their order.",
-                "items": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": ["name"],
-                    "properties": {"name": name, **one},
-                },
-            },
+            "dataset": {"type": "array", "description": "Datasets in their order.", "items": items},
         },
     }
+
+
+def _property(option: Option) -> dict[str, Any]:
+    made, value = {"description": option.opt.help, **_kind(option).schema}, default(option)
+    return made if value in (None, "", (), {}) else made | {"default": value}
 
 
 def toml(value: Any) -> str:
@@ -516,17 +355,3 @@ def toml_key(key: str) -> str:
     """Return a key as TOML writes it: in quotes unless it is a plain word."""
     plain = key.isascii() and key.replace("-", "").replace("_", "").isalnum()
     return key if plain else toml(key)
-
-
-def _properties(chosen: tuple[Field, ...], *, dataset: bool) -> dict[str, Any]:
-    made = {}
-    for key in chosen:
-        made[key.key] = {"description": key.doc, **KINDS[key.kind].schema}
-        if key is not EXTEND and (value := default(key, dataset=dataset)) not in (None, "", (), {}):
-            made[key.key]["default"] = value
-    return made
-
-
-def _told(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:59] + "…"  # noqa: PLR2004 - a line's worth

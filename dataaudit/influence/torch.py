@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.model.torch import ROWS, Batch, ModuleModel, Train, gathered, paired
-from dataaudit.solver_names import SOLVERS, require_damping, require_solver
+from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.choose import product_solver, require_settings, short
 from dataaudit.solvers.iterative import Direct

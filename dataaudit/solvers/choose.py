@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError, TooLarge
 from dataaudit.model.objective import Objective
-from dataaudit.solver_names import SOLVERS, require_damping, require_solver
+from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.base import Prepared, Solver, memory_limit, require_memory, with_damping
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.cholesky import Cholesky

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,11 +14,12 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
+from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.newton import minimise, minimise_hinge
 from dataaudit.training.adopt import adopt
-from dataaudit.training.encoded import LabelSettings, StepCallback, Training, no_step, weighted
+from dataaudit.training.encoded import Training, weighted
 from dataaudit.training.selection import SelectionSettings, choose
 from dataaudit.training.trained import Encoded, Trained
 
@@ -32,7 +33,9 @@ MACHINE = (
 )
 
 
-def train(training: Training, settings: LabelSettings, *, on_step: StepCallback = no_step) -> Trained:
+def train(
+    training: Training, settings: TrainingOptions, *, on_step: StepCallback = ignore_progress
+) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
     columns, target = training.columns, training.target
     K = len(target.classes)
@@ -93,24 +96,22 @@ def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
 
 
 def train_adopted(
-    model: Any,
     dataset: Dataset,
     target: Target,
+    settings: TrainingOptions,
     *,
-    settings: LabelSettings,
-    refit: bool = False,
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Take the user's model as it is, and invert its Hessian where it stands."""
     on_step("fit", 0, 2)
     frame, weight, _ = weighted(dataset, settings)
     adopted = adopt(
-        model,
+        settings.model,
         frame.drop(dataset.target),
         target.y,
         classes=target.classes,
         weight=torch.from_numpy(weight),
-        refit=refit,
+        refit=settings.refit,
     )
     on_step("fit", 1, 2)
     norm, notes = adopted.fit.gradient_norm, [*adopted.notes]

@@ -37,9 +37,10 @@ from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.noise import fit_noise
+from dataaudit.options import LabelOptions
 from dataaudit.solvers import Dual
 from dataaudit.solvers.newton import FitSettings, minimise
-from dataaudit.training.encoded import LabelSettings, Training, encode_training, read_labelled
+from dataaudit.training.encoded import Training, encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.training.trained import score_rows
 
@@ -82,7 +83,7 @@ def read(folder: Path) -> Mails:
     order = np.random.default_rng(0).permutation(mails.height).tolist()
     cut = int(0.8 * mails.height)
     frame, test_frame = mails[order[:cut]], mails[order[cut:]]
-    settings = LabelSettings("label", id_column="id")
+    settings = LabelOptions(label="label", id="id")
     dataset, target = read_labelled(frame, settings)
     y = target.y
     y_test = np.searchsorted(np.array(target.classes), test_frame["label"].to_numpy()).astype(np.int64)
@@ -140,7 +141,7 @@ def papers(mails: Mails, flipped: NDArray[np.bool_], gram: Tensor, *, seed: int)
 
 def defaults(mails: Mails, flipped: NDArray[np.bool_]) -> list[Floats]:
     """Return the same for the defaults of ``audit labels``."""
-    y, settings = np.where(flipped, 1 - mails.y, mails.y), LabelSettings("label", id_column="id")
+    y, settings = np.where(flipped, 1 - mails.y, mails.y), LabelOptions(label="label", id="id")
     training = replace(mails.training, target=replace(mails.training.target, y=y))
     model = train(training, settings)
     scores = score_rows(model)

@@ -11,7 +11,8 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 import dataaudit
 from dataaudit.data import Dataset
 from dataaudit.features.target import Target
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.options import LabelOptions
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
@@ -132,7 +133,7 @@ def model_of():
     """Return the way from a frame to a trained model with its scores."""
 
     def build(frame, **settings):
-        asked = LabelSettings(label="y", id_column="id", **settings)
+        asked = LabelOptions(label="y", id="id", **settings)
         dataset, target = read_labelled(frame, asked)
         trained = train(encode_training(dataset, target, asked), asked)
         return Model(dataset, target, trained, score_rows(trained))

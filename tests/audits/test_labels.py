@@ -14,7 +14,7 @@ from dataaudit.audits.tables import review_order
 from dataaudit.errors import EncodeError, SettingError
 from dataaudit.findings import schemas
 from dataaudit.noise import fit_noise
-from dataaudit.training.encoded import LabelSettings
+from dataaudit.options import LabelOptions
 
 AUDITS = ["cancer_audit", "wine_audit", "digits_audit", "words_audit"]
 QUICK = {"label": "y", "basis": "linear", "verify": 0, "top": 3}
@@ -343,19 +343,19 @@ def test_given_l2_is_taken(wine):
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"rank": "loss"}, "unknown ranking: got 'loss'"),
+        ({"rank": "loss"}, "unknown rank: got 'loss'"),
         ({"l2": 0.0}, "l2 must be above 0: got 0"),
         ({"l2": -1.0}, "l2 must be above 0"),
         ({"l2": float("nan")}, "l2 must be above 0: got nan"),
         ({"l2": float("inf")}, "l2 must be above 0"),
-        ({"verify": -1}, "verify cannot be negative: got -1"),
-        ({"top": -5}, "top cannot be negative: got -5"),
-        ({"seed": -1}, "seed cannot be negative: got -1"),
+        ({"verify": -1}, "verify must be 0 or more: got -1"),
+        ({"top": -5}, "top must be 0 or more: got -5"),
+        ({"seed": -1}, "seed must be 0 or more: got -1"),
     ],
 )
 def test_settings_that_make_no_sense(settings, match):
     with pytest.raises(SettingError, match=match):
-        LabelSettings(label="y", **settings)
+        LabelOptions(label="y", **settings)
 
 
 def blobs(n, *, classes=2, gap=1.0, columns=3):

@@ -17,11 +17,11 @@ from dataaudit.audits.perturbation import (
     feature_table,
     sum_effects,
 )
-from dataaudit.features import EncoderSettings
 from dataaudit.influence.influence import pert_loss
 from dataaudit.model.rows import Block, MemoryRows
+from dataaudit.options import LabelOptions
 from dataaudit.solvers.newton import minimise
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train, train_adopted
 
 
@@ -135,7 +135,7 @@ def test_a_terms_effect_is_that_of_the_text_without_it(model):
 
 
 def test_removing_a_counted_term_leaves_the_others_alone(words, model_of):
-    model = model_of(words.frame, l2=0.01, columns=EncoderSettings(text=("text",), text_features="counts"))
+    model = model_of(words.frame, l2=0.01, text=("text",), text_features="counts")
     test, row = some_rows(model, [10]), 7
     effects = [e for e in column_effects(model.trained, np.array([row]), test)[0] if e.level is not None]
     y = model.trained.objective.rows.y[row]
@@ -200,7 +200,7 @@ def test_a_cell_that_does_all_the_harm_has_minus_the_rows_influence_as_its_effec
     frame = pl.DataFrame(
         {"age": age, "x": x, "noise": random.normal(size=n), "id": np.arange(n), "y": y.astype(int)}
     )
-    asked = LabelSettings(label="y", id_column="id", basis="linear", l2=1e-4)
+    asked = LabelOptions(label="y", id="id", basis="linear", l2=1e-4)
 
     dataset, target = read_labelled(frame, asked)
     trained = train(encode_training(dataset, target, asked), asked)
@@ -238,7 +238,7 @@ def test_a_model_of_the_users_own_is_explained_by_its_features(cancer, words, sp
 
     source = words if sparse else cancer
     frame = source.frame.drop("id")
-    dataset, target = read_labelled(frame, LabelSettings(label="y"))
+    dataset, target = read_labelled(frame, LabelOptions(label="y"))
     last = LogisticRegression(tol=1e-10, max_iter=5000)
     if sparse:
         from sklearn.compose import make_column_transformer
@@ -247,7 +247,7 @@ def test_a_model_of_the_users_own_is_explained_by_its_features(cancer, words, sp
         model.fit(frame.drop("y").to_pandas(), frame["y"].to_numpy())
     else:
         model = make_pipeline(StandardScaler(), last).fit(frame.drop("y").to_numpy(), frame["y"].to_numpy())
-    asked = LabelSettings(label="y")
+    asked = LabelOptions(label="y")
     trained = train_adopted(model, dataset, target, settings=asked)
     test = trained.objective.rows.take(torch.tensor([5, 6]))
     (effects,) = column_effects(trained, np.array([40]), test)

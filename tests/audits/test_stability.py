@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from dataaudit.audits.stability import REFITS, measure_dependence
-from dataaudit.audits.testset import MismatchSettings, predict, read_pair
+from dataaudit.audits.testset import predict, read_pair
 from dataaudit.influence.leave_one_out import refit_without
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.options import LabelOptions, MismatchOptions
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.training.trained import score_rows
 
 
 def trained_on(frame, **settings):
-    asked = LabelSettings("y", **settings)
+    asked = LabelOptions(label="y", **settings)
     dataset, target = read_labelled(frame, asked)
     return train(encode_training(dataset, target, asked), asked)
 
@@ -55,7 +56,7 @@ def test_one_row_that_carries_a_level_is_found():
     y[0], x[0] = "yes", -3.0
     frame = pl.DataFrame({"x": x, "group": group, "y": y})
     new = pl.DataFrame({"x": np.full(30, -0.6), "group": ["rare"] * 30, "y": ["no"] * 30})
-    asked = MismatchSettings("y", l2=1e-4, basis="linear")
+    asked = MismatchOptions(label="y", l2=1e-4, basis="linear")
     pair = read_pair(frame, new, asked)
     trained = train(encode_training(pair.train, pair.target, asked.of_training), asked.of_training)
     found = measure_dependence(trained, score_rows(trained), test=predict(trained, pair.test, pair.y).block)

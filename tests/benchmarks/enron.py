@@ -22,7 +22,8 @@ import numpy as np
 import polars as pl
 
 from dataaudit.api.audits import audit_labels
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.options import LabelOptions
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 
 FRACTIONS = (0.05, 0.1, 0.2)
@@ -69,7 +70,7 @@ def in_order(labels: pl.DataFrame, flipped: np.ndarray, by: str, *, descending: 
 
 def accuracy(frame: pl.DataFrame, test: pl.DataFrame) -> float:
     """Fit with default settings on a frame and score a test frame."""
-    settings = LabelSettings("label", id_column="id")
+    settings = LabelOptions(label="label", id="id")
     dataset, target = read_labelled(frame, settings)
     trained = train(encode_training(dataset, target, settings), settings)
     predicted = np.array(target.classes)[trained.probabilities(test).argmax(1)]

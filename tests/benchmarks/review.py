@@ -26,10 +26,11 @@ from dataaudit.audits.labels import label_findings
 from dataaudit.audits.rerank import Reorderer, reorderer
 from dataaudit.audits.rerun import Opened
 from dataaudit.findings.schemas import Findings
+from dataaudit.options import LabelOptions
 from dataaudit.review.queue import queue_of
 from dataaudit.review.rerank import learned
 from dataaudit.review.session import begin
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 
 SHARES = (0.025, 0.05, 0.1, 0.15)
@@ -85,7 +86,7 @@ def flip(frame: pl.DataFrame, rate: float, random: np.random.Generator, *, one_s
 def make_task(frame: pl.DataFrame, noisy: pl.DataFrame) -> Task:
     """Audit the noisy rows."""
     names = pl.Series("id", [f"row {i}" for i in range(frame.height)])
-    settings = LabelSettings("label", id_column="id", top=0, verify=0)
+    settings = LabelOptions(label="label", id="id", top=0, verify=0)
     dataset, target = read_labelled(noisy.with_columns(names), settings)
     trained = train(encode_training(dataset, target, settings), settings)
     findings = label_findings(dataset, target, trained, settings=settings)

@@ -9,8 +9,8 @@ from command import audit
 from typer.main import get_command
 
 from dataaudit import cli
-from dataaudit.cli.app import app
-from dataaudit.cli.bridge import numbers, size
+from dataaudit.cli.app import tree
+from dataaudit.cli.bridge import parse_size
 from dataaudit.errors import SettingError
 from dataaudit.findings.schemas import MismatchFindings
 
@@ -116,7 +116,8 @@ def test_results_of_another_audit_are_left_alone(done, folder):
 
 def test_each_audit_has_a_folder_of_its_own(folder):
     usual = {
-        name: get_command(app).commands[name] for name in ("labels", "mismatch", "explain", "vulnerability")
+        name: get_command(tree()).commands[name]
+        for name in ("labels", "mismatch", "explain", "vulnerability")
     }
     folders = [p.default.as_posix() for c in usual.values() for p in c.params if p.name == "out"]
     assert folders == ["audit-findings", "audit-mismatch", "audit-explanation", "audit-vulnerability"]
@@ -190,17 +191,10 @@ def test_help_ends_with_an_example(tmp_path):
     ],
 )
 def test_sizes(text, bytes_):
-    assert size(text) == bytes_
+    assert parse_size(text) == bytes_
 
 
 @pytest.mark.parametrize("text", ["", "lots", "-1", "2XB", "GiB", "1e9"])
 def test_sizes_that_are_none(text):
     with pytest.raises(SettingError, match="--memory takes a size"):
-        size(text)
-
-
-def test_numbers():
-    assert numbers(["1,2", "17"]) == (1, 2, 17)
-    assert numbers(None) == ()
-    with pytest.raises(SettingError, match="got 'x'"):
-        numbers(["1,x"])
+        parse_size(text)

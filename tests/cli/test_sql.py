@@ -13,7 +13,7 @@ from postgres import PASSWORD, running
 from writers.payloads import PAYLOADS
 
 from dataaudit import cli
-from dataaudit.cli.bridge import pair
+from dataaudit.cli.sources import PairSource
 from dataaudit.data import Query
 
 QUICK = "--label", "y", "--basis", "linear", "--l2", "1e-3", "--verify", "2", "--top", "5"
@@ -191,7 +191,6 @@ def test_mismatch_of_two_queries(server, here, capfd, monkeypatch):
 
 
 A, B, OTHER = Query("select 1", "a.db"), Query("select 2", "a.db"), Query("select 2", "b.db")
-_ASKED = {"sql": None, "query": None, "test_sql": None, "test_query": None}
 
 
 @pytest.mark.parametrize(
@@ -213,7 +212,8 @@ _ASKED = {"sql": None, "query": None, "test_sql": None, "test_query": None}
     ],
 )
 def test_queries_take_the_places_of_files(files, asked, found):
-    assert pair(files, **_ASKED | asked) == found
+    named = dict(zip(("train", "test"), files, strict=False))
+    assert PairSource(**named, **asked).resolved() == found
 
 
 @pytest.mark.parametrize(

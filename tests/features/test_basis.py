@@ -9,8 +9,9 @@ from scipy.sparse import csr_array
 from scipy.stats import norm, rankdata
 
 from dataaudit.errors import EncodeError, SettingError
-from dataaudit.features import BasisSettings, Columns, EncoderSettings, Feature, fit_basis, fit_encoding
+from dataaudit.features import BasisSettings, Columns, Feature, fit_basis, fit_encoding
 from dataaudit.features.rbf import affordable, fit_kernel, gaussian, gradient_products, learn_metric
+from dataaudit.options import EncoderOptions
 
 ALL = [
     BasisSettings(scaling, spline=spline, rbf_width=width)
@@ -143,7 +144,7 @@ def test_text_stays_sparse_and_equals_its_dense_form():
     frame = pl.DataFrame(
         {"t": [f"word{i % 40} term{i % 31} plain{i % 7}" for i in range(300)], "y": ["a", "b"] * 150}
     )
-    columns = fit_encoding(frame, "y", settings=EncoderSettings(text=("t",))).transform(frame)
+    columns = fit_encoding(frame, "y", settings=EncoderOptions(text=("t",))).transform(frame)
     x = fit_basis(columns, BasisSettings()).transform(columns)
     assert isinstance(x, csr_array)
     assert (x != columns.terms).nnz == 0

@@ -6,12 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dataaudit.features import EncoderSettings, Feature, fit_encoding
+from dataaudit.features import Feature, fit_encoding
+from dataaudit.options import EncoderOptions
 
 
 def encode(values, *, max_levels=100, dtype=None):
     frame = pl.DataFrame({"y": [0] * len(values), "x": pl.Series(values, dtype=dtype)})
-    settings = EncoderSettings(categorical=("x",), max_levels=max_levels)
+    settings = EncoderOptions(categorical=("x",), max_levels=max_levels)
     encoding = fit_encoding(frame, "y", settings=settings)
     return encoding, encoding.transform(frame)
 

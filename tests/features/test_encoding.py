@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from dataaudit.errors import EncodeError, MissingColumn
-from dataaudit.features import EncoderSettings, fit_encoding
+from dataaudit.features import fit_encoding
+from dataaudit.options import EncoderOptions
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def test_text_without_words_is_left_out_if_nobody_named_it():
 def test_hospital_table_later_rows(data_folder):
     frame = pl.read_parquet(data_folder / "diabetes130.parquet").head(6000)
     train, test = frame.head(3000), frame.tail(3000)
-    encoding = fit_encoding(train, "readmitted", settings=EncoderSettings(max_levels=20))
+    encoding = fit_encoding(train, "readmitted", settings=EncoderOptions(max_levels=20))
     columns = encoding.transform(test)
     assert columns.features == encoding.transform(train).features
     unseen = encoding.unseen(test)

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from dataaudit.errors import EncodeError
-from dataaudit.features import EncoderSettings, Feature, fit_encoding
+from dataaudit.features import Feature, fit_encoding
+from dataaudit.options import EncoderOptions
 
 Y = pl.Series("y", [0, 1] * 3)
 
@@ -15,7 +16,7 @@ Y = pl.Series("y", [0, 1] * 3)
 def encode(values, name="x", *, dtype=None, **settings):
     series = values if isinstance(values, pl.Series) else pl.Series(name, values, dtype=dtype, strict=False)
     frame = pl.DataFrame([Y.head(len(series)), series.alias(name)])
-    encoding = fit_encoding(frame, "y", settings=EncoderSettings(**settings))
+    encoding = fit_encoding(frame, "y", settings=EncoderOptions(**settings))
     return encoding, encoding.transform(frame)
 
 

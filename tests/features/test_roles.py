@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
-from dataaudit.features import EncoderSettings, fit_encoding
+from dataaudit.features import fit_encoding
 from dataaudit.features.roles import infer_roles
+from dataaudit.options import EncoderOptions
 
 N = 30
 START = dt.datetime(2024, 1, 31, 22, tzinfo=dt.UTC).replace(tzinfo=None)
@@ -18,7 +19,7 @@ SHUFFLED = random.Random(0).sample(range(1000), N)
 def role_of(values, name="x", *, dtype=None, **settings):
     series = values if isinstance(values, pl.Series) else pl.Series(name, values, dtype=dtype, strict=False)
     frame = pl.DataFrame([pl.Series("y", [0, 1] * (len(series) // 2)), series.alias(name)])
-    (role,) = infer_roles(frame, "y", settings=EncoderSettings(**settings))
+    (role,) = infer_roles(frame, "y", settings=EncoderOptions(**settings))
     assert role.column == name
     return role
 
@@ -134,7 +135,7 @@ def test_named_features_are_the_only_ones():
     frame = pl.DataFrame(
         {"y": [0, 1] * 15, "a": [1, 2, 8] * 10, "b": [1, 2, 8] * 10, "t": ["u v", "w x", "z"] * 10}
     )
-    roles = infer_roles(frame, "y", settings=EncoderSettings(features=("a",), text=("t",)))
+    roles = infer_roles(frame, "y", settings=EncoderOptions(features=("a",), text=("t",)))
     assert [(role.column, role.role) for role in roles] == [
         ("a", "numeric"),
         ("b", "left out"),
@@ -183,7 +184,7 @@ def test_what_the_user_names_wrongly_is_one_line(case):
         }
     )
     with pytest.raises(error, match=message) as caught:
-        fit_encoding(frame, "y", settings=EncoderSettings(**settings))
+        fit_encoding(frame, "y", settings=EncoderOptions(**settings))
     assert "\n" not in str(caught.value)
 
 
@@ -205,12 +206,12 @@ def test_what_the_user_names_wrongly_is_one_line(case):
 )
 def test_settings_that_contradict_are_refused(settings, message):
     with pytest.raises(SettingError, match=message):
-        EncoderSettings(**settings)
+        EncoderOptions(**settings)
 
 
 def test_roles_of_the_hospital_table(data_folder):
     frame = pl.read_parquet(data_folder / "diabetes130.parquet")
-    roles = {role.column: role.role for role in infer_roles(frame, "readmitted", settings=EncoderSettings())}
+    roles = {role.column: role.role for role in infer_roles(frame, "readmitted", settings=EncoderOptions())}
     assert len(roles) == 49
     left_out = [column for column, role in roles.items() if role == "left out"]
     assert left_out == ["encounter_id", "patient_nbr", "examide", "citoglipton"]
@@ -221,8 +222,8 @@ def test_roles_of_the_hospital_table(data_folder):
 
 def test_roles_of_mail_and_digits(data_folder):
     mail = pl.read_parquet(data_folder / "enron1.parquet")
-    roles = infer_roles(mail, "label", settings=EncoderSettings())
+    roles = infer_roles(mail, "label", settings=EncoderOptions())
     assert [(role.column, role.role) for role in roles] == [("id", "left out"), ("text", "text")]
     digits = pl.read_parquet(data_folder / "mnist_test.parquet").head(100)
-    (role,) = infer_roles(digits, "label", settings=EncoderSettings())
+    (role,) = infer_roles(digits, "label", settings=EncoderOptions())
     assert (role.role, role.reason) == ("vector", "every cell has 784 numbers")

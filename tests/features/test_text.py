@@ -10,8 +10,9 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from dataaudit.errors import EncodeError
-from dataaudit.features import EncoderSettings, Feature, fit_encoding
+from dataaudit.features import Feature, fit_encoding
 from dataaudit.features import text as text_module
+from dataaudit.options import EncoderOptions
 
 CORPUS = [
     "Cheap pills, cheap watches: buy NOW!",
@@ -25,7 +26,7 @@ CORPUS = [
 
 def encode(texts, **settings):
     frame = pl.DataFrame({"y": [0] * len(texts), "x": pl.Series(texts, dtype=pl.String)})
-    encoding = fit_encoding(frame, "y", settings=EncoderSettings(text=("x",), **settings))
+    encoding = fit_encoding(frame, "y", settings=EncoderOptions(text=("x",), **settings))
     return encoding, encoding.transform(frame)
 
 
@@ -80,7 +81,7 @@ def test_two_text_columns_have_a_vocabulary_each():
     frame = pl.DataFrame(
         {"y": [0, 1, 0], "subject": ["buy now", "buy it", "hello"], "body": ["buy", "sell", "buy"]}
     )
-    settings = EncoderSettings(text=("subject", "body"), min_df=1)
+    settings = EncoderOptions(text=("subject", "body"), min_df=1)
     columns = fit_encoding(frame, "y", settings=settings).transform(frame)
     found = [(feature.column, feature.level) for feature in columns.term_features]
     assert found == [("subject", t) for t in ("buy", "hello", "it", "now")] + [
@@ -106,7 +107,7 @@ def test_mail_equals_scikit_learn(data_folder, monkeypatch, block_bytes):
         "counts": CountVectorizer(min_df=5),
     }
     for name, peer in peers.items():
-        settings = EncoderSettings(text=("text",), text_features=name)
+        settings = EncoderOptions(text=("text",), text_features=name)
         columns = fit_encoding(mail, "label", settings=settings).transform(mail)
         expected = peer.fit_transform(mail["text"].to_list())
         assert [feature.level for feature in columns.term_features] == peer.get_feature_names_out().tolist()

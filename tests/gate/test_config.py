@@ -2,6 +2,8 @@
 
 import copy
 import json
+import tomllib
+from dataclasses import fields
 
 import jsonschema
 import pytest
@@ -11,11 +13,11 @@ from dataaudit.gate.config import Asked, find_config, load_config
 from dataaudit.gate.settings import (
     DATASET_FIELDS,
     FIELDS,
-    KINDS,
     CheckSettings,
     DatasetSettings,
     checked,
     default,
+    example,
     schema,
 )
 
@@ -239,25 +241,23 @@ def test_auto_means_the_usual_baseline_if_it_is_there(project):
     assert settings(project, Asked(values={"baseline": "x.jsonl"})).baseline == "x.jsonl"
 
 
-def test_no_default_is_written_twice():
+def test_what_holds_where_nothing_is_said_is_the_default_of_the_field():
     made = CheckSettings(datasets=())
-    for field in FIELDS:
-        assert field.key == "baseline" or default(field) == getattr(made, field.name)
+    for key, option in FIELDS.items():
+        assert key == "baseline" or default(option) == getattr(made, option.name)
     one = DatasetSettings(name="a", paths=("a",))
-    for field in DATASET_FIELDS:
-        assert field.key == "path" or default(field, dataset=True) == getattr(one, field.name)
+    for key, option in DATASET_FIELDS.items():
+        assert key == "path" or default(option) == getattr(one, option.name)
 
 
 def test_every_setting_has_a_key():
-    keys = {field.name for field in FIELDS} | {"datasets", "secret"}
-    assert keys == set(CheckSettings.__slots__)
-    keys = {field.name for field in DATASET_FIELDS} | {"name", "declared", "declared_line"}
-    assert keys == set(DatasetSettings.__slots__)
+    names = {option.name for option in FIELDS.values()} | {"datasets", "secret"}
+    assert names == {field.name for field in fields(CheckSettings)}
+    names = {option.name for option in DATASET_FIELDS.values()} | {"name", "declared", "declared_line"}
+    assert names == {field.name for field in fields(DatasetSettings)}
 
 
 def _ours(project):
-    import tomllib
-
     return tomllib.loads((project / "pyproject.toml").read_text())["tool"]["dataaudit"]
 
 
@@ -296,13 +296,7 @@ def test_the_schema_and_the_reader_refuse_the_same(tmp_path, key, value):
         reader.read(copy.deepcopy(document))
 
 
-def test_the_example_of_every_kind_is_of_it():
-    import tomllib
-
-    for name, kind in KINDS.items():
-        text = kind.example if " = " in kind.example else f"x = {kind.example}"
-        [value] = tomllib.loads(text).values()
-        field = next((f for f in (*FIELDS, *DATASET_FIELDS) if f.kind == name), None)
-        assert kind.holds(value)
-        if field:
-            checked(field, value, where="here")
+@pytest.mark.parametrize("option", (DATASET_FIELDS | FIELDS).values(), ids=lambda one: one.key)
+def test_the_example_of_an_error_is_taken(option):
+    [value] = tomllib.loads(f"x = {example(option)}").values()
+    checked(option, value, where="here")

@@ -10,7 +10,7 @@ from reference import hessian, quadratic_forms
 
 from dataaudit.api.influence import Influence
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, TooLarge
-from dataaudit.solver_names import FACTORS, PRODUCTS, SOLVERS, require_damping, require_solver
+from dataaudit.options import FACTORS, PRODUCTS, SOLVERS, require_damping, require_solver
 from dataaudit.solvers import choose, prepare
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.iterative import Lissa

@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from dataaudit.errors import SettingError
-from dataaudit.features import Columns, EncoderSettings, fit_encoding
+from dataaudit.features import Columns, fit_encoding
 from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
+from dataaudit.options import EncoderOptions
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.path import DensePath, least_squares_loss
@@ -18,7 +19,7 @@ from dataaudit.training.selection import SelectionSettings, choose
 
 def columns_of(frame: pl.DataFrame, **settings) -> Columns:
     frame = frame.with_columns(pl.Series("y", [0, 1] * (len(frame) // 2) + [0] * (len(frame) % 2)))
-    return fit_encoding(frame, "y", settings=EncoderSettings(**settings)).transform(frame)
+    return fit_encoding(frame, "y", settings=EncoderOptions(**settings)).transform(frame)
 
 
 def numbers(X):

@@ -11,9 +11,7 @@ trained on the same rows and explained for the same class (`compare`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,15 +19,13 @@ import polars as pl
 from dataaudit.audits.attribution import attribute, column_contributions, nearest
 from dataaudit.audits.explain.compare import (
     ModelComparison,
-    OwnModel,
     compare,
     models_table,
     require_models,
     train_model,
     versus_table,
 )
-from dataaudit.audits.explain.flip import FlipResult, Question, find_flip
-from dataaudit.audits.explain.settings import ExplainSettings
+from dataaudit.audits.explain.flip import FlipResult, find_flip
 from dataaudit.audits.explain.tables import (
     ExplainedRow,
     cells_table,
@@ -49,56 +45,53 @@ from dataaudit.errors import SettingError, closest
 from dataaudit.features import Encoding
 from dataaudit.features.target import Target, class_texts, encode_target
 from dataaudit.findings.schemas import HEALTH, MODELS, VERSUS, ExplanationFindings
-from dataaudit.training.encoded import StepCallback, Training, encode_training, no_step
+from dataaudit.options import ExplainOptions, Question, StepCallback, ignore_progress
+from dataaudit.training.encoded import Training, encode_training
 from dataaudit.training.trained import Trained
 
-NO_MODELS: Final[Mapping[str, OwnModel]] = MappingProxyType({})
 _SEARCHED = 20_000  # names that a mistyped one is compared with
 
 
 def explain_row(
     train_source: Any,
     test_source: Any,
-    settings: ExplainSettings,
+    settings: ExplainOptions,
     *,
-    own: Mapping[str, OwnModel] = NO_MODELS,
     command: str = "dataaudit.explain",
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> ExplanationFindings:
     """Explain the prediction of one test row."""
     on_step("read", 0, 1)
-    known, new = read_sources(train_source, test_source, settings.of_pair)
+    known, new = read_sources(train_source, test_source, settings)
     at = _position(known, new, settings)
     target = encode_target(known.frame[settings.label])
     known = known if target.kept.all() else known.keep(target.kept)
     on_step("read", 1, 1)
-    training = encode_training(known, target, settings.of_pair.of_training, on_step=on_step)
-    require_models(training, settings.models, own)
-    models = [
-        train_model(training, settings.asked_of(name), own=own.get(name), on_step=on_step)
-        for name in settings.models
-    ]
+    training = encode_training(known, target, settings, on_step=on_step)
+    require_models(training, settings.named)
+    models = [train_model(training, settings.of_model(name), on_step=on_step) for name in settings.named]
     label, notes = _label(new, at, target)
     tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)
     on_step("explain", 0, 1)
     explained = ExplainedRow(models[0], known, new, at, label, tested, notes)
-    compared = _compare(explained, models[1], training, settings) if settings.versus else None
+    compared = _compare(explained, models[1], training, settings) if len(models) > 1 else None
     found = _explain(explained, settings, compared, command=command)
     on_step("explain", 1, 1)
     return found
 
 
 def _compare(
-    explained: ExplainedRow, other: Trained, training: Training, settings: ExplainSettings
+    explained: ExplainedRow, other: Trained, training: Training, settings: ExplainOptions
 ) -> ModelComparison:
     """Compare the other model with the one that is explained, on the class that is explained."""
     again = predict(other, explained.tested.dataset, explained.tested.y, encoding=training.encoding)
-    main = settings.model, explained.trained, explained.tested
-    return compare(main, (str(settings.versus), other, again), training.columns, top=settings.top)
+    first, second = settings.named
+    main = first, explained.trained, explained.tested
+    return compare(main, (second, other, again), training.columns, top=settings.top)
 
 
 def _explain(
-    explained: ExplainedRow, settings: ExplainSettings, compared: ModelComparison | None, *, command: str
+    explained: ExplainedRow, settings: ExplainOptions, compared: ModelComparison | None, *, command: str
 ) -> ExplanationFindings:
     """Turn a trained model and the prediction of one row into the tables."""
     trained, block, seed = explained.trained, explained.tested.block, settings.seed
@@ -139,7 +132,7 @@ def _checks(trained: Trained, compared: ModelComparison | None) -> list[Check]:
     return found
 
 
-def _position(known: Dataset, new: Dataset, settings: ExplainSettings) -> int:
+def _position(known: Dataset, new: Dataset, settings: ExplainOptions) -> int:
     """Return the place of the test row that is asked for."""
     if settings.row is not None:
         found = np.flatnonzero((new.row == settings.row).to_numpy())
@@ -153,7 +146,7 @@ def _position(known: Dataset, new: Dataset, settings: ExplainSettings) -> int:
     return int(found[0])
 
 
-def _no_row(known: Dataset, new: Dataset, settings: ExplainSettings) -> SettingError:
+def _no_row(known: Dataset, new: Dataset, settings: ExplainOptions) -> SettingError:
     """Say why there is no such test row."""
     split = settings.split_column is not None or settings.test_size is not None
     first = new.row[0]

@@ -30,26 +30,13 @@ from dataaudit.audits.testset import Tested
 from dataaudit.data import Dataset
 from dataaudit.features import BasisSettings, Columns, fit_basis
 from dataaudit.findings.schemas import MODELS, VERSUS
-from dataaudit.training.encoded import LabelSettings, StepCallback, Training, no_step
+from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.training.encoded import Training
 from dataaudit.training.train import require_machine, train, train_adopted
 from dataaudit.training.trained import Trained
 
 FIRST = 10
 NEAREST = 0.1
-
-
-@dataclass(frozen=True)
-class OwnModel:
-    """A fitted scikit-learn classifier of the user's, alone or last in a pipeline."""
-
-    model: Any  # the classifier
-    refit: bool = False  # whether to go from its coefficients to its minimum
-
-    @property
-    def name(self) -> str:
-        """What sentences and tables call it."""
-        last = self.model.steps[-1][1] if getattr(self.model, "steps", None) else self.model
-        return f"own {type(last).__name__}"
 
 
 @dataclass(frozen=True)
@@ -98,22 +85,20 @@ class ModelComparison:
 
 def train_model(
     training: Training,
-    settings: LabelSettings,
+    settings: TrainingOptions,
     *,
-    own: OwnModel | None = None,
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Return a model at its minimum: one of ours, trained, or the user's own, as it is."""
-    if own is None:
+    if isinstance(settings.model, str):
         return train(training, settings, on_step=on_step)
-    known, target = training.dataset, training.target
-    return train_adopted(own.model, known, target, settings=settings, refit=own.refit, on_step=on_step)
+    return train_adopted(training.dataset, training.target, settings, on_step=on_step)
 
 
-def require_models(training: Training, names: tuple[str, ...], own: Mapping[str, OwnModel]) -> None:
+def require_models(training: Training, models: Mapping[str, Any]) -> None:
     """Check that every model can be had for these rows, before any is trained."""
-    for name in names:
-        if name not in own:
+    for name, model in models.items():
+        if isinstance(model, str):
             texts = bool(training.columns.terms.shape[1])
             require_machine(name, len(training.target.classes), texts=texts)
 

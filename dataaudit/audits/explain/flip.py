@@ -18,7 +18,6 @@ prove that no set exists.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -30,20 +29,11 @@ from dataaudit.data import Dataset
 from dataaudit.errors import SettingError, closest
 from dataaudit.features import Feature
 from dataaudit.influence.amip import CoefficientSign, Conclusion, Flip, Prediction, SliceErrors, smallest_flip
+from dataaudit.options import Question
 from dataaudit.training.trained import Trained
 
 LIMIT = 0.1  # largest share of the training rows that may go
-Kind = Literal["prediction", "coefficient", "slice"]
-_FORMS = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL"
 _SHOWN = 6  # levels in a hint
-
-
-@dataclass(frozen=True)
-class Question:
-    """The conclusion that is to change."""
-
-    kind: Kind
-    name: str = ""  # ``COLUMN`` or ``COLUMN=LEVEL``, as typed; empty for a prediction
 
 
 @dataclass(frozen=True)
@@ -54,19 +44,6 @@ class FlipResult:
     sentence: str  # what it takes, in words
     rows: NDArray[np.int64]  # (m,) positions of the training rows in the order of their removal
     flip: Flip | None  # the search and its refit
-
-
-def parse_question(text: str) -> Question:
-    """Read what was typed."""
-    kind, _, name = text.strip().partition(":")
-    kind, name = kind.strip().casefold(), name.strip()
-    if kind == "prediction" and not name:
-        return Question("prediction")
-    if kind == "coefficient" and name:
-        return Question("coefficient", name)
-    if kind == "slice" and "=" in name:
-        return Question("slice", name)
-    raise SettingError(f"there is no such conclusion to flip: got {text!r}", _FORMS)
 
 
 def find_flip(

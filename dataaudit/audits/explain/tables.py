@@ -40,7 +40,7 @@ from dataaudit.findings.schemas import (
 from dataaudit.training.trained import Trained
 
 if TYPE_CHECKING:
-    from dataaudit.audits.explain.settings import ExplainSettings
+    from dataaudit.options import ExplainOptions
 
 
 Rows = NDArray[np.int64]
@@ -204,7 +204,7 @@ def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
 
 def explanation_provenance(
     asked: ExplainedRow,
-    settings: ExplainSettings,
+    settings: ExplainOptions,
     *,
     flip: FlipResult | None,
     compared: ModelComparison | None,
@@ -224,7 +224,7 @@ def explanation_provenance(
         explained_label=trained.classes[explained],
         probability=float(tested.p[0, explained]),
         loss=float(tested.loss[0]),
-        model=settings.model,
+        model=next(iter(settings.named)),
         settings=stored_settings(settings, unjudged=asdict(asked.unjudged)),
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.agreement(),

@@ -34,12 +34,13 @@ from dataaudit.audits.mismatch.tracing import Traced, concentration, group_error
 from dataaudit.audits.perturbation import column_effects, feature_table, sum_effects
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.tables import selection_table
-from dataaudit.audits.testset import MismatchSettings, Pair, Tested, predict, read_pair
+from dataaudit.audits.testset import Pair, Tested, predict, read_pair
 from dataaudit.errors import SettingError
 from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
-from dataaudit.training.encoded import StepCallback, encode_training, no_step
+from dataaudit.options import MismatchOptions, StepCallback, ignore_progress
+from dataaudit.training.encoded import encode_training
 from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
@@ -54,16 +55,16 @@ RIDGES = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 100.0)
 def find_mismatch(
     train_source: Any,
     test_source: Any,
-    settings: MismatchSettings,
+    settings: MismatchOptions,
     *,
     command: str = "dataaudit.audit_mismatch",
-    on_step: StepCallback = no_step,
+    on_step: StepCallback = ignore_progress,
 ) -> MismatchFindings:
     """Trace wrong predictions back to training rows, slices and columns."""
     on_step("read", 0, 1)
     pair = read_pair(train_source, test_source, settings)
     on_step("read", 1, 1)
-    asked = settings.of_training
+    asked = settings
     training = encode_training(pair.train, pair.target, asked, on_step=on_step)
     trained = train(training, asked, on_step=on_step)
     if pair.y is None:
@@ -79,7 +80,7 @@ def mismatch_findings(
     trained: Trained,
     tested: Tested,
     *,
-    settings: MismatchSettings,
+    settings: MismatchOptions,
     command: str,
     on_step: StepCallback,
 ) -> MismatchFindings:
@@ -131,8 +132,8 @@ def search_mismatch(
     trained: Trained,
     tested: Tested,
     *,
-    settings: MismatchSettings,
-    on_step: StepCallback = no_step,
+    settings: MismatchOptions,
+    on_step: StepCallback = ignore_progress,
 ) -> Searched:
     """Trace the test errors, measure the slices, and say what stands out."""
     on_step("trace", 0, 1)
@@ -156,14 +157,14 @@ def _found(
     return found if shifted is None else (shifted, *found)
 
 
-def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
+def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
     """Return the positions of the test rows to trace: those asked for, else the wrong ones."""
-    if settings.rows:
+    if settings.numbers:
         number = pair.test.row.to_numpy()
-        missing = sorted(set(settings.rows) - set(number.tolist()))
+        missing = sorted(set(settings.numbers) - set(number.tolist()))
         if missing:
             raise SettingError(f"there is no test row {missing[0]}", f"rows go from 0 to {number.max()}")
-        return np.flatnonzero(np.isin(number, settings.rows))
+        return np.flatnonzero(np.isin(number, settings.numbers))
     if settings.where is not None:
         try:
             mask = pair.test.frame.with_columns(pl.sql_expr(settings.where).alias("__asked"))["__asked"]
@@ -181,7 +182,7 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchSettings) -> Rows:
 
 
 def _trace(
-    trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchSettings
+    trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOptions
 ) -> tuple[Traced, SolvedErrors]:
     """Search the strongest training rows of the given test rows, in blocks that fit in the memory."""
     objective, theta = trained.objective, trained.fit.theta
@@ -237,7 +238,7 @@ def _slices_without_finding(slices: list[SliceScore], found: tuple[MismatchFindi
     return [score for score in slices if score.slice.name not in named]
 
 
-def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchSettings) -> pl.DataFrame:
+def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchOptions) -> pl.DataFrame:
     """Compare all test rows with the training rows; losses are of rows that were not trained on."""
     return measure_shift(
         pair.train.frame,
@@ -274,7 +275,7 @@ def _health(checks: list[Check]) -> pl.DataFrame:
 
 
 def _inputs_only(
-    pair: Pair, trained: Trained, *, settings: MismatchSettings, command: str
+    pair: Pair, trained: Trained, *, settings: MismatchOptions, command: str
 ) -> MismatchFindings:
     """Return what can be said where no test row has a label."""
     shift = measure_shift(

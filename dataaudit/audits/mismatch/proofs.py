@@ -25,7 +25,7 @@ from dataaudit.audits.testset import Pair, Tested
 from dataaudit.audits.validation import Refit
 from dataaudit.findings.schemas import TRACE_REFITS
 from dataaudit.influence.leave_one_out import refit_without
-from dataaudit.training.encoded import StepCallback
+from dataaudit.options import StepCallback
 from dataaudit.training.trained import Trained
 
 # Predicted and measured change of a mean loss, in nats.

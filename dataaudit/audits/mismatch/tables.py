@@ -18,7 +18,7 @@ from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
 from dataaudit.audits.tables import cells_of_pair, pair_facts
-from dataaudit.audits.testset import MismatchSettings, Pair, Tested
+from dataaudit.audits.testset import Pair, Tested
 from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
     FINDINGS,
@@ -30,6 +30,7 @@ from dataaudit.findings.schemas import (
     MismatchProvenance,
 )
 from dataaudit.model.losses import Softmax
+from dataaudit.options import MismatchOptions
 from dataaudit.statistics import exact_interval
 from dataaudit.training.trained import RowScores, Trained
 
@@ -233,7 +234,7 @@ def _places(row_id: pl.Series, names: pl.Series) -> Rows:
 
 
 def mismatch_provenance(
-    pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchSettings, command: str
+    pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchOptions, command: str
 ) -> MismatchProvenance:
     """Return everything that another run needs to give the same findings."""
     loss = Softmax(len(trained.classes)).value(

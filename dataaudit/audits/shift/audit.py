@@ -33,10 +33,11 @@ from dataaudit.audits.shift.duplicates import copy_rows, find_copies
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
 from dataaudit.audits.shift.two_sample import TwoSampleTest, separation_rows, two_sample_test
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
-from dataaudit.features import EncoderSettings, Role
+from dataaudit.features import Role
 from dataaudit.features.columns import values_of
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import class_texts
+from dataaudit.options import EncoderOptions
 
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
@@ -48,13 +49,13 @@ def measure_shift(
     test: pl.DataFrame,
     *,
     target: str,
-    columns: EncoderSettings | None = None,
+    columns: EncoderOptions | None = None,
     losses: Losses | None = None,
     seed: int = 0,
 ) -> pl.DataFrame:
     """Compare test with train: inputs, labels, loss and rows."""
     _check(train, test, losses)
-    columns = columns or EncoderSettings()
+    columns = columns or EncoderOptions()
     roles = tuple(r for r in infer_roles(train, target, settings=columns) if r.role != "left out")
     train, test = _of_one_type(train, test, [*(role.column for role in roles), target], target)
     found: list[Comparison] = []

@@ -32,21 +32,13 @@ from scipy.sparse import csr_array
 from scipy.special import ndtr
 
 from dataaudit.audits.shift.comparison import ALPHA, Comparison, Ints, Reals, percent
-from dataaudit.features import (
-    Basis,
-    BasisSettings,
-    Columns,
-    EncoderSettings,
-    Encoding,
-    Role,
-    fit_basis,
-    fit_encoding,
-)
+from dataaudit.features import Basis, BasisSettings, Columns, Encoding, Role, fit_basis, fit_encoding
 from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
+from dataaudit.options import EncoderOptions
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.statistics import Z95
@@ -98,7 +90,7 @@ def two_sample_test(
     test: pl.DataFrame,
     roles: tuple[Role, ...],
     *,
-    settings: EncoderSettings,
+    settings: EncoderOptions,
     score: int,
     seed: int,
 ) -> TwoSampleTest | None:
@@ -134,7 +126,7 @@ def two_sample_test(
 
 
 def _fit_encoding(
-    pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderSettings
+    pooled: pl.DataFrame, roles: tuple[Role, ...], settings: EncoderOptions
 ) -> _SharedEncoding | None:
     """Encode both samples together; the most frequent levels and terms are kept."""
     used = [role for role in roles if role.role != "left out" and _varies(pooled[role.column])]

@@ -14,11 +14,12 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.cells import hashable
-from dataaudit.features.columns import EncoderSettings, Role
+from dataaudit.features.columns import Role
 from dataaudit.features.roles import infer_roles
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.table import Rows, fact_table
 from dataaudit.gate.settings import DatasetSettings
+from dataaudit.options import EncoderOptions
 
 _PARTS: Final = ("missing", "infinite", "low", "high")  # of a `Column`, where its type has them
 SAMPLE: Final = 10_000  # rows by which a column's role is decided
@@ -69,7 +70,7 @@ def roles_of(data: Data, settings: DatasetSettings) -> Mapping[str, Role]:
     """Return what each column but the label would be used as, by the first rows."""
     head = data.lazy.head(SAMPLE).collect()
     known = set(head.columns)
-    named = EncoderSettings(
+    named = EncoderOptions(
         text=tuple(name for name in settings.text if name in known),
         categorical=tuple(name for name in settings.categorical if name in known),
     )

@@ -10,13 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.audit import Searched, search_mismatch
-from dataaudit.audits.testset import MismatchSettings, Pair, Tested, predict, read_pair
+from dataaudit.audits.testset import Pair, Tested, predict, read_pair
 from dataaudit.data import Dataset
-from dataaudit.features import EncoderSettings
 from dataaudit.features.target import Target
 from dataaudit.gate.data import Data, Material
 from dataaudit.noise import NoiseModel, fit_noise
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.options import LabelOptions, MismatchOptions
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
@@ -95,8 +95,13 @@ def _against(material: Material) -> Against | None:
     if settings.label not in theirs or set(mine) - set(theirs) - {settings.weight}:
         return None
     model = fitted(material)
-    asked = MismatchSettings(
-        label=settings.label, columns=_columns(material), prove=0, verify=0, seed=material.seed
+    asked = MismatchOptions(
+        label=settings.label,
+        text=settings.text,
+        categorical=settings.categorical,
+        prove=0,
+        verify=0,
+        seed=material.seed,
     )
     columns = [name for name in mine if name != settings.weight]
     pair = read_pair(material.rows.read(columns), test.read(columns), asked)
@@ -107,13 +112,12 @@ def _against(material: Material) -> Against | None:
     return Against(pair, tested, searched)
 
 
-def _asked(material: Material) -> LabelSettings:
+def _asked(material: Material) -> LabelOptions:
     settings = material.settings
-    return LabelSettings(
-        label=settings.label, weight=settings.weight, columns=_columns(material), seed=material.seed
+    return LabelOptions(
+        label=settings.label,
+        weight=settings.weight,
+        text=settings.text,
+        categorical=settings.categorical,
+        seed=material.seed,
     )
-
-
-def _columns(material: Material) -> EncoderSettings:
-    """Return the roles of columns; which ones there are is settled by `wanted`."""
-    return EncoderSettings(text=material.settings.text, categorical=material.settings.categorical)

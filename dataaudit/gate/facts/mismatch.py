@@ -10,10 +10,10 @@ import polars as pl
 from dataaudit.audits.mismatch.findings import MismatchFinding
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.stability import Dependence, measure_dependence
-from dataaudit.features import EncoderSettings
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.fitted import against, fitted, wanted
 from dataaudit.gate.facts.table import Rows
+from dataaudit.options import EncoderOptions
 
 
 def compared_columns(material: Material) -> pl.DataFrame:
@@ -25,7 +25,7 @@ def compared_columns(material: Material) -> pl.DataFrame:
         data.read([*shared, *([settings.label] if settings.label in data.schema else [])])
         for data in (material.rows, test)
     ]
-    columns = EncoderSettings(
+    columns = EncoderOptions(
         text=tuple(name for name in settings.text if name in shared),
         categorical=tuple(name for name in settings.categorical if name in shared),
     )

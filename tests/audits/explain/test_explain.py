@@ -16,8 +16,9 @@ from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.leave_one_out import refit_without
+from dataaudit.options import LabelOptions
 from dataaudit.report import explain
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.writers import html
 
@@ -50,7 +51,7 @@ def case(request):
     make, classes = CASES[request.param]
     frames = make(150, 0, classes), make(40, 1, classes)
     why = dataaudit.explain(*frames, label="y", row=ROW, l2=L2, top=150, show_components=True)
-    asked = LabelSettings(label="y", basis="linear", l2=L2)
+    asked = LabelOptions(label="y", basis="linear", l2=L2)
     known, new = (read_labelled(frame, asked) for frame in frames)
     trained = train(encode_training(*known, asked), asked)
     names = {name: at for at, name in enumerate(trained.classes)}

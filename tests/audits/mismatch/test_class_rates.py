@@ -7,7 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 import dataaudit
 from dataaudit.audits.testset import predict
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.options import LabelOptions
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 
 
@@ -41,7 +42,7 @@ def test_rates_are_the_first_finding_and_the_rest_is_quiet(audit):
 def test_the_cure_is_what_scikit_learn_measures(audit):
     remedy = audit.tables.remedies.filter(finding=1).row(0, named=True)
     assert remedy["remedy"] == "reweigh"
-    asked = LabelSettings(label="y", basis="linear", l2=1e-4)
+    asked = LabelOptions(label="y", basis="linear", l2=1e-4)
     known, new = read_labelled(TRAIN, asked), read_labelled(TEST, asked)
     trained = train(encode_training(*known, asked), asked)
     X, T = trained.objective.rows.X.numpy(), predict(trained, new[0], new[1].y).block.X.numpy()

@@ -22,7 +22,8 @@ from dataaudit.audits.mismatch.tracing import move_relabelled, relabellings
 from dataaudit.audits.testset import predict
 from dataaudit.findings.schemas import REMEDIES
 from dataaudit.influence.groups import group_step
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.options import LabelOptions
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 
 SLICE = "age = child"
@@ -41,7 +42,7 @@ def hospital(n, seed, *, children, ill):
 @pytest.fixture(scope="module")
 def twin():
     """Four training children, three of them ill; forty test children, all well."""
-    asked = LabelSettings(label="y", id_column="id", basis="linear", l2=1e-4)
+    asked = LabelOptions(label="y", id="id", basis="linear", l2=1e-4)
     dataset, target = read_labelled(hospital(2000, 0, children=4, ill=3), asked)
     trained = train(encode_training(dataset, target, asked), asked)
     new, labels = read_labelled(hospital(1500, 1, children=40, ill=0), asked)
@@ -159,7 +160,7 @@ def test_rows_that_have_the_right_label_are_not_relabelled(twin):
 
 def test_the_last_row_of_a_class_is_not_removed():
     frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 4.0], "y": [0, 0, 0, 0, 1]})
-    asked = LabelSettings(label="y", basis="linear", l2=0.1)
+    asked = LabelOptions(label="y", basis="linear", l2=0.1)
     dataset, target = read_labelled(frame, asked)
     trained = train(encode_training(dataset, target, asked), asked)
     tested = predict(trained, dataset, target.y)

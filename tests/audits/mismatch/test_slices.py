@@ -13,8 +13,9 @@ from dataaudit.audits.mismatch.tracing import loss_gain, move_without
 from dataaudit.audits.testset import predict
 from dataaudit.influence.groups import refit_group
 from dataaudit.influence.influence import loss_gradients, up_loss
+from dataaudit.options import LabelOptions
 from dataaudit.statistics import exact_interval, fisher, tarone
-from dataaudit.training.encoded import LabelSettings, encode_training, read_labelled
+from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 
 
@@ -40,7 +41,7 @@ def wards(n, seed, *, rare):
 
 @pytest.fixture(scope="module")
 def model():
-    asked = LabelSettings(label="y", basis="linear", l2=1e-4)
+    asked = LabelOptions(label="y", basis="linear", l2=1e-4)
     known, target = read_labelled(wards(800, 0, rare=True), asked)
     new, labels = read_labelled(wards(900, 1, rare=False), asked)
     trained = train(encode_training(known, target, asked), asked)

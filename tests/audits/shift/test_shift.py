@@ -15,8 +15,8 @@ from dataaudit.audits.shift.duplicates import find_copies
 from dataaudit.audits.shift.labels import _breslow_day, compare_given, split_loss
 from dataaudit.audits.shift.two_sample import _auc, _permuted, two_sample_test
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
-from dataaudit.features import EncoderSettings
 from dataaudit.features.roles import infer_roles
+from dataaudit.options import EncoderOptions
 
 WORDS = [
     "anchor",
@@ -92,12 +92,12 @@ def test_samples_of_one_source_are_left_in_peace(train, seed):
 
 def test_p_values_are_uniform_where_nothing_differs(train):
     """60 splits of one table: the classifier's raw p-value."""
-    roles, p = infer_roles(train, "y", settings=EncoderSettings()), []
+    roles, p = infer_roles(train, "y", settings=EncoderOptions()), []
     roles = tuple(r for r in roles if r.column in ("age", "dose", "ward", "smoker"))
     for seed in range(60):
         halves = np.random.default_rng(seed).permutation(900)
         parts = train[halves[:450].tolist()], train[halves[450:].tolist()]
-        p.append(two_sample_test(*parts, roles, settings=EncoderSettings(), score=0, seed=seed).p)
+        p.append(two_sample_test(*parts, roles, settings=EncoderOptions(), score=0, seed=seed).p)
     assert scipy.stats.kstest(p, "uniform").pvalue > 0.01
 
 
@@ -270,10 +270,10 @@ def test_permuted_scores_are_leave_one_out_by_refits():
 
 
 def test_the_shares_of_columns_add_up(train):
-    roles = tuple(r for r in infer_roles(train, "y", settings=EncoderSettings()) if r.role != "left out")
+    roles = tuple(r for r in infer_roles(train, "y", settings=EncoderOptions()) if r.role != "left out")
     test = table(700, 9, older=8.0, wards=[0.2, 0.3, 0.5])
     apart = two_sample_test(
-        train.drop("y"), test.drop("y"), roles, settings=EncoderSettings(), score=600, seed=0
+        train.drop("y"), test.drop("y"), roles, settings=EncoderOptions(), score=600, seed=0
     )
     assert sum(share for _, share in apart.columns) == pytest.approx(1.0)
     assert [name for name, _ in apart.columns][:2] == ["age", "ward"]

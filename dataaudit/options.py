@@ -1,0 +1,550 @@
+"""Every option, once: its type, default, help, bounds and where it belongs.
+
+An option is a field of a group, ``name: Annotated[type, Opt("help", …)] = default``. Made of the fields are
+the signatures of the Python functions (`api.keywords`), the command line (`cli.bridge`), the keys of the
+configuration file with their JSON schema (`gate.settings`), the checks of types, choices and bounds, and what
+the provenance keeps (`Options.to_dict`, `Options.from_dict`).
+
+A group is a frozen dataclass; an audit is given one. Nothing here imports anything heavy, so that
+``audit --help`` and a misspelt option are answered at once.
+"""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, replace
+from functools import cache
+from inspect import get_annotations
+from math import inf
+from numbers import Real
+from types import NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    Self,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from dataaudit.errors import SettingError, suggestion
+
+StepCallback = Callable[[str, int, int], None]
+Numbers = int | Sequence[int]
+Severity = Literal["error", "warning", "note"]
+Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
+MODELS: Final = ("logistic", "svm", "rbf-svm")
+FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
+SOLVERS: Final = (*FACTORS, "cg", "lissa", "arnoldi")  # and by products alone: to a tolerance, or estimates
+INPUT, ATTACK, MODEL, RANKING, TRACING = "Input", "Attack", "Model", "Ranking", "Tracing"  # panels of --help
+
+
+def ignore_progress(stage: str, done: int, total: int) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opt:
+    """What the type and the default of a field leave unsaid."""
+
+    help: str
+    panel: str = ""  # of --help; none for what is not on the command line
+    _: KW_ONLY
+    metavar: str = ""  # N for whole numbers, COLUMN for other input
+    flags: str = ""  # in place of --name-of-the-field
+    place: int = 0  # in its panel, the lowest first
+    shown: str = ""  # by --help, in place of the default
+    kind: str = ""  # what a text or number is: path, base, query, pairs, size or count
+    key: str = ""  # of the configuration file, for the name
+    least: float = -inf  # 0 for whole numbers
+    above: float = -inf
+    most: float = inf
+    choices: tuple[str, ...] = ()
+    check: Callable[[Any], object] | None = None
+    stored: str | None = ""  # key of the provenance, for the name; None for none
+    python: str = ""  # more help, of what only Python can be given
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A field of a group, as its annotation describes it."""
+
+    name: str
+    type: Any  # without None; of a sequence, that of its items
+    opt: Opt
+    default: Any  # MISSING where it must be given
+    optional: bool = False
+    repeated: bool = False  # a sequence, or a mapping by rule
+    init: bool = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The only values, if there are such."""
+        return self.opt.choices or (get_args(self.type) if get_origin(self.type) is Literal else ())
+
+    @property
+    def least(self) -> float:
+        """The smallest value."""
+        return max(self.opt.least, 0) if self.type is int else self.opt.least
+
+    @property
+    def stored(self) -> str:
+        """Key in the provenance; empty for none."""
+        return "" if self.opt.stored is None else self.opt.stored or self.name
+
+    @property
+    def key(self) -> str:
+        """Key in the configuration file."""
+        return self.opt.key or self.name.replace("_", "-")
+
+    def checked(self, value: Any) -> Any:
+        """Return a value as the group holds it; raise `SettingError` if it makes no sense."""
+        if value is None and self.optional:
+            return None
+        if self.repeated and isinstance(value, Mapping):
+            return {code: self._item(item) for code, item in value.items()}
+        if self.repeated:
+            one = isinstance(value, str) if self.type is str else _is_whole(value)
+            return tuple(self._item(item) for item in ((value,) if one else value))
+        if self.choices and value not in self.choices:
+            if self.type is Any and not isinstance(value, str):
+                return value  # a fitted model
+            raise unknown(self.name, value, self.choices)
+        return self._item(value)
+
+    def _item(self, value: Any) -> Any:
+        fits, what, hint = _TYPES.get(self.type, _ANY)
+        if not fits(value):
+            raise SettingError(f"{self.name} must be {what}: got {value!r}", hint)
+        opt, least = self.opt, self.least
+        if self.type in (int, float) and not (least <= value <= opt.most and opt.above < value < inf):
+            low = f"above {opt.above:g}" if opt.above > -inf else f"{least:g} or more"
+            bounds = low if opt.most == inf else f"from {least:g} to {opt.most:g}"
+            raise SettingError(f"{self.name} must be {bounds}: got {value:g}", "leave it out")
+        if opt.check:
+            opt.check(value)
+        return operator.index(value) if self.type is int else value
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
+_ANY: Final = (lambda _value: True, "", "")
+_TYPES: Final[Mapping[Any, tuple[Callable[[Any], bool], str, str]]] = {
+    str: (lambda value: isinstance(value, str), "text", "give one name in quotes"),
+    int: (_is_whole, "a whole number", "give one without quotes, such as 3"),
+    float: (lambda value: isinstance(value, Real), "a number", "give one without quotes, such as .1"),
+}
+
+
+def unknown(name: str, value: object, among: Iterable[str]) -> SettingError:
+    """Return the error for a value that is none of a few."""
+    return SettingError(f"unknown {name}: got {value!r}", suggestion(str(value), among))
+
+
+def options_of(group: "Options | type[Options]") -> tuple[Option, ...]:
+    """Return the options of a group, in the order of its fields."""
+    kind: Any = group if isinstance(group, type) else type(group)
+    return _options_of(kind)
+
+
+@cache
+def _options_of(group: Any) -> tuple[Option, ...]:
+    hints: dict[str, Any] = {}
+    for base in reversed(group.__mro__):
+        hints |= get_annotations(base)
+    if any(isinstance(hint, str) for hint in hints.values()):
+        hints = get_type_hints(group, include_extras=True)
+    made = []
+    for one in fields(group):
+        if get_origin(hints[one.name]) is Annotated:
+            default = one.default if one.default_factory is MISSING else one.default_factory()
+            kind, opt = get_args(hints[one.name])
+            made.append(describe(one.name, kind, opt, default, init=one.init))
+    return tuple(made)
+
+
+def describe(name: str, kind: Any, opt: Opt, default: Any, *, init: bool = True) -> Option:
+    """Return an option as a type and an `Opt` describe it."""
+    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    rest = [part for part in parts if part is not NoneType]
+    repeated = get_origin(rest[-1]) in (Sequence, Mapping)
+    item = get_args(rest[-1])[-1] if repeated else rest[0]
+    return Option(name, item, opt, default, len(rest) < len(parts), repeated, init)
+
+
+Group = TypeVar("Group", bound="Options")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+class Options:
+    """A group of options: a frozen dataclass of keywords, whose values are checked when it is made."""
+
+    NESTED: ClassVar[Mapping[str, "type[Options]"]] = {}  # key of the provenance → options that are below it
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)  # written out below: it starts faster
+
+    def __eq__(self, other: object) -> bool:
+        names = [one.name for one in fields(self) if one.compare]
+        return type(self) is type(other) and all(getattr(self, n) == getattr(other, n) for n in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = (f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.repr)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __post_init__(self) -> None:
+        for option in options_of(self):
+            object.__setattr__(self, option.name, option.checked(getattr(self, option.name)))
+
+    def part(self, group: type[Group]) -> Group:
+        """Return those of the options that a smaller group has."""
+        names = [option.name for option in options_of(group)]
+        return group(**{name: getattr(self, name) for name in names if hasattr(self, name)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as the provenance keeps them."""
+        kept = (option for option in options_of(self) if option.stored)
+        flat = {option.stored: getattr(self, option.name) for option in kept}
+        for key, group in self.NESTED.items():
+            below = self.part(group).to_dict()
+            flat = {name: value for name, value in flat.items() if name not in below} | {key: below}
+        return flat
+
+    @classmethod
+    def from_dict(cls, known: Mapping[str, Any]) -> Self:
+        """Return the options that a provenance keeps; what else it keeps is left out."""
+        flat = dict(known)
+        for key in cls.NESTED:
+            flat |= known.get(key, {})
+        kept = (option for option in options_of(cls) if option.init and option.stored in flat)
+        return cls(**{option.name: flat[option.stored] for option in kept})
+
+
+def model_name(model: Any) -> str:
+    """Return what sentences and tables call a model: one of ours, or a fitted one of scikit-learn."""
+    if model is None or isinstance(model, str):
+        return model or "logistic"
+    last = model.steps[-1][1] if getattr(model, "steps", None) else model
+    return f"own {type(last).__name__}"
+
+
+def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
+    """Refuse what is no solver, or none that can be had here."""
+    if name in among:
+        return
+    if name in SOLVERS:
+        raise SettingError(f"solver {name!r} {why}", f"use one of {', '.join(among)}")
+    raise unknown("solver", name, among)
+
+
+def require_damping(damping: float) -> None:
+    """Refuse a damping that would take curvature away."""
+    if not 0 <= damping < inf:
+        raise SettingError(f"damping must be 0 or more: got {damping:g}", "leave it out, or give 0.01")
+
+
+def _require_factor(name: str) -> None:
+    require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A conclusion to flip; the name is COLUMN or COLUMN=LEVEL as typed, and empty for a prediction."""
+
+    kind: Literal["prediction", "coefficient", "slice"]
+    name: str = ""
+
+
+def parse_question(text: str) -> Question:
+    """Read which conclusion is to be flipped."""
+    kind, _, name = text.strip().partition(":")
+    kind, name = kind.strip().casefold(), name.strip()
+    if kind == "prediction" and not name:
+        return Question("prediction")
+    if kind == "coefficient" and name:
+        return Question("coefficient", name)
+    if kind == "slice" and "=" in name:
+        return Question("slice", name)
+    forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL"
+    raise SettingError(f"there is no such conclusion to flip: got {text!r}", forms)
+
+
+_MODEL: Final = "Logistic regression, or for two classes a support vector machine, linear or on RBF features."
+_EXPLAINED: Final = "logistic; for two classes also svm and rbf-svm, support vector machines."
+_VERSUS: Final = "Compare with this model: influence against distance, the rows behind each."
+_SOLVER: Final = "Of the inverse Hessian: cholesky, dual; cg, lissa, arnoldi."
+_SPLIT: Final = "Without TEST: share (.2) or number of rows to draw."
+_WHERE: Final = "Trace the test rows that fulfil this: \"age = '[0-10)'\"; true: all."
+_COMPONENTS: Final = "Also without the training loss, and without the inverse Hessian."
+_FLIP: Final = (
+    "Fewest rows whose removal overturns: prediction, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL."
+)
+_ATTACKED: Final = "Attack this test row, from 0."
+_WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
+Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
+Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
+Kinds = Literal["tfidf", "counts"]
+TextFeatures = Annotated[Kinds, Opt("Weighted words, or the plain bag of words.", MODEL, place=-2)]
+Shape = Literal["auto", "linear", "spline", "rbf"]
+Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
+Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
+Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
+_FITTED: Final = (
+    "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
+    " alone or last in a `Pipeline`."
+)
+_REFIT: Final = "Move a fitted model from its coefficients to its minimum, rather than refuse it."
+Refit = Annotated[bool, Opt(_REFIT, stored=None)]
+
+
+class ColumnOptions(Options):
+    """What the user says about the columns; everything not said is inferred."""
+
+    text: Annotated[Sequence[str], Opt("Column of running text.", INPUT)] = ()
+    features: Annotated[Sequence[str], Opt("Use only this column.", INPUT)] = ()
+    exclude: Annotated[Sequence[str], Opt("Leave this out.", INPUT)] = ()
+    categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
+
+
+class EncoderOptions(ColumnOptions):
+    """How columns become features."""
+
+    text_features: TextFeatures = "tfidf"
+    max_levels: Annotated[int, Opt("Levels of a category with a feature of their own.", least=1)] = 100
+    min_df: Annotated[int, Opt("Rows in which a term must occur, for tf-idf.", least=1)] = 2
+    counts_min_df: Annotated[int, Opt("Rows in which a term must occur, for counts.", least=1)] = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        also = (
+            ("text", "categorical"),
+            ("text", "exclude"),
+            ("categorical", "exclude"),
+            ("features", "exclude"),
+        )
+        for first, second in also:
+            for column in set(getattr(self, first)).intersection(getattr(self, second)):
+                what = f"column {column!r} is named under both {first} and {second}"
+                raise SettingError(what, "name it under one of them")
+
+
+class TrainingOptions(ColumnOptions):
+    """What is asked of the training rows."""
+
+    NESTED: ClassVar[Mapping[str, type[Options]]] = {"columns": EncoderOptions}
+
+    label: Annotated[str, Opt("Column that is audited.", INPUT, flags="--label -l")]
+    id: Id = None
+    text_features: TextFeatures = "tfidf"
+    basis: Basis = "linear"  # its effects are read off column by column
+    l2: Annotated[float | None, Opt("Ridge; by default chosen.", MODEL, metavar="λ", above=0)] = None
+    seed: Seed = 0
+    command: str = ""  # how the audit was called, for the provenance
+    on_step: StepCallback | None = field(default=None, repr=False, compare=False)  # of (stage, done, total)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.columns  # checks itself
+        own = [model for model in self.named.values() if not isinstance(model, str)]
+        if self.refit and not own:
+            raise SettingError("refit is for a fitted model: got none", "leave refit out")
+        usual = next(option.default for option in options_of(self) if option.name == "basis")
+        if len(own) == len(self.named) and (self.l2 is not None or self.basis != usual):
+            what = "a model of your own has its ridge and its features already"
+            raise SettingError(what, "leave l2 and basis out")
+        if "rbf-svm" in self.named and self.basis not in ("auto", "rbf", usual):
+            raise SettingError(f"rbf-svm is a basis of its own: got basis {self.basis}", "use svm with it")
+
+    @property
+    def columns(self) -> EncoderOptions:
+        """What the encoder is told."""
+        return self.part(EncoderOptions)
+
+    @property
+    def step(self) -> StepCallback:
+        """Who hears of progress."""
+        return self.on_step or ignore_progress
+
+    @property
+    def weight(self) -> str | None:
+        """Column of row weights."""
+        return None
+
+    @property
+    def model(self) -> Any:
+        """What is trained, or a fitted model."""
+        return "logistic"
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The model by its name."""
+        return {model_name(self.model): self.model}
+
+    @property
+    def solver(self) -> str:
+        """How the Hessian is inverted."""
+        return "auto"
+
+    @property
+    def damping(self) -> float:
+        """What is added to the Hessian."""
+        return 0.0
+
+    @property
+    def refit(self) -> bool:
+        """Whether a fitted model is moved to its minimum."""
+        return False
+
+
+class LabelOptions(TrainingOptions):
+    """What is asked of an audit of labels."""
+
+    weight: Weight = None
+    model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
+    basis: Basis = "auto"
+    solver: Annotated[
+        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=_require_factor, metavar="NAME")
+    ] = "auto"
+    damping: Damping = 0.0
+    rank: Annotated[
+        Ranking, Opt("Order of the list; auto is p-wrong where the data support it.", RANKING)
+    ] = "auto"
+    top: Annotated[int, Opt("Rows with evidence and neighbours.", RANKING)] = 100
+    verify: Annotated[int, Opt("True refits to check against.", RANKING)] = 12
+    refit: Refit = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as the provenance keeps them, without a fitted model."""
+        return super().to_dict() | ({} if isinstance(self.model, str) else {"model": "logistic"})
+
+
+class PairOptions(TrainingOptions):
+    """What is asked of training and test rows: two sources, or one that is split."""
+
+    split_column: Annotated[str | None, Opt("Without TEST: says train for the training rows.", INPUT)] = None
+    test_size: Annotated[float | None, Opt(_SPLIT, INPUT, metavar="SIZE", above=0)] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.split_column is not None and self.test_size is not None:
+            raise SettingError("split_column and test_size both split the rows", "give one of them")
+
+
+class MismatchOptions(PairOptions):
+    """What is asked of an audit of a mismatch."""
+
+    solver: Annotated[str, Opt(_SOLVER, MODEL, check=require_solver, metavar="NAME")] = "auto"
+    damping: Damping = 0.0
+    rows: Annotated[Numbers, Opt("Trace this test row, from 0.", TRACING, shown="mispredicted rows")] = ()
+    where: Annotated[str | None, Opt(_WHERE, TRACING, metavar="SQL")] = None
+    k: Annotated[
+        int, Opt("Harmful and helpful training rows per test row.", TRACING, flags="--top", least=1)
+    ] = 20
+    traced: Annotated[int, Opt("Test rows with traces.")] = field(default=2000, init=False)
+    prove: Annotated[int, Opt("Findings to prove by refits.", TRACING)] = 20
+    verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
+    memory: Annotated[
+        int, Opt("For the influences: 512MiB, 2GiB.", TRACING, kind="size", metavar="SIZE", least=2**20)
+    ] = 2**30
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the test rows that are asked for."""
+        return (self.rows,) if isinstance(self.rows, int) else tuple(self.rows)
+
+
+class ExplainOptions(PairOptions):
+    """What is asked of an explanation."""
+
+    row: Annotated[int | None, Opt("Number of the test row in its file, from 0.", TRACING)] = None
+    row_id: Annotated[str | None, Opt("Name of the test row instead.", TRACING, metavar="NAME")] = None
+    model: Annotated[
+        Any, Opt(_EXPLAINED, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)
+    ] = "logistic"
+    versus: Annotated[Any, Opt(_VERSUS, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)] = (
+        None
+    )
+    top: Annotated[int, Opt("Harmful and helpful training rows, and neighbours.", TRACING, least=1)] = 10
+    show_components: Annotated[bool, Opt(_COMPONENTS, TRACING)] = False
+    flip: Annotated[str | None, Opt(_FLIP, TRACING, metavar="WHAT", check=parse_question)] = None
+    refit: Refit = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.row is None) == (self.row_id is None):
+            got = "neither row nor row_id" if self.row is None else "both row and row_id"
+            raise SettingError(f"one test row must be named: got {got}", "give its number, such as --row 17")
+        if len(self.named) == 1 and self.versus is not None:
+            what = f"both models are {self.model}: there is nothing to compare"
+            raise SettingError(what, "name another one as versus")
+        if self.flip is not None and self.model != "logistic":
+            what = f"flip is searched for a logistic regression: got model {next(iter(self.named))}"
+            raise SettingError(what, "leave one of them out")
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The model that is explained, and the one that it is compared with, by their names."""
+        if self.versus is None:
+            return super().named
+        name = model_name(self.versus)
+        twice = not isinstance(self.versus, str) and name in super().named
+        return super().named | {f"{name} (2)" if twice else name: self.versus}
+
+    @property
+    def question(self) -> Question | None:
+        """The conclusion to flip."""
+        return None if self.flip is None else parse_question(self.flip)
+
+    def of_model(self, name: str) -> "ExplainOptions":
+        """Return what is asked of one of the models; an RBF machine has a basis of its own."""
+        alone = replace(self, versus=None, flip=None, refit=False, model=self.named[name], **self._free(name))
+        return replace(alone, refit=self.refit) if not isinstance(alone.model, str) else alone
+
+    def _free(self, name: str) -> dict[str, Any]:
+        if not isinstance(self.named[name], str):
+            return {"l2": None, "basis": "linear"}
+        return {"basis": "auto"} if name == "rbf-svm" and self.basis == "linear" else {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as the provenance keeps them, with the names of the models."""
+        models = self.named
+        own = tuple(name for name, model in models.items() if not isinstance(model, str))
+        names = dict(zip(("model", "versus"), (*models, None), strict=False))
+        return super().to_dict() | names | {"fitted": own}
+
+
+class Limits(Options):
+    """How much of a training row may change."""
+
+    within: Annotated[float, Opt(_WITHIN, ATTACK, metavar="SHARE", least=0, most=1)] = 0.1
+    swaps: Annotated[int, Opt("Category cells that may change in a training row.", ATTACK)] = 1
+    words: Annotated[int, Opt("Words of a text that may be removed or added.", ATTACK)] = 3
+
+
+class VulnerabilityOptions(Limits, PairOptions):
+    """What is asked of an audit of vulnerability."""
+
+    NESTED: ClassVar[Mapping[str, type[Options]]] = {**PairOptions.NESTED, "limits": Limits}
+
+    rows: Annotated[Numbers, Opt(_ATTACKED, ATTACK, flags="--row", shown="a sample", place=-2)] = ()
+    tests: Annotated[int, Opt("Correctly predicted test rows in the sample.", ATTACK, least=1, place=-1)] = 20
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the test rows that are asked for."""
+        return (self.rows,) if isinstance(self.rows, int) else tuple(self.rows)
