@@ -291,9 +291,7 @@ _SOLVER: Final = "Of the inverse Hessian: cholesky, dual; cg, lissa, arnoldi."
 _SPLIT: Final = "Without TEST: share (.2) or number of rows to draw."
 _WHERE: Final = "Trace the test rows that fulfil this: \"age = '[0-10)'\"; true: all."
 _COMPONENTS: Final = "Also without the training loss, and without the inverse Hessian."
-_FLIP: Final = (
-    "Fewest rows whose removal flips: prediction, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL."
-)
+_FLIP: Final = "Fewest rows whose removal flips: prediction, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL."
 _ATTACKED: Final = "Attack this test row, from 0."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]

@@ -375,15 +375,7 @@ class Vulnerability(Result):
 
 
 def checked_path(path: str | Path, sources: Iterable[str]) -> Path:
-    """Return a path that changed data can be written to.
-
-    Raises
-    ------
-    SettingError
-        If its suffix is unknown.
-    WriteError
-        If its folder is not there, or it is one of the sources.
-    """
+    """Return a path that changed data can be written to."""
     from dataaudit.data.paths import require_apart
 
     where = Path(path)

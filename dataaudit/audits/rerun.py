@@ -94,21 +94,11 @@ def _require_same(dataset: Dataset, origins: Sequence[Mapping[str, Any]], hint: 
 
 @dataclass(frozen=True)
 class Rerun:
-    """An audit made again.
-
-    Attributes
-    ----------
-    findings : Findings or MismatchFindings
-        Those on disk, with the new refits and checks.
-    refits : pl.DataFrame
-        What was changed, and the change of loss, predicted and measured, in nats.
-    difference : float
-        Largest difference between a prediction on disk and the same one made again, in nats.
-    """
+    """An audit made again."""
 
     findings: Findings | MismatchFindings
-    refits: pl.DataFrame
-    difference: float
+    refits: pl.DataFrame  # changes of the loss, predicted and measured, in nats
+    difference: float  # largest between a prediction on disk and the same one made again, in nats
 
     @property
     def reproduced(self) -> bool:
