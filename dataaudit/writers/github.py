@@ -1,8 +1,8 @@
-"""GitHub's annotations: workflow commands on stdout, which the runner shows beside the lines they name.
+"""GitHub's annotations: workflow commands on stdout, which the runner shows next to the lines they name.
 
 The runner shows ten of each level a step and drops the rest without a word; so the first says what is broken
 as a whole, the strongest findings follow, and the last says how many more there are. The job summary is a
-page of Markdown beside them (`append_summary`); above 1 MiB GitHub drops it without failing the job.
+page of Markdown with them (`append_summary`); above 1 MiB GitHub drops it without failing the job.
 """
 
 from __future__ import annotations

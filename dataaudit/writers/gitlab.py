@@ -25,7 +25,7 @@ Object = dict[str, Any]
 
 
 def write(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
-    """Write the array; an empty one where nothing was found, so that old findings count as mended."""
+    """Write the array; an empty one where nothing was found, so that old findings count as fixed."""
     places = Places(verdict, around)
     entries = [entry for outcome in verdict.outcomes for entry in _entries(outcome, places, cap=around.cap)]
     seen: Counter[str] = Counter()
