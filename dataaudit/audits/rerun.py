@@ -178,7 +178,8 @@ def rerun_mismatch(
 
 
 def _audit_again(pair: Pair, settings: MismatchOptions, *, on_step: StepCallback) -> MismatchFindings:
-    trained = Opened(pair.train, pair.target, settings).train(on_step)
+    training = encode_training(pair.train, pair.target, settings, on_step=on_step)
+    trained = train(training, settings, on_step=on_step)
     assert pair.y is not None  # noqa: S101 - asked above
     tested = predict(trained, pair.test, pair.y)
     return mismatch_findings(pair, trained, tested, settings=settings, command="", on_step=on_step)
