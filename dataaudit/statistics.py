@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv, chdtrc, gammaln, kolmogorov, ndtr
 
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -35,6 +36,12 @@ FEWEST_EXPECTED = 5.0
 FEWEST = 3
 
 
+@cache
+def _special() -> Any:
+    """Return `scipy.special`; a report, which only compares, need not wait for it."""
+    return import_module("scipy.special")
+
+
 def wilson(k: float, n: float, *, z: float = Z95) -> tuple[float, float]:
     """Return Wilson's interval (1927) of a share: the p with ``|k/n - p| ≤ z √(p(1-p)/n)``."""
     if n <= 0:
@@ -46,8 +53,8 @@ def wilson(k: float, n: float, *, z: float = Z95) -> tuple[float, float]:
 
 def exact_interval(hits: Counts, n: Counts) -> tuple[Reals, Reals]:
     """Return the 95 % intervals of Clopper & Pearson (1934) for shares."""  # hits, n (m,) -> (m,)
-    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), n - hits + 1, 0.025), 0.0)
-    high = np.where(hits < n, betaincinv(hits + 1, np.maximum(n - hits, 1), 0.975), 1.0)
+    low = np.where(hits > 0, _special().betaincinv(np.maximum(hits, 1), n - hits + 1, 0.025), 0.0)
+    high = np.where(hits < n, _special().betaincinv(hits + 1, np.maximum(n - hits, 1), 0.975), 1.0)
     return low, high
 
 
@@ -67,15 +74,20 @@ def split_p(k: Counts, c: Counts, share: float) -> Reals:
     """  # k, c (m,) -> (m,)
     k, c = k.astype(np.float64), c.astype(np.float64)
     # Binomial tails as incomplete beta functions (bdtr warns about counts that are no integers in C).
-    below = np.where(k < c, betainc(np.maximum(c - k, 1.0), k + 1.0, 1.0 - share), 1.0)
-    above = np.where(k > 0, betainc(np.maximum(k, 1.0), c - k + 1.0, share), 1.0)
+    below = np.where(k < c, _special().betainc(np.maximum(c - k, 1.0), k + 1.0, 1.0 - share), 1.0)
+    above = np.where(k > 0, _special().betainc(np.maximum(k, 1.0), c - k + 1.0, share), 1.0)
     return np.minimum(1.0, 2.0 * np.minimum(below, above))
 
 
 def all_in_p(c: Counts, n_test: int, n_train: int) -> Reals:
     """Return the hypergeometric probability that all of c rows fall into the test sample."""  # (m,) -> (m,)
     n, c = float(n_test + n_train), c.astype(np.float64)
-    log = gammaln(n - c + 1) + gammaln(n_test + 1) - gammaln(n_test - c + 1) - gammaln(n + 1)
+    log = (
+        _special().gammaln(n - c + 1)
+        + _special().gammaln(n_test + 1)
+        - _special().gammaln(n_test - c + 1)
+        - _special().gammaln(n + 1)
+    )
     p: Reals = np.exp(np.minimum(log, 0.0))
     return p
 
@@ -88,7 +100,7 @@ def ks_distance(train: Reals, test: Reals) -> tuple[float, float, float]:
     second = np.searchsorted(test, at, side="right") / len(test)
     distance = float(np.abs(first - second).max())
     root = float(np.sqrt(len(train) * len(test) / (len(train) + len(test))))
-    return distance, _KOLMOGOROV95 / root, float(kolmogorov(root * distance))
+    return distance, _KOLMOGOROV95 / root, float(_special().kolmogorov(root * distance))
 
 
 def chi_square(train: Counts, test: Counts) -> float:
@@ -103,7 +115,7 @@ def chi_square(train: Counts, test: Counts) -> float:
     if counts.shape[1] < 2:  # noqa: PLR2004 - one level cannot differ
         return 1.0
     expected = rows[:, None] * counts.sum(0) / total
-    return float(chdtrc(counts.shape[1] - 1, ((counts - expected) ** 2 / expected).sum()))
+    return float(_special().chdtrc(counts.shape[1] - 1, ((counts - expected) ** 2 / expected).sum()))
 
 
 def chance_variation(train: Counts, test: Counts) -> float:
@@ -115,7 +127,7 @@ def chance_variation(train: Counts, test: Counts) -> float:
 
 def normal_p(z: float) -> float:
     """Return the two-sided p-value of a standard normal statistic."""
-    return float(2.0 * ndtr(-abs(z)))
+    return float(2.0 * _special().ndtr(-abs(z)))
 
 
 def fisher(train: tuple[Counts, Counts], test: tuple[Counts, Counts]) -> tuple[Reals, Reals]:
@@ -152,7 +164,9 @@ def tarone(p_least: Reals, level: float) -> int:
 
 
 def _log_choose(n: Counts, k: Counts) -> Reals:
-    return np.asarray(gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0))
+    return np.asarray(
+        _special().gammaln(n + 1.0) - _special().gammaln(k + 1.0) - _special().gammaln(n - k + 1.0)
+    )
 
 
 class Checked(Protocol):

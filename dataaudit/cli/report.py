@@ -111,7 +111,7 @@ def _format(target: Path, asked: str | None) -> str:
 
 
 def _text(findings: AnyFindings, name: str, *, redact: str, folder: Path) -> str:
-    from dataaudit.report.build import shown
+    from dataaudit.report import shown
     from dataaudit.writers import get
 
     writer, out = get(name, cast("Kind", findings.provenance.KIND)), io.StringIO()
@@ -173,7 +173,7 @@ def export(
     from dataaudit.findings.record import NOUNS
     from dataaudit.findings.redact import level_of
     from dataaudit.findings.schemas import Findings, read_findings
-    from dataaudit.report.build import shown
+    from dataaudit.report import shown
 
     found = read_findings(folder)
     require_kept(found, folder, [out, _setup_path(out)] if to == "labelstudio" else [out])

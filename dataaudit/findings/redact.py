@@ -49,29 +49,19 @@ _FORMS: Final[Mapping[str, str]] = {
     "train": "unnumbered {}",  # rows whose number no table has
     "test": "unnumbered {}",
 }
-_WITHOUT_LEVELS: Final = (
-    "two-sample",
-    "loss",
-    "label",
-    "missing",
-    "duplicate",
-    "conflict",
-)  # measures of shift
+_WITHOUT_LEVELS: Final = ("two-sample", "loss", "label", "missing", "duplicate", "conflict")  # of shift
 _PARTS_OF_LOSS: Final = ("total", "inputs", "labels")
-_FACTS: Final = frozenset(
-    ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
-)  # of a provenance: our own words
+# Fields of a provenance, and settings, whose words are ours.
+_OUR_FACTS: Final = ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
+_OUR_SETTINGS: Final = ("basis", "rank", "text_features", "model", "versus", "fitted", SETTING)
 _DATA: Final = {"dataset": "the data", "train": "the training rows", "test": "the test rows"}
-_CHOICES: Final = frozenset(
-    ("basis", "rank", "text_features", "model", "versus", "fitted", SETTING)
-)  # settings whose words are ours
 _FLIP: Final = ("found", "rows", "share", "before", "predicted", "measured")  # numbers
 _VERSUS: Final = ("models", "order_correlation", "shared", "of")
 
 
 def level_of(findings: Tables) -> Level:
     """Return what the audit was asked to withhold; all of it, where that is not understood."""
-    asked = _settings_of(findings).get(SETTING, "none")
+    asked = findings.record.settings.get(SETTING, "none")
     return asked if asked in LEVELS else "all"
 
 
@@ -79,9 +69,9 @@ def remember(findings: AnyTables, level: str) -> AnyTables:
     """Return the findings with a level in their settings, for whoever writes their page."""
     if _checked(level) == level_of(findings):
         return findings
-    record: Any = findings.record
-    settings = {**_settings_of(findings), SETTING: level}
-    return _replaced(findings, {"provenance": dataclasses.replace(record, settings=settings)})
+    record = findings.record
+    changes = {"provenance": dataclasses.replace(record, settings={**record.settings, SETTING: level})}
+    return dataclasses.replace(findings, **changes)
 
 
 def withheld(findings: Tables) -> str:
@@ -104,13 +94,15 @@ def redact(findings: AnyTables, level: str | None = None) -> AnyTables:
     if chosen == "none":
         return findings
     names = StandIns(findings, chosen)
-    record: Any = findings.record
-    facts = {f.name: _fact(names, f.name, getattr(record, f.name)) for f in dataclasses.fields(record)}
-    provenance = dataclasses.replace(record, **facts | {"run": record.run_id})
-    tables = {name: _table(names, findings, name) for name in findings.SCHEMAS if name != "cells"}
+    record = findings.record
+    slices = _slice_names(names, findings.slices) if isinstance(findings, MismatchFindings) else {}
+    changes: dict[str, Any] = {table: _table(names, findings, table) for table in findings.SCHEMAS}
     if isinstance(findings, MismatchFindings):
-        tables["findings"] = _findings(names, findings, tables["findings"])
-    return _replaced(findings, {**tables, "cells": _labels(names, findings), "provenance": provenance})
+        changes["findings"] = _findings(slices, findings, changes["findings"])
+    facts: dict[str, Any] = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    facts = {name: _fact(names, name, value) for name, value in facts.items()} | {"run": record.run_id}
+    changes["provenance"] = dataclasses.replace(record, **facts)
+    return dataclasses.replace(findings, **changes | {"cells": _labels(names, findings)})
 
 
 def _checked(level: str) -> Level:
@@ -119,15 +111,6 @@ def _checked(level: str) -> Level:
     near = closest(level, LEVELS)
     hint = f"did you mean {near!r}?" if near else f"use one of {', '.join(LEVELS)}"
     raise SettingError(f"--redact is unknown: got {level!r}", hint)
-
-
-def _settings_of(findings: Tables) -> Mapping[str, Any]:
-    settings: Mapping[str, Any] = getattr(findings.record, "settings", {})
-    return settings
-
-
-def _replaced(findings: AnyTables, changes: Mapping[str, Any]) -> AnyTables:
-    return dataclasses.replace(findings, **changes)
 
 
 class Names(dict[str, str]):
@@ -157,7 +140,7 @@ class StandIns:
     """What stands for the names of some findings; those with a natural number have it."""
 
     def __init__(self, findings: Tables, level: Level) -> None:
-        record: Any = findings.record
+        record = findings.record
         self.level, self.all = level, level == "all"
         files = [str(o["path"]) for name in ("origins", "test_origins") for o in getattr(record, name, ())]
         columns = [str(role["column"]) for role in record.roles if role["column"] != record.target]
@@ -269,13 +252,12 @@ _STORED: Final[Mapping[tuple[str, str], Callable[[StandIns, Any, Mapping[str, An
 }  # sentences that are stored, and what is said instead
 
 
-def _findings(names: StandIns, findings: MismatchFindings, frame: pl.DataFrame) -> pl.DataFrame:
+def _findings(named: Mapping[str, str], findings: MismatchFindings, frame: pl.DataFrame) -> pl.DataFrame:
     """Say again what is found: the name of the slice, a title and what to do."""
     cures: dict[int, list[str]] = {}
     for number, remedy in findings.remedies.filter("cures").select("finding", "remedy").iter_rows():
         cures.setdefault(number, []).append(remedy)
-    known = _slice_names(names, findings.slices)
-    slices = [known.get(name, "") for name in findings.findings["slice"]]
+    slices = [named.get(name, "") for name in findings.findings["slice"]]
     rows = list(findings.findings.iter_rows(named=True))
     titles = [sentences.title(row, name) for row, name in zip(rows, slices, strict=True)]
     return frame.with_columns(
@@ -286,7 +268,7 @@ def _findings(names: StandIns, findings: MismatchFindings, frame: pl.DataFrame) 
 
 
 def _slice_names(names: StandIns, slices: pl.DataFrame) -> dict[str, str]:
-    """Return what every slice may be called."""
+    """Return what every slice may be called, the first ones with the first numbers."""
     columns = ("column", "level", "second_column", "second_level")
     found = {}
     for first, level, second, other in slices.sort("rank").select(columns).iter_rows():
@@ -325,10 +307,9 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
         case "origins" | "test_origins":
             return tuple(_origin(names, one) for one in value)
         case "roles":
-            column = [names("column", one["column"]) for one in value]
             return tuple(
-                {"column": name, "role": one["role"], "reason": WITHHELD}
-                for name, one in zip(column, value, strict=True)
+                {"column": names("column", one["column"]), "role": one["role"], "reason": WITHHELD}
+                for one in value
             )
         case "notes":  # a note may quote a cell
             some = f"{len(value)} {'note of the audit is' if len(value) == 1 else 'notes of the audit are'}"
@@ -340,7 +321,7 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
             return {key: value[key] for key in _VERSUS if key in value}
         case "dataset" | "train" | "test":
             return _DATA[name] if names.all else value
-    if isinstance(value, str) and name not in _FACTS:
+    if isinstance(value, str) and name not in _OUR_FACTS:
         return names("class", value) if name.endswith("label") else WITHHELD
     return value
 
@@ -367,7 +348,7 @@ def _setting(names: StandIns, name: str, value: Any) -> Any:
     """Return what may be shown of a setting: numbers always, words only where they are ours or allowed."""
     if name in ("where", "flip") and value is not None:
         return WITHHELD
-    if not names.all or name in _CHOICES:
+    if not names.all or name in _OUR_SETTINGS:
         return value
     if isinstance(value, Mapping):
         return {key: _setting(names, key, one) for key, one in value.items()}

@@ -19,7 +19,7 @@ import polars as pl
 from dataaudit.data.paths import files_read, require_apart
 from dataaudit.errors import AuditError, DataError, UnreadableFile, WriteError
 from dataaudit.files import Content, replace_all
-from dataaudit.findings.record import AGAIN, NOUNS, Record
+from dataaudit.findings.record import AGAIN, NOUNS, AuditRecord
 
 PROVENANCE: Final = "provenance.json"
 ELSEWHERE: Final = "name another folder with --out"
@@ -71,7 +71,7 @@ class Tables:
 
     SCHEMAS: ClassVar[Mapping[str, Columns]]
     WORDS: ClassVar[Mapping[str, Sentences]]
-    RECORD: ClassVar[type[Record]]
+    RECORD: ClassVar[type[AuditRecord]]
     OPEN_END: ClassVar[frozenset[str]] = frozenset()  # tables in which more columns may follow
 
     def __init_subclass__(cls) -> None:
@@ -83,9 +83,9 @@ class Tables:
         cls.__annotations__ |= dict.fromkeys(tables, "pl.DataFrame")  # a signature without schemas
 
     @property
-    def record(self) -> Record:
+    def record(self) -> AuditRecord:
         """The provenance, whatever the kind."""
-        found: Record = self.provenance  # type: ignore[attr-defined]
+        found: AuditRecord = self.provenance  # type: ignore[attr-defined]
         return found
 
     def __post_init__(self) -> None:

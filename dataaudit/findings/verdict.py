@@ -1,10 +1,7 @@
-"""What the gate says: an outcome for each rule and dataset, and the findings behind it.
+"""What the gate says: an outcome for each rule and dataset, the findings behind it, and all that as JSON.
 
-Nothing here knows how facts are gathered or how a verdict is written.
-
-A rule: a predicate over one table of facts, a measure of the rows that satisfy it, and a limit.
-
-A verdict as JSON and back, without loss: what the cache keeps.
+A rule is a predicate over one table of facts, a measure of the rows that satisfy it, and a limit. Nothing
+here knows how facts are gathered or how a verdict is written.
 """
 
 from __future__ import annotations
@@ -24,63 +21,25 @@ MEASURES: Final[tuple[str, ...]] = get_args(Measure)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What must hold of a dataset.
+    """What must hold of a dataset."""
 
-    Attributes
-    ----------
-    code, name : str
-        ``DA101`` and ``suspect-labels``: its one identity, and a name that says the fault.
-    pack : str
-        Name of the pack that it stands in.
-    title : str
-        The fault in one line, without a full stop.
-    table : str
-        Table of facts that it looks at.
-    where : str
-        SQL predicate over the table's columns; empty for all rows. Rows that satisfy it are the findings.
-    measure : {"count", "share", "sum", "max", "min"}
-        Of the rows that satisfy `where`: their number, their share of all, or a function of `column`.
-    column : str
-        Of ``sum``, ``max`` and ``min``; empty otherwise.
-    limit : float
-        The rule is broken where the measure is above it.
-    unit : str
-        Of measure and limit, for people: ``rows``, ``columns``, ``share``, ``nats``, …
-    severity : {"error", "warning", "note"}
-        Whether a broken rule fails the gate is decided by comparing this with ``--fail-on``.
-    scope : {"row", "column", "dataset"}
-        What a row of the table stands for. With a base, only new and changed rows are measured by rules of
-        scope ``row``; the others are compared with the same measure of the base.
-    precision : {"very-high", "high", "medium", "low"}
-        How often a finding is right, as far as was measured.
-    message : str
-        Of a broken rule, a format string with ``value``, ``limit``, ``dataset``, ``total`` (the findings that
-        gate) and ``counted``: the same with its noun, as in ``1 row`` and ``2 rows``.
-    each : str
-        Of one finding, a format string with the columns of the table.
-    doc : str
-        Markdown: what it does, why it matters, how to look at it, options, references.
-    status : str
-        ``stable``, ``preview`` or ``deprecated``.
-    """
-
-    code: str
-    name: str
-    pack: str
-    title: str
-    table: str
-    where: str = ""
-    measure: Measure = "count"
-    column: str = ""
-    limit: float = 0.0
-    unit: str = "rows"
-    severity: Severity = "warning"
-    scope: Scope = "row"
-    precision: Precision = "medium"
-    message: str
-    each: str = ""
-    doc: str
-    status: str = "stable"
+    code: str  # DA101: its one identity
+    name: str  # suspect-labels: says the fault
+    pack: str  # that it stands in
+    title: str  # the fault in one line, without a full stop
+    table: str  # of facts
+    where: str = ""  # SQL predicate; rows that satisfy it are the findings; empty for all
+    measure: Measure = "count"  # of those rows: number, share of all, or a function of `column`
+    column: str = ""  # of sum, max and min
+    limit: float = 0.0  # the rule is broken where the measure is above it
+    unit: str = "rows"  # for people: rows, columns, share, nats, …
+    severity: Severity = "warning"  # broken, it fails the gate by --fail-on
+    scope: Scope = "row"  # what a row of the table stands for; with a base, old rows are known
+    precision: Precision = "medium"  # how often a finding is right, as far as was measured
+    message: str  # format string: value, limit, dataset, total, counted (1 row, 2 rows)
+    each: str = ""  # of one finding, with the columns of the table
+    doc: str  # Markdown: what it does, why, how to look at it, options, references
+    status: str = "stable"  # stable, preview or deprecated
 
 
 State = Literal["", "new", "changed", "known"]
@@ -92,55 +51,26 @@ FAILED: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A place in the data: a row, a column, or the dataset as a whole.
+    """A place in the data: a row, a column, or the dataset as a whole."""
 
-    Attributes
-    ----------
-    source : str
-        POSIX path of the file as it was given; the dataset's first file where no row is meant.
-    row : int or None
-        0-based record number in that file.
-    line : int or None
-        1-based physical line at which the record starts; None for binary formats.
-    row_id, column : str
-        Names; empty where none is meant.
-    """
-
-    source: str
-    row: int | None = None
-    line: int | None = None
-    row_id: str = ""
+    source: str  # POSIX path as given; the dataset's first file where no row is meant
+    row: int | None = None  # record number in that file, from 0
+    line: int | None = None  # at which the record starts, from 1; None for binary formats
+    row_id: str = ""  # empty where none is meant
     column: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One row or column that a rule names.
+    """One row or column that a rule names."""
 
-    Attributes
-    ----------
-    message : str
-        One sentence. It may hold cells of the data: writers escape it.
-    site : Site
-    fingerprint : str
-        Hexadecimal digits that stand for rule, dataset and content; the same wherever the row moves.
-    state : {"", "new", "changed", "known"}
-        Against the base; empty without one.
-    accepted : str
-        Reason for which the baseline accepts it; empty if it does not.
-    score : float or None
-        Its strength in the rule's unit, for sorting; None if all are alike.
-    details : mapping
-        The columns of its row in the table of facts, as JSON's types.
-    """
-
-    message: str
+    message: str  # one sentence; it may hold cells of the data: writers escape it
     site: Site
-    fingerprint: str
-    state: State = ""
-    accepted: str = ""
-    score: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str  # stands for rule, dataset and content, wherever the row moves
+    state: State = ""  # against the base; empty without one
+    accepted: str = ""  # reason for which the baseline accepts it
+    score: float | None = None  # strength in the rule's unit, for sorting; None if all are alike
+    details: Mapping[str, Any] = field(default_factory=dict)  # its row in the table of facts, as JSON's types
 
     @property
     def gates(self) -> bool:
@@ -150,67 +80,29 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one rule on one dataset.
+    """What became of one rule on one dataset."""
 
-    Attributes
-    ----------
-    rule : Rule
-        With the limit and severity that were in force.
-    dataset : str
-        Name of the dataset.
-    status : {"passed", "broken", "skipped", "failed"}
-        ``skipped`` does not apply here; ``failed`` could not be judged. `message` says why.
-    message : str
-        One sentence, whatever the status.
-    value : float or None
-        What was measured, over the findings that can gate.
-    base_value : float or None
-        The same of the base, where there is one.
-    findings : tuple of Finding
-        The strongest first, at most as many as were asked for; known and accepted ones included.
-    total : int
-        Number of findings before the cut.
-    place : Site
-        Where the outcome as a whole points to.
-    seconds : float
-        Time that it took, as far as it is its own.
-    """
-
-    rule: Rule
+    rule: Rule  # with the limit and severity that were in force
     dataset: str
-    status: Status
-    message: str
-    place: Site
-    value: float | None = None
-    base_value: float | None = None
-    findings: tuple[Finding, ...] = ()
-    total: int = 0
-    seconds: float = 0.0
+    status: Status  # skipped does not apply here; failed could not be judged
+    message: str  # one sentence
+    place: Site  # where the outcome as a whole points to
+    value: float | None = None  # measured over the findings that can gate
+    base_value: float | None = None  # the same of the base, where there is one
+    findings: tuple[Finding, ...] = ()  # strongest first, at most as many as asked; known ones too
+    total: int = 0  # before the cut
+    seconds: float = 0.0  # as far as the time is its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """All outcomes of a run.
+    """All outcomes of a run."""
 
-    Attributes
-    ----------
-    outcomes : tuple of Outcome
-        By dataset as configured, then by code.
-    fail_on : {"error", "warning", "note"}
-        The least severity that fails.
-    datasets : mapping
-        Name of each dataset → facts about it for a report (paths, rows, content hash, base), as JSON's types.
-    notes : tuple of str
-        Full sentences: what was cached, which baseline entries look fixed, …
-    version : str
-        Of dataaudit.
-    """
-
-    outcomes: tuple[Outcome, ...]
-    fail_on: Severity = "error"
-    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    version: str = ""
+    outcomes: tuple[Outcome, ...]  # by dataset as configured, then by code
+    fail_on: Severity = "error"  # the least severity that fails
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # facts for a report, by name
+    notes: tuple[str, ...] = ()  # full sentences
+    version: str = ""  # of dataaudit
 
     @property
     def broken(self) -> tuple[Outcome, ...]:
@@ -237,13 +129,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
 
 
 def verdict_from(record: Mapping[str, Any]) -> Verdict:
-    """Return the verdict that `verdict_record` made a record of.
-
-    Raises
-    ------
-    TypeError, KeyError
-        If it is none.
-    """
+    """Return the verdict of such a record; a TypeError or KeyError says that it is none."""
     outcomes = tuple(_outcome(outcome) for outcome in record["outcomes"])
     return Verdict(**{**_known(Verdict, record), "outcomes": outcomes, "notes": tuple(record["notes"])})
 
@@ -267,21 +153,11 @@ def _known(kind: type, record: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of a text file of the repository.
+    """A line of a text file of the repository."""
 
-    Attributes
-    ----------
-    path : str
-        POSIX, relative to the root, without ``./``.
-    line : int
-        From 1.
-    own : bool
-        Whether that is the data's own file; otherwise one that stands for it.
-    """
-
-    path: str
-    line: int
-    own: bool
+    path: str  # POSIX, relative to the root
+    line: int  # from 1
+    own: bool  # whether that is the data's own file, not one that stands for it
 
 
 def where(site: Site) -> str:

@@ -34,8 +34,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# τ. Smaller ones lose one-sided noise, larger ones lose order on small tables (tried .07 to .25).
-_RATE_SPREAD = 0.15
+_RATE_SPREAD = 0.15  # τ; smaller ones lose one-sided noise, larger ones order on small tables
 _FLOOR = 1e-300
 
 

@@ -35,8 +35,7 @@ from dataaudit.noise.likelihood import (
 
 SHARES = (0.5, 0.8, 0.95)
 LARGEST_ERROR = 0.075  # of sqrt(odds): rates under (2 · 0.075)² ≈ 2 % could not be distinguished from none
-_SEARCH_SIZE = 40_000  # rows times classes that the search runs on; the last steps see all rows
-_SEARCH_LEAST = 2000
+_SEARCH_SIZE, _SEARCH_LEAST = 40_000, 2000  # rows times classes of the search, and rows; all are seen last
 _MOST_SCORE = 50.0
 _STARTS = (0.1, 0.35)  # sqrt(odds)
 _PAIR_CLASSES = 12  # beyond, the rates of pairs are too many to fit and to check

@@ -1,1 +1,32 @@
 """Reports: a tree of blocks, built from findings by one function a kind, drawn by any writer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from dataaudit.findings.redact import redact, shown_folder, withheld
+
+if TYPE_CHECKING:
+    from dataaudit.findings.schemas import AnyFindings
+    from dataaudit.report.blocks import Report
+
+TOP: Final = 500  # rows with their evidence; more make the page larger than 1 MB
+
+
+def shown(
+    findings: AnyFindings, level: str | None = None, *, top: int = TOP, folder: str = ""
+) -> tuple[AnyFindings, Report]:
+    """Return what a writer may be given: the findings and their report, both redacted.
+
+    `level` is by default what the audit was asked to withhold; `top` says how many ranked rows of labels are
+    shown, and `folder` where the findings are written, for the commands to type next.
+    """
+    kept = redact(findings, level)
+    kind = kept.provenance.KIND
+    builder = import_module(f"dataaudit.report.{'explain' if kind == 'explanation' else kind}")
+    options: dict[str, Any] = {"top": top} if kind == "labels" else {}
+    report: Report = builder.report(kept, folder=shown_folder(kept, folder), **options)
+    notice = withheld(kept)
+    return kept, replace(report, sentences=(*report.sentences, notice)) if notice else report

@@ -99,13 +99,14 @@ class ReviewRow:
         return first_picture(self.cells)
 
 
-def review_rows(f: Findings, top: int) -> tuple[ReviewRow, ...]:
-    """Return the first rows of the ranking, each with its cells, evidence and neighbours."""
-    head = f.labels.head(top)
+def review_rows(f: Findings, top: int, *, start: int = 0) -> tuple[ReviewRow, ...]:
+    """Return so many rows of the ranking, each with its cells, evidence and neighbours."""
+    head = f.labels.slice(start, top)
     ids = set(head["row_id"])
     terms = _grouped(f.evidence.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position"))
-    near = _grouped(f.neighbours.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position"))
-    cells = _grouped(f.cells)
+    neighbours = f.neighbours.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position")
+    near = _grouped(neighbours)
+    cells = _grouped(f.cells.filter(pl.col("row_id").is_in(ids | set(neighbours["neighbour_row_id"]))))
     roles = {str(role.get("column")): str(role.get("role", "")) for role in f.provenance.roles}
     names = [field.name for field in dataclasses.fields(ReviewRow) if field.name in head.columns]
     rows = []
@@ -117,11 +118,11 @@ def review_rows(f: Findings, top: int) -> tuple[ReviewRow, ...]:
         def values(row_id: str, first: list[str] = first) -> tuple[Value, ...]:
             return order_values((value_of(*cell) for cell in cells.get(row_id, ())), first)
 
-        neighbours = tuple(
+        alike = tuple(
             Neighbour(other, label, similarity, same, excerpt(values(other)), first_picture(values(other)))
             for _, other, label, similarity, same in near.get(key, ())
         )
-        rows.append(ReviewRow(**facts, cells=values(key), evidence=evidence, neighbours=neighbours))
+        rows.append(ReviewRow(**facts, cells=values(key), evidence=evidence, neighbours=alike))
     return tuple(rows)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,6 @@ class Queue:
         """Expected number of wrong labels, all rows together; None where no probability is known."""
         known = self.p_wrong[np.isfinite(self.p_wrong)]
         return float(known.sum()) if len(known) else None
-
-    def reordered(
-        self, p_wrong: NDArray[np.float64], suggested: Sequence[str], *, order: NDArray[np.int64]
-    ) -> Queue:
-        """Return the same rows as a model sees them now."""
-        return replace(self, p_wrong=p_wrong, suggested=tuple(suggested), order=order)
 
 
 def queue_of(findings: Findings) -> Queue:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from dataaudit.cells import kept_cell
 from dataaudit.errors import AuditError
 from dataaudit.findings.schemas import Findings
-from dataaudit.report.rows import (
-    Neighbour,
-    ReviewRow,
-    Term,
-    Value,
-    excerpt,
-    order_values,
-    value_of,
-)
+from dataaudit.report.rows import ReviewRow, Value, order_values, review_rows, value_of
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Opened  # encoders take half a second that the first row need not wait
@@ -46,19 +38,9 @@ class RowReader:
 
     def _row(self, at: int, *, whole: bool = False) -> ReviewRow:
         """Return a row of the table `labels` with what is known of it."""
-        names = [field.name for field in dataclasses.fields(ReviewRow) if field.name in self._labels.columns]
-        values = self._labels.select(names).row(at, named=True)
-        key = values["row_id"]
-        terms = self._of("evidence", key).select("column", "level", "cell", "contribution")
-        evidence = tuple(Term(self._roles.get(term[0], ""), *term) for term in terms.iter_rows())
-        first = tuple(dict.fromkeys(term.column for term in evidence))
-        alike = self._of("neighbours", key).drop("row_id", "position")
-        near = tuple(
-            Neighbour(other, label, similarity, same, excerpt(self._cells(other, first)))
-            for other, label, similarity, same in alike.iter_rows()
-        )
-        cells = () if whole else self._cells(key, first)
-        return ReviewRow(**values, cells=cells or self._read(key, first), evidence=evidence, neighbours=near)
+        (row,) = review_rows(self._findings, 1, start=at)
+        read = () if row.cells and not whole else self._read(row)
+        return dataclasses.replace(row, cells=read or row.cells)
 
     def containing(self, text: str) -> frozenset[str]:
         """Return the names of the rows that have a text in their name, label or cells, in either case."""
@@ -70,21 +52,14 @@ class RowReader:
         found = {*_holding(labels.select("row_id", "label"), wanted, known), *_holding(frame, wanted, names)}
         return frozenset(found.intersection(known))
 
-    def _of(self, table: str, key: str) -> pl.DataFrame:
-        frame: pl.DataFrame = getattr(self._findings, table)
-        return frame.filter(pl.col("row_id") == key).sort("position")
-
-    def _cells(self, key: str, first: tuple[str, ...]) -> tuple[Value, ...]:
-        cells = self._findings.cells.filter(pl.col("row_id") == key)
-        return _ordered(cells.select("column", "cell").iter_rows(), first)
-
-    def _read(self, key: str, first: tuple[str, ...]) -> tuple[Value, ...]:
-        """Return the cells of a row from the data, or from the tables if these are all there is."""
+    def _read(self, row: ReviewRow) -> tuple[Value, ...]:
+        """Return the cells of a row from the data; none where these are not at hand."""
         frame = self._load()
-        if frame is None or key not in self._places:
-            return self._cells(key, first)
-        values = frame.row(self._places[key], named=True)
-        return _ordered(((name, kept_cell(value, WHOLE)) for name, value in values.items()), first)
+        if frame is None or row.row_id not in self._places:
+            return ()
+        cells = frame.row(self._places[row.row_id], named=True)
+        values = (value_of(name, kept_cell(cell, WHOLE)) for name, cell in cells.items())
+        return order_values(values, [term.column for term in row.evidence])
 
     def _load(self) -> pl.DataFrame | None:
         """Return the columns in use and the rows' names, read once; None where the data are not at hand."""
@@ -100,10 +75,6 @@ class RowReader:
             self._frame, self._names = dataset.frame.select(columns), dataset.row_id
             self._places = {name: at for at, name in enumerate(dataset.row_id)}
         return self._frame
-
-
-def _ordered(cells: Iterable[tuple[str, Any]], first: tuple[str, ...]) -> tuple[Value, ...]:
-    return order_values([value_of(column, text) for column, text in cells], first)
 
 
 def _holding(frame: pl.DataFrame, text: str, names: pl.Series) -> pl.Series:

@@ -124,7 +124,7 @@ class Review:
         decided = [self.queue.places[name] for name in self.decisions]
         first = dict.fromkeys([*decided, self.at])
         places = np.array([*first, *(at for at in order.tolist() if at not in first)], dtype=np.int64)
-        queue = self.queue.reordered(p_wrong, suggested, order=places)
+        queue = replace(self.queue, p_wrong=p_wrong, suggested=tuple(suggested), order=places)
         among = np.isin(places, self.shown)
         return replace(self, queue=queue, shown=places[among])
 

@@ -22,6 +22,7 @@ from markupsafe import Markup, escape
 
 from dataaudit.escape import block, line
 from dataaudit.files import write_page
+from dataaudit.report import shown
 from dataaudit.report.blocks import (
     Block,
     Cards,
@@ -38,9 +39,7 @@ from dataaudit.report.blocks import (
     more,
     pattern_of,
 )
-from dataaudit.report.build import shown
-from dataaudit.report.shorten import fitted
-from dataaudit.writers.base import Writer
+from dataaudit.writers.base import Writer, fitted
 
 if TYPE_CHECKING:
     from pathlib import Path

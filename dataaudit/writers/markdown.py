@@ -36,8 +36,7 @@ from dataaudit.report.blocks import (
     Sentence,
     Table,
 )
-from dataaudit.report.shorten import fitted
-from dataaudit.writers.base import Writer
+from dataaudit.writers.base import Writer, fitted
 
 SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters
 ROWS: Final = 20  # of a folded table

@@ -69,7 +69,7 @@ def main() -> None:
     panels, table = [], dict[str, Floats]()
     for t, paper in PAPER.items():
         changes = predicted(rows, theta, test, temperature=t)
-        chosen = changes.abs().argsort(descending=True)[: 30 if given.quick else 100]
+        chosen = changes.abs().argsort(descending=True)[: 12 if given.quick else 100]
         for row in chosen.tolist():
             if row not in retrained:
                 retrained[row] = float(hinge.value(hinge_fit(X, y, row), test)) - before

@@ -21,8 +21,8 @@ axe = pytest.importorskip(
 )
 AXE = Path(axe.__file__).with_name("axe.min.js").read_text(encoding="utf-8") + "; true"
 PAGES = {
-    "labels": lambda: made_up(n=60),
-    "table": lambda: made_up(n=60, text=False, classes=tuple("abcdefghijkl")),
+    "labels": lambda: made_up(n=24),
+    "table": lambda: made_up(n=24, text=False, classes=tuple("abcdefghijkl")),
     "mismatch": real,
     "explanation": lambda: explained(["a note", "another"]),
     "two models": lambda: explained(["a note", "another"], versus="rbf-svm", flip=None),
@@ -46,8 +46,7 @@ def unfold(page):
         page.keyboard.press("x")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1440])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 400), ("dark", 1440)])
 def test_axe_finds_nothing_serious(visit, path, scheme, width):
     with visit(path, scheme=scheme, width=width) as page:
         unfold(page)
@@ -62,18 +61,19 @@ def test_axe_finds_nothing_serious(visit, path, scheme, width):
         assert grave == []
 
 
-@pytest.mark.parametrize("width", [360, 400, 1440, 3840])
-def test_nothing_is_wider_than_the_window(visit, path, width):
-    with visit(path, width=width) as page:
+def test_nothing_is_wider_than_the_window(visit, path):
+    with visit(path) as page:
         unfold(page)
-        assert page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0
-        wide = page.evaluate(
-            """() => [...document.querySelectorAll("main *")]
-            .filter((e) => !e.closest(".scroll, svg, .sr, .x, .t"))
-            .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-            .map((e) => e.outerHTML.slice(0, 80))"""
-        )
-        assert wide == []
+        for width in (360, 400, 1440, 3840):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.scrollingElement.scrollWidth - innerWidth") <= 0, width
+            wide = page.evaluate(
+                """() => [...document.querySelectorAll("main *")]
+                .filter((e) => !e.closest(".scroll, svg, .sr, .x, .t"))
+                .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+                .map((e) => e.outerHTML.slice(0, 80))"""
+            )
+            assert wide == [], width
 
 
 def test_the_help_can_be_reached_by_tab_alone(visit, tmp_path):
@@ -106,10 +106,11 @@ def in_cells():
     return dataclasses.replace(found, cells=cells, evidence=evidence)
 
 
-NAMES = [name for name in PAYLOADS if set("<>\"'") & set(PAYLOADS[name]) and name != "one megabyte"]
+# Those that differ to a browser; tests/writers has every payload in the text of the page.
+NAMES = ["script", "close script", "close title", "attribute", "single quote", "script state", "templates"]
 HOSTILE = {"cells": in_cells}
 HOSTILE |= {f"labels, {name}": partial(made_up, n=12, hostile=PAYLOADS[name]) for name in NAMES}
-HOSTILE |= {f"mismatch, {name}": partial(spoilt, PAYLOADS[name]) for name in NAMES[:4]}
+HOSTILE |= {f"mismatch, {name}": partial(spoilt, PAYLOADS[name]) for name in NAMES[2:4]}
 ATTRIBUTES = """() => [...document.querySelectorAll("*")].flatMap((e) => [...e.attributes])
     .filter((a) => /^on|^style$/.test(a.name) || /^\\s*javascript:/i.test(a.value)).map((a) => a.name)"""
 

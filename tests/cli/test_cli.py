@@ -13,6 +13,7 @@ import time
 import numpy as np
 import polars as pl
 import pytest
+from command import audit, environment
 
 from dataaudit import cli
 from dataaudit.errors import MissingColumn
@@ -33,23 +34,18 @@ TABLES = (
 )
 
 
-def environment(**more):
-    """One thread, and nothing of the terminal that the tests run in."""
-    inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS")}
-    return inherited | {"OMP_NUM_THREADS": "1", **more}
-
-
-def audit(*arguments, cwd, stdin="", **more):
+def process(*arguments, cwd):
+    """Run the command as a process of its own."""
     return subprocess.run(
-        [*AUDIT, *map(str, arguments)],
+        [*AUDIT, *arguments],
         cwd=cwd,
-        input=stdin,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         encoding="utf-8",
         check=False,
         timeout=300,
-        env=environment(**more),
+        env=environment(),
     )
 
 
@@ -84,7 +80,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(folder):
     """One plain run that several tests look at."""
-    return audit("labels", "rows.csv", "--label", "y", "--out", "found", cwd=folder)
+    return process("labels", "rows.csv", "--label", "y", "--out", "found", cwd=folder)
 
 
 def test_results_are_files_and_the_talk_is_on_stderr(done, folder):
@@ -242,7 +238,7 @@ def test_commands_run_in_process(capsys):
 
 @pytest.mark.parametrize("command", ["labels", "demo"])
 def test_help_ends_with_an_example(command, tmp_path):
-    got = audit(command, "-h", cwd=tmp_path)
+    got = process(command, "-h", cwd=tmp_path)
     assert got.returncode == 0
     assert got.stdout.strip().splitlines()[-1].strip().startswith(f"Example: audit {command}")
     assert max(map(len, got.stdout.splitlines())) <= 80

@@ -6,7 +6,7 @@ import re
 import polars as pl
 import pytest
 from audits.mismatch.test_audit import patients
-from cli.test_cli import audit
+from command import audit
 
 from dataaudit.findings.schemas import ExplanationFindings
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import polars as pl
 import pytest
-from cli.test_cli import audit
+from command import audit
 from writers.example import made_up
 from writers.mismatch_example import real
 

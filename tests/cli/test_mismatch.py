@@ -5,7 +5,7 @@ import json
 import polars as pl
 import pytest
 from audits.mismatch.test_audit import patients
-from cli.test_cli import audit
+from command import audit
 from typer.main import get_command
 
 from dataaudit import cli

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import polars as pl
 import pytest
-from cli.test_cli import AUDIT, audit, environment
+from cli.test_cli import AUDIT
+from command import audit, environment
 from writers.example import made_up
 from writers.mismatch_example import real
 from writers.pages import parse

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 from audits.mismatch.test_audit import patients
-from cli.test_cli import audit, planted
+from cli.test_cli import planted
+from command import audit
 from data.test_sql import duckdb_table, fill, sqlite_file
 from postgres import PASSWORD, running
 from writers.payloads import PAYLOADS

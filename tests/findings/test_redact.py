@@ -25,7 +25,7 @@ from dataaudit.findings.redact import (
     withheld,
 )
 from dataaudit.findings.schemas import ExplanationFindings, Findings, MismatchFindings, read_findings
-from dataaudit.report.build import shown
+from dataaudit.report import shown
 from dataaudit.writers import argilla, get, html, labelstudio, names, spreadsheet
 
 CELLS = {"zqword", "zqlevel", "987654.5"}

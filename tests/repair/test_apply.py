@@ -14,7 +14,7 @@ import pytest
 
 from dataaudit import cli
 from dataaudit.audits.rerun import compare
-from dataaudit.cli.progress import Progress
+from dataaudit.cli.progress import Talk
 from dataaudit.findings.schemas import Findings
 
 SEED = 0
@@ -115,7 +115,6 @@ def test_neither_command_needs_torch(study, tmp_path):
     code = f"""
 import sys
 from dataaudit import cli
-from dataaudit.cli.progress import Progress
 assert cli.main({arguments!r}) == 0
 assert cli.main({back!r}) == 0
 print(sorted({{"torch", "sklearn", "scipy"}} & set(sys.modules)))
@@ -231,7 +230,7 @@ def test_a_damaged_journal_gives_nothing_back(study, tmp_path, capsys):
 
 
 def test_a_kill_leaves_the_source_and_a_whole_target_or_none(study, tmp_path):
-    """Twenty kills at random moments of the life of a process; the longest waits let it finish."""
+    """Ten kills at random moments of the life of a process; the longest waits let it finish."""
     whole = tmp_path / "whole.csv"
     assert apply(study, "-o", whole, "--no-model", "-qq") == 0
     source = (study / "mail.csv").read_bytes()
@@ -240,7 +239,7 @@ def test_a_kill_leaves_the_source_and_a_whole_target_or_none(study, tmp_path):
     began = time.monotonic()
     subprocess.run([*command, str(tmp_path / "timed.csv")], check=True)
     span, pick, finished = time.monotonic() - began, random.Random(0), 0
-    for i in range(20):
+    for i in range(10):
         out = tmp_path / f"{i}" / "fixed.csv"
         out.parent.mkdir()
         process = subprocess.Popen([*command, str(out)])
@@ -254,7 +253,7 @@ def test_a_kill_leaves_the_source_and_a_whole_target_or_none(study, tmp_path):
             back = out.with_name("back.csv")
             assert cli.main(["undo", f"{out}.journal.jsonl", "-o", str(back), "-qq"]) == 0
             assert back.read_bytes() == source
-    assert finished < 20
+    assert finished < 10
 
 
 @pytest.mark.parametrize("step", range(6))
@@ -265,7 +264,6 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_target_or_none(step, stud
     code = f"""
 import os, pathlib
 from dataaudit import cli
-from dataaudit.cli.progress import Progress
 left = [{step}]
 def dying(real):
     def call(*given):
@@ -286,6 +284,6 @@ cli.main(["apply", *{names!r}, "-o", {str(out)!r}, "--no-model", "-qq"])
 
 
 def test_names_of_rows_are_no_emoji(capsys):
-    with Progress() as progress:
-        progress.say("mail.csv:100: ham → spam")
+    with Talk() as talk:
+        talk.say("mail.csv:100: ham → spam")
     assert capsys.readouterr().err == "mail.csv:100: ham → spam\n"

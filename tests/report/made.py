@@ -6,6 +6,8 @@ from writers.example import made_up
 from dataaudit.findings.schemas import (
     ExplanationFindings,
     ExplanationProvenance,
+    MismatchFindings,
+    MismatchProvenance,
     VulnerabilityFindings,
     VulnerabilityProvenance,
 )
@@ -176,8 +178,135 @@ def vulnerability():
     return VulnerabilityFindings(**_tables(VulnerabilityFindings, rows), provenance=p)
 
 
+def mismatch():
+    """One finding of two training rows, with its slice, remedies and a traced test row."""
+    remedy = {
+        "finding": 1,
+        "l2": 0.01,
+        "n_counted": 8,
+        "errors_before": 4,
+        "slice_loss_before": 1.2,
+        "test_errors_before": 6,
+        "test_loss_before": 0.7,
+    }
+    tried = {"errors_after": 1, "slice_loss_after": 0.4, "test_errors_after": 3, "test_loss_after": 0.5}
+    rates = {f"rate_{part}{end}": 0.5 for part in ("train", "test") for end in ("", "_low", "_high")}
+    rows = {
+        "findings": [
+            {
+                "finding": 1,
+                "severity": "high",
+                "title": "age = child: 4 of 8 test rows are wrong",
+                "n_errors": 4,
+                "n_train_rows": 2,
+                "train_row_ids": ["t1", "t2"],
+                "slice": "age = child",
+                "features": "age",
+                "predicted_delta_loss": -0.8,
+                "measured_delta_loss": -0.75,
+                "advice": "Check these 2 training rows",
+                "test_row_ids": ["q1"],
+                "p_value": 0.01,
+            }
+        ],
+        "remedies": [
+            remedy
+            | tried
+            | {
+                "remedy": "remove",
+                "detail": "2 training rows removed",
+                "predicted": -0.8,
+                "measured": -0.75,
+                "cures": True,
+            },
+            *(
+                remedy
+                | {"remedy": "ridge", "detail": f"λ = {l2}", "l2": l2, "errors_after": 4, "cures": False}
+                for l2 in (0.001, 0.01)
+            ),
+        ],
+        "slices": [
+            rates
+            | {
+                "column": "age",
+                "level": "child",
+                "n_train": 4,
+                "n_test": 8,
+                "n_errors": 4,
+                "influence_share": 0.3,
+                "lift": 3.0,
+                "rank": 1,
+                "rate_class": "yes",
+                "loss": 1.2,
+                "harm": 0.1,
+                "errors_without": 1,
+                "p_value": 0.01,
+            }
+        ],
+        "features": [
+            {"train_row_id": "t1", "column": "age", "value": "child", "finite_effect": -0.5, "finding": 1}
+        ],
+        "traces": [
+            {
+                "test_row_id": "q1",
+                "test_row": 1,
+                "train_row_id": name,
+                "delta_loss_if_removed": change,
+                "rank": rank,
+            }
+            for rank, (name, change) in enumerate((("t1", -0.2), ("t2", 0.1)), 1)
+        ],
+        "responsible": [
+            {
+                "test_row_id": "q1",
+                "test_row": 1,
+                "label": "no",
+                "predicted_label": "yes",
+                "p_label": 0.2,
+                "loss": 1.6,
+                "effective_rows": 5.0,
+                "top_share": 0.4,
+            }
+        ],
+        "harmful": [
+            {"train_row_id": "t1", "label": "yes", "harm_on_errors": 0.5, "harm_on_test": 0.4, "rank": 1}
+        ],
+        "shift": [
+            {
+                "measure": "two-sample",
+                "value": 0.6,
+                "significant": True,
+                "message": "Train and test differ (AUC 0.6).",
+            },
+            {
+                "column": "age",
+                "measure": "covariate",
+                "value": 0.3,
+                "p_value": 0.001,
+                "significant": True,
+                "message": "“age” differs.",
+            },
+        ],
+        "health": HEALTH,
+        "cells": [
+            (row, column, cell, part)
+            for row, part in (("q1", "test"), ("t1", "train"), ("t2", "train"))
+            for column, cell in (("age", "child"), ("site", "north"), ("y", "yes"))
+        ],
+        "verification": [("q1", "t1", "removed", -0.2, -0.21)],
+    }
+    p = MismatchProvenance(
+        **PAIR | {"command": "audit mismatch train.csv test.csv --label y"},
+        n_errors=6,
+        train_loss=0.3,
+        test_loss=0.7,
+    )
+    return MismatchFindings(**_tables(MismatchFindings, rows), provenance=p)
+
+
 MADE = {
     "explanation": explanation,
-    "vulnerability": vulnerability,
     "labels": lambda: made_up(n=12, text=False),
+    "mismatch": mismatch,
+    "vulnerability": vulnerability,
 }

@@ -15,8 +15,7 @@ from writers.payloads import PAYLOADS
 
 import dataaudit
 from dataaudit.cells import picture_of
-from dataaudit.report import explain, versus, words
-from dataaudit.report.build import shown
+from dataaudit.report import explain, shown, versus, words
 from dataaudit.writers import get
 from dataaudit.writers.base import BUILT_IN
 from dataaudit.writers.console import show

@@ -14,9 +14,8 @@ from writers.example import made_up, table
 from writers.pages import parse
 
 from dataaudit.errors import WriteError
-from dataaudit.report import figures, labels
+from dataaudit.report import figures, labels, shown
 from dataaudit.report.blocks import plain
-from dataaudit.report.build import shown
 from dataaudit.report.common import Refit, refits_of
 from dataaudit.report.rows import Value, excerpt, review_rows
 from dataaudit.writers import get

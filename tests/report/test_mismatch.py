@@ -12,11 +12,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from writers.mismatch_example import real, spoilt, wide
 from writers.pages import parse
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 
-from dataaudit.report import figures, mismatch
+from dataaudit.report import figures, mismatch, shown
 from dataaudit.report.blocks import plain
-from dataaudit.report.build import shown
 from dataaudit.report.findings import _traces, mismatch_findings, slices_of, values_of
 from dataaudit.writers import get, names
 from dataaudit.writers.console import show
@@ -287,7 +286,7 @@ def test_long_names_and_many_findings_fit_into_one_megabyte(payload):
     assert parse(text).errors == []
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_no_cell_leaves_its_place(payload):
     tables = spoilt(payload[:2000])
     found, harmless = parse(page(mismatch.report(tables))), parse(page(mismatch.report(spoilt("harmless"))))

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from report.made import MADE
 
-from dataaudit.report.build import shown
+from dataaudit.report import shown
 from dataaudit.writers import get
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-KINDS = ("explanation", "labels", "vulnerability")
 FORMATS = {
     "console": ".console.txt",
     "markdown": ".md",
@@ -32,7 +31,7 @@ def words_of(page):
     return "\n".join(text for text in (" ".join(line.split()) for line in lines) if text.strip(" |")) + "\n"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("name", FORMATS)
 def test_it_says_the_same_as_ever(kind, name):
     out = io.StringIO()

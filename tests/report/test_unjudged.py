@@ -6,8 +6,8 @@ import pytest
 
 import dataaudit
 from dataaudit.errors import SettingError
+from dataaudit.report import shown
 from dataaudit.report.blocks import Report, plain
-from dataaudit.report.build import shown
 
 L2 = 1e-2
 

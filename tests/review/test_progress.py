@@ -1,6 +1,7 @@
 """How a review stands, and when it may stop: the rule that the page has too."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from writers.example import made_up
@@ -73,7 +74,7 @@ def test_the_hint_doubts_an_audit_whose_suspects_are_right():
 
 
 def test_without_probabilities_nothing_is_expected():
-    unknown = QUEUE.reordered(QUEUE.p_wrong * math.nan, QUEUE.suggested, order=QUEUE.order)
+    unknown = replace(QUEUE, p_wrong=QUEUE.p_wrong * math.nan)
     found = progress_of(unknown, decisions("k" * 20))
     assert found.left is None
     assert stop_hint(found) == "Of the last 20 rows 0 were wrong. You may stop here."

@@ -1,5 +1,7 @@
 """Cells as spammers write them; each is put wherever a string of the user's data goes."""
 
+from inspect import Signature, signature
+
 PAYLOADS = {
     "script": "<script>alert(1)</script>",
     "close script": "</script><script>alert(1)//",
@@ -93,3 +95,21 @@ PAYLOADS = {
     "homograph": "раураl.соm аррӏе ⅼ1Ｉ",
     "spaces": " \xa0 \u3000 x \xa0 ",
 }
+
+
+def for_every_payload(test):
+    """Run a test once a payload, as one test; a failure names the payload."""
+
+    def run(**given):
+        for name, payload in PAYLOADS.items():
+            try:
+                test(payload=payload, **given)
+            except BaseException as error:
+                error.add_note(f"payload: {name}")
+                raise
+
+    parameters = [p for p in signature(test).parameters.values() if p.name != "payload"]
+    run.__signature__ = Signature(parameters)
+    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+    run.pytestmark = list(getattr(test, "pytestmark", []))
+    return run

@@ -6,7 +6,7 @@ import pytest
 from writers.example import made_up
 
 from dataaudit.errors import SettingError
-from dataaudit.report.build import shown
+from dataaudit.report import shown
 from dataaudit.writers import Writer, get, names
 from dataaudit.writers.base import BUILT_IN, GROUP
 

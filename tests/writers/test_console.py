@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.synthetic import every_block
 
 from dataaudit.writers.console import WRITERS, show, show_lines
@@ -27,7 +27,7 @@ def written(name, report):
     return out.getvalue()
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_it_keeps_to_80_columns_and_its_own_colours(payload):
     report = every_block(payload)
     text = shown(report, force_terminal=True, color_system="standard")
@@ -36,7 +36,7 @@ def test_it_keeps_to_80_columns_and_its_own_colours(payload):
     assert max(map(cell_len, plain.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 @pytest.mark.parametrize("name", WRITERS)
 def test_no_steering_character_gets_out(name, payload):
     text = written(name, every_block(payload))

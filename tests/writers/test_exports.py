@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from writers.example import made_up
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 
 from dataaudit.escape import block, console_line, json_text, line
 from dataaudit.report.rows import review_rows
@@ -28,7 +28,7 @@ def dangerous(text):
     return {f"U+{ord(c):04X}" for c in set(text) - set("\n" + JOINERS) if unicodedata.category(c) in bad}
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_tasks_and_records_give_back_the_exact_cells(payload):
     findings = audit(payload)
     tasks, records = (exported(labelstudio, findings), exported(argilla, findings))
@@ -42,7 +42,7 @@ def test_tasks_and_records_give_back_the_exact_cells(payload):
     assert task["data"]["text"] == record["fields"]["text"] == payload
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_the_labelling_setup_has_one_choice_a_class(payload):
     findings = audit(payload)
     setup = labelstudio.setup(findings)
@@ -54,7 +54,7 @@ def test_the_labelling_setup_has_one_choice_a_class(payload):
         assert choices == list(findings.provenance.classes)
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 @pytest.mark.parametrize("text", [True, False])
 def test_no_cell_of_the_spreadsheet_is_a_formula(payload, text):
     findings = audit(payload, text=text)

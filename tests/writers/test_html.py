@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 from writers.pages import parse
-from writers.payloads import PAYLOADS
+from writers.payloads import PAYLOADS, for_every_payload
 from writers.synthetic import NUMBERS, every_block
 
 from dataaudit.writers.html import framed, page, parted
@@ -95,7 +95,7 @@ def _fields(report):
     return {name: getattr(report, name) for name in type(report).__dataclass_fields__}
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_it_is_the_same_page_whatever_the_cells_say(payload):
     made = page(every_block(payload))
     found = parse(made)

@@ -8,7 +8,7 @@ import unicodedata
 import polars as pl
 import pytest
 from writers.example import made_up
-from writers.payloads import PAYLOADS
+from writers.payloads import PAYLOADS, for_every_payload
 from writers.synthetic import every_block
 
 from dataaudit.report.blocks import Commands, Report, Section
@@ -32,7 +32,7 @@ def report(**changes):
     return Report(**said | about | changes)
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_it_gives_back_the_exact_cells(payload):
     findings = made_up(n=6, hostile=payload[:2000], cell=payload)
     rows = [json.loads(row) for row in written("jsonl", findings, report()).split("\n")[:-1]]

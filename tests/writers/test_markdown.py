@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.rendered import Rendered
 from writers.synthetic import every_block
 
@@ -25,7 +25,7 @@ def harmless():
     return Rendered(markdown(every_block("harmless")))
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_no_cell_leaves_its_place(payload):
     text = markdown(every_block(payload))
     page = Rendered(text)

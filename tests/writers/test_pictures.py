@@ -10,8 +10,7 @@ from writers.example import made_up
 from writers.pages import parse
 
 from dataaudit.cells import drawn, picture_of
-from dataaudit.report import labels
-from dataaudit.report.build import shown
+from dataaudit.report import labels, shown
 from dataaudit.report.rows import review_rows
 from dataaudit.review.screen import _cells
 from dataaudit.writers import get, html, spreadsheet

@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 import pytest
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.verdict import rules
 from writers.verdict.example import (
     AROUND,
@@ -73,7 +73,7 @@ def test_an_annotation_has_place_title_and_message():
     assert text.endswith("\ndataaudit: 1 rule broken (1 failed, 1 skipped)\n")
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_cells_are_read_back_and_command_nothing(payload):
     told = list(commands(written("github", hostile(payload))))
     assert len(told) == SHOWN

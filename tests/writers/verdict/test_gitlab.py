@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.verdict import rules
 from writers.verdict.example import (
     AROUND,
@@ -29,7 +29,7 @@ def test_it_is_valid_whatever_the_number_of_findings(n, listed):
     assert len(entries(verdict(n))) == listed
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_it_is_valid_whatever_the_cells_say(payload):
     assert len(entries(hostile(payload))) == 15 + 1 + 11 + 1 + 1
 

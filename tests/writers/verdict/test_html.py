@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from writers.pages import parse
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.verdict.example import DOC, LEAKED, SUSPECT, hostile, mixed, outcome, suspects, verdict, written
 
 from dataaudit.findings.verdict import Verdict
@@ -70,7 +70,7 @@ def test_no_script_and_the_policy_allows_none(text):
     ]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_the_page_is_the_same_page_whatever_the_cells_say(payload):
     text = written("html", hostile(payload))
     page = parse(text)
@@ -115,7 +115,7 @@ def test_the_documentation_is_set_without_links():
     )
 
 
-@pytest.mark.parametrize("payload", ["&" * 2000, "\x01" * 2000, "漢" * 2000, "\u202e" * 2000])
+@pytest.mark.parametrize("payload", ["&" * 2000, "\u202e" * 2000])  # five bytes each, three bytes each
 def test_many_long_findings_of_many_rules_fit_into_one_megabyte(payload):
     rows = suspects(200, payload=payload)
     rules = [dataclasses.replace(rule, code=f"{rule.code}-{i}", title=payload, doc=payload) for i in range(40)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import xmlschema
 from junitparser import JUnitXml
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.verdict.example import APART, SUSPECT, hostile, mixed, outcome, suspects, verdict, written
 
 from dataaudit.findings.verdict import Verdict
@@ -29,7 +29,7 @@ def test_it_is_valid_whatever_the_number_of_findings(n):
     assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (2, int(n > 0), 0, 1)
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_it_is_valid_whatever_the_cells_say(payload):
     root = read(hostile(payload))
     assert (root.tests, root.failures, root.errors) == (5, 2, 1)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from markdown_it import MarkdownIt
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.verdict.example import LEAKED, SUSPECT, hostile, mixed, outcome, suspects, verdict, written
 
 from dataaudit.findings.verdict import Verdict
@@ -37,7 +37,7 @@ def test_it_fits_a_comment(n):
     assert (f"{n:,} findings in all." in text) == (n > 10)
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_nothing_is_obeyed(payload):
     text = written("markdown", hostile(payload))
     assert len(text.encode()) <= 64_000

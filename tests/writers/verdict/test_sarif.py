@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.verdict import rules
 from writers.verdict.example import (
     AROUND,
@@ -33,7 +33,7 @@ def test_it_is_taken_whatever_the_number_of_findings(n, listed):
     assert len(results(verdict(n))) == listed  # the cap is 500, and one tells the total
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_it_is_taken_whatever_the_cells_say(payload):
     document = rules.sarif(written("sarif", hostile(payload)))
     assert {len(run["results"]) for run in document["runs"]} == {15 + 1 + 11 + 1}

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from writers.payloads import PAYLOADS
+from writers.payloads import for_every_payload
 from writers.verdict.example import hostile, mixed, verdict, written
 
 from dataaudit.findings.verdict import Verdict
@@ -32,7 +32,7 @@ def terminal(told, *, full=False, width=80):
     return out.getvalue()
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 @pytest.mark.parametrize("name", names("check"))
 def test_no_format_lets_steering_characters_out(name, payload):
     text = written(name, hostile(payload[:20_000]))
@@ -43,7 +43,7 @@ def test_no_format_lets_steering_characters_out(name, payload):
     assert commands == [] or name == "html"  # a page is no log
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 @pytest.mark.parametrize("full", [True, False])
 def test_a_terminal_of_80_columns_is_enough(payload, full):
     text = terminal(hostile(payload[:5000]), full=full)
@@ -53,7 +53,7 @@ def test_a_terminal_of_80_columns_is_enough(payload, full):
     assert max(map(cell_len, re.sub(r"\x1b\[[\d;]*m", "", text).splitlines())) <= 80
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_a_finding_is_a_line_that_begins_with_its_place(payload):
     rows = written("text", hostile(payload)).split("\n\n", 1)[0].split("\n")
     more = [row for row in rows if row.startswith("    … and ")]
@@ -113,7 +113,7 @@ def test_what_is_accepted_or_known_is_counted_not_listed():
     assert "(1 known from the base, 1 accepted)" in text
 
 
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
+@for_every_payload
 def test_json_gives_back_the_exact_texts(payload):
     payload = payload[:20_000]
     told = hostile(payload)

@@ -46,6 +46,8 @@ def test_the_papers_hospital_case(root, data_folder):
     assert step == pytest.approx(truth, rel=0.01)
     assert "and 1 of 137 children are wrong" in done.stdout
     assert "slice 1: age = [0-10)" in done.stdout
+    unprompted = re.findall(r"\[0-10\).*\n +rows ([\d, ]+)$", done.stdout, re.MULTILINE)
+    assert {13685, 9366, 19590, 11116} in [set(map(int, rows.split(", "))) for rows in unprompted]
 
 
 def figure(root, data_folder, out, name):

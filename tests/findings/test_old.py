@@ -1,0 +1,63 @@
+"""Folders of findings that version 0.1 wrote, kept in ``old``: whatever reads findings reads them still."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from dataaudit import cli
+from dataaudit.findings.schemas import KINDS, read_findings
+from dataaudit.findings.tables import read_provenance
+from dataaudit.review.queue import queue_of
+
+OLD = Path(__file__).with_name("old")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for one in OLD.iterdir():
+        (shutil.copytree if one.is_dir() else shutil.copy)(one, tmp_path / one.name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_they_are_read_whole_and_written_the_same(kind, tmp_path):
+    found = read_findings(OLD / kind)
+    written = found.write(tmp_path)
+    for name in found.SCHEMAS:
+        before = pl.read_parquet(OLD / kind / f"{name}.parquet")
+        assert_frame_equal(found.tables()[name], before)
+        assert_frame_equal(pl.read_parquet(written / f"{name}.parquet"), before)  # with the words
+    assert read_provenance(written) == read_provenance(OLD / kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", ["none", "all"])
+def test_they_are_reported(kind, level, folder):
+    for name in ("page.html", "page.md", "page.json"):
+        assert cli.main(["report", kind, "-o", name, "--redact", level, "-qq"]) == 0
+        assert (folder / name).stat().st_size > 500
+
+
+def test_they_are_reviewed():
+    queue = queue_of(read_findings(OLD / "labels"))
+    assert len(queue) == 60
+    assert set(queue.classes) == {"ill", "well"}
+
+
+def test_they_are_applied(folder, capsys):
+    (folder / "decisions.csv").write_text("row_id,action,label\np0,relabel,well\np1,drop,\n")
+    assert cli.main(["apply", "labels", "decisions.csv", "train.csv", "-o", "fixed.csv", "--dry-run"]) == 0
+    assert "p0: ill → well" in capsys.readouterr().err
+    assert not (folder / "fixed.csv").exists()
+
+
+def test_they_are_checked(folder):
+    assert cli.main(["check", "labels", "--no-cache", "-qq", "--output", "json=verdict.json"]) == 0
+    outcomes = json.loads((folder / "verdict.json").read_text())["outcomes"]
+    known = {one["code"]: one["status"] for one in outcomes}
+    assert (known["DA101"], known["DA908"]) == ("passed", "broken")
