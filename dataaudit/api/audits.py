@@ -50,7 +50,7 @@ class Result:
             Made if absent.
         redact : {"none", "cells", "all"}
             What the page withholds, now and when it is written anew: nothing; the values of cells; also the
-            names of rows, classes, columns and files. The tables beside it are whole.
+            names of rows, classes, columns and files. The tables next to it are whole.
 
         Returns
         -------
