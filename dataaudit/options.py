@@ -148,7 +148,7 @@ _TYPES: Final[Mapping[Any, tuple[Callable[[Any], bool], str, str]]] = {
 
 
 def unknown(name: str, value: object, among: Iterable[str]) -> SettingError:
-    """Return the error for a value that is not one of a few."""
+    """Return the error for a value that is not among a few."""
     return SettingError(f"unknown {name}: got {value!r}", suggestion(str(value), among))
 
 
@@ -170,11 +170,11 @@ def _options_of(group: Any) -> tuple[Option, ...]:
         if get_origin(hints[one.name]) is Annotated:
             default = one.default if one.default_factory is MISSING else one.default_factory()
             kind, opt = get_args(hints[one.name])
-            made.append(describe(one.name, kind, opt, default, init=one.init))
+            made.append(describe(one.name, kind, opt=opt, default=default, init=one.init))
     return tuple(made)
 
 
-def describe(name: str, kind: Any, opt: Opt, default: Any, *, init: bool = True) -> Option:
+def describe(name: str, kind: Any, *, opt: Opt, default: Any, init: bool = True) -> Option:
     """Return an option as a type and an `Opt` describe it."""
     parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     rest = [part for part in parts if part is not NoneType]
@@ -370,7 +370,7 @@ class TrainingOptions(ColumnOptions):
 
     @property
     def columns(self) -> EncoderOptions:
-        """What the encoder is given."""
+        """What the encoder is asked."""
         return self.part(EncoderOptions)
 
     @property

@@ -86,7 +86,7 @@ def folder(tmp_path_factory):
 
 
 def tables_of(kind, folder):
-    return audited(kind, folder)._written
+    return audited(kind, folder).tables
 
 
 def outputs(kind, folder, policy):
