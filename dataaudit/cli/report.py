@@ -186,7 +186,7 @@ def export(
     first = dataclasses.replace(found, labels=found.labels.head(rows))
     tables, report = shown(first, redact, top=0)
     WRITERS[to].write(tables, report, text)
-    setup = label_studio_setup(tables) if to == "labelstudio" else ""
+    setup = label_studio_setup(tables) if to == "labelstudio" and isinstance(tables, Findings) else ""
     withheld = redact or level_of(found)
     said = _counted(rows, asked, known=known if withheld == "none" else None)
     if out == STDOUT:
