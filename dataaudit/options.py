@@ -148,7 +148,7 @@ _TYPES: Final[Mapping[Any, tuple[Callable[[Any], bool], str, str]]] = {
 
 
 def unknown(name: str, value: object, among: Iterable[str]) -> SettingError:
-    """Return the error for a value that is none of a few."""
+    """Return the error for a value that is not among a few."""
     return SettingError(f"unknown {name}: got {value!r}", suggestion(str(value), among))
 
 
@@ -170,11 +170,11 @@ def _options_of(group: Any) -> tuple[Option, ...]:
         if get_origin(hints[one.name]) is Annotated:
             default = one.default if one.default_factory is MISSING else one.default_factory()
             kind, opt = get_args(hints[one.name])
-            made.append(describe(one.name, kind, opt, default, init=one.init))
+            made.append(describe(one.name, kind, opt=opt, default=default, init=one.init))
     return tuple(made)
 
 
-def describe(name: str, kind: Any, opt: Opt, default: Any, *, init: bool = True) -> Option:
+def describe(name: str, kind: Any, *, opt: Opt, default: Any, init: bool = True) -> Option:
     """Return an option as a type and an `Opt` describe it."""
     parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     rest = [part for part in parts if part is not NoneType]
@@ -291,9 +291,7 @@ _SOLVER: Final = "Of the inverse Hessian: cholesky, dual; cg, lissa, arnoldi."
 _SPLIT: Final = "Without TEST: share (.2) or number of rows to draw."
 _WHERE: Final = "Trace the test rows that fulfil this: \"age = '[0-10)'\"; true: all."
 _COMPONENTS: Final = "Also without the training loss, and without the inverse Hessian."
-_FLIP: Final = (
-    "Fewest rows whose removal overturns: prediction, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL."
-)
+_FLIP: Final = "Fewest rows whose removal flips: prediction, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL."
 _ATTACKED: Final = "Attack this test row, from 0."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
@@ -372,7 +370,7 @@ class TrainingOptions(ColumnOptions):
 
     @property
     def columns(self) -> EncoderOptions:
-        """What the encoder is told."""
+        """What the encoder is asked."""
         return self.part(EncoderOptions)
 
     @property

@@ -120,7 +120,11 @@ def _slots(one: Parameter, defaults: Mapping[str, Any]) -> Iterator[_Slot]:
     kind, *extras = get_args(one.annotation) if get_origin(one.annotation) is Annotated else (one.annotation,)
     if extras and isinstance(extras[0], Opt):
         default = MISSING if one.default is one.empty else one.default
-        yield _Slot(one.name, describe(one.name, kind, extras[0], default), defaults.get(one.name, default))
+        yield _Slot(
+            one.name,
+            describe(one.name, kind, opt=extras[0], default=default),
+            defaults.get(one.name, default),
+        )
         return
     said = kind is Said
     group, *only = extras if said else (kind, *extras)

@@ -112,14 +112,14 @@ def _plain(found: Config) -> dict[str, Any]:
         "baseline": found.baseline or None,
         "baseline_key": bool(found.secret),
         "values": _table(found.values),
-        "datasets": {name: _table(told) for name, told in found.datasets.items()},
+        "datasets": {name: _table(entries) for name, entries in found.datasets.items()},
     }
 
 
-def _table(told: Mapping[str, Any]) -> dict[str, Any]:
+def _table(entries: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _table(item) if isinstance(item, dict) else {"value": item.value, "origin": item.origin}
-        for key, item in told.items()
+        for key, item in entries.items()
     }
 
 
@@ -131,15 +131,15 @@ def _lines(found: Config) -> Iterator[str]:
     is_set = "set" if found.secret else "not set: a row with few possible contents can be guessed by its hash"
     yield f"# DATAAUDIT_BASELINE_KEY is {is_set}"
     yield from _entries(found.values)
-    for name, told in found.datasets.items():
+    for name, entries in found.datasets.items():
         yield from ("", f"[datasets.{toml_key(name)}]")
-        yield from _entries(told)
+        yield from _entries(entries)
 
 
-def _entries(told: Mapping[str, Any]) -> Iterator[str]:
+def _entries(entries: Mapping[str, Any]) -> Iterator[str]:
     from dataaudit.gate.settings import toml, toml_key
 
-    for key, item in told.items():
+    for key, item in entries.items():
         if isinstance(item, dict):
             for code, inner in item.items():
                 said = f"{key}.{toml_key(code)} = {toml(inner.value)}"
@@ -250,7 +250,7 @@ def _sources(data: Sequence[str], sql: str | None, query: str | None) -> tuple[s
 
 
 def _files(found: Config) -> Iterator[str]:
-    """Yield the files that are checked; what cannot be found is told later."""
+    """Yield the files that are checked; what cannot be found is reported later."""
     from dataaudit.data.paths import files_meant
 
     for dataset in found.settings().datasets:

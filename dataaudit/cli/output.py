@@ -25,7 +25,7 @@ _REDACT = (
 )
 RedactAnew = Annotated[
     Literal["none", "cells", "all"] | None,
-    Opt("Withhold nothing, cells, or all names and labels too.", OUTPUT, shown="as the audit was told"),
+    Opt("Withhold nothing, cells, or all names and labels too.", OUTPUT, shown="as the audit was asked"),
 ]
 
 

@@ -221,13 +221,13 @@ def _setup_path(out: Path) -> Path:
 
 
 def _write_export(out: Path, text: str, setup: str, *, redact: str) -> list[str]:
-    """Write the file, and the labelling setup beside it."""
+    """Write the file, and the labelling setup next to it."""
     from dataaudit.files import write_page
 
     said = []
     if setup:
-        beside = write_page(setup, _setup_path(out))
-        said.append(place("labelling setup", beside, redact))
+        path = write_page(setup, _setup_path(out))
+        said.append(place("labelling setup", path, redact))
     return [place("export", write_page(text, out), redact), *said]
 
 

@@ -173,10 +173,10 @@ BAD = {
     "no such id": ({"id": "nr"}, r"'nr' is not in the frame"),
     "the label as text": ({"text": "y"}, r"column 'y' is the label"),
     "an id that repeats": ({"id": "x9"}, r"'x9' is not in the frame"),
-    "unknown ranking": ({"rank": "loss"}, r"unknown ranking: got 'loss'"),
+    "unknown ranking": ({"rank": "loss"}, r"unknown rank: got 'loss'"),
     "unknown basis": ({"basis": "fourier"}, r"unknown basis: got 'fourier'"),
     "unknown text features": ({"text_features": "bag"}, r"'bag'"),
-    "a negative seed": ({"seed": -1}, r"seed cannot be negative: got -1"),
+    "a negative seed": ({"seed": -1}, r"seed must be 0 or more: got -1"),
     "no ridge": ({"l2": 0.0}, r"l2 must be above 0"),
 }
 

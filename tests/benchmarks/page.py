@@ -56,7 +56,7 @@ def main():
         path, times = Path(folder) / "report.html", []
         for _ in range(RUNS):
             start = time.perf_counter()
-            write_report(found._written, path)
+            write_report(found.tables, path)
             times.append(time.perf_counter() - start)
         print(f"written in {statistics.median(times):.2f} s, {path.stat().st_size / 1e6:.2f} MB")
         print(f"a row can be decided after {statistics.median(decidable(path)):.2f} s (median of {RUNS})")

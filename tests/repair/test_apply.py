@@ -14,7 +14,7 @@ import pytest
 
 from dataaudit import cli
 from dataaudit.audits.rerun import compare
-from dataaudit.cli.progress import Talk
+from dataaudit.cli.progress import Progress
 from dataaudit.findings.schemas import Findings
 
 SEED = 0
@@ -284,6 +284,6 @@ cli.main(["apply", *{names!r}, "-o", {str(out)!r}, "--no-model", "-qq"])
 
 
 def test_names_of_rows_are_no_emoji(capsys):
-    with Talk() as talk:
-        talk.say("mail.csv:100: ham → spam")
+    with Progress() as progress:
+        progress.say("mail.csv:100: ham → spam")
     assert capsys.readouterr().err == "mail.csv:100: ham → spam\n"
