@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dataaudit.findings.record import AuditRecord, PairRecord
-from dataaudit.findings.redact import WITHHELD
+from dataaudit.findings.record import WITHHELD, AuditRecord, PairRecord
 from dataaudit.report import words
 from dataaudit.report.blocks import (
     BRIEF,
