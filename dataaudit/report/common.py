@@ -8,30 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dataaudit.findings.record import WITHHELD, AuditRecord, PairRecord
+from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.report.blocks import (
-    BRIEF,
-    PAGE,
-    TERMINAL,
-    Block,
-    Cell,
-    Check,
-    Checks,
-    Commands,
-    Facts,
-    Figure,
-    Fold,
-    Grid,
-    Group,
-    Inline,
-    List,
-    Medium,
-    Only,
-    Part,
-    Section,
-    Sentence,
-    Table,
-)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,10 +24,10 @@ _ROLES: Final = 120  # columns
 _CLASSES: Final = 6  # named where there is little room
 _GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
 
-Facets = tuple[tuple[str, Inline], ...]
+Facets = tuple[tuple[str, b.Inline], ...]
 
 
-def said(*sentences: Inline) -> tuple[Inline, ...]:
+def said(*sentences: b.Inline) -> tuple[b.Inline, ...]:
     """Return the sentences that say something."""
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -64,28 +42,28 @@ def listed(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
-def joined(parts: Iterable[Inline], by: str = ", ") -> tuple[Part, ...]:
+def joined(parts: Iterable[b.Inline], by: str = ", ") -> tuple[b.Part, ...]:
     """Return inlines with commas between them, as one."""
-    flat: list[Part] = []
+    flat: list[b.Part] = []
     for part in parts:
         flat += [by] if flat else []
         flat += part if isinstance(part, tuple) else [part]
     return tuple(flat)
 
 
-def names(texts: Sequence[str], most: int = _CLASSES) -> tuple[Part, ...]:
+def names(texts: Sequence[str], most: int = _CLASSES) -> tuple[b.Part, ...]:
     """Return some names with commas."""
-    flat: list[Part] = []
+    flat: list[b.Part] = []
     for text in texts[:most]:
-        flat += [", "] * bool(flat) + [Cell(text, 40)]
+        flat += [", "] * bool(flat) + [b.Cell(text, 40)]
     return (*flat, ", …") if len(texts) > most else tuple(flat)
 
 
-def pair_names(p: PairRecord) -> tuple[Part, ...]:
+def pair_names(p: PairRecord) -> tuple[b.Part, ...]:
     """Name the training and the test data, once where they are the same."""
-    flat: list[Part] = []
+    flat: list[b.Part] = []
     for name in dict.fromkeys((p.train, p.test)):
-        flat += [" and "] * bool(flat) + [Cell(name)]
+        flat += [" and "] * bool(flat) + [b.Cell(name)]
     return tuple(flat)
 
 
@@ -141,28 +119,28 @@ def refits_of(refits: Sequence[Refit], *, none: str) -> tuple[str, bool]:
     return f"Predicted and measured changes of loss {agree} over {len(refits)} true refits: {numbers}.", True
 
 
-def charts(*plots: Plot | Lanes | Matrix | None) -> Grid:
+def charts(*plots: Plot | Lanes | Matrix | None) -> b.Grid:
     """Return charts next to each other, those that there are."""
-    return Grid(tuple((Figure(plot),) for plot in plots if plot))
+    return b.Grid(tuple((b.Figure(plot),) for plot in plots if plot))
 
 
 def trust(
-    health: pl.DataFrame, said: str, *figures: Block, page: bool = True, terminal: bool = False
-) -> Section:
+    health: pl.DataFrame, said: str, *figures: b.Block, page: bool = True, terminal: bool = False
+) -> b.Section:
     """Say how far to trust the audit: the agreement of refits in words, checks, charts.
 
     The sentence is for Markdown, and for the page and the terminal where these are asked for.
     """
-    media: tuple[Medium, ...] = ("markdown", *PAGE * page, *TERMINAL * terminal)
-    checks = tuple(Check(name, ok, message or name) for name, _, _, ok, message in health.iter_rows())
-    blocks = (Only(media, (Sentence(said, "quiet"),)), Checks(checks), *figures)
-    return Section("How far to trust it", blocks, rank=1, key="trust")
+    media: tuple[b.Medium, ...] = ("markdown", *b.PAGE * page, *b.TERMINAL * terminal)
+    checks = tuple(b.Check(name, ok, message or name) for name, _, _, ok, message in health.iter_rows())
+    blocks = (b.Only(media, (b.Sentence(said, "quiet"),)), b.Checks(checks), *figures)
+    return b.Section("How far to trust it", blocks, rank=1, key="trust")
 
 
-def following(*commands: tuple[str, str]) -> Section:
+def following(*commands: tuple[str, str]) -> b.Section:
     """Return what to type next, without commands that would hold what is withheld."""
     shown = tuple((purpose, typed) for purpose, typed in commands if typed and WITHHELD not in typed)
-    return Section("Next", (Only(BRIEF, (Commands(shown),)),) if shown else (), rank=0, key="next")
+    return b.Section("Next", (b.Only(b.BRIEF, (b.Commands(shown),)),) if shown else (), rank=0, key="next")
 
 
 def page_of(folder: str) -> tuple[str, str]:
@@ -175,10 +153,10 @@ def may_type(p: AuditRecord) -> bool:
     return p.command.startswith("audit ") and len(p.command) <= _TYPED
 
 
-def run(p: AuditRecord, facts: Facets) -> tuple[Section, Section]:
+def run(p: AuditRecord, facts: Facets) -> tuple[b.Section, b.Section]:
     """Return the sections on columns and on the run: decisions, provenance, settings, versions."""
-    roles = tuple((Cell(r["column"]), r["role"], Cell(r["reason"], 300)) for r in p.roles)
-    table = Table(
+    roles = tuple((b.Cell(r["column"]), r["role"], b.Cell(r["reason"], 300)) for r in p.roles)
+    table = b.Table(
         caption="What each column is used as",
         head=("Column", "Used as", "Why"),
         rows=roles[:_ROLES],
@@ -186,34 +164,34 @@ def run(p: AuditRecord, facts: Facets) -> tuple[Section, Section]:
         rest=("column", "columns"),
         style="plain",
     )
-    notes = (Group("Notes", (List(tuple(p.notes[:_LISTED])),)),) if p.notes else ()
-    command = (Group("Command", (Commands(((("", p.command)),)),)),) if p.command else ()
+    notes = (b.Group("Notes", (b.List(tuple(p.notes[:_LISTED])),)),) if p.notes else ()
+    command = (b.Group("Command", (b.Commands(((("", p.command)),)),)),) if p.command else ()
     origins = (*p.origins, *getattr(p, "test_origins", ()))
     about = (
-        Facts((*facts, *_model_facts(p))),
+        b.Facts((*facts, *_model_facts(p))),
         *command,
         _fold("Files", "Files that were read", ("file", "format", "rows", "sha256"), _origins(origins)),
         _fold("Settings", "Settings, as resolved", ("setting", "value"), _pairs(p.settings)),
         _fold("Versions", "Versions of Python and libraries", ("package", "version"), _pairs(p.versions)),
     )
-    columns: tuple[Block, ...] = (*((table,) if roles else ()), *notes)
+    columns: tuple[b.Block, ...] = (*((table,) if roles else ()), *notes)
     return (
-        Section("Columns and decisions", columns, rank=2, key="columns", nav="Columns"),
-        Section("This run", about, rank=2, key="run"),
+        b.Section("Columns and decisions", columns, rank=2, key="columns", nav="Columns"),
+        b.Section("This run", about, rank=2, key="run"),
     )
 
 
-def _fold(title: str, caption: str, head: tuple[str, ...], rows: tuple[tuple[Inline, ...], ...]) -> Fold:
-    return Fold(title, (Table(caption=caption, head=head, rows=rows, style="plain"),), of=caption)
+def _fold(title: str, caption: str, head: tuple[str, ...], rows: tuple[tuple[b.Inline, ...], ...]) -> b.Fold:
+    return b.Fold(title, (b.Table(caption=caption, head=head, rows=rows, style="plain"),), of=caption)
 
 
-def _pairs(values: Mapping[str, Any]) -> tuple[tuple[Inline, ...], ...]:
-    return tuple((Cell(key), Cell(_plain(value), 300)) for key, value in sorted(values.items()))
+def _pairs(values: Mapping[str, Any]) -> tuple[tuple[b.Inline, ...], ...]:
+    return tuple((b.Cell(key), b.Cell(_plain(value), 300)) for key, value in sorted(values.items()))
 
 
-def _origins(origins: Sequence[Mapping[str, Any]]) -> tuple[tuple[Inline, ...], ...]:
+def _origins(origins: Sequence[Mapping[str, Any]]) -> tuple[tuple[b.Inline, ...], ...]:
     keys = ("path", "format", "rows", "sha256")
-    rows = tuple(tuple(Cell(_plain(one.get(key, "")), 200) for key in keys) for one in origins[:_LISTED])
+    rows = tuple(tuple(b.Cell(_plain(one.get(key, "")), 200) for key in keys) for one in origins[:_LISTED])
     left = len(origins) - _LISTED
     return (*rows, (f"… and {left} more",)) if left > 0 else rows
 
@@ -228,7 +206,7 @@ def _model_facts(p: AuditRecord) -> Facets:
     return (
         ("Features", words.count(p.n_features)),
         (f"Classes of {p.target[:LABEL]}", (*classes[:-1], f" … and {left} more") if left > 0 else classes),
-        ("Encoding", Cell(p.basis, 300)),
+        ("Encoding", b.Cell(p.basis, 300)),
         ("λ (regularisation)", words.short(p.l2)),
         ("Solver", f"{p.solver}: {p.solver_reason}"),
         ("Gradient at the fit", words.short(p.gradient_norm)),
@@ -236,11 +214,11 @@ def _model_facts(p: AuditRecord) -> Facets:
     )
 
 
-def about(p: AuditRecord, data: tuple[Part, ...]) -> Inline:
+def about(p: AuditRecord, data: tuple[b.Part, ...]) -> b.Inline:
     """Return data, classes and run in one line, for Markdown."""
-    return (*data, ", classes ", *names(p.classes), "; run ", Cell(p.run_id), f" of dataaudit {p.version}.")
+    return (*data, ", classes ", *names(p.classes), "; run ", b.Cell(p.run_id), f" of dataaudit {p.version}.")
 
 
-def heading(p: AuditRecord, facts: str) -> Inline:
+def heading(p: AuditRecord, facts: str) -> b.Inline:
     """Return the size of the data and its classes in a few words, for a terminal."""
     return (f"{facts}, classes ", *names(p.classes))

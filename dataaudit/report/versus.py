@@ -10,24 +10,8 @@ import numpy as np
 import polars as pl
 
 from dataaudit.findings.schemas import ExplanationFindings
+from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.report.blocks import (
-    MARKDOWN,
-    PAGE,
-    TERMINAL,
-    Block,
-    Cell,
-    Figure,
-    Fold,
-    Grid,
-    Group,
-    Inline,
-    List,
-    Only,
-    Section,
-    Sentence,
-    Table,
-)
 from dataaudit.report.charts import Line, Plot, Point, horizontal, padded, path, power, vertical
 from dataaudit.report.common import LABEL, NAME
 from dataaudit.report.rows import Value, begins
@@ -97,7 +81,7 @@ def agreement(f: ExplanationFindings, rivals: list[Fact]) -> str:
     return f"{names} order the training rows alike to {order} (Spearman); {agree}."
 
 
-def sections(f: ExplanationFindings, rivals: list[Fact], agree: str) -> tuple[Section, ...]:
+def sections(f: ExplanationFindings, rivals: list[Fact], agree: str) -> tuple[b.Section, ...]:
     """Return the section that sets two models side by side, if there are two."""
     if not rivals:
         return ()
@@ -106,22 +90,22 @@ def sections(f: ExplanationFindings, rivals: list[Fact], agree: str) -> tuple[Se
         "trained on the same rows and for the same label; distance is Euclidean in the encoded columns. "
     )
     explained = f.models["explained_label"][0]
-    blocks: tuple[Block, ...] = (
+    blocks: tuple[b.Block, ...] = (
         _facts(rivals, explained, agree),
-        Only(PAGE, (Grid(tuple((Figure(plot),) for plot in _plots(rivals, explained))),)),
-        Only(PAGE, (Grid(tuple((_near(model),) for model in rivals)),)),
+        b.Only(b.PAGE, (b.Grid(tuple((b.Figure(plot),) for plot in _plots(rivals, explained))),)),
+        b.Only(b.PAGE, (b.Grid(tuple((_near(model),) for model in rivals)),)),
         *(block for model in rivals for block in _tables(model)),
     )
-    return (Section("Two models", blocks, rank=0, key="versus", lead=lead + agree),)
+    return (b.Section("Two models", blocks, rank=0, key="versus", lead=lead + agree),)
 
 
-def _facts(rivals: list[Fact], explained: str, agree: str) -> Table:
-    facts: tuple[tuple[Inline, list[Inline]], ...] = (
+def _facts(rivals: list[Fact], explained: str, agree: str) -> b.Table:
+    facts: tuple[tuple[b.Inline, list[b.Inline]], ...] = (
         (
             "predicts",
-            [(Cell(m["predicted_label"], LABEL), f", {words.share(m['p_predicted'])}") for m in rivals],
+            [(b.Cell(m["predicted_label"], LABEL), f", {words.share(m['p_predicted'])}") for m in rivals],
         ),
-        (("probability of “", Cell(explained, 40), "”"), [words.share(m["p_explained"]) for m in rivals]),
+        (("probability of “", b.Cell(explained, 40), "”"), [words.share(m["p_explained"]) for m in rivals]),
         ("loss (nats)", [words.short(m["loss"]) for m in rivals]),
         (
             "rank correlation of influence, by size, and distance",
@@ -129,9 +113,9 @@ def _facts(rivals: list[Fact], explained: str, agree: str) -> Table:
         ),
         ("carried by the nearest tenth of the rows", [words.share(m["nearest_share"]) for m in rivals]),
         ("λ", [words.short(m["l2"]) for m in rivals]),
-        ("basis", [Cell(m["basis"], 120) for m in rivals]),
+        ("basis", [b.Cell(m["basis"], 120) for m in rivals]),
     )
-    return Table(
+    return b.Table(
         caption="What each model makes of the test row",
         head=("", *(str(model["model"]) for model in rivals)),
         rows=tuple((name, *values) for name, values in facts),
@@ -139,36 +123,36 @@ def _facts(rivals: list[Fact], explained: str, agree: str) -> Table:
     )
 
 
-def _near(model: Fact) -> Group:
+def _near(model: Fact) -> b.Group:
     lead = (
         "The largest change of the loss first, corrected for the row’s own leverage. Places are by the size "
         "of influence, which is first order, among all training rows; the two need not agree."
     )
-    rows = List(tuple(_listed(row) for row in model["behind"]), style="near")
-    shown = rows if model["behind"] else Sentence("None.")
-    return Group(f"Training rows behind it: {model['model']}", (Sentence(lead, "quiet"), shown))
+    rows = b.List(tuple(_listed(row) for row in model["behind"]), style="near")
+    shown = rows if model["behind"] else b.Sentence("None.")
+    return b.Group(f"Training rows behind it: {model['model']}", (b.Sentence(lead, "quiet"), shown))
 
 
-def _listed(row: Fact) -> Inline:
+def _listed(row: Fact) -> b.Inline:
     place, other = words.count(row["place"]), words.count(row["other_place"])
     places = f"by influence place {place}, under the other model {other}"
     loss = f"”: without it, the loss {words.moved(row['delta_loss_if_removed'])}"
     return (
-        Cell(row["train_row_id"], 160, "strong"),
+        b.Cell(row["train_row_id"], 160, "strong"),
         ", labelled “",
-        Cell(row["label"], LABEL),
+        b.Cell(row["label"], LABEL),
         f"{loss}. Distance {words.short(row['distance'])}; {places}.",
         row["begins"],
     )
 
 
-def _tables(model: Fact) -> tuple[Block, ...]:
+def _tables(model: Fact) -> tuple[b.Block, ...]:
     """Return the rows behind a model as a table: folded in Markdown, shorter on a terminal."""
     title = f"Training rows behind it: {model['model']}"
     rows = tuple(
         (
-            Cell(row["train_row_id"], NAME),
-            Cell(row["label"], 40),
+            b.Cell(row["train_row_id"], NAME),
+            b.Cell(row["label"], 40),
             words.short(row["distance"]),
             words.moved(row["delta_loss_if_removed"]),
             words.count(row["place"]),
@@ -177,8 +161,8 @@ def _tables(model: Fact) -> tuple[Block, ...]:
         for row in model["behind"]
     )
     head = ("training row", "label", "distance", "removed, the loss", "place by influence", "under the other")
-    table = Table(caption=title, head=head, rows=rows, short=6, terminal=(0, 1, 3))
-    return Only(MARKDOWN, (Fold(title, (table,)),)), Only(TERMINAL, (Group(title, (table,)),))
+    table = b.Table(caption=title, head=head, rows=rows, short=6, terminal=(0, 1, 3))
+    return b.Only(b.MARKDOWN, (b.Fold(title, (table,)),)), b.Only(b.TERMINAL, (b.Group(title, (table,)),))
 
 
 def _plots(rivals: list[Fact], explained: str) -> tuple[Plot, ...]:

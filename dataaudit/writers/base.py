@@ -20,39 +20,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Literal, TextIO
 
 from dataaudit.errors import SettingError, closest
-from dataaudit.report.blocks import (
-    Cards,
-    Cell,
-    Document,
-    Facts,
-    Figure,
-    Lines,
-    List,
-    Record,
-    Report,
-    Rows,
-    Section,
-    Table,
-)
+from dataaudit.report import blocks as b
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
 CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
 Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
-_MODULES: Final = {  # format → the module that has its writer, in `WRITERS`
-    "console": "console",
-    "html": "html",
-    "json": "json",
-    "jsonl": "json",
-    "markdown": "markdown",
-    "text": "console",
-}
-_MAPPINGS: Final = (
-    "github",
-    "gitlab",
-    "junit",
-    "sarif",
-)  # of a verdict, which are no layout: modules of their own
+_MAPPINGS: Final = ("github", "gitlab", "junit", "sarif")  # of a verdict, which are no layout
+_MODULES: Final = {"jsonl": "json", "text": "console"}  # formats that have no module of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,41 +40,44 @@ class Writer:
     write: Callable[[Any, Any, TextIO], None]  # writes the whole output to a text stream that takes UTF-8
 
 
+def drawn(draw: Callable[[b.Report], str]) -> Callable[[object, b.Report, TextIO], None]:
+    """Return the `write` of a format that draws the report alone."""
+
+    def write(_findings: object, report: b.Report, out: TextIO) -> None:
+        out.write(draw(report))
+
+    return write
+
+
 def names(kind: Kind = "labels") -> tuple[str, ...]:
     """Return the names of all formats of a kind, ours first, each group sorted."""
-    return (*_built_in(kind), *sorted(set(_others(kind)) - set(_built_in(kind))))
+    ours = CHECK if kind == "check" else BUILT_IN
+    return (*ours, *sorted(set(_others(kind)) - set(ours)))
 
 
 def get(name: str, kind: Kind = "labels") -> Writer:
     """Return the writer of a format; it is imported now, not before."""
-    if name in _built_in(kind):
-        writer = _ours(name, kind)
-    elif entry := _others(kind).get(name):
-        try:
-            writer = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise SettingError(f"format {name!r} cannot be loaded from {entry.value}: {error}") from error
-    else:
+    if name in (CHECK if kind == "check" else BUILT_IN):
+        return _ours(name, kind)
+    entry = _others(kind).get(name)
+    if entry is None:
         close = closest(name, names(kind))
         hint = f"did you mean {close!r}?" if close else f"the formats are {', '.join(names(kind))}"
         raise SettingError(f"there is no format {name!r}", hint)
+    try:
+        writer = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise SettingError(f"format {name!r} cannot be loaded from {entry.value}: {error}") from error
     if not isinstance(writer, Writer):
         raise SettingError(f"format {name!r} is no dataaudit.writers.Writer: got {type(writer).__name__}")
     return writer
 
 
 def _ours(name: str, kind: Kind) -> Writer:
-    if kind != "check":
-        writer: Writer = import_module(f"dataaudit.writers.{_MODULES[name]}").WRITERS[name]
-    elif name in _MAPPINGS:
-        writer = import_module(f"dataaudit.writers.{name}").WRITER
-    else:
-        writer = import_module("dataaudit.writers.verdict").WRITERS[name]
+    laid_out = kind == "check" and name not in _MAPPINGS
+    module = "verdict" if laid_out else _MODULES.get(name, name)
+    writer: Writer = import_module(f"dataaudit.writers.{module}").WRITERS[name]
     return writer
-
-
-def _built_in(kind: Kind) -> tuple[str, ...]:
-    return CHECK if kind == "check" else BUILT_IN
 
 
 def _others(kind: Kind) -> dict[str, EntryPoint]:
@@ -109,13 +87,13 @@ def _others(kind: Kind) -> dict[str, EntryPoint]:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much is shown: characters of a text, rows of a table, columns of a record, cards, the last rank."""
+    """How much is shown."""
 
-    text: int
-    rows: int
-    columns: int
+    text: int  # characters of a text
+    rows: int  # of a table
+    columns: int  # of a record
     cards: int
-    rank: int = 2
+    rank: int = 2  # the last one
 
 
 DETAILS: Final = (  # from much to little; above the first of them is the report as it is
@@ -129,7 +107,7 @@ DETAILS: Final = (  # from much to little; above the first of them is the report
 )
 
 
-def fitted(report: Report, size: int, draw: Callable[[Report], str]) -> str:
+def fitted(report: b.Report, size: int, draw: Callable[[b.Report], str]) -> str:
     """Return what `draw` makes of the report, in as much detail as `size` bytes have room for."""
     text = ""
     for shown in _ever_shorter(report):
@@ -139,17 +117,16 @@ def fitted(report: Report, size: int, draw: Callable[[Report], str]) -> str:
     return text
 
 
-def _ever_shorter(report: Report) -> Iterator[Report]:
+def _ever_shorter(report: b.Report) -> Iterator[b.Report]:
     yield report
     for detail in DETAILS:
-        sections = [s for s in report.sections if s.rank <= detail.rank or _has_rows(s)]
+        sections = tuple(
+            section
+            for section in report.sections  # the page itself cuts ranked rows
+            if section.rank <= detail.rank or any(isinstance(block, b.Rows) for block in section.blocks)
+        )
         words = {name: _less(getattr(report, name), detail) for name in ("sentences", "steps")}
-        yield replace(report, short=True, sections=_less(tuple(sections), detail), **words)
-
-
-def _has_rows(section: Section) -> bool:
-    """Whether a section has the ranked rows, which the page itself cuts."""
-    return any(isinstance(block, Rows) for block in section.blocks)
+        yield replace(report, short=True, sections=_less(sections, detail), **words)
 
 
 def _less(value: Any, detail: Detail) -> Any:
@@ -159,13 +136,13 @@ def _less(value: Any, detail: Detail) -> Any:
             return value[: 3 * detail.text].rstrip() + "…"
         case tuple():
             return tuple(_less(one, detail) for one in value)
-        case Cell():
+        case b.Cell():
             return replace(value, length=min(value.length, detail.text))
-        case Document():
+        case b.Document():
             return replace(value, text=value.text[: 20 * detail.text])
-        case Rows(overview=overview):
+        case b.Rows(overview=overview):
             return replace(value, overview=_less(overview, detail))
-        case Figure():
+        case b.Figure():
             return value
         case _ if not is_dataclass(value) or isinstance(value, type):
             return value
@@ -176,15 +153,15 @@ def _less(value: Any, detail: Detail) -> Any:
 def _cut(block: Any, detail: Detail) -> Any:
     """Return a block with fewer rows, columns or cards, and the number that there are."""
     match block:
-        case Table(rows=rows):
+        case b.Table(rows=rows):
             total = max(block.total, len(rows))
             return replace(block, rows=rows[: detail.rows], bars=block.bars[: detail.rows], total=total)
-        case Record(cells=cells):
+        case b.Record(cells=cells):
             return replace(block, cells=cells[: detail.columns], total=max(block.total, len(cells)))
-        case Cards(items=items):
+        case b.Cards(items=items):
             return replace(block, items=items[: detail.cards], total=max(block.total, len(items)))
-        case List(items=items) | Lines(items=items):
+        case b.List(items=items) | b.Lines(items=items):
             return replace(block, items=items[: detail.rows])
-        case Facts(pairs=pairs):
+        case b.Facts(pairs=pairs):
             return replace(block, pairs=pairs[: detail.rows])
     return block

@@ -124,4 +124,4 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-WRITER = Writer("github", ".txt", "GitHub’s annotations", write)
+WRITERS: Final = {"github": Writer("github", ".txt", "GitHub’s annotations", write)}

@@ -62,4 +62,4 @@ def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-WRITER = Writer("gitlab", ".json", "GitLab’s code quality report", write)
+WRITERS: Final = {"gitlab": Writer("gitlab", ".json", "GitLab’s code quality report", write)}

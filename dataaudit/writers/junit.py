@@ -104,4 +104,4 @@ def _text(text: str, length: int = 1000) -> str:
     return _FORBIDDEN.sub("", line(block(text, 4 * length), length))
 
 
-WRITER = Writer("junit", ".xml", "JUnit XML: a suite a dataset, a case a rule", write)
+WRITERS: Final = {"junit": Writer("junit", ".xml", "JUnit XML: a suite a dataset, a case a rule", write)}

@@ -205,4 +205,4 @@ def _sentence(text: str) -> str:
     return f"{text}." if text and text[-1] not in ".!?…" else text
 
 
-WRITER = Writer("sarif", ".sarif", "SARIF 2.1.0, as GitHub takes it", write)
+WRITERS: Final = {"sarif": Writer("sarif", ".sarif", "SARIF 2.1.0, as GitHub takes it", write)}
