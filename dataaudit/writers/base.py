@@ -13,7 +13,7 @@ Another package adds a format by an entry point that names a `Writer`, in the gr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -83,6 +83,23 @@ def _ours(name: str, kind: Kind) -> Writer:
 def _others(kind: Kind) -> dict[str, EntryPoint]:
     group = GROUP if kind == "labels" else f"{GROUP}.{kind}"
     return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def leaves(blocks: Sequence[b.Block], medium: b.Medium) -> Iterator[b.Block | b.Card]:
+    """Yield what a format that is no page draws, one below another: cards as the table that stands for them."""
+    for block in blocks:
+        match block:
+            case b.Only(media, inner):
+                yield from leaves(inner if medium in media else (), medium)
+            case b.Grid(columns):
+                for column in columns:
+                    yield from leaves(column, medium)
+            case b.Rows(overview=b.Table() as overview) | b.Cards(overview=b.Table() as overview):
+                yield overview
+            case b.Cards(items=items):
+                yield from items
+            case _:
+                yield block
 
 
 @dataclass(frozen=True, slots=True)

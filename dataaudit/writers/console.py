@@ -18,7 +18,7 @@ from dataaudit.escape import block as safe_block
 from dataaudit.escape import console_line as line
 from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.writers.base import Writer, drawn
+from dataaudit.writers.base import Writer, drawn, leaves
 
 _STYLES: Final = {
     "strong": "bold",
@@ -90,47 +90,32 @@ def _verdict(report: b.Report) -> Text:
 
 
 def _blocks(blocks: Sequence[b.Block], width: int) -> Iterator[RenderableType]:
-    for block in blocks:
-        yield from _block(block, width)
-
-
-def _block(block: b.Block, width: int) -> Iterator[RenderableType]:
-    match block:
-        case b.Sentence(text, tone):
-            yield _text(text, _STYLES[tone])
-        case b.List(items) | b.Lines(items):
-            yield Text("\n").join(Text("- ") + _text(item) for item in items)
-        case b.Table():
-            yield from _table(block, width)
-        case b.Rows(overview=b.Table() as overview) | b.Cards(overview=b.Table() as overview):
-            yield from _table(overview, width)
-        case b.Cards(items=items):
-            for card in items:
-                yield _text(card.title, "bold")
-                yield from _blocks(card.blocks, width)
-        case b.Facts(pairs) | b.Record(cells=pairs):
-            facts = [Text.assemble((f"{line(name, 40)}: ", "dim"), _text(value)) for name, value in pairs]
-            yield Text("\n").join(facts)
-        case b.Checks():
-            yield _checks(block)
-        case b.Commands(items):
-            yield _commands(items)
-        case b.Group(title, inner):
-            yield _text(title, "bold")
-            yield from _blocks(inner, width)
-        case b.Grid(columns):
-            for column in columns:
-                yield from _blocks(column, width)
-        case b.Only(media, inner) if "terminal" in media:
-            yield from _blocks(inner, width)
+    for block in leaves(blocks, "terminal"):
+        match block:
+            case b.Sentence(text, tone):
+                yield _text(text, _STYLES[tone])
+            case b.List(items) | b.Lines(items):
+                yield Text("\n").join(Text("- ") + _text(item) for item in items)
+            case b.Table():
+                yield from _table(block, width)
+            case b.Facts(pairs) | b.Record(cells=pairs):
+                facts = [Text.assemble((f"{line(name, 40)}: ", "dim"), _text(value)) for name, value in pairs]
+                yield Text("\n").join(facts)
+            case b.Checks():
+                yield _checks(block)
+            case b.Commands(items):
+                yield _commands(items)
+            case b.Group(title, inner) | b.Card(title=title, blocks=inner):
+                yield _text(title, "bold")
+                yield from _blocks(inner, width)
 
 
 def _checks(checks: b.Checks) -> Text:
     """Return each check that failed in full; those that passed are on the page."""
-    failed = [check for check in checks.items if not check.ok]
     return Text("\n").join(
         Text.assemble(("FAILED  ", "bold red"), f"{line(check.name, 60)}: ", _text(check.message))
-        for check in failed
+        for check in checks.items
+        if not check.ok
     )
 
 
@@ -156,13 +141,13 @@ def _table(table: b.Table, width: int) -> Iterator[RenderableType]:
         left = width - sum(widths[:-1]) - _GAP * len(widths)
         if left < _ROOM:
             head, rows, columns = head[:-1], [row[:-1] for row in rows], columns[:-1]
-    drawn = Columns(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, show_header=bool(table.head))
+    grid = Columns(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, show_header=bool(table.head))
     for at, (name, cells) in enumerate(zip(head, columns, strict=True)):
         numbers = all(_NUMBER.fullmatch(cell.plain) for cell in cells)
         last = table.spare and at == len(chosen) - 1
         most = max(cell.cell_len for cell in cells)
         least = most if numbers else min(_NAME, most) if at == 1 and table.spare else None
-        drawn.add_column(
+        grid.add_column(
             name,
             justify="right" if numbers else "left",
             no_wrap=last,
@@ -171,8 +156,8 @@ def _table(table: b.Table, width: int) -> Iterator[RenderableType]:
             max_width=left if last else None,
         )
     for cells in rows:
-        drawn.add_row(*cells)
-    yield drawn
+        grid.add_row(*cells)
+    yield grid
     if table.legend:
         shown = f"First {table.short} of {max(table.total, len(table.rows)):,}. "
         first = shown if len(table.rows) > table.short and table.total else ""

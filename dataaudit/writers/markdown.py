@@ -15,7 +15,7 @@ from typing import Final
 from dataaudit.escape import console_line, line
 from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.writers.base import Writer, drawn, fitted
+from dataaudit.writers.base import Writer, drawn, fitted, leaves
 
 SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters
 ROWS: Final = 20  # of a folded table
@@ -64,10 +64,10 @@ def _details(title: str, body: str) -> str:
 
 
 def _blocks(blocks: Sequence[b.Block], *, folded: bool = False) -> str:
-    return _joined(_block(block, folded=folded) for block in blocks)
+    return _joined(_block(block, folded=folded) for block in leaves(blocks, "markdown"))
 
 
-def _block(block: b.Block, *, folded: bool) -> str:
+def _block(block: b.Block | b.Card, *, folded: bool) -> str:
     match block:
         case b.Sentence(text, tone):
             return f"**{_inline(text)}**" if tone == "strong" else _inline(text)
@@ -75,12 +75,8 @@ def _block(block: b.Block, *, folded: bool) -> str:
             return _bullets(items[:ROWS])
         case b.Table():
             return _table(block, folded=folded)
-        case b.Rows(overview=b.Table() as overview) | b.Cards(overview=b.Table() as overview):
-            return _table(overview, folded=folded)
-        case b.Cards(items=items):
-            return _joined(
-                f"#### {_inline(card.title)}\n\n{_blocks(card.blocks, folded=True)}" for card in items
-            )
+        case b.Card(title=title, blocks=blocks):
+            return f"#### {_inline(title)}\n\n{_blocks(blocks, folded=True)}"
         case b.Facts(pairs):
             return _bullets((f"{name}: ", *b.parts(value)) for name, value in pairs)
         case b.Checks():
@@ -93,10 +89,6 @@ def _block(block: b.Block, *, folded: bool) -> str:
             return _details(title, _blocks(blocks, folded=True))
         case b.Group(title, blocks):
             return f"**{_inline(title)}**\n\n{body}" if (body := _blocks(blocks, folded=folded)) else ""
-        case b.Grid(columns):
-            return _joined(_blocks(column, folded=folded) for column in columns)
-        case b.Only(media, blocks):
-            return _blocks(blocks, folded=folded) if "markdown" in media else ""
     return ""
 
 
