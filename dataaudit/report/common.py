@@ -24,6 +24,7 @@ _ROLES: Final = 120  # columns
 _CLASSES: Final = 6  # named where there is little room
 _GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
 
+Fact = dict[str, Any]  # a row of a table of findings
 Facets = tuple[tuple[str, b.Inline], ...]
 
 
@@ -47,35 +48,29 @@ def joined(parts: Iterable[b.Inline], by: str = ", ") -> tuple[b.Part, ...]:
     flat: list[b.Part] = []
     for part in parts:
         flat += [by] if flat else []
-        flat += part if isinstance(part, tuple) else [part]
+        flat += b.parts(part)
     return tuple(flat)
 
 
 def names(texts: Sequence[str], most: int = _CLASSES) -> tuple[b.Part, ...]:
     """Return some names with commas."""
-    flat: list[b.Part] = []
-    for text in texts[:most]:
-        flat += [", "] * bool(flat) + [b.Cell(text, 40)]
-    return (*flat, ", …") if len(texts) > most else tuple(flat)
+    shown = joined(b.Cell(text, 40) for text in texts[:most])
+    return (*shown, ", …") if len(texts) > most else shown
 
 
 def pair_names(p: PairRecord) -> tuple[b.Part, ...]:
     """Name the training and the test data, once where they are the same."""
-    flat: list[b.Part] = []
-    for name in dict.fromkeys((p.train, p.test)):
-        flat += [" and "] * bool(flat) + [b.Cell(name)]
-    return tuple(flat)
+    return joined((b.Cell(name) for name in dict.fromkeys((p.train, p.test))), " and ")
 
 
 def unjudged(p: PairRecord) -> str:
     """Say how many test rows were left out, and why; nothing if none were."""
     known = p.settings.get("unjudged") or {}
-    strange, bare = known.get("strange", 0), known.get("unlabelled", 0)
     parts = []
-    if strange:
+    if strange := known.get("strange", 0):
         have = "row has" if strange == 1 else "rows have"
         parts.append(f"{strange:,} test {have} a class that no training row has{strange_classes(p)}")
-    if bare:
+    if bare := known.get("unlabelled", 0):
         parts.append(f"{bare:,} test {'row has' if bare == 1 else 'rows have'} no label")
     return f"Not judged: {' and '.join(parts)}." if parts else ""
 
@@ -141,6 +136,11 @@ def following(*commands: tuple[str, str]) -> b.Section:
     """Return what to type next, without commands that would hold what is withheld."""
     shown = tuple((purpose, typed) for purpose, typed in commands if typed and WITHHELD not in typed)
     return b.Section("Next", (b.Only(b.BRIEF, (b.Commands(shown),)),) if shown else (), rank=0, key="next")
+
+
+def to_type(p: AuditRecord, folder: str, *commands: tuple[str, str]) -> b.Section:
+    """Return the page to open, and what to type next where the audit itself was a command."""
+    return following(page_of(folder), *(commands if may_type(p) else ()))
 
 
 def page_of(folder: str) -> tuple[str, str]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import polars as pl
 
 from dataaudit.findings.schemas import ExplanationFindings, ExplanationProvenance
 from dataaudit.report import blocks as b
 from dataaudit.report import common, versus, words
-from dataaudit.report.common import LABEL, NAME, joined
+from dataaudit.report.common import LABEL, NAME, Fact, joined
 from dataaudit.report.rows import Term, Value, begins, order_values, record, term_name, value_of
-
-Fact = dict[str, Any]
-Rows = Mapping[tuple[str, str], tuple[Value, ...]]
+from dataaudit.report.versus import Rows
 
 _CARRIERS: Final = 8  # columns or words of a training row
 _TERMS: Final = 12  # columns or words of the test row on the page
@@ -30,10 +28,16 @@ _TONES: Final = {"harmful": "against", "helpful": "for"}
 def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     """Say what is predicted, what speaks for it, which rows are behind it, and what to type next."""
     p, rows = f.provenance, _values(f)
-    terms, behind, rivals = _terms(f), _behind(f, rows), versus.models(f, rows)
+    own = f.contributions.select("column", "level", "cell", "contribution")
+    terms = [_maker(f)(*values) for values in own.iter_rows()]
+    behind, rivals = _behind(f, rows), versus.models(f, rows)
     data = (b.Cell(p.test_row_id), " by ", b.Cell(p.train, 100))
     flip = str(p.flip.get("sentence", ""))
-    agreement = versus.agreement(f, rivals)
+    facts = (
+        ("Run", b.Cell(p.run_id)),
+        ("Training rows", words.count(p.n_train)),
+        ("Test row", b.Cell(p.test_row_id, _ROW)),
+    )
     return b.Report(
         kind="explanation",
         over=("Explanation of one prediction, from ", *common.pair_names(p)),
@@ -41,21 +45,26 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
         facts=common.heading(p, f"{words.count(p.n_train)} training rows, λ = {words.short(p.l2)}"),
         headline=_headline(f),
         sentences=common.said(
-            _label(p), _cause(f), _strongest(f), flip, versus.sentence(f, rivals), common.checked(f.health)
+            _label(p),
+            _cause(f),
+            _strongest(behind),
+            flip,
+            versus.sentence(f, rivals),
+            common.checked(f.health),
         ),
         about=common.about(p, (*data, f", {words.count(p.n_train)} training rows")),
         sections=(
             b.Section("The row", _row(f, terms, rows), rank=0, key="row", folded=True),
             b.Section("Training rows behind it", _sides(behind), rank=0, key="behind", lead=_EXACT),
-            *versus.sections(f, rivals, agreement),
+            *versus.sections(f, rivals),
             *_flip_set(f, flip, rows),
             b.Section("Nearest rows", _nearest(f, rows), rank=0, key="near", lead=_ALIKE, folded=True),
             *_parts(f, behind),
             common.trust(f.health, _NONE, page=False),
             _following(p, folder),
-            *common.run(p, _facts(p)),
+            *common.run(p, facts),
         ),
-        lines=(b.Table(caption="Training rows", rows=_lines(f)),),
+        lines=(b.Table(caption="Training rows", rows=_lines(behind)),),
         records="influences",
         version=p.version,
         provenance=p.to_dict(),
@@ -79,14 +88,6 @@ _BY_PART: Final = (
 _NONE: Final = "audit explain makes no refits of single rows: the changes of loss are predicted."
 
 
-def _facts(p: ExplanationProvenance) -> tuple[tuple[str, b.Inline], ...]:
-    return (
-        ("Run", b.Cell(p.run_id)),
-        ("Training rows", words.count(p.n_train)),
-        ("Test row", b.Cell(p.test_row_id, _ROW)),
-    )
-
-
 def _values(f: ExplanationFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
     """Return the cells of rows by part and name."""
     found: dict[tuple[str, str], list[Value]] = {}
@@ -95,27 +96,24 @@ def _values(f: ExplanationFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
     return {key: tuple(values) for key, values in found.items()}
 
 
-def _terms(f: ExplanationFindings) -> list[Term]:
-    """Return what the test row's own cells, or words, add to the predicted class, the strongest first."""
+def _maker(f: ExplanationFindings) -> Callable[[str, str | None, str | None, float], Term]:
+    """Return what makes a term of a column, or of a level in it, its cell and what it adds."""
     roles = {str(role["column"]): str(role["role"]) for role in f.provenance.roles}
-    columns = f.contributions.select("column", "level", "cell", "contribution")
-    return [
-        Term(roles.get(column, ""), column, level, None if level is not None else cell, value)
-        for column, level, cell, value in columns.iter_rows()
-    ]
+
+    def term(column: str, level: str | None, cell: str | None, effect: float) -> Term:
+        return Term(roles.get(column, ""), column, level, None if level is not None else cell, effect)
+
+    return term
 
 
 def _behind(f: ExplanationFindings, rows: Rows) -> list[Fact]:
     """Return the rows behind the prediction, each with its cells and what carries its influence."""
-    roles = {str(role["column"]): str(role["role"]) for role in f.provenance.roles}
-    texts = set(f.features.filter(pl.col("level").is_not_null())["column"])
+    term, texts = _maker(f), set(f.features.filter(pl.col("level").is_not_null())["column"])
     carried: dict[str, list[Term]] = {}
     columns = f.features.select("train_row_id", "column", "level", "value", "finite_effect")
     for row_id, column, level, value, effect in columns.iter_rows():
-        if level is None and column in texts:  # the whole text says less than its words
-            continue
-        term = Term(roles.get(column, ""), column, level, None if level is not None else value, effect)
-        carried.setdefault(row_id, []).append(term)
+        if level is not None or column not in texts:  # the whole text says less than its words
+            carried.setdefault(row_id, []).append(term(column, level, value, effect))
     found = []
     for row in f.influences.sort("rank").iter_rows(named=True):
         carriers = _telling(carried.get(row["train_row_id"], ()), -1.0 if row["kind"] == "harmful" else 1.0)
@@ -139,13 +137,9 @@ def _headline(f: ExplanationFindings) -> str:
 def _label(p: ExplanationProvenance) -> b.Inline:
     if p.label is None:
         strange = (p.settings.get("unjudged") or {}).get("strange")
-        why = (
-            f"Its label{common.strange_classes(p)} is not one that training knows"
-            if strange
-            else "It has no label"
-        )
-        explained = f"{why}, so it is explained for “{p.explained_label[:LABEL]}”: "
-        return f"{explained}helpful rows support the prediction, harmful rows speak against it."
+        not_one = f"Its label{common.strange_classes(p)} is not one that training knows"
+        explained = f"{not_one if strange else 'It has no label'}, so it is explained for “{p.explained_label[:LABEL]}”"
+        return f"{explained}: helpful rows support the prediction, harmful rows speak against it."
     loss = f"a loss of {p.loss:.3g} nats"
     if p.label == p.predicted_label:
         return f"Its label says so too: {loss}."
@@ -158,16 +152,11 @@ def _cause(f: ExplanationFindings) -> str:
     return f"Most of all {speaks['effect'][0][:300]}." if len(speaks) else ""
 
 
-def _strongest(f: ExplanationFindings) -> b.Inline:
-    first = f.influences.sort("rank").head(1)
-    if not len(first):
+def _strongest(behind: list[Fact]) -> b.Inline:
+    if not behind:
         return "No training row has any influence on it."
-    row = first.row(0, named=True)
-    return (
-        "The training row that matters most is ",
-        b.Cell(row["train_row_id"], NAME),
-        f": removing it {_does(row)}.",
-    )
+    does = f": removing it {_does(behind[0])}."
+    return ("The training row that matters most is ", b.Cell(behind[0]["train_row_id"], NAME), does)
 
 
 def _does(row: Fact) -> str:
@@ -207,11 +196,10 @@ def _classes(f: ExplanationFindings) -> b.Table:
 
 def _terms_table(p: ExplanationProvenance, terms: list[Term]) -> b.Table:
     over = (" the log-odds of “", b.Cell(p.predicted_label, 40), "” over “", b.Cell(p.rival_label, 40), "”")
-    rows = tuple((b.Cell(term_name(t)), (_adds(t.contribution), *over)) for t in terms[:_TERMS])
     return b.Table(
         caption="What its own cells do, the strongest first",
         head=("column or word", "what it does"),
-        rows=rows,
+        rows=tuple((b.Cell(term_name(t)), (_adds(t.contribution), *over)) for t in terms[:_TERMS]),
         total=len(terms),
         rest=("column or word", "columns or words: contributions.parquet"),
     )
@@ -235,26 +223,22 @@ def _speaking(terms: list[Term]) -> tuple[b.Block, ...]:
 
 def _sides(behind: list[Fact]) -> tuple[b.Block, ...]:
     """Return harmful rows next to helpful ones; other formats have one table of both."""
-    columns = []
+    columns: list[tuple[b.Block, ...]] = []
+    first: list[Fact] = []
     for kind, lead in (
         ("harmful", "Without them the test row would be predicted better. The strongest first."),
         ("helpful", "Without them it would be predicted worse. The strongest first."),
     ):
         mine = [row for row in behind if row["kind"] == kind]
+        first += mine[:_SHORT]
         cards = b.Cards(items=tuple(_card(row) for row in mine[:_SIDE]), empty="None.")
         columns.append((b.Group(kind.capitalize(), (b.Sentence(lead, "quiet"), cards)),))
-    few = _few(behind)
+    first.sort(key=lambda row: int(row["rank"]))
     return (
         b.Only(b.PAGE, (b.Grid(tuple(columns)),)),
         b.Only(b.MARKDOWN, (_table(behind, words.moved),)),
-        b.Only(b.TERMINAL, (_table(few, _change),)),
+        b.Only(b.TERMINAL, (_table(first, _change),)),
     )
-
-
-def _few(behind: list[Fact]) -> list[Fact]:
-    """Return the first harmful and the first helpful rows, the strongest first."""
-    kept = [[row for row in behind if row["kind"] == kind][:_SHORT] for kind in _TONES]
-    return sorted((row for mine in kept for row in mine), key=lambda row: row["rank"])
 
 
 def _change(value: float) -> str:
@@ -280,10 +264,8 @@ def _card(row: Fact) -> b.Card:
 
 def _carrier(term: Term) -> b.Inline:
     how = "without it" if term.role == "text" else "with another cell there"
-    return (
-        b.Cell(term_name(term), LABEL),
-        f": {how}, the loss of the test row {words.moved(term.contribution)}.",
-    )
+    loss = f": {how}, the loss of the test row {words.moved(term.contribution)}."
+    return b.Cell(term_name(term), LABEL), loss
 
 
 def _table(behind: list[Fact], say: Callable[[float], str]) -> b.Table:
@@ -314,23 +296,16 @@ def _flip_set(f: ExplanationFindings, sentence: str, rows: Rows) -> tuple[b.Sect
         (b.Cell(row_id, _ROW), b.Cell(label, LABEL), begins(rows.get(("train", row_id), ())))
         for row_id, label in f.flip.select("train_row_id", "label").iter_rows()
     )
-    table = b.Table(
-        caption="Training rows that are removed, in this order",
-        head=("training row", "label", "begins"),
-        rows=removed,
-    )
+    caption = "Training rows that are removed, in this order"
+    table = b.Table(caption=caption, head=("training row", "label", "begins"), rows=removed)
     blocks = (b.Sentence(sentence), *((table,) if removed else ()))
     return (b.Section("How few rows flip it", blocks, rank=2, key="flip", nav="Flip set"),)
 
 
 def _nearest(f: ExplanationFindings, rows: Rows) -> tuple[b.Block, ...]:
-    return (
-        b.Group("By cosine", (_near(f, rows, "cosine", "Largest cosine of the encoded features"),)),
-        b.Group(
-            "By distance",
-            (_near(f, rows, "euclidean", "Smallest Euclidean distance of the encoded features"),),
-        ),
-    )
+    cosine = _near(f, rows, "cosine", "Largest cosine of the encoded features")
+    distance = _near(f, rows, "euclidean", "Smallest Euclidean distance of the encoded features")
+    return b.Group("By cosine", (cosine,)), b.Group("By distance", (distance,))
 
 
 def _near(f: ExplanationFindings, rows: Rows, measure: str, caption: str) -> b.Table:
@@ -355,38 +330,36 @@ def _parts(f: ExplanationFindings, behind: list[Fact]) -> tuple[b.Section, ...]:
     """Return the places of the rows by the whole influence, and by parts of its formula."""
     if not f.provenance.settings.get("show_components") or not behind:
         return ()
+
+    def place(at: int | None) -> str:
+        return words.MISSING if at is None else f"place {words.count(at)}"
+
     names = ("place", "place_without_train_loss", "place_without_hessian")
-    rows: tuple[tuple[b.Inline, ...], ...] = tuple(
-        (b.Cell(row["train_row_id"], _ROW), *(_place(row[name]) for name in names)) for row in behind
-    )
     table = b.Table(
         caption="Place of each row by the influence and by its parts",
         head=("training row", "influence", "without the training loss", "without the Hessian"),
-        rows=rows,
+        rows=tuple(
+            (b.Cell(row["train_row_id"], _ROW), *(place(row[name]) for name in names)) for row in behind
+        ),
         short=2 * _SHORT,
     )
     return (b.Section("Part by part", (table,), rank=0, key="parts", lead=_BY_PART, folded=True),)
 
 
-def _place(at: int | None) -> str:
-    return words.MISSING if at is None else f"place {words.count(at)}"
-
-
-def _lines(f: ExplanationFindings) -> tuple[tuple[b.Inline, ...], ...]:
+def _lines(behind: list[Fact]) -> tuple[b.Line, ...]:
     """Return rank, training row, label and effect."""
     return tuple(
         (str(row["rank"]), b.Cell(row["train_row_id"], 200), b.Cell(row["label"], 40), row["effect"])
-        for row in f.influences.sort("rank").iter_rows(named=True)
+        for row in behind
     )
 
 
 def _following(p: ExplanationProvenance, folder: str) -> b.Section:
-    if not common.may_type(p):
-        return common.following(common.page_of(folder))
     flip = f"{p.command} --flip prediction" if not p.flip and p.model == "logistic" else ""
     parts = "" if p.settings.get("show_components") else f"{p.command} --show-components"
-    return common.following(
-        common.page_of(folder),
+    return common.to_type(
+        p,
+        folder,
         ("How few rows flip it", flip),
         ("The influence part by part", parts),
         ("The influences for your own tools", f"{p.command} --format jsonl"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,9 @@ from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.report import blocks as b
 from dataaudit.report import words
 from dataaudit.report.charts import Line, Plot, Point, horizontal, padded, path, power, vertical
-from dataaudit.report.common import LABEL, NAME
+from dataaudit.report.common import LABEL, NAME, Fact
 from dataaudit.report.rows import Value, begins
 
-Fact = dict[str, Any]
 Rows = Mapping[tuple[str, str], tuple[Value, ...]]
 
 _DOTS: Final = 300  # of a chart: the strongest rows, and others evenly spaced by distance
@@ -24,7 +23,7 @@ _STRONGEST: Final = 100
 _SIDE: Final = 10  # harmful and helpful rows of each model
 _SHOWN: Final = 10  # rows behind each
 _LISTED: Final = 20  # rows of the table behind a chart
-_SMALL: Final = 0.1  # nats
+_SMALL: Final = 0.1  # nats, below which an axis counts in a power of ten
 
 
 def models(f: ExplanationFindings, rows: Rows) -> list[Fact]:
@@ -67,24 +66,21 @@ def sentence(f: ExplanationFindings, rivals: list[Fact]) -> str:
         return ""
     other = rivals[1]
     predicts = f"{other['model']} predicts “{other['predicted_label'][:LABEL]}”"
-    shared, of = f.provenance.versus.get("shared", 0), f.provenance.versus.get("of", 0)
-    same = f"{shared} of the {of} rows of largest influence are the same for both models"
-    return f"{predicts} ({words.share(other['p_predicted'])}); {same}."
+    return f"{predicts} ({words.share(other['p_predicted'])}); {_shared(f)} for both models."
 
 
-def agreement(f: ExplanationFindings, rivals: list[Fact]) -> str:
-    """Say how far two models agree on which training rows matter."""
+def _shared(f: ExplanationFindings) -> str:
     known = f.provenance.versus
-    names = " and ".join(model["model"] for model in rivals)
-    agree = f"{known.get('shared', 0)} of the {known.get('of', 0)} rows of largest influence are the same"
-    order = words.fixed(known.get("order_correlation"))
-    return f"{names} order the training rows alike to {order} (Spearman); {agree}."
+    return f"{known.get('shared', 0)} of the {known.get('of', 0)} rows of largest influence are the same"
 
 
-def sections(f: ExplanationFindings, rivals: list[Fact], agree: str) -> tuple[b.Section, ...]:
+def sections(f: ExplanationFindings, rivals: list[Fact]) -> tuple[b.Section, ...]:
     """Return the section that sets two models side by side, if there are two."""
     if not rivals:
         return ()
+    order = words.fixed(f.provenance.versus.get("order_correlation"))
+    names = " and ".join(model["model"] for model in rivals)
+    agree = f"{names} order the training rows alike to {order} (Spearman); {_shared(f)}."
     lead = (
         "Two models may predict alike for different reasons (Koh & Liang 2017, section 5.1). Both are "
         "trained on the same rows and for the same label; distance is Euclidean in the encoded columns. "
@@ -100,25 +96,31 @@ def sections(f: ExplanationFindings, rivals: list[Fact], agree: str) -> tuple[b.
 
 
 def _facts(rivals: list[Fact], explained: str, agree: str) -> b.Table:
-    facts: tuple[tuple[b.Inline, list[b.Inline]], ...] = (
+    names = (
+        "predicts",
+        ("probability of “", b.Cell(explained, 40), "”"),
+        "loss (nats)",
+        "rank correlation of influence, by size, and distance",
+        "carried by the nearest tenth of the rows",
+        "λ",
+        "basis",
+    )
+    columns = (
         (
-            "predicts",
-            [(b.Cell(m["predicted_label"], LABEL), f", {words.share(m['p_predicted'])}") for m in rivals],
-        ),
-        (("probability of “", b.Cell(explained, 40), "”"), [words.share(m["p_explained"]) for m in rivals]),
-        ("loss (nats)", [words.short(m["loss"]) for m in rivals]),
-        (
-            "rank correlation of influence, by size, and distance",
-            [words.fixed(m["distance_correlation"]) for m in rivals],
-        ),
-        ("carried by the nearest tenth of the rows", [words.share(m["nearest_share"]) for m in rivals]),
-        ("λ", [words.short(m["l2"]) for m in rivals]),
-        ("basis", [b.Cell(m["basis"], 120) for m in rivals]),
+            (b.Cell(m["predicted_label"], LABEL), f", {words.share(m['p_predicted'])}"),
+            words.share(m["p_explained"]),
+            words.short(m["loss"]),
+            words.fixed(m["distance_correlation"]),
+            words.share(m["nearest_share"]),
+            words.short(m["l2"]),
+            b.Cell(m["basis"], 120),
+        )
+        for m in rivals
     )
     return b.Table(
         caption="What each model makes of the test row",
         head=("", *(str(model["model"]) for model in rivals)),
-        rows=tuple((name, *values) for name, values in facts),
+        rows=tuple(zip(names, *columns, strict=True)),
         legend=agree,
     )
 
@@ -129,8 +131,8 @@ def _near(model: Fact) -> b.Group:
         "of influence, which is first order, among all training rows; the two need not agree."
     )
     rows = b.List(tuple(_listed(row) for row in model["behind"]), style="near")
-    shown = rows if model["behind"] else b.Sentence("None.")
-    return b.Group(f"Training rows behind it: {model['model']}", (b.Sentence(lead, "quiet"), shown))
+    shown = (b.Sentence(lead, "quiet"), rows if model["behind"] else b.Sentence("None."))
+    return b.Group(f"Training rows behind it: {model['model']}", shown)
 
 
 def _listed(row: Fact) -> b.Inline:
@@ -179,15 +181,16 @@ def _plots(rivals: list[Fact], explained: str) -> tuple[Plot, ...]:
 def _plot(model: Fact, explained: str, ends: tuple[float, float], key: str) -> Plot:
     dots = model["dots"]
     x, y = horizontal(*ends), vertical(*padded([0.0, *(dot["change"] for dot in dots)]))
-    unit = _unit(max((abs(dot["change"]) for dot in dots), default=0.0))
+    largest = max((abs(dot["change"]) for dot in dots), default=0.0)
+    unit = 10.0 ** math.floor(math.log10(largest)) if 0 < largest < _SMALL else 1.0
     nats = "nats" if unit == 1 else f"{power(unit)} nats"
     less = f"{words.count(len(dots))} of {words.count(model['rows'])} rows are drawn. "
-    points = [
+    points = tuple(
         Point(x(dot["distance"]), y(dot["change"]), tone, square=not same, small=True)
         for same, tone in ((True, "accent"), (False, "against"))
         for dot in dots
         if dot["same_class"] == same
-    ]
+    )
     strongest = sorted(dots, key=lambda dot: (-abs(dot["change"]), dot["train_row_id"]))[:_LISTED]
     return Plot(
         key=key,
@@ -200,20 +203,15 @@ def _plot(model: Fact, explained: str, ends: tuple[float, float], key: str) -> P
         x_ticks=x.ticks(words.short),
         y_ticks=y.ticks(lambda value: words.short(value / unit)),
         lines=(Line(path([(x(ends[0]), y(0.0)), (x(ends[1]), y(0.0))]), "quiet"),),
-        points=tuple(points),
+        points=points,
         head=("training row", "distance", "without it, the loss (first order)", f"labelled “{explained}”"),
         table=tuple(
             (
-                dot["train_row_id"][:NAME],
-                words.short(dot["distance"]),
-                words.moved(dot["change"]),
-                "yes" if dot["same_class"] else "no",
+                one["train_row_id"][:NAME],
+                words.short(one["distance"]),
+                words.moved(one["change"]),
+                "yes" if one["same_class"] else "no",
             )
-            for dot in strongest
+            for one in strongest
         ),
     )
-
-
-def _unit(largest: float) -> float:
-    """Return 1, or the power of ten that makes small numbers short enough for an axis."""
-    return 10.0 ** math.floor(math.log10(largest)) if 0 < largest < _SMALL else 1.0

@@ -86,7 +86,7 @@ def _others(kind: Kind) -> dict[str, EntryPoint]:
 
 
 def leaves(blocks: Sequence[b.Block], medium: b.Medium) -> Iterator[b.Block | b.Card]:
-    """Yield what a format that is no page draws, one below another: cards as the table that stands for them."""
+    """Yield what formats other than the page draw, one below another; of cards and rows their table."""
     for block in blocks:
         match block:
             case b.Only(media, inner):
