@@ -33,6 +33,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     behind, rivals = _behind(f, rows), versus.models(f, rows)
     data = (b.Cell(p.test_row_id), " by ", b.Cell(p.train, 100))
     flip = str(p.flip.get("sentence", ""))
+    said = (_label(p), _cause(f), _strongest(behind), flip, versus.sentence(f, rivals))
     facts = (
         ("Run", b.Cell(p.run_id)),
         ("Training rows", words.count(p.n_train)),
@@ -44,14 +45,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
         name=(b.Cell(p.test_row_id), " by ", b.Cell(p.train, 58)),
         facts=common.heading(p, f"{words.count(p.n_train)} training rows, λ = {words.short(p.l2)}"),
         headline=_headline(f),
-        sentences=common.said(
-            _label(p),
-            _cause(f),
-            _strongest(behind),
-            flip,
-            versus.sentence(f, rivals),
-            common.checked(f.health),
-        ),
+        sentences=common.said(*said, common.checked(f.health)),
         about=common.about(p, (*data, f", {words.count(p.n_train)} training rows")),
         sections=(
             b.Section("The row", _row(f, terms, rows), rank=0, key="row", folded=True),
@@ -138,8 +132,9 @@ def _label(p: ExplanationProvenance) -> b.Inline:
     if p.label is None:
         strange = (p.settings.get("unjudged") or {}).get("strange")
         not_one = f"Its label{common.strange_classes(p)} is not one that training knows"
-        explained = f"{not_one if strange else 'It has no label'}, so it is explained for “{p.explained_label[:LABEL]}”"
-        return f"{explained}: helpful rows support the prediction, harmful rows speak against it."
+        explained = f"so it is explained for “{p.explained_label[:LABEL]}”"
+        sides = "helpful rows support the prediction, harmful rows speak against it"
+        return f"{not_one if strange else 'It has no label'}, {explained}: {sides}."
     loss = f"a loss of {p.loss:.3g} nats"
     if p.label == p.predicted_label:
         return f"Its label says so too: {loss}."
@@ -335,12 +330,13 @@ def _parts(f: ExplanationFindings, behind: list[Fact]) -> tuple[b.Section, ...]:
         return words.MISSING if at is None else f"place {words.count(at)}"
 
     names = ("place", "place_without_train_loss", "place_without_hessian")
+    rows: tuple[b.Line, ...] = tuple(
+        (b.Cell(row["train_row_id"], _ROW), *(place(row[name]) for name in names)) for row in behind
+    )
     table = b.Table(
         caption="Place of each row by the influence and by its parts",
         head=("training row", "influence", "without the training loss", "without the Hessian"),
-        rows=tuple(
-            (b.Cell(row["train_row_id"], _ROW), *(place(row[name]) for name in names)) for row in behind
-        ),
+        rows=rows,
         short=2 * _SHORT,
     )
     return (b.Section("Part by part", (table,), rank=0, key="parts", lead=_BY_PART, folded=True),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -191,7 +192,8 @@ def _plot(model: Fact, explained: str, ends: tuple[float, float], key: str) -> P
         for dot in dots
         if dot["same_class"] == same
     )
-    strongest = sorted(dots, key=lambda dot: (-abs(dot["change"]), dot["train_row_id"]))[:_LISTED]
+    by_change = sorted(dots, key=lambda dot: (-abs(dot["change"]), dot["train_row_id"]))
+    strongest = map(itemgetter("train_row_id", "distance", "change", "same_class"), by_change[:_LISTED])
     return Plot(
         key=key,
         title=f"{model['model']}: rank correlation {words.fixed(model['distance_correlation'])}",
@@ -206,12 +208,7 @@ def _plot(model: Fact, explained: str, ends: tuple[float, float], key: str) -> P
         points=points,
         head=("training row", "distance", "without it, the loss (first order)", f"labelled “{explained}”"),
         table=tuple(
-            (
-                one["train_row_id"][:NAME],
-                words.short(one["distance"]),
-                words.moved(one["change"]),
-                "yes" if one["same_class"] else "no",
-            )
-            for one in strongest
+            (name[:NAME], words.short(distance), words.moved(change), "yes" if same else "no")
+            for name, distance, change, same in strongest
         ),
     )
