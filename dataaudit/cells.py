@@ -112,7 +112,7 @@ def pixels_text(count: int) -> str:
 
 
 def drawn(text: str) -> str:
-    """Return a picture in block characters, two pixels each, bright ones set; empty if it is none."""
+    """Return a picture in block characters, two pixels each, bright ones set; empty if it is not one."""
     pixels = pixels_of(text)
     if pixels is None:
         return ""

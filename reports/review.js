@@ -4,8 +4,8 @@
   const by = (id) => document.getElementById(id);
   const island = by("review-data");
   if (!island || !by("r1")) return;
-  const { run, classes, names, digits, rows: told, expected, first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
-  const rows = told.map(([name, label, suggested, p]) => [name, classes[label], classes[suggested], p]);
+  const { run, classes, names, digits, rows: entries, expected, first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
+  const rows = entries.map(([name, label, suggested, p]) => [name, classes[label], classes[suggested], p]);
   const KEY = `dataaudit:decisions:${run}`;
   const items = rows.map((_, at) => by(`r${at + 1}`).parentElement);
   const place = new Map(rows.map(([name], at) => [name, at]));

@@ -40,16 +40,15 @@ SECTION = re.compile(
 
 # The old dialect, and what the house says for it.
 DIALECT = {
-    "told|untold|telltale": "said, shown, reported, distinguished",
+    "told(?! apart)|untold|telltale": "said, shown, reported",
     "veil|veils|veiled|veiling|unveil": "redact",
     "mend|mends|mended|mending": "fix",
     "beside": "next to, besides",
-    "is none": "there is no …",
+    "(?<!there )(?-i:is none)": "there is no …",
     "overturn|overturns|overturned": "flip",
     "spoilt|spoiled|unspoilt": "harmed",
     "toll": "harm",
     "remedied": "fixed",
-    "unjudged": "skipped",
     "and its like|and their like": "name the thing",
     "mood": "order",
     "strangers": "untrusted text",
@@ -107,13 +106,11 @@ def test_an_option_is_said_once():
         ):
             fields |= {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)}
     assert keeps("no options", set() if len(fields) >= 40 else {"options.py"})
-    again = {
-        f"{name}({parameter})"
-        for name, node in FUNCTIONS
-        if name.startswith(("api/", "cli/"))
-        for parameter in _with_defaults(node.args) & fields
-    }
-    assert keeps("options", again)
+    again: dict[str, set[str]] = {}
+    for name, node in FUNCTIONS:
+        if name.startswith(("api/", "cli/")) and (said := _with_defaults(node.args) & fields):
+            again.setdefault(".".join(name.split(".")[:2]), set()).update(said)  # of a class, its name
+    assert keeps("options", {name: f"says {', '.join(sorted(said))}" for name, said in again.items()})
 
 
 def _is_error(public):

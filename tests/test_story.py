@@ -32,7 +32,7 @@ STORIES = {
         influence/influence.py::self_influence
         noise/model.py::fit_noise
         report/labels.py::report
-        writers/html.py::write_report
+        writers/html.py::page
     """,
     "mismatch": """
         cli/audits.py::mismatch
@@ -46,7 +46,7 @@ STORIES = {
         audits/mismatch/remedies.py::ridge_grid
         audits/shift/audit.py::measure_shift
         report/mismatch.py::report
-        writers/html.py::write_report
+        writers/html.py::page
     """,
     "explain": """
         cli/audits.py::explain
@@ -55,12 +55,12 @@ STORIES = {
         training/train.py::train
         audits/testset.py::predict
         audits/attribution.py::attribute
-        influence/influence.py::loss_gradients
         audits/explain/tables.py::influence_table
-        audits/explain/flip.py::overturn
+        influence/influence.py::loss_gradients
+        audits/explain/flip.py::find_flip
         influence/amip.py::smallest_flip
         report/explain.py::report
-        writers/html.py::write_report
+        writers/html.py::page
     """,
     "vulnerability": """
         cli/audits.py::vulnerability
@@ -71,9 +71,9 @@ STORIES = {
         audits/vulnerability/gain.py::number_gains
         audits/vulnerability/attack.py::attack
         audits/vulnerability/steps.py::advance
-        audits/vulnerability/detection.py::caught
+        audits/vulnerability/detection.py::detect
         report/vulnerability.py::report
-        writers/html.py::write_report
+        writers/html.py::page
     """,
     "check": """
         cli/check.py::check
@@ -84,7 +84,7 @@ STORIES = {
         gate/data.py::open_data
         data/load.py::load
         gate/facts/columns.py::columns
-        gate/facts/labels.py::labels
+        gate/facts/labels.py::ranked_labels
         findings/verdict.py::verdict_record
         report/check.py::report
     """,
@@ -118,7 +118,7 @@ COMMANDS = {
     "labels": ("labels", "train.csv", "--label", "y", "--id", "name", "--out", "found", "--verify", "2"),
     "mismatch": ("mismatch", *PAIR, "--out", "mismatch"),
     "explain": ("explain", *PAIR, "--row", "3", "--flip", "prediction", "--out", "explain"),
-    "vulnerability": ("vulnerability", *PAIR, "--row", "1", "--out", "vulnerability"),
+    "vulnerability": ("vulnerability", *PAIR, "--tests", "3", "--out", "vulnerability"),
     "check": ("check", "train.csv", "--test", "test.csv", "--label", "y", "--id", "name"),
     "apply": ("apply", "found", "decisions.jsonl", "train.csv", "-o", "fixed.csv"),
 }

@@ -131,7 +131,7 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     Raises
     ------
     AuditError
-        For anything that the caller can mend, in one line with a hint.
+        For anything that the caller can fix, in one line with a hint.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def audit_mismatch(train: Any, test: Any, options: MismatchOptions) -> MismatchA
     Raises
     ------
     AuditError
-        For anything that the caller can mend, in one line with a hint.
+        For anything that the caller can fix, in one line with a hint.
 
     Examples
     --------
@@ -269,7 +269,7 @@ class Explanation(Result):
 
     @property
     def flip(self) -> str:
-        """How few training rows overturn the conclusion, in a sentence; empty where it was not asked."""
+        """How few training rows flip the conclusion, in a sentence; empty where it was not asked."""
         return str(self.tables.provenance.flip.get("sentence", ""))
 
 
@@ -294,7 +294,7 @@ def explain(train: Any, test: Any, options: ExplainOptions) -> Explanation:
     Raises
     ------
     AuditError
-        For anything that the caller can mend, in one line with a hint.
+        For anything that the caller can fix, in one line with a hint.
 
     Examples
     --------
@@ -375,15 +375,7 @@ class Vulnerability(Result):
 
 
 def checked_path(path: str | Path, sources: Iterable[str]) -> Path:
-    """Return a path that changed data can be written to.
-
-    Raises
-    ------
-    SettingError
-        If its suffix is unknown.
-    WriteError
-        If its folder is not there, or it is one of the sources.
-    """
+    """Return a path that changed data can be written to."""
     from dataaudit.data.paths import require_apart
 
     where = Path(path)
@@ -437,7 +429,7 @@ def vulnerability(train: Any, test: Any, options: VulnerabilityOptions) -> Vulne
     Raises
     ------
     AuditError
-        For anything that the caller can mend, in one line with a hint.
+        For anything that the caller can fix, in one line with a hint.
 
     Examples
     --------

@@ -312,7 +312,7 @@ class Influence:
         k : int
             Rows to keep at either end.
         memory_bytes : int
-            What the work may take beside the rows and t solutions of p numbers.
+            What the work may take besides the rows and t solutions of p numbers.
 
         Returns
         -------

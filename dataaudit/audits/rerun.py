@@ -17,7 +17,7 @@ import polars as pl
 
 from dataaudit.audits.labels import label_findings
 from dataaudit.audits.mismatch.audit import mismatch_findings
-from dataaudit.audits.testset import Pair, predict, read_pair
+from dataaudit.audits.testset import predict, read_pair
 from dataaudit.audits.validation import Refit
 from dataaudit.data import Dataset, load
 from dataaudit.errors import DataError
@@ -25,7 +25,7 @@ from dataaudit.escape import shown
 from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import Findings, MismatchFindings
 from dataaudit.findings.tables import schema
-from dataaudit.options import LabelOptions, MismatchOptions, StepCallback, ignore_progress
+from dataaudit.options import LabelOptions, MismatchOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.statistics import Agreement, agreement
 from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
@@ -48,14 +48,17 @@ class Opened:
 
     def train(self, on_step: StepCallback = ignore_progress) -> Trained:
         """Train the model of the audit again."""
-        training = encode_training(self.dataset, self.target, self.settings, on_step=on_step)
-        return train(training, self.settings, on_step=on_step)
+        return _train(self.dataset, self.target, self.settings, on_step)
 
     def audit(self, on_step: StepCallback = ignore_progress) -> tuple[Findings, Trained]:
         """Make the audit again."""
         trained = self.train(on_step)
         found = label_findings(self.dataset, self.target, trained, settings=self.settings, on_step=on_step)
         return found, trained
+
+
+def _train(dataset: Dataset, target: Target, settings: TrainingOptions, on_step: StepCallback) -> Trained:
+    return train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
 
 
 def reopen(
@@ -94,21 +97,11 @@ def _require_same(dataset: Dataset, origins: Sequence[Mapping[str, Any]], hint: 
 
 @dataclass(frozen=True)
 class Rerun:
-    """An audit made again.
+    """An audit made again."""
 
-    Attributes
-    ----------
-    findings : Findings or MismatchFindings
-        Those on disk, with the new refits and checks.
-    refits : pl.DataFrame
-        What was changed, and the change of loss, predicted and measured, in nats.
-    difference : float
-        Largest difference between a prediction on disk and the same one made again, in nats.
-    """
-
-    findings: Findings | MismatchFindings
-    refits: pl.DataFrame
-    difference: float
+    findings: Findings | MismatchFindings  # those on disk, with the new refits and checks
+    refits: pl.DataFrame  # what was changed, and the change of loss, predicted and measured, in nats
+    difference: float  # largest, between a prediction on disk and the same one made again, in nats
 
     @property
     def reproduced(self) -> bool:
@@ -167,7 +160,9 @@ def rerun_mismatch(
     _require_same(pair.test, known.test_origins)
     if pair.y is None:
         raise DataError("the test rows have no labels, so no loss can be measured", "add their labels")
-    again = _audit_again(pair, settings, on_step=on_step)
+    trained = _train(pair.train, pair.target, settings, on_step)
+    tested = predict(trained, pair.test, pair.y)
+    again = mismatch_findings(pair, trained, tested, settings=settings, command="", on_step=on_step)
     columns = ["influence", "delta_loss_if_removed"]
     same = _difference(tables.traces, again.traces, on=["test_row_id", "train_row_id"], columns=columns)
     return Rerun(
@@ -175,14 +170,6 @@ def rerun_mismatch(
         _mismatch_refits(again),
         same,
     )
-
-
-def _audit_again(pair: Pair, settings: MismatchOptions, *, on_step: StepCallback) -> MismatchFindings:
-    training = encode_training(pair.train, pair.target, settings, on_step=on_step)
-    trained = train(training, settings, on_step=on_step)
-    assert pair.y is not None  # noqa: S101 - asked above
-    tested = predict(trained, pair.test, pair.y)
-    return mismatch_findings(pair, trained, tested, settings=settings, command="", on_step=on_step)
 
 
 def _mismatch_refits(again: MismatchFindings) -> pl.DataFrame:

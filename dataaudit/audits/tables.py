@@ -16,7 +16,6 @@ from dataaudit.audits.validation import Refit
 from dataaudit.cells import cell_text, kept_cell
 from dataaudit.data import Dataset
 from dataaudit.features.target import Target, class_texts
-from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
     CELLS,
     EVIDENCE,
@@ -193,7 +192,7 @@ def provenance(
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        settings=stored_settings(settings, source=dataset.given),
+        settings=settings.to_dict() | {"source": dataset.given},
         notes=(*dataset.notes, *target.notes, *trained.notes),
     )
 

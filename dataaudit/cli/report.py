@@ -6,7 +6,6 @@ import dataclasses
 import io
 import shlex
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
@@ -146,8 +145,6 @@ def _site(findings: AnyFindings, folder: Path, *, redact: str, findings_folder: 
     return [write_page(text, folder / name) for name, text in parts.items()][-1]
 
 
-_MODULES: Final = {"labelstudio": "labelstudio", "argilla": "argilla", "csv": "spreadsheet"}
-
 To = Annotated[
     Literal["labelstudio", "argilla", "csv"],
     Opt("Label Studio's tasks, Argilla's records, or CSV in which no cell is a formula.", OUTPUT),
@@ -174,6 +171,7 @@ def export(
     from dataaudit.findings.redact import level_of
     from dataaudit.findings.schemas import Findings, read_findings
     from dataaudit.report import shown
+    from dataaudit.writers.exports import WRITERS, label_studio_setup
 
     found = read_findings(folder)
     require_kept(found, folder, [out, _setup_path(out)] if to == "labelstudio" else [out])
@@ -184,11 +182,11 @@ def export(
     known, every = _known(found), found.labels.height
     asked = top or (every if to == "csv" else known)
     rows = min(asked, every if to == "csv" else known)
-    writer, text = import_module(f"dataaudit.writers.{_MODULES[to]}"), io.StringIO()
+    text = io.StringIO()
     first = dataclasses.replace(found, labels=found.labels.head(rows))
     tables, report = shown(first, redact, top=0)
-    writer.WRITER.write(tables, report, text)
-    setup = writer.setup(tables) if to == "labelstudio" else ""
+    WRITERS[to].write(tables, report, text)
+    setup = label_studio_setup(tables) if to == "labelstudio" and isinstance(tables, Findings) else ""
     withheld = redact or level_of(found)
     said = _counted(rows, asked, known=known if withheld == "none" else None)
     if out == STDOUT:
@@ -226,15 +224,15 @@ def _write_export(out: Path, text: str, setup: str, *, redact: str) -> list[str]
 
     said = []
     if setup:
-        path = write_page(setup, _setup_path(out))
-        said.append(place("labelling setup", path, redact))
+        written = write_page(setup, _setup_path(out))
+        said.append(place("labelling setup", written, redact))
     return [place("export", write_page(text, out), redact), *said]
 
 
 def _next(to: str, out: Path, setup: str) -> list[str]:
     """Say what to do with the file, and how decisions come back."""
     if to == "labelstudio":
-        from dataaudit.writers.labelstudio import DECISIONS
+        from dataaudit.writers.exports import DECISIONS
 
         shown = [f"Its labelling setup: {setup}"] if out == STDOUT else []
         back = f"jq -c {shlex.quote(DECISIONS)} export.json > decisions.jsonl"

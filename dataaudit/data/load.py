@@ -94,11 +94,11 @@ def load(
     (2, ['<frame>#0', '<frame>#1'])
     """
     wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column)
-    if is_frame(source):
+    if not isinstance(source, str | Path) and is_frame(source):
         return combine([read_frame(source, wanted)], wanted, notes=())
     query = source if isinstance(source, Query) else None
     paths = [] if query else _paths(source)
-    query = query or Query.of_given(paths)
+    query = query or (Query.of_given(paths) if len(paths) > 1 else None)
     if query is not None:
         return replace(combine([read_query(query, wanted)], wanted, notes=()), given=query.given)
     found = find(paths, target)

@@ -1,7 +1,4 @@
-"""Provenance: where findings come from, so that another run can give the same ones, and its JSON file.
-
-Settings are written by `stored_settings` and read back by `settings_of`, here and nowhere else.
-"""
+"""Provenance: where findings come from, so that another run can give the same ones, and its JSON file."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Self
 
 from dataaudit.errors import DataError
-from dataaudit.options import Options
 
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
@@ -93,7 +89,7 @@ class AuditRecord(Record):
     solver_reason: str
     gradient_norm: float  # largest absolute component of the gradient at the fit, in nats
     seed: int  # of everything random
-    settings: Mapping[str, Any] = field(default_factory=dict)  # from `stored_settings`
+    settings: Mapping[str, Any] = field(default_factory=dict)  # `Options.to_dict`, and more of the data
     versions: Mapping[str, str] = field(default_factory=dict)  # of Python and of the libraries
     origins: tuple[Mapping[str, Any], ...] = ()  # training files: path, format, sha256, rows
     roles: tuple[Mapping[str, str], ...] = ()  # columns: column, role, reason
@@ -109,11 +105,6 @@ class PairRecord(AuditRecord):
     n_train: int
     n_test: int  # test rows that can be judged
     test_origins: tuple[Mapping[str, Any], ...] = ()
-
-
-def stored_settings(settings: Options, **of_the_data: Any) -> dict[str, Any]:
-    """Return settings as the provenance keeps them, with what is remembered of the data."""
-    return settings.to_dict() | of_the_data
 
 
 def dump(value: Any, indent: int | None = None) -> str:

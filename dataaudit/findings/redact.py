@@ -305,7 +305,15 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
             kept = {key: _setting(names, key, one) for key, one in value.items() if key.isidentifier()}
             return kept | {SETTING: names.level}
         case "origins" | "test_origins":
-            return tuple(_origin(names, one) for one in value)
+            return tuple(
+                {
+                    "path": names("file", str(one["path"])),
+                    "format": one["format"],
+                    "sha256": WITHHELD if names.all else one["sha256"],  # a known file has a known hash
+                    "rows": one["rows"],
+                }
+                for one in value
+            )
         case "roles":
             return tuple(
                 {"column": names("column", one["column"]), "role": one["role"], "reason": WITHHELD}
@@ -355,12 +363,3 @@ def _setting(names: StandIns, name: str, value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_setting(names, "", one) for one in value]
     return WITHHELD if isinstance(value, str) else value
-
-
-def _origin(names: StandIns, origin: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "path": names("file", str(origin["path"])),
-        "format": origin["format"],
-        "sha256": WITHHELD if names.all else origin["sha256"],  # which may be known
-        "rows": origin["rows"],
-    }

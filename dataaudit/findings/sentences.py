@@ -137,11 +137,9 @@ def remedy(row: Row, n_rows: int, l2: float) -> str | None:
 def flip(found: Mapping[str, Any]) -> str:
     """Say how few rows flip a conclusion, not which one it is: it may name a level."""
     if not found.get("found"):
-        return (
-            "No set of training rows was found whose removal overturns the conclusion that was asked about."
-        )
+        return "No set of training rows was found whose removal flips the conclusion that was asked about."
     rows = f"{_rows(found.get('rows') or 0)} ({100 * (found.get('share') or 0.0):.2g} %)"
-    return f"Removing {rows} overturns the conclusion that was asked about (confirmed by retraining)."
+    return f"Removing {rows} flips the conclusion that was asked about (confirmed by retraining)."
 
 
 def _rows(n: int) -> str:

@@ -129,7 +129,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
 
 
 def verdict_from(record: Mapping[str, Any]) -> Verdict:
-    """Return the verdict of such a record; a TypeError or KeyError says that it is none."""
+    """Return the verdict of such a record; a TypeError or KeyError says that it is not one."""
     outcomes = tuple(_outcome(outcome) for outcome in record["outcomes"])
     return Verdict(**{**_known(Verdict, record), "outcomes": outcomes, "notes": tuple(record["notes"])})
 

@@ -13,7 +13,6 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,13 +24,14 @@ from dataaudit.findings.verdict import Verdict, verdict_from, verdict_record
 from dataaudit.gate.git import blob_of
 from dataaudit.gate.rules import packs_digest
 from dataaudit.gate.settings import CheckSettings, DatasetSettings
+from dataaudit.options import StepCallback
 
 BYTES: Final = 64 << 20  # of verdicts, the oldest of which go first
 FORMAT: Final = 2  # of what is hashed
 _LIBRARIES: Final = ("dataaudit", "polars", "numpy", "torch", "scipy")
 
 
-def cached_check(settings: CheckSettings, *, on_step: Callable[[str, int, int], None]) -> Verdict:
+def cached_check(settings: CheckSettings, *, on_step: StepCallback) -> Verdict:
     """Judge datasets by rules, or return what is known of the same data."""
     folder = Path(settings.cache_folder)
     key = _key(settings) if settings.cache else None

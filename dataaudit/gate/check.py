@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +29,7 @@ from dataaudit.gate.git import base_file
 from dataaudit.gate.judge import RuleCase, check_rule, is_hit, judge
 from dataaudit.gate.rules import ASK, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings, chosen
-from dataaudit.options import ignore_progress
+from dataaudit.options import StepCallback, ignore_progress
 
 READING: Final = "reading"  # the table of the rule that fails where data cannot be read
 _COSTLY: Final = 2  # cost of a table from which on the base's is made only if there is a finding to compare
@@ -43,10 +43,10 @@ class _Run:
     rules: tuple[Rule, ...]
     tables: Mapping[str, FactTable]
     reasons: Mapping[str, str]
-    on_step: Callable[[str, int, int], None]
+    on_step: StepCallback
 
 
-def check(settings: CheckSettings, *, on_step: Callable[[str, int, int], None] = ignore_progress) -> Verdict:
+def check(settings: CheckSettings, *, on_step: StepCallback = ignore_progress) -> Verdict:
     """Judge datasets by rules."""
     rules, tables = read_packs(settings.packs), fact_tables()
     for rule in rules:

@@ -27,7 +27,7 @@ from dataaudit.findings.verdict import Site
 from dataaudit.gate.identity import row_contents, row_keys, states
 from dataaudit.gate.rules import Need
 from dataaudit.gate.settings import DatasetSettings
-from dataaudit.options import ignore_progress
+from dataaudit.options import StepCallback, ignore_progress
 
 _AGAIN = "the file may be cut short: fetch or write it again"
 
@@ -194,7 +194,7 @@ class Material:
     seed: int = 0  # of everything random
     secret: str = ""  # key of the hashes of rows
     redact: bool = False  # whether findings are written without cells of the data
-    on_step: Callable[[str, int, int], None] = ignore_progress
+    on_step: StepCallback = ignore_progress
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property

@@ -126,25 +126,6 @@ def chosen(rules: "Sequence[Rule]", settings: CheckSettings, dataset: DatasetSet
 
     A rule is meant by its code, the beginning of it, or its name. What is ignored wins; without a selection
     all stable rules hold.
-
-    Parameters
-    ----------
-    rules : sequence of Rule
-        All that there are.
-    settings : CheckSettings
-        What holds for all datasets.
-    dataset : DatasetSettings
-        What holds for this one; it goes first.
-
-    Returns
-    -------
-    tuple of Rule
-        With the limits and severities in force.
-
-    Raises
-    ------
-    SettingError
-        If something that is named means no rule, or nothing is left.
     """
     select, ignore = dataset.select or settings.select, (*settings.ignore, *dataset.ignore)
     limits = _by_code(rules, {**settings.limits, **dataset.limits}, "limit")
@@ -167,13 +148,7 @@ def chosen(rules: "Sequence[Rule]", settings: CheckSettings, dataset: DatasetSet
 
 
 def meant(rules: "Iterable[Rule]", word: str) -> list[str]:
-    """Return the codes that a code, its beginning or a name means.
-
-    Raises
-    ------
-    SettingError
-        If it means none.
-    """
+    """Return the codes that a code, its beginning or a name means."""
     rules = list(rules)
     codes = [
         rule.code for rule in rules if rule.name == word or (word and rule.code.startswith(word.upper()))

@@ -10,6 +10,7 @@ from dataaudit.findings.redact import redact, shown_folder, withheld
 
 if TYPE_CHECKING:
     from dataaudit.findings.schemas import AnyFindings
+    from dataaudit.findings.verdict import Verdict
     from dataaudit.report.blocks import Report
 
 TOP: Final = 500  # rows with their evidence; more make the page larger than 1 MB
@@ -30,3 +31,9 @@ def shown(
     report: Report = builder.report(kept, folder=shown_folder(kept, folder), **options)
     notice = withheld(kept)
     return kept, replace(report, sentences=(*report.sentences, notice)) if notice else report
+
+
+def shown_verdict(verdict: Verdict, *, full: bool = False) -> Report:
+    """Return the report of a check; with `full` its text has all findings and the rules' documentation."""
+    report: Report = import_module("dataaudit.report.check").report(verdict, full=full)
+    return report

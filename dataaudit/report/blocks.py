@@ -296,55 +296,24 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All that is shown of some findings.
-
-    Attributes
-    ----------
-    kind : str
-    over : Inline
-        What kind of report of which data, above the headline of the page.
-    name, facts : Inline
-        The data, and their size in a few words: the heading on a terminal, the title of a page.
-    headline : str
-    sentences : tuple of Inline
-        The answer, and what it rests on.
-    about : Inline
-        Data and run in one line, for Markdown.
-    steps : tuple of (str, Inline)
-        What to do next, for the page: a title and an explanation.
-    sections : tuple of Section
-    lines : tuple of Block
-        What the format "text" writes: tables without a head, `Lines`, `Rule`.
-    version : str
-        Of dataaudit.
-    mark : str
-        By which a program finds the report in Markdown.
-    provenance : mapping
-        As JSON has it.
-    records : str or tuple of mappings
-        What JSON lines have: the name of a table of the findings, or objects.
-    document : mapping, optional
-        The whole JSON document, of what has no tables.
-    short : bool
-        Whether more is on the page: set where details are left out.
-    """
+    """All that is shown of some findings."""
 
     kind: str
-    over: Inline
-    name: Inline
-    facts: Inline = ""
+    over: Inline  # what kind of report of which data, above the headline of the page
+    name: Inline  # of the data: the heading on a terminal, the title of a page
+    facts: Inline = ""  # their size in a few words
     headline: str
     sentences: tuple[Inline, ...] = ()
-    about: Inline = ""
-    steps: tuple[tuple[str, Inline], ...] = ()
+    about: Inline = ""  # data and run in one line, for Markdown
+    steps: tuple[tuple[str, Inline], ...] = ()  # what to do next, for the page: a title and an explanation
     sections: tuple[Section, ...] = ()
-    lines: tuple[Block, ...] = ()
+    lines: tuple[Block, ...] = ()  # what the format "text" writes
     version: str = ""
-    mark: str = ""
+    mark: str = ""  # by which a program finds the report in Markdown
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    records: str | tuple[Mapping[str, Any], ...] = ()
-    document: Mapping[str, Any] | None = None
-    short: bool = False
+    records: str | tuple[Mapping[str, Any], ...] = ()  # JSON lines: the name of a table, or objects
+    document: Mapping[str, Any] | None = None  # the whole JSON, of what has no tables
+    short: bool = False  # whether more is on the page
 
     @property
     def commands(self) -> tuple[tuple[str, str], ...]:

@@ -16,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 396, 26, 200  # the plotting area; the rest is fo
 _TICKS: Final = 5
 _LANE: Final = 30.0  # height of a horizontal bar with its name above
 _BARS_LEFT: Final = 20
-_LETTER, _BESIDE = 12.0, 7.0  # height of a letter, and its distance from the end of a line
+_LETTER, _OFFSET = 12.0, 7.0  # height of a letter, and its distance from the end of a line
 _DECADES: Final = 7  # more powers of ten than this are shown in steps
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -223,8 +223,8 @@ def at_ends(ends: Sequence[tuple[float, float]], texts: Sequence[str]) -> tuple[
     """Put a letter right of the end of each line; of those that would overlap, the lower one gives way."""
     placed: list[Label] = []
     for (x, y), text in sorted(zip(ends, texts, strict=True), key=lambda item: (item[0][1], item[1])):
-        near = [label.y + _LETTER for label in placed if abs(label.x - x - _BESIDE) < _LETTER]
-        placed.append(Label(round(x + _BESIDE, 2), round(max([y + 4.0, *near]), 2), text))
+        near = [label.y + _LETTER for label in placed if abs(label.x - x - _OFFSET) < _LETTER]
+        placed.append(Label(round(x + _OFFSET, 2), round(max([y + 4.0, *near]), 2), text))
     return tuple(placed)
 
 

@@ -19,7 +19,6 @@ float64. Where text or very many levels make X sparse there are no RBF features 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -34,9 +33,9 @@ from dataaudit.features import Basis, BasisSettings, Columns, fit_basis
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
+from dataaudit.options import StepCallback, ignore_progress
 from dataaudit.training.path import DensePath, PathLoss, PathPoint, l2_path, least_squares_loss
 
-StepCallback = Callable[[str, int, int], None]
 Numbers = NDArray[np.int64]
 # Loss of the screen, λ to start from, basis.
 _Judged = tuple[float, float, BasisSettings]
@@ -103,23 +102,22 @@ def choose(
     *,
     settings: SelectionSettings = SelectionSettings(),
     loss: Loss | None = None,  # if it is not softmax; then the screen alone decides on the basis
-    on_step: StepCallback | None = None,  # called with (stage, done, total)
+    on_step: StepCallback = ignore_progress,
 ) -> Choice:
     """Choose basis and λ."""
-    step = on_step or (lambda stage, done, total: None)
     offered = _offered(columns, n_classes, settings)
     sparse = bool(columns.terms.shape[1]) or len(columns.features) * (n_classes - 1) > WIDE
-    shortlist = [] if sparse else _screen(columns, y, n_classes, offered=offered, step=step)
+    shortlist = [] if sparse else _screen(columns, y, n_classes, offered=offered, step=on_step)
     if sparse or loss is not None:
         spec = offered[0] if sparse else shortlist[0][0]
         basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
-        return _choose_by_path(columns, y, loss or Softmax(n_classes), basis=basis, l2=settings.l2, step=step)
-    step("choose basis", 0, len(shortlist) + 1)
+        return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, l2=settings.l2, step=on_step)
+    on_step("choose basis", 0, len(shortlist) + 1)
     some = _draw(columns.n, settings.max_rows, settings.seed)
     part, found = columns.take(some), []
     for spec, start in shortlist if len(shortlist) > 1 else ():
         found.append(_path(part, y[some], n_classes, spec=spec, start=start, l2=settings.l2))
-        step("choose basis", len(found), len(shortlist) + 1)
+        on_step("choose basis", len(found), len(shortlist) + 1)
     best = min(range(len(found)), key=lambda i: found[i].chosen.mean, default=0)
     if found and len(some) == columns.n:
         final = found.pop(best)
@@ -127,7 +125,7 @@ def choose(
         spec, start = shortlist[best]
         start = found[best].chosen.l2 if found else start
         final = _path(columns, y, n_classes, spec=spec, start=start, l2=settings.l2)
-    step("choose basis", len(shortlist) + 1, len(shortlist) + 1)
+    on_step("choose basis", len(shortlist) + 1, len(shortlist) + 1)
     return Choice(final.basis, final.chosen.l2, _curve(final, found), final.chosen.theta)
 
 
@@ -216,7 +214,7 @@ def _path(
     return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
 
 
-def _choose_by_path(
+def _by_path(
     columns: Columns, y: Numbers, loss: Loss, *, basis: Basis, l2: float | None, step: StepCallback
 ) -> Choice:
     """Choose λ where X is sparse or wide, or the loss is another one."""

@@ -1,8 +1,8 @@
-"""GitHub's annotations: workflow commands on stdout, which the runner shows beside the lines they name.
+"""GitHub's annotations: workflow commands on stdout, which the runner shows next to the lines they name.
 
 The runner shows ten of each level a step and drops the rest without a word; so the first says what is broken
 as a whole, the strongest findings follow, and the last says how many more there are. The job summary is a
-page of Markdown beside them (`append_summary`); above 1 MiB GitHub drops it without failing the job.
+page of Markdown with them (`append_summary`); above 1 MiB GitHub drops it without failing the job.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Final, TextIO
 from dataaudit.errors import WriteError
 from dataaudit.escape import console_line, line
 from dataaudit.findings.verdict import SEVERITIES, Outcome, Place, Verdict
-from dataaudit.report.check import (
+from dataaudit.report import shown_verdict
+from dataaudit.report.verdict import (
     NAME,
     blocking,
     finding_text,
     headline,
     message,
-    report,
     single,
     tally,
     title,
@@ -67,7 +67,7 @@ def append_summary(verdict: Verdict, around: Surroundings) -> Path | None:
     path = Path(around.job_summary)
     try:
         with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(markdown(report(verdict)))
+            file.write(markdown(shown_verdict(verdict)))
     except OSError as error:
         what = f"the job summary cannot be written to {path.as_posix()}: {error.strerror or error}"
         raise WriteError(what, "unset GITHUB_STEP_SUMMARY to do without") from error

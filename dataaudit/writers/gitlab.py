@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 
 from dataaudit.escape import json_text, line
 from dataaudit.findings.verdict import Outcome, Place, Verdict
-from dataaudit.report.check import NAME, finding_text, message, reported, single, title
+from dataaudit.report.verdict import NAME, finding_text, message, reported, single, title
 from dataaudit.writers.base import Writer
 from dataaudit.writers.places import Places, Surroundings
 
@@ -25,7 +25,7 @@ Object = dict[str, Any]
 
 
 def write(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
-    """Write the array; an empty one where nothing was found, so that old findings count as mended."""
+    """Write the array; an empty one where nothing was found, so that old findings count as fixed."""
     places = Places(verdict, around)
     entries = [entry for outcome in verdict.outcomes for entry in _entries(outcome, places, cap=around.cap)]
     seen: Counter[str] = Counter()

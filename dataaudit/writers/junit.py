@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from dataaudit.escape import block, console_line, line
 from dataaudit.findings.verdict import Outcome, Verdict, where
-from dataaudit.report.check import (
+from dataaudit.report.verdict import (
     LONGEST,
     NAME,
     Standing,

@@ -1,6 +1,6 @@
 """Where in the repository a finding points to, and what a writer may know of the world around a verdict.
 
-A service that shows findings beside the code knows files of the repository, and lines of text. A row of a
+A service that shows findings next to the code knows files of the repository, and lines of text. A row of a
 Parquet file has no line, and data that are not in the repository have no file there: such a finding points to
 a text file that stands for the data (a pointer of DVC, the dataset's card, the configuration that declares
 it), and its message says which row is meant.

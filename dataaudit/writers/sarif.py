@@ -1,7 +1,7 @@
 """SARIF 2.1.0 in the part of it that GitHub's code scanning takes, which is stricter than the schema.
 
 Every result has exactly one physical location with a path in the repository and a region; a row is named in a
-logical location beside it, never alone, or the whole file would be rejected. Identities are ours, as those
+logical location next to it, never alone, or the whole file would be rejected. Identities are ours, as those
 that GitHub computes from lines of text mean nothing for rows that move. A run is one dataset, with an id of
 its own: two runs of one category are rejected. Of the 5,000 results that are kept each rule gets its share,
 the strongest findings first. What was not checked is a notification, so that silence never looks like health.
@@ -21,7 +21,7 @@ from urllib.parse import quote
 from dataaudit.escape import block, json_text, line
 from dataaudit.findings.record import plain
 from dataaudit.findings.verdict import SEVERITIES, Finding, Outcome, Place, Rule, Verdict, logical_name
-from dataaudit.report.check import NAME, finding_text, message, reported, single
+from dataaudit.report.verdict import NAME, finding_text, message, reported, single
 from dataaudit.writers.base import Writer
 from dataaudit.writers.places import Places, Surroundings
 
@@ -83,7 +83,7 @@ def _run(
         "originalUriBaseIds": {_ROOT: {"description": {"text": "The root of the repository."}}},
         "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
-        "results": _told_apart([candidate.result for candidate in candidates[:RESULTS]]),
+        "results": _distinguished([candidate.result for candidate in candidates[:RESULTS]]),
     }
 
 
@@ -171,7 +171,7 @@ def _fingerprints(key: str) -> Object:
     return {"primaryLocationLineHash": f"{key}:1", "dataaudit/v1": key}
 
 
-def _told_apart(results: list[Object]) -> list[Object]:
+def _distinguished(results: list[Object]) -> list[Object]:
     """Count equal identities, which GitHub would show as one alert."""
     seen: dict[tuple[str, str], int] = {}
     for result in results:

@@ -13,9 +13,9 @@ from typing import Any, Final, TextIO
 from dataaudit.data.paths import require_apart
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.files import write_page
-from dataaudit.findings.record import plain
 from dataaudit.findings.verdict import Finding, Outcome, Site, Verdict
-from dataaudit.report.check import headline, report, standings
+from dataaudit.report import shown_verdict
+from dataaudit.report.verdict import headline, standings
 from dataaudit.writers.base import Writer, get
 from dataaudit.writers.console import write_lines
 from dataaudit.writers.html import page
@@ -25,19 +25,19 @@ from dataaudit.writers.places import Surroundings
 
 
 def _write_text(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    write_lines(report(verdict), out)
+    write_lines(shown_verdict(verdict), out)
 
 
 def _write_full(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    write_lines(report(verdict, full=True), out)
+    write_lines(shown_verdict(verdict, full=True), out)
 
 
 def _write_markdown(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    out.write(markdown(report(verdict)))
+    out.write(markdown(shown_verdict(verdict)))
 
 
 def _write_html(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    out.write(page(report(verdict)))
+    out.write(page(shown_verdict(verdict)))
 
 
 def _write_json(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
@@ -46,15 +46,9 @@ def _write_json(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
         {**_outcome(outcome, standing), "findings": [_finding(f) for f in outcome.findings]}
         for standing, outcome in standings(verdict)
     ]
-    document = {
-        "datasets": plain(verdict.datasets),
-        "exit_code": verdict.exit_code,
-        "fail_on": verdict.fail_on,
-        "headline": headline(verdict),
-        "notes": list(verdict.notes),
-        "outcomes": outcomes,
-        "version": verdict.version,
-    }
+    names = ("datasets", "exit_code", "fail_on", "notes", "version")
+    document = {name: getattr(verdict, name) for name in names}
+    document |= {"headline": headline(verdict), "outcomes": outcomes}
     out.write(one_line(document) + "\n")
 
 
@@ -63,53 +57,26 @@ def _write_jsonl(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
     for standing, outcome in standings(verdict):
         out.write(one_line({"kind": "outcome", **_outcome(outcome, standing)}) + "\n")
         rule = outcome.rule
-        belongs = {
-            "kind": "finding",
-            "code": rule.code,
-            "name": rule.name,
-            "dataset": outcome.dataset,
-            "severity": rule.severity,
-        }
+        belongs = {"kind": "finding", "dataset": outcome.dataset}
+        belongs |= {name: getattr(rule, name) for name in ("code", "name", "severity")}
         out.writelines(one_line({**belongs, **_finding(f)}) + "\n" for f in outcome.findings)
 
 
 def _outcome(outcome: Outcome, standing: str) -> dict[str, Any]:
     """Return an outcome as JSON's types, without its findings; `standing` is how it counts."""
-    rule = outcome.rule
+    of_rule = ("code", "limit", "measure", "name", "pack", "precision", "scope", "severity", "title", "unit")
+    own = ("base_value", "dataset", "message", "seconds", "status", "total", "value")
     return {
-        "base_value": plain(outcome.base_value),
-        "code": rule.code,
+        **{name: getattr(outcome.rule, name) for name in of_rule},
+        **{name: getattr(outcome, name) for name in own},
         "counts_as": standing,
-        "dataset": outcome.dataset,
-        "limit": plain(rule.limit),
-        "measure": rule.measure,
-        "message": outcome.message,
-        "name": rule.name,
-        "pack": rule.pack,
         "place": _site(outcome.place),
-        "precision": rule.precision,
-        "scope": rule.scope,
-        "seconds": plain(outcome.seconds),
-        "severity": rule.severity,
-        "status": outcome.status,
-        "title": rule.title,
-        "total": outcome.total,
-        "unit": rule.unit,
-        "value": plain(outcome.value),
     }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "accepted": finding.accepted,
-        "details": plain(finding.details),
-        "fingerprint": finding.fingerprint,
-        "gates": finding.gates,
-        "message": finding.message,
-        "score": plain(finding.score),
-        "site": _site(finding.site),
-        "state": finding.state,
-    }
+    names = ("accepted", "details", "fingerprint", "gates", "message", "score", "state")
+    return {**{name: getattr(finding, name) for name in names}, "site": _site(finding.site)}
 
 
 def _site(site: Site) -> dict[str, Any]:

@@ -183,7 +183,8 @@ def main() -> None:
     table = pl.DataFrame(rows, schema=columns, orient="row")
     table.write_parquet(given.out / "figure6.parquet")
     means = table.group_by("order", "checked", maintain_order=True).agg(
-        pl.col("found", "accuracy").mean(), pl.col("found", "accuracy").std().fill_null(0.0).name.suffix("_sd")
+        pl.col("found", "accuracy").mean(),
+        pl.col("found", "accuracy").std().fill_null(0.0).name.suffix("_sd"),
     )
     show(means, clean)
     draw(given.out / "figure6.svg", means, clean)

@@ -15,7 +15,7 @@ from writers.mismatch_example import real
 
 from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import read_decisions
-from dataaudit.writers.labelstudio import DECISIONS
+from dataaudit.writers.exports import DECISIONS
 
 
 @pytest.fixture(scope="module")

@@ -198,10 +198,10 @@ def test_what_the_user_names_wrongly_is_one_line(case):
             {"categorical": ("a",), "exclude": ("a",)},
             "column 'a' is named under both categorical and exclude",
         ),
-        ({"text_features": "word2vec"}, "text_features is unknown: got 'word2vec'"),
-        ({"max_levels": 0}, "max_levels is too small: got 0"),
-        ({"min_df": 0}, "min_df is too small: got 0"),
-        ({"counts_min_df": 0}, "counts_min_df is too small: got 0"),
+        ({"text_features": "word2vec"}, "unknown text_features: got 'word2vec'"),
+        ({"max_levels": 0}, "max_levels must be 1 or more: got 0"),
+        ({"min_df": 0}, "min_df must be 1 or more: got 0"),
+        ({"counts_min_df": 0}, "counts_min_df must be 1 or more: got 0"),
     ],
 )
 def test_settings_that_contradict_are_refused(settings, message):

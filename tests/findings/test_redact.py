@@ -26,7 +26,8 @@ from dataaudit.findings.redact import (
 )
 from dataaudit.findings.schemas import ExplanationFindings, Findings, MismatchFindings, read_findings
 from dataaudit.report import shown
-from dataaudit.writers import argilla, get, html, labelstudio, names, spreadsheet
+from dataaudit.writers import get, html, names
+from dataaudit.writers.exports import WRITERS, label_studio_setup
 
 CELLS = {"zqword", "zqlevel", "987654.5"}
 NAMES = {"zqlabel", "zqrow", "zqcolumn", "zqfile", "zqfolder"}
@@ -92,8 +93,8 @@ def outputs(kind, folder, policy):
     """Return every output there is of findings, by name."""
     found = tables_of(kind, folder)
     tables, report = shown(found, policy, folder=str(folder / "out"))
-    exports = (labelstudio, argilla, spreadsheet) if kind == "labels" else ()
-    writers = [get(name, kind) for name in names(kind)] + [module.WRITER for module in exports]
+    exports = WRITERS.values() if kind == "labels" else ()
+    writers = [get(name, kind) for name in names(kind)] + list(exports)
     texts = {}
     for writer in writers:
         out = io.StringIO()
@@ -102,7 +103,7 @@ def outputs(kind, folder, policy):
     texts["notebook"] = html.notebook(remember(found, policy))
     texts["page"] = html.write_report(remember(found, policy), folder / "report.html").read_text("utf-8")
     if kind == "labels":
-        texts["setup"] = labelstudio.setup(tables)
+        texts["setup"] = label_studio_setup(tables)
     return texts
 
 

@@ -13,7 +13,7 @@ from writers.payloads import for_every_payload
 
 from dataaudit.escape import block, console_line, json_text, line
 from dataaudit.report.rows import review_rows
-from dataaudit.writers import argilla, labelstudio, spreadsheet
+from dataaudit.writers.exports import COLUMNS, WRITERS, label_studio_setup, safe
 
 JOINERS = "\u200c\u200d"
 
@@ -31,7 +31,7 @@ def dangerous(text):
 @for_every_payload
 def test_tasks_and_records_give_back_the_exact_cells(payload):
     findings = audit(payload)
-    tasks, records = (exported(labelstudio, findings), exported(argilla, findings))
+    tasks, records = (exported("labelstudio", findings), exported("argilla", findings))
     assert dangerous(tasks) == dangerous(records) == set()
     first = review_rows(findings, 1)[0]
     task, record = json.loads(tasks)[0], json.loads(records)[0]
@@ -45,7 +45,7 @@ def test_tasks_and_records_give_back_the_exact_cells(payload):
 @for_every_payload
 def test_the_labelling_setup_has_one_choice_a_class(payload):
     findings = audit(payload)
-    setup = labelstudio.setup(findings)
+    setup = label_studio_setup(findings)
     assert dangerous(setup) == set()
     root = ET.fromstring(setup)
     assert [child.tag for child in root.iter()] == ["View", "Header", "Text", "Choices", "Choice", "Choice"]
@@ -58,11 +58,11 @@ def test_the_labelling_setup_has_one_choice_a_class(payload):
 @pytest.mark.parametrize("text", [True, False])
 def test_no_cell_of_the_spreadsheet_is_a_formula(payload, text):
     findings = audit(payload, text=text)
-    shown = exported(spreadsheet, findings)
+    shown = exported("csv", findings)
     assert dangerous(shown) == set()
     rows = list(csv.reader(io.StringIO(shown, newline=""), strict=True))
     assert len(rows) == 1 + 12 == len(shown.splitlines())
-    assert {len(row) for row in rows} == {len(spreadsheet.COLUMNS) + (1 if text else 4)}
+    assert {len(row) for row in rows} == {len(COLUMNS) + (1 if text else 4)}
     assert [row[0] for row in rows[1:]] == [str(k) for k in range(1, 13)]
     cells = [part for row in rows for cell in row for part in (cell, *cell.split(";")[1:])]
     numbers = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -86,12 +86,12 @@ def test_no_cell_of_the_spreadsheet_is_a_formula(payload, text):
     ],
 )
 def test_numbers_stay_numbers_and_formulas_become_texts(text, shown):
-    assert spreadsheet.safe(text) == shown
+    assert safe(text) == shown
 
 
-def exported(module, findings):
+def exported(name, findings):
     out = io.StringIO()
-    module.WRITER.write(findings, None, out)
+    WRITERS[name].write(findings, None, out)
     return out.getvalue()
 
 

@@ -26,7 +26,6 @@ from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data import Dataset
 from dataaudit.features.target import class_texts
-from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
     CONTRIBUTIONS,
     FEATURES,
@@ -225,7 +224,7 @@ def explanation_provenance(
         probability=float(tested.p[0, explained]),
         loss=float(tested.loss[0]),
         model=next(iter(settings.named)),
-        settings=stored_settings(settings, unjudged=asdict(asked.unjudged)),
+        settings=settings.to_dict() | {"unjudged": asdict(asked.unjudged)},
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.agreement(),
         notes=(*asked.notes, *known.notes, *trained.notes),

@@ -19,7 +19,6 @@ from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
 from dataaudit.audits.tables import cells_of_pair, pair_facts
 from dataaudit.audits.testset import Pair, Tested
-from dataaudit.findings.record import stored_settings
 from dataaudit.findings.schemas import (
     FINDINGS,
     HARMFUL,
@@ -245,8 +244,7 @@ def mismatch_provenance(
         n_errors=int(tested.wrong.sum()) if tested else 0,
         train_loss=float(loss.mean()),
         test_loss=float(tested.loss.mean()) if tested else float("nan"),
-        settings=stored_settings(
-            settings, train=pair.train.given, test=pair.test.given, unjudged=asdict(pair.unjudged)
-        ),
+        settings=settings.to_dict()
+        | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
         notes=(*pair.train.notes, *pair.test.notes, *pair.notes, *trained.notes),
     )

@@ -39,7 +39,7 @@ _FEW: Final = 20  # rows outside the greatest class, below which there are no fa
 def leaks(material: Material) -> Rows:
     """How well each column alone predicts the label of rows it was not counted on."""
     label = material.settings.label
-    if classes.make(material).height < 2:  # noqa: PLR2004 - one class is none
+    if classes.make(material).height < 2:  # noqa: PLR2004 - one class leaks nothing
         return
     names = [
         name for name, role in roles(material).items() if name in material.features and role.role != "text"

@@ -13,7 +13,7 @@ from writers.verdict.example import APART, SUSPECT, hostile, mixed, outcome, sus
 from dataaudit.findings.verdict import Verdict
 
 # The schema of Jenkins' xUnit plugin, as pytest's tests have it; the file begins with its MIT licence.
-SCHEMA = xmlschema.XMLSchema(Path(__file__).parents[1] / "schemas" / "junit-10.xsd")
+SCHEMA = xmlschema.XMLSchema(Path(__file__).parent / "schemas" / "junit-10.xsd")
 
 
 def read(told):

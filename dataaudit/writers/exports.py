@@ -1,0 +1,174 @@
+"""The ranked rows for labelling tools and for spreadsheets; in the former names and cells are exact.
+
+Label Studio: ``data`` of a task has the text (of a table, a line per column), the row's name, rank and label,
+and the run; an exported task whose choice differs from ``data.label`` is the decision ``{"row_id":
+data.row_id, "action": "relabel", "label": choice}``, one that does not is ``"keep"``.
+
+Argilla 2: records as ``rg.Record.from_dict`` reads them, for a dataset with a text field ``text`` and a label
+question ``label``; the id is the row's name, metadata have its rank and label.
+
+CSV: UTF-8, commas, one row a line. A text that a spreadsheet would compute, as it begins with ``=``, ``+``,
+``-`` or ``@`` (after a semicolon too, where that parts the columns), gets an apostrophe in front; numbers
+stay numbers. Line ends within a cell become spaces, control characters their pictures.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Final, TextIO
+from xml.sax.saxutils import quoteattr
+
+import polars as pl
+
+from dataaudit.escape import json_text, line, xml_text
+from dataaudit.findings.record import plain
+from dataaudit.findings.schemas import Findings, Provenance
+from dataaudit.report.blocks import Report
+from dataaudit.report.rows import ReviewRow, review_rows
+from dataaudit.writers.base import Writer
+
+CONTROL, OBJECT = "label", "text"  # names in the labelling setup
+EMPTY: Final = "(no text is known)"  # Label Studio shows an error for an empty text
+# What brings an export of Label Studio back, for jq.
+DECISIONS: Final = (
+    ".[] | select(.annotations[0].result[0]) | .data as $d | .annotations[0].result[0].value.choices[0] as $c"
+    " | {row_id: $d.row_id, run_id: $d.run_id} + "
+    '(if $c == $d.label then {action: "keep"} else {action: "relabel", label: $c} end)'
+)
+COLUMNS: Final = (
+    "rank",
+    "row_id",
+    "source",
+    "line",
+    "label",
+    "suggested_label",
+    "p_wrong",
+    "loo_loss",
+    "delta_loss_if_removed",
+    "delta_loss_if_relabelled",
+)
+_LONGEST: Final = 32_000  # characters; Excel holds 32,767 in a cell
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_FORMULA: Final = re.compile(r"(^|;)(\s*)(?=[=+\-@＝＋－＠\t\r])")
+
+
+def shown_text(row: ReviewRow) -> str:
+    """Return a row's text; of several columns, one a line."""
+    if len(row.cells) == 1:
+        return row.cells[0].text or EMPTY
+    return "\n".join(f"{cell.column}: {cell.text}" for cell in row.cells) or EMPTY
+
+
+def label_studio_setup(findings: Findings) -> str:
+    """Return the labelling setup: the text and one choice per class."""
+    choices = [f"    <Choice value={_attribute(name)}/>" for name in findings.provenance.classes]
+    lines = [
+        "<View>",
+        f"  <Header value={_attribute('Row $row_id, labelled $label')}/>",
+        f'  <Text name="{OBJECT}" value="$text"/>',
+        f'  <Choices name="{CONTROL}" toName="{OBJECT}" choice="single" showInline="true">',
+        *choices,
+        "  </Choices>",
+        "</View>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _write_tasks(findings: Findings, _report: Report, out: TextIO) -> None:
+    _write_list(
+        (_task(row, findings.provenance) for row in review_rows(findings, findings.labels.height)), out
+    )
+
+
+def _task(row: ReviewRow, p: Provenance) -> dict[str, Any]:
+    result = {
+        "from_name": CONTROL,
+        "to_name": OBJECT,
+        "type": "choices",
+        "value": {"choices": [row.suggested_label]},
+    }
+    prediction = {
+        "model_version": f"dataaudit {p.version} {p.run_id}",
+        "score": row.p_wrong,
+        "result": [result],
+    }
+    data = {
+        "text": shown_text(row),
+        "row_id": row.row_id,
+        "rank": row.rank,
+        "label": row.label,
+        "suggested_label": row.suggested_label,
+        "p_wrong": row.p_wrong,
+        "loo_loss": row.loo_loss,
+        "run_id": p.run_id,
+    }
+    return {"data": data, "predictions": [prediction]}
+
+
+def _attribute(text: str) -> str:
+    """Return an attribute's value in quotes: exact, its line ends and steering characters as numbers."""
+    return xml_text(quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}))
+
+
+def _write_records(findings: Findings, _report: Report, out: TextIO) -> None:
+    _write_list(
+        (_record(row, findings.provenance) for row in review_rows(findings, findings.labels.height)), out
+    )
+
+
+def _write_list(values: Iterable[Any], out: TextIO) -> None:
+    """Write a list, one value a line."""
+    lines = ",\n".join(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) for value in values)
+    out.write(f"[\n{json_text(lines)}\n]\n")
+
+
+def _record(row: ReviewRow, p: Provenance) -> dict[str, Any]:
+    numbers = plain({"p_wrong": row.p_wrong, "loo_loss": row.loo_loss})
+    known = {name: value for name, value in numbers.items() if value is not None}  # no metadata may be null
+    agent = f"dataaudit {p.version} {p.run_id}"
+    return {
+        "id": row.row_id,
+        "fields": {"text": shown_text(row)},
+        "metadata": {"row_id": row.row_id, "rank": row.rank, "current_label": row.label, **known},
+        "suggestions": {"label": {"value": row.suggested_label, "score": numbers["p_wrong"], "agent": agent}},
+        "responses": {},
+        "vectors": {},
+    }
+
+
+def safe(text: str) -> str:
+    """Return a text that a spreadsheet shows as it is."""
+    shown = line(text, _LONGEST)
+    return shown if _NUMBER.fullmatch(shown) else _FORMULA.sub(r"\1\2'", shown)
+
+
+def _write_csv(findings: Findings, _report: Report, out: TextIO) -> None:
+    """Write every row of the table `labels`, with the cells that are known."""
+    known = review_rows(findings, findings.cells["row_id"].n_unique())
+    cells = {row.row_id: {cell.column: cell.text for cell in row.cells} for row in known}
+    columns = list(dict.fromkeys(name for texts in cells.values() for name in texts))
+    titles = [f"{name} (cell)" if name in COLUMNS else name for name in columns]
+    sheet = csv.writer(out, lineterminator="\n")
+    sheet.writerow([*COLUMNS, *(safe(title) for title in titles)])
+    finite = findings.labels.select(COLUMNS).with_columns(
+        pl.col(pl.Float64).replace([float("nan"), float("inf")], None)
+    )
+    for row in finite.iter_rows(named=True):
+        texts = cells.get(row["row_id"], {})
+        sheet.writerow(_values([*row.values(), *(texts.get(name) for name in columns)]))
+
+
+def _values(values: Iterable[object]) -> list[object]:
+    return [safe(value) if isinstance(value, str) else value for value in values]
+
+
+WRITERS: Final = {
+    "labelstudio": Writer("labelstudio", ".json", "tasks with predictions for Label Studio", _write_tasks),
+    "argilla": Writer("argilla", ".json", "records with suggestions for Argilla 2", _write_records),
+    "csv": Writer(
+        "csv", ".csv", "one row a line for a spreadsheet, no cell of which is a formula", _write_csv
+    ),
+}
