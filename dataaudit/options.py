@@ -123,9 +123,9 @@ class Option:
             raise SettingError(f"{self.name} must be {what}: got {value!r}", hint)
         opt, least = self.opt, self.least
         if self.type in (int, float) and not (least <= value <= opt.most and opt.above < value < inf):
-            low = f"above {opt.above:g}" if opt.above > -inf else f"{least:g} or more"
-            bounds = low if opt.most == inf else f"from {least:g} to {opt.most:g}"
-            raise SettingError(f"{self.name} must be {bounds}: got {value:g}", "leave it out")
+            low = f"above {opt.above:.12g}" if opt.above > -inf else f"{least:.12g} or more"
+            bounds = low if opt.most == inf else f"from {least:.12g} to {opt.most:.12g}"
+            raise SettingError(f"{self.name} must be {bounds}: got {value:.12g}", "leave it out")
         if opt.check:
             opt.check(value)
         return operator.index(value) if self.type is int else value
