@@ -64,7 +64,9 @@ if TYPE_CHECKING:
         vulnerability,
     )
     from dataaudit.api.influence import Influence
-    from dataaudit.data import Dataset, Query, load
+    from dataaudit.data.dataset import Dataset
+    from dataaudit.data.load import load
+    from dataaudit.data.sql import Query
     from dataaudit.errors import (
         AuditError,
         BadTarget,

@@ -148,7 +148,7 @@ _TYPES: Final[Mapping[Any, tuple[Callable[[Any], bool], str, str]]] = {
 
 
 def unknown(name: str, value: object, among: Iterable[str]) -> SettingError:
-    """Return the error for a value that is not one of a few."""
+    """Return the error for a value that is not among a few."""
     return SettingError(f"unknown {name}: got {value!r}", suggestion(str(value), among))
 
 
@@ -370,7 +370,7 @@ class TrainingOptions(ColumnOptions):
 
     @property
     def columns(self) -> EncoderOptions:
-        """What the encoder is given."""
+        """What the encoder is asked."""
         return self.part(EncoderOptions)
 
     @property

@@ -34,7 +34,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.cells import cell_text
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.features import Columns, Feature
 from dataaudit.features.text import TextEncoder
 from dataaudit.model.rows import Block, times

@@ -19,7 +19,8 @@ from dataaudit.audits.labels import label_findings
 from dataaudit.audits.mismatch.audit import mismatch_findings
 from dataaudit.audits.testset import predict, read_pair
 from dataaudit.audits.validation import Refit
-from dataaudit.data import Dataset, load
+from dataaudit.data.dataset import Dataset
+from dataaudit.data.load import load
 from dataaudit.errors import DataError
 from dataaudit.escape import shown
 from dataaudit.features.target import Target, class_texts

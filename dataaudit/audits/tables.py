@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dataaudit.audits.evidence import Contribution, Neighbour
 from dataaudit.audits.validation import Refit
 from dataaudit.cells import cell_text, kept_cell
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import (
     CELLS,

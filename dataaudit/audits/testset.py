@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.data import Dataset, load
+from dataaudit.data.dataset import Dataset
+from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
 from dataaudit.features.target import Target, class_texts, encode_target

@@ -112,14 +112,14 @@ def _plain(found: Config) -> dict[str, Any]:
         "baseline": found.baseline or None,
         "baseline_key": bool(found.secret),
         "values": _table(found.values),
-        "datasets": {name: _table(stated) for name, stated in found.datasets.items()},
+        "datasets": {name: _table(entries) for name, entries in found.datasets.items()},
     }
 
 
-def _table(stated: Mapping[str, Any]) -> dict[str, Any]:
+def _table(entries: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _table(item) if isinstance(item, dict) else {"value": item.value, "origin": item.origin}
-        for key, item in stated.items()
+        for key, item in entries.items()
     }
 
 
@@ -131,15 +131,15 @@ def _lines(found: Config) -> Iterator[str]:
     is_set = "set" if found.secret else "not set: a row with few possible contents can be guessed by its hash"
     yield f"# DATAAUDIT_BASELINE_KEY is {is_set}"
     yield from _entries(found.values)
-    for name, stated in found.datasets.items():
+    for name, entries in found.datasets.items():
         yield from ("", f"[datasets.{toml_key(name)}]")
-        yield from _entries(stated)
+        yield from _entries(entries)
 
 
-def _entries(stated: Mapping[str, Any]) -> Iterator[str]:
+def _entries(entries: Mapping[str, Any]) -> Iterator[str]:
     from dataaudit.gate.settings import toml, toml_key
 
-    for key, item in stated.items():
+    for key, item in entries.items():
         if isinstance(item, dict):
             for code, inner in item.items():
                 said = f"{key}.{toml_key(code)} = {toml(inner.value)}"
@@ -232,10 +232,10 @@ class _Report:
 def _show(verdict: Verdict, *, full: bool, force: bool) -> None:
     from rich.console import Console
 
-    from dataaudit.report import shown_verdict
+    from dataaudit.report.check import report
     from dataaudit.writers.console import show_lines
 
-    show_lines(shown_verdict(verdict, full=full), Console(highlight=False, force_terminal=force or None))
+    show_lines(report(verdict, full=full), Console(highlight=False, force_terminal=force or None))
 
 
 def _sources(data: Sequence[str], sql: str | None, query: str | None) -> tuple[str, ...]:

@@ -75,24 +75,24 @@ def apply(
     blob = open_blob(data)
     plan = make_plan(findings, decided, blob=blob, new_class=new_class, weight_column=weight_column)
     done = repair(blob, plan)
-    answer: dict[str, Any] = _changes(plan, dry_run=dry_run)
+    changes: dict[str, Any] = _changes(plan, dry_run=dry_run)
     with progress:
         sentences = _preview(plan, dry_run=dry_run)
         if not dry_run and target is not None:
             written = write_repair(done, data, target=target, in_place=in_place)
-            answer["files"] = {name: path.as_posix() for name, path in written.items()}
+            changes["files"] = {name: path.as_posix() for name, path in written.items()}
             sentences += _written(written)
             if model:
                 before = written.get("backup", Path(data)).as_posix()
                 weights = plan.weight_column if plan.only("weight") else None
-                said, answer["model"] = _compared(
+                said, changes["model"] = _compared(
                     findings, target, source=before, test=test, weights=weights, progress=progress
                 )
                 sentences += said
             sentences += _next(findings, plan, target, journal=written["journal"], source=data)
         progress.close(sentences)
     if format == "json":
-        sys.stdout.write(json.dumps(answer, ensure_ascii=True, indent=2) + "\n")
+        sys.stdout.write(json.dumps(changes, ensure_ascii=True, indent=2) + "\n")
 
 
 def _changes(plan: Plan, *, dry_run: bool) -> dict[str, Any]:

@@ -224,8 +224,8 @@ def _write_export(out: Path, text: str, setup: str, *, redact: str) -> list[str]
 
     said = []
     if setup:
-        written = write_page(setup, _setup_path(out))
-        said.append(place("labelling setup", written, redact))
+        path = write_page(setup, _setup_path(out))
+        said.append(place("labelling setup", path, redact))
     return [place("export", write_page(text, out), redact), *said]
 
 

@@ -10,7 +10,7 @@ from dataaudit.errors import SettingError
 from dataaudit.options import INPUT, Opt, Options
 
 if TYPE_CHECKING:
-    from dataaudit.data import Query
+    from dataaudit.data.sql import Query
 
 _FILES = (
     "CSV, TSV, NDJSON, JSON, Parquet or Arrow files (.gz, .zst too), globs, folders of them, a folder of "

@@ -11,11 +11,3 @@
           ├─ frames     Polars and pandas frames
           └─ dataset    what each of these gives, a Part, and the Dataset that `load` makes of all parts
 """
-
-from __future__ import annotations
-
-from dataaudit.data.dataset import Dataset, Origin
-from dataaudit.data.load import load
-from dataaudit.data.sql import Query
-
-__all__ = ["Dataset", "Origin", "Query", "load"]

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Self
 
 from dataaudit.errors import DataError
 
+WITHHELD: Final = "(withheld)"  # in the place of a redacted value
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "labels": "an audit of labels",

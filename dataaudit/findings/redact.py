@@ -25,6 +25,7 @@ import polars as pl
 
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings import sentences
+from dataaudit.findings.record import WITHHELD
 from dataaudit.findings.schemas import Findings, MismatchFindings
 from dataaudit.findings.tables import Tables
 
@@ -34,7 +35,6 @@ AnyTables = TypeVar("AnyTables", bound=Tables)
 LEVELS: Final[tuple[str, ...]] = get_args(Level)
 SETTING: Final = "redact"  # of the provenance, so that a page that is written anew keeps to it
 FOLDER: Final = "FOLDER"  # in place of the user's own
-WITHHELD: Final = "(withheld)"
 VALUE: Final = "(a value)"  # a level or a word; not what stands for a cell, or a page would mark it there
 _MISSING: Final = "(missing)"  # our own name of a level, so it tells nothing
 _NOTICE: Final[Mapping[str, str]] = {

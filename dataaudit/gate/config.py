@@ -49,7 +49,7 @@ Keys = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
+class GivenValue:
     """A value, and where it was given: ``pyproject.toml:12``, a variable, an option, or ``default``."""
 
     value: Any
@@ -60,7 +60,7 @@ class Stated:
 class Given:
     """What a file says, and what those say that it extends."""
 
-    values: Mapping[str, Any]  # key → `Stated`; of limits and severity a mapping by rule
+    values: Mapping[str, Any]  # key → `GivenValue`; of limits and severity a mapping by rule
     datasets: Mapping[str, Mapping[str, Any]]  # name → the same
     places: Mapping[str, tuple[str, int | None]]  # name → path and line that declare it
 
@@ -94,8 +94,8 @@ class Config:
     @property
     def baseline(self) -> str:
         """File of accepted findings, whether it is there or not; empty for none."""
-        stated = str(self.values["baseline"].value)
-        return self.usual_baseline if stated == AUTO else "" if stated == "none" else stated
+        entry = str(self.values["baseline"].value)
+        return self.usual_baseline if entry == AUTO else "" if entry == "none" else entry
 
     def settings(self) -> CheckSettings:
         """Return them as the gate takes them; raise `SettingError` if there is nothing to check."""
@@ -103,13 +103,13 @@ class Config:
             at = f"{self.file} names no dataset" if self.file else "there is nothing to check"
             raise SettingError(at, _FIRST_WITHOUT)
         absent = self.values["baseline"].value == AUTO and not self.usual_is_there
-        said = {FIELDS[key].name: _plain(stated) for key, stated in self.values.items()}
+        said = {FIELDS[key].name: _plain(entry) for key, entry in self.values.items()}
         said["baseline"] = "" if absent else self.baseline
         datasets = tuple(self._dataset(name) for name in self.datasets)
         return CheckSettings(**said, datasets=datasets, secret=self.secret)
 
     def _dataset(self, name: str) -> DatasetSettings:
-        said = {DATASET_FIELDS[key].name: _plain(stated) for key, stated in self.datasets[name].items()}
+        said = {DATASET_FIELDS[key].name: _plain(entry) for key, entry in self.datasets[name].items()}
         declared, line = self.places.get(name, ("", None))
         return DatasetSettings(**{"paths": (), **said}, name=name, declared=declared, declared_line=line)
 
@@ -122,7 +122,7 @@ def load_config(asked: Asked, *, env: Mapping[str, str], cwd: Path) -> Config:
     folder = path.parent if path else cwd
     spoken = overlaid(_from_environment(env), _said(asked.values, FIELDS))
     values = overlaid(overlaid(_defaults(folder, cwd), given.values), spoken)
-    datasets = {name: _yield_to(spoken, stated) for name, stated in _chosen(asked, given).items()}
+    datasets = {name: _yield_to(spoken, entry) for name, entry in _chosen(asked, given).items()}
     return Config(
         file=shortest(path, cwd) if path else "",
         values=values,
@@ -146,23 +146,25 @@ def _file(asked: Asked, env: Mapping[str, str], cwd: Path) -> Path | None:
 def _said(values: Mapping[str, Any], known: Mapping[str, Option]) -> dict[str, Any]:
     """Return what the command line says, checked."""
     return {
-        key: _stated(known[key], checked(known[key], value, where="the command line"), f"--{key}")
+        key: _given_value(known[key], checked(known[key], value, where="the command line"), f"--{key}")
         for key, value in values.items()
     }
 
 
-def _stated(option: Option, value: Any, origin: str) -> Any:
+def _given_value(option: Option, value: Any, origin: str) -> Any:
     by_rule = option.opt.kind == "pairs"
-    return {code: Stated(v, origin) for code, v in value.items()} if by_rule else Stated(value, origin)
+    return (
+        {code: GivenValue(v, origin) for code, v in value.items()} if by_rule else GivenValue(value, origin)
+    )
 
 
-def _plain(stated: Any) -> Any:
-    return {code: item.value for code, item in stated.items()} if isinstance(stated, dict) else stated.value
+def _plain(entry: Any) -> Any:
+    return {code: item.value for code, item in entry.items()} if isinstance(entry, dict) else entry.value
 
 
 def _defaults(folder: Path, cwd: Path) -> dict[str, Any]:
-    made = {key: _stated(option, default(option), "default") for key, option in FIELDS.items()}
-    return made | {"cache-folder": Stated(shortest(folder / made["cache-folder"].value, cwd), "default")}
+    made = {key: _given_value(option, default(option), "default") for key, option in FIELDS.items()}
+    return made | {"cache-folder": GivenValue(shortest(folder / made["cache-folder"].value, cwd), "default")}
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
@@ -171,7 +173,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name in sorted(env):
         if name in known:
-            made[known[name].key] = Stated(from_text(known[name], env[name], where=name), name)
+            made[known[name].key] = GivenValue(from_text(known[name], env[name], where=name), name)
         elif name.startswith(PREFIX) and name not in (CONFIG_VARIABLE, SECRET_VARIABLE):
             ours = [one.removeprefix(PREFIX) for one in (*known, CONFIG_VARIABLE, SECRET_VARIABLE)]
             close = closest(name.removeprefix(PREFIX), ours, least=_LIKE)
@@ -180,9 +182,9 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     return made
 
 
-def _yield_to(spoken: Mapping[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+def _yield_to(spoken: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a dataset's values without those about which the command line or a variable has spoken."""
-    rest = dict(stated)
+    rest = dict(entry)
     if "select" in spoken:
         rest.pop("select", None)
     for key in ("limits", "severity"):
@@ -196,14 +198,14 @@ def _chosen(asked: Asked, given: Given) -> dict[str, Mapping[str, Any]]:
     said = _said(asked.dataset, DATASET_FIELDS)
     names = [_named(source, given) for source in asked.sources]
     if asked.sources and not all(names):
-        stated = Stated(asked.sources, "command line")
-        return {_name(asked.sources[0]): {"path": stated, **said}}
+        entry = GivenValue(asked.sources, "command line")
+        return {_name(asked.sources[0]): {"path": entry, **said}}
     wanted = set(names) or given.datasets.keys()
-    datasets = {name: stated for name, stated in given.datasets.items() if name in wanted}
+    datasets = {name: entry for name, entry in given.datasets.items() if name in wanted}
     if said and len(datasets) > 1:
         hint = f"name one dataset: {', '.join(sorted(datasets))}"
         raise SettingError(f"--{next(iter(said))} is for one dataset, and {len(datasets)} are checked", hint)
-    return {name: overlaid(stated, said) for name, stated in datasets.items()}
+    return {name: overlaid(entry, said) for name, entry in datasets.items()}
 
 
 def _named(source: str, given: Given) -> str:
@@ -211,8 +213,8 @@ def _named(source: str, given: Given) -> str:
     if source in given.datasets:
         return source
     place = os.path.normpath(source)
-    for name, stated in given.datasets.items():
-        if "path" in stated and [os.path.normpath(path) for path in stated["path"].value] == [place]:
+    for name, entry in given.datasets.items():
+        if "path" in entry and [os.path.normpath(path) for path in entry["path"].value] == [place]:
             return name
     return ""
 
@@ -359,9 +361,9 @@ class _Reader:
                 made[key] = {}
                 for code, item in value.items():
                     place = self.where((*keys, key, code))
-                    made[key][code] = Stated(checked_item(option, code, item, where=place), place)
+                    made[key][code] = GivenValue(checked_item(option, code, item, where=place), place)
             else:
-                made[key] = Stated(self._placed(option, checked(option, value, where=where)), where)
+                made[key] = GivenValue(self._placed(option, checked(option, value, where=where)), where)
         return made
 
     def _unknown(self, key: str, known: list[str], where: str, *, dataset: bool) -> SettingError:

@@ -23,7 +23,7 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.errors import SettingError, closest
-from dataaudit.findings.record import plain
+from dataaudit.findings.record import WITHHELD, plain
 from dataaudit.findings.verdict import Finding, Outcome, Rule, Site
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts import FactTable
@@ -34,7 +34,6 @@ from dataaudit.gate.settings import HYSTERESIS, SHOWN
 
 _BLOCKING: Final = ("", "new", "changed")
 _INTERNAL: Final = ("state", "accepted", "position", "print")
-_WITHHELD: Final = "(withheld)"
 _BETWEEN: Final = "\x1f"
 
 
@@ -267,7 +266,7 @@ def _findings(rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Mat
         details: dict[str, Any] = {key: value for key, value in values.items() if key not in _INTERNAL}
         hidden = table.cells if material.redact else frozenset()
         if details.get("column") != material.settings.label:  # names of classes are no cells
-            details |= dict.fromkeys(hidden, _WITHHELD)
+            details |= dict.fromkeys(hidden, WITHHELD)
         strength = None if score in hidden else values.get(score)
         found.append(
             Finding(

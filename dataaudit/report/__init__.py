@@ -6,8 +6,6 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from dataaudit.findings.redact import redact, shown_folder, withheld
-
 if TYPE_CHECKING:
     from dataaudit.findings.schemas import AnyFindings
     from dataaudit.findings.verdict import Verdict
@@ -24,6 +22,8 @@ def shown(
     `level` is by default what the audit was asked to withhold; `top` says how many ranked rows of labels are
     shown, and `folder` where the findings are written, for the commands to type next.
     """
+    from dataaudit.findings.redact import redact, shown_folder, withheld  # noqa: PLC0415 - Polars: a verdict needs none
+
     kept = redact(findings, level)
     kind = kept.provenance.KIND
     builder = import_module(f"dataaudit.report.{'explain' if kind == 'explanation' else kind}")

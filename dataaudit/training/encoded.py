@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.data import Dataset, load
+from dataaudit.data.dataset import Dataset
+from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, fit_encoding
 from dataaudit.features.target import Target, encode_target, encode_weight

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
 from dataaudit.features.target import Target
 from dataaudit.model.linear import LinearModel

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 import dataaudit
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.options import LabelOptions
 from dataaudit.training.encoded import encode_training, read_labelled

@@ -21,7 +21,8 @@ from postgres import running
 ROWS, TIMES, GIB = 1_000_000, 10.0, 2.0
 CODE = """
 import resource, sys, time
-from dataaudit.data import Query, load
+from dataaudit.data.sql import Query
+from dataaudit.data.load import load
 start = time.perf_counter()
 place = sys.argv[1]
 data = load(place if place.endswith(".csv") else Query("select * from big", place), target="y")

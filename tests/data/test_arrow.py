@@ -7,7 +7,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from dataaudit.data import load
+from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, UnreadableFile
 
 FRAME = pl.DataFrame(

@@ -13,7 +13,7 @@ FRAME = pl.DataFrame({"x": [1, 2], "y": ["p", "q"]})
 CODE = """
 import sys
 from dataaudit.errors import AuditError
-from dataaudit.data import load
+from dataaudit.data.load import load
 try:
     data = load("-", target="y")
     print(data.frame.rows(), data.row_id.to_list(), data.origins[0].format, len(data.origins[0].sha256))

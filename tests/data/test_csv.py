@@ -9,11 +9,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from dataaudit.data import load
 from dataaudit.data.blob import Blob
 from dataaudit.data.csv import _part, _Table
 from dataaudit.data.dataset import Wanted
-from dataaudit.data.load import combine
+from dataaudit.data.load import combine, load
 from dataaudit.errors import DataError, MissingColumn, SettingError, UnreadableFile
 
 

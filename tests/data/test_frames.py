@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from dataaudit.data import load
+from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, UnreadableFile
 
 FRAME = pl.DataFrame({"k": ["u", "v", "w"], "x": [1.5, None, 3.0], "y": ["p", "q", "p"]})
@@ -85,7 +85,7 @@ def test_no_rows():
 
 def test_pandas_and_torch_are_never_imported(root):
     code = (
-        "import sys, polars as pl; from dataaudit.data import load;"
+        "import sys, polars as pl; from dataaudit.data.load import load;"
         "load(pl.DataFrame({'x': [1], 'y': [2]}), target='y');"
         "print([m for m in ('pandas', 'torch', 'sklearn', 'scipy', 'pyarrow') if m in sys.modules])"
     )

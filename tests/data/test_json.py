@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dataaudit.data import load
+from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, UnreadableFile
 
 ROWS = [

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dataaudit.data import load
 from dataaudit.data.lines import index_lines, index_records
+from dataaudit.data.load import load
 from dataaudit.errors import AuditError
 
 FREELY = settings(

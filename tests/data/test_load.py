@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from dataaudit.data import load
+from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from dataaudit import Query
-from dataaudit.data import load
+from dataaudit.data.load import load
 from dataaudit.data.paths import files_meant, require_apart
 from dataaudit.errors import DataError, UnreadableFile, WriteError
 

@@ -14,8 +14,8 @@ from polars.testing import assert_frame_equal
 from postgres import PASSWORD, running
 from writers.payloads import PAYLOADS
 
-from dataaudit.data import Query, load
-from dataaudit.data.sql import read_statement, read_text
+from dataaudit.data.load import load
+from dataaudit.data.sql import Query, read_statement, read_text
 from dataaudit.data.sql_connection import VARIABLE, connect_to
 from dataaudit.data.sql_drivers import BATCH
 from dataaudit.errors import AuditError, DataError, MissingColumn, SettingError, UnreadableFile
@@ -492,7 +492,7 @@ def test_a_driver_that_is_not_installed(library, tmp_path):
     address = "postgresql://h/x" if library.startswith("adbc") else str(duckdb_table(tmp_path / "a.duckdb"))
     code = (
         f"import sys; sys.modules[{library!r}] = None\n"
-        "from dataaudit.data import Query, load\n"
+        "from dataaudit.data.load import load\nfrom dataaudit.data.sql import Query\n"
         f"load(Query('select 1', {address!r}), target='y')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

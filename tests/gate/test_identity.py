@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataaudit.data import load
+from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.gate.identity import fingerprint, row_contents, row_keys, states
 

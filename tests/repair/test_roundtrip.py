@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataaudit.data import load
 from dataaudit.data.blob import open_blob
 from dataaudit.data.fingerprint import fingerprint
+from dataaudit.data.load import load
 from dataaudit.errors import DataError
 from dataaudit.features.target import class_texts
 from dataaudit.files import packed

@@ -40,7 +40,7 @@ from dataaudit.audits.explain.tables import (
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.perturbation import column_effects
 from dataaudit.audits.testset import Tested, predict, read_sources
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, closest
 from dataaudit.features import Encoding
 from dataaudit.features.target import Target, class_texts, encode_target

@@ -27,7 +27,7 @@ from scipy.sparse import csr_array
 
 from dataaudit.audits.attribution import Reals, Rows, attribute, loss_without, rank_by_size
 from dataaudit.audits.testset import Tested
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.features import BasisSettings, Columns, fit_basis
 from dataaudit.findings.schemas import MODELS, VERSUS
 from dataaudit.options import StepCallback, TrainingOptions, ignore_progress

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.slices import Slice, cut_slices
 from dataaudit.audits.testset import Tested, evaluate
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, closest
 from dataaudit.features import Feature
 from dataaudit.influence.amip import CoefficientSign, Conclusion, Flip, Prediction, SliceErrors, smallest_flip

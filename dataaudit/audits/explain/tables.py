@@ -24,7 +24,7 @@ from dataaudit.audits.perturbation import ColumnEffect, feature_table
 from dataaudit.audits.tables import cells_of_pair, pair_facts
 from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import class_texts
 from dataaudit.findings.schemas import (
     CONTRIBUTIONS,

@@ -37,7 +37,7 @@ from torch import Tensor
 
 from dataaudit.audits.mismatch.tracing import is_few, loss_gain, move_without
 from dataaudit.audits.testset import Tested
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.features import Columns, Role
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, values_of

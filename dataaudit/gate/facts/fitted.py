@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.audit import Searched, search_mismatch
 from dataaudit.audits.testset import Pair, Tested, predict, read_pair
-from dataaudit.data import Dataset
+from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.gate.data import Data, Material
 from dataaudit.noise import NoiseModel, fit_noise
