@@ -40,7 +40,8 @@ Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
 FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
-SOLVERS: Final = (*FACTORS, "cg", "lissa", "arnoldi")  # and by products alone: to a tolerance, or estimates
+PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
+SOLVERS: Final = (*FACTORS, *PRODUCTS)
 INPUT, ATTACK, MODEL, RANKING, TRACING = "Input", "Attack", "Model", "Ranking", "Tracing"  # panels of --help
 
 
