@@ -32,7 +32,6 @@ from dataaudit.report.blocks import (
     Sentence,
     Table,
 )
-from dataaudit.statistics import FEWEST, agreement
 
 if TYPE_CHECKING:
     import polars as pl
@@ -131,6 +130,8 @@ class Refit(NamedTuple):
 
 def refits_of(refits: Sequence[Refit], *, none: str) -> tuple[str, bool]:
     """Say in one sentence whether the predictions hold, or `none` without refits; and whether it is known."""
+    from dataaudit.statistics import FEWEST, agreement  # noqa: PLC0415 - a check has no refits
+
     found = agreement(refits)
     slope, pearson = found.slope, found.pearson
     if len(refits) < FEWEST or not (math.isfinite(slope) and math.isfinite(pearson)):

@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-import polars as pl
-import polars.selectors as cs
-
 from dataaudit.escape import json_text
 from dataaudit.findings.record import plain
 from dataaudit.report.blocks import Report
@@ -22,6 +19,8 @@ from dataaudit.report.blocks import plain as words_of
 from dataaudit.writers.base import Writer
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from dataaudit.findings.tables import Tables
 
 _WRAPPED: Final = ("labels", "mismatch")  # kinds whose answer is an object of its own: `jq .summary.verdict`
@@ -51,6 +50,9 @@ def document(findings: Tables, report: Report) -> Iterator[str]:
 
 def lines(table: pl.DataFrame) -> Iterator[str]:
     """Yield a table as JSON lines, some rows at a time; numbers that are not finite become null."""
+    import polars as pl  # noqa: PLC0415 - a verdict that is known is written without it
+    import polars.selectors as cs  # noqa: PLC0415 - the same
+
     real = cs.float()
     finite = table.with_columns(pl.when(real.is_finite()).then(real).otherwise(None).name.keep())
     for part in finite.iter_slices(_ROWS):
