@@ -14,8 +14,7 @@ apart. Numbers are words already (`report.words`). A section's rank says where i
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -310,11 +309,6 @@ class Report:
         return sorted(filter(wanted, self.sections), key=lambda section: section.key in ("trust", "next"))
 
 
-def more(n: int, one: str, many: str) -> str:
-    """Say how many are not shown; nothing where all are."""
-    return f"… and {n:,} more {one if n == 1 else many}." if n > 0 else ""
-
-
 def parts(text: Inline) -> tuple[Part, ...]:
     """Return an inline as the parts it has."""
     return text if isinstance(text, tuple) else (text,)
@@ -323,9 +317,3 @@ def parts(text: Inline) -> tuple[Part, ...]:
 def plain(text: Inline) -> str:
     """Return the text of an inline without tones."""
     return "".join(part if isinstance(part, str) else part.text for part in parts(text))
-
-
-def pattern_of(terms: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what finds words of evidence in a text, the longest first; a pair may be parted by anything."""
-    found = [r"\W+".join(map(re.escape, term.split())) for term in sorted(terms, key=len, reverse=True)]
-    return re.compile(rf"(?<!\w)({'|'.join(found)})(?!\w)", re.IGNORECASE) if found else None

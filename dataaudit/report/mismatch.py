@@ -79,10 +79,8 @@ def report(f: MismatchFindings, *, folder: str = "") -> Report:
         traced(f, rows, cards),
         _shift(f, slices, known=known),
         _slice_table(slices),
-        Section(
-            "Training rows to look at first", (Only(MARKDOWN, (harmful_rows(f),)),), rank=0, key="harmful"
-        ),
     )
+    harmful = Section("Training rows to look at first", (Only(MARKDOWN, (harmful_rows(f),)),), rank=0)
     columns, settings = run(p, _facts(p))
     return Report(
         kind="mismatch",
@@ -94,7 +92,7 @@ def report(f: MismatchFindings, *, folder: str = "") -> Report:
         about=about(p, data),
         steps=_steps(f, cards, known=known),
         sections=(
-            *(whole if known else (whole[1], whole[3])),
+            *((whole[0], harmful, *whole[1:]) if known else (whole[1], whole[3])),
             _following(f, cards, folder),
             columns,
             *_model(f),

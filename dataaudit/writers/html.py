@@ -23,8 +23,9 @@ from markupsafe import Markup, escape
 from dataaudit.escape import block, line
 from dataaudit.files import write_page
 from dataaudit.report import blocks as b
-from dataaudit.report import shown
-from dataaudit.writers.base import Writer, drawn, fitted
+from dataaudit.report import shown, words
+from dataaudit.report.common import fitted
+from dataaudit.writers.base import Writer, drawn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -246,7 +247,7 @@ def _marked(text: str, cell: b.Cell) -> Markup:
 def _marker(marks: tuple[tuple[str, float], ...]) -> tuple[re.Pattern[str] | None, dict[str, Markup]]:
     """Return what finds the words of a text that are evidence, and how each is marked."""
     tags = {w.casefold(): Markup("<mark>{}</mark>" if v < 0 else "<em>{}</em>") for w, v in marks if w}  # noqa: S704
-    return b.pattern_of(tags), tags
+    return words.pattern_of(tags), tags
 
 
 def _words(text: b.Inline) -> str:
@@ -259,7 +260,9 @@ def _words(text: b.Inline) -> str:
 
 def _left(shown: b.Table | b.Cards) -> str:
     """Say how many rows or cards are not shown."""
-    return b.more(shown.total - len(shown.rows if isinstance(shown, b.Table) else shown.items), *shown.rest)
+    return words.more(
+        shown.total - len(shown.rows if isinstance(shown, b.Table) else shown.items), *shown.rest
+    )
 
 
 def _document(text: str) -> Markup:
