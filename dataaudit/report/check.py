@@ -72,7 +72,7 @@ def _sections(
     if loud:
         broken = [(standing, o) for standing, o in loud if standing != "error"]
         page = (b.Only(b.PAGE, (_cards(broken),)),) if broken else ()
-        brief = (_overview("Broken rules", loud), *map(_brief, loud[:_RULES]))
+        brief: tuple[b.Block, ...] = (_overview("Broken rules", loud), *map(_brief, loud[:_RULES]))
         yield b.Section("Broken rules", (*page, b.Only(b.MARKDOWN, brief)), rank=0, key="broken")
     quiet = [(standing, o) for standing, o in found if standing not in _LOUD]
     passed = (b.Fold("Rules that passed or do not apply", (_overview("The other rules", quiet),)),)
