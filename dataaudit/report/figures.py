@@ -13,6 +13,7 @@ import polars as pl
 from dataaudit.report import charts, words
 from dataaudit.report.blocks import Cell, Table
 from dataaudit.report.charts import Line, Plot, Point, horizontal, lanes, padded, path, vertical
+from dataaudit.report.rows import shortened
 
 Fact = dict[str, Any]
 Rate = tuple[str, str, float]  # truth, label, P(label | truth)
@@ -216,18 +217,14 @@ def selection(table: pl.DataFrame) -> Plot | None:
         points=tuple(points),
         labels=charts.at_ends(last, ascii_lowercase[: len(paths)]) if len(paths) > 1 else (),
         head=("basis", "rows", "λ", "mean left-out loss", "standard error", "chosen"),
-        table=tuple(
-            (
-                c["basis"][:_BASIS],
-                words.count(c["rows"]),
-                words.short(c["l2"]),
-                words.fixed(c["loo_loss"], 4),
-                words.fixed(c["standard_error"], 4),
-                "yes" if c["chosen"] else "",
-            )
-            for c in tried
-        ),
+        table=tuple(map(_tried, tried)),
     )
+
+
+def _tried(choice: Fact) -> tuple[str, ...]:
+    losses = (words.fixed(choice[name], 4) for name in ("loo_loss", "standard_error"))
+    at = words.count(choice["rows"]), words.short(choice["l2"])
+    return choice["basis"][:_BASIS], *at, *losses, "yes" if choice["chosen"] else ""
 
 
 def _paths(tried: Sequence[Fact]) -> dict[tuple[str, int], list[Fact]]:
@@ -330,9 +327,11 @@ def noise(rates: Sequence[Rate]) -> charts.Matrix | None:
         corner="truth ↓  label →",
         height=int(_TOP + len(classes) * high + 8),
         across=tuple(
-            charts.Tick(round(x + wide / 2, 1), _short(name, letters)) for name, (x, _) in places.items()
+            charts.Tick(round(x + wide / 2, 1), shortened(name, letters)) for name, (x, _) in places.items()
         ),
-        down=tuple(charts.Tick(round(y + high / 2, 1), _short(name, 14)) for name, (_, y) in places.items()),
+        down=tuple(
+            charts.Tick(round(y + high / 2, 1), shortened(name, 14)) for name, (_, y) in places.items()
+        ),
         cells=tuple(
             _heat(rate, places[rate[1]][0], places[rate[0]][1], (wide, high))
             for rate in rates
@@ -346,27 +345,22 @@ def noise(rates: Sequence[Rate]) -> charts.Matrix | None:
     )
 
 
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
-
-
 def _heat(rate: Rate, x: float, y: float, size: tuple[float, float]) -> charts.Box:
-    truth, label, share = rate
-    wide, high = size
-    mistake = truth != label
-    known = share if words.known(share) else 0.0
-    strength = min(known * (3 if mistake else 0.4), 1.0)  # mistakes are small numbers
+    (truth, label, share), (wide, high) = rate, size
+    tone, factor = ("against", 3.0) if truth != label else ("quiet", 0.4)  # mistakes are small numbers
+    strength = min(share * factor, 1.0) if words.known(share) else 0.0
     text = words.share(share, 1 if wide > 2 * _ROOM else 0) if wide >= _ROOM else ""
     place = (round(x + 1, 1), round(y + 1, 1), round(wide - 2, 1), round(high - 2, 1))
-    return charts.Box(*place, "against" if mistake else "quiet", round(strength * _DARKEST + 0.04, 3), text)
+    return charts.Box(*place, tone, round(strength * _DARKEST + 0.04, 3), text)
 
 
 def _commonest(mistakes: Sequence[Rate]) -> str:
-    first = next((r for r in mistakes if words.known(r[2]) and r[2] > 0), None)
-    if first is None:
-        return "Estimated share of each true class that carries each label: no class is mislabelled."
-    said = f"{words.share(first[2])} of “{first[0][:40]}” are labelled “{first[1][:40]}”"
-    return f"Estimated share of each true class that carries each label. Commonest mistake: {said}."
+    what = "Estimated share of each true class that carries each label"
+    for truth, label, rate in mistakes:
+        if words.known(rate) and rate > 0:
+            said = f"{words.share(rate)} of “{truth[:40]}” are labelled “{label[:40]}”"
+            return f"{what}. Commonest mistake: {said}."
+    return f"{what}: no class is mislabelled."
 
 
 def by_label(counts: Sequence[tuple[str, int, float]]) -> Table:
@@ -457,17 +451,13 @@ def errors_along_l2(key: str, remedies: Sequence[Fact], l2: float) -> Plot | Non
             Point(*place, "against" if here else "quiet") for place, here in zip(places, used, strict=True)
         ),
         head=("λ", f"wrong of {n}", "their mean loss", "wrong of all", "mean loss of all"),
-        table=tuple(
-            (
-                words.short(r["l2"]),
-                words.count(r["errors_after"]),
-                f"{words.fixed(r['slice_loss_after'], 3)} nats",
-                words.count(r["test_errors_after"]),
-                f"{words.fixed(r['test_loss_after'], 3)} nats",
-            )
-            for r in tried
-        ),
+        table=tuple((words.short(r["l2"]), *_after(r, ""), *_after(r, "test_")) for r in tried),
     )
+
+
+def _after(remedy: Fact, of: str) -> tuple[str, str]:
+    loss = remedy["test_loss_after" if of else "slice_loss_after"]
+    return words.count(remedy[f"{of}errors_after"]), f"{words.fixed(loss, 3)} nats"
 
 
 def levels(column: str, found: Sequence[Fact], *, number: int, totals: tuple[int, int]) -> charts.Lanes:
@@ -478,7 +468,7 @@ def levels(column: str, found: Sequence[Fact], *, number: int, totals: tuple[int
         shares = [n / max(total, 1) for n, total in zip(numbers, totals, strict=True)]
         for (part, _, tone), share in zip(_PARTS, shares, strict=True):
             measures.append(
-                charts.Measure(f"{_short(level['level'], 34)}, {part}", words.share(share), share, tone)
+                charts.Measure(f"{shortened(level['level'], 34)}, {part}", words.share(share), share, tone)
             )
         table.append((level["level"][:60], *map(words.count, numbers), *map(words.share, shares)))
     most = max((m.value for m in measures), default=1.0) or 1.0

@@ -204,29 +204,27 @@ def _proof(card: Fact) -> str:
 
 def _carrier(carrier: tuple[str, float]) -> Inline:
     column, effect = carrier
-    if not words.known(effect) or effect == 0:
-        return (Cell(column, LABEL), ": other cells would change nothing.")
     size = f"{words.short(abs(effect), 2)} nats {'lower' if effect < 0 else 'higher'}"
     would = f": with other cells in it the mean loss of the wrong test rows would be {size}."
-    return (Cell(column, LABEL), would)
+    nothing = not words.known(effect) or effect == 0
+    return (Cell(column, LABEL), ": other cells would change nothing." if nothing else would)
 
 
 def _rows_title(card: Fact) -> str:
     shown, n = len(card["rows"]), card["n_train_rows"]
-    if n <= shown:
-        return "Its training row" if shown == 1 else f"Its {words.count(shown)} training rows"
-    return f"The {words.count(shown)} most harmful of its {words.count(n)} training rows"
+    if n > shown:
+        return f"The {words.count(shown)} most harmful of its {words.count(n)} training rows"
+    return "Its training row" if shown == 1 else f"Its {words.count(shown)} training rows"
 
 
 def _rows(f: MismatchFindings, card: Fact, columns: int = _COLUMNS) -> Table:
     """Return the cells of a finding's rows, one line a row, those columns first that matter."""
     names = [value.column for value in next((row["cells"] for row in card["rows"] if row["cells"]), ())]
-    shown = names[:columns]
-    lines = [(*_head(row), *_cells(row, shown)) for row in card["rows"]]
-    left = len(names) - len(shown)
-    legend = f"… and {few(left, 'more column')}, all in cells.parquet next to this page." if left > 0 else ""
+    shown, left = names[:columns], len(names[columns:])
+    lines = tuple((*_head(row), *_cells(row, shown)) for row in card["rows"])
+    legend = f"… and {few(left, 'more column')}, all in cells.parquet next to this page." if left else ""
     head: Line = ("row", Cell(f.provenance.target, LABEL), *(Cell(name, LABEL) for name in shown))
-    return Table(caption=_rows_title(card), head=head, rows=tuple(lines), lead=legend)
+    return Table(caption=_rows_title(card), head=head, rows=lines, lead=legend)
 
 
 def _head(row: Fact) -> tuple[Inline, Inline]:

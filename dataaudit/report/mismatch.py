@@ -132,9 +132,9 @@ _CAUSES: Final[dict[tuple[str, ...], str]] = {  # by what makes the loss larger
 
 
 def _moves(difference: Fact) -> str:
-    value = difference["value"] or 0.0
     if not difference["significant"]:
         return "move the loss no more than chance does"
+    value = difference["value"] or 0.0
     return f"{'raise' if value > 0 else 'lower'} the loss by {abs(value):.2g} nats a row"
 
 
@@ -159,10 +159,8 @@ def _trust(f: MismatchFindings, *, known: bool) -> Section:
     """Return checks, and predictions against refits: of findings first, then of single rows."""
     measured = f.findings.select("finding", "predicted_delta_loss", "measured_delta_loss").drop_nulls()
     groups = [Refit(f"finding {number}", "finding", *values) for number, *values in measured.iter_rows()]
-    single = [
-        Refit(f"{test} without {train}", "removed", predicted, after)
-        for test, train, _, predicted, after in f.verification.iter_rows()
-    ]
+    rows = f.verification.iter_rows()
+    single = [Refit(f"{test} without {train}", "removed", *losses) for test, train, _, *losses in rows]
     of_group = "finding: change of the mean loss of its mispredicted test rows"
     of_row = "training row that was removed: change of the loss of the test row that it moves most"
     title = "predicted against measured (nats)"
@@ -269,17 +267,13 @@ def _slice_table(slices: Sequence[Fact]) -> Section:
 
 
 def _slice(s: Fact) -> tuple[Inline, ...]:
-    spans = (f"{rate} ({low} to {high})" for _, _, rate, low, high in figures.rate_rows(s))
     lift, harm = s["lift"], s["harm"]
     does = f"{'raise' if harm > 0 else 'lower'} the loss by {words.short(abs(harm), 2)} nats a test row"
     return (
         Cell(s["name"], NAME),
-        words.count(s["n_train"]),
-        words.count(s["n_test"]),
-        words.count(s["n_errors"]),
-        words.count(s["errors_without"]),
+        *(words.count(s[name]) for name in ("n_train", "n_test", "n_errors", "errors_without")),
         Cell(s["rate_class"], 40),
-        *spans,
+        *(f"{rate} ({low} to {high})" for _, _, rate, low, high in figures.rate_rows(s)),
         f"{words.fixed(s['loss'])} nats",
         does if words.known(harm) else words.MISSING,
         words.share(s["influence_share"]),

@@ -206,14 +206,18 @@ def order_values(values: Iterable[Value], first: Iterable[str]) -> tuple[Value, 
     return tuple(sorted(values, key=lambda value: place.get(value.column, len(place))))
 
 
+def shortened(text: str, length: int) -> str:
+    """Cut a text, with three dots where something is left out."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
 def excerpt(values: Sequence[Value], length: int = _EXCERPT) -> str:
     """Return the beginning of a row as one line: its text, or ``column value`` of its first columns."""
     if len(values) == 1:
         text = values[0].text
     else:
         text = " · ".join(f"{value.column} {value.text[:length]}" for value in values[:_FIRST])
-    text = " ".join(text[: 4 * length].split())
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+    return shortened(" ".join(text[: 4 * length].split()), length)
 
 
 def begins(values: Sequence[Value], length: int = BEGIN) -> Cell:
