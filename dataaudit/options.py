@@ -123,7 +123,7 @@ class Option:
             raise SettingError(f"{self.name} must be {what}: got {value!r}", hint)
         opt, least = self.opt, self.least
         if self.type in (int, float) and not (least <= value <= opt.most and opt.above < value < inf):
-            low = f"above {opt.above:g}" if opt.above > -inf else f"{least:g} or more"
+            low = f"above {opt.above:g}" if opt.above > -inf else f"{least:,.10g} or more"
             bounds = low if opt.most == inf else f"from {least:g} to {opt.most:g}"
             raise SettingError(f"{self.name} must be {bounds}: got {value:g}", "leave it out")
         if opt.check:
