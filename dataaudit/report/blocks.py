@@ -14,8 +14,7 @@ apart. Numbers are words already (`report.words`). A section's rank says where i
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -325,18 +324,7 @@ class Report:
         )
 
 
-def more(n: int, one: str, many: str) -> str:
-    """Say how many are not shown; nothing where all are."""
-    return f"… and {n:,} more {one if n == 1 else many}." if n > 0 else ""
-
-
 def plain(text: Inline) -> str:
     """Return the text of an inline without tones."""
     parts = text if isinstance(text, tuple) else (text,)
     return "".join(part if isinstance(part, str) else part.text for part in parts)
-
-
-def pattern_of(terms: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what finds words of evidence in a text, the longest first; a pair may be parted by anything."""
-    parts = [r"\W+".join(map(re.escape, term.split())) for term in sorted(terms, key=len, reverse=True)]
-    return re.compile(rf"(?<!\w)({'|'.join(parts)})(?!\w)", re.IGNORECASE) if parts else None

@@ -86,7 +86,7 @@ class ReviewRow:
 
     @property
     def picture(self) -> str:
-        """The first picture among its cells; empty if there is none."""
+        """The first picture among its cells; empty without one."""
         return first_picture(self.cells)
 
     @property
@@ -189,7 +189,7 @@ def class_keys(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def first_picture(values: Iterable[Value]) -> str:
-    """Return the first picture among values; empty if there is none."""
+    """Return the first picture among values; empty without one."""
     return next((value.picture for value in values if value.picture), "")
 
 

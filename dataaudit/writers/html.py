@@ -22,7 +22,7 @@ from markupsafe import Markup, escape
 
 from dataaudit.escape import block, line
 from dataaudit.files import write_page
-from dataaudit.report import shown
+from dataaudit.report import shown, words
 from dataaudit.report.blocks import (
     Block,
     Cards,
@@ -36,10 +36,9 @@ from dataaudit.report.blocks import (
     Rows,
     Section,
     Table,
-    more,
-    pattern_of,
 )
-from dataaudit.writers.base import Writer, fitted
+from dataaudit.report.common import fitted
+from dataaudit.writers.base import Writer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -273,7 +272,7 @@ def _marked(text: str, cell: Cell) -> Markup:
 def _marker(marks: tuple[tuple[str, float], ...]) -> tuple[re.Pattern[str] | None, dict[str, Markup]]:
     """Return what finds the words of a text that are evidence, and how each is marked."""
     tags = {w.casefold(): Markup("<mark>{}</mark>" if v < 0 else "<em>{}</em>") for w, v in marks if w}  # noqa: S704
-    return pattern_of(tags), tags
+    return words.pattern_of(tags), tags
 
 
 def _words(text: Inline) -> str:
@@ -286,7 +285,7 @@ def _words(text: Inline) -> str:
 
 def _left(shown: Table | Cards) -> str:
     """Say how many rows or cards are not shown."""
-    return more(shown.total - len(shown.rows if isinstance(shown, Table) else shown.items), *shown.rest)
+    return words.more(shown.total - len(shown.rows if isinstance(shown, Table) else shown.items), *shown.rest)
 
 
 def _document(text: str) -> Markup:

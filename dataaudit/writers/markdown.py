@@ -36,7 +36,8 @@ from dataaudit.report.blocks import (
     Sentence,
     Table,
 )
-from dataaudit.writers.base import Writer, fitted
+from dataaudit.report.common import fitted
+from dataaudit.writers.base import Writer
 
 SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters
 ROWS: Final = 20  # of a folded table
