@@ -123,7 +123,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "dataaudit.data",
+    "Dataset": "dataaudit.data.dataset",
     "Explanation": "dataaudit.api.audits",
     "Findings": "dataaudit.findings.schemas",
     "Influence": "dataaudit.api.influence",
@@ -134,8 +134,8 @@ _HOMES = {
     "audit_labels": "dataaudit.api.audits",
     "audit_mismatch": "dataaudit.api.audits",
     "explain": "dataaudit.api.audits",
-    "Query": "dataaudit.data",
-    "load": "dataaudit.data",
+    "Query": "dataaudit.data.sql",
+    "load": "dataaudit.data.load",
     "verify": "dataaudit.api.audits",
     "Vulnerability": "dataaudit.api.audits",
     "vulnerability": "dataaudit.api.audits",

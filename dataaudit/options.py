@@ -40,7 +40,8 @@ Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
 FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
-SOLVERS: Final = (*FACTORS, "cg", "lissa", "arnoldi")  # and by products alone: to a tolerance, or estimates
+PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
+SOLVERS: Final = (*FACTORS, *PRODUCTS)
 INPUT, ATTACK, MODEL, RANKING, TRACING = "Input", "Attack", "Model", "Ranking", "Tracing"  # panels of --help
 
 
@@ -123,9 +124,9 @@ class Option:
             raise SettingError(f"{self.name} must be {what}: got {value!r}", hint)
         opt, least = self.opt, self.least
         if self.type in (int, float) and not (least <= value <= opt.most and opt.above < value < inf):
-            low = f"above {opt.above:g}" if opt.above > -inf else f"{least:g} or more"
-            bounds = low if opt.most == inf else f"from {least:g} to {opt.most:g}"
-            raise SettingError(f"{self.name} must be {bounds}: got {value:g}", "leave it out")
+            low = f"above {opt.above:.12g}" if opt.above > -inf else f"{least:.12g} or more"
+            bounds = low if opt.most == inf else f"from {least:.12g} to {opt.most:.12g}"
+            raise SettingError(f"{self.name} must be {bounds}: got {value:.12g}", "leave it out")
         if opt.check:
             opt.check(value)
         return operator.index(value) if self.type is int else value

@@ -130,7 +130,7 @@ REFUSED = {
     "NDJSON cut short": (b'{"size": 1, "y": "a"}\n{"size":\n', [], "record at line 2 is not JSON"),
     "label left out": (csv(good()), ["--exclude", "y"], "both the label and excluded"),
     "numbers as text": (csv(good()), ["--text", "size"], "is Float64, not text"),
-    "negative seed": (csv(good()), ["--seed", "-1"], "seed cannot be negative"),
+    "negative seed": (csv(good()), ["--seed", "-1"], "greater than or equal to 0"),
     "ridge that is no number": (csv(good()), ["--l2", "nan"], "l2 must be above 0: got nan"),
     "out is a file": (csv(good()), ["--out", "rows.csv"], "rows.csv is a file"),
     "out is below a file": (csv(good()), ["--out", "rows.csv/found"], "rows.csv is a file"),

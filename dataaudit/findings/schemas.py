@@ -95,6 +95,7 @@ class Findings(Tables):
     """
 
     OPEN_END = frozenset({"labels"})
+    RANKED = frozenset({"labels"})
 
     labels: Annotated[pl.DataFrame, LABELS]
     health: Annotated[pl.DataFrame, HEALTH]
@@ -106,12 +107,6 @@ class Findings(Tables):
     noise: Annotated[pl.DataFrame, NOISE]
     budget: Annotated[pl.DataFrame, BUDGET]
     provenance: Provenance
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rank = self.labels["rank"]
-        if rank.null_count() or not (rank == pl.int_range(1, len(rank) + 1, eager=True)).all():
-            raise DataError("table labels is not sorted by rank 1, 2, 3, …", AGAIN)
 
 
 INFLUENCES: Final = schema(

@@ -73,6 +73,7 @@ class Tables:
     WORDS: ClassVar[Mapping[str, Sentences]]
     RECORD: ClassVar[type[AuditRecord]]
     OPEN_END: ClassVar[frozenset[str]] = frozenset()  # tables in which more columns may follow
+    RANKED: ClassVar[frozenset[str]] = frozenset()  # tables that are sorted by rank 1, 2, 3, …
 
     def __init_subclass__(cls) -> None:
         declared = get_type_hints(cls, include_extras=True)
@@ -97,6 +98,8 @@ class Tables:
                 object.__setattr__(self, name, whole)
             else:
                 check(name, frame, columns, open_end=name in self.OPEN_END)
+            if name in self.RANKED and not frame["rank"].equals(pl.int_range(1, len(frame) + 1, eager=True)):
+                raise DataError(f"table {name} is not sorted by rank 1, 2, 3, …", AGAIN)
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return the tables by name."""

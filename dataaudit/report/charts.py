@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 396, 26, 200  # the plotting area; the rest is for ticks and names
 _TICKS: Final = 5
 _LANE: Final = 30.0  # height of a horizontal bar with its name above
@@ -21,40 +20,43 @@ _DECADES: Final = 7  # more powers of ten than this are shown in steps
 _SUPERSCRIPT: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(NamedTuple):
     """A mark on an axis, at a place of the SVG."""
 
     at: float
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A bar; `tone` is one of accent, against, quiet."""
+class Label(NamedTuple):
+    """A letter at a place of the SVG."""
+
+    x: float
+    y: float
+    text: str
+
+
+class Box(NamedTuple):
+    """A bar, or a cell of a matrix with its strength of colour and its number; see `Line` for tones."""
 
     x: float
     y: float
     width: float
     height: float
     tone: str
+    strength: float = 1.0
+    text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A polyline as SVG path data."""
+class Line(NamedTuple):
+    """A polyline as SVG path data; `tone` is one of accent, against, quiet."""
 
     path: str
     tone: str
     dashed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A mark, round or square, with an optional word next to it; `anchor` is SVG's text-anchor.
-
-    Small ones are for charts with hundreds of them.
-    """
+class Point(NamedTuple):
+    """A mark, perhaps with a word next to it (`anchor` is SVG's text-anchor); small ones come in hundreds."""
 
     x: float
     y: float
@@ -65,36 +67,7 @@ class Point:
     small: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A letter at a place of the SVG."""
-
-    x: float
-    y: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
-    """A chart with two axes, and the table of its numbers."""
-
-    key: str
-    title: str
-    description: str
-    x_name: str
-    y_name: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    boxes: tuple[Box, ...] = ()
-    lines: tuple[Line, ...] = ()
-    points: tuple[Point, ...] = ()
-    labels: tuple[Label, ...] = ()
-    head: tuple[str, ...] = ()
-    table: tuple[tuple[str, ...], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """A horizontal bar with its name and number, and the ends of its interval where it has one."""
 
     y: float
@@ -107,46 +80,52 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lanes:
-    """Horizontal bars, laid out, and the table of their numbers."""
+class Chart:
+    """What all charts have: a name, words, and the table of the numbers."""
 
     key: str
     title: str
     description: str
+    head: tuple[str, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot(Chart):
+    """A chart with two axes."""
+
+    x_name: str
+    y_name: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    boxes: tuple[Box, ...] = ()
+    lines: tuple[Line, ...] = ()
+    points: tuple[Point, ...] = ()
+    labels: tuple[Label, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lanes(Chart):
+    """Horizontal bars, laid out."""
+
     height: float
     zero: float
     ticks: tuple[Tick, ...]
     lanes: tuple[Lane, ...]
-    head: tuple[str, ...]
-    table: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HeatCell(Box):
-    """A cell of the matrix: how strong its colour is, and its number."""
-
-    strength: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Matrix:
+class Matrix(Chart):
     """A heat matrix, laid out; with too many classes to draw it has no cells, and only the table is shown."""
 
-    key: str
-    title: str
-    description: str
     corner: str
     height: int
     across: tuple[Tick, ...]
     down: tuple[Tick, ...]
-    cells: tuple[HeatCell, ...]
-    head: tuple[str, ...]
-    table: tuple[tuple[str, ...], ...]
+    cells: tuple[Box, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
+class Measure(NamedTuple):
     """A bar before it is laid out: name, number in words, value and interval."""
 
     name: str
@@ -235,13 +214,32 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     return low - air, high + air
 
 
-def lanes(measures: Sequence[Measure], span: tuple[float, float]) -> tuple[Scale, tuple[Lane, ...], float]:
-    """Lay out horizontal bars from 0, below each other; return scale, bars and the height of the chart."""
+def lanes(
+    named: tuple[str, str, str],  # key, title, description
+    measures: Sequence[Measure],
+    span: tuple[float, float],
+    text: Callable[[float], str],
+    *,
+    head: tuple[str, ...],
+    table: tuple[tuple[str, ...], ...],
+) -> Lanes:
+    """Lay out horizontal bars from 0, below each other."""
     x = Scale(span[0], span[1], _BARS_LEFT, RIGHT)
     found = []
     for at, m in enumerate(measures):
         start, end = sorted((x(0.0), x(m.value)))
         ends = None if m.low is None or m.high is None else (x(m.low), x(m.high))
-        lane = Lane(at * _LANE + 6.0, m.name, m.text, start, round(max(end - start, 0.8), 2), m.tone, ends)
-        found.append(lane)
-    return x, tuple(found), len(measures) * _LANE + 34.0
+        width = round(max(end - start, 0.8), 2)
+        found.append(Lane(at * _LANE + 6.0, m.name, m.text, start, width, m.tone, ends))
+    key, title, description = named
+    return Lanes(
+        key=key,
+        title=title,
+        description=description,
+        height=len(measures) * _LANE + 34.0,
+        zero=x(0.0),
+        ticks=x.ticks(text),
+        lanes=tuple(found),
+        head=head,
+        table=table,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -10,27 +11,8 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.findings.schemas import MismatchFindings
-from dataaudit.report import figures, words
-from dataaudit.report.blocks import (
-    BRIEF,
-    MARKDOWN,
-    Block,
-    Card,
-    Cards,
-    Cell,
-    Figure,
-    Fold,
-    Grid,
-    Group,
-    Inline,
-    Line,
-    List,
-    Only,
-    Section,
-    Sentence,
-    Table,
-    Words,
-)
+from dataaudit.report import blocks, figures, words
+from dataaudit.report.blocks import Block, Cell, Inline, Line, Only, Section, Sentence, Table, Words
 from dataaudit.report.common import LABEL, NAME, charts, few
 from dataaudit.report.rows import Value, cell, order_values, value_of
 
@@ -44,15 +26,10 @@ _COLUMNS: Final = 8  # of them
 _CARRIERS: Final = 5
 _HARMFUL: Final = 20
 _TEXT: Final = 240
-_BADGES: Final[dict[str, Words]] = {
-    "high": Words("High severity", "against"),
-    "medium": Words("Medium severity", "against"),
-    "note": Words("Note", "quiet"),
-}
-_SEVERITIES: Final[dict[str, Words]] = {
-    "high": Words("high", "against"),
-    "medium": Words("medium", "strong"),
-    "note": Words("note", "quiet"),
+_SEVERITIES: Final[dict[str, tuple[Inline, Inline]]] = {  # on a card, and in a table
+    "high": (Words("High severity", "against"), Words("high", "against")),
+    "medium": (Words("Medium severity", "against"), Words("medium", "strong")),
+    "note": (Words("Note", "quiet"), Words("note", "quiet")),
 }
 _HOW: Final = {
     "remove": "remove the rows",
@@ -74,17 +51,12 @@ def values_of(f: MismatchFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
 
 def slices_of(f: MismatchFindings) -> list[Fact]:
     """Return every slice with its name as people write it, the most harmful first."""
-    rows = []
-    for row in f.slices.sort("rank").iter_rows(named=True):
-        second = (
-            "" if row["second_column"] is None else f" and {row['second_column']} = {row['second_level']}"
-        )
-        rows.append(row | {"name": f"{row['column']} = {row['level']}{second}"})
-    return rows
+    first = pl.format("{} = {}", "column", "level")
+    second = pl.format(" and {} = {}", "second_column", "second_level").fill_null("")
+    return list(f.slices.sort("rank").with_columns(name=first + second).iter_rows(named=True))
 
 
 def _named(rows: Rows, part: str, key: str, target: str, first: Iterable[str] = ()) -> Fact:
-    """Return a row with its label and cells, those of some columns first."""
     values = order_values(rows.get((part, key), ()), first)
     label = next((value.text for value in values if value.column == target), "")
     return {"row_id": key, "label": label, "cells": tuple(v for v in values if v.column != target)}
@@ -93,24 +65,22 @@ def _named(rows: Rows, part: str, key: str, target: str, first: Iterable[str] = 
 def mismatch_findings(f: MismatchFindings, rows: Rows, slices: Sequence[Fact]) -> list[Fact]:
     """Return every finding with its rows, the columns that carry it, and its remedies."""
     lines = {line["name"]: line for line in slices}
-    tried: dict[int, list[Fact]] = {}
-    for remedy in f.remedies.iter_rows(named=True):
-        tried.setdefault(remedy["finding"], []).append(remedy)
     carriers, cards = _carriers(f), []
     for one in f.findings.iter_rows(named=True):
-        carried, line = carriers.get(one["finding"], []), lines.get(one["slice"])
-        first = [column for column, _ in carried]
-        if line is not None:
-            first = [line["column"], *([line["second_column"]] if line["second_column"] else []), *first]
-        shown = [
-            _named(rows, "train", key, f.provenance.target, first) for key in one["train_row_ids"][:_ROWS]
-        ]
-        cards.append(
-            one
-            | {"row_ids": one["train_row_ids"], "rows": shown, "carriers": carried, "line": line}
-            | {"predicted": one["predicted_delta_loss"], "measured": one["measured_delta_loss"]}
-            | {"remedies": tried.get(one["finding"], [])}
-        )
+        number, keys, line = one["finding"], one["train_row_ids"], lines.get(one["slice"])
+        carried = carriers.get(number, [])
+        columns = [line["column"], line["second_column"]] if line else []
+        first = [column for column in (*columns, *(name for name, _ in carried)) if column]
+        card = {
+            "row_ids": keys,
+            "rows": [_named(rows, "train", key, f.provenance.target, first) for key in keys[:_ROWS]],
+            "carriers": carried,
+            "line": line,
+            "predicted": one["predicted_delta_loss"],
+            "measured": one["measured_delta_loss"],
+            "remedies": list(f.remedies.filter(finding=number).iter_rows(named=True)),
+        }
+        cards.append(one | card)
     return cards
 
 
@@ -119,24 +89,25 @@ def _carriers(f: MismatchFindings) -> dict[int, list[tuple[str, float]]]:
     whole = f.features.filter(pl.col("level").is_null())
     sums = whole.group_by("finding", "column").agg(pl.col("finite_effect").sum().alias("effect"))
     sums = sums.sort(pl.col("effect").abs(), "column", descending=[True, False])
-    found: dict[int, list[tuple[str, float]]] = {}
-    for number, column, effect in sums.select("finding", "column", "effect").iter_rows():
-        found.setdefault(number, []).append((column, effect))
-    return {number: carriers[:_CARRIERS] for number, carriers in found.items()}
+    numbers = sums["finding"].unique()
+    pairs = {number: sums.filter(finding=number).select("column", "effect") for number in numbers}
+    return {number: list(some.head(_CARRIERS).iter_rows()) for number, some in pairs.items()}
 
 
 def record_of(card: Fact) -> Fact:
     """Return a finding as a line of JSON has it."""
-    names = ("finding", "severity", "title", "slice", "n_errors", "n_train_rows", "row_ids", "test_row_ids")
-    more = ("advice", "predicted", "measured", "p_value")
+    left_out = ("train_row_ids", "features", "predicted_delta_loss", "measured_delta_loss")
     line = card["line"]
-    left_out = {"name", "error_rate", "low", "high", "harm_low"}
-    return {name: card[name] for name in (*names, *more)} | {
+    return _without(card, left_out) | {
         "rows": [row | {"cells": [asdict(value) for value in row["cells"]]} for row in card["rows"]],
         "carriers": [{"column": column, "effect": effect} for column, effect in card["carriers"]],
-        "remedies": [{k: v for k, v in one.items() if k != "finding"} for one in card["remedies"]],
-        "line": None if line is None else {k: v for k, v in line.items() if k not in left_out},
+        "remedies": [_without(one, ("finding",)) for one in card["remedies"]],
+        "line": line and _without(line, ("name", "error_rate", "low", "high", "harm_low")),
     }
+
+
+def _without(fact: Fact, names: Sequence[str]) -> Fact:
+    return {name: value for name, value in fact.items() if name not in names}
 
 
 def section(f: MismatchFindings, cards: Sequence[Fact]) -> Section:
@@ -148,7 +119,7 @@ def section(f: MismatchFindings, cards: Sequence[Fact]) -> Section:
         "measured is a true refit of the model without them; in both, the other rows and λ stay as they are. "
         "The two part where the loss is far from a parabola on the way, mostly for larger groups."
     )
-    shown = Cards(
+    shown = blocks.Cards(
         items=tuple(_card(f, one) for one in cards[:_FINDINGS]),
         overview=_overview(cards),
         numbered=True,
@@ -156,15 +127,15 @@ def section(f: MismatchFindings, cards: Sequence[Fact]) -> Section:
         rest=("finding", "findings, all in findings.parquet"),
     )
     none = Sentence("No slice and no group of training rows stands out.", "quiet")
-    blocks = (shown, *_begin(f, cards[0])) if cards else (Only(("page",), (none,)),)
-    return Section("Findings", blocks, rank=0, key="findings", lead=lead if n else "")
+    parts = (shown, *_begin(f, cards[0])) if cards else (Only(blocks.PAGE, (none,)),)
+    return Section("Findings", parts, rank=0, key="findings", lead=lead if n else "")
 
 
 def _overview(cards: Sequence[Fact]) -> Table:
     rows: tuple[Line, ...] = tuple(
         (
             str(one["finding"]),
-            _SEVERITIES.get(one["severity"], ""),
+            _SEVERITIES.get(one["severity"], ("", ""))[1],
             Cell(one["slice"], NAME) if one["slice"] else one["title"][:NAME],
             words.count(one["n_errors"]),
             words.count(one["n_train_rows"]) if one["n_train_rows"] else "all",
@@ -190,92 +161,82 @@ def _change(value: float | None) -> str:
 def _begin(f: MismatchFindings, card: Fact) -> tuple[Block, ...]:
     """Say what the first finding is and what to do; Markdown shows the rows that it rests on."""
     title = Words(f"{card['finding']}. {card['title']}.", "strong")
-    proved = Only(MARKDOWN, (Sentence(_proof(card)), _rows(f, card, columns=3)))
-    return (Only(BRIEF, (Sentence((title, " ", card["advice"])),)), proved)
+    proved = Only(blocks.MARKDOWN, (Sentence(_proof(card)), _rows(f, card, columns=3)))
+    return (Only(blocks.BRIEF, (Sentence((title, " ", card["advice"])),)), proved)
 
 
-def _card(f: MismatchFindings, one: Fact) -> Card:
+def _card(f: MismatchFindings, one: Fact) -> blocks.Card:
     key = f"f{one['finding']}"
-    strips = [
-        chart for chart in (one["line"] and figures.rates(key, one["line"]), figures.proof(key, one)) if chart
-    ]
+    strips = [one["line"] and figures.rates(key, one["line"]), figures.proof(key, one)]
     along = figures.errors_along_l2(key, one["remedies"], f.provenance.l2)
-    columns = (tuple(map(Figure, strips)), (Figure(along),) if along else ())
-    grid = (Grid(tuple(column for column in columns if column)),) if strips or along else ()
-    carriers = (Fold("Columns that carry it", (List(tuple(map(_carrier, one["carriers"]))),), open=True),)
-    return Card(
+    columns = [tuple(blocks.Figure(chart) for chart in column if chart) for column in (strips, [along])]
+    parts: list[Block] = [Sentence(one["advice"]), Sentence(_proof(one), "quiet")]
+    if any(columns):
+        parts.append(blocks.Grid(tuple(filter(None, columns))))
+    if one["carriers"]:
+        carriers = blocks.List(tuple(map(_carrier, one["carriers"])))
+        parts.append(blocks.Fold("Columns that carry it", (carriers,), open=True))
+    if one["rows"]:
+        parts.append(blocks.Fold(_rows_title(one), (_rows(f, one),)))
+    if one["remedies"]:
+        parts.append(_remedies(one))
+    return blocks.Card(
         title=one["title"],
         name=f"Finding {one['finding']}",
         key=key,
         number=str(one["finding"]),
-        badge=_BADGES.get(one["severity"], ""),
-        blocks=(
-            Sentence(one["advice"]),
-            Sentence(_proof(one), "quiet"),
-            *grid,
-            *(carriers if one["carriers"] else ()),
-            *((Fold(_rows_title(one), (_rows(f, one),)),) if one["rows"] else ()),
-            *((_remedies(one),) if one["remedies"] else ()),
-        ),
+        badge=_SEVERITIES.get(one["severity"], ("", ""))[0],
+        blocks=tuple(parts),
     )
 
 
 def _proof(card: Fact) -> str:
-    """Say what was predicted and what was measured."""
     if not words.known(card["predicted"]):
         return "Not proved by a refit."
     changed = "Without these training rows" if card["row_ids"] else "With rows weighed by class as in test"
     if card["n_train_rows"] == 1:
         changed = "Without this training row"
-    measured = (
-        f"; measured by a true refit, it {words.moved(card['measured'])}"
-        if words.known(card["measured"])
-        else ""
-    )
+    known = words.known(card["measured"])
+    measured = f"; measured by a true refit, it {words.moved(card['measured'])}" if known else ""
     whose = f"{changed} the mean loss of its {words.count(card['n_errors'])} mispredicted test rows"
     return f"{whose} {words.moved(card['predicted'])} (predicted){measured}."
 
 
 def _carrier(carrier: tuple[str, float]) -> Inline:
-    """Say what another cell in that column would do."""
     column, effect = carrier
-    if not words.known(effect) or effect == 0:
-        return (Cell(column, LABEL), ": other cells would change nothing.")
     size = f"{words.short(abs(effect), 2)} nats {'lower' if effect < 0 else 'higher'}"
-    return (
-        Cell(column, LABEL),
-        f": with other cells in it the mean loss of the wrong test rows would be {size}.",
-    )
+    would = f": with other cells in it the mean loss of the wrong test rows would be {size}."
+    nothing = not words.known(effect) or effect == 0
+    return (Cell(column, LABEL), ": other cells would change nothing." if nothing else would)
 
 
 def _rows_title(card: Fact) -> str:
     shown, n = len(card["rows"]), card["n_train_rows"]
-    if n <= shown:
-        return "Its training row" if shown == 1 else f"Its {words.count(shown)} training rows"
-    return f"The {words.count(shown)} most harmful of its {words.count(n)} training rows"
+    if n > shown:
+        return f"The {words.count(shown)} most harmful of its {words.count(n)} training rows"
+    return "Its training row" if shown == 1 else f"Its {words.count(shown)} training rows"
 
 
 def _rows(f: MismatchFindings, card: Fact, columns: int = _COLUMNS) -> Table:
     """Return the cells of a finding's rows, one line a row, those columns first that matter."""
     names = [value.column for value in next((row["cells"] for row in card["rows"] if row["cells"]), ())]
-    shown, lines = names[:columns], []
-    for row in card["rows"]:
-        known = {value.column: value for value in row["cells"]}
-        cells = (_cell(known.get(name)) for name in shown)
-        lines.append(
-            (Cell(row["row_id"], NAME), Cell(row["label"], LABEL) if row["label"] else words.MISSING, *cells)
-        )
-    left = len(names) - len(shown)
-    legend = f"… and {few(left, 'more column')}, all in cells.parquet next to this page." if left > 0 else ""
+    shown, left = names[:columns], len(names[columns:])
+    lines = tuple((*_head(row), *_cells(row, shown)) for row in card["rows"])
+    legend = f"… and {few(left, 'more column')}, all in cells.parquet next to this page." if left else ""
     head: Line = ("row", Cell(f.provenance.target, LABEL), *(Cell(name, LABEL) for name in shown))
-    return Table(caption=_rows_title(card), head=head, rows=tuple(lines), lead=legend)
+    return Table(caption=_rows_title(card), head=head, rows=lines, lead=legend)
 
 
-def _cell(value: Value | None) -> Inline:
-    return cell(value, _TEXT) if value and value.text else words.MISSING
+def _head(row: Fact) -> tuple[Inline, Inline]:
+    return Cell(row["row_id"], NAME), Cell(row["label"], LABEL) if row["label"] else words.MISSING
 
 
-def _remedies(card: Fact) -> Fold:
+def _cells(row: Fact, names: Sequence[str]) -> list[Inline]:
+    known = {value.column: value for value in row["cells"] if value.text}
+    return [cell(known[name], _TEXT) if name in known else words.MISSING for name in names]
+
+
+def _remedies(card: Fact) -> blocks.Fold:
     counted = words.count(card["remedies"][0]["n_counted"])
     table = Table(
         caption="Each remedy was tried by a true refit; wrong rows and losses before → after",
@@ -283,10 +244,10 @@ def _remedies(card: Fact) -> Fold:
             "Remedy", "What was done", f"Wrong of {counted}", "Their mean loss (nats)", "Wrong of all",
             "Mean loss of all (nats)", "Loss of its wrong rows, predicted", "measured", "So it",
         ),
-        rows=tuple(_remedy(one) for one in card["remedies"]),
+        rows=tuple(map(_remedy, card["remedies"])),
         style="plain",
     )  # fmt: skip
-    return Fold("What was tried, and what came of it", (table,))
+    return blocks.Fold("What was tried, and what came of it", (table,))
 
 
 def _remedy(one: Fact) -> tuple[Inline, ...]:
@@ -297,6 +258,7 @@ def _remedy(one: Fact) -> tuple[Inline, ...]:
     def nats(name: str) -> str:
         return became(name, lambda value: words.fixed(value, 3)) + " nats" * words.known(one[f"{name}_after"])
 
+    moves = (one["predicted"], one["measured"])
     return (
         _HOW.get(one["remedy"], one["remedy"]),
         one["detail"][:250],
@@ -304,35 +266,25 @@ def _remedy(one: Fact) -> tuple[Inline, ...]:
         nats("slice_loss"),
         became("test_errors", words.count),
         nats("test_loss"),
-        *(
-            words.moved(one[name]) if words.known(one[name]) else words.MISSING
-            for name in ("predicted", "measured")
-        ),
+        *(words.moved(move) if words.known(move) else words.MISSING for move in moves),
         {True: "cures it", False: "no cure", None: "not tried"}[one["cures"]],
     )
 
 
 def traced(f: MismatchFindings, rows: Rows, cards: Sequence[Fact]) -> Section:
     """Return traced test rows, each with the training rows that harm and help it most."""
-    first = {
-        one["finding"]: [value.column for row in one["rows"][:1] for value in row["cells"]] for one in cards
-    }
-    pairs = Cards(
-        items=tuple(_pair(f, trace, first.get(trace["finding"], [])) for trace in _traces(f, rows)),
-        empty="No test row was traced.",
-    )
-    found = figures.concentration(f.responsible["effective_rows"])
-    harmful = harmful_rows(f)
-    blocks: tuple[Block, ...] = (
-        *((charts(found),) if found else ()),
-        pairs,
-        *((Group("Training rows that cost most", (harmful,)),) if harmful.rows else ()),
-    )
+    first = {one["finding"]: [v.column for row in one["rows"][:1] for v in row["cells"]] for one in cards}
+    pairs = (_pair(f, trace, first.get(trace["finding"], [])) for trace in _traces(f, rows))
+    shown: list[Block] = [blocks.Cards(items=tuple(pairs), empty="No test row was traced.")]
+    if chart := figures.concentration(f.responsible["effective_rows"]):
+        shown.insert(0, charts(chart))
+    if len(f.harmful):
+        shown.append(blocks.Group("Training rows that cost most", (harmful_rows(f),)))
     lead = (
         "Test rows and the training rows that harm and help their prediction most. Harmful is a row whose "
         "removal lowers the loss of the test row."
     )
-    return Section("Traced rows", blocks, rank=2, key="traced", lead=lead)
+    return Section("Traced rows", tuple(shown), rank=2, key="traced", lead=lead)
 
 
 def _traces(f: MismatchFindings, rows: Rows) -> list[Fact]:
@@ -342,25 +294,23 @@ def _traces(f: MismatchFindings, rows: Rows) -> list[Fact]:
     kept = {key for part, key in rows if part == "test"}
     facts = list(f.responsible.filter(pl.col("test_row_id").is_in(kept)).iter_rows(named=True))
     facts.sort(key=lambda one: (about_.get(one["test_row_id"], math.inf), -one["loss"], one["test_row"]))
-    behind = _sides(f, [one["test_row_id"] for one in facts])
+    behind, target = _sides(f, [one["test_row_id"] for one in facts]), f.provenance.target
     found = []
     for one in _spread([fact for fact in facts if fact["test_row_id"] in behind], about_):
         key = one["test_row_id"]
-        training = [
-            (_named(rows, "train", name, f.provenance.target), change) for name, change in behind[key]
-        ]
-        test = _named(rows, "test", key, f.provenance.target) | {"label": one["label"]}
+        training = [(_named(rows, "train", name, target), change) for name, change in behind[key]]
+        test = _named(rows, "test", key, target) | {"label": one["label"]}
         found.append(one | {"finding": about_.get(key), "test": test, "behind": training})
     return found
 
 
 def _spread(facts: Sequence[Fact], about_: Mapping[str, int]) -> list[Fact]:
     """Take one test row of every finding, then second ones, then the rest, up to the number shown."""
-    seen: dict[int | None, int] = {}
+    seen: Counter[int | None] = Counter()
     turns = []
     for fact in facts:
         group = about_.get(fact["test_row_id"])
-        seen[group] = seen.get(group, 0) + 1
+        seen[group] += 1
         turns.append(seen[group] + (_PAIRS if group is None else 0))
     order = sorted(range(len(facts)), key=lambda i: (turns[i], i))[:_PAIRS]
     return [facts[i] for i in sorted(order)]
@@ -370,25 +320,23 @@ def _sides(f: MismatchFindings, keys: list[str]) -> dict[str, list[tuple[str, fl
     """Return the most harmful and then the most helpful training rows of some test rows."""
     found: dict[str, tuple[list[tuple[str, float]], list[tuple[str, float]]]] = {}
     some = f.traces.filter(pl.col("test_row_id").is_in(keys)).sort("test_row", "rank")
-    for key, row_id, change in some.select(
-        "test_row_id", "train_row_id", "delta_loss_if_removed"
-    ).iter_rows():
+    some = some.select("test_row_id", "train_row_id", "delta_loss_if_removed")
+    for key, row_id, change in some.iter_rows():
         side = found.setdefault(key, ([], []))[0 if change < 0 else 1]
         if len(side) < _PARTNERS:
             side.append((row_id, change))
     return {key: [*harmful, *helpful] for key, (harmful, helpful) in found.items()}
 
 
-def _pair(f: MismatchFindings, trace: Fact, first: Iterable[str]) -> Card:
-    """Return a test row and the training rows behind it, side by side."""
+def _pair(f: MismatchFindings, trace: Fact, first: Iterable[str]) -> blocks.Card:
     key, target, test = trace["test_row_id"], f.provenance.target, trace["test"]
     names = [value.column for value in test["cells"]]
     shown = list(dict.fromkeys([*(name for name in first if name in names), *names]))[:_PAIR_COLUMNS]
     rows = [test, *(row for row, _ in trace["behind"])]
-    known = [{value.column: value for value in row["cells"]} for row in rows]
-    label = (Cell(row["label"], LABEL) if row["label"] else words.MISSING for row in rows)
-    body: list[Line] = [("row", *(Cell(row["row_id"], NAME) for row in rows)), (Cell(target, LABEL), *label)]
-    body += [(Cell(name, LABEL), *(_cell(cells.get(name)) for cells in known)) for name in shown]
+    row_ids, labels = zip(*map(_head, rows), strict=True)
+    cells = zip(*(_cells(row, shown) for row in rows), strict=True)
+    body: list[Line] = [("row", *row_ids), (Cell(target, LABEL), *labels)]
+    body += [(Cell(name, LABEL), *values) for name, values in zip(shown, cells, strict=True)]
     kinds = ["harmful" if change < 0 else "helpful" for _, change in trace["behind"]]
     left = len(names) - len(shown)
     table = Table(
@@ -409,48 +357,35 @@ def _pair(f: MismatchFindings, trace: Fact, first: Iterable[str]) -> Card:
         "Labelled “", Cell(trace["label"], LABEL), "”, predicted “", Cell(trace["predicted_label"], LABEL),
         numbers,
     )  # fmt: skip
-    effects = tuple(_effect(key, row, change) for row, change in trace["behind"])
-    title = f"Test row {key[:NAME]}"
-    return Card(
-        title=("Test row ", Cell(key, NAME)),
-        blocks=(Sentence(sentence), List(effects), Fold("Side by side", (table,), of=title)),
-    )
+    effects = blocks.List(tuple(_effect(key, row, change) for row, change in trace["behind"]))
+    fold = blocks.Fold("Side by side", (table,), of=f"Test row {key[:NAME]}")
+    return blocks.Card(title=("Test row ", Cell(key, NAME)), blocks=(Sentence(sentence), effects, fold))
 
 
 def _effect(test: str, row: Fact, change: float) -> Inline:
-    """Write an influence as a sentence in loss units."""
-    size = f"by {words.short(abs(change), 2)} nats: {'harmful' if change < 0 else 'helpful'}."
-    verb = "lowers" if change < 0 else "raises"
-    return (
-        "Removing training row ",
-        Cell(row["row_id"], NAME),
-        f" {verb} the loss of test row ",
-        Cell(test, NAME),
-        f" {size}",
-    )
+    verb, kind = ("lowers", "harmful") if change < 0 else ("raises", "helpful")
+    train, by = Cell(row["row_id"], NAME), f" by {words.short(abs(change), 2)} nats: {kind}."
+    return ("Removing training row ", train, f" {verb} the loss of test row ", Cell(test, NAME), by)
 
 
 def harmful_rows(f: MismatchFindings) -> Table:
     """List the training rows that cost the mispredicted test rows most."""
-    rows = tuple(
-        (
-            Cell(one["train_row_id"], NAME),
-            Cell(one["label"], LABEL),
-            _lowers("summed loss of the mispredicted test rows", one["harm_on_errors"]),
-            _lowers("summed loss of all test rows", one["harm_on_test"]),
-        )
-        for one in f.harmful.sort("rank").head(_HARMFUL).iter_rows(named=True)
-    )
-    caption = "Training rows by the loss of the mispredicted test rows that they cost"
     return Table(
-        caption=caption,
+        caption="Training rows by the loss of the mispredicted test rows that they cost",
         head=("training row", Cell(f.provenance.target, LABEL), "removing it", "and"),
-        rows=rows,
+        rows=tuple(
+            (
+                Cell(one["train_row_id"], NAME),
+                Cell(one["label"], LABEL),
+                _lowers("summed loss of the mispredicted test rows", one["harm_on_errors"]),
+                _lowers("summed loss of all test rows", one["harm_on_test"]),
+            )
+            for one in f.harmful.sort("rank").head(_HARMFUL).iter_rows(named=True)
+        ),
     )
 
 
 def _lowers(loss: str, harm: float) -> str:
-    """Say what removing a row does to a loss that it costs so much."""
     if not words.known(harm):
         return f"changes the {loss} by an unknown amount"
     return f"{'lowers' if harm > 0 else 'raises'} the {loss} by {words.short(abs(harm))} nats"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import shlex
 from collections.abc import Sequence
@@ -12,34 +11,12 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.escape import line
-from dataaudit.findings.schemas import Findings
-from dataaudit.report import figures, words
+from dataaudit.findings.schemas import Findings, Provenance
+from dataaudit.report import common, figures, words
 from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
-from dataaudit.report.common import (
-    Refit,
-    about,
-    charts,
-    checked,
-    following,
-    heading,
-    joined,
-    page_of,
-    refits_of,
-    run,
-    said,
-    trust,
-)
-from dataaudit.report.rows import (
-    FEW,
-    FIRST,
-    LAST,
-    ReviewRow,
-    class_keys,
-    excerpt,
-    review_row,
-    review_rows,
-    term_name,
-)
+from dataaudit.report.rows import STOP, ReviewRow, class_keys, failures, review_row, review_rows, term_name
+
+Budget = list[tuple[float, int]]  # shares of the expected wrong labels, and the rows to check to meet them
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _FIRST: Final = 10  # rows to look at first
@@ -69,28 +46,36 @@ _NO_REFITS: Final = "No refits were made in this run, so the predicted changes o
 def report(f: Findings, *, top: int = 500, folder: str = "") -> Report:
     """Say how many labels are probably wrong, which rows to look at, and what to type next."""
     p = f.provenance
-    rows, data, counts = review_rows(f, top), (Cell(p.dataset, 120),), by_label(f.labels)
+    n, data = words.count(p.n_rows), (Cell(p.dataset, 120),)
+    rows, counts = review_rows(f, top), by_label(f.labels)
+    budget: Budget = list(f.budget.sort("share").iter_rows())
     blocks = tuple(review_row(row) for row in rows)
-    sentences = _sentences(f, counts)
+    sentences = common.said(
+        _interval(p.expected_wrong, p.expected_low, p.expected_high),
+        _expected(budget, p.expected_wrong),
+        _skew(counts, p.expected_wrong),
+        p.ranking_reason if _fell_back(f) else "",
+        common.checked(f.health),
+    )
     return Report(
         kind="labels",
         over=("Label audit of ", Cell(p.dataset, 200)),
         name=data,
-        facts=heading(p, f"{words.count(p.n_rows)} rows, {words.count(p.n_features)} features"),
+        facts=common.heading(p, f"{n} rows, {words.count(p.n_features)} features"),
         headline=_headline(f),
         sentences=sentences,
-        about=about(p, (*data, f": {words.count(p.n_rows)} rows")),
-        steps=_steps(f, len(rows)),
+        about=common.about(p, (*data, f": {n} rows")),
+        steps=(*failures(f.health), *_steps(len(rows), budget)),
         sections=(
-            _first(f, rows, blocks, sentences),
+            _first(p, rows, blocks, "" if p.ranking_reason in sentences else p.ranking_reason),
             _trust(f),
             _ranked(f, rows, blocks, folder),
-            _charts(f),
+            _charts(f, budget),
             Section("By label", (figures.by_label(counts),) if counts else (), rank=1, key="by-label"),
             _following(f, folder),
-            *run(p, (("Run", Cell(p.run_id)), ("Rows", words.count(p.n_rows)))),
+            *common.run(p, (("Run", Cell(p.run_id)), ("Rows", n))),
         ),
-        lines=(Table(caption="Rows", rows=_lines(rows)),),
+        lines=(Table(caption="Rows", rows=tuple(map(_line, rows))),),
         records="labels",
         version=p.version,
         provenance=p.to_dict(),
@@ -125,34 +110,18 @@ def _headline(f: Findings) -> str:
     return f"About {expected:,.0f} of {n:,} labels are probably wrong ({share})"
 
 
-def _sentences(f: Findings, counts: list[tuple[str, int, float]]) -> tuple[Inline, ...]:
-    p = f.provenance
-    return said(
-        _interval(p.expected_wrong, p.expected_low, p.expected_high),
-        _budget(_steps_of(f), p.expected_wrong),
-        _skew(counts, p.expected_wrong),
-        p.ranking_reason if _fell_back(f) else "",
-        checked(f.health),
-    )
-
-
-def _steps_of(f: Findings) -> list[tuple[float, int]]:
-    """Return shares of the expected wrong labels, and the rows to check to meet them."""
-    return list(f.budget.sort("share").iter_rows())
-
-
 def _interval(expected: float, low: float, high: float) -> str:
     if not all(map(math.isfinite, (expected, low, high))):
         return ""
     return f"The true number lies between {low:,.0f} and {high:,.0f} with 90{_NBSP}% confidence."
 
 
-def _budget(steps: Sequence[tuple[float, int]], expected: float) -> str:
-    if not steps or not expected >= _FEW:
+def _expected(budget: Budget, expected: float) -> str:
+    if not budget or not expected >= _FEW:
         return ""
-    shares = [_SHARES.get(share, f"{100 * share:.0f}{_NBSP}%") for share, _ in steps]
-    first = f"Expect {shares[0]} of them in the first {steps[0][1]:,} rows of the list"
-    rest = [f"{share} in the first {n:,}" for share, (_, n) in zip(shares[1:], steps[1:], strict=True)]
+    shares = [_SHARES.get(share, f"{100 * share:.0f}{_NBSP}%") for share, _ in budget]
+    first = f"Expect {shares[0]} of them in the first {budget[0][1]:,} rows of the list"
+    rest = [f"{share} in the first {n:,}" for share, (_, n) in zip(shares[1:], budget[1:], strict=True)]
     return ", ".join([first, *rest]) + "."
 
 
@@ -162,52 +131,39 @@ def _skew(counts: list[tuple[str, int, float]], expected: float) -> Inline:
         return ""
     label, _, most = counts[0]
     total = sum(wrong for _, _, wrong in counts)
-    if not total or most < 2 / 3 * total:
-        return ""
-    return f"Most of them ({most:,.0f}) carry the label “{label[:60]}”."
+    stands_out = total and most >= 2 / 3 * total
+    return f"Most of them ({most:,.0f}) carry the label “{label[:60]}”." if stands_out else ""
 
 
-def _steps(f: Findings, rows: int) -> tuple[tuple[str, Inline], ...]:
+def _steps(rows: int, budget: Budget) -> tuple[tuple[str, Inline], ...]:
     n = min(_FIRST, rows)
-    failed = f.health.filter(~pl.col("ok"))["message"].to_list()[:1]
-    half = next(((share, count) for share, count in _steps_of(f) if count), None)
-    far = (
-        f"The first {half[1]:,} hold {words.share(half[0], 0)} of the expected wrong labels; " if half else ""
-    )
+    half = next((f"{count:,} hold {words.share(share, 0)}" for share, count in budget if count), "")
+    far = f"The first {half} of the expected wrong labels; o" if half else "O"
     keys = "ne key a row: a accepts the suggestion, x keeps the label. The page says when it is enough."
     return (
-        *(("See what is wrong with the audit itself.", message) for message in failed),
         (f"Read the {'ten' if n == _FIRST else n} rows below.", _EACH),
-        ("Review the ranked rows as far as your time allows.", f"{far}{'o' if far else 'O'}{keys}"),
+        ("Review the ranked rows as far as your time allows.", f"{far}{keys}"),
         ("Download your decisions and carry them out with audit apply.", _APPLY),
     )
 
 
-def _first(
-    f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], sentences: tuple[Inline, ...]
-) -> Section:
-    p = f.provenance
+def _first(p: Provenance, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], reason: str) -> Section:
     order = f"n order of {_RANKINGS.get(p.ranking, p.ranking)}"
-    reason = "" if p.ranking_reason in sentences else p.ranking_reason
+    columns = 7 if any(row.cells for row in rows) else 6  # cells may be withheld
+    head = ("", "row", "label → suggested", "wrong", "loss", "against the label", "begins")
     overview = Table(
         caption="Rows",
-        head=("", "row", "label → suggested", "wrong", "loss", "against the label", "begins"),
-        rows=tuple(_overview(row) for row in rows),
+        head=head[:columns],
+        rows=tuple(_overview(row)[:columns] for row in rows),
         total=p.n_rows,
         short=_SHORT,
         terminal=(0, 1, 2, 3, 4, 5),
         spare=True,
         legend=f"I{order}; losses in nats, the row left out of training. {reason}".strip(),
     )
-    if not any(row.cells for row in rows):  # they may be withheld
-        overview = dataclasses.replace(
-            overview, head=overview.head[:6], rows=tuple(row[:6] for row in overview.rows)
-        )
     title = "The ten rows to look at first" if len(blocks) >= _FIRST else "The rows to look at first"
-    shown = Rows(items=blocks[:_FIRST], style="first", overview=overview)
-    return Section(
-        title, (shown,), rank=0, key="first", nav="Look here first", lead=f"I{order}. {reason}".strip()
-    )
+    shown, lead = Rows(items=blocks[:_FIRST], style="first", overview=overview), f"I{order}. {reason}".strip()
+    return Section(title, (shown,), rank=0, key="first", nav="Look here first", lead=lead)
 
 
 def _overview(row: ReviewRow) -> tuple[Inline, ...]:
@@ -218,15 +174,18 @@ def _overview(row: ReviewRow) -> tuple[Inline, ...]:
         (Cell(row.label, 40, "struck"), " → ", Cell(row.suggested_label, 40, "strong")),
         words.share(row.p_wrong),
         words.fixed(row.loo_loss),
-        joined(Cell(name, 30, "quiet") for name in list(dict.fromkeys(against))[:_AGAINST]),
-        Cell(excerpt(row.cells), 100),
+        common.joined(Cell(name, 30, "quiet") for name in list(dict.fromkeys(against))[:_AGAINST]),
+        Cell(row.excerpt, 100),
     )
 
 
 def _trust(f: Findings) -> Section:
-    sentence, known = refits_of([Refit(*row) for row in f.verification.iter_rows()], none=_NO_REFITS)
-    plots = (figures.refits(f.verification), figures.calibration(f.labels, f.provenance.classes))
-    return trust(f.health, sentence, charts(*plots), terminal=known)
+    refits = [common.Refit(*row) for row in f.verification.iter_rows()]
+    mark = "refit: round where the row was removed, square where it was relabelled"
+    named = ("refits", "Predicted changes of loss against true refits (nats)", mark)
+    plots = figures.compare(refits, named, words.signed), figures.calibration(f.labels, f.provenance.classes)
+    sentence, known = common.refits_of(refits, none=_NO_REFITS)
+    return common.trust(f.health, sentence, common.charts(*plots), terminal=known)
 
 
 def _ranked(f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], folder: str) -> Section:
@@ -237,13 +196,8 @@ def _ranked(f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], fol
         "Open a row for its text, what speaks for and against its label (in log-odds), and the rows most "
         f"like it to the model (1 is the most alike){colours}."
     )
-    shown = Rows(
-        items=blocks,
-        style="list",
-        total=f.provenance.n_rows,
-        queue=_queue(f, rows),
-        apply=repair_command(f, folder),
-    )
+    queue, total = _queue(f, rows), f.provenance.n_rows
+    shown = Rows(items=blocks, style="list", total=total, queue=queue, apply=repair_command(f, folder))
     return Section("Review the ranked rows", (shown,), rank=2, key="rows", lead=lead)
 
 
@@ -251,88 +205,63 @@ def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
     """Return what the page's script decides with: names exactly; None where they are withheld or too long."""
     p = f.provenance
     classes = sorted({*p.classes, *(name for row in rows for name in (row.label, row.suggested_label))})
-    long = max((len(row.row_id) for row in rows), default=_NAME + 1) > _NAME
-    if (
-        p.settings.get("redact") == "all"
-        or long
-        or max(map(len, classes)) > _CLASS
-        or sum(map(len, classes)) > _CLASSES
-    ):
+    longest = max((len(row.row_id) for row in rows), default=_NAME + 1)
+    fits = longest <= _NAME and max(map(len, classes)) <= _CLASS and sum(map(len, classes)) <= _CLASSES
+    if p.settings.get("redact") == "all" or not fits:
         return None
     at = {name: i for i, name in enumerate(classes)}
+    wrong = [round(r.p_wrong, 4) if words.known(r.p_wrong) else None for r in rows]
     known = [wrong for _, _, wrong in by_label(f.labels) if words.known(wrong)]
     return {
         "run": p.run_id,
         "classes": classes,
         "names": [line(name, 60) for name in classes],
         "digits": class_keys(classes),
-        "rows": [[r.row_id, at[r.label], at[r.suggested_label], _rounded(r.p_wrong)] for r in rows],
+        "rows": [[r.row_id, at[r.label], at[r.suggested_label], p] for r, p in zip(rows, wrong, strict=True)],
         "expected": round(sum(known), 3) if known else None,
-        "first": FIRST,
-        "last": LAST,
-        "few": FEW,
-    }
+    } | STOP
 
 
-def _rounded(p_wrong: float) -> float | None:
-    return round(p_wrong, 4) if words.known(p_wrong) else None
-
-
-def _charts(f: Findings) -> Section:
+def _charts(f: Findings, budget: Budget) -> Section:
     p_wrong = f.labels["p_wrong"]
     plots = (
         figures.p_wrong(p_wrong),
         figures.loo_loss(f.labels["loo_loss"]),
-        figures.budget(p_wrong, _steps_of(f)),
+        figures.budget(p_wrong, budget),
         figures.selection(f.selection),
         figures.noise(list(f.noise.iter_rows())),
     )
-    return Section("Charts", (charts(*plots),), rank=2, key="charts")
+    return Section("Charts", (common.charts(*plots),), rank=2, key="charts")
 
 
-def _lines(rows: Sequence[ReviewRow]) -> tuple[tuple[Inline, ...], ...]:
-    """Return rank, row, label -> suggestion, probability and loss."""
-    return tuple(
-        (
-            str(row.rank),
-            Cell(row.row_id, 200),
-            (Cell(row.label, 40), " -> ", Cell(row.suggested_label, 40)),
-            f"p_wrong {words.share(row.p_wrong)}",
-            f"left-out loss {words.fixed(row.loo_loss)}",
-        )
-        for row in rows
-    )
+def _line(row: ReviewRow) -> tuple[Inline, ...]:
+    change = (Cell(row.label, 40), " -> ", Cell(row.suggested_label, 40))
+    wrong, loss = f"p_wrong {words.share(row.p_wrong)}", f"left-out loss {words.fixed(row.loo_loss)}"
+    return str(row.rank), Cell(row.row_id, 200), change, wrong, loss
 
 
 def _following(f: Findings, folder: str) -> Section:
-    """Return what to type next: look, review, repair, prove."""
-    command, commands = f.provenance.command, []
-    if command.startswith("audit ") and folder:
-        named = shlex.quote(folder)
-        commands += [
-            ("Review the rows here", f"audit review {named}"),
-            ("Carry out the decisions of a review", repair_command(f, folder)),
-            ("Retrain without the first rows, and compare", f"audit verify {named} --top 50"),
-        ]
-    if command.startswith("audit "):
-        commands.append(("The ranked rows for your own tools", f"{command} --format jsonl"))
-    return following(page_of(folder), *commands)
+    command, named = f.provenance.command, shlex.quote(folder)
+    if not command.startswith("audit "):
+        return common.following(common.page_of(folder))
+    return common.following(
+        common.page_of(folder),
+        ("Review the rows here", f"audit review {named}" if folder else ""),
+        ("Carry out the decisions of a review", repair_command(f, folder)),
+        ("Retrain without the first rows, and compare", f"audit verify {named} --top 50" if folder else ""),
+        ("The ranked rows for your own tools", f"{command} --format jsonl"),
+    )
 
 
 def repair_command(f: Findings, folder: str) -> str:
     """Return the command that carries decisions out; empty where not just one file was audited."""
     p = f.provenance
     files: list[str] = list(p.settings.get("source") or ())
-    if (
-        not folder
-        or not p.command.startswith("audit ")
-        or len(files) != 1
-        or len(p.origins) != 1
-        or files[0] == "-"
-    ):
+    one_file = len(files) == len(p.origins) == 1 and files[0] != "-"
+    if not (folder and one_file and p.command.startswith("audit ")):
         return ""
-    named, fixed = shlex.quote(files[0]), shlex.quote(fixed_name(files[0]))
-    return f"audit apply {shlex.quote(folder)} decisions.jsonl {named} -o {fixed}"
+    found, data, fixed = map(shlex.quote, (folder, files[0], fixed_name(files[0])))
+    return f"audit apply {found} decisions.jsonl {data} -o {fixed}"
 
 
 def fixed_name(path: str) -> str:

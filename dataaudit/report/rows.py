@@ -19,6 +19,7 @@ from dataaudit.report.blocks import Cell, Near, Record, Row
 FIRST: Final = 20
 LAST: Final = 20
 FEW: Final = 2
+STOP: Final = {"first": FIRST, "last": LAST, "few": FEW}  # for the page
 
 _ROW: Final = 160  # characters of a row's name
 BEGIN: Final = 140  # characters of the beginning of a row
@@ -43,12 +44,9 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A column, level or word and its log-odds towards the row's label; negative speaks against the label.
+    """A column, level or word and its log-odds towards the row's label; negative speaks against the label."""
 
-    `role` is what the column is used as (``"text"``, ``"numeric"``, …), empty where that is not known.
-    """
-
-    role: str
+    role: str  # what the column is used as: "text", "numeric", …; empty where that is not known
     column: str
     level: str | None
     cell: str | None
@@ -69,23 +67,16 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewRow:
-    """One row to look at: the columns of the table `labels`, and what speaks for and against its label."""
+    """One row to look at: columns of the table `labels`, and what speaks for and against its label."""
 
     rank: int
     row_id: str
-    source: str
-    row: int
-    line: int | None
     label: str
     suggested_label: str
-    predicted_label: str
     p_wrong: float
-    p_label: float
     loo_p_label: float
     train_loss: float
     loo_loss: float
-    self_influence: float
-    leverage: float
     delta_loss_if_removed: float
     delta_loss_if_relabelled: float
     rank_self_influence: int
@@ -97,6 +88,11 @@ class ReviewRow:
     def picture(self) -> str:
         """The first picture among its cells; empty without one."""
         return first_picture(self.cells)
+
+    @property
+    def excerpt(self) -> str:
+        """How it begins, in one line."""
+        return excerpt(self.cells)
 
 
 def review_rows(f: Findings, top: int, *, start: int = 0) -> tuple[ReviewRow, ...]:
@@ -146,7 +142,7 @@ def review_row(row: ReviewRow) -> Row:
         wrong=words.share(row.p_wrong),
         likely=row.p_wrong is not None and row.p_wrong >= _LIKELY,
         sentences=_sentences(row),
-        begins=Cell(excerpt(row.cells), _LINE, picture=row.picture),
+        begins=Cell(row.excerpt, _LINE, picture=row.picture),
         cells=tuple((v.column[:80], cell(v, _TEXT, marks)) for v in row.cells),
         against=tuple(said for said, t in zip(terms, row.evidence, strict=True) if t.contribution < 0),
         support=tuple(said for said, t in zip(terms, row.evidence, strict=True) if t.contribution > 0),
@@ -179,6 +175,12 @@ def _moves(change: float) -> str:
     return f"{'raises' if change >= 0 else 'lowers'} its loss by {words.fixed(abs(change))}"
 
 
+def failures(health: pl.DataFrame) -> tuple[tuple[str, str], ...]:
+    """Return the step that comes before all others: to see what is wrong with the audit."""
+    failed = health.filter(~pl.col("ok"))["message"].to_list()[:1]
+    return tuple(("See what is wrong with the audit itself.", message) for message in failed)
+
+
 def class_keys(classes: Sequence[str]) -> tuple[str, ...]:
     """Return the key of each class, empty where no key is left; a class that is a digit has its own."""
     own = {name for name in classes if len(name) == 1 and name in _DIGITS}
@@ -194,9 +196,8 @@ def first_picture(values: Iterable[Value]) -> str:
 def value_of(column: str, text: str | None) -> Value:
     """Return a value of a table of cells."""
     pixels = pixels_of(text) if text else None
-    return (
-        Value(column, text or "") if pixels is None else Value(column, pixels_text(pixels.size), text or "")
-    )
+    text = text or ""
+    return Value(column, text) if pixels is None else Value(column, pixels_text(pixels.size), text)
 
 
 def order_values(values: Iterable[Value], first: Iterable[str]) -> tuple[Value, ...]:
@@ -205,14 +206,18 @@ def order_values(values: Iterable[Value], first: Iterable[str]) -> tuple[Value, 
     return tuple(sorted(values, key=lambda value: place.get(value.column, len(place))))
 
 
+def shortened(text: str, length: int) -> str:
+    """Cut a text, with three dots where something is left out."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
 def excerpt(values: Sequence[Value], length: int = _EXCERPT) -> str:
     """Return the beginning of a row as one line: its text, or ``column value`` of its first columns."""
     if len(values) == 1:
         text = values[0].text
     else:
         text = " · ".join(f"{value.column} {value.text[:length]}" for value in values[:_FIRST])
-    text = " ".join(text[: 4 * length].split())
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+    return shortened(" ".join(text[: 4 * length].split()), length)
 
 
 def begins(values: Sequence[Value], length: int = BEGIN) -> Cell:

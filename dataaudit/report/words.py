@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from typing import Final
 
 MISSING: Final = "–"
@@ -63,3 +65,14 @@ def short(value: float | None, digits: int = 3) -> str:
 def closed(text: str) -> str:
     """Close up ``80 %``: Rich breaks lines at no-break spaces too."""
     return text.replace(f"{_SPACE}%", "%")
+
+
+def more(n: int, one: str, many: str) -> str:
+    """Say how many are not shown; nothing where all are."""
+    return f"… and {n:,} more {one if n == 1 else many}." if n > 0 else ""
+
+
+def pattern_of(terms: Iterable[str]) -> re.Pattern[str] | None:
+    """Return what finds words of evidence in a text, the longest first; a pair may be parted by anything."""
+    parts = [r"\W+".join(map(re.escape, term.split())) for term in sorted(terms, key=len, reverse=True)]
+    return re.compile(rf"(?<!\w)({'|'.join(parts)})(?!\w)", re.IGNORECASE) if parts else None

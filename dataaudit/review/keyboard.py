@@ -51,7 +51,8 @@ class Terminal:
         self._modes: Any = None
 
     def __enter__(self) -> Self:
-        acts = {"SIGTERM": _leave, "SIGHUP": _leave, "SIGTSTP": self._stop, "SIGWINCH": self.wake}
+        ends = dict.fromkeys(("SIGTERM", "SIGHUP"), _leave)
+        acts: dict[str, Any] = {**ends, "SIGTSTP": self._stop, "SIGWINCH": self.wake}
         for name, act in acts.items():
             number = getattr(signal, name, None)  # Windows has none but the first
             if number is not None:

@@ -16,7 +16,6 @@ from rich.text import Text
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
 from dataaudit.report import words
-from dataaudit.report.blocks import pattern_of
 from dataaudit.report.rows import class_keys, term_name
 from dataaudit.review.progress import be, stop_hint
 from dataaudit.review.session import HELP, effect
@@ -197,7 +196,7 @@ def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
 
 def _marked(text: str, row: ReviewRow) -> Text:
     values = {t.level.casefold(): t.contribution for t in row.evidence if t.role == "text" and t.level}
-    pattern, shown = pattern_of(values), Text(text)
+    pattern, shown = words.pattern_of(values), Text(text)
     if pattern is None:
         return shown
     for found in pattern.finditer(text):

@@ -98,6 +98,16 @@ def _container_memory() -> int:
     return bound
 
 
+def primal_bytes(objective: Objective) -> int:
+    """Return the memory of the Hessian, its factor and its inverse."""
+    return 3 * 8 * objective.model.n_params**2
+
+
+def dual_bytes(objective: Objective) -> int:
+    """Return the memory of K, M and the inverse factor (`solvers.dual`)."""
+    return 8 * (objective.rows.n**2 + 2 * (objective.rows.n * objective.model.loss.n_scores) ** 2)
+
+
 def require_memory(needed: int, what: str, limit: int) -> None:
     """Refuse what would not fit."""
     if needed > limit:

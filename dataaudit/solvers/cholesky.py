@@ -18,7 +18,14 @@ from torch import Tensor
 from dataaudit.errors import NotPositiveDefinite
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
-from dataaudit.solvers.base import Prepared, memory_limit, probe_residual, require_memory, with_damping
+from dataaudit.solvers.base import (
+    Prepared,
+    memory_limit,
+    primal_bytes,
+    probe_residual,
+    require_memory,
+    with_damping,
+)
 
 
 def cholesky_solve(L: Tensor, B: Tensor) -> Tensor:
@@ -35,15 +42,10 @@ class Cholesky:
     reason: str = "asked for"
     damping: float = 0.0  # δ; H + δ I is factored
 
-    @staticmethod
-    def bytes_needed(objective: Objective) -> int:
-        """Return the memory of the Hessian, its factor and its inverse."""
-        return 3 * 8 * objective.model.n_params**2
-
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Factor H + δ I at θ."""
         p = objective.model.n_params
-        require_memory(self.bytes_needed(objective), f"a {p} × {p} Hessian", memory_limit())
+        require_memory(primal_bytes(objective), f"a {p} × {p} Hessian", memory_limit())
         H = objective.hessian(theta)
         H.diagonal().add_(self.damping)
         L, failed = torch.linalg.cholesky_ex(H)

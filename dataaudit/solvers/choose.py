@@ -18,7 +18,15 @@ from torch import Tensor
 from dataaudit.errors import SettingError, TooLarge
 from dataaudit.model.objective import Objective
 from dataaudit.options import SOLVERS, require_damping, require_solver
-from dataaudit.solvers.base import Prepared, Solver, memory_limit, require_memory, with_damping
+from dataaudit.solvers.base import (
+    Prepared,
+    Solver,
+    dual_bytes,
+    memory_limit,
+    primal_bytes,
+    require_memory,
+    with_damping,
+)
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.dual import Dual
@@ -67,15 +75,15 @@ def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
     if objective.l2 <= 0:
         return Cholesky(f"without a ridge only the {p:,} × {p:,} Hessian can be factored", damping)
     primal, dual = float(n) * p**2 + float(p) ** 3, float(n) ** 2 * d + float(size) ** 3
-    primal_bytes, dual_bytes = Cholesky.bytes_needed(objective), Dual.bytes_needed(objective)
+    hessian_bytes, gram_bytes = primal_bytes(objective), dual_bytes(objective)
     what = f"exact influence for {n:,} rows, {d:,} features and {k + 1} classes"
-    require_memory(min(primal_bytes, dual_bytes), what, limit)
+    require_memory(min(hessian_bytes, gram_bytes), what, limit)
     costs = (
-        f"the {p:,} × {p:,} Hessian takes {short(primal)}flop and {short(primal_bytes)}B, "
-        f"the {size:,} × {size:,} dual {short(dual)}flop and {short(dual_bytes)}B"
+        f"the {p:,} × {p:,} Hessian takes {short(primal)}flop and {short(hessian_bytes)}B, "
+        f"the {size:,} × {size:,} dual {short(dual)}flop and {short(gram_bytes)}B"
     )
-    why = "is the smaller work" if max(primal_bytes, dual_bytes) <= limit else "alone fits in memory"
-    if dual_bytes > limit or (primal <= dual and primal_bytes <= limit):
+    why = "is the smaller work" if max(hessian_bytes, gram_bytes) <= limit else "alone fits in memory"
+    if gram_bytes > limit or (primal <= dual and hessian_bytes <= limit):
         return Cholesky(f"{costs}: the Hessian {why}", damping)
     return Dual(f"{costs}: the dual {why}", damping=damping)
 

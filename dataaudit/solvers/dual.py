@@ -31,6 +31,7 @@ from dataaudit.model.rows import times, times_transposed
 from dataaudit.solvers.base import (
     Prepared,
     damped_ridge,
+    dual_bytes,
     memory_limit,
     probe_residual,
     require_memory,
@@ -52,11 +53,6 @@ class Dual:
     dtype: torch.dtype = torch.float64  # float32 halves time and memory, enough to choose λ by
     damping: float = 0.0
 
-    @staticmethod
-    def bytes_needed(objective: Objective) -> int:
-        """Return the memory of K, M and the inverse factor."""
-        return 8 * (objective.rows.n**2 + 2 * (objective.rows.n * objective.model.loss.n_scores) ** 2)
-
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Factor M at θ."""
         if objective.l2 <= 0:
@@ -64,7 +60,7 @@ class Dual:
                 f"more features than rows need a ridge: got λ = {objective.l2:g}", "give --l2 above 0"
             )
         size = objective.rows.n * objective.model.loss.n_scores
-        require_memory(self.bytes_needed(objective), f"a {size} × {size} dual matrix", memory_limit())
+        require_memory(dual_bytes(objective), f"a {size} × {size} dual matrix", memory_limit())
         K = objective.rows.gram() if self.gram is None else self.gram
         factor = _factor(objective, theta, K, dtype=self.dtype, damping=self.damping)
         exact, solve = self.dtype == torch.float64, factor.solve

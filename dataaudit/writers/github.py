@@ -7,27 +7,16 @@ page of Markdown with them (`append_summary`); above 1 MiB GitHub drops it witho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import Iterator
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Final, TextIO
 
 from dataaudit.errors import WriteError
-from dataaudit.escape import console_line, line
+from dataaudit.escape import console_line
 from dataaudit.findings.verdict import SEVERITIES, Outcome, Place, Verdict
 from dataaudit.report import shown_verdict
-from dataaudit.report.verdict import (
-    NAME,
-    blocking,
-    finding_text,
-    headline,
-    message,
-    single,
-    tally,
-    title,
-    unlisted,
-)
+from dataaudit.report.verdict import blocking, headline, single, tally, title, unlisted
 from dataaudit.writers.base import Writer
 from dataaudit.writers.markdown import markdown
 from dataaudit.writers.places import Places, Surroundings
@@ -36,27 +25,21 @@ ANNOTATIONS: Final = 10  # of one level that GitHub shows of a step
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}  # GitHub's words
 
 
-@dataclass(frozen=True, slots=True)
-class _Annotation:
-    """What is said at a place."""
-
-    level: str
-    title: str
-    message: str
-    place: Place
-
-
 def write(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
     """Write at most ten commands of each level, then a line for people."""
     places = Places(verdict, around)
     for severity in SEVERITIES:
         outcomes = [o for o in verdict.outcomes if _severity(o) == severity]
-        annotations = [
-            a for row in zip_longest(*(_annotations(o, places) for o in outcomes)) for a in row if a
-        ]
-        last = _last(outcomes, annotations, places)
-        room = ANNOTATIONS - len(last)
-        out.writelines(_command(annotation) + "\n" for annotation in [*annotations[:room], *last])
+        rows = zip_longest(*(_commands(o, places) for o in outcomes))
+        commands = [command for row in rows for command in row if command]
+        every = sum(not single(o) for o in outcomes)
+        every += sum(unlisted(o, 0) for o in outcomes if o.status == "broken")
+        last = []
+        if max(every, len(commands)) > ANNOTATIONS:
+            left = every - min(len(commands), ANNOTATIONS - 1)
+            more = f"… and {left:,} more; the job summary has a table of them."
+            last = [_command(severity, "dataaudit", more, places.of(outcomes[0]))]
+        out.writelines([*commands[: ANNOTATIONS - len(last)], *last])
     out.write(console_line(f"dataaudit: {headline(verdict)} ({tally(verdict)})", 400) + "\n")
 
 
@@ -79,39 +62,17 @@ def _severity(outcome: Outcome) -> str:
     return {"broken": outcome.rule.severity, "failed": "error"}.get(outcome.status, "")
 
 
-def _annotations(outcome: Outcome, places: Places) -> Iterator[_Annotation]:
+def _commands(outcome: Outcome, places: Places) -> Iterator[str]:
     """Yield what the rule says as a whole, then its findings; no more than would be shown."""
-    level = _LEVELS[_severity(outcome)]
-    findings = blocking(outcome)
-    if not single(outcome):
-        whole = f"{line(outcome.dataset, NAME)}: {message(outcome)}"
-        yield _Annotation(level, title(outcome), whole, places.of(outcome))
-    for finding in findings[:ANNOTATIONS]:
-        place = places.of(outcome, finding)
-        yield _Annotation(level, title(outcome), finding_text(finding, place), place)
+    for place, text, _ in places.said(outcome, islice(blocking(outcome), ANNOTATIONS)):
+        yield _command(_severity(outcome), title(outcome), text, place)
 
 
-def _last(outcomes: Sequence[Outcome], shown: Sequence[_Annotation], places: Places) -> list[_Annotation]:
-    """Return an annotation that counts those that have no room; none where all have."""
-    every = sum(not single(o) for o in outcomes) + sum(
-        unlisted(o, 0) for o in outcomes if o.status == "broken"
-    )
-    if every <= ANNOTATIONS and len(shown) <= ANNOTATIONS:
-        return []
-    more = f"… and {every - min(len(shown), ANNOTATIONS - 1):,} more; the job summary has a table of them."
-    return [_Annotation(shown[0].level, "dataaudit", more, places.of(outcomes[0]))]
-
-
-def _command(annotation: _Annotation) -> str:
-    place = annotation.place
-    values = {
-        "file": place.path,
-        "line": str(place.line),
-        "endLine": str(place.line),
-        "title": annotation.title,
-    }
-    listed = ",".join(f"{name}={_property(value)}" for name, value in values.items())
-    return f"::{annotation.level} {listed}::{_data(annotation.message)}"
+def _command(severity: str, name: str, text: str, place: Place) -> str:
+    at = str(place.line)
+    values = {"file": place.path, "line": at, "endLine": at, "title": name}
+    listed = ",".join(f"{key}={_property(value)}" for key, value in values.items())
+    return f"::{_LEVELS[severity]} {listed}::{_data(text)}\n"
 
 
 def _data(text: str) -> str:
@@ -124,4 +85,4 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-WRITER = Writer("github", ".txt", "GitHub’s annotations", write)
+WRITERS: Final = {"github": Writer("github", ".txt", "GitHub’s annotations", write)}

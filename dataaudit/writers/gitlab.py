@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
 from dataaudit.escape import json_text, line
-from dataaudit.findings.verdict import Outcome, Place, Verdict
-from dataaudit.report.verdict import NAME, finding_text, message, reported, single, title
+from dataaudit.findings.verdict import Outcome, Verdict
+from dataaudit.report.verdict import NAME, reported, title
 from dataaudit.writers.base import Writer
 from dataaudit.writers.places import Places, Surroundings
 
@@ -39,27 +39,21 @@ def write(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
 
 def _entries(outcome: Outcome, places: Places, *, cap: int) -> Iterator[Object]:
     """Yield what the rule says as a whole, if it is broken, and its findings."""
-    findings = reported(outcome, accepted=False)
-    if outcome.status == "failed" or (outcome.status == "broken" and not single(outcome)):
-        key = _hash(f"{outcome.rule.code}\x1f{outcome.dataset}\x1f{outcome.status}")
-        yield _entry(outcome, f"{line(outcome.dataset, NAME)}: {message(outcome)}", places.of(outcome), key)
-    for finding in findings[:cap]:
-        place = places.of(outcome, finding)
-        yield _entry(outcome, finding_text(finding, place), place, finding.fingerprint)
-
-
-def _entry(outcome: Outcome, message: str, place: Place, key: str) -> Object:
-    return {
-        "description": f"{title(outcome)}: {message}",
-        "check_name": line(outcome.rule.code, NAME),
-        "fingerprint": key,
-        "severity": "blocker" if outcome.status == "failed" else _SEVERITIES[outcome.rule.severity],
-        "location": {"path": place.path, "lines": {"begin": place.line}},
-    }
+    rule = outcome.rule
+    for place, text, finding in places.said(outcome, reported(outcome, accepted=False)[:cap]):
+        if finding or outcome.status in ("failed", "broken"):
+            whole = f"{rule.code}\x1f{outcome.dataset}\x1f{outcome.status}"
+            yield {
+                "description": f"{title(outcome)}: {text}",
+                "check_name": line(rule.code, NAME),
+                "fingerprint": finding.fingerprint if finding else _hash(whole),
+                "severity": "blocker" if outcome.status == "failed" else _SEVERITIES[rule.severity],
+                "location": {"path": place.path, "lines": {"begin": place.line}},
+            }
 
 
 def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-WRITER = Writer("gitlab", ".json", "GitLab’s code quality report", write)
+WRITERS: Final = {"gitlab": Writer("gitlab", ".json", "GitLab’s code quality report", write)}

@@ -247,8 +247,7 @@ def test_a_model_of_the_users_own_is_explained_by_its_features(cancer, words, sp
         model.fit(frame.drop("y").to_pandas(), frame["y"].to_numpy())
     else:
         model = make_pipeline(StandardScaler(), last).fit(frame.drop("y").to_numpy(), frame["y"].to_numpy())
-    asked = LabelOptions(label="y")
-    trained = train_adopted(model, dataset, target, settings=asked)
+    trained = train_adopted(dataset, target, LabelOptions(label="y", model=model))
     test = trained.objective.rows.take(torch.tensor([5, 6]))
     (effects,) = column_effects(trained, np.array([40]), test)
     X = trained.objective.rows.X

@@ -58,7 +58,7 @@ def test_one_row_that_carries_a_level_is_found():
     new = pl.DataFrame({"x": np.full(30, -0.6), "group": ["rare"] * 30, "y": ["no"] * 30})
     asked = MismatchOptions(label="y", l2=1e-4, basis="linear")
     pair = read_pair(frame, new, asked)
-    trained = train(encode_training(pair.train, pair.target, asked.of_training), asked.of_training)
+    trained = train(encode_training(pair.train, pair.target, asked), asked)
     found = measure_dependence(trained, score_rows(trained), test=predict(trained, pair.test, pair.y).block)
     assert (found.rows[0], found.changed[0], found.watched) == (0, 30, 30)
     assert 0 in found.strongest

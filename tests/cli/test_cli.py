@@ -70,7 +70,7 @@ def folder(tmp_path_factory):
     """A folder with a good table and several bad ones."""
     folder = tmp_path_factory.mktemp("cli")
     planted().write_csv(folder / "rows.csv")
-    planted(40_000, 2_000).write_csv(folder / "many.csv")
+    planted(12_000, 600).write_csv(folder / "many.csv")
     (folder / "empty.csv").write_bytes(b"")
     planted().with_columns(y=pl.lit("yes")).write_csv(folder / "one_class.csv")
     (folder / "file").write_text("in the way")

@@ -135,7 +135,7 @@ BAD = {
     ),
     "negative damping": (
         ["train.csv", "test.csv", "--label", "y", "--damping", "-1"],
-        "damping must be a number from 0 on",
+        "damping must be 0 or more",
     ),
     "empty file": (["train.csv", "empty.csv", "--label", "y"], "empty.csv is empty"),
     "no rows": (["train.csv", "header.csv", "--label", "y"], "no rows"),

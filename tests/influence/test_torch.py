@@ -445,7 +445,7 @@ BAD = {
     ),
     "negative damping": (
         lambda: asked(rows(classes=3), damping=-1),
-        "damping must be a number from 0 on: got -1",
+        "damping must be 0 or more: got -1",
     ),
     "a negative ridge": (
         lambda: asked(rows(classes=3), l2={"0": -1.0}),

@@ -10,7 +10,7 @@ from reference import hessian, quadratic_forms
 
 from dataaudit.api.influence import Influence
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, TooLarge
-from dataaudit.options import FACTORS, PRODUCTS, SOLVERS, require_damping, require_solver
+from dataaudit.options import FACTORS, SOLVERS, require_damping, require_solver
 from dataaudit.solvers import choose, prepare
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.iterative import Lissa
@@ -142,7 +142,7 @@ def test_forms_are_projected_where_no_factor_fits(monkeypatch):
         prepare(objective, theta)
 
 
-@pytest.mark.parametrize("name", PRODUCTS)
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name not in FACTORS])
 def test_arrays_take_solvers_too(name):
     case = make("", 80, 5, 3, l2=0.05)
     X, y = case.X.numpy(), case.y.numpy()
@@ -161,7 +161,7 @@ def test_names_are_checked_in_one_place():
     for name in SOLVERS:
         require_solver(name)
     with pytest.raises(
-        SettingError, match=r"there is no solver 'choleski'\. Hint: did you mean 'cholesky'\?"
+        SettingError, match=r"unknown solver: got 'choleski'\. Hint: did you mean 'cholesky'\?"
     ):
         require_solver("choleski")
     with pytest.raises(SettingError, match="use one of auto, cholesky, dual, cg, lissa, arnoldi"):
@@ -169,7 +169,7 @@ def test_names_are_checked_in_one_place():
     with pytest.raises(SettingError, match=r"solver 'cg' is slow\. Hint: use one of auto, cholesky, dual"):
         require_solver("cg", FACTORS, why="is slow")
     for damping in (-0.1, float("nan"), float("inf")):
-        with pytest.raises(SettingError, match="damping must be a number from 0 on"):
+        with pytest.raises(SettingError, match="damping must be 0 or more"):
             require_damping(damping)
 
 

@@ -8,6 +8,7 @@ from reference import hessian, quadratic_forms
 
 from dataaudit.errors import NotPositiveDefinite, SolveError, TooLarge
 from dataaudit.solvers import Cholesky, Dual, base, cholesky, choose, choose_solver, dual
+from dataaudit.solvers.base import dual_bytes, primal_bytes
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.dual import CANCELS, inverse_factor, square_root
 from dataaudit.solvers.newton import minimise
@@ -175,7 +176,7 @@ def test_duplicated_columns_without_a_ridge_are_singular():
 @pytest.mark.parametrize(("module", "solver"), [(cholesky, Cholesky()), (dual, Dual())], ids=NAMES)
 def test_memory_is_refused_in_bytes(module, solver, monkeypatch):
     objective = make("", 20, 30, 2).objective()
-    needed = solver.bytes_needed(objective)
+    needed = (dual_bytes if module is dual else primal_bytes)(objective)
     theta = torch.zeros(31, dtype=torch.float64)
     monkeypatch.setattr(module, "memory_limit", lambda: needed)
     solver.prepare(objective, theta)
@@ -209,10 +210,10 @@ def test_auto_takes_the_smaller_work_and_says_so():
 
 def test_auto_takes_what_fits_and_refuses_what_does_not(monkeypatch):
     tall, wide = make("", 60, 10, 2).objective(), make("", 20, 25, 2).objective()
-    monkeypatch.setattr(choose, "memory_limit", lambda: Dual.bytes_needed(wide))
-    assert Dual.bytes_needed(wide) < Cholesky.bytes_needed(wide)
+    monkeypatch.setattr(choose, "memory_limit", lambda: dual_bytes(wide))
+    assert dual_bytes(wide) < primal_bytes(wide)
     assert isinstance(choose_solver(wide), Dual)
-    monkeypatch.setattr(choose, "memory_limit", lambda: Dual.bytes_needed(wide) - 1)
+    monkeypatch.setattr(choose, "memory_limit", lambda: dual_bytes(wide) - 1)
     assert isinstance(choose_solver(tall), Cholesky)
     with pytest.raises(TooLarge, match="20 rows, 25 features and 2 classes"):
         choose_solver(wide)
@@ -220,7 +221,7 @@ def test_auto_takes_what_fits_and_refuses_what_does_not(monkeypatch):
 
 def test_auto_falls_back_to_the_costlier_one_where_only_that_fits(monkeypatch):
     objective = make("", 10, 10, 2).objective()  # p = 11: the dual is the smaller work
-    monkeypatch.setattr(Dual, "bytes_needed", staticmethod(lambda _: 2**60))
+    monkeypatch.setattr(choose, "dual_bytes", lambda _: 2**60)
     solver = choose_solver(objective)
     assert isinstance(solver, Cholesky)
     assert solver.reason.endswith(": the Hessian alone fits in memory")

@@ -225,7 +225,7 @@ def test_two_models_of_the_same_kind_have_two_names(own):
     ("settings", "words"),
     [
         ({"model": "svmm"}, "unknown model: got 'svmm'. Hint: did you mean 'svm'?"),
-        ({"versus": "forest"}, "unknown model: got 'forest'. Hint: use one of logistic, svm, rbf-svm"),
+        ({"versus": "forest"}, "unknown versus: got 'forest'. Hint: use one of logistic, svm, rbf-svm"),
         ({"model": "svm", "versus": "svm"}, "both models are svm: there is nothing to compare"),
         ({"model": "svm", "flip": "prediction"}, "flip is searched for a logistic regression: got model svm"),
         ({"model": "rbf-svm", "basis": "spline"}, "rbf-svm is a basis of its own: got basis spline"),

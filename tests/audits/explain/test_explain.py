@@ -314,7 +314,7 @@ def test_tables_come_back_from_disk(tmp_path):
     [
         ({}, SettingError, "neither row nor row_id"),
         ({"row": 1, "row_id": "a"}, SettingError, "both row and row_id"),
-        ({"row": -1}, SettingError, "counted from 0"),
+        ({"row": -1}, SettingError, "must be 0 or more: got -1"),
         ({"row": 999}, SettingError, "there is no test row 999"),
         ({"row_id": "<frame>#99"}, SettingError, "there is no test row named"),
         ({"row": 0, "top": 0}, SettingError, "top must be 1"),

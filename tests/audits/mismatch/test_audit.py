@@ -206,7 +206,7 @@ def test_labels_that_training_lacks_are_said(train, test):
         ({"test_size": 0.2}, "two sources and a way to split"),
         ({"l2": -1.0}, "l2 must be above 0"),
         ({"k": 0}, "k must be 1 or more"),
-        ({"memory": 5}, "memory is too small"),
+        ({"memory": 5}, "memory must be 1048576 or more: got 5"),
     ],
 )
 def test_settings_that_make_no_sense(train, test, settings, words):
