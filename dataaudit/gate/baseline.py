@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
-from dataaudit.errors import DataError, SettingError, UnreadableFile, closest
+from dataaudit.errors import DataError, SettingError, UnreadableFile, suggestion
 from dataaudit.escape import shown
 from dataaudit.files import write_whole
 from dataaudit.findings.verdict import Finding, Outcome, Verdict
@@ -76,13 +76,9 @@ def compare(baseline: Baseline, verdict: Verdict, *, today: dt.date) -> Comparis
     gone = (e for e in baseline.entries if e.fingerprint not in present)
     there = [e for e in baseline.entries if e.fingerprint in present]
     reasons = baseline.reasons(today)
-    new = (
-        (outcome, finding)
-        for outcome, finding in present.values()
-        if outcome.status == "broken" and finding.state != "known" and finding.fingerprint not in reasons
-    )
+    broken = ((o, f) for o, f in present.values() if o.status == "broken" and f.state != "known")
     return Comparison(
-        new=tuple(new),
+        new=tuple((o, f) for o, f in broken if f.fingerprint not in reasons),
         fixed=tuple(e for e in gone if (e.rule, e.dataset) in judged),
         expired=tuple(e for e in there if is_expired(e, today)),
         known=sum(not is_expired(e, today) for e in there),
@@ -95,8 +91,8 @@ def grown(baseline: Baseline, verdict: Verdict, *, like: Entry, today: dt.date) 
     rules = dict(baseline.rules)
     for outcome, finding in compare(baseline, verdict, today=today).new:
         code = outcome.rule.code
-        made = replace(like, rule=code, dataset=outcome.dataset, fingerprint=finding.fingerprint)
-        entries[finding.fingerprint] = made
+        name = finding.fingerprint
+        entries[name] = replace(like, rule=code, dataset=outcome.dataset, fingerprint=name)
         rules[code] = {"limit": outcome.rule.limit, "severity": outcome.rule.severity}
     return Baseline(tuple(sorted(entries.values())), rules, baseline.keyed, verdict.version)
 
@@ -113,9 +109,8 @@ def read_baseline(path: str | Path, *, secret: str = "") -> Baseline:
     try:
         lines = Path(path).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
-        raise UnreadableFile(
-            f"there is no baseline {name}", "write it with: audit baseline create"
-        ) from error
+        hint = "write it with: audit baseline create"
+        raise UnreadableFile(f"there is no baseline {name}", hint) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableFile(f"the baseline {name} cannot be read: {error}", "restore it from Git") from error
     header = _object(lines[0], f"{name}:1")
@@ -125,9 +120,8 @@ def read_baseline(path: str | Path, *, secret: str = "") -> Baseline:
         if line.strip():
             entry = _entry(_object(line, f"{name}:{number}"), f"{name}:{number}")
             entries.setdefault(entry.fingerprint, entry)  # a merge of two branches may have an entry twice
-    return Baseline(
-        tuple(sorted(entries.values())), header.get("rules", {}), header["keyed"], header["version"]
-    )
+    accepted = tuple(sorted(entries.values()))
+    return Baseline(accepted, header.get("rules", {}), header["keyed"], header["version"])
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
@@ -149,9 +143,8 @@ def _check_header(header: Mapping[str, Any], where: str, secret: str) -> None:
         by = shown(str(header.get("version", "")))
         raise SettingError(f"{where} was written by dataaudit {by}, which is newer", "update dataaudit")
     if header.get("identity") != SCHEME:
-        raise SettingError(
-            f"{where} names rows in a way that is no longer used", "audit baseline create --force"
-        )
+        what = f"{where} names rows in a way that is no longer used"
+        raise SettingError(what, "audit baseline create --force")
     if header.get("keyed", "") != mark(secret):
         hint = "set DATAAUDIT_BASELINE_KEY to the key of those who wrote it"
         if not header.get("keyed"):
@@ -163,11 +156,8 @@ def _entry(line: Mapping[str, Any], where: str) -> Entry:
     names = [f.name for f in fields(Entry)]
     for key in line:
         if key not in names:
-            close = closest(key, names)
-            raise DataError(
-                f"{where}: an entry has no {shown(key)!r}",
-                f"did you mean {close!r}?" if close else f"it has {', '.join(names)}",
-            )
+            hint = suggestion(key, names, f"it has {', '.join(names)}")
+            raise DataError(f"{where}: an entry has no {shown(key)!r}", hint)
     for name in ("rule", "dataset", "fingerprint", "reason"):
         if not line.get(name):
             raise DataError(f"{where}: the entry has no {name}", f'write "{name}": "…"')

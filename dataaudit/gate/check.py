@@ -56,18 +56,12 @@ def check(settings: CheckSettings, *, on_step: StepCallback = ignore_progress) -
     reasons = baseline.reasons(today) if baseline else {}
     run = _Run(settings=settings, rules=rules, tables=tables, reasons=reasons, on_step=on_step)
     in_force = [(dataset, chosen(rules, settings, dataset)) for dataset in settings.datasets]
-    outcomes: list[Outcome] = []
-    datasets: dict[str, Mapping[str, Any]] = {}
-    notes: list[str] = []
-    for dataset, mine in in_force:
-        judged, datasets[dataset.name], remarks = _dataset(run, dataset, mine)
-        outcomes += judged
-        notes += remarks
+    judged = [_dataset(run, dataset, mine) for dataset, mine in in_force]
     verdict = Verdict(
-        outcomes=tuple(outcomes),
+        outcomes=tuple(outcome for outcomes, _, _ in judged for outcome in outcomes),
         fail_on=settings.fail_on,
-        datasets=datasets,
-        notes=tuple(notes),
+        datasets={one.name: facts for one, (_, facts, _) in zip(settings.datasets, judged, strict=True)},
+        notes=tuple(note for _, _, notes in judged for note in notes),
         version=version("dataaudit"),
     )
     if baseline is None:
@@ -146,12 +140,11 @@ def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
 
 def _settings_for(data: Data, dataset: DatasetSettings) -> DatasetSettings:
     """Return the settings for accepted data, without the columns that they lack."""
-    id_column, weight, date = (
-        name if name in data.schema else None for name in (dataset.id, dataset.weight, dataset.date)
-    )
+    there = {role: getattr(dataset, role) for role in ("id", "weight", "date")}
+    there = {role: name if name in data.schema else None for role, name in there.items()}
     text = tuple(name for name in dataset.text if name in data.schema)
     label = dataset.label if dataset.label in data.schema else ""
-    return replace(dataset, base="", label=label, id=id_column, weight=weight, date=date, text=text)
+    return replace(dataset, base="", label=label, text=text, **there)
 
 
 def _outcomes(run: _Run, material: Material, rules: Sequence[Rule]) -> list[Outcome]:
@@ -163,14 +156,11 @@ def _outcomes(run: _Run, material: Material, rules: Sequence[Rule]) -> list[Outc
         run.on_step(f"check {material.settings.name}", done, len(tables))
         mine = [rule for rule in rules if rule.table == table.name]
         missing = [need for need in ASK if need in table.needs and material.lacks(need)]
+        why = f"It does not apply: {ASK[missing[0]]}." if missing else ""
         if material.data is None and "fit" not in table.needs:
             why = "There are findings of an audit, and no data: name the files to judge this."
-            outcomes += [_outcome(rule, material.settings, "skipped", why) for rule in mine]
-        elif missing:
-            why = f"It does not apply: {ASK[missing[0]]}."
-            outcomes += [_outcome(rule, material.settings, "skipped", why) for rule in mine]
-        else:
-            outcomes += _judged(run, material, table, mine)
+        skipped = [_outcome(rule, material.settings, "skipped", why) for rule in mine if why]
+        outcomes += skipped or _judged(run, material, table, mine)
     run.on_step(f"check {material.settings.name}", len(tables), len(tables))
     return sorted(outcomes, key=lambda outcome: outcome.rule.code)
 
@@ -182,8 +172,8 @@ def _judged(run: _Run, material: Material, table: FactTable, rules: Sequence[Rul
         facts = table.make(material)
         base = None
         is_asked = table.cost < _COSTLY or any(is_hit(rule, facts) for rule in rules)
-        if is_asked and material.base and table.scope != "row" and not _is_missing(table, material.base):
-            base = table.make(material.base)
+        if is_asked and material.base and table.scope != "row":
+            base = None if any(map(material.base.lacks, table.needs)) else table.make(material.base)
         made = time.perf_counter() - began
         case = RuleCase(
             material=material,
@@ -195,17 +185,12 @@ def _judged(run: _Run, material: Material, table: FactTable, rules: Sequence[Rul
             reasons=run.reasons,
         )
         outcomes = [judge(rule, case) for rule in rules]
-    except AuditError as error:
+    except (AuditError, pl.exceptions.PolarsError) as error:
         why = _first_line(error, redact=material.redact)
-        return [_outcome(rule, material.settings, "failed", why) for rule in rules]
-    except pl.exceptions.PolarsError as error:  # a file that breaks off in the middle
-        why = f"The facts could not be made: {_first_line(error, redact=material.redact)}."
+        if not isinstance(error, AuditError):  # a file that breaks off in the middle
+            why = f"The facts could not be made: {why}."
         return [_outcome(rule, material.settings, "failed", why) for rule in rules]
     return [replace(outcomes[0], seconds=outcomes[0].seconds + made), *outcomes[1:]]
-
-
-def _is_missing(table: FactTable, material: Material) -> bool:
-    return any(material.lacks(need) for need in table.needs)
 
 
 def _first_line(error: Exception, *, redact: bool) -> str:

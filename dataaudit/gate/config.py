@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import SettingError, closest, suggestion
 from dataaudit.gate.settings import (
     AUTO,
     DATASET_FIELDS,
@@ -152,10 +152,9 @@ def _said(values: Mapping[str, Any], known: Mapping[str, Option]) -> dict[str, A
 
 
 def _given_value(option: Option, value: Any, origin: str) -> Any:
-    by_rule = option.opt.kind == "pairs"
-    return (
-        {code: GivenValue(v, origin) for code, v in value.items()} if by_rule else GivenValue(value, origin)
-    )
+    if option.opt.kind == "pairs":
+        return {code: GivenValue(item, origin) for code, item in value.items()}
+    return GivenValue(value, origin)
 
 
 def _plain(entry: Any) -> Any:
@@ -212,11 +211,9 @@ def _named(source: str, given: Given) -> str:
     """Return the configured dataset that a word of the command line means: its name or its only path."""
     if source in given.datasets:
         return source
-    place = os.path.normpath(source)
-    for name, entry in given.datasets.items():
-        if "path" in entry and [os.path.normpath(path) for path in entry["path"].value] == [place]:
-            return name
-    return ""
+    paths = {name: entry["path"].value for name, entry in given.datasets.items() if "path" in entry}
+    place = [os.path.normpath(source)]
+    return next((name for name, mine in paths.items() if list(map(os.path.normpath, mine)) == place), "")
 
 
 def _name(source: str) -> str:
@@ -279,9 +276,8 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
         text = path.read_text(encoding="utf-8-sig")
         return tomllib.loads(text), text
     except OSError as error:
-        raise SettingError(
-            f"{path.as_posix()} cannot be read: {error.strerror}", "name a file with --config"
-        ) from error
+        what = f"{path.as_posix()} cannot be read: {error.strerror}"
+        raise SettingError(what, "name a file with --config") from error
     except UnicodeDecodeError as error:
         raise SettingError(f"{path.as_posix()} is not UTF-8", "save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
@@ -371,8 +367,9 @@ class _Reader:
         if key in _SECRETS:
             return SettingError(what, "set the variable DATAAUDIT_BASELINE_KEY: a key in a file is no secret")
         names = known + ([] if dataset else ["datasets", "dataset"])
-        close = closest(key.replace("_", "-"), names)
-        return SettingError(what, f"did you mean {close!r}?" if close else f"the keys are {', '.join(names)}")
+        return SettingError(
+            what, suggestion(key.replace("_", "-"), names, f"the keys are {', '.join(names)}")
+        )
 
     def _placed(self, option: Option, value: Any) -> Any:
         """Return paths as seen from where the command runs."""
@@ -431,10 +428,8 @@ class _Lines:
 
     def find(self, keys: Sequence[str | int]) -> int | None:
         """Return the line of a key, or of the nearest table around it that has one."""
-        for end in range(len(keys), 0, -1):
-            if (line := self.found.get(tuple(keys[:end]))) is not None:
-                return line
-        return None
+        lines = (self.found.get(tuple(keys[:end])) for end in range(len(keys), 0, -1))
+        return next((line for line in lines if line is not None), None)
 
 
 def _parts(dotted: str) -> tuple[str, ...]:
@@ -452,7 +447,5 @@ def _parts(dotted: str) -> tuple[str, ...]:
 
 def _counted(table: Keys, counts: Mapping[Keys, int]) -> Keys:
     """Return a table's name with the number of the array's entry that it belongs to."""
-    for end in range(len(table) - 1, 0, -1):
-        if table[:end] in counts:
-            return (*table[:end], counts[table[:end]], *table[end:])
-    return table
+    end = next((end for end in range(len(table) - 1, 0, -1) if table[:end] in counts), None)
+    return table if end is None else (*table[:end], counts[table[:end]], *table[end:])

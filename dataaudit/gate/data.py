@@ -101,14 +101,10 @@ class Data:
         """Return the positions of rows that findings name by source and record number; null if unknown."""
         asked = pl.DataFrame({"source": source, "row": row})
         if self.places is None:
-            pieces = pl.DataFrame(
-                {"source": [p.path for p in self.pieces], "start": [p.start for p in self.pieces]}
-            )
-            return (
-                asked.join(pieces, on="source", how="left", maintain_order="left")
-                .select((pl.col("start") + pl.col("row")).alias("row"))
-                .to_series()
-            )
+            starts = [(piece.path, piece.start) for piece in self.pieces]
+            pieces = pl.DataFrame(starts, schema={"source": pl.String, "start": pl.Int64}, orient="row")
+            met = asked.join(pieces, on="source", how="left", maintain_order="left")
+            return met.select((pl.col("start") + pl.col("row")).alias("row")).to_series()
         known = self.places.select("source", "row").with_row_index("position")
         met = asked.join(known, on=["source", "row"], how="left", maintain_order="left")
         return met["position"].cast(pl.Int64).alias("row")
@@ -182,6 +178,12 @@ def _scanned(scans: list[pl.LazyFrame], paths: Sequence[str], wanted: Wanted) ->
 Made = TypeVar("Made")
 
 
+def _there(given: Made | None, otherwise: str) -> Made:
+    if given is None:
+        raise ValueError(otherwise)
+    return given
+
+
 @dataclass(kw_only=True)
 class Material:
     """One dataset on its way through the gate."""
@@ -200,30 +202,22 @@ class Material:
     @property
     def rows(self) -> Data:
         """The data, where a table's needs say that they are there."""
-        if self.data is None:
-            raise ValueError("there are findings, and no data")
-        return self.data
+        return _there(self.data, "there are findings, and no data")
 
     @property
     def test_rows(self) -> Data:
         """The test data, likewise."""
-        if self.test is None:
-            raise ValueError("there are no test data")
-        return self.test
+        return _there(self.test, "there are no test data")
 
     @property
     def base_rows(self) -> Data:
         """The accepted data, likewise."""
-        if self.base is None:
-            raise ValueError("there is no base")
-        return self.base.rows
+        return _there(self.base, "there is no base").rows
 
     @property
     def findings_folder(self) -> Path:
         """The folder of findings, likewise."""
-        if self.folder is None:
-            raise ValueError("there is no folder of findings")
-        return self.folder
+        return _there(self.folder, "there is no folder of findings")
 
     def once(self, name: str, make: Callable[[], Made]) -> Made:
         """Return what `make` returns, and keep it for whoever asks for `name` again."""
@@ -239,15 +233,7 @@ class Material:
             return self.folder is None and (self.data is None or not settings.label)
         if self.data is None:
             return True
-        given: dict[str, object] = {
-            "label": settings.label,
-            "text": settings.text,
-            "id": settings.id,
-            "date": settings.date,
-            "test": self.test,
-            "base": self.base,
-        }
-        return not given[need]
+        return not getattr(self if need in ("test", "base") else settings, need)
 
     @property
     def features(self) -> list[str]:
@@ -263,13 +249,14 @@ class Material:
         if self.base is None or self.data is None:
             return None
         shared = [name for name in self.rows.schema if name in self.base.rows.schema]
-        mine, theirs = self._keys(shared), self.base._keys(shared)  # noqa: SLF001 - of the same class
+        frames = [side.rows.read(shared) for side in (self, self.base)]
+        mine, theirs = (
+            row_keys(frame, columns=shared, id_column=side.settings.id, secret=side.secret)
+            for frame, side in zip(frames, (self, self.base), strict=True)
+        )
         if not self.settings.id:
             return states(mine, theirs)
-        now, was = (
-            row_contents(side.rows.read(shared), columns=shared, secret=self.secret)
-            for side in (self, self.base)
-        )
+        now, was = (row_contents(frame, columns=shared, secret=self.secret) for frame in frames)
         return states(mine, theirs, contents=now, base_contents=was)
 
     @cached_property
@@ -283,7 +270,3 @@ class Material:
     def fresh(self) -> int:
         """Number of rows that the base has not."""
         return self.rows.n - int(self.known.sum())
-
-    def _keys(self, columns: list[str]) -> pl.Series:
-        frame, id_column = self.rows.read(columns), self.settings.id
-        return row_keys(frame, columns=columns, id_column=id_column, secret=self.secret)

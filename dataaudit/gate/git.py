@@ -110,11 +110,8 @@ def _no_revision(revision: str, cwd: Path) -> UnreadableFile:
     shallow = _git(["rev-parse", "--is-shallow-repository"], cwd) == b"true\n"
     hint = f"run git fetch {remote} {branch}" if slash and branch else "run git fetch --all"
     if shallow:
-        more = (
-            f"git fetch --depth=1 {remote} {branch}:refs/remotes/{revision}"
-            if slash
-            else "git fetch --unshallow"
-        )
+        one = f"git fetch --depth=1 {remote} {branch}:refs/remotes/{revision}"
+        more = one if slash else "git fetch --unshallow"
         hint = f"run {more}, or set fetch-depth: 0 of actions/checkout"
     clone = "this shallow clone" if shallow else "this clone"
     return UnreadableFile(f"revision {revision!r} is not in {clone}", hint)

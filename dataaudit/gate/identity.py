@@ -151,9 +151,8 @@ def _times(column: pl.Series) -> pl.Series:
     zone = "Z" if column.dtype.time_zone else ""  # type: ignore[attr-defined]
     frame = pl.DataFrame({"micros": micros, "finer": finer})
     rest = pl.when(pl.col("finer") != 0).then("." + pl.col("finer").cast(pl.String)).otherwise(pl.lit(""))
-    return frame.select(
-        (pl.lit("t") + pl.col("micros").cast(pl.String) + rest + zone).alias("cell")
-    ).to_series()
+    spelled = pl.lit("t") + pl.col("micros").cast(pl.String) + rest + zone
+    return frame.select(spelled.alias("cell")).to_series()
 
 
 def _lists(column: pl.Series) -> pl.Series:

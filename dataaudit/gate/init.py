@@ -69,11 +69,10 @@ class Survey:
 
 def survey(folder: Path) -> Survey:
     """Return what a folder has."""
-    paths = _grouped(sorted(_tables(folder)))
-    chosen = [_columns(folder, proposal) for proposal in _paired(paths)[:MOST]]
+    found = _paired(_grouped(sorted(_tables(folder))))
     return Survey(
-        datasets=tuple(chosen),
-        left_out=max(len(_paired(paths)) - MOST, 0),
+        datasets=tuple(_columns(folder, proposal) for proposal in found[:MOST]),
+        left_out=max(len(found) - MOST, 0),
         git=(folder / ".git").exists(),
         host=_host(folder),
         branch=_branch(folder),
@@ -112,12 +111,10 @@ def _grouped(paths: Sequence[str]) -> list[str]:
 
 def _paired(paths: Sequence[str]) -> list[Proposal]:
     """Return the datasets, each train file with the file of rows held out next to it."""
-    known, used, made = set(paths), set[str](), list[Proposal]()
-    for path in paths:
-        test = _partner(path, known)
-        used |= {test} if test else set()
-        made.append(Proposal(_name(path), path, test))
-    kept = [proposal for proposal in made if proposal.path not in used]
+    known = set(paths)
+    tests = {path: _partner(path, known) for path in paths}
+    used = set(tests.values())
+    kept = [Proposal(_name(path), path, tests[path]) for path in paths if path not in used]
     names = [proposal.name for proposal in kept]
     return [replace(p, name=_long_name(p.path)) if names.count(p.name) > 1 else p for p in kept]
 
@@ -126,11 +123,8 @@ def _partner(path: str, known: set[str]) -> str:
     pure = PurePosixPath(path)
     if not re.search(r"(?<![a-z])train(ing)?(?![a-z])", pure.name.lower()):
         return ""
-    for word in _HELD_OUT:
-        other = (pure.parent / re.sub("train(ing)?", word, pure.name, flags=re.IGNORECASE)).as_posix()
-        if other in known:
-            return other
-    return ""
+    names = (re.sub("train(ing)?", word, pure.name, flags=re.IGNORECASE) for word in _HELD_OUT)
+    return next((other for name in names if (other := (pure.parent / name).as_posix()) in known), "")
 
 
 def _name(path: str) -> str:
@@ -272,17 +266,14 @@ def _dataset(proposal: Proposal, prefix: str, branch: str) -> str:
         lines.append(f'# label = ""  # fill in: {which}')
     if proposal.id:
         lines.append(f"id = {toml(proposal.id)}")
-    lines.append(
-        f'# base = "origin/{branch}:"  # if the file is in Git: only rows that are new since can fail'
-    )
-    return "\n".join(lines) + "\n"
+    base = f'# base = "origin/{branch}:"  # if the file is in Git: only rows that are new since can fail'
+    return "\n".join([*lines, base]) + "\n"
 
 
 def github_workflow(branch: str) -> str:
     """Return a workflow that needs no other file of ours."""
-    return (
-        _template("github.yml").replace("[main]", f"[{branch}]").replace("origin/main:", f"origin/{branch}:")
-    )
+    text = _template("github.yml").replace("[main]", f"[{branch}]")
+    return text.replace("origin/main:", f"origin/{branch}:")
 
 
 def _template(name: str) -> str:
@@ -312,9 +303,9 @@ def _with_job(text: str) -> str:
     stages = re.search(r"^stages:[ \t]*(?:\[(.*?)\]|((?:\s*\n\s*- .*)+))", text, re.MULTILINE)
     named = re.findall(r"[\w.-]*\w", re.sub(r"#.*", "", (stages[1] or stages[2]))) if stages else []
     job = _template("gitlab-ci.yml")
-    return _below(
-        text, job if not named or "test" in named else job.replace("stage: test", f"stage: {named[-1]}")
-    )
+    if named and "test" not in named:
+        job = job.replace("stage: test", f"stage: {named[-1]}")
+    return _below(text, job)
 
 
 def _inserted(folder: Path, path: str, mark: str, insert: Callable[[str], str]) -> FileEdit:

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import SettingError, suggestion
 from dataaudit.findings.record import WITHHELD, plain
 from dataaudit.findings.verdict import Finding, Outcome, Rule, Site
 from dataaudit.gate.data import Material
@@ -42,8 +42,7 @@ def check_rule(rule: Rule, tables: Mapping[str, FactTable]) -> FactTable:
     where = f"rule {rule.code}"
     table = tables.get(rule.table)
     if table is None:
-        close = closest(rule.table, tables)
-        hint = f"did you mean {close!r}?" if close else f"the tables are {', '.join(sorted(tables))}"
+        hint = suggestion(rule.table, tables, f"the tables are {', '.join(sorted(tables))}")
         raise SettingError(f"{where}: there is no table of facts {rule.table!r}", hint)
     if rule.scope != table.scope:
         what = f"{where} is of scope {rule.scope!r}, table {table.name!r} of {table.scope!r}"
@@ -65,14 +64,12 @@ def _check_condition(rule: Rule, table: FactTable) -> None:
         # Collected, since a subquery passes as an expression and fails only then.
         dtype = empty.lazy().select(_condition(rule).alias("condition")).collect().schema["condition"]
     except pl.exceptions.ColumnNotFoundError as error:
-        unknown = [name for name in _condition(rule).meta.root_names() if name not in table.schema]
-        for name in unknown:
+        for name in _condition(rule).meta.root_names():
             _require_column(name, table, f"rule {rule.code}: where")
         raise SettingError(f"rule {rule.code}: where: {_first_line(error)}", _columns_of(table)) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise SettingError(
-            f"rule {rule.code}: where {rule.where!r}: {_first_line(error)}", _columns_of(table)
-        ) from error
+        what = f"rule {rule.code}: where {rule.where!r}: {_first_line(error)}"
+        raise SettingError(what, _columns_of(table)) from error
     if dtype != pl.Boolean:
         what = f"rule {rule.code}: where {rule.where!r} is {dtype}, neither true nor false"
         raise SettingError(what, "compare with something, e.g. rows > 10")
@@ -84,11 +81,9 @@ def _condition(rule: Rule) -> pl.Expr:
 
 
 def _require_column(column: str, table: FactTable, where: str) -> None:
-    if column in table.schema:
-        return
-    close = closest(column, table.schema)
-    hint = f"did you mean {close!r}?" if close else _columns_of(table)
-    raise SettingError(f"{where}: {column!r} is no column of table {table.name!r}", hint)
+    if column not in table.schema:
+        hint = suggestion(column, table.schema, _columns_of(table))
+        raise SettingError(f"{where}: {column!r} is no column of table {table.name!r}", hint)
 
 
 def _columns_of(table: FactTable) -> str:
@@ -157,12 +152,11 @@ def _hits(rule: Rule, case: RuleCase) -> pl.DataFrame:
     """Return the facts that are findings, each with ``state``, ``accepted`` and, of rows, ``position``."""
     hits = _filtered(rule, case.facts)
     if case.table.scope == "row":
-        hits = hits.with_columns(position=_positions(hits, case.material))
-        states = case.material.states
+        at, states = _positions(hits, case.material), case.material.states
         state = pl.repeat("", hits.height, dtype=pl.String, eager=True)
         if states is not None:
-            state = states.gather(hits["position"].fill_null(0)).set(hits["position"].is_null(), "new")
-        hits = hits.with_columns(state.alias("state"))
+            state = states.gather(at.fill_null(0)).set(at.is_null(), "new")
+        hits = hits.with_columns(at.alias("position"), state.alias("state"))
     else:
         hits = hits.with_columns(state=_states_by_base(rule, case, hits))
     if not case.reasons:
@@ -175,9 +169,8 @@ def _hits(rule: Rule, case: RuleCase) -> pl.DataFrame:
 def _states_by_base(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> pl.Series:
     """Return the state of findings that are no rows, by those of the base."""
     if case.base is None:
-        return pl.repeat(
-            "" if case.material.base is None else "new", hits.height, dtype=pl.String, eager=True
-        )
+        state = "" if case.material.base is None else "new"
+        return pl.repeat(state, hits.height, dtype=pl.String, eager=True)
     there = case.base.filter(_condition(rule))
     keys = [_keys(frame, case.table) for frame in (hits, there)]
     if not rule.column:
@@ -186,22 +179,19 @@ def _states_by_base(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> pl.Series
     else:
         values = dict(zip(keys[1], there[rule.column], strict=True))
         slack = case.hysteresis * abs(rule.limit)
-        bounds = [
-            max(rule.limit, values[key]) + slack if values.get(key) is not None else None for key in keys[0]
-        ]
         known = [
-            bound is not None and value is not None and value <= bound
-            for bound, value in zip(bounds, hits[rule.column], strict=True)
+            value is not None
+            and values.get(key) is not None
+            and value <= max(rule.limit, values[key]) + slack
+            for key, value in zip(keys[0], hits[rule.column], strict=True)
         ]
     return pl.Series("state", ["known" if was else "new" for was in known], dtype=pl.String)
 
 
 def _population(case: RuleCase) -> int:
     """Return the number of rows, or columns, that a share is of."""
-    material = case.material
-    if case.table.scope != "row" or material.data is None:
-        return case.facts.height
-    return material.fresh
+    is_of_rows = case.table.scope == "row" and case.material.data is not None
+    return case.material.fresh if is_of_rows else case.facts.height
 
 
 def _measure(rule: Rule, hits: pl.DataFrame, population: int) -> float | None:
@@ -260,9 +250,8 @@ def _findings(rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Mat
     prints = prints or _fingerprints(rule.code, hits, table, material=material)
     score = rule.column or table.score
     found = []
-    for values, site, name in zip(
-        hits.iter_rows(named=True), _sites(hits, table, material), prints, strict=True
-    ):
+    rows, sites = hits.iter_rows(named=True), _sites(hits, table, material)
+    for values, site, name in zip(rows, sites, prints, strict=True):
         details: dict[str, Any] = {key: value for key, value in values.items() if key not in _INTERNAL}
         hidden = table.cells if material.redact else frozenset()
         if details.get("column") != material.settings.label:  # names of classes are no cells
@@ -342,9 +331,8 @@ def _row_keys(positions: pl.Series, material: Material) -> list[str]:
     data, id_column = material.rows, material.settings.id
     if id_column:
         ids = data.read([id_column]).with_row_index("position")
-        same = ids.filter(
-            pl.col(id_column).is_in(ids[id_column].gather(positions).implode(), nulls_equal=True)
-        )
+        named = ids[id_column].gather(positions)
+        same = ids.filter(pl.col(id_column).is_in(named.implode(), nulls_equal=True))
         near, frame, columns = same["position"], same.select(id_column), [id_column]
     else:
         hashes = profile(material).hashes

@@ -30,7 +30,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Final, Literal, get_args
 
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import SettingError, suggestion
 from dataaudit.findings.verdict import MEASURES, SEVERITIES, Precision, Rule, Scope
 
 BUILT_IN: Final = ("labels", "leakage", "domain", "table", "influence", "health")
@@ -69,26 +69,22 @@ def read_packs(own: Iterable[str] = ()) -> tuple[Rule, ...]:
     for where, pack, text in pack_texts(own):
         for rule in parse_pack(text, pack, where=where):
             if rule.code in rules:
-                raise SettingError(
-                    f"{where}: code {rule.code} is taken by {rules[rule.code].name}", "choose another"
-                )
+                what = f"code {rule.code} is taken by {rules[rule.code].name}"
+                raise SettingError(f"{where}: {what}", "choose another")
             if rule.name in names:
-                raise SettingError(
-                    f"{where}: name {rule.name!r} is taken by {names[rule.name]}", "choose another"
-                )
+                what = f"name {rule.name!r} is taken by {names[rule.name]}"
+                raise SettingError(f"{where}: {what}", "choose another")
             if where != pack and rule.code.startswith(OURS):
-                raise SettingError(
-                    f"{where}: codes that start with {OURS} are ours: got {rule.code}", "rename it"
-                )
+                what = f"codes that start with {OURS} are ours: got {rule.code}"
+                raise SettingError(f"{where}: {what}", "rename it")
             rules[rule.code], names[rule.name] = rule, rule.code
     return tuple(rules[code] for code in sorted(rules))
 
 
 def packs_digest(own: Iterable[str] = ()) -> str:
     """Return hexadecimal digits that stand for the content of all packs."""
-    return hashlib.sha256(
-        "\0".join(f"{name}\0{text}" for _, name, text in pack_texts(own)).encode()
-    ).hexdigest()
+    texts = "\0".join(f"{name}\0{text}" for _, name, text in pack_texts(own))
+    return hashlib.sha256(texts.encode()).hexdigest()
 
 
 def pack_texts(own: Iterable[str] = ()) -> list[tuple[str, str, str]]:
@@ -127,18 +123,13 @@ def _rule(entry: dict[str, Any], pack: str, where: str) -> Rule:
             if field.default is dataclasses.MISSING:
                 raise SettingError(f"{where} lacks the key {key!r}", f"its keys are {', '.join(_KEYS)}")
         elif key == "limit":
-            if (
-                isinstance(entry[key], bool)
-                or not isinstance(entry[key], int | float)
-                or not math.isfinite(entry[key])
-            ):
+            if type(entry[key]) not in (int, float) or not math.isfinite(entry[key]):
                 raise SettingError(f"{where}: limit is no number: got {entry[key]!r}", "write e.g. 0.05")
         elif not isinstance(entry[key], str):
             raise SettingError(f"{where}: {key} is no text: got {entry[key]!r}", "put it in quotes")
     for key, choices in _CHOICES.items():
         if key in entry and entry[key] not in choices:
-            close = closest(entry[key], choices)
-            hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(choices)}"
+            hint = suggestion(entry[key], choices)
             raise SettingError(f"{where}: there is no {key} {entry[key]!r}", hint)
     _check_form(entry, where)
     return Rule(pack=pack, **{**entry, "limit": float(entry.get("limit", 0.0)), "doc": entry["doc"].strip()})
@@ -149,20 +140,16 @@ def _check_form(entry: Mapping[str, Any], where: str) -> None:
     if not _CODE.fullmatch(entry["code"]):
         raise SettingError(f"{where}: a code is capitals and digits: got {entry['code']!r}", "e.g. ACME001")
     if not _RULE_NAME.fullmatch(entry["name"]):
-        raise SettingError(
-            f"{where}: a name is words-with-hyphens: got {entry['name']!r}", "e.g. too-few-rows"
-        )
+        what = f"a name is words-with-hyphens: got {entry['name']!r}"
+        raise SettingError(f"{where}: {what}", "e.g. too-few-rows")
     if (entry.get("measure", "count") in ("sum", "max", "min")) != bool(entry.get("column")):
         what = f"measure {entry.get('measure', 'count')!r} with column {entry.get('column', '')!r}"
-        raise SettingError(
-            f"{where}: {what} is nothing to measure", "sum, max and min take a column, others none"
-        )
+        hint = "sum, max and min take a column, others none"
+        raise SettingError(f"{where}: {what} is nothing to measure", hint)
     for field in fields_of(entry["message"], where):
         if field not in MESSAGE_FIELDS:
-            raise SettingError(
-                f"{where}: message has a field {field!r}",
-                f"its fields are {', '.join(sorted(MESSAGE_FIELDS))}",
-            )
+            hint = f"its fields are {', '.join(sorted(MESSAGE_FIELDS))}"
+            raise SettingError(f"{where}: message has a field {field!r}", hint)
     fields_of(entry.get("each", ""), where)
     headings = re.findall(r"^## (.+?)\s*$", entry["doc"], re.MULTILINE)
     if tuple(headings) != SECTIONS:
@@ -175,8 +162,7 @@ def _require_known(entry: Mapping[str, Any], keys: Iterable[str], where: str) ->
     keys = tuple(keys)
     for key in entry:
         if key not in keys:
-            close = closest(key, keys)
-            hint = f"did you mean {close!r}?" if close else f"the keys are {', '.join(keys)}"
+            hint = suggestion(key, keys, f"the keys are {', '.join(keys)}")
             raise SettingError(f"{where} has an unknown key {key!r}", hint)
 
 
@@ -185,9 +171,8 @@ def fields_of(sentence: str, where: str) -> list[str]:
     try:
         parts = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(sentence)]
     except ValueError as error:
-        raise SettingError(
-            f"{where}: a sentence has unmatched braces: {error}", "double those that are text"
-        ) from error
+        what = f"{where}: a sentence has unmatched braces: {error}"
+        raise SettingError(what, "double those that are text") from error
     names = []
     for name, spec, conversion in parts:
         if name is None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import SettingError, suggestion
 from dataaudit.options import INPUT, ColumnOptions, Id, Opt, Option, Options, Severity, Weight, options_of
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ def _check_rules(settings: DatasetSettings | CheckSettings) -> None:
             raise SettingError(f"the limit of {code} is no number: got {limit!r}", "write e.g. 0.05")
     for code, value in settings.severity.items():
         if value not in SEVERITIES:
-            close = closest(str(value), SEVERITIES)
-            hint = f"did you mean {close!r}?" if close else f"use one of {', '.join(SEVERITIES)}"
-            raise SettingError(f"{code} has no severity {value!r}", hint)
+            raise SettingError(f"{code} has no severity {value!r}", suggestion(str(value), SEVERITIES))
 
 
 Value = TypeVar("Value")
@@ -130,34 +128,28 @@ def chosen(rules: "Sequence[Rule]", settings: CheckSettings, dataset: DatasetSet
     select, ignore = dataset.select or settings.select, (*settings.ignore, *dataset.ignore)
     limits = _by_code(rules, {**settings.limits, **dataset.limits}, "limit")
     severity = _by_code(rules, {**settings.severity, **dataset.severity}, "severity")
-    wanted = {c for word in select for c in meant(rules, word)} or {
-        r.code for r in rules if r.status == "stable"
-    }
+    stable = {rule.code for rule in rules if rule.status == "stable"}
+    wanted = {code for word in select for code in meant(rules, word)} or stable
     wanted -= {code for word in ignore for code in meant(rules, word)}
     if not wanted:
         raise SettingError(f"no rule is left for dataset {dataset.name!r}", "select more, or ignore fewer")
+    mine = [(rule, rule.code) for rule in rules if rule.code in wanted]
     return tuple(
-        replace(
-            rule,
-            limit=float(limits.get(rule.code, rule.limit)),
-            severity=severity.get(rule.code, rule.severity),
-        )
-        for rule in rules
-        if rule.code in wanted
+        replace(r, limit=float(limits.get(code, r.limit)), severity=severity.get(code, r.severity))
+        for r, code in mine
     )
 
 
 def meant(rules: "Iterable[Rule]", word: str) -> list[str]:
     """Return the codes that a code, its beginning or a name means."""
     rules = list(rules)
-    codes = [
-        rule.code for rule in rules if rule.name == word or (word and rule.code.startswith(word.upper()))
-    ]
-    if codes:
-        return codes
-    close = closest(word, [name for rule in rules for name in (rule.code, rule.name)])
-    hint = f"did you mean {close!r}?" if close else "audit rule --all shows all"
-    raise SettingError(f"there is no rule {word!r}", hint)
+    codes = [r.code for r in rules if r.name == word or (word and r.code.startswith(word.upper()))]
+    if not codes:
+        known = [name for rule in rules for name in (rule.code, rule.name)]
+        raise SettingError(
+            f"there is no rule {word!r}", suggestion(word, known, "audit rule --all shows all")
+        )
+    return codes
 
 
 def _by_code(rules: "Sequence[Rule]", values: Mapping[str, Value], what: str) -> dict[str, Value]:
@@ -166,9 +158,8 @@ def _by_code(rules: "Sequence[Rule]", values: Mapping[str, Value], what: str) ->
     for word, value in values.items():
         codes = meant(rules, word)
         if len(codes) > 1:
-            raise SettingError(
-                f"a {what} is for one rule: {word!r} means {len(codes)}", "write the whole code"
-            )
+            why = f"a {what} is for one rule: {word!r} means {len(codes)}"
+            raise SettingError(why, "write the whole code")
         found[codes[0]] = value
     return found
 
@@ -195,6 +186,9 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_text, value)))
 
 
+_NOUNS: Final = {"path": "a path", "paths": "a path", "base": "a path or REVISION:PATH"}
+
+
 def _kind(option: Option) -> Kind:
     """Return what a key takes."""
     if option.opt.kind == "pairs":
@@ -208,7 +202,7 @@ def _kind(option: Option) -> Kind:
         example = json.dumps(option.choices[0])
         return Kind({"enum": list(option.choices)}, words, example, option.choices.__contains__)
     least = {} if option.least == -math.inf else {"minimum": 0}
-    above = " from 0" if least else ""
+    bound, above = (0, " from 0") if least else (-math.inf, "")
     simple: dict[Any, tuple[str, str, str, Callable[[Any], bool]]] = {
         bool: ("boolean", "true or false", "true", lambda value: isinstance(value, bool)),
         int: ("integer", "a whole number", "100", lambda value: isinstance(value, int) and _is_number(value)),
@@ -216,15 +210,8 @@ def _kind(option: Option) -> Kind:
     }
     if option.type in simple:
         name, words, example, holds = simple[option.type]
-        return Kind(
-            {"type": name, **least},
-            words + above,
-            example,
-            lambda v: holds(v) and v >= (0 if least else -math.inf),
-        )
-    noun = {"path": "a path", "paths": "a path", "base": "a path or REVISION:PATH"}.get(
-        option.opt.kind, "a text"
-    )
+        return Kind({"type": name, **least}, words + above, example, lambda v: holds(v) and v >= bound)
+    noun = _NOUNS.get(option.opt.kind, "a text")
     if option.repeated:
         text: dict[str, Any] = {"type": "string"}
         many: dict[str, Any] = {"anyOf": [text, {"type": "array", "items": text}]}
@@ -254,8 +241,8 @@ def checked(option: Option, value: Any, *, where: str) -> Any:
     """Return a value of a file as the settings have it; `where` is its file and line, variable or option."""
     kind = _kind(option)
     if not kind.holds(value):
-        close = closest(value, option.choices) if option.choices and isinstance(value, str) else None
-        hint = f"did you mean {close!r}?" if close else f"write e.g. {example(option)}"
+        known = option.choices if isinstance(value, str) else ()
+        hint = suggestion(str(value), known, f"write e.g. {example(option)}")
         shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:59] + "…"  # noqa: PLR2004 - a line
         raise SettingError(f"{where}: {option.key} takes {kind.words}: got {shown}", hint)
     if option.opt.kind == "pairs":

@@ -1,20 +1,15 @@
 """A report before it has a format: a small tree of blocks, which every writer draws in its own way.
 
 Plain strings are our own words, `Cell` is text from the data; a writer makes both harmless, and sets cells
-apart. Numbers are words already (`report.words`). A section's rank says where it stands:
-
-====  ======================================================================================
-0     everywhere: page, Markdown, terminal
-1     on the page, and folded in Markdown
-2     on the page only
-====  ======================================================================================
+apart. Numbers are words already (`report.words`). A section's rank says where it stands: 0 everywhere, 1 on
+the page and folded in Markdown, 2 on the page only.
 
 `Only` narrows single blocks to some formats. What has no room is shed in the order of ranks, the last first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -32,17 +27,14 @@ TERMINAL: Final[tuple[Medium, ...]] = ("terminal",)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Text from the data, cut to `length`; `marks` are words in it that speak for (> 0) or against a label.
-
-    `picture` is a data URL that the page shows, `size` pixels wide, in the place of the text.
-    """
+    """Text from the data."""
 
     text: str
-    length: int = 80
+    length: int = 80  # to which it is cut
     tone: Tone = ""
-    marks: tuple[tuple[str, float], ...] = ()
-    picture: str = ""
-    size: int = 56
+    marks: tuple[tuple[str, float], ...] = ()  # words in it that speak for (> 0) or against a label
+    picture: str = ""  # a data URL, which the page shows in the place of the text
+    size: int = 56  # pixels of its width
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +52,7 @@ Line = tuple[Inline, ...]  # of a table
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A paragraph. On the page quiet ones are set softer; a terminal dims them."""
+    """A paragraph."""
 
     text: Inline
     tone: Tone = ""
@@ -68,33 +60,27 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """Sentences, one below another; `near` are rows, each with how it begins below its name."""
+    """Sentences, one below another."""
 
     items: tuple[Inline, ...]
-    style: Literal["plain", "near"] = "plain"
+    style: Literal["plain", "near"] = "plain"  # near: rows, each with how it begins below its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table of cells, its first column naming the rows.
-
-    `total` counts the rows that there are where these are not all, and `rest` says where the others are:
-    "rows: attacks.parquet". A terminal shows `short` rows and the columns `terminal` (all if empty); with
-    `spare` it has the last column only where there is room. `bars` are lengths from 0 to 1, which the page
-    draws in one more column. `legend` explains the columns, below.
-    """
+    """A table of cells, its first column naming the rows."""
 
     caption: str
     head: Line = ()
     rows: tuple[Line, ...] = ()
-    total: int = 0
-    rest: tuple[str, str] = ("row", "rows")  # one, many
-    short: int = 10
-    terminal: tuple[int, ...] = ()
-    spare: bool = False
-    bars: tuple[float, ...] = ()
+    total: int = 0  # how many rows there are, where these are not all
+    rest: tuple[str, str] = ("row", "rows")  # what the others are, one and many: "rows: attacks.parquet"
+    short: int = 10  # rows on a terminal
+    terminal: tuple[int, ...] = ()  # columns on a terminal; all if empty
+    spare: bool = False  # whether a terminal has the last column only where there is room
+    bars: tuple[float, ...] = ()  # lengths from 0 to 1, which the page draws in one more column
     lead: Inline = ""  # for the page
-    legend: Inline = ""
+    legend: Inline = ""  # explains the columns, below
     style: Literal["cells", "wide", "said", "outcomes", "plain"] = "cells"
 
 
@@ -178,7 +164,7 @@ class Near:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row to review. Terms are names and log-odds in words; `sort` has the loss and a rank to sort by."""
+    """A row to review."""
 
     rank: int
     row_id: str
@@ -189,48 +175,44 @@ class Row:
     sentences: tuple[str, ...]
     begins: Cell
     cells: tuple[tuple[str, Cell], ...]
-    against: tuple[tuple[str, str], ...]
+    against: tuple[tuple[str, str], ...]  # names of terms, and log-odds in words
     support: tuple[tuple[str, str], ...]
     other: tuple[Near, ...]
     same: tuple[Near, ...]
-    sort: tuple[str, int]
+    sort: tuple[str, int]  # the loss, and a rank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Ranked rows: the first ones at a glance, or the list to find, sort and decide in.
-
-    Other formats than the page show `overview`. `queue` is what the page's script decides with, None where
-    nothing is to be decided; `apply` is the command that carries decisions out.
-    """
+    """Ranked rows: the first ones at a glance, or the list to find, sort and decide in."""
 
     items: tuple[Row, ...]
     style: Literal["first", "list"]
-    overview: Table | None = None
+    overview: Table | None = None  # for other formats than the page
     total: int = 0
     labels: tuple[str, ...] = ()
-    queue: Mapping[str, Any] | None = None
-    apply: str = ""
+    queue: Mapping[str, Any] | None = None  # what the page's script decides with; None: nothing to decide
+    apply: str = ""  # the command that carries decisions out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Something that stands for itself: a finding, an attack, a row; `badge` says how grave it is."""
+    """Something that stands for itself: a finding, an attack, a row."""
 
     title: Inline
     blocks: tuple[Block, ...] = ()
     name: str = ""  # for screen readers; the title if empty
     key: str = ""
     number: Inline = ""
-    badge: Inline = ""
+    badge: Inline = ""  # how grave it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cards:
-    """Cards on the page; other formats show `overview`. `total` and `rest` as of a table."""
+    """Cards on the page; `total` and `rest` as of a table."""
 
     items: tuple[Card, ...]
-    overview: Table | None = None
+    overview: Table | None = None  # for other formats
     numbered: bool = False
     empty: str = ""
     total: int = 0
@@ -239,12 +221,12 @@ class Cards:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Blocks that open on a click; a terminal leaves them out. `of` tells alike folds apart for readers."""
+    """Blocks that open on a click; a terminal leaves them out."""
 
     title: str
     blocks: tuple[Block, ...]
     open: bool = False
-    of: str = ""
+    of: str = ""  # tells alike folds apart for screen readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,19 +260,15 @@ Block = (
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the report; `nav` is its name in the list of sections, `lead` stands below its title.
-
-    With `folded` Markdown folds it also at rank 0. Sections with the keys "trust" and "next" stand last where
-    there is no page.
-    """
+    """A part of the report."""
 
     title: str
     blocks: tuple[Block, ...]
     rank: int = 1
-    key: str = ""
-    nav: str = ""
-    lead: Inline = ""  # for the page
-    folded: bool = False
+    key: str = ""  # "trust" and "next" stand last where there is no page
+    nav: str = ""  # its name in the list of sections
+    lead: Inline = ""  # for the page, below the title
+    folded: bool = False  # whether Markdown folds it also at rank 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,20 +289,25 @@ class Report:
     mark: str = ""  # by which a program finds the report in Markdown
     provenance: Mapping[str, Any] = field(default_factory=dict)
     records: str | tuple[Mapping[str, Any], ...] = ()  # JSON lines: the name of a table, or objects
-    document: Mapping[str, Any] | None = None  # the whole JSON, of what has no tables
     short: bool = False  # whether more is on the page
 
     @property
     def commands(self) -> tuple[tuple[str, str], ...]:
         """What to type next, of the section that says so."""
         found = [block for section in self.sections if section.key == "next" for block in section.blocks]
-        inner = [block for outer in found if isinstance(outer, Only) for block in outer.blocks]
-        return tuple(
-            pair for block in (*found, *inner) if isinstance(block, Commands) for pair in block.items
-        )
+        found += [block for outer in found if isinstance(outer, Only) for block in outer.blocks]
+        return tuple(pair for block in found if isinstance(block, Commands) for pair in block.items)
+
+    def in_line(self, wanted: Callable[[Section], bool]) -> list[Section]:
+        """Return the sections that are wanted where there is no page, trust and commands last."""
+        return sorted(filter(wanted, self.sections), key=lambda section: section.key in ("trust", "next"))
+
+
+def parts(text: Inline) -> tuple[Part, ...]:
+    """Return an inline as the parts it has."""
+    return text if isinstance(text, tuple) else (text,)
 
 
 def plain(text: Inline) -> str:
     """Return the text of an inline without tones."""
-    parts = text if isinstance(text, tuple) else (text,)
-    return "".join(part if isinstance(part, str) else part.text for part in parts)
+    return "".join(part if isinstance(part, str) else part.text for part in parts(text))

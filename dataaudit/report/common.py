@@ -9,36 +9,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dataaudit.findings.record import WITHHELD, AuditRecord, PairRecord
+from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.report.blocks import (
-    BRIEF,
-    PAGE,
-    TERMINAL,
-    Block,
-    Cards,
-    Cell,
-    Check,
-    Checks,
-    Commands,
-    Document,
-    Facts,
-    Figure,
-    Fold,
-    Grid,
-    Group,
-    Inline,
-    Lines,
-    List,
-    Medium,
-    Only,
-    Part,
-    Record,
-    Report,
-    Rows,
-    Section,
-    Sentence,
-    Table,
-)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,10 +25,11 @@ _ROLES: Final = 120  # columns
 _CLASSES: Final = 6  # named where there is little room
 _GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
 
-Facets = tuple[tuple[str, Inline], ...]
+Fact = dict[str, Any]  # a row of a table of findings
+Facets = tuple[tuple[str, b.Inline], ...]
 
 
-def said(*sentences: Inline) -> tuple[Inline, ...]:
+def said(*sentences: b.Inline) -> tuple[b.Inline, ...]:
     """Return the sentences that say something."""
     return tuple(sentence for sentence in sentences if sentence)
 
@@ -71,40 +44,34 @@ def listed(parts: Sequence[str]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
-def joined(parts: Iterable[Inline], by: str = ", ") -> tuple[Part, ...]:
+def joined(parts: Iterable[b.Inline], by: str = ", ") -> tuple[b.Part, ...]:
     """Return inlines with commas between them, as one."""
-    flat: list[Part] = []
+    flat: list[b.Part] = []
     for part in parts:
         flat += [by] if flat else []
-        flat += part if isinstance(part, tuple) else [part]
+        flat += b.parts(part)
     return tuple(flat)
 
 
-def names(texts: Sequence[str], most: int = _CLASSES) -> tuple[Part, ...]:
+def names(texts: Sequence[str], most: int = _CLASSES) -> tuple[b.Part, ...]:
     """Return some names with commas."""
-    flat: list[Part] = []
-    for text in texts[:most]:
-        flat += [", "] * bool(flat) + [Cell(text, 40)]
-    return (*flat, ", …") if len(texts) > most else tuple(flat)
+    shown = joined(b.Cell(text, 40) for text in texts[:most])
+    return (*shown, ", …") if len(texts) > most else shown
 
 
-def pair_names(p: PairRecord) -> tuple[Part, ...]:
+def pair_names(p: PairRecord) -> tuple[b.Part, ...]:
     """Name the training and the test data, once where they are the same."""
-    flat: list[Part] = []
-    for name in dict.fromkeys((p.train, p.test)):
-        flat += [" and "] * bool(flat) + [Cell(name)]
-    return tuple(flat)
+    return joined((b.Cell(name) for name in dict.fromkeys((p.train, p.test))), " and ")
 
 
 def unjudged(p: PairRecord) -> str:
     """Say how many test rows were left out, and why; nothing if none were."""
     known = p.settings.get("unjudged") or {}
-    strange, bare = known.get("strange", 0), known.get("unlabelled", 0)
     parts = []
-    if strange:
+    if strange := known.get("strange", 0):
         have = "row has" if strange == 1 else "rows have"
         parts.append(f"{strange:,} test {have} a class that no training row has{strange_classes(p)}")
-    if bare:
+    if bare := known.get("unlabelled", 0):
         parts.append(f"{bare:,} test {'row has' if bare == 1 else 'rows have'} no label")
     return f"Not judged: {' and '.join(parts)}." if parts else ""
 
@@ -148,28 +115,33 @@ def refits_of(refits: Sequence[Refit], *, none: str) -> tuple[str, bool]:
     return f"Predicted and measured changes of loss {agree} over {len(refits)} true refits: {numbers}.", True
 
 
-def charts(*plots: Plot | Lanes | Matrix | None) -> Grid:
+def charts(*plots: Plot | Lanes | Matrix | None) -> b.Grid:
     """Return charts next to each other, those that there are."""
-    return Grid(tuple((Figure(plot),) for plot in plots if plot))
+    return b.Grid(tuple((b.Figure(plot),) for plot in plots if plot))
 
 
 def trust(
-    health: pl.DataFrame, said: str, *figures: Block, page: bool = True, terminal: bool = False
-) -> Section:
+    health: pl.DataFrame, said: str, *figures: b.Block, page: bool = True, terminal: bool = False
+) -> b.Section:
     """Say how far to trust the audit: the agreement of refits in words, checks, charts.
 
     The sentence is for Markdown, and for the page and the terminal where these are asked for.
     """
-    media: tuple[Medium, ...] = ("markdown", *PAGE * page, *TERMINAL * terminal)
-    checks = tuple(Check(name, ok, message or name) for name, _, _, ok, message in health.iter_rows())
-    blocks = (Only(media, (Sentence(said, "quiet"),)), Checks(checks), *figures)
-    return Section("How far to trust it", blocks, rank=1, key="trust")
+    media: tuple[b.Medium, ...] = ("markdown", *b.PAGE * page, *b.TERMINAL * terminal)
+    checks = tuple(b.Check(name, ok, message or name) for name, _, _, ok, message in health.iter_rows())
+    blocks = (b.Only(media, (b.Sentence(said, "quiet"),)), b.Checks(checks), *figures)
+    return b.Section("How far to trust it", blocks, rank=1, key="trust")
 
 
-def following(*commands: tuple[str, str]) -> Section:
+def following(*commands: tuple[str, str]) -> b.Section:
     """Return what to type next, without commands that would hold what is withheld."""
     shown = tuple((purpose, typed) for purpose, typed in commands if typed and WITHHELD not in typed)
-    return Section("Next", (Only(BRIEF, (Commands(shown),)),) if shown else (), rank=0, key="next")
+    return b.Section("Next", (b.Only(b.BRIEF, (b.Commands(shown),)),) if shown else (), rank=0, key="next")
+
+
+def to_type(p: AuditRecord, folder: str, *commands: tuple[str, str]) -> b.Section:
+    """Return the page to open, and what to type next where the audit itself was a command."""
+    return following(page_of(folder), *(commands if may_type(p) else ()))
 
 
 def page_of(folder: str) -> tuple[str, str]:
@@ -182,10 +154,10 @@ def may_type(p: AuditRecord) -> bool:
     return p.command.startswith("audit ") and len(p.command) <= _TYPED
 
 
-def run(p: AuditRecord, facts: Facets) -> tuple[Section, Section]:
+def run(p: AuditRecord, facts: Facets) -> tuple[b.Section, b.Section]:
     """Return the sections on columns and on the run: decisions, provenance, settings, versions."""
-    roles = tuple((Cell(r["column"]), r["role"], Cell(r["reason"], 300)) for r in p.roles)
-    table = Table(
+    roles = tuple((b.Cell(r["column"]), r["role"], b.Cell(r["reason"], 300)) for r in p.roles)
+    table = b.Table(
         caption="What each column is used as",
         head=("Column", "Used as", "Why"),
         rows=roles[:_ROLES],
@@ -193,34 +165,34 @@ def run(p: AuditRecord, facts: Facets) -> tuple[Section, Section]:
         rest=("column", "columns"),
         style="plain",
     )
-    notes = (Group("Notes", (List(tuple(p.notes[:_LISTED])),)),) if p.notes else ()
-    command = (Group("Command", (Commands(((("", p.command)),)),)),) if p.command else ()
+    notes = b.Group("Notes", (b.List(tuple(p.notes[:_LISTED])),))
+    columns = (*((table,) if roles else ()), *((notes,) if p.notes else ()))
+    command = b.Group("Command", (b.Commands((("", p.command),)),))
     origins = (*p.origins, *getattr(p, "test_origins", ()))
     about = (
-        Facts((*facts, *_model_facts(p))),
-        *command,
+        b.Facts((*facts, *_model_facts(p))),
+        *((command,) if p.command else ()),
         _fold("Files", "Files that were read", ("file", "format", "rows", "sha256"), _origins(origins)),
         _fold("Settings", "Settings, as resolved", ("setting", "value"), _pairs(p.settings)),
         _fold("Versions", "Versions of Python and libraries", ("package", "version"), _pairs(p.versions)),
     )
-    columns: tuple[Block, ...] = (*((table,) if roles else ()), *notes)
     return (
-        Section("Columns and decisions", columns, rank=2, key="columns", nav="Columns"),
-        Section("This run", about, rank=2, key="run"),
+        b.Section("Columns and decisions", columns, rank=2, key="columns", nav="Columns"),
+        b.Section("This run", about, rank=2, key="run"),
     )
 
 
-def _fold(title: str, caption: str, head: tuple[str, ...], rows: tuple[tuple[Inline, ...], ...]) -> Fold:
-    return Fold(title, (Table(caption=caption, head=head, rows=rows, style="plain"),), of=caption)
+def _fold(title: str, caption: str, head: tuple[str, ...], rows: tuple[b.Line, ...]) -> b.Fold:
+    return b.Fold(title, (b.Table(caption=caption, head=head, rows=rows, style="plain"),), of=caption)
 
 
-def _pairs(values: Mapping[str, Any]) -> tuple[tuple[Inline, ...], ...]:
-    return tuple((Cell(key), Cell(_plain(value), 300)) for key, value in sorted(values.items()))
+def _pairs(values: Mapping[str, Any]) -> tuple[b.Line, ...]:
+    return tuple((b.Cell(key), b.Cell(_plain(value), 300)) for key, value in sorted(values.items()))
 
 
-def _origins(origins: Sequence[Mapping[str, Any]]) -> tuple[tuple[Inline, ...], ...]:
+def _origins(origins: Sequence[Mapping[str, Any]]) -> tuple[b.Line, ...]:
     keys = ("path", "format", "rows", "sha256")
-    rows = tuple(tuple(Cell(_plain(one.get(key, "")), 200) for key in keys) for one in origins[:_LISTED])
+    rows = tuple(tuple(b.Cell(_plain(one.get(key, "")), 200) for key in keys) for one in origins[:_LISTED])
     left = len(origins) - _LISTED
     return (*rows, (f"… and {left} more",)) if left > 0 else rows
 
@@ -235,7 +207,7 @@ def _model_facts(p: AuditRecord) -> Facets:
     return (
         ("Features", words.count(p.n_features)),
         (f"Classes of {p.target[:LABEL]}", (*classes[:-1], f" … and {left} more") if left > 0 else classes),
-        ("Encoding", Cell(p.basis, 300)),
+        ("Encoding", b.Cell(p.basis, 300)),
         ("λ (regularisation)", words.short(p.l2)),
         ("Solver", f"{p.solver}: {p.solver_reason}"),
         ("Gradient at the fit", words.short(p.gradient_norm)),
@@ -243,25 +215,42 @@ def _model_facts(p: AuditRecord) -> Facets:
     )
 
 
-def about(p: AuditRecord, data: tuple[Part, ...]) -> Inline:
+def about(p: AuditRecord, data: tuple[b.Part, ...]) -> b.Inline:
     """Return data, classes and run in one line, for Markdown."""
-    return (*data, ", classes ", *names(p.classes), "; run ", Cell(p.run_id), f" of dataaudit {p.version}.")
+    return (*data, ", classes ", *names(p.classes), "; run ", b.Cell(p.run_id), f" of dataaudit {p.version}.")
 
 
-def heading(p: AuditRecord, facts: str) -> Inline:
+def heading(p: AuditRecord, facts: str) -> b.Inline:
     """Return the size of the data and its classes in a few words, for a terminal."""
     return (f"{facts}, classes ", *names(p.classes))
 
 
+def leaves(blocks: Sequence[b.Block], medium: b.Medium) -> Iterator[b.Block | b.Card]:
+    """Yield what formats other than the page draw, one below another; of cards and rows their table."""
+    for block in blocks:
+        match block:
+            case b.Only(media, inner):
+                yield from leaves(inner if medium in media else (), medium)
+            case b.Grid(columns):
+                for column in columns:
+                    yield from leaves(column, medium)
+            case b.Rows(overview=b.Table() as overview) | b.Cards(overview=b.Table() as overview):
+                yield overview
+            case b.Cards(items=items):
+                yield from items
+            case _:
+                yield block
+
+
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much is shown: characters of a text, rows of a table, columns of a record, cards, the last rank."""
+    """How much is shown."""
 
-    text: int
-    rows: int
-    columns: int
+    text: int  # characters of a text
+    rows: int  # of a table
+    columns: int  # of a record
     cards: int
-    rank: int = 2
+    rank: int = 2  # the last one
 
 
 DETAILS: Final = (  # from much to little; above the first of them is the report as it is
@@ -275,7 +264,7 @@ DETAILS: Final = (  # from much to little; above the first of them is the report
 )
 
 
-def fitted(report: Report, size: int, draw: Callable[[Report], str]) -> str:
+def fitted(report: b.Report, size: int, draw: Callable[[b.Report], str]) -> str:
     """Return what `draw` makes of the report, in as much detail as `size` bytes have room for."""
     text = ""
     for shown in _ever_shorter(report):
@@ -285,17 +274,16 @@ def fitted(report: Report, size: int, draw: Callable[[Report], str]) -> str:
     return text
 
 
-def _ever_shorter(report: Report) -> Iterator[Report]:
+def _ever_shorter(report: b.Report) -> Iterator[b.Report]:
     yield report
     for detail in DETAILS:
-        sections = [s for s in report.sections if s.rank <= detail.rank or _has_rows(s)]
+        sections = tuple(
+            section
+            for section in report.sections  # the page itself cuts ranked rows
+            if section.rank <= detail.rank or any(isinstance(block, b.Rows) for block in section.blocks)
+        )
         words = {name: _less(getattr(report, name), detail) for name in ("sentences", "steps")}
-        yield replace(report, short=True, sections=_less(tuple(sections), detail), **words)
-
-
-def _has_rows(section: Section) -> bool:
-    """Whether a section has the ranked rows, which the page itself cuts."""
-    return any(isinstance(block, Rows) for block in section.blocks)
+        yield replace(report, short=True, sections=_less(sections, detail), **words)
 
 
 def _less(value: Any, detail: Detail) -> Any:
@@ -305,13 +293,13 @@ def _less(value: Any, detail: Detail) -> Any:
             return value[: 3 * detail.text].rstrip() + "…"
         case tuple():
             return tuple(_less(one, detail) for one in value)
-        case Cell():
+        case b.Cell():
             return replace(value, length=min(value.length, detail.text))
-        case Document():
+        case b.Document():
             return replace(value, text=value.text[: 20 * detail.text])
-        case Rows(overview=overview):
+        case b.Rows(overview=overview):
             return replace(value, overview=_less(overview, detail))
-        case Figure():
+        case b.Figure():
             return value
         case _ if not is_dataclass(value) or isinstance(value, type):
             return value
@@ -322,15 +310,15 @@ def _less(value: Any, detail: Detail) -> Any:
 def _cut(block: Any, detail: Detail) -> Any:
     """Return a block with fewer rows, columns or cards, and the number that there are."""
     match block:
-        case Table(rows=rows):
+        case b.Table(rows=rows):
             total = max(block.total, len(rows))
             return replace(block, rows=rows[: detail.rows], bars=block.bars[: detail.rows], total=total)
-        case Record(cells=cells):
+        case b.Record(cells=cells):
             return replace(block, cells=cells[: detail.columns], total=max(block.total, len(cells)))
-        case Cards(items=items):
+        case b.Cards(items=items):
             return replace(block, items=items[: detail.cards], total=max(block.total, len(items)))
-        case List(items=items) | Lines(items=items):
+        case b.List(items=items) | b.Lines(items=items):
             return replace(block, items=items[: detail.rows])
-        case Facts(pairs=pairs):
+        case b.Facts(pairs=pairs):
             return replace(block, pairs=pairs[: detail.rows])
     return block

@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import polars as pl
 
 from dataaudit.findings.schemas import ExplanationFindings, ExplanationProvenance
-from dataaudit.report import versus, words
-from dataaudit.report.blocks import (
-    MARKDOWN,
-    PAGE,
-    TERMINAL,
-    Block,
-    Card,
-    Cards,
-    Cell,
-    Facts,
-    Fold,
-    Grid,
-    Group,
-    Inline,
-    List,
-    Only,
-    Part,
-    Report,
-    Section,
-    Sentence,
-    Table,
-    Words,
-)
-from dataaudit.report.common import (
-    LABEL,
-    NAME,
-    about,
-    checked,
-    following,
-    heading,
-    joined,
-    may_type,
-    page_of,
-    pair_names,
-    run,
-    said,
-    strange_classes,
-    trust,
-)
+from dataaudit.report import blocks as b
+from dataaudit.report import common, versus, words
+from dataaudit.report.common import LABEL, NAME, Fact, joined
 from dataaudit.report.rows import Term, Value, begins, order_values, record, term_name, value_of
-
-Fact = dict[str, Any]
-Rows = Mapping[tuple[str, str], tuple[Value, ...]]
+from dataaudit.report.versus import Rows
 
 _CARRIERS: Final = 8  # columns or words of a training row
 _TERMS: Final = 12  # columns or words of the test row on the page
@@ -63,35 +25,40 @@ _ROW: Final = 160  # characters of a row's name
 _TONES: Final = {"harmful": "against", "helpful": "for"}
 
 
-def report(f: ExplanationFindings, *, folder: str = "") -> Report:
+def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     """Say what is predicted, what speaks for it, which rows are behind it, and what to type next."""
     p, rows = f.provenance, _values(f)
-    terms, behind, rivals = _terms(f), _behind(f, rows), versus.models(f, rows)
-    data = (Cell(p.test_row_id), " by ", Cell(p.train, 100))
+    own = f.contributions.select("column", "level", "cell", "contribution")
+    terms = [_maker(f)(*values) for values in own.iter_rows()]
+    behind, rivals = _behind(f, rows), versus.models(f, rows)
+    data = (b.Cell(p.test_row_id), " by ", b.Cell(p.train, 100))
     flip = str(p.flip.get("sentence", ""))
-    agreement = versus.agreement(f, rivals)
-    return Report(
+    said = (_label(p), _cause(f), _strongest(behind), flip, versus.sentence(f, rivals))
+    facts = (
+        ("Run", b.Cell(p.run_id)),
+        ("Training rows", words.count(p.n_train)),
+        ("Test row", b.Cell(p.test_row_id, _ROW)),
+    )
+    return b.Report(
         kind="explanation",
-        over=("Explanation of one prediction, from ", *pair_names(p)),
-        name=(Cell(p.test_row_id), " by ", Cell(p.train, 58)),
-        facts=heading(p, f"{words.count(p.n_train)} training rows, λ = {words.short(p.l2)}"),
+        over=("Explanation of one prediction, from ", *common.pair_names(p)),
+        name=(b.Cell(p.test_row_id), " by ", b.Cell(p.train, 58)),
+        facts=common.heading(p, f"{words.count(p.n_train)} training rows, λ = {words.short(p.l2)}"),
         headline=_headline(f),
-        sentences=said(
-            _label(p), _cause(f), _strongest(f), flip, versus.sentence(f, rivals), checked(f.health)
-        ),
-        about=about(p, (*data, f", {words.count(p.n_train)} training rows")),
+        sentences=common.said(*said, common.checked(f.health)),
+        about=common.about(p, (*data, f", {words.count(p.n_train)} training rows")),
         sections=(
-            Section("The row", _row(f, terms, rows), rank=0, key="row", folded=True),
-            Section("Training rows behind it", _sides(behind), rank=0, key="behind", lead=_EXACT),
-            *versus.sections(f, rivals, agreement),
+            b.Section("The row", _row(f, terms, rows), rank=0, key="row", folded=True),
+            b.Section("Training rows behind it", _sides(behind), rank=0, key="behind", lead=_EXACT),
+            *versus.sections(f, rivals),
             *_flip_set(f, flip, rows),
-            Section("Nearest rows", _nearest(f, rows), rank=0, key="near", lead=_ALIKE, folded=True),
+            b.Section("Nearest rows", _nearest(f, rows), rank=0, key="near", lead=_ALIKE, folded=True),
             *_parts(f, behind),
-            trust(f.health, _NONE, page=False),
+            common.trust(f.health, _NONE, page=False),
             _following(p, folder),
-            *run(p, _facts(p)),
+            *common.run(p, facts),
         ),
-        lines=(Table(caption="Training rows", rows=_lines(f)),),
+        lines=(b.Table(caption="Training rows", rows=_lines(behind)),),
         records="influences",
         version=p.version,
         provenance=p.to_dict(),
@@ -115,14 +82,6 @@ _BY_PART: Final = (
 _NONE: Final = "audit explain makes no refits of single rows: the changes of loss are predicted."
 
 
-def _facts(p: ExplanationProvenance) -> tuple[tuple[str, Inline], ...]:
-    return (
-        ("Run", Cell(p.run_id)),
-        ("Training rows", words.count(p.n_train)),
-        ("Test row", Cell(p.test_row_id, _ROW)),
-    )
-
-
 def _values(f: ExplanationFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
     """Return the cells of rows by part and name."""
     found: dict[tuple[str, str], list[Value]] = {}
@@ -131,27 +90,24 @@ def _values(f: ExplanationFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
     return {key: tuple(values) for key, values in found.items()}
 
 
-def _terms(f: ExplanationFindings) -> list[Term]:
-    """Return what the test row's own cells, or words, add to the predicted class, the strongest first."""
+def _maker(f: ExplanationFindings) -> Callable[[str, str | None, str | None, float], Term]:
+    """Return what makes a term of a column, or of a level in it, its cell and what it adds."""
     roles = {str(role["column"]): str(role["role"]) for role in f.provenance.roles}
-    columns = f.contributions.select("column", "level", "cell", "contribution")
-    return [
-        Term(roles.get(column, ""), column, level, None if level is not None else cell, value)
-        for column, level, cell, value in columns.iter_rows()
-    ]
+
+    def term(column: str, level: str | None, cell: str | None, effect: float) -> Term:
+        return Term(roles.get(column, ""), column, level, None if level is not None else cell, effect)
+
+    return term
 
 
 def _behind(f: ExplanationFindings, rows: Rows) -> list[Fact]:
     """Return the rows behind the prediction, each with its cells and what carries its influence."""
-    roles = {str(role["column"]): str(role["role"]) for role in f.provenance.roles}
-    texts = set(f.features.filter(pl.col("level").is_not_null())["column"])
+    term, texts = _maker(f), set(f.features.filter(pl.col("level").is_not_null())["column"])
     carried: dict[str, list[Term]] = {}
     columns = f.features.select("train_row_id", "column", "level", "value", "finite_effect")
     for row_id, column, level, value, effect in columns.iter_rows():
-        if level is None and column in texts:  # the whole text says less than its words
-            continue
-        term = Term(roles.get(column, ""), column, level, None if level is not None else value, effect)
-        carried.setdefault(row_id, []).append(term)
+        if level is not None or column not in texts:  # the whole text says less than its words
+            carried.setdefault(row_id, []).append(term(column, level, value, effect))
     found = []
     for row in f.influences.sort("rank").iter_rows(named=True):
         carriers = _telling(carried.get(row["train_row_id"], ()), -1.0 if row["kind"] == "harmful" else 1.0)
@@ -172,14 +128,13 @@ def _headline(f: ExplanationFindings) -> str:
     return f"Test row {p.test_row} is predicted “{p.predicted_label[:LABEL]}” ({words.share(share)})"
 
 
-def _label(p: ExplanationProvenance) -> Inline:
+def _label(p: ExplanationProvenance) -> b.Inline:
     if p.label is None:
         strange = (p.settings.get("unjudged") or {}).get("strange")
-        why = (
-            f"Its label{strange_classes(p)} is not one that training knows" if strange else "It has no label"
-        )
-        explained = f"{why}, so it is explained for “{p.explained_label[:LABEL]}”: "
-        return f"{explained}helpful rows support the prediction, harmful rows speak against it."
+        not_one = f"Its label{common.strange_classes(p)} is not one that training knows"
+        explained = f"so it is explained for “{p.explained_label[:LABEL]}”"
+        sides = "helpful rows support the prediction, harmful rows speak against it"
+        return f"{not_one if strange else 'It has no label'}, {explained}: {sides}."
     loss = f"a loss of {p.loss:.3g} nats"
     if p.label == p.predicted_label:
         return f"Its label says so too: {loss}."
@@ -192,46 +147,41 @@ def _cause(f: ExplanationFindings) -> str:
     return f"Most of all {speaks['effect'][0][:300]}." if len(speaks) else ""
 
 
-def _strongest(f: ExplanationFindings) -> Inline:
-    first = f.influences.sort("rank").head(1)
-    if not len(first):
+def _strongest(behind: list[Fact]) -> b.Inline:
+    if not behind:
         return "No training row has any influence on it."
-    row = first.row(0, named=True)
-    return (
-        "The training row that matters most is ",
-        Cell(row["train_row_id"], NAME),
-        f": removing it {_does(row)}.",
-    )
+    does = f": removing it {_does(behind[0])}."
+    return ("The training row that matters most is ", b.Cell(behind[0]["train_row_id"], NAME), does)
 
 
 def _does(row: Fact) -> str:
     return str(row["effect"]).removeprefix("removing this row ")
 
 
-def _row(f: ExplanationFindings, terms: list[Term], rows: Rows) -> tuple[Block, ...]:
+def _row(f: ExplanationFindings, terms: list[Term], rows: Rows) -> tuple[b.Block, ...]:
     """Return classes and cells of the row, and what its cells do."""
     p = f.provenance
     name = f"Test row {p.test_row}"
-    label: tuple[Part, ...] = (
-        (", no known label.",) if p.label is None else (", labelled “", Cell(p.label, LABEL), "”.")
+    label: tuple[b.Part, ...] = (
+        (", no known label.",) if p.label is None else (", labelled “", b.Cell(p.label, LABEL), "”.")
     )
     values = order_values(rows.get(("test", p.test_row_id), ()), (t.column for t in terms))
     cells = record(values, terms, of=name, length=_TEXT, columns=_COLUMNS)
-    own = Fold("Its cells", (cells,), open=len(values) == 1, of=name)
+    own = b.Fold("Its cells", (cells,), open=len(values) == 1, of=name)
     table = _terms_table(p, terms)
     return (
-        Only(PAGE, (Grid(((_classes(f), Sentence((name, *label)), own), (table,))),)),
-        Only(MARKDOWN, (table,)),
-        Only(TERMINAL, _speaking(terms)),
+        b.Only(b.PAGE, (b.Grid(((_classes(f), b.Sentence((name, *label)), own), (table,))),)),
+        b.Only(b.MARKDOWN, (table,)),
+        b.Only(b.TERMINAL, _speaking(terms)),
     )
 
 
-def _classes(f: ExplanationFindings) -> Table:
+def _classes(f: ExplanationFindings) -> b.Table:
     shown = f.probabilities.head(_TERMS)
-    return Table(
+    return b.Table(
         caption="Probability of each class",
         head=("class", "probability"),
-        rows=tuple((Cell(name, LABEL), words.share(p)) for name, p in shown.iter_rows()),
+        rows=tuple((b.Cell(name, LABEL), words.share(p)) for name, p in shown.iter_rows()),
         bars=tuple(shown["probability"]),
         total=len(f.probabilities),
         rest=("class", "classes"),
@@ -239,13 +189,12 @@ def _classes(f: ExplanationFindings) -> Table:
     )
 
 
-def _terms_table(p: ExplanationProvenance, terms: list[Term]) -> Table:
-    over = (" the log-odds of “", Cell(p.predicted_label, 40), "” over “", Cell(p.rival_label, 40), "”")
-    rows = tuple((Cell(term_name(t)), (_adds(t.contribution), *over)) for t in terms[:_TERMS])
-    return Table(
+def _terms_table(p: ExplanationProvenance, terms: list[Term]) -> b.Table:
+    over = (" the log-odds of “", b.Cell(p.predicted_label, 40), "” over “", b.Cell(p.rival_label, 40), "”")
+    return b.Table(
         caption="What its own cells do, the strongest first",
         head=("column or word", "what it does"),
-        rows=rows,
+        rows=tuple((b.Cell(term_name(t)), (_adds(t.contribution), *over)) for t in terms[:_TERMS]),
         total=len(terms),
         rest=("column or word", "columns or words: contributions.parquet"),
     )
@@ -256,39 +205,35 @@ def _adds(contribution: float) -> str:
     return f"adds {size} to" if contribution > 0 else f"takes {size} from"
 
 
-def _speaking(terms: list[Term]) -> tuple[Block, ...]:
+def _speaking(terms: list[Term]) -> tuple[b.Block, ...]:
     """Say which cells speak for and against the predicted class, in log-odds."""
-    facts: list[tuple[str, Inline]] = []
+    facts: list[tuple[str, b.Inline]] = []
     for title, sign in (("For it", 1.0), ("Against", -1.0)):
         mine = [term for term in terms if sign * term.contribution > 0][:_SHORT]
         if mine:
-            named = [(Cell(term_name(t), 40), f" ({words.fixed(abs(t.contribution))})") for t in mine]
+            named = [(b.Cell(term_name(t), 40), f" ({words.fixed(abs(t.contribution))})") for t in mine]
             facts.append((title, (*joined(named), ", in log-odds.")))
-    return (Facts(tuple(facts)),) if facts else ()
+    return (b.Facts(tuple(facts)),) if facts else ()
 
 
-def _sides(behind: list[Fact]) -> tuple[Block, ...]:
+def _sides(behind: list[Fact]) -> tuple[b.Block, ...]:
     """Return harmful rows next to helpful ones; other formats have one table of both."""
-    columns = []
+    columns: list[tuple[b.Block, ...]] = []
+    first: list[Fact] = []
     for kind, lead in (
         ("harmful", "Without them the test row would be predicted better. The strongest first."),
         ("helpful", "Without them it would be predicted worse. The strongest first."),
     ):
         mine = [row for row in behind if row["kind"] == kind]
-        cards = Cards(items=tuple(_card(row) for row in mine[:_SIDE]), empty="None.")
-        columns.append((Group(kind.capitalize(), (Sentence(lead, "quiet"), cards)),))
-    few = _few(behind)
+        first += mine[:_SHORT]
+        cards = b.Cards(items=tuple(_card(row) for row in mine[:_SIDE]), empty="None.")
+        columns.append((b.Group(kind.capitalize(), (b.Sentence(lead, "quiet"), cards)),))
+    first.sort(key=lambda row: int(row["rank"]))
     return (
-        Only(PAGE, (Grid(tuple(columns)),)),
-        Only(MARKDOWN, (_table(behind, words.moved),)),
-        Only(TERMINAL, (_table(few, _change),)),
+        b.Only(b.PAGE, (b.Grid(tuple(columns)),)),
+        b.Only(b.MARKDOWN, (_table(behind, words.moved),)),
+        b.Only(b.TERMINAL, (_table(first, _change),)),
     )
-
-
-def _few(behind: list[Fact]) -> list[Fact]:
-    """Return the first harmful and the first helpful rows, the strongest first."""
-    kept = [[row for row in behind if row["kind"] == kind][:_SHORT] for kind in _TONES]
-    return sorted((row for mine in kept for row in mine), key=lambda row: row["rank"])
 
 
 def _change(value: float) -> str:
@@ -297,42 +242,40 @@ def _change(value: float) -> str:
     return f"{'falls' if value < 0 else 'rises'} {words.short(abs(value))}"
 
 
-def _card(row: Fact) -> Card:
+def _card(row: Fact) -> b.Card:
     name = row["train_row_id"][:_ROW]
     carriers = tuple(_carrier(term) for term in row["carriers"])
     cells = record(row["values"], row["carriers"], of=name, length=_TEXT, columns=_COLUMNS)
-    return Card(
-        title=(Cell(row["train_row_id"], _ROW), ", labelled “", Cell(row["label"], LABEL), "”"),
+    return b.Card(
+        title=(b.Cell(row["train_row_id"], _ROW), ", labelled “", b.Cell(row["label"], LABEL), "”"),
         name=name,
         blocks=(
-            Sentence(f"Removing it {_does(row)}."),
-            *((Fold("What carries it", (List(carriers),), open=True, of=name),) if carriers else ()),
-            Fold("Its cells", (cells,), open=len(row["values"]) == 1, of=name),
+            b.Sentence(f"Removing it {_does(row)}."),
+            *((b.Fold("What carries it", (b.List(carriers),), open=True, of=name),) if carriers else ()),
+            b.Fold("Its cells", (cells,), open=len(row["values"]) == 1, of=name),
         ),
     )
 
 
-def _carrier(term: Term) -> Inline:
+def _carrier(term: Term) -> b.Inline:
     how = "without it" if term.role == "text" else "with another cell there"
-    return (
-        Cell(term_name(term), LABEL),
-        f": {how}, the loss of the test row {words.moved(term.contribution)}.",
-    )
+    loss = f": {how}, the loss of the test row {words.moved(term.contribution)}."
+    return b.Cell(term_name(term), LABEL), loss
 
 
-def _table(behind: list[Fact], say: Callable[[float], str]) -> Table:
+def _table(behind: list[Fact], say: Callable[[float], str]) -> b.Table:
     rows = tuple(
         (
             str(row["rank"]),
-            Cell(row["train_row_id"], NAME),
-            Cell(row["label"], 40),
+            b.Cell(row["train_row_id"], NAME),
+            b.Cell(row["label"], 40),
             say(row["delta_loss_if_removed"]),
-            Words(row["kind"], _TONES.get(row["kind"], "")),  # type: ignore[arg-type]
-            joined(Cell(name, 40) for name in list(dict.fromkeys(map(term_name, row["carriers"])))[:2]),
+            b.Words(row["kind"], _TONES.get(row["kind"], "")),  # type: ignore[arg-type]
+            joined(b.Cell(name, 40) for name in list(dict.fromkeys(map(term_name, row["carriers"])))[:2]),
         )
         for row in behind
     )
-    return Table(
+    return b.Table(
         caption="Training rows behind it",
         head=("", "training row", "label", "removed, the loss", "", "carried by"),
         rows=rows,
@@ -341,86 +284,78 @@ def _table(behind: list[Fact], say: Callable[[float], str]) -> Table:
     )
 
 
-def _flip_set(f: ExplanationFindings, sentence: str, rows: Rows) -> tuple[Section, ...]:
+def _flip_set(f: ExplanationFindings, sentence: str, rows: Rows) -> tuple[b.Section, ...]:
     if not sentence:
         return ()
     removed = tuple(
-        (Cell(row_id, _ROW), Cell(label, LABEL), begins(rows.get(("train", row_id), ())))
+        (b.Cell(row_id, _ROW), b.Cell(label, LABEL), begins(rows.get(("train", row_id), ())))
         for row_id, label in f.flip.select("train_row_id", "label").iter_rows()
     )
-    table = Table(
-        caption="Training rows that are removed, in this order",
-        head=("training row", "label", "begins"),
-        rows=removed,
-    )
-    blocks = (Sentence(sentence), *((table,) if removed else ()))
-    return (Section("How few rows flip it", blocks, rank=2, key="flip", nav="Flip set"),)
+    caption = "Training rows that are removed, in this order"
+    table = b.Table(caption=caption, head=("training row", "label", "begins"), rows=removed)
+    blocks = (b.Sentence(sentence), *((table,) if removed else ()))
+    return (b.Section("How few rows flip it", blocks, rank=2, key="flip", nav="Flip set"),)
 
 
-def _nearest(f: ExplanationFindings, rows: Rows) -> tuple[Block, ...]:
-    return (
-        Group("By cosine", (_near(f, rows, "cosine", "Largest cosine of the encoded features"),)),
-        Group(
-            "By distance",
-            (_near(f, rows, "euclidean", "Smallest Euclidean distance of the encoded features"),),
-        ),
-    )
+def _nearest(f: ExplanationFindings, rows: Rows) -> tuple[b.Block, ...]:
+    cosine = _near(f, rows, "cosine", "Largest cosine of the encoded features")
+    distance = _near(f, rows, "euclidean", "Smallest Euclidean distance of the encoded features")
+    return b.Group("By cosine", (cosine,)), b.Group("By distance", (distance,))
 
 
-def _near(f: ExplanationFindings, rows: Rows, measure: str, caption: str) -> Table:
+def _near(f: ExplanationFindings, rows: Rows, measure: str, caption: str) -> b.Table:
     found = list(f.neighbours.filter(measure=measure).sort("rank").iter_rows(named=True))
     values = [rows.get(("train", row["train_row_id"]), ()) for row in found]
     columns = 5 if any(values) else 4  # cells may be withheld
     head = ("training row", "label", "cosine" if measure == "cosine" else "distance", "removing it", "begins")
     lines = tuple(
         (
-            Cell(row["train_row_id"], _ROW),
-            Cell(row["label"], LABEL),
+            b.Cell(row["train_row_id"], _ROW),
+            b.Cell(row["label"], LABEL),
             words.short(row["value"]),
             _does(row),
             begins(mine),
         )[:columns]
         for row, mine in zip(found, values, strict=True)
     )
-    return Table(caption=caption, head=head[:columns], rows=lines, short=4, terminal=(0, 1, 2))
+    return b.Table(caption=caption, head=head[:columns], rows=lines, short=4, terminal=(0, 1, 2))
 
 
-def _parts(f: ExplanationFindings, behind: list[Fact]) -> tuple[Section, ...]:
+def _parts(f: ExplanationFindings, behind: list[Fact]) -> tuple[b.Section, ...]:
     """Return the places of the rows by the whole influence, and by parts of its formula."""
     if not f.provenance.settings.get("show_components") or not behind:
         return ()
+
+    def place(at: int | None) -> str:
+        return words.MISSING if at is None else f"place {words.count(at)}"
+
     names = ("place", "place_without_train_loss", "place_without_hessian")
-    rows: tuple[tuple[Inline, ...], ...] = tuple(
-        (Cell(row["train_row_id"], _ROW), *(_place(row[name]) for name in names)) for row in behind
-    )
-    table = Table(
+    rows: list[b.Line] = [
+        (b.Cell(row["train_row_id"], _ROW), *(place(row[name]) for name in names)) for row in behind
+    ]
+    table = b.Table(
         caption="Place of each row by the influence and by its parts",
         head=("training row", "influence", "without the training loss", "without the Hessian"),
-        rows=rows,
+        rows=tuple(rows),
         short=2 * _SHORT,
     )
-    return (Section("Part by part", (table,), rank=0, key="parts", lead=_BY_PART, folded=True),)
+    return (b.Section("Part by part", (table,), rank=0, key="parts", lead=_BY_PART, folded=True),)
 
 
-def _place(at: int | None) -> str:
-    return words.MISSING if at is None else f"place {words.count(at)}"
-
-
-def _lines(f: ExplanationFindings) -> tuple[tuple[Inline, ...], ...]:
+def _lines(behind: list[Fact]) -> tuple[b.Line, ...]:
     """Return rank, training row, label and effect."""
     return tuple(
-        (str(row["rank"]), Cell(row["train_row_id"], 200), Cell(row["label"], 40), row["effect"])
-        for row in f.influences.sort("rank").iter_rows(named=True)
+        (str(row["rank"]), b.Cell(row["train_row_id"], 200), b.Cell(row["label"], 40), row["effect"])
+        for row in behind
     )
 
 
-def _following(p: ExplanationProvenance, folder: str) -> Section:
-    if not may_type(p):
-        return following(page_of(folder))
+def _following(p: ExplanationProvenance, folder: str) -> b.Section:
     flip = f"{p.command} --flip prediction" if not p.flip and p.model == "logistic" else ""
     parts = "" if p.settings.get("show_components") else f"{p.command} --show-components"
-    return following(
-        page_of(folder),
+    return common.to_type(
+        p,
+        folder,
         ("How few rows flip it", flip),
         ("The influence part by part", parts),
         ("The influences for your own tools", f"{p.command} --format jsonl"),

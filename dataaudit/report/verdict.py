@@ -86,11 +86,6 @@ def title(outcome: Outcome) -> str:
     return f"{line(outcome.rule.code, 40)} {line(outcome.rule.name, NAME)}"
 
 
-def dataset(outcome: Outcome) -> str:
-    """Name the dataset of an outcome."""
-    return line(outcome.dataset, NAME)
-
-
 def finding_text(finding: Finding, place: Place | None = None, *, length: int = LONGEST) -> str:
     """Return a finding's message in one line, with the name of its row where the place does not show it.
 

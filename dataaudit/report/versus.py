@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from operator import itemgetter
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from dataaudit.findings.schemas import ExplanationFindings
+from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.report.blocks import (
-    MARKDOWN,
-    PAGE,
-    TERMINAL,
-    Block,
-    Cell,
-    Figure,
-    Fold,
-    Grid,
-    Group,
-    Inline,
-    List,
-    Only,
-    Section,
-    Sentence,
-    Table,
-)
 from dataaudit.report.charts import Line, Plot, Point, horizontal, padded, path, power, vertical
-from dataaudit.report.common import LABEL, NAME
+from dataaudit.report.common import LABEL, NAME, Fact
 from dataaudit.report.rows import Value, begins
 
-Fact = dict[str, Any]
 Rows = Mapping[tuple[str, str], tuple[Value, ...]]
 
 _DOTS: Final = 300  # of a chart: the strongest rows, and others evenly spaced by distance
@@ -40,7 +24,7 @@ _STRONGEST: Final = 100
 _SIDE: Final = 10  # harmful and helpful rows of each model
 _SHOWN: Final = 10  # rows behind each
 _LISTED: Final = 20  # rows of the table behind a chart
-_SMALL: Final = 0.1  # nats
+_SMALL: Final = 0.1  # nats, below which an axis counts in a power of ten
 
 
 def models(f: ExplanationFindings, rows: Rows) -> list[Fact]:
@@ -83,92 +67,95 @@ def sentence(f: ExplanationFindings, rivals: list[Fact]) -> str:
         return ""
     other = rivals[1]
     predicts = f"{other['model']} predicts “{other['predicted_label'][:LABEL]}”"
-    shared, of = f.provenance.versus.get("shared", 0), f.provenance.versus.get("of", 0)
-    same = f"{shared} of the {of} rows of largest influence are the same for both models"
-    return f"{predicts} ({words.share(other['p_predicted'])}); {same}."
+    return f"{predicts} ({words.share(other['p_predicted'])}); {_shared(f)} for both models."
 
 
-def agreement(f: ExplanationFindings, rivals: list[Fact]) -> str:
-    """Say how far two models agree on which training rows matter."""
+def _shared(f: ExplanationFindings) -> str:
     known = f.provenance.versus
-    names = " and ".join(model["model"] for model in rivals)
-    agree = f"{known.get('shared', 0)} of the {known.get('of', 0)} rows of largest influence are the same"
-    order = words.fixed(known.get("order_correlation"))
-    return f"{names} order the training rows alike to {order} (Spearman); {agree}."
+    return f"{known.get('shared', 0)} of the {known.get('of', 0)} rows of largest influence are the same"
 
 
-def sections(f: ExplanationFindings, rivals: list[Fact], agree: str) -> tuple[Section, ...]:
+def sections(f: ExplanationFindings, rivals: list[Fact]) -> tuple[b.Section, ...]:
     """Return the section that sets two models side by side, if there are two."""
     if not rivals:
         return ()
+    order = words.fixed(f.provenance.versus.get("order_correlation"))
+    names = " and ".join(model["model"] for model in rivals)
+    agree = f"{names} order the training rows alike to {order} (Spearman); {_shared(f)}."
     lead = (
         "Two models may predict alike for different reasons (Koh & Liang 2017, section 5.1). Both are "
         "trained on the same rows and for the same label; distance is Euclidean in the encoded columns. "
     )
     explained = f.models["explained_label"][0]
-    blocks: tuple[Block, ...] = (
+    blocks: tuple[b.Block, ...] = (
         _facts(rivals, explained, agree),
-        Only(PAGE, (Grid(tuple((Figure(plot),) for plot in _plots(rivals, explained))),)),
-        Only(PAGE, (Grid(tuple((_near(model),) for model in rivals)),)),
+        b.Only(b.PAGE, (b.Grid(tuple((b.Figure(plot),) for plot in _plots(rivals, explained))),)),
+        b.Only(b.PAGE, (b.Grid(tuple((_near(model),) for model in rivals)),)),
         *(block for model in rivals for block in _tables(model)),
     )
-    return (Section("Two models", blocks, rank=0, key="versus", lead=lead + agree),)
+    return (b.Section("Two models", blocks, rank=0, key="versus", lead=lead + agree),)
 
 
-def _facts(rivals: list[Fact], explained: str, agree: str) -> Table:
-    facts: tuple[tuple[Inline, list[Inline]], ...] = (
-        (
-            "predicts",
-            [(Cell(m["predicted_label"], LABEL), f", {words.share(m['p_predicted'])}") for m in rivals],
-        ),
-        (("probability of “", Cell(explained, 40), "”"), [words.share(m["p_explained"]) for m in rivals]),
-        ("loss (nats)", [words.short(m["loss"]) for m in rivals]),
-        (
-            "rank correlation of influence, by size, and distance",
-            [words.fixed(m["distance_correlation"]) for m in rivals],
-        ),
-        ("carried by the nearest tenth of the rows", [words.share(m["nearest_share"]) for m in rivals]),
-        ("λ", [words.short(m["l2"]) for m in rivals]),
-        ("basis", [Cell(m["basis"], 120) for m in rivals]),
+def _facts(rivals: list[Fact], explained: str, agree: str) -> b.Table:
+    names = (
+        "predicts",
+        ("probability of “", b.Cell(explained, 40), "”"),
+        "loss (nats)",
+        "rank correlation of influence, by size, and distance",
+        "carried by the nearest tenth of the rows",
+        "λ",
+        "basis",
     )
-    return Table(
+    columns = (
+        (
+            (b.Cell(m["predicted_label"], LABEL), f", {words.share(m['p_predicted'])}"),
+            words.share(m["p_explained"]),
+            words.short(m["loss"]),
+            words.fixed(m["distance_correlation"]),
+            words.share(m["nearest_share"]),
+            words.short(m["l2"]),
+            b.Cell(m["basis"], 120),
+        )
+        for m in rivals
+    )
+    return b.Table(
         caption="What each model makes of the test row",
         head=("", *(str(model["model"]) for model in rivals)),
-        rows=tuple((name, *values) for name, values in facts),
+        rows=tuple(zip(names, *columns, strict=True)),
         legend=agree,
     )
 
 
-def _near(model: Fact) -> Group:
+def _near(model: Fact) -> b.Group:
     lead = (
         "The largest change of the loss first, corrected for the row’s own leverage. Places are by the size "
         "of influence, which is first order, among all training rows; the two need not agree."
     )
-    rows = List(tuple(_listed(row) for row in model["behind"]), style="near")
-    shown = rows if model["behind"] else Sentence("None.")
-    return Group(f"Training rows behind it: {model['model']}", (Sentence(lead, "quiet"), shown))
+    rows = b.List(tuple(_listed(row) for row in model["behind"]), style="near")
+    shown = (b.Sentence(lead, "quiet"), rows if model["behind"] else b.Sentence("None."))
+    return b.Group(f"Training rows behind it: {model['model']}", shown)
 
 
-def _listed(row: Fact) -> Inline:
+def _listed(row: Fact) -> b.Inline:
     place, other = words.count(row["place"]), words.count(row["other_place"])
     places = f"by influence place {place}, under the other model {other}"
     loss = f"”: without it, the loss {words.moved(row['delta_loss_if_removed'])}"
     return (
-        Cell(row["train_row_id"], 160, "strong"),
+        b.Cell(row["train_row_id"], 160, "strong"),
         ", labelled “",
-        Cell(row["label"], LABEL),
+        b.Cell(row["label"], LABEL),
         f"{loss}. Distance {words.short(row['distance'])}; {places}.",
         row["begins"],
     )
 
 
-def _tables(model: Fact) -> tuple[Block, ...]:
+def _tables(model: Fact) -> tuple[b.Block, ...]:
     """Return the rows behind a model as a table: folded in Markdown, shorter on a terminal."""
     title = f"Training rows behind it: {model['model']}"
     rows = tuple(
         (
-            Cell(row["train_row_id"], NAME),
-            Cell(row["label"], 40),
+            b.Cell(row["train_row_id"], NAME),
+            b.Cell(row["label"], 40),
             words.short(row["distance"]),
             words.moved(row["delta_loss_if_removed"]),
             words.count(row["place"]),
@@ -177,8 +164,8 @@ def _tables(model: Fact) -> tuple[Block, ...]:
         for row in model["behind"]
     )
     head = ("training row", "label", "distance", "removed, the loss", "place by influence", "under the other")
-    table = Table(caption=title, head=head, rows=rows, short=6, terminal=(0, 1, 3))
-    return Only(MARKDOWN, (Fold(title, (table,)),)), Only(TERMINAL, (Group(title, (table,)),))
+    table = b.Table(caption=title, head=head, rows=rows, short=6, terminal=(0, 1, 3))
+    return b.Only(b.MARKDOWN, (b.Fold(title, (table,)),)), b.Only(b.TERMINAL, (b.Group(title, (table,)),))
 
 
 def _plots(rivals: list[Fact], explained: str) -> tuple[Plot, ...]:
@@ -195,16 +182,18 @@ def _plots(rivals: list[Fact], explained: str) -> tuple[Plot, ...]:
 def _plot(model: Fact, explained: str, ends: tuple[float, float], key: str) -> Plot:
     dots = model["dots"]
     x, y = horizontal(*ends), vertical(*padded([0.0, *(dot["change"] for dot in dots)]))
-    unit = _unit(max((abs(dot["change"]) for dot in dots), default=0.0))
+    largest = max((abs(dot["change"]) for dot in dots), default=0.0)
+    unit = 10.0 ** math.floor(math.log10(largest)) if 0 < largest < _SMALL else 1.0
     nats = "nats" if unit == 1 else f"{power(unit)} nats"
     less = f"{words.count(len(dots))} of {words.count(model['rows'])} rows are drawn. "
-    points = [
+    points = tuple(
         Point(x(dot["distance"]), y(dot["change"]), tone, square=not same, small=True)
         for same, tone in ((True, "accent"), (False, "against"))
         for dot in dots
         if dot["same_class"] == same
-    ]
-    strongest = sorted(dots, key=lambda dot: (-abs(dot["change"]), dot["train_row_id"]))[:_LISTED]
+    )
+    by_change = sorted(dots, key=lambda dot: (-abs(dot["change"]), dot["train_row_id"]))
+    strongest = map(itemgetter("train_row_id", "distance", "change", "same_class"), by_change[:_LISTED])
     return Plot(
         key=key,
         title=f"{model['model']}: rank correlation {words.fixed(model['distance_correlation'])}",
@@ -216,20 +205,10 @@ def _plot(model: Fact, explained: str, ends: tuple[float, float], key: str) -> P
         x_ticks=x.ticks(words.short),
         y_ticks=y.ticks(lambda value: words.short(value / unit)),
         lines=(Line(path([(x(ends[0]), y(0.0)), (x(ends[1]), y(0.0))]), "quiet"),),
-        points=tuple(points),
+        points=points,
         head=("training row", "distance", "without it, the loss (first order)", f"labelled “{explained}”"),
         table=tuple(
-            (
-                dot["train_row_id"][:NAME],
-                words.short(dot["distance"]),
-                words.moved(dot["change"]),
-                "yes" if dot["same_class"] else "no",
-            )
-            for dot in strongest
+            (name[:NAME], words.short(distance), words.moved(change), "yes" if same else "no")
+            for name, distance, change, same in strongest
         ),
     )
-
-
-def _unit(largest: float) -> float:
-    """Return 1, or the power of ten that makes small numbers short enough for an axis."""
-    return 10.0 ** math.floor(math.log10(largest)) if 0 < largest < _SMALL else 1.0

@@ -15,28 +15,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 from dataaudit.errors import SettingError, closest
+
+if TYPE_CHECKING:
+    from dataaudit.report.blocks import Report
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
 CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
 Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
-_MODULES: Final = {  # format → the module that has its writer, in `WRITERS`
-    "console": "console",
-    "html": "html",
-    "json": "json",
+_MAPPINGS: Final = ("github", "gitlab", "junit", "sarif")  # of a verdict, which are no layout
+_MODULES: Final = {  # of formats that have none of their own
+    "github": "annotations",
+    "gitlab": "annotations",
     "jsonl": "json",
-    "markdown": "markdown",
     "text": "console",
 }
-_MAPPINGS: Final = (
-    "github",
-    "gitlab",
-    "junit",
-    "sarif",
-)  # of a verdict, which are no layout: modules of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +45,44 @@ class Writer:
     write: Callable[[Any, Any, TextIO], None]  # writes the whole output to a text stream that takes UTF-8
 
 
+def drawn(draw: Callable[[Report], str]) -> Callable[[object, Report, TextIO], None]:
+    """Return the `write` of a format that draws the report alone."""
+
+    def write(_findings: object, report: Report, out: TextIO) -> None:
+        out.write(draw(report))
+
+    return write
+
+
 def names(kind: Kind = "labels") -> tuple[str, ...]:
     """Return the names of all formats of a kind, ours first, each group sorted."""
-    return (*_built_in(kind), *sorted(set(_others(kind)) - set(_built_in(kind))))
+    ours = CHECK if kind == "check" else BUILT_IN
+    return (*ours, *sorted(set(_others(kind)) - set(ours)))
 
 
 def get(name: str, kind: Kind = "labels") -> Writer:
     """Return the writer of a format; it is imported now, not before."""
-    if name in _built_in(kind):
-        writer = _ours(name, kind)
-    elif entry := _others(kind).get(name):
-        try:
-            writer = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise SettingError(f"format {name!r} cannot be loaded from {entry.value}: {error}") from error
-    else:
+    if name in (CHECK if kind == "check" else BUILT_IN):
+        return _ours(name, kind)
+    entry = _others(kind).get(name)
+    if entry is None:
         close = closest(name, names(kind))
         hint = f"did you mean {close!r}?" if close else f"the formats are {', '.join(names(kind))}"
         raise SettingError(f"there is no format {name!r}", hint)
+    try:
+        writer = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise SettingError(f"format {name!r} cannot be loaded from {entry.value}: {error}") from error
     if not isinstance(writer, Writer):
         raise SettingError(f"format {name!r} is no dataaudit.writers.Writer: got {type(writer).__name__}")
     return writer
 
 
 def _ours(name: str, kind: Kind) -> Writer:
-    if kind != "check":
-        writer: Writer = import_module(f"dataaudit.writers.{_MODULES[name]}").WRITERS[name]
-    elif name in _MAPPINGS:
-        writer = import_module(f"dataaudit.writers.{name}").WRITER
-    else:
-        writer = import_module("dataaudit.writers.verdict").WRITERS[name]
+    laid_out = kind == "check" and name not in _MAPPINGS
+    module = "verdict" if laid_out else _MODULES.get(name, name)
+    writer: Writer = import_module(f"dataaudit.writers.{module}").WRITERS[name]
     return writer
-
-
-def _built_in(kind: Kind) -> tuple[str, ...]:
-    return CHECK if kind == "check" else BUILT_IN
 
 
 def _others(kind: Kind) -> dict[str, EntryPoint]:

@@ -16,30 +16,10 @@ from rich.text import Text
 
 from dataaudit.escape import block as safe_block
 from dataaudit.escape import console_line as line
+from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.report.blocks import (
-    Block,
-    Cards,
-    Cell,
-    Checks,
-    Commands,
-    Document,
-    Facts,
-    Grid,
-    Group,
-    Inline,
-    Lines,
-    List,
-    Only,
-    Part,
-    Record,
-    Report,
-    Rows,
-    Rule,
-    Sentence,
-    Table,
-)
-from dataaudit.writers.base import Writer
+from dataaudit.report.common import leaves
+from dataaudit.writers.base import Writer, drawn
 
 _STYLES: Final = {
     "strong": "bold",
@@ -63,25 +43,22 @@ _WIDEST: Final = 60  # of a padded column of lines; longer ones push the rest to
 _DOCUMENT: Final = 20_000  # characters
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: b.Report, console: Console) -> None:
     """Print the answer, what of it everyone should see, and what to type next.
 
     The console's width, colours and stream are kept; NO_COLOR is Rich's business.
     """
-    sections = [section for section in report.sections if section.rank == 0 or section.key == "trust"]
-    last = [section for section in sections if section.key in ("trust", "next")]
     _print(console, _heading(report))
     _print(console, _verdict(report))
-    for section in (*(one for one in sections if one not in last), *last):
+    for section in report.in_line(lambda section: section.rank == 0 or section.key == "trust"):
         for shown in _blocks(section.blocks, console.width):
             _print(console, shown)
 
 
-def show_lines(report: Report, console: Console) -> None:
+def show_lines(report: b.Report, console: Console) -> None:
     """Print the report's lines: folded with an indent on a terminal, whole where programs read them."""
     if not console.is_terminal:
-        for text in _lines(report.lines, _WIDTH):
-            console.file.write(text.plain.rstrip() + "\n")
+        console.file.write(plain_lines(report))
         return
     width = console.width - len(_INDENT)
     for text in _lines(report.lines, min(width, _WIDTH)):
@@ -90,9 +67,9 @@ def show_lines(report: Report, console: Console) -> None:
         console.print(shown, highlight=False, soft_wrap=True)
 
 
-def write_lines(report: Report, out: TextIO) -> None:
-    """Write the report's lines without colour."""
-    out.writelines(text.plain.rstrip() + "\n" for text in _lines(report.lines, _WIDTH))
+def plain_lines(report: b.Report) -> str:
+    """Return the report's lines without colour."""
+    return "".join(text.plain.rstrip() + "\n" for text in _lines(report.lines, _WIDTH))
 
 
 def _print(console: Console, shown: RenderableType) -> None:
@@ -101,63 +78,45 @@ def _print(console: Console, shown: RenderableType) -> None:
         console.print()
 
 
-def _heading(report: Report) -> Text:
+def _heading(report: b.Report) -> Text:
     name, facts = _text(report.name), _text(report.facts, "dim")
     name.stylize("bold")
     return Text("\n").join([name, facts]) if facts.plain else name
 
 
-def _verdict(report: Report) -> Text:
+def _verdict(report: b.Report) -> Text:
     text = Text.assemble((words.closed(line(report.headline)), "bold"), ".")
     said = Text(" ").join(_text(sentence) for sentence in report.sentences)
     return Text("\n").join([text, said]) if said.plain else text
 
 
-def _blocks(blocks: Sequence[Block], width: int) -> Iterator[RenderableType]:
-    for block in blocks:
-        yield from _block(block, width)
+def _blocks(blocks: Sequence[b.Block], width: int) -> Iterator[RenderableType]:
+    for block in leaves(blocks, "terminal"):
+        match block:
+            case b.Sentence(text, tone):
+                yield _text(text, _STYLES[tone])
+            case b.List(items) | b.Lines(items):
+                yield Text("\n").join(Text("- ") + _text(item) for item in items)
+            case b.Table():
+                yield from _table(block, width)
+            case b.Facts(pairs) | b.Record(cells=pairs):
+                facts = [Text.assemble((f"{line(name, 40)}: ", "dim"), _text(value)) for name, value in pairs]
+                yield Text("\n").join(facts)
+            case b.Checks():
+                yield _checks(block)
+            case b.Commands(items):
+                yield _commands(items)
+            case b.Group(title, inner) | b.Card(title=title, blocks=inner):
+                yield _text(title, "bold")
+                yield from _blocks(inner, width)
 
 
-def _block(block: Block, width: int) -> Iterator[RenderableType]:
-    match block:
-        case Sentence(text, tone):
-            yield _text(text, _STYLES[tone])
-        case List(items) | Lines(items):
-            yield Text("\n").join(Text("- ") + _text(item) for item in items)
-        case Table():
-            yield from _table(block, width)
-        case Rows(overview=Table() as overview) | Cards(overview=Table() as overview):
-            yield from _table(overview, width)
-        case Cards(items=items):
-            for card in items:
-                yield _text(card.title, "bold")
-                yield from _blocks(card.blocks, width)
-        case Facts(pairs):
-            yield Text("\n").join(Text.assemble((f"{name}: ", "dim"), _text(value)) for name, value in pairs)
-        case Checks():
-            yield _checks(block)
-        case Commands(items):
-            yield _commands(items)
-        case Record(cells):
-            yield Text("\n").join(
-                Text.assemble((f"{line(name, 40)}: ", "dim"), _text(cell)) for name, cell in cells
-            )
-        case Group(title, inner):
-            yield _text(title, "bold")
-            yield from _blocks(inner, width)
-        case Grid(columns):
-            for column in columns:
-                yield from _blocks(column, width)
-        case Only(media, inner) if "terminal" in media:
-            yield from _blocks(inner, width)
-
-
-def _checks(checks: Checks) -> Text:
+def _checks(checks: b.Checks) -> Text:
     """Return each check that failed in full; those that passed are on the page."""
-    failed = [check for check in checks.items if not check.ok]
     return Text("\n").join(
         Text.assemble(("FAILED  ", "bold red"), f"{line(check.name, 60)}: ", _text(check.message))
-        for check in failed
+        for check in checks.items
+        if not check.ok
     )
 
 
@@ -169,7 +128,7 @@ def _commands(commands: Sequence[tuple[str, str]]) -> Text:
     return text
 
 
-def _table(table: Table, width: int) -> Iterator[RenderableType]:
+def _table(table: b.Table, width: int) -> Iterator[RenderableType]:
     if not table.rows:
         return
     chosen = table.terminal or tuple(range(len(table.rows[0])))
@@ -183,13 +142,13 @@ def _table(table: Table, width: int) -> Iterator[RenderableType]:
         left = width - sum(widths[:-1]) - _GAP * len(widths)
         if left < _ROOM:
             head, rows, columns = head[:-1], [row[:-1] for row in rows], columns[:-1]
-    drawn = Columns(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, show_header=bool(table.head))
+    grid = Columns(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, show_header=bool(table.head))
     for at, (name, cells) in enumerate(zip(head, columns, strict=True)):
         numbers = all(_NUMBER.fullmatch(cell.plain) for cell in cells)
         last = table.spare and at == len(chosen) - 1
         most = max(cell.cell_len for cell in cells)
         least = most if numbers else min(_NAME, most) if at == 1 and table.spare else None
-        drawn.add_column(
+        grid.add_column(
             name,
             justify="right" if numbers else "left",
             no_wrap=last,
@@ -198,24 +157,23 @@ def _table(table: Table, width: int) -> Iterator[RenderableType]:
             max_width=left if last else None,
         )
     for cells in rows:
-        drawn.add_row(*cells)
-    yield drawn
+        grid.add_row(*cells)
+    yield grid
     if table.legend:
         shown = f"First {table.short} of {max(table.total, len(table.rows)):,}. "
         first = shown if len(table.rows) > table.short and table.total else ""
         yield Text.assemble((first, "dim"), _text(table.legend, "dim"))
 
 
-def _text(text: Inline, style: str = "", *, tight: bool = True) -> Text:
-    parts = text if isinstance(text, tuple) else (text,)
-    shown = Text.assemble(*(_part(part, tight=tight) for part in parts))
+def _text(text: b.Inline, style: str = "", *, tight: bool = True) -> Text:
+    shown = Text.assemble(*(_part(part, tight=tight) for part in b.parts(text)))
     if style:
         shown.stylize(style)
     return shown
 
 
-def _part(part: Part, *, tight: bool) -> tuple[str, str]:
-    if isinstance(part, Cell):
+def _part(part: b.Part, *, tight: bool) -> tuple[str, str]:
+    if isinstance(part, b.Cell):
         return line(part.text, part.length), _STYLES[part.tone]
     text, tone = (part, "") if isinstance(part, str) else (part.text, part.tone)
     return words.closed(_kept(text)) if tight else _kept(text), _STYLES[tone]
@@ -227,21 +185,22 @@ def _kept(text: str, length: int = 1200) -> str:
     return f"{start}{shown}{' ' * (len(text) - len(text.rstrip(' ')))}" if shown else start
 
 
-def _lines(blocks: Sequence[Block], width: int) -> Iterator[Text]:
+def _lines(blocks: Sequence[b.Block], width: int) -> Iterator[Text]:
     for block in blocks:
         match block:
-            case Lines(items):
+            case b.Lines(items):
                 yield from (_text(item, tight=False) for item in items)
-            case Rule(text, tone):
+            case b.Rule(text, tone):
                 yield Text(f" {line(text)} ".center(width, "="), _STYLES[tone])
-            case Table(rows=rows):
+            case b.Table(rows=rows):
                 yield from _padded([[_text(cell, tight=False) for cell in row] for row in rows])
-            case Document(text):
-                yield from (Text(f"{_INDENT}{_indented(one)}", "dim") for one in _document(text))
-            case Sentence(text, tone):
+            case b.Document(text):
+                for one in safe_block(text, _DOCUMENT).strip().split("\n"):
+                    inner = one.lstrip(" ")
+                    indent = one[: len(one) - len(inner)]
+                    yield Text(f"{_INDENT}{indent}{line(inner, 2000)}", "dim")
+            case b.Sentence(text, tone):
                 yield _text(text, _STYLES[tone], tight=False)
-            case _:
-                pass
 
 
 def _padded(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
@@ -252,25 +211,11 @@ def _padded(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
         yield Text("  ".join([fields[0].strip().rjust(widths[0]), *fields[1:]]).rstrip())
 
 
-def _document(text: str) -> list[str]:
-    return safe_block(text, _DOCUMENT).strip().split("\n")
-
-
-def _indented(text: str) -> str:
-    """Return a line of documentation with its indent."""
-    inner = text.lstrip(" ")
-    return text[: len(text) - len(inner)] + line(inner, 2000)
-
-
-def _write(_findings: object, report: Report, out: TextIO) -> None:
+def _write(_findings: object, report: b.Report, out: TextIO) -> None:
     show(report, Console(file=out))
-
-
-def _write_lines(_findings: object, report: Report, out: TextIO) -> None:
-    write_lines(report, out)
 
 
 WRITERS: Final = {
     "console": Writer("console", ".txt", "the summary as a terminal shows it", _write),
-    "text": Writer("text", ".txt", "one line per row or finding", _write_lines),
+    "text": Writer("text", ".txt", "one line per row or finding", drawn(plain_lines)),
 }

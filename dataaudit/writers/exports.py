@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, Final, TextIO
 from xml.sax.saxutils import quoteattr
 
@@ -30,6 +30,8 @@ from dataaudit.report.blocks import Report
 from dataaudit.report.rows import ReviewRow, review_rows
 from dataaudit.writers.base import Writer
 
+Object = dict[str, Any]
+
 CONTROL, OBJECT = "label", "text"  # names in the labelling setup
 EMPTY: Final = "(no text is known)"  # Label Studio shows an error for an empty text
 # What brings an export of Label Studio back, for jq.
@@ -39,17 +41,10 @@ DECISIONS: Final = (
     '(if $c == $d.label then {action: "keep"} else {action: "relabel", label: $c} end)'
 )
 COLUMNS: Final = (
-    "rank",
-    "row_id",
-    "source",
-    "line",
-    "label",
-    "suggested_label",
-    "p_wrong",
-    "loo_loss",
-    "delta_loss_if_removed",
-    "delta_loss_if_relabelled",
-)
+    "rank", "row_id", "source", "line", "label", "suggested_label", "p_wrong",
+    "loo_loss", "delta_loss_if_removed", "delta_loss_if_relabelled",
+)  # fmt: skip
+_TASK: Final = ("row_id", "rank", "label", "suggested_label", "p_wrong", "loo_loss")  # of a task's data
 _LONGEST: Final = 32_000  # characters; Excel holds 32,767 in a cell
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _FORMULA: Final = re.compile(r"(^|;)(\s*)(?=[=+\-@＝＋－＠\t\r])")
@@ -64,48 +59,16 @@ def shown_text(row: ReviewRow) -> str:
 
 def label_studio_setup(findings: Findings) -> str:
     """Return the labelling setup: the text and one choice per class."""
-    choices = [f"    <Choice value={_attribute(name)}/>" for name in findings.provenance.classes]
-    lines = [
-        "<View>",
-        f"  <Header value={_attribute('Row $row_id, labelled $label')}/>",
-        f'  <Text name="{OBJECT}" value="$text"/>',
-        f'  <Choices name="{CONTROL}" toName="{OBJECT}" choice="single" showInline="true">',
-        *choices,
-        "  </Choices>",
-        "</View>",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _write_tasks(findings: Findings, _report: Report, out: TextIO) -> None:
-    _write_list(
-        (_task(row, findings.provenance) for row in review_rows(findings, findings.labels.height)), out
-    )
-
-
-def _task(row: ReviewRow, p: Provenance) -> dict[str, Any]:
-    result = {
-        "from_name": CONTROL,
-        "to_name": OBJECT,
-        "type": "choices",
-        "value": {"choices": [row.suggested_label]},
-    }
-    prediction = {
-        "model_version": f"dataaudit {p.version} {p.run_id}",
-        "score": row.p_wrong,
-        "result": [result],
-    }
-    data = {
-        "text": shown_text(row),
-        "row_id": row.row_id,
-        "rank": row.rank,
-        "label": row.label,
-        "suggested_label": row.suggested_label,
-        "p_wrong": row.p_wrong,
-        "loo_loss": row.loo_loss,
-        "run_id": p.run_id,
-    }
-    return {"data": data, "predictions": [prediction]}
+    names = findings.provenance.classes
+    choices = "\n".join(f"    <Choice value={_attribute(name)}/>" for name in names)
+    return f"""<View>
+  <Header value={_attribute("Row $row_id, labelled $label")}/>
+  <Text name="{OBJECT}" value="$text"/>
+  <Choices name="{CONTROL}" toName="{OBJECT}" choice="single" showInline="true">
+{choices}
+  </Choices>
+</View>
+"""
 
 
 def _attribute(text: str) -> str:
@@ -113,30 +76,42 @@ def _attribute(text: str) -> str:
     return xml_text(quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}))
 
 
-def _write_records(findings: Findings, _report: Report, out: TextIO) -> None:
-    _write_list(
-        (_record(row, findings.provenance) for row in review_rows(findings, findings.labels.height)), out
-    )
+def _listed(make: Callable[[ReviewRow, Provenance], Object]) -> Callable[[Findings, Report, TextIO], None]:
+    """Return what writes a list of what is made of each row, one a line."""
+
+    def write(findings: Findings, _report: Report, out: TextIO) -> None:
+        rows = review_rows(findings, findings.labels.height)
+        made = (plain(make(row, findings.provenance)) for row in rows)
+        lines = ",\n".join(json.dumps(one, ensure_ascii=False, allow_nan=False) for one in made)
+        out.write(f"[\n{json_text(lines)}\n]\n")
+
+    return write
 
 
-def _write_list(values: Iterable[Any], out: TextIO) -> None:
-    """Write a list, one value a line."""
-    lines = ",\n".join(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) for value in values)
-    out.write(f"[\n{json_text(lines)}\n]\n")
+def _task(row: ReviewRow, p: Provenance) -> Object:
+    choices = {"choices": [row.suggested_label]}
+    result = {"from_name": CONTROL, "to_name": OBJECT, "type": "choices", "value": choices}
+    data = {"text": shown_text(row), **{name: getattr(row, name) for name in _TASK}, "run_id": p.run_id}
+    prediction = {"model_version": _agent(p), "score": row.p_wrong, "result": [result]}
+    return {"data": data, "predictions": [prediction]}
 
 
-def _record(row: ReviewRow, p: Provenance) -> dict[str, Any]:
+def _record(row: ReviewRow, p: Provenance) -> Object:
     numbers = plain({"p_wrong": row.p_wrong, "loo_loss": row.loo_loss})
     known = {name: value for name, value in numbers.items() if value is not None}  # no metadata may be null
-    agent = f"dataaudit {p.version} {p.run_id}"
+    suggestion = {"value": row.suggested_label, "score": numbers["p_wrong"], "agent": _agent(p)}
     return {
         "id": row.row_id,
         "fields": {"text": shown_text(row)},
         "metadata": {"row_id": row.row_id, "rank": row.rank, "current_label": row.label, **known},
-        "suggestions": {"label": {"value": row.suggested_label, "score": numbers["p_wrong"], "agent": agent}},
+        "suggestions": {"label": suggestion},
         "responses": {},
         "vectors": {},
     }
+
+
+def _agent(p: Provenance) -> str:
+    return f"dataaudit {p.version} {p.run_id}"
 
 
 def safe(text: str) -> str:
@@ -158,16 +133,13 @@ def _write_csv(findings: Findings, _report: Report, out: TextIO) -> None:
     )
     for row in finite.iter_rows(named=True):
         texts = cells.get(row["row_id"], {})
-        sheet.writerow(_values([*row.values(), *(texts.get(name) for name in columns)]))
-
-
-def _values(values: Iterable[object]) -> list[object]:
-    return [safe(value) if isinstance(value, str) else value for value in values]
+        values = (*row.values(), *(texts.get(name) for name in columns))
+        sheet.writerow([safe(value) if isinstance(value, str) else value for value in values])
 
 
 WRITERS: Final = {
-    "labelstudio": Writer("labelstudio", ".json", "tasks with predictions for Label Studio", _write_tasks),
-    "argilla": Writer("argilla", ".json", "records with suggestions for Argilla 2", _write_records),
+    "labelstudio": Writer("labelstudio", ".json", "tasks with predictions for Label Studio", _listed(_task)),
+    "argilla": Writer("argilla", ".json", "records with suggestions for Argilla 2", _listed(_record)),
     "csv": Writer(
         "csv", ".csv", "one row a line for a spreadsheet, no cell of which is a formula", _write_csv
     ),

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markdown_it import MarkdownIt
@@ -22,23 +22,10 @@ from markupsafe import Markup, escape
 
 from dataaudit.escape import block, line
 from dataaudit.files import write_page
+from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
-from dataaudit.report.blocks import (
-    Block,
-    Cards,
-    Cell,
-    Inline,
-    Near,
-    Only,
-    Part,
-    Report,
-    Row,
-    Rows,
-    Section,
-    Table,
-)
 from dataaudit.report.common import fitted
-from dataaudit.writers.base import Writer
+from dataaudit.writers.base import Writer, drawn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +72,7 @@ _DETAILS: Final = (
 )
 
 
-def page(report: Report) -> str:
+def page(report: b.Report) -> str:
     """Return the whole page, in as much detail as 1 MB has room for."""
     return fitted(report, SIZE, _page)
 
@@ -121,48 +108,37 @@ def framed(page: str, title: str) -> str:
     return f'<iframe title="{name}" sandbox="allow-scripts allow-downloads" {size} srcdoc="{inner}"></iframe>'
 
 
-def _page(report: Report) -> str:
+def _page(report: b.Report) -> str:
     """Return the page with as many ranked rows as it has room for."""
-    sections = tuple(_shown(section) for section in report.sections if _on_page(section))
-    rows = _ranked(sections)
+    sections = tuple(
+        replace(s, key=s.key or re.sub("[^a-z]+", "-", s.title.lower()).strip("-"))
+        for s in report.sections
+        if any(not isinstance(block, b.Only) or "page" in block.media for block in s.blocks)
+    )
+    found = (block for s in sections for block in s.blocks if isinstance(block, b.Rows))
+    rows = next((ranked for ranked in found if ranked.style == "list"), None)
     if rows is None:
         return _render(report, sections)
     bare = _render(report, sections, rows=rows, texts=(Markup(""),) * len(rows.items))
     room = SIZE - len(bare.encode()) - _SLACK
-    texts = _fit(rows.items, max(room, 0))
-    return _render(report, sections, rows=rows, texts=texts)
-
-
-def _on_page(section: Section) -> bool:
-    """Whether a section has anything for the page."""
-    return any(not isinstance(b, Only) or "page" in b.media for b in section.blocks)
-
-
-def _shown(section: Section) -> Section:
-    return (
-        section
-        if section.key
-        else replace(section, key=re.sub("[^a-z]+", "-", section.title.lower()).strip("-"))
-    )
-
-
-def _ranked(sections: tuple[Section, ...]) -> Rows | None:
-    blocks = (b for section in sections for b in section.blocks)
-    return next((b for b in blocks if isinstance(b, Rows) and b.style == "list"), None)
+    return _render(report, sections, rows=rows, texts=_fit(rows.items, max(room, 0)))
 
 
 def _render(
-    report: Report, sections: tuple[Section, ...], *, rows: Rows | None = None, texts: tuple[Markup, ...] = ()
+    report: b.Report,
+    sections: tuple[b.Section, ...],
+    *,
+    rows: b.Rows | None = None,
+    texts: tuple[Markup, ...] = (),
 ) -> str:
     scripts: list[str] = []
     if rows is not None:
-        queue = (
-            dict(rows.queue) | {"rows": rows.queue["rows"][: len(texts)]} if rows.queue and texts else None
-        )
-        labels = tuple(sorted({line(row.label, 60) for row in rows.items[: len(texts)]}))
-        shown = replace(rows, queue=queue, labels=labels)
+        n = len(texts)
+        queue = {**rows.queue, "rows": rows.queue["rows"][:n]} if rows.queue and texts else None
+        labels = tuple(sorted({line(row.label, 60) for row in rows.items[:n]}))
+        kept = replace(rows, queue=queue, labels=labels)
         sections = tuple(
-            replace(s, blocks=tuple(shown if b is rows else b for b in s.blocks)) for s in sections
+            replace(s, blocks=tuple(kept if block is rows else block for block in s.blocks)) for s in sections
         )
         scripts = ["report.js", *(["review.js"] if queue else [])]
     style, code = _asset("report.css"), "\n".join(map(_asset, scripts))
@@ -171,7 +147,7 @@ def _render(
     return _environment().get_template("page.html.j2").render({**values, **policy})
 
 
-def _fit(rows: tuple[Row, ...], room: int) -> tuple[Markup, ...]:
+def _fit(rows: tuple[b.Row, ...], room: int) -> tuple[Markup, ...]:
     """Render the first rows in full and the later ones in brief, so that all fit `room` bytes.
 
     Where even the briefest do not fit, the last rows are left out.
@@ -186,27 +162,23 @@ def _fit(rows: tuple[Row, ...], room: int) -> tuple[Markup, ...]:
     return tuple(kept)
 
 
-def _brief(row: Row, detail: _Detail) -> Row:
-    def near(rows: tuple[Near, ...]) -> tuple[Near, ...]:
-        return tuple(replace(n, begins=_near(n.begins, detail.near)) for n in rows[: detail.neighbours])
+def _brief(row: b.Row, detail: _Detail) -> b.Row:
+    def cut(cell: b.Cell, length: int) -> b.Cell:
+        return replace(cell, length=min(cell.length, length))
+
+    def near(rows: tuple[b.Near, ...]) -> tuple[b.Near, ...]:
+        kept = (n if detail.near or n.begins.picture else replace(n, begins=b.Cell("")) for n in rows)
+        return tuple(replace(n, begins=cut(n.begins, detail.near)) for n in kept)
 
     return replace(
         row,
-        begins=_cut(row.begins, detail.line),
-        cells=tuple((name, _cut(cell, detail.text)) for name, cell in row.cells[: detail.columns]),
+        begins=cut(row.begins, detail.line),
+        cells=tuple((name, cut(cell, detail.text)) for name, cell in row.cells[: detail.columns]),
         against=row.against[: detail.terms],
         support=row.support[: detail.terms],
-        other=near(row.other),
-        same=near(row.same),
+        other=near(row.other[: detail.neighbours]),
+        same=near(row.same[: detail.neighbours]),
     )
-
-
-def _near(cell: Cell, length: int) -> Cell:
-    return _cut(cell, length) if length or cell.picture else Cell("")
-
-
-def _cut(cell: Cell, length: int) -> Cell:
-    return replace(cell, length=min(cell.length, length))
 
 
 def _spliced(rich: list[Markup], poor: list[Markup], room: int) -> list[Markup]:
@@ -226,17 +198,17 @@ def _size(text: Markup) -> int:
     return len(text.encode()) + 1  # and the newline
 
 
-def _inline(text: Inline) -> Markup:
+def _inline(text: b.Inline) -> Markup:
     """Return words with cells among them, in one line."""
     if isinstance(text, tuple):
         return Markup("").join(_part(part, apart=True) for part in text)
     return _part(text, apart=False)
 
 
-def _part(part: Part, *, apart: bool) -> Markup:
+def _part(part: b.Part, *, apart: bool) -> Markup:
     if isinstance(part, str):
         return escape(line(part, _SAID) if not apart else block(part, _SAID))
-    if isinstance(part, Cell):
+    if isinstance(part, b.Cell):
         shown = _picture(part) if part.picture else _marked(line(part.text, part.length), part)
         shown = Markup("<bdi>{}</bdi>").format(shown) if apart and not part.picture else shown
     else:
@@ -244,19 +216,19 @@ def _part(part: Part, *, apart: bool) -> Markup:
     return Markup(_TAGS[part.tone]).format(shown)  # noqa: S704 - a tag of ours
 
 
-def _cell(text: Inline) -> Markup:
+def _cell(text: b.Inline) -> Markup:
     """Return what stands in a cell of a table: a cell of the data keeps its lines."""
-    if not isinstance(text, Cell) or text.picture:
+    if not isinstance(text, b.Cell) or text.picture:
         return _inline(text)
     return Markup(_TAGS[text.tone]).format(_marked(block(text.text, text.length), text))  # noqa: S704
 
 
-def _picture(cell: Cell) -> Markup:
+def _picture(cell: b.Cell) -> Markup:
     tag = Markup('<img class="px" src="{}" alt="{}" width="{}" height="{}">')
     return tag.format(cell.picture, line(cell.text, 600), cell.size, cell.size)
 
 
-def _marked(text: str, cell: Cell) -> Markup:
+def _marked(text: str, cell: b.Cell) -> Markup:
     """Return the text with the words that are evidence marked; everything else is escaped."""
     pattern, tags = _marker(cell.marks)
     if pattern is None:
@@ -275,17 +247,18 @@ def _marker(marks: tuple[tuple[str, float], ...]) -> tuple[re.Pattern[str] | Non
     return words.pattern_of(tags), tags
 
 
-def _words(text: Inline) -> str:
+def _words(text: b.Inline) -> str:
     """Return an inline without tones, for attributes and titles."""
-    parts = text if isinstance(text, tuple) else (text,)
     return "".join(
-        part if isinstance(part, str) else line(part.text, getattr(part, "length", 400)) for part in parts
+        part if isinstance(part, str) else line(part.text, getattr(part, "length", 400))
+        for part in b.parts(text)
     )
 
 
-def _left(shown: Table | Cards) -> str:
+def _left(shown: b.Table | b.Cards) -> str:
     """Say how many rows or cards are not shown."""
-    return words.more(shown.total - len(shown.rows if isinstance(shown, Table) else shown.items), *shown.rest)
+    here = shown.rows if isinstance(shown, b.Table) else shown.items
+    return words.more(shown.total - len(here), *shown.rest)
 
 
 def _document(text: str) -> Markup:
@@ -321,10 +294,6 @@ def _safe(value: object) -> object:
     return block(value, _LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _kind(shown: Block) -> str:
-    return type(shown).__name__
-
-
 @cache
 def _environment() -> Environment:
     """Return the one environment: everything is escaped, nothing may be undefined."""
@@ -336,7 +305,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         keep_trailing_newline=False,
     )
-    made.globals["kind"] = _kind
+    made.globals["kind"] = lambda block: type(block).__name__
     made.filters |= {
         "inline": _inline,
         "cell": _cell,
@@ -348,8 +317,4 @@ def _environment() -> Environment:
     return made
 
 
-def _write(_findings: object, report: Report, out: TextIO) -> None:
-    out.write(page(report))
-
-
-WRITERS: Final = {"html": Writer("html", ".html", "one page for people, with charts", _write)}
+WRITERS: Final = {"html": Writer("html", ".html", "one page for people, with charts", drawn(page))}

@@ -9,35 +9,14 @@ after Markdown has been read, where a backslash is gone. No line begins with a v
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TextIO
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from dataaudit.escape import console_line, line
+from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.report.blocks import (
-    Block,
-    Cards,
-    Cell,
-    Checks,
-    Commands,
-    Facts,
-    Fold,
-    Grid,
-    Group,
-    Inline,
-    Lines,
-    List,
-    Only,
-    Part,
-    Record,
-    Report,
-    Rows,
-    Section,
-    Sentence,
-    Table,
-)
-from dataaudit.report.common import fitted
-from dataaudit.writers.base import Writer
+from dataaudit.report.common import fitted, leaves
+from dataaudit.writers.base import Writer, drawn
 
 SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters
 ROWS: Final = 20  # of a folded table
@@ -49,21 +28,18 @@ _ACTIVE: Final = re.compile(
 _MARKUP: Final = re.compile(r"[\\`*_\[\]<>&|]")
 
 
-def markdown(report: Report) -> str:
+def markdown(report: b.Report) -> str:
     """Return the whole document, in as much detail as 64 kB have room for."""
     return fitted(report, SIZE, _markdown)
 
 
-def _markdown(report: Report) -> str:
-    sections = [section for section in report.sections if section.rank < 2]  # noqa: PLR2004 - the page's own
-    last = [section for section in sections if section.key in ("trust", "next")]
+def _markdown(report: b.Report) -> str:
     parts = [
         f"<!-- {report.mark} -->" if report.mark else "",
         f"## {_inline(report.headline, 300)}",
         " ".join(_inline(sentence) for sentence in report.sentences),
         _inline(report.about),
-        *(_section(section) for section in sections if section not in last),
-        *(_section(section) for section in last),
+        *(_section(s) for s in report.in_line(lambda s: s.rank < 2)),  # noqa: PLR2004 - the page's own
         "More is on the page: report.html." if report.short else "",
     ]
     return _joined(parts) + "\n"
@@ -73,7 +49,7 @@ def _joined(parts: Iterable[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _section(section: Section) -> str:
+def _section(section: b.Section) -> str:
     folded = section.folded or section.rank > 0
     body = _blocks(section.blocks, folded=folded)
     if not body:
@@ -88,46 +64,36 @@ def _details(title: str, body: str) -> str:
     return f"<details><summary>{shown}</summary>\n\n{body}\n\n</details>" if body else ""
 
 
-def _blocks(blocks: Sequence[Block], *, folded: bool = False) -> str:
-    return _joined(_block(block, folded=folded) for block in blocks)
+def _blocks(blocks: Sequence[b.Block], *, folded: bool = False) -> str:
+    return _joined(_block(block, folded=folded) for block in leaves(blocks, "markdown"))
 
 
-def _block(block: Block, *, folded: bool) -> str:
+def _block(block: b.Block | b.Card, *, folded: bool) -> str:
     match block:
-        case Sentence(text, tone):
+        case b.Sentence(text, tone):
             return f"**{_inline(text)}**" if tone == "strong" else _inline(text)
-        case List(items) | Lines(items):
+        case b.List(items) | b.Lines(items):
             return _bullets(items[:ROWS])
-        case Table():
+        case b.Table():
             return _table(block, folded=folded)
-        case Rows(overview=Table() as overview) | Cards(overview=Table() as overview):
-            return _table(overview, folded=folded)
-        case Cards(items=items):
-            return _joined(
-                f"#### {_inline(card.title)}\n\n{_blocks(card.blocks, folded=True)}" for card in items
-            )
-        case Facts(pairs):
-            return _bullets(
-                (f"{name}: ", *(value if isinstance(value, tuple) else (value,))) for name, value in pairs
-            )
-        case Checks():
+        case b.Card(title=title, blocks=blocks):
+            return f"#### {_inline(title)}\n\n{_blocks(blocks, folded=True)}"
+        case b.Facts(pairs):
+            return _bullets((f"{name}: ", *b.parts(value)) for name, value in pairs)
+        case b.Checks():
             return _checks(block)
-        case Commands(items):
+        case b.Commands(items):
             return _commands(items)
-        case Record(cells):
-            return _rows(("column", "cell"), [(Cell(name), cell) for name, cell in cells])
-        case Fold(title, blocks):
+        case b.Record(cells):
+            return _rows(("column", "cell"), [(b.Cell(name), cell) for name, cell in cells])
+        case b.Fold(title, blocks):
             return _details(title, _blocks(blocks, folded=True))
-        case Group(title, blocks):
+        case b.Group(title, blocks):
             return f"**{_inline(title)}**\n\n{body}" if (body := _blocks(blocks, folded=folded)) else ""
-        case Grid(columns):
-            return _joined(_blocks(column, folded=folded) for column in columns)
-        case Only(media, blocks):
-            return _blocks(blocks, folded=folded) if "markdown" in media else ""
     return ""
 
 
-def _table(table: Table, *, folded: bool) -> str:
+def _table(table: b.Table, *, folded: bool) -> str:
     """Return a table: of one in sight the first rows, and the next ones folded."""
     first = ROWS if folded else FIRST
     rows = _rows(table.head, table.rows[:first])
@@ -136,7 +102,7 @@ def _table(table: Table, *, folded: bool) -> str:
     return _joined([rows, legend, _details(f"The next {len(rest)}", _rows(table.head, rest))])
 
 
-def _rows(head: Sequence[Inline], rows: Sequence[Sequence[Inline]]) -> str:
+def _rows(head: Sequence[b.Inline], rows: Sequence[Sequence[b.Inline]]) -> str:
     if not rows:
         return ""
     lines = [[_inline(name) for name in head], ["---"] * len(head)] if head else []
@@ -144,7 +110,7 @@ def _rows(head: Sequence[Inline], rows: Sequence[Sequence[Inline]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines)
 
 
-def _checks(checks: Checks) -> str:
+def _checks(checks: b.Checks) -> str:
     """Return the checks that failed, and on a click those that passed."""
     failed = [("**Failed.** ", check.message) for check in checks.items if not check.ok]
     passed = [check.message for check in checks.items if check.ok]
@@ -164,23 +130,21 @@ def _commands(commands: Sequence[tuple[str, str]]) -> str:
     return "\n".join([f"{fence}sh", *lines, fence])
 
 
-def _bullets(items: Iterable[Inline]) -> str:
+def _bullets(items: Iterable[b.Inline]) -> str:
     return "\n".join(f"- {_inline(item)}" for item in items)
 
 
-def _inline(text: Inline, length: int = 600) -> str:
-    return "".join(_parts(text if isinstance(text, tuple) else (text,), length))
+def _inline(text: b.Inline, length: int = 600) -> str:
+    return "".join(_part(part, length) for part in b.parts(text))
 
 
-def _parts(parts: Sequence[Part], length: int) -> Iterator[str]:
-    for part in parts:
-        if isinstance(part, Cell):
-            yield _code(part.text, part.length)
-        elif isinstance(part, str):
-            yield _prose(part, length)
-        else:
-            shown = _prose(part.text, length)
-            yield f"**{shown}**" if part.tone == "strong" else shown
+def _part(part: b.Part, length: int) -> str:
+    if isinstance(part, b.Cell):
+        return _code(part.text, part.length)
+    if isinstance(part, str):
+        return _prose(part, length)
+    shown = _prose(part.text, length)
+    return f"**{shown}**" if part.tone == "strong" else shown
 
 
 def _code(text: str, length: int = 80) -> str:
@@ -204,8 +168,4 @@ def _prose(text: str, length: int = 600) -> str:
     return f"{start}{inner}{end}"
 
 
-def _write(_findings: object, report: Report, out: TextIO) -> None:
-    out.write(markdown(report))
-
-
-WRITERS: Final = {"markdown": Writer("markdown", ".md", "for a comment on a pull request", _write)}
+WRITERS: Final = {"markdown": Writer("markdown", ".md", "for a comment on a pull request", drawn(markdown))}

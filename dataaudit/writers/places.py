@@ -3,11 +3,8 @@
 A service that shows findings next to the code knows files of the repository, and lines of text. A row of a
 Parquet file has no line, and data that are not in the repository have no file there: such a finding points to
 a text file that stands for the data (a pointer of DVC, the dataset's card, the configuration that declares
-it), and its message says which row is meant.
-
-Finds out what the writers of a verdict may know of the world: the repository, and who runs this.
-
-It reads the environment and looks at files; the writers themselves do neither.
+it), and its message says which row is meant. `surroundings` reads the environment and looks at files; the
+writers themselves do neither.
 """
 
 from __future__ import annotations
@@ -16,12 +13,14 @@ import posixpath
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
+from dataaudit.escape import line
 from dataaudit.findings.verdict import Finding, Outcome, Place, Verdict
+from dataaudit.report.verdict import NAME, finding_text, message, single
 
 Service = Literal["", "github", "gitlab"]
 CAP: Final = 500
@@ -32,11 +31,12 @@ _PACKED: Final = frozenset((".gz", ".zst", ".bz2", ".xz", ".zip"))
 _LONGEST: Final = 1000  # characters of a path
 _JOINERS: Final = re.compile("[\u200c\u200d]")  # which emoji and Persian need
 _ABSOLUTE: Final = re.compile(r"/|[A-Za-z]:/")
+_PATIENCE: Final = 20  # seconds for git
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a writer may know beyond the verdict; `surroundings` finds it out."""
+    """What a writer may know beyond the verdict."""
 
     folder: str = ""  # absolute POSIX path that relative paths of sources start from; empty for the root
     root: str = ""  # absolute POSIX path of the repository; empty for `folder`
@@ -70,6 +70,16 @@ class Places:
                 return Place(path, 1, own=True)
         return self._stand_in(site.source, outcome.dataset)
 
+    def said(
+        self, outcome: Outcome, findings: Iterable[Finding]
+    ) -> Iterator[tuple[Place, str, Finding | None]]:
+        """Yield where and what a rule says as a whole, unless its one finding is that, then its findings."""
+        if not single(outcome):
+            yield self.of(outcome), f"{line(outcome.dataset, NAME)}: {message(outcome)}", None
+        for finding in findings:
+            place = self.of(outcome, finding)
+            yield place, finding_text(finding, place), finding
+
     def _stand_in(self, source: str, dataset: str) -> Place:
         facts = self._datasets.get(dataset, {})
         declared = facts.get("declared"), facts.get("declared_line")
@@ -90,9 +100,6 @@ class Places:
         root = (self._around.root or folder).rstrip("/") + "/"
         path = posixpath.normpath(source if _ABSOLUTE.match(source) else posixpath.join(folder, source))
         return path.removeprefix(root) if path.startswith(root) else ""
-
-
-_PATIENCE: Final = 20  # seconds for git
 
 
 def service(environment: Mapping[str, str]) -> Service:
@@ -122,7 +129,7 @@ def surroundings(
         folder=folder.as_posix(),
         root=root.as_posix(),
         config=(config.absolute() if config else root / "pyproject.toml").as_posix(),
-        stand_ins=_stand_ins(_sources(verdict), folder),
+        stand_ins=_stand_ins(verdict, folder),
         service=service(environment),
         job_summary=environment.get("GITHUB_STEP_SUMMARY", "") if service(environment) == "github" else "",
         accepted=accepted,
@@ -139,17 +146,11 @@ def _root(folder: Path, environment: Mapping[str, str]) -> Path:
     return next(found, Path(workspace) if workspace and folder.is_relative_to(workspace) else folder)
 
 
-def _sources(verdict: Verdict) -> list[str]:
-    places = (site for o in verdict.outcomes for site in (o.place, *(f.site for f in o.findings)))
-    sources = dict.fromkeys(site.source for site in places)
-    return [
-        source for source in sources if source not in ("", "-") and "://" not in source and "\0" not in source
-    ]
-
-
-def _stand_ins(sources: Iterable[str], folder: Path) -> dict[str, str]:
+def _stand_ins(verdict: Verdict, folder: Path) -> dict[str, str]:
     """Return what stands for sources that are not in the repository: their DVC pointer, or nothing known."""
-    sources = list(sources)
+    places = (site for o in verdict.outcomes for site in (o.place, *(f.site for f in o.findings)))
+    named = dict.fromkeys(site.source for site in places)
+    sources = [one for one in named if one not in ("", "-") and "://" not in one and "\0" not in one]
     pointed = {source: f"{source}.dvc" for source in sources if (folder / f"{source}.dvc").is_file()}
     ignored = _ignored([source for source in sources if source not in pointed], folder)
     return pointed | dict.fromkeys(ignored, "")

@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, TextIO
 from urllib.parse import quote
 
@@ -38,38 +39,27 @@ _STATES: Final = {"new": "new", "changed": "updated", "known": "unchanged"}  # S
 Object = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A result that may be cut off, and in which order it is kept: the smallest first."""
-
-    order: tuple[int, int, int]
-    result: Object
-
-
 def write(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
     """Write one run for each dataset; a single one where there are none, or more than 20."""
     places = Places(verdict, around)
     groups = [(name, list(group)) for name, group in groupby(verdict.outcomes, key=lambda o: o.dataset)]
     if not 0 < len(groups) <= _RUNS or len({name for name, _ in groups}) < len(groups):
         groups = [("", list(verdict.outcomes))]
-    runs = [_run(verdict, outcomes, (places, around), name=name) for name, outcomes in groups]
+    runs = [_run(verdict, outcomes, name, places=places, around=around) for name, outcomes in groups]
     document = {"$schema": SCHEMA, "version": "2.1.0", "runs": runs}
     out.write(json_text(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)) + "\n")
 
 
 def _run(
-    verdict: Verdict, outcomes: Sequence[Outcome], seen: tuple[Places, Surroundings], *, name: str
+    verdict: Verdict, outcomes: Sequence[Outcome], name: str, *, places: Places, around: Surroundings
 ) -> Object:
-    places, around = seen
     rules = list({outcome.rule.code: outcome.rule for outcome in outcomes}.values())
     numbers = {rule.code: index for index, rule in enumerate(rules)}
     driver: Object = {"name": "dataaudit", "rules": [_rule(rule) for rule in rules]}
     if _SEMANTIC.match(verdict.version):
         driver |= {"semanticVersion": line(verdict.version, NAME)}
-    candidates = [
-        c for o in outcomes for c in _results(o, numbers[o.rule.code], places=places, around=around)
-    ]
-    candidates.sort(key=lambda candidate: candidate.order)
+    found = [r for o in outcomes for r in _results(o, numbers[o.rule.code], places=places, around=around)]
+    results = [result for _, result in sorted(found, key=itemgetter(0))]
     category = f"dataaudit/{quote(name, safe='', errors='replace')}/" if name else "dataaudit/"
     notes = [{"level": "note", "message": {"text": line(note, _TEXT)}} for note in verdict.notes if note]
     invocation = {
@@ -83,12 +73,13 @@ def _run(
         "originalUriBaseIds": {_ROOT: {"description": {"text": "The root of the repository."}}},
         "invocations": [invocation],
         "columnKind": "unicodeCodePoints",
-        "results": _distinguished([candidate.result for candidate in candidates[:RESULTS]]),
+        "results": _distinguished(results[:RESULTS]),
     }
 
 
 def _rule(rule: Rule) -> Object:
-    title = _sentence(line(rule.title, _TEXT)) or rule.code
+    title = line(rule.title, _TEXT)
+    title = f"{title}." if title and title[-1] not in ".!?…" else title or rule.code
     doc = block(rule.doc, _DOC).strip() or title
     first = next((part for part in doc.split("\n\n") if not part.lstrip().startswith("#")), title)
     return {
@@ -106,26 +97,22 @@ def _rule(rule: Rule) -> Object:
     }
 
 
-def _results(outcome: Outcome, number: int, *, places: Places, around: Surroundings) -> list[_Candidate]:
-    """Return the outcome as a whole, where the rule is broken, then its findings up to the cap."""
-    level = SEVERITIES.index(outcome.rule.severity)
+def _results(
+    outcome: Outcome, number: int, *, places: Places, around: Surroundings
+) -> Iterator[tuple[tuple[int, int, int], Object]]:
+    """Yield the outcome as a whole, where the rule is broken, then its findings up to the cap.
+
+    Each has the order in which results are kept, the smallest first.
+    """
+    rule = outcome.rule
+    level = SEVERITIES.index(rule.severity)
     findings = reported(outcome, accepted=around.accepted)
-    results = []
+    about = {"ruleId": line(rule.code, NAME), "ruleIndex": number, "level": rule.severity}
     if outcome.status == "broken" and not single(outcome):
         whole = _whole(outcome, places.of(outcome), shown=min(len(findings), around.cap))
-        results.append(_Candidate((level, -1, number), _result(outcome, number, whole)))
+        yield (level, -1, number), about | whole
     for at, finding in enumerate(findings[: around.cap]):
-        one = _one(finding, places.of(outcome, finding))
-        results.append(_Candidate((level, at, number), _result(outcome, number, one)))
-    return results
-
-
-def _result(outcome: Outcome, number: int, about: Object) -> Object:
-    return {
-        "ruleId": line(outcome.rule.code, NAME),
-        "ruleIndex": number,
-        "level": outcome.rule.severity,
-    } | about
+        yield (level, at, number), about | _one(finding, places.of(outcome, finding))
 
 
 def _whole(outcome: Outcome, place: Place, *, shown: int) -> Object:
@@ -134,7 +121,7 @@ def _whole(outcome: Outcome, place: Place, *, shown: int) -> Object:
     return {
         "message": {"text": _message(message(outcome)) + more},
         "locations": [_location(place, outcome.dataset, kind="module")],
-        "partialFingerprints": _fingerprints(key.hexdigest()[:32]),
+        "partialFingerprints": {"dataaudit/v1": key.hexdigest()[:32]},
         "properties": {"total": outcome.total, "summary": True},
     }
 
@@ -144,7 +131,7 @@ def _one(finding: Finding, place: Place) -> Object:
     result: Object = {
         "message": {"text": _message(finding_text(finding, place))},
         "locations": [_location(place, logical_name(site), kind="member")],
-        "partialFingerprints": _fingerprints(finding.fingerprint),
+        "partialFingerprints": {"dataaudit/v1": finding.fingerprint},
     }
     if finding.state:
         result["baselineState"] = _STATES[finding.state]
@@ -160,25 +147,19 @@ def _location(place: Place, name: str, *, kind: str) -> Object:
     artifact = {"uri": quote(place.path, safe="/", errors="replace"), "uriBaseId": _ROOT}
     region = {"startLine": place.line, "startColumn": 1, "endLine": place.line, "endColumn": 2}
     logical = {"fullyQualifiedName": line(name, _TEXT) or "data", "kind": kind}
-    return {
-        "physicalLocation": {"artifactLocation": artifact, "region": region},
-        "logicalLocations": [logical],
-    }
-
-
-def _fingerprints(key: str) -> Object:
-    """Return the identity; the first name is the one that GitHub looks at, with a count in its form."""
-    return {"primaryLocationLineHash": f"{key}:1", "dataaudit/v1": key}
+    physical = {"artifactLocation": artifact, "region": region}
+    return {"physicalLocation": physical, "logicalLocations": [logical]}
 
 
 def _distinguished(results: list[Object]) -> list[Object]:
-    """Count equal identities, which GitHub would show as one alert."""
-    seen: dict[tuple[str, str], int] = {}
+    """Count equal identities, which GitHub would show as one alert; it looks at the first name."""
+    seen: Counter[tuple[str, str]] = Counter()
     for result in results:
         keys = result["partialFingerprints"]
         identity = result["ruleId"], keys["dataaudit/v1"]
-        seen[identity] = seen.get(identity, 0) + 1
-        keys["primaryLocationLineHash"] = f"{identity[1]}:{seen[identity]}"
+        seen[identity] += 1
+        counted = f"{identity[1]}:{seen[identity]}"
+        result["partialFingerprints"] = {"primaryLocationLineHash": counted, **keys}
     return results
 
 
@@ -201,8 +182,4 @@ def _message(text: str) -> str:
     return text.replace("](", "] (") or "There is no message."
 
 
-def _sentence(text: str) -> str:
-    return f"{text}." if text and text[-1] not in ".!?…" else text
-
-
-WRITER = Writer("sarif", ".sarif", "SARIF 2.1.0, as GitHub takes it", write)
+WRITERS: Final = {"sarif": Writer("sarif", ".sarif", "SARIF 2.1.0, as GitHub takes it", write)}

@@ -6,7 +6,7 @@ SARIF, JUnit, GitHub and GitLab are mappings of the verdict, each in a module of
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -15,29 +15,25 @@ from dataaudit.errors import SettingError, WriteError
 from dataaudit.files import write_page
 from dataaudit.findings.verdict import Finding, Outcome, Site, Verdict
 from dataaudit.report import shown_verdict
+from dataaudit.report.blocks import Report
 from dataaudit.report.verdict import headline, standings
 from dataaudit.writers.base import Writer, get
-from dataaudit.writers.console import write_lines
+from dataaudit.writers.console import plain_lines
 from dataaudit.writers.html import page
 from dataaudit.writers.json import one_line
 from dataaudit.writers.markdown import markdown
 from dataaudit.writers.places import Surroundings
 
 
-def _write_text(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    write_lines(shown_verdict(verdict), out)
+def _drawn(
+    draw: Callable[[Report], str], *, full: bool = False
+) -> Callable[[Verdict, Surroundings, TextIO], None]:
+    """Return what draws the report of a verdict."""
 
+    def write(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
+        out.write(draw(shown_verdict(verdict, full=full)))
 
-def _write_full(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    write_lines(shown_verdict(verdict, full=True), out)
-
-
-def _write_markdown(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    out.write(markdown(shown_verdict(verdict)))
-
-
-def _write_html(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-    out.write(page(shown_verdict(verdict)))
+    return write
 
 
 def _write_json(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
@@ -86,10 +82,15 @@ def _site(site: Site) -> dict[str, Any]:
 WRITERS: Final = {
     writer.name: writer
     for writer in (
-        Writer("text", ".txt", "a line a finding, and a short summary", _write_text),
-        Writer("full", ".txt", "text with all findings and the documentation of broken rules", _write_full),
-        Writer("markdown", ".md", "a page of Markdown, for a comment or a job’s summary", _write_markdown),
-        Writer("html", ".html", "one page for people", _write_html),
+        Writer("text", ".txt", "a line a finding, and a short summary", _drawn(plain_lines)),
+        Writer(
+            "full",
+            ".txt",
+            "text with all findings and the documentation of broken rules",
+            _drawn(plain_lines, full=True),
+        ),
+        Writer("markdown", ".md", "a page of Markdown, for a comment or a job’s summary", _drawn(markdown)),
+        Writer("html", ".html", "one page for people", _drawn(page)),
         Writer("json", ".json", "one document: the verdict, all outcomes and findings", _write_json),
         Writer("jsonl", ".jsonl", "one outcome or finding a line", _write_jsonl),
     )

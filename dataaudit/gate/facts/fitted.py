@@ -70,7 +70,14 @@ def fitted(material: Material) -> FittedRows:
 
 def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     """Fit a model to rows by the settings of a dataset."""
-    settings, step = _asked(material), material.on_step
+    given, step = material.settings, material.on_step
+    settings = LabelOptions(
+        label=given.label,
+        weight=given.weight,
+        text=given.text,
+        categorical=given.categorical,
+        seed=material.seed,
+    )
     dataset, target = read_labelled(frame, settings, on_step=step)
     trained = train(encode_training(dataset, target, settings, on_step=step), settings, on_step=step)
     return FittedRows(dataset, target, trained)
@@ -110,14 +117,3 @@ def _against(material: Material) -> Against | None:
     tested = predict(model.trained, pair.test, pair.y)
     searched = search_mismatch(pair, model.trained, tested, settings=asked, on_step=material.on_step)
     return Against(pair, tested, searched)
-
-
-def _asked(material: Material) -> LabelOptions:
-    settings = material.settings
-    return LabelOptions(
-        label=settings.label,
-        weight=settings.weight,
-        text=settings.text,
-        categorical=settings.categorical,
-        seed=material.seed,
-    )
