@@ -224,7 +224,7 @@ class _Report:
 
             write_outputs(verdict, around, outputs=self.outputs)
         if around.job_summary:
-            from dataaudit.writers.github import append_summary
+            from dataaudit.writers.annotations import append_summary
 
             append_summary(verdict, around)
 

@@ -1,13 +1,8 @@
 """A report before it has a format: a small tree of blocks, which every writer draws in its own way.
 
 Plain strings are our own words, `Cell` is text from the data; a writer makes both harmless, and sets cells
-apart. Numbers are words already (`report.words`). A section's rank says where it stands:
-
-====  ======================================================================================
-0     everywhere: page, Markdown, terminal
-1     on the page, and folded in Markdown
-2     on the page only
-====  ======================================================================================
+apart. Numbers are words already (`report.words`). A section's rank says where it stands: 0 everywhere, 1 on
+the page and folded in Markdown, 2 on the page only.
 
 `Only` narrows single blocks to some formats. What has no room is shed in the order of ranks, the last first.
 """
@@ -294,7 +289,6 @@ class Report:
     mark: str = ""  # by which a program finds the report in Markdown
     provenance: Mapping[str, Any] = field(default_factory=dict)
     records: str | tuple[Mapping[str, Any], ...] = ()  # JSON lines: the name of a table, or objects
-    document: Mapping[str, Any] | None = None  # the whole JSON, of what has no tables
     short: bool = False  # whether more is on the page
 
     @property

@@ -67,17 +67,12 @@ def _sections(
 ) -> Iterator[b.Section]:
     unjudged = [o for standing, o in loud if standing == "error"]
     if unjudged:
-        checks = b.Checks(
-            tuple(b.Check(v.title(o), ok=False, message=_unjudged(o)) for o in unjudged[:_RULES])
-        )
+        checks = b.Checks(tuple(map(_unjudged, unjudged[:_RULES])))
         yield b.Section("Not judged", (b.Only(b.PAGE, (checks,)),), rank=0, key="unjudged")
     if loud:
         broken = [(standing, o) for standing, o in loud if standing != "error"]
         page = (b.Only(b.PAGE, (_cards(broken),)),) if broken else ()
-        brief: tuple[b.Block, ...] = (
-            _overview("Broken rules", loud),
-            *(_brief(s, o) for s, o in loud[:_RULES]),
-        )
+        brief: tuple[b.Block, ...] = (_overview("Broken rules", loud), *map(_brief, loud[:_RULES]))
         yield b.Section("Broken rules", (*page, b.Only(b.MARKDOWN, brief)), rank=0, key="broken")
     quiet = [(standing, o) for standing, o in found if standing not in _LOUD]
     passed = (b.Fold("Rules that passed or do not apply", (_overview("The other rules", quiet),)),)
@@ -133,8 +128,10 @@ def _steps(verdict: Verdict, loud: Sequence[Judged]) -> tuple[tuple[str, b.Inlin
     return tuple(steps) or (("Nothing needs to be done.", "Every rule that applies is kept."),)
 
 
-def _unjudged(outcome: Outcome) -> b.Inline:
-    return (f"{v.title(outcome)} on ", b.Cell(outcome.dataset, NAME), f": {v.message(outcome, length=600)}")
+def _unjudged(outcome: Outcome) -> b.Check:
+    name = v.title(outcome)
+    text = (f"{name} on ", b.Cell(outcome.dataset, NAME), f": {v.message(outcome, length=600)}")
+    return b.Check(name, ok=False, message=text)
 
 
 def _card(number: int, standing: Standing, outcome: Outcome, each: int) -> b.Card:
@@ -199,8 +196,9 @@ def _overview(caption: str, found: Sequence[Judged]) -> b.Table:
     )
 
 
-def _brief(standing: Standing, outcome: Outcome) -> b.Group:
+def _brief(judged: Judged) -> b.Group:
     """Return what an outcome says, then its findings, for Markdown."""
+    standing, outcome = judged
     shown = v.blocking(outcome)
     total = len(shown) + v.unlisted(outcome, len(shown))
     table = b.Table(

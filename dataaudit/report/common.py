@@ -165,32 +165,32 @@ def run(p: AuditRecord, facts: Facets) -> tuple[b.Section, b.Section]:
         rest=("column", "columns"),
         style="plain",
     )
-    notes = (b.Group("Notes", (b.List(tuple(p.notes[:_LISTED])),)),) if p.notes else ()
-    command = (b.Group("Command", (b.Commands(((("", p.command)),)),)),) if p.command else ()
+    notes = b.Group("Notes", (b.List(tuple(p.notes[:_LISTED])),))
+    columns = (*((table,) if roles else ()), *((notes,) if p.notes else ()))
+    command = b.Group("Command", (b.Commands((("", p.command),)),))
     origins = (*p.origins, *getattr(p, "test_origins", ()))
     about = (
         b.Facts((*facts, *_model_facts(p))),
-        *command,
+        *((command,) if p.command else ()),
         _fold("Files", "Files that were read", ("file", "format", "rows", "sha256"), _origins(origins)),
         _fold("Settings", "Settings, as resolved", ("setting", "value"), _pairs(p.settings)),
         _fold("Versions", "Versions of Python and libraries", ("package", "version"), _pairs(p.versions)),
     )
-    columns: tuple[b.Block, ...] = (*((table,) if roles else ()), *notes)
     return (
         b.Section("Columns and decisions", columns, rank=2, key="columns", nav="Columns"),
         b.Section("This run", about, rank=2, key="run"),
     )
 
 
-def _fold(title: str, caption: str, head: tuple[str, ...], rows: tuple[tuple[b.Inline, ...], ...]) -> b.Fold:
+def _fold(title: str, caption: str, head: tuple[str, ...], rows: tuple[b.Line, ...]) -> b.Fold:
     return b.Fold(title, (b.Table(caption=caption, head=head, rows=rows, style="plain"),), of=caption)
 
 
-def _pairs(values: Mapping[str, Any]) -> tuple[tuple[b.Inline, ...], ...]:
+def _pairs(values: Mapping[str, Any]) -> tuple[b.Line, ...]:
     return tuple((b.Cell(key), b.Cell(_plain(value), 300)) for key, value in sorted(values.items()))
 
 
-def _origins(origins: Sequence[Mapping[str, Any]]) -> tuple[tuple[b.Inline, ...], ...]:
+def _origins(origins: Sequence[Mapping[str, Any]]) -> tuple[b.Line, ...]:
     keys = ("path", "format", "rows", "sha256")
     rows = tuple(tuple(b.Cell(_plain(one.get(key, "")), 200) for key in keys) for one in origins[:_LISTED])
     left = len(origins) - _LISTED

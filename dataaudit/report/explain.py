@@ -330,13 +330,13 @@ def _parts(f: ExplanationFindings, behind: list[Fact]) -> tuple[b.Section, ...]:
         return words.MISSING if at is None else f"place {words.count(at)}"
 
     names = ("place", "place_without_train_loss", "place_without_hessian")
-    rows: tuple[b.Line, ...] = tuple(
+    rows: list[b.Line] = [
         (b.Cell(row["train_row_id"], _ROW), *(place(row[name]) for name in names)) for row in behind
-    )
+    ]
     table = b.Table(
         caption="Place of each row by the influence and by its parts",
         head=("training row", "influence", "without the training loss", "without the Hessian"),
-        rows=rows,
+        rows=tuple(rows),
         short=2 * _SHORT,
     )
     return (b.Section("Part by part", (table,), rank=0, key="parts", lead=_BY_PART, folded=True),)

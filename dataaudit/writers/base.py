@@ -27,7 +27,12 @@ BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
 CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
 Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
 _MAPPINGS: Final = ("github", "gitlab", "junit", "sarif")  # of a verdict, which are no layout
-_MODULES: Final = {"jsonl": "json", "text": "console"}  # formats that have no module of their own
+_MODULES: Final = {  # of formats that have none of their own
+    "github": "annotations",
+    "gitlab": "annotations",
+    "jsonl": "json",
+    "text": "console",
+}
 
 
 @dataclass(frozen=True, slots=True)

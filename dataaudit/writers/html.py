@@ -110,16 +110,13 @@ def framed(page: str, title: str) -> str:
 
 def _page(report: b.Report) -> str:
     """Return the page with as many ranked rows as it has room for."""
-    on_page = (
-        s for s in report.sections if any(not isinstance(o, b.Only) or "page" in o.media for o in s.blocks)
-    )
     sections = tuple(
-        replace(s, key=s.key or re.sub("[^a-z]+", "-", s.title.lower()).strip("-")) for s in on_page
+        replace(s, key=s.key or re.sub("[^a-z]+", "-", s.title.lower()).strip("-"))
+        for s in report.sections
+        if any(not isinstance(block, b.Only) or "page" in block.media for block in s.blocks)
     )
-    ranked = (
-        block for s in sections for block in s.blocks if isinstance(block, b.Rows) and block.style == "list"
-    )
-    rows = next(ranked, None)
+    found = (block for s in sections for block in s.blocks if isinstance(block, b.Rows))
+    rows = next((ranked for ranked in found if ranked.style == "list"), None)
     if rows is None:
         return _render(report, sections)
     bare = _render(report, sections, rows=rows, texts=(Markup(""),) * len(rows.items))
@@ -260,9 +257,8 @@ def _words(text: b.Inline) -> str:
 
 def _left(shown: b.Table | b.Cards) -> str:
     """Say how many rows or cards are not shown."""
-    return words.more(
-        shown.total - len(shown.rows if isinstance(shown, b.Table) else shown.items), *shown.rest
-    )
+    here = shown.rows if isinstance(shown, b.Table) else shown.items
+    return words.more(shown.total - len(here), *shown.rest)
 
 
 def _document(text: str) -> Markup:

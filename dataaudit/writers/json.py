@@ -29,9 +29,6 @@ _ROWS: Final = 20_000  # a chunk's rows: about 10 MB of text
 
 def document(findings: Tables, report: Report) -> Iterator[str]:
     """Yield one JSON document, some rows of a table at a time."""
-    if report.document is not None:
-        yield one_line(report.document) + "\n"
-        return
     answer = {
         "kind": report.kind,
         "next_commands": [{"purpose": purpose, "command": command} for purpose, command in report.commands],

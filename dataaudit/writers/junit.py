@@ -22,6 +22,7 @@ from dataaudit.writers.places import Surroundings
 
 _SHOWN: Final = 50  # findings of a case
 _FORBIDDEN: Final = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # by XML 1.0
+_COMPARED: Final = {"broken": " > ", "passed": " ≤ "}
 _SAYS: Final = {"failed": "failure", "error": "error", "skipped": "skipped"}
 
 
@@ -42,26 +43,18 @@ def _suite(root: Element, name: str, cases: Sequence[tuple[Standing, Outcome]]) 
     suite = SubElement(root, "testsuite", about)
     properties = SubElement(suite, "properties")
     for _, outcome in cases:
-        if outcome.status in ("passed", "broken"):
-            value = (
-                " > ".join(v.measured(outcome))
-                if outcome.status == "broken"
-                else " ≤ ".join(v.measured(outcome))
-            )
-            SubElement(
-                properties, "property", {"name": _text(outcome.rule.code, NAME), "value": _text(value)}
-            )
+        if outcome.status in _COMPARED:
+            value = _COMPARED[outcome.status].join(v.measured(outcome))
+            about = {"name": _text(outcome.rule.code, NAME), "value": _text(value)}
+            SubElement(properties, "property", about)
     for standing, outcome in cases:
         _case(suite, standing, outcome)
 
 
 def _case(suite: Element, standing: Standing, outcome: Outcome) -> None:
     package = ".".join(_text(part, NAME).replace(".", "_") for part in (outcome.dataset, outcome.rule.pack))
-    about = {
-        "classname": f"dataaudit.{package}",
-        "name": _text(v.title(outcome)),
-        "time": _seconds([outcome]),
-    }
+    name, time = _text(v.title(outcome)), _seconds([outcome])
+    about = {"classname": f"dataaudit.{package}", "name": name, "time": time}
     case = SubElement(suite, "testcase", about)
     if standing in _SAYS:
         kind = {"type": outcome.rule.severity} if standing == "failed" else {}
@@ -83,12 +76,8 @@ def _lines(outcome: Outcome) -> str:
 
 def _counts(found: Sequence[tuple[Standing, Outcome]]) -> dict[str, str]:
     failures, errors = (sum(standing == name for standing, _ in found) for name in ("failed", "error"))
-    return {
-        "tests": str(len(found)),
-        "failures": str(failures),
-        "errors": str(errors),
-        "time": _seconds([outcome for _, outcome in found]),
-    }
+    counts = {"tests": len(found), "failures": failures, "errors": errors}
+    return {name: str(n) for name, n in counts.items()} | {"time": _seconds([o for _, o in found])}
 
 
 def _seconds(outcomes: Sequence[Outcome]) -> str:

@@ -129,7 +129,7 @@ def surroundings(
         folder=folder.as_posix(),
         root=root.as_posix(),
         config=(config.absolute() if config else root / "pyproject.toml").as_posix(),
-        stand_ins=_stand_ins(_sources(verdict), folder),
+        stand_ins=_stand_ins(verdict, folder),
         service=service(environment),
         job_summary=environment.get("GITHUB_STEP_SUMMARY", "") if service(environment) == "github" else "",
         accepted=accepted,
@@ -146,15 +146,11 @@ def _root(folder: Path, environment: Mapping[str, str]) -> Path:
     return next(found, Path(workspace) if workspace and folder.is_relative_to(workspace) else folder)
 
 
-def _sources(verdict: Verdict) -> list[str]:
-    places = (site for o in verdict.outcomes for site in (o.place, *(f.site for f in o.findings)))
-    sources = dict.fromkeys(site.source for site in places)
-    return [one for one in sources if one not in ("", "-") and "://" not in one and "\0" not in one]
-
-
-def _stand_ins(sources: Iterable[str], folder: Path) -> dict[str, str]:
+def _stand_ins(verdict: Verdict, folder: Path) -> dict[str, str]:
     """Return what stands for sources that are not in the repository: their DVC pointer, or nothing known."""
-    sources = list(sources)
+    places = (site for o in verdict.outcomes for site in (o.place, *(f.site for f in o.findings)))
+    named = dict.fromkeys(site.source for site in places)
+    sources = [one for one in named if one not in ("", "-") and "://" not in one and "\0" not in one]
     pointed = {source: f"{source}.dvc" for source in sources if (folder / f"{source}.dvc").is_file()}
     ignored = _ignored([source for source in sources if source not in pointed], folder)
     return pointed | dict.fromkeys(ignored, "")

@@ -121,7 +121,7 @@ def _whole(outcome: Outcome, place: Place, *, shown: int) -> Object:
     return {
         "message": {"text": _message(message(outcome)) + more},
         "locations": [_location(place, outcome.dataset, kind="module")],
-        "partialFingerprints": _fingerprints(key.hexdigest()[:32]),
+        "partialFingerprints": {"dataaudit/v1": key.hexdigest()[:32]},
         "properties": {"total": outcome.total, "summary": True},
     }
 
@@ -131,7 +131,7 @@ def _one(finding: Finding, place: Place) -> Object:
     result: Object = {
         "message": {"text": _message(finding_text(finding, place))},
         "locations": [_location(place, logical_name(site), kind="member")],
-        "partialFingerprints": _fingerprints(finding.fingerprint),
+        "partialFingerprints": {"dataaudit/v1": finding.fingerprint},
     }
     if finding.state:
         result["baselineState"] = _STATES[finding.state]
@@ -151,19 +151,15 @@ def _location(place: Place, name: str, *, kind: str) -> Object:
     return {"physicalLocation": physical, "logicalLocations": [logical]}
 
 
-def _fingerprints(key: str) -> Object:
-    """Return the identity; the first name is the one that GitHub looks at, with a count in its form."""
-    return {"primaryLocationLineHash": f"{key}:1", "dataaudit/v1": key}
-
-
 def _distinguished(results: list[Object]) -> list[Object]:
-    """Count equal identities, which GitHub would show as one alert."""
+    """Count equal identities, which GitHub would show as one alert; it looks at the first name."""
     seen: Counter[tuple[str, str]] = Counter()
     for result in results:
         keys = result["partialFingerprints"]
         identity = result["ruleId"], keys["dataaudit/v1"]
         seen[identity] += 1
-        keys["primaryLocationLineHash"] = f"{identity[1]}:{seen[identity]}"
+        counted = f"{identity[1]}:{seen[identity]}"
+        result["partialFingerprints"] = {"primaryLocationLineHash": counted, **keys}
     return results
 
 

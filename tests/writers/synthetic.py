@@ -74,7 +74,6 @@ def every_block(text="", *, rows=3, cards=2, cells=3, ranked=12):
         version="1",
         provenance={"run_id": "0123abcd"},
         records=({"name": text},),
-        document={"text": text},
     )
 
 

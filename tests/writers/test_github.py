@@ -21,7 +21,7 @@ from writers.verdict.example import (
 from dataaudit.errors import WriteError
 from dataaudit.escape import line
 from dataaudit.findings.verdict import Verdict
-from dataaudit.writers.github import append_summary
+from dataaudit.writers.annotations import append_summary
 
 SHOWN = 10  # annotations of a level in a step
 

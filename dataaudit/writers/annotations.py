@@ -1,31 +1,40 @@
-"""GitHub's annotations: workflow commands on stdout, which the runner shows next to the lines they name.
+"""What services show next to the lines of a change: GitHub's annotations, GitLab's code quality report.
 
-The runner shows ten of each level a step and drops the rest without a word; so the first says what is broken
-as a whole, the strongest findings follow, and the last says how many more there are. The job summary is a
-page of Markdown with them (`append_summary`); above 1 MiB GitHub drops it without failing the job.
+GitHub's are workflow commands on stdout. The runner shows ten of each level a step and drops the rest without
+a word; so the first says what is broken as a whole, the strongest findings follow, and the last says how many
+more there are. The job summary is a page of Markdown with them (`append_summary`); above 1 MiB GitHub drops
+it without failing the job.
+
+GitLab's widget does not show the name of a check, so the description begins with it. It shows findings of
+equal fingerprint as one, and compares them with those of the target branch: hence what stands for a row is
+its content, not its number.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from dataaudit.errors import WriteError
-from dataaudit.escape import console_line
+from dataaudit.escape import console_line, json_text, line
 from dataaudit.findings.verdict import SEVERITIES, Outcome, Place, Verdict
 from dataaudit.report import shown_verdict
-from dataaudit.report.verdict import blocking, headline, single, tally, title, unlisted
+from dataaudit.report.verdict import NAME, blocking, headline, reported, single, tally, title, unlisted
 from dataaudit.writers.base import Writer
 from dataaudit.writers.markdown import markdown
 from dataaudit.writers.places import Places, Surroundings
 
 ANNOTATIONS: Final = 10  # of one level that GitHub shows of a step
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}  # GitHub's words
+_SEVERITIES: Final = {"error": "major", "warning": "minor", "note": "info"}  # GitLab's words
 
 
-def write(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
+def write_commands(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
     """Write at most ten commands of each level, then a line for people."""
     places = Places(verdict, around)
     for severity in SEVERITIES:
@@ -85,4 +94,39 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-WRITERS: Final = {"github": Writer("github", ".txt", "GitHub’s annotations", write)}
+def write_quality(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
+    """Write the array; an empty one where nothing was found, so that old findings count as fixed."""
+    places = Places(verdict, around)
+    entries = [entry for outcome in verdict.outcomes for entry in _entries(outcome, places, cap=around.cap)]
+    seen: Counter[str] = Counter()
+    for entry in entries:
+        key = entry["fingerprint"]
+        seen[key] += 1
+        if seen[key] > 1:
+            entry["fingerprint"] = _hash(f"{key}\x1f{seen[key]}")
+    out.write(json_text(json.dumps(entries, ensure_ascii=False, allow_nan=False, indent=1)) + "\n")
+
+
+def _entries(outcome: Outcome, places: Places, *, cap: int) -> Iterator[dict[str, Any]]:
+    """Yield what the rule says as a whole, if it is broken, and its findings."""
+    rule = outcome.rule
+    for place, text, finding in places.said(outcome, reported(outcome, accepted=False)[:cap]):
+        if finding or outcome.status in ("failed", "broken"):
+            whole = f"{rule.code}\x1f{outcome.dataset}\x1f{outcome.status}"
+            yield {
+                "description": f"{title(outcome)}: {text}",
+                "check_name": line(rule.code, NAME),
+                "fingerprint": finding.fingerprint if finding else _hash(whole),
+                "severity": "blocker" if outcome.status == "failed" else _SEVERITIES[rule.severity],
+                "location": {"path": place.path, "lines": {"begin": place.line}},
+            }
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+WRITERS: Final = {
+    "github": Writer("github", ".txt", "GitHub’s annotations", write_commands),
+    "gitlab": Writer("gitlab", ".json", "GitLab’s code quality report", write_quality),
+}
