@@ -226,7 +226,9 @@ def _unseen(column: str, strata: Strata) -> Iterator[Comparison]:
     # Either one level too frequent to be missed, or more levels than the rare ones would bring.
     single = float(all_in_p(counts, m, n).min()) * int(((train + test) > 0).sum())
     expected = float(all_in_p(np.minimum(train + test, m)[(train + test) > 0], m, n).sum())
-    p = min(1.0, 2.0 * min(single, _poisson_above(len(new), expected)))
+    # The number of unseen levels varies no more than a Poisson variable.
+    several = float(pdtrc(len(new) - 1, expected)) if expected > 0 else 0.0
+    p = min(1.0, 2.0 * min(single, several))
     order = np.argsort(-counts, kind="stable")
     shown = ", ".join(f"{strata.names[new[j]]} ({counts[j]:,})" for j in order[:NAMED])
     rows, levels = counted(int(counts.sum()), "test row"), counted(len(new), "level")
@@ -237,11 +239,6 @@ def _unseen(column: str, strata: Strata) -> Iterator[Comparison]:
         found=f"{what}. Chance does not explain it.",
         otherwise=f"{what}. A random split brings about {expected:.3g} such levels.",
     )  # fmt: skip
-
-
-def _poisson_above(k: int, mean: float) -> float:
-    """Return the probability of k or more; the number of unseen levels varies no more than that."""
-    return float(pdtrc(k - 1, mean)) if mean > 0 else 0.0
 
 
 def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison]:

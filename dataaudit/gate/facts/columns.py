@@ -164,13 +164,14 @@ def columns(material: Material) -> Rows:
     settings, n = material.settings, material.rows.n
     named = {settings.label: "label", settings.id: "id", settings.weight: "weight", settings.date: "date"}
     for name, found in profile(material).columns.items():
+        constant = found.missing == 0 and n > 1 and bool(found.low == found.high)
         yield (
             name,
             str(material.rows.schema[name]),
             named.get(name, "feature"),
             found.missing,
             found.missing / n,
-            _is_constant(found, n),
+            constant if found.ordered else None,
             found.infinite,
             _shown(found.low),
             _shown(found.high),
@@ -208,12 +209,6 @@ def _family(dtype: pl.DataType) -> str:
     if dtype.is_nested():
         return "nested"
     return "time" if dtype.is_temporal() else str(dtype)
-
-
-def _is_constant(found: Column, n: int) -> bool | None:
-    if not found.ordered:
-        return None
-    return found.missing == 0 and n > 1 and bool(found.low == found.high)
 
 
 def _shown(value: object) -> str | None:

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.audit import Searched, search_mismatch
-from dataaudit.audits.testset import Pair, Tested, predict, read_pair
+from dataaudit.audits.testset import Tested, predict, read_pair
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.gate.data import Data, Material
@@ -54,7 +54,6 @@ class FittedRows:
 class Against:
     """The model on the test rows."""
 
-    pair: Pair
     tested: Tested
     searched: Searched
 
@@ -116,4 +115,4 @@ def _against(material: Material) -> Against | None:
         return None
     tested = predict(model.trained, pair.test, pair.y)
     searched = search_mismatch(pair, model.trained, tested, settings=asked, on_step=material.on_step)
-    return Against(pair, tested, searched)
+    return Against(tested, searched)

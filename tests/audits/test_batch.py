@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from dataaudit.gate.facts.labels import LEAST, TAIL, score_batch
+from dataaudit.audits.batch import LEAST, TAIL, score_batch
 
 
 def judged(known, new, **settings):
