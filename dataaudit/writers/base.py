@@ -45,11 +45,13 @@ class Writer:
     write: Callable[[Any, Any, TextIO], None]  # writes the whole output to a text stream that takes UTF-8
 
 
-def drawn(draw: Callable[[Report], str]) -> Callable[[object, Report, TextIO], None]:
-    """Return the `write` of a format that draws the report alone."""
+def drawn(
+    draw: Callable[[Report], str], of: Callable[[Any], Report] | None = None
+) -> Callable[[Any, Any, TextIO], None]:
+    """Return the `write` of a format that draws the report it is given, or what `of` makes of the verdict."""
 
-    def write(_findings: object, report: Report, out: TextIO) -> None:
-        out.write(draw(report))
+    def write(found: Any, report: Any, out: TextIO) -> None:
+        out.write(draw(of(found) if of else report))
 
     return write
 

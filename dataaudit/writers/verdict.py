@@ -6,34 +6,24 @@ SARIF, JUnit, GitHub and GitLab are mappings of the verdict, each in a module of
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from dataaudit.data.paths import require_apart
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.files import write_page
-from dataaudit.findings.verdict import Finding, Outcome, Site, Verdict
+from dataaudit.findings.verdict import Finding, Outcome, Verdict
 from dataaudit.report import shown_verdict
-from dataaudit.report.blocks import Report
 from dataaudit.report.verdict import headline, standings
-from dataaudit.writers.base import Writer, get
+from dataaudit.writers.base import Writer, drawn, get
 from dataaudit.writers.console import plain_lines
 from dataaudit.writers.html import page
 from dataaudit.writers.json import one_line
 from dataaudit.writers.markdown import markdown
 from dataaudit.writers.places import Surroundings
-
-
-def _drawn(
-    draw: Callable[[Report], str], *, full: bool = False
-) -> Callable[[Verdict, Surroundings, TextIO], None]:
-    """Return what draws the report of a verdict."""
-
-    def write(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
-        out.write(draw(shown_verdict(verdict, full=full)))
-
-    return write
 
 
 def _write_json(verdict: Verdict, _around: Surroundings, out: TextIO) -> None:
@@ -66,35 +56,31 @@ def _outcome(outcome: Outcome, standing: str) -> dict[str, Any]:
         **{name: getattr(outcome.rule, name) for name in of_rule},
         **{name: getattr(outcome, name) for name in own},
         "counts_as": standing,
-        "place": _site(outcome.place),
+        "place": asdict(outcome.place),
     }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    names = ("accepted", "details", "fingerprint", "gates", "message", "score", "state")
-    return {**{name: getattr(finding, name) for name in names}, "site": _site(finding.site)}
+    return {**asdict(finding), "gates": finding.gates}
 
 
-def _site(site: Site) -> dict[str, Any]:
-    return {name: getattr(site, name) for name in ("column", "line", "row", "row_id", "source")}
-
-
-WRITERS: Final = {
-    writer.name: writer
-    for writer in (
-        Writer("text", ".txt", "a line a finding, and a short summary", _drawn(plain_lines)),
-        Writer(
-            "full",
-            ".txt",
-            "text with all findings and the documentation of broken rules",
-            _drawn(plain_lines, full=True),
-        ),
-        Writer("markdown", ".md", "a page of Markdown, for a comment or a job’s summary", _drawn(markdown)),
-        Writer("html", ".html", "one page for people", _drawn(page)),
-        Writer("json", ".json", "one document: the verdict, all outcomes and findings", _write_json),
-        Writer("jsonl", ".jsonl", "one outcome or finding a line", _write_jsonl),
-    )
+_FORMATS: Final = (
+    ("text", ".txt", "a line a finding, and a short summary"),
+    ("full", ".txt", "text with all findings and the documentation of broken rules"),
+    ("markdown", ".md", "a page of Markdown, for a comment or a job’s summary"),
+    ("html", ".html", "one page for people"),
+    ("json", ".json", "one document: the verdict, all outcomes and findings"),
+    ("jsonl", ".jsonl", "one outcome or finding a line"),
+)
+_WRITE: Final = {
+    "text": drawn(plain_lines, shown_verdict),
+    "full": drawn(plain_lines, partial(shown_verdict, full=True)),
+    "markdown": drawn(markdown, shown_verdict),
+    "html": drawn(page, shown_verdict),
+    "json": _write_json,
+    "jsonl": _write_jsonl,
 }
+WRITERS: Final = {name: Writer(name, suffix, doc, _WRITE[name]) for name, suffix, doc in _FORMATS}
 
 
 def check_outputs(outputs: Mapping[str, Path], sources: Iterable[str] = ()) -> None:

@@ -63,6 +63,4 @@ def test_numbers_that_are_not_finite_are_null():
 
 @pytest.mark.parametrize("payload", list(PAYLOADS.values())[:10])
 def test_a_report_may_have_objects_of_its_own(payload):
-    made = every_block(payload)
-    assert json.loads(written("jsonl", None, made)) == {"name": payload}
-    assert json.loads(written("json", None, made)) == {"text": payload}
+    assert json.loads(written("jsonl", None, every_block(payload))) == {"name": payload}
