@@ -141,9 +141,10 @@ def _bars(
     )
 
 
-def _diagonal(x: charts.Scale, y: charts.Scale) -> Line:
-    """Draw a dashed line from the lower left corner to where x and y are highest."""
-    return Line(path([(x(x.low), y(y.low)), (x(x.high), y(y.high))]), "quiet", dashed=True)
+def _diagonal(x: charts.Scale, y: charts.Scale, top: float | None = None) -> Line:
+    """Draw a dashed line from the lower left corner to where x is highest, and y as high as `top`."""
+    ends = (x(x.low), y(y.low)), (x(x.high), y(y.high if top is None else top))
+    return Line(path(ends), "quiet", dashed=True)
 
 
 def curve(values: pl.Series) -> list[tuple[int, float]]:
@@ -163,7 +164,6 @@ def budget(values: pl.Series, steps: Sequence[tuple[float, int]]) -> Plot | None
         return None
     rows, found = points[-1]
     x, y = horizontal(0, rows), vertical(0, found * 1.04)
-    diagonal = path([(x(0), y(0)), (x(rows), y(found))])
     return Plot(
         key="budget",
         title="Wrong labels found against rows checked",
@@ -172,7 +172,7 @@ def budget(values: pl.Series, steps: Sequence[tuple[float, int]]) -> Plot | None
         y_name="wrong labels found",
         x_ticks=x.ticks(words.count),
         y_ticks=y.ticks(words.count),
-        lines=(Line(diagonal, "quiet", dashed=True), Line(path([(x(a), y(b)) for a, b in points]), "accent")),
+        lines=(_diagonal(x, y, found), Line(path([(x(a), y(b)) for a, b in points]), "accent")),
         points=tuple(
             Point(x(n), y(share * found), "accent", text=f"{_percent(share)}: {n:,} rows")
             for share, n in steps
@@ -236,11 +236,10 @@ def _paths(tried: Sequence[Fact]) -> dict[tuple[str, int], list[Fact]]:
 
 
 def _encodings(tried: Sequence[Fact], paths: dict[tuple[str, int], list[Fact]], chosen: Fact | None) -> str:
-    """Say what was tried, which line is which, and what was chosen."""
     said = f"Encodings tried: {len({c['basis'] for c in tried})}; fits: {len(tried)}."
     if chosen:
-        at = f"λ = {words.short(chosen['l2'])} (± one standard error)"
-        said += f" Chosen: {chosen['basis'][:_BASIS]}, {at}."
+        l2 = words.short(chosen["l2"])
+        said += f" Chosen: {chosen['basis'][:_BASIS]}, λ = {l2} (± one standard error)."
     if len(paths) == 1:
         return said
     named = (f"{basis[:_BASIS]} on {words.count(rows)} rows" for basis, rows in paths)

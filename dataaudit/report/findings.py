@@ -338,12 +338,11 @@ def _pair(f: MismatchFindings, trace: Fact, first: Iterable[str]) -> blocks.Card
     body: list[Line] = [("row", *row_ids), (Cell(target, LABEL), *labels)]
     body += [(Cell(name, LABEL), *values) for name, values in zip(shown, cells, strict=True)]
     kinds = ["harmful" if change < 0 else "helpful" for _, change in trace["behind"]]
-    left = len(names) - len(shown)
     table = Table(
         caption=f"Test row {key[:NAME]} and its training rows",
         head=("column", "test row", *(f"{kind} training row" for kind in kinds)),
         rows=tuple(body),
-        total=len(body) + left,
+        total=len(body) + len(names) - len(shown),
         rest=("column", "columns, all in cells.parquet next to this page"),
     )
     belongs = f" It belongs to finding {trace['finding']}." if trace["finding"] is not None else ""

@@ -105,9 +105,8 @@ def _headline(f: Findings) -> str:
         return f"No sign of wrong labels in {n:,} rows"
     if low < _FEW and expected < _MANY:
         return f"Few if any of {n:,} labels are wrong: about {expected:,.0f}"
-    if low < _FEW or _fell_back(f):
-        return f"About {expected:,.0f} of {n:,} labels may be wrong ({share})"
-    return f"About {expected:,.0f} of {n:,} labels are probably wrong ({share})"
+    are = "may be" if low < _FEW or _fell_back(f) else "are probably"
+    return f"About {expected:,.0f} of {n:,} labels {are} wrong ({share})"
 
 
 def _interval(expected: float, low: float, high: float) -> str:

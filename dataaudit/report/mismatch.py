@@ -25,6 +25,13 @@ _BARS: Final = 12  # columns compared by bars
 _TYPED: Final = 300  # characters of a command that people would type again
 _MANY: Final = 10  # times, from which on no tenths are said
 _ELSEWHERE: Final = frozenset(("--out", "-o", "--format"))  # options that another command has its own of
+_COVARIATE: Final = (pl.col("measure") == "covariate") & pl.col("column").is_not_null()
+_CAUSES: Final[dict[tuple[str, ...], str]] = {  # by what makes the loss larger
+    ("inputs", "labels"): "It is inputs and labels: against training,",
+    ("inputs",): "It is the inputs, not the labels: against training,",
+    ("labels",): "It is the labels, not the inputs: against training,",
+    (): "Neither other inputs nor other labels make the loss larger beyond chance:",
+}
 _NO_REFITS: Final = "Too few refits were made in this run to compare predicted with measured changes of loss."
 
 
@@ -123,14 +130,6 @@ def _cause(f: MismatchFindings) -> str:
     return f"{_CAUSES[worse]} {sizes}."
 
 
-_CAUSES: Final[dict[tuple[str, ...], str]] = {  # by what makes the loss larger
-    ("inputs", "labels"): "It is inputs and labels: against training,",
-    ("inputs",): "It is the inputs, not the labels: against training,",
-    ("labels",): "It is the labels, not the inputs: against training,",
-    (): "Neither other inputs nor other labels make the loss larger beyond chance:",
-}
-
-
 def _moves(difference: Fact) -> str:
     if not difference["significant"]:
         return "move the loss no more than chance does"
@@ -186,9 +185,6 @@ def _shift(f: MismatchFindings, slices: Sequence[Fact], *, known: bool) -> Secti
     shown += [] if known else [Only(blocks.TERMINAL, (blocks.List(tuple(inputs)),))]
     rank = 1 if known else 0
     return Section("Train against test", tuple(shown), rank=rank, key="shift", folded=True)
-
-
-_COVARIATE: Final = (pl.col("measure") == "covariate") & pl.col("column").is_not_null()
 
 
 def _apart(f: MismatchFindings) -> Table:

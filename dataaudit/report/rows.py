@@ -133,7 +133,7 @@ def _grouped(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
 def review_row(row: ReviewRow) -> Row:
     """Return a ranked row in words."""
     marks = _marks(row.evidence)
-    terms = [(term_name(t)[:_NAME], words.signed(t.contribution)) for t in row.evidence]
+    terms = [(t.contribution, (term_name(t)[:_NAME], words.signed(t.contribution))) for t in row.evidence]
     return Row(
         rank=row.rank,
         row_id=row.row_id[:_ROW],
@@ -144,8 +144,8 @@ def review_row(row: ReviewRow) -> Row:
         sentences=_sentences(row),
         begins=Cell(row.excerpt, _LINE, picture=row.picture),
         cells=tuple((v.column[:80], cell(v, _TEXT, marks)) for v in row.cells),
-        against=tuple(said for said, t in zip(terms, row.evidence, strict=True) if t.contribution < 0),
-        support=tuple(said for said, t in zip(terms, row.evidence, strict=True) if t.contribution > 0),
+        against=tuple(said for value, said in terms if value < 0),
+        support=tuple(said for value, said in terms if value > 0),
         other=tuple(_near(n) for n in row.neighbours if not n.same_label),
         same=tuple(_near(n) for n in row.neighbours if n.same_label),
         sort=(f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0", row.rank_self_influence),
@@ -233,7 +233,6 @@ def record(values: Sequence[Value], terms: Iterable[Term], *, of: str, length: i
 
 
 def _marks(terms: Iterable[Term]) -> tuple[tuple[str, float], ...]:
-    """Return the words of a text that are evidence."""
     return tuple((t.level, t.contribution) for t in terms if t.role == "text" and t.level)
 
 
