@@ -91,13 +91,12 @@ STORIES = {
     "review": """
         cli/review.py::review
         findings/tables.py::Tables.read
-        review/queue.py::queue_of
+        review/progress.py::queue_of
         review/session.py::begin
         review/loop.py::run_review
         review/rows.py::RowReader._row
         review/screen.py::draw
         review/progress.py::progress_of
-        review/file.py::SavedDecisions.write
         repair/decisions.py::write_decisions
         files.py::write_whole
     """,

@@ -53,10 +53,9 @@ def review(
     """
     from dataaudit.escape import line
     from dataaudit.findings.schemas import Findings
-    from dataaudit.review.file import NAME, SavedDecisions
     from dataaudit.review.keyboard import Terminal, require_terminal
-    from dataaudit.review.loop import conclusion, run_review
-    from dataaudit.review.queue import queue_of
+    from dataaudit.review.loop import NAME, SavedDecisions, conclusion, run_review
+    from dataaudit.review.progress import queue_of
     from dataaudit.review.rerank import Reranker
     from dataaudit.review.rows import RowReader
     from dataaudit.review.session import begin

@@ -199,6 +199,8 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 def _tables_before(folder: Path) -> list[Path]:
     """Return the tables of the findings that are in a folder, as their provenance names them."""
+    if not (folder / PROVENANCE).is_file():
+        return []
     try:
         names = read_provenance(folder).get("tables")
     except AuditError:

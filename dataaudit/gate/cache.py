@@ -60,7 +60,8 @@ def _key(settings: CheckSettings) -> str | None:
             files += found
     try:
         hashes = {str(file): _hash(file) for file in files}
-        accepted = [_hash(Path(settings.baseline)), _today()] if settings.baseline else []
+        today = dt.date.today().isoformat()  # noqa: DTZ011 - the day where the gate runs decides what has expired
+        accepted = [_hash(Path(settings.baseline)), today] if settings.baseline else []
         code = {str(file): _hash(file) for file in sorted(Path(__file__).parents[1].rglob("*.py"))}
     except OSError:
         return None
@@ -98,10 +99,6 @@ def _version(library: str) -> str:
         return version(library)
     except PackageNotFoundError:
         return ""
-
-
-def _today() -> str:
-    return dt.date.today().isoformat()  # noqa: DTZ011 - the day where the gate runs decides what has expired
 
 
 def _read(path: Path) -> Verdict | None:

@@ -417,8 +417,10 @@ class _Lines:
                     counts[table] = counts.get(table, -1) + 1
                     found.setdefault(table, number)
                     table = (*table, counts[table])
-                else:
-                    table = _counted(table, counts)
+                else:  # with the number of the array's entry that it belongs to
+                    ends = (end for end in range(len(table) - 1, 0, -1) if table[:end] in counts)
+                    end = next(ends, 0)
+                    table = (*table[:end], counts[table[:end]], *table[end:]) if end else table
                 found.setdefault(table, number)
             elif key:
                 whole = (*table, *_parts(key[1]))
@@ -443,9 +445,3 @@ def _parts(dotted: str) -> tuple[str, ...]:
         [(key, inner)] = inner.items()
         parts.append(key)
     return tuple(parts)
-
-
-def _counted(table: Keys, counts: Mapping[Keys, int]) -> Keys:
-    """Return a table's name with the number of the array's entry that it belongs to."""
-    end = next((end for end in range(len(table) - 1, 0, -1) if table[:end] in counts), None)
-    return table if end is None else (*table[:end], counts[table[:end]], *table[end:])

@@ -70,12 +70,13 @@ class Survey:
 def survey(folder: Path) -> Survey:
     """Return what a folder has."""
     found = _paired(_grouped(sorted(_tables(folder))))
+    head = _git(folder, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
     return Survey(
         datasets=tuple(_columns(folder, proposal) for proposal in found[:MOST]),
         left_out=max(len(found) - MOST, 0),
         git=(folder / ".git").exists(),
         host=_host(folder),
-        branch=_branch(folder),
+        branch=head.removeprefix("origin/") or "main",
     )
 
 
@@ -86,7 +87,8 @@ def _tables(folder: Path) -> Iterator[str]:
             return
         place = Path(here).relative_to(folder)
         deep = len(place.parts) >= _DEEP or "provenance.json" in names
-        inner[:] = [] if deep else sorted(name for name in inner if _is_looked_into(name))
+        own = (name for name in inner if not name.startswith((".", "_")))
+        inner[:] = [] if deep else sorted(name for name in own if name.lower() not in _PASSED_OVER)
         if "provenance.json" in names:
             continue
         for name in names:
@@ -94,10 +96,6 @@ def _tables(folder: Path) -> Iterator[str]:
             kind = ends[-2] if len(ends) > 1 and ends[-1] in _PACKED else ends[-1] if ends else ""
             if kind in KINDS and not name.startswith("."):
                 yield (place / name).as_posix()
-
-
-def _is_looked_into(name: str) -> bool:
-    return not name.startswith((".", "_")) and name.lower() not in _PASSED_OVER
 
 
 def _grouped(paths: Sequence[str]) -> list[str]:
@@ -179,11 +177,6 @@ def _host(folder: Path) -> Host:
         return "github"
     remote = _git(folder, "remote", "get-url", "origin").lower()
     return "github" if "github" in remote else "gitlab" if "gitlab" in remote else ""
-
-
-def _branch(folder: Path) -> str:
-    head = _git(folder, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
-    return head.removeprefix("origin/") or "main"
 
 
 def _git(folder: Path, *arguments: str) -> str:

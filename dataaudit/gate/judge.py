@@ -112,7 +112,9 @@ def judge(rule: Rule, case: RuleCase) -> Outcome:
     began = time.perf_counter()
     hits = _hits(rule, case)
     blocking = hits.filter(pl.col("state").is_in(_BLOCKING) & (pl.col("accepted") == ""))
-    value = _measure(rule, blocking, _population(case))
+    are_rows = case.table.scope == "row" and case.material.data is not None
+    value = _measure(rule, blocking, case.material.fresh if are_rows else case.facts.height)
+    base = case.base
     broken = value is not None and value > rule.limit
     kept = _sorted(rule, case.table, hits).head(case.top)
     values = {
@@ -130,7 +132,7 @@ def judge(rule: Rule, case: RuleCase) -> Outcome:
         message=message,
         place=_place(case.material, case.table),
         value=value,
-        base_value=_base_value(rule, case),
+        base_value=None if base is None else _measure(rule, base.filter(_condition(rule)), base.height),
         findings=_findings(rule, kept, case.table, material=case.material),
         total=hits.height,
         seconds=time.perf_counter() - began,
@@ -188,12 +190,6 @@ def _states_by_base(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> pl.Series
     return pl.Series("state", ["known" if was else "new" for was in known], dtype=pl.String)
 
 
-def _population(case: RuleCase) -> int:
-    """Return the number of rows, or columns, that a share is of."""
-    is_of_rows = case.table.scope == "row" and case.material.data is not None
-    return case.material.fresh if is_of_rows else case.facts.height
-
-
 def _measure(rule: Rule, hits: pl.DataFrame, population: int) -> float | None:
     """Return what is measured; None where there is nothing to take the greatest or least of."""
     if rule.measure == "count":
@@ -205,12 +201,6 @@ def _measure(rule: Rule, hits: pl.DataFrame, population: int) -> float | None:
         return float(column.sum())
     extreme = column.max() if rule.measure == "max" else column.min()
     return None if extreme is None else float(extreme)  # type: ignore[arg-type]
-
-
-def _base_value(rule: Rule, case: RuleCase) -> float | None:
-    if case.base is None:
-        return None
-    return _measure(rule, case.base.filter(_condition(rule)), case.base.height)
 
 
 def _sorted(rule: Rule, table: FactTable, hits: pl.DataFrame) -> pl.DataFrame:

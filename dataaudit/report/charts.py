@@ -218,8 +218,8 @@ def lanes(
     named: tuple[str, str, str],  # key, title, description
     measures: Sequence[Measure],
     span: tuple[float, float],
-    text: Callable[[float], str],
     *,
+    text: Callable[[float], str],
     head: tuple[str, ...],
     table: tuple[tuple[str, ...], ...],
 ) -> Lanes:

@@ -391,7 +391,7 @@ def rates(key: str, found: Fact) -> charts.Lanes | None:
     said = "Bars, with 95 % intervals as lines: few rows make long ones."
     head = ("rows", "number", "share", "at least", "at most")
     named = (f"{key}-rates", title, said)
-    return lanes(named, measures, (0.0, 1.0), _percent, head=head, table=rate_rows(found))
+    return lanes(named, measures, (0.0, 1.0), text=_percent, head=head, table=rate_rows(found))
 
 
 def _rate(found: Fact, name: str) -> tuple[float, float, float]:  # low, rate, high
@@ -423,7 +423,7 @@ def proof(key: str, finding: Fact) -> charts.Lanes | None:
     span = (low, high) if high > low else (-1.0, 1.0)
     table = tuple((name, words.moved(v, 4)) for name, v in values.items())
     named = (f"{key}-proof", "Predicted and measured", said)
-    return lanes(named, measures, span, words.short, head=("how", "the mean loss"), table=table)
+    return lanes(named, measures, span, text=words.short, head=("how", "the mean loss"), table=table)
 
 
 def errors_along_l2(key: str, remedies: Sequence[Fact], l2: float) -> Plot | None:
@@ -476,4 +476,4 @@ def levels(column: str, found: Sequence[Fact], *, number: int, totals: tuple[int
     named = (f"column-{number}", f"{column[:60]}, training against test", said)
     head = ("level", "training rows", "test rows", "of training", "of test")
     span = (0.0, min(1.0, most * 1.08))
-    return lanes(named, measures, span, _percent, head=head, table=tuple(table))
+    return lanes(named, measures, span, text=_percent, head=head, table=tuple(table))

@@ -37,7 +37,7 @@ def report(f: MismatchFindings, *, folder: str = "") -> Report:
     columns, settings = common.run(p, (("Run", Cell(p.run_id)), n_train, n_test))
     trust, shift = _trust(f, known=known), _shift(f, slices, known=known)
     harmful = Only(blocks.MARKDOWN, (findings.harmful_rows(f),))
-    first = Section("Training rows to look at first", (harmful,), rank=0, key="harmful")
+    first = Section("Training rows to look at first", (harmful,), rank=0)
     section, traced = findings.section(f, cards), findings.traced(f, rows, cards)
     shown = (section, first, trust, traced, shift, _slice_table(slices)) if known else (trust, shift)
     return Report(

@@ -9,7 +9,6 @@ import select
 import signal
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from dataaudit.errors import SettingError
@@ -35,9 +34,8 @@ def require_terminal(console: Console, hint: str) -> None:
         if stream is None or not stream.isatty():
             raise SettingError(f"a review needs a terminal, and {name} is not one", hint)
     if console.is_dumb_terminal:
-        raise SettingError(
-            f"the terminal cannot move its cursor: got TERM={os.environ.get('TERM', '')}", hint
-        )
+        kind = os.environ.get("TERM", "")
+        raise SettingError(f"the terminal cannot move its cursor: got TERM={kind}", hint)
 
 
 class Terminal:
@@ -53,7 +51,8 @@ class Terminal:
         self._modes: Any = None
 
     def __enter__(self) -> Self:
-        acts = {"SIGTERM": _leave, "SIGHUP": _leave, "SIGTSTP": self._stop, "SIGWINCH": self._woken_by_signal}
+        ends = dict.fromkeys(("SIGTERM", "SIGHUP"), _leave)
+        acts: dict[str, Any] = {**ends, "SIGTSTP": self._stop, "SIGWINCH": self.wake}
         for name, act in acts.items():
             number = getattr(signal, name, None)  # Windows has none but the first
             if number is not None:
@@ -61,15 +60,13 @@ class Terminal:
         self._open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def wake(self) -> None:
-        """Make `key` return at once; from any thread."""
+    def wake(self, *_: object) -> None:
+        """Make `key` return at once; from any thread, and from a signal."""
         self._is_woken = True
         with contextlib.suppress(OSError):  # the pipe is full: nobody waits then
             os.write(self._wake_start, b".")
@@ -148,9 +145,6 @@ class Terminal:
 
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._modes)
-
-    def _woken_by_signal(self, number: int, frame: object) -> None:
-        self.wake()
 
     def _stop(self, number: int, frame: object) -> None:
         """Give the terminal back, stop as Ctrl-Z asks, and take it again afterwards."""

@@ -1,4 +1,4 @@
-"""How far a review is: what was decided, how much of it was wrong, how much is left, and when to stop.
+"""The queue of a review, and how far it is: what was decided, how much of it was wrong, when to stop.
 
 The rule, here and on the page: from `FIRST` decisions on, when at most `FEW` of the last `LAST` decided rows
 were wrong, the review may stop. A row of which the reviewer is unsure counts for neither.
@@ -8,12 +8,55 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import Decision
 from dataaudit.report.rows import FEW, FIRST, LAST
-from dataaudit.review.queue import Queue
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The rows of a table of labels, each known by its place there, from 0."""
+
+    run_id: str  # of the findings
+    classes: tuple[str, ...]  # by name; `class_keys` has their keys
+    row_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    suggested: tuple[str, ...]  # the class that it may be instead
+    p_wrong: NDArray[np.float64]  # probability that the class is wrong; nan where it is not known
+    order: NDArray[np.int64]  # places, the row to look at first first
+    places: Mapping[str, int]  # name of a row → its place
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    @property
+    def expected(self) -> float | None:
+        """Expected number of wrong labels, all rows together; None where no probability is known."""
+        known = self.p_wrong[np.isfinite(self.p_wrong)]
+        return float(known.sum()) if len(known) else None
+
+
+def queue_of(findings: Findings) -> Queue:
+    """Return the rows of findings in their order."""
+    table = findings.labels
+    row_ids, labels = tuple(table["row_id"].to_list()), tuple(table["label"].to_list())
+    suggested = tuple(table["suggested_label"].to_list())
+    return Queue(
+        run_id=findings.provenance.run_id,
+        classes=tuple(sorted({*findings.provenance.classes, *labels, *suggested} - {None})),
+        row_ids=row_ids,
+        labels=labels,
+        suggested=suggested,
+        p_wrong=table["p_wrong"].cast(float).fill_null(float("nan")).to_numpy(),
+        order=np.arange(len(row_ids)),
+        places={name: at for at, name in enumerate(row_ids)},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +131,11 @@ def stop_hint(progress: Progress) -> str:
         left = round(progress.left)
         labels = f"about {left:,} wrong {be(left, 'label is', 'labels are')}"
         last += f"; {labels} expected among the rows not yet decided"
-    misfit = (
-        f"The audit expected about {progress.recent_expected:.0f}: its suggestions do not fit these data."
-    )
-    return " ".join([f"{last}.", "You may stop here.", *([] if progress.fits else [misfit])])
+    said = [f"{last}.", "You may stop here."]
+    if not progress.fits:
+        expected = f"The audit expected about {progress.recent_expected:.0f}"
+        said.append(f"{expected}: its suggestions do not fit these data.")
+    return " ".join(said)
 
 
 def be(number: int, one: str, many: str) -> str:

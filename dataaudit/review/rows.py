@@ -82,8 +82,6 @@ def _holding(frame: pl.DataFrame, text: str, names: pl.Series) -> pl.Series:
     plain = [name for name, kind in frame.schema.items() if not isinstance(kind, _LISTS)]
     if not plain:
         return names.clear()
-    lower = [pl.col(name).cast(pl.String).str.to_lowercase() for name in plain]
-    has = pl.any_horizontal(
-        cell.str.contains(pl.lit(text), literal=True).fill_null(value=False) for cell in lower
-    )
-    return names.filter(frame.select(has.alias("has"))["has"])
+    lower = (pl.col(name).cast(pl.String).str.to_lowercase() for name in plain)
+    has = (cell.str.contains(pl.lit(text), literal=True).fill_null(value=False) for cell in lower)
+    return names.filter(frame.select(has=pl.any_horizontal(has))["has"])

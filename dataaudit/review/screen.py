@@ -51,10 +51,9 @@ def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] =
     """Lay the desk out on the lines of the terminal."""
     width, height = console.size
     if width < LEAST[0] or height < LEAST[1]:
-        small = (
-            f"The window is too small: {width} × {height}, and {LEAST[0]} × {LEAST[1]} are needed. q quits."
-        )
-        return Drawn(tuple(_wrapped(Text(small), console, width)[:height]), 1, 1)
+        need = f"{LEAST[0]} × {LEAST[1]} are needed"
+        small = Text(f"The window is too small: {width} × {height}, and {need}. q quits.")
+        return Drawn(tuple(_wrapped(small, console, width)[:height]), 1, 1)
     head = _head(desk, row, console, width)[: height // 2]
     foot = _foot(desk, row, console=console, notes=notes)[-max(2, height // 3) :]
     body = _help() if desk.help else _body(row, whole=desk.whole)
@@ -75,15 +74,12 @@ def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text
     room = max(8, width - len(number) - cell_len(decided))
     name = Text.assemble((number, _DIM), (_end(line(row.row_id, _LONG), room), _STRONG))
     name.append(decided, style=_STRONG if review.decision else _DIM)
-    suggested = line(review.queue.suggested[review.at], 60)
-    change = Text.assemble(
-        line(row.label, 60), (" → ", _DIM), (suggested, _STRONG), f"   chance that it is wrong: {chance}"
-    )
+    label, suggested = line(row.label, 60), line(review.queue.suggested[review.at], 60)
+    wrong = f"   chance that it is wrong: {chance}"
+    change = Text.assemble(label, (" → ", _DIM), (suggested, _STRONG), wrong)
     change.truncate(width, overflow="ellipsis")
     probability, loss = words.closed(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
-    left_out = (
-        f"Left out of training, it gets “{line(row.label, 60)}” with {probability}: a loss of {loss} nats."
-    )
+    left_out = f"Left out of training, it gets “{label}” with {probability}: a loss of {loss} nats."
     return [
         _progress(desk, width),
         Text("─" * width, style=_DIM),

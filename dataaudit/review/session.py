@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from dataaudit.errors import closest
 from dataaudit.repair.decisions import Action, Decision
 from dataaudit.report.rows import class_keys
-from dataaudit.review.progress import Progress, meant, progress_of
-from dataaudit.review.queue import Queue
+from dataaudit.review.progress import Progress, Queue, meant, progress_of
 
 History = tuple[tuple[str, Decision | None], ...]  # row and what was decided on it before
 
@@ -98,9 +97,8 @@ class Review:
     def noted(self, note: str) -> Review:
         """Write a note on the row; it goes to the file with the decision."""
         if self.decision is None:
-            return replace(
-                self, notes={**self.notes, self.row_id: note}, message="The note waits for a decision."
-            )
+            notes = {**self.notes, self.row_id: note}
+            return replace(self, notes=notes, message="The note waits for a decision.")
         changed = {**self.decisions, self.row_id: replace(self.decision, note=note)}
         return replace(self, decisions=changed, message="The note is kept.")
 

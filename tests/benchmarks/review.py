@@ -27,7 +27,7 @@ from dataaudit.audits.rerank import Reorderer, reorderer
 from dataaudit.audits.rerun import Opened
 from dataaudit.findings.schemas import Findings
 from dataaudit.options import LabelOptions
-from dataaudit.review.queue import queue_of
+from dataaudit.review.progress import queue_of
 from dataaudit.review.rerank import learned
 from dataaudit.review.session import begin
 from dataaudit.training.encoded import encode_training, read_labelled

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from dataaudit import cli
 from dataaudit.findings.schemas import KINDS, read_findings
 from dataaudit.findings.tables import read_provenance
-from dataaudit.review.queue import queue_of
+from dataaudit.review.progress import queue_of
 
 OLD = Path(__file__).with_name("old")
 

@@ -7,8 +7,7 @@ import pytest
 from writers.example import made_up
 
 from dataaudit.repair.decisions import Decision
-from dataaudit.review.progress import FEW, FIRST, LAST, progress_of, stop_hint
-from dataaudit.review.queue import queue_of
+from dataaudit.review.progress import FEW, FIRST, LAST, progress_of, queue_of, stop_hint
 
 FINDINGS = made_up(60)
 QUEUE = queue_of(FINDINGS)

@@ -8,7 +8,7 @@ from writers.example import made_up
 
 from dataaudit.repair.decisions import Decision
 from dataaudit.report.rows import class_keys, review_rows
-from dataaudit.review.queue import queue_of
+from dataaudit.review.progress import queue_of
 from dataaudit.review.rerank import learned
 from dataaudit.review.rows import RowReader
 from dataaudit.review.session import Desk, begin, press

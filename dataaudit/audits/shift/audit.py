@@ -29,7 +29,7 @@ import polars as pl
 
 from dataaudit.audits.shift.comparison import Comparison, Reals, comparison_table
 from dataaudit.audits.shift.covariates import Strata, compare_column, cut_levels, cut_numbers, numbers
-from dataaudit.audits.shift.duplicates import copy_rows, find_copies
+from dataaudit.audits.shift.duplicates import copy_rows
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
 from dataaudit.audits.shift.two_sample import TwoSampleTest, separation_rows, two_sample_test
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
@@ -41,6 +41,9 @@ from dataaudit.options import EncoderOptions
 
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
+_UNLABELLED = (
+    "The test rows have no labels: only the inputs were compared, nothing is known about the labels."
+)
 Losses = tuple[Reals, Reals]
 
 
@@ -68,17 +71,12 @@ def measure_shift(
     found += _label_rows(train, test, roles, target=target)
     if losses is not None and split:
         found += _loss_rows(train, test, roles, apart=apart, losses=losses, seed=seed)
-    named = [role.column for role in roles]
-    labelled = target if _labelled(test, target) else None
-    if named:
-        found += copy_rows(
-            find_copies(train, test, columns=named, target=labelled), n_test=test.height, target=target
-        )
+    if named := [role.column for role in roles]:
+        found += copy_rows(train, test, columns=named, target=target, labelled=_labelled(test, target))
     return comparison_table(found)
 
 
 def _check(train: pl.DataFrame, test: pl.DataFrame, losses: Losses | None) -> None:
-    """Check the sizes."""
     if not train.height or not test.height:
         which = "training" if not train.height else "test"
         raise SettingError(f"there are no {which} rows to compare", "give at least one row of each")
@@ -131,16 +129,12 @@ def _label_rows(
 ) -> Iterator[Comparison]:
     """Compare labels, and labels given each column."""
     if not _labelled(test, target) or not _labelled(train, target):
-        said = (
-            "The test rows have no labels: only the inputs were compared, nothing is known about the labels."
-        )
-        yield Comparison(target, "label", None, value=float("nan"), n=0, found=said)
+        yield Comparison(target, "label", None, value=float("nan"), n=0, found=_UNLABELLED)
         return
     train, test = (frame.filter(frame[target].is_not_null()) for frame in (train, test))
     names = tuple(pl.concat([train[target], test[target]]).unique().sort().to_list())
-    y = tuple(
-        frame[target].cast(pl.Enum(names)).to_physical().cast(pl.Int64).to_numpy() for frame in (train, test)
-    )
+    coded = (frame[target].cast(pl.Enum(names)).to_physical() for frame in (train, test))
+    y = tuple(codes.cast(pl.Int64).to_numpy() for codes in coded)
     yield from compare_classes(target, names, train=y[0], test=y[1])
     for column, strata in _strata(train, test, roles):
         yield compare_given(column, strata, names, train=y[0], test=y[1])

@@ -57,9 +57,8 @@ def percent(share: float) -> str:
 
 def comparison_table(found: list[Comparison]) -> pl.DataFrame:
     """Return the table `SHIFT`: p-values corrected, sentences chosen, the most telling row first."""
-    corrected = _corrected(found)
     rows = []
-    for item, p in zip(found, corrected, strict=True):
+    for item, p in zip(found, _corrected(found), strict=True):
         significant = None if p is None else p < ALPHA
         message = item.otherwise or item.found if significant is False else item.found
         values = (item.value, item.low, item.high, p, item.n, significant, message)
@@ -75,11 +74,10 @@ def comparison_table(found: list[Comparison]) -> pl.DataFrame:
 def _corrected(found: list[Comparison]) -> list[float | None]:
     """Return p-values by Holm within a measure, times the measures that are tested."""
     corrected: list[float | None] = [None] * len(found)
-    families = [
-        measure for measure in MEASURES if any(i.measure == measure and i.p is not None for i in found)
-    ]
+    tested = [i for i, item in enumerate(found) if item.p is not None]
+    families = {found[i].measure for i in tested}
     for measure in families:
-        members = [i for i, item in enumerate(found) if item.measure == measure and item.p is not None]
+        members = [i for i in tested if found[i].measure == measure]
         within = holm(np.array([found[i].p for i in members], dtype=np.float64))
         for i, p in zip(members, within * len(families), strict=True):
             corrected[i] = min(1.0, float(p))

@@ -82,9 +82,8 @@ def numbers(series: pl.Series, dtype: pl.DataType) -> Reals:
 def _holds_dates(series: pl.Series) -> bool:
     """Tell whether strings are ISO dates, by the first that is there."""
     first = series.drop_nulls().head(1)
-    return (
-        series.dtype == pl.String and bool(first.str.contains(r"^\d{4}-\d{2}-\d{2}").all()) and len(first) > 0
-    )
+    is_text = series.dtype == pl.String and len(first) > 0
+    return is_text and bool(first.str.contains(r"^\d{4}-\d{2}-\d{2}").all())
 
 
 def cut_numbers(train: Reals, test: Reals) -> Strata:
@@ -119,6 +118,8 @@ def cut_levels(train: pl.Series, test: pl.Series, *, most: int | None = LEVELS) 
 def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Iterator[Comparison]:
     """Compare one column."""
     first, second = values_of(train, role.column), values_of(test, role.column)
+    if role.role not in ("numeric", "datetime"):
+        yield from _missing(role.column, _is_missing(first), _is_missing(second))
     match role.role:
         case "numeric" | "datetime":
             a, b = numbers(first, first.dtype), numbers(second, first.dtype)
@@ -128,26 +129,17 @@ def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Itera
                 yield _numeric(role.column, a, b)
                 yield from _out_of_range(role.column, a, b, role.role)
         case "categorical" | "boolean":
-            yield from _missing(role.column, *_nulls(first, second))
             strata = cut_levels(first, second, most=None)
             yield _categorical(role.column, strata)
             yield from _unseen(role.column, strata)
         case "text":
-            yield from _missing(role.column, *_nulls(first, second))
             yield from _text(role.column, first, second)
         case "vector":
-            yield from _missing(role.column, *_nulls(first, second))
             yield from _vector(role.column, first, second)
 
 
-def _nulls(train: pl.Series, test: pl.Series) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    def missing(series: pl.Series) -> NDArray[np.bool_]:
-        null = series.is_null()
-        return (
-            null | (series == "").fill_null(value=False) if series.dtype == pl.String else null
-        ).to_numpy()
-
-    return missing(train), missing(test)
+def _is_missing(cells: pl.Series) -> NDArray[np.bool_]:
+    return (cells.replace("", None) if cells.dtype == pl.String else cells).is_null().to_numpy()
 
 
 def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Iterator[Comparison]:
@@ -234,7 +226,9 @@ def _unseen(column: str, strata: Strata) -> Iterator[Comparison]:
     # Either one level too frequent to be missed, or more levels than the rare ones would bring.
     single = float(all_in_p(counts, m, n).min()) * int(((train + test) > 0).sum())
     expected = float(all_in_p(np.minimum(train + test, m)[(train + test) > 0], m, n).sum())
-    p = min(1.0, 2.0 * min(single, _poisson_above(len(new), expected)))
+    # The number of unseen levels varies no more than a Poisson variable.
+    several = float(pdtrc(len(new) - 1, expected)) if expected > 0 else 0.0
+    p = min(1.0, 2.0 * min(single, several))
     order = np.argsort(-counts, kind="stable")
     shown = ", ".join(f"{strata.names[new[j]]} ({counts[j]:,})" for j in order[:NAMED])
     rows, levels = counted(int(counts.sum()), "test row"), counted(len(new), "level")
@@ -245,11 +239,6 @@ def _unseen(column: str, strata: Strata) -> Iterator[Comparison]:
         found=f"{what}. Chance does not explain it.",
         otherwise=f"{what}. A random split brings about {expected:.3g} such levels.",
     )  # fmt: skip
-
-
-def _poisson_above(k: int, mean: float) -> float:
-    """Return the probability of k or more; the number of unseen levels varies no more than that."""
-    return float(pdtrc(k - 1, mean)) if mean > 0 else 0.0
 
 
 def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison]:
@@ -265,9 +254,8 @@ def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison
     each = split_p(j, k + j, m / (n + m))
     gap = j / m - k / n
     order = np.lexsort((-np.abs(gap), each))[:NAMED]
-    moved = "; ".join(
-        f"“{terms['term'][int(i)]}” from {percent(k[i] / n)} to {percent(j[i] / m)}" for i in order
-    )
+    shares = [f"from {percent(k[i] / n)} to {percent(j[i] / m)}" for i in order]
+    moved = "; ".join(f"“{terms['term'][int(i)]}” {share}" for i, share in zip(order, shares, strict=True))
     value = float(np.abs(gap[order]).max())
     yield Comparison(
         column, "covariate", None, value=value, p=min(1.0, float(each.min()) * len(each)), n=m,

@@ -9,7 +9,6 @@ rows share one with probability n·m/2⁶⁴, below one in a billion for 100,000
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -19,19 +18,10 @@ from dataaudit.features.columns import counted
 SHOWN = 3
 
 
-@dataclass(frozen=True)
-class Copies:
-    """What test shares with training."""
-
-    # test_row, train_row: every test row that training holds, with the first such training row; conflict: no
-    # training row equal to it has its label (null without labels)
-    pairs: pl.DataFrame
-    within: float  # share of the training rows that have an equal row in training
-    columns: int  # columns that were compared
-
-
-def find_copies(train: pl.DataFrame, test: pl.DataFrame, *, columns: list[str], target: str | None) -> Copies:
-    """Find the test rows that training holds."""
+def find_copies(
+    train: pl.DataFrame, test: pl.DataFrame, *, columns: list[str], target: str | None
+) -> tuple[pl.DataFrame, float]:
+    """Return test_row, train_row (the first equal one) and conflict; and the share of train with a twin."""
     first, second = (_keys(frame, columns, target) for frame in (train, test))
     known = first.group_by("key").agg(
         pl.col("row").min().alias("train_row"), pl.col("label").drop_nulls().unique(), pl.len().alias("count")
@@ -40,32 +30,16 @@ def find_copies(train: pl.DataFrame, test: pl.DataFrame, *, columns: list[str], 
     conflict = ~pl.col("labels").list.contains(pl.col("label"), nulls_equal=False)
     unknown = pl.col("label").is_null() | (pl.col("labels").list.len() == 0)
     within = float(known.filter(pl.col("count") > 1)["count"].sum()) / max(train.height, 1)
-    return Copies(
-        pairs.select(
-            pl.col("row").alias("test_row"),
-            "train_row",
-            pl.when(unknown).then(None).otherwise(conflict).alias("conflict"),
-        ),
-        within,
-        len(columns),
-    )
+    conflict = pl.when(unknown).then(None).otherwise(conflict)
+    return pairs.select(pl.col("row").alias("test_row"), "train_row", conflict=conflict), within
 
 
 def _keys(frame: pl.DataFrame, columns: list[str], target: str | None) -> pl.DataFrame:
     """Return the hash, the position and the label of every row."""
     plain = [_hashable(frame.get_column(name)).alias(f"c{i}") for i, name in enumerate(columns)]
-    label = (
-        frame.get_column(target).cast(pl.String)
-        if target
-        else pl.Series([None] * frame.height, dtype=pl.String)
-    )
-    return pl.DataFrame(
-        {
-            "key": pl.DataFrame(plain).hash_rows(seed=0),
-            "row": pl.int_range(frame.height, eager=True, dtype=pl.Int64),
-            "label": label,
-        }
-    )
+    keys = pl.DataFrame({"key": pl.DataFrame(plain).hash_rows(seed=0)})
+    label = frame.get_column(target).cast(pl.String) if target else pl.lit(None, pl.String)
+    return keys.with_columns(row=pl.int_range(pl.len()), label=label)
 
 
 def _hashable(series: pl.Series) -> pl.Series:
@@ -79,16 +53,18 @@ def _hashable(series: pl.Series) -> pl.Series:
     return series
 
 
-def copy_rows(copies: Copies, *, n_test: int, target: str) -> Iterator[Comparison]:
-    """Say what was found."""
-    pairs = copies.pairs
+def copy_rows(
+    train: pl.DataFrame, test: pl.DataFrame, *, columns: list[str], target: str, labelled: bool
+) -> Iterator[Comparison]:
+    """Say which test rows training holds."""
+    pairs, within = find_copies(train, test, columns=columns, target=target if labelled else None)
     if pairs.is_empty():
         return
-    share, within = pairs.height / max(n_test, 1), percent(copies.within)
+    share = pairs.height / max(test.height, 1)
     said = (
         f"{counted(pairs.height, 'test row')} ({percent(share)}) equal{'s' if pairs.height == 1 else ''} "
-        f"a training row in all {copies.columns} columns ({_examples(pairs)}); of the training rows {within} "
-        "have such a twin."
+        f"a training row in all {len(columns)} columns ({_examples(pairs)}); of the training rows "
+        f"{percent(within)} have such a twin."
     )
     yield Comparison(None, "duplicate", None, value=share, n=pairs.height, found=said)
     wrong = pairs.filter(pl.col("conflict"))

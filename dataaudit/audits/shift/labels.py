@@ -61,12 +61,7 @@ def compare_classes(
 
 
 def compare_given(
-    column: str,
-    strata: Strata,
-    classes: tuple[str, ...],
-    *,
-    train: Ints,
-    test: Ints,
+    column: str, strata: Strata, classes: tuple[str, ...], *, train: Ints, test: Ints
 ) -> Comparison:
     """Ask whether labels changed differently from one stratum of a column to the next."""  # train, test (n,)
     size, K = len(strata.names), len(classes)
@@ -75,16 +70,14 @@ def compare_given(
     found = [_breslow_day(first, second, c) for c in range(1 if K == 2 else 0, K)]  # noqa: PLR2004
     best = min(range(len(found)), key=lambda i: found[i][0])
     p, gaps = found[best]
-    name = classes[best + (K == 2)]  # noqa: PLR2004
-    rows = second.sum(1)
+    rows, c = second.sum(1), best + (K == 2)  # noqa: PLR2004
     worst = int(np.argmax(np.abs(gaps) * np.sqrt(rows)))
-    c = classes.index(name)
     shares = [float(part[worst, c] / max(part[worst].sum(), 1)) for part in (first, second)]
     where = f"“{column} = {strata.names[worst]}”"
     return Comparison(
         column, "concept", strata.names[worst], value=float(np.abs(gaps) @ rows / max(rows.sum(), 1)),
         p=min(1.0, p * len(found)), n=int(rows.sum()),
-        found=f"Labels given “{column}” changed beyond the overall change, most for {where}: {name} in "
+        found=f"Labels given “{column}” changed beyond the overall change, most for {where}: {classes[c]} in "
         f"{percent(shares[0])} of its training rows and {percent(shares[1])} of its test rows.",
         otherwise=f"Labels given “{column}” did not change beyond the overall change.",
     )  # fmt: skip
@@ -128,17 +121,8 @@ class LossPart:
         return normal_p(self.value / self.error) if self.error > 0 else 1.0
 
 
-@dataclass(frozen=True)
-class LossSplit:
-    """The difference of mean loss, and what explains it."""
-
-    total: LossPart
-    inputs: LossPart
-    labels: LossPart
-
-
-def split_loss(strata: Strata, losses: tuple[Reals, Reals], *, seed: int) -> LossSplit:
-    """Split the difference of mean loss over the strata, see the module's formula."""  # losses (n,)
+def split_loss(strata: Strata, losses: tuple[Reals, Reals], *, seed: int) -> dict[str, LossPart]:
+    """Split the difference of mean loss, the total, into inputs and labels."""  # losses (n,)
     random = np.random.default_rng(seed)
     sides = [
         _Side.of(codes, loss, len(strata.names))
@@ -146,9 +130,8 @@ def split_loss(strata: Strata, losses: tuple[Reals, Reals], *, seed: int) -> Los
     ]
     point = _parts([(side.share[None], side.mean[None]) for side in sides])
     redrawn = _parts([side.redraw(random) for side in sides])
-    errors = [float(drawn.std()) for drawn in redrawn]
-    total, inputs, labels = (LossPart(float(v[0]), e) for v, e in zip(point, errors, strict=True))
-    return LossSplit(total, inputs, labels)
+    parts = zip(("total", "inputs", "labels"), point, redrawn, strict=True)
+    return {name: LossPart(float(value[0]), float(drawn.std())) for name, value, drawn in parts}
 
 
 @dataclass(frozen=True)
@@ -187,12 +170,12 @@ def _parts(sides: list[tuple[Reals, Reals]]) -> tuple[Reals, Reals, Reals]:
     return total, total - labels, labels
 
 
-def loss_rows(column: str | None, split: LossSplit, *, n: int) -> Iterator[Comparison]:
+def loss_rows(column: str | None, split: dict[str, LossPart], *, n: int) -> Iterator[Comparison]:
     """Say what was split."""
     whose = "the inputs" if column is None else f"“{column}”"
     names = {"total": "The loss", "inputs": f"What {whose} explain{'' if column is None else 's'}",
              "labels": f"What the labels given {whose} explain"}  # fmt: skip
-    for level, part in (("total", split.total), ("inputs", split.inputs), ("labels", split.labels)):
+    for level, part in split.items():
         if column is not None and level == "total":
             continue
         half = Z95 * part.error

@@ -57,9 +57,7 @@ _MEMBERSHIP = "is a test row"
 class TwoSampleTest:
     """How well train and test are told apart."""
 
-    auc: (
-        float  # chance that a test row scores above a training row, leave-one-out; one half if they are alike
-    )
+    auc: float  # chance that a test row scores above a training row, leave-one-out; ½ if they are alike
     low: float  # 95 % interval of that
     high: float
     p: float  # share of permutations of membership under which the samples are separated as well
@@ -80,9 +78,7 @@ class _SharedEncoding:
 
     def design(self, frame: pl.DataFrame) -> Reals:
         """Return centred features."""  # -> (b, d)
-        X = self.basis.transform(self.encoding.transform(frame))
-        part = X[:, self.kept]
-        return (part.toarray() if isinstance(part, csr_array) else part) - self.mean
+        return _dense(self.basis.transform(self.encoding.transform(frame))[:, self.kept]) - self.mean
 
 
 def two_sample_test(
@@ -145,9 +141,11 @@ def _fit_encoding(
     basis = fit_basis(columns, BasisSettings("rank", spline=True))
     X = basis.transform(columns)
     kept = _most_frequent(columns, X.shape[1])
-    part = X[:, kept]
-    dense = part.toarray() if isinstance(part, csr_array) else part
-    return _SharedEncoding(encoding, basis, kept, dense.mean(0))
+    return _SharedEncoding(encoding, basis, kept, _dense(X[:, kept]).mean(0))
+
+
+def _dense(X: Reals | csr_array) -> Reals:
+    return X.toarray() if isinstance(X, csr_array) else X
 
 
 def _varies(series: pl.Series) -> bool:
@@ -160,10 +158,9 @@ def _varies(series: pl.Series) -> bool:
 def _most_frequent(columns: Columns, d: int) -> Ints:
     """Return the features to keep: all dense ones, and as many levels and terms as there is room for."""
     first = columns.numeric.shape[1] + columns.vectors.shape[1]
-    sparse = columns.levels.shape[1] + columns.terms.shape[1]
-    frequency = np.concatenate(
-        [np.bincount(part.indices, minlength=part.shape[1]) for part in (columns.levels, columns.terms)]
-    )
+    parts = (columns.levels, columns.terms)
+    sparse = sum(part.shape[1] for part in parts)
+    frequency = np.concatenate([np.bincount(part.indices, minlength=part.shape[1]) for part in parts])
     room = max(0, FEATURES - (d - sparse))
     frequent = first + np.argsort(-frequency, kind="stable")[:room]
     dense = np.concatenate([np.arange(first), np.arange(first + sparse, d)])

@@ -13,7 +13,7 @@ import polars as pl
 
 from dataaudit.findings.schemas import Findings
 from dataaudit.gate.data import Material
-from dataaudit.gate.facts.table import Rows, fact_table
+from dataaudit.gate.facts.table import FactTable, Rows
 from dataaudit.gate.rules import Need
 
 _FIT: Final = frozenset[Need]({"fit"})
@@ -21,7 +21,7 @@ _ROWS: Final = frozenset[Need]({"fit", "label"})  # the rows themselves: finding
 _TEST: Final = frozenset[Need]({"fit", "test"})
 
 
-@fact_table(
+@FactTable(
     "source text, row whole, line whole, row_id text, label text, suggested_label text, p_wrong real,"
     "p_label real, loo_p_label real, loo_loss real, self_influence real, leverage real",
     scope="row",
@@ -38,7 +38,7 @@ def labels(material: Material) -> pl.DataFrame:
     return ranked_labels(material)
 
 
-@fact_table(
+@FactTable(
     "rows whole, expected real, low real, high real, share real, low_share real, high_share real,"
     "supported flag",
     scope="dataset",
@@ -61,7 +61,7 @@ def wrong(material: Material) -> Rows:
     yield (n, *numbers, *(number / n for number in numbers), supported)
 
 
-@fact_table(
+@FactTable(
     "row whole, label text, suggested_label text, p_label real, loss real, beyond real, suspect flag,"
     "rows whole, suspects whole, expected real, chance real",
     scope="row",
@@ -76,7 +76,7 @@ def batch(material: Material) -> pl.DataFrame:
     return judged_batch(material, batch.of(()))
 
 
-@fact_table(
+@FactTable(
     "column text, measure text, level text, value real, size real, p_value real, n whole,"
     "significant flag, by text, found text",
     scope="column",
@@ -93,7 +93,7 @@ def shift(material: Material) -> pl.DataFrame:
     return compared_columns(material)
 
 
-@fact_table(
+@FactTable(
     "column text, slice text, severity text, rows whole, errors whole, fixed whole, p_value real,"
     "found text, advice text",
     scope="column",
@@ -110,7 +110,7 @@ def slices(material: Material) -> Rows:
     return found_slices(material)
 
 
-@fact_table(
+@FactTable(
     "row whole, label text, group whole, size whole, errors whole, fixed whole, severity text",
     scope="row",
     score="errors",
@@ -124,7 +124,7 @@ def groups(material: Material) -> Rows:
     return grouped_rows(material)
 
 
-@fact_table(
+@FactTable(
     "row whole, label text, changed whole, watched whole, share real",
     scope="row",
     score="share",
@@ -141,7 +141,7 @@ def dependence(material: Material) -> Rows:
         yield int(model.positions[row]), model.labels[row], changed, found.watched, changed / found.watched
 
 
-@fact_table("removed whole, changed whole, watched whole, share real", scope="dataset", needs=_ROWS, cost=2)
+@FactTable("removed whole, changed whole, watched whole, share real", scope="dataset", needs=_ROWS, cost=2)
 def strongest(material: Material) -> Rows:
     """Predictions that change without the hundredth of the rows that is strongest; by a refit."""
     from dataaudit.gate.facts.mismatch import dependence_of  # noqa: PLC0415 - torch
@@ -151,7 +151,7 @@ def strongest(material: Material) -> Rows:
     yield len(found.strongest), changed, watched, changed / watched
 
 
-@fact_table(
+@FactTable(
     "aspect text, value real, bound real, ok flag, found text",
     scope="dataset",
     key=("aspect",),

@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts.table import Rows, fact_table
+from dataaudit.gate.facts.table import FactTable, Rows
 from dataaudit.gate.rules import Need
 
 _MANY: Final = 50  # different numbers from which a label with fractions is a quantity
@@ -16,7 +16,7 @@ _QUOTES: Final = " \t\r\n\"'`\u2018\u2019\u201c\u201d"
 _NEEDS: Final = frozenset[Need]({"label"})
 
 
-@fact_table("rows whole, classes whole, missing whole", scope="dataset", needs=_NEEDS)
+@FactTable("rows whole, classes whole, missing whole", scope="dataset", needs=_NEEDS)
 def label(material: Material) -> Rows:
     """The number of rows with a label, of classes, and of rows without a label."""
     counts = _counts(material.rows, material.settings.label)
@@ -24,7 +24,7 @@ def label(material: Material) -> Rows:
     yield rows, counts.height, material.rows.n - rows
 
 
-@fact_table(
+@FactTable(
     "column text, class text, rows whole, share real, test_rows whole, test_share real",
     scope="column",
     key=("class",),
@@ -40,9 +40,7 @@ def classes(material: Material) -> pl.DataFrame:
     met = counts.with_columns(test_rows=pl.lit(None, pl.Int64))
     if test is not None and name in test.schema:
         other = _counts(test, name).rename({"rows": "test_rows"})
-        met = counts.join(other, on="class", how="full", coalesce=True).with_columns(
-            pl.col("rows", "test_rows").fill_null(0)
-        )
+        met = counts.join(other, on="class", how="full", coalesce=True).fill_null(0)
     shares = met.with_columns(
         column=pl.lit(name),
         share=pl.col("rows") / pl.col("rows").sum(),
@@ -51,7 +49,7 @@ def classes(material: Material) -> pl.DataFrame:
     return shares.sort("class")
 
 
-@fact_table(
+@FactTable(
     "column text, class text, twin text, rows whole, twin_rows whole",
     scope="column",
     key=("class",),
@@ -72,7 +70,7 @@ def class_names(material: Material) -> Rows:
         first.setdefault(form, (spelled, rows))
 
 
-@fact_table("row whole", scope="row", needs=_NEEDS)
+@FactTable("row whole", scope="row", needs=_NEEDS)
 def unlabelled(material: Material) -> pl.DataFrame:
     """Rows without a label."""
     cells = material.rows.read([material.settings.label]).to_series()
@@ -82,9 +80,7 @@ def unlabelled(material: Material) -> pl.DataFrame:
 def _counts(data: Data, name: str) -> pl.DataFrame:
     """Return class, rows of every label that is there."""
     cells = data.lazy.select(pl.col(name).cast(pl.String).alias("class"))
-    counts = (
-        cells.filter(pl.col("class").is_not_null() & (pl.col("class") != "")).group_by("class").len("rows")
-    )
+    counts = cells.filter(pl.col("class") != "").group_by("class").len("rows")
     return counts.collect(engine="streaming").cast({"rows": pl.Int64}).sort("class")
 
 
@@ -99,12 +95,8 @@ def _is_quantity(data: Data, counts: pl.DataFrame, name: str) -> bool:
 
 def _is_missing(cells: pl.Series) -> pl.Series:
     if cells.dtype.is_float():
-        return cells.is_null() | cells.is_nan().fill_null(value=False)
-    return (
-        cells.is_null() | (cells == "").fill_null(value=False)
-        if cells.dtype == pl.String
-        else cells.is_null()
-    )
+        return cells.fill_nan(None).is_null()
+    return (cells.replace("", None) if cells.dtype == pl.String else cells).is_null()
 
 
 def _normal(name: str) -> str:

@@ -7,7 +7,7 @@ different rows share one with probability 7·10⁻⁷. Memory: 8 bytes a row. Co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,11 +17,12 @@ from dataaudit.cells import hashable
 from dataaudit.features.columns import Role
 from dataaudit.features.roles import infer_roles
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts.table import Rows, fact_table
+from dataaudit.gate.facts.table import FactTable, Rows
 from dataaudit.gate.settings import DatasetSettings
 from dataaudit.options import EncoderOptions
 
 _PARTS: Final = ("missing", "infinite", "low", "high")  # of a `Column`, where its type has them
+_CHANGES: Final = "column text, change text, was text, now text"
 SAMPLE: Final = 10_000  # rows by which a column's role is decided
 
 
@@ -37,13 +38,11 @@ class Column:
 
     def plus(self, other: Column) -> Column:
         """Return the sums over both."""
-        lows = [value for value in (self.low, other.low) if value is not None]
-        highs = [value for value in (self.high, other.high) if value is not None]
         return Column(
             self.missing + other.missing,
             self.infinite + other.infinite,
-            min(lows, default=None),
-            max(highs, default=None),
+            min((value for value in (self.low, other.low) if value is not None), default=None),
+            max((value for value in (self.high, other.high) if value is not None), default=None),
             self.ordered and other.ordered,
         )
 
@@ -63,24 +62,27 @@ def profile(material: Material) -> Profile:
 
 def roles(material: Material) -> Mapping[str, Role]:
     """Return what each feature column would be used as, by the first rows."""
-    return material.once("roles", lambda: roles_of(material.rows, material.settings))
+
+    def make() -> Mapping[str, Role]:
+        settings, head = material.settings, material.rows.lazy.head(SAMPLE).collect()
+        found = infer_roles(head, settings.label, settings=as_named(settings, head.columns))
+        return {role.column: role for role in found}
+
+    return material.once("roles", make)
 
 
-def roles_of(data: Data, settings: DatasetSettings) -> Mapping[str, Role]:
-    """Return what each column but the label would be used as, by the first rows."""
-    head = data.lazy.head(SAMPLE).collect()
-    known = set(head.columns)
-    named = EncoderOptions(
-        text=tuple(name for name in settings.text if name in known),
-        categorical=tuple(name for name in settings.categorical if name in known),
+def as_named(settings: DatasetSettings, known: Collection[str]) -> EncoderOptions:
+    """Return what the settings say of how to read some columns."""
+    text, categorical = settings.text, settings.categorical
+    return EncoderOptions(
+        text=tuple(name for name in text if name in known),
+        categorical=tuple(name for name in categorical if name in known),
     )
-    return {role.column: role for role in infer_roles(head, settings.label, settings=named)}
 
 
 def is_identifier(role: Role) -> bool:
     """Tell whether a column names its rows rather than says something of them."""
-    named = role.reason.startswith(("an identifier", "it counts the rows"))
-    return role.role == "left out" and named
+    return role.role == "left out" and role.reason.startswith(("an identifier", "it counts the rows"))
 
 
 def content(material: Material) -> list[str]:
@@ -130,26 +132,26 @@ def _ordered(dtype: pl.DataType) -> bool:
     return dtype.is_numeric() or dtype.is_temporal() or dtype in (pl.String, pl.Boolean)
 
 
-@fact_table("problem text", scope="dataset", key=("problem",))
+@FactTable("problem text", scope="dataset", key=("problem",))
 def reading(_: Material) -> Rows:
     """What kept the data from being read; no row where they were."""
     return ()
 
 
-@fact_table("rows whole, columns whole", scope="dataset")
+@FactTable("rows whole, columns whole", scope="dataset")
 def dataset(material: Material) -> Rows:
     """The size of the table."""
     yield material.rows.n, len(material.rows.schema)
 
 
-@fact_table("rows whole, base_rows whole, lost_share real, grown real", scope="dataset", needs={"base"})
+@FactTable("rows whole, base_rows whole, lost_share real, grown real", scope="dataset", needs={"base"})
 def growth(material: Material) -> Rows:
     """Rows now and in the base: the share that is gone, and how many times as many there are."""
     now, was = material.rows.n, material.base_rows.n
     yield now, was, max(0.0, 1 - now / was), now / was
 
 
-@fact_table(
+@FactTable(
     "column text, dtype text, part text, missing whole, missing_share real, constant flag,"
     "infinite whole, low text, high text",
     scope="column",
@@ -162,51 +164,37 @@ def columns(material: Material) -> Rows:
     settings, n = material.settings, material.rows.n
     named = {settings.label: "label", settings.id: "id", settings.weight: "weight", settings.date: "date"}
     for name, found in profile(material).columns.items():
+        constant = found.missing == 0 and n > 1 and bool(found.low == found.high)
         yield (
             name,
             str(material.rows.schema[name]),
             named.get(name, "feature"),
             found.missing,
             found.missing / n,
-            _is_constant(found, n),
+            constant if found.ordered else None,
             found.infinite,
             _shown(found.low),
             _shown(found.high),
         )
 
 
-@fact_table(
-    "column text, change text, was text, now text",
-    name="schema",
-    scope="column",
-    key=("column", "change"),
-    needs={"base"},
-)
+@FactTable(_CHANGES, name="schema", scope="column", key=("column", "change"), needs={"base"})
 def schema_change(material: Material) -> Rows:
     """Columns that the base has and the data lack (removed), the reverse (added), or of another type."""
     return _changes(material.base_rows.schema, material.rows.schema)
 
 
-@fact_table(
-    "column text, change text, was text, now text", scope="column", key=("column", "change"), needs={"test"}
-)
+@FactTable(_CHANGES, scope="column", key=("column", "change"), needs={"test"})
 def test_schema(material: Material) -> Rows:
     """The same, from the data to the test data; a label may be absent from these."""
     label = material.settings.label
-    was, now = (
-        {name: dtype for name, dtype in data.schema.items() if name != label}
-        for data in (material.rows, material.test_rows)
-    )
-    return _changes(was, now)
+    sides = (material.rows.schema, material.test_rows.schema)
+    return _changes(*({name: side[name] for name in side if name != label} for side in sides))
 
 
 def _changes(was: Mapping[str, pl.DataType], now: Mapping[str, pl.DataType]) -> Rows:
-    for name in was:
-        if name not in now:
-            yield name, "removed", str(was[name]), ""
-    for name in now:
-        if name not in was:
-            yield name, "added", "", str(now[name])
+    yield from ((name, "removed", str(dtype), "") for name, dtype in was.items() if name not in now)
+    yield from ((name, "added", "", str(dtype)) for name, dtype in now.items() if name not in was)
     for name in was:
         if name in now and _family(was[name]) != _family(now[name]):
             yield name, "type", str(was[name]), str(now[name])
@@ -221,12 +209,6 @@ def _family(dtype: pl.DataType) -> str:
     if dtype.is_nested():
         return "nested"
     return "time" if dtype.is_temporal() else str(dtype)
-
-
-def _is_constant(found: Column, n: int) -> bool | None:
-    if not found.ordered:
-        return None
-    return found.missing == 0 and n > 1 and bool(found.low == found.high)
 
 
 def _shown(value: object) -> str | None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.columns import SAMPLE, profile, roles
-from dataaudit.gate.facts.table import Rows, fact_table
+from dataaudit.gate.facts.table import FactTable, Rows
 
 _STAND_INS: Final = tuple(sign * (10**digits - 1) for digits in (2, 3, 4, 5, 6) for sign in (-1, 1))
 _ODD: Final = 3  # cells shown
@@ -17,7 +17,7 @@ _ODD: Final = 3  # cells shown
 GARBLED: Final = ("\ufffd", *(lead + chr(code) for lead in "ÂÃ" for code in range(0x80, 0xC0)), "â€")
 
 
-@fact_table("column text, twin text", scope="column", key=("column", "twin"))
+@FactTable("column text, twin text", scope="column", key=("column", "twin"))
 def equal_columns(material: Material) -> Rows:
     """Feature columns that equal an earlier one, the twin, in every row."""
     data, sums = material.rows, profile(material).columns
@@ -35,7 +35,7 @@ def equal_columns(material: Material) -> Rows:
     return [(b, a) for (a, b), equal in zip(pairs, same, strict=True) if equal]
 
 
-@fact_table(
+@FactTable(
     "column text, numbers_share real, odd text, garbled whole, garbled_share real",
     scope="column",
     key=("column",),
@@ -54,12 +54,8 @@ def _text(material: Material, name: str) -> tuple[str, float, str, int, float]:
     number = cell.cast(pl.Float64, strict=False).is_not_null()
     bad = pl.col(name).str.contains_any(list(GARBLED))
     coded = name in material.settings.categorical or roles(material)[name].role == "text"
-    start = (
-        data.lazy.select(name)
-        .head(SAMPLE)
-        .select(present.sum().alias("n"), (present & number).sum().alias("k"))
-    )
-    few = bool(start.select(pl.col("k") < 0.5 * pl.col("n")).collect().item())
+    counts = (present & number).sum() < 0.5 * present.sum()
+    few = bool(data.lazy.select(name).head(SAMPLE).select(counts).collect().item())
     asked = {"n": present.sum(), "garbled": bad.sum()}
     if not (few or coded):
         asked["numbers"] = (present & number).sum()
@@ -70,7 +66,7 @@ def _text(material: Material, name: str) -> tuple[str, float, str, int, float]:
     return name, found.get("numbers", 0) / n, odd, found["garbled"], found["garbled"] / n
 
 
-@fact_table(
+@FactTable(
     "column text, value real, rows whole, low real, high real",
     scope="column",
     key=("column", "value"),
@@ -85,10 +81,8 @@ def stand_ins(material: Material) -> Rows:
             continue
         for value in {sums[name].low, sums[name].high} & set(_STAND_INS):
             cell, others = pl.col(name), pl.col(name).filter(pl.col(name) != value)
-            found = data.lazy.select(
-                (cell == value).sum().alias("rows"), others.min().alias("low"), others.max().alias("high")
-            )
-            rows, low, high = found.collect(engine="streaming").row(0)
+            asked = {"rows": (cell == value).sum(), "low": others.min(), "high": others.max()}
+            rows, low, high = data.lazy.select(**asked).collect(engine="streaming").row(0)
             gap = None if low is None else (low - value if value < low else value - high)
             if rows > 1 and gap is not None and gap > max(high - low, 1):
                 yield name, float(value), rows, float(low), float(high)

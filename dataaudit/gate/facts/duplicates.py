@@ -19,7 +19,7 @@ from dataaudit.cells import hashable, normal_form
 from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.columns import content, profile, roles
-from dataaudit.gate.facts.table import fact_table
+from dataaudit.gate.facts.table import FactTable
 
 BITS: Final = 80.0
 WORDS: Final = 5  # of a text that nobody writes twice by chance
@@ -30,13 +30,13 @@ _PAIR: Final = (
 )
 
 
-@fact_table(_PAIR, scope="row", score="copies")
+@FactTable(_PAIR, scope="row", score="copies")
 def twins(material: Material) -> pl.DataFrame:
     """Rows that have a copy: the first of them, whether labels conflict, whether they are telling."""
     return _groups(material, profile(material).hashes)
 
 
-@fact_table(_PAIR, scope="row", score="copies", cost=1)
+@FactTable(_PAIR, scope="row", score="copies", cost=1)
 def near_twins(material: Material) -> pl.DataFrame:
     """The same of rows that are almost equal to one that they are no copy of."""
     exact = profile(material).hashes
@@ -51,7 +51,7 @@ def near_twins(material: Material) -> pl.DataFrame:
     return found.filter(pl.col("first").is_in(mixed.implode()))
 
 
-@fact_table(
+@FactTable(
     "row whole, test_row whole, near flag, telling flag, same_label flag, excess flag",
     scope="row",
     needs={"test"},
@@ -71,10 +71,8 @@ def test_twins(material: Material) -> pl.DataFrame:
         if all(rows.schema[name] == test.schema[name] for name in shared)
         else exact.clear()
     )
-    near = near.join(exact, on="row", how="anti")
-    met = pl.concat(
-        [exact.with_columns(near=pl.lit(value=False)), near.with_columns(near=pl.lit(value=True))]
-    )
+    near = near.join(exact, on="row", how="anti").with_columns(near=pl.lit(value=True))
+    met = pl.concat([exact.with_columns(near=pl.lit(value=False)), near])
     met = met.sort("row").with_columns(telling=telling(material, met.sort("row")["row"], shared))
     natural = twins.make(material).height / rows.n
     expected = test.n * (natural + 1 / rows.n)  # one more than seen, lest a table without copies expects none
@@ -113,11 +111,8 @@ def telling(material: Material, rows: pl.Series, columns: Sequence[str]) -> pl.S
 def _bits(asked: pl.Series, sample: pl.Series) -> NDArray[np.float64]:
     """Return −log₂ of the share of each value in a sample, at most that of one not in it."""
     counts = sample.alias("value").value_counts(name="count")
-    met = (
-        asked.alias("value")
-        .to_frame()
-        .join(counts, on="value", how="left", nulls_equal=True, maintain_order="left")
-    )
+    values = asked.alias("value").to_frame()
+    met = values.join(counts, on="value", how="left", nulls_equal=True, maintain_order="left")
     share = met["count"].fill_null(1).cast(pl.Float64).to_numpy() / max(len(sample), 1)
     bits: NDArray[np.float64] = -np.log2(np.clip(share, 1e-12, 1.0))
     return bits
@@ -131,17 +126,15 @@ def _groups(material: Material, hashes: pl.Series) -> pl.DataFrame:
     rows = rows.with_columns(hash=hashes.gather(rows["row"]))
     label = material.settings.label
     labels = material.rows.read([label]).to_series().cast(pl.String) if label else None
-    rows = rows.with_columns(
-        label=labels.gather(rows["row"]) if labels is not None else pl.lit(None, pl.String)
-    )
+    own = labels.gather(rows["row"]) if labels is not None else pl.lit(None, pl.String)
+    rows = rows.with_columns(label=own)
     groups = rows.group_by("hash").agg(
         pl.col("row").min().alias("first"),
         pl.len().alias("copies"),
         pl.col("label").drop_nulls().unique().sort().alias("labels"),
     )
-    groups = groups.sort("first").with_columns(
-        conflict=pl.col("labels").list.len() > 1, labels=pl.col("labels").list.join(" / ")
-    )
+    labels_of = pl.col("labels").list
+    groups = groups.sort("first").with_columns(conflict=labels_of.len() > 1, labels=labels_of.join(" / "))
     groups = groups.with_columns(telling=telling(material, groups["first"], content(material)))
     found = rows.join(groups, on="hash", how="left").sort("row")
     return found.with_columns(again=pl.col("row") != pl.col("first")).select(twins.schema.names())

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.audit import Searched, search_mismatch
-from dataaudit.audits.testset import Pair, Tested, predict, read_pair
+from dataaudit.audits.testset import Tested, predict, read_pair
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.gate.data import Data, Material
@@ -54,7 +54,6 @@ class FittedRows:
 class Against:
     """The model on the test rows."""
 
-    pair: Pair
     tested: Tested
     searched: Searched
 
@@ -70,7 +69,14 @@ def fitted(material: Material) -> FittedRows:
 
 def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     """Fit a model to rows by the settings of a dataset."""
-    settings, step = _asked(material), material.on_step
+    given, step = material.settings, material.on_step
+    settings = LabelOptions(
+        label=given.label,
+        weight=given.weight,
+        text=given.text,
+        categorical=given.categorical,
+        seed=material.seed,
+    )
     dataset, target = read_labelled(frame, settings, on_step=step)
     trained = train(encode_training(dataset, target, settings, on_step=step), settings, on_step=step)
     return FittedRows(dataset, target, trained)
@@ -109,15 +115,4 @@ def _against(material: Material) -> Against | None:
         return None
     tested = predict(model.trained, pair.test, pair.y)
     searched = search_mismatch(pair, model.trained, tested, settings=asked, on_step=material.on_step)
-    return Against(pair, tested, searched)
-
-
-def _asked(material: Material) -> LabelOptions:
-    settings = material.settings
-    return LabelOptions(
-        label=settings.label,
-        weight=settings.weight,
-        text=settings.text,
-        categorical=settings.categorical,
-        seed=material.seed,
-    )
+    return Against(tested, searched)

@@ -9,10 +9,10 @@ import polars as pl
 
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.columns import is_identifier, roles
-from dataaudit.gate.facts.table import Rows, fact_table
+from dataaudit.gate.facts.table import FactTable, Rows
 
 
-@fact_table("row whole, problem text, copies whole", scope="row", score="copies", needs={"id"})
+@FactTable("row whole, problem text, copies whole", scope="row", score="copies", needs={"id"})
 def ids(material: Material) -> pl.DataFrame:
     """Rows whose id is missing, or another row's too (repeated)."""
     rows = _ids(material.rows.lazy, material.settings.id)
@@ -23,7 +23,7 @@ def ids(material: Material) -> pl.DataFrame:
     return found.with_columns(problem=pl.when(missing).then(pl.lit("missing")).otherwise(pl.lit("repeated")))
 
 
-@fact_table("row whole, test_row whole", scope="row", needs={"id", "test"})
+@FactTable("row whole, test_row whole", scope="row", needs={"id", "test"})
 def shared_ids(material: Material) -> pl.DataFrame:
     """Rows whose id a test row has too."""
     name, test = material.settings.id, material.test
@@ -33,14 +33,14 @@ def shared_ids(material: Material) -> pl.DataFrame:
     return _ids(material.rows.lazy, name).drop_nulls().join(there, on="id", how="inner").sort("row")
 
 
-@fact_table("column text, reason text", scope="column", key=("column",))
+@FactTable("column text, reason text", scope="column", key=("column",))
 def id_columns(material: Material) -> Rows:
     """Feature columns that name rows rather than say something of them."""
     used = roles(material)
     return [(name, used[name].reason) for name in material.features if is_identifier(used[name])]
 
 
-@fact_table(
+@FactTable(
     "row whole, date text, first_test text", scope="row", needs={"date", "test"}, cells={"date", "first_test"}
 )
 def later(material: Material) -> pl.DataFrame:

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.classes import classes
 from dataaudit.gate.facts.columns import roles
-from dataaudit.gate.facts.table import Rows, fact_table
+from dataaudit.gate.facts.table import FactTable, Rows
 
 _ROWS: Final = 50_000
 _BINS: Final = 256
 _FEW: Final = 20  # rows outside the greatest class, below which there are no facts
 
 
-@fact_table(
+@FactTable(
     "column text, values whole, accuracy real, most real, gain real, copy flag",
     scope="column",
     key=("column",),
@@ -41,21 +41,19 @@ def leaks(material: Material) -> Rows:
     label = material.settings.label
     if classes.make(material).height < 2:  # noqa: PLR2004 - one class leaks nothing
         return
-    names = [
-        name for name, role in roles(material).items() if name in material.features and role.role != "text"
-    ]
-    names = [name for name in names if not material.rows.schema[name].is_nested()]
+    used = {name for name, role in roles(material).items() if role.role != "text"} & set(material.features)
+    names = [name for name in roles(material) if name in used and not material.rows.schema[name].is_nested()]
     step = max(1, material.rows.n // _ROWS)
     rows = material.rows.lazy.select([label, *names]).gather_every(step).collect()
-    rows = rows.filter(pl.col(label).is_not_null() & (pl.col(label).cast(pl.String) != ""))
+    rows = rows.filter(pl.col(label).cast(pl.String) != "")
     y = _codes(rows[label].cast(pl.String))
     most = int(np.bincount(y).max()) if len(y) else 0
     if len(y) - most < _FEW:
         return
+    share = most / len(y)
     for name in names:
         x = _binned(rows[name])
         accuracy = _accuracy(x, y)
-        share = most / len(y)
         gain = (accuracy - share) / (1 - share)
         yield name, int(x.max()) + 1, accuracy, share, gain, _is_copy(x, y)
 

@@ -11,9 +11,9 @@ from dataaudit.audits.mismatch.findings import MismatchFinding
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.stability import Dependence, measure_dependence
 from dataaudit.gate.data import Material
+from dataaudit.gate.facts.columns import as_named
 from dataaudit.gate.facts.fitted import against, fitted, wanted
 from dataaudit.gate.facts.table import Rows
-from dataaudit.options import EncoderOptions
 
 
 def compared_columns(material: Material) -> pl.DataFrame:
@@ -25,10 +25,7 @@ def compared_columns(material: Material) -> pl.DataFrame:
         data.read([*shared, *([settings.label] if settings.label in data.schema else [])])
         for data in (material.rows, test)
     ]
-    columns = EncoderOptions(
-        text=tuple(name for name in settings.text if name in shared),
-        categorical=tuple(name for name in settings.categorical if name in shared),
-    )
+    columns = as_named(settings, shared)
     found = measure_shift(*sides, target=settings.label, columns=columns, seed=material.seed)
     apart = found.filter(measure="two-sample").drop_nulls("column")["column"].to_list()
     return found.with_columns(
@@ -45,16 +42,9 @@ def found_slices(material: Material) -> Rows:
     """Yield the rows of the table ``slices``; none where no test row can be judged."""
     for found in _found(material):
         if found.slice is not None:
+            said = found.slice.column, found.common, found.severity
             sizes = len(found.slice.train), len(found.errors), found.fixed
-            yield (
-                found.slice.column,
-                found.common,
-                found.severity,
-                *sizes,
-                found.p_value,
-                found.title,
-                found.advice,
-            )
+            yield *said, *sizes, found.p_value, found.title, found.advice
 
 
 def grouped_rows(material: Material) -> Rows:

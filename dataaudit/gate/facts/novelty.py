@@ -17,19 +17,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import polars as pl
 
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.columns import roles
-from dataaudit.gate.facts.table import Rows, fact_table
+from dataaudit.gate.facts.table import FactTable, Rows
 
 _LEVELS: Final = "column text, level text, rows whole, share real, row whole, chance real"
 _RANGES: Final = (
     "column text, side text, rows whole, value real, bound real, beyond real, row whole, chance real"
 )
 _SHOWN: Final = 100  # levels of a column that are named one by one
+_levels_table = partial(
+    FactTable, _LEVELS, scope="column", key=("column", "level"), score="rows", cells={"level"}
+)
+_ranges_table = partial(
+    FactTable,
+    _RANGES,
+    scope="column",
+    key=("column", "side"),
+    score="beyond",
+    cells={"value", "bound", "beyond"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,56 +53,32 @@ class _Sides:
     fresh: int
 
     def columns(self, material: Material) -> Iterator[str]:
-        shared = (
-            name for name in material.features if name in self.known.schema and name in self.other.schema
-        )
-        yield from (name for name in shared if self.known.schema[name].is_nested() is False)
+        shared = self.known.schema.keys() & self.other.schema.keys()
+        features = (name for name in material.features if name in shared)
+        yield from (name for name in features if not self.known.schema[name].is_nested())
 
 
-@fact_table(
-    _LEVELS,
-    scope="column",
-    key=("column", "level"),
-    score="rows",
-    place="test",
-    needs={"test"},
-    cells={"level"},
-)
+@_levels_table(place="test", needs={"test"})
 def test_levels(material: Material) -> Rows:
     """Levels of test rows that the data have not; chance is of all such rows of the column."""
     return _levels(material, _against_test(material))
 
 
-@fact_table(_LEVELS, scope="column", key=("column", "level"), score="rows", needs={"base"}, cells={"level"})
+@_levels_table(needs={"base"})
 def new_levels(material: Material) -> Rows:
-    """The same of new rows: levels that the base has not."""
+    """Levels of new rows that the base has not; chance is of all such rows of the column."""
     return _levels(material, _against_base(material))
 
 
-@fact_table(
-    _RANGES,
-    scope="column",
-    key=("column", "side"),
-    score="beyond",
-    place="test",
-    needs={"test"},
-    cells={"value", "bound", "beyond"},
-)
+@_ranges_table(place="test", needs={"test"})
 def test_ranges(material: Material) -> Rows:
     """Columns with test values below or above all of the data; beyond counts in their range."""
     return _ranges(material, _against_test(material))
 
 
-@fact_table(
-    _RANGES,
-    scope="column",
-    key=("column", "side"),
-    score="beyond",
-    needs={"base"},
-    cells={"value", "bound", "beyond"},
-)
+@_ranges_table(needs={"base"})
 def new_ranges(material: Material) -> Rows:
-    """The same of new rows against the base."""
+    """Columns with values of new rows below or above all of the base; beyond counts in its range."""
     return _ranges(material, _against_base(material))
 
 
@@ -112,7 +100,7 @@ def _levels(material: Material, sides: _Sides) -> Rows:
 def _unseen_levels(name: str, sides: _Sides) -> Rows:
     known, other = (
         side.lazy.select(level=pl.col(name).cast(pl.String), row=pl.int_range(pl.len(), dtype=pl.Int64))
-        .filter(pl.col("level").is_not_null() & (pl.col("level") != ""))
+        .filter(pl.col("level") != "")
         .group_by("level")
         .agg(pl.len().alias("rows"), pl.col("row").min())
         .collect(engine="streaming")
@@ -129,9 +117,8 @@ def _tail(k: int, mean: float) -> float:
     """Return the probability that a Poisson variable of this mean is k or more."""
     if k > mean + 40 * math.sqrt(mean) + 40:  # nothing is left of it, and no sum is needed to know
         return 0.0
-    below = (
-        sum(math.exp(i * math.log(mean) - mean - math.lgamma(i + 1)) for i in range(k)) if mean > 0 else 1.0
-    )
+    terms = (math.exp(i * math.log(mean) - mean - math.lgamma(i + 1)) for i in range(k))
+    below = sum(terms) if mean > 0 else 1.0
     return min(1.0, max(0.0, 1.0 - below))
 
 
@@ -159,13 +146,10 @@ def _out_of_range(name: str, sides: _Sides) -> Rows:
     }
     found = sides.other.lazy.select(**tests).collect().row(0, named=True)
     width = (high - low) or abs(high) or 1.0
-    for side, bound, value, row in (
-        ("below", low, found["low"], found["row_low"]),
-        ("above", high, found["high"], found["row_high"]),
-    ):
+    for side, end, bound in (("below", "low", low), ("above", "high", high)):
         if found[side]:
-            beyond = abs(value - bound) / width
-            yield name, side, found[side], value, bound, beyond, row, _extreme(found[side], sides)
+            beyond, row = abs(found[end] - bound) / width, found[f"row_{end}"]
+            yield name, side, found[side], found[end], bound, beyond, row, _extreme(found[side], sides)
 
 
 def _extreme(k: int, sides: _Sides) -> float:

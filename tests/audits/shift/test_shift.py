@@ -193,7 +193,7 @@ def test_copies_against_a_slow_twin():
         )
 
     train, test = rows(40), rows(60)
-    found = find_copies(train, test, columns=["a", "b", "c"], target="y").pairs
+    found = find_copies(train, test, columns=["a", "b", "c"], target="y")[0]
     slow = []
     for i, row in enumerate(test.iter_rows()):
         same = [j for j, other in enumerate(train.iter_rows()) if other[:3] == row[:3]]
@@ -322,21 +322,21 @@ def loss_case(n, seed, *, q, move):
 
 def test_a_loss_is_split_into_what_was_planted():
     inputs = split_loss(*loss_case(4000, 0, q=0.8, move=0.0), seed=0)
-    assert inputs.total.value == pytest.approx(0.6, abs=0.06)  # (0.8 - 0.5)·(3 - 1)
-    assert inputs.inputs.value == pytest.approx(0.6, abs=0.06)
-    assert abs(inputs.labels.value) < 3 * inputs.labels.error
+    assert inputs["total"].value == pytest.approx(0.6, abs=0.06)  # (0.8 - 0.5)·(3 - 1)
+    assert inputs["inputs"].value == pytest.approx(0.6, abs=0.06)
+    assert abs(inputs["labels"].value) < 3 * inputs["labels"].error
     labels = split_loss(*loss_case(4000, 0, q=0.5, move=0.4), seed=0)
-    assert labels.labels.value == pytest.approx(0.4, abs=0.05)
-    assert abs(labels.inputs.value) < 3 * labels.inputs.error
+    assert labels["labels"].value == pytest.approx(0.4, abs=0.05)
+    assert abs(labels["inputs"].value) < 3 * labels["inputs"].error
     both = split_loss(*loss_case(4000, 0, q=0.8, move=0.4), seed=0)
-    assert both.inputs.value + both.labels.value == pytest.approx(both.total.value, abs=1e-12)
+    assert both["inputs"].value + both["labels"].value == pytest.approx(both["total"].value, abs=1e-12)
 
 
 def test_the_errors_of_the_split_are_those_of_repetitions():
     splits = [split_loss(*loss_case(500, seed, q=0.7, move=0.2), seed=0) for seed in range(200)]
     for part in ("total", "inputs", "labels"):
-        values = [getattr(s, part).value for s in splits]
-        errors = [getattr(s, part).error for s in splits]
+        values = [s[part].value for s in splits]
+        errors = [s[part].error for s in splits]
         assert np.mean(errors) == pytest.approx(np.std(values), rel=0.2)
 
 
