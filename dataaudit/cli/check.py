@@ -200,7 +200,7 @@ class _Report:
         self.outputs, self.accepted = outputs, accepted
         self.config = Path(found.file) if found.file else None
         if outputs:
-            from dataaudit.writers.verdict import check_outputs
+            from dataaudit.writers.base import check_outputs
 
             check_outputs(outputs, _files(found))
 
@@ -220,7 +220,7 @@ class _Report:
                 self.writer.write(verdict, around, sys.stdout)
             sys.stdout.flush()
         if self.outputs:
-            from dataaudit.writers.verdict import write_outputs
+            from dataaudit.writers.base import write_outputs
 
             write_outputs(verdict, around, outputs=self.outputs)
         if around.job_summary:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 if TYPE_CHECKING:
     from dataaudit.report.charts import Lanes, Matrix, Plot
@@ -311,3 +311,24 @@ def parts(text: Inline) -> tuple[Part, ...]:
 def plain(text: Inline) -> str:
     """Return the text of an inline without tones."""
     return "".join(part if isinstance(part, str) else part.text for part in parts(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """An output format: `write` takes findings and report; of a check `Verdict` and `Surroundings`."""
+
+    name: str  # what people type
+    suffix: str  # of a file in this format, with the dot
+    doc: str  # one line for a list of formats
+    write: Callable[[Any, Any, TextIO], None]  # writes the whole output to a text stream that takes UTF-8
+
+
+def drawn(
+    draw: Callable[[Report], str], of: Callable[[Any], Report] | None = None
+) -> Callable[[Any, Any, TextIO], None]:
+    """Return the `write` of a format that draws the report it is given, or what `of` makes of the verdict."""
+
+    def write(found: Any, report: Any, out: TextIO) -> None:
+        out.write(draw(of(found) if of else report))
+
+    return write

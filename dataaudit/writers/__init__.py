@@ -1,5 +1,6 @@
-"""One output format a file, each over the same summary; `base` finds them by name."""
+"""One output format a file, each of which draws any report; `base` finds them by name."""
 
-from dataaudit.writers.base import Writer, get, names
+from dataaudit.report.blocks import Writer
+from dataaudit.writers.base import get, names
 
 __all__ = ["Writer", "get", "names"]

@@ -24,8 +24,8 @@ from dataaudit.errors import WriteError
 from dataaudit.escape import console_line, json_text, line
 from dataaudit.findings.verdict import SEVERITIES, Outcome, Place, Verdict
 from dataaudit.report import shown_verdict
+from dataaudit.report.blocks import Writer
 from dataaudit.report.verdict import NAME, blocking, headline, reported, single, tally, title, unlisted
-from dataaudit.writers.base import Writer
 from dataaudit.writers.markdown import markdown
 from dataaudit.writers.places import Places, Surroundings
 

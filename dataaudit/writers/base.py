@@ -1,4 +1,4 @@
-"""The registry of output formats: a name leads to a `Writer`, which draws the report of any kind of findings.
+"""The registry of output formats: a name leads to a `Writer`; of a verdict several are written in one run.
 
 Another package adds a format by an entry point that names a `Writer`, in the group of the kind::
 
@@ -11,16 +11,19 @@ Another package adds a format by an entry point that names a `Writer`, in the gr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import io
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
+from pathlib import Path
+from typing import Final, Literal
 
-from dataaudit.errors import SettingError, closest
-
-if TYPE_CHECKING:
-    from dataaudit.report.blocks import Report
+from dataaudit.data.paths import require_apart
+from dataaudit.errors import SettingError, WriteError, closest
+from dataaudit.files import write_page
+from dataaudit.findings.verdict import Verdict
+from dataaudit.report.blocks import Writer
+from dataaudit.writers.places import Surroundings
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
@@ -33,27 +36,6 @@ _MODULES: Final = {  # of formats that have none of their own
     "jsonl": "json",
     "text": "console",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """An output format: `write` takes findings and report; of a check `Verdict` and `Surroundings`."""
-
-    name: str  # what people type
-    suffix: str  # of a file in this format, with the dot
-    doc: str  # one line for a list of formats
-    write: Callable[[Any, Any, TextIO], None]  # writes the whole output to a text stream that takes UTF-8
-
-
-def drawn(
-    draw: Callable[[Report], str], of: Callable[[Any], Report] | None = None
-) -> Callable[[Any, Any, TextIO], None]:
-    """Return the `write` of a format that draws the report it is given, or what `of` makes of the verdict."""
-
-    def write(found: Any, report: Any, out: TextIO) -> None:
-        out.write(draw(of(found) if of else report))
-
-    return write
 
 
 def names(kind: Kind = "labels") -> tuple[str, ...]:
@@ -90,3 +72,41 @@ def _ours(name: str, kind: Kind) -> Writer:
 def _others(kind: Kind) -> dict[str, EntryPoint]:
     group = GROUP if kind == "labels" else f"{GROUP}.{kind}"
     return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def check_outputs(outputs: Mapping[str, Path], sources: Iterable[str] = ()) -> None:
+    """Check before the work begins that each format could be written to its file, which is no source."""
+    require_apart(outputs.values(), sources, hint="name another file with --output")
+    taken: dict[Path, str] = {}
+    for name, path in outputs.items():
+        get(name, "check")
+        if (other := taken.setdefault(path.absolute(), name)) != name:
+            what = f"{other} and {name} would both be written to {path.as_posix()}"
+            raise SettingError(what, "give each format a file of its own")
+        if path.is_dir():
+            raise WriteError(
+                f"{path.as_posix()} is a folder", f"name a file: --output {name}={path.as_posix()}/…"
+            )
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise WriteError(f"{path.as_posix()} cannot be made: {above.as_posix()} is a file")
+
+
+def write_outputs(verdict: Verdict, around: Surroundings, *, outputs: Mapping[str, Path]) -> tuple[Path, ...]:
+    """Write a verdict in several formats, each file whole or not at all, once all texts are made."""
+    check_outputs(outputs)
+    texts = {name: _text(name, verdict, around=around) for name in outputs}
+    for name, path in outputs.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            what = f"folder {path.parent.as_posix()} cannot be made: {error.strerror or error}"
+            raise WriteError(what, "name a folder that you may write to") from error
+        write_page(texts[name], path)
+    return tuple(outputs.values())
+
+
+def _text(name: str, verdict: Verdict, *, around: Surroundings) -> str:
+    out = io.StringIO()
+    get(name, "check").write(verdict, around, out)
+    return out.getvalue()

@@ -18,8 +18,8 @@ from dataaudit.escape import block as safe_block
 from dataaudit.escape import console_line as line
 from dataaudit.report import blocks as b
 from dataaudit.report import words
+from dataaudit.report.blocks import Writer, drawn
 from dataaudit.report.common import leaves
-from dataaudit.writers.base import Writer, drawn
 
 _STYLES: Final = {
     "strong": "bold",

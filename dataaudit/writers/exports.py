@@ -26,9 +26,8 @@ import polars as pl
 from dataaudit.escape import json_text, line, xml_text
 from dataaudit.findings.record import plain
 from dataaudit.findings.schemas import Findings, Provenance
-from dataaudit.report.blocks import Report
+from dataaudit.report.blocks import Report, Writer
 from dataaudit.report.rows import ReviewRow, review_rows
-from dataaudit.writers.base import Writer
 
 Object = dict[str, Any]
 

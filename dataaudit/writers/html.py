@@ -24,8 +24,8 @@ from dataaudit.escape import block, line
 from dataaudit.files import write_page
 from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
+from dataaudit.report.blocks import Writer, drawn
 from dataaudit.report.common import fitted
-from dataaudit.writers.base import Writer, drawn
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from dataaudit.escape import json_text
 from dataaudit.findings.record import plain
-from dataaudit.report.blocks import Report
+from dataaudit.report.blocks import Report, Writer
 from dataaudit.report.blocks import plain as words_of
-from dataaudit.writers.base import Writer
 
 if TYPE_CHECKING:
     import polars as pl

@@ -16,8 +16,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from dataaudit.escape import block, console_line, line
 from dataaudit.findings.verdict import Outcome, Verdict, where
 from dataaudit.report import verdict as v
+from dataaudit.report.blocks import Writer
 from dataaudit.report.verdict import LONGEST, NAME, Standing
-from dataaudit.writers.base import Writer
 from dataaudit.writers.places import Surroundings
 
 _SHOWN: Final = 50  # findings of a case

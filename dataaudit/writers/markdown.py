@@ -15,8 +15,8 @@ from typing import Final
 from dataaudit.escape import console_line, line
 from dataaudit.report import blocks as b
 from dataaudit.report import words
+from dataaudit.report.blocks import Writer, drawn
 from dataaudit.report.common import fitted, leaves
-from dataaudit.writers.base import Writer, drawn
 
 SIZE: Final = 64_000  # bytes; GitHub takes 65,536 characters
 ROWS: Final = 20  # of a folded table

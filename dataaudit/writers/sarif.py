@@ -22,8 +22,8 @@ from urllib.parse import quote
 from dataaudit.escape import block, json_text, line
 from dataaudit.findings.record import plain
 from dataaudit.findings.verdict import SEVERITIES, Finding, Outcome, Place, Rule, Verdict, logical_name
+from dataaudit.report.blocks import Writer
 from dataaudit.report.verdict import NAME, finding_text, message, reported, single
-from dataaudit.writers.base import Writer
 from dataaudit.writers.places import Places, Surroundings
 
 SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"

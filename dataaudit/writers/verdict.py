@@ -5,20 +5,14 @@ SARIF, JUnit, GitHub and GitLab are mappings of the verdict, each in a module of
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, TextIO
 
-from dataaudit.data.paths import require_apart
-from dataaudit.errors import SettingError, WriteError
-from dataaudit.files import write_page
 from dataaudit.findings.verdict import Finding, Outcome, Verdict
 from dataaudit.report import shown_verdict
+from dataaudit.report.blocks import Writer, drawn
 from dataaudit.report.verdict import headline, standings
-from dataaudit.writers.base import Writer, drawn, get
 from dataaudit.writers.console import plain_lines
 from dataaudit.writers.html import page
 from dataaudit.writers.json import one_line
@@ -81,41 +75,3 @@ _WRITE: Final = {
     "jsonl": _write_jsonl,
 }
 WRITERS: Final = {name: Writer(name, suffix, doc, _WRITE[name]) for name, suffix, doc in _FORMATS}
-
-
-def check_outputs(outputs: Mapping[str, Path], sources: Iterable[str] = ()) -> None:
-    """Check before the work begins that each format could be written to its file, which is no source."""
-    require_apart(outputs.values(), sources, hint="name another file with --output")
-    taken: dict[Path, str] = {}
-    for name, path in outputs.items():
-        get(name, "check")
-        if (other := taken.setdefault(path.absolute(), name)) != name:
-            what = f"{other} and {name} would both be written to {path.as_posix()}"
-            raise SettingError(what, "give each format a file of its own")
-        if path.is_dir():
-            raise WriteError(
-                f"{path.as_posix()} is a folder", f"name a file: --output {name}={path.as_posix()}/…"
-            )
-        above = next(folder for folder in path.absolute().parents if folder.exists())
-        if not above.is_dir():
-            raise WriteError(f"{path.as_posix()} cannot be made: {above.as_posix()} is a file")
-
-
-def write_outputs(verdict: Verdict, around: Surroundings, *, outputs: Mapping[str, Path]) -> tuple[Path, ...]:
-    """Write a verdict in several formats, each file whole or not at all, once all texts are made."""
-    check_outputs(outputs)
-    texts = {name: _text(name, verdict, around=around) for name in outputs}
-    for name, path in outputs.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            what = f"folder {path.parent.as_posix()} cannot be made: {error.strerror or error}"
-            raise WriteError(what, "name a folder that you may write to") from error
-        write_page(texts[name], path)
-    return tuple(outputs.values())
-
-
-def _text(name: str, verdict: Verdict, *, around: Surroundings) -> str:
-    out = io.StringIO()
-    get(name, "check").write(verdict, around, out)
-    return out.getvalue()

@@ -12,8 +12,8 @@ from writers.verdict.example import AROUND, SUSPECT, mixed, outcome, suspects, v
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.findings.verdict import Place, Site, Verdict, where
 from dataaudit.writers import get, names
+from dataaudit.writers.base import check_outputs, write_outputs
 from dataaudit.writers.places import Places, Surroundings, service, surroundings, usual_format
-from dataaudit.writers.verdict import check_outputs, write_outputs
 
 FORMATS = names("check")
 
