@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import polars as pl
@@ -29,8 +29,9 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     """Say what is predicted, what speaks for it, which rows are behind it, and what to type next."""
     p, rows = f.provenance, _values(f)
     own = f.contributions.select("column", "level", "cell", "contribution")
-    terms = [_maker(f)(*values) for values in own.iter_rows()]
-    behind, rivals = _behind(f, rows), versus.models(f, rows)
+    roles = {str(role["column"]): str(role["role"]) for role in p.roles}
+    terms = [_term(roles, *values) for values in own.iter_rows()]
+    behind, rivals = _behind(f, rows, roles), versus.models(f, rows)
     data = (b.Cell(p.test_row_id), " by ", b.Cell(p.train, 100))
     flip = str(p.flip.get("sentence", ""))
     said = (_label(p), _cause(f), _strongest(behind), flip, versus.sentence(f, rivals))
@@ -90,24 +91,19 @@ def _values(f: ExplanationFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
     return {key: tuple(values) for key, values in found.items()}
 
 
-def _maker(f: ExplanationFindings) -> Callable[[str, str | None, str | None, float], Term]:
-    """Return what makes a term of a column, or of a level in it, its cell and what it adds."""
-    roles = {str(role["column"]): str(role["role"]) for role in f.provenance.roles}
-
-    def term(column: str, level: str | None, cell: str | None, effect: float) -> Term:
-        return Term(roles.get(column, ""), column, level, None if level is not None else cell, effect)
-
-    return term
+def _term(roles: Mapping[str, str], column: str, level: str | None, cell: str | None, effect: float) -> Term:
+    """Return what a column, or a level in it, adds."""
+    return Term(roles.get(column, ""), column, level, None if level is not None else cell, effect)
 
 
-def _behind(f: ExplanationFindings, rows: Rows) -> list[Fact]:
+def _behind(f: ExplanationFindings, rows: Rows, roles: Mapping[str, str]) -> list[Fact]:
     """Return the rows behind the prediction, each with its cells and what carries its influence."""
-    term, texts = _maker(f), set(f.features.filter(pl.col("level").is_not_null())["column"])
+    texts = set(f.features.filter(pl.col("level").is_not_null())["column"])
     carried: dict[str, list[Term]] = {}
     columns = f.features.select("train_row_id", "column", "level", "value", "finite_effect")
     for row_id, column, level, value, effect in columns.iter_rows():
         if level is not None or column not in texts:  # the whole text says less than its words
-            carried.setdefault(row_id, []).append(term(column, level, value, effect))
+            carried.setdefault(row_id, []).append(_term(roles, column, level, value, effect))
     found = []
     for row in f.influences.sort("rank").iter_rows(named=True):
         carriers = _telling(carried.get(row["train_row_id"], ()), -1.0 if row["kind"] == "harmful" else 1.0)
