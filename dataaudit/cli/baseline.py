@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dataaudit.cli.bridge import OUTPUT, Said, command
-from dataaudit.cli.check import Checked
+from dataaudit.cli.check import DATASET, SETTINGS, Checked
 from dataaudit.cli.progress import Progress
 from dataaudit.errors import SettingError
-from dataaudit.gate.settings import CheckSettings, DatasetSettings
 from dataaudit.options import Opt, Options
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ _ENTRIES = "Entries"
 _LONGEST = 400  # characters of a line
 _ALL = 10**9  # findings kept of each rule: an entry is needed for every one
 _THERE = "there when the baseline was made"
-Dataset = Annotated[Said, DatasetSettings, "label text exclude id test base"]
-Values = Annotated[Said, CheckSettings, "select ignore"]
+Dataset = Annotated[Said, DATASET, "label text exclude id test base"]
+Values = Annotated[Said, SETTINGS, "select ignore"]
 Reason = Annotated[str, Opt("Why they are accepted.", _ENTRIES, metavar="TEXT", place=-1)]
 DryRun = Annotated[bool, Opt("Only say what would change.", OUTPUT)]
 Replaces = Annotated[bool, Opt("Replace a baseline that is there.", OUTPUT)]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cached_property
+from importlib import import_module
 from inspect import Parameter
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
@@ -128,6 +129,9 @@ def _slots(one: Parameter, defaults: Mapping[str, Any]) -> Iterator[_Slot]:
         return
     said = kind is Said
     group, *only = extras if said else (kind, *extras)
+    if isinstance(group, str):  # "module:Group", where a group is imported when it is asked for
+        module, _, name = group.partition(":")
+        group = getattr(import_module(module), name)
     for option in options_of(group):
         if (
             (option.opt.panel or isinstance(option.opt, Arg))

@@ -18,13 +18,14 @@ from dataaudit.cli.progress import SILENT, Progress
 from dataaudit.cli.sources import QueryText, Sql
 from dataaudit.errors import AuditError, SettingError
 from dataaudit.escape import visible
-from dataaudit.gate.settings import CheckSettings, DatasetSettings
 from dataaudit.options import Opt, Options
 
 if TYPE_CHECKING:
     from dataaudit.findings.verdict import Rule, Verdict
     from dataaudit.gate.config import Config
 
+# The groups of a configuration, made when a command that takes them is asked for.
+SETTINGS, DATASET = "dataaudit.gate.settings:CheckSettings", "dataaudit.gate.settings:DatasetSettings"
 _COLUMN = 40  # where the origins stand, if the values leave room
 _CODE, _NAME, _SEVERITY = 7, 28, 8  # columns of the list of rules
 _DATA = (
@@ -151,8 +152,8 @@ def _entries(entries: Mapping[str, Any]) -> Iterator[str]:
 @command()
 def check(
     checked: Checked,
-    dataset: Annotated[Said, DatasetSettings],
-    values: Annotated[Said, CheckSettings],
+    dataset: Annotated[Said, DATASET],
+    values: Annotated[Said, SETTINGS],
     *,
     sql: Sql = None,
     query: QueryText = None,
