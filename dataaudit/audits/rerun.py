@@ -10,15 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.labels import label_findings
-from dataaudit.audits.mismatch.audit import mismatch_findings
-from dataaudit.audits.testset import predict, read_pair
-from dataaudit.audits.validation import Refit
 from dataaudit.data.dataset import Dataset
 from dataaudit.data.load import load
 from dataaudit.errors import DataError
@@ -29,8 +25,9 @@ from dataaudit.findings.tables import schema
 from dataaudit.options import LabelOptions, MismatchOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.statistics import Agreement, agreement
 from dataaudit.training.encoded import encode_training, read_labelled
-from dataaudit.training.train import train
-from dataaudit.training.trained import Trained
+
+if TYPE_CHECKING:  # a review reads the rows again without training anything
+    from dataaudit.training.trained import Trained
 
 REFITS = schema("what text, change text, predicted real, measured real")
 # Nats by which a prediction may differ when it is made again: other libraries and processors round otherwise.
@@ -53,12 +50,16 @@ class Opened:
 
     def audit(self, on_step: StepCallback = ignore_progress) -> tuple[Findings, Trained]:
         """Make the audit again."""
+        from dataaudit.audits.labels import label_findings  # noqa: PLC0415 - torch
+
         trained = self.train(on_step)
         found = label_findings(self.dataset, self.target, trained, settings=self.settings, on_step=on_step)
         return found, trained
 
 
 def _train(dataset: Dataset, target: Target, settings: TrainingOptions, on_step: StepCallback) -> Trained:
+    from dataaudit.training.train import train  # noqa: PLC0415 - torch
+
     return train(encode_training(dataset, target, settings, on_step=on_step), settings, on_step=on_step)
 
 
@@ -112,6 +113,8 @@ class Rerun:
     @property
     def agreement(self) -> Agreement:
         """Predicted against measured, over all refits."""
+        from dataaudit.audits.validation import Refit  # noqa: PLC0415 - torch
+
         rows = self.refits.iter_rows(named=True)
         return agreement([Refit(at, r["change"], r["predicted"], r["measured"]) for at, r in enumerate(rows)])
 
@@ -148,6 +151,9 @@ def rerun_mismatch(
     on_step: StepCallback = ignore_progress,
 ) -> Rerun:
     """Audit a mismatch again, and refit the first `top` findings and the strongest traces."""
+    from dataaudit.audits.mismatch.audit import mismatch_findings  # noqa: PLC0415 - torch
+    from dataaudit.audits.testset import predict, read_pair  # noqa: PLC0415 - the same
+
     known = tables.provenance
     settings = replace(MismatchOptions.from_dict(known.settings), verify=top, prove=top)
     one = settings.split_column is not None or settings.test_size is not None
@@ -240,6 +246,8 @@ def _standing(findings: Findings) -> Standing:
 
 def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOptions) -> Standing:
     """Add the test rows whose class the model knows."""
+    from dataaudit.audits.testset import predict  # noqa: PLC0415 - torch
+
     dataset = load(test, target=settings.label)
     texts = class_texts(dataset.frame[settings.label])
     known = texts.is_in(list(trained.classes)).fill_null(value=False)

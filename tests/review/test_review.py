@@ -1,5 +1,8 @@
 """Keys and what they do to a review, in any order."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -167,3 +170,10 @@ def test_rows_are_those_that_the_summary_shows():
     word = FINDINGS.cells["cell"][0].split()[0]
     has = FINDINGS.cells.filter(FINDINGS.cells["cell"].str.contains(word, literal=True))
     assert rows.containing(word.upper()) == set(has["row_id"])
+
+
+def test_reading_the_data_again_needs_no_torch():
+    """The first look at whole cells answers at once: nothing is trained for it."""
+    code = "import sys, dataaudit.audits.rerun; print(sorted({'torch', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
