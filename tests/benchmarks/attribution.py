@@ -24,10 +24,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from cases import make
-from reference import minimum
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cases import make
+from reference import minimum
 
 from dataaudit.influence.groups import group_step, refit_group
 from dataaudit.influence.influence import pert_loss
@@ -38,8 +41,6 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.solvers import Dual, choose_solver
 from dataaudit.solvers.newton import FitSettings, minimise
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 SPEED, MEMORY, PEARSON, ERROR, PERTURBATION = 2.0, 2**30, 0.99, 0.10, 1e-4
 TRAIN, TEST, WIDTH, KEPT = 19_980, 26_094, 127, 20

@@ -22,10 +22,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from cases import make
-from reference import minimum, quadratic_forms
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cases import make
+from reference import minimum, quadratic_forms
 
 from dataaudit.influence.influence import self_influence
 from dataaudit.influence.leave_one_out import leave_one_out_scores, refit_without
@@ -37,8 +40,6 @@ from dataaudit.solvers import Cholesky, Dual
 from dataaudit.solvers.base import probe_residual
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.path import l2_path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 SPEED, EXACT, PEARSON, SLOPE = 1.6, 1e-8, 0.999, (0.95, 1.05)
 SHAPES = {"tall": (300, 12), "wide": (60, 200)}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import random
 import re
 import select
@@ -11,13 +10,11 @@ import signal
 import struct
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyte
 import pytest
 from writers.example import made_up
 
@@ -25,6 +22,10 @@ from dataaudit import cli
 from dataaudit.findings.schemas import Findings
 
 fcntl = pytest.importorskip("fcntl", reason="pseudo-terminals are POSIX's")
+import pty  # noqa: E402 - the same
+import termios  # noqa: E402 - the same
+
+import pyte  # noqa: E402 - of use with them only
 
 REVIEW = [sys.executable, "-m", "dataaudit", "review"]
 ENTER, ESCAPE, CTRL_C = "\r", "\x1b", "\x03"
