@@ -96,7 +96,7 @@ class LabelAudit(Result):
 
     @property
     def labels(self) -> pl.DataFrame:
-        """One row per audited row, the one to look at first first."""
+        """One row per audited row, the most suspect first."""
         return self.findings.labels
 
     @property

@@ -29,7 +29,7 @@ class Queue:
     labels: tuple[str, ...]
     suggested: tuple[str, ...]  # the class that it may be instead
     p_wrong: NDArray[np.float64]  # probability that the class is wrong; nan where it is not known
-    order: NDArray[np.int64]  # places, the row to look at first first
+    order: NDArray[np.int64]  # places, the most suspect row first
     places: Mapping[str, int]  # name of a row → its place
 
     def __len__(self) -> int:
