@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from dataaudit.api.influence import Influence
     from dataaudit.data.dataset import Dataset
     from dataaudit.data.load import load
-    from dataaudit.data.sql import Query
+    from dataaudit.data.sql.query import Query
     from dataaudit.errors import (
         AuditError,
         BadTarget,
@@ -134,7 +134,7 @@ _HOMES = {
     "audit_labels": "dataaudit.api.audits",
     "audit_mismatch": "dataaudit.api.audits",
     "explain": "dataaudit.api.audits",
-    "Query": "dataaudit.data.sql",
+    "Query": "dataaudit.data.sql.query",
     "load": "dataaudit.data.load",
     "verify": "dataaudit.api.audits",
     "Vulnerability": "dataaudit.api.audits",

@@ -10,7 +10,7 @@ from dataaudit.errors import SettingError
 from dataaudit.options import INPUT, Opt, Options
 
 if TYPE_CHECKING:
-    from dataaudit.data.sql import Query
+    from dataaudit.data.sql.query import Query
 
 _FILES = (
     "CSV, TSV, NDJSON, JSON, Parquet or Arrow files (.gz, .zst too), globs, folders of them, a folder of "
@@ -89,7 +89,7 @@ def _query(text: str | None, sql: str | None, *, option: str = "--") -> Query | 
             what = f"{option}sql names a database and nothing asks it"
             raise SettingError(what, f"add {option}query")
         return None
-    from dataaudit.data.sql import Query, read_text
+    from dataaudit.data.sql.query import Query, read_text
 
     return Query(read_text(text), sql)
 

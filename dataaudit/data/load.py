@@ -13,7 +13,6 @@ from typing import Any
 
 import polars as pl
 
-from dataaudit.data.arrow import read_arrow, read_parquet
 from dataaudit.data.blob import (
     ARROW_FILE,
     ARROW_NAMES,
@@ -25,13 +24,14 @@ from dataaudit.data.blob import (
     Blob,
     open_blob,
 )
-from dataaudit.data.csv import read_delimited
 from dataaudit.data.dataset import Dataset, Part, Wanted
+from dataaudit.data.formats.arrow import read_arrow, read_parquet
+from dataaudit.data.formats.csv import read_delimited
+from dataaudit.data.formats.json import read_json
+from dataaudit.data.formats.texts import read_texts
 from dataaudit.data.frames import is_frame, read_frame
-from dataaudit.data.json import read_json
 from dataaudit.data.paths import find
-from dataaudit.data.sql import Query, read_query
-from dataaudit.data.texts import read_texts
+from dataaudit.data.sql.query import Query, read_query
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.data.sql import Query, read_text
+from dataaudit.data.sql.query import Query, read_text
 from dataaudit.errors import AuditError, MissingColumn, SettingError
 from dataaudit.findings.tables import PROVENANCE
 from dataaudit.findings.verdict import Outcome, Rule, Site, Status, Verdict

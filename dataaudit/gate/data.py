@@ -20,7 +20,7 @@ from dataaudit.data.blob import ARROW_FILE, PARQUET, STDIN
 from dataaudit.data.dataset import Wanted, readable
 from dataaudit.data.load import load
 from dataaudit.data.paths import find
-from dataaudit.data.sql import Query
+from dataaudit.data.sql.query import Query
 from dataaudit.errors import DataError, MissingColumn
 from dataaudit.escape import shown
 from dataaudit.findings.verdict import Site

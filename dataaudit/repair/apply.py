@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataaudit.data.blob import STDIN, Blob
-from dataaudit.data.lines import check_text
+from dataaudit.data.formats.lines import check_text
 from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import back_up, packed, write_whole

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dataaudit.data.csv import sniff_separator
-from dataaudit.data.lines import index_records
+from dataaudit.data.formats.csv import sniff_separator
+from dataaudit.data.formats.lines import index_records
 from dataaudit.errors import DataError
 from dataaudit.repair.edits import ByteEdit, Span, TextRecords, agrees, alike, edits_of
 from dataaudit.repair.plan import Plan

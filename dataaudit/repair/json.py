@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dataaudit.data.lines import index_lines
+from dataaudit.data.formats.lines import index_lines
 from dataaudit.errors import DataError
 from dataaudit.repair.edits import ByteEdit, Span, TextRecords, agrees, edits_of, number
 from dataaudit.repair.plan import Plan

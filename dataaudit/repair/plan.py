@@ -11,7 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.data.blob import Blob
-from dataaudit.data.sql_connection import SQL_FORMATS
+from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.escape import shown
 from dataaudit.findings.schemas import Findings

@@ -21,7 +21,7 @@ from postgres import running
 ROWS, TIMES, GIB = 1_000_000, 10.0, 2.0
 CODE = """
 import resource, sys, time
-from dataaudit.data.sql import Query
+from dataaudit.data.sql.query import Query
 from dataaudit.data.load import load
 start = time.perf_counter()
 place = sys.argv[1]

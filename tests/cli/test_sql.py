@@ -14,7 +14,7 @@ from writers.payloads import PAYLOADS
 
 from dataaudit import cli
 from dataaudit.cli.sources import PairSource
-from dataaudit.data.sql import Query
+from dataaudit.data.sql.query import Query
 
 QUICK = "--label", "y", "--basis", "linear", "--l2", "1e-3", "--verify", "2", "--top", "5"
 

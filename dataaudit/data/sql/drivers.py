@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from dataaudit.data.dataset import Wanted, require_distinct
-from dataaudit.data.sql_connection import Connection
+from dataaudit.data.sql.connection import Connection
 from dataaudit.errors import AuditError, DataError, SettingError
 from dataaudit.escape import shown
 

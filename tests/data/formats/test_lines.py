@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dataaudit.data.lines import index_lines, index_records
+from dataaudit.data.formats.lines import index_lines, index_records
 from dataaudit.data.load import load
 from dataaudit.errors import AuditError
 
@@ -115,7 +115,7 @@ def test_index_holds_across_chunk_borders(monkeypatch):
     rows = [",".join(rng.choice(fields, 3)) for _ in range(200)]
     data = ("a,b,y\n" + "\n".join(rows) + "\n").encode()
     whole = index_records(data, b",")
-    monkeypatch.setattr("dataaudit.data.lines._CHUNK", 7)
+    monkeypatch.setattr("dataaudit.data.formats.lines._CHUNK", 7)
     pieces = index_records(data, b",")
     for name in ("starts", "ends", "lines", "fields"):
         assert np.array_equal(getattr(pieces, name), getattr(whole, name)), name

@@ -15,9 +15,9 @@ from postgres import PASSWORD, running
 from writers.payloads import PAYLOADS
 
 from dataaudit.data.load import load
-from dataaudit.data.sql import Query, read_statement, read_text
-from dataaudit.data.sql_connection import VARIABLE, connect_to
-from dataaudit.data.sql_drivers import BATCH
+from dataaudit.data.sql.connection import VARIABLE, connect_to
+from dataaudit.data.sql.drivers import BATCH
+from dataaudit.data.sql.query import Query, read_statement, read_text
 from dataaudit.errors import AuditError, DataError, MissingColumn, SettingError, UnreadableFile
 from dataaudit.escape import masked, masked_words
 
@@ -492,7 +492,7 @@ def test_a_driver_that_is_not_installed(library, tmp_path):
     address = "postgresql://h/x" if library.startswith("adbc") else str(duckdb_table(tmp_path / "a.duckdb"))
     code = (
         f"import sys; sys.modules[{library!r}] = None\n"
-        "from dataaudit.data.load import load\nfrom dataaudit.data.sql import Query\n"
+        "from dataaudit.data.load import load\nfrom dataaudit.data.sql.query import Query\n"
         f"load(Query('select 1', {address!r}), target='y')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

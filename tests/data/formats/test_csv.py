@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from dataaudit.data.blob import Blob
-from dataaudit.data.csv import _part, _Table
 from dataaudit.data.dataset import Wanted
+from dataaudit.data.formats.csv import _part, _Table
 from dataaudit.data.load import combine, load
 from dataaudit.errors import DataError, MissingColumn, SettingError, UnreadableFile
 
@@ -65,7 +65,7 @@ def test_a_late_float_or_word_does_not_fail(table):
 
 
 def test_a_late_float_in_a_file_too_large_to_infer_whole(table, monkeypatch):
-    monkeypatch.setattr("dataaudit.data.csv._INFER_ALL", 100)
+    monkeypatch.setattr("dataaudit.data.formats.csv._INFER_ALL", 100)
     data = "a,b,y\n" + "1,,p\n" * 20_000 + "2.5,7,q\n"
     frame = load(table(data.encode()), target="y").frame
     assert frame.schema["a"] == pl.Float64

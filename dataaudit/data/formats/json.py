@@ -11,7 +11,7 @@ import polars as pl
 
 from dataaudit.data.blob import Blob
 from dataaudit.data.dataset import Lines, Origin, Part, Wanted, id_as_text, one_file
-from dataaudit.data.lines import check_text, index_lines
+from dataaudit.data.formats.lines import check_text, index_lines
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 

@@ -25,7 +25,7 @@ from dataaudit.data.dataset import (
     readable,
     require_distinct,
 )
-from dataaudit.data.lines import Records, check_text, index_records
+from dataaudit.data.formats.lines import Records, check_text, index_records
 from dataaudit.errors import UnreadableFile
 from dataaudit.escape import shown
 

@@ -22,8 +22,8 @@ import polars as pl
 
 from dataaudit.data.blob import STDIN, read_stdin
 from dataaudit.data.dataset import Origin, Part, Wanted, id_as_text, one_file
-from dataaudit.data.sql_connection import VARIABLE, connect_to
-from dataaudit.data.sql_drivers import WHERE, read_duckdb, read_postgres, read_sqlite
+from dataaudit.data.sql.connection import VARIABLE, connect_to
+from dataaudit.data.sql.drivers import WHERE, read_duckdb, read_postgres, read_sqlite
 from dataaudit.errors import DataError, SettingError, UnreadableFile
 from dataaudit.escape import masked_words, shown
 

@@ -1,0 +1,1 @@
+"""A query on a database: what was asked, where it runs, and the drivers that read it."""
