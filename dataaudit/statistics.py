@@ -212,3 +212,16 @@ def _slope(refits: Sequence[Checked]) -> float:
     """Return Σ predicted·measured / Σ measured²."""
     norm = sum(r.measured**2 for r in refits)
     return sum(r.predicted * r.measured for r in refits) / norm if norm > 0 else float("nan")
+
+
+def student(share: float, freedom: float) -> float:
+    """Return the quantile of Student's t distribution."""
+    return float(_special().stdtrit(freedom, share))
+
+
+def effective_interval(hits: float, n: float, *, level: float) -> tuple[float, float]:
+    """Return Clopper & Pearson's interval for a share of n looks, which need not be whole numbers."""
+    tail = (1.0 - level) / 2.0
+    low = _special().betaincinv(hits, n - hits + 1.0, tail) if hits > 0 else 0.0
+    high = _special().betaincinv(hits + 1.0, n - hits, 1.0 - tail) if hits < n else 1.0
+    return float(low), float(high)

@@ -105,10 +105,81 @@ class LabelAudit(Result):
         return self.findings.health
 
     @property
+    def expected(self) -> float:
+        """Expected number of wrong labels: by a sample where one was looked at."""
+        return self.findings.provenance.count[0]
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of the 90 % interval of that number.
+
+        Of a sample that was looked at it holds whatever the mistakes are like; of the model of the noise only
+        if mistakes fall on the rows of a class at random.
+        """
+        return self.findings.provenance.count[1:]
+
+    @property
     def expected_wrong(self) -> tuple[float, float, float]:
         """Expected number of wrong labels, and the ends of its 90 % interval."""
-        provenance = self.findings.provenance
-        return provenance.expected_wrong, provenance.expected_low, provenance.expected_high
+        return self.findings.provenance.count
+
+    def sample(self, rows: int = 100, *, seed: int | None = None) -> pl.DataFrame:
+        """Draw rows to look at for a count of the wrong labels that holds whatever the mistakes are like.
+
+        Parameters
+        ----------
+        rows : int
+            How many; each first part of them is a sample too, so that a reviewer may stop anywhere.
+        seed : int, optional
+            Of the draw; by default that of the audit, which `learn` expects.
+
+        Returns
+        -------
+        pl.DataFrame
+            row_id, row, order (from 1), inclusion_probability.
+
+        Raises
+        ------
+        SettingError
+            If rows is below 1.
+        """
+        from dataaudit.findings.sample import sample_of
+
+        if rows < 1:
+            raise SettingError(f"a sample has 1 row at least: got {rows}", "ask for 60 to 200")
+        found = self.findings
+        return sample_of(found.labels, rows, seed=found.provenance.seed if seed is None else seed)
+
+    def learn(self, decisions: Any) -> LabelAudit:
+        """Count the wrong labels by rows that were looked at, and order the others by what they teach.
+
+        Parameters
+        ----------
+        decisions : str, Path or frame
+            A file of `audit review` or of the page, or a frame with row_id, action (keep, relabel, drop,
+            unsure) and label.
+
+        Returns
+        -------
+        LabelAudit
+            The same rows with learned `p_wrong` and `rank`; `reviewed` holds the action where there is one.
+            `expected` and `interval` are by the sample where its first rows were looked at.
+
+        Raises
+        ------
+        DataError
+            If a decision is of another run or row, names a class that no row has, or comes twice.
+        UnreadableFile
+            If the file is no file of decisions.
+        """
+        from dataaudit.repair.decisions import read_decisions
+        from dataaudit.review.learning import decisions_of, learn_from
+
+        run = self.findings.provenance.run_id
+        read = (
+            read_decisions(decisions) if isinstance(decisions, str | Path) else decisions_of(decisions, run)
+        )
+        return LabelAudit(learn_from(self.findings, read))
 
 
 @single(LabelOptions)

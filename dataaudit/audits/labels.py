@@ -32,6 +32,7 @@ from dataaudit.audits.tables import (
 from dataaudit.audits.validation import Refit, verify
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
+from dataaudit.findings.sample import ROWS, sample_of
 from dataaudit.findings.schemas import BUDGET, Findings
 from dataaudit.noise import fit_noise, review_budget
 from dataaudit.options import LabelOptions, StepCallback, ignore_progress
@@ -66,10 +67,13 @@ def label_findings(
         on_step("evidence", 2, 2)
         refits = refitting.result()
     read = order[: max(READ, settings.top)] if settings.top else top
+    labels = label_table(dataset, target, scores, noise=noise, order=order)
+    sample = sample_of(labels, ROWS, seed=settings.seed)
+    drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
-    shown = np.unique(np.concatenate([read, others]))
+    shown = np.unique(np.concatenate([read, others, drawn]))
     return Findings(
-        labels=label_table(dataset, target, scores, noise=noise, order=order),
+        labels=labels,
         health=check_health(trained, scores, refits, noise=noise),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
@@ -78,6 +82,7 @@ def label_findings(
         verification=verification_table(dataset, refits),
         noise=noise_table(target, noise),
         budget=pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
+        sample=sample,
         provenance=provenance(dataset, target, trained, settings=settings, noise=noise, command=command),
     )
 

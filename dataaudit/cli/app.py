@@ -13,7 +13,7 @@ from dataaudit.cli.demo import demo
 from dataaudit.cli.init import init
 from dataaudit.cli.repair import apply, undo
 from dataaudit.cli.report import export, report
-from dataaudit.cli.review import review
+from dataaudit.cli.review import learn, review
 
 EPILOG = "Example: audit labels mail.parquet --label label --text text"
 _ABOUT = "Find training rows whose labels are wrong, or that make predictions wrong, and show why."
@@ -23,7 +23,8 @@ COMMANDS = {
     explain: "Example: audit explain train.csv test.csv --label y --row 17",
     vulnerability: "Example: audit vulnerability train.csv test.csv --label y",
     verify: "Example: audit verify audit-findings --top 50",
-    review: "Example: audit review audit-findings",
+    review: "Example: audit review audit-findings --sample 100",
+    learn: "Example: audit learn audit-findings decisions.jsonl",
     apply: "Example: audit apply audit-findings decisions.jsonl mail.csv -o mail.fixed.csv",
     report: "Example: audit report audit-findings -o report.md",
     export: "Example: audit export audit-findings --to labelstudio -o tasks.json",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from dataaudit.cli.bridge import OUTPUT, Arg, command
+from dataaudit.cli.output import RedactAnew
 from dataaudit.cli.progress import Color, Progress
 from dataaudit.cli.sources import Moved
 from dataaudit.errors import DataError
@@ -27,13 +29,16 @@ DecisionFile = Annotated[
     ),
 ]
 Reviewer = Annotated[str, Opt("Who decides; kept with each decision.", OUTPUT, metavar="NAME")]
-Rerank = Annotated[
-    bool,
+Sample = Annotated[
+    int,
     Opt(
-        "Renew the order as the model learns. Where flips were known it found no more than without.", RANKING
+        "Look first at so many rows drawn for an honest count; what the audit suggests is shown on request.",
+        RANKING,
+        least=0,
+        shown="none",
     ),
 ]
-Batch = Annotated[int, Opt("Decisions between two orders.", RANKING, least=1)]
+Made = Annotated[Path, Arg("Decisions of a review, JSON lines or CSV.", metavar="DECISIONS")]
 
 
 @command(OUTPUT)
@@ -43,8 +48,7 @@ def review(
     decisions: DecisionFile = None,
     data: Moved = None,
     reviewer: Reviewer = "",
-    rerank: Rerank = False,
-    batch: Batch = 20,
+    sample: Sample = 0,
     color: Color = "auto",
 ) -> int:
     """Review the ranked rows in the terminal; every decision is saved at once.
@@ -54,9 +58,9 @@ def review(
     from dataaudit.escape import line
     from dataaudit.findings.schemas import Findings
     from dataaudit.review.keyboard import Terminal, require_terminal
+    from dataaudit.review.learning import renewed
     from dataaudit.review.loop import NAME, SavedDecisions, conclusion, run_review
     from dataaudit.review.progress import queue_of
-    from dataaudit.review.rerank import Reranker
     from dataaudit.review.rows import RowReader
     from dataaudit.review.session import begin
 
@@ -65,19 +69,16 @@ def review(
     page = (folder / "report.html").as_posix()
     findings = Findings.read(folder)
     require_terminal(progress.console, f"open {page} and review there, or write {where.as_posix()} by hand")
-    queue = queue_of(findings)
+    queue = queue_of(findings, sample=sample)
     if not len(queue):
         raise DataError(f"{folder.as_posix()} has no rows to review", "audit a file with labelled rows")
     saved = SavedDecisions(where, queue)
     done, state = None, begin(queue, saved.decisions, reviewer=line(reviewer, 100))
-    opened = _opened(findings, data, learns=True) if rerank else None
-    rows = RowReader(findings, lambda: opened or _opened(findings, data))
+    rows = RowReader(findings, lambda: _opened(findings, data))
     try:
         with Terminal(progress.console) as terminal:
-            model = None
-            if opened is not None:
-                model = Reranker(findings, opened, review=state, batch=batch, on_news=terminal.wake)
-            done = run_review(state, rows, saved=saved, terminal=terminal, model=model)
+            learn = partial(renewed, findings=findings)
+            done = run_review(state, rows, saved=saved, terminal=terminal, learn=learn)
     finally:
         last = done or begin(queue, saved.decisions)
         for sentence in conclusion(last, findings, folder=folder, decisions=where, data=data):
@@ -85,11 +86,34 @@ def review(
     return 0
 
 
-def _opened(findings: Findings, data: str | None, *, learns: bool = False) -> Opened:
-    """Return the data, if they are as they were; if a model is to learn from them, it must be the tool's."""
+def _opened(findings: Findings, data: str | None) -> Opened:
+    """Return the data, if they are as they were."""
     from dataaudit.audits.rerun import reopen
 
-    if learns and not findings.provenance.roles:
-        what = "these findings are of a model of your own, which is not on disk"
-        raise DataError(what, "review them without --rerank")
     return reopen(findings, data)
+
+
+@command(OUTPUT)
+def learn(
+    folder: Folder = Path("audit-findings"),
+    decisions: Made = Path("decisions.jsonl"),
+    *,
+    redact: RedactAnew = None,
+    progress: Progress,
+) -> None:
+    """Count the wrong labels by what was decided, and order the list by it; tables and page are renewed.
+
+    The count holds whatever the mistakes are like if rows of audit review --sample were decided.
+    """
+    from dataaudit.findings.redact import level_of, remember
+    from dataaudit.findings.schemas import Findings
+    from dataaudit.repair.decisions import read_decisions
+    from dataaudit.review.learning import learn_from, taught
+    from dataaudit.writers.html import write_report
+
+    findings, decided = Findings.read(folder), read_decisions(decisions)
+    learned = remember(learn_from(findings, decided), redact or level_of(findings))
+    with progress:
+        learned.write(folder)
+        write_report(learned, folder / "report.html")
+        progress.close(taught(learned, folder=folder, decisions=decisions))

@@ -28,6 +28,7 @@ class Record:
 
     KIND: ClassVar[str]  # what is written in the file, one of `NOUNS`
     FORMAT: ClassVar[int] = 1  # raised when a table changes in a way that older readers cannot bear
+    AFTERWARDS: ClassVar[str] = "learned"  # the field of what came after the run, which keeps its id
 
     run: str = field(default="", repr=False, compare=False)  # the id of what was redacted; not stored
 
@@ -39,7 +40,8 @@ class Record:
     @property
     def run_id(self) -> str:
         """Sixteen hexadecimal digits that stand for all fields; equal for equal runs."""
-        return self.run or hashlib.sha256(dump(self._facts()).encode()).hexdigest()[:16]
+        facts = {name: value for name, value in self._facts().items() if name != self.AFTERWARDS}
+        return self.run or hashlib.sha256(dump(facts).encode()).hexdigest()[:16]
 
     def _facts(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _stored(type(self))}
@@ -62,6 +64,8 @@ class Record:
         if values.get("kind") != cls.KIND:
             raise DataError(f"{where} is not of {NOUNS[cls.KIND]}", AGAIN)
         kinds = _stored(cls)
+        if cls.AFTERWARDS not in values:  # of an earlier version
+            kinds.pop(cls.AFTERWARDS, None)
         missing = [name for name in kinds if name not in values]
         if missing:
             raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)

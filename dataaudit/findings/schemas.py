@@ -48,6 +48,7 @@ NEIGHBOURS: Final = schema(
 )
 VERIFICATION: Final = schema("row_id train, change own, predicted real, measured real")  # own loss
 NOISE: Final = schema("truth class, label class, rate real")  # P(label | truth)
+SAMPLE: Final = schema("row_id train, row whole, order whole, inclusion_probability real")  # `noise.sample`
 BUDGET: Final = schema("share real, rows whole")  # rows to check for a share of the expected wrong labels
 
 
@@ -65,6 +66,14 @@ class Provenance(AuditRecord):
     expected_wrong: float  # wrong labels, in rows, and the ends of the 90 % interval
     expected_low: float
     expected_high: float
+    learned: Mapping[str, Any] = field(default_factory=dict)  # what decisions teach, see `review.learning`
+
+    @property
+    def count(self) -> tuple[float, float, float]:
+        """Number of wrong labels and the ends of its 90 % interval: by the sample where there is one."""
+        if "expected" in self.learned:
+            return self.learned["expected"], self.learned["low"], self.learned["high"]
+        return self.expected_wrong, self.expected_low, self.expected_high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +95,9 @@ class Findings(Tables):
         Changes of a row's own loss (nats), predicted and measured by a true refit.
     noise, budget : pl.DataFrame
         P(label | truth); rows to check for a share of the expected wrong labels.
+    sample : pl.DataFrame
+        Rows to look at for an honest count, in their order; each first part of it is a sample too. Empty in
+        findings of earlier versions.
     provenance : Provenance
 
     Raises
@@ -96,6 +108,7 @@ class Findings(Tables):
 
     OPEN_END = frozenset({"labels"})
     RANKED = frozenset({"labels"})
+    LATER = frozenset({"sample"})
 
     labels: Annotated[pl.DataFrame, LABELS]
     health: Annotated[pl.DataFrame, HEALTH]
@@ -106,6 +119,7 @@ class Findings(Tables):
     verification: Annotated[pl.DataFrame, VERIFICATION]
     noise: Annotated[pl.DataFrame, NOISE]
     budget: Annotated[pl.DataFrame, BUDGET]
+    sample: Annotated[pl.DataFrame, SAMPLE]
     provenance: Provenance
 
 

@@ -74,6 +74,7 @@ class Tables:
     RECORD: ClassVar[type[AuditRecord]]
     OPEN_END: ClassVar[frozenset[str]] = frozenset()  # tables in which more columns may follow
     RANKED: ClassVar[frozenset[str]] = frozenset()  # tables that are sorted by rank 1, 2, 3, …
+    LATER: ClassVar[frozenset[str]] = frozenset()  # tables that folders of earlier versions lack: empty then
 
     def __init_subclass__(cls) -> None:
         declared = get_type_hints(cls, include_extras=True)
@@ -150,7 +151,9 @@ class Tables:
         """
         folder = Path(folder)
         provenance = cls.RECORD.from_dict(read_provenance(folder), (folder / PROVENANCE).as_posix())
-        parts: dict[str, Any] = {name: read_table(_file(folder, name)) for name in cls.SCHEMAS}
+        lacking = {name for name in cls.LATER if not _file(folder, name).is_file()}
+        parts: dict[str, Any] = {name: cls.empty(name) for name in lacking}
+        parts |= {name: read_table(_file(folder, name)) for name in cls.SCHEMAS if name not in lacking}
         for name in cls.WORDS:  # they are made anew
             parts[name] = parts[name].drop(
                 cls.SCHEMAS[name].keys() - cls.SCHEMAS[name].facts.keys(), strict=False

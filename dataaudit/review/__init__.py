@@ -7,7 +7,7 @@
     session   queue + decisions + where one is; from a key to the next state
     file      the file of decisions, whole after every one
     rows      what is shown of a row, from the tables or from the data
-    rerank    the model that learns from decisions, on a thread of its own
+    learning  the count and the order that decisions teach
     keyboard, screen, loop    keys, lines, and look, press, save, again
 """
 

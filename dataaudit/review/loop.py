@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,6 @@ from dataaudit.escape import shown
 from dataaudit.repair.decisions import Decision, Decisions, read_decisions, write_decisions
 from dataaudit.review.keyboard import GONE, LOOK, Terminal
 from dataaudit.review.progress import Queue, be, meant, stop_hint
-from dataaudit.review.rerank import Reranker
 from dataaudit.review.rows import RowReader
 from dataaudit.review.screen import draw, paint
 from dataaudit.review.session import Desk, Review, press
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 
 NAME: Final = "decisions.jsonl"
+RENEWED: Final = 10  # decisions after which the count and the order are renewed
 _ACTS: Final = {
     "relabel": "relabelled", "drop": "dropped", "weight": "weighted", "keep": "kept", "unsure": "unsure"
 }  # fmt: skip
@@ -83,13 +83,13 @@ def run_review(
     *,
     saved: SavedDecisions,
     terminal: Terminal,
-    model: Reranker | None,
+    learn: Callable[[Review], Review],
 ) -> Review:
-    """Let a reviewer decide until they quit."""
-    desk = Desk(review)
+    """Let a reviewer decide until they quit; every ten decisions the count and the order are renewed."""
+    desk = Desk(learn(review) if review.decisions else review)
     while not desk.done:
         if not terminal.waiting():
-            desk = _show(desk, rows, terminal=terminal, model=model)
+            desk = _show(desk, rows, terminal=terminal)
         key = terminal.key()
         if key == GONE:
             break
@@ -97,17 +97,16 @@ def run_review(
             before, desk = desk.review, press(desk, key, find=rows.containing)
             if desk.review.decisions is not before.decisions:
                 saved.write(tuple(desk.review.decisions.values()))
-        if model is not None:
-            model.update(desk.review)
-            desk = replace(desk, review=model.newest(desk.review))
+                if len(desk.review.decisions) % RENEWED == 0 and desk.review.decisions:
+                    desk = replace(desk, review=learn(desk.review))
     return desk.review
 
 
-def _show(desk: Desk, rows: RowReader, *, terminal: Terminal, model: Reranker | None) -> Desk:
+def _show(desk: Desk, rows: RowReader, *, terminal: Terminal) -> Desk:
     """Draw the desk; return it with its size on the screen."""
     row = rows.row(desk.review.at, whole=desk.whole)
     missing = rows.trouble if desk.whole or not row.cells else ""
-    notes = [f"The data are not at hand: {missing}" if missing else "", model.status if model else ""]
+    notes = [f"The data are not at hand: {missing}" if missing else "", desk.review.count]
     drawn = draw(desk, row, console=terminal.console, notes=notes)
     paint(terminal.console, drawn)
     return replace(desk, page=drawn.page, lines=drawn.total)
@@ -130,9 +129,14 @@ def conclusion(
         yield f"{were} ({done.precision:.0%}){left}."
     if hint:
         yield hint
+    if review.count:
+        yield review.count
     yield f"The decisions are {decisions.as_posix()}"
     again = [] if decisions == folder / NAME else ["--decisions", decisions.as_posix()]
+    again += ["--sample", str(len(review.queue.sample))] if review.queue.sample else []
     yield f"To go on: {shlex.join(['audit', 'review', folder.as_posix(), *again])}"
+    learned = ["audit", "learn", folder.as_posix(), decisions.as_posix()]
+    yield f"To count the wrong labels and order the list by what was decided: {shlex.join(learned)}"
     yield from _commands(review, findings, folder=folder, decisions=decisions, data=data)
 
 

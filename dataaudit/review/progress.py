@@ -31,6 +31,7 @@ class Queue:
     p_wrong: NDArray[np.float64]  # probability that the class is wrong; nan where it is not known
     order: NDArray[np.int64]  # places, the most suspect row first
     places: Mapping[str, int]  # name of a row → its place
+    sample: frozenset[int] = frozenset()  # places of rows to look at before the suggestion is seen
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -42,9 +43,17 @@ class Queue:
         return float(known.sum()) if len(known) else None
 
 
-def queue_of(findings: Findings) -> Queue:
-    """Return the rows of findings in their order."""
+def queue_of(findings: Findings, *, sample: int = 0) -> Queue:
+    """Return the rows of findings in their order, after the first rows of a sample for an honest count."""
     table = findings.labels
+    places = {name: at for at, name in enumerate(table["row_id"].to_list())}
+    drawn = []
+    if sample:
+        from dataaudit.findings.sample import sample_of  # noqa: PLC0415 - most reviews have none
+
+        names = sample_of(table, sample, seed=findings.provenance.seed)["row_id"]
+        drawn = [places[name] for name in names]
+    first = dict.fromkeys([*drawn, *range(len(places))])
     row_ids, labels = tuple(table["row_id"].to_list()), tuple(table["label"].to_list())
     suggested = tuple(table["suggested_label"].to_list())
     return Queue(
@@ -54,8 +63,9 @@ def queue_of(findings: Findings) -> Queue:
         labels=labels,
         suggested=suggested,
         p_wrong=table["p_wrong"].cast(float).fill_null(float("nan")).to_numpy(),
-        order=np.arange(len(row_ids)),
-        places={name: at for at, name in enumerate(row_ids)},
+        order=np.array([*first], dtype=np.int64),
+        places=places,
+        sample=frozenset(drawn),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] =
         return Drawn(tuple(_wrapped(small, console, width)[:height]), 1, 1)
     head = _head(desk, row, console, width)[: height // 2]
     foot = _foot(desk, row, console=console, notes=notes)[-max(2, height // 3) :]
-    body = _help() if desk.help else _body(row, whole=desk.whole)
+    body = _help() if desk.help else _body(row, whole=desk.whole, blind=desk.review.blind)
     lines = [part for text in body for part in _wrapped(text, console, width)]
     page = height - len(head) - len(foot) - 1
     first = 0 if desk.help else min(desk.scroll, max(0, len(lines) - page))
@@ -68,26 +69,33 @@ def draw(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str] =
 def _head(desk: Desk, row: ReviewRow, console: Console, width: int) -> list[Text]:
     """Return progress, and what the row is and is thought to be."""
     review = desk.review
-    chance = words.closed(words.share(float(review.queue.p_wrong[review.at])))
     decided = f"  {line(effect(review.queue, review.decision), 60)}" if review.decision else "  not decided"
     number = f"{review.number:,}  "
     room = max(8, width - len(number) - cell_len(decided))
     name = Text.assemble((number, _DIM), (_end(line(row.row_id, _LONG), room), _STRONG))
     name.append(decided, style=_STRONG if review.decision else _DIM)
+    said = _blind(row) if review.blind else _suggestion(desk, row, width)
+    lines = [part for text in said for part in _wrapped(text, console, width)]
+    return [_progress(desk, width), Text("─" * width, style=_DIM), name, *lines, Text("")]
+
+
+def _suggestion(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
+    """Return what the row is thought to be, and what it gets without itself."""
+    review = desk.review
+    chance = words.closed(words.share(float(review.queue.p_wrong[review.at])))
     label, suggested = line(row.label, 60), line(review.queue.suggested[review.at], 60)
     wrong = f"   chance that it is wrong: {chance}"
     change = Text.assemble(label, (" → ", _DIM), (suggested, _STRONG), wrong)
     change.truncate(width, overflow="ellipsis")
     probability, loss = words.closed(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
     left_out = f"Left out of training, it gets “{label}” with {probability}: a loss of {loss} nats."
-    return [
-        _progress(desk, width),
-        Text("─" * width, style=_DIM),
-        name,
-        change,
-        *_wrapped(Text(left_out, style=_DIM), console, width),
-        Text(""),
-    ]
+    return [change, Text(left_out, style=_DIM)]
+
+
+def _blind(row: ReviewRow) -> list[Text]:
+    """Return the label alone: a look that counts must not be led."""
+    label = Text.assemble(("labelled ", _DIM), (line(row.label, 60), _STRONG))
+    return [label, Text("Of the sample: decide by the cells; v shows what the audit suggests.", style=_DIM)]
 
 
 def _progress(desk: Desk, width: int) -> Text:
@@ -131,14 +139,14 @@ def _foot(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str])
 def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     """Return the keys that there is room for; the classes on a line of their own where they are many."""
     queue = desk.review.queue
-    suggested = line(queue.suggested[desk.review.at], 20)
-    offered = [("a", suggested), ("x", f"keep {line(row.label, 20)}"), ("d", "drop"), ("s", "unsure")]
+    suggested = ("v", "more") if desk.review.blind else ("a", line(queue.suggested[desk.review.at], 20))
+    offered = [suggested, ("x", f"keep {line(row.label, 20)}"), ("d", "drop"), ("s", "unsure")]
     offered += [("u", "undo"), ("j/k", "move"), ("/", "find")]
     last = _legend([("?", "keys"), ("q", "quit")])
     while cell_len(_legend(offered).plain) + 2 + last.cell_len > width:
         offered.pop()
     keys = Text("  ").join([_legend(offered), last])
-    if len(queue.classes) <= 2:  # noqa: PLR2004 - then accept and keep are all there is
+    if len(queue.classes) <= 2 and not desk.review.blind:  # noqa: PLR2004 - accept and keep are all there is
         return [keys]
     named = zip(class_keys(queue.classes), queue.classes, strict=True)
     classes = _legend([(key, line(name, 20)) for key, name in named if key])
@@ -155,8 +163,10 @@ def _help() -> list[Text]:
     return [*lines, Text(""), Text("A decision opens the next row that is not decided. Any key goes back.")]
 
 
-def _body(row: ReviewRow, *, whole: bool) -> list[Text]:
+def _body(row: ReviewRow, *, whole: bool, blind: bool) -> list[Text]:
     """Return what speaks against and for the label, the cells, and the rows that are alike."""
+    if blind:
+        return _cells(dataclasses.replace(row, evidence=()), whole=whole)
     label = line(row.label, 60)
     against = _terms(f"against {label}: ", [t for t in row.evidence if t.contribution < 0], _AGAINST)
     support = _terms(f"for {label}: ", [t for t in row.evidence if t.contribution > 0], _FOR)

@@ -35,6 +35,8 @@ class Review:
     reviewer: str = ""  # who decides
     notes: Mapping[str, str] = field(default_factory=dict)  # notes on rows that are not decided yet
     message: str = ""  # what the last act did, in one sentence
+    count: str = ""  # what the sample says so far, in one sentence
+    seen: frozenset[int] = frozenset()  # places of sampled rows whose suggestion was asked for
 
     @property
     def row_id(self) -> str:
@@ -45,6 +47,11 @@ class Review:
     def decision(self) -> Decision | None:
         """What was decided on it."""
         return self.decisions.get(self.row_id)
+
+    @property
+    def blind(self) -> bool:
+        """Whether the suggestion is not shown: the row is of the sample, and a look must not be led."""
+        return self.at in self.queue.sample and self.at not in self.seen and self.decision is None
 
     @property
     def number(self) -> int:
@@ -120,7 +127,8 @@ class Review:
     ) -> Review:
         """Put the rows that are not decided into a new order; the row that is looked at stays."""
         decided = [self.queue.places[name] for name in self.decisions]
-        first = dict.fromkeys([*decided, self.at])
+        drawn = [at for at in self.queue.order.tolist() if at in self.queue.sample]
+        first = dict.fromkeys([*decided, self.at, *drawn])
         places = np.array([*first, *(at for at in order.tolist() if at not in first)], dtype=np.int64)
         queue = replace(self.queue, p_wrong=p_wrong, suggested=tuple(suggested), order=places)
         among = np.isin(places, self.shown)
@@ -170,6 +178,7 @@ HELP: Final = (
     ("j, k, ↓, ↑", "next row, row before; nothing is decided"),
     ("space, b", "scroll a long row down, up"),
     ("f", "the whole cells, from the data"),
+    ("v", "what the audit suggests, for a row of the sample"),
     ("n", "a note on the row"),
     ("/", "find rows by a text in name, label or cells"),
     ("q", "quit; every decision is saved already"),
@@ -240,6 +249,10 @@ def _acted(review: Review, key: str) -> Review:
         return review.move(_MOVES[key])
     if key in _DECISIONS:
         return review.decide(_DECISIONS[key])
+    if key == "v":
+        return replace(review, seen=review.seen | {review.at}, message="")
+    if key == "a" and review.blind:
+        return review.with_message("This row is of the sample: decide by its cells, or press v to see more.")
     if key == "a":
         return review.decide("relabel", review.queue.suggested[review.at])
     if key == "u":

@@ -12,7 +12,6 @@ from writers.example import made_up
 from dataaudit.repair.decisions import Decision
 from dataaudit.report.rows import class_keys, review_rows
 from dataaudit.review.progress import queue_of
-from dataaudit.review.rerank import learned
 from dataaudit.review.rows import RowReader
 from dataaudit.review.session import Desk, begin, press
 
@@ -142,15 +141,6 @@ def test_a_new_order_leaves_the_row_that_is_looked_at_and_puts_what_is_decided_f
     assert set(only.shown.tolist()) == {QUEUE.places[name] for name in find(":2")}
 
 
-def test_what_a_model_learns_is_what_was_said_for_sure():
-    desk = pressed("axds2")
-    labels, dropped = learned(desk.review)
-    names = QUEUE.row_ids
-    assert labels == {names[0]: QUEUE.suggested[0], names[1]: QUEUE.labels[1], names[4]: QUEUE.classes[1]}
-    assert dropped == {names[2]}
-
-
-@pytest.mark.parametrize(("typed", "says"), [("h", "1"), ("xyz", "No classes begin with"), ("spam", "1")])
 def test_a_class_is_named_by_its_beginning(typed, says):
     desk = pressed(["c", *typed, "enter"])
     assert says in (str(len(desk.review.decisions)) if says == "1" else desk.review.message)

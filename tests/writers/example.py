@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from dataaudit.findings.sample import sample_of
 from dataaudit.findings.schemas import Findings, Provenance
 
 WORDS = [
@@ -40,6 +41,7 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
             labels["row_id"].to_list(), labels["label"].to_list(), columns, texts, hostile=hostile, text=text
         ),
         **_of_the_audit(labels, classes, bases, hostile),
+        sample=sample_of(labels, 20, seed=0) if len(labels) else Findings.empty("sample"),
         provenance=Provenance(
             **_facts(labels, classes, columns, hostile, text=text) | {"basis": bases[0]} | changes
         ),
