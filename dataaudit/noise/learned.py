@@ -16,9 +16,9 @@ population.
 
 m̂ is a ridge regression of w on the log-odds of 1 − p_loo(label), the log-odds of p_wrong, log
 self-influence, all standardised, and indicators of the class: asymmetries and offsets come out of the
-decisions. The order of the rows not decided is an average of three scores, standardised: the first order,
-and two such regressions with ridges of C = .3 and 1. Each weighs e^(−loss), with its cross-validated
-log-loss on the decided rows, so that few decisions, or a first order that is good, leave it as it is.
+decisions. The order of the rows not decided is, once ten rows of the sample are, an average of three scores,
+standardised: the first order, and two such regressions with ridges of C = .3 and 1. Each weighs e^(−loss),
+with its cross-validated log-loss on the sample, so that few looks, or a good first order, change little.
 
 Cost: O(n) and some dozens of systems of as many equations as there are classes: well below a second.
 """
@@ -137,16 +137,27 @@ def count_wrong(rows: Scored, looks: Looks) -> Count | None:
     return Count(found + estimate, found + low, found + high, alike=False)
 
 
+def teaches(looks: Looks) -> bool:
+    """Whether a regression can be fitted: only by a sample: the first rows of a list say nothing of its end.
+
+    *Measured* with the first 20 to 200 rows of the list alone: the learned order lost up to .8 of average
+    precision.
+    """
+    w = looks.wrong[looks.sampled]
+    return len(w) >= FEWEST_LOOKS and bool(w.any()) and not bool(w.all())
+
+
 def learn(rows: Scored, looks: Looks, count: Count | None) -> Learned:
     """Order the rows by all looks; probabilities add up to the count where there is one."""
     decided = looks.decided
     w = looks.wrong[decided].astype(np.float64)
     odds, order = _log_odds(rows.p_wrong), -rows.rank.astype(np.float64)
     expected = float(rows.p_wrong[decided].sum())
-    if len(decided) >= FEWEST_LOOKS and 0.0 < w.sum() < len(w):
+    if teaches(looks):
         designs = [(rows.first, 1.0), *((rows.features, ridge) for ridge in _RIDGES)]
         out_of_fold = np.stack([_out_of_fold(X[decided], w, ridge) for X, ridge in designs])
-        losses = -np.log(np.where(w > 0, out_of_fold, 1.0 - out_of_fold)).sum(axis=1)
+        surprise = -np.log(np.where(w > 0, out_of_fold, 1.0 - out_of_fold))
+        losses = surprise[:, : len(looks.sampled)].sum(axis=1)
         losses[0] -= _FIRST_ORDER_BONUS
         weights = np.exp(losses.min() - losses)
         parts = np.stack([_fit(X[decided], w, ridge)(X) for X, ridge in designs])

@@ -23,7 +23,7 @@ from dataaudit.escape import shown
 from dataaudit.findings.sample import FIRST_P_WRONG, FIRST_RANK, ROWS, chances, sample_of, scored
 from dataaudit.findings.schemas import BUDGET, Findings, Provenance
 from dataaudit.noise import review_budget
-from dataaudit.noise.learned import FEWEST_LOOKS, Looks, count_wrong, learn
+from dataaudit.noise.learned import FEWEST_LOOKS, Looks, count_wrong, learn, teaches
 from dataaudit.repair.decisions import Decision, Decisions
 from dataaudit.review.session import Review
 
@@ -67,7 +67,7 @@ def learn_from(findings: Findings, decisions: Decisions) -> Findings:
         "wrong": int(wrong.sum()),
         "unsure": len(decisions.rows) - len(answers),
         "foreseen": learned.foreseen,
-        "ordered": bool(len(answers) >= FEWEST_LOOKS and 0 < wrong.sum() < len(answers)),
+        "ordered": teaches(looks),
     }
     if count is not None:
         facts |= {"expected": count.expected, "low": count.low, "high": count.high, "alike": count.alike}
@@ -132,14 +132,16 @@ def renewed(review: Review, findings: Findings) -> Review:
     """Return the review with the count so far, and with what is left in the order that is learned."""
     queue = review.queue
     learned = learn_from(findings, Decisions(tuple(review.decisions.values()), queue.run_id))
+    review = dataclasses.replace(review, count=counted(learned.provenance))
+    if not learned.provenance.learned["ordered"]:
+        return review
     places = [queue.places[name] for name in learned.labels["row_id"].to_list()]
     p_wrong = np.empty(len(queue))
     p_wrong[places] = learned.labels["p_wrong"].to_numpy()
     # The chances of decided rows stay as they were thought to be: by them the fit of the list is judged.
     done = [queue.places[name] for name in review.decisions]
     p_wrong[done] = queue.p_wrong[done]
-    again = review.reordered(p_wrong, queue.suggested, order=_positions(places))
-    return dataclasses.replace(again, count=counted(learned.provenance))
+    return review.reordered(p_wrong, queue.suggested, order=_positions(places))
 
 
 def counted(provenance: Provenance) -> str:
@@ -172,8 +174,8 @@ def taught(findings: Findings, *, folder: Path, decisions: Path) -> Iterator[str
         foreseen = f"{learned['foreseen']:,.0f} of the rows looked at were to be wrong"
         yield f"By what the others of them teach, {foreseen}; {learned['wrong']:,.0f} were."
     else:
-        why = f"fewer than {FEWEST_LOOKS}" if looked < FEWEST_LOOKS else "all alike"
-        yield f"The order of the list stays as it was: the decisions are {why}."
+        why = f"fewer than {FEWEST_LOOKS}" if learned["sampled"] < FEWEST_LOOKS else "all alike"
+        yield f"The order of the list stays as it was: looks at the sample are {why}."
     rows = ROWS if learned["sampled"] < ROWS else 2 * learned["sampled"]
     found, made = folder.as_posix(), decisions.as_posix()
     yield "To look at more rows drawn for the count: " + shlex.join(

@@ -141,6 +141,7 @@ def test_a_new_order_leaves_the_row_that_is_looked_at_and_puts_what_is_decided_f
     assert set(only.shown.tolist()) == {QUEUE.places[name] for name in find(":2")}
 
 
+@pytest.mark.parametrize(("typed", "says"), [("h", "1"), ("xyz", "No classes begin with"), ("spam", "1")])
 def test_a_class_is_named_by_its_beginning(typed, says):
     desk = pressed(["c", *typed, "enter"])
     assert says in (str(len(desk.review.decisions)) if says == "1" else desk.review.message)
