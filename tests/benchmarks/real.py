@@ -4,9 +4,9 @@
 
 FOLDER holds Parquet tables with `label` and `label_true`, which the audit never sees. Each table is audited
 with the defaults; then somebody who knows the truth looks at the first rows of a sample, once a draw. Printed
-are the mean and the spread of the count over draws against the truth, how often the 90 % interval covers it and
-how wide it is, and average precision on the rows that nobody looked at, by the first order and by the learned
-one. The last lines are made noise, 10 % of the labels flipped, where learning may not lose.
+are the mean and the spread of the count over draws against the truth, how often the 90 % interval covers it
+and how wide it is, and average precision on the rows that nobody looked at, by the first order and by the
+learned one. The last lines are made noise, 10 % of the labels flipped, where learning may not lose.
 """
 
 import argparse
@@ -60,9 +60,10 @@ def measure(name, frame, wrong, *, draws, looks):
         found = [draw_once(rows, wrong, size, m, seed) for seed in range(draws)]
         expected, low, high, before, after, seconds = np.array(found).T
         covers = np.mean((low <= total) & (total <= high))
+        ratio = expected.mean() / total
         print(
-            f"  {m:4d} looks: {expected.mean():7,.0f} ± {expected.std():5,.0f} ({expected.mean() / total:.3f} of "
-            f"the truth), covers {covers:.2f}, width {np.mean(high - low):6,.0f}, AP {before.mean():.3f} -> "
+            f"  {m:4d} looks: {expected.mean():7,.0f} ± {expected.std():5,.0f} ({ratio:.3f} of the "
+            f"truth), covers {covers:.2f}, width {np.mean(high - low):6,.0f}, AP {before.mean():.3f} -> "
             f"{after.mean():.3f}, {1000 * seconds.max():.0f} ms at most",
             flush=True,
         )
