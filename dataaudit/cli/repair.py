@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -30,7 +30,7 @@ DecisionFile = Annotated[
         metavar="DECISIONS",
     ),
 ]
-Data = Annotated[str, Arg("The file that was audited, unchanged.", metavar="DATA")]
+Data = Annotated[str, Arg("The file that was audited; rows of a changed one are matched.", metavar="DATA")]
 Out = Annotated[Path | None, Opt("The repaired file.", OUTPUT, flags="--out -o")]
 DryRun = Annotated[bool, Opt("Only show what would change.", OUTPUT)]
 InPlace = Annotated[bool, Opt("Replace DATA; DATA.bak keeps it as it was.", OUTPUT)]
@@ -106,6 +106,8 @@ def _changes(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
         "decisions": plan.counts,
         "relabelled": moves,
         "changes": changes,
+        "left_out": [{"row_id": name, "reason": reason} for name, reason in plan.missed.items()],
+        "new_rows": plan.new,
     }
 
 
@@ -135,7 +137,27 @@ def _preview(plan: Plan, *, dry_run: bool) -> list[str]:
     said += [f"– … and {more:,} more rows"] if more > 0 else []
     if plan.elsewhere:
         said.append(f"{plan.elsewhere:,} decisions are on rows of other files: repair those one by one.")
+    said += _changed(plan)
     return [*said, "Nothing was written."] if dry_run else said
+
+
+def _changed(plan: Plan) -> Iterator[str]:
+    """Say what has changed in the file since the audit, and which decisions are left out for it."""
+    if plan.new is None:
+        return
+    matched = "the rows were matched by what they hold"
+    yield f"The file has changed since the audit, so {matched}; {_rows(plan.new)} new or changed."
+    if plan.missed:
+        number = "1 decision is" if len(plan.missed) == 1 else f"{len(plan.missed):,} decisions are"
+        yield f"{number} left out, as the row is not surely there:"
+    first = list(plan.missed.items())[:SHOWN]
+    yield from (f"– {_cell(name)}: {_cell(reason)}" for name, reason in first)
+    if len(plan.missed) > SHOWN:
+        yield f"– … and {len(plan.missed) - SHOWN:,} more, which --format json lists"
+
+
+def _rows(number: int) -> str:
+    return "1 row is" if number == 1 else f"{number:,} rows are"
 
 
 def _cell(text: str) -> str:

@@ -41,6 +41,7 @@ class Blob:
     sha256: str  # of the bytes as they came
     path: str  # file to scan in place; empty where `data` holds the bytes
     data: bytes  # unpacked bytes; of a file that is scanned in place, its first few
+    given: str = STDIN  # the path as it was given
 
     @property
     def scannable(self) -> str | bytes:
@@ -84,7 +85,7 @@ def open_blob(given: str) -> Blob:
     data, packing = _unpack(data, name)
     pure = PurePath(given)
     suffix = PurePath(pure.stem).suffix if packing and pure.suffix.lower() in PACKED else pure.suffix
-    return Blob(name, suffix.lower(), packing, digest, path, data)
+    return Blob(name, suffix.lower(), packing, digest, path, data, given)
 
 
 def read_stdin(usage: str) -> bytes:

@@ -1,10 +1,14 @@
-"""Plan: the decisions checked against the findings and the data, row by row, before anything is written."""
+"""Plan: the decisions checked against the findings and the data, row by row, before anything is written.
+
+A file that is as it was in the audit is repaired by the numbers of its rows. In one that has changed, rows
+are matched by id and content; decisions on rows that are not surely there are left out, with the reason.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -50,6 +54,8 @@ class Plan:
     elsewhere: int  # decisions on rows of other files
     examples: Mapping[str, tuple[int, ...]]  # class → a few of its rows, which show how the file spells it
     run_id: str  # of the findings
+    missed: Mapping[str, str] = field(default_factory=dict)  # row_id → why its decision is left out
+    new: int | None = None  # rows that the audit did not see; None for the file as it was
 
     def only(self, action: str) -> tuple[RowChange, ...]:
         """Return the changes of one kind."""
@@ -93,18 +99,25 @@ def make_plan(
     if decisions.run_id and decisions.run_id != known.run_id:
         what = f"the decisions are of run {shown(decisions.run_id)}, the findings of run {known.run_id}"
         raise DataError(what, "name the folder of findings that was reviewed")
-    origin = _origin(known.origins, blob)
-    here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
-    changes, left = list[RowChange](), Counter[str]()
+    found = _found(findings, blob)
+    origin, now = found.origin, {place["row_id"]: place for place in found.rows.iter_rows(named=True)}
+    changes, left, missed = list[RowChange](), Counter[str](), dict[str, str]()
     for decision, place in _places(findings.labels, decisions):
-        if place["source"] != origin["path"]:
+        name, label = decision.row_id, found.relabelled.get(decision.row_id)
+        if place["source"] != found.audited:
             left["elsewhere"] += 1
         elif decision.action in ("keep", "unsure"):
             left[decision.action] += 1
-        elif decision.action == "relabel" and decision.label == place["label"]:
+        elif decision.action == "relabel" and decision.label == (label or place["label"]):
             left["same"] += 1
+        elif name in now:
+            changes.append(_change(decision, now[name], classes=known.classes, new_class=new_class))
         else:
-            changes.append(_change(decision, place, classes=known.classes, new_class=new_class))
+            missed[name] = found.missed.get(name) or f"its label is {shown(repr(label))} now"
+    if missed and not changes and not left["same"]:
+        first, reason = next(iter(missed.items()))
+        what = f"{blob.name} is not the data that were audited: of row {shown(first)!r}, {reason}"
+        raise DataError(what, "give the file as it was, or run audit labels on this one")
     if sum(change.action == "drop" for change in changes) >= int(origin["rows"]):
         raise DataError(f"all {origin['rows']} rows would be dropped", "keep some")
     settings: Mapping[str, Any] = known.settings
@@ -118,8 +131,10 @@ def make_plan(
         same=left["same"],
         unsure=left["unsure"],
         elsewhere=left["elsewhere"],
-        examples=_examples(here, {change.label for change in changes if change.label}),
+        examples=_examples(found.classes, {change.label for change in changes if change.label}),
         run_id=known.run_id,
+        missed=missed,
+        new=found.new,
     )
 
 
@@ -131,19 +146,55 @@ def require_files(findings: Findings) -> None:
             raise SettingError(what, "export the rows to a CSV or Parquet file, audit that and repair it")
 
 
-def _origin(origins: tuple[Mapping[str, Any], ...], blob: Blob) -> Mapping[str, Any]:
-    """Return the audited file that `blob` is, by its content."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The rows of the file to repair that the findings speak of."""
+
+    audited: str  # its path in the audit
+    origin: Mapping[str, Any]  # what it is now
+    rows: pl.DataFrame  # row_id, row, line and label of those that are surely in it
+    classes: pl.DataFrame  # row and label of all its labelled rows
+    missed: Mapping[str, str] = field(default_factory=dict)
+    relabelled: Mapping[str, str] = field(default_factory=dict)
+    new: int | None = None
+
+
+def _found(findings: Findings, blob: Blob) -> _Found:
+    """Return where the audited rows are in the file."""
+    origins = findings.provenance.origins
     same = [origin for origin in origins if origin["sha256"] == blob.sha256]
     if not same:
-        named = [o for o in origins if PurePath(str(o["path"])).name == PurePath(blob.name).name]
-        was = f": its content hash differs from that of {named[0]['path']} then" if named else ""
-        what = f"{blob.name} is not the data that were audited{was}"
-        raise DataError(what, "give the file as it was, or run audit labels on this one")
+        return _matched(findings, blob)
     exact = [origin for origin in same if origin["path"] == blob.name]
     if len(same) > 1 and not exact:
         both = f"{same[0]['path']} and {same[1]['path']}"
         raise DataError(f"{blob.name} has the content of two audited files, {both}", "name one of them")
-    origin = (exact or same)[0]
+    origin = _repairable((exact or same)[0], blob)
+    here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
+    return _Found(origin["path"], origin, here, here)
+
+
+def _matched(findings: Findings, blob: Blob) -> _Found:
+    """Match the rows of a file that has changed since the audit."""
+    from dataaudit.repair.match import match_rows, require_hashes  # noqa: PLC0415 - readers of every format
+
+    origins = findings.provenance.origins
+    named = [o for o in origins if PurePath(str(o["path"])).name == PurePath(blob.name).name]
+    exact = [origin for origin in named if origin["path"] == blob.name] or named or list(origins)
+    was = f": its content hash differs from that of {named[0]['path']} then" if named else ""
+    what, again = f"{blob.name} is not the data that were audited{was}", "run audit labels on this one"
+    if len(exact) != 1:
+        raise DataError(what, f"give the file as it was, or {again}")
+    require_hashes(findings, what)
+    path = str(exact[0]["path"])
+    found = match_rows(findings, blob.given, audited=path)
+    if found.origin["sha256"] != blob.sha256:
+        raise DataError(f"{blob.name} was changed while it was read", "try again")
+    origin = _repairable(found.origin, blob)
+    return _Found(path, origin, found.rows, found.classes, found.missed, found.relabelled, found.new)
+
+
+def _repairable(origin: Mapping[str, Any], blob: Blob) -> Mapping[str, Any]:
     if str(origin["format"]).partition("+")[0] not in FORMATS:
         what = f"{blob.name} is of a format that is not repaired: {origin['format']}"
         raise SettingError(what, f"the formats are {', '.join(FORMATS)}")
@@ -154,8 +205,9 @@ def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, 
     """Return every decision with the row it speaks of."""
     names = [decision.row_id for decision in decisions.rows]
     wanted = labels.filter(pl.col("row_id").is_in(names))
-    columns = ["row_id", "row", "source", "line", "label"]
-    places = {place["row_id"]: place for place in wanted.select(columns).iter_rows(named=True)}
+    places = {
+        place["row_id"]: place for place in wanted.select("row_id", "source", "label").iter_rows(named=True)
+    }
     for name in names:
         if name not in places:
             near = closest(name, labels["row_id"]) if len(labels) <= _SEARCHED else None

@@ -7,13 +7,13 @@ import gzip
 import io
 import json
 import random
-from dataclasses import asdict
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from repair.audited import findings_of
 
 from dataaudit.data.blob import open_blob
 from dataaudit.data.fingerprint import fingerprint
@@ -21,7 +21,6 @@ from dataaudit.data.load import load
 from dataaudit.errors import DataError
 from dataaudit.features.target import class_texts
 from dataaudit.files import packed
-from dataaudit.findings.schemas import Findings, Provenance
 from dataaudit.repair.apply import place, repair, write_repair
 from dataaudit.repair.arrow import read_frame
 from dataaudit.repair.decisions import Decision, Decisions
@@ -29,40 +28,6 @@ from dataaudit.repair.plan import make_plan
 from dataaudit.repair.undo import undo
 
 N = 40
-
-
-def findings_of(path, label="label", weight=None):
-    """Findings with the rows that the audit's own reader finds, and nothing else that a repair reads."""
-    data = load(str(path), target=label, columns=())
-    labels = class_texts(data.frame[label])
-    kept = labels.is_not_null()
-    n = int(kept.sum())
-    table = pl.DataFrame(schema=Findings.SCHEMAS["labels"])
-    values = {
-        "row_id": data.row_id,
-        "row": data.row,
-        "source": data.source,
-        "line": data.line,
-        "label": labels,
-    }
-    values = {name: value.filter(kept) for name, value in values.items()} | {
-        "rank": pl.int_range(1, n + 1, eager=True)
-    }
-    table = pl.DataFrame(
-        {
-            name: values.get(name, pl.repeat(None, n, dtype=kind, eager=True))
-            for name, kind in table.schema.items()
-        }
-    ).cast(Findings.SCHEMAS["labels"])
-    provenance = Provenance(
-        version="0", command="", dataset=str(path), target=label, n_rows=n, n_features=1, n_classes=2,
-        classes=tuple(labels.drop_nulls().unique().sort()), ranking="p-wrong", ranking_reason="",
-        expected_wrong=0.0, expected_low=0.0, expected_high=0.0, l2=1.0, basis="", solver="",
-        solver_reason="", gradient_norm=0.0, seed=0, settings={"label": label, "weight": weight},
-        origins=[asdict(origin) for origin in data.origins],
-    )  # fmt: skip
-    others = {name: pl.DataFrame(schema=s) for name, s in Findings.SCHEMAS.items() if name != "labels"}
-    return Findings(labels=table, **others, provenance=provenance)
 
 
 def run(path, decide, *, folder, **more):
