@@ -6,13 +6,15 @@ import contextlib
 import gzip
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dataaudit.errors import WriteError
 from dataaudit.escape import shown
 
 Content = str | bytes | Callable[[Path], object]  # or what writes it to a path
+_HINT = "name a file that you may write with --out"
+_TRIAL = bytes(4096)  # what a disk must have room for at least
 
 
 def write_whole(
@@ -21,16 +23,52 @@ def write_whole(
     *,
     like: Path | None = None,  # a file whose permissions it gets
     what: str = "",  # for the message: "the report"
-    hint: str = "name a file that you may write with --out",
+    hint: str = _HINT,
 ) -> Path:
     """Replace a file in one step; raise a `WriteError` and leave nothing behind where that fails."""
-    try:
+    with _as_write_error(path, what, hint):
         replace_all({path: content}, like=like)
+    return path
+
+
+def require_writable(path: Path, *, what: str = "", hint: str = _HINT) -> None:
+    """Try to write where a file is to come, so that nobody waits for an error; nothing is left there."""
+    with _as_write_error(path, what, hint):
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        _try(path.parent, path.name)
+
+
+def require_folder(folder: Path, *, hint: str) -> None:
+    """Try to write in a folder, or in the nearest that is there, where it would be made."""
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    name, nearest = shown(folder.as_posix()), shown(there.as_posix())
+    if not there.is_dir():
+        raise WriteError(f"folder {name} cannot be made: {nearest} is a file", hint)
+    try:
+        _try(there, "audit")
+    except OSError as error:
+        raise WriteError(f"folder {nearest} cannot be written to: {error.strerror or error}", hint) from error
+
+
+def _try(folder: Path, name: str) -> None:
+    """Write a file under a temporary name and take it away."""
+    part = folder / f".{name}.{os.getpid()}.part"
+    try:
+        _write(part, _TRIAL)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+@contextlib.contextmanager
+def _as_write_error(path: Path, what: str, hint: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         name, reason = shown(path.as_posix()), error.strerror or error
         message = f"{what} cannot be written to {name}" if what else f"{name} cannot be written"
         raise WriteError(f"{message}: {reason}", hint) from error
-    return path
 
 
 def write_page(text: str, path: Path) -> Path:

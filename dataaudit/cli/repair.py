@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dataaudit.cli.bridge import OUTPUT, Arg, command
+from dataaudit.cli.output import require_new
 from dataaudit.cli.progress import Progress
-from dataaudit.errors import AuditError
+from dataaudit.errors import AuditError, DataError
 from dataaudit.options import INPUT, MODEL, Opt
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Standing
     from dataaudit.findings.schemas import Findings
+    from dataaudit.repair.annotations import Annotations
+    from dataaudit.repair.consensus import Consensus
     from dataaudit.repair.plan import Plan
 
 
 SHOWN = 10
+_ACTS = {"relabel": "relabelled", "drop": "dropped", "weight": "weighted", "keep": "kept", "unsure": "unsure"}
 
 Folder = Annotated[Path, Arg("Findings of audit labels.", metavar="FOLDER")]
 DecisionFile = Annotated[
@@ -238,6 +242,97 @@ def _again(findings: Findings, plan: Plan, target: Path) -> str:
             at = words.index(option)
             del words[at : at + 2]
     return shlex.join([*words, *needed, "--out", f"{target.name.partition('.')[0]}-findings-2"])
+
+
+Export = Annotated[
+    Path,
+    Arg("Export of Label Studio or Argilla, or CSV, JSON, Parquet, Excel with row_id.", metavar="FILE"),
+]
+Findings_ = Annotated[Path, Arg("Findings of audit labels that were exported.", metavar="FOLDER")]
+DecisionsOut = Annotated[
+    Path | None,
+    Opt(
+        "The decisions; JSON lines, or CSV by its name.",
+        OUTPUT,
+        flags="--out -o",
+        shown="decisions.jsonl in FOLDER",
+    ),
+]
+Kind = Annotated[
+    Literal["labelstudio", "argilla", "table"] | None,
+    Opt("What FILE is; a table has a row a line.", INPUT, flags="--from", shown="by its content"),
+]
+LabelColumn = Annotated[
+    str | None,
+    Opt("Column with the class, or name of the control or question.", INPUT, shown="by its name"),
+]
+
+
+@command(OUTPUT)
+def import_(
+    file: Export,
+    folder: Findings_ = Path("audit-findings"),
+    *,
+    out: DecisionsOut = None,
+    kind: Kind = None,
+    label_column: LabelColumn = None,
+    new_class: NewClass = False,
+    force: Force = False,
+    progress: Progress,
+) -> None:
+    """Take over what people decided in Label Studio, in Argilla or in a spreadsheet, as decisions."""
+    from dataaudit.findings.schemas import Findings
+    from dataaudit.repair.annotations import read_annotations
+    from dataaudit.repair.consensus import consensus
+    from dataaudit.repair.decisions import write_decisions
+    from dataaudit.review.loop import CHANGES, NAME, repair_commands
+    from dataaudit.writers.exports import safe
+
+    target = out or folder / NAME
+    findings = Findings.read(folder)
+    require_new(target, [file], force=force)
+    found = read_annotations(file, kind=kind, column=label_column)
+    made = consensus(found, findings, written=safe, new_class=new_class)
+    if not made.decisions.rows:
+        what = f"{file.as_posix()} holds no decision: {' '.join(_left_out(found, made))}"
+        raise DataError(what, "fill a column new_label, or name the column with --label-column")
+    write_decisions(target, made.decisions)
+    changed = [row.row_id for row in made.decisions.rows if row.action in CHANGES]
+    progress.close(
+        [
+            *_taken(found, made, file),
+            f"The decisions are {target.as_posix()}",
+            *repair_commands(findings, changed, folder=folder, decisions=target),
+        ]
+    )
+
+
+def _taken(found: Annotations, made: Consensus, file: Path) -> Iterator[str]:
+    """Say what was taken from the file, and what was left out."""
+    names = {"labelstudio": "Label Studio", "argilla": "Argilla"}
+    what = names.get(found.kind) or f"a table, classes in column {_cell(found.column)}"
+    acts = ", ".join(f"{made.counts[act]:,} {name}" for act, name in _ACTS.items() if made.counts[act])
+    number = len(made.decisions.rows)
+    said = "1 decision is" if number == 1 else f"{number:,} decisions are"
+    yield f"{said} taken from {_cell(file.as_posix())} ({what}): {acts}."
+    yield from _left_out(found, made)
+
+
+def _left_out(found: Annotations, made: Consensus) -> Iterator[str]:
+    if made.undecided:
+        why = "whose label is as it was" if found.edited else "without a decision"
+        yield f"Left out: {_number(made.undecided)} {why}."
+    if made.split:
+        some = "; ".join(f"{_cell(name)}: {votes}" for name, votes in list(made.split.items())[:SHOWN])
+        yield f"Left out: {_number(len(made.split))} on which annotators disagree ({_cell(some)})."
+    if made.unknown:
+        some = ", ".join(map(_cell, made.unknown[:3]))
+        more = ", …" if len(made.unknown) > 3 else ""  # noqa: PLR2004 - a line's worth
+        yield f"Left out: {_number(len(made.unknown))} that the findings do not have ({some}{more})."
+
+
+def _number(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 JournalFile = Annotated[Path, Arg("What audit apply wrote: *.journal.jsonl.", metavar="JOURNAL")]

@@ -194,7 +194,7 @@ def export(
         sys.stdout.flush()
     else:
         said += _write_export(out, text.getvalue(), setup, redact=withheld)
-    progress.close([*said, *_next(to, out, setup)])
+    progress.close([*said, *_next(to, out, setup, folder=folder)])
 
 
 def _known(findings: Findings) -> int:
@@ -229,20 +229,21 @@ def _write_export(out: Path, text: str, setup: str, *, redact: str) -> list[str]
     return [place("export", write_page(text, out), redact), *said]
 
 
-def _next(to: str, out: Path, setup: str) -> list[str]:
+def _next(to: str, out: Path, setup: str, *, folder: Path) -> list[str]:
     """Say what to do with the file, and how decisions come back."""
     if to == "labelstudio":
-        from dataaudit.writers.exports import DECISIONS
-
         shown = [f"Its labelling setup: {setup}"] if out == STDOUT else []
-        back = f"jq -c {shlex.quote(DECISIONS)} export.json > decisions.jsonl"
-        return [
-            *shown,
-            "In Label Studio: make a project, paste the setup as its code, import the file.",
-            f"Decisions for audit apply, from an export as JSON: {back}",
-        ]
+        use = "In Label Studio: make a project, paste the setup as its code, import the file."
+        return [*shown, use, f"Its export as JSON or CSV comes back by: {_back('export.json', folder)}"]
     if to == "argilla":
-        return [
+        use = (
             "In Argilla: dataset.records.from_json(FILE), with a text field text and a label question label."
-        ]
-    return ["Decisions for audit apply are a CSV of their own: row_id,action,label."]
+        )
+        return [use, f"dataset.records.to_json(FILE) comes back by: {_back('export.json', folder)}"]
+    back = _back(out.as_posix() if out != STDOUT else "rows.csv", folder)
+    return [f"With the right class in a new column new_label it comes back by: {back}"]
+
+
+def _back(file: str, folder: Path) -> str:
+    """Return the command that takes over what people decided."""
+    return shlex.join(["audit", "import", file, folder.as_posix()])

@@ -1,8 +1,9 @@
 """Who a row is: a keyed hash of its id or of what it holds, wherever it moves.
 
 A line number is no identity: every row below an insertion would be new. A key is the hash of the id where one
-is declared, else of all cells (`data.contents`). Equal rows are distinguished by a count, so that a second
-copy is new.
+is declared, else of all cells, in a spelling on which CSV and Parquet agree (`data.contents`). Equal rows are
+distinguished by a count, so that a second copy is new. A finding has the identity of its rule, its data set
+and its row.
 """
 
 from __future__ import annotations

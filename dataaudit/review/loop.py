@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 NAME: Final = "decisions.jsonl"
+CHANGES: Final = ("relabel", "drop", "weight")  # actions that change the data
 _ACTS: Final = {
     "relabel": "relabelled", "drop": "dropped", "weight": "weighted", "keep": "kept", "unsure": "unsure"
 }  # fmt: skip
@@ -133,18 +134,18 @@ def conclusion(
     yield f"The decisions are {decisions.as_posix()}"
     again = [] if decisions == folder / NAME else ["--decisions", decisions.as_posix()]
     yield f"To go on: {shlex.join(['audit', 'review', folder.as_posix(), *again])}"
-    yield from _commands(review, findings, folder=folder, decisions=decisions, data=data)
+    acts = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
+    changed = [name for name, act in acts.items() if act in CHANGES]
+    yield from repair_commands(findings, changed, folder=folder, decisions=decisions, data=data)
 
 
-def _commands(
-    review: Review, findings: Findings, *, folder: Path, decisions: Path, data: str | None
+def repair_commands(
+    findings: Findings, changed: Sequence[str], *, folder: Path, decisions: Path, data: str | None = None
 ) -> Iterator[str]:
-    """Yield the command that carries the decisions out, for each file that they change."""
+    """Yield the command that carries the decisions out, for each file with rows that are changed."""
     from dataaudit.repair.plan import FORMATS  # noqa: PLC0415 - not needed before the end
     from dataaudit.report.labels import fixed_name  # noqa: PLC0415 - likewise
 
-    acts = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
-    changed = [name for name, act in acts.items() if act in ("relabel", "drop", "weight")]
     origins = findings.provenance.origins
     sources = set(findings.labels.filter(findings.labels["row_id"].is_in(changed))["source"])
     for origin in origins:
