@@ -6,6 +6,8 @@ import contextlib
 import gzip
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dataaudit.escape import shown
 
 Content = str | bytes | Callable[[Path], object]  # or what writes it to a path
 _HINT = "name a file that you may write with --out"
+_TEXT, _EXTRA, _NAME, _COMMENT = 1, 4, 8, 16  # flags of a gzip header
 _TRIAL = bytes(4096)  # what a disk must have room for at least
 
 
@@ -131,10 +134,13 @@ def back_up(path: Path) -> Path:
     return write_whole(copy, path.read_bytes(), like=path)
 
 
-def packed(data: bytes, packing: str) -> bytes:
-    """Return the bytes of a file, packed as its source was: ``""``, ``"+gzip"`` or ``"+zstd"``."""
+def packed(data: bytes, packing: str, *, like: bytes = b"") -> bytes:
+    """Return the bytes of a file, packed as its source was: ``""``, ``"+gzip"`` or ``"+zstd"``.
+
+    Of a gzip file that it is to be `like`, it gets the header (time, name, system) and the level.
+    """
     if packing == "+gzip":
-        return gzip.compress(data, mtime=0)
+        return _gzipped(data, like)
     if packing != "+zstd":
         return data
     import pyarrow as pa  # noqa: PLC0415 - slow to import, and few files need it
@@ -143,3 +149,18 @@ def packed(data: bytes, packing: str) -> bytes:
     with pa.CompressedOutputStream(out, "zstd") as stream:
         stream.write(data)
     return bytes(out.getvalue().to_pybytes())
+
+
+def _gzipped(data: bytes, like: bytes) -> bytes:
+    """Pack into one member (RFC 1952)."""
+    fixed = bytearray(like[:10] or gzip.compress(b"", mtime=0)[:10])
+    flags, at = fixed[3], 10
+    at += 2 + int.from_bytes(like[10:12], "little") if flags & _EXTRA else 0
+    start = at
+    for flag in (_NAME, _COMMENT):
+        at = like.index(b"\0", at) + 1 if flags & flag else at
+    fixed[3] = flags & (_TEXT | _NAME | _COMMENT)  # others are about the member as it was
+    level = {2: 9, 4: 1}.get(fixed[8], 6)
+    deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    end = struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+    return bytes(fixed) + like[start:at] + deflate.compress(data) + deflate.flush() + end

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dataaudit.audits.rerun import Standing
     from dataaudit.findings.schemas import Findings
     from dataaudit.repair.annotations import Annotations
+    from dataaudit.repair.apply import Repair
     from dataaudit.repair.consensus import Consensus
     from dataaudit.repair.plan import Plan
 
@@ -85,7 +86,7 @@ def apply(
         if not dry_run and target is not None:
             written = write_repair(done, data, target=target, in_place=in_place)
             changes["files"] = {name: path.as_posix() for name, path in written.items()}
-            sentences += _written(written)
+            sentences += [*_written(written), *_kept(done)]
             if model:
                 before = written.get("backup", Path(data)).as_posix()
                 weights = plan.weight_column if plan.only("weight") else None
@@ -173,6 +174,19 @@ def _cell(text: str) -> str:
 def _written(written: Mapping[str, Path]) -> list[str]:
     names = {"target": "The repaired data are", "journal": "The undo journal is", "backup": "The backup is"}
     return [f"{names[name]} {path.as_posix()}" for name, path in written.items()]
+
+
+def _kept(done: Repair) -> Iterator[str]:
+    """Say what of the file's layout is not kept, and what an exact way back takes on the disk."""
+    if done.lost:
+        listed = " and ".join([", ".join(done.lost[:-1])] * (len(done.lost) > 1) + [done.lost[-1]])
+        yield f"Of the layout of the Parquet file this is not as it was: {listed}."
+    from dataaudit.repair.journal import PACKED
+
+    aside = done.journal.parts.get(PACKED, "")
+    if aside:
+        size = f"{len(aside) / 1e6:,.1f} MB"
+        yield f"The journal holds the packed original as well ({size}), for an exact undo."
 
 
 def _compared(

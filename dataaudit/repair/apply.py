@@ -7,6 +7,7 @@ each in one step: whenever the machine stops, the source is as it was and the ta
 
 from __future__ import annotations
 
+import base64
 import codecs
 import os
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from dataaudit.escape import shown
 from dataaudit.files import back_up, packed, write_whole
 from dataaudit.repair import csv, json
 from dataaudit.repair.edits import splice, unsplice
-from dataaudit.repair.journal import Journal, described, journal_path, sha256
+from dataaudit.repair.journal import PACKED, Journal, described, journal_path, sha256
 from dataaudit.repair.plan import Plan
 
 TEXT_FORMATS: Final = ("csv", "tsv", "ndjson", "json")
@@ -34,6 +35,7 @@ class Repair:
 
     data: bytes  # the file, packed as its source
     journal: Journal  # the way back
+    lost: tuple[str, ...] = ()  # what of the layout of a Parquet file is not as it was
 
 
 def repair(blob: Blob, plan: Plan) -> Repair:
@@ -43,7 +45,7 @@ def repair(blob: Blob, plan: Plan) -> Repair:
     elif plan.changes:
         data, details = _repair_frame(blob, plan)
     else:
-        data = Path(blob.path).read_bytes() if blob.path else packed(blob.data, blob.packing)
+        data = _original(blob)
         details = {"content": (blob.sha256, sha256(data)), "parts": {}, "entries": []}
     before, after = details["content"]
     journal = Journal(
@@ -56,10 +58,30 @@ def repair(blob: Blob, plan: Plan) -> Repair:
         weight_column=plan.weight_column,
         before={"sha256": blob.sha256, "content": before},
         after={"sha256": sha256(data), "content": after},
-        parts=details["parts"],
+        parts=details["parts"] | _kept_aside(blob),
         entries=details["entries"],
     )
-    return Repair(data, journal)
+    return Repair(data, journal, details.get("lost", ()))
+
+
+def _original(blob: Blob) -> bytes:
+    """Return the file as it is on the disk."""
+    data = Path(blob.given).read_bytes()
+    if sha256(data) != blob.sha256:
+        raise DataError(f"{blob.name} was changed while it was read", "try again")
+    return data
+
+
+def _packed(new: bytes, blob: Blob) -> bytes:
+    """Pack the repaired content as the source is packed."""
+    return packed(new, blob.packing, like=_original(blob)) if blob.packing else new
+
+
+def _kept_aside(blob: Blob) -> dict[str, str]:
+    """Return the packed source for the journal, if packing its content again would give other bytes."""
+    if not blob.packing or packed(blob.data, blob.packing, like=(old := _original(blob))) == old:
+        return {}
+    return {PACKED: base64.b64encode(old).decode()}
 
 
 def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
@@ -76,26 +98,27 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
     if unsplice(new, entries) != raw:
         raise DataError(_UNSURE, "report it")
     content = sha256(raw), sha256(new)
-    data = packed(new, blob.packing)
-    return data, {"content": content, "parts": {}, "entries": entries}
+    return _packed(new, blob), {"content": content, "parts": {}, "entries": entries}
 
 
 def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
     from dataaudit.data.fingerprint import fingerprint  # noqa: PLC0415 - pyarrow
-    from dataaudit.repair.arrow import change_table, frame_bytes, read_frame, restore_table  # noqa: PLC0415 - pyarrow
+    from dataaudit.repair.arrow import change, frame_bytes, read_frame, restore  # noqa: PLC0415 - pyarrow
+    from dataaudit.repair.layout import lost  # noqa: PLC0415 - the same
 
     frame = read_frame(blob)
-    table, parts = change_table(frame.table, plan)
-    new = frame_bytes(replace(frame, table=table))
-    entries = [described(change) for change in plan.changes]
-    again = read_frame(replace(blob, path="", data=new)).table
+    changed, parts = change(frame, plan)
     names = {"label_column": plan.label_column, "weight_column": plan.weight_column}
+    new = frame_bytes(changed, changed=tuple(names.values()))
+    entries = [described(change) for change in plan.changes]
+    again = read_frame(replace(blob, path="", data=new))
     before = fingerprint(frame.table)
-    back = frame_bytes(replace(frame, table=restore_table(again, entries, parts=parts, header=names)))
+    back = frame_bytes(restore(replace(again, layout=frame.layout), entries, parts=parts, header=names))
     if fingerprint(read_frame(replace(blob, path="", data=back)).table) != before:
         raise DataError(_UNSURE, "repair a CSV or NDJSON copy")
-    data = packed(new, blob.packing)
-    return data, {"content": (before, fingerprint(again)), "parts": parts, "entries": entries}
+    after = fingerprint(again.table)
+    gone = lost(frame.layout, again.layout) if frame.layout and again.layout else ()
+    return _packed(new, blob), {"content": (before, after), "parts": parts, "entries": entries, "lost": gone}
 
 
 def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path:

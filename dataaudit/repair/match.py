@@ -23,7 +23,7 @@ from dataaudit.options import LabelOptions
 GONE: Final = "no row has its id now"
 CHANGED: Final = "its cells have changed since the audit"
 LOST: Final = "no row holds now what it held in the audit"
-COPIES: Final = "several rows hold the same, and which of them it is cannot be told"
+COPIES: Final = "several rows hold the same, so that the one that was meant is unknown"
 _PLACES: Final = ("row_id", "row", "line", "label")
 
 
