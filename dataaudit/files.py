@@ -30,16 +30,36 @@ def write_whole(
 ) -> Path:
     """Replace a file in one step; raise a `WriteError` and leave nothing behind where that fails."""
     with _as_write_error(path, what, hint):
-        replace_all({path: content}, like=like)
+        if _is_stream(path) and not callable(content):
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        else:
+            replace_all({path: content}, like=like)
     return path
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether it is a device or a pipe, such as /dev/stdout, which nothing is renamed over."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
+def write_all(
+    contents: Mapping[Path, Content], *, like: Path | None = None, what: str = "", hint: str = _HINT
+) -> None:
+    """Replace files one after the other, once all are on the disk; where that fails, none is replaced."""
+    if len(contents) == 1:
+        for path, content in contents.items():
+            write_whole(path, content, like=like, what=what, hint=hint)
+        return
+    with _as_write_error(list(contents)[-1], what, hint):
+        replace_all(contents, like=like, marked=False)
 
 
 def require_writable(path: Path, *, what: str = "", hint: str = _HINT) -> None:
     """Try to write where a file is to come, so that nobody waits for an error; nothing is left there."""
     with _as_write_error(path, what, hint):
-        if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
-        _try(path.parent, path.name)
+        if not _is_stream(path):
+            _require_plain(path)
+            _try(path.parent, path.name)
 
 
 def require_folder(folder: Path, *, hint: str) -> None:
@@ -52,6 +72,12 @@ def require_folder(folder: Path, *, hint: str) -> None:
         _try(there, "audit")
     except OSError as error:
         raise WriteError(f"folder {nearest} cannot be written to: {error.strerror or error}", hint) from error
+
+
+def _require_plain(path: Path) -> None:
+    """Refuse a folder or a device."""
+    if path.exists() and not path.is_file():
+        raise OSError(None, "it is a folder" if path.is_dir() else "it is no plain file")
 
 
 def _try(folder: Path, name: str) -> None:
@@ -80,20 +106,25 @@ def write_page(text: str, path: Path) -> Path:
 
 
 def replace_all(
-    contents: Mapping[Path, Content], *, stale: Iterable[Path] = (), like: Path | None = None
+    contents: Mapping[Path, Content],
+    *,
+    stale: Iterable[Path] = (),
+    like: Path | None = None,
+    marked: bool = True,
 ) -> None:
     """Write all files, bring them to the disk, then rename them; the last one is the mark of a whole folder.
 
-    Of several files the old mark goes first, then what is stale: a crash between two renames leaves a folder
-    without its mark, which says that it is not whole.
+    Of several `marked` files the old mark goes first, then what is stale: a crash between two renames leaves
+    a folder without its mark, which says that it is not whole.
     """
     parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
     try:
         for path, content in contents.items():
+            _require_plain(path)
             _write(parts[path], content)
             if like is not None:
                 shutil.copymode(like, parts[path])
-        if len(parts) > 1:
+        if marked and len(parts) > 1:
             list(parts)[-1].unlink(missing_ok=True)
         for path in stale:
             path.unlink(missing_ok=True)

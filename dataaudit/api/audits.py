@@ -377,6 +377,7 @@ class Vulnerability(Result):
 def checked_path(path: str | Path, sources: Iterable[str]) -> Path:
     """Return a path that changed data can be written to."""
     from dataaudit.data.paths import require_apart
+    from dataaudit.files import require_writable
 
     where = Path(path)
     if where.suffix.lower() not in SUFFIXES:
@@ -385,6 +386,7 @@ def checked_path(path: str | Path, sources: Iterable[str]) -> Path:
     if not where.absolute().parent.is_dir():
         raise WriteError(f"there is no folder {where.parent.as_posix()}", "make it first")
     require_apart([where], sources, hint="name another file for the changed data")
+    require_writable(where, hint="name another file for the changed data")
     return where
 
 
@@ -480,6 +482,7 @@ def verify(
     >>> proof.agreement.slope, proof.reproduced
     """
     from dataaudit.audits.rerun import rerun_labels, rerun_mismatch
+    from dataaudit.files import require_folder
     from dataaudit.findings.schemas import Findings, MismatchFindings, MismatchProvenance, Provenance
     from dataaudit.findings.tables import read_provenance
     from dataaudit.writers.html import write_report
@@ -487,6 +490,7 @@ def verify(
     if top < 1:
         raise SettingError(f"top must be 1 or more: got {top}", "leave it out")
     path, step = Path(folder), on_step or ignore_progress
+    require_folder(path, hint="copy the findings to a folder that you may write to")
     kind = read_provenance(path).get("kind")
     if kind == MismatchProvenance.KIND:
         done = rerun_mismatch(MismatchFindings.read(path), source, test_source=test, top=top, on_step=step)

@@ -15,6 +15,7 @@ catches everything. ``--debug`` anywhere, or ``DATAAUDIT_DEBUG=1``, shows the tr
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -29,6 +30,11 @@ from dataaudit.errors import AuditError
 from dataaudit.escape import masked, masked_words, visible
 
 FAILED, INTERRUPTED = 2, 130
+_FULL = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+)  # no room on the disk, in the quota, for a file of that size
 _COMPLETES = "_AUDIT_COMPLETE"  # what the shell sets to have words completed
 
 
@@ -73,6 +79,8 @@ def _failed(error: BaseException, *, debug: bool) -> int:
         path = context.command_path if context else "audit"
         what = error.format_message().replace(": Value error, ", ": ").rstrip(".")
         _say(f"error: {what}{'' if what.endswith('?') else '.'} Hint: see {path} --help.")
+    elif isinstance(error, OSError) and error.errno in _FULL:
+        _say(f"error: the output cannot be written: {error.strerror}. Hint: make room on the disk.")
     elif isinstance(error, MemoryError):
         _say("error: there is not enough memory. Hint: use fewer rows or --features.")
     else:

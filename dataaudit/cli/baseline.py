@@ -264,7 +264,12 @@ def _file(found: Config, *, writes: bool) -> Path:
         raise SettingError("a baseline is not written in continuous integration (CI is set)", hint)
     if not found.baseline:
         raise SettingError("there is to be no baseline (none)", "name one with --baseline")
-    return Path(found.baseline)
+    path = Path(found.baseline)
+    if writes:
+        from dataaudit.files import require_writable
+
+        require_writable(path, hint="name another file with --baseline")
+    return path
 
 
 def _verdict(found: Config, progress: Progress) -> Verdict:

@@ -200,6 +200,10 @@ class _Report:
         self.writer = get(self.format, "check")
         self.outputs, self.accepted = outputs, accepted
         self.config = Path(found.file) if found.file else None
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            from dataaudit.writers.annotations import require_summary
+
+            require_summary(summary)
         if outputs:
             from dataaudit.writers.base import check_outputs
 

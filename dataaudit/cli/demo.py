@@ -40,16 +40,15 @@ def demo(*, output: Annotated[Output, "out quiet color"], seed: Seed = 0) -> Non
 def _save(data: DemoData, folder: Path) -> Path:
     """Write the table where people can look at it, and audit it again."""
     from dataaudit.errors import WriteError
+    from dataaudit.files import write_whole
 
     path = folder / f"{data.name}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        data.frame.write_csv(path)
     except OSError as error:
-        raise WriteError(
-            f"{path.as_posix()} cannot be written: {error.strerror}", "name another --out"
-        ) from error
-    return path
+        what = f"folder {folder.as_posix()} cannot be made: {error.strerror}"
+        raise WriteError(what, "name another --out") from error
+    return write_whole(path, data.frame.write_csv().encode())
 
 
 def _outcome(data: DemoData, findings: Findings, out: Path) -> list[str]:

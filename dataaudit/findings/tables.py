@@ -8,8 +8,10 @@ who read the Parquet files. So a folder of an earlier version gets the sentences
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self, get_type_hints
@@ -122,12 +124,16 @@ class Tables:
         """
         path, tables, record = Path(folder), self.tables(), self.record
         require_room(path, record.KIND, tables=tables, sources=files_read(record))
-        contents: dict[Path, Content] = {_file(path, name): f.write_parquet for name, f in tables.items()}
+        contents: dict[Path, Content] = {_file(path, name): _writer(frame) for name, frame in tables.items()}
         contents[path / PROVENANCE] = record.to_json(tables)
+        is_new = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             replace_all(contents, stale=[file for file in _tables_before(path) if file not in contents])
         except OSError as error:
+            if is_new:
+                with suppress(OSError):  # not made at all
+                    path.rmdir()
             what = f"findings cannot be written to {path.as_posix()}: {error.strerror or error}"
             raise WriteError(what, "name a folder that you may write to with --out") from error
         return path
@@ -161,6 +167,17 @@ class Tables:
     def empty(cls, name: str) -> pl.DataFrame:
         """Return the table `name` with its columns and no rows."""
         return pl.DataFrame(schema=cls.SCHEMAS[name])
+
+
+def _writer(frame: pl.DataFrame) -> Content:
+    """Return what writes a table; by way of memory, since Polars does not say why a disk refuses."""
+
+    def write(path: Path) -> None:
+        out = io.BytesIO()
+        frame.write_parquet(out)
+        path.write_bytes(out.getbuffer())
+
+    return write
 
 
 def _file(folder: Path, table: str) -> Path:

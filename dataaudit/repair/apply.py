@@ -1,8 +1,9 @@
 """Apply: from decisions to a repaired file and the journal that undoes it.
 
 Before anything is written the repair is undone in memory, and what comes out must be what went in: a file
-whose way back is not sure is refused. Then the journal is put in its place and after it the repaired file,
-each in one step: whenever the machine stops, the source is as it was and the target is absent or whole.
+whose way back is not sure is refused. Then both files are written under temporary names, and put in their
+places, the journal first: whenever the machine stops, the source is as it was and the target is absent or
+whole.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataaudit.data.blob import STDIN, Blob
 from dataaudit.data.formats.lines import check_text
 from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
-from dataaudit.files import back_up, packed, write_whole
+from dataaudit.files import back_up, packed, require_writable, write_all
 from dataaudit.repair import csv, json
 from dataaudit.repair.edits import splice, unsplice
 from dataaudit.repair.journal import PACKED, Journal, described, journal_path, sha256
@@ -140,6 +141,7 @@ def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path
     there = journal if journal.exists() and target.exists() else target
     if not force and there.exists() and not (in_place and there == target):
         raise WriteError(f"{shown(there.as_posix())} is there already", "name another --out, or add --force")
+    require_writable(target)
     return target
 
 
@@ -149,6 +151,10 @@ def write_repair(done: Repair, source: str, *, target: Path, in_place: bool) -> 
     if in_place:
         written["backup"] = back_up(target)
     journal = replace(done.journal, target=target.name)
-    write_whole(written["journal"], journal.to_bytes())
-    write_whole(target, done.data, like=Path(source))
+    try:
+        write_all({written["journal"]: journal.to_bytes(), target: done.data}, like=Path(source))
+    except WriteError:
+        if in_place:
+            written["backup"].unlink(missing_ok=True)
+        raise
     return written

@@ -9,7 +9,7 @@ from pathlib import Path
 from dataaudit.data.blob import Blob, open_blob
 from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
-from dataaudit.files import back_up, packed, write_whole
+from dataaudit.files import back_up, packed, require_writable, write_whole
 from dataaudit.repair.apply import TEXT_FORMATS
 from dataaudit.repair.edits import unsplice
 from dataaudit.repair.journal import PACKED, Journal, read_journal, sha256
@@ -38,7 +38,12 @@ def undo(
         raise DataError(what, "undo needs the file as audit apply wrote it")
     data = _packed(_restored(blob, journal), blob, journal)
     backup = back_up(given) if in_place else None
-    write_whole(target, data, like=given)
+    try:
+        write_whole(target, data, like=given)
+    except WriteError:
+        if backup is not None:
+            backup.unlink(missing_ok=True)
+        raise
     return Undone(target, journal, sha256(data) == journal.before["sha256"], backup)
 
 
@@ -46,12 +51,14 @@ def _place(given: Path, out: Path | None, *, in_place: bool, force: bool) -> Pat
     if in_place == (out is not None):
         raise SettingError("undo needs one place to write to", "name it with --out, or say --in-place")
     if out is None:
+        require_writable(given.resolve())
         return given.resolve()
     if out.exists() and given.exists() and out.samefile(given):
         what = f"{shown(out.as_posix())} is the repaired file"
         raise SettingError(what, "name another, or say --in-place: a backup is made then")
     if out.exists() and not force:
         raise WriteError(f"{shown(out.as_posix())} is there already", "name another --out, or add --force")
+    require_writable(out)
     return out
 
 

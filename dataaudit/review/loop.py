@@ -5,15 +5,15 @@ The file of decisions is written whole after every one, so that whenever the mac
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dataaudit.errors import DataError, WriteError
+from dataaudit.errors import DataError
 from dataaudit.escape import shown
+from dataaudit.files import require_writable
 from dataaudit.repair.decisions import Decision, Decisions, read_decisions, write_decisions
 from dataaudit.review.keyboard import GONE, LOOK, Terminal
 from dataaudit.review.progress import Queue, be, meant, stop_hint
@@ -41,10 +41,7 @@ class SavedDecisions:
         self._run_id = queue.run_id
         self._seen = _stamp(path)
         self.decisions: tuple[Decision, ...] = _read(path, queue) if self._seen else ()
-        folder = path.absolute().parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            what = f"decisions cannot be kept in {shown(folder.as_posix())}"
-            raise WriteError(what, "name a file that you may write with --decisions")
+        require_writable(path, hint="name a file that you may write with --decisions")
 
     def write(self, decisions: Sequence[Decision]) -> None:
         """Write all decisions, in the order in which they were made."""

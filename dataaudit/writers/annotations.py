@@ -61,9 +61,22 @@ def append_summary(verdict: Verdict, around: Surroundings) -> Path | None:
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(markdown(shown_verdict(verdict)))
     except OSError as error:
-        what = f"the job summary cannot be written to {path.as_posix()}: {error.strerror or error}"
-        raise WriteError(what, "unset GITHUB_STEP_SUMMARY to do without") from error
+        raise _unwritten(around.job_summary, error) from error
     return path
+
+
+def require_summary(path: str) -> None:
+    """Try to open the job summary, if there is one, before the work begins."""
+    try:
+        if path:
+            Path(path).open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: str, error: OSError) -> WriteError:
+    what = f"the job summary cannot be written to {Path(path).as_posix()}: {error.strerror or error}"
+    return WriteError(what, "unset GITHUB_STEP_SUMMARY to do without")
 
 
 def _severity(outcome: Outcome) -> str:
