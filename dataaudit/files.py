@@ -120,7 +120,6 @@ def replace_all(
     parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
     try:
         for path, content in contents.items():
-            _require_plain(path)
             _write(parts[path], content)
             if like is not None:
                 shutil.copymode(like, parts[path])

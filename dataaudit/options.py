@@ -375,13 +375,6 @@ class TrainingOptions(ColumnOptions):
         return self.part(EncoderOptions)
 
     @property
-    def wanted(self) -> tuple[str, ...] | None:
-        """Columns to read; None for all that are not excluded."""
-        columns = self.columns
-        named = (*columns.features, *columns.text, *columns.categorical, *filter(None, [self.weight]))
-        return tuple(dict.fromkeys(named)) if columns.features else None
-
-    @property
     def step(self) -> StepCallback:
         """Who hears of progress."""
         return self.on_step or ignore_progress

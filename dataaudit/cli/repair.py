@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,10 +13,11 @@ from dataaudit.cli.bridge import OUTPUT, Arg, command
 from dataaudit.cli.output import require_new
 from dataaudit.cli.progress import Progress
 from dataaudit.errors import AuditError, DataError
-from dataaudit.options import INPUT, MODEL, Opt
+from dataaudit.options import INPUT, MODEL, LabelOptions, Opt
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Standing
+    from dataaudit.data.dataset import Dataset
     from dataaudit.findings.schemas import Findings
     from dataaudit.repair.annotations import Annotations
     from dataaudit.repair.apply import Repair
@@ -78,7 +79,14 @@ def apply(
     findings, decided = Findings.read(folder), read_decisions(decisions)
     require_files(findings)
     blob = open_blob(data)
-    plan = make_plan(findings, decided, blob=blob, new_class=new_class, weight_column=weight_column)
+    plan = make_plan(
+        findings,
+        decided,
+        blob=blob,
+        new_class=new_class,
+        weight_column=weight_column,
+        read=_reader(findings),
+    )
     done = repair(blob, plan)
     changes: dict[str, Any] = _changes(plan, dry_run=dry_run)
     with progress:
@@ -98,6 +106,17 @@ def apply(
         progress.close(sentences)
     if format == "json":
         sys.stdout.write(json.dumps(changes, ensure_ascii=True, indent=2) + "\n")
+
+
+def _reader(findings: Findings) -> Callable[[str], Dataset]:
+    """Return what reads the labelled rows of a file as the audit did."""
+
+    def read(path: str) -> Dataset:
+        from dataaudit.training.encoded import read_labelled
+
+        return read_labelled(path, LabelOptions.from_dict(findings.provenance.settings))[0]
+
+    return read
 
 
 def _changes(plan: Plan, *, dry_run: bool) -> dict[str, Any]:

@@ -14,15 +14,14 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.data.contents import content_hashes
-from dataaudit.data.load import load
-from dataaudit.errors import DataError, MissingColumn
+from dataaudit.data.dataset import Dataset
+from dataaudit.errors import MissingColumn
 from dataaudit.features.target import class_texts
 from dataaudit.findings.schemas import CONTENT, Findings
-from dataaudit.options import LabelOptions
 
-GONE: Final = "no row has its id now"
+GONE: Final = "no labelled row has its id now"
 CHANGED: Final = "its cells have changed since the audit"
-LOST: Final = "no row holds now what it held in the audit"
+LOST: Final = "no labelled row holds now what it held in the audit"
 COPIES: Final = "several rows hold the same, so that the one that was meant is unknown"
 _PLACES: Final = ("row_id", "row", "line", "label")
 
@@ -39,44 +38,31 @@ class Matched:
     new: int  # labelled rows of the file that were not audited as they are
 
 
-def match_rows(findings: Findings, path: str, *, audited: str) -> Matched:
-    """Match the rows of the file at `path` with those of `audited`, which it was then."""
+def match_rows(findings: Findings, dataset: Dataset, *, audited: str) -> Matched:
+    """Match the rows of a file, as the audit reads it now, with those of `audited`, which it was then."""
     old = findings.labels.filter(pl.col("source") == audited).sort("row")
-    settings = LabelOptions.from_dict(findings.provenance.settings)
-    new, origin = _read(findings, path, settings)
-    marks = _by_id(old, new) if settings.id else _by_content(old, new)
+    rows = {
+        "id": dataset.row_id,
+        "row": dataset.row,
+        "line": dataset.line,
+        "label": class_texts(dataset.frame[dataset.target]),
+        CONTENT: content_hashes(dataset.frame, columns=list(_columns(findings, dataset.frame))),
+    }
+    new = pl.DataFrame(rows)
+    has_ids = bool(findings.provenance.settings.get("id_column"))
+    marks = _by_id(old, new) if has_ids else _by_content(old, new)
     same = pl.col("state") == "same"
     moved = marks.filter(same & pl.col("now").ne_missing(pl.col("label")))
     left = marks.filter(~same)
     here = marks.filter(same & (pl.col("now") == pl.col("label")))
     return Matched(
         rows=here.select("row_id", pl.col("row_now").alias("row"), "line", "label"),
-        origin=origin,
+        origin=asdict(dataset.origins[0]),
         missed=dict(left.select("row_id", "state").iter_rows()),
         relabelled={name: label or "" for name, label in moved.select("row_id", "now").iter_rows()},
         classes=new.select("row", "label").drop_nulls("label"),
         new=_more(old, new.drop_nulls("label")),
     )
-
-
-def _read(findings: Findings, path: str, settings: LabelOptions) -> tuple[pl.DataFrame, Mapping[str, Any]]:
-    """Read the rows as the audit does."""
-    dataset = load(
-        path,
-        target=settings.label,
-        columns=settings.wanted,
-        exclude=settings.columns.exclude,
-        id_column=settings.id,
-    )
-    columns = list(_columns(findings, dataset.frame))
-    rows = {
-        "id": dataset.row_id,
-        "row": dataset.row,
-        "line": dataset.line,
-        "label": class_texts(dataset.frame[dataset.target]),
-        CONTENT: content_hashes(dataset.frame, columns=columns),
-    }
-    return pl.DataFrame(rows), asdict(dataset.origins[0])
 
 
 def _more(old: pl.DataFrame, new: pl.DataFrame) -> int:
@@ -143,9 +129,3 @@ def _alone(old: pl.DataFrame, found: pl.DataFrame, *, by: list[str]) -> pl.DataF
         .otherwise(pl.lit(COPIES))
     )
     return met.select("row_id", "label", "row_now", "line", "now", state=state)
-
-
-def require_hashes(findings: Findings, what: str) -> None:
-    """Refuse findings that do not keep what the rows held."""
-    if CONTENT not in findings.labels.columns:
-        raise DataError(what, "give the file as it was, or run audit labels on this one")

@@ -7,7 +7,7 @@ are matched by id and content; decisions on rows that are not surely there are l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Final
@@ -15,10 +15,11 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.data.blob import Blob
+from dataaudit.data.dataset import Dataset
 from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.escape import shown
-from dataaudit.findings.schemas import Findings
+from dataaudit.findings.schemas import CONTENT, Findings
 from dataaudit.repair.decisions import Decision, Decisions
 
 FORMATS: Final = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")
@@ -92,14 +93,15 @@ def make_plan(
     blob: Blob,
     new_class: bool = False,
     weight_column: str | None = None,
+    read: Callable[[str], Dataset] | None = None,
 ) -> Plan:
-    """Check the decisions against findings and data."""
+    """Check the decisions against findings and data; `read` reads a changed file as the audit does."""
     require_files(findings)
     known = findings.provenance
     if decisions.run_id and decisions.run_id != known.run_id:
         what = f"the decisions are of run {shown(decisions.run_id)}, the findings of run {known.run_id}"
         raise DataError(what, "name the folder of findings that was reviewed")
-    found = _found(findings, blob)
+    found = _found(findings, blob, read)
     origin, now = found.origin, {place["row_id"]: place for place in found.rows.iter_rows(named=True)}
     changes, left, missed = list[RowChange](), Counter[str](), dict[str, str]()
     for decision, place in _places(findings.labels, decisions):
@@ -159,12 +161,12 @@ class _Found:
     new: int | None = None
 
 
-def _found(findings: Findings, blob: Blob) -> _Found:
+def _found(findings: Findings, blob: Blob, read: Callable[[str], Dataset] | None) -> _Found:
     """Return where the audited rows are in the file."""
     origins = findings.provenance.origins
     same = [origin for origin in origins if origin["sha256"] == blob.sha256]
     if not same:
-        return _matched(findings, blob)
+        return _matched(findings, blob, read)
     exact = [origin for origin in same if origin["path"] == blob.name]
     if len(same) > 1 and not exact:
         both = f"{same[0]['path']} and {same[1]['path']}"
@@ -174,20 +176,19 @@ def _found(findings: Findings, blob: Blob) -> _Found:
     return _Found(origin["path"], origin, here, here)
 
 
-def _matched(findings: Findings, blob: Blob) -> _Found:
+def _matched(findings: Findings, blob: Blob, read: Callable[[str], Dataset] | None) -> _Found:
     """Match the rows of a file that has changed since the audit."""
-    from dataaudit.repair.match import match_rows, require_hashes  # noqa: PLC0415 - readers of every format
+    from dataaudit.repair.match import match_rows  # noqa: PLC0415 - files are seldom changed
 
     origins = findings.provenance.origins
     named = [o for o in origins if PurePath(str(o["path"])).name == PurePath(blob.name).name]
     exact = [origin for origin in named if origin["path"] == blob.name] or named or list(origins)
     was = f": its content hash differs from that of {named[0]['path']} then" if named else ""
     what, again = f"{blob.name} is not the data that were audited{was}", "run audit labels on this one"
-    if len(exact) != 1:
+    if len(exact) != 1 or read is None or CONTENT not in findings.labels.columns:
         raise DataError(what, f"give the file as it was, or {again}")
-    require_hashes(findings, what)
     path = str(exact[0]["path"])
-    found = match_rows(findings, blob.given, audited=path)
+    found = match_rows(findings, read(blob.given), audited=path)
     if found.origin["sha256"] != blob.sha256:
         raise DataError(f"{blob.name} was changed while it was read", "try again")
     origin = _repairable(found.origin, blob)

@@ -5,6 +5,7 @@ import pytest
 from repair.audited import findings_of
 
 from dataaudit.data.blob import open_blob
+from dataaudit.data.load import load
 from dataaudit.errors import DataError
 from dataaudit.repair.apply import repair
 from dataaudit.repair.decisions import Decision, Decisions
@@ -45,7 +46,12 @@ def planned(folder, after, *, ids=False, decide="abcdef", kind="csv"):
     chosen = [names["abcdef".index(letter)] for letter in decide]
     decisions = tuple(Decision(row_id=name, action="relabel", label=flip[label]) for name, label in chosen)
     written(after, path)
-    plan = make_plan(findings, Decisions(decisions, findings.provenance.run_id), blob=open_blob(str(path)))
+    plan = make_plan(
+        findings,
+        Decisions(decisions, findings.provenance.run_id),
+        blob=open_blob(str(path)),
+        read=lambda path: load(path, target="label", id_column="id" if ids else None),
+    )
     letters = {name: letter for letter, (name, _) in zip("abcdef", names, strict=True)}
     return plan, {letters[name]: reason for name, reason in plan.missed.items()}
 
@@ -117,7 +123,9 @@ def test_a_column_that_is_new_matters_to_nobody(tmp_path):
 
 
 def test_another_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="is not the data that were audited: of row 'a', no row has its id"):
+    with pytest.raises(
+        DataError, match="is not the data that were audited: of row 'a', no labelled row has its id"
+    ):
         planned(tmp_path, ROWS.with_columns(id=pl.col("id") + "x"), ids=True)
 
 
