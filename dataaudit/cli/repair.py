@@ -85,7 +85,7 @@ def apply(
         blob=blob,
         new_class=new_class,
         weight_column=weight_column,
-        read=_reader(findings),
+        read=_reader(findings, data),
     )
     done = repair(blob, plan)
     changes: dict[str, Any] = _changes(plan, dry_run=dry_run)
@@ -108,13 +108,13 @@ def apply(
         sys.stdout.write(json.dumps(changes, ensure_ascii=True, indent=2) + "\n")
 
 
-def _reader(findings: Findings) -> Callable[[str], Dataset]:
+def _reader(findings: Findings, data: str) -> Callable[[], Dataset]:
     """Return what reads the labelled rows of a file as the audit did."""
 
-    def read(path: str) -> Dataset:
+    def read() -> Dataset:
         from dataaudit.training.encoded import read_labelled
 
-        return read_labelled(path, LabelOptions.from_dict(findings.provenance.settings))[0]
+        return read_labelled(data, LabelOptions.from_dict(findings.provenance.settings))[0]
 
     return read
 

@@ -41,7 +41,7 @@ class Blob:
     sha256: str  # of the bytes as they came
     path: str  # file to scan in place; empty where `data` holds the bytes
     data: bytes  # unpacked bytes; of a file that is scanned in place, its first few
-    given: str = STDIN  # the path as it was given
+    packed: bytes = b""  # the bytes as they came, of a packed file
 
     @property
     def scannable(self) -> str | bytes:
@@ -82,10 +82,11 @@ def open_blob(given: str) -> Blob:
         ) from error
     if not data:
         raise UnreadableFile(f"{name} is empty: got 0 bytes", _FULL)
+    came = data
     data, packing = _unpack(data, name)
     pure = PurePath(given)
     suffix = PurePath(pure.stem).suffix if packing and pure.suffix.lower() in PACKED else pure.suffix
-    return Blob(name, suffix.lower(), packing, digest, path, data, given)
+    return Blob(name, suffix.lower(), packing, digest, path, data, came if packing else b"")
 
 
 def read_stdin(usage: str) -> bytes:

@@ -46,7 +46,7 @@ def repair(blob: Blob, plan: Plan) -> Repair:
     elif plan.changes:
         data, details = _repair_frame(blob, plan)
     else:
-        data = _original(blob)
+        data = Path(blob.path).read_bytes() if blob.path else blob.packed or blob.data
         details = {"content": (blob.sha256, sha256(data)), "parts": {}, "entries": []}
     before, after = details["content"]
     journal = Journal(
@@ -65,24 +65,11 @@ def repair(blob: Blob, plan: Plan) -> Repair:
     return Repair(data, journal, details.get("lost", ()))
 
 
-def _original(blob: Blob) -> bytes:
-    """Return the file as it is on the disk."""
-    data = Path(blob.given).read_bytes()
-    if sha256(data) != blob.sha256:
-        raise DataError(f"{blob.name} was changed while it was read", "try again")
-    return data
-
-
-def _packed(new: bytes, blob: Blob) -> bytes:
-    """Pack the repaired content as the source is packed."""
-    return packed(new, blob.packing, like=_original(blob)) if blob.packing else new
-
-
 def _kept_aside(blob: Blob) -> dict[str, str]:
     """Return the packed source for the journal, if packing its content again would give other bytes."""
-    if not blob.packing or packed(blob.data, blob.packing, like=(old := _original(blob))) == old:
+    if not blob.packed or packed(blob.data, blob.packing, like=blob.packed) == blob.packed:
         return {}
-    return {PACKED: base64.b64encode(old).decode()}
+    return {PACKED: base64.b64encode(blob.packed).decode()}
 
 
 def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
@@ -99,7 +86,7 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
     if unsplice(new, entries) != raw:
         raise DataError(_UNSURE, "report it")
     content = sha256(raw), sha256(new)
-    return _packed(new, blob), {"content": content, "parts": {}, "entries": entries}
+    return packed(new, blob.packing, like=blob.packed), {"content": content, "parts": {}, "entries": entries}
 
 
 def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
@@ -119,7 +106,12 @@ def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
         raise DataError(_UNSURE, "repair a CSV or NDJSON copy")
     after = fingerprint(again.table)
     gone = lost(frame.layout, again.layout) if frame.layout and again.layout else ()
-    return _packed(new, blob), {"content": (before, after), "parts": parts, "entries": entries, "lost": gone}
+    return packed(new, blob.packing, like=blob.packed), {
+        "content": (before, after),
+        "parts": parts,
+        "entries": entries,
+        "lost": gone,
+    }
 
 
 def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path:

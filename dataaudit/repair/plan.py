@@ -93,7 +93,7 @@ def make_plan(
     blob: Blob,
     new_class: bool = False,
     weight_column: str | None = None,
-    read: Callable[[str], Dataset] | None = None,
+    read: Callable[[], Dataset] | None = None,
 ) -> Plan:
     """Check the decisions against findings and data; `read` reads a changed file as the audit does."""
     require_files(findings)
@@ -161,7 +161,7 @@ class _Found:
     new: int | None = None
 
 
-def _found(findings: Findings, blob: Blob, read: Callable[[str], Dataset] | None) -> _Found:
+def _found(findings: Findings, blob: Blob, read: Callable[[], Dataset] | None) -> _Found:
     """Return where the audited rows are in the file."""
     origins = findings.provenance.origins
     same = [origin for origin in origins if origin["sha256"] == blob.sha256]
@@ -176,7 +176,7 @@ def _found(findings: Findings, blob: Blob, read: Callable[[str], Dataset] | None
     return _Found(origin["path"], origin, here, here)
 
 
-def _matched(findings: Findings, blob: Blob, read: Callable[[str], Dataset] | None) -> _Found:
+def _matched(findings: Findings, blob: Blob, read: Callable[[], Dataset] | None) -> _Found:
     """Match the rows of a file that has changed since the audit."""
     from dataaudit.repair.match import match_rows  # noqa: PLC0415 - files are seldom changed
 
@@ -188,7 +188,7 @@ def _matched(findings: Findings, blob: Blob, read: Callable[[str], Dataset] | No
     if len(exact) != 1 or read is None or CONTENT not in findings.labels.columns:
         raise DataError(what, f"give the file as it was, or {again}")
     path = str(exact[0]["path"])
-    found = match_rows(findings, read(blob.given), audited=path)
+    found = match_rows(findings, read(), audited=path)
     if found.origin["sha256"] != blob.sha256:
         raise DataError(f"{blob.name} was changed while it was read", "try again")
     origin = _repairable(found.origin, blob)

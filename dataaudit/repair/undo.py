@@ -67,7 +67,7 @@ def _packed(content: bytes, blob: Blob, journal: Journal) -> bytes:
     if not journal.packing:
         return content
     if PACKED not in journal.parts:
-        return packed(content, journal.packing, like=Path(blob.given).read_bytes())
+        return packed(content, journal.packing, like=blob.packed)
     data = base64.b64decode(journal.parts[PACKED])
     if sha256(data) != journal.before["sha256"]:
         raise DataError("the journal is damaged: it holds another file than was repaired", "fetch it again")

@@ -50,7 +50,7 @@ def planned(folder, after, *, ids=False, decide="abcdef", kind="csv"):
         findings,
         Decisions(decisions, findings.provenance.run_id),
         blob=open_blob(str(path)),
-        read=lambda path: load(path, target="label", id_column="id" if ids else None),
+        read=lambda: load(path, target="label", id_column="id" if ids else None),
     )
     letters = {name: letter for letter, (name, _) in zip("abcdef", names, strict=True)}
     return plan, {letters[name]: reason for name, reason in plan.missed.items()}
