@@ -192,3 +192,32 @@ def test_decisions_that_are_there_are_kept(folder):
     assert audit("import", "one.csv", TEXT, "-o", "kept.jsonl", cwd=folder).returncode == 0
     again = audit("import", "one.csv", TEXT, "-o", "kept.jsonl", cwd=folder)
     assert "kept.jsonl is there already. Hint: name another --out, or add --force." in again.stderr
+
+
+def test_data_are_repaired_as_people_chose(tmp_path):
+    """Audit, export, annotate, import, apply: row by row the labels that were chosen."""
+    rows = pl.DataFrame(
+        {
+            "x": [float(i * i % 17) for i in range(60)],
+            "colour": [["red", "blue"][i * i % 17 > 6] for i in range(60)],
+            "y": [["no", "yes"][(i * i % 17 > 6) != (i % 13 == 0)] for i in range(60)],
+        }
+    )
+    rows.write_csv(tmp_path / "data.csv")
+    asked = ["--label", "y", "--verify", "0", "--out", "found", "-qq"]
+    assert audit("labels", "data.csv", *asked, cwd=tmp_path).returncode == 0
+    tasks, wanted = choose(json.loads(exported(tmp_path, "found")))
+    assert set(tasks[0]["data"]["row"]) == {"x", "colour"}
+    (tmp_path / "export.json").write_text(json.dumps(tasks), encoding="utf-8")
+    got, said = taken(tmp_path, "found", "export.json")
+    assert got == wanted
+    words = (
+        next(line for line in said.splitlines() if line.startswith("To repair")).split(": audit ")[1].split()
+    )
+    done = audit(*words, "--no-model", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    places = {f"data.csv:{at + 2}": at for at in range(60)}
+    labels = rows["y"].to_list()
+    for name, (act, label) in wanted.items():
+        labels[places[name]] = label if act == "relabel" else labels[places[name]]
+    assert pl.read_csv(tmp_path / words[-1])["y"].to_list() == labels
