@@ -15,6 +15,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -182,7 +183,8 @@ def _said(value: Any) -> str:
     """Return a class as text: of one choice in a list or in an object, that choice; of several, nothing."""
     if isinstance(value, str):
         if not value.startswith(('{"choices"', '["')):
-            return value if value.strip() else ""
+            whole = value.encode(errors="replace").decode()  # half a surrogate pair is no text
+            return whole if whole.strip() else ""
         try:
             value = json.loads(value)
         except ValueError:
@@ -198,9 +200,9 @@ def _said(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value == int(value):
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return str(value).encode(errors="replace").decode()
 
 
 def _of_table(records: Sequence[Record], column: str | None, name: str) -> Annotations:
@@ -255,15 +257,14 @@ def _weight(value: Any) -> float | None:
 def _of_tasks(records: Sequence[Record], control: str | None, name: str) -> Iterator[Annotation]:
     """Yield every annotation of Label Studio's tasks; a task without any, as one that says nothing."""
     for number, task in enumerate(records, start=1):
-        data = task.get("data") or {}
+        data = _object(task.get("data"))
         row_id = _said(data.get("row_id"))
         if not row_id:
             raise DataError(
                 f"task {number} of {name} has no row_id in its data", "export it from audit export"
             )
-        made = task.get("annotations", task.get("completions")) or [{}]
-        for one in made:
-            results = [result for result in one.get("result") or () if isinstance(result, Mapping)]
+        for one in _objects(task.get("annotations", task.get("completions"))) or [{}]:
+            results = _objects(one.get("result"))
             is_skipped = one.get("was_cancelled") or one.get("skipped")
             yield Annotation(
                 row_id=row_id,
@@ -278,7 +279,7 @@ def _of_tasks(records: Sequence[Record], control: str | None, name: str) -> Iter
 def _chosen(results: Sequence[Record], control: str | None) -> str:
     """Return the class among the results of an annotation."""
     for result in results:
-        value = result.get("value") or {}
+        value = _object(result.get("value"))
         for key in ("choices", "taxonomy", "labels"):
             if key in value and control in (None, result.get("from_name")):
                 return _said(value[key])
@@ -286,7 +287,7 @@ def _chosen(results: Sequence[Record], control: str | None) -> str:
 
 
 def _texts(result: Record) -> list[str]:
-    text = (result.get("value") or {}).get("text") if result.get("type") == "textarea" else None
+    text = _object(result.get("value")).get("text") if result.get("type") == "textarea" else None
     return [str(part) for part in (text if isinstance(text, list) else [text]) if part]
 
 
@@ -299,7 +300,7 @@ def _person(value: Any) -> str:
 def _of_responses(records: Sequence[Record], question: str | None, name: str) -> Iterator[Annotation]:
     """Yield every response of Argilla's records; of a record without any, one that says nothing."""
     for number, record in enumerate(records, start=1):
-        about = record.get("metadata") or record
+        about = _object(record.get("metadata")) or record
         row_id = _said(about.get("row_id") or record.get("id"))
         if not row_id:
             raise DataError(
@@ -322,16 +323,28 @@ def _answers(record: Record, question: str | None) -> Iterator[tuple[Any, str, s
     given = record.get("responses")
     if isinstance(given, Mapping):  # question → responses
         name = question or next(iter(given), "")
-        for one in given.get(name) or ():
+        for one in _objects(given.get(name)):
             yield one.get("value"), _person(one.get("user_id")), _said(one.get("status"))
     elif isinstance(given, list):  # a user's answers to all questions each
-        for one in given:
-            values = one.get("values") or {}
+        for one in _objects(given):
+            values = _object(one.get("values"))
             value = values.get(question or next(iter(values), ""))
             yield value, _person(one.get("user_id")), _said(one.get("status"))
     else:  # columns
         key = next((key for key in record if key.endswith(".responses")), "")
         key = f"{question}.responses" if question else key
-        values = record.get(key) or []
-        users, statuses = (record.get(f"{key}.{part}") or [""] * len(values) for part in ("users", "status"))
-        yield from ((v, _person(u), _said(s)) for v, u, s in zip(values, users, statuses, strict=False))
+        answers, *others = (_list(record.get(name)) for name in (key, f"{key}.users", f"{key}.status"))
+        for value, user, status in zip_longest(answers, *others):
+            yield value, _person(user), _said(status)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _object(value: Any) -> Record:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: Any) -> list[Record]:
+    return [one for one in _list(value) if isinstance(one, Mapping)]

@@ -184,6 +184,8 @@ def _text(values: Mapping[str, Any], key: str, where: str) -> str:
         return str(int(value)) if value == int(value) else str(value)
     if not isinstance(value, str):
         raise UnreadableFile(f"{where}: {key} must be text: got {shown(repr(value))[:40]}", "quote it")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise UnreadableFile(f"{where}: {key} has half a surrogate pair, which is no text", "write it again")
     return value
 
 

@@ -178,6 +178,7 @@ def test_other_data_are_refused(study, tmp_path, capsys):
 
 
 BAD = {
+    '{"row_id": "R", "action": "relabel", "label": "\\ud800"}': "label has half a surrogate pair",
     '{"row_id": "nobody:3", "action": "drop"}': "row 'nobody:3' is not in the findings",
     '{"row_id": "R", "action": "delete"}': "line 1: unknown action: got 'delete'",
     '{"row_id": "R", "action": "relable", "label": "ham"}': "did you mean 'relabel'?",

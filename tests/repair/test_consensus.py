@@ -30,7 +30,8 @@ def findings():
     provenance = Provenance(
         version="0", command="", dataset="m.csv", target="label", n_rows=4, n_features=1, n_classes=3,
         classes=("1", "ham", "spam"), ranking="p-wrong", ranking_reason="", expected_wrong=0.0,
-        expected_low=0.0, expected_high=0.0, l2=1.0, basis="", solver="", solver_reason="", gradient_norm=0.0, seed=0,
+        expected_low=0.0, expected_high=0.0, l2=1.0, basis="", solver="", solver_reason="",
+        gradient_norm=0.0, seed=0,
     )  # fmt: skip
     others = {name: pl.DataFrame(schema=s) for name, s in Findings.SCHEMAS.items() if name != "labels"}
     return Findings(labels=labels, **others, provenance=provenance)
