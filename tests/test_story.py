@@ -108,7 +108,7 @@ STORIES = {
         repair/apply.py::repair
         repair/csv.py::find_edits
         repair/journal.py::Journal.to_bytes
-        files.py::write_whole
+        files.py::write_all
         audits/rerun.py::compare
     """,
 }

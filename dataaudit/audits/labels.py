@@ -30,7 +30,7 @@ from dataaudit.audits.tables import (
     verification_table,
 )
 from dataaudit.audits.validation import Refit, verify
-from dataaudit.data.contents import content_hashes
+from dataaudit.cells import content_hashes
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.findings.schemas import BUDGET, Findings

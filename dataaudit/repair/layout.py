@@ -42,6 +42,7 @@ def layout_of(meta: pq.FileMetaData, read: Callable[[int, int], bytes]) -> Layou
     """Return the layout of a file; `read` gives its bytes from one on, so many."""
     columns = list(_columns(meta))
     has_dictionary = {c.path_in_schema for c in columns if any("DICTIONARY" in e for e in c.encodings)}
+    bare = {c.path_in_schema for c in columns if not c.is_stats_set}
     paths = tuple(dict.fromkeys(c.path_in_schema for c in columns))
     decimals = {column.path for column in _leaves(meta) if column.logical_type.type == "DECIMAL"}
     integers = {c.path_in_schema for c in columns if c.physical_type in ("INT32", "INT64")}
@@ -53,9 +54,7 @@ def layout_of(meta: pq.FileMetaData, read: Callable[[int, int], bytes]) -> Layou
         codecs={c.path_in_schema: c.compression for c in columns},
         dictionary=tuple(path for path in paths if path in has_dictionary),
         encodings={c.path_in_schema: e for c in columns for e in c.encodings if e in _VALUES},
-        statistics=tuple(
-            path for path in paths if all(c.is_stats_set for c in columns if c.path_in_schema == path)
-        ),
+        statistics=tuple(path for path in paths if path not in bare),
         sorted_by=tuple(groups[0].sorting_columns) if groups else (),
         index=any(c.has_column_index or c.has_offset_index for c in columns),
         int96=any(c.physical_type == "INT96" for c in columns),

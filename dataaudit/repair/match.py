@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.data.contents import content_hashes
+from dataaudit.cells import content_hashes
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import MissingColumn
 from dataaudit.features.target import class_texts

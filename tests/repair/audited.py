@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import polars as pl
 
-from dataaudit.data.contents import content_hashes
+from dataaudit.cells import content_hashes
 from dataaudit.data.load import load
 from dataaudit.features.target import class_texts
 from dataaudit.findings.schemas import CONTENT, Findings, Provenance
