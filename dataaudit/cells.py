@@ -167,8 +167,8 @@ def normal_form(name: str, dtype: pl.DataType, *, text: bool) -> pl.Expr:
 def content_hashes(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.Series:
     """Return a hash of each row's cells in some columns, in the order of their names.
 
-    Numbers and vectors are taken as the bytes of float64, all other cells as JSON. No other format need agree on
-    that, as the keys of the gate do, so it takes a fraction of their time: O(cells).
+    Numbers and vectors are taken as the bytes of float64, all other cells as JSON. Unlike on the keys of the
+    gate, no other format need agree on that, so it takes a fraction of their time: O(cells).
     """
     names = sorted(columns)
     start = blake2b("\x1f".join(names).encode(errors="surrogatepass"), digest_size=_HASH)
