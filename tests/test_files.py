@@ -148,3 +148,10 @@ def test_a_trial_leaves_nothing(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere" / "file"):
         with pytest.raises(WriteError, match=r"cannot be written: (it is a folder|No such file)"):
             require_writable(folder)
+
+
+def test_a_job_summary_that_cannot_be_written_is_said_first(study, forbidden):
+    around = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(forbidden / "summary.md")}
+    done = audit("check", "missing.csv", "--label", "label", "--isolated", cwd=study, **around)
+    assert done.returncode == 2
+    assert "the job summary cannot be written to" in done.stderr

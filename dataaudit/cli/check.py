@@ -194,16 +194,16 @@ class _Report:
         accepted: bool,
     ) -> None:
         from dataaudit.writers import get
-        from dataaudit.writers.places import usual_format
+        from dataaudit.writers.places import service, usual_format
 
         self.format = name or usual_format(os.environ)
         self.writer = get(self.format, "check")
         self.outputs, self.accepted = outputs, accepted
         self.config = Path(found.file) if found.file else None
-        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        if service(os.environ) == "github":
             from dataaudit.writers.annotations import require_summary
 
-            require_summary(summary)
+            require_summary(os.environ.get("GITHUB_STEP_SUMMARY", ""))
         if outputs:
             from dataaudit.writers.base import check_outputs
 

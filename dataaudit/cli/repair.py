@@ -204,7 +204,7 @@ def _kept(done: Repair) -> Iterator[str]:
 
     aside = done.journal.parts.get(PACKED, "")
     if aside:
-        size = f"{len(aside) / 1e6:,.1f} MB"
+        size = f"{len(aside) / 1e3:,.0f} kB"
         yield f"The journal holds the packed original as well ({size}), for an exact undo."
 
 
