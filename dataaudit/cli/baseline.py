@@ -183,9 +183,8 @@ def create(
         raise SettingError(f"{path.as_posix()} is there", "use audit baseline update, or create --force")
     like = author.entry(reason)
     verdict, before = _verdict(found, progress), Baseline(keyed=mark(found.secret))
-    _change(
-        path, before, grown(before, verdict, like=like, today=today()), verdict, progress, dry_run=dry_run
-    )
+    after = grown(before, verdict, like=like, today=today(), hysteresis=found.settings().hysteresis)
+    _change(path, before, after, verdict, progress, dry_run=dry_run)
 
 
 @baseline.command(epilog="Example: audit baseline update --select DA101 --reason 'reviewed, they are right'")
@@ -207,9 +206,8 @@ def update(
     path = _file(found, writes=not dry_run)
     before, like = read_baseline(path, secret=found.secret), author.entry(reason)
     verdict = _verdict(found, progress)
-    _change(
-        path, before, grown(before, verdict, like=like, today=today()), verdict, progress, dry_run=dry_run
-    )
+    after = grown(before, verdict, like=like, today=today(), hysteresis=found.settings().hysteresis)
+    _change(path, before, after, verdict, progress, dry_run=dry_run)
 
 
 @baseline.command(epilog="Example: audit baseline prune")
@@ -245,7 +243,7 @@ def diff(
     found = target.found(values, dataset)
     before = read_baseline(_file(found, writes=False), secret=found.secret)
     verdict = _verdict(found, progress)
-    compared = compare(before, verdict, today=today())
+    compared = compare(before, verdict, today=today(), hysteresis=found.settings().hysteresis)
     if format == "json":
         sys.stdout.write(json.dumps(plain(compared), ensure_ascii=True, indent=2) + "\n")
     else:

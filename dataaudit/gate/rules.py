@@ -131,6 +131,11 @@ def _rule(entry: dict[str, Any], pack: str, where: str) -> Rule:
         if key in entry and entry[key] not in choices:
             hint = suggestion(entry[key], choices)
             raise SettingError(f"{where}: there is no {key} {entry[key]!r}", hint)
+    for need in entry.get("needs", "").split():
+        if need not in ASK:
+            raise SettingError(f"{where}: there is no need {need!r}", suggestion(need, ASK))
+    if bool(entry.get("judges")) != bool(entry.get("unjudged")):
+        raise SettingError(f"{where}: judges and unjudged go together", "write both, or neither")
     _check_form(entry, where)
     return Rule(pack=pack, **{**entry, "limit": float(entry.get("limit", 0.0)), "doc": entry["doc"].strip()})
 

@@ -8,12 +8,13 @@ from typing import Final
 import polars as pl
 
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts.table import FactTable, Rows
+from dataaudit.gate.facts.table import FactTable, Inapplicable, Rows
 from dataaudit.gate.rules import Need
 
 _MANY: Final = 50  # different numbers from which a label with fractions is a quantity
 _QUOTES: Final = " \t\r\n\"'`\u2018\u2019\u201c\u201d"
 _NEEDS: Final = frozenset[Need]({"label"})
+_NO_CLASSES: Final = "The label is a quantity, or missing in every row: there are no classes."
 
 
 @FactTable("rows whole, classes whole, missing whole", scope="dataset", needs=_NEEDS)
@@ -30,6 +31,7 @@ def label(material: Material) -> Rows:
     key=("class",),
     score="rows",
     needs=_NEEDS,
+    empty=_NO_CLASSES,
 )
 def classes(material: Material) -> pl.DataFrame:
     """Each class with its rows, here and in labelled test data; none where the label is a quantity."""
@@ -61,7 +63,7 @@ def class_names(material: Material) -> Rows:
     name = material.settings.label
     counts = _counts(material.rows, name)
     if _is_quantity(material.rows, counts, name):
-        return
+        raise Inapplicable(_NO_CLASSES)
     first: dict[str, tuple[str, int]] = {}
     for spelled, rows in counts.sort("rows", "class", descending=[True, False]).iter_rows():
         form = _normal(spelled)

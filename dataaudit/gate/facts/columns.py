@@ -23,6 +23,7 @@ from dataaudit.options import EncoderOptions
 
 _PARTS: Final = ("missing", "infinite", "low", "high")  # of a `Column`, where its type has them
 _CHANGES: Final = "column text, change text, was text, now text"
+NO_FEATURE: Final = "There is no feature column."
 SAMPLE: Final = 10_000  # rows by which a column's role is decided
 
 
@@ -172,7 +173,7 @@ def columns(material: Material) -> Rows:
             found.missing,
             found.missing / n,
             constant if found.ordered else None,
-            found.infinite,
+            found.infinite if material.rows.schema[name].is_float() else None,
             _shown(found.low),
             _shown(found.high),
         )
