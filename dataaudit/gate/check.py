@@ -106,7 +106,8 @@ def _dataset(
         outcomes = _outcomes(run, material, rules)
         sides = [material.data, material.test, material.base.data if material.base else None]
         notes = [f"{dataset.name}: {note}" for side in sides if side for note in side.notes]
-        return outcomes, _facts(material), notes
+        matched = [f"{dataset.name}: {note}" for note in material.match_notes]
+        return outcomes, _facts(material), [*notes, *matched]
 
 
 def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material:

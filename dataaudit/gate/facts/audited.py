@@ -73,7 +73,7 @@ def batch(material: Material) -> pl.DataFrame:
     """New and changed rows under a model of the known ones; suspect: as surprising as few of these."""
     from dataaudit.gate.facts.labels import judged_batch  # noqa: PLC0415 - torch
 
-    return judged_batch(material, batch.of(()))
+    return judged_batch(material)
 
 
 @FactTable(

@@ -66,7 +66,7 @@ def class_names(material: Material) -> Rows:
         raise Inapplicable(_NO_CLASSES)
     first: dict[str, tuple[str, int]] = {}
     for spelled, rows in counts.sort("rows", "class", descending=[True, False]).iter_rows():
-        form = _normal(spelled)
+        form = normal_class(spelled)
         if form in first:
             yield name, spelled, first[form][0], rows, first[form][1]
         first.setdefault(form, (spelled, rows))
@@ -101,7 +101,7 @@ def _is_missing(cells: pl.Series) -> pl.Series:
     return (cells.replace("", None) if cells.dtype == pl.String else cells).is_null()
 
 
-def _normal(name: str) -> str:
+def normal_class(name: str) -> str:
     """Return what spellings of one class have in common: A+ and A-, <=50K and >50K, -1 and 1 are apart."""
     bare = name.strip(_QUOTES).casefold()
     return " ".join(map(_word, re.split(r"[\s_]+", bare))).strip() or bare
