@@ -19,14 +19,15 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.data.sql.query import Query, read_text
-from dataaudit.errors import AuditError, MissingColumn, SettingError
+from dataaudit.errors import AuditError, DataError, MissingColumn, SettingError
+from dataaudit.escape import shown
 from dataaudit.findings.tables import PROVENANCE
 from dataaudit.findings.verdict import Outcome, Rule, Verdict
+from dataaudit.gate.base import base_file, find_base
 from dataaudit.gate.baseline import Comparison, Entry, compare, read_baseline
 from dataaudit.gate.data import Data, Material, open_data
 from dataaudit.gate.facts import FactTable, fact_tables
 from dataaudit.gate.facts.table import Inapplicable
-from dataaudit.gate.git import base_file
 from dataaudit.gate.judge import RuleCase, check_rule, is_hit, judge, unjudged
 from dataaudit.gate.rules import ASK, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings, chosen
@@ -106,7 +107,7 @@ def _dataset(
         outcomes = _outcomes(run, material, rules)
         sides = [material.data, material.test, material.base.data if material.base else None]
         notes = [f"{dataset.name}: {note}" for side in sides if side for note in side.notes]
-        matched = [f"{dataset.name}: {note}" for note in material.match_notes]
+        matched = [f"{dataset.name}: {note}" for note in (material.base_note, *material.match_notes) if note]
         return outcomes, _facts(material), [*notes, *matched]
 
 
@@ -129,12 +130,24 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
         if column:
             data.require(column)
     test = _other_side(dataset.test, dataset) if dataset.test else None
-    base = None
-    if dataset.base:
-        path = stack.enter_context(base_file(dataset.base, dataset.paths, cwd=Path.cwd()))
-        was = _other_side([path], dataset)
-        base = make(settings=_settings_for(was, dataset), data=was, test=test)
-    return make(settings=dataset, data=data, test=test, base=base)
+    was, note = _accepted(dataset, stack) if dataset.base else (None, "")
+    base = make(settings=_settings_for(was, dataset), data=was, test=test) if was else None
+    return make(settings=dataset, data=data, test=test, base=base, base_note=note)
+
+
+def _accepted(dataset: DatasetSettings, stack: ExitStack) -> tuple[Data | None, str]:
+    """Open the base, if there is one, and say what was decided about it."""
+    found = find_base(dataset.base, dataset.paths, cwd=Path.cwd())
+    if not (found.file or found.blob):
+        return None, found.note
+    path = stack.enter_context(base_file(found, cwd=Path.cwd()))
+    try:
+        return _other_side([path], dataset), found.note
+    except DataError as error:
+        if found.file:
+            raise  # whoever names a file can name another; what was committed stays as it is
+        note = f"{shown(found.path)} cannot be read ({error.what}): all rows are new."
+        return None, f"{found.note} {note}".strip()
 
 
 def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
@@ -179,8 +192,8 @@ def _inapplicable(rule: Rule, table: FactTable, material: Material) -> str:
         return "There are findings of an audit, and no data: name the files to judge this."
     needs = {*table.needs, *rule.needs.split()}
     missing = [need for need in ASK if need in needs and material.lacks(need)]
-    if missing[:1] == ["base"] and material.no_base:
-        return material.no_base
+    if missing[:1] == ["base"] and material.base_note:
+        return material.base_note
     return f"It does not apply: {ASK[missing[0]]}." if missing else ""
 
 

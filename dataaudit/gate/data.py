@@ -192,7 +192,7 @@ class Material:
     data: Data | None  # the rows; None where there is only a folder of findings
     test: Data | None = None  # the rows held out
     base: Material | None = None  # the accepted rows, with the same `test` and no base of their own
-    no_base: str = ""  # why there is none although one was asked for, a full sentence: all rows are new
+    base_note: str = ""  # what was decided about it, in full sentences; without a base why all rows are new
     folder: Path | None = None  # findings of an audit
     seed: int = 0  # of everything random
     secret: str = ""  # key of the hashes of rows

@@ -167,7 +167,7 @@ def _hits(rule: Rule, case: RuleCase) -> pl.DataFrame:
     hits = _filtered(rule, case.facts)
     if case.table.scope == "row":
         at, states = _positions(hits, case.material), case.material.states
-        state = pl.repeat("", hits.height, dtype=pl.String, eager=True)
+        state = pl.repeat("new" if case.material.base_note else "", hits.height, dtype=pl.String, eager=True)
         if states is not None:
             state = states.gather(at.fill_null(0)).set(at.is_null(), "new")
         hits = hits.with_columns(at.alias("position"), state.alias("state"))
@@ -205,7 +205,7 @@ def _accepted_values(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> list[flo
 def _states_by_base(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> pl.Series:
     """Return the state of findings that are no rows, by those of the base."""
     if case.base is None:
-        state = "" if case.material.base is None else "new"
+        state = "" if case.material.base is None and not case.material.base_note else "new"
         return pl.repeat(state, hits.height, dtype=pl.String, eager=True)
     there = case.base.filter(_predicate(rule.where))
     keys = [_keys(frame, case.table) for frame in (hits, there)]
