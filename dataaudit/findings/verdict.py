@@ -164,6 +164,11 @@ class Place:
     own: bool  # whether that is the data's own file, not one that stands for it
 
 
+def singular(noun: str) -> str:
+    """Return the noun of a unit for one: ``rows`` → ``row``, ``classes`` → ``class``."""
+    return noun.removesuffix("es" if noun.endswith("sses") else "s")
+
+
 def where(site: Site) -> str:
     """Return how people name a site: ``a.csv:17``, ``a.parquet#16``, ``a.csv[age]``."""
     if site.line is not None:

@@ -24,7 +24,7 @@ import polars as pl
 
 from dataaudit.errors import SettingError, suggestion
 from dataaudit.findings.record import WITHHELD, plain
-from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Status
+from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Status, singular
 from dataaudit.gate.baseline import Entry, accepts
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts import FactTable
@@ -255,12 +255,7 @@ def _passed(rule: Rule, value: float | None, others: int) -> str:
 def _counted(total: int, rule: Rule) -> str:
     """Return a number of findings with its noun: the unit if it is one, else what the rule's table holds."""
     noun = rule.unit if rule.measure == "count" else f"{rule.scope}s"
-    return f"{total:,} {_one(noun) if total == 1 else noun}"
-
-
-def _one(noun: str) -> str:
-    """Return a noun in the singular."""
-    return noun.removesuffix("es" if noun.endswith("sses") else "s")
+    return f"{total:,} {singular(noun) if total == 1 else noun}"
 
 
 def _with_unit(value: float, rule: Rule) -> str:
@@ -268,7 +263,7 @@ def _with_unit(value: float, rule: Rule) -> str:
     if rule.measure == "share" or rule.unit == "share":
         return f"{value:.2%}"
     number = f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
-    return number if rule.score else f"{number} {_one(rule.unit) if number == '1' else rule.unit}"
+    return f"{number} {singular(rule.unit) if number == '1' else rule.unit}"
 
 
 def _findings(rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Material) -> tuple[Finding, ...]:
@@ -288,7 +283,9 @@ def _findings(rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Mat
         strength = None if score in hidden else values.get(score)
         message = fill(rule.each, details) if rule.each else f"{rule.title}."
         if values["accepted_at"] is not None and not values["accepted"]:
-            message += f" It was accepted at {_with_unit(values['accepted_at'], rule)}, and is worse now."
+            was = values["accepted_at"]
+            known = _with_unit(was, rule) if rule.column else f"{was:,.4g}"
+            message += f" It was accepted at {known}, and is worse now."
         found.append(
             Finding(
                 message=message,

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final, Literal
 
 from dataaudit.escape import line
-from dataaudit.findings.verdict import BROKEN, FAILED, Finding, Outcome, Place, Verdict, where
+from dataaudit.findings.verdict import BROKEN, FAILED, Finding, Outcome, Place, Verdict, singular, where
 from dataaudit.report import words
 from dataaudit.report.common import few
 
@@ -112,7 +112,7 @@ def amount(value: float | None, unit: str) -> str:
         return words.share(value)
     number = words.count(value) if float(value).is_integer() else words.short(value)
     name = line(unit, 40)
-    return f"{number} {name.removesuffix('s') if number == '1' else name}".strip()
+    return f"{number} {singular(name) if number == '1' else name}".strip()
 
 
 def measured(outcome: Outcome) -> tuple[str, str]:

@@ -78,12 +78,12 @@ def batch(material: Material) -> pl.DataFrame:
 
 @FactTable(
     "column text, measure text, level text, value real, size real, p_value real, n whole,"
-    "significant flag, by text, found text",
+    "significant flag, by text, where_most text, found text",
     scope="column",
     key=("column", "measure", "level"),
     score="size",
     needs={"label", "test"},
-    cells={"level", "found"},
+    cells={"level", "where_most", "found"},
     cost=1,
 )
 def shift(material: Material) -> pl.DataFrame:

@@ -34,7 +34,7 @@ def label(material: Material) -> Rows:
 
 
 @FactTable(
-    "column text, class text, rows whole, share real, test_rows whole, test_share real",
+    "column text, class text, name text, rows whole, share real, test_rows whole, test_share real",
     scope="column",
     key=("class",),
     score="rows",
@@ -53,6 +53,7 @@ def classes(material: Material) -> pl.DataFrame:
         met = counts.join(other, on="class", how="full", coalesce=True).fill_null(0)
     shares = met.with_columns(
         column=pl.lit(name),
+        name=pl.col("class").map_elements(_seen, return_dtype=pl.String),
         share=pl.col("rows") / pl.col("rows").sum(),
         test_share=pl.col("test_rows") / pl.col("test_rows").sum(),
     )

@@ -53,7 +53,7 @@ def near_twins(material: Material) -> pl.DataFrame:
 
 
 @FactTable(
-    "row whole, test_row whole, near flag, telling flag, same_label flag, excess flag",
+    "row whole, test_row whole, near flag, telling flag, same_label flag, excess flag, and_label text",
     scope="row",
     needs={"test"},
     cost=1,
@@ -79,6 +79,12 @@ def test_twins(material: Material) -> pl.DataFrame:
     return met.with_columns(
         excess=pl.lit(leaked > expected + 4 * np.sqrt(expected + 1)),
         same_label=_same_label(material, met),
+    ).with_columns(
+        and_label=pl.when("same_label")
+        .then(pl.lit(", with the same label"))
+        .when(pl.col("same_label").not_())
+        .then(pl.lit(", with another label"))
+        .otherwise(pl.lit(""))
     )
 
 

@@ -12,7 +12,7 @@ from dataaudit.gate.facts.columns import NO_FEATURE, is_identifier, roles
 from dataaudit.gate.facts.table import FactTable, Inapplicable, Rows
 
 
-@FactTable("row whole, problem text, copies whole", scope="row", score="copies", needs={"id"})
+@FactTable("row whole, problem text, copies whole, said text", scope="row", score="copies", needs={"id"})
 def ids(material: Material) -> pl.DataFrame:
     """Rows whose id is missing, or another row's too (repeated)."""
     rows = _ids(material.rows.lazy, material.settings.id)
@@ -20,7 +20,11 @@ def ids(material: Material) -> pl.DataFrame:
     found = rows.join(counts, on="id", how="left", nulls_equal=True)
     missing = pl.col("id").is_null()
     found = found.filter(missing | (pl.col("copies") > 1)).sort("row")
-    return found.with_columns(problem=pl.when(missing).then(pl.lit("missing")).otherwise(pl.lit("repeated")))
+    said = pl.format("The id is that of {} rows.", "copies")
+    return found.with_columns(
+        problem=pl.when(missing).then(pl.lit("missing")).otherwise(pl.lit("repeated")),
+        said=pl.when(missing).then(pl.lit("The row has no id.")).otherwise(said),
+    )
 
 
 @FactTable("row whole, test_row whole", scope="row", needs={"id", "test"})
@@ -39,7 +43,12 @@ def id_columns(material: Material) -> Rows:
     used = roles(material)
     if not material.features:
         raise Inapplicable(NO_FEATURE)
-    return [(name, used[name].reason) for name in material.features if is_identifier(used[name])]
+    # "an identifier: short strings, …" would say twice what the rule says
+    return [
+        (name, used[name].reason.removeprefix("an identifier: "))
+        for name in material.features
+        if is_identifier(used[name])
+    ]
 
 
 @FactTable(

@@ -31,7 +31,10 @@ def compared_columns(material: Material) -> pl.DataFrame:
     found = measure_shift(*sides, target=settings.label, columns=columns, seed=material.seed)
     apart = found.filter(measure="two-sample").drop_nulls("column")["column"].to_list()
     return found.with_columns(
-        pl.lit(", ".join(apart) or "no single column").alias("by"),
+        pl.lit(f"the two differ most in {', '.join(apart)}" if apart else "no single column shows it").alias(
+            "by"
+        ),
+        pl.format(", most where it is {}", "level").fill_null("").alias("where_most"),
         pl.col("column").fill_null(""),
         pl.col("level").fill_null(""),
         pl.col("value").abs().fill_nan(None).alias("size"),
