@@ -48,6 +48,7 @@ class Rule:
 
 State = Literal["", "new", "changed", "known"]
 Status = Literal["passed", "broken", "skipped", "failed"]
+NOT_ASKED: Final = "It does not apply: "  # how the reason begins where the configuration lacks something
 PASSED: Final = 0
 BROKEN: Final = 1
 FAILED: Final = 2

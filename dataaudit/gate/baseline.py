@@ -6,7 +6,8 @@ the settings of the rules, then one entry a finding, sorted, so that a pull requ
 added lines, and two branches seldom touch the same ones.
 
 What a rule measures of a dataset or a column is accepted with its value: a finding that is worse by more than
-a tenth is new. An entry without a value, as files of schema 1 have them, accepts any; ``update`` adds it.
+a tenth is new, and ``prune`` lowers what is accepted to what is still there. An entry without a value, as
+files of schema 1 have them, accepts any; ``update`` adds it.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class Comparison:
     fixed: tuple[Entry, ...]  # entries whose finding is gone, of rules that were judged
     expired: tuple[Entry, ...]  # entries that no longer hold, whose finding is still there
     known: int  # findings that are accepted
+    worse: Mapping[str, Entry] = field(default_factory=dict)  # fingerprint → entry, of `new` accepted once
+    better: tuple[tuple[Entry, float], ...] = ()  # entries in force that accept more than the value of now
     unvalued: tuple[tuple[Entry, float], ...] = ()  # entries in force that accept any value, and the one now
 
 
@@ -84,8 +87,13 @@ def accepts(entry: Entry, value: float | None, rule: Rule, *, hysteresis: float)
     """Tell whether a value is no worse than the accepted one, but for a share of it or of the limit."""
     if entry.value is None or value is None:
         return True
-    worse = entry.value - value if rule.score.startswith("-") else value - entry.value
-    return worse <= hysteresis * max(abs(entry.value), abs(rule.limit))
+    slack = hysteresis * max(abs(entry.value), abs(rule.limit))
+    return not is_worse(value, entry.value, rule, slack=slack)
+
+
+def is_worse(value: float, than: float, rule: Rule, *, slack: float = 0.0) -> bool:
+    """Tell whether one value of a rule is worse than another by more than a slack."""
+    return (than - value if rule.score.startswith("-") else value - than) > slack
 
 
 def compare(
@@ -97,19 +105,28 @@ def compare(
     gone = (e for e in baseline.entries if e.fingerprint not in present)
     there = [e for e in baseline.entries if e.fingerprint in present]
     broken = ((o, f) for o, f in present.values() if o.status == "broken" and f.state != "known")
-    force = [(entry, *present[name]) for name, entry in baseline.on(today).items() if name in present]
-    values = [(entry, value_of(o.rule, f)) for entry, o, f in force]
-    held = {
-        entry.fingerprint
-        for (entry, o, _), (_, value) in zip(force, values, strict=True)
-        if accepts(entry, value, o.rule, hysteresis=hysteresis)
-    }
+    held, worse, better, unvalued = 0, {}, [], []
+    for name, entry in baseline.on(today).items():
+        if name in present:
+            outcome, finding = present[name]
+            value, rule = value_of(outcome.rule, finding), outcome.rule
+            if accepts(entry, value, rule, hysteresis=hysteresis):
+                held += 1
+            else:
+                worse[name] = entry
+            if value is not None and entry.value is None:
+                unvalued.append((entry, value))
+            elif value is not None and entry.value is not None and is_worse(entry.value, value, rule):
+                better.append((entry, value))
+    in_force = baseline.on(today).keys() - worse.keys()
     return Comparison(
-        new=tuple((o, f) for o, f in broken if f.fingerprint not in held),
+        new=tuple((o, f) for o, f in broken if f.fingerprint not in in_force),
         fixed=tuple(e for e in gone if (e.rule, e.dataset) in judged),
         expired=tuple(e for e in there if is_expired(e, today)),
-        known=len(held),
-        unvalued=tuple((e, value) for e, value in values if e.value is None and value is not None),
+        known=held,
+        worse=worse,
+        better=tuple(better),
+        unvalued=tuple(unvalued),
     )
 
 
@@ -129,10 +146,11 @@ def grown(
     return Baseline(tuple(sorted(entries.values())), rules, baseline.keyed, verdict.version)
 
 
-def pruned(baseline: Baseline, gone: Iterable[Entry]) -> Baseline:
-    """Return a baseline without some of its entries; nothing else of it changes."""
-    left_out = set(gone)
-    return replace(baseline, entries=tuple(e for e in baseline.entries if e not in left_out))
+def pruned(baseline: Baseline, gone: Iterable[Entry], better: Iterable[tuple[Entry, float]] = ()) -> Baseline:
+    """Return a baseline without some of its entries, and with less accepted in others; it only shrinks."""
+    left_out, values = set(gone), dict(better)
+    kept = (entry for entry in baseline.entries if entry not in left_out)
+    return replace(baseline, entries=tuple(replace(e, value=values.get(e, e.value)) for e in kept))
 
 
 def read_baseline(path: str | Path, *, secret: str = "") -> Baseline:

@@ -22,7 +22,7 @@ from dataaudit.data.sql.query import Query, read_text
 from dataaudit.errors import AuditError, DataError, MissingColumn, SettingError
 from dataaudit.escape import shown
 from dataaudit.findings.tables import PROVENANCE
-from dataaudit.findings.verdict import Outcome, Rule, Verdict
+from dataaudit.findings.verdict import NOT_ASKED, Outcome, Rule, Verdict
 from dataaudit.gate.base import base_file, find_base
 from dataaudit.gate.baseline import Comparison, Entry, compare, read_baseline
 from dataaudit.gate.data import Data, Material, open_data
@@ -194,7 +194,7 @@ def _inapplicable(rule: Rule, table: FactTable, material: Material) -> str:
     missing = [need for need in ASK if need in needs and material.lacks(need)]
     if missing[:1] == ["base"] and material.base_note:
         return material.base_note
-    return f"It does not apply: {ASK[missing[0]]}." if missing else ""
+    return f"{NOT_ASKED}{ASK[missing[0]]}." if missing else ""
 
 
 def _judged(run: _Run, material: Material, table: FactTable, rules: Sequence[Rule]) -> list[Outcome]:

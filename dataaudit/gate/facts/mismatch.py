@@ -34,7 +34,7 @@ def compared_columns(material: Material) -> pl.DataFrame:
         pl.lit(f"the two differ most in {', '.join(apart)}" if apart else "no single column shows it").alias(
             "by"
         ),
-        pl.format(", most where it is {}", "level").fill_null("").alias("where_most"),
+        pl.col("level").fill_null("no level in particular").alias("where_most"),
         pl.col("column").fill_null(""),
         pl.col("level").fill_null(""),
         pl.col("value").abs().fill_nan(None).alias("size"),
