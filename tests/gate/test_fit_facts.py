@@ -157,7 +157,7 @@ def test_what_cannot_be_judged_says_why():
         (material(frame, base=alike, id="id"), "150 new rows have a class that no known row has."),
         (material(frame, base=frame, id="id"), "No labelled row is new, and no label has changed."),
         (material(frame, base=frame.drop("y"), id="id"), "The base has no column 'y'."),
-        (material(frame, base=frame.select("id", "y"), id="id"), "share no feature column"),
+        (material(frame, base=frame[:200].select("id", "y"), id="id"), "share no feature column"),
     ):
         with pytest.raises(Inapplicable, match=why):
             facts("batch", given)
