@@ -65,8 +65,8 @@ def match(
         here, there = (row_contents(frame, columns=names, secret=secret) for frame in (now, was))
         same = _equal(here, there, at=at)
     states, least = _states(same, at), max(1.0, _HALF * min(now.height, was.height))
-    if same.all():
-        return Matching(states, at, same)
+    if same.all() or not content:
+        return Matching(states, at, at.is_not_null())
     if not id_column and _met(at) >= least:
         rows, free = at.is_null().arg_true(), _free(at, was.height)
         rest = _cells_of(now[rows.to_list()], was[free.to_list()], content)

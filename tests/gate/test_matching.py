@@ -106,3 +106,11 @@ def test_few_ids_in_common_are_no_sign_of_new_ids():
     other = plain(200, seed=8).with_columns(key=pl.int_range(pl.len()) + 190)
     found = met(other, KEYED, id_column="key")
     assert (found.rewritten, found.alike.any()) == ((), False)
+
+
+def test_tables_without_content_are_met_by_what_they_have():
+    few = KEYED.select("key", "y")
+    found = met(few.head(150).with_columns(y=pl.lit("eggs")), few, id_column="key")
+    assert (found.at.to_list(), found.alike.all()) == (list(range(150)), True)
+    alone = met(BASE.select("y").head(9).vstack(pl.DataFrame({"y": ["eggs"]})), BASE.select("y"))
+    assert alone.states.to_list() == ["known"] * 9 + ["new"]
