@@ -227,6 +227,8 @@ def test_the_action_tells_what_it_found(project, env, tmp_path):
 def test_the_action_takes_a_base_a_baseline_and_arguments(project, env, tmp_path):
     write(project, [*GOOD, BAD])
     commit(project, env)
+    (project / "notes.md").write_text("a push is held against the commit before it\n")
+    commit(project, env)
     git(project, env, "push", "-q", "origin", "main")
     given = {"version": "installed", "annotations": "false"}
     done, outputs = act(project, env, tmp_path, **given, base="origin/main:")
