@@ -8,6 +8,7 @@
 import os
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -82,8 +83,10 @@ def facts(table, height, *, one, above=None, column=""):
     return pl.DataFrame(made)
 
 
-def sentences(rule):
+@cache
+def sentences(code):
     """Return everything that a rule says."""
+    rule = RULES[code]
     table, said = fact_tables()[rule.table], {}
     base = with_column("y", {0: "eggs"})
     given = material(PLAIN, base=base if "base" in table.needs else None, test=PLAIN.head(20))
@@ -109,12 +112,9 @@ def sentences(rule):
     return list(said)
 
 
-SAID = {code: sentences(rule) for code, rule in RULES.items()}
-
-
 @pytest.mark.parametrize("code", RULES)
 def test_sentences_are_sentences(code):
-    for sentence in SAID[code]:
+    for sentence in sentences(code):
         for fault, pattern in WRONG.items():
             assert not re.search(pattern, sentence), f"{fault}: {sentence}"
         assert sentence[-1] in ".?", sentence
@@ -132,7 +132,7 @@ def test_what_it_takes_is_said_in_sentences():
 
 def test_all_sentences_are_those_that_were_read(request):
     text = "".join(
-        f"{code} {RULES[code].name}\n" + "".join(f"    {s}\n" for s in SAID[code]) for code in RULES
+        f"{code} {RULES[code].name}\n" + "".join(f"    {s}\n" for s in sentences(code)) for code in RULES
     )
     if os.environ.get("WRITE_MESSAGES"):
         SNAPSHOT.write_text(text, encoding="utf-8")
