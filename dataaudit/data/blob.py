@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from dataaudit.errors import UnreadableFile
 from dataaudit.escape import shown
+from dataaudit.secrets import public
 
 STDIN = "-"
 PACKED = frozenset({".gz", ".gzip", ".zst", ".zstd"})
@@ -66,7 +67,7 @@ def open_blob(given: str) -> Blob:
     A text file is read once, since a pipe (``/dev/fd/63``) can be read only once, and since its bytes are
     needed three times: for the hash, for the physical lines, and for the cells.
     """
-    name = "<stdin>" if given == STDIN else shown(PurePath(given).as_posix())
+    name = "<stdin>" if given == STDIN else shown(public(PurePath(given).as_posix()))
     try:
         if given == STDIN:
             path, data = "", read_stdin("cat rows.csv | audit labels - --label y")

@@ -31,6 +31,7 @@ from dataaudit.gate.settings import (
     from_text,
 )
 from dataaudit.options import Option
+from dataaudit.secrets import public
 
 BASELINE: Final = "dataaudit-baseline.jsonl"  # next to the configuration, or in the working folder
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
@@ -220,7 +221,7 @@ def _name(source: str) -> str:
     """Return a name for files of which the configuration has none: that of the first, without its ending."""
     if source == "-":
         return "stdin"
-    name = PurePosixPath(source.replace("\\", "/").partition("?")[0]).name.strip("*").split(".")[0]
+    name = PurePosixPath(public(source).replace("\\", "/").partition("?")[0]).name.strip("*").split(".")[0]
     return "".join(c for c in name if c.isprintable() and c not in "/\\:") or "data"
 
 
