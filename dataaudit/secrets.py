@@ -143,10 +143,15 @@ def _without_login(text: str) -> str:
 
 def _without_parameters(text: str) -> str:
     """Return a text without the secret ones of ``?a=b&c=d``, so that what is left is an address still."""
-    less = _PARAMETER.sub(lambda found: found[1] if is_secret(found[2]) else found[0], text)
+    less = _PARAMETER.sub(_parameter, text)
     if less == text:
         return text
     return re.sub(r"[?&]+(?=$|[\s'\"])", "", re.sub(r"([?&])&+", r"\1", less))
+
+
+def _parameter(found: re.Match[str]) -> str:
+    inner = unquote(found[0]) if "%3d" in found[0].lower() else ""  # options=-cpassword%3Dx
+    return found[1] if is_secret(found[2]) or _without_pairs(inner) != inner else found[0]
 
 
 def _pairs(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[int, int, int]]:

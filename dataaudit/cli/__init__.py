@@ -30,6 +30,7 @@ from dataaudit.escape import block, inert, visible
 from dataaudit.secrets import known_secrets, masked_text, masked_words
 
 FAILED, INTERRUPTED = 2, 130
+_LONGEST = 2000  # characters of an error: a name may have any number
 _COMPLETES = "_AUDIT_COMPLETE"  # what the shell sets to have words completed
 
 
@@ -97,7 +98,8 @@ def _described(error: BaseException) -> str:
 
 def _say(line: str, secrets: Sequence[str] = ()) -> None:
     """Write one line to stderr."""
-    _print(visible(masked_text(line, secrets)))
+    whole = visible(masked_text(line, secrets))
+    _print(whole if len(whole) <= _LONGEST else whole[:_LONGEST] + "…")
 
 
 def _print(text: str) -> None:

@@ -17,7 +17,7 @@ from dataaudit.cli.bridge import GATE, OUTPUT, Arg, Said, command
 from dataaudit.cli.progress import SILENT, Progress
 from dataaudit.cli.sources import QueryText, Sql
 from dataaudit.errors import AuditError, SettingError
-from dataaudit.escape import visible
+from dataaudit.escape import json_text, visible
 from dataaudit.options import Opt, Options
 from dataaudit.secrets import masked_query, public
 
@@ -97,7 +97,7 @@ def show(
     if format == "json":
         sys.stdout.write(json.dumps(_plain(found), ensure_ascii=True, indent=2) + "\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _lines(found)))
+        sys.stdout.write("".join(f"{json_text(line)}\n" for line in _lines(found)))
 
 
 @config.command(epilog="Example: audit config schema > dataaudit.schema.json")

@@ -20,6 +20,7 @@ import polars as pl
 
 from dataaudit.data.sql.query import Query, read_text
 from dataaudit.errors import AuditError, MissingColumn, SettingError
+from dataaudit.files import is_file
 from dataaudit.findings.tables import PROVENANCE
 from dataaudit.findings.verdict import Outcome, Rule, Site, Status, Verdict
 from dataaudit.gate.baseline import compare, read_baseline
@@ -114,7 +115,7 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
         on_step=run.on_step,
     )
     folder = Path(dataset.paths[0])
-    if len(dataset.paths) == 1 and (folder / PROVENANCE).is_file():
+    if len(dataset.paths) == 1 and not dataset.query and is_file(folder / PROVENANCE):
         return make(settings=dataset, data=None, folder=folder)
     source = Query(read_text(dataset.query), dataset.paths[0]) if dataset.query else dataset.paths
     data = open_data(source, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id)
