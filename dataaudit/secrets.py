@@ -71,7 +71,7 @@ def masked_text(text: str, known: Sequence[str] = ()) -> str:
 
 def masked_query(sql: str) -> str:
     """Return SQL without the secrets of the addresses and keyword strings in its literals and comments."""
-    return _QUOTED.sub(lambda found: _literal(found[0]), _ARGUMENT.sub(_emptied, sql))
+    return _QUOTED.sub(_literal, _ARGUMENT.sub(_emptied, sql))
 
 
 def masked_words(words: Sequence[str]) -> list[str]:
@@ -178,10 +178,11 @@ def _is_clear(name: str) -> bool:
     return is_secret(name) and _plain(name) not in _SHORT
 
 
-def _literal(text: str) -> str:
+def _literal(found: re.Match[str]) -> str:
     """Return a quoted text or a comment; only what looks like an address is touched."""
-    quote = text[0] if text[0] in "'\"" else ""
-    inner = text[1:-1] if quote else text
+    text, tag = found[0], found["tag"]
+    quote = text[0] if text[0] in "'\"" else "" if tag is None else f"${tag}$"
+    inner = text[len(quote) : -len(quote)] if quote else text
     return f"{quote}{public(inner)}{quote}"
 
 
