@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from dataaudit.data.pointers import absent, refuse_pointer
 from dataaudit.errors import UnreadableFile
 from dataaudit.escape import shown
 from dataaudit.secrets import public
@@ -77,11 +78,12 @@ def open_blob(given: str) -> Blob:
     except PermissionError as error:
         raise UnreadableFile(f"{name} may not be read: permission denied", f"chmod +r {name}") from error
     except OSError as error:
-        raise UnreadableFile(
+        raise absent(given) or UnreadableFile(
             f"{name} cannot be read: {error.strerror or error}", "check the path and the disk"
         ) from error
     if not data:
-        raise UnreadableFile(f"{name} is empty: got 0 bytes", _FULL)
+        raise absent(given) or UnreadableFile(f"{name} is empty: got 0 bytes", _FULL)
+    refuse_pointer(data, PurePath(given).as_posix())
     data, packing = _unpack(data, name)
     pure = PurePath(given)
     suffix = PurePath(pure.stem).suffix if packing and pure.suffix.lower() in PACKED else pure.suffix

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from dataaudit.data.blob import PACKED, STDIN, TABLE_NAMES
+from dataaudit.data.pointers import SUFFIX, absent
 from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
 from dataaudit.escape import shown
 
@@ -61,7 +62,8 @@ def _expand(given: str) -> list[str]:
         raise _absent(given)
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - a pattern may be absolute
     if not matches:
-        raise UnreadableFile(
+        pointers = sorted(glob.glob(given + SUFFIX, recursive=True))  # noqa: PTH207 - the same
+        raise (absent(pointers[0].removesuffix(SUFFIX)) if pointers else None) or UnreadableFile(
             f"no file matches '{shown(given)}'", "check the pattern, and the folder you are in"
         )
     return matches
@@ -79,6 +81,8 @@ def _absent(given: str) -> UnreadableFile:
         return UnreadableFile(
             "an address is no file", "a database is read by --sql ADDRESS --query 'select …'"
         )
+    if (elsewhere := absent(given)) is not None:
+        return elsewhere
     path = Path(given)
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())
@@ -122,7 +126,13 @@ def _kind(path: str) -> str:
 
 
 def _tables_below(folder: str) -> list[str]:
-    tables = [path for path in _files_below(folder) if _kind(path) in TABLE_NAMES]
+    files = list(_files_below(folder))
+    tables = [path for path in files if _kind(path) in TABLE_NAMES]
+    known = set(files)
+    for path in (file.removesuffix(SUFFIX) for file in files if file.endswith(SUFFIX)):
+        # Rows that are not here would be missing without a word.
+        if path not in known and _kind(path) in TABLE_NAMES and (elsewhere := absent(path)):
+            raise elsewhere
     kinds = sorted({_kind(path) for path in tables})
     if len(kinds) > 1:
         raise DataError(

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from dataaudit.data.pointers import BYTES, SUFFIX, dvc_object, lfs_object
 from dataaudit.errors import DataError, SettingError, UnreadableFile
 from dataaudit.files import is_file, is_folder
 
@@ -36,7 +37,12 @@ def base_file(base: str, paths: Sequence[str], *, cwd: Path) -> Iterator[str]:
     revision, path = named
     with tempfile.TemporaryDirectory(prefix="dataaudit-base-") as folder:
         target = Path(folder) / PurePosixPath(path).name
-        _write(_blob(revision, path, cwd), target, cwd=cwd)
+        kept = _of_dvc(revision, path, cwd)
+        if kept is None:
+            _write(_blob(revision, path, cwd), target, cwd=cwd)
+            kept = lfs_object(_head(target), _git_folders(cwd))
+        if kept is not None:
+            shutil.copyfile(kept, target)
         _no_pointer(target, f"{revision}:{path}")
         yield target.as_posix()
 
@@ -130,6 +136,27 @@ def _no_file(revision: str, path: str, cwd: Path) -> DataError:
         return UnreadableFile(f"{name} is not in Git", f"did you mean {from_here}?")
     hint = f"the path counts from the root of the repository; look with git ls-tree -r --name-only {revision}"
     return UnreadableFile(f"revision {revision!r} has no file {path!r}", hint)
+
+
+def _of_dvc(revision: str, path: str, cwd: Path) -> Path | None:
+    """Return the file in DVC's cache that a revision has a pointer to, if it has not the file itself."""
+    inside = _git(["rev-parse", "--is-inside-work-tree"], cwd)
+    if not inside or _parsed(f"{revision}:{path}", cwd) is not None:
+        return None
+    blob = _parsed(f"{revision}:{path}{SUFFIX}", cwd)
+    data = _git(["cat-file", "blob", blob], cwd) if blob else None
+    return dvc_object(data, [cwd, *cwd.parents]) if data else None
+
+
+def _git_folders(cwd: Path) -> list[Path]:
+    """Return where Git LFS may keep objects: the repository's own folder, and that of its first clone."""
+    found = (_git(["rev-parse", name], cwd) for name in ("--git-dir", "--git-common-dir"))
+    return [cwd / name.decode(errors="surrogateescape").strip() for name in found if name]
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(BYTES + 1)
 
 
 def _no_pointer(file: Path, name: str) -> None:

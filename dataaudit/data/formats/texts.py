@@ -10,6 +10,7 @@ import polars as pl
 
 from dataaudit.data.dataset import Origin, Part, Wanted
 from dataaudit.data.paths import TextClass
+from dataaudit.data.pointers import absent, refuse_pointer
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
@@ -58,10 +59,14 @@ def read_texts(text_class: TextClass, wanted: Wanted) -> Part:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
+        if (elsewhere := absent(path)) is not None:
+            raise elsewhere from error
         message = f"{shown(path)} may not be read: {error.strerror}"
         raise UnreadableFile(message, "check its permissions") from error
+    refuse_pointer(data, PurePath(path).as_posix())
+    return data
 
 
 def _decode(data: bytes) -> tuple[str, bool]:

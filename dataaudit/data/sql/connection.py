@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final, Literal
 
+from dataaudit.data.pointers import BYTES, absent, refuse_pointer
 from dataaudit.errors import SettingError, UnreadableFile, closest
 from dataaudit.escape import shown
 from dataaudit.secrets import masked_text, public, secrets_in
@@ -98,14 +99,15 @@ def _file(path: str, kind: _Kind | None) -> Connection:
     name = shown(public(PurePath(path).as_posix()))
     try:
         with Path(path).open("rb") as file:
-            head = file.read(len(_SQLITE))
+            head = file.read(BYTES + 1)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise UnreadableFile(f"there is no database {name!r}", _near(path)) from error
+        raise absent(path) or UnreadableFile(f"there is no database {name!r}", _near(path)) from error
     except OSError as error:
         raise UnreadableFile(
             f"{name} cannot be read: {error.strerror}", "name a file you may read"
         ) from error
-    found: _Kind | None = "sqlite" if head == _SQLITE else None
+    refuse_pointer(head, path)
+    found: _Kind | None = "sqlite" if head.startswith(_SQLITE) else None
     if head[_DUCKDB_AT:].startswith(_DUCKDB):
         found = "duckdb"
     if found is None or kind not in (None, found):
