@@ -167,7 +167,9 @@ def test_a_list_keeps_its_indent(project, indent):
 
 def test_names_of_any_kind_make_a_file_that_is_read(tmp_path):
     nasty = Proposal('a"b', 'd/a"b\\c\x7f.csv', label='l"', columns=('x"', "é"))
-    [edit] = plan(tmp_path, Survey((nasty, Proposal("é", "e.csv")), 3, False, "", "main"), host="")
+    [edit] = plan(
+        tmp_path, Survey((nasty, Proposal("é", "e.csv")), 3, False, "", frozenset(), (), "", "main"), host=""
+    )
     assert isinstance(edit, FileEdit)
     made = tomllib.loads(edit.after)
     assert made["datasets"]['a"b'] == {"path": 'd/a"b\\c\x7f.csv', "label": 'l"'}
