@@ -22,7 +22,7 @@ _WORDS: Final = re.compile(
     "|(.token|bearer)$"
 )
 _SHORT: Final = frozenset({"auth", "authorization", "code", "key", "pass", "pw", "sas", "sig", "token"})
-_NO_SECRET: Final = ("id", "file", "path", "dir", "name")  # AWS_ACCESS_KEY_ID; where a secret is, is none
+_NO_SECRET: Final = ("id", "file", "path", "dir", "name")  # AWS_ACCESS_KEY_ID; where a secret is kept
 _SCHEME: Final = re.compile(r"(?<![\w+.-])([A-Za-z][\w+.-]*):/{1,3}")
 _DATABASES: Final = ("postgres", "mysql", "mariadb", "mssql", "oracle", "redshift", "mongo", "redis", "jdbc")
 _MARK: Final = re.compile(r"[:@/?#\s]")

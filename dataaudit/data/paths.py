@@ -10,11 +10,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from dataaudit.data.blob import PACKED, STDIN, TABLE_NAMES
-from dataaudit.data.pointers import SUFFIX, absent
 from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
 from dataaudit.escape import shown
 
 _HEADER_BYTES = 1 << 16
+_POINTER = ".dvc"  # after the name of what it stands for
 TEXT_NAMES = frozenset({".txt", ".text", ".eml", ".md"})
 
 
@@ -62,8 +62,8 @@ def _expand(given: str) -> list[str]:
         raise _absent(given)
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - a pattern may be absolute
     if not matches:
-        pointers = sorted(glob.glob(given + SUFFIX, recursive=True))  # noqa: PTH207 - the same
-        raise (absent(pointers[0].removesuffix(SUFFIX)) if pointers else None) or UnreadableFile(
+        pointers = sorted(glob.glob(given + _POINTER, recursive=True))  # noqa: PTH207 - the same
+        raise (_elsewhere(pointers[0].removesuffix(_POINTER)) if pointers else None) or UnreadableFile(
             f"no file matches '{shown(given)}'", "check the pattern, and the folder you are in"
         )
     return matches
@@ -76,12 +76,18 @@ def _exists(path: str | Path) -> bool:
         return False
 
 
+def _elsewhere(path: str) -> UnreadableFile | None:
+    from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
+    return absent(path)
+
+
 def _absent(given: str) -> UnreadableFile:
     if "://" in given:  # not repeated: it may hold a password
         return UnreadableFile(
             "an address is no file", "a database is read by --sql ADDRESS --query 'select …'"
         )
-    if (elsewhere := absent(given)) is not None:
+    if (elsewhere := _elsewhere(given)) is not None:
         return elsewhere
     path = Path(given)
     try:
@@ -129,9 +135,9 @@ def _tables_below(folder: str) -> list[str]:
     files = list(_files_below(folder))
     tables = [path for path in files if _kind(path) in TABLE_NAMES]
     known = set(files)
-    for path in (file.removesuffix(SUFFIX) for file in files if file.endswith(SUFFIX)):
+    for path in (file.removesuffix(_POINTER) for file in files if file.endswith(_POINTER)):
         # Rows that are not here would be missing without a word.
-        if path not in known and _kind(path) in TABLE_NAMES and (elsewhere := absent(path)):
+        if path not in known and _kind(path) in TABLE_NAMES and (elsewhere := _elsewhere(path)):
             raise elsewhere
     kinds = sorted({_kind(path) for path in tables})
     if len(kinds) > 1:

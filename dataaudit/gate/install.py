@@ -31,7 +31,7 @@ _SCP: Final = re.compile(r"(?:ssh://)?git@([\w.-]+)[:/](.+)")  # nobody else has
 
 
 def requirement() -> str:
-    """Return what pip is to install to have this dataaudit; `UNKNOWN` where nothing says it."""
+    """Return the requirement that is this dataaudit; `UNKNOWN` where nothing says it."""
     try:
         text = distribution(NAME).read_text("direct_url.json")
         record: dict[str, Any] = json.loads(text or "{}")

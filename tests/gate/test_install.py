@@ -1,4 +1,4 @@
-"""What workflows install: a commit or a hash, from where this one came; never a name, a branch or a secret."""
+"""What workflows install: a commit or a hash, from where this one came; no name, branch or secret."""
 
 import os
 import subprocess

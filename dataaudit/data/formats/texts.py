@@ -8,9 +8,9 @@ from pathlib import Path, PurePath
 
 import polars as pl
 
+from dataaudit.data.blob import require_data
 from dataaudit.data.dataset import Origin, Part, Wanted
 from dataaudit.data.paths import TextClass
-from dataaudit.data.pointers import absent, refuse_pointer
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
@@ -61,11 +61,13 @@ def _read(path: str) -> bytes:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
+        from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
         if (elsewhere := absent(path)) is not None:
             raise elsewhere from error
         message = f"{shown(path)} may not be read: {error.strerror}"
         raise UnreadableFile(message, "check its permissions") from error
-    refuse_pointer(data, PurePath(path).as_posix())
+    require_data(data, path)
     return data
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final, Literal
 
-from dataaudit.data.pointers import BYTES, absent, refuse_pointer
+from dataaudit.data.blob import require_data
 from dataaudit.errors import SettingError, UnreadableFile, closest
 from dataaudit.escape import shown
 from dataaudit.secrets import masked_text, public, secrets_in
@@ -30,6 +30,7 @@ _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9]*)(?:\+\w+)?://(?P<rest>.*
 _LOGIN = re.compile(r"(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@(?P<place>[^@#\s]*)")
 _UNLIKE_A_PATH = re.compile(r"@|\b(?:host|dbname|user|password)\s*=")  # may hold a secret: it is not repeated
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_HEAD = 2048  # bytes that say what a file is
 _SQLITE, _DUCKDB, _DUCKDB_AT = b"SQLite format 3\0", b"DUCK", 8
 
 
@@ -99,14 +100,16 @@ def _file(path: str, kind: _Kind | None) -> Connection:
     name = shown(public(PurePath(path).as_posix()))
     try:
         with Path(path).open("rb") as file:
-            head = file.read(BYTES + 1)
+            head = file.read(_HEAD)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
         raise absent(path) or UnreadableFile(f"there is no database {name!r}", _near(path)) from error
     except OSError as error:
         raise UnreadableFile(
             f"{name} cannot be read: {error.strerror}", "name a file you may read"
         ) from error
-    refuse_pointer(head, path)
+    require_data(head, path)
     found: _Kind | None = "sqlite" if head.startswith(_SQLITE) else None
     if head[_DUCKDB_AT:].startswith(_DUCKDB):
         found = "duckdb"
