@@ -6,6 +6,7 @@ well. So each of them is refused, wherever a file is read, with the command that
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -88,6 +89,13 @@ def dvc_object(data: bytes, folders: list[Path]) -> Path | None:
     name = md5[1].decode()
     caches = (folder / ".dvc/cache" for folder in folders)
     return _first(cache / kind / name[:2] / name[2:] for cache in caches for kind in ("files/md5", "."))
+
+
+def is_of(pointer: bytes, file: Path) -> bool:
+    """Whether a file is what a pointer of DVC says."""
+    md5 = _MD5.search(pointer)
+    with file.open("rb") as opened:
+        return md5 is not None and hashlib.file_digest(opened, "md5").hexdigest() == md5[1].decode()
 
 
 def _first(paths: Iterator[Path]) -> Path | None:

@@ -30,7 +30,7 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f/\\:]+")  # of a dataset: it becomes part of
 _BASE = "The data as they were accepted, also REVISION:PATH of Git: only what is new or changed fails."
 _QUERY = "SQL whose result is the data, or @FILE that has it; path is then the database."
 _REDACT = "Keep cells of the data out of findings; names of columns, classes, rows and files stay."
-_HYSTERESIS = "Share of a limit by which a number must be worse than the base's to fail."
+_HYSTERESIS = "Share of a limit, or of an accepted value, by which a number must be worse to fail."
 _BASELINE = "Accepted findings; auto for the usual file if it is there, or none."
 
 
