@@ -16,12 +16,14 @@ from typing import Any, ClassVar, Final, Self, get_type_hints
 
 import polars as pl
 
+from dataaudit.data.blob import require_data
 from dataaudit.data.paths import files_read, require_apart
 from dataaudit.errors import AuditError, DataError, UnreadableFile, WriteError
 from dataaudit.files import Content, is_file, is_folder, replace_all
 from dataaudit.findings.record import AGAIN, NOUNS, AuditRecord
 
 PROVENANCE: Final = "provenance.json"
+_SHORTEST = 1 << 11  # bytes below which a table may be a pointer to one
 ELSEWHERE: Final = "name another folder with --out"
 _NUMBERS: Final[Mapping[str, pl.DataType]] = {"real": pl.Float64(), "whole": pl.Int64(), "flag": pl.Boolean()}
 # What a text may be; `findings.redact` withholds by it. "text" may hold cells and is withheld.
@@ -189,7 +191,9 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{folder.as_posix()} is not a whole folder of findings: it lacks {path.name}", AGAIN)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        require_data(text, path.as_posix())
+        values = json.loads(text.decode())
     except (OSError, ValueError) as error:
         raise UnreadableFile(f"{path.as_posix()} is not JSON: {error}", AGAIN) from error
     if not isinstance(values, dict):
@@ -215,6 +219,8 @@ def read_table(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (OSError, pl.exceptions.PolarsError) as error:
+        if path.stat().st_size < _SHORTEST:
+            require_data(path.read_bytes(), path.as_posix())
         first = str(error).partition("\n")[0]
         raise UnreadableFile(f"{path.as_posix()} is not a whole Parquet file: {first}", AGAIN) from error
 

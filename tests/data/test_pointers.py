@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import os
 import subprocess
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -11,7 +12,9 @@ from command import audit
 
 from dataaudit.data.load import load
 from dataaudit.errors import UnreadableFile
+from dataaudit.findings.tables import read_provenance, read_table
 from dataaudit.gate.data import open_data
+from dataaudit.repair.decisions import read_decisions
 
 LFS = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'4d' * 32}\nsize 12345\n"
 DVC = "outs:\n- md5: a304afb96060aad90176268345e10355\n  size: 37891850\n  hash: md5\n  path: mail.csv\n"
@@ -95,6 +98,17 @@ def test_a_database_may_be_a_pointer_too(here, name, files):
     done = audit("labels", "--sql", name, "--query", "select 1", "--label", "y", cwd=here)
     assert done.returncode == 2
     assert "git lfs pull" in done.stderr or "dvc pull" in done.stderr
+
+
+def test_findings_and_decisions_may_be_pointers_too(here):
+    make(here, {"found/provenance.json": LFS, "whole/provenance.json": "{}", "whole/labels.parquet": LFS})
+    make(here, {"decisions.jsonl": LFS})
+    with pytest.raises(UnreadableFile, match=r"git lfs pull --include found/provenance.json"):
+        read_provenance(Path("found"))
+    with pytest.raises(UnreadableFile, match=r"git lfs pull --include whole/labels.parquet"):
+        read_table(Path("whole/labels.parquet"))
+    with pytest.raises(UnreadableFile, match=r"git lfs pull --include decisions.jsonl"):
+        read_decisions("decisions.jsonl")
 
 
 def test_every_command_says_it_in_one_line(here):
