@@ -242,7 +242,7 @@ def prune(
     verdict = _verdict(found, progress)
     expired = [entry for entry in before.entries if is_expired(entry, today())]
     compared = compare(before, verdict, today=today(), hysteresis=found.settings().hysteresis)
-    after = pruned(before, [*compared.fixed, *expired], compared.better)
+    after = pruned(before, [*compared.fixed, *expired], better=compared.better)
     _change(path, before, after, verdict, progress, dry_run=dry_run)
 
 

@@ -137,8 +137,8 @@ def grown(
     entries = {entry.fingerprint: entry for entry in baseline.entries}
     rules = dict(baseline.rules)
     compared = compare(baseline, verdict, today=today, hysteresis=hysteresis)
-    for entry, value in compared.unvalued:
-        entries[entry.fingerprint] = replace(entry, value=value)
+    for entry, now in compared.unvalued:
+        entries[entry.fingerprint] = replace(entry, value=now)
     for outcome, finding in compared.new:
         code, name, value = outcome.rule.code, finding.fingerprint, value_of(outcome.rule, finding)
         entries[name] = replace(like, rule=code, dataset=outcome.dataset, fingerprint=name, value=value)
@@ -146,7 +146,9 @@ def grown(
     return Baseline(tuple(sorted(entries.values())), rules, baseline.keyed, verdict.version)
 
 
-def pruned(baseline: Baseline, gone: Iterable[Entry], better: Iterable[tuple[Entry, float]] = ()) -> Baseline:
+def pruned(
+    baseline: Baseline, gone: Iterable[Entry], *, better: Iterable[tuple[Entry, float]] = ()
+) -> Baseline:
     """Return a baseline without some of its entries, and with less accepted in others; it only shrinks."""
     left_out, values = set(gone), dict(better)
     kept = (entry for entry in baseline.entries if entry not in left_out)

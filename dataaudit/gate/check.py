@@ -179,9 +179,7 @@ def _outcomes(run: _Run, material: Material, rules: Sequence[Rule]) -> list[Outc
         run.on_step(f"check {material.settings.name}", done, len(tables))
         mine = [rule for rule in rules if rule.table == table.name]
         reasons = {rule.code: _inapplicable(rule, table, material) for rule in mine}
-        outcomes += [
-            unjudged(r, material.settings, "skipped", reasons[r.code]) for r in mine if reasons[r.code]
-        ]
+        outcomes += [unjudged(r, material.settings, why=reasons[r.code]) for r in mine if reasons[r.code]]
         applicable = [rule for rule in mine if not reasons[rule.code]]
         outcomes += _judged(run, material, table, applicable) if applicable else []
     run.on_step(f"check {material.settings.name}", len(tables), len(tables))
@@ -220,12 +218,12 @@ def _judged(run: _Run, material: Material, table: FactTable, rules: Sequence[Rul
         )
         outcomes = [judge(rule, case) for rule in rules]
     except Inapplicable as reason:
-        return [unjudged(rule, material.settings, "skipped", str(reason)) for rule in rules]
+        return [unjudged(rule, material.settings, why=str(reason)) for rule in rules]
     except (AuditError, pl.exceptions.PolarsError) as error:
         why = _first_line(error, redact=material.redact)
         if not isinstance(error, AuditError):  # a file that breaks off in the middle
             why = f"The facts could not be made: {why}."
-        return [unjudged(rule, material.settings, "failed", why) for rule in rules]
+        return [unjudged(rule, material.settings, status="failed", why=why) for rule in rules]
     return [replace(outcomes[0], seconds=outcomes[0].seconds + made), *outcomes[1:]]
 
 
@@ -248,8 +246,8 @@ def _unread(run: _Run, dataset: DatasetSettings, rules: Sequence[Rule], why: str
     """Fail the rule that stands for reading, which holds whatever is selected, and skip all others."""
     reading = [rule for rule in run.rules if rule.table == READING]
     others = [rule for rule in rules if rule.table != READING]
-    failed = [unjudged(rule, dataset, "failed", why) for rule in reading[:1]]
-    skipped = [unjudged(rule, dataset, "skipped", "The data could not be read.") for rule in others]
+    failed = [unjudged(rule, dataset, status="failed", why=why) for rule in reading[:1]]
+    skipped = [unjudged(rule, dataset, why="The data could not be read.") for rule in others]
     return sorted([*failed, *skipped], key=lambda outcome: outcome.rule.code)
 
 

@@ -115,7 +115,7 @@ def judge(rule: Rule, case: RuleCase) -> Outcome:
     """Return what becomes of a rule."""
     began = time.perf_counter()
     if rule.judges and case.facts.filter(_predicate(rule.judges)).is_empty():
-        return unjudged(rule, case.material.settings, "skipped", rule.unjudged)
+        return unjudged(rule, case.material.settings, why=rule.unjudged)
     hits = _hits(rule, case)
     blocking = hits.filter(pl.col("state").is_in(_BLOCKING) & (pl.col("accepted") == ""))
     are_rows = case.table.scope == "row" and case.material.data is not None
@@ -145,7 +145,7 @@ def judge(rule: Rule, case: RuleCase) -> Outcome:
     )
 
 
-def unjudged(rule: Rule, settings: DatasetSettings, status: Status, why: str) -> Outcome:
+def unjudged(rule: Rule, settings: DatasetSettings, *, why: str, status: Status = "skipped") -> Outcome:
     """Return the outcome of a rule that was not judged."""
     place = Site(source=settings.names[0])
     return Outcome(rule=rule, dataset=settings.name, status=status, message=why, place=place)

@@ -4,7 +4,8 @@ Rows are met by their id, or by all that they hold. Where fewer than half of the
 have been rewritten in every row: a price in another currency, a time that became UTC, a class that was
 renamed, ids that were given anew. Then rows are met by what is left without the label, the id and the columns
 whose values the base hardly has, and if need be one column more; but only where what is left still tells
-rows apart, lest strangers meet. A row that is met so is *changed*, never known: what is found in it counts.
+rows apart, lest two that are not one meet. A row that is met so is *changed*, never known: what is found in
+it counts.
 """
 
 from __future__ import annotations
@@ -61,50 +62,72 @@ def match(
     same = at.is_not_null()
     content = [name for name in names if name not in (label, id_column)]
     if id_column:
-        contents = (row_contents(frame, columns=names, secret=secret) for frame in (now, was))
-        same = _equal(*contents, at)
+        here, there = (row_contents(frame, columns=names, secret=secret) for frame in (now, was))
+        same = _equal(here, there, at=at)
+    states, least = _states(same, at), max(1.0, _HALF * min(now.height, was.height))
     if same.all():
-        return Matching(_states(same, at), at, same)
-    cells = {name: (cell_hashes(now[name]), cell_hashes(was[name])) for name in content}
-    least = max(1.0, _HALF * min(now.height, was.height))
-    rewritten: tuple[str, ...] = ()
-    if at.len() - at.null_count() < least:
-        rewritten, at = _without_rewritten(cells, at, least)
-        rewritten = (*([id_column] if id_column and at.is_not_null().any() else []), *rewritten)
-    elif id_column:
-        rewritten = tuple(name for name, (a, b) in cells.items() if _differ(a, b, at))
+        return Matching(states, at, same)
+    if not id_column and _met(at) >= least:
+        rows, free = at.is_null().arg_true(), _free(at, was.height)
+        rest = _cells_of(now[rows.to_list()], was[free.to_list()], content)
+        at = at.clone().scatter(rows, free.gather(_meet(*_hashes(rest, content))))  # it sets in place
+        return Matching(_states(same, at), at, at.is_not_null())
+    cells = _cells_of(now, was, content)
+    rewritten: tuple[str, ...]
+    if _met(at) >= least:
+        rewritten = tuple(name for name, (a, b) in cells.items() if _differ(a, b, at=at))
+        if not _tells(cells, [name for name in content if name not in rewritten]):
+            rewritten, at = (), at.clear(len(at))  # equal ids of two tables that have nothing else in common
     else:
-        at = _also(at, *_hashes(cells, content))
-    rest = [name for name in content if name not in rewritten]
-    alike = _equal(*_hashes(cells, rest), at) if rest else at.is_not_null()
-    return Matching(_states(same, at), at, alike, rewritten)
+        rewritten, at = _without_rewritten(cells, at, least)
+        states = _states(same, at)
+        rewritten = (*([id_column] if id_column and _met(at) >= least else []), *rewritten)
+    here, there = _hashes(cells, [name for name in content if name not in rewritten])
+    return Matching(states, at, _equal(here, there, at=at), rewritten)
 
 
 def _without_rewritten(cells: _Cells, at: pl.Series, least: float) -> tuple[tuple[str, ...], pl.Series]:
-    """Return the columns without which at least so many rows meet one, and where they do."""
-    overlap = {name: float(a.is_in(b.implode()).mean() or 0.0) for name, (a, b) in cells.items()}
+    """Return the columns without which at least so many rows meet one, and where they do; else none."""
     names = list(cells)
+    overlap = {name: int(a.is_in(b.implode()).sum()) / len(a) for name, (a, b) in cells.items()}
     first = tuple(name for name in names if overlap[name] < _HALF)
     others = [name for name in names if name not in first][:_TRIED]
-    tried = [(), *([first] if first else []), *((*first, name) for name in others)]
-    different = _hashes(cells, names)[1].n_unique() if names else 0
     best: tuple[str, ...] = ()
     met = at
-    for left_out in tried:
+    for left_out in dict.fromkeys([(), first, *((*first, name) for name in others)]):
         kept = [name for name in names if name not in left_out]
-        if not kept:
-            continue
-        mine, theirs = _hashes(cells, kept)
-        if theirs.n_unique() < _DISTINCT * different:
+        if not _tells(cells, kept):
             if left_out == first:
                 break  # without one more still less is told apart
             continue
-        found = _also(at, mine, theirs)
-        if found.null_count() < met.null_count():
+        found = _also(at, *_hashes(cells, kept))
+        if _met(found) > _met(met):
             best, met = left_out, found
-        if len(left_out) <= len(first) and len(met) - met.null_count() >= least:
+        if left_out in ((), first) and _met(met) >= least:
             break
-    return (best, met) if len(met) - met.null_count() >= least else ((), _also(at, *_hashes(cells, names)))
+    return (best, met) if _met(met) >= least else ((), _also(at, *_hashes(cells, names)))
+
+
+def _tells(cells: _Cells, names: Sequence[str]) -> bool:
+    """Tell whether some of the columns tell rows apart about as well as all of them."""
+    if not names:
+        return False
+    every = _hashes(cells, list(cells))[1].n_unique()
+    return _hashes(cells, names)[1].n_unique() >= _DISTINCT * every
+
+
+def _cells_of(now: pl.DataFrame, was: pl.DataFrame, names: Sequence[str]) -> _Cells:
+    return {name: (cell_hashes(now[name]), cell_hashes(was[name])) for name in names}
+
+
+def _met(at: pl.Series) -> int:
+    return len(at) - at.null_count()
+
+
+def _free(at: pl.Series, n: int) -> pl.Series:
+    """Return the positions of the other side that nobody has met."""
+    every = pl.int_range(n, dtype=pl.Int64, eager=True)
+    return every.filter(~every.is_in(at.drop_nulls().implode()))
 
 
 def _hashes(cells: _Cells, names: Sequence[str]) -> tuple[pl.Series, pl.Series]:
@@ -124,25 +147,21 @@ def _also(at: pl.Series, mine: pl.Series, theirs: pl.Series) -> pl.Series:
     """Return `at` with the rows that have met none yet and meet one by these hashes."""
     if mine.is_empty():
         return at
-    rows = at.is_null().arg_true()
-    free = pl.Series(range(len(theirs)), dtype=pl.Int64)
-    free = free.filter(~free.is_in(at.drop_nulls().implode()))
-    met = _meet(mine.gather(rows), theirs.gather(free))
-    return at.clone().scatter(rows, free.gather(met))  # it sets in place
+    rows, free = at.is_null().arg_true(), _free(at, len(theirs))
+    return at.clone().scatter(rows, free.gather(_meet(mine.gather(rows), theirs.gather(free))))
 
 
 def _counted(keys: pl.Series) -> pl.DataFrame:
     return keys.alias("key").to_frame().with_columns(nth=pl.int_range(pl.len()).over("key"))
 
 
-def _equal(mine: pl.Series, theirs: pl.Series, at: pl.Series) -> pl.Series:
+def _equal(mine: pl.Series, theirs: pl.Series, *, at: pl.Series) -> pl.Series:
     """Return whether a row is met that has the same hash, Boolean (n,)."""
     return (mine == theirs.gather(at)).fill_null(value=False)
 
 
-def _differ(mine: pl.Series, theirs: pl.Series, at: pl.Series) -> bool:
-    met = at.is_not_null()
-    return bool((mine != theirs.gather(at)).filter(met).mean() > _HALF)
+def _differ(mine: pl.Series, theirs: pl.Series, *, at: pl.Series) -> bool:
+    return 2 * int(_equal(mine, theirs, at=at).sum()) < _met(at)
 
 
 def _states(same: pl.Series, at: pl.Series) -> pl.Series:

@@ -93,3 +93,16 @@ def test_a_time_that_became_utc_is_the_same_time():
 def test_tables_without_a_column_in_common_share_no_row():
     found = met(BASE.rename(lambda name: name + "2"), BASE)
     assert set(found.states) == {"new"}
+
+
+def test_equal_ids_of_other_rows_introduce_nobody():
+    other = plain(200, seed=8).with_columns(key=pl.int_range(pl.len()))
+    found = met(other, KEYED, id_column="key")
+    assert set(found.states) == {"changed"}  # it is the id that says so
+    assert (found.at.null_count(), found.alike.any(), found.rewritten) == (200, False, ())
+
+
+def test_few_ids_in_common_are_no_sign_of_new_ids():
+    other = plain(200, seed=8).with_columns(key=pl.int_range(pl.len()) + 190)
+    found = met(other, KEYED, id_column="key")
+    assert (found.rewritten, found.alike.any()) == ((), False)

@@ -185,8 +185,8 @@ def schema_change(material: Material) -> Rows:
     return _changes(
         material.base_rows.schema,
         material.rows.schema,
-        "is gone, and was {} in the base",
-        "was {} in the base, and is {}",
+        gone="is gone, and was {} in the base",
+        other="was {} in the base, and is {}",
     )
 
 
@@ -194,15 +194,21 @@ def schema_change(material: Material) -> Rows:
 def test_schema(material: Material) -> Rows:
     """The same, from the data to the test data; a label may be absent from these."""
     label = material.settings.label
-    sides = (material.rows.schema, material.test_rows.schema)
+    was, now = (
+        {name: dtype for name, dtype in data.schema.items() if name != label}
+        for data in (material.rows, material.test_rows)
+    )
     return _changes(
-        *({name: side[name] for name in side if name != label} for side in sides),
-        "is {} in the data, and absent from the test data",
-        "is {} in the data, and {} in the test data",
+        was,
+        now,
+        gone="is {} in the data, and absent from the test data",
+        other="is {} in the data, and {} in the test data",
     )
 
 
-def _changes(was: Mapping[str, pl.DataType], now: Mapping[str, pl.DataType], gone: str, other: str) -> Rows:
+def _changes(
+    was: Mapping[str, pl.DataType], now: Mapping[str, pl.DataType], *, gone: str, other: str
+) -> Rows:
     for name, dtype in was.items():
         if name not in now:
             yield name, "removed", str(dtype), "", gone.format(dtype)
