@@ -18,19 +18,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from dataaudit.data.pointers import BYTES, SUFFIX, dvc_object, is_of, lfs_object
 from dataaudit.errors import DataError, SettingError, UnreadableFile
 from dataaudit.escape import shown
+from dataaudit.files import is_file, is_folder
 from dataaudit.gate.git import Repository
 
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
-_POINTER: Final = 1024  # bytes that a pointer never exceeds
 _DRIVE: Final = re.compile(r"[A-Za-z]:[\\/]")
 _DEEPEN: Final = "or set fetch-depth: 0 of actions/checkout, in GitLab GIT_DEPTH: 0"
 _SHOWN: Final = 10  # digits of a commit
@@ -49,12 +51,13 @@ class Base:
 def find_base(base: str, paths: Sequence[str], *, cwd: Path, env: Mapping[str, str] = os.environ) -> Base:
     """Return what a base is, without reading it."""
     revision, colon, path = base.partition(":")
-    if not colon or (cwd / base).exists() or _DRIVE.match(base) or "://" in base:
+    is_path = is_file(cwd / base) or is_folder(cwd / base)
+    if not colon or is_path or _DRIVE.match(base) or "://" in base:
         return Base(file=base)
     git, own = Repository(cwd), "" if path and not _is_one(paths) else _same(base, paths)
     git.require(f"{revision}:{path or own}")
     if path and git.from_root(path) != git.from_root(own):
-        return Base(blob=_blob(git, revision, path), path=f"{revision}:{path}")
+        return _kept(git, revision, path) or Base(blob=_blob(git, revision, path), path=f"{revision}:{path}")
     return _followed(git, revision, own, env)
 
 
@@ -66,9 +69,18 @@ def base_file(base: Base, *, cwd: Path) -> Iterator[str]:
         yield base.file
         return
     with tempfile.TemporaryDirectory(prefix="dataaudit-base-") as folder:
-        target = Path(folder) / PurePosixPath(base.path.partition(":")[2]).name
-        Repository(cwd).write(base.blob, target)
-        _no_pointer(target, base.path)
+        name = PurePosixPath(base.path.partition(":")[2]).name
+        target = Path(folder) / name.removesuffix(SUFFIX)
+        git = Repository(cwd)
+        git.write(base.blob, target)
+        with target.open("rb") as opened:
+            head = opened.read(BYTES + 1)
+        here = [cwd, *cwd.parents] if name.endswith(SUFFIX) else []
+        kept = lfs_object(head, git.folders) or dvc_object(head, here)
+        if kept is None:
+            _no_pointer(target, base.path)
+        else:
+            shutil.copyfile(kept, target)
         yield target.as_posix()
 
 
@@ -97,7 +109,7 @@ def _followed(git: Repository, revision: str, path: str, env: Mapping[str, str])
             return Base(note=f"There is no {shown(revision)} yet: all rows are new.")
         raise _no_revision(git, revision)
     said = f"{shown(revision)}:"
-    if revision and git.commit(revision) == git.commit("HEAD") and git.is_unchanged(path):
+    if revision and git.commit(revision) == git.commit("HEAD") and _is_unchanged(git, path):
         same = "Nothing has changed since HEAD" if revision == "HEAD" else f"HEAD is {said.removesuffix(':')}"
         before = _before(git, env)
         if before is None:
@@ -113,8 +125,8 @@ def _named(git: Repository, revision: str, path: str, said: str, note: str) -> B
     name = f"{revision}:{path}"
     if git.parsed(name) is not None:
         return Base(blob=_blob(git, revision, path), path=name, note=note)
-    if git.parsed(f"{name}.dvc") is not None:
-        raise _no_file(git, revision, path)
+    if (kept := _kept(git, revision, path)) is not None:
+        return replace(kept, note=note)
     old = git.renamed(revision, path) if revision else None
     if old is not None:
         followed = (
@@ -125,6 +137,23 @@ def _named(git: Repository, revision: str, path: str, said: str, note: str) -> B
         )
     none = f"There is no {shown(path.removeprefix('./'))} in {said}: all rows are new."
     return Base(note=f"{note} {none}".strip())
+
+
+def _kept(git: Repository, revision: str, path: str) -> Base | None:
+    """Return the base of which a revision has a pointer of DVC alone; None if it has none, or the file."""
+    name = f"{revision}:{path}"
+    pointer = None if git.parsed(name) else git.parsed(name + SUFFIX)
+    return None if pointer is None else Base(blob=pointer, path=name + SUFFIX)
+
+
+def _is_unchanged(git: Repository, path: str) -> bool:
+    """Tell whether the data are as HEAD has them, or as its pointer of DVC says."""
+    if git.is_unchanged(path):
+        return True
+    pointer = Path(git.cwd, path + SUFFIX)
+    if not git.is_unchanged(path + SUFFIX) or not Path(git.cwd, path).is_file():
+        return False
+    return is_of(pointer.read_bytes(), Path(git.cwd, path))
 
 
 def _is_unborn(git: Repository, revision: str) -> bool:
@@ -189,8 +218,6 @@ def _no_revision(git: Repository, revision: str) -> UnreadableFile:
 
 def _no_file(git: Repository, revision: str, path: str) -> DataError:
     name = f"{revision}:{path}"
-    if git.parsed(f"{name}.dvc") is not None:
-        return _kept_elsewhere(name, "DVC", f"dvc get . {path} --rev {revision} -o base{_ends(path)}", path)
     from_here = f"{revision}:./{path}"
     if git.prefix and git.parsed(from_here) is not None:
         return UnreadableFile(f"{name} is not in Git", f"did you mean {from_here}?")
@@ -202,18 +229,18 @@ def _no_pointer(file: Path, name: str) -> None:
     """Refuse a small text that stands for data kept elsewhere."""
     try:
         with file.open("rb") as opened:
-            head = opened.read(_POINTER + 1)
+            head = opened.read(BYTES + 1)
     except OSError:
         return  # a glob, a folder, or absent: whoever reads it says so
     path = name.partition(":")[2] or name
-    if len(head) > _POINTER:
+    if len(head) > BYTES:
         return
     if head.startswith(_LFS):
         command = f"git show {name} | git lfs smudge > base{_ends(path)}" if ":" in name else "git lfs pull"
         raise _kept_elsewhere(name, "Git LFS", command, path)
     if name.endswith(".dvc") and b"outs:" in head:
         data = path.removesuffix(".dvc")
-        command = f"dvc get . {data} --rev REVISION -o base{_ends(data)}"
+        command = f"dvc get . {data} --rev {name.partition(':')[0]} -o base{_ends(data)}"
         raise _kept_elsewhere(name, "DVC", command, data)
 
 

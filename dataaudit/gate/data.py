@@ -23,6 +23,7 @@ from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query
 from dataaudit.errors import DataError, MissingColumn
 from dataaudit.escape import shown
+from dataaudit.files import is_file
 from dataaudit.findings.verdict import Site
 from dataaudit.gate.matching import Matching, match
 from dataaudit.gate.rules import Need
@@ -136,7 +137,7 @@ def open_data(
 def _scan(path: str) -> pl.LazyFrame | None:
     """Return a scan of a whole Parquet or Arrow file; None for anything that must be read otherwise."""
     plain = Path(path)
-    if path == STDIN or not plain.is_file():
+    if path == STDIN or not is_file(plain):
         return None
     try:
         path.encode()

@@ -92,6 +92,12 @@ class Repository:
         return old
 
     @property
+    def folders(self) -> list[Path]:
+        """Where Git LFS may keep objects: the repository's own folder, and that of its first clone."""
+        found = (self._text("rev-parse", name) for name in ("--git-dir", "--git-common-dir"))
+        return [self.cwd / name for name in found if name]
+
+    @property
     def _root(self) -> Path:
         return Path(self._text("rev-parse", "--show-toplevel") or self.cwd)
 
