@@ -194,3 +194,19 @@ def _gzipped(data: bytes, like: bytes) -> bytes:
     deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     end = struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
     return bytes(fixed) + like[start:at] + deflate.compress(data) + deflate.flush() + end
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; none has a name that is too long, or holds a null byte."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder, likewise."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
