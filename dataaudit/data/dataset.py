@@ -112,6 +112,7 @@ class Wanted:
     columns: tuple[str, ...] | None = None  # feature columns; None for all but `exclude`
     exclude: tuple[str, ...] = ()
     id_column: str | None = None  # column that names the rows
+    some: bool = False  # whether this is one file of several, which need not have all of the columns
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""
@@ -123,13 +124,29 @@ class Wanted:
     def choose(self, names: Sequence[str], where: str) -> list[str]:
         """Return the wanted ones of `names`, in their order, the id column included."""
         have = set(names)
-        must = [name for name in (self.target, self.id_column, *(self.columns or ())) if name]
-        for name in must:
-            if name not in have:
-                raise MissingColumn(name, names, where)
         free = have - set(self.exclude) if self.columns is None else set()
-        take = free.union(must)
+        missing = [name for name in self.named if name not in have]
+        take = free.union(self.named) & have
+        if missing and (not self.some or not take):
+            raise MissingColumn(missing[0], names, where)
         return [name for name in names if name in take]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns that were asked for by name."""
+        return tuple(name for name in (self.target, self.id_column, *(self.columns or ())) if name)
+
+    def without(self, names: Iterable[str]) -> Wanted:
+        """Return what is wanted of a file if these columns come from elsewhere."""
+        gone = set(names)
+        kept = tuple(name for name in self.columns or () if name not in gone)
+        return Wanted(
+            "" if self.target in gone else self.target,
+            kept or None,
+            tuple(dict.fromkeys((*self.exclude, *gone))),
+            None if self.id_column in gone else self.id_column,
+            self.some,
+        )
 
     def check_excluded(self, names: Iterable[str], where: str) -> None:
         """Raise MissingColumn for a name in `exclude` that no file has."""
@@ -182,7 +199,7 @@ def one_file(
 
 def id_as_text(frame: pl.DataFrame, id_column: str | None, where: str) -> pl.DataFrame:
     """Return `frame` with the id column as String."""
-    if id_column is None or frame.schema[id_column] == pl.String:
+    if id_column is None or frame.schema.get(id_column, pl.String) == pl.String:
         return frame
     dtype = frame.schema[id_column]
     if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
