@@ -48,7 +48,7 @@ class PathColumns:
         for part, own in zip(parts, self.levels, strict=True):
             frame = part.frame
             if wanted.columns is not None:  # where all of these are in the path, the whole file was read
-                frame = frame.select(name for name in frame.columns if name in wanted.named)
+                frame = frame.select(name for name in frame.columns if name in wanted.asked)
             columns = [
                 types[name][value].new_from_index(0, part.frame.height).alias(name)
                 for name, value in own.items()
@@ -59,28 +59,23 @@ class PathColumns:
         return done
 
 
-def is_level(folder: str) -> bool:
-    """Return whether a folder's name holds a column and its value."""
-    return _LEVEL.fullmatch(folder) is not None
-
-
 def path_columns(paths: Sequence[str], wanted: Wanted) -> PathColumns:
     """Return the columns in the paths of files.
 
     A value that is the same in all paths says nothing, and may be of a folder far above: it is taken only if
     it is asked for.
     """
-    levels = [_levels(path) for path in paths]
+    levels = [levels_of(path) for path in paths]
     names = tuple(dict.fromkeys(name for one in levels for name in one))
     vary = {name for name in names if len({one.get(name, "=") for one in levels}) > 1}
     free = vary - set(wanted.exclude) if wanted.columns is None else set()
-    take = free.union(wanted.named)
+    take = free.union(wanted.asked)
     return PathColumns(
         tuple({name: value for name, value in one.items() if name in take} for one in levels), names
     )
 
 
-def _levels(path: str) -> Levels:
+def levels_of(path: str) -> Levels:
     """Return the columns that the folders of a path name, the outermost first."""
     found = (_LEVEL.fullmatch(part) for part in PurePath(path).parts[:-1])
     pairs = ((unquote(level[1]), level[2]) for level in found if level)

@@ -58,10 +58,12 @@ def load(
 
     Parameters
     ----------
-    source : str, Path, sequence of these, pl.DataFrame, pl.LazyFrame, pandas.DataFrame or Query
-        A file (CSV or TSV with any separator, NDJSON, JSON, Parquet, Arrow; also packed by gzip or zstd), a
-        glob, a folder of such files, a folder with one folder of text files per class, ``-`` for stdin, a
-        frame, or a query on a database.
+    source : str, Path, sequence of these, frame, table, dict, list of dict or Query
+        A file (CSV or TSV with any separator, NDJSON, JSON, Parquet, Arrow, ARFF, a spreadsheet; also packed
+        by gzip, zstd or zip), an address of one (``s3://``, ``https://``, …), a glob, a folder of such files,
+        ``y=yes/`` being a column in the path, a folder with one folder of text files per class, ``-`` for
+        stdin, a frame of Polars or pandas, any table that gives an Arrow stream (pyarrow, DuckDB, Ibis), a
+        Dataset of Hugging Face, a dict of columns, a list of rows, or a query on a database.
     target : str
         Label column; for folders of texts, the name to give it.
     columns : sequence of str, optional
@@ -95,27 +97,29 @@ def load(
     (2, ['<frame>#0', '<frame>#1'])
     """
     wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column)
-    if not isinstance(source, str | Path) and is_frame(source):
-        return combine([read_frame(source, wanted)], wanted, notes=())
-    query = source if isinstance(source, Query) else None
-    paths = [] if query else _paths(source)
-    query = query or (Query.of_given(paths) if len(paths) > 1 else None)
+    paths = _paths(source)
+    query = source if isinstance(source, Query) else Query.of_given(paths) if paths else None
     if query is not None:
         return replace(combine([read_query(query, wanted)], wanted, notes=()), given=query.given)
+    if paths is None:
+        return combine([read_frame(source, wanted)], wanted, notes=())
     found = find(paths, target)
     parts = _read_tables(found.tables, wanted)
     parts += [read_texts(text_class, wanted) for text_class in found.classes]
     return replace(combine(parts, wanted, notes=found.notes), given=tuple(map(str, paths)))
 
 
-def _paths(source: Any) -> list[str | Path]:
+def _paths(source: Any) -> list[str | Path] | None:
+    """Return the paths that were given; None if it is a query or a table."""
     paths = [source] if isinstance(source, str | Path) else source
-    if not isinstance(paths, list | tuple) or not all(isinstance(path, str | Path) for path in paths):
+    if isinstance(paths, list | tuple) and all(isinstance(path, str | Path) for path in paths):
+        return list(paths)
+    if not isinstance(source, Query) and not is_frame(source):
         raise DataError(
             f"a {type(source).__name__} cannot be read",
-            "give a path, a list of paths, a Query, or a Polars or pandas frame",
+            "give a path, a list of paths, a Query, or a table: a frame, or a dict of columns",
         )
-    return list(paths)
+    return None
 
 
 def _read_tables(paths: Sequence[str], wanted: Wanted) -> list[Part]:
@@ -215,7 +219,7 @@ def _check_ids(row_id: pl.Series, places: pl.Series, id_column: str | None) -> N
 def _require_columns(parts: Sequence[Part], wanted: Wanted) -> None:
     """Raise for a column that was named and is nowhere, and for a file that is of another table."""
     met = {name for part in parts for name in part.frame.columns}
-    for name in wanted.named:
+    for name in wanted.asked:
         lacking = [part for part in parts if name not in part.frame.columns]
         if lacking and (name not in met or name == wanted.id_column):
             raise MissingColumn(name, lacking[0].names, lacking[0].origin.path)

@@ -6,20 +6,18 @@ A file that is cut short or encrypted shows in its first or last bytes, of which
 from __future__ import annotations
 
 import io
-from typing import Final, TypeVar
+from typing import Final
 
 import polars as pl
 
 from dataaudit.data.blob import ARROW_FILE, ARROW_STREAM, PARQUET, Blob
-from dataaudit.data.dataset import Origin, Part, Wanted, id_as_text, one_file, readable
+from dataaudit.data.dataset import Frame, Origin, Part, Wanted, id_as_text, one_file, readable
 from dataaudit.errors import UnreadableFile
 
 _AGAIN = "the file may be cut short: fetch or write it again"
 _FEATHER_1 = b"FEA1"
 _SCHEMA_BYTES: Final = 1 << 16  # of an Arrow file, which begins with its schema
 _CLASS_NAMES: Final = b"huggingface"  # in the metadata where numbers of classes have names
-
-Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 def read_parquet(blob: Blob, wanted: Wanted) -> Part:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import polars as pl
 
 from dataaudit.data.blob import ARROW_FILE, PARQUET, Blob
+from dataaudit.data.dataset import Frame
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
@@ -21,7 +22,6 @@ KEY: Final = "huggingface"
 _LISTED: Final = 5
 
 Names = dict[str, tuple[str, ...]]  # column → the name of each number
-Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
 def saved_files(folder: Path) -> list[str]:
@@ -82,7 +82,7 @@ def with_names(frame: Frame, names: Names) -> tuple[Frame, tuple[str, ...]]:
     if not known:
         return frame, ()
     columns = [
-        pl.col(name).replace_strict(
+        pl.selectors.by_name(name).replace_strict(
             list(range(len(given))), list(given), default=None, return_dtype=pl.String
         )
         for name, given in known.items()
