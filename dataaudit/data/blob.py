@@ -33,6 +33,13 @@ PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 _BLOCK = 1 << 20  # bytes hashed at a time
 _FULL = "give a file with a header and rows"
+REPAIRED = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")  # formats that can be written as they were
+
+
+def is_repaired(kind: str) -> bool:
+    """Return whether a file of this format, as in `Origin`, can be repaired."""
+    name, _, packing = kind.partition("+")
+    return name in REPAIRED and packing != "zip"
 
 
 @dataclass(frozen=True, slots=True)

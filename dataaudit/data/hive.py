@@ -43,7 +43,9 @@ class PathColumns:
         """Return the parts, one a file, with the columns of their paths."""
         types = {name: _typed([one[name] for one in self.levels if name in one]) for name in self.taken}
         both = [name for name in self.taken if any(name in part.names for part in parts)]
-        notes = tuple(f"Column {name!r} is in the path and in the files: the path counts." for name in both)
+        notes = [f"Column {name!r} is in the path and in the files: the path counts." for name in both]
+        if self.taken:
+            notes.insert(0, f"Read from the names of folders: {', '.join(map(repr, self.taken))}.")
         done = []
         for part, own in zip(parts, self.levels, strict=True):
             frame = part.frame

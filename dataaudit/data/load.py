@@ -244,9 +244,8 @@ def _differences(parts: Sequence[Part], target: str) -> list[str]:
     for lacking, names in groups.items():
         rows = sum(parts[i].frame.height for i in lacking)
         where, listed = _few([parts[i].origin.path for i in lacking]), _few(list(map(repr, names)))
-        s, it = ("s", "they are") if len(names) > 1 else ("", "it is")
-        note = f"{where} of {len(parts)} files ha{'ve' if len(lacking) > 1 else 's'} no column{s} {listed}"
-        note += f": {it} missing in {rows:,} rows."
+        columns = f"Columns {listed} are" if len(names) > 1 else f"Column {listed} is"
+        note = f"{columns} not in {where} ({len(lacking)} of {len(parts)} files): missing in {rows:,} rows."
         # Of two columns that may be one, one asks about the other.
         theirs = [there for there in groups if there < lacking and not set(there) & set(lacking)]
         others = [name for there in theirs for name in groups[there]]

@@ -163,7 +163,7 @@ def _labelled(
     value: str | int = str(change.label)
     if names and pa.types.is_integer(column.type):
         if value not in names:
-            what = f"column {plan.label_column!r} holds numbers with names, and {shown(value)!r} is none of these"
+            what = f"column {plan.label_column!r} holds numbers, none of which is called {shown(value)!r}"
             raise DataError(what, "name the class where the dataset is made, then audit it again")
         value = names.index(value)
     return _new(value, column.type, plan.label_column)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.data.blob import Blob
+from dataaudit.data.blob import Blob, is_repaired
 from dataaudit.data.hive import levels_of
 from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
@@ -18,7 +18,6 @@ from dataaudit.escape import shown
 from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import Decision, Decisions
 
-FORMATS: Final = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")
 _UNPACK: Final = "unpack it, audit the file inside, and repair that"
 _EXAMPLES: Final = 50  # rows of a class that are looked at to see how the file spells it
 _SEARCHED: Final = 20_000  # names among which a close match is looked for
@@ -41,7 +40,7 @@ class RowChange:
 class Plan:
     """All changes to one file."""
 
-    format: str  # one of `FORMATS`
+    format: str  # one of `REPAIRED`
     rows: int  # records of the file
     label_column: str
     weight_column: str
@@ -148,14 +147,10 @@ def _origin(origins: tuple[Mapping[str, Any], ...], blob: Blob) -> Mapping[str, 
         both = f"{same[0]['path']} and {same[1]['path']}"
         raise DataError(f"{blob.name} has the content of two audited files, {both}", "name one of them")
     origin = (exact or same)[0]
-    kind, _, packing = str(origin["format"]).partition("+")
-    if packing == "zip":
-        raise SettingError(f"{blob.name} is a zip file, which is not repaired", _UNPACK)
-    if kind not in FORMATS:
+    if not is_repaired(str(origin["format"])):
         what = f"{blob.name} is of a format that is not repaired: {origin['format']}"
-        raise SettingError(
-            what, f"save it as CSV or Parquet, and audit that; formats are {', '.join(FORMATS)}"
-        )
+        is_zip = str(origin["format"]).endswith("+zip")
+        raise SettingError(what, _UNPACK if is_zip else "write it as CSV or Parquet, audit and repair that")
     return origin
 
 
