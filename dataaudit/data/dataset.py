@@ -129,7 +129,7 @@ class Wanted:
         free = have - set(self.exclude) if self.columns is None else set()
         missing = [name for name in self.asked if name not in have]
         take = free.union(self.asked) & have
-        if missing and (not self.some or not take):
+        if missing and (not self.some or not take or self.id_column in missing):
             raise MissingColumn(missing[0], names, where)
         return [name for name in names if name in take]
 

@@ -42,7 +42,9 @@ class PathColumns:
     def added(self, parts: Sequence[Part], wanted: Wanted) -> list[Part]:
         """Return the parts, one a file, with the columns of their paths."""
         types = {name: _typed([one[name] for one in self.levels if name in one]) for name in self.taken}
-        both = [name for name in self.taken if any(name in part.names for part in parts)]
+        both = dict.fromkeys(
+            name for part, own in zip(parts, self.levels, strict=True) for name in own if name in part.names
+        )
         notes = [f"Column {name!r} is in the path and in the files: the path counts." for name in both]
         if self.taken:
             notes.insert(0, f"Read from the names of folders: {', '.join(map(repr, self.taken))}.")

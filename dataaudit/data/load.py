@@ -130,8 +130,11 @@ def _read_tables(paths: Sequence[str], wanted: Wanted) -> list[Part]:
     from dataaudit.data.hive import path_columns  # noqa: PLC0415 - few tables are such
 
     columns = path_columns(paths, wanted)
-    own = wanted.without(columns.taken)
-    return columns.added([_read_table(open_blob(path), own) for path in paths], wanted)
+    parts = [
+        _read_table(open_blob(path), wanted.without(own))
+        for path, own in zip(paths, columns.levels, strict=True)
+    ]
+    return columns.added(parts, wanted)
 
 
 def _read_table(blob: Blob, wanted: Wanted) -> Part:
@@ -221,7 +224,7 @@ def _require_columns(parts: Sequence[Part], wanted: Wanted) -> None:
     met = {name for part in parts for name in part.frame.columns}
     for name in wanted.asked:
         lacking = [part for part in parts if name not in part.frame.columns]
-        if lacking and (name not in met or name == wanted.id_column):
+        if lacking and name not in met:
             raise MissingColumn(name, lacking[0].names, lacking[0].origin.path)
     named = {wanted.target, wanted.id_column}
     first, known = parts[0], set(parts[0].frame.columns) - named
@@ -245,7 +248,8 @@ def _differences(parts: Sequence[Part], target: str) -> list[str]:
         rows = sum(parts[i].frame.height for i in lacking)
         where, listed = _few([parts[i].origin.path for i in lacking]), _few(list(map(repr, names)))
         columns = f"Columns {listed} are" if len(names) > 1 else f"Column {listed} is"
-        note = f"{columns} not in {where} ({len(lacking)} of {len(parts)} files): missing in {rows:,} rows."
+        note = f"{columns} not in {where} ({len(lacking)} of {len(parts)} files)"
+        note += f": missing in {rows:,} row{'s' * (rows > 1)}."
         # Of two columns that may be one, one asks about the other.
         theirs = [there for there in groups if there < lacking and not set(there) & set(lacking)]
         others = [name for there in theirs for name in groups[there]]

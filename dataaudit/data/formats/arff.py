@@ -22,8 +22,9 @@ from dataaudit.escape import shown
 
 _QUOTED: Final = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 _ATTRIBUTE: Final = re.compile(rf"@attribute\s+({_QUOTED}|\S+?)\s*(\{{.*|\s\S.*)$", re.IGNORECASE)
-_VALUE: Final = re.compile(rf"\s*({_QUOTED}|[^,]*?)\s*(?:,|$)")
-_PAIR: Final = re.compile(rf"\s*(\d+)\s+({_QUOTED}|[^,]*?)\s*(?:,|$)")
+_BARE: Final = r"(?:[^\s,'\"][^,]*?)?"
+_VALUE: Final = re.compile(rf"\s*({_QUOTED}|{_BARE})\s*(?:,|$)")
+_PAIR: Final = re.compile(rf"\s*(\d+)\s+({_QUOTED}|{_BARE})\s*(?:,|$)")
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN: Final = re.compile(r"['\"\\%{]")  # of none of these: a line is split at its commas
 _CONTROL: Final = {"n": "\n", "t": "\t", "r": "\r"}
@@ -76,13 +77,12 @@ def _taken_apart(text: str, where: str) -> tuple[list[_Attribute], list[list[Cel
             lines.append(number)
         elif line.lower().startswith("@attribute"):
             attributes.append(_attribute(line, place))
-        elif line.lower().startswith("@data"):
+        elif line.lower().startswith("@data") and attributes:
             data, blanks = True, [attribute.blank for attribute in attributes]
         elif not line.lower().startswith("@relation"):
-            raise UnreadableFile(f"{place} is none of @relation, @attribute and @data", _HINT)
-    if not data or not attributes:
-        missing = "@data" if attributes else "@attribute"
-        raise UnreadableFile(f"{where} is not a whole ARFF file: it has no {missing}", "fetch it again")
+            raise UnreadableFile(f"{place} stands where @relation, @attribute and then @data do", _HINT)
+    if not data:
+        raise UnreadableFile(f"{where} is not a whole ARFF file: it has no @data", "fetch it again")
     return attributes, rows, lines
 
 
