@@ -36,7 +36,7 @@ def public(address: str) -> str:
     given = parse_qsl(parts.query, keep_blank_values=True)
     kept = [one for one in given if not _SECRET.search(one[0]) and len(one[1]) <= _LONGEST]
     query = parts.query if kept == given else urlencode(kept)
-    return urlunsplit((parts.scheme, f"{user}@{place}" if user else place, parts.path, query, ""))
+    return f"{parts.scheme}://{user}{'@' * bool(user)}{place}{parts.path}{'?' * bool(query)}{query}"
 
 
 def file_name(address: str) -> str:

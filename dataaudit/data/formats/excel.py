@@ -116,7 +116,9 @@ def _part(frame: pl.DataFrame, blob: Blob, wanted: Wanted, *, names: list[str], 
     notes = [note for note in notes if not any(f"called {name!r}" in note for name in bare)]
     full = frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame.width else frame
     if full.height < frame.height:
-        notes.append(f"{blob.name}: {frame.height - full.height:,} empty rows were passed over.")
+        empty_rows = frame.height - full.height
+        rows = f"{empty_rows:,} empty rows were" if empty_rows > 1 else "1 empty row was"
+        notes.append(f"{blob.name}: {rows} passed over.")
     full = full.with_columns(_whole(column) for column in full.iter_columns() if column.dtype.is_float())
     full = id_as_text(full.select(wanted.choose(known, blob.name)), wanted.id_column, blob.name)
     kind = blob.suffix.removeprefix(".") or "xls"
