@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from dataaudit.errors import UnreadableFile
 from dataaudit.escape import shown
+from dataaudit.secrets import public
 
 STDIN = "-"
 PACKED = frozenset({".gz", ".gzip", ".zst", ".zstd"})
@@ -84,9 +85,9 @@ def open_blob(given: str) -> Blob:
     A text file is read once, since a pipe (``/dev/fd/63``) can be read only once, and since its bytes are
     needed three times: for the hash, for the physical lines, and for the cells.
     """
-    name = "<stdin>" if given == STDIN else shown(PurePath(given).as_posix())
+    name = "<stdin>" if given == STDIN else shown(public(PurePath(given).as_posix()))
     if "://" in given and not Path(given).exists():
-        from dataaudit.data.remote import fetch, file_name, public  # noqa: PLC0415 - few data are elsewhere
+        from dataaudit.data.remote import fetch, file_name  # noqa: PLC0415 - few data are elsewhere
 
         data, name = fetch(given), shown(public(given))
         return _opened(file_name(given), name, data, path="", digest=hashlib.sha256(data).hexdigest())

@@ -37,6 +37,7 @@ from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query, read_query
 from dataaudit.errors import DataError, MissingColumn, UnreadableFile, closest
 from dataaudit.escape import shown
+from dataaudit.secrets import public
 
 _CONVERT = "write it as Parquet"
 _ASK = "ask it a query: --sql FILE --query 'select …'"
@@ -106,7 +107,9 @@ def load(
     found = find(paths, target)
     parts = _read_tables(found.tables, wanted)
     parts += [read_texts(text_class, wanted) for text_class in found.classes]
-    return replace(combine(parts, wanted, notes=found.notes), given=tuple(map(str, paths)))
+    return replace(
+        combine(parts, wanted, notes=found.notes), given=tuple(public(str(path)) for path in paths)
+    )
 
 
 def _paths(source: Any) -> list[str | Path] | None:

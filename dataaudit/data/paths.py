@@ -12,6 +12,7 @@ from typing import Any
 from dataaudit.data.blob import PACKED, RARE_NAMES, STDIN, TABLE_NAMES
 from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
 from dataaudit.escape import shown
+from dataaudit.secrets import public
 
 _HEADER_BYTES = 1 << 16
 TEXT_NAMES = frozenset({".txt", ".text", ".eml", ".md"})
@@ -59,7 +60,7 @@ def _expand(given: str) -> list[str]:
     if given == STDIN or _exists(given):
         return [given]
     if "://" in given:
-        from dataaudit.data.remote import files_at, public  # noqa: PLC0415 - few data are elsewhere
+        from dataaudit.data.remote import files_at  # noqa: PLC0415 - few data are elsewhere
 
         files, is_folder = files_at(given)
         return _tables(files, public(given)) if is_folder else files

@@ -13,30 +13,16 @@ import urllib.error
 import urllib.request
 from pathlib import PurePosixPath
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from dataaudit.errors import DataError, UnreadableFile, closest
-from dataaudit.escape import masked, shown
+from dataaudit.escape import shown
+from dataaudit.secrets import masked_text, public
 
 _DATABASES: Final = ("postgresql", "postgres", "sqlite", "sqlite3", "duckdb", "mysql", "mssql", "oracle")
 _WEB: Final = ("http", "https")
-_SECRET: Final = re.compile(
-    r"(?i)sig|token|secret|passw|pwd|key|auth|cred|expires|x-(?:amz|goog|ms)-|policy|code|session"
-)
-_LONGEST: Final = 24  # characters of a parameter that is shown
 _SECONDS: Final = 60  # without a byte from the server
 _PACKAGES: Final = {"huggingface_hub": "huggingface-hub", "fsspec": "aiohttp"}
-
-
-def public(address: str) -> str:
-    """Return an address without what is secret in it."""
-    parts = urlsplit(address)
-    login, _, place = parts.netloc.rpartition("@")
-    user = "" if _scheme(address) in _WEB else login.partition(":")[0]
-    given = parse_qsl(parts.query, keep_blank_values=True)
-    kept = [one for one in given if not _SECRET.search(one[0]) and len(one[1]) <= _LONGEST]
-    query = parts.query if kept == given else urlencode(kept)
-    return f"{parts.scheme}://{user}{'@' * bool(user)}{place}{parts.path}{'?' * bool(query)}{query}"
 
 
 def file_name(address: str) -> str:
@@ -131,6 +117,8 @@ def _from_web(address: str) -> bytes:
             data: bytes = answer.read()
             kind = answer.headers.get_content_type()
     except (OSError, ValueError) as error:  # URLError is an OSError, a bad address a ValueError
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise _unreadable(address, error) from error
     if kind == "text/html" and data.lstrip()[:1] == b"<":
         what = f"{shown(public(address))} is a web page, not a table"
@@ -145,6 +133,6 @@ def _unreadable(address: str, error: Exception) -> UnreadableFile:
         cause = f"{error.code} {error.reason}"
     if isinstance(error, FileNotFoundError):
         cause = "there is no such file"
-    cause = masked(cause.replace(address, public(address)).split("\n", 1)[0])
+    cause = masked_text(cause.replace(address, public(address)).split("\n", 1)[0])
     what = f"{shown(public(address))} cannot be read: {shown(cause)}"
     return UnreadableFile(what, "check the address, and that your credentials are set for it")

@@ -18,7 +18,7 @@ import polars as pl
 
 from dataaudit.data.paths import files_read, require_apart
 from dataaudit.errors import AuditError, DataError, UnreadableFile, WriteError
-from dataaudit.files import Content, replace_all
+from dataaudit.files import Content, is_file, is_folder, replace_all
 from dataaudit.findings.record import AGAIN, NOUNS, AuditRecord
 
 PROVENANCE: Final = "provenance.json"
@@ -169,7 +169,7 @@ def _file(folder: Path, table: str) -> Path:
 
 def require_room(folder: Path, kind: str, *, tables: Iterable[str], sources: Iterable[str]) -> None:
     """Refuse a folder where findings would replace those of another kind, or the files they are made from."""
-    if (folder / PROVENANCE).is_file():
+    if is_file(folder / PROVENANCE):
         try:
             there = str(read_provenance(folder).get("kind"))
         except AuditError:
@@ -183,7 +183,7 @@ def require_room(folder: Path, kind: str, *, tables: Iterable[str], sources: Ite
 
 def read_provenance(folder: Path) -> dict[str, Any]:
     """Return the JSON object of a whole folder of findings."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"{folder.as_posix()} is not a folder of findings", AGAIN)
     path = folder / PROVENANCE
     if not path.is_file():
@@ -199,7 +199,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 def _tables_before(folder: Path) -> list[Path]:
     """Return the tables of the findings that are in a folder, as their provenance names them."""
-    if not (folder / PROVENANCE).is_file():
+    if not is_file(folder / PROVENANCE):
         return []
     try:
         names = read_provenance(folder).get("tables")

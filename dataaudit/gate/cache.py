@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from dataaudit.errors import AuditError
-from dataaudit.files import write_whole
+from dataaudit.files import is_file, is_folder, write_whole
 from dataaudit.findings.verdict import Verdict, verdict_from, verdict_record
 from dataaudit.gate.git import blob_of
 from dataaudit.gate.rules import packs_digest
@@ -74,9 +74,9 @@ def _key(settings: CheckSettings) -> str | None:
 
 def _files(path: str) -> list[Path]:
     """Return the files that a path, folder or glob means."""
-    if Path(path).is_dir():
+    if is_folder(Path(path)):
         return sorted(file for file in Path(path).rglob("*") if file.is_file())
-    if Path(path).is_file():
+    if is_file(Path(path)):
         return [Path(path)]
     return [Path(file) for file in sorted(glob.glob(path, recursive=True))]  # noqa: PTH207 - may be absolute
 

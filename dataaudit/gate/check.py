@@ -20,6 +20,7 @@ import polars as pl
 
 from dataaudit.data.sql.query import Query, read_text
 from dataaudit.errors import AuditError, MissingColumn, SettingError
+from dataaudit.files import is_file
 from dataaudit.findings.tables import PROVENANCE
 from dataaudit.findings.verdict import Outcome, Rule, Site, Status, Verdict
 from dataaudit.gate.baseline import compare, read_baseline
@@ -30,6 +31,7 @@ from dataaudit.gate.judge import RuleCase, check_rule, is_hit, judge
 from dataaudit.gate.rules import ASK, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings, chosen
 from dataaudit.options import StepCallback, ignore_progress
+from dataaudit.secrets import masked_text, public
 
 READING: Final = "reading"  # the table of the rule that fails where data cannot be read
 _COSTLY: Final = 2  # cost of a table from which on the base's is made only if there is a finding to compare
@@ -95,7 +97,7 @@ def _dataset(
             raise  # not the data's fault
         except AuditError as error:
             why = _first_line(error, redact=run.settings.redact != "none")
-            return _unread(run, dataset, rules, why), {"paths": list(dataset.paths), "read": False}, []
+            return _unread(run, dataset, rules, why), {"paths": list(dataset.names), "read": False}, []
         outcomes = _outcomes(run, material, rules)
         sides = [material.data, material.test, material.base.data if material.base else None]
         notes = [f"{dataset.name}: {note}" for side in sides if side for note in side.notes]
@@ -113,7 +115,7 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
         on_step=run.on_step,
     )
     folder = Path(dataset.paths[0])
-    if len(dataset.paths) == 1 and (folder / PROVENANCE).is_file():
+    if len(dataset.paths) == 1 and not dataset.query and is_file(folder / PROVENANCE):
         return make(settings=dataset, data=None, folder=folder)
     source = Query(read_text(dataset.query), dataset.paths[0]) if dataset.query else dataset.paths
     data = open_data(source, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id)
@@ -197,11 +199,11 @@ def _first_line(error: Exception, *, redact: bool) -> str:
     """Return the first line of an error, or its kind alone where it might quote a cell."""
     if redact and not isinstance(error, MissingColumn):
         return f"{type(error).__name__} (withheld: its words may hold cells; without --redact they are shown)"
-    return str(error).partition("\n")[0]
+    return masked_text(str(error).partition("\n")[0])
 
 
 def _outcome(rule: Rule, dataset: DatasetSettings, status: Status, message: str) -> Outcome:
-    place = Site(source=dataset.paths[0])
+    place = Site(source=dataset.names[0])
     return Outcome(rule=rule, dataset=dataset.name, status=status, message=message, place=place)
 
 
@@ -218,13 +220,13 @@ def _facts(material: Material) -> dict[str, Any]:
     """Return what a report says of a dataset."""
     settings, data = material.settings, material.data
     return {
-        "paths": [piece.path for piece in data.pieces] if data else list(settings.paths),
+        "paths": [piece.path for piece in data.pieces] if data else list(settings.names),
         "read": True,
         "rows": data.n if data else None,
         "columns": len(data.schema) if data else None,
         "label": settings.label or None,
-        "test": list(settings.test),
+        "test": list(map(public, settings.test)),
         "test_rows": material.test.n if material.test else None,
-        "base": settings.base or None,
+        "base": public(settings.base) or None,
         "base_rows": material.base.rows.n if material.base else None,
     }

@@ -24,6 +24,7 @@ from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query
 from dataaudit.errors import DataError, MissingColumn
 from dataaudit.escape import shown
+from dataaudit.files import is_file
 from dataaudit.findings.verdict import Site
 from dataaudit.gate.identity import row_contents, row_keys, states
 from dataaudit.gate.rules import Need
@@ -137,7 +138,7 @@ def open_data(
 def _scan(path: str) -> pl.LazyFrame | None:
     """Return a scan of a whole Parquet or Arrow file; None for anything that must be read otherwise."""
     plain = Path(path)
-    if path == STDIN or "=" in path or not plain.is_file():  # with =, columns may stand in the path
+    if path == STDIN or "=" in path or not is_file(plain):  # with =, columns may stand in the path
         return None
     try:
         path.encode()

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from dataaudit.errors import DataError, SettingError, UnreadableFile
+from dataaudit.files import is_file, is_folder
 
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _POINTER: Final = 1024  # bytes that a pointer never exceeds
@@ -49,7 +50,8 @@ def blob_of(base: str, paths: Sequence[str], *, cwd: Path) -> str | None:
 def _in_git(base: str, paths: Sequence[str], cwd: Path) -> tuple[str, str] | None:
     """Return revision and path, or None if a file is meant."""
     revision, colon, path = base.partition(":")
-    if not colon or (cwd / base).exists() or _DRIVE.match(base) or "://" in base:
+    is_path = is_file(cwd / base) or is_folder(cwd / base)
+    if not colon or is_path or _DRIVE.match(base) or "://" in base:
         return None
     return revision, path or _same(base, paths)
 

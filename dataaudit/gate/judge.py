@@ -283,7 +283,7 @@ def _sites(hits: pl.DataFrame, table: FactTable, material: Material) -> Iterator
 def _place(material: Material, table: FactTable) -> Site:
     """Return where an outcome as a whole points to."""
     data = material.test if table.place == "test" and material.test else material.data
-    return Site(source=data.pieces[0].path if data else material.settings.paths[0])
+    return Site(source=data.pieces[0].path if data else material.settings.names[0])
 
 
 def _positions(facts: pl.DataFrame, material: Material) -> pl.Series:

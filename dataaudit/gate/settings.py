@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_a
 
 from dataaudit.errors import SettingError, suggestion
 from dataaudit.options import INPUT, ColumnOptions, Id, Opt, Option, Options, Severity, Weight, options_of
+from dataaudit.secrets import public
 
 if TYPE_CHECKING:
     from dataaudit.findings.verdict import Rule
@@ -57,6 +58,11 @@ class DatasetSettings(ColumnOptions):
     )
     declared: str = ""  # the text file that declares this dataset, and the line there
     declared_line: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The paths as people may see them: addresses without their secrets."""
+        return tuple(map(public, self.paths))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,7 +10,6 @@ import pytest
 
 from dataaudit.data.load import load
 from dataaudit.data.paths import files_meant
-from dataaudit.data.remote import public
 from dataaudit.errors import DataError, UnreadableFile
 
 CSV = b"x,y\n1,p\n2,q\n"
@@ -132,18 +131,3 @@ def test_what_no_store_has(store, address, message):
     with pytest.raises(UnreadableFile, match=message) as caught:
         load(address, target="y")
     assert "pw" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("https://a.b/t.csv?x=1&y=", "https://a.b/t.csv?x=1&y="),
-        ("https://tok@a.b/t.csv", "https://a.b/t.csv"),
-        ("https://u:p@a.b:80/t.csv?X-Amz-Signature=12&X-Amz-Expires=3&v=1", "https://a.b:80/t.csv?v=1"),
-        ("https://a.b/t.csv?k=" + "x" * 40, "https://a.b/t.csv"),
-        ("abfs://box@bob/t.csv?sig=1", "abfs://box@bob/t.csv"),
-        ("s3://bucket/t.csv", "s3://bucket/t.csv"),
-    ],
-)
-def test_public(address, shown):
-    assert public(address) == shown

@@ -19,7 +19,7 @@ from dataaudit.data.sql.connection import VARIABLE, connect_to
 from dataaudit.data.sql.drivers import BATCH
 from dataaudit.data.sql.query import Query, read_statement, read_text
 from dataaudit.errors import AuditError, DataError, MissingColumn, SettingError, UnreadableFile
-from dataaudit.escape import masked, masked_words
+from dataaudit.secrets import masked, masked_words
 
 ROWS = 40
 FRAME = pl.DataFrame(
