@@ -6,7 +6,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -20,7 +20,7 @@ _UNKNOWN_MEMORY: Final = 1 << 33  # bytes, where the system does not say
 _AGAIN: Final = "the file may be cut short: fetch it again"
 
 
-def only_table(data: bytes, name: str, *, kinds: Collection[str]) -> tuple[str, bytes, str]:
+def only_table(data: bytes, name: str, *, kinds: AbstractSet[str]) -> tuple[str, bytes, str]:
     """Return name, bytes and packing of the one table in a zip file; a spreadsheet is its own table."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -48,7 +48,7 @@ def _spreadsheet(archive: zipfile.ZipFile) -> str:
     return ""
 
 
-def _member(archive: zipfile.ZipFile, name: str, kinds: Collection[str]) -> zipfile.ZipInfo:
+def _member(archive: zipfile.ZipFile, name: str, kinds: AbstractSet[str]) -> zipfile.ZipInfo:
     """Return the one file in it that may be a table."""
     files = [info for info in archive.infolist() if not info.is_dir() and not _is_junk(info.filename)]
     ends = [PurePosixPath(info.filename.lower()).suffixes[-2:] for info in files]

@@ -160,13 +160,13 @@ def _labelled(
     rows = plan.examples.get(str(change.label), ())
     if rows:
         return column.slice(rows[0], 1)
-    value: str | int = str(change.label)
-    if names and pa.types.is_integer(column.type):
-        if value not in names:
-            what = f"column {plan.label_column!r} holds numbers, none of which is called {shown(value)!r}"
-            raise DataError(what, "name the class where the dataset is made, then audit it again")
-        value = names.index(value)
-    return _new(value, column.type, plan.label_column)
+    label = str(change.label)
+    if not names or not pa.types.is_integer(column.type):
+        return _new(label, column.type, plan.label_column)
+    if label not in names:
+        what = f"column {plan.label_column!r} holds numbers, and no name of one is {shown(label)!r}"
+        raise DataError(what, "name the class where the dataset is made, then audit it again")
+    return _new(names.index(label), column.type, plan.label_column)
 
 
 def _new(value: str | float, kind: pa.DataType, name: str) -> pa.ChunkedArray:

@@ -129,8 +129,7 @@ def _row(line: str, attributes: list[_Attribute], blanks: list[Cell], place: str
 def _cells(text: str) -> list[Cell]:
     """Return the values of a row."""
     if not _PLAIN.search(text):
-        cells = [cell.strip() for cell in text.split("," if "," in text else "\t")]
-        return [None if cell in ("?", "") else cell for cell in cells]
+        return [_value(cell.strip()) for cell in text.split("," if "," in text else "\t")]
     cells, at = list[Cell](), 0
     while at < len(text):
         found = _VALUE.match(text, at)

@@ -34,9 +34,9 @@ def read_excel(blob: Blob, wanted: Wanted) -> Part:
         if not filled:
             raise DataError(f"{blob.name} has no sheet with data", "give one that holds a table")
         if len(filled) > 1:
-            names = ", ".join(map(shown, list(filled)[:_LISTED])) + (", …" if len(filled) > _LISTED else "")
+            listed = ", ".join(map(shown, list(filled)[:_LISTED])) + (", …" if len(filled) > _LISTED else "")
             raise DataError(
-                f"{blob.name} has {len(filled)} sheets with data: {names}",
+                f"{blob.name} has {len(filled)} sheets with data: {listed}",
                 "save the one to audit as CSV, or as a file of its own",
             )
         sheet, texts = next(iter(filled.items()))
