@@ -52,7 +52,7 @@ def _member(archive: zipfile.ZipFile, name: str, kinds: AbstractSet[str]) -> zip
     """Return the one file in it that may be a table."""
     files = [info for info in archive.infolist() if not info.is_dir() and not _is_junk(info.filename)]
     ends = [PurePosixPath(info.filename.lower()).suffixes[-2:] for info in files]
-    tables = [info for info, end in zip(files, ends, strict=True) if kinds.intersection(end)] or files
+    tables = [info for info, end in zip(files, ends, strict=True) if kinds & set(end)] or files
     if not tables:
         raise UnreadableFile(f"{name} is a zip file with nothing in it", "give one that holds a table")
     if len(tables) > 1:
