@@ -99,7 +99,9 @@ def load(
     """
     wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column)
     paths = _paths(source)
-    query = source if isinstance(source, Query) else Query.of_given(paths) if paths else None
+    query = source if isinstance(source, Query) else None
+    if paths and len(paths) > 1:
+        query = Query.of_given(paths)
     if query is not None:
         return replace(combine([read_query(query, wanted)], wanted, notes=()), given=query.given)
     if paths is None:
