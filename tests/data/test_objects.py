@@ -79,6 +79,14 @@ def test_a_stream_gives_its_rows_once():
         load(reader, target="y")
 
 
+def test_the_index_of_pandas_is_left_out():
+    shuffled = pa.Table.from_pandas(EXPECTED.to_pandas().sample(3, random_state=1))
+    result = load(shuffled, target="y")
+    assert result.frame.columns == ["x", "y"]
+    assert result.notes == ("The index that pandas wrote ('__index_level_0__') is left out.",)
+    assert load(shuffled, target="y", id_column="__index_level_0__").n == 3
+
+
 def test_rows_may_lack_names():
     result = load([{"x": 1, "y": "p"}, {"x": 2.5, "y": "q", "z": True}], target="y")
     assert result.frame.rows() == [(1.0, "p", None), (2.5, "q", True)]
