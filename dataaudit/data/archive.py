@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Set as AbstractSet
@@ -17,6 +19,18 @@ _SHEETS: Final = {"xl/workbook.xml": ".xlsx", "xl/workbook.bin": ".xlsb"}
 _OPEN_DOCUMENT: Final = b"application/vnd.oasis.opendocument.spreadsheet"
 _LISTED: Final = 5
 _UNKNOWN_MEMORY: Final = 1 << 33  # bytes, where the system does not say
+# A damaged directory makes zipfile seek where nothing is, and unpack what is of another length.
+_TROUBLE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+)
 _AGAIN: Final = "the file may be cut short: fetch it again"
 
 
@@ -30,11 +44,11 @@ def only_table(data: bytes, name: str, *, kinds: AbstractSet[str]) -> tuple[str,
             member = _member(archive, name, kinds)
             _require_room(member, name)
             return member.filename, archive.read(member), "+zip"
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise UnreadableFile(f"{name} cannot be unpacked: {shown(str(error))}", _AGAIN) from error
     except NotImplementedError as error:
         what = f"{name} is packed by a method that Python cannot undo"
         raise UnreadableFile(what, "unpack it, and audit the file inside") from error
+    except _TROUBLE as error:
+        raise UnreadableFile(f"{name} cannot be unpacked: {shown(str(error))}", _AGAIN) from error
 
 
 def _spreadsheet(archive: zipfile.ZipFile) -> str:

@@ -62,7 +62,11 @@ def class_names(blob: Blob) -> Names:
 
     source = pa.memory_map(blob.path) if blob.path else pa.BufferReader(blob.data)
     opened = pa.ipc.open_file if blob.data.startswith(ARROW_FILE) else pa.ipc.open_stream
-    return names_in((opened(source).schema.metadata or {}).get(KEY.encode(), b""))
+    try:
+        metadata = opened(source).schema.metadata or {}
+    except (pa.ArrowException, OSError):  # Polars reads what pyarrow does not
+        return {}
+    return names_in(metadata.get(KEY.encode(), b""))
 
 
 def names_in(metadata: str | bytes) -> Names:
