@@ -1,6 +1,5 @@
 """Folders of save_to_disk, and numbers of classes with names."""
 
-import csv
 import json
 
 import polars as pl
@@ -85,15 +84,8 @@ def test_metadata_that_say_nothing(tmp_path, metadata):
     assert load(tmp_path / "t.parquet", target="label").frame["label"].to_list() == [0, 1, -1, None]
 
 
-@pytest.fixture
-def datasets():
-    """The package, which sets a limit of Python's csv module for the whole process."""
-    limit = csv.field_size_limit()
-    yield pytest.importorskip("datasets")
-    csv.field_size_limit(limit)
-
-
-def test_the_package(tmp_path, datasets):
+def test_the_package(tmp_path):
+    datasets = pytest.importorskip("datasets")
     made = datasets.Dataset(table((0, 1, 1)))
     made.save_to_disk(tmp_path / "theirs")
     made.to_parquet(tmp_path / "t.parquet")
