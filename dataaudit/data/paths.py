@@ -16,6 +16,7 @@ from dataaudit.secrets import public
 
 _HEADER_BYTES = 1 << 16
 TEXT_NAMES = frozenset({".txt", ".text", ".eml", ".md"})
+_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
 _SAVED = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
 
 
@@ -139,6 +140,10 @@ def _tables_below(folder: str) -> list[str]:
         saved = saved_files(Path(folder))
         if saved:
             return saved
+    for log, kind in _LOGS.items():
+        if _exists(Path(folder, log)):
+            what = f"folder {shown(folder)} is a table of {kind}, whose files hold rows of older versions too"
+            raise DataError(what, "write it as Parquet by its own library, or hand it over from Python")
     return _tables(list(_files_below(folder)), folder)
 
 

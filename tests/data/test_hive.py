@@ -112,3 +112,11 @@ def test_files_of_different_depth(tmp_path):
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="holds tables of 2 kinds"):
         load(tmp_path, target="y")
+
+
+@pytest.mark.parametrize(("log", "kind"), [("_delta_log", "Delta Lake"), (".hoodie", "Hudi")])
+def test_tables_whose_files_hold_older_rows(tmp_path, log, kind):
+    (tmp_path / log).mkdir()
+    (tmp_path / "t.csv").write_text("x,y\n1,p\n", encoding="utf-8")
+    with pytest.raises(DataError, match=f"is a table of {kind}, whose files hold rows of older versions too"):
+        load(tmp_path, target="y")
