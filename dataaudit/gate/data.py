@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from dataaudit.data.blob import ARROW_FILE, PARQUET, STDIN
-from dataaudit.data.dataset import Wanted, readable
+from dataaudit.data.blob import ARROW_FILE, PARQUET, STDIN, Blob
+from dataaudit.data.dataset import Wanted, plain_types, readable
+from dataaudit.data.formats.arrow import with_class_names
 from dataaudit.data.load import load
 from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query
@@ -137,7 +138,7 @@ def open_data(
 def _scan(path: str) -> pl.LazyFrame | None:
     """Return a scan of a whole Parquet or Arrow file; None for anything that must be read otherwise."""
     plain = Path(path)
-    if path == STDIN or not is_file(plain):
+    if path == STDIN or "=" in path or not is_file(plain):  # with =, columns may stand in the path
         return None
     try:
         path.encode()
@@ -149,10 +150,13 @@ def _scan(path: str) -> pl.LazyFrame | None:
         return None  # whoever reads it says why
     name = str(plain.absolute())
     if head.startswith(PARQUET) and tail.endswith(PARQUET):
-        return pl.scan_parquet(name, glob=False, hive_partitioning=False)
-    if head.startswith(ARROW_FILE) and tail.endswith(ARROW_FILE):
-        return pl.scan_ipc(name, glob=False, hive_partitioning=False)
-    return None
+        scan = pl.scan_parquet(name, glob=False, hive_partitioning=False)
+    elif head.startswith(ARROW_FILE) and tail.endswith(ARROW_FILE):
+        scan = pl.scan_ipc(name, glob=False, hive_partitioning=False)
+    else:
+        return None
+    with readable(f"{shown(path)} is not a readable table", _AGAIN):
+        return plain_types(with_class_names(scan, Blob(path, "", "", "", name, head))[0])
 
 
 def _scanned(scans: list[pl.LazyFrame], paths: Sequence[str], wanted: Wanted) -> Data | None:
