@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from dataaudit.features.roles import names_rows
 from dataaudit.gate.data import Material
-from dataaudit.gate.facts.columns import is_identifier, roles
+from dataaudit.gate.facts.columns import roles
 from dataaudit.gate.facts.table import FactTable, Rows
 
 
@@ -37,7 +38,7 @@ def shared_ids(material: Material) -> pl.DataFrame:
 def id_columns(material: Material) -> Rows:
     """Feature columns that name rows rather than say something of them."""
     used = roles(material)
-    return [(name, used[name].reason) for name in material.features if is_identifier(used[name])]
+    return [(name, used[name].reason) for name in material.features if names_rows(used[name])]
 
 
 @FactTable(
