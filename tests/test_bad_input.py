@@ -217,7 +217,7 @@ DECIDED = {
     ),
     "classes that look alike": (
         good().with_columns(y=pl.when(pl.int_range(N).is_in([2, 4])).then(pl.lit("A")).otherwise("y")), [],
-        "The classes 'A' and 'a' differ in case or spaces only; they were kept apart.",
+        "Classes 'A' and 'a' differ in case or blanks only: they were kept apart.",
     ),
     "an identifier": (
         good(), [],

@@ -42,6 +42,11 @@ class Encoding:
     encoders: tuple[ColumnEncoder, ...]  # in the order of the columns in training
     features: tuple[Feature, ...]  # of all encoders, column by column; `transform` sorts them into blocks
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The note on columns that are left out."""
+        return _left_out_note(self.roles)
+
     def transform(self, frame: pl.DataFrame) -> Columns:
         """Encode n rows: the same features in the same order whatever the frame."""
         parts = [_on_column(frame, encoder.column, encoder.transform) for encoder in self.encoders]

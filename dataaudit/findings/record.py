@@ -14,6 +14,7 @@ from dataaudit.errors import DataError
 
 WITHHELD: Final = "(withheld)"  # in the place of a redacted value
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
+_LATER: Final = {"leading": 0}  # fields that earlier versions did not write
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "labels": "an audit of labels",
     "mismatch": "an audit of a mismatch",
@@ -62,6 +63,7 @@ class Record:
         if values.get("kind") != cls.KIND:
             raise DataError(f"{where} is not of {NOUNS[cls.KIND]}", AGAIN)
         kinds = _stored(cls)
+        values = {**_LATER, **values}
         missing = [name for name in kinds if name not in values]
         if missing:
             raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
@@ -95,6 +97,7 @@ class AuditRecord(Record):
     origins: tuple[Mapping[str, Any], ...] = ()  # training files: path, format, sha256, rows
     roles: tuple[Mapping[str, str], ...] = ()  # columns: column, role, reason
     notes: tuple[str, ...] = ()  # decisions to state to the user, in full sentences
+    leading: int = 0  # how many of them, the first ones, say what was left out or read in another way
 
 
 @dataclass(frozen=True, kw_only=True)
