@@ -221,7 +221,8 @@ DECIDED = {
     ),
     "an identifier": (
         good(), [],
-        "1 column is left out: name (an identifier: short strings, 60 different values in 60 rows).",
+        "1 column is left out: name (an identifier: short strings, 60 different values in 60 rows). "
+        "To use one, list it with the others under features.",
     ),
     "words for missing": (
         good().with_columns(size=pl.when(pl.int_range(N) < 3).then(pl.lit("n/a")).otherwise("size")), [],

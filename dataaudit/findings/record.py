@@ -14,7 +14,7 @@ from dataaudit.errors import DataError
 
 WITHHELD: Final = "(withheld)"  # in the place of a redacted value
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
-_LATER: Final = {"leading": 0}  # fields that earlier versions did not write
+_LATER: Final[Mapping[str, Any]] = {"leading": 0}  # fields that earlier versions did not write
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "labels": "an audit of labels",
     "mismatch": "an audit of a mismatch",
@@ -43,7 +43,8 @@ class Record:
         return self.run or hashlib.sha256(dump(self._facts()).encode()).hexdigest()[:16]
 
     def _facts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _stored(type(self))}
+        facts = {name: getattr(self, name) for name in _stored(type(self))}
+        return {name: value for name, value in facts.items() if _LATER.get(name, ...) != value}
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, the kind, `run_id` and the format's number, as JSON's types."""
