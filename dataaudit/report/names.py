@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dataaudit.findings.record import AuditRecord
     from dataaudit.findings.tables import Tables
+    from dataaudit.findings.verdict import Site
 
 AnyTables = TypeVar("AnyTables", bound="Tables")
 
@@ -49,6 +50,17 @@ def short_names(files: Iterable[str]) -> dict[str, str]:
 def place_name(file: str, mark: str, number: object) -> str:
     """Return how a row of a file is named; `mark` is ``:`` for a line and ``#`` for a number."""
     return f"{file} {_WORDS[mark]} {number}".strip()
+
+
+def site_name(site: Site, files: Mapping[str, str]) -> str:
+    """Return how a row, column or file of a verdict is named; `files` has what stands for each."""
+    name = files.get(site.source, site.source)
+    if site.line is not None:
+        return place_name(name, ":", site.line)
+    if site.row is not None:
+        return place_name(name, "#", site.row)
+    name = name or PurePosixPath(site.source).name
+    return f"{name}[{site.column}]" if site.column else name
 
 
 @dataclass(frozen=True)
