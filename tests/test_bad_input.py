@@ -194,6 +194,7 @@ def test_folders_and_patterns_that_hold_nothing(here, capfd, name):
 
 
 # name → table, what else is typed, the decision as it stands in the notes
+HINT = "To use one, list it with the others under features."
 DECIDED = {
     "labels with nulls": (
         good().with_columns(y=pl.when(pl.int_range(N) >= 5).then("y")),
@@ -221,8 +222,7 @@ DECIDED = {
     ),
     "an identifier": (
         good(), [],
-        "1 column is left out: name (an identifier: short strings, 60 different values in 60 rows). "
-        "To use one, list it with the others under features.",
+        "1 column is left out: name (an identifier: short strings, 60 different values in 60 rows). " + HINT,
     ),
     "words for missing": (
         good().with_columns(size=pl.when(pl.int_range(N) < 3).then(pl.lit("n/a")).otherwise("size")), [],

@@ -40,6 +40,7 @@ _RULES: Final = 60  # broken rules in full
 _OUTCOMES: Final = 400
 _FACTS: Final = 40  # of a dataset
 _DATASETS: Final = 20
+_SAVED: Final = 10  # characters of a path from which on a line to explain its short name is worth it
 
 
 def report(verdict: Verdict, *, full: bool = False) -> b.Report:
@@ -78,11 +79,12 @@ def _file(verdict: Verdict) -> tuple[b.Inline, ...]:
 
 
 def _linted_names(verdict: Verdict) -> dict[str, str]:
-    """Return what stands for a file at the beginning of a line: short for one of another folder."""
+    """Return what stands for a file of another folder at the beginning of a line, where that is shorter."""
     files = _sites(verdict.outcomes)
     names = short_names(files)
     elsewhere = [file for file in files if file.startswith(("/", "../"))]
-    return {file: names[file] or PurePosixPath(file).name for file in elsewhere}
+    short = {file: names[file] or PurePosixPath(file).name for file in elsewhere}
+    return {file: name for file, name in short.items() if len(name) + _SAVED <= len(file)}
 
 
 def _sections(
