@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dataaudit.audits.rerun import Standing
     from dataaudit.findings.schemas import Findings
     from dataaudit.repair.plan import Plan
-    from dataaudit.report.names import RowNames
+    from dataaudit.report.words import RowNames
 
 
 SHOWN = 10
@@ -69,7 +69,7 @@ def apply(
     from dataaudit.repair.apply import place, repair, write_repair
     from dataaudit.repair.decisions import read_decisions
     from dataaudit.repair.plan import make_plan, require_files
-    from dataaudit.report.names import RowNames
+    from dataaudit.report.words import RowNames
 
     target = None if dry_run and not (out or in_place) else place(data, out, in_place=in_place, force=force)
     findings, decided = Findings.read(folder), read_decisions(decisions)

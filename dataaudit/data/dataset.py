@@ -139,8 +139,8 @@ class Wanted:
         """Return `names` without the index that pandas wrote, but for what is asked for, and a note on it."""
         asked = {self.target, self.id_column, *(self.columns or ()), *self.named}
         left = [name for name in index if name in names and name not in asked]
-        told = [] if self.columns is not None else [name for name in left if name not in self.exclude]
-        return [name for name in names if name not in left], (_index_note(told),) if told else ()
+        new = [] if self.columns is not None else [name for name in left if name not in self.exclude]
+        return [name for name in names if name not in left], (_index_note(new),) if new else ()
 
     def check_excluded(self, names: Iterable[str], where: str) -> None:
         """Raise MissingColumn for a name in `exclude` that no file has."""

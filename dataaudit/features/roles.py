@@ -5,7 +5,7 @@ constant), what the user said, then the type, and for integers and strings what 
 
 A column that numbers the rows says where a row stands in the file, and in a file sorted by label that is the
 label: whole numbers, all different, that rise (or fall) in no more stretches than there are classes. A sorted
-quantity, like incomes or points in time, does so too; it is told by numbers so far apart that chance alone
+quantity, like incomes or points in time, does so too; it is known by numbers so far apart that chance alone
 makes them differ, in steps that vary more than those of a sample of row numbers do.
 """
 

@@ -24,7 +24,7 @@ def shown(
     shown, and `folder` where the findings are written, for the commands to type next.
     """
     from dataaudit.findings.redact import redact, shown_folder, withheld  # noqa: PLC0415 - Polars: a verdict needs none
-    from dataaudit.report.names import short_rows  # noqa: PLC0415 - the same
+    from dataaudit.report.words import short_rows  # noqa: PLC0415 - the same
 
     kept = redact(findings, level)
     kind = kept.provenance.KIND

@@ -18,7 +18,6 @@ from dataaudit.report import blocks as b
 from dataaudit.report import verdict as v
 from dataaudit.report import words
 from dataaudit.report.common import few, following, joined, said
-from dataaudit.report.names import short_names, site_name
 from dataaudit.report.verdict import NAME, Standing
 
 MARK: Final = "dataaudit check"  # by which a bot finds its comment to replace it
@@ -81,7 +80,7 @@ def _file(verdict: Verdict) -> tuple[b.Inline, ...]:
 def _linted_names(verdict: Verdict) -> dict[str, str]:
     """Return what stands for a file of another folder at the beginning of a line, where that is shorter."""
     files = _sites(verdict.outcomes)
-    names = short_names(files)
+    names = words.short_names(files)
     elsewhere = [file for file in files if file.startswith(("/", "../"))]
     short = {file: names[file] or PurePosixPath(file).name for file in elsewhere}
     return {file: name for file, name in short.items() if len(name) + _SAVED <= len(file)}
@@ -91,7 +90,7 @@ def _sections(
     verdict: Verdict, found: Sequence[Judged], loud: Sequence[Judged], names: Sequence[str]
 ) -> Iterator[b.Section]:
     unjudged = [o for standing, o in loud if standing == "error"]
-    files = short_names(_sites(verdict.outcomes))
+    files = words.short_names(_sites(verdict.outcomes))
     if unjudged:
         checks = b.Checks(tuple(map(_unjudged, unjudged[:_RULES])))
         yield b.Section("Not judged", (b.Only(b.PAGE, (checks,)),), rank=0, key="unjudged")
@@ -196,7 +195,9 @@ def _message(outcome: Outcome, length: int) -> str:
 def _findings(outcome: Outcome, most: int, files: Mapping[str, str]) -> b.Table:
     """Return the findings, those that gate first, with the columns that say something."""
     findings = sorted(outcome.findings, key=lambda f: not f.gates)[:most]
-    columns: dict[str, list[b.Inline]] = {"where": [b.Cell(site_name(f.site, files), 300) for f in findings]}
+    columns: dict[str, list[b.Inline]] = {
+        "where": [b.Cell(words.site_name(f.site, files), 300) for f in findings]
+    }
     columns["finding"] = [v.finding_text(f, length=600) for f in findings]
     if any(words.known(f.score) for f in findings):
         columns["score"] = [words.short(f.score) for f in findings]
@@ -234,7 +235,9 @@ def _brief(judged: Judged, files: Mapping[str, str]) -> b.Group:
     table = b.Table(
         caption="Findings",
         head=("Where", "Finding"),
-        rows=tuple((b.Cell(site_name(f.site, files), 300), v.finding_text(f, length=300)) for f in shown),
+        rows=tuple(
+            (b.Cell(words.site_name(f.site, files), 300), v.finding_text(f, length=300)) for f in shown
+        ),
     )
     in_all = (b.Sentence(f"{few(total, 'finding')} in all."),) if total > ROWS else ()
     name = (f"{_SIGNS[standing][0][0]} {v.title(outcome)}, ", b.Cell(outcome.dataset, NAME))

@@ -12,8 +12,8 @@ import polars as pl
 from dataaudit.cells import kept_cell
 from dataaudit.errors import AuditError
 from dataaudit.findings.schemas import Findings
-from dataaudit.report.names import RowNames
 from dataaudit.report.rows import ReviewRow, Value, order_values, review_rows, value_of
+from dataaudit.report.words import RowNames
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Opened  # encoders take half a second that the first row need not wait

@@ -93,8 +93,8 @@ def _index_of_schema(file: BinaryIO) -> tuple[str, ...]:
 def pandas_index(metadata: str | None) -> tuple[str, ...]:
     """Return the columns that the metadata of pandas name as index; one that only counts is no column."""
     try:
-        told, _ = json.JSONDecoder().raw_decode(metadata or "{}")
-        return tuple(name for name in told.get("index_columns", ()) if isinstance(name, str))
+        written, _ = json.JSONDecoder().raw_decode(metadata or "{}")
+        return tuple(name for name in written.get("index_columns", ()) if isinstance(name, str))
     except (ValueError, AttributeError, TypeError):
         return ()
 

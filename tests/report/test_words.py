@@ -10,7 +10,7 @@ from writers.example import made_up
 
 from dataaudit.findings.verdict import Site
 from dataaudit.report import shown
-from dataaudit.report.names import RowNames, short_names, short_rows, site_name
+from dataaudit.report.words import RowNames, short_names, short_rows, site_name
 from dataaudit.writers import get
 
 
