@@ -129,8 +129,8 @@ def open_data(
             if opened is not None:
                 return opened
     source = paths if isinstance(paths, Query) else list(paths)
-    kept = [*named, *filter(None, [id_column])]  # the id stays a column here
-    dataset = load(source, target=label, exclude=exclude, named=kept)
+    used = [*named, *filter(None, [id_column])]  # the id stays a column here
+    dataset = load(source, target=label, exclude=exclude, named=used)
     wanted.choose(dataset.frame.columns, dataset.origins[0].path)
     pieces, start = [], 0
     for origin in dataset.origins:

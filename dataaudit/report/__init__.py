@@ -29,9 +29,8 @@ def shown(
     kept = redact(findings, level)
     kind = kept.provenance.KIND
     builder = import_module(f"dataaudit.report.{'explain' if kind == 'explanation' else kind}")
-    options: dict[str, Any] = {"labels": {"top": top, "whole": kept}, "mismatch": {"whole": kept}}.get(
-        kind, {}
-    )
+    options: dict[str, Any] = {"whole": kept} if kind in ("labels", "mismatch") else {}
+    options |= {"top": top} if kind == "labels" else {}
     report: Report = builder.report(short_rows(kept), folder=shown_folder(kept, folder), **options)
     sentences = (*report.sentences, *filter(None, [withheld(kept)]))
     return kept, replace(report, sentences=sentences, provenance=kept.record.to_dict())
