@@ -194,7 +194,7 @@ def test_folders_and_patterns_that_hold_nothing(here, capfd, name):
 
 
 # name → table, what else is typed, the decision as it stands in the notes
-HINT = "To use one, list it with the others under features."
+HINT = "List one under features to use it."
 DECIDED = {
     "labels with nulls": (
         good().with_columns(y=pl.when(pl.int_range(N) >= 5).then("y")),

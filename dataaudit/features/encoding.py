@@ -150,7 +150,7 @@ def _left_out_note(roles: Sequence[Role]) -> tuple[str, ...]:
     if not left:
         return ()
     what = "1 column is" if len(left) == 1 else f"{len(left):,} columns are"
-    hint = " To use one, list it with the others under features." if any(map(names_rows, left)) else ""
+    hint = " List one under features to use it." if any(map(names_rows, left)) else ""
     return (f"{what} left out: {_listed(left)}.{hint}",)
 
 

@@ -245,8 +245,8 @@ def _counts(values: pl.Series, classes: int) -> str:
         gaps = values.sort().diff().drop_nulls().cast(pl.Float64).to_numpy()
         if _are_times(values) or gaps.std() > EVEN * gaps.mean():
             return ""
-    how = f"in order from {first} to {last}" if stretches == 1 else f"in order within {stretches} stretches"
-    return f"{_COUNTER}, with gaps: whole numbers, all different, {how}"
+    where = f" from {first} to {last}" if stretches == 1 else f" in {stretches} sorted stretches"
+    return f"{_COUNTER}{where}, with gaps"
 
 
 def _crowded(values: pl.Series) -> bool:

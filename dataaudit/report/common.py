@@ -161,7 +161,7 @@ def notes(p: AuditRecord, folder: str) -> b.Section:
     leading = p.notes[: p.leading]
     shown = leading if len(leading) <= _NOTES else leading[: _NOTES - 1]
     spare, lines = _NOTE_LINES - len(shown), list[b.Inline]()
-    for note in shown:
+    for note in (_shortly(note, p) for note in shown):
         more = min(spare, (len(note) - 1) // _NOTE_WIDTH, 1)
         spare -= more
         room = (1 + more) * _NOTE_WIDTH - 8 * more  # a line is seldom full
@@ -170,6 +170,16 @@ def notes(p: AuditRecord, folder: str) -> b.Section:
         lines.append(f"… and {left:,} more {'on the page' if folder else 'in the notes of the provenance'}.")
     found = (b.Only(b.BRIEF, (b.List(tuple(lines)),)),) if lines else ()
     return b.Section("What was left out, or read in another way", found, rank=0, key="notes")
+
+
+def _shortly(note: str, p: AuditRecord) -> str:
+    """Return a note with the short names of files, and without that of a single one."""
+    origins = (*p.origins, *getattr(p, "test_origins", ()))
+    for file, name in words.short_names(str(one["path"]) for one in origins).items():
+        if note.startswith(f"{file}: "):
+            text = note.removeprefix(f"{file}: ")
+            return f"{name}: {text}" if name else text[:1].upper() + text[1:]
+    return note
 
 
 def run(p: AuditRecord, facts: Facets) -> tuple[b.Section, b.Section]:

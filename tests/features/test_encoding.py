@@ -72,7 +72,7 @@ def test_blocks_and_their_features_agree(frame):
     ]
     assert columns.features[0].column == "age"
     assert sorted(map(repr, columns.features)) == sorted(map(repr, encoding.features))
-    hint = "To use one, list it with the others under features."
+    hint = "List one under features to use it."
     assert encoding.notes == (f"1 column is left out: row (it counts the rows from 0 to 59). {hint}",)
 
 

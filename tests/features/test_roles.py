@@ -238,13 +238,13 @@ HALVES = [*SPARSE[::2], *SPARSE[1::2]]  # sorted by label
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (SPARSE, "with gaps: whole numbers, all different, in order from"),
-        (SPARSE[::-1], "in order from"),
-        (HALVES, "in order within 2 stretches"),
-        ([float(value) for value in HALVES], "in order within 2 stretches"),
-        ([str(value) for value in HALVES], "in order within 2 stretches"),
-        ([None, *SPARSE, None], "in order from"),
-        ([10 * i for i in range(60)], "in order from 0 to 590"),
+        (SPARSE, "the rows from 2 to 992, with gaps"),
+        (SPARSE[::-1], "the rows from 992 to 2, with gaps"),
+        (HALVES, "the rows in 2 sorted stretches, with gaps"),
+        ([float(value) for value in HALVES], "the rows in 2 sorted stretches, with gaps"),
+        ([str(value) for value in HALVES], "the rows in 2 sorted stretches, with gaps"),
+        ([None, *SPARSE, None], "with gaps"),
+        ([10 * i for i in range(60)], "the rows from 0 to 590, with gaps"),
     ],
 )
 def test_what_counts_the_rows_is_left_out(values, reason):

@@ -53,3 +53,12 @@ def test_withheld_notes_are_one():
     said = "".join(lines(noted("labels", NOTES, 4), "cells"))
     assert "4 notes of the audit are withheld." in said
     assert "have no 'y'" not in said
+
+
+def test_a_note_says_the_file_shortly():
+    (said,) = [
+        line
+        for line in lines(noted("labels", ("mail.csv: column 'a': 3 cells are missing.",), 1))
+        if "cells" in line
+    ]
+    assert said.startswith("- Column 'a': 3 cells")
