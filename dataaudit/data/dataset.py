@@ -5,6 +5,7 @@ A reader is asked for the Wanted columns of one source, and gives a Part; `load`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from dataaudit.escape import shown
 
 Lines = npt.NDArray[np.int64]
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls one without a name
 
 # A damaged Arrow footer makes Polars panic, and a panic is no Exception.
 _TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, OverflowError, UnicodeError)
@@ -115,6 +118,7 @@ class Wanted:
     exclude: tuple[str, ...] = ()
     id_column: str | None = None  # column that names the rows
     some: bool = False  # whether this is one file of several, which need not have all of the columns
+    named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""
@@ -150,12 +154,26 @@ class Wanted:
             id_column=None if self.id_column in gone else self.id_column,
         )
 
+    def without_index(self, names: Sequence[str], index: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+        """Return `names` without the index that pandas wrote, but for what is asked for, and a note on it."""
+        asked = {*self.asked, *self.named}
+        left = [name for name in index if name in names and name not in asked]
+        new = [] if self.columns is not None else [name for name in left if name not in self.exclude]
+        return [name for name in names if name not in left], (_index_note(new),) if new else ()
+
     def check_excluded(self, names: Iterable[str], where: str) -> None:
         """Raise MissingColumn for a name in `exclude` that no file has."""
         known = list(dict.fromkeys(names))
         for name in self.exclude:
             if name not in known:
                 raise MissingColumn(name, known, where)
+
+
+def _index_note(left: Sequence[str]) -> str:
+    """Say which columns are an index of pandas, and how one with a name of its own can be used."""
+    quoted = ", ".join(repr(shown(name)) for name in left)
+    use = "" if all(map(_UNNAMED_INDEX.fullmatch, left)) else "; name it under --id or --features to use it"
+    return f"The index that pandas wrote ({quoted}) is left out{use}."
 
 
 @dataclass(frozen=True, slots=True)

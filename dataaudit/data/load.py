@@ -54,6 +54,7 @@ def load(
     columns: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     id_column: str | None = None,
+    named: Sequence[str] = (),
 ) -> Dataset:
     """Read a table, name its rows, and state what was decided on the way.
 
@@ -73,6 +74,8 @@ def load(
         Columns to leave out.
     id_column : str, optional
         Column that names the rows: unique, without nulls. It is no feature.
+    named : sequence of str
+        Columns that are read even where pandas wrote them as its index.
 
     Returns
     -------
@@ -97,7 +100,13 @@ def load(
     >>> data.n, data.row_id.to_list()
     (2, ['<frame>#0', '<frame>#1'])
     """
-    wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column)
+    wanted = Wanted(
+        target,
+        columns=None if columns is None else tuple(columns),
+        exclude=tuple(exclude),
+        id_column=id_column,
+        named=tuple(named),
+    )
     paths = _paths(source)
     query = source if isinstance(source, Query) else None
     if paths and len(paths) > 1:

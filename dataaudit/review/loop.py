@@ -108,7 +108,7 @@ def _show(desk: Desk, rows: RowReader, *, terminal: Terminal, model: Reranker | 
     row = rows.row(desk.review.at, whole=desk.whole)
     missing = rows.trouble if desk.whole or not row.cells else ""
     notes = [f"The data are not at hand: {missing}" if missing else "", model.status if model else ""]
-    drawn = draw(desk, row, console=terminal.console, notes=notes)
+    drawn = draw(desk, rows.shown(row), console=terminal.console, notes=notes)
     paint(terminal.console, drawn)
     return replace(desk, page=drawn.page, lines=drawn.total)
 
