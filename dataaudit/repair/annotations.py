@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
-from dataaudit.data.blob import PARQUET, STDIN, open_blob
+from dataaudit.data.blob import PARQUET, SHEET_NAMES, STDIN, open_blob
 from dataaudit.data.formats.csv import sniff_separator
 from dataaudit.errors import DataError, MissingColumn, UnreadableFile
 from dataaudit.escape import shown
@@ -38,7 +38,6 @@ _LABELS: Final = (  # names of the column with the class, the surest first
 _OURS: Final = "suggested_label"  # a column of our own export, whose `label` is the class that was audited
 _REVIEWERS: Final = ("reviewer", "annotator", "completed_by", "user", "email")
 _NOTES: Final = ("note", "notes", "comment", "comments")
-_ZIP: Final = b"PK\x03\x04"
 _HINT: Final = "export from the tool as JSON, or give a table with the columns row_id and label"
 
 
@@ -90,12 +89,7 @@ def _kind_of(records: Sequence[Record]) -> Kind:
 
 def _records(path: Path, name: str) -> Sequence[Record]:
     """Read the records of a file of any kind."""
-    try:
-        with path.open("rb") as file:
-            is_excel = path.suffix.lower() in (".xlsx", ".xls") or file.read(4) == _ZIP
-    except OSError as error:
-        raise UnreadableFile(f"{name} cannot be read: {error.strerror or error}", "check the path") from error
-    if is_excel:
+    if path.suffix.lower() in SHEET_NAMES:
         return _sheet(path, name)
     blob = open_blob("./-" if str(path) == STDIN else str(path))
     if blob.data.startswith(PARQUET):

@@ -120,6 +120,8 @@ def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path
         raise SettingError("standard input cannot be repaired", "name the file that was audited")
     if in_place and out is not None:
         raise SettingError("--in-place and --out were both given", "leave one out")
+    if in_place and "://" in source and not Path(source).exists():
+        raise SettingError("what was audited is elsewhere, and is not written over", "name a file with --out")
     if in_place:
         target = Path(os.path.realpath(source) if Path(source).is_symlink() else source)
     elif out is None:
@@ -143,8 +145,9 @@ def write_repair(done: Repair, source: str, *, target: Path, in_place: bool) -> 
     if in_place:
         written["backup"] = back_up(target)
     journal = replace(done.journal, target=target.name)
+    like = Path(source) if Path(source).exists() else None  # data elsewhere have no permissions
     try:
-        write_all({written["journal"]: journal.to_bytes(), target: done.data}, like=Path(source))
+        write_all({written["journal"]: journal.to_bytes(), target: done.data}, like=like)
     except WriteError:
         if in_place:
             written["backup"].unlink(missing_ok=True)

@@ -14,15 +14,16 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.data.blob import Blob
+from dataaudit.data.blob import Blob, is_repaired
 from dataaudit.data.dataset import Dataset
+from dataaudit.data.hive import levels_of
 from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.escape import shown
 from dataaudit.findings.schemas import CONTENT, Findings
 from dataaudit.repair.decisions import Decision, Decisions
 
-FORMATS: Final = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")
+_UNPACK: Final = "unpack it, audit the file inside, and repair that"
 _EXAMPLES: Final = 50  # rows of a class that are looked at to see how the file spells it
 _SEARCHED: Final = 20_000  # names among which a close match is looked for
 
@@ -44,7 +45,7 @@ class RowChange:
 class Plan:
     """All changes to one file."""
 
-    format: str  # one of `FORMATS`
+    format: str  # one of `REPAIRED`
     rows: int  # records of the file
     label_column: str
     weight_column: str
@@ -101,9 +102,12 @@ def make_plan(
     if decisions.run_id and decisions.run_id != known.run_id:
         what = f"the decisions are of run {shown(decisions.run_id)}, the findings of run {known.run_id}"
         raise DataError(what, "name the folder of findings that was reviewed")
+    settings: Mapping[str, Any] = known.settings
+    label_column = known.target if "label" not in settings else str(settings["label"])
     found = _found(findings, blob, read)
     origin, now = found.origin, {place["row_id"]: place for place in found.rows.iter_rows(named=True)}
     changes, left, missed = list[RowChange](), Counter[str](), dict[str, str]()
+    _require_label_inside(found.audited, label_column)
     for decision, place in _places(findings.labels, decisions):
         name, label = decision.row_id, found.relabelled.get(decision.row_id)
         if place["source"] != found.audited:
@@ -122,11 +126,10 @@ def make_plan(
         raise DataError(what, "give the file as it was, or run audit labels on this one")
     if sum(change.action == "drop" for change in changes) >= int(origin["rows"]):
         raise DataError(f"all {origin['rows']} rows would be dropped", "keep some")
-    settings: Mapping[str, Any] = known.settings
     return Plan(
         format=str(origin["format"]).partition("+")[0],
         rows=int(origin["rows"]),
-        label_column=known.target if "label" not in settings else str(settings["label"]),
+        label_column=label_column,
         weight_column=weight_column or str(settings.get("weight") or "weight"),
         changes=tuple(sorted(changes, key=lambda change: change.row)),
         kept=left["keep"],
@@ -196,10 +199,19 @@ def _matched(findings: Findings, blob: Blob, read: Callable[[], Dataset] | None)
 
 
 def _repairable(origin: Mapping[str, Any], blob: Blob) -> Mapping[str, Any]:
-    if str(origin["format"]).partition("+")[0] not in FORMATS:
+    if not is_repaired(str(origin["format"])):
         what = f"{blob.name} is of a format that is not repaired: {origin['format']}"
-        raise SettingError(what, f"the formats are {', '.join(FORMATS)}")
+        is_zip = str(origin["format"]).endswith("+zip")
+        raise SettingError(what, _UNPACK if is_zip else "write it as CSV or Parquet, audit and repair that")
     return origin
+
+
+def _require_label_inside(path: str, label: str) -> None:
+    """Refuse a file whose label is the name of its folder: a row would have to go to another file."""
+    if label not in levels_of(path):
+        return
+    what = f"the labels of {shown(path)} are in its path ({label}=…), so they cannot be changed in the file"
+    raise SettingError(what, "write the rows into one file with the label as a column, audit and repair that")
 
 
 def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, dict[str, Any]]]:
