@@ -198,7 +198,7 @@ BAD = {
     '{"run_id": "0000"}': "holds no decisions",
     '{"run_id": "1"}\n{"run_id": "2", "row_id": "R", "action": "drop"}': "line 2 is of run 2",
     "": "holds no decisions",
-    '{"row_id": "\\u001b[31m::error\\n", "action": "drop"}': "row '\\\\x1b[31m::error\\\\n' is not",
+    '{"row_id": "\\u001b[31m::error\\n", "action": "drop"}': "row '\\\\x1b[31m∷error\\\\n' is not",
 }
 
 
