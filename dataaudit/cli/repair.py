@@ -85,7 +85,7 @@ def apply(
             changes["files"] = {name: path.as_posix() for name, path in written.items()}
             sentences += _written(written)
             if model:
-                before = written.get("backup", Path(data)).as_posix()
+                before = written["backup"].as_posix() if in_place else data
                 weights = plan.weight_column if plan.only("weight") else None
                 said, changes["model"] = _compared(
                     findings, target, source=before, test=test, weights=weights, progress=progress

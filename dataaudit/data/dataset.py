@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from dataaudit.errors import DataError, MissingColumn, SettingError, UnreadableF
 from dataaudit.escape import shown
 
 Lines = npt.NDArray[np.int64]
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls one without a name
 
@@ -116,6 +118,7 @@ class Wanted:
     exclude: tuple[str, ...] = ()
     id_column: str | None = None  # column that names the rows
     named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
+    some: bool = False  # whether this is one file of several, which need not have all of the columns
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""
@@ -127,12 +130,11 @@ class Wanted:
     def choose(self, names: Sequence[str], where: str) -> list[str]:
         """Return the wanted ones of `names`, in their order, the id column included."""
         have = set(names)
-        must = [name for name in (self.target, self.id_column, *(self.columns or ())) if name]
-        for name in must:
-            if name not in have:
-                raise MissingColumn(name, names, where)
         free = have - set(self.exclude) if self.columns is None else set()
-        take = free.union(must)
+        missing = [name for name in self.asked if name not in have]
+        take = free.union(self.asked) & have
+        if missing and (not self.some or not take or self.id_column in missing):
+            raise MissingColumn(missing[0], names, where)
         return [name for name in names if name in take]
 
     def without_index(self, names: Sequence[str], index: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -141,6 +143,23 @@ class Wanted:
         left = [name for name in index if name in names and name not in asked]
         new = [] if self.columns is not None else [name for name in left if name not in self.exclude]
         return [name for name in names if name not in left], (_index_note(new),) if new else ()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The columns that were asked for by name."""
+        return tuple(name for name in (self.target, self.id_column, *(self.columns or ())) if name)
+
+    def without(self, names: Iterable[str]) -> Wanted:
+        """Return what is wanted of a file if these columns come from elsewhere."""
+        gone = set(names)
+        kept = tuple(name for name in self.columns or () if name not in gone)
+        return replace(
+            self,
+            target="" if self.target in gone else self.target,
+            columns=kept or None,
+            exclude=tuple(dict.fromkeys((*self.exclude, *gone))),
+            id_column=None if self.id_column in gone else self.id_column,
+        )
 
     def check_excluded(self, names: Iterable[str], where: str) -> None:
         """Raise MissingColumn for a name in `exclude` that no file has."""
@@ -182,7 +201,7 @@ def one_file(
     notes: tuple[str, ...] = (),
 ) -> Part:
     """Return the Part of a single file whose records are numbered from 0."""
-    n = frame.height
+    frame, n = plain_types(frame), frame.height
     by_line = lines is not None and len(lines) == n and bool(np.all(np.diff(lines) > 0))
     line = pl.Series("line", lines) if lines is not None else pl.repeat(None, n, dtype=pl.Int64, eager=True)
     return Part(
@@ -198,9 +217,16 @@ def one_file(
     )
 
 
+def plain_types(frame: Frame) -> Frame:
+    """Return extension types as what they are stored as: nothing can be done with a period of pandas."""
+    extension = getattr(pl.datatypes, "BaseExtension", ())  # Polars before 2 has none, and reads the storage
+    held = [name for name, dtype in frame.collect_schema().items() if isinstance(dtype, extension)]
+    return frame.with_columns(pl.selectors.by_name(held).ext.storage()) if held else frame
+
+
 def id_as_text(frame: pl.DataFrame, id_column: str | None, where: str) -> pl.DataFrame:
     """Return `frame` with the id column as String."""
-    if id_column is None or frame.schema[id_column] == pl.String:
+    if id_column is None or frame.schema.get(id_column, pl.String) == pl.String:
         return frame
     dtype = frame.schema[id_column]
     if dtype.is_nested() or dtype in (pl.Object, pl.Binary):

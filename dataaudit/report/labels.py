@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.escape import line
+from dataaudit.data.blob import is_repaired
+from dataaudit.escape import line, shown
 from dataaudit.findings.schemas import Findings, Provenance
 from dataaudit.report import common, figures, words
 from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
@@ -270,13 +271,17 @@ def repair_command(f: Findings, folder: str) -> str:
     p = f.provenance
     files: list[str] = list(p.settings.get("source") or ())
     one_file = len(files) == len(p.origins) == 1 and files[0] != "-"
-    if not (folder and one_file and p.command.startswith("audit ")):
+    if not (folder and one_file and p.command.startswith("audit ") and is_repaired(p.origins[0]["format"])):
         return ""
-    found, data, fixed = map(shlex.quote, (folder, files[0], fixed_name(files[0])))
+    file, read = files[0], str(p.origins[0]["path"])
+    if "://" not in file and shown(PurePosixPath(file).as_posix()) != read:
+        file = read  # a folder was given, or a pattern
+    found, data, fixed = map(shlex.quote, (folder, file, fixed_name(file)))
     return f"audit apply {found} decisions.jsonl {data} -o {fixed}"
 
 
 def fixed_name(path: str) -> str:
     """Return the name of a repaired file, without a folder: that of the data may be closed."""
-    stem, dot, ending = PurePosixPath(path).name.partition(".")
+    name = PurePosixPath(path.partition("?")[0] if "://" in path else path).name
+    stem, dot, ending = name.partition(".")
     return f"{stem}.fixed{dot}{ending}"

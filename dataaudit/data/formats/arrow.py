@@ -11,17 +11,19 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import polars as pl
 
 from dataaudit.data.blob import ARROW_FILE, ARROW_STREAM, PARQUET, Blob
-from dataaudit.data.dataset import Origin, Part, Wanted, id_as_text, one_file, readable
+from dataaudit.data.dataset import Frame, Origin, Part, Wanted, id_as_text, one_file, readable
 from dataaudit.errors import UnreadableFile
 
 _AGAIN = "the file may be cut short: fetch or write it again"
 _FEATHER_1 = b"FEA1"
 _INDEX = b'{"index_columns"'  # how the metadata of pandas begin
+_SCHEMA_BYTES: Final = 1 << 16  # of an Arrow file, which begins with its schema
+_CLASS_NAMES: Final = b"huggingface"  # in the metadata where numbers of classes have names
 
 
 def read_parquet(blob: Blob, wanted: Wanted) -> Part:
@@ -102,5 +104,20 @@ def pandas_index(metadata: str | None) -> tuple[str, ...]:
 def _part(
     frame: pl.DataFrame, blob: Blob, kind: str, *, names: list[str], wanted: Wanted, notes: tuple[str, ...]
 ) -> Part:
+    frame, more = with_class_names(frame, blob)
     origin = Origin(blob.name, kind + blob.packing, blob.sha256, frame.height)
-    return one_file(id_as_text(frame, wanted.id_column, blob.name), origin, names=tuple(names), notes=notes)
+    frame = id_as_text(frame, wanted.id_column, blob.name)
+    return one_file(frame, origin, names=tuple(names), notes=(*notes, *more))
+
+
+def with_class_names(frame: Frame, blob: Blob) -> tuple[Frame, tuple[str, ...]]:
+    """Return the rows of a file with the names that it has for numbers of classes, and a note."""
+    if blob.data.startswith(PARQUET):
+        metadata = blob.tail(int.from_bytes(blob.tail(8)[:4], "little") + 8)
+    else:
+        metadata = blob.head(_SCHEMA_BYTES)
+    if _CLASS_NAMES not in metadata:
+        return frame, ()
+    from dataaudit.data.formats.huggingface import class_names, with_names  # noqa: PLC0415 - few files need it
+
+    return with_names(frame, class_names(blob))

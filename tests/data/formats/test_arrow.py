@@ -120,7 +120,7 @@ def test_arrow_cut_short(tmp_path, keep, stream):
         ("x.parquet", b"PAR1....PARE", "encrypted Parquet"),
         ("x.feather", b"FEA1....", "Feather version 1"),
         ("x.arrow", b"garbage", "not an Arrow file: it starts with b'garbag'"),
-        ("x.xls", b"\xd0\xcf\x11\xe0", "format that is not read here: .xls. Hint: save the sheet as CSV"),
+        ("x.pkl", b"\x80\x04", "format that is not read here: .pkl. Hint: write it as Parquet"),
         ("x.sqlite", b"SQLite format 3\0", "format that is not read here: .sqlite"),
         ("x.bin", b"\x01\x00\x02", "not a text table: got a null byte"),
     ],
