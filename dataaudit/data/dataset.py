@@ -117,8 +117,8 @@ class Wanted:
     columns: tuple[str, ...] | None = None  # feature columns; None for all but `exclude`
     exclude: tuple[str, ...] = ()
     id_column: str | None = None  # column that names the rows
-    named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
     some: bool = False  # whether this is one file of several, which need not have all of the columns
+    named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""
@@ -137,13 +137,6 @@ class Wanted:
             raise MissingColumn(missing[0], names, where)
         return [name for name in names if name in take]
 
-    def without_index(self, names: Sequence[str], index: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-        """Return `names` without the index that pandas wrote, but for what is asked for, and a note on it."""
-        asked = {self.target, self.id_column, *(self.columns or ()), *self.named}
-        left = [name for name in index if name in names and name not in asked]
-        new = [] if self.columns is not None else [name for name in left if name not in self.exclude]
-        return [name for name in names if name not in left], (_index_note(new),) if new else ()
-
     @property
     def asked(self) -> tuple[str, ...]:
         """The columns that were asked for by name."""
@@ -160,6 +153,13 @@ class Wanted:
             exclude=tuple(dict.fromkeys((*self.exclude, *gone))),
             id_column=None if self.id_column in gone else self.id_column,
         )
+
+    def without_index(self, names: Sequence[str], index: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+        """Return `names` without the index that pandas wrote, but for what is asked for, and a note on it."""
+        asked = {*self.asked, *self.named}
+        left = [name for name in index if name in names and name not in asked]
+        new = [] if self.columns is not None else [name for name in left if name not in self.exclude]
+        return [name for name in names if name not in left], (_index_note(new),) if new else ()
 
     def check_excluded(self, names: Iterable[str], where: str) -> None:
         """Raise MissingColumn for a name in `exclude` that no file has."""

@@ -101,7 +101,11 @@ def load(
     (2, ['<frame>#0', '<frame>#1'])
     """
     wanted = Wanted(
-        target, None if columns is None else tuple(columns), tuple(exclude), id_column, tuple(named)
+        target,
+        columns=None if columns is None else tuple(columns),
+        exclude=tuple(exclude),
+        id_column=id_column,
+        named=tuple(named),
     )
     paths = _paths(source)
     query = source if isinstance(source, Query) else None

@@ -6,7 +6,6 @@ do in a CSV; what is neither is refused by the name of its column.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from dataaudit.data.dataset import Wanted, first_line, require_distinct
+from dataaudit.data.formats.arrow import pandas_index
 from dataaudit.errors import DataError
 from dataaudit.escape import shown
 
@@ -98,19 +98,8 @@ def _of_stream(source: Any, wanted: Wanted) -> Read:
         raise DataError(what, "give a table with rows: a stream gives them only once")
     names = table.column_names
     require_distinct(names, _WHERE)
-    index = [name for name in _index(table) if name not in wanted.asked]
-    chosen = wanted.choose([name for name in names if name not in index], _WHERE)
-    notes = (f"The index that pandas wrote ({', '.join(map(repr, index))}) is left out.",) if index else ()
-    return _polars(table.select(chosen)), names, notes
-
-
-def _index(table: Any) -> list[str]:
-    """Return the columns that pandas wrote as its index: they say where a row stood, not what it is."""
-    try:
-        index = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
-        return [name for name in index if name in table.column_names]
-    except (ValueError, AttributeError, TypeError):
-        return []
+    kept, notes = wanted.without_index(names, pandas_index((table.schema.metadata or {}).get(b"pandas")))
+    return _polars(table.select(wanted.choose(kept, _WHERE))), names, notes
 
 
 def _polars(table: Any) -> pl.DataFrame:

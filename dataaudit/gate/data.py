@@ -121,7 +121,7 @@ def open_data(
     named: Sequence[str] = (),
 ) -> Data:
     """Open a table; the columns in `named` are read even where pandas wrote them as its index."""
-    wanted = Wanted(label, None, tuple(exclude), id_column, tuple(named))
+    wanted = Wanted(label, None, tuple(exclude), id_column, named=tuple(named))
     if not isinstance(paths, Query):
         found = find(paths, label)
         scans = [] if found.classes else [_scan(path) for path in found.tables]

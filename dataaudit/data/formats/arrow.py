@@ -21,9 +21,9 @@ from dataaudit.errors import UnreadableFile
 
 _AGAIN = "the file may be cut short: fetch or write it again"
 _FEATHER_1 = b"FEA1"
-_INDEX = b'{"index_columns"'  # how the metadata of pandas begin
 _SCHEMA_BYTES: Final = 1 << 16  # of an Arrow file, which begins with its schema
 _CLASS_NAMES: Final = b"huggingface"  # in the metadata where numbers of classes have names
+_INDEX = b'{"index_columns"'  # how the metadata of pandas begin
 
 
 def read_parquet(blob: Blob, wanted: Wanted) -> Part:
@@ -69,6 +69,19 @@ def read_arrow(blob: Blob, wanted: Wanted) -> Part:
     return _part(frame, blob, "arrow", names=names, wanted=wanted, notes=notes)
 
 
+def with_class_names(frame: Frame, blob: Blob) -> tuple[Frame, tuple[str, ...]]:
+    """Return the rows of a file with the names that it has for numbers of classes, and a note."""
+    if blob.data.startswith(PARQUET):
+        metadata = blob.tail(int.from_bytes(blob.tail(8)[:4], "little") + 8)
+    else:
+        metadata = blob.head(_SCHEMA_BYTES)
+    if _CLASS_NAMES not in metadata:
+        return frame, ()
+    from dataaudit.data.formats.huggingface import class_names, with_names  # noqa: PLC0415 - few files need it
+
+    return with_names(frame, class_names(blob))
+
+
 def parquet_index(source: str | BinaryIO) -> tuple[str, ...]:
     """Return the columns that pandas wrote as index into a Parquet file."""
     return pandas_index(pl.read_parquet_metadata(source).get("pandas"))
@@ -92,10 +105,11 @@ def _index_of_schema(file: BinaryIO) -> tuple[str, ...]:
     return pandas_index(schema[at:].decode(errors="replace")) if at >= 0 else ()
 
 
-def pandas_index(metadata: str | None) -> tuple[str, ...]:
+def pandas_index(metadata: str | bytes | None) -> tuple[str, ...]:
     """Return the columns that the metadata of pandas name as index; one that only counts is no column."""
     try:
-        written, _ = json.JSONDecoder().raw_decode(metadata or "{}")
+        text = metadata.decode(errors="replace") if isinstance(metadata, bytes) else metadata
+        written, _ = json.JSONDecoder().raw_decode(text or "{}")
         return tuple(name for name in written.get("index_columns", ()) if isinstance(name, str))
     except (ValueError, AttributeError, TypeError):
         return ()
@@ -104,20 +118,7 @@ def pandas_index(metadata: str | None) -> tuple[str, ...]:
 def _part(
     frame: pl.DataFrame, blob: Blob, kind: str, *, names: list[str], wanted: Wanted, notes: tuple[str, ...]
 ) -> Part:
-    frame, more = with_class_names(frame, blob)
+    frame, named = with_class_names(frame, blob)
     origin = Origin(blob.name, kind + blob.packing, blob.sha256, frame.height)
     frame = id_as_text(frame, wanted.id_column, blob.name)
-    return one_file(frame, origin, names=tuple(names), notes=(*notes, *more))
-
-
-def with_class_names(frame: Frame, blob: Blob) -> tuple[Frame, tuple[str, ...]]:
-    """Return the rows of a file with the names that it has for numbers of classes, and a note."""
-    if blob.data.startswith(PARQUET):
-        metadata = blob.tail(int.from_bytes(blob.tail(8)[:4], "little") + 8)
-    else:
-        metadata = blob.head(_SCHEMA_BYTES)
-    if _CLASS_NAMES not in metadata:
-        return frame, ()
-    from dataaudit.data.formats.huggingface import class_names, with_names  # noqa: PLC0415 - few files need it
-
-    return with_names(frame, class_names(blob))
+    return one_file(frame, origin, names=tuple(names), notes=(*notes, *named))
