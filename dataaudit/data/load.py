@@ -253,8 +253,9 @@ def _require_columns(parts: Sequence[Part], wanted: Wanted) -> None:
 def _differences(parts: Sequence[Part], target: str) -> list[str]:
     """Say which files lack which columns, all columns that the same files lack in one sentence."""
     groups: dict[tuple[int, ...], list[str]] = {}
-    for name in dict.fromkeys(name for part in parts for name in part.frame.columns):
-        lacking = tuple(i for i, part in enumerate(parts) if name not in part.frame.columns)
+    having = [dict.fromkeys(part.frame.columns) for part in parts]
+    for name in dict.fromkeys(name for names in having for name in names):
+        lacking = tuple(i for i, names in enumerate(having) if name not in names)
         groups.setdefault(lacking, []).append(name)
     groups.pop((), None)
     notes = []
@@ -283,9 +284,11 @@ def _few(words: Sequence[str], most: int = 3) -> str:
 
 def _column(name: str, parts: Sequence[Part]) -> tuple[pl.Series, str]:
     """Return one column over all parts, and a note where its type was decided."""
-    having = [part for part in parts if name in part.frame.columns]
-    typed = [part for part in having if part.frame[name].null_count() < part.frame.height] or having
-    dtypes = list(dict.fromkeys(part.frame.schema[name] for part in typed))
+    # A frame makes its schema anew whenever it is asked: with thousands of columns that is all the time.
+    cells = [part.frame.get_column(name, default=None) for part in parts]
+    having = [(part, cell) for part, cell in zip(parts, cells, strict=True) if cell is not None]
+    typed = [(part, cell) for part, cell in having if cell.null_count() < len(cell)] or having
+    dtypes = list(dict.fromkeys(cell.dtype for _, cell in typed))
     note = ""
     if len(dtypes) == 1:
         common: pl.DataType | None = dtypes[0]
@@ -294,19 +297,19 @@ def _column(name: str, parts: Sequence[Part]) -> tuple[pl.Series, str]:
     else:
         common = None
     if common is None:
-        other = next(part for part in typed if part.frame.schema[name] != dtypes[0])
-        found = f"{dtypes[0]} in {typed[0].origin.path}, {other.frame.schema[name]} in {other.origin.path}"
-        if not all(part.textual for part in typed) or any(dtype.is_nested() for dtype in dtypes):
+        other = next(part for part, cell in typed if cell.dtype == dtypes[1])
+        found = f"{dtypes[0]} in {typed[0][0].origin.path}, {dtypes[1]} in {other.origin.path}"
+        if not all(part.textual for part, _ in typed) or any(dtype.is_nested() for dtype in dtypes):
             raise DataError(
                 f"column {name!r} is {found}", "give it one type, exclude it, or name the columns to use"
             )
         common = pl.String()
         note = f"column {name!r} is {found}: it is read as text in all files."
     pieces = []
-    for part in parts:
-        cells, n = part.frame.get_column(name, default=None), part.frame.height
-        empty = cells is None or cells.null_count() == n
-        pieces.append(pl.repeat(None, n, dtype=common, eager=True) if empty else cells.cast(common))
+    for part, cell in zip(parts, cells, strict=True):
+        n = part.frame.height
+        empty = cell is None or cell.null_count() == n
+        pieces.append(pl.repeat(None, n, dtype=common, eager=True) if empty else cell.cast(common))
     return pl.concat(pieces).alias(name), note
 
 
