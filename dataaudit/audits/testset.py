@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.data.dataset import Dataset
+from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
@@ -79,7 +79,14 @@ def _load(source: Any, settings: PairOptions, *, extra: str | None = None) -> Da
     columns = settings.columns
     named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical)))
     wanted = (*named, *([extra] if extra else [])) if columns.features else None
-    return load(source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id)
+    return load(
+        source,
+        target=settings.label,
+        columns=wanted,
+        exclude=columns.exclude,
+        id_column=settings.id,
+        dialect=Dialect(settings.encoding, settings.no_header),
+    )
 
 
 def _load_test(source: Any, settings: PairOptions, known: list[str]) -> Dataset:
@@ -98,7 +105,13 @@ def _load_unlabelled(source: Any, settings: PairOptions, known: list[str]) -> Da
     """Load rows with the first of the known columns that they have in the place of the label."""
     for place, name in enumerate(known, start=1):
         try:
-            return load(source, target=name, exclude=settings.columns.exclude, id_column=settings.id)
+            return load(
+                source,
+                target=name,
+                exclude=settings.columns.exclude,
+                id_column=settings.id,
+                dialect=Dialect(settings.encoding, settings.no_header),
+            )
         except MissingColumn:
             if place == len(known):
                 raise

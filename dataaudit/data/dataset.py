@@ -105,6 +105,17 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is said of text files, where their bytes leave it open."""
+
+    encoding: str | None = None  # Python's name; None to look
+    no_header: bool = False  # whether the first line of a delimited text is a row
+
+
+USUAL = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """The columns to read."""
 
@@ -112,6 +123,7 @@ class Wanted:
     columns: tuple[str, ...] | None = None  # feature columns; None for all but `exclude`
     exclude: tuple[str, ...] = ()
     id_column: str | None = None  # column that names the rows
+    dialect: Dialect = USUAL
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""
@@ -123,13 +135,17 @@ class Wanted:
     def choose(self, names: Sequence[str], where: str) -> list[str]:
         """Return the wanted ones of `names`, in their order, the id column included."""
         have = set(names)
-        must = [name for name in (self.target, self.id_column, *(self.columns or ())) if name]
-        for name in must:
+        for name in self.named:
             if name not in have:
                 raise MissingColumn(name, names, where)
         free = have - set(self.exclude) if self.columns is None else set()
-        take = free.union(must)
+        take = free.union(self.named)
         return [name for name in names if name in take]
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns that were asked for by name."""
+        return tuple(name for name in (self.target, self.id_column, *(self.columns or ())) if name)
 
     def check_excluded(self, names: Iterable[str], where: str) -> None:
         """Raise MissingColumn for a name in `exclude` that no file has."""

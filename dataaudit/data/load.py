@@ -24,7 +24,7 @@ from dataaudit.data.blob import (
     Blob,
     open_blob,
 )
-from dataaudit.data.dataset import Dataset, Part, Wanted
+from dataaudit.data.dataset import USUAL, Dataset, Dialect, Part, Wanted
 from dataaudit.data.formats.arrow import read_arrow, read_parquet
 from dataaudit.data.formats.csv import read_delimited
 from dataaudit.data.formats.json import read_json
@@ -35,6 +35,7 @@ from dataaudit.data.sql.query import Query, read_query
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
+_MARKS = codecs.BOM_UTF8 + codecs.BOM_UTF16
 _EXPORT = "save the sheet as CSV"
 _CONVERT = "write it as Parquet"
 _ASK = "ask it a query: --sql FILE --query 'select …'"
@@ -52,6 +53,7 @@ def load(
     columns: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     id_column: str | None = None,
+    dialect: Dialect = USUAL,
 ) -> Dataset:
     """Read a table, name its rows, and state what was decided on the way.
 
@@ -69,6 +71,8 @@ def load(
         Columns to leave out.
     id_column : str, optional
         Column that names the rows: unique, without nulls. It is no feature.
+    dialect : Dialect
+        Encoding of text files, and whether delimited ones have no header.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def load(
     >>> data.n, data.row_id.to_list()
     (2, ['<frame>#0', '<frame>#1'])
     """
-    wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column)
+    wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column, dialect)
     if not isinstance(source, str | Path) and is_frame(source):
         return combine([read_frame(source, wanted)], wanted, notes=())
     query = source if isinstance(source, Query) else None
@@ -127,7 +131,8 @@ def _read_table(blob: Blob, wanted: Wanted) -> Part:
         raise UnreadableFile(
             f"{blob.name} is of a format that is not read here: {blob.suffix}", _OTHERS[blob.suffix]
         )
-    looks_like_json = blob.data[:4096].removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"["))
+    head = blob.data[:4096].replace(b"\0", b"").lstrip(_MARKS)  # also of UTF-16
+    looks_like_json = head.lstrip().startswith((b"{", b"["))
     if blob.suffix in JSON_NAMES or (looks_like_json and blob.suffix not in DELIMITED_NAMES):
         return read_json(blob, wanted)
     return read_delimited(blob, wanted)

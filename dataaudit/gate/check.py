@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from dataaudit.data.dataset import Dialect
 from dataaudit.data.sql.query import Query, read_text
 from dataaudit.errors import AuditError, MissingColumn, SettingError
 from dataaudit.findings.tables import PROVENANCE
@@ -116,7 +117,13 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
     if len(dataset.paths) == 1 and (folder / PROVENANCE).is_file():
         return make(settings=dataset, data=None, folder=folder)
     source = Query(read_text(dataset.query), dataset.paths[0]) if dataset.query else dataset.paths
-    data = open_data(source, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id)
+    data = open_data(
+        source,
+        label=dataset.label,
+        exclude=dataset.exclude,
+        id_column=dataset.id,
+        dialect=Dialect(dataset.encoding, dataset.no_header),
+    )
     for column in (dataset.weight, dataset.date, *dataset.text, *dataset.features, *dataset.categorical):
         if column:
             data.require(column)
@@ -131,10 +138,11 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
 
 def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
     """Open test or accepted data; they may lack columns of the dataset: which ones is for rules to say."""
+    dialect = Dialect(dataset.encoding, dataset.no_header)
     try:
-        data = open_data(paths, label=dataset.label)
+        data = open_data(paths, label=dataset.label, dialect=dialect)
     except MissingColumn:
-        data = open_data(paths, label="")
+        data = open_data(paths, label="", dialect=dialect)
     return replace(data, lazy=data.lazy.drop(dataset.exclude, strict=False))
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from dataaudit.data.blob import ARROW_FILE, PARQUET, STDIN
-from dataaudit.data.dataset import Wanted, readable
+from dataaudit.data.dataset import USUAL, Dialect, Wanted, readable
 from dataaudit.data.load import load
 from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query
@@ -111,7 +111,12 @@ class Data:
 
 
 def open_data(
-    paths: Sequence[str] | Query, *, label: str, exclude: Sequence[str] = (), id_column: str | None = None
+    paths: Sequence[str] | Query,
+    *,
+    label: str,
+    exclude: Sequence[str] = (),
+    id_column: str | None = None,
+    dialect: Dialect = USUAL,
 ) -> Data:
     """Open a table."""
     wanted = Wanted(label, None, tuple(exclude), id_column)
@@ -122,7 +127,8 @@ def open_data(
             opened = _scanned([scan for scan in scans if scan is not None], found.tables, wanted)
             if opened is not None:
                 return opened
-    dataset = load(paths if isinstance(paths, Query) else list(paths), target=label, exclude=exclude)
+    sources = paths if isinstance(paths, Query) else list(paths)
+    dataset = load(sources, target=label, exclude=exclude, dialect=dialect)
     wanted.choose(dataset.frame.columns, dataset.origins[0].path)
     pieces, start = [], 0
     for origin in dataset.origins:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.data.blob import Blob
+from dataaudit.data.formats.encodings import origin_encoding
 from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.escape import shown
@@ -50,6 +51,8 @@ class Plan:
     elsewhere: int  # decisions on rows of other files
     examples: Mapping[str, tuple[int, ...]]  # class → a few of its rows, which show how the file spells it
     run_id: str  # of the findings
+    encoding: str = ""  # of a text file, as Python calls it; empty for UTF-8
+    no_header: bool = False  # whether its columns are named by their place
 
     def only(self, action: str) -> tuple[RowChange, ...]:
         """Return the changes of one kind."""
@@ -120,6 +123,8 @@ def make_plan(
         elsewhere=left["elsewhere"],
         examples=_examples(here, {change.label for change in changes if change.label}),
         run_id=known.run_id,
+        encoding=origin_encoding(str(origin["format"])),
+        no_header=bool(settings.get("no_header")),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.data.dataset import Dataset
+from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, fit_encoding
@@ -43,7 +43,12 @@ def read_labelled(
         named = (*columns.features, *columns.text, *columns.categorical, *filter(None, [settings.weight]))
         wanted = tuple(dict.fromkeys(named))
     dataset = load(
-        source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id
+        source,
+        target=settings.label,
+        columns=wanted,
+        exclude=columns.exclude,
+        id_column=settings.id,
+        dialect=Dialect(settings.encoding, settings.no_header),
     )
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)
