@@ -60,7 +60,7 @@ def findings_of(path, label="label", weight=None, dialect=USUAL):
         version="0", command="", dataset=str(path), target=label, n_rows=n, n_features=1, n_classes=2,
         classes=tuple(labels.drop_nulls().unique().sort()), ranking="p-wrong", ranking_reason="",
         expected_wrong=0.0, expected_low=0.0, expected_high=0.0, l2=1.0, basis="", solver="",
-        solver_reason="", gradient_norm=0.0, seed=0, 
+        solver_reason="", gradient_norm=0.0, seed=0,
         settings={"label": label, "weight": weight} | asdict(dialect),
         origins=[asdict(origin) for origin in data.origins],
     )  # fmt: skip
