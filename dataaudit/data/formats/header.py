@@ -52,6 +52,7 @@ def find_heading(data: bytes, *, target: str, tabbed: bool = False, absent: bool
             break
         at = end
     at = at if at < len(data) else 0
+    tabbed = tabbed and b"\t" in data[at : at + _SAMPLE_BYTES]
     separator = said[1] if said else b"\t" if tabbed else sniff_separator(data[at : at + _SAMPLE_BYTES + 1])
     commented = False
     if comments and not absent:

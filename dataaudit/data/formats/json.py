@@ -34,7 +34,8 @@ def read_json(blob: Blob, wanted: Wanted) -> Part:
         kind = "ndjson"
     else:
         columns, lines, index = _read_records(data.decode(), wanted, blob.name)
-        names, kind = tuple(columns), "json"
+        columns, kind = {_whole(name): values for name, values in columns.items()}, "json"
+        names = tuple(columns)
         left = [name for name in index if name in columns and name not in wanted.named]
         notes = (*notes, *(f"{blob.name}: {name!r} is pandas' index, and is left out." for name in left))
         chosen = [name for name in wanted.choose(names, blob.name) if name not in left]
@@ -75,10 +76,31 @@ def _series(name: str, values: list[Any], where: str) -> pl.Series:
     if any(isinstance(value, int) and abs(value) >= _LONG for value in values):
         values = [str(value) if isinstance(value, int) else value for value in values]
     try:
-        return pl.DataFrame([{name: value} for value in values], infer_schema_length=None).to_series()
+        if all(value is None or _is_vector(value) for value in values):
+            values = [value and [None if x is None else float(x) for x in value] for value in values]
+        rows = [{name: value} for value in values]
+        try:
+            return pl.DataFrame(rows, infer_schema_length=None).to_series()
+        except UnicodeEncodeError:  # half a character, as where "\ud83d" ends a text that was cut
+            return pl.DataFrame(list(map(_whole, rows)), infer_schema_length=None).to_series()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, OverflowError) as error:
         kinds = " and ".join(sorted({type(value).__name__ for value in values if value is not None}))
         raise DataError(f"column {name!r} of {where} mixes {kinds}", "give all rows the same type") from error
+
+
+def _whole(value: Any) -> Any:
+    """Return a value with U+FFFD for half a character."""
+    if isinstance(value, dict):
+        return {_whole(key): _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_whole, value))
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return value
+
+
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, list) and all(x is None or type(x) in (int, float) for x in value)
 
 
 def _decode(text: str, layout: Layout, where: str) -> tuple[list[Any], list[int]]:
