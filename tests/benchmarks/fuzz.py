@@ -411,8 +411,8 @@ def main():
         counts, faults, slowest = run(kind, numbers, seed=options.seed, keep=options.keep)
         seconds = time.perf_counter() - start
         print(
-            f"{kind:10} {counts['read']:7,} read, {counts['refused']:7,} refused, {counts['faults']:2,} faults"
-            f", slowest {slowest:.2f} s, {seconds:.0f} s",
+            f"{kind:10} {counts['read']:7,} read {counts['refused']:7,} refused {counts['faults']:4,} faults "
+            f"{slowest:5.2f} s the slowest {seconds:6.0f} s",
             flush=True,
         )
         for where, (number, error) in faults.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
 _HINT = "give one object per row: NDJSON, or an array of objects"
+# Half of a pair, of which Polars makes a null byte.
+_HALF = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]")
 _LONG = 1 << 64  # integers from here on are kept as text
 
 
@@ -27,7 +30,7 @@ def read_json(blob: Blob, wanted: Wanted) -> Part:
     data = check_text(found.data, blob.name)
     notes = found.notes
     lines: Lines | None = index_lines(data).lines
-    several = lines is not None and len(lines) > 1
+    several = lines is not None and len(lines) > 1 and not _HALF.search(data)
     ndjson = _read_lines(data, wanted, blob.name) if several and data.lstrip().startswith(b"{") else None
     if ndjson is not None and lines is not None and ndjson[0].height == len(lines):
         frame, names = ndjson

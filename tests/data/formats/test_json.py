@@ -167,3 +167,21 @@ def test_a_number_longer_than_any_integer_is_text(rows, digits, table):
 def test_a_number_that_python_does_not_convert_is_refused(table):
     with pytest.raises(UnreadableFile, match="line 1 has a number too long"):
         load(table('[{"k":%s,"y":1}]' % ("1" * 5000)), target="y")
+
+
+@pytest.mark.parametrize(
+    "rows", ['{"t":"%s","y":1}\n{"t":"b","y":0}\n', '[{"t":"%s","y":1},{"t":"b","y":0}]']
+)
+def test_half_a_character_is_replaced(rows, table):
+    """As where a text was cut within an emoji."""
+    assert load(table(rows % "a\\ud83d"), target="y").frame["t"].to_list() == ["a\ufffd", "b"]
+
+
+def test_a_key_with_half_a_character(table):
+    data = load(table('[{"\\ud83d":1,"y":1},{"\\ud83d":2,"y":0}]'), target="y")
+    assert data.frame.columns == ["\ufffd", "y"]
+
+
+def test_vectors_of_whole_and_other_numbers(table):
+    data = load(table('[{"v":[1,1.5],"y":1},{"v":[2,null],"y":0},{"v":null,"y":0}]'), target="y")
+    assert data.frame["v"].to_list() == [[1.0, 1.5], [2.0, None], None]
