@@ -20,7 +20,7 @@ from dataaudit.escape import shown
 
 _HINT = "give one object per row: NDJSON, or an array of objects"
 # Half of a pair, of which Polars makes a null byte.
-_HALF = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F]")
+_HALF = re.compile(rb"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F](?<!\\u[dD][89abAB]..\\u[dD].))")
 _LONG = 1 << 64  # integers from here on are kept as text
 
 
