@@ -341,9 +341,9 @@ class TextOptions(Options):
             check=_require_encoding,
         ),
     ] = None
-    no_header: Annotated[bool, Opt("The first line is a row; columns are column_1, column_2, …", INPUT)] = (
-        False
-    )
+    no_header: Annotated[
+        bool, Opt("The first line is a row; columns are then column_1, column_2 and so on.", INPUT)
+    ] = False
 
 
 class EncoderOptions(ColumnOptions):

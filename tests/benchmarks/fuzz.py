@@ -29,6 +29,7 @@ from dataaudit.data.blob import open_blob
 from dataaudit.data.dataset import Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import AuditError
+from dataaudit.escape import visible
 from dataaudit.features.target import class_texts
 from dataaudit.gate.config import Asked, load_config
 from dataaudit.repair.apply import TEXT_FORMATS, repair, write_repair
@@ -259,7 +260,7 @@ def read(kind, data, pick, folder):
             if pick.random() < REPAIRED:
                 change(path, table, dialect, pick)
     except AuditError as error:
-        if len(str(error).splitlines()) != 1 or "\x1b" in str(error):
+        if len(visible(str(error)).splitlines()) != 1:
             raise ValueError(f"not one line: {error!s}") from error
         return False
     finally:

@@ -25,9 +25,8 @@ from dataaudit.data.dataset import (
     readable,
     require_distinct,
 )
-from dataaudit.data.formats.encodings import decode
 from dataaudit.data.formats.header import SEPARATORS, Heading, column_name, find_heading, looks_like_data
-from dataaudit.data.formats.lines import Records, check_text, index_records
+from dataaudit.data.formats.lines import Records, index_records, read_text
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
@@ -76,8 +75,8 @@ class _Table:
 
 def read_delimited(blob: Blob, wanted: Wanted) -> Part:
     """Read the wanted columns of a CSV, TSV or the like."""
-    found = decode(blob.data, blob.name, wanted.dialect.encoding)
-    whole = check_text(found.data, blob.name)
+    found = read_text(blob.data, blob.name, encoding=wanted.dialect.encoding)
+    whole = found.data
     heading = find_heading(
         whole,
         target=wanted.target,

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
 from itertools import islice
 
+from dataaudit.data.formats.lines import Decoded, first_bad
 from dataaudit.errors import DataError, UnreadableFile
 
-_CHUNK = 1 << 24  # bytes checked at a time
 _SAMPLE = 4096  # bytes in which zeros are counted
 _ZEROS = 0.05  # least share of characters with a zero byte in UTF-16 without a mark: separators, at least
-_WORDS, _MOST_WORDS = re.compile(rb'[^\s,;"]*[\x80-\xff][^\s,;"]*'), 5000
+_BEYOND, _ENDS = re.compile(rb'[\x80-\xff][^\s,;"]{0,40}'), re.compile(rb'[\s,;"]')
+_BEFORE, _MOST_WORDS = 20, 5000  # bytes of a word before its first beyond ASCII; words looked at
 _ASCII = bytes(range(128))
 _LATIN = 0.45  # share of bytes beyond ASCII in such words up to which letters are Latin with accents
 _SURER = (
@@ -36,21 +36,7 @@ _CODE_PAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A text as UTF-8."""
-
-    data: bytes  # a mark before the text stays
-    encoding: str  # Python's name of what it was; empty for UTF-8
-    notes: tuple[str, ...] = ()
-
-    @property
-    def suffix(self) -> str:
-        """What the format of an origin says of it: ``+cp1252``."""
-        return f"+{self.encoding}" if self.encoding else ""
-
-
-def decode(data: bytes, name: str, named: str | None = None) -> Decoded:
+def decode(data: bytes, name: str, *, named: str | None = None) -> Decoded:
     """Return a text as UTF-8; `named` is the encoding that the user says."""
     marked = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "")
     encoding = _resolved(named, marked) if named else marked or _by_zeros(data)
@@ -60,8 +46,7 @@ def decode(data: bytes, name: str, named: str | None = None) -> Decoded:
     if encoding:
         note = f"{name} is read as {shown_encoding(encoding)}."
         return Decoded(_utf8(data, encoding, name), encoding, () if named else (note,))
-    bad = _first_bad(data)
-    if bad is None or 0 in data:
+    if 0 in data or first_bad(data) is None:
         return Decoded(data, "")
     if data.startswith(codecs.BOM_UTF8) or _is_mostly_utf8(data):
         _require_utf8(data, name)
@@ -148,8 +133,9 @@ def _guesses(data: bytes) -> list[str]:
 
 
 def _words(data: bytes) -> list[bytes]:
-    """Return the first words that are not ASCII."""
-    return [match[0] for match in islice(_WORDS.finditer(data), _MOST_WORDS)]
+    """Return the first words that are not ASCII, each cut to a few dozen bytes."""
+    found = islice(_BEYOND.finditer(data), _MOST_WORDS)
+    return [_ENDS.split(data[max(0, met.start() - _BEFORE) : met.start()])[-1] + met[0] for met in found]
 
 
 def _utf8(data: bytes, encoding: str, name: str) -> bytes:
@@ -170,30 +156,13 @@ def _is_mostly_utf8(data: bytes) -> bool:
 
 
 def _require_utf8(data: bytes, name: str) -> None:
-    bad = _first_bad(data)
+    bad = first_bad(data)
     if bad is not None:
         place = f"got byte 0x{data[bad]:02x} at byte {bad} (line {_line_at(data, bad)})"
         raise UnreadableFile(
             f"{name} is not UTF-8: {place}",
             "name its encoding with --encoding, such as cp1252, or fix the byte",
         )
-
-
-def _first_bad(data: bytes) -> int | None:
-    """Return the first byte that is not UTF-8."""
-    if data.isascii():
-        return None
-    start = 0
-    while start < len(data):
-        stop = start + _CHUNK
-        while stop < len(data) and data[stop] & 0xC0 == 0x80:  # noqa: PLR2004 - not inside a character
-            stop += 1
-        try:
-            data[start:stop].decode()
-        except UnicodeDecodeError as error:
-            return start + error.start
-        start = stop
-    return None
 
 
 def _line_at(data: bytes, offset: int) -> int:

@@ -12,9 +12,8 @@ import polars as pl
 
 from dataaudit.data.blob import Blob
 from dataaudit.data.dataset import Lines, Origin, Part, Wanted, id_as_text, one_file
-from dataaudit.data.formats.encodings import decode
 from dataaudit.data.formats.layout import BETWEEN, DECODER, Layout, by_name, find_layout, named_rows, past
-from dataaudit.data.formats.lines import check_text, index_lines
+from dataaudit.data.formats.lines import index_lines, read_text
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
@@ -26,9 +25,8 @@ _LONG = 1 << 64  # integers from here on are kept as text
 
 def read_json(blob: Blob, wanted: Wanted) -> Part:
     """Read the wanted columns of NDJSON (by Polars), or of any other JSON records (by Python's json)."""
-    found = decode(blob.data, blob.name, wanted.dialect.encoding)
-    data = check_text(found.data, blob.name)
-    notes = found.notes
+    found = read_text(blob.data, blob.name, encoding=wanted.dialect.encoding)
+    data, notes = found.data, found.notes
     lines: Lines | None = index_lines(data).lines
     several = lines is not None and len(lines) > 1 and not _HALF.search(data)
     ndjson = _read_lines(data, wanted, blob.name) if several and data.lstrip().startswith(b"{") else None

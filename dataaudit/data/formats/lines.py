@@ -11,7 +11,7 @@ and the caller walks the file with Python's csv module.
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,47 @@ class Records:
     lines: Positions  # (r,) 1-based physical line of the first byte
     fields: Positions  # (r,)
     blank: int  # number of blank records that were passed over after the first record and before the last
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A text as UTF-8."""
+
+    data: bytes
+    encoding: str  # Python's name of what it was; empty for UTF-8
+    notes: tuple[str, ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """What the format of an origin says of it: ``+cp1252``."""
+        return f"+{self.encoding}" if self.encoding else ""
+
+
+def read_text(data: bytes, name: str, *, encoding: str | None) -> Decoded:
+    """Return a text as `check_text` does, whatever its encoding; the user may have named that."""
+    if encoding is None and 0 not in data and first_bad(data) is None:
+        return Decoded(check_text(data, name), "")
+    from dataaudit.data.formats.encodings import decode  # noqa: PLC0415 - few files need it
+
+    found = decode(data, name, named=encoding)
+    return replace(found, data=check_text(found.data, name))
+
+
+def first_bad(data: bytes) -> int | None:
+    """Return the first byte that is not UTF-8."""
+    if data.isascii():
+        return None
+    start = 0
+    while start < len(data):
+        stop = start + _CHUNK
+        while stop < len(data) and data[stop] & 0xC0 == 0x80:  # noqa: PLR2004 - not inside a character
+            stop += 1
+        try:
+            data[start:stop].decode()
+        except UnicodeDecodeError as error:
+            return start + error.start
+        start = stop
+    return None
 
 
 def check_text(data: bytes, name: str) -> bytes:

@@ -88,7 +88,7 @@ def test_what_is_named_is_taken_and_not_remarked_on(tmp_path):
 )  # fmt: skip
 def test_what_cannot_be_is_said_with_its_place(data, named, message):
     with pytest.raises(UnreadableFile, match=message):
-        decode(data, "x.csv", named)
+        decode(data, "x.csv", named=named)
 
 
 def test_an_encoding_that_does_not_exist_is_refused():
