@@ -65,7 +65,7 @@ def repair(blob: Blob, plan: Plan) -> Repair:
 
 
 def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
-    raw = decode(blob.data, blob.name, named=plan.encoding or "utf-8").data
+    raw = decode(blob.data, blob.name, named=plan.encoding or "utf-8")[0]
     mark = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
     find = csv.find_edits if plan.format in ("csv", "tsv") else json.find_edits
     # What `check_text` changes it changes byte for byte, but for the mark before the text.
@@ -76,7 +76,7 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
     text, entries = splice(raw, edits)
     find(check_text(text, "the repaired file"), plan.afterwards())
     new = encode(text, plan.encoding, blob.name)
-    again = decode(new, blob.name, named=plan.encoding or "utf-8").data
+    again = decode(new, blob.name, named=plan.encoding or "utf-8")[0]
     if encode(unsplice(again, entries), plan.encoding, blob.name) != blob.data:
         raise DataError(_UNSURE, "convert the file to UTF-8, and audit that")
     content = sha256(blob.data), sha256(new)

@@ -58,7 +58,7 @@ def _place(given: Path, out: Path | None, *, in_place: bool, force: bool) -> Pat
 def _restored(blob: Blob, journal: Journal) -> bytes:
     """Return the content before the repair, its hash checked."""
     if journal.format in TEXT_FORMATS:
-        text = decode(blob.data, blob.name, named=journal.encoding or "utf-8").data
+        text = decode(blob.data, blob.name, named=journal.encoding or "utf-8")[0]
         data = encode(unsplice(text, journal.entries), journal.encoding, blob.name)
         content = sha256(data)
     elif journal.entries:

@@ -9,7 +9,6 @@ import codecs
 import re
 from itertools import islice
 
-from dataaudit.data.formats.lines import Decoded, first_bad
 from dataaudit.errors import DataError, UnreadableFile
 
 _SAMPLE = 4096  # bytes in which zeros are counted
@@ -36,18 +35,18 @@ _CODE_PAGES = (
 )
 
 
-def decode(data: bytes, name: str, *, named: str | None = None) -> Decoded:
-    """Return a text as UTF-8; `named` is the encoding that the user says."""
+def decode(data: bytes, name: str, *, named: str | None = None) -> tuple[bytes, str, tuple[str, ...]]:
+    """Return a text as UTF-8, Python's name of what it was, and notes; `named` is what the user says."""
     marked = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "")
     encoding = _resolved(named, marked) if named else marked or _by_zeros(data)
     if named and encoding == "utf-8":
         _require_utf8(data, name)
-        return Decoded(data, "")
+        return data, "", ()
     if encoding:
         note = f"{name} is read as {shown_encoding(encoding)}."
-        return Decoded(_utf8(data, encoding, name), encoding, () if named else (note,))
-    if 0 in data or first_bad(data) is None:
-        return Decoded(data, "")
+        return _utf8(data, encoding, name), encoding, () if named else (note,)
+    if 0 in data or _first_bad(data) is None:
+        return data, "", ()
     if data.startswith(codecs.BOM_UTF8) or _is_mostly_utf8(data):
         _require_utf8(data, name)
     for encoding in _guesses(data):
@@ -58,7 +57,7 @@ def decode(data: bytes, name: str, *, named: str | None = None) -> Decoded:
         note = (
             f"{name} is read as {shown_encoding(encoding)}, a guess: if letters look wrong, add --encoding."
         )
-        return Decoded(text.encode(), encoding, (note,))
+        return text.encode(), encoding, (note,)
     _require_utf8(data, name)
     raise AssertionError("it is not UTF-8")
 
@@ -156,13 +155,22 @@ def _is_mostly_utf8(data: bytes) -> bool:
 
 
 def _require_utf8(data: bytes, name: str) -> None:
-    bad = first_bad(data)
+    bad = _first_bad(data)
     if bad is not None:
         place = f"got byte 0x{data[bad]:02x} at byte {bad} (line {_line_at(data, bad)})"
         raise UnreadableFile(
             f"{name} is not UTF-8: {place}",
             "name its encoding with --encoding, such as cp1252, or fix the byte",
         )
+
+
+def _first_bad(data: bytes) -> int | None:
+    """Return the first byte that is not UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
 
 
 def _line_at(data: bytes, offset: int) -> int:

@@ -11,7 +11,7 @@ and the caller walks the file with Python's csv module.
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -52,29 +52,26 @@ class Decoded:
 
 def read_text(data: bytes, name: str, *, encoding: str | None) -> Decoded:
     """Return a text as `check_text` does, whatever its encoding; the user may have named that."""
-    if encoding is None and 0 not in data and first_bad(data) is None:
+    if encoding is None and 0 not in data and _is_utf8(data):
         return Decoded(check_text(data, name), "")
     from dataaudit.data.formats.encodings import decode  # noqa: PLC0415 - few files need it
 
-    found = decode(data, name, named=encoding)
-    return replace(found, data=check_text(found.data, name))
+    text, was, notes = decode(data, name, named=encoding)
+    return Decoded(check_text(text, name), was, notes)
 
 
-def first_bad(data: bytes) -> int | None:
-    """Return the first byte that is not UTF-8."""
-    if data.isascii():
-        return None
-    start = 0
+def _is_utf8(data: bytes) -> bool:
+    start = len(data) if data.isascii() else 0
     while start < len(data):
         stop = start + _CHUNK
         while stop < len(data) and data[stop] & 0xC0 == 0x80:  # noqa: PLR2004 - not inside a character
             stop += 1
         try:
             data[start:stop].decode()
-        except UnicodeDecodeError as error:
-            return start + error.start
+        except UnicodeDecodeError:
+            return False
         start = stop
-    return None
+    return True
 
 
 def check_text(data: bytes, name: str) -> bytes:
