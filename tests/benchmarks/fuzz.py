@@ -18,6 +18,7 @@ import io
 import json
 import multiprocessing
 import random
+import runpy
 import signal
 import sys
 import tempfile
@@ -398,23 +399,25 @@ def _memory():
 
 
 def by_coverage(kind, count):
-    """Let atheris look for faults; it ends the process at the first."""
+    """Let atheris look for faults in a format; it ends the process at the first, and at the end."""
     import atheris
 
-    seeds, folder = SEEDS[kind](), tempfile.mkdtemp(dir=_memory())
-    corpus = Path(tempfile.mkdtemp(dir=_memory()))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "dataaudit"]:
+        del sys.modules[name]
+    with atheris.instrument_imports(include=["dataaudit"]):
+        ours = runpy.run_path(__file__)
+    seeds, folder, corpus = SEEDS[kind](), tempfile.mkdtemp(dir=_memory()), tempfile.mkdtemp(dir=_memory())
     for number, data in enumerate(seeds):
-        (corpus / str(number)).write_bytes(data)
+        (Path(corpus) / str(number)).write_bytes(data)
 
     def try_one(data):
         with limited():
-            read(kind, data, random.Random(len(data)), folder)
+            ours["read"](kind, data, random.Random(len(data)), folder)
 
-    def mutate(data, _most, seed):
-        return mutated(random.Random(seed), [data, *seeds])
+    def mutate(data, most, seed):
+        return mutated(random.Random(seed), [data, *seeds])[:most]
 
-    atheris.instrument_all()
-    arguments = [sys.argv[0], f"-runs={count}", f"-timeout={LONGEST}", "-max_len=20000", str(corpus)]
+    arguments = [sys.argv[0], f"-runs={count}", f"-timeout={LONGEST}", "-max_len=20000", corpus]
     atheris.Setup(arguments, try_one, custom_mutator=mutate)
     atheris.Fuzz()
 
