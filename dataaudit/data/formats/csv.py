@@ -130,8 +130,9 @@ def _part(frame: pl.DataFrame, table: _Table, blob: Blob, *, kind: str, notes: l
 
 def _is_cell(name: str, frame: pl.DataFrame) -> bool:
     """Whether the name of a column stands in it, or is a number: then it may be a cell of the first row."""
-    cells = frame[name].cast(pl.String, strict=False) if name in frame.columns else pl.Series([""])
-    return bool((cells == name).any()) or name.replace(".", "", 1).isdigit()
+    if frame.schema.get(name) != pl.String:
+        return name.replace(".", "", 1).isdigit()
+    return name in frame[name].head(_SAMPLE).to_list()
 
 
 def _offer(text: _Text, wanted: Wanted) -> str:

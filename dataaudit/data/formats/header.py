@@ -67,8 +67,9 @@ def find_heading(data: bytes, *, target: str, tabbed: bool = False, absent: bool
 def sniff_separator(data: bytes) -> bytes:
     """Return the separator under which the header and the first records have the same number of fields."""
     best, best_score = b",", (0.0, 0)
+    text, cut = _sampled(data)
     for separator in SEPARATORS:
-        rows = _sample(data, separator)
+        rows = _rows(text, separator, cut=cut)
         width = len(rows[0]) if rows else 0
         score = (sum(len(row) == width for row in rows) / max(len(rows), 1), width)
         if width > 1 and score > best_score:
@@ -78,8 +79,8 @@ def sniff_separator(data: bytes) -> bytes:
 
 def looks_like_data(data: bytes, heading: Heading) -> bool:
     """Whether the header reads like a row: a cell of it is a number, or stands below itself again."""
-    sample = data[heading.start : heading.start + _SAMPLE_BYTES + 1]
-    rows = [] if heading.absent else _sample(sample, heading.separator)
+    text, cut = _sampled(data[heading.start : heading.start + _SAMPLE_BYTES + 1])
+    rows = [] if heading.absent else _rows(text, heading.separator, cut=cut)
     if not rows or rows[0] == [str(i) for i in range(len(rows[0]))]:
         return False
     below = [set(column) for column in zip(*rows[1:], strict=False)]
@@ -87,23 +88,26 @@ def looks_like_data(data: bytes, heading: Heading) -> bool:
     return any(map(_is_number, rows[0])) or (any(again) and not all(again))
 
 
-def _sample(data: bytes, separator: bytes) -> list[list[str]]:
+def _sampled(data: bytes) -> tuple[str, bool]:
+    """Return the beginning of a text, and whether there is more of it."""
+    return data[:_SAMPLE_BYTES].decode(errors="replace"), len(data) > _SAMPLE_BYTES
+
+
+def _rows(text: str, separator: bytes, *, cut: bool = False) -> list[list[str]]:
     """Return the first records that are not blank; none where Python's csv module finds none."""
-    sample = data[:_SAMPLE_BYTES]
-    text = sample.decode(errors="replace")
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator.decode())
         rows = [row for row in islice(reader, _SAMPLE_RECORDS) if row]
     except csv.Error:
         return []
-    if len(sample) < len(data) and 1 < len(rows) < _SAMPLE_RECORDS:
+    if cut and 1 < len(rows) < _SAMPLE_RECORDS:
         rows.pop()  # the sample ends inside it
     return rows
 
 
 def _cells(data: bytes, start: int, separator: bytes) -> list[str]:
     """Return the cells of one line."""
-    rows = _sample(_LINE.match(data, start)[0], separator)  # type: ignore[index]  # it matches everywhere
+    rows = _rows(_LINE.match(data, start)[0].decode(errors="replace"), separator)  # type: ignore[index]  # it matches everywhere
     return [cell.strip() for cell in rows[0]] if rows else [""]
 
 

@@ -28,7 +28,7 @@ def read_json(blob: Blob, wanted: Wanted) -> Part:
     found = read_text(blob.data, blob.name, encoding=wanted.dialect.encoding)
     data, notes = found.data, found.notes
     lines: Lines | None = index_lines(data).lines
-    several = lines is not None and len(lines) > 1 and not _HALF.search(data)
+    several = lines is not None and len(lines) > 1
     ndjson = _read_lines(data, wanted, blob.name) if several and data.lstrip().startswith(b"{") else None
     if ndjson is not None and lines is not None and ndjson[0].height == len(lines):
         frame, names = ndjson
@@ -51,9 +51,13 @@ def _read_lines(data: bytes, wanted: Wanted, where: str) -> tuple[pl.DataFrame, 
     try:
         scan = pl.scan_ndjson(data, infer_schema_length=None)
         names = scan.collect_schema().names()
-        return scan.select(wanted.choose(names, where)).collect(), tuple(names)
+        frame = scan.select(wanted.choose(names, where)).collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
+    null = frame.select(
+        pl.any_horizontal(pl.col(pl.String).str.contains("\0", literal=True).any(), pl.lit(False))
+    )
+    return None if null.item() and _HALF.search(data) else (frame, tuple(names))
 
 
 def _read_records(

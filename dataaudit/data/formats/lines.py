@@ -53,7 +53,7 @@ class Decoded:
 def read_text(data: bytes, name: str, *, encoding: str | None) -> Decoded:
     """Return a text as `check_text` does, whatever its encoding; the user may have named that."""
     if encoding is None and 0 not in data and _is_utf8(data):
-        return Decoded(check_text(data, name), "")
+        return Decoded(_with_newlines(data, name), "")
     from dataaudit.data.formats.encodings import decode  # noqa: PLC0415 - few files need it
 
     text, was, notes = decode(data, name, named=encoding)
@@ -83,6 +83,10 @@ def check_text(data: bytes, name: str) -> bytes:
             f"{name} is not a text table: got a null byte at byte {null} (line {line})",
             rf"if it is text, remove them: tr -d '\000' < {name} > clean.csv",
         )
+    return _with_newlines(data, name)
+
+
+def _with_newlines(data: bytes, name: str) -> bytes:
     data = data.removeprefix(codecs.BOM_UTF8)
     if b"\r" in data and b"\n" not in data:
         data = data.replace(b"\r", b"\n")
