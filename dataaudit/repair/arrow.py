@@ -23,7 +23,7 @@ from dataaudit.repair.plan import Plan, RowChange
 Parts = dict[str, str]  # which rows → an Arrow stream in base64
 _ONE_GROUP: Final = 1 << 20  # rows; Parquet's own limit by default
 DROPPED: Final = "dropped"
-_TROUBLE = (pa.ArrowException, OSError, TypeError, OverflowError)
+_TROUBLE = (pa.ArrowException, OSError, TypeError, OverflowError, UnicodeError)
 
 
 @dataclass(frozen=True, slots=True)

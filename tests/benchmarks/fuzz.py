@@ -100,6 +100,15 @@ def _parquet():
     return [*made, file.getvalue()]
 
 
+def _arrow():
+    made = []
+    for write in (TABLE.write_ipc, TABLE.write_ipc_stream):
+        file = io.BytesIO()
+        write(file)
+        made.append(file.getvalue())
+    return made
+
+
 TOML = b"""\
 select = ["DA1", "DA203"]
 ignore = ["DA104"]
@@ -150,6 +159,7 @@ SEEDS = {
     "ndjson": _ndjson,
     "json": _json,
     "parquet": _parquet,
+    "arrow": _arrow,
     "toml": lambda: [TOML, _project(TOML)],
     "decisions": lambda: [DECISIONS, TABLE_OF_DECISIONS],
 }
@@ -158,6 +168,7 @@ NAMES = {
     "ndjson": ("x.jsonl", "x.ndjson", "x"),
     "json": ("x.json", "x"),
     "parquet": ("x.parquet",),
+    "arrow": ("x.arrow", "x.feather"),
 }
 TOKENS = [
     *(
