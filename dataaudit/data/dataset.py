@@ -135,15 +135,15 @@ class Wanted:
     def choose(self, names: Sequence[str], where: str) -> list[str]:
         """Return the wanted ones of `names`, in their order, the id column included."""
         have = set(names)
-        for name in self.named:
+        for name in self.asked:
             if name not in have:
                 raise MissingColumn(name, names, where)
         free = have - set(self.exclude) if self.columns is None else set()
-        take = free.union(self.named)
+        take = free.union(self.asked)
         return [name for name in names if name in take]
 
     @property
-    def named(self) -> tuple[str, ...]:
+    def asked(self) -> tuple[str, ...]:
         """The columns that were asked for by name."""
         return tuple(name for name in (self.target, self.id_column, *(self.columns or ())) if name)
 

@@ -97,7 +97,9 @@ def load(
     >>> data.n, data.row_id.to_list()
     (2, ['<frame>#0', '<frame>#1'])
     """
-    wanted = Wanted(target, None if columns is None else tuple(columns), tuple(exclude), id_column, dialect)
+    wanted = Wanted(
+        target, None if columns is None else tuple(columns), tuple(exclude), id_column, dialect=dialect
+    )
     if not isinstance(source, str | Path) and is_frame(source):
         return combine([read_frame(source, wanted)], wanted, notes=())
     query = source if isinstance(source, Query) else None
