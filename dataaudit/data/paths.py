@@ -14,6 +14,7 @@ from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
 from dataaudit.escape import shown
 
 _HEADER_BYTES = 1 << 16
+_POINTER = ".dvc"  # after the name of what it stands for
 TEXT_NAMES = frozenset({".txt", ".text", ".eml", ".md"})
 
 
@@ -61,7 +62,8 @@ def _expand(given: str) -> list[str]:
         raise _absent(given)
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - a pattern may be absolute
     if not matches:
-        raise UnreadableFile(
+        pointers = sorted(glob.glob(given + _POINTER, recursive=True))  # noqa: PTH207 - the same
+        raise (_elsewhere(pointers[0].removesuffix(_POINTER)) if pointers else None) or UnreadableFile(
             f"no file matches '{shown(given)}'", "check the pattern, and the folder you are in"
         )
     return matches
@@ -74,11 +76,19 @@ def _exists(path: str | Path) -> bool:
         return False
 
 
+def _elsewhere(path: str) -> UnreadableFile | None:
+    from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
+    return absent(path)
+
+
 def _absent(given: str) -> UnreadableFile:
     if "://" in given:  # not repeated: it may hold a password
         return UnreadableFile(
             "an address is no file", "a database is read by --sql ADDRESS --query 'select …'"
         )
+    if (elsewhere := _elsewhere(given)) is not None:
+        return elsewhere
     path = Path(given)
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())
@@ -122,7 +132,13 @@ def _kind(path: str) -> str:
 
 
 def _tables_below(folder: str) -> list[str]:
-    tables = [path for path in _files_below(folder) if _kind(path) in TABLE_NAMES]
+    files = list(_files_below(folder))
+    tables = [path for path in files if _kind(path) in TABLE_NAMES]
+    known = set(files)
+    for path in (file.removesuffix(_POINTER) for file in files if file.endswith(_POINTER)):
+        # Rows that are not here would be missing without a word.
+        if path not in known and _kind(path) in TABLE_NAMES and (elsewhere := _elsewhere(path)):
+            raise elsewhere
     kinds = sorted({_kind(path) for path in tables})
     if len(kinds) > 1:
         raise DataError(

@@ -16,12 +16,14 @@ from typing import Any, ClassVar, Final, Self, get_type_hints
 
 import polars as pl
 
+from dataaudit.data.blob import require_data
 from dataaudit.data.paths import files_read, require_apart
 from dataaudit.errors import AuditError, DataError, UnreadableFile, WriteError
-from dataaudit.files import Content, replace_all
+from dataaudit.files import Content, is_file, is_folder, replace_all
 from dataaudit.findings.record import AGAIN, NOUNS, AuditRecord
 
 PROVENANCE: Final = "provenance.json"
+_SHORTEST = 1 << 11  # bytes below which a table may be a pointer to one
 ELSEWHERE: Final = "name another folder with --out"
 _NUMBERS: Final[Mapping[str, pl.DataType]] = {"real": pl.Float64(), "whole": pl.Int64(), "flag": pl.Boolean()}
 # What a text may be; `findings.redact` withholds by it. "text" may hold cells and is withheld.
@@ -169,7 +171,7 @@ def _file(folder: Path, table: str) -> Path:
 
 def require_room(folder: Path, kind: str, *, tables: Iterable[str], sources: Iterable[str]) -> None:
     """Refuse a folder where findings would replace those of another kind, or the files they are made from."""
-    if (folder / PROVENANCE).is_file():
+    if is_file(folder / PROVENANCE):
         try:
             there = str(read_provenance(folder).get("kind"))
         except AuditError:
@@ -183,13 +185,15 @@ def require_room(folder: Path, kind: str, *, tables: Iterable[str], sources: Ite
 
 def read_provenance(folder: Path) -> dict[str, Any]:
     """Return the JSON object of a whole folder of findings."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"{folder.as_posix()} is not a folder of findings", AGAIN)
     path = folder / PROVENANCE
     if not path.is_file():
         raise DataError(f"{folder.as_posix()} is not a whole folder of findings: it lacks {path.name}", AGAIN)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        require_data(text, path.as_posix())
+        values = json.loads(text.decode())
     except (OSError, ValueError) as error:
         raise UnreadableFile(f"{path.as_posix()} is not JSON: {error}", AGAIN) from error
     if not isinstance(values, dict):
@@ -199,7 +203,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 def _tables_before(folder: Path) -> list[Path]:
     """Return the tables of the findings that are in a folder, as their provenance names them."""
-    if not (folder / PROVENANCE).is_file():
+    if not is_file(folder / PROVENANCE):
         return []
     try:
         names = read_provenance(folder).get("tables")
@@ -215,6 +219,8 @@ def read_table(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (OSError, pl.exceptions.PolarsError) as error:
+        if path.stat().st_size < _SHORTEST:
+            require_data(path.read_bytes(), path.as_posix())
         first = str(error).partition("\n")[0]
         raise UnreadableFile(f"{path.as_posix()} is not a whole Parquet file: {first}", AGAIN) from error
 

@@ -23,8 +23,9 @@ from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query
 from dataaudit.errors import DataError, MissingColumn
 from dataaudit.escape import shown
+from dataaudit.files import is_file
 from dataaudit.findings.verdict import Site
-from dataaudit.gate.identity import row_contents, row_keys, states
+from dataaudit.gate.matching import Matching, match
 from dataaudit.gate.rules import Need
 from dataaudit.gate.settings import DatasetSettings
 from dataaudit.options import StepCallback, ignore_progress
@@ -142,7 +143,7 @@ def open_data(
 def _scan(path: str) -> pl.LazyFrame | None:
     """Return a scan of a whole Parquet or Arrow file; None for anything that must be read otherwise."""
     plain = Path(path)
-    if path == STDIN or not plain.is_file():
+    if path == STDIN or not is_file(plain):
         return None
     try:
         path.encode()
@@ -198,6 +199,7 @@ class Material:
     data: Data | None  # the rows; None where there is only a folder of findings
     test: Data | None = None  # the rows held out
     base: Material | None = None  # the accepted rows, with the same `test` and no base of their own
+    base_note: str = ""  # what was decided about it, in full sentences; without a base why all rows are new
     folder: Path | None = None  # findings of an audit
     seed: int = 0  # of everything random
     secret: str = ""  # key of the hashes of rows
@@ -250,20 +252,28 @@ class Material:
         return [name for name in self.rows.schema if name not in others and (named is None or name in named)]
 
     @cached_property
-    def states(self) -> pl.Series | None:
-        """``new``, ``changed`` or ``known`` by the columns of both sides, (n,); None without a base."""
+    def matching(self) -> Matching | None:
+        """What became of the rows of the base, by the columns of both sides; None without a base."""
         if self.base is None or self.data is None:
             return None
         shared = [name for name in self.rows.schema if name in self.base.rows.schema]
-        frames = [side.rows.read(shared) for side in (self, self.base)]
-        mine, theirs = (
-            row_keys(frame, columns=shared, id_column=side.settings.id, secret=side.secret)
-            for frame, side in zip(frames, (self, self.base), strict=True)
+        return match(
+            *(side.rows.read(shared or list(side.rows.schema)) for side in (self, self.base)),
+            label=self.settings.label,
+            id_column=self.settings.id if self.settings.id in shared else None,
+            secret=self.secret,
         )
-        if not self.settings.id:
-            return states(mine, theirs)
-        now, was = (row_contents(frame, columns=shared, secret=self.secret) for frame in frames)
-        return states(mine, theirs, contents=now, base_contents=was)
+
+    @property
+    def match_notes(self) -> list[str]:
+        """What was decided where rows of the base were looked for; nothing where they were not."""
+        matching = self.matching if "matching" in self.__dict__ else None
+        return matching.notes if matching else []
+
+    @property
+    def states(self) -> pl.Series | None:
+        """``new``, ``changed`` or ``known``, (n,); None without a base."""
+        return self.matching.states if self.matching else None
 
     @cached_property
     def known(self) -> pl.Series:

@@ -84,8 +84,8 @@ def _sections(
         left = len(names) - _DATASETS
         rest = (b.Sentence(f"… and {few(left, 'more dataset')}.", "quiet"),) if left > 0 else ()
         yield b.Section("Datasets", (*facts, *rest), rank=2, key="datasets")
-    if verdict.notes:
-        notes = b.List(tuple(line(note, 600) for note in verdict.notes[:_RULES]))
+    if shown := [*verdict.notes, *v.unjudged(verdict)][:_RULES]:
+        notes = b.List(tuple(line(note, 600) for note in shown))
         yield b.Section("Notes", (notes,), rank=0, key="notes")
 
 
@@ -252,7 +252,8 @@ def _lines(verdict: Verdict, found: Sequence[Judged], *, full: bool) -> Iterator
     if summarised:
         yield b.Rule("short summary")
         yield b.Lines(tuple(_summary_line(*pair) for pair in summarised))
-    notes = [b.Words(f"note: {line(note, 400)}", "quiet") for note in verdict.notes]
+    unjudged = () if full else v.unjudged(verdict)
+    notes = [b.Words(f"note: {line(note, 400)}", "quiet") for note in (*verdict.notes, *unjudged)]
     if loud:
         code = line(loud[0][1].rule.code, 40)
         notes.append(

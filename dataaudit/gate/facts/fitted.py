@@ -73,8 +73,8 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     settings = LabelOptions(
         label=given.label,
         weight=given.weight,
-        text=given.text,
-        categorical=given.categorical,
+        text=tuple(name for name in given.text if name in frame.columns),
+        categorical=tuple(name for name in given.categorical if name in frame.columns),
         seed=material.seed,
     )
     dataset, target = read_labelled(frame, settings, on_step=step)
