@@ -397,6 +397,8 @@ def apart(kind, numbers, *, seed, keep):
             some, more, seconds = queue.get()
             child.join()
             return counts + some, faults | more, max(slowest, seconds)
+        if child.exitcode >= 0:
+            sys.exit(f"the process for {kind} did not work: code {child.exitcode}")
         number, *so_far = shared
         counts += Counter(dict(zip(("read", "refused", "faults"), so_far, strict=True)), ended=1)
         print(f"    {kind} {number}: the process was ended, with code {child.exitcode}", flush=True)
