@@ -117,9 +117,10 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
 
     Parameters
     ----------
-    source : str, Path, sequence of these, Polars or pandas frame
-        A file (CSV, TSV, Parquet, NDJSON, JSON, Arrow), a glob, a folder, ``"-"`` for standard input, or a
-        frame.
+    source : str, Path, sequence of these, frame or table
+        A file (CSV, TSV, Parquet, NDJSON, JSON, Arrow, ARFF, a spreadsheet), an address of one, a glob, a
+        folder, ``"-"`` for standard input, a frame of Polars or pandas, a dict of columns, a list of rows, or
+        any table that gives an Arrow stream: of pyarrow, DuckDB, Ibis, Hugging Face.
     options : LabelOptions
         Or each of them as a keyword.
 
@@ -202,7 +203,7 @@ def audit_mismatch(train: Any, test: Any, options: MismatchOptions) -> MismatchA
 
     Parameters
     ----------
-    train : str, Path, sequence of these, Polars or pandas frame
+    train : str, Path, sequence of these, frame or table
         Training rows; without `test`, all rows.
     test : the same, optional
         Test rows. Without labels only the inputs are compared.
@@ -279,7 +280,7 @@ def explain(train: Any, test: Any, options: ExplainOptions) -> Explanation:
 
     Parameters
     ----------
-    train : str, Path, sequence of these, Polars or pandas frame
+    train : str, Path, sequence of these, frame or table
         Training rows; without `test`, all rows.
     test : the same, optional
         Test rows; they may lack the label.
@@ -414,7 +415,7 @@ def vulnerability(train: Any, test: Any, options: VulnerabilityOptions) -> Vulne
 
     Parameters
     ----------
-    train : str, Path, sequence of these, Polars or pandas frame
+    train : str, Path, sequence of these, frame or table
         Training rows; without `test`, all rows.
     test : the same, optional
         Labelled test rows.

@@ -251,7 +251,9 @@ def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOpti
     """Add the test rows whose class the model knows."""
     from dataaudit.audits.testset import predict  # noqa: PLC0415 - torch
 
-    dataset = load(test, target=settings.label, dialect=Dialect(settings.encoding, settings.no_header))
+    named = (*settings.features, *settings.text, *settings.categorical)
+    dialect = Dialect(settings.encoding, settings.no_header)
+    dataset = load(test, target=settings.label, named=named, dialect=dialect)
     texts = class_texts(dataset.frame[settings.label])
     known = texts.is_in(list(trained.classes)).fill_null(value=False)
     numbers = {name: i for i, name in enumerate(trained.classes)}

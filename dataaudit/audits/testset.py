@@ -77,14 +77,15 @@ def read_sources(train: Any, test: Any, settings: PairOptions) -> tuple[Dataset,
 
 def _load(source: Any, settings: PairOptions, *, extra: str | None = None) -> Dataset:
     columns = settings.columns
-    named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical)))
-    wanted = (*named, *([extra] if extra else [])) if columns.features else None
+    own = (*columns.features, *columns.text, *columns.categorical, *([extra] if extra else []))
+    named = tuple(dict.fromkeys(own))
     return load(
         source,
         target=settings.label,
-        columns=wanted,
+        columns=named if columns.features else None,
         exclude=columns.exclude,
         id_column=settings.id,
+        named=named,
         dialect=Dialect(settings.encoding, settings.no_header),
     )
 
@@ -110,6 +111,7 @@ def _load_unlabelled(source: Any, settings: PairOptions, known: list[str]) -> Da
                 target=name,
                 exclude=settings.columns.exclude,
                 id_column=settings.id,
+                named=known,
                 dialect=Dialect(settings.encoding, settings.no_header),
             )
         except MissingColumn:

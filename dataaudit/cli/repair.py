@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dataaudit.audits.rerun import Standing
     from dataaudit.findings.schemas import Findings
     from dataaudit.repair.plan import Plan
+    from dataaudit.report.words import RowNames
 
 
 SHOWN = 10
@@ -68,6 +69,7 @@ def apply(
     from dataaudit.repair.apply import place, repair, write_repair
     from dataaudit.repair.decisions import read_decisions
     from dataaudit.repair.plan import make_plan, require_files
+    from dataaudit.report.words import RowNames
 
     target = None if dry_run and not (out or in_place) else place(data, out, in_place=in_place, force=force)
     findings, decided = Findings.read(folder), read_decisions(decisions)
@@ -77,13 +79,13 @@ def apply(
     done = repair(blob, plan)
     changes: dict[str, Any] = _changes(plan, dry_run=dry_run)
     with progress:
-        sentences = _preview(plan, dry_run=dry_run)
+        sentences = _preview(plan, RowNames.of(findings.provenance), dry_run=dry_run)
         if not dry_run and target is not None:
             written = write_repair(done, data, target=target, in_place=in_place)
             changes["files"] = {name: path.as_posix() for name, path in written.items()}
             sentences += _written(written)
             if model:
-                before = written.get("backup", Path(data)).as_posix()
+                before = written["backup"].as_posix() if in_place else data
                 weights = plan.weight_column if plan.only("weight") else None
                 said, changes["model"] = _compared(
                     findings, target, source=before, test=test, weights=weights, progress=progress
@@ -109,7 +111,7 @@ def _changes(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _preview(plan: Plan, *, dry_run: bool) -> list[str]:
+def _preview(plan: Plan, names: RowNames, *, dry_run: bool) -> list[str]:
     """Return what changes, in sentences, and the first rows."""
     would = "would be " if dry_run else ""
     counts = plan.counts
@@ -128,9 +130,8 @@ def _preview(plan: Plan, *, dry_run: bool) -> list[str]:
     said += [f"– {rows:,} from {_cell(a)} to {_cell(b)}" for (a, b), rows in plan.moves.items()]
     for change in plan.changes[:SHOWN]:
         after = {"drop": "dropped", "weight": f"weight {change.weight}"}.get(change.action)
-        said.append(
-            f"– {_cell(change.row_id)}: {_cell(change.before)} → {after or _cell(change.label or '')}"
-        )
+        row, now = names.one(change.row_id), after or _cell(change.label or "")
+        said.append(f"– {_cell(row)}: {_cell(change.before)} → {now}")
     more = len(plan.changes) - SHOWN
     said += [f"– … and {more:,} more rows"] if more > 0 else []
     if plan.elsewhere:

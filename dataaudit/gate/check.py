@@ -128,16 +128,17 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
     if len(dataset.paths) == 1 and not dataset.query and is_file(folder / PROVENANCE):
         return make(settings=dataset, data=None, folder=folder)
     source = Query(read_text(dataset.query), dataset.paths[0]) if dataset.query else dataset.paths
+    named = _named(dataset)
     data = open_data(
         source,
         label=dataset.label,
         exclude=dataset.exclude,
         id_column=dataset.id,
+        named=named,
         dialect=Dialect(dataset.encoding, dataset.no_header),
     )
-    for column in (dataset.weight, dataset.date, *dataset.text, *dataset.features, *dataset.categorical):
-        if column:
-            data.require(column)
+    for column in named:
+        data.require(column)
     test = _other_side(dataset.test, dataset) if dataset.test else None
     was, note = _accepted(dataset, stack) if dataset.base else (None, "")
     base = make(settings=_settings_for(was, dataset), data=was, test=test) if was else None
@@ -159,13 +160,20 @@ def _accepted(dataset: DatasetSettings, stack: ExitStack) -> tuple[Data | None, 
         return None, f"{found.note} {note}".strip()
 
 
+def _named(dataset: DatasetSettings) -> list[str]:
+    """Return the columns that have a use of their own, besides label and id."""
+    columns = dataset.weight, dataset.date, *dataset.text, *dataset.features, *dataset.categorical
+    return [column for column in columns if column]
+
+
 def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
     """Open test or accepted data; they may lack columns of the dataset: which ones is for rules to say."""
+    named = [*_named(dataset), *filter(None, [dataset.id])]
     dialect = Dialect(dataset.encoding, dataset.no_header)
     try:
-        data = open_data(paths, label=dataset.label, dialect=dialect)
+        data = open_data(paths, label=dataset.label, named=named, dialect=dialect)
     except MissingColumn:
-        data = open_data(paths, label="", dialect=dialect)
+        data = open_data(paths, label="", named=named, dialect=dialect)
     return replace(data, lazy=data.lazy.drop(dataset.exclude, strict=False))
 
 

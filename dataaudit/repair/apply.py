@@ -108,6 +108,8 @@ def place(source: str, out: Path | None, *, in_place: bool, force: bool) -> Path
         raise SettingError("standard input cannot be repaired", "name the file that was audited")
     if in_place and out is not None:
         raise SettingError("--in-place and --out were both given", "leave one out")
+    if in_place and "://" in source and not Path(source).exists():
+        raise SettingError("what was audited is elsewhere, and is not written over", "name a file with --out")
     if in_place:
         target = Path(os.path.realpath(source) if Path(source).is_symlink() else source)
     elif out is None:
@@ -131,5 +133,5 @@ def write_repair(done: Repair, source: str, *, target: Path, in_place: bool) -> 
         written["backup"] = back_up(target)
     journal = replace(done.journal, target=target.name)
     write_whole(written["journal"], journal.to_bytes())
-    write_whole(target, done.data, like=Path(source))
+    write_whole(target, done.data, like=Path(source) if Path(source).exists() else None)
     return written

@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataaudit.data.blob import ARROW_FILE, Blob
+from dataaudit.data.formats.huggingface import KEY, names_in
 from dataaudit.errors import DataError, UnreadableFile
+from dataaudit.escape import shown
 from dataaudit.repair.plan import Plan, RowChange
 
 Parts = dict[str, str]  # which rows → an Arrow stream in base64
@@ -108,7 +110,9 @@ def change_table(table: pa.Table, plan: Plan) -> tuple[pa.Table, Parts]:
     if labels:
         at = table.column_names.index(plan.label_column)
         old = table.column(at)
-        given = {change.row: _labelled(old, change, plan) for change in labels}
+        metadata = (table.schema.metadata or {}).get(KEY.encode(), b"")
+        names = names_in(metadata).get(plan.label_column, ())
+        given = {change.row: _labelled(old, change, plan, names) for change in labels}
         parts["label"] = _pack(_cells(old, sorted(given), table.schema.field(at)))
         table = table.set_column(at, table.schema.field(at), _replaced(old, given))
     if plan.only("weight"):
@@ -149,10 +153,20 @@ def restore_table(
 _ACTIONS: Final = ("relabel", "weight", "drop")
 
 
-def _labelled(column: pa.ChunkedArray, change: RowChange, plan: Plan) -> pa.ChunkedArray:
+def _labelled(
+    column: pa.ChunkedArray, change: RowChange, plan: Plan, names: Sequence[str]
+) -> pa.ChunkedArray:
     """Return the new class as one cell: that of a row that has it, or a new one."""
     rows = plan.examples.get(str(change.label), ())
-    return column.slice(rows[0], 1) if rows else _new(str(change.label), column.type, plan.label_column)
+    if rows:
+        return column.slice(rows[0], 1)
+    label = str(change.label)
+    if not names or not pa.types.is_integer(column.type):
+        return _new(label, column.type, plan.label_column)
+    if label not in names:
+        what = f"column {plan.label_column!r} holds numbers, and no name of one is {shown(label)!r}"
+        raise DataError(what, "name the class where the dataset is made, then audit it again")
+    return _new(names.index(label), column.type, plan.label_column)
 
 
 def _new(value: str | float, kind: pa.DataType, name: str) -> pa.ChunkedArray:

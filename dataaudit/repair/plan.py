@@ -10,15 +10,16 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.data.blob import Blob
+from dataaudit.data.blob import Blob, is_repaired
 from dataaudit.data.formats.encodings import origin_encoding
+from dataaudit.data.hive import levels_of
 from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.escape import shown
 from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import Decision, Decisions
 
-FORMATS: Final = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")
+_UNPACK: Final = "unpack it, audit the file inside, and repair that"
 _EXAMPLES: Final = 50  # rows of a class that are looked at to see how the file spells it
 _SEARCHED: Final = 20_000  # names among which a close match is looked for
 
@@ -40,7 +41,7 @@ class RowChange:
 class Plan:
     """All changes to one file."""
 
-    format: str  # one of `FORMATS`
+    format: str  # one of `REPAIRED`
     rows: int  # records of the file
     label_column: str
     weight_column: str
@@ -97,6 +98,9 @@ def make_plan(
         what = f"the decisions are of run {shown(decisions.run_id)}, the findings of run {known.run_id}"
         raise DataError(what, "name the folder of findings that was reviewed")
     origin = _origin(known.origins, blob)
+    settings: Mapping[str, Any] = known.settings
+    label_column = known.target if "label" not in settings else str(settings["label"])
+    _require_label_inside(str(origin["path"]), label_column)
     here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
     changes, left = list[RowChange](), Counter[str]()
     for decision, place in _places(findings.labels, decisions):
@@ -110,11 +114,10 @@ def make_plan(
             changes.append(_change(decision, place, classes=known.classes, new_class=new_class))
     if sum(change.action == "drop" for change in changes) >= int(origin["rows"]):
         raise DataError(f"all {origin['rows']} rows would be dropped", "keep some")
-    settings: Mapping[str, Any] = known.settings
     return Plan(
         format=str(origin["format"]).partition("+")[0],
         rows=int(origin["rows"]),
-        label_column=known.target if "label" not in settings else str(settings["label"]),
+        label_column=label_column,
         weight_column=weight_column or str(settings.get("weight") or "weight"),
         changes=tuple(sorted(changes, key=lambda change: change.row)),
         kept=left["keep"],
@@ -149,10 +152,19 @@ def _origin(origins: tuple[Mapping[str, Any], ...], blob: Blob) -> Mapping[str, 
         both = f"{same[0]['path']} and {same[1]['path']}"
         raise DataError(f"{blob.name} has the content of two audited files, {both}", "name one of them")
     origin = (exact or same)[0]
-    if str(origin["format"]).partition("+")[0] not in FORMATS:
+    if not is_repaired(str(origin["format"])):
         what = f"{blob.name} is of a format that is not repaired: {origin['format']}"
-        raise SettingError(what, f"the formats are {', '.join(FORMATS)}")
+        is_zip = str(origin["format"]).endswith("+zip")
+        raise SettingError(what, _UNPACK if is_zip else "write it as CSV or Parquet, audit and repair that")
     return origin
+
+
+def _require_label_inside(path: str, label: str) -> None:
+    """Refuse a file whose label is the name of its folder: a row would have to go to another file."""
+    if label not in levels_of(path):
+        return
+    what = f"the labels of {shown(path)} are in its path ({label}=…), so they cannot be changed in the file"
+    raise SettingError(what, "write the rows into one file with the label as a column, audit and repair that")
 
 
 def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, dict[str, Any]]]:

@@ -108,7 +108,7 @@ def _show(desk: Desk, rows: RowReader, *, terminal: Terminal, model: Reranker | 
     row = rows.row(desk.review.at, whole=desk.whole)
     missing = rows.trouble if desk.whole or not row.cells else ""
     notes = [f"The data are not at hand: {missing}" if missing else "", model.status if model else ""]
-    drawn = draw(desk, row, console=terminal.console, notes=notes)
+    drawn = draw(desk, rows.shown(row), console=terminal.console, notes=notes)
     paint(terminal.console, drawn)
     return replace(desk, page=drawn.page, lines=drawn.total)
 
@@ -140,7 +140,7 @@ def _commands(
     review: Review, findings: Findings, *, folder: Path, decisions: Path, data: str | None
 ) -> Iterator[str]:
     """Yield the command that carries the decisions out, for each file that they change."""
-    from dataaudit.repair.plan import FORMATS  # noqa: PLC0415 - not needed before the end
+    from dataaudit.data.blob import is_repaired  # noqa: PLC0415 - not needed before the end
     from dataaudit.report.labels import fixed_name  # noqa: PLC0415 - likewise
 
     acts = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
@@ -149,7 +149,7 @@ def _commands(
     sources = set(findings.labels.filter(findings.labels["row_id"].is_in(changed))["source"])
     for origin in origins:
         path = str(origin["path"])
-        if path not in sources or str(origin["format"]).partition("+")[0] not in FORMATS or path == "<stdin>":
+        if path not in sources or not is_repaired(str(origin["format"])) or path == "<stdin>":
             continue
         path = data if data is not None and len(origins) == 1 else path
         known = ["audit", "apply", folder.as_posix(), decisions.as_posix(), path]

@@ -78,7 +78,7 @@ def encode(text: bytes, encoding: str, name: str) -> bytes:
 def origin_encoding(kind: str) -> str:
     """Return the encoding that the format of an origin names; empty for UTF-8."""
     parts = kind.split("+")[1:]
-    return next((part for part in parts if part not in ("gzip", "zstd")), "")
+    return next((part for part in parts if part not in ("gzip", "zstd", "zip")), "")
 
 
 def shown_encoding(encoding: str) -> str:

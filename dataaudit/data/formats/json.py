@@ -37,9 +37,9 @@ def read_json(blob: Blob, wanted: Wanted) -> Part:
         columns, lines, index = _read_records(data.decode(), wanted, blob.name)
         columns, kind = {_whole(name): values for name, values in columns.items()}, "json"
         names = tuple(columns)
-        left = [name for name in index if name in columns and name not in wanted.asked]
-        notes = (*notes, *(f"{blob.name}: {name!r} is pandas' index, and is left out." for name in left))
-        chosen = [name for name in wanted.choose(names, blob.name) if name not in left]
+        kept, more = wanted.without_index(names, index)
+        notes = (*notes, *more)
+        chosen = [name for name in wanted.choose(names, blob.name) if name in kept]
         frame = pl.DataFrame([_series(name, columns[name], blob.name) for name in chosen])
     frame = _codes_as_text(id_as_text(frame, wanted.id_column, blob.name))
     origin = Origin(blob.name, kind + found.suffix + blob.packing, blob.sha256, frame.height)

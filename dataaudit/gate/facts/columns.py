@@ -15,7 +15,7 @@ import polars as pl
 
 from dataaudit.cells import hashable
 from dataaudit.features.columns import Role
-from dataaudit.features.roles import infer_roles
+from dataaudit.features.roles import infer_roles, names_rows
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.table import FactTable, Rows
 from dataaudit.gate.settings import DatasetSettings
@@ -81,11 +81,6 @@ def as_named(settings: DatasetSettings, known: Collection[str]) -> EncoderOption
     )
 
 
-def is_identifier(role: Role) -> bool:
-    """Tell whether a column names its rows rather than says something of them."""
-    return role.role == "left out" and role.reason.startswith(("an identifier", "it counts the rows"))
-
-
 def content(material: Material) -> list[str]:
     """Return the columns in which copies of a row are equal: not label, id, weight, nor what names rows."""
     settings = material.settings
@@ -94,7 +89,7 @@ def content(material: Material) -> list[str]:
         name
         for name in material.rows.schema
         if name not in (settings.label, settings.id, settings.weight)
-        and not (name in used and is_identifier(used[name]) and name not in settings.features)
+        and not (name in used and names_rows(used[name]) and name not in settings.features)
     ]
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from dataaudit.features.roles import names_rows
 from dataaudit.gate.data import Material
-from dataaudit.gate.facts.columns import NO_FEATURE, is_identifier, roles
+from dataaudit.gate.facts.columns import NO_FEATURE, roles
 from dataaudit.gate.facts.table import FactTable, Inapplicable, Rows
 
 
@@ -47,7 +48,7 @@ def id_columns(material: Material) -> Rows:
     return [
         (name, used[name].reason.removeprefix("an identifier: "))
         for name in material.features
-        if is_identifier(used[name])
+        if names_rows(used[name])
     ]
 
 

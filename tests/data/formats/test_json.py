@@ -122,7 +122,7 @@ def test_every_layout_of_pandas_is_the_same_table(orient, indent, table):
     assert data.frame.columns == ["x", "t", "y"]
     assert data.frame.rows() == [(1, "a", "p"), (2, "é", "q"), (3, None, "p")]
     assert data.origins[0].format == "json"
-    left = [note for note in data.notes if "'index' is pandas' index, and is left out" in note]
+    left = [note for note in data.notes if "The index that pandas wrote ('index') is left out" in note]
     assert len(left) == (orient == "table")
 
 
