@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 from dataaudit.secrets import masked_text
 
@@ -44,6 +45,12 @@ class AuditError(Exception):
         self.hint = masked_text(" ".join(hint.split()).rstrip("."))
         stop = "" if self.hint.endswith("?") else "."
         super().__init__(f"{self.what}. Hint: {self.hint}{stop}" if hint else f"{self.what}.")
+
+    def hinted(self, hint: str) -> Self:
+        """Return the same error with another hint."""
+        made = type(self).__new__(type(self))
+        AuditError.__init__(made, self.what, hint)
+        return made
 
 
 class DataError(AuditError):

@@ -106,7 +106,7 @@ REFUSED = {
         "size .every value is missing.; weight .every value is missing.",
     ),
     "nothing but the label": (csv(good().select("y")), [], "no column other than the label"),
-    "not UTF-8": (with_line(7, lambda line: line + b"caf\xe9"), [], "not UTF-8: got byte 0xe9.*line 7"),
+    "not UTF-8": (with_line(7, lambda line: line + b"\xc3\xa9 \xc3\xa8 \xe9"), [], "byte 0xe9.*line 7"),
     "null bytes": (with_line(7, lambda line: line + b"\0"), [], "null byte.*line 7"),
     "no text at all": (bytes(range(256)) * 20, [], "not a text table"),
     "ragged, too long": (with_line(11, lambda line: line + b",a,b"), [], "line 11 has 6 fields where"),

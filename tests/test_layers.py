@@ -34,6 +34,7 @@ THIRD_PARTY = {  # library → the stages that may import it
     "pyarrow": {"files", "data", "findings", "repair"},
     "adbc_driver_postgresql": {"data"},
     "duckdb": {"data"},
+    "chardet": {"data"},
     "typer": {"cli"},
     "rich": {"cli", "review", "writers"},
     "markdown_it": {"writers"},

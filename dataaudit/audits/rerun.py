@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from dataaudit.data.dataset import Dataset
+from dataaudit.data.dataset import Dataset, Dialect
+from dataaudit.data.formats.encodings import origin_encoding
 from dataaudit.data.load import load
 from dataaudit.errors import DataError
 from dataaudit.escape import shown
@@ -230,6 +231,8 @@ def compare(
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
     settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)
+    guessed = origin_encoding(known.origins[0]["format"])  # of other labels another guess may come
+    settings = replace(settings, encoding=settings.encoding or guessed or None)
     audited = {str(origin["sha256"]) for origin in known.origins}
     opened = _read([source], settings, on_step)
     if opened.dataset.origins[0].sha256 in audited:
@@ -254,9 +257,9 @@ def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOpti
     """Add the test rows whose class the model knows."""
     from dataaudit.audits.testset import predict  # noqa: PLC0415 - torch
 
-    dataset = load(
-        test, target=settings.label, named=[*settings.features, *settings.text, *settings.categorical]
-    )
+    named = (*settings.features, *settings.text, *settings.categorical)
+    dialect = Dialect(settings.encoding, settings.no_header)
+    dataset = load(test, target=settings.label, named=named, dialect=dialect)
     texts = class_texts(dataset.frame[settings.label])
     known = texts.is_in(list(trained.classes)).fill_null(value=False)
     numbers = {name: i for i, name in enumerate(trained.classes)}

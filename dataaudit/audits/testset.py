@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.data.dataset import Dataset
+from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
@@ -86,6 +86,7 @@ def _load(source: Any, settings: PairOptions, *, extra: str | None = None) -> Da
         exclude=columns.exclude,
         id_column=settings.id,
         named=named,
+        dialect=Dialect(settings.encoding, settings.no_header),
     )
 
 
@@ -105,8 +106,14 @@ def _load_unlabelled(source: Any, settings: PairOptions, known: list[str]) -> Da
     """Load rows with the first of the known columns that they have in the place of the label."""
     for place, name in enumerate(known, start=1):
         try:
-            columns = settings.columns
-            return load(source, target=name, exclude=columns.exclude, id_column=settings.id, named=known)
+            return load(
+                source,
+                target=name,
+                exclude=settings.columns.exclude,
+                id_column=settings.id,
+                named=known,
+                dialect=Dialect(settings.encoding, settings.no_header),
+            )
         except MissingColumn:
             if place == len(known):
                 raise

@@ -40,8 +40,8 @@ REPAIRED = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")  # formats that 
 
 def is_repaired(kind: str) -> bool:
     """Return whether a file of this format, as in `Origin`, can be repaired."""
-    name, _, packing = kind.partition("+")
-    return name in REPAIRED and packing != "zip"
+    name, *more = kind.split("+")
+    return name in REPAIRED and "zip" not in more
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,17 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is said of text files, where their bytes leave it open."""
+
+    encoding: str | None = None  # Python's name; None to look
+    no_header: bool = False  # whether the first line of a delimited text is a row
+
+
+USUAL = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """The columns to read."""
 
@@ -119,6 +130,7 @@ class Wanted:
     id_column: str | None = None  # column that names the rows
     some: bool = False  # whether this is one file of several, which need not have all of the columns
     named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
+    dialect: Dialect = USUAL
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""

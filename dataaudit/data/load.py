@@ -27,7 +27,7 @@ from dataaudit.data.blob import (
     Blob,
     open_blob,
 )
-from dataaudit.data.dataset import Dataset, Part, Wanted
+from dataaudit.data.dataset import USUAL, Dataset, Dialect, Part, Wanted
 from dataaudit.data.formats.arrow import read_arrow, read_parquet
 from dataaudit.data.formats.csv import read_delimited
 from dataaudit.data.formats.json import read_json
@@ -39,6 +39,7 @@ from dataaudit.errors import DataError, MissingColumn, UnreadableFile, closest
 from dataaudit.escape import shown
 from dataaudit.secrets import public
 
+_MARKS = codecs.BOM_UTF8 + codecs.BOM_UTF16
 _CONVERT = "write it as Parquet"
 _ASK = "ask it a query: --sql FILE --query 'select …'"
 _OTHERS = {
@@ -55,6 +56,7 @@ def load(
     exclude: Sequence[str] = (),
     id_column: str | None = None,
     named: Sequence[str] = (),
+    dialect: Dialect = USUAL,
 ) -> Dataset:
     """Read a table, name its rows, and state what was decided on the way.
 
@@ -76,6 +78,8 @@ def load(
         Column that names the rows: unique, without nulls. It is no feature.
     named : sequence of str
         Columns that are read even where pandas wrote them as its index.
+    dialect : Dialect
+        Encoding of text files, and whether delimited ones have no header.
 
     Returns
     -------
@@ -106,6 +110,7 @@ def load(
         exclude=tuple(exclude),
         id_column=id_column,
         named=tuple(named),
+        dialect=dialect,
     )
     paths = _paths(source)
     query = source if isinstance(source, Query) else None
@@ -169,7 +174,8 @@ def _read_table(blob: Blob, wanted: Wanted) -> Part:
         raise UnreadableFile(
             f"{blob.name} is of a format that is not read here: {blob.suffix}", _OTHERS[blob.suffix]
         )
-    looks_like_json = blob.data[:4096].removeprefix(codecs.BOM_UTF8).lstrip().startswith((b"{", b"["))
+    head = blob.data[:4096].replace(b"\0", b"").lstrip(_MARKS)  # also of UTF-16
+    looks_like_json = head.lstrip().startswith((b"{", b"["))
     if blob.suffix in JSON_NAMES or (looks_like_json and blob.suffix not in DELIMITED_NAMES):
         return read_json(blob, wanted)
     return read_delimited(blob, wanted)

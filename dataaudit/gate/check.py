@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from dataaudit.data.dataset import Dialect
 from dataaudit.data.sql.query import Query, read_text
 from dataaudit.errors import AuditError, DataError, MissingColumn, SettingError
 from dataaudit.escape import shown
@@ -128,7 +129,14 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
         return make(settings=dataset, data=None, folder=folder)
     source = Query(read_text(dataset.query), dataset.paths[0]) if dataset.query else dataset.paths
     named = _named(dataset)
-    data = open_data(source, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id, named=named)
+    data = open_data(
+        source,
+        label=dataset.label,
+        exclude=dataset.exclude,
+        id_column=dataset.id,
+        named=named,
+        dialect=Dialect(dataset.encoding, dataset.no_header),
+    )
     for column in named:
         data.require(column)
     test = _other_side(dataset.test, dataset) if dataset.test else None
@@ -161,10 +169,11 @@ def _named(dataset: DatasetSettings) -> list[str]:
 def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
     """Open test or accepted data; they may lack columns of the dataset: which ones is for rules to say."""
     named = [*_named(dataset), *filter(None, [dataset.id])]
+    dialect = Dialect(dataset.encoding, dataset.no_header)
     try:
-        data = open_data(paths, label=dataset.label, named=named)
+        data = open_data(paths, label=dataset.label, named=named, dialect=dialect)
     except MissingColumn:
-        data = open_data(paths, label="", named=named)
+        data = open_data(paths, label="", named=named, dialect=dialect)
     return replace(data, lazy=data.lazy.drop(dataset.exclude, strict=False))
 
 

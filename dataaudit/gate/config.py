@@ -282,8 +282,9 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
         raise SettingError(what, "name a file with --config") from error
     except UnicodeDecodeError as error:
         raise SettingError(f"{path.as_posix()} is not UTF-8", "save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path.as_posix()} is not TOML: {error}", "fix that line") from error
+    except (ValueError, RecursionError) as error:  # also numbers too long, and what is nested too deep
+        what = f"{path.as_posix()} is not TOML: {error}"
+        raise SettingError(what, "fix that line") from error
 
 
 def _table(path: Path, document: Mapping[str, Any]) -> dict[str, Any] | None:

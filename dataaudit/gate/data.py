@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from dataaudit.data.blob import ARROW_FILE, PARQUET, STDIN, Blob
-from dataaudit.data.dataset import Wanted, plain_types, readable
+from dataaudit.data.dataset import USUAL, Dialect, Wanted, plain_types, readable
 from dataaudit.data.formats.arrow import arrow_index, parquet_index, with_class_names
 from dataaudit.data.load import load
 from dataaudit.data.paths import find
@@ -119,6 +119,7 @@ def open_data(
     exclude: Sequence[str] = (),
     id_column: str | None = None,
     named: Sequence[str] = (),
+    dialect: Dialect = USUAL,
 ) -> Data:
     """Open a table; the columns in `named` are read even where pandas wrote them as its index."""
     wanted = Wanted(label, None, tuple(exclude), id_column, named=tuple(named))
@@ -131,7 +132,7 @@ def open_data(
                 return opened
     source = paths if isinstance(paths, Query) else list(paths)
     used = [*named, *filter(None, [id_column])]  # the id stays a column here
-    dataset = load(source, target=label, exclude=exclude, named=used)
+    dataset = load(source, target=label, exclude=exclude, named=used, dialect=dialect)
     wanted.choose(dataset.frame.columns, dataset.origins[0].path)
     pieces, start = [], 0
     for origin in dataset.origins:

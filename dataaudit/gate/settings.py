@@ -13,7 +13,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from dataaudit.errors import SettingError, suggestion
-from dataaudit.options import INPUT, ColumnOptions, Id, Opt, Option, Options, Severity, Weight, options_of
+from dataaudit.options import (
+    INPUT,
+    ColumnOptions,
+    Id,
+    Opt,
+    Option,
+    Options,
+    Severity,
+    TextOptions,
+    Weight,
+    options_of,
+)
 from dataaudit.secrets import public
 
 if TYPE_CHECKING:
@@ -34,7 +45,7 @@ _HYSTERESIS = "Share of a limit, or of an accepted value, by which a number must
 _BASELINE = "Accepted findings; auto for the usual file if it is there, or none."
 
 
-class DatasetSettings(ColumnOptions):
+class DatasetSettings(ColumnOptions, TextOptions):
     """One dataset, and what to hold it to beyond what holds for all."""
 
     name: str  # its identity over time: accepted findings and fingerprints go by it

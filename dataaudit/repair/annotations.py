@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, get_args
 import polars as pl
 
 from dataaudit.data.blob import PARQUET, SHEET_NAMES, STDIN, open_blob
-from dataaudit.data.formats.csv import sniff_separator
+from dataaudit.data.formats.header import sniff_separator
 from dataaudit.errors import DataError, MissingColumn, UnreadableFile
 from dataaudit.escape import shown
 from dataaudit.repair.decisions import ACTIONS

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataaudit.data.blob import STDIN, Blob
+from dataaudit.data.formats.encodings import decode, encode
 from dataaudit.data.formats.lines import check_text
 from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
@@ -57,6 +58,7 @@ def repair(blob: Blob, plan: Plan) -> Repair:
         run_id=plan.run_id,
         label_column=plan.label_column,
         weight_column=plan.weight_column,
+        encoding=plan.encoding,
         before={"sha256": blob.sha256, "content": before},
         after={"sha256": sha256(data), "content": after},
         parts=details["parts"] | _kept_aside(blob),
@@ -73,7 +75,7 @@ def _kept_aside(blob: Blob) -> dict[str, str]:
 
 
 def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
-    raw = blob.data
+    raw = decode(blob.data, blob.name, named=plan.encoding or "utf-8")[0]
     mark = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
     find = csv.find_edits if plan.format in ("csv", "tsv") else json.find_edits
     # What `check_text` changes it changes byte for byte, but for the mark before the text.
@@ -81,12 +83,15 @@ def _repair_text(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:
         replace(edit, start=edit.start + mark, end=edit.end + mark)
         for edit in find(check_text(raw, blob.name), plan)
     ]
-    new, entries = splice(raw, edits)
-    find(check_text(new, "the repaired file"), plan.afterwards())
-    if unsplice(new, entries) != raw:
-        raise DataError(_UNSURE, "report it")
-    content = sha256(raw), sha256(new)
-    return packed(new, blob.packing, like=blob.packed), {"content": content, "parts": {}, "entries": entries}
+    text, entries = splice(raw, edits)
+    find(check_text(text, "the repaired file"), plan.afterwards())
+    new = encode(text, plan.encoding, blob.name)
+    again = decode(new, blob.name, named=plan.encoding or "utf-8")[0]
+    if encode(unsplice(again, entries), plan.encoding, blob.name) != blob.data:
+        raise DataError(_UNSURE, "convert the file to UTF-8, and audit that")
+    content = sha256(blob.data), sha256(new)
+    data = packed(new, blob.packing, like=blob.packed)
+    return data, {"content": content, "parts": {}, "entries": entries}
 
 
 def _repair_frame(blob: Blob, plan: Plan) -> tuple[bytes, dict[str, Any]]:

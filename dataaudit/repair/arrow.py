@@ -27,7 +27,7 @@ from dataaudit.repair.plan import Plan, RowChange
 
 Parts = dict[str, str]  # which rows → an Arrow stream in base64
 DROPPED, GROUPS = "dropped", "groups"  # of `Parts`; the latter has the rows of each group, as JSON
-_TROUBLE = (pa.ArrowException, OSError, TypeError, OverflowError)
+_TROUBLE = (pa.ArrowException, OSError, TypeError, OverflowError, UnicodeError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Journal:
     weight_column: str
     before: Mapping[str, str]  # ``sha256`` of the file, ``content`` of its unpacked bytes or its table
     after: Mapping[str, str]
+    encoding: str = ""  # of a text whose entries are of it in UTF-8; empty if the file is
     parts: Mapping[str, str] = field(default_factory=dict)  # rows and cells that are gone from a table
     entries: Sequence[Mapping[str, Any]] = ()  # one a change
 

@@ -16,6 +16,7 @@ import polars as pl
 
 from dataaudit.data.blob import Blob, is_repaired
 from dataaudit.data.dataset import Dataset
+from dataaudit.data.formats.encodings import origin_encoding
 from dataaudit.data.hive import levels_of
 from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
@@ -58,6 +59,8 @@ class Plan:
     run_id: str  # of the findings
     missed: Mapping[str, str] = field(default_factory=dict)  # row_id → why its decision is left out
     new: int | None = None  # rows that the audit did not see; None for the file as it was
+    encoding: str = ""  # of a text file, as Python calls it; empty for UTF-8
+    no_header: bool = False  # whether its columns are named by their place
 
     def only(self, action: str) -> tuple[RowChange, ...]:
         """Return the changes of one kind."""
@@ -140,6 +143,8 @@ def make_plan(
         run_id=known.run_id,
         missed=missed,
         new=found.new,
+        encoding=origin_encoding(str(origin["format"])),
+        no_header=bool(settings.get("no_header")),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataaudit.data.blob import Blob, open_blob
+from dataaudit.data.formats.encodings import decode, encode
 from dataaudit.errors import DataError, SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import back_up, packed, require_writable, write_whole
@@ -77,7 +78,8 @@ def _packed(content: bytes, blob: Blob, journal: Journal) -> bytes:
 def _restored(blob: Blob, journal: Journal) -> bytes:
     """Return the content before the repair, its hash checked."""
     if journal.format in TEXT_FORMATS:
-        data = unsplice(blob.data, journal.entries)
+        text = decode(blob.data, blob.name, named=journal.encoding or "utf-8")[0]
+        data = encode(unsplice(text, journal.entries), journal.encoding, blob.name)
         content = sha256(data)
     elif journal.entries:
         data, content = _restored_frame(blob, journal)

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.data.dataset import Dataset
+from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, fit_encoding
@@ -48,6 +48,7 @@ def read_labelled(
         exclude=columns.exclude,
         id_column=settings.id,
         named=named,
+        dialect=Dialect(settings.encoding, settings.no_header),
     )
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)

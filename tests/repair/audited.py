@@ -5,15 +5,15 @@ from dataclasses import asdict
 import polars as pl
 
 from dataaudit.cells import content_hashes
+from dataaudit.data.dataset import USUAL
 from dataaudit.data.load import load
 from dataaudit.features.target import class_texts
 from dataaudit.findings.schemas import CONTENT, Findings, Provenance
 
 
-def findings_of(path, *, hashed=False, id_column=None):
+def findings_of(path, label="label", *, hashed=False, id_column=None, dialect=USUAL):
     """Findings of the rows that the reader finds, on request with the hashes of what they hold."""
-    label = "label"
-    data = load(str(path), target=label, columns=None if hashed else (), id_column=id_column)
+    data = load(str(path), target=label, columns=None if hashed else (), id_column=id_column, dialect=dialect)
     labels = class_texts(data.frame[label])
     kept = labels.is_not_null()
     n = int(kept.sum())
@@ -42,7 +42,8 @@ def findings_of(path, *, hashed=False, id_column=None):
         version="0", command="", dataset=str(path), target=label, n_rows=n, n_features=1, n_classes=2,
         classes=tuple(labels.drop_nulls().unique().sort()), ranking="p-wrong", ranking_reason="",
         expected_wrong=0.0, expected_low=0.0, expected_high=0.0, l2=1.0, basis="", solver="",
-        solver_reason="", gradient_norm=0.0, seed=0, settings={"label": label, "id_column": id_column},
+        solver_reason="", gradient_norm=0.0, seed=0,
+        settings={"label": label, "id_column": id_column} | asdict(dialect),
         origins=[asdict(origin) for origin in data.origins],
     )  # fmt: skip
     others = {name: pl.DataFrame(schema=s) for name, s in Findings.SCHEMAS.items() if name != "labels"}

@@ -299,3 +299,31 @@ def test_names_of_rows_are_no_emoji(capsys):
     with Progress() as progress:
         progress.say("mail.csv:100: ham → spam")
     assert capsys.readouterr().err == "mail.csv:100: ham → spam\n"
+
+
+@pytest.mark.parametrize("encoding", [None, "cp1251"])
+def test_what_was_said_of_a_text_file_holds_in_every_command(encoding, tmp_path, monkeypatch, capsys):
+    """No header, and a code page that is guessed or named: apply, undo, verify and check go by it."""
+    monkeypatch.chdir(tmp_path)
+    rows, _ = planted(120, 10, 0)
+    rows = rows.select("x0", "x1", text=pl.lit("привет, мир"), label=pl.col("label").replace("ham", "письмо"))
+    data = rows.write_csv(include_header=False).encode("cp1251")
+    (tmp_path / "rows.csv").write_bytes(data)
+    said = ["--no-header", *(["--encoding", encoding] if encoding else [])]
+    assert (
+        cli.main(["labels", "rows.csv", *said, "-l", "column_4", "--verify", "0", "--out", "f", "-qq"]) == 0
+    )
+    labels = pl.read_parquet(tmp_path / "f" / "labels.parquet")
+    assert set(labels["label"]) == {"письмо", "spam"}
+    first = labels.sort("rank")["row_id"][0]
+    decision = {"row_id": first, "action": "relabel", "label": "письмо"}
+    (tmp_path / "d.jsonl").write_text(json.dumps(decision))
+    assert cli.main(["apply", "f", "d.jsonl", "rows.csv", "-o", "fixed.csv", "-qq"]) == 0
+    assert "was not compared" not in capsys.readouterr().err
+    assert cli.main(["undo", "fixed.csv.journal.jsonl", "-o", "back.csv", "-qq"]) == 0
+    assert (tmp_path / "back.csv").read_bytes() == data != (tmp_path / "fixed.csv").read_bytes()
+    assert cli.main(["verify", "f", "--top", "2", "-qq"]) == 0
+    named = f'encoding = "{encoding}"\n' if encoding else ""
+    config = f'[datasets.rows]\npath = "rows.csv"\nlabel = "column_4"\nno-header = true\n{named}'
+    (tmp_path / "dataaudit.toml").write_text(config)
+    assert cli.main(["check", "--select", "DA2", "-qq"]) == 0

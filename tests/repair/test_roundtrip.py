@@ -18,6 +18,7 @@ import pytest
 from repair.audited import findings_of
 
 from dataaudit.data.blob import open_blob
+from dataaudit.data.dataset import USUAL, Dialect
 from dataaudit.data.fingerprint import fingerprint
 from dataaudit.data.load import load
 from dataaudit.errors import DataError
@@ -33,9 +34,9 @@ from dataaudit.repair.undo import undo
 N = 40
 
 
-def run(path, decide, *, folder, **more):
+def run(path, decide, *, folder, label="label", dialect=USUAL, **more):
     """Repair a file by what `decide` says of its findings; return source, repaired file and journal."""
-    findings = findings_of(path)
+    findings = findings_of(path, label, dialect=dialect)
     decisions = Decisions(tuple(decide(findings.labels.sort("row"))), findings.provenance.run_id)
     blob = open_blob(str(path))
     plan = make_plan(findings, decisions, blob=blob, **more)
@@ -112,6 +113,16 @@ DELIMITED = {
     "label last and empty cells": b",,label\n,,x\n,,y\n1,,x\n,2,y\n,,x\n",
     "numbers": b"a,label\n1,1.0\n2,0\n3,1.00\n4,0\n5,1.0\n6,0\n",
     "booleans": b"a,label\n1,true\n2,false\n3,true\n4,false\n5,true\n6,false\n",
+    "sep=": b"sep=;\r\na;label;b\r\n1;x;u\r\n2;y;v\r\n3;x;w\r\n4;y;z\r\n5;x;u\r\n",
+    "comments": b'# made by hand, "so\n# 2\na,label\n1,x\n2,y\n3,x\n4,y\n5,x\n',
+    "commented header": b"#label,a\nx,1\ny,2\nx,3\ny,4\nx,5\n",
+    "blank before the header": b"\n,,\n \na,label,b\n1,x,u\n2,y,v\n3,x,w\n4,y,z\n5,x,u\n",
+    "trailing separators": b"a,label,\n1,x,\n2,y,\n3,x,\n4,y,\n5,x,\n",
+    "trailing separators below": b"a,label\n1,x,\n2,y,\n3,x,\n4,y,\n5,x,\n",
+    "trailing separator above": b"a,label,\n1,x\n2,y\n3,x\n4,y\n5,x\n",
+    "cp1252": "a,label,b\r\né,x,u\r\nü,café,v\r\n€,x,w\r\nß,café,z\r\n5,x,u\r\n".encode("cp1252"),
+    "utf-16": '\ufeffa\tlabel\r\n"1\n"\tx\r\n2\tщ\r\n3\tx\r\n4\tщ\r\n5\tx\r\n'.encode("utf-16-le"),
+    "utf-16, big end": "a,label\n1,x\n2,щ\n3,x\n4,щ\n5,x\n".encode("utf-16-be"),
     "missing labels": b"a,label\n1,x\n2,\n3,y\n4,\n5,x\n6,y\n7,x\n",
 }
 
@@ -202,6 +213,13 @@ def _json_cases():
         "tight.json": json.dumps(rows, separators=(",", ":")).encode() + b"\n",
         "sequence.json": "\n".join(json.dumps(row, indent=1) for row in rows).encode(),
         "numbers.ndjson": b"".join(b'{"x": %d, "label" : %d }\n' % (i, i % 3) for i in range(20)),
+        "table.json": json.dumps(
+            {
+                "schema": {"fields": [{"name": "i"}, {"name": "label"}], "primaryKey": ["i"]},
+                "data": [{"i": i, "label": "ab"[i % 2]} for i in range(20)],
+            }
+        ).encode(),
+        "wrapped.json": json.dumps({"é": [1], "rows": rows, "n": {"rows": 1}}, indent=1).encode("utf-16"),
         "bools.json": json.dumps([{"label": i % 2 == 0, "x": i} for i in range(20)]).encode(),
     }
 
@@ -214,6 +232,7 @@ JSON = _json_cases()
 def test_json_comes_back(name, weights, tmp_path):
     path = tmp_path / name
     path.write_bytes(JSON[name])
+    weights = weights and name != "table.json"
     for seed in range(3):
         folder = tmp_path / str(seed)
         folder.mkdir()
@@ -225,6 +244,47 @@ def test_json_comes_back(name, weights, tmp_path):
         for change in plan.only("relabel"):
             row = change.row - sum(d < change.row for d in dropped)
             assert class_texts(new.frame["label"])[row] == change.label
+
+
+def test_a_class_that_the_encoding_lacks_is_refused(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes("a,label\né,x\nÜber,y\nß,x\n".encode("cp1252"))
+    with pytest.raises(DataError, match=r"is in Windows-1252, which has no 'щ'.*use a class without it"):
+        run(path, one(0, action="relabel", label="щ"), folder=tmp_path, new_class=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_a_file_without_a_header_comes_back(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"# of 2026\n1,x\n2,y\n3,x\n4,y\n")
+    dialect = Dialect(no_header=True)
+    target, journal, _ = run(path, mixed, folder=tmp_path, label="column_2", dialect=dialect)
+    assert target.read_bytes().startswith(b"# of 2026\n")
+    assert (
+        undo(journal, tmp_path / "back", in_place=False, force=False).path.read_bytes() == path.read_bytes()
+    )
+    target.unlink()
+    decide = one(1, action="weight", weight=0.5)
+    with pytest.raises(DataError, match=r"no header, which could name a column 'weight'.*--weight-column"):
+        run(path, decide, folder=tmp_path, label="column_2", dialect=dialect)
+    run(path, decide, folder=tmp_path, label="column_2", dialect=dialect, weight_column="column_1")
+    assert target.read_bytes() == b"# of 2026\n1,x\n0.5,y\n3,x\n4,y\n"
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split", "values"])
+def test_layouts_that_are_not_by_row_are_refused(orient, tmp_path):
+    path = tmp_path / "rows.json"
+    label = "column_1" if orient == "values" else "label"
+    pd.DataFrame({"label": ["x", "y", "x"], "a": [1, 2, 3]}).to_json(path, orient=orient)
+    with pytest.raises(DataError, match=f'laid out by {orient} is not repaired.*orient="records"'):
+        run(path, one(0, action="relabel", label="y"), folder=tmp_path, label=label)
+
+
+def test_a_column_that_the_schema_of_a_table_lacks_is_refused(tmp_path):
+    path = tmp_path / "table.json"
+    path.write_bytes(JSON["table.json"])
+    with pytest.raises(DataError, match="the schema of the file has no column 'weight'"):
+        run(path, one(0, action="weight", weight=0.5), folder=tmp_path)
 
 
 def gzipped(data, level=9, name="mail.csv", **more):
