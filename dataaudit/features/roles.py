@@ -14,6 +14,7 @@ import polars as pl
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features.columns import Role, RoleName, counted, values_of
 from dataaudit.features.numeric import ISO_DATE
+from dataaudit.features.text import count_words
 from dataaudit.features.vector import cell_length, is_number
 from dataaudit.options import EncoderOptions
 
@@ -226,7 +227,7 @@ def _not_numbers(look: _Look, words: pl.Series) -> list[str] | None:
 
 def _mean_words(words: pl.Series) -> float:
     sample = words.gather_every(max(1, len(words) // _SAMPLE)).head(_SAMPLE)
-    return float(sample.str.count_matches(r"\S+").cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+    return float(count_words(sample).cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
 
 
 def _values(look: _Look) -> str:
