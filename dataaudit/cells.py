@@ -153,7 +153,8 @@ def normal_form(name: str, dtype: pl.DataType, *, text: bool) -> pl.Expr:
     cell = hashable(name, dtype)
     if text:
         bare = cell.cast(pl.String).str.to_lowercase().str.replace_all(r"[\d]+", "0")
-        return bare.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
+        # Vowel signs and other marks are part of a word, and emoji may be all that a text says.
+        return bare.str.replace_all(r"[^\p{L}\p{M}\p{N}\p{Emoji_Presentation}]+", " ").str.strip_chars()
     if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
         return cell.str.strip_chars().str.to_lowercase()
     return cell.round_sig_figs(FIGURES) if dtype.is_float() else cell

@@ -300,8 +300,6 @@ Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
 Kinds = Literal["tfidf", "counts"]
 TextFeatures = Annotated[Kinds, Opt("Weighted words, or the plain bag of words.", MODEL, place=-2)]
 TextUnits = Literal["auto", "words", "characters"]
-_UNITS: Final = "What texts are read as; auto: characters where words are not parted."
-Terms = Annotated[TextUnits, Opt(_UNITS, MODEL, place=-2)]
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
@@ -321,13 +319,13 @@ class ColumnOptions(Options):
     features: Annotated[Sequence[str], Opt("Use only this column.", INPUT)] = ()
     exclude: Annotated[Sequence[str], Opt("Leave this out.", INPUT)] = ()
     categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
+    text_units: Annotated[TextUnits, Opt("Terms of texts; auto decides by their script.", INPUT)] = "auto"
 
 
 class EncoderOptions(ColumnOptions):
     """How columns become features."""
 
     text_features: TextFeatures = "tfidf"
-    text_units: Terms = "auto"
     max_levels: Annotated[int, Opt("Levels of a category with a feature of their own.", least=1)] = 100
     min_df: Annotated[int, Opt("Rows in which a term must occur, for tf-idf.", least=1)] = 2
     counts_min_df: Annotated[int, Opt("Rows in which a term must occur, for counts.", least=1)] = 5
@@ -354,7 +352,6 @@ class TrainingOptions(ColumnOptions):
     label: Annotated[str, Opt("Column that is audited.", INPUT, flags="--label -l")]
     id: Id = None
     text_features: TextFeatures = "tfidf"
-    text_units: Terms = "auto"
     basis: Basis = "linear"  # its effects are read off column by column
     l2: Annotated[float | None, Opt("Ridge; by default chosen.", MODEL, metavar="λ", above=0)] = None
     seed: Seed = 0

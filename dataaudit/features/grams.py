@@ -1,13 +1,14 @@
 """Runs of 2 to 4 characters, counted as terms: what texts are made of where spaces do not part the words.
 
 As scikit-learn's ``analyzer="char_wb"``: each run of text is taken with a space at either end, so that a
-single character leaves a trace, and no gram reaches over a space. Characters are numbered as they are met,
-and a gram is one 64-bit number of up to four such numbers: made by numpy and counted by Polars, without a
-loop over characters, in memory of about 40 bytes a character of a block.
+single character leaves a trace, and no gram reaches over a space. Unlike it, none parts a character from the
+marks on it: vowel signs, accents, skin colours. Characters are numbered as they are met, and a gram is one
+64-bit number of up to four such numbers: made by numpy and counted by Polars, without a loop over characters.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -30,6 +31,7 @@ class Alphabet:
     def __init__(self, text: str = " ") -> None:
         self._number = np.zeros(_CODE_POINTS, dtype=np.uint16)
         self._met = np.zeros(1, dtype=np.uint32)
+        self.marks = np.zeros(_CODE_POINTS, dtype=bool)  # which go with the character before them
         self.learn(_code_points(text))
 
     def learn(self, points: NDArray[np.uint32]) -> None:
@@ -39,6 +41,7 @@ class Alphabet:
         new = np.flatnonzero(seen & (self._number == 0))[: 2**_BITS - len(self._met)]
         self._number[new] = np.arange(len(self._met), len(self._met) + len(new))
         self._met = np.concatenate([self._met, new.astype(np.uint32)])
+        self.marks[new] = [_is_mark(chr(point)) for point in new.tolist()]
 
     def numbers(self, points: NDArray[np.uint32]) -> NDArray[np.uint16]:
         """Return the number of each character, 0 for those that are not known."""
@@ -99,6 +102,7 @@ def _grams(runs: pl.Series, alphabet: Alphabet, *, learn: bool) -> pl.DataFrame:
     widths = flat.str.len_chars().to_numpy().astype(np.int64) + 1  # each run with the space after it
     owner = np.repeat(np.arange(len(runs), dtype=np.int32), runs.list.len().to_numpy())
     row = np.concatenate([owner[:1], np.repeat(owner, widths)])
+    begins = np.append(~alphabet.marks[points], values=True)
     parts = []
     for size in SIZES:
         n = max(len(points) - size + 1, 0)
@@ -106,6 +110,7 @@ def _grams(runs: pl.Series, alphabet: Alphabet, *, learn: bool) -> pl.DataFrame:
         whole = np.logical_and.reduce([w > 0 for w in windows])
         for j in range(1, size - 1):
             whole &= inside[j : j + n]
+        whole &= begins[:n] & begins[size : size + n]
         at = np.flatnonzero(whole)
         mine = row[at + ~inside[at]]  # a gram that begins with a space is of the run after it
         parts.append(pl.DataFrame({"row": mine, "key": _keys([w[at] for w in windows])}))
@@ -118,6 +123,14 @@ def _keys(numbers: Sequence[NDArray[np.uint16]]) -> Keys:
     for mine in numbers:
         keys = (keys << np.uint64(_BITS)) | mine
     return keys
+
+
+def _is_mark(character: str) -> bool:
+    """Tell whether a character only changes the one before it: a vowel sign, a skin colour, a joiner."""
+    joiner = character == "\N{ZERO WIDTH JOINER}"
+    return (
+        joiner or unicodedata.category(character).startswith("M") or "\U0001f3fb" <= character <= "\U0001f3ff"
+    )
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

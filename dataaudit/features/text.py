@@ -17,9 +17,9 @@ the same text: "mixed". Texts whose words do not recur are read so in whole: "ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from dataaudit.errors import EncodeError
-from dataaudit.features.columns import ColumnBlocks, Feature, cast_series
+from dataaudit.features.columns import ColumnBlocks, ColumnEncoder, Feature, cast_series
 from dataaudit.options import EncoderOptions, TextUnits
 
 TOKEN: Final = r"\w{2,}"  # noqa: S105 - a pattern; Polars' \w has combining marks, that of `re` has not
@@ -41,7 +41,10 @@ UNSPACED: Final = "".join(rf"\p{{{script}}}" for script in _SCRIPTS)
 _APART: Final = rf"[{UNSPACED}{_EMOJI}]"
 # A word is two characters of Chinese, four of the other scripts without spaces, an emoji, or what is between
 # blanks: good enough to tell a text from a name.
-_WORD: Final = rf"[\p{{Han}}]{{1,2}}|[{UNSPACED}--\p{{Han}}][{UNSPACED}\p{{M}}--\p{{Han}}]{{0,3}}|[{_EMOJI}]|[^\s{UNSPACED}{_EMOJI}]+"
+_WORD: Final = (
+    rf"\p{{Han}}{{1,2}}|[{UNSPACED}--\p{{Han}}][{UNSPACED}\p{{M}}--\p{{Han}}]{{0,3}}|[{_EMOJI}]"
+    rf"|[^\s{UNSPACED}{_EMOJI}]+"
+)
 _WITH: Final = r"\p{M}\p{Lm}\x{3006}\x{200D}"  # marks, long vowels and joiners, which go with what is before
 _RUN: Final = rf"{_APART}[{UNSPACED}{_EMOJI}{_WITH}]*"
 _BLOCK_BYTES = 64 * 2**20  # of text cut at a time: the tokens of a block take about three times that
@@ -121,9 +124,41 @@ def unspaced_share(text: pl.Series) -> float:
     return apart / int(text.str.count_matches(rf"\p{{L}}|{_APART}").sum()) if apart else 0.0
 
 
+class _Piece(Protocol):
+    """A share of a column, or of a term of it."""
+
+    @property
+    def column(self) -> str: ...
+    @property
+    def level(self) -> str | None: ...
+
+
+_AnyPiece = TypeVar("_AnyPiece", bound=_Piece)
+
+
+def gram_columns(encoders: Iterable[ColumnEncoder]) -> set[str]:
+    """Return the columns that are read as runs of characters."""
+    return {e.column for e in encoders if isinstance(e, TextEncoder) and e.units != "words"}
+
+
+def without_overlaps(pieces: Iterable[_AnyPiece], grams: Collection[str], *, most: int) -> list[_AnyPiece]:
+    """Return the first pieces, less those runs of characters that share text with one before them."""
+    kept: list[_AnyPiece] = []
+    for piece in pieces:
+        mine = (piece.level or "").strip()
+        others = (e.level.strip() for e in kept if e.level and e.column == piece.column in grams)
+        if not any(mine in other or other in mine for other in others):
+            kept.append(piece)
+        if len(kept) == most:
+            break
+    return kept
+
+
 def count_words(text: pl.Series) -> pl.Series:
     """Count the words of texts, in scripts without spaces by their usual length."""
-    return text.str.count_matches(_WORD)
+    return text.str.count_matches(_WORD) + text.str.count_matches(
+        rf"[{_EMOJI}]"
+    )  # one emoji says as much as two
 
 
 def document_frequencies(series: pl.Series, units: Units, *, least: int = 1) -> pl.DataFrame:
