@@ -95,7 +95,7 @@ def count(runs: pl.Series, vocabulary: pl.Series) -> csr_array:
 def _grams(runs: pl.Series, alphabet: Alphabet, *, learn: bool) -> pl.DataFrame:
     """Return the grams of rows' runs: columns ``row`` and ``key``, one row an occurrence."""
     flat = runs.explode(empty_as_null=False)
-    points = _code_points(f" {flat.str.join(' ').item()} ")
+    points = _code_points(f" {flat.str.join(' ').item()} " if len(flat) else "")
     if learn:
         alphabet.learn(points)
     numbers, inside = alphabet.numbers(points), points != _SPACE
