@@ -16,7 +16,7 @@ from dataaudit.errors import BadTarget, DataError
 MAX_FLOAT_CLASSES = 20
 # A column of more classes than this is asked whether it has rows enough.
 MANY = 100
-_NAMES = ("name", "label", "class")  # fields of a struct that say what it is
+NAMES = ("name", "label", "class")  # fields of a struct that say what it is
 _NULLISH = ("", "na", "n/a", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "-")
 # Above it a float64 has no fractions and no longer every whole number.
 LARGEST_WHOLE = 2.0**53
@@ -132,7 +132,7 @@ def _unpacked(labels: pl.Series) -> tuple[pl.Series, str]:
         return labels.list.first(), "lists of one value: the value is the class"
     if isinstance(kind, pl.Struct):
         names = [field.name for field in kind.fields]
-        named = names if len(names) == 1 else [name for name in names if name.casefold() in _NAMES]
+        named = names if len(names) == 1 else [name for name in names if name.casefold() in NAMES]
         for name in named[:1]:
             inner = labels.struct.field(name).alias(labels.name)
             if not inner.dtype.is_nested() and present.n_unique() == inner.drop_nulls().n_unique():

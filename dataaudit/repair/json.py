@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from dataaudit.data.formats.lines import index_lines
 from dataaudit.errors import DataError
+from dataaudit.features.target import NAMES
 from dataaudit.repair.edits import ByteEdit, Span, TextRecords, agrees, edits_of, number
 from dataaudit.repair.plan import Plan
 
@@ -48,6 +49,9 @@ class Objects(TextRecords):
         if common:
             return common[0][0]
         old = json.loads(self.data[instead.start : instead.end])
+        if isinstance(old, list | dict):
+            what = f"a list or an object cannot hold {label!r}, which no row has"
+            raise DataError(what, "choose a class that some row has")
         if isinstance(old, int | float) and not isinstance(old, bool):
             try:
                 return number(float(label)).encode()
@@ -106,6 +110,16 @@ def _by_decoding(data: bytes) -> Objects:
     return Objects(data, starts, ends, [*starts, *ends[-1:]], lines=False)
 
 
+def _class(value: object) -> str:
+    """Return the class that a string, a list of one or an object with a name stands for; else nothing."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    elif isinstance(value, dict):
+        named = [key for key in value if len(value) == 1 or key.casefold() in NAMES]
+        value = value[named[0]] if named else None
+    return value if isinstance(value, str) else ""
+
+
 def _fields(text: str, offset: int) -> dict[str, Span]:
     """Return the values by key of the object that `text` starts with, at byte `offset` of the file."""
     fields, at = dict[str, Span](), _past(_SPACE, text, _past(_SPACE, text, 0) + 1)
@@ -117,7 +131,7 @@ def _fields(text: str, offset: int) -> dict[str, Span]:
         raw = text[begin:at]
         start = size + len(text[passed:begin].encode())
         passed, size = at, start + len(raw.encode())
-        fields[key] = Span(start, size, value if isinstance(value, str) else raw)
+        fields[key] = Span(start, size, _class(value) or raw)
         at = _past(_SPACE, text, at)
         if text[at] == ",":
             at = _past(_SPACE, text, at + 1)
