@@ -11,7 +11,7 @@ faster than scikit-learn on 5,172 e-mails, and without its import (1.1 s), which
 a small audit. A test keeps both equal.
 
 Where a script puts no spaces between words (Chinese, Japanese, Thai, …; emoji too) a run of letters is a
-sentence, so its runs of 2 to 4 characters are terms (`features.grams`), beside the words of other scripts in
+sentence, so its runs of 2 to 4 characters are terms (`features.grams`), with the words of other scripts in
 the same text: "mixed". Texts whose words do not recur are read so in whole: "characters".
 """
 

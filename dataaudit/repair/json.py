@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dataaudit.data.formats.lines import index_lines
 from dataaudit.errors import DataError
@@ -110,14 +111,14 @@ def _by_decoding(data: bytes) -> Objects:
     return Objects(data, starts, ends, [*starts, *ends[-1:]], lines=False)
 
 
-def _class(value: object) -> str:
-    """Return the class that a string, a list of one or an object with a name stands for; else nothing."""
+def _class(value: Any, raw: str) -> str:
+    """Return the class that a string, a list of one or an object with a name stands for; else the text."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     elif isinstance(value, dict):
         named = [key for key in value if len(value) == 1 or key.casefold() in NAMES]
         value = value[named[0]] if named else None
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) else raw
 
 
 def _fields(text: str, offset: int) -> dict[str, Span]:
@@ -131,7 +132,7 @@ def _fields(text: str, offset: int) -> dict[str, Span]:
         raw = text[begin:at]
         start = size + len(text[passed:begin].encode())
         passed, size = at, start + len(raw.encode())
-        fields[key] = Span(start, size, _class(value) or raw)
+        fields[key] = Span(start, size, _class(value, raw))
         at = _past(_SPACE, text, at)
         if text[at] == ",":
             at = _past(_SPACE, text, at + 1)
