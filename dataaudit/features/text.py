@@ -89,7 +89,7 @@ def fit_text(column: str, series: pl.Series, *, settings: EncoderOptions) -> Tex
     tfidf = settings.text_features == "tfidf"
     min_df = settings.min_df if tfidf else settings.counts_min_df
     units, why = choose_units(series, settings.text_units)
-    notes = (f"Column {column!r} is read as {why}.",) if why else ()
+    notes: tuple[str, ...] = (f"Column {column!r} is read as {why}.",) if why else ()
     kept = document_frequencies(series, units, least=min_df)
     if kept.is_empty():
         kept = document_frequencies(series, units, least=1)
