@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+CLASS_FIELDS: Final = ("name", "label", "class")  # of a struct, that say what it is
 FIGURES: Final = 3  # of a number with decimals
 PREFIX: Final = "data:image/png;base64,"
 SIDES: Final = (8, 64)  # pixels, from and to

@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dataaudit.cells import CLASS_FIELDS
 from dataaudit.errors import BadTarget, DataError
 
 # A column with more distinct fractions than this is a measurement, not a class.
 MAX_FLOAT_CLASSES = 20
 # A column of more classes than this is asked whether it has rows enough.
 MANY = 100
-NAMES = ("name", "label", "class")  # fields of a struct that say what it is
 _NULLISH = ("", "na", "n/a", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "-")
 # Above it a float64 has no fractions and no longer every whole number.
 LARGEST_WHOLE = 2.0**53
@@ -132,7 +132,7 @@ def _unpacked(labels: pl.Series) -> tuple[pl.Series, str]:
         return labels.list.first(), "lists of one value: the value is the class"
     if isinstance(kind, pl.Struct):
         names = [field.name for field in kind.fields]
-        named = names if len(names) == 1 else [name for name in names if name.casefold() in NAMES]
+        named = names if len(names) == 1 else [name for name in names if name.casefold() in CLASS_FIELDS]
         for name in named[:1]:
             inner = labels.struct.field(name).alias(labels.name)
             if not inner.dtype.is_nested() and present.n_unique() == inner.drop_nulls().n_unique():

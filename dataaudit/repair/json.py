@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataaudit.cells import CLASS_FIELDS
 from dataaudit.data.formats.lines import index_lines
 from dataaudit.errors import DataError
-from dataaudit.features.target import NAMES
 from dataaudit.repair.edits import ByteEdit, Span, TextRecords, agrees, edits_of, number
 from dataaudit.repair.plan import Plan
 
@@ -116,7 +116,7 @@ def _class(value: Any, raw: str) -> str:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     elif isinstance(value, dict):
-        named = [key for key in value if len(value) == 1 or key.casefold() in NAMES]
+        named = [key for key in value if len(value) == 1 or key.casefold() in CLASS_FIELDS]
         value = value[named[0]] if named else None
     return value if isinstance(value, str) else raw
 
