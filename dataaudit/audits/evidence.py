@@ -79,10 +79,13 @@ def contributions(
         for column, values in _column_effects(trained, trained.encoded, rows, v, seed):
             for position, value in enumerate(values):
                 found[position].append(Contribution(int(rows[position]), column, None, float(value)))
-    grams = gram_columns(() if trained.encoded is None else trained.encoded.encoding.encoders)
+    encoders = trained.encoded.encoding.encoders if trained.encoded is not None and linear.any() else ()
+    grams = gram_columns(encoders) if encoders else set()
     for row in found:
         row.sort(key=lambda c: (-abs(c.value), c.column, c.level or ""))
-        row[:] = without_overlaps(row, grams, most=SHOWN_CONTRIBUTIONS)
+        row[:] = (
+            without_overlaps(row, grams, most=SHOWN_CONTRIBUTIONS) if grams else row[:SHOWN_CONTRIBUTIONS]
+        )
     return found
 
 

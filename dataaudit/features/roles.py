@@ -14,7 +14,7 @@ import polars as pl
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features.columns import Role, RoleName, counted, values_of
 from dataaudit.features.numeric import ISO_DATE
-from dataaudit.features.text import count_words
+from dataaudit.features.text import EMOJI, UNSPACED
 from dataaudit.features.vector import cell_length, is_number
 from dataaudit.options import EncoderOptions
 
@@ -28,6 +28,12 @@ _WORD_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|uuid|guid|nr|nbr|key|rowid)$|^(?
 _CODE_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|codes?|cd|key)$", re.IGNORECASE)
 _CAMEL_CODE = re.compile(r"[a-z](Id|ID|Code|Key)$")
 _SAMPLE = 1_000  # strings whose words are counted
+# A word is two characters of Chinese, four of the other scripts without spaces, an emoji, or what is between
+# blanks: good enough to tell a text from a name.
+_WORD = (
+    rf"\p{{Han}}{{1,2}}|[{UNSPACED}--\p{{Han}}][{UNSPACED}\p{{M}}--\p{{Han}}]{{0,3}}|[{EMOJI}]"
+    rf"|[^\s{UNSPACED}{EMOJI}]+"
+)
 EXCLUDED = "you excluded it"
 NOT_NAMED = "not among the features that you named"
 
@@ -223,6 +229,11 @@ def _not_numbers(look: _Look, words: pl.Series) -> list[str] | None:
         return None
     rows = look.series.is_in(odd.to_list()).sum()
     return sorted(odd.to_list()) if rows <= look.present * (1.0 - MOSTLY) else None
+
+
+def count_words(text: pl.Series) -> pl.Series:
+    """Count the words of texts, in scripts without spaces by their usual length; an emoji is two."""
+    return text.str.count_matches(_WORD) + text.str.count_matches(rf"[{EMOJI}]")
 
 
 def _mean_words(words: pl.Series) -> float:

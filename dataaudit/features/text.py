@@ -32,21 +32,15 @@ from dataaudit.options import EncoderOptions, TextUnits
 
 TOKEN: Final = r"\w{2,}"  # noqa: S105 - a pattern; Polars' \w has combining marks, that of `re` has not
 # Scripts without spaces between words; and emoji, but not © or ™, which are older than they.
-_EMOJI = r"\p{Emoji_Presentation}[\p{Extended_Pictographic}&&[\x{2300}-\x{10FFFF}]]"
+EMOJI = r"\p{Emoji_Presentation}[\p{Extended_Pictographic}&&[\x{2300}-\x{10FFFF}]]"
 _SCRIPTS: Final = (
     *("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan"),
     *("Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Javanese", "Balinese"),
 )
 UNSPACED: Final = "".join(rf"\p{{{script}}}" for script in _SCRIPTS)
-_APART: Final = rf"[{UNSPACED}{_EMOJI}]"
-# A word is two characters of Chinese, four of the other scripts without spaces, an emoji, or what is between
-# blanks: good enough to tell a text from a name.
-_WORD: Final = (
-    rf"\p{{Han}}{{1,2}}|[{UNSPACED}--\p{{Han}}][{UNSPACED}\p{{M}}--\p{{Han}}]{{0,3}}|[{_EMOJI}]"
-    rf"|[^\s{UNSPACED}{_EMOJI}]+"
-)
+_APART: Final = rf"[{UNSPACED}{EMOJI}]"
 _WITH: Final = r"\p{M}\p{Lm}\x{3006}\x{200D}"  # marks, long vowels and joiners, which go with what is before
-_RUN: Final = rf"{_APART}[{UNSPACED}{_EMOJI}{_WITH}]*"
+_RUN: Final = rf"{_APART}[{UNSPACED}{EMOJI}{_WITH}]*"
 _BLOCK_BYTES = 64 * 2**20  # of text cut at a time: the tokens of a block take about three times that
 _GRAM_BYTES = 8 * 2**20  # likewise: the grams of a block take about forty times that
 _SAMPLE: Final = 2_000  # texts whose words are looked at
@@ -152,13 +146,6 @@ def without_overlaps(pieces: Iterable[_AnyPiece], grams: Collection[str], *, mos
         if len(kept) == most:
             break
     return kept
-
-
-def count_words(text: pl.Series) -> pl.Series:
-    """Count the words of texts, in scripts without spaces by their usual length."""
-    return text.str.count_matches(_WORD) + text.str.count_matches(
-        rf"[{_EMOJI}]"
-    )  # one emoji says as much as two
 
 
 def document_frequencies(series: pl.Series, units: Units, *, least: int = 1) -> pl.DataFrame:

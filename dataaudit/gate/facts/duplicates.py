@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.cells import hashable, normal_form
-from dataaudit.features.text import count_words
+from dataaudit.features.roles import count_words
 from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.columns import content, profile, roles
