@@ -194,6 +194,7 @@ def test_folders_and_patterns_that_hold_nothing(here, capfd, name):
 
 
 # name → table, what else is typed, the decision as it stands in the notes
+HINT = "List one under features to use it."
 DECIDED = {
     "labels with nulls": (
         good().with_columns(y=pl.when(pl.int_range(N) >= 5).then("y")),
@@ -217,11 +218,11 @@ DECIDED = {
     ),
     "classes that look alike": (
         good().with_columns(y=pl.when(pl.int_range(N).is_in([2, 4])).then(pl.lit("A")).otherwise("y")), [],
-        "The classes 'A' and 'a' differ in case or spaces only; they were kept apart.",
+        "Classes 'A' and 'a' differ in case or blanks only: they were kept apart.",
     ),
     "an identifier": (
         good(), [],
-        "1 column is left out: name (an identifier: short strings, 60 different values in 60 rows).",
+        "1 column is left out: name (an identifier: short strings, 60 different values in 60 rows). " + HINT,
     ),
     "words for missing": (
         good().with_columns(size=pl.when(pl.int_range(N) < 3).then(pl.lit("n/a")).otherwise("size")), [],

@@ -221,7 +221,7 @@ def compare(
     weight_column: str | None = None,
     on_step: StepCallback = ignore_progress,
 ) -> tuple[Standing, Standing]:
-    """Return how the model stands on the audited file, at `source`, and on the repaired one.
+    """Return how the model stands on the file at `source`, audited again if it has changed, and repaired.
 
     The latter is audited with the settings of the findings and the column of weights that the repair made.
     """
@@ -230,9 +230,15 @@ def compare(
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
     settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)
-    before = _standing(findings)
-    if test is not None:
-        before = _tested(before, _read([source], settings, on_step).train(on_step), test, settings)
+    audited = {str(origin["sha256"]) for origin in known.origins}
+    opened = _read([source], settings, on_step)
+    if opened.dataset.origins[0].sha256 in audited:
+        before, trained = _standing(findings), opened.train(on_step) if test is not None else None
+    else:
+        again, trained = opened.audit(on_step)
+        before = _standing(again)
+    if test is not None and trained is not None:
+        before = _tested(before, trained, test, settings)
     settings = replace(settings, weight=weight_column or settings.weight)
     again, trained = _read([str(repaired)], settings, on_step).audit(on_step)
     after = _standing(again)
@@ -248,7 +254,9 @@ def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOpti
     """Add the test rows whose class the model knows."""
     from dataaudit.audits.testset import predict  # noqa: PLC0415 - torch
 
-    dataset = load(test, target=settings.label)
+    dataset = load(
+        test, target=settings.label, named=[*settings.features, *settings.text, *settings.categorical]
+    )
     texts = class_texts(dataset.frame[settings.label])
     known = texts.is_in(list(trained.classes)).fill_null(value=False)
     numbers = {name: i for i, name in enumerate(trained.classes)}

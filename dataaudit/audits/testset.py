@@ -77,9 +77,16 @@ def read_sources(train: Any, test: Any, settings: PairOptions) -> tuple[Dataset,
 
 def _load(source: Any, settings: PairOptions, *, extra: str | None = None) -> Dataset:
     columns = settings.columns
-    named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical)))
-    wanted = (*named, *([extra] if extra else [])) if columns.features else None
-    return load(source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id)
+    own = (*columns.features, *columns.text, *columns.categorical, *([extra] if extra else []))
+    named = tuple(dict.fromkeys(own))
+    return load(
+        source,
+        target=settings.label,
+        columns=named if columns.features else None,
+        exclude=columns.exclude,
+        id_column=settings.id,
+        named=named,
+    )
 
 
 def _load_test(source: Any, settings: PairOptions, known: list[str]) -> Dataset:
@@ -98,7 +105,8 @@ def _load_unlabelled(source: Any, settings: PairOptions, known: list[str]) -> Da
     """Load rows with the first of the known columns that they have in the place of the label."""
     for place, name in enumerate(known, start=1):
         try:
-            return load(source, target=name, exclude=settings.columns.exclude, id_column=settings.id)
+            columns = settings.columns
+            return load(source, target=name, exclude=columns.exclude, id_column=settings.id, named=known)
         except MissingColumn:
             if place == len(known):
                 raise

@@ -15,6 +15,7 @@ from rich.text import Text
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
 from dataaudit.report import words
+from dataaudit.report.marks import Marker
 from dataaudit.report.rows import class_keys, term_name
 from dataaudit.review.progress import be, stop_hint
 from dataaudit.review.session import HELP, effect
@@ -196,7 +197,7 @@ def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
 def _marked(text: str, row: ReviewRow) -> Text:
     marks = ((t.level, t.contribution) for t in row.evidence if t.role == "text" and t.level)
     shown = Text(text)
-    for start, stop, value in words.Marker(marks).spans(text):
+    for start, stop, value in Marker(marks).spans(text):
         shown.stylize(_AGAINST if value < 0 else _FOR, start, stop)
     return shown
 

@@ -38,12 +38,16 @@ def read_labelled(
 ) -> tuple[Dataset, Target]:
     """Read the rows that have a label."""
     on_step("read", 0, 1)
-    columns, wanted = settings.columns, None
-    if columns.features:
-        named = (*columns.features, *columns.text, *columns.categorical, *filter(None, [settings.weight]))
-        wanted = tuple(dict.fromkeys(named))
+    columns = settings.columns
+    own = (*columns.features, *columns.text, *columns.categorical, *filter(None, [settings.weight]))
+    named = tuple(dict.fromkeys(own))
     dataset = load(
-        source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id
+        source,
+        target=settings.label,
+        columns=named if columns.features else None,
+        exclude=columns.exclude,
+        id_column=settings.id,
+        named=named,
     )
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)

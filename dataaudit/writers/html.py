@@ -26,6 +26,7 @@ from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
 from dataaudit.report.blocks import Writer, drawn
 from dataaudit.report.common import fitted
+from dataaudit.report.marks import Marker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,7 +239,7 @@ def _marked(text: str, cell: b.Cell) -> Markup:
     return Markup("").join([*pieces, escape(text[end:])])
 
 
-_marker = cache(words.Marker)
+_marker = cache(Marker)
 
 
 def _words(text: b.Inline) -> str:

@@ -157,16 +157,28 @@ def failing(study, capsys, *more, **files):
     return said.err
 
 
-def test_other_data_are_refused(study, tmp_path, capsys):
+def test_a_file_that_grew_is_repaired_and_compared_with_itself(study, tmp_path, capsys):
     (study / "changed").mkdir(exist_ok=True)
     changed = study / "changed" / "mail.csv"
     changed.write_bytes((study / "mail.csv").read_bytes() + b"0,0,0,0,ham\n")
+    assert apply(study, "-o", tmp_path / "out.csv", "--format", "json", data="changed/mail.csv") == 0
+    said = capsys.readouterr()
+    assert "1 row is new or changed." in said.err
+    done = json.loads(said.out)
+    assert (done["new_rows"], done["left_out"]) == (1, [])
+    assert done["model"]["before"]["rows"] == done["model"]["after"]["rows"] == ROWS + 1
+
+
+def test_other_data_are_refused(study, tmp_path, capsys):
+    (study / "changed").mkdir(exist_ok=True)
+    planted(ROWS, 0, 7)[0].write_csv(study / "changed" / "mail.csv")
     said = failing(study, capsys, "-o", tmp_path / "out.csv", data="changed/mail.csv")
     assert "is not the data that were audited" in said
     assert list(tmp_path.iterdir()) == []
 
 
 BAD = {
+    '{"row_id": "R", "action": "relabel", "label": "\\ud800"}': "label has half a surrogate pair",
     '{"row_id": "nobody:3", "action": "drop"}': "row 'nobody:3' is not in the findings",
     '{"row_id": "R", "action": "delete"}': "line 1: unknown action: got 'delete'",
     '{"row_id": "R", "action": "relable", "label": "ham"}': "did you mean 'relabel'?",
@@ -186,7 +198,7 @@ BAD = {
     '{"run_id": "0000"}': "holds no decisions",
     '{"run_id": "1"}\n{"run_id": "2", "row_id": "R", "action": "drop"}': "line 2 is of run 2",
     "": "holds no decisions",
-    '{"row_id": "\\u001b[31m::error\\n", "action": "drop"}': "row '\\\\x1b[31m::error\\\\n' is not",
+    '{"row_id": "\\u001b[31m::error\\n", "action": "drop"}': "row '\\\\x1b[31m∷error\\\\n' is not",
 }
 
 

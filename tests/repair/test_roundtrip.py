@@ -7,13 +7,15 @@ import gzip
 import io
 import json
 import random
-from dataclasses import asdict
+import subprocess
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from repair.audited import findings_of
 
 from dataaudit.data.blob import open_blob
 from dataaudit.data.fingerprint import fingerprint
@@ -21,48 +23,14 @@ from dataaudit.data.load import load
 from dataaudit.errors import DataError
 from dataaudit.features.target import class_texts
 from dataaudit.files import packed
-from dataaudit.findings.schemas import Findings, Provenance
 from dataaudit.repair.apply import place, repair, write_repair
 from dataaudit.repair.arrow import read_frame
 from dataaudit.repair.decisions import Decision, Decisions
+from dataaudit.repair.layout import lost
 from dataaudit.repair.plan import make_plan
 from dataaudit.repair.undo import undo
 
 N = 40
-
-
-def findings_of(path, label="label", weight=None):
-    """Findings with the rows that the audit's own reader finds, and nothing else that a repair reads."""
-    data = load(str(path), target=label, columns=())
-    labels = class_texts(data.frame[label])
-    kept = labels.is_not_null()
-    n = int(kept.sum())
-    table = pl.DataFrame(schema=Findings.SCHEMAS["labels"])
-    values = {
-        "row_id": data.row_id,
-        "row": data.row,
-        "source": data.source,
-        "line": data.line,
-        "label": labels,
-    }
-    values = {name: value.filter(kept) for name, value in values.items()} | {
-        "rank": pl.int_range(1, n + 1, eager=True)
-    }
-    table = pl.DataFrame(
-        {
-            name: values.get(name, pl.repeat(None, n, dtype=kind, eager=True))
-            for name, kind in table.schema.items()
-        }
-    ).cast(Findings.SCHEMAS["labels"])
-    provenance = Provenance(
-        version="0", command="", dataset=str(path), target=label, n_rows=n, n_features=1, n_classes=2,
-        classes=tuple(labels.drop_nulls().unique().sort()), ranking="p-wrong", ranking_reason="",
-        expected_wrong=0.0, expected_low=0.0, expected_high=0.0, l2=1.0, basis="", solver="",
-        solver_reason="", gradient_norm=0.0, seed=0, settings={"label": label, "weight": weight},
-        origins=[asdict(origin) for origin in data.origins],
-    )  # fmt: skip
-    others = {name: pl.DataFrame(schema=s) for name, s in Findings.SCHEMAS.items() if name != "labels"}
-    return Findings(labels=table, **others, provenance=provenance)
 
 
 def run(path, decide, *, folder, **more):
@@ -259,21 +227,70 @@ def test_json_comes_back(name, weights, tmp_path):
             assert class_texts(new.frame["label"])[row] == change.label
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".zst"])
-def test_packed_files_stay_packed(suffix, tmp_path):
-    path = tmp_path / f"rows.csv{suffix}"
-    path.write_bytes(packed(DELIMITED["crlf"], {".gz": "+gzip", ".zst": "+zstd"}[suffix]))
+def gzipped(data, level=9, name="mail.csv", **more):
+    """Pack as Python's gzip does, with a name and a time in the header."""
+    out = io.BytesIO()
+    with gzip.GzipFile(name, "wb", level, out, mtime=more.get("mtime", 1_700_000_000)) as file:
+        file.write(data)
+    return out.getvalue()
+
+
+def with_extra_field(data):
+    """Pack with an extra field, a comment and a hash of the header, as bgzip and others may."""
+    head = bytearray(gzipped(data, name="")[:10])
+    head[3] = 4 | 16 | 2
+    return bytes(head) + b"\x06\0BC\x02\0\x1b\0" + b"by hand\0" + b"\0\0" + gzipped(data, name="")[10:]
+
+
+def by_command(command):
+    """Pack by a program."""
+    return lambda data: (
+        subprocess.run([*command.split(), "-c"], input=data, capture_output=True, check=True).stdout
+    )
+
+
+HALVES = slice(0, 1000), slice(1000, None)
+PACKED = {  # how a file was packed, and whether the journal need not keep it
+    "fast.gz": (lambda d: gzipped(d, 1), True),
+    "usual.gz": (lambda d: gzipped(d, 6), True),
+    "best.gz": (lambda d: gzipped(d, 9), True),
+    "nameless.gz": (lambda d: gzip.compress(d, mtime=0), True),
+    "between.gz": (lambda d: gzipped(d, 4), False),
+    "members.gz": (lambda d: b"".join(gzipped(d[part]) for part in HALVES), False),
+    "extra.gz": (with_extra_field, False),
+    "command.gz": (by_command("gzip -n"), None),
+    "ours.zst": (lambda d: packed(d, "+zstd"), True),
+    "frames.zst": (lambda d: b"".join(packed(d[part], "+zstd") for part in HALVES), False),
+    "hard.zst": (lambda d: bytes(pa.Codec("zstd", 19).compress(d, asbytes=True)), None),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_files_come_back_byte_for_byte(name, tmp_path):
+    path = tmp_path / f"rows.csv.{name.rpartition('.')[2]}"
+    pack, is_known = PACKED[name]
+    content = DELIMITED["crlf"]
+    path.write_bytes(pack(content))
     target, journal, _ = run(path, mixed, folder=tmp_path)
     assert open_blob(str(target)).packing == open_blob(str(path)).packing != ""
-    back = undo(journal, tmp_path / f"back.csv{suffix}", in_place=False, force=False)
-    assert open_blob(str(back.path)).data == DELIMITED["crlf"]
+    back = undo(journal, tmp_path / f"back{path.suffix}", in_place=False, force=False)
+    assert back.identical
+    assert back.path.read_bytes() == path.read_bytes()
+    kept = "packed" in json.loads(journal.read_text(encoding="utf-8").partition("\n")[0])["parts"]
+    assert is_known in (None, not kept)
+    if is_known and name.endswith(".gz"):
+        head = 10 if name == "nameless.gz" else 10 + len(b"mail.csv\0")
+        assert target.read_bytes()[:head] == path.read_bytes()[:head]
 
 
-def test_a_packed_file_with_another_header_is_said_to_differ(tmp_path):
-    path = tmp_path / "rows.csv.gz"
-    path.write_bytes(gzip.compress(DELIMITED["comma"], 1, mtime=123))
+def test_packed_json_comes_back_byte_for_byte(tmp_path):
+    path = tmp_path / "rows.ndjson.gz"
+    path.write_bytes(gzipped(JSON["rows.ndjson"] if "rows.ndjson" in JSON else next(iter(JSON.values()))))
     _, journal, _ = run(path, mixed, folder=tmp_path)
-    assert not undo(journal, tmp_path / "back.csv.gz", in_place=False, force=False).identical
+    assert (
+        undo(journal, tmp_path / "back.gz", in_place=False, force=False).path.read_bytes()
+        == path.read_bytes()
+    )
 
 
 def wide(n=N):
@@ -380,8 +397,11 @@ def test_frames_come_back(name, weights, tmp_path):
     assert fingerprint(again.table) == fingerprint(old.table)
     exact = [c for c in old.table.column_names if c not in ("real", "bits")]  # NaN is not equal to itself
     assert again.table.select(exact).equals(old.table.select(exact), check_metadata=True)
-    assert again.compression == old.compression
-    assert again.rows_per_group == old.rows_per_group
+    assert again.groups == old.groups
+    assert sum(new.groups) == new.table.num_rows
+    if old.layout is not None:
+        assert set(lost(old.layout, new.layout)) <= {"the name of the writer", "the version of the format"}
+        assert set(lost(old.layout, again.layout)) <= {"the name of the writer", "the version of the format"}
     dropped = [c.row for c in plan.only("drop")]
     kept = [row for row in range(N) if row not in dropped]
     others = [c for c in exact if c != "label"]
@@ -394,6 +414,59 @@ def test_frames_come_back(name, weights, tmp_path):
     if plan.only("weight"):
         weights = {c.row: c.weight for c in plan.only("weight")}
         assert new.table["weight"].to_pylist() == [weights.get(row, 1.0) for row in kept]
+
+
+def _pandas(table):
+    """A frame after a split, whose index pandas writes as a column."""
+    frame = table.select(["i8", "f32", "string", "naive", "label"]).replace_schema_metadata().to_pandas()
+    return frame.sample(frac=1, random_state=0)
+
+
+LAYOUTS = {
+    "groups": {"row_group_size": 7},
+    "first": {"version": "1.0", "use_deprecated_int96_timestamps": True},
+    "pages": {"data_page_version": "2.0", "write_page_index": True},
+    "plain": {"use_dictionary": False, "compression": "none", "write_statistics": False},
+    "some": {
+        "use_dictionary": ["label"],
+        "compression": {"label": "zstd", "f32": "gzip"},
+        "write_statistics": ["i8"],
+    },
+    "encoded": {
+        "use_dictionary": ["label"],
+        "column_encoding": {"f32": "BYTE_STREAM_SPLIT", "string": "DELTA_BYTE_ARRAY"},
+    },
+    "sorted": {"sorting_columns": [pq.SortingColumn(0)]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_parquet_keeps_its_layout_and_what_pandas_says_of_it(name, tmp_path):
+    path = tmp_path / "split.parquet"
+    table = pa.Table.from_pandas(_pandas(wide()))
+    pq.write_table(table, path, **LAYOUTS[name])
+    target, journal, _ = run(path, lambda t: mixed(t, 1), folder=tmp_path)
+    back = undo(journal, tmp_path / "back.parquet", in_place=False, force=False)
+    old, new, again = (read_frame(open_blob(str(p))) for p in (path, target, back.path))
+    assert lost(old.layout, new.layout) == lost(old.layout, again.layout) == ()
+    assert again.groups == old.groups
+    assert back.identical == (
+        name != "first"
+    )  # this library wrote it; times as twelve bytes it reads as others
+    assert new.table.schema.metadata[b"pandas"] == old.table.schema.metadata[b"pandas"]
+    before, after = pd.read_parquet(path), pd.read_parquet(target)
+    assert after.index.isin(before.index).all()
+    assert after.drop(columns="label").equals(before.loc[after.index].drop(columns="label"))
+
+
+def test_a_file_sorted_by_its_labels_is_no_longer(tmp_path):
+    path = tmp_path / "sorted.parquet"
+    table = wide().select(["i8", "label"])
+    pq.write_table(table.sort_by("label"), path, sorting_columns=[pq.SortingColumn(1)])
+    findings = findings_of(path)
+    decisions = Decisions(tuple(one(0, action="relabel", label="spam")(findings.labels)))
+    blob = open_blob(str(path))
+    assert repair(blob, make_plan(findings, decisions, blob=blob)).lost == ("the sort order",)
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "category.parquet", "rows.feather"])

@@ -73,9 +73,9 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     settings = LabelOptions(
         label=given.label,
         weight=given.weight,
-        text=given.text,
+        text=tuple(name for name in given.text if name in frame.columns),
         text_units=given.text_units,
-        categorical=given.categorical,
+        categorical=tuple(name for name in given.categorical if name in frame.columns),
         seed=material.seed,
     )
     dataset, target = read_labelled(frame, settings, on_step=step)

@@ -186,7 +186,7 @@ def test_a_nameless_column_is_named_by_its_place(table):
         (b"a;y\n1\n", UnreadableFile, "line 2 has 1 field where the header has 2.* that hold a semicolon"),
         (b'a,y\n1,p\n"2,q\n3,r\n', UnreadableFile, "line 3 opens a quote that never closes"),
         (b'a,y\n1,p\n"2,q\n3,"r"\n', UnreadableFile, "line 3 has text after a closing quote, on line 4"),
-        (b"PK\x03\x04rest", UnreadableFile, "zip or Excel file"),
+        (b"PK\x03\x04rest", UnreadableFile, "cannot be unpacked: File is not a zip file"),
         (b"\x1f\x8b\x08broken", UnreadableFile, "cannot be unpacked"),
         (b"\x28\xb5\x2f\xfdbroken", UnreadableFile, "cannot be unpacked"),
         (gzip.compress(b"a,y\n1,p\n" * 100)[:-9], UnreadableFile, "cannot be unpacked.*fetch it again"),
