@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+CLASS_FIELDS: Final = ("name", "label", "class")  # of a struct, that say what it is
 FIGURES: Final = 3  # of a number with decimals
 PREFIX: Final = "data:image/png;base64,"
 SIDES: Final = (8, 64)  # pixels, from and to
@@ -158,7 +159,8 @@ def normal_form(name: str, dtype: pl.DataType, *, text: bool) -> pl.Expr:
     cell = hashable(name, dtype)
     if text:
         bare = cell.cast(pl.String).str.to_lowercase().str.replace_all(r"[\d]+", "0")
-        return bare.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
+        # Vowel signs and other marks are part of a word, and emoji may be all that a text says.
+        return bare.str.replace_all(r"[^\p{L}\p{M}\p{N}\p{Emoji_Presentation}]+", " ").str.strip_chars()
     if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
         return cell.str.strip_chars().str.to_lowercase()
     return cell.round_sig_figs(FIGURES) if dtype.is_float() else cell

@@ -19,6 +19,7 @@ import polars as pl
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features.columns import Role, RoleName, counted, values_of
 from dataaudit.features.numeric import ISO_DATE
+from dataaudit.features.text import EMOJI, UNSPACED
 from dataaudit.features.vector import cell_length, is_number
 from dataaudit.options import EncoderOptions
 
@@ -37,6 +38,12 @@ _NAMELESS = "column_1"  # what we call a first column without a name, as pandas 
 _CODE_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|codes?|cd|key)$", re.IGNORECASE)
 _CAMEL_CODE = re.compile(r"[a-z](Id|ID|Code|Key)$")
 _SAMPLE = 1_000  # strings whose words are counted
+# A word is two characters of Chinese, four of the other scripts without spaces, an emoji, or what is between
+# blanks: good enough to tell a text from a name.
+_WORD = (
+    rf"\p{{Han}}{{1,2}}|[{UNSPACED}--\p{{Han}}][{UNSPACED}\p{{M}}--\p{{Han}}]{{0,3}}|[{EMOJI}]"
+    rf"|[^\s{UNSPACED}{EMOJI}]+"
+)
 _CLOCK = (946_684_800, 4_102_444_800)  # seconds of the years 2000 to 2100
 _DAYS = (19_000_101, 21_001_231)
 _IDENTIFIER, _COUNTER = "an identifier", "it counts the rows"
@@ -289,9 +296,14 @@ def _not_numbers(look: _Look, words: pl.Series) -> list[str] | None:
     return sorted(odd.to_list()) if rows <= look.present * (1.0 - MOSTLY) else None
 
 
+def count_words(text: pl.Series) -> pl.Series:
+    """Count the words of texts, in scripts without spaces by their usual length; an emoji is two."""
+    return text.str.count_matches(_WORD) + text.str.count_matches(rf"[{EMOJI}]")
+
+
 def _mean_words(words: pl.Series) -> float:
     sample = words.gather_every(max(1, len(words) // _SAMPLE)).head(_SAMPLE)
-    return float(sample.str.count_matches(r"\S+").cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+    return float(count_words(sample).cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
 
 
 def _values(look: _Look) -> str:

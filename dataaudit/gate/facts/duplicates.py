@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.cells import hashable, normal_form
+from dataaudit.features.roles import count_words
 from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.columns import NO_FEATURE, content, profile, roles
@@ -105,7 +106,7 @@ def telling(material: Material, rows: pl.Series, columns: Sequence[str]) -> pl.S
     bits: NDArray[np.float64] = np.zeros(len(head))
     for name in columns:
         if name in used and used[name].role == "text":
-            words = asked[name].cast(pl.String).str.count_matches(r"\w+").fill_null(0)
+            words = count_words(asked[name].cast(pl.String)).fill_null(0)
             bits += np.where(words.to_numpy() >= WORDS, BITS, 0.0)
         elif not data.schema[name].is_nested():
             bits += _bits(asked[name], sample[name])
