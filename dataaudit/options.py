@@ -299,6 +299,7 @@ Id = Annotated[str | None, Opt("Column that names a row; else file and line.", I
 Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
 Kinds = Literal["tfidf", "counts"]
 TextFeatures = Annotated[Kinds, Opt("Weighted words, or the plain bag of words.", MODEL, place=-2)]
+TextUnits = Literal["auto", "words", "characters"]
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
@@ -318,6 +319,33 @@ class ColumnOptions(Options):
     features: Annotated[Sequence[str], Opt("Use only this column.", INPUT)] = ()
     exclude: Annotated[Sequence[str], Opt("Leave this out.", INPUT)] = ()
     categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
+    text_units: Annotated[TextUnits, Opt("Terms of texts; auto decides by their script.", INPUT)] = "auto"
+
+
+def _require_encoding(name: str) -> None:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        from encodings.aliases import aliases  # noqa: PLC0415 - only for the hint
+
+        raise unknown("encoding", name, ["utf-8", "utf-16", "cp1252", "latin-1", *aliases]) from error
+
+
+class TextOptions(Options):
+    """What the user says about text files whose bytes leave it open."""
+
+    encoding: Annotated[
+        str | None,
+        Opt(
+            "Of text files, where a guess is wrong: cp1251, utf-16.",
+            INPUT,
+            metavar="NAME",
+            check=_require_encoding,
+        ),
+    ] = None
+    no_header: Annotated[
+        bool, Opt("The first line is a row; columns are then column_1, column_2 and so on.", INPUT)
+    ] = False
 
 
 class EncoderOptions(ColumnOptions):
@@ -342,7 +370,7 @@ class EncoderOptions(ColumnOptions):
                 raise SettingError(what, "name it under one of them")
 
 
-class TrainingOptions(ColumnOptions):
+class TrainingOptions(ColumnOptions, TextOptions):
     """What is asked of the training rows."""
 
     NESTED: ClassVar[Mapping[str, type[Options]]] = {"columns": EncoderOptions}

@@ -26,10 +26,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.features import Columns
+from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.model.rows import times
 from dataaudit.training.trained import Encoded, RowScores, Trained
 
 SHOWN_CONTRIBUTIONS = 8
+_OVERLAPPING = 8  # runs of characters that are looked through for one that is shown
 OTHER_LABEL, SAME_LABEL = 3, 2
 # Rows re-scored per column and suspect: the average of this many replacements.
 REPLACEMENTS = 8
@@ -77,9 +79,13 @@ def contributions(
         for column, values in _column_effects(trained, trained.encoded, rows, v, seed):
             for position, value in enumerate(values):
                 found[position].append(Contribution(int(rows[position]), column, None, float(value)))
+    encoders = trained.encoded.encoding.encoders if trained.encoded is not None and linear.any() else ()
+    grams = gram_columns(encoders) if encoders else set()
     for row in found:
         row.sort(key=lambda c: (-abs(c.value), c.column, c.level or ""))
-        del row[SHOWN_CONTRIBUTIONS:]
+        row[:] = (
+            without_overlaps(row, grams, most=SHOWN_CONTRIBUTIONS) if grams else row[:SHOWN_CONTRIBUTIONS]
+        )
     return found
 
 
@@ -100,7 +106,7 @@ def _linear_contributions(
         index, value = X.indices[here], X.data[here]
         index, value = index[linear[index]], value[linear[index]]
         effect = value * (Theta[torch.from_numpy(index).long()] @ v[position]).numpy()
-        strongest = np.argsort(-np.abs(effect), kind="stable")[:SHOWN_CONTRIBUTIONS]
+        strongest = np.argsort(-np.abs(effect), kind="stable")[: _OVERLAPPING * SHOWN_CONTRIBUTIONS]
         features = [(trained.features[index[j]], float(effect[j])) for j in strongest if effect[j] != 0.0]
         found.append([Contribution(int(row), f.column, f.level, value) for f, value in features])
     return found
@@ -124,8 +130,16 @@ def _column_effects(
         s = times(X if isinstance(X, csr_array) else torch.from_numpy(X), Theta[:-1]) + Theta[-1]
         return (s * v.repeat(repeats, 1)).sum(1).view(repeats, b).mean(0).numpy()
 
-    base = log_odds(original)
-    return [(name, base - log_odds(original.with_column(name, donors))) for name in names]
+    if encoded.basis.kernel is not None:  # the columns act together
+        base = log_odds(original)
+        return [(name, base - log_odds(original.with_column(name, donors))) for name in names]
+    moved = csr_array(encoded.basis.transform(original) - encoded.basis.transform(donors))
+    effects = moved.multiply((v.repeat(repeats, 1) @ Theta[:-1].T).numpy()).tocsr()
+    place = {name: at for at, name in enumerate(names)}
+    at = np.array([place.get(f.column, len(names)) for f in trained.features])  # terms go last, and away
+    of_column = csr_array((np.ones(len(at)), (np.arange(len(at)), at)), shape=(len(at), len(names) + 1))
+    summed = np.asarray((effects @ of_column).todense()).reshape(repeats, b, -1).mean(0)
+    return [(name, summed[:, j]) for j, name in enumerate(names)]
 
 
 def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[list[Neighbour]]:

@@ -30,6 +30,7 @@ from dataaudit.audits.tables import (
     verification_table,
 )
 from dataaudit.audits.validation import Refit, verify
+from dataaudit.cells import content_hashes
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.findings.sample import ROWS, sample_of
@@ -67,7 +68,10 @@ def label_findings(
         on_step("evidence", 2, 2)
         refits = refitting.result()
     read = order[: max(READ, settings.top)] if settings.top else top
-    labels = label_table(dataset, target, scores, noise=noise, order=order)
+    columns = [role.column for role in trained.roles] or dataset.frame.columns
+    hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
+    hashes = content_hashes(dataset.frame, columns=hashed)
+    labels = label_table(dataset, target, scores, noise=noise, order=order).with_columns(hashes[order])
     sample = sample_of(labels, ROWS, seed=settings.seed)
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)

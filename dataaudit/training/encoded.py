@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.data.dataset import Dataset
+from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, fit_encoding
@@ -38,12 +38,17 @@ def read_labelled(
 ) -> tuple[Dataset, Target]:
     """Read the rows that have a label."""
     on_step("read", 0, 1)
-    columns, wanted = settings.columns, None
-    if columns.features:
-        named = (*columns.features, *columns.text, *columns.categorical, *filter(None, [settings.weight]))
-        wanted = tuple(dict.fromkeys(named))
+    columns = settings.columns
+    own = (*columns.features, *columns.text, *columns.categorical, *filter(None, [settings.weight]))
+    named = tuple(dict.fromkeys(own))
     dataset = load(
-        source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id
+        source,
+        target=settings.label,
+        columns=named if columns.features else None,
+        exclude=columns.exclude,
+        id_column=settings.id,
+        named=named,
+        dialect=Dialect(settings.encoding, settings.no_header),
     )
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)

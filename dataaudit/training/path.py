@@ -53,6 +53,8 @@ LEAST, MOST = 1e-7, 1e2
 # Multiplications a λ above which the step is not halved around the minimum.
 DEAR = 2e10
 JUDGED_ROWS = 2000
+# Each takes k³ multiplications, so of many classes fewer rows are judged, but never less than these.
+JUDGED_WORK, FEWEST_JUDGED = 4e9, 200
 SCREEN_L2 = tuple(10.0 ** (-j / 2) for j in range(10))
 STANDARD_ERRORS = 1.5
 # Multiplications below which exact quadratic forms cost less than a sketch's iterations.
@@ -98,7 +100,8 @@ class DensePath:
         self.centre = X.mean(0)
         self.X = torch.cat([(X - self.centre).float(), torch.ones(n, 1)], dim=1)
         self.E = torch.nn.functional.one_hot(y, n_classes)[:, 1:].float()
-        self.judged = torch.arange(n) if n <= JUDGED_ROWS else torch.linspace(0, n - 1, JUDGED_ROWS).long()
+        most = min(JUDGED_ROWS, max(FEWEST_JUDGED, int(JUDGED_WORK / max(self.k, 1) ** 3)))
+        self.judged = torch.arange(n) if n <= most else torch.linspace(0, n - 1, most).long()
         self.y = y[self.judged]
         self.model = LinearModel(Softmax(n_classes), X.shape[1])
         self.data = self._data_hessian(self._initial())

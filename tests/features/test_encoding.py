@@ -72,7 +72,8 @@ def test_blocks_and_their_features_agree(frame):
     ]
     assert columns.features[0].column == "age"
     assert sorted(map(repr, columns.features)) == sorted(map(repr, encoding.features))
-    assert encoding.notes == ("1 column is left out: row (it counts the rows from 0 to 59).",)
+    hint = "List one under features to use it."
+    assert encoding.notes == (f"1 column is left out: row (it counts the rows from 0 to 59). {hint}",)
 
 
 def test_rows_are_encoded_alike_alone_and_together(frame):
@@ -162,8 +163,8 @@ def test_no_columns_and_no_rows():
 
 def test_text_without_words_is_left_out_if_nobody_named_it():
     frame = pl.DataFrame({"y": [0, 1, 0], "t": ["a b c d", "e f g h", "i j k l"], "x": [1.5, 2.5, 7.0]})
-    encoding = fit_encoding(frame, "y")
-    assert encoding.roles[0].reason == "no word of two or more characters in any row"
+    encoding = fit_encoding(frame, "y", settings=EncoderOptions(text_units="words"))
+    assert encoding.roles[0].reason == "no word in any row"
     assert [feature.name for feature in encoding.transform(frame).features] == ["x"]
 
 

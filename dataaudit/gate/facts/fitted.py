@@ -73,8 +73,9 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     settings = LabelOptions(
         label=given.label,
         weight=given.weight,
-        text=given.text,
-        categorical=given.categorical,
+        text=tuple(name for name in given.text if name in frame.columns),
+        text_units=given.text_units,
+        categorical=tuple(name for name in given.categorical if name in frame.columns),
         seed=material.seed,
     )
     dataset, target = read_labelled(frame, settings, on_step=step)
@@ -104,6 +105,7 @@ def _against(material: Material) -> Against | None:
     asked = MismatchOptions(
         label=settings.label,
         text=settings.text,
+        text_units=settings.text_units,
         categorical=settings.categorical,
         prove=0,
         verify=0,
