@@ -42,7 +42,9 @@ from dataaudit.solvers.operator import Product
 
 TOLERANCE = 1e-10
 JointForms = Callable[[Tensor], Tensor]  # rows (g, d) -> (g, dk, dk), forms of g groups
-GroupStep = Callable[[Tensor, Tensor], Tensor]  # rows of a group, some of them (d,) -> (d, k), their change
+GroupStep = Callable[
+    [Tensor, Tensor], Tensor
+]  # rows of a group, some of them (d,) -> (d, k, m), their change
 BATCH: Final = 1024  # rows times scores whose joint forms are made at a time
 MOST: Final = 2048  # rows times scores of a group up to which its equations are those of rows
 
@@ -172,8 +174,8 @@ class Partition:
         """Return by how much the scores of each row change when its group leaves; 0 for a row alone.
 
         Forms are divided by n, and W and r weighted; `step` is asked for groups that are too large for them.
-        """  # (n, k, k), (n, k) -> (n, k)
-        k, W, r = r.shape[1], self.sums(W), self.sums(r)
+        """  # (n, k, k), (n, k, m) -> (n, k, m)
+        (_, k, m), W, r = r.shape, self.sums(W), self.sums(r)
         moved = torch.zeros_like(r)
         for batch in self.batches:
             size = batch.shape[1] * k
@@ -183,7 +185,7 @@ class Partition:
                 continue
             for part in torch.split(batch, max(1, BATCH // size)):
                 Q = forms(self.first[part])
-                moved[part] = pulled(Q, W[part], r[part].view(len(part), size, 1)).view(*part.shape, k)
+                moved[part] = pulled(Q, W[part], r[part].view(-1, size, m)).view(*part.shape, k, m)
         return moved[self.units]
 
 
@@ -192,7 +194,7 @@ def pulled(Q: Tensor, W: Tensor, r: Tensor) -> Tensor:
     g, d, k, _ = W.shape  # (g, dk, dk), (g, d, k, k), (g, dk, m) -> (g, dk, m)
     curved = (W @ Q.view(g, d, k, d * k)).view(g, d * k, d * k)
     eye = torch.eye(d * k, dtype=Q.dtype)
-    moved: Tensor = Q @ torch.linalg.solve(eye - curved, r)
+    moved: Tensor = Q @ torch.linalg.solve_ex(eye - curved, r)[0]  # singular: infinite, and never chosen
     return moved
 
 
@@ -215,8 +217,8 @@ def scores_without_groups(
 
     def step(group: Tensor, rows: Tensor) -> Tensor:
         moved = group_step(objective, theta, group, precondition=precondition)
-        return objective.model.scores(moved, objective.rows.take(rows)) - s[rows]
+        return (objective.model.scores(moved, objective.rows.take(rows)) - s[rows])[:, :, None]
 
     alone = leave_one_out_scores(objective, theta, forms)
-    change = partition.change(divided, W, r, step=step)
+    change = partition.change(divided, W, r[:, :, None], step=step)[:, :, 0]
     return torch.where(partition.together[:, None], s + change, alone)

@@ -7,7 +7,8 @@ file or a column is reported before that import is over.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,41 @@ from dataaudit.features import Columns, Encoding, fit_encoding
 from dataaudit.features.target import Target, encode_target, encode_weight
 from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
 
+if TYPE_CHECKING:
+    from dataaudit.influence.groups import Partition
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which of n rows leave training together, and which of these are equal to the model."""
+
+    group: NDArray[np.int64]  # (n,) rows of one number leave together
+    twin: NDArray[np.int64]  # (n,) rows of one number are encoded alike
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def partition(self) -> Partition:
+        """The same as the numerics take it."""
+        from dataaudit.influence.groups import Partition  # noqa: PLC0415 - torch
+
+        return Partition.of(self.group, self.twin)
+
+    def take(self, rows: NDArray[np.int64]) -> Groups:
+        """Return the groups of some rows."""  # (b,) positions
+        return Groups(self.group[rows], self.twin[rows])
+
+    def draw(self, most: int, seed: int) -> NDArray[np.int64] | None:
+        """Return at most so many rows of whole groups, in order; None where groups are too large for that."""
+        sizes = np.bincount(self.group)
+        order = np.random.default_rng(seed).permutation(len(sizes))
+        drawn = order[np.cumsum(sizes[order]) <= most]
+        rows = np.flatnonzero(np.isin(self.group, drawn))
+        return rows if 2 * len(rows) >= most else None
+
+    def mates(self, row: int) -> NDArray[np.int64]:
+        """Return the rows that leave with a row, itself among them."""
+        return np.flatnonzero(self.group == self.group[row])
+
 
 @dataclass(frozen=True)
 class Training:
@@ -30,7 +66,8 @@ class Training:
     encoding: Encoding  # learned statistics and roles of the columns
     columns: Columns
     weight: NDArray[np.float64]  # (n,) weights of the rows in the objective
-    notes: tuple[str, ...] = ()  # what was decided about the weights
+    notes: tuple[str, ...] = ()  # what was decided about the weights and the groups
+    groups: Groups | None = None  # None where every row leaves alone
 
 
 def read_labelled(

@@ -42,7 +42,7 @@ def train(
     loss = None if settings.model == "logistic" else HINGE
     require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
-    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed)
+    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups)
     choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     X = choice.basis.transform(columns)
     on_step("fit", 0, 2)
@@ -69,6 +69,7 @@ def train(
             *(() if loss is None else (MACHINE,)),
             *inverse_notes(prepared),
         ),
+        groups=training.groups,
     )
 
 

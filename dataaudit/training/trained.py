@@ -22,6 +22,7 @@ from dataaudit.model.rows import Block, times
 from dataaudit.solvers import Prepared
 from dataaudit.solvers.newton import Fit, minimise
 from dataaudit.training.adopt import Adopted
+from dataaudit.training.encoded import Groups
 from dataaudit.training.selection import Candidate
 
 # Keeps the slope of the calibration finite where left-out margins separate the classes wholly.
@@ -53,6 +54,7 @@ class Trained:
     encoded: Encoded | None  # for evidence by source column
     notes: tuple[str, ...] = ()
     adopted: Adopted | None = None  # the user's own model, if it is one
+    groups: Groups | None = None  # rows that leave together; None where every row leaves alone
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -81,8 +83,19 @@ class Trained:
 
     @cached_property
     def left_out(self) -> Tensor:
-        """Scores of all rows without themselves."""  # (n, k)
-        return leave_one_out_scores(self.objective, self.fit.theta, self.forms)
+        """Scores of all rows without themselves, and without their groups."""  # (n, k)
+        if self.groups is None:
+            return leave_one_out_scores(self.objective, self.fit.theta, self.forms)
+        from dataaudit.influence.groups import scores_without_groups  # noqa: PLC0415 - few tables have groups
+
+        return scores_without_groups(
+            self.objective,
+            self.fit.theta,
+            self.forms,
+            joint=self.prepared.joint_forms,
+            partition=self.groups.partition,
+            precondition=self.prepared.precondition,
+        )
 
     @cached_property
     def calibration(self) -> tuple[float, float]:
@@ -126,7 +139,7 @@ class RowScores:
     """Everything that one factorisation says about every row; all float64, losses in nats."""
 
     p: np.ndarray  # (n, K) probabilities of the classes with the row in the training set
-    loo_p: np.ndarray  # (n, K) and without
+    loo_p: np.ndarray  # (n, K) and without, and without its group, as are all whose names begin with loo
     loo_scores: np.ndarray  # (n, k) scores without the row, in the model's own unit
     relabelled_scores: np.ndarray  # (n, k) and with the suggested label for it
     loo_log_odds: np.ndarray  # (n, k)

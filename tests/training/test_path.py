@@ -14,7 +14,7 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import minimise
 from dataaudit.solvers.sketch import Sketch
-from dataaudit.training.path import l2_path, path_forms
+from dataaudit.training.path import l2_path, path_inverse
 
 
 def path_of(case, **options):
@@ -115,7 +115,7 @@ def test_forms_are_exact_where_that_is_cheap_whatever_the_shape():
     for case in (make("", 300, 5, 2), make("", 40, 3000, 2, sparse=True)):
         objective = case.objective()
         theta = minimise(objective).theta
-        forms = path_forms(objective, theta)
+        forms = path_inverse(objective, theta).quadratic_forms()
         if objective.model.n_params < 100:
             exact = Cholesky().prepare(objective, theta).quadratic_forms()
             torch.testing.assert_close(forms, exact, rtol=1e-9, atol=0)
@@ -129,7 +129,7 @@ def test_sketched_curve_is_near_the_exact_one():
     objective = case.objective(l2=0.02)
     theta = minimise(objective).theta
     losses = []
-    for forms in (path_forms(objective, theta), Sketch().quadratic_forms(objective, theta)):
+    for forms in (path_inverse(objective, theta).quadratic_forms(), Sketch().quadratic_forms(objective, theta)):
         s = leave_one_out_scores(objective, theta, forms)
         losses.append(float(objective.model.loss.value(s, case.y).mean()))
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
