@@ -15,6 +15,7 @@ import binascii
 import math
 import struct
 import zlib
+from collections.abc import Collection
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 FIGURES: Final = 3  # of a number with decimals
+BITS: Final = 80.0
+WORDS: Final = 5  # of a text that nobody writes twice by chance
 PREFIX: Final = "data:image/png;base64,"
 SIDES: Final = (8, 64)  # pixels, from and to
 _COORDINATES: Final = 6  # of a vector that are shown
@@ -157,3 +160,25 @@ def normal_form(name: str, dtype: pl.DataType, *, text: bool) -> pl.Expr:
     if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
         return cell.str.strip_chars().str.to_lowercase()
     return cell.round_sig_figs(FIGURES) if dtype.is_float() else cell
+
+
+def surprise(asked: pl.DataFrame, sample: pl.DataFrame, texts: Collection[str]) -> NDArray[np.float64]:
+    """Return how many bits each of some rows says, by how rare its values are in a sample of all rows."""
+    bits = np.zeros(asked.height)  # (m, columns), (s, columns) -> (m,)
+    for name in asked.columns:
+        if name in texts:
+            words = asked[name].cast(pl.String).str.count_matches(r"\w+").fill_null(0)
+            bits += np.where(words.to_numpy() >= WORDS, BITS, 0.0)
+        elif not asked.schema[name].is_nested():
+            bits += _bits(asked[name], sample[name])
+    return bits
+
+
+def _bits(asked: pl.Series, sample: pl.Series) -> NDArray[np.float64]:
+    """Return −log₂ of the share of each value in a sample, at most that of one not in it."""
+    counts = sample.alias("value").value_counts(name="count")
+    values = asked.alias("value").to_frame()
+    met = values.join(counts, on="value", how="left", nulls_equal=True, maintain_order="left")
+    share = met["count"].fill_null(1).cast(pl.Float64).to_numpy() / max(len(sample), 1)
+    bits: NDArray[np.float64] = -np.log2(np.clip(share, 1e-12, 1.0))
+    return bits

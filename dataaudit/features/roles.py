@@ -29,6 +29,7 @@ _CAMEL_CODE = re.compile(r"[a-z](Id|ID|Code|Key)$")
 _SAMPLE = 1_000  # strings whose words are counted
 EXCLUDED = "you excluded it"
 NOT_NAMED = "not among the features that you named"
+NAMES_GROUPS = "it names the groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,9 @@ def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderOptions) -
     for column in frame.columns:
         if column == target:
             continue
-        if column in settings.exclude:
+        if column == settings.group and column not in named:
+            roles.append(Role(column, "left out", NAMES_GROUPS))
+        elif column in settings.exclude:
             roles.append(Role(column, "left out", EXCLUDED))
         elif settings.features and column not in named:
             roles.append(Role(column, "left out", NOT_NAMED))

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dataaudit.cells import normal_form
 from dataaudit.data.dataset import Dataset
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
@@ -31,6 +32,7 @@ class Groups:
 
     group: NDArray[np.int64]  # (n,) rows of one number leave together
     twin: NDArray[np.int64]  # (n,) rows of one number are encoded alike
+    copy: NDArray[np.int64]  # (n,) rows of one number from 0 are copies, whatever their labels; -1 for none
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -42,7 +44,7 @@ class Groups:
 
     def take(self, rows: NDArray[np.int64]) -> Groups:
         """Return the groups of some rows."""  # (b,) positions
-        return Groups(self.group[rows], self.twin[rows])
+        return Groups(self.group[rows], self.twin[rows], self.copy[rows])
 
     def draw(self, most: int, seed: int) -> NDArray[np.int64] | None:
         """Return at most so many rows of whole groups, in order; None where groups are too large for that."""
@@ -76,12 +78,13 @@ def read_labelled(
     """Read the rows that have a label."""
     on_step("read", 0, 1)
     columns, wanted = settings.columns, None
+    own = [column for column in (settings.weight, settings.group) if column]  # no features, but read
     if columns.features:
-        named = (*columns.features, *columns.text, *columns.categorical, *filter(None, [settings.weight]))
-        wanted = tuple(dict.fromkeys(named))
-    dataset = load(
-        source, target=settings.label, columns=wanted, exclude=columns.exclude, id_column=settings.id
-    )
+        wanted = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical, *own)))
+    exclude = tuple(column for column in columns.exclude if column != settings.group)
+    dataset = load(source, target=settings.label, columns=wanted, exclude=exclude, id_column=settings.id)
+    if settings.group and settings.group not in dataset.frame.columns:
+        raise MissingColumn(settings.group, dataset.frame.columns, "the data")
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)
     return (dataset if target.kept.all() else dataset.keep(target.kept)), target
@@ -95,8 +98,54 @@ def encode_training(
     frame, weight, notes = weighted(dataset, settings)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns)
     columns = encoding.transform(frame)
+    groups = _groups(frame, target.y, columns, encoding=encoding, settings=settings)
     on_step("encode", 1, 1)
-    return Training(dataset, target, encoding, columns, weight, notes)
+    notes += groups.notes if groups else ()
+    return Training(dataset, target, encoding, columns, weight, notes, groups)
+
+
+def _groups(
+    frame: pl.DataFrame,
+    y: NDArray[np.int64],
+    columns: Columns,
+    *,
+    encoding: Encoding,
+    settings: TrainingOptions,
+) -> Groups | None:
+    """Return which rows leave together, where that is asked; None if each leaves alone and has no copy."""
+    if not settings.copies_together:
+        return None
+    forms, groups = text_forms(frame, encoding), None
+    maybe = np.flatnonzero(_repeated(_projected(columns)) | _repeated(forms))
+    if len(maybe) or settings.group:
+        from dataaudit.training import copies  # noqa: PLC0415 - most tables have no copies
+
+        if len(maybe):
+            groups = copies.find_groups(frame, y, columns, encoding, forms=forms, maybe=maybe)
+        if settings.group:
+            return copies.with_named(groups, frame, y, settings.group)
+    return groups if groups and (groups.copy >= 0).any() else None
+
+
+def _projected(columns: Columns) -> NDArray[np.int64]:
+    """Return a number for each row, equal for rows that are encoded alike, and for few others."""
+    random = np.random.default_rng(0)
+    blocks = (columns.numeric, columns.vectors, columns.levels, columns.terms)
+    along = np.sum([block @ random.standard_normal(block.shape[1]) for block in blocks], axis=0)
+    return np.round(along * (2.0**40 / max(float(np.abs(along).max(initial=0)), 1e-300))).astype(np.int64)
+
+
+def text_forms(frame: pl.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
+    """Return a number for each row, equal where all its texts have one normal form; its own without texts."""
+    texts = [role.column for role in encoding.roles if role.role == "text"]
+    if not texts:
+        return np.arange(frame.height)
+    forms = frame.select(normal_form(name, frame.schema[name], text=True) for name in texts)
+    return forms.hash_rows(seed=0).reinterpret(signed=True).to_numpy()
+
+
+def _repeated(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return pl.Series(numbers).is_duplicated().to_numpy()
 
 
 def weighted(
