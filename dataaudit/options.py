@@ -42,6 +42,7 @@ MODELS: Final = ("logistic", "svm", "rbf-svm")
 FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
 PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
 SOLVERS: Final = (*FACTORS, *PRODUCTS)
+GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
 INPUT, ATTACK, MODEL, RANKING, TRACING = "Input", "Attack", "Model", "Ranking", "Tracing"  # panels of --help
 
 

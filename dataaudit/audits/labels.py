@@ -56,7 +56,7 @@ def label_findings(
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
-    top, checked = order[: settings.top], order[: (settings.verify + 1) // 2]
+    top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
     with ThreadPoolExecutor(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, trained, scores, checked, on_step)
         on_step("evidence", 0, 2)
@@ -69,7 +69,7 @@ def label_findings(
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
     shown = np.unique(np.concatenate([read, others]))
     return Findings(
-        labels=label_table(dataset, target, scores, noise=noise, order=order),
+        labels=label_table(dataset, target, scores, noise=noise, order=order, groups=trained.groups),
         health=check_health(trained, scores, refits, noise=noise),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),

@@ -20,7 +20,9 @@ from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, fit_encoding
 from dataaudit.features.target import Target, encode_target, encode_weight
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import GROUP_HINT, StepCallback, TrainingOptions, ignore_progress
+
+LEVELS, ROWS = 20, (2, 20)  # of a column that may name groups: fewest values, and rows of one on average
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Partition
@@ -101,6 +103,8 @@ def encode_training(
     groups = _groups(frame, target.y, columns, encoding=encoding, settings=settings)
     on_step("encode", 1, 1)
     notes += groups.notes if groups else ()
+    if settings.copies_together and not settings.group:
+        notes += _hint(frame, encoding)
     return Training(dataset, target, encoding, columns, weight, notes, groups)
 
 
@@ -125,6 +129,19 @@ def _groups(
         if settings.group:
             return copies.with_named(groups, frame, y, settings.group)
     return groups if groups and (groups.copy >= 0).any() else None
+
+
+def _hint(frame: pl.DataFrame, encoding: Encoding) -> tuple[str, ...]:
+    """Return a note on the first column that looks as if it named groups: many values, of a few rows each."""
+    for role in encoding.roles:
+        values = frame[role.column]
+        if role.role == "categorical" or role.reason.startswith("an identifier"):
+            levels, rows = values.drop_nulls().n_unique(), len(values) - values.null_count()
+            if levels >= LEVELS and ROWS[0] * levels <= rows <= ROWS[1] * levels:
+                shown = f"{rows:,} rows have {levels:,} values"
+                said = f"Rows of one {role.column!r} {GROUP_HINT} ({shown}): "
+                return (f"{said}name it with --group to leave those of one value out together.",)
+    return ()
 
 
 def _projected(columns: Columns) -> NDArray[np.int64]:

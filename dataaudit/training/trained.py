@@ -76,6 +76,18 @@ class Trained:
         s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
         return self.log_probabilities(s).exp().numpy()
 
+    def mates(self, row: int) -> np.ndarray:
+        """Return the rows that leave training with one, itself among them."""  # -> (m,)
+        return np.array([row]) if self.groups is None else self.groups.mates(row)
+
+    def apart(self, order: np.ndarray) -> np.ndarray:
+        """Return the rows of an order that are the first of their groups in it."""  # (m,) -> (g,)
+        if self.groups is None:
+            return order
+        first = np.unique(self.groups.group[order], return_index=True)[1]
+        apart: np.ndarray = order[np.sort(first)]
+        return apart
+
     @cached_property
     def forms(self) -> Tensor:
         """Quadratic forms Q of all rows."""  # (n, k, k)
