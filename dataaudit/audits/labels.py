@@ -52,7 +52,9 @@ def label_findings(
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
     scores = score_rows(trained)
-    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes))
+    groups = trained.groups
+    together = None if groups is None else groups.group
+    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes), groups=together)
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
@@ -69,7 +71,7 @@ def label_findings(
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
     shown = np.unique(np.concatenate([read, others]))
     return Findings(
-        labels=label_table(dataset, target, scores, noise=noise, order=order, groups=trained.groups),
+        labels=label_table(dataset, target, scores, noise=noise, order=order, groups=groups),
         health=check_health(trained, scores, refits, noise=noise),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),

@@ -13,7 +13,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from dataaudit.errors import SettingError, suggestion
-from dataaudit.options import INPUT, ColumnOptions, Id, Opt, Option, Options, Severity, Weight, options_of
+from dataaudit.options import (
+    INPUT,
+    ColumnOptions,
+    GroupColumn,
+    Id,
+    Opt,
+    Option,
+    Options,
+    Severity,
+    Weight,
+    options_of,
+)
 
 if TYPE_CHECKING:
     from dataaudit.findings.verdict import Rule
@@ -43,6 +54,7 @@ class DatasetSettings(ColumnOptions):
     label: Annotated[str, Opt("Label column.", INPUT, flags="--label -l", place=-1)] = ""
     id: Id = None
     weight: Weight = None
+    group: GroupColumn = None
     date: Annotated[str | None, Opt("Says when a row was observed.", INPUT)] = None
     test: Annotated[Sequence[str], Opt("Rows held out.", INPUT, metavar="SOURCE", kind="paths")] = ()
     base: Annotated[str, Opt(_BASE, GATE, metavar="FILE", kind="base", place=-3)] = ""
@@ -64,7 +76,12 @@ class DatasetSettings(ColumnOptions):
             raise SettingError(f"a dataset cannot be called {self.name!r}", "use letters, digits, - and _")
         if not self.paths:
             raise SettingError(f"dataset {self.name!r} names no file", "give it a path")
-        for column, role in ((self.id, "id"), (self.weight, "weight"), (self.date, "date")):
+        for column, role in (
+            (self.id, "id"),
+            (self.weight, "weight"),
+            (self.group, "group"),
+            (self.date, "date"),
+        ):
             if column and column == self.label:
                 raise SettingError(f"column {column!r} is both the label and the {role}", "name two columns")
         _check_rules(self)
