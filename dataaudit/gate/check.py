@@ -117,7 +117,8 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
         return make(settings=dataset, data=None, folder=folder)
     source = Query(read_text(dataset.query), dataset.paths[0]) if dataset.query else dataset.paths
     data = open_data(source, label=dataset.label, exclude=dataset.exclude, id_column=dataset.id)
-    for column in (dataset.weight, dataset.date, *dataset.text, *dataset.features, *dataset.categorical):
+    own = (dataset.weight, dataset.group, dataset.date)
+    for column in (*own, *dataset.text, *dataset.features, *dataset.categorical):
         if column:
             data.require(column)
     test = _other_side(dataset.test, dataset) if dataset.test else None
@@ -140,7 +141,7 @@ def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
 
 def _settings_for(data: Data, dataset: DatasetSettings) -> DatasetSettings:
     """Return the settings for accepted data, without the columns that they lack."""
-    there = {role: getattr(dataset, role) for role in ("id", "weight", "date")}
+    there = {role: getattr(dataset, role) for role in ("id", "weight", "group", "date")}
     there = {role: name if name in data.schema else None for role, name in there.items()}
     text = tuple(name for name in dataset.text if name in data.schema)
     label = dataset.label if dataset.label in data.schema else ""

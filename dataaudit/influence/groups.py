@@ -159,8 +159,8 @@ class Partition:
             torch.from_numpy(start[(size == d) & (rows > 1)][:, None] + np.arange(d))
             for d in np.unique(size[rows > 1])
         )
-        several = np.repeat(rows > 1, size)[units.reshape(-1)]
-        return cls(*map(torch.from_numpy, (units.reshape(-1), first)), batches, torch.from_numpy(several))
+        several = torch.from_numpy(np.repeat(rows > 1, size)[units.reshape(-1)])
+        return cls(torch.from_numpy(units.reshape(-1)), torch.from_numpy(first), batches, several)
 
     def sums(self, values: Tensor) -> Tensor:
         """Return the sums over the rows of each unit."""  # (n, …) -> (u, …)

@@ -15,6 +15,7 @@ A group, in the end, is what named groups and copies connect.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Final
 
@@ -26,7 +27,7 @@ from scipy.sparse.csgraph import connected_components
 
 from dataaudit.cells import surprise
 from dataaudit.errors import DataError
-from dataaudit.features import Columns, Encoding
+from dataaudit.features import Columns, Role
 from dataaudit.training.encoded import Groups
 
 Numbers = NDArray[np.int64]
@@ -44,7 +45,7 @@ def find_groups(
     frame: pl.DataFrame,
     y: Numbers,  # (n,) class numbers
     columns: Columns,
-    encoding: Encoding,
+    roles: tuple[Role, ...],
     *,
     forms: Numbers,  # (n,) equal where the texts of two rows have one normal form
     maybe: Numbers,  # the rows that may have a copy
@@ -57,7 +58,7 @@ def find_groups(
     twin, copy = np.arange(n), np.full(n, -1)
     twin[maybe] = n + encoded
     found = connected(len(maybe), encoded, near)
-    sizes, telling = np.bincount(found)[found], _telling(frame, encoding, maybe)
+    sizes, telling = np.bincount(found)[found], _telling(frame, roles, maybe)
     copy[maybe] = np.where((sizes > 1) & telling, found, -1)
     mixed = _mixed(copy, y)
     group = np.where((copy >= 0) & ~mixed, n + copy, np.arange(n))
@@ -91,13 +92,13 @@ def connected(n: int, *numbers: Numbers) -> Numbers:
     return np.asarray(connected_components(graph, directed=False)[1][:n], dtype=np.int64)
 
 
-def _telling(frame: pl.DataFrame, encoding: Encoding, rows: Numbers) -> NDArray[np.bool_]:
+def _telling(frame: pl.DataFrame, roles: tuple[Role, ...], rows: Numbers) -> NDArray[np.bool_]:
     """Return whether each of some rows says so much that no other is like it by chance."""
-    roles = {role.column: role.role for role in encoding.roles if role.role != "left out"}
-    used, n = frame.select(list(roles)), frame.height
-    texts = {column for column, role in roles.items() if role == "text"}
-    bits = surprise(used[rows], used.gather_every(max(1, n // _SAMPLE)), texts)
-    return bits >= min(MANY, 2 * np.log2(max(n, 2)) + CERTAIN)
+    used, n = {str(at): role for at, role in enumerate(roles) if role.role != "left out"}, frame.height
+    cells = pl.DataFrame({name: frame.get_column(role.column) for name, role in used.items()})
+    texts = {name for name, role in used.items() if role.role == "text"}
+    bits = surprise(cells[rows], cells.gather_every(max(1, n // _SAMPLE)), texts)
+    return np.asarray(bits >= min(MANY, 2 * math.log2(max(n, 2)) + CERTAIN))
 
 
 def _mixed(copy: Numbers, y: Numbers) -> NDArray[np.bool_]:

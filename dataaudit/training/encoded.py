@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
 
 from dataaudit.cells import normal_form
 from dataaudit.data.dataset import Dataset
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
-from dataaudit.features import Columns, Encoding, fit_encoding
+from dataaudit.features import Columns, Encoding, Role, fit_encoding
 from dataaudit.features.target import Target, encode_target, encode_weight
 from dataaudit.options import GROUP_HINT, StepCallback, TrainingOptions, ignore_progress
 
@@ -100,7 +101,7 @@ def encode_training(
     frame, weight, notes = weighted(dataset, settings)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns)
     columns = encoding.transform(frame)
-    groups = _groups(frame, target.y, columns, encoding=encoding, settings=settings)
+    groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
     on_step("encode", 1, 1)
     notes += groups.notes if groups else ()
     if settings.copies_together and not settings.group:
@@ -113,19 +114,19 @@ def _groups(
     y: NDArray[np.int64],
     columns: Columns,
     *,
-    encoding: Encoding,
+    roles: tuple[Role, ...],
     settings: TrainingOptions,
 ) -> Groups | None:
     """Return which rows leave together, where that is asked; None if each leaves alone and has no copy."""
     if not settings.copies_together:
         return None
-    forms, groups = text_forms(frame, encoding), None
+    forms, groups = _text_forms(frame, roles), None
     maybe = np.flatnonzero(_repeated(_projected(columns)) | _repeated(forms))
     if len(maybe) or settings.group:
         from dataaudit.training import copies  # noqa: PLC0415 - most tables have no copies
 
         if len(maybe):
-            groups = copies.find_groups(frame, y, columns, encoding, forms=forms, maybe=maybe)
+            groups = copies.find_groups(frame, y, columns, roles, forms=forms, maybe=maybe)
         if settings.group:
             return copies.with_named(groups, frame, y, settings.group)
     return groups if groups and (groups.copy >= 0).any() else None
@@ -149,15 +150,30 @@ def _projected(columns: Columns) -> NDArray[np.int64]:
     random = np.random.default_rng(0)
     blocks = (columns.numeric, columns.vectors, columns.levels, columns.terms)
     along = np.sum([block @ random.standard_normal(block.shape[1]) for block in blocks], axis=0)
-    return np.round(along * (2.0**40 / max(float(np.abs(along).max(initial=0)), 1e-300))).astype(np.int64)
+    unit = max(float(np.abs(along).max(initial=0)), 1e-300) * 2.0**-40  # what products round is far below
+    return np.asarray(np.round(along / unit), dtype=np.int64)
 
 
-def text_forms(frame: pl.DataFrame, encoding: Encoding) -> NDArray[np.int64]:
+def adopted_groups(
+    frame: pl.DataFrame, target: Target, X: Any, *, settings: TrainingOptions
+) -> Groups | None:
+    """Return which rows leave together by the features that a model of the user's own sees."""
+    X = csr_array(X) if issparse(X) else X.numpy()
+    nothing = np.empty((frame.height, 0))
+    dense, sparse = (nothing, X) if issparse(X) else (X, csr_array(nothing))
+    columns = Columns(dense, (), nothing, (), csr_array(nothing), (), sparse, ())
+    own = {settings.label, settings.group}
+    roles = tuple(Role(name, "numeric", "") for name in frame.columns if name not in own)
+    return _groups(frame, target.y, columns, roles=roles, settings=settings)
+
+
+def _text_forms(frame: pl.DataFrame, roles: tuple[Role, ...]) -> NDArray[np.int64]:
     """Return a number for each row, equal where all its texts have one normal form; its own without texts."""
-    texts = [role.column for role in encoding.roles if role.role == "text"]
+    texts = [role.column for role in roles if role.role == "text"]
     if not texts:
         return np.arange(frame.height)
-    forms = frame.select(normal_form(name, frame.schema[name], text=True) for name in texts)
+    plain = pl.DataFrame({f"{at}": frame.get_column(name) for at, name in enumerate(texts)})
+    forms = plain.select(normal_form(name, kind, text=True) for name, kind in plain.schema.items())
     return forms.hash_rows(seed=0).reinterpret(signed=True).to_numpy()
 
 

@@ -302,7 +302,8 @@ class DensePath:
 def group_sums(values: Tensor, groups: Groups) -> Tensor:
     """Return the sum over each group."""  # (n,) -> (g,)
     number = torch.from_numpy(np.unique(groups.group, return_inverse=True)[1].reshape(-1))
-    return values.new_zeros(int(number.max()) + 1).index_add_(0, number, values)
+    sums: Tensor = values.new_zeros(int(number.max()) + 1).index_add_(0, number, values)
+    return sums
 
 
 def least_squares_loss(X: Tensor, Y: Tensor, *, groups: Groups | None = None) -> tuple[float, float]:
@@ -341,7 +342,8 @@ def _without_groups(part: Partition, U: Tensor, shrink: Tensor, residual: Tensor
         return (U[rows] @ torch.linalg.solve_ex(inside, U[group].T @ residual[group])[0])[:, None]
 
     change = part.change(forms, torch.ones(n, 1, 1), residual[:, None], step=step)[:, 0]
-    return torch.where(part.together[:, None], residual + change, alone)
+    error: Tensor = torch.where(part.together[:, None], residual + change, alone)
+    return error
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.newton import minimise, minimise_hinge
 from dataaudit.training.adopt import adopt
-from dataaudit.training.encoded import Training, weighted
+from dataaudit.training.encoded import Training, adopted_groups, weighted
 from dataaudit.training.selection import SelectionSettings, choose
 from dataaudit.training.trained import Encoded, Trained
 
@@ -106,16 +106,18 @@ def train_adopted(
     """Take the user's model as it is, and invert its Hessian where it stands."""
     on_step("fit", 0, 2)
     frame, weight, _ = weighted(dataset, settings)
+    left_out = [settings.group] if settings.group and settings.group not in settings.features else []
     adopted = adopt(
         settings.model,
-        frame.drop(dataset.target),
+        frame.drop(dataset.target, *left_out),
         target.y,
         classes=target.classes,
         weight=torch.from_numpy(weight),
         refit=settings.refit,
     )
     on_step("fit", 1, 2)
-    norm, notes = adopted.fit.gradient_norm, [*adopted.notes]
+    groups = adopted_groups(frame, target, adopted.objective.rows.X, settings=settings)
+    norm, notes = adopted.fit.gradient_norm, [*adopted.notes, *(groups.notes if groups else ())]
     if not adopted.fit.converged:
         advice = "fit it with a smaller tol, name its sample_weight by weight=, or pass refit=True"
         notes.append(
@@ -135,4 +137,5 @@ def train_adopted(
         encoded=None,
         notes=tuple(notes),
         adopted=adopted,
+        groups=groups,
     )

@@ -3,10 +3,10 @@
     python tests/benchmarks/groups.py --mails enron1.parquet [--seeds 3]
 
 Copies: of 900 mails 20 get the other label and stand there four times each, so that 80 of 960 labels are
-wrong and each has three copies that say the same. Groups: 130 rows of a table, each as a subject with 4 to 9 visits
-whose numbers differ by a tenth of a column's spread, 13 of them wholly under another label. Printed are the
-average precision of the order, and the expected number of wrong labels with its 90 % interval; for groups
-first without the column that names them, then with `group=`.
+wrong and each has three copies that say the same. Groups: 130 rows of a table, each as a subject with 4 to 9
+visits whose numbers differ by a tenth of a column's spread, 13 of them wholly under another label. Printed
+are the average precision of the order, and the expected number of wrong labels with its 90 % interval; for
+groups first without the column that names them, then with `group=`.
 """
 
 import argparse
