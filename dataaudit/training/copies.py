@@ -32,7 +32,7 @@ from dataaudit.training.encoded import Groups
 
 Numbers = NDArray[np.int64]
 
-CERTAIN: Final = 30.0  # bits beyond those at which all pairs of rows would be met by chance
+CERTAIN: Final = 20.0  # bits beyond those at which all pairs of rows would be met by chance
 MANY: Final = 80.0  # bits that are enough for any number of rows
 _SAMPLE: Final = 20_000  # rows by which the share of a value is estimated
 _WHOLE: Final = (

@@ -129,7 +129,10 @@ def test_sketched_curve_is_near_the_exact_one():
     objective = case.objective(l2=0.02)
     theta = minimise(objective).theta
     losses = []
-    for forms in (path_inverse(objective, theta).quadratic_forms(), Sketch().quadratic_forms(objective, theta)):
+    for forms in (
+        path_inverse(objective, theta).quadratic_forms(),
+        Sketch().quadratic_forms(objective, theta),
+    ):
         s = leave_one_out_scores(objective, theta, forms)
         losses.append(float(objective.model.loss.value(s, case.y).mean()))
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
