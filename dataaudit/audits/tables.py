@@ -31,8 +31,8 @@ from dataaudit.noise import NoiseModel
 from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
+    from dataaudit.influence.groups import Groups
     from dataaudit.options import LabelOptions
-    from dataaudit.training.encoded import Groups
 
 
 SHOWN_COLUMNS = 40

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 import numpy as np
@@ -170,7 +170,7 @@ class Partition:
         """Return the rows of some units."""  # (d,) -> (m,)
         return torch.nonzero(torch.isin(self.units, units))[:, 0]
 
-    def change(self, forms: JointForms, W: Tensor, r: Tensor, *, step: GroupStep) -> Tensor:
+    def change(self, forms: JointForms, *, W: Tensor, r: Tensor, step: GroupStep) -> Tensor:
         """Return by how much the scores of each row change when its group leaves; 0 for a row alone.
 
         Forms are divided by n, and W and r weighted; `step` is asked for groups that are too large for them.
@@ -185,11 +185,42 @@ class Partition:
                 continue
             for part in torch.split(batch, max(1, BATCH // size)):
                 Q = forms(self.first[part])
-                moved[part] = pulled(Q, W[part], r[part].view(-1, size, m)).view(*part.shape, k, m)
+                moved[part] = _pulled(Q, W[part], r[part].view(-1, size, m)).view(*part.shape, k, m)
         return moved[self.units]
 
 
-def pulled(Q: Tensor, W: Tensor, r: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Groups:
+    """Which of n rows leave training together, and which of these are equal to the model."""
+
+    group: NDArray[np.int64]  # (n,) rows of one number leave together
+    twin: NDArray[np.int64]  # (n,) rows of one number are encoded alike
+    copy: NDArray[np.int64]  # (n,) rows of one number from 0 are copies, whatever their labels; -1 for none
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def partition(self) -> Partition:
+        """The same as the numerics take it."""
+        return Partition.of(self.group, self.twin)
+
+    def take(self, rows: NDArray[np.int64]) -> Groups:
+        """Return the groups of some rows."""  # (b,) positions
+        return Groups(self.group[rows], self.twin[rows], self.copy[rows])
+
+    def draw(self, most: int, seed: int) -> NDArray[np.int64] | None:
+        """Return at most so many rows of whole groups, in order; None where groups are too large for that."""
+        sizes = np.bincount(self.group)
+        order = np.random.default_rng(seed).permutation(len(sizes))
+        drawn = order[np.cumsum(sizes[order]) <= most]
+        rows = np.flatnonzero(np.isin(self.group, drawn))
+        return rows if 2 * len(rows) >= most else None
+
+    def mates(self, row: int) -> NDArray[np.int64]:
+        """Return the rows that leave with a row, itself among them."""
+        return np.flatnonzero(self.group == self.group[row])
+
+
+def _pulled(Q: Tensor, W: Tensor, r: Tensor) -> Tensor:
     """Return ``Q (I - W Q)⁻¹ r`` of each group, for blocks W on a diagonal."""
     g, d, k, _ = W.shape  # (g, dk, dk), (g, d, k, k), (g, dk, m) -> (g, dk, m)
     curved = (W @ Q.view(g, d, k, d * k)).view(g, d * k, d * k)
@@ -220,5 +251,5 @@ def scores_without_groups(
         return (objective.model.scores(moved, objective.rows.take(rows)) - s[rows])[:, :, None]
 
     alone = leave_one_out_scores(objective, theta, forms)
-    change = partition.change(divided, W, r[:, :, None], step=step)[:, :, 0]
+    change = partition.change(divided, W=W, r=r[:, :, None], step=step)[:, :, 0]
     return torch.where(partition.together[:, None], s + change, alone)

@@ -28,7 +28,7 @@ from scipy.sparse.csgraph import connected_components
 from dataaudit.cells import surprise
 from dataaudit.errors import DataError
 from dataaudit.features import Columns, Role
-from dataaudit.training.encoded import Groups
+from dataaudit.influence.groups import Groups
 
 Numbers = NDArray[np.int64]
 
@@ -44,9 +44,9 @@ _WHOLE: Final = (
 def find_groups(
     frame: pl.DataFrame,
     y: Numbers,  # (n,) class numbers
+    *,
     columns: Columns,
     roles: tuple[Role, ...],
-    *,
     forms: Numbers,  # (n,) equal where the texts of two rows have one normal form
     maybe: Numbers,  # the rows that may have a copy
 ) -> Groups:
@@ -107,7 +107,7 @@ def _mixed(copy: Numbers, y: Numbers) -> NDArray[np.bool_]:
     return sets.select(pl.col("y").n_unique().over("copy") > 1).to_series().to_numpy()
 
 
-def with_named(groups: Groups | None, frame: pl.DataFrame, y: Numbers, column: str) -> Groups:
+def with_named(groups: Groups | None, frame: pl.DataFrame, *, y: Numbers, column: str) -> Groups:
     """Return the groups that a column names, connected with those of copies."""
     n, values = len(y), frame[column]
     if values.dtype.is_nested() or values.dtype in (pl.Object, pl.Binary):

@@ -7,7 +7,6 @@ file or a column is reported before that import is over.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,40 +25,7 @@ from dataaudit.options import GROUP_HINT, StepCallback, TrainingOptions, ignore_
 LEVELS, ROWS = 20, (2, 20)  # of a column that may name groups: fewest values, and rows of one on average
 
 if TYPE_CHECKING:
-    from dataaudit.influence.groups import Partition
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Which of n rows leave training together, and which of these are equal to the model."""
-
-    group: NDArray[np.int64]  # (n,) rows of one number leave together
-    twin: NDArray[np.int64]  # (n,) rows of one number are encoded alike
-    copy: NDArray[np.int64]  # (n,) rows of one number from 0 are copies, whatever their labels; -1 for none
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def partition(self) -> Partition:
-        """The same as the numerics take it."""
-        from dataaudit.influence.groups import Partition  # noqa: PLC0415 - torch
-
-        return Partition.of(self.group, self.twin)
-
-    def take(self, rows: NDArray[np.int64]) -> Groups:
-        """Return the groups of some rows."""  # (b,) positions
-        return Groups(self.group[rows], self.twin[rows], self.copy[rows])
-
-    def draw(self, most: int, seed: int) -> NDArray[np.int64] | None:
-        """Return at most so many rows of whole groups, in order; None where groups are too large for that."""
-        sizes = np.bincount(self.group)
-        order = np.random.default_rng(seed).permutation(len(sizes))
-        drawn = order[np.cumsum(sizes[order]) <= most]
-        rows = np.flatnonzero(np.isin(self.group, drawn))
-        return rows if 2 * len(rows) >= most else None
-
-    def mates(self, row: int) -> NDArray[np.int64]:
-        """Return the rows that leave with a row, itself among them."""
-        return np.flatnonzero(self.group == self.group[row])
+    from dataaudit.influence.groups import Groups
 
 
 @dataclass(frozen=True)
@@ -126,9 +92,9 @@ def _groups(
         from dataaudit.training import copies  # noqa: PLC0415 - most tables have no copies
 
         if len(maybe):
-            groups = copies.find_groups(frame, y, columns, roles, forms=forms, maybe=maybe)
+            groups = copies.find_groups(frame, y, columns=columns, roles=roles, forms=forms, maybe=maybe)
         if settings.group:
-            return copies.with_named(groups, frame, y, settings.group)
+            return copies.with_named(groups, frame, y=y, column=settings.group)
     return groups if groups and (groups.copy >= 0).any() else None
 
 

@@ -51,10 +51,9 @@ from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.sketch import Sketch, Sketched
-from dataaudit.training.encoded import Groups
 
 if TYPE_CHECKING:
-    from dataaudit.influence.groups import Partition
+    from dataaudit.influence.groups import Groups, Partition
 
 LEAST, MOST = 1e-7, 1e2
 # Multiplications a λ above which the step is not halved around the minimum.
@@ -262,7 +261,7 @@ class DensePath:
         if self.groups:
             part = self.groups.partition
             together = part.change(
-                partial(self._joint_forms, G), W, r, step=partial(self._step, l2, Theta, r)
+                partial(self._joint_forms, G), W=W, r=r, step=partial(self._step, l2, Theta, r)
             )
             moved = torch.where(part.together[:, None, None], together, moved)
         S = S + moved[:, :, 0]
@@ -335,13 +334,15 @@ def _without_groups(part: Partition, U: Tensor, shrink: Tensor, residual: Tensor
     U, shrink = torch.cat([U, U.new_ones(n, 1)], dim=1), torch.cat([shrink, shrink.new_ones(1)])
 
     def forms(rows: Tensor) -> Tensor:
-        return (U[rows] * shrink) @ U[rows].mT / n
+        Q: Tensor = (U[rows] * shrink) @ U[rows].mT / n
+        return Q
 
     def step(group: Tensor, rows: Tensor) -> Tensor:
         inside = torch.diag(n / shrink) - U[group].T @ U[group]
-        return (U[rows] @ torch.linalg.solve_ex(inside, U[group].T @ residual[group])[0])[:, None]
+        solved: Tensor = torch.linalg.solve_ex(inside, U[group].T @ residual[group])[0]
+        return (U[rows] @ solved)[:, None]
 
-    change = part.change(forms, torch.ones(n, 1, 1), residual[:, None], step=step)[:, 0]
+    change = part.change(forms, W=torch.ones(n, 1, 1), r=residual[:, None], step=step)[:, 0]
     error: Tensor = torch.where(part.together[:, None], residual + change, alone)
     return error
 

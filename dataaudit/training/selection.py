@@ -20,7 +20,7 @@ float64. Where text or very many levels make X sparse there are no RBF features 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -34,8 +34,10 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import StepCallback, ignore_progress
-from dataaudit.training.encoded import Groups
 from dataaudit.training.path import DensePath, PathLoss, PathPoint, l2_path, least_squares_loss
+
+if TYPE_CHECKING:
+    from dataaudit.influence.groups import Groups
 
 Numbers = NDArray[np.int64]
 # Loss of the screen, λ to start from, basis.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -22,8 +23,11 @@ from dataaudit.model.rows import Block, times
 from dataaudit.solvers import Prepared
 from dataaudit.solvers.newton import Fit, minimise
 from dataaudit.training.adopt import Adopted
-from dataaudit.training.encoded import Groups
 from dataaudit.training.selection import Candidate
+
+if TYPE_CHECKING:
+    from dataaudit.influence.groups import Groups
+
 
 # Keeps the slope of the calibration finite where left-out margins separate the classes wholly.
 CALIBRATION_L2 = 1e-5
