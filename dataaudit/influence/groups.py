@@ -145,7 +145,9 @@ class Partition:
 
     units: Tensor  # (n,) number of each row's unit
     first: Tensor  # (u,) a row of each unit
-    batches: tuple[Tensor, ...]  # each (g, d): the units of the groups of d units that have several rows
+    # Each (g, d): the units of groups with several rows, filled up to a power of two by -1: solves for many
+    # groups at once cost little more than for one.
+    batches: tuple[Tensor, ...]
     together: Tensor  # (n,) whether a row's group has several rows
 
     @classmethod
@@ -155,12 +157,13 @@ class Partition:
         known, first, units = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
         _, start, size = np.unique(known[:, 0], return_index=True, return_counts=True)
         rows = np.add.reduceat(np.bincount(units.reshape(-1)), start)
-        batches = tuple(
-            torch.from_numpy(start[(size == d) & (rows > 1)][:, None] + np.arange(d))
-            for d in np.unique(size[rows > 1])
-        )
+        room = 2 ** np.ceil(np.log2(size)).astype(np.int64)
+        batches = []
+        for d in np.unique(room[rows > 1]):
+            some, at = (room == d) & (rows > 1), np.arange(d)
+            batches.append(torch.from_numpy(np.where(at < size[some, None], start[some, None] + at, -1)))
         several = torch.from_numpy(np.repeat(rows > 1, size)[units.reshape(-1)])
-        return cls(torch.from_numpy(units.reshape(-1)), torch.from_numpy(first), batches, several)
+        return cls(torch.from_numpy(units.reshape(-1)), torch.from_numpy(first), tuple(batches), several)
 
     def sums(self, values: Tensor) -> Tensor:
         """Return the sums over the rows of each unit."""  # (n, …) -> (u, …)
@@ -180,12 +183,14 @@ class Partition:
         for batch in self.batches:
             size = batch.shape[1] * k
             if size > MOST:
-                for units in batch:
+                for units in (row[row >= 0] for row in batch):
                     moved[units] = step(self.rows(units), self.first[units])
                 continue
             for part in torch.split(batch, max(1, BATCH // size)):
-                Q = forms(self.first[part])
-                moved[part] = _pulled(Q, W[part], r[part].view(-1, size, m)).view(*part.shape, k, m)
+                real, at = part >= 0, part.clamp_min(0)
+                own = real[:, :, None, None].to(r.dtype)  # a unit without weight changes no other
+                found = _pulled(forms(self.first[at]), own * W[at], (own * r[at]).view(-1, size, m))
+                moved[part[real]] = found.view(*part.shape, k, m)[real]
         return moved[self.units]
 
 
