@@ -31,7 +31,6 @@ from dataaudit.errors import DataError
 from dataaudit.findings.schemas import Findings
 from dataaudit.influence.groups import changed_inverse, changed_objective
 from dataaudit.influence.influence import self_influence
-from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.model.objective import Objective
 from dataaudit.noise import fit_noise
 from dataaudit.options import StepCallback, ignore_progress
@@ -80,7 +79,7 @@ class Reorderer:
     def _ranked(self, changed: Objective, theta: Tensor) -> Reordered:
         trained, rows = self._trained, self._rows
         y, classes = trained.objective.rows.y, trained.classes
-        scores = leave_one_out_scores(changed, theta, trained.forms)
+        scores = trained.left_out_of(changed, theta)
         left_out = trained.loss(scores, y).numpy()[rows]
         other = trained.log_probabilities(scores).scatter(1, y[:, None], -torch.inf).argmax(1)
         p_wrong = fit_noise(trained.log_odds(scores).numpy(), y.numpy(), len(classes)).p_wrong[rows]

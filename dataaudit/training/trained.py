@@ -100,13 +100,17 @@ class Trained:
     @cached_property
     def left_out(self) -> Tensor:
         """Scores of all rows without themselves, and without their groups."""  # (n, k)
+        return self.left_out_of(self.objective, self.fit.theta)
+
+    def left_out_of(self, objective: Objective, theta: Tensor) -> Tensor:
+        """Return those scores for an objective and parameters near these, by the same forms."""  # -> (n, k)
         if self.groups is None:
-            return leave_one_out_scores(self.objective, self.fit.theta, self.forms)
+            return leave_one_out_scores(objective, theta, self.forms)
         from dataaudit.influence.groups import scores_without_groups  # noqa: PLC0415 - few tables have groups
 
         return scores_without_groups(
-            self.objective,
-            self.fit.theta,
+            objective,
+            theta,
             self.forms,
             joint=self.prepared.joint_forms,
             partition=self.groups.partition,
