@@ -16,13 +16,17 @@
     ├─ SettingError             an option has a value that makes no sense
     └─ WriteError               the output cannot be written
 
-Messages read ``what happened: got <value>. Hint: <one thing to do>.`` in one line.
+Messages read ``what happened: got <value>. Hint: <one thing to do>.`` in one line, without the secrets of the
+addresses in them.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
+
+from dataaudit.secrets import masked_text
 
 
 class AuditError(Exception):
@@ -37,10 +41,16 @@ class AuditError(Exception):
     """
 
     def __init__(self, what: str, hint: str = "") -> None:
-        self.what = " ".join(what.split()).rstrip(".")
-        self.hint = " ".join(hint.split()).rstrip(".")
+        self.what = masked_text(" ".join(what.split()).rstrip("."))
+        self.hint = masked_text(" ".join(hint.split()).rstrip("."))
         stop = "" if self.hint.endswith("?") else "."
         super().__init__(f"{self.what}. Hint: {self.hint}{stop}" if hint else f"{self.what}.")
+
+    def hinted(self, hint: str) -> Self:
+        """Return the same error with another hint."""
+        made = type(self).__new__(type(self))
+        AuditError.__init__(made, self.what, hint)
+        return made
 
 
 class DataError(AuditError):

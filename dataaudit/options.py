@@ -322,6 +322,32 @@ class ColumnOptions(Options):
     categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
 
 
+def _require_encoding(name: str) -> None:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        from encodings.aliases import aliases  # noqa: PLC0415 - only for the hint
+
+        raise unknown("encoding", name, ["utf-8", "utf-16", "cp1252", "latin-1", *aliases]) from error
+
+
+class TextOptions(Options):
+    """What the user says about text files whose bytes leave it open."""
+
+    encoding: Annotated[
+        str | None,
+        Opt(
+            "Of text files, where a guess is wrong: cp1251, utf-16.",
+            INPUT,
+            metavar="NAME",
+            check=_require_encoding,
+        ),
+    ] = None
+    no_header: Annotated[
+        bool, Opt("The first line is a row; columns are then column_1, column_2 and so on.", INPUT)
+    ] = False
+
+
 class EncoderOptions(ColumnOptions):
     """How columns become features."""
 
@@ -345,7 +371,7 @@ class EncoderOptions(ColumnOptions):
                 raise SettingError(what, "name it under one of them")
 
 
-class TrainingOptions(ColumnOptions):
+class TrainingOptions(ColumnOptions, TextOptions):
     """What is asked of the training rows."""
 
     NESTED: ClassVar[Mapping[str, type[Options]]] = {"columns": EncoderOptions}

@@ -4,7 +4,7 @@ from house import DOORS, MODULES, NAMES, keeps
 
 # A folder imports from its own files and from the stages above it in this list. Their number is a budget.
 STAGES = (
-    ("errors", "escape", "cells", "statistics"),
+    ("errors", "escape", "secrets", "cells", "statistics"),
     ("data", "model", "noise", "options", "files"),
     ("features", "solvers", "findings"),
     ("influence", "report", "repair"),
@@ -29,11 +29,12 @@ THIRD_PARTY = {  # library → the stages that may import it
     "torch": {*NUMERIC, "training", "audits", "api"},
     "sklearn": {"features", "training", "audits", "cli"},
     "scipy": {*NUMERIC, "statistics", "features", "training", "audits"},
-    "polars": DEPTH.keys() - NUMERIC - {"errors", "escape", "options"},
+    "polars": DEPTH.keys() - NUMERIC - {"errors", "escape", "secrets", "options"},
     "pandas": {"data"},
     "pyarrow": {"files", "data", "findings", "repair"},
     "adbc_driver_postgresql": {"data"},
     "duckdb": {"data"},
+    "chardet": {"data"},
     "typer": {"cli"},
     "rich": {"cli", "review", "writers"},
     "markdown_it": {"writers"},

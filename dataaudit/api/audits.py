@@ -117,9 +117,10 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
 
     Parameters
     ----------
-    source : str, Path, sequence of these, Polars or pandas frame
-        A file (CSV, TSV, Parquet, NDJSON, JSON, Arrow), a glob, a folder, ``"-"`` for standard input, or a
-        frame.
+    source : str, Path, sequence of these, frame or table
+        A file (CSV, TSV, Parquet, NDJSON, JSON, Arrow, ARFF, a spreadsheet), an address of one, a glob, a
+        folder, ``"-"`` for standard input, a frame of Polars or pandas, a dict of columns, a list of rows, or
+        any table that gives an Arrow stream: of pyarrow, DuckDB, Ibis, Hugging Face.
     options : LabelOptions
         Or each of them as a keyword.
 
@@ -202,7 +203,7 @@ def audit_mismatch(train: Any, test: Any, options: MismatchOptions) -> MismatchA
 
     Parameters
     ----------
-    train : str, Path, sequence of these, Polars or pandas frame
+    train : str, Path, sequence of these, frame or table
         Training rows; without `test`, all rows.
     test : the same, optional
         Test rows. Without labels only the inputs are compared.
@@ -279,7 +280,7 @@ def explain(train: Any, test: Any, options: ExplainOptions) -> Explanation:
 
     Parameters
     ----------
-    train : str, Path, sequence of these, Polars or pandas frame
+    train : str, Path, sequence of these, frame or table
         Training rows; without `test`, all rows.
     test : the same, optional
         Test rows; they may lack the label.
@@ -377,6 +378,7 @@ class Vulnerability(Result):
 def checked_path(path: str | Path, sources: Iterable[str]) -> Path:
     """Return a path that changed data can be written to."""
     from dataaudit.data.paths import require_apart
+    from dataaudit.files import require_writable
 
     where = Path(path)
     if where.suffix.lower() not in SUFFIXES:
@@ -385,6 +387,7 @@ def checked_path(path: str | Path, sources: Iterable[str]) -> Path:
     if not where.absolute().parent.is_dir():
         raise WriteError(f"there is no folder {where.parent.as_posix()}", "make it first")
     require_apart([where], sources, hint="name another file for the changed data")
+    require_writable(where, hint="name another file for the changed data")
     return where
 
 
@@ -414,7 +417,7 @@ def vulnerability(train: Any, test: Any, options: VulnerabilityOptions) -> Vulne
 
     Parameters
     ----------
-    train : str, Path, sequence of these, Polars or pandas frame
+    train : str, Path, sequence of these, frame or table
         Training rows; without `test`, all rows.
     test : the same, optional
         Labelled test rows.
@@ -480,6 +483,7 @@ def verify(
     >>> proof.agreement.slope, proof.reproduced
     """
     from dataaudit.audits.rerun import rerun_labels, rerun_mismatch
+    from dataaudit.files import require_folder
     from dataaudit.findings.schemas import Findings, MismatchFindings, MismatchProvenance, Provenance
     from dataaudit.findings.tables import read_provenance
     from dataaudit.writers.html import write_report
@@ -487,6 +491,7 @@ def verify(
     if top < 1:
         raise SettingError(f"top must be 1 or more: got {top}", "leave it out")
     path, step = Path(folder), on_step or ignore_progress
+    require_folder(path, hint="copy the findings to a folder that you may write to")
     kind = read_provenance(path).get("kind")
     if kind == MismatchProvenance.KIND:
         done = rerun_mismatch(MismatchFindings.read(path), source, test_source=test, top=top, on_step=step)

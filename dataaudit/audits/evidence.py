@@ -124,8 +124,16 @@ def _column_effects(
         s = times(X if isinstance(X, csr_array) else torch.from_numpy(X), Theta[:-1]) + Theta[-1]
         return (s * v.repeat(repeats, 1)).sum(1).view(repeats, b).mean(0).numpy()
 
-    base = log_odds(original)
-    return [(name, base - log_odds(original.with_column(name, donors))) for name in names]
+    if encoded.basis.kernel is not None:  # the columns act together
+        base = log_odds(original)
+        return [(name, base - log_odds(original.with_column(name, donors))) for name in names]
+    moved = csr_array(encoded.basis.transform(original) - encoded.basis.transform(donors))
+    effects = moved.multiply((v.repeat(repeats, 1) @ Theta[:-1].T).numpy()).tocsr()
+    place = {name: at for at, name in enumerate(names)}
+    at = np.array([place.get(f.column, len(names)) for f in trained.features])  # terms go last, and away
+    of_column = csr_array((np.ones(len(at)), (np.arange(len(at)), at)), shape=(len(at), len(names) + 1))
+    summed = np.asarray((effects @ of_column).todense()).reshape(repeats, b, -1).mean(0)
+    return [(name, summed[:, j]) for j, name in enumerate(names)]
 
 
 def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[list[Neighbour]]:

@@ -30,6 +30,7 @@ from dataaudit.audits.tables import (
     verification_table,
 )
 from dataaudit.audits.validation import Refit, verify
+from dataaudit.cells import content_hashes
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.findings.schemas import BUDGET, Findings
@@ -68,10 +69,15 @@ def label_findings(
         on_step("evidence", 2, 2)
         refits = refitting.result()
     read = order[: max(READ, settings.top)] if settings.top else top
+    columns = [role.column for role in trained.roles] or dataset.frame.columns
+    hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
+    hashes = content_hashes(dataset.frame, columns=hashed)
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
     shown = np.unique(np.concatenate([read, others]))
     return Findings(
-        labels=label_table(dataset, target, scores, noise=noise, order=order, groups=groups),
+        labels=label_table(dataset, target, scores, noise=noise, order=order, groups=groups).with_columns(
+            hashes[order]
+        ),
         health=check_health(trained, scores, refits, noise=noise),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),

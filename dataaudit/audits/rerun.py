@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from dataaudit.data.dataset import Dataset
+from dataaudit.data.dataset import Dataset, Dialect
+from dataaudit.data.formats.encodings import origin_encoding
 from dataaudit.data.load import load
 from dataaudit.errors import DataError
 from dataaudit.escape import shown
@@ -221,7 +222,7 @@ def compare(
     weight_column: str | None = None,
     on_step: StepCallback = ignore_progress,
 ) -> tuple[Standing, Standing]:
-    """Return how the model stands on the audited file, at `source`, and on the repaired one.
+    """Return how the model stands on the file at `source`, audited again if it has changed, and repaired.
 
     The latter is audited with the settings of the findings and the column of weights that the repair made.
     """
@@ -230,9 +231,17 @@ def compare(
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
     settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)
-    before = _standing(findings)
-    if test is not None:
-        before = _tested(before, _read([source], settings, on_step).train(on_step), test, settings)
+    guessed = origin_encoding(known.origins[0]["format"])  # of other labels another guess may come
+    settings = replace(settings, encoding=settings.encoding or guessed or None)
+    audited = {str(origin["sha256"]) for origin in known.origins}
+    opened = _read([source], settings, on_step)
+    if opened.dataset.origins[0].sha256 in audited:
+        before, trained = _standing(findings), opened.train(on_step) if test is not None else None
+    else:
+        again, trained = opened.audit(on_step)
+        before = _standing(again)
+    if test is not None and trained is not None:
+        before = _tested(before, trained, test, settings)
     settings = replace(settings, weight=weight_column or settings.weight)
     again, trained = _read([str(repaired)], settings, on_step).audit(on_step)
     after = _standing(again)
@@ -248,7 +257,9 @@ def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOpti
     """Add the test rows whose class the model knows."""
     from dataaudit.audits.testset import predict  # noqa: PLC0415 - torch
 
-    dataset = load(test, target=settings.label)
+    named = (*settings.features, *settings.text, *settings.categorical)
+    dialect = Dialect(settings.encoding, settings.no_header)
+    dataset = load(test, target=settings.label, named=named, dialect=dialect)
     texts = class_texts(dataset.frame[settings.label])
     known = texts.is_in(list(trained.classes)).fill_null(value=False)
     numbers = {name: i for i, name in enumerate(trained.classes)}

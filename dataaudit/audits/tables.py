@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -221,8 +222,22 @@ def provenance(
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
         settings=settings.to_dict() | {"source": dataset.given},
-        notes=(*dataset.notes, *target.notes, *trained.notes),
+        **decisions(trained, target.notes, read=dataset.notes),
     )
+
+
+def decisions(
+    trained: Trained, rows: Iterable[str], *, read: Iterable[str], also: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return the notes of a provenance: rows and columns that were left out, then how cells were read.
+
+    What is said of the model, and `also`, comes after those that everybody should see.
+    """
+    encoding = trained.encoded.encoding if trained.encoded else None
+    left_out, cells = (encoding.left_out, encoding.notes) if encoding else ((), ())
+    leading = tuple(dict.fromkeys([*rows, *left_out, *read, *cells]))
+    rest = (note for note in (*trained.notes, *also) if note not in leading)
+    return {"notes": (*leading, *rest), "leading": len(leading)}
 
 
 def run_facts(dataset: Dataset, trained: Trained, *, command: str, seed: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ catches everything. ``--debug`` anywhere, or ``DATAAUDIT_DEBUG=1``, shows the tr
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -26,9 +27,12 @@ from typer.exceptions import TyperException
 
 from dataaudit.cli.app import tree
 from dataaudit.errors import AuditError
-from dataaudit.escape import masked, masked_words, visible
+from dataaudit.escape import block, inert, visible
+from dataaudit.secrets import known_secrets, masked_text, masked_words
 
 FAILED, INTERRUPTED = 2, 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room: disk, quota, size of a file
+_LONGEST = 2000  # characters of an error: a name may have any number
 _COMPLETES = "_AUDIT_COMPLETE"  # what the shell sets to have words completed
 
 
@@ -51,32 +55,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _closed()
     except BaseException as error:  # noqa: BLE001 - also Polars' panics, which are no Exception
-        return _failed(error, debug=debug)
+        return _failed(error, known_secrets(given, os.environ), debug=debug)
     if code == INTERRUPTED:
         _say("interrupted: nothing was left half-written")
     return int(code or 0)
 
 
-def _failed(error: BaseException, *, debug: bool) -> int:
-    """Say in one line what went wrong; return the exit code."""
+def _failed(error: BaseException, secrets: Sequence[str], *, debug: bool) -> int:
+    """Say in one line what went wrong, without `secrets`; return the exit code."""
     if debug and not isinstance(error, KeyboardInterrupt):
         import traceback
 
-        traceback.print_exception(error)
+        whole = "".join(traceback.format_exception(error)).rstrip()
+        _print(block(masked_text(whole, secrets), len(whole) + 1))
     if isinstance(error, KeyboardInterrupt):
         _say("interrupted: nothing was left half-written")
         return INTERRUPTED
     if isinstance(error, AuditError):
-        _say(f"error: {error}")
+        what = f"error: {error}"
     elif isinstance(error, TyperException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "audit"
         what = error.format_message().replace(": Value error, ", ": ").rstrip(".")
-        _say(f"error: {what}{'' if what.endswith('?') else '.'} Hint: see {path} --help.")
+        what = f"error: {what}{'' if what.endswith('?') else '.'} Hint: see {path} --help."
+    elif isinstance(error, OSError) and error.errno in _FULL:
+        what = f"error: the output cannot be written: {error.strerror}. Hint: make room on the disk."
     elif isinstance(error, MemoryError):
-        _say("error: there is not enough memory. Hint: use fewer rows or --features.")
+        what = "error: there is not enough memory. Hint: use fewer rows or --features."
     else:
-        _say(f"internal error: {_described(error)}. Hint: report it, with what --debug adds.")
+        what = f"internal error: {_described(error)}. Hint: report it, with what --debug adds."
+    _say(what, secrets)
     return FAILED
 
 
@@ -92,10 +100,15 @@ def _described(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).rstrip('.')}{place}"
 
 
-def _say(line: str) -> None:
+def _say(line: str, secrets: Sequence[str] = ()) -> None:
     """Write one line to stderr."""
+    whole = visible(masked_text(line, secrets))
+    _print(whole if len(whole) <= _LONGEST else whole[:_LONGEST] + "…")
+
+
+def _print(text: str) -> None:
     try:
-        print(visible(masked(line)), file=sys.stderr, flush=True)  # noqa: T201 - the one voice of the command
+        print(inert(text), file=sys.stderr, flush=True)  # noqa: T201 - the one voice of the command
     except OSError:  # nobody listens
         _silence(sys.stderr)
 

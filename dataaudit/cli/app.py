@@ -11,7 +11,7 @@ from dataaudit.cli.baseline import baseline
 from dataaudit.cli.check import check, config, rule
 from dataaudit.cli.demo import demo
 from dataaudit.cli.init import init
-from dataaudit.cli.repair import apply, undo
+from dataaudit.cli.repair import apply, import_, undo
 from dataaudit.cli.report import export, report
 from dataaudit.cli.review import review
 
@@ -27,6 +27,7 @@ COMMANDS = {
     apply: "Example: audit apply audit-findings decisions.jsonl mail.csv -o mail.fixed.csv",
     report: "Example: audit report audit-findings -o report.md",
     export: "Example: audit export audit-findings --to labelstudio -o tasks.json",
+    import_: "Example: audit import export.json audit-findings",
     undo: "Example: audit undo mail.fixed.csv.journal.jsonl -o mail.back.csv",
     demo: "Example: audit demo --out audit-demo",
     init: "Example: audit init --dry-run",
@@ -69,7 +70,7 @@ def tree(word: str = "") -> typer.Typer:
     )
     app.callback()(_settle)
     for function, epilog in COMMANDS.items():
-        name = function.__name__
+        name = function.__name__.rstrip("_")  # import is a word of Python
         asked = word in ("", name)
         app.command(name, help=function.__doc__, epilog=epilog)(function if asked else _nothing)
     for name, group in GROUPS.items():

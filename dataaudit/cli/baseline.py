@@ -112,13 +112,20 @@ def unjudged(verdict: Verdict) -> Iterator[str]:
             yield f"{outcome.rule.code} of {outcome.dataset} could not be judged: {outcome.message}"
 
 
-def changed(before: Baseline, after: Baseline, target: Path, *, dry_run: bool) -> Iterator[str]:
+def said(before: Baseline, after: Baseline, target: Path, *, dry_run: bool) -> Iterator[str]:
     """Say what became of the baseline, rule by rule."""
     old = {entry.fingerprint: entry for entry in before.entries}
     new = {entry.fingerprint: entry for entry in after.entries}
-    added = [entry for name, entry in new.items() if old.get(name) != entry]
+    changed = [entry for name, entry in new.items() if old.get(name) != entry]
+    revalued = [
+        e
+        for e in changed
+        if e.fingerprint in old and replace(e, value=None) == replace(old[e.fingerprint], value=None)
+    ]
+    added = [entry for entry in changed if entry not in revalued]
     gone = [entry for name, entry in old.items() if name not in new]
-    for words, entries in (("accepted", added), ("taken out", gone)):
+    kinds = (("accepted", added), ("accepted at the value of now", revalued), ("taken out", gone))
+    for words, entries in kinds:
         for rule, dataset in sorted({(entry.rule, entry.dataset) for entry in entries}):
             count = sum((entry.rule, entry.dataset) == (rule, dataset) for entry in entries)
             yield f"{rule} of {dataset}: {count:,} {words}."
@@ -127,22 +134,30 @@ def changed(before: Baseline, after: Baseline, target: Path, *, dry_run: bool) -
 
 
 def lines(compared: Comparison) -> Iterator[str]:
-    """Yield a line for each difference: + new, - fixed, ! expired."""
+    """Yield a line for each difference: + new, - fixed, ! expired, ? accepted at any value."""
     from dataaudit.escape import console_line
 
     for outcome, finding in compared.new:
-        yield console_line(
-            f"+ {outcome.rule.code} {outcome.dataset} {finding.site.row_id} {finding.message}", 400
-        )
+        entry = compared.worse.get(finding.fingerprint)
+        was = f" (accepted at {entry.value:,.4g}, and worse now)" if entry else ""
+        about = " ".join(filter(None, (outcome.rule.code, outcome.dataset, finding.site.row_id)))
+        yield console_line(f"+ {about} {finding.message}{was}", _LONGEST)
     for mark, entries in (("-", compared.fixed), ("!", compared.expired)):
         for entry in entries:
             until = f", expired after {entry.expires}" if mark == "!" else ""
-            said = f"{mark} {entry.rule} {entry.dataset} {entry.fingerprint} {entry.reason}{until}"
-            yield console_line(said, _LONGEST)
+            line = f"{mark} {entry.rule} {entry.dataset} {entry.fingerprint} {entry.reason}{until}"
+            yield console_line(line, _LONGEST)
+    for entry, value in compared.unvalued:
+        now = f"accepts any value, {value:,.4g} now"
+        yield console_line(
+            f"? {entry.rule} {entry.dataset} {entry.fingerprint} {entry.reason}, {now}", _LONGEST
+        )
 
 
 def plain(compared: Comparison) -> Mapping[str, Any]:
     """Return the same as JSON's types."""
+    from dataaudit.gate.baseline import value_of
+
     new = (
         {
             "rule": outcome.rule.code,
@@ -150,6 +165,8 @@ def plain(compared: Comparison) -> Mapping[str, Any]:
             "fingerprint": finding.fingerprint,
             "row_id": finding.site.row_id,
             "message": finding.message,
+            "value": value_of(outcome.rule, finding),
+            "accepted_value": entry.value if (entry := compared.worse.get(finding.fingerprint)) else None,
         }
         for outcome, finding in compared.new
     )
@@ -157,6 +174,7 @@ def plain(compared: Comparison) -> Mapping[str, Any]:
         "new": list(new),
         "fixed": [asdict(entry) for entry in compared.fixed],
         "expired": [asdict(entry) for entry in compared.expired],
+        "any_value": [asdict(entry) | {"value_now": value} for entry, value in compared.unvalued],
         "known": compared.known,
     }
 
@@ -183,9 +201,8 @@ def create(
         raise SettingError(f"{path.as_posix()} is there", "use audit baseline update, or create --force")
     like = author.entry(reason)
     verdict, before = _verdict(found, progress), Baseline(keyed=mark(found.secret))
-    _change(
-        path, before, grown(before, verdict, like=like, today=today()), verdict, progress, dry_run=dry_run
-    )
+    after = grown(before, verdict, like=like, today=today(), hysteresis=found.settings().hysteresis)
+    _change(path, before, after, verdict, progress, dry_run=dry_run)
 
 
 @baseline.command(epilog="Example: audit baseline update --select DA101 --reason 'reviewed, they are right'")
@@ -207,9 +224,8 @@ def update(
     path = _file(found, writes=not dry_run)
     before, like = read_baseline(path, secret=found.secret), author.entry(reason)
     verdict = _verdict(found, progress)
-    _change(
-        path, before, grown(before, verdict, like=like, today=today()), verdict, progress, dry_run=dry_run
-    )
+    after = grown(before, verdict, like=like, today=today(), hysteresis=found.settings().hysteresis)
+    _change(path, before, after, verdict, progress, dry_run=dry_run)
 
 
 @baseline.command(epilog="Example: audit baseline prune")
@@ -217,7 +233,7 @@ def update(
 def prune(
     target: Target, dataset: Dataset, values: Values, *, dry_run: DryRun = False, progress: Progress
 ) -> None:
-    """Take out entries whose finding is gone, and those that have expired. Nothing is added."""
+    """Take out entries whose finding is gone or that have expired, and accept no more than is there now."""
     from dataaudit.gate.baseline import compare, is_expired, pruned, read_baseline
 
     found = target.found(values, dataset)
@@ -225,8 +241,9 @@ def prune(
     before = read_baseline(path, secret=found.secret)
     verdict = _verdict(found, progress)
     expired = [entry for entry in before.entries if is_expired(entry, today())]
-    gone = [*compare(before, verdict, today=today()).fixed, *expired]
-    _change(path, before, pruned(before, gone), verdict, progress, dry_run=dry_run)
+    compared = compare(before, verdict, today=today(), hysteresis=found.settings().hysteresis)
+    after = pruned(before, [*compared.fixed, *expired], better=compared.better)
+    _change(path, before, after, verdict, progress, dry_run=dry_run)
 
 
 @baseline.command(epilog="Example: audit baseline diff --format json")
@@ -245,13 +262,14 @@ def diff(
     found = target.found(values, dataset)
     before = read_baseline(_file(found, writes=False), secret=found.secret)
     verdict = _verdict(found, progress)
-    compared = compare(before, verdict, today=today())
+    compared = compare(before, verdict, today=today(), hysteresis=found.settings().hysteresis)
     if format == "json":
         sys.stdout.write(json.dumps(plain(compared), ensure_ascii=True, indent=2) + "\n")
     else:
         sys.stdout.write("".join(f"{line}\n" for line in lines(compared)))
+    loose = f", {len(compared.unvalued):,} of them at any value" if compared.unvalued else ""
     counts = f"{len(compared.new):,} new, {len(compared.fixed):,} fixed, {len(compared.expired):,} expired, "
-    progress.close([*unjudged(verdict), f"{counts}{compared.known:,} accepted."])
+    progress.close([*unjudged(verdict), f"{counts}{compared.known:,} accepted{loose}."])
 
 
 def _file(found: Config, *, writes: bool) -> Path:
@@ -264,7 +282,12 @@ def _file(found: Config, *, writes: bool) -> Path:
         raise SettingError("a baseline is not written in continuous integration (CI is set)", hint)
     if not found.baseline:
         raise SettingError("there is to be no baseline (none)", "name one with --baseline")
-    return Path(found.baseline)
+    path = Path(found.baseline)
+    if writes:
+        from dataaudit.files import require_writable
+
+        require_writable(path, hint="name another file with --baseline")
+    return path
 
 
 def _verdict(found: Config, progress: Progress) -> Verdict:
@@ -276,11 +299,17 @@ def _verdict(found: Config, progress: Progress) -> Verdict:
 
 
 def _change(
-    path: Path, before: Baseline, after: Baseline, verdict: Verdict, progress: Progress, *, dry_run: bool
+    path: Path,
+    before: Baseline,
+    after: Baseline,
+    verdict: Verdict,
+    progress: Progress,
+    *,
+    dry_run: bool,
 ) -> None:
     """Write the baseline, unless this is a trial, and say what became of it."""
     from dataaudit.gate.baseline import write_baseline
 
     if not dry_run:
         write_baseline(path, after)
-    progress.close([*unjudged(verdict), *changed(before, after, path, dry_run=dry_run)])
+    progress.close([*unjudged(verdict), *said(before, after, path, dry_run=dry_run)])

@@ -17,8 +17,9 @@ from dataaudit.cli.bridge import GATE, OUTPUT, Arg, Said, command
 from dataaudit.cli.progress import SILENT, Progress
 from dataaudit.cli.sources import QueryText, Sql
 from dataaudit.errors import AuditError, SettingError
-from dataaudit.escape import visible
+from dataaudit.escape import json_text, visible
 from dataaudit.options import Opt, Options
+from dataaudit.secrets import masked_query, public
 
 if TYPE_CHECKING:
     from dataaudit.findings.verdict import Rule, Verdict
@@ -96,7 +97,7 @@ def show(
     if format == "json":
         sys.stdout.write(json.dumps(_plain(found), ensure_ascii=True, indent=2) + "\n")
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in _lines(found)))
+        sys.stdout.write("".join(f"{json_text(line)}\n" for line in _lines(found)))
 
 
 @config.command(epilog="Example: audit config schema > dataaudit.schema.json")
@@ -119,9 +120,16 @@ def _plain(found: Config) -> dict[str, Any]:
 
 def _table(entries: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: _table(item) if isinstance(item, dict) else {"value": item.value, "origin": item.origin}
+        key: _table(item) if isinstance(item, dict) else {"value": _public(item.value), "origin": item.origin}
         for key, item in entries.items()
     }
+
+
+def _public(value: Any) -> Any:
+    """Return a value without secrets: a path may be an address, a query may attach another database."""
+    if isinstance(value, str):
+        return public(masked_query(value))
+    return tuple(map(_public, value)) if isinstance(value, tuple) else value
 
 
 def _lines(found: Config) -> Iterator[str]:
@@ -146,7 +154,7 @@ def _entries(entries: Mapping[str, Any]) -> Iterator[str]:
                 said = f"{key}.{toml_key(code)} = {toml(inner.value)}"
                 yield f"{said:<{_COLUMN}}  # {visible(inner.origin)}"
         else:
-            yield f"{f'{key} = {toml(item.value)}':<{_COLUMN}}  # {visible(item.origin)}"
+            yield f"{f'{key} = {toml(_public(item.value))}':<{_COLUMN}}  # {visible(item.origin)}"
 
 
 @command()
@@ -194,12 +202,16 @@ class _Report:
         accepted: bool,
     ) -> None:
         from dataaudit.writers import get
-        from dataaudit.writers.places import usual_format
+        from dataaudit.writers.places import service, usual_format
 
         self.format = name or usual_format(os.environ)
         self.writer = get(self.format, "check")
         self.outputs, self.accepted = outputs, accepted
         self.config = Path(found.file) if found.file else None
+        if service(os.environ) == "github":
+            from dataaudit.writers.annotations import require_summary
+
+            require_summary(os.environ.get("GITHUB_STEP_SUMMARY", ""))
         if outputs:
             from dataaudit.writers.base import check_outputs
 

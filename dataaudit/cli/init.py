@@ -21,6 +21,14 @@ Ci = Annotated[
     Literal["auto", "github", "gitlab", "none"],
     Opt("Whose workflow to write; auto goes by the files and the remote."),
 ]
+Install = Annotated[
+    str,
+    Opt(
+        "What the workflow installs: git+URL@COMMIT, or URL#sha256=… of a wheel.",
+        metavar="SOURCE",
+        shown="where this one is from",
+    ),
+]
 DryRun = Annotated[bool, Opt("Only show what would be written.")]
 Force = Annotated[bool, Opt("Replace files that are there and differ.")]
 
@@ -30,6 +38,7 @@ def init(
     folder: Folder = Path(),
     *,
     ci: Ci = "auto",
+    install: Install = "",
     dry_run: DryRun = False,
     force: Force = False,
     progress: Progress,
@@ -40,12 +49,14 @@ def init(
     """
     from dataaudit.errors import UnreadableFile
     from dataaudit.gate.init import plan, survey
+    from dataaudit.gate.install import pinned, requirement
 
     if not folder.is_dir():
         raise UnreadableFile(f"{folder.as_posix()!r} is no folder", "name the folder of the project")
     found = survey(folder)
     host = found.host if ci == "auto" else "" if ci == "none" else ci
-    edits = plan(folder, found, host=host)
+    source = pinned(install) if install else requirement()
+    edits = plan(folder, found, host=host, install=source)
     with progress:
         for sentence in _seen(found):
             progress.say(sentence)
@@ -101,13 +112,18 @@ def _seen(found: Survey) -> Iterator[str]:
 
 
 def _next(found: Survey, edits: list[FileEdit], *, host: str, dry_run: bool) -> Iterator[str]:
+    from dataaudit.gate.install import UNKNOWN
+
     if dry_run:
         yield "Nothing was written."
         return
     if not host:
         yield "No workflow: neither GitHub nor GitLab was found. Write one with --ci github or --ci gitlab."
-    if any(edit.path == ".pre-commit-config.yaml" and edit.after is not None for edit in edits):
+    if any(edit.path.endswith(".pre-commit-config.yaml") and edit.after is not None for edit in edits):
         yield "To switch the hook on: pre-commit install --hook-type pre-push"
+    unknown = [edit.path for edit in edits if edit.after is not None and UNKNOWN in edit.after]
+    if unknown:
+        yield f"Fill in where dataaudit comes from in {unknown[0]}, or name it: audit init --install."
     blank = [proposal.name for proposal in found.datasets if not proposal.label]
     if blank and edits[0].after is not None:
         yield f"Fill in the label of {', '.join(blank)} in {edits[0].path}, or only the table is checked."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,13 +42,10 @@ class Output(Progress):
 
     def prepare(self, kind: str, sources: Iterable[str] = ()) -> Output:
         """Check that results could be written: the folder, other findings there, the sources, the format."""
+        from dataaudit.files import require_folder
+
         folder = self.out
-        there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
-        if not there.is_dir():
-            what = f"folder {folder.as_posix()} cannot be made: {there.as_posix()} is a file"
-            raise WriteError(what, "name another one with --out")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise WriteError(f"folder {there.as_posix()} cannot be written to", "name another one with --out")
+        require_folder(folder, hint="name another one with --out")
         if folder.is_dir():
             from dataaudit.findings.schemas import KINDS
             from dataaudit.findings.tables import require_room
@@ -91,6 +87,17 @@ class Output(Progress):
         self.say(f"solver: {provenance['solver']} ({provenance['solver_reason']})")
         for stage, (began, ended) in self.state.times.items():
             self.say(f"time for {stage}: {ended - began:.2f} s")
+
+
+def require_new(target: Path, sources: Iterable[Path], *, force: bool) -> None:
+    """Check that a new file could be written and replaces neither a source nor, unless forced, another."""
+    from dataaudit.data.paths import require_apart
+    from dataaudit.files import require_writable
+
+    require_apart([target], sources, hint="name another file with --out")
+    if target.exists() and not force:
+        raise WriteError(f"{target.as_posix()} is there already", "name another --out, or add --force")
+    require_writable(target)
 
 
 def require_kept(findings: AnyFindings, folder: Path, targets: Iterable[Path]) -> None:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from dataaudit.cli.bridge import OUTPUT
-from dataaudit.escape import visible
+from dataaudit.escape import inert, visible
 from dataaudit.options import Opt, Options
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ class Progress(Options):
 
     def say(self, sentence: str) -> None:
         """Write one line as it is, whatever brackets, colons or control characters it has."""
-        self.console.print(visible(sentence), markup=False, emoji=False, highlight=False, soft_wrap=True)
+        self.console.print(
+            inert(visible(sentence)), markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
 
     def close(self, sentences: Iterable[str]) -> None:
         """Say how it went, unless nothing is to be said."""

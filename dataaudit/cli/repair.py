@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dataaudit.cli.bridge import OUTPUT, Arg, command
+from dataaudit.cli.output import require_new
 from dataaudit.cli.progress import Progress
-from dataaudit.errors import AuditError
-from dataaudit.options import INPUT, MODEL, Opt
+from dataaudit.errors import AuditError, DataError
+from dataaudit.options import INPUT, MODEL, LabelOptions, Opt
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Standing
+    from dataaudit.data.dataset import Dataset
     from dataaudit.findings.schemas import Findings
+    from dataaudit.repair.annotations import Annotations
+    from dataaudit.repair.apply import Repair
+    from dataaudit.repair.consensus import Consensus
     from dataaudit.repair.plan import Plan
+    from dataaudit.report.words import RowNames
 
 
 SHOWN = 10
+_ACTS = {"relabel": "relabelled", "drop": "dropped", "weight": "weighted", "keep": "kept", "unsure": "unsure"}
 
 Folder = Annotated[Path, Arg("Findings of audit labels.", metavar="FOLDER")]
 DecisionFile = Annotated[
@@ -30,7 +37,7 @@ DecisionFile = Annotated[
         metavar="DECISIONS",
     ),
 ]
-Data = Annotated[str, Arg("The file that was audited, unchanged.", metavar="DATA")]
+Data = Annotated[str, Arg("The file that was audited; rows of a changed one are matched.", metavar="DATA")]
 Out = Annotated[Path | None, Opt("The repaired file.", OUTPUT, flags="--out -o")]
 DryRun = Annotated[bool, Opt("Only show what would change.", OUTPUT)]
 InPlace = Annotated[bool, Opt("Replace DATA; DATA.bak keeps it as it was.", OUTPUT)]
@@ -68,22 +75,30 @@ def apply(
     from dataaudit.repair.apply import place, repair, write_repair
     from dataaudit.repair.decisions import read_decisions
     from dataaudit.repair.plan import make_plan, require_files
+    from dataaudit.report.words import RowNames
 
     target = None if dry_run and not (out or in_place) else place(data, out, in_place=in_place, force=force)
     findings, decided = Findings.read(folder), read_decisions(decisions)
     require_files(findings)
     blob = open_blob(data)
-    plan = make_plan(findings, decided, blob=blob, new_class=new_class, weight_column=weight_column)
+    plan = make_plan(
+        findings,
+        decided,
+        blob=blob,
+        new_class=new_class,
+        weight_column=weight_column,
+        read=_reader(findings, data),
+    )
     done = repair(blob, plan)
     changes: dict[str, Any] = _changes(plan, dry_run=dry_run)
     with progress:
-        sentences = _preview(plan, dry_run=dry_run)
+        sentences = _preview(plan, RowNames.of(findings.provenance), dry_run=dry_run)
         if not dry_run and target is not None:
             written = write_repair(done, data, target=target, in_place=in_place)
             changes["files"] = {name: path.as_posix() for name, path in written.items()}
-            sentences += _written(written)
+            sentences += [*_written(written), *_kept(done)]
             if model:
-                before = written.get("backup", Path(data)).as_posix()
+                before = written["backup"].as_posix() if in_place else data
                 weights = plan.weight_column if plan.only("weight") else None
                 said, changes["model"] = _compared(
                     findings, target, source=before, test=test, weights=weights, progress=progress
@@ -93,6 +108,17 @@ def apply(
         progress.close(sentences)
     if format == "json":
         sys.stdout.write(json.dumps(changes, ensure_ascii=True, indent=2) + "\n")
+
+
+def _reader(findings: Findings, data: str) -> Callable[[], Dataset]:
+    """Return what reads the labelled rows of a file as the audit did."""
+
+    def read() -> Dataset:
+        from dataaudit.training.encoded import read_labelled
+
+        return read_labelled(data, LabelOptions.from_dict(findings.provenance.settings))[0]
+
+    return read
 
 
 def _changes(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
@@ -106,10 +132,12 @@ def _changes(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
         "decisions": plan.counts,
         "relabelled": moves,
         "changes": changes,
+        "left_out": [{"row_id": name, "reason": reason} for name, reason in plan.missed.items()],
+        "new_rows": plan.new,
     }
 
 
-def _preview(plan: Plan, *, dry_run: bool) -> list[str]:
+def _preview(plan: Plan, names: RowNames, *, dry_run: bool) -> list[str]:
     """Return what changes, in sentences, and the first rows."""
     would = "would be " if dry_run else ""
     counts = plan.counts
@@ -128,14 +156,33 @@ def _preview(plan: Plan, *, dry_run: bool) -> list[str]:
     said += [f"– {rows:,} from {_cell(a)} to {_cell(b)}" for (a, b), rows in plan.moves.items()]
     for change in plan.changes[:SHOWN]:
         after = {"drop": "dropped", "weight": f"weight {change.weight}"}.get(change.action)
-        said.append(
-            f"– {_cell(change.row_id)}: {_cell(change.before)} → {after or _cell(change.label or '')}"
-        )
+        row, now = names.one(change.row_id), after or _cell(change.label or "")
+        said.append(f"– {_cell(row)}: {_cell(change.before)} → {now}")
     more = len(plan.changes) - SHOWN
     said += [f"– … and {more:,} more rows"] if more > 0 else []
     if plan.elsewhere:
         said.append(f"{plan.elsewhere:,} decisions are on rows of other files: repair those one by one.")
+    said += _changed(plan)
     return [*said, "Nothing was written."] if dry_run else said
+
+
+def _changed(plan: Plan) -> Iterator[str]:
+    """Say what has changed in the file since the audit, and which decisions are left out for it."""
+    if plan.new is None:
+        return
+    matched = "the rows were matched by what they hold"
+    yield f"The file has changed since the audit, so {matched}; {_rows(plan.new)} new or changed."
+    if plan.missed:
+        number = "1 decision is" if len(plan.missed) == 1 else f"{len(plan.missed):,} decisions are"
+        yield f"{number} left out, as the row is not surely there:"
+    first = list(plan.missed.items())[:SHOWN]
+    yield from (f"– {_cell(name)}: {_cell(reason)}" for name, reason in first)
+    if len(plan.missed) > SHOWN:
+        yield f"– … and {len(plan.missed) - SHOWN:,} more, which --format json lists"
+
+
+def _rows(number: int) -> str:
+    return "1 row is" if number == 1 else f"{number:,} rows are"
 
 
 def _cell(text: str) -> str:
@@ -147,6 +194,19 @@ def _cell(text: str) -> str:
 def _written(written: Mapping[str, Path]) -> list[str]:
     names = {"target": "The repaired data are", "journal": "The undo journal is", "backup": "The backup is"}
     return [f"{names[name]} {path.as_posix()}" for name, path in written.items()]
+
+
+def _kept(done: Repair) -> Iterator[str]:
+    """Say what of the file's layout is not kept, and what an exact way back takes on the disk."""
+    if done.lost:
+        listed = " and ".join([", ".join(done.lost[:-1])] * (len(done.lost) > 1) + [done.lost[-1]])
+        yield f"Of the layout of the Parquet file this is not as it was: {listed}."
+    from dataaudit.repair.journal import PACKED
+
+    aside = done.journal.parts.get(PACKED, "")
+    if aside:
+        size = f"{len(aside) / 1e3:,.0f} kB"
+        yield f"The journal holds the packed original as well ({size}), for an exact undo."
 
 
 def _compared(
@@ -216,6 +276,97 @@ def _again(findings: Findings, plan: Plan, target: Path) -> str:
             at = words.index(option)
             del words[at : at + 2]
     return shlex.join([*words, *needed, "--out", f"{target.name.partition('.')[0]}-findings-2"])
+
+
+Export = Annotated[
+    Path,
+    Arg("Export of Label Studio or Argilla, or CSV, JSON, Parquet, Excel with row_id.", metavar="FILE"),
+]
+Findings_ = Annotated[Path, Arg("Findings of audit labels that were exported.", metavar="FOLDER")]
+DecisionsOut = Annotated[
+    Path | None,
+    Opt(
+        "The decisions; JSON lines, or CSV by its name.",
+        OUTPUT,
+        flags="--out -o",
+        shown="decisions.jsonl in FOLDER",
+    ),
+]
+Kind = Annotated[
+    Literal["labelstudio", "argilla", "table"] | None,
+    Opt("What FILE is; a table has a row a line.", INPUT, flags="--from", shown="by its content"),
+]
+LabelColumn = Annotated[
+    str | None,
+    Opt("Column with the class, or name of the control or question.", INPUT, shown="by its name"),
+]
+
+
+@command(OUTPUT)
+def import_(
+    file: Export,
+    folder: Findings_ = Path("audit-findings"),
+    *,
+    out: DecisionsOut = None,
+    kind: Kind = None,
+    label_column: LabelColumn = None,
+    new_class: NewClass = False,
+    force: Force = False,
+    progress: Progress,
+) -> None:
+    """Take over what people decided in Label Studio, in Argilla or in a spreadsheet, as decisions."""
+    from dataaudit.findings.schemas import Findings
+    from dataaudit.repair.annotations import read_annotations
+    from dataaudit.repair.consensus import consensus
+    from dataaudit.repair.decisions import write_decisions
+    from dataaudit.review.loop import CHANGES, NAME, repair_commands
+    from dataaudit.writers.exports import safe
+
+    target = out or folder / NAME
+    findings = Findings.read(folder)
+    require_new(target, [file], force=force)
+    found = read_annotations(file, kind=kind, column=label_column)
+    made = consensus(found, findings, written=safe, new_class=new_class)
+    if not made.decisions.rows:
+        what = f"{file.as_posix()} holds no decision: {' '.join(_left_out(found, made))}"
+        raise DataError(what, "fill a column new_label, or name the column with --label-column")
+    write_decisions(target, made.decisions)
+    changed = [row.row_id for row in made.decisions.rows if row.action in CHANGES]
+    progress.close(
+        [
+            *_taken(found, made, file),
+            f"The decisions are {target.as_posix()}",
+            *repair_commands(findings, changed, folder=folder, decisions=target),
+        ]
+    )
+
+
+def _taken(found: Annotations, made: Consensus, file: Path) -> Iterator[str]:
+    """Say what was taken from the file, and what was left out."""
+    names = {"labelstudio": "Label Studio", "argilla": "Argilla"}
+    what = names.get(found.kind) or f"a table, classes in column {_cell(found.column)}"
+    acts = ", ".join(f"{made.counts[act]:,} {name}" for act, name in _ACTS.items() if made.counts[act])
+    number = len(made.decisions.rows)
+    said = "1 decision is" if number == 1 else f"{number:,} decisions are"
+    yield f"{said} taken from {_cell(file.as_posix())} ({what}): {acts}."
+    yield from _left_out(found, made)
+
+
+def _left_out(found: Annotations, made: Consensus) -> Iterator[str]:
+    if made.undecided:
+        why = "whose label is as it was" if found.edited else "without a decision"
+        yield f"Left out: {_number(made.undecided)} {why}."
+    if made.split:
+        some = "; ".join(f"{_cell(name)}: {votes}" for name, votes in list(made.split.items())[:SHOWN])
+        yield f"Left out: {_number(len(made.split))} on which annotators disagree ({_cell(some)})."
+    if made.unknown:
+        some = ", ".join(map(_cell, made.unknown[:3]))
+        more = ", …" if len(made.unknown) > 3 else ""  # noqa: PLR2004 - a line's worth
+        yield f"Left out: {_number(len(made.unknown))} that the findings do not have ({some}{more})."
+
+
+def _number(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 JournalFile = Annotated[Path, Arg("What audit apply wrote: *.journal.jsonl.", metavar="JOURNAL")]

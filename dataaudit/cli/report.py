@@ -31,6 +31,7 @@ SUFFIXES: Final = {
     ".txt": "text",
 }
 STDOUT: Final = Path("-")
+_ELSEWHERE: Final = "name a folder that you may write to"
 
 Folder = Annotated[Path, Arg("What an audit wrote with --out.", metavar="FOLDER")]
 Out = Annotated[
@@ -75,6 +76,7 @@ def report(
     """Write findings of any kind anew: a page, Markdown, or a site of three files. Nothing is computed."""
     target = folder / "report.html" if out is None and html_dir is None else out
     name = _format(target, format) if target is not None else "html"
+    from dataaudit.files import require_folder, require_writable
     from dataaudit.findings.redact import level_of
     from dataaudit.findings.schemas import read_findings
 
@@ -82,6 +84,10 @@ def report(
     site = [html_dir / name for name in ("report.html", "report.css", "report.js")] if html_dir else []
     require_kept(findings, folder, [*site, *([target] if target else [])])
     withheld = redact or level_of(findings)
+    if target not in (None, STDOUT):
+        require_writable(target, what="the report", hint=_ELSEWHERE)
+    if html_dir is not None:
+        require_folder(html_dir, hint="name another one with --html-dir")
     with progress:
         written = []
         if target is not None:
@@ -133,16 +139,19 @@ def _write(findings: AnyFindings, target: Path, *, name: str, redact: str, folde
 
 def _site(findings: AnyFindings, folder: Path, *, redact: str, findings_folder: Path) -> Path:
     """Write a page and its style and script as files, the page last."""
-    from dataaudit.files import write_page
+    from dataaudit.files import write_all
     from dataaudit.writers.html import parted
 
     parts = parted(_text(findings, "html", redact=redact, folder=findings_folder))
+    hint = "name another one with --html-dir"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"folder {folder.as_posix()} cannot be made: {error.strerror or error}"
-        raise WriteError(what, "name another one with --html-dir") from error
-    return [write_page(text, folder / name) for name, text in parts.items()][-1]
+        raise WriteError(what, hint) from error
+    files = {folder / name: text for name, text in parts.items()}
+    write_all(dict(files), what="the report", hint=hint)
+    return list(files)[-1]
 
 
 To = Annotated[
@@ -167,6 +176,7 @@ def export(
     progress: Progress,
 ) -> None:
     """Write the ranked rows with their suggested labels for Label Studio, Argilla or a spreadsheet."""
+    from dataaudit.files import require_writable
     from dataaudit.findings.record import NOUNS
     from dataaudit.findings.redact import level_of
     from dataaudit.findings.schemas import Findings, read_findings
@@ -179,6 +189,8 @@ def export(
         held = NOUNS[found.provenance.KIND]
         what = f"{folder.as_posix()} holds {held}, which has no suspect labels to export"
         raise SettingError(what, "name the folder of audit labels")
+    for path in [] if out == STDOUT else [out, *([_setup_path(out)] if to == "labelstudio" else [])]:
+        require_writable(path, what="the export", hint=_ELSEWHERE)
     known, every = _known(found), found.labels.height
     asked = top or (every if to == "csv" else known)
     rows = min(asked, every if to == "csv" else known)
@@ -194,7 +206,7 @@ def export(
         sys.stdout.flush()
     else:
         said += _write_export(out, text.getvalue(), setup, redact=withheld)
-    progress.close([*said, *_next(to, out, setup)])
+    progress.close([*said, *_next(to, out, setup, folder=folder)])
 
 
 def _known(findings: Findings) -> int:
@@ -220,29 +232,28 @@ def _setup_path(out: Path) -> Path:
 
 def _write_export(out: Path, text: str, setup: str, *, redact: str) -> list[str]:
     """Write the file, and the labelling setup next to it."""
-    from dataaudit.files import write_page
+    from dataaudit.files import write_all
 
-    said = []
-    if setup:
-        path = write_page(setup, _setup_path(out))
-        said.append(place("labelling setup", path, redact))
-    return [place("export", write_page(text, out), redact), *said]
+    also = {_setup_path(out): setup} if setup else {}
+    write_all({**also, out: text}, what="the export", hint=_ELSEWHERE)
+    return [place("export", out, redact), *(place("labelling setup", path, redact) for path in also)]
 
 
-def _next(to: str, out: Path, setup: str) -> list[str]:
+def _next(to: str, out: Path, setup: str, *, folder: Path) -> list[str]:
     """Say what to do with the file, and how decisions come back."""
     if to == "labelstudio":
-        from dataaudit.writers.exports import DECISIONS
-
         shown = [f"Its labelling setup: {setup}"] if out == STDOUT else []
-        back = f"jq -c {shlex.quote(DECISIONS)} export.json > decisions.jsonl"
-        return [
-            *shown,
-            "In Label Studio: make a project, paste the setup as its code, import the file.",
-            f"Decisions for audit apply, from an export as JSON: {back}",
-        ]
+        use = "In Label Studio: make a project, paste the setup as its code, import the file."
+        return [*shown, use, f"Its export as JSON or CSV comes back by: {_back('export.json', folder)}"]
     if to == "argilla":
-        return [
+        use = (
             "In Argilla: dataset.records.from_json(FILE), with a text field text and a label question label."
-        ]
-    return ["Decisions for audit apply are a CSV of their own: row_id,action,label."]
+        )
+        return [use, f"dataset.records.to_json(FILE) comes back by: {_back('export.json', folder)}"]
+    back = _back(out.as_posix() if out != STDOUT else "rows.csv", folder)
+    return [f"With the right class in a new column new_label it comes back by: {back}"]
+
+
+def _back(file: str, folder: Path) -> str:
+    """Return the command that takes over what people decided."""
+    return shlex.join(["audit", "import", file, folder.as_posix()])

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from dataaudit.data.sql.query import Query
 
 _FILES = (
-    "CSV, TSV, NDJSON, JSON, Parquet or Arrow files (.gz, .zst too), globs, folders of them, a folder of "
-    "text files by class, or - for stdin."
+    "CSV, TSV, NDJSON, JSON, Parquet, Arrow or ARFF files (.gz, .zst, .zip too), spreadsheets, addresses, "
+    "globs, folders of them, a folder of text files by class, or - for stdin."
 )
 _TRAIN = (
     "Training rows: a file, a glob in quotes, a folder, or - for stdin; all rows, where an option splits "

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from dataaudit.errors import UnreadableFile
 from dataaudit.escape import shown
+from dataaudit.secrets import public
 
 STDIN = "-"
 PACKED = frozenset({".gz", ".gzip", ".zst", ".zstd"})
@@ -25,10 +26,22 @@ ARROW_NAMES = (".arrow", ".feather", ".ipc")
 JSON_NAMES = (".json", ".jsonl", ".ndjson")
 DELIMITED_NAMES = (".csv", ".tsv", ".tab", ".psv")
 TABLE_NAMES = frozenset((*PARQUET_NAMES, *ARROW_NAMES, *JSON_NAMES, *DELIMITED_NAMES))
+SHEET_NAMES = (".xlsx", ".xls", ".xlsb", ".ods")
+ARFF_NAME = ".arff"
+RARE_NAMES = frozenset((*SHEET_NAMES, ARFF_NAME, ".zip"))  # tables of a folder that has no others
+OLE = b"\xd0\xcf\x11\xe0"  # .xls, as other documents of its time
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+_POINTER = 1024  # bytes that a pointer to data elsewhere never exceeds
 _BLOCK = 1 << 20  # bytes hashed at a time
 _FULL = "give a file with a header and rows"
+REPAIRED = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")  # formats that can be written as they were
+
+
+def is_repaired(kind: str) -> bool:
+    """Return whether a file of this format, as in `Origin`, can be repaired."""
+    name, *more = kind.split("+")
+    return name in REPAIRED and "zip" not in more
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +50,11 @@ class Blob:
 
     name: str  # POSIX path as given, printable; ``<stdin>`` for a pipe
     suffix: str  # lower-case suffix of the unpacked file, ``.csv`` for ``mail.csv.gz``; empty for stdin
-    packing: str  # ``+gzip``, ``+zstd`` or empty
+    packing: str  # ``+gzip``, ``+zstd``, ``+zip`` or empty
     sha256: str  # of the bytes as they came
     path: str  # file to scan in place; empty where `data` holds the bytes
     data: bytes  # unpacked bytes; of a file that is scanned in place, its first few
+    packed: bytes = b""  # the bytes as they came, of a packed file
 
     @property
     def scannable(self) -> str | bytes:
@@ -50,6 +64,13 @@ class Blob:
     def size(self) -> int:
         """Return the number of unpacked bytes."""
         return Path(self.path).stat().st_size if self.path else len(self.data)
+
+    def head(self, count: int) -> bytes:
+        """Return the first `count` bytes."""
+        if not self.path:
+            return self.data[:count]
+        with Path(self.path).open("rb") as file:
+            return file.read(count)
 
     def tail(self, count: int) -> bytes:
         """Return the last `count` bytes."""
@@ -66,7 +87,12 @@ def open_blob(given: str) -> Blob:
     A text file is read once, since a pipe (``/dev/fd/63``) can be read only once, and since its bytes are
     needed three times: for the hash, for the physical lines, and for the cells.
     """
-    name = "<stdin>" if given == STDIN else shown(PurePath(given).as_posix())
+    name = "<stdin>" if given == STDIN else shown(public(PurePath(given).as_posix()))
+    if "://" in given and not Path(given).exists():
+        from dataaudit.data.remote import fetch, file_name  # noqa: PLC0415 - few data are elsewhere
+
+        data, name = fetch(given), shown(public(given))
+        return _opened(file_name(given), name, data, path="", digest=hashlib.sha256(data).hexdigest())
     try:
         if given == STDIN:
             path, data = "", read_stdin("cat rows.csv | audit labels - --label y")
@@ -76,15 +102,43 @@ def open_blob(given: str) -> Blob:
     except PermissionError as error:
         raise UnreadableFile(f"{name} may not be read: permission denied", f"chmod +r {name}") from error
     except OSError as error:
-        raise UnreadableFile(
+        raise _absent(given) or UnreadableFile(
             f"{name} cannot be read: {error.strerror or error}", "check the path and the disk"
         ) from error
+    return _opened(given, name, data, path=path, digest=digest)
+
+
+def _opened(given: str, name: str, data: bytes, *, path: str, digest: str) -> Blob:
+    """Return what was read, unpacked."""
     if not data:
-        raise UnreadableFile(f"{name} is empty: got 0 bytes", _FULL)
+        raise _absent(given) or UnreadableFile(f"{name} is empty: got 0 bytes", _FULL)
+    require_data(data, given)
+    inner, outer = given, ""
+    if data.startswith(_ZIP):
+        from dataaudit.data.archive import only_table  # noqa: PLC0415 - few files need it
+
+        inner, data, outer = only_table(data, name, kinds=TABLE_NAMES | RARE_NAMES)
+    came = data
     data, packing = _unpack(data, name)
-    pure = PurePath(given)
+    pure = PurePath(inner)
     suffix = PurePath(pure.stem).suffix if packing and pure.suffix.lower() in PACKED else pure.suffix
-    return Blob(name, suffix.lower(), packing, digest, path, data)
+    return Blob(
+        name, suffix.lower(), outer or packing, digest, path, data, came if packing and not outer else b""
+    )
+
+
+def require_data(data: bytes, path: str) -> None:
+    """Raise UnreadableFile if the bytes of a file stand for data that are kept elsewhere."""
+    if len(data) <= _POINTER or path.endswith(".dvc"):
+        from dataaudit.data.pointers import refuse_pointer  # noqa: PLC0415 - few files are that small
+
+        refuse_pointer(data, PurePath(path).as_posix())
+
+
+def _absent(path: str) -> UnreadableFile | None:
+    from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
+    return absent(path)
 
 
 def read_stdin(usage: str) -> bytes:
@@ -124,8 +178,6 @@ def _hash(file: BinaryIO) -> str:
 
 
 def _unpack(data: bytes, name: str) -> tuple[bytes, str]:
-    if data.startswith(_ZIP):
-        raise UnreadableFile(f"{name} is a zip or Excel file", "unpack it, or save the sheet as CSV")
     if not data.startswith((_GZIP, _ZSTD)):
         return data, ""
     packing = "+gzip" if data.startswith(_GZIP) else "+zstd"

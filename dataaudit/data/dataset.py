@@ -5,9 +5,11 @@ A reader is asked for the Wanted columns of one source, and gives a Part; `load`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,9 @@ from dataaudit.errors import DataError, MissingColumn, SettingError, UnreadableF
 from dataaudit.escape import shown
 
 Lines = npt.NDArray[np.int64]
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
+_UNNAMED_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls one without a name
 
 # A damaged Arrow footer makes Polars panic, and a panic is no Exception.
 _TROUBLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, OverflowError, UnicodeError)
@@ -105,6 +110,17 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is said of text files, where their bytes leave it open."""
+
+    encoding: str | None = None  # Python's name; None to look
+    no_header: bool = False  # whether the first line of a delimited text is a row
+
+
+USUAL = Dialect()
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """The columns to read."""
 
@@ -112,6 +128,9 @@ class Wanted:
     columns: tuple[str, ...] | None = None  # feature columns; None for all but `exclude`
     exclude: tuple[str, ...] = ()
     id_column: str | None = None  # column that names the rows
+    some: bool = False  # whether this is one file of several, which need not have all of the columns
+    named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
+    dialect: Dialect = USUAL
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""
@@ -123,13 +142,36 @@ class Wanted:
     def choose(self, names: Sequence[str], where: str) -> list[str]:
         """Return the wanted ones of `names`, in their order, the id column included."""
         have = set(names)
-        must = [name for name in (self.target, self.id_column, *(self.columns or ())) if name]
-        for name in must:
-            if name not in have:
-                raise MissingColumn(name, names, where)
         free = have - set(self.exclude) if self.columns is None else set()
-        take = free.union(must)
+        missing = [name for name in self.asked if name not in have]
+        take = free.union(self.asked) & have
+        if missing and (not self.some or not take or self.id_column in missing):
+            raise MissingColumn(missing[0], names, where)
         return [name for name in names if name in take]
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The columns that were asked for by name."""
+        return tuple(name for name in (self.target, self.id_column, *(self.columns or ())) if name)
+
+    def without(self, names: Iterable[str]) -> Wanted:
+        """Return what is wanted of a file if these columns come from elsewhere."""
+        gone = set(names)
+        kept = tuple(name for name in self.columns or () if name not in gone)
+        return replace(
+            self,
+            target="" if self.target in gone else self.target,
+            columns=kept or None,
+            exclude=tuple(dict.fromkeys((*self.exclude, *gone))),
+            id_column=None if self.id_column in gone else self.id_column,
+        )
+
+    def without_index(self, names: Sequence[str], index: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+        """Return `names` without the index that pandas wrote, but for what is asked for, and a note on it."""
+        asked = {*self.asked, *self.named}
+        left = [name for name in index if name in names and name not in asked]
+        new = [] if self.columns is not None else [name for name in left if name not in self.exclude]
+        return [name for name in names if name not in left], (_index_note(new),) if new else ()
 
     def check_excluded(self, names: Iterable[str], where: str) -> None:
         """Raise MissingColumn for a name in `exclude` that no file has."""
@@ -137,6 +179,13 @@ class Wanted:
         for name in self.exclude:
             if name not in known:
                 raise MissingColumn(name, known, where)
+
+
+def _index_note(left: Sequence[str]) -> str:
+    """Say which columns are an index of pandas, and how one with a name of its own can be used."""
+    quoted = ", ".join(repr(shown(name)) for name in left)
+    use = "" if all(map(_UNNAMED_INDEX.fullmatch, left)) else "; name it under --id or --features to use it"
+    return f"The index that pandas wrote ({quoted}) is left out{use}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +213,7 @@ def one_file(
     notes: tuple[str, ...] = (),
 ) -> Part:
     """Return the Part of a single file whose records are numbered from 0."""
-    n = frame.height
+    frame, n = plain_types(frame), frame.height
     by_line = lines is not None and len(lines) == n and bool(np.all(np.diff(lines) > 0))
     line = pl.Series("line", lines) if lines is not None else pl.repeat(None, n, dtype=pl.Int64, eager=True)
     return Part(
@@ -180,9 +229,16 @@ def one_file(
     )
 
 
+def plain_types(frame: Frame) -> Frame:
+    """Return extension types as what they are stored as: nothing can be done with a period of pandas."""
+    extension = getattr(pl.datatypes, "BaseExtension", ())  # Polars before 2 has none, and reads the storage
+    held = [name for name, dtype in frame.collect_schema().items() if isinstance(dtype, extension)]
+    return frame.with_columns(pl.selectors.by_name(held).ext.storage()) if held else frame
+
+
 def id_as_text(frame: pl.DataFrame, id_column: str | None, where: str) -> pl.DataFrame:
     """Return `frame` with the id column as String."""
-    if id_column is None or frame.schema[id_column] == pl.String:
+    if id_column is None or frame.schema.get(id_column, pl.String) == pl.String:
         return frame
     dtype = frame.schema[id_column]
     if dtype.is_nested() or dtype in (pl.Object, pl.Binary):

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from dataaudit.data.blob import PACKED, STDIN, TABLE_NAMES
+from dataaudit.data.blob import PACKED, RARE_NAMES, STDIN, TABLE_NAMES
 from dataaudit.errors import DataError, UnreadableFile, WriteError, closest
 from dataaudit.escape import shown
+from dataaudit.secrets import public
 
 _HEADER_BYTES = 1 << 16
+_POINTER = ".dvc"  # after the name of what it stands for
 TEXT_NAMES = frozenset({".txt", ".text", ".eml", ".md"})
+_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
+_SAVED = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,17 @@ def find(sources: Iterable[str | Path], target: str) -> Found:
 def _expand(given: str) -> list[str]:
     if given == STDIN or _exists(given):
         return [given]
+    if "://" in given:
+        from dataaudit.data.remote import files_at  # noqa: PLC0415 - few data are elsewhere
+
+        files, is_folder = files_at(given)
+        return _tables(files, public(given)) if is_folder else files
     if not glob.has_magic(given):
         raise _absent(given)
     matches = sorted(glob.glob(given, recursive=True))  # noqa: PTH207 - a pattern may be absolute
     if not matches:
-        raise UnreadableFile(
+        pointers = sorted(glob.glob(given + _POINTER, recursive=True))  # noqa: PTH207 - the same
+        raise (_elsewhere(pointers[0].removesuffix(_POINTER)) if pointers else None) or UnreadableFile(
             f"no file matches '{shown(given)}'", "check the pattern, and the folder you are in"
         )
     return matches
@@ -74,11 +84,15 @@ def _exists(path: str | Path) -> bool:
         return False
 
 
+def _elsewhere(path: str) -> UnreadableFile | None:
+    from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
+    return absent(path)
+
+
 def _absent(given: str) -> UnreadableFile:
-    if "://" in given:  # not repeated: it may hold a password
-        return UnreadableFile(
-            "an address is no file", "a database is read by --sql ADDRESS --query 'select …'"
-        )
+    if (elsewhere := _elsewhere(given)) is not None:
+        return elsewhere
     path = Path(given)
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())
@@ -97,12 +111,16 @@ def _once(paths: Iterable[str]) -> list[str]:
     """Drop a path that was met before, under whatever spelling: its rows would be counted twice."""
     first: dict[str | Path, str] = {}
     for path in paths:
-        first.setdefault(path if path == STDIN else Path(os.path.normpath(Path(path).absolute())), path)
+        remote = path == STDIN or ("://" in path and not _exists(path))
+        first.setdefault(path if remote else Path(os.path.normpath(Path(path).absolute())), path)
     return list(first.values())
 
 
 def _files_below(folder: str) -> Iterator[str]:
-    """Yield the files below `folder`, sorted, less those of others' bookkeeping: ``.x`` and ``_x``."""
+    """Yield the files below `folder`, sorted, less those of others' bookkeeping: ``.x`` and ``_x``.
+
+    A folder ``_x=1`` is a column of the tables in it.
+    """
 
     def fail(error: OSError) -> None:
         raise UnreadableFile(
@@ -110,8 +128,12 @@ def _files_below(folder: str) -> Iterator[str]:
         )
 
     for here, inner, names in os.walk(folder, onerror=fail):
-        inner[:] = sorted(name for name in inner if not name.startswith((".", "_")))
-        yield from (str(Path(here) / name) for name in sorted(names) if not name.startswith((".", "_")))
+        inner[:] = sorted(name for name in inner if not _is_hidden(name) or (name[0] == "_" and "=" in name))
+        yield from (str(Path(here) / name) for name in sorted(names) if not _is_hidden(name))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
 
 
 def _kind(path: str) -> str:
@@ -122,7 +144,29 @@ def _kind(path: str) -> str:
 
 
 def _tables_below(folder: str) -> list[str]:
-    tables = [path for path in _files_below(folder) if _kind(path) in TABLE_NAMES]
+    if any(_exists(Path(folder, name)) for name in _SAVED):
+        from dataaudit.data.formats.huggingface import saved_files  # noqa: PLC0415 - few folders are such
+
+        saved = saved_files(Path(folder))
+        if saved:
+            return saved
+    for log, kind in _LOGS.items():
+        if _exists(Path(folder, log)):
+            what = f"folder {shown(folder)} is a table of {kind}, whose files hold rows of older versions too"
+            raise DataError(what, "write it as Parquet by its own library, or hand it over from Python")
+    files = list(_files_below(folder))
+    known = set(files)
+    for path in (file.removesuffix(_POINTER) for file in files if file.endswith(_POINTER)):
+        # Rows that are not here would be missing without a word.
+        if path not in known and _kind(path) in TABLE_NAMES and (elsewhere := _elsewhere(path)):
+            raise elsewhere
+    return _tables(files, folder)
+
+
+def _tables(files: list[str], folder: str) -> list[str]:
+    """Return the tables among the files below a folder."""
+    tables = [path for path in files if _kind(path) in TABLE_NAMES and PurePath(path).name not in _SAVED]
+    tables = tables or [path for path in files if _kind(path) in RARE_NAMES]
     kinds = sorted({_kind(path) for path in tables})
     if len(kinds) > 1:
         raise DataError(
@@ -145,7 +189,7 @@ def _has_column(path: str, target: str) -> bool:
             line = file.readline(_HEADER_BYTES)
     except OSError:
         return False
-    from dataaudit.data.formats.csv import sniff_separator  # noqa: PLC0415 - Polars: a known verdict needs none
+    from dataaudit.data.formats.header import sniff_separator  # noqa: PLC0415 - few paths need it
 
     fields = line.decode(errors="replace").strip().split(sniff_separator(line).decode())
     return len(fields) > 1 and target in (field.strip(' "') for field in fields)

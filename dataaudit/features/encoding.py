@@ -16,7 +16,7 @@ from dataaudit.errors import EncodeError, MissingColumn
 from dataaudit.features.categorical import fit_categorical
 from dataaudit.features.columns import ColumnBlocks, ColumnEncoder, Columns, Feature, Role, one_hot, values_of
 from dataaudit.features.numeric import fit_boolean, fit_datetime, fit_numeric
-from dataaudit.features.roles import EXCLUDED, NOT_NAMED, infer_roles
+from dataaudit.features.roles import EXCLUDED, NOT_NAMED, infer_roles, names_rows
 from dataaudit.features.text import fit_text
 from dataaudit.features.vector import fit_vector
 from dataaudit.options import EncoderOptions
@@ -41,6 +41,11 @@ class Encoding:
     notes: tuple[str, ...]  # decisions to state to the user, full sentences
     encoders: tuple[ColumnEncoder, ...]  # in the order of the columns in training
     features: tuple[Feature, ...]  # of all encoders, column by column; `transform` sorts them into blocks
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The note on columns that are left out."""
+        return _left_out_note(self.roles)
 
     def transform(self, frame: pl.DataFrame) -> Columns:
         """Encode n rows: the same features in the same order whatever the frame."""
@@ -145,7 +150,8 @@ def _left_out_note(roles: Sequence[Role]) -> tuple[str, ...]:
     if not left:
         return ()
     what = "1 column is" if len(left) == 1 else f"{len(left):,} columns are"
-    return (f"{what} left out: {_listed(left)}.",)
+    hint = " List one under features to use it." if any(map(names_rows, left)) else ""
+    return (f"{what} left out: {_listed(left)}.{hint}",)
 
 
 def _nothing_left(roles: Sequence[Role]) -> EncodeError:

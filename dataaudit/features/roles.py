@@ -2,6 +2,11 @@
 
 The order of the questions is the order of ``_infer``: whether there is anything to learn from (missing,
 constant), what the user said, then the type, and for integers and strings what they look like.
+
+A column that numbers the rows says where a row stands in the file, and in a file sorted by label that is the
+label: whole numbers, all different, that rise (or fall) in no more stretches than there are classes. A sorted
+quantity, like incomes or points in time, does so too; it is known by numbers so far apart that chance alone
+makes them differ, in steps that vary more than those of a sample of row numbers do.
 """
 
 from __future__ import annotations
@@ -21,12 +26,20 @@ MOSTLY = 0.5  # share of different values that makes long strings text, and a co
 NEARLY_ALL = 0.95  # share of different values that makes short strings an identifier
 FEW = 20  # with fewer rows, "all values differ" says nothing
 WORDS_OF_TEXT = 4.0  # mean number of words from which strings are free text
+STRETCH = 10  # rows in a rising stretch, at least on average; stretches of random numbers have two
+CROWDED = 10  # n² / range from which on n random numbers hardly all differ: expect five pairs of equal ones
+EVEN = 1.5  # spread of the steps by their mean; 1 for a random sample of row numbers
 NOT_NUMBERS = 3  # different strings ("?", "NA") that may stand between numbers
 _CAMEL_NAME = re.compile(r"[a-z](Id|ID|Nr|Key|UUID)$")
 _WORD_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|uuid|guid|nr|nbr|key|rowid)$|^(?:index|idx)$", re.IGNORECASE)
+_INDEX_NAME = re.compile(r"Unnamed: \d+(?:\.\d+)*|__index_level_\d+__")  # of pandas
+_NAMELESS = "column_1"  # what we call a first column without a name, as pandas writes its index into CSV
 _CODE_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|codes?|cd|key)$", re.IGNORECASE)
 _CAMEL_CODE = re.compile(r"[a-z](Id|ID|Code|Key)$")
 _SAMPLE = 1_000  # strings whose words are counted
+_CLOCK = (946_684_800, 4_102_444_800)  # seconds of the years 2000 to 2100
+_DAYS = (19_000_101, 21_001_231)
+_IDENTIFIER, _COUNTER = "an identifier", "it counts the rows"
 EXCLUDED = "you excluded it"
 NOT_NAMED = "not among the features that you named"
 NAMES_GROUPS = "it names the groups"
@@ -59,6 +72,7 @@ def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderOptions) -
             raise MissingColumn(column, [name for name in frame.columns if name != target], "the table")
         if column == target:
             raise SettingError(f"column {column!r} is the label, so no feature", "name other columns")
+    classes = _classes(frame, target)
     roles = []
     for column in frame.columns:
         if column == target:
@@ -70,12 +84,18 @@ def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderOptions) -
         elif settings.features and column not in named:
             roles.append(Role(column, "left out", NOT_NAMED))
         else:
-            role, reason = _infer(column, values_of(frame, column), settings)
+            role, reason = _infer(column, values_of(frame, column), settings, classes)
             roles.append(Role(column, role, reason))
     return tuple(roles)
 
 
-def _infer(name: str, series: pl.Series, settings: EncoderOptions) -> tuple[RoleName, str]:
+def _classes(frame: pl.DataFrame, target: str) -> int:
+    """Return the number of classes; 1 where they are not known."""
+    labels = values_of(frame, target) if target in frame.columns else pl.Series([0])
+    return 1 if labels.dtype.is_nested() or labels.dtype == pl.Object else labels.n_unique()
+
+
+def _infer(name: str, series: pl.Series, settings: EncoderOptions, classes: int) -> tuple[RoleName, str]:
     dtype = series.dtype
     if series.null_count() == len(series):
         return "left out", "every value is missing"
@@ -98,10 +118,15 @@ def _infer(name: str, series: pl.Series, settings: EncoderOptions) -> tuple[Role
     if dtype.is_temporal():
         return "datetime", f"its type is {dtype}"
     if dtype.is_numeric():
-        return _infer_number(look, forced=forced)
+        return _infer_number(look, forced=forced, classes=classes)
     if dtype != pl.String:
         return "categorical", f"its type is {dtype.base_type()}; {_values(look)}"
-    return _infer_string(look, forced=forced)
+    return _infer_string(look, forced=forced, classes=classes)
+
+
+def names_rows(role: Role) -> bool:
+    """Tell whether a column was left out because it names or counts rows and says nothing of them."""
+    return role.role == "left out" and role.reason.startswith((_IDENTIFIER, _COUNTER))
 
 
 def _infer_other(name: str, series: pl.Series, settings: EncoderOptions) -> tuple[RoleName, str]:
@@ -131,30 +156,28 @@ def _infer_other(name: str, series: pl.Series, settings: EncoderOptions) -> tupl
     return "left out", reason
 
 
-def _infer_number(look: _Look, *, forced: bool) -> tuple[RoleName, str]:
+def _infer_number(look: _Look, *, forced: bool, classes: int) -> tuple[RoleName, str]:
     series = look.series
     if look.distinct == 1:
         return "numeric", f"{series.drop_nulls()[0]} or missing: what counts is whether it is missing"
-    if series.dtype.is_integer():
-        if look.distinct == 2:  # noqa: PLR2004 - two values
-            low, high = series.drop_nulls().unique().sort().to_list()
-            return "boolean", f"integers with two values: {low} and {high}"
-        if not forced and look.present >= FEW and _consecutive(series):
-            return "left out", f"it counts the rows from {series[0]} to {series[-1]}"
-    if not forced and _whole(series) and _names_rows(look):
-        return "left out", _identifier(look, "named like an identifier")
+    if series.dtype.is_integer() and look.distinct == 2:  # noqa: PLR2004 - two values
+        low, high = series.drop_nulls().unique().sort().to_list()
+        return "boolean", f"integers with two values: {low} and {high}"
+    if not forced and _whole(series) and (reason := _row_numbers(look, series, classes)):
+        return "left out", reason
     if _whole(series) and _codes(look):
         return "categorical", f"codes, as its name says; {_values(look)}"
     return "numeric", f"numbers; {_values(look)}"
 
 
-def _infer_string(look: _Look, *, forced: bool) -> tuple[RoleName, str]:
+def _infer_string(look: _Look, *, forced: bool, classes: int) -> tuple[RoleName, str]:
     words = look.series.drop_nulls().unique(maintain_order=True)
     if look.distinct > 1:
         odd = _not_numbers(look, words)
         if odd is not None:
-            if not forced and _names_rows(look):
-                return "left out", _identifier(look, "named like an identifier")
+            numbers = look.series.str.strip_chars().cast(pl.Float64, strict=False)
+            if not forced and (reason := _row_numbers(look, numbers, classes)):
+                return "left out", reason
             if _codes(look):
                 return "categorical", f"codes, as its name says; {_values(look)}"
             but = f", but for {', '.join(map(repr, odd))}" if odd else ""
@@ -200,11 +223,53 @@ def _whole(series: pl.Series) -> bool:
     return series.dtype.is_integer() or bool((series == series.floor()).all())
 
 
-def _consecutive(series: pl.Series) -> bool:
-    if series.null_count():
-        return False
-    steps = series.cast(pl.Int128).diff().drop_nulls()
-    return bool((steps == 1).all() or (steps == -1).all())
+def _row_numbers(look: _Look, numbers: pl.Series, classes: int) -> str:
+    """Say how a column names or counts the rows; nothing if it does neither."""
+    if look.present >= FEW and look.share == 1.0 and _whole(numbers):
+        values = numbers.drop_nulls()
+        values = values.cast(pl.Int128 if values.dtype.is_integer() else pl.Float64)
+        if counts := _counts(values, classes):
+            return counts
+        if _INDEX_NAME.fullmatch(look.name) or (look.name == _NAMELESS and _crowded(values)):
+            return _identifier(look, "named like the index of a data frame")
+    return _identifier(look, "named like an identifier") if _names_rows(look) else ""
+
+
+def _counts(values: pl.Series, classes: int) -> str:
+    """Say how whole numbers, all different, count the rows; nothing if they do not."""
+    steps, n = values.diff().drop_nulls().cast(pl.Float64), len(values)
+    stretches = min(int((steps < 0).sum()), int((steps > 0).sum())) + 1
+    if stretches > max(1, min(classes, n // STRETCH)) or _are_days(values):
+        return ""
+    first, last = int(values[0]), int(values[-1])
+    if (steps.abs() == 1).all():
+        return f"{_COUNTER} from {first} to {last}"
+    if not _crowded(values):
+        gaps = values.sort().diff().drop_nulls().cast(pl.Float64).to_numpy()
+        if _are_times(values) or gaps.std() > EVEN * gaps.mean():
+            return ""
+    where = f" from {first} to {last}" if stretches == 1 else f" in {stretches} sorted stretches"
+    return f"{_COUNTER}{where}, with gaps"
+
+
+def _crowded(values: pl.Series) -> bool:
+    """Whether whole numbers are so near each other that drawn at random some would be equal."""
+    return CROWDED * (int(values.max()) - int(values.min())) <= len(values) ** 2  # type: ignore[arg-type]
+
+
+def _are_times(values: pl.Series) -> bool:
+    """Whether whole numbers are seconds since 1970, or a unit below them, by their size."""
+    low, high = int(values.min()), int(values.max())  # type: ignore[arg-type]
+    return any(_CLOCK[0] * unit <= low and high <= _CLOCK[1] * unit for unit in (1, 10**3, 10**6, 10**9))
+
+
+def _are_days(values: pl.Series) -> bool:
+    """Whether whole numbers are days like 20240131."""
+    values = values.cast(pl.Float64)
+    day, month = values % 100, values // 100 % 100
+    return bool(
+        values.is_between(*_DAYS).all() and day.is_between(1, 31).all() and month.is_between(1, 12).all()
+    )
 
 
 def _not_numbers(look: _Look, words: pl.Series) -> list[str] | None:
@@ -238,4 +303,4 @@ def _values(look: _Look) -> str:
 
 
 def _identifier(look: _Look, what: str) -> str:
-    return f"an identifier: {what}, {look.distinct:,} different values in {look.present:,} rows"
+    return f"{_IDENTIFIER}: {what}, {look.distinct:,} different values in {look.present:,} rows"

@@ -104,13 +104,17 @@ def _notes(name: str, labels: pl.Series, names: pl.Series, counts: NDArray[np.in
         notes.append(f"{which} a single row ({shown}): {whose} cannot be judged.")
     folded = defaultdict(list)
     for value in names:
-        folded[value.strip().casefold()].append(value)
-    notes += [
-        f"The classes {' and '.join(map(repr, same))} differ in case or spaces only; they were kept apart."
-        for same in folded.values()
-        if len(same) > 1
-    ]
+        folded[" ".join(value.split()).casefold()].append(value)
+    alike = [" and ".join(map(_visible, same)) for same in folded.values() if len(same) > 1]
+    if alike:
+        shown = "; ".join(alike[:3]) + ("; …" if len(alike) > 3 else "")  # noqa: PLR2004 - one line
+        notes.append(f"Classes {shown} differ in case or blanks only: they were kept apart.")
     return tuple(notes)
+
+
+def _visible(name: str) -> str:
+    """Return a class in quotes, its blanks visible where there are more than between words."""
+    return repr(name if name == " ".join(name.split()) else name.replace(" ", "␣"))
 
 
 def encode_weight(weights: pl.Series) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from dataaudit.errors import DataError
 
 WITHHELD: Final = "(withheld)"  # in the place of a redacted value
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
+_LATER: Final[Mapping[str, Any]] = {"leading": 0}  # fields that earlier versions did not write
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "labels": "an audit of labels",
     "mismatch": "an audit of a mismatch",
@@ -42,7 +43,8 @@ class Record:
         return self.run or hashlib.sha256(dump(self._facts()).encode()).hexdigest()[:16]
 
     def _facts(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _stored(type(self))}
+        facts = {name: getattr(self, name) for name in _stored(type(self))}
+        return {name: value for name, value in facts.items() if _LATER.get(name, ...) != value}
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, the kind, `run_id` and the format's number, as JSON's types."""
@@ -62,6 +64,7 @@ class Record:
         if values.get("kind") != cls.KIND:
             raise DataError(f"{where} is not of {NOUNS[cls.KIND]}", AGAIN)
         kinds = _stored(cls)
+        values = {**_LATER, **values}
         missing = [name for name in kinds if name not in values]
         if missing:
             raise DataError(f"{where} lacks {', '.join(missing)}", AGAIN)
@@ -95,6 +98,7 @@ class AuditRecord(Record):
     origins: tuple[Mapping[str, Any], ...] = ()  # training files: path, format, sha256, rows
     roles: tuple[Mapping[str, str], ...] = ()  # columns: column, role, reason
     notes: tuple[str, ...] = ()  # decisions to state to the user, in full sentences
+    leading: int = 0  # how many of them, the first ones, say what was left out or read in another way
 
 
 @dataclass(frozen=True, kw_only=True)

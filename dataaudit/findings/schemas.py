@@ -40,6 +40,7 @@ LABELS: Final = schema(
     "suggested_label class, p_wrong real",  # likeliest other class; P(label is wrong)
     "rank whole, rank_self_influence whole",  # from 1, most suspect first
 )
+CONTENT: Final = "content"  # a further column of them: the hash of a row's cells, without its label
 GROUPED: Final = schema(  # of `labels`, in their order, where rows leave together or are copies
     "group_rows whole, group_conflicts whole",  # rows that leave together, this one too; with another label
     "copy_rows whole, copy_conflicts whole, copy_set whole",  # the same of copies; a number for them, or null

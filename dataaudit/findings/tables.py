@@ -8,20 +8,24 @@ who read the Parquet files. So a folder of an earlier version gets the sentences
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self, get_type_hints
 
 import polars as pl
 
+from dataaudit.data.blob import require_data
 from dataaudit.data.paths import files_read, require_apart
 from dataaudit.errors import AuditError, DataError, UnreadableFile, WriteError
-from dataaudit.files import Content, replace_all
+from dataaudit.files import Content, is_file, is_folder, replace_all
 from dataaudit.findings.record import AGAIN, NOUNS, AuditRecord
 
 PROVENANCE: Final = "provenance.json"
+_SHORTEST = 1 << 11  # bytes below which a table may be a pointer to one
 ELSEWHERE: Final = "name another folder with --out"
 _NUMBERS: Final[Mapping[str, pl.DataType]] = {"real": pl.Float64(), "whole": pl.Int64(), "flag": pl.Boolean()}
 # What a text may be; `findings.redact` withholds by it. "text" may hold cells and is withheld.
@@ -122,12 +126,16 @@ class Tables:
         """
         path, tables, record = Path(folder), self.tables(), self.record
         require_room(path, record.KIND, tables=tables, sources=files_read(record))
-        contents: dict[Path, Content] = {_file(path, name): f.write_parquet for name, f in tables.items()}
+        contents: dict[Path, Content] = {_file(path, name): _writer(frame) for name, frame in tables.items()}
         contents[path / PROVENANCE] = record.to_json(tables)
+        is_new = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             replace_all(contents, stale=[file for file in _tables_before(path) if file not in contents])
         except OSError as error:
+            if is_new:
+                with suppress(OSError):  # not made at all
+                    path.rmdir()
             what = f"findings cannot be written to {path.as_posix()}: {error.strerror or error}"
             raise WriteError(what, "name a folder that you may write to with --out") from error
         return path
@@ -163,13 +171,24 @@ class Tables:
         return pl.DataFrame(schema=cls.SCHEMAS[name])
 
 
+def _writer(frame: pl.DataFrame) -> Content:
+    """Return what writes a table; by way of memory, since Polars does not say why a disk refuses."""
+
+    def write(path: Path) -> None:
+        out = io.BytesIO()
+        frame.write_parquet(out)
+        path.write_bytes(out.getbuffer())
+
+    return write
+
+
 def _file(folder: Path, table: str) -> Path:
     return folder / f"{table}.parquet"
 
 
 def require_room(folder: Path, kind: str, *, tables: Iterable[str], sources: Iterable[str]) -> None:
     """Refuse a folder where findings would replace those of another kind, or the files they are made from."""
-    if (folder / PROVENANCE).is_file():
+    if is_file(folder / PROVENANCE):
         try:
             there = str(read_provenance(folder).get("kind"))
         except AuditError:
@@ -183,13 +202,15 @@ def require_room(folder: Path, kind: str, *, tables: Iterable[str], sources: Ite
 
 def read_provenance(folder: Path) -> dict[str, Any]:
     """Return the JSON object of a whole folder of findings."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise DataError(f"{folder.as_posix()} is not a folder of findings", AGAIN)
     path = folder / PROVENANCE
     if not path.is_file():
         raise DataError(f"{folder.as_posix()} is not a whole folder of findings: it lacks {path.name}", AGAIN)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
+        require_data(text, path.as_posix())
+        values = json.loads(text.decode())
     except (OSError, ValueError) as error:
         raise UnreadableFile(f"{path.as_posix()} is not JSON: {error}", AGAIN) from error
     if not isinstance(values, dict):
@@ -199,7 +220,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 def _tables_before(folder: Path) -> list[Path]:
     """Return the tables of the findings that are in a folder, as their provenance names them."""
-    if not (folder / PROVENANCE).is_file():
+    if not is_file(folder / PROVENANCE):
         return []
     try:
         names = read_provenance(folder).get("tables")
@@ -215,6 +236,8 @@ def read_table(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (OSError, pl.exceptions.PolarsError) as error:
+        if path.stat().st_size < _SHORTEST:
+            require_data(path.read_bytes(), path.as_posix())
         first = str(error).partition("\n")[0]
         raise UnreadableFile(f"{path.as_posix()} is not a whole Parquet file: {first}", AGAIN) from error
 

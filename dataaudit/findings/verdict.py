@@ -29,8 +29,12 @@ class Rule:
     title: str  # the fault in one line, without a full stop
     table: str  # of facts
     where: str = ""  # SQL predicate; rows that satisfy it are the findings; empty for all
+    needs: str = ""  # what it takes beyond what its table takes: label, test, …; by spaces
+    judges: str = ""  # SQL predicate; without a row of the table that satisfies it the rule is skipped
+    unjudged: str = ""  # the reason that is given then, a full sentence
     measure: Measure = "count"  # of those rows: number, share of all, or a function of `column`
     column: str = ""  # of sum, max and min
+    score: str = ""  # column by which findings are ranked and accepted if not `column`; with -, less is worse
     limit: float = 0.0  # the rule is broken where the measure is above it
     unit: str = "rows"  # for people: rows, columns, share, nats, …
     severity: Severity = "warning"  # broken, it fails the gate by --fail-on
@@ -44,6 +48,7 @@ class Rule:
 
 State = Literal["", "new", "changed", "known"]
 Status = Literal["passed", "broken", "skipped", "failed"]
+NOT_ASKED: Final = "It does not apply: "  # how the reason begins where the configuration lacks something
 PASSED: Final = 0
 BROKEN: Final = 1
 FAILED: Final = 2
@@ -158,6 +163,11 @@ class Place:
     path: str  # POSIX, relative to the root
     line: int  # from 1
     own: bool  # whether that is the data's own file, not one that stands for it
+
+
+def singular(noun: str) -> str:
+    """Return the noun of a unit for one: ``rows`` → ``row``, ``classes`` → ``class``."""
+    return noun.removesuffix("es" if noun.endswith("sses") else "s")
 
 
 def where(site: Site) -> str:

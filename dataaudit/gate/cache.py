@@ -3,6 +3,8 @@
 That is the bytes of all data, the settings, the rules, the baseline with the day, and this package's code. An
 unchanged dataset then costs the hashing of its files, 0.7 s a gigabyte: nothing here imports Polars or torch.
 The folder is ours: it ignores itself in Git, holds at most 64 MB of verdicts, and may be deleted at any time.
+What another user owns or may write, or what is part of the repository, anybody may have put there: it is not
+read.
 """
 
 from __future__ import annotations
@@ -13,15 +15,17 @@ import glob
 import hashlib
 import json
 import os
+import stat
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 from dataaudit.errors import AuditError
-from dataaudit.files import write_whole
+from dataaudit.files import is_file, is_folder, write_whole
 from dataaudit.findings.verdict import Verdict, verdict_from, verdict_record
-from dataaudit.gate.git import blob_of
+from dataaudit.gate.base import Base, find_base
+from dataaudit.gate.git import Repository
 from dataaudit.gate.rules import packs_digest
 from dataaudit.gate.settings import CheckSettings, DatasetSettings
 from dataaudit.options import StepCallback
@@ -49,10 +53,13 @@ def cached_check(settings: CheckSettings, *, on_step: StepCallback) -> Verdict:
 
 def _key(settings: CheckSettings) -> str | None:
     """Return the hash of all that a verdict rests on; None if that is not all in files."""
-    blobs = {dataset.name: _blob(dataset) for dataset in settings.datasets if dataset.base}
+    bases = {dataset.name: _base(dataset) for dataset in settings.datasets if dataset.base}
     files = list[Path]()
     for dataset in settings.datasets:
-        base = [dataset.base] if dataset.base and not blobs[dataset.name] else []
+        found_base = bases.get(dataset.name, Base())
+        if found_base is None:
+            return None
+        base = [found_base.file] if found_base.file else []
         for path in (*dataset.paths, *dataset.test, *base):
             found = [] if dataset.query or path == "-" else _files(path)
             if not found:
@@ -68,23 +75,24 @@ def _key(settings: CheckSettings) -> str | None:
     asked = asdict(settings) | {"cache": "", "cache_folder": ""}
     asked["secret"] = hashlib.sha256(settings.secret.encode()).hexdigest()
     packs, versions = packs_digest(settings.packs), [_version(name) for name in _LIBRARIES]
+    blobs = {name: asdict(base) for name, base in bases.items() if base}
     rest = [FORMAT, asked, hashes, blobs, packs, accepted, code, versions]
     return hashlib.sha256(json.dumps(rest, sort_keys=True, default=dict).encode()).hexdigest()
 
 
 def _files(path: str) -> list[Path]:
     """Return the files that a path, folder or glob means."""
-    if Path(path).is_dir():
+    if is_folder(Path(path)):
         return sorted(file for file in Path(path).rglob("*") if file.is_file())
-    if Path(path).is_file():
+    if is_file(Path(path)):
         return [Path(path)]
     return [Path(file) for file in sorted(glob.glob(path, recursive=True))]  # noqa: PTH207 - may be absolute
 
 
-def _blob(dataset: DatasetSettings) -> str | None:
-    """Return Git's hash of a base that is in a revision; None for a file, or if there is none."""
+def _base(dataset: DatasetSettings) -> Base | None:
+    """Return what a base is, by Git's hash of its content where it is in a revision."""
     try:
-        return blob_of(dataset.base, dataset.paths, cwd=Path.cwd())
+        return find_base(dataset.base, dataset.paths, cwd=Path.cwd())
     except AuditError:
         return None  # the run itself says what is wrong
 
@@ -104,11 +112,28 @@ def _version(library: str) -> str:
 def _read(path: Path) -> Verdict | None:
     """Return a verdict that was kept; None without one of use."""
     try:
+        if not _is_own(path):
+            return None
         verdict = verdict_from(json.loads(path.read_text(encoding="utf-8")))
         os.utime(path)  # so that what is used stays
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return verdict
+
+
+def _is_own(path: Path) -> bool:
+    """Tell whether nobody else can have written a verdict: by the file, its folder, and the repository."""
+    file, folder = path.lstat(), path.parent.lstat()
+    if not (stat.S_ISREG(file.st_mode) and stat.S_ISDIR(folder.st_mode)):
+        return False
+    others = stat.S_IWOTH | stat.S_IWGRP
+    if hasattr(os, "getuid") and (
+        {file.st_uid, folder.st_uid} != {os.getuid()}
+        or (file.st_mode & others)
+        or folder.st_mode & stat.S_IWOTH
+    ):
+        return False
+    return not Repository(path.parent).is_tracked(path.name)
 
 
 def _keep(folder: Path, name: str, verdict: Verdict) -> None:
@@ -117,7 +142,7 @@ def _keep(folder: Path, name: str, verdict: Verdict) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
         text = json.dumps(verdict_record(verdict), ensure_ascii=False)
-        write_whole(folder / name, text.encode(errors="surrogatepass"))
+        write_whole(folder / name, text.encode(errors="surrogatepass")).chmod(0o600)
         room = BYTES
         for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
             room -= path.stat().st_size

@@ -31,12 +31,14 @@ from dataaudit.gate.settings import (
     from_text,
 )
 from dataaudit.options import Option
+from dataaudit.secrets import public
 
 BASELINE: Final = "dataaudit-baseline.jsonl"  # next to the configuration, or in the working folder
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 OWN: Final = "dataaudit.toml"
 PROJECT: Final = "pyproject.toml"
 _LIKE: Final = 0.7  # from which on a variable is one of ours, misspelt; DATAAUDIT_DATA is not
+_NAME = 80  # characters of a name that is made of a path or an address
 _FAR = 3  # folders up, from which an absolute path is easier to read
 _TABLE = ("tool", "dataaudit")
 _SECRETS = frozenset({"secret", "key", "baseline-key", "baseline_key"})
@@ -220,8 +222,8 @@ def _name(source: str) -> str:
     """Return a name for files of which the configuration has none: that of the first, without its ending."""
     if source == "-":
         return "stdin"
-    name = PurePosixPath(source.replace("\\", "/").partition("?")[0]).name.strip("*").split(".")[0]
-    return "".join(c for c in name if c.isprintable() and c not in "/\\:") or "data"
+    name = PurePosixPath(public(source).replace("\\", "/").partition("?")[0]).name.strip("*").split(".")[0]
+    return "".join(c for c in name if c.isprintable() and c not in "/\\:[]")[:_NAME].strip() or "data"
 
 
 def find_config(folder: Path) -> Path | None:
@@ -280,8 +282,9 @@ def _read(path: Path) -> tuple[dict[str, Any], str]:
         raise SettingError(what, "name a file with --config") from error
     except UnicodeDecodeError as error:
         raise SettingError(f"{path.as_posix()} is not UTF-8", "save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"{path.as_posix()} is not TOML: {error}", "fix that line") from error
+    except (ValueError, RecursionError) as error:  # also numbers too long, and what is nested too deep
+        what = f"{path.as_posix()} is not TOML: {error}"
+        raise SettingError(what, "fix that line") from error
 
 
 def _table(path: Path, document: Mapping[str, Any]) -> dict[str, Any] | None:

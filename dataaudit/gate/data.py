@@ -16,15 +16,17 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from dataaudit.data.blob import ARROW_FILE, PARQUET, STDIN
-from dataaudit.data.dataset import Wanted, readable
+from dataaudit.data.blob import ARROW_FILE, PARQUET, STDIN, Blob
+from dataaudit.data.dataset import USUAL, Dialect, Wanted, plain_types, readable
+from dataaudit.data.formats.arrow import arrow_index, parquet_index, with_class_names
 from dataaudit.data.load import load
 from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query
 from dataaudit.errors import DataError, MissingColumn
 from dataaudit.escape import shown
+from dataaudit.files import is_file
 from dataaudit.findings.verdict import Site
-from dataaudit.gate.identity import row_contents, row_keys, states
+from dataaudit.gate.matching import Matching, match
 from dataaudit.gate.rules import Need
 from dataaudit.gate.settings import DatasetSettings
 from dataaudit.options import StepCallback, ignore_progress
@@ -111,10 +113,16 @@ class Data:
 
 
 def open_data(
-    paths: Sequence[str] | Query, *, label: str, exclude: Sequence[str] = (), id_column: str | None = None
+    paths: Sequence[str] | Query,
+    *,
+    label: str,
+    exclude: Sequence[str] = (),
+    id_column: str | None = None,
+    named: Sequence[str] = (),
+    dialect: Dialect = USUAL,
 ) -> Data:
-    """Open a table."""
-    wanted = Wanted(label, None, tuple(exclude), id_column)
+    """Open a table; the columns in `named` are read even where pandas wrote them as its index."""
+    wanted = Wanted(label, None, tuple(exclude), id_column, named=tuple(named))
     if not isinstance(paths, Query):
         found = find(paths, label)
         scans = [] if found.classes else [_scan(path) for path in found.tables]
@@ -122,7 +130,9 @@ def open_data(
             opened = _scanned([scan for scan in scans if scan is not None], found.tables, wanted)
             if opened is not None:
                 return opened
-    dataset = load(paths if isinstance(paths, Query) else list(paths), target=label, exclude=exclude)
+    source = paths if isinstance(paths, Query) else list(paths)
+    used = [*named, *filter(None, [id_column])]  # the id stays a column here
+    dataset = load(source, target=label, exclude=exclude, named=used, dialect=dialect)
     wanted.choose(dataset.frame.columns, dataset.origins[0].path)
     pieces, start = [], 0
     for origin in dataset.origins:
@@ -136,7 +146,7 @@ def open_data(
 def _scan(path: str) -> pl.LazyFrame | None:
     """Return a scan of a whole Parquet or Arrow file; None for anything that must be read otherwise."""
     plain = Path(path)
-    if path == STDIN or not plain.is_file():
+    if path == STDIN or "=" in path or not is_file(plain):  # with =, columns may stand in the path
         return None
     try:
         path.encode()
@@ -148,31 +158,47 @@ def _scan(path: str) -> pl.LazyFrame | None:
         return None  # whoever reads it says why
     name = str(plain.absolute())
     if head.startswith(PARQUET) and tail.endswith(PARQUET):
-        return pl.scan_parquet(name, glob=False, hive_partitioning=False)
-    if head.startswith(ARROW_FILE) and tail.endswith(ARROW_FILE):
-        return pl.scan_ipc(name, glob=False, hive_partitioning=False)
-    return None
+        scan = pl.scan_parquet(name, glob=False, hive_partitioning=False)
+    elif head.startswith(ARROW_FILE) and tail.endswith(ARROW_FILE):
+        scan = pl.scan_ipc(name, glob=False, hive_partitioning=False)
+    else:
+        return None
+    with readable(f"{shown(path)} is not a readable table", _AGAIN):
+        return plain_types(with_class_names(scan, Blob(path, "", "", "", name, head))[0])
 
 
 def _scanned(scans: list[pl.LazyFrame], paths: Sequence[str], wanted: Wanted) -> Data | None:
     """Return the files as one table; None if their columns or types differ."""
     names = [shown(Path(path).as_posix()) for path in paths]
-    schemas, pieces, start = [], [], 0
-    for scan, name in zip(scans, names, strict=True):
+    schemas, pieces, decided, start = [], [], list[str](), 0
+    there: list[str] = []
+    for at, (name, path) in enumerate(zip(names, paths, strict=True)):
         with readable(f"{name} is not a readable table", _AGAIN):
-            schemas.append(scan.collect_schema())
-            rows = int(scan.select(pl.len()).collect().item())
+            columns = scans[at].collect_schema().names()
+            rows = int(scans[at].select(pl.len()).collect().item())
+            kept, notes = wanted.without_index(columns, _index(path))
+        there += columns
+        scans[at] = scans[at].select(kept)
+        schemas.append(scans[at].collect_schema())
+        decided += notes
         pieces.append(Piece(name, start, rows))
         start += rows
     if any(schema != schemas[0] for schema in schemas[1:]):
         return None
     if not start:
         raise DataError(f"{names[0]} has columns but no rows", "give a table with rows")
-    wanted.check_excluded(schemas[0].names(), names[0])
+    wanted.check_excluded(there, names[0])
     columns = wanted.choose(schemas[0].names(), names[0])
     whole = scans[0] if len(scans) == 1 else pl.concat(scans)
-    kept = tuple(piece for piece in pieces if piece.rows)
-    return Data(whole.select(columns), kept)
+    full = tuple(piece for piece in pieces if piece.rows)
+    return Data(whole.select(columns), full, notes=tuple(dict.fromkeys(decided)))
+
+
+def _index(path: str) -> tuple[str, ...]:
+    """Return the index that pandas wrote into a Parquet or Arrow file."""
+    with Path(path).open("rb") as file:
+        is_parquet = file.read(len(PARQUET)) == PARQUET
+    return parquet_index(path) if is_parquet else arrow_index(path)
 
 
 Made = TypeVar("Made")
@@ -192,6 +218,7 @@ class Material:
     data: Data | None  # the rows; None where there is only a folder of findings
     test: Data | None = None  # the rows held out
     base: Material | None = None  # the accepted rows, with the same `test` and no base of their own
+    base_note: str = ""  # what was decided about it, in full sentences; without a base why all rows are new
     folder: Path | None = None  # findings of an audit
     seed: int = 0  # of everything random
     secret: str = ""  # key of the hashes of rows
@@ -244,20 +271,28 @@ class Material:
         return [name for name in self.rows.schema if name not in others and (named is None or name in named)]
 
     @cached_property
-    def states(self) -> pl.Series | None:
-        """``new``, ``changed`` or ``known`` by the columns of both sides, (n,); None without a base."""
+    def matching(self) -> Matching | None:
+        """What became of the rows of the base, by the columns of both sides; None without a base."""
         if self.base is None or self.data is None:
             return None
         shared = [name for name in self.rows.schema if name in self.base.rows.schema]
-        frames = [side.rows.read(shared) for side in (self, self.base)]
-        mine, theirs = (
-            row_keys(frame, columns=shared, id_column=side.settings.id, secret=side.secret)
-            for frame, side in zip(frames, (self, self.base), strict=True)
+        return match(
+            *(side.rows.read(shared or list(side.rows.schema)) for side in (self, self.base)),
+            label=self.settings.label,
+            id_column=self.settings.id if self.settings.id in shared else None,
+            secret=self.secret,
         )
-        if not self.settings.id:
-            return states(mine, theirs)
-        now, was = (row_contents(frame, columns=shared, secret=self.secret) for frame in frames)
-        return states(mine, theirs, contents=now, base_contents=was)
+
+    @property
+    def match_notes(self) -> list[str]:
+        """What was decided where rows of the base were looked for; nothing where they were not."""
+        matching = self.matching if "matching" in self.__dict__ else None
+        return matching.notes if matching else []
+
+    @property
+    def states(self) -> pl.Series | None:
+        """``new``, ``changed`` or ``known``, (n,); None without a base."""
+        return self.matching.states if self.matching else None
 
     @cached_property
     def known(self) -> pl.Series:

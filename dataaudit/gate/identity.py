@@ -61,25 +61,9 @@ def row_contents(frame: pl.DataFrame, *, columns: Sequence[str], secret: str = "
     return pl.Series("key", hashes, dtype=pl.String)
 
 
-def states(
-    keys: pl.Series,
-    base_keys: pl.Series,
-    *,
-    contents: pl.Series | None = None,
-    base_contents: pl.Series | None = None,
-) -> pl.Series:
-    """Return what became of each row since the base."""
-    rows = pl.DataFrame({"key": keys, "now": keys if contents is None else contents})
-    base = pl.DataFrame({"key": base_keys, "was": base_keys if base_contents is None else base_contents})
-    met = rows.join(base, on="key", how="left", maintain_order="left")
-    state = (
-        pl.when(pl.col("was").is_null())
-        .then(pl.lit("new"))
-        .when(pl.col("was") == pl.col("now"))
-        .then(pl.lit("known"))
-        .otherwise(pl.lit("changed"))
-    )
-    return met.select(state.alias("state")).to_series()
+def cell_hashes(column: pl.Series) -> pl.Series:
+    """Return a hash of each cell of a column in the spelling of keys, UInt64 (n,)."""
+    return _cells(column).hash()
 
 
 def fingerprint(code: str, dataset: str, key: str) -> str:

@@ -3,34 +3,42 @@
 The configuration, the hook and the workflow go in where they belong and nothing else of a file changes:
 comments, order and line ends stay. What is there already is never replaced without being asked to. Which
 column is the label, and which the id, is guessed only where one answer is clear: a wrong label column is
-worse than a line to fill in. The hook and the workflows are the files in ``ci/``.
+worse than a line to fill in. The hook and the workflows are the files in ``ci/``: a line that ends in
+``#? lfs`` or ``#? dvc`` is for projects that keep data there. They belong to the root of the repository, also
+where the project is a folder in it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 import polars as pl
 
+from dataaudit.data.blob import PACKED, TABLE_NAMES
+from dataaudit.data.pointers import SUFFIX
 from dataaudit.errors import AuditError, SettingError
 from dataaudit.gate.config import OWN, PROJECT, find_config
 from dataaudit.gate.data import open_data
+from dataaudit.gate.install import UNKNOWN
 from dataaudit.gate.settings import toml, toml_key
 
 Host = Literal["", "github", "gitlab"]
 HOOK: Final = "dataaudit-check"  # its id
-KINDS: Final = frozenset({".csv", ".tsv", ".parquet", ".pq", ".feather", ".arrow", ".jsonl", ".ndjson"})
+KINDS: Final = TABLE_NAMES - {".json"}  # which is anything
 MOST: Final = 12  # datasets proposed: more are to be chosen by a person
-_PACKED = frozenset({".gz", ".zst"})
 _SCANNED = frozenset({".parquet", ".pq", ".feather", ".arrow"})
+_OPTIONAL = re.compile(r"(.*?)(?:  #\? (\w+))?")  # a line of a template, and for whom it is
+_PLAIN = re.compile(r"[\w./+@ -]+")  # what means nothing to YAML, and to a shell only a space
 _READ = 64 << 20  # bytes of a text file up to which it is read for its columns
 _DEEP, _FOLDERS = 4, 2000  # how far the search goes
 _PASSED_OVER = frozenset(
@@ -62,20 +70,31 @@ class Survey:
 
     datasets: tuple[Proposal, ...]  # by path
     left_out: int  # tables beyond `MOST`
-    git: bool  # whether the folder is the root of a Git repository
+    git: bool  # whether the folder is in a Git repository
+    inside: str  # POSIX path of the folder from the root of the repository; empty for the root
+    keepers: frozenset[str]  # of data that are not in Git itself: lfs, dvc
+    pointers: tuple[str, ...]  # of DVC, from the root
     host: Host  # where its continuous integration is, by its files, then by its remote
     branch: str  # default branch of the remote
 
 
 def survey(folder: Path) -> Survey:
     """Return what a folder has."""
-    found = _paired(_grouped(sorted(_tables(folder))))
+    tables = sorted(set(_tables(folder)))
+    found = _paired(_grouped(tables))
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    inside = _git(folder, "rev-parse", "--show-prefix").rstrip("/")
+    dvc = [f"{path}{SUFFIX}" for path in tables if (folder / f"{path}{SUFFIX}").is_file()]
+    lfs = "filter: lfs\n" in _git(folder, "check-attr", "filter", "--", *tables) + "\n" if tables else False
     head = _git(folder, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
     return Survey(
         datasets=tuple(_columns(folder, proposal) for proposal in found[:MOST]),
         left_out=max(len(found) - MOST, 0),
-        git=(folder / ".git").exists(),
-        host=_host(folder),
+        git=bool(top),
+        inside=inside,
+        keepers=frozenset(name for name, there in (("lfs", lfs), ("dvc", dvc)) if there),
+        pointers=tuple((PurePosixPath(inside) / path).as_posix() for path in dvc),
+        host=_host(Path(top) if top else folder),
         branch=head.removeprefix("origin/") or "main",
     )
 
@@ -92,8 +111,9 @@ def _tables(folder: Path) -> Iterator[str]:
         if "provenance.json" in names:
             continue
         for name in names:
+            name = name.removesuffix(SUFFIX)  # the data that it stands for  # noqa: PLW2901
             ends = [suffix.lower() for suffix in PurePosixPath(name).suffixes[-2:]]
-            kind = ends[-2] if len(ends) > 1 and ends[-1] in _PACKED else ends[-1] if ends else ""
+            kind = ends[-2] if len(ends) > 1 and ends[-1] in PACKED else ends[-1] if ends else ""
             if kind in KINDS and not name.startswith("."):
                 yield (place / name).as_posix()
 
@@ -138,8 +158,9 @@ def _long_name(path: str) -> str:
 
 def _columns(folder: Path, proposal: Proposal) -> Proposal:
     """Look at the columns, with the reader that the gate has; a file that it refuses is left as it is."""
-    first = min(folder.glob(proposal.path)) if "*" in proposal.path else folder / proposal.path
-    if first.suffix.lower() not in _SCANNED and first.stat().st_size > _READ:
+    matches = sorted(folder.glob(proposal.path)) if "*" in proposal.path else []
+    first = matches[0] if matches else folder / proposal.path
+    if not first.is_file() or (first.suffix.lower() not in _SCANNED and first.stat().st_size > _READ):
         return proposal
     try:
         rows = open_data([str(first)], label="").lazy
@@ -198,16 +219,79 @@ class FileEdit:
     note: str = ""  # why nothing is to be done, in a full sentence; empty if something is
 
 
-def plan(folder: Path, found: Survey, *, host: Host) -> list[FileEdit]:
-    """Return what to write."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a project is in its repository, and what its checks are called by."""
+
+    found: Survey
+    install: str  # the requirement that workflows install
+    config: str  # POSIX path of the configuration from the root; empty if the root has it
+
+    @property
+    def up(self) -> str:
+        """The root from the folder."""
+        return "../" * len(PurePosixPath(self.found.inside).parts)
+
+    @property
+    def name(self) -> str:
+        """What distinguishes the files and jobs of a folder; empty for the root."""
+        return "-" + re.sub(r"[^\w-]+", "-", self.found.inside) if self.config else ""
+
+    @property
+    def command(self) -> str:
+        """How the check is called at the root."""
+        return f"audit check --config {shlex.quote(self.config)}" if self.config else "audit check"
+
+    def template(self, name: str) -> str:
+        """Return a file of ours for this place."""
+        whole = files("dataaudit.gate").joinpath("ci", name).read_text(encoding="utf-8")
+        lines = [_OPTIONAL.fullmatch(line) for line in whole.splitlines()]
+        text = "".join(f"{m[1]}\n" for m in lines if m and (m[2] is None or m[2] in self.found.keepers))
+        text = text.replace("POINTERS", shlex.join(self.found.pointers))
+        text = text.replace(UNKNOWN, self.install)
+        text = re.sub(r"(?<!data)audit check", lambda _: self.command, text)
+        if self.config:
+            inside = self.found.inside
+            text = text.replace("files: '", f"files: '^{re.escape(inside)}/.*")
+            text = text.replace(".dataaudit-cache/", f"{inside}/.dataaudit-cache/")
+            text = text.replace("name: data\n", f"name: data in {inside}\n", 1)
+            text = re.sub(r"(?m)^dataaudit(?=:)|keys?: dataaudit", rf"\g<0>{self.name}", text)
+        return text
+
+
+def plan(folder: Path, found: Survey, *, host: Host, install: str = UNKNOWN) -> list[FileEdit]:
+    """Return what to write; workflows install `install`."""
+    place = Place(found, install, _config_from_root(folder, found))
     edits = [_configuration(folder, found)]
     if found.git:
-        edits.append(_inserted(folder, ".pre-commit-config.yaml", HOOK, _with_hook))
+        mark = place.config or HOOK
+        hook = partial(_with_hook, ours=place.template("pre-commit-config.yaml"))
+        edits.append(_inserted(folder, f"{place.up}.pre-commit-config.yaml", mark, hook))
     if host == "github":
-        edits.append(_whole(folder, ".github/workflows/dataaudit.yml", github_workflow(found.branch)))
+        path = f"{place.up}.github/workflows/dataaudit{place.name}.yml"
+        edits.append(_whole(folder, path, github_workflow(place)))
     elif host == "gitlab":
-        edits.append(_inserted(folder, ".gitlab-ci.yml", "audit check", _with_job))
+        job = partial(
+            _with_job, job=place.template("gitlab-ci.yml").replace("origin/main", f"origin/{found.branch}")
+        )
+        edits.append(_inserted(folder, f"{place.up}.gitlab-ci.yml", place.command, job))
     return edits
+
+
+def _config_from_root(folder: Path, found: Survey) -> str:
+    """Return the path of the configuration from the root of the repository; empty if it is there itself."""
+    if not found.inside:
+        return ""
+    own = PROJECT if (folder / PROJECT).is_file() else OWN
+    config = find_config(folder) or folder.resolve() / own
+    depth = len(PurePosixPath(found.inside).parts)
+    root = folder.resolve().parents[depth - 1]
+    if config.parent == root or root not in config.parents:
+        return ""
+    path = config.relative_to(root).as_posix()
+    if not _PLAIN.fullmatch(path):
+        raise SettingError(f"{path!r} cannot stand in a hook or a workflow", "rename the folder")
+    return path
 
 
 def _configuration(folder: Path, found: Survey) -> FileEdit:
@@ -263,19 +347,18 @@ def _dataset(proposal: Proposal, prefix: str, branch: str) -> str:
     return "\n".join([*lines, base]) + "\n"
 
 
-def github_workflow(branch: str) -> str:
+def github_workflow(place: Place) -> str:
     """Return a workflow that needs no other file of ours."""
-    text = _template("github.yml").replace("[main]", f"[{branch}]")
-    return text.replace("origin/main:", f"origin/{branch}:")
+    branch = place.found.branch
+    return (
+        place.template("github.yml")
+        .replace("[main]", f"[{branch}]")
+        .replace("origin/main", f"origin/{branch}")
+    )
 
 
-def _template(name: str) -> str:
-    return files("dataaudit.gate").joinpath("ci", name).read_text(encoding="utf-8")
-
-
-def _with_hook(text: str) -> str:
+def _with_hook(text: str, *, ours: str) -> str:
     """Return a pre-commit configuration with our entry at the end of its list of repositories."""
-    ours = _template("pre-commit-config.yaml")
     if not text.strip():
         return ours
     lines = text.splitlines(keepends=True)
@@ -292,10 +375,9 @@ def _with_hook(text: str) -> str:
     return _ended(before) + _ends_like(text, entry) + after
 
 
-def _with_job(text: str) -> str:
+def _with_job(text: str, *, job: str) -> str:
     stages = re.search(r"^stages:[ \t]*(?:\[(.*?)\]|((?:\s*\n\s*- .*)+))", text, re.MULTILINE)
     named = re.findall(r"[\w.-]*\w", re.sub(r"#.*", "", (stages[1] or stages[2]))) if stages else []
-    job = _template("gitlab-ci.yml")
     if named and "test" not in named:
         job = job.replace("stage: test", f"stage: {named[-1]}")
     return _below(text, job)

@@ -24,16 +24,17 @@ import polars as pl
 
 from dataaudit.errors import SettingError, suggestion
 from dataaudit.findings.record import WITHHELD, plain
-from dataaudit.findings.verdict import Finding, Outcome, Rule, Site
+from dataaudit.findings.verdict import Finding, Outcome, Rule, Site, Status, singular
+from dataaudit.gate.baseline import Entry, accepts
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts import FactTable
 from dataaudit.gate.facts.columns import profile
 from dataaudit.gate.identity import fingerprint, row_keys
 from dataaudit.gate.rules import fields_of, fill
-from dataaudit.gate.settings import HYSTERESIS, SHOWN
+from dataaudit.gate.settings import HYSTERESIS, SHOWN, DatasetSettings
 
 _BLOCKING: Final = ("", "new", "changed")
-_INTERNAL: Final = ("state", "accepted", "position", "print")
+_INTERNAL: Final = ("state", "accepted", "accepted_at", "position", "print")
 _BETWEEN: Final = "\x1f"
 
 
@@ -47,37 +48,40 @@ def check_rule(rule: Rule, tables: Mapping[str, FactTable]) -> FactTable:
     if rule.scope != table.scope:
         what = f"{where} is of scope {rule.scope!r}, table {table.name!r} of {table.scope!r}"
         raise SettingError(what, "give both the same scope")
-    _check_condition(rule, table)
+    for key, condition in (("where", rule.where), ("judges", rule.judges)):
+        _check_condition(rule, table, key, condition)
     if rule.column:
         _require_column(rule.column, table, f"{where}: column")
         if not table.schema[rule.column].is_numeric():
             what = f"{where}: {rule.measure} of column {rule.column!r}, which is {table.schema[rule.column]}"
             raise SettingError(what, "measure a column of numbers")
+    if rule.score:
+        _require_column(rule.score.removeprefix("-"), table, f"{where}: score")
     for name in fields_of(rule.each, where):
         _require_column(name, table, f"{where}: each")
     return table
 
 
-def _check_condition(rule: Rule, table: FactTable) -> None:
+def _check_condition(rule: Rule, table: FactTable, key: str, condition: str) -> None:
     empty = pl.DataFrame(schema=table.schema)
     try:
         # Collected, since a subquery passes as an expression and fails only then.
-        dtype = empty.lazy().select(_condition(rule).alias("condition")).collect().schema["condition"]
+        dtype = empty.lazy().select(_predicate(condition).alias("condition")).collect().schema["condition"]
     except pl.exceptions.ColumnNotFoundError as error:
-        for name in _condition(rule).meta.root_names():
-            _require_column(name, table, f"rule {rule.code}: where")
-        raise SettingError(f"rule {rule.code}: where: {_first_line(error)}", _columns_of(table)) from error
+        for name in _predicate(condition).meta.root_names():
+            _require_column(name, table, f"rule {rule.code}: {key}")
+        raise SettingError(f"rule {rule.code}: {key}: {_first_line(error)}", _columns_of(table)) from error
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        what = f"rule {rule.code}: where {rule.where!r}: {_first_line(error)}"
+        what = f"rule {rule.code}: {key} {condition!r}: {_first_line(error)}"
         raise SettingError(what, _columns_of(table)) from error
     if dtype != pl.Boolean:
-        what = f"rule {rule.code}: where {rule.where!r} is {dtype}, neither true nor false"
+        what = f"rule {rule.code}: {key} {condition!r} is {dtype}, neither true nor false"
         raise SettingError(what, "compare with something, e.g. rows > 10")
 
 
-def _condition(rule: Rule) -> pl.Expr:
-    """Return the condition of a rule as an expression; true for all rows if there is none."""
-    return pl.sql_expr(rule.where) if rule.where else pl.lit(value=True)
+def _predicate(condition: str) -> pl.Expr:
+    """Return a condition as an expression; true for all rows if there is none."""
+    return pl.sql_expr(condition) if condition else pl.lit(value=True)
 
 
 def _require_column(column: str, table: FactTable, where: str) -> None:
@@ -104,12 +108,14 @@ class RuleCase:
     base: pl.DataFrame | None = None  # the same of the base, if there is one and rows have no state
     hysteresis: float = HYSTERESIS  # share of a limit by which a value must exceed the base's
     top: int = SHOWN  # findings to keep
-    reasons: Mapping[str, str] = field(default_factory=dict)  # fingerprint → why the baseline accepts it
+    accepted: Mapping[str, Entry] = field(default_factory=dict)  # fingerprint → entry of the baseline
 
 
 def judge(rule: Rule, case: RuleCase) -> Outcome:
     """Return what becomes of a rule."""
     began = time.perf_counter()
+    if rule.judges and case.facts.filter(_predicate(rule.judges)).is_empty():
+        return unjudged(rule, case.material.settings, why=rule.unjudged)
     hits = _hits(rule, case)
     blocking = hits.filter(pl.col("state").is_in(_BLOCKING) & (pl.col("accepted") == ""))
     are_rows = case.table.scope == "row" and case.material.data is not None
@@ -132,11 +138,17 @@ def judge(rule: Rule, case: RuleCase) -> Outcome:
         message=message,
         place=_place(case.material, case.table),
         value=value,
-        base_value=None if base is None else _measure(rule, base.filter(_condition(rule)), base.height),
+        base_value=None if base is None else _measure(rule, base.filter(_predicate(rule.where)), base.height),
         findings=_findings(rule, kept, case.table, material=case.material),
         total=hits.height,
         seconds=time.perf_counter() - began,
     )
+
+
+def unjudged(rule: Rule, settings: DatasetSettings, *, why: str, status: Status = "skipped") -> Outcome:
+    """Return the outcome of a rule that was not judged."""
+    place = Site(source=settings.names[0])
+    return Outcome(rule=rule, dataset=settings.name, status=status, message=why, place=place)
 
 
 def is_hit(rule: Rule, facts: pl.DataFrame) -> bool:
@@ -146,7 +158,7 @@ def is_hit(rule: Rule, facts: pl.DataFrame) -> bool:
 
 def _filtered(rule: Rule, facts: pl.DataFrame) -> pl.DataFrame:
     """Return the facts that are findings: where a greatest value is measured, those above the limit."""
-    hits = facts.filter(_condition(rule))
+    hits = facts.filter(_predicate(rule.where))
     return hits.filter(pl.col(rule.column) > rule.limit) if rule.measure == "max" else hits
 
 
@@ -155,25 +167,47 @@ def _hits(rule: Rule, case: RuleCase) -> pl.DataFrame:
     hits = _filtered(rule, case.facts)
     if case.table.scope == "row":
         at, states = _positions(hits, case.material), case.material.states
-        state = pl.repeat("", hits.height, dtype=pl.String, eager=True)
+        state = pl.repeat("new" if case.material.base_note else "", hits.height, dtype=pl.String, eager=True)
         if states is not None:
             state = states.gather(at.fill_null(0)).set(at.is_null(), "new")
         hits = hits.with_columns(at.alias("position"), state.alias("state"))
     else:
         hits = hits.with_columns(state=_states_by_base(rule, case, hits))
-    if not case.reasons:
-        return hits.with_columns(accepted=pl.lit(""))
+    if not case.accepted:
+        return hits.with_columns(accepted=pl.lit(""), accepted_at=pl.lit(None, pl.Float64))
     prints = _fingerprints(rule.code, hits, case.table, material=case.material)
-    reasons = [case.reasons.get(name, "") for name in prints]
-    return hits.with_columns(pl.Series("accepted", reasons, dtype=pl.String), pl.Series("print", prints))
+    entries = [case.accepted.get(name) for name in prints]
+    reasons = [
+        entry.reason if entry and accepts(entry, value, rule, hysteresis=case.hysteresis) else ""
+        for entry, value in zip(entries, _accepted_values(rule, case, hits), strict=True)
+    ]
+    return hits.with_columns(
+        pl.Series("accepted", reasons, dtype=pl.String),
+        pl.Series("accepted_at", [entry and entry.value for entry in entries], dtype=pl.Float64),
+        pl.Series("print", prints, dtype=pl.String),
+    )
+
+
+def _score(rule: Rule, table: FactTable) -> str:
+    """Return the column by which findings are ranked; empty if all are alike."""
+    return rule.column or rule.score.removeprefix("-") or table.score
+
+
+def _accepted_values(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> list[float | None]:
+    """Return what the baseline accepts of each finding, as `baseline.value_of` has it."""
+    score = _score(rule, case.table)
+    hidden = case.material.redact and score in case.table.cells
+    if hidden or not (rule.column or rule.score):
+        return [None] * hits.height
+    return hits[score].cast(pl.Float64).to_list()
 
 
 def _states_by_base(rule: Rule, case: RuleCase, hits: pl.DataFrame) -> pl.Series:
     """Return the state of findings that are no rows, by those of the base."""
     if case.base is None:
-        state = "" if case.material.base is None else "new"
+        state = "" if case.material.base is None and not case.material.base_note else "new"
         return pl.repeat(state, hits.height, dtype=pl.String, eager=True)
-    there = case.base.filter(_condition(rule))
+    there = case.base.filter(_predicate(rule.where))
     keys = [_keys(frame, case.table) for frame in (hits, there)]
     if not rule.column:
         was = set(keys[1])
@@ -206,8 +240,8 @@ def _measure(rule: Rule, hits: pl.DataFrame, population: int) -> float | None:
 def _sorted(rule: Rule, table: FactTable, hits: pl.DataFrame) -> pl.DataFrame:
     """Return the findings, those that block first, then the strongest; equal ones by their key."""
     blocks = pl.col("state").is_in(_BLOCKING) & (pl.col("accepted") == "")
-    score = rule.column or table.score
-    order = [blocks.not_(), *([-pl.col(score).cast(pl.Float64)] if score else []), *table.key]
+    score, sign = _score(rule, table), 1 if rule.score.startswith("-") else -1
+    order = [blocks.not_(), *([sign * pl.col(score).cast(pl.Float64)] if score else []), *table.key]
     return hits.sort(order, nulls_last=True, maintain_order=True) if hits.height else hits
 
 
@@ -221,7 +255,7 @@ def _passed(rule: Rule, value: float | None, others: int) -> str:
 def _counted(total: int, rule: Rule) -> str:
     """Return a number of findings with its noun: the unit if it is one, else what the rule's table holds."""
     noun = rule.unit if rule.measure == "count" else f"{rule.scope}s"
-    return f"{total:,} {noun.removesuffix('es' if noun.endswith('sses') else 's') if total == 1 else noun}"
+    return f"{total:,} {singular(noun) if total == 1 else noun}"
 
 
 def _with_unit(value: float, rule: Rule) -> str:
@@ -229,7 +263,7 @@ def _with_unit(value: float, rule: Rule) -> str:
     if rule.measure == "share" or rule.unit == "share":
         return f"{value:.2%}"
     number = f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
-    return f"{number} {rule.unit}"
+    return f"{number} {singular(rule.unit) if number == '1' else rule.unit}"
 
 
 def _findings(rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Material) -> tuple[Finding, ...]:
@@ -238,7 +272,7 @@ def _findings(rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Mat
         return ()
     prints = hits["print"].to_list() if "print" in hits.columns else None
     prints = prints or _fingerprints(rule.code, hits, table, material=material)
-    score = rule.column or table.score
+    score = _score(rule, table)
     found = []
     rows, sites = hits.iter_rows(named=True), _sites(hits, table, material)
     for values, site, name in zip(rows, sites, prints, strict=True):
@@ -247,9 +281,14 @@ def _findings(rule: Rule, hits: pl.DataFrame, table: FactTable, *, material: Mat
         if details.get("column") != material.settings.label:  # names of classes are no cells
             details |= dict.fromkeys(hidden, WITHHELD)
         strength = None if score in hidden else values.get(score)
+        message = fill(rule.each, details) if rule.each else f"{rule.title}."
+        if values["accepted_at"] is not None and not values["accepted"]:
+            was = values["accepted_at"]
+            known = _with_unit(was, rule) if rule.column else f"{was:,.4g}"
+            message += f" It was accepted at {known}, and is worse now."
         found.append(
             Finding(
-                message=fill(rule.each, details) if rule.each else f"{rule.title}.",
+                message=message,
                 site=site,
                 fingerprint=name,
                 state=values["state"],
@@ -283,7 +322,7 @@ def _sites(hits: pl.DataFrame, table: FactTable, material: Material) -> Iterator
 def _place(material: Material, table: FactTable) -> Site:
     """Return where an outcome as a whole points to."""
     data = material.test if table.place == "test" and material.test else material.data
-    return Site(source=data.pieces[0].path if data else material.settings.paths[0])
+    return Site(source=data.pieces[0].path if data else material.settings.names[0])
 
 
 def _positions(facts: pl.DataFrame, material: Material) -> pl.Series:

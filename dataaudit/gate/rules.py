@@ -49,7 +49,8 @@ ASK: Final[dict[Need, str]] = {  # what a person does to give it, in the order t
     "fit": "name a label column, or a folder of findings",
 }
 _CELL = 80  # characters of a value in a sentence
-_FORMAT = re.compile(r"[<>^]?\+?[0-9]{0,2}[,_]?(\.[0-9]{1,2})?[a-zA-Z%]?")  # no width that fills the memory
+# No width that fills the memory; after a blank the noun that is counted: {rows:, row} is 1 row, 2 rows.
+_FORMAT = re.compile(r"[<>^]?\+?[0-9]{0,2}[,_]?(\.[0-9]{1,2})?[a-zA-Z%]?( [a-z][a-z -]*)?")
 _KEYS: Final = {field.name: field for field in dataclasses.fields(Rule) if field.name != "pack"}
 _CODE: Final = re.compile(r"[A-Z]{2,10}[0-9]{3,5}")
 _RULE_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -131,6 +132,11 @@ def _rule(entry: dict[str, Any], pack: str, where: str) -> Rule:
         if key in entry and entry[key] not in choices:
             hint = suggestion(entry[key], choices)
             raise SettingError(f"{where}: there is no {key} {entry[key]!r}", hint)
+    for need in entry.get("needs", "").split():
+        if need not in ASK:
+            raise SettingError(f"{where}: there is no need {need!r}", suggestion(need, ASK))
+    if bool(entry.get("judges")) != bool(entry.get("unjudged")):
+        raise SettingError(f"{where}: judges and unjudged go together", "write both, or neither")
     _check_form(entry, where)
     return Rule(pack=pack, **{**entry, "limit": float(entry.get("limit", 0.0)), "doc": entry["doc"].strip()})
 
@@ -196,9 +202,17 @@ def fill(sentence: str, values: Mapping[str, Any]) -> str:
 def _formatted(value: Any, spec: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
+    form, _, noun = spec.partition(" ")
     try:
-        text = format(value, spec)
+        text = format(value, form)
     except (ValueError, TypeError):
         text = str(value)
+    if noun:
+        text = f"{text} {noun if text == '1' else plural(noun)}"
     text = " ".join(text.split())
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def plural(noun: str) -> str:
+    """Return a noun for any number but one."""
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"

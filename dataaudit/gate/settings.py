@@ -22,9 +22,11 @@ from dataaudit.options import (
     Option,
     Options,
     Severity,
+    TextOptions,
     Weight,
     options_of,
 )
+from dataaudit.secrets import public
 
 if TYPE_CHECKING:
     from dataaudit.findings.verdict import Rule
@@ -40,11 +42,11 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f/\\:]+")  # of a dataset: it becomes part of
 _BASE = "The data as they were accepted, also REVISION:PATH of Git: only what is new or changed fails."
 _QUERY = "SQL whose result is the data, or @FILE that has it; path is then the database."
 _REDACT = "Keep cells of the data out of findings; names of columns, classes, rows and files stay."
-_HYSTERESIS = "Share of a limit by which a number must be worse than the base's to fail."
+_HYSTERESIS = "Share of a limit, or of an accepted value, by which a number must be worse to fail."
 _BASELINE = "Accepted findings; auto for the usual file if it is there, or none."
 
 
-class DatasetSettings(ColumnOptions):
+class DatasetSettings(ColumnOptions, TextOptions):
     """One dataset, and what to hold it to beyond what holds for all."""
 
     name: str  # its identity over time: accepted findings and fingerprints go by it
@@ -69,6 +71,11 @@ class DatasetSettings(ColumnOptions):
     )
     declared: str = ""  # the text file that declares this dataset, and the line there
     declared_line: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The paths as people may see them: addresses without their secrets."""
+        return tuple(map(public, self.paths))
 
     def __post_init__(self) -> None:
         super().__post_init__()

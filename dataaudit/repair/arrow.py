@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataaudit.data.blob import ARROW_FILE, Blob
+from dataaudit.data.formats.huggingface import KEY, names_in
 from dataaudit.errors import DataError, UnreadableFile
+from dataaudit.escape import shown
+from dataaudit.repair.layout import Layout, layout_of, write_parquet
 from dataaudit.repair.plan import Plan, RowChange
 
 Parts = dict[str, str]  # which rows → an Arrow stream in base64
-_ONE_GROUP: Final = 1 << 20  # rows; Parquet's own limit by default
-DROPPED: Final = "dropped"
-_TROUBLE = (pa.ArrowException, OSError, TypeError, OverflowError)
+DROPPED, GROUPS = "dropped", "groups"  # of `Parts`; the latter has the rows of each group, as JSON
+_TROUBLE = (pa.ArrowException, OSError, TypeError, OverflowError, UnicodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,8 @@ class Frame:
 
     table: pa.Table  # all rows, with the schema's metadata
     kind: str  # ``"parquet"``, ``"arrow file"`` or ``"arrow stream"``
-    rows_per_group: int  # rows of its first row group or batch; many, if it has but one
-    compression: Mapping[str, str]  # codec of each Parquet column by its path
-    keeps_schema: bool = True  # whether the Parquet file holds the Arrow schema
+    groups: tuple[int, ...]  # rows of each row group or batch
+    layout: Layout | None = None  # of a Parquet file
 
 
 def read_frame(blob: Blob) -> Frame:
@@ -54,48 +57,59 @@ def _read(blob: Blob) -> Frame:
         reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
         table = reader.read_all()
         chunks = table.column(0).chunks if table.num_columns else []
-        kind = "arrow file" if is_file else "arrow stream"
-        return Frame(table, kind, len(chunks[0]) if len(chunks) > 1 else _ONE_GROUP, {})
+        return Frame(table, "arrow file" if is_file else "arrow stream", tuple(map(len, chunks)))
     file = pq.ParquetFile(source)
     meta = file.metadata
-    groups = [meta.row_group(i) for i in range(min(meta.num_row_groups, 1))]
-    codecs = {
-        column.path_in_schema: "NONE" if column.compression == "UNCOMPRESSED" else column.compression
-        for group in groups
-        for column in (group.column(i) for i in range(group.num_columns))
-    }
-    rows = groups[0].num_rows if meta.num_row_groups > 1 else _ONE_GROUP
-    return Frame(file.read(), "parquet", max(rows, 1), codecs, b"ARROW:schema" in (meta.metadata or {}))
+    groups = tuple(meta.row_group(i).num_rows for i in range(meta.num_row_groups))
+
+    def read(start: int, count: int) -> bytes:
+        source.seek(start)
+        return bytes(source.read(count))
+
+    table = file.read()
+    return Frame(table, "parquet", groups, layout_of(meta, read))
 
 
-def frame_bytes(frame: Frame) -> bytes:
-    """Return the file."""
-    out = io.BytesIO()
+def frame_bytes(frame: Frame, *, changed: Sequence[str] = ()) -> bytes:
+    """Return the file; in a Parquet file some columns may have `changed`."""
     try:
-        if frame.kind == "parquet":
-            pq.write_table(
-                frame.table,
-                out,
-                row_group_size=frame.rows_per_group,
-                compression=_codecs(frame),
-                store_schema=frame.keeps_schema,
-            )
-        else:
-            opened = pa.ipc.new_file if frame.kind == "arrow file" else pa.ipc.new_stream
-            with opened(out, frame.table.schema) as writer:
-                writer.write_table(frame.table.combine_chunks(), max_chunksize=max(frame.rows_per_group, 1))
+        if frame.layout is not None:
+            return write_parquet(frame.table, frame.layout, groups=frame.groups, changed=changed)
+        out = io.BytesIO()
+        opened = pa.ipc.new_file if frame.kind == "arrow file" else pa.ipc.new_stream
+        with opened(out, frame.table.schema) as writer:
+            table, start = frame.table.combine_chunks(), 0  # which gives its batches one dictionary
+            for rows in frame.groups:
+                writer.write_table(table.slice(start, rows))
+                start += rows
     except _TROUBLE as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"the file cannot be written as it was: {first}", "repair a CSV copy") from error
     return out.getvalue()
 
 
-def _codecs(frame: Frame) -> str | dict[str, str]:
-    """Return the codecs; one for all where there is one, so that a new column has it too."""
-    kinds = set(frame.compression.values())
-    if len(kinds) <= 1:
-        return next(iter(kinds), "SNAPPY")
-    return dict(frame.compression)
+def change(frame: Frame, plan: Plan) -> tuple[Frame, Parts]:
+    """Carry out a plan; row groups lose the rows that are dropped."""
+    table, parts = change_table(frame.table, plan)
+    dropped = [change.row for change in plan.only("drop")]
+    if not dropped:
+        return replace(frame, table=table), parts
+    edges = list(accumulate(frame.groups, initial=0))
+    lost = [bisect_left(dropped, edge) for edge in edges]
+    kept = (rows - (b - a) for rows, (a, b) in zip(frame.groups, pairwise(lost), strict=True))
+    parts[GROUPS] = json.dumps(frame.groups)
+    return replace(frame, table=table, groups=tuple(rows for rows in kept if rows)), parts
+
+
+def restore(
+    frame: Frame, entries: Sequence[Mapping[str, Any]], *, parts: Parts, header: Mapping[str, Any]
+) -> Frame:
+    """Return the table before the changes, in its former row groups."""
+    table = restore_table(frame.table, entries, parts=parts, header=header)
+    groups = json.loads(parts[GROUPS]) if GROUPS in parts else frame.groups
+    if sum(groups) != table.num_rows:  # of a journal of an earlier version
+        groups = [table.num_rows]
+    return replace(frame, table=table, groups=tuple(groups))
 
 
 def change_table(table: pa.Table, plan: Plan) -> tuple[pa.Table, Parts]:
@@ -108,7 +122,9 @@ def change_table(table: pa.Table, plan: Plan) -> tuple[pa.Table, Parts]:
     if labels:
         at = table.column_names.index(plan.label_column)
         old = table.column(at)
-        given = {change.row: _labelled(old, change, plan) for change in labels}
+        metadata = (table.schema.metadata or {}).get(KEY.encode(), b"")
+        names = names_in(metadata).get(plan.label_column, ())
+        given = {change.row: _labelled(old, change, plan, names) for change in labels}
         parts["label"] = _pack(_cells(old, sorted(given), table.schema.field(at)))
         table = table.set_column(at, table.schema.field(at), _replaced(old, given))
     if plan.only("weight"):
@@ -149,10 +165,20 @@ def restore_table(
 _ACTIONS: Final = ("relabel", "weight", "drop")
 
 
-def _labelled(column: pa.ChunkedArray, change: RowChange, plan: Plan) -> pa.ChunkedArray:
+def _labelled(
+    column: pa.ChunkedArray, change: RowChange, plan: Plan, names: Sequence[str]
+) -> pa.ChunkedArray:
     """Return the new class as one cell: that of a row that has it, or a new one."""
     rows = plan.examples.get(str(change.label), ())
-    return column.slice(rows[0], 1) if rows else _new(str(change.label), column.type, plan.label_column)
+    if rows:
+        return column.slice(rows[0], 1)
+    label = str(change.label)
+    if not names or not pa.types.is_integer(column.type):
+        return _new(label, column.type, plan.label_column)
+    if label not in names:
+        what = f"column {plan.label_column!r} holds numbers, and no name of one is {shown(label)!r}"
+        raise DataError(what, "name the class where the dataset is made, then audit it again")
+    return _new(names.index(label), column.type, plan.label_column)
 
 
 def _new(value: str | float, kind: pa.DataType, name: str) -> pa.ChunkedArray:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dataaudit.data.formats.csv import sniff_separator
+from dataaudit.data.formats.header import Heading, column_name, find_heading
 from dataaudit.data.formats.lines import index_records
 from dataaudit.errors import DataError
 from dataaudit.repair.edits import ByteEdit, Span, TextRecords, agrees, alike, edits_of
@@ -28,22 +28,27 @@ class Sheet(TextRecords):
     """A delimited text taken apart."""
 
     data: bytes  # as `check_text` gives it
-    separator: bytes  # one byte
+    header: Heading
     spaced: bool  # whether a blank after a separator belongs to it, so that a quote may follow
-    heading: int  # first byte of the header
+    heading: int  # first byte of the header; of the first record where there is none
     starts: Sequence[int]
+
+    @property
+    def separator(self) -> bytes:
+        """One byte."""
+        return self.header.separator
 
     @cached_property
     def columns(self) -> dict[str, int]:
         """Names in the header as the audit reads it, with their places."""
         cells, _ = self._record(self.heading)
-        names = [self._text(*cell).strip() or f"column_{i}" for i, cell in enumerate(cells, start=1)]
-        return {name: i for i, name in reversed(list(enumerate(names)))}
+        names = self.header.names([self._text(*cell) for cell in cells])[: self.width]
+        return {name or column_name(i): i for i, name in reversed(list(enumerate(names)))}
 
     @cached_property
     def width(self) -> int:
-        """Cells of the header."""
-        return len(self._record(self.heading)[0])
+        """Cells of a record: those of the header, or one more or fewer where one ends with a separator."""
+        return len(self._record(self.starts[0] if self.starts else self.heading)[0])
 
     @cached_property
     def decimal_commas(self) -> set[int]:
@@ -83,10 +88,13 @@ class Sheet(TextRecords):
         return end, end, self.separator + number.encode()
 
     def header_edits(self, column: str) -> list[ByteEdit]:
-        """Add a name at the end of the header."""
+        """Add a name at the end of the header, below which the records add their cells."""
+        if self.header.absent:
+            what = f"the file has no header, which could name a column {column!r}"
+            raise DataError(what, "name a column that it has with --weight-column, or give it a header")
         cells, _ = self._record(self.heading)
-        end = cells[-1][1]
-        return [ByteEdit(end, end, self.separator + self._spelled(column, cells[0][0]))]
+        end, more = cells[-1][1], 1 + self.width - len(cells)
+        return [ByteEdit(end, end, self.separator * more + self._spelled(column, cells[0][0]))]
 
     def _text(self, start: int, end: int) -> str:
         """Return what a cell says, without its quotes."""
@@ -107,31 +115,34 @@ class Sheet(TextRecords):
 
 def find_edits(data: bytes, plan: Plan) -> list[ByteEdit]:
     """Return the edits of a delimited text that carry out a plan; none, to see whether it can be read."""
-    return edits_of(_sheet(data, b"\t" if plan.format == "tsv" else sniff_separator(data), plan), plan)
+    header = find_heading(data, target=plan.label_column, tabbed=plan.format == "tsv", absent=plan.no_header)
+    return edits_of(_sheet(data, header, plan), plan)
 
 
-def _sheet(data: bytes, separator: bytes, plan: Plan) -> Sheet:
+def _sheet(data: bytes, header: Heading, plan: Plan) -> Sheet:
     """Take the text apart by its index, or by walking where its quotes are irregular, as the audit did."""
-    indexed = index_records(data, separator)
+    below = data[header.start :] if header.start else data
+    indexed = index_records(below, header.separator)
+    first = 0 if header.absent else 1
     if indexed is not None:
-        heading, *starts = indexed.starts.tolist()
-        sheet = Sheet(data, separator, spaced=False, heading=heading, starts=starts)
+        starts = (indexed.starts + header.start).tolist()
+        sheet = Sheet(data, header, spaced=False, heading=starts[0], starts=starts[first:])
         if sheet.has(plan.label_column) and agrees(sheet, plan):
             return sheet
-    spaced = separator + b' "' in data
-    heading, *starts = _walk(data, separator, spaced=spaced) or [0]
-    sheet = Sheet(data, separator, spaced, heading, starts)
+    spaced = header.separator + b' "' in below
+    starts = _walk(data, header, spaced=spaced) or [0]
+    sheet = Sheet(data, header, spaced, starts[0], starts[first:])
     if not (sheet.has(plan.label_column) and agrees(sheet, plan)):
         what = "the records of the file cannot be separated as they were in the audit"
         raise DataError(what, "save the file with regular quoting, and audit it again")
     return sheet
 
 
-def _walk(data: bytes, separator: bytes, *, spaced: bool) -> list[int]:
+def _walk(data: bytes, header: Heading, *, spaced: bool) -> list[int]:
     """Return where every record starts that is not blank."""
-    starts, at = [], 0
+    starts, at = [], header.start
     while at < len(data):
-        cells, after = _record(data, at, separator, spaced=spaced)
+        cells, after = _record(data, at, header.separator, spaced=spaced)
         if cells[-1][1] > at:
             starts.append(at)
         at = after

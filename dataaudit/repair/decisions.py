@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from dataaudit.data.blob import require_data
 from dataaudit.errors import DataError, UnreadableFile, closest
 from dataaudit.escape import shown
 from dataaudit.files import write_whole
@@ -75,7 +76,9 @@ def read_decisions(path: str | Path, *, may_be_empty: bool = False) -> Decisions
     path = Path(path)
     name = shown(path.as_posix())
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        require_data(data, path.as_posix())
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise UnreadableFile(f"{name} cannot be read: {error.strerror or error}", "check the path") from error
     except UnicodeDecodeError as error:
@@ -184,6 +187,8 @@ def _text(values: Mapping[str, Any], key: str, where: str) -> str:
         return str(int(value)) if value == int(value) else str(value)
     if not isinstance(value, str):
         raise UnreadableFile(f"{where}: {key} must be text: got {shown(repr(value))[:40]}", "quote it")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise UnreadableFile(f"{where}: {key} has half a surrogate pair, which is no text", "write it again")
     return value
 
 

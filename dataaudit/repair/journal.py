@@ -3,7 +3,8 @@
 The first line is the header: names, formats, columns, and the content hashes before and after. Then comes one
 line a change, in the order of the file: for text formats the place in the repaired text, the number of bytes
 there and what stood there before; for Parquet and Arrow the row and what it was, the rows themselves being in
-the header as an Arrow stream. The header counts the lines, so that a journal cut short is seen.
+the header as an Arrow stream. A packed source is in the header as well, in base64, where packing its content
+again would not give the same bytes. The header counts the lines, so that a journal cut short is seen.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataaudit.repair.plan import RowChange
 SUFFIX: Final = ".journal.jsonl"
 KIND: Final = "dataaudit.repair"
 FORMAT: Final = 1
+PACKED: Final = "packed"  # of `Journal.parts`: the source as it was packed
 _HINT: Final = "name the file that audit apply wrote next to the repaired one, *.journal.jsonl"
 
 
@@ -38,6 +40,7 @@ class Journal:
     weight_column: str
     before: Mapping[str, str]  # ``sha256`` of the file, ``content`` of its unpacked bytes or its table
     after: Mapping[str, str]
+    encoding: str = ""  # of a text whose entries are of it in UTF-8; empty if the file is
     parts: Mapping[str, str] = field(default_factory=dict)  # rows and cells that are gone from a table
     entries: Sequence[Mapping[str, Any]] = ()  # one a change
 

@@ -7,19 +7,15 @@ the file write it: ``1``, ``"1"`` or ``true``.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dataaudit.data.formats.layout import BETWEEN, DECODER, find_layout, members, past, require_records
 from dataaudit.data.formats.lines import index_lines
 from dataaudit.errors import DataError
 from dataaudit.repair.edits import ByteEdit, Span, TextRecords, agrees, edits_of, number
 from dataaudit.repair.plan import Plan
-
-_SPACE = re.compile(r"[ \t\n\r]*")
-_BETWEEN = re.compile(r"[\s,]*")  # what the reader takes to stand between records
-_DECODER = json.JSONDecoder(strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +27,7 @@ class Objects(TextRecords):
     ends: Sequence[int]
     regions: Sequence[int]  # where each begins with what goes when it goes, and the end of the last one
     lines: bool  # whether it is NDJSON
+    schema: bool = False  # whether a schema of pandas lists the columns
 
     def cell(self, row: int, column: str) -> Span | None:
         """Return the value of a key."""
@@ -59,6 +56,13 @@ class Objects(TextRecords):
         """Whether any record has that key."""
         return any(column in self._fields(row) for row in range(len(self.starts)))
 
+    def header_edits(self, column: str) -> list[ByteEdit]:
+        """Refuse a column that a schema does not list: pandas would not read it."""
+        if self.schema:
+            what = f"the schema of the file has no column {column!r}"
+            raise DataError(what, 'write it with orient="records", and audit that')
+        return []
+
     def numbered(self, row: int, column: str, number: str) -> tuple[int, int, bytes]:
         """Replace a value, or add a key at the end of the record."""
         fields = self._fields(row)
@@ -73,7 +77,7 @@ class Objects(TextRecords):
 
 def find_edits(data: bytes, plan: Plan) -> list[ByteEdit]:
     """Return the edits of a JSON text that carry out a plan; none, to see whether it can be read."""
-    records = _by_lines(data) if plan.format == "ndjson" else _by_decoding(data)
+    records = _by_lines(data) if plan.format == "ndjson" else _by_decoding(data, plan.label_column)
     if not agrees(records, plan):
         what = "the records of the file cannot be separated as they were in the audit"
         raise DataError(what, "save the file again as NDJSON, and audit that")
@@ -87,43 +91,31 @@ def _by_lines(data: bytes) -> Objects:
     return Objects(data, starts, ends, [*starts, len(data) if after < 0 else after + 1], lines=True)
 
 
-def _by_decoding(data: bytes) -> Objects:
+def _by_decoding(data: bytes, target: str) -> Objects:
     text = data.decode()
-    array = text.lstrip().startswith("[")
-    at = text.index("[") + 1 if array else 0
-    end = len(text.rstrip())
+    layout = find_layout(text, target, "the file")
+    require_records(layout)
+    at, array, end = layout.start, layout.array, len(text.rstrip())
     starts, ends, passed, size = list[int](), list[int](), 0, 0
-    while (at := _past(_BETWEEN, text, at)) < end and not (array and text[at] == "]"):
+    while (at := past(BETWEEN, text, at)) < end and not (array and text[at] == "]"):
         size, passed = size + len(text[passed:at].encode()), at
         starts.append(size)
         try:
-            at = _DECODER.raw_decode(text, at)[1]
+            at = DECODER.raw_decode(text, at)[1]
         except (ValueError, RecursionError) as error:
             what = f"record {len(starts) - 1} of the file is not JSON"
             raise DataError(what, "fix it, and audit the file again") from error
         size, passed = size + len(text[passed:at].encode()), at
         ends.append(size)
-    return Objects(data, starts, ends, [*starts, *ends[-1:]], lines=False)
+    return Objects(data, starts, ends, [*starts, *ends[-1:]], lines=False, schema=bool(layout.index))
 
 
 def _fields(text: str, offset: int) -> dict[str, Span]:
     """Return the values by key of the object that `text` starts with, at byte `offset` of the file."""
-    fields, at = dict[str, Span](), _past(_SPACE, text, _past(_SPACE, text, 0) + 1)
-    passed, size = 0, offset
-    while text[at] != "}":
-        key, at = _DECODER.raw_decode(text, at)
-        begin = _past(_SPACE, text, _past(_SPACE, text, at) + 1)  # past the colon
-        value, at = _DECODER.raw_decode(text, begin)
-        raw = text[begin:at]
+    fields, passed, size = dict[str, Span](), 0, offset
+    for key, begin, end, value in members(text, 0):
+        raw = text[begin:end]
         start = size + len(text[passed:begin].encode())
-        passed, size = at, start + len(raw.encode())
+        passed, size = end, start + len(raw.encode())
         fields[key] = Span(start, size, value if isinstance(value, str) else raw)
-        at = _past(_SPACE, text, at)
-        if text[at] == ",":
-            at = _past(_SPACE, text, at + 1)
     return fields
-
-
-def _past(pattern: re.Pattern[str], text: str, at: int) -> int:
-    met = pattern.match(text, at)
-    return met.end() if met else at

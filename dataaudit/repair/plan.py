@@ -1,23 +1,30 @@
-"""Plan: the decisions checked against the findings and the data, row by row, before anything is written."""
+"""Plan: the decisions checked against the findings and the data, row by row, before anything is written.
+
+A file that is as it was in the audit is repaired by the numbers of its rows. In one that has changed, rows
+are matched by id and content; decisions on rows that are not surely there are left out, with the reason.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.data.blob import Blob
+from dataaudit.data.blob import Blob, is_repaired
+from dataaudit.data.dataset import Dataset
+from dataaudit.data.formats.encodings import origin_encoding
+from dataaudit.data.hive import levels_of
 from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.escape import shown
-from dataaudit.findings.schemas import Findings
+from dataaudit.findings.schemas import CONTENT, Findings
 from dataaudit.repair.decisions import Decision, Decisions
 
-FORMATS: Final = ("csv", "tsv", "ndjson", "json", "parquet", "arrow")
+_UNPACK: Final = "unpack it, audit the file inside, and repair that"
 _EXAMPLES: Final = 50  # rows of a class that are looked at to see how the file spells it
 _SEARCHED: Final = 20_000  # names among which a close match is looked for
 
@@ -39,7 +46,7 @@ class RowChange:
 class Plan:
     """All changes to one file."""
 
-    format: str  # one of `FORMATS`
+    format: str  # one of `REPAIRED`
     rows: int  # records of the file
     label_column: str
     weight_column: str
@@ -50,6 +57,10 @@ class Plan:
     elsewhere: int  # decisions on rows of other files
     examples: Mapping[str, tuple[int, ...]]  # class → a few of its rows, which show how the file spells it
     run_id: str  # of the findings
+    missed: Mapping[str, str] = field(default_factory=dict)  # row_id → why its decision is left out
+    new: int | None = None  # rows that the audit did not see; None for the file as it was
+    encoding: str = ""  # of a text file, as Python calls it; empty for UTF-8
+    no_header: bool = False  # whether its columns are named by their place
 
     def only(self, action: str) -> tuple[RowChange, ...]:
         """Return the changes of one kind."""
@@ -86,40 +97,54 @@ def make_plan(
     blob: Blob,
     new_class: bool = False,
     weight_column: str | None = None,
+    read: Callable[[], Dataset] | None = None,
 ) -> Plan:
-    """Check the decisions against findings and data."""
+    """Check the decisions against findings and data; `read` reads a changed file as the audit does."""
     require_files(findings)
     known = findings.provenance
     if decisions.run_id and decisions.run_id != known.run_id:
         what = f"the decisions are of run {shown(decisions.run_id)}, the findings of run {known.run_id}"
         raise DataError(what, "name the folder of findings that was reviewed")
-    origin = _origin(known.origins, blob)
-    here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
-    changes, left = list[RowChange](), Counter[str]()
+    settings: Mapping[str, Any] = known.settings
+    label_column = known.target if "label" not in settings else str(settings["label"])
+    found = _found(findings, blob, read)
+    origin, now = found.origin, {place["row_id"]: place for place in found.rows.iter_rows(named=True)}
+    changes, left, missed = list[RowChange](), Counter[str](), dict[str, str]()
+    _require_label_inside(found.audited, label_column)
     for decision, place in _places(findings.labels, decisions):
-        if place["source"] != origin["path"]:
+        name, label = decision.row_id, found.relabelled.get(decision.row_id)
+        if place["source"] != found.audited:
             left["elsewhere"] += 1
         elif decision.action in ("keep", "unsure"):
             left[decision.action] += 1
-        elif decision.action == "relabel" and decision.label == place["label"]:
+        elif decision.action == "relabel" and decision.label == (label or place["label"]):
             left["same"] += 1
+        elif name in now:
+            changes.append(_change(decision, now[name], classes=known.classes, new_class=new_class))
         else:
-            changes.append(_change(decision, place, classes=known.classes, new_class=new_class))
+            missed[name] = found.missed.get(name) or f"its label is {shown(repr(label))} now"
+    if missed and not changes and not left["same"]:
+        first, reason = next(iter(missed.items()))
+        what = f"{blob.name} is not the data that were audited: of row {shown(first)!r}, {reason}"
+        raise DataError(what, "give the file as it was, or run audit labels on this one")
     if sum(change.action == "drop" for change in changes) >= int(origin["rows"]):
         raise DataError(f"all {origin['rows']} rows would be dropped", "keep some")
-    settings: Mapping[str, Any] = known.settings
     return Plan(
         format=str(origin["format"]).partition("+")[0],
         rows=int(origin["rows"]),
-        label_column=known.target if "label" not in settings else str(settings["label"]),
+        label_column=label_column,
         weight_column=weight_column or str(settings.get("weight") or "weight"),
         changes=tuple(sorted(changes, key=lambda change: change.row)),
         kept=left["keep"],
         same=left["same"],
         unsure=left["unsure"],
         elsewhere=left["elsewhere"],
-        examples=_examples(here, {change.label for change in changes if change.label}),
+        examples=_examples(found.classes, {change.label for change in changes if change.label}),
         run_id=known.run_id,
+        missed=missed,
+        new=found.new,
+        encoding=origin_encoding(str(origin["format"])),
+        no_header=bool(settings.get("no_header")),
     )
 
 
@@ -131,31 +156,76 @@ def require_files(findings: Findings) -> None:
             raise SettingError(what, "export the rows to a CSV or Parquet file, audit that and repair it")
 
 
-def _origin(origins: tuple[Mapping[str, Any], ...], blob: Blob) -> Mapping[str, Any]:
-    """Return the audited file that `blob` is, by its content."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The rows of the file to repair that the findings speak of."""
+
+    audited: str  # its path in the audit
+    origin: Mapping[str, Any]  # what it is now
+    rows: pl.DataFrame  # row_id, row, line and label of those that are surely in it
+    classes: pl.DataFrame  # row and label of all its labelled rows
+    missed: Mapping[str, str] = field(default_factory=dict)
+    relabelled: Mapping[str, str] = field(default_factory=dict)
+    new: int | None = None
+
+
+def _found(findings: Findings, blob: Blob, read: Callable[[], Dataset] | None) -> _Found:
+    """Return where the audited rows are in the file."""
+    origins = findings.provenance.origins
     same = [origin for origin in origins if origin["sha256"] == blob.sha256]
     if not same:
-        named = [o for o in origins if PurePath(str(o["path"])).name == PurePath(blob.name).name]
-        was = f": its content hash differs from that of {named[0]['path']} then" if named else ""
-        what = f"{blob.name} is not the data that were audited{was}"
-        raise DataError(what, "give the file as it was, or run audit labels on this one")
+        return _matched(findings, blob, read)
     exact = [origin for origin in same if origin["path"] == blob.name]
     if len(same) > 1 and not exact:
         both = f"{same[0]['path']} and {same[1]['path']}"
         raise DataError(f"{blob.name} has the content of two audited files, {both}", "name one of them")
-    origin = (exact or same)[0]
-    if str(origin["format"]).partition("+")[0] not in FORMATS:
+    origin = _repairable((exact or same)[0], blob)
+    here = findings.labels.filter(pl.col("source") == origin["path"]).sort("row")
+    return _Found(origin["path"], origin, here, here)
+
+
+def _matched(findings: Findings, blob: Blob, read: Callable[[], Dataset] | None) -> _Found:
+    """Match the rows of a file that has changed since the audit."""
+    from dataaudit.repair.match import match_rows  # noqa: PLC0415 - files are seldom changed
+
+    origins = findings.provenance.origins
+    named = [o for o in origins if PurePath(str(o["path"])).name == PurePath(blob.name).name]
+    exact = [origin for origin in named if origin["path"] == blob.name] or named or list(origins)
+    was = f": its content hash differs from that of {named[0]['path']} then" if named else ""
+    what, again = f"{blob.name} is not the data that were audited{was}", "run audit labels on this one"
+    if len(exact) != 1 or read is None or CONTENT not in findings.labels.columns:
+        raise DataError(what, f"give the file as it was, or {again}")
+    path = str(exact[0]["path"])
+    found = match_rows(findings, read(), audited=path)
+    if found.origin["sha256"] != blob.sha256:
+        raise DataError(f"{blob.name} was changed while it was read", "try again")
+    origin = _repairable(found.origin, blob)
+    return _Found(path, origin, found.rows, found.classes, found.missed, found.relabelled, found.new)
+
+
+def _repairable(origin: Mapping[str, Any], blob: Blob) -> Mapping[str, Any]:
+    if not is_repaired(str(origin["format"])):
         what = f"{blob.name} is of a format that is not repaired: {origin['format']}"
-        raise SettingError(what, f"the formats are {', '.join(FORMATS)}")
+        is_zip = str(origin["format"]).endswith("+zip")
+        raise SettingError(what, _UNPACK if is_zip else "write it as CSV or Parquet, audit and repair that")
     return origin
+
+
+def _require_label_inside(path: str, label: str) -> None:
+    """Refuse a file whose label is the name of its folder: a row would have to go to another file."""
+    if label not in levels_of(path):
+        return
+    what = f"the labels of {shown(path)} are in its path ({label}=…), so they cannot be changed in the file"
+    raise SettingError(what, "write the rows into one file with the label as a column, audit and repair that")
 
 
 def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, dict[str, Any]]]:
     """Return every decision with the row it speaks of."""
     names = [decision.row_id for decision in decisions.rows]
     wanted = labels.filter(pl.col("row_id").is_in(names))
-    columns = ["row_id", "row", "source", "line", "label"]
-    places = {place["row_id"]: place for place in wanted.select(columns).iter_rows(named=True)}
+    places = {
+        place["row_id"]: place for place in wanted.select("row_id", "source", "label").iter_rows(named=True)
+    }
     for name in names:
         if name not in places:
             near = closest(name, labels["row_id"]) if len(labels) <= _SEARCHED else None

@@ -19,18 +19,21 @@ def shown(
 ) -> tuple[AnyFindings, Report]:
     """Return what a writer may be given: the findings and their report, both redacted.
 
+    The findings keep the whole names of rows, the report has them as people read them.
     `level` is by default what the audit was asked to withhold; `top` says how many ranked rows of labels are
     shown, and `folder` where the findings are written, for the commands to type next.
     """
     from dataaudit.findings.redact import redact, shown_folder, withheld  # noqa: PLC0415 - Polars: a verdict needs none
+    from dataaudit.report.words import short_rows  # noqa: PLC0415 - the same
 
     kept = redact(findings, level)
     kind = kept.provenance.KIND
     builder = import_module(f"dataaudit.report.{'explain' if kind == 'explanation' else kind}")
-    options: dict[str, Any] = {"top": top} if kind == "labels" else {}
-    report: Report = builder.report(kept, folder=shown_folder(kept, folder), **options)
-    notice = withheld(kept)
-    return kept, replace(report, sentences=(*report.sentences, notice)) if notice else report
+    options: dict[str, Any] = {"whole": kept} if kind in ("labels", "mismatch") else {}
+    options |= {"top": top} if kind == "labels" else {}
+    report: Report = builder.report(short_rows(kept), folder=shown_folder(kept, folder), **options)
+    sentences = (*report.sentences, *filter(None, [withheld(kept)]))
+    return kept, replace(report, sentences=sentences, provenance=kept.record.to_dict())
 
 
 def shown_verdict(verdict: Verdict, *, full: bool = False) -> Report:

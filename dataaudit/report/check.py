@@ -7,11 +7,13 @@ an outcome is put into words here too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Final
 
 from dataaudit.escape import line
-from dataaudit.findings.verdict import Outcome, Verdict, where
+from dataaudit.findings.verdict import Outcome, Site, Verdict, where
 from dataaudit.report import blocks as b
 from dataaudit.report import verdict as v
 from dataaudit.report import words
@@ -37,6 +39,7 @@ _RULES: Final = 60  # broken rules in full
 _OUTCOMES: Final = 400
 _FACTS: Final = 40  # of a dataset
 _DATASETS: Final = 20
+_SAVED: Final = 10  # characters of a path from which on a line to explain its short name is worth it
 
 
 def report(verdict: Verdict, *, full: bool = False) -> b.Report:
@@ -52,7 +55,7 @@ def report(verdict: Verdict, *, full: bool = False) -> b.Report:
         over=("Check of ", *shown),
         name=shown,
         headline=v.headline(verdict),
-        sentences=(f"{v.tally(verdict).capitalize()}.",),
+        sentences=(f"{v.tally(verdict).capitalize()}.", *_file(verdict)),
         about=said(f"Written by dataaudit {line(verdict.version, 40)}.")[0] if verdict.version else "",
         steps=_steps(verdict, loud),
         sections=(*_sections(verdict, found, loud, names), following(("Explain a rule", explain))),
@@ -62,17 +65,42 @@ def report(verdict: Verdict, *, full: bool = False) -> b.Report:
     )
 
 
+def _sites(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return the files that are pointed to."""
+    sites = [f.site for o in outcomes for f in o.findings] + [o.place for o in outcomes]
+    return list(dict.fromkeys(site.source for site in sites if site.source))
+
+
+def _file(verdict: Verdict) -> tuple[b.Inline, ...]:
+    """Say once which file rows are of, where there is but one."""
+    files = _sites(verdict.outcomes)
+    return (("Rows are of ", b.Cell(files[0], 300), "."),) if len(files) == 1 else ()
+
+
+def _linted_names(verdict: Verdict) -> dict[str, str]:
+    """Return what stands for a file of another folder at the beginning of a line, where that is shorter."""
+    files = _sites(verdict.outcomes)
+    names = words.short_names(files)
+    elsewhere = [file for file in files if file.startswith(("/", "../"))]
+    short = {file: names[file] or PurePosixPath(file).name for file in elsewhere}
+    return {file: name for file, name in short.items() if len(name) + _SAVED <= len(file)}
+
+
 def _sections(
     verdict: Verdict, found: Sequence[Judged], loud: Sequence[Judged], names: Sequence[str]
 ) -> Iterator[b.Section]:
     unjudged = [o for standing, o in loud if standing == "error"]
+    files = words.short_names(_sites(verdict.outcomes))
     if unjudged:
         checks = b.Checks(tuple(map(_unjudged, unjudged[:_RULES])))
         yield b.Section("Not judged", (b.Only(b.PAGE, (checks,)),), rank=0, key="unjudged")
     if loud:
         broken = [(standing, o) for standing, o in loud if standing != "error"]
-        page = (b.Only(b.PAGE, (_cards(broken),)),) if broken else ()
-        brief: tuple[b.Block, ...] = (_overview("Broken rules", loud), *map(_brief, loud[:_RULES]))
+        page = (b.Only(b.PAGE, (_cards(broken, files),)),) if broken else ()
+        brief: tuple[b.Block, ...] = (
+            _overview("Broken rules", loud),
+            *(_brief(one, files) for one in loud[:_RULES]),
+        )
         yield b.Section("Broken rules", (*page, b.Only(b.MARKDOWN, brief)), rank=0, key="broken")
     quiet = [(standing, o) for standing, o in found if standing not in _LOUD]
     passed = (b.Fold("Rules that passed or do not apply", (_overview("The other rules", quiet),)),)
@@ -84,15 +112,15 @@ def _sections(
         left = len(names) - _DATASETS
         rest = (b.Sentence(f"… and {few(left, 'more dataset')}.", "quiet"),) if left > 0 else ()
         yield b.Section("Datasets", (*facts, *rest), rank=2, key="datasets")
-    if verdict.notes:
-        notes = b.List(tuple(line(note, 600) for note in verdict.notes[:_RULES]))
+    if shown := [*verdict.notes, *v.unjudged(verdict)][:_RULES]:
+        notes = b.List(tuple(line(note, 600) for note in shown))
         yield b.Section("Notes", (notes,), rank=0, key="notes")
 
 
-def _cards(broken: Sequence[Judged]) -> b.Cards:
+def _cards(broken: Sequence[Judged], files: Mapping[str, str]) -> b.Cards:
     each = min(_EACH, max(_FINDINGS // len(broken), 1))
     return b.Cards(
-        items=tuple(_card(number, s, o, each) for number, (s, o) in enumerate(broken[:_RULES], 1)),
+        items=tuple(_card(number, (s, o), each, files) for number, (s, o) in enumerate(broken[:_RULES], 1)),
         numbered=True,
         total=len(broken),
         rest=("broken rule, in the table below", "broken rules, all in the table below"),
@@ -134,7 +162,8 @@ def _unjudged(outcome: Outcome) -> b.Check:
     return b.Check(name, ok=False, message=text)
 
 
-def _card(number: int, standing: Standing, outcome: Outcome, each: int) -> b.Card:
+def _card(number: int, judged: Judged, each: int, files: Mapping[str, str]) -> b.Card:
+    standing, outcome = judged
     value, limit = v.measured(outcome)
     base = outcome.base_value
     against = f"; {v.amount(base, outcome.rule.unit)} in the base" if words.known(base) else ""
@@ -152,7 +181,7 @@ def _card(number: int, standing: Standing, outcome: Outcome, each: int) -> b.Car
         blocks=(
             b.Sentence(v.message(outcome, length=600)),
             b.Sentence(("In ", b.Cell(outcome.dataset, NAME), facts), "quiet"),
-            *((_findings(outcome, each),) if outcome.findings else ()),
+            *((_findings(outcome, each, files),) if outcome.findings else ()),
             *doc,
         ),
     )
@@ -163,10 +192,12 @@ def _message(outcome: Outcome, length: int) -> str:
     return f"{v.message(outcome, length=length)}{f' ({also})' if also else ''}"
 
 
-def _findings(outcome: Outcome, most: int) -> b.Table:
+def _findings(outcome: Outcome, most: int, files: Mapping[str, str]) -> b.Table:
     """Return the findings, those that gate first, with the columns that say something."""
     findings = sorted(outcome.findings, key=lambda f: not f.gates)[:most]
-    columns: dict[str, list[b.Inline]] = {"where": [b.Cell(where(f.site), 300) for f in findings]}
+    columns: dict[str, list[b.Inline]] = {
+        "where": [b.Cell(words.site_name(f.site, files), 300) for f in findings]
+    }
     columns["finding"] = [v.finding_text(f, length=600) for f in findings]
     if any(words.known(f.score) for f in findings):
         columns["score"] = [words.short(f.score) for f in findings]
@@ -196,7 +227,7 @@ def _overview(caption: str, found: Sequence[Judged]) -> b.Table:
     )
 
 
-def _brief(judged: Judged) -> b.Group:
+def _brief(judged: Judged, files: Mapping[str, str]) -> b.Group:
     """Return what an outcome says, then its findings, for Markdown."""
     standing, outcome = judged
     shown = v.blocking(outcome)
@@ -204,7 +235,9 @@ def _brief(judged: Judged) -> b.Group:
     table = b.Table(
         caption="Findings",
         head=("Where", "Finding"),
-        rows=tuple((b.Cell(where(f.site), 300), v.finding_text(f, length=300)) for f in shown),
+        rows=tuple(
+            (b.Cell(words.site_name(f.site, files), 300), v.finding_text(f, length=300)) for f in shown
+        ),
     )
     in_all = (b.Sentence(f"{few(total, 'finding')} in all."),) if total > ROWS else ()
     name = (f"{_SIGNS[standing][0][0]} {v.title(outcome)}, ", b.Cell(outcome.dataset, NAME))
@@ -239,8 +272,13 @@ def _lines(verdict: Verdict, found: Sequence[Judged], *, full: bool) -> Iterator
     """Yield the text: findings, a short summary, notes, and how it all came out."""
     loud = [(standing, outcome) for standing, outcome in found if standing in _LOUD]
     documented: set[str] = set()
+    files = _linted_names(verdict)
+    short = (
+        (b.Words(f"{line(name)} is {line(file, 300)}", "quiet"),) for file, name in files.items() if loud
+    )
+    yield b.Lines(tuple(short))
     for _, outcome in loud:
-        yield from _finding_lines(outcome, full=full)
+        yield from _finding_lines(outcome, files, full=full)
         if full and outcome.rule.code not in documented:
             documented.add(outcome.rule.code)
             yield b.Lines(("", (b.Words(f"    {v.title(outcome)}: {line(outcome.rule.title)}", "strong"),)))
@@ -252,7 +290,8 @@ def _lines(verdict: Verdict, found: Sequence[Judged], *, full: bool) -> Iterator
     if summarised:
         yield b.Rule("short summary")
         yield b.Lines(tuple(_summary_line(*pair) for pair in summarised))
-    notes = [b.Words(f"note: {line(note, 400)}", "quiet") for note in verdict.notes]
+    unjudged = () if full else v.unjudged(verdict)
+    notes = [b.Words(f"note: {line(note, 400)}", "quiet") for note in (*verdict.notes, *unjudged)]
     if loud:
         code = line(loud[0][1].rule.code, 40)
         notes.append(
@@ -263,16 +302,22 @@ def _lines(verdict: Verdict, found: Sequence[Judged], *, full: bool) -> Iterator
     yield b.Rule(ending, "against" if verdict.exit_code else "for")
 
 
-def _finding_lines(outcome: Outcome, *, full: bool) -> Iterator[b.Block]:
+def _finding_lines(outcome: Outcome, files: Mapping[str, str], *, full: bool) -> Iterator[b.Block]:
     """Yield a line for each finding, or one for the outcome where it has none."""
     findings = v.blocking(outcome)
     shown = findings if full else findings[:ROWS]
     changed = {"changed": " (changed)"}
-    lines = [_linted(where(f.site), outcome, f"{v.finding_text(f)}{changed.get(f.state, '')}") for f in shown]
-    yield b.Lines(tuple(lines or [_linted(where(outcome.place), outcome, v.message(outcome))]))
+    places = [where(_moved(site, files)) for site in (outcome.place, *(f.site for f in shown))]
+    said = [f"{v.finding_text(f)}{changed.get(f.state, '')}" for f in shown]
+    lines = [_linted(place, outcome, text) for place, text in zip(places[1:], said, strict=True)]
+    yield b.Lines(tuple(lines or [_linted(places[0], outcome, v.message(outcome))]))
     if shown and (left := v.unlisted(outcome, len(shown))):
         more = f" (--format full lists {len(findings):,})" if len(shown) < len(findings) else ""
         yield b.Document(f"… and {left:,} more of {v.title(outcome)}{more}")
+
+
+def _moved(site: Site, files: Mapping[str, str]) -> Site:
+    return replace(site, source=files.get(site.source, site.source))
 
 
 def _linted(place: str, outcome: Outcome, text: str) -> b.Inline:

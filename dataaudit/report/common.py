@@ -23,6 +23,8 @@ _TYPED: Final = 300  # characters of a command that people would type again
 _LISTED: Final = 60  # classes, files and settings
 _ROLES: Final = 120  # columns
 _CLASSES: Final = 6  # named where there is little room
+_NOTES: Final = 5  # where there is little room
+_NOTE_WIDTH, _NOTE_LINES = 76, 6  # of a terminal of 80 columns
 _GOOD: Final = (0.9, 1.1)  # a slope within reads as agreement
 
 Fact = dict[str, Any]  # a row of a table of findings
@@ -152,6 +154,32 @@ def page_of(folder: str) -> tuple[str, str]:
 def may_type(p: AuditRecord) -> bool:
     """Whether the audit was a command that people would type again."""
     return p.command.startswith("audit ") and len(p.command) <= _TYPED
+
+
+def notes(p: AuditRecord, folder: str) -> b.Section:
+    """Return in a few lines what was left out or read in another way, for where there is no page."""
+    leading = p.notes[: p.leading]
+    shown = leading if len(leading) <= _NOTES else leading[: _NOTES - 1]
+    spare, lines = _NOTE_LINES - len(shown), list[b.Inline]()
+    for note in (_shortly(note, p) for note in shown):
+        more = min(spare, (len(note) - 1) // _NOTE_WIDTH, 1)
+        spare -= more
+        room = (1 + more) * _NOTE_WIDTH - 8 * more  # a line is seldom full
+        lines.append(note if len(note) <= room else f"{note[: room - 1].rstrip()}…")
+    if left := len(leading) - len(shown):
+        lines.append(f"… and {left:,} more {'on the page' if folder else 'in the notes of the provenance'}.")
+    found = (b.Only(b.BRIEF, (b.List(tuple(lines)),)),) if lines else ()
+    return b.Section("What was left out, or read in another way", found, rank=0, key="notes")
+
+
+def _shortly(note: str, p: AuditRecord) -> str:
+    """Return a note with the short names of files, and without that of a single one."""
+    origins = (*p.origins, *getattr(p, "test_origins", ()))
+    for file, name in words.short_names(str(one["path"]) for one in origins).items():
+        if note.startswith(f"{file}: "):
+            text = note.removeprefix(f"{file}: ")
+            return f"{name}: {text}" if name else text[:1].upper() + text[1:]
+    return note
 
 
 def run(p: AuditRecord, facts: Facets) -> tuple[b.Section, b.Section]:

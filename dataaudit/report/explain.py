@@ -49,6 +49,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
         sentences=common.said(*said, common.checked(f.health)),
         about=common.about(p, (*data, f", {words.count(p.n_train)} training rows")),
         sections=(
+            common.notes(p, folder),
             b.Section("The row", _row(f, terms, rows), rank=0, key="row", folded=True),
             b.Section("Training rows behind it", _sides(behind), rank=0, key="behind", lead=_EXACT),
             *versus.sections(f, rivals),

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.escape import line
+from dataaudit.data.blob import is_repaired
+from dataaudit.escape import line, shown
 from dataaudit.findings.schemas import Findings, Provenance
 from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
@@ -46,8 +47,11 @@ _SETS, _IN_SET = 3, 3  # sets of copies that are named, and rows of each
 _NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
 
 
-def report(f: Findings, *, top: int = 500, folder: str = "") -> Report:
-    """Say how many labels are probably wrong, which rows to look at, and what to type next."""
+def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | None = None) -> Report:
+    """Say how many labels are probably wrong, which rows to look at, and what to type next.
+
+    Decisions go by the names that rows have in `whole`, by default those shown.
+    """
     p = f.provenance
     n, data = words.count(p.n_rows), (Cell(p.dataset, 120),)
     rows, counts = review_rows(f, top), by_label(f.labels)
@@ -71,9 +75,10 @@ def report(f: Findings, *, top: int = 500, folder: str = "") -> Report:
         about=common.about(p, (*data, f": {n} rows")),
         steps=(*failures(f.health), *_steps(len(rows), budget)),
         sections=(
+            common.notes(p, folder),
             _first(p, rows, blocks, "" if p.ranking_reason in sentences else p.ranking_reason),
             _trust(f),
-            _ranked(f, rows, blocks, folder),
+            _ranked(f, rows, blocks, _queue(whole or f, rows), folder),
             _charts(f, budget),
             Section("By label", (figures.by_label(counts),) if counts else (), rank=1, key="by-label"),
             _following(f, folder),
@@ -230,7 +235,13 @@ def _trust(f: Findings) -> Section:
     return common.trust(f.health, sentence, common.charts(*plots), terminal=known)
 
 
-def _ranked(f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], folder: str) -> Section:
+def _ranked(
+    f: Findings,
+    rows: Sequence[ReviewRow],
+    blocks: tuple[Row, ...],
+    queue: dict[str, Any] | None,
+    folder: str,
+) -> Section:
     marked = any(term.role == "text" for row in rows for term in row.evidence)
     colours = ". In the text, marked words speak against the label, underlined ones for it" if marked else ""
     lead = (
@@ -238,16 +249,16 @@ def _ranked(f: Findings, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], fol
         "Open a row for its text, what speaks for and against its label (in log-odds), and the rows most "
         f"like it to the model (1 is the most alike){colours}."
     )
-    queue, total = _queue(f, rows), f.provenance.n_rows
+    total = f.provenance.n_rows
     shown = Rows(items=blocks, style="list", total=total, queue=queue, apply=repair_command(f, folder))
     return Section("Review the ranked rows", (shown,), rank=2, key="rows", lead=lead)
 
 
 def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
     """Return what the page's script decides with: names exactly; None where they are withheld or too long."""
-    p = f.provenance
+    p, names = f.provenance, f.labels["row_id"].head(len(rows)).to_list()
     classes = sorted({*p.classes, *(name for row in rows for name in (row.label, row.suggested_label))})
-    longest = max((len(row.row_id) for row in rows), default=_NAME + 1)
+    longest = max(map(len, names), default=_NAME + 1)
     fits = longest <= _NAME and max(map(len, classes)) <= _CLASS and sum(map(len, classes)) <= _CLASSES
     if p.settings.get("redact") == "all" or not fits:
         return None
@@ -259,7 +270,10 @@ def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
         "classes": classes,
         "names": [line(name, 60) for name in classes],
         "digits": class_keys(classes),
-        "rows": [[r.row_id, at[r.label], at[r.suggested_label], p] for r, p in zip(rows, wrong, strict=True)],
+        "rows": [
+            [name, at[r.label], at[r.suggested_label], p]
+            for name, r, p in zip(names, rows, wrong, strict=True)
+        ],
         "expected": round(sum(known), 3) if known else None,
     } | STOP
 
@@ -300,13 +314,17 @@ def repair_command(f: Findings, folder: str) -> str:
     p = f.provenance
     files: list[str] = list(p.settings.get("source") or ())
     one_file = len(files) == len(p.origins) == 1 and files[0] != "-"
-    if not (folder and one_file and p.command.startswith("audit ")):
+    if not (folder and one_file and p.command.startswith("audit ") and is_repaired(p.origins[0]["format"])):
         return ""
-    found, data, fixed = map(shlex.quote, (folder, files[0], fixed_name(files[0])))
+    file, read = files[0], str(p.origins[0]["path"])
+    if "://" not in file and shown(PurePosixPath(file).as_posix()) != read:
+        file = read  # a folder was given, or a pattern
+    found, data, fixed = map(shlex.quote, (folder, file, fixed_name(file)))
     return f"audit apply {found} decisions.jsonl {data} -o {fixed}"
 
 
 def fixed_name(path: str) -> str:
     """Return the name of a repaired file, without a folder: that of the data may be closed."""
-    stem, dot, ending = PurePosixPath(path).name.partition(".")
+    name = PurePosixPath(path.partition("?")[0] if "://" in path else path).name
+    stem, dot, ending = name.partition(".")
     return f"{stem}.fixed{dot}{ending}"

@@ -35,8 +35,16 @@ _CAUSES: Final[dict[tuple[str, ...], str]] = {  # by what makes the loss larger
 _NO_REFITS: Final = "Too few refits were made in this run to compare predicted with measured changes of loss."
 
 
-def report(f: MismatchFindings, *, folder: str = "") -> Report:
-    """Say how many predictions are wrong, which rows they trace back to, and what to type next."""
+def report(f: MismatchFindings, *, folder: str = "", whole: MismatchFindings | None = None) -> Report:
+    """Say how many predictions are wrong, which rows they trace back to, and what to type next.
+
+    The records for programs have the names that rows have in `whole`, by default those shown.
+    """
+    named = (
+        findings.mismatch_findings(whole, findings.values_of(whole), findings.slices_of(whole))
+        if whole
+        else ()
+    )
     p, rows, slices = f.provenance, findings.values_of(f), findings.slices_of(f)
     cards, known = findings.mismatch_findings(f, rows, slices), labelled(f.provenance)
     train, test = few(p.n_train, "training row"), few(p.n_test, "test row")
@@ -56,9 +64,16 @@ def report(f: MismatchFindings, *, folder: str = "") -> Report:
         sentences=_sentences(f, cards) if known else _compared(f),
         about=common.about(p, (Cell(p.train, 100), f" ({train}) against ", Cell(p.test, 100), f" ({test})")),
         steps=(*failures(f.health), *_steps(cards, known=known)),
-        sections=(*shown, _following(f, cards, folder), columns, *_model(f), settings),
+        sections=(
+            common.notes(p, folder),
+            *shown,
+            _following(f, cards, folder),
+            columns,
+            *_model(f),
+            settings,
+        ),
         lines=(Table(caption="Findings", rows=tuple(map(_line, cards))),),
-        records=tuple(map(findings.record_of, cards)),
+        records=tuple(map(findings.record_of, named or cards)),
         version=p.version,
         provenance=p.to_dict(),
     )

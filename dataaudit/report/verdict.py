@@ -6,7 +6,17 @@ from collections import Counter
 from typing import Final, Literal
 
 from dataaudit.escape import line
-from dataaudit.findings.verdict import BROKEN, FAILED, Finding, Outcome, Place, Verdict, where
+from dataaudit.findings.verdict import (
+    BROKEN,
+    FAILED,
+    NOT_ASKED,
+    Finding,
+    Outcome,
+    Place,
+    Verdict,
+    singular,
+    where,
+)
 from dataaudit.report import words
 from dataaudit.report.common import few
 
@@ -51,6 +61,20 @@ def headline(verdict: Verdict) -> str:
     if broken:
         return f"The data pass, with {_counted(broken, 'warning')}"
     return "The data pass"
+
+
+def is_unjudged(outcome: Outcome) -> bool:
+    """Whether a rule that was asked for met nothing to judge; what was not asked for does not count."""
+    return outcome.status == "skipped" and not outcome.message.startswith(NOT_ASKED)
+
+
+def unjudged(verdict: Verdict) -> tuple[str, ...]:
+    """Say which rules met nothing to judge, and why: a sentence a reason."""
+    rules: dict[tuple[str, str], list[str]] = {}
+    for outcome in filter(is_unjudged, verdict.outcomes):
+        key = line(outcome.dataset, NAME), message(outcome, length=300)
+        rules.setdefault(key, []).append(line(outcome.rule.code, 40))
+    return tuple(f"{name}: skipped {', '.join(codes)}: {why}" for (name, why), codes in rules.items())
 
 
 def blocking(outcome: Outcome) -> tuple[Finding, ...]:
@@ -112,7 +136,7 @@ def amount(value: float | None, unit: str) -> str:
         return words.share(value)
     number = words.count(value) if float(value).is_integer() else words.short(value)
     name = line(unit, 40)
-    return f"{number} {name.removesuffix('s') if number == '1' else name}".strip()
+    return f"{number} {singular(name) if number == '1' else name}".strip()
 
 
 def measured(outcome: Outcome) -> tuple[str, str]:

@@ -5,15 +5,15 @@ The file of decisions is written whole after every one, so that whenever the mac
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dataaudit.errors import DataError, WriteError
+from dataaudit.errors import DataError
 from dataaudit.escape import shown
+from dataaudit.files import require_writable
 from dataaudit.repair.decisions import Decision, Decisions, read_decisions, write_decisions
 from dataaudit.review.keyboard import GONE, LOOK, Terminal
 from dataaudit.review.progress import Queue, be, meant, stop_hint
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 NAME: Final = "decisions.jsonl"
+CHANGES: Final = ("relabel", "drop", "weight")  # actions that change the data
 _ACTS: Final = {
     "relabel": "relabelled", "drop": "dropped", "weight": "weighted", "keep": "kept", "unsure": "unsure"
 }  # fmt: skip
@@ -40,10 +41,7 @@ class SavedDecisions:
         self._run_id = queue.run_id
         self._seen = _stamp(path)
         self.decisions: tuple[Decision, ...] = _read(path, queue) if self._seen else ()
-        folder = path.absolute().parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            what = f"decisions cannot be kept in {shown(folder.as_posix())}"
-            raise WriteError(what, "name a file that you may write with --decisions")
+        require_writable(path, hint="name a file that you may write with --decisions")
 
     def write(self, decisions: Sequence[Decision]) -> None:
         """Write all decisions, in the order in which they were made."""
@@ -108,7 +106,7 @@ def _show(desk: Desk, rows: RowReader, *, terminal: Terminal, model: Reranker | 
     row = rows.row(desk.review.at, whole=desk.whole)
     missing = rows.trouble if desk.whole or not row.cells else ""
     notes = [f"The data are not at hand: {missing}" if missing else "", model.status if model else ""]
-    drawn = draw(desk, row, console=terminal.console, notes=notes)
+    drawn = draw(desk, rows.shown(row), console=terminal.console, notes=notes)
     paint(terminal.console, drawn)
     return replace(desk, page=drawn.page, lines=drawn.total)
 
@@ -133,23 +131,23 @@ def conclusion(
     yield f"The decisions are {decisions.as_posix()}"
     again = [] if decisions == folder / NAME else ["--decisions", decisions.as_posix()]
     yield f"To go on: {shlex.join(['audit', 'review', folder.as_posix(), *again])}"
-    yield from _commands(review, findings, folder=folder, decisions=decisions, data=data)
+    acts = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
+    changed = [name for name, act in acts.items() if act in CHANGES]
+    yield from repair_commands(findings, changed, folder=folder, decisions=decisions, data=data)
 
 
-def _commands(
-    review: Review, findings: Findings, *, folder: Path, decisions: Path, data: str | None
+def repair_commands(
+    findings: Findings, changed: Sequence[str], *, folder: Path, decisions: Path, data: str | None = None
 ) -> Iterator[str]:
-    """Yield the command that carries the decisions out, for each file that they change."""
-    from dataaudit.repair.plan import FORMATS  # noqa: PLC0415 - not needed before the end
+    """Yield the command that carries the decisions out, for each file with rows that are changed."""
+    from dataaudit.data.blob import is_repaired  # noqa: PLC0415 - not needed before the end
     from dataaudit.report.labels import fixed_name  # noqa: PLC0415 - likewise
 
-    acts = {decision.row_id: meant(review.queue, decision) for decision in review.decisions.values()}
-    changed = [name for name, act in acts.items() if act in ("relabel", "drop", "weight")]
     origins = findings.provenance.origins
     sources = set(findings.labels.filter(findings.labels["row_id"].is_in(changed))["source"])
     for origin in origins:
         path = str(origin["path"])
-        if path not in sources or str(origin["format"]).partition("+")[0] not in FORMATS or path == "<stdin>":
+        if path not in sources or not is_repaired(str(origin["format"])) or path == "<stdin>":
             continue
         path = data if data is not None and len(origins) == 1 else path
         known = ["audit", "apply", folder.as_posix(), decisions.as_posix(), path]

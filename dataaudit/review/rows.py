@@ -13,6 +13,7 @@ from dataaudit.cells import kept_cell
 from dataaudit.errors import AuditError
 from dataaudit.findings.schemas import Findings
 from dataaudit.report.rows import ReviewRow, Value, order_values, review_rows, value_of
+from dataaudit.report.words import RowNames
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Opened  # encoders take half a second that the first row need not wait
@@ -35,12 +36,18 @@ class RowReader:
         self._places: dict[str, int] = {}
         self.trouble = ""  # why the data cannot be read, if they cannot
         self.row = lru_cache(_KEPT)(self._row)
+        self._short = RowNames.of(findings.provenance)
 
     def _row(self, at: int, *, whole: bool = False) -> ReviewRow:
         """Return a row of the table `labels` with what is known of it."""
         (row,) = review_rows(self._findings, 1, start=at)
         read = () if row.cells and not whole else self._read(row)
         return dataclasses.replace(row, cells=read or row.cells)
+
+    def shown(self, row: ReviewRow) -> ReviewRow:
+        """Return a row with its name, and those of its neighbours, as people read them."""
+        near = (dataclasses.replace(n, row_id=self._short.one(n.row_id)) for n in row.neighbours)
+        return dataclasses.replace(row, row_id=self._short.one(row.row_id), neighbours=tuple(near))
 
     def containing(self, text: str) -> frozenset[str]:
         """Return the names of the rows that have a text in their name, label or cells, in either case."""
@@ -49,7 +56,8 @@ class RowReader:
         if frame is None:
             frame, names = self._findings.cells.select("cell"), self._findings.cells["row_id"]
         known = labels["row_id"]
-        found = {*_holding(labels.select("row_id", "label"), wanted, known), *_holding(frame, wanted, names)}
+        named = labels.select("row_id", "label", self._short(pl.col("row_id")).alias("shown"))
+        found = {*_holding(named, wanted, known), *_holding(frame, wanted, names)}
         return frozenset(found.intersection(known))
 
     def _read(self, row: ReviewRow) -> tuple[Value, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
 from dataaudit.cells import normal_form
-from dataaudit.data.dataset import Dataset
+from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, Role, fit_encoding
@@ -46,12 +46,18 @@ def read_labelled(
 ) -> tuple[Dataset, Target]:
     """Read the rows that have a label."""
     on_step("read", 0, 1)
-    columns, wanted = settings.columns, None
-    own = [column for column in (settings.weight, settings.group) if column]  # no features, but read
-    if columns.features:
-        wanted = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical, *own)))
-    exclude = tuple(column for column in columns.exclude if column != settings.group)
-    dataset = load(source, target=settings.label, columns=wanted, exclude=exclude, id_column=settings.id)
+    columns = settings.columns
+    used = [column for column in (settings.weight, settings.group) if column]  # no features, but read
+    named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical, *used)))
+    dataset = load(
+        source,
+        target=settings.label,
+        columns=named if columns.features else None,
+        exclude=tuple(column for column in columns.exclude if column != settings.group),
+        id_column=settings.id,
+        named=named,
+        dialect=Dialect(settings.encoding, settings.no_header),
+    )
     if settings.group and settings.group not in dataset.frame.columns:
         raise MissingColumn(settings.group, dataset.frame.columns, "the data")
     target = encode_target(dataset.frame[settings.label])

@@ -25,7 +25,18 @@ from dataaudit.escape import console_line, json_text, line
 from dataaudit.findings.verdict import SEVERITIES, Outcome, Place, Verdict
 from dataaudit.report import shown_verdict
 from dataaudit.report.blocks import Writer
-from dataaudit.report.verdict import NAME, blocking, headline, reported, single, tally, title, unlisted
+from dataaudit.report.verdict import (
+    NAME,
+    blocking,
+    headline,
+    is_unjudged,
+    reported,
+    single,
+    tally,
+    title,
+    unjudged,
+    unlisted,
+)
 from dataaudit.writers.markdown import markdown
 from dataaudit.writers.places import Places, Surroundings
 
@@ -49,6 +60,7 @@ def write_commands(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
             more = f"… and {left:,} more; the job summary has a table of them."
             last = [_command(severity, "dataaudit", more, places.of(outcomes[0]))]
         out.writelines([*commands[: ANNOTATIONS - len(last)], *last])
+    out.writelines(console_line(f"dataaudit: {said}", 400) + "\n" for said in unjudged(verdict))
     out.write(console_line(f"dataaudit: {headline(verdict)} ({tally(verdict)})", 400) + "\n")
 
 
@@ -61,9 +73,22 @@ def append_summary(verdict: Verdict, around: Surroundings) -> Path | None:
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(markdown(shown_verdict(verdict)))
     except OSError as error:
-        what = f"the job summary cannot be written to {path.as_posix()}: {error.strerror or error}"
-        raise WriteError(what, "unset GITHUB_STEP_SUMMARY to do without") from error
+        raise _unwritten(around.job_summary, error) from error
     return path
+
+
+def require_summary(path: str) -> None:
+    """Try to open the job summary, if there is one, before the work begins."""
+    try:
+        if path:
+            Path(path).open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: str, error: OSError) -> WriteError:
+    what = f"the job summary cannot be written to {Path(path).as_posix()}: {error.strerror or error}"
+    return WriteError(what, "unset GITHUB_STEP_SUMMARY to do without")
 
 
 def _severity(outcome: Outcome) -> str:
@@ -111,13 +136,15 @@ def _entries(outcome: Outcome, places: Places, *, cap: int) -> Iterator[dict[str
     """Yield what the rule says as a whole, if it is broken, and its findings."""
     rule = outcome.rule
     for place, text, finding in places.said(outcome, reported(outcome, accepted=False)[:cap]):
-        if finding or outcome.status in ("failed", "broken"):
+        if finding or outcome.status in ("failed", "broken") or is_unjudged(outcome):
             whole = f"{rule.code}\x1f{outcome.dataset}\x1f{outcome.status}"
             yield {
                 "description": f"{title(outcome)}: {text}",
                 "check_name": line(rule.code, NAME),
                 "fingerprint": finding.fingerprint if finding else _hash(whole),
-                "severity": "blocker" if outcome.status == "failed" else _SEVERITIES[rule.severity],
+                "severity": {"failed": "blocker", "skipped": "info"}.get(
+                    outcome.status, _SEVERITIES[rule.severity]
+                ),
                 "location": {"path": place.path, "lines": {"begin": place.line}},
             }
 

@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 from dataaudit.data.paths import require_apart
 from dataaudit.errors import SettingError, WriteError, closest
-from dataaudit.files import write_page
+from dataaudit.files import require_folder, write_page
 from dataaudit.findings.verdict import Verdict
 from dataaudit.report.blocks import Writer
 from dataaudit.writers.places import Surroundings
@@ -87,9 +87,7 @@ def check_outputs(outputs: Mapping[str, Path], sources: Iterable[str] = ()) -> N
             raise WriteError(
                 f"{path.as_posix()} is a folder", f"name a file: --output {name}={path.as_posix()}/…"
             )
-        above = next(folder for folder in path.absolute().parents if folder.exists())
-        if not above.is_dir():
-            raise WriteError(f"{path.as_posix()} cannot be made: {above.as_posix()} is a file")
+        require_folder(path.absolute().parent, hint=f"name another file: --output {name}=FILE")
 
 
 def write_outputs(verdict: Verdict, around: Surroundings, *, outputs: Mapping[str, Path]) -> tuple[Path, ...]:

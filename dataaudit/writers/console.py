@@ -96,7 +96,7 @@ def _blocks(blocks: Sequence[b.Block], width: int) -> Iterator[RenderableType]:
             case b.Sentence(text, tone):
                 yield _text(text, _STYLES[tone])
             case b.List(items) | b.Lines(items):
-                yield Text("\n").join(Text("- ") + _text(item) for item in items)
+                yield _bullets(items)
             case b.Table():
                 yield from _table(block, width)
             case b.Facts(pairs) | b.Record(cells=pairs):
@@ -109,6 +109,14 @@ def _blocks(blocks: Sequence[b.Block], width: int) -> Iterator[RenderableType]:
             case b.Group(title, inner) | b.Card(title=title, blocks=inner):
                 yield _text(title, "bold")
                 yield from _blocks(inner, width)
+
+
+def _bullets(items: Sequence[b.Inline]) -> Columns:
+    """Return items with a hanging indent."""
+    grid = Columns.grid(padding=(0, 1, 0, 0))
+    for item in items:
+        grid.add_row("-", _text(item))
+    return grid
 
 
 def _checks(checks: b.Checks) -> Text:
@@ -147,7 +155,7 @@ def _table(table: b.Table, width: int) -> Iterator[RenderableType]:
         numbers = all(_NUMBER.fullmatch(cell.plain) for cell in cells)
         last = table.spare and at == len(chosen) - 1
         most = max(cell.cell_len for cell in cells)
-        least = most if numbers else min(_NAME, most) if at == 1 and table.spare else None
+        least = most if numbers else min(_NAME, most) if name.plain.endswith("row") else None
         grid.add_column(
             name,
             justify="right" if numbers else "left",

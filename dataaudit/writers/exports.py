@@ -1,8 +1,7 @@
 """The ranked rows for labelling tools and for spreadsheets; in the former names and cells are exact.
 
-Label Studio: ``data`` of a task has the text (of a table, a line per column), the row's name, rank and label,
-and the run; an exported task whose choice differs from ``data.label`` is the decision ``{"row_id":
-data.row_id, "action": "relabel", "label": choice}``, one that does not is ``"keep"``.
+Label Studio: ``data`` of a task has the text, or of a table the object ``row`` with a field for each column;
+the row's name, rank and label, and the run. `repair.annotations` reads what people chose.
 
 Argilla 2: records as ``rg.Record.from_dict`` reads them, for a dataset with a text field ``text`` and a label
 question ``label``; the id is the row's name, metadata have its rank and label.
@@ -31,14 +30,8 @@ from dataaudit.report.rows import ReviewRow, review_rows
 
 Object = dict[str, Any]
 
-CONTROL, OBJECT = "label", "text"  # names in the labelling setup
+CONTROL, TEXT, ROW = "choice", "text", "row"  # names in the labelling setup
 EMPTY: Final = "(no text is known)"  # Label Studio shows an error for an empty text
-# What brings an export of Label Studio back, for jq.
-DECISIONS: Final = (
-    ".[] | select(.annotations[0].result[0]) | .data as $d | .annotations[0].result[0].value.choices[0] as $c"
-    " | {row_id: $d.row_id, run_id: $d.run_id} + "
-    '(if $c == $d.label then {action: "keep"} else {action: "relabel", label: $c} end)'
-)
 COLUMNS: Final = (
     "rank", "row_id", "source", "line", "label", "suggested_label", "p_wrong",
     "loo_loss", "delta_loss_if_removed", "delta_loss_if_relabelled",
@@ -57,17 +50,24 @@ def shown_text(row: ReviewRow) -> str:
 
 
 def label_studio_setup(findings: Findings) -> str:
-    """Return the labelling setup: the text and one choice per class."""
+    """Return the labelling setup: the text, or the fields of the row, and one choice per class."""
+    shown_as = _shown_as(findings)
+    tag = "Table" if shown_as == ROW else "Text"
     names = findings.provenance.classes
     choices = "\n".join(f"    <Choice value={_attribute(name)}/>" for name in names)
     return f"""<View>
   <Header value={_attribute("Row $row_id, labelled $label")}/>
-  <Text name="{OBJECT}" value="$text"/>
-  <Choices name="{CONTROL}" toName="{OBJECT}" choice="single" showInline="true">
+  <{tag} name="{shown_as}" value="${shown_as}"/>
+  <Choices name="{CONTROL}" toName="{shown_as}" choice="single" showInline="true">
 {choices}
   </Choices>
 </View>
 """
+
+
+def _shown_as(findings: Findings) -> str:
+    """Return the name of what is labelled: a row with fields, or a text."""
+    return ROW if findings.cells["column"].n_unique() > 1 else TEXT
 
 
 def _attribute(text: str) -> str:
@@ -75,27 +75,31 @@ def _attribute(text: str) -> str:
     return xml_text(quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}))
 
 
-def _listed(make: Callable[[ReviewRow, Provenance], Object]) -> Callable[[Findings, Report, TextIO], None]:
+def _listed(make: Callable[[ReviewRow, Findings], Object]) -> Callable[[Findings, Report, TextIO], None]:
     """Return what writes a list of what is made of each row, one a line."""
 
     def write(findings: Findings, _report: Report, out: TextIO) -> None:
         rows = review_rows(findings, findings.labels.height)
-        made = (plain(make(row, findings.provenance)) for row in rows)
+        made = (plain(make(row, findings)) for row in rows)
         lines = ",\n".join(json.dumps(one, ensure_ascii=False, allow_nan=False) for one in made)
         out.write(f"[\n{json_text(lines)}\n]\n")
 
     return write
 
 
-def _task(row: ReviewRow, p: Provenance) -> Object:
+def _task(row: ReviewRow, findings: Findings) -> Object:
+    p, shown_as = findings.provenance, _shown_as(findings)
     choices = {"choices": [row.suggested_label]}
-    result = {"from_name": CONTROL, "to_name": OBJECT, "type": "choices", "value": choices}
-    data = {"text": shown_text(row), **{name: getattr(row, name) for name in _TASK}, "run_id": p.run_id}
+    result = {"from_name": CONTROL, "to_name": shown_as, "type": "choices", "value": choices}
+    fields = {cell.column: cell.text for cell in row.cells}
+    shown = {shown_as: fields if shown_as == ROW else shown_text(row)}
+    data = {**shown, **{name: getattr(row, name) for name in _TASK}, "run_id": p.run_id}
     prediction = {"model_version": _agent(p), "score": row.p_wrong, "result": [result]}
     return {"data": data, "predictions": [prediction]}
 
 
-def _record(row: ReviewRow, p: Provenance) -> Object:
+def _record(row: ReviewRow, findings: Findings) -> Object:
+    p = findings.provenance
     numbers = plain({"p_wrong": row.p_wrong, "loo_loss": row.loo_loss})
     known = {name: value for name, value in numbers.items() if value is not None}  # no metadata may be null
     suggestion = {"value": row.suggested_label, "score": numbers["p_wrong"], "agent": _agent(p)}

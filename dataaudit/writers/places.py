@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from dataaudit.escape import line
+from dataaudit.files import is_file
 from dataaudit.findings.verdict import Finding, Outcome, Place, Verdict
 from dataaudit.report.verdict import NAME, finding_text, message, single
 
@@ -151,7 +152,7 @@ def _stand_ins(verdict: Verdict, folder: Path) -> dict[str, str]:
     places = (site for o in verdict.outcomes for site in (o.place, *(f.site for f in o.findings)))
     named = dict.fromkeys(site.source for site in places)
     sources = [one for one in named if one not in ("", "-") and "://" not in one and "\0" not in one]
-    pointed = {source: f"{source}.dvc" for source in sources if (folder / f"{source}.dvc").is_file()}
+    pointed = {source: f"{source}.dvc" for source in sources if is_file(folder / f"{source}.dvc")}
     ignored = _ignored([source for source in sources if source not in pointed], folder)
     return pointed | dict.fromkeys(ignored, "")
 

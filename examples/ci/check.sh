@@ -3,7 +3,9 @@
 # 0 the data pass, 1 a rule is broken, 2 something could not be judged.
 set -uo pipefail
 
-python -m pip install dataaudit
+# What is installed, by a commit or a hash: a bare name would be whoever takes it in a package index.
+: "${DATAAUDIT:=dataaudit @ git+https://<host>/<owner>/dataaudit@<commit>}"
+python -m pip install "$DATAAUDIT" || exit 2
 audit check \
   --output junit=audit.xml \
   --output html=audit.html \

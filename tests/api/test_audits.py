@@ -104,7 +104,7 @@ def test_writing_makes_all_files_and_returns_the_folder(audit, tmp_path):
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert "http-equiv" in page
-    assert audit.labels["row_id"][0].replace("<", "&lt;").replace(">", "&gt;") in page
+    assert f"row {audit.labels['row'][0]}" in page
     again = schemas.Findings.read(folder)
     assert_frame_equal(again.labels, audit.labels)
 

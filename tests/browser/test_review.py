@@ -29,15 +29,16 @@ def names(page):
 
 
 def test_it_sorts_and_filters(visit, report, findings):
-    ranked = findings.labels.sort("rank")
+    lines = pl.format("line {}", "line").alias("shown")
+    ranked = findings.labels.sort("rank").with_columns(lines)
     with visit(report) as page:
         assert page.locator("#list > li").count() == 300
         page.select_option("#sort", "l")
         first = page.locator("#list .id").first.text_content()
-        assert first == ranked.sort("loo_loss", descending=True)["row_id"][0]
+        assert first == ranked.sort("loo_loss", descending=True)["shown"][0]
         page.select_option("#sort", "")
         page.select_option("#label", "spam")
-        assert names(page) == ranked.filter(label="spam")["row_id"].to_list()
+        assert names(page) == ranked.filter(label="spam")["shown"].to_list()
         page.select_option("#label", "")
         page.fill("#find", "prize   the")
         shown, gone = (

@@ -202,3 +202,70 @@ def test_wrong_input_is_one_line(project, capsys, words, message):
     assert said.startswith("error: ")
     assert message in said
     assert said.count("\n") == 1
+
+
+def sparse(project, missing):
+    """A table in which a column lacks the cells of the first rows."""
+    frame = rows(1).with_columns(w=pl.when(pl.int_range(pl.len()) >= missing).then(1.5 * pl.col("u") + 0.25))
+    frame.write_csv(project / "mail.csv")
+    (project / "dataaudit.toml").write_text(CONFIG.replace('["ACME"]', '["DA401"]'))
+
+
+def check(*words):
+    return cli.main(["check", "--format", "json", "-q", "--fail-on", "warning", *words])
+
+
+def test_a_column_that_gets_worse_is_new_again(project, capsys):
+    sparse(project, 27)  # of 44
+    assert check() == 1
+    assert run("create", "-qq", "--reason", "a new sensor") == 0
+    (entry,) = entries(project)
+    assert entry["value"] == pytest.approx(27 / 44)
+    for missing, code in ((20, 0), (27, 0), (29, 0), (30, 1), (43, 1)):
+        sparse(project, missing)
+        capsys.readouterr()
+        assert check() == code, missing
+    (outcome,) = json.loads(capsys.readouterr().out)["outcomes"]
+    assert outcome["findings"][0]["message"].endswith("It was accepted at 61.36%, and is worse now.")
+    assert run("diff") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("+ DA401 mail ")
+    assert said.out.endswith("(accepted at 0.6136, and worse now)\n")
+    assert "1 new, 0 fixed, 0 expired, 0 accepted" in said.err
+    assert run("diff", "--format", "json", "-qq") == 0
+    (new,) = json.loads(capsys.readouterr().out)["new"]
+    assert (new["value"], new["accepted_value"]) == (pytest.approx(43 / 44), entry["value"])
+    assert run("update", "-qq", "--reason", "it broke") == 0
+    assert [(e["value"], e["reason"]) for e in entries(project)] == [(pytest.approx(43 / 44), "it broke")]
+    assert check() == 0
+
+
+def test_prune_accepts_no_more_than_is_there(project, capsys):
+    sparse(project, 40)
+    assert run("create", "-qq") == 0
+    sparse(project, 30)
+    assert run("prune") == 0
+    assert "DA401 of mail: 1 accepted at the value of now." in capsys.readouterr().err
+    assert [entry["value"] for entry in entries(project)] == [pytest.approx(30 / 44)]
+    sparse(project, 40)
+    assert check() == 1
+
+
+def test_an_old_file_accepts_any_value_and_says_so(project, capsys):
+    sparse(project, 27)
+    assert run("create", "-qq") == 0
+    text = (project / FILE).read_text().replace('"dataaudit-baseline": 2', '"dataaudit-baseline": 1')
+    head, entry = text.splitlines()
+    old = {key: value for key, value in json.loads(entry).items() if key != "value"}
+    (project / FILE).write_text(f"{head}\n{json.dumps(old)}\n")
+    sparse(project, 43)
+    capsys.readouterr()
+    assert check() == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("1 entry of the baseline accepts any value, however bad; audit baseline update")
+    assert run("diff") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("? DA401 mail ")
+    assert "1 accepted, 1 of them at any value." in said.err
+    assert run("update", "--reason", "x", "-qq") == 0
+    assert [(e["value"], e["reason"]) for e in entries(project)] == [(pytest.approx(43 / 44), old["reason"])]

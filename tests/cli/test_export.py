@@ -3,8 +3,6 @@
 import csv
 import dataclasses
 import json
-import shutil
-import subprocess
 from xml.etree import ElementTree as ET
 
 import polars as pl
@@ -14,8 +12,6 @@ from writers.example import made_up
 from writers.mismatch_example import real
 
 from dataaudit.findings.schemas import Findings
-from dataaudit.repair.decisions import read_decisions
-from dataaudit.writers.exports import DECISIONS
 
 
 @pytest.fixture(scope="module")
@@ -53,28 +49,6 @@ def test_tasks_fit_the_labelling_setup(folder):
         assert prediction["score"] == task["data"]["p_wrong"]
         assert prediction["model_version"].startswith("dataaudit 0.1.0 ")
     assert [task["data"]["rank"] for task in tasks] == [1, 2, 3, 4, 5]
-
-
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
-def test_decisions_come_back_from_label_studio(folder, tmp_path):
-    tasks = json.loads(export(folder, "labels", "--to", "labelstudio", "--top", "3", "-qq").stdout)
-    for task, kept in zip(tasks, (True, False, None), strict=True):
-        result = task["predictions"][0]["result"][0]
-        chosen = task["data"]["label"] if kept else task["data"]["suggested_label"]
-        answer = [] if kept is None else [{**result, "id": "a1", "value": {"choices": [chosen]}}]
-        task["annotations"] = [{"id": 1, "completed_by": 1, "result": answer}]
-    done = subprocess.run(
-        ["jq", "-c", DECISIONS], input=json.dumps(tasks), capture_output=True, text=True, check=True
-    )
-    path = tmp_path / "decisions.jsonl"
-    path.write_text(done.stdout, encoding="utf-8")
-    back = read_decisions(path)
-    first, second = tasks[0]["data"], tasks[1]["data"]
-    assert back.run_id == Findings.read(folder / "labels").provenance.run_id
-    assert [(row.row_id, row.action, row.label) for row in back.rows] == [
-        (first["row_id"], "keep", None),
-        (second["row_id"], "relabel", second["suggested_label"]),
-    ]
 
 
 def test_records_are_what_argilla_reads(folder):

@@ -167,7 +167,9 @@ def test_a_list_keeps_its_indent(project, indent):
 
 def test_names_of_any_kind_make_a_file_that_is_read(tmp_path):
     nasty = Proposal('a"b', 'd/a"b\\c\x7f.csv', label='l"', columns=('x"', "é"))
-    [edit] = plan(tmp_path, Survey((nasty, Proposal("é", "e.csv")), 3, False, "", "main"), host="")
+    [edit] = plan(
+        tmp_path, Survey((nasty, Proposal("é", "e.csv")), 3, False, "", frozenset(), (), "", "main"), host=""
+    )
     assert isinstance(edit, FileEdit)
     made = tomllib.loads(edit.after)
     assert made["datasets"]['a"b'] == {"path": 'd/a"b\\c\x7f.csv', "label": 'l"'}
@@ -181,3 +183,21 @@ def test_without_tables_there_is_a_line_to_fill_in(tmp_path, monkeypatch, capsys
     assert "Found no table here" in said
     assert "No workflow" in said
     assert cli.main(["init", "nowhere"]) == 2
+
+
+def test_what_a_workflow_installs_is_pinned_or_said_to_be_filled_in(project, capsys):
+    source = f"git+https://github.com/o/dataaudit@{'4d' * 20}"
+    assert cli.main(["init", "--install", source]) == 0
+    workflow = yaml.safe_load((project / ".github/workflows/dataaudit.yml").read_text())
+    assert workflow["env"] == {"DATAAUDIT": f"dataaudit @ {source}"}
+    assert "Fill in where" not in capsys.readouterr().err
+    for bad in ("dataaudit", "dataaudit==1.0", "git+https://github.com/o/dataaudit@main"):
+        assert cli.main(["init", "--install", bad]) == 2
+        assert "what is installed has to be pinned" in capsys.readouterr().err
+
+
+def test_a_folder_that_yaml_would_misread_is_refused(project, capsys):
+    (project / "a: b").mkdir()
+    assert cli.main(["init", "a: b"]) == 2
+    assert "cannot stand in a hook or a workflow" in capsys.readouterr().err
+    assert not (project / "a: b/dataaudit.toml").exists()

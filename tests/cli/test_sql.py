@@ -8,7 +8,7 @@ import pytest
 from audits.mismatch.test_audit import patients
 from cli.test_cli import planted
 from command import audit
-from data.test_sql import duckdb_table, fill, sqlite_file
+from data.sql.test_query import duckdb_table, fill, sqlite_file
 from postgres import PASSWORD, running
 from writers.payloads import PAYLOADS
 

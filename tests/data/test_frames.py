@@ -1,9 +1,11 @@
 """Polars and pandas frames from Python."""
 
+import datetime as dt
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -65,17 +67,78 @@ def test_pandas_subclasses_and_types():
     result = load(frame, target="y").frame
     assert result["c"].to_list() == ["a", "b"]
     assert result["i"].to_list() == [1, None]
-    with pytest.raises(
-        DataError, match=r"the pandas frame cannot be converted: .*. Hint: give every column one type"
-    ):
-        load(pd.DataFrame({"m": [1, "x"], "y": [0, 1]}), target="y")
+
+
+Y = ["p", "q", "p"]
+MONTHS = [pd.Timestamp(f"2024-0{month}-01").to_pydatetime() for month in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "note"),
+    [
+        (pd.period_range("2024-01", periods=3, freq="M"), MONTHS, ""),
+        (pd.interval_range(0, 3), ["(0, 1]", "(1, 2]", "(2, 3]"], ""),
+        (pd.cut(pd.Series([1, 2, None]), [0, 1, 2]), ["(0, 1]", "(1, 2]", None], ""),
+        (pd.arrays.SparseArray([0, 0, 1]), [0, 0, 1], ""),
+        (pd.arrays.SparseArray([np.nan, 0, 1.5]), [None, 0.0, 1.5], ""),
+        (pd.to_timedelta([1, 2, None], unit="s"), [dt.timedelta(seconds=s) for s in (1, 2)] + [None], ""),
+        (pd.array([1.5, None, 2], dtype="Float64"), [1.5, None, 2.0], ""),
+        (pd.array(["a", None, "b"], dtype="string"), ["a", None, "b"], ""),
+        ([1, "a", None], ["1", "a", None], "int and str"),
+        ([True, "a", np.nan], ["True", "a", None], "bool and str"),
+        (pd.Series([1, "a", 2], dtype="category"), ["1", "a", "2"], "int and str"),
+        (pd.Series([pd.NA, np.int64(1), "a"], dtype=object), [None, "1", "a"], "int and str"),
+        (pd.Series([1, 2.5, True], dtype=object), [1.0, 2.5, 1.0], ""),
+    ],
+)
+def test_columns_of_pandas(column, values, note):
+    result = load(pd.DataFrame({"c": column, "y": Y}), target="y")
+    assert result.frame["c"].to_list() == values
+    assert result.notes == ((f"Column 'c' mixes {note}: it is read as text.",) if note else ())
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([1j, 2, 3], r"column 'c' of the frame holds complex numbers. Hint: take its parts"),
+        ([object()] * 3, "column 'c' holds Python objects of type object. Hint: exclude it"),
+        ([1, pd.Timestamp(2024, 1, 1), 2], "column 'c' holds Python objects of type Timestamp and int"),
+    ],
+)
+def test_columns_of_pandas_that_are_refused(column, message):
+    frame = pd.DataFrame({"c": column, "y": Y})
+    with pytest.raises(DataError, match=message):
+        load(frame, target="y")
+    assert load(frame, target="y", exclude=["c"]).n == 3
+
+
+def test_levels_of_columns_are_joined():
+    frame = pd.DataFrame({("a", "x"): [1, 2], ("a", 7): [3, 4], ("y", ""): ["p", "q"]})
+    result = load(frame, target="y")
+    assert result.frame.columns == ["a_x", "a_7", "y"]
+    assert result.notes == ("The names of columns have 2 levels, which are joined by _.",)
+    with pytest.raises(MissingColumn, match="column 'a' is not in the frame"):
+        load(frame, target="a")
+
+
+def test_label_in_the_index():
+    frame = pd.DataFrame({"x": [1, 2, 3]}, index=pd.Index(Y, name="y"))
+    assert load(frame, target="y").frame["y"].to_list() == Y
+
+
+def test_types_that_pandas_wrote(tmp_path):
+    frame = pd.DataFrame({"p": pd.period_range("2024-01", periods=3, freq="M"), "y": Y})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert load(tmp_path / "t.parquet", target="y").frame["p"].to_list() == [648, 649, 650]
 
 
 def test_python_objects_are_refused():
     frame = pl.DataFrame({"o": pl.Series([object(), object()], dtype=pl.Object), "y": [0, 1]})
-    with pytest.raises(DataError, match="column 'o' of the frame holds Python objects"):
+    with pytest.raises(DataError, match="column 'o' holds Python objects of type object"):
         load(frame, target="y")
     assert load(frame, target="y", exclude=["o"]).n == 2
+    mixed = pl.DataFrame({"o": pl.Series([1, "a"], dtype=pl.Object), "y": [0, 1]})
+    assert load(mixed, target="y").frame["o"].to_list() == ["1", "a"]
 
 
 def test_no_rows():

@@ -20,18 +20,61 @@ def files(tmp_path):
     return write
 
 
-def test_different_columns_are_named_with_their_file(files):
-    folder = files("x,y\n1,p\n", "x,z,y\n1,2,p\n")
-    with pytest.raises(DataError, match=r"1.csv has a column 'z' that .*0.csv lacks. Hint: exclude it"):
-        load(folder, target="y")
-    assert load(folder, target="y", exclude=["z"]).n == 2
-    assert load(folder, target="y", columns=["x"]).n == 2
-    with pytest.raises(DataError, match=r"0.csv lacks the column 'z' that .*1.csv has"):
-        load([folder / "1.csv", folder / "0.csv"], target="y")
-    with pytest.raises(MissingColumn, match=r"column 'zz' is not in .*did you mean 'z'"):
+def test_a_column_that_some_files_lack_is_missing_there(files):
+    folder = files("x,y\n1,p\n", "x,z,y\n1,2,p\n5,6,q\n", "x,y,Z\n3,q,4\n")
+    result = load(folder, target="y")
+    assert result.frame.rows(named=True) == [
+        {"x": 1, "y": "p", "z": None, "Z": None},
+        {"x": 1, "y": "p", "z": 2, "Z": None},
+        {"x": 5, "y": "q", "z": 6, "Z": None},
+        {"x": 3, "y": "q", "z": None, "Z": 4},
+    ]
+    base = folder.as_posix()
+    assert result.notes == (
+        f"Column 'z' is not in {base}/0.csv, {base}/2.csv (2 of 3 files): missing in 2 rows.",
+        f"Column 'Z' is not in {base}/0.csv, {base}/1.csv (2 of 3 files): missing in 3 rows.",
+    )
+    assert load(folder, target="y", columns=["z"]).frame["z"].to_list() == [None, 2, 6, None]
+    assert load(folder, target="y", exclude=["z", "Z"]).notes == ()
+    with pytest.raises(MissingColumn, match=r"column 'zz' is not in .*did you mean 'Z'"):
         load(folder, target="y", exclude=["zz"])
-    with pytest.raises(MissingColumn, match=r"column 'z' is not in .*0.csv"):
-        load(folder, target="y", columns=["z"])
+    with pytest.raises(MissingColumn, match=r"column 'zz' is not in .*0.csv.*"):
+        load(folder, target="y", columns=["zz"])
+
+
+def test_a_misspelt_column_is_asked_about(files):
+    folder = files("colour,x,y\nred,1,p\n", "x,color,y\n1,red,p\n")
+    notes = load(folder, target="y").notes
+    assert len(notes) == 2
+    assert notes[0].endswith("1.csv (1 of 2 files): missing in 1 row. Is 'color' there the same as 'colour'?")
+    assert notes[1].endswith("0.csv (1 of 2 files): missing in 1 row.")
+
+
+def test_files_without_the_label_or_the_id(files):
+    folder = files("x,y,k\n1,p,a\n", "x,k\n2,b\n")
+    result = load(folder, target="y", exclude=["k"])
+    assert result.frame["y"].to_list() == ["p", None]
+    assert result.notes[0].endswith("missing in 1 row. Rows without 'y' are left out.")
+    assert load(folder, target="y", id_column="k").row_id.to_list() == ["a", "b"]
+    with pytest.raises(MissingColumn, match=r"column 'i' is not in .*0.csv"):
+        load(folder, target="y", id_column="i")
+    with pytest.raises(MissingColumn, match=r"column 'yy' is not in .*0.csv.*did you mean 'y'"):
+        load(folder, target="yy")
+    (folder / "2.csv").write_text("x,y\n1,p\n", encoding="utf-8")
+    with pytest.raises(MissingColumn, match=r"column 'k' is not in .*2.csv"):
+        load(folder, target="y", id_column="k")
+
+
+def test_files_of_two_tables_are_refused(files):
+    folder = files("x,y\n1,p\n", "u,v,y\n1,2,p\n")
+    with pytest.raises(DataError, match=r"1.csv has none of the columns of .*0.csv. Hint: name the files"):
+        load(folder, target="y")
+
+
+def test_a_shard_without_rows_has_no_say(files):
+    frame = pl.DataFrame({"x": [1], "y": ["p"]})
+    folder = files(frame, pl.DataFrame(schema={"x": pl.String, "u": pl.Int64, "y": pl.String}), frame)
+    assert load(folder, target="y").frame.schema == frame.schema
 
 
 def test_numbers_widen_and_empty_columns_take_any_type(files):

@@ -72,7 +72,8 @@ def test_blocks_and_their_features_agree(frame):
     ]
     assert columns.features[0].column == "age"
     assert sorted(map(repr, columns.features)) == sorted(map(repr, encoding.features))
-    assert encoding.notes == ("1 column is left out: row (it counts the rows from 0 to 59).",)
+    hint = "List one under features to use it."
+    assert encoding.notes == (f"1 column is left out: row (it counts the rows from 0 to 59). {hint}",)
 
 
 def test_rows_are_encoded_alike_alone_and_together(frame):

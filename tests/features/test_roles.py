@@ -227,3 +227,57 @@ def test_roles_of_mail_and_digits(data_folder):
     digits = pl.read_parquet(data_folder / "mnist_test.parquet").head(100)
     (role,) = infer_roles(digits, "label", settings=EncoderOptions())
     assert (role.role, role.reason) == ("vector", "every cell has 784 numbers")
+
+
+SKEWED = [int(1e4 * 1.13**i) + i % 7 for i in range(60)]  # like incomes
+SPARSE = sorted(random.Random(1).sample(range(1000), 60))
+SECONDS = [1_700_000_000 + 977 * i + i * i % 631 for i in range(60)]
+HALVES = [*SPARSE[::2], *SPARSE[1::2]]  # sorted by label
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (SPARSE, "the rows from 2 to 992, with gaps"),
+        (SPARSE[::-1], "the rows from 992 to 2, with gaps"),
+        (HALVES, "the rows in 2 sorted stretches, with gaps"),
+        ([float(value) for value in HALVES], "the rows in 2 sorted stretches, with gaps"),
+        ([str(value) for value in HALVES], "the rows in 2 sorted stretches, with gaps"),
+        ([None, *SPARSE, None], "with gaps"),
+        ([10 * i for i in range(60)], "the rows from 0 to 590, with gaps"),
+    ],
+)
+def test_what_counts_the_rows_is_left_out(values, reason):
+    found = role_of(values)
+    assert (found.role, reason in found.reason) == ("left out", True), found
+    assert role_of(values, features=("x",)).role == "numeric"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        SKEWED,  # a sorted table
+        [*SKEWED[::2], *SKEWED[1::2]],  # sorted by label, then by income
+        SECONDS,
+        [1000 * value for value in SECONDS],
+        [20_240_000 + 100 * month + day for month in range(1, 4) for day in range(1, 21)],
+        [value + 0.5 for value in SPARSE],
+        random.Random(2).sample(SPARSE, 60),
+        [*SPARSE[::3], *SPARSE[1::3], *SPARSE[2::3]],  # more stretches than classes
+        [0, *SPARSE[:-1]],  # two are equal
+    ],
+)
+def test_quantities_are_kept_though_they_are_sorted(values):
+    if values[0] == 0:
+        values[0] = values[1]
+    assert role_of(values).role == "numeric"
+
+
+def test_the_index_of_a_data_frame_is_left_out_in_any_order():
+    shuffled = random.Random(2).sample(SPARSE, 60)
+    for name in ("Unnamed: 0", "Unnamed: 0.1", "__index_level_0__"):
+        found = role_of(shuffled, name)
+        assert (found.role, "index of a data frame" in found.reason) == ("left out", True)
+    assert role_of(random.Random(3).sample(range(300), 60), "column_1").role == "left out"
+    assert role_of(shuffled, "column_1").role == "numeric"
+    assert role_of([value // 3 for value in shuffled], "Unnamed: 0").role == "numeric"

@@ -117,7 +117,7 @@ def test_classes_that_differ_in_case_or_spaces_are_kept_apart_and_said():
     target = encode_target(pl.Series("y", ["Spam", "spam ", "ham", "spam "] * 2))
     assert target.classes == ("Spam", "ham", "spam ")
     assert target.notes == (
-        "The classes 'Spam' and 'spam ' differ in case or spaces only; they were kept apart.",
+        "Classes 'Spam' and 'spam␣' differ in case or blanks only: they were kept apart.",
     )
 
 

@@ -131,6 +131,12 @@ CASES = {
         columns=("y", "y"),
         value=2,
     ),
+    "DA111": Case(
+        Side(tall(PLAIN, TEST.head(5)), base=PLAIN),
+        Side(tall(PLAIN, with_column("y", {0: "spamm", 1: "spamm"}, TEST.head(5))), base=PLAIN),
+        columns=("y",),
+        value=1,
+    ),
     "DA201": Case(Side(PLAIN, TEST), Side(PLAIN, tall(TEST, PLAIN[[4, 8]])), rows=(4, 8), value=2),
     "DA202": Case(
         Side(_of_levels(*"abcd", n=60), _of_levels(*"abcd", n=60)),

@@ -89,8 +89,10 @@ def test_what_passes_is_not_accepted_ahead():
 
 def test_an_entry_holds_up_to_its_last_day():
     baseline = made(outcome("a"), expires="2026-11-24")
-    assert baseline.reasons(TODAY) == {finding("a").fingerprint: "known noise"}
-    assert baseline.reasons(TODAY + dt.timedelta(days=1)) == {}
+    assert {name: e.reason for name, e in baseline.on(TODAY).items()} == {
+        finding("a").fingerprint: "known noise"
+    }
+    assert baseline.on(TODAY + dt.timedelta(days=1)) == {}
     compared = compare(baseline, verdict(outcome("a")), today=dt.date(2027, 1, 1))
     assert (compared.expired, len(compared.new), compared.known) == (baseline.entries, 1, 0)
 
@@ -130,7 +132,7 @@ def test_the_file_is_sorted_and_comes_back(tmp_path):
     assert read_baseline(tmp_path / "b.jsonl") == baseline
     first, *lines = (tmp_path / "b.jsonl").read_text().splitlines()
     assert json.loads(first) == {
-        "dataaudit-baseline": 1,
+        "dataaudit-baseline": 2,
         "identity": 1,
         "version": "1.2.3",
         "keyed": "",
@@ -184,11 +186,12 @@ ENTRY = '{"rule": "DA101", "dataset": "a", "fingerprint": "f", "reason": "r"}\n'
         ("", "b.jsonl:1 is not an entry"),
         ("{}\n", "is not a baseline"),
         ("[1]\n", "b.jsonl:1 is not an entry"),
-        (HEADER.replace(": 1,", ": 2,", 1), "dataaudit 1, which is newer"),
+        (HEADER.replace(": 1,", ": 3,", 1), "dataaudit 1, which is newer"),
         (HEADER + "<<<<<<< HEAD\n" + ENTRY, "b.jsonl:2 is not an entry.*resolve the merge"),
         (HEADER + ENTRY + ENTRY.replace('"r"', '""'), "b.jsonl:3: the entry has no reason"),
         (HEADER + ENTRY.replace("}", ', "expire": "2026-01-01"}'), "b.jsonl:2: .*did you mean 'expires'"),
         (HEADER + ENTRY.replace("}", ', "expires": "soon"}'), "b.jsonl:2: 'soon' is no day"),
+        (HEADER + ENTRY.replace("}", ', "value": "7"}'), "b.jsonl:2: the value of an entry is a number"),
         (HEADER + ENTRY.replace('"r"', "7"), "b.jsonl:2: what an entry says is text"),
     ],
 )
@@ -203,3 +206,48 @@ def test_an_absent_file_says_how_to_make_it(tmp_path):
         read_baseline(tmp_path / "b.jsonl")
     with pytest.raises(AuditError, match="cannot be written"):
         write_baseline(tmp_path / "no" / "b.jsonl", Baseline())
+
+
+def measured(value, *, score="", **changes):
+    """A broken rule that measures one number of the dataset."""
+    made = rule(**{"measure": "max", "column": "share", "limit": 0.01} | changes, score=score)
+    found = finding("", made.code, score=value)
+    broken = outcome("", value=value)
+    return replace(broken, rule=made, findings=(found,), total=1)
+
+
+@pytest.mark.parametrize(("now", "new"), [(0.02, 0), (0.04, 0), (0.0439, 0), (0.0441, 1), (0.229, 1)])
+def test_a_value_is_accepted_and_a_worse_one_is_new(now, new):
+    baseline = made(measured(0.04))
+    assert [entry.value for entry in baseline.entries] == [0.04]
+    compared = compare(baseline, verdict(measured(now)), today=TODAY)
+    assert (len(compared.new), compared.known, compared.fixed) == (new, 1 - new, ())
+
+
+def test_where_less_is_worse_fewer_is_new():
+    few = {"measure": "count", "column": "", "limit": 0.0, "score": "-rows"}
+    baseline = made(measured(9.0, **few))
+    for now, new in ((12.0, 0), (9.0, 0), (8.0, 1), (1.0, 1)):
+        assert len(compare(baseline, verdict(measured(now, **few)), today=TODAY).new) == new
+
+
+def test_updating_accepts_the_worse_value_with_its_reason():
+    old = made(measured(0.04))
+    new = grown(old, verdict(measured(0.229)), like=replace(LIKE, reason="seen"), today=TODAY)
+    assert [(entry.value, entry.reason) for entry in new.entries] == [(0.229, "seen")]
+    same = grown(old, verdict(measured(0.02)), like=replace(LIKE, reason="seen"), today=TODAY)
+    assert same.entries == old.entries, "what is better leaves the accepted value"
+
+
+def test_an_entry_of_an_old_file_accepts_any_value_until_it_is_updated(tmp_path):
+    path = tmp_path / "b.jsonl"
+    write_baseline(path, made(measured(0.04)))
+    old = path.read_text().replace('"dataaudit-baseline": 2', '"dataaudit-baseline": 1')
+    path.write_text(old.replace(', "value": 0.04', ""))
+    before = read_baseline(path)
+    compared = compare(before, verdict(measured(0.229)), today=TODAY)
+    assert (compared.new, compared.known) == ((), 1)
+    assert [value for _, value in compared.unvalued] == [0.229]
+    after = grown(before, verdict(measured(0.229)), like=LIKE, today=TODAY)
+    assert [(entry.value, entry.reason) for entry in after.entries] == [(0.229, "known noise")]
+    assert len(compare(after, verdict(measured(0.5)), today=TODAY).new) == 1

@@ -300,3 +300,11 @@ def test_the_schema_and_the_reader_refuse_the_same(tmp_path, key, value):
 def test_the_example_of_an_error_is_taken(option):
     [value] = tomllib.loads(f"x = {example(option)}").values()
     checked(option, value, where="here")
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "[" * 3000])
+def test_what_toml_cannot_hold_is_said_in_one_line(value, tmp_path):
+    (tmp_path / "dataaudit.toml").write_text(f"seed = {value}\n")
+    with pytest.raises(SettingError, match=r"dataaudit.toml is not TOML") as caught:
+        load_config(Asked(), env={}, cwd=tmp_path)
+    assert "\n" not in str(caught.value)

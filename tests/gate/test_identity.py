@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
-from dataaudit.gate.identity import fingerprint, row_contents, row_keys, states
+from dataaudit.gate.identity import fingerprint, row_contents, row_keys
 
 NOON = dt.datetime(2024, 6, 1, 12, 30)  # noqa: DTZ001 - a table has such times
 FRAME = pl.DataFrame(
@@ -111,21 +111,6 @@ def test_keys_stay_what_they_were():
 def test_fingerprints_differ_by_rule_dataset_and_key():
     parts = [("DA101", "a", "k"), ("DA102", "a", "k"), ("DA101", "b", "k"), ("DA101", "a", "l")]
     assert len({fingerprint(*part) for part in parts}) == 4
-
-
-def test_states_without_an_id_are_new_or_known():
-    base = FRAME.head(2)
-    made = [pl.Series(keys(frame)) for frame in (FRAME, base)]
-    assert states(*made).to_list() == ["known", "known", "new"]
-
-
-def test_states_with_an_id_tell_a_change():
-    now = FRAME.with_columns(part=pl.Series([0.1, 2.5, None]))
-    base = FRAME.head(2)
-    names = [row_keys(frame, columns=(), id_column="whole") for frame in (now, base)]
-    held = [row_contents(frame, columns=frame.columns) for frame in (now, base)]
-    made = states(*names, contents=held[0], base_contents=held[1])
-    assert made.to_list() == ["known", "changed", "new"]
 
 
 def test_no_rows_and_unknown_columns():

@@ -66,6 +66,11 @@ def _read(text):
         ({"where": '"rows > (SELECT 1)"'}, "not allowed|not found"),
         ({"where": "\"read_csv('/etc/passwd') > 1\""}, "unsupported function 'read_csv'"),
         ({"where": '"rows > 1; DROP TABLE x"'}, "invalid expression"),
+        ({"needs": '"labels"'}, "no need 'labels'.*did you mean 'label'"),
+        ({"judges": '"rows > 1"'}, "judges and unjudged go together"),
+        ({"judges": '"row > 1"', "unjudged": '"No."'}, "judges: 'row' is no column"),
+        ({"score": '"-row"'}, "score: 'row' is no column"),
+        ({"each": '"{rows:, Row}"'}, "a field is no plain name"),
         ({"doc": '"Words."'}, "doc lacks the section 'What it does'"),
         ({"doc": f'"""\n{DOC}## More\n"""'}, "other sections, or another order"),
     ],
@@ -120,6 +125,24 @@ def test_own_rule_judges_like_ours(tmp_path):
     assert [outcome.message for outcome in verdict.outcomes] == ["mine is long: 1 row"]
     assert [finding.message for finding in verdict.outcomes[0].findings] == ["4 rows"]
     assert verdict.exit_code == 1
+
+
+def test_own_rule_without_anything_to_judge_is_skipped(tmp_path):
+    pack, data = tmp_path / "own.toml", tmp_path / "data.csv"
+    never = {"judges": '"rows > 99"', "unjudged": '"There are fewer than 100 rows."'}
+    data.write_text("a,b\n" + "1,2\n" * 4, encoding="utf-8")
+    dataset = DatasetSettings(name="mine", paths=(str(data),))
+    for more, why in ((never, "There are fewer than 100 rows."), ({"needs": '"label"'}, "does not apply")):
+        pack.write_text(_pack(**more), encoding="utf-8")
+        settings = CheckSettings(datasets=(dataset,), select=("ACME",), packs=(str(pack),), cache=False)
+        (outcome,) = check(settings).outcomes
+        assert outcome.status == "skipped"
+        assert why in outcome.message
+
+
+def test_a_noun_follows_its_number():
+    assert fill("{n:, row}", {"n": 1}) == "1 row"
+    assert fill("{n:, class} {n:.0f test row}", {"n": 1568}) == "1,568 classes 1568 test rows"
 
 
 def test_sentence_takes_values_as_they_are():

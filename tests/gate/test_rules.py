@@ -2,8 +2,9 @@
 
 import re
 
+import polars as pl
 import pytest
-from gate.tables import CASES
+from gate.tables import CASES, PLAIN, TEST, N, Side, dated, numbered, with_column
 
 from dataaudit.gate.check import check
 from dataaudit.gate.facts import fact_tables
@@ -91,3 +92,60 @@ def test_bad_table_is_named(code, tmp_path):
         assert "{" not in said
         assert "—" not in said, "no value is missing from a sentence"
     assert len({finding.fingerprint for finding in outcome.findings}) == len(outcome.findings)
+
+
+NUMBERS, LEVELS, TEXTS = (PLAIN.select(name, "y") for name in ("x", "colour", "note"))
+LABELS = PLAIN.select("y")
+QUANTITY = with_column("y", [0.5 + i for i in range(N)])
+DATES = {"settings": {"date": "day"}}
+UNDATED = dated(0, TEST).with_columns(day=pl.lit(None, pl.Date))
+NOTHING = {  # rules that meet nothing to judge, and what they say
+    "DA101": (Side(LEVELS), "Wrong labels cannot be distinguished"),
+    "DA103": (Side(PLAIN, base=PLAIN), "No labelled row is new, and no label has changed."),
+    "DA104": (Side(LABELS), "There is no feature column."),
+    "DA106": (Side(LABELS), "There is no feature column."),
+    "DA107": (Side(QUANTITY), "The label is a quantity"),
+    "DA110": (Side(QUANTITY), "The label is a quantity"),
+    "DA111": (Side(PLAIN, base=PLAIN.drop("y")), "The base has no column 'y'."),
+    "DA201": (Side(NUMBERS, TEST.drop("x")), "share no column but label, id and weight"),
+    "DA204": (Side(with_column("y", "ham")), "There is one class: any column predicts it."),
+    "DA205": (Side(TEXTS), "There is no feature column but text and lists."),
+    "DA206": (Side(numbered(), TEST, settings={"id": "key"}), "The test data lack the id column 'key'."),
+    "DA207": (Side(LABELS), "There is no feature column."),
+    "DA208": (Side(dated(0, PLAIN), TEST, **DATES), "The test data lack the date column 'day'."),
+    "DA301": (Side(NUMBERS, TEST.drop("x")), "Data and test data share no feature column."),
+    "DA302": (Side(PLAIN, TEST.drop("y")), "The data or the test data have no labels."),
+    "DA303": (Side(PLAIN, TEST.drop("y")), "The data or the test data have no labels"),
+    "DA304": (Side(PLAIN, TEST.drop("y")), "The test data have no label that the data know"),
+    "DA305": (Side(NUMBERS, TEST), "There is no column of levels on both sides."),
+    "DA306": (Side(PLAIN, base=PLAIN), "No row is new or changed."),
+    "DA307": (Side(LEVELS, TEST), "There is no column of numbers on both sides."),
+    "DA308": (Side(PLAIN, base=PLAIN), "No row is new or changed."),
+    "DA309": (Side(PLAIN, TEST.drop("y")), "The test data have no labels."),
+    "DA401": (Side(LABELS), "There is no feature column."),
+    "DA402": (Side(LABELS), "There is no feature column."),
+    "DA403": (Side(LABELS), "There is no feature column."),
+    "DA404": (Side(LABELS), "There is no feature column."),
+    "DA405": (Side(NUMBERS), "There are fewer than two feature columns."),
+    "DA412": (Side(TEXTS), "There is no column of decimal numbers."),
+    "DA413": (Side(NUMBERS), "There is no text column."),
+    "DA414": (Side(NUMBERS), "There is no text column."),
+    "DA415": (Side(TEXTS), "There is no column of numbers."),
+    "DA503": (Side(PLAIN, TEST.drop("y")), "The test data have no label that the data know"),
+}
+
+
+@pytest.mark.parametrize("code", NOTHING)
+def test_a_rule_that_meets_nothing_to_judge_is_skipped_and_says_why(code, tmp_path):
+    side, why = NOTHING[code]
+    outcome = _outcome(code, side, tmp_path)
+    assert (outcome.status, why in outcome.message) == ("skipped", True), outcome.message
+
+
+def test_dates_that_are_missing_are_said(tmp_path):
+    for data, test in (
+        (dated(0, PLAIN), UNDATED),
+        (PLAIN.with_columns(day=UNDATED["day"][0]), dated(0, TEST)),
+    ):
+        outcome = _outcome("DA208", Side(data, test, **DATES), tmp_path)
+        assert (outcome.status, "holds no date" in outcome.message) == ("skipped", True), outcome.message

@@ -98,3 +98,18 @@ def test_the_host_is_told_by_files_then_by_the_remote(tmp_path):
     assert survey(tmp_path).host == "github"
     (tmp_path / ".gitlab-ci.yml").touch()
     assert survey(tmp_path).host == "gitlab"
+
+
+def test_what_is_kept_elsewhere_and_the_root_are_known(tmp_path):
+    part = tmp_path / "svc/model"
+    (part / "data").mkdir(parents=True)
+    pl.DataFrame({"x": [1, 2], "y": ["a", "b"]}).write_csv(part / "data/a.csv")
+    plain = survey(part)
+    assert (plain.git, plain.inside, plain.keepers, plain.pointers) == (False, "", frozenset(), ())
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / ".gitattributes").write_text("*.csv filter=lfs diff=lfs merge=lfs -text\n")
+    (part / "data/b.parquet.dvc").write_text("outs:\n- path: b.parquet\n")
+    found = survey(part)
+    assert (found.git, found.inside, found.keepers) == (True, "svc/model", {"lfs", "dvc"})
+    assert found.pointers == ("svc/model/data/b.parquet.dvc",)
+    assert [proposal.path for proposal in found.datasets] == ["data/a.csv", "data/b.parquet"]

@@ -157,16 +157,28 @@ def failing(study, capsys, *more, **files):
     return said.err
 
 
-def test_other_data_are_refused(study, tmp_path, capsys):
+def test_a_file_that_grew_is_repaired_and_compared_with_itself(study, tmp_path, capsys):
     (study / "changed").mkdir(exist_ok=True)
     changed = study / "changed" / "mail.csv"
     changed.write_bytes((study / "mail.csv").read_bytes() + b"0,0,0,0,ham\n")
+    assert apply(study, "-o", tmp_path / "out.csv", "--format", "json", data="changed/mail.csv") == 0
+    said = capsys.readouterr()
+    assert "1 row is new or changed." in said.err
+    done = json.loads(said.out)
+    assert (done["new_rows"], done["left_out"]) == (1, [])
+    assert done["model"]["before"]["rows"] == done["model"]["after"]["rows"] == ROWS + 1
+
+
+def test_other_data_are_refused(study, tmp_path, capsys):
+    (study / "changed").mkdir(exist_ok=True)
+    planted(ROWS, 0, 7)[0].write_csv(study / "changed" / "mail.csv")
     said = failing(study, capsys, "-o", tmp_path / "out.csv", data="changed/mail.csv")
     assert "is not the data that were audited" in said
     assert list(tmp_path.iterdir()) == []
 
 
 BAD = {
+    '{"row_id": "R", "action": "relabel", "label": "\\ud800"}': "label has half a surrogate pair",
     '{"row_id": "nobody:3", "action": "drop"}': "row 'nobody:3' is not in the findings",
     '{"row_id": "R", "action": "delete"}': "line 1: unknown action: got 'delete'",
     '{"row_id": "R", "action": "relable", "label": "ham"}': "did you mean 'relabel'?",
@@ -186,7 +198,7 @@ BAD = {
     '{"run_id": "0000"}': "holds no decisions",
     '{"run_id": "1"}\n{"run_id": "2", "row_id": "R", "action": "drop"}': "line 2 is of run 2",
     "": "holds no decisions",
-    '{"row_id": "\\u001b[31m::error\\n", "action": "drop"}': "row '\\\\x1b[31m::error\\\\n' is not",
+    '{"row_id": "\\u001b[31m::error\\n", "action": "drop"}': "row '\\\\x1b[31m∷error\\\\n' is not",
 }
 
 
@@ -287,3 +299,31 @@ def test_names_of_rows_are_no_emoji(capsys):
     with Progress() as progress:
         progress.say("mail.csv:100: ham → spam")
     assert capsys.readouterr().err == "mail.csv:100: ham → spam\n"
+
+
+@pytest.mark.parametrize("encoding", [None, "cp1251"])
+def test_what_was_said_of_a_text_file_holds_in_every_command(encoding, tmp_path, monkeypatch, capsys):
+    """No header, and a code page that is guessed or named: apply, undo, verify and check go by it."""
+    monkeypatch.chdir(tmp_path)
+    rows, _ = planted(120, 10, 0)
+    rows = rows.select("x0", "x1", text=pl.lit("привет, мир"), label=pl.col("label").replace("ham", "письмо"))
+    data = rows.write_csv(include_header=False).encode("cp1251")
+    (tmp_path / "rows.csv").write_bytes(data)
+    said = ["--no-header", *(["--encoding", encoding] if encoding else [])]
+    assert (
+        cli.main(["labels", "rows.csv", *said, "-l", "column_4", "--verify", "0", "--out", "f", "-qq"]) == 0
+    )
+    labels = pl.read_parquet(tmp_path / "f" / "labels.parquet")
+    assert set(labels["label"]) == {"письмо", "spam"}
+    first = labels.sort("rank")["row_id"][0]
+    decision = {"row_id": first, "action": "relabel", "label": "письмо"}
+    (tmp_path / "d.jsonl").write_text(json.dumps(decision))
+    assert cli.main(["apply", "f", "d.jsonl", "rows.csv", "-o", "fixed.csv", "-qq"]) == 0
+    assert "was not compared" not in capsys.readouterr().err
+    assert cli.main(["undo", "fixed.csv.journal.jsonl", "-o", "back.csv", "-qq"]) == 0
+    assert (tmp_path / "back.csv").read_bytes() == data != (tmp_path / "fixed.csv").read_bytes()
+    assert cli.main(["verify", "f", "--top", "2", "-qq"]) == 0
+    named = f'encoding = "{encoding}"\n' if encoding else ""
+    config = f'[datasets.rows]\npath = "rows.csv"\nlabel = "column_4"\nno-header = true\n{named}'
+    (tmp_path / "dataaudit.toml").write_text(config)
+    assert cli.main(["check", "--select", "DA2", "-qq"]) == 0

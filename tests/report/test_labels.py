@@ -247,7 +247,7 @@ def test_what_the_script_is_given_is_exact():
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path):
     path = write_report(made_up(), tmp_path / "report.html")
-    assert path.read_text("utf-8") == page(labels.report(made_up(), folder=tmp_path.as_posix()))
+    assert path.read_text("utf-8") == page(shown(made_up(), folder=tmp_path.as_posix())[1])
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(WriteError, match="the report cannot be written"):
         write_report(made_up(), path / "below" / "report.html")

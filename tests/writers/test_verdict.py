@@ -56,6 +56,7 @@ def test_a_terminal_of_80_columns_is_enough(payload, full):
 @for_every_payload
 def test_a_finding_is_a_line_that_begins_with_its_place(payload):
     rows = written("text", hostile(payload)).split("\n\n", 1)[0].split("\n")
+    rows = [row for row in rows if " is ../" not in row]  # where a short name stands for a path
     more = [row for row in rows if row.startswith("    … and ")]
     assert (len(rows), len(more)) == (10 + 1 + 10 + 1 + 1, 2)
     assert all(re.match(r".*: .* \[error\]( |$)", row) for row in rows if row not in more)

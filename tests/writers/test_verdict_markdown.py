@@ -32,7 +32,7 @@ def parsed(text):
 def test_it_fits_a_comment(n):
     text = written("markdown", verdict(n))
     assert len(text.encode()) <= 64_000
-    rows = re.findall(r"^\| `data/train\.csv:(\d+)` \|", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(?:data/)?(?:train\.csv )?line (\d+)` \|", text, re.MULTILINE)
     assert len(rows) == min(n, 30)
     assert (f"{n:,} findings in all." in text) == (n > 10)
 

@@ -73,7 +73,7 @@ def explain_row(
     label, notes = _label(new, at, target)
     tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)
     on_step("explain", 0, 1)
-    explained = ExplainedRow(models[0], known, new, at, label, tested, notes)
+    explained = ExplainedRow(models[0], known, new, at, label, tested, (*target.notes, *notes))
     compared = _compare(explained, models[1], training, settings) if len(models) > 1 else None
     found = _explain(explained, settings, compared, command=command)
     on_step("explain", 1, 1)

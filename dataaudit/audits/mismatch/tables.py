@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
-from dataaudit.audits.tables import cells_of_pair, pair_facts
+from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.findings.schemas import (
     FINDINGS,
@@ -246,5 +246,5 @@ def mismatch_provenance(
         test_loss=float(tested.loss.mean()) if tested else float("nan"),
         settings=settings.to_dict()
         | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
-        notes=(*pair.train.notes, *pair.test.notes, *pair.notes, *trained.notes),
+        **decisions(trained, pair.target.notes, read=(*pair.train.notes, *pair.test.notes), also=pair.notes),
     )

@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -25,15 +25,15 @@ from dataaudit.data.dataset import (
     readable,
     require_distinct,
 )
-from dataaudit.data.formats.lines import Records, check_text, index_records
-from dataaudit.errors import UnreadableFile
+from dataaudit.data.formats.header import SEPARATORS, Heading, column_name, find_heading, looks_like_data
+from dataaudit.data.formats.lines import Records, index_records, read_text
+from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.escape import shown
 
-_SEPARATORS = {b",": "comma", b"\t": "tab", b";": "semicolon", b"|": "bar"}
-_SAMPLE_BYTES, _SAMPLE_RECORDS = 1 << 16, 100
 _INFER_ALL = 1 << 28  # bytes up to which types are inferred from every row: about 4 s on one core
 _INFER_SOME = 10_000  # rows looked at in a larger file; if a later one disagrees, all are
 _LONGEST_FIELD = 2**31 - 1  # bytes: what fits a C long everywhere
+_LONGEST_LINE = 1 << 16  # bytes of a first line that are looked at
 _HINT = "check its quoting, or save it again as CSV"
 
 # Cells that say "missing" in a column of numbers or dates. In a column of words they stay, as a level.
@@ -46,37 +46,78 @@ _ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
 
 
 @dataclass(frozen=True, slots=True)
+class _Text:
+    """A delimited text before it is taken apart."""
+
+    data: bytes  # from its header on
+    heading: Heading
+    name: str
+
+    @property
+    def separator(self) -> bytes:
+        return self.heading.separator
+
+    def place(self, line: int) -> str:
+        """Name a line of `data`, from 1, as a line of the file."""
+        return f"{self.name} line {line + self.heading.before}"
+
+
+@dataclass(frozen=True, slots=True)
 class _Table:
     """A delimited text taken apart: header, records as bytes, and where each began."""
 
     names: tuple[str, ...]
-    body: bytes  # the records after the header, none blank, each with as many fields as `names`
+    body: bytes  # the records after the header, none blank, each with `width` fields
     lines: Lines  # (n,) physical line of each record in the file
+    width: int  # as many as `names`, or one more where every record ends with a separator
     notes: tuple[str, ...] = ()
 
 
 def read_delimited(blob: Blob, wanted: Wanted) -> Part:
     """Read the wanted columns of a CSV, TSV or the like."""
-    data = check_text(blob.data, blob.name)
-    separator = b"\t" if blob.suffix in (".tsv", ".tab") else sniff_separator(data)
-    records = index_records(data, separator)
-    table = _by_index(data, records, separator, blob.name) if records else None
+    found = read_text(blob.data, blob.name, encoding=wanted.dialect.encoding)
+    whole = found.data
+    heading = find_heading(
+        whole,
+        target=wanted.target,
+        tabbed=blob.suffix in (".tsv", ".tab"),
+        absent=wanted.dialect.no_header,
+    )
+    text = _Text(whole[heading.start :] if heading.start else whole, heading, blob.name)
+    try:
+        frame, table, notes = _read(text, wanted)
+    except UnreadableFile:
+        raise
+    except DataError as error:  # the header lacks a column, or has one twice
+        if not looks_like_data(whole, heading):
+            raise
+        raise error.hinted(_offer(text, wanted)) from error
+    kind = ("tsv" if text.separator == b"\t" else "csv") + found.suffix
+    said = [*found.notes, *table.notes, *(f"{blob.name}: {note}" for note in notes)]
+    if _is_cell(wanted.target, frame) and looks_like_data(whole, heading):
+        said.append(f"{blob.name}: {_offer(text, wanted)}.")
+    return _part(frame, table, blob, kind=kind, notes=said)
+
+
+def _read(text: _Text, wanted: Wanted) -> tuple[pl.DataFrame, _Table, list[str]]:
+    """Take a text apart and parse it; return the frame, and notes on the cells."""
+    records = index_records(text.data, text.separator)
+    table = _by_index(text, records) if records else None
     frame, notes = None, list[str]()
     if table is not None:
         try:
-            frame, notes = _cells(table, separator, wanted, where=blob.name)
-        except pl.exceptions.PolarsError:
+            frame, notes = _cells(table, text.separator, wanted, where=text.name)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             table = None  # Polars reads its quoting otherwise: go the long way
     if table is None or frame is None or frame.height != len(table.lines):
-        table = _by_walking(data, separator, blob.name)
-        with readable(f"{blob.name} is not a readable table", _HINT):
-            frame, notes = _cells(table, separator, wanted, where=blob.name)
-    return _part(frame, table, blob, kind="tsv" if separator == b"\t" else "csv", notes=notes)
+        table = _by_walking(text)
+        with readable(f"{text.name} is not a readable table", _HINT):
+            frame, notes = _cells(table, text.separator, wanted, where=text.name)
+    return frame, table, notes
 
 
 def _part(frame: pl.DataFrame, table: _Table, blob: Blob, *, kind: str, notes: list[str]) -> Part:
     lines: Lines | None = table.lines
-    notes = [*table.notes, *(f"{blob.name}: {note}" for note in notes)]
     if frame.height != len(table.lines):
         lines = None
         notes.append(
@@ -87,58 +128,45 @@ def _part(frame: pl.DataFrame, table: _Table, blob: Blob, *, kind: str, notes: l
     return one_file(frame, origin, names=table.names, lines=lines, textual=True, notes=tuple(notes))
 
 
-def sniff_separator(data: bytes) -> bytes:
-    """Return the separator under which the header and the first records have the same number of fields."""
-    sample = data[:_SAMPLE_BYTES]
-    cut = len(sample) < len(data)
-    text = sample.decode(errors="replace")
-    best, best_score = b",", (0.0, 0)
-    for separator in _SEPARATORS:
-        try:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator.decode())
-            rows = [row for row in islice(reader, _SAMPLE_RECORDS) if row]
-        except csv.Error:
-            continue
-        if cut and 1 < len(rows) < _SAMPLE_RECORDS:
-            rows.pop()  # the sample ends inside it
-        width = len(rows[0]) if rows else 0
-        score = (sum(len(row) == width for row in rows) / max(len(rows), 1), width)
-        if width > 1 and score > best_score:
-            best, best_score = separator, score
-    return best
+def _is_cell(name: str, frame: pl.DataFrame) -> bool:
+    """Whether the name of a column stands in it, or is a number: then it may be a cell of the first row."""
+    if frame.schema.get(name) != pl.String:
+        return name.replace(".", "", 1).isdigit()
+    return name in frame[name].head(_SAMPLE).to_list()
 
 
-def _by_index(data: bytes, records: Records, separator: bytes, name: str) -> _Table:
+def _offer(text: _Text, wanted: Wanted) -> str:
+    """Return a hint that offers to read the first line as a row."""
+    line = text.data.split(b"\n", 1)[0][:_LONGEST_LINE].decode(errors="replace")
+    cells = next(csv.reader([line], delimiter=text.separator.decode()))
+    last = f"; the label may then be {column_name(len(cells) - 1)}" if wanted.target else ""
+    return f"line {text.heading.before + 1} looks like data: if the file has no header, add --no-header{last}"
+
+
+def _by_index(text: _Text, records: Records) -> _Table:
     """Take a regular text apart by its index; the body is what follows the header, less blank lines."""
-    header = next(
-        csv.reader([data[records.starts[0] : records.ends[0]].decode()], delimiter=separator.decode())
-    )
-    names, notes = _header_names(header, name)
-    wrong = np.flatnonzero(records.fields[1:] != len(names)) + 1
+    data, first = text.data, 0 if text.heading.absent else 1
+    start, end = records.starts[0], records.ends[0]
+    header = next(csv.reader([data[start:end].decode()], delimiter=text.separator.decode()))
+    starts, ends, fields = records.starts[first:], records.ends[first:], records.fields[first:]
+    closed = bool(np.all(np.frombuffer(data, np.uint8)[ends - 1] == text.separator[0]))
+    names, notes = _header_names(header, text, _width(fields, header, closed=closed))
+    width = len(names) + (closed and bool(np.all(fields == len(names) + 1)))
+    wrong = np.flatnonzero(fields != width)
     if wrong.size:
-        first = int(wrong[0])
-        raise _ragged(
-            f"{name} line {records.lines[first]}",
-            separator,
-            found=int(records.fields[first]),
-            expected=len(names),
-            count=wrong.size,
-        )
-    if records.starts.size == 1:
-        body = b""
-    elif records.blank:
-        body = _without_gaps(data, records)
-        notes.append(
-            f"{name}: {records.blank} blank line{'s were' if records.blank > 1 else ' was'} passed over."
-        )
-    else:
-        body = data[records.starts[1] : records.ends[-1]]
-    return _Table(tuple(names), body, records.lines[1:], tuple(notes))
+        at = int(wrong[0])
+        where = text.place(int(records.lines[first + at]))
+        raise _ragged(where, text, found=int(fields[at]), expected=len(names), count=wrong.size)
+    body = data[starts[0] : ends[-1]] if starts.size else b""
+    if records.blank and starts.size:
+        body = _without_gaps(data, starts, ends)
+        s = "s were" if records.blank > 1 else " was"
+        notes.append(f"{text.name}: {records.blank} blank line{s} passed over.")
+    return _Table(tuple(names), body, records.lines[first:] + text.heading.before, width, tuple(notes))
 
 
-def _without_gaps(data: bytes, records: Records) -> bytes:
+def _without_gaps(data: bytes, starts: Lines, ends: Lines) -> bytes:
     """Return the body without its blank lines, copying the stretches between them."""
-    starts, ends = records.starts[1:], records.ends[1:]
     between = starts[1:] - ends[:-1]  # 1 for LF, 2 for CRLF; 2 is also LF LF, which starts otherwise
     bare = np.frombuffer(data, np.uint8)[ends[:-1]] == ord("\n")
     gaps = np.flatnonzero(between > np.where(bare, len(b"\n"), len(b"\r\n")))
@@ -146,51 +174,51 @@ def _without_gaps(data: bytes, records: Records) -> bytes:
     return b"\n".join(data[starts[a] : ends[b]] for a, b in zip(firsts, lasts, strict=True))
 
 
-def _by_walking(data: bytes, separator: bytes, name: str) -> _Table:
+def _by_walking(text: _Text) -> _Table:
     """Take a text apart with Python's csv module, and write it again so that every quote is regular.
 
     Ten times slower than the index, and right where quotes stand inside unquoted fields.
     """
-    names: list[str] = []
-    notes: list[str] = []
-    lines: list[int] = []
+    rows = list(_walk(text))
+    if not rows:
+        raise UnreadableFile(f"{text.name} has no records", "give a file with a header and rows")
+    header, rows = rows[0][1], rows[0 if text.heading.absent else 1 :]
+    fields, closed = np.array([len(row) for _, row in rows]), all(not row[-1] for _, row in rows)
+    names, notes = _header_names(header, text, _width(fields, header, closed=closed))
+    width = len(names) + (closed and bool(np.all(fields == len(names) + 1)))
+    wrong = [(line, len(row)) for line, row in rows if len(row) != width]
+    if wrong:
+        line, found = wrong[0]
+        raise _ragged(text.place(line), text, found=found, expected=len(names), count=len(wrong))
     clean = io.StringIO(newline="")
     # Only CRLF as line end makes the writer quote both characters.
-    writer = csv.writer(clean, delimiter=separator.decode(), lineterminator="\r\n")
-    wrong: list[tuple[int, int]] = []
-    for line, row in _walk(data, separator, name):
-        if not names:
-            names, notes = _header_names(row, name)
-        elif len(row) != len(names):
-            wrong.append((line, len(row)))
-        else:
-            lines.append(line)
-            writer.writerow(row)
-    if wrong:
-        where = f"{name} line {wrong[0][0]}"
-        raise _ragged(where, separator, found=wrong[0][1], expected=len(names), count=len(wrong))
-    return _Table(tuple(names), clean.getvalue().encode(), np.array(lines, np.int64), tuple(notes))
+    writer = csv.writer(clean, delimiter=text.separator.decode(), lineterminator="\r\n")
+    writer.writerows(row for _, row in rows)
+    lines = np.array([line for line, _ in rows], np.int64) + text.heading.before
+    return _Table(tuple(names), clean.getvalue().encode(), lines, width, tuple(notes))
 
 
-def _walk(data: bytes, separator: bytes, name: str) -> Iterator[tuple[int, list[str]]]:
+def _walk(text: _Text) -> Iterator[tuple[int, list[str]]]:
     """Yield the first physical line and the fields of every record that is not blank."""
     before = 0  # lines before the record that is being read
-    spaced = separator + b' "' in data  # `a, "b, c"`: the blank belongs to the separator
-    text = (line.decode() for line in io.BytesIO(data))
+    separator = text.separator
+    spaced = separator + b' "' in text.data  # `a, "b, c"`: the blank belongs to the separator
+    lines = (line.decode() for line in io.BytesIO(text.data))
     limit = csv.field_size_limit(_LONGEST_FIELD)
     try:
         # Strictly, since otherwise a quote that never closes swallows rows until the next one opens.
-        reader = csv.reader(text, delimiter=separator.decode(), skipinitialspace=spaced, strict=True)
+        reader = csv.reader(lines, delimiter=separator.decode(), skipinitialspace=spaced, strict=True)
         for row in reader:
             if row:
                 yield before + 1, row
             before = reader.line_num
     except csv.Error as error:
-        place = f"{name} line {before + 1}"
+        place = text.place(before + 1)
         if "unexpected end" in str(error):
             what = f"{place} opens a quote that never closes"
         elif "expected after" in str(error):
-            later = f", on line {reader.line_num}" if reader.line_num > before + 1 else ""
+            last = reader.line_num + text.heading.before
+            later = f", on line {last}" if reader.line_num > before + 1 else ""
             what = f"{place} has text after a closing quote{later}"
         else:
             raise UnreadableFile(f"{place} is not a row: {shown(str(error))}", _HINT) from error
@@ -199,23 +227,32 @@ def _walk(data: bytes, separator: bytes, name: str) -> Iterator[tuple[int, list[
         csv.field_size_limit(limit)
 
 
-def _header_names(header: list[str], where: str) -> tuple[list[str], list[str]]:
+def _width(fields: Lines, header: list[str], *, closed: bool) -> int:
+    """Return how many names the header has, less a last one that only ends it with a separator."""
+    names = len(header)
+    if names > 1 and not header[-1].strip() and fields.size:
+        return names - int(np.all(fields == names - 1) or (closed and np.all(fields == names)))
+    return names
+
+
+def _header_names(header: list[str], text: _Text, width: int) -> tuple[list[str], list[str]]:
     """Return the column names, and a note for each column that has none and is named by its place."""
-    names = [name.strip() for name in header]
+    names = text.heading.names(header)[:width]
     notes = []
     for i, name in enumerate(names):
         if not name:
-            names[i] = f"column_{i + 1}"
-            notes.append(f"{where}: column {i + 1} has no name, so it is called {names[i]!r}.")
-    require_distinct(names, f"the header of {where}")
+            names[i] = column_name(i)
+            notes.append(f"{text.name}: column {i + 1} has no name, so it is called {names[i]!r}.")
+    require_distinct(names, f"the header of {text.name}")
     return names, notes
 
 
-def _ragged(where: str, separator: bytes, *, found: int, expected: int, count: int) -> UnreadableFile:
+def _ragged(where: str, text: _Text, *, found: int, expected: int, count: int) -> UnreadableFile:
     more = f", and {count - 1:,} more such" if count > 1 else ""
+    first = "first row" if text.heading.absent else "header"
     return UnreadableFile(
-        f"{where} has {found} field{'s' * (found != 1)} where the header has {expected}{more}",
-        f"fix that line, or quote the fields that hold a {_SEPARATORS[separator]}",
+        f"{where} has {found} field{'s' * (found != 1)} where the {first} has {expected}{more}",
+        f"fix that line, or quote the fields that hold a {SEPARATORS[text.separator]}",
     )
 
 
@@ -237,28 +274,26 @@ def _cells(table: _Table, separator: bytes, wanted: Wanted, *, where: str) -> tu
 
 def _scan(table: _Table, places: list[str], separator: bytes, texts: set[str]) -> pl.DataFrame:
     """Read some columns, found by their number: Polars' own reading of headers renames some of them."""
-    header = separator.join(str(i).encode() for i in range(len(table.names)))
+    header = separator.join(str(i).encode() for i in range(table.width))
     data = b"\n".join((header, table.body))
     if not table.body:
         return pl.DataFrame(schema=dict.fromkeys(places, pl.Null))
     rows = None if len(data) <= _INFER_ALL else _INFER_SOME
+    scan = partial(pl.scan_csv, data, separator=separator.decode(), glob=False)
     for infer in dict.fromkeys((rows, None)):
+        overrides = dict.fromkeys(texts, pl.String)
+        lazy = scan(infer_schema_length=infer, schema_overrides=overrides)
         try:
-            return (
-                pl.scan_csv(
-                    data,
-                    separator=separator.decode(),
-                    infer_schema_length=infer,
-                    schema_overrides=dict.fromkeys(texts, pl.String),
-                    glob=False,
-                )
-                .select(places)
-                .collect()
-            )
-        except pl.exceptions.ComputeError:
-            if infer is None:
-                raise
-    raise AssertionError("the last round returns or raises")
+            return lazy.select(places).collect()
+        except (pl.exceptions.ComputeError, pl.exceptions.PanicException):
+            continue
+    # A number of more digits than any integer has: such columns are text, of which `_typed` makes the best.
+    long = [name for name, dtype in lazy.collect_schema().items() if dtype == pl.Int128]
+    return (
+        scan(infer_schema=not long, schema_overrides=overrides | dict.fromkeys(long, pl.String))
+        .select(places)
+        .collect()
+    )
 
 
 def _possible_codes(body: bytes, separator: bytes, frame: pl.DataFrame) -> list[str]:

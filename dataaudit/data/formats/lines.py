@@ -36,19 +36,57 @@ class Records:
     blank: int  # number of blank records that were passed over after the first record and before the last
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A text as UTF-8."""
+
+    data: bytes
+    encoding: str  # Python's name of what it was; empty for UTF-8
+    notes: tuple[str, ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """What the format of an origin says of it: ``+cp1252``."""
+        return f"+{self.encoding}" if self.encoding else ""
+
+
+def read_text(data: bytes, name: str, *, encoding: str | None) -> Decoded:
+    """Return a text as `check_text` does, whatever its encoding; the user may have named that."""
+    if encoding is None and 0 not in data and _is_utf8(data):
+        return Decoded(_with_newlines(data, name), "")
+    from dataaudit.data.formats.encodings import decode  # noqa: PLC0415 - few files need it
+
+    text, was, notes = decode(data, name, named=encoding)
+    return Decoded(check_text(text, name), was, notes)
+
+
+def _is_utf8(data: bytes) -> bool:
+    start = len(data) if data.isascii() else 0
+    while start < len(data):
+        stop = start + _CHUNK
+        while stop < len(data) and data[stop] & 0xC0 == 0x80:  # noqa: PLR2004 - not inside a character
+            stop += 1
+        try:
+            data[start:stop].decode()
+        except UnicodeDecodeError:
+            return False
+        start = stop
+    return True
+
+
 def check_text(data: bytes, name: str) -> bytes:
-    """Return `data` as UTF-8 with newlines, without a byte order mark."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UnreadableFile(
-            f"{name} is UTF-16, not UTF-8", f"convert it: iconv -f utf-16 -t utf-8 {name} > utf8.csv"
-        )
+    """Return UTF-8 with newlines, without a byte order mark."""
     null = data.find(0)
     if null >= 0:
+        line = data.count(b"\n", 0, null) + 1
         raise UnreadableFile(
-            f"{name} is not a text table: got a null byte at byte {null} (line {_line_at(data, null)})",
+            f"{name} is not a text table: got a null byte at byte {null} (line {line})",
             rf"if it is text, remove them: tr -d '\000' < {name} > clean.csv",
         )
-    _check_utf8(data, name)
+    return _with_newlines(data, name)
+
+
+def _with_newlines(data: bytes, name: str) -> bytes:
     data = data.removeprefix(codecs.BOM_UTF8)
     if b"\r" in data and b"\n" not in data:
         data = data.replace(b"\r", b"\n")
@@ -57,29 +95,6 @@ def check_text(data: bytes, name: str) -> bytes:
             f"{name} is empty: got {len(data)} blank bytes", "give a file with a header and rows"
         )
     return data
-
-
-def _check_utf8(data: bytes, name: str) -> None:
-    if data.isascii():
-        return
-    start = 0
-    while start < len(data):
-        stop = start + _CHUNK
-        while stop < len(data) and data[stop] & 0xC0 == 0x80:  # noqa: PLR2004 - not inside a character
-            stop += 1
-        try:
-            data[start:stop].decode()
-        except UnicodeDecodeError as error:
-            at = start + error.start
-            raise UnreadableFile(
-                f"{name} is not UTF-8: got byte 0x{data[at]:02x} at byte {at} (line {_line_at(data, at)})",
-                f"convert it: iconv -f latin1 -t utf8 {name} > utf8.csv",
-            ) from error
-        start = stop
-
-
-def _line_at(data: bytes, offset: int) -> int:
-    return data.count(b"\n", 0, offset) + 1
 
 
 def index_lines(data: bytes) -> Records:

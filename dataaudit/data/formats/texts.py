@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 import polars as pl
 
+from dataaudit.data.blob import require_data
 from dataaudit.data.dataset import Origin, Part, Wanted
 from dataaudit.data.paths import TextClass
 from dataaudit.errors import DataError, UnreadableFile
@@ -58,10 +59,16 @@ def read_texts(text_class: TextClass, wanted: Wanted) -> Part:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
+        from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
+        if (elsewhere := absent(path)) is not None:
+            raise elsewhere from error
         message = f"{shown(path)} may not be read: {error.strerror}"
         raise UnreadableFile(message, "check its permissions") from error
+    require_data(data, path)
+    return data
 
 
 def _decode(data: bytes) -> tuple[str, bool]:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final, Literal
-from urllib.parse import unquote
 
+from dataaudit.data.blob import require_data
 from dataaudit.errors import SettingError, UnreadableFile, closest
-from dataaudit.escape import masked, shown
+from dataaudit.escape import shown
+from dataaudit.secrets import masked_text, public, secrets_in
 
 VARIABLE: Final = "DATAAUDIT_SQL"
 SQL_FORMATS: Final = ("postgresql", "sqlite", "duckdb")
@@ -27,9 +28,9 @@ _KINDS: Mapping[str, _Kind] = {
 _FORMS = "write postgresql://user@host/db, sqlite:///mail.db or duckdb:///mail.duckdb"
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9]*)(?:\+\w+)?://(?P<rest>.*)", re.DOTALL)
 _LOGIN = re.compile(r"(?P<user>[^:@/?#\s]*)(?::(?P<password>[^@/?#\s]*))?@(?P<place>[^@#\s]*)")
-_PASSWORD = re.compile(r"[?&](?:ssl)?password=([^&]*)")
 _UNLIKE_A_PATH = re.compile(r"@|\b(?:host|dbname|user|password)\s*=")  # may hold a secret: it is not repeated
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_HEAD = 2048  # bytes that say what a file is
 _SQLITE, _DUCKDB, _DUCKDB_AT = b"SQLite format 3\0", b"DUCK", 8
 
 
@@ -46,7 +47,7 @@ class Connection:
         """Return a driver's message without secrets, should it quote any."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             message = message.replace(secret, "…")
-        return masked(message)
+        return masked_text(message)
 
 
 def connect_to(given: str | None) -> Connection:
@@ -89,26 +90,27 @@ def _server(rest: str) -> Connection:
     if "@" in rest and login is None:
         what = "the address of the database has an @, /, ?, # or space where none may be"
         raise SettingError(what, "in user and password write %40 for @, %2F for /, %3F for ?, %23 for #")
-    password = (login["password"] if login else None) or ""
-    given = [password, *_PASSWORD.findall(rest)]
-    plain = {login["user"] if login else "", *re.split(r"[@:/?&=]", masked(f"postgresql://{rest}"))}
-    secrets = {form for secret in given for form in (secret, unquote(secret)) if form and form not in plain}
     address = f"postgresql://{rest}"
-    return Connection("postgresql", address, shown(masked(address)), tuple(sorted(secrets)))
+    name = public(address)
+    plain = {login["user"] if login else "", *re.split(r"[@:/?&=]", name)}
+    return Connection("postgresql", address, shown(name), tuple(sorted(secrets_in(address) - plain)))
 
 
 def _file(path: str, kind: _Kind | None) -> Connection:
-    name = shown(PurePath(path).as_posix())
+    name = shown(public(PurePath(path).as_posix()))
     try:
         with Path(path).open("rb") as file:
-            head = file.read(len(_SQLITE))
+            head = file.read(_HEAD)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise UnreadableFile(f"there is no database {name!r}", _near(path)) from error
+        from dataaudit.data.pointers import absent  # noqa: PLC0415 - most files are there
+
+        raise absent(path) or UnreadableFile(f"there is no database {name!r}", _near(path)) from error
     except OSError as error:
         raise UnreadableFile(
             f"{name} cannot be read: {error.strerror}", "name a file you may read"
         ) from error
-    found: _Kind | None = "sqlite" if head == _SQLITE else None
+    require_data(head, path)
+    found: _Kind | None = "sqlite" if head.startswith(_SQLITE) else None
     if head[_DUCKDB_AT:].startswith(_DUCKDB):
         found = "duckdb"
     if found is None or kind not in (None, found):

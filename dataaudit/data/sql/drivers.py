@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 WHERE = "the query's result"
 BATCH = 100_000  # rows, where the driver lets us choose
-INSTALL = "pip install 'dataaudit[sql]'"
 _LINE_NUMBER = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _ADVICE = re.compile(r"^HINT:\s+(.+)$|^Did you mean (.+)\?$|^Candidate bindings: (.+)$", re.MULTILINE)
 _SHOWN = 200  # characters of a database's message
@@ -114,7 +113,7 @@ def _not_utf8() -> DataError:
 
 def _not_installed(library: str, kind: str) -> SettingError:
     """Return the error for a driver that is not installed."""
-    return SettingError(f"{kind} is read by {library}, which is not installed", INSTALL)
+    return SettingError(f"{kind} is read by {library}, which is not installed", f"pip install {library}")
 
 
 @contextmanager

@@ -25,7 +25,8 @@ from dataaudit.data.dataset import Origin, Part, Wanted, id_as_text, one_file
 from dataaudit.data.sql.connection import VARIABLE, connect_to
 from dataaudit.data.sql.drivers import WHERE, read_duckdb, read_postgres, read_sqlite
 from dataaudit.errors import DataError, SettingError, UnreadableFile
-from dataaudit.escape import masked_words, shown
+from dataaudit.escape import shown
+from dataaudit.secrets import masked_query, masked_words
 
 _TOKEN = re.compile(
     r"""
@@ -70,6 +71,9 @@ class Query:
 
     text: str
     database: str | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return f"Query({masked_query(self.text)!r})"
 
     @property
     def given(self) -> tuple[str, ...]:

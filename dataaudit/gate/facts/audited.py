@@ -73,17 +73,17 @@ def batch(material: Material) -> pl.DataFrame:
     """New and changed rows under a model of the known ones; suspect: as surprising as few of these."""
     from dataaudit.gate.facts.labels import judged_batch  # noqa: PLC0415 - torch
 
-    return judged_batch(material, batch.of(()))
+    return judged_batch(material)
 
 
 @FactTable(
     "column text, measure text, level text, value real, size real, p_value real, n whole,"
-    "significant flag, by text, found text",
+    "significant flag, by text, where_most text, found text",
     scope="column",
     key=("column", "measure", "level"),
     score="size",
     needs={"label", "test"},
-    cells={"level", "found"},
+    cells={"level", "where_most", "found"},
     cost=1,
 )
 def shift(material: Material) -> pl.DataFrame:

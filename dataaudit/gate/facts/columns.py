@@ -15,14 +15,15 @@ import polars as pl
 
 from dataaudit.cells import hashable
 from dataaudit.features.columns import Role
-from dataaudit.features.roles import infer_roles
+from dataaudit.features.roles import infer_roles, names_rows
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.table import FactTable, Rows
 from dataaudit.gate.settings import DatasetSettings
 from dataaudit.options import EncoderOptions
 
 _PARTS: Final = ("missing", "infinite", "low", "high")  # of a `Column`, where its type has them
-_CHANGES: Final = "column text, change text, was text, now text"
+_CHANGES: Final = "column text, change text, was text, now text, what text"
+NO_FEATURE: Final = "There is no feature column."
 SAMPLE: Final = 10_000  # rows by which a column's role is decided
 
 
@@ -80,11 +81,6 @@ def as_named(settings: DatasetSettings, known: Collection[str]) -> EncoderOption
     )
 
 
-def is_identifier(role: Role) -> bool:
-    """Tell whether a column names its rows rather than says something of them."""
-    return role.role == "left out" and role.reason.startswith(("an identifier", "it counts the rows"))
-
-
 def content(material: Material) -> list[str]:
     """Return the columns in which copies of a row are equal: not label, id, weight, nor what names rows."""
     settings = material.settings
@@ -93,7 +89,7 @@ def content(material: Material) -> list[str]:
         name
         for name in material.rows.schema
         if name not in (settings.label, settings.id, settings.weight)
-        and not (name in used and is_identifier(used[name]) and name not in settings.features)
+        and not (name in used and names_rows(used[name]) and name not in settings.features)
     ]
 
 
@@ -173,7 +169,7 @@ def columns(material: Material) -> Rows:
             found.missing,
             found.missing / n,
             constant if found.ordered else None,
-            found.infinite,
+            found.infinite if material.rows.schema[name].is_float() else None,
             _shown(found.low),
             _shown(found.high),
         )
@@ -182,23 +178,41 @@ def columns(material: Material) -> Rows:
 @FactTable(_CHANGES, name="schema", scope="column", key=("column", "change"), needs={"base"})
 def schema_change(material: Material) -> Rows:
     """Columns that the base has and the data lack (removed), the reverse (added), or of another type."""
-    return _changes(material.base_rows.schema, material.rows.schema)
+    return _changes(
+        material.base_rows.schema,
+        material.rows.schema,
+        gone="is gone, and was {} in the base",
+        other="was {} in the base, and is {}",
+    )
 
 
 @FactTable(_CHANGES, scope="column", key=("column", "change"), needs={"test"})
 def test_schema(material: Material) -> Rows:
     """The same, from the data to the test data; a label may be absent from these."""
     label = material.settings.label
-    sides = (material.rows.schema, material.test_rows.schema)
-    return _changes(*({name: side[name] for name in side if name != label} for side in sides))
+    was, now = (
+        {name: dtype for name, dtype in data.schema.items() if name != label}
+        for data in (material.rows, material.test_rows)
+    )
+    return _changes(
+        was,
+        now,
+        gone="is {} in the data, and absent from the test data",
+        other="is {} in the data, and {} in the test data",
+    )
 
 
-def _changes(was: Mapping[str, pl.DataType], now: Mapping[str, pl.DataType]) -> Rows:
-    yield from ((name, "removed", str(dtype), "") for name, dtype in was.items() if name not in now)
-    yield from ((name, "added", "", str(dtype)) for name, dtype in now.items() if name not in was)
-    for name in was:
-        if name in now and _family(was[name]) != _family(now[name]):
-            yield name, "type", str(was[name]), str(now[name])
+def _changes(
+    was: Mapping[str, pl.DataType], now: Mapping[str, pl.DataType], *, gone: str, other: str
+) -> Rows:
+    for name, dtype in was.items():
+        if name not in now:
+            yield name, "removed", str(dtype), "", gone.format(dtype)
+        elif _family(dtype) != _family(now[name]):
+            yield name, "type", str(dtype), str(now[name]), other.format(dtype, now[name])
+    yield from (
+        (name, "added", "", str(d), f"is new, of type {d}") for name, d in now.items() if name not in was
+    )
 
 
 def _family(dtype: pl.DataType) -> str:

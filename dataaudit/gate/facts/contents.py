@@ -9,7 +9,7 @@ import polars as pl
 
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.columns import SAMPLE, profile, roles
-from dataaudit.gate.facts.table import FactTable, Rows
+from dataaudit.gate.facts.table import FactTable, Inapplicable, Rows
 
 _STAND_INS: Final = tuple(sign * (10**digits - 1) for digits in (2, 3, 4, 5, 6) for sign in (-1, 1))
 _ODD: Final = 3  # cells shown
@@ -21,6 +21,8 @@ GARBLED: Final = ("\ufffd", *(lead + chr(code) for lead in "ÂÃ" for code in ra
 def equal_columns(material: Material) -> Rows:
     """Feature columns that equal an earlier one, the twin, in every row."""
     data, sums = material.rows, profile(material).columns
+    if len(material.features) < 2:  # noqa: PLR2004 - a pair
+        raise Inapplicable("There are fewer than two feature columns.")
     head = data.lazy.select(material.features).head(SAMPLE).collect()
     alike: dict[tuple[str, ...], list[str]] = {}
     for name in material.features:
@@ -41,6 +43,7 @@ def equal_columns(material: Material) -> Rows:
     key=("column",),
     score="garbled",
     cells={"odd"},
+    empty="There is no text column.",
 )
 def texts(material: Material) -> Rows:
     """Each text column: the share of its cells that are numbers, others of them; garbled texts."""
@@ -76,9 +79,10 @@ def _text(material: Material, name: str) -> tuple[str, float, str, int, float]:
 def stand_ins(material: Material) -> Rows:
     """Columns in which -999 or its like lies far from all other values, from low to high."""
     data, sums = material.rows, profile(material).columns
-    for name in material.features:
-        if not data.schema[name].is_numeric():
-            continue
+    numbers = [name for name in material.features if data.schema[name].is_numeric()]
+    if not numbers:
+        raise Inapplicable("There is no column of numbers.")
+    for name in numbers:
         for value in {sums[name].low, sums[name].high} & set(_STAND_INS):
             cell, others = pl.col(name), pl.col(name).filter(pl.col(name) != value)
             asked = {"rows": (cell == value).sum(), "low": others.min(), "high": others.max()}

@@ -9,6 +9,7 @@ several words, or if values as rare as its own would meet by chance with probabi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -17,8 +18,8 @@ import polars as pl
 from dataaudit.cells import BITS, hashable, normal_form, surprise
 from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
-from dataaudit.gate.facts.columns import content, profile, roles
-from dataaudit.gate.facts.table import FactTable
+from dataaudit.gate.facts.columns import NO_FEATURE, content, profile, roles
+from dataaudit.gate.facts.table import FactTable, Inapplicable
 
 GROUPS: Final = 100_000  # of copies that are looked at for whether they tell anything
 _SAMPLE: Final = 20_000  # by which the share of a value is estimated
@@ -37,7 +38,7 @@ def twins(material: Material) -> pl.DataFrame:
 def near_twins(material: Material) -> pl.DataFrame:
     """The same of rows that are almost equal to one that they are no copy of."""
     exact = profile(material).hashes
-    forms = hash_rows(material.rows, _normal(material, content(material)))
+    forms = hash_rows(material.rows, _normal(material, content(material), material.rows.schema))
     found = _groups(material, forms)
     kinds = (
         found.select("first", exact=exact.gather(found["row"]))
@@ -49,7 +50,7 @@ def near_twins(material: Material) -> pl.DataFrame:
 
 
 @FactTable(
-    "row whole, test_row whole, near flag, telling flag, same_label flag, excess flag",
+    "row whole, test_row whole, near flag, telling flag, same_label flag, excess flag, and_label text",
     scope="row",
     needs={"test"},
     cost=1,
@@ -59,24 +60,28 @@ def test_twins(material: Material) -> pl.DataFrame:
     test = material.test_rows
     shared = [name for name in content(material) if name in test.schema]
     if not shared:
-        return test_twins.of(())
-    rows = material.rows
-    exact = _met(hash_rows(rows, _common(rows, test, shared)), hash_rows(test, _common(test, rows, shared)))
-    forms = _normal(material, shared)
-    near = (
-        _met(hash_rows(rows, forms), hash_rows(test, forms))
-        if all(rows.schema[name] == test.schema[name] for name in shared)
-        else exact.clear()
-    )
+        raise Inapplicable("Data and test data share no column but label, id and weight.")
+    sides = _of_one_type(material.rows, test, shared), _of_one_type(test, material.rows, shared)
+    kinds = sides[0].schema
+    exact = _met(*(hash_rows(side, [hashable(name, kinds[name]) for name in shared]) for side in sides))
+    near = _met(*(hash_rows(side, _normal(material, shared, kinds)) for side in sides))
     near = near.join(exact, on="row", how="anti").with_columns(near=pl.lit(value=True))
     met = pl.concat([exact.with_columns(near=pl.lit(value=False)), near])
     met = met.sort("row").with_columns(telling=telling(material, met.sort("row")["row"], shared))
-    natural = twins.make(material).height / rows.n
-    expected = test.n * (natural + 1 / rows.n)  # one more than seen, lest a table without copies expects none
+    natural = twins.make(material).height / material.rows.n
+    expected = test.n * (
+        natural + 1 / material.rows.n
+    )  # one more than seen, lest a table without copies expects none
     leaked = exact["test_row"].n_unique()
     return met.with_columns(
         excess=pl.lit(leaked > expected + 4 * np.sqrt(expected + 1)),
         same_label=_same_label(material, met),
+    ).with_columns(
+        and_label=pl.when("same_label")
+        .then(pl.lit(", with the same label"))
+        .when(pl.col("same_label").not_())
+        .then(pl.lit(", with another label"))
+        .otherwise(pl.lit(""))
     )
 
 
@@ -102,6 +107,8 @@ def telling(material: Material, rows: pl.Series, columns: Sequence[str]) -> pl.S
 
 def _groups(material: Material, hashes: pl.Series) -> pl.DataFrame:
     """Return the rows whose hash another one shares."""
+    if not content(material):
+        raise Inapplicable(NO_FEATURE)
     if hashes.is_empty() or hashes.n_unique() == len(hashes):  # five times faster than to mark them
         return twins.of(())
     rows = pl.DataFrame({"row": hashes.is_duplicated().arg_true().cast(pl.Int64)})
@@ -122,25 +129,23 @@ def _groups(material: Material, hashes: pl.Series) -> pl.DataFrame:
     return found.with_columns(again=pl.col("row") != pl.col("first")).select(twins.schema.names())
 
 
-def _normal(material: Material, columns: Sequence[str]) -> list[pl.Expr]:
-    """Return normal forms of cells."""
-    kinds, used = material.rows.schema, roles(material)
+def _normal(material: Material, columns: Sequence[str], kinds: pl.Schema) -> list[pl.Expr]:
+    """Return normal forms of cells of these types."""
+    used = roles(material)
     texts = {name for name in columns if name in used and used[name].role == "text"}
     return [normal_form(name, kinds[name], text=name in texts) for name in columns]
 
 
-def _common(data: Data, other: Data, columns: Sequence[str]) -> list[pl.Expr]:
-    """Return cells in a type in which both tables say the same alike."""
+def _of_one_type(data: Data, other: Data, columns: Sequence[str]) -> Data:
+    """Return the data with columns of a type in which both tables say the same alike."""
     cells = []
     for name in columns:
         here, there = data.schema[name], other.schema[name]
-        cell = hashable(name, here)
         if here != there and here.is_numeric() and there.is_numeric():
-            cell = pl.col(name).cast(pl.Float64).fill_nan(None)
+            cells.append(pl.col(name).cast(pl.Float64).fill_nan(None))
         elif here != there and not here.is_nested():
-            cell = pl.col(name).cast(pl.String)
-        cells.append(cell)
-    return cells
+            cells.append(pl.col(name).cast(pl.String))
+    return replace(data, lazy=data.lazy.with_columns(cells)) if cells else data
 
 
 def _met(mine: pl.Series, theirs: pl.Series) -> pl.DataFrame:

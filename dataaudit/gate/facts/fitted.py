@@ -75,9 +75,9 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     settings = LabelOptions(
         label=given.label,
         weight=given.weight,
-        group=given.group,
-        text=given.text,
-        categorical=given.categorical,
+        group=given.group if given.group in frame.columns else None,
+        text=tuple(name for name in given.text if name in frame.columns),
+        categorical=tuple(name for name in given.categorical if name in frame.columns),
         seed=material.seed,
     )
     dataset, target = read_labelled(frame, settings, on_step=step)

@@ -12,7 +12,10 @@ from dataaudit.audits.tables import choose_ranking, label_table, review_order
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
 from dataaudit.gate.data import Data, Material
+from dataaudit.gate.facts.classes import normal_class
 from dataaudit.gate.facts.fitted import FittedRows, fit, fitted, wanted
+from dataaudit.gate.facts.table import Inapplicable
+from dataaudit.gate.matching import Matching
 
 LEAST_KNOWN = 50  # below which no model of the known rows is worth contradicting a label
 CHECKED = 3  # rows that are taken out and relabelled for good: two refits each
@@ -29,33 +32,82 @@ def ranked_labels(material: Material) -> pl.DataFrame:
     return table.drop("source", "row", "line", "row_id").hstack(places(data, material.settings.id)[at])
 
 
-def judged_batch(material: Material, nothing: pl.DataFrame) -> pl.DataFrame:
-    """Return the new and changed rows of a known class under a model of the known ones, if enough."""
-    known = material.known
-    if known.all() or known.sum() < LEAST_KNOWN:
-        return nothing
-    columns = wanted(material, material.rows)
-    frame = material.rows.read(columns)
-    classes = class_texts(frame[material.settings.label])
-    if classes.filter(known).n_unique() - (classes.filter(known).null_count() > 0) < 2:  # noqa: PLR2004
-        return nothing
-    model = _of_known(material, frame, known)
+def judged_batch(material: Material) -> pl.DataFrame:
+    """Return the rows with a new label, of a known class, under a model of the known rows."""
+    label, base, matching = material.settings.label, material.base, material.matching
+    if base is None or matching is None or label not in base.rows.schema:
+        raise Inapplicable(f"The base has no column {label!r}.")
+    now, was = (class_texts(side.rows.read([label]).to_series()) for side in (material, base))
+    meant = now.replace(_renamed(now, was, matching))
+    same = matching.alike & (meant == was.gather(matching.at)).fill_null(value=False)
+    fresh = now.is_not_null() & ~same
+    if not fresh.any():
+        raise Inapplicable("No labelled row is new, and no label has changed.")
+    if not (fresh & meant.is_in(was.drop_nulls().unique().implode())).any():
+        what = "The new row has a class" if fresh.sum() == 1 else f"All {fresh.sum():,} new rows have a class"
+        raise Inapplicable(f"{what} that no known row has.")
+    model, columns = _of_known(material, base, meant, fresh)
     number = {name: i for i, name in enumerate(model.target.classes)}
-    y = classes.replace_strict(number, default=None, return_dtype=pl.Int64)
-    new = (~known & y.is_not_null()).arg_true()
-    if new.is_empty():
-        return nothing
-    return _judged(model, frame[new.to_list()], new, y[new.to_list()].to_numpy())
+    y = meant.replace_strict(number, default=None, return_dtype=pl.Int64)
+    new = (fresh & y.is_not_null()).arg_true()
+    frame = material.rows.read(columns)[new.to_list()]
+    return _judged(model, frame, new, y[new.to_list()].to_numpy())
 
 
-def _of_known(material: Material, frame: pl.DataFrame, known: pl.Series) -> FittedRows:
-    """Return a model of the known rows: the base's own where all of its rows are still there."""
-    base = material.base
-    if base is not None and base.data is not None:
-        same = wanted(base, base.data) == frame.columns
-        if same and int(known.sum()) == base.data.n:
-            return fitted(base)
-    return material.once("fitted known", lambda: fit(frame.filter(known), material))
+def _renamed(now: pl.Series, was: pl.Series, matching: Matching) -> dict[str, str]:
+    """Return new name → old name of classes: another spelling, or what most of their rows were."""
+    known = was.drop_nulls().unique().sort().to_list()
+    strange = [name for name in now.drop_nulls().unique().sort().to_list() if name not in set(known)]
+    spelled = {normal_class(name): name for name in known}
+    found = {name: spelled[normal_class(name)] for name in strange if normal_class(name) in spelled}
+    before = was.gather(matching.at)
+    for name in strange:
+        mine = now == name
+        old = before.filter(mine).drop_nulls()
+        if name not in found and old.n_unique() == 1 and 2 * len(old) > int(mine.sum()):
+            found[name] = old[0]
+    return found
+
+
+def _of_known(
+    material: Material, base: Material, meant: pl.Series, fresh: pl.Series
+) -> tuple[FittedRows, list[str]]:
+    """Return a model of the known rows and its columns: the base's own where none of its rows has changed.
+
+    Where columns were rewritten it is one of the data's own rows whose label is the base's. Of the base no
+    row takes part that has another label or content by now: its old label would speak for itself.
+    """
+    matching, label = material.matching, material.settings.label
+    columns = wanted(material, material.rows)
+    if matching is not None and matching.rewritten:
+        rows = material.rows.read(columns).with_columns(meant.alias(label)).filter(~fresh)
+        if rows[label].count() >= LEAST_KNOWN:
+            _require_known(rows[label], "rows are known")
+            return material.once("fitted known", lambda: fit(rows, material)), columns
+        columns = [name for name in columns if name not in matching.rewritten]
+    columns = [name for name in columns if _fits(name, material.rows.schema, base.rows.schema)]
+    if not {*columns} - {label, material.settings.weight}:
+        raise Inapplicable("Data and base share no feature column of one type.")
+    frame, gone = base.rows.read(columns), matching.at.filter(fresh).drop_nulls() if matching else pl.Series()
+    if gone.is_empty() and columns == wanted(base, base.rows):
+        _require_known(frame[label], "rows of the base have a label")
+        return fitted(base), columns
+    rows = frame.filter(~pl.int_range(frame.height, eager=True).is_in(gone.implode()))
+    _require_known(rows[label], "rows of the base are unchanged")
+    return material.once("fitted known", lambda: fit(rows, material)), columns
+
+
+def _fits(name: str, now: pl.Schema, was: pl.Schema) -> bool:
+    """Tell whether a model of the base's column can read the data's."""
+    return name in was and (now[name] == was[name] or (now[name].is_numeric() and was[name].is_numeric()))
+
+
+def _require_known(labels: pl.Series, what: str) -> None:
+    """Raise `Inapplicable` where too few rows are known for a model that could contradict a label."""
+    if labels.count() < LEAST_KNOWN:
+        raise Inapplicable(f"{labels.count()} {what}, and {LEAST_KNOWN} are the least to judge a label by.")
+    if labels.drop_nulls().n_unique() < 2:  # noqa: PLR2004 - a class and another
+        raise Inapplicable("The known rows have one class.")
 
 
 def _judged(model: FittedRows, frame: pl.DataFrame, rows: pl.Series, y: Rows) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.classes import classes
 from dataaudit.gate.facts.columns import roles
-from dataaudit.gate.facts.table import FactTable, Rows
+from dataaudit.gate.facts.table import FactTable, Inapplicable, Rows
 
 _ROWS: Final = 50_000
 _BINS: Final = 256
@@ -40,16 +40,18 @@ def leaks(material: Material) -> Rows:
     """How well each column alone predicts the label of rows it was not counted on."""
     label = material.settings.label
     if classes.make(material).height < 2:  # noqa: PLR2004 - one class leaks nothing
-        return
+        raise Inapplicable("There is one class: any column predicts it.")
     used = {name for name, role in roles(material).items() if role.role != "text"} & set(material.features)
     names = [name for name in roles(material) if name in used and not material.rows.schema[name].is_nested()]
+    if not names:
+        raise Inapplicable("There is no feature column but text and lists.")
     step = max(1, material.rows.n // _ROWS)
     rows = material.rows.lazy.select([label, *names]).gather_every(step).collect()
     rows = rows.filter(pl.col(label).cast(pl.String) != "")
     y = _codes(rows[label].cast(pl.String))
     most = int(np.bincount(y).max()) if len(y) else 0
     if len(y) - most < _FEW:
-        return
+        raise Inapplicable(f"Fewer than {_FEW} rows are outside the greatest class.")
     share = most / len(y)
     for name in names:
         x = _binned(rows[name])

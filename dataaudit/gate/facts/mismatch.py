@@ -13,7 +13,7 @@ from dataaudit.audits.stability import Dependence, measure_dependence
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.columns import as_named
 from dataaudit.gate.facts.fitted import against, fitted, wanted
-from dataaudit.gate.facts.table import Rows
+from dataaudit.gate.facts.table import Inapplicable, Rows
 
 
 def compared_columns(material: Material) -> pl.DataFrame:
@@ -21,6 +21,8 @@ def compared_columns(material: Material) -> pl.DataFrame:
     settings, test = material.settings, material.test_rows
     left = {settings.label, settings.weight, settings.group}
     shared = [name for name in wanted(material, material.rows) if name in test.schema and name not in left]
+    if not shared:
+        raise Inapplicable("Data and test data share no feature column.")
     sides = [
         data.read([*shared, *([settings.label] if settings.label in data.schema else [])])
         for data in (material.rows, test)
@@ -29,7 +31,10 @@ def compared_columns(material: Material) -> pl.DataFrame:
     found = measure_shift(*sides, target=settings.label, columns=columns, seed=material.seed)
     apart = found.filter(measure="two-sample").drop_nulls("column")["column"].to_list()
     return found.with_columns(
-        pl.lit(", ".join(apart) or "no single column").alias("by"),
+        pl.lit(f"the two differ most in {', '.join(apart)}" if apart else "no single column shows it").alias(
+            "by"
+        ),
+        pl.col("level").fill_null("no level in particular").alias("where_most"),
         pl.col("column").fill_null(""),
         pl.col("level").fill_null(""),
         pl.col("value").abs().fill_nan(None).alias("size"),
@@ -60,7 +65,9 @@ def grouped_rows(material: Material) -> Rows:
 
 def _found(material: Material) -> Sequence[MismatchFinding]:
     other = against(material)
-    return () if other is None else other.searched.found
+    if other is None:
+        raise Inapplicable("The test data have no label that the data know, or lack a column of the data.")
+    return other.searched.found
 
 
 def dependence_of(material: Material) -> Dependence:

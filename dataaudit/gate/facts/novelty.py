@@ -15,7 +15,7 @@ m/(n + m) · (m − 1)/(n + m − 1) · …, k factors, whatever their distribut
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -24,7 +24,7 @@ import polars as pl
 
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.columns import roles
-from dataaudit.gate.facts.table import FactTable, Rows
+from dataaudit.gate.facts.table import FactTable, Inapplicable, Rows
 
 _LEVELS: Final = "column text, level text, rows whole, share real, row whole, chance real"
 _RANGES: Final = (
@@ -92,9 +92,18 @@ def _against_base(material: Material) -> _Sides:
 
 def _levels(material: Material, sides: _Sides) -> Rows:
     used = roles(material)
-    for name in sides.columns(material):
-        if used[name].role in ("categorical", "boolean"):
-            yield from _unseen_levels(name, sides)
+    names = [name for name in sides.columns(material) if used[name].role in ("categorical", "boolean")]
+    _require(names, sides, "levels")
+    for name in names:
+        yield from _unseen_levels(name, sides)
+
+
+def _require(names: Sequence[str], sides: _Sides, what: str) -> None:
+    """Raise `Inapplicable` where there is nothing that could be new."""
+    if not names:
+        raise Inapplicable(f"There is no column of {what} on both sides.")
+    if not sides.fresh:
+        raise Inapplicable("No row is new or changed.")
 
 
 def _unseen_levels(name: str, sides: _Sides) -> Rows:
@@ -123,11 +132,12 @@ def _tail(k: int, mean: float) -> float:
 
 
 def _ranges(material: Material, sides: _Sides) -> Rows:
-    used = roles(material)
-    for name in sides.columns(material):
-        numbers = all(side.schema[name].is_numeric() for side in (sides.known, sides.other))
-        if used[name].role == "numeric" and numbers:
-            yield from _out_of_range(name, sides)
+    used, both = roles(material), (sides.known.schema, sides.other.schema)
+    numbers = (n for n in sides.columns(material) if all(schema[n].is_numeric() for schema in both))
+    names = [name for name in numbers if used[name].role == "numeric"]
+    _require(names, sides, "numbers")
+    for name in names:
+        yield from _out_of_range(name, sides)
 
 
 def _out_of_range(name: str, sides: _Sides) -> Rows:

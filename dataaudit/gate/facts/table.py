@@ -26,6 +26,10 @@ Rows = Iterable[tuple[Any, ...]]
 Maker = Callable[[Material], pl.DataFrame | Rows]
 
 
+class Inapplicable(Exception):
+    """There is nothing of the kind that a table is about: its rules are skipped, with this sentence."""
+
+
 def _nothing(_: Material) -> Rows:
     return ()
 
@@ -44,6 +48,7 @@ class FactTable:
     place: Literal["data", "test"] = "data"  # whose file a finding points to where it is no row
     needs: AbstractSet[Need] = frozenset()  # without one of these its rules are skipped
     cells: AbstractSet[str] = frozenset()  # columns that tell cells of the data: ``redact`` withholds them
+    empty: str = ""  # why there is nothing to judge where it has no row; empty if no row is a good sign
     cost: int = 0  # 0 for a pass over the data, 1 for several, 2 for a fit: cheap ones are made first
 
     def __call__(self, maker: Maker) -> FactTable:
@@ -57,9 +62,11 @@ class FactTable:
         return schema(self.columns)
 
     def make(self, material: Material) -> pl.DataFrame:
-        """Return the table of some data, with the types of `schema`."""
+        """Return the table of some data, with the types of `schema`; raise `Inapplicable` without any."""
         made = self.maker(material)
         frame = made if isinstance(made, pl.DataFrame) else self.of(made)
+        if self.empty and frame.is_empty():
+            raise Inapplicable(self.empty)
         return frame.select(pl.col(name).cast(dtype) for name, dtype in self.schema.items())
 
     def of(self, rows: Rows) -> pl.DataFrame:

@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -118,7 +120,7 @@ def test_arrow_cut_short(tmp_path, keep, stream):
         ("x.parquet", b"PAR1....PARE", "encrypted Parquet"),
         ("x.feather", b"FEA1....", "Feather version 1"),
         ("x.arrow", b"garbage", "not an Arrow file: it starts with b'garbag'"),
-        ("x.xls", b"\xd0\xcf\x11\xe0", "format that is not read here: .xls. Hint: save the sheet as CSV"),
+        ("x.pkl", b"\x80\x04", "format that is not read here: .pkl. Hint: write it as Parquet"),
         ("x.sqlite", b"SQLite format 3\0", "format that is not read here: .sqlite"),
         ("x.bin", b"\x01\x00\x02", "not a text table: got a null byte"),
     ],
@@ -141,3 +143,71 @@ def test_real_mail(data_folder):
     result = load(data_folder / "enron1.parquet", target="label")
     assert result.n > 5_000
     assert result.row_id.n_unique() == result.n
+
+
+def _pandas(index):
+    frame = pd.DataFrame({"a": [1.5, 2.5, 3.5], "y": ["p", "q", "p"]})
+    return frame.set_axis(index) if isinstance(index, pd.Index) else frame.set_index(index)
+
+
+INDEXES = {
+    "without a name": (pd.Index([7, 3, 5]), ("__index_level_0__",), ""),
+    "with a name": (pd.Index(["x", "y", "z"], name="patient"), ("patient",), "name it under --id"),
+    "of two levels": (
+        pd.MultiIndex.from_tuples([(1, "x"), (1, "y"), (2, "x")], names=["site", None]),
+        ("site", "__index_level_1__"),
+        "name it under --id",
+    ),
+    "that only counts": (pd.RangeIndex(3), (), ""),
+}
+
+
+def _stream(frame, path):
+    table = pa.Table.from_pandas(frame)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _arrow(frame, path):
+    table = pa.Table.from_pandas(frame)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+WAYS = {"parquet": lambda frame, path: frame.to_parquet(path), "arrow": _arrow, "stream": _stream}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", INDEXES)
+def test_the_index_of_pandas_is_left_out_unless_it_is_named(tmp_path, name, way):
+    index, columns, use = INDEXES[name]
+    path = tmp_path / f"t.{way}"
+    WAYS[way](_pandas(index), path)
+    result = load(path, target="y")
+    assert result.frame.columns == ["a", "y"]
+    assert len(result.notes) == bool(columns)
+    assert all(use in note and all(repr(column) in note for column in columns) for note in result.notes)
+    assert load(path, target="y", exclude=columns).notes == ()
+    packed = path.with_suffix(path.suffix + ".gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert load(packed, target="y").frame.equals(result.frame)
+    for column in columns:
+        assert column in load(path, target="y", named=[column]).frame.columns
+        assert load(path, target="y", columns=[column]).frame.columns == ["y", column]
+        if name != "of two levels":
+            assert load(path, target="y", id_column=column).row_id.to_list() == list(map(str, index))
+
+
+def test_the_index_may_be_the_label(tmp_path):
+    _pandas("y").to_parquet(tmp_path / "t.parquet")
+    assert load(tmp_path / "t.parquet", target="y").frame.columns == ["a", "y"]
+
+
+def test_shards_fit_whatever_their_index(tmp_path):
+    whole = _pandas(pd.Index([7, 3, 5]))
+    whole.to_parquet(tmp_path / "0.parquet")
+    whole.iloc[:0].to_parquet(tmp_path / "1.parquet")
+    whole.reset_index(drop=True).to_parquet(tmp_path / "2.parquet")
+    result = load(tmp_path, target="y")
+    assert result.frame["a"].to_list() == [1.5, 2.5, 3.5] * 2
+    assert sum("index" in note for note in result.notes) == 1

@@ -113,7 +113,7 @@ def outcome(rule, *, status="broken", dataset="spam-train", findings=(), **value
         "failed": "cannot be judged",
     }
     about = {
-        "message": f"Rule {rule.code} {said[status]}.",
+        "message": f"{'It does not apply: ' * (status == 'skipped')}Rule {rule.code} {said[status]}.",
         "place": Site(source="data/train.csv"),
         "seconds": 0.25,
     }
