@@ -46,7 +46,7 @@ GroupStep = Callable[
     [Tensor, Tensor], Tensor
 ]  # rows of a group, some of them (d,) -> (d, k, m), their change
 BATCH: Final = 1024  # rows times scores whose joint forms are made at a time
-MOST: Final = 2048  # rows times scores of a group up to which its equations are those of rows
+MOST: Final = 1024  # rows times scores of a group up to which its equations are those of rows
 
 
 def changed_objective(
@@ -173,16 +173,16 @@ class Partition:
         """Return the rows of some units."""  # (d,) -> (m,)
         return torch.nonzero(torch.isin(self.units, units))[:, 0]
 
-    def change(self, forms: JointForms, *, W: Tensor, r: Tensor, step: GroupStep) -> Tensor:
+    def change(self, forms: JointForms, *, W: Tensor, r: Tensor, step: GroupStep, n_params: int) -> Tensor:
         """Return by how much the scores of each row change when its group leaves; 0 for a row alone.
 
-        Forms are divided by n, and W and r weighted; `step` is asked for groups that are too large for them.
+        Forms are divided by n, and W and r weighted; groups of more equations than parameters take a `step`.
         """  # (n, k, k), (n, k, m) -> (n, k, m)
         (_, k, m), W, r = r.shape, self.sums(W), self.sums(r)
         moved = torch.zeros_like(r)
         for batch in self.batches:
             size = batch.shape[1] * k
-            if size > MOST:
+            if size > min(MOST, n_params):
                 for units in (row[row >= 0] for row in batch):
                     moved[units] = step(self.rows(units), self.first[units])
                 continue
@@ -256,5 +256,5 @@ def scores_without_groups(
         return (objective.model.scores(moved, objective.rows.take(rows)) - s[rows])[:, :, None]
 
     alone = leave_one_out_scores(objective, theta, forms)
-    change = partition.change(divided, W=W, r=r[:, :, None], step=step)[:, :, 0]
+    change = partition.change(divided, W=W, r=r[:, :, None], step=step, n_params=MOST)[:, :, 0]
     return torch.where(partition.together[:, None], s + change, alone)

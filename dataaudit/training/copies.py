@@ -10,7 +10,8 @@ labelled one by one, and what the others say is the best evidence about each. *M
 44 annotators about 700 songs, without who answered: average precision .926 where each answer leaves alone,
 .925 where the answers about a song do if they agree, .884 where they always do.
 
-A group, in the end, is what named groups and copies connect.
+A group, in the end, is what named groups and copies connect; but where copies chain most of the groups of a
+column together, its groups stay as they are.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ Numbers = NDArray[np.int64]
 
 CERTAIN: Final = 20.0  # bits beyond those at which all pairs of rows would be met by chance
 MANY: Final = 80.0  # bits that are enough for any number of rows
+WIDEST: Final = 0.1  # share of the rows that a group may have once copies connect it with others
 _SAMPLE: Final = 20_000  # rows by which the share of a value is estimated
 _WHOLE: Final = (
     "All {n:,} rows of one class have the same {column!r}: without it no row has their label, "
@@ -125,8 +127,15 @@ def with_named(groups: Groups | None, frame: pl.DataFrame, *, y: Numbers, column
         notes.append(f"{missing:,} {have} no {column!r}: each of them leaves training alone.")
     if not missing and int(number.max()) + 1 == n:
         notes.append(f"No two rows have the same {column!r}, so that every row leaves training alone.")
-    alone = np.arange(n)
-    group = connected(n, number, alone if groups is None else groups.group)
+    alone, group = np.arange(n), connected(n, number)
+    if groups is not None:
+        both, most = connected(n, number, groups.group), 2 * int(np.bincount(group).max())
+        if int(np.bincount(both).max()) <= max(most, n * WIDEST):
+            group = both
+        else:
+            notes.append(
+                f"Copies connect too many groups of one {column!r}: they leave with their own alone."
+            )
     for label, size in enumerate(np.bincount(y)):
         own = group[y == label]
         if size > 1 and (own == own[0]).all():

@@ -261,7 +261,11 @@ class DensePath:
         if self.groups:
             part = self.groups.partition
             together = part.change(
-                partial(self._joint_forms, G), W=W, r=r, step=partial(self._step, l2, Theta, r)
+                partial(self._joint_forms, G),
+                W=W,
+                r=r,
+                step=partial(self._step, l2, Theta, r),
+                n_params=len(L),
             )
             moved = torch.where(part.together[:, None, None], together, moved)
         S = S + moved[:, :, 0]
@@ -342,7 +346,9 @@ def _without_groups(part: Partition, U: Tensor, shrink: Tensor, residual: Tensor
         solved: Tensor = torch.linalg.solve_ex(inside, U[group].T @ residual[group])[0]
         return (U[rows] @ solved)[:, None]
 
-    change = part.change(forms, W=torch.ones(n, 1, 1), r=residual[:, None], step=step)[:, 0]
+    change = part.change(forms, W=torch.ones(n, 1, 1), r=residual[:, None], step=step, n_params=len(shrink))[
+        :, 0
+    ]
     error: Tensor = torch.where(part.together[:, None], residual + change, alone)
     return error
 

@@ -146,6 +146,12 @@ def test_a_group_is_what_copies_and_names_connect():
     at = pl.concat([frame, copy]).with_row_index().filter(pl.col("who").is_in(["s01", "s02"]))["index"]
     assert len(at) == first.height + other.height + 1
     assert len(set(groups.group[at.to_numpy()])) == 1
+    spread = pl.concat([frame, frame.with_columns(who=pl.col("who").shuffle(seed=0))])
+    apart = groups_of(spread, group="who")
+    assert len(set(apart.groups.group)) == spread["who"].n_unique(), (
+        "copies that chain all groups connect none"
+    )
+    assert any("Copies connect too many groups of one 'who'" in note for note in apart.notes)
     assert connected(5, np.array([0, 0, -1, -1, 1]), np.array([-1, 2, 2, -1, -1])).tolist() == [0, 0, 0, 1, 2]
 
 
