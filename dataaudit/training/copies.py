@@ -53,6 +53,7 @@ def find_groups(
     maybe: Numbers,  # the rows that may have a copy
 ) -> Groups:
     """Return which rows leave together as copies, and which are equal to the model."""
+    maybe = maybe[_telling(frame, roles, maybe)]
     n, part = len(y), columns.take(maybe)
     plain = _keys(part.numeric, part.vectors, part.levels)
     encoded = np.unique([plain, _keys(part.terms)], axis=1, return_inverse=True)[1].reshape(-1)
@@ -60,8 +61,7 @@ def find_groups(
     twin, copy = np.arange(n), np.full(n, -1)
     twin[maybe] = n + encoded
     found = connected(len(maybe), encoded, near)
-    sizes, telling = np.bincount(found)[found], _telling(frame, roles, maybe)
-    copy[maybe] = np.where((sizes > 1) & telling, found, -1)
+    copy[maybe] = np.where(np.bincount(found)[found] > 1, found, -1)
     mixed = _mixed(copy, y)
     group = np.where((copy >= 0) & ~mixed, n + copy, np.arange(n))
     return Groups(np.unique(group, return_inverse=True)[1].reshape(-1), twin, copy)
