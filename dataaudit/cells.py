@@ -16,7 +16,7 @@ import binascii
 import math
 import struct
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -24,9 +24,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+CLASS_FIELDS: Final = ("name", "label", "class")  # of a struct, that say what it is
 FIGURES: Final = 3  # of a number with decimals
-BITS: Final = 80.0
-WORDS: Final = 5  # of a text that nobody writes twice by chance
 PREFIX: Final = "data:image/png;base64,"
 SIDES: Final = (8, 64)  # pixels, from and to
 _COORDINATES: Final = 6  # of a vector that are shown
@@ -160,32 +159,11 @@ def normal_form(name: str, dtype: pl.DataType, *, text: bool) -> pl.Expr:
     cell = hashable(name, dtype)
     if text:
         bare = cell.cast(pl.String).str.to_lowercase().str.replace_all(r"[\d]+", "0")
-        return bare.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
+        # Vowel signs and other marks are part of a word, and emoji may be all that a text says.
+        return bare.str.replace_all(r"[^\p{L}\p{M}\p{N}\p{Emoji_Presentation}]+", " ").str.strip_chars()
     if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
         return cell.str.strip_chars().str.to_lowercase()
     return cell.round_sig_figs(FIGURES) if dtype.is_float() else cell
-
-
-def surprise(asked: pl.DataFrame, sample: pl.DataFrame, texts: Collection[str]) -> NDArray[np.float64]:
-    """Return how many bits each of some rows says, by how rare its values are in a sample of all rows."""
-    bits = np.zeros(asked.height)  # (m, columns), (s, columns) -> (m,)
-    for name in asked.columns:
-        if name in texts:
-            words = asked[name].cast(pl.String).str.count_matches(r"\w+").fill_null(0)
-            bits += np.where(words.to_numpy() >= WORDS, BITS, 0.0)
-        elif not asked.schema[name].is_nested():
-            bits += _bits(asked[name], sample[name])
-    return bits
-
-
-def _bits(asked: pl.Series, sample: pl.Series) -> NDArray[np.float64]:
-    """Return −log₂ of the share of each value in a sample, at most that of one not in it."""
-    counts = sample.alias("value").value_counts(name="count")
-    values = asked.alias("value").to_frame()
-    met = values.join(counts, on="value", how="left", nulls_equal=True, maintain_order="left")
-    share = met["count"].fill_null(1).cast(pl.Float64).to_numpy() / max(len(sample), 1)
-    bits: NDArray[np.float64] = -np.log2(np.clip(share, 1e-12, 1.0))
-    return bits
 
 
 def content_hashes(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.Series:

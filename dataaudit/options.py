@@ -301,6 +301,7 @@ Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
 GroupColumn = Annotated[str | None, Opt("Rows of one value are left out together.", INPUT)]
 Kinds = Literal["tfidf", "counts"]
 TextFeatures = Annotated[Kinds, Opt("Weighted words, or the plain bag of words.", MODEL, place=-2)]
+TextUnits = Literal["auto", "words", "characters"]
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
@@ -320,6 +321,7 @@ class ColumnOptions(Options):
     features: Annotated[Sequence[str], Opt("Use only this column.", INPUT)] = ()
     exclude: Annotated[Sequence[str], Opt("Leave this out.", INPUT)] = ()
     categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
+    text_units: Annotated[TextUnits, Opt("Terms of texts; auto decides by their script.", INPUT)] = "auto"
 
 
 def _require_encoding(name: str) -> None:

@@ -50,9 +50,9 @@ def test_settings_of_the_released_code_are_read():
     known = {"label": "y", "id_column": "id", "weight": None, "columns": columns | more, "basis": "auto"}
     asked = LabelOptions.from_dict(known | {"l2": 0.1, "solver": "auto", "verify": 12, "top": 100, "seed": 0})
     assert asked == LabelOptions(label="y", id="id", text="body", text_features="counts", l2=0.1)
-    assert asked.to_dict()["columns"] == {**columns, **more, "text": ("body",), **dict.fromkeys(
-        ("features", "exclude", "categorical"), ()
-    )}  # fmt: skip
+    unsaid = dict.fromkeys(("features", "exclude", "categorical"), ())
+    expected = columns | more | unsaid | {"text": ("body",), "text_units": "auto"}
+    assert asked.to_dict()["columns"] == expected
     kept = VulnerabilityOptions(label="y", swaps=2).to_dict()
     assert kept["limits"] == {"within": 0.1, "swaps": 2, "words": 3}
 

@@ -52,6 +52,7 @@ from torch import Tensor
 
 from dataaudit.audits.perturbation import swapped
 from dataaudit.audits.testset import Tested
+from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.influence.amip import own_steps
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.model.rows import Block, times
@@ -177,7 +178,10 @@ def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
 def column_contributions(
     trained: Trained, tested: Tested, *, against: tuple[int, int], seed: int
 ) -> list[ColumnContribution]:
-    """Return what the columns and terms of one test row add to a class over another."""
+    """Return what the columns and terms of one test row add to a class over another, largest first.
+
+    Of runs of characters that overlap, the largest alone.
+    """
     encoded = trained.encoded
     if encoded is None:
         return []
@@ -201,4 +205,5 @@ def column_contributions(
         scores = times(X, pull[:-1, None])[:, 0] + pull[-1]
         whole.append(ColumnContribution(name, None, own - float(scores @ torch.from_numpy(share))))
     found = [part for part in (*terms, *whole) if part.value != 0.0]
-    return sorted(found, key=lambda part: (-abs(part.value), part.column, part.level or ""))
+    found.sort(key=lambda part: (-abs(part.value), part.column, part.level or ""))
+    return without_overlaps(found, gram_columns(encoded.encoding.encoders), most=len(found))

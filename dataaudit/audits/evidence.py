@@ -26,10 +26,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.features import Columns
+from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.model.rows import times
 from dataaudit.training.trained import Encoded, RowScores, Trained
 
 SHOWN_CONTRIBUTIONS = 8
+_OVERLAPPING = 8  # runs of characters that are looked through for one that is shown
 OTHER_LABEL, SAME_LABEL = 3, 2
 # Rows re-scored per column and suspect: the average of this many replacements.
 REPLACEMENTS = 8
@@ -77,9 +79,13 @@ def contributions(
         for column, values in _column_effects(trained, trained.encoded, rows, v, seed):
             for position, value in enumerate(values):
                 found[position].append(Contribution(int(rows[position]), column, None, float(value)))
+    encoders = trained.encoded.encoding.encoders if trained.encoded is not None and linear.any() else ()
+    grams = gram_columns(encoders) if encoders else set()
     for row in found:
         row.sort(key=lambda c: (-abs(c.value), c.column, c.level or ""))
-        del row[SHOWN_CONTRIBUTIONS:]
+        row[:] = (
+            without_overlaps(row, grams, most=SHOWN_CONTRIBUTIONS) if grams else row[:SHOWN_CONTRIBUTIONS]
+        )
     return found
 
 
@@ -100,7 +106,7 @@ def _linear_contributions(
         index, value = X.indices[here], X.data[here]
         index, value = index[linear[index]], value[linear[index]]
         effect = value * (Theta[torch.from_numpy(index).long()] @ v[position]).numpy()
-        strongest = np.argsort(-np.abs(effect), kind="stable")[:SHOWN_CONTRIBUTIONS]
+        strongest = np.argsort(-np.abs(effect), kind="stable")[: _OVERLAPPING * SHOWN_CONTRIBUTIONS]
         features = [(trained.features[index[j]], float(effect[j])) for j in strongest if effect[j] != 0.0]
         found.append([Contribution(int(row), f.column, f.level, value) for f, value in features])
     return found

@@ -36,7 +36,7 @@ from torch import Tensor
 from dataaudit.cells import cell_text
 from dataaudit.data.dataset import Dataset
 from dataaudit.features import Columns, Feature
-from dataaudit.features.text import TextEncoder
+from dataaudit.features.text import TextEncoder, gram_columns, without_overlaps
 from dataaudit.model.rows import Block, times
 from dataaudit.training.trained import Encoded, Trained
 
@@ -240,7 +240,8 @@ def _term_effects(
         ColumnEffect(row, f.column, f.level, float(c), gradients.get((f.column, f.level), float("nan")))
         for f, c in zip(features, change, strict=True)
     ]
-    return sorted(effects, key=lambda e: (-abs(e.finite), e.column, e.level or ""))[:TERMS]
+    effects.sort(key=lambda e: (-abs(e.finite), e.column, e.level or ""))
+    return without_overlaps(effects, gram_columns(encoded.encoding.encoders), most=TERMS)
 
 
 def _unit_columns(encoded: Encoded) -> set[str]:

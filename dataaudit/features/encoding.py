@@ -30,7 +30,7 @@ _BLOCKS = {  # kinds of features in each block, which keep the order of their co
     "levels": ("boolean", "level", "missing"),
     "terms": ("term",),
 }
-_NOTHING_TO_USE = {"text": "no word of two or more characters in any row"}
+_NOTHING_TO_USE = {"text": "no word in any row"}
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,17 @@ makes them differ, in steps that vary more than those of a sample of row numbers
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features.columns import Role, RoleName, counted, values_of
 from dataaudit.features.numeric import ISO_DATE
+from dataaudit.features.text import EMOJI, UNSPACED
 from dataaudit.features.vector import cell_length, is_number
 from dataaudit.options import EncoderOptions
 
@@ -37,9 +41,17 @@ _NAMELESS = "column_1"  # what we call a first column without a name, as pandas 
 _CODE_NAME = re.compile(r"(?:^|[\s_.\-])(?:ids?|codes?|cd|key)$", re.IGNORECASE)
 _CAMEL_CODE = re.compile(r"[a-z](Id|ID|Code|Key)$")
 _SAMPLE = 1_000  # strings whose words are counted
+# A word is two characters of Chinese, four of the other scripts without spaces, an emoji, or what is between
+# blanks: good enough to tell a text from a name.
+_WORD = (
+    rf"\p{{Han}}{{1,2}}|[{UNSPACED}--\p{{Han}}][{UNSPACED}\p{{M}}--\p{{Han}}]{{0,3}}|[{EMOJI}]"
+    rf"|[^\s{UNSPACED}{EMOJI}]+"
+)
 _CLOCK = (946_684_800, 4_102_444_800)  # seconds of the years 2000 to 2100
 _DAYS = (19_000_101, 21_001_231)
 _IDENTIFIER, _COUNTER = "an identifier", "it counts the rows"
+BITS = 80.0  # that no two rows say alike by chance
+WORDS = 5  # of a text that nobody writes twice by chance
 EXCLUDED = "you excluded it"
 NOT_NAMED = "not among the features that you named"
 NAMES_GROUPS = "it names the groups"
@@ -292,9 +304,14 @@ def _not_numbers(look: _Look, words: pl.Series) -> list[str] | None:
     return sorted(odd.to_list()) if rows <= look.present * (1.0 - MOSTLY) else None
 
 
+def count_words(text: pl.Series) -> pl.Series:
+    """Count the words of texts, in scripts without spaces by their usual length; an emoji is two."""
+    return text.str.count_matches(_WORD) + text.str.count_matches(rf"[{EMOJI}]")
+
+
 def _mean_words(words: pl.Series) -> float:
     sample = words.gather_every(max(1, len(words) // _SAMPLE)).head(_SAMPLE)
-    return float(sample.str.count_matches(r"\S+").cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+    return float(count_words(sample).cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
 
 
 def _values(look: _Look) -> str:
@@ -304,3 +321,25 @@ def _values(look: _Look) -> str:
 
 def _identifier(look: _Look, what: str) -> str:
     return f"{_IDENTIFIER}: {what}, {look.distinct:,} different values in {look.present:,} rows"
+
+
+def surprise(asked: pl.DataFrame, sample: pl.DataFrame, texts: Collection[str]) -> NDArray[np.float64]:
+    """Return how many bits each of some rows says, by how rare its values are in a sample of all rows."""
+    bits = np.zeros(asked.height)  # (m, columns), (s, columns) -> (m,)
+    for name in asked.columns:
+        if name in texts:
+            words = count_words(asked[name].cast(pl.String)).fill_null(0)
+            bits += np.where(words.to_numpy() >= WORDS, BITS, 0.0)
+        elif not asked.schema[name].is_nested():
+            bits += _bits(asked[name], sample[name])
+    return bits
+
+
+def _bits(asked: pl.Series, sample: pl.Series) -> NDArray[np.float64]:
+    """Return −log₂ of the share of each value in a sample, at most that of one not in it."""
+    counts = sample.alias("value").value_counts(name="count")
+    values = asked.alias("value").to_frame()
+    met = values.join(counts, on="value", how="left", nulls_equal=True, maintain_order="left")
+    share = met["count"].fill_null(1).cast(pl.Float64).to_numpy() / max(len(sample), 1)
+    bits: NDArray[np.float64] = -np.log2(np.clip(share, 1e-12, 1.0))
+    return bits

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dataaudit.cells import CLASS_FIELDS
 from dataaudit.errors import BadTarget, DataError
 
-MAX_CLASSES = 100
-# A float column with more distinct values than this is a measurement, not a class.
+# A column with more distinct fractions than this is a measurement, not a class.
 MAX_FLOAT_CLASSES = 20
+# A column of more classes than this is asked whether it has rows enough.
+MANY = 100
+_NULLISH = ("", "na", "n/a", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "-")
 # Above it a float64 has no fractions and no longer every whole number.
 LARGEST_WHOLE = 2.0**53
 
@@ -31,6 +35,7 @@ class Target:
 def encode_target(labels: pl.Series) -> Target:
     """Return the classes of a label column, numbered."""
     name = labels.name
+    _, held = _unpacked(labels)
     labels = _countable(labels)
     kept = labels.is_not_null()
     present = labels.filter(kept)
@@ -45,6 +50,7 @@ def encode_target(labels: pl.Series) -> Target:
         names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64
     )
     notes = _notes(name, labels, names, np.bincount(y.to_numpy(), minlength=len(names)))
+    notes = ((f"The label column {name!r} holds {held}.",) if held else ()) + notes
     return Target(tuple(names.to_list()), y.to_numpy().astype(np.int64), kept.rename("kept"), notes)
 
 
@@ -54,7 +60,8 @@ def class_texts(values: pl.Series) -> pl.Series:
 
 
 def _countable(labels: pl.Series) -> pl.Series:
-    """Return the labels with floats as whole numbers where they are, and nothing as null."""
+    """Return the labels out of what holds them, floats as whole numbers where they are, nothing as null."""
+    labels, _ = _unpacked(labels)
     kind, name = labels.dtype, labels.name
     if kind.is_float():
         labels = labels.fill_nan(None)
@@ -65,11 +72,12 @@ def _countable(labels: pl.Series) -> pl.Series:
         if ((present % 1 == 0) & (present.abs() <= LARGEST_WHOLE)).all():
             return labels.cast(pl.Int64)
         if labels.n_unique() > MAX_FLOAT_CLASSES:
-            what = f"label column {name!r} is continuous: got {labels.n_unique()} distinct fractions"
-            raise BadTarget(what, "cut it into classes first, or name another --label")
+            raise _continuous(labels)
         return labels
+    if kind.is_decimal() and labels.n_unique() > MAX_FLOAT_CLASSES and (labels % 1 != 0).any():
+        raise _continuous(labels)
     if kind.is_nested() or kind.is_temporal() or kind == pl.Binary:
-        raise BadTarget(f"label column {name!r} has no classes: got type {kind}", "name another --label")
+        raise _not_classes(labels)
     if kind == pl.Null:
         raise BadTarget(
             f"label column {name!r} has no values: {len(labels)} rows, all empty", "name another --label"
@@ -86,9 +94,53 @@ def _require_classes(name: str, values: pl.Series, n: int) -> None:
     if n == K:
         what = f"label column {name!r} has a class of its own for each of the {n} rows"
         raise BadTarget(what, "is it an identifier? name another --label")
-    if K > MAX_CLASSES:
-        what = f"label column {name!r} has {K:,} classes, at most {MAX_CLASSES} can be audited"
-        raise BadTarget(what, "name another --label, or group rare classes")
+    if K > MANY and n < 2 * K:
+        what = f"label column {name!r} has {K:,} classes in {n:,} rows, less than two rows a class"
+        raise BadTarget(what, "name another --label, group rare classes, or cut numbers into ranges")
+
+
+def _continuous(labels: pl.Series) -> BadTarget:
+    what = f"label column {labels.name!r} is continuous: got {labels.n_unique()} distinct fractions"
+    return BadTarget(what, "cut it into classes first, or name another --label")
+
+
+def _not_classes(labels: pl.Series) -> BadTarget:
+    """Return the error for values that are no classes, with how to make some of them."""
+    kind, name = labels.dtype, labels.name
+    column, cell = f"pl.col({name!r})", f"df[{name!r}]"
+    if isinstance(kind, pl.List | pl.Array):
+        casts = f"{column}.list.first() in Polars, {cell}.str[0] in pandas, or one column for each value"
+    elif isinstance(kind, pl.Struct):
+        field = kind.fields[0].name if kind.fields else "name"
+        casts = f"{column}.struct.field({field!r}) in Polars, {cell}.str[{field!r}] in pandas"
+    elif kind == pl.Binary:
+        casts = f"{column}.bin.encode('hex') in Polars, {cell}.map(bytes.hex) in pandas"
+    else:
+        casts = f"{column}.cast(pl.String) in Polars, {cell}.astype(str) in pandas"
+    held = {pl.List: "lists of several values", pl.Array: "lists of several values"}
+    got = held.get(kind.base_type(), "bytes that are not UTF-8" if kind == pl.Binary else f"type {kind}")
+    return BadTarget(f"label column {name!r} has no classes: got {got}", f"cast it: {casts}")
+
+
+def _unpacked(labels: pl.Series) -> tuple[pl.Series, str]:
+    """Return the values in lists of one, structs with a name and UTF-8 bytes, and what held them."""
+    kind, present = labels.dtype, labels.drop_nulls()
+    if isinstance(kind, pl.Array):
+        labels = labels.arr.to_list()
+        kind, present = labels.dtype, labels.drop_nulls()
+    if isinstance(kind, pl.List) and not kind.inner.is_nested() and (present.list.len() <= 1).all():
+        return labels.list.first(), "lists of one value: the value is the class"
+    if isinstance(kind, pl.Struct):
+        names = [field.name for field in kind.fields]
+        named = names if len(names) == 1 else [name for name in names if name.casefold() in CLASS_FIELDS]
+        for name in named[:1]:
+            inner = labels.struct.field(name).alias(labels.name)
+            if not inner.dtype.is_nested() and present.n_unique() == inner.drop_nulls().n_unique():
+                return inner, f"structs: their field {name!r} is the class"
+    if kind == pl.Binary:
+        with suppress(pl.exceptions.ComputeError):
+            return labels.cast(pl.String), "bytes: they are read as UTF-8"
+    return labels, ""
 
 
 def _notes(name: str, labels: pl.Series, names: pl.Series, counts: NDArray[np.int64]) -> tuple[str, ...]:
@@ -102,6 +154,11 @@ def _notes(name: str, labels: pl.Series, names: pl.Series, counts: NDArray[np.in
         one = len(rare) == 1
         which, whose = ("1 class has", "its label") if one else (f"{len(rare)} classes have", "their labels")
         notes.append(f"{which} a single row ({shown}): {whose} cannot be judged.")
+    notes += [
+        f"The class {value!r} reads like a missing label and was kept: empty those cells if it is no class."
+        for value in names
+        if value.strip().casefold() in _NULLISH
+    ]
     folded = defaultdict(list)
     for value in names:
         folded[" ".join(value.split()).casefold()].append(value)

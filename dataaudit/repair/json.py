@@ -10,7 +10,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from dataaudit.cells import CLASS_FIELDS
 from dataaudit.data.formats.layout import BETWEEN, DECODER, find_layout, members, past, require_records
 from dataaudit.data.formats.lines import index_lines
 from dataaudit.errors import DataError
@@ -45,6 +47,9 @@ class Objects(TextRecords):
         if common:
             return common[0][0]
         old = json.loads(self.data[instead.start : instead.end])
+        if isinstance(old, list | dict):
+            what = f"a list or an object cannot hold {label!r}, which no row has"
+            raise DataError(what, "choose a class that some row has")
         if isinstance(old, int | float) and not isinstance(old, bool):
             try:
                 return number(float(label)).encode()
@@ -110,6 +115,16 @@ def _by_decoding(data: bytes, target: str) -> Objects:
     return Objects(data, starts, ends, [*starts, *ends[-1:]], lines=False, schema=bool(layout.index))
 
 
+def _class(value: Any, raw: str) -> str:
+    """Return the class that a string, a list of one or an object with a name stands for; else the text."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    elif isinstance(value, dict):
+        named = [key for key in value if len(value) == 1 or key.casefold() in CLASS_FIELDS]
+        value = value[named[0]] if named else None
+    return value if isinstance(value, str) else raw
+
+
 def _fields(text: str, offset: int) -> dict[str, Span]:
     """Return the values by key of the object that `text` starts with, at byte `offset` of the file."""
     fields, passed, size = dict[str, Span](), 0, offset
@@ -117,5 +132,5 @@ def _fields(text: str, offset: int) -> dict[str, Span]:
         raw = text[begin:end]
         start = size + len(text[passed:begin].encode())
         passed, size = end, start + len(raw.encode())
-        fields[key] = Span(start, size, value if isinstance(value, str) else raw)
+        fields[key] = Span(start, size, _class(value, raw))
     return fields

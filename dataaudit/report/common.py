@@ -58,7 +58,7 @@ def joined(parts: Iterable[b.Inline], by: str = ", ") -> tuple[b.Part, ...]:
 def names(texts: Sequence[str], most: int = _CLASSES) -> tuple[b.Part, ...]:
     """Return some names with commas."""
     shown = joined(b.Cell(text, 40) for text in texts[:most])
-    return (*shown, ", …") if len(texts) > most else shown
+    return (*shown, f" … and {len(texts) - most:,} more") if len(texts) > most else shown
 
 
 def pair_names(p: PairRecord) -> tuple[b.Part, ...]:
@@ -230,11 +230,9 @@ def _plain(value: object) -> str:
 
 
 def _model_facts(p: AuditRecord) -> Facets:
-    left = len(p.classes) - _LISTED
-    classes = names(p.classes, _LISTED)
     return (
         ("Features", words.count(p.n_features)),
-        (f"Classes of {p.target[:LABEL]}", (*classes[:-1], f" … and {left} more") if left > 0 else classes),
+        (f"Classes of {p.target[:LABEL]}", names(p.classes, _LISTED)),
         ("Encoding", b.Cell(p.basis, 300)),
         ("λ (regularisation)", words.short(p.l2)),
         ("Solver", f"{p.solver}: {p.solver_reason}"),

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import posixpath
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -92,12 +91,6 @@ def closed(text: str) -> str:
 def more(n: int, one: str, many: str) -> str:
     """Say how many are not shown; nothing where all are."""
     return f"… and {n:,} more {one if n == 1 else many}." if n > 0 else ""
-
-
-def pattern_of(terms: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what finds words of evidence in a text, the longest first; a pair may be parted by anything."""
-    parts = [r"\W+".join(map(re.escape, term.split())) for term in sorted(terms, key=len, reverse=True)]
-    return re.compile(rf"(?<!\w)({'|'.join(parts)})(?!\w)", re.IGNORECASE) if parts else None
 
 
 def short_names(files: Iterable[str]) -> dict[str, str]:

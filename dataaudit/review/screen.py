@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from rich.text import Text
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
 from dataaudit.report import words
+from dataaudit.report.marks import Marker
 from dataaudit.report.rows import class_keys, term_name
 from dataaudit.review.progress import be, stop_hint
 from dataaudit.review.session import HELP, effect
@@ -195,14 +195,10 @@ def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
 
 
 def _marked(text: str, row: ReviewRow) -> Text:
-    values = {t.level.casefold(): t.contribution for t in row.evidence if t.role == "text" and t.level}
-    pattern, shown = words.pattern_of(values), Text(text)
-    if pattern is None:
-        return shown
-    for found in pattern.finditer(text):
-        word = " ".join(re.split(r"\W+", found[0].casefold()))
-        if word in values:
-            shown.stylize(_AGAINST if values[word] < 0 else _FOR, *found.span())
+    marks = ((t.level, t.contribution) for t in row.evidence if t.role == "text" and t.level)
+    shown = Text(text)
+    for start, stop, value in Marker(marks).spans(text):
+        shown.stylize(_AGAINST if value < 0 else _FOR, start, stop)
     return shown
 
 

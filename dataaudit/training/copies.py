@@ -2,7 +2,7 @@
 
 Leave-one-out means little where a copy of the row stays in: it says what the row says. Rows are copies if
 they are encoded alike, or their texts have one normal form (`cells.normal_form`) and the rest of them is
-encoded alike; and if they say so much that no two rows are alike by chance (`cells.surprise`): in a table of
+encoded alike; and if they say so much that no two rows are alike by chance (`roles.surprise`): in a table of
 three flags all rows are alike, and none is a copy.
 
 Copies with one label leave together: the label was copied with the row. Copies with several labels were
@@ -26,15 +26,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from dataaudit.cells import surprise
 from dataaudit.errors import DataError
 from dataaudit.features import Columns, Role
+from dataaudit.features.roles import BITS, surprise
 from dataaudit.influence.groups import Groups
 
 Numbers = NDArray[np.int64]
 
 CERTAIN: Final = 20.0  # bits beyond those at which all pairs of rows would be met by chance
-MANY: Final = 80.0  # bits that are enough for any number of rows
 WIDEST: Final = 0.1  # share of the rows that a group may have once copies connect it with others
 _SAMPLE: Final = 20_000  # rows by which the share of a value is estimated
 _WHOLE: Final = (
@@ -100,7 +99,7 @@ def _telling(frame: pl.DataFrame, roles: tuple[Role, ...], rows: Numbers) -> NDA
     cells = pl.DataFrame({name: frame.get_column(role.column) for name, role in used.items()})
     texts = {name for name, role in used.items() if role.role == "text"}
     bits = surprise(cells[rows], cells.gather_every(max(1, n // _SAMPLE)), texts)
-    return np.asarray(bits >= min(MANY, 2 * math.log2(max(n, 2)) + CERTAIN))
+    return np.asarray(bits >= min(BITS, 2 * math.log2(max(n, 2)) + CERTAIN))
 
 
 def _mixed(copy: Numbers, y: Numbers) -> NDArray[np.bool_]:

@@ -59,6 +59,8 @@ LEAST, MOST = 1e-7, 1e2
 # Multiplications a λ above which the step is not halved around the minimum.
 DEAR = 2e10
 JUDGED_ROWS = 2000
+# Each takes k³ multiplications, so of many classes fewer rows are judged, but never less than these.
+JUDGED_WORK, FEWEST_JUDGED = 4e9, 200
 SCREEN_L2 = tuple(10.0 ** (-j / 2) for j in range(10))
 STANDARD_ERRORS = 1.5
 # Multiplications below which exact quadratic forms cost less than a sketch's iterations.
@@ -104,8 +106,9 @@ class DensePath:
         self.centre = X.mean(0)
         self.X = torch.cat([(X - self.centre).float(), torch.ones(n, 1)], dim=1)
         self.E = torch.nn.functional.one_hot(y, n_classes)[:, 1:].float()
-        self.judged = torch.arange(n) if n <= JUDGED_ROWS else torch.linspace(0, n - 1, JUDGED_ROWS).long()
-        whole = groups.draw(JUDGED_ROWS, 0) if groups and n > JUDGED_ROWS else None
+        most = min(JUDGED_ROWS, max(FEWEST_JUDGED, int(JUDGED_WORK / max(self.k, 1) ** 3)))
+        self.judged = torch.arange(n) if n <= most else torch.linspace(0, n - 1, most).long()
+        whole = groups.draw(most, 0) if groups and n > most else None
         self.judged = self.judged if whole is None else torch.from_numpy(whole)
         self.groups = groups and groups.take(self.judged.numpy())
         self.y = y[self.judged]

@@ -14,9 +14,10 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import PRODUCTS, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
+from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.newton import minimise, minimise_hinge
 from dataaudit.training.adopt import adopt
 from dataaudit.training.encoded import Training, adopted_groups, weighted
@@ -27,6 +28,7 @@ BasisKind = Literal["auto", "linear", "spline", "rbf"]
 # Wide enough that one left-out row moves few others across the kink, and λ can be chosen by it.
 HINGE = SmoothHinge(0.1)
 BASES: dict[str, BasisKind] = {"svm": "linear", "rbf-svm": "rbf"}
+_FORMS = 4  # k × k matrices of a row that leave-one-out holds at a time
 MACHINE = (
     f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
     "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
@@ -41,6 +43,7 @@ def train(
     K = len(target.classes)
     loss = None if settings.model == "logistic" else HINGE
     require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
+    require_room(columns.n, len(columns.features), K, exact=settings.solver not in PRODUCTS)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups)
     choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
@@ -94,6 +97,14 @@ def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
         raise SettingError(what, "use logistic, the default, which takes any number")
     if model == "rbf-svm" and texts:
         raise SettingError("rbf-svm has no kernel for text", "use svm instead, or --exclude the text")
+
+
+def require_room(n: int, d: int, n_classes: int, *, exact: bool) -> None:
+    """Refuse, before any work, what no solver could hold: the least of any basis is counted."""
+    k = n_classes - 1
+    factor = min(24 * ((d + 1) * k) ** 2, 8 * (n**2 + 2 * (n * k) ** 2)) if exact else 0
+    what = f"exact influence for {n:,} rows, {d:,} features and {n_classes:,} classes"
+    require_memory(factor + _FORMS * 8 * n * k**2, what, memory_limit())
 
 
 def train_adopted(

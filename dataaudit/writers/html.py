@@ -26,6 +26,7 @@ from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
 from dataaudit.report.blocks import Writer, drawn
 from dataaudit.report.common import fitted
+from dataaudit.report.marks import Marker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,21 +231,15 @@ def _picture(cell: b.Cell) -> Markup:
 
 def _marked(text: str, cell: b.Cell) -> Markup:
     """Return the text with the words that are evidence marked; everything else is escaped."""
-    pattern, tags = _marker(cell.marks)
-    if pattern is None:
-        return escape(text)
-    pieces = []
-    for at, piece in enumerate(pattern.split(text)):  # odd pieces are the matches
-        tag = tags.get(" ".join(re.split(r"\W+", piece.casefold()))) if at % 2 else None
-        pieces.append(tag.format(piece) if tag else escape(piece))
-    return Markup("").join(pieces)
+    pieces, end = [], 0
+    for start, stop, value in _marker(cell.marks).spans(text):
+        tag = Markup("<mark>{}</mark>" if value < 0 else "<em>{}</em>")  # noqa: S704 - our own tags
+        pieces += [escape(text[end:start]), tag.format(text[start:stop])]
+        end = stop
+    return Markup("").join([*pieces, escape(text[end:])])
 
 
-@cache
-def _marker(marks: tuple[tuple[str, float], ...]) -> tuple[re.Pattern[str] | None, dict[str, Markup]]:
-    """Return what finds the words of a text that are evidence, and how each is marked."""
-    tags = {w.casefold(): Markup("<mark>{}</mark>" if v < 0 else "<em>{}</em>") for w, v in marks if w}  # noqa: S704
-    return words.pattern_of(tags), tags
+_marker = cache(Marker)
 
 
 def _words(text: b.Inline) -> str:

@@ -163,8 +163,8 @@ def test_no_columns_and_no_rows():
 
 def test_text_without_words_is_left_out_if_nobody_named_it():
     frame = pl.DataFrame({"y": [0, 1, 0], "t": ["a b c d", "e f g h", "i j k l"], "x": [1.5, 2.5, 7.0]})
-    encoding = fit_encoding(frame, "y")
-    assert encoding.roles[0].reason == "no word of two or more characters in any row"
+    encoding = fit_encoding(frame, "y", settings=EncoderOptions(text_units="words"))
+    assert encoding.roles[0].reason == "no word in any row"
     assert [feature.name for feature in encoding.transform(frame).features] == ["x"]
 
 

@@ -48,6 +48,14 @@ CASES = {
         "text",
         "7 words a row, 100% of the",
     ),
+    "Chinese": (
+        [f"我们昨天在{c}市买了一本书" for c in map(chr, range(0x4E00, 0x4E00 + N))],
+        "text",
+        "words a row",
+    ),
+    "Thai": ([f"ฉันซื้อหนังสือเล่มใหม่{i}" for i in range(N)], "text", "words a row"),
+    "Chinese names": ([f"王{c}" for c in map(chr, range(0x4E00, 0x4E00 + N))], "left out", "short strings"),
+    "emoji": ([chr(0x1F600 + i) + chr(0x1F620 + i) for i in range(N)], "text", "100% of the texts"),
     "short and all different": (
         [f"a{i}" for i in range(N)],
         "left out",
@@ -164,9 +172,9 @@ ERRORS = {
         "column 'ragged' cannot be used: lists of 1 to 2",
     ),
     "no words": (
-        {"text": ("letters",)},
+        {"text": ("letters",), "text_units": "words"},
         EncodeError,
-        "text column 'letters' has no word of two or more characters",
+        "text column 'letters' has no word in any row",
     ),
 }
 

@@ -50,6 +50,66 @@ def test_rows_without_a_label_are_left_out_and_said_so(values):
     assert target.notes[0] == "2 of 5 rows have no 'outcome' and were left out."
 
 
+HELD = {
+    "lists of one": ([["b"], ["a"], ["b"]], None, "lists of one value: the value is the class"),
+    "arrays of one": (
+        [["b"], ["a"], ["b"]],
+        pl.Array(pl.String, 1),
+        "lists of one value: the value is the class",
+    ),
+    "structs of one field": (
+        [{"x": "b"}, {"x": "a"}, {"x": "b"}],
+        None,
+        "structs: their field 'x' is the class",
+    ),
+    "structs with a name": (
+        [{"id": 2, "name": "b"}, {"id": 1, "name": "a"}, {"id": 2, "name": "b"}],
+        None,
+        "structs: their field 'name' is the class",
+    ),
+    "bytes": ([b"b", b"a", b"b"], None, "bytes: they are read as UTF-8"),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_classes_in_lists_structs_and_bytes_are_taken_out_and_said(name):
+    values, dtype, note = HELD[name]
+    labels = pl.Series("y", [*values, None], dtype=dtype)
+    target = encode_target(labels)
+    assert target.classes == ("a", "b")
+    assert target.y.tolist() == [1, 0, 1]
+    assert target.notes[:2] == (
+        f"The label column 'y' holds {note}.",
+        "1 of 4 rows have no 'y' and were left out.",
+    )
+    assert class_texts(labels).to_list() == ["b", "a", "b", None]
+
+
+def test_an_empty_list_is_a_missing_label():
+    assert encode_target(pl.Series("y", [["a"], [], ["b"], ["a"]])).kept.to_list() == [
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_decimals_are_classes():
+    target = encode_target(pl.Series("y", ["1.50", "2.00", "1.50"]).cast(pl.Decimal(9, 2)))
+    assert target.classes == ("1.50", "2.00")
+
+
+def test_a_class_that_reads_like_a_missing_label_is_kept_and_said():
+    notes = encode_target(pl.Series("y", ["NA", "a", "NA", "a"])).notes
+    assert notes == (
+        "The class 'NA' reads like a missing label and was kept: empty those cells if it is no class.",
+    )
+
+
+def test_hundreds_of_classes_are_classes():
+    assert len(encode_target(many(5_600, 3)).classes) == 5_600
+
+
 def many(count, copies=2):
     return pl.Series("y", [f"class {i}" for i in range(count)] * copies)
 
@@ -68,15 +128,32 @@ REFUSED = {
     "infinite": (pl.Series("y", [1.0, 2.0, float("inf")]), "has 1 infinite values"),
     "a class per row": (pl.Series("y", ["a", "b", "c"]), "a class of its own for each of the 3 rows"),
     "a class per row, many": (many(10_000, 1), "a class of its own for each of the 10000 rows"),
-    "too many classes": (many(101), "has 101 classes, at most 100"),
-    "far too many classes": (many(10_000), "has 10,000 classes, at most 100"),
-    "whole numbers without end": (pl.Series("y", [*range(200), 0]), "has 200 classes"),
-    "dates": (pl.Series("y", [dt.date(2020, 1, 1), dt.date(2021, 1, 1)] * 2), "no classes: got type Date"),
+    "classes of a row or two": (
+        many(10_000, 1).append(many(200, 1)),
+        "has 10,000 classes in 10,200 rows, less",
+    ),
+    "whole numbers without end": (pl.Series("y", [*range(200), 0]), "has 200 classes in 201 rows"),
+    "dates": (
+        pl.Series("y", [dt.date(2020, 1, 1), dt.date(2021, 1, 1)] * 2),
+        r"no classes: got type Date.*df\['y'\].astype\(str\)",
+    ),
     "times of day": (pl.Series("y", [dt.time(1), dt.time(2)] * 2), "no classes: got type Time"),
     "durations": (pl.Series("y", [dt.timedelta(1), dt.timedelta(2)] * 2), "no classes: got type Duration"),
-    "lists": (pl.Series("y", [[1], [2], [1]]), "no classes: got type List"),
-    "structs": (pl.Series("y", [{"a": 1}, {"a": 2}]), "no classes: got type Struct"),
-    "bytes": (pl.Series("y", [b"a", b"b", b"a"]), "no classes: got type Binary"),
+    "lists": (
+        pl.Series("y", [["a", "b"], ["c"]] * 2),
+        r"lists of several values.*pl.col\('y'\).list.first\(\) in Polars",
+    ),
+    "arrays": (pl.Series("y", [[1, 2]] * 3, dtype=pl.Array(pl.Int8, 2)), "got lists of several values"),
+    "structs": (
+        pl.Series("y", [{"a": 1, "b": 2}, {"a": 2, "b": 2}] * 2),
+        r"got type Struct.*struct.field\('a'\)",
+    ),
+    "structs of one name": (pl.Series("y", [{"name": "x", "b": i} for i in range(4)] * 2), "got type Struct"),
+    "bytes": (pl.Series("y", [b"a", b"\xff"] * 2), "bytes that are not UTF-8.*bin.encode.'hex'.*bytes.hex"),
+    "decimal fractions": (
+        pl.Series("y", [f"{i / 4}" for i in range(60)] * 2).cast(pl.Decimal(9, 2)),
+        "continuous",
+    ),
 }
 
 

@@ -26,7 +26,7 @@ CORPUS = [
 
 def encode(texts, **settings):
     frame = pl.DataFrame({"y": [0] * len(texts), "x": pl.Series(texts, dtype=pl.String)})
-    encoding = fit_encoding(frame, "y", settings=EncoderOptions(text=("x",), **settings))
+    encoding = fit_encoding(frame, "y", settings=EncoderOptions(text=("x",), text_units="words", **settings))
     return encoding, encoding.transform(frame)
 
 

@@ -67,7 +67,7 @@ def measure_shift(
     if apart is not None:
         found += separation_rows(apart)
     for role in roles:
-        found += compare_column(train, test, role)
+        found += compare_column(train, test, role, text_units=columns.text_units)
     found += _label_rows(train, test, roles, target=target)
     if losses is not None and split:
         found += _loss_rows(train, test, roles, apart=apart, losses=losses, seed=seed)

@@ -31,7 +31,8 @@ from dataaudit.features import Role
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, counted, values_of
 from dataaudit.features.numeric import read_datetime, to_floats
-from dataaudit.features.text import document_frequencies
+from dataaudit.features.text import choose_units, document_frequencies
+from dataaudit.options import TextUnits
 from dataaudit.statistics import (
     all_in_p,
     chance_variation,
@@ -115,7 +116,9 @@ def cut_levels(train: pl.Series, test: pl.Series, *, most: int | None = LEVELS) 
     return Strata(codes[: len(train)], codes[len(train) :], (*names, OTHER))
 
 
-def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Iterator[Comparison]:
+def compare_column(
+    train: pl.DataFrame, test: pl.DataFrame, role: Role, *, text_units: TextUnits = "auto"
+) -> Iterator[Comparison]:
     """Compare one column."""
     first, second = values_of(train, role.column), values_of(test, role.column)
     if role.role not in ("numeric", "datetime"):
@@ -133,7 +136,7 @@ def compare_column(train: pl.DataFrame, test: pl.DataFrame, role: Role) -> Itera
             yield _categorical(role.column, strata)
             yield from _unseen(role.column, strata)
         case "text":
-            yield from _text(role.column, first, second)
+            yield from _text(role.column, first, second, text_units)
         case "vector":
             yield from _vector(role.column, first, second)
 
@@ -241,10 +244,11 @@ def _unseen(column: str, strata: Strata) -> Iterator[Comparison]:
     )  # fmt: skip
 
 
-def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison]:
+def _text(column: str, train: pl.Series, test: pl.Series, asked: TextUnits) -> Iterator[Comparison]:
     """Compare the shares of rows that hold each term."""
     texts = [s.gather_every(max(1, -(-len(s) // READ_ROWS))) for s in (train, test)]
-    first, second = (document_frequencies(s) for s in texts)
+    units, _ = choose_units(pl.concat(texts), asked)
+    first, second = (document_frequencies(s, units) for s in texts)
     terms = first.join(second, on="term", how="full", suffix="_test", coalesce=True).fill_null(0)
     terms = terms.filter(pl.col("rows") + pl.col("rows_test") >= TERM_ROWS).sort("term")
     if terms.is_empty():
@@ -256,11 +260,14 @@ def _text(column: str, train: pl.Series, test: pl.Series) -> Iterator[Comparison
     order = np.lexsort((-np.abs(gap), each))[:NAMED]
     shares = [f"from {percent(k[i] / n)} to {percent(j[i] / m)}" for i in order]
     moved = "; ".join(f"“{terms['term'][int(i)]}” {share}" for i, share in zip(order, shares, strict=True))
-    value = float(np.abs(gap[order]).max())
+    value, terms_named = (
+        float(np.abs(gap[order]).max()),
+        "words" if units == "words" else "runs of characters",
+    )
     yield Comparison(
         column, "covariate", None, value=value, p=min(1.0, float(each.min()) * len(each)), n=m,
-        found=f"“{column}” uses other words in test: {moved} of the rows, {size(value)}.",
-        otherwise=f"“{column}” uses the same words up to chance.",
+        found=f"“{column}” uses other {terms_named} in test: {moved} of the rows, {size(value)}.",
+        otherwise=f"“{column}” uses the same {terms_named} up to chance.",
     )  # fmt: skip
 
 

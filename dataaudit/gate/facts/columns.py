@@ -78,6 +78,7 @@ def as_named(settings: DatasetSettings, known: Collection[str]) -> EncoderOption
     return EncoderOptions(
         text=tuple(name for name in text if name in known),
         categorical=tuple(name for name in categorical if name in known),
+        text_units=settings.text_units,
     )
 
 

@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from dataaudit.cells import BITS, hashable, normal_form, surprise
+from dataaudit.cells import hashable, normal_form
+from dataaudit.features.roles import BITS, surprise
 from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.columns import NO_FEATURE, content, profile, roles

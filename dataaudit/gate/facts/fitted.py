@@ -77,6 +77,7 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
         weight=given.weight,
         group=given.group if given.group in frame.columns else None,
         text=tuple(name for name in given.text if name in frame.columns),
+        text_units=given.text_units,
         categorical=tuple(name for name in given.categorical if name in frame.columns),
         seed=material.seed,
     )
@@ -107,6 +108,7 @@ def _against(material: Material) -> Against | None:
     asked = MismatchOptions(
         label=settings.label,
         text=settings.text,
+        text_units=settings.text_units,
         categorical=settings.categorical,
         prove=0,
         verify=0,
