@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import posixpath
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -29,6 +30,7 @@ MISSING: Final = "–"
 _SPACE: Final = "\N{NO-BREAK SPACE}"
 _PLACE: Final = r"^(.*)([:#])(\d+)$"
 _WORDS: Final = {":": "line", "#": "row"}
+_BARE: Final = re.compile(r"[+-]?[\d.]+|true|false|yes|no|[ynft]|", re.IGNORECASE)  # of classes
 _WHOLE: Final = ":1"  # what follows the path of a text, which is a row as a whole
 
 
@@ -86,6 +88,16 @@ def short(value: float | None, digits: int = 3) -> str:
 def closed(text: str) -> str:
     """Close up ``80 %``: Rich breaks lines at no-break spaces too."""
     return text.replace(f"{_SPACE}%", "%")
+
+
+def bare(classes: Iterable[str], column: str) -> str:
+    """Return the column of the labels where these are numbers, which say nothing without it; else nothing."""
+    return column if all(map(_BARE.fullmatch, classes)) else ""
+
+
+def of_class(label: str, column: str) -> str:
+    """``3`` → ``readmitted = 3``, with a column that `bare` returns."""
+    return f"{column} = {label}" if column else label
 
 
 def more(n: int, one: str, many: str) -> str:

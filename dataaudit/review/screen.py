@@ -16,8 +16,9 @@ from rich.text import Text
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
 from dataaudit.report import words
-from dataaudit.report.marks import Marker
-from dataaudit.report.rows import class_keys, term_name
+from dataaudit.marks import marker, passage
+from dataaudit.report.blocks import seen_columns
+from dataaudit.report.rows import class_keys, marks_of, telling, term_name
 from dataaudit.review.progress import be, stop_hint
 from dataaudit.review.session import HELP, effect
 
@@ -84,18 +85,24 @@ def _suggestion(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     review = desk.review
     chance = words.closed(words.share(float(review.queue.p_wrong[review.at])))
     label, suggested = line(row.label, 60), line(review.queue.suggested[review.at], 60)
+    of = f"{line(row.of, 30)}: " if row.of else ""
     wrong = f"   chance that it is wrong: {chance}"
-    change = Text.assemble(label, (" → ", _DIM), (suggested, _STRONG), wrong)
+    change = Text.assemble((of, _DIM), label, (" → ", _DIM), (suggested, _STRONG), wrong)
     change.truncate(width, overflow="ellipsis")
     probability, loss = words.closed(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
-    left_out = f"Left out of training, it gets “{label}” with {probability}: a loss of {loss} nats."
+    left_out = f"Left out of training, it gets “{_named(row)}” with {probability}: a loss of {loss} nats."
     return [change, Text(left_out, style=_DIM)]
 
 
 def _blind(row: ReviewRow) -> list[Text]:
     """Return the label alone: a look that counts must not be led."""
-    label = Text.assemble(("labelled ", _DIM), (line(row.label, 60), _STRONG))
+    label = Text.assemble(("labelled ", _DIM), (_named(row), _STRONG))
     return [label, Text("Of the sample: decide by the cells; v shows what the audit suggests.", style=_DIM)]
+
+
+def _named(row: ReviewRow, label: str = "") -> str:
+    """Return a label, by default the row's own, with its column where it is a bare number."""
+    return line(words.of_class(label or row.label, row.of), 60)
 
 
 def _progress(desk: Desk, width: int) -> Text:
@@ -167,7 +174,7 @@ def _body(row: ReviewRow, *, whole: bool, blind: bool) -> list[Text]:
     """Return what speaks against and for the label, the cells, and the rows that are alike."""
     if blind:
         return _cells(dataclasses.replace(row, evidence=()), whole=whole)
-    label = line(row.label, 60)
+    label = _named(row)
     against = _terms(f"against {label}: ", [t for t in row.evidence if t.contribution < 0], _AGAINST)
     support = _terms(f"for {label}: ", [t for t in row.evidence if t.contribution > 0], _FOR)
     parts = [[*against, *support], _cells(row, whole=whole), _near(row)]
@@ -193,21 +200,33 @@ def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
     if seen := drawn(row.picture):
         return [Text(seen)]
     if len(row.cells) == 1:
-        return [_marked(block(row.cells[0].text, _WHOLE if whole else _TEXT).strip("\n"), row)]
-    names = [line(cell.column, 30) for cell in row.cells]
+        text = row.cells[0].text
+        text = text if whole else passage(text, marks_of(row.evidence), _TEXT)
+        return [_marked(block(text, _WHOLE if whole else _TEXT).strip("\n"), row)]
+    tones, columns = telling(row.evidence), [cell.column for cell in row.cells]
+    places = range(len(columns)) if whole else seen_columns(columns, tones)
+    names = [line(columns[at], 30) for at in places]
     wide = max((cell_len(name) for name in names), default=0)
     lines = []
-    for name, cell in zip(names, row.cells, strict=True):
+    for at, name in zip(places, names, strict=True):
+        cell = row.cells[at]
         text = Text(name + " " * (wide - cell_len(name) + 2), style=_DIM)
-        value = block(cell.text, _WHOLE) if whole else line(cell.text, _CELL)
-        lines.append(Text.assemble(text, _marked(value, row)))
-    return lines
+        value = (
+            block(cell.text, _WHOLE)
+            if whole
+            else line(passage(cell.text, marks_of(row.evidence), _CELL), _CELL)
+        )
+        shown = _marked(value, row)
+        if tone := tones.get(cell.column):
+            shown.stylize(_AGAINST if tone == "marked" else _FOR)
+        lines.append(Text.assemble(text, shown))
+    left = len(columns) - len(lines)
+    return [*lines, Text(f"… and {left} more columns: f shows them", style=_DIM)] if left else lines
 
 
 def _marked(text: str, row: ReviewRow) -> Text:
-    marks = ((t.level, t.contribution) for t in row.evidence if t.role == "text" and t.level)
     shown = Text(text)
-    for start, stop, value in Marker(marks).spans(text):
+    for start, stop, value in marker(marks_of(row.evidence)).spans(text):
         shown.stylize(_AGAINST if value < 0 else _FOR, start, stop)
     return shown
 
@@ -217,7 +236,7 @@ def _near(row: ReviewRow) -> list[Text]:
     for same in (False, True):
         near = [neighbour for neighbour in row.neighbours if neighbour.same_label == same]
         if near:
-            lines.append(Text(f"most like it among {line(near[0].label, 60)}:", style=_DIM))
+            lines.append(Text(f"most like it among {_named(row, near[0].label)}:", style=_DIM))
             lines += [_neighbour(neighbour) for neighbour in near]
     return lines
 

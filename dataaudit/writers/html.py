@@ -22,11 +22,11 @@ from markupsafe import Markup, escape
 
 from dataaudit.escape import block, line
 from dataaudit.files import write_page
+from dataaudit.marks import marker, passage
 from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
-from dataaudit.report.blocks import Writer, drawn
+from dataaudit.report.blocks import Writer, chosen, drawn
 from dataaudit.report.common import fitted
-from dataaudit.report.marks import Marker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,8 @@ _TAGS: Final = {
     "": "{}",
     "strong": "<b>{}</b>",
     "struck": "<s>{}</s>",
+    "marked": "<mark>{}</mark>",
+    "underlined": "<em>{}</em>",
     "quiet": '<span class="lo">{}</span>',
     "against": '<span class="p">{}</span>',
     "for": '<span class="ok">{}</span>',
@@ -165,16 +167,18 @@ def _fit(rows: tuple[b.Row, ...], room: int) -> tuple[Markup, ...]:
 
 def _brief(row: b.Row, detail: _Detail) -> b.Row:
     def cut(cell: b.Cell, length: int) -> b.Cell:
-        return replace(cell, length=min(cell.length, length))
+        length = min(cell.length, length)
+        return replace(cell, text=passage(cell.text, cell.marks, length), length=length)
 
     def near(rows: tuple[b.Near, ...]) -> tuple[b.Near, ...]:
         kept = (n if detail.near or n.begins.picture else replace(n, begins=b.Cell("")) for n in rows)
         return tuple(replace(n, begins=cut(n.begins, detail.near)) for n in kept)
 
+    kept = chosen([name for name, _ in row.cells], row.telling, detail.columns)
     return replace(
         row,
         begins=cut(row.begins, detail.line),
-        cells=tuple((name, cut(cell, detail.text)) for name, cell in row.cells[: detail.columns]),
+        cells=tuple((row.cells[at][0], cut(row.cells[at][1], detail.text)) for at in kept),
         against=row.against[: detail.terms],
         support=row.support[: detail.terms],
         other=near(row.other[: detail.neighbours]),
@@ -232,14 +236,11 @@ def _picture(cell: b.Cell) -> Markup:
 def _marked(text: str, cell: b.Cell) -> Markup:
     """Return the text with the words that are evidence marked; everything else is escaped."""
     pieces, end = [], 0
-    for start, stop, value in _marker(cell.marks).spans(text):
+    for start, stop, value in marker(cell.marks).spans(text):
         tag = Markup("<mark>{}</mark>" if value < 0 else "<em>{}</em>")  # noqa: S704 - our own tags
         pieces += [escape(text[end:start]), tag.format(text[start:stop])]
         end = stop
     return Markup("").join([*pieces, escape(text[end:])])
-
-
-_marker = cache(Marker)
 
 
 def _words(text: b.Inline) -> str:
