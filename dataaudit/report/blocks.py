@@ -189,10 +189,8 @@ class Row:
     def parted(self) -> tuple[tuple[tuple[str, Cell], ...], tuple[tuple[str, Cell], ...]]:
         """The columns to see at once and those on a click, each in the order of the table."""
         seen = set(seen_columns([name for name, _ in self.cells], self.telling))
-        shown, others = [], []
-        for at, pair in enumerate(self.cells):
-            (shown if at in seen else others).append(pair)
-        return tuple(shown), tuple(others)
+        others = tuple(pair for at, pair in enumerate(self.cells) if at not in seen)
+        return tuple(pair for at, pair in enumerate(self.cells) if at in seen), others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,8 +321,8 @@ def chosen(names: Sequence[str], telling: Collection[str], most: int) -> list[in
 
 def seen_columns(names: Sequence[str], telling: Collection[str]) -> list[int]:
     """Return the places of the columns to see at once: all where they are few, else those that tell."""
-    few = len(names) <= SEEN or not telling
-    return chosen(names, telling, SEEN if few else max(1, len(set(telling) & set(names))))
+    told = len(set(telling) & set(names))
+    return chosen(names, telling, told if told and len(names) > SEEN else len(names))
 
 
 def parts(text: Inline) -> tuple[Part, ...]:

@@ -218,7 +218,7 @@ def _rows_title(card: Fact) -> str:
 
 
 def _rows(f: MismatchFindings, card: Fact, columns: int = _COLUMNS) -> Table:
-    """Return the cells of a finding's rows, one line a row, with the columns that matter among those shown."""
+    """Return the cells of a finding's rows, one line a row; columns that matter are among them."""
     names = [value.column for value in next((row["cells"] for row in card["rows"] if row["cells"]), ())]
     shown = [names[at] for at in blocks.chosen(names, card["telling"], columns)]
     left = len(names) - len(shown)

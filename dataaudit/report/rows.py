@@ -95,7 +95,136 @@ class ReviewRow:
         return first_picture(self.cells)
 
     @property
-    def excerpt(
+    def excerpt(self) -> str:
+        """What it says, in one line: of a text the passage with the words of evidence."""
+        return excerpt(self.cells, marks=marks_of(self.evidence), columns=self.columns)
+
+
+def review_rows(f: Findings, top: int, *, start: int = 0) -> tuple[ReviewRow, ...]:
+    """Return so many rows of the ranking, each with its cells, evidence and neighbours."""
+    head = f.labels.slice(start, top)
+    ids = set(head["row_id"])
+    terms = _grouped(f.evidence.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position"))
+    neighbours = f.neighbours.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position")
+    near = _grouped(neighbours)
+    cells = _grouped(f.cells.filter(pl.col("row_id").is_in(ids | set(neighbours["neighbour_row_id"]))))
+    roles = {str(role.get("column")): str(role.get("role", "")) for role in f.provenance.roles}
+    columns, of = _most_telling(f.evidence), words.bare(f.provenance.classes, f.provenance.target)
+    names = [field.name for field in dataclasses.fields(ReviewRow) if field.name in head.columns]
+    rows = []
+    for facts in head.select(names).iter_rows(named=True):
+        key = facts["row_id"]
+        evidence = tuple(Term(roles.get(entry[1], ""), *entry[1:]) for entry in terms.get(key, ()))
+        marks = marks_of(evidence)
+        mine, *others = (
+            tuple(value_of(*cell) for cell in cells.get(name, ()))
+            for name in (key, *(entry[1] for entry in near.get(key, ())))
+        )
+        alike = tuple(
+            Neighbour(other, label, similarity, same,
+                      excerpt(theirs, marks=marks, columns=columns), first_picture(theirs))
+            for (_, other, label, similarity, same), theirs in zip(near.get(key, ()), others, strict=True)
+        )  # fmt: skip
+        rows.append(
+            ReviewRow(**facts, cells=mine, evidence=evidence, neighbours=alike, of=of, columns=columns)
+        )
+    return tuple(rows)
+
+
+def _most_telling(evidence: pl.DataFrame) -> tuple[str, ...]:
+    """Return the columns that say most over all rows."""
+    size = pl.col("contribution").abs().sum()
+    ranked = evidence.group_by("column").agg(size).sort("contribution", "column", descending=[True, False])
+    return tuple(ranked["column"].head(_FIRST))
+
+
+def _grouped(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the other columns' values by `row_id`, in the frame's order."""
+    groups: dict[str, list[tuple[Any, ...]]] = {}
+    for key, *values in frame.iter_rows():
+        groups.setdefault(key, []).append(tuple(values))
+    return groups
+
+
+def review_row(row: ReviewRow) -> Row:
+    """Return a ranked row in words."""
+    marks, tones = marks_of(row.evidence), telling(row.evidence)
+    terms = [(t.contribution, (term_name(t)[:_NAME], words.signed(t.contribution))) for t in row.evidence]
+    return Row(
+        rank=row.rank,
+        row_id=row.row_id[:_ROW],
+        label=row.label[:_NAME],
+        suggested=row.suggested_label[:_NAME],
+        wrong=words.share(row.p_wrong),
+        likely=row.p_wrong is not None and row.p_wrong >= _LIKELY,
+        sentences=_sentences(row),
+        begins=Cell(row.excerpt, _LINE, marks=marks, picture=row.picture),
+        cells=tuple((v.column[:80], cell(v, _TEXT, marks, tones)) for v in row.cells),
+        of=row.of[:_NAME],
+        named=words.of_class(row.label[:_NAME], row.of[:_NAME]),
+        telling=tuple(name[:80] for name in tones),
+        against=tuple(said for value, said in terms if value < 0),
+        support=tuple(said for value, said in terms if value > 0),
+        other=tuple(_near(n, row.of) for n in row.neighbours if not n.same_label),
+        same=tuple(_near(n, row.of) for n in row.neighbours if n.same_label),
+        sort=(f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0", row.rank_self_influence),
+    )
+
+
+def _near(n: Neighbour, of: str) -> Near:
+    begins = Cell(n.excerpt, BEGIN, picture=n.picture)
+    return Near(n.row_id[:_ROW], words.of_class(n.label[:_NAME], of), words.fixed(n.similarity), begins)
+
+
+def _sentences(row: ReviewRow) -> tuple[str, ...]:
+    label, suggested = (words.of_class(name[:_NAME], row.of) for name in (row.label, row.suggested_label))
+    loss, inside = words.fixed(row.loo_loss), words.fixed(row.train_loss)
+    removed, relabelled = _moves(row.delta_loss_if_removed), _moves(row.delta_loss_if_relabelled)
+    left_out = f"Left out of training, the row gets “{label}” with probability {words.share(row.loo_p_label)}"
+    return (
+        f"{left_out}: a loss of {loss} nats ({inside} when trained on).",
+        f"Removing it {removed}; relabelling it “{suggested}” {relabelled}.",
+        f"Number {words.count(row.rank_self_influence)} by self-influence.",
+    )
+
+
+def _moves(change: float) -> str:
+    if not words.known(change):
+        return "changes its loss by an unknown amount"
+    return f"{'raises' if change >= 0 else 'lowers'} its loss by {words.fixed(abs(change))}"
+
+
+def failures(health: pl.DataFrame) -> tuple[tuple[str, str], ...]:
+    """Return the step that comes before all others: to see what is wrong with the audit."""
+    failed = health.filter(~pl.col("ok"))["message"].to_list()[:1]
+    return tuple(("See what is wrong with the audit itself.", message) for message in failed)
+
+
+def class_keys(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the key of each class, empty where no key is left; a class that is a digit has its own."""
+    own = {name for name in classes if len(name) == 1 and name in _DIGITS}
+    left = iter([digit for digit in _DIGITS if digit not in own])
+    return tuple(name if name in own else next(left, "") for name in classes)
+
+
+def first_picture(values: Iterable[Value]) -> str:
+    """Return the first picture among values; empty without one."""
+    return next((value.picture for value in values if value.picture), "")
+
+
+def value_of(column: str, text: str | None) -> Value:
+    """Return a value of a table of cells."""
+    pixels = pixels_of(text) if text else None
+    text = text or ""
+    return Value(column, text) if pixels is None else Value(column, pixels_text(pixels.size), text)
+
+
+def shortened(text: str, length: int) -> str:
+    """Cut a text, with three dots where something is left out."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def excerpt(
     values: Sequence[Value], length: int = _EXCERPT, *, marks: Marks = (), columns: Collection[str] = ()
 ) -> str:
     """Return what a row says as one line: a passage of its text, or ``column value`` of some columns."""

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
-from dataaudit.report import words
 from dataaudit.marks import marker, passage
+from dataaudit.report import words
 from dataaudit.report.blocks import seen_columns
 from dataaudit.report.rows import class_keys, marks_of, telling, term_name
 from dataaudit.review.progress import be, stop_hint
@@ -201,27 +201,24 @@ def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
         return [Text(seen)]
     if len(row.cells) == 1:
         text = row.cells[0].text
-        text = text if whole else passage(text, marks_of(row.evidence), _TEXT)
-        return [_marked(block(text, _WHOLE if whole else _TEXT).strip("\n"), row)]
+        return [_marked(block(text if whole else _passage(text, row, _TEXT), _WHOLE).strip("\n"), row)]
     tones, columns = telling(row.evidence), [cell.column for cell in row.cells]
     places = range(len(columns)) if whole else seen_columns(columns, tones)
     names = [line(columns[at], 30) for at in places]
     wide = max((cell_len(name) for name in names), default=0)
     lines = []
-    for at, name in zip(places, names, strict=True):
-        cell = row.cells[at]
-        text = Text(name + " " * (wide - cell_len(name) + 2), style=_DIM)
-        value = (
-            block(cell.text, _WHOLE)
-            if whole
-            else line(passage(cell.text, marks_of(row.evidence), _CELL), _CELL)
-        )
+    for cell, name in zip((row.cells[at] for at in places), names, strict=True):
+        value = block(cell.text, _WHOLE) if whole else line(_passage(cell.text, row, _CELL), _CELL)
         shown = _marked(value, row)
         if tone := tones.get(cell.column):
             shown.stylize(_AGAINST if tone == "marked" else _FOR)
-        lines.append(Text.assemble(text, shown))
+        lines.append(Text.assemble((name + " " * (wide - cell_len(name) + 2), _DIM), shown))
     left = len(columns) - len(lines)
     return [*lines, Text(f"… and {left} more columns: f shows them", style=_DIM)] if left else lines
+
+
+def _passage(text: str, row: ReviewRow, length: int) -> str:
+    return passage(text, marks_of(row.evidence), length)
 
 
 def _marked(text: str, row: ReviewRow) -> Text:

@@ -17,7 +17,7 @@ from dataaudit.errors import WriteError
 from dataaudit.report import figures, labels, shown
 from dataaudit.report.blocks import plain
 from dataaudit.report.common import Refit, refits_of
-from dataaudit.report.rows import Value, excerpt, review_rows
+from dataaudit.report.rows import Value, excerpt, review_row, review_rows
 from dataaudit.writers import get
 from dataaudit.writers.console import show
 from dataaudit.writers.html import notebook, page, write_report
@@ -61,11 +61,14 @@ def test_rows_carry_their_evidence_cells_and_neighbours():
     assert first.neighbours[0].excerpt == findings.cells["cell"][1]
 
 
-def test_columns_that_are_evidence_come_first():
+def test_columns_stay_in_the_order_of_the_table_and_those_that_are_evidence_are_marked():
     findings = made_up(text=False)
     evidence = table("evidence", [(findings.labels["row_id"][0], 1, "note", None, "x", -1.0)])
     row = review_rows(dataclasses.replace(findings, evidence=evidence), 1)[0]
-    assert [cell.column for cell in row.cells] == ["note", "age", "job", "balance"]
+    assert [cell.column for cell in row.cells] == ["age", "job", "balance", "note"]
+    shown = review_row(row)
+    assert [cell.tone for _, cell in shown.cells] == ["", "", "", "marked"]
+    assert shown.telling == ("note",)
 
 
 def test_histograms_count_every_row_once():
