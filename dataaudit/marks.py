@@ -106,7 +106,8 @@ def passage(text: str, marks: Marks, length: int) -> str:
         return text[: length - 1].rstrip() + "…"
     start = _whole_word(text, start)
     end = start + room
-    before = f"{text[:opening].rstrip()} … " if opening else "…"
+    gap = "\n…\n" if "\n" in text else " … "
+    before = f"{_whole_words(text, opening)}{gap}" if opening else "…"
     return f"{before}{text[start:end].strip()}{'…' if end < len(text) else ''}"
 
 
@@ -139,6 +140,11 @@ def _densest(hits: list[tuple[int, int, str, float]], room: int, begin: int, siz
 def _whole_word(text: str, start: int) -> int:
     blank = text.find(" ", start, start + _EDGE)
     return blank + 1 if start and blank >= 0 else start
+
+
+def _whole_words(text: str, end: int) -> str:
+    blank = max(text.rfind(space, end - _EDGE, end) for space in " \n")
+    return text[: blank if blank > 0 else end].rstrip()
 
 
 @lru_cache(maxsize=4096)

@@ -31,6 +31,7 @@ _LINE: Final = 220  # characters of the beginning of a ranked row
 _TEXT: Final = 600  # characters of a cell
 _LIKELY: Final = 0.5
 _DIGITS: Final = "1234567890"
+_LEAST: Final = 0.01  # nats, below which digits say nothing
 _WEIGHS: Final = 0.2  # of the strongest piece of evidence, from which on a column counts as telling
 _NO_TONES: Final[Mapping[str, Tone]] = {}
 _LARGE, _SMALL = 112, 56  # pixels of a picture, on the page
@@ -114,7 +115,11 @@ def review_rows(f: Findings, top: int, *, start: int = 0) -> tuple[ReviewRow, ..
     rows = []
     for facts in head.select(names).iter_rows(named=True):
         key = facts["row_id"]
-        evidence = tuple(Term(roles.get(entry[1], ""), *entry[1:]) for entry in terms.get(key, ()))
+        evidence = tuple(
+            Term(roles.get(column, ""), column, level, *rest)
+            for _, column, level, *rest in terms.get(key, ())
+            if level is not None or len(cells.get(key, ())) != 1  # that the one column tells is no news
+        )
         marks = marks_of(evidence)
         mine, *others = (
             tuple(value_of(*cell) for cell in cells.get(name, ()))
@@ -158,7 +163,7 @@ def review_row(row: ReviewRow) -> Row:
         wrong=words.share(row.p_wrong),
         likely=row.p_wrong is not None and row.p_wrong >= _LIKELY,
         sentences=_sentences(row),
-        begins=Cell(row.excerpt, _LINE, marks=marks, picture=row.picture),
+        begins=Cell(row.excerpt, _LINE, marks=(*marks, *_named_cells(row, tones)), picture=row.picture),
         cells=tuple((v.column[:80], cell(v, _TEXT, marks, tones)) for v in row.cells),
         of=row.of[:_NAME],
         named=words.of_class(row.label[:_NAME], row.of[:_NAME]),
@@ -178,7 +183,7 @@ def _near(n: Neighbour, of: str) -> Near:
 
 def _sentences(row: ReviewRow) -> tuple[str, ...]:
     label, suggested = (words.of_class(name[:_NAME], row.of) for name in (row.label, row.suggested_label))
-    loss, inside = words.fixed(row.loo_loss), words.fixed(row.train_loss)
+    loss, inside = _nats(row.loo_loss), _nats(row.train_loss)
     removed, relabelled = _moves(row.delta_loss_if_removed), _moves(row.delta_loss_if_relabelled)
     left_out = f"Left out of training, the row gets “{label}” with probability {words.share(row.loo_p_label)}"
     return (
@@ -191,7 +196,11 @@ def _sentences(row: ReviewRow) -> tuple[str, ...]:
 def _moves(change: float) -> str:
     if not words.known(change):
         return "changes its loss by an unknown amount"
-    return f"{'raises' if change >= 0 else 'lowers'} its loss by {words.fixed(abs(change))}"
+    return f"{'raises' if change >= 0 else 'lowers'} its loss by {_nats(abs(change))}"
+
+
+def _nats(loss: float) -> str:
+    return f"under {_LEAST}" if words.known(loss) and 0 < loss < _LEAST else words.fixed(loss)
 
 
 def failures(health: pl.DataFrame) -> tuple[tuple[str, str], ...]:
@@ -250,6 +259,13 @@ def record(values: Sequence[Value], terms: Sequence[Term], *, of: str, length: i
     places = chosen([value.column for value in values], tones, columns)
     shown = ((v.column[:_NAME], cell(v, length, marks, tones)) for v in map(values.__getitem__, places))
     return Record(tuple(shown), of, total=len(values))
+
+
+def _named_cells(row: ReviewRow, tones: Mapping[str, Tone]) -> Marks:
+    """Return the telling cells as an excerpt has them, which are marked there."""
+    signs = {"marked": -1.0, "underlined": 1.0}
+    found = ((f"{v.column} {v.text}", signs.get(tones.get(v.column, ""))) for v in row.cells)
+    return tuple((name, sign) for name, sign in found if sign)
 
 
 def marks_of(terms: Iterable[Term]) -> Marks:
