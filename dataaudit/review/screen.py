@@ -146,7 +146,8 @@ def _foot(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str])
 def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     """Return the keys that there is room for; the classes on a line of their own where they are many."""
     queue = desk.review.queue
-    suggested = ("v", "more") if desk.review.blind else ("a", line(queue.suggested[desk.review.at], 20))
+    accept = f"{'→ ' if row.of else ''}{line(queue.suggested[desk.review.at], 20)}"
+    suggested = ("v", "more") if desk.review.blind else ("a", accept)
     offered = [suggested, ("x", f"keep {line(row.label, 20)}"), ("d", "drop"), ("s", "unsure")]
     offered += [("u", "undo"), ("j/k", "move"), ("/", "find")]
     last = _legend([("?", "keys"), ("q", "quit")])
@@ -156,13 +157,14 @@ def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     if len(queue.classes) <= 2 and not desk.review.blind:  # noqa: PLR2004 - accept and keep are all there is
         return [keys]
     named = zip(class_keys(queue.classes), queue.classes, strict=True)
-    classes = _legend([(key, line(name, 20)) for key, name in named if key])
+    classes = _legend([(key, line(name, 20) if key != name else "") for key, name in named if key])
+    classes = Text.assemble((f"{line(row.of, 30)}: ", _DIM), classes) if row.of else classes
     classes.truncate(width, overflow="ellipsis")
     return [classes, keys]
 
 
 def _legend(keys: list[tuple[str, str]]) -> Text:
-    return Text("  ").join([Text.assemble((key, _STRONG), f" {does}") for key, does in keys])
+    return Text("  ").join([Text.assemble((key, _STRONG), f" {does}".rstrip()) for key, does in keys])
 
 
 def _help() -> list[Text]:
