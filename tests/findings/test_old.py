@@ -60,4 +60,7 @@ def test_they_are_checked(folder):
     assert cli.main(["check", "labels", "--no-cache", "-qq", "--output", "json=verdict.json"]) == 0
     outcomes = json.loads((folder / "verdict.json").read_text())["outcomes"]
     known = {one["code"]: one["status"] for one in outcomes}
-    assert (known["DA101"], known["DA908"]) == ("passed", "broken")
+    assert (known["DA101"], known["DA908"]) == (
+        "skipped",
+        "broken",
+    )  # classes that overlap say nothing of the number
