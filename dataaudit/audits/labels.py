@@ -85,7 +85,7 @@ def label_findings(
         health=check_health(trained, scores, refits, noise=noise),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
-        cells=cell_table(dataset, trained, shown, reasons_of(reasons, alike)),
+        cells=cell_table(dataset, trained, shown, reasons=reasons_of(reasons, alike)),
         selection=selection_table(trained),
         verification=verification_table(dataset, refits),
         noise=noise_table(target, noise),

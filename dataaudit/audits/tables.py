@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.evidence import Contribution, Neighbour
 from dataaudit.audits.validation import Refit
-from dataaudit.cells import cell_text, kept_cell
+from dataaudit.cells import Marks, cell_text, kept_cell
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import (
@@ -28,7 +28,6 @@ from dataaudit.findings.schemas import (
     VERIFICATION,
     Provenance,
 )
-from dataaudit.marks import Marks, passage
 from dataaudit.noise import NoiseModel
 from dataaudit.training.trained import RowScores, Trained
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 Reasons = Mapping[int, tuple[frozenset[str], Marks]]  # columns and words, by the position of a row
 
 SHOWN_COLUMNS = 40
-KEPT = 1_200  # characters of a text
+_NO_REASONS: Final[Reasons] = {}
 _NONE: Final = (frozenset[str](), Marks())
 PACKAGES = ("dataaudit", "numpy", "polars", "scipy", "torch")
 
@@ -148,7 +147,7 @@ def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour
 
 
 def cell_table(
-    dataset: Dataset, trained: Trained, rows: NDArray[np.int64], told: Reasons | None = None
+    dataset: Dataset, trained: Trained, rows: NDArray[np.int64], *, reasons: Reasons = _NO_REASONS
 ) -> pl.DataFrame:
     """Return the table `CELLS` for the given rows: the first columns in use, in the table's order.
 
@@ -157,14 +156,14 @@ def cell_table(
     used = {role.column for role in trained.roles if role.role != "left out"}
     names = [c for c in dataset.frame.columns if (c in used if used else c != dataset.target)]
     texts = [role.column for role in trained.roles if role.role == "text"]
-    first, told = set([*texts, *names][:SHOWN_COLUMNS]), told or {}
+    first = set([*texts, *names][:SHOWN_COLUMNS])
     picked = dataset.frame.select(names)[rows.tolist()]
     cells = [
-        (row_id, name, passage(value, marks, KEPT) if isinstance(value, str) else kept_cell(value))
+        (row_id, name, kept_cell(value, marks=marks))
         for row, row_id, values in zip(
             rows.tolist(), dataset.row_id[rows.tolist()], picked.iter_rows(), strict=True
         )
-        for columns, marks in (told.get(row, _NONE),)
+        for columns, marks in (reasons.get(row, _NONE),)
         for name, value in zip(names, values, strict=True)
         if name in first or name in columns
     ]

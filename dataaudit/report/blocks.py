@@ -321,8 +321,8 @@ def chosen(names: Sequence[str], telling: Collection[str], most: int) -> list[in
 
 def seen_columns(names: Sequence[str], telling: Collection[str]) -> list[int]:
     """Return the places of the columns to see at once: all where they are few, else those that tell."""
-    told = len(set(telling) & set(names))
-    return chosen(names, telling, told if told and len(names) > SEEN else len(names))
+    most = len(set(telling) & set(names)) if len(names) > SEEN else 0
+    return chosen(names, telling, most or len(names))
 
 
 def parts(text: Inline) -> tuple[Part, ...]:

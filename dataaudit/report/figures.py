@@ -285,7 +285,7 @@ def calibration_bins(labels: pl.DataFrame, classes: Sequence[str]) -> list[tuple
     return [row[1:] for row in bins.sort("bin").iter_rows()]
 
 
-def calibration(labels: pl.DataFrame, classes: Sequence[str], of: str = "") -> Plot | None:
+def calibration(labels: pl.DataFrame, classes: Sequence[str], *, of: str = "") -> Plot | None:
     """Left-out probabilities against the labels that the rows carry."""
     bins = calibration_bins(labels, classes)
     if not bins:

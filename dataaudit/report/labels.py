@@ -239,7 +239,7 @@ def _trust(f: Findings) -> Section:
     of = words.bare(f.provenance.classes, f.provenance.target)
     plots = (
         figures.compare(refits, named, words.signed),
-        figures.calibration(f.labels, f.provenance.classes, of),
+        figures.calibration(f.labels, f.provenance.classes, of=of),
     )
     sentence, known = common.refits_of(refits, none=_NO_REFITS)
     return common.trust(f.health, sentence, common.charts(*plots), terminal=known)

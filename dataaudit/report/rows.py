@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.cells import number_text, pixels_of, pixels_text
+from dataaudit.cells import Marks, number_text, passage, pixels_of, pixels_text, readable
 from dataaudit.findings.schemas import Findings
-from dataaudit.marks import Marks, passage, readable
 from dataaudit.report import words
 from dataaudit.report.blocks import Cell, Near, Record, Row, Tone, chosen
 

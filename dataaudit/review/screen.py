@@ -13,9 +13,8 @@ from rich.control import Control
 from rich.screen import Screen
 from rich.text import Text
 
-from dataaudit.cells import drawn
+from dataaudit.cells import drawn, marker, passage
 from dataaudit.escape import block, line
-from dataaudit.marks import marker, passage
 from dataaudit.report import words
 from dataaudit.report.blocks import seen_columns
 from dataaudit.report.rows import class_keys, marks_of, telling, term_name

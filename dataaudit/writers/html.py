@@ -20,9 +20,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from dataaudit.cells import marker, passage
 from dataaudit.escape import block, line
 from dataaudit.files import write_page
-from dataaudit.marks import marker, passage
 from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
 from dataaudit.report.blocks import Writer, chosen, drawn
