@@ -93,7 +93,7 @@ def number_text(value: float) -> str:
 
 
 def kept_cell(value: object, limit: int = KEPT, marks: Marks = ()) -> str:
-    """Return a cell as the tables keep it: a picture of pixels, of a long text a passage, else `cell_text`."""
+    """Return a cell as the tables keep it: pixels as a picture, a passage of a long text, or `cell_text`."""
     if isinstance(value, str):
         return passage(value, marks, limit)
     picture = picture_of(_numbers(value)) if isinstance(value, pl.Series | list) else None

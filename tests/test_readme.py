@@ -13,7 +13,7 @@ import dataaudit
 from dataaudit.cli.app import tree
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/reading.md"]
 COMMANDS = typer.main.get_command(tree()).commands
 
 
