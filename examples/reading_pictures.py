@@ -8,6 +8,7 @@ some weeks. All of it is drawn from a seed. A part that the page does not have i
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -69,10 +70,11 @@ def made_up(seed: int = 0) -> tuple[pl.DataFrame, pl.Series]:
 def audited(folder: Path) -> Path:
     """Audit the messages, decide the rows of a sample as they are, learn from that; return the page."""
     frame, truth = made_up()
-    frame.write_parquet(folder / "messages.parquet")
-    audit = dataaudit.audit_labels(
-        folder / "messages.parquet", label="team", text="message", exclude=["annotator"]
-    )
+    with contextlib.chdir(folder):
+        frame.write_parquet("messages.parquet")
+        audit = dataaudit.audit_labels(
+            "messages.parquet", label="team", text="message", exclude=["annotator"]
+        )
     rows = audit.sample(LOOKS, seed=0).select("row_id", "row")
     right, given = truth.gather(rows["row"]), frame["team"].gather(rows["row"])
     decisions = rows.select("row_id").with_columns(
