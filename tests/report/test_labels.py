@@ -15,7 +15,7 @@ from writers.pages import parse
 
 from dataaudit.errors import WriteError
 from dataaudit.report import figures, labels, shown
-from dataaudit.report.blocks import plain
+from dataaudit.report.blocks import Cell, plain
 from dataaudit.report.common import Refit, refits_of
 from dataaudit.report.rows import Value, excerpt, review_row, review_rows
 from dataaudit.writers import get
@@ -293,3 +293,46 @@ def test_words_against_a_label_never_cost_the_row_or_its_label(width, classes):
         assert line.split()[0] == str(row.rank)
         assert row.row_id in line
         assert f"{row.label} → {row.suggested_label}" in line
+
+
+def test_classes_that_are_bare_numbers_have_their_columns_name():
+    findings = with_facts(made_up(), classes=("0", "1"), target="readmitted")
+    labels_ = findings.labels.with_columns(label=pl.lit("1"), suggested_label=pl.lit("0"))
+    findings = dataclasses.replace(findings, labels=labels_)
+    out = console(findings)
+    assert "readmitted: 1 → 0" in out
+    for name, says in {
+        "html": "readmitted:</span> <s>1</s>",
+        "markdown": "`1` → `0`",
+        "text": "readmitted: 1 -> 0",
+    }.items():
+        written = io.StringIO()
+        get(name, "labels").write(findings, labels.report(findings), written)
+        assert says in written.getvalue()
+    row = review_row(review_rows(findings, 1)[0])
+    assert "gets “readmitted = 1”" in row.sentences[0]
+    assert row.other[0].label.startswith("readmitted = ")
+    assert review_row(review_rows(made_up(), 1)[0]).of == ""
+
+
+def test_of_a_wide_table_the_columns_that_tell_are_in_sight():
+    names = [f"c{at:02}" for at in range(30)]
+    cells = tuple((name, Cell("x")) for name in names)
+    row = dataclasses.replace(review_row(review_rows(made_up(), 1)[0]), cells=cells, telling=("c20", "c03"))
+    seen, others = row.parted
+    assert [name for name, _ in seen] == ["c03", "c20"]
+    assert [name for name, _ in others] == [name for name in names if name not in ("c03", "c20")]
+    assert dataclasses.replace(row, telling=()).parted == (cells, ())
+    assert dataclasses.replace(row, cells=cells[:5]).parted == (cells[:5], ())
+
+
+def test_an_excerpt_has_the_same_columns_for_every_row():
+    values = [Value(f"c{at}", str(at)) for at in range(12)]
+    assert excerpt(values, columns=("c11", "c2")).startswith("c0 0 · c1 1 · c2 2 · c3 3")
+    assert "c11 11" in excerpt(values, columns=("c11", "c2"))
+
+
+def test_how_far_to_go_is_said_only_where_the_number_bears_it():
+    few = with_facts(made_up(n=900), expected_wrong=1.2, expected_low=0.0)
+    assert not [said for said in sentences(few) if "in the first" in said]
+    assert "95" not in "".join(map(str, labels.report(few).steps))
