@@ -4,7 +4,7 @@
   const by = (id) => document.getElementById(id);
   const island = by("review-data");
   if (!island || !by("r1")) return;
-  const { run, classes, names, digits, rows: entries, expected, first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
+  const { run, of, classes, names, digits, rows: entries, expected, first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
   const rows = entries.map(([name, label, suggested, p]) => [name, classes[label], classes[suggested], p]);
   const KEY = `dataaudit:decisions:${run}`;
   const items = rows.map((_, at) => by(`r${at + 1}`).parentElement);
@@ -64,7 +64,7 @@
   function aim() {             // tell the bar which row is meant
     const row = rows[now];
     bar.querySelectorAll("[data-row]").forEach((button) => { button.disabled = !row; });
-    by("on").textContent = row ? `Row ${now + 1}: ${shownAs(row[1])} → ${shownAs(row[2])}?` : "Choose a row, or press Next.";
+    by("on").textContent = row ? `Row ${now + 1}: ${of && `${of}: `}${shownAs(row[1])} → ${shownAs(row[2])}?` : "Choose a row, or press Next.";
     by("accept").textContent = row ? `Accept ${shownAs(row[2])}` : "Accept";
     by("keep").textContent = row ? `Keep ${shownAs(row[1])}` : "Keep";
     items.forEach((item, at) => { if (at === now) item.setAttribute("aria-current", "true"); else item.removeAttribute("aria-current"); });

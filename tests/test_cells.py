@@ -10,7 +10,18 @@ import polars as pl
 import pytest
 from matplotlib.image import imread
 
-from dataaudit.cells import PREFIX, cell_text, drawn, kept_cell, normal_form, picture_of, pixels_of
+from dataaudit.cells import (
+    PREFIX,
+    Marker,
+    cell_text,
+    drawn,
+    kept_cell,
+    normal_form,
+    passage,
+    picture_of,
+    pixels_of,
+    readable,
+)
 
 
 def _forms(values, *, text=False, dtype=None):
@@ -150,3 +161,80 @@ def test_cells_as_text(value, text):
 def test_pixels_are_kept_as_a_picture_and_the_rest_as_text():
     assert kept_cell(pl.Series([0, 255] * 32)) == picture_of([0, 255] * 32)
     assert kept_cell([1.0, 2.0]) == "1, 2 (2 numbers)"
+
+
+MARKED = {
+    "whole words": (["deal"], "a Deal, no dealer", ["Deal"]),
+    "a pair parted by anything": (["gas deal"], "gas - deal gasdeal", ["gas - deal"]),
+    "vowel signs": (["हिन्दी"], "हिन्दी भाषा", ["हिन्दी"]),
+    "Chinese within a sentence": (["北京", " 好"], "我爱北京,好", ["北京", "好"]),
+    "Thai": (["กา"], "นกกาบิน", ["กา"]),
+    "emoji": (["👍🏽"], "ok👍🏽👍🏽", ["👍🏽", "👍🏽"]),
+    "a word stays whole among runs of other scripts": (["art", "艺术"], "party 艺术 art", ["艺术", "art"]),
+    "runs of characters of words": ([" smi", "ith"], "Smith", ["Smi"]),
+    "nothing": ([], "text", []),
+}
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_words_of_evidence_are_found(name):
+    terms, text, found = MARKED[name]
+    spans = Marker([(term, -1.0) for term in terms]).spans(text)
+    assert [text[start:stop] for start, stop, _ in spans] == found
+
+
+def test_the_strongest_of_two_runs_that_look_alike_counts():
+    assert [value for *_, value in Marker([(" 好", -2.0), ("好 ", 1.0)]).spans("好")] == [-2.0]
+
+
+HTML = (
+    "<!DOCTYPE html><html><head><title>t</title><style>p { color: red }</style></head>"
+    "<body><p class=x>Cheap &amp; good</p><script>run()</script><!-- no --> a < b</body></html>"
+)
+MAIL = """Return-Path: <a@example.org>
+Received: from b by c;
+\tMon, 1 Jan 2001
+Subject: lunch
+To: d@example.org
+
+Are you free?
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (HTML, "Cheap & good a < b"),
+        ("<html><head><style>" + "x" * 50, "<html><head><style>" + "x" * 50),  # nothing else is there
+        (MAIL, "Subject: lunch Are you free?"),
+        ("Subject: a line\n\nno other header", "Subject: a line no other header"),
+        ("name: a\nkind: b\nsize: c\n\nno mail", "name: a kind: b size: c no mail"),
+        ("a < b and c > d", "a < b and c > d"),
+    ],
+)
+def test_head_tags_and_headers_are_left_out(text, words):
+    assert " ".join(readable(text).split()) == words
+
+
+def test_a_passage_holds_the_words_of_evidence():
+    text = "Beginning here. " + "filler words " * 100 + "a cheap watch for you, " + "more of it " * 100
+    shown = passage(text, (("cheap", -2.0), ("watch", -1.0), ("filler", -0.1)), 240)
+    assert len(shown) <= 240
+    assert shown.startswith("Beginning here.")
+    assert " … " in shown
+    assert "cheap watch" in shown
+    assert shown.endswith("…")
+    assert "cheap watch" in passage(text, (("cheap", -2.0),), 100)
+
+
+@pytest.mark.parametrize("marks", [(), (("absent", -1.0),), (("beginning", -1.0),)])
+def test_a_passage_is_the_beginning_where_nothing_else_says_more(marks):
+    text = "beginning " + "and so on " * 100
+    assert passage(text, marks, 100) == text[:99].rstrip() + "…"
+    assert passage("short", marks, 100) == "short"
+    assert passage(text, marks, len(text)) == text
+
+
+@pytest.mark.parametrize("text", ["<" * 50_000, "a:\n\t" * 20_000, "<!--" * 20_000, "word " * 40_000])
+def test_a_passage_is_found_in_linear_time(text):
+    assert len(passage(text, (("word", -1.0),), 240)) <= 240

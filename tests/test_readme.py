@@ -13,7 +13,7 @@ import dataaudit
 from dataaudit.cli.app import tree
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/reading.md"]
 COMMANDS = typer.main.get_command(tree()).commands
 
 
@@ -65,7 +65,8 @@ def test_files_named_exist(page):
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     paths = re.findall(r"`((?:dataaudit|tests|examples|docs|rules|reports)/[\w/.]*)`", text)
     assert links or paths
-    assert [name for name in (*links, *paths) if not (ROOT / name).exists()] == []
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_tables_named_are_the_ones_written():

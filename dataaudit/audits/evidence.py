@@ -4,7 +4,8 @@
 suggested label, when the column's cell is replaced by cells of seeded random training rows (the average
 over them): exact for any basis, since the row is scored again each time, and in the units of the model.
 Terms of a text enter linearly, so each term's share is its weight times its value; so do the features of a
-model of the user's own, a dense feature's value being taken from its mean.
+model of the user's own, a dense feature's value being taken from its mean. A word that is about as frequent
+in either class, or frequent in both, is left out of what is shown: to the reader it is no reason.
 
 **Rows.** Two rows are alike as far as the model can tell if they would move it the same way. For row i with
 direction v = e_label - e_suggested,
@@ -31,7 +32,10 @@ from dataaudit.model.rows import times
 from dataaudit.training.trained import Encoded, RowScores, Trained
 
 SHOWN_CONTRIBUTIONS = 8
-_OVERLAPPING = 8  # runs of characters that are looked through for one that is shown
+_OVERLAPPING = 8  # words or runs of characters that are looked through for one that is shown
+# A word is no reason if this share of the rows of both classes have it, or if the share of the class that it
+# speaks for is not so many times that of the other: "subject", "the", "der", "les", in any language.
+_EVERYWHERE, _TIMES = 0.1, 1.5
 OTHER_LABEL, SAME_LABEL = 3, 2
 # Rows re-scored per column and suspect: the average of this many replacements.
 REPLACEMENTS = 8
@@ -101,15 +105,48 @@ def _linear_contributions(
             X = X - everything.mean(0)  # a raw column's zero may be far from any of its values
         X = csr_array(X.numpy())
     found: list[list[Contribution]] = []
+    counts = _class_counts(trained) if linear.any() and trained.encoded is not None else None
     for position, row in enumerate(rows):
         here = slice(X.indptr[position], X.indptr[position + 1])
         index, value = X.indices[here], X.data[here]
         index, value = index[linear[index]], value[linear[index]]
         effect = value * (Theta[torch.from_numpy(index).long()] @ v[position]).numpy()
+        if counts is not None:
+            is_reason = _reasons(counts, v[position], index, effect)
+            index, effect = index[is_reason], effect[is_reason]
         strongest = np.argsort(-np.abs(effect), kind="stable")[: _OVERLAPPING * SHOWN_CONTRIBUTIONS]
         features = [(trained.features[index[j]], float(effect[j])) for j in strongest if effect[j] != 0.0]
         found.append([Contribution(int(row), f.column, f.level, value) for f, value in features])
     return found
+
+
+def _class_counts(trained: Trained) -> tuple[csr_array, NDArray[np.float64]]:
+    """Return the rows of each class that have each feature, and all its rows."""  # (K, d), (K,)
+    X, y, K = trained.objective.rows.X, trained.objective.rows.y.numpy(), len(trained.classes)
+    X = X if isinstance(X, csr_array) else csr_array(X.numpy())
+    has = csr_array((np.ones(X.nnz, dtype=np.float32), X.indices, X.indptr), shape=X.shape)
+    of_class = csr_array((np.ones(len(y), dtype=np.float32), y, np.arange(len(y) + 1)), shape=(len(y), K))
+    return csr_array(of_class.T @ has), np.bincount(y, minlength=K).astype(np.float64)
+
+
+def _reasons(
+    counts: tuple[csr_array, NDArray[np.float64]],
+    v: Tensor,
+    index: NDArray[np.int64],
+    effect: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Tell which terms of a row are a reason in themselves: by the rows of its two classes without it.
+
+    Where none is by its frequencies, all do that are not everywhere.
+    """
+    whole = np.append(-float(v.sum()), v.numpy())  # classes are e_1 … e_K, of which v leaves the first out
+    label, suggested = int(whole.argmax()), int(whole.argmin())
+    rows = counts[0][[label, suggested]].toarray()[:, index] - [[1.0], [0.0]]
+    own, other = (rows + 0.5) / (counts[1][[label, suggested]] - [1.0, 0.0] + 1.0)[:, None]
+    speaks, is_silent = np.where(effect > 0, (own, other), (other, own))
+    is_rare = np.minimum(own, other) < _EVERYWHERE
+    is_reason = is_rare & (speaks >= _TIMES * is_silent)
+    return np.asarray(is_reason if is_reason.any() else is_rare)
 
 
 def _column_effects(

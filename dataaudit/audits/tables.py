@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.evidence import Contribution, Neighbour
 from dataaudit.audits.validation import Refit
-from dataaudit.cells import cell_text, kept_cell
+from dataaudit.cells import Marks, cell_text, kept_cell
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import (
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     from dataaudit.options import LabelOptions
 
 
+Reasons = Mapping[int, tuple[frozenset[str], Marks]]  # columns and words, by the position of a row
+
 SHOWN_COLUMNS = 40
+_NO_REASONS: Final[Reasons] = {}
+_NONE: Final = (frozenset[str](), Marks())
 PACKAGES = ("dataaudit", "numpy", "polars", "scipy", "torch")
 
 
@@ -142,17 +146,39 @@ def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour
     return pl.DataFrame(rows, schema=NEIGHBOURS, orient="row")
 
 
-def cell_table(dataset: Dataset, trained: Trained, rows: NDArray[np.int64]) -> pl.DataFrame:
-    """Return the table `CELLS` for the given rows: the columns in use, text first."""
-    used = [r.column for r in sorted(trained.roles, key=lambda r: r.role != "text") if r.role != "left out"]
-    names = (used or [c for c in dataset.frame.columns if c != dataset.target])[:SHOWN_COLUMNS]
+def cell_table(
+    dataset: Dataset, trained: Trained, rows: NDArray[np.int64], *, reasons: Reasons = _NO_REASONS
+) -> pl.DataFrame:
+    """Return the table `CELLS` for the given rows: the first columns in use, in the table's order.
+
+    Columns that are evidence are kept wherever they stand, and of a long text the passage with its words.
+    """
+    used = {role.column for role in trained.roles if role.role != "left out"}
+    names = [c for c in dataset.frame.columns if (c in used if used else c != dataset.target)]
+    texts = [role.column for role in trained.roles if role.role == "text"]
+    first = set([*texts, *names][:SHOWN_COLUMNS])
     picked = dataset.frame.select(names)[rows.tolist()]
     cells = [
-        (row_id, name, kept_cell(value))
-        for row_id, values in zip(dataset.row_id[rows.tolist()], picked.iter_rows(), strict=True)
+        (row_id, name, kept_cell(value, marks=marks))
+        for row, row_id, values in zip(
+            rows.tolist(), dataset.row_id[rows.tolist()], picked.iter_rows(), strict=True
+        )
+        for columns, marks in (reasons.get(row, _NONE),)
         for name, value in zip(names, values, strict=True)
+        if name in first or name in columns
     ]
     return pl.DataFrame(cells, schema=CELLS, orient="row")
+
+
+def reasons_of(reasons: list[list[Contribution]], alike: list[list[Neighbour]]) -> Reasons:
+    """Return the columns and words that are evidence of each row, or of a row that it is near to."""
+    found: dict[int, tuple[set[str], dict[str, float]]] = {}
+    for mine, near in zip(reasons, alike, strict=True):
+        for row in {*(c.row for c in mine), *(m.other for m in near)}:
+            columns, words = found.setdefault(row, (set(), {}))
+            columns |= {c.column for c in mine}
+            words |= {c.level: c.value for c in reversed(mine) if c.level}
+    return {row: (frozenset(columns), tuple(words.items())) for row, (columns, words) in found.items()}
 
 
 def cells_of_pair(

@@ -9,7 +9,7 @@ the page and folded in Markdown, 2 on the page only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from dataaudit.report.charts import Lanes, Matrix, Plot
 
 
-Tone = Literal["", "strong", "quiet", "against", "for", "warning", "note", "struck"]
+Tone = Literal["", "strong", "quiet", "against", "for", "warning", "note", "struck", "marked", "underlined"]
 Medium = Literal["page", "markdown", "terminal"]
+SEEN: Final = 12  # columns of a row that are seen at once
 PAGE: Final[tuple[Medium, ...]] = ("page",)
 BRIEF: Final[tuple[Medium, ...]] = ("markdown", "terminal")
 MARKDOWN: Final[tuple[Medium, ...]] = ("markdown",)
@@ -180,6 +181,16 @@ class Row:
     other: tuple[Near, ...]
     same: tuple[Near, ...]
     sort: tuple[str, int]  # the loss, and a rank
+    of: str = ""  # the column of the labels, where these are bare numbers
+    named: str = ""  # the label, with its column where it is a bare number
+    telling: tuple[str, ...] = ()  # columns that are evidence
+
+    @property
+    def parted(self) -> tuple[tuple[tuple[str, Cell], ...], tuple[tuple[str, Cell], ...]]:
+        """The columns to see at once and those on a click, each in the order of the table."""
+        seen = set(seen_columns([name for name, _ in self.cells], self.telling))
+        others = tuple(pair for at, pair in enumerate(self.cells) if at not in seen)
+        return tuple(pair for at, pair in enumerate(self.cells) if at in seen), others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +312,17 @@ class Report:
     def in_line(self, wanted: Callable[[Section], bool]) -> list[Section]:
         """Return the sections that are wanted where there is no page, trust and commands last."""
         return sorted(filter(wanted, self.sections), key=lambda section: section.key in ("trust", "next"))
+
+
+def chosen(names: Sequence[str], telling: Collection[str], most: int) -> list[int]:
+    """Return the places of so many columns in the table's order: those that tell, then the first others."""
+    return sorted(sorted(range(len(names)), key=lambda at: names[at] not in telling)[:most])
+
+
+def seen_columns(names: Sequence[str], telling: Collection[str]) -> list[int]:
+    """Return the places of the columns to see at once: all where they are few, else those that tell."""
+    most = len(set(telling) & set(names)) if len(names) > SEEN else 0
+    return chosen(names, telling, most or len(names))
 
 
 def parts(text: Inline) -> tuple[Part, ...]:

@@ -11,7 +11,7 @@ from dataaudit.findings.schemas import ExplanationFindings, ExplanationProvenanc
 from dataaudit.report import blocks as b
 from dataaudit.report import common, versus, words
 from dataaudit.report.common import LABEL, NAME, Fact, joined
-from dataaudit.report.rows import Term, Value, begins, order_values, record, term_name, value_of
+from dataaudit.report.rows import Term, Value, begins, record, term_name, value_of
 from dataaudit.report.versus import Rows
 
 _CARRIERS: Final = 8  # columns or words of a training row
@@ -108,7 +108,7 @@ def _behind(f: ExplanationFindings, rows: Rows, roles: Mapping[str, str]) -> lis
     found = []
     for row in f.influences.sort("rank").iter_rows(named=True):
         carriers = _telling(carried.get(row["train_row_id"], ()), -1.0 if row["kind"] == "harmful" else 1.0)
-        values = order_values(rows.get(("train", row["train_row_id"]), ()), (t.column for t in carriers))
+        values = rows.get(("train", row["train_row_id"]), ())
         found.append(row | {"carriers": carriers, "values": values})
     return found
 
@@ -162,7 +162,7 @@ def _row(f: ExplanationFindings, terms: list[Term], rows: Rows) -> tuple[b.Block
     label: tuple[b.Part, ...] = (
         (", no known label.",) if p.label is None else (", labelled “", b.Cell(p.label, LABEL), "”.")
     )
-    values = order_values(rows.get(("test", p.test_row_id), ()), (t.column for t in terms))
+    values = rows.get(("test", p.test_row_id), ())
     cells = record(values, terms, of=name, length=_TEXT, columns=_COLUMNS)
     own = b.Fold("Its cells", (cells,), open=len(values) == 1, of=name)
     table = _terms_table(p, terms)

@@ -285,12 +285,12 @@ def calibration_bins(labels: pl.DataFrame, classes: Sequence[str]) -> list[tuple
     return [row[1:] for row in bins.sort("bin").iter_rows()]
 
 
-def calibration(labels: pl.DataFrame, classes: Sequence[str]) -> Plot | None:
+def calibration(labels: pl.DataFrame, classes: Sequence[str], *, of: str = "") -> Plot | None:
     """Left-out probabilities against the labels that the rows carry."""
     bins = calibration_bins(labels, classes)
     if not bins:
         return None
-    name = classes[1][:_NAMED]
+    name = words.of_class(classes[1], of)[:_NAMED]
     x, y = horizontal(0, 1), vertical(0, 1)
     places = [(x(p), y(observed)) for p, observed, _ in bins]
     return Plot(
@@ -309,7 +309,7 @@ def calibration(labels: pl.DataFrame, classes: Sequence[str]) -> Plot | None:
     )
 
 
-def noise(rates: Sequence[Rate]) -> charts.Matrix | None:
+def noise(rates: Sequence[Rate], of: str = "") -> charts.Matrix | None:
     """Lay out P(label | truth) as a heat matrix."""
     if not rates:
         return None
@@ -322,7 +322,7 @@ def noise(rates: Sequence[Rate]) -> charts.Matrix | None:
     return charts.Matrix(
         key="noise",
         title="How labels go wrong",
-        description=_commonest(mistakes),
+        description=_commonest(mistakes, of),
         corner="truth ↓  label →",
         height=int(_TOP + len(classes) * high + 8),
         across=tuple(
@@ -353,22 +353,23 @@ def _heat(rate: Rate, x: float, y: float, size: tuple[float, float]) -> charts.B
     return charts.Box(*place, tone, round(strength * _DARKEST + 0.04, 3), text)
 
 
-def _commonest(mistakes: Sequence[Rate]) -> str:
-    what = "Estimated share of each true class that carries each label"
+def _commonest(mistakes: Sequence[Rate], of: str) -> str:
+    what = f"Estimated share of each true class{f' of {of[:60]}' if of else ''} that carries each label"
     for truth, label, rate in mistakes:
         if words.known(rate) and rate > 0:
-            said = f"{words.share(rate)} of “{truth[:40]}” are labelled “{label[:40]}”"
+            names = (words.of_class(name[:40], of) for name in (truth, label))
+            said = "{} of “{}” are labelled “{}”".format(words.share(rate), *names)
             return f"{what}. Commonest mistake: {said}."
     return f"{what}: no class is mislabelled."
 
 
-def by_label(counts: Sequence[tuple[str, int, float]]) -> Table:
+def by_label(counts: Sequence[tuple[str, int, float]], of: str = "") -> Table:
     """List how many wrong labels each class is expected to hold, of (label, rows, expected)."""
     most = max((expected for _, _, expected in counts), default=0.0) or 1.0
     shown = counts[:_LISTED]
     return Table(
         caption="Where the wrong labels are",
-        head=("label", "rows", "expected wrong"),
+        head=(Cell(of, 60) if of else "label", "rows", "expected wrong"),
         rows=tuple((Cell(label, 60), words.count(n), words.fixed(wrong, 1)) for label, n, wrong in shown),
         bars=tuple(expected / most for _, _, expected in shown),
         total=len(counts),

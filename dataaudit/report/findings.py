@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from dataaudit.findings.schemas import MismatchFindings
 from dataaudit.report import blocks, figures, words
 from dataaudit.report.blocks import Block, Cell, Inline, Line, Only, Section, Sentence, Table, Words
 from dataaudit.report.common import LABEL, NAME, charts, few
-from dataaudit.report.rows import Value, cell, order_values, value_of
+from dataaudit.report.rows import Value, cell, value_of
 
 Fact = dict[str, Any]
 Rows = Mapping[tuple[str, str], tuple[Value, ...]]
@@ -56,8 +56,8 @@ def slices_of(f: MismatchFindings) -> list[Fact]:
     return list(f.slices.sort("rank").with_columns(name=first + second).iter_rows(named=True))
 
 
-def _named(rows: Rows, part: str, key: str, target: str, first: Iterable[str] = ()) -> Fact:
-    values = order_values(rows.get((part, key), ()), first)
+def _named(rows: Rows, part: str, key: str, target: str) -> Fact:
+    values = rows.get((part, key), ())
     label = next((value.text for value in values if value.column == target), "")
     return {"row_id": key, "label": label, "cells": tuple(v for v in values if v.column != target)}
 
@@ -70,10 +70,10 @@ def mismatch_findings(f: MismatchFindings, rows: Rows, slices: Sequence[Fact]) -
         number, keys, line = one["finding"], one["train_row_ids"], lines.get(one["slice"])
         carried = carriers.get(number, [])
         columns = [line["column"], line["second_column"]] if line else []
-        first = [column for column in (*columns, *(name for name, _ in carried)) if column]
         card = {
             "row_ids": keys,
-            "rows": [_named(rows, "train", key, f.provenance.target, first) for key in keys[:_ROWS]],
+            "rows": [_named(rows, "train", key, f.provenance.target) for key in keys[:_ROWS]],
+            "telling": [column for column in (*columns, *(name for name, _ in carried)) if column],
             "carriers": carried,
             "line": line,
             "predicted": one["predicted_delta_loss"],
@@ -96,7 +96,7 @@ def _carriers(f: MismatchFindings) -> dict[int, list[tuple[str, float]]]:
 
 def record_of(card: Fact) -> Fact:
     """Return a finding as a line of JSON has it."""
-    left_out = ("train_row_ids", "features", "predicted_delta_loss", "measured_delta_loss")
+    left_out = ("train_row_ids", "telling", "features", "predicted_delta_loss", "measured_delta_loss")
     line = card["line"]
     return _without(card, left_out) | {
         "rows": [row | {"cells": [asdict(value) for value in row["cells"]]} for row in card["rows"]],
@@ -218,9 +218,10 @@ def _rows_title(card: Fact) -> str:
 
 
 def _rows(f: MismatchFindings, card: Fact, columns: int = _COLUMNS) -> Table:
-    """Return the cells of a finding's rows, one line a row, those columns first that matter."""
+    """Return the cells of a finding's rows, one line a row; columns that matter are among them."""
     names = [value.column for value in next((row["cells"] for row in card["rows"] if row["cells"]), ())]
-    shown, left = names[:columns], len(names[columns:])
+    shown = [names[at] for at in blocks.chosen(names, card["telling"], columns)]
+    left = len(names) - len(shown)
     lines = tuple((*_head(row), *_cells(row, shown)) for row in card["rows"])
     legend = f"… and {few(left, 'more column')}, all in cells.parquet next to this page." if left else ""
     head: Line = ("row", Cell(f.provenance.target, LABEL), *(Cell(name, LABEL) for name in shown))
@@ -273,8 +274,8 @@ def _remedy(one: Fact) -> tuple[Inline, ...]:
 
 def traced(f: MismatchFindings, rows: Rows, cards: Sequence[Fact]) -> Section:
     """Return traced test rows, each with the training rows that harm and help it most."""
-    first = {one["finding"]: [v.column for row in one["rows"][:1] for v in row["cells"]] for one in cards}
-    pairs = (_pair(f, trace, first.get(trace["finding"], [])) for trace in _traces(f, rows))
+    telling = {one["finding"]: one["telling"] for one in cards}
+    pairs = (_pair(f, trace, telling.get(trace["finding"], ())) for trace in _traces(f, rows))
     shown: list[Block] = [blocks.Cards(items=tuple(pairs), empty="No test row was traced.")]
     if chart := figures.concentration(f.responsible["effective_rows"]):
         shown.insert(0, charts(chart))
@@ -328,10 +329,10 @@ def _sides(f: MismatchFindings, keys: list[str]) -> dict[str, list[tuple[str, fl
     return {key: [*harmful, *helpful] for key, (harmful, helpful) in found.items()}
 
 
-def _pair(f: MismatchFindings, trace: Fact, first: Iterable[str]) -> blocks.Card:
+def _pair(f: MismatchFindings, trace: Fact, telling: Sequence[str]) -> blocks.Card:
     key, target, test = trace["test_row_id"], f.provenance.target, trace["test"]
     names = [value.column for value in test["cells"]]
-    shown = list(dict.fromkeys([*(name for name in first if name in names), *names]))[:_PAIR_COLUMNS]
+    shown = [names[at] for at in blocks.chosen(names, telling, _PAIR_COLUMNS)]
     rows = [test, *(row for row, _ in trace["behind"])]
     row_ids, labels = zip(*map(_head, rows), strict=True)
     cells = zip(*(_cells(row, shown) for row in rows), strict=True)

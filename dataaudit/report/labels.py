@@ -15,7 +15,7 @@ from dataaudit.escape import line, shown
 from dataaudit.findings.schemas import Findings, Provenance
 from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
-from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
+from dataaudit.report.blocks import Cell, Inline, Part, Report, Row, Rows, Section, Table, Words
 from dataaudit.report.rows import STOP, ReviewRow, class_keys, failures, review_row, review_rows, term_name
 
 Budget = list[tuple[float, int]]  # shares of the expected wrong labels, and the rows to check to meet them
@@ -54,13 +54,14 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     """
     p = f.provenance
     n, data = words.count(p.n_rows), (Cell(p.dataset, 120),)
-    rows, counts = review_rows(f, top), by_label(f.labels)
-    budget: Budget = list(f.budget.sort("share").iter_rows())
+    rows, counts, of = review_rows(f, top), by_label(f.labels), words.bare(p.classes, p.target)
+    said = f.budget.sort("share") if p.expected_wrong >= _MANY else f.budget.clear()
+    budget: Budget = list(said.iter_rows())
     blocks = tuple(review_row(row) for row in rows)
     sentences = common.said(
         _interval(p.expected_wrong, p.expected_low, p.expected_high),
-        _expected(budget, p.expected_wrong),
-        _skew(counts, p.expected_wrong),
+        _expected(budget),
+        _skew(counts, p.expected_wrong, of),
         p.ranking_reason if _fell_back(f) else "",
         *_together(f),
         common.checked(f.health),
@@ -80,7 +81,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
             _trust(f),
             _ranked(f, rows, blocks, _queue(whole or f, rows), folder),
             _charts(f, budget),
-            Section("By label", (figures.by_label(counts),) if counts else (), rank=1, key="by-label"),
+            Section("By label", (figures.by_label(counts, of),) if counts else (), rank=1, key="by-label"),
             _following(f, folder),
             *common.run(p, (("Run", Cell(p.run_id)), ("Rows", n))),
         ),
@@ -124,8 +125,8 @@ def _interval(expected: float, low: float, high: float) -> str:
     return f"The true number lies between {low:,.0f} and {high:,.0f} with 90{_NBSP}% confidence."
 
 
-def _expected(budget: Budget, expected: float) -> str:
-    if not budget or not expected >= _FEW:
+def _expected(budget: Budget) -> str:
+    if not budget:
         return ""
     shares = [_SHARES.get(share, f"{100 * share:.0f}{_NBSP}%") for share, _ in budget]
     first = f"Expect {shares[0]} of them in the first {budget[0][1]:,} rows of the list"
@@ -133,14 +134,18 @@ def _expected(budget: Budget, expected: float) -> str:
     return ", ".join([first, *rest]) + "."
 
 
-def _skew(counts: list[tuple[str, int, float]], expected: float) -> Inline:
+def _skew(counts: list[tuple[str, int, float]], expected: float, of: str) -> Inline:
     """Name a label that carries two thirds of the expected mistakes: it is usually one cause."""
     if len(counts) <= 1 or not expected >= _MANY:
         return ""
     label, _, most = counts[0]
     total = sum(wrong for _, _, wrong in counts)
     stands_out = total and most >= 2 / 3 * total
-    return f"Most of them ({most:,.0f}) carry the label “{label[:60]}”." if stands_out else ""
+    return (
+        f"Most of them ({most:,.0f}) carry the label “{words.of_class(label[:60], of)}”."
+        if stands_out
+        else ""
+    )
 
 
 def _together(f: Findings) -> tuple[Inline, ...]:
@@ -215,7 +220,7 @@ def _overview(row: ReviewRow) -> tuple[Inline, ...]:
     return (
         str(row.rank),
         Cell(row.row_id, 120),
-        (Cell(row.label, 40, "struck"), " → ", Cell(row.suggested_label, 40, "strong")),
+        (*_column(row), Cell(row.label, 40, "struck"), " → ", Cell(row.suggested_label, 40, "strong")),
         words.share(row.p_wrong),
         words.fixed(row.loo_loss),
         common.joined(Cell(name, 30, "quiet") for name in list(dict.fromkeys(against))[:_AGAINST]),
@@ -223,11 +228,19 @@ def _overview(row: ReviewRow) -> tuple[Inline, ...]:
     )
 
 
+def _column(row: ReviewRow) -> tuple[Part, ...]:
+    return (Cell(row.of, 30, "quiet"), Words(": ", "quiet")) if row.of else ()
+
+
 def _trust(f: Findings) -> Section:
     refits = [common.Refit(*row) for row in f.verification.iter_rows()]
     mark = "refit: round where the row was removed, square where it was relabelled"
     named = ("refits", "Predicted changes of loss against true refits (nats)", mark)
-    plots = figures.compare(refits, named, words.signed), figures.calibration(f.labels, f.provenance.classes)
+    of = words.bare(f.provenance.classes, f.provenance.target)
+    plots = (
+        figures.compare(refits, named, words.signed),
+        figures.calibration(f.labels, f.provenance.classes, of=of),
+    )
     sentence, known = common.refits_of(refits, none=_NO_REFITS)
     return common.trust(f.health, sentence, common.charts(*plots), terminal=known)
 
@@ -264,6 +277,7 @@ def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
     known = [wrong for _, _, wrong in by_label(f.labels) if words.known(wrong)]
     return {
         "run": p.run_id,
+        "of": words.bare(p.classes, line(p.target, 60)),
         "classes": classes,
         "names": [line(name, 60) for name in classes],
         "digits": class_keys(classes),
@@ -282,13 +296,13 @@ def _charts(f: Findings, budget: Budget) -> Section:
         figures.loo_loss(f.labels["loo_loss"]),
         figures.budget(p_wrong, budget),
         figures.selection(f.selection),
-        figures.noise(list(f.noise.iter_rows())),
+        figures.noise(list(f.noise.iter_rows()), words.bare(f.provenance.classes, f.provenance.target)),
     )
     return Section("Charts", (common.charts(*plots),), rank=2, key="charts")
 
 
 def _line(row: ReviewRow) -> tuple[Inline, ...]:
-    change = (Cell(row.label, 40), " -> ", Cell(row.suggested_label, 40))
+    change = (*_column(row), Cell(row.label, 40), " -> ", Cell(row.suggested_label, 40))
     wrong, loss = f"p_wrong {words.share(row.p_wrong)}", f"left-out loss {words.fixed(row.loo_loss)}"
     return str(row.rank), Cell(row.row_id, 200), change, wrong, loss
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
 
-from dataaudit.cells import number_text, pixels_of, pixels_text
+from dataaudit.cells import Marks, number_text, passage, pixels_of, pixels_text, readable
 from dataaudit.findings.schemas import Findings
 from dataaudit.report import words
-from dataaudit.report.blocks import Cell, Near, Record, Row
+from dataaudit.report.blocks import Cell, Near, Record, Row, Tone, chosen
 
 # The review may stop from FIRST decisions on, when at most FEW of the last LAST decided rows were wrong.
 FIRST: Final = 20
@@ -30,6 +30,9 @@ _LINE: Final = 220  # characters of the beginning of a ranked row
 _TEXT: Final = 600  # characters of a cell
 _LIKELY: Final = 0.5
 _DIGITS: Final = "1234567890"
+_LEAST: Final = 0.01  # nats, below which digits say nothing
+_WEIGHS: Final = 0.2  # of the strongest piece of evidence, from which on a column counts as telling
+_NO_TONES: Final[Mapping[str, Tone]] = {}
 _LARGE, _SMALL = 112, 56  # pixels of a picture, on the page
 
 
@@ -87,6 +90,8 @@ class ReviewRow:
     cells: tuple[Value, ...]
     evidence: tuple[Term, ...]
     neighbours: tuple[Neighbour, ...]
+    of: str = ""  # the column of the labels, where these are bare numbers
+    columns: tuple[str, ...] = ()  # those of an excerpt, the same for all rows
 
     @property
     def picture(self) -> str:
@@ -95,8 +100,8 @@ class ReviewRow:
 
     @property
     def excerpt(self) -> str:
-        """How it begins, in one line."""
-        return excerpt(self.cells)
+        """What it says, in one line: of a text the passage with the words of evidence."""
+        return excerpt(self.cells, marks=marks_of(self.evidence), columns=self.columns)
 
 
 def review_rows(f: Findings, top: int, *, start: int = 0) -> tuple[ReviewRow, ...]:
@@ -108,22 +113,37 @@ def review_rows(f: Findings, top: int, *, start: int = 0) -> tuple[ReviewRow, ..
     near = _grouped(neighbours)
     cells = _grouped(f.cells.filter(pl.col("row_id").is_in(ids | set(neighbours["neighbour_row_id"]))))
     roles = {str(role.get("column")): str(role.get("role", "")) for role in f.provenance.roles}
+    columns, of = _most_telling(f.evidence), words.bare(f.provenance.classes, f.provenance.target)
     names = [field.name for field in dataclasses.fields(ReviewRow) if field.name in head.columns]
     rows = []
     for facts in head.select(names).iter_rows(named=True):
         key = facts["row_id"]
-        evidence = tuple(Term(roles.get(entry[1], ""), *entry[1:]) for entry in terms.get(key, ()))
-        first = [term.column for term in evidence]
-
-        def values(row_id: str, first: list[str] = first) -> tuple[Value, ...]:
-            return order_values((value_of(*cell) for cell in cells.get(row_id, ())), first)
-
-        alike = tuple(
-            Neighbour(other, label, similarity, same, excerpt(values(other)), first_picture(values(other)))
-            for _, other, label, similarity, same in near.get(key, ())
+        evidence = tuple(
+            Term(roles.get(column, ""), column, level, *rest)
+            for _, column, level, *rest in terms.get(key, ())
+            if level is not None or len(cells.get(key, ())) != 1  # that the one column tells is no news
         )
-        rows.append(ReviewRow(**facts, cells=values(key), evidence=evidence, neighbours=alike))
+        marks = marks_of(evidence)
+        mine, *others = (
+            tuple(value_of(*cell) for cell in cells.get(name, ()))
+            for name in (key, *(entry[1] for entry in near.get(key, ())))
+        )
+        alike = tuple(
+            Neighbour(other, label, similarity, same,
+                      excerpt(theirs, marks=marks, columns=columns), first_picture(theirs))
+            for (_, other, label, similarity, same), theirs in zip(near.get(key, ()), others, strict=True)
+        )  # fmt: skip
+        rows.append(
+            ReviewRow(**facts, cells=mine, evidence=evidence, neighbours=alike, of=of, columns=columns)
+        )
     return tuple(rows)
+
+
+def _most_telling(evidence: pl.DataFrame) -> tuple[str, ...]:
+    """Return the columns that say most over all rows."""
+    size = pl.col("contribution").abs().sum()
+    ranked = evidence.group_by("column").agg(size).sort("contribution", "column", descending=[True, False])
+    return tuple(ranked["column"].head(_FIRST))
 
 
 def _grouped(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
@@ -136,7 +156,7 @@ def _grouped(frame: pl.DataFrame) -> dict[str, list[tuple[Any, ...]]]:
 
 def review_row(row: ReviewRow) -> Row:
     """Return a ranked row in words."""
-    marks = _marks(row.evidence)
+    marks, tones = marks_of(row.evidence), telling(row.evidence)
     terms = [(t.contribution, (term_name(t)[:_NAME], words.signed(t.contribution))) for t in row.evidence]
     return Row(
         rank=row.rank,
@@ -146,24 +166,27 @@ def review_row(row: ReviewRow) -> Row:
         wrong=words.share(row.p_wrong),
         likely=row.p_wrong is not None and row.p_wrong >= _LIKELY,
         sentences=_sentences(row),
-        begins=Cell(row.excerpt, _LINE, picture=row.picture),
-        cells=tuple((v.column[:80], cell(v, _TEXT, marks)) for v in row.cells),
+        begins=Cell(row.excerpt, _LINE, marks=(*marks, *_named_cells(row, tones)), picture=row.picture),
+        cells=tuple((v.column[:80], cell(v, _TEXT, marks, tones)) for v in row.cells),
+        of=row.of[:_NAME],
+        named=words.of_class(row.label[:_NAME], row.of[:_NAME]),
+        telling=tuple(name[:80] for name in tones),
         against=tuple(said for value, said in terms if value < 0),
         support=tuple(said for value, said in terms if value > 0),
-        other=tuple(_near(n) for n in row.neighbours if not n.same_label),
-        same=tuple(_near(n) for n in row.neighbours if n.same_label),
+        other=tuple(_near(n, row.of) for n in row.neighbours if not n.same_label),
+        same=tuple(_near(n, row.of) for n in row.neighbours if n.same_label),
         sort=(f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0", row.rank_self_influence),
     )
 
 
-def _near(n: Neighbour) -> Near:
+def _near(n: Neighbour, of: str) -> Near:
     begins = Cell(n.excerpt, BEGIN, picture=n.picture)
-    return Near(n.row_id[:_ROW], n.label[:_NAME], words.fixed(n.similarity), begins)
+    return Near(n.row_id[:_ROW], words.of_class(n.label[:_NAME], of), words.fixed(n.similarity), begins)
 
 
 def _sentences(row: ReviewRow) -> tuple[str, ...]:
-    label, suggested = row.label[:_NAME], row.suggested_label[:_NAME]
-    loss, inside = words.fixed(row.loo_loss), words.fixed(row.train_loss)
+    label, suggested = (words.of_class(name[:_NAME], row.of) for name in (row.label, row.suggested_label))
+    loss, inside = _nats(row.loo_loss), _nats(row.train_loss)
     removed, relabelled = _moves(row.delta_loss_if_removed), _moves(row.delta_loss_if_relabelled)
     others = row.group_rows - 1
     mates = f" with {'the other row' if others == 1 else f'the {others:,} other rows'} of its group" * bool(
@@ -199,7 +222,11 @@ def _conflicts(row: ReviewRow) -> tuple[str, ...]:
 def _moves(change: float) -> str:
     if not words.known(change):
         return "changes its loss by an unknown amount"
-    return f"{'raises' if change >= 0 else 'lowers'} its loss by {words.fixed(abs(change))}"
+    return f"{'raises' if change >= 0 else 'lowers'} its loss by {_nats(abs(change))}"
+
+
+def _nats(loss: float) -> str:
+    return f"under {_LEAST}" if words.known(loss) and 0 < loss < _LEAST else words.fixed(loss)
 
 
 def failures(health: pl.DataFrame) -> tuple[tuple[str, str], ...]:
@@ -227,24 +254,24 @@ def value_of(column: str, text: str | None) -> Value:
     return Value(column, text) if pixels is None else Value(column, pixels_text(pixels.size), text)
 
 
-def order_values(values: Iterable[Value], first: Iterable[str]) -> tuple[Value, ...]:
-    """Return the values of the columns in `first`, in its order, then the others as they come."""
-    place = {column: at for at, column in enumerate(dict.fromkeys(first))}
-    return tuple(sorted(values, key=lambda value: place.get(value.column, len(place))))
-
-
 def shortened(text: str, length: int) -> str:
     """Cut a text, with three dots where something is left out."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def excerpt(values: Sequence[Value], length: int = _EXCERPT) -> str:
-    """Return the beginning of a row as one line: its text, or ``column value`` of its first columns."""
+def excerpt(
+    values: Sequence[Value], length: int = _EXCERPT, *, marks: Marks = (), columns: Collection[str] = ()
+) -> str:
+    """Return what a row says as one line: a passage of its text, or ``column value`` of some columns."""
+
+    def one_line(text: str, room: int) -> str:
+        return passage(" ".join(readable(text).split()), marks, room)
+
     if len(values) == 1:
-        text = values[0].text
-    else:
-        text = " · ".join(f"{value.column} {value.text[:length]}" for value in values[:_FIRST])
-    return shortened(" ".join(text[: 4 * length].split()), length)
+        return one_line(values[0].text, length)
+    places = chosen([value.column for value in values], columns, _FIRST)
+    parts = (f"{values[at].column} {one_line(values[at].text, length // 2)}" for at in places)
+    return shortened(" · ".join(parts), length)
 
 
 def begins(values: Sequence[Value], length: int = BEGIN) -> Cell:
@@ -252,20 +279,43 @@ def begins(values: Sequence[Value], length: int = BEGIN) -> Cell:
     return Cell(excerpt(values), length, picture=first_picture(values), size=_SMALL)
 
 
-def record(values: Sequence[Value], terms: Iterable[Term], *, of: str, length: int, columns: int) -> Record:
-    """Return the cells of a row, the words that are evidence marked in its texts."""
-    marks = _marks(terms)
-    shown = ((v.column[:_NAME], cell(v, length, marks)) for v in values[:columns])
+def record(values: Sequence[Value], terms: Sequence[Term], *, of: str, length: int, columns: int) -> Record:
+    """Return the cells of a row in the table's order, those that are evidence and words in texts marked."""
+    marks, tones = marks_of(terms), telling(terms)
+    places = chosen([value.column for value in values], tones, columns)
+    shown = ((v.column[:_NAME], cell(v, length, marks, tones)) for v in map(values.__getitem__, places))
     return Record(tuple(shown), of, total=len(values))
 
 
-def _marks(terms: Iterable[Term]) -> tuple[tuple[str, float], ...]:
+def _named_cells(row: ReviewRow, tones: Mapping[str, Tone]) -> Marks:
+    """Return the telling cells as an excerpt has them, which are marked there."""
+    signs = {"marked": -1.0, "underlined": 1.0}
+    found = ((f"{v.column} {v.text}", signs.get(tones.get(v.column, ""))) for v in row.cells)
+    return tuple((name, sign) for name, sign in found if sign)
+
+
+def marks_of(terms: Iterable[Term]) -> Marks:
+    """Return the words of texts among pieces of evidence."""
     return tuple((t.level, t.contribution) for t in terms if t.role == "text" and t.level)
 
 
-def cell(value: Value, length: int, marks: tuple[tuple[str, float], ...] = ()) -> Cell:
-    """Return a value as a cell of a report."""
-    return Cell(value.text, length, marks=marks, picture=value.picture, size=_LARGE)
+def telling(terms: Sequence[Term]) -> dict[str, Tone]:
+    """Return the columns that weigh next to the strongest piece of evidence, and how their cells are marked.
+
+    In a text its words are marked.
+    """
+    least = _WEIGHS * max((abs(term.contribution) for term in terms), default=0.0)
+    tones: dict[str, Tone] = {}
+    for term in [term for term in terms if abs(term.contribution) >= least][:_FIRST]:
+        whole: Tone = "marked" if term.contribution < 0 else "underlined"
+        tones.setdefault(term.column, "" if term.role == "text" else whole)
+    return tones
+
+
+def cell(value: Value, length: int, marks: Marks = (), tones: Mapping[str, Tone] = _NO_TONES) -> Cell:
+    """Return a value as a cell of a report: of a long text the passage with the words of evidence."""
+    text, tone = passage(value.text, marks, length), tones.get(value.column, "")
+    return Cell(text, length, tone, marks=marks, picture=value.picture, size=_LARGE)
 
 
 def term_name(term: Term) -> str:

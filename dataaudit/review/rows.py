@@ -12,7 +12,7 @@ import polars as pl
 from dataaudit.cells import kept_cell
 from dataaudit.errors import AuditError
 from dataaudit.findings.schemas import Findings
-from dataaudit.report.rows import ReviewRow, Value, order_values, review_rows, value_of
+from dataaudit.report.rows import ReviewRow, Value, review_rows, value_of
 from dataaudit.report.words import RowNames
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class RowReader:
         if frame is None or row.row_id not in self._places:
             return ()
         cells = frame.row(self._places[row.row_id], named=True)
-        values = (value_of(name, kept_cell(cell, WHOLE)) for name, cell in cells.items())
-        return order_values(values, [term.column for term in row.evidence])
+        return tuple(value_of(name, kept_cell(cell, WHOLE)) for name, cell in cells.items())
 
     def _load(self) -> pl.DataFrame | None:
         """Return the columns in use and the rows' names, read once; None where the data are not at hand."""
@@ -78,7 +77,7 @@ class RowReader:
                 self.trouble = str(error)
                 return None
             roles = {name: role for name, role in self._roles.items() if name and role != "left out"}
-            used = sorted(roles, key=lambda name: roles[name] != "text")
+            used = [name for name in dataset.frame.columns if name in roles]
             columns = used or [name for name in dataset.frame.columns if name != dataset.target]
             self._frame, self._names = dataset.frame.select(columns), dataset.row_id
             self._places = {name: at for at, name in enumerate(dataset.row_id)}

@@ -13,11 +13,11 @@ from rich.control import Control
 from rich.screen import Screen
 from rich.text import Text
 
-from dataaudit.cells import drawn
+from dataaudit.cells import drawn, marker, passage
 from dataaudit.escape import block, line
 from dataaudit.report import words
-from dataaudit.report.rows import class_keys, term_name
-from dataaudit.report.words import Marker
+from dataaudit.report.blocks import seen_columns
+from dataaudit.report.rows import class_keys, marks_of, telling, term_name
 from dataaudit.review.progress import be, stop_hint
 from dataaudit.review.session import HELP, effect
 
@@ -84,18 +84,24 @@ def _suggestion(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     review = desk.review
     chance = words.closed(words.share(float(review.queue.p_wrong[review.at])))
     label, suggested = line(row.label, 60), line(review.queue.suggested[review.at], 60)
+    of = f"{line(row.of, 30)}: " if row.of else ""
     wrong = f"   chance that it is wrong: {chance}"
-    change = Text.assemble(label, (" → ", _DIM), (suggested, _STRONG), wrong)
+    change = Text.assemble((of, _DIM), label, (" → ", _DIM), (suggested, _STRONG), wrong)
     change.truncate(width, overflow="ellipsis")
     probability, loss = words.closed(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
-    left_out = f"Left out of training, it gets “{label}” with {probability}: a loss of {loss} nats."
+    left_out = f"Left out of training, it gets “{_named(row)}” with {probability}: a loss of {loss} nats."
     return [change, Text(left_out, style=_DIM)]
 
 
 def _blind(row: ReviewRow) -> list[Text]:
     """Return the label alone: a look that counts must not be led."""
-    label = Text.assemble(("labelled ", _DIM), (line(row.label, 60), _STRONG))
+    label = Text.assemble(("labelled ", _DIM), (_named(row), _STRONG))
     return [label, Text("Of the sample: decide by the cells; v shows what the audit suggests.", style=_DIM)]
+
+
+def _named(row: ReviewRow, label: str = "") -> str:
+    """Return a label, by default the row's own, with its column where it is a bare number."""
+    return line(words.of_class(label or row.label, row.of), 60)
 
 
 def _progress(desk: Desk, width: int) -> Text:
@@ -139,7 +145,8 @@ def _foot(desk: Desk, row: ReviewRow, *, console: Console, notes: Iterable[str])
 def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     """Return the keys that there is room for; the classes on a line of their own where they are many."""
     queue = desk.review.queue
-    suggested = ("v", "more") if desk.review.blind else ("a", line(queue.suggested[desk.review.at], 20))
+    accept = f"{'→ ' if row.of else ''}{line(queue.suggested[desk.review.at], 20)}"
+    suggested = ("v", "more") if desk.review.blind else ("a", accept)
     offered = [suggested, ("x", f"keep {line(row.label, 20)}"), ("d", "drop"), ("s", "unsure")]
     offered += [("u", "undo"), ("j/k", "move"), ("/", "find")]
     last = _legend([("?", "keys"), ("q", "quit")])
@@ -149,13 +156,14 @@ def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     if len(queue.classes) <= 2 and not desk.review.blind:  # noqa: PLR2004 - accept and keep are all there is
         return [keys]
     named = zip(class_keys(queue.classes), queue.classes, strict=True)
-    classes = _legend([(key, line(name, 20)) for key, name in named if key])
+    classes = _legend([(key, line(name, 20) if key != name else "") for key, name in named if key])
+    classes = Text.assemble((f"{line(row.of, 30)}: ", _DIM), classes) if row.of else classes
     classes.truncate(width, overflow="ellipsis")
     return [classes, keys]
 
 
 def _legend(keys: list[tuple[str, str]]) -> Text:
-    return Text("  ").join([Text.assemble((key, _STRONG), f" {does}") for key, does in keys])
+    return Text("  ").join([Text.assemble((key, _STRONG), f" {does}".rstrip()) for key, does in keys])
 
 
 def _help() -> list[Text]:
@@ -167,7 +175,7 @@ def _body(row: ReviewRow, *, whole: bool, blind: bool) -> list[Text]:
     """Return what speaks against and for the label, the cells, and the rows that are alike."""
     if blind:
         return _cells(dataclasses.replace(row, evidence=()), whole=whole)
-    label = line(row.label, 60)
+    label = _named(row)
     against = _terms(f"against {label}: ", [t for t in row.evidence if t.contribution < 0], _AGAINST)
     support = _terms(f"for {label}: ", [t for t in row.evidence if t.contribution > 0], _FOR)
     parts = [[*against, *support], _cells(row, whole=whole), _near(row)]
@@ -193,21 +201,30 @@ def _cells(row: ReviewRow, *, whole: bool) -> list[Text]:
     if seen := drawn(row.picture):
         return [Text(seen)]
     if len(row.cells) == 1:
-        return [_marked(block(row.cells[0].text, _WHOLE if whole else _TEXT).strip("\n"), row)]
-    names = [line(cell.column, 30) for cell in row.cells]
+        text = row.cells[0].text
+        return [_marked(block(text if whole else _passage(text, row, _TEXT), _WHOLE).strip("\n"), row)]
+    tones, columns = telling(row.evidence), [cell.column for cell in row.cells]
+    places = range(len(columns)) if whole else seen_columns(columns, tones)
+    names = [line(columns[at], 30) for at in places]
     wide = max((cell_len(name) for name in names), default=0)
     lines = []
-    for name, cell in zip(names, row.cells, strict=True):
-        text = Text(name + " " * (wide - cell_len(name) + 2), style=_DIM)
-        value = block(cell.text, _WHOLE) if whole else line(cell.text, _CELL)
-        lines.append(Text.assemble(text, _marked(value, row)))
-    return lines
+    for cell, name in zip((row.cells[at] for at in places), names, strict=True):
+        value = block(cell.text, _WHOLE) if whole else line(_passage(cell.text, row, _CELL), _CELL)
+        shown = _marked(value, row)
+        if tone := tones.get(cell.column):
+            shown.stylize(_AGAINST if tone == "marked" else _FOR)
+        lines.append(Text.assemble((name + " " * (wide - cell_len(name) + 2), _DIM), shown))
+    left = len(columns) - len(lines)
+    return [*lines, Text(f"… and {left} more columns: f shows them", style=_DIM)] if left else lines
+
+
+def _passage(text: str, row: ReviewRow, length: int) -> str:
+    return passage(text, marks_of(row.evidence), length)
 
 
 def _marked(text: str, row: ReviewRow) -> Text:
-    marks = ((t.level, t.contribution) for t in row.evidence if t.role == "text" and t.level)
     shown = Text(text)
-    for start, stop, value in Marker(marks).spans(text):
+    for start, stop, value in marker(marks_of(row.evidence)).spans(text):
         shown.stylize(_AGAINST if value < 0 else _FOR, start, stop)
     return shown
 
@@ -217,7 +234,7 @@ def _near(row: ReviewRow) -> list[Text]:
     for same in (False, True):
         near = [neighbour for neighbour in row.neighbours if neighbour.same_label == same]
         if near:
-            lines.append(Text(f"most like it among {line(near[0].label, 60)}:", style=_DIM))
+            lines.append(Text(f"most like it among {_named(row, near[0].label)}:", style=_DIM))
             lines += [_neighbour(neighbour) for neighbour in near]
     return lines
 

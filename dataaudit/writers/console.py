@@ -29,6 +29,8 @@ _STYLES: Final = {
     "warning": "bold yellow",
     "note": "bold cyan",
     "struck": "",
+    "marked": "bold red",
+    "underlined": "green",
     "": "",
 }
 _NUMBER: Final = re.compile(

@@ -20,13 +20,13 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from dataaudit.cells import marker, passage
 from dataaudit.escape import block, line
 from dataaudit.files import write_page
 from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
-from dataaudit.report.blocks import Writer, drawn
+from dataaudit.report.blocks import Writer, chosen, drawn
 from dataaudit.report.common import fitted
-from dataaudit.report.words import Marker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +38,7 @@ _ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer
 _LONGEST: Final = 20_000  # characters of any one value
 _SAID: Final = 2_000  # of our own words
 _NOTEBOOK_ROWS: Final = 50
+_FULL: Final = 50  # ranked rows that are shown in full before others get more than the least
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
 _DOCUMENT: Final = 8_000
 _OFF: Final = ("link", "image", "autolink", "html_inline", "html_block", "reference", "lheading")
@@ -46,6 +47,8 @@ _TAGS: Final = {
     "": "{}",
     "strong": "<b>{}</b>",
     "struck": "<s>{}</s>",
+    "marked": "<mark>{}</mark>",
+    "underlined": "<em>{}</em>",
     "quiet": '<span class="lo">{}</span>',
     "against": '<span class="p">{}</span>',
     "for": '<span class="ok">{}</span>',
@@ -151,48 +154,52 @@ def _render(
 def _fit(rows: tuple[b.Row, ...], room: int) -> tuple[Markup, ...]:
     """Render the first rows in full and the later ones in brief, so that all fit `room` bytes.
 
-    Where even the briefest do not fit, the last rows are left out.
+    Where even the briefest do not fit, the last rows are left out. The first ones are full in any case that
+    leaves room for the others: they are read most.
     """
     draw = _environment().get_template("blocks.html.j2").module.row  # type: ignore[attr-defined]
-    kept: list[Markup] = []
-    for detail in _DETAILS:
-        texts = [draw(_brief(row, detail), max(len(row.cells) - detail.columns, 0)) for row in rows]
-        kept = _spliced(kept, texts, room)
-        if len(kept) == len(rows):
-            break
+
+    def texts(detail: _Detail) -> list[Markup]:
+        return [draw(_brief(row, detail), max(len(row.cells) - detail.columns, 0)) for row in rows]
+
+    full = texts(_DETAILS[0])
+    if sum(map(_size, full)) <= room:
+        return tuple(full)
+    some, kept = map(texts, _DETAILS[1:])
+    left = room - sum(map(_size, kept))
+    while kept and left < 0:
+        left += _size(kept.pop())
+    for rich, most in ((full, _FULL), (some, len(kept)), (full, len(kept))):
+        for at in range(min(most, len(kept))):
+            more = _size(rich[at]) - _size(kept[at])
+            if more > left:
+                break
+            if more > 0:
+                left, kept[at] = left - more, rich[at]
     return tuple(kept)
 
 
 def _brief(row: b.Row, detail: _Detail) -> b.Row:
     def cut(cell: b.Cell, length: int) -> b.Cell:
-        return replace(cell, length=min(cell.length, length))
+        length = min(cell.length, length)
+        return replace(cell, text=passage(cell.text, cell.marks, length), length=length)
 
     def near(rows: tuple[b.Near, ...]) -> tuple[b.Near, ...]:
         kept = (n if detail.near or n.begins.picture else replace(n, begins=b.Cell("")) for n in rows)
         return tuple(replace(n, begins=cut(n.begins, detail.near)) for n in kept)
 
+    kept = chosen([name for name, _ in row.cells], row.telling, detail.columns)
     return replace(
         row,
-        begins=cut(row.begins, detail.line),
-        cells=tuple((name, cut(cell, detail.text)) for name, cell in row.cells[: detail.columns]),
+        begins=replace(row.begins, length=detail.line)
+        if len(row.cells) > 1
+        else cut(row.begins, detail.line),
+        cells=tuple((row.cells[at][0], cut(row.cells[at][1], detail.text)) for at in kept),
         against=row.against[: detail.terms],
         support=row.support[: detail.terms],
         other=near(row.other[: detail.neighbours]),
         same=near(row.same[: detail.neighbours]),
     )
-
-
-def _spliced(rich: list[Markup], poor: list[Markup], room: int) -> list[Markup]:
-    """Return as many rich texts as leave room for the rest of the poor ones; what has no room is left out."""
-    left = room - sum(map(_size, poor))
-    at = 0
-    while at < len(rich) and left >= _size(rich[at]) - _size(poor[at]):
-        left -= _size(rich[at]) - _size(poor[at])
-        at += 1
-    texts = [*rich[:at], *poor[at:]]
-    while texts and left < 0:
-        left += _size(texts.pop())
-    return texts
 
 
 def _size(text: Markup) -> int:
@@ -232,14 +239,11 @@ def _picture(cell: b.Cell) -> Markup:
 def _marked(text: str, cell: b.Cell) -> Markup:
     """Return the text with the words that are evidence marked; everything else is escaped."""
     pieces, end = [], 0
-    for start, stop, value in _marker(cell.marks).spans(text):
+    for start, stop, value in marker(cell.marks).spans(text):
         tag = Markup("<mark>{}</mark>" if value < 0 else "<em>{}</em>")  # noqa: S704 - our own tags
         pieces += [escape(text[end:start]), tag.format(text[start:stop])]
         end = stop
     return Markup("").join([*pieces, escape(text[end:])])
-
-
-_marker = cache(Marker)
 
 
 def _words(text: b.Inline) -> str:

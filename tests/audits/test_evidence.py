@@ -14,6 +14,7 @@ from dataaudit.audits.evidence import (
     contributions,
     neighbours,
 )
+from dataaudit.cells import KEPT
 
 
 @pytest.fixture(scope="session")
@@ -247,3 +248,40 @@ def test_a_users_own_model_has_evidence_by_feature(wine):
         above_average = cells[column].item() - X[column].mean()
         assert value == pytest.approx(above_average * (model.coef_[label, j] - model.coef_[other, j]))
         assert cell == str(cells[column].item())
+
+
+def test_words_that_are_frequent_in_both_classes_are_no_reason():
+    rng = np.random.default_rng(0)
+    own = {"garden": ["rose", "soil", "seed", "bloom"], "harbour": ["ship", "crane", "dock", "tide"]}
+    labels = rng.choice(list(own), 240)
+    texts = [
+        " ".join(rng.permutation(["der", "die", *rng.choice(own[label], 3), *rng.choice(["a1", "b2"], 1)]))
+        for label in labels
+    ]
+    labels[:6] = np.where(labels[:6] == "garden", "harbour", "garden")
+    frame = pl.DataFrame({"text": texts, "label": labels})
+    audit = dataaudit.audit_labels(frame, label="label", text="text", verify=0, top=20)
+    shown = audit.findings.evidence
+    assert set(shown["level"]) <= {word for words in own.values() for word in words}
+    assert shown["row_id"].n_unique() == 20
+    # The model has them all the same.
+    assert audit.findings.provenance.n_features >= 12
+
+
+def test_cells_hold_the_passage_with_the_evidence_and_columns_beyond_the_first():
+    rng = np.random.default_rng(1)
+    labels = rng.choice(["no", "yes"], 160)
+    wide = {f"x{at:02}": rng.normal(size=160) for at in range(50)}
+    wide["x49"] = (labels == "yes") * 4 + wide["x49"]
+    labels[:5] = np.where(labels[:5] == "no", "yes", "no")
+    audit = dataaudit.audit_labels(pl.DataFrame({**wide, "y": labels}), label="y", verify=0, top=5)
+    first = audit.findings.cells.filter(row_id=audit.labels["row_id"][0])["column"].to_list()
+    assert first == sorted(first)
+    assert "x49" in first
+
+    far = ["filler " * 300 + ("cheap watch" if label == "yes" else "kind regards") for label in labels]
+    texts = pl.DataFrame({"text": far, "y": labels})
+    audit = dataaudit.audit_labels(texts, label="y", text="text", verify=0, top=5)
+    kept = audit.findings.cells.filter(row_id=audit.labels["row_id"][0])["cell"][0]
+    assert len(kept) <= KEPT
+    assert kept.endswith(("cheap watch", "kind regards"))

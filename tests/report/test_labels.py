@@ -15,9 +15,9 @@ from writers.pages import parse
 
 from dataaudit.errors import WriteError
 from dataaudit.report import figures, labels, shown
-from dataaudit.report.blocks import plain
+from dataaudit.report.blocks import Cell, plain
 from dataaudit.report.common import Refit, refits_of
-from dataaudit.report.rows import Value, excerpt, review_rows
+from dataaudit.report.rows import Value, excerpt, review_row, review_rows
 from dataaudit.writers import get
 from dataaudit.writers.console import show
 from dataaudit.writers.html import notebook, page, write_report
@@ -61,11 +61,14 @@ def test_rows_carry_their_evidence_cells_and_neighbours():
     assert first.neighbours[0].excerpt == findings.cells["cell"][1]
 
 
-def test_columns_that_are_evidence_come_first():
+def test_columns_stay_in_the_order_of_the_table_and_those_that_are_evidence_are_marked():
     findings = made_up(text=False)
     evidence = table("evidence", [(findings.labels["row_id"][0], 1, "note", None, "x", -1.0)])
     row = review_rows(dataclasses.replace(findings, evidence=evidence), 1)[0]
-    assert [cell.column for cell in row.cells] == ["note", "age", "job", "balance"]
+    assert [cell.column for cell in row.cells] == ["age", "job", "balance", "note"]
+    shown = review_row(row)
+    assert [cell.tone for _, cell in shown.cells] == ["", "", "", "marked"]
+    assert shown.telling == ("note",)
 
 
 def test_histograms_count_every_row_once():
@@ -290,3 +293,46 @@ def test_words_against_a_label_never_cost_the_row_or_its_label(width, classes):
         assert line.split()[0] == str(row.rank)
         assert row.row_id in line
         assert f"{row.label} → {row.suggested_label}" in line
+
+
+def test_classes_that_are_bare_numbers_have_their_columns_name():
+    findings = with_facts(made_up(), classes=("0", "1"), target="readmitted")
+    labels_ = findings.labels.with_columns(label=pl.lit("1"), suggested_label=pl.lit("0"))
+    findings = dataclasses.replace(findings, labels=labels_)
+    out = console(findings)
+    assert "readmitted: 1 → 0" in out
+    for name, says in {
+        "html": "readmitted:</span> <s>1</s>",
+        "markdown": "`1` → `0`",
+        "text": "readmitted: 1 -> 0",
+    }.items():
+        written = io.StringIO()
+        get(name, "labels").write(findings, labels.report(findings), written)
+        assert says in written.getvalue()
+    row = review_row(review_rows(findings, 1)[0])
+    assert "gets “readmitted = 1”" in row.sentences[0]
+    assert row.other[0].label.startswith("readmitted = ")
+    assert review_row(review_rows(made_up(), 1)[0]).of == ""
+
+
+def test_of_a_wide_table_the_columns_that_tell_are_in_sight():
+    names = [f"c{at:02}" for at in range(30)]
+    cells = tuple((name, Cell("x")) for name in names)
+    row = dataclasses.replace(review_row(review_rows(made_up(), 1)[0]), cells=cells, telling=("c20", "c03"))
+    seen, others = row.parted
+    assert [name for name, _ in seen] == ["c03", "c20"]
+    assert [name for name, _ in others] == [name for name in names if name not in ("c03", "c20")]
+    assert dataclasses.replace(row, telling=()).parted == (cells, ())
+    assert dataclasses.replace(row, cells=cells[:5]).parted == (cells[:5], ())
+
+
+def test_an_excerpt_has_the_same_columns_for_every_row():
+    values = [Value(f"c{at}", str(at)) for at in range(12)]
+    assert excerpt(values, columns=("c11", "c2")).startswith("c0 0 · c1 1 · c2 2 · c3 3")
+    assert "c11 11" in excerpt(values, columns=("c11", "c2"))
+
+
+def test_how_far_to_go_is_said_only_where_the_number_bears_it():
+    few = with_facts(made_up(n=900), expected_wrong=1.2, expected_low=0.0)
+    assert not [said for said in sentences(few) if "in the first" in said]
+    assert "95" not in "".join(map(str, labels.report(few).steps))
