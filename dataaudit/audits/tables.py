@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -179,6 +179,7 @@ def provenance(
     *,
     settings: LabelOptions,
     noise: NoiseModel,
+    claim: Mapping[str, Any],
     command: str,
 ) -> Provenance:
     """Return everything that another run needs to give the same findings."""
@@ -193,6 +194,7 @@ def provenance(
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
+        claim=claim,
         settings=settings.to_dict() | {"source": dataset.given},
         **decisions(trained, target.notes, read=dataset.notes),
     )
