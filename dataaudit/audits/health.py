@@ -68,11 +68,16 @@ def _calibration(trained: Trained, scores: RowScores) -> Check:
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = [abs(float((right[bins == b] - confidence[bins == b]).sum())) for b in range(CALIBRATION_BINS)]
     error = sum(gaps) / len(right)
+    # By chance alone a gap of a bin is |N(0, v)| with v = Σ p (1 − p), of mean √(2 v / π).
+    spread = np.bincount(bins, confidence * (1.0 - confidence), CALIBRATION_BINS)
+    limit = CALIBRATION_LIMIT + float(np.sqrt(2.0 * spread / np.pi).sum()) / len(right)
     message = (
         f"Left out, rows carry the predicted label {right.mean():.1%} of the time where the model "
         f"expects {confidence.mean():.1%}; calibration error {error:.3f}."
     )
-    return ("calibration", error, CALIBRATION_LIMIT, error <= CALIBRATION_LIMIT, message)
+    if error > limit:
+        message += " Right labels may look wrong, and wrong ones right: leave columns out, or give more rows."
+    return ("calibration", error, limit, error <= limit, message)
 
 
 def verification_check(refits: Sequence[Checked]) -> Check:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dataaudit.audits.evidence import contributions, neighbours
 from dataaudit.audits.health import check_health
 from dataaudit.audits.randomness import claim, random_check
+from dataaudit.audits.refinement import refined
 from dataaudit.audits.tables import (
     cell_table,
     choose_ranking,
@@ -54,9 +55,9 @@ def label_findings(
 ) -> Findings:
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
-    scores = score_rows(trained)
+    scores = refined(trained, score_rows(trained))
     noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes))
-    random = random_check(dataset, scores, noise)
+    random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)

@@ -7,28 +7,33 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dataaudit.audits.health import Check
 from dataaudit.data.dataset import Dataset
 from dataaudit.findings.schemas import RANDOM
+from dataaudit.model.rows import MemoryRows, times
 from dataaudit.noise import NoiseModel
 from dataaudit.noise.residuals import Excess, bins, excess, strongest
-from dataaudit.training.trained import RowScores
+from dataaudit.training.trained import RowScores, Trained
 
 LIMIT: Final = 1e-3  # p-value, corrected for the number of groups
-BATCHES, BINS = 10, 8
+BATCHES, BINS, REGIONS = 10, 8, 12
 LEVELS: Final = 200  # a column with more is no grouping
 COLUMNS: Final = 200
 CURE: Final = "Look at rows drawn for the count: audit review FOLDER --sample 60."
 
 
-def random_check(dataset: Dataset, scores: RowScores, noise: NoiseModel) -> Check:
+def random_check(
+    dataset: Dataset, trained: Trained, scores: RowScores, *, noise: NoiseModel, seed: int
+) -> Check:
     """Compare where the suspected rows are with where random mistakes would be."""
     if not noise.identified:
         message = "No interval is claimed without looks, so nothing rests on how mistakes are spread."
         return (RANDOM, None, LIMIT, True, message)
-    groupings = _groupings(dataset, scores)
+    groupings = (*_groupings(dataset, scores), ("likeness", _nearest(trained.objective.rows, seed)))
     found = strongest((name, excess(noise, group)) for name, group in groupings)
     if found is None:
         return (
@@ -71,6 +76,15 @@ def _groupings(dataset: Dataset, scores: RowScores) -> Iterator[tuple[str, NDArr
             yield f".{name}", group
 
 
+def _nearest(rows: MemoryRows, seed: int) -> NDArray[np.int64]:
+    """Return which of a few rows, drawn by chance, each row is most like, by the cosine of its features."""
+    drawn = np.sort(np.random.default_rng(seed).permutation(rows.n)[:REGIONS])
+    block = rows.take(torch.from_numpy(drawn))
+    X = block.X if isinstance(block.X, Tensor) else torch.from_numpy(block.X.toarray())
+    size = torch.linalg.vector_norm(X, dim=1, keepdim=True).clamp_min(1e-300)
+    return times(rows.X, (X / size).T.contiguous()).argmax(1).numpy()
+
+
 def _levels(column: pl.Series) -> NDArray[np.int64] | None:
     """Return a number for each level of a column, or for each of some bins; None where it has neither."""
     if column.dtype.is_numeric() or column.dtype.is_temporal():
@@ -92,6 +106,8 @@ def _where(name: str, most: Excess, dataset: Dataset) -> str:
             n = dataset.n
             first, last = -(-most.group * n // BATCHES), -(-(most.group + 1) * n // BATCHES)
             return f"rows {first + 1:,} to {last:,} of {n:,}, as in a batch"
+        case "likeness":
+            return "rows that are alike"
         case "confidence":
             return f"part {most.group + 1} of {BINS} by the confidence of the model"
     return f"a level of “{name[1:61]}”"

@@ -166,5 +166,5 @@ def checked_audit(material: Material) -> pl.DataFrame:
     refits = verify(
         model.trained, model.scores, order, on_refit=lambda done: step("verify by refits", done, total)
     )
-    random = random_check(model.dataset, model.scores, model.noise)
+    random = random_check(model.dataset, model.trained, model.scores, noise=model.noise, seed=material.seed)
     return check_health(model.trained, model.scores, refits, random=random)
