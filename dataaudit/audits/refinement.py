@@ -1,10 +1,10 @@
 """Further Newton steps for the rows where the leave-one-out loss of one step is not enough.
 
-One step from the fit is exact for a quadratic loss. A row that determines much of its own fit, or is far on the
-wrong side, moves the model far when it leaves, and the curvature of the other rows changes on the way:
-*measured* on tables of 150 to 1,000 rows one step is off by up to 40 % (3.60 for 5.86 nats, leverage .65; 2.37
-for 3.06 at .15). From the point that it leads to, two more steps are within 1 %, relabelled rows take three.
-They are made for rows at the top of the list alone, and for as many as cost little.
+One step from the fit is exact for a quadratic loss. A row that determines much of its own fit, or is far on
+the wrong side, moves the model far when it leaves, and the curvature of the other rows changes on the way:
+*measured* on tables of 150 to 1,000 rows one step is off by up to 40 % (3.60 for 5.86 nats, leverage .65;
+2.37 for 3.06 at .15). From the point that it leads to, two more steps are within 1 %, relabelled rows take
+three. They are made for rows at the top of the list alone, and for as many as cost little.
 """
 
 from __future__ import annotations

@@ -288,7 +288,6 @@ def test_health_of_a_fit_is_in_order(clean):
         ("DA905", ("verification", 0.9, 0.1, False, "Slope 1.9.")),
         ("DA906", ("calibration", 0.3, 0.1, False, "Calibration error 0.3.")),
         ("DA907", ("smallest class", 3.0, 20.0, False, "3 rows.")),
-        ("DA908", ("noise model", None, None, False, "Classes overlap.")),
     ],
 )
 def test_health_that_fails_is_told(code, row, clean):
