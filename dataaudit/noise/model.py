@@ -276,7 +276,9 @@ def _reason(k: int, error: float, *, seen: bool) -> str:
             f"{classes} overlap too much, or the rows are too few, to tell wrong labels from hard rows"
             f"{unseen}, so rows are ordered by their leave-one-out loss."
         )
-    found = "wrong labels show" if seen else "hardly any wrong label shows"
+    found = (
+        "labels that contradict the other rows show" if seen else "hardly any label contradicts the others"
+    )
     return (
         f"{classes} are far enough apart and {found}{unseen}, so rows are ordered by the probability "
         "that their label is wrong."

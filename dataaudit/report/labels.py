@@ -84,11 +84,18 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         steps=(*failures(health), *_steps(len(rows), budget, p)),
         sections=(
             common.notes(p, folder),
-            _first(p, rows, blocks, "" if p.ranking_reason in sentences else p.ranking_reason),
+            _first(
+                p, rows, blocks, "" if p.overlapping or p.ranking_reason in sentences else p.ranking_reason
+            ),
             _trust(f, health),
             _ranked(f, rows, blocks, _queue(whole or f, rows), folder),
             _charts(f, budget),
-            Section("By label", (figures.by_label(counts),) if counts else (), rank=1, key="by-label"),
+            Section(
+                "By label",
+                (figures.by_label(counts),) if counts and not p.overlapping else (),
+                rank=1,
+                key="by-label",
+            ),
             _following(f, folder),
             *common.run(p, (("Run", Cell(p.run_id)), ("Rows", n))),
         ),
@@ -269,18 +276,18 @@ def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
             [name, at[r.label], at[r.suggested_label], p]
             for name, r, p in zip(names, rows, wrong, strict=True)
         ],
-        "expected": round(sum(known), 3) if known else None,
+        "expected": round(sum(known), 3) if known and not p.overlapping else None,
     } | STOP
 
 
 def _charts(f: Findings, budget: Budget) -> Section:
     p_wrong = f.labels["p_wrong"]
+    counts = (figures.budget(p_wrong, budget), figures.noise(list(f.noise.iter_rows())))
     plots = (
         figures.p_wrong(p_wrong),
         figures.loo_loss(f.labels["loo_loss"]),
-        figures.budget(p_wrong, budget),
         figures.selection(f.selection),
-        figures.noise(list(f.noise.iter_rows())),
+        *(() if f.provenance.overlapping else counts),
     )
     return Section("Charts", (common.charts(*plots),), rank=2, key="charts")
 

@@ -39,7 +39,7 @@ RANDOM = "enron1,spambase,segment,satimage"
 SHAPED = "spambase,segment,satimage,phoneme,pima,german,ring,wdbc,vehicle,twonorm"
 SHAPES = ("one class", "batch", "alike", "boundary")
 SHARE = 6  # one row in so many is in the batch, or among the rows that are alike; half of them are wrong
-CLAIMS = ("are wrong", "are probably wrong", "wrong labels lie", "true number lies")
+CLAIMS = ("are wrong (", "are probably wrong", "confidence", "contradict the other rows")
 
 
 def load(name, rows):
