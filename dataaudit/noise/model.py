@@ -48,6 +48,7 @@ _DOUBT = 1.5  # on the standard deviation of the number of wrong labels; see _in
 # with 10 % of the labels flipped it is .49 to .78 where the number is right, without flips .04 to .21.
 _LEAST_SHARE = 1 / 3
 _OPEN = 0.1  # share of undetermined rows from which on even a number is a guess, where noise does not show
+_SHOWS = 6.0  # gain of log-likelihood from which on its number may be claimed: 99.8 %
 _SEEN = 3.0  # gain of log-likelihood over no noise; twice it is a χ² of one or two degrees, 95 %
 
 
@@ -69,11 +70,6 @@ class NoiseModel:
     undetermined: float  # mean of 1 − max P(truth | x): the share of rows that the columns leave open
 
     @property
-    def seen(self) -> bool:
-        """Whether noise explains the labels better than classes that overlap and nothing else."""
-        return self.gain >= _SEEN
-
-    @property
     def identified(self) -> bool:
         """Whether the number of wrong labels shows in the scores, if mistakes are random.
 
@@ -81,7 +77,7 @@ class NoiseModel:
         without looks at rows, a wrong label and an outcome that they do not determine are the same thing.
         """
         share = self.expected / max(len(self.p_wrong), 1)
-        return self.seen and share >= _LEAST_SHARE * (share + self.undetermined)
+        return self.gain >= _SHOWS and share >= _LEAST_SHARE * (share + self.undetermined)
 
     @property
     def overlapping(self) -> bool:
