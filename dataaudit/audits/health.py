@@ -9,7 +9,6 @@ import polars as pl
 
 from dataaudit.audits.validation import Refit
 from dataaudit.findings.schemas import HEALTH
-from dataaudit.noise import NoiseModel
 from dataaudit.statistics import Checked, agreement
 from dataaudit.training.trained import RowScores, Trained
 
@@ -25,15 +24,15 @@ Check = tuple[str, float | None, float | None, bool, str]  # name, value, limit,
 
 
 def check_health(
-    trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, noise: NoiseModel
+    trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, random: Check
 ) -> pl.DataFrame:
-    """Check convergence, the solver, calibration, verification, the noise model and the amount of data."""
+    """Check convergence, the solver, calibration, verification and the amount of data; and `random_check`."""
     checks = [
         _gradient(trained),
         _residual(trained),
         _calibration(trained, scores),
         verification_check(refits),
-        _noise(noise),
+        random,
         _rows(trained),
     ]
     return pl.DataFrame(checks, schema=HEALTH, orient="row")
@@ -69,18 +68,23 @@ def _calibration(trained: Trained, scores: RowScores) -> Check:
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = [abs(float((right[bins == b] - confidence[bins == b]).sum())) for b in range(CALIBRATION_BINS)]
     error = sum(gaps) / len(right)
+    # By chance alone a gap of a bin is |N(0, v)| with v = Σ p (1 − p), of mean √(2 v / π).
+    spread = np.bincount(bins, confidence * (1.0 - confidence), CALIBRATION_BINS)
+    limit = CALIBRATION_LIMIT + float(np.sqrt(2.0 * spread / np.pi).sum()) / len(right)
     message = (
         f"Left out, rows carry the predicted label {right.mean():.1%} of the time where the model "
         f"expects {confidence.mean():.1%}; calibration error {error:.3f}."
     )
-    return ("calibration", error, CALIBRATION_LIMIT, error <= CALIBRATION_LIMIT, message)
+    if error > limit:
+        message += " Right labels may look wrong, and wrong ones right: leave columns out, or give more rows."
+    return ("calibration", error, limit, error <= limit, message)
 
 
 def verification_check(refits: Sequence[Checked]) -> Check:
     """Compare predicted with measured changes."""
     if not refits:
-        message = "No refit was made: predictions of this run are unchecked."
-        return ("verification", None, None, False, message)
+        message = "No refit was asked for: predictions of this run are unchecked."
+        return ("verification", None, None, True, message)
     found = agreement(refits)
     gap = abs(found.slope - 1.0)
     shown = "" if np.isnan(found.pearson) else f", correlation {found.pearson:.4f}"
@@ -89,10 +93,6 @@ def verification_check(refits: Sequence[Checked]) -> Check:
     furthest = max(abs(r.predicted - r.measured) for r in refits)
     ok = bool(gap <= SLOPE_TOLERANCE or furthest <= NEGLIGIBLE)
     return ("verification", gap, SLOPE_TOLERANCE, ok, message)
-
-
-def _noise(noise: NoiseModel) -> Check:
-    return ("noise model", None, None, noise.supported, noise.reason)
 
 
 def _rows(trained: Trained) -> Check:

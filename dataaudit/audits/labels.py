@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.evidence import contributions, neighbours
 from dataaudit.audits.health import check_health
+from dataaudit.audits.randomness import claim, random_check
+from dataaudit.audits.refinement import refined
 from dataaudit.audits.tables import (
     cell_table,
     choose_ranking,
@@ -54,10 +56,11 @@ def label_findings(
 ) -> Findings:
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
-    scores = score_rows(trained)
+    scores = refined(trained, score_rows(trained))
     groups = trained.groups
     together = None if groups is None else groups.group
     noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes), groups=together)
+    random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
@@ -82,7 +85,7 @@ def label_findings(
     shown = np.unique(np.concatenate([read, others, drawn]))
     return Findings(
         labels=labels,
-        health=check_health(trained, scores, refits, noise=noise),
+        health=check_health(trained, scores, refits, random=random),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown, reasons=reasons_of(reasons, alike)),
@@ -91,7 +94,15 @@ def label_findings(
         noise=noise_table(target, noise),
         budget=pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
         sample=sample,
-        provenance=provenance(dataset, target, trained, settings=settings, noise=noise, command=command),
+        provenance=provenance(
+            dataset,
+            target,
+            trained,
+            settings=settings,
+            noise=noise,
+            claim=claim(noise, random),
+            command=command,
+        ),
     )
 
 

@@ -41,7 +41,7 @@ def verify(
     workers = 1 if isinstance(trained.objective.rows.X, Tensor) else torch.get_num_threads()
     with ThreadPoolExecutor(workers) as pool:
         for pair in pool.map(
-            partial(_refit, trained, scores, scores_now), rows.tolist(), _moved(trained, rows)
+            partial(_refit, trained, scores, scores_now), rows.tolist(), directions_of(trained, rows)
         ):
             for one in pair:
                 refits.append(one)
@@ -76,7 +76,7 @@ def _refit(
     return first, second
 
 
-def _moved(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
+def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
     """Return H⁻¹ (x̃ ⊗ I) of each row, from one solve."""  # (b,) -> b × (p, k)
     if not len(rows):
         return []

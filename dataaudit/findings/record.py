@@ -14,7 +14,11 @@ from dataaudit.errors import DataError
 
 WITHHELD: Final = "(withheld)"  # in the place of a redacted value
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
-_LATER: Final[Mapping[str, Any]] = {"leading": 0, "learned": {}}  # fields that earlier versions did not write
+_LATER: Final[Mapping[str, Any]] = {
+    "leading": 0,
+    "learned": {},
+    "claim": {},
+}  # fields that earlier versions did not write
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "labels": "an audit of labels",
     "mismatch": "an audit of a mismatch",

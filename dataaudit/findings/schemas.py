@@ -23,6 +23,7 @@ from dataaudit.findings.tables import PROVENANCE, Tables, read_provenance, schem
 HEALTH: Final = schema(  # one row per check of the audit itself
     "check own, value real, limit real, ok flag, message named",  # stored: it has numbers that no column has
 )
+RANDOM: Final = "random mistakes"  # the check that a count by looks does not need
 SELECTION: Final = schema(  # every λ and basis that was tried
     "basis own, l2 real, loo_loss real, standard_error real, chosen flag",  # mean leave-one-out loss of a row
     "rows whole",  # it was measured on: bases compare on some rows, λ of the best one on all
@@ -72,6 +73,8 @@ class Provenance(AuditRecord):
     expected_wrong: float  # wrong labels, in rows, and the ends of the 90 % interval
     expected_low: float
     expected_high: float
+    # What may be said of that number without looks: identified, overlapping, random, undetermined.
+    claim: Mapping[str, Any] = field(default_factory=dict)
     learned: Mapping[str, Any] = field(default_factory=dict)  # what decisions teach, see `review.learning`
 
     @property
@@ -80,6 +83,21 @@ class Provenance(AuditRecord):
         if "expected" in self.learned:
             return self.learned["expected"], self.learned["low"], self.learned["high"]
         return self.expected_wrong, self.expected_low, self.expected_high
+
+    @property
+    def counted(self) -> bool:
+        """Whether rows drawn for it say how many labels are wrong, whatever the mistakes are."""
+        return "expected" in self.learned
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether nothing can be said of the number: contradictions are what the columns leave open."""
+        return not self.counted and bool(self.claim.get("overlapping", False))
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether an interval is claimed: by a sample, or as the suspected rows look random."""
+        return self.counted or (self.claim.get("identified", True) and self.claim.get("random", True))
 
 
 @dataclass(frozen=True, kw_only=True)

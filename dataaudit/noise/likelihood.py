@@ -111,6 +111,21 @@ def p_wrong(rows: Sample, theta: Floats, structure: str) -> Floats:
     return np.asarray(np.minimum(joint.sum(axis=0) / total, 1.0))
 
 
+def moments(rows: Sample, theta: Floats, structure: str) -> tuple[Floats, Floats, float]:
+    """Return mean and variance of P(wrong) over the labels that each row might carry, (n,), and 1 − max s.
+
+    Under the model, p_wrong of the label that a row does carry is a draw of these; the last is a mean over
+    rows.
+    """
+    slope, bias, rates = unpacked(theta, structure, rows.classes)
+    s = _truth(rows, slope, bias)
+    joint = np.maximum(rates.T @ s, _FLOOR)  # (K, n): P(label | x)
+    wrong = np.maximum(1.0 - s * np.diag(rates)[:, None] / joint, 0.0)
+    mean = (joint * wrong).sum(axis=0)
+    variance = np.maximum((joint * wrong**2).sum(axis=0) - mean**2, 0.0)
+    return mean, variance, float(1.0 - s.max(axis=0).mean())
+
+
 def objective(theta: Floats, rows: Sample, structure: str) -> tuple[float, Floats]:
     """Return the penalised negative log-likelihood, a sum over rows, and its gradient (p,)."""
     k = rows.classes

@@ -1,4 +1,4 @@
-"""Report of an audit of labels: how many are probably wrong, and which rows to look at."""
+"""Report of an audit of labels: how many are wrong, by what that is known, and which rows to look at."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 
 from dataaudit.data.blob import is_repaired
 from dataaudit.escape import line, shown
-from dataaudit.findings.schemas import Findings, Provenance
+from dataaudit.findings.schemas import RANDOM, Findings, Provenance
 from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
 from dataaudit.report.blocks import Cell, Inline, Part, Report, Row, Rows, Section, Table, Words
@@ -44,27 +44,39 @@ _APPLY: Final = (
 )
 _LEFT: Final = "were left out together"
 _SETS, _LABELS = 3, 3  # sets of copies that are named, and rows of each, of different labels
+_LOOKS: Final = 60  # rows to look at for a number, where nobody has looked yet
+_NOT_COUNTED: Final = (
+    "Mistakes that sit on hard rows, in batches or in copies are not counted, and outcomes that the columns "
+    "do not determine are no mistakes."
+)
+_GATHERED: Final = (
+    "No interval is claimed, since the suspected rows do not lie as random mistakes would: the true number "
+    "may be much larger."
+)
+_FAINT: Final = "No interval is claimed: rows that contradict the others may as well be right, but hard."
+_NUMBER: Final = "For a number that holds whatever the mistakes are"
 _NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
 
 
 def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | None = None) -> Report:
-    """Say how many labels are probably wrong, which rows to look at, and what to type next.
+    """Say how many labels are wrong and by what that is known, which rows to look at, and what to type next.
 
     Decisions go by the names that rows have in `whole`, by default those shown.
     """
     p = f.provenance
     n, data = words.count(p.n_rows), (Cell(p.dataset, 120),)
     rows, counts, of = review_rows(f, top), by_label(f.labels), words.bare(p.classes, p.target)
-    said = f.budget.sort("share") if p.expected_wrong >= _MANY else f.budget.clear()
+    said = f.budget.sort("share") if p.count[0] >= _MANY else f.budget.clear()
     budget: Budget = list(said.iter_rows())
     blocks = tuple(review_row(row) for row in rows)
+    health = f.health.filter(pl.col("check") != RANDOM) if p.counted else f.health
     sentences = common.said(
-        _interval(p.expected_wrong, p.expected_low, p.expected_high),
-        _expected(budget),
-        _skew(counts, p.expected_wrong, of),
-        p.ranking_reason if _fell_back(f) else "",
+        *_rests_on(p),
+        _expected(budget, p),
+        _skew(counts, p, of),
+        p.ranking_reason if _fell_back(f) and not p.overlapping else "",
         *_together(f),
-        common.checked(f.health),
+        common.checked(health),
     )
     return Report(
         kind="labels",
@@ -74,14 +86,21 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         headline=_headline(f),
         sentences=sentences,
         about=common.about(p, (*data, f": {n} rows")),
-        steps=(*failures(f.health), *_steps(len(rows), budget)),
+        steps=(*failures(health), *_steps(len(rows), budget, p)),
         sections=(
             common.notes(p, folder),
-            _first(p, rows, blocks, "" if p.ranking_reason in sentences else p.ranking_reason),
-            _trust(f),
+            _first(
+                p, rows, blocks, "" if p.overlapping or p.ranking_reason in sentences else p.ranking_reason
+            ),
+            _trust(f, health),
             _ranked(f, rows, blocks, _queue(whole or f, rows), folder),
             _charts(f, budget),
-            Section("By label", (figures.by_label(counts, of),) if counts else (), rank=1, key="by-label"),
+            Section(
+                "By label",
+                (figures.by_label(counts, of),) if counts and not p.overlapping else (),
+                rank=1,
+                key="by-label",
+            ),
             _following(f, folder),
             *common.run(p, (("Run", Cell(p.run_id)), ("Rows", n))),
         ),
@@ -107,36 +126,59 @@ def _fell_back(f: Findings) -> bool:
 
 def _headline(f: Findings) -> str:
     p = f.provenance
-    n, expected, low = p.n_rows, p.expected_wrong, p.expected_low
+    n, (expected, low, _) = p.n_rows, p.count
+    share = f"{100 * expected / max(n, 1):.1f}{_NBSP}%"
+    if p.counted:
+        return f"About {expected:,.0f} of {n:,} labels are wrong ({share})"
+    if p.overlapping:
+        return f"These columns cannot say how many of {n:,} labels are wrong"
     if not math.isfinite(expected):
         return f"How many of {n:,} labels are wrong cannot be estimated"
-    share = f"{100 * expected / max(n, 1):.1f}{_NBSP}%"
     if expected < _FEW:
-        return f"No sign of wrong labels in {n:,} rows"
+        return f"Few if any of {n:,} labels contradict the other rows"
     if low < _FEW and expected < _MANY:
-        return f"Few if any of {n:,} labels are wrong: about {expected:,.0f}"
-    are = "may be" if low < _FEW or _fell_back(f) else "are probably"
-    return f"About {expected:,.0f} of {n:,} labels {are} wrong ({share})"
+        return f"Few if any of {n:,} labels contradict the other rows: about {expected:,.0f}"
+    return f"About {expected:,.0f} of {n:,} labels contradict the other rows ({share})"
 
 
-def _interval(expected: float, low: float, high: float) -> str:
+def _rests_on(p: Provenance) -> tuple[str, ...]:
+    """Say what the number rests on: looks, or what is taken for granted without them."""
+    expected, low, high = p.count
+    if p.overlapping:
+        open_rows = f"{100 * p.claim.get('undetermined', math.nan):.0f}{_NBSP}%"
+        left_open = (
+            f"The columns leave open which label {open_rows} of the rows should have: an outcome that they "
+            "do not determine is no wrong label, and looks like one."
+        )
+        return left_open, "The list has the rows first that contradict the others most."
     if not all(map(math.isfinite, (expected, low, high))):
-        return ""
-    return f"The true number lies between {low:,.0f} and {high:,.0f} with 90{_NBSP}% confidence."
+        return ()
+    ends = f"between {low:,.0f} and {high:,.0f} with 90{_NBSP}% confidence"
+    if p.counted:
+        looks = f"{p.learned['sampled']:,} rows drawn for it and looked at"
+        return (f"The true number lies {ends}, by {looks}, whatever the mistakes are.",)
+    if not p.has_interval:
+        faint = not p.claim.get("identified", True)
+        return (_FAINT if faint else _GATHERED, _NOT_COUNTED) if expected >= _FEW else (_NOT_COUNTED,)
+    return (
+        f"If mistakes fall on the rows of a class at random, the number of wrong labels lies {ends}.",
+        _NOT_COUNTED,
+    )
 
 
-def _expected(budget: Budget) -> str:
-    if not budget:
+def _expected(budget: Budget, p: Provenance) -> str:
+    if p.overlapping or not any(n for _, n in budget):
         return ""
     shares = [_SHARES.get(share, f"{100 * share:.0f}{_NBSP}%") for share, _ in budget]
-    first = f"Expect {shares[0]} of them in the first {budget[0][1]:,} rows of the list"
+    of = "the wrong labels not yet found" if p.learned else "them"
+    first = f"Expect {shares[0]} of {of} in the first {budget[0][1]:,} rows of the list"
     rest = [f"{share} in the first {n:,}" for share, (_, n) in zip(shares[1:], budget[1:], strict=True)]
     return ", ".join([first, *rest]) + "."
 
 
-def _skew(counts: list[tuple[str, int, float]], expected: float, of: str) -> Inline:
+def _skew(counts: list[tuple[str, int, float]], p: Provenance, of: str) -> Inline:
     """Name a label that carries two thirds of the expected mistakes: it is usually one cause."""
-    if len(counts) <= 1 or not expected >= _MANY:
+    if len(counts) <= 1 or p.overlapping or not p.count[0] >= _MANY:
         return ""
     label, _, most = counts[0]
     total = sum(wrong for _, _, wrong in counts)
@@ -184,12 +226,15 @@ def _disagreeing(rows: pl.DataFrame) -> Inline:
     return (said, *common.joined(shown, "; "), f"{more}.")
 
 
-def _steps(rows: int, budget: Budget) -> tuple[tuple[str, Inline], ...]:
+def _steps(rows: int, budget: Budget, p: Provenance) -> tuple[tuple[str, Inline], ...]:
     n = min(_FIRST, rows)
     half = next((f"{count:,} hold {words.share(share, 0)}" for share, count in budget if count), "")
-    far = f"The first {half} of the expected wrong labels; o" if half else "O"
+    far = f"The first {half} of the expected wrong labels; o" if half and not p.overlapping else "O"
+    looks = min(_LOOKS, p.n_rows)
+    why = f"They give a number that holds whatever the mistakes are: audit review with --sample {looks}."
     keys = "ne key a row: a accepts the suggestion, x keeps the label. The page says when it is enough."
     return (
+        *(() if p.counted else ((f"Look at {looks} rows that are drawn for the count.", why),)),
         (f"Read the {'ten' if n == _FIRST else n} rows below.", _EACH),
         ("Review the ranked rows as far as your time allows.", f"{far}{keys}"),
         ("Download your decisions and carry them out with audit apply.", _APPLY),
@@ -232,7 +277,7 @@ def _column(row: ReviewRow) -> tuple[Part, ...]:
     return (Cell(row.of, 30, "quiet"), Words(": ", "quiet")) if row.of else ()
 
 
-def _trust(f: Findings) -> Section:
+def _trust(f: Findings, health: pl.DataFrame) -> Section:
     refits = [common.Refit(*row) for row in f.verification.iter_rows()]
     mark = "refit: round where the row was removed, square where it was relabelled"
     named = ("refits", "Predicted changes of loss against true refits (nats)", mark)
@@ -242,7 +287,7 @@ def _trust(f: Findings) -> Section:
         figures.calibration(f.labels, f.provenance.classes, of=of),
     )
     sentence, known = common.refits_of(refits, none=_NO_REFITS)
-    return common.trust(f.health, sentence, common.charts(*plots), terminal=known)
+    return common.trust(health, sentence, common.charts(*plots), terminal=known)
 
 
 def _ranked(
@@ -285,18 +330,21 @@ def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
             [name, at[r.label], at[r.suggested_label], p]
             for name, r, p in zip(names, rows, wrong, strict=True)
         ],
-        "expected": round(sum(known), 3) if known else None,
+        "expected": round(sum(known), 3) if known and not p.overlapping else None,
     } | STOP
 
 
 def _charts(f: Findings, budget: Budget) -> Section:
     p_wrong = f.labels["p_wrong"]
+    counts = (
+        figures.budget(p_wrong, budget),
+        figures.noise(list(f.noise.iter_rows()), words.bare(f.provenance.classes, f.provenance.target)),
+    )
     plots = (
         figures.p_wrong(p_wrong),
         figures.loo_loss(f.labels["loo_loss"]),
-        figures.budget(p_wrong, budget),
         figures.selection(f.selection),
-        figures.noise(list(f.noise.iter_rows()), words.bare(f.provenance.classes, f.provenance.target)),
+        *(() if f.provenance.overlapping else counts),
     )
     return Section("Charts", (common.charts(*plots),), rank=2, key="charts")
 
@@ -313,6 +361,7 @@ def _following(f: Findings, folder: str) -> Section:
         return common.following(common.page_of(folder))
     return common.following(
         common.page_of(folder),
+        (_NUMBER, f"audit review {named} --sample {_LOOKS}" if folder and not f.provenance.counted else ""),
         ("Review the rows here", f"audit review {named}" if folder else ""),
         ("Carry out the decisions of a review", repair_command(f, folder)),
         ("Retrain without the first rows, and compare", f"audit verify {named} --top 50" if folder else ""),

@@ -31,6 +31,7 @@ class Queue:
     p_wrong: NDArray[np.float64]  # probability that the class is wrong; nan where it is not known
     order: NDArray[np.int64]  # places, the most suspect row first
     places: Mapping[str, int]  # name of a row → its place
+    overlapping: bool = False  # whether nothing can be said of the number of wrong labels
     sample: frozenset[int] = frozenset()  # places of rows to look at before the suggestion is seen
 
     def __len__(self) -> int:
@@ -38,9 +39,9 @@ class Queue:
 
     @property
     def expected(self) -> float | None:
-        """Expected number of wrong labels, all rows together; None where no probability is known."""
+        """Expected number of wrong labels, all rows together; None where nothing can be said of it."""
         known = self.p_wrong[np.isfinite(self.p_wrong)]
-        return float(known.sum()) if len(known) else None
+        return float(known.sum()) if len(known) and not self.overlapping else None
 
 
 def queue_of(findings: Findings, *, sample: int = 0) -> Queue:
@@ -65,6 +66,7 @@ def queue_of(findings: Findings, *, sample: int = 0) -> Queue:
         p_wrong=table["p_wrong"].cast(float).fill_null(float("nan")).to_numpy(),
         order=np.array([*first], dtype=np.int64),
         places=places,
+        overlapping=findings.provenance.overlapping,
         sample=frozenset(drawn),
     )
 

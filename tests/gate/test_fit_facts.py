@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import dataaudit
+from dataaudit.findings import schemas
 from dataaudit.gate.data import Data, Material, Piece
 from dataaudit.gate.facts import fact_tables
 from dataaudit.gate.facts.table import Inapplicable
@@ -288,7 +289,6 @@ def test_health_of_a_fit_is_in_order(clean):
         ("DA905", ("verification", 0.9, 0.1, False, "Slope 1.9.")),
         ("DA906", ("calibration", 0.3, 0.1, False, "Calibration error 0.3.")),
         ("DA907", ("smallest class", 3.0, 20.0, False, "3 rows.")),
-        ("DA908", ("noise model", None, None, False, "Classes overlap.")),
     ],
 )
 def test_health_that_fails_is_told(code, row, clean):
@@ -319,6 +319,18 @@ def test_a_folder_of_findings_says_what_its_audit_found(folder, noisy):
         assert mine.drop("line", strict=False).equals(theirs.drop("line", strict=False)), name
     assert outcome("DA101", given).status == "broken"
     assert outcome("DA904", given).status == "broken"  # it was not verified
+
+
+def test_a_count_by_looks_goes_before_that_without(folder, noisy, tmp_path):
+    findings = schemas.Findings.read(folder)
+    learned = {"expected": 12.0, "low": 2.0, "high": 20.0}
+    for claim in ({}, {"overlapping": True}):
+        known = replace(findings.provenance, learned=learned, claim=claim)
+        counted = replace(findings, provenance=known).write(tmp_path)
+        given = replace(noisy, data=None, folder=counted, _made={})
+        row = facts("wrong", given).row(0, named=True)
+        assert (row["expected"], row["low"], row["high"], row["supported"]) == (12.0, 2.0, 20.0, True)
+        assert outcome("DA101", given).status == "passed", "2 of 300 rows are within the limit"
 
 
 def test_a_folder_of_findings_is_judged_without_torch(folder):

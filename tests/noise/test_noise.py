@@ -300,11 +300,11 @@ def test_clean_labels_are_called_clean():
     scores, label, _ = simulate(3000, flips(0.0, 0.0))
     model = fit_noise(scores, label, 2)
     assert model.supported
-    assert "hardly any wrong label" in model.reason
+    assert "hardly any label contradicts" in model.reason
     assert model.expected < 8
     assert model.interval[0] == 0
     noisy = fit_noise(scores, np.where(np.arange(3000) % 10 == 0, 1 - label, label), 2)
-    assert "far enough apart and wrong labels show" in noisy.reason
+    assert "far enough apart and labels that contradict the other rows show" in noisy.reason
 
 
 def test_many_classes_share_one_rate():

@@ -14,6 +14,7 @@ from writers.example import made_up, table
 from writers.pages import parse
 
 from dataaudit.errors import WriteError
+from dataaudit.findings import schemas
 from dataaudit.report import figures, labels, shown
 from dataaudit.report.blocks import Cell, plain
 from dataaudit.report.common import Refit, refits_of
@@ -122,27 +123,35 @@ def test_expected_wrong_labels_by_label_add_up():
     [
         (
             {"expected_wrong": 372.2, "expected_low": 346.0, "n_rows": 4137},
-            "About 372 of 4,137 labels are probably wrong (9.0\xa0%)",
+            "About 372 of 4,137 labels contradict the other rows (9.0\xa0%)",
         ),
         (
             {"expected_wrong": 0.2, "expected_low": 0.0, "n_rows": 4137},
-            "No sign of wrong labels in 4,137 rows",
+            "Few if any of 4,137 labels contradict the other rows",
         ),
         (
             {"expected_wrong": 3.0, "expected_low": 0.0, "n_rows": 4137},
-            "Few if any of 4,137 labels are wrong: about 3",
+            "Few if any of 4,137 labels contradict the other rows: about 3",
         ),
         (
             {"expected_wrong": 88.0, "expected_low": 0.0, "n_rows": 2500},
-            "About 88 of 2,500 labels may be wrong (3.5\xa0%)",
+            "About 88 of 2,500 labels contradict the other rows (3.5\xa0%)",
         ),
         (
             {"expected_wrong": math.nan, "n_rows": 4137},
             "How many of 4,137 labels are wrong cannot be estimated",
         ),
         (
-            {"expected_wrong": 50.0, "expected_low": 20.0, "n_rows": 1000, "ranking": "leave-one-out"},
-            "About 50 of 1,000 labels may be wrong (5.0\xa0%)",
+            {"n_rows": 20000, "claim": {"overlapping": True}},
+            "These columns cannot say how many of 20,000 labels are wrong",
+        ),
+        (
+            {
+                "n_rows": 1000,
+                "claim": {"overlapping": True},
+                "learned": {"expected": 50.2, "low": 31.0, "high": 70.0, "sampled": 60},
+            },
+            "About 50 of 1,000 labels are wrong (5.0\xa0%)",
         ),
     ],
 )
@@ -156,7 +165,43 @@ def test_a_fallback_is_announced_and_a_wish_is_not():
     assert reason in sentences(fallback)
     asked = with_facts(fallback, settings={"rank": "leave-one-out"})
     assert reason not in sentences(asked)
-    assert labels.report(asked).headline.startswith("About 10 of 40 labels are probably wrong")
+
+
+RANDOM = {"identified": True, "overlapping": False, "random": True, "undetermined": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("claim", "said", "unsaid"),
+    [
+        (RANDOM, "If mistakes fall on the rows of a class at random, the number", "No interval"),
+        (RANDOM | {"random": False}, "do not lie as random mistakes would", "confidence"),
+        (RANDOM | {"identified": False}, "may as well be right, but hard", "confidence"),
+        (
+            RANDOM | {"identified": False, "overlapping": True, "undetermined": 0.38},
+            "leave open which label 38\xa0% of the rows should have",
+            "Expect",
+        ),
+    ],
+)
+def test_without_looks_it_says_what_the_number_rests_on(claim, said, unsaid):
+    findings = with_facts(made_up(), claim=claim)
+    text = " ".join([labels.report(findings).headline, *sentences(findings)])
+    assert said in text
+    assert unsaid not in text
+    assert "probably wrong" not in page(labels.report(findings))
+
+
+def test_by_looks_the_number_holds_whatever_the_mistakes_are():
+    learned = {"expected": 12.0, "low": 8.0, "high": 17.0, "sampled": 20}
+    failed = table("health", [(schemas.RANDOM, 1e-6, 1e-3, False, "They gather.")])
+    findings = made_up()
+    findings = dataclasses.replace(findings, health=pl.concat([findings.health, failed]))
+    assert sentences(findings)[-1].startswith("1 of 3 checks")
+    text = " ".join(sentences(with_facts(findings, learned=learned, claim=RANDOM)))
+    assert "between 8 and 17" in text
+    assert "by 20 rows drawn for it and looked at, whatever the mistakes are" in text
+    assert "at random" not in text
+    assert "Every check of the audit itself passed (2)." in text
 
 
 def test_the_sentences_say_where_the_mistakes_are_and_whether_checks_failed():
@@ -177,6 +222,7 @@ def test_the_sentences_say_where_the_mistakes_are_and_whether_checks_failed():
 def test_commands_to_type_next():
     assert [typed for _, typed in labels.report(made_up(), folder="out").commands] == [
         "out/report.html",
+        "audit review out --sample 60",
         "audit review out",
         "audit verify out --top 50",
         "audit labels mail.csv --label y --format jsonl",
@@ -195,7 +241,7 @@ def test_excerpts_are_one_short_line():
 def test_nothing_to_show_is_no_error(name):
     out = io.StringIO()
     get(name).write(*shown(nothing()), out)
-    assert "probably wrong" in out.getvalue()
+    assert "contradict the other rows" in out.getvalue()
     if name == "json":
         assert json.loads(out.getvalue())["labels"] == []
 
@@ -203,7 +249,7 @@ def test_nothing_to_show_is_no_error(name):
 def test_the_page_says_first_what_was_found_and_what_to_do():
     text = page(labels.report(made_up(n=60)))
     found = parse(text)
-    assert found.texts["h1"].startswith("About 16 of 60 labels are probably wrong")
+    assert found.texts["h1"].startswith("About 16 of 60 labels contradict the other rows")
     assert found.texts["h2"].startswith("What to do nextThe ten rows to look at firstHow far to trust it")
     first = [attrs["aria-label"] for tag, attrs, _ in found.elements if tag == "article"]
     assert first == [f"Row number {k}" for k in range(1, 11)]
@@ -260,7 +306,7 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
 def test_the_console_says_the_verdict_the_rows_and_what_to_type_next():
     text = console(made_up(n=60))
     flat = " ".join(text.split())
-    assert "About 16 of 60 labels are probably wrong (" in text
+    assert "About 16 of 60 labels contradict the other rows (" in text
     assert "with 90% confidence" in text
     assert "Expect half of them in the first" in flat
     assert "slope 0.990, Pearson’s correlation 1.0000" in flat

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.audit import Searched, search_mismatch
+from dataaudit.audits.refinement import refined
 from dataaudit.audits.testset import Tested, predict, read_pair
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
@@ -32,7 +33,7 @@ class FittedRows:
     @cached_property
     def scores(self) -> RowScores:
         """Every row with and without itself."""
-        return score_rows(self.trained)
+        return refined(self.trained, score_rows(self.trained))
 
     @cached_property
     def noise(self) -> NoiseModel:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.batch import score_batch
 from dataaudit.audits.health import check_health
+from dataaudit.audits.randomness import random_check
 from dataaudit.audits.tables import choose_ranking, label_table, review_order
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
@@ -166,4 +167,5 @@ def checked_audit(material: Material) -> pl.DataFrame:
     refits = verify(
         model.trained, model.scores, order, on_refit=lambda done: step("verify by refits", done, total)
     )
-    return check_health(model.trained, model.scores, refits, noise=model.noise)
+    random = random_check(model.dataset, model.trained, model.scores, noise=model.noise, seed=material.seed)
+    return check_health(model.trained, model.scores, refits, random=random)
