@@ -26,7 +26,7 @@ import polars as pl
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings import sentences
 from dataaudit.findings.record import WITHHELD
-from dataaudit.findings.schemas import Findings, MismatchFindings
+from dataaudit.findings.schemas import GROUPED, Findings, MismatchFindings
 from dataaudit.findings.tables import Tables
 
 Level = Literal["none", "cells", "all"]
@@ -179,7 +179,9 @@ def _numbered(findings: Tables, files: list[str]) -> Iterable[tuple[str, str, st
 def _table(names: StandIns, findings: Tables, table: str) -> pl.DataFrame:
     """Return the facts of a table, without what is withheld of its texts."""
     schema = findings.SCHEMAS[table]
-    frame = findings.tables()[table].select(schema.facts.names())
+    frame = findings.tables()[table]
+    more = [name for name in GROUPED if table in findings.OPEN_END and name in frame.columns]
+    frame = frame.select(*schema.facts.names(), *more)
     texts = [(column, kind) for column, kind in schema.holds.items() if kind not in ("own", "words")]
     return frame.with_columns(_column(names, findings, table, frame, text) for text in texts)
 
