@@ -8,10 +8,14 @@ The variance is::
 First chance, with the 1.5 of `noise.model`. Then what is not known of the count of all rows: V is what
 chance leaves of its variance; an error of the rates shifts all log-odds alike, and a shift moves a level's
 sum by Σ_S p (1 − p). Last that a level has a rate of its own: p_i rests on the rate of all rows, which draws
-levels to the average. e_S is the level's share by p, s_S the one that fits its rows best, found by expectation
-and maximisation (Saerens, Latinne & Decaestecker 2002)::
+levels to the average. e_S is the level's share by p, s_S the one that fits its rows best (Saerens, Latinne &
+Decaestecker 2002)::
 
     s ← mean over S of the p whose log-odds are shifted by logit s − logit (mean of all p)
+
+*Measured*: of levels of 8 tables, a sixth with 40 % of the labels flipped and the others with 5 %, 92 %
+are covered, and 69 % by 1.5² Σ p (1 − p) alone; with 10 % flipped in all of them 99 %; of 44 people who
+labelled music, three of them mostly wrong, 95 %, and 57 % by chance alone.
 
 The test asks whether Σ_S p is larger than in levels made by permuting the rows within each class of label:
 classes are mislabelled at different rates, and levels may have other shares of them. Its mean is
