@@ -1,12 +1,12 @@
 """Who mislabels: wrong labels by the levels of columns, and what leaving levels out does for the other rows.
 
-Without the rows S of a level the model moves by one Newton step (`influence.groups`), and its refit says where
-to in truth. Either gives leave-one-out losses of the other rows as an audit of these alone would, with the
-same features and the same ridge in all: their mean is compared with what it is now. A smaller one says that
-the other rows contradict each other less where the level has no say.
+Without the rows of a level the model moves by one Newton step (`influence.groups`), and a refit says where to
+in truth. Either gives leave-one-out losses of the other rows as an audit of these alone would, with the same
+features and the same ridge in all: their mean is compared with what it is now. A smaller one says that the
+other rows contradict each other less where the level has no say.
 
-Cost: for each change a step, a refit and two inverse Hessians, for at most `SINGLE` levels and one set of them
-a column.
+Cost: for each change a step, a refit and two inverse Hessians, for at most `SINGLE` levels and one set of
+them a column.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import AuditError
 from dataaudit.features.levels import Cut, cut_levels
-from dataaudit.findings.levels import by_table, standing_out
+from dataaudit.findings.levels import by_table
 from dataaudit.findings.schemas import LEVELS, WITHOUT
 from dataaudit.influence.groups import group_step, refit_group
 from dataaudit.model.rows import MemoryRows
@@ -31,7 +31,7 @@ from dataaudit.options import LabelOptions, StepCallback
 from dataaudit.solvers import prepare
 from dataaudit.training.trained import Trained
 
-SINGLE: Final = 5  # levels that are left out alone, over all columns
+SINGLE: Final = 3  # levels that are left out alone, over all columns
 LARGEST: Final = 0.5  # share of the rows that is left out together
 _LEAST: Final = 2  # rows of each class that stay
 
@@ -73,7 +73,7 @@ def level_tables(
     )
     found = pl.concat(map(_described, cuts.values()))
     by = by_table(labels, levels, found, interval=interval)
-    alone, sets = _changes(standing_out(by), dataset.n)
+    alone, sets = _changes(by.filter("significant"), dataset.n)
     done = _left_out(trained, cuts, [*alone, *sets], on_step)
     singly, at_once = done[: len(alone)], done[len(alone) :]
     facts = {(one.column, one.levels[0]): one.effect for one in singly}
@@ -156,14 +156,17 @@ def without(trained: Trained, rows: NDArray[np.int64]) -> Without:
         l2=objective.l2 * objective.rows.n / len(others),
     )
     stepped = group_step(objective, trained.fit.theta, gone, precondition=trained.prepared.precondition)
-    fit = replace(trained.fit, theta=stepped)
-    refit = refit_group(objective, fit, gone).require_converged()
-    groups = trained.groups and trained.groups.take(others)
-    models = []
-    for one in (fit, refit):
-        inverse = prepare(alone, one.theta, damping=trained.prepared.damping)
-        models.append(replace(trained, objective=alone, fit=one, prepared=inverse, groups=groups))
-    return Without(models[0], models[1], others)
+    fit, damping = replace(trained.fit, theta=stepped), trained.prepared.damping
+    there = prepare(alone, stepped, damping=damping)
+    dense = there.method == "cholesky"  # a dual solve costs more than the steps that it saves
+    refit = refit_group(objective, fit, gone, precondition=there.precondition if dense else None)
+    refit.require_converged()
+    same = replace(trained, objective=alone, groups=trained.groups and trained.groups.take(others))
+    return Without(
+        replace(same, fit=fit, prepared=there),
+        replace(same, fit=refit, prepared=prepare(alone, refit.theta, damping=damping)),
+        others,
+    )
 
 
 def _mean_loss(trained: Trained, rows: NDArray[np.int64]) -> float:

@@ -47,6 +47,7 @@ def by_table(
                     "share": share,
                     "times_average": times,
                     "p_value": seen.p_value,
+                    "significant": (seen.p_value <= SIGNIFICANT) & (times > 1.0),
                 }
             )
         )
@@ -55,13 +56,8 @@ def by_table(
     table = pl.concat(parts).join(more, on=["column", "level"], how="left", maintain_order="left")
     lacking = [pl.lit(None).alias(name) for name in BY if name not in table.columns]
     ranked = table.with_columns(lacking).sort(
-        pl.col("p_value") > SIGNIFICANT, -excess, "column", "position", maintain_order=True
+        ~pl.col("significant"), -excess, "column", "position", maintain_order=True
     )
     places = pl.int_range(1, len(ranked) + 1, dtype=pl.Int64, eager=True).alias("rank")
     made: pl.DataFrame = ranked.with_columns(places).select(BY.names()).cast(BY)
     return made
-
-
-def standing_out(by: pl.DataFrame) -> pl.DataFrame:
-    """Return the levels whose labels look wrong more often than by chance, by rank."""
-    return by.filter(pl.col("p_value") <= SIGNIFICANT, pl.col("times_average") > 1.0)

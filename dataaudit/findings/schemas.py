@@ -57,8 +57,9 @@ NOISE: Final = schema("truth class, label class, rate real")  # P(label | truth)
 SAMPLE: Final = schema("row_id train, row whole, order whole, inclusion_probability real")  # `noise.sample`
 LEVELS: Final = schema("row_id train, column column, level level")  # of each row, by the columns asked for
 BY: Final = schema(  # `noise.levels`
-    "column column, level level, n whole, expected_wrong real, low real, high real",  # ends of the 90 % interval
+    "column column, level level, n whole, expected_wrong real, low real, high real",  # 90 % interval
     "share real, times_average real, p_value real",  # wrong of the level; that by the share in all rows
+    "significant flag",  # more than by chance
     "rank whole, kind own, position whole",  # kind: values, numbers, dates; place among those of its column
     "others_predicted real, others_measured real",  # change of the others' mean leave-one-out loss without it
     "together flag",  # whether it is among the levels of `without`
