@@ -324,6 +324,19 @@ class ColumnOptions(Options):
     categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
     text_units: Annotated[TextUnits, Opt("Terms of texts; auto decides by their script.", INPUT)] = "auto"
 
+    @property
+    def by(self) -> Sequence[str]:
+        """Columns by whose levels wrong labels are counted."""
+        return ()
+
+    @property
+    def not_features(self) -> tuple[str, ...]:
+        """Columns that are read for `by` alone: they were left out as features."""
+        named = {*self.features, *self.text, *self.categorical} if self.features else None
+        return tuple(
+            one for one in self.by if one in self.exclude or (named is not None and one not in named)
+        )
+
 
 def _require_encoding(name: str) -> None:
     try:
@@ -420,19 +433,6 @@ class TrainingOptions(ColumnOptions, TextOptions):
     def group(self) -> str | None:
         """Column whose rows of one value leave training together."""
         return None
-
-    @property
-    def by(self) -> Sequence[str]:
-        """Columns by whose levels wrong labels are counted."""
-        return ()
-
-    @property
-    def not_features(self) -> tuple[str, ...]:
-        """Columns that are read for `by` alone: they were left out as features."""
-        named = {*self.features, *self.text, *self.categorical} if self.features else None
-        return tuple(
-            one for one in self.by if one in self.exclude or (named is not None and one not in named)
-        )
 
     @property
     def copies_together(self) -> bool:

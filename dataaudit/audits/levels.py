@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -65,16 +65,9 @@ def level_tables(
     on_step: StepCallback,
 ) -> dict[str, pl.DataFrame]:
     """Return the tables ``by``, ``without`` and ``levels`` of the columns that were asked for."""
-    known = dict.fromkeys(settings.by)
-    cuts = {one: cut_levels(dataset.frame, one, categorical=settings.categorical) for one in known}
-    levels = pl.concat(
-        pl.DataFrame({"row_id": dataset.row_id, "column": [one] * dataset.n, "level": cut.texts})
-        for one, cut in cuts.items()
-    )
-    found = pl.concat(map(_described, cuts.values()))
-    by = by_table(labels, levels, found, interval=interval)
+    cuts, levels, by = count_by(dataset, labels, settings, interval=interval)
     alone, sets = _changes(by.filter("significant"), dataset.n)
-    done = _left_out(trained, cuts, [*alone, *sets], on_step)
+    done = _left_out(trained, {cut.column: cut for cut in cuts}, [*alone, *sets], on_step)
     singly, at_once = done[: len(alone)], done[len(alone) :]
     facts = {(one.column, one.levels[0]): one.effect for one in singly}
     marked = {(one.column, level) for one in at_once for level in one.levels}
@@ -90,6 +83,28 @@ def level_tables(
         ),
         "levels": levels.cast(LEVELS),
     }
+
+
+class Counted(NamedTuple):
+    """Wrong labels by the levels of columns."""
+
+    cuts: tuple[Cut, ...]
+    levels: pl.DataFrame
+    by: pl.DataFrame
+
+
+def count_by(
+    dataset: Dataset, labels: pl.DataFrame, settings: LabelOptions, *, interval: tuple[float, float]
+) -> Counted:
+    """Count the wrong labels of some rows by the columns that were asked for."""
+    columns = dict.fromkeys(settings.by)
+    cuts = tuple(cut_levels(dataset.frame, one, categorical=settings.categorical) for one in columns)
+    levels = pl.concat(
+        pl.DataFrame({"row_id": dataset.row_id, "column": [cut.column] * dataset.n, "level": cut.texts})
+        for cut in cuts
+    )
+    found = pl.concat(map(_described, cuts))
+    return Counted(cuts, levels, by_table(labels, levels, found, interval=interval))
 
 
 def _described(cut: Cut) -> pl.DataFrame:
