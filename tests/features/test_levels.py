@@ -1,6 +1,6 @@
 """What columns are cut into, to count by."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 import polars as pl
@@ -31,7 +31,11 @@ def days(first, step, n):
         ([f"{d}" for d in days(1, 2, 14)] * 2, "dates", [f"{d}" for d in days(1, 2, 14)]),
         (days(1, 70, 25) * 2, "dates", [f"{y}-Q{q}" for y in range(2026, 2031) for q in range(1, 5)][:19]),
         (days(1, 400, 30) * 4, "dates", [f"{d.year}" for d in days(1, 400, 30)]),
-        ([datetime(2026, 1, 31, 23), datetime(2026, 2, 1, 1)] * 3, "dates", ["2026-01", "2026-02"]),
+        (
+            [datetime(2026, 1, 31, 23, tzinfo=UTC), datetime(2026, 2, 1, 1, tzinfo=UTC)] * 3,
+            "dates",
+            ["2026-01", "2026-02"],
+        ),
         (["2026-01-31T23:00:00Z", "2026-02-01 01:00"] * 3, "dates", ["2026-01", "2026-02"]),
         ([time(9, 30), time(9, 45), time(17, 0)] * 3, "values", ["09:00", "17:00"]),
     ],
