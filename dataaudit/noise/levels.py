@@ -67,7 +67,7 @@ def weigh(p: Floats, y: Ints, level: Ints, *, interval: tuple[float, float]) -> 
     expected, chance = np.bincount(level, p), np.bincount(level, p * (1.0 - p))
     total = float(chance.sum())
     rates = max(((interval[1] - interval[0]) / (2.0 * _Z90)) ** 2 - _DOUBT**2 * total, 0.0)
-    own = n * _own_share(p, level, n) - expected
+    own = n * _own_share(p, level) - expected
     variance = _DOUBT**2 * chance + rates * (chance / max(total, _TINY)) ** 2 + own**2
     half = _Z90 * np.sqrt(variance)
     return Levels(
@@ -79,10 +79,11 @@ def weigh(p: Floats, y: Ints, level: Ints, *, interval: tuple[float, float]) -> 
     )
 
 
-def _own_share(p: Floats, level: Ints, n: Ints) -> Floats:
+def _own_share(p: Floats, level: Ints) -> Floats:
     """Return the share of wrong labels that fits the rows of each level best."""  # -> (L,)
     p = np.clip(p, _TINY, 1.0 - _TINY)
     odds, prior = np.log(p / (1.0 - p)), _log_odds(p.mean())
+    n = np.bincount(level)
     share = np.bincount(level, p) / n
     for _ in range(_ROUNDS):
         shift = _log_odds(share) - prior

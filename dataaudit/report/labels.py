@@ -165,19 +165,14 @@ def _who(f: Findings) -> tuple[Inline, ...]:
     said: list[Inline] = []
     for own in f.by.filter("significant").partition_by("column", maintain_order=True):
         first = own.head(_LEVELS)
-        looks, ave = (" labels look wrong", ""), (" the average", "")
         rows = zip(first["level"], first["share"], first["n"], first["times_average"], strict=True)
-        levels = [
-            (
-                Cell(level, 40),
-                f": {words.share(share, 0)} of {n:,}{looks[at > 0]}, {times:.1f} times{ave[at > 0]}",
-            )
-            for at, (level, share, n, times) in enumerate(rows)
-        ]
-        more = words.more(own.height - first.height, "more level", "more levels")
-        said += [
-            (Cell(own["column"][0], 60), " ", *common.joined(levels, "; "), f"; {more}." if more else ".")
-        ]
+        levels: list[Inline] = []
+        for level, share, n, times in rows:
+            looks, average = ("", "") if levels else (" labels look wrong", " the average")
+            said_of = f": {words.share(share, 0)} of {n:,}{looks}, {times:.1f} times{average}"
+            levels.append((Cell(level, 40), said_of))
+        more = f"; and {own.height - len(levels):,} more." if own.height > len(levels) else "."
+        said.append(("By ", Cell(own["column"][0], 60), ", ", *common.joined(levels, "; "), more))
         said += [_without(f, own)]
     return tuple(said)
 

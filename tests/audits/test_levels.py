@@ -117,7 +117,7 @@ def test_nothing_is_left_out_where_a_class_would_go(frame):
 
 def test_verdict_page_and_redaction(audit, tmp_path):
     said = " ".join(map(plain, report(audit.findings).sentences))
-    assert "who eve: " in said
+    assert "By who, eve: " in said
     assert "times the average." in said
     assert "Without eve the left-out loss of the other rows falls by" in said
     page = audit.write(tmp_path / "found").joinpath("report.html").read_text(encoding="utf-8")

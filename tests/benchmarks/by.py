@@ -72,7 +72,8 @@ def main():
     ):
         print(
             f"  {row['level']}: {row['expected_wrong']:.0f} [{row['low']:.0f}, {row['high']:.0f}] "
-            f"of {row['n']}, {row['wrong']} in truth; {row['times_average']:.1f} times the average, p {row['p_value']:.1g}"
+            f"of {row['n']}, {row['wrong']} in truth; {row['times_average']:.1f} times the average, "
+            f"p {row['p_value']:.1g}"
         )
     first = set(audit.by["level"].head(3))
     print(f"the first three are those: {first == WORST}; intervals cover {coverage(audit.by, truth):.2f}")
