@@ -435,11 +435,6 @@ class TrainingOptions(ColumnOptions, TextOptions):
         return None
 
     @property
-    def copies_together(self) -> bool:
-        """Whether copies leave training together."""
-        return False
-
-    @property
     def model(self) -> Any:
         """What is trained, or a fitted model."""
         return "logistic"
@@ -492,11 +487,6 @@ class LabelOptions(TrainingOptions):
         if self.label in self.by:
             what = f"column {self.label!r} is the label: wrong labels are counted by class anyway"
             raise SettingError(what, "name other columns, such as an annotator, a source or a date")
-
-    @property
-    def copies_together(self) -> bool:
-        """Whether copies leave training together."""
-        return True
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as the provenance keeps them, without a fitted model."""

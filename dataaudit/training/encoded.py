@@ -20,7 +20,7 @@ from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, Role, fit_encoding
 from dataaudit.features.target import Target, encode_target, encode_weight
-from dataaudit.options import GROUP_HINT, StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
 
 LEVELS, ROWS = 20, (2, 20)  # of a column that may name groups: fewest values, and rows of one on average
 
@@ -83,7 +83,7 @@ def encode_training(
     groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
     on_step("encode", 1, 1)
     notes += groups.notes if groups else ()
-    if settings.copies_together and not settings.group:
+    if isinstance(settings, LabelOptions) and not settings.group:
         notes += _hint(frame, encoding)
     return Training(dataset, target, encoding, columns, weight, notes, groups)
 
@@ -96,8 +96,8 @@ def _groups(
     roles: tuple[Role, ...],
     settings: TrainingOptions,
 ) -> Groups | None:
-    """Return which rows leave together, where that is asked; None if each leaves alone and has no copy."""
-    if not settings.copies_together:
+    """Return which rows leave together in an audit of labels; None if each leaves alone and has no copy."""
+    if not isinstance(settings, LabelOptions):
         return None
     forms, groups = _text_forms(frame, roles), None
     maybe = np.flatnonzero(_repeated(_projected(columns)) | _repeated(forms))
