@@ -299,6 +299,7 @@ _WITHIN: Final = "How far a number may move: a share of its column's interquarti
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
 Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
 GroupColumn = Annotated[str | None, Opt("Rows of one value are left out together.", INPUT)]
+By = Annotated[Sequence[str], Opt("Say who mislabels: count wrong labels by its levels.", INPUT)]
 Kinds = Literal["tfidf", "counts"]
 TextFeatures = Annotated[Kinds, Opt("Weighted words, or the plain bag of words.", MODEL, place=-2)]
 TextUnits = Literal["auto", "words", "characters"]
@@ -322,6 +323,19 @@ class ColumnOptions(Options):
     exclude: Annotated[Sequence[str], Opt("Leave this out.", INPUT)] = ()
     categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
     text_units: Annotated[TextUnits, Opt("Terms of texts; auto decides by their script.", INPUT)] = "auto"
+
+    @property
+    def by(self) -> Sequence[str]:
+        """Columns by whose levels wrong labels are counted."""
+        return ()
+
+    @property
+    def not_features(self) -> tuple[str, ...]:
+        """Columns that are read for `by` alone: they were left out as features."""
+        named = {*self.features, *self.text, *self.categorical} if self.features else None
+        return tuple(
+            one for one in self.by if one in self.exclude or (named is not None and one not in named)
+        )
 
 
 def _require_encoding(name: str) -> None:
@@ -451,6 +465,7 @@ class LabelOptions(TrainingOptions):
 
     weight: Weight = None
     group: GroupColumn = None
+    by: By = ()
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
     solver: Annotated[
@@ -469,6 +484,9 @@ class LabelOptions(TrainingOptions):
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
+        if self.label in self.by:
+            what = f"column {self.label!r} is the label: wrong labels are counted by class anyway"
+            raise SettingError(what, "name other columns, such as an annotator, a source or a date")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as the provenance keeps them, without a fitted model."""

@@ -105,6 +105,11 @@ class LabelAudit(Result):
         return self.findings.health
 
     @property
+    def by(self) -> pl.DataFrame:
+        """Expected wrong labels of each level of the columns named under `by`, the most telling first."""
+        return self.findings.by
+
+    @property
     def expected(self) -> float:
         """Expected number of wrong labels: by a sample where one was looked at."""
         return self.findings.provenance.count[0]

@@ -83,6 +83,16 @@ def label_findings(
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
     shown = np.unique(np.concatenate([read, others, drawn]))
+    said = provenance(
+        dataset,
+        target,
+        trained,
+        settings=settings,
+        noise=noise,
+        claim=claim(noise, random),
+        command=command,
+    )
+    by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
     return Findings(
         labels=labels,
         health=check_health(trained, scores, refits, random=random),
@@ -94,16 +104,26 @@ def label_findings(
         noise=noise_table(target, noise),
         budget=pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
         sample=sample,
-        provenance=provenance(
-            dataset,
-            target,
-            trained,
-            settings=settings,
-            noise=noise,
-            claim=claim(noise, random),
-            command=command,
-        ),
+        **by,
+        provenance=said,
     )
+
+
+def _by(
+    dataset: Dataset,
+    trained: Trained,
+    labels: pl.DataFrame,
+    settings: LabelOptions,
+    *,
+    interval: tuple[float, float],
+    on_step: StepCallback,
+) -> dict[str, pl.DataFrame]:
+    """Return the tables of who mislabels, empty where nobody asked."""
+    if not settings.by:
+        return {name: Findings.empty(name) for name in ("by", "without", "levels")}
+    from dataaudit.audits.levels import level_tables  # noqa: PLC0415 - few audits count by columns
+
+    return level_tables(dataset, trained, labels, settings=settings, interval=interval, on_step=on_step)
 
 
 def _verify(

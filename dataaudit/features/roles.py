@@ -225,10 +225,14 @@ def _names_rows(look: _Look) -> bool:
     return look.share == 1.0 or (look.present >= FEW and look.share >= MOSTLY)
 
 
+def named_as_code(name: str) -> bool:
+    """Tell whether a column's name says that its numbers are names."""
+    return bool(_CODE_NAME.search(name) or _CAMEL_CODE.search(name))
+
+
 def _codes(look: _Look) -> bool:
     """Return whether numbers are names by the name of their column, and recur: 3 is no more than 1 there."""
-    named = _CODE_NAME.search(look.name) or _CAMEL_CODE.search(look.name)
-    return bool(named) and look.present >= FEW and look.share < MOSTLY
+    return named_as_code(look.name) and look.present >= FEW and look.share < MOSTLY
 
 
 def _whole(series: pl.Series) -> bool:

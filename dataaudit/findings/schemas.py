@@ -56,6 +56,18 @@ NEIGHBOURS: Final = schema(
 VERIFICATION: Final = schema("row_id train, change own, predicted real, measured real")  # own loss
 NOISE: Final = schema("truth class, label class, rate real")  # P(label | truth)
 SAMPLE: Final = schema("row_id train, row whole, order whole, inclusion_probability real")  # `noise.sample`
+LEVELS: Final = schema("row_id train, column column, level level")  # of each row, by the columns asked for
+BY: Final = schema(  # `noise.levels`
+    "column column, level level, n whole, expected_wrong real, low real, high real",  # 90 % interval
+    "share real, times_average real, p_value real",  # wrong of the level; that by the share in all rows
+    "significant flag",  # more than by chance
+    "rank whole, kind own, position whole",  # kind: values, numbers, dates; place among those of its column
+    "others_predicted real, others_measured real",  # change of the others' mean leave-one-out loss without it
+    "together flag",  # whether it is among the levels of `without`
+)
+WITHOUT: Final = schema(  # several levels of a column left out at once
+    "column column, n whole, others_predicted real, others_measured real"
+)
 BUDGET: Final = schema("share real, rows whole")  # rows to check for a share of the expected wrong labels
 
 
@@ -119,6 +131,9 @@ class Findings(Tables):
         Changes of a row's own loss (nats), predicted and measured by a true refit.
     noise, budget : pl.DataFrame
         P(label | truth); rows to check for a share of the expected wrong labels.
+    by, without, levels : pl.DataFrame
+        Expected wrong labels of each level of the columns asked for; the change of the others' loss without
+        several of them; the levels of each row. Empty where none was asked for.
     sample : pl.DataFrame
         Rows to look at for an honest count, in their order; each first part of it is a sample too. Empty in
         findings of earlier versions.
@@ -131,8 +146,8 @@ class Findings(Tables):
     """
 
     OPEN_END = frozenset({"labels"})
-    RANKED = frozenset({"labels"})
-    LATER = frozenset({"sample"})
+    RANKED = frozenset({"labels", "by"})
+    LATER = frozenset({"sample", "by", "without", "levels"})
 
     labels: Annotated[pl.DataFrame, LABELS]
     health: Annotated[pl.DataFrame, HEALTH]
@@ -144,6 +159,9 @@ class Findings(Tables):
     noise: Annotated[pl.DataFrame, NOISE]
     budget: Annotated[pl.DataFrame, BUDGET]
     sample: Annotated[pl.DataFrame, SAMPLE]
+    by: Annotated[pl.DataFrame, BY]
+    without: Annotated[pl.DataFrame, WITHOUT]
+    levels: Annotated[pl.DataFrame, LEVELS]
     provenance: Provenance
 
 

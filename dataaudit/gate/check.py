@@ -132,7 +132,7 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
     data = open_data(
         source,
         label=dataset.label,
-        exclude=dataset.exclude,
+        exclude=[name for name in dataset.exclude if name not in dataset.by],
         id_column=dataset.id,
         named=named,
         dialect=Dialect(dataset.encoding, dataset.no_header),
@@ -162,7 +162,7 @@ def _accepted(dataset: DatasetSettings, stack: ExitStack) -> tuple[Data | None, 
 
 def _named(dataset: DatasetSettings) -> list[str]:
     """Return the columns that have a use of their own, besides label and id."""
-    own = dataset.weight, dataset.group, dataset.date
+    own = dataset.weight, dataset.group, dataset.date, *dataset.by
     columns = *own, *dataset.text, *dataset.features, *dataset.categorical
     return [column for column in columns if column]
 
@@ -175,16 +175,17 @@ def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
         data = open_data(paths, label=dataset.label, named=named, dialect=dialect)
     except MissingColumn:
         data = open_data(paths, label="", named=named, dialect=dialect)
-    return replace(data, lazy=data.lazy.drop(dataset.exclude, strict=False))
+    gone = [name for name in dataset.exclude if name not in dataset.by]
+    return replace(data, lazy=data.lazy.drop(gone, strict=False))
 
 
 def _settings_for(data: Data, dataset: DatasetSettings) -> DatasetSettings:
     """Return the settings for accepted data, without the columns that they lack."""
     there = {role: getattr(dataset, role) for role in ("id", "weight", "group", "date")}
     there = {role: name if name in data.schema else None for role, name in there.items()}
-    text = tuple(name for name in dataset.text if name in data.schema)
+    text, by = (tuple(n for n in names if n in data.schema) for names in (dataset.text, dataset.by))
     label = dataset.label if dataset.label in data.schema else ""
-    return replace(dataset, base="", label=label, text=text, **there)
+    return replace(dataset, base="", label=label, text=text, by=by, **there)
 
 
 def _outcomes(run: _Run, material: Material, rules: Sequence[Rule]) -> list[Outcome]:

@@ -267,6 +267,7 @@ class Material:
         """Columns that a model would learn from: those named, or all that are nothing else."""
         settings = self.settings
         others = {settings.label, settings.id, settings.weight, settings.group, settings.date}
+        others |= {*settings.not_features}
         named = {*settings.features, *settings.text, *settings.categorical} if settings.features else None
         return [name for name in self.rows.schema if name not in others and (named is None or name in named)]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_a
 from dataaudit.errors import SettingError, suggestion
 from dataaudit.options import (
     INPUT,
+    By,
     ColumnOptions,
     GroupColumn,
     Id,
@@ -57,6 +58,7 @@ class DatasetSettings(ColumnOptions, TextOptions):
     id: Id = None
     weight: Weight = None
     group: GroupColumn = None
+    by: By = ()
     date: Annotated[str | None, Opt("Says when a row was observed.", INPUT)] = None
     test: Annotated[Sequence[str], Opt("Rows held out.", INPUT, metavar="SOURCE", kind="paths")] = ()
     base: Annotated[str, Opt(_BASE, GATE, metavar="FILE", kind="base", place=-3)] = ""
@@ -91,6 +93,8 @@ class DatasetSettings(ColumnOptions, TextOptions):
         ):
             if column and column == self.label:
                 raise SettingError(f"column {column!r} is both the label and the {role}", "name two columns")
+        if self.label and self.label in self.by:
+            raise SettingError(f"column {self.label!r} is both the label and one to count by", "name another")
         _check_rules(self)
 
 

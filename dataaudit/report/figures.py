@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from dataaudit.report import charts, words
-from dataaudit.report.blocks import Cell, Table
+from dataaudit.report.blocks import Cell, Table, plain
 from dataaudit.report.charts import Line, Plot, Point, horizontal, lanes, padded, path, vertical
 from dataaudit.report.rows import shortened
 
@@ -28,6 +28,7 @@ _BINARY: Final = 2
 _FEWEST: Final = 2  # points that make a line
 _DRAWN: Final = 12  # classes of a matrix that can be read; above it, a table of the largest rates
 _LISTED: Final = 40
+_BARS, _DATES = 20, 40  # levels that are drawn, and of dates and numbers
 _LEFT, _TOP, _WIDE = 110, 42, 300  # place of a matrix's cells
 _ROOM: Final = 34.0  # units of width that a cell's number needs
 _LETTER: Final = 8  # units a letter takes
@@ -376,6 +377,53 @@ def by_label(counts: Sequence[tuple[str, int, float]], of: str = "") -> Table:
         rest=("label", "labels"),
         lead="Rows that carry each label, and how many of them are expected to be wrong.",
     )
+
+
+def by_level(own: pl.DataFrame, number: int) -> charts.Lanes:
+    """Draw the share of wrong labels in each level of a column; dates and numbers in their order."""
+    shown = _levels_shown(own)
+    measures = [
+        charts.Measure(
+            shortened(one["level"], _NAMED),
+            f"{words.share(one['share'], 0)} of {words.count(one['n'])}",
+            one["share"],
+            "against" if one["significant"] else "quiet",
+            one["low"] / one["n"],
+            one["high"] / one["n"],
+        )
+        for one in shown.iter_rows(named=True)
+    ]
+    column, total = own["column"][0][:60], own.height
+    some = f" The first {len(shown):,} of {total:,} levels." if total > len(shown) else ""
+    said = f"Share of labels expected to be wrong, with 90 % intervals.{some}"
+    span = (0.0, min(1.0, max(m.high or 0.0 for m in measures) * 1.04) or 1.0)
+    table = level_table(own)
+    named, head = (f"by-{number}", f"Wrong labels by {column}", said), tuple(map(str, table.head))
+    rows = tuple(tuple(map(plain, line)) for line in table.rows)
+    return lanes(named, measures, span, text=_percent, head=head, table=rows)
+
+
+def level_table(own: pl.DataFrame) -> Table:
+    """List the levels of a column with what is expected of each."""
+    return Table(
+        caption=f"Wrong labels by {own['column'][0][:60]}",
+        head=("level", "rows", "expected wrong", "from", "to", "share", "times average", "p"),
+        rows=tuple(map(_level_row, own.sort("rank").head(_LISTED).iter_rows(named=True))),
+        total=own.height,
+        rest=("level", "levels"),
+    )
+
+
+def _level_row(one: Fact) -> tuple[str | Cell, ...]:
+    counts = (words.fixed(one[name], 0) for name in ("expected_wrong", "low", "high"))
+    rest = words.share(one["share"]), words.fixed(one["times_average"], 1), words.short(one["p_value"], 2)
+    return Cell(one["level"], 60), words.count(one["n"]), *counts, *rest
+
+
+def _levels_shown(own: pl.DataFrame) -> pl.DataFrame:
+    """Return the levels that are drawn, in the order in which they are read."""
+    ordered = own["kind"][0] != "values"
+    return own.sort("position").head(_DATES) if ordered else own.sort("rank").head(_BARS)
 
 
 def rates(key: str, found: Fact) -> charts.Lanes | None:

@@ -15,7 +15,22 @@ from dataaudit.escape import line, shown
 from dataaudit.findings.schemas import RANDOM, Findings, Provenance
 from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
-from dataaudit.report.blocks import Cell, Inline, Part, Report, Row, Rows, Section, Table, Words
+from dataaudit.report.blocks import (
+    MARKDOWN,
+    PAGE,
+    Block,
+    Cell,
+    Figure,
+    Inline,
+    Only,
+    Part,
+    Report,
+    Row,
+    Rows,
+    Section,
+    Table,
+    Words,
+)
 from dataaudit.report.rows import STOP, ReviewRow, class_keys, failures, review_row, review_rows, term_name
 
 Budget = list[tuple[float, int]]  # shares of the expected wrong labels, and the rows to check to meet them
@@ -43,6 +58,8 @@ _APPLY: Final = (
     "The whole ranking is in labels.parquet."
 )
 _LEFT: Final = "were left out together"
+_RANDOM: Final = "mistakes that fall on the rows of a class at random within a level"
+_LEVELS: Final = 3  # of a column that are named
 _SETS, _LABELS = 3, 3  # sets of copies that are named, and rows of each, of different labels
 _LOOKS: Final = 60  # rows to look at for a number, where nobody has looked yet
 _NOT_COUNTED: Final = (
@@ -75,6 +92,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         _expected(budget, p),
         _skew(counts, p, of),
         p.ranking_reason if _fell_back(f) and not p.overlapping else "",
+        *_who(f),
         *_together(f),
         common.checked(health),
     )
@@ -101,6 +119,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
                 rank=1,
                 key="by-label",
             ),
+            *_by(f),
             _following(f, folder),
             *common.run(p, (("Run", Cell(p.run_id)), ("Rows", n))),
         ),
@@ -188,6 +207,56 @@ def _skew(counts: list[tuple[str, int, float]], p: Provenance, of: str) -> Inlin
         if stands_out
         else ""
     )
+
+
+def _who(f: Findings) -> tuple[Inline, ...]:
+    """Name the levels whose labels look wrong more often than by chance, and say what the others gain."""
+    said: list[Inline] = []
+    for own in f.by.filter("significant").partition_by("column", maintain_order=True):
+        first = own.head(_LEVELS)
+        rows = zip(first["level"], first["share"], first["n"], first["times_average"], strict=True)
+        levels: list[Inline] = []
+        for level, share, n, times in rows:
+            looks, average = ("", "") if levels else (" labels look wrong", " the average")
+            said_of = f": {words.share(share, 0)} of {n:,}{looks}, {times:.1f} times{average}"
+            levels.append((Cell(level, 40), said_of))
+        more = f"; and {own.height - len(levels):,} more." if own.height > len(levels) else "."
+        said.append(("By ", Cell(own["column"][0], 60), ", ", *common.joined(levels, "; "), more))
+        said += [_without(f, own)]
+    return tuple(said)
+
+
+def _without(f: Findings, own: pl.DataFrame) -> Inline:
+    """Say what leaving out levels of a column does to the loss of the other rows."""
+    at_once = f.without.filter(column=own["column"][0])
+    left = own.filter("together") if at_once.height else own.head(1)
+    found = at_once if at_once.height else left
+    predicted, measured = found["others_predicted"][0], found["others_measured"][0]
+    if not (words.known(predicted) and words.known(measured)):
+        return ""
+    changes = f"{words.moved(measured)} a row by a refit ({words.signed(predicted, 3)} by one Newton step)"
+    cells = [Cell(level, 40) for level in left["level"].head(2 * _LEVELS)]
+    last = f"{left.height - 2 * _LEVELS:,} more" if left.height > 2 * _LEVELS else cells.pop()
+    names = common.joined([common.joined(cells), last], " and ") if cells else (last,)
+    return ("Without ", *names, f" the left-out loss of the other rows {changes}.")
+
+
+def _by(f: Findings) -> tuple[Section, ...]:
+    """Return the section on who mislabels, where that was asked."""
+    if f.by.is_empty():
+        return ()
+    rests = "the rows that were looked at" if "expected" in f.provenance.learned else _RANDOM
+    blocks: list[Block] = []
+    for number, own in enumerate(f.by.partition_by("column", maintain_order=True), start=1):
+        chart = figures.by_level(own, number)
+        blocks += [Only(PAGE, (Figure(chart),)), Only(MARKDOWN, (figures.level_table(own),))]
+    lead = (
+        "Labels that are expected to be wrong, by the columns named under --by. Coloured bars have more of "
+        "them than levels made at random of rows with the same labels would have; p-values allow for the "
+        f"number of levels. Lines are 90{_NBSP}% intervals; they rest on {rests}, and allow for a rate of "
+        "the level’s own."
+    )
+    return (Section("Who mislabels", tuple(blocks), rank=1, key="by-level", lead=lead),)
 
 
 def _together(f: Findings) -> tuple[Inline, ...]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from dataaudit.errors import DataError, closest
 from dataaudit.escape import shown
+from dataaudit.findings.levels import by_table
 from dataaudit.findings.sample import FIRST_P_WRONG, FIRST_RANK, ROWS, chances, sample_of, scored
 from dataaudit.findings.schemas import BUDGET, Findings, Provenance
 from dataaudit.noise import review_budget
@@ -72,11 +73,13 @@ def learn_from(findings: Findings, decisions: Decisions) -> Findings:
     if count is not None:
         facts |= {"expected": count.expected, "low": count.low, "high": count.high, "alike": count.alike}
     left = table.filter(pl.col("reviewed").is_null())["p_wrong"].to_numpy()
+    provenance = dataclasses.replace(findings.provenance, learned=facts)
     return dataclasses.replace(
         findings,
         labels=table,
+        by=by_table(table, findings.levels, findings.by, interval=provenance.count[1:]),
         budget=pl.DataFrame(review_budget(left), schema=BUDGET, orient="row"),
-        provenance=dataclasses.replace(findings.provenance, learned=facts),
+        provenance=provenance,
     )
 
 

@@ -47,19 +47,26 @@ def read_labelled(
     """Read the rows that have a label."""
     on_step("read", 0, 1)
     columns = settings.columns
-    used = [column for column in (settings.weight, settings.group) if column]  # no features, but read
+    used = [
+        column for column in (settings.weight, settings.group, *settings.by) if column
+    ]  # read, features or not
     named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical, *used)))
     dataset = load(
         source,
         target=settings.label,
         columns=named if columns.features else None,
-        exclude=tuple(column for column in columns.exclude if column != settings.group),
+        exclude=tuple(column for column in columns.exclude if column not in (settings.group, *settings.by)),
         id_column=settings.id,
         named=named,
         dialect=Dialect(settings.encoding, settings.no_header),
     )
-    if settings.group and settings.group not in dataset.frame.columns:
-        raise MissingColumn(settings.group, dataset.frame.columns, "the data")
+    for column in (settings.group, *settings.by):
+        if column and column not in (*dataset.frame.columns, settings.id):
+            raise MissingColumn(column, dataset.frame.columns, "the data")
+    if settings.by:
+        from dataaudit.features.levels import require_levels  # noqa: PLC0415 - few audits count by columns
+
+        require_levels(dataset.frame, settings.by, categorical=columns.categorical, id_column=settings.id)
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)
     return (dataset if target.kept.all() else dataset.keep(target.kept)), target
@@ -156,11 +163,12 @@ def _repeated(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
 def weighted(
     dataset: Dataset, settings: TrainingOptions
 ) -> tuple[pl.DataFrame, NDArray[np.float64], tuple[str, ...]]:
-    """Return the frame without the weights, the weights, and a note on them."""
+    """Return the frame without the weights and what is no feature, the weights, and a note on them."""
+    frame = dataset.frame.drop(one for one in settings.not_features if one != settings.group)
     if settings.weight is None:
-        return dataset.frame, np.ones(dataset.n), ()
+        return frame, np.ones(dataset.n), ()
     if settings.weight not in dataset.frame.columns:
         raise MissingColumn(settings.weight, dataset.frame.columns, "the data")
     weight = encode_weight(dataset.frame[settings.weight])
     note = f"Rows weigh {settings.weight!r} in the fit and in influence; basis and λ were chosen without."
-    return dataset.frame.drop(settings.weight), weight, (note,)
+    return frame.drop(settings.weight, strict=False), weight, (note,)

@@ -106,6 +106,40 @@ def test_wrong_labels_break_and_right_ones_pass(code, noisy, clean):
     assert outcome(code, clean).status == "passed"
 
 
+def labelled_by(flipped, **settings):
+    """The first fifth of the rows is eve's; the labels of so many of them are turned."""
+    frame = tissues(flipped=flipped)
+    who = pl.Series("who", ["eve"] * 60 + ["ann", "bob", "cyd"] * 80)
+    return material(frame.with_columns(who), **{"id": "id", "by": ("who",), "exclude": ("who",)} | settings)
+
+
+def test_who_mislabels_is_named_and_is_no_feature():
+    given = labelled_by(30)
+    found = outcome("DA112", given)
+    assert found.status == "broken"
+    (finding,) = found.findings
+    assert "where who is eve: about" in finding.message
+    assert finding.site.column == "who"
+    assert "who" not in given.features
+    assert outcome("DA112", labelled_by(0)).status == "passed"
+    withheld = outcome("DA112", replace(given, redact=True)).findings[0].message
+    assert "where who is (withheld)" in withheld
+
+
+def test_without_columns_to_count_by_the_rule_does_not_apply(noisy):
+    with pytest.raises(Inapplicable, match="--by"):
+        facts("by", noisy)
+
+
+def test_who_mislabels_is_taken_from_findings(tmp_path):
+    given = labelled_by(30)
+    frame = given.rows.read(list(given.rows.schema))
+    audit = dataaudit.audit_labels(frame, label="y", id="id", by="who", exclude="who", verify=0, top=0)
+    audit.write(tmp_path / "found")
+    told = replace(given, folder=tmp_path / "found")
+    assert outcome("DA112", told).findings[0].message == outcome("DA112", given).findings[0].message
+
+
 def batch(wrong, *, n=60, seed=0):
     frame = tissues(seed)
     flip = pl.when(pl.col("y") == "benign").then(pl.lit("malignant")).otherwise(pl.lit("benign"))

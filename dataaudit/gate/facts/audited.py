@@ -12,8 +12,9 @@ from typing import Final
 import polars as pl
 
 from dataaudit.findings.schemas import Findings
+from dataaudit.findings.verdict import NOT_ASKED
 from dataaudit.gate.data import Material
-from dataaudit.gate.facts.table import FactTable, Rows
+from dataaudit.gate.facts.table import FactTable, Inapplicable, Rows
 from dataaudit.gate.rules import Need
 
 _FIT: Final = frozenset[Need]({"fit"})
@@ -60,6 +61,31 @@ def wrong(material: Material) -> Rows:
         n, numbers = model.dataset.n, (model.noise.expected, *model.noise.interval)
         supported = not model.noise.overlapping
     yield (n, *numbers, *(number / n for number in numbers), supported)
+
+
+@FactTable(
+    "column text, level text, rows whole, expected real, low real, high real, share real, times real,"
+    "p_value real, significant flag",
+    scope="column",
+    key=("column", "level"),
+    score="times",
+    needs=_FIT,
+    cells={"level"},
+    cost=2,
+)
+def by(material: Material) -> pl.DataFrame:
+    """Wrong labels by the levels of the columns named for it; times: their share by that of all rows."""
+    if material.folder is not None:
+        found = _findings(material).by
+    elif material.settings.by:
+        from dataaudit.gate.facts.labels import counted_levels  # noqa: PLC0415 - torch
+
+        found = counted_levels(material)
+    else:
+        found = Findings.empty("by")
+    if found.is_empty():
+        raise Inapplicable(f"{NOT_ASKED}name the columns to count wrong labels by (--by).")
+    return found.rename({"n": "rows", "expected_wrong": "expected", "times_average": "times"})
 
 
 @FactTable(

@@ -77,6 +77,8 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
         label=given.label,
         weight=given.weight,
         group=given.group if given.group in frame.columns else None,
+        by=tuple(name for name in given.by if name in frame.columns),
+        exclude=tuple(name for name in given.not_features if name in frame.columns),
         text=tuple(name for name in given.text if name in frame.columns),
         text_units=given.text_units,
         categorical=tuple(name for name in given.categorical if name in frame.columns),
@@ -91,7 +93,7 @@ def wanted(material: Material, data: Data) -> list[str]:
     """Return the columns of `data` that a fit is given: features, label and weight."""
     settings = material.settings
     named = [*settings.features, *settings.text, *settings.categorical] if settings.features else []
-    chosen = [*(named or material.features), settings.label, settings.weight, settings.group]
+    chosen = [*(named or material.features), settings.label, settings.weight, settings.group, *settings.by]
     return [name for name in dict.fromkeys(chosen) if name and name in data.schema]
 
 
@@ -103,7 +105,8 @@ def against(material: Material) -> Against | None:
 def _against(material: Material) -> Against | None:
     test, settings = material.test_rows, material.settings
     mine, theirs = (wanted(material, data) for data in (material.rows, test))
-    if settings.label not in theirs or set(mine) - set(theirs) - {settings.weight, settings.group}:
+    used = {settings.weight, settings.group, *settings.not_features}  # and no features
+    if settings.label not in theirs or set(mine) - set(theirs) - used:
         return None
     model = fitted(material)
     asked = MismatchOptions(
@@ -115,7 +118,7 @@ def _against(material: Material) -> Against | None:
         verify=0,
         seed=material.seed,
     )
-    columns = [name for name in mine if name not in (settings.weight, settings.group)]
+    columns = [name for name in mine if name not in used]
     pair = read_pair(material.rows.read(columns), test.read(columns), asked)
     if pair.y is None:
         return None

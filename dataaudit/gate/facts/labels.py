@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.batch import score_batch
 from dataaudit.audits.health import check_health
+from dataaudit.audits.levels import count_by
 from dataaudit.audits.randomness import random_check
 from dataaudit.audits.tables import choose_ranking, label_table, review_order
 from dataaudit.audits.validation import verify
@@ -17,6 +18,7 @@ from dataaudit.gate.facts.classes import normal_class
 from dataaudit.gate.facts.fitted import FittedRows, fit, fitted, wanted
 from dataaudit.gate.facts.table import Inapplicable
 from dataaudit.gate.matching import Matching
+from dataaudit.options import LabelOptions
 
 LEAST_KNOWN = 50  # below which no model of the known rows is worth contradicting a label
 CHECKED = 3  # rows that are taken out and relabelled for good: two refits each
@@ -31,6 +33,15 @@ def ranked_labels(material: Material) -> pl.DataFrame:
     table = label_table(model.dataset, model.target, model.scores, noise=model.noise, order=order)
     at = table["row"].to_list()
     return table.drop("source", "row", "line", "row_id").hstack(places(data, material.settings.id)[at])
+
+
+def counted_levels(material: Material) -> pl.DataFrame:
+    """Return wrong labels by the levels of the columns that were named for it, as findings have them."""
+    model, settings = fitted(material), material.settings
+    rows = {"row_id": model.dataset.row_id, "label": model.labels, "p_wrong": model.noise.p_wrong}
+    asked = LabelOptions(label=settings.label, by=settings.by, categorical=settings.categorical)
+    labels = pl.DataFrame(rows, schema_overrides={"label": pl.String})
+    return count_by(model.dataset, labels, asked, interval=model.noise.interval).by
 
 
 def judged_batch(material: Material) -> pl.DataFrame:
