@@ -26,7 +26,7 @@ import polars as pl
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings import sentences
 from dataaudit.findings.record import WITHHELD
-from dataaudit.findings.schemas import Findings, MismatchFindings
+from dataaudit.findings.schemas import LEARNED, Findings, MismatchFindings
 from dataaudit.findings.tables import Tables
 
 Level = Literal["none", "cells", "all"]
@@ -178,9 +178,11 @@ def _numbered(findings: Tables, files: list[str]) -> Iterable[tuple[str, str, st
 
 def _table(names: StandIns, findings: Tables, table: str) -> pl.DataFrame:
     """Return the facts of a table, without what is withheld of its texts."""
-    schema = findings.SCHEMAS[table]
-    frame = findings.tables()[table].select(schema.facts.names())
-    texts = [(column, kind) for column, kind in schema.holds.items() if kind not in ("own", "words")]
+    schema, whole = findings.SCHEMAS[table], findings.tables()[table]
+    more = LEARNED if LEARNED.keys() <= set(whole.columns) else schema
+    frame = whole.select(*schema.facts, *(name for name in more if name not in schema))
+    holds = {**schema.holds, **more.holds}
+    texts = [(column, kind) for column, kind in holds.items() if kind not in ("own", "words")]
     return frame.with_columns(_column(names, findings, table, frame, text) for text in texts)
 
 
