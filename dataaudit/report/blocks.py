@@ -9,7 +9,7 @@ the page and folded in Markdown, 2 on the page only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
@@ -180,19 +180,22 @@ class Row:
     other: tuple[Near, ...]
     same: tuple[Near, ...]
     sort: tuple[str, int]  # the loss, and a rank
+    order: int = 0  # in the sample, from 1
+    reviewed: str = ""  # what was decided before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Ranked rows: the first ones at a glance, or the list to find, sort and decide in."""
+    """Ranked rows: the first ones at a glance, or the list to find, sort and decide in; or a sample."""
 
     items: tuple[Row, ...]
-    style: Literal["first", "list"]
+    style: Literal["first", "list", "sample"]
     overview: Table | None = None  # for other formats than the page
     total: int = 0
     labels: tuple[str, ...] = ()
     queue: Mapping[str, Any] | None = None  # what the page's script decides with; None: nothing to decide
-    apply: str = ""  # the command that carries decisions out
+    apply: str = ""  # the command that carries decisions out, or learns from them
+    drawn: Sequence[str] = ()  # items as the page has drawn them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,8 @@ class ReviewRow:
     cells: tuple[Value, ...]
     evidence: tuple[Term, ...]
     neighbours: tuple[Neighbour, ...]
+    reviewed: str | None = None  # what was decided before, once that was learned from
+    reviewed_label: str | None = None  # the class that it was given
 
     @property
     def picture(self) -> str:
@@ -97,7 +99,19 @@ class ReviewRow:
 
 def review_rows(f: Findings, top: int, *, start: int = 0) -> tuple[ReviewRow, ...]:
     """Return so many rows of the ranking, each with its cells, evidence and neighbours."""
-    head = f.labels.slice(start, top)
+    return _rows_of(f, f.labels.slice(start, top))
+
+
+def sampled_rows(f: Findings, rows: int) -> tuple[Row, ...]:
+    """Return the first rows of the sample in its order, as they are looked at: led by no evidence."""
+    bare = dataclasses.replace(f, evidence=f.evidence.head(0), neighbours=f.neighbours.head(0))
+    drawn = f.labels.join(f.sample.head(rows).select("row_id", "order"), on="row_id").sort("order")
+    made = (review_row(row) for row in _rows_of(bare, drawn))
+    return tuple(dataclasses.replace(row, order=at) for at, row in enumerate(made, start=1))
+
+
+def _rows_of(f: Findings, head: pl.DataFrame) -> tuple[ReviewRow, ...]:
+    """Return rows of the table `labels`, each with its cells, evidence and neighbours."""
     ids = set(head["row_id"])
     terms = _grouped(f.evidence.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position"))
     neighbours = f.neighbours.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position")
@@ -148,8 +162,15 @@ def review_row(row: ReviewRow) -> Row:
         support=tuple(said for value, said in terms if value > 0),
         other=tuple(_near(n) for n in row.neighbours if not n.same_label),
         same=tuple(_near(n) for n in row.neighbours if n.same_label),
+        reviewed=reviewed(row),
         sort=(f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0", row.rank_self_influence),
     )
+
+
+def reviewed(row: ReviewRow) -> str:
+    """Say what was decided on a row before; empty where nothing was learned from it."""
+    acts = {"keep": "kept", "drop": "drop", "relabel": f"→ {(row.reviewed_label or '')[:_NAME]}"}
+    return acts.get(row.reviewed or "", row.reviewed or "")
 
 
 def _near(n: Neighbour) -> Near:

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from dataaudit.errors import DataError, closest
 from dataaudit.escape import shown
 from dataaudit.findings.sample import ROWS, chances, sample_of, scored
-from dataaudit.findings.schemas import BUDGET, HEALTH, LEARNED, Findings, Provenance
+from dataaudit.findings.schemas import BUDGET, HEALTH, LEARNED, Findings
 from dataaudit.noise import review_budget
-from dataaudit.noise.learned import FEWEST_LOOKS, Bin, Looks, count_wrong, learn, teaches
+from dataaudit.noise.learned import Bin, Looks, count_wrong, learn, teaches
 from dataaudit.repair.decisions import Decision, Decisions
+from dataaudit.report.learning import closer, counted, sentences
 from dataaudit.review.session import Review
 
 ANSWERS = {"keep": False, "relabel": True, "drop": True}  # action → whether the label was wrong
@@ -184,52 +185,12 @@ def renewed(review: Review, findings: Findings) -> Review:
     return review.reordered(_positions(places)) if facts["ordered"] else review
 
 
-def counted(provenance: Provenance) -> str:
-    """Say how many labels are wrong by the rows of the sample; empty where none of them was looked at."""
-    learned, n = provenance.learned, provenance.n_rows
-    if "expected" not in learned:
-        return ""
-    looks = f"{learned['sampled']:,} rows drawn for it"
-    found = f"By {looks}, about {learned['expected']:,.0f} of {n:,} labels are wrong"
-    return f"{found}: {learned['low']:,.0f} to {learned['high']:,.0f} with 90 % confidence."
-
-
-def closer(provenance: Provenance) -> str:
-    """Say what more looks would do to the interval; empty where nothing was counted."""
-    learned = provenance.learned
-    if "expected" not in learned or learned["sampled"] < FEWEST_LOOKS:
-        return ""
-    half = (learned["high"] - learned["low"]) / 2.0
-    many = f"{learned['sampled']:,} more looks make it about ±{half / 2**0.5:,.0f}"
-    return f"That is about ±{half:,.0f}; {many}: stop where it is close enough."
-
-
 def taught(findings: Findings, *, folder: Path, decisions: Path) -> Iterator[str]:
     """Yield what the decisions say, and what to type next."""
-    p = findings.provenance
-    learned = p.learned
-    looked = learned["sampled"] + learned["known"]
-    share = f" ({learned['wrong'] / looked:.0%})" if looked else ""
-    yield f"{looked:,} rows were looked at, {learned['wrong']:,} of their labels were wrong{share}."
-    if learned["unsure"]:
-        yield f"{learned['unsure']:,} more decisions say nothing about the label."
-    count = counted(p)
-    if count:
-        yield count
-        left = max(learned["expected"] - learned["wrong"], 0.0)
-        yield f"About {left:,.0f} wrong labels are expected among the rows that nobody looked at."
-    else:
-        yield "No row of the sample was looked at first, so the number of wrong labels is not known."
-    if learned["ordered"]:
-        yield "The list is in the order that was learned."
-        foreseen = f"{learned['foreseen']:,.0f} of the rows looked at were to be wrong"
-        yield f"By what the others of them teach, {foreseen}; {learned['wrong']:,.0f} were."
-    else:
-        why = f"fewer than {FEWEST_LOOKS}" if learned["sampled"] < FEWEST_LOOKS else "all alike"
-        yield f"The order of the list stays as it was: looks at the sample are {why}."
-    rows = ROWS if learned["sampled"] < ROWS else 2 * learned["sampled"]
+    yield from sentences(findings.provenance)
+    looks = findings.provenance.learned["sampled"]
     found, made = folder.as_posix(), decisions.as_posix()
     yield "To look at more rows drawn for the count: " + shlex.join(
-        ["audit", "review", found, "--sample", str(rows), "--decisions", made]
+        ["audit", "review", found, "--sample", str(ROWS if looks < ROWS else 2 * looks), "--decisions", made]
     )
     yield "To go on down the list: " + shlex.join(["audit", "review", found, "--decisions", made])

@@ -38,6 +38,7 @@ _ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer
 _LONGEST: Final = 20_000  # characters of any one value
 _SAID: Final = 2_000  # of our own words
 _NOTEBOOK_ROWS: Final = 50
+_SAMPLE: Final = 250_000  # bytes for the rows of a sample
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
 _DOCUMENT: Final = 8_000
 _OFF: Final = ("link", "image", "autolink", "html_inline", "html_block", "reference", "lheading")
@@ -120,9 +121,17 @@ def _page(report: b.Report) -> str:
     rows = next((ranked for ranked in found if ranked.style == "list"), None)
     if rows is None:
         return _render(report, sections)
+    sections = tuple(replace(s, blocks=tuple(map(_sampled, s.blocks))) for s in sections)
     bare = _render(report, sections, rows=rows, texts=(Markup(""),) * len(rows.items))
     room = SIZE - len(bare.encode()) - _SLACK
     return _render(report, sections, rows=rows, texts=_fit(rows.items, max(room, 0)))
+
+
+def _sampled(block: b.Block) -> b.Block:
+    """Return a sample with its rows drawn, as many as have room; other blocks as they are."""
+    if not isinstance(block, b.Rows) or block.style != "sample":
+        return block
+    return replace(block, drawn=_fit(block.items, _SAMPLE, "sampled"))
 
 
 def _render(
@@ -148,12 +157,12 @@ def _render(
     return _environment().get_template("page.html.j2").render({**values, **policy})
 
 
-def _fit(rows: tuple[b.Row, ...], room: int) -> tuple[Markup, ...]:
+def _fit(rows: tuple[b.Row, ...], room: int, macro: str = "row") -> tuple[Markup, ...]:
     """Render the first rows in full and the later ones in brief, so that all fit `room` bytes.
 
     Where even the briefest do not fit, the last rows are left out.
     """
-    draw = _environment().get_template("blocks.html.j2").module.row  # type: ignore[attr-defined]
+    draw = getattr(_environment().get_template("blocks.html.j2").module, macro)
     kept: list[Markup] = []
     for detail in _DETAILS:
         texts = [draw(_brief(row, detail), max(len(row.cells) - detail.columns, 0)) for row in rows]
