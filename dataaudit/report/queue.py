@@ -39,7 +39,7 @@ def queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
         "digits": class_keys(classes),
         "rows": [entries[name] for name in names],
         "expected": round(float(known.sum()), 3) if len(known) else None,
-        "sample": {"rows": [entries[name] for name in f.sample["row_id"]], "sums": sums},
+        "sample": {"rows": [entries[name] for name in f.sample["row_id"] if name in entries], "sums": sums},
         "made": _made(f, at),
         "counted": learning.counted(p),
         "looks": p.learned.get("sampled", 0),

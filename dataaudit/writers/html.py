@@ -38,7 +38,7 @@ _ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer
 _LONGEST: Final = 20_000  # characters of any one value
 _SAID: Final = 2_000  # of our own words
 _NOTEBOOK_ROWS: Final = 50
-_SAMPLE: Final = 250_000  # bytes for the rows of a sample
+_SAMPLE: Final = 12  # share of the room that is kept for the rows of a sample
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
 _DOCUMENT: Final = 8_000
 _OFF: Final = ("link", "image", "autolink", "html_inline", "html_block", "reference", "lheading")
@@ -117,21 +117,24 @@ def _page(report: b.Report) -> str:
         for s in report.sections
         if any(not isinstance(block, b.Only) or "page" in block.media for block in s.blocks)
     )
-    found = (block for s in sections for block in s.blocks if isinstance(block, b.Rows))
-    rows = next((ranked for ranked in found if ranked.style == "list"), None)
+    found = {block.style: block for s in sections for block in s.blocks if isinstance(block, b.Rows)}
+    rows, sample = found.get("list"), found.get("sample")
     if rows is None:
         return _render(report, sections)
-    sections = tuple(replace(s, blocks=tuple(map(_sampled, s.blocks))) for s in sections)
     bare = _render(report, sections, rows=rows, texts=(Markup(""),) * len(rows.items))
-    room = SIZE - len(bare.encode()) - _SLACK
-    return _render(report, sections, rows=rows, texts=_fit(rows.items, max(room, 0)))
+    room = max(SIZE - len(bare.encode()) - _SLACK, 0)
+    texts = _fit(rows.items, room - (room // _SAMPLE if sample else 0))
+    if sample:
+        drawn = replace(sample, drawn=_fit(sample.items, room - sum(map(_size, texts)), "sampled"))
+        sections = _with(sections, sample, drawn)
+    return _render(report, sections, rows=rows, texts=texts)
 
 
-def _sampled(block: b.Block) -> b.Block:
-    """Return a sample with its rows drawn, as many as have room; other blocks as they are."""
-    if not isinstance(block, b.Rows) or block.style != "sample":
-        return block
-    return replace(block, drawn=_fit(block.items, _SAMPLE, "sampled"))
+def _with(sections: tuple[b.Section, ...], old: b.Block, new: b.Block) -> tuple[b.Section, ...]:
+    """Return the sections with one block in the place of another."""
+    return tuple(
+        replace(s, blocks=tuple(new if block is old else block for block in s.blocks)) for s in sections
+    )
 
 
 def _render(
@@ -147,9 +150,7 @@ def _render(
         queue = {**rows.queue, "rows": rows.queue["rows"][:n]} if rows.queue and texts else None
         labels = tuple(sorted({line(row.label, 60) for row in rows.items[:n]}))
         kept = replace(rows, queue=queue, labels=labels)
-        sections = tuple(
-            replace(s, blocks=tuple(kept if block is rows else block for block in s.blocks)) for s in sections
-        )
+        sections = _with(sections, rows, kept)
         scripts = ["report.js", *(["review.js"] if queue else [])]
     style, code = _asset("report.css"), "\n".join(map(_asset, scripts))
     values = {"report": report, "sections": sections, "texts": Markup("\n").join(texts), "n": len(texts)}
