@@ -55,9 +55,9 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     budget: Budget = list(f.budget.sort("share").iter_rows())
     blocks = tuple(review_row(row) for row in rows)
     sentences = common.said(
-        learning.counted(p) or _interval(p.expected_wrong, p.expected_low, p.expected_high),
-        _expected(budget, p.count[0]),
-        _skew(counts, p.count[0]),
+        _interval(p.expected_wrong, p.expected_low, p.expected_high),
+        _expected(budget, p.expected_wrong),
+        _skew(counts, p.expected_wrong),
         p.ranking_reason if _fell_back(f) else "",
         common.checked(f.health),
     )
@@ -104,8 +104,6 @@ def _fell_back(f: Findings) -> bool:
 
 def _headline(f: Findings) -> str:
     p = f.provenance
-    if learning.is_counted(p):
-        return learning.headline(p)
     n, expected, low = p.n_rows, p.expected_wrong, p.expected_low
     if not math.isfinite(expected):
         return f"How many of {n:,} labels are wrong cannot be estimated"
@@ -210,7 +208,9 @@ def _sample(f: Findings, folder: str) -> Section:
         "the audit suggests is shown only when you ask for it. You may stop anywhere and go on later."
     )
     title = f"Count the wrong labels: look at {rows} rows drawn for it"
-    return Section(title, () if none else (shown,), rank=2, key="sampled", nav="Count wrong labels", lead=lead)
+    return Section(
+        title, () if none else (shown,), rank=2, key="sampled", nav="Count wrong labels", lead=lead
+    )
 
 
 def _ranked(

@@ -22,12 +22,6 @@ def is_counted(p: Provenance) -> bool:
     return "expected" in p.learned
 
 
-def headline(p: Provenance) -> str:
-    """Say how many labels are wrong by the sample."""
-    share = f"{100 * p.count[0] / max(p.n_rows, 1):.1f}\N{NO-BREAK SPACE}%"
-    return f"About {p.count[0]:,.0f} of {p.n_rows:,} labels are wrong ({share}), by rows that were looked at"
-
-
 def counted(p: Provenance) -> str:
     """Say how many labels are wrong by the rows of the sample; empty where none of them was looked at."""
     if not is_counted(p):
