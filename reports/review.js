@@ -4,7 +4,7 @@
   const by = (id) => document.getElementById(id);
   const island = by("review-data");
   if (!island || !by("r1")) return;
-  const { run, classes, names, digits, rows: entries, expected, sample, made, counted, looks, first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
+  const { run, classes, names, digits, rows: entries, expected, sample, made, counted, learned: [looks, total], first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
   const KEY = `dataaudit:decisions:${run}`;
   const list = by("list"), drawn = by("sample"), bar = by("bar"), say = by("said");
   const RANKED = entries.length;
@@ -53,10 +53,11 @@
     const found = sure.filter(wrong).length;
     const count = countWrong(decided);
     const thought = [...known.values()].reduce((sum, [name, , , p]) => sum - (decided.has(name) && !made.some((d) => d[0] === name) ? p || 0 : 0), expected);
-    const left = count ? count.expected - found : thought;
+    const counts = looked(decided).length <= looks ? total : count?.expected ?? null;
+    const left = counts !== null ? counts - found : thought;
     const parts = [`${decided.size.toLocaleString("en")} of ${many(known.size, "row")} decided`];
     if (sure.length) parts.push(`${found} of ${sure.length} were wrong (${percent(found, sure.length)})`);
-    if (expected !== null || count) parts.push(`about ${many(Math.max(0, Math.round(left)), "wrong label")} expected among the rest`);
+    if (expected !== null || counts !== null) parts.push(`about ${many(Math.max(0, Math.round(left)), "wrong label")} expected among the rest`);
     by("progress").textContent = `${parts.join(" · ")}.`;
     by("done").max = known.size;
     by("done").value = decided.size;

@@ -42,7 +42,7 @@ def queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
         "sample": {"rows": [entries[name] for name in f.sample["row_id"] if name in entries], "sums": sums},
         "made": _made(f, at),
         "counted": learning.counted(p),
-        "looks": p.learned.get("sampled", 0),
+        "learned": [p.learned.get("sampled", 0), p.learned.get("expected")],
     } | STOP
 
 

@@ -104,8 +104,8 @@ def _with_calibration(health: pl.DataFrame, bins: Sequence[Bin]) -> pl.DataFrame
         max(abs(found - due) - 0.5, 0.0) / max(due * (1.0 - due / n), 0.25) ** 0.5 for n, due, found in bins
     ]
     ok = max(far) <= _FAR
-    rows = [f"{due:,.1f} of {n:,} rows, {found:,} were" for n, due, found in bins]
-    message = f"Of the sample were to be wrong, by what its other rows teach: {'; '.join(rows)}."
+    rows = "; ".join(f"{due:,.1f} of {n:,}, {found:,} were" for n, due, found in bins)
+    message = f"By what the other rows of the sample teach, so many of its rows were to be wrong: {rows}."
     if not ok:
         message += (
             " Go by the count, which does not rest on these chances; more looks at the sample improve them."
