@@ -79,7 +79,7 @@ def learn_from(findings: Findings, decisions: Decisions) -> Findings:
     return dataclasses.replace(
         findings,
         labels=table,
-        health=_with_calibration(findings.health, learned.calibration),
+        health=with_calibration(findings.health, learned.calibration),
         budget=pl.DataFrame(review_budget(left), schema=BUDGET, orient="row"),
         provenance=dataclasses.replace(findings.provenance, learned=facts),
     )
@@ -94,7 +94,7 @@ def earlier(findings: Findings) -> tuple[Decision, ...]:
     return tuple(Decision(row_id=name, action=act, label=label) for name, act, label in made)
 
 
-def _with_calibration(health: pl.DataFrame, bins: Sequence[Bin]) -> pl.DataFrame:
+def with_calibration(health: pl.DataFrame, bins: Sequence[Bin]) -> pl.DataFrame:
     """Return the checks with that of the learned probabilities, where there are any."""
     others = health.filter(pl.col("check") != CALIBRATION)
     if not bins:
