@@ -54,11 +54,13 @@ def label_findings(
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
     scores = score_rows(trained)
-    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes))
+    groups = trained.groups
+    together = None if groups is None else groups.group
+    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes), groups=together)
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
-    top, checked = order[: settings.top], order[: (settings.verify + 1) // 2]
+    top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
     with ThreadPoolExecutor(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, trained, scores, checked, on_step)
         on_step("evidence", 0, 2)
@@ -71,7 +73,8 @@ def label_findings(
     columns = [role.column for role in trained.roles] or dataset.frame.columns
     hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
     hashes = content_hashes(dataset.frame, columns=hashed)
-    labels = label_table(dataset, target, scores, noise=noise, order=order).with_columns(hashes[order])
+    labels = label_table(dataset, target, scores, noise=noise, order=order, groups=groups)
+    labels = labels.with_columns(hashes[order])
     sample = sample_of(labels, ROWS, seed=settings.seed)
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)

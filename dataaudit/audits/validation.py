@@ -26,7 +26,7 @@ class Refit:
     """One change, predicted and done."""
 
     row: int  # position of the row
-    change: str  # ``"removed"`` or ``"relabelled"``
+    change: str  # ``"removed"``, with its group, or ``"relabelled"``, alone
     predicted: float  # change of the row's own loss, in nats: of its label when removed
     measured: float  # the same after a true refit
 
@@ -34,7 +34,7 @@ class Refit:
 def verify(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, on_refit: Callable[[int], None]
 ) -> tuple[Refit, ...]:
-    """Retrain without each row, and with its suggested label, to the minimum, from the predicted one."""
+    """Retrain without each row and its group, and with its suggested label, to the minimum."""
     scores_now = trained.objective.scores(trained.fit.theta)
     refits: list[Refit] = []
     # Products of a sparse matrix keep one core busy, those of a dense one all of them.
@@ -52,15 +52,17 @@ def verify(
 def _refit(
     trained: Trained, scores: RowScores, scores_now: Tensor, row: int, moved: Tensor
 ) -> tuple[Refit, Refit]:
-    """Retrain without a row, and with its suggested label."""
+    """Retrain without a row and its group, and with its suggested label, from the predicted minimum."""
     dense = trained.prepared.method == "cholesky"
     warm = trained.prepared.solve if dense else None  # a dual solve costs more than the steps that it saves
     objective, fit = trained.objective, trained.fit
     before, label = float(scores.train_loss[row]), int(objective.rows.y[row])
     other = int(scores.suggested[row])
     step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
-    start = step(by=torch.from_numpy(scores.loo_scores[row]) - scores_now[row])
-    removed = refit_without(objective, fit, row, start=start, precondition=warm)
+    group = torch.from_numpy(trained.mates(row))
+    alone = torch.from_numpy(scores.loo_scores[row]) - scores_now[row]
+    start = step(by=alone) if len(group) == 1 else None
+    removed = refit_without(objective, fit, group, start=start, precondition=warm)
     start = step(by=torch.from_numpy(scores.relabelled_scores[row]) - scores_now[row])
     changed = refit_relabelled(objective, fit, row, label=other, start=start, precondition=warm)
     found = (

@@ -160,7 +160,8 @@ def checked_audit(material: Material) -> pl.DataFrame:
     """Return an audit's own table of health, one row a check."""
     model, step = fitted(material), material.on_step
     ranking, _ = choose_ranking("auto", model.noise)
-    order = review_order(model.dataset, model.scores, model.noise, ranking=ranking)[:CHECKED]
+    order = model.trained.apart(review_order(model.dataset, model.scores, model.noise, ranking=ranking))
+    order = order[:CHECKED]
     total = 2 * len(order)
     refits = verify(
         model.trained, model.scores, order, on_refit=lambda done: step("verify by refits", done, total)
