@@ -12,18 +12,19 @@ import polars as pl
 
 from dataaudit.data.blob import is_repaired
 from dataaudit.escape import shown
+from dataaudit.findings import learned
 from dataaudit.findings.schemas import Findings, Provenance
 from dataaudit.options import GROUP_HINT
-from dataaudit.report import common, figures, learning, words
-from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
-from dataaudit.report.queue import queue
-from dataaudit.report.rows import ReviewRow, failures, review_row, review_rows, sampled_rows, term_name
+from dataaudit.report import common, figures, words
+from dataaudit.report.blocks import Cell, Inline, List, Report, Row, Rows, Section, Table
+from dataaudit.report.rows import ReviewRow, failures, queue, review_row, review_rows, sampled_rows, term_name
 
 Budget = list[tuple[float, int]]  # shares of the expected wrong labels, and the rows to check to meet them
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _FIRST: Final = 10  # rows to look at first
 _SAMPLE: Final = 60  # rows to look at for a count
+_BINS: Final = ("least suspect", "in between", "most suspect")  # rows of the sample
 _SHORT: Final = 20  # rows on a terminal
 _AGAINST: Final = 3  # words or columns that speak against a label
 _FEW: Final = 0.5  # rows; below it a count rounds to 0
@@ -76,7 +77,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         steps=(*failures(f.health), *_steps(len(rows), budget)),
         sections=(
             common.notes(p, folder),
-            learning.section(p),
+            _taught(p),
             _first(p, rows, blocks, "" if p.ranking_reason in sentences else p.ranking_reason),
             _trust(f),
             _sample(f, folder),
@@ -231,8 +232,28 @@ def _trust(f: Findings) -> Section:
     named = ("refits", "Predicted changes of loss against true refits (nats)", mark)
     plots = figures.compare(refits, named, words.signed), figures.calibration(f.labels, f.provenance.classes)
     sentence, known = common.refits_of(refits, none=_NO_REFITS)
-    bins = learning.calibration(f.provenance)
+    bins = _calibration(f.provenance)
     return common.trust(f.health, sentence, common.charts(*plots), *bins, terminal=known)
+
+
+def _taught(p: Provenance) -> Section:
+    """Return what the decisions say; nothing where there are none."""
+    said = (List(tuple(learned.sentences(p))),) if p.learned else ()
+    return Section("What the decisions say", said, rank=0, key="learned", nav="Decisions")
+
+
+def _calibration(p: Provenance) -> tuple[Table, ...]:
+    """Return what was expected of the rows of the sample against what was found; nothing without it."""
+    bins = p.learned.get("calibration") or ()
+    rows = tuple(
+        (name, words.count(n), words.fixed(due, 1), words.count(found))
+        for name, (n, due, found) in zip(_BINS, bins, strict=False)
+    )
+    if not rows:
+        return ()
+    lead = "Each row of the sample by what the other rows of the sample teach."
+    head = ("Rows of the sample", "rows", "to be wrong", "were wrong")
+    return (Table(caption="Learned chances against what was found", head=head, rows=rows, lead=lead),)
 
 
 def _sample(f: Findings, folder: str) -> Section:

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from dataaudit.errors import DataError, closest
 from dataaudit.escape import shown
+from dataaudit.findings.learned import closer, counted, sentences
 from dataaudit.findings.sample import ROWS, chances, sample_of, scored
 from dataaudit.findings.schemas import BUDGET, HEALTH, LEARNED, Findings
 from dataaudit.noise import review_budget
 from dataaudit.noise.learned import Bin, Looks, count_wrong, learn, teaches
 from dataaudit.repair.decisions import Decision, Decisions
-from dataaudit.report.learning import closer, counted, sentences
 from dataaudit.review.session import Review
 
 ANSWERS = {"keep": False, "relabel": True, "drop": True}  # action → whether the label was wrong
@@ -115,7 +115,7 @@ def with_calibration(health: pl.DataFrame, bins: Sequence[Bin]) -> pl.DataFrame:
 
 
 def _deviations(n: int, due: float, found: int) -> float:
-    """Return how far a bin is off, in standard deviations; half a row is none, as bins are small."""
+    """Return how far a bin is off, in standard deviations; half a row counts for nothing: bins are small."""
     return float(max(abs(found - due) - 0.5, 0.0) / max(due * (1.0 - due / n), 0.25) ** 0.5)
 
 

@@ -12,13 +12,13 @@ import pytest
 from scipy import stats
 from writers.example import made_up
 
+from dataaudit.findings.learned import counted
 from dataaudit.findings.redact import remember
 from dataaudit.findings.sample import chances, sample_of, scored
 from dataaudit.findings.schemas import Findings
 from dataaudit.noise.learned import Looks, count_wrong
 from dataaudit.repair.decisions import read_decisions
 from dataaudit.report import labels
-from dataaudit.report.learning import counted
 from dataaudit.review.learning import learn_from
 from dataaudit.writers import html
 from dataaudit.writers.html import write_report

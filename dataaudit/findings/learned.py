@@ -9,12 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from dataaudit.findings.schemas import Provenance
-from dataaudit.report import words
-from dataaudit.report.blocks import List, Section, Table
-from dataaudit.report.common import few
 
 FEWEST: Final = 10  # looks at the sample from which on something is learned, and said
-_BINS: Final = ("least suspect", "in between", "most suspect")
 
 
 def is_counted(p: Provenance) -> bool:
@@ -28,7 +24,7 @@ def counted(p: Provenance) -> str:
         return ""
     expected, low, high = p.count
     found = (
-        f"By {few(p.learned['sampled'], 'row')} drawn for it, about {expected:,.0f} of {p.n_rows:,} labels"
+        f"By {_few(p.learned['sampled'], 'row')} drawn for it, about {expected:,.0f} of {p.n_rows:,} labels"
     )
     return f"{found} are wrong: {low:,.0f} to {high:,.0f} with 90 % confidence."
 
@@ -48,14 +44,14 @@ def sentences(p: Provenance) -> Iterator[str]:
     facts = p.learned
     looked, wrong, unsure = facts["sampled"] + facts["known"], facts["wrong"], facts["unsure"]
     share = f" ({wrong / looked:.0%})" if looked else ""
-    were = "label was" if wrong == 1 else "labels were"
-    yield f"{few(looked, 'row')} {'was' if looked == 1 else 'were'} looked at: {wrong:,} {were} wrong{share}."
+    were = f"{wrong:,} {'label was' if wrong == 1 else 'labels were'} wrong{share}"
+    yield f"{_few(looked, 'row')} {'was' if looked == 1 else 'were'} looked at: {were}."
     if unsure:
-        yield f"{few(unsure, 'more decision')} {'says' if unsure == 1 else 'say'} nothing about the label."
+        yield f"{_few(unsure, 'more decision')} {'says' if unsure == 1 else 'say'} nothing about the label."
     if is_counted(p):
         yield counted(p)
         left = max(p.count[0] - wrong, 0.0)
-        yield f"About {few(left, 'wrong label')} are expected among the rows that nobody looked at."
+        yield f"About {_few(left, 'wrong label')} are expected among the rows that nobody looked at."
     else:
         yield "No row of the sample was looked at first, so the number of wrong labels is not known."
     if facts["ordered"]:
@@ -67,21 +63,5 @@ def sentences(p: Provenance) -> Iterator[str]:
         yield f"The order of the list stays as it was: looks at the sample are {why}."
 
 
-def section(p: Provenance) -> Section:
-    """Return what the decisions say; nothing where there are none."""
-    said = (List(tuple(sentences(p))),) if p.learned else ()
-    return Section("What the decisions say", said, rank=0, key="learned", nav="Decisions")
-
-
-def calibration(p: Provenance) -> tuple[Table, ...]:
-    """Return what was expected of the rows of the sample against what was found; nothing without it."""
-    bins = p.learned.get("calibration") or ()
-    rows = tuple(
-        (name, words.count(n), words.fixed(due, 1), words.count(found))
-        for name, (n, due, found) in zip(_BINS, bins, strict=False)
-    )
-    if not rows:
-        return ()
-    lead = "Each row of the sample by what the other rows of the sample teach."
-    head = ("Rows of the sample", "rows", "to be wrong", "were wrong")
-    return (Table(caption="Learned chances against what was found", head=head, rows=rows, lead=lead),)
+def _few(n: float, thing: str) -> str:
+    return f"{n:,.0f} {thing}{'' if n == 1 else 's'}"
