@@ -58,7 +58,7 @@ def review(
     from dataaudit.escape import line
     from dataaudit.findings.schemas import Findings
     from dataaudit.review.keyboard import Terminal, require_terminal
-    from dataaudit.review.learning import renewed
+    from dataaudit.review.learning import earlier, renewed
     from dataaudit.review.loop import NAME, SavedDecisions, conclusion, run_review
     from dataaudit.review.progress import queue_of
     from dataaudit.review.rows import RowReader
@@ -73,7 +73,8 @@ def review(
     if not len(queue):
         raise DataError(f"{folder.as_posix()} has no rows to review", "audit a file with labelled rows")
     saved = SavedDecisions(where, queue)
-    done, state = None, begin(queue, saved.decisions, reviewer=line(reviewer, 100))
+    made = tuple({d.row_id: d for d in (*earlier(findings), *saved.decisions)}.values())
+    done, state = None, begin(queue, made, reviewer=line(reviewer, 100))
     rows = RowReader(findings, lambda: _opened(findings, data))
     try:
         with Terminal(progress.console) as terminal:
@@ -105,13 +106,16 @@ def learn(
 
     The count holds whatever the mistakes are like if rows of audit review --sample were decided.
     """
+    from dataaudit.files import require_folder
     from dataaudit.findings.redact import level_of, remember
     from dataaudit.findings.schemas import Findings
     from dataaudit.repair.decisions import read_decisions
     from dataaudit.review.learning import learn_from, taught
     from dataaudit.writers.html import write_report
 
-    findings, decided = Findings.read(folder), read_decisions(decisions)
+    findings = Findings.read(folder)
+    require_folder(folder, hint="learn where you may write: copy the folder")
+    decided = read_decisions(decisions)
     learned = remember(learn_from(findings, decided), redact or level_of(findings))
     with progress:
         learned.write(folder)

@@ -26,7 +26,7 @@ import polars as pl
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings import sentences
 from dataaudit.findings.record import WITHHELD
-from dataaudit.findings.schemas import GROUPED, Findings, MismatchFindings
+from dataaudit.findings.schemas import GROUPED, LEARNED, Findings, MismatchFindings
 from dataaudit.findings.tables import Tables
 
 Level = Literal["none", "cells", "all"]
@@ -178,11 +178,11 @@ def _numbered(findings: Tables, files: list[str]) -> Iterable[tuple[str, str, st
 
 def _table(names: StandIns, findings: Tables, table: str) -> pl.DataFrame:
     """Return the facts of a table, without what is withheld of its texts."""
-    schema = findings.SCHEMAS[table]
-    frame = findings.tables()[table]
-    more = [name for name in GROUPED if table in findings.OPEN_END and name in frame.columns]
-    frame = frame.select(*schema.facts.names(), *more)
-    texts = [(column, kind) for column, kind in schema.holds.items() if kind not in ("own", "words")]
+    schema, whole = findings.SCHEMAS[table], findings.tables()[table]
+    later = [*GROUPED, *LEARNED] if table in findings.OPEN_END else []
+    frame = whole.select(*schema.facts, *(name for name in later if name in whole.columns))
+    holds = {name: kind for name, kind in {**schema.holds, **LEARNED.holds}.items() if name in frame.columns}
+    texts = [(column, kind) for column, kind in holds.items() if kind not in ("own", "words")]
     return frame.with_columns(_column(names, findings, table, frame, text) for text in texts)
 
 
@@ -325,7 +325,7 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
             some = f"{len(value)} {'note of the audit is' if len(value) == 1 else 'notes of the audit are'}"
             return (f"{some} withheld.",) if value else ()
         case "learned":  # counts of rows and probabilities
-            return {key: one for key, one in value.items() if isinstance(one, bool | int | float)}
+            return {key: one for key, one in value.items() if _is_number(one)}
         case "leading":  # of the one sentence in their place
             return min(value, 1)
         case "flip":
@@ -338,6 +338,11 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
     if isinstance(value, str) and name not in _OUR_FACTS:
         return names("class", value) if name.endswith("label") else WITHHELD
     return value
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number, or a list of numbers."""
+    return all(map(_is_number, value)) if isinstance(value, list | tuple) else isinstance(value, int | float)
 
 
 def command(typed: str) -> str:

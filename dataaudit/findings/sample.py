@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.findings.schemas import SAMPLE
+from dataaudit.findings.schemas import LEARNED, SAMPLE
 from dataaudit.noise.learned import Scored
 from dataaudit.noise.sample import draw, inclusion, sizes
 
 ROWS = 100  # looks after which a count is as good as most people need
-FIRST_P_WRONG, FIRST_RANK = "first_p_wrong", "first_rank"  # columns of labels that decisions have reordered
 
 
 def sample_of(labels: pl.DataFrame, rows: int, *, seed: int) -> pl.DataFrame:
@@ -52,11 +51,10 @@ def scored(labels: pl.DataFrame) -> tuple[pl.DataFrame, Scored]:
 
 def _as_it_was(labels: pl.DataFrame) -> pl.DataFrame:
     """Return the rows in the first order, with the first probabilities."""
-    if FIRST_RANK not in labels.columns:
+    if "first_rank" not in labels.columns:
         return labels
-    first = labels.with_columns(p_wrong=pl.col(FIRST_P_WRONG), rank=pl.col(FIRST_RANK)).sort("rank")
-    later = (FIRST_P_WRONG, FIRST_RANK, "reviewed")
-    return first.drop(later, strict=False)
+    first = labels.with_columns(p_wrong=pl.col("first_p_wrong"), rank=pl.col("first_rank")).sort("rank")
+    return first.drop(LEARNED.names(), strict=False)
 
 
 def _p_wrong(labels: pl.DataFrame) -> NDArray[np.float64]:

@@ -41,6 +41,9 @@ LABELS: Final = schema(
     "suggested_label class, p_wrong real",  # likeliest other class; P(label is wrong)
     "rank whole, rank_self_influence whole",  # from 1, most suspect first
 )
+LEARNED: Final = schema(  # further columns of them, once decisions were learned from
+    "first_p_wrong real, first_rank whole, reviewed own, reviewed_label class",  # as before; what was decided
+)
 CONTENT: Final = "content"  # a further column of them: the hash of a row's cells, without its label
 GROUPED: Final = schema(  # of `labels`, in their order, where rows leave together or are copies
     "group_rows whole, group_conflicts whole",  # rows that leave together, this one too; with another label

@@ -20,6 +20,9 @@ decisions. The order of the rows not decided is, once ten rows of the sample are
 standardised: the first order, and two such regressions with ridges of C = .3 and 1. Each weighs e^(−loss),
 with its cross-validated log-loss on the sample, so that few looks, or a good first order, change little.
 
+What the rows of the sample would get by regressions that have not seen them is set against what was found, in
+bins of equally many rows.
+
 Cost: O(n) and some dozens of systems of as many equations as there are classes: well below a second.
 """
 
@@ -46,6 +49,9 @@ _STEPS, _SETTLED = 50, 1e-8
 _RIDGES = (0.3, 1.0)  # C of the two regressions of the order
 _COUNT_RIDGE = 0.3  # C of m̂
 _FIRST_ORDER_BONUS = 0.5  # nats in favour of the order as it is
+_BINS = 3  # of the calibration
+
+Bin = tuple[int, float, int]  # rows of the sample, how many were to be wrong, how many were
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,7 @@ class Learned:
     p_wrong: Floats  # (n,) 0 or 1 where somebody looked
     order: Ints  # (n − m − k,) positions of the rows that nobody looked at, most suspect first
     foreseen: float  # decided rows that were to be wrong by regressions without them
+    calibration: tuple[Bin, ...] = ()  # of the sample, by the same, from the least suspect on
 
 
 def count_wrong(rows: Scored, looks: Looks) -> Count | None:
@@ -152,6 +159,7 @@ def learn(rows: Scored, looks: Looks, count: Count | None) -> Learned:
     decided = looks.decided
     w = looks.wrong[decided].astype(np.float64)
     odds, order = _log_odds(rows.p_wrong), -rows.rank.astype(np.float64)
+    unseen = np.empty(0)
     expected = float(rows.p_wrong[decided].sum())
     if teaches(looks):
         designs = [(rows.first, 1.0), *((rows.features, ridge) for ridge in _RIDGES)]
@@ -164,15 +172,24 @@ def learn(rows: Scored, looks: Looks, count: Count | None) -> Learned:
         odds = np.average(parts, axis=0, weights=weights)
         order = np.average(_standard(parts.T), axis=1, weights=weights)
         expected = float(np.average(out_of_fold, axis=0, weights=weights).sum())
+        unseen = np.average(_log_odds(out_of_fold), axis=0, weights=weights)[: len(looks.sampled)]
     others = np.ones(len(odds), dtype=bool)
     others[decided] = False
-    p = _probability(odds)
+    shift = 0.0
     if count is not None and others.any():
         left = min(max(count.expected - w.sum(), 0.0), float(others.sum()))
-        p[others] = _adding_up_to(left, odds[others])
+        shift = _shift_to(left, odds[others])
+    p = _probability(odds + shift)
     p[decided] = w
     at = np.flatnonzero(others)
-    return Learned(p, at[np.lexsort((rows.rank[at], -order[at]))], expected)
+    bins = calibration(_probability(unseen + shift), looks.wrong[looks.sampled]) if len(unseen) else ()
+    return Learned(p, at[np.lexsort((rows.rank[at], -order[at]))], expected, bins)
+
+
+def calibration(p: Floats, wrong: Flags) -> tuple[Bin, ...]:
+    """Set what was expected of rows against what was found, in bins of equally many."""  # (m,), (m,)
+    parts = np.array_split(np.argsort(p, kind="stable"), _BINS)
+    return tuple((len(at), float(p[at].sum()), int(wrong[at].sum())) for at in parts)
 
 
 def _cross_fitted(X: Floats, looks: Looks, population: Flags) -> tuple[float, Floats]:
@@ -224,13 +241,13 @@ def _fit(X: Floats, w: Floats, ridge: float) -> _Regression:
     return _Regression(theta)
 
 
-def _adding_up_to(total: float, odds: Floats) -> Floats:
-    """Shift log-odds so that their probabilities add up to `total`."""
+def _shift_to(total: float, odds: Floats) -> float:
+    """Return what is added to log-odds so that their probabilities add up to `total`."""
     low, high = -60.0, 60.0
     for _ in range(60):
         middle = (low + high) / 2.0
         low, high = (middle, high) if _probability(odds + middle).sum() < total else (low, middle)
-    return _probability(odds + (low + high) / 2.0)
+    return (low + high) / 2.0
 
 
 def _probability(odds: Floats) -> Floats:

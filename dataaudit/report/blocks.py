@@ -184,6 +184,8 @@ class Row:
     of: str = ""  # the column of the labels, where these are bare numbers
     named: str = ""  # the label, with its column where it is a bare number
     telling: tuple[str, ...] = ()  # columns that are evidence
+    order: int = 0  # in the sample, from 1
+    reviewed: str = ""  # what was decided before
 
     @property
     def parted(self) -> tuple[tuple[tuple[str, Cell], ...], tuple[tuple[str, Cell], ...]]:
@@ -195,15 +197,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Ranked rows: the first ones at a glance, or the list to find, sort and decide in."""
+    """Ranked rows: the first ones at a glance, or the list to find, sort and decide in; or a sample."""
 
     items: tuple[Row, ...]
-    style: Literal["first", "list"]
+    style: Literal["first", "list", "sample"]
     overview: Table | None = None  # for other formats than the page
     total: int = 0
     labels: tuple[str, ...] = ()
     queue: Mapping[str, Any] | None = None  # what the page's script decides with; None: nothing to decide
-    apply: str = ""  # the command that carries decisions out
+    apply: str = ""  # the command that carries decisions out, or learns from them
+    drawn: Sequence[str] = ()  # items as the page has drawn them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

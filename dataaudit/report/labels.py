@@ -11,7 +11,8 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.data.blob import is_repaired
-from dataaudit.escape import line, shown
+from dataaudit.escape import shown
+from dataaudit.findings import learned
 from dataaudit.findings.schemas import RANDOM, Findings, Provenance
 from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
@@ -22,6 +23,7 @@ from dataaudit.report.blocks import (
     Cell,
     Figure,
     Inline,
+    List,
     Only,
     Part,
     Report,
@@ -31,12 +33,14 @@ from dataaudit.report.blocks import (
     Table,
     Words,
 )
-from dataaudit.report.rows import STOP, ReviewRow, class_keys, failures, review_row, review_rows, term_name
+from dataaudit.report.rows import ReviewRow, failures, queue, review_row, review_rows, sampled_rows, term_name
 
 Budget = list[tuple[float, int]]  # shares of the expected wrong labels, and the rows to check to meet them
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _FIRST: Final = 10  # rows to look at first
+_SAMPLE: Final = 60  # rows to look at for a count
+_BINS: Final = ("least suspect", "in between", "most suspect")  # rows of the sample
 _SHORT: Final = 20  # rows on a terminal
 _AGAINST: Final = 3  # words or columns that speak against a label
 _FEW: Final = 0.5  # rows; below it a count rounds to 0
@@ -47,8 +51,6 @@ _RANKINGS: Final = {
     "leave-one-out": "the loss of a row when it is left out",
     "self-influence": "self-influence",
 }
-# A name that a page can hold exactly; longer ones are reviewed on a terminal.
-_NAME, _CLASS, _CLASSES = 300, 200, 20_000
 _EACH: Final = (
     "Each shows its label, struck out, and the label that the other rows suggest. "
     "If most suggestions are right, the list is worth going on with."
@@ -107,11 +109,13 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         steps=(*failures(health), *_steps(len(rows), budget, p)),
         sections=(
             common.notes(p, folder),
+            _taught(p),
             _first(
                 p, rows, blocks, "" if p.overlapping or p.ranking_reason in sentences else p.ranking_reason
             ),
             _trust(f, health),
-            _ranked(f, rows, blocks, _queue(whole or f, rows), folder),
+            _sample(f, folder),
+            _ranked(f, rows, blocks, queue(whole or f, rows), folder),
             _charts(f, budget),
             Section(
                 "By label",
@@ -356,7 +360,46 @@ def _trust(f: Findings, health: pl.DataFrame) -> Section:
         figures.calibration(f.labels, f.provenance.classes, of=of),
     )
     sentence, known = common.refits_of(refits, none=_NO_REFITS)
-    return common.trust(health, sentence, common.charts(*plots), terminal=known)
+    bins = _calibration(f.provenance)
+    return common.trust(health, sentence, common.charts(*plots), *bins, terminal=known)
+
+
+def _taught(p: Provenance) -> Section:
+    """Return what the decisions say; nothing where there are none."""
+    said = (List(tuple(learned.sentences(p))),) if p.learned else ()
+    return Section("What the decisions say", said, rank=0, key="learned", nav="Decisions")
+
+
+def _calibration(p: Provenance) -> tuple[Table, ...]:
+    """Return what was expected of the rows of the sample against what was found; nothing without it."""
+    bins = p.learned.get("calibration") or ()
+    rows = tuple(
+        (name, words.count(n), words.fixed(due, 1), words.count(found))
+        for name, (n, due, found) in zip(_BINS, bins, strict=False)
+    )
+    if not rows:
+        return ()
+    lead = "Each row of the sample by what the other rows of the sample teach."
+    head = ("Rows of the sample", "rows", "to be wrong", "were wrong")
+    return (Table(caption="Learned chances against what was found", head=head, rows=rows, lead=lead),)
+
+
+def _sample(f: Findings, folder: str) -> Section:
+    """Return the rows to look at for an honest count; nothing where all of them is withheld."""
+    # Those that were looked at, and 40 more, as far as the tables have their cells.
+    rows = min(max(_SAMPLE, f.provenance.learned.get("sampled", 0) + 40), len(f.sample))
+    none = f.provenance.settings.get("redact") == "all" or not rows
+    learn = f"audit learn {shlex.quote(folder)} decisions.jsonl" if folder else ""
+    shown = Rows(items=() if none else sampled_rows(f, rows), style="sample", apply=learn)
+    lead = (
+        "These rows were drawn at random, uncertain ones more often, so what is found in them tells how many "
+        "labels are wrong whatever the mistakes are like. Decide each by what it says, in this order; what "
+        "the audit suggests is shown only when you ask for it. You may stop anywhere and go on later."
+    )
+    title = f"Count the wrong labels: look at {rows} rows drawn for it"
+    return Section(
+        title, () if none else (shown,), rank=2, key="sampled", nav="Count wrong labels", lead=lead
+    )
 
 
 def _ranked(
@@ -376,31 +419,6 @@ def _ranked(
     total = f.provenance.n_rows
     shown = Rows(items=blocks, style="list", total=total, queue=queue, apply=repair_command(f, folder))
     return Section("Review the ranked rows", (shown,), rank=2, key="rows", lead=lead)
-
-
-def _queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
-    """Return what the page's script decides with: names exactly; None where they are withheld or too long."""
-    p, names = f.provenance, f.labels["row_id"].head(len(rows)).to_list()
-    classes = sorted({*p.classes, *(name for row in rows for name in (row.label, row.suggested_label))})
-    longest = max(map(len, names), default=_NAME + 1)
-    fits = longest <= _NAME and max(map(len, classes)) <= _CLASS and sum(map(len, classes)) <= _CLASSES
-    if p.settings.get("redact") == "all" or not fits:
-        return None
-    at = {name: i for i, name in enumerate(classes)}
-    wrong = [round(r.p_wrong, 4) if words.known(r.p_wrong) else None for r in rows]
-    known = [wrong for _, _, wrong in by_label(f.labels) if words.known(wrong)]
-    return {
-        "run": p.run_id,
-        "of": words.bare(p.classes, line(p.target, 60)),
-        "classes": classes,
-        "names": [line(name, 60) for name in classes],
-        "digits": class_keys(classes),
-        "rows": [
-            [name, at[r.label], at[r.suggested_label], p]
-            for name, r, p in zip(names, rows, wrong, strict=True)
-        ],
-        "expected": round(sum(known), 3) if known and not p.overlapping else None,
-    } | STOP
 
 
 def _charts(f: Findings, budget: Budget) -> Section:

@@ -11,7 +11,10 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.cells import Marks, number_text, passage, pixels_of, pixels_text, readable
-from dataaudit.findings.schemas import Findings
+from dataaudit.escape import line
+from dataaudit.findings.learned import counted
+from dataaudit.findings.sample import chances, scored
+from dataaudit.findings.schemas import LEARNED, Findings
 from dataaudit.report import words
 from dataaudit.report.blocks import Cell, Near, Record, Row, Tone, chosen
 
@@ -34,6 +37,8 @@ _LEAST: Final = 0.01  # nats, below which digits say nothing
 _WEIGHS: Final = 0.2  # of the strongest piece of evidence, from which on a column counts as telling
 _NO_TONES: Final[Mapping[str, Tone]] = {}
 _LARGE, _SMALL = 112, 56  # pixels of a picture, on the page
+# A name that a page can hold exactly; longer ones are reviewed on a terminal.
+_EXACT, _CLASS, _CLASSES = 300, 200, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,8 @@ class ReviewRow:
     neighbours: tuple[Neighbour, ...]
     of: str = ""  # the column of the labels, where these are bare numbers
     columns: tuple[str, ...] = ()  # those of an excerpt, the same for all rows
+    reviewed: str | None = None  # what was decided before, once that was learned from
+    reviewed_label: str | None = None  # the class that it was given
 
     @property
     def picture(self) -> str:
@@ -106,7 +113,19 @@ class ReviewRow:
 
 def review_rows(f: Findings, top: int, *, start: int = 0) -> tuple[ReviewRow, ...]:
     """Return so many rows of the ranking, each with its cells, evidence and neighbours."""
-    head = f.labels.slice(start, top)
+    return _rows_of(f, f.labels.slice(start, top))
+
+
+def sampled_rows(f: Findings, rows: int) -> tuple[Row, ...]:
+    """Return the first rows of the sample in its order, as they are looked at: led by no evidence."""
+    bare = dataclasses.replace(f, evidence=f.evidence.head(0), neighbours=f.neighbours.head(0))
+    drawn = f.labels.join(f.sample.head(rows).select("row_id", "order"), on="row_id").sort("order")
+    made = (review_row(row) for row in _rows_of(bare, drawn))
+    return tuple(dataclasses.replace(row, order=at) for at, row in enumerate(made, start=1))
+
+
+def _rows_of(f: Findings, head: pl.DataFrame) -> tuple[ReviewRow, ...]:
+    """Return rows of the table `labels`, each with its cells, evidence and neighbours."""
     ids = set(head["row_id"])
     terms = _grouped(f.evidence.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position"))
     neighbours = f.neighbours.filter(pl.col("row_id").is_in(ids)).sort("row_id", "position")
@@ -175,8 +194,15 @@ def review_row(row: ReviewRow) -> Row:
         support=tuple(said for value, said in terms if value > 0),
         other=tuple(_near(n, row.of) for n in row.neighbours if not n.same_label),
         same=tuple(_near(n, row.of) for n in row.neighbours if n.same_label),
+        reviewed=reviewed(row),
         sort=(f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0", row.rank_self_influence),
     )
+
+
+def reviewed(row: ReviewRow) -> str:
+    """Say what was decided on a row before; empty where nothing was learned from it."""
+    acts = {"keep": "kept", "drop": "drop", "relabel": f"→ {(row.reviewed_label or '')[:_NAME]}"}
+    return acts.get(row.reviewed or "", row.reviewed or "")
 
 
 def _near(n: Neighbour, of: str) -> Near:
@@ -342,3 +368,64 @@ def _number(term: Term) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
+    """Return what the page's script decides and counts with; None where names are withheld or too long.
+
+    It estimates the number of wrong labels as `noise.learned` does, by a difference estimator, but with a
+    linear regression: that takes of the rows that are not on the page only the sums of what it regresses on.
+    """
+    p, names = f.provenance, f.labels["row_id"].head(len(rows)).to_list()
+    classes = sorted({*p.classes, *(name for row in rows for name in (row.label, row.suggested_label))})
+    longest = max(map(len, (*names, *f.sample["row_id"])), default=_EXACT + 1)
+    fits = longest <= _EXACT and max(map(len, classes)) <= _CLASS and sum(map(len, classes)) <= _CLASSES
+    if p.settings.get("redact") == "all" or not fits:
+        return None
+    at = {name: i for i, name in enumerate(classes)}
+    entries, sums = _entries(f, names, at)
+    known = f.labels["p_wrong"].fill_nan(None).drop_nulls()
+    return {
+        "run": p.run_id,
+        "of": words.bare(p.classes, line(p.target, 60)),
+        "classes": classes,
+        "names": [line(name, 60) for name in classes],
+        "digits": class_keys(classes),
+        "rows": [entries[name] for name in names],
+        "expected": round(float(known.sum()), 3) if len(known) and not p.overlapping else None,
+        "sample": {"rows": [entries[name] for name in f.sample["row_id"] if name in entries], "sums": sums},
+        "made": _made(f, at),
+        "counted": counted(p),
+        "learned": [p.learned.get("sampled", 0), p.learned.get("expected")],
+    } | STOP
+
+
+def _entries(
+    f: Findings, names: Sequence[str], at: Mapping[str, int]
+) -> tuple[dict[str, list[Any]], list[float]]:
+    """Return what the script knows of each row, by name, and the sums over all rows of the last two numbers.
+
+    Name, numbers of the classes, P(wrong); for the count the chance to be drawn, and two of the first scores.
+    """
+    first, known = scored(f.labels)
+    numbers = [chances(first), known.p_wrong, 1.0 - known.p_label]
+    table = first.select("row_id").with_columns(pl.Series(str(i), column) for i, column in enumerate(numbers))
+    shown = {*names, *f.sample["row_id"]}
+    joined = f.labels.filter(pl.col("row_id").is_in(shown)).join(table, on="row_id")
+    entries = {
+        name: [name, at.get(label), at.get(other), round(p, 4) if words.known(p) else None]
+        + [float(f"{number:.6g}") for number in figures]
+        for name, label, other, p, *figures in joined.select(
+            "row_id", "label", "suggested_label", "p_wrong", "0", "1", "2"
+        ).iter_rows()
+    }
+    return entries, [len(first), *(float(column.sum()) for column in numbers[1:])]
+
+
+def _made(f: Findings, at: Mapping[str, int]) -> list[tuple[str, str, int | None]]:
+    """Return the decisions that were learned from: name, action, number of the class that was given."""
+    if not LEARNED.keys() <= set(f.labels.columns):
+        return []
+    rows = f.labels.filter(pl.col("reviewed").is_in(["keep", "relabel", "drop", "unsure"]))
+    made = rows.select("row_id", "reviewed", "reviewed_label").iter_rows()
+    return [(name, act, at.get(label)) for name, act, label in made]

@@ -3,7 +3,8 @@
 The looks that count are the first rows of the sample, as far as they are decided without a gap. A row of
 which the reviewer is unsure is no answer: the others stand for it. Every other decided row is known, and
 leaves the population. The findings that come back have the same rows, learned probabilities and order;
-`first_p_wrong` and `first_rank` keep the first ones, so that learning can be repeated with more decisions.
+`first_p_wrong` and `first_rank` keep the first ones, and `reviewed` what was decided, so that learning goes
+on with more decisions: a row that is not decided again keeps what was decided on it before.
 """
 
 from __future__ import annotations
@@ -20,31 +21,32 @@ from numpy.typing import NDArray
 
 from dataaudit.errors import DataError, closest
 from dataaudit.escape import shown
+from dataaudit.findings.learned import closer, counted, sentences
 from dataaudit.findings.levels import by_table
-from dataaudit.findings.sample import FIRST_P_WRONG, FIRST_RANK, ROWS, chances, sample_of, scored
-from dataaudit.findings.schemas import BUDGET, Findings, Provenance
+from dataaudit.findings.sample import ROWS, chances, sample_of, scored
+from dataaudit.findings.schemas import BUDGET, HEALTH, LEARNED, Findings
 from dataaudit.noise import review_budget
-from dataaudit.noise.learned import FEWEST_LOOKS, Looks, count_wrong, learn, teaches
+from dataaudit.noise.learned import Bin, Looks, count_wrong, learn, teaches
 from dataaudit.repair.decisions import Decision, Decisions
 from dataaudit.review.session import Review
 
 ANSWERS = {"keep": False, "relabel": True, "drop": True}  # action → whether the label was wrong
+CALIBRATION = "learned calibration"  # name of the check
+_FAR = 2.6  # standard deviations by which a bin may miss: one in 100 does by chance
 
 
 def learn_from(findings: Findings, decisions: Decisions) -> Findings:
-    """Return the findings with the count and the order that the decisions teach."""
+    """Return the findings with the count and the order that the decisions teach, with those before."""
     _check(findings, decisions)
+    made = {d.row_id: d for d in (*earlier(findings), *decisions.rows)}
     labels, rows = scored(findings.labels)
     place = {name: at for at, name in enumerate(labels["row_id"].to_list())}
     label = labels["label"].to_list()
-    answers = {
-        place[d.row_id]: ANSWERS[d.action] and d.label != label[place[d.row_id]]
-        for d in decisions.rows
-        if d.action in ANSWERS
-    }
+    acts = {name: "keep" if d.label == label[place[name]] else d.action for name, d in made.items()}
+    answers = {place[name]: ANSWERS[act] for name, act in acts.items() if act in ANSWERS}
     order = sample_of(findings.labels, labels.height, seed=findings.provenance.seed)
     drawn = [place[name] for name in order["row_id"].to_list()]
-    sampled = _answered(drawn, answers, unsure={place[d.row_id] for d in decisions.rows} - answers.keys())
+    sampled = _answered(drawn, answers, unsure={place[name] for name in made} - answers.keys())
     known = sorted(answers.keys() - set(sampled))
     wrong = np.zeros(labels.height, dtype=bool)
     wrong[[at for at, was in answers.items() if was]] = True
@@ -53,22 +55,24 @@ def learn_from(findings: Findings, decisions: Decisions) -> Findings:
     learned = learn(rows, looks, count)
     decided = looks.decided
     last = np.concatenate([learned.order, decided[wrong[decided]], decided[~wrong[decided]]])
-    acts = {d.row_id: d.action for d in decisions.rows}
+    given = {name: d.label for name, d in made.items() if acts[name] == "relabel"}
     table = labels.with_columns(
         pl.Series("p_wrong", learned.p_wrong),
-        pl.col("p_wrong").alias(FIRST_P_WRONG),
-        pl.col("rank").alias(FIRST_RANK),
-        pl.col("row_id").replace_strict(acts, default=None, return_dtype=pl.String).alias("reviewed"),
+        first_p_wrong="p_wrong",
+        first_rank="rank",
+        reviewed=pl.col("row_id").replace_strict(acts, default=None, return_dtype=pl.String),
+        reviewed_label=pl.col("row_id").replace_strict(given, default=None, return_dtype=pl.String),
     )[last.tolist()].with_columns(rank=pl.int_range(1, labels.height + 1, dtype=pl.Int64))
-    facts = {
-        "decisions": len(decisions.rows),
+    facts: dict[str, Any] = {
+        "decisions": len(made),
         "sampled": len(sampled),
         "sampled_wrong": int(wrong[sampled].sum()) if sampled else 0,
         "known": len(known),
         "wrong": int(wrong.sum()),
-        "unsure": len(decisions.rows) - len(answers),
+        "unsure": len(made) - len(answers),
         "foreseen": learned.foreseen,
         "ordered": teaches(looks),
+        "calibration": [list(one) for one in learned.calibration],
     }
     if count is not None:
         facts |= {"expected": count.expected, "low": count.low, "high": count.high, "alike": count.alike}
@@ -78,9 +82,44 @@ def learn_from(findings: Findings, decisions: Decisions) -> Findings:
         findings,
         labels=table,
         by=by_table(table, findings.levels, findings.by, interval=provenance.count[1:]),
+        health=with_calibration(findings.health, learned.calibration),
         budget=pl.DataFrame(review_budget(left), schema=BUDGET, orient="row"),
         provenance=provenance,
     )
+
+
+def earlier(findings: Findings) -> tuple[Decision, ...]:
+    """Return what was decided on the rows of findings that were learned from decisions already."""
+    if not LEARNED.keys() <= set(findings.labels.columns):
+        return ()
+    rows = findings.labels.filter(pl.col("reviewed").is_in([*ANSWERS, "unsure"]))
+    made = rows.select("row_id", "reviewed", "reviewed_label").iter_rows()
+    return tuple(Decision(row_id=name, action=act, label=label) for name, act, label in made)
+
+
+def with_calibration(health: pl.DataFrame, bins: Sequence[Bin]) -> pl.DataFrame:
+    """Return the checks with that of the learned probabilities, where there are any."""
+    others = health.filter(pl.col("check") != CALIBRATION)
+    if not bins:
+        return others
+    # By a bin's own chances, and half a row more: three bins of few rows are no large sample.
+    far = [
+        max(abs(found - due) - 0.5, 0.0) / max(due * (1.0 - due / n), 0.25) ** 0.5 for n, due, found in bins
+    ]
+    ok = max(far) <= _FAR
+    rows = "; ".join(f"{due:,.1f} of {n:,}, {found:,} were" for n, due, found in bins)
+    message = f"By what the other rows of the sample teach, so many of its rows were to be wrong: {rows}."
+    if not ok:
+        message += (
+            " Go by the count, which does not rest on these chances; more looks at the sample improve them."
+        )
+    check = (CALIBRATION, max(far), _FAR, ok, message)
+    return pl.concat([others, pl.DataFrame([check], schema=HEALTH, orient="row")])
+
+
+def _deviations(n: int, due: float, found: int) -> float:
+    """Return how far a bin is off, in standard deviations; half a row counts for nothing: bins are small."""
+    return float(max(abs(found - due) - 0.5, 0.0) / max(due * (1.0 - due / n), 0.25) ** 0.5)
 
 
 def _check(findings: Findings, decisions: Decisions) -> None:
@@ -135,8 +174,9 @@ def renewed(review: Review, findings: Findings) -> Review:
     """Return the review with the count so far, and with what is left in the order that is learned."""
     queue = review.queue
     learned = learn_from(findings, Decisions(tuple(review.decisions.values()), queue.run_id))
-    review = dataclasses.replace(review, count=counted(learned.provenance))
-    if not learned.provenance.learned["ordered"]:
+    review = dataclasses.replace(review, count=f"{counted(learned.provenance)} {closer(learned.provenance)}")
+    facts = learned.provenance.learned
+    if not facts["ordered"] and "expected" not in facts:
         return review
     places = [queue.places[name] for name in learned.labels["row_id"].to_list()]
     p_wrong = np.empty(len(queue))
@@ -144,44 +184,16 @@ def renewed(review: Review, findings: Findings) -> Review:
     # The chances of decided rows stay as they were thought to be: by them the fit of the list is judged.
     done = [queue.places[name] for name in review.decisions]
     p_wrong[done] = queue.p_wrong[done]
-    return review.reordered(p_wrong, queue.suggested, order=_positions(places))
-
-
-def counted(provenance: Provenance) -> str:
-    """Say how many labels are wrong by the rows of the sample; empty where none of them was looked at."""
-    learned, n = provenance.learned, provenance.n_rows
-    if "expected" not in learned:
-        return ""
-    looks = f"{learned['sampled']:,} rows drawn for it"
-    found = f"By {looks}, about {learned['expected']:,.0f} of {n:,} labels are wrong"
-    return f"{found}: {learned['low']:,.0f} to {learned['high']:,.0f} with 90 % confidence."
+    review = dataclasses.replace(review, queue=dataclasses.replace(queue, p_wrong=p_wrong, learned=True))
+    return review.reordered(_positions(places)) if facts["ordered"] else review
 
 
 def taught(findings: Findings, *, folder: Path, decisions: Path) -> Iterator[str]:
     """Yield what the decisions say, and what to type next."""
-    p = findings.provenance
-    learned = p.learned
-    looked = learned["sampled"] + learned["known"]
-    yield f"{looked:,} rows were looked at, {learned['wrong']:,} of their labels were wrong."
-    if learned["unsure"]:
-        yield f"{learned['unsure']:,} more decisions say nothing about the label."
-    count = counted(p)
-    if count:
-        yield count
-        left = max(learned["expected"] - learned["wrong"], 0.0)
-        yield f"About {left:,.0f} wrong labels are expected among the rows that nobody looked at."
-    else:
-        yield "No row of the sample was looked at first, so the number of wrong labels is not known."
-    if learned["ordered"]:
-        yield "The list is in the order that was learned."
-        foreseen = f"{learned['foreseen']:,.0f} of the rows looked at were to be wrong"
-        yield f"By what the others of them teach, {foreseen}; {learned['wrong']:,.0f} were."
-    else:
-        why = f"fewer than {FEWEST_LOOKS}" if learned["sampled"] < FEWEST_LOOKS else "all alike"
-        yield f"The order of the list stays as it was: looks at the sample are {why}."
-    rows = ROWS if learned["sampled"] < ROWS else 2 * learned["sampled"]
+    yield from sentences(findings.provenance)
+    looks = findings.provenance.learned["sampled"]
     found, made = folder.as_posix(), decisions.as_posix()
     yield "To look at more rows drawn for the count: " + shlex.join(
-        ["audit", "review", found, "--sample", str(rows), "--decisions", made]
+        ["audit", "review", found, "--sample", str(ROWS if looks < ROWS else 2 * looks), "--decisions", made]
     )
     yield "To go on down the list: " + shlex.join(["audit", "review", found, "--decisions", made])

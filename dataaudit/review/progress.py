@@ -1,17 +1,19 @@
 """The queue of a review, and how far it is: what was decided, how much of it was wrong, when to stop.
 
 The rule, here and on the page: from `FIRST` decisions on, when at most `FEW` of the last `LAST` decided rows
-were wrong, the review may stop. A row of which the reviewer is unsure counts for neither.
+were wrong, the review may stop. A row of which the reviewer is unsure counts for neither, and a look at the
+sample, or one that was learned from before, says nothing of how far down the list it is.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.findings.schemas import Findings
@@ -33,6 +35,8 @@ class Queue:
     places: Mapping[str, int]  # name of a row → its place
     overlapping: bool = False  # whether nothing can be said of the number of wrong labels
     sample: frozenset[int] = frozenset()  # places of rows to look at before the suggestion is seen
+    reviewed: frozenset[int] = frozenset()  # places of rows whose decisions were learned from before
+    learned: bool = False  # whether `p_wrong` comes out of decisions
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -68,7 +72,14 @@ def queue_of(findings: Findings, *, sample: int = 0) -> Queue:
         places=places,
         overlapping=findings.provenance.overlapping,
         sample=frozenset(drawn),
+        reviewed=frozenset(_reviewed(table)),
+        learned=bool(findings.provenance.learned.get("decisions")),
     )
+
+
+def _reviewed(table: pl.DataFrame) -> Iterable[int]:
+    """Return the places of rows that were reviewed."""
+    return table["reviewed"].is_not_null().arg_true() if "reviewed" in table.columns else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +93,8 @@ class Progress:
     recent: int  # the last decided rows, by which the stop is judged
     recent_wrong: int
     recent_expected: float  # how many of them should have been, by their probabilities
+    listed: int  # decided rows by which the stop is judged, from the first on
+    next_expected: float | None  # wrong ones expected among the next `LAST`; None where nothing was learned
 
     @property
     def decided(self) -> int:
@@ -101,7 +114,7 @@ class Progress:
     @property
     def enough(self) -> bool:
         """Whether the review may stop."""
-        return self.sure >= FIRST and self.recent_wrong <= FEW
+        return self.listed >= FIRST and self.recent_wrong <= FEW
 
     @property
     def fits(self) -> bool:
@@ -113,7 +126,9 @@ def progress_of(queue: Queue, decisions: Sequence[Decision]) -> Progress:
     """Return how far a review is."""
     acts = [meant(queue, decision) for decision in decisions]
     sure = [(d, act) for d, act in zip(decisions, acts, strict=True) if act != "unsure"]
-    last = sure[-LAST:]
+    apart = queue.sample | queue.reviewed
+    listed = [(d, act) for d, act in sure if queue.places[d.row_id] not in apart]
+    last = listed[-LAST:]
     expected = queue.expected
     decided = math.fsum(_chance(queue, decision) for decision in decisions)
     return Progress(
@@ -124,7 +139,16 @@ def progress_of(queue: Queue, decisions: Sequence[Decision]) -> Progress:
         recent=len(last),
         recent_wrong=sum(_is_wrong(act) for _, act in last),
         recent_expected=math.fsum(_chance(queue, decision) for decision, _ in last),
+        listed=len(listed),
+        next_expected=_ahead(queue, decisions) if queue.learned else None,
     )
+
+
+def _ahead(queue: Queue, decisions: Sequence[Decision]) -> float:
+    """Return the wrong labels expected among the next rows of the list."""
+    done = {queue.places[decision.row_id] for decision in decisions} | queue.sample
+    ahead = [at for at in queue.order.tolist() if at not in done][:LAST]
+    return float(np.nansum(queue.p_wrong[ahead]))
 
 
 def meant(queue: Queue, decision: Decision) -> str:
@@ -143,6 +167,8 @@ def stop_hint(progress: Progress) -> str:
         left = round(progress.left)
         labels = f"about {left:,} wrong {be(left, 'label is', 'labels are')}"
         last += f"; {labels} expected among the rows not yet decided"
+        if progress.next_expected is not None:
+            last += f", {progress.next_expected:.0f} of them in the next {LAST}"
     said = [f"{last}.", "You may stop here."]
     if not progress.fits:
         expected = f"The audit expected about {progress.recent_expected:.0f}"

@@ -122,17 +122,14 @@ class Review:
         message = f"{number} {words}; / and Enter shows all again."
         return replace(self, at=at, shown=np.array(some, dtype=np.int64), message=message)
 
-    def reordered(
-        self, p_wrong: NDArray[np.float64], suggested: Sequence[str], *, order: NDArray[np.int64]
-    ) -> Review:
+    def reordered(self, order: NDArray[np.int64]) -> Review:
         """Put the rows that are not decided into a new order; the row that is looked at stays."""
         decided = [self.queue.places[name] for name in self.decisions]
         drawn = [at for at in self.queue.order.tolist() if at in self.queue.sample]
         first = dict.fromkeys([*decided, self.at, *drawn])
         places = np.array([*first, *(at for at in order.tolist() if at not in first)], dtype=np.int64)
-        queue = replace(self.queue, p_wrong=p_wrong, suggested=tuple(suggested), order=places)
         among = np.isin(places, self.shown)
-        return replace(self, queue=queue, shown=places[among])
+        return replace(self, queue=replace(self.queue, order=places), shown=places[among])
 
 
 def begin(queue: Queue, decisions: Sequence[Decision] = (), *, reviewer: str = "") -> Review:

@@ -24,7 +24,7 @@ import polars as pl
 
 from dataaudit.escape import json_text, line, xml_text
 from dataaudit.findings.record import plain
-from dataaudit.findings.schemas import Findings, Provenance
+from dataaudit.findings.schemas import LEARNED, Findings, Provenance
 from dataaudit.report.blocks import Report, Writer
 from dataaudit.report.rows import ReviewRow, review_rows
 
@@ -37,6 +37,7 @@ COLUMNS: Final = (
     "loo_loss", "delta_loss_if_removed", "delta_loss_if_relabelled",
 )  # fmt: skip
 _TASK: Final = ("row_id", "rank", "label", "suggested_label", "p_wrong", "loo_loss")  # of a task's data
+_DECIDED: Final = ("reviewed", "reviewed_label")  # columns of what was decided, where there are any
 _LONGEST: Final = 32_000  # characters; Excel holds 32,767 in a cell
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _FORMULA: Final = re.compile(r"(^|;)(\s*)(?=[=+\-@＝＋－＠\t\r])")
@@ -93,7 +94,7 @@ def _task(row: ReviewRow, findings: Findings) -> Object:
     result = {"from_name": CONTROL, "to_name": shown_as, "type": "choices", "value": choices}
     fields = {cell.column: cell.text for cell in row.cells}
     shown = {shown_as: fields if shown_as == ROW else shown_text(row)}
-    data = {**shown, **{name: getattr(row, name) for name in _TASK}, "run_id": p.run_id}
+    data = {**shown, **{name: getattr(row, name) for name in _TASK}, **_decided(row), "run_id": p.run_id}
     prediction = {"model_version": _agent(p), "score": row.p_wrong, "result": [result]}
     return {"data": data, "predictions": [prediction]}
 
@@ -106,11 +107,23 @@ def _record(row: ReviewRow, findings: Findings) -> Object:
     return {
         "id": row.row_id,
         "fields": {"text": shown_text(row)},
-        "metadata": {"row_id": row.row_id, "rank": row.rank, "current_label": row.label, **known},
+        "metadata": {
+            "row_id": row.row_id,
+            "rank": row.rank,
+            "current_label": row.label,
+            **known,
+            **_decided(row),
+        },
         "suggestions": {"label": suggestion},
         "responses": {},
         "vectors": {},
     }
+
+
+def _decided(row: ReviewRow) -> Object:
+    """Return what was decided on a row before, as far as there is anything."""
+    found = {name: getattr(row, name) for name in _DECIDED}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _agent(p: Provenance) -> str:
@@ -128,10 +141,11 @@ def _write_csv(findings: Findings, _report: Report, out: TextIO) -> None:
     known = review_rows(findings, findings.cells["row_id"].n_unique())
     cells = {row.row_id: {cell.column: cell.text for cell in row.cells} for row in known}
     columns = list(dict.fromkeys(name for texts in cells.values() for name in texts))
-    titles = [f"{name} (cell)" if name in COLUMNS else name for name in columns]
+    own = (*COLUMNS, *(name for name in _DECIDED if LEARNED.keys() <= set(findings.labels.columns)))
+    titles = [f"{name} (cell)" if name in own else name for name in columns]
     sheet = csv.writer(out, lineterminator="\n")
-    sheet.writerow([*COLUMNS, *(safe(title) for title in titles)])
-    finite = findings.labels.select(COLUMNS).with_columns(
+    sheet.writerow([*own, *(safe(title) for title in titles)])
+    finite = findings.labels.select(own).with_columns(
         pl.col(pl.Float64).replace([float("nan"), float("inf")], None)
     )
     for row in finite.iter_rows(named=True):

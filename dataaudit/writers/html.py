@@ -39,6 +39,7 @@ _LONGEST: Final = 20_000  # characters of any one value
 _SAID: Final = 2_000  # of our own words
 _NOTEBOOK_ROWS: Final = 50
 _FULL: Final = 50  # ranked rows that are shown in full before others get more than the least
+_SAMPLE: Final = 12  # share of the room that is kept for the rows of a sample
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
 _DOCUMENT: Final = 8_000
 _OFF: Final = ("link", "image", "autolink", "html_inline", "html_block", "reference", "lheading")
@@ -119,13 +120,24 @@ def _page(report: b.Report) -> str:
         for s in report.sections
         if any(not isinstance(block, b.Only) or "page" in block.media for block in s.blocks)
     )
-    found = (block for s in sections for block in s.blocks if isinstance(block, b.Rows))
-    rows = next((ranked for ranked in found if ranked.style == "list"), None)
+    found = {block.style: block for s in sections for block in s.blocks if isinstance(block, b.Rows)}
+    rows, sample = found.get("list"), found.get("sample")
     if rows is None:
         return _render(report, sections)
     bare = _render(report, sections, rows=rows, texts=(Markup(""),) * len(rows.items))
-    room = SIZE - len(bare.encode()) - _SLACK
-    return _render(report, sections, rows=rows, texts=_fit(rows.items, max(room, 0)))
+    room = max(SIZE - len(bare.encode()) - _SLACK, 0)
+    texts = _fit(rows.items, room - (room // _SAMPLE if sample else 0))
+    if sample:
+        drawn = replace(sample, drawn=_fit(sample.items, room - sum(map(_size, texts)), "sampled"))
+        sections = _with(sections, sample, drawn)
+    return _render(report, sections, rows=rows, texts=texts)
+
+
+def _with(sections: tuple[b.Section, ...], old: b.Block, new: b.Block) -> tuple[b.Section, ...]:
+    """Return the sections with one block in the place of another."""
+    return tuple(
+        replace(s, blocks=tuple(new if block is old else block for block in s.blocks)) for s in sections
+    )
 
 
 def _render(
@@ -141,9 +153,7 @@ def _render(
         queue = {**rows.queue, "rows": rows.queue["rows"][:n]} if rows.queue and texts else None
         labels = tuple(sorted({line(row.label, 60) for row in rows.items[:n]}))
         kept = replace(rows, queue=queue, labels=labels)
-        sections = tuple(
-            replace(s, blocks=tuple(kept if block is rows else block for block in s.blocks)) for s in sections
-        )
+        sections = _with(sections, rows, kept)
         scripts = ["report.js", *(["review.js"] if queue else [])]
     style, code = _asset("report.css"), "\n".join(map(_asset, scripts))
     values = {"report": report, "sections": sections, "texts": Markup("\n").join(texts), "n": len(texts)}
@@ -151,13 +161,13 @@ def _render(
     return _environment().get_template("page.html.j2").render({**values, **policy})
 
 
-def _fit(rows: tuple[b.Row, ...], room: int) -> tuple[Markup, ...]:
+def _fit(rows: tuple[b.Row, ...], room: int, macro: str = "row") -> tuple[Markup, ...]:
     """Render the first rows in full and the later ones in brief, so that all fit `room` bytes.
 
     Where even the briefest do not fit, the last rows are left out. The first ones are full in any case that
     leaves room for the others: they are read most.
     """
-    draw = _environment().get_template("blocks.html.j2").module.row  # type: ignore[attr-defined]
+    draw = getattr(_environment().get_template("blocks.html.j2").module, macro)
 
     def texts(detail: _Detail) -> list[Markup]:
         return [draw(_brief(row, detail), max(len(row.cells) - detail.columns, 0)) for row in rows]

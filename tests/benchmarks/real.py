@@ -6,11 +6,14 @@ FOLDER holds Parquet tables with `label` and `label_true`, which the audit never
 with the defaults; then somebody who knows the truth looks at the first rows of a sample, once a draw. Printed
 are the mean and the spread of the count over draws against the truth, how often the 90 % interval covers it
 and how wide it is, and average precision on the rows that nobody looked at, by the first order and by the
-learned one. The last lines are made noise, 10 % of the labels flipped, where learning may not lose.
+learned one. Then what it costs: the sample, `audit learn` beyond its start, and whether it loads torch. The
+last lines are made noise, 10 % of the labels flipped, where learning may not lose.
 """
 
 import argparse
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,9 +23,10 @@ from sklearn.metrics import average_precision_score
 from tables import load as load_table
 
 import dataaudit
-from dataaudit.findings.sample import chances, scored
+from dataaudit.findings.sample import chances, sample_of, scored
 from dataaudit.noise.learned import Looks, count_wrong, learn
 from dataaudit.noise.sample import draw
+from dataaudit.repair.decisions import Decision, Decisions, write_decisions
 
 MADE = "german,spambase,segment,satimage,phoneme"
 NOT_FEATURES = ("label_true", "project")
@@ -46,7 +50,7 @@ def made(names):
 def measure(name, frame, wrong, *, draws, looks):
     """Print one line for each number of looks."""
     left_out = [column for column in NOT_FEATURES if column in frame.columns]
-    audit = dataaudit.audit_labels(frame, label="label", exclude=left_out, verify=0, top=0)
+    audit = dataaudit.audit_labels(frame, label="label", exclude=left_out, verify=0)
     labels, rows = scored(audit.labels)
     wrong, size, total = wrong[labels["row"].to_numpy()], chances(labels), int(wrong.sum())
     first = average_precision_score(wrong, -rows.rank)
@@ -67,6 +71,39 @@ def measure(name, frame, wrong, *, draws, looks):
             f"{after.mean():.3f}, {1000 * seconds.max():.0f} ms at most",
             flush=True,
         )
+    cost(audit, wrong)
+
+
+def cost(audit, wrong):
+    """Print what the sample and learning from 100 looks take, on the disk and with the page."""
+    start = time.perf_counter()
+    names = sample_of(audit.labels, 100, seed=0)["row_id"]
+    drawn = time.perf_counter() - start
+    is_wrong = dict(zip(scored(audit.labels)[0]["row_id"], wrong, strict=True))
+    made = (Decision(row_id=name, action="drop" if is_wrong[name] else "keep") for name in names)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        audit.write(path / "found")
+        write_decisions(path / "d.jsonl", Decisions(tuple(made), audit.findings.provenance.run_id))
+        learning = ["learn", str(path / "found"), str(path / "d.jsonl"), "-qq"]
+        whole, modules = run(*learning)
+        begun, _ = run("learn", str(path), str(path / "d.jsonl"), "-qq")  # refused: start and imports
+    print(
+        f"  sample {drawn:.3f} s (bar 0.2); audit learn {whole:.2f} s, {whole - begun:.2f} s beyond its "
+        f"start (bar 1), torch {'loaded' if 'torch' in modules else 'not loaded'}",
+        flush=True,
+    )
+
+
+def run(*given):
+    """Return the seconds that a command takes, at best of three, and the modules that it imports."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        command = [sys.executable, "-X", "importtime", "-m", "dataaudit", *given]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
 
 
 def draw_once(rows, wrong, size, m, seed):

@@ -1,17 +1,27 @@
 """The page in a real browser: finding, sorting, reviewing by keyboard, and taking the decisions away."""
 
+import dataclasses
 import json
+import re
 import subprocess
 import sys
 
+import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from writers.example import made_up
 
+from dataaudit.findings.learned import counted
+from dataaudit.findings.redact import remember
+from dataaudit.findings.sample import chances, sample_of, scored
 from dataaudit.findings.schemas import Findings
+from dataaudit.noise.learned import Looks, count_wrong
 from dataaudit.repair.decisions import read_decisions
 from dataaudit.report import labels
+from dataaudit.review.learning import learn_from
 from dataaudit.writers import html
+from dataaudit.writers.html import write_report
 
 
 @pytest.fixture(scope="module")
@@ -231,3 +241,125 @@ def test_a_page_that_may_keep_nothing_says_so(visit, report, tmp_path):
         assert inner.locator("#progress").text_content().startswith("1 of 300")
         assert "keeps nothing" in inner.locator("#kept").text_content()
         page.wait_for_timeout(100)
+
+
+def reference(rows, sums, wrong, looks):
+    """Return the count of the page and its 90 % interval, by the first rows of the sample."""
+    chance, x = rows[:, 0], np.hstack([np.ones((len(rows), 1)), rows[:, 1:]])
+    x, pi, fold = x[:looks], looks * chance[:looks], np.arange(looks) % 5
+    total, missed = 0.0, np.empty(looks)
+    for k in range(5):
+        others = fold != k
+        penalty = np.diag([1e-3, 1.0, 1.0])
+        beta = np.linalg.solve(x[others].T @ x[others] + penalty, x[others].T @ wrong[:looks][others])
+        total += sums @ beta / 5
+        missed[~others] = (wrong[:looks] - x @ beta)[~others] / pi[~others]
+    expected = total + missed.sum()
+    half = stats.t.ppf(0.95, looks - 5) * float(((1 - pi) * missed**2).sum()) ** 0.5
+    return expected, max(expected - half, wrong[:looks].sum()), expected + half
+
+
+def test_rows_drawn_for_the_count_are_looked_at_without_being_led(visit, report, findings, tmp_path):
+    names = findings.sample["row_id"].to_list()
+    label = dict(findings.labels.select("row_id", "label").iter_rows())
+    other = {"ham": "spam", "spam": "ham"}
+    wrong = np.array([at in (0, 4, 7, 13, 18) for at in range(60)])
+    with visit(report) as page:
+        assert page.locator("#sample > li").count() == 60
+        page.get_by_role("button", name="Begin").click()
+        for at in range(20):
+            item = page.locator("#sample [aria-current]")
+            assert item.locator("summary .ch").text_content() == label[names[at]]
+            shown = item.inner_text() + page.locator("#bar").inner_text()
+            assert "→" not in shown.replace(page.locator("#said").inner_text(), "")
+            assert "likely wrong" not in shown
+            assert item.locator("mark, em, dt").count() == 0
+            if at == 2:
+                page.keyboard.press("a")
+                assert "press v to see more" in page.locator("#said").text_content()
+                page.keyboard.press("v")
+                assert "likely wrong" in item.inner_text()
+                assert page.locator("#accept").is_visible()
+            right = label[names[at]] if not wrong[at] else other[label[names[at]]]
+            page.keyboard.press("1" if right == "ham" else "2")
+            assert ("By 10 rows" in page.locator("#said").text_content()) == (at == 9)
+        said = page.locator("#counted").text_content()
+        assert page.locator("#said").text_content().endswith(said)
+        values = json.loads(page.locator("#review-data").text_content())
+        page.reload()  # it goes on where it was
+        assert page.locator("#counted").text_content() == said
+        assert page.locator("#looked").text_content() == "20 of 60 rows looked at."
+        page.get_by_role("button", name="Go on").click()
+        assert page.locator("#sample [aria-current] .n").text_content() == "21"
+        page.keyboard.press("u")
+        assert "By 10 rows" in page.locator("#counted").text_content()
+        page.keyboard.press("2" if label[names[19]] == "spam" else "1")
+        with page.expect_download() as waiting:
+            page.locator("#looks").get_by_role("button", name="Download decisions").click()
+        waiting.value.save_as(tmp_path / "decisions.jsonl")
+        assert page.locator("#stop").is_hidden()  # looks at a sample do not say how far down a list is
+    found = [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", said)[1:5]]
+    rows = np.array([row[4:] for row in values["sample"]["rows"]])
+    expected = reference(rows, np.array(values["sample"]["sums"]), wrong.astype(float), 20)
+    assert found == pytest.approx([expected[0], 300, *expected[1:]], abs=0.51)
+    assert values["sample"]["sums"][1] == pytest.approx(findings.labels["p_wrong"].sum())
+    decisions = read_decisions(tmp_path / "decisions.jsonl")
+    learned = learn_from(findings, decisions)
+    assert learned.provenance.learned["sampled"] == 20
+    assert learned.provenance.learned["sampled_wrong"] == 5
+    total, low, high = learned.provenance.count
+    assert max(low, found[2]) < min(high, found[3])  # both count the same rows
+    assert abs(total - found[0]) < (high - low) / 4
+
+    page_again = write_report(learned, tmp_path / "report.html")
+    with visit(page_again) as page:  # another browser, which has kept nothing
+        assert page.locator("#looked").text_content() == "20 of 60 rows looked at."
+        assert page.locator("#counted").text_content() == counted(learned.provenance)
+        left = round(total - 5)
+        assert (
+            f"about {left} wrong labels expected among the rest" in page.locator("#progress").text_content()
+        )
+        page.get_by_role("button", name="Go on").click()
+        page.keyboard.press("s")
+        with page.expect_download() as waiting:
+            page.click("#jsonl")
+        waiting.value.save_as(tmp_path / "more.jsonl")
+    more = {d.row_id: d.outcome for d in read_decisions(tmp_path / "more.jsonl").rows}
+    assert len(more) == 21
+    assert more.items() >= {d.row_id: d.outcome for d in decisions.rows}.items()
+
+
+def test_equal_looks_are_counted_and_small_tables_have_no_chance_above_one(visit, tmp_path):
+    findings = made_up(30)
+    findings = dataclasses.replace(findings, sample=sample_of(findings.labels, 30, seed=0))
+    (tmp_path / "report.html").write_text(html.page(labels.report(findings)), encoding="utf-8")
+    with visit(tmp_path / "report.html") as page:
+        page.click("#begin")
+        for _ in range(20):
+            page.keyboard.press("x")
+        said = page.locator("#counted").text_content()
+        for _ in range(10):
+            page.keyboard.press("x")
+        done = page.locator("#counted").text_content()
+        assert page.locator("#begin").is_disabled()
+    _, rows = scored(findings.labels)
+    at = [findings.labels["row_id"].to_list().index(name) for name in findings.sample["row_id"][:20]]
+    none = np.zeros(30, dtype=bool)
+    looks = Looks(np.array(at), np.empty(0, dtype=np.int64), none, chances(findings.labels))
+    high = count_wrong(rows, looks).high
+    assert f"about 0 of 30 labels are wrong: 0 to {high:.0f} with" in said
+    assert "By 30 rows drawn for it, about 0 of 30 labels" in done
+
+
+def test_the_sample_reads_without_script_and_not_where_all_is_withheld(visit, report, findings, tmp_path):
+    with visit(report, script=False) as page:
+        page.locator("#sample summary").first.click()
+        assert page.locator("#sample .t").first.is_visible()
+        assert not page.locator("#sample").get_by_text("likely wrong").first.is_visible()
+        assert not page.locator("#looks").is_visible()
+    write_report(remember(findings, "all"), tmp_path / "report.html")
+    assert 'id="sample"' not in (tmp_path / "report.html").read_text("utf-8")
+    write_report(remember(findings, "cells"), tmp_path / "report.html")
+    with visit(tmp_path / "report.html") as page:
+        assert page.locator("#sample > li").count() == 60
+        assert page.locator("#sample .t").count() == 0

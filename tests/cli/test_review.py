@@ -553,8 +553,16 @@ def test_a_sample_is_looked_at_before_the_suggestion_is_seen(folder, book):
         window.press("a", "decide by its cells, or press v")
         window.press("v", "chance that it is wrong")
         window.press("axxxxxxxxx", "By 10 rows drawn for it, about")
+        seen = " ".join(window.text.split())
+        assert "10 more looks make it about ±" in seen
+        assert "stop where it is close enough." in seen
+        assert "wrong left" in window.screen.display[0]
         assert window.quit()[0] == 0
     assert len(decided(book)) == 10
+    with review(folder, book, "--sample", "12") as window:  # the count is there at once
+        window.until("By 10 rows drawn for it, about")
+        assert "v shows what the audit suggests" in window.text
+        window.quit()
 
 
 def test_what_was_decided_is_learned_and_the_page_is_renewed(folder, book, tmp_path):
@@ -571,6 +579,12 @@ def test_what_was_decided_is_learned_and_the_page_is_renewed(folder, book, tmp_p
     tables = Findings.read(found)
     assert tables.provenance.learned["sampled"] == 12
     assert tables.labels["reviewed"].drop_nulls().len() == 12
+    with Window(str(found), cwd=tmp_path) as window:  # without the file of decisions
+        window.until("12 of 120 decided")
+        assert "not decided" in window.text
+        window.press("x", "13 of 120 decided")
+        window.quit()
+    assert len(decided(found / "decisions.jsonl")) == 13
     assert (found / "report.html").stat().st_mtime_ns > (folder / "found" / "report.html").stat().st_mtime_ns
     other = subprocess.run(
         [*REVIEW[:-1], "learn", found, folder / "mail.csv"],

@@ -262,9 +262,11 @@ def test_the_page_says_first_what_was_found_and_what_to_do():
 def test_500_rows_fit_into_one_megabyte(cell):
     text = page(labels.report(made_up(n=700, cell=cell)))
     assert len(text.encode()) <= 1_000_000
-    assert text.count("<li data-l") == 500
-    assert "Rows 1 to 500 of 700, the most suspect first." in text
-    assert "… and 200 more rows" in text
+    rows = text.count("<li data-l")
+    assert rows == 500 or (rows > 440 and cell.startswith("&"))  # a tenth of the room is the sample's
+    assert f"Rows 1 to {rows} of 700, the most suspect first." in text
+    assert f"… and {700 - rows} more rows" in text
+    assert text.count('<details id="s') == 20
 
 
 def test_wide_tables_and_long_names_still_fit():
@@ -289,7 +291,7 @@ def test_what_the_script_is_given_is_exact():
     assert not set("<>&\u2028") & set(data)
     values = json.loads(data)
     rows = findings.labels.select("row_id", "label", "suggested_label").rows()
-    assert [(name, values["classes"][a], values["classes"][b]) for name, a, b, _ in values["rows"]] == rows
+    assert [(name, values["classes"][a], values["classes"][b]) for name, a, b, *_ in values["rows"]] == rows
     assert values["run"] == findings.provenance.run_id
     assert values["expected"] == pytest.approx(findings.labels["p_wrong"].sum(), abs=1e-3)
 

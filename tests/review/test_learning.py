@@ -11,8 +11,8 @@ import dataaudit
 from dataaudit import DataError, SettingError
 from dataaudit.findings.schemas import Findings
 from dataaudit.repair.decisions import Decision, Decisions, write_decisions
-from dataaudit.review.learning import learn_from, renewed
-from dataaudit.review.progress import queue_of
+from dataaudit.review.learning import CALIBRATION, earlier, learn_from, renewed, with_calibration
+from dataaudit.review.progress import queue_of, stop_hint
 from dataaudit.review.session import begin
 
 N, FLIPPED = 600, 90
@@ -174,3 +174,93 @@ def test_a_review_begins_with_the_sample_and_learns_on_the_way(case):
     assert "By 20 rows drawn for it, about" in again.count
     assert [again.queue.row_ids[at] for at in again.queue.order[20:30]] == names[20:]
     assert sorted(again.queue.order) == list(range(N))
+
+
+def test_what_was_learned_before_is_gone_on_with(case):
+    audit, wrong = case
+    names = audit.sample(60)["row_id"].to_list()
+    first = learned(audit, wrong, names[:40])
+    rest = decided(audit, wrong, names[40:])
+    run = audit.findings.provenance.run_id
+    assert learn_from(first, Decisions(tuple(rest), run)).labels.equals(learned(audit, wrong, names).labels)
+    made = {d.row_id: d.outcome for d in earlier(first)}
+    assert made == {d.row_id: d.outcome for d in decided(audit, wrong, names[:40])}
+    other = Decision(row_id=names[0], action="unsure")  # decided anew
+    facts = learn_from(first, Decisions((other,), run)).provenance.learned
+    assert (facts["decisions"], facts["unsure"], facts["sampled"]) == (40, 1, 39)
+    assert earlier(audit.findings) == ()
+
+
+def test_the_class_that_a_row_has_is_kept(case):
+    audit, _ = case
+    name, label = audit.labels.select("row_id", "label").row(0)
+    made = Decision(row_id=name, action="relabel", label=label)
+    found = learn_from(audit.findings, Decisions((made,)))
+    row = found.labels.row(by_predicate=pl.col("row_id") == name, named=True)
+    assert (row["reviewed"], row["reviewed_label"], row["p_wrong"]) == ("keep", None, 0.0)
+
+
+def test_learned_chances_are_set_against_the_sample(case):
+    audit, wrong = case
+    found = learned(audit, wrong, audit.sample(90)["row_id"].to_list())
+    bins = found.provenance.learned["calibration"]
+    assert [rows for rows, _, _ in bins] == [30, 30, 30]
+    assert sum(hit for _, _, hit in bins) == found.provenance.learned["sampled_wrong"]
+    assert bins[0][1] <= bins[1][1] <= bins[2][1]
+    check = found.health.row(by_predicate=pl.col("check") == CALIBRATION, named=True)
+    assert check["ok"]
+    assert f"{bins[2][1]:.1f} of 30, {bins[2][2]} were" in check["message"]
+    again = learn_from(found, Decisions(()))
+    assert again.health.equals(found.health)  # once
+    few = learned(audit, wrong, audit.sample(5)["row_id"].to_list())
+    assert CALIBRATION not in few.health["check"]
+
+
+@pytest.mark.parametrize(("bins", "ok"), [([(30, 2.0, 3)], True), ([(30, 2.0, 9)], False)])
+def test_chances_that_are_far_off_fail(bins, ok, case):
+    audit, _ = case
+    health = with_calibration(audit.health, bins)
+    assert health["ok"][-1] == ok
+    assert ("Go by the count" in health["message"][-1]) != ok
+
+
+def test_a_review_of_learned_findings_begins_with_what_is_not_decided(case):
+    audit, wrong = case
+    names = audit.sample(30)["row_id"].to_list()
+    found = learned(audit, wrong, names)
+    queue = queue_of(found)
+    review = begin(queue, earlier(found))
+    assert review.row_id == found.labels["row_id"][0]
+    assert review.row_id not in names
+    assert queue.reviewed == {queue.places[name] for name in names}
+    assert review.progress.listed == 0  # looks before say nothing of how far down the new list is
+    assert review.progress.left == pytest.approx(
+        found.provenance.count[0] - found.provenance.learned["wrong"]
+    )
+    longer = begin(queue_of(found, sample=40), earlier(found))
+    assert longer.row_id == audit.sample(40)["row_id"][30]
+    assert longer.blind
+
+
+def test_the_way_to_stop_speaks_of_what_was_learned(case):
+    audit, wrong = case
+    names = audit.sample(30)["row_id"].to_list()
+    review = begin(queue_of(audit.findings, sample=30))
+    looked = {d.row_id: d for d in decided(audit, wrong, names)}
+    review = renewed(dataclasses.replace(review, decisions=looked), audit.findings)
+    assert "more looks make it about ±" in review.count
+    assert review.progress.listed == 0
+    assert review.progress.left == pytest.approx(review.queue.p_wrong[review.queue.order[30:]].sum())
+    for _ in range(20):
+        review = begin(review.queue, tuple(review.decisions.values())).decide("keep")
+    said = stop_hint(review.progress)
+    assert f"{review.progress.next_expected:.0f} of them in the next 20" in said
+
+
+def test_a_count_is_in_the_progress_where_all_looks_are_alike(case):
+    audit, _ = case
+    names = audit.sample(20)["row_id"].to_list()
+    review = begin(queue_of(audit.findings, sample=20))
+    looked = {d.row_id: d for d in decided(audit, set(), names)}
+    review = renewed(dataclasses.replace(review, decisions=looked), audit.findings)
+    assert review.progress.left == pytest.approx(0, abs=0.1)

@@ -132,12 +132,12 @@ def test_a_review_goes_on_at_the_first_open_row():
 def test_a_new_order_leaves_the_row_that_is_looked_at_and_puts_what_is_decided_first():
     desk = pressed("xxjj")  # at the row of place 4
     order = np.arange(N)[::-1]
-    review = desk.review.reordered(np.full(N, 0.5), QUEUE.suggested, order=order)
+    review = desk.review.reordered(order)
     assert review.at == desk.review.at
     assert review.queue.order.tolist() == [0, 1, 4, 11, 10, 9, 8, 7, 6, 5, 3, 2]
     assert review.number == 3
     assert review.decide("keep").at == 11
-    only = desk.review.only(find(":2")).reordered(np.full(N, 0.5), QUEUE.suggested, order=order)
+    only = desk.review.only(find(":2")).reordered(order)
     assert set(only.shown.tolist()) == {QUEUE.places[name] for name in find(":2")}
 
 
