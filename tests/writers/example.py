@@ -42,6 +42,7 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
         ),
         **_of_the_audit(labels, classes, bases, hostile),
         sample=sample_of(labels, 20, seed=0) if len(labels) else Findings.empty("sample"),
+        **{name: Findings.empty(name) for name in ("by", "without", "levels")},
         provenance=Provenance(
             **_facts(labels, classes, columns, hostile, text=text) | {"basis": bases[0]} | changes
         ),
