@@ -350,6 +350,16 @@ class TextOptions(Options):
     ] = False
 
 
+class ClassOptions(Options):
+    """How labels are read as classes."""
+
+    fold_labels: Annotated[
+        bool,
+        Opt("Labels that differ in case or blanks only are one class, by the commonest spelling.", INPUT),
+    ] = False
+    no_label: Annotated[Sequence[str], Opt("Read this label as none: '?', -1.", INPUT, metavar="LABEL")] = ()
+
+
 class EncoderOptions(ColumnOptions):
     """How columns become features."""
 
@@ -451,7 +461,7 @@ class TrainingOptions(ColumnOptions, TextOptions):
         return False
 
 
-class LabelOptions(TrainingOptions):
+class LabelOptions(ClassOptions, TrainingOptions):
     """What is asked of an audit of labels."""
 
     weight: Weight = None

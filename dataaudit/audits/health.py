@@ -25,10 +25,19 @@ Check = tuple[str, float | None, float | None, bool, str]  # name, value, limit,
 
 
 def check_health(
-    trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, noise: NoiseModel
+    trained: Trained,
+    scores: RowScores,
+    refits: tuple[Refit, ...],
+    *,
+    noise: NoiseModel,
+    data: Sequence[Check] = (),
 ) -> pl.DataFrame:
-    """Check convergence, the solver, calibration, verification, the noise model and the amount of data."""
+    """Check convergence, the solver, calibration, verification, the noise model and the amount of data.
+
+    What was found in the `data` before any model comes first.
+    """
     checks = [
+        *data,
         _gradient(trained),
         _residual(trained),
         _calibration(trained, scores),

@@ -56,7 +56,8 @@ def label_findings(
     scores = score_rows(trained)
     groups = trained.groups
     together = None if groups is None else groups.group
-    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes), groups=together)
+    K, same = len(target.classes), trained.same_class
+    noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
@@ -81,7 +82,7 @@ def label_findings(
     shown = np.unique(np.concatenate([read, others, drawn]))
     return Findings(
         labels=labels,
-        health=check_health(trained, scores, refits, noise=noise),
+        health=check_health(trained, scores, refits, noise=noise, data=trained.checks),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,12 +14,17 @@ from numpy.typing import NDArray
 
 from dataaudit.cells import CLASS_FIELDS
 from dataaudit.errors import BadTarget, DataError
+from dataaudit.features.columns import counted
 
 # A column with more distinct fractions than this is a measurement, not a class.
 MAX_FLOAT_CLASSES = 20
 # A column of more classes than this is asked whether it has rows enough.
 MANY = 100
-_NULLISH = ("", "na", "n/a", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "-")
+_NULLISH = frozenset(
+    "|na|n/a|n.a.|nan|null|none|nil|<na>|#n/a|?|??|-|--|unknown|missing|undefined|unlabeled|unlabelled".split(
+        "|"
+    )
+)
 # Above it a float64 has no fractions and no longer every whole number.
 LARGEST_WHOLE = 2.0**53
 
@@ -30,6 +37,8 @@ class Target:
     y: NDArray[np.int64]  # (n,) class number of every kept row
     kept: pl.Series  # mask over the rows given: False where the label is missing
     notes: tuple[str, ...]  # what was decided, in sentences
+    spellings: tuple[str, ...] = ()  # those of them on classes that differ in case or blanks only
+    empty: tuple[str, ...] = ()  # and on classes that read like a missing label
 
 
 def encode_target(labels: pl.Series) -> Target:
@@ -49,9 +58,80 @@ def encode_target(labels: pl.Series) -> Target:
     y = present.cast(pl.String).replace_strict(
         names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64
     )
-    notes = _notes(name, labels, names, np.bincount(y.to_numpy(), minlength=len(names)))
+    counts = np.bincount(y.to_numpy(), minlength=len(names))
+    rows = dict(zip(names, counts.tolist(), strict=True))
+    spellings, empty = _spellings(rows), _empty(rows)
+    notes = (*_notes(name, labels, names, counts), *empty, *spellings)
     notes = ((f"The label column {name!r} holds {held}.",) if held else ()) + notes
-    return Target(tuple(names.to_list()), y.to_numpy().astype(np.int64), kept.rename("kept"), notes)
+    numbers = y.to_numpy().astype(np.int64)
+    return Target(tuple(names.to_list()), numbers, kept.rename("kept"), notes, spellings, empty)
+
+
+def folded(name: str) -> str:
+    """Return what spellings of one class have in common: they differ in case or blanks only."""
+    return " ".join(name.split()).casefold()
+
+
+def same_class(classes: Sequence[str]) -> NDArray[np.bool_] | None:
+    """Return which classes are spellings of one, None if none are, or all."""  # -> (K, K)
+    forms = np.array([folded(name) for name in classes])
+    if not 1 < len(set(forms)) < len(forms):
+        return None
+    same: NDArray[np.bool_] = forms[:, None] == forms
+    return same
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How labels are read: which of them are none, and which spelling stands for a class."""
+
+    none: tuple[str, ...]  # labels that mean that there is none
+    spelled: Mapping[str, str]  # folded name → its commonest spelling; empty where spellings stay apart
+
+    @classmethod
+    def of(cls, labels: pl.Series, *, fold: bool, none: Sequence[str]) -> Reading:
+        """Return how the labels of a column are read."""
+        spelled: dict[str, str] = {}
+        if fold:
+            counts = class_texts(labels).drop_nulls().alias("class").value_counts(name="rows")
+            for name in counts.sort("rows", "class", descending=[True, False])["class"]:
+                spelled.setdefault(folded(name), name)
+        return cls(tuple(one.strip() for one in none), spelled)
+
+    def names(self, classes: Sequence[str]) -> dict[str, str | None]:
+        """Return what each class that is read in another way is read as; None for no label."""
+        read = {
+            name: None if name.strip() in self.none else self.spelled.get(folded(name), name)
+            for name in classes
+        }
+        return {name: other for name, other in read.items() if other != name}
+
+
+def read_labels(labels: pl.Series, *, fold: bool, none: Sequence[str]) -> tuple[pl.Series, tuple[str, ...]]:
+    """Return the labels as they are asked to be read, and what became of them."""
+    if not (fold or none):
+        return labels, ()
+    texts = class_texts(labels)
+    counts = dict(texts.drop_nulls().alias("class").value_counts(name="rows").iter_rows())
+    reading = Reading.of(labels, fold=fold, none=none)
+    names = reading.names(list(counts))
+    gone, merged = [name for name in names if names[name] is None], defaultdict(list)
+    for name, other in sorted(names.items()):
+        if other is not None:
+            merged[other].append(f"{_visible(name)} ({counted(counts[name], 'row')})")
+    notes = [
+        f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'} read as {_visible(name)}, as asked."
+        for name, others in merged.items()
+    ]
+    notes += [
+        f"{_visible(name)} ({counted(counts[name], 'row')}) is read as no label, as asked." for name in gone
+    ]
+    unmet = set(reading.none) - {name.strip() for name in gone}
+    notes += [f"No row has the label {name!r}, which was to be read as none." for name in sorted(unmet)]
+    if merged:
+        return texts.replace(names), tuple(notes)
+    kept = ~texts.is_in(gone).fill_null(value=False)
+    return pl.select(pl.when(kept).then(labels).alias(labels.name)).to_series(), tuple(notes)
 
 
 def class_texts(values: pl.Series) -> pl.Series:
@@ -154,19 +234,36 @@ def _notes(name: str, labels: pl.Series, names: pl.Series, counts: NDArray[np.in
         one = len(rare) == 1
         which, whose = ("1 class has", "its label") if one else (f"{len(rare)} classes have", "their labels")
         notes.append(f"{which} a single row ({shown}): {whose} cannot be judged.")
-    notes += [
-        f"The class {value!r} reads like a missing label and was kept: empty those cells if it is no class."
-        for value in names
-        if value.strip().casefold() in _NULLISH
-    ]
-    folded = defaultdict(list)
-    for value in names:
-        folded[" ".join(value.split()).casefold()].append(value)
-    alike = [" and ".join(map(_visible, same)) for same in folded.values() if len(same) > 1]
-    if alike:
-        shown = "; ".join(alike[:3]) + ("; …" if len(alike) > 3 else "")  # noqa: PLR2004 - one line
-        notes.append(f"Classes {shown} differ in case or blanks only: they were kept apart.")
     return tuple(notes)
+
+
+def _spellings(rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Return a note on classes that are spellings of one."""
+    alike = defaultdict(list)
+    for value, n in rows.items():
+        alike[folded(value)].append(f"{_visible(value)} ({counted(n, 'row')})")
+    several = [" and ".join(same) for same in alike.values() if len(same) > 1]
+    if not several:
+        return ()
+    shown = "; ".join(several[:3]) + ("; …" if len(several) > 3 else "")  # noqa: PLR2004 - one line
+    apart = f"Classes {shown} differ in case or blanks only: they were kept apart."
+    return (f"{apart} An audit with --fold-labels reads them as one.",)
+
+
+def _empty(rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Return notes on classes that read like a missing label."""
+    return tuple(
+        f"The class {_visible(value)} ({counted(n, 'row')}) reads like a missing label and was kept: empty "
+        f"those cells, or audit with --no-label={shlex.quote(value)}, if it is no class."
+        for value, n in rows.items()
+        if value.strip().casefold() in _NULLISH or _means_none(value, rows)
+    )
+
+
+def _means_none(value: str, names: Iterable[str]) -> bool:
+    """Whether a class is the -1 that stands for no label: the others are 0, 1 and so on, but not 1 alone."""
+    others = [name for name in names if name != value]
+    return value == "-1" and len(others) > 1 and all(name.isdecimal() for name in others)
 
 
 def _visible(name: str) -> str:

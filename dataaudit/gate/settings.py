@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_a
 from dataaudit.errors import SettingError, suggestion
 from dataaudit.options import (
     INPUT,
+    ClassOptions,
     ColumnOptions,
     GroupColumn,
     Id,
@@ -46,7 +47,7 @@ _HYSTERESIS = "Share of a limit, or of an accepted value, by which a number must
 _BASELINE = "Accepted findings; auto for the usual file if it is there, or none."
 
 
-class DatasetSettings(ColumnOptions, TextOptions):
+class DatasetSettings(ColumnOptions, TextOptions, ClassOptions):
     """One dataset, and what to hold it to beyond what holds for all."""
 
     name: str  # its identity over time: accepted findings and fingerprints go by it

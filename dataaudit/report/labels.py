@@ -12,7 +12,7 @@ import polars as pl
 
 from dataaudit.data.blob import is_repaired
 from dataaudit.escape import line, shown
-from dataaudit.findings.schemas import Findings, Provenance
+from dataaudit.findings.schemas import COPIES, DATA_CHECKS, Findings, Provenance
 from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
 from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
@@ -57,12 +57,14 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     rows, counts = review_rows(f, top), by_label(f.labels)
     budget: Budget = list(f.budget.sort("share").iter_rows())
     blocks = tuple(review_row(row) for row in rows)
+    causes = _causes(f)
     sentences = common.said(
+        *causes,
         _interval(p.expected_wrong, p.expected_low, p.expected_high),
         _expected(budget, p.expected_wrong),
         _skew(counts, p.expected_wrong),
         p.ranking_reason if _fell_back(f) else "",
-        *_together(f),
+        *(one for one in _together(f, copies=not _leads(f, COPIES)) if one not in causes),
         common.checked(f.health),
     )
     return Report(
@@ -75,7 +77,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         about=common.about(p, (*data, f": {n} rows")),
         steps=(*failures(f.health), *_steps(len(rows), budget)),
         sections=(
-            common.notes(p, folder),
+            common.notes(p, folder, causes),
             _first(p, rows, blocks, "" if p.ranking_reason in sentences else p.ranking_reason),
             _trust(f),
             _ranked(f, rows, blocks, _queue(whole or f, rows), folder),
@@ -98,6 +100,27 @@ def by_label(labels: pl.DataFrame) -> list[tuple[str, int, float]]:
     return list(counts.iter_rows())
 
 
+def _leading(f: Findings) -> pl.DataFrame:
+    """Return the checks of the data that found what a reader should know first."""
+    above = (pl.col("value") > pl.col("limit")).fill_null(value=False)
+    return f.health.filter(pl.col("check").is_in(DATA_CHECKS) & above)
+
+
+def _leads(f: Findings, check: str) -> bool:
+    return check in _leading(f)["check"]
+
+
+def _causes(f: Findings) -> tuple[str, ...]:
+    """Say what in the data would let wrong labels look right, whether it was left out or not."""
+    found = _leading(f)
+    return tuple(found.sort("ok", maintain_order=True)["message"])
+
+
+def _may_hide(f: Findings) -> bool:
+    """Whether wrong labels may look right: what would let them was found, and not left out."""
+    return not _leading(f)["ok"].all()
+
+
 def _fell_back(f: Findings) -> bool:
     """Whether another order than the default was used without being asked for."""
     p = f.provenance
@@ -110,6 +133,8 @@ def _headline(f: Findings) -> str:
     if not math.isfinite(expected):
         return f"How many of {n:,} labels are wrong cannot be estimated"
     share = f"{100 * expected / max(n, 1):.1f}{_NBSP}%"
+    if low < _FEW and expected < _MANY and _may_hide(f):
+        return f"Wrong labels may look right in these {n:,} rows"
     if expected < _FEW:
         return f"No sign of wrong labels in {n:,} rows"
     if low < _FEW and expected < _MANY:
@@ -143,14 +168,14 @@ def _skew(counts: list[tuple[str, int, float]], expected: float) -> Inline:
     return f"Most of them ({most:,.0f}) carry the label “{label[:60]}”." if stands_out else ""
 
 
-def _together(f: Findings) -> tuple[Inline, ...]:
+def _together(f: Findings, *, copies: bool) -> tuple[Inline, ...]:
     """Say which rows left training together, which copies disagree, or that a column may name groups."""
     labels, column = f.labels, f.provenance.settings.get("group")
     if not {"group_rows", "copy_rows"} <= set(labels.columns):
         return tuple(note for note in f.provenance.notes if GROUP_HINT in note)
-    grouped, copies = labels.filter(pl.col("group_rows") > 1), labels.filter(pl.col("copy_rows") > 1)
+    grouped, copied = labels.filter(pl.col("group_rows") > 1), labels.filter(pl.col("copy_rows") > 1)
     n, groups = grouped.height, round((1 / grouped["group_rows"]).sum())
-    alike = copies.filter(pl.col("copy_conflicts") == 0)
+    alike = copied.filter(pl.col("copy_conflicts") == 0)
     sets = common.few(alike["copy_set"].n_unique(), "set")
     parts: list[Inline] = []
     if column and n:
@@ -159,9 +184,9 @@ def _together(f: Findings) -> tuple[Inline, ...]:
         parts.append(
             (f"{n:,} rows in {groups:,} groups of one “", Cell(str(column), 60), f"” {_LEFT}.{differ}")
         )
-    if alike.height:
+    if alike.height and copies:
         parts.append(f"{alike.height:,} rows in {sets} of copies with one label {_LEFT}.")
-    return (*parts, _disagreeing(copies.filter(pl.col("copy_conflicts") > 0)))
+    return (*parts, _disagreeing(copied.filter(pl.col("copy_conflicts") > 0)))
 
 
 def _disagreeing(rows: pl.DataFrame) -> Inline:

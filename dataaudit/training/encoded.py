@@ -6,7 +6,8 @@ file or a column is reported before that import is over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, Role, fit_encoding
-from dataaudit.features.target import Target, encode_target, encode_weight
-from dataaudit.options import GROUP_HINT, StepCallback, TrainingOptions, ignore_progress
-
-LEVELS, ROWS = 20, (2, 20)  # of a column that may name groups: fewest values, and rows of one on average
+from dataaudit.features.leaks import Restated, restated
+from dataaudit.features.roles import RESTATES, infer_roles
+from dataaudit.features.target import Target, encode_target, encode_weight, read_labels
+from dataaudit.findings.schemas import GROUPS
+from dataaudit.options import GROUP_HINT, ClassOptions, StepCallback, TrainingOptions, ignore_progress
+from dataaudit.training.checks import Check, check_rows, may_group
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
@@ -39,6 +42,7 @@ class Training:
     weight: NDArray[np.float64]  # (n,) weights of the rows in the objective
     notes: tuple[str, ...] = ()  # what was decided about the weights and the groups
     groups: Groups | None = None  # None where every row leaves alone
+    checks: tuple[Check, ...] = ()  # of the rows
 
 
 def read_labelled(
@@ -60,9 +64,20 @@ def read_labelled(
     )
     if settings.group and settings.group not in dataset.frame.columns:
         raise MissingColumn(settings.group, dataset.frame.columns, "the data")
+    if isinstance(settings, ClassOptions):
+        dataset = _as_asked(dataset, settings)
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)
     return (dataset if target.kept.all() else dataset.keep(target.kept)), target
+
+
+def _as_asked(dataset: Dataset, settings: ClassOptions) -> Dataset:
+    """Return the rows with labels folded, and without those that stand for none, as asked."""
+    labels = dataset.frame[dataset.target]
+    read, notes = read_labels(labels, fold=settings.fold_labels, none=settings.no_label)
+    if read is labels:
+        return dataset
+    return replace(dataset, frame=dataset.frame.with_columns(read), notes=(*dataset.notes, *notes))
 
 
 def encode_training(
@@ -71,14 +86,28 @@ def encode_training(
     """Encode the columns of labelled rows."""
     on_step("encode", 0, 1)
     frame, weight, notes = weighted(dataset, settings)
-    encoding = fit_encoding(frame, settings.label, settings=settings.columns)
+    roles = infer_roles(frame, settings.label, settings=settings.columns)
+    found = restated(frame, target.y, roles, label=settings.label) if settings.copies_together else ()
+    roles = _without(roles, found, kept=settings.features)
+    encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
     columns = encoding.transform(frame)
     groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
     on_step("encode", 1, 1)
     notes += groups.notes if groups else ()
-    if settings.copies_together and not settings.group:
+    if not settings.copies_together:
+        return Training(dataset, target, encoding, columns, weight, notes, groups)
+    checks = check_rows(frame, target, encoding.roles, found=found, groups=groups, settings=settings)
+    if not settings.group and all(ok for name, _, _, ok, _ in checks if name == GROUPS):
         notes += _hint(frame, encoding)
-    return Training(dataset, target, encoding, columns, weight, notes, groups)
+    return Training(dataset, target, encoding, columns, weight, notes, groups, checks)
+
+
+def _without(roles: tuple[Role, ...], found: Sequence[Restated], kept: Sequence[str]) -> tuple[Role, ...]:
+    """Return the roles without columns that restate the label, unless they are asked for, or all there is."""
+    gone = {one.column: f"{RESTATES}: {one.reason}" for one in found if one.sure and one.column not in kept}
+    if all(role.role == "left out" or role.column in gone for role in roles):
+        return roles
+    return tuple(Role(r.column, "left out", gone[r.column]) if r.column in gone else r for r in roles)
 
 
 def _groups(
@@ -107,13 +136,11 @@ def _groups(
 def _hint(frame: pl.DataFrame, encoding: Encoding) -> tuple[str, ...]:
     """Return a note on the first column that looks as if it named groups: many values, of a few rows each."""
     for role in encoding.roles:
-        values = frame[role.column]
-        if role.role == "categorical" or role.reason.startswith("an identifier"):
-            levels, rows = values.drop_nulls().n_unique(), len(values) - values.null_count()
-            if levels >= LEVELS and ROWS[0] * levels <= rows <= ROWS[1] * levels:
-                shown = f"{rows:,} rows have {levels:,} values"
-                said = f"Rows of one {role.column!r} {GROUP_HINT} ({shown}): "
-                return (f"{said}name it with --group to leave those of one value out together.",)
+        values = frame[role.column].drop_nulls()
+        if may_group(role, values):
+            shown = f"{len(values):,} rows have {values.n_unique():,} values"
+            said = f"Rows of one {role.column!r} {GROUP_HINT} ({shown}): "
+            return (f"{said}name it with --group to leave those of one value out together.",)
     return ()
 
 
