@@ -20,11 +20,8 @@ from dataaudit.features.columns import counted
 MAX_FLOAT_CLASSES = 20
 # A column of more classes than this is asked whether it has rows enough.
 MANY = 100
-_NULLISH = frozenset(
-    "|na|n/a|n.a.|nan|null|none|nil|<na>|#n/a|?|??|-|--|unknown|missing|undefined|unlabeled|unlabelled".split(
-        "|"
-    )
-)
+_NULLISH = ("", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "??", "-", "--")
+_UNKNOWN = ("unknown", "missing", "undefined", "unlabeled", "unlabelled", "not available")  # or a class
 # Above it a float64 has no fractions and no longer every whole number.
 LARGEST_WHOLE = 2.0**53
 
@@ -38,7 +35,8 @@ class Target:
     kept: pl.Series  # mask over the rows given: False where the label is missing
     notes: tuple[str, ...]  # what was decided, in sentences
     spellings: tuple[str, ...] = ()  # those of them on classes that differ in case or blanks only
-    empty: tuple[str, ...] = ()  # and on classes that read like a missing label
+    empty: tuple[str, ...] = ()  # on classes that read like a missing label
+    unknown: tuple[str, ...] = ()  # and on classes that may stand for one
 
 
 def encode_target(labels: pl.Series) -> Target:
@@ -60,11 +58,11 @@ def encode_target(labels: pl.Series) -> Target:
     )
     counts = np.bincount(y.to_numpy(), minlength=len(names))
     rows = dict(zip(names, counts.tolist(), strict=True))
-    spellings, empty = _spellings(rows), _empty(rows)
-    notes = (*_notes(name, labels, names, counts), *empty, *spellings)
+    spellings, (empty, unknown) = _spellings(rows), _empty(rows)
+    notes = (*_notes(name, labels, names, counts), *empty, *unknown, *spellings)
     notes = ((f"The label column {name!r} holds {held}.",) if held else ()) + notes
     numbers = y.to_numpy().astype(np.int64)
-    return Target(tuple(names.to_list()), numbers, kept.rename("kept"), notes, spellings, empty)
+    return Target(tuple(names.to_list()), numbers, kept.rename("kept"), notes, spellings, empty, unknown)
 
 
 def folded(name: str) -> str:
@@ -242,7 +240,7 @@ def _spellings(rows: Mapping[str, int]) -> tuple[str, ...]:
     alike = defaultdict(list)
     for value, n in rows.items():
         alike[folded(value)].append(f"{_visible(value)} ({counted(n, 'row')})")
-    several = [" and ".join(same) for same in alike.values() if len(same) > 1]
+    several = [f"{', '.join(same[:-1])} and {same[-1]}" for same in alike.values() if len(same) > 1]
     if not several:
         return ()
     shown = "; ".join(several[:3]) + ("; …" if len(several) > 3 else "")  # noqa: PLR2004 - one line
@@ -250,14 +248,17 @@ def _spellings(rows: Mapping[str, int]) -> tuple[str, ...]:
     return (f"{apart} An audit with --fold-labels reads them as one.",)
 
 
-def _empty(rows: Mapping[str, int]) -> tuple[str, ...]:
-    """Return notes on classes that read like a missing label."""
-    return tuple(
-        f"The class {_visible(value)} ({counted(n, 'row')}) reads like a missing label and was kept: empty "
-        f"those cells, or audit with --no-label={shlex.quote(value)}, if it is no class."
-        for value, n in rows.items()
-        if value.strip().casefold() in _NULLISH or _means_none(value, rows)
-    )
+def _empty(rows: Mapping[str, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return notes on classes that read like a missing label, and on those that may stand for one."""
+    empty, unknown = [], []
+    for value, n in rows.items():
+        word, which = value.strip().casefold(), f"The class {_visible(value)} ({counted(n, 'row')})"
+        cure = f"empty those cells, or audit with --no-label={shlex.quote(value)}, if it is no class."
+        if word in _NULLISH:
+            empty.append(f"{which} reads like a missing label and was kept: {cure}")
+        elif word in _UNKNOWN or _means_none(value, rows):
+            unknown.append(f"{which} may stand for a missing label and was kept: {cure}")
+    return tuple(empty), tuple(unknown)
 
 
 def _means_none(value: str, names: Iterable[str]) -> bool:

@@ -12,7 +12,7 @@ import polars as pl
 
 from dataaudit.data.blob import is_repaired
 from dataaudit.escape import line, shown
-from dataaudit.findings.schemas import COPIES, DATA_CHECKS, Findings, Provenance
+from dataaudit.findings.schemas import COPIES, DATA_CHECKS, GROUPS, RESTATED, Findings, Provenance
 from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
 from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
@@ -60,7 +60,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     causes = _causes(f)
     sentences = common.said(
         *causes,
-        _interval(p.expected_wrong, p.expected_low, p.expected_high),
+        "" if _may_hide(f) else _interval(p.expected_wrong, p.expected_low, p.expected_high),
         _expected(budget, p.expected_wrong),
         _skew(counts, p.expected_wrong),
         p.ranking_reason if _fell_back(f) else "",
@@ -117,8 +117,8 @@ def _causes(f: Findings) -> tuple[str, ...]:
 
 
 def _may_hide(f: Findings) -> bool:
-    """Whether wrong labels may look right: what would let them was found, and not left out."""
-    return not _leading(f)["ok"].all()
+    """Whether wrong labels may look right: a column that holds the label, or groups, were not left out."""
+    return not _leading(f).filter(pl.col("check").is_in([RESTATED, GROUPS]))["ok"].all()
 
 
 def _fell_back(f: Findings) -> bool:

@@ -57,12 +57,12 @@ def check_rows(
 def check_classes(target: Target) -> tuple[Check, ...]:
     """Look for classes that are spellings of one, or none."""
     kinds = (
-        (SPELLINGS, target.spellings, "No two classes differ in case or blanks only."),
-        (NO_LABEL, target.empty, "No class reads like a missing label."),
+        (SPELLINGS, target.spellings, (), "No two classes differ in case or blanks only."),
+        (NO_LABEL, target.empty, target.unknown, "No class reads like a missing label."),
     )
     return tuple(
-        (name, float(len(notes)), 0.0, not notes, " ".join(notes[:_SHOWN]) or fine)
-        for name, notes, fine in kinds
+        (name, float(len(bad + may)), 0.0, not bad, " ".join((bad + may)[:_SHOWN]) or fine)
+        for name, bad, may, fine in kinds
     )
 
 
