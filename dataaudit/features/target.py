@@ -96,40 +96,28 @@ class Reading:
                 spelled.setdefault(folded(name), name)
         return cls(tuple(one.strip() for one in none), spelled)
 
-    def names(self, classes: Sequence[str]) -> dict[str, str | None]:
-        """Return what each class that is read in another way is read as; None for no label."""
-        read = {
-            name: None if name.strip() in self.none else self.spelled.get(folded(name), name)
-            for name in classes
-        }
-        return {name: other for name, other in read.items() if other != name}
-
-
-def read_labels(labels: pl.Series, *, fold: bool, none: Sequence[str]) -> tuple[pl.Series, tuple[str, ...]]:
-    """Return the labels as they are asked to be read, and what became of them."""
-    if not (fold or none):
-        return labels, ()
-    texts = class_texts(labels)
-    counts = dict(texts.drop_nulls().alias("class").value_counts(name="rows").iter_rows())
-    reading = Reading.of(labels, fold=fold, none=none)
-    names = reading.names(list(counts))
-    gone, merged = [name for name in names if names[name] is None], defaultdict(list)
-    for name, other in sorted(names.items()):
-        if other is not None:
-            merged[other].append(f"{_visible(name)} ({counted(counts[name], 'row')})")
-    notes = [
-        f"{' and '.join(others)} {'is' if len(others) == 1 else 'are'} read as {_visible(name)}, as asked."
-        for name, others in merged.items()
-    ]
-    notes += [
-        f"{_visible(name)} ({counted(counts[name], 'row')}) is read as no label, as asked." for name in gone
-    ]
-    unmet = set(reading.none) - {name.strip() for name in gone}
-    notes += [f"No row has the label {name!r}, which was to be read as none." for name in sorted(unmet)]
-    if merged:
-        return texts.replace(names), tuple(notes)
-    kept = ~texts.is_in(gone).fill_null(value=False)
-    return pl.select(pl.when(kept).then(labels).alias(labels.name)).to_series(), tuple(notes)
+    def read(self, labels: pl.Series) -> tuple[pl.Series, tuple[str, ...]]:
+        """Return labels as they are read, and what became of them."""
+        texts = class_texts(labels)
+        counts = dict(texts.drop_nulls().alias("class").value_counts(name="rows").sort("class").iter_rows())
+        shown = {name: f"{_visible(name)} ({counted(rows, 'row')})" for name, rows in counts.items()}
+        gone = [name for name in counts if name.strip() in self.none]
+        spelled = {name: self.spelled.get(folded(name), name) for name in counts if name not in gone}
+        merged = defaultdict(list)
+        for name, other in spelled.items():
+            if other != name:
+                merged[other].append(shown[name])
+        notes = [
+            f"{_listed(others)} {'is' if len(others) == 1 else 'are'} read as {_visible(name)}, as asked."
+            for name, others in merged.items()
+        ]
+        notes += [f"{shown[name]} is read as no label, as asked." for name in gone]
+        unmet = sorted(set(self.none) - {name.strip() for name in gone})
+        notes += [f"No row has the label {name!r}, which was to be read as none." for name in unmet]
+        if merged:
+            return texts.replace({**spelled, **dict.fromkeys(gone)}), tuple(notes)
+        kept = ~texts.is_in(gone).fill_null(value=False)
+        return pl.select(pl.when(kept).then(labels).alias(labels.name)).to_series(), tuple(notes)
 
 
 def class_texts(values: pl.Series) -> pl.Series:
@@ -265,6 +253,11 @@ def _means_none(value: str, names: Iterable[str]) -> bool:
     """Whether a class is the -1 that stands for no label: the others are 0, 1 and so on, but not 1 alone."""
     others = [name for name in names if name != value]
     return value == "-1" and len(others) > 1 and all(name.isdecimal() for name in others)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Return parts as in ``a, b and c``."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def _visible(name: str) -> str:

@@ -22,7 +22,7 @@ from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, Role, fit_encoding
 from dataaudit.features.leaks import Restated, restated
 from dataaudit.features.roles import RESTATES, infer_roles
-from dataaudit.features.target import Target, encode_target, encode_weight, read_labels
+from dataaudit.features.target import Reading, Target, encode_target, encode_weight
 from dataaudit.findings.schemas import GROUPS
 from dataaudit.options import GROUP_HINT, ClassOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.training.checks import Check, check_rows, may_group
@@ -73,10 +73,10 @@ def read_labelled(
 
 def _as_asked(dataset: Dataset, settings: ClassOptions) -> Dataset:
     """Return the rows with labels folded, and without those that stand for none, as asked."""
-    labels = dataset.frame[dataset.target]
-    read, notes = read_labels(labels, fold=settings.fold_labels, none=settings.no_label)
-    if read is labels:
+    if not (settings.fold_labels or settings.no_label):
         return dataset
+    labels = dataset.frame[dataset.target]
+    read, notes = Reading.of(labels, fold=settings.fold_labels, none=settings.no_label).read(labels)
     return replace(dataset, frame=dataset.frame.with_columns(read), notes=(*dataset.notes, *notes))
 
 
