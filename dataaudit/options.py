@@ -353,11 +353,8 @@ class TextOptions(Options):
 class ClassOptions(Options):
     """How labels are read as classes."""
 
-    fold_labels: Annotated[
-        bool,
-        Opt("Labels that differ in case or blanks only are one class, by the commonest spelling.", INPUT),
-    ] = False
-    no_label: Annotated[Sequence[str], Opt("Read this label as none: '?', -1.", INPUT, metavar="LABEL")] = ()
+    fold_labels: Annotated[bool, Opt("Classes that differ in case or blanks only are one.", INPUT)] = False
+    no_label: Annotated[Sequence[str], Opt("Read this label as none.", INPUT, metavar="LABEL")] = ()
 
 
 class EncoderOptions(ColumnOptions):

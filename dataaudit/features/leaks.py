@@ -7,9 +7,9 @@ met once, predicts nothing. With accuracy a and the share b of the greatest clas
     gain = (a − b) / (1 − b)        0 for nothing, 1 for everything
 
 A column *restates* the label if a few values of it, or whether it has a value at all, go with one class each,
-wrong labels included: what people mislabel, an honest column contradicts. A number restates it only if
-nothing else comes near it and a gap parts the classes: classes may be far apart, or a label may be computed
-from a number. Cost: O(rows) for each column, on at most 50,000 rows spread over the table.
+wrong labels included: what people mislabel, an honest column contradicts. A number that parts the classes
+without an exception may restate it, too; but classes may be far apart, or be computed from it. Cost: O(rows)
+for each column, on at most 50,000 rows spread over the table.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ ROWS: Final = 50_000
 FEW: Final = 20  # rows outside the greatest class, below which nothing is known
 GIVEAWAY: Final = 0.98  # gain of a column that may have been filled in with the label
 _RESTATED, _NAMED = 0.99, 0.95  # gain of a column that restates it; of one whose name says so
-_STRONG: Final = 0.85  # gain of another column, from which classes may be far apart
-_GAP: Final = 0.1  # of the range, that no number falls into by chance
 _LEVELS: Final = 5  # values of such a column for each class, and for one more, at most
 _LEVEL_ROWS: Final = 10  # of each value on average, at least: more than of one person or group
 _BINS: Final = 256
@@ -98,21 +96,20 @@ def restated(frame: pl.DataFrame, y: Codes, roles: Sequence[Role], *, label: str
     found = []
     for role in used:
         if alone[role.column] >= _NAMED - _DOUBT:
-            others = max((gain for name, gain in alone.items() if name != role.column), default=0.0)
             least = _NAMED if _says_label(role.column, label) else _RESTATED
-            found.append(_restates(frame.gather_every(step), y[::step], role, least=least, others=others))
+            found.append(_restates(frame.gather_every(step), y[::step], role, least=least))
     return tuple(one for one in found if one)
 
 
 def _best(rows: pl.DataFrame, y: Codes, role: Role) -> float:
     """Return the gain of a column, or of the best that is made of it."""
     values = _read(rows, role)
-    if _gap(values, y) is not None:
+    if _is_parted(values, y):
         return 1.0
     return max((_gain(x, y) for _, x in _made(values, role, y)), default=0.0)
 
 
-def _restates(rows: pl.DataFrame, y: Codes, role: Role, *, least: float, others: float) -> Restated | None:
+def _restates(rows: pl.DataFrame, y: Codes, role: Role, *, least: float) -> Restated | None:
     values, n_classes, most = _read(rows, role), int(y.max()) + 1, 0.0
     levels = n_classes + 1 if role.role == "numeric" else _LEVELS * (n_classes + 1)
     for what, x in _made(values, role, y):
@@ -120,9 +117,9 @@ def _restates(rows: pl.DataFrame, y: Codes, role: Role, *, least: float, others:
         if gain >= least and n_classes <= width <= levels:
             return Restated(role.column, f"{what}{_but(x, y)}", sure=True)
         most = max(most, gain)
-    if (gap := _gap(values, y)) is not None:
+    if _is_parted(values, y):
         apart = "its numbers lie in one stretch for each class, without an exception"
-        return Restated(role.column, apart, sure=gap >= _GAP and others < _STRONG)
+        return Restated(role.column, apart, sure=False)
     if most >= GIVEAWAY:
         return Restated(role.column, f"alone it is right in {_right(most, y):.1%} of the rows", sure=False)
     return None
@@ -173,18 +170,14 @@ def _but(x: Codes, y: Codes) -> str:
     return f", but for {counted(other, 'row')}" if other else ""
 
 
-def _gap(values: pl.Series, y: Codes) -> float | None:
-    """Return the least gap between classes whose numbers lie in one stretch each, by the range; else None."""
+def _is_parted(values: pl.Series, y: Codes) -> bool:
+    """Whether numbers lie in one stretch for each class, and no number is of two."""
     if not values.dtype.is_numeric() or values.null_count():
-        return None
+        return False
     numbers = values.cast(pl.Float64).to_numpy()
     order = np.argsort(numbers, kind="stable")
-    turns = np.flatnonzero(np.diff(y[order]))
-    if len(turns) != len(np.unique(y)) - 1:
-        return None
-    ordered = numbers[order]
-    gap, width = float((ordered[turns + 1] - ordered[turns]).min()), float(ordered[-1] - ordered[0])
-    return gap / width if gap > 0 and np.isfinite(width) else None
+    turns, ordered = np.flatnonzero(np.diff(y[order])), numbers[order]
+    return len(turns) == len(np.unique(y)) - 1 and bool((ordered[turns + 1] > ordered[turns]).all())
 
 
 def _gain(x: Codes, y: Codes) -> float:

