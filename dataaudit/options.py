@@ -428,11 +428,6 @@ class TrainingOptions(ColumnOptions, TextOptions):
         return None
 
     @property
-    def copies_together(self) -> bool:
-        """Whether copies leave training together."""
-        return False
-
-    @property
     def model(self) -> Any:
         """What is trained, or a fitted model."""
         return "logistic"
@@ -481,11 +476,6 @@ class LabelOptions(ClassOptions, TrainingOptions):
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-
-    @property
-    def copies_together(self) -> bool:
-        """Whether copies leave training together."""
-        return True
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as the provenance keeps them, without a fitted model."""

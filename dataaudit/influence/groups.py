@@ -234,6 +234,22 @@ def _pulled(Q: Tensor, W: Tensor, r: Tensor) -> Tensor:
     return moved
 
 
+def few_at_once(joint: JointForms, partition: Partition, k: int) -> JointForms:
+    """Return joint forms that are made by one solve, where the rows that they are asked for are few."""
+    asked = [batch[batch >= 0] for batch in partition.batches if 1 < batch.shape[1] * k <= MOST]
+    rows = torch.from_numpy(np.unique(partition.first[torch.cat(asked)].numpy())) if asked else None
+    if rows is None or len(rows) * k > BATCH:
+        return joint
+    Q = joint(rows[None]).view(len(rows), k, len(rows), k)
+
+    def taken(some: Tensor) -> Tensor:
+        (g, d), at = some.shape, torch.searchsorted(rows, some)
+        blocks = Q[at[:, :, None], :, at[:, None, :]]  # (g, d, d, k, k)
+        return blocks.transpose(2, 3).reshape(g, d * k, d * k)
+
+    return taken
+
+
 def scores_without_groups(
     objective: Objective,
     theta: Tensor,

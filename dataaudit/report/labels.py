@@ -43,7 +43,7 @@ _APPLY: Final = (
     "The whole ranking is in labels.parquet."
 )
 _LEFT: Final = "were left out together"
-_SETS, _IN_SET = 3, 3  # sets of copies that are named, and rows of each
+_SETS, _LABELS = 3, 3  # sets of copies that are named, and rows of each, of different labels
 _NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
 
 
@@ -171,22 +171,22 @@ def _skew(counts: list[tuple[str, int, float]], expected: float) -> Inline:
 def _together(f: Findings, *, copies: bool) -> tuple[Inline, ...]:
     """Say which rows left training together, which copies disagree, or that a column may name groups."""
     labels, column = f.labels, f.provenance.settings.get("group")
+    hints = (note for note in f.provenance.notes if GROUP_HINT in note)
     if not {"group_rows", "copy_rows"} <= set(labels.columns):
-        return tuple(note for note in f.provenance.notes if GROUP_HINT in note)
+        return tuple(hints)
     grouped, copied = labels.filter(pl.col("group_rows") > 1), labels.filter(pl.col("copy_rows") > 1)
     n, groups = grouped.height, round((1 / grouped["group_rows"]).sum())
-    alike = copied.filter(pl.col("copy_conflicts") == 0)
+    alike = copied.filter((pl.col("copy_conflicts") == 0) & (pl.col("group_rows") >= pl.col("copy_rows")))
     sets = common.few(alike["copy_set"].n_unique(), "set")
     parts: list[Inline] = []
     if column and n:
         mixed = round((1 / grouped.filter(pl.col("group_conflicts") > 0)["group_rows"]).sum())
         differ = f" In {mixed:,} of them labels differ." if mixed else ""
-        parts.append(
-            (f"{n:,} rows in {groups:,} groups of one “", Cell(str(column), 60), f"” {_LEFT}.{differ}")
-        )
+        said = f"{n:,} rows {_LEFT} in {groups:,} groups, those of one “"
+        parts.append((said, Cell(str(column), 60), f"”.{differ}"))
     if alike.height and copies:
         parts.append(f"{alike.height:,} rows in {sets} of copies with one label {_LEFT}.")
-    return (*parts, _disagreeing(copied.filter(pl.col("copy_conflicts") > 0)))
+    return (*parts, _disagreeing(copied.filter(pl.col("copy_conflicts") > 0)), *hints)
 
 
 def _disagreeing(rows: pl.DataFrame) -> Inline:
@@ -196,12 +196,9 @@ def _disagreeing(rows: pl.DataFrame) -> Inline:
     sets = rows["copy_set"].unique(maintain_order=True)
     shown = []
     for number in sets.head(_SETS):
-        one = rows.filter(pl.col("copy_set") == number).head(_IN_SET)
-        names = (
-            (Cell(name, 60), " “", Cell(label, 40), "”")
-            for name, label in one.select("row_id", "label").iter_rows()
-        )
-        shown.append(common.joined(names))
+        one = rows.filter(pl.col("copy_set") == number).unique("label", maintain_order=True).head(_LABELS)
+        pairs = one.select("row_id", "label").iter_rows()
+        shown.append(common.joined((Cell(name, 60), " “", Cell(label, 40), "”") for name, label in pairs))
     more = "; …" if len(sets) > _SETS else ""
     said = f"{rows.height:,} rows in {common.few(len(sets), 'set')} of copies carry different labels: "
     return (said, *common.joined(shown, "; "), f"{more}.")

@@ -50,7 +50,7 @@ def check_rows(
         _restated(found, left_out),
         *_counters(target.y, roles),
         _grouped(frame, target.y, roles, column=settings.group),
-        _copies(groups, len(target.y)),
+        _copies(groups, target.y),
     )
 
 
@@ -140,19 +140,18 @@ def _few_rows_each(values: pl.Series) -> bool:
     return levels >= LEVELS and ROWS[0] * levels <= len(values) <= ROWS[1] * levels
 
 
-def _copies(groups: Groups | None, n: int) -> Check:
+def _copies(groups: Groups | None, y: Numbers) -> Check:
     """Say how many rows are copies of others, with the same label and with other ones."""
-    copy = np.empty(0, dtype=np.int64) if groups is None else groups.copy
-    at = np.flatnonzero(copy >= 0)
+    at = np.empty(0, dtype=np.int64) if groups is None else np.flatnonzero(groups.copy >= 0)
     if groups is None or not len(at):
         return COPIES, 0.0, _COPIED, True, "No row is a copy of another one."
-    together = np.bincount(groups.group)[groups.group[at]] > 1
+    rows = pl.DataFrame({"set": groups.copy[at], "group": groups.group[at], "y": y[at]})
+    mixed = rows.select(pl.col("y").n_unique().over("set") > 1).to_series()
+    together = ~mixed & rows.select(pl.col("group").n_unique().over("set") == 1).to_series()
+    kinds = ((together, "one label: they leave training together"), (mixed, "different labels"))
     parts = [
-        f"{rows:,} rows in {len(np.unique(copy[at[which]])):,} sets {what}"
-        for which, what in (
-            (together, "are copies of each other with one label: they leave training together"),
-            (~together, "are copies of each other with different labels"),
-        )
-        if (rows := int(which.sum()))
+        f"{int(which.sum()):,} rows in {rows.filter(which)['set'].n_unique():,} sets are copies with {what}"
+        for which, what in kinds
+        if which.any()
     ]
-    return COPIES, len(at) / n, _COPIED, True, "; ".join(parts) + "."
+    return COPIES, len(at) / len(y), _COPIED, True, f"{'; '.join(parts) or 'Rows are copies of others'}."

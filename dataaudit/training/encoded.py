@@ -24,7 +24,7 @@ from dataaudit.features.leaks import Restated, restated
 from dataaudit.features.roles import RESTATES, infer_roles
 from dataaudit.features.target import Reading, Target, encode_target, encode_weight
 from dataaudit.findings.schemas import GROUPS
-from dataaudit.options import GROUP_HINT, ClassOptions, StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.training.checks import Check, check_rows, may_group
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ def read_labelled(
     )
     if settings.group and settings.group not in dataset.frame.columns:
         raise MissingColumn(settings.group, dataset.frame.columns, "the data")
-    if isinstance(settings, ClassOptions):
+    if isinstance(settings, LabelOptions):
         dataset = _as_asked(dataset, settings)
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)
     return (dataset if target.kept.all() else dataset.keep(target.kept)), target
 
 
-def _as_asked(dataset: Dataset, settings: ClassOptions) -> Dataset:
+def _as_asked(dataset: Dataset, settings: LabelOptions) -> Dataset:
     """Return the rows with labels folded, and without those that stand for none, as asked."""
     if not (settings.fold_labels or settings.no_label):
         return dataset
@@ -87,14 +87,15 @@ def encode_training(
     on_step("encode", 0, 1)
     frame, weight, notes = weighted(dataset, settings)
     roles = infer_roles(frame, settings.label, settings=settings.columns)
-    found = restated(frame, target.y, roles, label=settings.label) if settings.copies_together else ()
+    judged = isinstance(settings, LabelOptions)
+    found = restated(frame, target.y, roles, label=settings.label) if judged else ()
     roles = _without(roles, found, kept=settings.features)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
     columns = encoding.transform(frame)
     groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
     on_step("encode", 1, 1)
     notes += groups.notes if groups else ()
-    if not settings.copies_together:
+    if not isinstance(settings, LabelOptions):
         return Training(dataset, target, encoding, columns, weight, notes, groups)
     checks = check_rows(frame, target, encoding.roles, found=found, groups=groups, settings=settings)
     if not settings.group and all(ok for name, _, _, ok, _ in checks if name == GROUPS):
@@ -118,8 +119,8 @@ def _groups(
     roles: tuple[Role, ...],
     settings: TrainingOptions,
 ) -> Groups | None:
-    """Return which rows leave together, where that is asked; None if each leaves alone and has no copy."""
-    if not settings.copies_together:
+    """Return which rows leave together in an audit of labels; None if each leaves alone and has no copy."""
+    if not isinstance(settings, LabelOptions):
         return None
     forms, groups = _text_forms(frame, roles), None
     maybe = np.flatnonzero(_repeated(_projected(columns)) | _repeated(forms))

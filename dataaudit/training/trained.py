@@ -114,14 +114,15 @@ class Trained:
         """Return those scores for an objective and parameters near these, by the same forms."""  # -> (n, k)
         if self.groups is None:
             return leave_one_out_scores(objective, theta, self.forms)
-        from dataaudit.influence.groups import scores_without_groups  # noqa: PLC0415 - few tables have groups
+        from dataaudit.influence import groups  # noqa: PLC0415 - few tables have groups
 
-        return scores_without_groups(
+        partition, k = self.groups.partition, self.forms.shape[1]
+        return groups.scores_without_groups(
             objective,
             theta,
             self.forms,
-            joint=self.prepared.joint_forms,
-            partition=self.groups.partition,
+            joint=groups.few_at_once(self.prepared.joint_forms, partition, k),
+            partition=partition,
             precondition=self.prepared.precondition,
         )
 

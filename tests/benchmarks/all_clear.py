@@ -52,7 +52,7 @@ def copied(table, y, wrong, random):
     """Three more copies of each of twenty wrong rows."""
     again = np.repeat(random.choice(np.flatnonzero(wrong), 20, replace=False), 3)
     at = random.permutation(np.concatenate([np.arange(len(y)), again]))
-    return table[at], y[at], wrong[at], at, {}, "copies of each other"
+    return table[at], y[at], wrong[at], at, {}, "are copies with one label"
 
 
 def grouped(table, y, wrong, random):

@@ -13,6 +13,7 @@ from dataaudit.influence import groups
 from dataaudit.influence.groups import (
     Partition,
     changed_objective,
+    few_at_once,
     group_step,
     refit_group,
     scores_without_groups,
@@ -198,6 +199,9 @@ def without_groups(case, groups, twins):
     forms, partition = solver.quadratic_forms(), Partition.of(groups, twins)
     alone = leave_one_out_scores(objective, fit.theta, forms)
     found = scores_without_groups(objective, fit.theta, forms, joint=solver.joint_forms, partition=partition)
+    once = few_at_once(solver.joint_forms, partition, forms.shape[1])
+    again = scores_without_groups(objective, fit.theta, forms, joint=once, partition=partition)
+    torch.testing.assert_close(again, found, rtol=1e-9, atol=1e-9)
     return fit.theta, alone, found
 
 

@@ -118,8 +118,8 @@ def test_copies_are_counted_by_whether_they_agree():
     assert leads
     assert ok
     assert said == (
-        "12 rows in 6 sets are copies of each other with one label: they leave training together; "
-        "4 rows in 2 sets are copies of each other with different labels."
+        "12 rows in 6 sets are copies with one label: they leave training together; "
+        "4 rows in 2 sets are copies with different labels."
     )
     assert first(doubled)[1] == said
 

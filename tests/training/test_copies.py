@@ -213,7 +213,7 @@ def test_the_report_says_what_left_together_and_the_run_is_made_again(tmp_path):
         tmp_path / "t.parquet", **QUICK | {"top": 80, "verify": 4}, text="t", group="part"
     )
     said = " ".join(map(str, report(audit.findings).sentences))
-    assert "of one “" in said
+    assert "groups, those of one “" in said
     assert "were left out together" in said
     assert "2 rows in 1 set of copies carry different labels" in said
     rows = {row.row_id: " ".join(review_row(row).sentences) for row in review_rows(audit.findings, 80)}
