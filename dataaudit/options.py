@@ -364,6 +364,13 @@ class TextOptions(Options):
     ] = False
 
 
+class ClassOptions(Options):
+    """How labels are read as classes."""
+
+    fold_labels: Annotated[bool, Opt("Classes that differ in case or blanks only are one.", INPUT)] = False
+    no_label: Annotated[Sequence[str], Opt("Read this label as none.", INPUT, metavar="LABEL")] = ()
+
+
 class EncoderOptions(ColumnOptions):
     """How columns become features."""
 
@@ -460,7 +467,7 @@ class TrainingOptions(ColumnOptions, TextOptions):
         return False
 
 
-class LabelOptions(TrainingOptions):
+class LabelOptions(ClassOptions, TrainingOptions):
     """What is asked of an audit of labels."""
 
     weight: Weight = None

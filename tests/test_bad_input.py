@@ -194,6 +194,7 @@ def test_folders_and_patterns_that_hold_nothing(here, capfd, name):
 
 
 # name → table, what else is typed, the decision as it stands in the notes
+FOLD = "An audit with --fold-labels reads them as one."
 HINT = "List one under features to use it."
 DECIDED = {
     "labels with nulls": (
@@ -218,7 +219,7 @@ DECIDED = {
     ),
     "classes that look alike": (
         good().with_columns(y=pl.when(pl.int_range(N).is_in([2, 4])).then(pl.lit("A")).otherwise("y")), [],
-        "Classes 'A' and 'a' differ in case or blanks only: they were kept apart.",
+        "Classes 'A' (2 rows) and 'a' (28 rows) differ in case or blanks only: they were kept apart. " + FOLD,
     ),
     "an identifier": (
         good(), [],

@@ -24,10 +24,19 @@ Check = tuple[str, float | None, float | None, bool, str]  # name, value, limit,
 
 
 def check_health(
-    trained: Trained, scores: RowScores, refits: tuple[Refit, ...], *, random: Check
+    trained: Trained,
+    scores: RowScores,
+    refits: tuple[Refit, ...],
+    *,
+    random: Check,
+    data: Sequence[Check] = (),
 ) -> pl.DataFrame:
-    """Check convergence, the solver, calibration, verification and the amount of data; and `random_check`."""
+    """Check convergence, the solver, calibration, verification and the amount of data; and `random_check`.
+
+    What was found in the `data` before any model comes first.
+    """
     checks = [
+        *data,
         _gradient(trained),
         _residual(trained),
         _calibration(trained, scores),

@@ -59,7 +59,8 @@ def label_findings(
     scores = refined(trained, score_rows(trained))
     groups = trained.groups
     together = None if groups is None else groups.group
-    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes), groups=together)
+    K, same = len(target.classes), trained.same_class
+    noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
@@ -95,7 +96,7 @@ def label_findings(
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
     return Findings(
         labels=labels,
-        health=check_health(trained, scores, refits, random=random),
+        health=check_health(trained, scores, refits, random=random, data=trained.checks),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown, reasons=reasons_of(reasons, alike)),

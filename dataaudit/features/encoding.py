@@ -16,7 +16,7 @@ from dataaudit.errors import EncodeError, MissingColumn
 from dataaudit.features.categorical import fit_categorical
 from dataaudit.features.columns import ColumnBlocks, ColumnEncoder, Columns, Feature, Role, one_hot, values_of
 from dataaudit.features.numeric import fit_boolean, fit_datetime, fit_numeric
-from dataaudit.features.roles import EXCLUDED, NOT_NAMED, infer_roles, names_rows
+from dataaudit.features.roles import EXCLUDED, NOT_NAMED, RESTATES, infer_roles, names_rows
 from dataaudit.features.text import fit_text
 from dataaudit.features.vector import fit_vector
 from dataaudit.options import EncoderOptions
@@ -73,14 +73,20 @@ class Encoding:
         return {column: levels for column, levels in found.items() if levels}
 
 
-def fit_encoding(frame: pl.DataFrame, target: str, *, settings: EncoderOptions = _DEFAULTS) -> Encoding:
+def fit_encoding(
+    frame: pl.DataFrame,
+    target: str,
+    *,
+    settings: EncoderOptions = _DEFAULTS,
+    decided: Sequence[Role] | None = None,  # what every column is used as; by default it is inferred
+) -> Encoding:
     """Decide the roles of all columns and learn their encoders."""
     if frame.height == 0:
         raise EncodeError("the table has no rows", "give at least two rows of each class")
     roles: list[Role] = []
     encoders: list[ColumnEncoder] = []
     features: list[Feature] = []
-    for role in infer_roles(frame, target, settings=settings):
+    for role in infer_roles(frame, target, settings=settings) if decided is None else decided:
         encoder = _fit_column(role, values_of(frame, role.column), settings)
         own = () if encoder is None else encoder.features
         if encoder is not None and not own:
@@ -150,7 +156,11 @@ def _left_out_note(roles: Sequence[Role]) -> tuple[str, ...]:
     if not left:
         return ()
     what = "1 column is" if len(left) == 1 else f"{len(left):,} columns are"
-    hint = " List one under features to use it." if any(map(names_rows, left)) else ""
+    hint = (
+        " List one under features to use it."
+        if any(names_rows(role) or role.reason.startswith(RESTATES) for role in left)
+        else ""
+    )
     return (f"{what} left out: {_listed(left)}.{hint}",)
 
 

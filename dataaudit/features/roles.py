@@ -52,6 +52,7 @@ _DAYS = (19_000_101, 21_001_231)
 _IDENTIFIER, _COUNTER = "an identifier", "it counts the rows"
 BITS = 80.0  # that no two rows say alike by chance
 WORDS = 5  # of a text that nobody writes twice by chance
+RESTATES = "it restates the label"
 EXCLUDED = "you excluded it"
 NOT_NAMED = "not among the features that you named"
 NAMES_GROUPS = "it names the groups"
@@ -139,6 +140,11 @@ def _infer(name: str, series: pl.Series, settings: EncoderOptions, classes: int)
 def names_rows(role: Role) -> bool:
     """Tell whether a column was left out because it names or counts rows and says nothing of them."""
     return role.role == "left out" and role.reason.startswith((_IDENTIFIER, _COUNTER))
+
+
+def counts_rows(role: Role) -> bool:
+    """Tell whether a column was left out because it counts the rows."""
+    return role.role == "left out" and role.reason.startswith(_COUNTER)
 
 
 def _infer_other(name: str, series: pl.Series, settings: EncoderOptions) -> tuple[RoleName, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,12 +14,14 @@ from numpy.typing import NDArray
 
 from dataaudit.cells import CLASS_FIELDS
 from dataaudit.errors import BadTarget, DataError
+from dataaudit.features.columns import counted
 
 # A column with more distinct fractions than this is a measurement, not a class.
 MAX_FLOAT_CLASSES = 20
 # A column of more classes than this is asked whether it has rows enough.
 MANY = 100
-_NULLISH = ("", "na", "n/a", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "-")
+_NULLISH = ("", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "??", "-", "--")
+_UNKNOWN = ("unknown", "missing", "undefined", "unlabeled", "unlabelled", "not available")  # or a class
 # Above it a float64 has no fractions and no longer every whole number.
 LARGEST_WHOLE = 2.0**53
 
@@ -30,6 +34,9 @@ class Target:
     y: NDArray[np.int64]  # (n,) class number of every kept row
     kept: pl.Series  # mask over the rows given: False where the label is missing
     notes: tuple[str, ...]  # what was decided, in sentences
+    spellings: tuple[str, ...] = ()  # those of them on classes that differ in case or blanks only
+    empty: tuple[str, ...] = ()  # on classes that read like a missing label
+    unknown: tuple[str, ...] = ()  # and on classes that may stand for one
 
 
 def encode_target(labels: pl.Series) -> Target:
@@ -49,9 +56,68 @@ def encode_target(labels: pl.Series) -> Target:
     y = present.cast(pl.String).replace_strict(
         names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64
     )
-    notes = _notes(name, labels, names, np.bincount(y.to_numpy(), minlength=len(names)))
+    counts = np.bincount(y.to_numpy(), minlength=len(names))
+    rows = dict(zip(names, counts.tolist(), strict=True))
+    spellings, (empty, unknown) = _spellings(rows), _empty(rows)
+    notes = (*_notes(name, labels, names, counts), *empty, *unknown, *spellings)
     notes = ((f"The label column {name!r} holds {held}.",) if held else ()) + notes
-    return Target(tuple(names.to_list()), y.to_numpy().astype(np.int64), kept.rename("kept"), notes)
+    numbers = y.to_numpy().astype(np.int64)
+    return Target(tuple(names.to_list()), numbers, kept.rename("kept"), notes, spellings, empty, unknown)
+
+
+def folded(name: str) -> str:
+    """Return what spellings of one class have in common: they differ in case or blanks only."""
+    return " ".join(name.split()).casefold()
+
+
+def same_class(classes: Sequence[str]) -> NDArray[np.bool_] | None:
+    """Return which classes are spellings of one, None if none are, or all."""  # -> (K, K)
+    forms = np.array([folded(name) for name in classes])
+    if not 1 < len(set(forms)) < len(forms):
+        return None
+    same: NDArray[np.bool_] = forms[:, None] == forms
+    return same
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How labels are read: which of them are none, and which spelling stands for a class."""
+
+    none: tuple[str, ...]  # labels that mean that there is none
+    spelled: Mapping[str, str]  # folded name → its commonest spelling; empty where spellings stay apart
+
+    @classmethod
+    def of(cls, labels: pl.Series, *, fold: bool, none: Sequence[str]) -> Reading:
+        """Return how the labels of a column are read."""
+        spelled: dict[str, str] = {}
+        if fold:
+            counts = class_texts(labels).drop_nulls().alias("class").value_counts(name="rows")
+            for name in counts.sort("rows", "class", descending=[True, False])["class"]:
+                spelled.setdefault(folded(name), name)
+        return cls(tuple(one.strip() for one in none), spelled)
+
+    def read(self, labels: pl.Series) -> tuple[pl.Series, tuple[str, ...]]:
+        """Return labels as they are read, and what became of them."""
+        texts = class_texts(labels)
+        counts = dict(texts.drop_nulls().alias("class").value_counts(name="rows").sort("class").iter_rows())
+        shown = {name: f"{_visible(name)} ({counted(rows, 'row')})" for name, rows in counts.items()}
+        gone = [name for name in counts if name.strip() in self.none]
+        spelled = {name: self.spelled.get(folded(name), name) for name in counts if name not in gone}
+        merged = defaultdict(list)
+        for name, other in spelled.items():
+            if other != name:
+                merged[other].append(shown[name])
+        notes = [
+            f"{_listed(others)} {'is' if len(others) == 1 else 'are'} read as {_visible(name)}, as asked."
+            for name, others in merged.items()
+        ]
+        notes += [f"{shown[name]} is read as no label, as asked." for name in gone]
+        unmet = sorted(set(self.none) - {name.strip() for name in gone})
+        notes += [f"No row has the label {name!r}, which was to be read as none." for name in unmet]
+        if merged:
+            return texts.replace({**spelled, **dict.fromkeys(gone)}), tuple(notes)
+        kept = ~texts.is_in(gone).fill_null(value=False)
+        return pl.select(pl.when(kept).then(labels).alias(labels.name)).to_series(), tuple(notes)
 
 
 def class_texts(values: pl.Series) -> pl.Series:
@@ -154,19 +220,44 @@ def _notes(name: str, labels: pl.Series, names: pl.Series, counts: NDArray[np.in
         one = len(rare) == 1
         which, whose = ("1 class has", "its label") if one else (f"{len(rare)} classes have", "their labels")
         notes.append(f"{which} a single row ({shown}): {whose} cannot be judged.")
-    notes += [
-        f"The class {value!r} reads like a missing label and was kept: empty those cells if it is no class."
-        for value in names
-        if value.strip().casefold() in _NULLISH
-    ]
-    folded = defaultdict(list)
-    for value in names:
-        folded[" ".join(value.split()).casefold()].append(value)
-    alike = [" and ".join(map(_visible, same)) for same in folded.values() if len(same) > 1]
-    if alike:
-        shown = "; ".join(alike[:3]) + ("; …" if len(alike) > 3 else "")  # noqa: PLR2004 - one line
-        notes.append(f"Classes {shown} differ in case or blanks only: they were kept apart.")
     return tuple(notes)
+
+
+def _spellings(rows: Mapping[str, int]) -> tuple[str, ...]:
+    """Return a note on classes that are spellings of one."""
+    alike = defaultdict(list)
+    for value, n in rows.items():
+        alike[folded(value)].append(f"{_visible(value)} ({counted(n, 'row')})")
+    several = [f"{', '.join(same[:-1])} and {same[-1]}" for same in alike.values() if len(same) > 1]
+    if not several:
+        return ()
+    shown = "; ".join(several[:3]) + ("; …" if len(several) > 3 else "")  # noqa: PLR2004 - one line
+    apart = f"Classes {shown} differ in case or blanks only: they were kept apart."
+    return (f"{apart} An audit with --fold-labels reads them as one.",)
+
+
+def _empty(rows: Mapping[str, int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return notes on classes that read like a missing label, and on those that may stand for one."""
+    empty, unknown = [], []
+    for value, n in rows.items():
+        word, which = value.strip().casefold(), f"The class {_visible(value)} ({counted(n, 'row')})"
+        cure = f"empty those cells, or audit with --no-label={shlex.quote(value)}, if it is no class."
+        if word in _NULLISH:
+            empty.append(f"{which} reads like a missing label and was kept: {cure}")
+        elif word in _UNKNOWN or _means_none(value, rows):
+            unknown.append(f"{which} may stand for a missing label and was kept: {cure}")
+    return tuple(empty), tuple(unknown)
+
+
+def _means_none(value: str, names: Iterable[str]) -> bool:
+    """Whether a class is the -1 that stands for no label: the others are 0, 1 and so on, but not 1 alone."""
+    others = [name for name in names if name != value]
+    return value == "-1" and len(others) > 1 and all(name.isdecimal() for name in others)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """Return parts as in ``a, b and c``."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def _visible(name: str) -> str:

@@ -24,6 +24,9 @@ HEALTH: Final = schema(  # one row per check of the audit itself
     "check own, value real, limit real, ok flag, message named",  # stored: it has numbers that no column has
 )
 RANDOM: Final = "random mistakes"  # the check that a count by looks does not need
+SPELLINGS, NO_LABEL = "spellings of a class", "class that is no label"
+RESTATED, COUNTER, GROUPS, COPIES = "restated label", "row counter", "groups", "copies"
+DATA_CHECKS: Final = (SPELLINGS, NO_LABEL, RESTATED, COUNTER, GROUPS, COPIES)  # before any model, in `health`
 SELECTION: Final = schema(  # every λ and basis that was tried
     "basis own, l2 real, loo_loss real, standard_error real, chosen flag",  # mean leave-one-out loss of a row
     "rows whole",  # it was measured on: bases compare on some rows, λ of the best one on all

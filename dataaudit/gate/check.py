@@ -22,12 +22,13 @@ from dataaudit.data.dataset import Dialect
 from dataaudit.data.sql.query import Query, read_text
 from dataaudit.errors import AuditError, DataError, MissingColumn, SettingError
 from dataaudit.escape import shown
+from dataaudit.features.target import Reading
 from dataaudit.files import is_file
 from dataaudit.findings.tables import PROVENANCE
 from dataaudit.findings.verdict import NOT_ASKED, Outcome, Rule, Verdict
 from dataaudit.gate.base import base_file, find_base
 from dataaudit.gate.baseline import Comparison, Entry, compare, read_baseline
-from dataaudit.gate.data import Data, Material, open_data
+from dataaudit.gate.data import Data, Material, open_data, read_classes
 from dataaudit.gate.facts import FactTable, fact_tables
 from dataaudit.gate.facts.table import Inapplicable
 from dataaudit.gate.judge import RuleCase, check_rule, is_hit, judge, unjudged
@@ -141,6 +142,11 @@ def _material(run: _Run, dataset: DatasetSettings, stack: ExitStack) -> Material
         data.require(column)
     test = _other_side(dataset.test, dataset) if dataset.test else None
     was, note = _accepted(dataset, stack) if dataset.base else (None, "")
+    if dataset.label and (dataset.fold_labels or dataset.no_label):
+        labels = data.read([dataset.label]).to_series()
+        reading = Reading.of(labels, fold=dataset.fold_labels, none=dataset.no_label)
+        as_asked = partial(read_classes, label=dataset.label, reading=reading)
+        data, test, was = as_asked(data), test and as_asked(test), was and as_asked(was)
     base = make(settings=_settings_for(was, dataset), data=was, test=test) if was else None
     return make(settings=dataset, data=data, test=test, base=base, base_note=note)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query
 from dataaudit.errors import DataError, MissingColumn
 from dataaudit.escape import shown
+from dataaudit.features.target import Reading
 from dataaudit.files import is_file
 from dataaudit.findings.verdict import Site
 from dataaudit.gate.matching import Matching, match
@@ -141,6 +142,16 @@ def open_data(
     places = pl.DataFrame({"source": dataset.source, "row": dataset.row, "line": dataset.line})
     kept = tuple(piece for piece in pieces if piece.rows)
     return Data(dataset.frame.lazy(), kept, places, dataset.notes)
+
+
+def read_classes(data: Data, label: str, *, reading: Reading) -> Data:
+    """Return a table with its labels read as asked."""
+    if label not in data.schema:
+        return data
+    labels = data.read([label])[label]
+    notes, known = reading.read(labels)[1], labels.unique().drop_nulls()
+    read = pl.col(label).replace_strict(known, reading.read(known)[0], default=None)
+    return replace(data, lazy=data.lazy.with_columns(read), notes=(*data.notes, *notes))
 
 
 def _scan(path: str) -> pl.LazyFrame | None:

@@ -16,6 +16,7 @@ from dataaudit.errors import SettingError, suggestion
 from dataaudit.options import (
     INPUT,
     By,
+    ClassOptions,
     ColumnOptions,
     GroupColumn,
     Id,
@@ -47,7 +48,7 @@ _HYSTERESIS = "Share of a limit, or of an accepted value, by which a number must
 _BASELINE = "Accepted findings; auto for the usual file if it is there, or none."
 
 
-class DatasetSettings(ColumnOptions, TextOptions):
+class DatasetSettings(ColumnOptions, TextOptions, ClassOptions):
     """One dataset, and what to hold it to beyond what holds for all."""
 
     name: str  # its identity over time: accepted findings and fingerprints go by it

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ class Sample:
     scores: Floats  # (K, n) leave-one-out scores, the reference class with its zeros first
     y: Ints  # (n,)
     weight: Floats  # (n,) how many rows each one stands for
+    same: NDArray[np.bool_] | None = None  # (K, K) which classes are spellings of one; None if none are
 
     @property
     def classes(self) -> int:
@@ -78,7 +79,8 @@ def thinned(rows: Sample, most: int) -> Sample:
     order = np.lexsort((rows.scores[rows.y, np.arange(n)] - other, rows.y))
     kept = order[np.unique(np.linspace(0, n - 1, most).round().astype(np.int64))]
     stands_for = np.bincount(rows.y, minlength=k) / np.maximum(np.bincount(rows.y[kept], minlength=k), 1)
-    return Sample(np.ascontiguousarray(rows.scores[:, kept]), rows.y[kept], stands_for[rows.y[kept]])
+    scores = np.ascontiguousarray(rows.scores[:, kept])
+    return replace(rows, scores=scores, y=rows.y[kept], weight=stands_for[rows.y[kept]])
 
 
 def unpacked(theta: Floats, structure: str, k: int) -> tuple[float, Floats, Floats]:
@@ -108,6 +110,8 @@ def p_wrong(rows: Sample, theta: Floats, structure: str) -> Floats:
     joint = _truth(rows, slope, bias) * rates[:, rows.y]  # (K, n)
     total = np.maximum(joint.sum(axis=0), _FLOOR)
     joint[rows.y, np.arange(len(rows.y))] = 0.0
+    if rows.same is not None:
+        joint[rows.same[:, rows.y]] = 0.0
     return np.asarray(np.minimum(joint.sum(axis=0) / total, 1.0))
 
 

@@ -13,9 +13,10 @@ Without a limit small tables whose classes overlap lose up to .06.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from dataaudit.errors import FitError
@@ -85,23 +86,31 @@ class NoiseModel:
         return not self.identified and self.undetermined >= _OPEN
 
 
-def fit_noise(loo_scores: Floats, y: Ints, n_classes: int, *, groups: Ints | None = None) -> NoiseModel:
+def fit_noise(
+    loo_scores: Floats,
+    y: Ints,
+    n_classes: int,
+    *,
+    groups: Ints | None = None,
+    same: NDArray[np.bool_] | None = None,
+) -> NoiseModel:
     """Fit noise rates to leave-one-out scores, and give each row the probability that its label is wrong.
 
     The scores are log-odds of classes 1 to K−1 against class 0; labels are 0 to K−1; rows of one group are
-    taken to be wrong together as far as their probabilities are alike, which widens the interval.
-    """  # (n, K−1) or (n,), (n,), (n,)
+    taken to be wrong together as far as their probabilities are alike, which widens the interval. A label is
+    not wrong where the true class is the same one in another spelling.
+    """  # (n, K−1) or (n,), (n,), (n,), (K, K)
     scores, labels = _checked(loo_scores, y, n_classes)
     # Steps this small only wait for each other's threads: up to fifty times slower on a busy machine.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fit(scores, labels, n_classes, groups)
+        return _fit(Sample(scores, labels, np.ones(len(labels)), same), groups)
 
 
-def _fit(scores: Floats, labels: Ints, n_classes: int, groups: Ints | None) -> NoiseModel:
+def _fit(rows: Sample, groups: Ints | None) -> NoiseModel:
     """Fit the rates by the likelihood, as simple as the rows demand."""
-    scale = max(1.0, float(np.quantile(np.abs(scores).max(axis=0), 0.999)) / _MOST_SCORE)
-    scores = np.clip(scores / scale, -2 * _MOST_SCORE, 2 * _MOST_SCORE)
-    rows = Sample(scores, labels, np.ones(len(labels)))
+    n_classes, labels = rows.classes, rows.y
+    scale = max(1.0, float(np.quantile(np.abs(rows.scores).max(axis=0), 0.999)) / _MOST_SCORE)
+    rows = replace(rows, scores=np.clip(rows.scores / scale, -2 * _MOST_SCORE, 2 * _MOST_SCORE))
     few = thinned(rows, max(_SEARCH_SIZE // n_classes, _SEARCH_LEAST))
     none = best(few, "none", [np.zeros(n_classes)])
     common = best(few, "common", [np.append(_steeper(none.theta), phi) for phi in _STARTS])
@@ -248,7 +257,7 @@ def _interval(rows: Sample, fitted: Fitted, *, together: float) -> tuple[float, 
     counts, weights = [], []
     for tail in _TAILS if rows.classes == 2 else _FEW_TAILS:  # noqa: PLR2004
         scores = rows.scores * (np.expm1(tail * np.log1p(reach)) / (tail * reach))
-        bent = Sample(scores, rows.y, rows.weight)
+        bent = replace(rows, scores=scores)
         again = best(bent, fitted.structure, [fitted.theta])
         wrong = p_wrong(bent, again.theta, fitted.structure)
         slope = _slope_of_expected(bent, again)

@@ -156,9 +156,13 @@ def may_type(p: AuditRecord) -> bool:
     return p.command.startswith("audit ") and len(p.command) <= _TYPED
 
 
-def notes(p: AuditRecord, folder: str) -> b.Section:
-    """Return in a few lines what was left out or read in another way, for where there is no page."""
-    leading = p.notes[: p.leading]
+def notes(p: AuditRecord, folder: str, said: Sequence[str] = ()) -> b.Section:
+    """Return in a few lines what was left out or read in another way, for where there is no page.
+
+    What was `said` already is not said again.
+    """
+    known = " ".join(said)
+    leading = [note for note in p.notes[: p.leading] if note not in known]
     shown = leading if len(leading) <= _NOTES else leading[: _NOTES - 1]
     spare, lines = _NOTE_LINES - len(shown), list[b.Inline]()
     for note in (_shortly(note, p) for note in shown):

@@ -13,7 +13,7 @@ import polars as pl
 from dataaudit.data.blob import is_repaired
 from dataaudit.escape import shown
 from dataaudit.findings import learned
-from dataaudit.findings.schemas import RANDOM, Findings, Provenance
+from dataaudit.findings.schemas import COPIES, DATA_CHECKS, GROUPS, RANDOM, RESTATED, Findings, Provenance
 from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
 from dataaudit.report.blocks import (
@@ -89,13 +89,16 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     budget: Budget = list(said.iter_rows())
     blocks = tuple(review_row(row) for row in rows)
     health = f.health.filter(pl.col("check") != RANDOM) if p.counted else f.health
+    causes = _causes(f)
+    hidden = _may_hide(f) and not (p.counted or p.overlapping)
     sentences = common.said(
-        *_rests_on(p),
+        *causes,
+        *((_NOT_COUNTED,) if hidden else _rests_on(p)),
         _expected(budget, p),
         _skew(counts, p, of),
         p.ranking_reason if _fell_back(f) and not p.overlapping else "",
         *_who(f),
-        *_together(f),
+        *(one for one in _together(f, copies=not _leads(f, COPIES)) if one not in causes),
         common.checked(health),
     )
     return Report(
@@ -108,7 +111,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         about=common.about(p, (*data, f": {n} rows")),
         steps=(*failures(health), *_steps(len(rows), budget, p)),
         sections=(
-            common.notes(p, folder),
+            common.notes(p, folder, causes),
             _taught(p),
             _first(
                 p, rows, blocks, "" if p.overlapping or p.ranking_reason in sentences else p.ranking_reason
@@ -141,6 +144,27 @@ def by_label(labels: pl.DataFrame) -> list[tuple[str, int, float]]:
     return list(counts.iter_rows())
 
 
+def _leading(f: Findings) -> pl.DataFrame:
+    """Return the checks of the data that found what a reader should know first."""
+    above = (pl.col("value") > pl.col("limit")).fill_null(value=False)
+    return f.health.filter(pl.col("check").is_in(DATA_CHECKS) & above)
+
+
+def _leads(f: Findings, check: str) -> bool:
+    return check in _leading(f)["check"]
+
+
+def _causes(f: Findings) -> tuple[str, ...]:
+    """Say what in the data would let wrong labels look right, whether it was left out or not."""
+    found = _leading(f)
+    return tuple(found.sort("ok", maintain_order=True)["message"])
+
+
+def _may_hide(f: Findings) -> bool:
+    """Whether wrong labels may look right: a column that holds the label, or groups, were not left out."""
+    return not _leading(f).filter(pl.col("check").is_in([RESTATED, GROUPS]))["ok"].all()
+
+
 def _fell_back(f: Findings) -> bool:
     """Whether another order than the default was used without being asked for."""
     p = f.provenance
@@ -157,6 +181,8 @@ def _headline(f: Findings) -> str:
         return f"These columns cannot say how many of {n:,} labels are wrong"
     if not math.isfinite(expected):
         return f"How many of {n:,} labels are wrong cannot be estimated"
+    if low < _FEW and expected < _MANY and _may_hide(f):
+        return f"Wrong labels may look right in these {n:,} rows"
     if expected < _FEW:
         return f"Few if any of {n:,} labels contradict the other rows"
     if low < _FEW and expected < _MANY:
@@ -263,15 +289,15 @@ def _by(f: Findings) -> tuple[Section, ...]:
     return (Section("Who mislabels", tuple(blocks), rank=1, key="by-level", lead=lead),)
 
 
-def _together(f: Findings) -> tuple[Inline, ...]:
+def _together(f: Findings, *, copies: bool) -> tuple[Inline, ...]:
     """Say which rows left training together, which copies disagree, or that a column may name groups."""
     labels, column = f.labels, f.provenance.settings.get("group")
     hints = (note for note in f.provenance.notes if GROUP_HINT in note)
     if not {"group_rows", "copy_rows"} <= set(labels.columns):
         return tuple(hints)
-    grouped, copies = labels.filter(pl.col("group_rows") > 1), labels.filter(pl.col("copy_rows") > 1)
+    grouped, copied = labels.filter(pl.col("group_rows") > 1), labels.filter(pl.col("copy_rows") > 1)
     n, groups = grouped.height, round((1 / grouped["group_rows"]).sum())
-    alike = copies.filter((pl.col("copy_conflicts") == 0) & (pl.col("group_rows") >= pl.col("copy_rows")))
+    alike = copied.filter((pl.col("copy_conflicts") == 0) & (pl.col("group_rows") >= pl.col("copy_rows")))
     sets = common.few(alike["copy_set"].n_unique(), "set")
     parts: list[Inline] = []
     if column and n:
@@ -279,9 +305,9 @@ def _together(f: Findings) -> tuple[Inline, ...]:
         differ = f" In {mixed:,} of them labels differ." if mixed else ""
         said = f"{n:,} rows {_LEFT} in {groups:,} groups, those of one “"
         parts.append((said, Cell(str(column), 60), f"”.{differ}"))
-    if alike.height:
+    if alike.height and copies:
         parts.append(f"{alike.height:,} rows in {sets} of copies with one label {_LEFT}.")
-    return (*parts, _disagreeing(copies.filter(pl.col("copy_conflicts") > 0)), *hints)
+    return (*parts, _disagreeing(copied.filter(pl.col("copy_conflicts") > 0)), *hints)
 
 
 def _disagreeing(rows: pl.DataFrame) -> Inline:

@@ -6,7 +6,8 @@ file or a column is reported before that import is over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
 from dataaudit.features import Columns, Encoding, Role, fit_encoding
-from dataaudit.features.target import Target, encode_target, encode_weight
+from dataaudit.features.leaks import Restated, restated
+from dataaudit.features.roles import RESTATES, infer_roles
+from dataaudit.features.target import Reading, Target, encode_target, encode_weight
+from dataaudit.findings.schemas import GROUPS
 from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
-
-LEVELS, ROWS = 20, (2, 20)  # of a column that may name groups: fewest values, and rows of one on average
+from dataaudit.training.checks import Check, check_rows, may_group
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
@@ -39,6 +42,7 @@ class Training:
     weight: NDArray[np.float64]  # (n,) weights of the rows in the objective
     notes: tuple[str, ...] = ()  # what was decided about the weights and the groups
     groups: Groups | None = None  # None where every row leaves alone
+    checks: tuple[Check, ...] = ()  # of the rows
 
 
 def read_labelled(
@@ -67,9 +71,20 @@ def read_labelled(
         from dataaudit.features.levels import require_levels  # noqa: PLC0415 - few audits count by columns
 
         require_levels(dataset.frame, settings.by, categorical=columns.categorical, id_column=settings.id)
+    if isinstance(settings, LabelOptions):
+        dataset = _as_asked(dataset, settings)
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)
     return (dataset if target.kept.all() else dataset.keep(target.kept)), target
+
+
+def _as_asked(dataset: Dataset, settings: LabelOptions) -> Dataset:
+    """Return the rows with labels folded, and without those that stand for none, as asked."""
+    if not (settings.fold_labels or settings.no_label):
+        return dataset
+    labels = dataset.frame[dataset.target]
+    read, notes = Reading.of(labels, fold=settings.fold_labels, none=settings.no_label).read(labels)
+    return replace(dataset, frame=dataset.frame.with_columns(read), notes=(*dataset.notes, *notes))
 
 
 def encode_training(
@@ -78,14 +93,29 @@ def encode_training(
     """Encode the columns of labelled rows."""
     on_step("encode", 0, 1)
     frame, weight, notes = weighted(dataset, settings)
-    encoding = fit_encoding(frame, settings.label, settings=settings.columns)
+    roles = infer_roles(frame, settings.label, settings=settings.columns)
+    judged = isinstance(settings, LabelOptions)
+    found = restated(frame, target.y, roles, label=settings.label) if judged else ()
+    roles = _without(roles, found, kept=settings.features)
+    encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
     columns = encoding.transform(frame)
     groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
     on_step("encode", 1, 1)
     notes += groups.notes if groups else ()
-    if isinstance(settings, LabelOptions) and not settings.group:
+    if not isinstance(settings, LabelOptions):
+        return Training(dataset, target, encoding, columns, weight, notes, groups)
+    checks = check_rows(frame, target, encoding.roles, found=found, groups=groups, settings=settings)
+    if not settings.group and all(ok for name, _, _, ok, _ in checks if name == GROUPS):
         notes += _hint(frame, encoding)
-    return Training(dataset, target, encoding, columns, weight, notes, groups)
+    return Training(dataset, target, encoding, columns, weight, notes, groups, checks)
+
+
+def _without(roles: tuple[Role, ...], found: Sequence[Restated], kept: Sequence[str]) -> tuple[Role, ...]:
+    """Return the roles without columns that restate the label, unless they are asked for, or all there is."""
+    gone = {one.column: f"{RESTATES}: {one.reason}" for one in found if one.sure and one.column not in kept}
+    if all(role.role == "left out" or role.column in gone for role in roles):
+        return roles
+    return tuple(Role(r.column, "left out", gone[r.column]) if r.column in gone else r for r in roles)
 
 
 def _groups(
@@ -114,13 +144,11 @@ def _groups(
 def _hint(frame: pl.DataFrame, encoding: Encoding) -> tuple[str, ...]:
     """Return a note on the first column that looks as if it named groups: many values, of a few rows each."""
     for role in encoding.roles:
-        values = frame[role.column]
-        if role.role == "categorical" or role.reason.startswith("an identifier"):
-            levels, rows = values.drop_nulls().n_unique(), len(values) - values.null_count()
-            if levels >= LEVELS and ROWS[0] * levels <= rows <= ROWS[1] * levels:
-                shown = f"{rows:,} rows have {levels:,} values"
-                said = f"Rows of one {role.column!r} {GROUP_HINT} ({shown}): "
-                return (f"{said}name it with --group to leave those of one value out together.",)
+        values = frame[role.column].drop_nulls()
+        if may_group(role, values):
+            shown = f"{len(values):,} rows have {values.n_unique():,} values"
+            said = f"Rows of one {role.column!r} {GROUP_HINT} ({shown}): "
+            return (f"{said}name it with --group to leave those of one value out together.",)
     return ()
 
 

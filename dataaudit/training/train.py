@@ -20,6 +20,7 @@ from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.newton import minimise, minimise_hinge
 from dataaudit.training.adopt import adopt
+from dataaudit.training.checks import check_classes
 from dataaudit.training.encoded import Training, adopted_groups, weighted
 from dataaudit.training.selection import SelectionSettings, choose
 from dataaudit.training.trained import Encoded, Trained
@@ -73,6 +74,7 @@ def train(
             *inverse_notes(prepared),
         ),
         groups=training.groups,
+        checks=training.checks,
     )
 
 
@@ -149,4 +151,5 @@ def train_adopted(
         notes=tuple(notes),
         adopted=adopted,
         groups=groups,
+        checks=check_classes(target),
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.features import Basis, Columns, Encoding, Feature, Role
+from dataaudit.features.target import same_class
 from dataaudit.influence.influence import leverage, self_influence
 from dataaudit.influence.leave_one_out import leave_one_out_scores, relabelled_scores
 from dataaudit.model.linear import LinearModel
@@ -27,6 +28,7 @@ from dataaudit.training.selection import Candidate
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
+    from dataaudit.training.checks import Check
 
 
 # Keeps the slope of the calibration finite where left-out margins separate the classes wholly.
@@ -59,11 +61,17 @@ class Trained:
     notes: tuple[str, ...] = ()
     adopted: Adopted | None = None  # the user's own model, if it is one
     groups: Groups | None = None  # rows that leave together; None where every row leaves alone
+    checks: tuple[Check, ...] = ()  # of the rows, made before the model
 
     @property
     def roles(self) -> tuple[Role, ...]:
         """Roles of the source columns, where the tool chose them."""
         return self.encoded.encoding.roles if self.encoded else ()
+
+    @cached_property
+    def same_class(self) -> np.ndarray | None:
+        """Which classes are spellings of one."""  # (K, K)
+        return same_class(self.classes)
 
     def design(self, frame: pl.DataFrame) -> np.ndarray | csr_array:
         """Return the model's features of new rows of the same columns."""  # -> (b, d)
@@ -177,7 +185,10 @@ def score_rows(trained: Trained) -> RowScores:
     objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
     scores, without, y = objective.scores(theta), trained.left_out, objective.rows.y
     loo_p = trained.log_probabilities(without).exp()
-    suggested = loo_p.scatter(1, y[:, None], -1.0).argmax(1)
+    others = loo_p.scatter(1, y[:, None], -1.0)
+    if (same := trained.same_class) is not None:  # another spelling of the class is no other class
+        others[torch.from_numpy(same)[y]] = -1.0
+    suggested = others.argmax(1)
     relabelled = relabelled_scores(objective, theta, forms, y=suggested)
     return RowScores(
         p=trained.log_probabilities(scores).exp().numpy(),

@@ -102,7 +102,10 @@ def test_decimals_are_classes():
 def test_a_class_that_reads_like_a_missing_label_is_kept_and_said():
     notes = encode_target(pl.Series("y", ["NA", "a", "NA", "a"])).notes
     assert notes == (
-        "The class 'NA' reads like a missing label and was kept: empty those cells if it is no class.",
+        (
+            "The class 'NA' (2 rows) reads like a missing label and was kept: "
+            "empty those cells, or audit with --no-label=NA, if it is no class."
+        ),
     )
 
 
@@ -194,7 +197,10 @@ def test_classes_that_differ_in_case_or_spaces_are_kept_apart_and_said():
     target = encode_target(pl.Series("y", ["Spam", "spam ", "ham", "spam "] * 2))
     assert target.classes == ("Spam", "ham", "spam ")
     assert target.notes == (
-        "Classes 'Spam' and 'spam␣' differ in case or blanks only: they were kept apart.",
+        (
+            "Classes 'Spam' (2 rows) and 'spam␣' (4 rows) differ in case or blanks only: "
+            "they were kept apart. An audit with --fold-labels reads them as one."
+        ),
     )
 
 

@@ -40,7 +40,8 @@ class FittedRows:
         """What the scores say of wrong labels."""
         groups = self.trained.groups
         together = None if groups is None else groups.group
-        return fit_noise(self.scores.loo_scores, self.target.y, len(self.target.classes), groups=together)
+        K, same = len(self.target.classes), self.trained.same_class
+        return fit_noise(self.scores.loo_scores, self.target.y, K, groups=together, same=same)
 
     @property
     def positions(self) -> NDArray[np.int64]:
