@@ -107,9 +107,9 @@
 
   // The difference estimator with a linear regression that is cross-fitted on the sample, 90 % interval: see
   // noise/learned.py, where the regression is logistic.
-  function countWrong(decided, tens = true) {
+  function countWrong(decided) {  // after every ten looks, and after the last
     let seen = looked(decided);
-    if (tens && seen.length < rows.length - RANKED) seen = seen.slice(0, 10 * Math.floor(seen.length / 10));
+    if ([...placed[1].keys()].some((name) => !decided.has(name))) seen = seen.slice(0, 10 * Math.floor(seen.length / 10));
     const m = seen.length;
     if (m < 10) return null;
     const inSample = new Set(rows.slice(RANKED).map(([name]) => name));
