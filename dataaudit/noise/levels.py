@@ -64,7 +64,8 @@ def weigh(p: Floats, y: Ints, level: Ints, *, interval: tuple[float, float]) -> 
     Every level from 0 to the largest has a row.
     """  # p (n,) in [0, 1], y (n,) classes from 0, level (n,)
     n = np.bincount(level)
-    expected, chance = np.bincount(level, p), np.bincount(level, p * (1.0 - p))
+    expected = np.bincount(level, p).astype(np.float64)
+    chance = np.bincount(level, p * (1.0 - p))
     total = float(chance.sum())
     rates = max(((interval[1] - interval[0]) / (2.0 * _Z90)) ** 2 - _DOUBT**2 * total, 0.0)
     own = n * _own_share(p, level) - expected
