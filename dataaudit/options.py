@@ -324,19 +324,6 @@ class ColumnOptions(Options):
     categorical: Annotated[Sequence[str], Opt("Numbers that are names.", INPUT)] = ()
     text_units: Annotated[TextUnits, Opt("Terms of texts; auto decides by their script.", INPUT)] = "auto"
 
-    @property
-    def by(self) -> Sequence[str]:
-        """Columns by whose levels wrong labels are counted."""
-        return ()
-
-    @property
-    def not_features(self) -> tuple[str, ...]:
-        """Columns that are read for `by` alone: they were left out as features."""
-        named = {*self.features, *self.text, *self.categorical} if self.features else None
-        return tuple(
-            one for one in self.by if one in self.exclude or (named is not None and one not in named)
-        )
-
 
 def _require_encoding(name: str) -> None:
     try:
@@ -437,6 +424,11 @@ class TrainingOptions(ColumnOptions, TextOptions):
         return None
 
     @property
+    def by(self) -> Sequence[str]:
+        """Columns by whose levels wrong labels are counted."""
+        return ()
+
+    @property
     def group(self) -> str | None:
         """Column whose rows of one value leave training together."""
         return None
@@ -491,9 +483,6 @@ class LabelOptions(ClassOptions, TrainingOptions):
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-        if self.label in self.by:
-            what = f"column {self.label!r} is the label: wrong labels are counted by class anyway"
-            raise SettingError(what, "name other columns, such as an annotator, a source or a date")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as the provenance keeps them, without a fitted model."""

@@ -20,6 +20,7 @@ from dataaudit.errors import EncodeError, SettingError
 from dataaudit.features.columns import MISSING, counted, values_of
 from dataaudit.features.numeric import ISO_DATE, read_datetime
 from dataaudit.features.roles import named_as_code
+from dataaudit.options import ColumnOptions, TrainingOptions
 
 Kind = Literal["values", "numbers", "dates"]
 
@@ -67,14 +68,22 @@ def cut_levels(frame: pl.DataFrame, column: str, *, categorical: Collection[str]
     return Cut(column, kind, tuple(names), code.to_numpy())
 
 
-def require_levels(
-    frame: pl.DataFrame, by: Sequence[str], *, categorical: Collection[str] = (), id_column: str | None = None
-) -> None:
+def require_levels(frame: pl.DataFrame, by: Sequence[str], settings: TrainingOptions) -> None:
     """Refuse columns that nothing can be counted by, before any model is trained."""
     for column in by:
-        if column == id_column and column not in frame.columns:
+        if column == settings.label:
+            what = f"column {column!r} is the label: wrong labels are counted by class anyway"
+            raise SettingError(what, _EXAMPLES)
+        if column == settings.id:
             raise SettingError(f"column {column!r} names the rows: each is a level of its own", _EXAMPLES)
-        cut_levels(frame, column, categorical=categorical)
+        cut_levels(frame, column, categorical=settings.categorical)
+
+
+def only_counted(by: Sequence[str], columns: ColumnOptions) -> tuple[str, ...]:
+    """Return those of the columns to count by that were left out as features."""
+    named = {*columns.features, *columns.text, *columns.categorical}
+    kept = named if columns.features else {*by} - {*columns.exclude}
+    return tuple(column for column in by if column not in kept)
 
 
 def _levels(series: pl.Series, *, named: bool) -> tuple[Kind, pl.Series, list[str]]:

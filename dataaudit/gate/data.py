@@ -24,6 +24,7 @@ from dataaudit.data.paths import find
 from dataaudit.data.sql.query import Query
 from dataaudit.errors import DataError, MissingColumn
 from dataaudit.escape import shown
+from dataaudit.features.levels import only_counted
 from dataaudit.features.target import Reading
 from dataaudit.files import is_file
 from dataaudit.findings.verdict import Site
@@ -274,11 +275,16 @@ class Material:
         return not getattr(self if need in ("test", "base") else settings, need)
 
     @property
+    def only_counted(self) -> tuple[str, ...]:
+        """Columns by which wrong labels are counted, and that are no features."""
+        return only_counted(self.settings.by, self.settings)
+
+    @property
     def features(self) -> list[str]:
         """Columns that a model would learn from: those named, or all that are nothing else."""
         settings = self.settings
         others = {settings.label, settings.id, settings.weight, settings.group, settings.date}
-        others |= {*settings.not_features}
+        others |= {*self.only_counted}
         named = {*settings.features, *settings.text, *settings.categorical} if settings.features else None
         return [name for name in self.rows.schema if name not in others and (named is None or name in named)]
 

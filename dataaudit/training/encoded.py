@@ -51,9 +51,7 @@ def read_labelled(
     """Read the rows that have a label."""
     on_step("read", 0, 1)
     columns = settings.columns
-    used = [
-        column for column in (settings.weight, settings.group, *settings.by) if column
-    ]  # read, features or not
+    used = filter(None, (settings.weight, settings.group, *settings.by))  # read, features or not
     named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical, *used)))
     dataset = load(
         source,
@@ -67,15 +65,16 @@ def read_labelled(
     for column in (settings.group, *settings.by):
         if column and column not in (*dataset.frame.columns, settings.id):
             raise MissingColumn(column, dataset.frame.columns, "the data")
-    if settings.by:
-        from dataaudit.features.levels import require_levels  # noqa: PLC0415 - few audits count by columns
-
-        require_levels(dataset.frame, settings.by, categorical=columns.categorical, id_column=settings.id)
     if isinstance(settings, LabelOptions):
         dataset = _as_asked(dataset, settings)
     target = encode_target(dataset.frame[settings.label])
+    dataset = dataset if target.kept.all() else dataset.keep(target.kept)
+    if settings.by:
+        from dataaudit.features.levels import require_levels  # noqa: PLC0415 - few audits count by columns
+
+        require_levels(dataset.frame, settings.by, settings)
     on_step("read", 1, 1)
-    return (dataset if target.kept.all() else dataset.keep(target.kept)), target
+    return dataset, target
 
 
 def _as_asked(dataset: Dataset, settings: LabelOptions) -> Dataset:
@@ -192,7 +191,11 @@ def weighted(
     dataset: Dataset, settings: TrainingOptions
 ) -> tuple[pl.DataFrame, NDArray[np.float64], tuple[str, ...]]:
     """Return the frame without the weights and what is no feature, the weights, and a note on them."""
-    frame = dataset.frame.drop(one for one in settings.not_features if one != settings.group)
+    frame = dataset.frame
+    if settings.by:
+        from dataaudit.features.levels import only_counted  # noqa: PLC0415 - few audits count by columns
+
+        frame = frame.drop(name for name in only_counted(settings.by, settings) if name != settings.group)
     if settings.weight is None:
         return frame, np.ones(dataset.n), ()
     if settings.weight not in dataset.frame.columns:

@@ -159,7 +159,7 @@ def test_without_by_the_tables_are_empty(frame):
     ("by", "said", "hint"),
     [
         (["whoo"], "column 'whoo' is not in", "did you mean 'who'?"),
-        (["y"], "column 'y' is the label", "name other columns"),
+        (["y"], "column 'y' is the label", "such as an annotator"),
         (["key"], "column 'key' nearly names the rows: 400 values in 400 rows", "such as an annotator"),
         (["one"], "column 'one' has one value in all rows", "such as an annotator"),
     ],

@@ -109,7 +109,7 @@ def in_cells():
 # Those that differ to a browser; tests/writers has every payload in the text of the page.
 NAMES = ["script", "close script", "close title", "attribute", "single quote", "script state", "templates"]
 HOSTILE = {"cells": in_cells}
-HOSTILE |= {f"labels, {name}": partial(made_up, n=12, hostile=PAYLOADS[name]) for name in NAMES}
+HOSTILE |= {f"labels, {name}": partial(made_up, n=12, by=True, hostile=PAYLOADS[name]) for name in NAMES}
 HOSTILE |= {f"mismatch, {name}": partial(spoilt, PAYLOADS[name]) for name in NAMES[2:4]}
 ATTRIBUTES = """() => [...document.querySelectorAll("*")].flatMap((e) => [...e.attributes])
     .filter((a) => /^on|^style$/.test(a.name) || /^\\s*javascript:/i.test(a.value)).map((a) => a.name)"""

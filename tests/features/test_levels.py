@@ -8,6 +8,7 @@ import pytest
 
 from dataaudit.errors import AuditError
 from dataaudit.features.levels import cut_levels, require_levels
+from dataaudit.options import LabelOptions
 
 
 def cut(values, name="source", **more):
@@ -94,4 +95,4 @@ def test_what_cannot_be_counted_by_is_refused_with_a_hint(values, said):
 
 def test_the_id_is_refused():
     with pytest.raises(AuditError, match="'key' names the rows"):
-        require_levels(pl.DataFrame({"x": [1, 2]}), ["key"], id_column="key")
+        require_levels(pl.DataFrame({"x": [1, 2]}), ["key"], LabelOptions(label="y", id="key"))

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from dataaudit.findings.levels import by_table
 from dataaudit.findings.sample import sample_of
 from dataaudit.findings.schemas import Findings, Provenance
 
@@ -26,7 +27,7 @@ def table(name, rows):
     return pl.DataFrame(rows, schema=Findings.SCHEMAS[name], orient="row")
 
 
-def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, seed=0, **changes):
+def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, seed=0, by=False, **changes):
     """Build findings of n rows; `hostile` goes wherever a string of the user's data goes."""
     rng = np.random.default_rng(seed)
     classes = tuple(name + hostile for name in classes)
@@ -42,11 +43,24 @@ def made_up(n=40, *, classes=("ham", "spam"), text=True, hostile="", cell=None, 
         ),
         **_of_the_audit(labels, classes, bases, hostile),
         sample=sample_of(labels, 20, seed=0) if len(labels) else Findings.empty("sample"),
-        **{name: Findings.empty(name) for name in ("by", "without", "levels")},
+        **_levels(labels, hostile, by=by),
         provenance=Provenance(
             **_facts(labels, classes, columns, hostile, text=text) | {"basis": bases[0]} | changes
         ),
     )
+
+
+def _levels(labels, hostile, *, by):
+    """Two people, of whom the first has most of the labels that look wrong."""
+    if not by:
+        return {name: Findings.empty(name) for name in ("by", "without", "levels")}
+    who = [f"{'ann' if at < len(labels) // 4 else 'bob'}{hostile}" for at in range(len(labels))]
+    column = f"who{hostile}"
+    levels = pl.DataFrame({"row_id": labels["row_id"], "column": [column] * len(who), "level": who})
+    found = pl.DataFrame({"column": [column] * 2, "level": sorted({*who}), "kind": ["values"] * 2})
+    effects = found.with_columns(position=pl.int_range(1, 3), others_predicted=-0.02, others_measured=-0.03)
+    by = by_table(labels, levels, effects.with_columns(together=pl.lit(value=False)), interval=(5.0, 15.0))
+    return {"by": by, "without": Findings.empty("without"), "levels": levels}
 
 
 def _labels(rng, n, classes, hostile):

@@ -89,7 +89,7 @@ def content(material: Material) -> list[str]:
     return [
         name
         for name in material.rows.schema
-        if name not in (settings.label, settings.id, settings.weight, *settings.not_features)
+        if name not in (settings.label, settings.id, settings.weight, *material.only_counted)
         and not (name in used and names_rows(used[name]) and name not in settings.features)
     ]
 
@@ -160,7 +160,7 @@ def columns(material: Material) -> Rows:
     """Missing and infinite cells and range of a column; part: feature, label, id, weight, group, date, by."""
     settings, n = material.settings, material.rows.n
     parts = {name: getattr(settings, name) for name in ("label", "id", "weight", "group", "date")}
-    named = {column: name for name, column in parts.items()} | dict.fromkeys(settings.not_features, "by")
+    named = {column: name for name, column in parts.items()} | dict.fromkeys(material.only_counted, "by")
     for name, found in profile(material).columns.items():
         constant = found.missing == 0 and n > 1 and bool(found.low == found.high)
         yield (

@@ -79,7 +79,7 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
         weight=given.weight,
         group=given.group if given.group in frame.columns else None,
         by=tuple(name for name in given.by if name in frame.columns),
-        exclude=tuple(name for name in given.not_features if name in frame.columns),
+        exclude=tuple(name for name in material.only_counted if name in frame.columns),
         text=tuple(name for name in given.text if name in frame.columns),
         text_units=given.text_units,
         categorical=tuple(name for name in given.categorical if name in frame.columns),
@@ -106,7 +106,7 @@ def against(material: Material) -> Against | None:
 def _against(material: Material) -> Against | None:
     test, settings = material.test_rows, material.settings
     mine, theirs = (wanted(material, data) for data in (material.rows, test))
-    used = {settings.weight, settings.group, *settings.not_features}  # and no features
+    used = {settings.weight, settings.group, *material.only_counted}  # and no features
     if settings.label not in theirs or set(mine) - set(theirs) - used:
         return None
     model = fitted(material)
