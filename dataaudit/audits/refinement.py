@@ -75,7 +75,9 @@ def _insufficient(trained: Trained, scores: RowScores) -> NDArray[np.int64]:
         np.argsort(-values, kind="stable")[:count]
         for values, count in ((scores.loo_loss, BY_LOSS), (scores.self_influence, BY_INFLUENCE))
     ]
-    rows = np.array(list(dict.fromkeys(np.concatenate(first).tolist())), dtype=np.int64)
+    rows: NDArray[np.int64] = np.array(
+        list(dict.fromkeys(np.concatenate(first).tolist())), dtype=np.int64
+    )
     moved = np.abs(scores.loo_loss - scores.train_loss)
     return rows[(scores.leverage[rows] >= LEVERAGE) | (moved[rows] >= MOVED)][:most]
 
