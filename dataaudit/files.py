@@ -64,11 +64,12 @@ def require_writable(path: Path, *, what: str = "", hint: str = _HINT) -> None:
 
 def require_folder(folder: Path, *, hint: str) -> None:
     """Try to write in a folder, or in the nearest that is there, where it would be made."""
-    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
-    name, nearest = shown(folder.as_posix()), shown(there.as_posix())
-    if not there.is_dir():
-        raise WriteError(f"folder {name} cannot be made: {nearest} is a file", hint)
+    nearest = name = shown(folder.as_posix())
     try:
+        there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+        nearest = shown(there.as_posix())
+        if not there.is_dir():
+            raise WriteError(f"folder {name} cannot be made: {nearest} is a file", hint)
         _try(there, "audit")
     except OSError as error:
         raise WriteError(f"folder {nearest} cannot be written to: {error.strerror or error}", hint) from error

@@ -42,6 +42,7 @@ MODELS: Final = ("logistic", "svm", "rbf-svm")
 FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
 PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
 SOLVERS: Final = (*FACTORS, *PRODUCTS)
+GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
 INPUT, ATTACK, MODEL, RANKING, TRACING = "Input", "Attack", "Model", "Ranking", "Tracing"  # panels of --help
 
 
@@ -297,6 +298,7 @@ _ATTACKED: Final = "Attack this test row, from 0."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
 Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
+GroupColumn = Annotated[str | None, Opt("Rows of one value are left out together.", INPUT)]
 Kinds = Literal["tfidf", "counts"]
 TextFeatures = Annotated[Kinds, Opt("Weighted words, or the plain bag of words.", MODEL, place=-2)]
 TextUnits = Literal["auto", "words", "characters"]
@@ -355,6 +357,7 @@ class EncoderOptions(ColumnOptions):
     max_levels: Annotated[int, Opt("Levels of a category with a feature of their own.", least=1)] = 100
     min_df: Annotated[int, Opt("Rows in which a term must occur, for tf-idf.", least=1)] = 2
     counts_min_df: Annotated[int, Opt("Rows in which a term must occur, for counts.", least=1)] = 5
+    group: str | None = None  # column of groups, no feature unless it is named as one
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -400,7 +403,7 @@ class TrainingOptions(ColumnOptions, TextOptions):
     @property
     def columns(self) -> EncoderOptions:
         """What the encoder is asked."""
-        return self.part(EncoderOptions)
+        return replace(self.part(EncoderOptions), group=self.group)
 
     @property
     def step(self) -> StepCallback:
@@ -410,6 +413,11 @@ class TrainingOptions(ColumnOptions, TextOptions):
     @property
     def weight(self) -> str | None:
         """Column of row weights."""
+        return None
+
+    @property
+    def group(self) -> str | None:
+        """Column whose rows of one value leave training together."""
         return None
 
     @property
@@ -442,6 +450,7 @@ class LabelOptions(TrainingOptions):
     """What is asked of an audit of labels."""
 
     weight: Weight = None
+    group: GroupColumn = None
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
     solver: Annotated[
@@ -454,6 +463,12 @@ class LabelOptions(TrainingOptions):
     top: Annotated[int, Opt("Rows with evidence and neighbours.", RANKING)] = 100
     verify: Annotated[int, Opt("True refits to check against.", RANKING)] = 12
     refit: Refit = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
+            if column and column == self.group:
+                raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as the provenance keeps them, without a fitted model."""

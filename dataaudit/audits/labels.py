@@ -9,6 +9,7 @@ out-of-sample scores a noise model gives the probability that its label is wrong
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,9 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.evidence import contributions, neighbours
-from dataaudit.audits.health import check_health
-from dataaudit.audits.randomness import claim, random_check
-from dataaudit.audits.refinement import refined
+from dataaudit.audits.health import check_health, claim, random_check
 from dataaudit.audits.tables import (
     cell_table,
     choose_ranking,
@@ -31,7 +30,7 @@ from dataaudit.audits.tables import (
     selection_table,
     verification_table,
 )
-from dataaudit.audits.validation import Refit, verify
+from dataaudit.audits.validation import Refit, refined, verify
 from dataaudit.cells import content_hashes
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
@@ -56,12 +55,14 @@ def label_findings(
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
     scores = refined(trained, score_rows(trained))
-    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes))
+    groups = trained.groups
+    together = None if groups is None else groups.group
+    noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes), groups=together)
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     ranking, _ = choose_ranking(settings.rank, noise)
     order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
-    top, checked = order[: settings.top], order[: (settings.verify + 1) // 2]
+    top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
     with ThreadPoolExecutor(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, trained, scores, checked, on_step)
         on_step("evidence", 0, 2)
@@ -74,7 +75,8 @@ def label_findings(
     columns = [role.column for role in trained.roles] or dataset.frame.columns
     hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
     hashes = content_hashes(dataset.frame, columns=hashed)
-    labels = label_table(dataset, target, scores, noise=noise, order=order).with_columns(hashes[order])
+    labels = label_table(dataset, target, scores, noise=noise, order=order, groups=groups)
+    labels = labels.with_columns(hashes[order])
     sample = sample_of(labels, ROWS, seed=settings.seed)
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
@@ -90,14 +92,9 @@ def label_findings(
         noise=noise_table(target, noise),
         budget=pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
         sample=sample,
-        provenance=provenance(
-            dataset,
-            target,
-            trained,
-            settings=settings,
-            noise=noise,
+        provenance=replace(
+            provenance(dataset, target, trained, settings=settings, noise=noise, command=command),
             claim=claim(noise, random),
-            command=command,
         ),
     )
 

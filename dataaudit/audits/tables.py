@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import (
     CELLS,
     EVIDENCE,
+    GROUPED,
     LABELS,
     NEIGHBOURS,
     NOISE,
@@ -31,6 +32,7 @@ from dataaudit.noise import NoiseModel
 from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
+    from dataaudit.influence.groups import Groups
     from dataaudit.options import LabelOptions
 
 
@@ -50,9 +52,15 @@ def review_order(
 
 
 def label_table(
-    dataset: Dataset, target: Target, scores: RowScores, *, noise: NoiseModel, order: NDArray[np.int64]
+    dataset: Dataset,
+    target: Target,
+    scores: RowScores,
+    *,
+    noise: NoiseModel,
+    order: NDArray[np.int64],
+    groups: Groups | None = None,
 ) -> pl.DataFrame:
-    """Return the table `LABELS`, in review order."""
+    """Return the table `LABELS`, in review order; with groups or copies the columns of `GROUPED` follow."""
     names = np.array(target.classes, dtype=object)
     at = np.arange(len(target.y))
     by_influence = review_order(dataset, scores, noise, ranking="self-influence")
@@ -81,8 +89,28 @@ def label_table(
             "rank_self_influence": rank_influence,
         }
     )
-    ordered: pl.DataFrame = table.cast(LABELS)[order.tolist()]
+    table = table.cast(LABELS)
+    if groups is not None:
+        table = table.hstack(_grouped(groups, target))
+    ordered: pl.DataFrame = table[order.tolist()]
     return ordered
+
+
+def _grouped(groups: Groups, target: Target) -> pl.DataFrame:
+    """Return the columns `GROUPED`."""
+    copies = np.where(groups.copy >= 0, groups.copy, -1 - np.arange(len(groups.copy)))
+    rows = pl.DataFrame({"group": groups.group, "copy_set": copies, "y": target.y})
+    counts = [
+        (pl.len().over(name).alias(f"{what}_rows"), _others(name).alias(f"{what}_conflicts"))
+        for name, what in (("group", "group"), ("copy_set", "copy"))
+    ]
+    kept = pl.when(pl.col("copy_set") >= 0).then("copy_set").alias("copy_set")
+    return rows.select(*counts[0], *counts[1], kept).select(GROUPED.names()).cast(GROUPED)
+
+
+def _others(name: str) -> pl.Expr:
+    """Return how many rows of the same number have another label."""
+    return pl.len().over(name) - pl.len().over(name, "y")
 
 
 def evidence_table(dataset: Dataset, reasons: list[list[Contribution]]) -> pl.DataFrame:
@@ -179,7 +207,6 @@ def provenance(
     *,
     settings: LabelOptions,
     noise: NoiseModel,
-    claim: Mapping[str, Any],
     command: str,
 ) -> Provenance:
     """Return everything that another run needs to give the same findings."""
@@ -194,7 +221,6 @@ def provenance(
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        claim=claim,
         settings=settings.to_dict() | {"source": dataset.given},
         **decisions(trained, target.notes, read=dataset.notes),
     )

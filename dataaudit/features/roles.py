@@ -12,9 +12,12 @@ makes them differ, in steps that vary more than those of a sample of row numbers
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features.columns import Role, RoleName, counted, values_of
@@ -47,8 +50,11 @@ _WORD = (
 _CLOCK = (946_684_800, 4_102_444_800)  # seconds of the years 2000 to 2100
 _DAYS = (19_000_101, 21_001_231)
 _IDENTIFIER, _COUNTER = "an identifier", "it counts the rows"
+BITS = 80.0  # that no two rows say alike by chance
+WORDS = 5  # of a text that nobody writes twice by chance
 EXCLUDED = "you excluded it"
 NOT_NAMED = "not among the features that you named"
+NAMES_GROUPS = "it names the groups"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,9 @@ def infer_roles(frame: pl.DataFrame, target: str, *, settings: EncoderOptions) -
     for column in frame.columns:
         if column == target:
             continue
-        if column in settings.exclude:
+        if column == settings.group and column not in named:
+            roles.append(Role(column, "left out", NAMES_GROUPS))
+        elif column in settings.exclude:
             roles.append(Role(column, "left out", EXCLUDED))
         elif settings.features and column not in named:
             roles.append(Role(column, "left out", NOT_NAMED))
@@ -313,3 +321,25 @@ def _values(look: _Look) -> str:
 
 def _identifier(look: _Look, what: str) -> str:
     return f"{_IDENTIFIER}: {what}, {look.distinct:,} different values in {look.present:,} rows"
+
+
+def surprise(asked: pl.DataFrame, sample: pl.DataFrame, texts: Collection[str]) -> NDArray[np.float64]:
+    """Return how many bits each of some rows says, by how rare its values are in a sample of all rows."""
+    bits = np.zeros(asked.height)  # (m, columns), (s, columns) -> (m,)
+    for name in asked.columns:
+        if name in texts:
+            words = count_words(asked[name].cast(pl.String)).fill_null(0)
+            bits += np.where(words.to_numpy() >= WORDS, BITS, 0.0)
+        elif not asked.schema[name].is_nested():
+            bits += _bits(asked[name], sample[name])
+    return bits
+
+
+def _bits(asked: pl.Series, sample: pl.Series) -> NDArray[np.float64]:
+    """Return −log₂ of the share of each value in a sample, at most that of one not in it."""
+    counts = sample.alias("value").value_counts(name="count")
+    values = asked.alias("value").to_frame()
+    met = values.join(counts, on="value", how="left", nulls_equal=True, maintain_order="left")
+    share = met["count"].fill_null(1).cast(pl.Float64).to_numpy() / max(len(sample), 1)
+    bits: NDArray[np.float64] = -np.log2(np.clip(share, 1e-12, 1.0))
+    return bits

@@ -26,7 +26,7 @@ import polars as pl
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings import sentences
 from dataaudit.findings.record import WITHHELD
-from dataaudit.findings.schemas import Findings, MismatchFindings
+from dataaudit.findings.schemas import GROUPED, Findings, MismatchFindings
 from dataaudit.findings.tables import Tables
 
 Level = Literal["none", "cells", "all"]
@@ -179,7 +179,9 @@ def _numbered(findings: Tables, files: list[str]) -> Iterable[tuple[str, str, st
 def _table(names: StandIns, findings: Tables, table: str) -> pl.DataFrame:
     """Return the facts of a table, without what is withheld of its texts."""
     schema = findings.SCHEMAS[table]
-    frame = findings.tables()[table].select(schema.facts.names())
+    frame = findings.tables()[table]
+    more = [name for name in GROUPED if table in findings.OPEN_END and name in frame.columns]
+    frame = frame.select(*schema.facts.names(), *more)
     texts = [(column, kind) for column, kind in schema.holds.items() if kind not in ("own", "words")]
     return frame.with_columns(_column(names, findings, table, frame, text) for text in texts)
 
@@ -322,6 +324,8 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
         case "notes":  # a note may quote a cell
             some = f"{len(value)} {'note of the audit is' if len(value) == 1 else 'notes of the audit are'}"
             return (f"{some} withheld.",) if value else ()
+        case "learned":  # counts of rows and probabilities
+            return {key: one for key, one in value.items() if isinstance(one, bool | int | float)}
         case "leading":  # of the one sentence in their place
             return min(value, 1)
         case "flip":

@@ -35,12 +35,17 @@ LABELS: Final = schema(
     "row_id train, row whole, source file, line whole",  # record in its file, from 0; line, from 1
     "label class, predicted_label class, p_label real",  # as it stands; the likeliest; P(label) in the fit
     "train_loss real, self_influence real, leverage real",
-    "loo_loss real, loo_p_label real",  # leave-one-out: without the row
-    "delta_loss_if_removed real, delta_loss_if_relabelled real",  # of the row itself
+    "loo_loss real, loo_p_label real",  # leave-one-out: without the row, and without its group
+    # Of the row itself, when its whole group is removed, and when it alone is relabelled.
+    "delta_loss_if_removed real, delta_loss_if_relabelled real",
     "suggested_label class, p_wrong real",  # likeliest other class; P(label is wrong)
     "rank whole, rank_self_influence whole",  # from 1, most suspect first
 )
 CONTENT: Final = "content"  # a further column of them: the hash of a row's cells, without its label
+GROUPED: Final = schema(  # of `labels`, in their order, where rows leave together or are copies
+    "group_rows whole, group_conflicts whole",  # rows that leave together, this one too; with another label
+    "copy_rows whole, copy_conflicts whole, copy_set whole",  # the same of copies; a number for them, or null
+)
 EVIDENCE: Final = schema(
     "row_id train, position whole, column column, level level, cell text, contribution real",  # for its label
 )

@@ -162,7 +162,8 @@ def _accepted(dataset: DatasetSettings, stack: ExitStack) -> tuple[Data | None, 
 
 def _named(dataset: DatasetSettings) -> list[str]:
     """Return the columns that have a use of their own, besides label and id."""
-    columns = dataset.weight, dataset.date, *dataset.text, *dataset.features, *dataset.categorical
+    own = dataset.weight, dataset.group, dataset.date
+    columns = *own, *dataset.text, *dataset.features, *dataset.categorical
     return [column for column in columns if column]
 
 
@@ -179,7 +180,7 @@ def _other_side(paths: Sequence[str], dataset: DatasetSettings) -> Data:
 
 def _settings_for(data: Data, dataset: DatasetSettings) -> DatasetSettings:
     """Return the settings for accepted data, without the columns that they lack."""
-    there = {role: getattr(dataset, role) for role in ("id", "weight", "date")}
+    there = {role: getattr(dataset, role) for role in ("id", "weight", "group", "date")}
     there = {role: name if name in data.schema else None for role, name in there.items()}
     text = tuple(name for name in dataset.text if name in data.schema)
     label = dataset.label if dataset.label in data.schema else ""

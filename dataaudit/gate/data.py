@@ -264,9 +264,9 @@ class Material:
 
     @property
     def features(self) -> list[str]:
-        """Columns that a model would learn from: those named, or all but label, id, weight and date."""
+        """Columns that a model would learn from: those named, or all that are nothing else."""
         settings = self.settings
-        others = {settings.label, settings.id, settings.weight, settings.date}
+        others = {settings.label, settings.id, settings.weight, settings.group, settings.date}
         named = {*settings.features, *settings.text, *settings.categorical} if settings.features else None
         return [name for name in self.rows.schema if name not in others and (named is None or name in named)]
 

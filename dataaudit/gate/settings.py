@@ -16,6 +16,7 @@ from dataaudit.errors import SettingError, suggestion
 from dataaudit.options import (
     INPUT,
     ColumnOptions,
+    GroupColumn,
     Id,
     Opt,
     Option,
@@ -55,6 +56,7 @@ class DatasetSettings(ColumnOptions, TextOptions):
     label: Annotated[str, Opt("Label column.", INPUT, flags="--label -l", place=-1)] = ""
     id: Id = None
     weight: Weight = None
+    group: GroupColumn = None
     date: Annotated[str | None, Opt("Says when a row was observed.", INPUT)] = None
     test: Annotated[Sequence[str], Opt("Rows held out.", INPUT, metavar="SOURCE", kind="paths")] = ()
     base: Annotated[str, Opt(_BASE, GATE, metavar="FILE", kind="base", place=-3)] = ""
@@ -81,7 +83,12 @@ class DatasetSettings(ColumnOptions, TextOptions):
             raise SettingError(f"a dataset cannot be called {self.name!r}", "use letters, digits, - and _")
         if not self.paths:
             raise SettingError(f"dataset {self.name!r} names no file", "give it a path")
-        for column, role in ((self.id, "id"), (self.weight, "weight"), (self.date, "date")):
+        for column, role in (
+            (self.id, "id"),
+            (self.weight, "weight"),
+            (self.group, "group"),
+            (self.date, "date"),
+        ):
             if column and column == self.label:
                 raise SettingError(f"column {column!r} is both the label and the {role}", "name two columns")
         _check_rules(self)

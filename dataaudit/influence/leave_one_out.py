@@ -77,12 +77,12 @@ def one_step_parameters(fit: Fit, moved: Tensor, *, form: Tensor, by: Tensor) ->
 def refit_without(
     objective: Objective,
     fit: Fit,
-    row: int,  # position of the row that leaves
+    row: int | Tensor,  # position of the row that leaves, or of several
     *,
     start: Tensor | None = None,  # (p,) where to begin; θ̂ by default
     precondition: Product | None = None,
 ) -> Fit:
-    """Return the true minimum without one row."""
+    """Return the true minimum without one row, or several."""
     weight = objective.rows.weight.clone()
     weight[row] = 0.0
     begin = fit.theta if start is None else start

@@ -85,18 +85,19 @@ class NoiseModel:
         return not self.identified and self.undetermined >= _OPEN
 
 
-def fit_noise(loo_scores: Floats, y: Ints, n_classes: int) -> NoiseModel:
+def fit_noise(loo_scores: Floats, y: Ints, n_classes: int, *, groups: Ints | None = None) -> NoiseModel:
     """Fit noise rates to leave-one-out scores, and give each row the probability that its label is wrong.
 
-    The scores are log-odds of classes 1 to K−1 against class 0; labels are 0 to K−1.
-    """  # (n, K−1) or (n,), (n,)
+    The scores are log-odds of classes 1 to K−1 against class 0; labels are 0 to K−1; rows of one group are
+    taken to be wrong together as far as their probabilities are alike, which widens the interval.
+    """  # (n, K−1) or (n,), (n,), (n,)
     scores, labels = _checked(loo_scores, y, n_classes)
     # Steps this small only wait for each other's threads: up to fifty times slower on a busy machine.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fit(scores, labels, n_classes)
+        return _fit(scores, labels, n_classes, groups)
 
 
-def _fit(scores: Floats, labels: Ints, n_classes: int) -> NoiseModel:
+def _fit(scores: Floats, labels: Ints, n_classes: int, groups: Ints | None) -> NoiseModel:
     """Fit the rates by the likelihood, as simple as the rows demand."""
     scale = max(1.0, float(np.quantile(np.abs(scores).max(axis=0), 0.999)) / _MOST_SCORE)
     scores = np.clip(scores / scale, -2 * _MOST_SCORE, 2 * _MOST_SCORE)
@@ -109,7 +110,10 @@ def _fit(scores: Floats, labels: Ints, n_classes: int) -> NoiseModel:
         pairs = _pairs(few, none, common)
         error = _error(few, pairs)
         chosen = pairs if error <= LARGEST_ERROR else common
-    low, high = _interval(few, chosen)
+    together = (
+        1.0 if groups is None else _design_effect(p_wrong(rows, chosen.theta, chosen.structure), groups)
+    )
+    low, high = _interval(few, chosen, together=together)
     gain = _log_likelihood(chosen, n_classes) - _log_likelihood(none, n_classes)
     if few is not rows:
         chosen = best(rows, chosen.structure, [chosen.theta])
@@ -215,7 +219,20 @@ def _error(rows: Sample, fitted: Fitted) -> float:
     return math.sqrt(float(variances.max() if k == 2 else share @ variances))  # noqa: PLR2004
 
 
-def _interval(rows: Sample, fitted: Fitted) -> tuple[float, float]:
+def _design_effect(wrong: Floats, groups: Ints) -> float:
+    """Return by how much groups raise the variance of the number of wrong labels (Kish 1965).
+
+    It is 1 + (m − 1) ρ, with m the size of a wrong row's group, and ρ the correlation of two rows of a group.
+    """
+    apart, size = wrong - wrong.mean(), np.bincount(groups)
+    squares = np.bincount(groups, weights=apart**2)
+    pairs = float((np.bincount(groups, weights=apart) ** 2 - squares).sum())
+    correlation = pairs / max(float((size - 1).clip(0) @ squares), 1e-12)
+    m = float(wrong @ size[groups]) / max(float(wrong.sum()), 1e-12)
+    return 1.0 + (max(m, 1.0) - 1.0) * min(max(correlation, 0.0), 1.0)
+
+
+def _interval(rows: Sample, fitted: Fitted, *, together: float) -> tuple[float, float]:
     """Return the 90 % interval of the number of wrong labels.
 
     A mixture over the tails of s, weighted by likelihood, of normals of mean E = Σ P(wrong) and of
@@ -235,9 +252,8 @@ def _interval(rows: Sample, fitted: Fitted) -> tuple[float, float]:
         again = best(bent, fitted.structure, [fitted.theta])
         wrong = p_wrong(bent, again.theta, fitted.structure)
         slope = _slope_of_expected(bent, again)
-        deviation = _DOUBT * math.sqrt(
-            float(slope @ covariance @ slope + bent.weight @ (wrong * (1 - wrong)))
-        )
+        variance = float(slope @ covariance @ slope + bent.weight @ (wrong * (1 - wrong)))
+        deviation = _DOUBT * math.sqrt(together * variance)
         counts.append(float(bent.weight @ wrong) + deviation * grid)
         weights.append(np.exp(fitted.value - again.value - grid**2 / 2))
     values, mass = np.concatenate(counts), np.concatenate(weights)

@@ -119,7 +119,7 @@ def _sheet(path: Path, name: str) -> Sequence[Record]:
         return pl.read_excel(path).to_dicts()
     except ModuleNotFoundError as error:
         what = f"{name} is an Excel file, and {error.name} that reads it is not installed"
-        raise UnreadableFile(what, "pip install 'dataaudit[excel]', or save the sheet as CSV") from error
+        raise UnreadableFile(what, "pip install fastexcel, or save the sheet as CSV") from error
     except Exception as error:  # the reader of sheets has errors of its own
         what = f"{name} cannot be read as an Excel sheet: {shown(str(error).partition(chr(10))[0])}"
         raise UnreadableFile(what, "save the sheet as CSV") from error

@@ -13,6 +13,7 @@ import polars as pl
 from dataaudit.data.blob import is_repaired
 from dataaudit.escape import line, shown
 from dataaudit.findings.schemas import RANDOM, Findings, Provenance
+from dataaudit.options import GROUP_HINT
 from dataaudit.report import common, figures, words
 from dataaudit.report.blocks import Cell, Inline, Report, Row, Rows, Section, Table
 from dataaudit.report.rows import STOP, ReviewRow, class_keys, failures, review_row, review_rows, term_name
@@ -52,6 +53,8 @@ _GATHERED: Final = (
 )
 _FAINT: Final = "No interval is claimed: rows that contradict the others may as well be right, but hard."
 _NUMBER: Final = "For a number that holds whatever the mistakes are"
+_LEFT: Final = "were left out together"
+_SETS, _LABELS = 3, 3  # sets of copies that are named, and rows of each, of different labels
 _NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
 
 
@@ -71,6 +74,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         _expected(budget, p),
         _skew(counts, p),
         p.ranking_reason if _fell_back(f) and not p.overlapping else "",
+        *_together(f),
         common.checked(health),
     )
     return Report(
@@ -179,6 +183,42 @@ def _skew(counts: list[tuple[str, int, float]], p: Provenance) -> Inline:
     total = sum(wrong for _, _, wrong in counts)
     stands_out = total and most >= 2 / 3 * total
     return f"Most of them ({most:,.0f}) carry the label “{label[:60]}”." if stands_out else ""
+
+
+def _together(f: Findings) -> tuple[Inline, ...]:
+    """Say which rows left training together, which copies disagree, or that a column may name groups."""
+    labels, column = f.labels, f.provenance.settings.get("group")
+    hints = (note for note in f.provenance.notes if GROUP_HINT in note)
+    if not {"group_rows", "copy_rows"} <= set(labels.columns):
+        return tuple(hints)
+    grouped, copies = labels.filter(pl.col("group_rows") > 1), labels.filter(pl.col("copy_rows") > 1)
+    n, groups = grouped.height, round((1 / grouped["group_rows"]).sum())
+    alike = copies.filter((pl.col("copy_conflicts") == 0) & (pl.col("group_rows") >= pl.col("copy_rows")))
+    sets = common.few(alike["copy_set"].n_unique(), "set")
+    parts: list[Inline] = []
+    if column and n:
+        mixed = round((1 / grouped.filter(pl.col("group_conflicts") > 0)["group_rows"]).sum())
+        differ = f" In {mixed:,} of them labels differ." if mixed else ""
+        said = f"{n:,} rows {_LEFT} in {groups:,} groups, those of one “"
+        parts.append((said, Cell(str(column), 60), f"”.{differ}"))
+    if alike.height:
+        parts.append(f"{alike.height:,} rows in {sets} of copies with one label {_LEFT}.")
+    return (*parts, _disagreeing(copies.filter(pl.col("copy_conflicts") > 0)), *hints)
+
+
+def _disagreeing(rows: pl.DataFrame) -> Inline:
+    """Say how many copies carry different labels, and which first."""
+    if rows.is_empty():
+        return ""
+    sets = rows["copy_set"].unique(maintain_order=True)
+    shown = []
+    for number in sets.head(_SETS):
+        one = rows.filter(pl.col("copy_set") == number).unique("label", maintain_order=True).head(_LABELS)
+        pairs = one.select("row_id", "label").iter_rows()
+        shown.append(common.joined((Cell(name, 60), " “", Cell(label, 40), "”") for name, label in pairs))
+    more = "; …" if len(sets) > _SETS else ""
+    said = f"{rows.height:,} rows in {common.few(len(sets), 'set')} of copies carry different labels: "
+    return (said, *common.joined(shown, "; "), f"{more}.")
 
 
 def _steps(rows: int, budget: Budget, p: Provenance) -> tuple[tuple[str, Inline], ...]:

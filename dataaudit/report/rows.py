@@ -80,6 +80,10 @@ class ReviewRow:
     delta_loss_if_removed: float
     delta_loss_if_relabelled: float
     rank_self_influence: int
+    group_rows: int = 1  # rows that leave training together, this one too
+    group_conflicts: int = 0  # of these, with another label
+    copy_rows: int = 1
+    copy_conflicts: int = 0
     cells: tuple[Value, ...]
     evidence: tuple[Term, ...]
     neighbours: tuple[Neighbour, ...]
@@ -161,12 +165,35 @@ def _sentences(row: ReviewRow) -> tuple[str, ...]:
     label, suggested = row.label[:_NAME], row.suggested_label[:_NAME]
     loss, inside = words.fixed(row.loo_loss), words.fixed(row.train_loss)
     removed, relabelled = _moves(row.delta_loss_if_removed), _moves(row.delta_loss_if_relabelled)
-    left_out = f"Left out of training, the row gets “{label}” with probability {words.share(row.loo_p_label)}"
+    others = row.group_rows - 1
+    mates = f" with {'the other row' if others == 1 else f'the {others:,} other rows'} of its group" * bool(
+        others
+    )
+    chance = f"the row gets “{label}” with probability {words.share(row.loo_p_label)}"
     return (
-        f"{left_out}: a loss of {loss} nats ({inside} when trained on).",
-        f"Removing it {removed}; relabelling it “{suggested}” {relabelled}.",
+        f"Left out of training{mates}, {chance}: a loss of {loss} nats ({inside} when trained on).",
+        f"Removing it{mates} {removed}; relabelling it “{suggested}” {relabelled}.",
+        *_conflicts(row),
         f"Number {words.count(row.rank_self_influence)} by self-influence.",
     )
+
+
+def _conflicts(row: ReviewRow) -> tuple[str, ...]:
+    """Say how many copies of a row, or rows of its group, carry another label."""
+    found = (row.copy_conflicts, row.copy_rows - 1, "of its {} copies", "its copy")
+    if not row.copy_conflicts:
+        found = (
+            row.group_conflicts,
+            row.group_rows - 1,
+            "of the {} other rows of its group",
+            "the other row",
+        )
+    wrong, n, several, one = found
+    if not wrong:
+        return ()
+    if n == 1:
+        return (f"{one.capitalize()} carries another label.",)
+    return (f"{wrong:,} {several.format(f'{n:,}')} carr{'ies' if wrong == 1 else 'y'} another label.",)
 
 
 def _moves(change: float) -> str:

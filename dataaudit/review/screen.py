@@ -16,8 +16,8 @@ from rich.text import Text
 from dataaudit.cells import drawn
 from dataaudit.escape import block, line
 from dataaudit.report import words
-from dataaudit.report.marks import Marker
 from dataaudit.report.rows import class_keys, term_name
+from dataaudit.report.words import Marker
 from dataaudit.review.progress import be, stop_hint
 from dataaudit.review.session import HELP, effect
 

@@ -27,6 +27,7 @@ class Prepared:
 
     solve: Callable[[Tensor], Tensor]  # (p, m) -> (p, m), the product with H⁻¹
     quadratic_forms: Callable[[], Tensor]  # () -> (n, k, k), of every training row
+    joint_forms: Callable[[Tensor], Tensor]  # (g, d) -> (g, dk, dk), of g groups of d training rows
     residual: float  # largest relative residual ``‖H·solve(b) - b‖ / ‖b‖`` over a few seeded probes b
     method: str
     reason: str  # why it was chosen, and what was added to H, for people
@@ -42,6 +43,15 @@ class Prepared:
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
         """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, or damped."""
         return self.solve if self.exact and not self.damping else None
+
+
+def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """Return the joint forms of groups of rows by products with H⁻¹, one a row and score."""
+    (g, d), k = rows.shape, objective.model.loss.n_scores  # (g, d) -> (g, dk, dk)
+    X = objective.rows.take(rows.reshape(-1)).dense()
+    B = torch.einsum("mw,kl->wkml", X, torch.eye(k, dtype=X.dtype))
+    Z = solve(B.reshape(-1, g * d * k)).view(X.shape[1], k, g, d * k)
+    return torch.einsum("gdw,wkgm->gdkm", X.view(g, d, -1), Z).reshape(g, d * k, d * k)
 
 
 class Solver(Protocol):

@@ -25,6 +25,7 @@ from dataaudit.solvers.base import (
     memory_limit,
     primal_bytes,
     require_memory,
+    solved_forms,
     with_damping,
 )
 from dataaudit.solvers.cg import ConjugateGradients
@@ -126,14 +127,17 @@ def _by_products(
         factor = cache(partial(choose_solver(objective, damping=damping).prepare, objective, theta))
         forms, how = lambda: factor().quadratic_forms(), "an exact factor"
         factored = lambda B: factor().solve(B)  # noqa: E731 - made when it is first asked for
+        joint = lambda rows: factor().joint_forms(rows)  # noqa: E731 - the same
     except TooLarge:
         sketch = Sketch(probes=PROBES, tolerance=0.01, damping=damping)
         forms = lambda: sketch.quadratic_forms(objective, theta)  # noqa: E731 - as short as it is clear
+        joint = partial(solved_forms, objective, inverse.solve)
         how = f"{PROBES} random projections, within about {(2 / PROBES) ** 0.5:.0%}"
     reason = f"{inverse.reason}; what rows do to themselves comes from {how}"
     return Prepared(
         solve=inverse.solve,
         quadratic_forms=forms,
+        joint_forms=joint,
         residual=inverse.residual,
         method=inverse.method,
         reason=with_damping(reason, inverse.damping),

@@ -67,6 +67,7 @@ class Dual:
         return Prepared(
             solve=solve,
             quadratic_forms=factor.quadratic_forms,
+            joint_forms=factor.joint_forms,
             residual=probe_residual(objective, theta, solve, damping=self.damping) if exact else float("nan"),
             method="dual" if exact else "dual, float32",
             reason=with_damping(self.reason, self.damping),
@@ -124,26 +125,23 @@ class _Factor:
         T = ridge * R_inverse.mT @ alpha[certain]
         Q[certain] = n * R_inverse.mT @ H0[certain] @ R_inverse + T @ torch.linalg.solve(self.sigma, T.mT)
         for rows in torch.split(torch.nonzero(~certain)[:, 0], max(1, 1024 // k)):
-            Q[rows] = self._direct_forms(rows)
+            Q[rows] = self.joint_forms(rows[:, None])
         return Q
 
-    def _direct_forms(self, rows: Tensor) -> Tensor:
-        """Return Q_i where the curvature is too small to divide by."""  # (b,) -> (b, k, k)
-        n, k = self.R.shape[:2]
-        b, eye = len(rows), torch.eye(k, dtype=torch.float64)
-        columns = torch.einsum("nb,nkc->nkbc", self.K[:, rows], self.R.mT @ self.D).reshape(n * k, b * k)
-        V = (
-            torch.linalg.solve_triangular(self.L, columns.to(self.L.dtype), upper=False)
-            .double()
-            .view(n * k, b, k)
-        )
-        Q0 = (
-            self.K[rows, rows, None, None] * self.D - torch.einsum("nbc,nbe->bce", V, V)
-        ) / self.objective.l2
+    def joint_forms(self, rows: Tensor) -> Tensor:
+        """Return the forms of groups of d rows, without a division by their curvature."""
+        (g, d), (n, k) = rows.shape, self.R.shape[:2]  # (g, d) -> (g, dk, dk)
+        K = self.K[:, rows.reshape(-1)]
+        columns = torch.einsum("nm,nkc->nkmc", K, self.R.mT @ self.D).reshape(n * k, g * d * k)
+        V = torch.linalg.solve_triangular(self.L, columns.to(self.L.dtype), upper=False).double()
+        V = V.view(n * k, g, d * k).permute(1, 2, 0)
+        inside = self.K[rows[:, :, None], rows[:, None, :]]
+        Q0 = torch.einsum("gij,kl->gikjl", inside, self.D).reshape(g, d * k, d * k) - V @ V.mT
         R_alpha = (self.D @ self.R @ self.alpha.view(n, k, k)).view(n, k * k)
-        T = eye - (self.K[rows] @ R_alpha).view(b, k, k)
-        bordered: Tensor = T @ torch.linalg.solve(self.sigma, T.mT)
-        return Q0 + bordered
+        T = torch.eye(k, dtype=torch.float64) - (K.T @ R_alpha).view(g, d, k, k)
+        T = T.view(g, d * k, k)
+        forms: Tensor = Q0 / self.objective.l2 + T @ torch.linalg.solve(self.sigma, T.mT)
+        return forms
 
 
 def _factor(objective: Objective, theta: Tensor, K: Tensor, *, dtype: torch.dtype, damping: float) -> _Factor:

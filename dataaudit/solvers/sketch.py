@@ -52,6 +52,10 @@ class Sketch:
 
     def quadratic_forms(self, objective: Objective, theta: Tensor) -> Tensor:
         """Return estimates of Q_i at θ."""  # theta (p,) -> (n, k, k)
+        return self.prepare(objective, theta).quadratic_forms()
+
+    def prepare(self, objective: Objective, theta: Tensor) -> Sketched:
+        """Project the rows at θ."""
         n, k, m = objective.rows.n, objective.model.loss.n_scores, self.probes
         ridge = n * objective.l2
         slopes, intercepts = damped_ridge(objective, self.damping)
@@ -72,11 +76,35 @@ class Sketch:
         u, pulled = torch.split(solved.view(n, k, m + k).double(), [m, k], dim=2)
         alpha = (border.double() - pulled) / ridge
         S_alpha = torch.einsum("nck,ncl->kl", border.double(), alpha) + intercepts
-        H = _joined(u, omega.double()) + ridge * alpha @ torch.linalg.solve(S_alpha, alpha.mT)
         R = weighted.R.double()
         # The columns of R are orthogonal, so R⁻ᵀ divides each by its squared length.
         R_inverse_T = R / R.square().sum(1, keepdim=True).clamp_min(LEAST_CURVATURE)
-        forms: Tensor = n * R_inverse_T @ H @ R_inverse_T.mT
+        return Sketched(u, omega.double(), R_inverse_T, alpha, S_alpha / ridge)
+
+
+@dataclass(frozen=True)
+class Sketched:
+    """The projected rows; letters as in the module's docstring."""
+
+    u: Tensor  # (n, k, m)
+    omega: Tensor  # (n, k, m)
+    R_inverse_T: Tensor  # (n, k, k)
+    alpha: Tensor  # (n, k, k)
+    border: Tensor  # (k, k)
+
+    def quadratic_forms(self) -> Tensor:
+        """Return estimates of Q_i."""  # -> (n, k, k)
+        return self.joint_forms(torch.arange(len(self.u))[:, None])
+
+    def joint_forms(self, rows: Tensor) -> Tensor:
+        """Return estimates of the forms of groups of d rows."""
+        (g, d), k = rows.shape, self.u.shape[1]  # (g, d) -> (g, dk, dk)
+        alpha = self.alpha[rows].view(g, d * k, k)
+        H = _joined(self.u[rows].view(g, d * k, -1), self.omega[rows].view(g, d * k, -1))
+        H = H + alpha @ torch.linalg.solve(self.border, alpha.mT)
+        R = self.R_inverse_T[rows]
+        right = (H.view(g, d * k, d, k).transpose(1, 2) @ R.mT).transpose(1, 2)
+        forms: Tensor = len(self.u) * (R @ right.reshape(g, d, k, d * k)).view(g, d * k, d * k)
         return forms
 
 

@@ -7,18 +7,25 @@ file or a column is reported before that import is over.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
 
+from dataaudit.cells import normal_form
 from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import MissingColumn
-from dataaudit.features import Columns, Encoding, fit_encoding
+from dataaudit.features import Columns, Encoding, Role, fit_encoding
 from dataaudit.features.target import Target, encode_target, encode_weight
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
+
+LEVELS, ROWS = 20, (2, 20)  # of a column that may name groups: fewest values, and rows of one on average
+
+if TYPE_CHECKING:
+    from dataaudit.influence.groups import Groups
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class Training:
     encoding: Encoding  # learned statistics and roles of the columns
     columns: Columns
     weight: NDArray[np.float64]  # (n,) weights of the rows in the objective
-    notes: tuple[str, ...] = ()  # what was decided about the weights
+    notes: tuple[str, ...] = ()  # what was decided about the weights and the groups
+    groups: Groups | None = None  # None where every row leaves alone
 
 
 def read_labelled(
@@ -39,17 +47,19 @@ def read_labelled(
     """Read the rows that have a label."""
     on_step("read", 0, 1)
     columns = settings.columns
-    own = (*columns.features, *columns.text, *columns.categorical, *filter(None, [settings.weight]))
-    named = tuple(dict.fromkeys(own))
+    used = [column for column in (settings.weight, settings.group) if column]  # no features, but read
+    named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical, *used)))
     dataset = load(
         source,
         target=settings.label,
         columns=named if columns.features else None,
-        exclude=columns.exclude,
+        exclude=tuple(column for column in columns.exclude if column != settings.group),
         id_column=settings.id,
         named=named,
         dialect=Dialect(settings.encoding, settings.no_header),
     )
+    if settings.group and settings.group not in dataset.frame.columns:
+        raise MissingColumn(settings.group, dataset.frame.columns, "the data")
     target = encode_target(dataset.frame[settings.label])
     on_step("read", 1, 1)
     return (dataset if target.kept.all() else dataset.keep(target.kept)), target
@@ -63,8 +73,84 @@ def encode_training(
     frame, weight, notes = weighted(dataset, settings)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns)
     columns = encoding.transform(frame)
+    groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
     on_step("encode", 1, 1)
-    return Training(dataset, target, encoding, columns, weight, notes)
+    notes += groups.notes if groups else ()
+    if isinstance(settings, LabelOptions) and not settings.group:
+        notes += _hint(frame, encoding)
+    return Training(dataset, target, encoding, columns, weight, notes, groups)
+
+
+def _groups(
+    frame: pl.DataFrame,
+    y: NDArray[np.int64],
+    columns: Columns,
+    *,
+    roles: tuple[Role, ...],
+    settings: TrainingOptions,
+) -> Groups | None:
+    """Return which rows leave together in an audit of labels; None if each leaves alone and has no copy."""
+    if not isinstance(settings, LabelOptions):
+        return None
+    forms, groups = _text_forms(frame, roles), None
+    maybe = np.flatnonzero(_repeated(_projected(columns)) | _repeated(forms))
+    if len(maybe) or settings.group:
+        from dataaudit.training import copies  # noqa: PLC0415 - most tables have no copies
+
+        if len(maybe):
+            groups = copies.find_groups(frame, y, columns=columns, roles=roles, forms=forms, maybe=maybe)
+        if settings.group:
+            return copies.with_named(groups, frame, y=y, column=settings.group)
+    return groups if groups and (groups.copy >= 0).any() else None
+
+
+def _hint(frame: pl.DataFrame, encoding: Encoding) -> tuple[str, ...]:
+    """Return a note on the first column that looks as if it named groups: many values, of a few rows each."""
+    for role in encoding.roles:
+        values = frame[role.column]
+        if role.role == "categorical" or role.reason.startswith("an identifier"):
+            levels, rows = values.drop_nulls().n_unique(), len(values) - values.null_count()
+            if levels >= LEVELS and ROWS[0] * levels <= rows <= ROWS[1] * levels:
+                shown = f"{rows:,} rows have {levels:,} values"
+                said = f"Rows of one {role.column!r} {GROUP_HINT} ({shown}): "
+                return (f"{said}name it with --group to leave those of one value out together.",)
+    return ()
+
+
+def _projected(columns: Columns) -> NDArray[np.int64]:
+    """Return a number for each row, equal for rows that are encoded alike, and for few others."""
+    random = np.random.default_rng(0)
+    blocks = (columns.numeric, columns.vectors, columns.levels, columns.terms)
+    along = np.sum([block @ random.standard_normal(block.shape[1]) for block in blocks], axis=0)
+    unit = max(float(np.abs(along).max(initial=0)), 1e-300) * 2.0**-40  # what products round is far below
+    return np.asarray(np.round(along / unit), dtype=np.int64)
+
+
+def adopted_groups(
+    frame: pl.DataFrame, target: Target, X: Any, *, settings: TrainingOptions
+) -> Groups | None:
+    """Return which rows leave together by the features that a model of the user's own sees."""
+    X = csr_array(X) if issparse(X) else X.numpy()
+    nothing = np.empty((frame.height, 0))
+    dense, sparse = (nothing, X) if issparse(X) else (X, csr_array(nothing))
+    columns = Columns(dense, (), nothing, (), csr_array(nothing), (), sparse, ())
+    own = {settings.label, settings.group}
+    roles = tuple(Role(name, "numeric", "") for name in frame.columns if name not in own)
+    return _groups(frame, target.y, columns, roles=roles, settings=settings)
+
+
+def _text_forms(frame: pl.DataFrame, roles: tuple[Role, ...]) -> NDArray[np.int64]:
+    """Return a number for each row, equal where all its texts have one normal form; its own without texts."""
+    texts = [role.column for role in roles if role.role == "text"]
+    if not texts:
+        return np.arange(frame.height)
+    plain = pl.DataFrame({f"{at}": frame.get_column(name) for at, name in enumerate(texts)})
+    forms = plain.select(normal_form(name, kind, text=True) for name, kind in plain.schema.items())
+    return forms.hash_rows(seed=0).reinterpret(signed=True).to_numpy()
+
+
+def _repeated(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return pl.Series(numbers).is_duplicated().to_numpy()
 
 
 def weighted(

@@ -1,7 +1,8 @@
 """The regularisation path, judged by approximate leave-one-out loss, with no refit per fold.
 
 The mean loss at the leave-one-out scores (`influence.leave_one_out`) estimates out-of-sample loss from the
-training rows alone, wrong labels among them. Along log λ it falls and then rises. The choice is not its
+training rows alone, wrong labels among them; rows of a group, of which one would give away the next, are left
+out together. Along log λ it falls and then rises. The choice is not its
 minimum but the largest λ that is hardly worse (Breiman et al. 1984): wrong labels pull the minimum towards
 too little ridge, since a model that bends to them is less surprised, and ranking them wants more.
 
@@ -34,7 +35,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,11 +46,14 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
-from dataaudit.solvers import Cholesky, Dual
+from dataaudit.solvers import Cholesky, Dual, Prepared
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.newton import FitSettings, minimise
-from dataaudit.solvers.sketch import Sketch
+from dataaudit.solvers.sketch import Sketch, Sketched
+
+if TYPE_CHECKING:
+    from dataaudit.influence.groups import Groups, Partition
 
 LEAST, MOST = 1e-7, 1e2
 # Multiplications a λ above which the step is not halved around the minimum.
@@ -72,7 +78,7 @@ class PathLoss:
     """One λ of a `DensePath`."""
 
     l2: float
-    losses: Tensor  # (b,) leave-one-out losses of the judged rows, in nats; infinite where the fit failed
+    losses: Tensor  # (b,) left-out losses of the judged rows, or groups, in nats; infinite if the fit failed
     theta: Tensor  # (p,) parameters near the minimum, float64, laid out as in `model.linear`
 
     @property
@@ -82,7 +88,7 @@ class PathLoss:
 
     @property
     def standard_error(self) -> float:
-        """Standard error of the mean, over rows."""
+        """Standard error of the mean, over rows, or groups."""
         return standard_error(self.losses)
 
 
@@ -94,7 +100,7 @@ def standard_error(values: Tensor) -> float:
 class DensePath:
     """Fits and judges one λ after another."""
 
-    def __init__(self, X: Tensor, y: Tensor, n_classes: int) -> None:
+    def __init__(self, X: Tensor, y: Tensor, n_classes: int, *, groups: Groups | None = None) -> None:
         n, self.k = len(X), n_classes - 1
         # The intercept is free, so centring changes nothing but the conditioning, which float32 needs.
         self.centre = X.mean(0)
@@ -102,6 +108,9 @@ class DensePath:
         self.E = torch.nn.functional.one_hot(y, n_classes)[:, 1:].float()
         most = min(JUDGED_ROWS, max(FEWEST_JUDGED, int(JUDGED_WORK / max(self.k, 1) ** 3)))
         self.judged = torch.arange(n) if n <= most else torch.linspace(0, n - 1, most).long()
+        whole = groups.draw(most, 0) if groups and n > most else None
+        self.judged = self.judged if whole is None else torch.from_numpy(whole)
+        self.groups = groups and groups.take(self.judged.numpy())
         self.y = y[self.judged]
         self.model = LinearModel(Softmax(n_classes), X.shape[1])
         self.data = self._data_hessian(self._initial())
@@ -172,19 +181,21 @@ class DensePath:
         """Return the ridge's gradient at λ = 1."""  # (d+1, k) -> (d+1, k)
         return self.model.ridge(Theta.reshape(-1, 1)).view_as(Theta)
 
-    def _data_hessian(self, Theta: Tensor) -> Tensor:
-        """Return D at Θ, laid out class by class."""  # (d+1, k) -> (k (d+1), k (d+1))
-        (n, d), k = self.X.shape, self.k
-        P = self._probabilities(self.X @ Theta)
+    def _data_hessian(self, Theta: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Return D at Θ, or what some rows add to it, laid out class by class."""
+        (n, d), k = self.X.shape, self.k  # (d+1, k) -> (k (d+1), k (d+1))
+        X = self.X if rows is None else self.X[rows]
+        P = self._probabilities(X @ Theta)
         D = torch.empty(k, d, k, d)
         for a in range(k):
             for b in range(a + 1):
                 w = P[:, a] * (float(a == b) - P[:, b]) / n
-                D[a, :, b] = D[b, :, a] = self.X.T @ (self.X * w[:, None])
+                D[a, :, b] = D[b, :, a] = X.T @ (X * w[:, None])
         return D.view(k * d, k * d)
 
-    def _factor(self, l2: float) -> tuple[Tensor, bool]:
-        H, d = self.data.clone(), self.X.shape[1]
+    def _factor(self, l2: float, without: Tensor | None = None) -> tuple[Tensor, bool]:
+        """Return the factor of the Hessian at λ, without the data Hessian of some rows."""
+        H, d = self.data.clone() if without is None else self.data - without, self.X.shape[1]
         # float32 carries D to 1e-7 of its largest entries; the intercepts need no more than that either.
         H.diagonal().add_(1e-7 * float(H.diagonal().max()))
         blocks = H.view(self.k, d, self.k, d)[:, :-1, :, :-1].diagonal(dim1=1, dim2=3)
@@ -247,11 +258,44 @@ class DensePath:
                 Q[:, a, b] = Q[:, b, a] = ((X @ G[a, :, b]) * X).sum(1) / n
         S = (X @ Theta).double()
         P = self._probabilities(S)
-        W = torch.diag_embed(P) - P[:, :, None] * P[:, None, :]
+        W, r = torch.diag_embed(P) - P[:, :, None] * P[:, None, :], (P - E)[:, :, None]
         inside = torch.eye(k, dtype=torch.float64) - W @ Q
-        S = S + (Q @ torch.linalg.solve(inside, (P - E)[:, :, None]))[:, :, 0]
+        moved = Q @ torch.linalg.solve(inside, r)
+        if self.groups:
+            part = self.groups.partition
+            together = part.change(
+                partial(self._joint_forms, G),
+                W=W,
+                r=r,
+                step=partial(self._step, l2, Theta, r),
+                n_params=len(L),
+            )
+            moved = torch.where(part.together[:, None, None], together, moved)
+        S = S + moved[:, :, 0]
         losses: Tensor = torch.logsumexp(torch.nn.functional.pad(S, (1, 0)), dim=1) - (S * E).sum(1)
+        if self.groups:  # their rows are not independent, they are
+            losses = group_sums(losses, self.groups)
+            losses *= len(losses) / len(self.judged)
         return losses
+
+    def _joint_forms(self, G: Tensor, rows: Tensor) -> Tensor:
+        """Return the forms of groups of d judged rows, divided by n."""  # (g, d) -> (g, dk, dk)
+        (g, d), k = rows.shape, self.k
+        X = self.X[self.judged[rows.reshape(-1)]]
+        Q = torch.empty(g, d, k, d, k, dtype=torch.float64)
+        for a in range(k):
+            for b in range(a + 1):
+                part = (X @ G[a, :, b]).view(g, d, -1) @ X.view(g, d, -1).mT / len(self.X)
+                Q[:, :, a, :, b], Q[:, :, b, :, a] = part, part.mT
+        return Q.view(g, d * k, d * k)
+
+    def _step(self, l2: float, Theta: Tensor, r: Tensor, group: Tensor, rows: Tensor) -> Tensor:
+        """Return how the scores of some judged rows change without a group, by a step of the parameters."""
+        X = self.X[self.judged[group]]  # (m,), (d,) -> (d, k, 1)
+        L, _ = self._factor(l2, self._data_hessian(Theta, self.judged[group]))
+        push = (X.T @ r[group, :, 0].float() / len(self.X)).T.reshape(-1, 1)
+        step = cholesky_solve(L, push).view(self.k, -1).T
+        return (self.X[self.judged[rows]] @ step).double()[:, :, None]
 
     def _uncentred(self, Theta: Tensor) -> Tensor:
         """Return θ for features that are not centred."""  # (d+1, k) -> (p,)
@@ -261,7 +305,14 @@ class DensePath:
         return flat
 
 
-def least_squares_loss(X: Tensor, Y: Tensor) -> tuple[float, float]:
+def group_sums(values: Tensor, groups: Groups) -> Tensor:
+    """Return the sum over each group."""  # (n,) -> (g,)
+    number = torch.from_numpy(np.unique(groups.group, return_inverse=True)[1].reshape(-1))
+    sums: Tensor = values.new_zeros(int(number.max()) + 1).index_add_(0, number, values)
+    return sums
+
+
+def least_squares_loss(X: Tensor, Y: Tensor, *, groups: Groups | None = None) -> tuple[float, float]:
     """Return the least mean squared leave-one-out error of ridge regression over `SCREEN_L2`, and its λ.
 
     Errors are summed over the columns of Y, in its units squared; an intercept is added.
@@ -276,9 +327,33 @@ def least_squares_loss(X: Tensor, Y: Tensor) -> tuple[float, float]:
     for l2 in SCREEN_L2:
         shrink = 1.0 / (w.clamp_min(0.0) + l2)
         h = (squares @ shrink) / n + 1.0 / n
-        error = (Y - mean - U @ (shrink[:, None] * projected)) / (1.0 - h).clamp_min(1e-3)[:, None]
+        residual = Y - mean - U @ (shrink[:, None] * projected)
+        error = residual / (1.0 - h).clamp_min(1e-3)[:, None]
+        if groups:
+            error = _without_groups(groups.partition, U, shrink, residual, error)
         found.append((float((error**2).sum(1).mean()), l2))
     return min(found)
+
+
+def _without_groups(part: Partition, U: Tensor, shrink: Tensor, residual: Tensor, alone: Tensor) -> Tensor:
+    """Return the errors of least squares without each row's group."""
+    n = len(U)  # U (n, d), shrink (d,), residual and alone (n, m) -> (n, m)
+    U, shrink = torch.cat([U, U.new_ones(n, 1)], dim=1), torch.cat([shrink, shrink.new_ones(1)])
+
+    def forms(rows: Tensor) -> Tensor:
+        Q: Tensor = (U[rows] * shrink) @ U[rows].mT / n
+        return Q
+
+    def step(group: Tensor, rows: Tensor) -> Tensor:
+        inside = torch.diag(n / shrink) - U[group].T @ U[group]
+        solved: Tensor = torch.linalg.solve_ex(inside, U[group].T @ residual[group])[0]
+        return (U[rows] @ solved)[:, None]
+
+    change = part.change(forms, W=torch.ones(n, 1, 1), r=residual[:, None], step=step, n_params=len(shrink))[
+        :, 0
+    ]
+    error: Tensor = torch.where(part.together[:, None], residual + change, alone)
+    return error
 
 
 @dataclass(frozen=True)
@@ -303,9 +378,14 @@ class _Search:
     """Evaluates λ = scale · 2^j once each, warm-started from the nearest j."""
 
     def __init__(
-        self, rows: MemoryRows, model: LinearModel, on_point: Callable[[PathPoint], None] | None
+        self,
+        rows: MemoryRows,
+        model: LinearModel,
+        groups: Groups | None,
+        on_point: Callable[[PathPoint], None] | None,
     ) -> None:
         self.objective = Objective(rows, model, 1.0)
+        self.groups = groups
         self.scale = _row_scale(rows)
         self.on_point = on_point
         self.points: dict[int, PathPoint] = {}
@@ -337,30 +417,50 @@ class _Search:
         # gradient over λ, so it follows λ.
         loose = FitSettings(tolerance=min(LOOSE, SHARE * 2.0**j) * self.scale**0.5)
         theta = minimise(objective, start, settings=loose).theta
-        forms = path_forms(objective, theta)
-        losses = objective.model.loss.value(leave_one_out_scores(objective, theta, forms), objective.rows.y)
+        inverse = path_inverse(objective, theta)
+        left_out = left_out_scores(objective, theta, inverse, groups=self.groups)
+        losses = objective.model.loss.value(left_out, objective.rows.y)
         share = objective.rows.weight / objective.rows.weight.sum()
         mean = share @ losses
-        error = float(torch.linalg.vector_norm(share * (losses - mean)))
+        apart = share * (losses - mean)
+        if self.groups:
+            apart = group_sums(apart, self.groups)
+        error = float(torch.linalg.vector_norm(apart))
         return PathPoint(objective.l2, float(mean), error), theta
 
 
-def path_forms(objective: Objective, theta: Tensor) -> Tensor:
-    """Return quadratic forms good enough to choose λ by."""  # -> (n, k, k)
+def path_inverse(objective: Objective, theta: Tensor) -> Prepared | Sketched:
+    """Return quadratic forms good enough to choose λ by."""
     p, n, d = objective.model.n_params, objective.rows.n, objective.rows.width
     size = n * objective.model.loss.n_scores
     primal, dual = p**2 * (n + p), n**2 * d + size**3
     if min(primal, dual) <= CHEAP:
-        solver = Cholesky() if primal <= dual else Dual()
-        return solver.prepare(objective, theta).quadratic_forms()
-    return Sketch().quadratic_forms(objective, theta)
+        return (Cholesky() if primal <= dual else Dual()).prepare(objective, theta)
+    return Sketch().prepare(objective, theta)
+
+
+def left_out_scores(
+    objective: Objective, theta: Tensor, inverse: Prepared | Sketched, *, groups: Groups | None
+) -> Tensor:
+    """Return the scores that every row would have without itself, and without its group."""  # -> (n, k)
+    forms = inverse.quadratic_forms()
+    if groups is None:
+        return leave_one_out_scores(objective, theta, forms)
+    from dataaudit.influence.groups import scores_without_groups  # noqa: PLC0415 - few tables have groups
+
+    joint, partition = inverse.joint_forms, groups.partition
+    return scores_without_groups(objective, theta, forms, joint=joint, partition=partition)
 
 
 def l2_path(
-    rows: MemoryRows, model: LinearModel, *, on_point: Callable[[PathPoint], None] | None = None
+    rows: MemoryRows,
+    model: LinearModel,
+    *,
+    groups: Groups | None = None,
+    on_point: Callable[[PathPoint], None] | None = None,
 ) -> Path:
     """Choose λ, as a rule after 5 to 8 of them."""
-    search = _Search(rows, model, on_point)
+    search = _Search(rows, model, groups, on_point)
     best = START
     search.evaluate(best, best - 2)
     direction = -2 if search.loss(best - 2) < search.loss(best) else 2

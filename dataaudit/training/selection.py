@@ -20,7 +20,7 @@ float64. Where text or very many levels make X sparse there are no RBF features 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import StepCallback, ignore_progress
 from dataaudit.training.path import DensePath, PathLoss, PathPoint, l2_path, least_squares_loss
+
+if TYPE_CHECKING:
+    from dataaudit.influence.groups import Groups
 
 Numbers = NDArray[np.int64]
 # Loss of the screen, λ to start from, basis.
@@ -62,6 +65,7 @@ class SelectionSettings:
     l2: float | None = None  # λ; None leaves it open
     seed: int = 0
     max_rows: int = 2000  # rows on which bases are compared
+    groups: Groups | None = None  # rows that are left out together
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -107,16 +111,17 @@ def choose(
     """Choose basis and λ."""
     offered = _offered(columns, n_classes, settings)
     sparse = bool(columns.terms.shape[1]) or len(columns.features) * (n_classes - 1) > WIDE
-    shortlist = [] if sparse else _screen(columns, y, n_classes, offered=offered, step=on_step)
+    shortlist = [] if sparse else _screen(columns, y, offered, settings=settings, step=on_step)
     if sparse or loss is not None:
         spec = offered[0] if sparse else shortlist[0][0]
         basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
-        return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, l2=settings.l2, step=on_step)
+        return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
     on_step("choose basis", 0, len(shortlist) + 1)
-    some = _draw(columns.n, settings.max_rows, settings.seed)
+    some = _draw(columns.n, settings.max_rows, settings)
     part, found = columns.take(some), []
+    fewer = replace(settings, groups=settings.groups and settings.groups.take(some))
     for spec, start in shortlist if len(shortlist) > 1 else ():
-        found.append(_path(part, y[some], n_classes, spec=spec, start=start, l2=settings.l2))
+        found.append(_path(part, y[some], n_classes, spec=spec, start=start, settings=fewer))
         on_step("choose basis", len(found), len(shortlist) + 1)
     best = min(range(len(found)), key=lambda i: found[i].chosen.mean, default=0)
     if found and len(some) == columns.n:
@@ -124,7 +129,7 @@ def choose(
     else:
         spec, start = shortlist[best]
         start = found[best].chosen.l2 if found else start
-        final = _path(columns, y, n_classes, spec=spec, start=start, l2=settings.l2)
+        final = _path(columns, y, n_classes, spec=spec, start=start, settings=settings)
     on_step("choose basis", len(shortlist) + 1, len(shortlist) + 1)
     return Choice(final.basis, final.chosen.l2, _curve(final, found), final.chosen.theta)
 
@@ -161,11 +166,16 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
 
 
 def _screen(
-    columns: Columns, y: Numbers, n_classes: int, *, offered: list[BasisSettings], step: StepCallback
+    columns: Columns,
+    y: Numbers,
+    offered: list[BasisSettings],
+    *,
+    settings: SelectionSettings,
+    step: StepCallback,
 ) -> list[tuple[BasisSettings, float]]:
     """Return the shortlist, and a λ to start from for each."""
-    rows = _draw(columns.n, SCREEN_ROWS, offered[0].seed)
-    part = columns.take(rows)
+    rows, n_classes = _draw(columns.n, SCREEN_ROWS, settings), int(y.max()) + 1
+    part, groups = columns.take(rows), settings.groups and settings.groups.take(rows)
     Y = torch.nn.functional.one_hot(torch.from_numpy(y[rows]), n_classes).float()
     judged: list[_Judged] = []
     total = len(offered) + 2 * len(METRICS)
@@ -174,7 +184,7 @@ def _screen(
         step("screen bases", len(judged), total)
         small = replace(spec, landmarks=min(spec.landmarks, SCREEN_LANDMARKS))
         basis = fit_basis(part, small, targets=Y.numpy().astype(np.float64))
-        loss, l2 = least_squares_loss(_dense(basis, part), Y)
+        loss, l2 = least_squares_loss(_dense(basis, part), Y, groups=groups)
         # Half a unit of squared error has curvature 1, a logistic loss about a tenth.
         judged.append((loss, l2 / 10.0, spec))
 
@@ -203,23 +213,35 @@ def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:
 
 
 def _path(
-    columns: Columns, y: Numbers, n_classes: int, *, spec: BasisSettings, start: float, l2: float | None
+    columns: Columns,
+    y: Numbers,
+    n_classes: int,
+    *,
+    spec: BasisSettings,
+    start: float,
+    settings: SelectionSettings,
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
-    basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
-    rows = _draw(columns.n, PATH_ROWS, spec.seed)
-    X = _dense(basis, columns.take(rows))
-    path = DensePath(X, torch.from_numpy(y[rows]), n_classes)
+    basis, l2 = fit_basis(columns, spec, targets=np.eye(n_classes)[y]), settings.l2
+    rows = _draw(columns.n, PATH_ROWS, settings)
+    X, groups = _dense(basis, columns.take(rows)), settings.groups and settings.groups.take(rows)
+    path = DensePath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
     chosen = path.at(l2) if l2 is not None else path.search(start)
     return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
 
 
 def _by_path(
-    columns: Columns, y: Numbers, loss: Loss, *, basis: Basis, l2: float | None, step: StepCallback
+    columns: Columns,
+    y: Numbers,
+    loss: Loss,
+    *,
+    basis: Basis,
+    settings: SelectionSettings,
+    step: StepCallback,
 ) -> Choice:
     """Choose λ where X is sparse or wide, or the loss is another one."""
-    if l2 is not None:
-        return Choice(basis, l2, (), None)
+    if settings.l2 is not None:
+        return Choice(basis, settings.l2, (), None)
     X = basis.transform(columns)
     weight = torch.ones(columns.n, dtype=torch.float64)
     rows = MemoryRows(X if isinstance(X, csr_array) else torch.from_numpy(X), torch.from_numpy(y), weight)
@@ -230,7 +252,7 @@ def _by_path(
         step("choose λ", len(tried), 0)
 
     step("choose λ", 0, 0)
-    path = l2_path(rows, LinearModel(loss, rows.width), on_point=on_point)
+    path = l2_path(rows, LinearModel(loss, rows.width), groups=settings.groups, on_point=on_point)
     step("choose λ", len(tried), len(tried))
     curve = [
         Candidate(basis.name, p.l2, p.loo_loss, p.standard_error, columns.n, chosen=p is path.chosen)
@@ -256,8 +278,11 @@ def _dense(basis: Basis, columns: Columns) -> Tensor:
     return torch.from_numpy(X.toarray() if isinstance(X, csr_array) else X)
 
 
-def _draw(n: int, most: int, seed: int) -> Numbers:
-    """Return at most `most` rows, in order."""
+def _draw(n: int, most: int, settings: SelectionSettings) -> Numbers:
+    """Return at most `most` rows, in order, of whole groups if these are small enough."""
     if n <= most:
         return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+    whole = settings.groups.draw(most, settings.seed) if settings.groups else None
+    if whole is not None:
+        return whole
+    return np.sort(np.random.default_rng(settings.seed).choice(n, most, replace=False))

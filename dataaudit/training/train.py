@@ -20,7 +20,7 @@ from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.newton import minimise, minimise_hinge
 from dataaudit.training.adopt import adopt
-from dataaudit.training.encoded import Training, weighted
+from dataaudit.training.encoded import Training, adopted_groups, weighted
 from dataaudit.training.selection import SelectionSettings, choose
 from dataaudit.training.trained import Encoded, Trained
 
@@ -45,7 +45,7 @@ def train(
     require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
     require_room(columns.n, len(columns.features), K, exact=settings.solver not in PRODUCTS)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
-    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed)
+    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups)
     choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     X = choice.basis.transform(columns)
     on_step("fit", 0, 2)
@@ -72,6 +72,7 @@ def train(
             *(() if loss is None else (MACHINE,)),
             *inverse_notes(prepared),
         ),
+        groups=training.groups,
     )
 
 
@@ -116,16 +117,18 @@ def train_adopted(
     """Take the user's model as it is, and invert its Hessian where it stands."""
     on_step("fit", 0, 2)
     frame, weight, _ = weighted(dataset, settings)
+    left_out = [settings.group] if settings.group and settings.group not in settings.features else []
     adopted = adopt(
         settings.model,
-        frame.drop(dataset.target),
+        frame.drop(dataset.target, *left_out),
         target.y,
         classes=target.classes,
         weight=torch.from_numpy(weight),
         refit=settings.refit,
     )
     on_step("fit", 1, 2)
-    norm, notes = adopted.fit.gradient_norm, [*adopted.notes]
+    groups = adopted_groups(frame, target, adopted.objective.rows.X, settings=settings)
+    norm, notes = adopted.fit.gradient_norm, [*adopted.notes, *(groups.notes if groups else ())]
     if not adopted.fit.converged:
         advice = "fit it with a smaller tol, name its sample_weight by weight=, or pass refit=True"
         notes.append(
@@ -145,4 +148,5 @@ def train_adopted(
         encoded=None,
         notes=tuple(notes),
         adopted=adopted,
+        groups=groups,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,10 @@ from dataaudit.solvers import Prepared
 from dataaudit.solvers.newton import Fit, minimise
 from dataaudit.training.adopt import Adopted
 from dataaudit.training.selection import Candidate
+
+if TYPE_CHECKING:
+    from dataaudit.influence.groups import Groups
+
 
 # Keeps the slope of the calibration finite where left-out margins separate the classes wholly.
 CALIBRATION_L2 = 1e-5
@@ -53,6 +58,7 @@ class Trained:
     encoded: Encoded | None  # for evidence by source column
     notes: tuple[str, ...] = ()
     adopted: Adopted | None = None  # the user's own model, if it is one
+    groups: Groups | None = None  # rows that leave together; None where every row leaves alone
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -74,6 +80,18 @@ class Trained:
         s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
         return self.log_probabilities(s).exp().numpy()
 
+    def mates(self, row: int) -> np.ndarray:
+        """Return the rows that leave training with one, itself among them."""  # -> (m,)
+        return np.array([row]) if self.groups is None else self.groups.mates(row)
+
+    def apart(self, order: np.ndarray) -> np.ndarray:
+        """Return the rows of an order that are the first of their groups in it."""  # (m,) -> (g,)
+        if self.groups is None:
+            return order
+        first = np.unique(self.groups.group[order], return_index=True)[1]
+        apart: np.ndarray = order[np.sort(first)]
+        return apart
+
     @cached_property
     def forms(self) -> Tensor:
         """Quadratic forms Q of all rows."""  # (n, k, k)
@@ -81,8 +99,24 @@ class Trained:
 
     @cached_property
     def left_out(self) -> Tensor:
-        """Scores of all rows without themselves."""  # (n, k)
-        return leave_one_out_scores(self.objective, self.fit.theta, self.forms)
+        """Scores of all rows without themselves, and without their groups."""  # (n, k)
+        return self.left_out_of(self.objective, self.fit.theta)
+
+    def left_out_of(self, objective: Objective, theta: Tensor) -> Tensor:
+        """Return those scores for an objective and parameters near these, by the same forms."""  # -> (n, k)
+        if self.groups is None:
+            return leave_one_out_scores(objective, theta, self.forms)
+        from dataaudit.influence import groups  # noqa: PLC0415 - few tables have groups
+
+        partition, k = self.groups.partition, self.forms.shape[1]
+        return groups.scores_without_groups(
+            objective,
+            theta,
+            self.forms,
+            joint=groups.few_at_once(self.prepared.joint_forms, partition, k),
+            partition=partition,
+            precondition=self.prepared.precondition,
+        )
 
     @cached_property
     def calibration(self) -> tuple[float, float]:
@@ -126,7 +160,7 @@ class RowScores:
     """Everything that one factorisation says about every row; all float64, losses in nats."""
 
     p: np.ndarray  # (n, K) probabilities of the classes with the row in the training set
-    loo_p: np.ndarray  # (n, K) and without
+    loo_p: np.ndarray  # (n, K) and without, and without its group, as are all whose names begin with loo
     loo_scores: np.ndarray  # (n, k) scores without the row, in the model's own unit
     relabelled_scores: np.ndarray  # (n, k) and with the suggested label for it
     loo_log_odds: np.ndarray  # (n, k)

@@ -26,7 +26,7 @@ from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
 from dataaudit.report.blocks import Writer, drawn
 from dataaudit.report.common import fitted
-from dataaudit.report.marks import Marker
+from dataaudit.report.words import Marker
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -189,7 +189,7 @@ def test_what_makes_no_sense_is_an_audit_error_in_one_line(frame, name):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("source", [42, {"x": [1]}, np.zeros((3, 2)), None, [1, 2]])
+@pytest.mark.parametrize("source", [42, np.zeros((3, 2)), None, [1, 2]])
 def test_what_is_no_source_is_an_audit_error(source):
     with pytest.raises(dataaudit.AuditError, match="cannot be read"):
         dataaudit.audit_labels(source, label="y")

@@ -221,11 +221,11 @@ def test_debug_adds_the_traceback_anywhere(folder):
 
 
 def test_bugs_exit_with_2_in_one_line(capsys):
-    assert cli._failed(ValueError("what\x1b[31m\nthis"), debug=False) == 2
+    assert cli._failed(ValueError("what\x1b[31m\nthis"), (), debug=False) == 2
     assert capsys.readouterr().err == (
         "internal error: ValueError: what\\x1b[31m this. Hint: report it, with what --debug adds.\n"
     )
-    assert cli._failed(MissingColumn("lable", ["label"], "x.csv"), debug=False) == 2
+    assert cli._failed(MissingColumn("lable", ["label"], "x.csv"), (), debug=False) == 2
     assert capsys.readouterr().err.startswith("error: column 'lable' is not in x.csv. Hint: did you mean")
 
 

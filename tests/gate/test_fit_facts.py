@@ -403,3 +403,24 @@ def test_wrong_labels_are_found_whatever_else_has_changed(name, wrong):
     named = {finding.site.row - first for finding in found.findings}
     assert len(named & set(range(wrong))) >= 0.7 * wrong
     assert len(named - set(range(wrong))) <= 6
+
+
+def test_rows_of_a_group_leave_together():
+    """Four alike rows of each subject, some subjects wholly mislabelled: seen where the column is named."""
+    random, of = np.random.default_rng(0), np.repeat(np.arange(40), 4)
+    centre = random.standard_normal((40, 3)) + 3.0 * (np.arange(40) % 2)[:, None]
+    X = centre[of] + 0.01 * random.standard_normal((160, 3))
+    y = np.where((of % 2 == 1) ^ (of % 10 == 0), "yes", "no")
+    frame = pl.DataFrame(X, schema=["a", "b", "c"]).with_columns(y=pl.Series(y), who=pl.Series(of).cast(str))
+    grouped = material(frame, group="who", test=frame[:40])
+    loss = {
+        name: facts("labels", given).filter(pl.col("row").is_in(list(np.flatnonzero(of % 10 == 0))))[
+            "loo_loss"
+        ]
+        for name, given in (("alone", material(frame.drop("who"))), ("grouped", grouped))
+    }
+    assert loss["grouped"].mean() > 1.1 * loss["alone"].mean()
+    part = facts("columns", grouped).filter(column="who")["part"].item()
+    assert (part, grouped.features) == ("group", ["a", "b", "c"])
+    assert not facts("shift", grouped).filter(column="who").height
+    assert facts("slices", grouped).columns

@@ -1,15 +1,29 @@
 """A group of rows changed: one Newton step against its slow twin, and both against the truth."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from cases import CASES, IDS, make
-from reference import minimum, newton_step
+from reference import hessian, minimum, newton_step, scores
 
 from dataaudit.errors import NotPositiveDefinite, SettingError
 from dataaudit.influence import groups
-from dataaudit.influence.groups import changed_objective, group_step, refit_group
-from dataaudit.solvers import choose_solver
+from dataaudit.influence.groups import (
+    Partition,
+    changed_objective,
+    few_at_once,
+    group_step,
+    refit_group,
+    scores_without_groups,
+)
+from dataaudit.influence.leave_one_out import leave_one_out_scores
+from dataaudit.solvers import choose_solver, prepare
+from dataaudit.solvers.base import solved_forms
+from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.newton import FitSettings, minimise
+from dataaudit.solvers.operator import of_objective
 
 PROBLEMS = [
     make("binary", 120, 4, 2, l2=0.02),
@@ -163,3 +177,89 @@ def test_a_hessian_that_the_group_held_up_is_an_error_in_words():
     objective = type(case)("", X, case.y, case.weight, 2, 0.0).objective()
     with pytest.raises(NotPositiveDefinite, match="the changed problem is singular"):
         group_step(objective, torch.zeros(4, dtype=torch.float64), torch.tensor([4]))
+
+
+def parted(case):
+    """Groups of one to seven rows; what each row is equal to."""
+    sizes = np.resize([3, 1, 2, 5, 1, 7, 4], len(case.y))
+    groups = np.repeat(np.arange(len(sizes)), sizes)[: len(case.y)]
+    return groups, np.unique(case.dense.numpy(), axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def with_copies(case):
+    """The rows, every third of which is the one before it, under the label that it had."""
+    order = np.arange(len(case.y))
+    order[2::3] -= 1
+    return replace(case, name=f"{case.name}, copies", X=case.X[order])
+
+
+def without_groups(case, groups, twins):
+    objective, fit = at_minimum(case)
+    solver = choose_solver(objective).prepare(objective, fit.theta)
+    forms, partition = solver.quadratic_forms(), Partition.of(groups, twins)
+    alone = leave_one_out_scores(objective, fit.theta, forms)
+    found = scores_without_groups(objective, fit.theta, forms, joint=solver.joint_forms, partition=partition)
+    once = few_at_once(solver.joint_forms, partition, forms.shape[1])
+    again = scores_without_groups(objective, fit.theta, forms, joint=once, partition=partition)
+    torch.testing.assert_close(again, found, rtol=1e-9, atol=1e-9)
+    return fit.theta, alone, found
+
+
+GROUPED = [*CASES, *map(with_copies, CASES[:2] + CASES[6:8] + CASES[9:11])]
+
+
+@pytest.mark.parametrize("most", [groups.MOST, 0])
+@pytest.mark.parametrize("case", GROUPED, ids=[case.name for case in GROUPED])
+def test_scores_without_groups_are_one_newton_step_by_a_dense_inverse(case, most, monkeypatch):
+    """By the equations of the rows, and of the parameters where a group is too large for those."""
+    monkeypatch.setattr(groups, "MOST", most)
+    parts, twins = parted(case)
+    theta, alone, found = without_groups(case, parts, twins)
+    for group in np.unique(parts):
+        rows = torch.from_numpy(np.flatnonzero(parts == group))
+        if len(rows) == 1:
+            assert torch.equal(found[rows], alone[rows]), "a row alone leaves as it always did"
+            continue
+        expected = scores(case, newton_step(case, theta, **after(case, rows)))[rows]
+        torch.testing.assert_close(found[rows], expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_rows_that_leave_alone_have_the_leave_one_out_scores(case):
+    _, alone, found = without_groups(case, np.arange(len(case.y)), np.arange(len(case.y)))
+    assert torch.equal(found, alone)
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_joint_forms_are_those_of_the_dense_inverse(case):
+    objective, fit = at_minimum(case)
+    rows = torch.tensor([[4, 1, 7], [0, 3, 12]])
+    X1 = torch.cat([case.dense, torch.ones(len(case.y), 1, dtype=torch.float64)], dim=1)
+    inverse, eye = torch.linalg.inv(hessian(case, fit.theta)), torch.eye(case.n_classes - 1)
+    for solver in ("cholesky", "dual", "cg"):
+        found = prepare(objective, fit.theta, solver=solver).joint_forms(rows)
+        lift = [torch.kron(X1[part], eye.double()) for part in rows]
+        expected = torch.stack([part @ inverse @ part.T for part in lift])
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7)
+    by_products = ConjugateGradients(tolerance=1e-12).invert(of_objective(objective, fit.theta)).solve
+    torch.testing.assert_close(solved_forms(objective, by_products, rows), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_thirty_groups_are_near_the_true_refits(n_classes):
+    """Changes of the mean loss of groups of 2 to 20 rows: Pearson .999 or more, slope .97 to 1.03."""
+    case = make("groups", 600, 8, n_classes, l2=0.01)
+    sizes = np.random.default_rng(0).integers(2, 21, 30)
+    parts = np.concatenate([np.repeat(np.arange(30), sizes), np.arange(30, 30 + 600 - sizes.sum())])
+    theta, _, found = without_groups(case, parts, np.arange(600))
+    value = case.objective().model.loss.value
+    before = value(scores(case, theta), case.y)
+    predicted, measured = [], []
+    for group in range(30):
+        rows = torch.from_numpy(np.flatnonzero(parts == group))
+        true = value(scores(case, minimum(case, theta, **after(case, rows)))[rows], case.y[rows])
+        predicted.append(float((value(found[rows], case.y[rows]) - before[rows]).mean()))
+        measured.append(float((true - before[rows]).mean()))
+    predicted, measured = np.array(predicted), np.array(measured)
+    assert np.corrcoef(predicted, measured)[0, 1] >= 0.999
+    assert 0.97 <= predicted @ measured / (measured @ measured) <= 1.03

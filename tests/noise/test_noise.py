@@ -220,6 +220,20 @@ def test_interval_covers_the_number_of_wrong_labels():
     )  # 18 expected; 15 or fewer of 20 at 90 % happens once in 25 times, and the seeds are fixed
 
 
+def test_rows_that_are_wrong_together_widen_the_interval():
+    scores, label, wrong = simulate(300, flips(0.1, 0.1))
+    once = fit_noise(scores, label, 2)
+    four = [np.repeat(part, 4, axis=0) for part in (scores, label, wrong)]
+    groups = np.repeat(np.arange(300), 4)
+    alone, together = fit_noise(*four[:2], 2), fit_noise(*four[:2], 2, groups=groups)
+    assert together.p_wrong == pytest.approx(alone.p_wrong)
+    width = [high - low for low, high in (once.interval, alone.interval, together.interval)]
+    assert width[2] / width[1] == pytest.approx(2.0, rel=0.15)
+    assert width[2] / width[0] == pytest.approx(4.0, rel=0.25)
+    apart = fit_noise(*four[:2], 2, groups=np.arange(1200))
+    assert apart.interval == alone.interval
+
+
 def test_swapping_the_classes_transposes_the_rates():
     scores, label, _ = simulate(3000, flips(0.03, 0.2))
     one, other = fit_noise(scores, label, 2), fit_noise(-scores, 1 - label, 2)

@@ -94,6 +94,7 @@ def test_a_name_that_no_row_has(tmp_path):
 
     fixed = run(tmp_path / "t.parquet", partial(decide, "pos"), folder=tmp_path, new_class=True)[0]
     assert pq.read_table(fixed)["label"].to_pylist() == [1, 0, 0]
+    (tmp_path / "new").mkdir()
     with pytest.raises(DataError, match="column 'label' holds numbers, and no name of one is '1'"):
         run(tmp_path / "t.parquet", partial(decide, "1"), folder=tmp_path / "new", new_class=True)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataaudit.report.marks import Marker
+from dataaudit.report.words import Marker
 
 CASES = {
     "whole words": (["deal"], "a Deal, no dealer", ["Deal"]),

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from cases import make
 from reference import scores, without
 
+from dataaudit.influence import groups as numerics
+from dataaudit.influence.groups import Groups
 from dataaudit.influence.leave_one_out import leave_one_out_scores
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
@@ -14,7 +17,7 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import minimise
 from dataaudit.solvers.sketch import Sketch
-from dataaudit.training.path import l2_path, path_forms
+from dataaudit.training.path import DensePath, l2_path, least_squares_loss, left_out_scores, path_inverse
 
 
 def path_of(case, **options):
@@ -115,7 +118,7 @@ def test_forms_are_exact_where_that_is_cheap_whatever_the_shape():
     for case in (make("", 300, 5, 2), make("", 40, 3000, 2, sparse=True)):
         objective = case.objective()
         theta = minimise(objective).theta
-        forms = path_forms(objective, theta)
+        forms = path_inverse(objective, theta).quadratic_forms()
         if objective.model.n_params < 100:
             exact = Cholesky().prepare(objective, theta).quadratic_forms()
             torch.testing.assert_close(forms, exact, rtol=1e-9, atol=0)
@@ -129,7 +132,10 @@ def test_sketched_curve_is_near_the_exact_one():
     objective = case.objective(l2=0.02)
     theta = minimise(objective).theta
     losses = []
-    for forms in (path_forms(objective, theta), Sketch().quadratic_forms(objective, theta)):
+    for forms in (
+        path_inverse(objective, theta).quadratic_forms(),
+        Sketch().quadratic_forms(objective, theta),
+    ):
         s = leave_one_out_scores(objective, theta, forms)
         losses.append(float(objective.model.loss.value(s, case.y).mean()))
     assert losses[1] == pytest.approx(losses[0], rel=0.03)
@@ -140,3 +146,78 @@ def test_features_that_carry_nothing_end_at_a_large_ridge_without_complaint():
     path = l2_path(rows, LinearModel(Softmax(2), 2))
     assert path.chosen.loo_loss == pytest.approx(0.6931 + 0.05, abs=0.06)
     assert torch.isfinite(path.theta).all()
+
+
+def clustered(n_classes=2):
+    """Sixty rows in groups of one to six that are near one another."""
+    case = make("", 60, 4, n_classes)
+    group = np.resize(np.repeat(np.arange(6), np.arange(1, 7)), 60) + 6 * (np.arange(60) // 21)
+    centre = case.X[np.unique(group, return_index=True)[1][np.unique(group, return_inverse=True)[1]]]
+    groups = Groups(np.unique(group, return_inverse=True)[1], np.arange(60), np.full(60, -1))
+    return replace(case, X=centre + 0.3 * case.X, l2=0.03), groups
+
+
+@pytest.mark.parametrize("most", [numerics.MOST, 0])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_dense_path_leaves_groups_out_as_the_exact_step_does(n_classes, most, monkeypatch):
+    """Sums over groups; by the equations of the rows, and of the parameters."""
+    monkeypatch.setattr(numerics, "MOST", most)
+    case, groups = clustered(n_classes)
+    objective = case.objective()
+    theta = minimise(objective).theta
+    s = left_out_scores(objective, theta, Cholesky().prepare(objective, theta), groups=groups)
+    losses = objective.model.loss.value(s, case.y)
+    found = DensePath(case.X, case.y, n_classes, groups=groups).at(case.l2)
+    sums = torch.stack([losses[groups.group == g].sum() for g in range(groups.group.max() + 1)])
+    assert found.losses.numpy() == pytest.approx((sums * len(sums) / 60).numpy(), abs=2e-3)
+    assert found.mean == pytest.approx(float(losses.mean()), abs=5e-4)
+
+
+@pytest.mark.parametrize("most", [numerics.MOST, 0])
+def test_least_squares_without_a_group_is_that_of_the_other_rows(most, monkeypatch):
+    monkeypatch.setattr(numerics, "MOST", most)
+    case, groups = clustered()
+    Y = torch.nn.functional.one_hot(case.y, 2).double()
+    loss, l2 = least_squares_loss(case.X, Y, groups=groups)
+    A = np.column_stack([case.X.numpy(), np.ones(60)])
+    errors = []
+    for g in range(groups.group.max() + 1):
+        kept = groups.group != g
+        ridge = 60 * l2 * np.diag([1.0] * 4 + [0.0])
+        theta = np.linalg.solve(A[kept].T @ A[kept] + ridge, A[kept].T @ Y.numpy()[kept])
+        errors += ((Y.numpy() - A @ theta) ** 2).sum(1)[~kept].tolist()
+    assert loss == pytest.approx(np.mean(errors), rel=1e-3)
+
+
+def test_a_sketch_leaves_groups_out_too():
+    case, groups = clustered()
+    objective = case.objective()
+    theta = minimise(objective).theta
+    exact, sketch = (
+        left_out_scores(objective, theta, inverse, groups=groups)
+        for inverse in (Cholesky().prepare(objective, theta), Sketch(probes=2000).prepare(objective, theta))
+    )
+    value = objective.model.loss.value
+    assert float(value(sketch, case.y).mean()) == pytest.approx(float(value(exact, case.y).mean()), rel=0.03)
+
+
+def test_rows_that_are_alike_take_less_ridge_unless_they_leave_together():
+    """Twelve mails and their copies: alone, each is given away by the others."""
+    case = make("", 40, 20, 2, noise=3.0)
+    order = np.repeat(np.arange(40), 4)
+    rows = MemoryRows(case.X[order], case.y[order], torch.ones(160, dtype=torch.float64))
+    model = LinearModel(Softmax(2), 20)
+    groups = Groups(order, order, order)
+    single = l2_path(MemoryRows(case.X, case.y, case.weight), model)
+    alone, together = l2_path(rows, model), l2_path(rows, model, groups=groups)
+    assert alone.chosen.l2 < together.chosen.l2
+    assert together.chosen.l2 == pytest.approx(single.chosen.l2, rel=1e-6)
+    assert together.chosen.standard_error == pytest.approx(single.chosen.standard_error, rel=0.02)
+
+
+def test_whole_groups_are_drawn():
+    groups = clustered()[1]
+    rows = groups.draw(40, 0)
+    assert 20 <= len(rows) <= 40
+    assert set(groups.group[rows]).isdisjoint(np.delete(groups.group, rows))
+    assert Groups(np.zeros(60, int), np.arange(60), np.arange(60)).draw(40, 0) is None

@@ -55,7 +55,7 @@ def _opened(blob: Blob) -> ExcelReader:
     try:
         import fastexcel  # noqa: PLC0415 - an extra
     except ImportError as error:
-        hint = f"pip install 'dataaudit[excel]', or {_AS_CSV}"
+        hint = f"pip install fastexcel, or {_AS_CSV}"
         raise UnreadableFile(f"{blob.name} is a spreadsheet, for which a package is needed", hint) from error
     logging.getLogger("fastexcel").addHandler(logging.NullHandler())  # of columns without a cell
     try:

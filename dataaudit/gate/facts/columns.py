@@ -157,9 +157,10 @@ def growth(material: Material) -> Rows:
     cells={"low", "high"},
 )
 def columns(material: Material) -> Rows:
-    """Each column's missing and infinite cells and its range; part: feature, label, id, weight, date."""
+    """Missing and infinite cells and range of a column; part: feature, label, id, weight, group, date."""
     settings, n = material.settings, material.rows.n
-    named = {settings.label: "label", settings.id: "id", settings.weight: "weight", settings.date: "date"}
+    parts = {name: getattr(settings, name) for name in ("label", "id", "weight", "group", "date")}
+    named = {column: name for name, column in parts.items()}
     for name, found in profile(material).columns.items():
         constant = found.missing == 0 and n > 1 and bool(found.low == found.high)
         yield (

@@ -14,17 +14,14 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from dataaudit.cells import hashable, normal_form
-from dataaudit.features.roles import count_words
+from dataaudit.features.roles import BITS, surprise
 from dataaudit.findings.tables import schema
 from dataaudit.gate.data import Data, Material
 from dataaudit.gate.facts.columns import NO_FEATURE, content, profile, roles
 from dataaudit.gate.facts.table import FactTable, Inapplicable
 
-BITS: Final = 80.0
-WORDS: Final = 5  # of a text that nobody writes twice by chance
 GROUPS: Final = 100_000  # of copies that are looked at for whether they tell anything
 _SAMPLE: Final = 20_000  # by which the share of a value is estimated
 _PAIR: Final = (
@@ -103,25 +100,10 @@ def telling(material: Material, rows: pl.Series, columns: Sequence[str]) -> pl.S
         return pl.Series(dtype=pl.Boolean)
     sample = data.lazy.select(columns).gather_every(max(1, data.n // _SAMPLE)).collect()
     asked = data.at(head.to_list(), columns)
-    bits: NDArray[np.float64] = np.zeros(len(head))
-    for name in columns:
-        if name in used and used[name].role == "text":
-            words = count_words(asked[name].cast(pl.String)).fill_null(0)
-            bits += np.where(words.to_numpy() >= WORDS, BITS, 0.0)
-        elif not data.schema[name].is_nested():
-            bits += _bits(asked[name], sample[name])
+    texts = {name for name in columns if name in used and used[name].role == "text"}
+    bits = surprise(asked, sample, texts)
     found = pl.Series(bits >= BITS)
     return found.extend_constant(value=False, n=len(rows) - len(head))
-
-
-def _bits(asked: pl.Series, sample: pl.Series) -> NDArray[np.float64]:
-    """Return −log₂ of the share of each value in a sample, at most that of one not in it."""
-    counts = sample.alias("value").value_counts(name="count")
-    values = asked.alias("value").to_frame()
-    met = values.join(counts, on="value", how="left", nulls_equal=True, maintain_order="left")
-    share = met["count"].fill_null(1).cast(pl.Float64).to_numpy() / max(len(sample), 1)
-    bits: NDArray[np.float64] = -np.log2(np.clip(share, 1e-12, 1.0))
-    return bits
 
 
 def _groups(material: Material, hashes: pl.Series) -> pl.DataFrame:

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.audit import Searched, search_mismatch
-from dataaudit.audits.refinement import refined
 from dataaudit.audits.testset import Tested, predict, read_pair
+from dataaudit.audits.validation import refined
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.gate.data import Data, Material
@@ -38,7 +38,9 @@ class FittedRows:
     @cached_property
     def noise(self) -> NoiseModel:
         """What the scores say of wrong labels."""
-        return fit_noise(self.scores.loo_scores, self.target.y, len(self.target.classes))
+        groups = self.trained.groups
+        together = None if groups is None else groups.group
+        return fit_noise(self.scores.loo_scores, self.target.y, len(self.target.classes), groups=together)
 
     @property
     def positions(self) -> NDArray[np.int64]:
@@ -74,6 +76,7 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     settings = LabelOptions(
         label=given.label,
         weight=given.weight,
+        group=given.group if given.group in frame.columns else None,
         text=tuple(name for name in given.text if name in frame.columns),
         text_units=given.text_units,
         categorical=tuple(name for name in given.categorical if name in frame.columns),
@@ -88,7 +91,7 @@ def wanted(material: Material, data: Data) -> list[str]:
     """Return the columns of `data` that a fit is given: features, label and weight."""
     settings = material.settings
     named = [*settings.features, *settings.text, *settings.categorical] if settings.features else []
-    chosen = [*(named or material.features), settings.label, settings.weight]
+    chosen = [*(named or material.features), settings.label, settings.weight, settings.group]
     return [name for name in dict.fromkeys(chosen) if name and name in data.schema]
 
 
@@ -100,7 +103,7 @@ def against(material: Material) -> Against | None:
 def _against(material: Material) -> Against | None:
     test, settings = material.test_rows, material.settings
     mine, theirs = (wanted(material, data) for data in (material.rows, test))
-    if settings.label not in theirs or set(mine) - set(theirs) - {settings.weight}:
+    if settings.label not in theirs or set(mine) - set(theirs) - {settings.weight, settings.group}:
         return None
     model = fitted(material)
     asked = MismatchOptions(
@@ -112,7 +115,7 @@ def _against(material: Material) -> Against | None:
         verify=0,
         seed=material.seed,
     )
-    columns = [name for name in mine if name != settings.weight]
+    columns = [name for name in mine if name not in (settings.weight, settings.group)]
     pair = read_pair(material.rows.read(columns), test.read(columns), asked)
     if pair.y is None:
         return None

@@ -7,8 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.batch import score_batch
-from dataaudit.audits.health import check_health
-from dataaudit.audits.randomness import random_check
+from dataaudit.audits.health import check_health, random_check
 from dataaudit.audits.tables import choose_ranking, label_table, review_order
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
@@ -161,7 +160,8 @@ def checked_audit(material: Material) -> pl.DataFrame:
     """Return an audit's own table of health, one row a check."""
     model, step = fitted(material), material.on_step
     ranking, _ = choose_ranking("auto", model.noise)
-    order = review_order(model.dataset, model.scores, model.noise, ranking=ranking)[:CHECKED]
+    order = model.trained.apart(review_order(model.dataset, model.scores, model.noise, ranking=ranking))
+    order = order[:CHECKED]
     total = 2 * len(order)
     refits = verify(
         model.trained, model.scores, order, on_refit=lambda done: step("verify by refits", done, total)

@@ -19,7 +19,7 @@ from dataaudit.gate.facts.table import Inapplicable, Rows
 def compared_columns(material: Material) -> pl.DataFrame:
     """Return the table ``shift`` over the columns that data and test data share."""
     settings, test = material.settings, material.test_rows
-    left = {settings.label, settings.weight}
+    left = {settings.label, settings.weight, settings.group}
     shared = [name for name in wanted(material, material.rows) if name in test.schema and name not in left]
     if not shared:
         raise Inapplicable("Data and test data share no feature column.")
