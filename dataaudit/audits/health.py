@@ -127,7 +127,7 @@ def random_check(
         return (RANDOM, None, LIMIT, True, message)
     apart = np.sort(trained.apart(np.arange(dataset.n)))
     groupings = (*_groupings(dataset, scores), ("likeness", _nearest(trained.objective.rows, seed)))
-    found = strongest((name, excess(noise, group, apart)) for name, group in groupings)
+    found = strongest((name, excess(noise, group, rows=apart)) for name, group in groupings)
     if found is None:
         return (
             RANDOM,

@@ -35,7 +35,7 @@ class Excess:
     p: float  # of so large an excess in any group of the grouping
 
 
-def excess(noise: NoiseModel, group: Ints, rows: Ints | None = None) -> Excess | None:
+def excess(noise: NoiseModel, group: Ints, *, rows: Ints | None = None) -> Excess | None:
     """Return the group that stands out most; None where none has enough rows to say.
 
     Only `rows` count, by default all of them: rows that are wrong together are one draw.
