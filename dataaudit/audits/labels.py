@@ -9,6 +9,7 @@ out-of-sample scores a noise model gives the probability that its label is wrong
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,9 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.evidence import contributions, neighbours
-from dataaudit.audits.health import check_health
-from dataaudit.audits.randomness import claim, random_check
-from dataaudit.audits.refinement import refined
+from dataaudit.audits.health import check_health, claim, random_check
 from dataaudit.audits.tables import (
     cell_table,
     choose_ranking,
@@ -32,7 +31,7 @@ from dataaudit.audits.tables import (
     selection_table,
     verification_table,
 )
-from dataaudit.audits.validation import Refit, verify
+from dataaudit.audits.validation import Refit, refined, verify
 from dataaudit.cells import content_hashes
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
@@ -84,14 +83,9 @@ def label_findings(
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
     shown = np.unique(np.concatenate([read, others, drawn]))
-    said = provenance(
-        dataset,
-        target,
-        trained,
-        settings=settings,
-        noise=noise,
+    said = replace(
+        provenance(dataset, target, trained, settings=settings, noise=noise, command=command),
         claim=claim(noise, random),
-        command=command,
     )
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
     return Findings(

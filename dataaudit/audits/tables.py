@@ -233,7 +233,6 @@ def provenance(
     *,
     settings: LabelOptions,
     noise: NoiseModel,
-    claim: Mapping[str, Any],
     command: str,
 ) -> Provenance:
     """Return everything that another run needs to give the same findings."""
@@ -248,7 +247,6 @@ def provenance(
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        claim=claim,
         settings=settings.to_dict() | {"source": dataset.given},
         **decisions(trained, target.notes, read=dataset.notes),
     )

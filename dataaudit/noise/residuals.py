@@ -35,10 +35,15 @@ class Excess:
     p: float  # of so large an excess in any group of the grouping
 
 
-def excess(noise: NoiseModel, group: Ints) -> Excess | None:
-    """Return the group that stands out most; None where none has enough rows to say."""  # group (n,) from 0
+def excess(noise: NoiseModel, group: Ints, *, rows: Ints | None = None) -> Excess | None:
+    """Return the group that stands out most; None where none has enough rows to say.
+
+    Only `rows` count, by default all of them: rows that are wrong together are one draw.
+    """  # group (n,) from 0, rows (m,)
+    at = slice(None) if rows is None else rows
     found, expected, variance = (
-        np.bincount(group, weights=values) for values in (noise.p_wrong, noise.foreseen, noise.variance)
+        np.bincount(group[at], weights=values[at])
+        for values in (noise.p_wrong, noise.foreseen, noise.variance)
     )
     able = np.flatnonzero(variance >= _LEAST_VARIANCE)
     if not len(able):
@@ -46,8 +51,8 @@ def excess(noise: NoiseModel, group: Ints) -> Excess | None:
     z = (found[able] - expected[able]) / np.sqrt(variance[able])
     most = int(np.argmax(z))
     p = min(len(able) * normal_p(float(z[most])) / 2.0, 1.0) if z[most] > 0 else 1.0
-    at = int(able[most])
-    return Excess(at, float(found[at]), float(expected[at]), p)
+    it = int(able[most])
+    return Excess(it, float(found[it]), float(expected[it]), p)
 
 
 def bins(values: Floats, most: int) -> Ints:

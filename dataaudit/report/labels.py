@@ -449,15 +449,14 @@ def _ranked(
 
 def _charts(f: Findings, budget: Budget) -> Section:
     p_wrong = f.labels["p_wrong"]
-    counts = (
-        figures.budget(p_wrong, budget),
-        figures.noise(list(f.noise.iter_rows()), words.bare(f.provenance.classes, f.provenance.target)),
-    )
+    of = words.bare(f.provenance.classes, f.provenance.target)
+    known = not f.provenance.overlapping
     plots = (
         figures.p_wrong(p_wrong),
         figures.loo_loss(f.labels["loo_loss"]),
+        figures.budget(p_wrong, budget) if known else None,
         figures.selection(f.selection),
-        *(() if f.provenance.overlapping else counts),
+        figures.noise(list(f.noise.iter_rows()), of) if known else None,
     )
     return Section("Charts", (common.charts(*plots),), rank=2, key="charts")
 

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.audit import Searched, search_mismatch
-from dataaudit.audits.refinement import refined
 from dataaudit.audits.testset import Tested, predict, read_pair
+from dataaudit.audits.validation import refined
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.gate.data import Data, Material

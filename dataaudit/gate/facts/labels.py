@@ -7,9 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.batch import score_batch
-from dataaudit.audits.health import check_health
+from dataaudit.audits.health import check_health, random_check
 from dataaudit.audits.levels import count_by
-from dataaudit.audits.randomness import random_check
 from dataaudit.audits.tables import choose_ranking, label_table, review_order
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts

@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 import dataaudit
-from dataaudit.audits.randomness import LIMIT
+from dataaudit.audits.health import LIMIT
 from dataaudit.findings.schemas import RANDOM
 
 QUICK = {"label": "y", "basis": "linear", "l2": 0.01, "verify": 0, "top": 0}
