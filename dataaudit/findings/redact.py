@@ -324,6 +324,8 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
         case "notes":  # a note may quote a cell
             some = f"{len(value)} {'note of the audit is' if len(value) == 1 else 'notes of the audit are'}"
             return (f"{some} withheld.",) if value else ()
+        case "learned":  # counts of rows and probabilities
+            return {key: one for key, one in value.items() if isinstance(one, bool | int | float)}
         case "leading":  # of the one sentence in their place
             return min(value, 1)
         case "flip":
