@@ -92,7 +92,7 @@ def number_text(value: float) -> str:
     return f"{value:.0f}" if _LARGE <= abs(value) < math.inf else f"{value:.6g}"
 
 
-def kept_cell(value: object, limit: int = KEPT, marks: Marks = ()) -> str:
+def kept_cell(value: object, limit: int = KEPT, *, marks: Marks = ()) -> str:
     """Return a cell as the tables keep it: pixels as a picture, a passage of a long text, or `cell_text`."""
     if isinstance(value, str):
         return passage(value, marks, limit)

@@ -139,6 +139,8 @@ def _changes(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
 
 def _preview(plan: Plan, names: RowNames, *, dry_run: bool) -> list[str]:
     """Return what changes, in sentences, and the first rows."""
+    from dataaudit.report.words import bare
+
     would = "would be " if dry_run else ""
     counts = plan.counts
     numbers = (
@@ -153,11 +155,13 @@ def _preview(plan: Plan, names: RowNames, *, dry_run: bool) -> list[str]:
             if plan.unsure == 1
             else f"{plan.unsure:,} rows unsure, left as they are."
         )
-    said += [f"– {rows:,} from {_cell(a)} to {_cell(b)}" for (a, b), rows in plan.moves.items()]
+    of = bare({name for move in plan.moves for name in move}, plan.label_column) if plan.moves else ""
+    of = f"{_cell(of)}: " if of else ""
+    said += [f"– {of}{rows:,} from {_cell(a)} to {_cell(b)}" for (a, b), rows in plan.moves.items()]
     for change in plan.changes[:SHOWN]:
         after = {"drop": "dropped", "weight": f"weight {change.weight}"}.get(change.action)
         row, now = names.one(change.row_id), after or _cell(change.label or "")
-        said.append(f"– {_cell(row)}: {_cell(change.before)} → {now}")
+        said.append(f"– {_cell(row)}: {of}{_cell(change.before)} → {now}")
     more = len(plan.changes) - SHOWN
     said += [f"– … and {more:,} more rows"] if more > 0 else []
     if plan.elsewhere:
