@@ -77,7 +77,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         about=common.about(p, (*data, f": {n} rows")),
         steps=(*failures(f.health), *_steps(len(rows), budget)),
         sections=(
-            common.notes(p, folder, causes),
+            common.notes(p, folder, said=causes),
             _first(p, rows, blocks, "" if p.ranking_reason in sentences else p.ranking_reason),
             _trust(f),
             _ranked(f, rows, blocks, _queue(whole or f, rows), folder),
