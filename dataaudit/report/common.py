@@ -156,7 +156,7 @@ def may_type(p: AuditRecord) -> bool:
     return p.command.startswith("audit ") and len(p.command) <= _TYPED
 
 
-def notes(p: AuditRecord, folder: str, said: Sequence[str] = ()) -> b.Section:
+def notes(p: AuditRecord, folder: str, *, said: Sequence[str] = ()) -> b.Section:
     """Return in a few lines what was left out or read in another way, for where there is no page.
 
     What was `said` already is not said again.

@@ -111,7 +111,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         about=common.about(p, (*data, f": {n} rows")),
         steps=(*failures(health), *_steps(len(rows), budget, p)),
         sections=(
-            common.notes(p, folder, causes),
+            common.notes(p, folder, said=causes),
             _taught(p),
             _first(
                 p, rows, blocks, "" if p.overlapping or p.ranking_reason in sentences else p.ranking_reason

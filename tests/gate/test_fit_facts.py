@@ -379,7 +379,7 @@ heights = [fact_tables()[name].make(given).height for name in ("labels", "wrong"
 print(json.dumps([heights, sorted({{"torch", "sklearn"}} & set(sys.modules))]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [[300, 1, 6], []]
+    assert json.loads(done.stdout) == [[300, 1, 11], []]
 
 
 def turned(frame, wrong):

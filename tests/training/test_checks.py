@@ -218,3 +218,30 @@ def test_every_format_says_the_cause_first(tmp_path):
     assert (
         "Column &#39;status&#39; restates the label" in page or "Column 'status' restates the label" in page
     )
+
+
+def test_the_gate_reads_labels_as_asked_and_repair_keeps_the_spelling_of_the_file(tmp_path):
+    spelled().write_csv(tmp_path / "t.csv")
+
+    def run(*words, codes=(0,)):
+        command = [sys.executable, "-m", "dataaudit", *words]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode in codes, done.stderr
+        return done.stdout
+
+    asked = '[datasets.t]\npath = "t.csv"\nlabel = "y"\nselect = ["DA110"]\n'
+    for more, code in (("", 1), ("fold-labels = true\n", 0)):
+        (tmp_path / "dataaudit.toml").write_text(asked + more)
+        run("check", "--config", "dataaudit.toml", codes=(code,))
+    run("labels", "t.csv", "--label", "y", "--fold-labels", "--out", "found", "--verify", "0", "-q")
+    labels = pl.read_parquet(tmp_path / "found" / "labels.parquet")
+    raw = pl.read_csv(tmp_path / "t.csv")["y"]
+    row = next(row for row in labels.iter_rows(named=True) if raw[row["row"]] == "NO")
+    decision = {"row_id": row["row_id"], "action": "relabel", "label": row["suggested_label"]}
+    (tmp_path / "d.jsonl").write_text(json.dumps(decision) + "\n")
+    run("apply", "found", "d.jsonl", "t.csv", "-o", "fixed.csv")
+    fixed = pl.read_csv(tmp_path / "fixed.csv")["y"]
+    assert fixed[row["row"]] == "yes"
+    assert (fixed != raw).sum() == 1
