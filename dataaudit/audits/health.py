@@ -16,7 +16,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.findings.schemas import HEALTH, RANDOM
 from dataaudit.model.rows import MemoryRows, times
 from dataaudit.noise import NoiseModel
-from dataaudit.noise.residuals import Excess, bins, excess, strongest
+from dataaudit.noise.residuals import Excess, bins, excess, misfit, strongest
 from dataaudit.statistics import Checked, agreement
 from dataaudit.training.trained import RowScores, Trained
 
@@ -136,7 +136,10 @@ def random_check(
         return (RANDOM, None, LIMIT, True, message)
     apart = np.sort(trained.apart(np.arange(dataset.n)))
     groupings = (*_groupings(dataset, scores), ("likeness", _nearest(trained.objective.rows, seed)))
-    found = strongest((name, excess(noise, group, rows=apart)) for name, group in groupings)
+    found = strongest(
+        (name, (misfit if name == "confidence" else excess)(noise, group, rows=apart))
+        for name, group in groupings
+    )
     if found is None:
         return (
             RANDOM,
@@ -211,5 +214,5 @@ def _where(name: str, most: Excess, dataset: Dataset) -> str:
         case "likeness":
             return "rows that are alike"
         case "confidence":
-            return f"part {most.group + 1} of {BINS} by the confidence of the model"
+            return f"part {most.group + 1} of {BINS} by the confidence of the model, or lack elsewhere"
     return f"a level of “{name[1:61]}”"

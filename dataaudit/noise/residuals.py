@@ -55,6 +55,23 @@ def excess(noise: NoiseModel, group: Ints, *, rows: Ints | None = None) -> Exces
     return Excess(it, float(found[it]), float(expected[it]), p)
 
 
+def misfit(noise: NoiseModel, group: Ints, *, rows: Ints | None = None) -> Excess | None:
+    """Return the same of all groups together, of too much or too little in them: Σ z² is a χ²."""
+    most = excess(noise, group, rows=rows)
+    if most is None:
+        return None
+    from scipy.special import chdtrc  # noqa: PLC0415 - reading a budget does not need it
+
+    at = slice(None) if rows is None else rows
+    away, variance = (
+        np.bincount(group[at], weights=values[at])
+        for values in (noise.p_wrong - noise.foreseen, noise.variance)
+    )
+    able = variance >= _LEAST_VARIANCE
+    p = float(chdtrc(able.sum(), (away[able] ** 2 / variance[able]).sum()))
+    return Excess(most.group, most.found, most.expected, min(p, most.p))
+
+
 def bins(values: Floats, most: int) -> Ints:
     """Return the bin of each value, of about as many rows each."""  # (n,) -> (n,)
     inner = np.unique(np.quantile(values, np.linspace(0.0, 1.0, most + 1)[1:-1]))

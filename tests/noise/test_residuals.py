@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dataaudit.noise import fit_noise
-from dataaudit.noise.residuals import bins, excess, strongest
+from dataaudit.noise.residuals import bins, excess, misfit, strongest
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +62,10 @@ def test_bins_hold_about_as_many_rows_each():
     group = bins(np.random.default_rng(0).random(800), 8)
     assert set(np.bincount(group)) <= {99, 100, 101}
     assert len(set(bins(np.zeros(10), 8))) == 1
+
+
+def test_too_few_in_some_groups_is_a_misfit_as_well(mislabelled):
+    noise, _, random = mislabelled
+    group = (noise.p_wrong < noise.foreseen).astype(np.int64)
+    assert misfit(noise, 1 + group).p < 1e-6
+    assert misfit(noise, random.integers(0, 8, 2000)).p > 1e-3
