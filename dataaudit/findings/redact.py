@@ -324,7 +324,7 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
         case "notes":  # a note may quote a cell
             some = f"{len(value)} {'note of the audit is' if len(value) == 1 else 'notes of the audit are'}"
             return (f"{some} withheld.",) if value else ()
-        case "learned":  # counts of rows and probabilities
+        case "learned" | "claim":  # counts of rows and probabilities
             return {key: one for key, one in value.items() if _is_number(one)}
         case "leading":  # of the one sentence in their place
             return min(value, 1)
