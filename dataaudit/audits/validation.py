@@ -32,6 +32,7 @@ MOVED: Final = 0.1
 STEPS: Final = FitSettings(tolerance=1e-10, max_steps=3)
 BY_LOSS, BY_INFLUENCE = 30, 12  # rows of either order that are looked at
 _COST: Final = 20_000_000  # rows times parameters, all refined rows together
+_DIGITS: Final = 9  # after the point, of a refined score
 
 
 @dataclass(frozen=True)
@@ -167,4 +168,6 @@ def _stepped(trained: Trained, objective: Objective, start: Tensor, row: int) ->
     dense = trained.prepared.method == "cholesky"
     fit = minimise(objective, start, precondition=trained.prepared.solve if dense else None, settings=STEPS)
     block = trained.objective.rows.take(torch.tensor([row]))
-    return trained.objective.model.scores(fit.theta, block)[0].numpy()
+    # Where memory lies decides the last bits of a sum: two runs are to be equal to the byte.
+    rounded: NDArray[np.float64] = trained.objective.model.scores(fit.theta, block)[0].numpy().round(_DIGITS)
+    return rounded

@@ -177,12 +177,12 @@ def _headline(f: Findings) -> str:
     share = f"{100 * expected / max(n, 1):.1f}{_NBSP}%"
     if p.counted:
         return f"About {expected:,.0f} of {n:,} labels are wrong ({share})"
+    if low < _FEW and expected < _MANY and _may_hide(f):
+        return f"Wrong labels may look right in these {n:,} rows"
     if p.overlapping:
         return f"These columns cannot say how many of {n:,} labels are wrong"
     if not math.isfinite(expected):
         return f"How many of {n:,} labels are wrong cannot be estimated"
-    if low < _FEW and expected < _MANY and _may_hide(f):
-        return f"Wrong labels may look right in these {n:,} rows"
     if expected < _FEW:
         return f"Few if any of {n:,} labels contradict the other rows"
     if low < _FEW and expected < _MANY:

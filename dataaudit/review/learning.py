@@ -184,7 +184,9 @@ def renewed(review: Review, findings: Findings) -> Review:
     # The chances of decided rows stay as they were thought to be: by them the fit of the list is judged.
     done = [queue.places[name] for name in review.decisions]
     p_wrong[done] = queue.p_wrong[done]
-    review = dataclasses.replace(review, queue=dataclasses.replace(queue, p_wrong=p_wrong, learned=True))
+    open_still = queue.overlapping and "expected" not in facts
+    queue = dataclasses.replace(queue, p_wrong=p_wrong, learned=True, overlapping=open_still)
+    review = dataclasses.replace(review, queue=queue)
     return review.reordered(_positions(places)) if facts["ordered"] else review
 
 

@@ -31,6 +31,10 @@ TABLES = (
     "verification",
     "noise",
     "budget",
+    "sample",
+    "by",
+    "without",
+    "levels",
 )
 
 

@@ -341,7 +341,7 @@ def test_classes_have_keys_and_names_and_the_one_that_is_there_is_kept(folder, b
 def test_digits_are_keys_of_the_classes_of_that_name(folder, book):
     labels = Findings.read(folder / "digits").labels
     with review(folder, book, findings="digits") as window:
-        window.until("0 0  1 1  2 2")
+        window.until("label: 0  1  2")
         for at, digit in enumerate("012"):
             window.press(digit, f"{at + 1} of 120")
         window.press("3", "No class has the key 3")

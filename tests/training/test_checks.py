@@ -208,10 +208,10 @@ def test_every_format_says_the_cause_first(tmp_path):
         return " ".join(getattr(done, stream).split())
 
     shown = said("--out", "found", stream="stderr")
-    assert "probably wrong (" in shown
+    assert "contradict the other rows (" in shown
     assert ". Column 'status' restates the label" in shown
     markdown = said("--format", "markdown")
-    assert "Column 'status' restates the label" in markdown.split("The true number")[0]
+    assert "Column 'status' restates the label" in markdown.split("If mistakes fall")[0]
     summary = json.loads(said("--format", "json"))["summary"]
     assert "Column 'status' restates the label" in json.dumps(summary)
     page = (tmp_path / "found" / "report.html").read_text(encoding="utf-8")
