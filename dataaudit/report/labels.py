@@ -415,7 +415,8 @@ def _sample(f: Findings, folder: str) -> Section:
     # Those that were looked at, and 40 more, as far as the tables have their cells.
     rows = min(max(_SAMPLE, f.provenance.learned.get("sampled", 0) + 40), len(f.sample))
     none = f.provenance.settings.get("redact") == "all" or not rows
-    learn = f"audit learn {shlex.quote(folder)} decisions.jsonl" if folder else ""
+    typed = folder and f.provenance.command.startswith("audit ")
+    learn = f"audit learn {shlex.quote(folder)} decisions.jsonl" if typed else ""
     shown = Rows(items=() if none else sampled_rows(f, rows), style="sample", apply=learn)
     lead = (
         "These rows were drawn at random, uncertain ones more often, so what is found in them tells how many "

@@ -22,7 +22,7 @@ from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, times
 from dataaudit.solvers import Prepared
-from dataaudit.solvers.newton import Fit, minimise
+from dataaudit.solvers.newton import Fit, FitSettings, minimise
 from dataaudit.training.adopt import Adopted
 from dataaudit.training.selection import Candidate
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # Keeps the slope of the calibration finite where left-out margins separate the classes wholly.
 CALIBRATION_L2 = 1e-5
+CALIBRATED = FitSettings(tolerance=1e-13, max_steps=200)
 # Where they say nothing, the order of rows by margin stays.
 LEAST_SLOPE = 1e-3
 
@@ -135,7 +136,8 @@ class Trained:
         if isinstance(self.objective.model.loss, Softmax):
             return 1.0, 0.0
         rows = replace(self.objective.rows, X=self.left_out)
-        odds = minimise(Objective(rows, LinearModel(Softmax(2), 1), CALIBRATION_L2))
+        # Where margins separate the classes the curvature is that small ridge: a loose fit is a loose slope.
+        odds = minimise(Objective(rows, LinearModel(Softmax(2), 1), CALIBRATION_L2), settings=CALIBRATED)
         a, b = odds.theta.tolist()
         return max(a, LEAST_SLOPE), b
 

@@ -17,7 +17,7 @@ from dataaudit.audits.testset import predict
 from dataaudit.errors import FitError, MissingColumn, SettingError
 from dataaudit.influence.leave_one_out import refit_without
 from dataaudit.model.losses import Softmax
-from dataaudit.options import LabelOptions
+from dataaudit.options import ExplainOptions
 from dataaudit.solvers.newton import minimise_hinge
 from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import HINGE, train
@@ -38,7 +38,7 @@ def case(request):
     sides = {}
     for name in models:
         basis = "auto" if name == "rbf-svm" else "linear"
-        asked = LabelOptions(label="y", basis=basis, l2=L2, model=name)
+        asked = ExplainOptions(label="y", row=ROW, basis=basis, l2=L2, model=name)
         known, new = (read_labelled(frame, asked) for frame in frames)
         trained = train(encode_training(*known, asked), asked)
         at = {label: place for place, label in enumerate(trained.classes)}
