@@ -74,7 +74,7 @@ def report(
     progress: Progress,
 ) -> None:
     """Write findings of any kind anew: a page, Markdown, or a site of three files. Nothing is computed."""
-    target = folder / "report.html" if out is None and html_dir is None else out
+    target = folder / f"report{_suffix(format)}" if out is None and html_dir is None else out
     name = _format(target, format) if target is not None else "html"
     from dataaudit.files import require_folder, require_writable
     from dataaudit.findings.redact import level_of
@@ -100,6 +100,11 @@ def report(
 def place(noun: str, path: Path, redact: str) -> str:
     """Say where something was written, unless paths are withheld."""
     return f"The {noun} is written." if redact == "all" else f"The {noun} is {path.as_posix()}"
+
+
+def _suffix(asked: str | None) -> str:
+    """Return how the file of a format ends: text in report.html would be in the place of the page."""
+    return next((suffix for suffix, name in SUFFIXES.items() if name == (asked or "html")), f".{asked}")
 
 
 def _format(target: Path, asked: str | None) -> str:

@@ -43,6 +43,12 @@ def test_by_default_the_page_of_the_folder_is_written_anew(folder):
     assert report(folder, "labels", "-qq").stderr == ""
 
 
+def test_another_format_does_not_take_the_place_of_the_page(folder):
+    done = report(folder, "labels", "--format", "text")
+    assert (done.returncode, done.stderr) == (0, "The report is labels/report.txt\n")
+    assert "<html" not in (folder / "labels" / "report.txt").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("kind", ["labels", "mismatch"])
 def test_the_suffix_decides(folder, kind):
     for suffix, begin in ((".md", "## "), (".HTML", "<!doctype html>"), (".json", "{"), (".txt", "")):
