@@ -1,38 +1,18 @@
-"""Every option, once: its type, default, help, bounds and where it belongs.
+"""The options of every audit, a group for each, and what they may be."""
 
-An option is a field of a group, ``name: Annotated[type, Opt("help", …)] = default``. Made of the fields are
-the signatures of the Python functions (`api.keywords`), the command line (`cli.bridge`), the keys of the
-configuration file with their JSON schema (`gate.settings`), the checks of types, choices and bounds, and what
-the provenance keeps (`Options.to_dict`, `Options.from_dict`).
-
-A group is a frozen dataclass; an audit is given one. Nothing here imports anything heavy, so that
-``audit --help`` and a misspelt option are answered at once.
-"""
-
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, replace
-from functools import cache
-from inspect import get_annotations
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf
-from numbers import Real
-from types import NoneType, UnionType
 from typing import (
     Annotated,
     Any,
     ClassVar,
     Final,
     Literal,
-    Self,
-    TypeVar,
-    Union,
-    dataclass_transform,
-    get_args,
-    get_origin,
-    get_type_hints,
 )
 
-from dataaudit.errors import SettingError, suggestion
+from dataaudit.errors import SettingError
+from dataaudit.options.option import Opt, Options, options_of, unknown
 
 StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
@@ -48,193 +28,6 @@ INPUT, ATTACK, MODEL, RANKING, TRACING = "Input", "Attack", "Model", "Ranking", 
 
 def ignore_progress(stage: str, done: int, total: int) -> None:
     """Report no progress."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opt:
-    """What the type and the default of a field leave unsaid."""
-
-    help: str
-    panel: str = ""  # of --help; none for what is not on the command line
-    _: KW_ONLY
-    metavar: str = ""  # N for whole numbers, COLUMN for other input
-    flags: str = ""  # in place of --name-of-the-field
-    place: int = 0  # in its panel, the lowest first
-    shown: str = ""  # by --help, in place of the default
-    kind: str = ""  # what a text or number is: path, base, query, pairs, size or count
-    key: str = ""  # of the configuration file, for the name
-    least: float = -inf  # 0 for whole numbers
-    above: float = -inf
-    most: float = inf
-    choices: tuple[str, ...] = ()
-    check: Callable[[Any], object] | None = None
-    stored: str | None = ""  # key of the provenance, for the name; None for none
-    python: str = ""  # more help, of what only Python can be given
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A field of a group, as its annotation describes it."""
-
-    name: str
-    type: Any  # without None; of a sequence, that of its items
-    opt: Opt
-    default: Any  # MISSING where it must be given
-    optional: bool = False
-    repeated: bool = False  # a sequence, or a mapping by rule
-    init: bool = True
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The only values, if there are such."""
-        return self.opt.choices or (get_args(self.type) if get_origin(self.type) is Literal else ())
-
-    @property
-    def least(self) -> float:
-        """The smallest value."""
-        return max(self.opt.least, 0) if self.type is int else self.opt.least
-
-    @property
-    def stored(self) -> str:
-        """Key in the provenance; empty for none."""
-        return "" if self.opt.stored is None else self.opt.stored or self.name
-
-    @property
-    def key(self) -> str:
-        """Key in the configuration file."""
-        return self.opt.key or self.name.replace("_", "-")
-
-    def checked(self, value: Any) -> Any:
-        """Return a value as the group holds it; raise `SettingError` if it makes no sense."""
-        if value is None and self.optional:
-            return None
-        if self.repeated and isinstance(value, Mapping):
-            return {code: self._item(item) for code, item in value.items()}
-        if self.repeated:
-            one = isinstance(value, str) if self.type is str else _is_whole(value)
-            return tuple(self._item(item) for item in ((value,) if one else value))
-        if self.choices and value not in self.choices:
-            if self.type is Any and not isinstance(value, str):
-                return value  # a fitted model
-            raise unknown(self.name, value, self.choices)
-        return self._item(value)
-
-    def _item(self, value: Any) -> Any:
-        fits, what, hint = _TYPES.get(self.type, _ANY)
-        if not fits(value):
-            raise SettingError(f"{self.name} must be {what}: got {value!r}", hint)
-        opt, least = self.opt, self.least
-        if self.type in (int, float) and not (least <= value <= opt.most and opt.above < value < inf):
-            low = f"above {opt.above:.12g}" if opt.above > -inf else f"{least:.12g} or more"
-            bounds = low if opt.most == inf else f"from {least:.12g} to {opt.most:.12g}"
-            raise SettingError(f"{self.name} must be {bounds}: got {value:.12g}", "leave it out")
-        if opt.check:
-            opt.check(value)
-        return operator.index(value) if self.type is int else value
-
-
-def _is_whole(value: Any) -> bool:
-    try:
-        operator.index(value)
-    except TypeError:
-        return False
-    return True
-
-
-_ANY: Final = (lambda _value: True, "", "")
-_TYPES: Final[Mapping[Any, tuple[Callable[[Any], bool], str, str]]] = {
-    str: (lambda value: isinstance(value, str), "text", "give one name in quotes"),
-    int: (_is_whole, "a whole number", "give one without quotes, such as 3"),
-    float: (lambda value: isinstance(value, Real), "a number", "give one without quotes, such as .1"),
-}
-
-
-def unknown(name: str, value: object, among: Iterable[str]) -> SettingError:
-    """Return the error for a value that is not among a few."""
-    return SettingError(f"unknown {name}: got {value!r}", suggestion(str(value), among))
-
-
-def options_of(group: "Options | type[Options]") -> tuple[Option, ...]:
-    """Return the options of a group, in the order of its fields."""
-    kind: Any = group if isinstance(group, type) else type(group)
-    return _options_of(kind)
-
-
-@cache
-def _options_of(group: Any) -> tuple[Option, ...]:
-    hints: dict[str, Any] = {}
-    for base in reversed(group.__mro__):
-        hints |= get_annotations(base)
-    if any(isinstance(hint, str) for hint in hints.values()):
-        hints = get_type_hints(group, include_extras=True)
-    made = []
-    for one in fields(group):
-        if get_origin(hints[one.name]) is Annotated:
-            default = one.default if one.default_factory is MISSING else one.default_factory()
-            kind, opt = get_args(hints[one.name])
-            made.append(describe(one.name, kind, opt=opt, default=default, init=one.init))
-    return tuple(made)
-
-
-def describe(name: str, kind: Any, *, opt: Opt, default: Any, init: bool = True) -> Option:
-    """Return an option as a type and an `Opt` describe it."""
-    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    rest = [part for part in parts if part is not NoneType]
-    repeated = get_origin(rest[-1]) in (Sequence, Mapping)
-    item = get_args(rest[-1])[-1] if repeated else rest[0]
-    return Option(name, item, opt, default, len(rest) < len(parts), repeated, init)
-
-
-Group = TypeVar("Group", bound="Options")
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
-class Options:
-    """A group of options: a frozen dataclass of keywords, whose values are checked when it is made."""
-
-    NESTED: ClassVar[Mapping[str, "type[Options]"]] = {}  # key of the provenance → options that are below it
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)  # written out below: it starts faster
-
-    def __eq__(self, other: object) -> bool:
-        names = [one.name for one in fields(self) if one.compare]
-        return type(self) is type(other) and all(getattr(self, n) == getattr(other, n) for n in names)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        shown = (f"{one.name}={getattr(self, one.name)!r}" for one in fields(self) if one.repr)
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    def __post_init__(self) -> None:
-        for option in options_of(self):
-            object.__setattr__(self, option.name, option.checked(getattr(self, option.name)))
-
-    def part(self, group: type[Group]) -> Group:
-        """Return those of the options that a smaller group has."""
-        names = [option.name for option in options_of(group)]
-        return group(**{name: getattr(self, name) for name in names if hasattr(self, name)})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the options as the provenance keeps them."""
-        kept = (option for option in options_of(self) if option.stored)
-        flat = {option.stored: getattr(self, option.name) for option in kept}
-        for key, group in self.NESTED.items():
-            below = self.part(group).to_dict()
-            flat = {name: value for name, value in flat.items() if name not in below} | {key: below}
-        return flat
-
-    @classmethod
-    def from_dict(cls, known: Mapping[str, Any]) -> Self:
-        """Return the options that a provenance keeps; what else it keeps is left out."""
-        flat = dict(known)
-        for key in cls.NESTED:
-            flat |= known.get(key, {})
-        kept = (option for option in options_of(cls) if option.init and option.stored in flat)
-        return cls(**{option.name: flat[option.stored] for option in kept})
 
 
 def model_name(model: Any) -> str:
