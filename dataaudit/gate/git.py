@@ -124,6 +124,15 @@ class Repository:
         return _run(arguments, self.cwd)
 
 
+def said(folder: Path, *words: str) -> str:
+    """Return what Git says of a folder; nothing where it fails or is not installed."""
+    try:
+        done = _run(words, folder)
+    except (SettingError, OSError):
+        return ""
+    return "" if done.returncode else done.stdout.decode(errors="replace").strip()
+
+
 def _program() -> str:
     program = shutil.which("git")
     if program is None:

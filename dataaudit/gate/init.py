@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from dataaudit.data.pointers import SUFFIX
 from dataaudit.errors import AuditError, SettingError
 from dataaudit.gate.config import OWN, PROJECT, find_config
 from dataaudit.gate.data import open_data
+from dataaudit.gate.git import said
 from dataaudit.gate.install import UNKNOWN
 from dataaudit.gate.settings import toml, toml_key
 
@@ -82,11 +82,11 @@ def survey(folder: Path) -> Survey:
     """Return what a folder has."""
     tables = sorted(set(_tables(folder)))
     found = _paired(_grouped(tables))
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    inside = _git(folder, "rev-parse", "--show-prefix").rstrip("/")
+    top = said(folder, "rev-parse", "--show-toplevel")
+    inside = said(folder, "rev-parse", "--show-prefix").rstrip("/")
     dvc = [f"{path}{SUFFIX}" for path in tables if (folder / f"{path}{SUFFIX}").is_file()]
-    lfs = "filter: lfs\n" in _git(folder, "check-attr", "filter", "--", *tables) + "\n" if tables else False
-    head = _git(folder, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+    lfs = "filter: lfs\n" in said(folder, "check-attr", "filter", "--", *tables) + "\n" if tables else False
+    head = said(folder, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
     return Survey(
         datasets=tuple(_columns(folder, proposal) for proposal in found[:MOST]),
         left_out=max(len(found) - MOST, 0),
@@ -196,16 +196,8 @@ def _host(folder: Path) -> Host:
         return "gitlab"
     if (folder / ".github").is_dir():
         return "github"
-    remote = _git(folder, "remote", "get-url", "origin").lower()
+    remote = said(folder, "remote", "get-url", "origin").lower()
     return "github" if "github" in remote else "gitlab" if "gitlab" in remote else ""
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)  # noqa: S603, S607
-    except OSError:
-        return ""
-    return "" if done.returncode else done.stdout.decode(errors="replace").strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from dataaudit.errors import SettingError
+from dataaudit.gate.git import said
 from dataaudit.secrets import public
 
 NAME: Final = "dataaudit"
@@ -70,14 +70,6 @@ def _is_pinned(place: str) -> bool:
 def _of_folder(folder: Path) -> tuple[str, str]:
     """Return remote and commit of a folder that was installed; empty if the commit is here alone."""
     asked = ("remote", "get-url", "origin"), ("rev-parse", "HEAD"), ("branch", "-r", "--contains", "HEAD")
-    remote, commit, there = (_git(folder, *words) for words in asked)
-    changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    remote, commit, there = (said(folder, *words) for words in asked)
+    changed = said(folder, "status", "--porcelain", "--untracked-files=no")
     return (remote, commit) if there and not changed else ("", "")
-
-
-def _git(folder: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, check=False)  # noqa: S603, S607
-    except OSError:
-        return ""
-    return "" if done.returncode else done.stdout.decode(errors="replace").strip()
