@@ -13,14 +13,9 @@ from dataaudit.findings.schemas import Provenance
 FEWEST: Final = 10  # looks at the sample from which on something is learned, and said
 
 
-def is_counted(p: Provenance) -> bool:
-    """Whether the number of wrong labels is known by looks at the sample."""
-    return "expected" in p.learned
-
-
 def counted(p: Provenance) -> str:
     """Say how many labels are wrong by the rows of the sample; empty where none of them was looked at."""
-    if not is_counted(p):
+    if not p.counted:
         return ""
     expected, low, high = p.count
     found = (
@@ -32,7 +27,7 @@ def counted(p: Provenance) -> str:
 def closer(p: Provenance) -> str:
     """Say what more looks would do to the interval; empty where little was looked at."""
     looks = p.learned.get("sampled", 0)
-    if not is_counted(p) or looks < FEWEST:
+    if not p.counted or looks < FEWEST:
         return ""
     half = (p.count[2] - p.count[1]) / 2.0
     many = f"{looks:,} more looks make it about ±{half / 2**0.5:,.0f}"
@@ -48,7 +43,7 @@ def sentences(p: Provenance) -> Iterator[str]:
     yield f"{_few(looked, 'row')} {'was' if looked == 1 else 'were'} looked at: {were}."
     if unsure:
         yield f"{_few(unsure, 'more decision')} {'says' if unsure == 1 else 'say'} nothing about the label."
-    if is_counted(p):
+    if p.counted:
         yield counted(p)
         left = max(p.count[0] - wrong, 0.0)
         yield f"About {_few(left, 'wrong label')} are expected among the rows that nobody looked at."

@@ -98,7 +98,7 @@ class Provenance(AuditRecord):
     @property
     def count(self) -> tuple[float, float, float]:
         """Number of wrong labels and the ends of its 90 % interval: by the sample where there is one."""
-        if "expected" in self.learned:
+        if self.counted:
             return self.learned["expected"], self.learned["low"], self.learned["high"]
         return self.expected_wrong, self.expected_low, self.expected_high
 

@@ -275,7 +275,7 @@ def _by(f: Findings) -> tuple[Section, ...]:
     """Return the section on who mislabels, where that was asked."""
     if f.by.is_empty():
         return ()
-    rests = "the rows that were looked at" if "expected" in f.provenance.learned else _RANDOM
+    rests = "the rows that were looked at" if f.provenance.counted else _RANDOM
     blocks: list[Block] = []
     for number, own in enumerate(f.by.partition_by("column", maintain_order=True), start=1):
         chart = figures.by_level(own, number)

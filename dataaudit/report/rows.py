@@ -395,7 +395,7 @@ def queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
         "expected": round(float(known.sum()), 3) if len(known) and not p.overlapping else None,
         "sample": {"rows": [entries[name] for name in f.sample["row_id"] if name in entries], "sums": sums},
         "made": _made(f, at),
-        "counted": counted(p),
+        "counted": counted(p) if p.counted else "",
         "learned": [p.learned.get("sampled", 0), p.learned.get("expected")],
     } | STOP
 
