@@ -27,7 +27,7 @@ The folders, in the order of the data's way; each imports only from those above 
 ===================  ==================================================================================
 data                 files, globs, folders, stdin, queries and frames to a `Dataset`
 model                blocks of rows, pointwise losses, linear models and torch modules, the objective
-noise                which labels are likely wrong, and how many
+noise                which labels are likely wrong, and how many: by a model, and by looks at a sample
 features             columns to features: numbers, categories, text, vectors, their basis
 solvers              Newton's minimum; the inverse Hessian by Cholesky, dual, CG, LiSSA, Arnoldi
 influence            self-influence, leave-one-out, groups of rows, the smallest set that flips
@@ -41,7 +41,8 @@ gate                 facts about a dataset, rules over them, and the verdict
 api, cli             what Python users call; the command `audit`
 ===================  ==================================================================================
 
-At the root: `errors`, `options`, `escape` (hostile text), `statistics`, `cells`, `files` (atomic writes).
+At the root: `errors`, `secrets` (masked), `escape` (hostile text), `statistics`, `cells`, `files` (atomic
+writes), and `options`, every one declared once.
 
 Everything in ``__all__`` is public. It is loaded when it is first used: importing this package is cheap.
 """

@@ -3,7 +3,7 @@
 ::
 
     load ─┬─ paths      which files are meant; class folders of texts
-          ├─ blob       their bytes: unpacked, hashed, or left on disk to be scanned
+          ├─ blob       their bytes: unpacked, hashed, or left on disk to be scanned; `pointers` are none
           ├─ archive    a zip file with one table; `remote` has what lies in a store or on the web
           ├─ hive       columns that stand in paths: ``y=yes/part-0.parquet``
           ├─ formats    delimited text, JSON, Parquet, Arrow, ARFF, spreadsheets, texts: a module each
