@@ -44,7 +44,7 @@ def unescaped(text, more=""):
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 43, 20_000])
-def test_at_most_ten_are_shown_and_the_rest_n.counted:
+def test_at_most_ten_are_shown_and_the_rest_is_counted(n):
     found = list(commands(written("github", verdict(n))))
     assert len(found) == min(n + 1, SHOWN) if n else not found
     if n >= SHOWN:
