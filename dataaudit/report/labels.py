@@ -98,7 +98,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         _skew(counts, p, of),
         p.ranking_reason if _fell_back(f) and not p.overlapping else "",
         *_who(f),
-        *(one for one in _together(f, copies=not _leads(f, COPIES)) if one not in causes),
+        *(one for one in _together(f, copies=bool(p.run) or not _leads(f, COPIES)) if one not in causes),
         common.checked(health),
     )
     return Report(
@@ -307,11 +307,11 @@ def _together(f: Findings, *, copies: bool) -> tuple[Inline, ...]:
         parts.append((said, Cell(str(column), 60), f"”.{differ}"))
     if alike.height and copies:
         parts.append(f"{alike.height:,} rows in {sets} of copies with one label {_LEFT}.")
-    return (*parts, _disagreeing(copied.filter(pl.col("copy_conflicts") > 0)), *hints)
+    return (*parts, _disagreeing(copied.filter(pl.col("copy_conflicts") > 0), counted=not copies), *hints)
 
 
-def _disagreeing(rows: pl.DataFrame) -> Inline:
-    """Say how many copies carry different labels, and which first."""
+def _disagreeing(rows: pl.DataFrame, *, counted: bool) -> Inline:
+    """Say how many copies carry different labels, unless that was said, and which first."""
     if rows.is_empty():
         return ""
     sets = rows["copy_set"].unique(maintain_order=True)
@@ -321,7 +321,8 @@ def _disagreeing(rows: pl.DataFrame) -> Inline:
         pairs = one.select("row_id", "label").iter_rows()
         shown.append(common.joined((Cell(name, 60), " “", Cell(label, 40), "”") for name, label in pairs))
     more = "; …" if len(sets) > _SETS else ""
-    said = f"{rows.height:,} rows in {common.few(len(sets), 'set')} of copies carry different labels: "
+    many = f"{rows.height:,} rows in {common.few(len(sets), 'set')} of copies carry different labels: "
+    said = "The first copies that carry different labels: " if counted else many
     return (said, *common.joined(shown, "; "), f"{more}.")
 
 

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.features import Role
-from dataaudit.features.columns import values_of
+from dataaudit.features.columns import counted, values_of
 from dataaudit.features.leaks import Restated
 from dataaudit.features.roles import counts_rows
 from dataaudit.features.target import Target
@@ -149,9 +149,8 @@ def _copies(groups: Groups | None, y: Numbers) -> Check:
     mixed = rows.select(pl.col("y").n_unique().over("set") > 1).to_series()
     together = ~mixed & rows.select(pl.col("group").n_unique().over("set") == 1).to_series()
     kinds = ((together, "one label: they leave training together"), (mixed, "different labels"))
-    parts = [
-        f"{int(which.sum()):,} rows in {rows.filter(which)['set'].n_unique():,} sets are copies with {what}"
-        for which, what in kinds
-        if which.any()
-    ]
+    parts = []
+    for which, what in kinds:
+        sets = counted(rows.filter(which)["set"].n_unique(), "set")
+        parts += [f"{int(which.sum()):,} rows in {sets} are copies with {what}"] if which.any() else []
     return COPIES, len(at) / len(y), _COPIED, True, f"{'; '.join(parts) or 'Rows are copies of others'}."

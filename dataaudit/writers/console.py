@@ -88,7 +88,7 @@ def _heading(report: b.Report) -> Text:
 
 def _verdict(report: b.Report) -> Text:
     text = Text.assemble((words.closed(line(report.headline)), "bold"), ".")
-    said = Text(" ").join(_text(sentence) for sentence in report.sentences)
+    said = Text("\n").join(_text(sentence) for sentence in report.sentences)
     return Text("\n").join([text, said]) if said.plain else text
 
 

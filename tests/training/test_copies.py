@@ -215,7 +215,8 @@ def test_the_report_says_what_left_together_and_the_run_is_made_again(tmp_path):
     said = " ".join(map(str, report(audit.findings).sentences))
     assert "groups, those of one “" in said
     assert "were left out together" in said
-    assert "2 rows in 1 set of copies carry different labels" in said
+    assert "2 rows in 1 set are copies with different labels" in said
+    assert "The first copies that carry different labels: " in said
     rows = {row.row_id: " ".join(review_row(row).sentences) for row in review_rows(audit.findings, 80)}
     conflict = audit.labels.filter(pl.col("copy_conflicts") > 0)["row_id"]
     assert all("Its copy carries another label." in rows[row] for row in conflict)

@@ -53,7 +53,7 @@ def test_no_line_is_wider_than_the_terminal(width):
 def test_it_says_what_everyone_should_see_and_what_to_type_next():
     text = shown(every_block())
     assert text.startswith(
-        "data\n4 rows, classes ham\n\nAbout 3 of 40 labels are wrong.\nOne sentence. The row mail"
+        "data\n4 rows, classes ham\n\nAbout 3 of 40 labels are wrong.\nOne sentence.\nThe row mail"
     )
     assert sum(row.strip().startswith(tuple("12345")) and "mail:" in row for row in text.splitlines()) == 5
     assert "First 5 of 40. Losses in nats." in text
