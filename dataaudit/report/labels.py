@@ -320,10 +320,10 @@ def _disagreeing(rows: pl.DataFrame, *, counted: bool) -> Inline:
         one = rows.filter(pl.col("copy_set") == number).unique("label", maintain_order=True).head(_LABELS)
         pairs = one.select("row_id", "label").iter_rows()
         shown.append(common.joined((Cell(name, 60), " “", Cell(label, 40), "”") for name, label in pairs))
-    more = "; …" if len(sets) > _SETS else ""
+    end = "; …" if len(sets) > _SETS else "."
     many = f"{rows.height:,} rows in {common.few(len(sets), 'set')} of copies carry different labels: "
     said = "The first copies that carry different labels: " if counted else many
-    return (said, *common.joined(shown, "; "), f"{more}.")
+    return (said, *common.joined(shown, "; "), end)
 
 
 def _steps(rows: int, budget: Budget, p: Provenance) -> tuple[tuple[str, Inline], ...]:
