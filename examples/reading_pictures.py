@@ -73,7 +73,7 @@ def audited(folder: Path) -> Path:
     with contextlib.chdir(folder):
         frame.write_parquet("messages.parquet")
         audit = dataaudit.audit_labels(
-            "messages.parquet", label="team", text="message", exclude=["annotator"]
+            "messages.parquet", label="team", text="message", exclude=["annotator"], by=["annotator"]
         )
     rows = audit.sample(LOOKS, seed=0).select("row_id", "row")
     right, given = truth.gather(rows["row"]), frame["team"].gather(rows["row"])
