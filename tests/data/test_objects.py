@@ -66,7 +66,8 @@ def test_tables(name, kind):
 
 
 def test_ibis_tables():
-    ibis = pytest.importorskip("ibis")
+    import ibis
+
     assert load(ibis.memtable(COLUMNS), target="y").frame.equals(EXPECTED)
 
 

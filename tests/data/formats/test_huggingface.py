@@ -85,7 +85,8 @@ def test_metadata_that_say_nothing(tmp_path, metadata):
 
 
 def test_the_package(tmp_path):
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     made = datasets.Dataset(table((0, 1, 1)))
     made.save_to_disk(tmp_path / "theirs")
     made.to_parquet(tmp_path / "t.parquet")
