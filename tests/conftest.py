@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVICES = "CI_", "GITHUB_", "GITLAB_"  # how the variables begin that continuous integration sets for its jobs
+SERVICES = "CI_", "GITHUB_", "GITLAB_"  # what names of the variables of continuous integration begin with
 
 
 def pytest_configure():
