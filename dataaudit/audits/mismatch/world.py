@@ -1,0 +1,120 @@
+"""The model and the test rows as they are, and as they would be once something is fixed.
+
+A fix changes cells of the test rows, training rows (left out, relabelled, weighed), the columns in use, or
+the scores by an offset. Each way leads from one `World` to another, so that fixes can follow each other: what
+is still wrong once the first is done tells causes from by-products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dataaudit.audits.testset import Evaluation, Tested
+from dataaudit.influence.groups import changed_inverse
+from dataaudit.model.objective import Objective
+from dataaudit.model.rows import Block
+from dataaudit.solvers.newton import minimise
+from dataaudit.training.trained import Trained
+
+Rows = NDArray[np.int64]
+# Test rows that fixes are judged on, at most.
+JUDGED = 20_000
+
+
+@dataclass(frozen=True)
+class World:
+    """One state of training rows, parameters and t judged test rows."""
+
+    trained: Trained  # as it is, whatever was fixed since
+    known: pl.DataFrame  # (n) source columns of the training rows
+    new: pl.DataFrame  # (t) source columns of the judged test rows, as they are after the fixes so far
+    rows: Rows  # (t,) positions of the judged rows among the labelled test rows
+    first: NDArray[np.bool_]  # (t,) which are in the first half: what is fitted on one is judged on the other
+    block: Block  # the judged rows, encoded
+    objective: Objective  # of the training rows after the fixes so far
+    theta: Tensor  # (p,)
+    offset: Tensor  # (t, k) added to the scores
+
+    @classmethod
+    def of(cls, trained: Trained, known: pl.DataFrame, tested: Tested, *, seed: int) -> World:
+        """Return the world as it is, with some of the test rows drawn where there are many."""
+        random = np.random.default_rng(seed)
+        rows = np.arange(tested.n)
+        if tested.n > JUDGED:
+            rows = np.sort(random.choice(tested.n, JUDGED, replace=False))
+        first = np.zeros(len(rows), dtype=bool)
+        first[random.permutation(len(rows))[: len(rows) // 2]] = True
+        block = tested.take(rows)
+        offset = tested.scores.new_zeros(len(rows), tested.scores.shape[1])
+        new = tested.dataset.frame[rows]
+        return cls(trained, known, new, rows, first, block, trained.objective, trained.fit.theta, offset)
+
+    @property
+    def y(self) -> Rows:
+        """Class numbers of the judged rows."""  # (t,)
+        return self.block.y.numpy()
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """Scores of the judged rows."""  # (t, k)
+        scores: Tensor = self.objective.model.scores(self.theta, self.block) + self.offset
+        return scores
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """Losses of the judged rows, in nats, and which are mispredicted."""
+        odds = torch.nn.functional.pad(self.trained.log_odds(self.scores), (1, 0))
+        loss = self.trained.loss(self.scores, self.block.y).numpy()
+        return Evaluation(odds.argmax(1).numpy() != self.y, loss)
+
+    def with_cells(self, *columns: pl.Series) -> World:
+        """Return the world with other cells in columns of the test rows, each of t values."""
+        new = self.new.with_columns(columns)
+        return replace(self, new=new, block=replace(self.block, X=_design(self.trained, new)))
+
+    def with_offset(self, offset: Tensor) -> World:
+        """Return the world with a further offset of the scores."""  # (t, k)
+        return replace(self, offset=self.offset + offset)
+
+    def with_training(self, *, y: Tensor | None = None, weight: Tensor | None = None, exact: bool) -> World:
+        """Return the world with other labels, or weights, of the training rows: refitted, or by one step."""
+        objective = self.objective  # y, weight (n,)
+        objective = objective if y is None else objective.relabelled(y)
+        return self._fitted(objective if weight is None else objective.reweighted(weight), exact=exact)
+
+    def without_rows(self, rows: Rows, *, exact: bool) -> World:
+        """Return the world without some training rows."""  # (m,)
+        weight = self.objective.rows.weight.clone()
+        weight[torch.from_numpy(rows)] = 0.0
+        return self.with_training(weight=weight, exact=exact)
+
+    def without_columns(self, names: tuple[str, ...], *, exact: bool) -> World:
+        """Return the world without some source columns, on both sides: every cell of theirs is missing."""
+        empty = [pl.lit(None, self.known.schema[name]).alias(name) for name in names]
+        known, new = self.known.with_columns(empty), self.new.with_columns(empty)
+        rows = replace(self.objective.rows, X=_design(self.trained, known))
+        block = replace(self.block, X=_design(self.trained, new))
+        world = replace(self, known=known, new=new, block=block)
+        return world._fitted(replace(self.objective, rows=rows), exact=exact)  # noqa: SLF001 - the same class
+
+    def _fitted(self, objective: Objective, *, exact: bool) -> World:
+        """Return the world with the parameters of another objective."""
+        near = self.trained.prepared.precondition
+        if exact:
+            theta = minimise(objective, self.theta).theta
+        else:
+            step = changed_inverse(objective, self.theta, precondition=near)
+            theta = self.theta - step(objective.gradient(self.theta)[:, None])[:, 0]
+        return replace(self, objective=objective, theta=theta)
+
+
+def _design(trained: Trained, frame: pl.DataFrame) -> Tensor | object:
+    X = trained.design(frame)
+    return torch.from_numpy(X) if isinstance(X, np.ndarray) else X
