@@ -63,19 +63,22 @@ class Question:
 
     kind: Literal["prediction", "coefficient", "slice"]
     name: str = ""
+    relabel: bool = False  # by other labels of training rows, rather than without them
 
 
 def parse_question(text: str) -> Question:
     """Read which conclusion is to be flipped."""
     kind, _, name = text.strip().partition(":")
     kind, name = kind.strip().casefold(), name.strip()
+    if kind == "relabel":
+        return replace(parse_question(name or "prediction"), relabel=True)
     if kind == "prediction" and not name:
         return Question("prediction")
     if kind == "coefficient" and name:
         return Question("coefficient", name)
     if kind == "slice" and "=" in name:
         return Question("slice", name)
-    forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL"
+    forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL, slice:COLUMN=LEVEL or relabel"
     raise SettingError(f"there is no such conclusion to flip: got {text!r}", forms)
 
 
@@ -86,7 +89,10 @@ _SOLVER: Final = "Of the inverse Hessian: cholesky, dual; cg, lissa, arnoldi."
 _SPLIT: Final = "Without TEST: share (.2) or number of rows to draw."
 _WHERE: Final = "Trace the test rows that fulfil this: \"age = '[0-10)'\"; true: all."
 _COMPONENTS: Final = "Also without the training loss, and without the inverse Hessian."
-_FLIP: Final = "Fewest rows whose removal flips: prediction, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL."
+_FLIP: Final = (
+    "Fewest rows whose removal flips the prediction, turns the sign of coefficient:COLUMN=LEVEL, or rights "
+    "half of the errors of slice:COLUMN=LEVEL. relabel: fewest labels that right, or flip, the prediction."
+)
 _ATTACKED: Final = "Attack this test row, from 0."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
