@@ -349,6 +349,11 @@ class Explanation(Result):
         """How few training rows flip the conclusion, in a sentence; empty where it was not asked."""
         return str(self.tables.provenance.flip.get("sentence", ""))
 
+    @property
+    def without(self) -> pl.DataFrame:
+        """Errors and mean loss without the rows that were to leave: now, by one step, after a refit."""
+        return self.tables.without
+
 
 @paired(ExplainOptions)
 def explain(train: Any, test: Any, options: ExplainOptions) -> Explanation:
@@ -379,6 +384,8 @@ def explain(train: Any, test: Any, options: ExplainOptions) -> Explanation:
     >>> why.influences["effect"].head(3)
     >>> two = dataaudit.explain("train.csv", "test.csv", label="y", row=3, model="logistic", versus="rbf-svm")
     >>> two.models["model", "distance_correlation"]
+    >>> less = dataaudit.explain("train.csv", "test.csv", label="y", row=3, without="hospital = 3")
+    >>> less.without.select("scope", "errors_before", "errors_after")
     """
     from dataaudit.audits.explain.audit import explain_row
 

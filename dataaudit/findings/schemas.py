@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import polars as pl
 
@@ -192,7 +192,22 @@ FEATURES: Final = schema(  # which column, or term, of a training row carries it
     "effect words, rank whole",
 )
 PROBABILITIES: Final = schema("class class, probability real")
-FLIP: Final = schema("position whole, train_row_id train, train_row whole, label class")
+FLIP: Final = schema(
+    "position whole, train_row_id train, train_row whole, label class",
+    "new_label class",  # null where rows are removed
+)
+LEFT_OUT: Final = schema(  # what leaving rows out does: now, predicted by one Newton step, after a refit
+    "scope own, n whole",  # prediction, slice (of labelled test rows), test (all of them)
+    "errors_before whole, errors_predicted whole, errors_after whole",
+    "loss_before real, loss_predicted real, loss_after real",  # mean, in nats
+)
+LEFT_OUT_CLASSES: Final = schema("class class, n whole, n_removed whole")  # of the training rows
+TURNED: Final = schema(  # the explained row, and labelled test rows whose predicted class changes
+    "test_row_id test, test_row whole, label class, in_slice flag",
+    "predicted_label class, predicted_by_step class, predicted_without class",
+    "p_before real, p_predicted real, p_after real",  # of the label, or of the explained class
+    "loss_before real, loss_predicted real, loss_after real",
+)
 MODELS: Final = schema(
     "model own, predicted_label class, p_predicted real, explained_label class, p_explained real, loss real",
     "l2 real, basis own, n_features whole",
@@ -219,9 +234,11 @@ class ExplanationProvenance(PairRecord):
     probability: float  # of the explained class
     loss: float
     model: str = "logistic"  # or svm, rbf-svm, own and its class
-    # What was to be flipped, and what that takes: conclusion, sentence, found, rows, share, before,
+    # What was to be flipped, and what that takes: conclusion, sentence, found, relabel, rows, share, before,
     # predicted, measured.
     flip: Mapping[str, Any] = field(default_factory=dict)
+    # What leaving rows out does: condition, where, sentence, rows, share, changes, tests, before, after.
+    without: Mapping[str, Any] = field(default_factory=dict)
     # How far two models agree: models, order_correlation (Spearman over all rows), shared of the first `of`.
     versus: Mapping[str, Any] = field(default_factory=dict)
 
@@ -230,6 +247,9 @@ class ExplanationProvenance(PairRecord):
 class ExplanationFindings(Tables):
     """The tables of one explanation, and their provenance."""
 
+    LATER = frozenset({"without", "without_classes", "turned"})
+    LATER_COLUMNS: ClassVar = {"flip": ("new_label",)}
+
     influences: Annotated[pl.DataFrame, INFLUENCES, removals]  # largest change of loss first
     neighbours: Annotated[pl.DataFrame, NEAREST, removals]
     contributions: Annotated[pl.DataFrame, CONTRIBUTIONS]
@@ -237,6 +257,9 @@ class ExplanationFindings(Tables):
     probabilities: Annotated[pl.DataFrame, PROBABILITIES]  # of every class, the likeliest first
     cells: Annotated[pl.DataFrame, PAIR_CELLS]  # of all rows that are named
     flip: Annotated[pl.DataFrame, FLIP]  # rows whose removal flips the conclusion, in that order
+    without: Annotated[pl.DataFrame, LEFT_OUT]
+    without_classes: Annotated[pl.DataFrame, LEFT_OUT_CLASSES]
+    turned: Annotated[pl.DataFrame, TURNED]  # the explained row first
     models: Annotated[pl.DataFrame, MODELS]  # of two, the one that is explained first
     versus: Annotated[pl.DataFrame, VERSUS]  # every training row by each of two models
     health: Annotated[pl.DataFrame, HEALTH]

@@ -79,6 +79,7 @@ class Tables:
     OPEN_END: ClassVar[frozenset[str]] = frozenset()  # tables in which more columns may follow
     RANKED: ClassVar[frozenset[str]] = frozenset()  # tables that are sorted by rank 1, 2, 3, …
     LATER: ClassVar[frozenset[str]] = frozenset()  # tables that folders of earlier versions lack: empty then
+    LATER_COLUMNS: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # and the last columns of some: null
 
     def __init_subclass__(cls) -> None:
         declared = get_type_hints(cls, include_extras=True)
@@ -162,6 +163,10 @@ class Tables:
         lacking = {name for name in cls.LATER if not _file(folder, name).is_file()}
         parts: dict[str, Any] = {name: cls.empty(name) for name in lacking}
         parts |= {name: read_table(_file(folder, name)) for name in cls.SCHEMAS if name not in lacking}
+        for name, later in cls.LATER_COLUMNS.items():
+            gone = [one for one in later if one not in parts[name].columns]
+            empty = {one: pl.lit(None, cls.SCHEMAS[name][one]) for one in gone}
+            parts[name] = parts[name].with_columns(**empty)
         for name in cls.WORDS:  # they are made anew
             parts[name] = parts[name].drop(
                 cls.SCHEMAS[name].keys() - cls.SCHEMAS[name].facts.keys(), strict=False

@@ -93,6 +93,8 @@ _FLIP: Final = (
     "Fewest rows whose removal flips the prediction, turns the sign of coefficient:COLUMN=LEVEL, or rights "
     "half of the errors of slice:COLUMN=LEVEL. relabel: fewest labels that right, or flip, the prediction."
 )
+_WITHOUT: Final = 'What if: without the training rows that fulfil this, "hospital = 3"; proved by a refit.'
+_COUNTED: Final = 'With --without: count the errors of these test rows apart, "hospital = 3".'
 _ATTACKED: Final = "Attack this test row, from 0."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
@@ -218,6 +220,11 @@ class TrainingOptions(ColumnOptions, TextOptions):
         return self.on_step or ignore_progress
 
     @property
+    def conditions(self) -> tuple[str | None, str | None]:
+        """SQL conditions on training and on test rows, whose columns are read, features or not."""
+        return None, None
+
+    @property
     def weight(self) -> str | None:
         """Column of row weights."""
         return None
@@ -337,6 +344,8 @@ class ExplainOptions(PairOptions):
     top: Annotated[int, Opt("Harmful and helpful training rows, and neighbours.", TRACING, least=1)] = 10
     show_components: Annotated[bool, Opt(_COMPONENTS, TRACING)] = False
     flip: Annotated[str | None, Opt(_FLIP, TRACING, metavar="WHAT", check=parse_question)] = None
+    without: Annotated[str | None, Opt(_WITHOUT, TRACING, metavar="SQL")] = None
+    where: Annotated[str | None, Opt(_COUNTED, TRACING, metavar="SQL")] = None
     refit: Refit = False
 
     def __post_init__(self) -> None:
@@ -347,9 +356,13 @@ class ExplainOptions(PairOptions):
         if len(self.named) == 1 and self.versus is not None:
             what = f"both models are {self.model}: there is nothing to compare"
             raise SettingError(what, "name another one as versus")
-        if self.flip is not None and self.model != "logistic":
-            what = f"flip is searched for a logistic regression: got model {next(iter(self.named))}"
-            raise SettingError(what, "leave one of them out")
+        for name, asked in (("flip is searched", self.flip), ("without is measured", self.without)):
+            if asked is not None and self.model != "logistic":
+                what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
+                raise SettingError(what, "leave one of them out")
+        if self.where is not None and self.without is None:
+            what = "where counts the test rows of a slice for without: got no without"
+            raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")
 
     @property
     def named(self) -> dict[str, Any]:
@@ -361,13 +374,19 @@ class ExplainOptions(PairOptions):
         return super().named | {f"{name} (2)" if twice else name: self.versus}
 
     @property
+    def conditions(self) -> tuple[str | None, str | None]:
+        """SQL conditions on training and on test rows."""
+        return self.without, self.where
+
+    @property
     def question(self) -> Question | None:
         """The conclusion to flip."""
         return None if self.flip is None else parse_question(self.flip)
 
     def of_model(self, name: str) -> "ExplainOptions":
         """Return what is asked of one of the models; an RBF machine has a basis of its own."""
-        alone = replace(self, versus=None, flip=None, refit=False, model=self.named[name], **self._free(name))
+        free = self._free(name) | {"without": None, "where": None}
+        alone = replace(self, versus=None, flip=None, refit=False, model=self.named[name], **free)
         return replace(alone, refit=self.refit) if not isinstance(alone.model, str) else alone
 
     def _free(self, name: str) -> dict[str, Any]:

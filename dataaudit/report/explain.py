@@ -9,7 +9,7 @@ import polars as pl
 
 from dataaudit.findings.schemas import ExplanationFindings, ExplanationProvenance
 from dataaudit.report import blocks as b
-from dataaudit.report import common, versus, words
+from dataaudit.report import common, versus, whatif, words
 from dataaudit.report.common import LABEL, NAME, Fact, joined
 from dataaudit.report.rows import Term, Value, begins, record, term_name, value_of
 from dataaudit.report.versus import Rows
@@ -34,7 +34,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     behind, rivals = _behind(f, rows, roles), versus.models(f, rows)
     data = (b.Cell(p.test_row_id), " by ", b.Cell(p.train, 100))
     flip = str(p.flip.get("sentence", ""))
-    said = (_label(p), _cause(f), _strongest(behind), flip, versus.sentence(f, rivals))
+    said = (_label(p), _cause(f), _strongest(behind), flip, whatif.sentence(f), versus.sentence(f, rivals))
     facts = (
         ("Run", b.Cell(p.run_id)),
         ("Training rows", words.count(p.n_train)),
@@ -54,6 +54,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
             b.Section("Training rows behind it", _sides(behind), rank=0, key="behind", lead=_EXACT),
             *versus.sections(f, rivals),
             *_flip_set(f, flip, rows),
+            *whatif.sections(f),
             b.Section("Nearest rows", _nearest(f, rows), rank=0, key="near", lead=_ALIKE, folded=True),
             *_parts(f, behind),
             common.trust(f.health, _NONE, page=False),
@@ -284,13 +285,22 @@ def _table(behind: list[Fact], say: Callable[[float], str]) -> b.Table:
 def _flip_set(f: ExplanationFindings, sentence: str, rows: Rows) -> tuple[b.Section, ...]:
     if not sentence:
         return ()
-    removed = tuple(
-        (b.Cell(row_id, _ROW), b.Cell(label, LABEL), begins(rows.get(("train", row_id), ())))
-        for row_id, label in f.flip.select("train_row_id", "label").iter_rows()
+    other = f.flip["new_label"].is_not_null().any()
+    changed = tuple(
+        (
+            b.Cell(row_id, _ROW),
+            b.Cell(label, LABEL),
+            *((b.Cell(new, LABEL),) if other else ()),
+            begins(rows.get(("train", row_id), ())),
+        )
+        for row_id, label, new in f.flip.select("train_row_id", "label", "new_label").iter_rows()
     )
-    caption = "Training rows that are removed, in this order"
-    table = b.Table(caption=caption, head=("training row", "label", "begins"), rows=removed)
-    blocks = (b.Sentence(sentence), *((table,) if removed else ()))
+    caption = f"Training rows that {'get another label' if other else 'are removed'}, in this order"
+    head = ("training row", "label", *(("instead",) if other else ()), "begins")
+    blocks = (
+        b.Sentence(sentence),
+        *((b.Table(caption=caption, head=head, rows=changed),) if changed else ()),
+    )
     return (b.Section("How few rows flip it", blocks, rank=2, key="flip", nav="Flip set"),)
 
 
