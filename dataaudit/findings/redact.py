@@ -326,8 +326,7 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
             numbers = {key: value[key] for key in _FLIP if key in value}
             return {**numbers, "conclusion": WITHHELD, "sentence": sentences.flip(value)} if value else {}
         case "without":
-            numbers = {key: value[key] for key in _WITHOUT if key in value}
-            return {**numbers, "condition": WITHHELD, "sentence": _left_out(names, value)} if value else {}
+            return _left_out(names, value) if value else {}
         case "versus":
             return {key: value[key] for key in _VERSUS if key in value}
         case "dataset" | "train" | "test":
@@ -337,10 +336,14 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
     return value
 
 
-def _left_out(names: StandIns, found: Mapping[str, Any]) -> str:
-    """Say what leaving rows out does, without the condition that they fulfil."""
-    before, after = (names("class", one) for one in found["predictions"])
-    return sentences.without(found, "that fulfil the condition that was asked about", before, after)
+def _left_out(names: StandIns, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what leaving rows out does, without the condition that they fulfil."""
+    numbers = {key: found[key] for key in _WITHOUT if key in found}
+    before, after = predictions = [names("class", one) for one in found["predictions"]]
+    said = sentences.without(found, "that fulfil the condition that was asked about", before, after)
+    where = WITHHELD if found.get("where") else None
+    words = {"condition": WITHHELD, "where": where, "sentence": said, "predictions": predictions}
+    return {**numbers, **words}
 
 
 def _is_number(value: Any) -> bool:

@@ -32,7 +32,7 @@ def sections(f: ExplanationFindings) -> tuple[b.Section, ...]:
         return ()
     condition = str(f.provenance.without.get("condition", ""))
     named = "some training rows" if condition == WITHHELD else condition[:LABEL]
-    blocks = (b.Sentence(sentence(f)), b.Sentence(_leaving(f), "quiet"), _effects(f), *_turned(f))
+    blocks = (b.Sentence(_leaving(f)), _effects(f), *_turned(f))
     return (b.Section(f"Without {named}", blocks, rank=0, key="without", nav="Without", lead=_LEAD),)
 
 

@@ -101,7 +101,17 @@ def explanation():
             for row, part in (("q3", "test"), ("t1", "train"), ("t2", "train"), ("t3", "train"))
             for column, cell in (("age", "41.5"), ("site", "north"))
         ],
-        "flip": [(1, "t1", 1, "yes")],
+        "flip": [(1, "t1", 1, "yes", "no")],
+        "without": [
+            ("prediction", 1, 1, 0, 0, 1.11, 0.6, 0.62),
+            ("slice", 8, 3, 2, 2, 0.7, 0.61, 0.6),
+            ("test", 20, 6, 5, 4, 0.52, 0.505, 0.5),
+        ],
+        "without_classes": [("no", 21, 2), ("yes", 19, 5)],
+        "turned": [
+            ("q3", 3, "no", True, "yes", "no", "no", 0.329, 0.55, 0.54, 1.11, 0.6, 0.62),
+            ("q7", 7, "yes", False, "yes", "yes", "no", 0.6, 0.51, 0.49, 0.51, 0.67, 0.71),
+        ],
         "models": [
             ("logistic", "yes", 0.671, "no", 0.329, 1.11, 0.01, "levels", 5, -0.7, 0.25),
             ("svm", "yes", 0.8, "no", 0.2, 1.7, 0.02, "levels", 5, -0.6, 0.3),
@@ -133,7 +143,21 @@ def explanation():
         explained_label="no",
         probability=0.329,
         loss=1.11,
-        flip={"sentence": "Removing 1 row flips this prediction.", "found": True},
+        flip={"sentence": "Relabelling 1 row flips this prediction.", "found": True, "relabel": True},
+        without={
+            "condition": "site = 'north'",
+            "where": "age > 60",
+            "sentence": "Without 7 training rows (18 %) where site = 'north', this row is predicted “no”.",
+            "predictions": ["yes", "no"],
+            "rows": 7,
+            "share": 0.175,
+            "changes": True,
+            "p": 0.671,
+            "p_after": 0.54,
+            "tests": 20,
+            "before": 6,
+            "after": 4,
+        },
         versus={"models": ["logistic", "svm"], "order_correlation": 0.9, "shared": 2, "of": 3},
     )
     return ExplanationFindings(**_tables(ExplanationFindings, rows), provenance=p)
