@@ -338,12 +338,13 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
 
 def _left_out(names: StandIns, found: Mapping[str, Any]) -> dict[str, Any]:
     """Return what leaving rows out does, without the condition that they fulfil."""
-    numbers = {key: found[key] for key in _WITHOUT if key in found}
-    before, after = predictions = [names("class", one) for one in found["predictions"]]
-    said = sentences.without(found, "that fulfil the condition that was asked about", before, after)
-    where = WITHHELD if found.get("where") else None
-    words = {"condition": WITHHELD, "where": where, "sentence": said, "predictions": predictions}
-    return {**numbers, **words}
+    predictions = [names("class", one) for one in found.get("predictions", ())]
+    kept: dict[str, Any] = {key: found[key] for key in _WITHOUT if key in found}
+    kept |= {"condition": WITHHELD, "where": WITHHELD if found.get("where") else None}
+    if predictions:
+        said = sentences.without(found, "that fulfil the condition that was asked about", *predictions)
+        kept |= {"sentence": said, "predictions": predictions}
+    return kept
 
 
 def _is_number(value: Any) -> bool:

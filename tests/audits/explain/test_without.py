@@ -1,5 +1,7 @@
 """Training rows that are left out: one step beside a dense twin, the refit beside one of our own."""
 
+from html import unescape
+
 import numpy as np
 import polars as pl
 import pytest
@@ -23,7 +25,7 @@ CONDITION, SLICE = "ward = 'a' and x > 0", "x > 0.5"
 def explained(classes=2, **settings):
     frames = table(150, 0, classes), table(40, 1, classes)
     asked = {"without": CONDITION, "where": SLICE} | settings
-    return dataaudit.explain(*frames, label="y", row=ROW, l2=L2, **asked)
+    return dataaudit.explain(*frames, label="y", row=ROW, **{"l2": L2} | asked)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -47,7 +49,7 @@ def test_the_step_is_newtons_and_the_refit_is_the_minimum(classes):
         return loss + L2 / 2 * (ridged**2).sum()
 
     def newton(theta):
-        H = torch.func.hessian(objective)(theta)
+        H = torch.func.jacrev(torch.func.grad(objective))(theta)
         return theta - torch.linalg.solve(H, torch.func.grad(objective)(theta))
 
     step = newton(trained.fit.theta)
@@ -72,14 +74,16 @@ def test_the_step_is_newtons_and_the_refit_is_the_minimum(classes):
 
 
 def test_it_is_what_training_without_the_rows_gives():
-    why = explained(without="ward = 'a'", exclude="ward")
+    why = explained(without="ward = 'a'", exclude="ward", l2=1e-4)
     left = table(150, 0, 2).filter(pl.col("ward") != "a").drop("ward")
-    # n and hence λn stay as they were; scales are learned anew, so that the ridge acts a little differently
-    again = dataaudit.explain(left, table(40, 1, 2).drop("ward"), label="y", row=ROW, l2=L2 * 150 / len(left))
+    # n and hence λn stay as they were; the ranks of numbers are learned anew, which moves the loss a little
+    again = dataaudit.explain(
+        left, table(40, 1, 2).drop("ward"), label="y", row=ROW, l2=1e-4 * 150 / len(left)
+    )
     found = why.tables.turned.row(0, named=True)
     assert found["test_row"] == ROW
     assert found["predicted_without"] == again.tables.provenance.predicted_label
-    assert found["loss_after"] == pytest.approx(again.tables.provenance.loss, abs=0.02)
+    assert found["loss_after"] == pytest.approx(again.tables.provenance.loss, abs=0.05)
     counts = dict(table(150, 0, 2).filter(ward="a")["y"].value_counts().iter_rows())
     assert {name: gone for name, _, gone in why.tables.without_classes.iter_rows()} == counts
     assert "ward" not in [
@@ -135,12 +139,13 @@ def test_conditions_that_cannot_be_answered(settings, error, words):
 
 def test_no_level_of_a_condition_is_shown_where_cells_are_withheld():
     why = explained(2)
-    whole = html.page(report_of.report(why.tables))
-    assert "Without ward = &#39;a&#39; and x &gt; 0" in whole or "Without ward = 'a' and x &gt; 0" in whole
+    whole = unescape(html.page(report_of.report(why.tables)))
+    assert "Without ward = 'a' and x > 0" in whole
     for level in ("cells", "all"):
         kept = redact(why.tables, level)
-        page = html.page(report_of.report(kept))
-        assert "ward = " not in page.replace("ward = </", "")
+        page = unescape(html.page(report_of.report(kept)))
+        assert "'a'" not in page
+        assert "x > 0" not in page
         assert "Without some training rows" in page
         assert "that fulfil the condition that was asked about" in page
         assert redact(kept, level).provenance.without == kept.provenance.without
