@@ -419,6 +419,11 @@ class Vulnerability(Result):
         return self.tables.attacks
 
     @property
+    def together(self) -> pl.DataFrame:
+        """How many of several test rows flip at once by the same changes; empty where it was not asked."""
+        return self.tables.together
+
+    @property
     def changes(self) -> pl.DataFrame:
         """Every cell, or word, that was changed."""
         return self.tables.changes
@@ -444,7 +449,7 @@ class Vulnerability(Result):
         Raises
         ------
         SettingError
-            If several test rows were attacked, or the suffix is unknown.
+            If several test rows were attacked, and not `together`, or the suffix is unknown.
         WriteError
             If the file cannot be written, or is one that the rows were read from.
         """
@@ -521,6 +526,8 @@ def vulnerability(train: Any, test: Any, options: VulnerabilityOptions) -> Vulne
     --------
     >>> found = dataaudit.vulnerability("train.parquet", "test.parquet", label="y")
     >>> found.shares.select("rows", "flipped", "attacked", "cells")
+    >>> once = dataaudit.vulnerability("train.csv", "test.csv", label="y", rows=[3, 8, 11], together=True)
+    >>> once.together.select("rows", "flipped", "attacked")
     """
     from dataaudit.audits.vulnerability.audit import audit_vulnerability
 

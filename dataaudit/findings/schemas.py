@@ -358,6 +358,22 @@ ATTACKS: Final = schema(  # the test row before, as predicted, and after a true 
     "loss_before real, loss_predicted real, loss_after real, p_before real, p_predicted real, p_after real",
     "cells whole, changed_rows whole, size real, steps whole",
     "by_leverage flag, by_leverage_before flag, by_test flag, by_original flag",
+    "margin_before real, margin_after real",  # lead of the label over the strongest other class, in log-odds
+)
+TOGETHER: Final = schema(  # several test rows attacked at once, by the same changes
+    "group whole, label class, rows whole, attacked whole, flipped whole",  # null where labels differ
+    "loss_before real, loss_predicted real, loss_after real",  # mean of the test rows
+    "cells whole, changed_rows whole, size real, steps whole",
+    "by_leverage flag, by_leverage_before flag, by_test flag, by_original flag",
+)
+TOGETHER_ROWS: Final = schema(  # what becomes of each
+    "group whole, rows whole, test_row_id test, test_row whole, label class, predicted_label class",
+    "flipped flag, margin_before real, margin_after real",
+    "p_before real, p_predicted real, p_after real, loss_before real, loss_predicted real, loss_after real",
+)
+TOGETHER_CHANGES: Final = schema(
+    "group whole, rows whole, train_row_id train, train_row whole, label class",
+    "column column, kind own, before text, after text, size real",  # as of `CHANGES`
 )
 CHANGES: Final = schema(  # every cell, or word, that an attack changed
     "test_row_id test, test_row whole, rows whole, train_row_id train, train_row whole, label class",
@@ -392,9 +408,15 @@ class VulnerabilityProvenance(PairRecord):
 class VulnerabilityFindings(Tables):
     """The tables of one audit of vulnerability, and their provenance."""
 
+    LATER = frozenset({"together", "together_rows", "together_changes"})
+    LATER_COLUMNS: ClassVar = {"attacks": ("margin_before", "margin_after")}
+
     shares: Annotated[pl.DataFrame, SHARES]
     attacks: Annotated[pl.DataFrame, ATTACKS]
     changes: Annotated[pl.DataFrame, CHANGES]
+    together: Annotated[pl.DataFrame, TOGETHER]
+    together_rows: Annotated[pl.DataFrame, TOGETHER_ROWS]
+    together_changes: Annotated[pl.DataFrame, TOGETHER_CHANGES]
     fragile: Annotated[pl.DataFrame, FRAGILE]
     parts: Annotated[pl.DataFrame, PARTS]  # columns, or words, of the first fragile rows, by reach
     domain: Annotated[pl.DataFrame, DOMAIN]

@@ -96,6 +96,7 @@ _FLIP: Final = (
 _WITHOUT: Final = 'What if: without the training rows that fulfil this, "hospital = 3"; proved by a refit.'
 _COUNTED: Final = 'With --without: count the errors of these test rows apart, "hospital = 3".'
 _ATTACKED: Final = "Attack this test row, from 0."
+_TOGETHER: Final = "Also by one change at once: those of --row, else the sample's rows of each label."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
 Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
@@ -417,6 +418,7 @@ class VulnerabilityOptions(Limits, PairOptions):
 
     rows: Annotated[Numbers, Opt(_ATTACKED, ATTACK, flags="--row", shown="a sample", place=-2)] = ()
     tests: Annotated[int, Opt("Correctly predicted test rows in the sample.", ATTACK, least=1, place=-1)] = 20
+    together: Annotated[bool, Opt(_TOGETHER, ATTACK, place=-1)] = False
 
     @property
     def numbers(self) -> tuple[int, ...]:

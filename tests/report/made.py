@@ -172,7 +172,19 @@ def vulnerability():
             (1, 2, 0, 0.0, 0.0, 0.7, None, None, None, 0, 0, 0, 0),
             (2, 2, 1, 0.5, 0.1, 0.9, 3.0, 2.0, 0.08, 1, 0, 0, 1),
         ],
-        "attacks": [("q1", 1, *attack), ("q2", 2, *held)],
+        "attacks": [("q1", 1, *attack, 0.405, -0.364), ("q2", 2, *held, 1.386, 1.046)],
+        "together": [
+            (1, None, 1, 2, 0, 0.35, 0.4, 0.41, 1, 1, 0.08, 4, False, False, False, True),
+            (1, None, 2, 2, 1, 0.35, 0.6, 0.62, 3, 2, 0.08, 9, True, False, False, True),
+        ],
+        "together_rows": [
+            (1, 2, "q1", 1, "no", "yes", True, 0.405, -0.1, 0.6, 0.48, 0.47, 0.5, 0.7, 0.75),
+            (1, 2, "q2", 2, "yes", "yes", False, 1.386, 0.9, 0.8, 0.72, 0.71, 0.2, 0.3, 0.34),
+        ],
+        "together_changes": [
+            (1, 2, "t4", 4, "no", "age", "number", "41", "43", 0.08),
+            (1, 2, "t5", 5, "no", "note", "word added", None, "team", None),
+        ],
         "changes": [
             ("q1", 1, 2, "t4", 4, "no", "age", "number", "41", "43", 0.08),
             ("q1", 1, 2, "t5", 5, "no", "site", "category", "north", "south", None),
