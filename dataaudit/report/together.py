@@ -74,7 +74,7 @@ def sections(f: VulnerabilityFindings) -> tuple[b.Section, ...]:
             _became(f.together_rows.filter(**chosen), name),
             _changed(f.together_changes.filter(**chosen), name),
         )
-        blocks.append(b.Only(("page", "markdown"), (b.Fold(title, tables, of=name),)))
+        blocks.append(b.Only(("page", "markdown"), (b.Fold(name, tables),)))
     return (b.Section("Several at once", tuple(blocks), rank=0, key="together", lead=_LEAD),)
 
 

@@ -10,10 +10,11 @@ from dataaudit.findings.record import WITHHELD
 from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.report import blocks as b
 from dataaudit.report import words
-from dataaudit.report.common import LABEL, NAME, joined
+from dataaudit.report.common import LABEL, NAME, Fact, joined
 
 _TURNED: Final = 20  # test rows
 _CLASSES: Final = 6
+_PREDICTED: Final = ("predicted_label", "predicted_without")
 _SCOPES: Final = {"prediction": "this prediction", "test": "all labelled test rows"}
 _LEAD: Final = (
     "The training rows that fulfil the condition are left out all at once. What that does is predicted by "
@@ -73,16 +74,7 @@ def _turned(f: ExplanationFindings) -> tuple[b.Block, ...]:
     turned = f.turned.filter(pl.col("predicted_label") != pl.col("predicted_without"))
     if not len(turned):
         return (b.Sentence("No test row gets another class."),)
-    rows = tuple(
-        (
-            b.Cell(one["test_row_id"], NAME),
-            words.MISSING if one["label"] is None else b.Cell(one["label"], 24),
-            b.Cell(one["predicted_label"], 24, "for" if one["predicted_label"] == one["label"] else ""),
-            b.Cell(one["predicted_without"], 24, "for" if one["predicted_without"] == one["label"] else ""),
-            ", ".join(words.fixed(one[f"p_{when}"]) for when in ("before", "predicted", "after")),
-        )
-        for one in turned.head(_TURNED).iter_rows(named=True)
-    )
+    rows = tuple(_turn(one) for one in turned.head(_TURNED).iter_rows(named=True))
     table = b.Table(
         caption="Test rows that get another class",
         head=("test row", "label", "now", "without", "p(label)"),
@@ -93,3 +85,16 @@ def _turned(f: ExplanationFindings) -> tuple[b.Block, ...]:
         legend="Probability of the row’s own label: now, predicted by one step, after the refit.",
     )
     return (table,)
+
+
+def _turn(one: Fact) -> b.Line:
+    label = one["label"]
+    now, then = (b.Cell(one[name], 24, "for" if one[name] == label else "") for name in _PREDICTED)
+    p = ", ".join(words.fixed(one[f"p_{when}"]) for when in ("before", "predicted", "after"))
+    return (
+        b.Cell(one["test_row_id"], NAME),
+        words.MISSING if label is None else b.Cell(label, 24),
+        now,
+        then,
+        p,
+    )
