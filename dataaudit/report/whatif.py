@@ -14,8 +14,9 @@ from dataaudit.report.common import LABEL, NAME, Fact, joined
 
 _TURNED: Final = 20  # test rows
 _CLASSES: Final = 6
+_WHEN: Final = ("before", "predicted", "after")
 _PREDICTED: Final = ("predicted_label", "predicted_without")
-_SCOPES: Final = {"prediction": "this prediction", "test": "all labelled test rows"}
+_SCOPES: Final = {"prediction": "this prediction", "test": "all test rows"}
 _LEAD: Final = (
     "The training rows that fulfil the condition are left out all at once. What that does is predicted by "
     "one Newton step for the whole group and measured by training again; encoding and λ stay as they are."
@@ -53,19 +54,15 @@ def _leaving(f: ExplanationFindings) -> b.Inline:
 def _effects(f: ExplanationFindings) -> b.Table:
     where = str(f.provenance.without.get("where") or "")
     scopes = _SCOPES | {"slice": "a slice of them" if where == WITHHELD else f"test rows where {where}"}
-    rows = tuple(
-        (
-            b.Cell(scopes.get(one["scope"], one["scope"]), 40),
-            words.count(one["n"]),
-            *(words.count(one[f"errors_{when}"]) for when in ("before", "predicted", "after")),
-            *(words.short(one[f"loss_{when}"]) for when in ("before", "predicted", "after")),
-        )
-        for one in f.without.iter_rows(named=True)
-    )
+    rows: list[b.Line] = []
+    for one in f.without.iter_rows(named=True):
+        errors = (words.count(one[f"errors_{when}"]) for when in _WHEN)
+        losses = (words.short(one[f"loss_{when}"]) for when in _WHEN)
+        rows.append((b.Cell(scopes.get(one["scope"], ""), 40), words.count(one["n"]), *errors, *losses))
     return b.Table(
         caption="Wrong predictions and mean loss (nats) without them",
         head=("of", "rows", "wrong now", "one step", "refit", "loss now", "one step", "refit"),
-        rows=rows,
+        rows=tuple(rows),
     )
 
 

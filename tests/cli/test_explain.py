@@ -93,7 +93,7 @@ def test_what_if_and_other_labels_fit_80_columns(folder):
     flat = " ".join(found.stderr.split())
     assert re.search(r"Without 5 training rows \(1\.2 %\) where age = 'child', this row is ", flat)
     assert re.search(r"Relabelling \d training rows? \(\d\.\d+ %\) \w+ this prediction, from “", flat)
-    assert "all labelled test rows" in flat
+    assert "all test rows" in flat
     back = ExplanationFindings.read(folder / "if")
     assert back.without["scope"].to_list() == ["prediction", "slice", "test"]
     errors = back.without.filter(scope="slice").row(0, named=True)
