@@ -20,7 +20,7 @@ from dataaudit.audits.mismatch.class_rates import class_rate_finding
 from dataaudit.audits.mismatch.findings import MismatchFinding, discover
 from dataaudit.audits.mismatch.proofs import masked_conflicts, proof_checks, proofs_of, prove, refit_traces
 from dataaudit.audits.mismatch.remedies import Remedies, remedy_table, ridge_grid
-from dataaudit.audits.mismatch.slices import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.tables import (
     finding_table,
     harmful_table,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from dataaudit.audits.mismatch.slices import HARM_ERRORS, Slice, SliceScore
+from dataaudit.audits.mismatch.lift import HARM_ERRORS, Slice, SliceScore
 from dataaudit.audits.mismatch.tracing import loss_gain, move_relabelled, move_without, relabellings
 from dataaudit.audits.testset import Tested
 from dataaudit.statistics import fisher, tarone

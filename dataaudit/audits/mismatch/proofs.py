@@ -20,7 +20,7 @@ from dataaudit.audits.health import Check, verification_check
 from dataaudit.audits.mismatch.class_rates import reweigh
 from dataaudit.audits.mismatch.findings import LEVEL, NAMED_ROWS, MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.remedies import GridPoint, Remedies, RemedyCase, try_remedies
-from dataaudit.audits.mismatch.slices import SliceScore
+from dataaudit.audits.mismatch.lift import SliceScore
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.audits.validation import Refit
 from dataaudit.findings.schemas import TRACE_REFITS

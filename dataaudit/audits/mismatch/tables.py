@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
-from dataaudit.audits.mismatch.slices import SliceScore
+from dataaudit.audits.mismatch.lift import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
 from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Pair, Tested
