@@ -32,7 +32,7 @@ class Fix(Protocol):
         """What to do, as one sentence in the imperative."""
 
     def apply(self, world: World, *, exact: bool) -> World:
-        """Return the world after it: refitted where it concerns training rows, or by one Newton step."""
+        """Return the world after it: refitted where it concerns training rows, or by a few Newton steps."""
 
 
 @dataclass(frozen=True)
