@@ -25,6 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
+from dataaudit.audits.mismatch.suspects import slice_name
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, values_of
@@ -33,8 +34,10 @@ from dataaudit.training.trained import Trained
 
 # Where numbers are cut; dates are cut at tenths, since labels change on a day.
 QUANTILES, TENTHS = (0.1, 0.25, 0.5, 0.75, 0.9), tuple(np.linspace(0.1, 0.9, 9))
-# A slice has as many training or test rows, at least.
+# A slice has so many training or test rows at least.
 FEWEST = 3
+# Of both tables it has no larger share: what is nearly all rows is no slice, but what it leaves out is.
+WIDEST = 0.85
 # A value of a number is a slice where so large a share of either table has it, or where all are whole and few.
 FREQUENT, FEW_VALUES = 0.02, 25
 UNSEEN = "(not in training)"
@@ -58,12 +61,6 @@ class Slice:
         return slice_name(self.columns, self.levels)
 
 
-def slice_name(columns: tuple[str, ...], levels: tuple[str, ...]) -> str:
-    """Return a slice as people write it."""
-    parts = zip(columns, levels, strict=True)
-    return " and ".join(f"{c} {v}" if v.startswith(("< ", "≥ ", "> ")) else f"{c} = {v}" for c, v in parts)
-
-
 @dataclass(frozen=True)
 class Cuts:
     """m slices of one thing each."""
@@ -80,14 +77,14 @@ class Cuts:
 
     def take(self, slices: Rows) -> Cuts:
         """Return some of the slices."""
-        names = [tuple(values[i] for i in slices) for values in (self.columns, self.levels)]
-        return Cuts(*names, self.train[:, slices], self.test[:, slices])
+        columns, levels = (tuple(values[i] for i in slices) for values in (self.columns, self.levels))
+        return Cuts(columns, levels, self.train[:, slices], self.test[:, slices])
 
     def slice(self, *members: int) -> Slice:
         """Return one slice, or what several have in common."""
         train, test = (_common(matrix, members) for matrix in (self.train, self.test))
-        names = [tuple(values[i] for i in members) for values in (self.columns, self.levels)]
-        return Slice(*names, train, test)
+        columns, levels = (tuple(values[i] for i in members) for values in (self.columns, self.levels))
+        return Slice(columns, levels, train, test)
 
     @cached_property
     def sizes(self) -> tuple[Rows, Rows]:
@@ -131,7 +128,8 @@ def _masks(known: pl.Series, new: pl.Series, role: str) -> Iterator[Masks]:
     if known.dtype.is_nested() or known.dtype in (pl.Binary, pl.Object):
         return
     if known.dtype != new.dtype and not (known.dtype.is_numeric() and new.dtype.is_numeric()):
-        new = read_datetime(new, known.dtype) if known.dtype.is_temporal() else new.cast(known.dtype, strict=False)
+        temporal = known.dtype.is_temporal()
+        new = read_datetime(new, known.dtype) if temporal else new.cast(known.dtype, strict=False)
     whole = [len(side) == side.null_count() for side in (known, new)]
     if role == "datetime" or known.dtype.is_temporal():
         known, new = (read_datetime(side, known.dtype) for side in (known, new))
@@ -227,7 +225,7 @@ def _words(trained: Trained, tested: Tested, column: str) -> Cuts:
 
 def _ones(matrix: csc_array) -> csc_array:
     matrix.sort_indices()
-    return csc_array((np.ones(matrix.nnz, dtype=np.float64), matrix.indices, matrix.indptr), shape=matrix.shape)
+    return csc_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _gathered(column: str, masks: list[Masks], rows: tuple[int, int]) -> Cuts:
@@ -235,7 +233,8 @@ def _gathered(column: str, masks: list[Masks], rows: tuple[int, int]) -> Cuts:
     kept: dict[bytes, tuple[str, Rows, Rows]] = {}
     for name, known, new in masks:
         train, test = (np.flatnonzero(side.fill_null(value=False).to_numpy()) for side in (known, new))
-        if max(len(train), len(test)) >= FEWEST and (len(train), len(test)) != rows:
+        share = min(len(train) / rows[0], len(test) / rows[1])
+        if max(len(train), len(test)) >= FEWEST and share <= WIDEST:
             kept.setdefault(train.tobytes() + b"|" + test.tobytes(), (name, train, test))
     sides = [_of_rows([one[side] for one in kept.values()], rows[side - 1]) for side in (1, 2)]
     return Cuts((column,) * len(kept), tuple(one[0] for one in kept.values()), *sides)
@@ -248,11 +247,12 @@ def _of_rows(rows: list[Rows], n: int) -> csc_array:
 
 
 def _joined(parts: list[Cuts], rows: tuple[int, int]) -> Cuts:
-    names = [tuple(value for part in parts for value in getattr(part, name)) for name in ("columns", "levels")]
+    columns = tuple(column for part in parts for column in part.columns)
+    levels = tuple(level for part in parts for level in part.levels)
     sides = []
     for name, n in zip(("train", "test"), rows, strict=True):
         matrices = [getattr(part, name) for part in parts]
         ends = np.concatenate([[0], *(np.diff(m.indptr) for m in matrices)]).cumsum()
         indices = np.concatenate([np.empty(0, dtype=np.int64), *(m.indices for m in matrices)])
-        sides.append(csc_array((np.ones(len(indices)), indices, ends), shape=(n, len(names[0]))))
-    return Cuts(*names, *sides)
+        sides.append(csc_array((np.ones(len(indices)), indices, ends), shape=(n, len(levels))))
+    return Cuts(columns, levels, *sides)

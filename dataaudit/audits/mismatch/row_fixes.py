@@ -19,9 +19,10 @@ from dataaudit.audits.mismatch.world import World
 from dataaudit.model.losses import Softmax
 from dataaudit.training.trained import Trained
 
-# Rows' worth of evidence that a slice's labels are as the model says: by test rows, and by training rows.
-PRIOR = 1.0
-STEPS = 20  # Newton steps for an offset
+# Curvature, in rows' worth, that speaks for no shift.
+PRIOR = 2.0
+# Newton steps for an offset, the step at which it is found, and the shortest share of one.
+STEPS, FOUND, SHORTEST = 20, 1e-6, 1e-3
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -123,7 +124,7 @@ class Offset:
     @property
     def advice(self) -> str:
         """What to do."""
-        return f"Shift the scores of {self.what} {self.how}, or train on rows labelled as these are."
+        return f"Shift the scores of {self.what} {self.how}."
 
     def apply(self, world: World, *, exact: bool) -> World:
         """Return the world with shifted scores: each half of the rows as the other half asks for."""
@@ -131,8 +132,9 @@ class Offset:
         inside = np.ones(len(world.rows), dtype=bool) if self.rows is None else np.isin(world.rows, self.rows)
         offset = torch.zeros_like(world.offset)
         for half in (world.first, ~world.first):
-            fitted, judged = inside & half, torch.from_numpy(inside & ~half)
-            offset[judged] = fit_offset(world.trained, world.scores[fitted], world.block.y[fitted]) - self.known
+            fitted, judged = (torch.from_numpy(inside & some) for some in (half, ~half))
+            shift = fit_offset(world.trained, world.scores[fitted], world.block.y[fitted])
+            offset[judged] = shift - self.known
         return world.with_offset(offset)
 
 
@@ -140,7 +142,7 @@ def fit_offset(trained: Trained, scores: Tensor, y: Tensor) -> Tensor:
     """Return the shift of scores by which some rows' loss is least, drawn towards none."""
     k = scores.shape[1]  # (m, k), (m,) -> (k,)
     found, a = scores.new_zeros(k), trained.calibration[0]
-    prior = 2.0 * PRIOR * a * a * torch.eye(k, dtype=scores.dtype)
+    prior = PRIOR * a * a * torch.eye(k, dtype=scores.dtype)
     for _ in range(STEPS if len(y) else 0):
         s = scores + found
         slope = trained.loss_slope(s, y).sum(0) + prior @ found
@@ -148,13 +150,21 @@ def fit_offset(trained: Trained, scores: Tensor, y: Tensor) -> Tensor:
         step = torch.linalg.solve(bend, slope)
         before = _loss(trained, scores, y, found, prior)
         scale = 1.0
-        while scale > 1e-3 and _loss(trained, scores, y, found - scale * step, prior) > before:
+        while scale > SHORTEST and _loss(trained, scores, y, found - scale * step, prior) > before:
             scale /= 2.0
         found = found - scale * step
-        if float(step.abs().max()) < 1e-6:
+        if float(step.abs().max()) < FOUND:
             break
     return found
 
 
 def _loss(trained: Trained, scores: Tensor, y: Tensor, shift: Tensor, prior: Tensor) -> float:
     return float(trained.loss(scores + shift, y).sum() + 0.5 * shift @ prior @ shift)
+
+
+def shift_in_words(trained: Trained, shift: Tensor, label: int) -> str:
+    """Say what a shift of scores does to one class, against the mean of the others."""  # (k,)
+    full = trained.calibration[0] * np.concatenate([[0.0], shift.numpy()])
+    size = full[label] - np.delete(full, label).mean()
+    way = "towards" if size > 0 else "away from"
+    return f"{way} “{trained.classes[label]}” by {abs(size):.2g} in log-odds"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from scipy.sparse import csc_array
 from scipy.special import ndtr
 
 from dataaudit.audits.mismatch.cuts import Cuts, Slice, cut
-from dataaudit.audits.mismatch.row_fixes import Offset, Relabel, Remove, fit_offset
+from dataaudit.audits.mismatch.row_fixes import Offset, Relabel, Remove, fit_offset, shift_in_words
 from dataaudit.audits.mismatch.screen import Screen, differences
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
@@ -126,7 +125,7 @@ def _ways(screen: Screen, part: Slice) -> Iterator[_Way]:
 def _labellings(
     classes: tuple[str, ...], part: Slice, mine: Rows, labelled: Reals
 ) -> Iterator[tuple[Rows, Rows, str, str]]:
-    """Yield rows of a slice, other labels for them, and words: one class as another, all as one, exchanged."""
+    """Yield rows of a slice, other labels for them, and words: one class as another, several, or all."""
     K, n = len(classes), len(mine)  # mine (n_S,) labels, labelled (n_S, K) what other ones are worth
     table = np.stack([np.bincount(mine, weights=labelled[:, c], minlength=K) for c in range(K)], axis=1)
     a, b = np.unravel_index(int(table.argmax()), table.shape)
@@ -156,12 +155,7 @@ def _offset(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> Offset:
     known = fit_offset(trained, trained.left_out[rows], trained.objective.rows.y[rows])
     at = torch.from_numpy(judged)
     shift = fit_offset(trained, world.scores[at], world.block.y[at]) - known
-    full = trained.calibration[0] * np.concatenate([[0.0], shift.numpy()])
-    full -= full.mean()
-    c = int(np.abs(full).argmax() if len(full) > 2 else 1)  # noqa: PLR2004 - of two the second
-    size = full[c] - full[0] if len(full) == 2 else full[c]  # noqa: PLR2004
-    way = "towards" if size > 0 else "away from"
-    how = f"{way} “{trained.classes[c]}” by {abs(size):.2g} in log-odds"
+    how = shift_in_words(trained, shift, _class_that_differs(screen, part, judged))
     return Offset(part.test, known, f"the {_rows(len(part.test), 'test row')} with {part.name}", how)
 
 
@@ -182,8 +176,9 @@ def _measure(screen: Screen, tried: list[_Way]) -> None:
 
 def _judged(screen: Screen, gain: Reals) -> tuple[float, float]:
     """Return the sum of gains, and the largest z of a half that the other half's promise speaks for."""
-    sums = [float(gain[half].sum()) for half in screen.halves]
-    z = [s / max(float(np.sqrt((gain[half] ** 2).sum())), 1e-12) for s, half in zip(sums, screen.halves, strict=True)]
+    halves = [gain[half] for half in screen.halves]
+    sums = [float(half.sum()) for half in halves]
+    z = [float(half.sum()) / max(float(np.sqrt((half**2).sum())), 1e-12) for half in halves]
     promised = [z[1 - h] for h in range(2) if sums[h] >= PROMISE / 2 and z[h] > 0]
     return sum(sums), max(promised, default=0.0)
 
@@ -206,15 +201,22 @@ def _suspect(screen: Screen, ways: list[_Way], tried: int) -> Suspect:
     )
 
 
+def _class_that_differs(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> int:
+    """Return the class whose share differs most between the slice's training and test rows."""
+    known, new = screen.known, screen.new
+    V1, V2 = known.V[part.train].sum(0) + known.prior, new.V[judged].sum(0) + new.prior
+    gap = new.r[judged].sum(0) / V2 - known.r[part.train].sum(0) / V1
+    worth = gap**2 / (1.0 / V1 + 1.0 / V2)
+    return int(worth.argmax()) if len(worth) > 2 else 1  # noqa: PLR2004 - of two the second
+
+
 def slice_title(screen: Screen, part: Slice) -> str:
     """Say how the labels of a slice differ."""
-    known, new, classes = screen.known, screen.new, screen.trained.classes
+    known, classes = screen.known, screen.trained.classes
     judged = np.isin(screen.world.rows, part.test)
     n, t = len(part.train), int(judged.sum())
     y1, y2 = screen.trained.objective.rows.y.numpy()[part.train], screen.world.y[judged]
-    gap = new.r[judged].sum(0) / (new.V[judged].sum(0) + new.prior)
-    gap -= known.r[part.train].sum(0) / (known.V[part.train].sum(0) + known.prior)
-    c = int(np.abs(gap).argmax())
+    c = _class_that_differs(screen, part, judged)
     a, b = int((y1 == c).sum()), int((y2 == c).sum())
     if n and t and abs(a / n - b / t) >= RATE:
         return (

@@ -54,4 +54,10 @@ class Suspect:
         """Columns and levels as people write them: ``age = [0-10) and sex = F``."""
         if len(self.columns) != len(self.levels):
             return " and ".join(self.columns)
-        return " and ".join(f"{of} = {level}" for of, level in zip(self.columns, self.levels, strict=True))
+        return slice_name(self.columns, self.levels)
+
+
+def slice_name(columns: tuple[str, ...], levels: tuple[str, ...]) -> str:
+    """Return columns and levels as people write them; a cut says itself which side it means."""
+    parts = zip(columns, levels, strict=True)
+    return " and ".join(f"{c} {v}" if v.startswith(("< ", "≥ ", "> ")) else f"{c} = {v}" for c, v in parts)
