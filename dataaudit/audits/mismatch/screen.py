@@ -63,12 +63,17 @@ class Side:
 
 
 def differences(first: tuple[Reals, Reals], second: tuple[Reals, Reals]) -> Reals:
-    """Return D of every slice, in nats."""  # 2 × 2 × (m, K) -> (m,)
+    """Return D of every slice, in nats; of two classes, the sums of one say all."""  # 2 × 2 × (…, K) -> (…)
     (R1, V1), (R2, V2) = first, second
     K = R1.shape[-1]
     gap = R2 / V2 - R1 / V1
-    worth: Reals = (gap**2 / (1.0 / V1 + 1.0 / V2)).sum(-1) * ((K - 1) / (2.0 * K))
+    worth: Reals = (gap**2 / (1.0 / V1 + 1.0 / V2)).sum(-1) * share(K) / 2.0
     return worth
+
+
+def share(classes: int) -> float:
+    """Return what each of so many classes counts: their residuals add up to 0."""
+    return 1.0 if classes == 1 else (classes - 1) / classes
 
 
 @dataclass(frozen=True)
