@@ -32,7 +32,9 @@ EACH, DEPTH = 3.0, 3
 # Rows of a conjunction in each table at least; conjunctions that each half proposes.
 FEWEST, PROPOSED = 5, 6
 # Conditions that are crossed: so many multiplications, and so many in all.
-WORK, MOST = 2e10, 500
+WORK, MOST = 1e10, 400
+# Pairs whose bound is asked for.
+PAIRS = 3000
 # Training rows that the search looks at.
 ROWS = 20_000
 # Share of rows in common from which two slices are one.
@@ -159,11 +161,13 @@ def search(known: Table, new: Table, columns: Sequence[str], *, top: int = 1) ->
         score = differences(crossed[0][0], crossed[1][0]) - EACH * depth
         valid = _combinable(frontier, kept, code) & (np.minimum(crossed[0][1], crossed[1][1]) >= FEWEST)
         score[~valid] = -np.inf
-        for i, j in np.argwhere(np.isfinite(score)):
-            known_scores[(*frontier[i], int(kept[j]))] = float(score[i, j])
+        if depth == 1:
+            i, j = np.nonzero(np.isfinite(score))
+            pairs = zip(kept[i].tolist(), kept[j].tolist(), strict=True)
+            known_scores |= dict(zip(pairs, score[i, j].tolist(), strict=True))
         found = _best(found, score, frontier, kept, known_scores, top)
         if depth + 1 < DEPTH:
-            frontier, grown = _pairs(tables, kept, valid, found, top)
+            frontier, grown = _pairs(tables, kept, score, found, top)
     return found
 
 
@@ -219,12 +223,14 @@ def _parts(members: Members) -> list[Members]:
 def _pairs(
     tables: tuple[Table, Table],
     kept: Rows,
-    valid: NDArray[np.bool_],
+    score: Reals,
     found: list[Found],
     top: int,
 ) -> tuple[list[Members], list[Table]]:
     """Return the pairs that can still lead to one of the best."""
-    i, j = np.nonzero(valid)
+    i, j = np.nonzero(np.isfinite(score))
+    best = np.argsort(-score[i, j], kind="stable")[:PAIRS]
+    i, j = i[best], j[best]
     both = [table.both(kept[i], kept[j]) for table in tables]
     bound = both[0].bounds() + both[1].bounds()
     some = _surviving(bound, found, top, EACH * 2, _affordable(tables))
