@@ -1,23 +1,23 @@
 """Conjunctions: rows for which two or three things can be said together, found by bound and prune.
 
-The score of a slice is the difference of its labels D (`screen`) less `EACH` for every further condition. D of
-any part of a slice is below the sum over both tables of max ΣR²/ΣV over their rows. A row with residual r has
-V = |r| (1 - |r|), and of rows of one sign the best part is always those with |r| above some limit: exchanging
-one for a larger residual pays whenever adding it did. So the bound of a slice is the best prefix of its rows
-in the order of |r|, a cumulative sum. Conditions whose bound does not reach the best scores found so far lead
-nowhere, whatever they are combined with, as in SliceLine (Sagadeeva & Boehm 2021); what is left is crossed by
-products of matrices.
+The score of a slice is the difference of its labels D (`screen`) less `EACH` for every further condition. D
+of any part of a slice is below the sum over both tables of max (Σr)²/(2ΣV) over their rows. A row with residual
+r has V = |r| (1 - |r|), and of rows of one sign the best part is always those with |r| above some limit:
+exchanging one for a larger residual pays whenever adding it did. So the bound of a slice is the best prefix of
+its rows in the order of |r|, a cumulative sum. Conditions whose bound does not reach the best scores found so
+far lead nowhere, whatever they are combined with, as in SliceLine (Sagadeeva & Boehm 2021); what is left is
+crossed by products of matrices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array
 
 from dataaudit.audits.mismatch.cuts import Cuts, Slice, cut
 from dataaudit.audits.mismatch.screen import Screen, Side, differences, share
@@ -34,7 +34,7 @@ FEWEST, PROPOSED = 5, 6
 # Conditions that are crossed: so many multiplications, and so many in all.
 WORK, MOST = 1e10, 400
 # Pairs whose bound is asked for.
-PAIRS = 3000
+PAIRS = 1500
 # Training rows that the search looks at.
 ROWS = 20_000
 # Share of rows in common from which two slices are one.
@@ -81,8 +81,10 @@ def best_part(members: csc_array, r: Reals, prior: float) -> Reals:
     """Return the largest (Σr)²/(ΣV + prior) over all parts of each column's rows."""  # (b, m), (b,) -> (m,)
     best = np.zeros(members.shape[1])
     for x in (np.maximum(r, 0.0), np.maximum(-r, 0.0)):
-        order = np.argsort(-x, kind="stable")[: int((x > 0).sum())]
-        part = csc_array(csr_array(members)[order])
+        order = np.argsort(-x, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        part = csc_array((members.data, place[members.indices], members.indptr), shape=members.shape)
         part.sort_indices()
         own = x[order][part.indices]
         R, V = (_cumulative(values, part.indptr) for values in (own, own * (1.0 - own)))
@@ -115,7 +117,7 @@ def conjunction_suspects(
         )
         best = [members for _, members in search(*tables, cuts.columns, top=4 * PROPOSED) if len(members) > 1]
         found |= {members: cuts.slice(*members) for members in distinct(cuts, best)[:PROPOSED]}
-    return confirmed(screen, list(found.values()))
+    return confirmed(screen, list(found.values()), tried=cuts.m**2)
 
 
 def _rows_of(side: Side, rows: Rows) -> Side:
@@ -165,7 +167,8 @@ def search(known: Table, new: Table, columns: Sequence[str], *, top: int = 1) ->
             i, j = np.nonzero(np.isfinite(score))
             pairs = zip(kept[i].tolist(), kept[j].tolist(), strict=True)
             known_scores |= dict(zip(pairs, score[i, j].tolist(), strict=True))
-        found = _best(found, score, frontier, kept, known_scores, top)
+        names = lambda i, j: (*frontier[i], int(kept[j]))  # noqa: E731, B023 - used at once
+        found = _best(found, score, names, known_scores, top)
         if depth + 1 < DEPTH:
             frontier, grown = _pairs(tables, kept, score, found, top)
     return found
@@ -198,8 +201,7 @@ def _combinable(frontier: list[Members], kept: Rows, code: Rows) -> NDArray[np.b
 def _best(
     found: list[Found],
     score: Reals,
-    frontier: list[Members],
-    kept: Rows,
+    names: Callable[[int, int], Members],
     known: dict[Members, float],
     top: int,
 ) -> list[Found]:
@@ -207,7 +209,7 @@ def _best(
     fresh: list[Found] = []
     rows, columns = np.nonzero(score > (found[-1][0] if len(found) == top else 0.0))
     for at in np.argsort(-score[rows, columns], kind="stable"):
-        members = (*frontier[rows[at]], int(kept[columns[at]]))
+        members = names(rows[at], columns[at])
         value = float(score[rows[at], columns[at]])
         if value > max(known.get(part, -np.inf) for part in _parts(members)):
             fresh.append((value, members))

@@ -166,6 +166,8 @@ def _numbers(known: pl.Series, new: pl.Series, at: tuple[float, ...]) -> Iterato
     edges = np.unique(np.quantile(numbers, at, method="nearest"))
     names = dict(zip(edges.tolist(), _shown(edges, dtype), strict=True))
     low, high = float(numbers.min()), float(numbers.max())
+    for value in _frequent(a, b):
+        yield _shown(np.array([value]), dtype)[0], a == value, b == value
     for edge, name in names.items():
         yield f"< {name}", a < edge, b < edge
         yield f"≥ {name}", a >= edge, b >= edge
@@ -175,8 +177,6 @@ def _numbers(known: pl.Series, new: pl.Series, at: tuple[float, ...]) -> Iterato
         ends = _shown(np.array([low, high]), dtype)
         yield f"< {ends[0]}", a < low, b < low
         yield f"> {ends[1]}", a > high, b > high
-    for value in _frequent(a, b):
-        yield _shown(np.array([value]), dtype)[0], a == value, b == value
 
 
 def _frequent(a: pl.Series, b: pl.Series) -> list[float]:
@@ -207,7 +207,13 @@ def _shown(edges: NDArray[np.float64], dtype: pl.DataType) -> list[str]:
     if not dtype.is_temporal():
         return [f"{edge:.6g}" for edge in edges]
     physical = pl.Int32() if dtype == pl.Date else pl.Int64()
-    return pl.Series(edges).cast(physical).cast(dtype).cast(pl.String).to_list()
+    dates = pl.Series(edges).cast(physical).cast(dtype)
+    plain = (
+        dates.dt.to_string("iso").str.replace(r"[ T]00:00:00(\.0+)?", "")
+        if dtype != pl.Duration
+        else dates.cast(pl.String)
+    )
+    return plain.to_list()
 
 
 def _words(trained: Trained, tested: Tested, column: str) -> Cuts:

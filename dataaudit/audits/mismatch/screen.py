@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
+from scipy.special import chdtrc
 from torch import Tensor
 
 from dataaudit.audits.mismatch.world import World
@@ -124,6 +125,21 @@ class Screen:
             leaving.append(pull.numpy())
             labelled.append(torch.stack(others, dim=1).numpy())
         return np.stack(leaving), np.stack(labelled)
+
+    def difference(self, train: Rows, judged: NDArray[np.bool_]) -> float:
+        """Return D of one slice; where no test row is in it, of its training rows against the model."""
+        sums = []
+        for side, rows in ((self.known, train), (self.new, judged)):
+            sums.append((side.r[rows].sum(0), side.V[rows].sum(0) + side.prior))
+        if judged.any():
+            return float(differences(sums[0], sums[1]))
+        (R, V), K = sums[0], len(self.trained.classes)
+        return float((R**2 / V).sum() * share(K) / 2.0)
+
+    def chance(self, difference: float, tried: int) -> float:
+        """Return how likely chance alone brings such a D about in any of so many slices."""
+        classes = len(self.trained.classes)
+        return min(1.0, tried * float(chdtrc(classes - 1, 2.0 * difference)))
 
     def _slope(self, s: Tensor, label: int) -> Tensor:
         """Return the slopes of the loss if all rows had one label."""  # (n, k) -> (n, k)

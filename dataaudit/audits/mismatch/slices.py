@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
-from scipy.special import ndtr
 
 from dataaudit.audits.mismatch.cuts import Cuts, Slice, cut
 from dataaudit.audits.mismatch.row_fixes import Offset, Relabel, Remove, fit_offset, shift_in_words
@@ -26,7 +25,7 @@ from dataaudit.audits.testset import Pair, Tested
 from dataaudit.training.trained import Trained
 
 # Slices that each half proposes by each of the screens, and those that are handed on.
-PROPOSED, MOST = 10, 24
+PROPOSED, MOST = 10, 8
 # Nats that a proposal must promise on its own half, and standard errors by which the other half confirms it.
 PROMISE, CONFIRMED = 2.0, 2.0
 # Classes up to which every pair of labels is tried by the screen.
@@ -46,7 +45,7 @@ def slice_suspects(
     screen = Screen(trained, world)
     cuts = cut(pair, trained, tested)
     slices = [cuts.slice(i) for i in proposed(screen, cuts)]
-    return confirmed(screen, slices)
+    return confirmed(screen, slices, tried=cuts.m)
 
 
 def proposed(screen: Screen, cuts: Cuts) -> list[int]:
@@ -70,16 +69,25 @@ def proposed(screen: Screen, cuts: Cuts) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def confirmed(screen: Screen, slices: Sequence[Slice]) -> list[Suspect]:
-    """Return slices as suspects where the half that did not propose them confirms one of their fixes."""
-    tried = [one for part in slices for one in _ways(screen, part)]
-    _measure(screen, tried)
+def confirmed(screen: Screen, slices: Sequence[Slice], *, tried: int) -> list[Suspect]:
+    """Return slices, out of so many that were tried, that the half which did not propose them confirms."""
+    ways = [one for part in slices for one in _ways(screen, part)]
+    _measure(screen, ways)
     by_slice: dict[int, list[_Way]] = {}
-    for one in tried:
+    for one in ways:
         if one.z >= CONFIRMED:
             by_slice.setdefault(id(one.slice), []).append(one)
-    chosen = sorted(by_slice.values(), key=lambda ways: -max(way.nats for way in ways))[:MOST]
-    return [_suspect(screen, ways, len(tried)) for ways in chosen]
+    found = [(_suspect(screen, some, tried), max(way.nats for way in some)) for some in by_slice.values()]
+    most = [{id(s) for s, _ in sorted(found, key=key)[:MOST]} for key in (_by_evidence, _by_nats)]
+    return [one for one, _ in sorted(found, key=_by_evidence) if id(one) in most[0] | most[1]]
+
+
+def _by_evidence(one: tuple[Suspect, float]) -> float:
+    return -one[0].evidence
+
+
+def _by_nats(one: tuple[Suspect, float]) -> float:
+    return -one[1]
 
 
 @dataclass
@@ -185,19 +193,21 @@ def _judged(screen: Screen, gain: Reals) -> tuple[float, float]:
 
 def _suspect(screen: Screen, ways: list[_Way], tried: int) -> Suspect:
     part = ways[0].slice
-    best = sorted(ways, key=lambda way: -way.nats)
-    p = min(1.0, 2.0 * tried * float(ndtr(-max(way.z for way in ways))))
-    cause = "unseen" if not len(part.train) else "only training" if not len(part.test) else "labels"
+    best: dict[str, _Way] = {}
+    for way in sorted(ways, key=lambda way: -way.nats):
+        best.setdefault(way.fix.name, way)  # the better one of each kind
+    evidence = screen.difference(part.train, np.isin(screen.world.rows, part.test))
     return Suspect(
         kind="slice",
-        cause=cause,
+        cause="unseen" if not len(part.train) else "only training" if not len(part.test) else "labels",
         columns=part.columns,
         title=slice_title(screen, part),
-        fixes=tuple(way.fix for way in best),
+        fixes=tuple(way.fix for way in best.values()),
         levels=part.levels,
         train=part.train,
         test=part.test,
-        p_value=p,
+        p_value=screen.chance(evidence, tried),
+        evidence=evidence,
     )
 
 

@@ -48,6 +48,7 @@ class Suspect:
     train: Rows = field(default_factory=NONE.copy)  # positions of its training rows; empty if all
     test: Rows = field(default_factory=NONE.copy)  # positions among the labelled test rows; empty if all
     p_value: float = 1.0  # of the test that screened it, corrected for all that were screened
+    evidence: float = 0.0  # nats by which labels of its rows differ between the tables, given the model
 
     @property
     def name(self) -> str:
