@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
+from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
-from dataaudit.audits.mismatch.slices import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.tables import (
     errors_of,
