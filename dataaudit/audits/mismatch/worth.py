@@ -103,6 +103,8 @@ class Judged:
     def best(self) -> Trial:
         """The fix that is worth most, or a plainer one that is as good; one without more errors if there is."""
         most = max(self.trials, key=lambda trial: trial.worth)
+        if most.worth <= 0:
+            return most
         enough = [t for t in self.trials if t.worth >= PLAINER * most.worth and t.z >= min(most.z, SOUND)]
         plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough
         most = max(plain, key=lambda trial: trial.worth)
