@@ -31,6 +31,8 @@ BEYOND = {"exchange": 2.0, "column": 2.0, "copies": 2.0, "rates": 3.0, "rows": 3
 SHARE, NATS = 0.01, 3.0
 # Share of the test loss from which it is high.
 HIGH = 0.1
+# Share of the best fix's worth from which a plainer one is taken.
+ALMOST = 0.9
 # Standard errors by which a simpler suspect may be worth less than the best.
 TIED = 2.0
 # Causes that are looked for, and suspects among which.
@@ -95,8 +97,9 @@ class Judged:
 
     @property
     def best(self) -> Trial:
-        """The fix that is worth most."""
-        return max(self.trials, key=lambda trial: trial.worth)
+        """The fix that is worth most, or the first that is worth almost as much."""
+        most = max(self.trials, key=lambda trial: trial.worth)
+        return next(trial for trial in self.trials if trial.worth >= min(ALMOST * most.worth, most.worth))
 
     @property
     def worth(self) -> float:
