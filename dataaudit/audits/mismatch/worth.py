@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -24,17 +25,20 @@ from dataaudit.errors import AuditError
 from dataaudit.options import StepCallback, ignore_progress
 from dataaudit.statistics import Z95
 
-# Standard errors that the worth must exceed: a column's two-sample test has spoken already, of slices and
-# single rows many were tried.
+# Standard errors that the worth must exceed where the test that screened it has spoken already, at what chance
+# it has; and else, where many were tried.
+TESTED, LEVEL = 2.0, 0.01
 BEYOND = {"exchange": 2.0, "column": 2.0, "copies": 2.0, "rates": 3.0, "rows": 3.5, "slice": 3.5, "row": 4.0}
 # Least worth that is more than a note: a share of the test loss, and nats.
 SHARE, NATS = 0.01, 3.0
 # Share of the test loss from which it is high.
 HIGH = 0.1
-# Share of the best fix's worth from which a plainer one is taken.
-ALMOST = 0.9
 # Standard errors by which a simpler suspect may be worth less than the best.
 TIED = 2.0
+# Nats by which labels must differ more for each further condition of a slice.
+EACH = 3.0
+# Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
+PLAINER, SOUND = 0.5, 4.0
 # Causes that are looked for, and suspects among which.
 CAUSES, JUDGED = 10, 30
 JUDGING = "try fixes"
@@ -95,11 +99,14 @@ class Judged:
     under: int | None = None  # place of the cause whose by-product it is
     left: float | None = None  # share of its worth that is left once the causes before it are fixed
 
-    @property
+    @cached_property
     def best(self) -> Trial:
-        """The fix that is worth most, or the first that is worth almost as much."""
+        """The fix that is worth most, or a plainer one that is as good; one without more errors if there is."""
         most = max(self.trials, key=lambda trial: trial.worth)
-        return next(trial for trial in self.trials if trial.worth >= min(ALMOST * most.worth, most.worth))
+        enough = [t for t in self.trials if t.worth >= PLAINER * most.worth and t.z >= min(most.z, SOUND)]
+        plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough
+        most = max(plain, key=lambda trial: trial.worth)
+        return next(trial for trial in plain if trial is most or not less(trial, most))
 
     @property
     def worth(self) -> float:
@@ -202,7 +209,8 @@ def _proved(one: Judged, world: World, total: float) -> Judged:
 def severity_of(one: Judged, total: float) -> str:
     """Return how severe it is: by the share of the test loss that fixing it takes away, beyond chance."""
     best = one.best
-    if best.z <= BEYOND[one.suspect.kind] or best.worth < max(NATS, SHARE * total):
+    beyond = TESTED if one.suspect.p_value <= LEVEL else BEYOND[one.suspect.kind]
+    if best.z <= beyond or best.worth < max(NATS, SHARE * total):
         return "note"
     return "high" if best.worth >= HIGH * total else "medium"
 
@@ -210,16 +218,18 @@ def severity_of(one: Judged, total: float) -> str:
 def first_of(now: Sequence[Judged]) -> Judged:
     """Return the suspect worth most, or a simpler one that is not worth less beyond chance."""
     best = max(now, key=lambda one: one.worth).best
-    tied = [one for one in now if not _less(one.best, best)]
+    tied = [one for one in now if not less(one.best, best)]
     return min(tied, key=lambda one: (_complexity(one), -one.worth))
 
 
-def _less(one: Trial, best: Trial) -> bool:
+def less(one: Trial, best: Trial) -> bool:
     """Whether a fix is worth less than the best one beyond chance."""
     lost = best.gain - one.gain
     return float(lost.sum()) > TIED * float(lost.std() * np.sqrt(len(lost)))
 
 
-def _complexity(one: Judged) -> tuple[int, bool, int]:
+def _complexity(one: Judged) -> tuple[int, float, bool, int]:
+    """Return what makes a suspect less simple: its kind, labels that differ less, and what it takes."""
     suspect = one.suspect
-    return _ORDER[suspect.kind], one.best.fix.name == "offset", len(suspect.columns)
+    evidence = suspect.evidence - EACH * (len(suspect.columns) - 1)
+    return _ORDER[suspect.kind], -evidence, one.best.fix.name == "offset", len(suspect.columns)

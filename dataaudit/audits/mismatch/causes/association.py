@@ -1,11 +1,11 @@
 """Whether a column says as much of the labels in test as it says of training rows that were left out.
 
 With the contribution c_i of a column to the scores s_i of a row, the loss along s_i + α c_i has at α = 0 the
-slope u_i = r_i'c_i and the curvature c_i'W_i c_i. Offsets of the classes, and a factor of all scores, or of the
-other columns' part of them, are directions of their own: what they explain of u is taken off by the information
-matrix, which leaves the efficient score; the larger of the two counts. Its mean over the test rows less that over the training rows
-(left-out scores, to first order) has mean zero where the column means the same; α̂ = - slope/curvature is -1
-where it means nothing.
+slope u_i = r_i'c_i and the curvature c_i'W_i c_i. Offsets of the classes, and a factor of all scores (or of
+the other columns' part of them) are directions of their own: what they explain of u is taken off by the
+information matrix, which leaves the efficient score. Its mean over the test rows less that over the training
+rows (left-out scores, to first order) has mean zero where the column means the same; α̂ = - slope/curvature is
+-1 where it means nothing. The larger of both ways counts.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Side:
     X: Tensor | csr_array
     r: Reals  # (n, k) slopes
     W: Reals  # (n, k, k) curvatures
-    rD: Reals  # (n, k + 1)
+    slopes: Reals  # (n, k + 1)
     WD: Reals  # (n, k, k + 1)
     information: Reals  # (k + 1, k + 1) D'W D
 
@@ -84,12 +84,12 @@ class _Side:
         )
 
     def along(self, own: Tensor) -> list[tuple[Reals, float]]:
-        """Return the efficient scores of the rows, and α̂, beside all scores and beside the other columns'."""
+        """Return the efficient scores of the rows, and α̂: beside all scores, beside the other columns'."""
         C = times(self.X, own).numpy()  # own (d, k), the coefficients of a column
         curvature = float(((self.W @ C[:, :, None])[:, :, 0] * C).sum())
         cross = self.WD.reshape(C.size, -1).T @ C.reshape(-1)
         gram = np.block([[self.information, cross[:, None]], [cross[None], np.array([[curvature]])]])
-        slopes = np.concatenate([self.rD, (self.r * C).sum(1, keepdims=True)], axis=1)
+        slopes = np.concatenate([self.slopes, (self.r * C).sum(1, keepdims=True)], axis=1)
         found = []
         for part in (0.0, 1.0):  # of the column that is taken from the scores
             others = np.eye(len(gram))[:, :-1]
