@@ -106,7 +106,7 @@ class Judged:
         if most.worth <= 0:
             return most
         enough = [t for t in self.trials if t.worth >= PLAINER * most.worth and t.z >= min(most.z, SOUND)]
-        plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough
+        plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough or [most]
         most = max(plain, key=lambda trial: trial.worth)
         return next(trial for trial in plain if trial is most or not less(trial, most))
 
