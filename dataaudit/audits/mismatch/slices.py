@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from dataaudit.audits.mismatch.cuts import Cuts, Slice, cut
+from dataaudit.audits.mismatch.refine import refine
 from dataaudit.audits.mismatch.row_fixes import Offset, Relabel, Remove, fit_offset, shift_in_words
 from dataaudit.audits.mismatch.screen import Screen, differences
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
@@ -28,6 +29,8 @@ from dataaudit.training.trained import Trained
 PROPOSED, MOST = 10, 8
 # Nats that a proposal must promise on its own half, and standard errors by which the other half confirms it.
 PROMISE, CONFIRMED = 2.0, 2.0
+# Slices for which one counts, since its ends are moved.
+MOVES = 4
 # Classes up to which every pair of labels is tried by the screen.
 FEW_CLASSES = 12
 # Labels are said to come at other rates from so large a difference on.
@@ -44,8 +47,8 @@ def slice_suspects(
     del seed  # the halves are the world's
     screen = Screen(trained, world)
     cuts = cut(pair, trained, tested)
-    slices = [cuts.slice(i) for i in proposed(screen, cuts)]
-    return confirmed(screen, slices, tried=cuts.m)
+    slices = [refine(screen, cuts, (i,)) for i in proposed(screen, cuts)]
+    return confirmed(screen, distinct(slices), tried=cuts.m * MOVES)
 
 
 def proposed(screen: Screen, cuts: Cuts) -> list[int]:
@@ -67,6 +70,11 @@ def proposed(screen: Screen, cuts: Cuts) -> list[int]:
             best = np.argsort(-score, kind="stable")[:PROPOSED]
             found.extend(best[score[best] > 0].tolist())
     return list(dict.fromkeys(found))
+
+
+def distinct(slices: Sequence[Slice]) -> list[Slice]:
+    """Return each slice once."""
+    return list({(part.columns, part.levels): part for part in slices}.values())
 
 
 def confirmed(screen: Screen, slices: Sequence[Slice], *, tried: int) -> list[Suspect]:
