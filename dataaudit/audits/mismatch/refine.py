@@ -68,7 +68,8 @@ def _moved(
     if not len(values):
         return interval[end]
     grid = np.unique(np.quantile(values, np.linspace(0.0, 1.0, TRIED + 1), method="nearest"))
-    grid = np.unique([*grid[(grid > interval[0]) & (grid < interval[1])], interval[end]])
+    beyond = grid > interval[0] if end else grid < interval[1]
+    grid = np.unique([*grid[beyond], interval[end]])
     sides = (screen.known, column.train, base[0]), (screen.new, column.test[screen.world.rows], base[1])
     sums = [_interval_sums(side, numbers, mask, grid, interval, end) for side, numbers, mask in sides]
     score = differences(sums[0], sums[1])
