@@ -36,6 +36,8 @@ HIGH = 0.1
 TIED = 2.0
 # Nats by which labels must differ more for each further condition of a slice.
 EACH = 3.0
+# How many times the worth of rows that stand apart something else must have to come before them.
+APART = 3.0
 # Causes that are looked for, and suspects among which.
 CAUSES, JUDGED = 10, 30
 JUDGING = "try fixes"
@@ -209,10 +211,15 @@ def severity_of(one: Judged, total: float) -> str:
 
 
 def first_of(now: Sequence[Judged]) -> Judged:
-    """Return the suspect worth most, or a simpler one that is not worth less beyond chance."""
-    best = max(now, key=lambda one: one.worth).best
-    tied = [one for one in now if not _less(one.best, best)]
-    return min(tied, key=lambda one: (_complexity(one), -one.worth))
+    """Return the suspect worth most, or a simpler one that is not worth less beyond chance.
+
+    Rows that stand apart from all others come before what is worth little more: it is worth it by them.
+    """
+    best = max(now, key=lambda one: one.worth)
+    apart = [one for one in now if one.suspect.kind in ("row", "rows") and one.suspect.p_value <= LEVEL]
+    apart = [one for one in apart if one.worth >= best.worth / APART]
+    tied = [one for one in now if not _less(one.best, best.best)]
+    return min(apart or tied, key=lambda one: (_complexity(one), -one.worth))
 
 
 def _less(one: Trial, best: Trial) -> bool:
