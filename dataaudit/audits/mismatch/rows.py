@@ -22,7 +22,7 @@ from dataaudit.features.columns import values_of
 from dataaudit.training.trained import Trained
 
 # Chance of a gap among the harms of so many rows, by as many others that give the tail.
-LEVEL, GROUP, TAIL = 0.01, 20, 30
+LEVEL, GROUP, TAIL = 1e-3, 5, 30
 # Rows that each half proposes; standard errors by which a half confirms them.
 PROPOSED, CONFIRMED = 2, 2.0
 # A cell is far from all others at so many quartile distances, and times the distance of the next; names said.

@@ -33,6 +33,8 @@ PROMISE, CONFIRMED = 2.0, 2.0
 MOVES = 4
 # Classes up to which every pair of labels is tried by the screen.
 FEW_CLASSES = 12
+# Chance of labels that differ as much in any slice, above which no offset is tried.
+LEVEL = 0.01
 # Labels are said to come at other rates from so large a difference on.
 RATE = 0.05
 
@@ -79,7 +81,7 @@ def distinct(slices: Sequence[Slice]) -> list[Slice]:
 
 def confirmed(screen: Screen, slices: Sequence[Slice], *, tried: int) -> list[Suspect]:
     """Return slices, out of so many that were tried, that the half which did not propose them confirms."""
-    ways = [one for part in slices for one in _ways(screen, part)]
+    ways = [one for part in slices for one in _ways(screen, part, tried)]
     _measure(screen, ways)
     by_slice: dict[int, list[_Way]] = {}
     for one in ways:
@@ -110,11 +112,12 @@ class _Way:
     z: float = 0.0  # of what one half proposes on the other, the better way round
 
 
-def _ways(screen: Screen, part: Slice) -> Iterator[_Way]:
+def _ways(screen: Screen, part: Slice, tried: int) -> Iterator[_Way]:
     """Yield the ways to mend a slice that its influences speak for."""
     classes, y = screen.trained.classes, screen.trained.objective.rows.y.numpy()
     judged = np.isin(screen.world.rows, part.test)
-    if judged.sum() >= 2:  # noqa: PLR2004 - one is fitted, one judged
+    chance = screen.chance(screen.difference(part.train, judged), tried)
+    if judged.any() and chance <= LEVEL:  # else it would amplify a misfit that training has too
         yield _Way(part, _offset(screen, part, judged))
     if not len(part.train) or len(part.train) == len(y):
         return
