@@ -76,6 +76,14 @@ class World:
         loss = self.trained.loss(self.scores, self.block.y).numpy()
         return Evaluation(odds.argmax(1).numpy() != self.y, loss)
 
+    def some(self, at: Rows) -> World:
+        """Return the world with some of its test rows."""  # (m,) positions among them
+        X = self.block.X[torch.from_numpy(at)] if isinstance(self.block.X, Tensor) else self.block.X[at]
+        there = torch.from_numpy(at)
+        block = Block(X, self.block.y[there], self.block.weight[there])
+        rows, first, offset = self.rows[at], self.first[at], self.offset[there]
+        return replace(self, new=self.new[at], rows=rows, first=first, block=block, offset=offset)
+
     def with_cells(self, *columns: pl.Series) -> World:
         """Return the world with other cells in columns of the test rows, each of t values."""
         new = self.new.with_columns(columns)
