@@ -37,6 +37,8 @@ HIGH = 0.1
 TIED = 2.0
 # Nats by which labels must differ more for each further condition of a slice.
 EACH = 3.0
+# How many times the worth of rows that stand apart something else must have to come before them.
+APART = 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
 # Causes that are looked for, and suspects among which.
@@ -166,7 +168,8 @@ def _explained(
         for one in others:
             again, was = tried(one.suspect, world), alone[id(one.suspect)]
             again = replace(again, severity=severity_of(again, total) if again.trials else "note")
-            if again.severity == "note" or set(one.suspect.columns) <= set(cause.suspect.columns):
+            same = one.suspect.columns and set(one.suspect.columns) <= set(cause.suspect.columns)
+            if again.severity == "note" or same:
                 share = again.worth / was.worth if again.trials and was.worth else 0.0
                 folded.append(replace(was, under=len(causes) - 1, left=share))
             else:
@@ -218,10 +221,15 @@ def severity_of(one: Judged, total: float) -> str:
 
 
 def first_of(now: Sequence[Judged]) -> Judged:
-    """Return the suspect worth most, or a simpler one that is not worth less beyond chance."""
-    best = max(now, key=lambda one: one.worth).best
-    tied = [one for one in now if not less(one.best, best)]
-    return min(tied, key=lambda one: (_complexity(one), -one.worth))
+    """Return the suspect worth most, or a simpler one that is not worth less beyond chance.
+
+    Rows that stand apart from all others come before what is worth little more: it is worth it by them.
+    """
+    best = max(now, key=lambda one: one.worth)
+    apart = [one for one in now if one.suspect.kind in ("row", "rows") and one.suspect.p_value <= LEVEL]
+    apart = [one for one in apart if one.worth >= best.worth / APART]
+    tied = [one for one in now if not less(one.best, best.best)]
+    return min(apart or tied, key=lambda one: (_complexity(one), -one.worth))
 
 
 def less(one: Trial, best: Trial) -> bool:
