@@ -19,6 +19,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "learned": {},
     "claim": {},
     "without": {},
+    "n_judged": 0,
 }  # fields that earlier versions did not write
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "labels": "an audit of labels",

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 import polars as pl
 
@@ -75,6 +76,12 @@ WITHOUT: Final = schema(  # several levels of a column left out at once
     "column column, n whole, others_predicted real, others_measured real"
 )
 BUDGET: Final = schema("share real, rows whole")  # rows to check for a share of the expected wrong labels
+
+
+def _widened(frame: pl.DataFrame, wanted: pl.Schema) -> pl.DataFrame:
+    """Return a table with the last columns of its schema, null where an earlier version had none."""
+    later = {name: pl.lit(None, kind) for name, kind in wanted.items() if name not in frame.columns}
+    return frame.with_columns(**later) if list(wanted)[: frame.width] == frame.columns else frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +255,7 @@ class ExplanationFindings(Tables):
     """The tables of one explanation, and their provenance."""
 
     LATER = frozenset({"without", "without_classes", "turned"})
-    LATER_COLUMNS: ClassVar = {"flip": ("new_label",)}
+    UPGRADES = MappingProxyType({"flip": lambda frame: _widened(frame, FLIP)})
 
     influences: Annotated[pl.DataFrame, INFLUENCES, removals]  # largest change of loss first
     neighbours: Annotated[pl.DataFrame, NEAREST, removals]
@@ -329,9 +336,26 @@ class MismatchProvenance(PairRecord):
     n_judged: int = 0  # labelled test rows that fixes were tried on
 
 
+def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return findings of version 0.1, which named no columns and measured no worth, with empty columns."""
+    if "kind" in frame.columns:
+        return frame
+    rows = pl.when(pl.col("n_train_rows") > 0).then(pl.lit("rows")).otherwise(pl.lit("rates"))
+    known = {"kind": pl.when(pl.col("slice") != "").then(pl.lit("slice")).otherwise(rows)}
+    lists = {name: pl.lit([], pl.List(pl.String)) for name in ("columns", "levels")}
+    words = {name: pl.lit("") for name in ("cause", "fix")}
+    added = {**known, **lists, **words}
+    empty = [name for name in FINDINGS if name not in frame.columns and name not in added]
+    whole = frame.with_columns(**added, **dict.fromkeys(empty, pl.lit(None)))
+    return whole.select(FINDINGS.names()).cast(dict(FINDINGS))
+
+
 @dataclass(frozen=True, kw_only=True)
 class MismatchFindings(Tables):
     """The tables of one audit of a mismatch, and their provenance."""
+
+    LATER = frozenset({"fixes"})
+    UPGRADES = MappingProxyType({"findings": _of_suspects})
 
     findings: Annotated[pl.DataFrame, FINDINGS]
     fixes: Annotated[pl.DataFrame, FIXES]
@@ -409,7 +433,7 @@ class VulnerabilityFindings(Tables):
     """The tables of one audit of vulnerability, and their provenance."""
 
     LATER = frozenset({"together", "together_rows", "together_changes"})
-    LATER_COLUMNS: ClassVar = {"attacks": ("margin_before", "margin_after")}
+    UPGRADES = MappingProxyType({"attacks": lambda frame: _widened(frame, ATTACKS)})
 
     shares: Annotated[pl.DataFrame, SHARES]
     attacks: Annotated[pl.DataFrame, ATTACKS]
