@@ -214,6 +214,13 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     return low - air, high + air
 
 
+def lengths(values: Sequence[float | None]) -> tuple[float, ...]:
+    """Return the lengths of bars in a table, signed, as shares of the longest."""
+    known = [value if value is not None and math.isfinite(value) else 0.0 for value in values]
+    most = max(map(abs, known), default=0.0) or 1.0
+    return tuple(value / most for value in known)
+
+
 def lanes(
     named: tuple[str, str, str],  # key, title, description
     measures: Sequence[Measure],

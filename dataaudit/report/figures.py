@@ -366,13 +366,12 @@ def _commonest(mistakes: Sequence[Rate], of: str) -> str:
 
 def by_label(counts: Sequence[tuple[str, int, float]], of: str = "") -> Table:
     """List how many wrong labels each class is expected to hold, of (label, rows, expected)."""
-    most = max((expected for _, _, expected in counts), default=0.0) or 1.0
     shown = counts[:_LISTED]
     return Table(
         caption="Where the wrong labels are",
         head=(Cell(of, 60) if of else "label", "rows", "expected wrong"),
         rows=tuple((Cell(label, 60), words.count(n), words.fixed(wrong, 1)) for label, n, wrong in shown),
-        bars=tuple(expected / most for _, _, expected in shown),
+        bars=charts.lengths([expected for _, _, expected in shown]),
         total=len(counts),
         rest=("label", "labels"),
         lead="Rows that carry each label, and how many of them are expected to be wrong.",

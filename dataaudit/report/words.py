@@ -2,7 +2,8 @@
 
 A row without an id of its own is known by its file: ``data/train.csv:480`` is the physical line where it
 starts, from 1, and ``data/train.parquet#479`` its number, from 0. People read ``line 480`` and ``row 479``:
-where all rows are of one file it is said once, else files have the shortest names that tell them apart.
+where all rows of training, or of test, are of one file it is said once, else files have the shortest names
+that tell them apart.
 Formats for programs, and decisions, keep the whole names.
 """
 
@@ -148,9 +149,9 @@ class RowNames:
     folder: str = ""  # with a slash; a text below it is a row, and known by its path from there
 
     @classmethod
-    def of(cls, record: AuditRecord) -> RowNames:
-        """Return how an audit's rows are named; those with an id keep it."""
-        origins = [*record.origins, *getattr(record, "test_origins", ())]
+    def of(cls, record: AuditRecord, part: str = "train") -> RowNames:
+        """Return how an audit's rows, of training or of test, are named; those with an id keep it."""
+        origins = record.origins if part == "train" else getattr(record, "test_origins", ())
         if record.settings.get("id_column") or not origins:
             return cls({})
         texts = [str(one["path"]) for one in origins if one["format"] == "text"]
@@ -185,15 +186,20 @@ class RowNames:
 
 def short_rows(findings: AnyTables) -> AnyTables:
     """Return the findings with the names of rows as people read them; the provenance's run stays."""
+    import polars as pl  # noqa: PLC0415 - likewise
+
     record = findings.record
-    names = RowNames.of(record)
+    names = {part: RowNames.of(record, part) for part in ("train", "test")}
     changes: dict[str, Any] = {}
     for table, frame in findings.tables().items():
-        rows = [name for name, kind in findings.SCHEMAS[table].holds.items() if kind in ("train", "test")]
-        if rows:
-            changes[table] = frame.with_columns(_named(frame, name, names) for name in rows)
+        rows = {name: kind for name, kind in findings.SCHEMAS[table].holds.items() if kind in names}
+        shown = [_named(frame, name, names[part]) for name, part in rows.items()]
+        if "part" in frame.columns:  # rows of both
+            of_test = [_named(frame, name, names["test"]) for name in rows]
+            shown = [pl.when(part="test").then(a).otherwise(b) for a, b in zip(of_test, shown, strict=True)]
+        changes[table] = frame.with_columns(shown)
     if tested := getattr(record, "test_row_id", ""):
-        facts: dict[str, Any] = {"test_row_id": names.one(tested), "run": record.run_id}
+        facts: dict[str, Any] = {"test_row_id": names["test"].one(tested), "run": record.run_id}
         changes["provenance"] = dataclasses.replace(record, **facts)
     return dataclasses.replace(findings, **changes)
 
