@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import polars as pl
@@ -306,9 +307,26 @@ class MismatchProvenance(PairRecord):
     n_judged: int = 0  # labelled test rows that fixes were tried on
 
 
+def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return findings of version 0.1, which named no columns and measured no worth, with empty columns."""
+    if "kind" in frame.columns:
+        return frame
+    rows = pl.when(pl.col("n_train_rows") > 0).then(pl.lit("rows")).otherwise(pl.lit("rates"))
+    known = {"kind": pl.when(pl.col("slice") != "").then(pl.lit("slice")).otherwise(rows)}
+    lists = {name: pl.lit([], pl.List(pl.String)) for name in ("columns", "levels")}
+    words = {name: pl.lit("") for name in ("cause", "fix")}
+    added = {**known, **lists, **words}
+    empty = [name for name in FINDINGS if name not in frame.columns and name not in added]
+    whole = frame.with_columns(**added, **dict.fromkeys(empty, pl.lit(None)))
+    return whole.select(FINDINGS.names()).cast(dict(FINDINGS))
+
+
 @dataclass(frozen=True, kw_only=True)
 class MismatchFindings(Tables):
     """The tables of one audit of a mismatch, and their provenance."""
+
+    LATER = frozenset({"fixes"})
+    UPGRADES = MappingProxyType({"findings": _of_suspects})
 
     findings: Annotated[pl.DataFrame, FINDINGS]
     fixes: Annotated[pl.DataFrame, FIXES]

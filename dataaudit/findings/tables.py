@@ -79,6 +79,8 @@ class Tables:
     OPEN_END: ClassVar[frozenset[str]] = frozenset()  # tables in which more columns may follow
     RANKED: ClassVar[frozenset[str]] = frozenset()  # tables that are sorted by rank 1, 2, 3, …
     LATER: ClassVar[frozenset[str]] = frozenset()  # tables that folders of earlier versions lack: empty then
+    # Of tables that earlier versions wrote with other columns, what makes them as they are now.
+    UPGRADES: ClassVar[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {}
 
     def __init_subclass__(cls) -> None:
         declared = get_type_hints(cls, include_extras=True)
@@ -162,6 +164,7 @@ class Tables:
         lacking = {name for name in cls.LATER if not _file(folder, name).is_file()}
         parts: dict[str, Any] = {name: cls.empty(name) for name in lacking}
         parts |= {name: read_table(_file(folder, name)) for name in cls.SCHEMAS if name not in lacking}
+        parts |= {name: make(parts[name]) for name, make in cls.UPGRADES.items()}
         for name in cls.WORDS:  # they are made anew
             parts[name] = parts[name].drop(
                 cls.SCHEMAS[name].keys() - cls.SCHEMAS[name].facts.keys(), strict=False
