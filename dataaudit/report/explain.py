@@ -249,19 +249,13 @@ def _cells(f: ExplanationFindings, behind: list[Fact], rows: Rows) -> b.Fold:
     return b.Fold("Their cells, below those of the test row", (table,), open=len(shown[0][2]) == 1)
 
 
-def _change(value: float) -> str:
-    if not words.known(value):
-        return words.MISSING
-    return f"{'falls' if value < 0 else 'rises'} {words.short(abs(value))}"
-
-
 def _table(behind: list[Fact], *, bars: bool = False, brief: bool = False) -> b.Table:
     rows = tuple(
         (
             str(row["rank"]),
             b.Cell(row["train_row_id"], NAME),
             b.Cell(row["label"], 40),
-            _change(row["delta_loss_if_removed"]),
+            words.change(row["delta_loss_if_removed"]),
             b.Words(row["kind"], _TONES.get(row["kind"], "")),  # type: ignore[arg-type]
             joined(_carrier(term, brief=brief) for term in row["carriers"][: 1 if brief else _NAMED]),
         )
@@ -323,7 +317,7 @@ def _near(f: ExplanationFindings, rows: Rows, measure: str, caption: str) -> b.T
             b.Cell(row["train_row_id"], _ROW),
             b.Cell(row["label"], LABEL),
             words.short(row["value"]),
-            _change(row["delta_loss_if_removed"]),
+            words.change(row["delta_loss_if_removed"]),
             begins(mine),
         )[:columns]
         for row, mine in zip(found, values, strict=True)

@@ -81,6 +81,13 @@ def moved(value: float | None, digits: int = 3) -> str:
     return f"{'rises' if value > 0 else 'falls'} by {short(abs(value), digits)} nats"
 
 
+def change(value: float | None) -> str:
+    """``-0.282`` → ``falls 0.282``, where a table says of what in which unit."""
+    if value is None or not known(value):
+        return MISSING
+    return f"{'falls' if value < 0 else 'rises'} {short(abs(value))}" if value else "stays"
+
+
 def short(value: float | None, digits: int = 3) -> str:
     """``2.0000001e-4`` → ``0.0002``, ``3.1e-11`` → ``3.1e−11``: so many significant digits."""
     return f"{value:.{digits}g}".replace("-", "−") if value is not None and known(value) else MISSING
@@ -128,6 +135,11 @@ def short_names(files: Iterable[str]) -> dict[str, str]:
 def place_name(file: str, mark: str, number: object) -> str:
     """Return how a row of a file is named; `mark` is ``:`` for a line and ``#`` for a number."""
     return f"{file} {_WORDS[mark]} {number}".strip()
+
+
+def row_name(name: str) -> str:
+    """``row 480`` stays, ``q3`` becomes ``row q3``: what stands after “training” or “test”."""
+    return name if name.startswith(("row ", "line ")) else f"row {name}"
 
 
 def site_name(site: Site, files: Mapping[str, str]) -> str:

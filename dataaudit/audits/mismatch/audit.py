@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
+from dataaudit.audits.mismatch.profiles import profile_table
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
 from dataaudit.audits.mismatch.slices import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.suspects import Suspect
@@ -105,7 +106,8 @@ def mismatch_findings(
     proofs = list(findings.select("predicted_delta_loss", "measured_delta_loss").iter_rows())
     return MismatchFindings(
         findings=findings,
-        fixes=fix_table(judged),
+        fixes=fix_table(judged, searched.world.rows),
+        profiles=profile_table(searched.world, judged, target=settings.label),
         slices=slice_table(trained, searched.slices),
         features=features,
         traces=traces,
@@ -128,6 +130,7 @@ class Searched:
     slices: list[SliceScore]  # all slices that were measured
     judged: list[Judged]  # causes, their by-products, notes
     harm: NDArray[np.float64]  # (n,) of every training row on the test errors
+    world: World  # as it is
 
 
 def search_mismatch(
@@ -151,7 +154,7 @@ def search_mismatch(
     judged = judge(suspects, world, prove=settings.prove, on_step=on_step)
     causes = [one for one in judged if one.severity != "note" and one.under is None]
     others = [one for one in judged if one.severity == "note" or one.under is not None]
-    return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm)
+    return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm, world)
 
 
 def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, seed: int) -> list[Suspect]:
