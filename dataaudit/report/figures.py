@@ -33,9 +33,10 @@ _LEFT, _TOP, _WIDE = 110, 42, 300  # place of a matrix's cells
 _ROOM: Final = 34.0  # units of width that a cell's number needs
 _LETTER: Final = 8  # units a letter takes
 _DARKEST: Final = 0.5  # of a cell, so that its number keeps its contrast
-_PARTS: Final = (("train", "training", "quiet"), ("test", "test", "against"), ("fixed", "fixed", "accent"))
-_LEGEND: Final = (
-    "Share of the rows: training grey, test red, test once it is fixed green (dashed), in this order."
+_PARTS: Final = (  # of rows: name, word, tone
+    ("train", "training (grey)", "quiet"),
+    ("test", "test (red)", "against"),
+    ("fixed", "test once it is fixed (green)", "accent"),
 )
 _COLUMNS, _APART, _EVERY = 3, 4, 5  # columns that are drawn; bins a single value is wide, and bins a tick
 
@@ -440,12 +441,12 @@ def pictures(key: str, found: Fact, roles: Sequence[Mapping[str, str]]) -> list[
     for at, name in enumerate(columns):
         table = profiles.filter(column=name).pivot("part", index=["position", "level"], values="share")
         draw = _bins if name in numeric else _levels
-        drawn.append(draw((f"{key}-column-{at}", f"{name[:60]}: {_listed(table)}"), table.sort("position")))
+        drawn.append(draw((f"{key}-column-{at}", name[:60]), table.sort("position")))
     return drawn or [chart for chart in [before_and_after(key, found)] if chart]
 
 
-def _listed(table: pl.DataFrame) -> str:
-    return ", ".join(word for part, word, _ in _PARTS if part in table.columns)
+def _legend(table: pl.DataFrame) -> str:
+    return f"Share of rows: {', '.join(word for part, word, _ in _PARTS if part in table.columns)}."
 
 
 def _shares(table: pl.DataFrame) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -463,7 +464,7 @@ def _bins(named: tuple[str, str], table: pl.DataFrame) -> Plot:
     ends = np.concatenate([[0], np.cumsum(widths)])
     shares = {part: table[part].fill_null(0.0).to_list() for part, _, _ in _PARTS if part in table.columns}
     x, y = horizontal(0, float(ends[-1])), vertical(0, max(map(max, shares.values())) * 1.08 or 1.0)
-    lines, tones = [], {part: tone for part, _, tone in _PARTS}
+    lines, tones = list[Line](), {part: tone for part, _, tone in _PARTS}
     for part, heights in shares.items():
         steps = [
             path([(x(a), y(0)), (x(a), y(h)), (x(b), y(h)), (x(b), y(0))])
@@ -471,6 +472,10 @@ def _bins(named: tuple[str, str], table: pl.DataFrame) -> Plot:
             if h > 0
         ]
         lines.append(Line("".join(steps), tones[part], dashed=part == "fixed"))
+    known = zip(ends[:-1], ends[1:], shares.get("train", ()), strict=False)
+    boxes = tuple(
+        charts.Box(x(a), y(h), x(b) - x(a), charts.BOTTOM - y(h), "quiet", 0.5) for a, b, h in known
+    )
     alone = int((widths > 1).sum())
     named_at = [*range(alone), *range(alone, len(levels), _EVERY)]
     starts = [float(ends[i] + (widths[i] / 2 if i < alone else 0)) for i in named_at]
@@ -479,11 +484,12 @@ def _bins(named: tuple[str, str], table: pl.DataFrame) -> Plot:
     return Plot(
         key=named[0],
         title=named[1],
-        description=_LEGEND,
+        description=_legend(table),
         x_name="",
         y_name="share of rows",
         x_ticks=tuple(charts.Tick(x(at), text) for at, text in zip(starts, texts, strict=True)),
         y_ticks=y.ticks(_percent),
+        boxes=boxes,
         lines=tuple(lines),
         head=head,
         table=rows,
@@ -501,7 +507,7 @@ def _levels(named: tuple[str, str], table: pl.DataFrame) -> charts.Lanes:
             measures.append(charts.Measure(*name, row[part] or 0.0, tone))
     span = (0.0, max(m.value for m in measures) * 1.04 or 1.0)
     head, rows = _shares(table)
-    return lanes((*named, _LEGEND), measures, span, text=_percent, head=head, table=rows)
+    return lanes((*named, _legend(table)), measures, span, text=_percent, head=head, table=rows)
 
 
 def before_and_after(key: str, found: Fact) -> charts.Lanes | None:

@@ -27,7 +27,7 @@ _PAIRS, _PARTNERS, _PAIR_COLUMNS = 10, 2, 12  # traced test rows; harmful and he
 _ROWS: Final = 10  # training rows of a finding that are shown with their cells, and test rows
 _COLUMNS: Final = 8  # of them
 _CARRIERS: Final = 3
-_HARMFUL: Final = 20
+_HARMFUL: Final = 10
 _SEVERITIES: Final[dict[str, tuple[Inline, Inline]]] = {  # on a card, and in a table
     "high": (Words("High severity", "against"), Words("high", "against")),
     "medium": (Words("Medium severity", "against"), Words("medium", "strong")),
@@ -129,10 +129,16 @@ def section(f: MismatchFindings, found: Sequence[Fact]) -> Section:
     )
     shown: list[Block] = []
     if first:
-        shown.append(Only(blocks.BRIEF, (Sentence((Words("What to do: ", "strong"), first[0]["advice"])),)))
+        shown.append(
+            Only(blocks.BRIEF, (Sentence((Words("What to do:", "strong"), " ", first[0]["advice"])),))
+        )
     cards = [_card(f, one, found) for one in first]
     overview = _overview(first or small[:_NOTES])
     shown.append(blocks.Cards(items=tuple(cards[:_FIRST]), overview=overview, numbered=True))
+    tried = (
+        blocks.Fold(f"Finding {one['finding']}: what was tried", (_fixes(one),)) for one in first[:_FIRST]
+    )
+    shown.append(Only(blocks.MARKDOWN, tuple(tried)))
     if cards[_FIRST:]:
         more = blocks.Cards(items=tuple(cards[_FIRST:]), numbered=True)
         title = f"{few(len(cards) - _FIRST, 'further cause')}, each worth less"
@@ -152,9 +158,9 @@ def _overview(found: Sequence[Fact], caption: str = "What to look at first") -> 
             str(one["finding"]),
             _SEVERITIES.get(one["severity"], ("", ""))[1],
             Cell(one["about"], NAME),
-            words.fixed(one["worth"], 1),
+            words.nats(one["worth"]),
             words.share(one["share"], 0),
-            f"{words.count(one['errors_before'])} → {words.count(one['errors_after'])}",
+            words.became(words.count(one["errors_before"]), words.count(one["errors_after"])),
         )
         for one in found
     )
@@ -170,7 +176,7 @@ def _card(f: MismatchFindings, one: Fact, found: Sequence[Fact]) -> blocks.Card:
         [] if of_rows else [blocks.Figure(chart) for chart in figures.pictures(key, one, f.provenance.roles)]
     )
     parts: list[Block] = [Sentence(one["advice"]), Sentence(_worth(one), "quiet")]
-    parts += [blocks.Grid((tuple(picture), (_fixes(one),)))] if picture else [_fixes(one)]
+    parts.append(blocks.Grid((*((chart,) for chart in picture), (_fixes(one),))))
     if one["rows"]:
         parts.append(blocks.Fold(_rows_title(one), (_rows(f, one),), open=of_rows))
     if under := [other for other in found if other["under"] == one["finding"]]:
@@ -187,8 +193,8 @@ def _card(f: MismatchFindings, one: Fact, found: Sequence[Fact]) -> blocks.Card:
 
 
 def _worth(one: Fact) -> str:
-    size = f"{words.short(one['worth'])} nats of the summed test loss ({words.share(one['share'], 0)}"
-    ends = f"95 % interval {words.short(one['worth_low'])} to {words.short(one['worth_high'])})"
+    size = f"{words.nats(one['worth'])} nats of the summed test loss ({words.share(one['share'], 0)}"
+    ends = f"95 % interval {words.nats(one['worth_low'])} to {words.nats(one['worth_high'])})"
     carried = f" Columns that carry it: {one['features']}." if one["features"] else ""
     proved = ""
     if words.known(one["measured_delta_loss"]):
@@ -199,7 +205,7 @@ def _worth(one: Fact) -> str:
 
 def _by_products(under: Sequence[Fact], caption: str) -> Table:
     rows: tuple[Line, ...] = tuple(
-        (Cell(one["about"], NAME), f"{words.short(one['worth'])} nats", words.share(one["left"], 0))
+        (Cell(one["about"], NAME), f"{words.nats(one['worth'])} nats", words.share(one["left"], 0))
         for one in under
     )
     return Table(caption=caption, head=("about", "worth alone", "left of it then"), rows=rows)
@@ -209,21 +215,21 @@ def _fixes(one: Fact) -> Table:
     """List what was tried for a finding, and what it changed."""
 
     def became(fix: Fact, name: str, say: Any) -> str:
-        return f"{say(fix[f'{name}_before'])} → {say(fix[f'{name}_after'])}"
+        return words.became(say(fix[f"{name}_before"]), say(fix[f"{name}_after"]))
 
     tried = sorted(one["fixes"], key=lambda fix: -(fix["worth"] or 0.0))
     rows: tuple[Line, ...] = tuple(
         (
             Words(fix["detail"][:250], "strong") if fix["best"] else fix["detail"][:250],
-            words.short(fix["worth"]),
+            words.nats(fix["worth"]),
             became(fix, "errors", words.count),
             became(fix, "loss", lambda loss: words.fixed(loss, 3)),
         )
         for fix in tried
     )
     return Table(
-        caption="What was tried, on all test rows",
-        head=("fix", "worth (nats)", "wrong", "mean loss (nats)"),
+        caption="What was tried, on all test rows; worth and mean loss in nats",
+        head=("fix", "worth", "wrong", "mean loss"),
         rows=rows,
         style="plain",
     )

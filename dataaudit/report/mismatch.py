@@ -56,7 +56,7 @@ def report(f: MismatchFindings, *, folder: str = "", whole: MismatchFindings | N
     columns, settings = common.run(p, (("Run", Cell(p.run_id)), n_train, n_test))
     trust, shift = _trust(f, known=known), _shift(f, known=known)
     harmful = Only(blocks.MARKDOWN, (findings.harmful_rows(f),))
-    first = Section("Training rows to look at first", (harmful,), rank=0)
+    first = Section("Training rows that cost most", (harmful,), rank=1)
     section, traced = findings.section(f, cards), findings.traced(f, rows, cards)
     shown = (section, first, shift, trust, traced, _slice_table(slices)) if known else (shift, trust)
     return Report(
@@ -180,7 +180,7 @@ def _shift(f: MismatchFindings, *, known: bool) -> Section:
     whole = f.shift.filter(pl.col("column").is_null() | pl.col("measure").is_in(["label", "conflict"]))
     differ = f.shift.filter(significant)["message"].head(20)
     inputs = f.shift.filter(significant & pl.col("column").is_not_null())["message"].head(6)
-    said = tuple(message for message in whole["message"] if message)
+    said = tuple(dict.fromkeys(message for message in whole["message"] if message))
     columns: list[tuple[Block, ...]] = [(blocks.List(said),)] if said else []
     columns += [(_apart(f),)] if f.shift.filter(_COVARIATE).height else []
     page: list[Block] = [blocks.Grid(tuple(columns))]
@@ -279,8 +279,8 @@ def _model(f: MismatchFindings) -> tuple[Section, ...]:
 
 def _line(one: Fact) -> tuple[Inline, ...]:
     under = f"by-product of {one['under']}" if one["under"] is not None else one["severity"]
-    worth = f"worth {words.short(one['worth'])} nats ({words.share(one['share'], 0)})"
-    wrong = f"{words.count(one['errors_before'])} → {words.count(one['errors_after'])} wrong"
+    worth = f"worth {words.nats(one['worth'])} nats ({words.share(one['share'], 0)})"
+    wrong = f"{words.became(*(words.count(one[f'errors_{when}']) for when in ('before', 'after')))} wrong"
     return str(one["finding"]), under, Cell(one["about"], NAME), worth, wrong, one["title"][:NAME]
 
 

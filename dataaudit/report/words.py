@@ -85,7 +85,17 @@ def change(value: float | None) -> str:
     """``-0.282`` → ``falls 0.282``, where a table says of what in which unit."""
     if value is None or not known(value):
         return MISSING
-    return f"{'falls' if value < 0 else 'rises'} {short(abs(value))}" if value else "stays"
+    return f"{'falls' if value < 0 else 'rises'}{_SPACE}{short(abs(value))}" if value else "stays"
+
+
+def nats(value: float | None) -> str:
+    """``61.62`` → ``61.6``, ``1441.1`` → ``1,441``: a summed loss."""
+    return count(value) if value is not None and abs(value) >= 100 else short(value)  # noqa: PLR2004
+
+
+def became(before: str, after: str) -> str:
+    """``92 → 58``, which stays on one line."""
+    return f"{before}{_SPACE}→{_SPACE}{after}"
 
 
 def short(value: float | None, digits: int = 3) -> str:

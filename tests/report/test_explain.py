@@ -90,7 +90,7 @@ def test_the_console_says_what_how_and_what_next(plain):
     text = console(plain)
     flat = " ".join(text.split())
     assert re.search(r"Test row 3 is predicted “(sp|h)am” \(\d+\.\d%\)", flat)
-    assert re.search(r"(falls|rises) 0\.\d+ +(harmful|helpful)", text)
+    assert re.search(r"(falls|rises)\s0\.\d+ +(harmful|helpful)", text)
     assert "By cosine" in flat
     assert "without the training loss" in flat
     assert "(confirmed by retraining)" in flat or "no set" in flat.lower()
@@ -124,8 +124,7 @@ def test_the_page_says_it_in_words(plain):
     assert plain.influences["effect"][0].removeprefix("removing this row ") in text
     behind = text[text.index('<section id="behind"') : text.index('<section id="near"')]
     strongest = plain.influences.row(0, named=True)
-    size = f"{'falls' if strongest['delta_loss_if_removed'] < 0 else 'rises'} "
-    assert f"{size}{words.short(abs(strongest['delta_loss_if_removed']))}" in behind
+    assert words.change(strongest["delta_loss_if_removed"]) in behind
     assert behind.count('<svg aria-hidden="true"') == min(len(plain.influences), 20)
     cells = behind[behind.index("Their cells, below those of the test row") :]
     assert cells.index(">Test row<") < cells.index(strongest["train_row_id"])

@@ -84,10 +84,15 @@ def _numbers(
 ) -> Iterator[tuple[str, int, str, dict[str, float]]]:
     """Yield the bins of numbers; missing cells, and a value that one side has far more often, come first."""
     apart = _peaks(sides)
-    alone = {part: [np.isnan(side), *(side == value for value in apart)] for part, side in sides.items()}
-    for position, level in enumerate((MISSING, *(_text(value, dtype) for value in apart))):
+    lacks = any(np.isnan(side).any() for side in sides.values())
+    alone = {
+        part: [*([np.isnan(side)] if lacks else ()), *(side == value for value in apart)]
+        for part, side in sides.items()
+    }
+    texts = [*([MISSING] if lacks else ()), *(_text(value, dtype) for value in apart)]
+    for position, level in enumerate(texts):
         yield column, position, level, {part: float(mask[position].mean()) for part, mask in alone.items()}
-    rest = {part: side[~np.any(alone[part], axis=0)] for part, side in sides.items()}
+    rest = {part: side[~np.any([np.isnan(side), *alone[part]], axis=0)] for part, side in sides.items()}
     pooled = np.concatenate(list(rest.values()))
     if not len(pooled):
         return
@@ -96,7 +101,7 @@ def _numbers(
     counts = {part: np.histogram(np.clip(v, edges[0], edges[-1]), edges)[0] for part, v in rest.items()}
     for at, (low, high) in enumerate(pairwise(edges)):
         shares = {part: float(count[at]) / totals[part] for part, count in counts.items()}
-        yield column, len(apart) + 1 + at, f"{_text(low, dtype)} to {_text(high, dtype)}", shares
+        yield column, len(texts) + at, f"{_text(low, dtype)} to {_text(high, dtype)}", shares
 
 
 def _peaks(sides: dict[str, Reals]) -> list[float]:
