@@ -24,8 +24,9 @@ from dataaudit.errors import AuditError
 from dataaudit.options import StepCallback, ignore_progress
 from dataaudit.statistics import Z95
 
-# Standard errors that the worth must exceed: a column's two-sample test has spoken already, of slices and
-# single rows many were tried.
+# Standard errors that the worth must exceed where the test that screened it has spoken already, at what chance
+# it has; and else, where many were tried.
+TESTED, LEVEL = 2.0, 0.01
 BEYOND = {"exchange": 2.0, "column": 2.0, "copies": 2.0, "rates": 3.0, "rows": 3.5, "slice": 3.5, "row": 4.0}
 # Least worth that is more than a note: a share of the test loss, and nats.
 SHARE, NATS = 0.01, 3.0
@@ -33,6 +34,8 @@ SHARE, NATS = 0.01, 3.0
 HIGH = 0.1
 # Standard errors by which a simpler suspect may be worth less than the best.
 TIED = 2.0
+# Nats by which labels must differ more for each further condition of a slice.
+EACH = 3.0
 # Causes that are looked for, and suspects among which.
 CAUSES, JUDGED = 10, 30
 JUDGING = "try fixes"
@@ -199,7 +202,8 @@ def _proved(one: Judged, world: World, total: float) -> Judged:
 def severity_of(one: Judged, total: float) -> str:
     """Return how severe it is: by the share of the test loss that fixing it takes away, beyond chance."""
     best = one.best
-    if best.z <= BEYOND[one.suspect.kind] or best.worth < max(NATS, SHARE * total):
+    beyond = TESTED if one.suspect.p_value <= LEVEL else BEYOND[one.suspect.kind]
+    if best.z <= beyond or best.worth < max(NATS, SHARE * total):
         return "note"
     return "high" if best.worth >= HIGH * total else "medium"
 
@@ -217,6 +221,8 @@ def _less(one: Trial, best: Trial) -> bool:
     return float(lost.sum()) > TIED * float(lost.std() * np.sqrt(len(lost)))
 
 
-def _complexity(one: Judged) -> tuple[int, bool, int]:
+def _complexity(one: Judged) -> tuple[int, float, bool, int]:
+    """Return what makes a suspect less simple: its kind, labels that differ less, and what it takes."""
     suspect = one.suspect
-    return _ORDER[suspect.kind], one.best.fix.name == "offset", len(suspect.columns)
+    evidence = suspect.evidence - EACH * (len(suspect.columns) - 1)
+    return _ORDER[suspect.kind], -evidence, one.best.fix.name == "offset", len(suspect.columns)
