@@ -23,6 +23,7 @@ from dataaudit.audits.mismatch.columns import column_suspects
 from dataaudit.audits.mismatch.conjunctions import conjunction_suspects
 from dataaudit.audits.mismatch.copies import copy_suspects
 from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.profiles import profile_table
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
 from dataaudit.audits.mismatch.rows import row_suspects
 from dataaudit.audits.mismatch.slices import slice_suspects
@@ -112,7 +113,8 @@ def mismatch_findings(
     proofs = list(findings.select("predicted_delta_loss", "measured_delta_loss").iter_rows())
     return MismatchFindings(
         findings=findings,
-        fixes=fix_table(judged),
+        fixes=fix_table(judged, searched.world.rows),
+        profiles=profile_table(searched.world, judged, target=settings.label),
         slices=slice_table(trained, searched.slices),
         features=features,
         traces=traces,
@@ -135,6 +137,7 @@ class Searched:
     slices: list[SliceScore]  # all slices that were measured
     judged: list[Judged]  # causes, their by-products, notes
     harm: NDArray[np.float64]  # (n,) of every training row on the test errors
+    world: World  # as it is
 
 
 def search_mismatch(
@@ -158,7 +161,7 @@ def search_mismatch(
     judged = judge(suspects, world, prove=settings.prove, on_step=on_step)
     causes = [one for one in judged if one.severity != "note" and one.under is None]
     others = [one for one in judged if one.severity == "note" or one.under is not None]
-    return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm)
+    return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm, world)
 
 
 def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, seed: int) -> list[Suspect]:

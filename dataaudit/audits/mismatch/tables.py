@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.lift import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
-from dataaudit.audits.mismatch.worth import Judged
+from dataaudit.audits.mismatch.worth import Judged, Trial
 from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.findings.schemas import (
@@ -248,8 +248,8 @@ def errors_of(one: Judged, tested: Tested) -> Rows:
     return test[tested.wrong[test]]
 
 
-def fix_table(found: Sequence[Judged]) -> pl.DataFrame:
-    """Return the table `FIXES`."""
+def fix_table(found: Sequence[Judged], judged: Rows) -> pl.DataFrame:
+    """Return the table `FIXES`."""  # judged (t,) positions of the judged rows among the labelled test rows
     rows = [
         {
             "finding": number,
@@ -263,11 +263,26 @@ def fix_table(found: Sequence[Judged]) -> pl.DataFrame:
             "predicted": trial.predicted,
             "measured": trial.measured,
             "best": trial is one.best,
+            **_own(trial, np.isin(judged, one.suspect.test) if len(one.suspect.test) else judged >= 0),
         }
         for number, one in enumerate(found, start=1)
         for trial in one.trials
     ]
     return pl.DataFrame(rows, schema=FIXES)
+
+
+def _own(trial: Trial, mask: NDArray[np.bool_]) -> dict[str, object]:
+    """Return what a fix does for the test rows that its suspect is about."""  # mask (t,)
+    n, (before, after) = int(mask.sum()), trial.wrong
+    losses = [float(loss[mask].mean()) if n else None for loss in (trial.before, trial.after)]
+    return {
+        "rows": len(mask),
+        "own_rows": n,
+        "own_errors_before": int(before[mask].sum()),
+        "own_errors_after": int(after[mask].sum()),
+        "own_loss_before": losses[0],
+        "own_loss_after": losses[1],
+    }
 
 
 def shown_cells(
