@@ -106,6 +106,7 @@ class Judged:
         """The fix that is worth most, or a plainer one that is as good; one without more errors if there is."""
         most = max(self.trials, key=lambda trial: trial.worth)
         enough = [t for t in self.trials if t.worth >= PLAINER * most.worth and t.z >= min(most.z, SOUND)]
+        enough = enough or [most]  # worth less than nothing
         plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough
         most = max(plain, key=lambda trial: trial.worth)
         return next(trial for trial in plain if trial is most or not less(trial, most))
