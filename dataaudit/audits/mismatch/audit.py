@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
-from dataaudit.audits.mismatch.class_rates import rate_suspects
 from dataaudit.audits.mismatch.columns import column_suspects
-from dataaudit.audits.mismatch.conjunctions import conjunction_suspects
-from dataaudit.audits.mismatch.copies import copy_suspects
 from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
-from dataaudit.audits.mismatch.rows import row_suspects
-from dataaudit.audits.mismatch.slices import slice_suspects
+from dataaudit.audits.mismatch.rows.class_rates import rate_suspects
+from dataaudit.audits.mismatch.rows.conjunctions import conjunction_suspects
+from dataaudit.audits.mismatch.rows.copies import copy_suspects
+from dataaudit.audits.mismatch.rows.outliers import row_suspects
+from dataaudit.audits.mismatch.rows.slices import slice_suspects
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.tables import (
     errors_of,

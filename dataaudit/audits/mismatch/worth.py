@@ -42,7 +42,9 @@ APART = 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
 # Causes of columns that do not say what happened.
-VAGUE = ("moved", "dead")
+VAGUE = ("moved", "dead", "row shift")
+# Broken columns that are tried before a slice, and the share of its worth of which more must be left then.
+RIVALS, HALF = 4, 0.5
 # Causes that are looked for; chance below which notes are equally sure.
 CAUSES, CERTAIN = 10, 1e-12
 JUDGING = "try fixes"
@@ -93,7 +95,7 @@ class Trial:
         return int(self.wrong[0].sum()), int(self.wrong[1].sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Judged:
     """A suspect with everything that was tried for it."""
 
@@ -110,7 +112,7 @@ class Judged:
         if most.worth <= 0:
             return most
         enough = [t for t in self.trials if t.worth >= PLAINER * most.worth and t.z >= min(most.z, SOUND)]
-        plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough or [most]
+        plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough
         most = max(plain, key=lambda trial: trial.worth)
         return next(trial for trial in plain if trial is most or not less(trial, most))
 
@@ -129,21 +131,48 @@ class _Court:
     causes: list[Judged] = field(default_factory=list)
     loud: dict[int, Judged] = field(default_factory=dict)  # those that were more than a note, by suspect
     folded: list[Judged] = field(default_factory=list)
+    proved: set[int] = field(default_factory=set)
     refuted: dict[int, Judged] = field(default_factory=dict)  # those that a refit did not confirm
 
     def next_cause(self, world: World) -> Judged | None:
         """Take the next cause, proved, from the rest; None where there is none."""
         while now := [one for one in self.rest if one.severity != "note"]:
             first = first_of(now)
-            self.rest = [one for one in self.rest if one is not first]
-            cause = (
-                tried(first.suspect, world) if self.causes else first
-            )  # later ones had not all their fixes
-            cause = _proved(cause, world) if self.exact else cause
+            if self.exact and not self.causes and id(first.suspect) not in self.proved:
+                self.prove([first, *self.rivals(now)], world)
+                continue
+            cause = self.before(first, now, world)
+            self.rest = [one for one in self.rest if one is not cause]
+            if self.causes:  # not all of its fixes were tried in this world
+                cause = tried(cause.suspect, world, screened=False)
+                cause = _proved(cause, world, screened=False) if self.exact else cause
             if cause.severity != "note":
                 return cause
             self.refuted[id(cause.suspect)] = cause
         return None
+
+    def rivals(self, now: Sequence[Judged]) -> list[Judged]:
+        """Return what may be worth as much as the first once it is refitted: the best, and broken columns."""
+        order = sorted(now, key=lambda one: -one.worth)
+        return list(dict.fromkeys([*order[:RIVALS], *filter(_is_broken, order)]))[: 2 * RIVALS]
+
+    def prove(self, some: Sequence[Judged], world: World) -> None:
+        """Refit the best fix of some suspects."""
+        known = {id(one.suspect): _proved(one, world) for one in some}
+        self.proved |= known.keys()
+        self.rest = [known.get(id(one.suspect), one) for one in self.rest]
+
+    def before(self, first: Judged, now: Sequence[Judged], world: World) -> Judged:
+        """Return a broken column in the place of a slice of which little is left once it is mended."""
+        if first.suspect.kind != "slice":
+            return first
+        broken = sorted(filter(_is_broken, now), key=lambda one: -one.worth)
+        for one in broken[:RIVALS]:
+            shares = set(one.suspect.columns) & set(first.suspect.columns)
+            left = _trial(first.best.fix, one.best.fix.apply(world, exact=False), exact=False)
+            if shares or left is None or left.worth < HALF * first.worth:
+                return one
+        return first
 
     def fold(self, cause: Judged, again: Sequence[Judged]) -> None:
         """Put what is no more than a note, once a cause is fixed, under it if it was more before."""
@@ -213,15 +242,18 @@ def _all_tried(suspects: Sequence[Suspect], world: World, on_step: StepCallback)
 def _again(one: Judged, world: World) -> Judged:
     """Return a suspect judged in another world: by the fix that was best and the plainest one."""
     fixes = tuple(trial.fix for trial in one.trials if trial is one.trials[0] or trial is one.best)
-    again = replace(tried(replace(one.suspect, fixes=fixes), world), suspect=one.suspect)
+    again = replace(tried(replace(one.suspect, fixes=fixes), world, screened=False), suspect=one.suspect)
     return again if again.trials else replace(one, severity="note")
 
 
-def tried(suspect: Suspect, world: World) -> Judged:
-    """Try every fix of a suspect, by one Newton step where it concerns training rows."""
+def tried(suspect: Suspect, world: World, *, screened: bool = True) -> Judged:
+    """Try every fix of a suspect, by one Newton step where it concerns training rows.
+
+    It was `screened` in this world, or in another one, so that its p-value says nothing here.
+    """
     trials = (_trial(fix, world, exact=False) for fix in suspect.fixes)
     judged = Judged(suspect, tuple(trial for trial in trials if trial is not None))
-    return replace(judged, severity=severity_of(judged) if judged.trials else "note")
+    return replace(judged, severity=severity_of(judged, screened) if judged.trials else "note")
 
 
 def _trial(fix: Fix, world: World, *, exact: bool) -> Trial | None:
@@ -238,7 +270,7 @@ def _trial(fix: Fix, world: World, *, exact: bool) -> Trial | None:
     return Trial(fix, before.loss, after.loss, wrong, None if exact else change, change if exact else None)
 
 
-def _proved(one: Judged, world: World) -> Judged:
+def _proved(one: Judged, world: World, *, screened: bool = True) -> Judged:
     """Return a suspect with the best fix proved by a refit, where it concerns training rows."""
     best = one.best
     if best.predicted is None:
@@ -249,13 +281,13 @@ def _proved(one: Judged, world: World) -> Judged:
     again = replace(again, predicted=best.predicted)
     trials = tuple(again if trial is best else trial for trial in one.trials)
     proved = replace(one, trials=trials)
-    return replace(proved, severity=severity_of(proved))
+    return replace(proved, severity=severity_of(proved, screened))
 
 
-def severity_of(one: Judged) -> str:
+def severity_of(one: Judged, screened: bool) -> str:
     """Return how severe it is: by the share of the test loss that fixing it takes away, beyond chance."""
     best, total = one.best, float(one.best.before.sum())
-    beyond = TESTED if one.suspect.p_value <= LEVEL else BEYOND[one.suspect.kind]
+    beyond = TESTED if screened and one.suspect.p_value <= LEVEL else BEYOND[one.suspect.kind]
     if best.z <= beyond or best.worth < max(NATS, SHARE * total):
         return "note"
     return "high" if best.worth >= HIGH * total else "medium"
@@ -266,28 +298,26 @@ def first_of(now: Sequence[Judged]) -> Judged:
 
     Rows that stand apart from all others come before what is worth little more: it is worth it by them.
     """
-    best = max(now, key=lambda one: one.worth)
+    best = max(now, key=lambda one: one.best.interval[0])
     apart = [one for one in now if one.suspect.kind in ("row", "rows") and one.suspect.p_value <= LEVEL]
     apart = [one for one in apart if one.worth >= best.worth / APART]
     tied = [one for one in now if not less(one.best, best.best)]
     first = min(apart or tied, key=lambda one: (_complexity(one), -one.worth))
-    return _nearer(first, now, tied)
+    return _nearer(first, tied)
 
 
-def _nearer(first: Judged, now: Sequence[Judged], tied: Sequence[Judged]) -> Judged:
-    """Return what says more of the same columns than the first: a broken one of them, or a level of one."""
+def _nearer(first: Judged, tied: Sequence[Judged]) -> Judged:
+    """Return a level of a column in the place of the column, where that does not say what happened to it."""
     columns = set(first.suspect.columns)
-    if first.suspect.kind == "slice":
-        broken = [one for one in now if _is_broken(one.suspect) and columns & set(one.suspect.columns)]
-        return max(broken, key=lambda one: one.worth, default=first)
-    if first.suspect.kind == "column" and not _is_broken(first.suspect):
+    if first.suspect.kind == "column" and not _is_broken(first):
         levels = [one for one in tied if one.suspect.kind == "slice" and set(one.suspect.columns) == columns]
         return min(levels, key=lambda one: (_complexity(one), -one.worth), default=first)
     return first
 
 
-def _is_broken(suspect: Suspect) -> bool:
+def _is_broken(one: Judged) -> bool:
     """Whether a column is known to be broken, not only to be distributed or to work in another way."""
+    suspect = one.suspect
     return suspect.kind in ("exchange", "column") and suspect.cause not in VAGUE
 
 
