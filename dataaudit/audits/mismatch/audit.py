@@ -108,7 +108,8 @@ def mismatch_findings(
     traces = trace_table(trained, tested, pair, traced=traced, scores=scores, places=places)
     refits = refit_traces(trained, tested, pair, traces=traces, count=settings.verify)
     findings = finding_table(pair, tested, judged, harm=searched.harm, features=named)
-    proofs = list(findings.select("predicted_delta_loss", "measured_delta_loss").iter_rows())
+    above = findings.filter((pl.col("severity") != "note") & pl.col("under").is_null())
+    proofs = above.select("predicted_delta_loss", "measured_delta_loss").drop_nulls()
     return MismatchFindings(
         findings=findings,
         fixes=fix_table(judged),

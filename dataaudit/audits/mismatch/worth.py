@@ -53,7 +53,7 @@ Reals = NDArray[np.float64]
 _ORDER = {kind: place for place, kind in enumerate(get_args(Kind))}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """A fix, and what it came to on t judged test rows."""
 
@@ -253,7 +253,7 @@ def tried(suspect: Suspect, world: World, *, screened: bool = True) -> Judged:
     """
     trials = (_trial(fix, world, exact=False) for fix in suspect.fixes)
     judged = Judged(suspect, tuple(trial for trial in trials if trial is not None))
-    return replace(judged, severity=severity_of(judged, screened) if judged.trials else "note")
+    return replace(judged, severity=severity_of(judged, screened=screened) if judged.trials else "note")
 
 
 def _trial(fix: Fix, world: World, *, exact: bool) -> Trial | None:
@@ -272,19 +272,18 @@ def _trial(fix: Fix, world: World, *, exact: bool) -> Trial | None:
 
 def _proved(one: Judged, world: World, *, screened: bool = True) -> Judged:
     """Return a suspect with the best fix proved by a refit, where it concerns training rows."""
-    best = one.best
-    if best.predicted is None:
-        return one
-    again = _trial(best.fix, world, exact=True)
-    if again is None:
-        return replace(one, severity="note")
-    again = replace(again, predicted=best.predicted)
-    trials = tuple(again if trial is best else trial for trial in one.trials)
-    proved = replace(one, trials=trials)
-    return replace(proved, severity=severity_of(proved, screened))
+    while (best := one.best).predicted is not None and best.measured is None:
+        again = _trial(best.fix, world, exact=True)
+        trials = [trial for trial in one.trials if trial is not best or again is not None]
+        if again is not None:
+            trials[one.trials.index(best)] = replace(again, predicted=best.predicted)
+        if not trials:
+            return replace(one, severity="note")
+        one = replace(one, trials=tuple(trials))
+    return replace(one, severity=severity_of(one, screened=screened))
 
 
-def severity_of(one: Judged, screened: bool) -> str:
+def severity_of(one: Judged, *, screened: bool) -> str:
     """Return how severe it is: by the share of the test loss that fixing it takes away, beyond chance."""
     best, total = one.best, float(one.best.before.sum())
     beyond = TESTED if screened and one.suspect.p_value <= LEVEL else BEYOND[one.suspect.kind]
@@ -302,7 +301,7 @@ def first_of(now: Sequence[Judged]) -> Judged:
     apart = [one for one in now if one.suspect.kind in ("row", "rows") and one.suspect.p_value <= LEVEL]
     apart = [one for one in apart if one.worth >= best.worth / APART]
     tied = [one for one in now if not less(one.best, best.best)]
-    first = min(apart or tied, key=lambda one: (_complexity(one), -one.worth))
+    first = min(apart or tied, key=lambda one: (_complexity(one), -one.best.interval[0]))
     return _nearer(first, tied)
 
 
@@ -330,5 +329,6 @@ def less(one: Trial, best: Trial) -> bool:
 def _complexity(one: Judged) -> tuple[int, float, bool, int]:
     """Return what makes a suspect less simple: its kind, labels that differ less, and what it takes."""
     suspect = one.suspect
-    evidence = suspect.evidence - EACH * (len(suspect.columns) - 1)
+    evidence = suspect.evidence if suspect.p_value <= LEVEL else 0.0
+    evidence -= EACH * (len(suspect.columns) - 1)
     return _ORDER[suspect.kind], -evidence, one.best.fix.name == "offset", len(suspect.columns)
