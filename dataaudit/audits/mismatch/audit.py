@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.conditions import fulfilling
 from dataaudit.audits.health import Check, fit_checks
-from dataaudit.audits.mismatch.class_rates import rate_suspects
 from dataaudit.audits.mismatch.columns import column_suspects
-from dataaudit.audits.mismatch.conjunctions import conjunction_suspects
-from dataaudit.audits.mismatch.copies import copy_suspects
 from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.profiles import profile_table
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
-from dataaudit.audits.mismatch.rows import row_suspects
-from dataaudit.audits.mismatch.slices import slice_suspects
+from dataaudit.audits.mismatch.rows.class_rates import rate_suspects
+from dataaudit.audits.mismatch.rows.conjunctions import conjunction_suspects
+from dataaudit.audits.mismatch.rows.copies import copy_suspects
+from dataaudit.audits.mismatch.rows.outliers import row_suspects
+from dataaudit.audits.mismatch.rows.slices import slice_suspects
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.tables import (
     errors_of,
@@ -110,7 +110,8 @@ def mismatch_findings(
     traces = trace_table(trained, tested, pair, traced=traced, scores=scores, places=places)
     refits = refit_traces(trained, tested, pair, traces=traces, count=settings.verify)
     findings = finding_table(pair, tested, judged, harm=searched.harm, features=named)
-    proofs = list(findings.select("predicted_delta_loss", "measured_delta_loss").iter_rows())
+    above = findings.filter((pl.col("severity") != "note") & pl.col("under").is_null())
+    proofs = above.select("predicted_delta_loss", "measured_delta_loss").drop_nulls()
     return MismatchFindings(
         findings=findings,
         fixes=fix_table(judged, searched.world.rows),
