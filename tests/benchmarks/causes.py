@@ -52,7 +52,7 @@ def main() -> int:
     planted = [place for one, place in zip(known, places, strict=True) if one["truth"]]
     alarms = sum(place for one, place in zip(known, places, strict=True) if not one["truth"])
     firsts = sum(place == 1 for place in planted)
-    thirds = sum(0 < place <= 3 for place in planted)  # noqa: PLR2004 - among three
+    thirds = sum(0 < place <= 3 for place in planted)
     print(f"first {firsts}, among three {thirds} of {len(planted)}; controls with a finding {alarms}")
     if options.splits:
         loud = sum(map(alarmed, random_splits(options.splits)))
@@ -97,7 +97,9 @@ def brief(row: Mapping[str, Any]) -> str:
     """Return a finding on a line."""
     under = f" under {row['under']}" if row["under"] else ""
     what = f"{row['kind']}/{row['cause']} {row['columns']} {row['levels']} by {row['fix']}"
-    return f"[{row['severity']}{under}] {what}: {row['worth']:.1f} nats, z {row['z']:.1f}: {row['title'][:90]}"
+    return (
+        f"[{row['severity']}{under}] {what}: {row['worth']:.1f} nats, z {row['z']:.1f}: {row['title'][:90]}"
+    )
 
 
 def place_of(rows: list[Fact], truth: str) -> int:

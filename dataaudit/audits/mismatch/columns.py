@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from dataaudit.audits.mismatch.causes.association import Association, associations
 from dataaudit.audits.mismatch.causes.fixes import (
@@ -50,6 +51,7 @@ NUMBERS: Final = ("numeric", "datetime")
 LEVELS: Final = ("categorical", "boolean")
 TRIED: Final = 2000  # test rows that guesses are tried on
 FEW: Final = 12  # different numbers up to which they may be names
+DEAD: Final = 5  # columns that say less, at most
 BROKEN: Final = ("stuck", "missing")  # causes that leave a column without information
 WEAKER: Final = -0.3  # strength from which on a column says less
 PAIR: Final = 2
@@ -94,10 +96,15 @@ def column_suspects(pair: Pair, trained: Trained, tested: Tested, world: World) 
     if worst is not None and worst.gain > 0:
         world = worst.suspect.fixes[0].apply(world, exact=False)
     known = {name for one in tried for name in one.suspect.columns}
-    small = world.some(some)
-    for one in _screen(world, [role for role in used if role.column not in known]):
-        if one.dead:
-            tried.append(_tried(small, one, [*_unmoved(small, one.role), *_rows_moved(pair, one)]))
+    for _ in range(DEAD):
+        rest = _screen(world, [role for role in used if role.column not in known])
+        one = max((look for look in rest if look.dead), key=lambda look: look.less.z, default=None)
+        if one is None:
+            break
+        small = world.some(some)
+        tried.append(_tried(small, one, [*_unmoved(small, one.role), *_rows_moved(pair, one)]))
+        known.add(one.column)
+        world = tried[-1].suspect.fixes[0].apply(world, exact=False)
     return [one.suspect for one in tried]
 
 
@@ -107,7 +114,7 @@ def _screen(world: World, used: list[Role]) -> list[Screened]:
     found = []
     for role in used:
         said = less[role.column]
-        p_less = normal_p(said.z) if said.z > 0 else 1.0
+        p_less = 2.0 * normal_p(said.z) if said.z > 0 else 1.0
         found.append(Screened(role, min(1.0, _moved(world, role) * count), said, min(1.0, p_less * count)))
     return found
 
@@ -135,8 +142,10 @@ def _moved(world: World, role: Role) -> float:
     if over_all >= ALPHA:
         return 1.0
     classes = [c for c in range(int(y.max()) + 1) if (z == c).any() and (y == c).any()]
-    within = min(compare(known[y == c], new[z == c]) for c in classes) * len(classes)
-    return max(over_all, within)
+    within = np.array([compare(known[y == c], new[z == c]) for c in classes])
+    # One class that differs much, or many that differ a little (Fisher 1932).
+    every = float(chdtrc(2 * len(within), -2.0 * float(np.log(np.maximum(within, 1e-300)).sum())))
+    return max(over_all, min(1.0, 2.0 * min(every, float(within.min()) * len(within))))
 
 
 def _numbers_differ(a: Reals, b: Reals) -> float:

@@ -1,9 +1,9 @@
 """Single training rows that mislead, and few that do together.
 
-A row that the model itself cannot believe has a label that the other rows, by leave-one-out, expect with a
-probability of e^-L, L nats being its loss without itself. Where that is too small for chance among n rows, the
-row is wrong or a world apart, whatever test says; where its leaving helps test too it is a cause. Other rows
-are proposed by what their leaving is worth to one half of test, and confirmed by the other half.
+The harm of a row is what test loses by it, to first order. The largest of n harms that are of one kind are
+apart by spacings: with h_1 ≥ h_2 ≥ … of an exponential tail, j (h_j - h_{j+1}) is exponential with the mean
+excess of the tail (Rényi 1953). A gap that chance does not explain parts the j rows above it from all others: a
+poisoned row, or a few. Other rows are proposed by their harm to one half of test, and confirmed by the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from dataaudit.audits.mismatch.row_fixes import Relabel, Remove
 from dataaudit.audits.mismatch.screen import Screen
@@ -22,10 +21,10 @@ from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.columns import values_of
 from dataaudit.training.trained import Trained
 
-# Chance that any of n rows has so large a loss without itself.
-LEVEL = 0.01
-# Rows that each half proposes, and in a group; standard errors by which a half confirms them.
-PROPOSED, GROUP, CONFIRMED = 2, 20, 2.0
+# Chance of a gap among the harms of so many rows, by as many others that give the tail.
+LEVEL, GROUP, TAIL = 1e-3, 5, 30
+# Rows that each half proposes; standard errors by which a half confirms them.
+PROPOSED, CONFIRMED = 2, 2.0
 # A cell is far from all others at so many quartile distances, and times the distance of the next; names said.
 FAR, FURTHER, NAMED = 3.0, 1.5, 4
 
@@ -37,17 +36,31 @@ def row_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, see
     """Return the training rows whose leaving, alone or together, is worth most to test."""
     del tested, seed  # the world's rows and halves are judged
     screen = Screen(trained, world)
-    y = trained.objective.rows.y
-    loss = trained.loss(trained.left_out, y).numpy()
-    p = np.minimum(1.0, len(loss) * np.exp(-loss))
+    loss = trained.loss(trained.left_out, trained.objective.rows.y).numpy()
     leaving = screen.influence[0]
-    strange = np.flatnonzero((p <= LEVEL) & (leaving.sum(0) > 0))
-    strange = strange[np.argsort(-leaving.sum(0)[strange], kind="stable")][:GROUP]
-    alone = [*strange[:PROPOSED], *(row for half in leaving for row in np.argsort(-half)[:PROPOSED])]
-    found = [_of_row(pair, screen, int(row), loss=loss, chance=float(p[row])) for row in dict.fromkeys(alone)]
-    if len(strange) > 1:
-        found.append(_of_group(screen, np.sort(strange), float(p[strange].max())))
+    apart, p = standing_apart(leaving.sum(0))
+    alone = [*apart[:PROPOSED], *(row for half in leaving for row in np.argsort(-half)[:PROPOSED])]
+    few = len(apart) if len(apart) > 1 else 0
+    found = [
+        _of_row(pair, screen, int(row), loss=loss, chance=p if row in apart else 1.0)
+        for row in dict.fromkeys(alone)
+    ]
+    if few:
+        found.append(_of_group(screen, np.sort(apart), p))
     return [one for one in found if one is not None]
+
+
+def standing_apart(harm: Reals) -> tuple[Rows, float]:
+    """Return the rows whose harm a gap parts from that of all others, and the chance of such a gap."""
+    order = np.argsort(-harm, kind="stable")
+    h = np.maximum(harm[order], 0.0)
+    best = (1.0, 0)
+    for j in range(1, min(GROUP, len(h) - TAIL - 1) + 1):
+        excess = float((h[j : j + TAIL] - h[j + TAIL]).mean())
+        if excess > 0:
+            best = min(best, (GROUP * float(np.exp(-j * (h[j - 1] - h[j]) / excess)), j))
+    p, j = best
+    return (order[:j], p) if p <= LEVEL else (order[:0], 1.0)
 
 
 def _of_row(pair: Pair, screen: Screen, row: int, *, loss: Reals, chance: float) -> Suspect | None:
@@ -59,8 +72,8 @@ def _of_row(pair: Pair, screen: Screen, row: int, *, loss: Reals, chance: float)
     )
     other = int(p.numpy().argmax())
     number, classes = int(pair.train.row[row]), trained.classes
-    z = _confirmed(screen, np.array([row]), chance)
-    if z is None:
+    confirmed = _confirmed(screen, np.array([row]), chance)
+    if confirmed is None:
         return None
     far = far_columns(pair, row)
     outside = (
@@ -81,7 +94,7 @@ def _of_row(pair: Pair, screen: Screen, row: int, *, loss: Reals, chance: float)
         title=title,
         fixes=tuple(fixes),
         train=np.array([row]),
-        p_value=z,
+        p_value=confirmed,
     )
 
 
@@ -92,30 +105,26 @@ def _of_group(screen: Screen, rows: Rows, chance: float) -> Suspect | None:
         return None
     y, without = screen.trained.objective.rows.y[rows], screen.trained.left_out[torch.from_numpy(rows)]
     other = screen.trained.log_probabilities(without).argmax(1).numpy()
-    what = f"the {len(rows):,} training rows that the others contradict most"
+    what = f"the {len(rows):,} training rows that mislead most"
     left = np.bincount(
         np.delete(screen.trained.objective.rows.y.numpy(), rows), minlength=len(screen.trained.classes)
     )
     fixes: list[Fix] = [Remove(rows, what)] if left.all() else []
     if left.all() and (other != y.numpy()).any():
         fixes.append(Relabel(rows, other, what, "as the other rows expect"))
-    title = (
-        f"{len(rows):,} training rows have labels to which the others give a probability of at most "
-        f"{LEVEL / screen.trained.objective.rows.n:.2g}"
-    )
+    title = f"{len(rows):,} training rows mislead the model far more than any others do"
     return Suspect(
         kind="rows", cause="outlying", columns=(), title=title, fixes=tuple(fixes), train=rows, p_value=p
     )
 
 
 def _confirmed(screen: Screen, rows: Rows, chance: float) -> float | None:
-    """Return the chance of what test says of some rows, or None where it does not confirm them."""
+    """Return the chance of a gap, or None where a half of test does not confirm some rows."""
     gain = screen.gains([screen.pull(rows)])[:, 0]
     z = [float(gain[h].sum()) / max(float(np.sqrt((gain[h] ** 2).sum())), 1e-12) for h in screen.halves]
     if min(z) <= 0 or max(z) < CONFIRMED:
         return None
-    tried = 2.0 * PROPOSED * len(screen.halves)
-    return float(min(1.0, chance, tried * ndtr(-min(z))))
+    return chance
 
 
 def far_columns(pair: Pair, row: int) -> list[str]:

@@ -128,13 +128,17 @@ class Screen:
 
     def difference(self, train: Rows, judged: NDArray[np.bool_]) -> float:
         """Return D of one slice; where no test row is in it, of its training rows against the model."""
-        sums = []
-        for side, rows in ((self.known, train), (self.new, judged)):
-            sums.append((side.r[rows].sum(0), side.V[rows].sum(0) + side.prior))
+        sums = self.sums(train, judged)
         if judged.any():
-            return float(differences(sums[0], sums[1]))
+            return float(differences(*sums))
         (R, V), K = sums[0], len(self.trained.classes)
         return float((R**2 / V).sum() * share(K) / 2.0)
+
+    def sums(self, train: Rows, judged: NDArray[np.bool_]) -> tuple[tuple[Reals, Reals], tuple[Reals, Reals]]:
+        """Return ΣR and ΣV + prior of a slice's training rows, and of its judged rows."""  # each (K,)
+        sides = (self.known, train), (self.new, judged)
+        first, second = ((side.r[rows].sum(0), side.V[rows].sum(0) + side.prior) for side, rows in sides)
+        return first, second
 
     def chance(self, difference: float, tried: int) -> float:
         """Return how likely chance alone brings such a D about in any of so many slices."""

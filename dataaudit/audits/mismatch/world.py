@@ -111,7 +111,10 @@ class World:
         known, new = self.known.with_columns(empty), self.new.with_columns(empty)
         rows = replace(self.objective.rows, X=_design(self.trained, known))
         block = replace(self.block, X=_design(self.trained, new))
-        world = replace(self, known=known, new=new, block=block)
+        # What an empty column adds to all scores alike is no place to start from.
+        start = self.objective.model.matrix(self.theta).clone()
+        start[:-1][[feature.column in names for feature in self.trained.features]] = 0.0
+        world = replace(self, known=known, new=new, block=block, theta=start.view(-1))
         return world._fitted(replace(self.objective, rows=rows), exact=exact)  # noqa: SLF001 - the same class
 
     def _fitted(self, objective: Objective, *, exact: bool) -> World:
