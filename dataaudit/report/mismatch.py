@@ -249,8 +249,8 @@ def _slice_table(f: MismatchFindings) -> Section:
         ),
         total=len(named),
         rest=("slice", "slices, all in slices.parquet next to this page"),
-        lead="Mean loss in nats. Harm: the loss of a test row, in nats, that its training rows add. Chance: the"
-        " probability that labels differ as much without a cause, over all slices.",
+        lead="Mean loss in nats. Harm: nats that its training rows add to the loss of its test rows. Chance: "
+        "the probability that labels differ as much without a cause, over all slices.",
     )
     return Section("Slices", (Fold("All slices", (table,)),), rank=2, key="slices")
 
