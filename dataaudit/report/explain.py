@@ -12,8 +12,7 @@ from dataaudit.report import blocks as b
 from dataaudit.report import common, versus, whatif, words
 from dataaudit.report.charts import lengths
 from dataaudit.report.common import LABEL, NAME, Fact, joined
-from dataaudit.report.rows import Term, Value, begins, record, side_by_side, term_name, value_of
-from dataaudit.report.versus import Rows
+from dataaudit.report.rows import Rows, Term, begins, record, side_by_side, term_name, values_of
 
 _NAMED: Final = 2  # columns or words that carry the influence of a training row
 _TERMS: Final = 12  # columns or words of the test row on the page
@@ -28,7 +27,7 @@ _TONES: Final = {"harmful": "against", "helpful": "for"}
 
 def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     """Say what is predicted, what speaks for it, which rows are behind it, and what to type next."""
-    p, rows = f.provenance, _values(f)
+    p, rows = f.provenance, values_of(f.cells)
     own = f.contributions.select("column", "level", "cell", "contribution")
     roles = {str(role["column"]): str(role["role"]) for role in p.roles}
     terms = [_term(roles, *values) for values in own.iter_rows()]
@@ -88,14 +87,6 @@ _BY_PART: Final = (
     "influence is first order, so the places need not follow it."
 )
 _NONE: Final = "audit explain makes no refits of single rows: the changes of loss are predicted."
-
-
-def _values(f: ExplanationFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
-    """Return the cells of rows by part and name."""
-    found: dict[tuple[str, str], list[Value]] = {}
-    for row_id, column, text, part in f.cells.iter_rows():
-        found.setdefault((part, row_id), []).append(value_of(column, text))
-    return {key: tuple(values) for key, values in found.items()}
 
 
 def _term(roles: Mapping[str, str], column: str, level: str | None, cell: str | None, effect: float) -> Term:

@@ -15,12 +15,10 @@ from dataaudit.report import blocks, figures, words
 from dataaudit.report.blocks import Block, Cell, Inline, Line, Only, Section, Sentence, Table, Words
 from dataaudit.report.charts import lengths
 from dataaudit.report.common import LABEL, NAME, few
-from dataaudit.report.rows import Value, side_by_side, value_of
+from dataaudit.report.rows import Rows, side_by_side
 from dataaudit.report.words import row_name
 
 Fact = dict[str, Any]
-Rows = Mapping[tuple[str, str], tuple[Value, ...]]
-
 _FIRST: Final = 3  # causes that are shown in full
 _NOTES: Final = 5  # where nothing is more than a note
 _PAIRS, _PARTNERS, _PAIR_COLUMNS = 10, 2, 12  # traced test rows; harmful and helpful rows of each; columns
@@ -35,21 +33,6 @@ _SEVERITIES: Final[dict[str, tuple[Inline, Inline]]] = {  # on a card, and in a 
 }
 _ABOUT: Final = {"rates": "class rates", "copies": "copies with another label"}  # where there is no column
 _OF_ROWS: Final = ("copies", "row", "rows")  # kinds whose rows are their picture
-
-
-def values_of(f: MismatchFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
-    """Return the cells of the rows whose cells were kept, by part and name."""
-    found: dict[tuple[str, str], list[Value]] = {}
-    for row_id, column, text, part in f.cells.iter_rows():
-        found.setdefault((part, row_id), []).append(value_of(column, text))
-    return {key: tuple(values) for key, values in found.items()}
-
-
-def slices_of(f: MismatchFindings) -> list[Fact]:
-    """Return every slice with its name as people write it, the most harmful first."""
-    first = pl.format("{} = {}", "column", "level")
-    second = pl.format(" and {} = {}", "second_column", "second_level").fill_null("")
-    return list(f.slices.sort("rank").with_columns(name=first + second).iter_rows(named=True))
 
 
 def _named(rows: Rows, part: str, key: str, target: str) -> Fact:
@@ -160,11 +143,13 @@ def _overview(found: Sequence[Fact], caption: str = "What to look at first") -> 
             Cell(one["about"], NAME),
             words.nats(one["worth"]),
             words.share(one["share"], 0),
-            words.became(words.count(one["errors_before"]), words.count(one["errors_after"])),
+            _wrong(one),
         )
         for one in found
     )
-    legend = "Worth: nats of test loss that fixing it takes away, and their share; wrong rows before → after."
+    n = next((fix["rows"] for one in found for fix in one["fixes"]), None)
+    of = f" of {words.count(n)} test rows" if n else ""
+    legend = f"Worth: nats of test loss that fixing it takes away, and their share; wrong{of} before → after."
     head = ("", "severity", "about", "worth", "of loss", "wrong")
     bars = lengths([max(one["worth"], 0.0) for one in found])
     return Table(caption=caption, head=head, rows=rows, bars=bars, total=len(rows), short=10, legend=legend)
@@ -213,26 +198,26 @@ def _by_products(under: Sequence[Fact], caption: str) -> Table:
 
 def _fixes(one: Fact) -> Table:
     """List what was tried for a finding, and what it changed."""
-
-    def became(fix: Fact, name: str, say: Any) -> str:
-        return words.became(say(fix[f"{name}_before"]), say(fix[f"{name}_after"]))
-
     tried = sorted(one["fixes"], key=lambda fix: -(fix["worth"] or 0.0))
     rows: tuple[Line, ...] = tuple(
         (
             Words(fix["detail"][:250], "strong") if fix["best"] else fix["detail"][:250],
             words.nats(fix["worth"]),
-            became(fix, "errors", words.count),
-            became(fix, "loss", lambda loss: words.fixed(loss, 3)),
+            _wrong(fix),
         )
         for fix in tried
     )
     return Table(
-        caption="What was tried, on all test rows; worth and mean loss in nats",
-        head=("fix", "worth", "wrong", "mean loss"),
+        caption="What was tried, on all test rows",
+        head=("fix", "worth (nats)", "wrong"),
         rows=rows,
         style="plain",
     )
+
+
+def _wrong(fact: Fact) -> str:
+    """Return how many test rows are wrong before and after a fix."""
+    return words.became(*(words.count(fact[f"errors_{when}"]) for when in ("before", "after")))
 
 
 def _rows_title(one: Fact) -> str:

@@ -12,10 +12,10 @@ import polars as pl
 
 from dataaudit.findings.schemas import MismatchFindings, MismatchProvenance
 from dataaudit.report import blocks, common, figures, findings, words
-from dataaudit.report.blocks import Block, Cell, Inline, Only, Report, Section, Table
+from dataaudit.report.blocks import Block, Cell, Fold, Inline, Only, Report, Section, Table
 from dataaudit.report.charts import lengths
 from dataaudit.report.common import LABEL, NAME, Refit, few, listed, said
-from dataaudit.report.rows import failures
+from dataaudit.report.rows import failures, values_of
 
 Fact = dict[str, Any]
 
@@ -24,7 +24,6 @@ _SLICES, _SHIFT = 40, 150
 _SAID: Final = 3  # causes that the verdict names
 _BARS: Final = 12  # columns compared by bars
 _TYPED: Final = 300  # characters of a command that people would type again
-_MANY: Final = 10  # times, from which on no tenths are said
 _ELSEWHERE: Final = frozenset(("--out", "-o", "--format"))  # options that another command has its own of
 _COVARIATE: Final = (pl.col("measure") == "covariate") & pl.col("column").is_not_null()
 _CHANGED: Final = {  # what a cause is, by its kind
@@ -48,8 +47,8 @@ def report(f: MismatchFindings, *, folder: str = "", whole: MismatchFindings | N
 
     The records for programs have the names that rows have in `whole`, by default those shown.
     """
-    named = findings.findings_of(whole, findings.values_of(whole)) if whole else ()
-    p, rows, slices = f.provenance, findings.values_of(f), findings.slices_of(f)
+    named = findings.findings_of(whole, values_of(whole.cells)) if whole else ()
+    p, rows = f.provenance, values_of(f.cells)
     cards, known = findings.findings_of(f, rows), labelled(f.provenance)
     train, test = few(p.n_train, "training row"), few(p.n_test, "test row")
     n_train, n_test = ("Training rows", words.count(p.n_train)), ("Test rows", words.count(p.n_test))
@@ -58,7 +57,7 @@ def report(f: MismatchFindings, *, folder: str = "", whole: MismatchFindings | N
     harmful = Only(blocks.MARKDOWN, (findings.harmful_rows(f),))
     first = Section("Training rows that cost most", (harmful,), rank=1)
     section, traced = findings.section(f, cards), findings.traced(f, rows, cards)
-    shown = (section, first, shift, trust, traced, _slice_table(slices)) if known else (shift, trust)
+    shown = (section, first, shift, trust, traced, _slice_table(f)) if known else (shift, trust)
     return Report(
         kind="mismatch",
         over=("Mismatch audit of ", Cell(p.train), " against ", Cell(p.test)),
@@ -119,7 +118,7 @@ def _changed(cards: Sequence[Fact], n_errors: int) -> list[str]:
     """Say what changed, by the first causes."""
     first = findings.causes(cards)[:_SAID]
     if not first and n_errors:
-        return ["Neither inputs nor labels: nothing that was tried mends the test rows beyond chance."]
+        return ["Neither inputs nor labels: nothing that was tried lowers the test loss beyond chance."]
     return [f"{_CHANGED.get(one['kind'], 'Changed')}: {_ended(one['title'])}" for one in first]
 
 
@@ -184,7 +183,7 @@ def _shift(f: MismatchFindings, *, known: bool) -> Section:
     columns: list[tuple[Block, ...]] = [(blocks.List(said),)] if said else []
     columns += [(_apart(f),)] if f.shift.filter(_COVARIATE).height else []
     page: list[Block] = [blocks.Grid(tuple(columns))]
-    page += [blocks.Fold("All comparisons", (_comparisons(f),))] if len(f.shift) else []
+    page += [Fold("All comparisons", (_comparisons(f),))] if len(f.shift) else []
     shown = [Only(blocks.PAGE, tuple(page)), Only(blocks.MARKDOWN, (blocks.List(tuple(differ)),))]
     shown += [] if known else [Only(blocks.TERMINAL, (blocks.List(tuple(inputs)),))]
     rank = 1 if known else 0
@@ -195,13 +194,13 @@ def _apart(f: MismatchFindings) -> Table:
     """List the columns that are distributed differently, the most different first."""
     differ = list(f.shift.filter(_COVARIATE).iter_rows(named=True))
     differ.sort(key=lambda d: (not d["significant"], -(d["value"] or 0.0)))
-    chance = {None: "not tested", True: "no, beyond chance", False: "may be chance"}
+    beyond = {None: "not tested", True: "yes", False: "no"}
     shown = differ[:_BARS]
     return Table(
         caption="How far the columns are apart",
-        head=("column", "distance", "by chance?"),
+        head=("column", "distance", "beyond chance"),
         rows=tuple(
-            (Cell(d["column"], LABEL), words.fixed(d["value"], 3), chance[d["significant"]]) for d in shown
+            (Cell(d["column"], LABEL), words.fixed(d["value"], 3), beyond[d["significant"]]) for d in shown
         ),
         bars=lengths([d["value"] for d in shown]),
         total=len(differ),
@@ -230,46 +229,30 @@ def _chance(p: float | None) -> str:
     return "below 0.0001" if p < 1e-4 else words.short(p, 2)  # noqa: PLR2004 - what is said
 
 
-def _slice_table(slices: Sequence[Fact]) -> Section:
-    head = (
-        "slice", "training rows", "test rows", "wrong", "wrong without its training rows", "labelled",
-        "of training", "of test", "mean loss", "harm of its training rows", "their share of the influence",
-        "lift", "chance",
-    )  # fmt: skip
+def _slice_table(f: MismatchFindings) -> Section:
+    """List every slice; which of them are causes is said above."""
+    second = pl.format(" and {} = {}", "second_column", "second_level").fill_null("")
+    named = f.slices.sort("rank").with_columns(name=pl.format("{} = {}", "column", "level") + second)
+    counts = ("n_train", "n_test", "n_errors")
     table = Table(
-        caption="Slices, the most harmful first",
-        head=head,
-        rows=tuple(map(_slice, slices[:_SLICES])),
-        total=len(slices),
+        caption="All slices, the most harmful first",
+        head=("slice", "training rows", "test rows", "wrong", "mean loss", "harm", "chance"),
+        rows=tuple(
+            (
+                Cell(s["name"], NAME),
+                *(words.count(s[name]) for name in counts),
+                words.fixed(s["loss"]),
+                words.short(s["harm"], 2),
+                _chance(s["p_value"]),
+            )
+            for s in named.head(_SLICES).iter_rows(named=True)
+        ),
+        total=len(named),
         rest=("slice", "slices, all in slices.parquet next to this page"),
-        style="wide",
+        lead="Mean loss in nats. Harm: nats that its training rows add to the loss of its test rows. Chance: "
+        "the probability that labels differ as much without a cause, over all slices.",
     )
-    lead = (
-        "Levels, bins and words by how much the training rows in them harm the test rows in them; intervals "
-        "are 95 %. Chance is the probability that labels differ as much without a cause, over all slices. "
-        "Lift compares the influence of the slice’s own training rows with their share of all rows."
-    )
-    return Section("Slices", (table,), rank=2, key="slices", lead=lead)
-
-
-def _slice(s: Fact) -> tuple[Inline, ...]:
-    lift, harm = s["lift"], s["harm"]
-    does = f"{'raise' if harm > 0 else 'lower'} the loss by {words.short(abs(harm), 2)} nats a test row"
-    return (
-        Cell(s["name"], NAME),
-        *(words.count(s[name]) for name in ("n_train", "n_test", "n_errors", "errors_without")),
-        Cell(s["rate_class"], 40),
-        *(_rate(*(s[f"rate_{part}{end}"] for end in ("", "_low", "_high"))) for part in ("train", "test")),
-        f"{words.fixed(s['loss'])} nats",
-        does if words.known(harm) else words.MISSING,
-        words.share(s["influence_share"]),
-        f"{words.fixed(lift, 0 if lift >= _MANY else 1)} times" if words.known(lift) else words.MISSING,
-        _chance(s["p_value"]),
-    )
-
-
-def _rate(rate: float | None, low: float | None, high: float | None) -> str:
-    return f"{words.share(rate)} ({words.share(low)} to {words.share(high)})"
+    return Section("Slices", (Fold("All slices", (table,)),), rank=2, key="slices")
 
 
 def _model(f: MismatchFindings) -> tuple[Section, ...]:
@@ -289,7 +272,7 @@ def _following(f: MismatchFindings, cards: Sequence[Fact], folder: str) -> Secti
     if not p.command.startswith("audit "):
         return common.following(common.page_of(folder))
     command, chosen = _repeatable(p.command)
-    condition = next((sql for one in cards if (sql := _condition(f, one))), "")
+    condition = next((sql for one in findings.causes(cards) if (sql := _condition(f, one))), "")
     out = shlex.quote(f"{folder or 'audit-mismatch'}-slice")
     trace = f"{command} --where {_quoted(condition)} --out {out}"
     traceable = condition and not chosen and len(command) <= _TYPED

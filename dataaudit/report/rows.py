@@ -51,6 +51,9 @@ class Value:
     picture: str = ""
 
 
+Rows = Mapping[tuple[str, str], tuple[Value, ...]]  # cells by part, train or test, and name
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """A column, level or word and its log-odds towards the row's label; negative speaks against the label."""
@@ -279,6 +282,14 @@ def value_of(column: str, text: str | None) -> Value:
     pixels = pixels_of(text) if text else None
     text = text or ""
     return Value(column, text) if pixels is None else Value(column, pixels_text(pixels.size), text)
+
+
+def values_of(cells: pl.DataFrame) -> dict[tuple[str, str], tuple[Value, ...]]:
+    """Return the cells of rows of two tables, by part (train or test) and name."""
+    found: dict[tuple[str, str], list[Value]] = {}
+    for row_id, column, text, part in cells.iter_rows():
+        found.setdefault((part, row_id), []).append(value_of(column, text))
+    return {key: tuple(values) for key, values in found.items()}
 
 
 def shortened(text: str, length: int) -> str:

@@ -18,7 +18,8 @@ from writers.payloads import for_every_payload
 
 from dataaudit.report import figures, mismatch, shown
 from dataaudit.report.blocks import plain
-from dataaudit.report.findings import _traces, findings_of, values_of
+from dataaudit.report.findings import _traces, findings_of
+from dataaudit.report.rows import values_of
 from dataaudit.writers import get, names
 from dataaudit.writers.console import show
 from dataaudit.writers.html import page
@@ -37,7 +38,7 @@ def made():
 
 @pytest.fixture(scope="module")
 def first(made):
-    return findings_of(made, values_of(made))[0]
+    return findings_of(made, values_of(made.cells))[0]
 
 
 def nothing():
@@ -141,7 +142,7 @@ def test_what_is_found_is_named_in_a_few_words(made):
 
 
 def test_traces_have_harmful_and_helpful_rows(tables):
-    traces = _traces(tables, values_of(tables))
+    traces = _traces(tables, values_of(tables.cells))
     assert traces
     for trace in traces:
         behind = tables.traces.filter(test_row_id=trace["test_row_id"])

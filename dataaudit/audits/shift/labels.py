@@ -15,7 +15,7 @@ compare losses on inputs that both samples share, S ∝ pq/(p+q) for input densi
 The densities are shares of strata here: of one column's levels or deciles, or, over all columns, of the score
 that separates train from test best (subclassification on a balancing score, Rosenbaum & Rubin 1984),
 out-of-sample for every row. Standard errors come from redrawing shares (multinomial) and mean losses (normal)
-of the strata. Where the samples share few inputs, E_S is about almost no row, and the split cannot be told:
+of the strata. Where the samples share few inputs, E_S is about almost no row, and the split says nothing:
 the overlap Σ 2 p q/(p + q) is 1 for equal shares and 0 for strata that no two rows share.
 """
 
@@ -121,7 +121,7 @@ class LossPart:
 
     @property
     def p(self) -> float | None:
-        """Two-sided p-value under no difference; None where it cannot be told."""
+        """Two-sided p-value under no difference; None where it cannot be split."""
         if self.overlap < OVERLAP:
             return None
         return normal_p(self.value / self.error) if self.error > 0 else 1.0
@@ -192,7 +192,7 @@ def loss_rows(column: str | None, split: dict[str, LossPart], *, n: int) -> Iter
         text = f"{names[level]} {verb} {between}, test against train"
         if part.p is None:
             cannot = f"Whether {whose} or the labels given {'them' if column is None else 'it'} explain it"
-            text = f"{cannot} cannot be told: train and test overlap by {percent(part.overlap)} only"
+            text = f"{cannot} cannot be said: train and test overlap by {percent(part.overlap)} only"
         yield Comparison(
             column, "loss", level, value=part.value, low=part.value - half, high=part.value + half, p=part.p,
             n=n, found=f"{text}.", otherwise=f"{text}: nothing beyond chance.",

@@ -351,7 +351,7 @@ def test_a_loss_is_not_split_where_train_and_test_share_few_inputs(n, told):
     assert parts["total"].p is not None
     rows = list(loss_rows("age", parts, n=2000))
     assert [part.p is not None for part in rows] == [told, told]
-    assert all(("cannot be told" in part.found) != told for part in rows)
+    assert all(("cannot be said" in part.found) != told for part in rows)
 
 
 def test_the_errors_of_the_split_are_those_of_repetitions():
