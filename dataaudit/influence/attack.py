@@ -15,16 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.model.torch import Batch, ModuleModel, TensorRows
-
-if TYPE_CHECKING:
-    from dataaudit.influence.torch import ModuleInfluence
+from dataaudit.solvers.operator import Product
 
 Retrain = Callable[[Tensor, Tensor], ModuleModel]
 STRIDE: Final = 0.25  # of what an input may move, a step
@@ -113,15 +111,18 @@ class _Point:
 class InputAttack:
     """The search for changes of some training inputs."""
 
-    influence: ModuleInfluence
+    model: ModuleModel
+    train: TensorRows
+    ridge: Tensor  # (p,) λ of every entry of θ
+    solve: Product  # with A⁻¹ of the unchanged rows
     test: Batch
     bounds: Bounds
     retrain: Retrain | None = None
 
     def run(self, rows: int | Sequence[int], steps: int) -> ModuleAttack:
         """Take steps until all test rows flip, or nothing is gained; return the point that is worth most."""
-        model, train = self.influence.model, self.influence.rows
-        theta = self.trained(train, self.influence.theta)
+        model, train = self.model, self.train
+        theta = self.trained(train, model.theta)
         chosen = self.chosen(rows, theta)
         original = train.X[chosen]
         start = now = best = self.point(original, theta, before=None)
@@ -139,7 +140,7 @@ class InputAttack:
             best, idle, taken = (now, 0, taken + 1) if better else (best, idle + 1, taken + 1)
         changed = _with(train, chosen, best.inputs)
         gradient = self.gradient(changed, start.theta)
-        step = start.theta - self.influence.inverse.solve(gradient[:, None])[:, 0]
+        step = start.theta - self.solve(gradient[:, None])[:, 0]
         return ModuleAttack(
             chosen,
             best.inputs,
@@ -155,7 +156,7 @@ class InputAttack:
 
     def chosen(self, rows: int | Sequence[int], theta: Tensor) -> Tensor:
         """Return the training rows to change: those named, else those that could add most, to first order."""
-        train = self.influence.rows
+        train = self.train
         if not isinstance(rows, int):
             at = torch.as_tensor(list(rows), dtype=torch.int64)
             if not len(at) or not 0 <= int(at.min()) <= int(at.max()) < train.n:
@@ -166,7 +167,7 @@ class InputAttack:
         solved = self._solved(theta, self.test)
         reach = []
         for X, y in train.blocks():
-            slope = self.influence.model.mixed(theta, solved, X, y=y)
+            slope = self.model.mixed(theta, solved, X, y=y)
             far = self.bounds.settle(X + self.bounds.within * slope.sign(), X) - X
             reach.append((slope * far).flatten(1).sum(1))
         return torch.cat(reach).topk(rows).indices
@@ -177,33 +178,33 @@ class InputAttack:
         X, y = self.test
         some = (X[left], y[left]) if bool(left.any()) else self.test
         solved = self._solved(now.theta, some)
-        return self.influence.model.mixed(now.theta, solved, now.inputs, y=self.influence.rows.y[rows])
+        return self.model.mixed(now.theta, solved, now.inputs, y=self.train.y[rows])
 
     def _solved(self, theta: Tensor, test: Batch) -> Tensor:
-        gradient = self.influence.model.gradient(theta, *test)[:, None]
-        return -self.influence.inverse.solve(gradient)[:, 0]
+        gradient = self.model.gradient(theta, *test)[:, None]
+        return -self.solve(gradient)[:, 0]
 
     def point(self, inputs: Tensor, theta: Tensor, *, before: Tensor | None) -> _Point:
         """Return what parameters make of the test rows."""
         X, y = self.test
-        outputs = self.influence.model.outputs(theta, X)
+        outputs = self.model.outputs(theta, X)
         scores = outputs if outputs.dim() > 1 and outputs.shape[1] > 1 else _both(outputs.reshape(len(X)))
         predicted = scores.argmax(1)
         own = (predicted if before is None else before)[:, None]
         lead = scores.gather(1, own) - scores.scatter(1, own, -torch.inf).max(1, keepdim=True).values
-        loss = self.influence.model.losses(theta, X, y).detach()
+        loss = self.model.losses(theta, X, y).detach()
         return _Point(inputs, theta, loss, lead[:, 0], predicted)
 
     def trained(self, train: TensorRows, start: Tensor) -> Tensor:
         """Return the parameters trained on some rows."""
         if self.retrain is not None:
             return self.retrain(train.X, train.y).theta
-        theta, inverse = start, self.influence.inverse
+        theta = start
         value, gradient = self.value(train, theta), self.gradient(train, theta)
         for _ in range(_NEWTON):
             if float(gradient.abs().max()) <= _STILL[theta.dtype]:
                 break
-            direction = -inverse.solve(gradient[:, None])[:, 0]
+            direction = -self.solve(gradient[:, None])[:, 0]
             for halving in range(_HALVINGS):
                 near = theta + direction / 2**halving
                 found = self.value(train, near)
@@ -217,17 +218,15 @@ class InputAttack:
 
     def value(self, train: TensorRows, theta: Tensor) -> float:
         """Return R(θ) on some rows."""
-        total = sum(
-            float(self.influence.model.losses(theta, *block).detach().sum()) for block in train.blocks()
-        )
-        return total / train.n + float(self.influence.ridge @ theta**2) / 2
+        total = sum(float(self.model.losses(theta, *block).detach().sum()) for block in train.blocks())
+        return total / train.n + float(self.ridge @ theta**2) / 2
 
     def gradient(self, train: TensorRows, theta: Tensor) -> Tensor:
         """Return ∇R(θ) on some rows."""
         total = torch.zeros_like(theta)
         for block in train.blocks():
-            total += self.influence.model.gradient(theta, *block)
-        return total / train.n + self.influence.ridge * theta
+            total += self.model.gradient(theta, *block)
+        return total / train.n + self.ridge * theta
 
 
 def _both(score: Tensor) -> Tensor:

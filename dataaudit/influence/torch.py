@@ -207,7 +207,15 @@ class ModuleInfluence:
         >>> found = inf.attack((X_test, y_test), within=0.5 / 255, bounds=(0, 1))  # doctest: +SKIP
         >>> found.rows, int(found.flipped.sum())
         """
-        search = InputAttack(self, paired(test, "test"), Bounds(within, *bounds), retrain)
+        search = InputAttack(
+            model=self.model,
+            train=self.rows,
+            ridge=self.ridge,
+            solve=self.inverse.solve,
+            test=paired(test, "test"),
+            bounds=Bounds(within, *bounds),
+            retrain=retrain,
+        )
         return search.run(rows, steps)
 
     def _blocks(self) -> Iterator[Batch]:
