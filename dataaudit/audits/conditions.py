@@ -49,6 +49,14 @@ def fulfilling(data: Dataset, condition: str, *, option: str, whose: str) -> Mas
     return mask.fill_null(value=False).to_numpy()
 
 
+def some_fulfilling(data: Dataset, condition: str, *, option: str, whose: str) -> Mask:
+    """Return which rows fulfil a condition; at least one has to."""  # -> (n,)
+    found = fulfilling(data, condition, option=option, whose=whose)
+    if not found.any():
+        raise SettingError(f"no {whose} row fulfils {condition!r}", "check the condition")
+    return found
+
+
 def without_extra(data: Dataset, settings: PairOptions) -> Dataset:
     """Return the rows without columns that were read for a condition alone."""
     columns, named = settings.columns, columns_of(*settings.conditions)

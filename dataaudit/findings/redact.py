@@ -342,7 +342,8 @@ def _left_out(names: StandIns, found: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {key: found[key] for key in _WITHOUT if key in found}
     kept |= {"condition": WITHHELD, "where": WITHHELD if found.get("where") else None}
     if predictions:
-        said = sentences.without(found, "that fulfil the condition that was asked about", *predictions)
+        where, (before, after) = "that fulfil the condition that was asked about", predictions
+        said = sentences.without(found, where, before=before, after=after)
         kept |= {"sentence": said, "predictions": predictions}
     return kept
 

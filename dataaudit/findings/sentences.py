@@ -182,7 +182,7 @@ def flip(found: Mapping[str, Any]) -> str:
     return f"{by[1]} {rows} flips the conclusion that was asked about (confirmed by retraining)."
 
 
-def without(found: Row, where: str, before: str, after: str) -> str:
+def without(found: Row, where: str, *, before: str, after: str) -> str:
     """Say what leaving rows out does to a prediction, and to the errors on the test rows."""
     rows = f"{_rows(found['rows'])} ({100 * found['share']:.2g} %)"
     now, then = (f"{100 * found[name]:.1f} %" for name in ("p", "p_after"))

@@ -76,7 +76,7 @@ def explain_row(
     known, new = read_sources(train_source, test_source, settings)
     at = _position(known, new, settings)
     target = encode_target(known.frame[settings.label])
-    condition = Condition.of(known, new, target, settings)
+    condition = Condition.of(known, new, target=target, settings=settings)
     known, new = (without_extra(side, settings) for side in (known, new))
     known = known if target.kept.all() else known.keep(target.kept)
     on_step("read", 1, 1)

@@ -21,7 +21,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from dataaudit.audits.conditions import Mask, fulfilling
+from dataaudit.audits.conditions import Mask, fulfilling, some_fulfilling
 from dataaudit.audits.explain.tables import ExplainedRow, Reals, Rows
 from dataaudit.audits.testset import Tested
 from dataaudit.data.dataset import Dataset
@@ -48,7 +48,9 @@ class Condition:
     slice: Mask | None  # of all test rows as read
 
     @classmethod
-    def of(cls, known: Dataset, new: Dataset, target: Target, settings: ExplainOptions) -> Condition | None:
+    def of(
+        cls, known: Dataset, new: Dataset, *, target: Target, settings: ExplainOptions
+    ) -> Condition | None:
         """Read the conditions; None where nothing is to leave."""
         if settings.without is None:
             return None
@@ -56,9 +58,7 @@ class Condition:
         rows, part = np.flatnonzero(mask[np.asarray(target.kept)]), None
         _require_rest(rows, settings.without, target)
         if settings.where is not None:
-            part = fulfilling(new, settings.where, option="where", whose="test")
-            if not part.any():
-                raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")
+            part = some_fulfilling(new, settings.where, option="where", whose="test")
         return cls(settings.without, settings.where, rows, part)
 
 
@@ -205,7 +205,9 @@ def _facts(
         "before": tests.get("errors_before"),
         "after": tests.get("errors_after"),
     }
-    names = [explained.trained.classes[place] for place in own.predicted[[0, 2], 0]]
-    sentence = sentences.without(counts, f"where {condition.without}", *(name[:_LABEL] for name in names))
+    before, after = names = [explained.trained.classes[place] for place in own.predicted[[0, 2], 0]]
+    sentence = sentences.without(
+        counts, f"where {condition.without}", before=before[:_LABEL], after=after[:_LABEL]
+    )
     said = {"condition": condition.without, "where": condition.where, "sentence": sentence}
     return said | {"predictions": names} | counts

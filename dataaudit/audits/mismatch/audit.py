@@ -16,7 +16,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.conditions import fulfilling
+from dataaudit.audits.conditions import some_fulfilling
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.mismatch.columns import column_suspects
 from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
@@ -182,10 +182,7 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
             raise SettingError(f"there is no test row {missing[0]}", f"rows go from 0 to {number.max()}")
         return np.flatnonzero(np.isin(number, settings.numbers))
     if settings.where is not None:
-        chosen = np.flatnonzero(fulfilling(pair.test, settings.where, option="where", whose="test"))
-        if not len(chosen):
-            raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")
-        return chosen
+        return np.flatnonzero(some_fulfilling(pair.test, settings.where, option="where", whose="test"))
     return np.flatnonzero(tested.wrong)
 
 
