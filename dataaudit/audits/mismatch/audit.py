@@ -22,7 +22,6 @@ from dataaudit.audits.mismatch.columns import column_suspects
 from dataaudit.audits.mismatch.conjunctions import conjunction_suspects
 from dataaudit.audits.mismatch.copies import copy_suspects
 from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
-from dataaudit.audits.mismatch.profiles import profile_table
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
 from dataaudit.audits.mismatch.rows import row_suspects
 from dataaudit.audits.mismatch.slices import slice_suspects
@@ -33,6 +32,7 @@ from dataaudit.audits.mismatch.tables import (
     fix_table,
     harmful_table,
     mismatch_provenance,
+    profile_table,
     responsible_table,
     rows_of,
     shown_cells,
