@@ -479,7 +479,7 @@ def _bins(named: tuple[str, str], table: pl.DataFrame) -> Plot:
     alone = int((widths > 1).sum())
     named_at = [*range(alone), *range(alone, len(levels), _EVERY)]
     starts = [float(ends[i] + (widths[i] / 2 if i < alone else 0)) for i in named_at]
-    texts = [levels[i].partition(" to ")[0].strip("()")[:9] for i in named_at]
+    texts = [levels[i].partition(" to ")[0].strip("()")[:10] for i in named_at]
     head, rows = _shares(table)
     return Plot(
         key=named[0],

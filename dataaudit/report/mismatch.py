@@ -231,26 +231,37 @@ def _chance(p: float | None) -> str:
 
 def _slice_table(f: MismatchFindings) -> Section:
     """List every slice; which of them are causes is said above."""
-    second = pl.format(" and {} = {}", "second_column", "second_level").fill_null("")
-    named = f.slices.sort("rank").with_columns(name=pl.format("{} = {}", "column", "level") + second)
-    counts = ("n_train", "n_test", "n_errors")
+    cut = pl.col("level").str.contains("^[<≥>] ")  # says itself on which side
+    between = pl.when(cut).then(pl.lit(" ")).otherwise(pl.lit(" = "))
+    named = f.slices.sort("rank").with_columns(name=pl.concat_str("column", between, "level"))
     table = Table(
-        caption="All slices, the most harmful first",
-        head=("slice", "training rows", "test rows", "wrong", "mean loss", "harm", "chance"),
+        caption="All slices, those whose labels differ most first",
+        head=(
+            "slice",
+            "rows",
+            "test rows",
+            "wrong",
+            "mean loss",
+            "class",
+            "of training",
+            "of test",
+            "chance",
+        ),
         rows=tuple(
             (
                 Cell(s["name"], NAME),
-                *(words.count(s[name]) for name in counts),
+                *(words.count(s[name]) for name in ("n_train", "n_test", "n_errors")),
                 words.fixed(s["loss"]),
-                words.short(s["harm"], 2),
+                Cell(s["rate_class"], LABEL),
+                *(words.share(s[f"rate_{part}"]) for part in ("train", "test")),
                 _chance(s["p_value"]),
             )
             for s in named.head(_SLICES).iter_rows(named=True)
         ),
         total=len(named),
         rest=("slice", "slices, all in slices.parquet next to this page"),
-        lead="Mean loss in nats. Harm: nats that its training rows add to the loss of its test rows. Chance: "
-        "the probability that labels differ as much without a cause, over all slices.",
+        lead="Rows are those of training, the loss is the mean of its test rows in nats. Shares are of the "
+        "class whose labels differ most; chance is the probability that they differ as much without a cause.",
     )
     return Section("Slices", (Fold("All slices", (table,)),), rank=2, key="slices")
 

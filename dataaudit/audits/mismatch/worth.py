@@ -152,7 +152,7 @@ class _Court:
         return None
 
     def rivals(self, now: Sequence[Judged]) -> list[Judged]:
-        """Return what may be worth as much as the first once it is refitted: the best, and broken columns."""
+        """Return what may be worth as much as the first once it is refitted: the best, and what is broken."""
         order = sorted(now, key=lambda one: -one.worth)
         return list(dict.fromkeys([*order[:RIVALS], *filter(_is_broken, order)]))[: 2 * RIVALS]
 
@@ -163,7 +163,7 @@ class _Court:
         self.rest = [known.get(id(one.suspect), one) for one in self.rest]
 
     def before(self, first: Judged, now: Sequence[Judged], world: World) -> Judged:
-        """Return a broken column in the place of a slice of which little is left once it is mended."""
+        """Return what is broken in the place of a slice of which little is left once it is mended."""
         if first.suspect.kind != "slice":
             return first
         broken = sorted(filter(_is_broken, now), key=lambda one: -one.worth)
@@ -315,9 +315,9 @@ def _nearer(first: Judged, tied: Sequence[Judged]) -> Judged:
 
 
 def _is_broken(one: Judged) -> bool:
-    """Whether a column is known to be broken, not only to be distributed or to work in another way."""
+    """Whether it is a fault in itself: copies, or a column that is broken, not only distributed otherwise."""
     suspect = one.suspect
-    return suspect.kind in ("exchange", "column") and suspect.cause not in VAGUE
+    return suspect.kind in ("exchange", "column", "copies") and suspect.cause not in VAGUE
 
 
 def less(one: Trial, best: Trial) -> bool:
