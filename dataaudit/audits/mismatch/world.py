@@ -107,6 +107,7 @@ class World:
 
     def without_columns(self, names: tuple[str, ...], *, exact: bool) -> World:
         """Return the world without some source columns, on both sides: every cell of theirs is missing."""
+
         def empty(frame: pl.DataFrame) -> list[pl.Series]:
             return [pl.Series(name, [None] * frame.height, self.known.schema[name]) for name in names]
 

@@ -1,12 +1,12 @@
 """Conjunctions: rows for which two or three things can be said together, found by bound and prune.
 
 The score of a slice is the difference of its labels D (`screen`) less `EACH` for every further condition. D
-of any part of a slice is below the sum over both tables of max (Σr)²/(2ΣV) over their rows. A row with residual
-r has V = |r| (1 - |r|), and of rows of one sign the best part is always those with |r| above some limit:
-exchanging one for a larger residual pays whenever adding it did. So the bound of a slice is the best prefix of
-its rows in the order of |r|, a cumulative sum. Conditions whose bound does not reach the best scores found so
-far lead nowhere, whatever they are combined with, as in SliceLine (Sagadeeva & Boehm 2021); what is left is
-crossed by products of matrices.
+of any part of a slice is below the sum over both tables of max (Σr)²/(2ΣV) over their rows. A row with
+residual r has V = |r| (1 - |r|), and of rows of one sign the best part is always those with |r| above some
+limit: exchanging one for a larger residual pays whenever adding it did. So the bound of a slice is the best
+prefix of its rows in the order of |r|, a cumulative sum. Conditions whose bound does not reach the best scores
+found so far lead nowhere, whatever they are combined with, as in SliceLine (Sagadeeva & Boehm 2021); what is
+left is crossed by products of matrices.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from dataaudit.audits.mismatch.cuts import Cuts, Slice, cut
-from dataaudit.audits.mismatch.screen import Screen, Side, differences, share
-from dataaudit.audits.mismatch.slices import confirmed
+from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice, cut
+from dataaudit.audits.mismatch.rows.refine import refine
+from dataaudit.audits.mismatch.rows.screen import Screen, Side, differences, share
+from dataaudit.audits.mismatch.rows.slices import MOVES, confirmed, distinct
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
@@ -32,9 +33,9 @@ EACH, DEPTH = 3.0, 3
 # Rows of a conjunction in each table at least; conjunctions that each half proposes.
 FEWEST, PROPOSED = 5, 6
 # Conditions that are crossed: so many multiplications, and so many in all.
-WORK, MOST = 1e10, 400
+WORK, MOST = 5e9, 300
 # Pairs whose bound is asked for.
-PAIRS = 1500
+PAIRS, BOUNDED = 1500, 1e7
 # Training rows that the search looks at.
 ROWS = 20_000
 # Share of rows in common from which two slices are one.
@@ -98,7 +99,8 @@ def best_part(members: csc_array, r: Reals, prior: float) -> Reals:
 def _cumulative(values: Reals, starts: Rows) -> Reals:
     """Return cumulative sums that begin anew at each start."""
     total = np.concatenate([[0.0], np.cumsum(values)])
-    return total[1:] - np.repeat(total[starts[:-1]], np.diff(starts))
+    found: Reals = total[1:] - np.repeat(total[starts[:-1]], np.diff(starts))
+    return found
 
 
 def conjunction_suspects(
@@ -116,8 +118,8 @@ def conjunction_suspects(
             Table(_rows_of(screen.new, np.flatnonzero(half)), csc_array(cuts.test[world.rows[half]])),
         )
         best = [members for _, members in search(*tables, cuts.columns, top=4 * PROPOSED) if len(members) > 1]
-        found |= {members: cuts.slice(*members) for members in distinct(cuts, best)[:PROPOSED]}
-    return confirmed(screen, list(found.values()), tried=cuts.m**2)
+        found |= {members: refine(screen, cuts, members) for members in unlike(cuts, best)[:PROPOSED]}
+    return confirmed(screen, distinct(list(found.values())), tried=MOVES * cuts.m**2)
 
 
 def _rows_of(side: Side, rows: Rows) -> Side:
@@ -126,7 +128,7 @@ def _rows_of(side: Side, rows: Rows) -> Side:
     return Side(side.r[rows, first:], side.V[rows, first:], side.prior)
 
 
-def distinct(cuts: Cuts, found: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+def unlike(cuts: Cuts, found: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Return slices that do not share most of their rows with a better one."""
     kept: list[tuple[tuple[int, ...], Rows]] = []
     for members in found:
@@ -231,7 +233,8 @@ def _pairs(
 ) -> tuple[list[Members], list[Table]]:
     """Return the pairs that can still lead to one of the best."""
     i, j = np.nonzero(np.isfinite(score))
-    best = np.argsort(-score[i, j], kind="stable")[:PAIRS]
+    rows, K = sum(table.side.r.shape[0] for table in tables), tables[0].side.r.shape[1]
+    best = np.argsort(-score[i, j], kind="stable")[: min(PAIRS, int(BOUNDED / (rows * K)))]
     i, j = i[best], j[best]
     both = [table.both(kept[i], kept[j]) for table in tables]
     bound = both[0].bounds() + both[1].bounds()

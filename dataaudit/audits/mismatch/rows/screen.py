@@ -77,6 +77,11 @@ def share(classes: int) -> float:
     return 1.0 if classes == 1 else (classes - 1) / classes
 
 
+def z_of(gain: Reals) -> float:
+    """Return the sum of gains over its standard error, were there none."""
+    return float(gain.sum()) / max(float(np.sqrt((gain**2).sum())), 1e-12)
+
+
 @dataclass(frozen=True)
 class Screen:
     """Residuals and influences of all training rows and of the judged test rows."""
@@ -128,13 +133,17 @@ class Screen:
 
     def difference(self, train: Rows, judged: NDArray[np.bool_]) -> float:
         """Return D of one slice; where no test row is in it, of its training rows against the model."""
-        sums = []
-        for side, rows in ((self.known, train), (self.new, judged)):
-            sums.append((side.r[rows].sum(0), side.V[rows].sum(0) + side.prior))
+        sums = self.sums(train, judged)
         if judged.any():
-            return float(differences(sums[0], sums[1]))
+            return float(differences(*sums))
         (R, V), K = sums[0], len(self.trained.classes)
         return float((R**2 / V).sum() * share(K) / 2.0)
+
+    def sums(self, train: Rows, judged: NDArray[np.bool_]) -> tuple[tuple[Reals, Reals], tuple[Reals, Reals]]:
+        """Return ΣR and ΣV + prior of a slice's training rows, and of its judged rows."""  # each (K,)
+        sides = (self.known, train), (self.new, judged)
+        first, second = ((side.r[rows].sum(0), side.V[rows].sum(0) + side.prior) for side, rows in sides)
+        return first, second
 
     def chance(self, difference: float, tried: int) -> float:
         """Return how likely chance alone brings such a D about in any of so many slices."""
@@ -163,4 +172,5 @@ class Screen:
         moved = block.scores(moves.reshape(-1, k * m)).view(len(block.y), k, m)
         before = self.world.evaluation.loss
         after = [self.trained.loss(self.world.scores + moved[:, :, j], block.y).numpy() for j in range(m)]
-        return before[:, None] - np.stack(after, axis=1)
+        gains: Reals = before[:, None] - np.stack(after, axis=1)
+        return gains
