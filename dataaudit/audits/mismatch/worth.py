@@ -37,8 +37,8 @@ HIGH = 0.1
 TIED = 2.0
 # Nats by which labels must differ more for each further condition of a slice.
 EACH = 3.0
-# How many times the worth of rows that stand apart something else must have to come before them.
-APART = 3.0
+# What a few rows are seen by alone, and how many times as much must something else be worth to come before them.
+DIRECT, APART = ("copies", "row", "rows"), 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
 # Causes that are looked for, and suspects among which.
@@ -213,7 +213,8 @@ def _proved(one: Judged, world: World, total: float) -> Judged:
 def severity_of(one: Judged, total: float) -> str:
     """Return how severe it is: by the share of the test loss that fixing it takes away, beyond chance."""
     best = one.best
-    beyond = TESTED if one.suspect.p_value <= LEVEL else BEYOND[one.suspect.kind]
+    tested = one.suspect.p_value <= LEVEL and one.suspect.kind not in ("row", "rows")
+    beyond = TESTED if tested else BEYOND[one.suspect.kind]
     if best.z <= beyond or best.worth < max(NATS, SHARE * total):
         return "note"
     return "high" if best.worth >= HIGH * total else "medium"
@@ -222,10 +223,10 @@ def severity_of(one: Judged, total: float) -> str:
 def first_of(now: Sequence[Judged]) -> Judged:
     """Return the suspect worth most, or a simpler one that is not worth less beyond chance.
 
-    Rows that stand apart from all others come before what is worth little more: it is worth it by them.
+    Rows that stand apart or contradict their copies come before what is worth little more, by their doing.
     """
     best = max(now, key=lambda one: one.worth)
-    apart = [one for one in now if one.suspect.kind in ("row", "rows") and one.suspect.p_value <= LEVEL]
+    apart = [one for one in now if one.suspect.kind in DIRECT and one.suspect.p_value <= LEVEL]
     apart = [one for one in apart if one.worth >= best.worth / APART]
     tied = [one for one in now if not less(one.best, best.best)]
     return min(apart or tied, key=lambda one: (_complexity(one), -one.worth))
