@@ -62,6 +62,8 @@ Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
+# Mispredicted rows that are traced, at most.
+TRACED = 5000
 # Findings that are more than a by-product or a note, at most, and others.
 CAUSES, OTHERS = 20, 20
 
@@ -177,7 +179,7 @@ def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, s
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
-    """Return the positions of the test rows to trace: those asked for, else the wrong ones."""
+    """Return the positions of the test rows to trace: those asked for, else the worst ones."""
     if settings.numbers:
         number = pair.test.row.to_numpy()
         missing = sorted(set(settings.numbers) - set(number.tolist()))
@@ -186,7 +188,8 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
         return np.flatnonzero(np.isin(number, settings.numbers))
     if settings.where is not None:
         return np.flatnonzero(some_fulfilling(pair.test, settings.where, option="where", whose="test"))
-    return np.flatnonzero(tested.wrong)
+    wrong = np.flatnonzero(tested.wrong)
+    return np.sort(wrong[np.argsort(-tested.loss[wrong], kind="stable")[:TRACED]])
 
 
 def _trace(trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOptions) -> Traced:
