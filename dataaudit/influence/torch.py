@@ -97,7 +97,7 @@ class ModuleInfluence:
         self.gradient_norm = float(self.gradient.abs().max())
         curvature = Curvature(len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping)
         self.inverse: Inverse = _settings(solver, len(self.theta), float(self.ridge.min())).invert(curvature)
-        self.notes = () if self.at_minimum else (self._away(),)
+        self.notes: tuple[str, ...] = () if self.at_minimum else (self._away(),)
         if warned := rough(self.inverse.residual):
             how = f"the {self.inverse.method} solver leaves a relative residual of"
             self.notes += (f"{how} {self.inverse.residual:.2g}. {warned}",)
