@@ -75,7 +75,7 @@ def test_tables_named_are_the_ones_written():
     named = set(re.findall(r"`(\w+)\.parquet`", (ROOT / "README.md").read_text(encoding="utf-8")))
     known = set(schemas.Findings.SCHEMAS)
     assert known <= named <= known | set(schemas.MismatchFindings.SCHEMAS)
-    assert {"traces", "slices", "features", "remedies", "shift"} <= named
+    assert {"traces", "slices", "features", "fixes", "shift"} <= named
 
 
 def test_columns_named_are_there():

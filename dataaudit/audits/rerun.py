@@ -184,8 +184,8 @@ def _mismatch_refits(again: MismatchFindings) -> pl.DataFrame:
     """Return the refits of findings, then those of traces."""
     done = pl.col("measured").is_not_null() & pl.col("predicted").is_not_null()
     name = pl.concat_str(pl.lit("finding "), pl.col("finding").cast(pl.String))
-    of_findings = again.remedies.filter(done & (pl.col("remedy") != "ridge")).select(
-        name.alias("what"), pl.col("remedy").alias("change"), "predicted", "measured"
+    of_findings = again.fixes.filter(done).select(
+        name.alias("what"), pl.col("fix").alias("change"), "predicted", "measured"
     )
     pair = pl.concat_str(pl.col("train_row_id"), pl.lit(", on test row "), pl.col("test_row_id"))
     of_traces = again.verification.select(pair.alias("what"), "change", "predicted", "measured")

@@ -95,10 +95,9 @@ def redact(findings: AnyTables, level: str | None = None) -> AnyTables:
         return findings
     names = StandIns(findings, chosen)
     record = findings.record
-    slices = _slice_names(names, findings.slices) if isinstance(findings, MismatchFindings) else {}
     changes: dict[str, Any] = {table: _table(names, findings, table) for table in findings.SCHEMAS}
     if isinstance(findings, MismatchFindings):
-        changes["findings"] = _findings(slices, findings, changes["findings"])
+        changes["findings"] = _findings(names, findings, changes["findings"])
     facts: dict[str, Any] = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
     facts = {name: _fact(names, name, value) for name, value in facts.items()} | {"run": record.run_id}
     changes["provenance"] = dataclasses.replace(record, **facts)
@@ -195,7 +194,7 @@ def _column(
         made = [stored(names, findings, row) for row in frame.iter_rows(named=True)]
         return pl.Series(column, made, pl.String)
     if kind == "level":
-        return pl.Series(column, _levels(names, table, frame, column), pl.String)
+        return pl.Series(column, _levels(names, table, frame, column), values.dtype)
     if kind == "text" or (kind == "named" and names.all):
         return _mapped(values, lambda _: WITHHELD)
     return values if kind == "named" else _mapped(values, lambda name: names(kind, name))
@@ -208,8 +207,10 @@ def _mapped(values: pl.Series, shown: Callable[[str], str]) -> pl.Series:
     return pl.Series(values.name, lists, values.dtype)
 
 
-def _levels(names: StandIns, table: str, frame: pl.DataFrame, column: str) -> list[str | None]:
+def _levels(names: StandIns, table: str, frame: pl.DataFrame, column: str) -> list[Any]:
     """Return levels with a number where they are compared; a word of a row has none to be known by."""
+    if table == "findings":
+        return [_levels_of(names, row) for row in frame.iter_rows(named=True)]
     if table == "shift":
         return [_shift_level(names, row) for row in frame.iter_rows(named=True)]
     if table in ("slices", "by", "levels"):
@@ -226,6 +227,16 @@ def _shift_level(names: StandIns, row: Mapping[str, Any]) -> str | None:
     return names("class", level) if row["measure"] == "label" else names.of_level(row["column"] or "", level)
 
 
+def _levels_of(names: StandIns, row: Mapping[str, Any]) -> list[str]:
+    """Return the levels of a finding: numbered, where each is of a column of its own."""
+    columns, levels = row["columns"], row["levels"]
+    if len(columns) == 1:
+        return [names.of_level(columns[0], level) for level in levels]
+    if len(columns) != len(levels):
+        return [VALUE for _ in levels]
+    return [names.of_level(of, level) for of, level in zip(columns, levels, strict=True)]
+
+
 def _difference(names: StandIns, _findings: Tables, row: Mapping[str, Any]) -> str:
     level, column = _shift_level(names, row), row["column"]  # numbered also where the message is kept
     if row["measure"] in _WITHOUT_LEVELS and not names.all:
@@ -239,45 +250,27 @@ def _contribution(names: StandIns, _findings: Tables, row: Mapping[str, Any]) ->
     return sentences.contribution(what, row["contribution"])
 
 
-def _remedy(names: StandIns, findings: Any, row: Mapping[str, Any]) -> str:
-    rows = dict(findings.findings.select("finding", "n_train_rows").iter_rows())
-    made = sentences.remedy(row, rows.get(row["finding"], 0), findings.record.l2)
-    kept = row["detail"] if row["remedy"] in ("relabel", "reweigh") and not names.all else WITHHELD
-    return str(made or kept)
-
-
 _STORED: Final[Mapping[tuple[str, str], Callable[[StandIns, Any, Mapping[str, Any]], str]]] = {
     ("health", "message"): lambda _names, _findings, row: sentences.check(row),
     ("shift", "message"): _difference,
     ("contributions", "effect"): _contribution,
-    ("remedies", "detail"): _remedy,
+    ("fixes", "detail"): lambda _names, _findings, row: sentences.fix(row),
 }  # sentences that are stored, and what is said instead
 
 
-def _findings(named: Mapping[str, str], findings: MismatchFindings, frame: pl.DataFrame) -> pl.DataFrame:
+def _findings(names: StandIns, findings: MismatchFindings, frame: pl.DataFrame) -> pl.DataFrame:
     """Say again what is found: the name of the slice, a title and what to do."""
-    cures: dict[int, list[str]] = {}
-    for number, remedy in findings.remedies.filter("cures").select("finding", "remedy").iter_rows():
-        cures.setdefault(number, []).append(remedy)
-    slices = [named.get(name, "") for name in findings.findings["slice"]]
-    rows = list(findings.findings.iter_rows(named=True))
-    titles = [sentences.title(row, name) for row, name in zip(rows, slices, strict=True)]
+    slices, titles = [], []
+    for row in findings.findings.iter_rows(named=True):
+        columns = [names("column", name) for name in row["columns"]]
+        levels = zip(columns, _levels_of(names, row), strict=False)
+        slices.append(" and ".join(f"{of} = {level}" for of, level in levels) if row["slice"] else "")
+        titles.append(sentences.title(row, columns, slices[-1]))
     return frame.with_columns(
         pl.Series("slice", slices, pl.String),
         pl.Series("title", titles, pl.String),
-        pl.Series("advice", [sentences.advice(cures.get(row["finding"], [])) for row in rows], pl.String),
+        pl.Series("advice", list(map(sentences.fix, frame.iter_rows(named=True))), pl.String),
     )
-
-
-def _slice_names(names: StandIns, slices: pl.DataFrame) -> dict[str, str]:
-    """Return what every slice may be called, the first ones with the first numbers."""
-    columns = ("column", "level", "second_column", "second_level")
-    found = {}
-    for first, level, second, other in slices.sort("rank").select(columns).iter_rows():
-        pair = [(first, level)] if second is None else [(first, level), (second, other)]
-        whole = " and ".join(f"{column} = {value}" for column, value in pair)
-        found[whole] = " and ".join(f"{names('column', c)} = {names.of_level(c, value)}" for c, value in pair)
-    return found
 
 
 def _labels(names: StandIns, findings: Any) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 A folder of findings is all that later steps (reports, gates, repairs) read. Losses are in nats, probabilities
 in [0, 1], contributions in log-odds. Rows are named by `row_id`, unique within the training rows and within
 the test rows. Sentences are stored where their facts are not: `message` of health and shift, `effect` of
-contributions, `title` and `advice` of findings, `detail` of remedies.
+contributions, `title` and `advice` of findings, `detail` of fixes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 import polars as pl
@@ -243,18 +244,23 @@ class ExplanationFindings(Tables):
     provenance: ExplanationProvenance
 
 
-FINDINGS: Final = schema(  # the most severe first
-    "finding whole, severity own, title text",  # stored, as is the advice: they count what no column has
-    "n_errors whole, n_train_rows whole, train_row_ids trains, slice text",
+FINDINGS: Final = schema(  # causes by what fixing them is worth, then their by-products, then notes
+    "finding whole, kind own, cause own, severity own",  # `audits.mismatch.suspects`; high, medium, note
+    "title text, columns columns, levels levels, slice text",  # of a slice, a level for every column
+    "n_train_rows whole, train_row_ids trains",  # the first of them; none where it is about all rows
+    "n_test_rows whole, n_errors whole, test_row_ids tests",  # its test rows; which of them are wrong
+    "fix own, advice text",  # the one of `fixes` that is worth most; both stored, as is the title
+    "worth real, worth_low real, worth_high real",  # loss of all test rows that it mends, in nats; 95 %
+    "share real, errors_before whole, errors_after whole",  # of the test loss; wrong among the judged rows
+    "z real, p_value real",  # worth over its standard error; chance that any suspect is worth as much
+    "predicted_delta_loss real, measured_delta_loss real",  # of a judged row; null where nothing is refitted
+    "under whole, left real",  # whose by-product it is; share of its worth left once that is fixed
     "features named",  # columns that carry it
-    "predicted_delta_loss real, measured_delta_loss real, advice text",  # mean loss of its errors
-    "test_row_ids tests, p_value real",  # once its training rows leave; null where that was not tried
 )
-REMEDIES: Final = schema(  # what was tried for the first findings, and what came of it
-    "finding whole, remedy own, detail text, l2 real, n_counted whole",  # detail is stored: it names labels
-    "errors_before whole, errors_after whole, slice_loss_before real, slice_loss_after real",
-    "test_errors_before whole, test_errors_after whole, test_loss_before real, test_loss_after real",
-    "predicted real, measured real, cures flag",
+FIXES: Final = schema(  # what was tried for each finding, and what came of it
+    "finding whole, fix own, detail text, worth real, errors_before whole, errors_after whole",
+    "loss_before real, loss_after real",  # mean of the judged test rows, in nats
+    "predicted real, measured real, best flag",  # change of that mean by one Newton step, and by a refit
 )
 SLICES: Final = schema(  # every level, bin and term
     "column column, level level, n_train whole, n_test whole, n_errors whole",
@@ -298,14 +304,32 @@ class MismatchProvenance(PairRecord):
     n_errors: int  # wrong predictions among the test rows
     train_loss: float  # mean, in nats
     test_loss: float  # nan where test has no labels
+    n_judged: int = 0  # labelled test rows that fixes were tried on
+
+
+def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return findings of version 0.1, which named no columns and measured no worth, with empty columns."""
+    if "kind" in frame.columns:
+        return frame
+    rows = pl.when(pl.col("n_train_rows") > 0).then(pl.lit("rows")).otherwise(pl.lit("rates"))
+    known = {"kind": pl.when(pl.col("slice") != "").then(pl.lit("slice")).otherwise(rows)}
+    lists = {name: pl.lit([], pl.List(pl.String)) for name in ("columns", "levels")}
+    words = {name: pl.lit("") for name in ("cause", "fix")}
+    added = {**known, **lists, **words}
+    empty = [name for name in FINDINGS if name not in frame.columns and name not in added]
+    whole = frame.with_columns(**added, **dict.fromkeys(empty, pl.lit(None)))
+    return whole.select(FINDINGS.names()).cast(dict(FINDINGS))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MismatchFindings(Tables):
     """The tables of one audit of a mismatch, and their provenance."""
 
+    LATER = frozenset({"fixes"})
+    UPGRADES = MappingProxyType({"findings": _of_suspects})
+
     findings: Annotated[pl.DataFrame, FINDINGS]
-    remedies: Annotated[pl.DataFrame, REMEDIES]
+    fixes: Annotated[pl.DataFrame, FIXES]
     slices: Annotated[pl.DataFrame, SLICES]
     features: Annotated[pl.DataFrame, COLUMN_EFFECTS]
     traces: Annotated[pl.DataFrame, TRACES, traces]

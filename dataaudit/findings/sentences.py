@@ -26,12 +26,34 @@ _COMPARED: Final = {
     "duplicate": "rows that training has too",
     "conflict": "rows that training has with another label",
 }
-_CURES: Final = {
-    "remove": "removing its training rows",
-    "down-weight": "halving their weight",
-    "relabel": "relabelling them",
-    "reweigh": "weighing rows by class",
-    "ridge": "another λ",
+CAUSES: Final[Mapping[str, str]] = {  # what a column of test may have gone through: says it of the column
+    "scaled": "is on another scale in test than in training",
+    "stuck": "has one value alone in test",
+    "exchanged": "and another column look exchanged in test",
+    "renamed": "has other names for its levels in test",
+    "permuted": "has its levels permuted in test",
+    "fill value": "has a value in test that stands for missing cells",
+    "missing": "is missing in test more often than in training",
+    "unseen": "has levels in test that training never has",
+    "out of range": "is outside the range of training in test",
+    "dead leak": "gives the label away in training and not in test",
+    "date": "goes beyond the dates of training in test",
+    "moved": "is distributed differently in test",
+}
+FIXES: Final[Mapping[str, str]] = {  # every way to put something right, as an advice that names no cell
+    "draw": "Fix the feed of the column: with cells drawn from training",
+    "rank": "Fix the scale of the column: with each value moved to the same quantile of training",
+    "scale": "Fix the unit of the column: with its values scaled back",
+    "exchange": "Exchange the two columns back: then",
+    "rename": "Name the levels as in training: then",
+    "set missing": "Read that value as missing: then",
+    "fill": "Fill the missing cells: then",
+    "leave out column": "Leave the column out: then",
+    "remove": "Look at the labels of its training rows: without them",
+    "relabel": "Look at the labels of its training rows: with other labels",
+    "down-weight": "Look at its training rows: at half weight",
+    "reweigh": "Weigh the training rows by class as in test: then",
+    "offset": "Collect training rows like its test rows: with their share of each class",
 }
 
 
@@ -107,31 +129,34 @@ def difference(row: Row, column: str | None, level: str | None) -> str:
     return f"In {where}, {compared}{named}:{size} {_CHANCE[row['significant']]}."
 
 
-def title(row: Row, name: str) -> str:
-    """Say what a finding about a slice, or about no slice, is."""
-    rows = f"{_rows(row['n_train_rows'])}" if row["n_train_rows"] else "all training rows"
-    return f"{name + ': ' if name else ''}{row['n_errors']:,} wrong test rows trace back to {rows}"
+def title(row: Row, columns: Sequence[str], name: str) -> str:
+    """Say what a finding is, by the names that its columns and its slice may have."""
+    rows, named = _rows(row["n_train_rows"]), listed(columns)
+    match row["kind"]:
+        case "exchange":
+            return f"{named} look exchanged in test"
+        case "column":
+            return f"{named} {CAUSES.get(row['cause'], CAUSES['moved'])}"
+        case "copies":
+            return f"{row['n_test_rows']:,} test rows are in training with another label"
+        case "rates":
+            return f"{named}: classes come at other rates in test than in training"
+        case "slice":
+            wrong = f"{row['n_errors']:,} of {row['n_test_rows']:,} test rows are wrong"
+            return f"{name}: {wrong}, of {rows}"
+    return f"{rows} {'misleads' if row['n_train_rows'] == 1 else 'mislead'} the model"
 
 
-def advice(cures: Sequence[str]) -> str:
-    """Say which remedies cure a finding."""
-    named = [_CURES[name] for name in dict.fromkeys(cures) if name in _CURES]
-    if not named:
-        return "Look at the labels of its training rows first."
-    *first, last = named
-    return f"It is cured by {', '.join(first)}{' or ' if first else ''}{last}."
+def fix(row: Row) -> str:
+    """Say what a fix came to, as far as it names no cell and no class."""
+    left = "an unknown number" if row["errors_after"] is None else f"{row['errors_after']:,}"
+    how = FIXES.get(row["fix"], "Look at its rows: then")
+    return f"{how} {left} instead of {row['errors_before'] or 0:,} of the judged test rows are wrong."
 
 
-def remedy(row: Row, n_rows: int, l2: float) -> str | None:
-    """Say how a remedy was tried on some rows, as far as it names no cell and no class."""
-    match row["remedy"]:
-        case "remove":
-            return f"{_rows(n_rows)} removed"
-        case "down-weight":
-            return f"{_rows(n_rows)} at half weight"
-        case "ridge":
-            return f"λ = {row['l2']:.3g}, {row['l2'] / l2:.3g} times the one in use"
-    return None
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def flip(found: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ ELSEWHERE: Final = "name another folder with --out"
 _NUMBERS: Final[Mapping[str, pl.DataType]] = {"real": pl.Float64(), "whole": pl.Int64(), "flag": pl.Boolean()}
 # What a text may be; `findings.redact` withholds by it. "text" may hold cells and is withheld.
 _TEXTS: Final = ("text", "own", "named", "words", "train", "test", "class", "column", "level", "file")
-_LISTS: Final = {"trains": "train", "tests": "test"}
+_LISTS: Final = {"trains": "train", "tests": "test", "columns": "column", "levels": "level"}
 
 Sentences = Callable[[pl.DataFrame, Any], pl.Series]  # of a table without its words, and a provenance
 
@@ -51,7 +51,7 @@ def schema(*columns: str) -> Columns:
 
     Types are real, whole, flag, and of texts: text (may hold cells), own (a word of ours), named (may name
     columns and classes, but holds no cells), words (a sentence made of the row's facts), train and test (name
-    of a row; trains and tests are lists), class, column, level, file.
+    of a row), class, column, level, file; trains, tests, columns and levels are lists of them.
     """
     pairs = [column.split() for column in ",".join(columns).split(",")]
     made = Columns({name: _dtype(kind) for name, kind in pairs})
@@ -79,6 +79,8 @@ class Tables:
     OPEN_END: ClassVar[frozenset[str]] = frozenset()  # tables in which more columns may follow
     RANKED: ClassVar[frozenset[str]] = frozenset()  # tables that are sorted by rank 1, 2, 3, …
     LATER: ClassVar[frozenset[str]] = frozenset()  # tables that folders of earlier versions lack: empty then
+    # Of tables that earlier versions wrote with other columns, what makes them as they are now.
+    UPGRADES: ClassVar[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {}
 
     def __init_subclass__(cls) -> None:
         declared = get_type_hints(cls, include_extras=True)
@@ -162,6 +164,7 @@ class Tables:
         lacking = {name for name in cls.LATER if not _file(folder, name).is_file()}
         parts: dict[str, Any] = {name: cls.empty(name) for name in lacking}
         parts |= {name: read_table(_file(folder, name)) for name in cls.SCHEMAS if name not in lacking}
+        parts |= {name: make(parts[name]) for name, make in cls.UPGRADES.items()}
         for name in cls.WORDS:  # they are made anew
             parts[name] = parts[name].drop(
                 cls.SCHEMAS[name].keys() - cls.SCHEMAS[name].facts.keys(), strict=False

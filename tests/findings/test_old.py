@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from dataaudit import cli
-from dataaudit.findings.schemas import KINDS, read_findings
+from dataaudit.findings.schemas import KINDS, MismatchFindings, read_findings
 from dataaudit.findings.tables import read_provenance
 from dataaudit.review.progress import queue_of
 
@@ -28,13 +28,22 @@ def folder(tmp_path, monkeypatch):
 def test_they_are_read_whole_and_written_the_same(kind, tmp_path):
     found = read_findings(OLD / kind)
     written = found.write(tmp_path)
-    for name in found.SCHEMAS.keys() - getattr(found, "LATER", ()):
+    for name in found.SCHEMAS.keys() - found.LATER - found.UPGRADES.keys():
         before = pl.read_parquet(OLD / kind / f"{name}.parquet")
         assert_frame_equal(found.tables()[name], before)
         assert_frame_equal(pl.read_parquet(written / f"{name}.parquet"), before)  # with the words
     now, then = read_provenance(written), read_provenance(OLD / kind)
     assert now | {"tables": then["tables"]} == then
-    assert set(now["tables"]) - set(then["tables"]) == getattr(found, "LATER", frozenset())
+    assert set(now["tables"]) - set(then["tables"]) == found.LATER
+
+
+def test_findings_that_named_no_columns_say_what_they_did():
+    old = {"finding": [1], "severity": ["high"], "title": ["t"], "n_errors": [3], "n_train_rows": [0]}
+    old |= {"train_row_ids": [["p1"]], "slice": [""], "features": [""], "predicted_delta_loss": [-1.0]}
+    old |= {"measured_delta_loss": [-1.0], "advice": ["a"], "test_row_ids": [["q1"]], "p_value": [0.1]}
+    frame = MismatchFindings.UPGRADES["findings"](pl.DataFrame(old))
+    assert frame.schema == MismatchFindings.SCHEMAS["findings"]
+    assert frame.row(0, named=True).items() >= {"kind": "rates", "columns": [], "worth": None}.items()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -31,7 +31,9 @@ from dataaudit.writers.exports import WRITERS, label_studio_setup
 
 CELLS = {"zqword", "zqlevel", "987654.5"}
 NAMES = {"zqlabel", "zqrow", "zqcolumn", "zqfile", "zqfolder"}
-OURS = dict.fromkeys(("check", "change", "severity", "kind", "measure", "remedy", "basis", "model"), "ours")
+OURS = dict.fromkeys(
+    ("check", "change", "severity", "kind", "measure", "fix", "cause", "basis", "model"), "ours"
+)
 OURS["part"] = "train"
 KINDS = ("labels", "mismatch", "explanation")
 

@@ -179,52 +179,93 @@ def vulnerability():
 
 
 def mismatch():
-    """One finding of two training rows, with its slice, remedies and a traced test row."""
-    remedy = {
+    """Three findings, a slice, its by-product and a column that moved, with fixes and a traced test row."""
+    nothing = {"train_row_ids": [], "n_train_rows": 0, "levels": [], "slice": "", "features": ""}
+    slice_ = {
         "finding": 1,
-        "l2": 0.01,
-        "n_counted": 8,
-        "errors_before": 4,
-        "slice_loss_before": 1.2,
-        "test_errors_before": 6,
-        "test_loss_before": 0.7,
+        "kind": "slice",
+        "cause": "labels",
+        "severity": "high",
+        "title": "age = child: 4 of 8 test rows are wrong",
+        "columns": ["age"],
+        "levels": ["child"],
+        "slice": "age = child",
+        "n_train_rows": 2,
+        "train_row_ids": ["t1", "t2"],
+        "n_test_rows": 8,
+        "n_errors": 4,
+        "test_row_ids": ["q1"],
+        "fix": "remove",
+        "advice": "Look at these 2 training rows: without them 3 instead of 6 of 20 test rows are wrong.",
+        "worth": 6.4,
+        "worth_low": 3.2,
+        "worth_high": 9.6,
+        "share": 0.45,
+        "errors_before": 6,
+        "errors_after": 3,
+        "z": 3.9,
+        "p_value": 0.01,
+        "predicted_delta_loss": -0.34,
+        "measured_delta_loss": -0.32,
+        "features": "age",
     }
-    tried = {"errors_after": 1, "slice_loss_after": 0.4, "test_errors_after": 3, "test_loss_after": 0.5}
+    moved = {
+        "finding": 3,
+        "kind": "column",
+        "cause": "scaled",
+        "severity": "medium",
+        "title": "“mass” is 2.2 times as large in test at every quantile: pounds for kilograms?",
+        "columns": ["mass"],
+        "n_test_rows": 20,
+        "n_errors": 6,
+        "test_row_ids": ["q1"],
+        "fix": "scale",
+        "advice": "Divide “mass” of the test rows by 2.2: 5 instead of 6 of 20 test rows are then wrong.",
+        "worth": 3.4,
+        "worth_low": 0.2,
+        "worth_high": 6.6,
+        "share": 0.24,
+        "errors_before": 6,
+        "errors_after": 5,
+        "z": 2.1,
+        "p_value": 1e-6,
+    }
+    folded = {"finding": 2, "columns": ["mass"], "levels": ["< 40"], "slice": "mass < 40", "left": 0.1}
+    tried = {"finding": 1, "errors_before": 6, "loss_before": 0.7}
+    fixes = [
+        {
+            "fix": "remove",
+            "detail": "2 training rows removed",
+            "worth": 6.4,
+            "errors_after": 3,
+            "loss_after": 0.38,
+            "predicted": -0.34,
+            "measured": -0.32,
+            "best": True,
+        },
+        {
+            "fix": "relabel",
+            "detail": "2 training rows relabelled as no",
+            "worth": 2.0,
+            "errors_after": 4,
+            "loss_after": 0.6,
+            "predicted": -0.1,
+            "best": False,
+        },
+    ]
+    scaled = {
+        "finding": 3,
+        "fix": "scale",
+        "detail": "“mass” of the test rows divided by 2.2",
+        "worth": 3.4,
+        "errors_after": 5,
+        "loss_after": 0.53,
+        "best": True,
+    }
     rates = {f"rate_{part}{end}": 0.5 for part in ("train", "test") for end in ("", "_low", "_high")}
     rows = {
-        "findings": [
-            {
-                "finding": 1,
-                "severity": "high",
-                "title": "age = child: 4 of 8 test rows are wrong",
-                "n_errors": 4,
-                "n_train_rows": 2,
-                "train_row_ids": ["t1", "t2"],
-                "slice": "age = child",
-                "features": "age",
-                "predicted_delta_loss": -0.8,
-                "measured_delta_loss": -0.75,
-                "advice": "Check these 2 training rows",
-                "test_row_ids": ["q1"],
-                "p_value": 0.01,
-            }
-        ],
-        "remedies": [
-            remedy
-            | tried
-            | {
-                "remedy": "remove",
-                "detail": "2 training rows removed",
-                "predicted": -0.8,
-                "measured": -0.75,
-                "cures": True,
-            },
-            *(
-                remedy
-                | {"remedy": "ridge", "detail": f"λ = {l2}", "l2": l2, "errors_after": 4, "cures": False}
-                for l2 in (0.001, 0.01)
-            ),
-        ],
+        "findings": [slice_, slice_ | folded | {"severity": "medium", "under": 1}, nothing | moved],
+        "fixes": [*(tried | one for one in fixes), tried | fixes[0] | {"finding": 2}, tried | scaled],
         "slices": [
             rates
             | {

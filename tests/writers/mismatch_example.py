@@ -9,7 +9,7 @@ from audits.mismatch.test_audit import patients
 import dataaudit
 
 # Columns of the tables that hold words of ours, or names that are no text of the user's.
-OURS = {"severity", "part", "measure", "remedy", "change", "effect", "check"}
+OURS = {"severity", "kind", "cause", "fix", "part", "measure", "change", "effect", "check"}
 
 
 @cache

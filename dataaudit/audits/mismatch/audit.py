@@ -1,12 +1,13 @@
 """A model does badly on the data it meets: the whole audit on one screen.
 
-read train and test → train the model → predict test → strongest influences on the wrong rows → responsible
-rows → slices → findings → proof by retraining → shift → tables. Koh & Liang (2017, section 5.3) knew which
+read train and test → train the model → predict test → strongest influences on the wrong rows → suspects →
+what fixing each is worth, proved by retraining → shift → tables. Koh & Liang (2017, section 5.3) knew which
 test child to look at and which column to suspect; here slices and rows are searched.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,21 +17,24 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
-from dataaudit.audits.mismatch.class_rates import class_rate_finding
-from dataaudit.audits.mismatch.findings import MismatchFinding, discover
-from dataaudit.audits.mismatch.proofs import masked_conflicts, proof_checks, proofs_of, prove, refit_traces
-from dataaudit.audits.mismatch.remedies import Remedies, remedy_table, ridge_grid
+from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
 from dataaudit.audits.mismatch.slices import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.tables import (
+    errors_of,
     finding_table,
+    fix_table,
     harmful_table,
     mismatch_provenance,
     responsible_table,
+    rows_of,
     shown_cells,
     slice_table,
     trace_table,
 )
-from dataaudit.audits.mismatch.tracing import Traced, concentration, group_errors, total_harm
+from dataaudit.audits.mismatch.tracing import Traced, concentration, total_harm
+from dataaudit.audits.mismatch.world import World
+from dataaudit.audits.mismatch.worth import Judged, judge
 from dataaudit.audits.perturbation import column_effects, feature_table, sum_effects
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.tables import selection_table
@@ -48,8 +52,8 @@ Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
-# λ tried over the λ in use: far below it, to show label conflicts masked by regularisation.
-RIDGES = (0.01, 0.1, 10**-0.5, 1.0, 10**0.5, 10.0, 100.0)
+# Findings that are more than a by-product or a note, at most, and others.
+CAUSES, OTHERS = 20, 20
 
 
 def find_mismatch(
@@ -86,24 +90,23 @@ def mismatch_findings(
 ) -> MismatchFindings:
     """Turn a trained model and its predictions into the tables of the audit."""
     searched = search_mismatch(pair, trained, tested, settings=settings, on_step=on_step)
-    traced, slices, found = searched.traced, searched.slices, searched.found
+    traced, judged = searched.traced, searched.judged
     scores = score_rows(trained)
     on_test = total_harm(trained, tested, np.arange(tested.n))
-    grid = ridge_grid(trained, tested, factors=RIDGES) if settings.prove else ()
-    found += masked_conflicts(trained, tested, _slices_without_finding(slices, found), grid=grid)
-    tried = prove(trained, tested, found, grid=grid, refits=settings.prove, on_step=on_step)
-    proofs = proofs_of(tried)
+    found = [(rows_of(one, searched.harm), errors_of(one, tested)) for one in judged]
     features, named = _features(trained, tested, pair, found=found, seed=settings.seed)
     on_step("shift", 0, 1)
     shift = _shift(pair, tested, scores, settings)
     on_step("shift", 1, 1)
-    places = _shown(traced, tested, found, settings.traced)
+    places = _shown(traced, tested, [e for r, e in found if len(r)], settings.traced)
     traces = trace_table(trained, tested, pair, traced=traced, scores=scores, places=places)
     refits = refit_traces(trained, tested, pair, traces=traces, count=settings.verify)
+    findings = finding_table(pair, tested, judged, harm=searched.harm, features=named)
+    proofs = list(findings.select("predicted_delta_loss", "measured_delta_loss").iter_rows())
     return MismatchFindings(
-        findings=finding_table(pair, found, proofs=proofs, features=named, advice=_advice(found, tried)),
-        remedies=remedy_table(tried),
-        slices=slice_table(trained, slices),
+        findings=findings,
+        fixes=fix_table(judged),
+        slices=slice_table(trained, searched.slices),
         features=features,
         traces=traces,
         responsible=responsible_table(trained, tested, pair, traced=traced),
@@ -119,11 +122,11 @@ def mismatch_findings(
 
 @dataclass(frozen=True)
 class Searched:
-    """What the search found, before anything is proved."""
+    """What the search found."""
 
     traced: Traced  # the test rows that were traced, with their strongest training rows
     slices: list[SliceScore]  # all slices that were measured
-    found: tuple[MismatchFinding, ...]  # the most severe first
+    judged: list[Judged]  # causes, their by-products, notes
     harm: NDArray[np.float64]  # (n,) of every training row on the test errors
 
 
@@ -135,7 +138,7 @@ def search_mismatch(
     settings: MismatchOptions,
     on_step: StepCallback = ignore_progress,
 ) -> Searched:
-    """Trace the test errors, measure the slices, and say what stands out."""
+    """Trace the test errors, gather suspects, and try what fixes them."""
     on_step("trace", 0, 1)
     traced, solved = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
     harm = total_harm(trained, tested, np.flatnonzero(tested.wrong))
@@ -143,18 +146,17 @@ def search_mismatch(
     on_step("slices", 0, 1)
     slices = _slices(trained, tested, pair, solved=solved, seed=settings.seed)
     on_step("slices", 1, 1)
-    return Searched(traced, slices, _found(trained, tested, slices, traced=traced, harm=harm), harm)
+    world = World.of(trained, pair.train.frame, tested, seed=settings.seed)
+    suspects = suspects_of(pair, trained, tested, world, seed=settings.seed)
+    judged = judge(suspects, world, prove=settings.prove, on_step=on_step)
+    causes = [one for one in judged if one.severity != "note" and one.under is None]
+    others = [one for one in judged if one.severity == "note" or one.under is not None]
+    return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm)
 
 
-def _found(
-    trained: Trained, tested: Tested, slices: list[SliceScore], *, traced: Traced, harm: NDArray[np.float64]
-) -> tuple[MismatchFinding, ...]:
-    """Return what is found: class rates that differ, then slices and groups of errors."""
-    groups = group_errors(traced.found, traced.concentration, trained.objective.rows.n)
-    grouped = [(g.train, traced.rows[g.errors][tested.wrong[traced.rows[g.errors]]]) for g in groups]
-    shifted = class_rate_finding(trained, tested)
-    found = discover(trained, tested, slices, groups=grouped, harm=harm)
-    return found if shifted is None else (shifted, *found)
+def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, seed: int) -> list[Suspect]:
+    """Return everything that may be why test rows are mispredicted."""
+    return []
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
@@ -215,14 +217,14 @@ def _slices(
 
 
 def _features(
-    trained: Trained, tested: Tested, pair: Pair, *, found: tuple[MismatchFinding, ...], seed: int
+    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[tuple[Rows, Rows]], seed: int
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the table of column effects, and per finding the columns that carry it, in words."""
     tables, named = [MismatchFindings.empty("features")], []
-    for number, one in enumerate(found, start=1):
+    for number, (rows, errors) in enumerate(found, start=1):
         words = ""
-        if number <= EXPLAINED and len(one.errors):
-            effects = column_effects(trained, one.rows[:EXPLAINED_ROWS], tested.take(one.errors), seed=seed)
+        if number <= EXPLAINED and len(errors):
+            effects = column_effects(trained, rows[:EXPLAINED_ROWS], tested.take(errors), seed=seed)
             table = feature_table(pair.train, effects).with_columns(finding=pl.lit(number, dtype=pl.Int64))
             tables.append(table.select(tables[0].columns))
             words = ", ".join(
@@ -230,12 +232,6 @@ def _features(
             )
         named.append(words)
     return pl.concat(tables), named
-
-
-def _slices_without_finding(slices: list[SliceScore], found: tuple[MismatchFinding, ...]) -> list[SliceScore]:
-    """Return the slices that no finding above a note is about."""
-    named = {one.common for one in found if one.severity != "note"}
-    return [score for score in slices if score.slice.name not in named]
 
 
 def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchOptions) -> pl.DataFrame:
@@ -257,17 +253,11 @@ def _all_losses(pair: Pair, tested: Tested) -> NDArray[np.float64]:
     return losses
 
 
-def _shown(traced: Traced, tested: Tested, found: tuple[MismatchFinding, ...], most: int) -> Rows:
+def _shown(traced: Traced, tested: Tested, found: Sequence[Rows], most: int) -> Rows:
     """Return the traced rows to show: those of the findings, then the ones with the largest loss."""
-    explained = np.concatenate([np.zeros(0, dtype=np.int64), *(f.errors for f in found if not f.everywhere)])
+    explained = np.concatenate([np.zeros(0, dtype=np.int64), *found])
     order = np.lexsort((-tested.loss[traced.rows], ~np.isin(traced.rows, explained)))
     return np.sort(order[:most])
-
-
-def _advice(found: tuple[MismatchFinding, ...], tried: list[Remedies]) -> list[str]:
-    """Return what to do about each finding: what the remedies came to, else what the finding itself says."""
-    proved = [one.advice if any(r.remedy != "ridge" for r in one.tried) else "" for one in tried]
-    return [said or one.advice for said, one in zip([*proved, *[""] * len(found)], found, strict=False)]
 
 
 def _health(checks: list[Check]) -> pl.DataFrame:

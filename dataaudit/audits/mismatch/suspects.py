@@ -48,3 +48,10 @@ class Suspect:
     train: Rows = field(default_factory=NONE.copy)  # positions of its training rows; empty if all
     test: Rows = field(default_factory=NONE.copy)  # positions among the labelled test rows; empty if all
     p_value: float = 1.0  # of the test that screened it, corrected for all that were screened
+
+    @property
+    def name(self) -> str:
+        """Columns and levels as people write them: ``age = [0-10) and sex = F``."""
+        if len(self.columns) != len(self.levels):
+            return " and ".join(self.columns)
+        return " and ".join(f"{of} = {level}" for of, level in zip(self.columns, self.levels, strict=True))

@@ -14,13 +14,14 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.findings import MismatchFinding, slice_p_values
 from dataaudit.audits.mismatch.slices import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
+from dataaudit.audits.mismatch.worth import Judged
 from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.findings.schemas import (
     FINDINGS,
+    FIXES,
     HARMFUL,
     PAIR_CELLS,
     RESPONSIBLE,
@@ -30,12 +31,15 @@ from dataaudit.findings.schemas import (
 )
 from dataaudit.model.losses import Softmax
 from dataaudit.options import MismatchOptions
-from dataaudit.statistics import exact_interval
+from dataaudit.statistics import exact_interval, fisher, tarone
 from dataaudit.training.trained import RowScores, Trained
 
-SHOWN_HARMFUL, NAMED_TESTS = 200, 50
+SHOWN_HARMFUL, NAMED_TESTS, NAMED_ROWS = 200, 50, 50
 # Test rows that are kept, of each finding and in all; training rows behind each, of either sign.
 OF_FINDING, TESTS, BEHIND = 3, 100, 3
+
+# Chance of any false alarm among all slices.
+LEVEL = 0.01
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -130,7 +134,7 @@ def slice_table(trained: Trained, scores: Sequence[SliceScore]) -> pl.DataFrame:
     """Return the table `SLICES`, by rank."""
     if not scores:
         return pl.DataFrame(schema=SLICES)
-    chance = slice_p_values(scores)
+    chance = _slice_p_values(scores)
     order = sorted(range(len(scores)), key=lambda i: scores[i].order, reverse=True)
     rows = [_slice_row(trained, scores[i], float(chance[i]), rank) for rank, i in enumerate(order, start=1)]
     table = pl.DataFrame(rows, schema_overrides=dict(SLICES), infer_schema_length=None)
@@ -142,6 +146,14 @@ def slice_table(trained: Trained, scores: Sequence[SliceScore]) -> pl.DataFrame:
         low, high = exact_interval(hit, total)
         table = table.with_columns(pl.Series(f"rate_{part}_low", low), pl.Series(f"rate_{part}_high", high))
     return table.select(SLICES.names()).cast(SLICES)
+
+
+def _slice_p_values(scores: Sequence[SliceScore]) -> Reals:
+    """Return the p-value of every slice's labels, corrected for all slices that could have shown anything."""
+    parts = [(s.class_in_train, len(s.slice.train), s.class_in_test, len(s.slice.test)) for s in scores]
+    a, n, b, t = np.array(parts, dtype=np.int64).reshape(-1, 4).T
+    p, least = fisher((a, n), (b, t))
+    return np.minimum(1.0, p * tarone(least, LEVEL))
 
 
 def _slice_row(trained: Trained, score: SliceScore, chance: float, rank: int) -> dict[str, object]:
@@ -173,55 +185,110 @@ def _slice_row(trained: Trained, score: SliceScore, chance: float, rank: int) ->
 
 def finding_table(
     pair: Pair,
-    found: Sequence[MismatchFinding],
+    tested: Tested,
+    found: Sequence[Judged],
     *,
-    proofs: Sequence[tuple[float | None, float | None]],
+    harm: Reals,  # (n,)
     features: Sequence[str],
-    advice: Sequence[str],
 ) -> pl.DataFrame:
     """Return the table `FINDINGS`."""
-    changes = [*proofs, *([(None, None)] * (len(found) - len(proofs)))]
     rows = [
-        {
-            "finding": number,
-            "severity": one.severity,
-            "title": one.title,
-            "n_errors": len(one.errors),
-            "n_train_rows": len(one.slice.train) if one.slice is not None else len(one.rows),
-            "train_row_ids": pair.train.row_id.gather(one.rows).to_list(),
-            "slice": one.slice.name if one.slice is not None else one.common,
-            "features": shown,
-            "predicted_delta_loss": predicted,
-            "measured_delta_loss": measured,
-            "advice": todo,
-            "test_row_ids": pair.test.row_id.gather(one.errors[:NAMED_TESTS]).to_list(),
-            "p_value": one.p_value,
-        }
-        for number, (one, (predicted, measured), shown, todo) in enumerate(
-            zip(found, changes, features, advice, strict=True), start=1
-        )
+        _finding(pair, tested, one, harm) | {"finding": number, "features": shown}
+        for number, (one, shown) in enumerate(zip(found, features, strict=True), start=1)
     ]
     return pl.DataFrame(rows, schema=FINDINGS)
 
 
+def _finding(pair: Pair, tested: Tested, one: Judged, harm: Reals) -> dict[str, object]:
+    suspect, best, rows = one.suspect, one.best, rows_of(one, harm)
+    wrong = errors_of(one, tested)
+    scale = tested.n / len(best.gain)  # from the judged rows to all
+    low, high = best.interval
+    before, after = best.errors
+    said = best.fix.advice.removesuffix(".")
+    return {
+        "kind": suspect.kind,
+        "cause": suspect.cause,
+        "severity": one.severity,
+        "title": suspect.title,
+        "columns": list(suspect.columns),
+        "levels": list(suspect.levels),
+        "slice": suspect.name if suspect.kind == "slice" else "",
+        "n_train_rows": len(suspect.train),
+        "train_row_ids": pair.train.row_id.gather(rows).to_list(),
+        "n_test_rows": len(suspect.test) or tested.n,
+        "n_errors": len(wrong),
+        "test_row_ids": pair.test.row_id.gather(wrong[:NAMED_TESTS]).to_list(),
+        "fix": best.fix.name,
+        "advice": f"{said}: {after:,} instead of {before:,} of {len(best.gain):,} test rows are then wrong.",
+        "worth": best.worth * scale,
+        "worth_low": low * scale,
+        "worth_high": high * scale,
+        "share": best.worth / max(float(best.before.sum()), 1e-300),
+        "errors_before": before,
+        "errors_after": after,
+        "z": best.z,
+        "p_value": suspect.p_value,
+        "predicted_delta_loss": best.predicted,
+        "measured_delta_loss": best.measured,
+        "under": None if one.under is None else one.under + 1,
+        "left": one.left,
+    }
+
+
+def rows_of(one: Judged, harm: Reals) -> Rows:
+    """Return the training rows of a finding that are named, the most harmful first."""
+    train = one.suspect.train
+    return train[np.argsort(-harm[train], kind="stable")][:NAMED_ROWS]
+
+
+def errors_of(one: Judged, tested: Tested) -> Rows:
+    """Return the mispredicted test rows of a finding."""
+    test = one.suspect.test if len(one.suspect.test) else np.arange(tested.n)
+    return test[tested.wrong[test]]
+
+
+def fix_table(found: Sequence[Judged]) -> pl.DataFrame:
+    """Return the table `FIXES`."""
+    rows = [
+        {
+            "finding": number,
+            "fix": trial.fix.name,
+            "detail": trial.fix.detail,
+            "worth": trial.worth,
+            "errors_before": trial.errors[0],
+            "errors_after": trial.errors[1],
+            "loss_before": float(trial.before.mean()),
+            "loss_after": float(trial.after.mean()),
+            "predicted": trial.predicted,
+            "measured": trial.measured,
+            "best": trial is one.best,
+        }
+        for number, one in enumerate(found, start=1)
+        for trial in one.trials
+    ]
+    return pl.DataFrame(rows, schema=FIXES)
+
+
 def shown_cells(
-    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[MismatchFinding], traces: pl.DataFrame
+    trained: Trained, tested: Tested, pair: Pair, *, found: Sequence[tuple[Rows, Rows]], traces: pl.DataFrame
 ) -> pl.DataFrame:
     """Return the table `CELLS`: rows of the findings, some traced test rows, and what is behind them."""
-    tests = _tests(tested, found, _places(pair.test.row_id, traces["test_row_id"]))
+    # found: of every finding the training rows that are named, and the mispredicted test rows
+    tests = _tests(tested, [errors for _, errors in found], _places(pair.test.row_id, traces["test_row_id"]))
     names = pair.test.row_id[tests.tolist()]
     harm = pl.col("delta_loss_if_removed") < 0
     behind = traces.filter(pl.col("test_row_id").is_in(names.implode())).sort("test_row", "rank")
     behind = behind.group_by("test_row_id", harm.alias("harm"), maintain_order=True).head(BEHIND)
-    train = [one.rows for one in found] + [_places(pair.train.row_id, behind["train_row_id"])]
+    train = [rows for rows, _ in found] + [_places(pair.train.row_id, behind["train_row_id"])]
     rows = (pair.train, np.unique(np.concatenate(train))), (pair.test, tests)
     return cells_of_pair(trained, *rows, labels=True).select(PAIR_CELLS.names())
 
 
-def _tests(tested: Tested, found: Sequence[MismatchFinding], traced: Rows) -> Rows:
+def _tests(tested: Tested, found: Sequence[Rows], traced: Rows) -> Rows:
     """Return the worst traced rows of every finding, then the worst of all."""
     order = traced[np.argsort(-tested.loss[traced], kind="stable")]
-    first = [order[np.isin(order, one.errors)][:OF_FINDING] for one in found]
+    first = [order[np.isin(order, errors)][:OF_FINDING] for errors in found]
     chosen = np.concatenate([*first, order])
     _, at = np.unique(chosen, return_index=True)
     return np.sort(chosen[np.sort(at)][:TESTS])

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.mismatch.findings import MismatchFinding
+from dataaudit.audits.mismatch.tables import errors_of
+from dataaudit.audits.mismatch.worth import Judged
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.stability import Dependence, measure_dependence
 from dataaudit.gate.data import Material
@@ -45,29 +46,32 @@ def compared_columns(material: Material) -> pl.DataFrame:
 
 def found_slices(material: Material) -> Rows:
     """Yield the rows of the table ``slices``; none where no test row can be judged."""
-    for found in _found(material):
-        if found.slice is not None:
-            said = found.slice.column, found.common, found.severity
-            sizes = len(found.slice.train), len(found.errors), found.fixed
-            yield *said, *sizes, found.p_value, found.title, found.advice
+    for found, errors in _found(material):
+        one, (before, after) = found.suspect, found.best.errors
+        if one.kind == "slice":
+            said = one.columns[0], one.name, found.severity
+            sizes = len(one.train), errors, before - after
+            yield *said, *sizes, one.p_value, one.title, found.best.fix.advice
 
 
 def grouped_rows(material: Material) -> Rows:
     """Yield the rows of the table ``groups``, each row once; none where no test row can be judged."""
     model, named = fitted(material), np.zeros(0, dtype=np.int64)
-    grouped = [found for found in _found(material) if found.slice is None and len(found.rows)]
-    for number, found in enumerate(grouped, start=1):
-        sizes = len(found.rows), len(found.errors), found.fixed
-        for row in np.setdiff1d(found.rows, named):
+    grouped = [(found, errors) for found, errors in _found(material) if found.suspect.kind in ("row", "rows")]
+    for number, (found, errors) in enumerate(grouped, start=1):
+        rows, (before, after) = found.suspect.train, found.best.errors
+        for row in np.setdiff1d(rows, named):
+            sizes = len(rows), errors, before - after
             yield int(model.positions[row]), model.labels[row], number, *sizes, found.severity
-        named = np.concatenate([named, found.rows])
+        named = np.concatenate([named, rows])
 
 
-def _found(material: Material) -> Sequence[MismatchFinding]:
+def _found(material: Material) -> Sequence[tuple[Judged, int]]:
+    """Return what was found, with the number of mispredicted test rows of each."""
     other = against(material)
     if other is None:
         raise Inapplicable("The test data have no label that the data know, or lack a column of the data.")
-    return other.searched.found
+    return [(one, len(errors_of(one, other.tested))) for one in other.searched.judged]
 
 
 def dependence_of(material: Material) -> Dependence:
