@@ -92,15 +92,23 @@ def all_in_p(c: Counts, n_test: int, n_train: int) -> Reals:
     return p
 
 
-def ks_distance(train: Reals, test: Reals) -> tuple[float, float, float]:
-    """Return the Kolmogorov-Smirnov distance of two samples, its critical value at 5 %, and its p-value."""
+def ks_distance(train: Reals, test: Reals, *, tolerance: float = 0.0) -> tuple[float, float, float]:
+    """Return the Kolmogorov-Smirnov distance of two samples, its critical value at 5 %, and its p-value.
+
+    With a tolerance δ it is the supremum of F(x - δ) - G(x) and of G(x - δ) - F(x): 0 where no value moved
+    further than that.
+    """
     train, test = np.sort(train), np.sort(test)
-    at = np.unique(np.concatenate([train, test]))
-    first = np.searchsorted(train, at, side="right") / len(train)
-    second = np.searchsorted(test, at, side="right") / len(test)
-    distance = float(np.abs(first - second).max())
+    distance = max(_ahead(train, test, tolerance), _ahead(test, train, tolerance))
     root = float(np.sqrt(len(train) * len(test) / (len(train) + len(test))))
     return distance, _KOLMOGOROV95 / root, float(_special().kolmogorov(root * distance))
+
+
+def _ahead(first: Reals, second: Reals, tolerance: float) -> float:
+    """Return ``sup F(x - δ) - G(x)`` of two sorted samples: it is reached where F jumps, a moment before G."""
+    own = np.searchsorted(first, first, side="right") / len(first)
+    other = np.searchsorted(second, first + tolerance, side="right") / len(second)
+    return max(0.0, float((own - other).max()))
 
 
 def chi_square(train: Counts, test: Counts) -> float:

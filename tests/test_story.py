@@ -41,7 +41,7 @@ STORIES = {
         audits/testset.py::read_pair
         training/train.py::train
         audits/mismatch/tracing.py::concentration
-        audits/mismatch/slices.py::cut_slices
+        audits/mismatch/lift.py::cut_slices
         audits/mismatch/findings.py::discover
         audits/mismatch/remedies.py::ridge_grid
         audits/shift/audit.py::measure_shift

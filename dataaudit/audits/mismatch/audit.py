@@ -17,9 +17,15 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
+from dataaudit.audits.mismatch.class_rates import rate_suspects
+from dataaudit.audits.mismatch.columns import column_suspects
+from dataaudit.audits.mismatch.conjunctions import conjunction_suspects
+from dataaudit.audits.mismatch.copies import copy_suspects
 from dataaudit.audits.mismatch.expected import expected_table
+from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
-from dataaudit.audits.mismatch.slices import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.rows import row_suspects
+from dataaudit.audits.mismatch.slices import slice_suspects
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.tables import (
     errors_of,
@@ -158,7 +164,10 @@ def search_mismatch(
 
 def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, seed: int) -> list[Suspect]:
     """Return everything that may be why test rows are mispredicted."""
-    return []
+    found = column_suspects(pair, trained, tested, world)
+    for search in (copy_suspects, rate_suspects, slice_suspects, conjunction_suspects, row_suspects):
+        found += search(pair, trained, tested, world, seed)
+    return found
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:

@@ -1,359 +1,265 @@
-"""Slices of the data by the user's own columns, and how far their training rows decide and harm predictions.
+"""Slices whose labels differ between training and test, or whose training rows mislead: as suspects.
 
-Slices are cut on the raw columns, whatever the encoding pools: every level of a categorical column and of a
-whole-number column with few values, quantile bins (of the training rows) of the other numbers and dates,
-``(missing)``, and the terms of a text. The first 400 terms by test errors are taken, and the levels that any
-test row has.
-
-For a slice S with n_S training rows, and a sample of its mispredicted test rows t,
-
-    share(t) = Σ_{i∈S} |I_up,loss(i, t)| / Σ_i |I_up,loss(i, t)|        lift = mean share / (n_S/n)
-
-A large lift says that a few rows of its own carry the slice. Whether they mislead is asked of all its test
-rows, errors or not, or the choice of the errors would answer: with the slice's rows away the parameters move
-by v = H⁻¹ Σ_{i∈S} g_i / n, and
-
-    harm = mean_t [ℓ(s_t) - ℓ(s_t + x̃_tᵀ v)]        in nats, positive where the slice does better without
-
-with its standard error over the test rows. Whether the labels differ is asked of the class that the errors
-are predicted as: its count in training and in test (`statistics.fisher`). The order is by the harm per
-training row, the test loss that each of the slice's own training rows costs: n_test/n_S times the lower end
-of the harm.
-
-Cost: one product with every row per column of the data, and 100 × min(n_S, 2000) influences per slice.
+Half of the test rows proposes slices, by the difference of labels and by the influence of their training rows
+(`screen`), the other half judges them, and the other way round. What is proposed by chance is not confirmed:
+only those that are become suspects. Each is tried in several ways: its training rows left out, or those of
+one class; other labels for them; an offset of its test rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.sparse import csc_array
 
-from dataaudit.audits.mismatch.tracing import is_few, loss_gain, move_without
-from dataaudit.audits.testset import Tested
-from dataaudit.data.dataset import Dataset
-from dataaudit.features import Columns, Role
-from dataaudit.features.categorical import to_levels
-from dataaudit.features.columns import MISSING, values_of
-from dataaudit.influence.influence import pair_influences
-from dataaudit.statistics import Z95
+from dataaudit.audits.mismatch.cuts import Cuts, Slice, cut
+from dataaudit.audits.mismatch.refine import refine
+from dataaudit.audits.mismatch.row_fixes import Offset, Relabel, Remove, fit_offset, shift_in_words
+from dataaudit.audits.mismatch.screen import Screen, differences
+from dataaudit.audits.mismatch.suspects import Fix, Suspect
+from dataaudit.audits.mismatch.world import World
+from dataaudit.audits.testset import Pair, Tested
 from dataaudit.training.trained import Trained
 
-# Distinct whole numbers that make a level each; bins of other numbers; terms of a text.
-FEW_VALUES, BINS, TERMS = 25, 8, 400
-SAMPLED_ERRORS, SAMPLED_ROWS = 100, 2000
-# Errors that a slice with the usual lift is credited with: they pull the lift of one or two errors towards 1.
-PRIOR_ERRORS = 2.0
-# Standard errors that the harm must exceed.
-HARM_ERRORS = 2.0
-# Slices that are crossed with each other; test rows of a pair, at least and as a share of its slices'.
-CROSSED, FEWEST_TESTS, SMALLER = 15, 10, 0.8
+# Slices that each half proposes by each of the screens, and those that are handed on.
+PROPOSED, MOST = 10, 8
+# Nats that a proposal must promise on its own half, and standard errors by which the other half confirms it.
+PROMISE, CONFIRMED = 2.0, 2.0
+# Slices for which one counts, since its ends are moved.
+MOVES = 4
+# Classes up to which every pair of labels is tried by the screen.
+FEW_CLASSES = 12
+# Chance of labels that differ as much in any slice, above which no offset is tried.
+LEVEL = 0.01
+# Labels are said to come at other rates from so large a difference on.
+RATE = 0.05
 
 Rows = NDArray[np.int64]
+Reals = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Rows that share a level of a column, or of two."""
-
-    column: str
-    level: str  # the level, bin, term or ``(missing)``
-    train: Rows  # positions of its training rows, increasing
-    test: Rows  # positions of its test rows, increasing
-    second_column: str | None = None  # of a pair
-    second_level: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The slice as people write it: ``age = [0-10)``."""
-        second = "" if self.second_column is None else f" and {self.second_column} = {self.second_level}"
-        return f"{self.column} = {self.level}{second}"
+def slice_suspects(
+    pair: Pair, trained: Trained, tested: Tested, world: World, seed: int = 0
+) -> list[Suspect]:
+    """Return slices of one thing each that the test rows confirm."""
+    del seed  # the halves are the world's
+    screen = Screen(trained, world)
+    cuts = cut(pair, trained, tested)
+    slices = [refine(screen, cuts, (i,)) for i in proposed(screen, cuts)]
+    return confirmed(screen, distinct(slices), tried=cuts.m * MOVES)
 
 
-def cut_slices(trained: Trained, train: Dataset, tested: Tested) -> tuple[Slice, ...]:
-    """Cut the rows into slices by every column in use."""
-    slices: list[Slice] = []
-    for role in trained.roles:
-        if role.role in ("left out", "vector"):
-            continue
-        if role.role == "text":
-            slices.extend(_term_slices(trained, tested, role.column))
-            continue
-        known, new = values_of(train.frame, role.column), values_of(tested.dataset.frame, role.column)
-        texts, others = _as_levels(known, new, role)
-        slices.extend(_level_slices(role.column, texts, others))
-    return tuple(slices)
+def proposed(screen: Screen, cuts: Cuts) -> list[int]:
+    """Return the slices that either half proposes."""
+    test = csc_array(cuts.test[screen.world.rows])
+    known = screen.known.sums(cuts.train)
+    sizes = cuts.sizes
+    found: list[int] = []
+    leaving, labelled = screen.influence
+    y, K = screen.trained.objective.rows.y.numpy(), len(screen.trained.classes)
+    own = np.eye(K)[y]
+    for h, half in enumerate(screen.halves):
+        scores = [differences(known, screen.new.take(half).sums(test)), cuts.train.T @ leaving[h]]
+        scores.append((cuts.train.T @ (leaving[h][:, None] * own)).max(1))
+        if K <= FEW_CLASSES:
+            tables = [cuts.train.T @ (labelled[h][:, c, None] * own) for c in range(K)]
+            scores.append(np.max(tables, axis=(0, 2)) / np.sqrt(sizes[0] + 1.0))
+        for score in scores:
+            best = np.argsort(-score, kind="stable")[:PROPOSED]
+            found.extend(best[score[best] > 0].tolist())
+    return list(dict.fromkeys(found))
 
 
-def cross(first: Slice, second: Slice) -> Slice:
-    """Return the rows that two slices of different columns share."""
-    return Slice(
-        first.column,
-        first.level,
-        np.intersect1d(first.train, second.train, assume_unique=True),
-        np.intersect1d(first.test, second.test, assume_unique=True),
-        second.column,
-        second.level,
-    )
+def distinct(slices: Sequence[Slice]) -> list[Slice]:
+    """Return each slice once."""
+    return list({(part.columns, part.levels): part for part in slices}.values())
 
 
-def _as_levels(known: pl.Series, new: pl.Series, role: Role) -> tuple[pl.Series, pl.Series]:
-    """Return the level of every training and every test row as text."""
-    if role.role == "categorical" or (role.role == "boolean" and not known.dtype.is_float()):
-        return _texts(known), _texts(new)
-    a, b = _numbers(known), _numbers(new)
-    distinct = a.drop_nulls().n_unique()
-    if distinct <= FEW_VALUES and (a.drop_nulls() % 1 == 0).all():
-        return _whole_texts(a), _whole_texts(b)
-    edges = np.unique(np.quantile(a.drop_nulls().to_numpy(), np.linspace(0, 1, BINS + 1)[1:-1]))
-    dates = known.dtype if known.dtype.is_temporal() else None
-    names = _bin_names(edges, dates)
-    return _binned(a, edges, names), _binned(b, edges, names)
+def confirmed(screen: Screen, slices: Sequence[Slice], *, tried: int) -> list[Suspect]:
+    """Return slices, out of so many that were tried, that the half which did not propose them confirms."""
+    ways = [one for part in slices for one in _ways(screen, part, tried)]
+    _measure(screen, ways)
+    by_slice: dict[int, list[_Way]] = {}
+    for one in ways:
+        if one.z >= CONFIRMED:
+            by_slice.setdefault(id(one.slice), []).append(one)
+    found = [(_suspect(screen, some, tried), max(way.nats for way in some)) for some in by_slice.values()]
+    most = [{id(s) for s, _ in sorted(found, key=key)[:MOST]} for key in (_by_evidence, _by_nats)]
+    return [one for one, _ in sorted(found, key=_by_evidence) if id(one) in most[0] | most[1]]
 
 
-def _texts(series: pl.Series) -> pl.Series:
-    return to_levels(series, series.dtype).fill_null(MISSING)
+def _by_evidence(one: tuple[Suspect, float]) -> float:
+    return -one[0].evidence
 
 
-def _whole_texts(values: pl.Series) -> pl.Series:
-    text = values.cast(pl.Int64, strict=False).cast(pl.String)
-    return text.fill_null(MISSING)
+def _by_nats(one: tuple[Suspect, float]) -> float:
+    return -one[1]
 
 
-def _numbers(series: pl.Series) -> pl.Series:
-    """Return numbers, dates as days since 1970, and null for anything else."""
-    if series.dtype.is_temporal():
-        return series.to_physical().cast(pl.Float64)
-    if series.dtype == pl.String:
-        series = series.str.strip_chars()
-    values = series.cast(pl.Float64, strict=False)
-    return values.set(~values.is_finite().fill_null(value=True), None)
+@dataclass
+class _Way:
+    """One way to mend a slice, and what it promises."""
+
+    slice: Slice
+    fix: Fix
+    rows: Rows | None = None  # training rows that change; None for an offset
+    y: Rows | None = None  # their new labels; None where they leave
+    nats: float = 0.0  # by a first-order step, or by the offset
+    z: float = 0.0  # of what one half proposes on the other, the better way round
 
 
-def _bin_names(edges: NDArray[np.float64], dates: pl.DataType | None) -> list[str]:
-    """Return one name per bin: below the first edge, between edges, from the last edge on."""
-    if dates is None:
-        shown = [f"{edge:.6g}" for edge in edges]
-    else:
-        physical = pl.Int32() if dates == pl.Date else pl.Int64()
-        shown = pl.Series(edges).cast(physical).cast(dates).cast(pl.String).to_list()
-    between = [f"[{low}, {high})" for low, high in pairwise(shown)]
-    return [f"< {shown[0]}", *between, f"≥ {shown[-1]}"]
-
-
-def _binned(values: pl.Series, edges: NDArray[np.float64], names: list[str]) -> pl.Series:
-    filled = values.fill_null(float("nan")).to_numpy()
-    codes = np.searchsorted(edges, filled, side="right")
-    text = pl.Series(np.array(names, dtype=object)[np.minimum(codes, len(names) - 1)], dtype=pl.String)
-    return text.set(values.is_null(), MISSING)
-
-
-def _level_slices(column: str, known: pl.Series, new: pl.Series) -> Iterator[Slice]:
-    """Yield one slice for each level that a test row has, in the order of the alphabet."""
-    levels = new.unique().sort()
-    kind = pl.Enum(levels)
-    train, test = _grouped(known.cast(kind, strict=False), len(levels)), _grouped(new.cast(kind), len(levels))
-    for name, train_rows, test_rows in zip(levels.to_list(), train, test, strict=True):
-        yield Slice(column, name, train_rows, test_rows)
-
-
-def _grouped(levels: pl.Series, count: int) -> list[Rows]:
-    """Return the rows of every level; null belongs to none."""
-    codes = levels.to_physical().cast(pl.Int64).fill_null(count).to_numpy()
-    order = np.argsort(codes, kind="stable")
-    ends = np.searchsorted(codes[order], np.arange(count + 1))
-    return [order[start:end] for start, end in pairwise(ends)]
-
-
-def _term_slices(trained: Trained, tested: Tested, column: str) -> Iterator[Slice]:
-    """Yield one slice for each of the terms that most test errors contain."""
-    encoded = trained.encoded
-    if encoded is None:
+def _ways(screen: Screen, part: Slice, tried: int) -> Iterator[_Way]:
+    """Yield the ways to mend a slice that its influences speak for."""
+    classes, y = screen.trained.classes, screen.trained.objective.rows.y.numpy()
+    judged = np.isin(screen.world.rows, part.test)
+    chance = screen.chance(screen.difference(part.train, judged), tried)
+    if judged.any() and chance <= LEVEL:  # else it would amplify a misfit that training has too
+        yield _Way(part, _offset(screen, part, judged))
+    if not len(part.train) or len(part.train) == len(y):
         return
-    names = [f.level or f.name for f in encoded.columns.term_features]
-    mine = np.flatnonzero([f.column == column for f in encoded.columns.term_features])
-    counts = np.bincount(tested.columns.terms[np.flatnonzero(tested.wrong)].indices, minlength=len(names))
-    ordered = mine[np.argsort(-counts[mine], kind="stable")][:TERMS]
-    train, test = _occurrences(encoded.columns, ordered), _occurrences(tested.columns, ordered)
-    for j, train_rows, test_rows in zip(ordered.tolist(), train, test, strict=True):
-        if len(test_rows):
-            yield Slice(column, names[j], train_rows, test_rows)
+    labelled = screen.influence[1].sum(0)[part.train]
+    mine, n = y[part.train], len(part.train)
+    what = f"the {_rows(n, 'training row')} with {part.name}"
+    left = np.bincount(np.delete(y, part.train), minlength=len(classes))
+    if left.all():
+        yield _Way(part, Remove(part.train, what), part.train)
+    differs = _gaps(screen, part, judged)[0]
+    c = int(differs.argmin())
+    rows = part.train[mine == c]
+    of_class = f"the {_rows(len(rows), 'training row')} with {part.name} that are “{classes[c]}”"
+    if 0 < len(rows) < n and left[c]:
+        yield _Way(part, Remove(rows, of_class), rows)
+    for rows, new, words, how in _labellings(classes, part, mine, labelled, differs):
+        after = y.copy()
+        after[rows] = new
+        if len(rows) and len(np.unique(after)) == len(classes):
+            said = what if len(rows) == n else f"the {_rows(len(rows), 'training row')} with {words}"
+            yield _Way(part, Relabel(rows, new, said, how), rows, new)
 
 
-def _occurrences(columns: Columns, terms: Rows) -> list[Rows]:
-    """Return the rows in which each term occurs."""
-    by_column = columns.terms[:, terms].tocsc()
-    by_column.sort_indices()
-    return [by_column.indices[a:b].astype(np.int64) for a, b in pairwise(by_column.indptr)]
+def _labellings(
+    classes: tuple[str, ...], part: Slice, mine: Rows, labelled: Reals, differs: Reals
+) -> Iterator[tuple[Rows, Rows, str, str]]:
+    """Yield rows of a slice, other labels for them, and words: one class as another, several, or all."""
+    K, n = len(classes), len(mine)  # mine (n_S,) labels, labelled (n_S, K) what other ones are worth
+    a, b = int(differs.argmin()), int(differs.argmax())  # of one class test has fewer, of one more
+    rows = part.train[mine == a]
+    yield rows, np.full(len(rows), b), f"{part.name} that are “{classes[a]}”", f"“{classes[b]}”"
+    table = np.stack([np.bincount(mine, weights=labelled[:, c], minlength=K) for c in range(K)], axis=1)
+    to, several = table.argmax(1), table.max(1) > 0
+    if several.sum() > 1:
+        rows, new = part.train[several[mine]], to[mine[several[mine]]]
+        both = K == 2  # noqa: PLR2004 - two that are exchanged
+        words = "the other way round" if both else _mapping(classes, to, several)
+        yield rows, new, part.name if len(rows) == n else f"{part.name} of these classes", words
+    if K > 2:  # noqa: PLR2004 - of two it is the first
+        yield part.train, np.full(n, b), part.name, f"“{classes[b]}”"
 
 
-@dataclass(frozen=True)
-class Lift:
-    """Share of |influence| on a slice's errors that its own training rows carry."""
-
-    share: float  # mean over its errors
-    value: float  # over the slice's share of the training rows
-    low: float  # 95 % interval over the errors, the lower end drawn towards 1 where they are few
-    high: float
+def _mapping(classes: tuple[str, ...], to: Rows, several: NDArray[np.bool_]) -> str:
+    return ", ".join(f"“{classes[a]}” as “{classes[to[a]]}”" for a in np.flatnonzero(several))
 
 
-@dataclass(frozen=True)
-class SliceScore:
-    """What was measured on one slice."""
-
-    slice: Slice  # its rows
-    n_errors: int  # mispredicted test rows in it
-    predicted_class: int  # the class that these errors are most often predicted as
-    class_in_train: int  # its training rows with that label
-    class_in_test: int  # its test rows with that label
-    error_rate: float  # of its test rows
-    loss: float  # mean loss of its test rows, in nats
-    lift: Lift  # how far its own training rows carry its errors
-    harm: float  # mean loss of its test rows that its training rows cause, in nats
-    harm_error: float  # standard error of that
-    fixed: int  # predicted fall of the number of errors once its training rows leave
-    pair_pays: bool = False  # of a pair: whether neither of its two slices is harmful by itself
-
-    @property
-    def harm_low(self) -> float:
-        """Lower end of the interval of the harm, in nats a test row."""
-        return self.harm - HARM_ERRORS * self.harm_error
-
-    @property
-    def harm_per_training_row(self) -> float:
-        """Test loss that each of its training rows costs its test rows, cautiously, in nats."""
-        return self.harm_low * len(self.slice.test) / max(1, len(self.slice.train))
-
-    @property
-    def is_harmful(self) -> bool:
-        """Whether its own training rows carry it and do it harm, beyond chance in its test rows."""
-        return self.harm_low > 0 and self.lift.low > 1
-
-    @property
-    def order(self) -> tuple[bool, bool, float]:
-        """What the table is sorted by, largest first: harmful slices by harm, pairs below; others by lift."""
-        single = self.slice.second_column is None
-        return self.is_harmful, single, self.harm_per_training_row if self.is_harmful else self.lift.low
+def _offset(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> Offset:
+    """Return the offset of a slice's test rows, what training shows being taken off."""
+    trained, world = screen.trained, screen.world
+    rows = torch.from_numpy(part.train)
+    known = fit_offset(trained, trained.left_out[rows], trained.objective.rows.y[rows])
+    at = torch.from_numpy(judged)
+    shift = fit_offset(trained, world.scores[at], world.block.y[at]) - known
+    how = shift_in_words(trained, shift, _class_that_differs(screen, part, judged))
+    return Offset(part.test, known, f"the {_rows(len(part.test), 'test row')} with {part.name}", how)
 
 
-@dataclass(frozen=True)
-class SolvedErrors:
-    """Influence on test errors, solved once for everything that asks."""
-
-    rows: Rows  # (m,) positions of the test errors that were solved for
-    solved: Tensor  # (p, m) H⁻¹ g_t
-    total: NDArray[np.float64]  # (m,) Σ_i |I_up,loss(i, t)| over all training rows
-
-
-def score_slices(
-    trained: Trained, tested: Tested, slices: tuple[Slice, ...], *, solved: SolvedErrors, seed: int = 0
-) -> list[SliceScore]:
-    """Measure every slice."""
-    if not slices:
-        return []
-    place = np.full(tested.n, -1, dtype=np.int64)
-    place[solved.rows] = np.arange(len(solved.rows))
-    moves = _moves(trained, slices)
-    random = np.random.default_rng(seed)
-    scores = []
-    for part, move in zip(slices, moves.T, strict=True):
-        solved_errors = place[part.test]
-        errors = _draw(solved_errors[solved_errors >= 0], SAMPLED_ERRORS, random)
-        lift = _lift(trained, part.train, errors, solved=solved, random=random)
-        scores.append(_score(trained, tested, part, move=move, lift=lift))
-    return scores
+def _measure(screen: Screen, tried: list[_Way]) -> None:
+    """Fill in what every way promises and how far the other half confirms it."""
+    moved = [one for one in tried if one.rows is not None]
+    if moved:
+        pulls = [screen.pull(one.rows, one.y) for one in moved if one.rows is not None]
+        full, part = screen.gains(pulls), screen.gains(pulls, 0.3)
+        for j, one in enumerate(moved):
+            gain = full[:, j] if full[:, j].sum() >= part[:, j].sum() else part[:, j]
+            one.nats, one.z = _judged(screen, gain)
+    for one in tried:
+        if isinstance(one.fix, Offset):
+            after = one.fix.apply(screen.world, exact=False)
+            one.nats, one.z = _judged(screen, screen.world.evaluation.loss - after.evaluation.loss)
 
 
-def _moves(trained: Trained, slices: tuple[Slice, ...]) -> Tensor:
-    """Return how θ moves when each slice's training rows leave, to first order."""  # -> (p, slices)
-    objective, theta = trained.objective, trained.fit.theta
-    columns = []
-    for part in slices:
-        block = objective.rows.take(torch.from_numpy(part.train))
-        columns.append(objective.model.gradient(theta, block))
-    return trained.prepared.for_groups(torch.stack(columns, dim=1)) / objective.rows.n
+def _judged(screen: Screen, gain: Reals) -> tuple[float, float]:
+    """Return the sum of gains, and the largest z of a half that the other half's promise speaks for."""
+    halves = [gain[half] for half in screen.halves]
+    sums = [float(half.sum()) for half in halves]
+    z = [float(half.sum()) / max(float(np.sqrt((half**2).sum())), 1e-12) for half in halves]
+    promised = [z[1 - h] for h in range(2) if sums[h] >= PROMISE / 2 and z[h] > 0]
+    return sum(sums), max(promised, default=0.0)
 
 
-def _lift(
-    trained: Trained,
-    rows: Rows,
-    errors: Rows,
-    *,
-    solved: SolvedErrors,
-    random: np.random.Generator,
-) -> Lift:
-    """Return the lift of one slice, whose errors are places in `solved`."""
-    if not len(rows) or not len(errors):
-        return Lift(0.0, 0.0, 0.0, float("inf"))
-    objective = trained.objective
-    some = _draw(rows, SAMPLED_ROWS, random)
-    block, own = objective.rows.take(torch.from_numpy(some)), solved.solved[:, torch.from_numpy(errors)]
-    influence = pair_influences(objective.model, trained.fit.theta, own, block=block)  # (b, m)
-    carried = influence.abs().sum(0).numpy() * (len(rows) / len(some))
-    share = carried / np.maximum(solved.total[errors], 1e-300)
-    base = len(rows) / objective.rows.n
-    logs = np.log(np.maximum(share / base, 1e-12))
-    mean = float(np.log(max(share.mean() / base, 1e-12)))
-    # Errors of one slice are alike, but one error is an anecdote: spread of at least a factor e, and a prior.
-    m = len(logs)
-    weight = m / (m + PRIOR_ERRORS)
-    spread = Z95 * float(np.sqrt((float(logs.var()) * m + PRIOR_ERRORS) / (m + PRIOR_ERRORS) / m))
-    low, high = float(np.exp(weight * mean - spread)), float(np.exp(mean + spread))
-    return Lift(float(share.mean()), float(np.exp(mean)), low, high)
-
-
-def _score(trained: Trained, tested: Tested, part: Slice, *, move: Tensor, lift: Lift) -> SliceScore:
-    """Put one slice's numbers together."""
-    wrong = tested.wrong[part.test]
-    guesses = tested.predicted[part.test[wrong]]
-    predicted_class = int(np.bincount(guesses if len(guesses) else tested.predicted[part.test]).argmax())
-    labels = trained.objective.rows.y.numpy()[part.train]
-    gain, fixed = loss_gain(trained, tested, part.test, move=move)
-    if gain.mean() > 0 and is_few(trained, part.train):
-        gain, fixed = loss_gain(trained, tested, part.test, move=move_without(trained, part.train))
-    spread = (float(gain.var()) * len(gain) + PRIOR_ERRORS * float(np.abs(gain).max()) ** 2) / (
-        len(gain) + PRIOR_ERRORS
-    )
-    return SliceScore(
-        slice=part,
-        n_errors=int(wrong.sum()),
-        predicted_class=predicted_class,
-        class_in_train=int((labels == predicted_class).sum()),
-        class_in_test=int((tested.y[part.test] == predicted_class).sum()),
-        error_rate=float(wrong.mean()),
-        loss=float(tested.loss[part.test].mean()),
-        lift=lift,
-        harm=float(gain.mean()),
-        harm_error=float(np.sqrt(spread / len(gain))),
-        fixed=fixed,
+def _suspect(screen: Screen, ways: list[_Way], tried: int) -> Suspect:
+    part = ways[0].slice
+    best: dict[str, _Way] = {}
+    for way in sorted(ways, key=lambda way: -way.nats):
+        best.setdefault(way.fix.name, way)  # the better one of each kind
+    evidence = screen.difference(part.train, np.isin(screen.world.rows, part.test))
+    return Suspect(
+        kind="slice",
+        cause="unseen" if not len(part.train) else "only training" if not len(part.test) else "labels",
+        columns=part.columns,
+        title=slice_title(screen, part),
+        fixes=tuple(way.fix for way in best.values()),
+        levels=part.levels,
+        train=part.train,
+        test=part.test,
+        p_value=screen.chance(evidence, tried),
+        evidence=evidence,
     )
 
 
-def _draw(rows: Rows, most: int, random: np.random.Generator) -> Rows:
-    """Return at most so many rows, in order."""
-    return rows if len(rows) <= most else np.sort(random.choice(rows, most, replace=False))
+def _class_that_differs(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> int:
+    """Return the class whose share differs most between the slice's training and test rows."""
+    worth = _gaps(screen, part, judged)[1]
+    return int(worth.argmax()) if len(worth) > 2 else 1  # noqa: PLR2004 - of two the second
 
 
-def score_pairs(
-    trained: Trained, tested: Tested, scores: list[SliceScore], *, solved: SolvedErrors, seed: int = 0
-) -> list[SliceScore]:
-    """Cross the slices at the top with those of other columns, and measure what has enough rows."""
-    top = sorted(scores, key=lambda s: s.order, reverse=True)[:CROSSED]
-    pairs, alone = [], []
-    for i, one in enumerate(top):
-        for two in top[i + 1 :]:
-            if one.slice.column == two.slice.column:
-                continue
-            pair = cross(one.slice, two.slice)
-            most = SMALLER * min(len(one.slice.test), len(two.slice.test))
-            if len(pair.train) and FEWEST_TESTS <= len(pair.test) <= most:
-                pairs.append(pair)
-                alone.append(not (one.is_harmful or two.is_harmful))
-    measured = score_slices(trained, tested, tuple(pairs), solved=solved, seed=seed)
-    return [replace(score, pair_pays=pays) for score, pays in zip(measured, alone, strict=True)]
+def _gaps(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> tuple[Reals, Reals]:
+    """Return by how many rows test has more of each class than training has it expect, and their share of D."""
+    (R1, V1), (R2, V2) = screen.sums(part.train, judged)
+    if not judged.any():  # against the model instead
+        return -R1, R1**2 / V1
+    gap = R2 / V2 - R1 / V1
+    return gap * V2, gap**2 / (1.0 / V1 + 1.0 / V2)
+
+
+def slice_title(screen: Screen, part: Slice) -> str:
+    """Say how the labels of a slice differ."""
+    known, classes = screen.known, screen.trained.classes
+    judged = np.isin(screen.world.rows, part.test)
+    n, t = len(part.train), int(judged.sum())
+    y1, y2 = screen.trained.objective.rows.y.numpy()[part.train], screen.world.y[judged]
+    c = _class_that_differs(screen, part, judged)
+    a, b = int((y1 == c).sum()), int((y2 == c).sum())
+    if n and t and abs(a / n - b / t) >= RATE:
+        return (
+            f"{part.name}: {a:,} of {_rows(n, 'training row')} are “{classes[c]}” ({a / n:.0%}), "
+            f"{b:,} of {_rows(t, 'test row')} ({b / t:.0%})"
+        )
+    if t:
+        expected = float(np.exp(screen.log_p[judged, c]).sum())
+        tail = "" if n else "; training has none"
+        return (
+            f"{part.name}: {b:,} of {_rows(t, 'test row')} are “{classes[c]}”, "
+            f"where the model expects {expected:,.0f}{tail}"
+        )
+    expected = float(a - known.r[part.train, c].sum())
+    return (
+        f"{part.name}: {a:,} of {_rows(n, 'training row')} are “{classes[c]}”, "
+        f"where the model without them expects {expected:,.0f}; no test row has it"
+    )
+
+
+def _rows(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

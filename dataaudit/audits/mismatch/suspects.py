@@ -32,7 +32,7 @@ class Fix(Protocol):
         """What to do, as one sentence in the imperative."""
 
     def apply(self, world: World, *, exact: bool) -> World:
-        """Return the world after it: refitted where it concerns training rows, or by one Newton step."""
+        """Return the world after it: refitted where it concerns training rows, or by a few Newton steps."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,22 @@ class Suspect:
     cause: str  # which of the kind: scaled, stuck, renamed, fill value, unseen, dead leak, moved, labels, …
     columns: tuple[str, ...]  # source columns it is about; those of one cause are one suspect
     title: str  # one sentence: what the two tables show
-    fixes: tuple[Fix, ...]  # what is tried; the one that is worth most counts
+    fixes: tuple[Fix, ...]  # what is tried, the plainest first
     levels: tuple[str, ...] = ()  # levels, cuts or words of those columns
     train: Rows = field(default_factory=NONE.copy)  # positions of its training rows; empty if all
     test: Rows = field(default_factory=NONE.copy)  # positions among the labelled test rows; empty if all
     p_value: float = 1.0  # of the test that screened it, corrected for all that were screened
+    evidence: float = 0.0  # nats by which labels of its rows differ between the tables, given the model
 
     @property
     def name(self) -> str:
         """Columns and levels as people write them: ``age = [0-10) and sex = F``."""
         if len(self.columns) != len(self.levels):
             return " and ".join(self.columns)
-        return " and ".join(f"{of} = {level}" for of, level in zip(self.columns, self.levels, strict=True))
+        return slice_name(self.columns, self.levels)
+
+
+def slice_name(columns: tuple[str, ...], levels: tuple[str, ...]) -> str:
+    """Return columns and levels as people write them; a cut says itself which side it means."""
+    parts = zip(columns, levels, strict=True)
+    return " and ".join(f"{c} {v}" if v.startswith(("< ", "≥ ", "> ")) else f"{c} = {v}" for c, v in parts)

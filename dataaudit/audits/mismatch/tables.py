@@ -14,7 +14,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.slices import SliceScore
+from dataaudit.audits.mismatch.lift import SliceScore
 from dataaudit.audits.mismatch.tracing import Traced
 from dataaudit.audits.mismatch.worth import Judged
 from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts

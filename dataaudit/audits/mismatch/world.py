@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataaudit.audits.testset import Evaluation, Tested
-from dataaudit.influence.groups import changed_inverse
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
-from dataaudit.solvers.newton import minimise
+from dataaudit.solvers.newton import TINY, FitSettings, minimise
 from dataaudit.training.trained import Trained
 
 Rows = NDArray[np.int64]
 # Test rows that fixes are judged on, at most.
 JUDGED = 20_000
+# Newton steps where nothing is proved, and of models with many parameters; each is halved until the objective
+# falls, since a full step for other labels goes far too wide where the model was sure of the old ones.
+FAST, LARGE = 2, 1
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,14 @@ class World:
         loss = self.trained.loss(self.scores, self.block.y).numpy()
         return Evaluation(odds.argmax(1).numpy() != self.y, loss)
 
+    def some(self, at: Rows) -> World:
+        """Return the world with some of its test rows."""  # (m,) positions among them
+        X = self.block.X[torch.from_numpy(at)] if isinstance(self.block.X, Tensor) else self.block.X[at]
+        there = torch.from_numpy(at)
+        block = Block(X, self.block.y[there], self.block.weight[there])
+        rows, first, offset = self.rows[at], self.first[at], self.offset[there]
+        return replace(self, new=self.new[at], rows=rows, first=first, block=block, offset=offset)
+
     def with_cells(self, *columns: pl.Series) -> World:
         """Return the world with other cells in columns of the test rows, each of t values."""
         new = self.new.with_columns(columns)
@@ -84,7 +94,7 @@ class World:
         return replace(self, offset=self.offset + offset)
 
     def with_training(self, *, y: Tensor | None = None, weight: Tensor | None = None, exact: bool) -> World:
-        """Return the world with other labels, or weights, of the training rows: refitted, or by one step."""
+        """Return the world with other labels, or weights, of the training rows: refitted, or by a few steps."""
         objective = self.objective  # y, weight (n,)
         objective = objective if y is None else objective.relabelled(y)
         return self._fitted(objective if weight is None else objective.reweighted(weight), exact=exact)
@@ -101,7 +111,10 @@ class World:
         known, new = self.known.with_columns(empty), self.new.with_columns(empty)
         rows = replace(self.objective.rows, X=_design(self.trained, known))
         block = replace(self.block, X=_design(self.trained, new))
-        world = replace(self, known=known, new=new, block=block)
+        # What an empty column adds to all scores alike is no place to start from.
+        start = self.objective.model.matrix(self.theta).clone()
+        start[:-1][[feature.column in names for feature in self.trained.features]] = 0.0
+        world = replace(self, known=known, new=new, block=block, theta=start.view(-1))
         return world._fitted(replace(self.objective, rows=rows), exact=exact)  # noqa: SLF001 - the same class
 
     def _fitted(self, objective: Objective, *, exact: bool) -> World:
@@ -110,8 +123,8 @@ class World:
         if exact:
             theta = minimise(objective, self.theta).theta
         else:
-            step = changed_inverse(objective, self.theta, precondition=near)
-            theta = self.theta - step(objective.gradient(self.theta)[:, None])[:, 0]
+            steps = FitSettings(max_steps=FAST if len(self.theta) <= TINY else LARGE)
+            theta = minimise(objective, self.theta, precondition=near, settings=steps).theta
         return replace(self, objective=objective, theta=theta)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -24,8 +25,9 @@ from dataaudit.errors import AuditError
 from dataaudit.options import StepCallback, ignore_progress
 from dataaudit.statistics import Z95
 
-# Standard errors that the worth must exceed: a column's two-sample test has spoken already, of slices and
-# single rows many were tried.
+# Standard errors that the worth must exceed where the test that screened it has spoken already, at what chance
+# it has; and else, where many were tried.
+TESTED, LEVEL = 2.0, 0.01
 BEYOND = {"exchange": 2.0, "column": 2.0, "copies": 2.0, "rates": 3.0, "rows": 3.5, "slice": 3.5, "row": 4.0}
 # Least worth that is more than a note: a share of the test loss, and nats.
 SHARE, NATS = 0.01, 3.0
@@ -33,6 +35,12 @@ SHARE, NATS = 0.01, 3.0
 HIGH = 0.1
 # Standard errors by which a simpler suspect may be worth less than the best.
 TIED = 2.0
+# Nats by which labels must differ more for each further condition of a slice.
+EACH = 3.0
+# How many times the worth of rows that stand apart something else must have to come before them.
+APART = 3.0
+# Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
+PLAINER, SOUND = 0.5, 4.0
 # Causes that are looked for, and suspects among which.
 CAUSES, JUDGED = 10, 30
 JUDGING = "try fixes"
@@ -93,10 +101,16 @@ class Judged:
     under: int | None = None  # place of the cause whose by-product it is
     left: float | None = None  # share of its worth that is left once the causes before it are fixed
 
-    @property
+    @cached_property
     def best(self) -> Trial:
-        """The fix that is worth most."""
-        return max(self.trials, key=lambda trial: trial.worth)
+        """The fix that is worth most, or a plainer one that is as good; one without more errors if there is."""
+        most = max(self.trials, key=lambda trial: trial.worth)
+        if most.worth <= 0:
+            return most
+        enough = [t for t in self.trials if t.worth >= PLAINER * most.worth and t.z >= min(most.z, SOUND)]
+        plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough or [most]
+        most = max(plain, key=lambda trial: trial.worth)
+        return next(trial for trial in plain if trial is most or not less(trial, most))
 
     @property
     def worth(self) -> float:
@@ -154,7 +168,8 @@ def _explained(
         for one in others:
             again, was = tried(one.suspect, world), alone[id(one.suspect)]
             again = replace(again, severity=severity_of(again, total) if again.trials else "note")
-            if again.severity == "note" or set(one.suspect.columns) <= set(cause.suspect.columns):
+            same = one.suspect.columns and set(one.suspect.columns) <= set(cause.suspect.columns)
+            if again.severity == "note" or same:
                 share = again.worth / was.worth if again.trials and was.worth else 0.0
                 folded.append(replace(was, under=len(causes) - 1, left=share))
             else:
@@ -199,24 +214,32 @@ def _proved(one: Judged, world: World, total: float) -> Judged:
 def severity_of(one: Judged, total: float) -> str:
     """Return how severe it is: by the share of the test loss that fixing it takes away, beyond chance."""
     best = one.best
-    if best.z <= BEYOND[one.suspect.kind] or best.worth < max(NATS, SHARE * total):
+    beyond = TESTED if one.suspect.p_value <= LEVEL else BEYOND[one.suspect.kind]
+    if best.z <= beyond or best.worth < max(NATS, SHARE * total):
         return "note"
     return "high" if best.worth >= HIGH * total else "medium"
 
 
 def first_of(now: Sequence[Judged]) -> Judged:
-    """Return the suspect worth most, or a simpler one that is not worth less beyond chance."""
-    best = max(now, key=lambda one: one.worth).best
-    tied = [one for one in now if not _less(one.best, best)]
-    return min(tied, key=lambda one: (_complexity(one), -one.worth))
+    """Return the suspect worth most, or a simpler one that is not worth less beyond chance.
+
+    Rows that stand apart from all others come before what is worth little more: it is worth it by them.
+    """
+    best = max(now, key=lambda one: one.worth)
+    apart = [one for one in now if one.suspect.kind in ("row", "rows") and one.suspect.p_value <= LEVEL]
+    apart = [one for one in apart if one.worth >= best.worth / APART]
+    tied = [one for one in now if not less(one.best, best.best)]
+    return min(apart or tied, key=lambda one: (_complexity(one), -one.worth))
 
 
-def _less(one: Trial, best: Trial) -> bool:
+def less(one: Trial, best: Trial) -> bool:
     """Whether a fix is worth less than the best one beyond chance."""
     lost = best.gain - one.gain
     return float(lost.sum()) > TIED * float(lost.std() * np.sqrt(len(lost)))
 
 
-def _complexity(one: Judged) -> tuple[int, bool, int]:
+def _complexity(one: Judged) -> tuple[int, float, bool, int]:
+    """Return what makes a suspect less simple: its kind, labels that differ less, and what it takes."""
     suspect = one.suspect
-    return _ORDER[suspect.kind], one.best.fix.name == "offset", len(suspect.columns)
+    evidence = suspect.evidence - EACH * (len(suspect.columns) - 1)
+    return _ORDER[suspect.kind], -evidence, one.best.fix.name == "offset", len(suspect.columns)

@@ -36,10 +36,14 @@ def find_copies(
 
 def _keys(frame: pl.DataFrame, columns: list[str], target: str | None) -> pl.DataFrame:
     """Return the hash, the position and the label of every row."""
-    plain = [_hashable(frame.get_column(name)).alias(f"c{i}") for i, name in enumerate(columns)]
-    keys = pl.DataFrame({"key": pl.DataFrame(plain).hash_rows(seed=0)})
     label = frame.get_column(target).cast(pl.String) if target else pl.lit(None, pl.String)
-    return keys.with_columns(row=pl.int_range(pl.len()), label=label)
+    return row_keys(frame, columns).to_frame().with_columns(row=pl.int_range(pl.len()), label=label)
+
+
+def row_keys(frame: pl.DataFrame, columns: list[str]) -> pl.Series:
+    """Return the hash of every row's cells in some columns."""
+    plain = [_hashable(frame.get_column(name)).alias(f"c{i}") for i, name in enumerate(columns)]
+    return pl.DataFrame(plain).hash_rows(seed=0).alias("key")
 
 
 def _hashable(series: pl.Series) -> pl.Series:

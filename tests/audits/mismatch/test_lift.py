@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 import torch
 
-from dataaudit.audits.mismatch.slices import SolvedErrors, cross, cut_slices, score_pairs, score_slices
+from dataaudit.audits.mismatch.lift import SolvedErrors, cross, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.tracing import loss_gain, move_without
 from dataaudit.audits.testset import predict
 from dataaudit.influence.groups import refit_group

@@ -1,0 +1,60 @@
+"""Classes that are rarer or more frequent in test than in training: no row need be touched.
+
+A model learns the class rates π of its training rows with everything else. Where test has other rates π' and
+each class still looks the same, a shift of the scores mends it (Saerens, Latinne & Decaestecker 2002), or a
+fit in which every training row weighs π'_y/π_y. Each is predicted and measured as what it is: the refit by
+Newton's steps of the reweighed problem, not by the shift.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataaudit.audits.mismatch.row_fixes import Offset, Reweigh, fit_offset, shift_in_words
+from dataaudit.audits.mismatch.suspects import Suspect
+from dataaudit.audits.mismatch.world import World
+from dataaudit.audits.testset import Pair, Tested
+from dataaudit.statistics import chi_square
+from dataaudit.training.trained import Trained
+
+# Chance of seeing rates so different by accident.
+LEVEL = 1e-3
+NAMED = 6  # classes
+
+Counts = NDArray[np.int64]
+
+
+def rate_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, seed: int = 0) -> list[Suspect]:
+    """Return class rates as a suspect where they differ beyond chance."""
+    del seed  # the halves are the world's
+    known, new = (np.bincount(y, minlength=len(trained.classes)) for y in (pair.target.y, tested.y))
+    p = chi_square(known, new)
+    if p > LEVEL:
+        return []
+    ratio = (np.maximum(new, 0.5) / new.sum()) / (known / known.sum())
+    c = int(np.abs(new / new.sum() - known / known.sum()).argmax())
+    words = ", ".join(
+        f"“{name}” {r:.3g} times" for name, r in list(zip(trained.classes, ratio, strict=True))[:NAMED]
+    )
+    misfit = fit_offset(trained, trained.left_out, trained.objective.rows.y)
+    shift = fit_offset(trained, world.scores, world.block.y) - misfit
+    title = (
+        f"{pair.train.target}: {known[c] / known.sum():.1%} of the training rows are "
+        f"“{trained.classes[c]}”, {new[c] / new.sum():.1%} of the test rows are"
+    )
+    fixes = (
+        Reweigh(ratio, words),
+        Offset(None, misfit, "all test rows", shift_in_words(trained, shift, c)),
+    )
+    return [
+        Suspect(
+            kind="rates",
+            cause="class rates",
+            columns=(pair.train.target,),
+            title=title,
+            fixes=fixes,
+            levels=(trained.classes[c],),
+            p_value=p,
+        )
+    ]
