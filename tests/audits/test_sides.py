@@ -70,6 +70,15 @@ def test_the_columns_stay_with_their_side():
     assert roles == {"x": "numeric", "z": "numeric", "annotator": "left out"}
 
 
+def test_rows_are_traced_to_a_column_that_training_alone_has():
+    train, test = (table(n, seed) for n, seed in ((400, 2), (300, 3)))
+    annotator = pl.Series(np.random.default_rng(0).choice(["ann", "bob", "eve", "joe"], 400))
+    careless = pl.when(annotator == "bob").then(pl.lit("yes")).otherwise("y").alias("y")
+    found = dataaudit.audit_mismatch(train.with_columns(careless, annotator=annotator), test, **FAST).findings
+    assert found.row(0, named=True)["columns"] == ["annotator"]
+    assert found.row(0, named=True)["levels"] == ["bob"]
+
+
 def written(frame, path):
     """Write a frame as the ending of a path says; a database as a query of it."""
     if path.suffix == ".parquet":
