@@ -137,7 +137,7 @@ def _became_missing(sides: NumberSides) -> Iterator[Guess]:
         yield _filled(sides, value, f"{title}, and {shown} is rarer there: did it become missing?", shown)
     present = sides.known[~gap]
     yield sides.guess(
-        "became missing",
+        "missing",
         title + lost,
         lambda v: np.where(np.isnan(v), _some(present, len(v)), v),
         fix="draw",
@@ -150,7 +150,7 @@ def _became_missing(sides: NumberSides) -> Iterator[Guess]:
 
 def _filled(sides: NumberSides, value: float, title: str, words: str) -> Guess:
     return sides.guess(
-        "became missing",
+        "missing",
         title,
         lambda v: np.where(np.isnan(v), value, v),
         fix="fill",
@@ -212,7 +212,7 @@ def _later(sides: NumberSides, low: float, high: float) -> Iterator[Guess]:
     side, end = ("later", high) if late > early else ("earlier", low)
     rows = f"in {percent(max(late, early))} of the test rows"
     yield sides.guess(
-        "beyond training",
+        "date",
         f"{sides.name} is {side} than {sides.shown(end)}, the end of training, {rows}: has time moved on?",
         lambda v: np.clip(v, low, high),
         fix="fill",

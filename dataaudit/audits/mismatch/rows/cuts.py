@@ -1,7 +1,7 @@
 """Every slice that a person might name: levels, cuts, ranges, missing cells and words, as sparse columns.
 
-A slice is the rows, of training and of test, for which one thing can be said of one source column. All columns
-are cut that either table has, used as features or not: an annotator or a date explains labels well.
+A slice is the rows, of training and of test, for which one thing can be said of one source column. All
+columns are cut that either table has, used as features or not: an annotator or a date explains labels well.
 
     levels, booleans    every level; the levels that training never has, together
     numbers, dates      below and from each quantile of training on, between neighbours; frequent values;
@@ -38,7 +38,7 @@ QUANTILES, TENTHS = (0.1, 0.25, 0.5, 0.75, 0.9), tuple(np.linspace(0.1, 0.9, 9))
 FEWEST = 3
 # Of both tables it has no larger share: what is nearly all rows is no slice, but what it leaves out is.
 WIDEST = 0.85
-# A value of a number is a slice where so large a share of either table has it, or where all are whole and few.
+# A number is a slice where so large a share of either table has it, or where all are whole and few.
 FREQUENT, FEW_VALUES = 0.02, 25
 UNSEEN = "(not in training)"
 
@@ -114,7 +114,8 @@ def _common(matrix: csc_array, members: tuple[int, ...]) -> Rows:
     common = rows[0]
     for other in rows[1:]:
         common = np.intersect1d(common, other, assume_unique=True)
-    return common.astype(np.int64)
+    found: Rows = common.astype(np.int64)
+    return found
 
 
 def cut(pair: Pair, trained: Trained, tested: Tested) -> Cuts:
@@ -153,7 +154,7 @@ def _empty(n: int, sides: list[pl.Series | None]) -> pl.Series:
 def _of_one_type(known: pl.Series, new: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Return both sides as what training has; ISO dates as dates."""
     if known.dtype == pl.String and known.str.contains(ISO_DATE).all() and known.null_count() < len(known):
-        known = read_datetime(known, pl.String)
+        known = read_datetime(known, pl.String())
     if known.dtype.is_temporal():
         return known, read_datetime(new, known.dtype)
     if known.dtype == new.dtype or (known.dtype.is_numeric() and new.dtype.is_numeric()):
@@ -263,7 +264,7 @@ def _words(trained: Trained, tested: Tested, column: str) -> _Part:
     """Return one slice for each word of the vocabulary that enough rows have."""
     encoded = trained.encoded
     if encoded is None:
-        return _Part(column, (), *(_of_rows([], n) for n in (trained.objective.rows.n, tested.n)), (), ())
+        return _Part(column, (), _of_rows([], trained.objective.rows.n), _of_rows([], tested.n), (), ())
     features = encoded.columns.term_features
     mine = np.flatnonzero([f.column == column for f in features])
     sides = [_ones(columns.terms[:, mine].tocsc()) for columns in (encoded.columns, tested.columns)]
@@ -287,9 +288,14 @@ def _gathered(column: str, masks: list[Masks], rows: tuple[int, int]) -> _Part:
         if max(len(train), len(test)) >= FEWEST and share <= WIDEST:
             kept.setdefault(train.tobytes() + b"|" + test.tobytes(), (name, train, test, low, high))
     found = list(kept.values())
-    sides = [_of_rows([one[side] for one in found], rows[side - 1]) for side in (1, 2)]
-    levels, low, high = (tuple(one[i] for one in found) for i in (0, 3, 4))
-    return _Part(column, levels, *sides, low, high)
+    return _Part(
+        column,
+        tuple(name for name, *_ in found),
+        _of_rows([train for _, train, *_ in found], rows[0]),
+        _of_rows([test for _, _, test, *_ in found], rows[1]),
+        tuple(low for *_, low, _ in found),
+        tuple(high for *_, high in found),
+    )
 
 
 def _of_rows(rows: list[Rows], n: int) -> csc_array:
@@ -308,4 +314,4 @@ def _joined(parts: list[_Part], numbers: dict[str, Numbers], rows: tuple[int, in
         indices = np.concatenate([np.empty(0, dtype=np.int64), *(m.indices for m in matrices)])
         sides.append(csc_array((np.ones(len(indices)), indices, ends), shape=(n, len(levels))))
     low, high = (np.array([end for part in parts for end in getattr(part, name)]) for name in ("low", "high"))
-    return Cuts(columns, levels, *sides, low, high, numbers)
+    return Cuts(columns, levels, sides[0], sides[1], low, high, numbers)

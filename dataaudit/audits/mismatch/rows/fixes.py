@@ -58,7 +58,7 @@ class Relabel:
     rows: Rows  # (m,) positions of training rows
     y: Rows  # (m,) class numbers that they get
     what: str  # in words, as above
-    how: str  # ``as “ill”``, ``the other way round``
+    how: str  # ``as “ill”``, ``the other way round``, after “label them”
     name: str = "relabel"
 
     @property

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.cuts import Cuts, Numbers, Slice
-from dataaudit.audits.mismatch.screen import Screen, Side, differences
+from dataaudit.audits.mismatch.rows.cuts import Cuts, Numbers, Slice
+from dataaudit.audits.mismatch.rows.screen import Screen, Side, differences
 
 # Cuts that are tried, and nats by which another one must be better.
 TRIED, BETTER = 50, 0.5

@@ -16,19 +16,22 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from dataaudit.audits.mismatch.cuts import Cuts, Slice, cut
-from dataaudit.audits.mismatch.refine import refine
-from dataaudit.audits.mismatch.row_fixes import Offset, Relabel, Remove, fit_offset, shift_in_words
-from dataaudit.audits.mismatch.screen import Screen, differences
+from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice, cut
+from dataaudit.audits.mismatch.rows.fixes import Offset, Relabel, Remove, fit_offset, shift_in_words
+from dataaudit.audits.mismatch.rows.refine import refine
+from dataaudit.audits.mismatch.rows.screen import Screen, differences, z_of
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
+from dataaudit.features.columns import counted
 from dataaudit.training.trained import Trained
 
 # Slices that each half proposes by each of the screens, and those that are handed on.
 PROPOSED, MOST = 10, 8
 # Nats that a proposal must promise on its own half, and standard errors by which the other half confirms it.
-PROMISE, CONFIRMED = 2.0, 2.0
+PROMISE, CONFIRMED = 1.0, 2.0
+# Share of a step that is tried too, since labels in numbers can send it too far.
+SHORT = 0.3
 # Slices for which one counts, since its ends are moved.
 MOVES = 4
 # Classes up to which every pair of labels is tried by the screen.
@@ -114,31 +117,41 @@ class _Way:
 
 def _ways(screen: Screen, part: Slice, tried: int) -> Iterator[_Way]:
     """Yield the ways to mend a slice that its influences speak for."""
-    classes, y = screen.trained.classes, screen.trained.objective.rows.y.numpy()
     judged = np.isin(screen.world.rows, part.test)
     chance = screen.chance(screen.difference(part.train, judged), tried)
     if judged.any() and chance <= LEVEL:  # else it would amplify a misfit that training has too
         yield _Way(part, _offset(screen, part, judged))
-    if not len(part.train) or len(part.train) == len(y):
+    if not len(part.train):
         return
-    labelled = screen.influence[1].sum(0)[part.train]
+    yield from _removals(screen, part, judged)
+    yield from _relabellings(screen, part, judged)
+
+
+def _removals(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> Iterator[_Way]:
+    """Yield its training rows, and those of the class that test has fewer of, as left out."""
+    classes, y = screen.trained.classes, screen.trained.objective.rows.y.numpy()
     mine, n = y[part.train], len(part.train)
-    what = f"the {_rows(n, 'training row')} with {part.name}"
     left = np.bincount(np.delete(y, part.train), minlength=len(classes))
     if left.all():
-        yield _Way(part, Remove(part.train, what), part.train)
-    differs = _gaps(screen, part, judged)[0]
-    c = int(differs.argmin())
+        yield _Way(part, Remove(part.train, f"the {counted(n, 'training row')} with {part.name}"), part.train)
+    c = int(_gaps(screen, part, judged)[0].argmin())
     rows = part.train[mine == c]
-    of_class = f"the {_rows(len(rows), 'training row')} with {part.name} that are “{classes[c]}”"
     if 0 < len(rows) < n and left[c]:
-        yield _Way(part, Remove(rows, of_class), rows)
-    for rows, new, words, how in _labellings(classes, part, mine, labelled, differs):
+        what = f"the {counted(len(rows), 'training row')} with {part.name} that are “{classes[c]}”"
+        yield _Way(part, Remove(rows, what), rows)
+
+
+def _relabellings(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> Iterator[_Way]:
+    """Yield its training rows with other labels, every class keeping a row."""
+    classes, y = screen.trained.classes, screen.trained.objective.rows.y.numpy()
+    labelled = screen.influence[1].sum(0)[part.train]
+    differs = _gaps(screen, part, judged)[0]
+    for rows, new, words, how in _labellings(classes, part, y[part.train], labelled, differs):
         after = y.copy()
         after[rows] = new
         if len(rows) and len(np.unique(after)) == len(classes):
-            said = what if len(rows) == n else f"the {_rows(len(rows), 'training row')} with {words}"
-            yield _Way(part, Relabel(rows, new, said, how), rows, new)
+            what = f"the {counted(len(rows), 'training row')} with {words}"
+            yield _Way(part, Relabel(rows, new, what, how), rows, new)
 
 
 def _labellings(
@@ -148,16 +161,16 @@ def _labellings(
     K, n = len(classes), len(mine)  # mine (n_S,) labels, labelled (n_S, K) what other ones are worth
     a, b = int(differs.argmin()), int(differs.argmax())  # of one class test has fewer, of one more
     rows = part.train[mine == a]
-    yield rows, np.full(len(rows), b), f"{part.name} that are “{classes[a]}”", f"“{classes[b]}”"
+    yield rows, np.full(len(rows), b), f"{part.name} that are “{classes[a]}”", f"as “{classes[b]}”"
     table = np.stack([np.bincount(mine, weights=labelled[:, c], minlength=K) for c in range(K)], axis=1)
     to, several = table.argmax(1), table.max(1) > 0
     if several.sum() > 1:
         rows, new = part.train[several[mine]], to[mine[several[mine]]]
         both = K == 2  # noqa: PLR2004 - two that are exchanged
         words = "the other way round" if both else _mapping(classes, to, several)
-        yield rows, new, part.name if len(rows) == n else f"{part.name} of these classes", words
+        yield rows, new, part.name, words
     if K > 2:  # noqa: PLR2004 - of two it is the first
-        yield part.train, np.full(n, b), part.name, f"“{classes[b]}”"
+        yield part.train, np.full(n, b), part.name, f"as “{classes[b]}”"
 
 
 def _mapping(classes: tuple[str, ...], to: Rows, several: NDArray[np.bool_]) -> str:
@@ -172,7 +185,7 @@ def _offset(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> Offset:
     at = torch.from_numpy(judged)
     shift = fit_offset(trained, world.scores[at], world.block.y[at]) - known
     how = shift_in_words(trained, shift, _class_that_differs(screen, part, judged))
-    return Offset(part.test, known, f"the {_rows(len(part.test), 'test row')} with {part.name}", how)
+    return Offset(part.test, known, f"the {counted(len(part.test), 'test row')} with {part.name}", how)
 
 
 def _measure(screen: Screen, tried: list[_Way]) -> None:
@@ -180,7 +193,7 @@ def _measure(screen: Screen, tried: list[_Way]) -> None:
     moved = [one for one in tried if one.rows is not None]
     if moved:
         pulls = [screen.pull(one.rows, one.y) for one in moved if one.rows is not None]
-        full, part = screen.gains(pulls), screen.gains(pulls, 0.3)
+        full, part = screen.gains(pulls), screen.gains(pulls, SHORT)
         for j, one in enumerate(moved):
             gain = full[:, j] if full[:, j].sum() >= part[:, j].sum() else part[:, j]
             one.nats, one.z = _judged(screen, gain)
@@ -193,10 +206,8 @@ def _measure(screen: Screen, tried: list[_Way]) -> None:
 def _judged(screen: Screen, gain: Reals) -> tuple[float, float]:
     """Return the sum of gains, and the largest z of a half that the other half's promise speaks for."""
     halves = [gain[half] for half in screen.halves]
-    sums = [float(half.sum()) for half in halves]
-    z = [float(half.sum()) / max(float(np.sqrt((half**2).sum())), 1e-12) for half in halves]
-    promised = [z[1 - h] for h in range(2) if sums[h] >= PROMISE / 2 and z[h] > 0]
-    return sum(sums), max(promised, default=0.0)
+    promised = [z_of(halves[1 - h]) for h in range(2) if halves[h].sum() >= PROMISE]
+    return float(gain.sum()), max(promised, default=0.0)
 
 
 def _suspect(screen: Screen, ways: list[_Way], tried: int) -> Suspect:
@@ -244,22 +255,18 @@ def slice_title(screen: Screen, part: Slice) -> str:
     a, b = int((y1 == c).sum()), int((y2 == c).sum())
     if n and t and abs(a / n - b / t) >= RATE:
         return (
-            f"{part.name}: {a:,} of {_rows(n, 'training row')} are “{classes[c]}” ({a / n:.0%}), "
-            f"{b:,} of {_rows(t, 'test row')} ({b / t:.0%})"
+            f"{part.name}: {a:,} of {counted(n, 'training row')} are “{classes[c]}” ({a / n:.0%}), "
+            f"{b:,} of {counted(t, 'test row')} ({b / t:.0%})"
         )
     if t:
         expected = float(np.exp(screen.log_p[judged, c]).sum())
         tail = "" if n else "; training has none"
         return (
-            f"{part.name}: {b:,} of {_rows(t, 'test row')} are “{classes[c]}”, "
+            f"{part.name}: {b:,} of {counted(t, 'test row')} are “{classes[c]}”, "
             f"where the model expects {expected:,.0f}{tail}"
         )
     expected = float(a - known.r[part.train, c].sum())
     return (
-        f"{part.name}: {a:,} of {_rows(n, 'training row')} are “{classes[c]}”, "
+        f"{part.name}: {a:,} of {counted(n, 'training row')} are “{classes[c]}”, "
         f"where the model without them expects {expected:,.0f}; no test row has it"
     )
-
-
-def _rows(n: int, what: str) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

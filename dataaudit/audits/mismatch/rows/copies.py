@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from dataaudit.audits.mismatch.row_fixes import Relabel, Remove
+from dataaudit.audits.mismatch.rows.fixes import Relabel, Remove
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.shift.duplicates import row_keys
@@ -47,8 +47,9 @@ def copy_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, se
     labels = _labels_of_test(train[differ], new[differ], len(trained.classes))
     what = f"the {counted(len(rows), 'training row')} that test has with another label"
     title = (
-        f"{counted(len(np.unique(test[differ])), 'test row')} of {len(some):,} that training has too are there "
-        f"with another label, in {counted(len(rows), 'training row')}; {expected.sum():.0f} would be by chance"
+        f"{counted(len(np.unique(test[differ])), 'test row')} of {len(some):,} that training has too are "
+        f"there with another label, in {counted(len(rows), 'training row')}; "
+        f"{expected.sum():.0f} would be by chance"
     )
     fixes = (Remove(rows, what), Relabel(rows, labels, what, "as the test rows are"))
     return [
@@ -81,4 +82,5 @@ def _labels_of_test(train: Rows, y: Rows, classes: int) -> Rows:
     rows, at = np.unique(train, return_inverse=True)
     counts = np.zeros((len(rows), classes), dtype=np.int64)
     np.add.at(counts, (at, y), 1)
-    return counts.argmax(1)
+    labels: Rows = counts.argmax(1)
+    return labels

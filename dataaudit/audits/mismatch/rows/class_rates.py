@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.row_fixes import Offset, Reweigh, fit_offset, shift_in_words
+from dataaudit.audits.mismatch.rows.fixes import Offset, Reweigh, fit_offset, shift_in_words
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested

@@ -1,12 +1,12 @@
 """Conjunctions: rows for which two or three things can be said together, found by bound and prune.
 
 The score of a slice is the difference of its labels D (`screen`) less `EACH` for every further condition. D
-of any part of a slice is below the sum over both tables of max (Σr)²/(2ΣV) over their rows. A row with residual
-r has V = |r| (1 - |r|), and of rows of one sign the best part is always those with |r| above some limit:
-exchanging one for a larger residual pays whenever adding it did. So the bound of a slice is the best prefix of
-its rows in the order of |r|, a cumulative sum. Conditions whose bound does not reach the best scores found so
-far lead nowhere, whatever they are combined with, as in SliceLine (Sagadeeva & Boehm 2021); what is left is
-crossed by products of matrices.
+of any part of a slice is below the sum over both tables of max (Σr)²/(2ΣV) over their rows. A row with
+residual r has V = |r| (1 - |r|), and of rows of one sign the best part is always those with |r| above some
+limit: exchanging one for a larger residual pays whenever adding it did. So the bound of a slice is the best
+prefix of its rows in the order of |r|, a cumulative sum. Conditions whose bound does not reach the best scores
+found so far lead nowhere, whatever they are combined with, as in SliceLine (Sagadeeva & Boehm 2021); what is
+left is crossed by products of matrices.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from dataaudit.audits.mismatch.cuts import Cuts, Slice, cut
-from dataaudit.audits.mismatch.refine import refine
-from dataaudit.audits.mismatch.screen import Screen, Side, differences, share
-from dataaudit.audits.mismatch.slices import MOVES, confirmed, distinct
+from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice, cut
+from dataaudit.audits.mismatch.rows.refine import refine
+from dataaudit.audits.mismatch.rows.screen import Screen, Side, differences, share
+from dataaudit.audits.mismatch.rows.slices import MOVES, confirmed, distinct
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
@@ -99,7 +99,8 @@ def best_part(members: csc_array, r: Reals, prior: float) -> Reals:
 def _cumulative(values: Reals, starts: Rows) -> Reals:
     """Return cumulative sums that begin anew at each start."""
     total = np.concatenate([[0.0], np.cumsum(values)])
-    return total[1:] - np.repeat(total[starts[:-1]], np.diff(starts))
+    found: Reals = total[1:] - np.repeat(total[starts[:-1]], np.diff(starts))
+    return found
 
 
 def conjunction_suspects(

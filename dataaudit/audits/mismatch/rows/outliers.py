@@ -2,8 +2,8 @@
 
 The harm of a row is what test loses by it, to first order. The largest of n harms that are of one kind are
 apart by spacings: with h_1 ≥ h_2 ≥ … of an exponential tail, j (h_j - h_{j+1}) is exponential with the mean
-excess of the tail (Rényi 1953). A gap that chance does not explain parts the j rows above it from all others: a
-poisoned row, or a few. Other rows are proposed by their harm to one half of test, and confirmed by the other.
+excess of the tail (Rényi 1953). A gap that chance does not explain parts the j rows above it from all others:
+a poisoned row, or a few. Other rows are proposed by their harm to one half of test, and confirmed by the other.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.row_fixes import Relabel, Remove
-from dataaudit.audits.mismatch.screen import Screen
+from dataaudit.audits.mismatch.rows.fixes import Relabel, Remove
+from dataaudit.audits.mismatch.rows.screen import Screen, z_of
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
@@ -40,13 +40,12 @@ def row_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, see
     leaving = screen.influence[0]
     apart, p = standing_apart(leaving.sum(0))
     alone = [*apart[:PROPOSED], *(row for half in leaving for row in np.argsort(-half)[:PROPOSED])]
-    few = len(apart) if len(apart) > 1 else 0
     found = [
         _of_row(pair, screen, int(row), loss=loss, chance=p if row in apart else 1.0)
         for row in dict.fromkeys(alone)
     ]
-    if few:
-        found.append(_of_group(screen, np.sort(apart), p))
+    if len(apart) > 1:
+        found.append(_of_group(screen, np.sort(apart), chance=p))
     return [one for one in found if one is not None]
 
 
@@ -66,19 +65,13 @@ def standing_apart(harm: Reals) -> tuple[Rows, float]:
 def _of_row(pair: Pair, screen: Screen, row: int, *, loss: Reals, chance: float) -> Suspect | None:
     """Return a row as a suspect where a half of test that did not propose it confirms it."""
     trained = screen.trained
-    label, p = (
-        int(trained.objective.rows.y[row]),
-        trained.log_probabilities(trained.left_out[row : row + 1]).exp(),
-    )
-    other = int(p.numpy().argmax())
-    number, classes = int(pair.train.row[row]), trained.classes
-    confirmed = _confirmed(screen, np.array([row]), chance)
-    if confirmed is None:
+    if not _confirmed(screen, np.array([row])):
         return None
+    label, other = int(trained.objective.rows.y[row]), _expected(screen, np.array([row]))[0]
+    number, classes = int(pair.train.row[row]), trained.classes
     far = far_columns(pair, row)
-    outside = (
-        f"; its {' and '.join(far)} {'are' if len(far) > 1 else 'is'} far from all others" if far else ""
-    )
+    are = "are" if len(far) > 1 else "is"
+    outside = f"; its {' and '.join(far)} {are} far from all others" if far else ""
     title = (
         f"training row {number:,} is “{classes[label]}”, of which the other rows give "
         f"{np.exp(-loss[row]):.2g} as the probability{outside}"
@@ -86,7 +79,7 @@ def _of_row(pair: Pair, screen: Screen, row: int, *, loss: Reals, chance: float)
     what = f"training row {number:,}"
     fixes: list[Fix] = [Remove(np.array([row]), what)]
     if other != label and (trained.objective.rows.y == label).sum() > 1:
-        fixes.append(Relabel(np.array([row]), np.array([other]), what, f"“{classes[other]}”"))
+        fixes.append(Relabel(np.array([row]), np.array([other]), what, f"as “{classes[other]}”"))
     return Suspect(
         kind="row",
         cause="far away" if far else "wrong label" if other != label else "misleading",
@@ -94,37 +87,36 @@ def _of_row(pair: Pair, screen: Screen, row: int, *, loss: Reals, chance: float)
         title=title,
         fixes=tuple(fixes),
         train=np.array([row]),
-        p_value=confirmed,
+        p_value=chance,
     )
 
 
-def _of_group(screen: Screen, rows: Rows, chance: float) -> Suspect | None:
+def _of_group(screen: Screen, rows: Rows, *, chance: float) -> Suspect | None:
     """Return several rows that the others do not believe, as one suspect."""
-    p = _confirmed(screen, rows, chance)
-    if p is None:
+    y, what = screen.trained.objective.rows.y.numpy(), f"the {len(rows):,} training rows that mislead most"
+    if not _confirmed(screen, rows) or len(np.unique(np.delete(y, rows))) < len(screen.trained.classes):
         return None
-    y, without = screen.trained.objective.rows.y[rows], screen.trained.left_out[torch.from_numpy(rows)]
-    other = screen.trained.log_probabilities(without).argmax(1).numpy()
-    what = f"the {len(rows):,} training rows that mislead most"
-    left = np.bincount(
-        np.delete(screen.trained.objective.rows.y.numpy(), rows), minlength=len(screen.trained.classes)
-    )
-    fixes: list[Fix] = [Remove(rows, what)] if left.all() else []
-    if left.all() and (other != y.numpy()).any():
+    fixes: list[Fix] = [Remove(rows, what)]
+    other = _expected(screen, rows)
+    if (other != y[rows]).any():
         fixes.append(Relabel(rows, other, what, "as the other rows expect"))
     title = f"{len(rows):,} training rows mislead the model far more than any others do"
     return Suspect(
-        kind="rows", cause="outlying", columns=(), title=title, fixes=tuple(fixes), train=rows, p_value=p
+        kind="rows", cause="outlying", columns=(), title=title, fixes=tuple(fixes), train=rows, p_value=chance
     )
 
 
-def _confirmed(screen: Screen, rows: Rows, chance: float) -> float | None:
-    """Return the chance of a gap, or None where a half of test does not confirm some rows."""
+def _expected(screen: Screen, rows: Rows) -> Rows:
+    """Return the likeliest class of some training rows without them."""
+    without = screen.trained.left_out[torch.from_numpy(rows)]
+    return np.asarray(screen.trained.log_probabilities(without).argmax(1), dtype=np.int64)
+
+
+def _confirmed(screen: Screen, rows: Rows) -> bool:
+    """Tell whether both halves of test gain without some rows, one beyond chance."""
     gain = screen.gains([screen.pull(rows)])[:, 0]
-    z = [float(gain[h].sum()) / max(float(np.sqrt((gain[h] ** 2).sum())), 1e-12) for h in screen.halves]
-    if min(z) <= 0 or max(z) < CONFIRMED:
-        return None
-    return chance
+    z = [z_of(gain[half]) for half in screen.halves]
+    return min(z) > 0 and max(z) >= CONFIRMED
 
 
 def far_columns(pair: Pair, row: int) -> list[str]:

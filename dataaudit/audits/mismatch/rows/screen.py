@@ -77,6 +77,11 @@ def share(classes: int) -> float:
     return 1.0 if classes == 1 else (classes - 1) / classes
 
 
+def z_of(gain: Reals) -> float:
+    """Return the sum of gains over its standard error, were there none."""
+    return float(gain.sum()) / max(float(np.sqrt((gain**2).sum())), 1e-12)
+
+
 @dataclass(frozen=True)
 class Screen:
     """Residuals and influences of all training rows and of the judged test rows."""
@@ -167,4 +172,5 @@ class Screen:
         moved = block.scores(moves.reshape(-1, k * m)).view(len(block.y), k, m)
         before = self.world.evaluation.loss
         after = [self.trained.loss(self.world.scores + moved[:, :, j], block.y).numpy() for j in range(m)]
-        return before[:, None] - np.stack(after, axis=1)
+        gains: Reals = before[:, None] - np.stack(after, axis=1)
+        return gains

@@ -1,0 +1,1 @@
+"""Suspects that are rows: slices, conjunctions, single rows, copies, class rates."""
