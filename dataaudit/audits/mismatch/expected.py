@@ -118,7 +118,7 @@ def expected_table(pair: Pair, trained: Trained, *, settings: MismatchOptions) -
     tested = predict(trained, pair.test, np.zeros(pair.test.n, dtype=np.int64))
     roles = tuple(role for role in trained.roles if role.role != "left out")
     names = [role.column for role in roles]
-    train, test = of_one_type(pair.train.frame, pair.test.frame, names)
+    train, test = of_one_type(pair.train.frame, pair.test.frame, names=names)
     random = np.random.default_rng(settings.seed)
     fitted = fit_membership(train, test, roles, settings=settings.columns, size=ROWS, random=random)
     if fitted is None:

@@ -62,7 +62,7 @@ def measure_shift(
     alone = set(train.columns).symmetric_difference(test.columns) - {target}
     columns, train = columns.without(alone), train.drop(alone, strict=False)
     roles = tuple(r for r in infer_roles(train, target, settings=columns) if r.role != "left out")
-    train, test = of_one_type(train, test, [*(role.column for role in roles), target], target)
+    train, test = of_one_type(train, test, names=[*(role.column for role in roles), target], target=target)
     found: list[Comparison] = []
     split = losses is not None and _labelled(test, target)
     apart = two_sample_test(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
@@ -88,7 +88,7 @@ def _check(train: pl.DataFrame, test: pl.DataFrame, losses: Losses | None) -> No
 
 
 def of_one_type(
-    train: pl.DataFrame, test: pl.DataFrame, names: list[str], target: str = ""
+    train: pl.DataFrame, test: pl.DataFrame, *, names: list[str], target: str = ""
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return both tables with the same columns of the same types; the label is text, absent it is null."""
     sides: tuple[dict[str, pl.Series], dict[str, pl.Series]] = ({}, {})
