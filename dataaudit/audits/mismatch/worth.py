@@ -112,7 +112,8 @@ class Judged:
         if most.worth <= 0:
             return most
         enough = [t for t in self.trials if t.worth >= PLAINER * most.worth and t.z >= min(most.z, SOUND)]
-        plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough
+        fewest = max(min(t.errors[1] for t in enough), enough[0].errors[0])
+        plain = [t for t in enough if t.errors[1] <= fewest]
         most = max(plain, key=lambda trial: trial.worth)
         return next(trial for trial in plain if trial is most or not less(trial, most))
 
