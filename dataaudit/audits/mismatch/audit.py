@@ -61,6 +61,8 @@ Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
+# Mispredicted rows that are traced, at most.
+TRACED = 5000
 # Findings that are more than a by-product or a note, at most, and others.
 CAUSES, OTHERS = 20, 20
 
@@ -176,7 +178,7 @@ def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, s
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
-    """Return the positions of the test rows to trace: those asked for, else the wrong ones."""
+    """Return the positions of the test rows to trace: those asked for, else the worst ones."""
     if settings.numbers:
         number = pair.test.row.to_numpy()
         missing = sorted(set(settings.numbers) - set(number.tolist()))
@@ -196,7 +198,8 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
         if not len(chosen):
             raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")
         return chosen
-    return np.flatnonzero(tested.wrong)
+    wrong = np.flatnonzero(tested.wrong)
+    return np.sort(wrong[np.argsort(-tested.loss[wrong], kind="stable")[:TRACED]])
 
 
 def _trace(trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOptions) -> Traced:

@@ -57,6 +57,7 @@ TRIED: Final = 2000  # test rows that guesses are tried on
 FEW: Final = 12  # different numbers up to which they may be names
 DEAD: Final = 5  # columns that say less, at most
 BROKEN: Final = ("stuck", "missing")  # causes that leave a column without information
+SURE: Final = 3.0  # standard errors by which moving cells to other rows must help
 WEAKER: Final = -0.3  # strength from which on a column says less
 PAIR: Final = 2
 SAME: Final = 0.05  # distance up to which two columns are distributed alike
@@ -102,10 +103,10 @@ def column_suspects(pair: Pair, trained: Trained, tested: Tested, world: World) 
     for _ in range(DEAD):
         rest = _screen(world, [role for role in used if role.column not in known], tested)
         one = max((look for look in rest if look.dead), key=lambda look: look.less.z, default=None)
-        if one is None:
+        if one is None or len(used) == 1:  # a model of no column is no fix
             break
         small = world.some(some)
-        tried.append(_tried(small, one, [*_unmoved(small, one.role), *_rows_moved(pair, one)]))
+        tried.append(_tried(small, one, [*_unmoved(small, one.role), *_rows_moved(pair, small, one)]))
         known.add(one.column)
         world = tried[-1].suspect.fixes[0].apply(world, exact=False)
     return [one.suspect for one in tried]
@@ -230,7 +231,7 @@ def _unmoved(world: World, role: Role) -> list[Guess]:
     return [guess for guess in _guesses(world, role) if guess.cause in ("sign", "reversed", "permuted")]
 
 
-def _rows_moved(pair: Pair, one: Screened) -> list[Guess]:
+def _rows_moved(pair: Pair, world: World, one: Screened) -> list[Guess]:
     """Return the guesses that the cells of a column stand one row too high or too low."""
     name, cells = quoted(one.column, NAME), pair.raw_test[one.column]
     title = (
@@ -245,7 +246,9 @@ def _rows_moved(pair: Pair, one: Screened) -> list[Guess]:
 
         advice = f"Move the cells of {name} in the test rows {where} by one row."
         fix = Rewrite("shift", f"{name} of the test rows moved {where} by one row", advice, change)
-        found.append(Guess("row shift", f"{title}: are its cells a row too {_WRONG[where]}?", fix))
+        gain = world.evaluation.loss - fix.apply(world, exact=False).evaluation.loss
+        if _helps(gain, SURE):
+            found.append(Guess("row shift", f"{title}: are its cells a row too {_WRONG[where]}?", fix))
     return found
 
 
@@ -286,12 +289,12 @@ def _dead(one: Screened) -> str:
     name = quoted(one.column, NAME)
     values = "and its values differ" if one.moved else "though its values are those of training"
     said = f"{name} says less of the labels in test than in training, {values}"
-    return f"{said}: are they of other rows, or a leak?"
+    return f"{said}: are its cells of other rows, was it a leak, or is training mislabelled by it?"
 
 
-def _helps(gain: Reals) -> bool:
-    """Tell whether a fix lowers the loss, by more than half a standard error."""
-    return bool(gain.mean() > 0.5 * gain.std() / max(len(gain), 1) ** 0.5)
+def _helps(gain: Reals, errors: float = 0.5) -> bool:
+    """Tell whether a fix lowers the loss, by so many standard errors."""
+    return bool(gain.mean() > errors * gain.std() / max(len(gain), 1) ** 0.5)
 
 
 def _not_worse(gain: Reals, best: Reals) -> bool:

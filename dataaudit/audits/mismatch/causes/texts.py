@@ -212,7 +212,7 @@ def _added(sides: TextSides) -> Iterator[Guess]:
     lost = [w for w, share in before.items() if share >= OFTEN and after.get(w, 0.0) < SELDOM * share]
     for word in sorted(new, key=lambda w: -after[w])[:NAMED]:
         for old in sorted(lost, key=lambda w: abs(before[w] - after[word]))[:NAMED]:
-            shares = f"in {percent(after[word])} of the test rows, training {quoted(old)} in {percent(before[old])}"
+            shares = f"in {percent(after[word])} of test, training {quoted(old)} in {percent(before[old])}"
             title = f"{sides.name} has the new word {quoted(word)} {shares}: is it the same?"
             yield sides.guess(
                 "renamed",
