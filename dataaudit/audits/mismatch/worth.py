@@ -135,7 +135,8 @@ def judge(
     proved = [_proved(one, world, total) for one in above[:prove]] + above[prove:]
     causes, folded = _explained(proved[:JUDGED], world, total, exact=bool(prove))
     known = {id(one.suspect) for one in (*causes, *folded)}
-    return [*causes, *folded, *(one for one in [*proved, *alone] if _once(one, known))]
+    rest = sorted([*proved, *alone], key=lambda one: (one.severity == "note", one.suspect.p_value > LEVEL))
+    return [*causes, *folded, *(one for one in rest if _once(one, known))]
 
 
 def _once(one: Judged, known: set[int]) -> bool:

@@ -24,6 +24,7 @@ from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.columns import counted
+from dataaudit.solvers.newton import TINY
 from dataaudit.training.trained import Trained
 
 # Slices that each half proposes by each of the screens, and those that are handed on.
@@ -178,14 +179,14 @@ def _labellings(
     rows = part.train[mine == a]
     yield rows, np.full(len(rows), b), f"{part.name} that are “{classes[a]}”", f"as “{classes[b]}”"
     table = np.stack([np.bincount(mine, weights=labelled[:, c], minlength=K) for c in range(K)], axis=1)
+    if K == 2:  # noqa: PLR2004 - exchanged
+        yield part.train, 1 - mine, part.name, "the other way round"
+        return
+    yield part.train, np.full(n, b), part.name, f"as “{classes[b]}”"
     to, several = table.argmax(1), table.max(1) > 0
     if several.sum() > 1:
         rows, new = part.train[several[mine]], to[mine[several[mine]]]
-        both = K == 2  # noqa: PLR2004 - two that are exchanged
-        words = "the other way round" if both else _mapping(classes, to, several)
-        yield rows, new, part.name, words
-    if K > 2:  # noqa: PLR2004 - of two it is the first
-        yield part.train, np.full(n, b), part.name, f"as “{classes[b]}”"
+        yield rows, new, part.name, _mapping(classes, to, several)
 
 
 def _mapping(classes: tuple[str, ...], to: Rows, several: NDArray[np.bool_]) -> str:
@@ -227,9 +228,12 @@ def _judged(screen: Screen, gain: Reals) -> tuple[float, float]:
 
 def _suspect(screen: Screen, ways: list[_Way], tried: int) -> Suspect:
     part = ways[0].slice
-    best: dict[str, _Way] = {}
+    best: dict[object, _Way] = {}
+    large = (
+        screen.trained.objective.model.n_params > TINY
+    )  # where each costs a while: the better one of a kind
     for way in sorted(ways, key=lambda way: -way.nats):
-        best.setdefault(way.fix.name, way)  # the better one of each kind
+        best.setdefault(way.fix.name if large else way.fix.detail, way)
     evidence = screen.difference(part.train, np.isin(screen.world.rows, part.test))
     return Suspect(
         kind="slice",
