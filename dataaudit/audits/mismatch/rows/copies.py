@@ -72,8 +72,8 @@ def twins(pair: Pair) -> tuple[Rows, Rows, NDArray[np.bool_]]:
         for frame in (pair.train.frame, pair.test.frame)
     )
     both = first.join(second, on="key", how="inner", suffix="_test").sort("row", "row_test")
-    rows = (both[name].cast(pl.Int64).to_numpy() for name in ("row", "row_test"))
-    return *rows, (both["place"] == both["place_test"]).to_numpy()
+    train, test = (both[name].cast(pl.Int64).to_numpy() for name in ("row", "row_test"))
+    return train, test, (both["place"] == both["place_test"]).to_numpy()
 
 
 def _labels_of_test(train: Rows, y: Rows, classes: int) -> Rows:

@@ -3,9 +3,9 @@
 The harm of a row is what test loses by it, to first order. The largest of n harms that are of one kind are
 apart by spacings: with h_1 ≥ h_2 ≥ … of an exponential tail, the j (h_j - h_{j+1}) are exponential and alike
 (Rényi 1953), and one over the mean of m others has the F distribution with 2 and 2m degrees of freedom. A gap
-that chance does not explain parts the j rows above it from all others: a poisoned row, or a few. The same test
-finds cells that are far from all others of their column. Other rows are proposed by their harm to one half of
-test, and confirmed by the other.
+that chance does not explain parts the j rows above it from all others: a poisoned row, or a few. The same
+test finds cells that are far from all others of their column. Other rows are proposed by their harm to one
+half of test, and confirmed by the other.
 """
 
 from __future__ import annotations

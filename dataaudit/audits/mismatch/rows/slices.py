@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice, cut
-from dataaudit.audits.mismatch.rows.refine import refine
 from dataaudit.audits.mismatch.rows.fixes import Offset, Relabel, Remove, fit_offset, shift_in_words
+from dataaudit.audits.mismatch.rows.refine import refine
 from dataaudit.audits.mismatch.rows.screen import Screen, differences, z_of
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
