@@ -59,6 +59,27 @@ def test_ks_distance_is_scipys():
     assert scipy.stats.kstwobign.sf(root * by_chance) == pytest.approx(0.05, rel=1e-4)
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 0.05, 0.25])
+def test_ks_distance_within_a_tolerance_is_the_supremum(tolerance):
+    random = np.random.default_rng(1)
+    a, b = random.normal(size=40).round(1), random.normal(0.4, 1.0, 30).round(1)
+    ends = [v + step for v in (*a, *b) for step in (-tolerance, 0.0, tolerance)]
+    at = np.concatenate([ends, np.nextafter(ends, -9), np.nextafter(ends, 9)])
+    below = lambda values, x: np.mean(values[:, None] <= x, axis=0)  # noqa: E731
+    ahead = (below(a, at - tolerance) - below(b, at), below(b, at - tolerance) - below(a, at))
+    # Rounding decides which of x - δ and x is first at the jumps themselves: one row at most.
+    assert ks_distance(a, b, tolerance=tolerance)[0] == pytest.approx(
+        max(map(np.max, ahead)), abs=1 / 30 + 1e-9
+    )
+
+
+def test_ks_distance_within_a_tolerance_passes_over_what_moved_less():
+    a = np.repeat(np.arange(4.0), 50)
+    assert ks_distance(a, a + 1e-6)[0] == 0.25
+    assert ks_distance(a, a + 1e-6, tolerance=1e-5)[0] == 0.0
+    assert ks_distance(a, a + 1.0, tolerance=1e-5)[0] == 0.25
+
+
 def test_chi_square_is_scipys_where_no_level_is_rare():
     train, test = np.array([50, 30, 80]), np.array([40, 45, 70])
     assert chi_square(train, test) == pytest.approx(

@@ -262,13 +262,10 @@ FIXES: Final = schema(  # what was tried for each finding, and what came of it
     "loss_before real, loss_after real",  # mean of the judged test rows, in nats
     "predicted real, measured real, best flag",  # change of that mean by one Newton step, and by a refit
 )
-SLICES: Final = schema(  # every level, bin and term
-    "column column, level level, n_train whole, n_test whole, n_errors whole",
-    "rate_train real, rate_test real",  # shares of `rate_class`, as which the errors are predicted
-    "influence_share real, lift real, rank whole, second_column column, second_level level, rate_class class",
-    "rate_train_low real, rate_train_high real, rate_test_low real, rate_test_high real",
-    "error_rate real, loss real, low real, high real",  # 95 % interval of the lift
-    "harm real, harm_low real, errors_without whole, p_value real",
+SLICES: Final = schema(  # every level, cut and word, those whose labels differ most first
+    "column column, level level, n_train whole, n_test whole, n_errors whole, loss real",  # mean, in nats
+    "rate_class class, rate_train real, rate_test real",  # shares of the class that differs most
+    "harm real, evidence real, p_value real, rank whole",  # first order; that labels differ; nats
 )
 COLUMN_EFFECTS: Final = schema(
     "train_row_id train, column column, level level, value text, finite_effect real, gradient real",
@@ -307,6 +304,14 @@ class MismatchProvenance(PairRecord):
     n_judged: int = 0  # labelled test rows that fixes were tried on
 
 
+def _slices(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return slices of version 0.1, which were measured by lift."""
+    lacking = [name for name in SLICES if name not in frame.columns]
+    return (
+        frame.with_columns(**dict.fromkeys(lacking, pl.lit(None))).select(SLICES.names()).cast(dict(SLICES))
+    )
+
+
 def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
     """Return findings of version 0.1, which named no columns and measured no worth, with empty columns."""
     if "kind" in frame.columns:
@@ -326,7 +331,7 @@ class MismatchFindings(Tables):
     """The tables of one audit of a mismatch, and their provenance."""
 
     LATER = frozenset({"fixes"})
-    UPGRADES = MappingProxyType({"findings": _of_suspects})
+    UPGRADES = MappingProxyType({"findings": _of_suspects, "slices": _slices})
 
     findings: Annotated[pl.DataFrame, FINDINGS]
     fixes: Annotated[pl.DataFrame, FIXES]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.mismatch.columns import column_suspects
-from dataaudit.audits.mismatch.lift import SliceScore, SolvedErrors, cut_slices, score_pairs, score_slices
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
 from dataaudit.audits.mismatch.rows.class_rates import rate_suspects
 from dataaudit.audits.mismatch.rows.conjunctions import conjunction_suspects
 from dataaudit.audits.mismatch.rows.copies import copy_suspects
+from dataaudit.audits.mismatch.rows.cuts import cut
 from dataaudit.audits.mismatch.rows.outliers import row_suspects
+from dataaudit.audits.mismatch.rows.screen import Screen
 from dataaudit.audits.mismatch.rows.slices import slice_suspects
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.tables import (
@@ -58,6 +60,8 @@ Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
+# Mispredicted rows that are traced, at most.
+TRACED = 5000
 # Findings that are more than a by-product or a note, at most, and others.
 CAUSES, OTHERS = 20, 20
 
@@ -108,11 +112,12 @@ def mismatch_findings(
     traces = trace_table(trained, tested, pair, traced=traced, scores=scores, places=places)
     refits = refit_traces(trained, tested, pair, traces=traces, count=settings.verify)
     findings = finding_table(pair, tested, judged, harm=searched.harm, features=named)
-    proofs = list(findings.select("predicted_delta_loss", "measured_delta_loss").iter_rows())
+    above = findings.filter((pl.col("severity") != "note") & pl.col("under").is_null())
+    proofs = above.select("predicted_delta_loss", "measured_delta_loss").drop_nulls()
     return MismatchFindings(
         findings=findings,
         fixes=fix_table(judged),
-        slices=slice_table(trained, searched.slices),
+        slices=searched.slices,
         features=features,
         traces=traces,
         responsible=responsible_table(trained, tested, pair, traced=traced),
@@ -131,7 +136,7 @@ class Searched:
     """What the search found."""
 
     traced: Traced  # the test rows that were traced, with their strongest training rows
-    slices: list[SliceScore]  # all slices that were measured
+    slices: pl.DataFrame  # all slices that were cut
     judged: list[Judged]  # causes, their by-products, notes
     harm: NDArray[np.float64]  # (n,) of every training row on the test errors
 
@@ -146,15 +151,16 @@ def search_mismatch(
 ) -> Searched:
     """Trace the test errors, gather suspects, and try what fixes them."""
     on_step("trace", 0, 1)
-    traced, solved = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
+    traced = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
     harm = total_harm(trained, tested, np.flatnonzero(tested.wrong))
     on_step("trace", 1, 1)
     on_step("slices", 0, 1)
-    slices = _slices(trained, tested, pair, solved=solved, seed=settings.seed)
-    on_step("slices", 1, 1)
     world = World.of(trained, pair.train.frame, tested, seed=settings.seed)
+    slices = slice_table(Screen(trained, world), cut(pair, trained, tested), tested)
     suspects = suspects_of(pair, trained, tested, world, seed=settings.seed)
-    judged = judge(suspects, world, prove=settings.prove, on_step=on_step)
+    on_step("slices", 1, 1)
+    hidden = partial(slice_suspects, pair, trained, tested, seed=settings.seed)
+    judged = judge(suspects, world, prove=settings.prove, search=hidden, on_step=on_step)
     causes = [one for one in judged if one.severity != "note" and one.under is None]
     others = [one for one in judged if one.severity == "note" or one.under is not None]
     return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm)
@@ -169,7 +175,7 @@ def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, s
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
-    """Return the positions of the test rows to trace: those asked for, else the wrong ones."""
+    """Return the positions of the test rows to trace: those asked for, else the worst ones."""
     if settings.numbers:
         number = pair.test.row.to_numpy()
         missing = sorted(set(settings.numbers) - set(number.tolist()))
@@ -189,40 +195,23 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
         if not len(chosen):
             raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")
         return chosen
-    return np.flatnonzero(tested.wrong)
+    wrong = np.flatnonzero(tested.wrong)
+    return np.sort(wrong[np.argsort(-tested.loss[wrong], kind="stable")[:TRACED]])
 
 
-def _trace(
-    trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOptions
-) -> tuple[Traced, SolvedErrors]:
+def _trace(trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOptions) -> Traced:
     """Search the strongest training rows of the given test rows, in blocks that fit in the memory."""
     objective, theta = trained.objective, trained.fit.theta
     half, k = settings.memory // 2, min(settings.k, objective.rows.n)
     step = max(1, half // (3 * 8 * objective.model.n_params))
     parts: list[Strongest] = []
-    solved = theta.new_zeros(objective.model.n_params, 0)
     for start in range(0, max(1, len(rows)), step):
         gradients = loss_gradients(objective.model, theta, tested.take(rows[start : start + step]))
         solved = trained.prepared.solve(gradients)
         parts.append(strongest_influences(objective, theta, solved, k=k, memory_bytes=half))
     names = Strongest.__dataclass_fields__
     found = Strongest(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
-    pool = np.arange(len(rows))
-    if len(rows) > step:  # what is kept solved for the slices must fit as well
-        pool = np.sort(np.random.default_rng(settings.seed).choice(len(rows), step, replace=False))
-        solved = trained.prepared.solve(loss_gradients(objective.model, theta, tested.take(rows[pool])))
-    pool_wrong = tested.wrong[rows[pool]]
-    kept = pool[pool_wrong]
-    errors = SolvedErrors(rows[kept], solved[:, torch.from_numpy(pool_wrong)], found.total.numpy()[kept])
-    return Traced(rows, found, concentration(found)), errors
-
-
-def _slices(
-    trained: Trained, tested: Tested, pair: Pair, *, solved: SolvedErrors, seed: int
-) -> list[SliceScore]:
-    """Measure all slices, and pairs of those at the top."""
-    single = score_slices(trained, tested, cut_slices(trained, pair.train, tested), solved=solved, seed=seed)
-    return single + score_pairs(trained, tested, single, solved=solved, seed=seed)
+    return Traced(rows, found, concentration(found))
 
 
 def _features(

@@ -20,6 +20,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.special import chdtrc
 
 from dataaudit.audits.mismatch.causes.association import Association, associations
 from dataaudit.audits.mismatch.causes.fixes import (
@@ -35,6 +37,8 @@ from dataaudit.audits.mismatch.causes.fixes import (
 from dataaudit.audits.mismatch.causes.levels import level_guesses
 from dataaudit.audits.mismatch.causes.numbers import number_guesses
 from dataaudit.audits.mismatch.causes.sides import POINTS, LevelSides, NumberSides
+from dataaudit.audits.mismatch.causes.texts import TextSides, text_guesses, texts_of
+from dataaudit.audits.mismatch.causes.vectors import vector_guesses
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.shift.comparison import ALPHA
@@ -42,6 +46,7 @@ from dataaudit.audits.shift.covariates import cut_levels
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.errors import EncodeError
 from dataaudit.features import Role
+from dataaudit.features.text import TextEncoder
 from dataaudit.statistics import chi_square, ks_distance, normal_p, split_p
 from dataaudit.training.trained import Trained
 
@@ -50,7 +55,9 @@ NUMBERS: Final = ("numeric", "datetime")
 LEVELS: Final = ("categorical", "boolean")
 TRIED: Final = 2000  # test rows that guesses are tried on
 FEW: Final = 12  # different numbers up to which they may be names
+DEAD: Final = 5  # columns that say less, at most
 BROKEN: Final = ("stuck", "missing")  # causes that leave a column without information
+SURE: Final = 3.0  # standard errors by which moving cells to other rows must help
 WEAKER: Final = -0.3  # strength from which on a column says less
 PAIR: Final = 2
 SAME: Final = 0.05  # distance up to which two columns are distributed alike
@@ -83,10 +90,9 @@ class Screened:
 
 def column_suspects(pair: Pair, trained: Trained, tested: Tested, world: World) -> list[Suspect]:
     """Return the columns that may be broken or moved in test, and those that may be exchanged."""
-    del tested
-    used = [role for role in trained.roles if role.role in (*NUMBERS, *LEVELS)]
+    used = [role for role in trained.roles if role.role != "left out"]
     some = _drawn_rows(world)
-    moved = [one for one in _screen(world, used) if one.moved]
+    moved = [one for one in _screen(world, used, tested) if one.moved]
     tried = _exchanges(world.some(some), moved)
     tried += [_tried(world.some(some), one, _guesses(world.some(some), one.role)) for one in moved]
     # A column that is broken makes others say less: what is left once the worst is fixed is theirs.
@@ -94,21 +100,28 @@ def column_suspects(pair: Pair, trained: Trained, tested: Tested, world: World) 
     if worst is not None and worst.gain > 0:
         world = worst.suspect.fixes[0].apply(world, exact=False)
     known = {name for one in tried for name in one.suspect.columns}
-    small = world.some(some)
-    for one in _screen(world, [role for role in used if role.column not in known]):
-        if one.dead:
-            tried.append(_tried(small, one, [*_unmoved(small, one.role), *_rows_moved(pair, one)]))
+    for _ in range(DEAD):
+        rest = _screen(world, [role for role in used if role.column not in known], tested)
+        one = max((look for look in rest if look.dead), key=lambda look: look.less.z, default=None)
+        if one is None or len(used) == 1:  # a model of no column is no fix
+            break
+        small = world.some(some)
+        tried.append(_tried(small, one, [*_unmoved(small, one.role), *_rows_moved(pair, small, one)]))
+        known.add(one.column)
+        world = tried[-1].suspect.fixes[0].apply(world, exact=False)
     return [one.suspect for one in tried]
 
 
-def _screen(world: World, used: list[Role]) -> list[Screened]:
+def _screen(world: World, used: list[Role], tested: Tested) -> list[Screened]:
     """Return what the screens say of columns."""
     less, count = associations(world, [role.column for role in used]), max(len(used), 1)
     found = []
     for role in used:
         said = less[role.column]
-        p_less = normal_p(said.z) if said.z > 0 else 1.0
-        found.append(Screened(role, min(1.0, _moved(world, role) * count), said, min(1.0, p_less * count)))
+        p_less = 2.0 * normal_p(said.z) if said.z > 0 else 1.0
+        found.append(
+            Screened(role, min(1.0, _moved(world, role, tested) * count), said, min(1.0, p_less * count))
+        )
     return found
 
 
@@ -120,23 +133,49 @@ def _drawn_rows(world: World) -> NDArray[np.int64]:
     return np.sort(np.concatenate(some))
 
 
-def _moved(world: World, role: Role) -> float:
-    """Return how likely the distributions are alike: over all rows, and in the class where they are least."""
-    column, y, z = role.column, world.objective.rows.y.numpy(), world.y
-    if role.role in NUMBERS:
-        a, b = (numbers_of(f, world.known, column) for f in (world.known, world.new))
-        known, new = (np.where(np.isnan(v), -np.inf, v) for v in (a, b))
-        compare: Callable[[Any, Any], float] = _numbers_differ
-    else:
-        texts = (levels_of(f, world.known, column) for f in (world.known, world.new))
-        strata = cut_levels(*texts, most=None)
-        known, new, compare = strata.train, strata.test, _levels_differ
+def _moved(world: World, role: Role, tested: Tested) -> float:
+    """Return how likely the distributions are alike: over all rows, and within the classes."""
+    y, z = world.objective.rows.y.numpy(), world.y
+    known, new, compare = _compared(world, role, tested)
     over_all = compare(known, new)
     if over_all >= ALPHA:
         return 1.0
     classes = [c for c in range(int(y.max()) + 1) if (z == c).any() and (y == c).any()]
-    within = min(compare(known[y == c], new[z == c]) for c in classes) * len(classes)
-    return max(over_all, within)
+    within = np.array([compare(known[y == c], new[z == c]) for c in classes])
+    # One class that differs much, or many that differ a little (Fisher 1932).
+    every = float(chdtrc(2 * len(within), -2.0 * float(np.log(np.maximum(within, 1e-300)).sum())))
+    return max(over_all, min(1.0, 2.0 * min(every, float(within.min()) * len(within))))
+
+
+def _compared(world: World, role: Role, tested: Tested) -> tuple[Any, Any, Callable[[Any, Any], float]]:
+    """Return what is compared of a column, row by row in training and in test, and how."""
+    column = role.column
+    if role.role in NUMBERS:
+        both = (numbers_of(frame, world.known, column) for frame in (world.known, world.new))
+        a, b = (np.where(np.isnan(values), -np.inf, values) for values in both)
+        return a, b, _numbers_differ
+    if role.role in LEVELS:
+        strata = cut_levels(*(levels_of(f, world.known, column) for f in (world.known, world.new)), most=None)
+        return strata.train, strata.test, _levels_differ
+    known, new = world.trained.encoded.columns, tested.columns  # type: ignore[union-attr]
+    if role.role == "vector":
+        mine = np.array([f.column == column for f in known.vector_features])
+        return known.vectors[:, mine], new.vectors[world.rows][:, mine], _vectors_differ
+    mine = np.flatnonzero([f.column == column for f in known.term_features])
+    return known.terms[:, mine], new.terms[world.rows][:, mine], _terms_differ
+
+
+def _vectors_differ(a: Reals, b: Reals) -> float:
+    least = min(ks_distance(x, y)[2] for x, y in zip(a.T, b.T, strict=True))
+    return min(1.0, least * int(a.shape[1]))
+
+
+def _terms_differ(a: csr_array, b: csr_array) -> float:
+    """Return how likely each term is in as many texts, and a text has as many of the terms."""
+    k, j = (np.bincount(X.indices, minlength=X.shape[1]) for X in (a, b))
+    each = split_p(j, k + j, b.shape[0] / (a.shape[0] + b.shape[0]))
+    lengths = (np.diff(X.indptr).astype(np.float64) for X in (a, b))
+    return min(1.0, 2.0 * min(float(each.min()) * len(each), ks_distance(*lengths)[2]))
 
 
 def _numbers_differ(a: Reals, b: Reals) -> float:
@@ -162,6 +201,14 @@ def _guesses(world: World, role: Role) -> list[Guess]:
     column, dtype = role.column, world.known.schema[role.column]
     if role.role in LEVELS:
         return level_guesses(_level_sides(world, column), world)
+    if role.role == "vector":
+        return vector_guesses(column, world.known.get_column(column), world.new.get_column(column))
+    if role.role == "text":
+        encoders = world.trained.encoded.encoding.encoders  # type: ignore[union-attr]
+        encoder = next(e for e in encoders if e.column == column and isinstance(e, TextEncoder))
+        return text_guesses(
+            TextSides(column, encoder, texts_of(world.known, column), texts_of(world.new, column))
+        )
     a, b = (numbers_of(f, world.known, column) for f in (world.known, world.new))
     found = number_guesses(NumberSides(column, dtype, a, b))
     present = np.unique(b[~np.isnan(b)])
@@ -170,7 +217,7 @@ def _guesses(world: World, role: Role) -> list[Guess]:
             named = level_guesses(_level_sides(world, column), world)
         except EncodeError:  # 1.5 in a column of whole numbers
             return found
-        found = [*found, *(g for g in named if g.cause in ("renamed", "permuted", "spelled"))]
+        found = [*found, *(g for g in named if g.cause in ("renamed", "permuted"))]
     return found
 
 
@@ -184,7 +231,7 @@ def _unmoved(world: World, role: Role) -> list[Guess]:
     return [guess for guess in _guesses(world, role) if guess.cause in ("sign", "reversed", "permuted")]
 
 
-def _rows_moved(pair: Pair, one: Screened) -> list[Guess]:
+def _rows_moved(pair: Pair, world: World, one: Screened) -> list[Guess]:
     """Return the guesses that the cells of a column stand one row too high or too low."""
     name, cells = quoted(one.column, NAME), pair.raw_test[one.column]
     title = (
@@ -198,8 +245,10 @@ def _rows_moved(pair: Pair, one: Screened) -> list[Guess]:
             return (moved[world.rows].alias(one.column),)
 
         advice = f"Move the cells of {name} in the test rows {where} by one row."
-        fix = Rewrite("exchange", f"{name} of the test rows moved {where} by one row", advice, change)
-        found.append(Guess("row shift", f"{title}: are its cells a row too {_WRONG[where]}?", fix))
+        fix = Rewrite("shift", f"{name} of the test rows moved {where} by one row", advice, change)
+        gain = world.evaluation.loss - fix.apply(world, exact=False).evaluation.loss
+        if _helps(gain, SURE):
+            found.append(Guess("row shift", f"{title}: are its cells a row too {_WRONG[where]}?", fix))
     return found
 
 
@@ -240,12 +289,12 @@ def _dead(one: Screened) -> str:
     name = quoted(one.column, NAME)
     values = "and its values differ" if one.moved else "though its values are those of training"
     said = f"{name} says less of the labels in test than in training, {values}"
-    return f"{said}: are they of other rows, or a leak?"
+    return f"{said}: are its cells of other rows, was it a leak, or is training mislabelled by it?"
 
 
-def _helps(gain: Reals) -> bool:
-    """Tell whether a fix lowers the loss, by more than half a standard error."""
-    return bool(gain.mean() > 0.5 * gain.std() / max(len(gain), 1) ** 0.5)
+def _helps(gain: Reals, errors: float = 0.5) -> bool:
+    """Tell whether a fix lowers the loss, by so many standard errors."""
+    return bool(gain.mean() > errors * gain.std() / max(len(gain), 1) ** 0.5)
 
 
 def _not_worse(gain: Reals, best: Reals) -> bool:

@@ -7,37 +7,46 @@ minimum, n and λ kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import polars as pl
 
 from dataaudit.audits.health import Check, verification_check
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.audits.validation import Refit
+from dataaudit.features.columns import counted
 from dataaudit.findings.schemas import TRACE_REFITS
 from dataaudit.influence.leave_one_out import refit_without
 from dataaudit.training.trained import Trained
 
-# Predicted and measured change of a mean loss, in nats.
-Proof = tuple[float | None, float | None]
+# Share of a predicted fall of the loss that a refit must show.
+CONFIRMED = 0.5
 
 
-def proof_checks(proofs: Sequence[Proof], refits: pl.DataFrame) -> list[Check]:
-    """Compare what was predicted for findings and for traces with what the refits gave."""
-    checks = []
-    for name, what, changes in (
-        ("proof", "findings", [(p, m) for p, m in proofs if p is not None and m is not None]),
-        ("verification", "traces", list(refits.select("predicted", "measured").iter_rows())),
-    ):
-        if not changes:
-            continue
+def proof_checks(fixes: pl.DataFrame, refits: pl.DataFrame) -> list[Check]:
+    """Compare what was predicted of fixes and of traces with what the refits gave."""
+    checks = [_fix_check(fixes)] if len(fixes) else []
+    changes = list(refits.select("predicted", "measured").iter_rows())
+    if changes:
         done = [Refit(at, "removed", *change) for at, change in enumerate(changes)]
         worst = max(done, key=lambda r: abs(r.predicted - r.measured))
-        _, value, limit, ok, message = verification_check(done)
+        name, value, limit, ok, message = verification_check(done)
         far = f"furthest apart: {worst.predicted:+.3g} predicted, {worst.measured:+.3g} measured"
-        checks.append((name, value, limit, ok, f"{message[:-1]} of {what}; {far} nats."))
+        checks.append((name, value, limit, ok, f"{message[:-1]} of traces; {far} nats."))
     return checks
+
+
+def _fix_check(fixes: pl.DataFrame) -> Check:
+    """Tell whether each refit lowers the loss by at least half of what was predicted."""
+    shares = [measured / predicted for predicted, measured in fixes.iter_rows()]
+    least = int(np.argmin(shares))
+    predicted, measured = fixes.row(least)
+    kept = "each" if shares[least] >= CONFIRMED else "not each"
+    message = (
+        f"Of {counted(len(shares), 'refit')} of findings {kept} lowers the mean loss by half of what was "
+        f"predicted, or more; the one that falls shortest: {predicted:+.3g} predicted, {measured:+.3g} "
+        "measured nats."
+    )
+    return ("proof", shares[least], CONFIRMED, bool(shares[least] >= CONFIRMED), message)
 
 
 def refit_traces(

@@ -43,9 +43,7 @@ class Suspect:
     cause: str  # which of the kind: scaled, stuck, renamed, fill value, unseen, dead leak, moved, labels, …
     columns: tuple[str, ...]  # source columns it is about; those of one cause are one suspect
     title: str  # one sentence: what the two tables show
-    fixes: tuple[
-        Fix, ...
-    ]  # what is tried, the plainest first; the one worth most counts, or a plainer one as good
+    fixes: tuple[Fix, ...]  # what is tried, the plainest first
     levels: tuple[str, ...] = ()  # levels, cuts or words of those columns
     train: Rows = field(default_factory=NONE.copy)  # positions of its training rows; empty if all
     test: Rows = field(default_factory=NONE.copy)  # positions among the labelled test rows; empty if all

@@ -13,8 +13,11 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
+from scipy.special import chdtrc
 
-from dataaudit.audits.mismatch.lift import SliceScore
+from dataaudit.audits.mismatch.rows.cuts import Cuts
+from dataaudit.audits.mismatch.rows.screen import Screen, differences
 from dataaudit.audits.mismatch.tracing import Traced
 from dataaudit.audits.mismatch.worth import Judged
 from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
@@ -31,15 +34,11 @@ from dataaudit.findings.schemas import (
 )
 from dataaudit.model.losses import Softmax
 from dataaudit.options import MismatchOptions
-from dataaudit.statistics import exact_interval, fisher, tarone
 from dataaudit.training.trained import RowScores, Trained
 
 SHOWN_HARMFUL, NAMED_TESTS, NAMED_ROWS = 200, 50, 50
 # Test rows that are kept, of each finding and in all; training rows behind each, of either sign.
 OF_FINDING, TESTS, BEHIND = 3, 100, 3
-
-# Chance of any false alarm among all slices.
-LEVEL = 0.01
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -130,57 +129,40 @@ def harmful_table(
     return table.select(HARMFUL.names()).cast(HARMFUL)
 
 
-def slice_table(trained: Trained, scores: Sequence[SliceScore]) -> pl.DataFrame:
-    """Return the table `SLICES`, by rank."""
-    if not scores:
-        return pl.DataFrame(schema=SLICES)
-    chance = _slice_p_values(scores)
-    order = sorted(range(len(scores)), key=lambda i: scores[i].order, reverse=True)
-    rows = [_slice_row(trained, scores[i], float(chance[i]), rank) for rank, i in enumerate(order, start=1)]
-    table = pl.DataFrame(rows, schema_overrides=dict(SLICES), infer_schema_length=None)
-    hits = [
-        np.array([getattr(scores[i], name) for i in order]) for name in ("class_in_train", "class_in_test")
+def slice_table(screen: Screen, cuts: Cuts, tested: Tested) -> pl.DataFrame:
+    """Return the table `SLICES`: every level, cut and word, those whose labels differ most first."""
+    y, judged = screen.trained.objective.rows.y.numpy(), csc_array(cuts.test[screen.world.rows])
+    (R1, V1), (R2, V2) = known, new = screen.known.sums(cuts.train), screen.new.sums(judged)
+    K, (n, t) = len(screen.trained.classes), cuts.sizes
+    evidence = differences(known, new)
+    c = ((R2 / V2 - R1 / V1) ** 2 / (1.0 / V1 + 1.0 / V2)).argmax(1) if cuts.m else np.zeros(0, dtype=int)
+    every = np.arange(cuts.m)
+    rates = [
+        (part.T @ np.eye(K)[labels])[every, c] / np.maximum(size, 1)
+        for part, labels, size in ((cuts.train, y, n), (cuts.test, tested.y, t))
     ]
-    totals = [table["n_train"].to_numpy(), table["n_test"].to_numpy()]
-    for part, hit, total in zip(("train", "test"), hits, totals, strict=True):
-        low, high = exact_interval(hit, total)
-        table = table.with_columns(pl.Series(f"rate_{part}_low", low), pl.Series(f"rate_{part}_high", high))
-    return table.select(SLICES.names()).cast(SLICES)
-
-
-def _slice_p_values(scores: Sequence[SliceScore]) -> Reals:
-    """Return the p-value of every slice's labels, corrected for all slices that could have shown anything."""
-    parts = [(s.class_in_train, len(s.slice.train), s.class_in_test, len(s.slice.test)) for s in scores]
-    a, n, b, t = np.array(parts, dtype=np.int64).reshape(-1, 4).T
-    p, least = fisher((a, n), (b, t))
-    return np.minimum(1.0, p * tarone(least, LEVEL))
-
-
-def _slice_row(trained: Trained, score: SliceScore, chance: float, rank: int) -> dict[str, object]:
-    part, n, t = score.slice, len(score.slice.train), len(score.slice.test)
-    return {
-        "column": part.column,
-        "level": part.level,
-        "n_train": n,
-        "n_test": t,
-        "n_errors": score.n_errors,
-        "rate_train": score.class_in_train / n if n else None,
-        "rate_test": score.class_in_test / t,
-        "influence_share": score.lift.share,
-        "lift": score.lift.value,
-        "rank": rank,
-        "second_column": part.second_column,
-        "second_level": part.second_level,
-        "rate_class": trained.classes[score.predicted_class],
-        "error_rate": score.error_rate,
-        "loss": score.loss,
-        "low": score.lift.low,
-        "high": score.lift.high,
-        "harm": score.harm,
-        "harm_low": score.harm_low,
-        "errors_without": score.n_errors - score.fixed,
-        "p_value": chance,
-    }
+    table = pl.DataFrame(
+        {
+            "column": pl.Series(cuts.columns, dtype=pl.String),
+            "level": pl.Series(cuts.levels, dtype=pl.String),
+            "n_train": n,
+            "n_test": t,
+            "n_errors": cuts.test.T @ tested.wrong.astype(np.float64),
+            "loss": (cuts.test.T @ tested.loss) / np.maximum(t, 1),
+            "rate_class": pl.Series(np.array(screen.trained.classes, dtype=object)[c], dtype=pl.String),
+            "rate_train": rates[0],
+            "rate_test": rates[1],
+            "harm": cuts.train.T @ screen.influence[0].sum(0),
+            "evidence": evidence,
+            "p_value": np.minimum(1.0, cuts.m * chdtrc(K - 1, 2.0 * evidence)),
+        }
+    ).with_columns(
+        rate_train=pl.when(pl.col("n_train") > 0).then("rate_train"),
+        rate_test=pl.when(pl.col("n_test") > 0).then("rate_test"),
+        loss=pl.when(pl.col("n_test") > 0).then("loss"),
+    )
+    table = table.sort("evidence", descending=True, maintain_order=True)
+    return table.with_columns(rank=pl.int_range(1, pl.len() + 1)).select(SLICES.names()).cast(dict(SLICES))
 
 
 def finding_table(

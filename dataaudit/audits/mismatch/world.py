@@ -94,7 +94,7 @@ class World:
         return replace(self, offset=self.offset + offset)
 
     def with_training(self, *, y: Tensor | None = None, weight: Tensor | None = None, exact: bool) -> World:
-        """Return the world with other labels, or weights, of the training rows: refitted, or by a few steps."""
+        """Return the world with other labels, or weights, of the training rows: refitted, or nearly."""
         objective = self.objective  # y, weight (n,)
         objective = objective if y is None else objective.relabelled(y)
         return self._fitted(objective if weight is None else objective.reweighted(weight), exact=exact)
@@ -107,12 +107,22 @@ class World:
 
     def without_columns(self, names: tuple[str, ...], *, exact: bool) -> World:
         """Return the world without some source columns, on both sides: every cell of theirs is missing."""
-        empty = [pl.lit(None, self.known.schema[name]).alias(name) for name in names]
-        known, new = self.known.with_columns(empty), self.new.with_columns(empty)
+
+        def empty(frame: pl.DataFrame) -> list[pl.Series]:
+            return [pl.Series(name, [None] * frame.height, self.known.schema[name]) for name in names]
+
+        # What an empty column adds to all scores alike is no place to start from.
+        start = self.objective.model.matrix(self.theta).clone()
+        start[:-1][[feature.column in names for feature in self.trained.features]] = 0.0
+        world = replace(self.with_cells(*empty(self.new)), theta=start.view(-1))
+        return world.with_known(*empty(self.known), exact=exact)
+
+    def with_known(self, *columns: pl.Series, exact: bool) -> World:
+        """Return the world with other cells in columns of the training rows, each of n values: refitted."""
+        known = self.known.with_columns(columns)
         rows = replace(self.objective.rows, X=_design(self.trained, known))
-        block = replace(self.block, X=_design(self.trained, new))
-        world = replace(self, known=known, new=new, block=block)
-        return world._fitted(replace(self.objective, rows=rows), exact=exact)  # noqa: SLF001 - the same class
+        world, objective = replace(self, known=known), replace(self.objective, rows=rows)
+        return world._fitted(objective, exact=exact)  # noqa: SLF001 - the same class
 
     def _fitted(self, objective: Objective, *, exact: bool) -> World:
         """Return the world with the parameters of another objective."""

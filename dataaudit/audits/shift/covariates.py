@@ -51,6 +51,8 @@ READ_ROWS = 20_000
 # Rows that must hold a term for it to be compared.
 TERM_ROWS = 5
 NAMED = 3
+# Shares of their spread and of their size by which equal numbers may differ: 32 bits are that coarse.
+TRIFLE, SINGLE = 1e-4, 2.0**-23
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> 
 
 def _numeric(column: str, train: Reals, test: Reals) -> Comparison:
     """Compare the distributions of numbers."""
-    distance, by_chance, p = ks_distance(train, test)
+    distance, by_chance, p = ks_distance(train, test, tolerance=rounding(train, test))
     middle = f"median {np.median(train):.4g} in train, {np.median(test):.4g} in test"
     return Comparison(
         column, "covariate", None, value=distance, low=max(0.0, distance - by_chance),
@@ -173,6 +175,13 @@ def _numeric(column: str, train: Reals, test: Reals) -> Comparison:
     )  # fmt: skip
 
 
+def rounding(train: Reals, test: Reals) -> float:
+    """Return by how much equal numbers may differ: a trifle of their spread, or what 32 bits can hold."""
+    both = np.concatenate([train, test])
+    middle = float(np.subtract(*np.quantile(both, (0.9, 0.1))))
+    return max(TRIFLE * (middle or float(both.std())), SINGLE * float(np.abs(both).max()))
+
+
 def size(distance: float) -> str:
     """Return a distance between 0 and 1 in words."""
     words = ((0.02, "a trifle"), (0.1, "a small difference"), (0.25, "a clear difference"))
@@ -181,8 +190,8 @@ def size(distance: float) -> str:
 
 def _out_of_range(column: str, train: Reals, test: Reals, role: str) -> Iterator[Comparison]:
     """Count test values beyond the smallest and largest of training."""
-    low, high = train.min(), train.max()
-    under, over = int((test < low).sum()), int((test > high).sum())
+    low, high, near = train.min(), train.max(), rounding(train, test)
+    under, over = int((test < low - near).sum()), int((test > high + near).sum())
     if under + over == 0:
         return
     # The k largest of all values lie in test; so for the smallest.

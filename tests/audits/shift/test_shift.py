@@ -374,3 +374,17 @@ def test_dates_become_days():
     assert numbers(day, day.dtype)[[0, 2]].tolist() == [18263.0, 2.0]
     assert np.isnan(numbers(day, day.dtype)[1])
     assert numbers(day.str.to_date(), pl.Date())[2] == 2.0
+
+
+def test_equal_columns_where_rounding_moved_the_values_are_alike():
+    """Half of the cells are zero: a step of 1e-6 moves all of them past the ones of training."""
+    random = np.random.default_rng(0)
+    value = np.where(random.random(600) < 0.5, 0.0, random.normal(size=600))
+    frame = pl.DataFrame({"value": value, "y": random.choice(["a", "b"], 600)})
+    moved = frame.with_columns(pl.col("value") + 1e-6)
+    shift = measure_shift(frame, moved, target="y").filter(pl.col("column") == "value")
+    row = shift.filter(pl.col("measure") == "covariate").row(0, named=True)
+    assert (row["value"], row["significant"]) == (0.0, False)
+    assert shift.filter(pl.col("measure") == "out-of-range").is_empty()
+    far = measure_shift(frame, frame.with_columns(pl.col("value") + 0.1), target="y")
+    assert far.filter(pl.col("measure") == "covariate")["significant"][0]

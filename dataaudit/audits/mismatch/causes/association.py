@@ -1,11 +1,11 @@
 """Whether a column says as much of the labels in test as it says of training rows that were left out.
 
 With the contribution c_i of a column to the scores s_i of a row, the loss along s_i + α c_i has at α = 0 the
-slope u_i = r_i'c_i and the curvature c_i'W_i c_i. Offsets of the classes, and a factor of the other columns'
-contributions, are directions of their own: the part of u that they explain is taken off by the information
-matrix, which leaves the efficient score. Its mean over the test rows less that over the training rows
-(left-out scores, to first order) has mean zero where the column means the same; α̂ = - slope/curvature is -1
-where it means nothing.
+slope u_i = r_i'c_i and the curvature c_i'W_i c_i. Offsets of the classes, and a factor of all scores (or of
+the other columns' part of them) are directions of their own: what they explain of u is taken off by the
+information matrix, which leaves the efficient score. Its mean over the test rows less that over the training
+rows (left-out scores, to first order) has mean zero where the column means the same; α̂ = - slope/curvature is
+-1 where it means nothing. The larger of both ways counts.
 """
 
 from __future__ import annotations
@@ -52,9 +52,11 @@ def associations(world: World, names: list[str]) -> dict[str, Association]:
     for name in names:
         mine = np.array([feature.column == name for feature in trained.features])
         own = torch.where(torch.from_numpy(mine)[:, None], theta[:-1], 0.0)
-        (u, _), (v, strength) = (side.along(own) for side in parts)
-        error = float(np.sqrt(u.var() / len(u) + v.var() / len(v)))
-        found[name] = Association(float(v.mean() - u.mean()) / error if error > 0 else 0.0, strength)
+        ways = []
+        for (u, _), (v, strength) in zip(*(side.along(own) for side in parts), strict=True):
+            error = float(np.sqrt(u.var() / len(u) + v.var() / len(v)))
+            ways.append(Association(float(v.mean() - u.mean()) / error if error > 0 else 0.0, strength))
+        found[name] = max(ways, key=lambda one: one.z)
     return found
 
 
@@ -65,7 +67,7 @@ class _Side:
     X: Tensor | csr_array
     r: Reals  # (n, k) slopes
     W: Reals  # (n, k, k) curvatures
-    D: Reals  # (n, k, k + 1) the directions
+    slopes: Reals  # (n, k + 1)
     WD: Reals  # (n, k, k + 1)
     information: Reals  # (k + 1, k + 1) D'W D
 
@@ -77,22 +79,26 @@ class _Side:
         n, k = r.shape
         D = np.concatenate([np.broadcast_to(np.eye(k), (n, k, k)), scores.numpy()[:, :, None]], axis=2)
         WD = W @ D
-        return cls(block.X, r, W, D, WD, D.reshape(n * k, -1).T @ WD.reshape(n * k, -1))
+        return cls(
+            block.X, r, W, (r[:, None, :] @ D)[:, 0], WD, D.reshape(n * k, -1).T @ WD.reshape(n * k, -1)
+        )
 
-    def along(self, own: Tensor) -> tuple[Reals, float]:
-        """Return the efficient score of every row, and α̂, for coefficients of a column."""  # (d, k) -> (n,)
-        C = times(self.X, own).numpy()
+    def along(self, own: Tensor) -> list[tuple[Reals, float]]:
+        """Return the efficient scores of the rows, and α̂: beside all scores, beside the other columns'."""
+        C = times(self.X, own).numpy()  # own (d, k), the coefficients of a column
         curvature = float(((self.W @ C[:, :, None])[:, :, 0] * C).sum())
         cross = self.WD.reshape(C.size, -1).T @ C.reshape(-1)
         gram = np.block([[self.information, cross[:, None]], [cross[None], np.array([[curvature]])]])
-        others = np.eye(len(gram))[:, :-1]  # offsets, and the scores less the column's part of them
-        others[-1, -1] = -1.0
-        by = np.linalg.lstsq(others.T @ gram @ others, others.T @ gram[:, -1], rcond=None)[0]
-        left = curvature - float(by @ (others.T @ gram[:, -1]))
-        if left <= NOTHING * curvature:
-            return np.full(len(C), np.nan), 0.0
-        along = np.concatenate(
-            [(self.r[:, None, :] @ self.D)[:, 0], (self.r * C).sum(1, keepdims=True)], axis=1
-        )
-        u: Reals = along[:, -1] - along @ others @ by
-        return u, -float(u.sum()) / left
+        slopes = np.concatenate([self.slopes, (self.r * C).sum(1, keepdims=True)], axis=1)
+        found = []
+        for part in (0.0, 1.0):  # of the column that is taken from the scores
+            others = np.eye(len(gram))[:, :-1]
+            others[-1, -1] = -part
+            by = np.linalg.lstsq(others.T @ gram @ others, others.T @ gram[:, -1], rcond=None)[0]
+            left = curvature - float(by @ (others.T @ gram[:, -1]))
+            if left <= NOTHING * curvature:
+                found.append((np.full(len(C), np.nan), 0.0))
+                continue
+            u = slopes[:, -1] - slopes @ others @ by
+            found.append((u, -float(u.sum()) / left))
+        return found

@@ -104,7 +104,7 @@ def _spelled(sides: LevelSides) -> Iterator[Guess]:
     if not mapping:
         mapping = _shortened(sides)
     if mapping:
-        yield _renamed(sides, mapping, None, "spelled")
+        yield _renamed(sides, mapping, None, "renamed")
 
 
 def _shortened(sides: LevelSides) -> dict[str, str]:
@@ -187,7 +187,7 @@ def _became_missing(sides: LevelSides) -> Iterator[Guess]:
         if rise / ALIKE < sides.before[level] < rise * ALIKE:
             shown = quoted(level)
             yield sides.guess(
-                "became missing",
+                "missing",
                 f"{title}, and hardly ever {shown}: did {shown} become missing?",
                 lambda texts, level=level: texts.fill_null(level),  # type: ignore[misc]
                 fix="fill",
@@ -197,7 +197,7 @@ def _became_missing(sides: LevelSides) -> Iterator[Guess]:
             )
     present = sides.known.drop_nulls()
     yield sides.guess(
-        "became missing",
+        "missing",
         f"{title}: did values get lost?",
         lambda texts: texts.zip_with(texts.is_not_null(), _some(present, len(texts))),
         fix="draw",

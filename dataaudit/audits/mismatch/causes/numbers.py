@@ -35,8 +35,8 @@ def number_guesses(sides: NumberSides) -> list[Guess]:
         return _stuck(sides)
     found = unit_guesses(sides)
     if not found or all(guess.cause in ("sign", "reversed") for guess in found):
-        found += [*_fill_values(sides), *_out_of_range(sides)]
-    found += [*_became_missing(sides), *affine_guesses(sides)]
+        found += [*_fill_values(sides), *affine_guesses(sides), *_out_of_range(sides)]
+    found += _became_missing(sides)
     return [*found, _ranked(sides), Guess("moved", _moved(sides), draw(sides.column))]
 
 
@@ -137,7 +137,7 @@ def _became_missing(sides: NumberSides) -> Iterator[Guess]:
         yield _filled(sides, value, f"{title}, and {shown} is rarer there: did it become missing?", shown)
     present = sides.known[~gap]
     yield sides.guess(
-        "became missing",
+        "missing",
         title + lost,
         lambda v: np.where(np.isnan(v), _some(present, len(v)), v),
         fix="draw",
@@ -150,7 +150,7 @@ def _became_missing(sides: NumberSides) -> Iterator[Guess]:
 
 def _filled(sides: NumberSides, value: float, title: str, words: str) -> Guess:
     return sides.guess(
-        "became missing",
+        "missing",
         title,
         lambda v: np.where(np.isnan(v), value, v),
         fix="fill",
@@ -177,16 +177,17 @@ def _out_of_range(sides: NumberSides) -> Iterator[Guess]:
     span = f"{sides.shown(low)} to {sides.shown(high)}"
     title = f"{sides.name} lies outside {span}, the range of training, in {percent(share)} of the test rows"
     some = f"where it lies outside {span}"
-    for k in FACTORS if share < MOSTLY else ():
-        if np.mean(~_beyond(sides.new[outside] / k, low, high)) > MOSTLY:
-            yield sides.guess(
-                "scaled in part",
-                f"{title}, and inside it if divided by {k:.6g}: another unit in some rows?",
-                lambda v, k=k: np.where(_beyond(v, low, high), v / k, v),  # type: ignore[misc]
-                fix="scale",
-                done=f"divided by {k:.6g} {some}",
-                advice=f"Divide {sides.name} of the test rows by {k:.6g} {some}.",
-            )
+    back = [k for k in FACTORS if np.mean(~_beyond(sides.new[outside] / k, low, high)) > MOSTLY > share]
+    if back:
+        k = min(back, key=lambda k: sides.left(lambda v: np.where(_beyond(v, low, high), v / k, v)))
+        yield sides.guess(
+            "scaled in part",
+            f"{title}, and inside it if divided by {k:.6g}: another unit in some rows?",
+            lambda v: np.where(_beyond(v, low, high), v / k, v),
+            fix="scale",
+            done=f"divided by {k:.6g} {some}",
+            advice=f"Divide {sides.name} of the test rows by {k:.6g} {some}.",
+        )
     yield sides.guess(
         "out of range",
         f"{title}: are they right?",
@@ -211,7 +212,7 @@ def _later(sides: NumberSides, low: float, high: float) -> Iterator[Guess]:
     side, end = ("later", high) if late > early else ("earlier", low)
     rows = f"in {percent(max(late, early))} of the test rows"
     yield sides.guess(
-        "beyond training",
+        "date",
         f"{sides.name} is {side} than {sides.shown(end)}, the end of training, {rows}: has time moved on?",
         lambda v: np.clip(v, low, high),
         fix="fill",

@@ -202,7 +202,7 @@ def _bent(sides: NumberSides) -> Iterator[Guess]:
 
 
 def _rounded(sides: NumberSides) -> Iterator[Guess]:
-    """Guess that decimals were rounded, or cut, away: other training values that would be so stand in."""
+    """Guess that decimals were lost: the mean of the training values that become the same stands in."""
     size = float(np.abs(sides.a).max())
     for step in 10.0 ** np.arange(np.floor(np.log10(max(size, 1e-9))), -7, -1):
         if _round(sides.b, step) > EVERY and _round(sides.a, step) < EVERY / 2:
@@ -211,26 +211,27 @@ def _rounded(sides: NumberSides) -> Iterator[Guess]:
         return
     known = np.sort(sides.known[~np.isnan(sides.known)])
     ways: tuple[tuple[str, float, Change], ...] = (
-        ("cut off", 0.0, np.floor),
-        ("rounded away", 0.5, np.round),
+        ("cut to whole steps", 0.0, np.floor),
+        ("rounded", 0.5, np.round),
     )
     what, back, way = min(ways, key=lambda one: ks_distance(one[2](sides.a / step) * step, sides.b)[0])
     if ks_distance(way(sides.a / step) * step, sides.b, tolerance=step / 100)[0] > sides.limit:
         return
 
+    total = np.concatenate([[0.0], np.cumsum(known)])
+
     def change(v: Reals) -> Reals:
         low = v - back * step
         first, last = np.searchsorted(known, low), np.searchsorted(known, low + step)
-        drawn = first + np.floor(np.random.default_rng(0).random(len(v)) * np.maximum(last - first, 1))
-        return np.where(last > first, known[np.minimum(drawn.astype(np.int64), len(known) - 1)], v)
+        return np.where(last > first, (total[last] - total[first]) / np.maximum(last - first, 1), v)
 
     yield sides.guess(
         "rounded",
-        f"{sides.name} is a multiple of {step:g} in test, and seldom in training: were decimals {what}?",
+        f"{sides.name} is a multiple of {step:g} in test, and seldom in training: was it {what}?",
         change,
-        fix="draw",
-        done=f"drawn from the training values within {step:g}",
-        advice=f"Write {sides.name} with its decimals; until then draw training values within {step:g}.",
+        fix="fill",
+        done="set to the mean of the training values that would be the same",
+        advice=f"Write {sides.name} with its decimals; until then use the mean of what becomes each value.",
     )
 
 

@@ -256,7 +256,7 @@ def _class_that_differs(screen: Screen, part: Slice, judged: NDArray[np.bool_]) 
 
 
 def _gaps(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> tuple[Reals, Reals]:
-    """Return by how many rows test has more of each class than training has it expect, and their share of D."""
+    """Return of how many rows more of each class test has than it would as training, and their parts of D."""
     (R1, V1), (R2, V2) = screen.sums(part.train, judged)
     if not judged.any():  # against the model instead
         return -R1, R1**2 / V1

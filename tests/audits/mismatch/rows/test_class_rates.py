@@ -1,10 +1,10 @@
-"""Class rates: a suspect where they differ, and the refit is predicted by the reweighed problem's own steps."""
+"""Class rates: a suspect where they differ; the refit is predicted by the reweighed problem's own steps."""
 
 import numpy as np
 import polars as pl
 import pytest
-
 from audits.mismatch.rows.planted import case, gain, table
+
 from dataaudit.audits.mismatch.rows.class_rates import rate_suspects
 
 

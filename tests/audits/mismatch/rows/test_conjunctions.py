@@ -5,9 +5,9 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 import pytest
+from audits.mismatch.rows.planted import case, gain, labelled, table
 from scipy.sparse import csc_array
 
-from audits.mismatch.rows.planted import case, gain, labelled, table
 from dataaudit.audits.mismatch.rows.conjunctions import (
     EACH,
     FEWEST,

@@ -2,8 +2,8 @@
 
 import numpy as np
 import polars as pl
-
 from audits.mismatch.rows.planted import case, gain, other_label, table
+
 from dataaudit.audits.mismatch.rows.copies import copy_suspects, twins
 
 

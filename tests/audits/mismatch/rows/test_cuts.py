@@ -2,8 +2,8 @@
 
 import numpy as np
 import polars as pl
-
 from audits.mismatch.rows.planted import case, table
+
 from dataaudit.audits.mismatch.rows.cuts import UNSEEN, cut
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from audits.mismatch.rows.planted import case, labelled, other_label, table
 from scipy.optimize import minimize
 
-from audits.mismatch.rows.planted import case, labelled, other_label, table
 from dataaudit.audits.mismatch.rows.fixes import (
     PRIOR,
     Offset,

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
-
 from audits.mismatch.rows.planted import case, gain, table
+
 from dataaudit.audits.mismatch.rows.outliers import LEVEL, far_cells, row_suspects, standing_apart
 from dataaudit.audits.mismatch.rows.slices import slice_suspects
 from dataaudit.audits.mismatch.worth import judge

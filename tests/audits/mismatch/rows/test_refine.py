@@ -2,8 +2,8 @@
 
 import numpy as np
 import polars as pl
-
 from audits.mismatch.rows.planted import case, labelled, table
+
 from dataaudit.audits.mismatch.rows.cuts import cut
 from dataaudit.audits.mismatch.rows.refine import TRIED, refine
 from dataaudit.audits.mismatch.rows.screen import Screen

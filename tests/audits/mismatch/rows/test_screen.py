@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-
 from audits.mismatch.rows.planted import case, gain, other_label, screen, table
+
 from dataaudit.audits.mismatch.rows.cuts import cut
 from dataaudit.audits.mismatch.rows.fixes import Relabel, Remove
 from dataaudit.audits.mismatch.rows.screen import TEST_PRIOR, TRAIN_PRIOR, Screen, differences

@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 import pytest
-
 from audits.mismatch.rows.planted import case, gain, labelled, other_label, table
+
 from dataaudit.audits.mismatch.rows.cuts import Slice
 from dataaudit.audits.mismatch.rows.slices import slice_suspects, unlike
 
