@@ -38,7 +38,7 @@ HIGH = 0.1
 TIED = 2.0
 # Nats by which labels must differ more for each further condition of a slice.
 EACH = 3.0
-# What is seen by a few rows alone, and how many times their worth something else must be to come before.
+# Kinds that a few rows show by themselves, and how many times their worth something else has to come before.
 DIRECT, APART = ("copies", "row", "rows"), 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
