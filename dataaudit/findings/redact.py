@@ -213,7 +213,7 @@ def _levels(names: StandIns, table: str, frame: pl.DataFrame, column: str) -> li
         return [_levels_of(names, row) for row in frame.iter_rows(named=True)]
     if table == "shift":
         return [_shift_level(names, row) for row in frame.iter_rows(named=True)]
-    if table in ("slices", "by", "levels"):
+    if table in ("slices", "by", "levels", "profiles"):
         pairs = frame[column.replace("level", "column"), column].iter_rows()
         return [names.of_level(of, level) if level is not None else None for of, level in pairs]
     return [None if level is None else VALUE for level in frame[column]]

@@ -261,6 +261,11 @@ FIXES: Final = schema(  # what was tried for each finding, and what came of it
     "finding whole, fix own, detail text, worth real, errors_before whole, errors_after whole",
     "loss_before real, loss_after real",  # mean of the judged test rows, in nats
     "predicted real, measured real, best flag",  # change of that mean by one Newton step, and by a refit
+    "rows whole, own_rows whole",  # judged test rows, and those of them that the finding is about
+    "own_errors_before whole, own_errors_after whole, own_loss_before real, own_loss_after real",
+)
+PROFILES: Final = schema(  # of the columns of the first findings: bins or levels, each with its share of rows
+    "finding whole, column column, position whole, level level, part own, share real",  # train, test, fixed
 )
 SLICES: Final = schema(  # every level, cut and word, those whose labels differ most first
     "column column, level level, n_train whole, n_test whole, n_errors whole, loss real",  # mean, in nats
@@ -330,11 +335,12 @@ def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
 class MismatchFindings(Tables):
     """The tables of one audit of a mismatch, and their provenance."""
 
-    LATER = frozenset({"fixes"})
+    LATER = frozenset({"fixes", "profiles"})
     UPGRADES = MappingProxyType({"findings": _of_suspects, "slices": _slices})
 
     findings: Annotated[pl.DataFrame, FINDINGS]
     fixes: Annotated[pl.DataFrame, FIXES]
+    profiles: Annotated[pl.DataFrame, PROFILES]
     slices: Annotated[pl.DataFrame, SLICES]
     features: Annotated[pl.DataFrame, COLUMN_EFFECTS]
     traces: Annotated[pl.DataFrame, TRACES, traces]

@@ -82,7 +82,7 @@ class Table:
     bars: tuple[float, ...] = ()  # lengths from 0 to 1, which the page draws in one more column
     lead: Inline = ""  # for the page
     legend: Inline = ""  # explains the columns, below
-    style: Literal["cells", "wide", "said", "outcomes", "plain"] = "cells"
+    style: Literal["cells", "said", "outcomes", "plain"] = "cells"
 
 
 @dataclass(frozen=True, slots=True)

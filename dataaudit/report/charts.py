@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 396, 26, 200  # the plotting area; the rest is for ticks and names
 _TICKS: Final = 5
-_LANE: Final = 30.0  # height of a horizontal bar with its name above
+_LANE, _CLOSE = 30.0, 10.0  # height of a horizontal bar with its name above, and without a name
 _BARS_LEFT: Final = 20
 _LETTER, _OFFSET = 12.0, 7.0  # height of a letter, and its distance from the end of a line
 _DECADES: Final = 7  # more powers of ten than this are shown in steps
@@ -214,6 +214,13 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     return low - air, high + air
 
 
+def lengths(values: Sequence[float | None]) -> tuple[float, ...]:
+    """Return the lengths of bars in a table, signed, as shares of the longest."""
+    known = [value if value is not None and math.isfinite(value) else 0.0 for value in values]
+    most = max(map(abs, known), default=0.0) or 1.0
+    return tuple(value / most for value in known)
+
+
 def lanes(
     named: tuple[str, str, str],  # key, title, description
     measures: Sequence[Measure],
@@ -225,18 +232,21 @@ def lanes(
 ) -> Lanes:
     """Lay out horizontal bars from 0, below each other."""
     x = Scale(span[0], span[1], _BARS_LEFT, RIGHT)
-    found = []
-    for at, m in enumerate(measures):
+    found: list[Lane] = []
+    y = 6.0
+    for m in measures:
+        y -= 0.0 if m.name else _LANE - _CLOSE
         start, end = sorted((x(0.0), x(m.value)))
         ends = None if m.low is None or m.high is None else (x(m.low), x(m.high))
         width = round(max(end - start, 0.8), 2)
-        found.append(Lane(at * _LANE + 6.0, m.name, m.text, start, width, m.tone, ends))
+        found.append(Lane(y, m.name, m.text, start, width, m.tone, ends))
+        y += _LANE
     key, title, description = named
     return Lanes(
         key=key,
         title=title,
         description=description,
-        height=len(measures) * _LANE + 34.0,
+        height=y + 28.0,
         zero=x(0.0),
         ticks=x.ticks(text),
         lanes=tuple(found),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import polars as pl
@@ -10,16 +10,16 @@ import polars as pl
 from dataaudit.findings.schemas import ExplanationFindings, ExplanationProvenance
 from dataaudit.report import blocks as b
 from dataaudit.report import common, versus, words
+from dataaudit.report.charts import lengths
 from dataaudit.report.common import LABEL, NAME, Fact, joined
-from dataaudit.report.rows import Term, Value, begins, record, term_name, value_of
-from dataaudit.report.versus import Rows
+from dataaudit.report.rows import Rows, Term, begins, record, side_by_side, term_name, values_of
 
-_CARRIERS: Final = 8  # columns or words of a training row
+_NAMED: Final = 2  # columns or words that carry the influence of a training row
 _TERMS: Final = 12  # columns or words of the test row on the page
-_SIDE: Final = 20  # harmful rows, and helpful ones
+_SIDE: Final = 10  # harmful rows, and helpful ones, on the page
 _SHORT: Final = 6  # the same on a terminal
 _TEXT: Final = 2400  # characters of a cell
-_COLUMNS: Final = 40
+_COLUMNS, _FEW = 12, 6  # of a row's cells, and where there is less room
 _LEAST: Final = 0.05  # of the strongest effect of a row; weaker ones are not named
 _ROW: Final = 160  # characters of a row's name
 _TONES: Final = {"harmful": "against", "helpful": "for"}
@@ -27,7 +27,7 @@ _TONES: Final = {"harmful": "against", "helpful": "for"}
 
 def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     """Say what is predicted, what speaks for it, which rows are behind it, and what to type next."""
-    p, rows = f.provenance, _values(f)
+    p, rows = f.provenance, values_of(f.cells)
     own = f.contributions.select("column", "level", "cell", "contribution")
     roles = {str(role["column"]): str(role["role"]) for role in p.roles}
     terms = [_term(roles, *values) for values in own.iter_rows()]
@@ -43,7 +43,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     return b.Report(
         kind="explanation",
         over=("Explanation of one prediction, from ", *common.pair_names(p)),
-        name=(b.Cell(p.test_row_id), " by ", b.Cell(p.train, 58)),
+        name=(b.Cell(p.test_row_id), " of ", b.Cell(p.test, 58), " by ", b.Cell(p.train, 58)),
         facts=common.heading(p, f"{words.count(p.n_train)} training rows, λ = {words.short(p.l2)}"),
         headline=_headline(f),
         sentences=common.said(*said, common.checked(f.health)),
@@ -51,9 +51,9 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
         sections=(
             common.notes(p, folder),
             b.Section("The row", _row(f, terms, rows), rank=0, key="row", folded=True),
-            b.Section("Training rows behind it", _sides(behind), rank=0, key="behind", lead=_EXACT),
+            *_flip_set(f, flip, rows, behind),
+            b.Section("Training rows behind it", _sides(f, behind, rows), rank=0, key="behind", lead=_EXACT),
             *versus.sections(f, rivals),
-            *_flip_set(f, flip, rows),
             b.Section("Nearest rows", _nearest(f, rows), rank=0, key="near", lead=_ALIKE, folded=True),
             *_parts(f, behind),
             common.trust(f.health, _NONE, page=False),
@@ -69,7 +69,11 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
 
 _EXACT: Final = (
     "What removing each row, and training again, does to the loss of the test row: exact influence on the "
-    "fitted model, with the correction for the row’s own leverage."
+    "fitted model, with the correction for the row’s own leverage. Harmful rows speak against its label."
+)
+_LOSS: Final = (
+    "Without it: what the loss of the test row does once the training row is removed, in nats. Carried by: "
+    "with another cell there, or without the word, that loss would change by so much."
 )
 _ALIKE: Final = (
     "Training rows that look most like it. They know neither the labels nor the model: a near row need not "
@@ -82,14 +86,6 @@ _BY_PART: Final = (
     "influence is first order, so the places need not follow it."
 )
 _NONE: Final = "audit explain makes no refits of single rows: the changes of loss are predicted."
-
-
-def _values(f: ExplanationFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
-    """Return the cells of rows by part and name."""
-    found: dict[tuple[str, str], list[Value]] = {}
-    for row_id, column, text, part in f.cells.iter_rows():
-        found.setdefault((part, row_id), []).append(value_of(column, text))
-    return {key: tuple(values) for key, values in found.items()}
 
 
 def _term(roles: Mapping[str, str], column: str, level: str | None, cell: str | None, effect: float) -> Term:
@@ -107,17 +103,17 @@ def _behind(f: ExplanationFindings, rows: Rows, roles: Mapping[str, str]) -> lis
             carried.setdefault(row_id, []).append(_term(roles, column, level, value, effect))
     found = []
     for row in f.influences.sort("rank").iter_rows(named=True):
-        carriers = _telling(carried.get(row["train_row_id"], ()), -1.0 if row["kind"] == "harmful" else 1.0)
+        carriers = _pulling(carried.get(row["train_row_id"], ()), -1.0 if row["kind"] == "harmful" else 1.0)
         values = rows.get(("train", row["train_row_id"]), ())
         found.append(row | {"carriers": carriers, "values": values})
     return found
 
 
-def _telling(terms: Iterable[Term], sign: float) -> tuple[Term, ...]:
+def _pulling(terms: Iterable[Term], sign: float) -> tuple[Term, ...]:
     """Return the columns or words that pull the way the row does, the strongest first."""
     pulling = [term for term in terms if sign * term.contribution > 0]
     strongest = max((abs(term.contribution) for term in pulling), default=0.0)
-    return tuple(t for t in pulling if abs(t.contribution) >= _LEAST * strongest)[:_CARRIERS]
+    return tuple(t for t in pulling if abs(t.contribution) >= _LEAST * strongest)
 
 
 def _headline(f: ExplanationFindings) -> str:
@@ -164,7 +160,7 @@ def _row(f: ExplanationFindings, terms: list[Term], rows: Rows) -> tuple[b.Block
     )
     values = rows.get(("test", p.test_row_id), ())
     cells = record(values, terms, of=name, length=_TEXT, columns=_COLUMNS)
-    own = b.Fold("Its cells", (cells,), open=len(values) == 1, of=name)
+    own = b.Fold("Its cells", (cells,), open=True, of=name)
     table = _terms_table(p, terms)
     return (
         b.Only(b.PAGE, (b.Grid(((_classes(f), b.Sentence((name, *label)), own), (table,))),)),
@@ -187,19 +183,22 @@ def _classes(f: ExplanationFindings) -> b.Table:
 
 
 def _terms_table(p: ExplanationProvenance, terms: list[Term]) -> b.Table:
-    over = (" the log-odds of “", b.Cell(p.predicted_label, 40), "” over “", b.Cell(p.rival_label, 40), "”")
+    shown, names = terms[:_TERMS], (b.Cell(p.predicted_label, 40), b.Cell(p.rival_label, 40))
+    said = ("What each adds to the log-odds of “", names[0], "” over “", names[1], "”, or takes from it.")
     return b.Table(
-        caption="What its own cells do, the strongest first",
-        head=("column or word", "what it does"),
-        rows=tuple((b.Cell(term_name(t)), (_adds(t.contribution), *over)) for t in terms[:_TERMS]),
+        caption="What its own cells do",
+        head=("column or word", "log-odds"),
+        rows=tuple((b.Cell(term_name(t)), _adds(t.contribution)) for t in shown),
+        bars=lengths([t.contribution for t in shown]),
         total=len(terms),
         rest=("column or word", "columns or words: contributions.parquet"),
+        lead=said,
+        legend=said,
     )
 
 
 def _adds(contribution: float) -> str:
-    size = words.short(abs(contribution))
-    return f"adds {size} to" if contribution > 0 else f"takes {size} from"
+    return f"{'adds' if contribution > 0 else 'takes'} {words.short(abs(contribution))}"
 
 
 def _speaking(terms: list[Term]) -> tuple[b.Block, ...]:
@@ -213,104 +212,103 @@ def _speaking(terms: list[Term]) -> tuple[b.Block, ...]:
     return (b.Facts(tuple(facts)),) if facts else ()
 
 
-def _sides(behind: list[Fact]) -> tuple[b.Block, ...]:
-    """Return harmful rows next to helpful ones; other formats have one table of both."""
-    columns: list[tuple[b.Block, ...]] = []
-    first: list[Fact] = []
-    for kind, lead in (
-        ("harmful", "Without them the test row would be predicted better. The strongest first."),
-        ("helpful", "Without them it would be predicted worse. The strongest first."),
-    ):
-        mine = [row for row in behind if row["kind"] == kind]
-        first += mine[:_SHORT]
-        cards = b.Cards(items=tuple(_card(row) for row in mine[:_SIDE]), empty="None.")
-        columns.append((b.Group(kind.capitalize(), (b.Sentence(lead, "quiet"), cards)),))
-    first.sort(key=lambda row: int(row["rank"]))
+def _sides(f: ExplanationFindings, behind: list[Fact], rows: Rows) -> tuple[b.Block, ...]:
+    """Return the rows behind the prediction: how far each moves the loss, what carries that, and cells."""
+    if not behind:
+        return (b.Only(b.PAGE, (b.Sentence("None.", "quiet"),)),)
+    page, terminal = _strongest_of(behind, _SIDE), _strongest_of(behind, _SHORT)
     return (
-        b.Only(b.PAGE, (b.Grid(tuple(columns)),)),
-        b.Only(b.MARKDOWN, (_table(behind, words.moved),)),
-        b.Only(b.TERMINAL, (_table(first, _change),)),
+        b.Only(b.PAGE, (_table(page, bars=True), _cells(f, page, rows))),
+        b.Only(b.MARKDOWN, (_table(behind),)),
+        b.Only(b.TERMINAL, (_table(terminal, brief=True),)),
     )
 
 
-def _change(value: float) -> str:
-    if not words.known(value):
-        return words.MISSING
-    return f"{'falls' if value < 0 else 'rises'} {words.short(abs(value))}"
+def _strongest_of(behind: list[Fact], most: int) -> list[Fact]:
+    """Return the strongest harmful and helpful rows in their order."""
+    sides = ([row for row in behind if row["kind"] == kind][:most] for kind in _TONES)
+    return sorted((row for side in sides for row in side), key=lambda row: int(row["rank"]))
 
 
-def _card(row: Fact) -> b.Card:
-    name = row["train_row_id"][:_ROW]
-    carriers = tuple(_carrier(term) for term in row["carriers"])
-    cells = record(row["values"], row["carriers"], of=name, length=_TEXT, columns=_COLUMNS)
-    return b.Card(
-        title=(b.Cell(row["train_row_id"], _ROW), ", labelled “", b.Cell(row["label"], LABEL), "”"),
-        name=name,
-        blocks=(
-            b.Sentence(f"Removing it {_does(row)}."),
-            *((b.Fold("What carries it", (b.List(carriers),), open=True, of=name),) if carriers else ()),
-            b.Fold("Its cells", (cells,), open=len(row["values"]) == 1, of=name),
-        ),
-    )
+def _cells(f: ExplanationFindings, behind: list[Fact], rows: Rows) -> b.Fold:
+    """Set the cells of the rows below those of the test row, columns that carry influence first."""
+    p = f.provenance
+    shown = [("Test row", p.label, rows.get(("test", p.test_row_id), ()), ())]
+    shown += [(row["train_row_id"], row["label"], row["values"], row["carriers"]) for row in behind]
+    caption = "The test row and the rows behind it"
+    table = side_by_side(shown, target=p.target, caption=caption, most=_COLUMNS, tells=_columns(behind))
+    return b.Fold("Their cells, below those of the test row", (table,), open=len(shown[0][2]) == 1)
 
 
-def _carrier(term: Term) -> b.Inline:
-    how = "without it" if term.role == "text" else "with another cell there"
-    loss = f": {how}, the loss of the test row {words.moved(term.contribution)}."
-    return b.Cell(term_name(term), LABEL), loss
-
-
-def _table(behind: list[Fact], say: Callable[[float], str]) -> b.Table:
+def _table(behind: list[Fact], *, bars: bool = False, brief: bool = False) -> b.Table:
     rows = tuple(
         (
             str(row["rank"]),
             b.Cell(row["train_row_id"], NAME),
             b.Cell(row["label"], 40),
-            say(row["delta_loss_if_removed"]),
+            words.change(row["delta_loss_if_removed"]),
             b.Words(row["kind"], _TONES.get(row["kind"], "")),  # type: ignore[arg-type]
-            joined(b.Cell(name, 40) for name in list(dict.fromkeys(map(term_name, row["carriers"])))[:2]),
+            joined(_carrier(term, brief=brief) for term in row["carriers"][: 1 if brief else _NAMED]),
         )
         for row in behind
     )
     return b.Table(
         caption="Training rows behind it",
-        head=("", "training row", "label", "removed, the loss", "", "carried by"),
+        head=("", "training row", "label", "without it, the loss", "", "carried by"),
         rows=rows,
+        bars=lengths([row["delta_loss_if_removed"] for row in behind]) if bars else (),
         short=2 * _SHORT,
-        legend="What the loss of the test row does once the training row is removed, in nats.",
+        legend="Without it: what the loss of the test row does without the training row, in nats."
+        if brief
+        else _LOSS,
+        lead=_LOSS,
     )
 
 
-def _flip_set(f: ExplanationFindings, sentence: str, rows: Rows) -> tuple[b.Section, ...]:
+def _carrier(term: Term, *, brief: bool) -> b.Inline:
+    name = b.Cell(term_name(term), 40)
+    return name if brief else (name, f" ({words.short(abs(term.contribution), 2)})")
+
+
+def _flip_set(f: ExplanationFindings, sentence: str, rows: Rows, behind: list[Fact]) -> tuple[b.Section, ...]:
     if not sentence:
         return ()
-    removed = tuple(
-        (b.Cell(row_id, _ROW), b.Cell(label, LABEL), begins(rows.get(("train", row_id), ())))
-        for row_id, label in f.flip.select("train_row_id", "label").iter_rows()
-    )
-    caption = "Training rows that are removed, in this order"
-    table = b.Table(caption=caption, head=("training row", "label", "begins"), rows=removed)
+    named = f.flip.select("train_row_id", "label").iter_rows()
+    removed = tuple((name, label, rows.get(("train", name), ()), ()) for name, label in named)
+    caption, tells = "Training rows that are removed, in this order", _columns(behind)
+    table = side_by_side(removed, target=f.provenance.target, caption=caption, most=_FEW, tells=tells)
     blocks = (b.Sentence(sentence), *((table,) if removed else ()))
     return (b.Section("How few rows flip it", blocks, rank=2, key="flip", nav="Flip set"),)
+
+
+def _columns(behind: list[Fact]) -> set[str]:
+    """Return the columns that carry most of what the rows do."""
+    return {term.column for row in behind for term in row["carriers"][:_NAMED]}
 
 
 def _nearest(f: ExplanationFindings, rows: Rows) -> tuple[b.Block, ...]:
     cosine = _near(f, rows, "cosine", "Largest cosine of the encoded features")
     distance = _near(f, rows, "euclidean", "Smallest Euclidean distance of the encoded features")
-    return b.Group("By cosine", (cosine,)), b.Group("By distance", (distance,))
+    return (b.Grid(((b.Group("By cosine", (cosine,)),), (b.Group("By distance", (distance,)),))),)
 
 
 def _near(f: ExplanationFindings, rows: Rows, measure: str, caption: str) -> b.Table:
     found = list(f.neighbours.filter(measure=measure).sort("rank").iter_rows(named=True))
     values = [rows.get(("train", row["train_row_id"]), ()) for row in found]
     columns = 5 if any(values) else 4  # cells may be withheld
-    head = ("training row", "label", "cosine" if measure == "cosine" else "distance", "removing it", "begins")
+    head = (
+        "training row",
+        "label",
+        "cosine" if measure == "cosine" else "distance",
+        "without it, the loss",
+        "begins",
+    )
     lines = tuple(
         (
             b.Cell(row["train_row_id"], _ROW),
             b.Cell(row["label"], LABEL),
             words.short(row["value"]),
-            _does(row),
+            words.change(row["delta_loss_if_removed"]),
             begins(mine),
         )[:columns]
         for row, mine in zip(found, values, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import ascii_lowercase
 from typing import Any, Final, NamedTuple
 
@@ -33,7 +33,12 @@ _LEFT, _TOP, _WIDE = 110, 42, 300  # place of a matrix's cells
 _ROOM: Final = 34.0  # units of width that a cell's number needs
 _LETTER: Final = 8  # units a letter takes
 _DARKEST: Final = 0.5  # of a cell, so that its number keeps its contrast
-_PARTS: Final = (("training", "train", "against"), ("test", "test", "accent"))  # word, column, tone
+_PARTS: Final = (  # of rows: name, word, tone
+    ("train", "training (grey)", "quiet"),
+    ("test", "test (red)", "against"),
+    ("fixed", "test once it is fixed (green)", "accent"),
+)
+_COLUMNS, _APART, _EVERY = 3, 4, 5  # columns that are drawn; bins a single value is wide, and bins a tick
 
 
 class Bar(NamedTuple):
@@ -366,13 +371,12 @@ def _commonest(mistakes: Sequence[Rate], of: str) -> str:
 
 def by_label(counts: Sequence[tuple[str, int, float]], of: str = "") -> Table:
     """List how many wrong labels each class is expected to hold, of (label, rows, expected)."""
-    most = max((expected for _, _, expected in counts), default=0.0) or 1.0
     shown = counts[:_LISTED]
     return Table(
         caption="Where the wrong labels are",
         head=(Cell(of, 60) if of else "label", "rows", "expected wrong"),
         rows=tuple((Cell(label, 60), words.count(n), words.fixed(wrong, 1)) for label, n, wrong in shown),
-        bars=tuple(expected / most for _, _, expected in shown),
+        bars=charts.lengths([expected for _, _, expected in shown]),
         total=len(counts),
         rest=("label", "labels"),
         lead="Rows that carry each label, and how many of them are expected to be wrong.",
@@ -426,102 +430,102 @@ def _levels_shown(own: pl.DataFrame) -> pl.DataFrame:
     return own.sort("position").head(_DATES) if ordered else own.sort("rank").head(_BARS)
 
 
-def rates(key: str, found: Fact) -> charts.Lanes | None:
-    """Return the label rate of a slice, in training and in test, with its intervals."""
-    if found["rate_train"] is None:
-        return None
-    measures = []
-    for part, name, tone in _PARTS:
-        n, (low, value, high) = found[f"n_{name}"], _rate(found, name)
-        title = f"{part}, {words.count(n)} {'row' if n == 1 else 'rows'}"
-        measures.append(charts.Measure(title, words.share(value), value or 0.0, tone, low, high))
-    title = f"Share labelled “{found['rate_class'][:40]}” in this slice"
-    said = "Bars, with 95 % intervals as lines: few rows make long ones."
-    head = ("rows", "number", "share", "at least", "at most")
-    named = (f"{key}-rates", title, said)
-    return lanes(named, measures, (0.0, 1.0), text=_percent, head=head, table=rate_rows(found))
+def pictures(key: str, found: Fact, roles: Sequence[Mapping[str, str]]) -> list[Plot | charts.Lanes]:
+    """Return the pictures of a finding: of its columns on both sides, else of its rows before and after."""
+    profiles, numeric = (
+        found["profiles"],
+        {r["column"] for r in roles if r["role"] in ("numeric", "datetime")},
+    )
+    columns = list(profiles["column"].unique(maintain_order=True))[:_COLUMNS]
+    drawn: list[Plot | charts.Lanes] = []
+    for at, name in enumerate(columns):
+        table = profiles.filter(column=name).pivot("part", index=["position", "level"], values="share")
+        draw = _bins if name in numeric else _levels
+        drawn.append(draw((f"{key}-column-{at}", name[:60]), table.sort("position")))
+    return drawn or [chart for chart in [before_and_after(key, found)] if chart]
 
 
-def _rate(found: Fact, name: str) -> tuple[float, float, float]:  # low, rate, high
-    return found[f"rate_{name}_low"], found[f"rate_{name}"], found[f"rate_{name}_high"]
+def _legend(table: pl.DataFrame) -> str:
+    return f"Share of rows: {', '.join(word for part, word, _ in _PARTS if part in table.columns)}."
 
 
-def rate_rows(found: Fact) -> tuple[tuple[str, ...], ...]:
-    """Return rows, rates and their intervals, in training and in test."""
-    rows = []
-    for part, name, _ in _PARTS:
-        low, value, high = map(words.share, _rate(found, name))
-        rows.append((part, words.count(found[f"n_{name}"]), value, low, high))
-    return tuple(rows)
+def _shares(table: pl.DataFrame) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return the numbers behind a picture of a column."""
+    parts = [(part, word) for part, word, _ in _PARTS if part in table.columns]
+    rows = table.select("level", *(part for part, _ in parts)).iter_rows()
+    lines = tuple((level[:60], *map(words.share, shares)) for level, *shares in rows)
+    return ("value", *(word for _, word in parts)), lines
 
 
-def proof(key: str, finding: Fact) -> charts.Lanes | None:
-    """Return the predicted change of a finding's loss and the measured one."""
-    values = {name: finding[name] for name in ("predicted", "measured")}
-    if not all(map(words.known, values.values())):
-        return None
-    measures = [
-        charts.Measure(f"{name}: the loss", words.moved(v), v, "quiet" if name == "predicted" else "accent")
-        for name, v in values.items()
-    ]
-    low, high = min(0.0, *values.values()) * 1.04, max(0.0, *values.values()) * 1.04
-    n = words.count(finding["n_errors"])
-    how = "without its training rows" if finding["row_ids"] else "once rows weigh by class as in test"
-    said = f"Change of the mean loss of its {n} mispredicted test rows, {how}."
-    span = (low, high) if high > low else (-1.0, 1.0)
-    table = tuple((name, words.moved(v, 4)) for name, v in values.items())
-    named = (f"{key}-proof", "Predicted and measured", said)
-    return lanes(named, measures, span, text=words.short, head=("how", "the mean loss"), table=table)
-
-
-def errors_along_l2(key: str, remedies: Sequence[Fact], l2: float) -> Plot | None:
-    """Return the errors along λ; the large mark is at the λ in use."""
-    tried = sorted((r for r in remedies if r["remedy"] == "ridge"), key=lambda r: r["l2"])
-    tried = [r for r in tried if r["errors_after"] is not None and r["l2"] > 0]
-    if len(tried) < _FEWEST:
-        return None
-    n = words.count(tried[0]["n_counted"])
-    x = horizontal(tried[0]["l2"] / 1.5, tried[-1]["l2"] * 1.5, log=True)
-    y = vertical(0, max(1.0, *(float(r["errors_after"]) for r in tried)) * 1.08)
-    places = [(x(r["l2"]), y(r["errors_after"])) for r in tried]
-    used = [math.isclose(r["l2"], l2) for r in tried]
+def _bins(named: tuple[str, str], table: pl.DataFrame) -> Plot:
+    """Draw the distributions of numbers; single values stand apart at the left."""
+    levels = table["level"].to_list()
+    widths = np.array([1 if " to " in level else _APART for level in levels])
+    ends = np.concatenate([[0], np.cumsum(widths)])
+    shares = {part: table[part].fill_null(0.0).to_list() for part, _, _ in _PARTS if part in table.columns}
+    x, y = horizontal(0, float(ends[-1])), vertical(0, max(map(max, shares.values())) * 1.08 or 1.0)
+    lines, tones = list[Line](), {part: tone for part, _, tone in _PARTS}
+    for part, heights in shares.items():
+        steps = [
+            path([(x(a), y(0)), (x(a), y(h)), (x(b), y(h)), (x(b), y(0))])
+            for a, b, h in zip(ends[:-1], ends[1:], heights, strict=True)
+            if h > 0
+        ]
+        lines.append(Line("".join(steps), tones[part], dashed=part == "fixed"))
+    known = zip(ends[:-1], ends[1:], shares.get("train", ()), strict=False)
+    boxes = tuple(
+        charts.Box(x(a), y(h), x(b) - x(a), charts.BOTTOM - y(h), "quiet", 0.5) for a, b, h in known
+    )
+    alone = int((widths > 1).sum())
+    named_at = [*range(alone), *range(alone, len(levels), _EVERY)]
+    starts = [float(ends[i] + (widths[i] / 2 if i < alone else 0)) for i in named_at]
+    texts = [levels[i].partition(" to ")[0].strip("()")[:10] for i in named_at]
+    head, rows = _shares(table)
     return Plot(
-        key=f"{key}-grid",
-        title="Mispredicted rows along λ",
-        description=f"Of {n} test rows, at each λ the model was trained again. "
-        + ("The large mark is the λ in use." if any(used) else ""),
-        x_name="λ, logarithmic",
-        y_name="mispredicted",
-        x_ticks=x.ticks(words.short),
-        y_ticks=y.ticks(words.count),
-        lines=(Line(path(places), "accent"),),
-        points=tuple(
-            Point(*place, "against" if here else "quiet") for place, here in zip(places, used, strict=True)
-        ),
-        head=("λ", f"wrong of {n}", "their mean loss", "wrong of all", "mean loss of all"),
-        table=tuple((words.short(r["l2"]), *_after(r, ""), *_after(r, "test_")) for r in tried),
+        key=named[0],
+        title=named[1],
+        description=_legend(table),
+        x_name="",
+        y_name="share of rows",
+        x_ticks=tuple(charts.Tick(x(at), text) for at, text in zip(starts, texts, strict=True)),
+        y_ticks=y.ticks(_percent),
+        boxes=boxes,
+        lines=tuple(lines),
+        head=head,
+        table=rows,
     )
 
 
-def _after(remedy: Fact, of: str) -> tuple[str, str]:
-    loss = remedy["test_loss_after" if of else "slice_loss_after"]
-    return words.count(remedy[f"{of}errors_after"]), f"{words.fixed(loss, 3)} nats"
+def _levels(named: tuple[str, str], table: pl.DataFrame) -> charts.Lanes:
+    """Draw the shares of levels, bars of one level next to each other."""
+    parts = [(part, tone) for part, _, tone in _PARTS if part in table.columns]
+    measures = []
+    for row in table.iter_rows(named=True):
+        text = " → ".join(words.share(row[part], 0) for part, _ in parts)
+        for at, (part, tone) in enumerate(parts):
+            name = (shortened(row["level"], 30), text) if not at else ("", "")
+            measures.append(charts.Measure(*name, row[part] or 0.0, tone))
+    span = (0.0, max(m.value for m in measures) * 1.04 or 1.0)
+    head, rows = _shares(table)
+    return lanes((*named, _legend(table)), measures, span, text=_percent, head=head, table=rows)
 
 
-def levels(column: str, found: Sequence[Fact], *, number: int, totals: tuple[int, int]) -> charts.Lanes:
-    """Return the shares of a column's levels, in training and in test."""
+def before_and_after(key: str, found: Fact) -> charts.Lanes | None:
+    """Draw the share of wrong rows before and after a fix: of those that it is about, and of the others."""
+    best = next((fix for fix in found["fixes"] if fix["best"] and fix["own_rows"]), None)
+    if best is None:
+        return None
+    n, rest = best["own_rows"], best["rows"] - best["own_rows"]
     measures, table = [], []
-    for level in found:
-        numbers = level["n_train"], level["n_test"]
-        shares = [n / max(total, 1) for n, total in zip(numbers, totals, strict=True)]
-        for (part, _, tone), share in zip(_PARTS, shares, strict=True):
-            measures.append(
-                charts.Measure(f"{shortened(level['level'], 34)}, {part}", words.share(share), share, tone)
-            )
-        table.append((level["level"][:60], *map(words.count, numbers), *map(words.share, shares)))
-    most = max((m.value for m in measures), default=1.0) or 1.0
-    said = "Share of the rows that have each level; the levels most frequent in test."
-    named = (f"column-{number}", f"{column[:60]}, training against test", said)
-    head = ("level", "training rows", "test rows", "of training", "of test")
-    span = (0.0, min(1.0, most * 1.08))
+    for whose, rows, name in (("its rows", n, "own_"), ("other rows", rest, "")):
+        for when, word, tone in (("before", "as it is", "against"), ("after", "fixed", "accent")):
+            wrong = best[f"{name}errors_{when}"] - (0 if name else best[f"own_errors_{when}"])
+            text = f"{words.count(wrong)} of {words.count(rows)} wrong"
+            if rows:
+                measures.append(charts.Measure(f"{whose}, {word}", text, wrong / rows, tone))
+                table.append((f"{whose}, {word}", words.count(rows), words.count(wrong)))
+    losses = " to ".join(words.fixed(best[f"own_loss_{when}"]) for when in ("before", "after"))
+    named = f"{key}-own", "Wrong test rows", f"The mean loss of its rows goes from {losses} nats."
+    span = (0.0, max(m.value for m in measures) * 1.04 or 1.0)
+    head = ("rows", "number", "wrong")
     return lanes(named, measures, span, text=_percent, head=head, table=tuple(table))

@@ -1,10 +1,10 @@
-"""Findings of a mismatch, the training rows that they trace back to, and traced test rows, as cards."""
+"""Findings of a mismatch: what fixing each is worth, its picture, its rows; and traced test rows."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -13,96 +13,89 @@ import polars as pl
 from dataaudit.findings.schemas import MismatchFindings
 from dataaudit.report import blocks, figures, words
 from dataaudit.report.blocks import Block, Cell, Inline, Line, Only, Section, Sentence, Table, Words
-from dataaudit.report.common import LABEL, NAME, charts, few
-from dataaudit.report.rows import Value, cell, value_of
+from dataaudit.report.charts import lengths
+from dataaudit.report.common import LABEL, NAME, few
+from dataaudit.report.rows import Rows, side_by_side
+from dataaudit.report.words import row_name
 
 Fact = dict[str, Any]
-Rows = Mapping[tuple[str, str], tuple[Value, ...]]
-
-_FINDINGS: Final = 40
+_FIRST: Final = 3  # causes that are shown in full
+_NOTES: Final = 5  # where nothing is more than a note
 _PAIRS, _PARTNERS, _PAIR_COLUMNS = 10, 2, 12  # traced test rows; harmful and helpful rows of each; columns
-_ROWS: Final = 10  # training rows of a finding that are shown with their cells
+_ROWS: Final = 10  # training rows of a finding that are shown with their cells, and test rows
 _COLUMNS: Final = 8  # of them
-_CARRIERS: Final = 5
-_HARMFUL: Final = 20
-_TEXT: Final = 240
+_CARRIERS: Final = 3
+_HARMFUL: Final = 10
 _SEVERITIES: Final[dict[str, tuple[Inline, Inline]]] = {  # on a card, and in a table
     "high": (Words("High severity", "against"), Words("high", "against")),
     "medium": (Words("Medium severity", "against"), Words("medium", "strong")),
     "note": (Words("Note", "quiet"), Words("note", "quiet")),
 }
-_HOW: Final = {
-    "remove": "remove the rows",
-    "down-weight": "halve their weight",
-    "relabel": "relabel them",
-    "reweigh": "weigh by class",
-    "ridge": "another λ",
-    "collect": "collect more rows",
-}
-
-
-def values_of(f: MismatchFindings) -> dict[tuple[str, str], tuple[Value, ...]]:
-    """Return the cells of the rows whose cells were kept, by part and name."""
-    found: dict[tuple[str, str], list[Value]] = {}
-    for row_id, column, text, part in f.cells.iter_rows():
-        found.setdefault((part, row_id), []).append(value_of(column, text))
-    return {key: tuple(values) for key, values in found.items()}
-
-
-def slices_of(f: MismatchFindings) -> list[Fact]:
-    """Return every slice with its name as people write it, the most harmful first."""
-    first = pl.format("{} = {}", "column", "level")
-    second = pl.format(" and {} = {}", "second_column", "second_level").fill_null("")
-    return list(f.slices.sort("rank").with_columns(name=first + second).iter_rows(named=True))
+_ABOUT: Final = {"rates": "class rates", "copies": "copies with another label"}  # where there is no column
+_OF_ROWS: Final = ("copies", "row", "rows")  # kinds whose rows are their picture
 
 
 def _named(rows: Rows, part: str, key: str, target: str) -> Fact:
     values = rows.get((part, key), ())
     label = next((value.text for value in values if value.column == target), "")
-    return {"row_id": key, "label": label, "cells": tuple(v for v in values if v.column != target)}
+    return {"row_id": key, "part": part, "label": label, "cells": [v for v in values if v.column != target]}
 
 
-def mismatch_findings(f: MismatchFindings, rows: Rows, slices: Sequence[Fact]) -> list[Fact]:
-    """Return every finding with its rows, the columns that carry it, and its remedies."""
-    lines = {line["name"]: line for line in slices}
-    carriers, cards = _carriers(f), []
+def findings_of(f: MismatchFindings, rows: Rows) -> list[Fact]:
+    """Return every finding with what was tried for it, its by-products and its rows."""
+    found: list[Fact] = []
+    carriers = _carriers(f)
     for one in f.findings.iter_rows(named=True):
-        number, keys, line = one["finding"], one["train_row_ids"], lines.get(one["slice"])
-        carried = carriers.get(number, [])
-        columns = [line["column"], line["second_column"]] if line else []
-        card = {
-            "row_ids": keys,
-            "rows": [_named(rows, "train", key, f.provenance.target) for key in keys[:_ROWS]],
-            "telling": [column for column in (*columns, *(name for name, _ in carried)) if column],
-            "carriers": carried,
-            "line": line,
-            "predicted": one["predicted_delta_loss"],
-            "measured": one["measured_delta_loss"],
-            "remedies": list(f.remedies.filter(finding=number).iter_rows(named=True)),
+        number, keys = one["finding"], [("train", key) for key in one["train_row_ids"][:_ROWS]]
+        if one["kind"] in _OF_ROWS:
+            keys += [("test", key) for key in one["test_row_ids"] if ("test", key) in rows][:_ROWS]
+        shown = [_named(rows, part, key, f.provenance.target) for part, key in keys]
+        if one["kind"] == "copies":  # next to each other
+            shown.sort(key=lambda row: [value.text for value in row["cells"]])
+        more = {
+            "about": _about(one),
+            "rows": shown,
+            "telling": {*one["columns"], *carriers.get(number, ())},
+            "fixes": list(f.fixes.filter(finding=number).iter_rows(named=True)),
+            "profiles": f.profiles.filter(finding=number),
         }
-        cards.append(one | card)
-    return cards
+        found.append(one | more)
+    return found
 
 
-def _carriers(f: MismatchFindings) -> dict[int, list[tuple[str, float]]]:
-    """Sum the effects of whole columns over the training rows of each finding, the strongest first."""
-    whole = f.features.filter(pl.col("level").is_null())
-    sums = whole.group_by("finding", "column").agg(pl.col("finite_effect").sum().alias("effect"))
-    sums = sums.sort(pl.col("effect").abs(), "column", descending=[True, False])
-    numbers = sums["finding"].unique()
-    pairs = {number: sums.filter(finding=number).select("column", "effect") for number in numbers}
-    return {number: list(some.head(_CARRIERS).iter_rows()) for number, some in pairs.items()}
+def _carriers(f: MismatchFindings) -> dict[int, list[str]]:
+    """Return the columns that carry most of the influence of the training rows of each finding."""
+    size = pl.col("finite_effect").sum().abs()
+    sums = f.features.group_by("finding", "column").agg(size).sort("finite_effect", "column", descending=True)
+    return dict(sums.group_by("finding").agg(pl.col("column").head(_CARRIERS)).iter_rows())
 
 
-def record_of(card: Fact) -> Fact:
+def _about(one: Fact) -> str:
+    """Name a finding in a few words."""
+    if one["kind"] == "row" and one["train_row_ids"]:
+        return f"training {row_name(one['train_row_ids'][0])}"
+    if one["kind"] == "rows":
+        return few(one["n_train_rows"], "training row")
+    columns = " and ".join(one["columns"])
+    return str(one["slice"] or _ABOUT.get(one["kind"], f"{columns} ({one['cause']})"))
+
+
+def causes(found: Sequence[Fact]) -> list[Fact]:
+    """Return the findings that are more than a note, or than a by-product of another one."""
+    return [one for one in found if one["severity"] != "note" and one["under"] is None]
+
+
+def notes(found: Sequence[Fact]) -> list[Fact]:
+    """Return the findings that are notes, of their own."""
+    return [one for one in found if one["severity"] == "note" and one["under"] is None]
+
+
+def record_of(one: Fact) -> Fact:
     """Return a finding as a line of JSON has it."""
-    left_out = ("train_row_ids", "telling", "features", "predicted_delta_loss", "measured_delta_loss")
-    line = card["line"]
-    return _without(card, left_out) | {
-        "rows": [row | {"cells": [asdict(value) for value in row["cells"]]} for row in card["rows"]],
-        "carriers": [{"column": column, "effect": effect} for column, effect in card["carriers"]],
-        "remedies": [_without(one, ("finding",)) for one in card["remedies"]],
-        "line": line and _without(line, ("name", "error_rate", "low", "high", "harm_low")),
+    left_out = ("about", "telling", "features", "profiles", "test_row_ids")
+    return _without(one, left_out) | {
+        "rows": [row | {"cells": [asdict(value) for value in row["cells"]]} for row in one["rows"]],
+        "fixes": [_without(fix, ("finding",)) for fix in one["fixes"]],
     }
 
 
@@ -110,76 +103,70 @@ def _without(fact: Fact, names: Sequence[str]) -> Fact:
     return {name: value for name, value in fact.items() if name not in names}
 
 
-def section(f: MismatchFindings, cards: Sequence[Fact]) -> Section:
-    """Return the findings, and what to do about the first."""
-    n = len(cards)
-    many = "One finding" if n == 1 else f"{words.count(n)} findings, the most severe first"
+def section(f: MismatchFindings, found: Sequence[Fact]) -> Section:
+    """Return the first causes with their pictures, then the others, then notes."""
+    first, small = causes(found), notes(found)
     lead = (
-        f"{many}. Predicted is one Newton step for the whole group of rows (for class rates: Bayes’ rule), "
-        "measured is a true refit of the model without them; in both, the other rows and λ stay as they are. "
-        "The two part where the loss is far from a parabola on the way, mostly for larger groups."
+        "Each fix was tried on the labelled test rows: its worth is the loss that it takes from them, in "
+        "nats. What disappears once a cause is fixed is its by-product."
     )
-    shown = blocks.Cards(
-        items=tuple(_card(f, one) for one in cards[:_FINDINGS]),
-        overview=_overview(cards),
-        numbered=True,
-        total=n,
-        rest=("finding", "findings, all in findings.parquet"),
+    shown: list[Block] = []
+    if first:
+        shown.append(
+            Only(blocks.BRIEF, (Sentence((Words("What to do:", "strong"), " ", first[0]["advice"])),))
+        )
+    cards = [_card(f, one, found) for one in first]
+    overview = _overview(first or small[:_NOTES])
+    shown.append(blocks.Cards(items=tuple(cards[:_FIRST]), overview=overview, numbered=True))
+    tried = (
+        blocks.Fold(f"Finding {one['finding']}: what was tried", (_fixes(one),)) for one in first[:_FIRST]
     )
-    none = Sentence("No slice and no group of training rows stands out.", "quiet")
-    parts = (shown, *_begin(f, cards[0])) if cards else (Only(blocks.PAGE, (none,)),)
-    return Section("Findings", parts, rank=0, key="findings", lead=lead if n else "")
+    shown.append(Only(blocks.MARKDOWN, tuple(tried)))
+    if cards[_FIRST:]:
+        more = blocks.Cards(items=tuple(cards[_FIRST:]), numbered=True)
+        title = f"{few(len(cards) - _FIRST, 'further cause')}, each worth less"
+        shown.append(Only(blocks.PAGE, (blocks.Fold(title, (more,)),)))
+    if not first:
+        none = "Nothing that was tried takes more loss from the test rows than chance does."
+        shown.insert(0, Only(blocks.PAGE, (Sentence(none, "quiet"),)))
+    if small:
+        title = f"{few(len(small), 'note')}: worth little, or no more than chance"
+        shown.append(Only(("page", "markdown"), (blocks.Fold(title, (_overview(small, f"{title}."),)),)))
+    return Section("Findings", tuple(shown), rank=0, key="findings", lead=lead if first else "")
 
 
-def _overview(cards: Sequence[Fact]) -> Table:
+def _overview(found: Sequence[Fact], caption: str = "What to look at first") -> Table:
     rows: tuple[Line, ...] = tuple(
         (
             str(one["finding"]),
             _SEVERITIES.get(one["severity"], ("", ""))[1],
-            Cell(one["slice"], NAME) if one["slice"] else one["title"][:NAME],
-            words.count(one["n_errors"]),
-            words.count(one["n_train_rows"]) if one["n_train_rows"] else "all",
-            _change(one["predicted"]),
-            _change(one["measured"]),
+            Cell(one["about"], NAME),
+            words.nats(one["worth"]),
+            words.share(one["share"], 0),
+            _wrong(one),
         )
-        for one in cards
+        for one in found
     )
-    legend = (
-        "Wrong: mispredicted test rows; rows: training rows behind them; then what their mean loss does, "
-        "in nats, without those training rows (all: once rows weigh by class)."
+    n = next((fix["rows"] for one in found for fix in one["fixes"]), None)
+    of = f" of {words.count(n)} test rows" if n else ""
+    legend = f"Worth: nats of test loss that fixing it takes away, and their share; wrong{of} before → after."
+    head = ("", "severity", "about", "worth", "of loss", "wrong")
+    bars = lengths([max(one["worth"], 0.0) for one in found])
+    return Table(caption=caption, head=head, rows=rows, bars=bars, total=len(rows), short=10, legend=legend)
+
+
+def _card(f: MismatchFindings, one: Fact, found: Sequence[Fact]) -> blocks.Card:
+    key, of_rows = f"f{one['finding']}", one["kind"] in _OF_ROWS
+    picture = (
+        [] if of_rows else [blocks.Figure(chart) for chart in figures.pictures(key, one, f.provenance.roles)]
     )
-    head = ("", "severity", "about", "wrong", "rows", "predicted", "measured")
-    return Table(caption="Findings", head=head, rows=rows, total=len(rows), short=10, legend=legend)
-
-
-def _change(value: float | None) -> str:
-    if value is None or not words.known(value):
-        return words.MISSING
-    return f"{'falls' if value < 0 else 'rises'} {words.short(abs(value), 2)}"
-
-
-def _begin(f: MismatchFindings, card: Fact) -> tuple[Block, ...]:
-    """Say what the first finding is and what to do; Markdown shows the rows that it rests on."""
-    title = Words(f"{card['finding']}. {card['title']}.", "strong")
-    proved = Only(blocks.MARKDOWN, (Sentence(_proof(card)), _rows(f, card, columns=3)))
-    return (Only(blocks.BRIEF, (Sentence((title, " ", card["advice"])),)), proved)
-
-
-def _card(f: MismatchFindings, one: Fact) -> blocks.Card:
-    key = f"f{one['finding']}"
-    strips = [one["line"] and figures.rates(key, one["line"]), figures.proof(key, one)]
-    along = figures.errors_along_l2(key, one["remedies"], f.provenance.l2)
-    columns = [tuple(blocks.Figure(chart) for chart in column if chart) for column in (strips, [along])]
-    parts: list[Block] = [Sentence(one["advice"]), Sentence(_proof(one), "quiet")]
-    if any(columns):
-        parts.append(blocks.Grid(tuple(filter(None, columns))))
-    if one["carriers"]:
-        carriers = blocks.List(tuple(map(_carrier, one["carriers"])))
-        parts.append(blocks.Fold("Columns that carry it", (carriers,), open=True))
+    parts: list[Block] = [Sentence(one["advice"]), Sentence(_worth(one), "quiet")]
+    parts.append(blocks.Grid((*((chart,) for chart in picture), (_fixes(one),))))
     if one["rows"]:
-        parts.append(blocks.Fold(_rows_title(one), (_rows(f, one),)))
-    if one["remedies"]:
-        parts.append(_remedies(one))
+        parts.append(blocks.Fold(_rows_title(one), (_rows(f, one),), open=of_rows))
+    if under := [other for other in found if other["under"] == one["finding"]]:
+        title = f"{few(len(under), 'by-product')}: gone, or nearly, once it is fixed"
+        parts.append(blocks.Fold(title, (_by_products(under, title),)))
     return blocks.Card(
         title=one["title"],
         name=f"Finding {one['finding']}",
@@ -190,102 +177,84 @@ def _card(f: MismatchFindings, one: Fact) -> blocks.Card:
     )
 
 
-def _proof(card: Fact) -> str:
-    if not words.known(card["predicted"]):
-        return "Not proved by a refit."
-    changed = "Without these training rows" if card["row_ids"] else "With rows weighed by class as in test"
-    if card["n_train_rows"] == 1:
-        changed = "Without this training row"
-    known = words.known(card["measured"])
-    measured = f"; measured by a true refit, it {words.moved(card['measured'])}" if known else ""
-    whose = f"{changed} the mean loss of its {words.count(card['n_errors'])} mispredicted test rows"
-    return f"{whose} {words.moved(card['predicted'])} (predicted){measured}."
+def _worth(one: Fact) -> str:
+    size = f"{words.nats(one['worth'])} nats of the summed test loss ({words.share(one['share'], 0)}"
+    ends = f"95 % interval {words.nats(one['worth_low'])} to {words.nats(one['worth_high'])})"
+    carried = f" Columns that carry it: {one['features']}." if one["features"] else ""
+    proved = ""
+    if words.known(one["measured_delta_loss"]):
+        moves = [words.moved(one[f"{how}_delta_loss"]) for how in ("predicted", "measured")]
+        proved = f" By one Newton step the mean test loss {moves[0]}, by a true refit it {moves[1]}."
+    return f"Fixing it is worth {size}; {ends}.{proved}{carried}"
 
 
-def _carrier(carrier: tuple[str, float]) -> Inline:
-    column, effect = carrier
-    size = f"{words.short(abs(effect), 2)} nats {'lower' if effect < 0 else 'higher'}"
-    would = f": with other cells in it the mean loss of the wrong test rows would be {size}."
-    nothing = not words.known(effect) or effect == 0
-    return (Cell(column, LABEL), ": other cells would change nothing." if nothing else would)
+def _by_products(under: Sequence[Fact], caption: str) -> Table:
+    rows: tuple[Line, ...] = tuple(
+        (Cell(one["about"], NAME), f"{words.nats(one['worth'])} nats", words.share(one["left"], 0))
+        for one in under
+    )
+    return Table(caption=caption, head=("about", "worth alone", "left of it then"), rows=rows)
 
 
-def _rows_title(card: Fact) -> str:
-    shown, n = len(card["rows"]), card["n_train_rows"]
-    if n > shown:
-        return f"The {words.count(shown)} most harmful of its {words.count(n)} training rows"
-    return "Its training row" if shown == 1 else f"Its {words.count(shown)} training rows"
-
-
-def _rows(f: MismatchFindings, card: Fact, columns: int = _COLUMNS) -> Table:
-    """Return the cells of a finding's rows, one line a row; columns that matter are among them."""
-    names = [value.column for value in next((row["cells"] for row in card["rows"] if row["cells"]), ())]
-    shown = [names[at] for at in blocks.chosen(names, card["telling"], columns)]
-    left = len(names) - len(shown)
-    lines = tuple((*_head(row), *_cells(row, shown)) for row in card["rows"])
-    legend = f"… and {few(left, 'more column')}, all in cells.parquet next to this page." if left else ""
-    head: Line = ("row", Cell(f.provenance.target, LABEL), *(Cell(name, LABEL) for name in shown))
-    return Table(caption=_rows_title(card), head=head, rows=lines, lead=legend)
-
-
-def _head(row: Fact) -> tuple[Inline, Inline]:
-    return Cell(row["row_id"], NAME), Cell(row["label"], LABEL) if row["label"] else words.MISSING
-
-
-def _cells(row: Fact, names: Sequence[str]) -> list[Inline]:
-    known = {value.column: value for value in row["cells"] if value.text}
-    return [cell(known[name], _TEXT) if name in known else words.MISSING for name in names]
-
-
-def _remedies(card: Fact) -> blocks.Fold:
-    counted = words.count(card["remedies"][0]["n_counted"])
-    table = Table(
-        caption="Each remedy was tried by a true refit; wrong rows and losses before → after",
-        head=(
-            "Remedy", "What was done", f"Wrong of {counted}", "Their mean loss (nats)", "Wrong of all",
-            "Mean loss of all (nats)", "Loss of its wrong rows, predicted", "measured", "So it",
-        ),
-        rows=tuple(map(_remedy, card["remedies"])),
+def _fixes(one: Fact) -> Table:
+    """List what was tried for a finding, and what it changed."""
+    tried = sorted(one["fixes"], key=lambda fix: -(fix["worth"] or 0.0))
+    rows: tuple[Line, ...] = tuple(
+        (
+            Words(fix["detail"][:250], "strong") if fix["best"] else fix["detail"][:250],
+            words.nats(fix["worth"]),
+            _wrong(fix),
+        )
+        for fix in tried
+    )
+    return Table(
+        caption="What was tried, on all test rows",
+        head=("fix", "worth (nats)", "wrong"),
+        rows=rows,
         style="plain",
-    )  # fmt: skip
-    return blocks.Fold("What was tried, and what came of it", (table,))
-
-
-def _remedy(one: Fact) -> tuple[Inline, ...]:
-    def became(name: str, text: Any) -> str:
-        before, after = one[f"{name}_before"], one[f"{name}_after"]
-        return f"{text(before)} → {text(after)}" if words.known(after) else text(before)
-
-    def nats(name: str) -> str:
-        return became(name, lambda value: words.fixed(value, 3)) + " nats" * words.known(one[f"{name}_after"])
-
-    moves = (one["predicted"], one["measured"])
-    return (
-        _HOW.get(one["remedy"], one["remedy"]),
-        one["detail"][:250],
-        became("errors", words.count),
-        nats("slice_loss"),
-        became("test_errors", words.count),
-        nats("test_loss"),
-        *(words.moved(move) if words.known(move) else words.MISSING for move in moves),
-        {True: "cures it", False: "no cure", None: "not tried"}[one["cures"]],
     )
 
 
-def traced(f: MismatchFindings, rows: Rows, cards: Sequence[Fact]) -> Section:
+def _wrong(fact: Fact) -> str:
+    """Return how many test rows are wrong before and after a fix."""
+    return words.became(*(words.count(fact[f"errors_{when}"]) for when in ("before", "after")))
+
+
+def _rows_title(one: Fact) -> str:
+    n, shown = one["n_train_rows"], sum(row["part"] == "train" for row in one["rows"])
+    many = f"Its {words.count(n)} training rows" if n > 1 else "Its training row"
+    title = (
+        f"The {words.count(shown)} most harmful of its {words.count(n)} training rows" if n > shown else many
+    )
+    return f"{title}, next to the test rows" if shown < len(one["rows"]) else title
+
+
+def _rows(f: MismatchFindings, one: Fact) -> Table:
+    """Return the cells of a finding's rows, one line a row; columns that matter are among them."""
+    both = len({row["part"] for row in one["rows"]}) > 1
+    parts = {"train": "training", "test": "test"}
+    rows = [
+        (f"{parts[r['part']]} {row_name(r['row_id'])}" if both else r["row_id"], r["label"], r["cells"], ())
+        for r in one["rows"]
+    ]
+    title, target = _rows_title(one), f.provenance.target
+    return side_by_side(rows, target=target, caption=title, most=_COLUMNS, tells=one["telling"])
+
+
+def traced(f: MismatchFindings, rows: Rows, found: Sequence[Fact]) -> Section:
     """Return traced test rows, each with the training rows that harm and help it most."""
-    telling = {one["finding"]: one["telling"] for one in cards}
-    pairs = (_pair(f, trace, telling.get(trace["finding"], ())) for trace in _traces(f, rows))
-    shown: list[Block] = [blocks.Cards(items=tuple(pairs), empty="No test row was traced.")]
-    if chart := figures.concentration(f.responsible["effective_rows"]):
-        shown.insert(0, charts(chart))
-    if len(f.harmful):
-        shown.append(blocks.Group("Training rows that cost most", (harmful_rows(f),)))
+    telling = {one["finding"]: one["telling"] for one in found}
+    pairs = tuple(_pair(f, trace, telling.get(trace["finding"], ())) for trace in _traces(f, rows))
+    chart = figures.concentration(f.responsible["effective_rows"])
+    columns = [(blocks.Figure(chart),)] if chart else []
+    harmful: list[tuple[Block, ...]] = [(harmful_rows(f),)] if len(f.harmful) else []
+    none = Sentence("No test row was traced.", "quiet")
     lead = (
         "Test rows and the training rows that harm and help their prediction most. Harmful is a row whose "
         "removal lowers the loss of the test row."
     )
-    return Section("Traced rows", tuple(shown), rank=2, key="traced", lead=lead)
+    shown = (blocks.Grid((*columns, *harmful)), *(pairs or (none,)))
+    return Section("Traced rows", shown, rank=2, key="traced", lead=lead)
 
 
 def _traces(f: MismatchFindings, rows: Rows) -> list[Fact]:
@@ -329,63 +298,47 @@ def _sides(f: MismatchFindings, keys: list[str]) -> dict[str, list[tuple[str, fl
     return {key: [*harmful, *helpful] for key, (harmful, helpful) in found.items()}
 
 
-def _pair(f: MismatchFindings, trace: Fact, telling: Sequence[str]) -> blocks.Card:
-    key, target, test = trace["test_row_id"], f.provenance.target, trace["test"]
-    names = [value.column for value in test["cells"]]
-    shown = [names[at] for at in blocks.chosen(names, telling, _PAIR_COLUMNS)]
-    rows = [test, *(row for row, _ in trace["behind"])]
-    row_ids, labels = zip(*map(_head, rows), strict=True)
-    cells = zip(*(_cells(row, shown) for row in rows), strict=True)
-    body: list[Line] = [("row", *row_ids), (Cell(target, LABEL), *labels)]
-    body += [(Cell(name, LABEL), *values) for name, values in zip(shown, cells, strict=True)]
-    kinds = ["harmful" if change < 0 else "helpful" for _, change in trace["behind"]]
-    table = Table(
-        caption=f"Test row {key[:NAME]} and its training rows",
-        head=("column", "test row", *(f"{kind} training row" for kind in kinds)),
-        rows=tuple(body),
-        total=len(body) + len(names) - len(shown),
-        rest=("column", "columns, all in cells.parquet next to this page"),
+def _pair(f: MismatchFindings, trace: Fact, telling: Collection[str]) -> blocks.Fold:
+    test, name = trace["test"], f"Test {row_name(trace['test_row_id'])}"
+    sides = [("", test, 0.0), *(("harmful" if c < 0 else "helpful", row, c) for row, c in trace["behind"])]
+    rows = [
+        (f"{kind} {row_name(row['row_id'])}" if kind else name, row["label"], row["cells"], ())
+        for kind, row, _ in sides
+    ]
+    numbers = (
+        f"The model gives its label probability {words.share(trace['p_label'])}. The prediction rests on "
+        f"{words.count(trace['effective_rows'])} training rows (effective number); the strongest one has "
+        f"{words.share(trace['top_share'])} of the influence."
     )
     belongs = f" It belongs to finding {trace['finding']}." if trace["finding"] is not None else ""
-    numbers = (
-        f"”: the model gives its label probability {words.share(trace['p_label'])}, a loss of "
-        f"{words.fixed(trace['loss'])} nats. The prediction rests on {words.count(trace['effective_rows'])} "
-        f"training rows (effective number); the strongest one has {words.share(trace['top_share'])} of the "
-        f"influence.{belongs}"
-    )
-    sentence = (
-        "Labelled “", Cell(trace["label"], LABEL), "”, predicted “", Cell(trace["predicted_label"], LABEL),
-        numbers,
-    )  # fmt: skip
-    effects = blocks.List(tuple(_effect(key, row, change) for row, change in trace["behind"]))
-    fold = blocks.Fold("Side by side", (table,), of=f"Test row {key[:NAME]}")
-    return blocks.Card(title=("Test row ", Cell(key, NAME)), blocks=(Sentence(sentence), effects, fold))
+    effects = blocks.List(tuple(_effect(row, change) for _, row, change in sides[1:]))
+    caption = f"{name} and its training rows"
+    table = side_by_side(rows, target=f.provenance.target, caption=caption, most=_PAIR_COLUMNS, tells=telling)
+    labels = f"labelled “{trace['label'][:LABEL]}”, predicted “{trace['predicted_label'][:LABEL]}”"
+    title = f"{name}, {labels}: a loss of {words.fixed(trace['loss'])} nats"
+    return blocks.Fold(title, (Sentence(numbers + belongs), effects, table))
 
 
-def _effect(test: str, row: Fact, change: float) -> Inline:
+def _effect(row: Fact, change: float) -> Inline:
     verb, kind = ("lowers", "harmful") if change < 0 else ("raises", "helpful")
-    train, by = Cell(row["row_id"], NAME), f" by {words.short(abs(change), 2)} nats: {kind}."
-    return ("Removing training row ", train, f" {verb} the loss of test row ", Cell(test, NAME), by)
+    by = f" {verb} its loss by {words.short(abs(change), 2)} nats: {kind}."
+    return ("Removing training ", Cell(row_name(row["row_id"]), NAME), by)
 
 
 def harmful_rows(f: MismatchFindings) -> Table:
     """List the training rows that cost the mispredicted test rows most."""
+    shown = f.harmful.sort("rank").head(_HARMFUL)
+    said = "What the summed loss of the mispredicted rows, and of all test rows, does without each, in nats."
     return Table(
-        caption="Training rows by the loss of the mispredicted test rows that they cost",
-        head=("training row", Cell(f.provenance.target, LABEL), "removing it", "and"),
+        caption="Training rows that cost most",
+        head=("training row", Cell(f.provenance.target, LABEL), "wrong rows", "all rows"),
         rows=tuple(
-            (
-                Cell(one["train_row_id"], NAME),
-                Cell(one["label"], LABEL),
-                _lowers("summed loss of the mispredicted test rows", one["harm_on_errors"]),
-                _lowers("summed loss of all test rows", one["harm_on_test"]),
-            )
-            for one in f.harmful.sort("rank").head(_HARMFUL).iter_rows(named=True)
+            (Cell(row_id, NAME), Cell(label, LABEL), *(words.change(-harm) for harm in harms))
+            for row_id, label, *harms in shown.select(
+                "train_row_id", "label", "harm_on_errors", "harm_on_test"
+            ).iter_rows()
         ),
+        bars=lengths([max(harm or 0.0, 0.0) for harm in shown["harm_on_errors"]]),
+        lead=said,
+        legend=said,
     )
-
-
-def _lowers(loss: str, harm: float) -> str:
-    if not words.known(harm):
-        return f"changes the {loss} by an unknown amount"
-    return f"{'lowers' if harm > 0 else 'raises'} the {loss} by {words.short(abs(harm))} nats"

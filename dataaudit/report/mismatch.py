@@ -12,26 +12,33 @@ import polars as pl
 
 from dataaudit.findings.schemas import MismatchFindings, MismatchProvenance
 from dataaudit.report import blocks, common, figures, findings, words
-from dataaudit.report.blocks import Block, Cell, Inline, Only, Report, Section, Sentence, Table
+from dataaudit.report.blocks import Block, Cell, Fold, Inline, Only, Report, Section, Table
+from dataaudit.report.charts import lengths
 from dataaudit.report.common import LABEL, NAME, Refit, few, listed, said
-from dataaudit.report.rows import failures
+from dataaudit.report.rows import failures, values_of
 
 Fact = dict[str, Any]
 
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _SLICES, _SHIFT = 40, 150
-_DRAWN, _LEVELS = 4, 8  # columns that differ most, drawn by level
+_SAID: Final = 3  # causes that the verdict names
 _BARS: Final = 12  # columns compared by bars
 _TYPED: Final = 300  # characters of a command that people would type again
-_MANY: Final = 10  # times, from which on no tenths are said
 _ELSEWHERE: Final = frozenset(("--out", "-o", "--format"))  # options that another command has its own of
 _COVARIATE: Final = (pl.col("measure") == "covariate") & pl.col("column").is_not_null()
-_CAUSES: Final[dict[tuple[str, ...], str]] = {  # by what makes the loss larger
-    ("inputs", "labels"): "It is inputs and labels: against training,",
-    ("inputs",): "It is the inputs, not the labels: against training,",
-    ("labels",): "It is the labels, not the inputs: against training,",
-    (): "Neither other inputs nor other labels make the loss larger beyond chance:",
+_CHANGED: Final = {  # what a cause is, by its kind
+    "exchange": "Inputs changed",
+    "column": "Inputs changed",
+    "copies": "Labels contradict each other",
+    "rates": "Class rates changed",
+    "row": "A training row misleads",
+    "rows": "Training rows mislead",
+    "slice": "Labels given the inputs changed",
 }
+_SPLIT: Final = (
+    "How the two tables differ, whatever that costs. The difference of loss is split into what other inputs "
+    "explain and what other labels for the same inputs explain; it names no cause."
+)
 _NO_REFITS: Final = "Too few refits were made in this run to compare predicted with measured changes of loss."
 
 
@@ -40,21 +47,17 @@ def report(f: MismatchFindings, *, folder: str = "", whole: MismatchFindings | N
 
     The records for programs have the names that rows have in `whole`, by default those shown.
     """
-    named = (
-        findings.mismatch_findings(whole, findings.values_of(whole), findings.slices_of(whole))
-        if whole
-        else ()
-    )
-    p, rows, slices = f.provenance, findings.values_of(f), findings.slices_of(f)
-    cards, known = findings.mismatch_findings(f, rows, slices), labelled(f.provenance)
+    named = findings.findings_of(whole, values_of(whole.cells)) if whole else ()
+    p, rows = f.provenance, values_of(f.cells)
+    cards, known = findings.findings_of(f, rows), labelled(f.provenance)
     train, test = few(p.n_train, "training row"), few(p.n_test, "test row")
     n_train, n_test = ("Training rows", words.count(p.n_train)), ("Test rows", words.count(p.n_test))
     columns, settings = common.run(p, (("Run", Cell(p.run_id)), n_train, n_test))
-    trust, shift = _trust(f, known=known), _shift(f, slices, known=known)
+    trust, shift = _trust(f, known=known), _shift(f, known=known)
     harmful = Only(blocks.MARKDOWN, (findings.harmful_rows(f),))
-    first = Section("Training rows to look at first", (harmful,), rank=0)
+    first = Section("Training rows that cost most", (harmful,), rank=1)
     section, traced = findings.section(f, cards), findings.traced(f, rows, cards)
-    shown = (section, first, trust, traced, shift, _slice_table(slices)) if known else (trust, shift)
+    shown = (section, first, shift, trust, traced, _slice_table(f)) if known else (shift, trust)
     return Report(
         kind="mismatch",
         over=("Mismatch audit of ", Cell(p.train), " against ", Cell(p.test)),
@@ -106,8 +109,27 @@ def _compared(f: MismatchFindings) -> tuple[Inline, ...]:
 
 
 def _sentences(f: MismatchFindings, cards: Sequence[Fact]) -> tuple[Inline, ...]:
-    p, checks = f.provenance, common.checked(f.health)
-    return said(common.unjudged(p), _losses(p), _found(cards, p.n_errors), _cause(f), checks)
+    p = f.provenance
+    verdict = _changed(cards, p.n_errors)
+    return said(common.unjudged(p), _losses(p), *verdict, _found(cards), common.checked(f.health))
+
+
+def _changed(cards: Sequence[Fact], n_errors: int) -> list[str]:
+    """Say what changed, by the first causes."""
+    first = findings.causes(cards)[:_SAID]
+    if not first and n_errors:
+        return ["Neither inputs nor labels: nothing that was tried lowers the test loss beyond chance."]
+    return [f"{_what(one)}: {_ended(one['title'])}" for one in first]
+
+
+def _what(one: Fact) -> str:
+    if one["kind"] == "slice" and not one["n_train_rows"]:
+        return "Test has rows that training lacks"
+    return _CHANGED.get(one["kind"], "Changed")
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def _losses(p: MismatchProvenance) -> str:
@@ -116,40 +138,15 @@ def _losses(p: MismatchProvenance) -> str:
     return f"The mean loss of the test rows is {means}: the model does {worse} on what it did not see."
 
 
-def _found(cards: Sequence[Fact], n_errors: int) -> str:
-    if not cards:
-        return "No slice and no group of training rows explains the errors." if n_errors else ""
-    counts = Counter(card["severity"] for card in cards)
-    parts: list[str] = []
-    for name in ("high", "medium"):
-        noun = "" if parts else " finding" if counts[name] == 1 else " findings"
-        parts += [f"{counts[name]}{noun} of {name} severity"] if counts[name] else []
-    parts += [few(counts["note"], "note")] if counts["note"] else []
-    grave = [card["slice"] for card in cards if card["severity"] == "high" and card["slice"]][:3]
-    above = f", above all about {listed([f'“{name[:LABEL]}”' for name in grave])}" if grave else ""
-    return f"Found: {listed(parts)}{above}."
-
-
-def _cause(f: MismatchFindings) -> str:
-    """Say whether inputs or labels explain the difference of loss, by the comparison over all columns."""
-    whole = f.shift.filter(pl.col("column").is_null(), measure="loss")
-    known = {row["level"]: row for row in whole.iter_rows(named=True)}
-    parts = {name: known[name] for name in ("inputs", "labels") if name in known}
-    if len(parts) < 2:  # noqa: PLR2004 - both
-        return ""
-    inputs, labels = parts["inputs"], parts["labels"]
-    if not (inputs["significant"] or labels["significant"]):
-        return "Neither other inputs nor other labels change the loss beyond chance, taken over all rows."
-    worse = tuple(name for name, d in parts.items() if d["significant"] and (d["value"] or 0.0) > 0)
-    sizes = f"inputs {_moves(inputs)}, labels given the inputs {_moves(labels)}"
-    return f"{_CAUSES[worse]} {sizes}."
-
-
-def _moves(difference: Fact) -> str:
-    if not difference["significant"]:
-        return "move the loss no more than chance does"
-    value = difference["value"] or 0.0
-    return f"{'raise' if value > 0 else 'lower'} the loss by {abs(value):.2g} nats a row"
+def _found(cards: Sequence[Fact]) -> str:
+    first = findings.causes(cards)
+    counts = Counter(one["severity"] for one in first)
+    parts = [
+        f"{few(counts[name], 'cause')} of {name} severity" for name in ("high", "medium") if counts[name]
+    ]
+    under, small = sum(one["under"] is not None for one in cards), len(findings.notes(cards))
+    parts += [few(under, "by-product")] * bool(under) + [few(small, "note")] * bool(small)
+    return f"Found: {listed(parts)}." if parts else ""
 
 
 def _steps(cards: Sequence[Fact], *, known: bool) -> tuple[tuple[str, Inline], ...]:
@@ -157,16 +154,13 @@ def _steps(cards: Sequence[Fact], *, known: bool) -> tuple[tuple[str, Inline], .
         look = "Those that differ most come first; each says by how much, and whether chance does that."
         why = "With the labels of some hundred test rows the audit says which predictions are wrong, and why."
         return ("Look at the columns that differ.", look), ("Label some test rows.", why)
-    if not cards:
-        none = "No few training rows carry the errors: look at the traced rows and at what differs in test."
+    first = findings.causes(cards)[:_SAID]
+    if not first:
+        none = "No column and no few training rows carry the errors: look at what differs in test."
         return (("Look at the rows and columns below.", none),)
-    look = "Each finding shows its training rows: correct wrong labels, drop rows that do not belong."
-    again = "What one finding explains may settle others; the numbers below hold for this model only."
-    return (
-        (f"Begin with finding {cards[0]['finding']}.", cards[0]["advice"]),
-        ("Go through the findings and look at their rows.", look),
-        ("Audit again after each change.", again),
-    )
+    again = "What one cause explains may settle others; the numbers below hold for this model only."
+    steps = [(f"Finding {one['finding']}: {one['about']}.", one["advice"]) for one in first]
+    return (*steps, ("Audit again after each change.", again))
 
 
 def _trust(f: MismatchFindings, *, known: bool) -> Section:
@@ -175,7 +169,7 @@ def _trust(f: MismatchFindings, *, known: bool) -> Section:
     groups = [Refit(f"finding {number}", "finding", *values) for number, *values in measured.iter_rows()]
     rows = f.verification.iter_rows()
     single = [Refit(f"{test} without {train}", "removed", *losses) for test, train, _, *losses in rows]
-    of_group = "finding: change of the mean loss of its mispredicted test rows"
+    of_group = "finding: change of the mean test loss by the fix that is worth most"
     of_row = "training row that was removed: change of the loss of the test row that it moves most"
     title = "predicted against measured (nats)"
     plots = (
@@ -186,53 +180,39 @@ def _trust(f: MismatchFindings, *, known: bool) -> Section:
     return common.trust(f.health, sentence, common.charts(*plots), page=known, terminal=enough)
 
 
-def _shift(f: MismatchFindings, slices: Sequence[Fact], *, known: bool) -> Section:
+def _shift(f: MismatchFindings, *, known: bool) -> Section:
     significant = pl.col("significant")
     whole = f.shift.filter(pl.col("column").is_null() | pl.col("measure").is_in(["label", "conflict"]))
     differ = f.shift.filter(significant)["message"].head(20)
     inputs = f.shift.filter(significant & pl.col("column").is_not_null())["message"].head(6)
-    columns: list[tuple[Block, ...]] = [(_apart(f),)] if f.shift.filter(_COVARIATE).height else []
-    columns += [(blocks.Figure(chart),) for chart in _columns(f, slices)]
-    page: list[Block] = [Sentence(message) for message in whole["message"] if message]
-    page.append(blocks.Grid(tuple(columns)))
-    page += [blocks.Group("All comparisons", (_comparisons(f),))] if len(f.shift) else []
+    said = tuple(dict.fromkeys(message for message in whole["message"] if message))
+    columns: list[tuple[Block, ...]] = [(blocks.List(said),)] if said else []
+    columns += [(_apart(f),)] if f.shift.filter(_COVARIATE).height else []
+    page: list[Block] = [blocks.Grid(tuple(columns))]
+    page += [Fold("All comparisons", (_comparisons(f),))] if len(f.shift) else []
     shown = [Only(blocks.PAGE, tuple(page)), Only(blocks.MARKDOWN, (blocks.List(tuple(differ)),))]
     shown += [] if known else [Only(blocks.TERMINAL, (blocks.List(tuple(inputs)),))]
     rank = 1 if known else 0
-    return Section("Train against test", tuple(shown), rank=rank, key="shift", folded=True)
+    return Section("Train against test", tuple(shown), rank=rank, key="shift", lead=_SPLIT, folded=True)
 
 
 def _apart(f: MismatchFindings) -> Table:
     """List the columns that are distributed differently, the most different first."""
     differ = list(f.shift.filter(_COVARIATE).iter_rows(named=True))
     differ.sort(key=lambda d: (not d["significant"], -(d["value"] or 0.0)))
-    most = max((d["value"] or 0.0 for d in differ), default=0.0) or 1.0
-    chance = {None: "not tested", True: "no, beyond chance", False: "may be chance"}
+    beyond = {None: "not tested", True: "yes", False: "no"}
     shown = differ[:_BARS]
     return Table(
         caption="How far the columns are apart",
-        head=("column", "distance", "by chance?"),
+        head=("column", "distance", "beyond chance"),
         rows=tuple(
-            (Cell(d["column"], LABEL), words.fixed(d["value"], 3), chance[d["significant"]]) for d in shown
+            (Cell(d["column"], LABEL), words.fixed(d["value"], 3), beyond[d["significant"]]) for d in shown
         ),
-        bars=tuple(min((d["value"] or 0.0) / most, 1.0) for d in shown),
+        bars=lengths([d["value"] for d in shown]),
         total=len(differ),
         rest=("column", "columns: see the table below"),
         lead="Distance of a column’s distribution in test from that in training, from 0 (alike) to 1.",
     )
-
-
-def _columns(f: MismatchFindings, slices: Sequence[Fact]) -> list[Any]:
-    """Draw the levels of the columns that differ most between training and test."""
-    apart = f.shift.filter(_COVARIATE & pl.col("significant")).sort("value", descending=True, nulls_last=True)
-    totals = f.provenance.n_train, f.provenance.n_test
-    drawn: list[Any] = []
-    for name in dict.fromkeys(apart["column"]):
-        levels = [s for s in slices if s["column"] == name and s["second_column"] is None]
-        levels.sort(key=lambda s: (-s["n_test"], s["level"]))
-        if levels and len(drawn) < _DRAWN:
-            drawn.append(figures.levels(name, levels[:_LEVELS], number=len(drawn), totals=totals))
-    return drawn
 
 
 def _comparisons(f: MismatchFindings) -> Table:
@@ -255,42 +235,41 @@ def _chance(p: float | None) -> str:
     return "below 0.0001" if p < 1e-4 else words.short(p, 2)  # noqa: PLR2004 - what is said
 
 
-def _slice_table(slices: Sequence[Fact]) -> Section:
-    head = (
-        "slice", "training rows", "test rows", "wrong", "wrong without its training rows", "labelled",
-        "of training", "of test", "mean loss", "harm of its training rows", "their share of the influence",
-        "lift", "chance",
-    )  # fmt: skip
+def _slice_table(f: MismatchFindings) -> Section:
+    """List every slice; which of them are causes is said above."""
+    cut = pl.col("level").str.contains("^[<≥>] ")  # says itself on which side
+    between = pl.when(cut).then(pl.lit(" ")).otherwise(pl.lit(" = "))
+    named = f.slices.sort("rank").with_columns(name=pl.concat_str("column", between, "level"))
     table = Table(
-        caption="Slices, the most harmful first",
-        head=head,
-        rows=tuple(map(_slice, slices[:_SLICES])),
-        total=len(slices),
+        caption="All slices, those whose labels differ most first",
+        head=(
+            "slice",
+            "rows",
+            "test rows",
+            "wrong",
+            "mean loss",
+            "class",
+            "of training",
+            "of test",
+            "chance",
+        ),
+        rows=tuple(
+            (
+                Cell(s["name"], NAME),
+                *(words.count(s[name]) for name in ("n_train", "n_test", "n_errors")),
+                words.fixed(s["loss"]),
+                Cell(s["rate_class"], LABEL),
+                *(words.share(s[f"rate_{part}"]) for part in ("train", "test")),
+                _chance(s["p_value"]),
+            )
+            for s in named.head(_SLICES).iter_rows(named=True)
+        ),
+        total=len(named),
         rest=("slice", "slices, all in slices.parquet next to this page"),
-        style="wide",
+        lead="Rows are those of training, the loss is the mean of its test rows in nats. Shares are of the "
+        "class whose labels differ most; chance is the probability that they differ as much without a cause.",
     )
-    lead = (
-        "Levels, bins and words by how much the training rows in them harm the test rows in them; intervals "
-        "are 95 %. Chance is the probability that labels differ as much without a cause, over all slices. "
-        "Lift compares the influence of the slice’s own training rows with their share of all rows."
-    )
-    return Section("Slices", (table,), rank=2, key="slices", lead=lead)
-
-
-def _slice(s: Fact) -> tuple[Inline, ...]:
-    lift, harm = s["lift"], s["harm"]
-    does = f"{'raise' if harm > 0 else 'lower'} the loss by {words.short(abs(harm), 2)} nats a test row"
-    return (
-        Cell(s["name"], NAME),
-        *(words.count(s[name]) for name in ("n_train", "n_test", "n_errors", "errors_without")),
-        Cell(s["rate_class"], 40),
-        *(f"{rate} ({low} to {high})" for _, _, rate, low, high in figures.rate_rows(s)),
-        f"{words.fixed(s['loss'])} nats",
-        does if words.known(harm) else words.MISSING,
-        words.share(s["influence_share"]),
-        f"{words.fixed(lift, 0 if lift >= _MANY else 1)} times" if words.known(lift) else words.MISSING,
-        _chance(s["p_value"]),
-    )
+    return Section("Slices", (Fold("All slices", (table,)),), rank=2, key="slices")
 
 
 def _model(f: MismatchFindings) -> tuple[Section, ...]:
@@ -299,16 +278,10 @@ def _model(f: MismatchFindings) -> tuple[Section, ...]:
 
 
 def _line(one: Fact) -> tuple[Inline, ...]:
-    rows = few(one["n_train_rows"], "training row") if one["n_train_rows"] else "all training rows"
-    proved = f"{words.moved(one['predicted'])} (predicted), {words.moved(one['measured'])} (measured)"
-    return (
-        str(one["finding"]),
-        one["severity"],
-        Cell(one["slice"], NAME) if one["slice"] else one["title"][:NAME],
-        f"{words.count(one['n_errors'])} wrong",
-        rows,
-        f"without, mean loss {proved}" if words.known(one["predicted"]) else "not proved",
-    )
+    under = f"by-product of {one['under']}" if one["under"] is not None else one["severity"]
+    worth = f"worth {words.nats(one['worth'])} nats ({words.share(one['share'], 0)})"
+    wrong = f"{words.became(*(words.count(one[f'errors_{when}']) for when in ('before', 'after')))} wrong"
+    return str(one["finding"]), under, Cell(one["about"], NAME), worth, wrong, one["title"][:NAME]
 
 
 def _following(f: MismatchFindings, cards: Sequence[Fact], folder: str) -> Section:
@@ -316,7 +289,7 @@ def _following(f: MismatchFindings, cards: Sequence[Fact], folder: str) -> Secti
     if not p.command.startswith("audit "):
         return common.following(common.page_of(folder))
     command, chosen = _repeatable(p.command)
-    condition = next((sql for one in cards if (sql := _condition(f, one["line"]))), "")
+    condition = next((sql for one in findings.causes(cards) if (sql := _condition(f, one))), "")
     out = shlex.quote(f"{folder or 'audit-mismatch'}-slice")
     trace = f"{command} --where {_quoted(condition)} --out {out}"
     traceable = condition and not chosen and len(command) <= _TYPED
@@ -344,14 +317,16 @@ def _repeatable(command: str) -> tuple[str, bool]:
     return shlex.join(kept), any(word.partition("=")[0] in ("--where", "--rows") for word in kept)
 
 
-def _condition(f: MismatchFindings, line: Fact | None) -> str:
-    """Write a slice as SQL, where it is one level of a column of names."""
+def _condition(f: MismatchFindings, one: Fact) -> str:
+    """Write a slice as SQL, where it is levels of columns of names."""
     roles = {role.get("column"): role.get("role") for role in f.provenance.roles}
-    if line is None or line["second_column"] or roles.get(line["column"]) != "categorical":
-        return ""
-    name, level = line["column"], line["level"].replace("'", "''")
-    column = name if name.isidentifier() else '"' + name.replace('"', '""') + '"'
-    return "" if level.startswith("(") else f"{column} = '{level}'"  # missing, or the rest
+    parts = []
+    for name, level in zip(one["columns"], one["levels"], strict=False):
+        if one["kind"] != "slice" or roles.get(name) != "categorical" or level.startswith("("):
+            return ""  # missing, or the rest
+        column = name if name.isidentifier() else '"' + name.replace('"', '""') + '"'
+        parts.append(f"{column} = '" + level.replace("'", "''") + "'")
+    return " and ".join(parts)
 
 
 def _quoted(condition: str) -> str:

@@ -16,7 +16,7 @@ from dataaudit.findings.learned import counted
 from dataaudit.findings.sample import chances, scored
 from dataaudit.findings.schemas import LEARNED, Findings
 from dataaudit.report import words
-from dataaudit.report.blocks import Cell, Near, Record, Row, Tone, chosen
+from dataaudit.report.blocks import Cell, Line, Near, Record, Row, Table, Tone, chosen
 
 # The review may stop from FIRST decisions on, when at most FEW of the last LAST decided rows were wrong.
 FIRST: Final = 20
@@ -34,6 +34,7 @@ _TEXT: Final = 600  # characters of a cell
 _LIKELY: Final = 0.5
 _DIGITS: Final = "1234567890"
 _LEAST: Final = 0.01  # nats, below which digits say nothing
+_PASSAGE: Final = 300  # characters of a cell among those of other rows
 _WEIGHS: Final = 0.2  # of the strongest piece of evidence, from which on a column counts as telling
 _NO_TONES: Final[Mapping[str, Tone]] = {}
 _LARGE, _SMALL = 112, 56  # pixels of a picture, on the page
@@ -48,6 +49,9 @@ class Value:
     column: str
     text: str
     picture: str = ""
+
+
+Rows = Mapping[tuple[str, str], tuple[Value, ...]]  # cells by part, train or test, and name
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +284,14 @@ def value_of(column: str, text: str | None) -> Value:
     return Value(column, text) if pixels is None else Value(column, pixels_text(pixels.size), text)
 
 
+def values_of(cells: pl.DataFrame) -> dict[tuple[str, str], tuple[Value, ...]]:
+    """Return the cells of rows of two tables, by part (train or test) and name."""
+    found: dict[tuple[str, str], list[Value]] = {}
+    for row_id, column, text, part in cells.iter_rows():
+        found.setdefault((part, row_id), []).append(value_of(column, text))
+    return {key: tuple(values) for key, values in found.items()}
+
+
 def shortened(text: str, length: int) -> str:
     """Cut a text, with three dots where something is left out."""
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
@@ -311,6 +323,31 @@ def record(values: Sequence[Value], terms: Sequence[Term], *, of: str, length: i
     places = chosen([value.column for value in values], tones, columns)
     shown = ((v.column[:_NAME], cell(v, length, marks, tones)) for v in map(values.__getitem__, places))
     return Record(tuple(shown), of, total=len(values))
+
+
+def side_by_side(
+    rows: Sequence[tuple[str, str | None, Sequence[Value], Sequence[Term]]],
+    *,
+    target: str,
+    caption: str,
+    most: int,
+    tells: Collection[str],
+) -> Table:
+    """Return rows one below another, each a name, a label, cells and evidence: the columns that tell most."""
+    columns = [value.column for value in next((values for _, _, values, _ in rows if values), ())]
+    shown = [columns[at] for at in chosen(columns, tells, most)]
+    lines: list[Line] = []
+    for name, label, values, terms in rows:
+        known, marks, tones = {v.column: v for v in values if v.text}, marks_of(terms), telling(terms)
+        cells = (cell(known[c], _PASSAGE, marks, tones) if c in known else words.MISSING for c in shown)
+        lines.append((Cell(name, _ROW), Cell(label, _NAME) if label else words.MISSING, *cells))
+    left = len(columns) - len(shown)
+    return Table(
+        caption=caption,
+        head=("row", Cell(target, _NAME), *(Cell(name, _NAME) for name in shown)),
+        rows=tuple(lines),
+        lead=f"{left} more columns of these rows are in cells.parquet next to this page." if left > 0 else "",
+    )
 
 
 def _named_cells(row: ReviewRow, tones: Mapping[str, Tone]) -> Marks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from operator import itemgetter
 from typing import Final
 
@@ -15,9 +14,7 @@ from dataaudit.report import blocks as b
 from dataaudit.report import words
 from dataaudit.report.charts import Line, Plot, Point, horizontal, padded, path, power, vertical
 from dataaudit.report.common import LABEL, NAME, Fact
-from dataaudit.report.rows import Value, begins
-
-Rows = Mapping[tuple[str, str], tuple[Value, ...]]
+from dataaudit.report.rows import Rows, begins
 
 _DOTS: Final = 300  # of a chart: the strongest rows, and others evenly spaced by distance
 _STRONGEST: Final = 100

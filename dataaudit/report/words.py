@@ -2,7 +2,8 @@
 
 A row without an id of its own is known by its file: ``data/train.csv:480`` is the physical line where it
 starts, from 1, and ``data/train.parquet#479`` its number, from 0. People read ``line 480`` and ``row 479``:
-where all rows are of one file it is said once, else files have the shortest names that tell them apart.
+where all rows of training, or of test, are of one file it is said once, else files have the shortest names
+that tell them apart.
 Formats for programs, and decisions, keep the whole names.
 """
 
@@ -80,6 +81,23 @@ def moved(value: float | None, digits: int = 3) -> str:
     return f"{'rises' if value > 0 else 'falls'} by {short(abs(value), digits)} nats"
 
 
+def change(value: float | None) -> str:
+    """``-0.282`` → ``falls 0.282``, where a table says of what in which unit."""
+    if value is None or not known(value):
+        return MISSING
+    return f"{'falls' if value < 0 else 'rises'}{_SPACE}{short(abs(value))}" if value else "stays"
+
+
+def nats(value: float | None) -> str:
+    """``61.62`` → ``61.6``, ``1441.1`` → ``1,441``: a summed loss."""
+    return count(value) if value is not None and abs(value) >= 100 else short(value)  # noqa: PLR2004
+
+
+def became(before: str, after: str) -> str:
+    """``92 → 58``, which stays on one line."""
+    return f"{before}{_SPACE}→{_SPACE}{after}"
+
+
 def short(value: float | None, digits: int = 3) -> str:
     """``2.0000001e-4`` → ``0.0002``, ``3.1e-11`` → ``3.1e−11``: so many significant digits."""
     return f"{value:.{digits}g}".replace("-", "−") if value is not None and known(value) else MISSING
@@ -129,6 +147,11 @@ def place_name(file: str, mark: str, number: object) -> str:
     return f"{file} {_WORDS[mark]} {number}".strip()
 
 
+def row_name(name: str) -> str:
+    """``row 480`` stays, ``q3`` becomes ``row q3``: what stands after “training” or “test”."""
+    return name if name.startswith(("row ", "line ")) else f"row {name}"
+
+
 def site_name(site: Site, files: Mapping[str, str]) -> str:
     """Return how a row, column or file of a verdict is named; `files` has what stands for each."""
     name = files.get(site.source, site.source)
@@ -148,9 +171,9 @@ class RowNames:
     folder: str = ""  # with a slash; a text below it is a row, and known by its path from there
 
     @classmethod
-    def of(cls, record: AuditRecord) -> RowNames:
-        """Return how an audit's rows are named; those with an id keep it."""
-        origins = [*record.origins, *getattr(record, "test_origins", ())]
+    def of(cls, record: AuditRecord, part: str = "train") -> RowNames:
+        """Return how an audit's rows, of training or of test, are named; those with an id keep it."""
+        origins = record.origins if part == "train" else getattr(record, "test_origins", ())
         if record.settings.get("id_column") or not origins:
             return cls({})
         texts = [str(one["path"]) for one in origins if one["format"] == "text"]
@@ -185,15 +208,20 @@ class RowNames:
 
 def short_rows(findings: AnyTables) -> AnyTables:
     """Return the findings with the names of rows as people read them; the provenance's run stays."""
+    import polars as pl  # noqa: PLC0415 - likewise
+
     record = findings.record
-    names = RowNames.of(record)
+    names = {part: RowNames.of(record, part) for part in ("train", "test")}
     changes: dict[str, Any] = {}
     for table, frame in findings.tables().items():
-        rows = [name for name, kind in findings.SCHEMAS[table].holds.items() if kind in ("train", "test")]
-        if rows:
-            changes[table] = frame.with_columns(_named(frame, name, names) for name in rows)
+        rows = {name: kind for name, kind in findings.SCHEMAS[table].holds.items() if kind in names}
+        shown = [_named(frame, name, names[part]) for name, part in rows.items()]
+        if "part" in frame.columns:  # rows of both
+            of_test = [_named(frame, name, names["test"]) for name in rows]
+            shown = [pl.when(part="test").then(a).otherwise(b) for a, b in zip(of_test, shown, strict=True)]
+        changes[table] = frame.with_columns(shown)
     if tested := getattr(record, "test_row_id", ""):
-        facts: dict[str, Any] = {"test_row_id": names.one(tested), "run": record.run_id}
+        facts: dict[str, Any] = {"test_row_id": names["test"].one(tested), "run": record.run_id}
         changes["provenance"] = dataclasses.replace(record, **facts)
     return dataclasses.replace(findings, **changes)
 

@@ -34,6 +34,7 @@ PAIR = {
     "roles": (
         {"column": "age", "role": "numeric", "reason": "numbers"},
         {"column": "site", "role": "categorical", "reason": "few levels"},
+        {"column": "mass", "role": "numeric", "reason": "numbers"},
     ),
     "notes": ("One row is there twice.",),
     "train": "train.csv",
@@ -231,7 +232,13 @@ def mismatch():
         "p_value": 1e-6,
     }
     folded = {"finding": 2, "columns": ["mass"], "levels": ["< 40"], "slice": "mass < 40", "left": 0.1}
-    tried = {"finding": 1, "errors_before": 6, "loss_before": 0.7}
+    tried = {"finding": 1, "errors_before": 6, "loss_before": 0.7, "rows": 20, "own_rows": 8}
+    tried |= {"own_errors_before": 4, "own_errors_after": 1, "own_loss_before": 1.1, "own_loss_after": 0.4}
+    bins = [
+        {"finding": 3, "column": "mass", "position": at, "level": level, "part": part, "share": share}
+        for at, level in enumerate(("(missing)", "20 to 40", "40 to 60"))
+        for part, share in (("train", (0.1, 0.8, 0.1)[at]), ("test", (0, 0.2, 0.8)[at]), ("fixed", 0.3))
+    ]
     fixes = [
         {
             "fix": "remove",
@@ -266,6 +273,7 @@ def mismatch():
     rows = {
         "findings": [slice_, slice_ | folded | {"severity": "medium", "under": 1}, nothing | moved],
         "fixes": [*(tried | one for one in fixes), tried | fixes[0] | {"finding": 2}, tried | scaled],
+        "profiles": bins,
         "slices": [
             rates
             | {

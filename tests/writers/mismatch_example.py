@@ -30,9 +30,9 @@ def real(*, labelled=True):
     return found.tables
 
 
-def spoilt(payload, *, labelled=True):
-    """Return the findings with a payload behind every string of the user's."""
-    tables = real(labelled=labelled)
+def spoilt(payload, *, labelled=True, tables=None):
+    """Return the findings, or others, with a payload behind every string of the user's."""
+    tables = tables or real(labelled=labelled)
     frames = {name: spoil(frame, payload) for name, frame in tables.tables().items()}
     p = tables.provenance
     facts = {

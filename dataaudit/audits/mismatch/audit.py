@@ -34,6 +34,7 @@ from dataaudit.audits.mismatch.tables import (
     fix_table,
     harmful_table,
     mismatch_provenance,
+    profile_table,
     responsible_table,
     rows_of,
     shown_cells,
@@ -60,6 +61,8 @@ Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
+# Mispredicted rows that are traced, at most.
+TRACED = 5000
 # Findings that are more than a by-product or a note, at most, and others.
 CAUSES, OTHERS = 20, 20
 
@@ -114,7 +117,8 @@ def mismatch_findings(
     proofs = above.select("predicted_delta_loss", "measured_delta_loss").drop_nulls()
     return MismatchFindings(
         findings=findings,
-        fixes=fix_table(judged),
+        fixes=fix_table(judged, searched.world.rows),
+        profiles=profile_table(searched.world, judged, target=settings.label),
         slices=searched.slices,
         features=features,
         traces=traces,
@@ -137,6 +141,7 @@ class Searched:
     slices: pl.DataFrame  # all slices that were cut
     judged: list[Judged]  # causes, their by-products, notes
     harm: NDArray[np.float64]  # (n,) of every training row on the test errors
+    world: World  # as it is
 
 
 def search_mismatch(
@@ -161,7 +166,7 @@ def search_mismatch(
     judged = judge(suspects, world, prove=settings.prove, search=hidden, on_step=on_step)
     causes = [one for one in judged if one.severity != "note" and one.under is None]
     others = [one for one in judged if one.severity == "note" or one.under is not None]
-    return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm)
+    return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm, world)
 
 
 def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, seed: int) -> list[Suspect]:
@@ -173,7 +178,7 @@ def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, s
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
-    """Return the positions of the test rows to trace: those asked for, else the wrong ones."""
+    """Return the positions of the test rows to trace: those asked for, else the worst ones."""
     if settings.numbers:
         number = pair.test.row.to_numpy()
         missing = sorted(set(settings.numbers) - set(number.tolist()))
@@ -193,7 +198,8 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
         if not len(chosen):
             raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")
         return chosen
-    return np.flatnonzero(tested.wrong)
+    wrong = np.flatnonzero(tested.wrong)
+    return np.sort(wrong[np.argsort(-tested.loss[wrong], kind="stable")[:TRACED]])
 
 
 def _trace(trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOptions) -> Traced:

@@ -6,7 +6,7 @@ loss for the accuracy of one more Newton step; with more than two classes it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -19,14 +19,20 @@ from scipy.special import chdtrc
 from dataaudit.audits.mismatch.rows.cuts import Cuts
 from dataaudit.audits.mismatch.rows.screen import Screen, differences
 from dataaudit.audits.mismatch.tracing import Traced
-from dataaudit.audits.mismatch.worth import Judged
+from dataaudit.audits.mismatch.world import World
+from dataaudit.audits.mismatch.worth import Judged, Trial
+from dataaudit.audits.shift.covariates import numbers
+from dataaudit.audits.shift.profiles import level_profile, number_profile
 from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Pair, Tested
+from dataaudit.features.categorical import to_levels
+from dataaudit.features.columns import values_of
 from dataaudit.findings.schemas import (
     FINDINGS,
     FIXES,
     HARMFUL,
     PAIR_CELLS,
+    PROFILES,
     RESPONSIBLE,
     SLICES,
     TRACES,
@@ -39,6 +45,9 @@ from dataaudit.training.trained import RowScores, Trained
 SHOWN_HARMFUL, NAMED_TESTS, NAMED_ROWS = 200, 50, 50
 # Test rows that are kept, of each finding and in all; training rows behind each, of either sign.
 OF_FINDING, TESTS, BEHIND = 3, 100, 3
+
+# Findings whose columns are drawn.
+DRAWN = 5
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -230,8 +239,8 @@ def errors_of(one: Judged, tested: Tested) -> Rows:
     return test[tested.wrong[test]]
 
 
-def fix_table(found: Sequence[Judged]) -> pl.DataFrame:
-    """Return the table `FIXES`."""
+def fix_table(found: Sequence[Judged], judged: Rows) -> pl.DataFrame:
+    """Return the table `FIXES`."""  # judged (t,) positions of the judged rows among the labelled test rows
     rows = [
         {
             "finding": number,
@@ -245,11 +254,60 @@ def fix_table(found: Sequence[Judged]) -> pl.DataFrame:
             "predicted": trial.predicted,
             "measured": trial.measured,
             "best": trial is one.best,
+            **_own(trial, np.isin(judged, one.suspect.test) if len(one.suspect.test) else judged >= 0),
         }
         for number, one in enumerate(found, start=1)
         for trial in one.trials
     ]
     return pl.DataFrame(rows, schema=FIXES)
+
+
+def _own(trial: Trial, mask: NDArray[np.bool_]) -> dict[str, object]:
+    """Return what a fix does for the test rows that its suspect is about."""  # mask (t,)
+    n, (before, after) = int(mask.sum()), trial.wrong
+    losses = [float(loss[mask].mean()) if n else None for loss in (trial.before, trial.after)]
+    return {
+        "rows": len(mask),
+        "own_rows": n,
+        "own_errors_before": int(before[mask].sum()),
+        "own_errors_after": int(after[mask].sum()),
+        "own_loss_before": losses[0],
+        "own_loss_after": losses[1],
+    }
+
+
+def profile_table(world: World, found: Sequence[Judged], *, target: str) -> pl.DataFrame:
+    """Return the table `PROFILES`: the columns of the first findings in training, in test, and fixed."""
+    rows = [
+        {"finding": number, "column": column, "position": at, "level": level, "part": part, "share": share}
+        for number, one in enumerate(found[:DRAWN], start=1)
+        for column, profile in _profiles(world, one, target)
+        for at, (level, shares) in enumerate(profile)
+        for part, share in shares.items()
+    ]
+    return pl.DataFrame(rows, schema=PROFILES)
+
+
+def _profiles(
+    world: World, one: Judged, target: str
+) -> Iterator[tuple[str, Iterator[tuple[str, dict[str, float]]]]]:
+    """Yield the columns that a finding is about, each with its profile."""
+    if one.suspect.kind == "rates":
+        names = pl.Series(world.trained.classes)
+        yield target, level_profile({"train": names[world.objective.rows.y.numpy()], "test": names[world.y]})
+    if one.suspect.kind not in ("column", "exchange"):
+        return
+    frames = {"train": world.known, "test": world.new, "fixed": one.best.fix.apply(world, exact=False).new}
+    roles = {role.column: role.role for role in world.trained.roles}
+    for column in one.suspect.columns:
+        dtype = world.known.schema[column]
+        sides = {part: values_of(frame, column) for part, frame in frames.items()}
+        if sides["fixed"].equals(sides["test"]) or sides["fixed"].is_null().all():
+            del sides["fixed"]  # put right in another way, or left out
+        if roles.get(column) in ("numeric", "datetime"):
+            yield column, number_profile({part: numbers(s, dtype) for part, s in sides.items()}, dtype)
+        elif roles.get(column) in ("categorical", "boolean"):
+            yield column, level_profile({part: to_levels(s, dtype) for part, s in sides.items()})
 
 
 def shown_cells(

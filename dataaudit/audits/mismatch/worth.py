@@ -29,22 +29,25 @@ from dataaudit.statistics import Z95
 # chance it has; and else, where many were tried.
 TESTED, LEVEL = 2.0, 0.01
 BEYOND = {"exchange": 2.0, "column": 2.0, "copies": 2.0, "rates": 3.0, "rows": 3.5, "slice": 3.5, "row": 4.0}
-# Least worth that is more than a note: a share of the test loss, and nats.
-SHARE, NATS = 0.01, 3.0
+# Least worth that is more than a note: a share of the test loss or of that of its own test rows, and nats;
+# fewer of what a test has shown already.
+SHARE, OWN, NATS, SHOWN = 0.01, 0.2, 3.0, 2.0
 # Share of the test loss from which it is high.
 HIGH = 0.1
 # Standard errors by which a simpler suspect may be worth less than the best.
 TIED = 2.0
 # Nats by which labels must differ more for each further condition of a slice.
 EACH = 3.0
-# How many times the worth of rows that stand apart something else must have to come before them.
-APART = 3.0
+# What is seen by a few rows alone, and how many times their worth something else must be to come before.
+DIRECT, APART = ("copies", "row", "rows"), 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
 # Causes of columns that do not say what happened.
 VAGUE = ("moved", "dead", "row shift")
 # Broken columns that are tried before a slice, and the share of its worth of which more must be left then.
 RIVALS, HALF = 4, 0.5
+# Kinds of causes that hide slices.
+HIDING = ("exchange", "column", "rates")
 # Causes that are looked for; chance below which notes are equally sure.
 CAUSES, CERTAIN = 10, 1e-12
 JUDGING = "try fixes"
@@ -102,6 +105,7 @@ class Judged:
     suspect: Suspect
     trials: tuple[Trial, ...]
     severity: str = "note"  # high, medium, note
+    own_loss: float = float("inf")  # of its own test rows, in nats; infinite where it is about all of them
     under: int | None = None  # place of the cause whose by-product it is
     left: float | None = None  # share of its worth that is left once the causes before it are fixed
 
@@ -112,7 +116,8 @@ class Judged:
         if most.worth <= 0:
             return most
         enough = [t for t in self.trials if t.worth >= PLAINER * most.worth and t.z >= min(most.z, SOUND)]
-        plain = [t for t in enough if t.errors[1] <= t.errors[0]] or enough
+        fewest = max(min(t.errors[1] for t in enough), enough[0].errors[0])
+        plain = [t for t in enough if t.errors[1] <= fewest]
         most = max(plain, key=lambda trial: trial.worth)
         return next(trial for trial in plain if trial is most or not less(trial, most))
 
@@ -168,9 +173,8 @@ class _Court:
             return first
         broken = sorted(filter(_is_broken, now), key=lambda one: -one.worth)
         for one in broken[:RIVALS]:
-            shares = set(one.suspect.columns) & set(first.suspect.columns)
             left = _trial(first.best.fix, one.best.fix.apply(world, exact=False), exact=False)
-            if shares or left is None or left.worth < HALF * first.worth:
+            if left is None or left.worth < HALF * first.worth:
                 return one
         return first
 
@@ -213,7 +217,7 @@ def judge(
         court.causes.append(replace(cause, left=left))
         court.loud.pop(id(cause.suspect))
         world = cause.best.fix.apply(world, exact=court.exact)
-        if search is not None and cause.suspect.kind in ("exchange", "column"):
+        if search is not None and cause.suspect.kind in HIDING:
             known = {(one.suspect.columns, one.suspect.levels) for one in alone.values()}
             more = [one for one in search(world) if (one.columns, one.levels) not in known]
             found = _all_tried(more, world, on_step)
@@ -252,7 +256,10 @@ def tried(suspect: Suspect, world: World, *, screened: bool = True) -> Judged:
     It was `screened` in this world, or in another one, so that its p-value says nothing here.
     """
     trials = (_trial(fix, world, exact=False) for fix in suspect.fixes)
-    judged = Judged(suspect, tuple(trial for trial in trials if trial is not None))
+    own = float("inf")
+    if len(suspect.test):
+        own = float(world.evaluation.loss[np.isin(world.rows, suspect.test)].sum())
+    judged = Judged(suspect, tuple(trial for trial in trials if trial is not None), own_loss=own)
     return replace(judged, severity=severity_of(judged, screened=screened) if judged.trials else "note")
 
 
@@ -286,8 +293,11 @@ def _proved(one: Judged, world: World, *, screened: bool = True) -> Judged:
 def severity_of(one: Judged, *, screened: bool) -> str:
     """Return how severe it is: by the share of the test loss that fixing it takes away, beyond chance."""
     best, total = one.best, float(one.best.before.sum())
-    beyond = TESTED if screened and one.suspect.p_value <= LEVEL else BEYOND[one.suspect.kind]
-    if best.z <= beyond or best.worth < max(NATS, SHARE * total):
+    known = screened and one.suspect.p_value <= LEVEL
+    beyond = TESTED if known and one.suspect.kind not in ("row", "rows") else BEYOND[one.suspect.kind]
+    if best.z <= beyond or best.worth < (SHOWN if known else NATS):
+        return "note"
+    if best.worth < SHARE * total and best.worth < OWN * one.own_loss:
         return "note"
     return "high" if best.worth >= HIGH * total else "medium"
 
@@ -295,10 +305,10 @@ def severity_of(one: Judged, *, screened: bool) -> str:
 def first_of(now: Sequence[Judged]) -> Judged:
     """Return the suspect worth most, or a simpler one that is not worth less beyond chance.
 
-    Rows that stand apart from all others come before what is worth little more: it is worth it by them.
+    Rows that stand apart or contradict their copies come before what is worth little more, by their doing.
     """
     best = max(now, key=lambda one: one.best.interval[0])
-    apart = [one for one in now if one.suspect.kind in ("row", "rows") and one.suspect.p_value <= LEVEL]
+    apart = [one for one in now if one.suspect.kind in DIRECT and one.suspect.p_value <= LEVEL]
     apart = [one for one in apart if one.worth >= best.worth / APART]
     tied = [one for one in now if not less(one.best, best.best)]
     first = min(apart or tied, key=lambda one: (_complexity(one), -one.best.interval[0]))

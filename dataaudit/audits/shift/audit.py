@@ -38,6 +38,7 @@ from dataaudit.features.columns import values_of
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import class_texts
 from dataaudit.options import EncoderOptions
+from dataaudit.statistics import without_rounding
 
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
@@ -96,7 +97,11 @@ def _of_one_type(
         elif name not in test.columns:
             raise MissingColumn(name, test.columns, "the test rows")
         else:
-            pair = list(_common(name, train[name], test[name]))
+            known, new = _common(name, train[name], test[name])
+            if known.dtype.is_float():
+                near = without_rounding(known.to_numpy(), new.to_numpy())
+                new = pl.Series(new.name, near, new.dtype, nan_to_null=True)
+            pair = [known, new]
         for side, series in zip(sides, pair, strict=True):
             side[name] = series
     return pl.DataFrame(sides[0]), pl.DataFrame(sides[1])

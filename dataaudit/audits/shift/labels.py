@@ -15,7 +15,8 @@ compare losses on inputs that both samples share, S ∝ pq/(p+q) for input densi
 The densities are shares of strata here: of one column's levels or deciles, or, over all columns, of the score
 that separates train from test best (subclassification on a balancing score, Rosenbaum & Rubin 1984),
 out-of-sample for every row. Standard errors come from redrawing shares (multinomial) and mean losses (normal)
-of the strata.
+of the strata. Where the samples share few inputs, E_S is about almost no row, and the split says nothing:
+the overlap Σ 2 p q/(p + q) is 1 for equal shares and 0 for strata that no two rows share.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from dataaudit.statistics import Z95, chance_variation, chi_square, difference_i
 REDRAWS = 400
 # A stratum with less variance of the hypergeometric count says nothing, and would break the approximation.
 LEAST_VARIANCE = 1.0
+# Overlap of the inputs below which a difference of loss is not split.
+OVERLAP = 0.25
 
 
 def compare_classes(
@@ -114,10 +117,13 @@ class LossPart:
 
     value: float
     error: float  # standard error
+    overlap: float = 1.0  # of the inputs that it compares
 
     @property
-    def p(self) -> float:
-        """Two-sided p-value under no difference."""
+    def p(self) -> float | None:
+        """Two-sided p-value under no difference; None where it cannot be split."""
+        if self.overlap < OVERLAP:
+            return None
         return normal_p(self.value / self.error) if self.error > 0 else 1.0
 
 
@@ -130,8 +136,10 @@ def split_loss(strata: Strata, losses: tuple[Reals, Reals], *, seed: int) -> dic
     ]
     point = _parts([(side.share[None], side.mean[None]) for side in sides])
     redrawn = _parts([side.redraw(random) for side in sides])
-    parts = zip(("total", "inputs", "labels"), point, redrawn, strict=True)
-    return {name: LossPart(float(value[0]), float(drawn.std())) for name, value, drawn in parts}
+    p, q = (side.share for side in sides)
+    overlap = float((2.0 * p * q / np.maximum(p + q, 1e-300)).sum())
+    parts = zip(("total", "inputs", "labels"), point, redrawn, (1.0, overlap, overlap), strict=True)
+    return {name: LossPart(float(v[0]), float(drawn.std()), shared) for name, v, drawn, shared in parts}
 
 
 @dataclass(frozen=True)
@@ -182,6 +190,9 @@ def loss_rows(column: str | None, split: dict[str, LossPart], *, n: int) -> Iter
         between = f"{part.value:+.4f} nats a row ({part.value - half:+.4f} to {part.value + half:+.4f})"
         verb = "differs by" if level == "total" else "of the difference of loss is"
         text = f"{names[level]} {verb} {between}, test against train"
+        if part.p is None:
+            cannot = f"Whether {whose} or the labels given {'them' if column is None else 'it'} explain it"
+            text = f"{cannot} cannot be said: train and test overlap by {percent(part.overlap)} only"
         yield Comparison(
             column, "loss", level, value=part.value, low=part.value - half, high=part.value + half, p=part.p,
             n=n, found=f"{text}.", otherwise=f"{text}: nothing beyond chance.",

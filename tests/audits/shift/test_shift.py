@@ -12,7 +12,7 @@ from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.shift.comparison import MEASURES, SHIFT
 from dataaudit.audits.shift.covariates import OTHER, Strata, cut_levels, cut_numbers, numbers
 from dataaudit.audits.shift.duplicates import find_copies
-from dataaudit.audits.shift.labels import _breslow_day, compare_given, split_loss
+from dataaudit.audits.shift.labels import _breslow_day, compare_given, loss_rows, split_loss
 from dataaudit.audits.shift.two_sample import _auc, _permuted, two_sample_test
 from dataaudit.errors import EncodeError, MissingColumn, SettingError
 from dataaudit.features.roles import infer_roles
@@ -311,6 +311,17 @@ def test_a_common_odds_ratio_is_rejected_as_often_as_it_should_be():
     assert 3 <= rejected <= 30  # 15 expected, standard deviation 3.8
 
 
+def test_values_that_rounding_moved_are_no_difference(train):
+    moved = table(700, 1).with_columns(pl.col("age") * (1 + 1e-7), pl.col("dose").cast(pl.Float64) + 1e-9)
+    found = measure_shift(train, moved, target="y")
+    assert significant(found, "covariate").is_empty()
+    flat = pl.DataFrame({"x": [3.0, 0.5] * 300, "y": ["a", "b", "b", "a"] * 150})
+    near = flat.with_columns(pl.col("x") + 1e-6)
+    assert significant(measure_shift(flat, near, target="y")).is_empty()
+    apart = flat.with_columns(pl.col("x") + 0.1)
+    assert one(measure_shift(flat, apart, target="y"), "covariate", "x")["significant"]
+
+
 def loss_case(n, seed, *, q, move):
     """Losses with mean 1 in stratum 0 and 3 in stratum 1 (+ `move` in test); test has `q` of stratum 1."""
     random = np.random.default_rng(seed)
@@ -330,6 +341,17 @@ def test_a_loss_is_split_into_what_was_planted():
     assert abs(labels["inputs"].value) < 3 * labels["inputs"].error
     both = split_loss(*loss_case(4000, 0, q=0.8, move=0.4), seed=0)
     assert both["inputs"].value + both["labels"].value == pytest.approx(both["total"].value, abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "told"), [(0, False), (30, False), (900, True)])
+def test_a_loss_is_not_split_where_train_and_test_share_few_inputs(n, told):
+    codes = np.repeat([0, 1], [2000, n]), np.ones(2000, dtype=np.int64)
+    losses = np.ones(len(codes[0])), np.full(2000, 3.0)
+    parts = split_loss(Strata(*codes, ("a", "b")), losses, seed=0)
+    assert parts["total"].p is not None
+    rows = list(loss_rows("age", parts, n=2000))
+    assert [part.p is not None for part in rows] == [told, told]
+    assert all(("cannot be said" in part.found) != told for part in rows)
 
 
 def test_the_errors_of_the_split_are_those_of_repetitions():

@@ -22,7 +22,7 @@ from scipy.sparse import csc_array
 from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice, cut
 from dataaudit.audits.mismatch.rows.refine import refine
 from dataaudit.audits.mismatch.rows.screen import Screen, Side, differences, share
-from dataaudit.audits.mismatch.rows.slices import MOVES, confirmed, distinct
+from dataaudit.audits.mismatch.rows.slices import MOVES, confirmed, unlike
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
@@ -31,15 +31,13 @@ from dataaudit.training.trained import Trained
 # Nats that a further condition must bring, and conditions at most.
 EACH, DEPTH = 3.0, 3
 # Rows of a conjunction in each table at least; conjunctions that each half proposes.
-FEWEST, PROPOSED = 5, 6
+FEWEST, PROPOSED = 5, 4
 # Conditions that are crossed: so many multiplications, and so many in all.
 WORK, MOST = 5e9, 300
 # Pairs whose bound is asked for.
 PAIRS, BOUNDED = 1500, 1e7
 # Training rows that the search looks at.
 ROWS = 20_000
-# Share of rows in common from which two slices are one.
-SAME = 0.8
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -111,36 +109,21 @@ def conjunction_suspects(
     rows = np.arange(trained.objective.rows.n)
     if len(rows) > ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, ROWS, replace=False))
-    found: dict[tuple[int, ...], Slice] = {}
+    found: list[Slice] = []
     for half in screen.halves:
         tables = (
             Table(_rows_of(screen.known, rows), csc_array(cuts.train[rows])),
             Table(_rows_of(screen.new, np.flatnonzero(half)), csc_array(cuts.test[world.rows[half]])),
         )
         best = [members for _, members in search(*tables, cuts.columns, top=4 * PROPOSED) if len(members) > 1]
-        found |= {members: refine(screen, cuts, members) for members in unlike(cuts, best)[:PROPOSED]}
-    return confirmed(screen, distinct(list(found.values())), tried=MOVES * cuts.m**2)
+        found += unlike(refine(screen, cuts, members) for members in best)[:PROPOSED]
+    return confirmed(screen, unlike(found), tried=MOVES * cuts.m**2)
 
 
 def _rows_of(side: Side, rows: Rows) -> Side:
     """Return some rows; of two classes one says all."""
     first = 1 if side.r.shape[1] == 2 else 0  # noqa: PLR2004
     return Side(side.r[rows, first:], side.V[rows, first:], side.prior)
-
-
-def unlike(cuts: Cuts, found: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return slices that do not share most of their rows with a better one."""
-    kept: list[tuple[tuple[int, ...], Rows]] = []
-    for members in found:
-        part = cuts.slice(*members)
-        rows = np.concatenate([part.train, part.test + cuts.train.shape[0]])
-        common = (
-            len(np.intersect1d(rows, other, assume_unique=True)) / max(len(rows), len(other))
-            for _, other in kept
-        )
-        if all(share < SAME for share in common):
-            kept.append((members, rows))
-    return [members for members, _ in kept]
 
 
 def search(known: Table, new: Table, columns: Sequence[str], *, top: int = 1) -> list[Found]:

@@ -8,7 +8,7 @@ one class; other labels for them; an offset of its test rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ from dataaudit.features.columns import counted
 from dataaudit.training.trained import Trained
 
 # Slices that each half proposes by each of the screens, and those that are handed on.
-PROPOSED, MOST = 10, 8
+PROPOSED, MOST = 10, 6
 # Nats that a proposal must promise on its own half, and standard errors by which the other half confirms it.
 PROMISE, CONFIRMED = 1.0, 2.0
 # Share of a step that is tried too, since labels in numbers can send it too far.
@@ -37,7 +37,9 @@ MOVES = 4
 # Classes up to which every pair of labels is tried by the screen.
 FEW_CLASSES = 12
 # Chance of labels that differ as much in any slice, above which no offset is tried.
-LEVEL = 0.01
+LEVEL = 1e-3
+# Share of rows in common from which two slices are one.
+SAME = 0.9
 # Labels are said to come at other rates from so large a difference on.
 RATE = 0.05
 
@@ -53,7 +55,8 @@ def slice_suspects(
     screen = Screen(trained, world)
     cuts = cut(pair, trained, tested)
     slices = [refine(screen, cuts, (i,)) for i in proposed(screen, cuts)]
-    return confirmed(screen, distinct(slices), tried=cuts.m * MOVES)
+    slices.sort(key=lambda part: -screen.difference(part.train, np.isin(world.rows, part.test)))
+    return confirmed(screen, unlike(slices), tried=cuts.m * MOVES)
 
 
 def proposed(screen: Screen, cuts: Cuts) -> list[int]:
@@ -77,9 +80,21 @@ def proposed(screen: Screen, cuts: Cuts) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def distinct(slices: Sequence[Slice]) -> list[Slice]:
-    """Return each slice once."""
-    return list({(part.columns, part.levels): part for part in slices}.values())
+def unlike(slices: Iterable[Slice]) -> list[Slice]:
+    """Return those that do not share a column and most of their rows with one before them."""
+    kept: list[Slice] = []
+    for part in slices:
+        alike = (set(part.columns) & set(other.columns) and _common(part, other) >= SAME for other in kept)
+        if not any(alike):
+            kept.append(part)
+    return kept
+
+
+def _common(one: Slice, two: Slice) -> float:
+    """Return the share of rows that two slices have in common, of the larger one's."""
+    sides = (one.train, two.train), (one.test, two.test)
+    common = sum(len(np.intersect1d(*side, assume_unique=True)) for side in sides)
+    return common / max(len(one.train) + len(one.test), len(two.train) + len(two.test))
 
 
 def confirmed(screen: Screen, slices: Sequence[Slice], *, tried: int) -> list[Suspect]:
