@@ -156,7 +156,13 @@ def _changed(cards: Sequence[Fact], n_errors: int) -> list[str]:
     first = findings.causes(cards)[:_SAID]
     if not first and n_errors:
         return ["Neither inputs nor labels: nothing that was tried lowers the test loss beyond chance."]
-    return [f"{_CHANGED.get(one['kind'], 'Changed')}: {_ended(one['title'])}" for one in first]
+    return [f"{_what(one)}: {_ended(one['title'])}" for one in first]
+
+
+def _what(one: Fact) -> str:
+    if one["kind"] == "slice" and not one["n_train_rows"]:
+        return "Test has rows that training lacks"
+    return _CHANGED.get(one["kind"], "Changed")
 
 
 def _ended(sentence: str) -> str:

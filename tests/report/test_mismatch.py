@@ -108,6 +108,11 @@ def test_the_verdict_is_that_of_the_first_cause(made, kind, words):
     assert f"{words}age = child: 4 of 8" in said(dataclasses.replace(made, findings=findings))
 
 
+def test_rows_that_training_lacks_are_no_change_of_labels(made):
+    findings = made.findings.head(1).with_columns(n_train_rows=pl.lit(0, pl.Int64))
+    assert "Test has rows that training lacks: age" in said(dataclasses.replace(made, findings=findings))
+
+
 def test_the_split_of_the_loss_is_no_verdict(made):
     split = made.shift.head(1).with_columns(
         measure=pl.lit("loss"), level=pl.lit("labels"), value=0.3, message=pl.lit("Labels explain it.")
