@@ -166,8 +166,7 @@ def _words_for_missing(sides: LevelSides) -> Iterator[Guess]:
             fix="set missing",
             done=f"missing where it is {shown}",
             advice=f"Take {shown} in {sides.name} of the test rows as missing.",
-            levels=(word,),
-        )
+        ).about(word)
 
 
 def _emptied(levels: list[str]) -> Callable[[Texts], Texts]:
@@ -194,8 +193,7 @@ def _became_missing(sides: LevelSides) -> Iterator[Guess]:
                 fix="fill",
                 done=f"{shown} where it is missing",
                 advice=f"Write {shown} where {sides.name} of the test rows is missing.",
-                levels=(level,),
-            )
+            ).about(level)
     present = sides.known.drop_nulls()
     yield sides.guess(
         "missing",
@@ -282,8 +280,7 @@ def _unseen(sides: LevelSides) -> Iterator[Guess]:
         fix="set missing",
         done="missing where training never has the level",
         advice=f"Take {some} in {sides.name} of the test rows as missing.",
-        levels=levels[:3],
-    )
+    ).about(*levels[:3])
     known = sides.known
     yield sides.guess(
         "unseen",
@@ -292,8 +289,7 @@ def _unseen(sides: LevelSides) -> Iterator[Guess]:
         fix="draw",
         done="drawn from training where training never has the level",
         advice=f"Collect training rows with {some} in {sides.name}; until then draw other levels.",
-        levels=levels[:3],
-    )
+    ).about(*levels[:3])
 
 
 def _moved(sides: LevelSides) -> str:
