@@ -118,6 +118,13 @@ def _shortened(sides: LevelSides) -> dict[str, str]:
     return found if len(set(found.values())) == len(found) else {}
 
 
+def _named(new: str, old: str) -> tuple[str, str]:
+    """Return two levels in quotation marks, with their blanks where these are what differs."""
+    if quoted(new) == quoted(old):
+        new, old = (level.replace(" ", "␠") for level in (new, old))
+    return quoted(new), quoted(old)
+
+
 def _renamed(
     sides: LevelSides,
     mapping: Mapping[str, str],
@@ -125,10 +132,10 @@ def _renamed(
     cause: str,
 ) -> Guess:
     """Return the guess that levels have other names; what each half of the rows learned goes to the other."""
-    shown = list(mapping.items())[:3]
+    shown = [_named(new, old) for new, old in list(mapping.items())[:3]]
     more = f" and {len(mapping) - 3} more" if len(mapping) > 3 else ""  # noqa: PLR2004
-    pairs = ", ".join(f"{quoted(new)} for {quoted(old)}" for new, old in shown) + more
-    back = ", ".join(f"{quoted(new)} to {quoted(old)}" for new, old in shown) + more
+    pairs = ", ".join(f"{new} for {old}" for new, old in shown) + more
+    back = ", ".join(f"{new} to {old}" for new, old in shown) + more
     if cause == "permuted":
         title = f"{sides.name} has its levels at other places in test: {pairs}?"
     else:
