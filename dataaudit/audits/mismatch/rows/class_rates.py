@@ -2,8 +2,8 @@
 
 A model learns the class rates π of its training rows with everything else. Where test has other rates π' and
 each class still looks the same, a shift of the scores puts it right (Saerens, Latinne & Decaestecker 2002),
-or a fit in which every training row weighs π'_y/π_y. Each is predicted and measured as what it is: the refit by
-Newton's steps of the reweighed problem, not by the shift.
+or a fit in which every training row weighs π'_y/π_y. Each is predicted and measured as what it is: the refit
+by Newton's steps of the reweighed problem, not by the shift.
 """
 
 from __future__ import annotations
