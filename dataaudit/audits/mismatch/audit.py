@@ -173,10 +173,18 @@ def search_mismatch(
 
 def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, seed: int) -> list[Suspect]:
     """Return everything that may be why test rows are mispredicted."""
-    found = column_suspects(pair, trained, tested, world)
-    for search in (copy_suspects, rate_suspects, slice_suspects, conjunction_suspects, row_suspects):
-        found += search(pair, trained, tested, world, seed)
-    return found
+    given = pair, trained, tested
+    rates = rate_suspects(*given, world, seed)
+    found = [*column_suspects(*given, world), *copy_suspects(*given, world, seed), *rates]
+    # Other class rates make all slices differ: they are searched where the rates are right.
+    even = rates[0].fixes[-1].apply(world, exact=False) if rates else world
+    searches = [(slice_suspects, even), (conjunction_suspects, even)] + [(slice_suspects, world)] * bool(
+        rates
+    )
+    for search, there in searches:
+        known = {(one.columns, one.levels) for one in found}
+        found += [one for one in search(*given, there, seed) if (one.columns, one.levels) not in known]
+    return [*found, *row_suspects(*given, world, seed)]
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:

@@ -57,10 +57,11 @@ TRIED: Final = 2000  # test rows that guesses are tried on
 FEW: Final = 12  # different numbers up to which they may be names
 DEAD: Final = 5  # columns that say less, at most
 BROKEN: Final = ("stuck", "missing")  # causes that leave a column without information
+TIED: Final = 2.0  # standard errors by which an exchange must help
 SURE: Final = 3.0  # standard errors by which moving cells to other rows must help
 WEAKER: Final = -0.3  # strength from which on a column says less
 PAIR: Final = 2
-SAME: Final = 0.05  # distance up to which two columns are distributed alike
+CLOSER: Final = 0.5  # how much nearer a column of test is to the one that it may be, at least
 
 
 @dataclass(frozen=True)
@@ -317,7 +318,7 @@ def _exchanges(world: World, looks: list[Screened]) -> list[Tried]:
     for cycle in _cycles(list(p), alike):
         fix = _exchange(cycle)
         gain = world.evaluation.loss - fix.apply(world, exact=False).evaluation.loss
-        if not _helps(gain):
+        if not _helps(gain, TIED):
             continue
         first = f"{quoted(cycle[0], NAME)} of test is distributed like {quoted(cycle[1], NAME)} of training"
         rest = (
@@ -346,7 +347,7 @@ def _like(world: World, one: str, two: str, *, numbers: bool) -> bool:
         own_, other_ = (levels_of(world.known, world.known, name) for name in (one, two))
         new_ = levels_of(world.new, world.new, one)
         far, near = (_variation(values, new_) for values in (own_, other_))
-    return near < max(0.5 * far, SAME)
+    return near < CLOSER * far
 
 
 def _distance(a: Reals, b: Reals) -> float:

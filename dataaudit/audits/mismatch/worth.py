@@ -38,7 +38,7 @@ HIGH = 0.1
 TIED = 2.0
 # Nats by which labels must differ more for each further condition of a slice.
 EACH = 3.0
-# What is seen by a few rows alone, and how many times their worth something else must be to come before.
+# Kinds that a few rows show by themselves, and how many times their worth something else has to come before.
 DIRECT, APART = ("copies", "row", "rows"), 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
@@ -200,7 +200,7 @@ def judge(
     search: Callable[[World], Sequence[Suspect]] | None = None,
     on_step: StepCallback = ignore_progress,
 ) -> list[Judged]:
-    """Return the suspects: causes as they are to be fixed, then their by-products, then the others.
+    """Return the suspects: causes as they are to be fixed, by-products by what is left of them, the others.
 
     Of the first `prove` causes the fix is proved by a refit, and each later one is judged in the world where
     those before it are fixed. There `search` may find further suspects, which a broken column has hidden.
@@ -226,7 +226,8 @@ def judge(
         court.fold(cause, [_again(one, world) for one in court.rest])
     known = {id(one.suspect) for one in (*court.causes, *court.folded)}
     others = [court.refuted.get(key, one) for key, one in alone.items() if key not in known]
-    return [*court.causes, *court.folded, *sorted(others, key=_as_note)]
+    folded = sorted(court.folded, key=lambda one: (one.under, -(one.left or 0.0)))
+    return [*court.causes, *folded, *sorted(others, key=_as_note)]
 
 
 def _as_note(one: Judged) -> tuple[bool, float, float]:

@@ -66,12 +66,13 @@ def level_guesses(sides: LevelSides, world: World) -> list[Guess]:
 
 def form(level: str) -> str:
     """Return what different spellings of a level have in common."""
+    if re.fullmatch(r"[-+]?\d+(\.\d+)?", level.strip()):
+        return f"{float(level):g}"
     plain = unicodedata.normalize("NFKD", repaired(level)).casefold()
     plain = "".join(c for c in plain if not unicodedata.combining(c))
-    plain = re.sub(r"[\W_]+", "", plain) or plain.strip()
-    if re.fullmatch(r"\d+", plain) and re.fullmatch(r"\s*[-+]?\d+(\.\d+)?\s*", level):
-        return f"{float(level):g}"
-    return plain
+    # Between digits a mark is part of what is said: 1-2, 1.5.
+    marks = r"[\s_\"']+" if re.search(r"\d", plain) else r"[\s_\"'.,;:/()-]+"
+    return re.sub(marks, "", plain) or plain.strip()
 
 
 def repaired(text: str) -> str:
@@ -214,9 +215,9 @@ def _some(known: Texts, count: int) -> Texts:
 def _assigned(sides: LevelSides, world: World) -> Iterator[Guess]:
     """Guess, by the model, which level of training each one of test is."""
     rows, columns = sides.unseen or list(sides.after), sides.lost if sides.unseen else list(sides.before)
-    rows = [level for level in rows if sides.after[level] >= FEWEST]
+    rows = [level for level in rows if sides.after[level] >= FEWEST and len(sides.after) > 1]
     columns = [level for level in columns if sides.before[level] >= FEWEST]
-    if not rows or not columns or max(len(rows), len(columns)) > MOST or len(rows) + len(columns) < 2:  # noqa: PLR2004
+    if not rows or not columns or max(len(rows), len(columns)) > MOST:
         return
     new = levels_of(world.new, world.known, sides.column).to_numpy()
     losses = np.column_stack([_loss_as(world, sides, level) for level in columns])  # (t, m)

@@ -154,7 +154,7 @@ def _cut(sides: TextSides) -> Iterator[Guess]:
     before, after = (texts.str.len_chars().to_numpy() for texts in (sides.known, sides.new))
     length = int(after.max(initial=0))
     longer = float((before > length).mean())
-    if longer >= SELDOM and (after >= EVERYWHERE * length).mean() >= CAPPED:
+    if length and longer >= SELDOM and (after >= EVERYWHERE * length).mean() >= CAPPED:
         title = (
             f"{sides.name} has at most {length:,} characters in test, more in {percent(longer)} of training"
         )

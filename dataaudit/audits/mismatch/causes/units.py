@@ -65,7 +65,7 @@ def unit_guesses(sides: NumberSides) -> list[Guess]:
     turned = list(_turned(sides))
     if sides.distance <= sides.chance:
         return turned
-    exact = [*_factor(sides), *_fahrenheit(sides), *offset_guesses(sides), *turned]
+    exact = [*_fahrenheit(sides), *_factor(sides), *offset_guesses(sides), *turned]
     return [*exact, *(() if exact else _bent(sides)), *_rounded(sides)]
 
 

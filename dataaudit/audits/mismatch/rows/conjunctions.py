@@ -4,9 +4,9 @@ The score of a slice is the difference of its labels D (`screen`) less `EACH` fo
 of any part of a slice is below the sum over both tables of max (Σr)²/(2ΣV) over their rows. A row with
 residual r has V = |r| (1 - |r|), and of rows of one sign the best part is always those with |r| above some
 limit: exchanging one for a larger residual pays whenever adding it did. So the bound of a slice is the best
-prefix of its rows in the order of |r|, a cumulative sum. Conditions whose bound does not reach the best scores
-found so far lead nowhere, whatever they are combined with, as in SliceLine (Sagadeeva & Boehm 2021); what is
-left is crossed by products of matrices.
+prefix of its rows in the order of |r|, a cumulative sum. Conditions whose bound is below the best scores so
+far lead nowhere, whatever they are combined with, as in SliceLine (Sagadeeva & Boehm 2021); the others are
+crossed by products of matrices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice, cut
+from dataaudit.audits.mismatch.rows.cuts import Slice, cut
 from dataaudit.audits.mismatch.rows.refine import refine
 from dataaudit.audits.mismatch.rows.screen import Screen, Side, differences, share
 from dataaudit.audits.mismatch.rows.slices import MOVES, confirmed, unlike

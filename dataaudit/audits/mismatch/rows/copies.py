@@ -29,25 +29,20 @@ Rows = NDArray[np.int64]
 def copy_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, seed: int = 0) -> list[Suspect]:
     """Return copies of test rows that have another label in training, as one suspect."""
     del world, seed  # all copies count
-    train, test = twins(pair)
+    train, test, matched = twins(pair)
     y, new = pair.target.y[train], tested.y[test]
     differ = y != new
+    # Every row counts once, or one with many copies would speak for all.
+    expected = (1.0 - (tested.p**2).sum(1))[test[matched]]
+    more = int(differ[matched].sum()) - expected.sum()
+    p = float(ndtr(-more / np.sqrt((expected * (1 - expected)).sum() + 1.0)))
+    if p > LEVEL or differ.sum() < FEWEST:
+        return []
     rows = np.unique(train[differ])
-    if len(rows) < FEWEST:
-        return []
-    # Every test row counts once, or a row with many copies would speak for all.
-    chance = 1.0 - (tested.p**2).sum(1)
-    some, first = np.unique(test, return_index=True)
-    expected = chance[some]
-    p = float(
-        ndtr(-(differ[first].sum() - expected.sum()) / np.sqrt((expected * (1 - expected)).sum() + 1.0))
-    )
-    if p > LEVEL:
-        return []
     labels = _labels_of_test(train[differ], new[differ], len(trained.classes))
     what = f"the {counted(len(rows), 'training row')} that test has with another label"
     title = (
-        f"{counted(len(np.unique(test[differ])), 'test row')} of {len(some):,} that training has too are "
+        f"{int(differ[matched].sum()):,} of {counted(len(expected), 'test row')} that training has too are "
         f"there with another label, in {counted(len(rows), 'training row')}; "
         f"{expected.sum():.0f} would be by chance"
     )
@@ -66,15 +61,19 @@ def copy_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, se
     ]
 
 
-def twins(pair: Pair) -> tuple[Rows, Rows]:
-    """Return all pairs of a training row and a test row that are equal but for the label."""
+def twins(pair: Pair) -> tuple[Rows, Rows, NDArray[np.bool_]]:
+    """Return all pairs of equal rows of training and test, and which of them match each row once at most."""
     columns = [c for c in pair.train.frame.columns if c != pair.train.target and c in pair.test.frame.columns]
     first, second = (
-        row_keys(frame, columns).to_frame().with_row_index("row")
+        row_keys(frame, columns)
+        .to_frame()
+        .with_row_index("row")
+        .with_columns(place=pl.int_range(pl.len()).over("key"))
         for frame in (pair.train.frame, pair.test.frame)
     )
     both = first.join(second, on="key", how="inner", suffix="_test").sort("row", "row_test")
-    return both["row"].cast(pl.Int64).to_numpy(), both["row_test"].cast(pl.Int64).to_numpy()
+    train, test = (both[name].cast(pl.Int64).to_numpy() for name in ("row", "row_test"))
+    return train, test, (both["place"] == both["place_test"]).to_numpy()
 
 
 def _labels_of_test(train: Rows, y: Rows, classes: int) -> Rows:

@@ -1,12 +1,16 @@
 """Single training rows that mislead, and few that do together.
 
 The harm of a row is what test loses by it, to first order. The largest of n harms that are of one kind are
-apart by spacings: with h_1 ≥ h_2 ≥ … of an exponential tail, j (h_j - h_{j+1}) is exponential with the mean
-excess of the tail (Rényi 1953). A gap that chance does not explain parts the j rows above it from all others:
-a poisoned row, or a few. Other rows are proposed by their harm to one half of test, and confirmed by the other.
+apart by spacings: with h_1 ≥ h_2 ≥ … of an exponential tail, the j (h_j - h_{j+1}) are exponential and alike
+(Rényi 1953), and one over the mean of m others has the F distribution with 2 and 2m degrees of freedom. A gap
+that chance does not explain parts the j rows above it from all others: a poisoned row, or a few. The same
+test finds cells that are far from all others of their column. Other rows are proposed by their harm to one
+half of test, and confirmed by the other.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -25,8 +29,8 @@ from dataaudit.training.trained import Trained
 LEVEL, GROUP, TAIL = 1e-3, 5, 30
 # Rows that each half proposes; standard errors by which a half confirms them.
 PROPOSED, CONFIRMED = 2, 2.0
-# A cell is far from all others at so many quartile distances, and times the distance of the next; names said.
-FAR, FURTHER, NAMED = 3.0, 1.5, 4
+# Quartile distances from which a cell may be far from all others; columns that are named.
+FAR, NAMED = 3.0, 4
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -36,42 +40,51 @@ def row_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, see
     """Return the training rows whose leaving, alone or together, is worth most to test."""
     del tested, seed  # the world's rows and halves are judged
     screen = Screen(trained, world)
+    y = trained.objective.rows.y.numpy()
     loss = trained.loss(trained.left_out, trained.objective.rows.y).numpy()
     leaving = screen.influence[0]
     apart, p = standing_apart(leaving.sum(0))
-    alone = [*apart[:PROPOSED], *(row for half in leaving for row in np.argsort(-half)[:PROPOSED])]
-    found = [
-        _of_row(pair, screen, int(row), loss=loss, chance=p if row in apart else 1.0)
-        for row in dict.fromkeys(alone)
+    far, chances = far_cells(pair)
+    wrong = [
+        row for row in far if leaving[:, row].sum() > 0 and _expected(screen, np.array([row]))[0] != y[row]
     ]
-    if len(apart) > 1:
-        found.append(_of_group(screen, np.sort(apart), chance=p))
-    return [one for one in found if one is not None]
+    alone = [
+        *apart[:PROPOSED],
+        *wrong[:PROPOSED],
+        *(row for half in leaving for row in np.argsort(-half)[:PROPOSED]),
+    ]
+    found = []
+    for row in dict.fromkeys(int(row) for row in alone):
+        chance = min(p if row in apart else 1.0, chances[row] if row in wrong else 1.0)
+        if chance <= LEVEL or _confirmed(screen, np.array([row])):
+            found.append(_of_row(pair, screen, row, loss=loss, chance=chance, far=far.get(row, ())))
+    group = _of_group(screen, np.sort(apart), chance=p) if len(apart) > 1 else None
+    return found if group is None else [*found, group]
 
 
 def standing_apart(harm: Reals) -> tuple[Rows, float]:
     """Return the rows whose harm a gap parts from that of all others, and the chance of such a gap."""
     order = np.argsort(-harm, kind="stable")
     h = np.maximum(harm[order], 0.0)
+    spacings = np.arange(1, len(h)) * (h[:-1] - h[1:])
     best = (1.0, 0)
-    for j in range(1, min(GROUP, len(h) - TAIL - 1) + 1):
-        excess = float((h[j : j + TAIL] - h[j + TAIL]).mean())
-        if excess > 0:
-            best = min(best, (GROUP * float(np.exp(-j * (h[j - 1] - h[j]) / excess)), j))
+    for j in range(1, min(GROUP, len(spacings) - TAIL) + 1):
+        scale = float(spacings[j : j + TAIL].mean())
+        if scale > 0:
+            best = min(best, (GROUP * (1.0 + float(spacings[j - 1]) / scale / TAIL) ** -TAIL, j))
     p, j = best
     return (order[:j], p) if p <= LEVEL else (order[:0], 1.0)
 
 
-def _of_row(pair: Pair, screen: Screen, row: int, *, loss: Reals, chance: float) -> Suspect | None:
-    """Return a row as a suspect where a half of test that did not propose it confirms it."""
+def _of_row(
+    pair: Pair, screen: Screen, row: int, *, loss: Reals, chance: float, far: Sequence[str]
+) -> Suspect:
+    """Return a row as a suspect."""
     trained = screen.trained
-    if not _confirmed(screen, np.array([row])):
-        return None
     label, other = int(trained.objective.rows.y[row]), _expected(screen, np.array([row]))[0]
     number, classes = int(pair.train.row[row]), trained.classes
-    far = far_columns(pair, row)
     are = "are" if len(far) > 1 else "is"
-    outside = f"; its {' and '.join(far)} {are} far from all others" if far else ""
+    outside = f"; its {' and '.join(far[:NAMED])} {are} far from all others" if far else ""
     title = (
         f"training row {number:,} is “{classes[label]}”, of which the other rows give "
         f"{np.exp(-loss[row]):.2g} as the probability{outside}"
@@ -119,17 +132,22 @@ def _confirmed(screen: Screen, rows: Rows) -> bool:
     return min(z) > 0 and max(z) >= CONFIRMED
 
 
-def far_columns(pair: Pair, row: int) -> list[str]:
-    """Return the columns of numbers in which a training row is far from all others."""
-    found = []
-    for column in pair.train.frame.columns:
-        values = values_of(pair.train.frame, column)
-        if column == pair.train.target or not values.dtype.is_numeric() or values[row] is None:
+def far_cells(pair: Pair) -> tuple[dict[int, list[str]], dict[int, float]]:
+    """Return the rows with cells that a gap parts from all others of their columns, which, and the chance."""
+    frame = pair.train.frame
+    columns = [c for c in frame.columns if c != pair.train.target and frame[c].dtype.is_numeric()]
+    found: dict[int, list[str]] = {}
+    chances: dict[int, float] = {}
+    for column in columns:
+        numbers = values_of(frame, column).cast(pl.Float64).to_numpy()
+        if np.isnan(numbers).all():
             continue
-        numbers = values.cast(pl.Float64).to_numpy()
         low, middle, high = np.nanquantile(numbers, [0.25, 0.5, 0.75])
-        reach = np.abs(numbers - middle)
-        others = np.nanmax(np.delete(reach, row), initial=0.0)
-        if reach[row] > max(FAR * (high - low), FURTHER * others):
-            found.append(column)
-    return found[:NAMED]
+        reach = np.nan_to_num(np.abs(numbers - middle))
+        if reach.max() <= FAR * (high - low):  # the usual case
+            continue
+        rows, p = standing_apart(reach)
+        for row in rows.tolist() if p * len(columns) <= LEVEL else []:
+            found.setdefault(row, []).append(column)
+            chances[row] = min(chances.get(row, 1.0), p * len(columns))
+    return found, chances

@@ -70,23 +70,27 @@ def _moved(
     grid = np.unique(np.quantile(values, np.linspace(0.0, 1.0, TRIED + 1), method="nearest"))
     beyond = grid > interval[0] if end else grid < interval[1]
     grid = np.unique([*grid[beyond], interval[end]])
-    sides = (screen.known, column.train, base[0]), (screen.new, column.test[screen.world.rows], base[1])
-    sums = [_interval_sums(side, numbers, mask, grid, interval, end) for side, numbers, mask in sides]
+    other = interval[1 - end]
+    sums = [
+        _beyond(side, numbers[base], grid=grid, other=other, rows=np.flatnonzero(base))
+        for side, numbers, base in (
+            (screen.known, column.train, base[0]),
+            (screen.new, column.test[screen.world.rows], base[1]),
+        )
+    ]
     score = differences(sums[0], sums[1])
     now = float(score[np.searchsorted(grid, interval[end])])
     best = int(score.argmax())
     return float(grid[best]) if score[best] > now + BETTER else interval[end]
 
 
-def _interval_sums(
-    side: Side, numbers: Reals, base: Mask, grid: Reals, interval: list[float], end: int
-) -> tuple[Reals, Reals]:
-    """Return ΣR and ΣV + prior of the rows between the other end and every point of a grid."""
-    inside = base & (numbers >= interval[0] if end else numbers < interval[1])
+def _beyond(side: Side, numbers: Reals, *, grid: Reals, other: float, rows: Rows) -> tuple[Reals, Reals]:
+    """Return ΣR and ΣV + prior of some rows between one end and every point of a grid that is the other."""
+    inside = numbers >= other if other < grid[0] else numbers < other
     at = np.searchsorted(grid, numbers[inside], side="right")
     found = []
     for values, prior in ((side.r, 0.0), (side.V, side.prior)):
-        sums = np.stack([np.bincount(at, column, len(grid) + 1) for column in values[inside].T], axis=1)
+        sums = np.stack([np.bincount(at, c, len(grid) + 1) for c in values[rows[inside]].T], axis=1)
         total = sums.cumsum(0)  # below the next point of the grid
-        found.append((total[:-1] if end else total[-1] - total[:-1]) + prior)
+        found.append((total[:-1] if other < grid[0] else total[-1] - total[:-1]) + prior)
     return found[0], found[1]

@@ -11,8 +11,8 @@ the log-likelihood ratio of two offsets against one. Since it is the least of Σ
 offsets, it is below Σ_sides R²/(2V), which bounds it for every part of a slice (`conjunctions`).
 
 **Training rows that mislead.** With v = H⁻¹ Σ_t g_t over one half of test and s the slope of a row's loss,
-leaving row i out lowers that half's loss by -(1/n) s_i · (x̃_iᵀ v) to first order, and labelling it c instead by
--(1/n)(s_i - s_ic) · (x̃_iᵀ v).
+leaving row i out lowers that half's loss by -(1/n) s_i · (x̃_iᵀ v) to first order, and labelling it c instead
+by -(1/n)(s_i - s_ic) · (x̃_iᵀ v).
 
 Both are measured on each half of test, so that what one half proposes the other can judge.
 """

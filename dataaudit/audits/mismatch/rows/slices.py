@@ -24,6 +24,7 @@ from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.columns import counted
+from dataaudit.solvers.newton import TINY
 from dataaudit.training.trained import Trained
 
 # Slices that each half proposes by each of the screens, and those that are handed on.
@@ -71,6 +72,7 @@ def proposed(screen: Screen, cuts: Cuts) -> list[int]:
     for h, half in enumerate(screen.halves):
         scores = [differences(known, screen.new.take(half).sums(test)), cuts.train.T @ leaving[h]]
         scores.append((cuts.train.T @ (leaving[h][:, None] * own)).max(1))
+        scores.append((cuts.train.T @ leaving[h]) / (sizes[0] + 1.0))  # few rows that mislead many
         if K <= FEW_CLASSES:
             tables = [cuts.train.T @ (labelled[h][:, c, None] * own) for c in range(K)]
             scores.append(np.max(tables, axis=(0, 2)) / np.sqrt(sizes[0] + 1.0))
@@ -178,14 +180,14 @@ def _labellings(
     rows = part.train[mine == a]
     yield rows, np.full(len(rows), b), f"{part.name} that are “{classes[a]}”", f"as “{classes[b]}”"
     table = np.stack([np.bincount(mine, weights=labelled[:, c], minlength=K) for c in range(K)], axis=1)
+    if K == 2:  # noqa: PLR2004 - exchanged
+        yield part.train, 1 - mine, part.name, "the other way round"
+        return
+    yield part.train, np.full(n, b), part.name, f"as “{classes[b]}”"
     to, several = table.argmax(1), table.max(1) > 0
     if several.sum() > 1:
         rows, new = part.train[several[mine]], to[mine[several[mine]]]
-        both = K == 2  # noqa: PLR2004 - two that are exchanged
-        words = "the other way round" if both else _mapping(classes, to, several)
-        yield rows, new, part.name, words
-    if K > 2:  # noqa: PLR2004 - of two it is the first
-        yield part.train, np.full(n, b), part.name, f"as “{classes[b]}”"
+        yield rows, new, part.name, _mapping(classes, to, several)
 
 
 def _mapping(classes: tuple[str, ...], to: Rows, several: NDArray[np.bool_]) -> str:
@@ -227,9 +229,12 @@ def _judged(screen: Screen, gain: Reals) -> tuple[float, float]:
 
 def _suspect(screen: Screen, ways: list[_Way], tried: int) -> Suspect:
     part = ways[0].slice
-    best: dict[str, _Way] = {}
+    best: dict[object, _Way] = {}
+    large = (
+        screen.trained.objective.model.n_params > TINY
+    )  # where each costs a while: the better one of a kind
     for way in sorted(ways, key=lambda way: -way.nats):
-        best.setdefault(way.fix.name, way)  # the better one of each kind
+        best.setdefault(way.fix.name if large else way.fix.detail, way)
     evidence = screen.difference(part.train, np.isin(screen.world.rows, part.test))
     return Suspect(
         kind="slice",
@@ -252,7 +257,7 @@ def _class_that_differs(screen: Screen, part: Slice, judged: NDArray[np.bool_]) 
 
 
 def _gaps(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> tuple[Reals, Reals]:
-    """Return by how many rows test has more of each class than training has it expect, and their share of D."""
+    """Return of how many rows more of each class test has than it would as training, and their parts of D."""
     (R1, V1), (R2, V2) = screen.sums(part.train, judged)
     if not judged.any():  # against the model instead
         return -R1, R1**2 / V1
