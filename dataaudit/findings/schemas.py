@@ -279,7 +279,7 @@ FINDINGS: Final = schema(  # causes by what fixing them is worth, then their by-
     "n_train_rows whole, train_row_ids trains",  # the first of them; none where it is about all rows
     "n_test_rows whole, n_errors whole, test_row_ids tests",  # its test rows; which of them are wrong
     "fix own, advice text",  # the one of `fixes` that is worth most; both stored, as is the title
-    "worth real, worth_low real, worth_high real",  # loss of all test rows that it mends, in nats; 95 %
+    "worth real, worth_low real, worth_high real",  # loss that it takes from all test rows, in nats; 95 %
     "share real, errors_before whole, errors_after whole",  # of the test loss; wrong among the judged rows
     "z real, p_value real",  # worth over its standard error; chance that any suspect is worth as much
     "predicted_delta_loss real, measured_delta_loss real",  # of a judged row; null where nothing is refitted

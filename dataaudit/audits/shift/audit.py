@@ -28,7 +28,14 @@ import numpy as np
 import polars as pl
 
 from dataaudit.audits.shift.comparison import Comparison, Reals, comparison_table
-from dataaudit.audits.shift.covariates import Strata, compare_column, cut_levels, cut_numbers, numbers
+from dataaudit.audits.shift.covariates import (
+    Strata,
+    compare_column,
+    cut_levels,
+    cut_numbers,
+    numbers,
+    without_rounding,
+)
 from dataaudit.audits.shift.duplicates import copy_rows
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
 from dataaudit.audits.shift.two_sample import TwoSampleTest, separation_rows, two_sample_test
@@ -38,7 +45,6 @@ from dataaudit.features.columns import types_apart, values_of
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import class_texts
 from dataaudit.options import EncoderOptions
-from dataaudit.statistics import without_rounding
 
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
