@@ -460,7 +460,7 @@ def folded_scores(
     objective: Objective, theta: Tensor, *, settings: FitSettings, groups: Groups | None
 ) -> Tensor:
     """Return the scores of rows by fits without a fifth of the rows, or groups."""  # -> (n, k)
-    rows, fold = objective.rows, _folds(objective.rows.n, groups)
+    rows, fold = objective.rows, folds(objective.rows.n, groups)
     scores = theta.new_empty(rows.n, objective.model.loss.n_scores)
     for part in range(FOLDS):
         out = torch.from_numpy(np.flatnonzero(fold == part))
@@ -470,7 +470,7 @@ def folded_scores(
     return scores
 
 
-def _folds(n: int, groups: Groups | None) -> NDArray[np.int64]:
+def folds(n: int, groups: Groups | None) -> NDArray[np.int64]:
     """Return the fold of each row; rows of a group have one."""  # -> (n,)
     group = np.arange(n) if groups is None else np.unique(groups.group, return_inverse=True)[1].reshape(-1)
     return np.random.default_rng(0).permutation(int(group.max()) + 1)[group] % FOLDS
