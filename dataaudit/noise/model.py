@@ -3,7 +3,7 @@
 Two models are fitted, one common rate and one rate for each ordered pair of classes; without noise is the
 third, to compare. The number of wrong labels is by rates of pairs where these are known: where the standard
 error of sqrt(odds of a rate) is within a limit. In which order the rows stand is asked of several models
-(`noise.pool`).
+(`noise.order`).
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from dataaudit.noise.likelihood import (
     thinned,
     unpacked,
 )
-from dataaudit.noise.pool import pooled
+from dataaudit.noise.order import pooled
 
-SHARES = (0.5, 0.8, 0.95)
 LARGEST_ERROR = 0.075  # of sqrt(odds): rates under (2 · 0.075)² ≈ 2 % could not be distinguished from none
 _SEARCH_SIZE, _SEARCH_LEAST = 40_000, 2000  # rows times classes of the search, and rows; all are seen last
 _MOST_SCORE = 50.0
@@ -54,7 +53,7 @@ _SEEN = 3.0  # gain of log-likelihood over no noise; twice it is a χ² of one o
 class NoiseModel:
     """What the leave-one-out scores say about wrong labels."""
 
-    p_wrong: Floats  # (n,) probability that the label is not the true class (`noise.pool`)
+    p_wrong: Floats  # (n,) probability that the label is not the true class (`noise.order`)
     by_rates: Floats  # (n,) the same by `rates` alone; several can round to 1
     rates: Floats  # (K, K) ``rates[truth, label]`` = P(label | truth); rows sum to 1
     expected: float  # expected number of wrong labels, the sum of `p_wrong`
@@ -128,7 +127,7 @@ def _fit(rows: Sample, groups: Ints | None) -> NoiseModel:
     expected = float(wrong.sum())
     foreseen, variance, undetermined = moments(rows, chosen.theta, chosen.structure)
     return NoiseModel(
-        p_wrong=pooled(rows, few, common, pairs, expected=expected),
+        p_wrong=pooled(rows, few, common=common, pairs=pairs, expected=expected),
         by_rates=wrong,
         rates=rates,
         expected=expected,
@@ -141,16 +140,6 @@ def _fit(rows: Sample, groups: Ints | None) -> NoiseModel:
         gain=gain,
         undetermined=undetermined,
     )
-
-
-def review_budget(p_wrong: Floats, shares: tuple[float, ...] = SHARES) -> tuple[tuple[float, int], ...]:
-    """Return how many rows to check, in the order given, to catch each share of the expected wrong labels."""
-    caught = np.cumsum(np.asarray(p_wrong, dtype=np.float64))
-    if len(caught) == 0 or caught[-1] < 0.5:  # noqa: PLR2004 - half a row: none expected
-        return tuple((share, 0) for share in shares)
-    needed = np.asarray(shares) * caught[-1] * (1 - 1e-12)  # a hair, lest rounding ask for one row more
-    rows = np.searchsorted(caught, needed) + 1
-    return tuple((share, int(row)) for share, row in zip(shares, rows, strict=True))
 
 
 def _checked(loo_scores: Floats, y: Ints, n_classes: int) -> tuple[Floats, Ints]:

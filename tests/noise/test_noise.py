@@ -7,7 +7,7 @@ import pytest
 from noisy import average_precision, flips, loss, sample, simulate, softmax, some_theta
 
 from dataaudit.errors import FitError
-from dataaudit.noise import fit_noise, review_budget
+from dataaudit.noise import fit_noise
 from dataaudit.noise.likelihood import Sample, best, objective, p_wrong, thinned, unpacked
 
 STRUCTURES = ("none", "common", "pairs", "sparse")
@@ -336,29 +336,6 @@ def test_separated_classes_have_no_wrong_label():
 def test_impossible_input_is_refused(scores, label, k, message):
     with pytest.raises(FitError, match=message):
         fit_noise(scores, label, k)
-
-
-@pytest.mark.parametrize(
-    ("p", "expected"),
-    [
-        ([1.0, 1.0, 1.0, 1.0, 0.0, 0.0], (2, 4, 4)),
-        ([0.5] * 10, (5, 8, 10)),
-        ([0.9, 0.05, 0.05], (1, 1, 2)),
-        ([0.1, 0.1, 0.1], (0, 0, 0)),  # less than half a label
-        ([], (0, 0, 0)),
-        ([0.0, 0.0], (0, 0, 0)),
-    ],
-)
-def test_budget_counts_rows(p, expected):
-    assert review_budget(np.array(p)) == tuple(zip((0.5, 0.8, 0.95), expected, strict=True))
-
-
-def test_budget_keeps_its_promise():
-    scores, label, wrong = simulate(5000, flips(0.1, 0.1), spread=4.0)
-    p = fit_noise(scores, label, 2).p_wrong
-    order = np.argsort(-p, kind="stable")
-    for share, rows in review_budget(p[order]):
-        assert wrong[order][:rows].sum() / wrong.sum() == pytest.approx(share, abs=0.05)
 
 
 def test_probability_of_a_wrong_label_is_the_sum_over_wrong_truths():

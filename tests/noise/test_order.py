@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from noisy import average_precision, flips, loss, sample, simulate, some_theta
 
-from dataaudit.noise import fit_noise
+from dataaudit.noise import fit_noise, review_budget
 from dataaudit.noise.likelihood import Sample, best, log_odds, objective, p_wrong
-from dataaudit.noise.pool import pooled
+from dataaudit.noise.order import pooled
 
 ONE_PAIR = [[1.0, 0, 0, 0], [0.4, 0.6, 0, 0], [0, 0, 1.0, 0], [0, 0, 0, 1.0]]
 
@@ -72,7 +72,7 @@ def test_two_classes_weigh_by_the_evidence():
     for i in range(400):
         for m, w in zip((level, common, pairs), weights, strict=True):
             odds[i] += w / sum(weights) * log_odds(rows, m.theta, m.structure)[i]
-    found = pooled(rows, rows, common, pairs, expected=31.0)
+    found = pooled(rows, rows, common=common, pairs=pairs, expected=31.0)
     assert found == pytest.approx(shifted(odds, 31.0), abs=1e-9)
     assert found.sum() == pytest.approx(31.0)
 
@@ -82,7 +82,7 @@ def test_several_classes_weigh_both_spreads_of_the_rates_alike():
     common, pairs = fits(rows)
     sparse = best(rows, "sparse", [np.concatenate((common.theta[:3], np.full(6, common.theta[3])))])
     odds = (log_odds(rows, pairs.theta, "pairs") + log_odds(rows, sparse.theta, "sparse")) / 2
-    found = pooled(rows, rows, common, pairs, expected=50.0)
+    found = pooled(rows, rows, common=common, pairs=pairs, expected=50.0)
     assert found == pytest.approx(shifted(odds, 50.0), abs=1e-9)
 
 
@@ -90,7 +90,9 @@ def test_without_rates_of_pairs_one_rate_decides():
     rows = sample(100, 3)
     common, _ = fits(rows)
     p = p_wrong(rows, common.theta, "common")
-    assert pooled(rows, rows, common, None, expected=float(p.sum())) == pytest.approx(p, abs=1e-9)
+    assert pooled(rows, rows, common=common, pairs=None, expected=float(p.sum())) == pytest.approx(
+        p, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("spread", [0.8, 4.0])
@@ -132,3 +134,26 @@ def test_softmax_of_a_shift_is_a_shift():
     rows = Sample(np.vstack([np.zeros(200), scores.T]), label, np.ones(200))
     level, moved = (log_odds(rows, np.array([0.0, b, 0.3]), "common") for b in (0.0, 0.7))
     assert moved - level == pytest.approx(np.where(label == 0, 0.7, -0.7))
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [
+        ([1.0, 1.0, 1.0, 1.0, 0.0, 0.0], (2, 4, 4)),
+        ([0.5] * 10, (5, 8, 10)),
+        ([0.9, 0.05, 0.05], (1, 1, 2)),
+        ([0.1, 0.1, 0.1], (0, 0, 0)),  # less than half a label
+        ([], (0, 0, 0)),
+        ([0.0, 0.0], (0, 0, 0)),
+    ],
+)
+def test_budget_counts_rows(p, expected):
+    assert review_budget(np.array(p)) == tuple(zip((0.5, 0.8, 0.95), expected, strict=True))
+
+
+def test_budget_keeps_its_promise():
+    scores, label, wrong = simulate(5000, flips(0.1, 0.1), spread=4.0)
+    p = fit_noise(scores, label, 2).p_wrong
+    order = np.argsort(-p, kind="stable")
+    for share, rows in review_budget(p[order]):
+        assert wrong[order][:rows].sum() / wrong.sum() == pytest.approx(share, abs=0.05)

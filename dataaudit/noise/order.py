@@ -1,4 +1,4 @@
-r"""The order of the rows: log-odds of a wrong label, averaged over the noise models that may be right.
+r"""The order of the rows, and how far to read it: log-odds averaged over the noise models that may be right.
 
 What a noise model adds to the leave-one-out loss is how rows of one label weigh against rows of another, and
 one model is seldom known to be right. So log-odds are averaged, with weights v_m, which is a logarithmic
@@ -32,18 +32,20 @@ import numpy as np
 from dataaudit.noise.likelihood import Fitted, Floats, Sample, best, log_odds
 from dataaudit.statistics import probability, shift_to
 
+SHARES = (0.5, 0.8, 0.95)
 
-def pooled(rows: Sample, few: Sample, common: Fitted, pairs: Fitted | None, *, expected: float) -> Floats:
+
+def pooled(rows: Sample, few: Sample, *, common: Fitted, pairs: Fitted | None, expected: float) -> Floats:
     """Return the probability that each label of `rows` is wrong, by models fitted on `few`; the sum is given.
 
     Without rates of pairs, which many classes and few rows do not bear, there is nothing to average.
     """  # -> (n,)
-    weighed = [(common, 1.0)] if pairs is None else _weighed(few, common, pairs)
+    weighed = [(common, 1.0)] if pairs is None else _weighed(few, common=common, pairs=pairs)
     odds = np.sum([w * log_odds(rows, m.theta, m.structure) for m, w in weighed], axis=0)
     return probability(odds + shift_to(expected, odds))
 
 
-def _weighed(few: Sample, common: Fitted, pairs: Fitted) -> list[tuple[Fitted, float]]:
+def _weighed(few: Sample, *, common: Fitted, pairs: Fitted) -> list[tuple[Fitted, float]]:
     """Return the models and their weights."""
     k = few.classes
     if k > 2:  # noqa: PLR2004
@@ -54,3 +56,13 @@ def _weighed(few: Sample, common: Fitted, pairs: Fitted) -> list[tuple[Fitted, f
     evidence = np.array([-m.value - 0.5 * j * np.log(few.total) for j, m in enumerate(models)])
     weight = np.exp(evidence - evidence.max())
     return list(zip(models, (weight / weight.sum()).tolist(), strict=True))
+
+
+def review_budget(p_wrong: Floats, shares: tuple[float, ...] = SHARES) -> tuple[tuple[float, int], ...]:
+    """Return how many rows to check, in the order given, to catch each share of the expected wrong labels."""
+    caught = np.cumsum(np.asarray(p_wrong, dtype=np.float64))
+    if len(caught) == 0 or caught[-1] < 0.5:  # noqa: PLR2004 - half a row: none expected
+        return tuple((share, 0) for share in shares)
+    needed = np.asarray(shares) * caught[-1] * (1 - 1e-12)  # a hair, lest rounding ask for one row more
+    rows = np.searchsorted(caught, needed) + 1
+    return tuple((share, int(row)) for share, row in zip(shares, rows, strict=True))
