@@ -233,3 +233,17 @@ def effective_interval(hits: float, n: float, *, level: float) -> tuple[float, f
     low = _special().betaincinv(hits, n - hits + 1.0, tail) if hits > 0 else 0.0
     high = _special().betaincinv(hits + 1.0, n - hits, 1.0 - tail) if hits < n else 1.0
     return float(low), float(high)
+
+
+def probability(odds: Reals) -> Reals:
+    """Return the probabilities of log-odds."""  # (n,) -> (n,)
+    return np.asarray(np.exp(-np.logaddexp(0.0, -odds)))  # small ones to their last digit
+
+
+def shift_to(total: float, odds: Reals) -> float:
+    """Return what is added to log-odds so that their probabilities add up to `total`."""
+    low, high = -60.0, 60.0
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if probability(odds + middle).sum() < total else (low, middle)
+    return (low + high) / 2.0

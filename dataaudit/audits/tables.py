@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 Reasons = Mapping[int, tuple[frozenset[str], Marks]]  # columns and words, by the position of a row
 
 SHOWN_COLUMNS = 40
+RANKING: Final = "p-wrong"  # the order where none is asked for
 _NO_REASONS: Final[Reasons] = {}
 _NONE: Final = (frozenset[str](), Marks())
 PACKAGES = ("dataaudit", "numpy", "polars", "scipy", "torch")
@@ -306,4 +307,4 @@ def choose_ranking(asked: str, noise: NoiseModel) -> tuple[str, str]:
     """Return the order of the list and a sentence that says why."""
     if asked != "auto":
         return asked, f"Ordered by {asked}, as asked."
-    return ("p-wrong" if noise.supported else "leave-one-out"), noise.reason
+    return RANKING, noise.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from dataaudit.noise.model import NoiseModel, fit_noise, review_budget
+from dataaudit.noise.model import NoiseModel, fit_noise
+from dataaudit.noise.order import review_budget
 
 __all__ = ["NoiseModel", "fit_noise", "review_budget"]

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataaudit.noise.sample import inclusion
-from dataaudit.statistics import effective_interval, student
+from dataaudit.statistics import effective_interval, probability, shift_to, student
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -178,11 +178,11 @@ def learn(rows: Scored, looks: Looks, count: Count | None) -> Learned:
     shift = 0.0
     if count is not None and others.any():
         left = min(max(count.expected - w.sum(), 0.0), float(others.sum()))
-        shift = _shift_to(left, odds[others])
-    p = _probability(odds + shift)
+        shift = shift_to(left, odds[others])
+    p = probability(odds + shift)
     p[decided] = w
     at = np.flatnonzero(others)
-    bins = calibration(_probability(unseen + shift), looks.wrong[looks.sampled]) if len(unseen) else ()
+    bins = calibration(probability(unseen + shift), looks.wrong[looks.sampled]) if len(unseen) else ()
     return Learned(p, at[np.lexsort((rows.rank[at], -order[at]))], expected, bins)
 
 
@@ -200,7 +200,7 @@ def _cross_fitted(X: Floats, looks: Looks, population: Flags) -> tuple[float, Fl
     total, missed = 0.0, np.empty(len(sampled))
     for k in np.unique(fold):
         odds = _fit(X[sampled[fold != k]], w[fold != k], _COUNT_RIDGE)(X)
-        m = _probability(odds)
+        m = probability(odds)
         total += float(m[population].sum()) / len(np.unique(fold))
         missed[fold == k] = w[fold == k] - m[sampled[fold == k]]
     return total, missed
@@ -211,7 +211,7 @@ def _out_of_fold(X: Floats, w: Floats, ridge: float) -> Floats:
     fold = np.arange(len(w)) % (2 * _FOLDS)
     p = np.empty(len(w))
     for k in np.unique(fold):
-        p[fold == k] = _probability(_fit(X[fold != k], w[fold != k], ridge)(X[fold == k]))
+        p[fold == k] = probability(_fit(X[fold != k], w[fold != k], ridge)(X[fold == k]))
     return np.clip(p, _TINY, 1.0 - _TINY)
 
 
@@ -232,26 +232,13 @@ def _fit(X: Floats, w: Floats, ridge: float) -> _Regression:
     penalty[-1] = 1e-3  # w may be all alike
     theta = np.zeros(X.shape[1])
     for _ in range(_STEPS):
-        p = _probability(X @ theta)
+        p = probability(X @ theta)
         hessian = (X.T * (p * (1.0 - p))) @ X + np.diag(penalty)
         step = np.linalg.solve(hessian, X.T @ (p - w) + penalty * theta)
         theta -= step
         if np.abs(step).max() < _SETTLED:
             break
     return _Regression(theta)
-
-
-def _shift_to(total: float, odds: Floats) -> float:
-    """Return what is added to log-odds so that their probabilities add up to `total`."""
-    low, high = -60.0, 60.0
-    for _ in range(60):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if _probability(odds + middle).sum() < total else (low, middle)
-    return (low + high) / 2.0
-
-
-def _probability(odds: Floats) -> Floats:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * odds)))
 
 
 def _log_odds(p: Floats) -> Floats:

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataaudit.statistics import holm, normal_p
+from dataaudit.statistics import holm, normal_p, probability
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -88,7 +88,7 @@ def _own_share(p: Floats, level: Ints) -> Floats:
     share = np.bincount(level, p) / n
     for _ in range(_ROUNDS):
         shift = _log_odds(share) - prior
-        share = np.bincount(level, _probability(odds + shift[level])) / n
+        share = np.bincount(level, probability(odds + shift[level])) / n
     return np.asarray(share)
 
 
@@ -141,7 +141,3 @@ def _log(values: NDArray[np.complex128]) -> NDArray[np.complex128]:
 def _log_odds(p: Floats | float) -> Floats:
     p = np.clip(p, _TINY, 1.0 - _TINY)
     return np.asarray(np.log(p / (1.0 - p)))
-
-
-def _probability(odds: Floats) -> Floats:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * odds)))

@@ -17,9 +17,11 @@ Maximised is the log-likelihood minus, with sums over ordered pairs t ≠ l,
 
     (log a)² / 8 + Σ (b − b̄)² + Σ (φ − φ̄)² / (τ² (K−1)) − Σ log T[t, l] / (K(K−1))
 
-a weak ridge on the slope; one on the shift, of one unit of log-odds for two classes, without which b trades
-against the rates where classes overlap; rates drawn to a common one; and one wrong row in advance, so that no
-rate is nought and rows of a class do not tie. Cost: O(n K) a step, some dozens of steps.
+or, for "sparse" pairs, Σ log(1 + (φ − φ̄)²/σ²) in place of the third term: Cauchy's distribution, by which
+most rates are equal and few stand apart. They are a weak ridge on the slope; one on the shift, of one unit of
+log-odds for two classes, without which b trades against the rates where classes overlap; rates drawn to a
+common one; and one wrong row in advance, so that no rate is nought and rows of a class do not tie. Cost:
+O(n K) a step, some dozens of steps.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _RATE_SPREAD = 0.15  # τ; smaller ones lose one-sided noise, larger ones order on small tables
+_STANDS_APART = 0.05  # σ
 _FLOOR = 1e-300
 
 
@@ -66,7 +69,7 @@ class Fitted:
     """A maximum of the likelihood."""
 
     theta: Floats  # (p,) (log a, b_1 .. b_{K−1}, φ)
-    structure: str  # φ has no number for "none", one for "common", K(K−1) for "pairs"
+    structure: str  # φ has no number for "none", one for "common", K(K−1) for others
     value: float  # the penalised negative log-likelihood, a sum over rows
 
 
@@ -88,7 +91,7 @@ def unpacked(theta: Floats, structure: str, k: int) -> tuple[float, Floats, Floa
     phi = np.zeros((k, k))
     if structure == "common":
         phi[:] = theta[k]
-    elif structure == "pairs":
+    elif structure != "none":
         phi[~np.eye(k, dtype=bool)] = theta[k:]
     odds = np.square(phi) / (k - 1)
     np.fill_diagonal(odds, 1.0)
@@ -105,14 +108,31 @@ def _truth(rows: Sample, slope: float, bias: Floats) -> Floats:
 
 
 def p_wrong(rows: Sample, theta: Floats, structure: str) -> Floats:
-    """Return P(wrong), (n,): wrong truths are summed, since 1 − P(right) would lose small probabilities."""
+    """Return P(wrong), (n,)."""
+    wrong, right = _wrong_and_right(rows, theta, structure)
+    return np.asarray(np.minimum(wrong / np.maximum(wrong + right, _FLOOR), 1.0))
+
+
+def log_odds(rows: Sample, theta: Floats, structure: str) -> Floats:
+    """Return log(P(wrong) / P(right)), (n,)."""
+    wrong, right = _wrong_and_right(rows, theta, structure)
+    return np.asarray(np.log(np.maximum(wrong, _FLOOR)) - np.log(np.maximum(right, _FLOOR)))
+
+
+def _wrong_and_right(rows: Sample, theta: Floats, structure: str) -> tuple[Floats, Floats]:
+    """Return what both are proportional to, 2 × (n,).
+
+    Wrong truths are summed, since 1 − P(right) would lose small probabilities.
+    """
     slope, bias, rates = unpacked(theta, structure, rows.classes)
     joint = _truth(rows, slope, bias) * rates[:, rows.y]  # (K, n)
-    total = np.maximum(joint.sum(axis=0), _FLOOR)
-    joint[rows.y, np.arange(len(rows.y))] = 0.0
-    if rows.same is not None:
-        joint[rows.same[:, rows.y]] = 0.0
-    return np.asarray(np.minimum(joint.sum(axis=0) / total, 1.0))
+    right = (
+        np.eye(rows.classes, dtype=bool)
+        if rows.same is None
+        else rows.same | np.eye(rows.classes, dtype=bool)
+    )
+    truly = np.where(right[:, rows.y], joint, 0.0)
+    return np.asarray((joint - truly).sum(axis=0)), np.asarray(truly.sum(axis=0))
 
 
 def moments(rows: Sample, theta: Floats, structure: str) -> tuple[Floats, Floats, float]:
@@ -162,11 +182,18 @@ def penalty(theta: Floats, structure: str, k: int) -> tuple[float, Floats]:
         return value, gradient
     phi, off, advance = theta[k:], ~np.eye(k, dtype=bool), 1 / (k * (k - 1))
     spread = phi - phi.mean()
-    tightness = 1 / (_RATE_SPREAD**2 * (k - 1))
-    value += tightness * float(spread @ spread)
+    if structure == "sparse":
+        square = (spread / _STANDS_APART) ** 2
+        value += float(np.log1p(square).sum())
+        apart = 2 * spread / (_STANDS_APART**2 * (1 + square))
+        gradient[k:] = apart - apart.mean()
+    else:
+        tightness = 1 / (_RATE_SPREAD**2 * (k - 1))
+        value += tightness * float(spread @ spread)
+        gradient[k:] = 2 * tightness * spread
     value -= advance * float(np.log(np.maximum(rates[off], _FLOOR)).sum())
     by_rate = np.where(off, -advance / np.maximum(rates, _FLOOR), 0.0)
-    gradient[k:] = 2 * tightness * spread + _through_rates(by_rate, rates, phi, structure)
+    gradient[k:] += _through_rates(by_rate, rates, phi, structure)
     return value, gradient
 
 
@@ -174,11 +201,11 @@ def _through_rates(by_rate: Floats, rates: Floats, phi: Floats, structure: str) 
     """∂/∂T (K, K) -> ∂/∂φ, by ∂/∂odds_tl = T_tt (∂/∂T_tl − Σ_m T_tm ∂/∂T_tm) and ∂odds/∂φ = 2φ/(K−1)."""
     by_odds = np.diag(rates)[:, None] * (by_rate - (rates * by_rate).sum(axis=1, keepdims=True))
     off = by_odds[~np.eye(len(rates), dtype=bool)]
-    return np.asarray(2 * phi / (len(rates) - 1) * (off if structure == "pairs" else off.sum()))
+    return np.asarray(2 * phi / (len(rates) - 1) * (off.sum() if structure == "common" else off))
 
 
-def best(rows: Sample, structure: str, starts: list[Floats]) -> Fitted:
-    """Return the best of the maxima reached from several starts."""  # starts (p,)
+def best(rows: Sample, structure: str, starts: list[Floats], *, level: bool = False) -> Fitted:
+    """Return the best of the maxima reached from several starts, without a shift if `level`."""  # (p,)
     from scipy.optimize import minimize  # noqa: PLC0415 - 0.2 s that reading a budget does not need
 
     k, total = rows.classes, rows.total
@@ -187,7 +214,8 @@ def best(rows: Sample, structure: str, starts: list[Floats]) -> Fitted:
         value, gradient = objective(theta, rows, structure)
         return value / total, gradient / total
 
-    bounds = [(-5.0, 5.0)] + [(-30.0, 30.0)] * (k - 1) + [(1e-4, math.sqrt(k - 1))] * (len(starts[0]) - k)
+    shift = (0.0, 0.0) if level else (-30.0, 30.0)
+    bounds = [(-5.0, 5.0)] + [shift] * (k - 1) + [(1e-4, math.sqrt(k - 1))] * (len(starts[0]) - k)
     options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-6}
     found = [
         minimize(mean, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in starts

@@ -1,13 +1,9 @@
 """Which noise model the data bear, what it says of each row, and how many labels are wrong in all.
 
 Two models are fitted, one common rate and one rate for each ordered pair of classes; without noise is the
-third, to compare. Rates of pairs give the order: what they add over the leave-one-out loss is how rows of
-one class weigh against rows of another, and that is nearly all when one class is mislabelled more than
-the other. They are as good as the rates are known, so the standard error of sqrt(odds of a rate) decides
-whether they are used. *Measured* on 25 binary tables, three seeds each, against the order by
-leave-one-out loss: with 5 % of the rows mislabelled in one direction 93 of 150 audits pass the limit of
-0.075 and gain .123 of average precision; with 10 or 20 % flipped at random 91 of 150 pass and lose .001.
-Without a limit small tables whose classes overlap lose up to .06.
+third, to compare. The number of wrong labels is by rates of pairs where these are known: where the standard
+error of sqrt(odds of a rate) is within a limit. In which order the rows stand is asked of several models
+(`noise.order`).
 """
 
 from __future__ import annotations
@@ -34,8 +30,8 @@ from dataaudit.noise.likelihood import (
     thinned,
     unpacked,
 )
+from dataaudit.noise.order import pooled
 
-SHARES = (0.5, 0.8, 0.95)
 LARGEST_ERROR = 0.075  # of sqrt(odds): rates under (2 · 0.075)² ≈ 2 % could not be distinguished from none
 _SEARCH_SIZE, _SEARCH_LEAST = 40_000, 2000  # rows times classes of the search, and rows; all are seen last
 _MOST_SCORE = 50.0
@@ -57,15 +53,15 @@ _SEEN = 3.0  # gain of log-likelihood over no noise; twice it is a χ² of one o
 class NoiseModel:
     """What the leave-one-out scores say about wrong labels."""
 
-    p_wrong: Floats  # (n,) probability that the label is not the true class; several can round to 1
+    p_wrong: Floats  # (n,) probability that the label is not the true class (`noise.order`)
+    by_rates: Floats  # (n,) the same by `rates` alone; several can round to 1
     rates: Floats  # (K, K) ``rates[truth, label]`` = P(label | truth); rows sum to 1
     expected: float  # expected number of wrong labels, the sum of `p_wrong`
     interval: tuple[float, float]  # 90 % interval of that number, rounded outwards to whole rows
-    supported: bool  # whether `p_wrong` may order the rows; else it is of one common rate
-    reason: str  # why, in one sentence for people
+    reason: str  # what the order rests on, in one sentence for people
     slope: float  # a, by which leave-one-out scores are too small (a > 1) or too large for the true classes
     bias: float  # b of class 1 for two classes, else the b of largest magnitude
-    foreseen: Floats  # (n,) mean of `p_wrong` over the labels that a row might carry, if mistakes are random
+    foreseen: Floats  # (n,) mean of `by_rates` over the labels that a row might carry, if mistakes are random
     variance: Floats  # (n,) and its variance
     gain: float  # log-likelihood over that of no noise, less the penalties
     undetermined: float  # mean of 1 − max P(truth | x): the share of rows that the columns leave open
@@ -114,7 +110,7 @@ def _fit(rows: Sample, groups: Ints | None) -> NoiseModel:
     few = thinned(rows, max(_SEARCH_SIZE // n_classes, _SEARCH_LEAST))
     none = best(few, "none", [np.zeros(n_classes)])
     common = best(few, "common", [np.append(_steeper(none.theta), phi) for phi in _STARTS])
-    chosen, error = common, math.inf
+    chosen, error, pairs = common, math.inf, None
     if n_classes <= _PAIR_CLASSES and len(labels) >= _PAIR_ROWS * n_classes * (n_classes - 1):
         pairs = _pairs(few, none, common)
         error = _error(few, pairs)
@@ -131,11 +127,11 @@ def _fit(rows: Sample, groups: Ints | None) -> NoiseModel:
     expected = float(wrong.sum())
     foreseen, variance, undetermined = moments(rows, chosen.theta, chosen.structure)
     return NoiseModel(
-        p_wrong=wrong,
+        p_wrong=pooled(rows, few, common=common, pairs=pairs, expected=expected),
+        by_rates=wrong,
         rates=rates,
         expected=expected,
         interval=(float(math.floor(min(low, expected))), float(math.ceil(max(high, expected)))),
-        supported=chosen.structure == "pairs",
         reason=_reason(n_classes, error, seen=gain >= _SEEN),
         slope=slope / scale,
         bias=float(bias[np.argmax(np.abs(bias))]),
@@ -144,16 +140,6 @@ def _fit(rows: Sample, groups: Ints | None) -> NoiseModel:
         gain=gain,
         undetermined=undetermined,
     )
-
-
-def review_budget(p_wrong: Floats, shares: tuple[float, ...] = SHARES) -> tuple[tuple[float, int], ...]:
-    """Return how many rows to check, in the order given, to catch each share of the expected wrong labels."""
-    caught = np.cumsum(np.asarray(p_wrong, dtype=np.float64))
-    if len(caught) == 0 or caught[-1] < 0.5:  # noqa: PLR2004 - half a row: none expected
-        return tuple((share, 0) for share in shares)
-    needed = np.asarray(shares) * caught[-1] * (1 - 1e-12)  # a hair, lest rounding ask for one row more
-    rows = np.searchsorted(caught, needed) + 1
-    return tuple((share, int(row)) for share, row in zip(shares, rows, strict=True))
 
 
 def _checked(loo_scores: Floats, y: Ints, n_classes: int) -> tuple[Floats, Ints]:
@@ -282,12 +268,13 @@ def _slope_of_expected(rows: Sample, fitted: Fitted) -> Floats:
 
 
 def _reason(k: int, error: float, *, seen: bool) -> str:
-    """Say why `p_wrong` orders the rows, or why it does not."""
+    """Say what the order by `p_wrong` rests on."""
     classes = "The two classes" if k == 2 else f"The {k} classes"  # noqa: PLR2004
+    ordered = "rows are ordered by the probability that their label is wrong"
     if math.isinf(error):
         return (
             f"{classes} are too many, or the rows too few, to fit a noise rate to each pair of classes, "
-            "so rows are ordered by their leave-one-out loss."
+            f"so {ordered} if all have one rate."
         )
     share = (2 * error) ** 2
     limit = f" (a share of wrong labels under {share:.1%} in a class would go unseen)"
@@ -295,12 +282,11 @@ def _reason(k: int, error: float, *, seen: bool) -> str:
     if error > LARGEST_ERROR:
         return (
             f"{classes} overlap too much, or the rows are too few, to tell wrong labels from hard rows"
-            f"{unseen}, so rows are ordered by their leave-one-out loss."
+            f"{unseen}: {ordered}, averaged over several noise models."
         )
     found = (
         "labels that contradict the other rows show" if seen else "hardly any label contradicts the others"
     )
     return (
-        f"{classes} are far enough apart and {found}{unseen}, so rows are ordered by the probability "
-        "that their label is wrong."
+        f"{classes} are far enough apart and {found}{unseen}: {ordered}, averaged over several noise models."
     )

@@ -1,8 +1,9 @@
 r"""Whether the suspected rows behave like random mistakes, which the count without looks rests on.
 
-If mistakes fall on the rows of a class at random, p_wrong of row i is a draw of known mean m_i and variance
-v_i (`NoiseModel.foreseen`, `variance`), whatever the row is like. So over rows that were grouped without
-their labels, by their place in the file, a level of a column or the confidence of the model,
+If mistakes fall on the rows of a class at random, p_wrong of row i by the fitted rates is a draw of known
+mean m_i and variance v_i (`NoiseModel.by_rates`, `foreseen`, `variance`), whatever the row is like. So over
+rows that were grouped without their labels, by their place in the file, a level of a column or the
+confidence of the model,
 
     z_g = Σ_{i in g} (p_wrong_i − m_i) / √(Σ_{i in g} v_i)
 
@@ -43,7 +44,7 @@ def excess(noise: NoiseModel, group: Ints, *, rows: Ints | None = None) -> Exces
     at = slice(None) if rows is None else rows
     found, expected, variance = (
         np.bincount(group[at], weights=values[at])
-        for values in (noise.p_wrong, noise.foreseen, noise.variance)
+        for values in (noise.by_rates, noise.foreseen, noise.variance)
     )
     able = np.flatnonzero(variance >= _LEAST_VARIANCE)
     if not len(able):
@@ -65,7 +66,7 @@ def misfit(noise: NoiseModel, group: Ints, *, rows: Ints | None = None) -> Exces
     at = slice(None) if rows is None else rows
     away, variance = (
         np.bincount(group[at], weights=values[at])
-        for values in (noise.p_wrong - noise.foreseen, noise.variance)
+        for values in (noise.by_rates - noise.foreseen, noise.variance)
     )
     able = variance >= _LEAST_VARIANCE
     p = float(chdtrc(able.sum(), (away[able] ** 2 / variance[able]).sum()))

@@ -285,9 +285,7 @@ class LabelOptions(ClassOptions, TrainingOptions):
         str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=_require_factor, metavar="NAME")
     ] = "auto"
     damping: Damping = 0.0
-    rank: Annotated[
-        Ranking, Opt("Order of the list; auto is p-wrong where the data support it.", RANKING)
-    ] = "auto"
+    rank: Annotated[Ranking, Opt("Order of the list; auto is p-wrong.", RANKING)] = "auto"
     top: Annotated[int, Opt("Rows with evidence and neighbours.", RANKING)] = 100
     verify: Annotated[int, Opt("True refits to check against.", RANKING)] = 12
     refit: Refit = False

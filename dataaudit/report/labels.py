@@ -96,7 +96,6 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         *((_NOT_COUNTED,) if hidden else _rests_on(p)),
         _expected(budget, p),
         _skew(counts, p, of),
-        p.ranking_reason if _fell_back(f) and not p.overlapping else "",
         *_who(f),
         *(one for one in _together(f, copies=bool(p.run) or not _leads(f, COPIES)) if one not in causes),
         common.checked(health),
@@ -113,9 +112,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         sections=(
             common.notes(p, folder, said=causes),
             _taught(p),
-            _first(
-                p, rows, blocks, "" if p.overlapping or p.ranking_reason in sentences else p.ranking_reason
-            ),
+            _first(p, rows, blocks, "" if p.overlapping else p.ranking_reason),
             _trust(f, health),
             _sample(f, folder),
             _ranked(f, rows, blocks, queue(whole or f, rows), folder),
@@ -163,12 +160,6 @@ def _causes(f: Findings) -> tuple[str, ...]:
 def _may_hide(f: Findings) -> bool:
     """Whether wrong labels may look right: a column that holds the label, or groups, were not left out."""
     return not _leading(f).filter(pl.col("check").is_in([RESTATED, GROUPS]))["ok"].all()
-
-
-def _fell_back(f: Findings) -> bool:
-    """Whether another order than the default was used without being asked for."""
-    p = f.provenance
-    return p.ranking != "p-wrong" and p.settings.get("rank") != p.ranking
 
 
 def _headline(f: Findings) -> str:

@@ -25,7 +25,10 @@ times larger: on 13 tables with flipped labels it allows a ridge that is plainly
 `l2_path`, for sparse or wide rows and for other losses, brackets the minimum in steps of a factor four,
 halves the steps there, and keeps the one-standard-error rule. Fits are warm-started and need no high
 precision; quadratic forms are exact where that is cheap and sketched where it is not, with the same
-projection for every λ.
+projection for every λ. A sketch of several scores a row errs more the less the ridge: *measured* on 1,340
+titles of seven classes, it says .76 nats where the exact forms say 1.15, and its least loss is at a
+sixteenth of the λ of theirs. So several classes are judged by rows that are left out a fifth at a time,
+which takes about as many products with X.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dataaudit.influence.leave_one_out import leave_one_out_scores
@@ -63,6 +67,7 @@ JUDGED_ROWS = 2000
 JUDGED_WORK, FEWEST_JUDGED = 4e9, 200
 SCREEN_L2 = tuple(10.0 ** (-j / 2) for j in range(10))
 STANDARD_ERRORS = 1.5
+FOLDS = 5
 # Multiplications below which exact quadratic forms cost less than a sketch's iterations.
 CHEAP = 1e10
 # Largest gradient in a row's unit, and in the unit of λ times a parameter.
@@ -417,8 +422,11 @@ class _Search:
         # gradient over λ, so it follows λ.
         loose = FitSettings(tolerance=min(LOOSE, SHARE * 2.0**j) * self.scale**0.5)
         theta = minimise(objective, start, settings=loose).theta
-        inverse = path_inverse(objective, theta)
-        left_out = left_out_scores(objective, theta, inverse, groups=self.groups)
+        if objective.model.loss.n_scores > 1 and not is_cheap(objective):
+            left_out = folded_scores(objective, theta, settings=loose, groups=self.groups)
+        else:
+            inverse = path_inverse(objective, theta)
+            left_out = left_out_scores(objective, theta, inverse, groups=self.groups)
         losses = objective.model.loss.value(left_out, objective.rows.y)
         share = objective.rows.weight / objective.rows.weight.sum()
         mean = share @ losses
@@ -431,12 +439,41 @@ class _Search:
 
 def path_inverse(objective: Objective, theta: Tensor) -> Prepared | Sketched:
     """Return quadratic forms good enough to choose λ by."""
+    if not is_cheap(objective):
+        return Sketch().prepare(objective, theta)
+    primal, dual = _costs(objective)
+    return (Cholesky() if primal <= dual else Dual()).prepare(objective, theta)
+
+
+def is_cheap(objective: Objective) -> bool:
+    """Tell whether exact quadratic forms take no longer than a sketch."""
+    return min(_costs(objective)) <= CHEAP
+
+
+def _costs(objective: Objective) -> tuple[int, int]:
+    """Return the multiplications that exact forms take by either factorisation."""
     p, n, d = objective.model.n_params, objective.rows.n, objective.rows.width
-    size = n * objective.model.loss.n_scores
-    primal, dual = p**2 * (n + p), n**2 * d + size**3
-    if min(primal, dual) <= CHEAP:
-        return (Cholesky() if primal <= dual else Dual()).prepare(objective, theta)
-    return Sketch().prepare(objective, theta)
+    return p**2 * (n + p), n**2 * d + (n * objective.model.loss.n_scores) ** 3
+
+
+def folded_scores(
+    objective: Objective, theta: Tensor, *, settings: FitSettings, groups: Groups | None
+) -> Tensor:
+    """Return the scores of rows by fits without a fifth of the rows, or groups."""  # -> (n, k)
+    rows, fold = objective.rows, folds(objective.rows.n, groups)
+    scores = theta.new_empty(rows.n, objective.model.loss.n_scores)
+    for part in range(FOLDS):
+        out = torch.from_numpy(np.flatnonzero(fold == part))
+        without = objective.reweighted(rows.weight.index_fill(0, out, 0.0))
+        fitted = minimise(without, theta, settings=settings).theta
+        scores[out] = objective.model.scores(fitted, rows.take(out))
+    return scores
+
+
+def folds(n: int, groups: Groups | None) -> NDArray[np.int64]:
+    """Return the fold of each row; rows of a group have one."""  # -> (n,)
+    group = np.arange(n) if groups is None else np.unique(groups.group, return_inverse=True)[1].reshape(-1)
+    return np.random.default_rng(0).permutation(int(group.max()) + 1)[group] % FOLDS
 
 
 def left_out_scores(

@@ -90,8 +90,7 @@ def test_ranks_are_a_permutation_in_the_order_of_their_key(audit):
     assert labels["row_id"].n_unique() == n
     by_influence = labels.sort("rank_self_influence")["self_influence"]
     assert by_influence.is_sorted(descending=True)
-    key = {"p-wrong": "p_wrong", "leave-one-out": "loo_loss"}[audit.findings.provenance.ranking]
-    order = labels.sort(key, "loo_loss", "row_id", descending=[True, True, False])
+    order = labels.sort("p_wrong", "loo_loss", "row_id", descending=[True, True, False])
     assert order["rank"].to_list() == labels["rank"].to_list()
 
 
@@ -205,12 +204,12 @@ def test_equal_rows_are_ordered_by_name(wine, model_of):
         assert dataset.row_id[order.tolist()].is_sorted()
 
 
-def test_where_the_noise_model_has_no_support_the_order_falls_back_and_says_so(cancer):
+def test_where_the_classes_overlap_it_says_so(cancer):
     labels = np.random.default_rng(0).choice(["benign", "malignant"], cancer.frame.height)
     audit = dataaudit.audit_labels(cancer.frame.with_columns(y=pl.Series(labels)), id="id", **QUICK)
     provenance = audit.findings.provenance
-    assert provenance.ranking == "leave-one-out"
-    assert audit.labels["loo_loss"].is_sorted(descending=True)
+    assert provenance.ranking == "p-wrong"
+    assert audit.labels["p_wrong"].is_sorted(descending=True)
     assert provenance.overlapping
     assert audit.health["ok"].all(), "classes that overlap are no fault of the audit"
 

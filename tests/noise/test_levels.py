@@ -98,4 +98,5 @@ def test_a_level_of_whole_classes_and_equal_chances_say_nothing():
 def test_certain_rows_leave_no_doubt():
     wrong = np.repeat([1.0, 0.0], [10, 30])
     found = weigh(wrong, np.arange(40) % 2, np.repeat([0, 1], [10, 30]), interval=(10.0, 10.0))
-    assert found.low.tolist() == found.high.tolist() == [10.0, 0.0]
+    assert found.low == pytest.approx([10.0, 0.0], abs=1e-12)
+    assert found.high == pytest.approx([10.0, 0.0], abs=1e-12)

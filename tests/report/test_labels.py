@@ -161,14 +161,6 @@ def test_the_headline(facts, headline):
     assert labels.report(with_facts(made_up(), **facts)).headline == headline
 
 
-def test_a_fallback_is_announced_and_a_wish_is_not():
-    reason = "The classes overlap."
-    fallback = with_facts(made_up(), ranking="leave-one-out", ranking_reason=reason)
-    assert reason in sentences(fallback)
-    asked = with_facts(fallback, settings={"rank": "leave-one-out"})
-    assert reason not in sentences(asked)
-
-
 RANDOM = {"identified": True, "overlapping": False, "random": True, "undetermined": 0.05}
 
 

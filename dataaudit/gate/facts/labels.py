@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dataaudit.audits.batch import score_batch
 from dataaudit.audits.health import check_health, random_check
 from dataaudit.audits.levels import count_by
-from dataaudit.audits.tables import choose_ranking, label_table, review_order
+from dataaudit.audits.tables import RANKING, label_table, review_order
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
 from dataaudit.gate.data import Data, Material
@@ -27,8 +27,7 @@ Rows = NDArray[np.int64]
 def ranked_labels(material: Material) -> pl.DataFrame:
     """Return the rows of the table ``labels``, by rank."""
     model, data = fitted(material), material.rows
-    ranking, _ = choose_ranking("auto", model.noise)
-    order = review_order(model.dataset, model.scores, model.noise, ranking=ranking)
+    order = review_order(model.dataset, model.scores, model.noise, ranking=RANKING)
     table = label_table(model.dataset, model.target, model.scores, noise=model.noise, order=order)
     at = table["row"].to_list()
     return table.drop("source", "row", "line", "row_id").hstack(places(data, material.settings.id)[at])
@@ -170,8 +169,7 @@ def places(data: Data, id_column: str | None) -> pl.DataFrame:
 def checked_audit(material: Material) -> pl.DataFrame:
     """Return an audit's own table of health, one row a check."""
     model, step = fitted(material), material.on_step
-    ranking, _ = choose_ranking("auto", model.noise)
-    order = model.trained.apart(review_order(model.dataset, model.scores, model.noise, ranking=ranking))
+    order = model.trained.apart(review_order(model.dataset, model.scores, model.noise, ranking=RANKING))
     order = order[:CHECKED]
     total = 2 * len(order)
     refits = verify(
