@@ -28,7 +28,7 @@ from dataaudit.statistics import Z95
 # Standard errors that the worth must exceed where the test that screened it has spoken already, and at what
 # chance it has; and else, where many were tried.
 TESTED, LEVEL = 2.0, 0.01
-BEYOND = {"exchange": 2.0, "column": 2.0, "copies": 2.0, "rates": 3.0, "rows": 3.5, "slice": 3.5, "row": 4.0}
+BEYOND = {"exchange": 2.0, "column": 2.0, "copies": 2.0, "rates": 3.0, "rows": 4.0, "slice": 4.0, "row": 4.0}
 # Least worth that is more than a note: a share of the test loss or of that of its own test rows, and nats;
 # fewer of what a test has shown already.
 SHARE, OWN, NATS, SHOWN = 0.01, 0.2, 3.0, 2.0
@@ -36,8 +36,8 @@ SHARE, OWN, NATS, SHOWN = 0.01, 0.2, 3.0, 2.0
 HIGH = 0.1
 # Standard errors by which a simpler suspect may be worth less than the best.
 TIED = 2.0
-# Nats by which labels must differ more for each further condition of a slice.
-EACH = 3.0
+# Nats by which labels must differ more for each further condition of a slice, and to be worth a little less.
+EACH, SURE = 3.0, 10.0
 # Kinds that a few rows show by themselves, and how many times their worth something else has to come before.
 DIRECT, APART = ("copies", "row", "rows"), 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
@@ -200,11 +200,12 @@ def judge(
     search: Callable[[World], Sequence[Suspect]] | None = None,
     on_step: StepCallback = ignore_progress,
 ) -> list[Judged]:
-    """Return the suspects: causes as they are to be fixed, by-products by what is left of them, the others.
+    """Return the suspects: causes as they are to be fixed, by-products by worth per training row, others.
 
     Of the first `prove` causes the fix is proved by a refit, and each later one is judged in the world where
     those before it are fixed. There `search` may find further suspects, which a broken column has hidden.
     """
+    n = world.objective.rows.n
     court = _Court(bool(prove), _all_tried(suspects, world, on_step))
     alone = {id(one.suspect): one for one in court.rest}
     while len(court.causes) < max(prove, 1) and len(court.causes) < CAUSES:
@@ -226,7 +227,7 @@ def judge(
         court.fold(cause, [_again(one, world) for one in court.rest])
     known = {id(one.suspect) for one in (*court.causes, *court.folded)}
     others = [court.refuted.get(key, one) for key, one in alone.items() if key not in known]
-    folded = sorted(court.folded, key=lambda one: (one.under, -(one.left or 0.0)))
+    folded = sorted(court.folded, key=lambda one: (one.under, -one.worth / (len(one.suspect.train) or n)))
     return [*court.causes, *folded, *sorted(others, key=_as_note)]
 
 
@@ -311,9 +312,16 @@ def first_of(now: Sequence[Judged]) -> Judged:
     best = max(now, key=lambda one: one.best.interval[0])
     apart = [one for one in now if one.suspect.kind in DIRECT and one.suspect.p_value <= LEVEL]
     apart = [one for one in apart if one.worth >= best.worth / APART]
-    tied = [one for one in now if not less(one.best, best.best)]
+    tied = [one for one in now if not less(one.best, best.best) or _differs_more(one, best)]
     first = min(apart or tied, key=lambda one: (_complexity(one), -one.best.interval[0]))
     return _nearer(first, tied)
+
+
+def _differs_more(one: Judged, best: Judged) -> bool:
+    """Whether labels of a slice differ more than those of another one, which is not worth much more."""
+    kinds = {one.suspect.kind, best.suspect.kind}
+    more = one.suspect.p_value <= LEVEL and one.suspect.evidence > best.suspect.evidence + SURE
+    return kinds == {"slice"} and more and one.worth >= HALF * best.worth
 
 
 def _nearer(first: Judged, tied: Sequence[Judged]) -> Judged:

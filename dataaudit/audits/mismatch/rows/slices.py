@@ -108,8 +108,8 @@ def confirmed(screen: Screen, slices: Sequence[Slice], *, tried: int) -> list[Su
         if one.z >= CONFIRMED:
             by_slice.setdefault(id(one.slice), []).append(one)
     found = [(_suspect(screen, some, tried), max(way.nats for way in some)) for some in by_slice.values()]
-    most = [{id(s) for s, _ in sorted(found, key=key)[:MOST]} for key in (_by_evidence, _by_nats)]
-    return [one for one, _ in sorted(found, key=_by_evidence) if id(one) in most[0] | most[1]]
+    most = [{id(s) for s, _ in sorted(found, key=key)[:MOST]} for key in (_by_evidence, _by_nats, _by_row)]
+    return [one for one, _ in sorted(found, key=_by_evidence) if id(one) in set.union(*most)]
 
 
 def _by_evidence(one: tuple[Suspect, float]) -> float:
@@ -118,6 +118,10 @@ def _by_evidence(one: tuple[Suspect, float]) -> float:
 
 def _by_nats(one: tuple[Suspect, float]) -> float:
     return -one[1]
+
+
+def _by_row(one: tuple[Suspect, float]) -> float:
+    return -one[1] / (len(one[0].train) + 1)
 
 
 @dataclass
