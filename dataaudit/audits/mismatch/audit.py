@@ -162,28 +162,27 @@ def search_mismatch(
     on_step("slices", 0, 1)
     world = World.of(trained, pair.train.frame, tested, seed=settings.seed)
     slices = slice_table(Screen(trained, world), cut(pair, trained, tested), tested)
-    suspects = suspects_of(pair, trained, tested, world, seed=settings.seed)
+    suspects = suspects_of(pair, tested, world)
     on_step("slices", 1, 1)
-    hidden = partial(slice_suspects, pair, trained, tested, seed=settings.seed)
+    hidden = partial(slice_suspects, pair, tested)
     judged = judge(suspects, world, prove=settings.prove, search=hidden, on_step=on_step)
     causes = [one for one in judged if one.severity != "note" and one.under is None]
     others = [one for one in judged if one.severity == "note" or one.under is not None]
     return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm, world)
 
 
-def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, seed: int) -> list[Suspect]:
+def suspects_of(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return everything that may be why test rows are mispredicted."""
-    given = pair, trained, tested
-    rates = rate_suspects(*given, world, seed)
-    found = [*column_suspects(*given, world), *copy_suspects(*given, world, seed), *rates]
+    rates = rate_suspects(pair, tested, world)
+    found = [*column_suspects(pair, world.trained, tested, world), *copy_suspects(pair, tested), *rates]
     # Other class rates make all slices differ: they are searched where the rates are right.
     even = rates[0].fixes[-1].apply(world, exact=False) if rates else world
-    found += [*slice_suspects(*given, even, seed), *conjunction_suspects(*given, even, seed)]
+    found += [*slice_suspects(pair, tested, even), *conjunction_suspects(pair, tested, even)]
     if rates:  # a few rows of a class that is too frequent mislead all the same
-        few = [one for one in slice_suspects(*given, world, seed) if 0 < len(one.train) <= FEW]
+        few = [one for one in slice_suspects(pair, tested, world) if 0 < len(one.train) <= FEW]
         known = {one.key for one in found}
         found += [replace(one, p_value=1.0, evidence=0.0) for one in few if one.key not in known]
-    return [*found, *row_suspects(*given, world, seed)]
+    return [*found, *row_suspects(pair, world)]
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
