@@ -104,20 +104,6 @@ def ks_distance(train: Reals, test: Reals, *, tolerance: float = 0.0) -> tuple[f
     return distance, _KOLMOGOROV95 / root, float(_special().kolmogorov(root * distance))
 
 
-def without_rounding(train: Reals, test: Reals) -> Reals:
-    """Return test values with those that differ from one of training by rounding alone put back to it."""
-    known = np.unique(train[np.isfinite(train)])
-    if not len(known):
-        return test
-    spread = float(np.subtract(*np.quantile(known, (0.95, 0.05))))
-    size = 1e-6 * float(np.abs(np.median(known)))
-    least = max(1e-5 * spread, min(size, 1e-2 * spread) if spread > 0.0 else size)  # of a true difference
-    at = np.searchsorted(known, test)
-    below, above = (known[np.clip(place, 0, len(known) - 1)] for place in (at - 1, at))
-    nearest = np.where(test - below <= above - test, below, above)
-    return np.where(np.abs(test - nearest) <= least, nearest, test)
-
-
 def _ahead(first: Reals, second: Reals, tolerance: float) -> float:
     """Return ``sup F(x - δ) - G(x)`` of two sorted samples: it is reached where F jumps, a moment before G."""
     own = np.searchsorted(first, first, side="right") / len(first)

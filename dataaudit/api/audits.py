@@ -272,6 +272,11 @@ class MismatchAudit(Result):
         """How the test rows differ from the training rows."""
         return self.tables.shift
 
+    @property
+    def expected(self) -> pl.DataFrame:
+        """Accuracy and loss of test rows without labels, if only their inputs changed."""
+        return self.tables.expected
+
 
 @paired(MismatchOptions)
 def audit_mismatch(train: Any, test: Any, options: MismatchOptions) -> MismatchAudit:

@@ -5,6 +5,7 @@ The commands and `audit_labels` are made of the same parts; here there is no tab
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from dataaudit.model.rows import Block
 from dataaudit.model.torch import ModuleModel
 from dataaudit.solvers import prepare
 from dataaudit.solvers.newton import FitSettings, minimise
-from dataaudit.solvers.operator import CurvatureSolver
+from dataaudit.solvers.operator import CurvatureSolver, rough
 from dataaudit.training.sklearn import (
     every_class,
     matrix,
@@ -95,6 +96,11 @@ class Influence:
         How H⁻¹ was had, and why so.
     residual : float
         Largest relative residual of its solves, on random probes.
+
+    Warns
+    -----
+    UserWarning
+        If a solver's estimates are off by more than 1 %.
 
     Raises
     ------
@@ -181,6 +187,10 @@ class Influence:
         self.gradient_norm = self._fit.gradient_norm
         self.solver = f"{self._prepared.method}: {self._prepared.reason}"
         self.residual = self._prepared.residual
+        if warned := rough(self.residual):
+            how = f"the {self._prepared.method} solver leaves a relative residual of {self.residual:.2g}"
+            self.notes += (f"{how}. {warned}",)
+            warnings.warn(self.notes[-1], stacklevel=2)
 
     def up_params(self, rows: ArrayLike | None = None) -> Floats:
         """Return I_up,params of training rows: without row i the coefficients are less by ω_i/n of it.

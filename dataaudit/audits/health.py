@@ -17,6 +17,7 @@ from dataaudit.findings.schemas import HEALTH, RANDOM
 from dataaudit.model.rows import MemoryRows, times
 from dataaudit.noise import NoiseModel
 from dataaudit.noise.residuals import Excess, bins, excess, misfit, strongest
+from dataaudit.solvers.operator import rough
 from dataaudit.statistics import Checked, agreement
 from dataaudit.training.trained import RowScores, Trained
 
@@ -81,6 +82,8 @@ def _residual(trained: Trained) -> Check:
         f"The {prepared.method} solver inverts the Hessian{damped} to a relative residual of {residual:.1e}"
     )
     message += "." if residual <= RESIDUAL_LIMIT else ", so influences are estimates."
+    if warned := rough(residual):
+        message += f" {warned}"
     return ("solver residual", residual, RESIDUAL_LIMIT, residual <= RESIDUAL_LIMIT, message)
 
 

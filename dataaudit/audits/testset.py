@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dataaudit.audits.sides import match_sides
 from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
@@ -71,53 +72,45 @@ def read_sources(train: Any, test: Any, settings: PairOptions) -> tuple[Dataset,
         raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
     if isinstance(train, str) and isinstance(test, str) and train == test == "-":
         raise SettingError("training and test rows cannot both come from stdin", "give one as a file")
-    known = _load(train, settings)
-    return known, _load_test(test, settings, known.frame.columns)
+    known = _load(train, settings, lenient=True)
+    return match_sides(known, _load_test(test, settings, known.frame.columns), settings)
 
 
-def _load(source: Any, settings: PairOptions, *, extra: str | None = None) -> Dataset:
+def _load(
+    source: Any,
+    settings: PairOptions,
+    *,
+    extra: str | None = None,
+    lenient: bool = False,
+    labels: bool = True,
+) -> Dataset:
     columns = settings.columns
     own = (*columns.features, *columns.text, *columns.categorical, *([extra] if extra else []))
     named = tuple(dict.fromkeys(own))
     return load(
         source,
-        target=settings.label,
+        target=settings.label if labels else "",
         columns=named if columns.features else None,
         exclude=columns.exclude,
         id_column=settings.id,
         named=named,
         dialect=Dialect(settings.encoding, settings.no_header),
+        lenient=lenient,
     )
 
 
 def _load_test(source: Any, settings: PairOptions, known: list[str]) -> Dataset:
-    """Load test rows; those without the label column are loaded by any other column of training."""
+    """Load test rows; those without the label column get an empty one."""
     try:
-        return _load(source, settings)
-    except MissingColumn as error:
-        if repr(settings.label) not in error.what:
+        return _load(source, settings, lenient=True)
+    except DataError as error:
+        if not isinstance(error, MissingColumn) or repr(settings.label) not in error.what:
             raise
-        found = _load_unlabelled(source, settings, [name for name in known if name != settings.label])
+        found = _load(source, settings, lenient=True, labels=False)
+        if set(known).isdisjoint(found.frame.columns):
+            raise
         empty = pl.Series(settings.label, [None] * found.n, dtype=pl.String)
         return replace(found, frame=found.frame.with_columns(empty), target=settings.label)
-
-
-def _load_unlabelled(source: Any, settings: PairOptions, known: list[str]) -> Dataset:
-    """Load rows with the first of the known columns that they have in the place of the label."""
-    for place, name in enumerate(known, start=1):
-        try:
-            return load(
-                source,
-                target=name,
-                exclude=settings.columns.exclude,
-                id_column=settings.id,
-                named=known,
-                dialect=Dialect(settings.encoding, settings.no_header),
-            )
-        except MissingColumn:
-            if place == len(known):
-                raise
-    raise DataError("the training rows have no column but the label", "give them features")
 
 
 def _split(whole: Dataset, settings: PairOptions) -> tuple[Dataset, Dataset]:

@@ -6,9 +6,9 @@ A reader is asked for the Wanted columns of one source, and gives a Part; `load`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -62,6 +62,10 @@ class Dataset:
         Decisions to state to the user, in full sentences.
     given : tuple of str
         The paths (or words of a query) as they were given, to read them again; empty for a frame.
+    names : tuple of str
+        All columns that were there, wanted or not.
+    unshared : mapping of str to str
+        Columns that the other side of a pair lacks, or has alone, and in words which; no features.
     """
 
     frame: pl.DataFrame
@@ -73,6 +77,8 @@ class Dataset:
     origins: tuple[Origin, ...]
     notes: tuple[str, ...]
     given: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    unshared: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -131,6 +137,7 @@ class Wanted:
     some: bool = False  # whether this is one file of several, which need not have all of the columns
     named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
     dialect: Dialect = USUAL
+    lenient: bool = False  # whether all but the label may be absent: as of one side of a pair
 
     def __post_init__(self) -> None:
         """Refuse a target that is also something else."""
@@ -143,7 +150,7 @@ class Wanted:
         """Return the wanted ones of `names`, in their order, the id column included."""
         have = set(names)
         free = have - set(self.exclude) if self.columns is None else set()
-        missing = [name for name in self.asked if name not in have]
+        missing = [name for name in self.required if name not in have]
         take = free.union(self.asked) & have
         if missing and (not self.some or not take or self.id_column in missing):
             raise MissingColumn(missing[0], names, where)
@@ -153,6 +160,11 @@ class Wanted:
     def asked(self) -> tuple[str, ...]:
         """The columns that were asked for by name."""
         return tuple(name for name in (self.target, self.id_column, *(self.columns or ())) if name)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns that have to be there."""
+        return tuple(filter(None, [self.target])) if self.lenient else self.asked
 
     def without(self, names: Iterable[str]) -> Wanted:
         """Return what is wanted of a file if these columns come from elsewhere."""
@@ -176,7 +188,7 @@ class Wanted:
     def check_excluded(self, names: Iterable[str], where: str) -> None:
         """Raise MissingColumn for a name in `exclude` that no file has."""
         known = list(dict.fromkeys(names))
-        for name in self.exclude:
+        for name in () if self.lenient else self.exclude:
             if name not in known:
                 raise MissingColumn(name, known, where)
 

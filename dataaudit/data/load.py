@@ -57,6 +57,7 @@ def load(
     id_column: str | None = None,
     named: Sequence[str] = (),
     dialect: Dialect = USUAL,
+    lenient: bool = False,
 ) -> Dataset:
     """Read a table, name its rows, and state what was decided on the way.
 
@@ -80,6 +81,8 @@ def load(
         Columns that are read even where pandas wrote them as its index.
     dialect : Dialect
         Encoding of text files, and whether delimited ones have no header.
+    lenient : bool
+        Whether columns that are named may be absent, all but the target.
 
     Returns
     -------
@@ -111,6 +114,7 @@ def load(
         id_column=id_column,
         named=tuple(named),
         dialect=dialect,
+        lenient=lenient,
     )
     paths = _paths(source)
     query = source if isinstance(source, Query) else None
@@ -201,12 +205,14 @@ def combine(parts: Sequence[Part], wanted: Wanted, *, notes: tuple[str, ...]) ->
         pl.concat([getattr(part, name) for part in full]).alias(name) for name in ("row", "source", "line")
     )
     row_id = _row_names(full)
-    if wanted.id_column:
+    if wanted.id_column and wanted.id_column in frame.columns:
         row_id = frame[wanted.id_column].alias("row_id")
         frame = frame.drop(wanted.id_column)
     _check_ids(row_id, _row_names(full), wanted.id_column)
     origins = tuple(part.origin for part in parts)
-    return Dataset(frame, wanted.target, row_id, row, source, line, origins, tuple(dict.fromkeys(decided)))
+    names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+    notes = tuple(dict.fromkeys(decided))
+    return Dataset(frame, wanted.target, row_id, row, source, line, origins, notes, names=names)
 
 
 def _row_names(parts: Sequence[Part]) -> pl.Series:
@@ -242,7 +248,7 @@ def _check_ids(row_id: pl.Series, places: pl.Series, id_column: str | None) -> N
 def _require_columns(parts: Sequence[Part], wanted: Wanted) -> None:
     """Raise for a column that was named and is nowhere, and for a file that is of another table."""
     met = {name for part in parts for name in part.frame.columns}
-    for name in wanted.asked:
+    for name in wanted.required:
         lacking = [part for part in parts if name not in part.frame.columns]
         if lacking and name not in met:
             raise MissingColumn(name, lacking[0].names, lacking[0].origin.path)

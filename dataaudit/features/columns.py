@@ -166,9 +166,26 @@ def cast_series(series: pl.Series, dtype: pl.DataType) -> pl.Series:
         lost |= (loose.cast(pl.Float64) != plain).fill_null(value=False)
     if lost.any():
         value = str(plain.filter(lost)[0])
-        what = f"{dtype} in training and {series.dtype} now: got {value[:60]!r}"
-        raise EncodeError(what, f"give the column as {dtype}")
+        then, now = types_apart(dtype, series.dtype)
+        what = f"{then} in training and {now} now: got {value[:60]!r}"
+        raise EncodeError(what, f"give it as {then} again, or exclude it")
     return loose
+
+
+def types_apart(one: pl.DataType, other: pl.DataType) -> tuple[str, str]:
+    """Return what people call two types; the types themselves where that is the same."""
+    first, second = _kind(one), _kind(other)
+    return (first, second) if first != second else (str(one), str(other))
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if dtype.is_numeric():
+        return "numbers"
+    if dtype.is_temporal():
+        return "dates"
+    if dtype == pl.Boolean:
+        return "true or false"
+    return "text" if dtype in (pl.String, pl.Categorical, pl.Enum) else str(dtype)
 
 
 def _loose_cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:

@@ -18,7 +18,7 @@ import polars as pl
 
 from dataaudit.errors import DataError
 from dataaudit.findings.record import AGAIN, AuditRecord, PairRecord
-from dataaudit.findings.sentences import column_effects, removals, traces
+from dataaudit.findings.sentences import column_effects, expected, removals, traces
 from dataaudit.findings.tables import PROVENANCE, Tables, read_provenance, schema
 
 HEALTH: Final = schema(  # one row per check of the audit itself
@@ -250,7 +250,7 @@ FINDINGS: Final = schema(  # causes by what fixing them is worth, then their by-
     "n_train_rows whole, train_row_ids trains",  # the first of them; none where it is about all rows
     "n_test_rows whole, n_errors whole, test_row_ids tests",  # its test rows; which of them are wrong
     "fix own, advice text",  # the one of `fixes` that is worth most; both stored, as is the title
-    "worth real, worth_low real, worth_high real",  # loss of all test rows that it mends, in nats; 95 %
+    "worth real, worth_low real, worth_high real",  # loss that it takes from all test rows, in nats; 95 %
     "share real, errors_before whole, errors_after whole",  # of the test loss; wrong among the judged rows
     "z real, p_value real",  # worth over its standard error; chance that any suspect is worth as much
     "predicted_delta_loss real, measured_delta_loss real",  # of a judged row; null where nothing is refitted
@@ -291,6 +291,12 @@ HARMFUL: Final = schema(  # training rows that harm the wrong test rows most, in
 SHIFT: Final = schema(  # how the test rows differ
     "column column, measure own, level level, value real, low real, high real, p_value real, n whole",
     "significant flag, message text",  # stored: it says shares and counts of both sides
+)
+EXPECTED: Final = schema(  # of test rows without labels, had only the inputs shifted: accuracy, loss in nats
+    "measure own, value real, low real, high real",  # with a 90 % interval; null where it cannot be known
+    "rows whole, unlike whole",  # test rows that it is about; those left out, as no training row is like them
+    "effective_rows real",  # training rows that are left once weighed to be like test
+    "message words",
 )
 TRACE_REFITS: Final = schema(
     "test_row_id test, train_row_id train, change own, predicted real, measured real"
@@ -335,7 +341,7 @@ def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
 class MismatchFindings(Tables):
     """The tables of one audit of a mismatch, and their provenance."""
 
-    LATER = frozenset({"fixes", "profiles"})
+    LATER = frozenset({"fixes", "profiles", "expected"})
     UPGRADES = MappingProxyType({"findings": _of_suspects, "slices": _slices})
 
     findings: Annotated[pl.DataFrame, FINDINGS]
@@ -347,6 +353,7 @@ class MismatchFindings(Tables):
     responsible: Annotated[pl.DataFrame, RESPONSIBLE]
     harmful: Annotated[pl.DataFrame, HARMFUL]
     shift: Annotated[pl.DataFrame, SHIFT]
+    expected: Annotated[pl.DataFrame, EXPECTED, expected]
     health: Annotated[pl.DataFrame, HEALTH]
     cells: Annotated[pl.DataFrame, PAIR_CELLS]
     selection: Annotated[pl.DataFrame, SELECTION]

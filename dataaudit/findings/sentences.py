@@ -119,6 +119,23 @@ def traces(frame: pl.DataFrame, _record: Record) -> pl.Series:
     return frame.select(pl.concat_str(word, size).alias("effect")).to_series()
 
 
+def expected(frame: pl.DataFrame, _record: Record) -> pl.Series:
+    """Say what test rows without labels would show, had only the inputs shifted."""
+    return pl.Series("message", [_expected(row) for row in frame.iter_rows(named=True)], pl.String)
+
+
+def _expected(row: Row) -> str:
+    rows, unlike = (f"{row[name]:,} test row{'s' * (row[name] != 1)}" for name in ("rows", "unlike"))
+    if row["value"] is None:
+        effective = f"the {row['effective_rows']:.0f} that are left once they are weighed"
+        few = f"Too few training rows are like the test rows ({effective}; {unlike} like none)"
+        return f"{few}: accuracy and loss cannot be known from the inputs alone."
+    percent, digits, unit = (100.0, 1, " %") if row["measure"] == "accuracy" else (1.0, 3, " nats")
+    value, low, high = (f"{percent * row[name]:.{digits}f}" for name in ("value", "low", "high"))
+    left = f"; nothing is known of {unlike} that no training row is like" if row["unlike"] else ""
+    return f"Expected {row['measure']} of {rows}: {value}{unit} (90 %: {low} to {high}{unit}){left}."
+
+
 def check(row: Row) -> str:
     """Say how a check of the audit itself went."""
     state = "in order" if row["ok"] else "not in order"

@@ -25,7 +25,7 @@ from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.choose import product_solver, require_settings, short
 from dataaudit.solvers.iterative import Direct
-from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product
+from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product, rough
 
 BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
 DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
@@ -63,7 +63,8 @@ class ModuleInfluence:
     Warns
     -----
     UserWarning
-        If θ̃ is no minimum, with the gradient's size, also against that of single rows.
+        If θ̃ is no minimum, with the gradient's size, also against that of single rows; if a solver's
+        estimates are off by more than 1 %.
 
     Raises
     ------
@@ -96,7 +97,10 @@ class ModuleInfluence:
         self.gradient_norm = float(self.gradient.abs().max())
         curvature = Curvature(len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping)
         self.inverse: Inverse = _settings(solver, len(self.theta), float(self.ridge.min())).invert(curvature)
-        self.notes = () if self.at_minimum else (self._away(),)
+        self.notes: tuple[str, ...] = () if self.at_minimum else (self._away(),)
+        if warned := rough(self.inverse.residual):
+            how = f"the {self.inverse.method} solver leaves a relative residual of"
+            self.notes += (f"{how} {self.inverse.residual:.2g}. {warned}",)
         for note in self.notes:
             warnings.warn(note, stacklevel=3)
 

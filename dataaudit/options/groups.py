@@ -1,6 +1,6 @@
 """The options of every audit, a group for each, and what they may be."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import (
@@ -9,6 +9,7 @@ from typing import (
     ClassVar,
     Final,
     Literal,
+    Self,
 )
 
 from dataaudit.errors import SettingError
@@ -172,6 +173,12 @@ class EncoderOptions(ColumnOptions):
             for column in set(getattr(self, first)).intersection(getattr(self, second)):
                 what = f"column {column!r} is named under both {first} and {second}"
                 raise SettingError(what, "name it under one of them")
+
+    def without(self, gone: Collection[str]) -> Self:
+        """Return what is asked of the other columns."""
+        lists = (self.features, self.text, self.categorical, self.exclude)
+        features, text, categorical, exclude = (tuple(c for c in one if c not in gone) for one in lists)
+        return replace(self, features=features, text=text, categorical=categorical, exclude=exclude)
 
 
 class TrainingOptions(ColumnOptions, TextOptions):

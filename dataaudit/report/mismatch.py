@@ -40,6 +40,10 @@ _SPLIT: Final = (
     "explain and what other labels for the same inputs explain; it names no cause."
 )
 _NO_REFITS: Final = "Too few refits were made in this run to compare predicted with measured changes of loss."
+_UNSEEN: Final = (
+    "This holds if only the inputs changed: it is what training rows show when they are left out and weighed "
+    "to be like the test rows. Labels that changed given the inputs cannot be seen without some test labels."
+)
 
 
 def report(f: MismatchFindings, *, folder: str = "", whole: MismatchFindings | None = None) -> Report:
@@ -69,6 +73,7 @@ def report(f: MismatchFindings, *, folder: str = "", whole: MismatchFindings | N
         steps=(*failures(f.health), *_steps(cards, known=known)),
         sections=(
             common.notes(p, folder),
+            *_expected(f),
             *shown,
             _following(f, cards, folder),
             columns,
@@ -105,7 +110,39 @@ def _inputs(f: MismatchFindings) -> str:
 def _compared(f: MismatchFindings) -> tuple[Inline, ...]:
     known = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
     two = f.shift.filter(pl.col("column").is_null(), measure="two-sample")["message"].to_list()
-    return said(known, *two[:1], common.checked(f.health))
+    expected = f.expected["message"].unique(maintain_order=True).to_list()
+    expected += [_UNSEEN] if f.expected["value"].count() else []
+    return said(known, *expected, *two[:1], common.checked(f.health))
+
+
+def _expected(f: MismatchFindings) -> tuple[Section, ...]:
+    """Return accuracy and loss that the inputs alone let expect, where no label says what they are."""
+    if not len(f.expected):
+        return ()
+    rows = f.expected.select("measure", "value", "low", "high", "rows", "unlike", "effective_rows")
+    table = Table(
+        caption="Expected of test rows without labels",
+        head=(
+            "measure", "expected", "90 % interval", "of test rows", "like no training row",
+            "training rows by weight",
+        ),
+        rows=tuple(
+            (
+                f"{measure}, nats" if measure == "loss" else measure,
+                words.fixed(value, 3),
+                f"{words.fixed(low, 3)} to {words.fixed(high, 3)}" if words.known(low) else words.MISSING,
+                words.count(of),
+                words.count(unlike),
+                words.count(round(effective)),
+            )
+            for measure, value, low, high, of, unlike, effective in rows.iter_rows()
+        ),
+    )  # fmt: skip
+    return (
+        Section(
+            "Expected accuracy and loss", (Only(blocks.PAGE, (table,)),), rank=1, key="expected", lead=_UNSEEN
+        ),
+    )
 
 
 def _sentences(f: MismatchFindings, cards: Sequence[Fact]) -> tuple[Inline, ...]:

@@ -161,7 +161,7 @@ class LowRank:
     rank: int = 100
     steps: int = 0  # products with H; 0 takes twice the rank
     floor: float = 0.0  # c, the damping excluded: the ridge λ, where all parameters have it
-    accept: float = 1.01  # relative residual of random vectors from which on the estimate is refused
+    accept: float = POOR  # relative residual of random vectors from which on the estimate is refused
     seed: int = 0
     reason: str = "asked for"
 

@@ -20,6 +20,7 @@ from dataaudit.model.objective import Objective
 
 N_PROBES: Final = 4
 N_SIGNS: Final = 64  # that estimate a diagonal
+ROUGH: Final = 0.01  # relative residual from which on an estimate is rough enough to warn of
 LEAST: Final = 1e-6  # of the largest entry of a diagonal: what is estimated may come out negative
 
 Product = Callable[[Tensor], Tensor]
@@ -94,6 +95,14 @@ class Inverse:
     reason: str  # why it was chosen, or what was done to make it work; for people
     residual: float  # largest relative residual over a few seeded probes, measured
     damping: float
+
+
+def rough(residual: float) -> str:
+    """Return a warning of estimates with so large a relative residual; empty where they are near."""
+    if residual <= ROUGH:
+        return ""
+    off = f"single influences may be off by more than {residual:.0%}"
+    return f"That is rough: {off}. Use cholesky or cg, or raise the damping."
 
 
 class CurvatureSolver(Protocol):

@@ -24,24 +24,32 @@ def lanczos(curvature: Curvature, steps: int, *, seed: int = 0) -> tuple[Tensor,
     """Return Ritz values and vectors of H + δ I (Lanczos 1950; Golub & Van Loan, section 10.1).
 
     Every new vector is made orthogonal to all before, twice, since in finite precision the three-term
-    recurrence alone loses orthogonality. Cost: `steps` products, 4 p steps² multiplications.
+    recurrence alone loses orthogonality. The products of one start vector span one direction of each distinct
+    eigenvalue: once they are exhausted, another random vector finds what repeats. Cost: `steps` products, 4 p
+    steps² multiplications.
     """  # -> (r,), (p, r)
     first = curvature.normal(1, seed)[:, 0]
     Q, AQ = [first / first.norm()], list[Tensor]()
     while len(AQ) < steps:
         moved = curvature.product(Q[-1][:, None])[:, 0]
         AQ.append(moved)
-        basis = torch.stack(Q, dim=1)
-        rest = moved - basis @ (basis.T @ moved)
-        rest = rest - basis @ (basis.T @ rest)
-        size = float(rest.norm())
-        if size <= 1e3 * torch.finfo(moved.dtype).eps * float(moved.norm()) or len(AQ) == steps:
+        if len(AQ) == steps:
             break
-        Q.append(rest / size)
+        basis = torch.stack(Q, dim=1)
+        rest = _outside(basis, moved)
+        if not float(rest.norm()) > 1e3 * torch.finfo(moved.dtype).eps * float(moved.norm()):
+            rest = _outside(basis, curvature.normal(1, seed + len(Q))[:, 0])
+        Q.append(rest / rest.norm())
     basis = torch.stack(Q[: len(AQ)], dim=1)
     T = basis.T @ torch.stack(AQ, dim=1)
     values, vectors = torch.linalg.eigh((T + T.T) / 2)
     return values, basis @ vectors
+
+
+def _outside(basis: Tensor, v: Tensor) -> Tensor:
+    """Return the part of a vector that is orthogonal to a basis."""  # (p, r), (p,) -> (p,)
+    rest = v - basis @ (basis.T @ v)
+    return rest - basis @ (basis.T @ rest)
 
 
 def nystrom(curvature: Curvature, rank: int, *, seed: int = 0) -> Product:

@@ -6,7 +6,7 @@ file or a column is reported before that import is over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,7 @@ def encode_training(
     """Encode the columns of labelled rows."""
     on_step("encode", 0, 1)
     frame, weight, notes = weighted(dataset, settings)
-    roles = infer_roles(frame, settings.label, settings=settings.columns)
+    roles = _roles(frame, dataset.unshared, settings)
     judged = isinstance(settings, LabelOptions)
     found = restated(frame, target.y, roles, label=settings.label) if judged else ()
     roles = _without(roles, found, kept=settings.features)
@@ -107,6 +107,14 @@ def encode_training(
     if not settings.group and all(ok for name, _, _, ok, _ in checks if name == GROUPS):
         notes += _hint(frame, encoding)
     return Training(dataset, target, encoding, columns, weight, notes, groups, checks)
+
+
+def _roles(frame: pl.DataFrame, unshared: Mapping[str, str], settings: TrainingOptions) -> tuple[Role, ...]:
+    """Decide what every column is used as; what only one side of a pair has is left out."""
+    asked = settings.columns.without(unshared)
+    roles = infer_roles(frame.drop(unshared, strict=False), settings.label, settings=asked)
+    alone = [Role(name, "left out", reason) for name, reason in unshared.items() if name in frame.columns]
+    return (*roles, *alone)
 
 
 def _without(roles: tuple[Role, ...], found: Sequence[Restated], kept: Sequence[str]) -> tuple[Role, ...]:

@@ -19,6 +19,7 @@ from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.newton import minimise, minimise_hinge
+from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
 from dataaudit.training.checks import check_classes
 from dataaudit.training.encoded import Training, adopted_groups, weighted
@@ -85,9 +86,11 @@ def inverse_notes(prepared: Prepared) -> list[str]:
         added = f"Damping {prepared.damping:g} is added to the Hessian"
         notes.append(f"{added}: influences are smaller than those of the model itself.")
     if not prepared.exact:
+        warned = rough(prepared.residual)
         notes.append(
             f"Influences by {prepared.method} are estimates: for random right-hand sides the system is "
             f"solved to a relative residual of {prepared.residual:.1e}. Refits and group steps are exact."
+            + (f" {warned}" if warned else "")
         )
     return notes
 

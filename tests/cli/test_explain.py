@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
     train.write_csv(folder / "train.csv")
     test.write_csv(folder / "test.csv")
     test.drop("y").write_csv(folder / "unlabelled.csv")
-    test.drop("x").write_csv(folder / "lacks.csv")
+    test.select("y", "id", strange=1).write_csv(folder / "strange.csv")
     (folder / "empty.csv").write_bytes(b"")
     return folder
 
@@ -93,7 +93,7 @@ def test_without_a_label_it_says_so(folder):
         (("train.csv", "test.csv", *FAST, "--row", "9999"), "there is no test row 9999"),
         (("train.csv", "test.csv", *FAST, "--row-id", "1-00"), "did you mean"),
         (("train.csv", "test.csv", "--label", "yy", "--row", "1"), "column 'yy'"),
-        (("train.csv", "lacks.csv", *FAST, "--row", "1"), "column 'x'"),
+        (("train.csv", "strange.csv", *FAST, "--row", "1"), "share no column but the label"),
         (("train.csv", "empty.csv", *FAST, "--row", "1"), "empty.csv is empty"),
         (("train.csv", "nope.csv", *FAST, "--row", "1"), "no such file"),
         (("train.csv", *FAST, "--row", "1"), "there are no test rows"),

@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     train.write_csv(folder / "train.csv")
     test.write_csv(folder / "test.csv")
     test.drop("y").write_csv(folder / "unlabelled.csv")
-    test.drop("x").write_csv(folder / "lacks.csv")
+    test.select("y", strange=1).write_csv(folder / "strange.csv")
     train.write_parquet(folder / "traces.parquet")
     test.head(0).write_csv(folder / "header.csv")
     (folder / "empty.csv").write_bytes(b"")
@@ -127,7 +127,10 @@ BAD = {
     "over a source": (["traces.parquet", "test.csv", "--label", "y", "--out", "."], "would be written over"),
     "misspelt label": (["train.csv", "test.csv", "--label", "Y"], "did you mean 'y'"),
     "misspelt feature": (["train.csv", "test.csv", "--label", "y", "--features", "agee"], "'age'"),
-    "test lacks a column": (["train.csv", "lacks.csv", "--label", "y"], "column 'x' is not in the test rows"),
+    "test has no column of training": (
+        ["train.csv", "strange.csv", "--label", "y"],
+        "share no column but the label",
+    ),
     "no such test file": (["train.csv", "tset.csv", "--label", "y"], "did you mean 'test.csv'"),
     "misspelt solver": (
         ["train.csv", "test.csv", "--label", "y", "--solver", "lisa"],

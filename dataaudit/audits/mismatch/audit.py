@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.mismatch.columns import column_suspects
+from dataaudit.audits.mismatch.expected import expected_table
 from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
 from dataaudit.audits.mismatch.rows.class_rates import rate_suspects
 from dataaudit.audits.mismatch.rows.conjunctions import conjunction_suspects
@@ -126,6 +127,7 @@ def mismatch_findings(
         traces=traces,
         responsible=responsible_table(trained, tested, pair, traced=traced),
         harmful=harmful_table(trained, pair, scores, on_errors=searched.harm, on_test=on_test),
+        expected=MismatchFindings.empty("expected"),
         shift=shift,
         health=_health([*fit_checks(trained), *proof_checks(proofs, refits)]),
         cells=shown_cells(trained, tested, pair, found=found, traces=traces),
@@ -284,11 +286,12 @@ def _inputs_only(
         columns=settings.columns,
         seed=settings.seed,
     )
-    known = ("shift", "health", "selection")
+    known = ("shift", "expected", "health", "selection")
     none = [name for name in MismatchFindings.SCHEMAS if name not in known]
     return MismatchFindings(
         **{name: MismatchFindings.empty(name) for name in none},
         shift=shift,
+        expected=expected_table(pair, trained, settings=settings),
         health=_health(fit_checks(trained)),
         selection=selection_table(trained),
         provenance=mismatch_provenance(pair, trained, None, settings=settings, command=command),

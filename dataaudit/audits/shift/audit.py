@@ -28,17 +28,23 @@ import numpy as np
 import polars as pl
 
 from dataaudit.audits.shift.comparison import Comparison, Reals, comparison_table
-from dataaudit.audits.shift.covariates import Strata, compare_column, cut_levels, cut_numbers, numbers
+from dataaudit.audits.shift.covariates import (
+    Strata,
+    compare_column,
+    cut_levels,
+    cut_numbers,
+    numbers,
+    without_rounding,
+)
 from dataaudit.audits.shift.duplicates import copy_rows
 from dataaudit.audits.shift.labels import compare_classes, compare_given, loss_rows, split_loss
 from dataaudit.audits.shift.two_sample import TwoSampleTest, separation_rows, two_sample_test
-from dataaudit.errors import EncodeError, MissingColumn, SettingError
+from dataaudit.errors import EncodeError, SettingError
 from dataaudit.features import Role
-from dataaudit.features.columns import values_of
+from dataaudit.features.columns import types_apart, values_of
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import class_texts
 from dataaudit.options import EncoderOptions
-from dataaudit.statistics import without_rounding
 
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
@@ -60,8 +66,10 @@ def measure_shift(
     """Compare test with train: inputs, labels, loss and rows."""
     _check(train, test, losses)
     columns = columns or EncoderOptions()
+    alone = set(train.columns).symmetric_difference(test.columns) - {target}
+    columns, train = columns.without(alone), train.drop(alone, strict=False)
     roles = tuple(r for r in infer_roles(train, target, settings=columns) if r.role != "left out")
-    train, test = _of_one_type(train, test, [*(role.column for role in roles), target], target)
+    train, test = of_one_type(train, test, names=[*(role.column for role in roles), target], target=target)
     found: list[Comparison] = []
     split = losses is not None and _labelled(test, target)
     apart = two_sample_test(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
@@ -86,16 +94,14 @@ def _check(train: pl.DataFrame, test: pl.DataFrame, losses: Losses | None) -> No
         raise SettingError(f"there must be one loss a row: got {got}", "give the losses of the same rows")
 
 
-def _of_one_type(
-    train: pl.DataFrame, test: pl.DataFrame, names: list[str], target: str
+def of_one_type(
+    train: pl.DataFrame, test: pl.DataFrame, *, names: list[str], target: str = ""
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return both tables with the same columns of the same types; the label is text, absent it is null."""
     sides: tuple[dict[str, pl.Series], dict[str, pl.Series]] = ({}, {})
     for name in names:
         if name == target:
             pair = [class_texts(f[name]) if _labelled(f, name) else _nothing(f.height) for f in (train, test)]
-        elif name not in test.columns:
-            raise MissingColumn(name, test.columns, "the test rows")
         else:
             known, new = _common(name, train[name], test[name])
             if known.dtype.is_float():
@@ -124,8 +130,9 @@ def _common(name: str, train: pl.Series, test: pl.Series) -> tuple[pl.Series, pl
     try:
         both = pl.concat([s.alias("v").to_frame() for s in pair], how="vertical_relaxed")["v"]
     except pl.exceptions.PolarsError:
-        what = f"column {name!r} does not fit: {train.dtype} in training and {test.dtype} in test"
-        raise EncodeError(what, f"give the column as {train.dtype}") from None
+        then, now = types_apart(train.dtype, test.dtype)
+        what = f"column {name!r} does not fit: {then} in training and {now} in test"
+        raise EncodeError(what, f"give it as {then} again, or exclude it") from None
     return both.slice(0, len(train)), both.slice(len(train))
 
 

@@ -164,7 +164,7 @@ def _missing(column: str, train: NDArray[np.bool_], test: NDArray[np.bool_]) -> 
 
 def _numeric(column: str, train: Reals, test: Reals) -> Comparison:
     """Compare the distributions of numbers."""
-    distance, by_chance, p = ks_distance(train, test, tolerance=rounding(train, test))
+    distance, by_chance, p = ks_distance(train, test)
     middle = f"median {np.median(train):.4g} in train, {np.median(test):.4g} in test"
     return Comparison(
         column, "covariate", None, value=distance, low=max(0.0, distance - by_chance),
@@ -175,11 +175,18 @@ def _numeric(column: str, train: Reals, test: Reals) -> Comparison:
     )  # fmt: skip
 
 
-def rounding(train: Reals, test: Reals) -> float:
-    """Return by how much equal numbers may differ: a trifle of their spread, or what 32 bits can hold."""
+def without_rounding(train: Reals, test: Reals) -> Reals:
+    """Return test values with those that differ from one of training by rounding alone put back to it."""
     both = np.concatenate([train, test])
-    middle = float(np.subtract(*np.quantile(both, (0.9, 0.1))))
-    return max(TRIFLE * (middle or float(both.std())), SINGLE * float(np.abs(both).max()))
+    both, known = both[np.isfinite(both)], np.unique(train[np.isfinite(train)])
+    if not len(known):
+        return test
+    spread = float(np.subtract(*np.quantile(both, (0.9, 0.1)))) or float(both.std())
+    near = max(TRIFLE * spread, SINGLE * float(np.abs(both).max()))
+    at = np.searchsorted(known, test)
+    below, above = (known[np.clip(place, 0, len(known) - 1)] for place in (at - 1, at))
+    nearest = np.where(test - below <= above - test, below, above)
+    return np.where(np.abs(test - nearest) <= near, nearest, test)
 
 
 def size(distance: float) -> str:
@@ -190,8 +197,8 @@ def size(distance: float) -> str:
 
 def _out_of_range(column: str, train: Reals, test: Reals, role: str) -> Iterator[Comparison]:
     """Count test values beyond the smallest and largest of training."""
-    low, high, near = train.min(), train.max(), rounding(train, test)
-    under, over = int((test < low - near).sum()), int((test > high + near).sum())
+    low, high = train.min(), train.max()
+    under, over = int((test < low).sum()), int((test > high).sum())
     if under + over == 0:
         return
     # The k largest of all values lie in test; so for the smallest.

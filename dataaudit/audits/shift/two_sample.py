@@ -81,6 +81,56 @@ class _SharedEncoding:
         return _dense(self.basis.transform(self.encoding.transform(frame))[:, self.kept]) - self.mean
 
 
+@dataclass(frozen=True)
+class Membership:
+    """The classifier of membership, and its N rows: drawn from train, then as many from test."""
+
+    shared: _SharedEncoding
+    drawn: tuple[Ints, Ints]  # positions in train and in test, increasing
+    X: Reals  # (N, d) centred features
+    member: Ints  # (N,) 1 for test
+    objective: Objective
+    theta: torch.Tensor  # (d + 1,)
+    scores: Reals  # (N,) log-odds of being a test row, leave-one-out
+
+    def score(self, frame: pl.DataFrame) -> Reals:
+        """Return the log-odds of any rows."""
+        theta = self.theta.numpy()
+        parts = (frame[at : at + SCORED_AT_ONCE] for at in range(0, frame.height, SCORED_AT_ONCE))
+        return np.concatenate([self.shared.design(part) @ theta[:-1] + theta[-1] for part in parts])
+
+    def moved(self, counts: Reals) -> Reals:
+        """Return how scores move by one Newton step if each row counts so often."""  # (N, b) -> (N, b)
+        X1 = np.column_stack([self.X, np.ones(len(self.X))])
+        s = self.objective.scores(self.theta)
+        slope = self.objective.model.loss.slope(s, self.objective.rows.y)[:, :1].numpy()
+        W = self.objective.curvature(self.theta)[:, 0].numpy()
+        H = X1.T @ (W * X1) + len(X1) * self.objective.l2 * np.diag([*np.ones(self.X.shape[1]), 1e-9])
+        return np.asarray(X1 @ np.linalg.solve(H, X1.T @ ((1.0 - counts) * slope)))
+
+
+def fit_membership(
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    roles: tuple[Role, ...],
+    *,
+    settings: EncoderOptions,
+    size: int,
+    random: np.random.Generator,
+) -> Membership | None:
+    """Train the classifier of membership on at most `size` rows of each sample; None if they are few."""
+    size = min(train.height, test.height, size)
+    if size < 10:  # noqa: PLR2004 - nothing can be learnt
+        return None
+    first, second = (np.sort(random.choice(f.height, size, replace=False)) for f in (train, test))
+    pooled = pl.concat([train[first.tolist()], test[second.tolist()]])
+    shared = _fit_encoding(pooled, roles, settings)
+    if shared is None:
+        return None
+    X, member = shared.design(pooled), np.repeat([0, 1], size)
+    return Membership(shared, (first, second), X, member, *_leave_one_out(X, member))
+
+
 def two_sample_test(
     train: pl.DataFrame,
     test: pl.DataFrame,
@@ -91,18 +141,12 @@ def two_sample_test(
     seed: int,
 ) -> TwoSampleTest | None:
     """Train the classifier of membership and score it out-of-sample."""
-    size = min(train.height, test.height, ROWS)
-    if size < 10:  # noqa: PLR2004 - nothing can be learnt
-        return None
     random = np.random.default_rng(seed)
-    drawn = [np.sort(random.choice(frame.height, size, replace=False)) for frame in (train, test)]
-    pooled = pl.concat([train[drawn[0].tolist()], test[drawn[1].tolist()]])
-    shared = _fit_encoding(pooled, roles, settings)
-    if shared is None:
+    fitted = fit_membership(train, test, roles, settings=settings, size=ROWS, random=random)
+    if fitted is None:
         return None
-    X = shared.design(pooled)
-    member = np.repeat([0, 1], size)
-    objective, theta, scores = _leave_one_out(X, member)
+    shared, drawn, X, member = fitted.shared, fitted.drawn, fitted.X, fitted.member
+    objective, theta, scores, size = fitted.objective, fitted.theta, fitted.scores, len(fitted.drawn[0])
     auc = _auc(scores, member)
     p, spread = _permuted(X, 4.0 * len(X) * objective.l2, member, random)
     error = max(_delong(scores, member), spread)

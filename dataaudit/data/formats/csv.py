@@ -260,7 +260,7 @@ def _cells(table: _Table, separator: bytes, wanted: Wanted, *, where: str) -> tu
     """Parse the wanted columns and set their types."""
     chosen = set(wanted.choose(table.names, where))
     places = {name: str(i) for i, name in enumerate(table.names) if name in chosen}
-    texts = {places[wanted.id_column]} if wanted.id_column else set()
+    texts = {places[name] for name in [wanted.id_column] if name in places}
     raw = _scan(table, list(places.values()), separator, texts)
     like_codes = _possible_codes(table.body, separator, raw)
     if like_codes:

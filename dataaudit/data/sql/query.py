@@ -131,7 +131,7 @@ def _ordered(frame: pl.DataFrame, statement: Statement, wanted: Wanted) -> tuple
     """Return the rows in a deterministic order, and a note where it is ours."""
     if statement.ordered:
         return frame, ""
-    names, name = frame.columns, wanted.id_column
+    names, name = frame.columns, wanted.id_column if wanted.id_column in frame.columns else None
     order = "their content" if name is None else shown(repr(name))
     note = f"The query has no ORDER BY: its rows are in the order of {order}."
     if statement.limited:

@@ -12,7 +12,7 @@ import torch
 import dataaudit
 from dataaudit.audits.health import fit_checks
 from dataaudit.audits.testset import predict
-from dataaudit.errors import DataError, MissingColumn, SettingError
+from dataaudit.errors import MissingColumn, SettingError
 from dataaudit.findings.schemas import ExplanationFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.leave_one_out import refit_without
@@ -327,9 +327,12 @@ def test_questions_that_cannot_be_answered(settings, error, words):
         dataaudit.explain(table(60, 0, 2), table(20, 1, 2), label="y", l2=L2, **settings)
 
 
-def test_test_rows_that_lack_a_column():
-    with pytest.raises((MissingColumn, DataError), match="'x'"):
-        dataaudit.explain(table(60, 0, 2), table(20, 1, 2).drop("x"), label="y", row=0, l2=L2)
+def test_a_column_that_test_lacks_is_left_out():
+    train, test = table(60, 0, 2), table(20, 1, 2)
+    why = dataaudit.explain(train, test.drop("x"), label="y", row=0, l2=L2)
+    same = dataaudit.explain(train, test, label="y", row=0, l2=L2, exclude=["x"])
+    assert why.influences.equals(same.influences)
+    assert "1 column is left out: x (only training has it)." in why.tables.provenance.notes
 
 
 @pytest.mark.slow

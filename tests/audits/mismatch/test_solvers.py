@@ -63,7 +63,9 @@ def test_a_residual_that_is_large_is_said():
     assert not check["ok"]
     assert 1e-8 < check["value"] < 1
     assert check["message"].startswith("The lissa solver inverts the Hessian with damping 0.02 to a relative")
-    assert check["message"].endswith(", so influences are estimates.")
+    assert ", so influences are estimates. That is rough: single influences may be off" in check["message"]
+    notes = audit.tables.provenance.notes
+    assert any("by lissa are estimates" in note and "Use cholesky or cg" in note for note in notes)
 
 
 def test_lissa_that_has_not_converged_is_refused(words):
