@@ -8,7 +8,7 @@ test child to look at and which column to suspect; here slices and rows are sear
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -62,6 +62,8 @@ Rows = NDArray[np.int64]
 # Training rows of a finding whose columns are taken apart, and findings that get it.
 EXPLAINED_ROWS, EXPLAINED = 10, 10
 NAMED_COLUMNS = 3
+# Training rows that a person can look at one by one.
+FEW = 25
 # Mispredicted rows that are traced, at most.
 TRACED = 5000
 # Findings that are more than a by-product or a note, at most, and others.
@@ -162,29 +164,27 @@ def search_mismatch(
     on_step("slices", 0, 1)
     world = World.of(trained, pair.train.frame, tested, seed=settings.seed)
     slices = slice_table(Screen(trained, world), cut(pair, trained, tested), tested)
-    suspects = suspects_of(pair, trained, tested, world, seed=settings.seed)
+    suspects = suspects_of(pair, tested, world)
     on_step("slices", 1, 1)
-    hidden = partial(slice_suspects, pair, trained, tested, seed=settings.seed)
+    hidden = partial(slice_suspects, pair, tested)
     judged = judge(suspects, world, prove=settings.prove, search=hidden, on_step=on_step)
     causes = [one for one in judged if one.severity != "note" and one.under is None]
     others = [one for one in judged if one.severity == "note" or one.under is not None]
     return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm, world)
 
 
-def suspects_of(pair: Pair, trained: Trained, tested: Tested, world: World, *, seed: int) -> list[Suspect]:
+def suspects_of(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return everything that may be why test rows are mispredicted."""
-    given = pair, trained, tested
-    rates = rate_suspects(*given, world, seed)
-    found = [*column_suspects(*given, world), *copy_suspects(*given, world, seed), *rates]
+    rates = rate_suspects(pair, tested, world)
+    found = [*column_suspects(pair, world.trained, tested, world), *copy_suspects(pair, tested), *rates]
     # Other class rates make all slices differ: they are searched where the rates are right.
     even = rates[0].fixes[-1].apply(world, exact=False) if rates else world
-    searches = [(slice_suspects, even), (conjunction_suspects, even)] + [(slice_suspects, world)] * bool(
-        rates
-    )
-    for search, there in searches:
-        known = {(one.columns, one.levels) for one in found}
-        found += [one for one in search(*given, there, seed) if (one.columns, one.levels) not in known]
-    return [*found, *row_suspects(*given, world, seed)]
+    found += [*slice_suspects(pair, tested, even), *conjunction_suspects(pair, tested, even)]
+    if rates:  # a few rows of a class that is too frequent mislead all the same
+        few = [one for one in slice_suspects(pair, tested, world) if 0 < len(one.train) <= FEW]
+        known = {one.key for one in found}
+        found += [replace(one, p_value=1.0, evidence=0.0) for one in few if one.key not in known]
+    return [*found, *row_suspects(pair, world)]
 
 
 def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:

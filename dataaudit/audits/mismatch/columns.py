@@ -41,8 +41,8 @@ from dataaudit.audits.mismatch.causes.texts import TextSides, text_guesses, text
 from dataaudit.audits.mismatch.causes.vectors import vector_guesses
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
-from dataaudit.audits.shift.comparison import ALPHA
-from dataaudit.audits.shift.covariates import cut_levels
+from dataaudit.audits.shift.comparison import ALPHA, percent
+from dataaudit.audits.shift.covariates import cut_levels, cut_numbers
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.errors import EncodeError
 from dataaudit.features import Role
@@ -59,6 +59,7 @@ DEAD: Final = 5  # columns that say less, at most
 BROKEN: Final = ("stuck", "missing")  # causes that leave a column without information
 TIED: Final = 2.0  # standard errors by which an exchange must help
 SURE: Final = 3.0  # standard errors by which moving cells to other rows must help
+GIVEN: Final = 0.2  # share of the errors of no knowledge that a leak leaves, at most
 WEAKER: Final = -0.3  # strength from which on a column says less
 PAIR: Final = 2
 CLOSER: Final = 0.5  # how much nearer a column of test is to the one that it may be, at least
@@ -99,7 +100,8 @@ def column_suspects(pair: Pair, trained: Trained, tested: Tested, world: World) 
     # A column that is broken makes others say less: what is left once the worst is fixed is theirs.
     worst = max(tried, key=lambda one: one.gain, default=None)
     if worst is not None and worst.gain > 0:
-        world = worst.suspect.fixes[0].apply(world, exact=False)
+        fixes = worst.suspect.fixes
+        world = fixes[-1 if worst.suspect.cause in BROKEN else 0].apply(world, exact=False)
     known = {name for one in tried for name in one.suspect.columns}
     for _ in range(DEAD):
         rest = _screen(world, [role for role in used if role.column not in known], tested)
@@ -270,6 +272,9 @@ def _tried(world: World, one: Screened, guesses: list[Guess]) -> Tried:
     gains = [now - guess.fix.apply(world, exact=False).evaluation.loss for guess in guesses]
     helpful = [i for i, gain in enumerate(gains) if _helps(gain)]
     p, out = min(one.p, one.p_less), LeaveOut((one.column,))
+    leak = _leak(world, one.role) if one.dead or (guesses and guesses[0].cause in BROKEN) else ""
+    if leak:
+        return Tried(Suspect("column", "dead leak", (one.column,), leak, (out,), p_value=p), np.inf)
     if not helpful and one.dead and (not guesses or guesses[0].cause not in BROKEN):
         return Tried(Suspect("column", "dead", (one.column,), _dead(one), (out,), p_value=p), 0.0)
     best = max(helpful or [0], key=lambda i: float(gains[i].mean()))
@@ -284,6 +289,30 @@ def _tried(world: World, one: Screened, guesses: list[Guess]) -> Tried:
         "column", chosen.cause, (one.column,), chosen.title, tuple(fixes), chosen.levels, p_value=p
     )
     return Tried(suspect, float(gains[best].mean()))
+
+
+def _leak(world: World, role: Role) -> str:
+    """Say that a column gives the label away in training and not in test; empty if it does not."""
+    frames, column = (world.known, world.new), role.column
+    if role.role in NUMBERS:
+        strata = cut_numbers(*(numbers_of(frame, world.known, column) for frame in frames))
+    elif role.role in LEVELS:
+        strata = cut_levels(*(levels_of(frame, world.known, column) for frame in frames))
+    else:
+        return ""
+    y, z = world.objective.rows.y.numpy(), world.y
+    size = int(max(strata.train.max(), strata.test.max())) + 1
+    counts = np.zeros((size, len(world.trained.classes)))
+    np.add.at(counts, (strata.train, y), 1)
+    guess = counts.argmax(1)
+    given, left = float((guess[strata.train] == y).mean()), float((guess[strata.test] == z).mean())
+    usual = float(counts.sum(0).max() / len(y))
+    if 1 - given > GIVEN * (1 - usual) or left > (given + usual) / 2:
+        return ""
+    shares = f"{percent(given)} of the training rows and of {percent(left)} of the test rows"
+    return (
+        f"{quoted(column, NAME)} alone gives the label of {shares}: a leak that is not there when predicting?"
+    )
 
 
 def _dead(one: Screened) -> str:

@@ -51,6 +51,11 @@ class Suspect:
     evidence: float = 0.0  # nats by which labels of its rows differ between the tables, given the model
 
     @property
+    def key(self) -> tuple[Kind, tuple[str, ...], tuple[str, ...]]:
+        """What it is about: the same for suspects that are one."""
+        return self.kind, self.columns, self.levels
+
+    @property
     def name(self) -> str:
         """Columns and levels as people write them: ``age = [0-10) and sex = F``."""
         if len(self.columns) != len(self.levels):

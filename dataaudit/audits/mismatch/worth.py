@@ -219,8 +219,8 @@ def judge(
         court.loud.pop(id(cause.suspect))
         world = cause.best.fix.apply(world, exact=court.exact)
         if search is not None and cause.suspect.kind in HIDING:
-            known = {(one.suspect.columns, one.suspect.levels) for one in alone.values()}
-            more = [one for one in search(world) if (one.columns, one.levels) not in known]
+            known = {one.suspect.key for one in alone.values()}
+            more = [one for one in search(world) if one.key not in known]
             found = _all_tried(more, world, on_step)
             alone |= {id(one.suspect): one for one in found}
             court.rest += found

@@ -189,3 +189,14 @@ def test_time_that_moved_on_is_not_a_broken_feed(known):
     later = patients(T, 4).with_columns(day=pl.lit(dt.date(2024, 2, 1)) + pl.duration(days=C("grade") * 20))
     suspects, _ = look(known, later)
     assert "day" in {name for one in suspects for name in one.columns}
+
+
+@pytest.mark.parametrize("later", [pl.lit(0), pl.int_range(pl.len()) % 2])
+def test_a_leak_that_went_dead_is_called_so(known, new, later):
+    given = (C("y") == "ill").cast(pl.Int64) * (pl.int_range(pl.len()) % 14 != 0)
+    suspects, world = look(known.with_columns(followup=given), new.with_columns(followup=later))
+    found = next(one for one in suspects if one.columns == ("followup",))
+    assert found.cause == "dead leak"
+    assert re.search("alone gives the label of 9[0-9] % of the training rows", found.title)
+    after = found.fixes[0].apply(world, exact=True).evaluation.loss.mean()
+    assert after < 0.5 * world.evaluation.loss.mean()

@@ -84,7 +84,7 @@ class _Side:
         )
 
     def along(self, own: Tensor) -> list[tuple[Reals, float]]:
-        """Return the efficient scores of the rows, and α̂: beside all scores, beside the other columns'."""
+        """Return the efficient scores of the rows, and α̂: next to all scores, and to the others."""
         C = times(self.X, own).numpy()  # own (d, k), the coefficients of a column
         curvature = float(((self.W @ C[:, :, None])[:, :, 0] * C).sum())
         cross = self.WD.reshape(C.size, -1).T @ C.reshape(-1)

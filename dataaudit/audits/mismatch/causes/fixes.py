@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -32,6 +32,10 @@ class Guess:
     title: str
     fix: Fix
     levels: tuple[str, ...] = ()
+
+    def about(self, *levels: str) -> Guess:
+        """Return the guess with the levels or values that it is about."""
+        return replace(self, levels=levels)
 
 
 @dataclass(frozen=True)

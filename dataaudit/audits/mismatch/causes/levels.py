@@ -118,6 +118,13 @@ def _shortened(sides: LevelSides) -> dict[str, str]:
     return found if len(set(found.values())) == len(found) else {}
 
 
+def _named(new: str, old: str) -> tuple[str, str]:
+    """Return two levels in quotation marks, with their blanks where these are what differs."""
+    if quoted(new) == quoted(old):
+        new, old = (level.replace(" ", "␠") for level in (new, old))
+    return quoted(new), quoted(old)
+
+
 def _renamed(
     sides: LevelSides,
     mapping: Mapping[str, str],
@@ -125,10 +132,10 @@ def _renamed(
     cause: str,
 ) -> Guess:
     """Return the guess that levels have other names; what each half of the rows learned goes to the other."""
-    shown = list(mapping.items())[:3]
+    shown = [_named(new, old) for new, old in list(mapping.items())[:3]]
     more = f" and {len(mapping) - 3} more" if len(mapping) > 3 else ""  # noqa: PLR2004
-    pairs = ", ".join(f"{quoted(new)} for {quoted(old)}" for new, old in shown) + more
-    back = ", ".join(f"{quoted(new)} to {quoted(old)}" for new, old in shown) + more
+    pairs = ", ".join(f"{new} for {old}" for new, old in shown) + more
+    back = ", ".join(f"{new} to {old}" for new, old in shown) + more
     if cause == "permuted":
         title = f"{sides.name} has its levels at other places in test: {pairs}?"
     else:
@@ -166,8 +173,7 @@ def _words_for_missing(sides: LevelSides) -> Iterator[Guess]:
             fix="set missing",
             done=f"missing where it is {shown}",
             advice=f"Take {shown} in {sides.name} of the test rows as missing.",
-            levels=(word,),
-        )
+        ).about(word)
 
 
 def _emptied(levels: list[str]) -> Callable[[Texts], Texts]:
@@ -194,8 +200,7 @@ def _became_missing(sides: LevelSides) -> Iterator[Guess]:
                 fix="fill",
                 done=f"{shown} where it is missing",
                 advice=f"Write {shown} where {sides.name} of the test rows is missing.",
-                levels=(level,),
-            )
+            ).about(level)
     present = sides.known.drop_nulls()
     yield sides.guess(
         "missing",
@@ -282,8 +287,7 @@ def _unseen(sides: LevelSides) -> Iterator[Guess]:
         fix="set missing",
         done="missing where training never has the level",
         advice=f"Take {some} in {sides.name} of the test rows as missing.",
-        levels=levels[:3],
-    )
+    ).about(*levels[:3])
     known = sides.known
     yield sides.guess(
         "unseen",
@@ -292,8 +296,7 @@ def _unseen(sides: LevelSides) -> Iterator[Guess]:
         fix="draw",
         done="drawn from training where training never has the level",
         advice=f"Collect training rows with {some} in {sides.name}; until then draw other levels.",
-        levels=levels[:3],
-    )
+    ).about(*levels[:3])
 
 
 def _moved(sides: LevelSides) -> str:

@@ -53,8 +53,7 @@ def _stuck(sides: NumberSides) -> list[Guess]:
         fix="fill",
         done=f"set to {shown}, the median of training",
         advice=f"Find out why {sides.name} does not change; until then set it to {shown}, training's median.",
-        levels=(value,),
-    )
+    ).about(value)
     return [fill, Guess("stuck", title, draw(sides.column), (value,))]
 
 
@@ -82,8 +81,7 @@ def _fill_values(sides: NumberSides) -> Iterator[Guess]:
             fix="set missing",
             done=f"missing where it is {shown}",
             advice=f"Take {shown} in {sides.name} of the test rows as missing.",
-            levels=(shown,),
-        )
+        ).about(shown)
         yield sides.guess(
             "fill value",
             title,
@@ -91,8 +89,7 @@ def _fill_values(sides: NumberSides) -> Iterator[Guess]:
             fix="draw",
             done=f"drawn from training where it is {shown}",
             advice=f"Find out why {sides.name} is {shown} so often; until then draw it from training.",
-            levels=(shown,),
-        )
+        ).about(shown)
 
 
 def _why(sides: NumberSides, value: float, share: float) -> str:

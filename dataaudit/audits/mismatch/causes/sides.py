@@ -107,7 +107,6 @@ class NumberSides:
         fix: str,
         done: str,
         advice: str,
-        levels: tuple[str, ...] = (),
     ) -> Guess:
         """Return a guess whose fix changes the numbers; `done` follows “x” of the test rows."""
         column, dtype = self.column, self.dtype
@@ -118,7 +117,7 @@ class NumberSides:
             return (number_cells(np.where(np.isfinite(values), values, np.nan), column, dtype),)
 
         rewrite = Rewrite(fix, f"{self.name} of the test rows {done}", advice, cells)
-        return Guess(cause, title, rewrite, levels)
+        return Guess(cause, title, rewrite)
 
 
 def _thin(values: Reals) -> Reals:
@@ -176,7 +175,6 @@ class LevelSides:
         fix: str,
         done: str,
         advice: str,
-        levels: tuple[str, ...] = (),
     ) -> Guess:
         """Return a guess whose fix changes the levels; `done` follows “x” of the test rows."""
         column, dtype = self.column, self.dtype
@@ -185,7 +183,7 @@ class LevelSides:
             return (level_cells(change(levels_of(world.new, world.known, column)), column, dtype),)
 
         rewrite = Rewrite(fix, f"{self.name} of the test rows {done}", advice, cells)
-        return Guess(cause, title, rewrite, levels)
+        return Guess(cause, title, rewrite)
 
 
 def _shares(levels: Texts) -> dict[str, float]:

@@ -145,7 +145,7 @@ def _emptied(sides: TextSides) -> Iterator[Guess]:
 
     shares = f"{percent(after)} of the test rows and {percent(before)} of the training rows"
     title = f"{sides.name} is empty in {shares}"
-    done = "draw a text of training where there is none"
+    done = "draw a text of training for an empty one"
     yield sides.guess("missing", f"{title}: did texts get lost?", change, fix="draw", done=done)
 
 

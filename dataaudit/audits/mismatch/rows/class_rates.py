@@ -1,9 +1,9 @@
 """Classes that are rarer or more frequent in test than in training: no row need be touched.
 
 A model learns the class rates π of its training rows with everything else. Where test has other rates π' and
-each class still looks the same, a shift of the scores mends it (Saerens, Latinne & Decaestecker 2002), or a
-fit in which every training row weighs π'_y/π_y. Each is predicted and measured as what it is: the refit by
-Newton's steps of the reweighed problem, not by the shift.
+each class still looks the same, a shift of the scores puts it right (Saerens, Latinne & Decaestecker 2002),
+or a fit in which every training row weighs π'_y/π_y. Each is predicted and measured as what it is: the refit
+by Newton's steps of the reweighed problem, not by the shift.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.statistics import chi_square
-from dataaudit.training.trained import Trained
 
 # Chance of seeing rates so different by accident.
 LEVEL = 1e-3
@@ -25,9 +24,9 @@ NAMED = 6  # classes
 Counts = NDArray[np.int64]
 
 
-def rate_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, seed: int = 0) -> list[Suspect]:
+def rate_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return class rates as a suspect where they differ beyond chance."""
-    del seed  # the halves are the world's
+    trained = world.trained
     known, new = (np.bincount(y, minlength=len(trained.classes)) for y in (pair.target.y, tested.y))
     p = chi_square(known, new)
     if p > LEVEL:

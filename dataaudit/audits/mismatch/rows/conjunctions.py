@@ -26,7 +26,6 @@ from dataaudit.audits.mismatch.rows.slices import MOVES, confirmed, unlike
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
-from dataaudit.training.trained import Trained
 
 # Nats that a further condition must bring, and conditions at most.
 EACH, DEPTH = 3.0, 3
@@ -101,14 +100,11 @@ def _cumulative(values: Reals, starts: Rows) -> Reals:
     return found
 
 
-def conjunction_suspects(
-    pair: Pair, trained: Trained, tested: Tested, world: World, seed: int = 0
-) -> list[Suspect]:
+def conjunction_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return conjunctions that the test rows confirm."""
-    screen, cuts = Screen(trained, world), cut(pair, trained, tested)
-    rows = np.arange(trained.objective.rows.n)
-    if len(rows) > ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, ROWS, replace=False))
+    screen, cuts = Screen(world.trained, world), cut(pair, world.trained, tested)
+    n = pair.train.n
+    rows = np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(np.int64))
     found: list[Slice] = []
     for half in screen.halves:
         tables = (

@@ -14,11 +14,9 @@ from scipy.special import ndtr
 
 from dataaudit.audits.mismatch.rows.fixes import Relabel, Remove
 from dataaudit.audits.mismatch.suspects import Suspect
-from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.shift.duplicates import row_keys
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.columns import counted
-from dataaudit.training.trained import Trained
 
 # Chance that so many copies disagree, and how many must.
 LEVEL, FEWEST = 1e-3, 3
@@ -26,9 +24,8 @@ LEVEL, FEWEST = 1e-3, 3
 Rows = NDArray[np.int64]
 
 
-def copy_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, seed: int = 0) -> list[Suspect]:
+def copy_suspects(pair: Pair, tested: Tested) -> list[Suspect]:
     """Return copies of test rows that have another label in training, as one suspect."""
-    del world, seed  # all copies count
     train, test, matched = twins(pair)
     y, new = pair.target.y[train], tested.y[test]
     differ = y != new
@@ -39,7 +36,7 @@ def copy_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, se
     if p > LEVEL or differ.sum() < FEWEST:
         return []
     rows = np.unique(train[differ])
-    labels = _labels_of_test(train[differ], new[differ], len(trained.classes))
+    labels = _labels_of_test(train[differ], new[differ], len(pair.target.classes))
     what = f"the {counted(len(rows), 'training row')} that test has with another label"
     title = (
         f"{int(differ[matched].sum()):,} of {counted(len(expected), 'test row')} that training has too are "

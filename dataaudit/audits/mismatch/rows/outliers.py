@@ -21,9 +21,8 @@ from dataaudit.audits.mismatch.rows.fixes import Relabel, Remove
 from dataaudit.audits.mismatch.rows.screen import Screen, z_of
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
-from dataaudit.audits.testset import Pair, Tested
+from dataaudit.audits.testset import Pair
 from dataaudit.features.columns import values_of
-from dataaudit.training.trained import Trained
 
 # Chance of a gap among the harms of so many rows, by as many others that give the tail.
 LEVEL, GROUP, TAIL = 1e-3, 5, 30
@@ -36,9 +35,9 @@ Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
-def row_suspects(pair: Pair, trained: Trained, tested: Tested, world: World, seed: int = 0) -> list[Suspect]:
+def row_suspects(pair: Pair, world: World) -> list[Suspect]:
     """Return the training rows whose leaving, alone or together, is worth most to test."""
-    del tested, seed  # the world's rows and halves are judged
+    trained = world.trained
     screen = Screen(trained, world)
     y = trained.objective.rows.y.numpy()
     loss = trained.loss(trained.left_out, trained.objective.rows.y).numpy()

@@ -25,7 +25,6 @@ from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.columns import counted
 from dataaudit.solvers.newton import TINY
-from dataaudit.training.trained import Trained
 
 # Slices that each half proposes by each of the screens, and those that are handed on.
 PROPOSED, MOST = 10, 6
@@ -48,13 +47,10 @@ Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
-def slice_suspects(
-    pair: Pair, trained: Trained, tested: Tested, world: World, seed: int = 0
-) -> list[Suspect]:
+def slice_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return slices of one thing each that the test rows confirm."""
-    del seed  # the halves are the world's
-    screen = Screen(trained, world)
-    cuts = cut(pair, trained, tested)
+    screen = Screen(world.trained, world)
+    cuts = cut(pair, world.trained, tested)
     slices = [refine(screen, cuts, (i,)) for i in proposed(screen, cuts)]
     slices.sort(key=lambda part: -screen.difference(part.train, np.isin(world.rows, part.test)))
     return confirmed(screen, unlike(slices), tried=cuts.m * MOVES)
@@ -126,7 +122,7 @@ def _by_row(one: tuple[Suspect, float]) -> float:
 
 @dataclass
 class _Way:
-    """One way to mend a slice, and what it promises."""
+    """One way to fix a slice, and what it promises."""
 
     slice: Slice
     fix: Fix
@@ -137,7 +133,7 @@ class _Way:
 
 
 def _ways(screen: Screen, part: Slice, tried: int) -> Iterator[_Way]:
-    """Yield the ways to mend a slice that its influences speak for."""
+    """Yield the ways to fix a slice."""
     judged = np.isin(screen.world.rows, part.test)
     chance = screen.chance(screen.difference(part.train, judged), tried)
     if judged.any() and chance <= LEVEL:  # else it would amplify a misfit that training has too

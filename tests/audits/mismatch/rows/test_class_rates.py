@@ -16,7 +16,7 @@ def made():
 
 
 def test_rates_that_differ_are_a_suspect(made):
-    (one,) = rate_suspects(*made)
+    (one,) = rate_suspects(made[0], *made[2:])
     assert one.columns == ("y",)
     assert one.title.startswith("y: ")
     assert [fix.name for fix in one.fixes] == ["reweigh", "offset"]
@@ -26,10 +26,11 @@ def test_rates_that_differ_are_a_suspect(made):
 
 
 def test_the_prediction_agrees_with_its_own_refit(made):
-    reweigh = rate_suspects(*made)[0].fixes[0]
+    reweigh = rate_suspects(made[0], *made[2:])[0].fixes[0]
     assert gain(made[3], reweigh, exact=False) == pytest.approx(gain(made[3], reweigh, exact=True), rel=0.05)
     np.testing.assert_allclose(reweigh.factor @ np.bincount(made[0].target.y), made[0].train.n, rtol=1e-9)
 
 
 def test_equal_rates_are_none():
-    assert rate_suspects(*case(table(400, 0), table(300, 1))) == []
+    made = case(table(400, 0), table(300, 1))
+    assert rate_suspects(made[0], *made[2:]) == []

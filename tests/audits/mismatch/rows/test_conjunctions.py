@@ -76,6 +76,6 @@ def test_a_planted_pair_is_named_and_its_fix_helps():
     known = table(1500, 0)
     where = (pl.col("ward") == "north") & (pl.col("sex") == "f")
     made = case(labelled(known, where, "ill"), table(700, 1))
-    one = conjunction_suspects(*made)[0]
+    one = conjunction_suspects(made[0], *made[2:])[0]
     assert set(zip(one.columns, one.levels, strict=True)) == {("ward", "north"), ("sex", "f")}
     assert max(gain(made[3], fix) for fix in one.fixes) > 20

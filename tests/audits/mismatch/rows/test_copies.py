@@ -25,7 +25,7 @@ def test_twins_are_all_pairs_of_equal_rows():
 def test_copies_with_another_label_are_named_and_mended():
     known, new = table(300, 0), table(200, 1)
     made = case(pl.concat([known, other_label(new[:60], pl.lit(value=True))]), new)
-    (one,) = copy_suspects(*made)
+    (one,) = copy_suspects(made[0], made[2])
     assert one.train.tolist() == list(range(300, 360))
     assert one.test.tolist() == list(range(60))
     assert "with another label" in one.title
@@ -36,4 +36,4 @@ def test_copies_with_another_label_are_named_and_mended():
 
 def test_twins_of_a_noisy_world_are_no_suspect():
     known, new = (table(400, seed).select("ward", "sex", "y") for seed in (0, 1))
-    assert copy_suspects(*case(known, new)) == []
+    assert copy_suspects(*case(known, new)[::2]) == []

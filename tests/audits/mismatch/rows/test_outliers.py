@@ -25,14 +25,14 @@ def poisoned(rows, n=200):
 def test_a_poisoned_row_is_named_first():
     row = int((table(200, 0)["x"] * 2 + table(200, 0)["z"]).arg_max())
     made = case(poisoned([row]), table(400, 1))
-    found = row_suspects(*made)
+    found = row_suspects(made[0], made[3])
     one = next(suspect for suspect in found if suspect.train.tolist() == [row])
     assert one.p_value <= LEVEL
     assert one.title.startswith(f"training row {row} is “")
     assert one.title.endswith("its x and z are far from all others")
     assert one.columns == ("x", "z")
     assert gain(made[3], one.fixes[0]) > 0
-    assert judge([*found, *slice_suspects(*made)], made[3])[0].suspect is one
+    assert judge([*found, *slice_suspects(made[0], *made[2:])], made[3])[0].suspect is one
 
 
 def test_cells_that_are_far_from_all_others():
