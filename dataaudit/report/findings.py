@@ -46,12 +46,13 @@ def findings_of(f: MismatchFindings, rows: Rows) -> list[Fact]:
     found: list[Fact] = []
     carriers = _carriers(f)
     for one in f.findings.iter_rows(named=True):
-        number, keys = one["finding"], [("train", key) for key in one["train_row_ids"][:_ROWS]]
-        if one["kind"] in _OF_ROWS:
-            keys += [("test", key) for key in one["test_row_ids"] if ("test", key) in rows][:_ROWS]
-        shown = [_named(rows, part, key, f.provenance.target) for part, key in keys]
-        if one["kind"] == "copies":  # next to each other
-            shown.sort(key=lambda row: [value.text for value in row["cells"]])
+        number, target = one["finding"], f.provenance.target
+        shown = [_named(rows, "train", key, target) for key in one["train_row_ids"]]
+        tests = [key for key in one["test_row_ids"] if one["kind"] in _OF_ROWS and ("test", key) in rows]
+        against = [_named(rows, "test", key, target) for key in tests]
+        if one["kind"] == "copies":
+            shown, against = _twins(shown, against), []
+        shown = [*shown[:_ROWS], *against[:_ROWS]]
         more = {
             "about": _about(one),
             "rows": shown,
@@ -61,6 +62,17 @@ def findings_of(f: MismatchFindings, rows: Rows) -> list[Fact]:
         }
         found.append(one | more)
     return found
+
+
+def _twins(train: list[Fact], test: list[Fact]) -> list[Fact]:
+    """Return the rows that have the same cells in both tables, next to each other, if some have."""
+
+    def cells(row: Fact) -> list[str]:
+        return [value.text for value in row["cells"]]
+
+    both = [[cells(row) for row in part] for part in (train, test)]
+    same = [row for row in (*train, *test) if all(cells(row) in known for known in both)]
+    return sorted(same, key=cells) or train
 
 
 def _carriers(f: MismatchFindings) -> dict[int, list[str]]:
@@ -222,11 +234,11 @@ def _wrong(fact: Fact) -> str:
 
 def _rows_title(one: Fact) -> str:
     n, shown = one["n_train_rows"], sum(row["part"] == "train" for row in one["rows"])
-    many = f"Its {words.count(n)} training rows" if n > 1 else "Its training row"
-    title = (
-        f"The {words.count(shown)} most harmful of its {words.count(n)} training rows" if n > shown else many
-    )
-    return f"{title}, next to the test rows" if shown < len(one["rows"]) else title
+    title = "Its training row" if n == 1 else f"Its {words.count(n)} training rows"
+    if n > shown:
+        which = "" if one["kind"] == "copies" else " most harmful"
+        title = f"{words.count(shown)}{which} of its {words.count(n)} training rows"
+    return f"{title}, next to test rows" if shown < len(one["rows"]) else title
 
 
 def _rows(f: MismatchFindings, one: Fact) -> Table:

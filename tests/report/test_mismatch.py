@@ -283,6 +283,18 @@ def test_rows_stand_next_to_the_test_rows(made, kind):
     assert "f1-own" not in card
 
 
+def test_copies_stand_next_to_the_row_that_they_copy(made):
+    cells = made.cells.with_columns(
+        cell=pl.when(pl.col("column").eq("age") & pl.col("row_id").eq("t2"))
+        .then(pl.lit("adult"))
+        .otherwise("cell")
+    )
+    findings = made.findings.head(1).with_columns(kind=pl.lit("copies"))
+    copies = dataclasses.replace(made, findings=findings, cells=cells)
+    rows = findings_of(copies, values_of(copies.cells))[0]["rows"]
+    assert [(row["part"], row["row_id"]) for row in rows] == [("train", "t1"), ("test", "q1")]
+
+
 def test_notes_are_folded_and_nothing_is_advised_for_them(made):
     notes = made.findings.with_columns(severity=pl.lit("note"), under=pl.lit(None, pl.Int64))
     report = mismatch.report(dataclasses.replace(made, findings=notes))
