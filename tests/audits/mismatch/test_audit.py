@@ -48,20 +48,25 @@ def test_the_children_are_found_without_a_hint(audit):
     assert (first["n_train"], first["n_test"]) == (5, 60)
     assert (first["rate_class"], first["rate_train"], first["rate_test"]) == ("ill", 0.8, 0.0)
     finding = audit.findings.row(0, named=True)
-    assert finding["severity"] == "high"
+    assert (finding["kind"], finding["severity"]) == ("slice", "medium")
+    assert (finding["columns"], finding["levels"]) == (["age"], ["child"])
     assert finding["slice"] == "age = child"
-    assert sorted(finding["train_row_ids"]) == [f"0-{i}" for i in range(5)]
+    assert set(finding["train_row_ids"]) <= {f"0-{i}" for i in range(5)}
     assert finding["features"].startswith("age ")
 
 
-def test_the_proof_agrees_and_the_remedies_are_measured(audit):
+def test_the_proof_agrees_and_the_fixes_are_measured(audit):
     finding = audit.findings.row(0, named=True)
     assert finding["measured_delta_loss"] < 0
-    assert finding["predicted_delta_loss"] == pytest.approx(finding["measured_delta_loss"], rel=0.01)
-    tried = audit.tables.remedies.filter(finding=1)
-    assert {"remove", "down-weight", "ridge"} <= set(tried["remedy"])
-    removed = tried.row(by_predicate=pl.col("remedy") == "remove", named=True)
-    assert removed["errors_after"] < removed["errors_before"]
+    assert finding["predicted_delta_loss"] == pytest.approx(finding["measured_delta_loss"], rel=0.05)
+    assert finding["worth_low"] < finding["worth"] < finding["worth_high"]
+    assert finding["worth"] == pytest.approx(-2500 * finding["measured_delta_loss"])
+    tried = audit.tables.fixes.filter(finding=1)
+    assert tried["best"].sum() == 1
+    best = tried.row(by_predicate=pl.col("best"), named=True)
+    assert best["errors_after"] < best["errors_before"]
+    assert (best["fix"], best["measured"]) == (finding["fix"], finding["measured_delta_loss"])
+    assert f"{best['errors_after']:,} instead of {best['errors_before']:,} of 2,500" in finding["advice"]
 
 
 def test_a_slice_whose_labels_are_the_wrong_way_round_is_no_note():
@@ -78,10 +83,10 @@ def test_a_slice_whose_labels_are_the_wrong_way_round_is_no_note():
     found = dataaudit.audit_mismatch(swapped, shops(400, 1), label="y", l2=1e-3)
     first = found.findings.row(0, named=True)
     assert (first["slice"], first["severity"]) == ("colour = rouge", "high")
-    tried = {r["remedy"]: r for r in found.tables.remedies.filter(finding=1).iter_rows(named=True)}
-    assert tried["relabel"]["detail"] == f"no and yes swapped in {first['n_train_rows']} training rows"
-    assert 2 * tried["relabel"]["errors_after"] < first["n_errors"]
-    assert first["advice"].startswith(f"Check these {first['n_train_rows']} training rows: with ")
+    tried = {r["fix"]: r for r in found.tables.fixes.filter(finding=1).iter_rows(named=True)}
+    assert "the other way round" in tried["relabel"]["detail"]
+    assert tried["relabel"]["errors_before"] - tried["relabel"]["errors_after"] > first["n_errors"] / 2
+    assert first["fix"] == "relabel"
     honest = dataaudit.audit_mismatch(shops(900, 0), shops(400, 1), label="y", l2=1e-3, prove=0)
     assert set(honest.findings["severity"]) <= {"note"}
 
@@ -95,7 +100,7 @@ def test_the_strongest_traces_are_refitted(audit):
     assert gap < 0.3 * refits["measured"].abs().max()
     checks = audit.tables.health
     assert {"proof", "verification"} <= set(checks["check"])
-    assert "furthest apart" in checks.filter(check="proof")["message"][0]
+    assert "furthest apart" in checks.filter(check="verification")["message"][0]
 
 
 def test_a_refit_that_disagrees_is_not_in_order():
@@ -103,11 +108,16 @@ def test_a_refit_that_disagrees_is_not_in_order():
     from dataaudit.findings.schemas import TRACE_REFITS
 
     wrong = pl.DataFrame([("t", "a", "removed", 0.1, -0.4)], schema=TRACE_REFITS, orient="row")
-    ((name, _, _, ok, message),) = proof_checks([(None, None)], wrong)
+    none = pl.DataFrame(schema={"predicted_delta_loss": pl.Float64, "measured_delta_loss": pl.Float64})
+    ((name, _, _, ok, message),) = proof_checks(none, wrong)
     assert (name, ok) == ("verification", False)
     assert "+0.1 predicted, -0.4 measured" in message
-    ((name, _, _, ok, _),) = proof_checks([(-0.2, -0.2)], wrong.clear())
-    assert (name, ok) == ("proof", True)
+    for measured, right in ((-0.15, True), (-0.05, False), (0.2, False)):
+        ((name, share, _, ok, _),) = proof_checks(
+            pl.DataFrame({"predicted": [-0.2], "measured": [measured]}), wrong.clear()
+        )
+        assert (name, ok) == ("proof", right)
+        assert share == pytest.approx(-measured / 0.2)
 
 
 def test_traces_lead_from_the_wrong_children_to_the_five(audit):
