@@ -105,7 +105,7 @@ def ks_distance(train: Reals, test: Reals, *, tolerance: float = 0.0) -> tuple[f
 
 
 def _ahead(first: Reals, second: Reals, tolerance: float) -> float:
-    """Return ``sup F(x - δ) - G(x)`` of two sorted samples: it is reached where F jumps, a moment before G."""
+    """Return ``sup F(x - δ) - G(x)`` of two sorted samples: reached where F jumps, a moment before G."""
     own = np.searchsorted(first, first, side="right") / len(first)
     other = np.searchsorted(second, first + tolerance, side="right") / len(second)
     return max(0.0, float((own - other).max()))
