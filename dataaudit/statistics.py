@@ -51,13 +51,6 @@ def wilson(k: float, n: float, *, z: float = Z95) -> tuple[float, float]:
     return max(0.0, (centre - half) / (1.0 + spread)), min(1.0, (centre + half) / (1.0 + spread))
 
 
-def exact_interval(hits: Counts, n: Counts) -> tuple[Reals, Reals]:
-    """Return the 95 % intervals of Clopper & Pearson (1934) for shares."""  # hits, n (m,) -> (m,)
-    low = np.where(hits > 0, _special().betaincinv(np.maximum(hits, 1), n - hits + 1, 0.025), 0.0)
-    high = np.where(hits < n, _special().betaincinv(hits + 1, np.maximum(n - hits, 1), 0.975), 1.0)
-    return low, high
-
-
 def difference_interval(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
     """Return the interval of ``k₂/n₂ - k₁/n₁`` made of both Wilson intervals (Newcombe 1998, method 10)."""
     p, q = first[0] / max(first[1], 1.0), second[0] / max(second[1], 1.0)
@@ -138,22 +131,6 @@ def normal_p(z: float) -> float:
     return float(2.0 * _special().ndtr(-abs(z)))
 
 
-def fisher(train: tuple[Counts, Counts], test: tuple[Counts, Counts]) -> tuple[Reals, Reals]:
-    """Return Fisher's one-sided p-values of (a, n) and (b, t), and the smallest that the margins allow."""
-    (a, n), (b, t) = train, test
-    largest = np.minimum(n, a + b)
-    lengths = largest - a + 1
-    which = np.repeat(np.arange(len(a)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    x = a[which] + np.arange(len(which)) - starts[which]
-    found, total = (a + b)[which], (n + t)[which]
-    logs = _log_choose(found, x) + _log_choose(total - found, n[which] - x) - _log_choose(total, n[which])
-    p = np.add.reduceat(np.exp(logs), starts) if len(a) else np.zeros(0)
-    least = np.exp(logs[starts + lengths - 1])
-    some = (n > 0) & (t > 0)
-    return np.where(some, np.minimum(p, 1.0), 1.0), np.where(some, np.minimum(least, 1.0), 1.0)
-
-
 def holm(p: Reals) -> Reals:
     """Return p-values corrected for their number (Holm 1979): any below α by chance in a share α at most."""
     order = np.argsort(p, kind="stable")
@@ -161,20 +138,6 @@ def holm(p: Reals) -> Reals:
     corrected = np.empty(len(p))
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     return corrected
-
-
-def tarone(p_least: Reals, level: float) -> int:
-    """Return how many tests must be paid for at a level (Tarone 1990)."""  # p_least (m,)
-    ordered = np.sort(p_least)
-    counts = np.arange(1, len(ordered) + 1)
-    enough = np.searchsorted(ordered, level / counts, side="right") <= counts
-    return int(counts[enough][0]) if enough.any() else max(1, len(ordered))
-
-
-def _log_choose(n: Counts, k: Counts) -> Reals:
-    return np.asarray(
-        _special().gammaln(n + 1.0) - _special().gammaln(k + 1.0) - _special().gammaln(n - k + 1.0)
-    )
 
 
 class Checked(Protocol):

@@ -171,36 +171,11 @@ def _labelled(
 
 
 @dataclass(frozen=True)
-class ErrorSummary:
-    """Test errors and losses under some parameters; losses are means in nats."""
-
-    errors: int  # mispredicted rows among those counted
-    loss: float  # of those counted
-    error_loss: float  # of the finding's mispredicted rows
-    test_errors: int  # mispredicted rows among all test rows
-    test_loss: float  # of all test rows
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """All test rows under some parameters."""
 
     wrong: NDArray[np.bool_]  # (t,) which are mispredicted
     loss: NDArray[np.float64]  # (t,) their losses, in nats
-
-    def summary(self, counted: Rows, errors: Rows) -> ErrorSummary:
-        """Count errors among some rows; average losses over them, and over a finding's mispredicted ones."""
-        return ErrorSummary(
-            errors=int(self.wrong[counted].sum()),
-            loss=_mean(self.loss[counted]),
-            error_loss=_mean(self.loss[errors]),
-            test_errors=int(self.wrong.sum()),
-            test_loss=_mean(self.loss),
-        )
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else float("nan")
 
 
 @dataclass(frozen=True)

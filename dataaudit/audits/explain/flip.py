@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.lift import Slice, cut_slices
+from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice, cut
+from dataaudit.audits.mismatch.suspects import slice_name
 from dataaudit.audits.testset import Tested, evaluate
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, closest
@@ -186,7 +187,7 @@ def _named(feature: Feature) -> str:
 
 def _slice(asked: _Asked, train: Dataset, tested: Tested, *, name: str) -> FlipResult:
     trained = asked.trained
-    part = _find_slice(cut_slices(trained, train, tested), name)
+    part = _find_slice(cut(train, trained, tested), name)
     n, errors = len(part.test), int(tested.wrong[part.test].sum())
     if not errors:
         raise SettingError(f"no test row of {part.name} is predicted wrong", "name a slice with errors")
@@ -201,10 +202,11 @@ def _slice(asked: _Asked, train: Dataset, tested: Tested, *, name: str) -> FlipR
     return asked.found(what, flip, f"{does}: {fall}")
 
 
-def _find_slice(slices: tuple[Slice, ...], name: str) -> Slice:
-    column, level = _split(name, sorted({part.column for part in slices}))
-    mine = [part for part in slices if part.column == column]
-    for part in mine:
-        if part.level == level:
-            return part
-    raise _unknown_level(column, level or "", [part.level for part in mine])
+def _find_slice(cuts: Cuts, name: str) -> Slice:
+    """Return the slice of a name, which may also be written as ``column=level``."""
+    for at, (column, level) in enumerate(zip(cuts.columns, cuts.levels, strict=True)):
+        if name in (slice_name((column,), (level,)), f"{column}={level}"):
+            return cuts.slice(at)
+    asked, missing = _split(name, sorted(set(cuts.columns)))
+    mine = [own for other, own in zip(cuts.columns, cuts.levels, strict=True) if other == asked]
+    raise _unknown_level(asked, missing or "", mine)

@@ -164,7 +164,7 @@ def search_mismatch(
     on_step("trace", 1, 1)
     on_step("slices", 0, 1)
     world = World.of(trained, pair.train.frame, tested, seed=settings.seed)
-    slices = slice_table(Screen(trained, world), cut(pair, trained, tested), tested)
+    slices = slice_table(Screen(trained, world), cut(pair.train, trained, tested), tested)
     suspects = suspects_of(pair, tested, world)
     on_step("slices", 1, 1)
     hidden = partial(slice_suspects, pair, tested)

@@ -225,8 +225,8 @@ def judge(
             alone |= {id(one.suspect): one for one in found}
             court.rest += found
         court.fold(cause, [_again(one, world) for one in court.rest])
-    known = {id(one.suspect) for one in (*court.causes, *court.folded)}
-    others = [court.refuted.get(key, one) for key, one in alone.items() if key not in known]
+    placed = {id(one.suspect) for one in (*court.causes, *court.folded)}
+    others = [court.refuted.get(key, one) for key, one in alone.items() if key not in placed]
     folded = sorted(court.folded, key=lambda one: (one.under, -one.worth / (len(one.suspect.train) or n)))
     return [*court.causes, *folded, *sorted(others, key=_as_note)]
 

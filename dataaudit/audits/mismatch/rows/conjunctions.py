@@ -102,7 +102,7 @@ def _cumulative(values: Reals, starts: Rows) -> Reals:
 
 def conjunction_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return conjunctions that the test rows confirm."""
-    screen, cuts = Screen(world.trained, world), cut(pair, world.trained, tested)
+    screen, cuts = Screen(world.trained, world), cut(pair.train, world.trained, tested)
     n = pair.train.n
     rows = np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(np.int64))
     found: list[Slice] = []

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from dataaudit.audits.mismatch.suspects import slice_name
-from dataaudit.audits.testset import Pair, Tested
+from dataaudit.audits.testset import Tested
+from dataaudit.data.dataset import Dataset
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, values_of
 from dataaudit.features.numeric import ISO_DATE, read_datetime
@@ -118,14 +119,14 @@ def _common(matrix: csc_array, members: tuple[int, ...]) -> Rows:
     return found
 
 
-def cut(pair: Pair, trained: Trained, tested: Tested) -> Cuts:
+def cut(train: Dataset, trained: Trained, tested: Tested) -> Cuts:
     """Cut the rows into slices by every column but the label."""
-    known, new = pair.train.frame, pair.test.frame
+    known, new = train.frame, tested.dataset.frame
     roles = {role.column: role.role for role in trained.roles}
     parts: list[_Part] = []
     numbers: dict[str, Numbers] = {}
     for column in dict.fromkeys([*known.columns, *new.columns]):
-        if column == pair.train.target:
+        if column == train.target:
             continue
         role = roles.get(column, "")
         if role == "text":

@@ -50,7 +50,7 @@ Reals = NDArray[np.float64]
 def slice_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return slices of one thing each that the test rows confirm."""
     screen = Screen(world.trained, world)
-    cuts = cut(pair, world.trained, tested)
+    cuts = cut(pair.train, world.trained, tested)
     slices = [refine(screen, cuts, (i,)) for i in proposed(screen, cuts)]
     slices.sort(key=lambda part: -screen.difference(part.train, np.isin(world.rows, part.test)))
     return confirmed(screen, unlike(slices), tried=cuts.m * MOVES)

@@ -9,7 +9,7 @@ from dataaudit.audits.mismatch.rows.cuts import UNSEEN, cut
 
 def cuts_of(known, new, **options):
     pair, trained, tested, _ = case(known, new, **options)
-    return cut(pair, trained, tested)
+    return cut(pair.train, trained, tested)
 
 
 def rows(cuts, column, level):

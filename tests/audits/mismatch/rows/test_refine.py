@@ -12,7 +12,7 @@ from dataaudit.audits.mismatch.rows.screen import Screen
 def test_a_cut_is_moved_to_the_planted_one():
     known = table(1000, 0)
     pair, trained, tested, world = case(labelled(known, pl.col("z") < -0.9, "ill"), table(500, 1))
-    screen, cuts = Screen(trained, world), cut(pair, trained, tested)
+    screen, cuts = Screen(trained, world), cut(pair.train, trained, tested)
     z = known["z"].to_numpy()
     at = next(
         i for i in range(cuts.m) if cuts.columns[i] == "z" and cuts.low[i] == -np.inf and cuts.high[i] > -0.9
@@ -30,7 +30,7 @@ def test_each_condition_of_a_conjunction_is_moved_and_levels_stay():
     known = table(1500, 0)
     where = (pl.col("z") >= 0.4) & (pl.col("sex") == "f")
     pair, trained, tested, world = case(labelled(known, where, "well"), table(700, 1))
-    screen, cuts = Screen(trained, world), cut(pair, trained, tested)
+    screen, cuts = Screen(trained, world), cut(pair.train, trained, tested)
     names = list(zip(cuts.columns, cuts.low, cuts.high, strict=True))
     z = next(i for i, (c, low, high) in enumerate(names) if c == "z" and low > 0.5 and high == np.inf)
     sex = next(i for i in range(cuts.m) if (cuts.columns[i], cuts.levels[i]) == ("sex", "f"))

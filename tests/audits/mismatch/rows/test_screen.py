@@ -14,7 +14,7 @@ from dataaudit.influence.influence import up_loss
 def test_differences_are_those_of_each_slice_alone():
     known = other_label(table(150, 0), table(150, 0)["ward"] == "east")
     pair, trained, tested, world = case(known, table(80, 1))
-    cuts, asked = cut(pair, trained, tested), Screen(trained, world)
+    cuts, asked = cut(pair.train, trained, tested), Screen(trained, world)
     D = differences(asked.known.sums(cuts.train), asked.new.sums(cuts.test))
     y, p = tested.y, tested.p[:, 1]
     without = trained.log_probabilities(trained.left_out).exp().numpy()[:, 1]
