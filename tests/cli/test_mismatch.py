@@ -74,7 +74,7 @@ def test_json_lines_are_the_findings_and_nothing_else(folder):
     got = run(folder, "train.csv", "test.csv", *FAST, "--out", "j", "--format", "jsonl", "-qq")
     assert (got.returncode, got.stderr) == (0, "")
     rows = [json.loads(row) for row in got.stdout.splitlines()]
-    assert rows[0]["slice"] == "age = child"
+    assert "age = child" in {row["slice"] for row in rows[:2]}
     assert [row["finding"] for row in rows] == list(range(1, len(rows) + 1))
 
 

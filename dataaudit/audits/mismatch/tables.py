@@ -171,7 +171,7 @@ def slice_table(screen: Screen, cuts: Cuts, tested: Tested) -> pl.DataFrame:
         loss=pl.when(pl.col("n_test") > 0).then("loss"),
     )
     table = table.sort("evidence", descending=True, maintain_order=True)
-    return table.with_columns(rank=pl.int_range(1, pl.len() + 1)).select(SLICES.names()).cast(dict(SLICES))
+    return table.with_columns(rank=pl.int_range(1, pl.len() + 1)).select(SLICES.names()).cast(SLICES)
 
 
 def finding_table(
