@@ -84,6 +84,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from dataaudit.findings.schemas import Findings
+    from dataaudit.influence.attack import ModuleAttack
     from dataaudit.influence.torch import ModuleInfluence
     from dataaudit.model.torch import ModuleModel
 
@@ -103,6 +104,7 @@ __all__ = [
     "LabelAudit",
     "MismatchAudit",
     "MissingColumn",
+    "ModuleAttack",
     "ModuleInfluence",
     "ModuleModel",
     "NotConverged",
@@ -130,6 +132,7 @@ _HOMES = {
     "Influence": "dataaudit.api.influence",
     "MismatchAudit": "dataaudit.api.audits",
     "LabelAudit": "dataaudit.api.audits",
+    "ModuleAttack": "dataaudit.influence.attack",
     "ModuleInfluence": "dataaudit.influence.torch",
     "ModuleModel": "dataaudit.model.torch",
     "audit_labels": "dataaudit.api.audits",

@@ -354,6 +354,11 @@ class Explanation(Result):
         """How few training rows flip the conclusion, in a sentence; empty where it was not asked."""
         return str(self.tables.provenance.flip.get("sentence", ""))
 
+    @property
+    def without(self) -> pl.DataFrame:
+        """Errors and mean loss without the rows that were to leave: now, by one step, after a refit."""
+        return self.tables.without
+
 
 @paired(ExplainOptions)
 def explain(train: Any, test: Any, options: ExplainOptions) -> Explanation:
@@ -384,6 +389,8 @@ def explain(train: Any, test: Any, options: ExplainOptions) -> Explanation:
     >>> why.influences["effect"].head(3)
     >>> two = dataaudit.explain("train.csv", "test.csv", label="y", row=3, model="logistic", versus="rbf-svm")
     >>> two.models["model", "distance_correlation"]
+    >>> less = dataaudit.explain("train.csv", "test.csv", label="y", row=3, without="hospital = 3")
+    >>> less.without.select("scope", "errors_before", "errors_after")
     """
     from dataaudit.audits.explain.audit import explain_row
 
@@ -417,6 +424,11 @@ class Vulnerability(Result):
         return self.tables.attacks
 
     @property
+    def together(self) -> pl.DataFrame:
+        """How many of several test rows flip at once by the same changes; empty where it was not asked."""
+        return self.tables.together
+
+    @property
     def changes(self) -> pl.DataFrame:
         """Every cell, or word, that was changed."""
         return self.tables.changes
@@ -442,7 +454,7 @@ class Vulnerability(Result):
         Raises
         ------
         SettingError
-            If several test rows were attacked, or the suffix is unknown.
+            If several test rows were attacked, and not `together`, or the suffix is unknown.
         WriteError
             If the file cannot be written, or is one that the rows were read from.
         """
@@ -519,6 +531,8 @@ def vulnerability(train: Any, test: Any, options: VulnerabilityOptions) -> Vulne
     --------
     >>> found = dataaudit.vulnerability("train.parquet", "test.parquet", label="y")
     >>> found.shares.select("rows", "flipped", "attacked", "cells")
+    >>> once = dataaudit.vulnerability("train.csv", "test.csv", label="y", rows=[3, 8, 11], together=True)
+    >>> once.together.select("rows", "flipped", "attacked")
     """
     from dataaudit.audits.vulnerability.audit import audit_vulnerability
 

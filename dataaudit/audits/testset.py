@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dataaudit.audits.conditions import columns_of
 from dataaudit.audits.sides import match_sides
 from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
@@ -85,15 +86,16 @@ def _load(
     labels: bool = True,
 ) -> Dataset:
     columns = settings.columns
+    also = [name for name in columns_of(*settings.conditions) if name not in (settings.label, settings.id)]
     own = (*columns.features, *columns.text, *columns.categorical, *([extra] if extra else []))
     named = tuple(dict.fromkeys(own))
     return load(
         source,
         target=settings.label if labels else "",
-        columns=named if columns.features else None,
-        exclude=columns.exclude,
+        columns=(*named, *also) if columns.features else None,
+        exclude=tuple(name for name in columns.exclude if name not in also),
         id_column=settings.id,
-        named=named,
+        named=(*named, *also),
         dialect=Dialect(settings.encoding, settings.no_header),
         lenient=lenient,
     )

@@ -95,7 +95,7 @@ def vulnerability(
     output.prepare("vulnerability", sources)
     if write_perturbed is not None:
         checked_path(write_perturbed, sources)
-        if len(options.numbers) != 1:
+        if len(options.numbers) != 1 and not (options.together and options.numbers):
             raise SettingError("--write-perturbed writes one attack's data", "name one test row by --row N")
     with output:
         found = run(train, test, options, on_step=output.step)

@@ -18,6 +18,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "leading": 0,
     "learned": {},
     "claim": {},
+    "without": {},
     "n_judged": 0,
 }  # fields that earlier versions did not write
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind

@@ -41,7 +41,7 @@ _NOTICE: Final[Mapping[str, str]] = {
     "cells": "Cell values, and sentences made of them, are withheld here.",
     "all": "Cell values and the names of rows, classes, columns and files are withheld here.",
 }
-_QUOTING: Final = ("--where", "--flip")  # options whose values hold cells
+_QUOTING: Final = ("--where", "--flip", "--without")  # options whose values hold cells
 _FORMS: Final[Mapping[str, str]] = {
     "class": "class {}",
     "column": "column {}",
@@ -55,7 +55,8 @@ _PARTS_OF_LOSS: Final = ("total", "inputs", "labels")
 _OUR_FACTS: Final = ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
 _OUR_SETTINGS: Final = ("basis", "rank", "text_features", "model", "versus", "fitted", SETTING)
 _DATA: Final = {"dataset": "the data", "train": "the training rows", "test": "the test rows"}
-_FLIP: Final = ("found", "rows", "share", "before", "predicted", "measured")  # numbers
+_FLIP: Final = ("found", "relabel", "rows", "share", "before", "predicted", "measured")  # numbers
+_WITHOUT: Final = ("rows", "share", "changes", "p", "p_after", "tests", "before", "after")  # likewise
 _VERSUS: Final = ("models", "order_correlation", "shared", "of")
 
 
@@ -324,6 +325,8 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
         case "flip":
             numbers = {key: value[key] for key in _FLIP if key in value}
             return {**numbers, "conclusion": WITHHELD, "sentence": sentences.flip(value)} if value else {}
+        case "without":
+            return _left_out(names, value) if value else {}
         case "versus":
             return {key: value[key] for key in _VERSUS if key in value}
         case "dataset" | "train" | "test":
@@ -331,6 +334,18 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
     if isinstance(value, str) and name not in _OUR_FACTS:
         return names("class", value) if name.endswith("label") else WITHHELD
     return value
+
+
+def _left_out(names: StandIns, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what leaving rows out does, without the condition that they fulfil."""
+    predictions = [names("class", one) for one in found.get("predictions", ())]
+    kept: dict[str, Any] = {key: found[key] for key in _WITHOUT if key in found}
+    kept |= {"condition": WITHHELD, "where": WITHHELD if found.get("where") else None}
+    if predictions:
+        where, (before, after) = "that fulfil the condition that was asked about", predictions
+        said = sentences.without(found, where, before=before, after=after)
+        kept |= {"sentence": said, "predictions": predictions}
+    return kept
 
 
 def _is_number(value: Any) -> bool:
@@ -358,7 +373,7 @@ def command(typed: str) -> str:
 
 def _setting(names: StandIns, name: str, value: Any) -> Any:
     """Return what may be shown of a setting: numbers always, words only where they are ours or allowed."""
-    if name in ("where", "flip") and value is not None:
+    if name in ("where", "flip", "without") and value is not None:
         return WITHHELD
     if not names.all or name in _OUR_SETTINGS:
         return value

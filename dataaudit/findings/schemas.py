@@ -78,6 +78,12 @@ WITHOUT: Final = schema(  # several levels of a column left out at once
 BUDGET: Final = schema("share real, rows whole")  # rows to check for a share of the expected wrong labels
 
 
+def _widened(frame: pl.DataFrame, wanted: pl.Schema) -> pl.DataFrame:
+    """Return a table with the last columns of its schema, null where an earlier version had none."""
+    later = {name: pl.lit(None, kind) for name, kind in wanted.items() if name not in frame.columns}
+    return frame.with_columns(**later) if list(wanted)[: frame.width] == frame.columns else frame
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provenance(AuditRecord):
     """Where the findings of an audit of labels come from."""
@@ -193,7 +199,22 @@ FEATURES: Final = schema(  # which column, or term, of a training row carries it
     "effect words, rank whole",
 )
 PROBABILITIES: Final = schema("class class, probability real")
-FLIP: Final = schema("position whole, train_row_id train, train_row whole, label class")
+FLIP: Final = schema(
+    "position whole, train_row_id train, train_row whole, label class",
+    "new_label class",  # null where rows are removed
+)
+LEFT_OUT: Final = schema(  # what leaving rows out does: now, predicted by one Newton step, after a refit
+    "scope own, n whole",  # prediction, slice (of labelled test rows), test (all of them)
+    "errors_before whole, errors_predicted whole, errors_after whole",
+    "loss_before real, loss_predicted real, loss_after real",  # mean, in nats
+)
+LEFT_OUT_CLASSES: Final = schema("class class, n whole, n_removed whole")  # of the training rows
+TURNED: Final = schema(  # the explained row, and labelled test rows whose predicted class changes
+    "test_row_id test, test_row whole, label class, in_slice flag",
+    "predicted_label class, predicted_by_step class, predicted_without class",
+    "p_before real, p_predicted real, p_after real",  # of the label, or of the explained class
+    "loss_before real, loss_predicted real, loss_after real",
+)
 MODELS: Final = schema(
     "model own, predicted_label class, p_predicted real, explained_label class, p_explained real, loss real",
     "l2 real, basis own, n_features whole",
@@ -220,9 +241,11 @@ class ExplanationProvenance(PairRecord):
     probability: float  # of the explained class
     loss: float
     model: str = "logistic"  # or svm, rbf-svm, own and its class
-    # What was to be flipped, and what that takes: conclusion, sentence, found, rows, share, before,
+    # What was to be flipped, and what that takes: conclusion, sentence, found, relabel, rows, share, before,
     # predicted, measured.
     flip: Mapping[str, Any] = field(default_factory=dict)
+    # What leaving rows out does: condition, where, sentence, rows, share, changes, tests, before, after.
+    without: Mapping[str, Any] = field(default_factory=dict)
     # How far two models agree: models, order_correlation (Spearman over all rows), shared of the first `of`.
     versus: Mapping[str, Any] = field(default_factory=dict)
 
@@ -231,6 +254,9 @@ class ExplanationProvenance(PairRecord):
 class ExplanationFindings(Tables):
     """The tables of one explanation, and their provenance."""
 
+    LATER = frozenset({"without", "without_classes", "turned"})
+    UPGRADES = MappingProxyType({"flip": lambda frame: _widened(frame, FLIP)})
+
     influences: Annotated[pl.DataFrame, INFLUENCES, removals]  # largest change of loss first
     neighbours: Annotated[pl.DataFrame, NEAREST, removals]
     contributions: Annotated[pl.DataFrame, CONTRIBUTIONS]
@@ -238,6 +264,9 @@ class ExplanationFindings(Tables):
     probabilities: Annotated[pl.DataFrame, PROBABILITIES]  # of every class, the likeliest first
     cells: Annotated[pl.DataFrame, PAIR_CELLS]  # of all rows that are named
     flip: Annotated[pl.DataFrame, FLIP]  # rows whose removal flips the conclusion, in that order
+    without: Annotated[pl.DataFrame, LEFT_OUT]
+    without_classes: Annotated[pl.DataFrame, LEFT_OUT_CLASSES]
+    turned: Annotated[pl.DataFrame, TURNED]  # the explained row first
     models: Annotated[pl.DataFrame, MODELS]  # of two, the one that is explained first
     versus: Annotated[pl.DataFrame, VERSUS]  # every training row by each of two models
     health: Annotated[pl.DataFrame, HEALTH]
@@ -371,6 +400,22 @@ ATTACKS: Final = schema(  # the test row before, as predicted, and after a true 
     "loss_before real, loss_predicted real, loss_after real, p_before real, p_predicted real, p_after real",
     "cells whole, changed_rows whole, size real, steps whole",
     "by_leverage flag, by_leverage_before flag, by_test flag, by_original flag",
+    "margin_before real, margin_after real",  # lead of the label over the strongest other class, in log-odds
+)
+TOGETHER: Final = schema(  # several test rows attacked at once, by the same changes
+    "group whole, label class, rows whole, attacked whole, flipped whole",  # null where labels differ
+    "loss_before real, loss_predicted real, loss_after real",  # mean of the test rows
+    "cells whole, changed_rows whole, size real, steps whole",
+    "by_leverage flag, by_leverage_before flag, by_test flag, by_original flag",
+)
+TOGETHER_ROWS: Final = schema(  # what becomes of each
+    "group whole, rows whole, test_row_id test, test_row whole, label class, predicted_label class",
+    "flipped flag, margin_before real, margin_after real",
+    "p_before real, p_predicted real, p_after real, loss_before real, loss_predicted real, loss_after real",
+)
+TOGETHER_CHANGES: Final = schema(
+    "group whole, rows whole, train_row_id train, train_row whole, label class",
+    "column column, kind own, before text, after text, size real",  # as of `CHANGES`
 )
 CHANGES: Final = schema(  # every cell, or word, that an attack changed
     "test_row_id test, test_row whole, rows whole, train_row_id train, train_row whole, label class",
@@ -405,9 +450,15 @@ class VulnerabilityProvenance(PairRecord):
 class VulnerabilityFindings(Tables):
     """The tables of one audit of vulnerability, and their provenance."""
 
+    LATER = frozenset({"together", "together_rows", "together_changes"})
+    UPGRADES = MappingProxyType({"attacks": lambda frame: _widened(frame, ATTACKS)})
+
     shares: Annotated[pl.DataFrame, SHARES]
     attacks: Annotated[pl.DataFrame, ATTACKS]
     changes: Annotated[pl.DataFrame, CHANGES]
+    together: Annotated[pl.DataFrame, TOGETHER]
+    together_rows: Annotated[pl.DataFrame, TOGETHER_ROWS]
+    together_changes: Annotated[pl.DataFrame, TOGETHER_CHANGES]
     fragile: Annotated[pl.DataFrame, FRAGILE]
     parts: Annotated[pl.DataFrame, PARTS]  # columns, or words, of the first fragile rows, by reach
     domain: Annotated[pl.DataFrame, DOMAIN]

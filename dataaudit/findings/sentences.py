@@ -192,10 +192,25 @@ def listed(names: Sequence[str]) -> str:
 
 def flip(found: Mapping[str, Any]) -> str:
     """Say how few rows flip a conclusion, not which one it is: it may name a level."""
+    by = ("removal", "Removing") if not found.get("relabel") else ("relabelling", "Relabelling")
     if not found.get("found"):
-        return "No set of training rows was found whose removal flips the conclusion that was asked about."
+        return f"No set of training rows was found whose {by[0]} flips the conclusion that was asked about."
     rows = f"{_rows(found.get('rows') or 0)} ({100 * (found.get('share') or 0.0):.2g} %)"
-    return f"Removing {rows} flips the conclusion that was asked about (confirmed by retraining)."
+    return f"{by[1]} {rows} flips the conclusion that was asked about (confirmed by retraining)."
+
+
+def without(found: Row, where: str, *, before: str, after: str) -> str:
+    """Say what leaving rows out does to a prediction, and to the errors on the test rows."""
+    rows = f"{_rows(found['rows'])} ({100 * found['share']:.2g} %)"
+    now, then = (f"{100 * found[name]:.1f} %" for name in ("p", "p_after"))
+    row = f"is predicted “{after}” ({then}) rather than “{before}” ({now})"
+    if not found["changes"]:
+        row = f"is still predicted “{before}” ({then}, now {now})"
+    errors, n = "", found["tests"]
+    if n:
+        rather = "as now" if found["after"] == found["before"] else f"rather than {found['before']:,}"
+        errors = f", and {found['after']:,} of {n:,} test rows are predicted wrong, {rather}"
+    return f"Without {rows} {where}, this row {row}{errors} (confirmed by retraining)."
 
 
 def _rows(n: int) -> str:

@@ -1,4 +1,4 @@
-"""The smallest set of training rows whose removal changes a conclusion (AMIP).
+"""The smallest set of training rows whose removal, or relabelling, changes a conclusion (AMIP).
 
 A conclusion holds or not, and has a margin: a function of θ, smooth where it matters, that is positive while
 the conclusion holds and falls towards 0 as it falls. What is shown to people is its measure, in plain units.
@@ -15,6 +15,11 @@ each block of removals (adaptive greedy):
 4. once the conclusion falls, bisect within the last block, then refit. If the refit does not confirm it, go
    on from the refit with another row.
 
+Relabelling (Cadamuro, Gilad-Bachrach & Zhu 2016) goes the same way. Another class c for a row moves its
+gradient by ``x̃ ⊗ (e_y - e_c)``, so with u = x̃ᵀ H⁻¹ ∇m, and u_0 = 0, its effect is ``ω/n (u_c - u_y)``, and
+the class of the smallest u does most. Labels do not touch the Hessian of a logistic regression, so that this
+is the row's own Newton step already.
+
 The result is a set that is proved to be sufficient, and small, not proved to be the smallest: that is a
 combinatorial problem. Cost: a Newton step a block, and as many refits as confirmations (nearly always one or
 two).
@@ -24,7 +29,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -87,6 +92,24 @@ class Prediction(Conclusion):
         own = torch.tensor([self.predicted])
         one = torch.ones(1, dtype=torch.float64)
         return _lead_gradient(self.row, (own, _lead(s, own)[1]), one, s.shape[1])
+
+
+@dataclass(frozen=True)
+class Misprediction(Conclusion):
+    """A row does not get its own class; margin and measure are the lead of another one, in log-odds."""
+
+    model: LinearModel
+    row: Block  # one row with its label
+
+    def margin(self, theta: Tensor) -> float:
+        """Return by how much the strongest other class leads."""
+        return -float(_lead(_all_scores(self.model, theta, self.row), self.row.y)[0][0])
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """Return the gradient of that."""
+        s = _all_scores(self.model, theta, self.row)
+        minus = -torch.ones(1, dtype=torch.float64)
+        return _lead_gradient(self.row, (self.row.y, _lead(s, self.row.y)[1]), minus, s.shape[1])
 
 
 @dataclass(frozen=True)
@@ -169,9 +192,10 @@ def _lead_gradient(block: Block, classes: tuple[Tensor, Tensor], share: Tensor, 
 
 @dataclass(frozen=True)
 class Flip:
-    """Rows whose removal changes a conclusion, proved by a refit; its measure at three points."""
+    """Rows whose removal, or relabelling, changes a conclusion; its measure at three points."""
 
     rows: Tensor  # (m,) positions of the training rows, in the order of their removal
+    labels: Tensor | None  # (m,) their other classes; None where they are removed
     share: float  # m over the training rows that have a weight
     before: float  # at θ̂
     predicted: float  # after the Newton steps
@@ -184,7 +208,8 @@ def smallest_flip(
     fit: Fit,
     conclusion: Conclusion,  # what is to be changed
     *,
-    limit: float = 0.1,  # largest share of the training rows that may go
+    limit: float = 0.1,  # largest share of the training rows that may go, or be relabelled
+    relabel: bool = False,
     precondition: Product | None = None,  # H⁻¹ at θ̂, used where p is large
 ) -> Flip | None:
     """Return few training rows without which a conclusion falls; None if too many would have to go."""
@@ -193,30 +218,39 @@ def smallest_flip(
     if not conclusion.holds(fit.theta):
         raise SettingError("the conclusion does not hold at this fit", "ask for one that does")
     present = int((objective.rows.weight > 0).sum())
-    search = _Search(objective, conclusion, int(limit * present), precondition)
-    at = _Stage(torch.empty(0, dtype=torch.int64), fit.theta)
+    kind = _Relabelling if relabel else _Removal
+    search = kind(objective, conclusion, int(limit * present), precondition)
+    none = torch.empty(0, dtype=torch.int64)
+    at = _Stage(none, none if relabel else None, fit.theta)
     while True:
         fallen = search.greedy(at)
         if fallen is None:
             return None
-        refit = minimise(changed_objective(objective, fallen.rows), fallen.theta, precondition=precondition)
+        refit = minimise(search.changed(fallen), fallen.theta, precondition=precondition)
         if refit.converged and not conclusion.holds(refit.theta):
             before, predicted, measured = map(conclusion.measure, (fit.theta, fallen.theta, refit.theta))
-            return Flip(fallen.rows, len(fallen.rows) / present, before, predicted, measured, refit)
-        at = _Stage(fallen.rows, refit.theta)
+            share = len(fallen.rows) / present
+            return Flip(fallen.rows, fallen.labels, share, before, predicted, measured, refit)
+        at = replace(fallen, theta=refit.theta)
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """Rows that are gone, and the parameters without them."""
+    """Rows that are changed, and the parameters then."""
 
     rows: Tensor
+    labels: Tensor | None
     theta: Tensor
+
+    def first(self, count: int) -> _Stage:
+        """Return the first rows alone, with the same parameters."""
+        labels = None if self.labels is None else self.labels[:count]
+        return _Stage(self.rows[:count], labels, self.theta)
 
 
 @dataclass(frozen=True)
-class _Search:
-    """The adaptive greedy search; `most` rows may go."""
+class _Search(ABC):
+    """The adaptive greedy search; `most` rows may be changed."""
 
     objective: Objective
     conclusion: Conclusion
@@ -224,43 +258,57 @@ class _Search:
     precondition: Product | None
 
     def greedy(self, at: _Stage) -> _Stage | None:
-        """Remove blocks until the conclusion falls, then keep as few of the last one as will do."""
-        before, ordered = at, at.rows
+        """Change blocks until the conclusion falls, then keep as few of the last one as will do."""
+        before = at
         while self.conclusion.holds(at.theta):
-            block = self.next_rows(at)
-            if not len(block):
+            wider = self.widened(at)
+            if len(wider.rows) == len(at.rows):
                 return None
-            before, ordered = at, torch.cat([at.rows, block])
-            at = self.step(before, ordered)
-        low, high = len(before.rows), len(ordered)
+            before, at = at, self.step(at, wider)
+        low, high, ordered = len(before.rows), len(at.rows), at
         while high - low > 1:
-            half = self.step(before, ordered[: (low + high) // 2])
+            half = self.step(before, ordered.first((low + high) // 2))
             if self.conclusion.holds(half.theta):
                 low = len(half.rows)
             else:
                 high, at = len(half.rows), half
         return at
 
-    def step(self, at: _Stage, rows: Tensor) -> _Stage:
-        """Return the end of a Newton step, from where we are, of the fit without the given rows."""
-        changed = changed_objective(self.objective, rows)
+    def step(self, at: _Stage, wanted: _Stage) -> _Stage:
+        """Return the end of a Newton step, from where we are, of the fit with the wanted rows changed."""
+        changed = self.changed(wanted)
         gradient = changed.gradient(at.theta)[:, None]
         solve = changed_inverse(changed, at.theta, precondition=self.precondition)
-        return _Stage(rows, at.theta - solve(gradient)[:, 0])
+        return replace(wanted, theta=at.theta - solve(gradient)[:, 0])
 
-    def next_rows(self, at: _Stage) -> Tensor:
-        """Return the rows to remove next, most effective first; none where none helps or may go."""
-        changed = changed_objective(self.objective, at.rows)
-        effects, order = self.effects(changed, at.theta).sort(stable=True)
+    def changed(self, at: _Stage) -> Objective:
+        """Return the objective with the rows changed."""
+        return changed_objective(self.objective, at.rows, y=at.labels)
+
+    def widened(self, at: _Stage) -> _Stage:
+        """Return the rows with those that come next, most effective first; the same where none helps."""
+        effects, labels = self.effects(at)
+        effects, order = effects.sort(stable=True)
         useful = int((effects < 0).sum())
         left = self.conclusion.margin(at.theta) + effects[:useful].cumsum(0)
         called_for = int((left > 0).sum()) + 1
         alike = int((effects < SIMILAR * effects[0]).sum())
         size = max(min(math.ceil(called_for / PATIENCE), alike), len(at.rows) // 16, 1)
-        return order[: min(size, useful, self.most - len(at.rows))]
+        block = order[: min(size, useful, self.most - len(at.rows))]
+        new = None if at.labels is None or labels is None else torch.cat([at.labels, labels[block]])
+        return _Stage(torch.cat([at.rows, block]), new, at.theta)
 
-    def effects(self, changed: Objective, theta: Tensor) -> Tensor:
-        """Return what the removal of each row does to the margin; for the shortlist by Newton steps."""
+    @abstractmethod
+    def effects(self, at: _Stage) -> tuple[Tensor, Tensor | None]:
+        """Return what the change of each row does to the margin, and the class that it gets."""  # (n,) twice
+
+
+class _Removal(_Search):
+    """Rows are removed."""
+
+    def effects(self, at: _Stage) -> tuple[Tensor, Tensor | None]:
+        """Return what the removal of each row does; for the shortlist by Newton steps."""
+        changed, theta = self.changed(at), at.theta
         solve = changed_inverse(changed, theta, precondition=self.precondition)
         v = solve(self.conclusion.gradient(theta)[:, None])
         model, n = changed.model, changed.rows.n
@@ -268,10 +316,27 @@ class _Search:
         effects = -changed.rows.weight * torch.cat(list(parts)) / n
         helpful = effects[effects < 0].sort().values
         if int((self.conclusion.margin(theta) + helpful.cumsum(0) > 0).sum()) > self.most:
-            return effects  # more than may go, to first order: nothing to be exact about yet
+            return effects, None  # more than may go, to first order: nothing to be exact about yet
         short = effects.topk(min(SHORTLIST, n), largest=False).indices
         effects[short] = own_steps(changed, theta, solve, v=v, rows=short)[:, 0]
-        return effects
+        return effects, None
+
+
+class _Relabelling(_Search):
+    """Rows get another label; each one once."""
+
+    def effects(self, at: _Stage) -> tuple[Tensor, Tensor]:
+        """Return what the best other label of each row does, and which one that is."""
+        changed, theta = self.changed(at), at.theta
+        solve = changed_inverse(changed, theta, precondition=self.precondition)
+        v = changed.model.matrix(solve(self.conclusion.gradient(theta)[:, None])[:, 0])
+        parts = changed.rows.map(lambda block: block.scores(v))
+        u = torch.nn.functional.pad(torch.cat(list(parts)), (1, 0))
+        low, labels = u.min(1)
+        own = u.gather(1, changed.rows.y[:, None])[:, 0]
+        effects = changed.rows.weight * (low - own) / changed.rows.n
+        effects[at.rows] = 0.0
+        return effects, labels
 
 
 def own_steps(changed: Objective, theta: Tensor, solve: Product, *, v: Tensor, rows: Tensor) -> Tensor:

@@ -11,8 +11,9 @@ in no influence.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import SettingError
+from dataaudit.influence.attack import Bounds, InputAttack, ModuleAttack, Retrain
 from dataaudit.model.torch import ROWS, Batch, ModuleModel, Train, gathered, paired
 from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.cg import ConjugateGradients
@@ -164,6 +166,61 @@ class ModuleInfluence:
         """
         moved = -self.inverse.solve(self.model.gradient(self.theta, *paired(test, "test"))[:, None])[:, 0]
         return torch.cat([self.model.mixed(self.theta, moved, X, y=y) for X, y in self.rows.blocks()])
+
+    def attack(
+        self,
+        test: Batch,
+        *,
+        within: float,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
+        rows: int | Sequence[int] = 1,
+        steps: int = 12,
+        retrain: Retrain | None = None,
+    ) -> ModuleAttack:
+        """Move inputs of training rows until test rows are mispredicted, with training after every step.
+
+        For auditing one's own data (Koh & Liang 2017, section 5.2 and figure 5).
+
+        Parameters
+        ----------
+        test : (Tensor, Tensor)
+            t inputs and targets, attacked at once: their summed loss is raised.
+        within : float
+            How far an input may move, such as ``0.5 / 255`` of an 8-bit pixel.
+        bounds : (float, float)
+            What inputs may be at the least and at the most.
+        rows : int or sequence of int
+            How many training rows are changed, those that could add most to the loss; or which ones.
+        steps : int
+            At the most; each moves an input by a quarter of `within`.
+        retrain : callable, optional
+            ``(X, y) -> ModuleModel``, trained on these rows. By default θ goes on from where it is.
+
+        Returns
+        -------
+        ModuleAttack
+            The changed inputs, and the test rows before, as predicted, and after training.
+
+        Raises
+        ------
+        SettingError
+            If `within`, `bounds` or `rows` make no sense, or inputs have no small changes.
+
+        Examples
+        --------
+        >>> found = inf.attack((X_test, y_test), within=0.5 / 255, bounds=(0, 1))  # doctest: +SKIP
+        >>> found.rows, int(found.flipped.sum())
+        """
+        search = InputAttack(
+            model=self.model,
+            train=self.rows,
+            ridge=self.ridge,
+            solve=self.inverse.solve,
+            test=paired(test, "test"),
+            bounds=Bounds(within, *bounds),
+            retrain=retrain,
+        )
+        return search.run(rows, steps)
 
     def _blocks(self) -> Iterator[Batch]:
         size = len(self.theta) * self.theta.element_size()

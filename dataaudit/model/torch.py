@@ -125,6 +125,12 @@ class ModuleModel:
             values: Tensor = vmap(self._one)(outputs, y)
         return values
 
+    def outputs(self, theta: Tensor, X: Tensor) -> Tensor:
+        """Return what the module says of each row, without a graph."""  # (p,), (b, …) -> (b, …)
+        with _explained(), torch.no_grad():
+            found: Tensor = functional_call(self.net, self._named(theta), (X,))
+        return found
+
     def gradient(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the sum of gradients."""  # -> (p,)
         return self._slope(theta, X, y).detach()

@@ -64,19 +64,22 @@ class Question:
 
     kind: Literal["prediction", "coefficient", "slice"]
     name: str = ""
+    relabel: bool = False  # by other labels of training rows, rather than without them
 
 
 def parse_question(text: str) -> Question:
     """Read which conclusion is to be flipped."""
     kind, _, name = text.strip().partition(":")
     kind, name = kind.strip().casefold(), name.strip()
+    if kind == "relabel":
+        return replace(parse_question(name or "prediction"), relabel=True)
     if kind == "prediction" and not name:
         return Question("prediction")
     if kind == "coefficient" and name:
         return Question("coefficient", name)
     if kind == "slice" and "=" in name:
         return Question("slice", name)
-    forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL"
+    forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL, slice:COLUMN=LEVEL or relabel"
     raise SettingError(f"there is no such conclusion to flip: got {text!r}", forms)
 
 
@@ -87,8 +90,14 @@ _SOLVER: Final = "Of the inverse Hessian: cholesky, dual; cg, lissa, arnoldi."
 _SPLIT: Final = "Without TEST: share (.2) or number of rows to draw."
 _WHERE: Final = "Trace the test rows that fulfil this: \"age = '[0-10)'\"; true: all."
 _COMPONENTS: Final = "Also without the training loss, and without the inverse Hessian."
-_FLIP: Final = "Fewest rows whose removal flips: prediction, coefficient:COLUMN=LEVEL or slice:COLUMN=LEVEL."
+_FLIP: Final = (
+    "Fewest rows whose removal flips the prediction, turns the sign of coefficient:COLUMN=LEVEL, or rights "
+    "half of the errors of slice:COLUMN=LEVEL. relabel: fewest labels that right, or flip, the prediction."
+)
+_WITHOUT: Final = 'What if: without the training rows that fulfil this, "hospital = 3"; proved by a refit.'
+_COUNTED: Final = 'With --without: count the errors of these test rows apart, "hospital = 3".'
 _ATTACKED: Final = "Attack this test row, from 0."
+_TOGETHER: Final = "Also by one change at once: those of --row, else the sample's rows of each label."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
 Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
@@ -219,6 +228,11 @@ class TrainingOptions(ColumnOptions, TextOptions):
         return self.on_step or ignore_progress
 
     @property
+    def conditions(self) -> tuple[str | None, str | None]:
+        """SQL conditions on training and on test rows, whose columns are read, features or not."""
+        return None, None
+
+    @property
     def weight(self) -> str | None:
         """Column of row weights."""
         return None
@@ -338,6 +352,8 @@ class ExplainOptions(PairOptions):
     top: Annotated[int, Opt("Harmful and helpful training rows, and neighbours.", TRACING, least=1)] = 10
     show_components: Annotated[bool, Opt(_COMPONENTS, TRACING)] = False
     flip: Annotated[str | None, Opt(_FLIP, TRACING, metavar="WHAT", check=parse_question)] = None
+    without: Annotated[str | None, Opt(_WITHOUT, TRACING, metavar="SQL")] = None
+    where: Annotated[str | None, Opt(_COUNTED, TRACING, metavar="SQL")] = None
     refit: Refit = False
 
     def __post_init__(self) -> None:
@@ -348,9 +364,13 @@ class ExplainOptions(PairOptions):
         if len(self.named) == 1 and self.versus is not None:
             what = f"both models are {self.model}: there is nothing to compare"
             raise SettingError(what, "name another one as versus")
-        if self.flip is not None and self.model != "logistic":
-            what = f"flip is searched for a logistic regression: got model {next(iter(self.named))}"
-            raise SettingError(what, "leave one of them out")
+        for name, asked in (("flip is searched", self.flip), ("without is measured", self.without)):
+            if asked is not None and self.model != "logistic":
+                what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
+                raise SettingError(what, "leave one of them out")
+        if self.where is not None and self.without is None:
+            what = "where counts the test rows of a slice for without: got no without"
+            raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")
 
     @property
     def named(self) -> dict[str, Any]:
@@ -362,13 +382,19 @@ class ExplainOptions(PairOptions):
         return super().named | {f"{name} (2)" if twice else name: self.versus}
 
     @property
+    def conditions(self) -> tuple[str | None, str | None]:
+        """SQL conditions on training and on test rows."""
+        return self.without, self.where
+
+    @property
     def question(self) -> Question | None:
         """The conclusion to flip."""
         return None if self.flip is None else parse_question(self.flip)
 
     def of_model(self, name: str) -> "ExplainOptions":
         """Return what is asked of one of the models; an RBF machine has a basis of its own."""
-        alone = replace(self, versus=None, flip=None, refit=False, model=self.named[name], **self._free(name))
+        free = self._free(name) | {"without": None, "where": None}
+        alone = replace(self, versus=None, flip=None, refit=False, model=self.named[name], **free)
         return replace(alone, refit=self.refit) if not isinstance(alone.model, str) else alone
 
     def _free(self, name: str) -> dict[str, Any]:
@@ -399,6 +425,7 @@ class VulnerabilityOptions(Limits, PairOptions):
 
     rows: Annotated[Numbers, Opt(_ATTACKED, ATTACK, flags="--row", shown="a sample", place=-2)] = ()
     tests: Annotated[int, Opt("Correctly predicted test rows in the sample.", ATTACK, least=1, place=-1)] = 20
+    together: Annotated[bool, Opt(_TOGETHER, ATTACK, place=-1)] = False
 
     @property
     def numbers(self) -> tuple[int, ...]:

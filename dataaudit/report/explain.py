@@ -7,6 +7,7 @@ from typing import Final
 
 import polars as pl
 
+from dataaudit.findings.record import WITHHELD
 from dataaudit.findings.schemas import ExplanationFindings, ExplanationProvenance
 from dataaudit.report import blocks as b
 from dataaudit.report import common, versus, words
@@ -21,6 +22,11 @@ _SHORT: Final = 6  # the same on a terminal
 _TEXT: Final = 2400  # characters of a cell
 _COLUMNS, _FEW = 12, 6  # of a row's cells, and where there is less room
 _LEAST: Final = 0.05  # of the strongest effect of a row; weaker ones are not named
+_TURNED: Final = 20  # test rows that get another class
+_LEAVING: Final = 6  # classes of rows that are left out
+_WHEN: Final = ("before", "predicted", "after")
+_PREDICTED: Final = ("predicted_label", "predicted_without")
+_SCOPES: Final = {"prediction": "this prediction", "test": "all test rows"}
 _ROW: Final = 160  # characters of a row's name
 _TONES: Final = {"harmful": "against", "helpful": "for"}
 
@@ -34,7 +40,14 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
     behind, rivals = _behind(f, rows, roles), versus.models(f, rows)
     data = (b.Cell(p.test_row_id), " by ", b.Cell(p.train, 100))
     flip = str(p.flip.get("sentence", ""))
-    said = (_label(p), _cause(f), _strongest(behind), flip, versus.sentence(f, rivals))
+    said = (
+        _label(p),
+        _cause(f),
+        _strongest(behind),
+        flip,
+        str(p.without.get("sentence", "")),
+        versus.sentence(f, rivals),
+    )
     facts = (
         ("Run", b.Cell(p.run_id)),
         ("Training rows", words.count(p.n_train)),
@@ -54,6 +67,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
             *_flip_set(f, flip, rows, behind),
             b.Section("Training rows behind it", _sides(f, behind, rows), rank=0, key="behind", lead=_EXACT),
             *versus.sections(f, rivals),
+            *_without(f),
             b.Section("Nearest rows", _nearest(f, rows), rank=0, key="near", lead=_ALIKE, folded=True),
             *_parts(f, behind),
             common.trust(f.health, _NONE, page=False),
@@ -78,6 +92,10 @@ _LOSS: Final = (
 _ALIKE: Final = (
     "Training rows that look most like it. They know neither the labels nor the model: a near row need not "
     "matter, and a row that matters need not be near."
+)
+_LEFT_OUT: Final = (
+    "The training rows that fulfil the condition are left out all at once. What that does is predicted by "
+    "one Newton step for the whole group and measured by training again; encoding and λ stay as they are."
 )
 _BY_PART: Final = (
     "Influence weighs a row by its own training loss and by the inverse Hessian. The places among all "
@@ -273,17 +291,90 @@ def _carrier(term: Term, *, brief: bool) -> b.Inline:
 def _flip_set(f: ExplanationFindings, sentence: str, rows: Rows, behind: list[Fact]) -> tuple[b.Section, ...]:
     if not sentence:
         return ()
-    named = f.flip.select("train_row_id", "label").iter_rows()
-    removed = tuple((name, label, rows.get(("train", name), ()), ()) for name, label in named)
-    caption, tells = "Training rows that are removed, in this order", _columns(behind)
-    table = side_by_side(removed, target=f.provenance.target, caption=caption, most=_FEW, tells=tells)
-    blocks = (b.Sentence(sentence), *((table,) if removed else ()))
+    named = list(f.flip.select("train_row_id", "label", "new_label").iter_rows())
+    does = "get another label" if any(new for _, _, new in named) else "are removed"
+    changed = tuple(
+        (name, f"{label} → {new}" if new else label, rows.get(("train", name), ()), ())
+        for name, label, new in named
+    )
+    caption, tells = f"Training rows that {does}, in this order", _columns(behind)
+    table = side_by_side(changed, target=f.provenance.target, caption=caption, most=_FEW, tells=tells)
+    blocks = (b.Sentence(sentence), *((table,) if changed else ()))
     return (b.Section("How few rows flip it", blocks, rank=2, key="flip", nav="Flip set"),)
 
 
 def _columns(behind: list[Fact]) -> set[str]:
     """Return the columns that carry most of what the rows do."""
     return {term.column for row in behind for term in row["carriers"][:_NAMED]}
+
+
+def _without(f: ExplanationFindings) -> tuple[b.Section, ...]:
+    """Return the section about the rows that are left out, if there are some."""
+    if not len(f.without):
+        return ()
+    condition = str(f.provenance.without.get("condition", ""))
+    named = "some training rows" if condition == WITHHELD else condition[:LABEL]
+    blocks = (b.Sentence(_leaving(f)), _effects(f), *_turned(f))
+    return (b.Section(f"Without {named}", blocks, rank=0, key="without", nav="Without", lead=_LEFT_OUT),)
+
+
+def _leaving(f: ExplanationFindings) -> b.Inline:
+    """Say how many rows of each class leave, those of the largest share first."""
+    leave = f.without_classes.filter(pl.col("n_removed") > 0).sort(
+        pl.col("n_removed") / pl.col("n"), descending=True
+    )
+    parts = [
+        (f"{words.count(gone)} of {words.count(n)} rows of “", b.Cell(name, LABEL), "”")
+        for name, n, gone in leave.head(_LEAVING).iter_rows()
+    ]
+    rest = words.more(len(leave) - _LEAVING, "class", "classes").rstrip(".")
+    return "These are ", *joined(parts), f" {rest}." if rest else "."
+
+
+def _effects(f: ExplanationFindings) -> b.Table:
+    where = str(f.provenance.without.get("where") or "")
+    scopes = _SCOPES | {"slice": "a slice of them" if where == WITHHELD else f"test rows where {where}"}
+    rows: list[b.Line] = []
+    for one in f.without.iter_rows(named=True):
+        errors = (words.count(one[f"errors_{when}"]) for when in _WHEN)
+        losses = (words.short(one[f"loss_{when}"]) for when in _WHEN)
+        rows.append((b.Cell(scopes.get(one["scope"], ""), 40), words.count(one["n"]), *errors, *losses))
+    return b.Table(
+        caption="Wrong predictions and mean loss (nats) without them",
+        head=("of", "rows", "wrong now", "one step", "refit", "loss now", "one step", "refit"),
+        rows=tuple(rows),
+    )
+
+
+def _turned(f: ExplanationFindings) -> tuple[b.Block, ...]:
+    """List the test rows that get another class."""
+    turned = f.turned.filter(pl.col("predicted_label") != pl.col("predicted_without"))
+    if not len(turned):
+        return (b.Sentence("No test row gets another class."),)
+    rows = tuple(_turn(one) for one in turned.head(_TURNED).iter_rows(named=True))
+    table = b.Table(
+        caption="Test rows that get another class",
+        head=("test row", "label", "now", "without", "p(label)"),
+        rows=rows,
+        short=6,
+        total=len(turned),
+        rest=("test row", "test rows: turned.parquet"),
+        legend="Probability of the row’s own label: now, predicted by one step, after the refit.",
+    )
+    return (table,)
+
+
+def _turn(one: Fact) -> b.Line:
+    label = one["label"]
+    now, then = (b.Cell(one[name], 24, "for" if one[name] == label else "") for name in _PREDICTED)
+    p = ", ".join(words.fixed(one[f"p_{when}"]) for when in ("before", "predicted", "after"))
+    return (
+        b.Cell(one["test_row_id"], NAME),
+        words.MISSING if label is None else b.Cell(label, 24),
+        now,
+        then,
+        p,
+    )
 
 
 def _nearest(f: ExplanationFindings, rows: Rows) -> tuple[b.Block, ...]:

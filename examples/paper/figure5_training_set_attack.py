@@ -15,8 +15,13 @@ small changes, and a small network on digits is much less sensitive to them than
 Features and λ were chosen to be as sensitive as was found: convolutions trained on other digits more than
 random or dense ones, 7 against 9 more than 4 against 9 or 3 against 5, a λ of 1e-7 more than larger ones; a
 smaller one gains nothing after retraining, though to first order it seems to. Beside ±0.5 of a level, the
-paper's bound, a wider one is given, which is still hard to see. ``--quick`` leaves that one out, takes 2
-test images and trains the network once over the digits.
+paper's bound, a wider one is given, which is still hard to see.
+
+The paper's figure is of an attack on several test images at once: one changed training image flipped 16 of
+30. Here 30 test images of one digit are attacked at once as well, as ``audit vulnerability --together`` does:
+the summed loss of those that are not plainly mispredicted yet is raised by the same changed training images.
+
+``--quick`` leaves the wider bound out, takes 2 test images and trains the network once over the digits.
 """
 
 from __future__ import annotations
@@ -46,6 +51,8 @@ PAPER: Final = {1: 0.57, 2: 0.77, 10: 590 / 591}
 INSIDE: Final = 0.499  # of a level: rounds to what it was
 WIDTHS: Final = (INSIDE, 4.0)  # levels
 STRIDE, STEPS = 0.1, 12  # of the width a step: 0.05 of a level within 8-bit rounding, 0.02 in the paper
+SURE: Final = 0.1  # log-odds
+AT_ONCE: Final = 30  # test images of one digit
 EPOCHS: Final = 4  # of the network
 NEAR: Final = 100  # training images whose pixels are looked at, of the largest slope in the features
 ON_THE_WAY, LAST = FitSettings(tolerance=1e-8), FitSettings(tolerance=1e-11)
@@ -53,17 +60,31 @@ ON_THE_WAY, LAST = FitSettings(tolerance=1e-8), FitSettings(tolerance=1e-11)
 
 @dataclass(frozen=True)
 class Attacked:
-    """The training images of one attack as they were changed, and the test margin before and after."""
+    """The training images of one attack as they were changed, and the test margins before and after."""
 
     rows: Tensor
     X: Tensor
-    before: float
-    after: float
+    margins: Tensor  # (2, t)
+
+    @property
+    def before(self) -> float:
+        """The mean margin before."""
+        return float(self.margins[0].mean())
+
+    @property
+    def after(self) -> float:
+        """The mean margin after."""
+        return float(self.margins[1].mean())
+
+    @property
+    def flips(self) -> int:
+        """How many test images are mispredicted now."""
+        return int((self.margins[1] < 0).sum())
 
     @property
     def flipped(self) -> bool:
-        """Whether the test image is mispredicted now."""
-        return self.after < 0
+        """Whether all of them are."""
+        return bool((self.margins[1] < 0).all())
 
 
 class Attack:
@@ -90,10 +111,10 @@ class Attack:
         with torch.no_grad():
             return self.seen(X)
 
-    def margin(self, theta: Tensor, x: Tensor, y: Tensor) -> float:
-        """Return the signed margin of one test image: below 0 it is mispredicted."""
+    def margin(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return the signed margins of test images: below 0 they are mispredicted."""
         score = self.objective.model.scores(theta, block(self.seen_still(x), y))
-        return float((2.0 * y.double() - 1.0) @ score[:, 0])
+        return (2.0 * y.double() - 1.0) * score[:, 0]
 
     def slopes(self, theta: Tensor, solved: Tensor, X: Tensor, *, y: Tensor) -> Tensor:
         """Return I_pert,loss/n of the pixels of training images, through the whole network."""
@@ -104,9 +125,9 @@ class Attack:
         return torch.autograd.grad(influence, pixels)[0]
 
     def strongest(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the training images whose pixels could do most to a test image, the first one first."""
+        """Return the training images whose pixels could do most to test images, the first one first."""
         theta = self.fit.theta
-        g = loss_gradients(self.objective.model, theta, block(self.seen_still(x), y))
+        g = loss_gradients(self.objective.model, theta, block(self.seen_still(x), y)).sum(1, keepdim=True)
         v = self.prepared.solve(g)[:, 0]
         p = torch.sigmoid(self.objective.scores(theta)[:, 0])
         r, u = p - self.y.to(p.dtype), self.known @ v[:-1] + v[-1]
@@ -118,22 +139,27 @@ class Attack:
         return near[reach.argsort(descending=True)]
 
     def run(self, x: Tensor, y: Tensor, *, rows: Tensor, width: float) -> Attacked:
-        """Change some training images within a width, in levels, until a test image is mispredicted."""
+        """Change some training images within a width, in levels, until the test images are mispredicted."""
         low = (self.X[rows] - width * LEVEL).clamp_min(0.0)
         high = (self.X[rows] + width * LEVEL).clamp_max(1.0)
         now, objective, theta = self.X[rows], self.objective, self.fit.theta
-        before = self.margin(theta, x, y)
-        test = block(self.seen_still(x), y)
+        before = margins = self.margin(theta, x, y)
+        best, most, seen = now, 0, self.seen_still(x)
         for _ in range(STEPS):
-            solved = self.prepared.solve(loss_gradients(objective.model, theta, test))[:, 0]
-            step = STRIDE * width * LEVEL * self.slopes(theta, solved, now, y=self.y[rows]).sign()
-            now = (now + step).clamp(low, high)
+            left = margins > -SURE  # those that are plainly mispredicted are pushed no further
+            test = block(seen[left], y[left])
+            g = loss_gradients(objective.model, theta, test).sum(1, keepdim=True)
+            step = self.slopes(theta, self.prepared.solve(g)[:, 0], now, y=self.y[rows]).sign()
+            now = (now + STRIDE * width * LEVEL * step).clamp(low, high)
             objective = self.changed(rows, now)
             theta = self.refit(objective, theta, ON_THE_WAY).theta
-            if self.margin(theta, x, y) < 0:
+            margins = self.margin(theta, x, y)
+            flips = int((margins < 0).sum())
+            best, most = (now, flips) if flips >= most else (best, most)
+            if flips == len(y):
                 break
-        last = self.refit(objective, self.fit.theta, LAST)
-        return Attacked(rows, now, before, self.margin(last.theta, x, y))
+        last = self.refit(self.changed(rows, best), self.fit.theta, LAST)
+        return Attacked(rows, best, torch.stack([before, self.margin(last.theta, x, y)]))
 
     def changed(self, rows: Tensor, X: Tensor) -> Objective:
         """Return the training objective with other pixels in some rows."""
@@ -219,6 +245,9 @@ def main() -> None:
                 one = attack.run(x, label, rows=order[:size], width=width)
                 found.setdefault((width, size), []).append(one)
     table = report(found, len(chosen))
+    mine = right[y_test[right] == 1]
+    some = mine[torch.randperm(len(mine), generator=torch.Generator().manual_seed(SEED))]
+    at_once(attack, X_test, y_test, some[: 2 if given.quick else AT_ONCE], widths=widths)
     print(f"{len(chosen)} test images: {time.perf_counter() - start:.0f} s")
     rows = [(w, s, a.before, a.after, float(a.flipped)) for (w, s), mine in found.items() for a in mine]
     names = ("width", "rows", "margin_before", "margin_after", "flipped")
@@ -226,6 +255,20 @@ def main() -> None:
     shown = [(w, max(found[w, 1], key=lambda one: one.before - one.after)) for w in widths]
     picture(given.out / "figure5.svg", attack, shown, table)
     print(f"written to {given.out.as_posix()}")
+
+
+def at_once(attack: Attack, X: Tensor, y: Tensor, rows: Tensor, *, widths: tuple[float, ...]) -> None:
+    """Attack test images of one digit by the same changed training images; print how many flip."""
+    x, label = X[rows], y[rows]
+    order = attack.strongest(x, label)
+    for width in widths:
+        for size in SIZES:
+            one = attack.run(x, label, rows=order[:size], width=width)
+            print(
+                f"{size:2} training images against {len(rows)} test images at once, ±{width:<5.3g} levels: "
+                f"{one.flips} flip, the mean margin goes from {one.before:.2f} to {one.after:.2f}"
+                + ("   in the paper, ±0.5: 16 of 30" if size == 1 else "")
+            )
 
 
 def report(found: dict[tuple[float, int], list[Attacked]], tests: int) -> list[list[str]]:

@@ -85,6 +85,36 @@ def test_without_a_label_it_says_so(folder):
     assert "It has no label, so it is explained" in " ".join(found.stderr.split())
 
 
+def test_what_if_and_other_labels_fit_80_columns(folder):
+    more = "--without", "age = 'child'", "--where", "age = 'child'", "--flip", "relabel", "--out", "if"
+    found = run(folder, "train.csv", "test.csv", *FAST, "--row", "0", *more, "--redact", "none")
+    assert found.returncode == 0, found.stderr
+    assert max(map(len, found.stderr.splitlines())) <= 80
+    flat = " ".join(found.stderr.split())
+    assert re.search(r"Without 5 training rows \(1\.2 %\) where age = 'child', this row is ", flat)
+    assert re.search(r"Relabelling \d training rows? \(\d\.\d+ %\) \w+ this prediction, from “", flat)
+    assert "all test rows" in flat
+    back = ExplanationFindings.read(folder / "if")
+    assert back.without["scope"].to_list() == ["prediction", "slice", "test"]
+    errors = back.without.filter(scope="slice").row(0, named=True)
+    assert errors["errors_after"] < errors["errors_before"]
+    assert back.flip["new_label"].null_count() == 0
+    page = (folder / "if" / "report.html").read_text(encoding="utf-8")
+    assert "Without age = " in page
+    assert "get another label, in this order" in page
+
+
+def test_a_slice_says_that_half_of_its_errors_are_righted(folder):
+    more = "--flip", "slice:age=child", "--out", "half"
+    found = run(folder, "train.csv", "test.csv", *FAST, "--row", "0", *more)
+    flat = " ".join(found.stderr.split())
+    assert re.search(
+        r"Removing \d training rows? \(\d\.\d+ %\) rights half of the errors of age = child: "
+        r"(\d+) of its \d+ test rows are predicted wrong now, (\d+) after it",
+        flat,
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -98,6 +128,10 @@ def test_without_a_label_it_says_so(folder):
         (("train.csv", "nope.csv", *FAST, "--row", "1"), "no such file"),
         (("train.csv", *FAST, "--row", "1"), "there are no test rows"),
         (("train.csv", "test.csv", *FAST, "--row", "1", "--flip", "x"), "write prediction"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--without", "age ="), "cannot be read"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--without", "true"), "all 400 training rows"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--without", "age = 'x'"), "nothing to leave out"),
+        (("train.csv", "test.csv", *FAST, "--row", "1", "--where", "true"), "--without"),
         (("train.csv", "test.csv", *FAST, "--row", "1", "--model", "svmm"), "did you mean 'svm'?"),
         (("train.csv", "test.csv", *FAST, "--row", "1", "--versus", "forest"), "logistic, svm, rbf-svm"),
         (("train.csv", "test.csv", *FAST, "--row", "1", "--versus", "logistic"), "nothing to compare"),

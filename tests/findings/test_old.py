@@ -37,6 +37,14 @@ def test_they_are_read_whole_and_written_the_same(kind, tmp_path):
     assert set(now["tables"]) - set(then["tables"]) == found.LATER
 
 
+@pytest.mark.parametrize(("kind", "name"), [("explanation", "flip"), ("vulnerability", "attacks")])
+def test_columns_that_came_later_are_null(kind, name):
+    found, before = read_findings(OLD / kind).tables()[name], pl.read_parquet(OLD / kind / f"{name}.parquet")
+    assert_frame_equal(found[before.columns], before)
+    assert found.width > before.width
+    assert found.drop(before.columns).null_count().row(0) == (len(found),) * (found.width - before.width)
+
+
 def test_findings_that_named_no_columns_say_what_they_did():
     old = {"finding": [1], "severity": ["high"], "title": ["t"], "n_errors": [3], "n_train_rows": [0]}
     old |= {"train_row_ids": [["p1"]], "slice": [""], "features": [""], "predicted_delta_loss": [-1.0]}

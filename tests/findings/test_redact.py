@@ -32,7 +32,7 @@ from dataaudit.writers.exports import WRITERS, label_studio_setup
 CELLS = {"zqword", "zqlevel", "987654.5"}
 NAMES = {"zqlabel", "zqrow", "zqcolumn", "zqfile", "zqfolder"}
 OURS = dict.fromkeys(
-    ("check", "change", "severity", "kind", "measure", "fix", "cause", "basis", "model"), "ours"
+    ("check", "change", "severity", "kind", "measure", "fix", "cause", "basis", "model", "scope"), "ours"
 )
 OURS["part"] = "train"
 KINDS = ("labels", "mismatch", "explanation")

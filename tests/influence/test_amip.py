@@ -1,5 +1,6 @@
 """The smallest set that overturns a conclusion: it does, and no smaller one was overlooked by much."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -11,6 +12,7 @@ from dataaudit.errors import SettingError
 from dataaudit.influence import amip, groups
 from dataaudit.influence.amip import (
     CoefficientSign,
+    Misprediction,
     Prediction,
     SliceErrors,
     own_steps,
@@ -200,7 +202,7 @@ def test_a_refit_that_does_not_confirm_is_followed_by_more_rows(monkeypatch):
 
     def boastful(self, at, rows):
         stage = honest(self, at, rows)
-        return type(stage)(rows, at.theta + 2.0 * (stage.theta - at.theta))
+        return replace(stage, theta=at.theta + 2.0 * (stage.theta - at.theta))
 
     def counted(changed, start, *, precondition):
         refits.append(int((changed.rows.weight == 0).sum()))
@@ -251,10 +253,84 @@ def test_margins_have_the_gradients_that_they_say(case):
             lambda theta: torch.sigmoid(-leads(theta, block.y) / tau).sum() - 1,
         ),
         (CoefficientSign(2, -1.0), lambda theta: -theta[2]),
+        (Misprediction(model, one_row(block, 5)), lambda theta: -leads(theta, block.y)[5]),
     ):
         value = torch.func.grad(twin)(fit.theta)
         torch.testing.assert_close(conclusion.gradient(fit.theta), value, rtol=1e-9, atol=1e-12)
         assert conclusion.margin(fit.theta) == pytest.approx(float(twin(fit.theta)))
+
+
+def truth_relabelled(case, rows, labels):
+    y = case.y.clone()
+    y[rows] = labels
+    return minimum(case, y=y)
+
+
+@pytest.mark.parametrize("case", PROBLEMS, ids=NAMES)
+def test_with_other_labels_the_prediction_is_righted(case):
+    objective, fit = fitted(case)
+    block, righted = others(case, 60), 0
+    for i in range(60):
+        row = one_row(block, i)
+        if predicted_class(objective.model, fit.theta, row) == int(row.y[0]):
+            continue
+        conclusion = Misprediction(objective.model, row)
+        flip = smallest_flip(objective, fit, conclusion, relabel=True)
+        if flip is None:
+            continue
+        righted += 1
+        assert len(set(flip.rows.tolist())) == len(flip.rows) <= 15
+        assert (flip.labels != case.y[flip.rows]).all()
+        truth = truth_relabelled(case, flip.rows, flip.labels)
+        assert predicted_class(objective.model, truth, row) == int(row.y[0])
+        assert flip.before > 0 >= flip.measured
+        if len(flip.rows) > 1:  # without the last one it is wrong still
+            fewer = truth_relabelled(case, flip.rows[:-1], flip.labels[:-1])
+            assert conclusion.margin(fewer) > -0.05
+        if righted == 4:
+            return
+    assert righted
+
+
+@pytest.mark.parametrize("case", PROBLEMS, ids=NAMES)
+def test_what_another_label_does_is_the_group_step_of_one(case):
+    """And the class that is taken is the one that does most."""
+    objective, fit = fitted(case)
+    block = others(case)
+    row = closest_call(objective, fit.theta, block)
+    conclusion = Prediction(objective.model, row, predicted_class(objective.model, fit.theta, row))
+    none = torch.empty(0, dtype=torch.int64)
+    search = amip._Relabelling(objective, conclusion, 15, None)
+    effects, labels = search.effects(amip._Stage(none, none, fit.theta))
+    slope = conclusion.gradient(fit.theta)
+    for i in (0, 7, 75, 149):
+        at = torch.tensor([i])
+        moved = [
+            float(slope @ (group_step(objective, fit.theta, at, y=torch.tensor([c])) - fit.theta))
+            for c in range(case.n_classes)
+        ]
+        assert float(effects[i]) == pytest.approx(min(moved), rel=1e-7, abs=1e-12)
+        assert moved[int(labels[i])] == pytest.approx(min(moved), abs=1e-12)
+
+
+def test_no_single_label_rights_what_two_were_changed_for():
+    """By brute force over all rows."""
+    case = PROBLEMS[0]
+    objective, fit = fitted(case)
+    block = others(case, 60)
+    for i in range(60):
+        row = one_row(block, i)
+        conclusion = Prediction(objective.model, row, predicted_class(objective.model, fit.theta, row))
+        flip = smallest_flip(objective, fit, conclusion, relabel=True)
+        if flip is not None and len(flip.rows) == 2:
+            break
+    else:
+        pytest.fail("no prediction takes two labels")
+    margins = [
+        conclusion.margin(group_step(objective, fit.theta, torch.tensor([j]), y=1 - case.y[[j]]))
+        for j in range(150)
+    ]
+    assert min(margins) > -0.01
 
 
 def test_nonsense_is_refused():

@@ -102,7 +102,17 @@ def explanation():
             for row, part in (("q3", "test"), ("t1", "train"), ("t2", "train"), ("t3", "train"))
             for column, cell in (("age", "41.5"), ("site", "north"))
         ],
-        "flip": [(1, "t1", 1, "yes")],
+        "flip": [(1, "t1", 1, "yes", "no")],
+        "without": [
+            ("prediction", 1, 1, 0, 0, 1.11, 0.6, 0.62),
+            ("slice", 8, 3, 2, 2, 0.7, 0.61, 0.6),
+            ("test", 20, 6, 5, 4, 0.52, 0.505, 0.5),
+        ],
+        "without_classes": [("no", 21, 2), ("yes", 19, 5)],
+        "turned": [
+            ("q3", 3, "no", True, "yes", "no", "no", 0.329, 0.55, 0.54, 1.11, 0.6, 0.62),
+            ("q7", 7, "yes", False, "yes", "yes", "no", 0.6, 0.51, 0.49, 0.51, 0.67, 0.71),
+        ],
         "models": [
             ("logistic", "yes", 0.671, "no", 0.329, 1.11, 0.01, "levels", 5, -0.7, 0.25),
             ("svm", "yes", 0.8, "no", 0.2, 1.7, 0.02, "levels", 5, -0.6, 0.3),
@@ -134,7 +144,21 @@ def explanation():
         explained_label="no",
         probability=0.329,
         loss=1.11,
-        flip={"sentence": "Removing 1 row flips this prediction.", "found": True},
+        flip={"sentence": "Relabelling 1 row flips this prediction.", "found": True, "relabel": True},
+        without={
+            "condition": "site = 'north'",
+            "where": "age > 60",
+            "sentence": "Without 7 training rows (18 %) where site = 'north', this row is predicted “no”.",
+            "predictions": ["yes", "no"],
+            "rows": 7,
+            "share": 0.175,
+            "changes": True,
+            "p": 0.671,
+            "p_after": 0.54,
+            "tests": 20,
+            "before": 6,
+            "after": 4,
+        },
         versus={"models": ["logistic", "svm"], "order_correlation": 0.9, "shared": 2, "of": 3},
     )
     return ExplanationFindings(**_tables(ExplanationFindings, rows), provenance=p)
@@ -149,7 +173,19 @@ def vulnerability():
             (1, 2, 0, 0.0, 0.0, 0.7, None, None, None, 0, 0, 0, 0),
             (2, 2, 1, 0.5, 0.1, 0.9, 3.0, 2.0, 0.08, 1, 0, 0, 1),
         ],
-        "attacks": [("q1", 1, *attack), ("q2", 2, *held)],
+        "attacks": [("q1", 1, *attack, 0.405, -0.364), ("q2", 2, *held, 1.386, 1.046)],
+        "together": [
+            (1, None, 1, 2, 0, 0.35, 0.4, 0.41, 1, 1, 0.08, 4, False, False, False, True),
+            (1, None, 2, 2, 1, 0.35, 0.6, 0.62, 3, 2, 0.08, 9, True, False, False, True),
+        ],
+        "together_rows": [
+            (1, 2, "q1", 1, "no", "yes", True, 0.405, -0.1, 0.6, 0.48, 0.47, 0.5, 0.7, 0.75),
+            (1, 2, "q2", 2, "yes", "yes", False, 1.386, 0.9, 0.8, 0.72, 0.71, 0.2, 0.3, 0.34),
+        ],
+        "together_changes": [
+            (1, 2, "t4", 4, "no", "age", "number", "41", "43", 0.08),
+            (1, 2, "t5", 5, "no", "note", "word added", None, "team", None),
+        ],
         "changes": [
             ("q1", 1, 2, "t4", 4, "no", "age", "number", "41", "43", 0.08),
             ("q1", 1, 2, "t5", 5, "no", "site", "category", "north", "south", None),

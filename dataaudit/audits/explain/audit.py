@@ -11,12 +11,14 @@ trained on the same rows and explained for the same class (`compare`).
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from dataaudit.audits.attribution import attribute, column_contributions, nearest
+from dataaudit.audits.attribution import Rows, attribute, column_contributions, nearest
+from dataaudit.audits.conditions import without_extra
 from dataaudit.audits.explain.compare import (
     ModelComparison,
     compare,
@@ -37,6 +39,7 @@ from dataaudit.audits.explain.tables import (
     neighbour_table,
     probability_table,
 )
+from dataaudit.audits.explain.without import Condition, LeftOut, leave_out
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.perturbation import column_effects
 from dataaudit.audits.testset import Tested, predict, read_sources
@@ -44,7 +47,15 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, closest
 from dataaudit.features import Encoding
 from dataaudit.features.target import Target, class_texts, encode_target
-from dataaudit.findings.schemas import HEALTH, MODELS, VERSUS, ExplanationFindings
+from dataaudit.findings.schemas import (
+    HEALTH,
+    LEFT_OUT,
+    LEFT_OUT_CLASSES,
+    MODELS,
+    TURNED,
+    VERSUS,
+    ExplanationFindings,
+)
 from dataaudit.options import ExplainOptions, Question, StepCallback, ignore_progress
 from dataaudit.training.encoded import Training, encode_training
 from dataaudit.training.trained import Trained
@@ -65,6 +76,8 @@ def explain_row(
     known, new = read_sources(train_source, test_source, settings)
     at = _position(known, new, settings)
     target = encode_target(known.frame[settings.label])
+    condition = Condition.of(known, new, target=target, settings=settings)
+    known, new = (without_extra(side, settings) for side in (known, new))
     known = known if target.kept.all() else known.keep(target.kept)
     on_step("read", 1, 1)
     training = encode_training(known, target, settings, on_step=on_step)
@@ -75,7 +88,9 @@ def explain_row(
     on_step("explain", 0, 1)
     explained = ExplainedRow(models[0], known, new, at, label, tested, (*target.notes, *notes))
     compared = _compare(explained, models[1], training, settings) if len(models) > 1 else None
-    found = _explain(explained, settings, compared, command=command)
+    judged = None if condition is None else _judged(explained, training.encoding)
+    left = None if condition is None else leave_out(explained, condition, judged)
+    found = _explain(explained, settings, compared, left, command=command)
     on_step("explain", 1, 1)
     return found
 
@@ -91,7 +106,12 @@ def _compare(
 
 
 def _explain(
-    explained: ExplainedRow, settings: ExplainOptions, compared: ModelComparison | None, *, command: str
+    explained: ExplainedRow,
+    settings: ExplainOptions,
+    compared: ModelComparison | None,
+    left: LeftOut | None,
+    *,
+    command: str,
 ) -> ExplanationFindings:
     """Turn a trained model and the prediction of one row into the tables."""
     trained, block, seed = explained.trained, explained.tested.block, settings.seed
@@ -114,11 +134,17 @@ def _explain(
         features=features_table(explained, effects, influences["train_row_id"].to_list()),
         probabilities=probability_table(explained),
         cells=cells_table(explained, named),
-        flip=flip_table(explained, removed),
+        flip=flip_table(explained, removed, None if flip is None else flip.flip),
+        without=pl.DataFrame(schema=LEFT_OUT) if left is None else left.without,
+        without_classes=pl.DataFrame(schema=LEFT_OUT_CLASSES) if left is None else left.classes,
+        turned=pl.DataFrame(schema=TURNED) if left is None else left.turned,
         models=pl.DataFrame(schema=MODELS) if compared is None else models_table(compared),
         versus=pl.DataFrame(schema=VERSUS) if compared is None else versus_table(compared, explained.known),
         health=pl.DataFrame(_checks(trained, compared), schema=HEALTH, orient="row"),
-        provenance=explanation_provenance(explained, settings, flip=flip, compared=compared, command=command),
+        provenance=dataclasses.replace(
+            explanation_provenance(explained, settings, flip=flip, compared=compared, command=command),
+            without={} if left is None else left.facts,
+        ),
     )
 
 
@@ -189,11 +215,21 @@ def _predict_one(trained: Trained, new: Dataset, at: int, *, label: int | None, 
 
 def _flip(explained: ExplainedRow, question: Question) -> FlipResult:
     """Search for rows to remove; the errors of a slice are those of all test rows that have a label."""
+    judged = _judged(explained, None) if question.kind == "slice" else None
+    labelled = None if judged is None else (explained.known, judged[1])
+    return find_flip(explained.trained, explained.tested, question, labelled=labelled)
+
+
+def _judged(explained: ExplainedRow, encoding: Encoding | None) -> tuple[Rows, Tested] | None:
+    """Return the positions of the test rows whose label training knows, and their predictions."""
     labels = explained.new.frame[explained.new.target]
-    if question.kind != "slice" or labels.null_count() == len(labels):
-        return find_flip(explained.trained, explained.tested, question, labelled=None)
+    if labels.null_count() == len(labels):
+        return None
     number = {name: place for place, name in enumerate(explained.trained.classes)}
     codes = class_texts(labels).replace_strict(number, default=None, return_dtype=pl.Int64)
-    rows = explained.new.keep(codes.is_not_null())
-    tested = predict(explained.trained, rows, codes.drop_nulls().to_numpy(writable=True))
-    return find_flip(explained.trained, explained.tested, question, labelled=(explained.known, tested))
+    known = codes.is_not_null()
+    if not known.any():
+        return None
+    y = codes.drop_nulls().to_numpy(writable=True)
+    tested = predict(explained.trained, explained.new.keep(known), y, encoding=encoding)
+    return np.flatnonzero(known.to_numpy()), tested

@@ -1,4 +1,4 @@
-"""Smallest set of training rows whose removal changes a conclusion (AMIP).
+"""Smallest set of training rows whose removal, or relabelling, changes a conclusion (AMIP).
 
 The question is text, the search is `amip.smallest_flip`, the proof is its refit:
 
@@ -8,8 +8,10 @@ The question is text, the search is `amip.smallest_flip`, the proof is its refit
     the sign of that feature's coefficient. With more than two classes it is the one for the predicted class
     (for its rival, where the predicted class is the reference), against the reference;
 ``slice:COLUMN=LEVEL``
-    that most of the slice's labelled test rows are predicted wrong; where fewer are, that more than half of
-    those errors stay.
+    that more than half of the slice's errors stay, counted over its labelled test rows;
+``relabel``
+    the class that the test row gets, by other labels of training rows rather than without them; of a row
+    that is predicted wrong, that it does not get its own. ``relabel:`` goes before the other two as well.
 
 The set that is found is sufficient, and small. It is not proved to be the smallest, nor does finding no set
 prove that no set exists.
@@ -28,7 +30,15 @@ from dataaudit.audits.testset import Tested, evaluate
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, closest
 from dataaudit.features import Feature
-from dataaudit.influence.amip import CoefficientSign, Conclusion, Flip, Prediction, SliceErrors, smallest_flip
+from dataaudit.influence.amip import (
+    CoefficientSign,
+    Conclusion,
+    Flip,
+    Misprediction,
+    Prediction,
+    SliceErrors,
+    smallest_flip,
+)
 from dataaudit.options import Question
 from dataaudit.training.trained import Trained
 
@@ -44,33 +54,74 @@ class FlipResult:
     sentence: str  # what it takes, in words
     rows: NDArray[np.int64]  # (m,) positions of the training rows in the order of their removal
     flip: Flip | None  # the search and its refit
+    relabel: bool  # whether they get other labels, rather than leave
 
 
 def find_flip(
     trained: Trained, tested: Tested, question: Question, *, labelled: tuple[Dataset, Tested] | None
 ) -> FlipResult:
     """Search for few training rows whose removal changes a conclusion, and refit without them."""
+    asked = _Asked(trained, question.relabel)
     if question.kind == "prediction":
-        return _prediction(trained, tested)
+        return _prediction(asked, tested)
     if question.kind == "coefficient":
-        return _coefficient(trained, tested, question.name)
+        return _coefficient(asked, tested, question.name)
     if labelled is None:
         raise SettingError("no test row has a label, so no slice has errors", "use --flip prediction")
-    return _slice(trained, *labelled, name=question.name)
+    return _slice(asked, *labelled, name=question.name)
 
 
-def _prediction(trained: Trained, tested: Tested) -> FlipResult:
+@dataclass(frozen=True)
+class _Asked:
+    """A model, and what is to be done with its training rows."""
+
+    trained: Trained
+    relabel: bool
+
+    def search(self, conclusion: Conclusion) -> Flip | None:
+        """Return few rows that change a conclusion, if there are some."""
+        trained, solve = self.trained, self.trained.prepared.solve
+        return smallest_flip(
+            trained.objective, trained.fit, conclusion, limit=LIMIT, relabel=self.relabel, precondition=solve
+        )
+
+    def found(self, what: str, flip: Flip, does: str) -> FlipResult:
+        """Say what it takes."""
+        m = len(flip.rows)
+        rows = "1 training row" if m == 1 else f"{m:,} training rows"
+        share = f"{100 * flip.share:.2g}" if flip.share >= 1e-4 else "<0.01"  # noqa: PLR2004 - a hundredth of a per cent
+        by = "Relabelling" if self.relabel else "Removing"
+        sentence = f"{by} {rows} ({share} %) {does} (confirmed by retraining)."
+        return FlipResult(what, sentence, flip.rows.numpy(), flip, self.relabel)
+
+    def not_found(self, what: str, does: str) -> FlipResult:
+        """Say that there was none."""
+        most = int(LIMIT * self.trained.objective.rows.n)
+        by = "relabelling" if self.relabel else "removal"
+        sentence = (
+            f"No set of up to {most:,} training rows ({100 * LIMIT:.0f} %) was found whose {by} {does}."
+        )
+        return FlipResult(what, sentence, np.zeros(0, dtype=np.int64), None, self.relabel)
+
+
+def _prediction(asked: _Asked, tested: Tested) -> FlipResult:
+    trained, model = asked.trained, asked.trained.objective.model
     names, predicted = trained.classes, int(tested.predicted[0])
-    flip = _search(trained, Prediction(trained.objective.model, tested.block, predicted))
     what = f"this prediction is “{names[predicted]}”"
+    conclusion: Conclusion = Prediction(model, tested.block, predicted)
+    does = "flips this prediction"
+    if asked.relabel and tested.wrong[0]:
+        conclusion, does = Misprediction(model, tested.block), "rights this prediction"
+    flip = asked.search(conclusion)
     if flip is None:
-        return _not_found(trained, what, "flips this prediction")
-    s = trained.objective.model.scores(flip.fit.theta, tested.block)
+        return asked.not_found(what, does)
+    s = model.scores(flip.fit.theta, tested.block)
     now = names[int(torch.nn.functional.pad(s, (1, 0)).argmax())]
-    return _found(what, flip, f"flips this prediction from “{names[predicted]}” to “{now}”")
+    return asked.found(what, flip, f"{does}, from “{names[predicted]}” to “{now}”")
 
 
-def _coefficient(trained: Trained, tested: Tested, name: str) -> FlipResult:
+def _coefficient(asked: _Asked, tested: Tested, name: str) -> FlipResult:
+    trained = asked.trained
     feature, j = _feature(trained, name)
     k = trained.objective.model.loss.n_scores
     order = np.argsort(-tested.p[0], kind="stable")
@@ -79,15 +130,15 @@ def _coefficient(trained: Trained, tested: Tested, name: str) -> FlipResult:
     value = float(trained.fit.theta[position])
     if value == 0.0:
         raise SettingError(f"the coefficient of {_named(feature)} is 0", "name another feature")
-    flip = _search(trained, CoefficientSign(position, np.sign(value)))
+    flip = asked.search(CoefficientSign(position, np.sign(value)))
     towards = f"“{trained.classes[column + 1]}” against “{trained.classes[0]}”"
     sign = ("negative", "positive")[value > 0]
     what = f"the coefficient of {_named(feature)}, for {towards}, is {sign}"
     does = f"turns the sign of the coefficient of {_named(feature)}"
     if flip is None:
-        return _not_found(trained, what, does)
+        return asked.not_found(what, does)
     change = f"from {value:+.3g} to {np.sign(value) * flip.measured:+.3g} in log-odds of {towards}"
-    return _found(what, flip, f"{does} {change}")
+    return asked.found(what, flip, f"{does} {change}")
 
 
 def _feature(trained: Trained, name: str) -> tuple[Feature, int]:
@@ -133,20 +184,21 @@ def _named(feature: Feature) -> str:
     return feature.column if feature.level is None else f"{feature.column} = {feature.level}"
 
 
-def _slice(trained: Trained, train: Dataset, tested: Tested, *, name: str) -> FlipResult:
+def _slice(asked: _Asked, train: Dataset, tested: Tested, *, name: str) -> FlipResult:
+    trained = asked.trained
     part = _find_slice(cut_slices(trained, train, tested), name)
     n, errors = len(part.test), int(tested.wrong[part.test].sum())
     if not errors:
         raise SettingError(f"no test row of {part.name} is predicted wrong", "name a slice with errors")
-    most = 2 * errors > n
     what = f"{errors:,} of {n:,} test rows of {part.name} are predicted wrong"
-    does = f"rights at least half of {part.name}" if most else f"halves the errors of {part.name}"
-    rows = tested.take(part.test)
-    flip = _search(trained, SliceErrors(trained.objective.model, rows, n // 2 if most else errors // 2))
+    does = f"rights half of the errors of {part.name}" if errors > 1 else f"rights the error of {part.name}"
+    flip = asked.search(SliceErrors(trained.objective.model, tested.take(part.test), errors // 2))
     if flip is None:
-        return _not_found(trained, what, does)
+        return asked.not_found(what, does)
     left = int(evaluate(trained, tested, flip.fit.theta).wrong[part.test].sum())
-    return _found(what, flip, f"{does}: {errors:,} of {n:,} test rows are wrong now, {left:,} without")
+    are = "is" if errors == 1 else "are"
+    fall = f"{errors:,} of its {n:,} test rows {are} predicted wrong now, {left:,} after it"
+    return asked.found(what, flip, f"{does}: {fall}")
 
 
 def _find_slice(slices: tuple[Slice, ...], name: str) -> Slice:
@@ -156,22 +208,3 @@ def _find_slice(slices: tuple[Slice, ...], name: str) -> Slice:
         if part.level == level:
             return part
     raise _unknown_level(column, level or "", [part.level for part in mine])
-
-
-def _search(trained: Trained, conclusion: Conclusion) -> Flip | None:
-    solve = trained.prepared.solve
-    return smallest_flip(trained.objective, trained.fit, conclusion, limit=LIMIT, precondition=solve)
-
-
-def _found(what: str, flip: Flip, does: str) -> FlipResult:
-    m = len(flip.rows)
-    rows = "1 row" if m == 1 else f"{m:,} rows"
-    share = f"{100 * flip.share:.2g}" if flip.share >= 1e-4 else "<0.01"  # noqa: PLR2004 - a hundredth of a per cent
-    sentence = f"Removing {rows} ({share} %) {does} (confirmed by retraining)."
-    return FlipResult(what, sentence, flip.rows.numpy(), flip)
-
-
-def _not_found(trained: Trained, what: str, does: str) -> FlipResult:
-    most = int(LIMIT * trained.objective.rows.n)
-    sentence = f"No set of up to {most:,} training rows ({LIMIT:.0%}) was found whose removal {does}."
-    return FlipResult(what, sentence.replace("%", " %"), np.zeros(0, dtype=np.int64), None)

@@ -36,6 +36,7 @@ from dataaudit.findings.schemas import (
     PROBABILITIES,
     ExplanationProvenance,
 )
+from dataaudit.influence.amip import Flip
 from dataaudit.training.trained import Trained
 
 if TYPE_CHECKING:
@@ -188,10 +189,11 @@ def probability_table(explained: ExplainedRow) -> pl.DataFrame:
     return pl.DataFrame({"class": names, "probability": p[order]}, schema=PROBABILITIES)
 
 
-def flip_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
+def flip_table(explained: ExplainedRow, rows: Rows, flip: Flip | None) -> pl.DataFrame:
     """Return the table `FLIP`."""
-    named = _names(explained, rows)
-    table = pl.DataFrame({"position": np.arange(1, len(rows) + 1), **named})
+    named, names = _names(explained, rows), explained.trained.classes
+    new = [None] * len(rows) if flip is None or flip.labels is None else [names[c] for c in flip.labels]
+    table = pl.DataFrame({"position": np.arange(1, len(rows) + 1), **named, "new_label": new}, strict=False)
     return table.select(FLIP.names()).cast(FLIP)
 
 
@@ -237,6 +239,7 @@ def _flipped(found: FlipResult) -> dict[str, Any]:
         "conclusion": found.conclusion,
         "sentence": found.sentence,
         "found": flip is not None,
+        "relabel": found.relabel,
         "rows": len(found.rows),
         "share": None if flip is None else flip.share,
         "before": None if flip is None else flip.before,

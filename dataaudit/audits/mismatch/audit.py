@@ -17,6 +17,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from dataaudit.audits.conditions import some_fulfilling
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.mismatch.columns import column_suspects
 from dataaudit.audits.mismatch.expected import expected_table
@@ -196,18 +197,7 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
             raise SettingError(f"there is no test row {missing[0]}", f"rows go from 0 to {number.max()}")
         return np.flatnonzero(np.isin(number, settings.numbers))
     if settings.where is not None:
-        try:
-            mask = pair.test.frame.with_columns(pl.sql_expr(settings.where).alias("__asked"))["__asked"]
-        except pl.exceptions.PolarsError as error:
-            first = str(error).partition("\n")[0]
-            raise SettingError(f"where cannot be read: {first}", "write e.g. \"age\" = '[0-10)'") from error
-        if mask.dtype != pl.Boolean:
-            what = f"where is no condition: {settings.where!r} gives {mask.dtype}"
-            raise SettingError(what, 'compare it with something, as in "age > 60"')
-        chosen = np.flatnonzero(mask.fill_null(value=False).to_numpy())
-        if not len(chosen):
-            raise SettingError(f"no test row fulfils {settings.where!r}", "check the condition")
-        return chosen
+        return np.flatnonzero(some_fulfilling(pair.test, settings.where, option="where", whose="test"))
     wrong = np.flatnonzero(tested.wrong)
     return np.sort(wrong[np.argsort(-tested.loss[wrong], kind="stable")[:TRACED]])
 

@@ -353,4 +353,4 @@ def test_the_papers_child(data_folder):
     # Section 5.3: the four children that are left, three of them readmitted, far ahead of everything else.
     assert why.influences["train_row"][:4].to_list() == [13685, 9366, 19590, 11116]
     assert abs(why.influences["influence"][3]) > 20 * abs(why.influences["influence"][4])
-    assert "Removing 2 rows" in why.flip
+    assert "Removing 2 training rows" in why.flip

@@ -84,7 +84,7 @@ def test_a_slice_whose_labels_are_the_wrong_way_round_is_no_note():
     first = found.findings.row(0, named=True)
     assert (first["slice"], first["severity"]) == ("colour = rouge", "medium")
     tried = {r["fix"]: r for r in found.tables.fixes.filter(finding=1).iter_rows(named=True)}
-    assert "the other way round" in tried["relabel"]["detail"]
+    assert "with colour = rouge" in tried["relabel"]["detail"]
     assert tried["relabel"]["errors_after"] < 0.9 * tried["relabel"]["errors_before"]
     assert first["fix"] == "relabel"
     honest = dataaudit.audit_mismatch(shops(900, 0), shops(400, 1), label="y", l2=1e-3, prove=0)
