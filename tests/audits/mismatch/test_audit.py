@@ -179,7 +179,7 @@ def test_rows_and_conditions_choose_what_is_traced(train, test):
     assert len(every.tables.responsible) == test.height
     with pytest.raises(SettingError, match="where is no condition: 'x' gives Float64"):
         dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, where="x")
-    with pytest.raises(SettingError, match="where cannot be read"):
+    with pytest.raises(DataError, match="column 'nope' is not in the test rows"):
         dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, where="nope = 1")
     with pytest.raises(SettingError, match="no test row 99999"):
         dataaudit.audit_mismatch(train, test, label="y", id="id", l2=1e-3, rows=[99999])
