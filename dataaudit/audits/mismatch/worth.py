@@ -42,8 +42,10 @@ EACH, SURE = 3.0, 10.0
 DIRECT, APART = ("copies", "row", "rows"), 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
-# Causes of columns that do not say what happened.
-VAGUE = ("moved", "dead", "row shift")
+# Causes of columns that do not say what happened, and those that nothing undoes.
+VAGUE, EMPTY = ("moved", "dead", "row shift", "permuted"), ("stuck", "missing")
+# Share of some rows that a slice must have, and of their worth, to be named in their place.
+SAME = 0.75
 # Broken columns that are tried before a slice, and the share of its worth of which more must be left then.
 RIVALS, HALF = 4, 0.5
 # Kinds of causes that hide slices.
@@ -314,7 +316,7 @@ def first_of(now: Sequence[Judged]) -> Judged:
     apart = [one for one in apart if one.worth >= best.worth / APART]
     tied = [one for one in now if not less(one.best, best.best) or _differs_more(one, best)]
     first = min(apart or tied, key=lambda one: (_complexity(one), -one.best.interval[0]))
-    return _nearer(first, tied)
+    return _nearer(first, now, tied)
 
 
 def _differs_more(one: Judged, best: Judged) -> bool:
@@ -324,19 +326,25 @@ def _differs_more(one: Judged, best: Judged) -> bool:
     return kinds == {"slice"} and more and one.worth >= HALF * best.worth
 
 
-def _nearer(first: Judged, tied: Sequence[Judged]) -> Judged:
-    """Return a level of a column in the place of the column, where that does not say what happened to it."""
-    columns = set(first.suspect.columns)
-    if first.suspect.kind == "column" and not _is_broken(first):
-        levels = [one for one in tied if one.suspect.kind == "slice" and set(one.suspect.columns) == columns]
-        return min(levels, key=lambda one: (_complexity(one), -one.worth), default=first)
-    return first
+def _nearer(first: Judged, now: Sequence[Judged], tied: Sequence[Judged]) -> Judged:
+    """Return a slice in the place of a column, or of rows, that do not say what happened, where one does."""
+    kind, columns, rows = first.suspect.kind, set(first.suspect.columns), first.suspect.train
+    slices: list[Judged] = []
+    if kind == "column" and not _is_broken(first):
+        slices = [one for one in tied if set(one.suspect.columns) == columns]
+        slices = [one for one in slices if one.worth >= SAME * first.worth]
+    if kind in ("row", "rows") and not columns:  # what the rows have in common says more
+        slices = [one for one in now if one.suspect.p_value <= LEVEL and one.worth >= SAME * first.worth]
+        slices = [one for one in slices if np.isin(rows, one.suspect.train).mean() >= SAME]
+    slices = [one for one in slices if one.suspect.kind == "slice"]
+    return min(slices, key=lambda one: (_complexity(one), -one.worth), default=first)
 
 
 def _is_broken(one: Judged) -> bool:
     """Whether it is a fault in itself: copies, or a column that is broken, not only distributed otherwise."""
     suspect = one.suspect
-    return suspect.kind in ("exchange", "column", "copies") and suspect.cause not in VAGUE
+    undone = one.best.fix.name != "leave out column" or suspect.cause in EMPTY
+    return suspect.kind in ("exchange", "column", "copies") and suspect.cause not in VAGUE and undone
 
 
 def less(one: Trial, best: Trial) -> bool:

@@ -91,7 +91,7 @@ def test_the_gain_of_a_fix_is_what_a_refit_without_the_rows_shows(both):
     pair = read_pair(left, SCALED, settings)
     trained = train(encode_training(pair.train, pair.target, settings), settings)
     apart = predict(trained, pair.test, pair.y).loss.mean()
-    assert after.loss.mean() == pytest.approx(apart, rel=0.02)  # the scale of numbers is that of other rows
+    assert after.loss.mean() == pytest.approx(apart, rel=0.05)  # numbers are scaled by other rows
     (trial,) = tried(shop, both).trials
     assert trial.worth == pytest.approx(both.evaluation.loss.sum() - after.loss.sum(), rel=0.05)
 
