@@ -34,7 +34,9 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import StepCallback, ignore_progress
-from dataaudit.training.path import DensePath, PathLoss, PathPoint, l2_path, least_squares_loss
+from dataaudit.training.curve import PathLoss
+from dataaudit.training.folds import FoldPath
+from dataaudit.training.path import DensePath, PathPoint, l2_path, least_squares_loss
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
@@ -47,6 +49,8 @@ WIDTHS = (0.15, 0.5, 1.5, 4.0)
 METRICS: tuple[Literal["scaled", "turned"], ...] = ("scaled", "turned")
 SCREEN_ROWS, SCREEN_LANDMARKS = 2000, 150
 SHORTLIST = 3
+import os
+MATCHED = bool(int(os.environ.get("MATCHED", "1")))
 # Most rows on which λ is chosen; the ridge that suits them suits more rows or is a little too strong.
 PATH_ROWS = 20_000
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
@@ -158,7 +162,7 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
         if kind in ("auto", "rbf") and left >= FEWEST_LANDMARKS:
             widths = WIDTHS if kind == "rbf" else (None, *WIDTHS)
         offered += [
-            BasisSettings(scaling, spline, width, landmarks=max(1, min(500, left)), seed=settings.seed)
+            BasisSettings(scaling, spline, width, matched=MATCHED, landmarks=max(1, min(500, left)), seed=settings.seed)
             for width in widths
             for scaling in scalings
         ]
@@ -196,9 +200,6 @@ def _screen(
             judge(replace(spec, metric=metric))
     step("screen bases", total, total)
     judged.sort(key=lambda item: item[0])
-    # Paths over λ for several classes cost k² times as much: the screen alone decides there.
-    if n_classes > 2:  # noqa: PLR2004
-        return [(spec, l2) for _, l2, spec in judged[:1]]
     best = _best_by_scaling(judged)
     kept = best + [item for item in judged if item not in best]
     return [(spec, l2) for _, l2, spec in kept[:SHORTLIST]]
@@ -225,7 +226,7 @@ def _path(
     basis, l2 = fit_basis(columns, spec, targets=np.eye(n_classes)[y]), settings.l2
     rows = _draw(columns.n, PATH_ROWS, settings)
     X, groups = _dense(basis, columns.take(rows)), settings.groups and settings.groups.take(rows)
-    path = DensePath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
+    path = (DensePath if n_classes == 2 else FoldPath)(X, torch.from_numpy(y[rows]), n_classes, groups=groups)  # noqa: PLR2004
     chosen = path.at(l2) if l2 is not None else path.search(start)
     return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
 
