@@ -168,7 +168,7 @@ def _folded(V: Tensor, like: Tensor) -> Tensor:
 def _times_blocks(inverses: Tensor, V: Tensor) -> Tensor:
     """Return the block-diagonal product."""  # (K, d+1, d+1), ((d+1) K, folds) -> ((d+1) K, folds)
     K = len(inverses)
-    return (inverses @ V.view(-1, K, V.shape[1]).transpose(0, 1)).transpose(0, 1).reshape(V.shape)
+    return (V.view(-1, K, V.shape[1]).permute(1, 2, 0) @ inverses).permute(2, 0, 1).reshape(V.shape)
 
 
 def folds_of(y: np.ndarray, group: np.ndarray | None) -> np.ndarray:
