@@ -38,7 +38,7 @@ PRODUCTS: Final = 60
 # Multiplications a λ above which the step is not halved around the minimum.
 DEAR: Final = 4e10
 # Rows for each column that tell the preconditioner's blocks well enough.
-BLOCK_ROWS: Final = 4
+BLOCK_ROWS: Final = 2
 STEPS, SOLVES = 12, 25
 # Relative residual of a step; the fall of R, in nats, that ends a fit: far below any standard error.
 FORCING, SMALL = 0.1, 1e-5
