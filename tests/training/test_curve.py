@@ -22,8 +22,8 @@ class Drawn(Curve):
 
 
 def dipping(x):
-    """A bowl at λ = 0.01, and a dip at 1e-5 that is not as deep."""
-    return min(abs(x + 2), 0.5 + abs(x + 5))
+    """A bowl at λ = 0.01, and a dip at 1e-5 that does not reach as low."""
+    return min(0.3 * abs(x + 2), 0.5 + abs(x + 5))
 
 
 @pytest.mark.parametrize("start", [1e-6, 3e-6, 1e-5, 1e-4, 1e-2, 0.5])
