@@ -1,4 +1,4 @@
-"""Wrong labels in tables of many classes with few rows each: the default order against a forest of five folds.
+"""Wrong labels in tables of many classes, few rows each: the default order against a forest of five folds.
 
     python tests/benchmarks/classes.py [--tables letter,vowel] [--rows 1040] [--seeds 3]
 
