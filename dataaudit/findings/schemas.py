@@ -131,8 +131,9 @@ class Findings(Tables):
     evidence, neighbours, cells : pl.DataFrame
         Of the top rows: what speaks for or against the label (log-odds), nearest rows, cell texts.
     selection : pl.DataFrame
-        Mean leave-one-out loss (nats) of every λ and basis that was tried, and on how many rows: bases are
-        compared on some, λ of the best one is chosen on all, so that losses compare within one number.
+        Mean loss of left-out rows (nats) of every λ and basis that was tried, and on how many rows: bases are
+        compared on some, λ of the best one is chosen on all, so that losses compare within one number. Rows
+        leave one at a time, or a fifth at a time where there are more than two classes.
     verification : pl.DataFrame
         Changes of a row's own loss (nats), predicted and measured by a true refit.
     noise, budget : pl.DataFrame

@@ -2,9 +2,9 @@
 
 The mean loss at the leave-one-out scores (`influence.leave_one_out`) estimates out-of-sample loss from the
 training rows alone, wrong labels among them; rows of a group, of which one would give away the next, are left
-out together. Along log λ it falls and then rises. The choice is not its
-minimum but the largest λ that is hardly worse (Breiman et al. 1984): wrong labels pull the minimum towards
-too little ridge, since a model that bends to them is less surprised, and ranking them wants more.
+out together. Along log λ it falls and then rises. The choice is not its minimum but the largest λ that is
+hardly worse (`curve`): wrong labels pull the minimum towards too little ridge, since a model that bends to
+them is less surprised, and ranking them wants more.
 
 `DensePath`, for dense rows in float32, is fast enough to compare bases. At each λ Newton's method starts from
 the nearest λ's solution, its steps solved by conjugate gradients. With H = D + λI, D the data's Hessian that

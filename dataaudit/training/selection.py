@@ -6,20 +6,25 @@
        ŷ = U diag(1/(w + λ)) U' y/n        h = Σ_j U_j²/(n (w_j + λ)) + 1/n        error = ‖(y - ŷ)/(1 - h)‖²
 
    (exact: Allen 1974). It orders bases nearly as the logistic model does, at a twentieth of the cost.
-2. **Shortlist.** The best basis of each scaling and the next best are compared by the approximate leave-
-   one-out loss of the model itself (`path.DensePath`), each along its own path over λ, on at most `max_rows`
-   rows.
+2. **Shortlist.** The best basis of each scaling and the next best are compared by the loss of the model
+   itself on left-out rows, each along its own path over λ, on at most `max_rows` rows: for two classes by
+   approximate leave-one-out (`path.DensePath`), for more by five folds (`folds.FoldPath`).
 3. **λ** of the winner is chosen anew on all rows.
 
-Paths go down and up in factors of ten from where least squares had its minimum, then halve the step. All
-of this is float32 on dense rows and decides nothing but the choice; what is printed is fitted again in
+Paths begin where least squares had its minimum and far above it (`curve`), go down and up in factors of ten,
+then halve the step. With several classes a ridge cannot suit both a linear model in many standardised columns
+and RBF features, whose squares sum up to 1: there numbers are scaled to weigh as much (`matched`). *Measured*
+on 360 rows of 15 classes and 90 columns, that takes the precision of flipped labels from .65 to .81. All of
+this is float32 on dense rows and decides nothing but the choice; what is printed is fitted again in
 float64. Where text or very many levels make X sparse there are no RBF features to choose from:
 `path.l2_path` chooses λ.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -35,8 +40,7 @@ from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import StepCallback, ignore_progress
 from dataaudit.solvers.newton import BLOCK_NUMBERS
-from dataaudit.training.curve import PathLoss
-from dataaudit.training.folds import FoldPath
+from dataaudit.training.curve import Curve, PathLoss
 from dataaudit.training.path import DensePath, PathPoint, l2_path, least_squares_loss
 
 if TYPE_CHECKING:
@@ -50,6 +54,8 @@ WIDTHS = (0.15, 0.5, 1.5, 4.0)
 METRICS: tuple[Literal["scaled", "turned"], ...] = ("scaled", "turned")
 SCREEN_ROWS, SCREEN_LANDMARKS = 2000, 150
 SHORTLIST = 3
+# What a path tries, as a rule.
+POINTS = 8
 # Most rows on which λ is chosen; the ridge that suits them suits more rows or is a little too strong.
 PATH_ROWS = 20_000
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
@@ -121,21 +127,25 @@ def choose(
         spec = offered[0] if sparse else shortlist[0][0]
         basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
         return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
-    on_step("choose basis", 0, len(shortlist) + 1)
+    total, tried = POINTS * (len(shortlist) + 1), count(1)
+
+    def told() -> None:
+        on_step("choose basis", min(next(tried), total - 1), total)
+
+    on_step("choose basis", 0, total)
     some = _draw(columns.n, settings.max_rows, settings)
     part, found = columns.take(some), []
     fewer = replace(settings, groups=settings.groups and settings.groups.take(some))
-    for spec, start in shortlist if len(shortlist) > 1 else ():
-        found.append(_path(part, y[some], n_classes, spec=spec, start=start, settings=fewer))
-        on_step("choose basis", len(found), len(shortlist) + 1)
+    for one in shortlist if len(shortlist) > 1 else ():
+        found.append(_path(part, y[some], n_classes, begin=one, settings=fewer, told=told))
     best = min(range(len(found)), key=lambda i: found[i].chosen.mean, default=0)
     if found and len(some) == columns.n:
         final = found.pop(best)
     else:
         spec, start = shortlist[best]
         start = found[best].chosen.l2 if found else start
-        final = _path(columns, y, n_classes, spec=spec, start=start, settings=settings)
-    on_step("choose basis", len(shortlist) + 1, len(shortlist) + 1)
+        final = _path(columns, y, n_classes, begin=(spec, start), settings=settings, told=told)
+    on_step("choose basis", total, total)
     return Choice(final.basis, final.chosen.l2, _curve(final, found), final.chosen.theta)
 
 
@@ -227,16 +237,23 @@ def _path(
     y: Numbers,
     n_classes: int,
     *,
-    spec: BasisSettings,
-    start: float,
+    begin: tuple[BasisSettings, float],
     settings: SelectionSettings,
+    told: Callable[[], None],
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
-    basis, l2 = fit_basis(columns, spec, targets=np.eye(n_classes)[y]), settings.l2
+    (spec, start), l2 = begin, settings.l2
+    basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
     rows = _draw(columns.n, PATH_ROWS, settings)
     X, groups = _dense(basis, columns.take(rows)), settings.groups and settings.groups.take(rows)
-    kind = DensePath if n_classes == 2 else FoldPath  # noqa: PLR2004
-    path = kind(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
+    path: Curve
+    if n_classes == 2:  # noqa: PLR2004
+        path = DensePath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
+    else:
+        from dataaudit.training.folds import FoldPath  # noqa: PLC0415 - two classes need none
+
+        path = FoldPath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
+    path.told = told
     chosen = path.at(l2) if l2 is not None else path.search(start)
     return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
 
