@@ -60,7 +60,7 @@ class Curve(ABC):
 
     def __init__(self) -> None:
         self.found: dict[float, PathLoss] = {}
-        self.told: Callable[[], None] = lambda: None  # after every one that is new
+        self.on_point: Callable[[], None] = lambda: None  # after every one that is new
 
     @abstractmethod
     def _evaluate(self, l2: float) -> PathLoss:
@@ -70,7 +70,7 @@ class Curve(ABC):
         """Return the left-out losses at λ."""
         if l2 not in self.found:
             self.found[l2] = self._evaluate(l2)
-            self.told()
+            self.on_point()
         return self.found[l2]
 
     def search(self, start: float) -> PathLoss:

@@ -129,22 +129,24 @@ def choose(
         return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
     total, tried = POINTS * (len(shortlist) + 1), count(1)
 
-    def told() -> None:
+    def on_point() -> None:
         on_step("choose basis", min(next(tried), total - 1), total)
 
     on_step("choose basis", 0, total)
     some = _draw(columns.n, settings.max_rows, settings)
-    part, found = columns.take(some), []
+    part = columns.take(some)
     fewer = replace(settings, groups=settings.groups and settings.groups.take(some))
-    for one in shortlist if len(shortlist) > 1 else ():
-        found.append(_path(part, y[some], n_classes, begin=one, settings=fewer, told=told))
+    found = [
+        _path(part, y[some], n_classes, begin=one, settings=fewer, on_point=on_point)
+        for one in (shortlist if len(shortlist) > 1 else ())
+    ]
     best = min(range(len(found)), key=lambda i: found[i].chosen.mean, default=0)
     if found and len(some) == columns.n:
         final = found.pop(best)
     else:
         spec, start = shortlist[best]
         start = found[best].chosen.l2 if found else start
-        final = _path(columns, y, n_classes, begin=(spec, start), settings=settings, told=told)
+        final = _path(columns, y, n_classes, begin=(spec, start), settings=settings, on_point=on_point)
     on_step("choose basis", total, total)
     return Choice(final.basis, final.chosen.l2, _curve(final, found), final.chosen.theta)
 
@@ -239,7 +241,7 @@ def _path(
     *,
     begin: tuple[BasisSettings, float],
     settings: SelectionSettings,
-    told: Callable[[], None],
+    on_point: Callable[[], None],
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
     (spec, start), l2 = begin, settings.l2
@@ -253,7 +255,7 @@ def _path(
         from dataaudit.training.folds import FoldPath  # noqa: PLC0415 - two classes need none
 
         path = FoldPath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
-    path.told = told
+    path.on_point = on_point
     chosen = path.at(l2) if l2 is not None else path.search(start)
     return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
 
