@@ -52,6 +52,7 @@ class BasisSettings:
     spline: bool = False  # add cubic splines of every numeric column
     rbf_width: float | None = None  # γ·d of the RBF features; None for none
     metric: Literal["plain", "scaled", "turned"] = "plain"  # of the RBF: columns scaled, or directions turned
+    matched: bool = False  # with an RBF, numbers in all vary by 1, as much as its features can
     landmarks: int = 500  # most training rows that the RBF features are measured from
     seed: int = 0
 
@@ -92,13 +93,14 @@ class Basis:
     kernel_levels: NDArray[np.int64]  # levels that take part in the kernel
     columns: tuple[Feature, ...]  # features of the encoded columns, in their order
     name: str
+    share: float = 1.0  # what numbers, vectors and splines are multiplied by
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """One per column of the design matrix: encoded columns, then splines, then RBF features."""
         rank = self.settings.scaling == "rank"
         d = len(self.mean)
-        scales = np.ones(d) if rank else self.sd
+        scales = (np.ones(d) if rank else self.sd) / self.share
         numeric = [replace(f, scale=f.scale * float(s)) for f, s in zip(self.columns, scales, strict=False)]
         splines = [
             Feature(f"{f.name} (spline {i + 1})", f.column, str(i + 1), "spline")
@@ -126,7 +128,8 @@ class Basis:
     def _dense(self, columns: Columns, rows: slice) -> Array:
         Z, vectors = self._scaled(columns.numeric[rows]), columns.vectors[rows]
         levels = columns.levels[rows].toarray()
-        parts = [Z, vectors, levels, columns.terms[rows].toarray(), self._splines(Z)]
+        share, terms = self.share, columns.terms[rows].toarray()
+        parts = [share * Z, share * vectors, levels, terms, share * self._splines(Z)]
         if self.kernel:
             parts.append(self.kernel(np.hstack([Z, vectors, levels[:, self.kernel_levels]])))
         return np.hstack(parts)
@@ -165,7 +168,14 @@ def fit_basis(columns: Columns, settings: BasisSettings, *, targets: Array | Non
         kernel_levels = _few_levels(columns.level_features)
         kernel = _kernel(_kernel_inputs(Z, columns, kernel_levels), settings, targets)
     name = _name(columns, settings, splines=any(map(_width, knots)), kernel=kernel)
-    return replace(basis, knots=knots, kernel=kernel, kernel_levels=kernel_levels, name=name)
+    basis = replace(basis, knots=knots, kernel=kernel, kernel_levels=kernel_levels, name=name)
+    return replace(basis, share=_share(basis, Z, columns.vectors)) if settings.matched and kernel else basis
+
+
+def _share(basis: Basis, Z: Array, vectors: Array) -> float:
+    """Return what makes the variances of numbers, vectors and splines sum up to 1."""
+    varied = sum(float(part.var(0).sum()) for part in (Z, vectors, basis._splines(Z)))  # noqa: SLF001 - as above
+    return float(varied**-0.5) if varied > 0.0 else 1.0
 
 
 def _kernel(inputs: Array, settings: BasisSettings, targets: Array | None) -> Kernel | None:

@@ -138,8 +138,9 @@ class Findings(Tables):
     evidence, neighbours, cells : pl.DataFrame
         Of the top rows: what speaks for or against the label (log-odds), nearest rows, cell texts.
     selection : pl.DataFrame
-        Mean leave-one-out loss (nats) of every λ and basis that was tried, and on how many rows: bases are
-        compared on some, λ of the best one is chosen on all, so that losses compare within one number.
+        Mean loss of left-out rows (nats) of every λ and basis that was tried, and on how many rows: bases are
+        compared on some, λ of the best one is chosen on all, so that losses compare within one number. Rows
+        leave one at a time, or a fifth at a time where there are more than two classes.
     verification : pl.DataFrame
         Changes of a row's own loss (nats), predicted and measured by a true refit.
     noise, budget : pl.DataFrame
@@ -347,9 +348,7 @@ class MismatchProvenance(PairRecord):
 def _slices(frame: pl.DataFrame) -> pl.DataFrame:
     """Return slices of version 0.1, which were measured by lift."""
     lacking = [name for name in SLICES if name not in frame.columns]
-    return (
-        frame.with_columns(**dict.fromkeys(lacking, pl.lit(None))).select(SLICES.names()).cast(SLICES)
-    )
+    return frame.with_columns(**dict.fromkeys(lacking, pl.lit(None))).select(SLICES.names()).cast(SLICES)
 
 
 def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:

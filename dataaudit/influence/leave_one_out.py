@@ -48,18 +48,21 @@ def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: 
     weight = objective.rows.weight[:, None, None] / objective.rows.n
     pull = weight * _forms_without(objective, theta, forms)
     eye = torch.eye(forms.shape[1], dtype=forms.dtype)
-    s = base.clone()
+    s, moving = base.clone(), torch.arange(len(base))
     low, high = torch.full_like(s, -torch.inf), torch.full_like(s, torch.inf)
     for _ in range(200):
-        excess = s - base + (pull @ loss.slope(s, y)[:, :, None])[:, :, 0]
-        step = torch.linalg.solve(eye + pull @ loss.curvature(s, y), excess[:, :, None])[:, :, 0]
+        here, label, form = s[moving], y[moving], pull[moving]
+        excess = here - base[moving] + (form @ loss.slope(here, label)[:, :, None])[:, :, 0]
+        step = torch.linalg.solve(eye + form @ loss.curvature(here, label), excess[:, :, None])[:, :, 0]
         # The curvature may vanish far out, where a full step overshoots; a unit of score at a time does not.
-        moved = s - step.clamp(-1.0, 1.0)
+        moved = here - step.clamp(-1.0, 1.0)
         if s.shape[1] == 1:  # next to a kink steps would go to and fro; one equation that rises has a bracket
-            low, high = torch.where(excess < 0, s, low), torch.where(excess > 0, s, high)
-            moved = torch.where((low <= moved) & (moved <= high), moved, (low + high) / 2)
-        s, step = moved, s - moved
-        if float(step.abs().max()) < 1e-12:  # noqa: PLR2004 - rounding of a score
+            low[moving] = below = torch.where(excess < 0, here, low[moving])
+            high[moving] = above = torch.where(excess > 0, here, high[moving])
+            moved = torch.where((below <= moved) & (moved <= above), moved, (below + above) / 2)
+        s[moving] = moved
+        moving = moving[(here - moved).abs().amax(1) >= 1e-12]  # noqa: PLR2004 - rounding of a score
+        if not len(moving):
             break
     return s
 

@@ -2,9 +2,9 @@
 
 The mean loss at the leave-one-out scores (`influence.leave_one_out`) estimates out-of-sample loss from the
 training rows alone, wrong labels among them; rows of a group, of which one would give away the next, are left
-out together. Along log λ it falls and then rises. The choice is not its
-minimum but the largest λ that is hardly worse (Breiman et al. 1984): wrong labels pull the minimum towards
-too little ridge, since a model that bends to them is less surprised, and ranking them wants more.
+out together. Along log λ it falls and then rises. The choice is not its minimum but the largest λ that is
+hardly worse (`curve`): wrong labels pull the minimum towards too little ridge, since a model that bends to
+them is less surprised, and ranking them wants more.
 
 `DensePath`, for dense rows in float32, is fast enough to compare bases. At each λ Newton's method starts from
 the nearest λ's solution, its steps solved by conjugate gradients. With H = D + λI, D the data's Hessian that
@@ -16,11 +16,6 @@ scores need it:
 
 Cost per λ: n d² k(k+1)/2 for D, p³ for the factor and its inverse, b d² k(k+1)/2 for the Q of b judged
 rows.
-
-Its choice is the largest λ whose loss is above the least by no more than 1.5 standard errors of the
-difference, row by row. The one-standard-error rule proper takes the error of the loss itself, which is ten
-times larger: on 13 tables with flipped labels it allows a ridge that is plainly worse for finding them. There
-1.5 to 2 was best.
 
 `l2_path`, for sparse or wide rows and for other losses, brackets the minimum in steps of a factor four,
 halves the steps there, and keeps the one-standard-error rule. Fits are warm-started and need no high
@@ -40,9 +35,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dataaudit.influence.leave_one_out import leave_one_out_scores
@@ -52,22 +45,21 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky, Dual, Prepared
 from dataaudit.solvers.cg import conjugate_gradients
-from dataaudit.solvers.cholesky import cholesky_solve
+from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.sketch import Sketch, Sketched
+from dataaudit.training.curve import Curve, PathLoss, group_sums
+from dataaudit.training.folds import FOLDS, folds_of
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups, Partition
 
-LEAST, MOST = 1e-7, 1e2
 # Multiplications a λ above which the step is not halved around the minimum.
 DEAR = 2e10
 JUDGED_ROWS = 2000
 # Each takes k³ multiplications, so of many classes fewer rows are judged, but never less than these.
 JUDGED_WORK, FEWEST_JUDGED = 4e9, 200
 SCREEN_L2 = tuple(10.0 ** (-j / 2) for j in range(10))
-STANDARD_ERRORS = 1.5
-FOLDS = 5
 # Multiplications below which exact quadratic forms cost less than a sketch's iterations.
 CHEAP = 1e10
 # Largest gradient in a row's unit, and in the unit of λ times a parameter.
@@ -78,34 +70,17 @@ LOWEST, HIGHEST = -26, 8
 START = -10
 
 
-@dataclass(frozen=True)
-class PathLoss:
-    """One λ of a `DensePath`."""
-
-    l2: float
-    losses: Tensor  # (b,) left-out losses of the judged rows, or groups, in nats; infinite if the fit failed
-    theta: Tensor  # (p,) parameters near the minimum, float64, laid out as in `model.linear`
-
-    @property
-    def mean(self) -> float:
-        """Mean loss."""
-        return float(self.losses.mean())
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of the mean, over rows, or groups."""
-        return standard_error(self.losses)
+def dense_cost(n: int, d: int, n_classes: int) -> float:
+    """Return the multiplications that a λ of a `DensePath` takes."""
+    k = n_classes - 1
+    return float(n) * d**2 * k * (k + 1) / 2 + float(d * k) ** 3
 
 
-def standard_error(values: Tensor) -> float:
-    """Return the standard error of a mean."""
-    return float(values.std() / len(values) ** 0.5) if len(values) > 1 else math.inf
-
-
-class DensePath:
+class DensePath(Curve):
     """Fits and judges one λ after another."""
 
     def __init__(self, X: Tensor, y: Tensor, n_classes: int, *, groups: Groups | None = None) -> None:
+        super().__init__()
         n, self.k = len(X), n_classes - 1
         # The intercept is free, so centring changes nothing but the conditioning, which float32 needs.
         self.centre = X.mean(0)
@@ -119,54 +94,14 @@ class DensePath:
         self.y = y[self.judged]
         self.model = LinearModel(Softmax(n_classes), X.shape[1])
         self.data = self._data_hessian(self._initial())
-        self.found: dict[float, PathLoss] = {}
         self.starts: dict[float, Tensor] = {}
+        self.dear = dense_cost(n, self.X.shape[1], n_classes) > DEAR
 
-    @property
-    def dear(self) -> bool:
-        """Whether a λ costs more than a second or so."""
-        n, d = self.X.shape
-        return n * d**2 * self.k * (self.k + 1) / 2 + (d * self.k) ** 3 > DEAR
-
-    def at(self, l2: float) -> PathLoss:
-        """Return the leave-one-out losses at λ."""
-        if l2 not in self.found:
-            near = min(self.starts, key=lambda other: abs(math.log(other / l2)), default=None)
-            Theta = self._minimise(l2, self._initial() if near is None else self.starts[near])
-            self.data = self._data_hessian(Theta)
-            self.starts[l2] = Theta
-            self.found[l2] = PathLoss(l2, self._judge(l2, Theta), self._uncentred(Theta))
-        return self.found[l2]
-
-    def search(self, start: float) -> PathLoss:
-        """Search from one λ, and return the choice; everything that was tried is in `found`."""
-        best, factor = self.at(start), 10.0
-        lower = self._try(best.l2 / factor)
-        towards = 1 / factor if lower.mean < best.mean else factor
-        while (further := self._try(best.l2 * towards)).mean < best.mean:
-            best = further
-        if not self.dear:
-            for factor in (10.0**-0.5, 10.0**0.5):
-                self._try(best.l2 * factor)
-        return self.choice()
-
-    def choice(self) -> PathLoss:
-        """Return the largest λ that is not clearly worse than the best."""
-        best = min(self.found.values(), key=lambda point: point.mean)
-        if not math.isfinite(best.mean):
-            return max(self.found.values(), key=lambda point: point.l2)
-
-        def near(point: PathLoss) -> bool:
-            difference = point.losses - best.losses
-            return float(difference.mean()) <= STANDARD_ERRORS * standard_error(difference)
-
-        return max((p for p in self.found.values() if p is best or near(p)), key=lambda point: point.l2)
-
-    def _try(self, l2: float) -> PathLoss:
-        l2 = float(f"{l2:.4g}")
-        if LEAST <= l2 <= MOST:
-            return self.at(l2)
-        return PathLoss(l2, torch.tensor([math.inf]), torch.empty(0))
+    def _evaluate(self, l2: float) -> PathLoss:
+        near = self.nearest(l2)
+        Theta = self._minimise(l2, self._initial() if near is None else self.starts[near.l2])
+        self.data, self.starts[l2] = self._data_hessian(Theta), Theta
+        return PathLoss(l2, self._judge(l2, Theta), self._uncentred(Theta))
 
     def _initial(self) -> Tensor:
         """Return no slopes, and intercepts that give the classes their shares."""
@@ -256,7 +191,7 @@ class DensePath:
             return torch.full((len(self.judged),), math.inf, dtype=torch.float64)
         n, d, k = len(self.X), self.X.shape[1], self.k
         X, E = self.X[self.judged], self.E[self.judged].double()
-        G = torch.cholesky_inverse(L).view(k, d, k, d)
+        G = inverse(L).view(k, d, k, d)
         Q = torch.empty(len(X), k, k, dtype=torch.float64)
         for a in range(k):
             for b in range(a + 1):
@@ -308,13 +243,6 @@ class DensePath:
         Theta[-1] -= self.centre.double() @ Theta[:-1]
         flat: Tensor = Theta.reshape(-1)
         return flat
-
-
-def group_sums(values: Tensor, groups: Groups) -> Tensor:
-    """Return the sum over each group."""  # (n,) -> (g,)
-    number = torch.from_numpy(np.unique(groups.group, return_inverse=True)[1].reshape(-1))
-    sums: Tensor = values.new_zeros(int(number.max()) + 1).index_add_(0, number, values)
-    return sums
 
 
 def least_squares_loss(X: Tensor, Y: Tensor, *, groups: Groups | None = None) -> tuple[float, float]:
@@ -460,20 +388,15 @@ def folded_scores(
     objective: Objective, theta: Tensor, *, settings: FitSettings, groups: Groups | None
 ) -> Tensor:
     """Return the scores of rows by fits without a fifth of the rows, or groups."""  # -> (n, k)
-    rows, fold = objective.rows, folds(objective.rows.n, groups)
+    rows = objective.rows
+    fold = folds_of(rows.y.numpy(), None if groups is None else groups.group)
     scores = theta.new_empty(rows.n, objective.model.loss.n_scores)
     for part in range(FOLDS):
-        out = torch.from_numpy(np.flatnonzero(fold == part))
+        out = torch.nonzero(torch.from_numpy(fold == part))[:, 0]
         without = objective.reweighted(rows.weight.index_fill(0, out, 0.0))
         fitted = minimise(without, theta, settings=settings).theta
         scores[out] = objective.model.scores(fitted, rows.take(out))
     return scores
-
-
-def folds(n: int, groups: Groups | None) -> NDArray[np.int64]:
-    """Return the fold of each row; rows of a group have one."""  # -> (n,)
-    group = np.arange(n) if groups is None else np.unique(groups.group, return_inverse=True)[1].reshape(-1)
-    return np.random.default_rng(0).permutation(int(group.max()) + 1)[group] % FOLDS
 
 
 def left_out_scores(

@@ -6,20 +6,25 @@
        ŷ = U diag(1/(w + λ)) U' y/n        h = Σ_j U_j²/(n (w_j + λ)) + 1/n        error = ‖(y - ŷ)/(1 - h)‖²
 
    (exact: Allen 1974). It orders bases nearly as the logistic model does, at a twentieth of the cost.
-2. **Shortlist.** The best basis of each scaling and the next best are compared by the approximate leave-
-   one-out loss of the model itself (`path.DensePath`), each along its own path over λ, on at most `max_rows`
-   rows.
+2. **Shortlist.** The best basis of each scaling and the next best are compared by the loss of the model
+   itself on left-out rows, each along its own path over λ, on at most `max_rows` rows: for two classes by
+   approximate leave-one-out (`path.DensePath`), for more by five folds (`folds.FoldPath`).
 3. **λ** of the winner is chosen anew on all rows.
 
-Paths go down and up in factors of ten from where least squares had its minimum, then halve the step. All
-of this is float32 on dense rows and decides nothing but the choice; what is printed is fitted again in
+Paths begin where least squares had its minimum and far above it (`curve`), go down and up in factors of ten,
+then halve the step. With several classes a ridge cannot suit both a linear model in many standardised columns
+and RBF features, whose squares sum up to 1: there numbers are scaled to weigh as much (`matched`). *Measured*
+on 360 rows of 15 classes and 90 columns, that takes the precision of flipped labels from .65 to .81. All of
+this is float32 on dense rows and decides nothing but the choice; what is printed is fitted again in
 float64. Where text or very many levels make X sparse there are no RBF features to choose from:
 `path.l2_path` chooses λ.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -34,7 +39,9 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import StepCallback, ignore_progress
-from dataaudit.training.path import DensePath, PathLoss, PathPoint, l2_path, least_squares_loss
+from dataaudit.solvers.newton import BLOCK_NUMBERS
+from dataaudit.training.curve import Curve, PathLoss
+from dataaudit.training.path import DensePath, PathPoint, l2_path, least_squares_loss
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
@@ -47,11 +54,13 @@ WIDTHS = (0.15, 0.5, 1.5, 4.0)
 METRICS: tuple[Literal["scaled", "turned"], ...] = ("scaled", "turned")
 SCREEN_ROWS, SCREEN_LANDMARKS = 2000, 150
 SHORTLIST = 3
+# What a path tries, as a rule.
+POINTS = 8
 # Most rows on which λ is chosen; the ridge that suits them suits more rows or is a little too strong.
 PATH_ROWS = 20_000
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
 PARAMETERS, FEWEST_LANDMARKS = 2000, 50
-# More parameters than this without any are left to `path.l2_path`, which needs no Hessian.
+# More parameters of two classes than this are left to `path.l2_path`, which needs no Hessian.
 WIDE = 3000
 # Largest dense design, in bytes, for which splines or RBF features are considered.
 DESIGN_BYTES = 2**30
@@ -110,27 +119,35 @@ def choose(
 ) -> Choice:
     """Choose basis and λ."""
     offered = _offered(columns, n_classes, settings)
-    sparse = bool(columns.terms.shape[1]) or len(columns.features) * (n_classes - 1) > WIDE
+    d, K = len(columns.features), n_classes
+    wide = d > WIDE if K == 2 else K * d**2 > BLOCK_NUMBERS  # noqa: PLR2004
+    sparse = bool(columns.terms.shape[1]) or wide
     shortlist = [] if sparse else _screen(columns, y, offered, settings=settings, step=on_step)
     if sparse or loss is not None:
         spec = offered[0] if sparse else shortlist[0][0]
         basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
         return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
-    on_step("choose basis", 0, len(shortlist) + 1)
+    total, tried = POINTS * (len(shortlist) + 1), count(1)
+
+    def on_point() -> None:
+        on_step("choose basis", min(next(tried), total - 1), total)
+
+    on_step("choose basis", 0, total)
     some = _draw(columns.n, settings.max_rows, settings)
-    part, found = columns.take(some), []
+    part = columns.take(some)
     fewer = replace(settings, groups=settings.groups and settings.groups.take(some))
-    for spec, start in shortlist if len(shortlist) > 1 else ():
-        found.append(_path(part, y[some], n_classes, spec=spec, start=start, settings=fewer))
-        on_step("choose basis", len(found), len(shortlist) + 1)
+    found = [
+        _path(part, y[some], n_classes, begin=one, settings=fewer, on_point=on_point)
+        for one in (shortlist if len(shortlist) > 1 else ())
+    ]
     best = min(range(len(found)), key=lambda i: found[i].chosen.mean, default=0)
     if found and len(some) == columns.n:
         final = found.pop(best)
     else:
         spec, start = shortlist[best]
         start = found[best].chosen.l2 if found else start
-        final = _path(columns, y, n_classes, spec=spec, start=start, settings=settings)
-    on_step("choose basis", len(shortlist) + 1, len(shortlist) + 1)
+        final = _path(columns, y, n_classes, begin=(spec, start), settings=settings, on_point=on_point)
+    on_step("choose basis", total, total)
     return Choice(final.basis, final.chosen.l2, _curve(final, found), final.chosen.theta)
 
 
@@ -149,7 +166,8 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
     numeric, kind = columns.numeric.shape[1], settings.basis
     scalings: tuple[Literal["standard", "rank"], ...] = ("standard", "rank") if numeric else ("standard",)
     room = min(PARAMETERS // (n_classes - 1), DESIGN_BYTES // (8 * columns.n)) - len(columns.features)
-    offered = []
+    # Two classes leave room for a ridge that suits both; *measured* on 6 tables it was no worse.
+    matched, offered = n_classes > 2, []  # noqa: PLR2004
     for spline in {"linear": (False,), "spline": (True,)}.get(kind, (False, True)):
         left = room - 6 * numeric * spline
         if spline and (not numeric or left < 0):
@@ -158,7 +176,14 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
         if kind in ("auto", "rbf") and left >= FEWEST_LANDMARKS:
             widths = WIDTHS if kind == "rbf" else (None, *WIDTHS)
         offered += [
-            BasisSettings(scaling, spline, width, landmarks=max(1, min(500, left)), seed=settings.seed)
+            BasisSettings(
+                scaling,
+                spline,
+                width,
+                matched=matched,
+                landmarks=max(1, min(500, left)),
+                seed=settings.seed,
+            )
             for width in widths
             for scaling in scalings
         ]
@@ -177,28 +202,25 @@ def _screen(
     rows, n_classes = _draw(columns.n, SCREEN_ROWS, settings), int(y.max()) + 1
     part, groups = columns.take(rows), settings.groups and settings.groups.take(rows)
     Y = torch.nn.functional.one_hot(torch.from_numpy(y[rows]), n_classes).float()
-    judged: list[_Judged] = []
+    seen: dict[str, _Judged] = {}  # by the name of the basis: where rows are few for a metric there is none
     total = len(offered) + 2 * len(METRICS)
 
     def judge(spec: BasisSettings) -> None:
-        step("screen bases", len(judged), total)
+        step("screen bases", len(seen), total)
         small = replace(spec, landmarks=min(spec.landmarks, SCREEN_LANDMARKS))
         basis = fit_basis(part, small, targets=Y.numpy().astype(np.float64))
-        loss, l2 = least_squares_loss(_dense(basis, part), Y, groups=groups)
-        # Half a unit of squared error has curvature 1, a logistic loss about a tenth.
-        judged.append((loss, l2 / 10.0, spec))
+        if basis.name not in seen:
+            loss, l2 = least_squares_loss(_dense(basis, part), Y, groups=groups)
+            # Half a unit of squared error has curvature 1, a logistic loss about a tenth.
+            seen[basis.name] = (loss, l2 / 10.0, spec)
 
     for spec in offered:
         judge(spec)
-    best = _best_by_scaling(judged)
-    for _, _, spec in best:
+    for _, _, spec in _best_by_scaling(list(seen.values())):
         for metric in METRICS if spec.rbf_width is not None else ():
             judge(replace(spec, metric=metric))
     step("screen bases", total, total)
-    judged.sort(key=lambda item: item[0])
-    # Paths over λ for several classes cost k² times as much: the screen alone decides there.
-    if n_classes > 2:  # noqa: PLR2004
-        return [(spec, l2) for _, l2, spec in judged[:1]]
+    judged = sorted(seen.values(), key=lambda item: item[0])
     best = _best_by_scaling(judged)
     kept = best + [item for item in judged if item not in best]
     return [(spec, l2) for _, l2, spec in kept[:SHORTLIST]]
@@ -217,15 +239,23 @@ def _path(
     y: Numbers,
     n_classes: int,
     *,
-    spec: BasisSettings,
-    start: float,
+    begin: tuple[BasisSettings, float],
     settings: SelectionSettings,
+    on_point: Callable[[], None],
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
-    basis, l2 = fit_basis(columns, spec, targets=np.eye(n_classes)[y]), settings.l2
+    (spec, start), l2 = begin, settings.l2
+    basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
     rows = _draw(columns.n, PATH_ROWS, settings)
     X, groups = _dense(basis, columns.take(rows)), settings.groups and settings.groups.take(rows)
-    path = DensePath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
+    path: Curve
+    if n_classes == 2:  # noqa: PLR2004
+        path = DensePath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
+    else:
+        from dataaudit.training.folds import FoldPath  # noqa: PLC0415 - two classes need none
+
+        path = FoldPath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
+    path.on_point = on_point
     chosen = path.at(l2) if l2 is not None else path.search(start)
     return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
 

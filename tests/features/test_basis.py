@@ -89,6 +89,17 @@ def test_rbf_features_reproduce_the_kernel_where_every_row_is_a_landmark(some):
     assert gram == pytest.approx(np.exp(-gamma * squared), abs=2e-4)  # up to the flat directions
 
 
+def test_matched_numbers_vary_by_one_in_all_and_the_rest_is_as_it_was(some):
+    settings = BasisSettings(rbf_width=1.5, spline=True, landmarks=20)
+    plain, matched = (fit_basis(some, replace(settings, matched=m)) for m in (False, True))
+    X, Z = plain.transform(some), matched.transform(some)
+    ours = np.array([f.kind in ("numeric", "vector", "spline") for f in matched.features])
+    assert Z[:, ours].var(0).sum() == pytest.approx(1.0)
+    assert Z[:, ours] == pytest.approx(matched.share * X[:, ours])
+    assert np.array_equal(Z[:, ~ours], X[:, ~ours])
+    assert matched.features[0].scale == pytest.approx(plain.features[0].scale / matched.share)
+
+
 @pytest.mark.parametrize("settings", ALL, ids=str)
 def test_one_feature_per_column_and_the_same_values_row_by_row(some, settings):
     basis = fit_basis(some, settings)

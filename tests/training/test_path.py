@@ -17,10 +17,10 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky, Dual
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.sketch import Sketch
+from dataaudit.training.folds import folds_of
 from dataaudit.training.path import (
     DensePath,
     folded_scores,
-    folds,
     is_cheap,
     l2_path,
     least_squares_loss,
@@ -162,7 +162,7 @@ def test_folded_scores_are_those_of_fits_without_a_fifth(grouped):
     objective = case.objective(0.02)
     theta = minimise(objective).theta
     found = folded_scores(objective, theta, settings=FitSettings(), groups=groups)
-    fold = folds(60, groups)
+    fold = folds_of(case.y.numpy() if isinstance(case.y, torch.Tensor) else case.y, groups and groups.group)
     assert np.bincount(fold).tolist() == [12] * 5 if groups is None else len(np.unique(fold)) == 5
     for part in range(5):
         kept = fold != part
