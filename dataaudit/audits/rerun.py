@@ -35,6 +35,7 @@ REFITS = schema("what text, change text, predicted real, measured real")
 SAME = 1e-6
 AGAIN = "run the audit again"
 ELSEWHERE = "run the audit again, or say with --data where they are as they were"
+ON_TEST = ", on test row "  # between a training row that is removed and the test row whose loss changes
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _mismatch_refits(again: MismatchFindings) -> pl.DataFrame:
     of_findings = again.fixes.filter(done).select(
         name.alias("what"), pl.col("fix").alias("change"), "predicted", "measured"
     )
-    pair = pl.concat_str(pl.col("train_row_id"), pl.lit(", on test row "), pl.col("test_row_id"))
+    pair = pl.concat_str(pl.col("train_row_id"), pl.lit(ON_TEST), pl.col("test_row_id"))
     of_traces = again.verification.select(pair.alias("what"), "change", "predicted", "measured")
     return pl.concat([of_findings.cast(REFITS), of_traces.cast(REFITS)])
 

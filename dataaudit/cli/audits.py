@@ -138,17 +138,20 @@ def _table(done: Rerun) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from dataaudit.audits.rerun import ON_TEST
     from dataaudit.escape import line
+    from dataaudit.report.words import RowNames
 
+    of_train, of_test = (RowNames.of(done.findings.record, part).one for part in ("train", "test"))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("changed", overflow="fold")
     table.add_column("how", no_wrap=True)
     table.add_column("predicted", justify="right", no_wrap=True)
     table.add_column("measured", justify="right", no_wrap=True)
-    for what, change, predicted, measured in done.refits.head(SHOWN).iter_rows():
-        table.add_row(
-            Text(line(what, 160)), Text(change), Text(f"{predicted:+.4f}"), Text(f"{measured:+.4f}")
-        )
+    for what, change, *losses in done.refits.head(SHOWN).iter_rows():
+        train, on, test = what.partition(ON_TEST)
+        name = f"{of_train(train)}, test {of_test(test)}" if on else of_train(what)
+        table.add_row(Text(line(name, 160)), Text(change), *(Text(f"{loss:+.4f}") for loss in losses))
     return table
 
 
