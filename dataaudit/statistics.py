@@ -1,14 +1,5 @@
 """What chance alone would do: intervals of shares, p-values, and their correction for multiplicity.
 
-Whether a slice's labels differ between training and test by more than chance is asked of many slices at once.
-For a of n training rows and b of t test rows of a class, given a + b, Fisher's exact test (1935) is
-
-    P(A ≥ a) = Σ_{x ≥ a} C(a+b, x) C(n+t-a-b, n-x) / C(n+t, n)
-
-one-sided, since only a class that training has too much of can draw errors to itself. A slice of a handful
-of rows cannot reach a small p-value whatever its labels, so it need not be paid for (Tarone 1990, Biometrics
-46): the correction for multiplicity counts the slices that could have.
-
 Only `scipy.special`: importing `scipy.stats` takes longer than most audits of small tables.
 """
 
@@ -49,13 +40,6 @@ def wilson(k: float, n: float, *, z: float = Z95) -> tuple[float, float]:
     p, spread = k / n, z * z / n
     centre, half = p + spread / 2.0, z * float(np.sqrt(p * (1.0 - p) / n + spread / (4.0 * n)))
     return max(0.0, (centre - half) / (1.0 + spread)), min(1.0, (centre + half) / (1.0 + spread))
-
-
-def exact_interval(hits: Counts, n: Counts) -> tuple[Reals, Reals]:
-    """Return the 95 % intervals of Clopper & Pearson (1934) for shares."""  # hits, n (m,) -> (m,)
-    low = np.where(hits > 0, _special().betaincinv(np.maximum(hits, 1), n - hits + 1, 0.025), 0.0)
-    high = np.where(hits < n, _special().betaincinv(hits + 1, np.maximum(n - hits, 1), 0.975), 1.0)
-    return low, high
 
 
 def difference_interval(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
@@ -105,7 +89,7 @@ def ks_distance(train: Reals, test: Reals, *, tolerance: float = 0.0) -> tuple[f
 
 
 def _ahead(first: Reals, second: Reals, tolerance: float) -> float:
-    """Return ``sup F(x - δ) - G(x)`` of two sorted samples: it is reached where F jumps, a moment before G."""
+    """Return ``sup F(x - δ) - G(x)`` of two sorted samples: reached where F jumps, a moment before G."""
     own = np.searchsorted(first, first, side="right") / len(first)
     other = np.searchsorted(second, first + tolerance, side="right") / len(second)
     return max(0.0, float((own - other).max()))
@@ -138,22 +122,6 @@ def normal_p(z: float) -> float:
     return float(2.0 * _special().ndtr(-abs(z)))
 
 
-def fisher(train: tuple[Counts, Counts], test: tuple[Counts, Counts]) -> tuple[Reals, Reals]:
-    """Return Fisher's one-sided p-values of (a, n) and (b, t), and the smallest that the margins allow."""
-    (a, n), (b, t) = train, test
-    largest = np.minimum(n, a + b)
-    lengths = largest - a + 1
-    which = np.repeat(np.arange(len(a)), lengths)
-    starts = np.cumsum(lengths) - lengths
-    x = a[which] + np.arange(len(which)) - starts[which]
-    found, total = (a + b)[which], (n + t)[which]
-    logs = _log_choose(found, x) + _log_choose(total - found, n[which] - x) - _log_choose(total, n[which])
-    p = np.add.reduceat(np.exp(logs), starts) if len(a) else np.zeros(0)
-    least = np.exp(logs[starts + lengths - 1])
-    some = (n > 0) & (t > 0)
-    return np.where(some, np.minimum(p, 1.0), 1.0), np.where(some, np.minimum(least, 1.0), 1.0)
-
-
 def holm(p: Reals) -> Reals:
     """Return p-values corrected for their number (Holm 1979): any below α by chance in a share α at most."""
     order = np.argsort(p, kind="stable")
@@ -161,14 +129,6 @@ def holm(p: Reals) -> Reals:
     corrected = np.empty(len(p))
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
     return corrected
-
-
-def tarone(p_least: Reals, level: float) -> int:
-    """Return how many tests must be paid for at a level (Tarone 1990)."""  # p_least (m,)
-    ordered = np.sort(p_least)
-    counts = np.arange(1, len(ordered) + 1)
-    enough = np.searchsorted(ordered, level / counts, side="right") <= counts
-    return int(counts[enough][0]) if enough.any() else max(1, len(ordered))
 
 
 def _log_choose(n: Counts, k: Counts) -> Reals:

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.mismatch.lift import Slice, cut_slices
+from dataaudit.audits.mismatch.slices import Slice, cut_slices
 from dataaudit.audits.testset import Tested, evaluate
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, closest

@@ -170,7 +170,7 @@ class _Court:
         self.rest = [known.get(id(one.suspect), one) for one in self.rest]
 
     def before(self, first: Judged, now: Sequence[Judged], world: World) -> Judged:
-        """Return what is broken in the place of a slice of which little is left once it is mended."""
+        """Return what is broken in the place of a slice of which little is left once that is fixed."""
         if first.suspect.kind != "slice":
             return first
         broken = sorted(filter(_is_broken, now), key=lambda one: -one.worth)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dataaudit.audits.mismatch.tracing import concentration, group_errors
+from dataaudit.audits.mismatch.tracing import concentration
 from dataaudit.influence.topk import Strongest
 
 
@@ -51,19 +51,3 @@ def test_no_influence_counts_no_rows():
 def test_few_training_rows_are_not_counted_twice():
     V = np.array([[3.0, -1.0, 2.0]])
     assert concentration(extremes(V, k=3)).top_share[0] == pytest.approx(1.0)
-
-
-def test_errors_are_grouped_by_their_rows(planted):
-    found = extremes(planted)
-    groups = group_errors(found, concentration(found), 1000)
-    assert [sorted(g.train.tolist()) for g in groups] == [[7, 8, 9], [500]]
-    assert groups[0].errors.tolist() == list(range(12))
-    assert groups[1].errors.tolist() == list(range(12, 17))
-
-
-def test_noise_has_no_groups():
-    found = extremes(np.random.default_rng(1).normal(size=(60, 2000)))
-    assert group_errors(found, concentration(found), 2000) == ()
-    assert (
-        group_errors(extremes(np.zeros((0, 5)), k=5), concentration(extremes(np.zeros((0, 5)), k=5)), 5) == ()
-    )
