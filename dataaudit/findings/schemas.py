@@ -347,9 +347,7 @@ class MismatchProvenance(PairRecord):
 def _slices(frame: pl.DataFrame) -> pl.DataFrame:
     """Return slices of version 0.1, which were measured by lift."""
     lacking = [name for name in SLICES if name not in frame.columns]
-    return (
-        frame.with_columns(**dict.fromkeys(lacking, pl.lit(None))).select(SLICES.names()).cast(dict(SLICES))
-    )
+    return frame.with_columns(**dict.fromkeys(lacking, pl.lit(None))).select(SLICES.names()).cast(SLICES)
 
 
 def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
@@ -363,7 +361,7 @@ def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
     added = {**known, **lists, **words}
     empty = [name for name in FINDINGS if name not in frame.columns and name not in added]
     whole = frame.with_columns(**added, **dict.fromkeys(empty, pl.lit(None)))
-    return whole.select(FINDINGS.names()).cast(dict(FINDINGS))
+    return whole.select(FINDINGS.names()).cast(FINDINGS)
 
 
 @dataclass(frozen=True, kw_only=True)

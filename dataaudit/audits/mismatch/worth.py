@@ -43,7 +43,7 @@ DIRECT, APART = ("copies", "row", "rows"), 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
 # Causes of columns that do not say what happened, and those that nothing undoes.
-VAGUE, EMPTY = ("moved", "dead", "row shift", "permuted"), ("stuck", "missing")
+VAGUE, EMPTY = ("moved", "dead", "row shift", "permuted"), ("stuck", "missing", "dead leak")
 # Share of some rows that a slice must have, and of their worth, to be named in their place.
 SAME = 0.75
 # Broken columns that are tried before a slice, and the share of its worth of which more must be left then.
@@ -227,8 +227,8 @@ def judge(
             alone |= {id(one.suspect): one for one in found}
             court.rest += found
         court.fold(cause, [_again(one, world) for one in court.rest])
-    known = {id(one.suspect) for one in (*court.causes, *court.folded)}
-    others = [court.refuted.get(key, one) for key, one in alone.items() if key not in known]
+    named = {id(one.suspect) for one in (*court.causes, *court.folded)}
+    others = [court.refuted.get(key, one) for key, one in alone.items() if key not in named]
     folded = sorted(court.folded, key=lambda one: (one.under, -one.worth / (len(one.suspect.train) or n)))
     return [*court.causes, *folded, *sorted(others, key=_as_note)]
 
