@@ -1,14 +1,5 @@
 """What chance alone would do: intervals of shares, p-values, and their correction for multiplicity.
 
-Whether a slice's labels differ between training and test by more than chance is asked of many slices at once.
-For a of n training rows and b of t test rows of a class, given a + b, Fisher's exact test (1935) is
-
-    P(A ≥ a) = Σ_{x ≥ a} C(a+b, x) C(n+t-a-b, n-x) / C(n+t, n)
-
-one-sided, since only a class that training has too much of can draw errors to itself. A slice of a handful
-of rows cannot reach a small p-value whatever its labels, so it need not be paid for (Tarone 1990, Biometrics
-46): the correction for multiplicity counts the slices that could have.
-
 Only `scipy.special`: importing `scipy.stats` takes longer than most audits of small tables.
 """
 

@@ -41,9 +41,9 @@ STORIES = {
         audits/testset.py::read_pair
         training/train.py::train
         audits/mismatch/tracing.py::concentration
-        audits/mismatch/lift.py::cut_slices
-        audits/mismatch/findings.py::discover
-        audits/mismatch/remedies.py::ridge_grid
+        audits/mismatch/columns.py::column_suspects
+        audits/mismatch/rows/slices.py::slice_suspects
+        audits/mismatch/worth.py::judge
         audits/shift/audit.py::measure_shift
         report/mismatch.py::report
         writers/html.py::page

@@ -177,7 +177,7 @@ def search_mismatch(
 def suspects_of(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return everything that may be why test rows are mispredicted."""
     rates = rate_suspects(pair, tested, world)
-    found = [*column_suspects(pair, world.trained, tested, world), *copy_suspects(pair, tested), *rates]
+    found = [*column_suspects(pair, tested, world=world), *copy_suspects(pair, tested), *rates]
     # Other class rates make all slices differ: they are searched where the rates are right.
     even = rates[0].fixes[-1].apply(world, exact=False) if rates else world
     found += [*slice_suspects(pair, tested, even), *conjunction_suspects(pair, tested, even)]

@@ -48,7 +48,6 @@ from dataaudit.errors import EncodeError
 from dataaudit.features import Role
 from dataaudit.features.text import TextEncoder
 from dataaudit.statistics import chi_square, ks_distance, normal_p, split_p
-from dataaudit.training.trained import Trained
 
 Reals = NDArray[np.float64]
 NUMBERS: Final = ("numeric", "datetime")
@@ -90,9 +89,9 @@ class Screened:
         return self.p_less < ALPHA and self.less.strength < WEAKER
 
 
-def column_suspects(pair: Pair, trained: Trained, tested: Tested, world: World) -> list[Suspect]:
+def column_suspects(pair: Pair, tested: Tested, *, world: World) -> list[Suspect]:
     """Return the columns that may be broken or moved in test, and those that may be exchanged."""
-    used = [role for role in trained.roles if role.role != "left out"]
+    used = [role for role in world.trained.roles if role.role != "left out"]
     some = _drawn_rows(world)
     moved = [one for one in _screen(world, used, tested) if one.moved]
     tried = _exchanges(world.some(some), moved)

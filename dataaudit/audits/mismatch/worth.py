@@ -43,7 +43,7 @@ DIRECT, APART = ("copies", "row", "rows"), 3.0
 # Share of what the best fix of a suspect is worth that a plainer one must be, and its standard errors.
 PLAINER, SOUND = 0.5, 4.0
 # Causes of columns that do not say what happened, and those that nothing undoes.
-VAGUE, EMPTY = ("moved", "dead", "row shift", "permuted"), ("stuck", "missing")
+VAGUE, EMPTY = ("moved", "dead", "row shift", "permuted"), ("stuck", "missing", "dead leak")
 # Share of some rows that a slice must have, and of their worth, to be named in their place.
 SAME = 0.75
 # Broken columns that are tried before a slice, and the share of its worth of which more must be left then.
@@ -170,7 +170,7 @@ class _Court:
         self.rest = [known.get(id(one.suspect), one) for one in self.rest]
 
     def before(self, first: Judged, now: Sequence[Judged], world: World) -> Judged:
-        """Return what is broken in the place of a slice of which little is left once it is mended."""
+        """Return what is broken in the place of a slice of which little is left once that is fixed."""
         if first.suspect.kind != "slice":
             return first
         broken = sorted(filter(_is_broken, now), key=lambda one: -one.worth)

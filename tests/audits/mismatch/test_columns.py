@@ -53,7 +53,7 @@ def look(known, new, **columns):
     trained = train(encode_training(pair.train, pair.target, asked), asked)
     tested = predict(trained, pair.test, pair.y)
     world = World.of(trained, pair.train.frame, tested, seed=0)
-    return column_suspects(pair, trained, tested, world), world
+    return column_suspects(pair, tested, world=world), world
 
 
 @pytest.fixture(scope="module")
