@@ -47,7 +47,6 @@ CAUSES: Final[Mapping[str, str]] = {  # what a column of test may have gone thro
     "added": "has other words in nearly every row of test",
     "unseen": "has levels in test that training never has",
     "out of range": "is outside the range of training in test",
-    "dead": "says less of the labels in test than in training",
     "dead leak": "gives the label away in training and not in test",
     "date": "goes beyond the dates of training in test",
     "moved": "is distributed differently in test",
