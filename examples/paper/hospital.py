@@ -218,8 +218,6 @@ def unprompted(train: pl.DataFrame, test: pl.DataFrame) -> None:
     """Print what the audit finds by itself."""
     audit = audit_mismatch(train, test, label="readmitted", features=(*NUMBERS, *CATEGORIES), l2=L2)
     print(f"\n2. Unprompted: {audit.tables.provenance.n_errors:,} wrong test rows")
-    for slice_ in audit.slices.head(3).iter_rows(named=True):
-        print(f"  slice {slice_['rank']}: {slice_['column']} = {slice_['level']}, lift {slice_['lift']:.0f}")
     for one in audit.findings.head(3).iter_rows(named=True):
         print(f"  {one['severity']}: {one['title']}")
         print(f"    rows {', '.join(row.partition('#')[2] for row in one['train_row_ids'][:6])}")

@@ -87,7 +87,7 @@ def carried_out(train: pl.DataFrame, test: pl.DataFrame, found: tuple[Fact, str]
             share = [dict(side[label].value_counts(normalize=True).iter_rows()) for side in (train, test)]
             return errors(train, test, one, [share[1].get(y, 0.0) / share[0][y] for y in train[label]])
         case "offset":  # train on rows that are labelled as these: one half of them, the other one is judged
-            inside = mask(test, row, one)
+            inside = mask(test, row, one, train)
             wrong = predicted(train, test, one) != test[label].to_numpy()
             half = np.random.default_rng(0).random(test.height) < 0.5
             for some in (half, ~half):
@@ -178,29 +178,28 @@ def meant(train: pl.DataFrame, test: pl.DataFrame, found: tuple[Fact, str], one:
     if row["kind"] in ("row", "rows"):
         named = [int(re.search(r"(\d+)$", name)[1]) for name in row["train_row_ids"]]  # type: ignore[index]
         return pl.Series(np.isin(np.arange(train.height), named))
-    inside = mask(train, row, one)
+    inside = mask(train, row, one, train)
     if of_class := re.search(r"that are “(.*?)”", detail):
         inside &= (train[label].cast(pl.String) == of_class[1]).to_numpy()
     return pl.Series(inside)
 
 
-def mask(frame: pl.DataFrame, row: Fact, one: Fact) -> Any:
+def mask(frame: pl.DataFrame, row: Fact, one: Fact, train: pl.DataFrame) -> Any:
     """Return which rows are in the slice of a finding."""
     inside = np.ones(frame.height, dtype=bool)
     for name, level in zip(row["columns"], row["levels"], strict=True):
-        inside &= within(frame[name], level, is_text=name == one.get("text"), others=one).to_numpy()
+        inside &= within(frame[name], level, is_text=name == one.get("text"), known=train).to_numpy()
     return inside
 
 
-def within(column: pl.Series, level: str, *, is_text: bool, others: Fact) -> pl.Series:
+def within(column: pl.Series, level: str, *, is_text: bool, known: pl.DataFrame) -> pl.Series:
     """Return which cells a level is said of."""
-    del others
     if is_text:
         return column.str.to_lowercase().str.contains(rf"\b{re.escape(level)}\b").fill_null(value=False)
     if level == "(missing)":
         return column.is_null()
     if level == "(not in training)":
-        raise NotImplementedError(level)
+        return ~column.is_in(known[column.name].unique().implode()).fill_null(value=False)
     found = re.fullmatch(r"([<≥>]) (.+)|\[(.+), (.+)\)", level)
     text = column.cast(pl.String)
     if found is None:

@@ -60,8 +60,8 @@ from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
 Rows = NDArray[np.int64]
-# Training rows of a finding whose columns are taken apart, and findings that get it.
-EXPLAINED_ROWS, EXPLAINED = 10, 10
+# Training rows of a finding whose columns are taken apart, on how many errors, and findings that get it.
+EXPLAINED_ROWS, EXPLAINED_ERRORS, EXPLAINED = 10, 1000, 10
 NAMED_COLUMNS = 3
 # Training rows that a person can look at one by one.
 FEW = 25
@@ -224,8 +224,9 @@ def _features(
     tables, named = [MismatchFindings.empty("features")], []
     for number, (rows, errors) in enumerate(found, start=1):
         words = ""
-        if number <= EXPLAINED and len(errors):
-            effects = column_effects(trained, rows[:EXPLAINED_ROWS], tested.take(errors), seed=seed)
+        if number <= EXPLAINED and len(errors) and len(rows):
+            some = tested.take(errors[:: 1 + len(errors) // EXPLAINED_ERRORS])
+            effects = column_effects(trained, rows[:EXPLAINED_ROWS], some, seed=seed)
             table = feature_table(pair.train, effects).with_columns(finding=pl.lit(number, dtype=pl.Int64))
             tables.append(table.select(tables[0].columns))
             words = ", ".join(
