@@ -19,7 +19,8 @@ from dataaudit.statistics import chi_square
 
 # Chance of seeing rates so different by accident.
 LEVEL = 1e-3
-NAMED = 6  # classes
+# Classes that are named.
+NAMED = 6
 
 Counts = NDArray[np.int64]
 
