@@ -34,7 +34,7 @@ def noisy(n, seed=0, names=("a", "b")):
 
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "c")])
 def test_rows_and_counts_are_those_of_refits_without_each_row(names):
-    trained = trained_on(noisy(60, names=names), basis="rbf", l2=3e-3)
+    trained = trained_on(noisy(60, names=names), basis="rbf", l2=3e-4 if len(names) > 2 else 3e-3)
     found = measure_dependence(trained, score_rows(trained))
     objective, rows = trained.objective, trained.objective.rows
     block = rows.take(torch.arange(rows.n))

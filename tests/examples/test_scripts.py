@@ -45,7 +45,12 @@ def test_the_papers_hospital_case(root, data_folder):
     assert total == pytest.approx(-0.206, abs=5e-4)
     assert step == pytest.approx(truth, rel=0.01)
     assert "and 1 of 137 children are wrong" in done.stdout
-    assert "slice 1: age = [0-10)" in done.stdout
+    found = re.findall(r"^  (\w+): (.*)$", done.stdout, re.MULTILINE)
+    assert found[0][1].startswith("readmitted: 50.1% of the training rows are “early”")
+    assert found[1] == (
+        "medium",
+        "age = [0-10): 1 of 4 training rows are “not early” (25%), 37 of 37 test rows (100%)",
+    )
     unprompted = re.findall(r"\[0-10\).*\n +rows ([\d, ]+)$", done.stdout, re.MULTILINE)
     assert {13685, 9366, 19590, 11116} in [set(map(int, rows.split(", "))) for rows in unprompted]
 

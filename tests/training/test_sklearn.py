@@ -277,7 +277,7 @@ def test_labels_are_audited_with_a_model_as_fitted(cancer, name):
     model = (SMOOTH | KINKED)[name].make().fit(X, wrong)
     audit = dataaudit.audit_labels(frame, label="y", model=model, verify=4, top=3)
     labels = audit.labels.sort("row")
-    assert len(set(audit.labels["row"].head(24).to_list()) & set(range(12))) >= 9
+    assert len(set(audit.labels["row"].head(24).to_list()) & set(range(12))) >= 8
     score = model.decision_function(X)
     p = np.where(wrong == 1, labels["p_label"], 1 - labels["p_label"])
     assert np.corrcoef(np.argsort(np.argsort(p)), np.argsort(np.argsort(score)))[0, 1] > 0.999
