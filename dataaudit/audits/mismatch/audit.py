@@ -25,7 +25,7 @@ from dataaudit.audits.mismatch.proofs import proof_checks, refit_traces
 from dataaudit.audits.mismatch.rows.class_rates import rate_suspects
 from dataaudit.audits.mismatch.rows.conjunctions import conjunction_suspects
 from dataaudit.audits.mismatch.rows.copies import copy_suspects
-from dataaudit.audits.mismatch.rows.cuts import cut
+from dataaudit.audits.mismatch.rows.cuts import Cuts, cut
 from dataaudit.audits.mismatch.rows.outliers import row_suspects
 from dataaudit.audits.mismatch.rows.screen import Screen
 from dataaudit.audits.mismatch.rows.slices import slice_suspects
@@ -164,25 +164,26 @@ def search_mismatch(
     on_step("trace", 1, 1)
     on_step("slices", 0, 1)
     world = World.of(trained, pair.train.frame, tested, seed=settings.seed)
-    slices = slice_table(Screen(trained, world), cut(pair.train, trained, tested), tested)
-    suspects = suspects_of(pair, tested, world)
+    cuts = cut(pair.train, trained, tested)
+    slices = slice_table(Screen(trained, world), cuts, tested)
+    suspects = suspects_of(pair, tested, world, cuts=cuts)
     on_step("slices", 1, 1)
-    hidden = partial(slice_suspects, pair, tested)
+    hidden = partial(slice_suspects, cuts)
     judged = judge(suspects, world, prove=settings.prove, search=hidden, on_step=on_step)
     causes = [one for one in judged if one.severity != "note" and one.under is None]
     others = [one for one in judged if one.severity == "note" or one.under is not None]
     return Searched(traced, slices, [*causes[:CAUSES], *others[:OTHERS]], harm, world)
 
 
-def suspects_of(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
+def suspects_of(pair: Pair, tested: Tested, world: World, *, cuts: Cuts) -> list[Suspect]:
     """Return everything that may be why test rows are mispredicted."""
     rates = rate_suspects(pair, tested, world)
     found = [*column_suspects(pair, tested, world=world), *copy_suspects(pair, tested), *rates]
     # Other class rates make all slices differ: they are searched where the rates are right.
     even = rates[0].fixes[-1].apply(world, exact=False) if rates else world
-    found += [*slice_suspects(pair, tested, even), *conjunction_suspects(pair, tested, even)]
+    found += [*slice_suspects(cuts, even), *conjunction_suspects(cuts, even)]
     if rates:  # a few rows of a class that is too frequent mislead all the same
-        few = [one for one in slice_suspects(pair, tested, world) if 0 < len(one.train) <= FEW]
+        few = [one for one in slice_suspects(cuts, world) if 0 < len(one.train) <= FEW]
         known = {one.key for one in found}
         found += [replace(one, p_value=1.0, evidence=0.0) for one in few if one.key not in known]
     return [*found, *row_suspects(pair, world)]

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from dataaudit.audits.mismatch.rows.cuts import Slice, cut
+from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice
 from dataaudit.audits.mismatch.rows.refine import refine
 from dataaudit.audits.mismatch.rows.screen import Screen, Side, differences, share
 from dataaudit.audits.mismatch.rows.slices import MOVES, confirmed, unlike
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
-from dataaudit.audits.testset import Pair, Tested
 
 # Nats that a further condition must bring, and conditions at most.
 EACH, DEPTH = 3.0, 3
@@ -100,10 +99,9 @@ def _cumulative(values: Reals, starts: Rows) -> Reals:
     return found
 
 
-def conjunction_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
+def conjunction_suspects(cuts: Cuts, world: World) -> list[Suspect]:
     """Return conjunctions that the test rows confirm."""
-    screen, cuts = Screen(world.trained, world), cut(pair.train, world.trained, tested)
-    n = pair.train.n
+    screen, n = Screen(world.trained, world), world.objective.rows.n
     rows = np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(np.int64))
     found: list[Slice] = []
     for half in screen.halves:

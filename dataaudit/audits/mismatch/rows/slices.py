@@ -16,13 +16,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice, cut
+from dataaudit.audits.mismatch.rows.cuts import Cuts, Slice
 from dataaudit.audits.mismatch.rows.fixes import Offset, Relabel, Remove, fit_offset, shift_in_words
 from dataaudit.audits.mismatch.rows.refine import refine
 from dataaudit.audits.mismatch.rows.screen import Screen, differences, z_of
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
-from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.columns import counted
 from dataaudit.solvers.newton import TINY
 
@@ -47,10 +46,9 @@ Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
-def slice_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
+def slice_suspects(cuts: Cuts, world: World) -> list[Suspect]:
     """Return slices of one thing each that the test rows confirm."""
     screen = Screen(world.trained, world)
-    cuts = cut(pair.train, world.trained, tested)
     slices = [refine(screen, cuts, (i,)) for i in proposed(screen, cuts)]
     slices.sort(key=lambda part: -screen.difference(part.train, np.isin(world.rows, part.test)))
     return confirmed(screen, unlike(slices), tried=cuts.m * MOVES)

@@ -16,7 +16,14 @@ from dataaudit.audits.mismatch.rows.conjunctions import (
     conjunction_suspects,
     search,
 )
+from dataaudit.audits.mismatch.rows.cuts import cut
 from dataaudit.audits.mismatch.rows.screen import Side, differences
+
+
+def conjunctions_of(made):
+    """Conjunctions that are suspected in a pair with its model, predictions and world."""
+    pair, trained, tested, world = made
+    return conjunction_suspects(cut(pair.train, trained, tested), world)
 
 
 def made(seed, classes):
@@ -76,6 +83,6 @@ def test_a_planted_pair_is_named_and_its_fix_helps():
     known = table(1500, 0)
     where = (pl.col("ward") == "north") & (pl.col("sex") == "f")
     made = case(labelled(known, where, "ill"), table(700, 1))
-    one = conjunction_suspects(made[0], *made[2:])[0]
+    one = conjunctions_of(made)[0]
     assert set(zip(one.columns, one.levels, strict=True)) == {("ward", "north"), ("sex", "f")}
     assert max(gain(made[3], fix) for fix in one.fixes) > 20

@@ -5,9 +5,16 @@ import polars as pl
 import pytest
 from audits.mismatch.rows.planted import case, gain, table
 
+from dataaudit.audits.mismatch.rows.cuts import cut
 from dataaudit.audits.mismatch.rows.outliers import LEVEL, far_cells, row_suspects, standing_apart
 from dataaudit.audits.mismatch.rows.slices import slice_suspects
 from dataaudit.audits.mismatch.worth import judge
+
+
+def slices_of(made):
+    """Slices that are suspected in a pair with its model, predictions and world."""
+    pair, trained, tested, world = made
+    return slice_suspects(cut(pair.train, trained, tested), world)
 
 
 def poisoned(rows, n=200):
@@ -32,7 +39,7 @@ def test_a_poisoned_row_is_named_first():
     assert one.title.endswith("its x and z are far from all others")
     assert one.columns == ("x", "z")
     assert gain(made[3], one.fixes[0]) > 0
-    assert judge([*found, *slice_suspects(made[0], *made[2:])], made[3])[0].suspect is one
+    assert judge([*found, *slices_of(made)], made[3])[0].suspect is one
 
 
 def test_cells_that_are_far_from_all_others():

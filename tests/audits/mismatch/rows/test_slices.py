@@ -5,13 +5,19 @@ import polars as pl
 import pytest
 from audits.mismatch.rows.planted import case, gain, labelled, other_label, table
 
-from dataaudit.audits.mismatch.rows.cuts import Slice
+from dataaudit.audits.mismatch.rows.cuts import Slice, cut
 from dataaudit.audits.mismatch.rows.slices import slice_suspects, unlike
+
+
+def slices_of(made):
+    """Slices that are suspected in a pair with its model, predictions and world."""
+    pair, trained, tested, world = made
+    return slice_suspects(cut(pair.train, trained, tested), world)
 
 
 def first(known, new, **options):
     made = case(known, new, **options)
-    found = slice_suspects(made[0], *made[2:])
+    found = slices_of(made)
     return max(found, key=lambda one: one.evidence), made
 
 
@@ -65,7 +71,7 @@ def test_a_word_is_named_as_people_write_it():
 
     known = note(table(600, 0))
     made = case(other_label(known, pl.col("z").abs() < 0.4), note(table(400, 1)), text=("note",))
-    names = [one.name for one in slice_suspects(made[0], *made[2:]) if one.columns == ("note",)]
+    names = [one.name for one in slices_of(made) if one.columns == ("note",)]
     assert "note = meter" in names
 
 
@@ -86,7 +92,7 @@ def test_random_splits_have_no_slice_that_labels_speak_for():
     for seed in range(5):
         made = case(table(300, 2 * seed), table(200, 2 * seed + 1))
         world = made[3]
-        found = [one for one in slice_suspects(made[0], *made[2:]) if one.p_value <= 0.01]
+        found = [one for one in slices_of(made) if one.p_value <= 0.01]
         alarms += any(gain(world, fix) > 3 for one in found for fix in one.fixes)
     assert alarms == 0
 
