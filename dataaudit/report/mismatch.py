@@ -22,6 +22,7 @@ Fact = dict[str, Any]
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _SLICES, _SHIFT = 40, 150
 _SAID: Final = 3  # causes that the verdict names
+_BY_PRODUCTS: Final = 2
 _BARS: Final = 12  # columns compared by bars
 _TYPED: Final = 300  # characters of a command that people would type again
 _ELSEWHERE: Final = frozenset(("--out", "-o", "--format"))  # options that another command has its own of
@@ -148,7 +149,9 @@ def _expected(f: MismatchFindings) -> tuple[Section, ...]:
 def _sentences(f: MismatchFindings, cards: Sequence[Fact]) -> tuple[Inline, ...]:
     p = f.provenance
     verdict = _changed(cards, p.n_errors)
-    return said(common.unjudged(p), _losses(p), *verdict, _found(cards), common.checked(f.health))
+    return said(
+        common.unjudged(p), _losses(p), *verdict, _found(cards), _by_products(cards), common.checked(f.health)
+    )
 
 
 def _changed(cards: Sequence[Fact], n_errors: int) -> list[str]:
@@ -184,6 +187,14 @@ def _found(cards: Sequence[Fact]) -> str:
     under, small = sum(one["under"] is not None for one in cards), len(findings.notes(cards))
     parts += [few(under, "by-product")] * bool(under) + [few(small, "note")] * bool(small)
     return f"Found: {listed(parts)}." if parts else ""
+
+
+def _by_products(cards: Sequence[Fact]) -> str:
+    """Name the first of what disappears with a cause."""
+    under = [f"“{one['about'][:LABEL]}”" for one in cards if one["under"] is not None]
+    more = len(under) - _BY_PRODUCTS
+    named = [*under[:_BY_PRODUCTS], *([f"{more:,} more"] if more > 0 else [])]
+    return f"Gone, or nearly, once its cause is fixed: {listed(named)}." if under else ""
 
 
 def _steps(cards: Sequence[Fact], *, known: bool) -> tuple[tuple[str, Inline], ...]:
