@@ -388,6 +388,7 @@ def turned(frame, wrong):
     return frame.with_columns(y=pl.when(pl.int_range(pl.len()) < wrong).then(other).otherwise("y"))
 
 
+SEEDS = (5, 6, 7)  # of the new rows
 BATCHES = {  # the data and the settings, where 10 labels of new rows are wrong and few columns match the base
     "a file of its own": lambda base, new: (new.drop("id"), {}),
     "a file of its own with ids": lambda base, new: (new, {"id": "id"}),
@@ -426,17 +427,19 @@ BATCHES = {  # the data and the settings, where 10 labels of new rows are wrong 
     [*((name, 10) for name in BATCHES), *((name, 0) for name in ("a file of its own", "a column rewritten"))],
 )
 def test_wrong_labels_are_found_whatever_else_has_changed(name, wrong):
-    base = tissues(n=240)
-    new = turned(tissues(seed=5, n=100), wrong).with_columns(id=pl.format("b{}", "id"))
-    data, settings = BATCHES[name](base, new)
-    found = outcome(
-        "DA103", material(data, base=base.drop("id") if "id" not in data.columns else base, **settings)
-    )
-    assert found.status == ("broken" if wrong else "passed"), found.message
-    first = 240 if data.height > 100 else 0
-    named = {finding.site.row - first for finding in found.findings}
-    assert len(named & set(range(wrong))) >= 0.6 * wrong  # 94 of 120 over 12 seeds where columns differ
-    assert len(named - set(range(wrong))) <= 6
+    base, rows, right, others = tissues(n=240), set(range(wrong)), 0, []
+    for seed in SEEDS:
+        new = turned(tissues(seed=seed, n=100), wrong).with_columns(id=pl.format("b{}", "id"))
+        data, settings = BATCHES[name](base, new)
+        known = base.drop("id") if "id" not in data.columns else base
+        found = outcome("DA103", material(data, base=known, **settings))
+        assert found.status == ("broken" if wrong else "passed"), found.message
+        first = 240 if data.height > 100 else 0
+        named = {finding.site.row - first for finding in found.findings}
+        right += len(named & rows)
+        others.append(len(named - rows))
+    assert right >= 0.7 * wrong * len(SEEDS)
+    assert max(others) <= 6
 
 
 def test_rows_of_a_group_leave_together():
