@@ -272,12 +272,12 @@ def test_labels_are_audited_with_a_model_as_fitted(cancer, name):
 
     X, y, _, _ = cancer
     wrong = y.copy()
-    wrong[:12] = 1 - wrong[:12]
+    wrong[:24] = 1 - wrong[:24]
     frame = pl.DataFrame(X, schema=[f"f{j}" for j in range(10)]).with_columns(y=pl.Series(wrong))
     model = (SMOOTH | KINKED)[name].make().fit(X, wrong)
     audit = dataaudit.audit_labels(frame, label="y", model=model, verify=4, top=3)
     labels = audit.labels.sort("row")
-    assert len(set(audit.labels["row"].head(24).to_list()) & set(range(12))) >= 8
+    assert len(set(audit.labels["row"].head(48).to_list()) & set(range(24))) >= 18
     score = model.decision_function(X)
     p = np.where(wrong == 1, labels["p_label"], 1 - labels["p_label"])
     assert np.corrcoef(np.argsort(np.argsort(p)), np.argsort(np.argsort(score)))[0, 1] > 0.999
