@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,7 @@ from dataaudit.statistics import ks_distance
 
 Change = Callable[[Reals], Reals]
 Texts = pl.Series
+Values = TypeVar("Values")
 POINTS: Final = 2000  # quantiles that stand for all values
 # The Kolmogorov-Smirnov distance at 1 %, times the root of n m / (n + m).
 CRITICAL: Final = 1.628
@@ -34,13 +36,40 @@ TIES: Final = 0.01  # of the spread of training by which a value may miss its pl
 
 
 @dataclass(frozen=True)
-class NumberSides:
-    """A column of numbers, or of dates as days, in training and in the judged test rows."""
+class Sides(ABC, Generic[Values]):
+    """A column in training and in the judged test rows."""
 
     column: str
     dtype: pl.DataType  # in training
-    known: Reals  # (n,) NaN where missing
-    new: Reals  # (t,) likewise
+    known: Values  # (n,)
+    new: Values  # (t,)
+
+    @property
+    def name(self) -> str:
+        """The column in quotation marks."""
+        return quoted(self.column, NAME)
+
+    @abstractmethod
+    def cells(self, world: World, change: Callable[[Values], Values]) -> pl.Series:
+        """Return the changed cells of the test rows, as the encoding of the column reads them."""
+
+    def guess(
+        self,
+        cause: str,
+        title: str,
+        change: Callable[[Values], Values],
+        *,
+        fix: str,
+        done: str,
+        advice: str,
+    ) -> Guess:
+        """Return a guess whose fix changes the values; `done` follows “x” of the test rows."""
+        detail = f"{self.name} of the test rows {done}"
+        return Guess(cause, title, Rewrite(fix, detail, advice, lambda world: (self.cells(world, change),)))
+
+
+class NumberSides(Sides[Reals]):
+    """A column of numbers, or of dates as days; NaN where missing."""
 
     @cached_property
     def a(self) -> Reals:
@@ -74,11 +103,6 @@ class NumberSides:
         """How far a guess may leave them apart."""
         return max(self.chance, LEFT * self.distance)
 
-    @property
-    def name(self) -> str:
-        """The column in quotation marks."""
-        return quoted(self.column, NAME)
-
     def left(self, change: Change) -> float:
         """Return how far the changed test values are from training."""
         with np.errstate(all="ignore"):
@@ -98,26 +122,11 @@ class NumberSides:
             return str(number_cells(np.array([value]), "", self.dtype)[0]).removesuffix(" 00:00:00")
         return f"{value:.6g}"
 
-    def guess(
-        self,
-        cause: str,
-        title: str,
-        change: Change,
-        *,
-        fix: str,
-        done: str,
-        advice: str,
-    ) -> Guess:
-        """Return a guess whose fix changes the numbers; `done` follows “x” of the test rows."""
-        column, dtype = self.column, self.dtype
-
-        def cells(world: World) -> tuple[pl.Series, ...]:
-            with np.errstate(all="ignore"):
-                values = change(numbers_of(world.new, world.known, column))
-            return (number_cells(np.where(np.isfinite(values), values, np.nan), column, dtype),)
-
-        rewrite = Rewrite(fix, f"{self.name} of the test rows {done}", advice, cells)
-        return Guess(cause, title, rewrite)
+    def cells(self, world: World, change: Change) -> pl.Series:
+        """Return the changed cells of the test rows."""
+        with np.errstate(all="ignore"):
+            values = change(numbers_of(world.new, world.known, self.column))
+        return number_cells(np.where(np.isfinite(values), values, np.nan), self.column, self.dtype)
 
 
 def _thin(values: Reals) -> Reals:
@@ -127,19 +136,8 @@ def _thin(values: Reals) -> Reals:
     return present[np.linspace(0, len(present) - 1, POINTS).astype(np.int64)]
 
 
-@dataclass(frozen=True)
-class LevelSides:
-    """A column of levels in training and in the judged test rows."""
-
-    column: str
-    dtype: pl.DataType  # in training
-    known: Texts  # (n,) null where missing
-    new: Texts  # (t,) likewise
-
-    @property
-    def name(self) -> str:
-        """The column in quotation marks."""
-        return quoted(self.column, NAME)
+class LevelSides(Sides[Texts]):
+    """A column of levels; null where missing."""
 
     @cached_property
     def before(self) -> dict[str, float]:
@@ -166,24 +164,9 @@ class LevelSides:
         """Levels that training has and test has not, or hardly, the most frequent first."""
         return [k for k, share in self.before.items() if self.after.get(k, 0.0) < share / 10]
 
-    def guess(
-        self,
-        cause: str,
-        title: str,
-        change: Callable[[Texts], Texts],
-        *,
-        fix: str,
-        done: str,
-        advice: str,
-    ) -> Guess:
-        """Return a guess whose fix changes the levels; `done` follows “x” of the test rows."""
-        column, dtype = self.column, self.dtype
-
-        def cells(world: World) -> tuple[pl.Series, ...]:
-            return (level_cells(change(levels_of(world.new, world.known, column)), column, dtype),)
-
-        rewrite = Rewrite(fix, f"{self.name} of the test rows {done}", advice, cells)
-        return Guess(cause, title, rewrite)
+    def cells(self, world: World, change: Callable[[Texts], Texts]) -> pl.Series:
+        """Return the changed cells of the test rows."""
+        return level_cells(change(levels_of(world.new, world.known, self.column)), self.column, self.dtype)
 
 
 def _shares(levels: Texts) -> dict[str, float]:
