@@ -211,7 +211,7 @@ def _finding(pair: Pair, tested: Tested, one: Judged, harm: Reals) -> dict[str, 
         "n_errors": len(wrong),
         "test_row_ids": pair.test.row_id.gather(wrong[:NAMED_TESTS]).to_list(),
         "fix": best.fix.name,
-        "advice": f"{said}: {after:,} instead of {before:,} of {len(best.gain):,} test rows are then wrong.",
+        "advice": f"{said}: {result_in_words(best)}.",
         "worth": best.worth * scale,
         "worth_low": low * scale,
         "worth_high": high * scale,
@@ -225,6 +225,16 @@ def _finding(pair: Pair, tested: Tested, one: Judged, harm: Reals) -> dict[str, 
         "under": None if one.under is None else one.under + 1,
         "left": one.left,
     }
+
+
+def result_in_words(best: Trial) -> str:
+    """Say what the best fix came to: the errors; the loss, by which it is judged, where these do not fall."""
+    before, after = best.errors
+    if after < before:
+        return f"{after:,} instead of {before:,} of {len(best.gain):,} test rows are then wrong"
+    wrong = f"but {after:,} instead of {before:,}" if after > before else f"and as before {after:,}"
+    loss = f"the mean test loss goes from {best.before.mean():.3g} to {best.after.mean():.3g} nats"
+    return f"{loss}, {wrong} of {len(best.gain):,} test rows are then wrong"
 
 
 def rows_of(one: Judged, harm: Reals) -> Rows:

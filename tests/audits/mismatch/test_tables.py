@@ -6,6 +6,9 @@ import pytest
 from writers.mismatch_example import real
 
 import dataaudit
+from dataaudit.audits.mismatch.rows.fixes import Remove
+from dataaudit.audits.mismatch.tables import result_in_words
+from dataaudit.audits.mismatch.worth import Trial
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +47,17 @@ def test_a_fix_says_what_it_does_for_its_own_rows(moved):
     assert (children["rows"], children["own_rows"]) == (900, 40)
     assert children["own_errors_after"] < children["own_errors_before"] <= children["errors_before"]
     assert children["own_loss_after"] < children["own_loss_before"]
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (1, "1 instead of 2 of 4 test rows are then wrong"),
+        (2, "the mean test loss goes from 0.5 to 0.4 nats, and as before 2 of 4 test rows are then wrong"),
+        (3, "the mean test loss goes from 0.5 to 0.4 nats, but 3 instead of 2 of 4 test rows are then wrong"),
+    ],
+)
+def test_advice_says_the_loss_where_errors_do_not_fall(after, said):
+    wrong = np.arange(4) < 2, np.arange(4) < after
+    fix = Remove(np.arange(3), "3 rows")
+    assert result_in_words(Trial(fix, np.full(4, 0.5), np.full(4, 0.4), wrong, -0.1, -0.1)) == said
