@@ -9,7 +9,7 @@ out-of-sample scores a noise model gives the probability that its label is wrong
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.audits.evidence import contributions, neighbours
-from dataaudit.audits.health import check_health, claim, random_check
+from dataaudit.audits.health import Check, check_health, claim, random_check
 from dataaudit.audits.tables import (
     cell_table,
     choose_ranking,
@@ -37,7 +37,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target
 from dataaudit.findings.sample import ROWS, sample_of
 from dataaudit.findings.schemas import BUDGET, Findings
-from dataaudit.noise import fit_noise, review_budget
+from dataaudit.noise import NoiseModel, fit_noise, review_budget
 from dataaudit.options import LabelOptions, StepCallback, ignore_progress
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
@@ -55,14 +55,10 @@ def label_findings(
 ) -> Findings:
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
-    scores = refined(trained, score_rows(trained))
+    judged = _judge(dataset, target, trained, settings=settings, on_step=on_step)
+    trained, scores, noise, order = judged.trained, judged.scores, judged.noise, judged.order
     groups = trained.groups
-    together = None if groups is None else groups.group
-    K, same = len(target.classes), trained.same_class
-    noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
-    ranking, _ = choose_ranking(settings.rank, noise)
-    order = review_order(dataset, scores, noise, ranking=ranking)
     on_step("score rows", 1, 1)
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
     with ThreadPoolExecutor(1) as pool:  # refits leave a core idle, and evidence needs none of them
@@ -90,7 +86,7 @@ def label_findings(
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
     return Findings(
         labels=labels,
-        health=check_health(trained, scores, refits, random=random, data=trained.checks),
+        health=check_health(trained, scores, refits, random=random, data=(*trained.checks, *judged.checks)),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown, reasons=reasons_of(reasons, alike)),
@@ -102,6 +98,48 @@ def label_findings(
         **by,
         provenance=said,
     )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Rows with their scores, the noise that these show, and the order to look at them."""
+
+    trained: Trained
+    scores: RowScores
+    noise: NoiseModel
+    order: NDArray[np.int64]
+    checks: tuple[Check, ...] = ()
+
+    @classmethod
+    def of(cls, dataset: Dataset, target: Target, trained: Trained, settings: LabelOptions) -> _Judged:
+        """Score the rows."""
+        scores = refined(trained, score_rows(trained))
+        together = None if trained.groups is None else trained.groups.group
+        K, same = len(target.classes), trained.same_class
+        noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
+        ranking, _ = choose_ranking(settings.rank, noise)
+        return cls(trained, scores, noise, review_order(dataset, scores, noise, ranking=ranking))
+
+
+def _judge(
+    dataset: Dataset, target: Target, trained: Trained, *, settings: LabelOptions, on_step: StepCallback
+) -> _Judged:
+    """Score the rows, and make exact what is estimated of those that are shown."""
+    judged = _Judged.of(dataset, target, trained, settings)
+    probes = trained.prepared.probes
+    if not probes:
+        return judged
+    from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
+
+    drawn = estimate.sample(judged.scores, settings.seed)
+    rows = drawn.rows
+    for done in range(estimate.ROUNDS):
+        on_step("solve for the first rows", done, 0)
+        judged = _Judged.of(dataset, target, judged.trained.sharpened(rows), settings)
+        if not len(rows := estimate.candidates(judged.trained, judged.scores, judged.order, settings.top)):
+            break
+    on_step("solve for the first rows", 1, 1)
+    return replace(judged, checks=(drawn.check(judged.scores.leverage, probes),))
 
 
 def _by(

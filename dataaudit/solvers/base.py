@@ -34,6 +34,9 @@ class Prepared:
     exact: bool = True  # whether `solve` is by a factor, and so symmetric to rounding; else an estimate
     damping: float = 0.0
     factored: Callable[[Tensor], Tensor] | None = None  # as `solve`, by a factor; where `solve` itself is not
+    # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
+    probes: int = 0
+    exact_forms: Callable[[Tensor], Tensor] | None = None
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
@@ -48,10 +51,16 @@ class Prepared:
 def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     """Return the joint forms of groups of rows by products with H⁻¹, one a row and score."""
     (g, d), k = rows.shape, objective.model.loss.n_scores  # (g, d) -> (g, dk, dk)
+    B = lifted_rows(objective, rows)
+    left, right = (V.view(len(B), g, d * k).permute(1, 2, 0) for V in (B, solve(B)))
+    return left @ right.mT
+
+
+def lifted_rows(objective: Objective, rows: Tensor) -> Tensor:
+    """Return x̃ ⊗ I of groups of rows, a column for each row and score."""  # (g, d) -> (p, gdk)
     X = objective.rows.take(rows.reshape(-1)).dense()
-    B = torch.einsum("mw,kl->wkml", X, torch.eye(k, dtype=X.dtype))
-    Z = solve(B.reshape(-1, g * d * k)).view(X.shape[1], k, g, d * k)
-    return torch.einsum("gdw,wkgm->gdkm", X.view(g, d, -1), Z).reshape(g, d * k, d * k)
+    B = torch.einsum("mw,kl->wkml", X, torch.eye(objective.model.loss.n_scores, dtype=X.dtype))
+    return B.reshape(objective.model.n_params, -1)
 
 
 class Solver(Protocol):
@@ -84,8 +93,8 @@ def with_damping(reason: str, damping: float) -> str:
 
 
 def memory_limit() -> int:
-    """Return the bytes that dense factors may take: 60 % of the machine's memory, or of the container's."""
-    return int(0.6 * min(_installed_memory(), _container_memory()))
+    """Return the bytes that a model may take: a quarter of the machine's memory, or of the container's."""
+    return min(_installed_memory(), _container_memory()) // 4
 
 
 def _installed_memory() -> int:

@@ -3,8 +3,8 @@
 A factor gives both what is asked of one: products with H⁻¹ and the quadratic forms of all rows, of which
 leave-one-out is made. The solvers that need products alone (`cg`, `iterative`) give the former; a form would
 take a solve a row. So under these the forms, and the steps of groups of rows, come from the exact factor,
-damped alike, as long as it fits in memory; else from a random projection, and from `solve`. The reason says
-which.
+damped alike. Where that would not fit in memory, forms come from random projections (`projected`), under any
+solver. The reason says which.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from torch import Tensor
 
-from dataaudit.errors import SettingError, TooLarge
+from dataaudit.errors import SettingError
 from dataaudit.model.objective import Objective
 from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.base import (
@@ -25,7 +25,6 @@ from dataaudit.solvers.base import (
     memory_limit,
     primal_bytes,
     require_memory,
-    solved_forms,
     with_damping,
 )
 from dataaudit.solvers.cg import ConjugateGradients
@@ -33,11 +32,11 @@ from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.dual import Dual
 from dataaudit.solvers.iterative import Lissa, LowRank
 from dataaudit.solvers.operator import CurvatureSolver, of_objective
-from dataaudit.solvers.sketch import Sketch
+from dataaudit.solvers.projected import Projected, projected_bytes
 
 BATCH: Final = 32  # rows that cost little more than one, and let the scale be far smaller
 RUNS: Final = 4
-PROBES: Final = 256  # relative error of a projected form: √(2/256), 9 %
+WORK: Final = 2e12  # multiplications up to which a factor is worth its exactness
 _THOUSANDS: Final = ("", "k", "M", "G", "T", "P")
 
 
@@ -77,8 +76,13 @@ def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
         return Cholesky(f"without a ridge only the {p:,} × {p:,} Hessian can be factored", damping)
     primal, dual = float(n) * p**2 + float(p) ** 3, float(n) ** 2 * d + float(size) ** 3
     hessian_bytes, gram_bytes = primal_bytes(objective), dual_bytes(objective)
-    what = f"exact influence for {n:,} rows, {d:,} features and {k + 1} classes"
-    require_memory(min(hessian_bytes, gram_bytes), what, limit)
+    what = f"influence for {n:,} rows, {d:,} features and {k + 1} classes"
+    needed = min(hessian_bytes, gram_bytes)
+    if needed > limit or min(primal, float(size) ** 3) > WORK:
+        require_memory(projected_bytes(objective), what, limit)
+        return Projected(
+            f"a factor would take {short(min(primal, dual))}flop and {short(needed)}B", damping=damping
+        )
     costs = (
         f"the {p:,} × {p:,} Hessian takes {short(primal)}flop and {short(hessian_bytes)}B, "
         f"the {size:,} × {size:,} dual {short(dual)}flop and {short(gram_bytes)}B"
@@ -122,26 +126,19 @@ def _by_products(
     objective: Objective, theta: Tensor, settings: CurvatureSolver, *, damping: float
 ) -> Prepared:
     inverse = settings.invert(of_objective(objective, theta, damping=damping))
-    factored = None
-    try:
-        factor = cache(partial(choose_solver(objective, damping=damping).prepare, objective, theta))
-        forms, how = lambda: factor().quadratic_forms(), "an exact factor"
-        factored = lambda B: factor().solve(B)  # noqa: E731 - made when it is first asked for
-        joint = lambda rows: factor().joint_forms(rows)  # noqa: E731 - the same
-    except TooLarge:
-        sketch = Sketch(probes=PROBES, tolerance=0.01, damping=damping)
-        forms = lambda: sketch.quadratic_forms(objective, theta)  # noqa: E731 - as short as it is clear
-        joint = partial(solved_forms, objective, inverse.solve)
-        how = f"{PROBES} random projections, within about {(2 / PROBES) ** 0.5:.0%}"
+    settled = choose_solver(objective, damping=damping)
+    factor = cache(partial(settled.prepare, objective, theta))  # made when it is first asked for
+    rough = isinstance(settled, Projected)
+    how = f"{settled.probes} random projections" if isinstance(settled, Projected) else "an exact factor"
     reason = f"{inverse.reason}; what rows do to themselves comes from {how}"
     return Prepared(
         solve=inverse.solve,
-        quadratic_forms=forms,
-        joint_forms=joint,
+        quadratic_forms=lambda: factor().quadratic_forms(),
+        joint_forms=lambda rows: factor().joint_forms(rows),
         residual=inverse.residual,
         method=inverse.method,
         reason=with_damping(reason, inverse.damping),
         exact=False,
         damping=inverse.damping,
-        factored=factored,
+        factored=None if rough else lambda B: factor().solve(B),
     )

@@ -125,7 +125,7 @@ class _Weighted:
         F = torch.linalg.cholesky(torch.linalg.inv(ridge)).float()
         if isinstance(X, Tensor):
             return cls(X.float(), X.float().T, R, F)
-        return cls(_threaded(X), _threaded(csr_array(X.T)), R, F)
+        return cls(threaded(X), threaded(csr_array(X.T)), R, F)
 
     def times(self, V: Tensor) -> Tensor:
         """Return S V."""  # (d, k, m) -> (n, k, m)
@@ -144,7 +144,7 @@ class _Weighted:
         return self.times(self.pull(U))
 
 
-def _threaded(X: csr_array) -> Tensor:
+def threaded(X: csr_array) -> Tensor:
     """Return a sparse matrix as torch's, in float32: its products run on all cores, scipy's on one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")

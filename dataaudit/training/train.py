@@ -14,7 +14,7 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
-from dataaudit.options import PRODUCTS, StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.base import memory_limit, require_memory
@@ -45,7 +45,7 @@ def train(
     K = len(target.classes)
     loss = None if settings.model == "logistic" else HINGE
     require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
-    require_room(columns.n, len(columns.features), K, exact=settings.solver not in PRODUCTS)
+    require_room(columns.n, len(columns.features), K)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups)
     choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
@@ -104,12 +104,11 @@ def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
         raise SettingError("rbf-svm has no kernel for text", "use svm instead, or --exclude the text")
 
 
-def require_room(n: int, d: int, n_classes: int, *, exact: bool) -> None:
+def require_room(n: int, d: int, n_classes: int) -> None:
     """Refuse, before any work, what no solver could hold: the least of any basis is counted."""
     k = n_classes - 1
-    factor = min(24 * ((d + 1) * k) ** 2, 8 * (n**2 + 2 * (n * k) ** 2)) if exact else 0
-    what = f"exact influence for {n:,} rows, {d:,} features and {n_classes:,} classes"
-    require_memory(factor + _FORMS * 8 * n * k**2, what, memory_limit())
+    what = f"influence for {n:,} rows, {d:,} features and {n_classes:,} classes"
+    require_memory(_FORMS * 8 * n * k**2, what, memory_limit())
 
 
 def train_adopted(

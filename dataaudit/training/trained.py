@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -63,6 +64,8 @@ class Trained:
     adopted: Adopted | None = None  # the user's own model, if it is one
     groups: Groups | None = None  # rows that leave together; None where every row leaves alone
     checks: tuple[Check, ...] = ()  # of the rows, made before the model
+    given: Tensor | None = None  # (n, k, k) quadratic forms, where those of some rows were made exact
+    exact: NDArray[np.bool_] | None = None  # (n,) of which rows; None where all of them are
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -104,7 +107,16 @@ class Trained:
     @cached_property
     def forms(self) -> Tensor:
         """Quadratic forms Q of all rows."""  # (n, k, k)
-        return self.prepared.quadratic_forms()
+        return self.prepared.quadratic_forms() if self.given is None else self.given
+
+    def sharpened(self, rows: NDArray[np.int64]) -> Trained:
+        """Return the same with exact forms for some rows, where those of all are estimates."""  # (m,)
+        at, forms = torch.from_numpy(rows), self.forms.clone()
+        exact = np.zeros(len(forms), dtype=bool) if self.exact is None else self.exact.copy()
+        if self.prepared.exact_forms is not None:
+            forms[at] = self.prepared.exact_forms(at[:, None])
+        exact[rows] = True
+        return replace(self, given=forms, exact=exact)
 
     @cached_property
     def left_out(self) -> Tensor:
