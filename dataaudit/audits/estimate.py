@@ -71,4 +71,4 @@ def candidates(trained: Trained, scores: RowScores, order: Rows, shown: int) -> 
     maybe = np.flatnonzero(high >= scores.loo_loss[first].min(initial=np.inf))
     maybe = maybe[np.argsort(-high[maybe], kind="stable")][: MOST * shown]
     rows = np.unique(np.concatenate([first, maybe]))
-    return rows[~exact[rows]]
+    return np.asarray(rows[~exact[rows]])

@@ -9,8 +9,10 @@ function needs that, so a sparse matrix is never copied densely as a whole.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -123,6 +125,106 @@ class MemoryRows(Rows):
         if isinstance(self.X, Tensor):
             return self.X @ self.X.T
         return _sparse_gram(self.X, self.block_bytes)
+
+
+class Shard(Protocol):
+    """Features of some rows that lie elsewhere: a small value that can be pickled and says where."""
+
+    n: int
+
+    def features(self) -> Tensor | csr_array:
+        """Read or make the features."""  # -> (n, d)
+
+
+class Part(NamedTuple):
+    """A shard with what is known of its rows."""
+
+    shard: Shard
+    y: Tensor  # (b,)
+    weight: Tensor  # (b,)
+
+    def block(self) -> Block:
+        """Return the rows."""
+        return Block(self.shard.features(), self.y, self.weight)
+
+
+class Engine(Protocol):
+    """Who runs a function on shards; the order of results and of sums is that of the shards."""
+
+    def map(self, function: Callable[[Block], Tensor], parts: Sequence[Part]) -> Iterator[Tensor]:
+        """Yield one result a shard."""
+
+    def sum(self, contribution: Callable[[Block], Tensor], parts: Sequence[Part]) -> Tensor:
+        """Return the sum over shards."""
+
+
+class Local:
+    """One shard after another, in this process."""
+
+    def map(self, function: Callable[[Block], Tensor], parts: Sequence[Part]) -> Iterator[Tensor]:
+        """Yield one result a shard."""
+        return (function(part.block()) for part in parts)
+
+    def sum(self, contribution: Callable[[Block], Tensor], parts: Sequence[Part]) -> Tensor:
+        """Return the sum over shards."""
+        total: Tensor | None = None
+        for part in self.map(contribution, parts):
+            total = part if total is None else total.add_(part)
+        if total is None:
+            raise SettingError("there are no rows to sum over", "give at least one row")
+        return total
+
+
+LOCAL = Local()
+
+
+@dataclass(frozen=True)
+class ShardedRows(Rows):
+    """Rows of which labels and weights alone are in memory."""
+
+    shards: tuple[Shard, ...]
+    y: Tensor  # (n,), as in `MemoryRows`
+    weight: Tensor  # (n,)
+    width: int
+    engine: Engine = LOCAL
+
+    @property
+    def n(self) -> int:  # type: ignore[override]
+        """Number of rows."""
+        return len(self.y)
+
+    @property
+    def bounds(self) -> list[int]:
+        """Where shards begin, and the end."""
+        return [0, *accumulate(shard.n for shard in self.shards)]
+
+    @property
+    def parts(self) -> list[Part]:
+        """The shards with their labels and weights."""
+        spans = pairwise(self.bounds)
+        return [Part(s, self.y[a:b], self.weight[a:b]) for s, (a, b) in zip(self.shards, spans, strict=True)]
+
+    def blocks(self, *, dense: bool = False) -> Iterator[Block]:
+        """Yield the shards in row order."""
+        return (part.block() for part in self.parts)
+
+    def sum(self, contribution: Callable[[Block], Tensor], *, dense: bool = False) -> Tensor:
+        """Return the sum over shards, in row order."""
+        return self.engine.sum(contribution, self.parts)
+
+    def map(self, function: Callable[[Block], Tensor], *, dense: bool = False) -> Iterator[Tensor]:
+        """Yield one result a shard, in row order."""
+        return self.engine.map(function, self.parts)
+
+    def take(self, rows: Tensor) -> Block:
+        """Return the given rows as one block."""  # (b,) positions
+        at, X = rows.numpy(), np.empty((len(rows), self.width))
+        which = np.searchsorted(self.bounds, at, side="right") - 1
+        for number in np.unique(which):
+            here = which == number
+            some = self.shards[number].features()[at[here] - self.bounds[number]]
+            X[here] = some.toarray() if isinstance(some, csr_array) else some
+        return Block(torch.from_numpy(X), self.y[rows], self.weight[rows])
 
 
 def times(X: Tensor | csr_array, V: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -92,9 +93,23 @@ def with_damping(reason: str, damping: float) -> str:
     return f"{reason}; damping {damping:g} is added to the Hessian" if damping else reason
 
 
+_given: int | None = None  # bytes that a run may take, where that was said
+
+
+@contextmanager
+def limited(size: int | None) -> Iterator[None]:
+    """Set what may be taken for a run, all of its threads included; None leaves it as it is."""
+    global _given  # noqa: PLW0603 - of the process, as memory is
+    before, _given = _given, _given if size is None else size
+    try:
+        yield
+    finally:
+        _given = before
+
+
 def memory_limit() -> int:
-    """Return the bytes that a model may take: a quarter of the machine's memory, or of the container's."""
-    return min(_installed_memory(), _container_memory()) // 4
+    """Return the bytes that a run may take: as given, or a quarter of the machine's, or the container's."""
+    return _given if _given is not None else min(_installed_memory(), _container_memory()) // 4
 
 
 def _installed_memory() -> int:
