@@ -53,6 +53,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dataaudit.api.auditor import LabelAuditor
     from dataaudit.api.audits import (
         Explanation,
         LabelAudit,
@@ -102,6 +103,7 @@ __all__ = [
     "FitError",
     "Influence",
     "LabelAudit",
+    "LabelAuditor",
     "MismatchAudit",
     "MissingColumn",
     "ModuleAttack",
@@ -132,6 +134,7 @@ _HOMES = {
     "Influence": "dataaudit.api.influence",
     "MismatchAudit": "dataaudit.api.audits",
     "LabelAudit": "dataaudit.api.audits",
+    "LabelAuditor": "dataaudit.api.auditor",
     "ModuleAttack": "dataaudit.influence.attack",
     "ModuleInfluence": "dataaudit.influence.torch",
     "ModuleModel": "dataaudit.model.torch",
