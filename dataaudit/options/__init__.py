@@ -18,6 +18,7 @@ from dataaudit.options.groups import (
     MODELS,
     PRODUCTS,
     RANKING,
+    RUN,
     SOLVERS,
     TRACING,
     By,
@@ -29,10 +30,12 @@ from dataaudit.options.groups import (
     Id,
     LabelOptions,
     Limits,
+    Memory,
     MismatchOptions,
     Numbers,
     PairOptions,
     Question,
+    RunOptions,
     Seed,
     Severity,
     StepCallback,
@@ -47,7 +50,7 @@ from dataaudit.options.groups import (
     require_damping,
     require_solver,
 )
-from dataaudit.options.option import Opt, Option, Options, describe, options_of, unknown
+from dataaudit.options.option import Opt, Option, Options, describe, options_of, parse_size, unknown
 
 __all__ = [
     "ATTACK",
@@ -58,6 +61,7 @@ __all__ = [
     "MODELS",
     "PRODUCTS",
     "RANKING",
+    "RUN",
     "SOLVERS",
     "TRACING",
     "By",
@@ -69,6 +73,7 @@ __all__ = [
     "Id",
     "LabelOptions",
     "Limits",
+    "Memory",
     "MismatchOptions",
     "Numbers",
     "Opt",
@@ -76,6 +81,7 @@ __all__ = [
     "Options",
     "PairOptions",
     "Question",
+    "RunOptions",
     "Seed",
     "Severity",
     "StepCallback",
@@ -89,6 +95,7 @@ __all__ = [
     "model_name",
     "options_of",
     "parse_question",
+    "parse_size",
     "require_damping",
     "require_solver",
     "unknown",
