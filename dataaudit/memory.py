@@ -1,7 +1,8 @@
 """How much memory a run may take: as asked, else a quarter of what is free.
 
 Free is what the machine has left, or what the container, the job or the address space may still take,
-whichever is least. It is looked up once, when a run begins: what the run itself takes is part of its share. Everybody asks `memory_limit`; whoever would take more refuses before the work (`require_memory`).
+whichever is least. It is looked up once, when a run begins: what the run itself takes is part of its share.
+Everybody asks `memory_limit`; whoever would take more refuses before the work (`require_memory`).
 """
 
 from __future__ import annotations
