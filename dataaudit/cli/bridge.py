@@ -30,9 +30,10 @@ from dataaudit.options import (
     describe,
     options_of,
 )
+from dataaudit.options import OUTPUT as _OUTPUT
 
 Said = dict[str, Any]
-DATABASE, GATE, OUTPUT = "Database", "Gate", "Output"
+DATABASE, GATE, OUTPUT = "Database", "Gate", _OUTPUT
 PANELS: Final = (
     "", "Entries", INPUT, DATABASE, ATTACK, MODEL, RANKING, TRACING, GATE, "Configuration", OUTPUT
 )  # fmt: skip
