@@ -164,10 +164,10 @@ _FITTED: Final = (
 )
 _REFIT: Final = "Move a fitted model from its coefficients to its minimum, rather than refuse it."
 Refit = Annotated[bool, Opt(_REFIT, stored=None)]
-_OUT: Final = (
-    "Folder that the findings will be written to; until then what takes long is kept in it, in `.unfinished`."
+_CHECKPOINT: Final = (
+    "Folder of the findings: until they are written what took long is kept in it, in `.unfinished`."
 )
-Out = Annotated[Path | str | None, Opt(_OUT, stored=None)]
+Folder = Annotated[Path | str | None, Opt(_CHECKPOINT, stored=None)]
 Resume = Annotated[bool, Opt("Go on where a run into the same folder was stopped.", OUTPUT, stored=None)]
 
 
@@ -255,7 +255,7 @@ class TrainingOptions(ColumnOptions, TextOptions):
     l2: Annotated[float | None, Opt("Ridge; by default chosen.", MODEL, metavar="λ", above=0)] = None
     seed: Seed = 0
     command: str = ""  # how the audit was called, for the provenance
-    checkpoint: Checkpoint = field(default=NOT_KEPT, init=False, repr=False, compare=False)
+    kept: Checkpoint = field(default=NOT_KEPT, init=False, repr=False, compare=False)
     on_step: StepCallback | None = field(default=None, repr=False, compare=False)  # of (stage, done, total)
 
     def __post_init__(self) -> None:
@@ -271,10 +271,10 @@ class TrainingOptions(ColumnOptions, TextOptions):
         if "rbf-svm" in self.named and self.basis not in ("auto", "rbf", usual):
             raise SettingError(f"rbf-svm is a basis of its own: got basis {self.basis}", "use svm with it")
 
-    def kept_in(self, checkpoint: Checkpoint) -> Self:
+    def keeping(self, kept: Checkpoint) -> Self:
         """Return the same for a run whose stages are kept; what is derived from it later keeps nothing."""
         made = replace(self)
-        object.__setattr__(made, "checkpoint", checkpoint)
+        object.__setattr__(made, "kept", kept)
         return made
 
     @property
@@ -349,7 +349,7 @@ class LabelOptions(ClassOptions, TrainingOptions):
     top: Annotated[int, Opt("Rows with evidence and neighbours.", RANKING)] = 100
     verify: Annotated[int, Opt("True refits to check against.", RANKING)] = 12
     refit: Refit = False
-    out: Out = None
+    checkpoint: Folder = None
     resume: Resume = False
 
     def __post_init__(self) -> None:

@@ -53,19 +53,20 @@ Asked = TypeVar("Asked", bound=LabelOptions)
 @contextmanager
 def keeping(options: Asked, *datasets: Dataset) -> Iterator[Asked]:
     """Give the options of a run whose stages are kept, if it has a folder."""
-    if options.out is None or not isinstance(options.model, str):
+    folder = options.checkpoint
+    if folder is None or not isinstance(options.model, str):
         if options.resume:
-            what, hint = ("needs the folder of the run: got no out", "add out=")
-            if options.out is not None:
+            what, hint = ("needs the folder of the run: got none", "name it by checkpoint=")
+            if folder is not None:
                 what, hint = ("is for models that are trained here", "leave it out")
             raise SettingError(f"resume {what}", hint)
         yield options
         return
     data = [origin.sha256 for dataset in datasets for origin in dataset.origins]
     run = _Run(data, options.to_dict())
-    kept = Unfinished(Path(options.out), run, resume=options.resume, step=options.step)
+    kept = Unfinished(Path(folder), run, resume=options.resume, step=options.step)
     try:
-        yield options.kept_in(kept)
+        yield options.keeping(kept)
     except KeyboardInterrupt:
         kept.flush()
         raise

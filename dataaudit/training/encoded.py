@@ -92,7 +92,7 @@ def encode_training(
 ) -> Training:
     """Encode the columns of labelled rows."""
     on_step("encode", 0, 1)
-    encoded = settings.checkpoint.once("encode", partial(_encode, dataset, target, settings))
+    encoded = settings.kept.once("encode", partial(_encode, dataset, target, settings))
     on_step("encode", 1, 1)
     return Training(dataset, target, *encoded)
 
