@@ -149,18 +149,18 @@ def _read_tables(paths: Sequence[str], wanted: Wanted) -> list[Part]:
     """Read the files of a table, with the columns that stand in their paths."""
     wanted = replace(wanted, some=len(paths) > 1)
     if not any("=" in path for path in paths):
-        return [_read_table(open_blob(path), wanted) for path in paths]
+        return [read_table(open_blob(path), wanted) for path in paths]
     from dataaudit.data.hive import path_columns  # noqa: PLC0415 - few tables are such
 
     columns = path_columns(paths, wanted)
     parts = [
-        _read_table(open_blob(path), wanted.without(own))
+        read_table(open_blob(path), wanted.without(own))
         for path, own in zip(paths, columns.levels, strict=True)
     ]
     return columns.added(parts, wanted)
 
 
-def _read_table(blob: Blob, wanted: Wanted) -> Part:
+def read_table(blob: Blob, wanted: Wanted) -> Part:
     """Read the wanted columns of one file; first bytes, name or first character say its format."""
     if blob.data.startswith(PARQUET) or blob.suffix in PARQUET_NAMES:
         return read_parquet(blob, wanted)
