@@ -1,8 +1,8 @@
 """What a table takes before it is read: its rows, cells and features, by footers and first rows.
 
-An audit holds in memory the cells, the encoded columns, the design matrix and a few numbers a row. Where that
-is more than it may take, columns are scanned where they lie (`data.scan`), and only the numbers a row are
-kept. Parquet says its rows in its footer; of other files they are estimated from the length of the first ones.
+An audit holds in memory the cells, the encoded columns, the design matrix and a few numbers a row. Where
+that is more than it may take, columns are scanned where they lie (`data.scan`), and only the numbers a row
+are kept. Parquet says its rows in its footer; of others they are estimated from the length of the first ones.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class TableSize:
 
 
 def size_of(tables: Sequence[str], wanted: Wanted, *, limit: int) -> TableSize | None:
-    """Return the size of a table of files; None where it is plainly small, or cannot be known before reading."""
+    """Return the size of a table of files; None where it is small, or not known before reading."""
     if not tables or any(path == STDIN or not Path(path).is_file() for path in tables):
         return None
     lengths = [Path(path).stat().st_size for path in tables]
@@ -71,13 +71,13 @@ def size_of(tables: Sequence[str], wanted: Wanted, *, limit: int) -> TableSize |
 
 def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> TableSize | None:
     """Look at footers, and at the first rows of the first file that has any."""
-    rows = group = 0
+    rows, group = 0, 0
     head: pl.DataFrame | None = None
     blobs = [_head(path) for path in tables]
     wanted = replace(wanted, some=len(tables) > 1, lenient=True)
     for blob, length in zip(blobs, lengths, strict=True):
         if blob.data.startswith(PARQUET):
-            groups = _row_groups(blob.path)
+            groups = row_groups(blob.path)
             rows, group = rows + sum(groups), max(group, *groups, 0)
             if head is None and sum(groups):
                 head = scan_parquet(blob, wanted).rows.head(HEAD).collect()
@@ -102,7 +102,7 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
 
 
 def _head(path: str) -> Blob:
-    """Return the first bytes of a file, unpacked, up to the end of a line; of Parquet and Arrow where it is."""
+    """Return the first bytes of a file, unpacked, to the end of a line; of Parquet and Arrow its place."""
     pure, packing = PurePath(path), ""
     with Path(path).open("rb") as file:
         data = file.read(HEAD_BYTES)
@@ -115,12 +115,12 @@ def _head(path: str) -> Blob:
     return Blob(path, pure.suffix.lower(), packing, "", "", data[: data.rfind(b"\n") + 1] or data)
 
 
-def _row_groups(path: str) -> list[int]:
+def row_groups(path: str) -> list[int]:
     """Return the rows of each row group of a Parquet file."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - a quarter of a second, and only large tables need it
 
     footer = pq.read_metadata(path)
-    return [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+    return [int(footer.row_group(i).num_rows) for i in range(footer.num_row_groups)]
 
 
 def _first_rows(blob: Blob, length: int, wanted: Wanted) -> tuple[pl.DataFrame | None, int]:
@@ -148,7 +148,7 @@ def _features(columns: Iterable[pl.Series]) -> tuple[int, bool]:
             found += 0 if levels > WORDS * LEVELS else min(levels, LEVELS + 1)  # names of rows are left out
         elif isinstance(dtype, pl.Array | pl.List):
             lists = column.arr.to_list() if isinstance(dtype, pl.Array) else column
-            found += int(lists.list.len().max() or 0)  # type: ignore[call-overload]
+            found += int(lists.list.len().max() or 0)  # type: ignore[arg-type]
         else:
             found += (_DATE if dtype.is_temporal() else 1) + (column.null_count() > 0)
     return found, texts
