@@ -22,7 +22,7 @@ from dataaudit.model.losses import Normal, SmoothHinge, SquaredHinge
 from dataaudit.model.rows import Block
 from dataaudit.model.torch import ModuleModel
 from dataaudit.solvers import prepare
-from dataaudit.solvers.newton import FitSettings, minimise
+from dataaudit.solvers.newton import TEMPERATURE, FitSettings, minimise
 from dataaudit.solvers.operator import CurvatureSolver, rough
 from dataaudit.training.sklearn import (
     HELD,
@@ -52,8 +52,8 @@ class Influence:
     own loss for any other, and values are not divided by n.
 
     The hinge of a support vector machine has a kink where a handful of rows hold it in place. Influence is
-    that of the smooth hinge of temperature 0.001, and a first order: whether a row lets go of the margin once
-    another one leaves is beyond it. `without` follows that.
+    that of the smooth hinge of a small temperature, and a first order: whether a row lets go of the margin
+    once another one leaves is beyond it. `without` follows that.
 
     Parameters
     ----------
@@ -78,6 +78,8 @@ class Influence:
         How H⁻¹ is had: "auto" takes the cheaper exact factor. Under the last three `up_loss`, `up_params`,
         `pert_loss` and `strongest` are as exact as `residual` says; `self_influence` takes the exact factor
         while that fits in memory, and `without` never needs one.
+    temperature : float
+        Of the smooth hinge that stands for the hinge: it is rounded over about that many units of the margin.
     refit : bool
         Go from the model's coefficients to the minimum of its objective, where one that is plainly elsewhere
         is refused.
@@ -142,15 +144,22 @@ class Influence:
         solver: str | CurvatureSolver = "auto",
         refit: bool = False,
         sample_weight: ArrayLike | None = None,
+        temperature: float = TEMPERATURE,
     ) -> Influence | ModuleInfluence:
         """Return the influence of the kind of the model."""
         if isinstance(model, torch.nn.Module):
             raise SettingError(f"model is a {type(model).__name__}", "wrap it: ModuleModel(net, loss)")
         if not isinstance(model, ModuleModel):
             return super().__new__(cls)
-        if refit or sample_weight is not None:
-            got = "refit" if refit else "sample_weight"
-            raise SettingError(f"a module is taken where it stands: got {got}", "train it further yourself")
+        given = {
+            "refit": refit,
+            "sample_weight": sample_weight is not None,
+            "temperature": temperature != TEMPERATURE,
+        }
+        if got := [name for name, there in given.items() if there]:
+            raise SettingError(
+                f"a module is taken where it stands: got {got[0]}", "train it further yourself"
+            )
         train: Any = X if y is None else (X, y)
         return ModuleInfluence(model, train, l2=l2 or 0.0, damping=damping, solver=solver)
 
@@ -165,6 +174,7 @@ class Influence:
         solver: str | CurvatureSolver = "auto",
         refit: bool = False,
         sample_weight: ArrayLike | None = None,
+        temperature: float = TEMPERATURE,
     ) -> None:
         if y is None:
             hint = "give X and y; a torch module comes as ModuleModel(net, loss)"
@@ -195,7 +205,9 @@ class Influence:
             self.classes = np.asarray(getattr(model, "classes_", ()))
             numbers = every_class(self._numbers(y), self.classes)
             order = range(len(self.classes))
-            taken = take(model, design, numbers, order=order, weight=weight, refit=refit)
+            taken = take(
+                model, design, numbers, order=order, weight=weight, refit=refit, temperature=temperature
+            )
             self._objective, self._fit = taken.objective, taken.fit
             self._kernel, self.notes = taken.kernel, taken.notes
         self._prepared = prepare(self._objective, self._fit.theta, solver=solver, damping=damping)
@@ -234,7 +246,7 @@ class Influence:
         found: Floats = moved.T.reshape(len(chosen), *self.coefficients.shape).numpy()
         return found
 
-    def up_loss(self, X: Any, y: ArrayLike) -> Floats:
+    def up_loss(self, X: Any, y: ArrayLike, *, of: tuple[Any, ArrayLike] | None = None) -> Floats:
         """Return I_up,loss of every training row on the loss of every test row.
 
         Parameters
@@ -243,16 +255,61 @@ class Influence:
             Test rows.
         y : array (t,)
             Their labels.
+        of : (array (m, d), array (m,)), optional
+            Other rows than the training rows, and their labels: with one more row like them, of weight 1, a
+            test loss rises by 1/n of the entry.
 
         Returns
         -------
-        ndarray (t, n)
+        ndarray (t, n), or (t, m)
             ``-g_tᵀ H⁻¹ g_i`` in nats times n; positive is harmful. `strongest` finds the extremes of a table
             that would not fit in memory.
         """
-        test = self._test(X, y)
-        found: Floats = influence.up_loss(self._objective, self._fit.theta, self._prepared, test=test).numpy()
+        test, theta = self._test(X, y), self._fit.theta
+        if of is None:
+            up = influence.up_loss(self._objective, theta, self._prepared, test=test)
+        else:
+            solved = self._solved(test)
+            up = self._objective.model.pair_influences(theta, solved, self._test(*of)).T
+        found: Floats = up.numpy()
         return found
+
+    def replaced(self, rows: ArrayLike, by: tuple[Any, ArrayLike], X: Any, y: ArrayLike) -> Floats:
+        """Return what replacing training rows, one at a time, does to the loss of test rows.
+
+        Parameters
+        ----------
+        rows : array (m,) of int
+            Positions in X of the training rows.
+        by : (array (m, d), array (m,))
+            What stands in the place of each: features and label.
+        X : array or scipy sparse matrix (t, d)
+            Test rows.
+        y : array (t,)
+            Their labels.
+
+        Returns
+        -------
+        ndarray (t, m)
+            ``-g_tᵀ H⁻¹ (g(z') - g(z))`` (Koh & Liang 2017, equation 3) in nats times n: training again with
+            z' for row i changes the loss of a test row by ``weights[i] / n`` of it, to first order. Positive
+            is a rise. For small changes of cells `pert_loss` is its slope.
+        """
+        chosen, other = self._positions(rows), self._test(*by)
+        if len(other.y) != len(chosen):
+            raise SettingError(f"{len(chosen)} rows are replaced by {len(other.y)}", "give one for each")
+        solved, model = self._solved(self._test(X, y)), self._objective.model
+        before, after = (
+            model.pair_influences(self._fit.theta, solved, block)
+            for block in (self._objective.rows.take(torch.from_numpy(chosen)), other)
+        )
+        found: Floats = (after - before).T.numpy()
+        return found
+
+    def _solved(self, test: Block) -> torch.Tensor:
+        """Return H⁻¹ g of test rows."""  # -> (p, t)
+        gradients = influence.loss_gradients(self._objective.model, self._fit.theta, test)
+        return self._prepared.solve(gradients)
 
     def pert_loss(self, X: Any, y: ArrayLike) -> Floats:
         """Return I_pert,loss of every training cell on the summed loss of test rows.
@@ -423,8 +480,7 @@ class Influence:
         Strongest
             The extremes of `up_loss`, exactly, and totals over all training rows, as torch tensors.
         """
-        gradients = influence.loss_gradients(self._objective.model, self._fit.theta, self._test(X, y))
-        solved = self._prepared.solve(gradients)
+        solved = self._solved(self._test(X, y))
         return strongest_influences(self._objective, self._fit.theta, solved, k=k, memory_bytes=memory_bytes)
 
     def _test(self, X: Any, y: ArrayLike) -> Block:

@@ -128,6 +128,7 @@ def take(
     order: Sequence[int],  # for each class number, its position in the model's `classes_`; empty for numbers
     weight: Tensor | None = None,  # (n,) the sample_weight that it was fitted with, float64
     refit: bool = False,  # go from its coefficients to the minimum of its objective, however far
+    temperature: float = TEMPERATURE,  # of the smooth hinge that stands for the hinge
 ) -> Taken:
     """Take a fitted classifier on the features that it saw."""
     require_supported(model)
@@ -140,6 +141,7 @@ def take(
     omega = _weights(model, y, order, weight)
     omega = omega if weight is None else omega * weight
     loss, l2, intercept_ridge = _minimised(model, len(y))
+    loss = SmoothHinge(temperature) if isinstance(loss, SmoothHinge) else loss
     if type(model).__name__ in BY_MEAN:  # over weights, where R is over rows
         omega = omega * (len(y) / float(omega.sum()))
     rows = MemoryRows(F if issparse(F) else torch.from_numpy(F), torch.from_numpy(y), omega)

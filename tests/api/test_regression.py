@@ -16,6 +16,7 @@ from sklearn.linear_model import (
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from dataaudit import Influence
 from dataaudit.errors import SettingError
@@ -150,3 +151,44 @@ def test_sample_weights_are_those_of_the_fit(rows):
             Influence(model, X, y, sample_weight=wrong)
     with pytest.raises(SettingError, match="y has missing or infinite values"):
         Influence(model, X, y * np.nan)
+
+
+def test_rows_that_were_not_in_training_and_rows_in_the_place_of_others(rows):
+    """Against fits of as many rows with small weights: the definition, to first order."""
+    X, linear, random = rows
+    y = (linear > 0).astype(int)
+    y[::7] = 1 - y[::7]
+    model = LogisticRegression(solver="newton-cholesky", tol=1e-14).fit(X, y)
+    found, small = Influence(model, X, y), 1e-4
+    new, label = random.normal(size=(2, 3)), np.array([1, 0])
+
+    def losses(X, y, weight):
+        again = LogisticRegression(solver="newton-cholesky", tol=1e-14).fit(X, y, sample_weight=weight)
+        return -again.predict_log_proba(tests)[np.arange(5), truth]
+
+    tests, truth = X[:5], y[:5]
+    before = losses(X, y, None)
+    added = found.up_loss(tests, truth, of=(new, label))
+    for j in range(2):
+        after = losses(np.vstack([X, new[j : j + 1]]), np.append(y, label[j]), np.append(np.ones(80), small))
+        np.testing.assert_allclose(added[:, j] * small / 80, after - before, rtol=2e-3, atol=1e-12)
+    replaced = found.replaced([3, 9], (new, label), tests, truth)
+    for j, row in enumerate((3, 9)):
+        weight = np.append(np.ones(80), small)
+        weight[row] -= small
+        after = losses(np.vstack([X, new[j : j + 1]]), np.append(y, label[j]), weight)
+        np.testing.assert_allclose(replaced[:, j] * small / 80, after - before, rtol=2e-3, atol=1e-12)
+    np.testing.assert_allclose(found.up_loss(tests, truth, of=(X, y)), found.up_loss(tests, truth))
+    with pytest.raises(SettingError, match="2 rows are replaced by 1"):
+        found.replaced([3, 9], (new[:1], label[:1]), tests, truth)
+
+
+def test_the_temperature_of_the_hinge_is_the_users(rows):
+    X, linear, _ = rows
+    y = (linear > 0).astype(int)
+    y[::5] = 1 - y[::5]
+    machine = SVC(kernel="linear", tol=1e-9).fit(X, y)
+    usual, warm = (Influence(machine, X, y, **more) for more in ({}, {"temperature": 0.1}))
+    assert "rounded over 0.001" in usual.notes[0]
+    assert "rounded over 0.1" in warm.notes[0]
+    assert (warm.up_loss(X[:2], y[:2]) != 0).mean() > (np.abs(usual.up_loss(X[:2], y[:2])) > 1e-9).mean()
