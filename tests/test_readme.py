@@ -13,7 +13,9 @@ import dataaudit
 from dataaudit.cli.app import tree
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/reading.md"]
+GENERATED = {"rules.md", "commands.md", "python.md"}  # by docs/generate.py
+DOCS = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md") if page.name not in GENERATED)
+PAGES = ["README.md", "CONTRIBUTING.md", *DOCS]
 COMMANDS = typer.main.get_command(tree()).commands
 
 
@@ -64,8 +66,9 @@ def test_files_named_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     paths = re.findall(r"`((?:dataaudit|tests|examples|docs|rules|reports)/[\w/.]*)`", text)
-    assert links or paths
-    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+    assert links or paths or page in DOCS
+    gone = [link for link in links if not ((ROOT / page).parent / link).exists()]
+    assert set(gone) <= (GENERATED if page in DOCS else set())
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
