@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dataaudit.errors import SettingError
 from dataaudit.influence import influence
+from dataaudit.influence.neighbourhood import Neighbourhood, neighbourhood
 from dataaudit.influence.topk import Strongest, strongest_influences
 from dataaudit.influence.torch import ModuleInfluence
 from dataaudit.model.losses import Normal, SmoothHinge, SquaredHinge
@@ -305,6 +306,36 @@ class Influence:
         )
         found: Floats = (after - before).T.numpy()
         return found
+
+    def neighbourhood(self, X: Any, *, rows: int = 30) -> Neighbourhood:
+        """Say how near the training rows are that influence predictions: far ones tell foreign inputs.
+
+        Parameters
+        ----------
+        X : array or scipy sparse matrix (t, d)
+            Rows without labels: each is looked at for the class that it is predicted as.
+        rows : int
+            How many of the most helpful, and of the most harmful, rows are looked up.
+
+        Returns
+        -------
+        Neighbourhood
+            Ranks and distances (Cohen, Sapiro & Giryes 2020), in the features of the model.
+
+        Raises
+        ------
+        SettingError
+            If the model predicts numbers.
+        """
+        if not len(self.classes):
+            raise SettingError("the model predicts numbers, not classes", "give a classifier")
+        model, theta = self._objective.model, self._fit.theta
+        block = self._test(X, np.repeat(self.classes[:1], matrix(self._features(X)).shape[0]))
+        scores = torch.nn.functional.pad(model.scores(theta, block), (1, 0))
+        test = replace(block, y=scores.argmax(1))
+        found = influence.up_loss(self._objective, theta, self._prepared, test=test)
+        known = self._objective.rows.take(torch.arange(self._objective.rows.n)).dense()
+        return neighbourhood(found, known, test.dense(), rows=rows)
 
     def _solved(self, test: Block) -> torch.Tensor:
         """Return H⁻¹ g of test rows."""  # -> (p, t)

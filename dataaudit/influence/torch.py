@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.influence.attack import Bounds, InputAttack, ModuleAttack, Retrain
+from dataaudit.influence.neighbourhood import Neighbourhood, neighbourhood
 from dataaudit.model.torch import ROWS, Batch, ModuleModel, TensorRows, Train, gathered, paired
 from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.cg import ConjugateGradients
@@ -178,6 +179,33 @@ class ModuleInfluence:
             raise SettingError(f"{len(rows)} rows are replaced by {len(X)}", "give one for each")
         at = self._positions(rows)
         return self.up_loss(test, of=(X, y)) - self.up_loss(test, of=(self.rows.X[at], self.rows.y[at]))
+
+    def neighbourhood(
+        self, inputs: Tensor, *, embed: Callable[[Tensor], Tensor] | None = None, rows: int = 30
+    ) -> Neighbourhood:
+        """Say how near the training rows are that influence predictions: far ones tell adversarial inputs.
+
+        Parameters
+        ----------
+        inputs : Tensor (t, …)
+            Inputs without targets: each is looked at for the class that it is predicted as.
+        embed : callable, optional
+            From inputs to vectors in which distances mean something, such as all layers but the last; by
+            default the inputs themselves, flattened.
+        rows : int
+            How many of the most helpful, and of the most harmful, rows are looked up.
+
+        Returns
+        -------
+        Neighbourhood
+            Ranks and distances (Cohen, Sapiro & Giryes 2020).
+        """
+        predicted = self.model.outputs(self.theta, inputs).argmax(-1).to(self.rows.y.dtype)
+        with torch.no_grad():
+            near, far = (
+                (X if embed is None else embed(X)).flatten(1).double() for X in (inputs, self.rows.X)
+            )
+        return neighbourhood(self.up_loss((inputs, predicted)), far, near, rows=rows)
 
     def without(self, rows: Sequence[int], test: Batch) -> Tensor:
         """Return what removing training rows, one at a time, does to the loss of test rows.
