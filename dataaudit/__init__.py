@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         vulnerability,
     )
     from dataaudit.api.influence import Influence
+    from dataaudit.api.values import data_values
     from dataaudit.data.dataset import Dataset
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
@@ -121,6 +122,7 @@ __all__ = [
     "__version__",
     "audit_labels",
     "audit_mismatch",
+    "data_values",
     "explain",
     "load",
     "verify",
@@ -140,6 +142,7 @@ _HOMES = {
     "ModuleModel": "dataaudit.model.torch",
     "audit_labels": "dataaudit.api.audits",
     "audit_mismatch": "dataaudit.api.audits",
+    "data_values": "dataaudit.api.values",
     "explain": "dataaudit.api.audits",
     "Query": "dataaudit.data.sql.query",
     "load": "dataaudit.data.load",
