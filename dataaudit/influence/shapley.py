@@ -1,8 +1,8 @@
 """Shapley values of training rows for a nearest-neighbour classifier, in closed form.
 
 The k nearest rows vote, and the utility of a set of rows is the share of their votes for the right class of
-a test row. With the n training rows in the order of their distance from it, α_1 the nearest, and a_i whether the
-label of α_i is right, the Shapley value of every row is (Jia et al. 2019, theorem 1, for k ≤ n)
+a test row. With the n training rows in the order of their distance from it, α_1 the nearest, and a_i whether
+the label of α_i is right, the Shapley value of every row is (Jia et al. 2019, theorem 1, for k ≤ n)
 
     s(α_n) = a_n / n        s(α_i) = s(α_{i+1}) + (a_i - a_{i+1}) / k · min(k, i) / i
 
