@@ -1,4 +1,4 @@
-"""Write the pages of the documentation that are made of the code: rules, commands and options, Python.
+"""Write what of the documentation is made of the code: rules, commands, Python, schemas of JSON.
 
 python docs/generate.py [FOLDER]
 """
@@ -6,15 +6,18 @@ python docs/generate.py [FOLDER]
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 import tomllib
 from pathlib import Path
 
+import polars as pl
 import typer
 
 import dataaudit
 from dataaudit.cli.app import tree
+from dataaudit.findings.schemas import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -116,6 +119,48 @@ def python() -> str:
     return "\n".join([*parts, ""])
 
 
+def schema(kind: str) -> str:
+    """Return the JSON schema of what ``--format json`` writes of a kind of audit."""
+    tables = KINDS[kind].SCHEMAS
+    text, anything = {"type": "string"}, {"type": "object"}
+    command = {
+        "type": "object",
+        "required": ["purpose", "command"],
+        "properties": {"purpose": text, "command": text},
+    }
+    said = {"headline": text, "sentences": {"type": "array", "items": text}}
+    answer = {
+        "kind": {"const": kind},
+        "next_commands": {"type": "array", "items": command},
+        "provenance": anything,
+        "verdict": {"type": "object", "required": sorted(said), "properties": said},
+    }
+    if kind in ("labels", "mismatch"):
+        answer = {"summary": {"type": "object", "required": sorted(answer), "properties": answer}}
+    rows = {name: {"type": "array", "items": _row(columns)} for name, columns in sorted(tables.items())}
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"audit {kind} --format json, version {dataaudit.__version__}",
+        "type": "object",
+        "required": sorted(answer | rows),
+        "properties": answer | rows,
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _row(columns: pl.Schema) -> dict[str, object]:
+    """Return the schema of a row; any cell may be null, and further columns may follow."""
+    properties = {name: _cell_type(kind) for name, kind in columns.items()}
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _cell_type(kind: pl.DataType) -> dict[str, object]:
+    if isinstance(kind, pl.List):
+        return {"type": ["array", "null"], "items": _cell_type(kind.inner)}
+    named = {pl.Float64: "number", pl.Int64: "integer", pl.Boolean: "boolean", pl.String: "string"}
+    return {"type": [named[type(kind)], "null"]}
+
+
 PAGES = {"rules.md": rules, "commands.md": commands, "python.md": python}
 
 
@@ -123,6 +168,8 @@ def main(folder: Path) -> None:
     """Write the pages."""
     for name, page in PAGES.items():
         (folder / name).write_text(page(), encoding="utf-8")
+    for kind in KINDS:
+        (folder / f"{kind}.schema.json").write_text(schema(kind), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The documentation: generated pages hold everything, and the site builds without a word to other servers."""
 
+import io
+import json
 import re
 import shutil
 import subprocess
@@ -7,11 +9,16 @@ import sys
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 import typer
+from report.made import MADE
 
 import dataaudit
 from dataaudit.cli.app import tree
+from dataaudit.findings.schemas import KINDS
+from dataaudit.report import shown
+from dataaudit.writers.json import WRITERS
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = re.compile(r'(?:src|<link[^>]*href)="(https?:[^"]*)"')
@@ -59,6 +66,21 @@ def test_every_rule_command_option_and_public_name_has_its_place(site):
         assert all(f"`{one.opts[0]}`" in commands for one in shown)
     for name in dataaudit.__all__:
         assert f"\n## {name}\n" in python or f"`{name}`" in python or name == "__version__"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_as_json_fits_its_schema(site, kind):
+    schema = json.loads((site / "docs" / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    assert (site / "site" / f"{kind}.schema.json").exists()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    tables, report = shown(MADE[kind]())
+    out = io.StringIO()
+    WRITERS["json"].write(tables, report, out)
+    document = json.loads(out.getvalue())
+    jsonschema.validate(document, schema)
+    del document[next(iter(tables.SCHEMAS))]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
 
 
 def test_the_site_asks_nothing_of_other_servers(site):
