@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -35,6 +36,7 @@ class Block:
     X: Tensor | csr_array  # (b, d)
     y: Tensor  # (b,)
     weight: Tensor  # (b,) weight of each row in the objective
+    bordered: Tensor | None = None  # (b, d+1) [X, 1], where it is at hand
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``, the last row of `V` being the intercepts."""  # (d+1, m) -> (b, m)
@@ -46,6 +48,8 @@ class Block:
 
     def dense(self) -> Tensor:
         """Return ``[X, 1]`` densely."""  # -> (b, d+1)
+        if self.bordered is not None:
+            return self.bordered
         X = self.X if isinstance(self.X, Tensor) else torch.from_numpy(self.X.toarray())
         return torch.cat([X, X.new_ones(len(X), 1)], dim=1)
 
@@ -133,7 +137,10 @@ class Shard(Protocol):
     n: int
 
     def features(self) -> Tensor | csr_array:
-        """Read or make the features."""  # -> (n, d)
+        """Read or make the features; dense ones may have a column of ones after them."""  # -> (n, d or d+1)
+
+    def take(self, rows: NDArray[np.int64]) -> Tensor | csr_array:
+        """Read or make those of some rows, in the order given."""  # (b,) positions -> (b, d or d+1)
 
 
 class Part(NamedTuple):
@@ -142,10 +149,14 @@ class Part(NamedTuple):
     shard: Shard
     y: Tensor  # (b,)
     weight: Tensor  # (b,)
+    width: int
 
     def block(self) -> Block:
         """Return the rows."""
-        return Block(self.shard.features(), self.y, self.weight)
+        X = self.shard.features()
+        if isinstance(X, Tensor) and X.shape[1] > self.width:
+            return Block(X[:, :-1], self.y, self.weight, X)
+        return Block(X, self.y, self.weight)
 
 
 class Engine(Protocol):
@@ -202,7 +213,10 @@ class ShardedRows(Rows):
     def parts(self) -> list[Part]:
         """The shards with their labels and weights."""
         spans = pairwise(self.bounds)
-        return [Part(s, self.y[a:b], self.weight[a:b]) for s, (a, b) in zip(self.shards, spans, strict=True)]
+        return [
+            Part(shard, self.y[a:b], self.weight[a:b], self.width)
+            for shard, (a, b) in zip(self.shards, spans, strict=True)
+        ]
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the shards in row order."""
@@ -218,12 +232,12 @@ class ShardedRows(Rows):
 
     def take(self, rows: Tensor) -> Block:
         """Return the given rows as one block."""  # (b,) positions
-        at, X = rows.numpy(), np.empty((len(rows), self.width))
-        which = np.searchsorted(self.bounds, at, side="right") - 1
+        at, X, bounds = rows.numpy(), np.empty((len(rows), self.width)), self.bounds
+        which = np.searchsorted(bounds, at, side="right") - 1
         for number in np.unique(which):
             here = which == number
-            some = self.shards[number].features()[at[here] - self.bounds[number]]
-            X[here] = some.toarray() if isinstance(some, csr_array) else some
+            some = self.shards[number].take(at[here] - bounds[number])
+            X[here] = some.toarray() if isinstance(some, csr_array) else some[:, : self.width]
         return Block(torch.from_numpy(X), self.y[rows], self.weight[rows])
 
 
