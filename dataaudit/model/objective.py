@@ -9,7 +9,7 @@ gradient carries the data loss alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.rows import MemoryRows
+from dataaudit.model.rows import MemoryRows, ShardedRows
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Objective:
 
     def hvp_at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
         """Return ``V -> ∇²R(θ) V``; the curvature of the rows is computed once."""  # (p, m) -> (p, m)
-        curvatures = list(self.rows.map(partial(self.model.curvature, theta)))
+        curvatures = self._curvatures(theta)
 
         def product(V: Tensor) -> Tensor:
             remaining = iter(curvatures)
@@ -54,9 +54,19 @@ class Objective:
 
         return product
 
+    def _curvatures(self, theta: Tensor) -> Sequence[Tensor]:
+        """Return the curvature of the rows, block by block."""
+        if isinstance(self.rows, ShardedRows):
+            return torch.split(self.curvature(theta), [shard.n for shard in self.rows.shards])
+        return list(self.rows.map(partial(self.model.curvature, theta)))
+
     def hessian(self, theta: Tensor) -> Tensor:
         """Return ∇²R(θ), dense."""  # (p,) -> (p, p)
-        H = self.rows.sum(partial(self.model.hessian, theta), dense=True).div_(self.rows.n)
+        return self.with_ridge(self.rows.sum(partial(self.model.hessian, theta), dense=True))
+
+    def with_ridge(self, H: Tensor) -> Tensor:
+        """Return ∇²R of the sum of the rows' own Hessians, in its place."""  # (p, p) -> (p, p)
+        H.div_(self.rows.n)
         d, k = self.rows.width, self.model.loss.n_scores
         blocks = H.view(d + 1, k, d + 1, k).diagonal(dim1=0, dim2=2)  # a view, (k, k, d + 1)
         blocks[:, :, :d] += self.l2 * self.model.coupling[:, :, None]
@@ -74,11 +84,19 @@ class Objective:
 
     def curvature(self, theta: Tensor) -> Tensor:
         """Return the weighted curvature ω W of all rows."""  # (p,) -> (n, k, k)
+        if isinstance(self.rows, ShardedRows):
+            return self.model.curvature_at(self.scores(theta), self.rows.y, self.rows.weight)
         return torch.cat(list(self.rows.map(partial(self.model.curvature, theta))))
 
     def scores(self, theta: Tensor) -> Tensor:
         """Return the scores of all rows."""  # (p,) -> (n, k)
-        return torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+        known = self.rows.known if isinstance(self.rows, ShardedRows) else {}
+        key = theta.numpy().tobytes() if isinstance(self.rows, ShardedRows) else b""
+        if key not in known:
+            scores = torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+            known.clear()
+            known[key] = scores
+        return known[key]
 
     def reweighted(self, weight: Tensor) -> Objective:
         """Return the same objective with other row weights; n stays as it is."""

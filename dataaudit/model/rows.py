@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import NamedTuple, Protocol
 
@@ -198,6 +198,8 @@ class ShardedRows(Rows):
     weight: Tensor  # (n,)
     width: int
     engine: Engine = LOCAL
+    # By the bytes of θ: a pass over the shards takes longer than anything that is made of the scores.
+    known: dict[bytes, Tensor] = field(default_factory=dict, compare=False)
 
     @property
     def n(self) -> int:  # type: ignore[override]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.model.objective import Objective
+from dataaudit.model.rows import ShardedRows
 from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.base import (
     Prepared,
@@ -72,6 +73,8 @@ def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
     """
     n, d, k = objective.rows.n, objective.rows.width, objective.model.loss.n_scores
     p, size, limit = objective.model.n_params, n * k, memory_limit()
+    if isinstance(objective.rows, ShardedRows):
+        return Cholesky("the rows are not in memory: a Hessian takes one pass over them", damping)
     if objective.l2 <= 0:
         return Cholesky(f"without a ridge only the {p:,} × {p:,} Hessian can be factored", damping)
     primal, dual = float(n) * p**2 + float(p) ** 3, float(n) ** 2 * d + float(size) ** 3
