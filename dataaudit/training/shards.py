@@ -22,8 +22,8 @@ from torch import Tensor
 from dataaudit.errors import UnreadableFile
 from dataaudit.features import AnyColumns, Basis, Columns, Encoding
 from dataaudit.features.scanned import ScannedColumns
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.rows import MemoryRows, ShardedRows
-from dataaudit.solvers.base import memory_limit, require_memory
 
 if TYPE_CHECKING:
     from dataaudit.data.scan import Scanned
