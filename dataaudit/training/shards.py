@@ -24,6 +24,7 @@ from dataaudit.features import AnyColumns, Basis, Columns, Encoding
 from dataaudit.features.scanned import ScannedColumns
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.rows import MemoryRows, ShardedRows
+from dataaudit.options import StepCallback, ignore_progress
 
 if TYPE_CHECKING:
     from dataaudit.data.scan import Scanned
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 DENSE_BYTES: Final = 12 * 2**20  # of a shard's dense rows: what the allocator gives back without new pages
 FILE_BYTES: Final = 64 * 2**20  # of a file
+WIDE: Final = 6000  # features from which on most are levels, and rows sparse
 ENTRY: Final = 12  # bytes of an entry of a sparse matrix
 
 Rows = NDArray[np.int64]
@@ -140,20 +142,29 @@ def frame_shards(columns: ScannedColumns, basis: Basis) -> tuple[FrameShard, ...
 
 
 def design(
-    columns: AnyColumns, basis: Basis, y: Tensor, weight: Tensor, *, scratch: Scratch | None
+    columns: AnyColumns,
+    basis: Basis,
+    y: Tensor,
+    weight: Tensor,
+    *,
+    scratch: Scratch | None,
+    on_step: StepCallback = ignore_progress,
 ) -> MemoryRows:
-    """Return the rows of a model: in memory, or where the columns are not, dense ones in scratch files.
+    """Return the rows of a model whose columns are not in memory: dense ones in scratch files.
 
     A sparse X is held in memory, since its products need it whole; it is refused where it does not fit.
     """
-    if isinstance(columns, Columns):
-        X = basis.transform(columns)
-        return MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
-    if columns.term_features or scratch is None:
+    if columns.term_features or scratch is None or len(basis.features) > WIDE:
         return MemoryRows(sparse_design(columns, basis), y, weight)
-    shards = tuple(write_shards(columns, basis, scratch))
+    scratch.require_room(8 * columns.n * (len(basis.features) - len(columns.level_features)))
+    shards, done = list[ScratchShard](), 0
+    on_step("write features", 0, columns.n)
+    for shard in write_shards(columns, basis, scratch):
+        shards.append(shard)
+        done += shard.n
+        on_step("write features", done, columns.n)
     # It answers what a model asks of rows: to be summed over, mapped over, and taken.
-    return cast("MemoryRows", ShardedRows(shards, y, weight, len(basis.features)))
+    return cast("MemoryRows", ShardedRows(tuple(shards), y, weight, len(basis.features)))
 
 
 def sparse_design(columns: AnyColumns, basis: Basis) -> csr_array:
