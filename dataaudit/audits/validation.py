@@ -96,7 +96,7 @@ def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
         return []
     k = len(trained.classes) - 1
     B = lifted(trained.objective.rows.take(torch.from_numpy(rows)), k)
-    return list(trained.prepared.solve(B).view(-1, len(rows), k).unbind(1))
+    return list(trained.prepared.to_three_digits(B).view(-1, len(rows), k).unbind(1))
 
 
 def lifted(block: Block, k: int) -> Tensor:
