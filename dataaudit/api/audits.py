@@ -65,11 +65,13 @@ class Result:
             If the folder cannot be written to; nothing is left half-written.
         """
         from dataaudit.findings.redact import remember
+        from dataaudit.training.checkpoint import finish
         from dataaudit.writers.html import write_report
 
         tables = remember(self.tables, redact)
         path = tables.write(folder)
         write_report(tables, path / "report.html")
+        finish(path)
         return path
 
     def _repr_html_(self) -> str:
@@ -222,18 +224,21 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
 
     step, own = options.step, not isinstance(options.model, str)
     dataset, target = read_labelled(source, options, on_step=step)
-    training = None if own else encode_training(dataset, target, options, on_step=step)
-    from dataaudit.audits.labels import label_findings
-    from dataaudit.training.train import train, train_adopted
+    from dataaudit.training.checkpoint import keeping
 
-    if training is None:
-        trained = train_adopted(dataset, target, options, on_step=step)
-    else:
-        trained = train(training, options, on_step=step)
-    command = options.command
-    return LabelAudit(
-        label_findings(dataset, target, trained, settings=options, command=command, on_step=step)
-    )
+    with keeping(options, dataset) as kept:
+        training = None if own else encode_training(dataset, target, kept, on_step=step)
+        from dataaudit.audits.labels import label_findings
+        from dataaudit.training.train import train, train_adopted
+
+        if training is None:
+            trained = train_adopted(dataset, target, kept, on_step=step)
+        else:
+            trained = train(training, kept, on_step=step)
+        command = options.command
+        return LabelAudit(
+            label_findings(dataset, target, trained, settings=kept, command=command, on_step=step)
+        )
 
 
 def _import_ahead() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, cleandoc, formatannotation, signature
+from pathlib import Path
 from textwrap import fill, indent
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -29,7 +30,9 @@ class Single(Protocol[P, Group_contra, R_co]):
     """A function of one source."""
 
     @overload
-    def __call__(self, source: Any, options: Group_contra, *, on_step: StepCallback = ...) -> R_co: ...
+    def __call__(
+        self, source: Any, options: Group_contra, *, on_step: StepCallback = ..., checkpoint: Path = ...
+    ) -> R_co: ...
     @overload
     def __call__(self, source: Any, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 

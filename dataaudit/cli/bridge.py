@@ -31,9 +31,10 @@ from dataaudit.options import (
     options_of,
     parse_size,
 )
+from dataaudit.options import OUTPUT as _OUTPUT
 
 Said = dict[str, Any]
-DATABASE, GATE, OUTPUT = "Database", "Gate", "Output"
+DATABASE, GATE, OUTPUT = "Database", "Gate", _OUTPUT
 PANELS: Final = (
     "", "Entries", INPUT, DATABASE, ATTACK, MODEL, RANKING, TRACING, GATE, "Configuration", RUN, OUTPUT
 )  # fmt: skip

@@ -30,8 +30,8 @@ class Objective:
 
     def value(self, theta: Tensor) -> float:
         """Return R(θ)."""
-        loss = self.rows.sum(lambda block: self.model.value(theta, block)[None])
-        return float(loss[0] / self.rows.n + 0.5 * theta @ self._ridge(theta[:, None])[:, 0])
+        loss = self.rows.sum(partial(self.model.value, theta))
+        return float(loss / self.rows.n + 0.5 * theta @ self._ridge(theta[:, None])[:, 0])
 
     def gradient(self, theta: Tensor) -> Tensor:
         """Return ∇R(θ)."""  # (p,) -> (p,)
@@ -44,13 +44,16 @@ class Objective:
         return self.l2 * self.model.ridge(V)
 
     def hvp_at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return ``V -> ∇²R(θ) V``; the curvature of the rows is computed once."""  # (p, m) -> (p, m)
-        curvatures = list(self.rows.map(partial(self.model.curvature, theta)))
+        """Return ``V -> ∇²R(θ) V``; the curvature of rows in memory is computed once."""  # (p, m) -> (p, m)
+        rows, model = self.rows, self.model
+        curvatures = list(rows.map(partial(model.curvature, theta))) if rows.in_memory else None
 
         def product(V: Tensor) -> Tensor:
-            remaining = iter(curvatures)
-            total = self.rows.sum(lambda block: self.model.bend(next(remaining), V, block))
-            return total / self.rows.n + self._ridge(V)
+            if curvatures is None:
+                total = rows.sum(partial(model.product, theta, V))
+            else:
+                total = rows.sum(partial(model.bend, V), curvatures)
+            return total / rows.n + self._ridge(V)
 
         return product
 

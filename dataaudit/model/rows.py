@@ -9,13 +9,16 @@ function needs that, so a sparse matrix is never copied densely as a whole.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import NamedTuple, Protocol
+from math import ceil
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -26,6 +29,12 @@ BLOCK_BYTES = 64 * 2**20
 HEAVY_SHARE = 0.05
 # Rows of the sparse part of the Gram product made at a time.
 LIGHT_ROWS = 128
+# Shards whose sums are added in one go; of more, such bundles are added first.
+BUNDLE: Final = 32
+
+T = TypeVar("T")
+# Of a block, and of what belongs to this block where `each` is given.
+Function = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,24 +64,46 @@ class Rows(ABC):
 
     n: int
     width: int  # number of features d, the intercept not counted
+    in_memory: ClassVar[bool] = False  # whether it pays to keep more numbers of each row
 
     @abstractmethod
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order; `dense` says that `Block.dense` will be called on them."""
 
-    def sum(self, contribution: Callable[[Block], Tensor], *, dense: bool = False) -> Tensor:
+    def sum(
+        self, contribution: Function, each: Sequence[Any] | None = None, *, dense: bool = False
+    ) -> Tensor:
         """Return the sum over blocks, in row order."""
-        total: Tensor | None = None
-        for block in self.blocks(dense=dense):
-            part = contribution(block)
-            total = part if total is None else total.add_(part)
-        if total is None:
-            raise SettingError("there are no rows to sum over", "give at least one row")
-        return total
+        return added(self.map(contribution, each, dense=dense))
 
-    def map(self, function: Callable[[Block], Tensor], *, dense: bool = False) -> Iterator[Tensor]:
-        """Yield one result a block, in row order."""
-        return (function(block) for block in self.blocks(dense=dense))
+    def map(
+        self, function: Function, each: Sequence[Any] | None = None, *, dense: bool = False
+    ) -> Iterator[Tensor]:
+        """Yield one result a block, in row order; `each` holds what is given with the block."""
+        return applied(function, self.blocks(dense=dense), each)
+
+
+def applied(function: Function, blocks: Iterable[Block], each: Sequence[Any] | None) -> Iterator[Tensor]:
+    """Yield what a function gives for each block."""
+    if each is None:
+        return map(function, blocks)
+    return (function(block, mine) for block, mine in zip(blocks, each, strict=True))
+
+
+def added(parts: Iterable[Tensor]) -> Tensor:
+    """Return the sum, from the first on."""
+    total: Tensor | None = None
+    for part in parts:
+        total = part if total is None else total.add_(part)
+    if total is None:
+        raise SettingError("there are no rows to sum over", "give at least one row")
+    return total
+
+
+def bundled(items: Sequence[T]) -> list[Sequence[T]]:
+    """Return neighbours together: sums over shards are trees of at most two levels, by their number alone."""
+    step = max(BUNDLE, ceil(len(items) ** 0.5))
+    return [items[start : start + step] for start in range(0, len(items), step)]
 
 
 @dataclass(frozen=True)
@@ -82,6 +113,7 @@ class MemoryRows(Rows):
     X: Tensor | csr_array  # (n, d)
     y: Tensor  # (n,) class numbers, int64, 0 to K-1
     weight: Tensor  # (n,) weights, not negative; all ones for an unweighted fit
+    in_memory = True
     block_bytes: int = BLOCK_BYTES  # largest size of a block's dense form, in bytes
 
     def __post_init__(self) -> None:
@@ -136,7 +168,8 @@ class Shard(Protocol):
         """Read or make the features."""  # -> (n, d)
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Part:
     """A shard with what is known of its rows."""
 
     shard: Shard
@@ -149,30 +182,33 @@ class Part(NamedTuple):
 
 
 class Engine(Protocol):
-    """Who runs a function on shards; the order of results and of sums is that of the shards."""
+    """Who runs a function on shards; the order of results and of sums is that of the shards.
 
-    def map(self, function: Callable[[Block], Tensor], parts: Sequence[Part]) -> Iterator[Tensor]:
+    The function may run in another process: a method or a function with some arguments (`functools.partial`)
+    can go there, a lambda cannot.
+    """
+
+    def map(
+        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
+    ) -> Iterator[Tensor]:
         """Yield one result a shard."""
 
-    def sum(self, contribution: Callable[[Block], Tensor], parts: Sequence[Part]) -> Tensor:
-        """Return the sum over shards."""
+    def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
+        """Return the sum over shards, by a tree as in `bundled`."""
 
 
 class Local:
     """One shard after another, in this process."""
 
-    def map(self, function: Callable[[Block], Tensor], parts: Sequence[Part]) -> Iterator[Tensor]:
+    def map(
+        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
+    ) -> Iterator[Tensor]:
         """Yield one result a shard."""
-        return (function(part.block()) for part in parts)
+        return applied(function, (part.block() for part in parts), each)
 
-    def sum(self, contribution: Callable[[Block], Tensor], parts: Sequence[Part]) -> Tensor:
+    def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards."""
-        total: Tensor | None = None
-        for part in self.map(contribution, parts):
-            total = part if total is None else total.add_(part)
-        if total is None:
-            raise SettingError("there are no rows to sum over", "give at least one row")
-        return total
+        return added(added(self.map(contribution, some)) for some in bundled(parts))
 
 
 LOCAL = Local()
@@ -198,33 +234,46 @@ class ShardedRows(Rows):
         """Where shards begin, and the end."""
         return [0, *accumulate(shard.n for shard in self.shards)]
 
-    @property
-    def parts(self) -> list[Part]:
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
         """The shards with their labels and weights."""
         spans = pairwise(self.bounds)
-        return [Part(s, self.y[a:b], self.weight[a:b]) for s, (a, b) in zip(self.shards, spans, strict=True)]
+        return tuple(
+            Part(s, self.y[a:b], self.weight[a:b]) for s, (a, b) in zip(self.shards, spans, strict=True)
+        )
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the shards in row order."""
         return (part.block() for part in self.parts)
 
-    def sum(self, contribution: Callable[[Block], Tensor], *, dense: bool = False) -> Tensor:
+    def sum(
+        self, contribution: Function, each: Sequence[Any] | None = None, *, dense: bool = False
+    ) -> Tensor:
         """Return the sum over shards, in row order."""
         return self.engine.sum(contribution, self.parts)
 
-    def map(self, function: Callable[[Block], Tensor], *, dense: bool = False) -> Iterator[Tensor]:
+    def map(
+        self, function: Function, each: Sequence[Any] | None = None, *, dense: bool = False
+    ) -> Iterator[Tensor]:
         """Yield one result a shard, in row order."""
-        return self.engine.map(function, self.parts)
+        return self.engine.map(function, self.parts, each)
 
     def take(self, rows: Tensor) -> Block:
         """Return the given rows as one block."""  # (b,) positions
-        at, X = rows.numpy(), np.empty((len(rows), self.width))
+        at, X = rows.numpy(), torch.empty(len(rows), self.width, dtype=torch.float64)
         which = np.searchsorted(self.bounds, at, side="right") - 1
-        for number in np.unique(which):
-            here = which == number
-            some = self.shards[number].features()[at[here] - self.bounds[number]]
-            X[here] = some.toarray() if isinstance(some, csr_array) else some
-        return Block(torch.from_numpy(X), self.y[rows], self.weight[rows])
+        numbers = np.unique(which)
+        places = [np.flatnonzero(which == number) for number in numbers]
+        within = [at[here] - self.bounds[number] for number, here in zip(numbers, places, strict=True)]
+        found = self.engine.map(_chosen, [self.parts[number] for number in numbers], within)
+        for here, some in zip(places, found, strict=True):
+            X[here] = some
+        return Block(X, self.y[rows], self.weight[rows])
+
+
+def _chosen(block: Block, rows: NDArray[np.int64]) -> Tensor:
+    """Return some rows of a block, densely."""  # (m,) -> (m, d)
+    return block.X[rows] if isinstance(block.X, Tensor) else torch.from_numpy(block.X[rows].toarray())
 
 
 def times(X: Tensor | csr_array, V: Tensor) -> Tensor:

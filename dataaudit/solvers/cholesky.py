@@ -85,17 +85,7 @@ class _Inverse:
 
     def quadratic_forms(self) -> Tensor:
         """Return Q_i of every row."""  # -> (n, k, k)
-        k = self.blocks.shape[1]
-
-        def forms(block: Block) -> Tensor:
-            X = block.dense()
-            Q = X.new_empty(len(X), k, k)
-            for a in range(k):
-                for b in range(a + 1):
-                    Q[:, a, b] = Q[:, b, a] = ((X @ self.blocks[:, a, :, b]) * X).sum(1)
-            return Q
-
-        return torch.cat(list(self.objective.rows.map(forms, dense=True)))
+        return torch.cat(list(self.objective.rows.map(partial(_forms, self.blocks), dense=True)))
 
     def joint_forms(self, rows: Tensor) -> Tensor:
         """Return the forms of groups of d rows."""  # (g, d) -> (g, dk, dk)
@@ -107,3 +97,13 @@ class _Inverse:
                 part = (X @ self.blocks[:, a, :, b]).view(g, d, -1) @ X.view(g, d, -1).mT
                 Q[:, :, a, :, b], Q[:, :, b, :, a] = part, part.mT
         return Q.view(g, d * k, d * k)
+
+
+def _forms(inverse: Tensor, block: Block) -> Tensor:
+    """Return Q_i of some rows from H⁻¹ by feature and score."""  # (d+1, k, d+1, k) -> (b, k, k)
+    X, k = block.dense(), inverse.shape[1]
+    Q = X.new_empty(len(X), k, k)
+    for a in range(k):
+        for b in range(a + 1):
+            Q[:, a, b] = Q[:, b, a] = ((X @ inverse[:, a, :, b]) * X).sum(1)
+    return Q
