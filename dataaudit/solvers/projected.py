@@ -28,6 +28,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
+from dataaudit.model.costs import COLUMNS, PROBES, RANK
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
 from dataaudit.solvers.cg import ConjugateGradients
@@ -36,7 +37,6 @@ from dataaudit.solvers.sketch import Sketch, threaded
 
 DENSE: Final = 10
 LEAST_RANK: Final = 10
-COLUMNS: Final = 64  # right-hand sides at a time
 TOLERANCE: Final = 1e-7  # relative residual of a solve
 ROUNDS: Final = 8
 
@@ -46,8 +46,8 @@ class Projected:
     """Solver for many rows and many features."""
 
     reason: str = "asked for"
-    probes: int = 64
-    rank: int = 200  # of the preconditioner, at most
+    probes: int = PROBES
+    rank: int = RANK  # of the preconditioner, at most
     damping: float = 0.0
 
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
@@ -70,14 +70,6 @@ class Projected:
             damping=self.damping,
             probes=self.probes,
         )
-
-
-def projected_bytes(objective: Objective) -> int:
-    """Return the memory of the projections, and of solves for some rows."""
-    n, p, k = objective.rows.n, objective.model.n_params, objective.model.loss.n_scores
-    settings = Projected()
-    projections = 8 * 4 * n * k * (settings.probes + k)  # right-hand sides, and what solves keep of them
-    return projections + 4 * p * (3 * settings.rank + 8 * COLUMNS) + 4 * 8 * n * k**2
 
 
 def _rank(objective: Objective, most: int) -> int:
