@@ -16,6 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from dataaudit.model.costs import Size
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.rows import MemoryRows
 
@@ -27,6 +28,11 @@ class Objective:
     rows: MemoryRows
     model: LinearModel
     l2: float
+
+    @property
+    def size(self) -> Size:
+        """Numbers of rows, features and scores."""
+        return Size(self.rows.n, self.rows.width, self.model.loss.n_scores, self.rows.entries)
 
     def value(self, theta: Tensor) -> float:
         """Return R(θ)."""

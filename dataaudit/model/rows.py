@@ -64,6 +64,7 @@ class Rows(ABC):
 
     n: int
     width: int  # number of features d, the intercept not counted
+    entries: int = 0  # stored numbers of a sparse X in memory
     in_memory: ClassVar[bool] = False  # whether it pays to keep more numbers of each row
 
     @abstractmethod
@@ -131,6 +132,11 @@ class MemoryRows(Rows):
     def width(self) -> int:  # type: ignore[override]
         """Number of features."""
         return int(self.X.shape[1])
+
+    @property
+    def entries(self) -> int:  # type: ignore[override]
+        """Stored numbers of a sparse X."""
+        return int(self.X.nnz) if isinstance(self.X, csr_array) else 0
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order."""
