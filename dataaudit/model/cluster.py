@@ -32,12 +32,12 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from dataaudit.errors import AuditError, ClusterError, SettingError, UnreadableFile
-from dataaudit.model.rows import Block, Function, Part, Shard, added, bundled
+from dataaudit.model.rows import Function, Part, Shard, added, bundled
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-Labels = tuple[NDArray[np.int64], NDArray[np.float64]]
+Labels = tuple[NDArray[np.int64], NDArray[np.float64], int]  # with the number of features
 # A position and a value take less than the numbers where fewer than this share of these differ from zero.
 SPARSE: Final = 0.5
 # Up to so many bytes a function travels with each task; a larger one goes to each worker once.
@@ -82,9 +82,23 @@ def _unpacked(data: bytes) -> Any:
 
 @dataclass(frozen=True)
 class _Features:
-    """Features as a worker keeps them: Dask must know what they take."""
+    """A shard as a worker keeps it: Dask must know what it takes."""
 
     X: NDArray[np.float64] | csr_array
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])
+
+    def features(self) -> Tensor | csr_array:
+        """Return the features."""
+        return torch.from_numpy(self.X) if isinstance(self.X, np.ndarray) else self.X
+
+    def take(self, rows: NDArray[np.int64]) -> Tensor | csr_array:
+        """Return those of some rows."""
+        X = self.X[rows]
+        return torch.from_numpy(X) if isinstance(X, np.ndarray) else X
 
     def __sizeof__(self) -> int:
         X = self.X
@@ -107,14 +121,17 @@ def _made(shards: bytes, at: int) -> _Features:
     return _Features(X.numpy() if isinstance(X, Tensor) else X)
 
 
-def _applied(features: _Features, labels: Labels, function: bytes, mine: bytes | None) -> bytes:
+def _applied(features: _Features, labels: Labels, function: bytes) -> bytes:
     """Apply a function to a shard, on a worker."""
     _alone()
-    X = features.X
-    y, weight = map(torch.from_numpy, labels)
-    block = Block(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
-    more = () if mine is None else (pickle.loads(mine),)  # noqa: S301 - as above
-    return packed(_unpacked(function)(block, *more))
+    y, weight, width = labels
+    part = Part(features, torch.from_numpy(y), torch.from_numpy(weight), width)
+    return packed(_unpacked(function)(part.block()))
+
+
+def _taken(features: _Features, rows: NDArray[np.int64]) -> bytes:
+    """Choose rows of a shard, on a worker."""
+    return packed(features.take(rows))
 
 
 def _added(parts: Sequence[bytes]) -> bytes:
@@ -141,29 +158,33 @@ class Cluster:
     _features: WeakIdKeyDictionary = field(default_factory=WeakIdKeyDictionary, init=False)
     _labels: WeakIdKeyDictionary = field(default_factory=WeakIdKeyDictionary, init=False)
 
-    def map(
-        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
-        for some in bundled(self._apply(function, parts, each)):
-            yield from map(pickle.loads, self.client.gather(list(some)))
+        return self._gathered(self._apply(function, parts))
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards."""
-        bundles = bundled(self._apply(contribution, parts, None))
+        bundles = bundled(self._apply(contribution, parts))
         sums = self.client.map(_added, list(map(list, bundles)), pure=False)
-        return added(map(pickle.loads, self.client.gather(sums)))
+        return added(self._gathered(sums))
 
-    def _apply(self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None) -> list[Future]:
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard."""
+        return self._gathered(self.client.map(_taken, self._features_of(shards), rows, pure=False))
+
+    def _gathered(self, futures: Sequence[Future]) -> Iterator[Any]:
+        """Yield results, not all of which come at once."""
+        for some in bundled(futures):
+            yield from map(pickle.loads, self.client.gather(list(some)))
+
+    def _apply(self, function: Function, parts: Sequence[Part]) -> list[Future]:
         """Start a function on every shard."""
-        if not parts:
-            return []
-        sent: bytes | Future = packed(function)
-        if len(sent) > SMALL:
-            sent = self.client.submit(bytes, sent, pure=False)
-        more = [None] * len(parts) if each is None else list(map(packed, each))
+        data = packed(function)
+        sent = data if len(data) <= SMALL else self.client.submit(bytes, data, pure=False)
         of = self._features_of([part.shard for part in parts]), self._labels_of(parts)
-        started: list[Future] = self.client.map(_applied, *of, [sent] * len(parts), more, pure=False)
+        started: list[Future] = self.client.map(_applied, *of, [sent] * len(parts), pure=False)
         return started
 
     def _features_of(self, shards: Sequence[Shard]) -> list[Future]:
@@ -178,7 +199,7 @@ class Cluster:
     def _labels_of(self, parts: Sequence[Part]) -> list[Future]:
         """Return the labels and weights of parts, which are kept as long as the parts are."""
         if new := [part for part in parts if part not in self._labels]:
-            sent = [pickle.dumps((part.y.numpy(), part.weight.numpy())) for part in new]
+            sent = [pickle.dumps((part.y.numpy(), part.weight.numpy(), part.width)) for part in new]
             self._labels.update(zip(new, self.client.map(pickle.loads, sent, pure=False), strict=True))
         return [self._labels[part] for part in parts]
 
@@ -200,7 +221,7 @@ def connected(
         if client is None:
             quiet = distributed.utils.silence_logging_cmgr(logging.CRITICAL, root="distributed")
             stack.enter_context(quiet)
-            at = _started(workers, memory, stack) if scheduler is None else scheduler
+            at = scheduler or _started(workers or 1, memory, stack)
             client = stack.enter_context(_client(at))
         _require_same(client)
         try:
