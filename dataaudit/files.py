@@ -37,6 +37,17 @@ def write_whole(
     return path
 
 
+def replace_soon(path: Path, write: Callable[[Path], object]) -> None:
+    """Replace a file in one step, but do not wait for the disk: for what can be made anew after a crash."""
+    part = _part(path)
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
 def _is_stream(path: Path) -> bool:
     """Whether it is a device or a pipe, such as /dev/stdout, which nothing is renamed over."""
     return path.exists() and not (path.is_file() or path.is_dir())
@@ -83,7 +94,7 @@ def _require_plain(path: Path) -> None:
 
 def _try(folder: Path, name: str) -> None:
     """Write a file under a temporary name and take it away."""
-    part = folder / f".{name}.{os.getpid()}.part"
+    part = _part(folder / name)
     try:
         _write(part, _TRIAL)
     finally:
@@ -118,7 +129,7 @@ def replace_all(
     Of several `marked` files the old mark goes first, then what is stale: a crash between two renames leaves
     a folder without its mark, which says that it is not whole.
     """
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
+    parts = {path: _part(path) for path in contents}
     try:
         for path, content in contents.items():
             _write(parts[path], content)
@@ -136,6 +147,11 @@ def replace_all(
         for part in parts.values():
             with contextlib.suppress(OSError):  # renamed, as a rule
                 part.unlink()
+
+
+def _part(path: Path) -> Path:
+    """Return the temporary name of a file of this process."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def _write(part: Path, content: Content) -> None:

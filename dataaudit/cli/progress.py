@@ -70,10 +70,16 @@ class Progress(Options):
         with state.lock:
             begins = stage not in state.times
             state.times[stage] = (state.times.get(stage, (now, now))[0], now)
-            if state.bars is not None:
+            if begins and 0 < total <= done:  # a word, such as that a stage is resumed
+                self._say_unless_quiet(stage)
+            elif state.bars is not None:
                 self._move(state.bars, stage, done, total)
-            elif begins and not self.quiet:
-                self.say(f"{stage} …")
+            elif begins:
+                self._say_unless_quiet(f"{stage} …")
+
+    def _say_unless_quiet(self, sentence: str) -> None:
+        if not self.quiet:
+            self.say(sentence)
 
     def _move(self, bars: Bars, stage: str, done: int, total: int) -> None:
         """Show how far a stage is, and no longer when it is done."""

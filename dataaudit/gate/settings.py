@@ -22,7 +22,7 @@ from dataaudit.options import (
     Id,
     Opt,
     Option,
-    Options,
+    RunOptions,
     Severity,
     TextOptions,
     Weight,
@@ -99,7 +99,7 @@ class DatasetSettings(ColumnOptions, TextOptions, ClassOptions):
         _check_rules(self)
 
 
-class CheckSettings(Options):
+class CheckSettings(RunOptions):
     """A run of the gate."""
 
     datasets: Sequence[DatasetSettings]  # in the order to report them; names are unique
@@ -230,6 +230,9 @@ def _kind(option: Option) -> Kind:
         words = f"one of {', '.join(option.choices)}"
         example = json.dumps(option.choices[0])
         return Kind({"enum": list(option.choices)}, words, example, option.choices.__contains__)
+    if option.opt.kind == "size":
+        either = {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": option.least}]}
+        return Kind(either, "a size", '"4GiB"', lambda value: _is_text(value) or isinstance(value, int))
     least = {} if option.least == -math.inf else {"minimum": 0}
     bound, above = (0, " from 0") if least else (-math.inf, "")
     simple: dict[Any, tuple[str, str, str, Callable[[Any], bool]]] = {

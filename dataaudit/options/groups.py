@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
+from pathlib import Path
 from typing import (
     Annotated,
     Any,
@@ -10,11 +11,13 @@ from typing import (
     Final,
     Literal,
     Self,
+    TypeVar,
 )
 
 from dataaudit.errors import SettingError
 from dataaudit.options.option import Opt, Options, options_of, unknown
 
+T = TypeVar("T")
 StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
@@ -24,11 +27,57 @@ FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, o
 PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
 SOLVERS: Final = (*FACTORS, *PRODUCTS)
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
-INPUT, ATTACK, MODEL, RANKING, TRACING = "Input", "Attack", "Model", "Ranking", "Tracing"  # panels of --help
+# Panels of --help.
+INPUT, ATTACK, MODEL, RANKING, TRACING, RUN = "Input", "Attack", "Model", "Ranking", "Tracing", "Run"
+OUTPUT: Final = "Output"
 
 
 def ignore_progress(stage: str, done: int, total: int) -> None:
     """Report no progress."""
+
+
+class Checkpoint:
+    """What the stages of a run came to, for a run that goes on after it: here nothing is kept.
+
+    `audits.checkpoint` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
+    frozen dataclass of the package, or tuples, lists and dicts of these.
+    """
+
+    def get(self, stage: str) -> Any:
+        """Return what a stage came to, or None."""
+        return None
+
+    def put(self, stage: str, value: Any) -> None:
+        """Keep what a stage came to, or how far it is."""
+
+    def once(self, stage: str, make: Callable[[], T]) -> T:
+        """Return what a stage came to, or let it come to it."""
+        kept: T | None = self.get(stage)
+        if kept is None:
+            kept = make()
+            self.put(stage, kept)
+        return kept
+
+    def below(self, stage: str) -> "Checkpoint":
+        """Return the same for the parts of a stage."""
+        return _Below(self, stage)
+
+
+@dataclass(frozen=True)
+class _Below(Checkpoint):
+    """The parts of one stage."""
+
+    whole: Checkpoint
+    stage: str
+
+    def get(self, stage: str) -> Any:
+        return self.whole.get(f"{self.stage}: {stage}")
+
+    def put(self, stage: str, value: Any) -> None:
+        self.whole.put(f"{self.stage}: {stage}", value)
+
+
+NOT_KEPT: Final = Checkpoint()
 
 
 def model_name(model: Any) -> str:
@@ -109,6 +158,11 @@ TextUnits = Literal["auto", "words", "characters"]
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
+_MEMORY: Final = "Most to take for tables and matrices: 4GiB, 500MB."
+Memory = Annotated[
+    int | str | None,
+    Opt(_MEMORY, RUN, kind="size", metavar="SIZE", least=2**20, shown="a quarter of what is free"),
+]
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
@@ -116,6 +170,11 @@ _FITTED: Final = (
 )
 _REFIT: Final = "Move a fitted model from its coefficients to its minimum, rather than refuse it."
 Refit = Annotated[bool, Opt(_REFIT, stored=None)]
+_CHECKPOINT: Final = (
+    "Folder of the findings: until they are written what took long is kept in it, in `.unfinished`."
+)
+Folder = Annotated[Path | str | None, Opt(_CHECKPOINT, stored=None)]
+Resume = Annotated[bool, Opt("Go on where a run into the same folder was stopped.", OUTPUT, stored=None)]
 
 
 class ColumnOptions(Options):
@@ -190,7 +249,18 @@ class EncoderOptions(ColumnOptions):
         return replace(self, features=features, text=text, categorical=categorical, exclude=exclude)
 
 
-class TrainingOptions(ColumnOptions, TextOptions):
+class RunOptions(Options):
+    """What a run may take of the machine."""
+
+    memory: Memory = None
+
+    @property
+    def limit(self) -> int | None:
+        """The bytes that were asked for; None where nothing was said."""
+        return None if self.memory is None else int(self.memory)
+
+
+class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
     """What is asked of the training rows."""
 
     NESTED: ClassVar[Mapping[str, type[Options]]] = {"columns": EncoderOptions}
@@ -202,6 +272,7 @@ class TrainingOptions(ColumnOptions, TextOptions):
     l2: Annotated[float | None, Opt("Ridge; by default chosen.", MODEL, metavar="λ", above=0)] = None
     seed: Seed = 0
     command: str = ""  # how the audit was called, for the provenance
+    kept: Checkpoint = field(default=NOT_KEPT, init=False, repr=False, compare=False)
     on_step: StepCallback | None = field(default=None, repr=False, compare=False)  # of (stage, done, total)
 
     def __post_init__(self) -> None:
@@ -216,6 +287,12 @@ class TrainingOptions(ColumnOptions, TextOptions):
             raise SettingError(what, "leave l2 and basis out")
         if "rbf-svm" in self.named and self.basis not in ("auto", "rbf", usual):
             raise SettingError(f"rbf-svm is a basis of its own: got basis {self.basis}", "use svm with it")
+
+    def keeping(self, kept: Checkpoint) -> Self:
+        """Return the same for a run whose stages are kept; what is derived from it later keeps nothing."""
+        made = replace(self)
+        object.__setattr__(made, "kept", kept)
+        return made
 
     @property
     def columns(self) -> EncoderOptions:
@@ -289,6 +366,8 @@ class LabelOptions(ClassOptions, TrainingOptions):
     top: Annotated[int, Opt("Rows with evidence and neighbours.", RANKING)] = 100
     verify: Annotated[int, Opt("True refits to check against.", RANKING)] = 12
     refit: Refit = False
+    checkpoint: Folder = None
+    resume: Resume = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -326,9 +405,6 @@ class MismatchOptions(PairOptions):
     traced: Annotated[int, Opt("Test rows with traces.")] = field(default=2000, init=False)
     prove: Annotated[int, Opt("Findings to prove by refits.", TRACING)] = 20
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
-    memory: Annotated[
-        int, Opt("For the influences: 512MiB, 2GiB.", TRACING, kind="size", metavar="SIZE", least=2**20)
-    ] = 2**30
 
     @property
     def numbers(self) -> tuple[int, ...]:

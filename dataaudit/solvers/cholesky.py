@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
 from dataaudit.solvers.base import (
     Prepared,
-    memory_limit,
     primal_bytes,
     probe_residual,
-    require_memory,
     with_damping,
 )
 

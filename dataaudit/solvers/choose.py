@@ -16,15 +16,14 @@ from typing import Final
 from torch import Tensor
 
 from dataaudit.errors import SettingError
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.objective import Objective
 from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.base import (
     Prepared,
     Solver,
     dual_bytes,
-    memory_limit,
     primal_bytes,
-    require_memory,
     with_damping,
 )
 from dataaudit.solvers.cg import ConjugateGradients

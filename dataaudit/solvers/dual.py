@@ -26,15 +26,14 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite, SolveError
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import times, times_transposed
 from dataaudit.solvers.base import (
     Prepared,
     damped_ridge,
     dual_bytes,
-    memory_limit,
     probe_residual,
-    require_memory,
     with_damping,
 )
 from dataaudit.solvers.cholesky import cholesky_solve

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,6 +92,13 @@ def encode_training(
 ) -> Training:
     """Encode the columns of labelled rows."""
     on_step("encode", 0, 1)
+    encoded = settings.kept.once("encode", partial(_encode, dataset, target, settings))
+    on_step("encode", 1, 1)
+    return Training(dataset, target, *encoded)
+
+
+def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tuple[Any, ...]:
+    """Return the fields of `Training` but for the rows."""
     frame, weight, notes = weighted(dataset, settings)
     roles = _roles(frame, dataset.unshared, settings)
     judged = isinstance(settings, LabelOptions)
@@ -99,14 +107,13 @@ def encode_training(
     encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
     columns = encoding.transform(frame)
     groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
-    on_step("encode", 1, 1)
     notes += groups.notes if groups else ()
     if not isinstance(settings, LabelOptions):
-        return Training(dataset, target, encoding, columns, weight, notes, groups)
+        return encoding, columns, weight, notes, groups
     checks = check_rows(frame, target, encoding.roles, found=found, groups=groups, settings=settings)
     if not settings.group and all(ok for name, _, _, ok, _ in checks if name == GROUPS):
         notes += _hint(frame, encoding)
-    return Training(dataset, target, encoding, columns, weight, notes, groups, checks)
+    return encoding, columns, weight, notes, groups, checks
 
 
 def _roles(frame: pl.DataFrame, unshared: Mapping[str, str], settings: TrainingOptions) -> tuple[Role, ...]:

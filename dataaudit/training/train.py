@@ -10,6 +10,7 @@ import torch
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
 from dataaudit.features.target import Target
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
@@ -17,7 +18,6 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
-from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.newton import minimise, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
