@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import ClassVar, Final, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -33,8 +33,6 @@ LIGHT_ROWS = 128
 BUNDLE: Final = 32
 
 T = TypeVar("T")
-# Of a block, and of what belongs to this block where `each` is given.
-Function = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -62,35 +60,28 @@ class Block:
         return torch.cat([X, X.new_ones(len(X), 1)], dim=1)
 
 
+Function = Callable[[Block], Tensor]
+
+
 class Rows(ABC):
     """Rows that can be summed and mapped over, block by block."""
 
     n: int
     width: int  # number of features d, the intercept not counted
+    entries: int = 0  # stored numbers of a sparse X in memory
     in_memory: ClassVar[bool] = False  # whether it pays to keep more numbers of each row
 
     @abstractmethod
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order; `dense` says that `Block.dense` will be called on them."""
 
-    def sum(
-        self, contribution: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Tensor:
+    def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over blocks, in row order."""
-        return added(self.map(contribution, each, dense=dense))
+        return added(self.map(contribution, dense=dense))
 
-    def map(
-        self, function: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Iterator[Tensor]:
-        """Yield one result a block, in row order; `each` holds what is given with the block."""
-        return applied(function, self.blocks(dense=dense), each)
-
-
-def applied(function: Function, blocks: Iterable[Block], each: Sequence[Any] | None) -> Iterator[Tensor]:
-    """Yield what a function gives for each block."""
-    if each is None:
-        return map(function, blocks)
-    return (function(block, mine) for block, mine in zip(blocks, each, strict=True))
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
+        """Yield one result a block, in row order."""
+        return map(function, self.blocks(dense=dense))
 
 
 def added(parts: Iterable[Tensor]) -> Tensor:
@@ -135,6 +126,11 @@ class MemoryRows(Rows):
         """Number of features."""
         return int(self.X.shape[1])
 
+    @property
+    def entries(self) -> int:  # type: ignore[override]
+        """Stored numbers of a sparse X."""
+        return int(self.X.nnz) if isinstance(self.X, csr_array) else 0
+
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order."""
         row_bytes = 8.0 * (self.width + 1)
@@ -165,7 +161,9 @@ class MemoryRows(Rows):
 class Shard(Protocol):
     """Features of some rows that lie elsewhere: a small value that can be pickled and says where."""
 
-    n: int
+    @property
+    def n(self) -> int:
+        """Number of rows."""
 
     def features(self) -> Tensor | csr_array:
         """Read or make the features; dense ones may have a column of ones after them."""  # -> (n, d or d+1)
@@ -190,10 +188,6 @@ class Part:
             return Block(X[:, :-1], self.y, self.weight, X)
         return Block(X, self.y, self.weight)
 
-    def take(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return the features of some rows, densely."""  # (m,) -> (m, d)
-        return _dense(self.shard.take(rows))[:, : self.width]
-
 
 class Engine(Protocol):
     """Who runs a function on shards; the order of results and of sums is that of the shards.
@@ -202,27 +196,34 @@ class Engine(Protocol):
     can go there, a lambda cannot.
     """
 
-    def map(
-        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards, by a tree as in `bundled`."""
 
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard, as its `take` does."""
+
 
 class Local:
     """One shard after another, in this process."""
 
-    def map(
-        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
-        return applied(function, (part.block() for part in parts), each)
+        return (function(part.block()) for part in parts)
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards."""
         return added(added(self.map(contribution, some)) for some in bundled(parts))
+
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard."""
+        return (shard.take(some) for shard, some in zip(shards, rows, strict=True))
 
 
 LOCAL = Local()
@@ -245,7 +246,7 @@ class ShardedRows(Rows):
         """Number of rows."""
         return len(self.y)
 
-    @property
+    @cached_property
     def bounds(self) -> list[int]:
         """Where shards begin, and the end."""
         return [0, *accumulate(shard.n for shard in self.shards)]
@@ -263,42 +264,25 @@ class ShardedRows(Rows):
         """Yield the shards in row order."""
         return (part.block() for part in self.parts)
 
-    def sum(
-        self, contribution: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Tensor:
+    def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over shards, in row order."""
         return self.engine.sum(contribution, self.parts)
 
-    def map(
-        self, function: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
         """Yield one result a shard, in row order."""
-        return self.engine.map(function, self.parts, each)
+        return self.engine.map(function, self.parts)
 
     def take(self, rows: Tensor) -> Block:
         """Return the given rows as one block."""  # (b,) positions
-        at, X, bounds = rows.numpy(), torch.empty(len(rows), self.width, dtype=torch.float64), self.bounds
-        which = np.searchsorted(bounds, at, side="right") - 1
+        at, X = rows.numpy(), torch.empty(len(rows), self.width, dtype=torch.float64)
+        which = np.searchsorted(self.bounds, at, side="right") - 1
         numbers = np.unique(which)
         places = [np.flatnonzero(which == number) for number in numbers]
-        within = [at[here] - bounds[number] for number, here in zip(numbers, places, strict=True)]
-        chosen = [self.parts[number] for number in numbers]
-        if isinstance(self.engine, Local):
-            found = map(Part.take, chosen, within)
-        else:
-            found = self.engine.map(_chosen, chosen, within)
+        within = [at[here] - self.bounds[number] for number, here in zip(numbers, places, strict=True)]
+        found = self.engine.take([self.shards[number] for number in numbers], within)
         for here, some in zip(places, found, strict=True):
-            X[here] = some
+            X[here] = some[:, : self.width] if isinstance(some, Tensor) else torch.from_numpy(some.toarray())
         return Block(X, self.y[rows], self.weight[rows])
-
-
-def _chosen(block: Block, rows: NDArray[np.int64]) -> Tensor:
-    """Return some rows of a block, densely."""  # (m,) -> (m, d)
-    return _dense(block.X[rows if isinstance(block.X, csr_array) else torch.from_numpy(rows)])
-
-
-def _dense(X: Tensor | csr_array) -> Tensor:
-    return X if isinstance(X, Tensor) else torch.from_numpy(X.toarray())
 
 
 def times(X: Tensor | csr_array, V: Tensor) -> Tensor:

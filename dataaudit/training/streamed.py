@@ -24,7 +24,6 @@ from dataaudit.memory import HINT, in_bytes, memory_limit, require_memory
 from dataaudit.model.objective import Objective
 from dataaudit.options import StepCallback, TrainingOptions
 from dataaudit.solvers import Prepared
-from dataaudit.solvers.base import primal_bytes
 from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.newton import Fit
 from dataaudit.solvers.passes import minimise_by_passes
@@ -66,7 +65,7 @@ def fit_passes(
 ) -> tuple[Fit, Prepared, Tensor]:
     """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
     p = objective.model.n_params
-    require_memory(primal_bytes(objective), f"a {p:,} × {p:,} Hessian", memory_limit())
+    require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
     tried = count(1)
     on_step("fit", 0, 0)
     found = minimise_by_passes(objective, start, on_pass=lambda: on_step("fit", next(tried), 0))

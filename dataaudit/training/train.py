@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -56,8 +57,13 @@ def train(
     require_machine(settings.model, K, texts=bool(columns.term_features))
     require_room(columns.n, len(columns.features), K)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
-    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups)
-    choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
+    kept = settings.kept
+    selection = SelectionSettings(
+        basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups, kept=kept
+    )
+    choice = kept.once(
+        "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
+    )
     rows = _rows(training, choice.basis, scratch, on_step)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
@@ -103,8 +109,9 @@ def _fitted(
 
         return fit_passes(objective, start, settings, on_step)
     on_step("fit", 0, 2)
-    is_hinge = not isinstance(objective.model.loss, Softmax)
-    fit = minimise_hinge(objective) if is_hinge else minimise(objective, start)
+    is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
+    fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
+    fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
     prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
