@@ -32,14 +32,17 @@ if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
 
 
-def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch) -> Dataset | None:
-    """Return a table that is too large to be audited in memory, on disk; None where it is not."""
+def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
+    """Return a table that is too large to be audited in memory, on disk; None where it is not.
+
+    With a `plain` basis there are no splines and RBF features.
+    """
     paths = given_paths(source)
     if not paths:
         return None
     found = find(paths, wanted["target"])
     asked = Wanted(**{"columns": None, **wanted})
-    size = size_of(found.tables, asked, limit=memory_limit())
+    size = size_of(found.tables, asked, limit=memory_limit(), plain=plain)
     if size is None or size.in_memory <= memory_limit():
         return None
     require_size(size)
