@@ -16,8 +16,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from dataaudit.model.costs import Size
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.rows import MemoryRows
+from dataaudit.model.rows import MemoryRows, added
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Objective:
     rows: MemoryRows
     model: LinearModel
     l2: float
+
+    @property
+    def size(self) -> Size:
+        """Numbers of rows, features and scores."""
+        return Size(self.rows.n, self.rows.width, self.model.loss.n_scores, self.rows.entries)
 
     def value(self, theta: Tensor) -> float:
         """Return R(θ)."""
@@ -52,7 +58,7 @@ class Objective:
             if curvatures is None:
                 total = rows.sum(partial(model.product, theta, V))
             else:
-                total = rows.sum(partial(model.bend, V), curvatures)
+                total = added(map(partial(model.bend, V), rows.blocks(), curvatures))
             return total / rows.n + self._ridge(V)
 
         return product

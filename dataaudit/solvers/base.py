@@ -100,13 +100,3 @@ def damped_ridge(objective: Objective, damping: float) -> tuple[Tensor, Tensor]:
 def with_damping(reason: str, damping: float) -> str:
     """Add the damping to a reason."""
     return f"{reason}; damping {damping:g} is added to the Hessian" if damping else reason
-
-
-def primal_bytes(objective: Objective) -> int:
-    """Return the memory of the Hessian, its factor and its inverse."""
-    return 3 * 8 * objective.model.n_params**2
-
-
-def dual_bytes(objective: Objective) -> int:
-    """Return the memory of K, M and the inverse factor (`solvers.dual`)."""
-    return 8 * (objective.rows.n**2 + 2 * (objective.rows.n * objective.model.loss.n_scores) ** 2)

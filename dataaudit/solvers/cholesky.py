@@ -21,7 +21,6 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
 from dataaudit.solvers.base import (
     Prepared,
-    primal_bytes,
     probe_residual,
     with_damping,
 )
@@ -49,7 +48,7 @@ class Cholesky:
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Factor H + δ I at θ."""
         p = objective.model.n_params
-        require_memory(primal_bytes(objective), f"a {p} × {p} Hessian", memory_limit())
+        require_memory(objective.size.primal, f"a {p} × {p} Hessian", memory_limit())
         H = objective.hessian(theta)
         H.diagonal().add_(self.damping)
         L, failed = torch.linalg.cholesky_ex(H)

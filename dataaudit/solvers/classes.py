@@ -41,7 +41,7 @@ from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.schur import NUMBERS, STEPS, threaded
 
 HEAD: Final = 1000  # columns of a dense block at most
-HEAD_NUMBERS: Final = 2e7  # that the blocks of all classes hold
+HEAD_NUMBERS: Final = 8e6  # that the blocks of all classes hold
 HEAD_ROWS: Final = 4  # for each column of a block
 COLUMNS: Final = 64  # right-hand sides at a time, at most
 KEPT: Final = 32  # probes by which joint forms of groups are estimated
@@ -137,15 +137,17 @@ class Classes:
     @classmethod
     def of(cls, objective: Objective, theta: Tensor, *, damping: float = 0.0) -> Classes:
         """Take the Hessian of an objective at θ."""
-        rows, model, n = objective.rows, objective.model, objective.rows.n
-        X = Products.of(rows.X)
-        P = torch.softmax(torch.nn.functional.pad(objective.scores(theta), (1, 0)), 1).float()
-        K, weight = P.shape[1], (rows.weight / n).float()
-        W = P * (1.0 - P) * (weight[:, None] * (K / (K - 1)))
-        ridge = torch.full((rows.width + 1,), objective.l2)
-        ridge[-1] *= model.intercept_ridge
+        rows, ridge = objective.rows, _ridge(objective, torch.float32)
+        weight = (rows.weight / rows.n).float()
+        P = _probabilities(objective, theta).float()
+        W = _block_weights(P, weight)
         blocks = Blocks.of(rows.X, W, ridge + damping)
-        return cls(X, P[:, 1:].contiguous(), W, weight, ridge, damping, blocks)
+        return cls(Products.of(rows.X), P[:, 1:].contiguous(), W, weight, ridge, damping, blocks)
+
+    def at(self, objective: Objective, theta: Tensor) -> Classes:
+        """Return the same at another θ, preconditioned as here."""
+        P = _probabilities(objective, theta).float()
+        return replace(self, P=P[:, 1:].contiguous(), W=_block_weights(P, self.weight))
 
     @property
     def columns(self) -> int:
@@ -193,11 +195,13 @@ class Classes:
 
     def in_double(self, objective: Objective, theta: Tensor) -> Classes:
         """Return the same whose products are in double precision."""
-        P = torch.softmax(torch.nn.functional.pad(objective.scores(theta), (1, 0)), 1)[:, 1:].contiguous()
-        X = Products.of(objective.rows.X, torch.float64)
-        ridge = torch.full((len(self.ridge),), objective.l2, dtype=torch.float64)
-        ridge[-1] *= objective.model.intercept_ridge
-        return replace(self, X=X, P=P, weight=objective.rows.weight / objective.rows.n, ridge=ridge)
+        return replace(
+            self,
+            X=Products.of(objective.rows.X, torch.float64),
+            P=_probabilities(objective, theta)[:, 1:].contiguous(),
+            weight=objective.rows.weight / objective.rows.n,
+            ridge=_ridge(objective, torch.float64),
+        )
 
     def project(self, probes: int, tolerance: float, *, seed: int = 0) -> Projections:
         """Estimate the q_a of all rows."""
@@ -232,6 +236,23 @@ class Classes:
 
     def _by_blocks(self, V: Tensor) -> Tensor:
         return self.blocks.times(V.view(len(V), self.W.shape[1], -1)).flatten(1)
+
+
+def _probabilities(objective: Objective, theta: Tensor) -> Tensor:
+    return torch.softmax(torch.nn.functional.pad(objective.scores(theta), (1, 0)), 1)  # -> (n, K)
+
+
+def _block_weights(P: Tensor, weight: Tensor) -> Tensor:
+    """Return w_a ω/n."""  # (n, K), (n,) -> (n, K)
+    K = P.shape[1]
+    return P * (1.0 - P) * (weight[:, None] * (K / (K - 1)))
+
+
+def _ridge(objective: Objective, dtype: torch.dtype) -> Tensor:
+    """Return the ridge on each column."""  # -> (d+1,)
+    ridge = torch.full((objective.rows.width + 1,), objective.l2, dtype=dtype)
+    ridge[-1] *= objective.model.intercept_ridge
+    return ridge
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
 from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.changes import Changes
 from dataaudit.solvers.classes import Classes
-from dataaudit.solvers.schur import COLUMNS, Schur, schur_bytes
+from dataaudit.solvers.schur import Schur, schur_bytes
 from dataaudit.solvers.sketch import Sketch
 
 NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used

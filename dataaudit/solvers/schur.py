@@ -134,7 +134,9 @@ class Schur:
             self._schur, right, precondition=self._precondition, tolerance=tolerance, max_steps=STEPS
         )
         if steps == STEPS:
-            what = f"conjugate gradients did not reach a relative residual of {tolerance:.0e} in {STEPS} steps"
+            what = (
+                f"conjugate gradients did not reach a relative residual of {tolerance:.0e} in {STEPS} steps"
+            )
             raise SolveError(what, "raise --l2, or give --damping")
         x = x * share
         f = self.inverse @ (f - self._pull_first(self._bend(self._rest(x))))

@@ -71,7 +71,6 @@ class FoldPath(Curve):
         self.fold = torch.from_numpy(folds_of(y.numpy(), None if groups is None else groups.group))
         self.judged = torch.arange(n)
         self.inside = 1.0 - torch.nn.functional.one_hot(self.fold, FOLDS).float()[:, :, None]
-        self.starts: dict[float, Tensor] = {}
         self.dear = fold_cost(n, self.X.shape[1], n_classes) > DEAR
 
     def _evaluate(self, l2: float) -> PathLoss:
