@@ -9,7 +9,7 @@ three. They are made for rows at the top of the list alone, and for as many as c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -23,6 +23,7 @@ from dataaudit.influence.leave_one_out import SHARP, one_step_parameters, relabe
 from dataaudit.influence.refits import minimise_together
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
 
@@ -47,20 +48,26 @@ class Refit:
 
 
 def verify(
-    trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, on_refit: Callable[[int], None]
+    trained: Trained,
+    scores: RowScores,
+    rows: NDArray[np.int64],
+    *,
+    on_refit: Callable[[int], None],
+    kept: Checkpoint = NOT_KEPT,
 ) -> tuple[Refit, ...]:
     """Retrain without each row and its group, and with its suggested label, to the minimum."""
     now = trained.objective.scores(trained.fit.theta)
     refits: list[Refit] = []
     for part in np.array_split(rows, -(-len(rows) // TOGETHER)) if len(rows) else ():
-        for one in _refits(trained, scores, now, part):
+        stage = "refits of " + ", ".join(map(str, part.tolist()))
+        for one in kept.once(stage, partial(_refits, trained, scores, now, part)):
             refits.append(one)
             on_refit(len(refits))
     return tuple(refits)
 
 
-def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> Iterator[Refit]:
-    """Yield refits without each row and its group, and with its suggested label, from where they are due."""
+def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
+    """Return refits without each row and its group, and with its suggested label, from where they are due."""
     objective, fit, changed = trained.objective, trained.fit, list[tuple[Objective, Tensor]]()
     for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
         step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
@@ -77,6 +84,7 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
         precondition=trained.prepared.precondition,
         settings=SHARP,
     )
+    made = []
     for at, row in enumerate(rows.tolist()):
         label, other, before = (
             int(objective.rows.y[row]),
@@ -88,7 +96,8 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
             ("relabelled", scores.relabelled_loss, fits[2 * at + 1], other),
         ):
             measured = round(_loss(trained, after, row, said) - before, DIGITS)
-            yield Refit(row, change, float(predicted[row]) - before, measured)
+            made.append(Refit(row, change, float(predicted[row]) - before, measured))
+    return made
 
 
 def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
@@ -97,7 +106,7 @@ def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
         return []
     k = len(trained.classes) - 1
     B = lifted(trained.objective.rows.take(torch.from_numpy(rows)), k)
-    return list(trained.prepared.solve(B).view(-1, len(rows), k).unbind(1))
+    return list(trained.prepared.to_three_digits(B).view(-1, len(rows), k).unbind(1))
 
 
 def lifted(block: Block, k: int) -> Tensor:

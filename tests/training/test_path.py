@@ -205,7 +205,7 @@ def test_features_that_carry_nothing_end_at_a_large_ridge_without_complaint():
 
 
 def test_what_lies_behind_a_worse_ridge_does_not_count(monkeypatch):
-    # Both of a pair are judged at once: the loss falls to 2^-14, rises at 2^-16, and 2^-18 is by chance the least.
+    # Two are judged at once: after 2^-14 the loss rises at 2^-16, and at 2^-18 it is the least by chance.
     losses = {-10: 0.5, -12: 0.4, -13: 0.35, -14: 0.3, -15: 0.32, -16: 0.6, -18: 0.1}
 
     def judge(search, j, start):
