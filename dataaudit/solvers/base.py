@@ -37,6 +37,7 @@ class Prepared:
     exact: bool = True  # whether `solve` is by a factor, and so symmetric to rounding; else an estimate
     damping: float = 0.0
     factored: Callable[[Tensor], Tensor] | None = None  # as `solve`, by a factor; where `solve` itself is not
+    single: Callable[[Tensor], Tensor] | None = None  # as `solve`, to float32's digits, in half the time
     # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
@@ -55,7 +56,7 @@ class Prepared:
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
         """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, or damped."""
-        return self.solve if self.exact and not self.damping else None
+        return (self.single or self.solve) if self.exact and not self.damping else None
 
 
 def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

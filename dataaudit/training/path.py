@@ -445,7 +445,8 @@ def l2_path(
             break
         best = ahead
     search.evaluate(best - 1, best + 1)
-    best = min(search.points, key=lambda j: search.points[j].loo_loss)
+    seen = [j for j in search.points if (j - ahead) * direction <= 0]  # none from behind a worse λ
+    best = min(seen, key=lambda j: search.points[j].loo_loss)
     limit = search.points[best].loo_loss + search.points[best].standard_error
     chosen = best
     while chosen < HIGHEST and search.loss(chosen + 1) <= limit:
