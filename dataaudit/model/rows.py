@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
@@ -68,6 +68,7 @@ class Rows(ABC):
 
     n: int
     width: int  # number of features d, the intercept not counted
+    entries: int = 0  # stored numbers of a sparse X in memory
     in_memory: ClassVar[bool] = False  # whether it pays to keep more numbers of each row
 
     @abstractmethod
@@ -124,6 +125,11 @@ class MemoryRows(Rows):
     def width(self) -> int:  # type: ignore[override]
         """Number of features."""
         return int(self.X.shape[1])
+
+    @property
+    def entries(self) -> int:  # type: ignore[override]
+        """Stored numbers of a sparse X."""
+        return int(self.X.nnz) if isinstance(self.X, csr_array) else 0
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order."""
@@ -232,13 +238,15 @@ class ShardedRows(Rows):
     weight: Tensor  # (n,)
     width: int
     engine: Engine = LOCAL
+    # By the bytes of θ: a pass over the shards takes longer than anything that is made of the scores.
+    known: dict[bytes, Tensor] = field(default_factory=dict, compare=False)
 
     @property
     def n(self) -> int:  # type: ignore[override]
         """Number of rows."""
         return len(self.y)
 
-    @property
+    @cached_property
     def bounds(self) -> list[int]:
         """Where shards begin, and the end."""
         return [0, *accumulate(shard.n for shard in self.shards)]

@@ -36,10 +36,15 @@ class Prepared:
     # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
+    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits; where that is much faster
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
         return (self.factored or self.solve)(B)
+
+    def to_three_digits(self, B: Tensor) -> Tensor:
+        """Return H⁻¹ B for what is compared or begun from, and not printed."""
+        return (self.near or self.solve)(B)
 
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
@@ -89,13 +94,3 @@ def damped_ridge(objective: Objective, damping: float) -> tuple[Tensor, Tensor]:
 def with_damping(reason: str, damping: float) -> str:
     """Add the damping to a reason."""
     return f"{reason}; damping {damping:g} is added to the Hessian" if damping else reason
-
-
-def primal_bytes(objective: Objective) -> int:
-    """Return the memory of the Hessian, its factor and its inverse."""
-    return 3 * 8 * objective.model.n_params**2
-
-
-def dual_bytes(objective: Objective) -> int:
-    """Return the memory of K, M and the inverse factor (`solvers.dual`)."""
-    return 8 * (objective.rows.n**2 + 2 * (objective.rows.n * objective.model.loss.n_scores) ** 2)

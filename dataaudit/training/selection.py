@@ -24,8 +24,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ from dataaudit.features import AnyColumns, Basis, BasisSettings, Columns, fit_ba
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
-from dataaudit.options import StepCallback, ignore_progress
+from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback, ignore_progress
 from dataaudit.solvers.newton import BLOCK_NUMBERS
 from dataaudit.training.curve import Curve, PathLoss
 from dataaudit.training.path import DensePath, PathPoint, l2_path, least_squares_loss
@@ -75,6 +76,7 @@ class SelectionSettings:
     seed: int = 0
     max_rows: int = 2000  # rows on which bases are compared
     groups: Groups | None = None  # rows that are left out together
+    kept: Checkpoint = NOT_KEPT
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -122,7 +124,8 @@ def choose(
     d, K = len(columns.features), n_classes
     wide = d > WIDE if K == 2 else K * d**2 > BLOCK_NUMBERS  # noqa: PLR2004
     sparse = bool(columns.term_features) or wide
-    shortlist = [] if sparse else _screen(columns, y, offered, settings=settings, step=on_step)
+    screen = partial(_screen, columns, y, offered, settings=settings, step=on_step)
+    shortlist = [] if sparse else settings.kept.once("screen bases", screen)
     if sparse or loss is not None:
         spec = offered[0] if sparse else shortlist[0][0]
         basis = fit_basis(columns, spec, targets=lambda rows: np.eye(n_classes)[y[rows]])
@@ -245,7 +248,10 @@ def _path(
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
     (spec, start), l2 = begin, settings.l2
-    basis = fit_basis(columns, spec, targets=lambda at: np.eye(n_classes)[y[at]])
+    kept = settings.kept.below(f"choose basis: {columns.n} rows, {spec}")
+    if (found := kept.get("path")) is not None:
+        return cast("_Found", found)
+    basis = kept.once("basis", lambda: fit_basis(columns, spec, targets=lambda at: np.eye(n_classes)[y[at]]))
     rows = _draw(columns.n, PATH_ROWS, settings)
     X, groups = _dense(basis, columns.take(rows)), settings.groups and settings.groups.take(rows)
     path: Curve
@@ -255,9 +261,11 @@ def _path(
         from dataaudit.training.folds import FoldPath  # noqa: PLC0415 - two classes need none
 
         path = FoldPath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
-    path.on_point = on_point
+    path.on_point, path.kept = on_point, kept
     chosen = path.at(l2) if l2 is not None else path.search(start)
-    return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
+    found = _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
+    kept.put("path", found)
+    return found
 
 
 def _by_path(
@@ -272,7 +280,7 @@ def _by_path(
     """Choose λ where X is sparse or wide, or the loss is another one."""
     if settings.l2 is not None:
         return Choice(basis, settings.l2, (), None)
-    X = basis.transform(columns)
+    X = _matrix(columns, basis)
     weight = torch.ones(columns.n, dtype=torch.float64)
     rows = MemoryRows(X if isinstance(X, csr_array) else torch.from_numpy(X), torch.from_numpy(y), weight)
     tried: list[PathPoint] = []
@@ -282,13 +290,23 @@ def _by_path(
         step("choose λ", len(tried), 0)
 
     step("choose λ", 0, 0)
-    path = l2_path(rows, LinearModel(loss, rows.width), groups=settings.groups, on_point=on_point)
+    model, kept = LinearModel(loss, rows.width), settings.kept.below("choose λ")
+    path = l2_path(rows, model, groups=settings.groups, on_point=on_point, kept=kept)
     step("choose λ", len(tried), len(tried))
     curve = [
         Candidate(basis.name, p.l2, p.loo_loss, p.standard_error, columns.n, chosen=p is path.chosen)
         for p in path.points
     ]
     return Choice(basis, path.chosen.l2, tuple(curve), path.theta)
+
+
+def _matrix(columns: AnyColumns, basis: Basis) -> NDArray[np.float64] | csr_array:
+    """Return X; of columns that are on disk a sparse one."""
+    if isinstance(columns, Columns):
+        return basis.transform(columns)
+    from dataaudit.training.shards import sparse_design  # noqa: PLC0415 - few tables are so large
+
+    return sparse_design(columns, basis)
 
 
 def _curve(final: _Found, others: list[_Found]) -> tuple[Candidate, ...]:
