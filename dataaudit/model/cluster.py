@@ -134,7 +134,9 @@ def _made(shards: bytes, at: int) -> _Features:
             f"worker {get_worker().address} cannot read its rows: {what}",
             hint or "workers read the same paths as this machine: put the files where they see them",
         ) from error
-    return _Features(X.numpy() if isinstance(X, Tensor) else X)
+    if not isinstance(X, Tensor):
+        return _Features(X)
+    return _Features(torch.cat([X, X.new_ones(len(X), 1)], dim=1).numpy())  # as `Block.dense` wants it
 
 
 def _applied(features: _Features, labels: Labels, function: bytes) -> bytes:
@@ -230,22 +232,25 @@ class Cluster:
         """Return the features of shards, which are kept as long as the shards are."""
         if new := [shard for shard in shards if shard not in self._features]:
             sent = [self.client.submit(bytes, packed(new), pure=False)] * len(new)
-            self._features.update(
-                zip(new, self.client.map(_made, sent, range(len(new)), pure=False), strict=True)
-            )
+            _remember(self._features, new, self.client.map(_made, sent, range(len(new)), pure=False))
         return [self._features[shard] for shard in shards]
 
     def _labels_of(self, parts: Sequence[Part]) -> list[Future]:
         """Return the labels and weights of parts, which are kept as long as the parts are."""
         if new := [part for part in parts if part not in self._labels]:
             sent = [pickle.dumps((part.y.numpy(), part.weight.numpy(), part.width)) for part in new]
-            self._labels.update(zip(new, self.client.map(pickle.loads, sent, pure=False), strict=True))
+            _remember(self._labels, new, self.client.map(pickle.loads, sent, pure=False))
         return [self._labels[part] for part in parts]
+
+
+def _remember(known: WeakIdKeyDictionary, keys: Sequence[Any], futures: Sequence[Future]) -> None:
+    for key, future in zip(keys, futures, strict=True):
+        known[key] = future
 
 
 @contextmanager
 def connected(
-    scheduler: str | None = None, *, workers: int | None = None, client: Any = None, memory: int = 2**63
+    scheduler: str | None = None, workers: int | None = None, client: Any = None, *, memory: int = 2**63
 ) -> Iterator[Cluster]:
     """Give the engine of a cluster: at an address, of workers started here, or of a client.
 
