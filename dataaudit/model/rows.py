@@ -75,6 +75,10 @@ class Rows(ABC):
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order; `dense` says that `Block.dense` will be called on them."""
 
+    @abstractmethod
+    def take(self, rows: Tensor) -> Block:
+        """Return the given rows as one block."""  # (b,) positions
+
     def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over blocks, in row order."""
         return added(self.map(contribution, dense=dense))

@@ -12,15 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block, ShardedRows
+from dataaudit.model.objective import Change, Objective
+from dataaudit.model.rows import Block, MemoryRows, ShardedRows
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.newton import Fit, FitSettings
 from dataaudit.solvers.operator import Product
@@ -41,14 +41,6 @@ class Minimum:
 
     fit: Fit
     H: Tensor  # (p, p)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A problem that differs in some rows: they leave, or have another label."""
-
-    rows: Tensor  # (m,)
-    label: int | None = None  # None where they leave
 
 
 def minimise_by_passes(
@@ -79,7 +71,7 @@ def _some(objective: Objective) -> Objective | None:
     parts = rows.parts[::SOME]
     y, weight = torch.cat([part.y for part in parts]), torch.cat([part.weight for part in parts])
     fewer = ShardedRows(tuple(part.shard for part in parts), y, weight, rows.width, rows.engine)
-    return replace(objective, rows=fewer)
+    return replace(objective, rows=cast("MemoryRows", fewer))
 
 
 def _newton(

@@ -73,7 +73,7 @@ def read_labelled(
         "named": named,
         "dialect": Dialect(settings.encoding, settings.no_header),
     }
-    dataset = _scanned(source, wanted, scratch, model=settings.model) or load(source, **wanted)
+    dataset = _scanned(source, wanted, scratch, settings) or load(source, **wanted)
     for column in (settings.group, *settings.by):
         if column and column not in (*dataset.frame.columns, settings.id):
             raise MissingColumn(column, dataset.frame.columns, "the data")
@@ -90,7 +90,7 @@ def read_labelled(
 
 
 def _scanned(
-    source: Any, wanted: Mapping[str, Any], scratch: Scratch | None, *, model: Any
+    source: Any, wanted: Mapping[str, Any], scratch: Scratch | None, settings: TrainingOptions
 ) -> Dataset | None:
     """Return a table that does not fit in memory, on disk; None where it does, as most do."""
     sizes = sum(map(file_size, given_files(source))) if scratch is not None else 0
@@ -98,9 +98,9 @@ def _scanned(
         return None
     from dataaudit.training.streamed import read_scanned  # noqa: PLC0415 - few tables are so large
 
-    dataset = read_scanned(source, wanted, scratch)
-    if dataset is not None and model != "logistic":
-        what = f"{model} takes all rows in memory, where these do not fit"
+    dataset = read_scanned(source, wanted, scratch, plain=settings.basis == "linear")
+    if dataset is not None and settings.model != "logistic":
+        what = f"{settings.model} takes all rows in memory, where these do not fit"
         raise SettingError(what, "use logistic, the default, or give more with --memory")
     return dataset
 

@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
 
 
-def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch) -> Dataset | None:
+def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
     """Return a table that is too large to be audited in memory, on disk; None where it is not.
 
-    That of workers is, however small: what they share with this process are files.
+    With a `plain` basis there are no splines and RBF features. That of workers is on disk, however small: what
+    they share with this process are files.
     """
     paths = given_paths(source)
     if scratch.engine is not None:
@@ -47,7 +48,7 @@ def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch) -> Da
         return None
     found = find(paths, wanted["target"])
     asked = Wanted(**{"columns": None, **wanted})
-    size = size_of(found.tables, asked, limit=memory_limit())
+    size = size_of(found.tables, asked, limit=memory_limit(), plain=plain)
     if size is None or size.in_memory <= memory_limit():
         return None
     require_size(size)
