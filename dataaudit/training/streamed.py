@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
     """Return a table that is too large to be audited in memory, on disk; None where it is not.
 
-    With a `plain` basis there are no splines and RBF features. That of workers is on disk, however small: what
-    they share with this process are files.
+    With a `plain` basis there are no splines and RBF features. That of workers is on disk, however small: they
+    share files with this process.
     """
     paths = given_paths(source)
     if scratch.engine is not None:
@@ -64,7 +64,7 @@ def _scanned(found: Found, wanted: Wanted, scratch: Scratch, *, given: Sequence[
     return dataset
 
 
-def _shared(paths: Sequence[str | Path], wanted: Mapping[str, Any], scratch: Scratch) -> Dataset:
+def _shared(paths: Sequence[str | Path] | None, wanted: Mapping[str, Any], scratch: Scratch) -> Dataset:
     """Return a table of Parquet files that workers see as well."""
     if not paths:
         raise SettingError("workers read files: got a table in memory", "write it as Parquet first")
