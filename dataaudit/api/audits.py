@@ -222,10 +222,10 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     Thread(target=_import_ahead).start()  # torch takes a second, in which another thread reads and encodes
     from dataaudit.data.scratch import Scratch
     from dataaudit.training.checkpoint import keeping
-    from dataaudit.training.encoded import encode_training, read_labelled
+    from dataaudit.training.encoded import encode_training, engine_for, read_labelled
 
     step, own = options.step, not isinstance(options.model, str)
-    with Scratch() as scratch:
+    with engine_for(options) as engine, Scratch(engine) as scratch:
         dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
         with keeping(options, dataset) as kept:
             training = None if own else encode_training(dataset, target, kept, on_step=step)

@@ -213,6 +213,7 @@ class Engine(Protocol):
         """Yield the features of some rows of each shard, as its `take` does."""
 
 
+@dataclass(frozen=True)
 class Local:
     """One shard after another, in this process."""
 

@@ -64,7 +64,7 @@ def train(
     choice = kept.once(
         "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     )
-    rows = _rows(training, choice.basis, scratch, on_step)
+    rows = rows_of(training, choice.basis, scratch, on_step)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
     return Trained(
@@ -88,7 +88,12 @@ def train(
     )
 
 
-def _rows(training: Training, basis: Basis, scratch: Scratch | None, on_step: StepCallback) -> MemoryRows:
+def rows_of(
+    training: Training,
+    basis: Basis,
+    scratch: Scratch | None,
+    on_step: StepCallback = ignore_progress,
+) -> MemoryRows:
     """Return the rows of the model."""
     columns, weight = training.columns, torch.from_numpy(training.weight)
     y = torch.from_numpy(training.target.y)
