@@ -32,7 +32,7 @@ from dataaudit.solvers.cg import conjugate_gradients
 # Columns times scores that are eliminated at most, and the multiplications that their block may take.
 ELIMINATED: Final = 1024
 WORK: Final = 2e10
-COLUMNS: Final = 64  # right-hand sides at a time, at most
+COLUMNS: Final = 128  # right-hand sides at a time, at most
 NUMBERS: Final = 2**25  # that a vector of them has, one for each row and one for each column
 STEPS: Final = 500
 _DENSE_BYTES: Final = 32 * 2**20  # of rows made dense at a time
@@ -134,7 +134,9 @@ class Schur:
             self._schur, right, precondition=self._precondition, tolerance=tolerance, max_steps=STEPS
         )
         if steps == STEPS:
-            what = f"conjugate gradients did not reach a relative residual of {tolerance:.0e} in {STEPS} steps"
+            what = (
+                f"conjugate gradients did not reach a relative residual of {tolerance:.0e} in {STEPS} steps"
+            )
             raise SolveError(what, "raise --l2, or give --damping")
         x = x * share
         f = self.inverse @ (f - self._pull_first(self._bend(self._rest(x))))
