@@ -32,7 +32,6 @@ from dataaudit.model.rows import times, times_transposed
 from dataaudit.solvers.base import (
     Prepared,
     damped_ridge,
-    dual_bytes,
     probe_residual,
     with_damping,
 )
@@ -59,7 +58,7 @@ class Dual:
                 f"more features than rows need a ridge: got λ = {objective.l2:g}", "give --l2 above 0"
             )
         size = objective.rows.n * objective.model.loss.n_scores
-        require_memory(dual_bytes(objective), f"a {size} × {size} dual matrix", memory_limit())
+        require_memory(objective.size.dual, f"a {size} × {size} dual matrix", memory_limit())
         K = objective.rows.gram() if self.gram is None else self.gram
         factor = _factor(objective, theta, K, dtype=self.dtype, damping=self.damping)
         exact, solve = self.dtype == torch.float64, factor.solve
