@@ -55,7 +55,7 @@ class Prepared:
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
         """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, or damped."""
-        return self.solve if self.exact and not self.damping else None
+        return (self.near or self.solve) if self.exact and not self.damping else None
 
 
 def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
