@@ -15,8 +15,7 @@ from dataaudit.memory import require_memory as require_memory  # noqa: PLC0414
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.operator import of_objective
 
-
-# Sets of rows, their labels or None where they leave, and scores near those wanted, to those of the first rows.
+# Sets of rows, their labels or None where they leave, and scores near those wanted, to those of first rows.
 Changed = Callable[[Sequence[Tensor], Tensor | None, Tensor | None], Tensor]
 
 
@@ -37,13 +36,12 @@ class Prepared:
     exact: bool = True  # whether `solve` is by a factor, and so symmetric to rounding; else an estimate
     damping: float = 0.0
     factored: Callable[[Tensor], Tensor] | None = None  # as `solve`, by a factor; where `solve` itself is not
-    single: Callable[[Tensor], Tensor] | None = None  # as `solve`, to float32's digits, in half the time
     # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
     # Scores of rows that leave or change (`solvers.changes`), where a form takes too many solves.
     changed: Changed | None = None
-    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits; where that is much faster
+    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits or more; where faster
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
@@ -56,7 +54,7 @@ class Prepared:
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
         """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, or damped."""
-        return (self.single or self.solve) if self.exact and not self.damping else None
+        return (self.near or self.solve) if self.exact and not self.damping else None
 
 
 def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

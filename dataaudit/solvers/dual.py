@@ -77,7 +77,7 @@ class Dual:
             method="dual" if exact else "dual, float32",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,
-            single=factor.solve_single if exact else None,
+            near=factor.solve_single if exact else None,
         )
 
 
