@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from dataaudit.errors import (
         AuditError,
         BadTarget,
+        ClusterError,
         DataError,
         EncodeError,
         FitError,
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditError",
     "BadTarget",
+    "ClusterError",
     "DataError",
     "Dataset",
     "EncodeError",

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from dataaudit.api.keywords import paired, single
 from dataaudit.errors import SettingError, WriteError
+from dataaudit.memory import limited
 from dataaudit.options import (
     ExplainOptions,
     LabelOptions,
     MismatchOptions,
+    RunOptions,
     VulnerabilityOptions,
     ignore_progress,
 )
@@ -218,25 +220,26 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     >>> audit.labels.head(20)
     """
     Thread(target=_import_ahead).start()  # torch takes a second, in which another thread reads and encodes
+    from dataaudit.data.scratch import Scratch
+    from dataaudit.training.checkpoint import keeping
     from dataaudit.training.encoded import encode_training, read_labelled
 
     step, own = options.step, not isinstance(options.model, str)
-    dataset, target = read_labelled(source, options, on_step=step)
-    from dataaudit.training.checkpoint import keeping
+    with Scratch() as scratch:
+        dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
+        with keeping(options, dataset) as kept:
+            training = None if own else encode_training(dataset, target, kept, on_step=step)
+            from dataaudit.audits.labels import label_findings
+            from dataaudit.training.train import train, train_adopted
 
-    with keeping(options, dataset) as kept:
-        training = None if own else encode_training(dataset, target, kept, on_step=step)
-        from dataaudit.audits.labels import label_findings
-        from dataaudit.training.train import train, train_adopted
-
-        if training is None:
-            trained = train_adopted(dataset, target, kept, on_step=step)
-        else:
-            trained = train(training, kept, on_step=step)
-        command = options.command
-        return LabelAudit(
-            label_findings(dataset, target, trained, settings=kept, command=command, on_step=step)
-        )
+            if training is None:
+                trained = train_adopted(dataset, target, kept, on_step=step)
+            else:
+                trained = train(training, kept, scratch=scratch, on_step=step)
+            found = label_findings(
+                dataset, target, trained, settings=kept, command=options.command, on_step=step
+            )
+    return LabelAudit(found)
 
 
 def _import_ahead() -> None:
@@ -551,6 +554,7 @@ def verify(
     *,
     test: Any = None,
     top: int = 50,
+    memory: int | str | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> Rerun:
     """Retrain without the rows that findings speak of, and compare with what was predicted.
@@ -563,6 +567,8 @@ def verify(
         Where the data are now, if elsewhere than they were; `test` for a mismatch of two tables.
     top : int
         Rows to remove, and for labels to relabel; for a mismatch findings as well.
+    memory : int or str, optional
+        Most bytes to take, or text such as "4GiB"; by default as the audit was asked.
     on_step : callable, optional
         Called with (stage, done, total).
 
@@ -592,14 +598,19 @@ def verify(
         raise SettingError(f"top must be 1 or more: got {top}", "leave it out")
     path, step = Path(folder), on_step or ignore_progress
     require_folder(path, hint="copy the findings to a folder that you may write to")
-    kind = read_provenance(path).get("kind")
-    if kind == MismatchProvenance.KIND:
-        done = rerun_mismatch(MismatchFindings.read(path), source, test_source=test, top=top, on_step=step)
-    elif kind == Provenance.KIND:
-        done = rerun_labels(Findings.read(path), source, top=top, on_step=step)
-    else:
-        what = f"{path.as_posix()} holds {kind}, which has nothing to refit"
-        raise SettingError(what, "name the folder of audit labels or audit mismatch")
+    known = read_provenance(path)
+    kind = known.get("kind")
+    asked = RunOptions(memory=known.get("settings", {}).get("memory") if memory is None else memory)
+    with limited(asked.limit):
+        if kind == MismatchProvenance.KIND:
+            done = rerun_mismatch(
+                MismatchFindings.read(path), source, test_source=test, top=top, on_step=step
+            )
+        elif kind == Provenance.KIND:
+            done = rerun_labels(Findings.read(path), source, top=top, on_step=step)
+        else:
+            what = f"{path.as_posix()} holds {kind}, which has nothing to refit"
+            raise SettingError(what, "name the folder of audit labels or audit mismatch")
     done.findings.write(path)
     write_report(done.findings, path / "report.html")
     return done

@@ -16,6 +16,7 @@ from textwrap import fill, indent
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from dataaudit.errors import closest
+from dataaudit.memory import limited
 from dataaudit.options import Options, StepCallback, options_of
 
 P = ParamSpec("P")
@@ -65,10 +66,14 @@ def _with_keywords(group: Any, function: Callable[..., Any]) -> Any:
     fields["command"] = fields["command"].replace(default=f"dataaudit.{function.__name__}")
     full = signature(function).replace(parameters=[*sources, *fields.values()])
 
+    def run(*given: Any) -> Any:
+        with limited(given[-1].limit):
+            return function(*given)
+
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[-1], group):
-            return function(*args[:-1], replace(args[-1], **kwargs))
+            return run(*args[:-1], replace(args[-1], **kwargs))
         for name in kwargs.keys() - full.parameters.keys():
             near = closest(name, full.parameters)
             hint = f": did you mean {near!r}?" if near else ""
@@ -76,7 +81,7 @@ def _with_keywords(group: Any, function: Callable[..., Any]) -> Any:
         bound = full.bind(*args, **kwargs)
         bound.apply_defaults()
         given = [bound.arguments.pop(one.name) for one in sources]
-        return function(*given, group(**bound.arguments))
+        return run(*given, group(**bound.arguments))
 
     call.__signature__ = full  # type: ignore[attr-defined]
     call.__doc__ = _documented(function.__doc__ or "", group, fields)

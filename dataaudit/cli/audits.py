@@ -19,6 +19,7 @@ from dataaudit.options import (
     LabelOptions,
     MismatchOptions,
     Opt,
+    RunOptions,
     VulnerabilityOptions,
 )
 
@@ -114,6 +115,7 @@ def verify(
     format: Annotated[  # noqa: A002 - the option is called --format
         Literal["jsonl", "csv"] | None, Opt("Also write every refit to stdout.", OUTPUT, shown="nothing")
     ] = None,
+    options: RunOptions,
     progress: Progress,
 ) -> int:
     """Retrain without the rows that findings speak of, and compare with what was predicted.
@@ -123,7 +125,7 @@ def verify(
     from dataaudit.api.audits import verify as run
 
     with progress:
-        done = run(folder, data, test=test, top=top, on_step=progress.step)
+        done = run(folder, data, test=test, top=top, memory=options.memory, on_step=progress.step)
     if format is not None:
         sys.stdout.write(done.refits.write_ndjson() if format == "jsonl" else done.refits.write_csv())
         sys.stdout.flush()

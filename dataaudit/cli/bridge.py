@@ -7,7 +7,6 @@ configuration.
 """
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cached_property
@@ -24,20 +23,21 @@ from dataaudit.options import (
     INPUT,
     MODEL,
     RANKING,
+    RUN,
     TRACING,
     Opt,
     Option,
     describe,
     options_of,
+    parse_size,
 )
 from dataaudit.options import OUTPUT as _OUTPUT
 
 Said = dict[str, Any]
 DATABASE, GATE, OUTPUT = "Database", "Gate", _OUTPUT
 PANELS: Final = (
-    "", "Entries", INPUT, DATABASE, ATTACK, MODEL, RANKING, TRACING, GATE, "Configuration", OUTPUT
+    "", "Entries", INPUT, DATABASE, ATTACK, MODEL, RANKING, TRACING, GATE, "Configuration", RUN, OUTPUT
 )  # fmt: skip
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,6 @@ def _parameter(slot: _Slot) -> Parameter:
     shown: str | bool = opt.shown or not (default is MISSING or opt.kind == "count")
     if slot.said and isinstance(option.default, str):
         shown = opt.shown or option.default or True
-    if opt.kind == "size":
-        default = "1GiB"
     annotation = _typed(option)
     if option.optional or default is None:
         annotation = annotation | None
@@ -185,7 +183,7 @@ def _typed(option: Option) -> Any:
 def read(option: Option, value: Any) -> Any:
     """Return what was typed as the option holds it."""
     if option.opt.kind == "size" and isinstance(value, str):
-        return parse_size(value)
+        return parse_size(value, f"--{option.name}")
     if not option.repeated or isinstance(option.opt, Arg) or option.opt.kind == "paths":
         return tuple(value or ()) if option.repeated else value
     words = [word.strip() for given in value or () for word in given.split(",") if word.strip()]
@@ -212,13 +210,3 @@ def _pair(flag: str, word: str, *, number: bool) -> tuple[str, str | float]:
     except ValueError as error:
         what = f"the limit of {left} is no number: got {right!r}"
         raise SettingError(what, "write e.g. 0.05 or 5%") from error
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes of ``512MiB``, ``2 GB``, ``1.5g``: powers of 1024, or of 1000 for B without i."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise SettingError(f"--memory takes a size: got {text!r}", "write e.g. 512MiB or 2GiB")
-    number, unit, binary = match.groups()
-    decimal = bool(unit) and not binary and text.strip().lower().endswith("b")
-    return int(float(number) * (1000 if decimal else 1024) ** " kmgt".index(unit.lower() or " "))

@@ -31,7 +31,7 @@ ARFF_NAME = ".arff"
 RARE_NAMES = frozenset((*SHEET_NAMES, ARFF_NAME, ".zip"))  # tables of a folder that has no others
 OLE = b"\xd0\xcf\x11\xe0"  # .xls, as other documents of its time
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
-_GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 _POINTER = 1024  # bytes that a pointer to data elsewhere never exceeds
 _BLOCK = 1 << 20  # bytes hashed at a time
 _FULL = "give a file with a header and rows"
@@ -178,9 +178,9 @@ def _hash(file: BinaryIO) -> str:
 
 
 def _unpack(data: bytes, name: str) -> tuple[bytes, str]:
-    if not data.startswith((_GZIP, _ZSTD)):
+    if not data.startswith((GZIP, _ZSTD)):
         return data, ""
-    packing = "+gzip" if data.startswith(_GZIP) else "+zstd"
+    packing = "+gzip" if data.startswith(GZIP) else "+zstd"
     try:
         unpacked = gzip.decompress(data) if packing == "+gzip" else _unzstd(data)
     except (OSError, EOFError, zlib.error) as error:

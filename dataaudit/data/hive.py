@@ -57,7 +57,8 @@ class PathColumns:
                 types[name][value].new_from_index(0, part.frame.height).alias(name)
                 for name, value in own.items()
             ]
-            frame = pl.DataFrame([*frame.iter_columns(), *columns])
+            # A frame without columns has no rows left; one that is scanned has them still.
+            frame = frame.with_columns(columns) if frame.height else pl.DataFrame(columns)
             names = tuple(dict.fromkeys((*part.names, *self.names)))
             done.append(replace(part, frame=frame, names=names, notes=(*part.notes, *notes)))
         return done

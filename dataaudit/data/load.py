@@ -6,7 +6,7 @@ All parts get one schema, and every row gets a name.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ from dataaudit.data.sql.query import Query, read_query
 from dataaudit.errors import DataError, MissingColumn, UnreadableFile, closest
 from dataaudit.escape import shown
 from dataaudit.secrets import public
+
+Stacked = tuple[pl.DataFrame, list[str]]  # the rows of several parts, and notes on them
 
 _MARKS = codecs.BOM_UTF8 + codecs.BOM_UTF16
 _CONVERT = "write it as Parquet"
@@ -116,7 +118,7 @@ def load(
         dialect=dialect,
         lenient=lenient,
     )
-    paths = _paths(source)
+    paths = given_paths(source)
     query = source if isinstance(source, Query) else None
     if paths and len(paths) > 1:
         query = Query.of_given(paths)
@@ -132,7 +134,7 @@ def load(
     )
 
 
-def _paths(source: Any) -> list[str | Path] | None:
+def given_paths(source: Any) -> list[str | Path] | None:
     """Return the paths that were given; None if it is a query or a table."""
     paths = [source] if isinstance(source, str | Path) else source
     if isinstance(paths, list | tuple) and all(isinstance(path, str | Path) for path in paths):
@@ -149,18 +151,18 @@ def _read_tables(paths: Sequence[str], wanted: Wanted) -> list[Part]:
     """Read the files of a table, with the columns that stand in their paths."""
     wanted = replace(wanted, some=len(paths) > 1)
     if not any("=" in path for path in paths):
-        return [_read_table(open_blob(path), wanted) for path in paths]
+        return [read_table(open_blob(path), wanted) for path in paths]
     from dataaudit.data.hive import path_columns  # noqa: PLC0415 - few tables are such
 
     columns = path_columns(paths, wanted)
     parts = [
-        _read_table(open_blob(path), wanted.without(own))
+        read_table(open_blob(path), wanted.without(own))
         for path, own in zip(paths, columns.levels, strict=True)
     ]
     return columns.added(parts, wanted)
 
 
-def _read_table(blob: Blob, wanted: Wanted) -> Part:
+def read_table(blob: Blob, wanted: Wanted) -> Part:
     """Read the wanted columns of one file; first bytes, name or first character say its format."""
     if blob.data.startswith(PARQUET) or blob.suffix in PARQUET_NAMES:
         return read_parquet(blob, wanted)
@@ -185,7 +187,23 @@ def _read_table(blob: Blob, wanted: Wanted) -> Part:
     return read_delimited(blob, wanted)
 
 
-def combine(parts: Sequence[Part], wanted: Wanted, *, notes: tuple[str, ...]) -> Dataset:
+def stacked(parts: Sequence[Part]) -> Stacked:
+    """Return the rows of all parts, and notes where the type of a column was decided."""
+    columns, notes = [], list[str]()
+    for name in dict.fromkeys(name for part in parts for name in part.frame.columns):
+        column, note = _column(name, parts)
+        columns.append(column)
+        notes += [note] if note else []
+    return pl.DataFrame(columns), notes
+
+
+def combine(
+    parts: Sequence[Part],
+    wanted: Wanted,
+    *,
+    notes: tuple[str, ...],
+    stack: Callable[[Sequence[Part]], Stacked] = stacked,
+) -> Dataset:
     """Put the parts one below the other."""
     wanted.check_excluded([name for part in parts for name in part.names], parts[0].origin.path)
     full = [part for part in parts if part.frame.height]
@@ -195,12 +213,8 @@ def combine(parts: Sequence[Part], wanted: Wanted, *, notes: tuple[str, ...]) ->
     decided = [*notes, *(note for part in parts for note in part.notes)]
     decided += [f"{part.origin.path} has no rows." for part in parts if not part.frame.height]
     decided += _differences(full, wanted.target)
-    columns = []
-    for name in dict.fromkeys(name for part in full for name in part.frame.columns):
-        column, note = _column(name, full)
-        columns.append(column)
-        decided += [note] if note else []
-    frame = pl.DataFrame(columns)
+    frame, said = stack(full)
+    decided += said
     row, source, line = (
         pl.concat([getattr(part, name) for part in full]).alias(name) for name in ("row", "source", "line")
     )
@@ -208,7 +222,7 @@ def combine(parts: Sequence[Part], wanted: Wanted, *, notes: tuple[str, ...]) ->
     if wanted.id_column and wanted.id_column in frame.columns:
         row_id = frame[wanted.id_column].alias("row_id")
         frame = frame.drop(wanted.id_column)
-    _check_ids(row_id, _row_names(full), wanted.id_column)
+    _check_ids(row_id, full, wanted.id_column)
     origins = tuple(part.origin for part in parts)
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     notes = tuple(dict.fromkeys(decided))
@@ -223,12 +237,12 @@ def _row_names(parts: Sequence[Part]) -> pl.Series:
     return pl.concat(names).alias("row_id")
 
 
-def _check_ids(row_id: pl.Series, places: pl.Series, id_column: str | None) -> None:
+def _check_ids(row_id: pl.Series, parts: Sequence[Part], id_column: str | None) -> None:
     """Raise DataError for a row without a name, or two with one."""
     what = f"the id column {id_column!r}" if id_column else "the rows' names"
     empty = row_id.is_null() | (row_id == "")
     if empty.any():
-        first = shown(places.filter(empty)[0])
+        first = shown(_row_names(parts).filter(empty)[0])
         raise DataError(
             f"{what} is empty in {empty.sum():,} of {len(row_id):,} rows, first at {first}",
             "choose a column that is full",
@@ -237,7 +251,7 @@ def _check_ids(row_id: pl.Series, places: pl.Series, id_column: str | None) -> N
         return
     again = row_id.is_duplicated()
     example = row_id.filter(again)[0]
-    where = places.filter(row_id == example)
+    where = _row_names(parts).filter(row_id == example)
     raise DataError(
         f"{what} is not unique: got {shown(example)!r} {len(where):,} times, "
         f"at {shown(where[0])} and {shown(where[1])}",
@@ -298,31 +312,34 @@ def _column(name: str, parts: Sequence[Part]) -> tuple[pl.Series, str]:
     """Return one column over all parts, and a note where its type was decided."""
     # A frame makes its schema anew whenever it is asked: with thousands of columns that is all the time.
     cells = [part.frame.get_column(name, default=None) for part in parts]
-    having = [(part, cell) for part, cell in zip(parts, cells, strict=True) if cell is not None]
-    typed = [(part, cell) for part, cell in having if cell.null_count() < len(cell)] or having
-    dtypes = list(dict.fromkeys(cell.dtype for _, cell in typed))
-    note = ""
-    if len(dtypes) == 1:
-        common: pl.DataType | None = dtypes[0]
-    elif len({_family(dtype) for dtype in dtypes}) == 1:
-        common = _supertype(dtypes)
-    else:
-        common = None
-    if common is None:
-        other = next(part for part, cell in typed if cell.dtype == dtypes[1])
-        found = f"{dtypes[0]} in {typed[0][0].origin.path}, {dtypes[1]} in {other.origin.path}"
-        if not all(part.textual for part, _ in typed) or any(dtype.is_nested() for dtype in dtypes):
-            raise DataError(
-                f"column {name!r} is {found}", "give it one type, exclude it, or name the columns to use"
-            )
-        common = pl.String()
-        note = f"column {name!r} is {found}: it is read as text in all files."
+    common, note = common_type(name, parts, cells)
     pieces = []
     for part, cell in zip(parts, cells, strict=True):
         n = part.frame.height
         empty = cell is None or cell.null_count() == n
         pieces.append(pl.repeat(None, n, dtype=common, eager=True) if empty else cell.cast(common))
     return pl.concat(pieces).alias(name), note
+
+
+def common_type(
+    name: str, parts: Sequence[Part], cells: Sequence[pl.Series | None]
+) -> tuple[pl.DataType, str]:
+    """Return the type of a column over all parts, and a note where it was decided."""
+    having = [(part, cell) for part, cell in zip(parts, cells, strict=True) if cell is not None]
+    typed = [(part, cell) for part, cell in having if cell.null_count() < len(cell)] or having
+    dtypes = list(dict.fromkeys(cell.dtype for _, cell in typed))
+    if len(dtypes) == 1:
+        return dtypes[0], ""
+    common = _supertype(dtypes) if len({_family(dtype) for dtype in dtypes}) == 1 else None
+    if common is not None:
+        return common, ""
+    other = next(part for part, cell in typed if cell.dtype == dtypes[1])
+    found = f"{dtypes[0]} in {typed[0][0].origin.path}, {dtypes[1]} in {other.origin.path}"
+    if not all(part.textual for part, _ in typed) or any(dtype.is_nested() for dtype in dtypes):
+        raise DataError(
+            f"column {name!r} is {found}", "give it one type, exclude it, or name the columns to use"
+        )
+    return pl.String(), f"column {name!r} is {found}: it is read as text in all files."
 
 
 def _family(dtype: pl.DataType) -> str:

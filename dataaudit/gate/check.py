@@ -34,6 +34,7 @@ from dataaudit.gate.facts.table import Inapplicable
 from dataaudit.gate.judge import RuleCase, check_rule, is_hit, judge, unjudged
 from dataaudit.gate.rules import ASK, read_packs
 from dataaudit.gate.settings import CheckSettings, DatasetSettings, chosen
+from dataaudit.memory import limited
 from dataaudit.options import StepCallback, ignore_progress
 from dataaudit.secrets import masked_text, public
 
@@ -62,7 +63,8 @@ def check(settings: CheckSettings, *, on_step: StepCallback = ignore_progress) -
     accepted = baseline.on(today) if baseline else {}
     run = _Run(settings=settings, rules=rules, tables=tables, accepted=accepted, on_step=on_step)
     in_force = [(dataset, chosen(rules, settings, dataset)) for dataset in settings.datasets]
-    judged = [_dataset(run, dataset, mine) for dataset, mine in in_force]
+    with limited(settings.limit):
+        judged = [_dataset(run, dataset, mine) for dataset, mine in in_force]
     verdict = Verdict(
         outcomes=tuple(outcome for outcomes, _, _ in judged for outcome in outcomes),
         fail_on=settings.fail_on,

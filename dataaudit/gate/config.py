@@ -164,7 +164,8 @@ def _plain(entry: Any) -> Any:
 
 
 def _defaults(folder: Path, cwd: Path) -> dict[str, Any]:
-    made = {key: _given_value(option, default(option), "default") for key, option in FIELDS.items()}
+    usual = {key: (option, default(option)) for key, option in FIELDS.items()}
+    made = {key: _given_value(*one, "default") for key, one in usual.items() if one[1] is not None}
     return made | {"cache-folder": GivenValue(shortest(folder / made["cache-folder"].value, cwd), "default")}
 
 

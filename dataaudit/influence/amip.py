@@ -30,13 +30,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.influence.groups import changed_inverse, changed_objective
-from dataaudit.influence.influence import pair_influences
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
@@ -311,9 +311,9 @@ class _Removal(_Search):
         changed, theta = self.changed(at), at.theta
         solve = changed_inverse(changed, theta, precondition=self.precondition)
         v = solve(self.conclusion.gradient(theta)[:, None])
-        model, n = changed.model, changed.rows.n
-        parts = changed.rows.map(lambda block: pair_influences(model, theta, v, block=block)[:, 0])
-        effects = -changed.rows.weight * torch.cat(list(parts)) / n
+        n = changed.rows.n
+        parts = changed.rows.map(partial(changed.model.pair_influences, theta, v))
+        effects = -changed.rows.weight * torch.cat(list(parts))[:, 0] / n
         helpful = effects[effects < 0].sort().values
         if int((self.conclusion.margin(theta) + helpful.cumsum(0) > 0).sum()) > self.most:
             return effects, None  # more than may go, to first order: nothing to be exact about yet
@@ -329,8 +329,8 @@ class _Relabelling(_Search):
         """Return what the best other label of each row does, and which one that is."""
         changed, theta = self.changed(at), at.theta
         solve = changed_inverse(changed, theta, precondition=self.precondition)
-        v = changed.model.matrix(solve(self.conclusion.gradient(theta)[:, None])[:, 0])
-        parts = changed.rows.map(lambda block: block.scores(v))
+        v = solve(self.conclusion.gradient(theta)[:, None])[:, 0]
+        parts = changed.rows.map(partial(changed.model.scores, v))
         u = torch.nn.functional.pad(torch.cat(list(parts)), (1, 0))
         low, labels = u.min(1)
         own = u.gather(1, changed.rows.y[:, None])[:, 0]

@@ -17,6 +17,8 @@ or changing a row does is ω times what is said above.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -56,17 +58,7 @@ def up_loss(objective: Objective, theta: Tensor, prepared: Prepared, *, test: Bl
     matrix is kept; `topk.strongest_influences` keeps the largest entries alone.
     """  # theta (p,) -> (t, n)
     solved = prepared.solve(loss_gradients(objective.model, theta, test))
-    return torch.cat(
-        [pair_influences(objective.model, theta, solved, block=block) for block in objective.rows.blocks()]
-    ).T
-
-
-def pair_influences(model: LinearModel, theta: Tensor, solved: Tensor, *, block: Block) -> Tensor:
-    """Return I_up,loss of b training rows on t test rows whose ``H⁻¹ g_t`` is known."""  # (p, t) -> (b, t)
-    t, k = solved.shape[1], model.loss.n_scores
-    r = model.loss.slope(model.scores(theta, block), block.y)
-    moved = block.scores(solved.reshape(model.width + 1, k * t)).view(len(block.y), k, t)
-    return (moved * -r[:, :, None]).sum(1) if k > 1 else moved[:, 0].mul_(-r)
+    return torch.cat(list(objective.rows.map(partial(objective.model.pair_influences, theta, solved)))).T
 
 
 def pert_loss(objective: Objective, theta: Tensor, prepared: Prepared, *, test: Block) -> Tensor:
@@ -82,11 +74,12 @@ def pert_loss(objective: Objective, theta: Tensor, prepared: Prepared, *, test: 
     """  # theta (p,) -> (n, d)
     model = objective.model
     total = model.gradient(theta, Block(test.X, test.y, torch.ones_like(test.weight)))
-    V, T = model.matrix(prepared.solve(total[:, None])[:, 0]), model.matrix(theta)
+    v = prepared.solve(total[:, None])[:, 0]
+    return torch.cat(list(objective.rows.map(partial(_slopes, model, theta, v), dense=True)))
 
-    def slopes(block: Block) -> Tensor:
-        s = model.scores(theta, block)
-        bent = model.loss.curvature(s, block.y) @ block.scores(V)[:, :, None]
-        return -(model.loss.slope(s, block.y) @ V[:-1].T + bent[:, :, 0] @ T[:-1].T)
 
-    return torch.cat(list(objective.rows.map(slopes, dense=True)))
+def _slopes(model: LinearModel, theta: Tensor, v: Tensor, block: Block) -> Tensor:
+    """Return ``-(r Vᵀ + W u Θᵀ)`` without the intercepts."""  # (p,), (p,) -> (b, d)
+    s, V, T = model.scores(theta, block), model.matrix(v), model.matrix(theta)
+    bent = model.loss.curvature(s, block.y) @ block.scores(V)[:, :, None]
+    return -(model.loss.slope(s, block.y) @ V[:-1].T + bent[:, :, 0] @ T[:-1].T)

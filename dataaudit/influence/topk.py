@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import SettingError
-from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.influence.influence import loss_gradients
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
@@ -98,7 +98,7 @@ def _of_block(
         S = solved[:, start : start + step]
         V = values[: S.shape[1]]
         if gradients is None:
-            V.copy_(pair_influences(model, theta, S, block=block).T)
+            V.copy_(model.pair_influences(theta, S, block).T)
         parts.append(_extremes(V, None if gradients is None else (S.T.neg(), gradients), k))
     return Strongest(*(torch.cat(column) for column in zip(*parts, strict=True)))
 

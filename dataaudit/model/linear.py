@@ -81,19 +81,41 @@ class LinearModel:
 
     def curvature(self, theta: Tensor, block: Block) -> Tensor:
         """Return the weighted curvature ω W of each row."""  # -> (b, k, k)
-        return block.weight[:, None, None] * self.loss.curvature(self.scores(theta, block), block.y)
+        return self.curvature_at(self.scores(theta, block), block.y, block.weight)
 
-    def bend(self, W: Tensor, V: Tensor, block: Block) -> Tensor:
+    def curvature_at(self, s: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted curvature of rows with known scores."""  # (b, k), (b,), (b,) -> (b, k, k)
+        return weight[:, None, None] * self.loss.curvature(s, y)
+
+    def bend(self, V: Tensor, block: Block, W: Tensor) -> Tensor:
         """Return ``Σ x̃ ⊗ (W (x̃ᵀ V))``, the weighted sum of Hessians times the columns of V."""
-        k, m = self.loss.n_scores, V.shape[1]  # (b, k, k), (p, m) -> (p, m)
-        moved = block.scores(V.reshape(self.width + 1, k * m)).view(-1, k, m)
-        bent = W * moved if k == 1 else W @ moved
-        return block.pull(bent.reshape(-1, k * m)).reshape(-1, m)
+        return _pulled(block, W, self.moved(V, block))  # (p, m), (b, k, k) -> (p, m)
+
+    def product(self, theta: Tensor, V: Tensor, block: Block) -> Tensor:
+        """Return the same with the curvature at θ, by one pass over the rows for both."""
+        moved = self.moved(torch.cat([theta[:, None], V], dim=1), block)  # (p,), (p, m) -> (p, m)
+        W = self.loss.curvature(moved[:, :, 0], block.y)
+        return _pulled(block, block.weight[:, None, None] * W, moved[:, :, 1:])
+
+    def pair_influences(self, theta: Tensor, solved: Tensor, block: Block) -> Tensor:
+        """Return I_up,loss of b training rows on t test rows whose ``H⁻¹ g_t`` is known."""
+        r = self.loss.slope(self.scores(theta, block), block.y)  # (p,), (p, t) -> (b, t)
+        moved = self.moved(solved, block)
+        return (moved * -r[:, :, None]).sum(1) if len(r.T) > 1 else moved[:, 0].mul_(-r)
+
+    def moved(self, V: Tensor, block: Block) -> Tensor:
+        """Return by how much the scores of each row move along the columns of V."""
+        k, m = self.loss.n_scores, V.shape[1]  # (p, m) -> (b, k, m)
+        return block.scores(V.reshape(self.width + 1, k * m)).view(-1, k, m)
 
     def hessian(self, theta: Tensor, block: Block) -> Tensor:
         """Return the weighted sum of Hessians, dense."""  # -> (p, p)
+        return self.hessian_at(self.curvature(theta, block), block)
+
+    def hessian_at(self, W: Tensor, block: Block) -> Tensor:
+        """Return the weighted sum of Hessians of rows with known curvature."""  # (b, k, k) -> (p, p)
         k, width = self.loss.n_scores, self.width + 1
-        W, X = self.curvature(theta, block), block.dense()
+        X = block.dense()
         H = X.new_empty(width, k, width, k)
         for a in range(k):
             for b in range(a + 1):
@@ -107,6 +129,12 @@ class LinearModel:
         W = self.curvature(theta, block).diagonal(dim1=1, dim2=2)
         squared = block.X**2 if isinstance(block.X, Tensor) else block.X.multiply(block.X).tocsr()
         return replace(block, X=squared).pull(W.contiguous()).view(-1)
+
+
+def _pulled(block: Block, W: Tensor, moved: Tensor) -> Tensor:
+    _, k, m = moved.shape  # (b, k, k), (b, k, m) -> (p, m)
+    bent = W * moved if k == 1 else W @ moved
+    return block.pull(bent.reshape(-1, k * m)).reshape(-1, m)
 
 
 def _gram(X: Tensor, w: Tensor) -> Tensor:

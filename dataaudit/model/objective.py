@@ -16,8 +16,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from dataaudit.model.costs import Size
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.rows import MemoryRows
+from dataaudit.model.rows import MemoryRows, ShardedRows, added
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,15 @@ class Objective:
     model: LinearModel
     l2: float
 
+    @property
+    def size(self) -> Size:
+        """Numbers of rows, features and scores."""
+        return Size(self.rows.n, self.rows.width, self.model.loss.n_scores, self.rows.entries)
+
     def value(self, theta: Tensor) -> float:
         """Return R(θ)."""
-        loss = self.rows.sum(lambda block: self.model.value(theta, block)[None])
-        return float(loss[0] / self.rows.n + 0.5 * theta @ self._ridge(theta[:, None])[:, 0])
+        loss = self.rows.sum(partial(self.model.value, theta))
+        return float(loss / self.rows.n + 0.5 * theta @ self._ridge(theta[:, None])[:, 0])
 
     def gradient(self, theta: Tensor) -> Tensor:
         """Return ∇R(θ)."""  # (p,) -> (p,)
@@ -44,19 +50,26 @@ class Objective:
         return self.l2 * self.model.ridge(V)
 
     def hvp_at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return ``V -> ∇²R(θ) V``; the curvature of the rows is computed once."""  # (p, m) -> (p, m)
-        curvatures = list(self.rows.map(partial(self.model.curvature, theta)))
+        """Return ``V -> ∇²R(θ) V``; the curvature of rows in memory is computed once."""  # (p, m) -> (p, m)
+        rows, model = self.rows, self.model
+        curvatures = list(rows.map(partial(model.curvature, theta))) if rows.in_memory else None
 
         def product(V: Tensor) -> Tensor:
-            remaining = iter(curvatures)
-            total = self.rows.sum(lambda block: self.model.bend(next(remaining), V, block))
-            return total / self.rows.n + self._ridge(V)
+            if curvatures is None:
+                total = rows.sum(partial(model.product, theta, V))
+            else:
+                total = added(map(partial(model.bend, V), rows.blocks(), curvatures))
+            return total / rows.n + self._ridge(V)
 
         return product
 
     def hessian(self, theta: Tensor) -> Tensor:
         """Return ∇²R(θ), dense."""  # (p,) -> (p, p)
-        H = self.rows.sum(partial(self.model.hessian, theta), dense=True).div_(self.rows.n)
+        return self.with_ridge(self.rows.sum(partial(self.model.hessian, theta), dense=True))
+
+    def with_ridge(self, H: Tensor) -> Tensor:
+        """Return ∇²R from the sum of the rows' own Hessians, in its place."""  # (p, p) -> (p, p)
+        H.div_(self.rows.n)
         d, k = self.rows.width, self.model.loss.n_scores
         blocks = H.view(d + 1, k, d + 1, k).diagonal(dim1=0, dim2=2)  # a view, (k, k, d + 1)
         blocks[:, :, :d] += self.l2 * self.model.coupling[:, :, None]
@@ -74,11 +87,21 @@ class Objective:
 
     def curvature(self, theta: Tensor) -> Tensor:
         """Return the weighted curvature ω W of all rows."""  # (p,) -> (n, k, k)
+        if isinstance(self.rows, ShardedRows):
+            return self.model.curvature_at(self.scores(theta), self.rows.y, self.rows.weight)
         return torch.cat(list(self.rows.map(partial(self.model.curvature, theta))))
 
     def scores(self, theta: Tensor) -> Tensor:
-        """Return the scores of all rows."""  # (p,) -> (n, k)
-        return torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+        """Return the scores of all rows; of rows that are not in memory they are kept."""  # (p,) -> (n, k)
+        if not isinstance(self.rows, ShardedRows):
+            return torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+        key = theta.numpy().tobytes()
+        scores = self.rows.known.get(key)
+        if scores is None:
+            scores = torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+            self.rows.known.clear()
+            self.rows.known[key] = scores
+        return scores
 
     def reweighted(self, weight: Tensor) -> Objective:
         """Return the same objective with other row weights; n stays as it is."""

@@ -9,13 +9,16 @@ function needs that, so a sparse matrix is never copied densely as a whole.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import NamedTuple, Protocol
+from math import ceil
+from typing import ClassVar, Final, Protocol, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -26,6 +29,10 @@ BLOCK_BYTES = 64 * 2**20
 HEAVY_SHARE = 0.05
 # Rows of the sparse part of the Gram product made at a time.
 LIGHT_ROWS = 128
+# Shards whose sums are added in one go; of more, such bundles are added first.
+BUNDLE: Final = 32
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Block:
     X: Tensor | csr_array  # (b, d)
     y: Tensor  # (b,)
     weight: Tensor  # (b,) weight of each row in the objective
+    bordered: Tensor | None = None  # (b, d+1) [X, 1], where it is at hand
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``, the last row of `V` being the intercepts."""  # (d+1, m) -> (b, m)
@@ -46,8 +54,13 @@ class Block:
 
     def dense(self) -> Tensor:
         """Return ``[X, 1]`` densely."""  # -> (b, d+1)
+        if self.bordered is not None:
+            return self.bordered
         X = self.X if isinstance(self.X, Tensor) else torch.from_numpy(self.X.toarray())
         return torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+
+
+Function = Callable[[Block], Tensor]
 
 
 class Rows(ABC):
@@ -55,24 +68,36 @@ class Rows(ABC):
 
     n: int
     width: int  # number of features d, the intercept not counted
+    entries: int = 0  # stored numbers of a sparse X in memory
+    in_memory: ClassVar[bool] = False  # whether it pays to keep more numbers of each row
 
     @abstractmethod
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order; `dense` says that `Block.dense` will be called on them."""
 
-    def sum(self, contribution: Callable[[Block], Tensor], *, dense: bool = False) -> Tensor:
+    def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over blocks, in row order."""
-        total: Tensor | None = None
-        for block in self.blocks(dense=dense):
-            part = contribution(block)
-            total = part if total is None else total.add_(part)
-        if total is None:
-            raise SettingError("there are no rows to sum over", "give at least one row")
-        return total
+        return added(self.map(contribution, dense=dense))
 
-    def map(self, function: Callable[[Block], Tensor], *, dense: bool = False) -> Iterator[Tensor]:
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
         """Yield one result a block, in row order."""
-        return (function(block) for block in self.blocks(dense=dense))
+        return map(function, self.blocks(dense=dense))
+
+
+def added(parts: Iterable[Tensor]) -> Tensor:
+    """Return the sum, from the first on."""
+    total: Tensor | None = None
+    for part in parts:
+        total = part if total is None else total.add_(part)
+    if total is None:
+        raise SettingError("there are no rows to sum over", "give at least one row")
+    return total
+
+
+def bundled(items: Sequence[T]) -> list[Sequence[T]]:
+    """Return neighbours together: sums over shards are trees of at most two levels, by their number alone."""
+    step = max(BUNDLE, ceil(len(items) ** 0.5))
+    return [items[start : start + step] for start in range(0, len(items), step)]
 
 
 @dataclass(frozen=True)
@@ -82,6 +107,7 @@ class MemoryRows(Rows):
     X: Tensor | csr_array  # (n, d)
     y: Tensor  # (n,) class numbers, int64, 0 to K-1
     weight: Tensor  # (n,) weights, not negative; all ones for an unweighted fit
+    in_memory = True
     block_bytes: int = BLOCK_BYTES  # largest size of a block's dense form, in bytes
 
     def __post_init__(self) -> None:
@@ -99,6 +125,11 @@ class MemoryRows(Rows):
     def width(self) -> int:  # type: ignore[override]
         """Number of features."""
         return int(self.X.shape[1])
+
+    @property
+    def entries(self) -> int:  # type: ignore[override]
+        """Stored numbers of a sparse X."""
+        return int(self.X.nnz) if isinstance(self.X, csr_array) else 0
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order."""
@@ -130,49 +161,69 @@ class MemoryRows(Rows):
 class Shard(Protocol):
     """Features of some rows that lie elsewhere: a small value that can be pickled and says where."""
 
-    n: int
+    @property
+    def n(self) -> int:
+        """Number of rows."""
 
     def features(self) -> Tensor | csr_array:
-        """Read or make the features."""  # -> (n, d)
+        """Read or make the features; dense ones may have a column of ones after them."""  # -> (n, d or d+1)
+
+    def take(self, rows: NDArray[np.int64]) -> Tensor | csr_array:
+        """Read or make those of some rows, in the order given."""  # (b,) positions -> (b, d or d+1)
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Part:
     """A shard with what is known of its rows."""
 
     shard: Shard
     y: Tensor  # (b,)
     weight: Tensor  # (b,)
+    width: int
 
     def block(self) -> Block:
         """Return the rows."""
-        return Block(self.shard.features(), self.y, self.weight)
+        X = self.shard.features()
+        if isinstance(X, Tensor) and X.shape[1] > self.width:
+            return Block(X[:, :-1], self.y, self.weight, X)
+        return Block(X, self.y, self.weight)
 
 
 class Engine(Protocol):
-    """Who runs a function on shards; the order of results and of sums is that of the shards."""
+    """Who runs a function on shards; the order of results and of sums is that of the shards.
 
-    def map(self, function: Callable[[Block], Tensor], parts: Sequence[Part]) -> Iterator[Tensor]:
+    The function may run in another process: a method or a function with some arguments (`functools.partial`)
+    can go there, a lambda cannot.
+    """
+
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
 
-    def sum(self, contribution: Callable[[Block], Tensor], parts: Sequence[Part]) -> Tensor:
-        """Return the sum over shards."""
+    def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
+        """Return the sum over shards, by a tree as in `bundled`."""
+
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard, as its `take` does."""
 
 
 class Local:
     """One shard after another, in this process."""
 
-    def map(self, function: Callable[[Block], Tensor], parts: Sequence[Part]) -> Iterator[Tensor]:
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
         return (function(part.block()) for part in parts)
 
-    def sum(self, contribution: Callable[[Block], Tensor], parts: Sequence[Part]) -> Tensor:
+    def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards."""
-        total: Tensor | None = None
-        for part in self.map(contribution, parts):
-            total = part if total is None else total.add_(part)
-        if total is None:
-            raise SettingError("there are no rows to sum over", "give at least one row")
-        return total
+        return added(added(self.map(contribution, some)) for some in bundled(parts))
+
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard."""
+        return (shard.take(some) for shard, some in zip(shards, rows, strict=True))
 
 
 LOCAL = Local()
@@ -187,44 +238,51 @@ class ShardedRows(Rows):
     weight: Tensor  # (n,)
     width: int
     engine: Engine = LOCAL
+    # By the bytes of θ: a pass over the shards takes longer than anything that is made of the scores.
+    known: dict[bytes, Tensor] = field(default_factory=dict, compare=False)
 
     @property
     def n(self) -> int:  # type: ignore[override]
         """Number of rows."""
         return len(self.y)
 
-    @property
+    @cached_property
     def bounds(self) -> list[int]:
         """Where shards begin, and the end."""
         return [0, *accumulate(shard.n for shard in self.shards)]
 
-    @property
-    def parts(self) -> list[Part]:
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
         """The shards with their labels and weights."""
         spans = pairwise(self.bounds)
-        return [Part(s, self.y[a:b], self.weight[a:b]) for s, (a, b) in zip(self.shards, spans, strict=True)]
+        return tuple(
+            Part(shard, self.y[a:b], self.weight[a:b], self.width)
+            for shard, (a, b) in zip(self.shards, spans, strict=True)
+        )
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the shards in row order."""
         return (part.block() for part in self.parts)
 
-    def sum(self, contribution: Callable[[Block], Tensor], *, dense: bool = False) -> Tensor:
+    def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over shards, in row order."""
         return self.engine.sum(contribution, self.parts)
 
-    def map(self, function: Callable[[Block], Tensor], *, dense: bool = False) -> Iterator[Tensor]:
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
         """Yield one result a shard, in row order."""
         return self.engine.map(function, self.parts)
 
     def take(self, rows: Tensor) -> Block:
         """Return the given rows as one block."""  # (b,) positions
-        at, X = rows.numpy(), np.empty((len(rows), self.width))
+        at, X = rows.numpy(), torch.empty(len(rows), self.width, dtype=torch.float64)
         which = np.searchsorted(self.bounds, at, side="right") - 1
-        for number in np.unique(which):
-            here = which == number
-            some = self.shards[number].features()[at[here] - self.bounds[number]]
-            X[here] = some.toarray() if isinstance(some, csr_array) else some
-        return Block(torch.from_numpy(X), self.y[rows], self.weight[rows])
+        numbers = np.unique(which)
+        places = [np.flatnonzero(which == number) for number in numbers]
+        within = [at[here] - self.bounds[number] for number, here in zip(numbers, places, strict=True)]
+        found = self.engine.take([self.shards[number] for number in numbers], within)
+        for here, some in zip(places, found, strict=True):
+            X[here] = some[:, : self.width] if isinstance(some, Tensor) else torch.from_numpy(some.toarray())
+        return Block(X, self.y[rows], self.weight[rows])
 
 
 def times(X: Tensor | csr_array, V: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from dataaudit.options.groups import (
     OUTPUT,
     PRODUCTS,
     RANKING,
+    RUN,
     SOLVERS,
     TRACING,
     By,
@@ -32,10 +33,12 @@ from dataaudit.options.groups import (
     Id,
     LabelOptions,
     Limits,
+    Memory,
     MismatchOptions,
     Numbers,
     PairOptions,
     Question,
+    RunOptions,
     Seed,
     Severity,
     StepCallback,
@@ -50,7 +53,7 @@ from dataaudit.options.groups import (
     require_damping,
     require_solver,
 )
-from dataaudit.options.option import Opt, Option, Options, describe, options_of, unknown
+from dataaudit.options.option import Opt, Option, Options, describe, options_of, parse_size, unknown
 
 __all__ = [
     "ATTACK",
@@ -63,6 +66,7 @@ __all__ = [
     "OUTPUT",
     "PRODUCTS",
     "RANKING",
+    "RUN",
     "SOLVERS",
     "TRACING",
     "By",
@@ -75,6 +79,7 @@ __all__ = [
     "Id",
     "LabelOptions",
     "Limits",
+    "Memory",
     "MismatchOptions",
     "Numbers",
     "Opt",
@@ -82,6 +87,7 @@ __all__ = [
     "Options",
     "PairOptions",
     "Question",
+    "RunOptions",
     "Seed",
     "Severity",
     "StepCallback",
@@ -95,6 +101,7 @@ __all__ = [
     "model_name",
     "options_of",
     "parse_question",
+    "parse_size",
     "require_damping",
     "require_solver",
     "unknown",

@@ -27,7 +27,8 @@ FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, o
 PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
 SOLVERS: Final = (*FACTORS, *PRODUCTS)
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
-INPUT, ATTACK, MODEL, RANKING, TRACING = "Input", "Attack", "Model", "Ranking", "Tracing"  # panels of --help
+# Panels of --help.
+INPUT, ATTACK, MODEL, RANKING, TRACING, RUN = "Input", "Attack", "Model", "Ranking", "Tracing", "Run"
 OUTPUT: Final = "Output"
 
 
@@ -157,6 +158,11 @@ TextUnits = Literal["auto", "words", "characters"]
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
+_MEMORY: Final = "Most to take for tables and matrices: 4GiB, 500MB."
+Memory = Annotated[
+    int | str | None,
+    Opt(_MEMORY, RUN, kind="size", metavar="SIZE", least=2**20, shown="a quarter of what is free"),
+]
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
@@ -243,7 +249,18 @@ class EncoderOptions(ColumnOptions):
         return replace(self, features=features, text=text, categorical=categorical, exclude=exclude)
 
 
-class TrainingOptions(ColumnOptions, TextOptions):
+class RunOptions(Options):
+    """What a run may take of the machine."""
+
+    memory: Memory = None
+
+    @property
+    def limit(self) -> int | None:
+        """The bytes that were asked for; None where nothing was said."""
+        return None if self.memory is None else int(self.memory)
+
+
+class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
     """What is asked of the training rows."""
 
     NESTED: ClassVar[Mapping[str, type[Options]]] = {"columns": EncoderOptions}
@@ -388,9 +405,6 @@ class MismatchOptions(PairOptions):
     traced: Annotated[int, Opt("Test rows with traces.")] = field(default=2000, init=False)
     prove: Annotated[int, Opt("Findings to prove by refits.", TRACING)] = 20
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
-    memory: Annotated[
-        int, Opt("For the influences: 512MiB, 2GiB.", TRACING, kind="size", metavar="SIZE", least=2**20)
-    ] = 2**30
 
     @property
     def numbers(self) -> tuple[int, ...]:

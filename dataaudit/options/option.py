@@ -1,6 +1,7 @@
 """What an option is, and a group of them: made, checked, kept and read again."""
 
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
 from functools import cache
@@ -24,6 +25,8 @@ from typing import (
 )
 
 from dataaudit.errors import SettingError, suggestion
+
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class Option:
         if self.repeated:
             one = isinstance(value, str) if self.type is str else _is_whole(value)
             return tuple(self._item(item) for item in ((value,) if one else value))
+        if self.opt.kind == "size" and isinstance(value, str):
+            return self._item(parse_size(value, self.name))
         if self.choices and value not in self.choices:
             if self.type is Any and not isinstance(value, str):
                 return value  # a fitted model
@@ -107,6 +112,16 @@ class Option:
         if opt.check:
             opt.check(value)
         return operator.index(value) if self.type is int else value
+
+
+def parse_size(text: str, name: str) -> int:
+    """Return the bytes of ``512MiB``, ``2 GB``, ``1.5g``: powers of 1024, or of 1000 for B without i."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise SettingError(f"{name} takes a size: got {text!r}", "write e.g. 512MiB or 2GiB")
+    number, unit, binary = match.groups()
+    decimal = bool(unit) and not binary and text.strip().lower().endswith("b")
+    return int(float(number) * (1000 if decimal else 1024) ** " kmgt".index(unit.lower() or " "))
 
 
 def _is_whole(value: Any) -> bool:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from dataaudit.errors import TooLarge
+from dataaudit.memory import limited as limited  # noqa: PLC0414 - others look for it here
+from dataaudit.memory import memory_limit as memory_limit  # noqa: PLC0414
+from dataaudit.memory import require_memory as require_memory  # noqa: PLC0414
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.operator import of_objective
+
+
+# Sets of rows, their labels or None where they leave, and scores near those wanted, to those of the first rows.
+Changed = Callable[[Sequence[Tensor], Tensor | None, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,17 @@ class Prepared:
     # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
+    # Scores of rows that leave or change (`solvers.changes`), where a form takes too many solves.
+    changed: Changed | None = None
+    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits; where that is much faster
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
         return (self.factored or self.solve)(B)
+
+    def to_three_digits(self, B: Tensor) -> Tensor:
+        """Return H⁻¹ B for what is compared or begun from, and not printed."""
+        return (self.near or self.solve)(B)
 
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
@@ -91,62 +100,3 @@ def damped_ridge(objective: Objective, damping: float) -> tuple[Tensor, Tensor]:
 def with_damping(reason: str, damping: float) -> str:
     """Add the damping to a reason."""
     return f"{reason}; damping {damping:g} is added to the Hessian" if damping else reason
-
-
-_given: int | None = None  # bytes that a run may take, where that was said
-
-
-@contextmanager
-def limited(size: int | None) -> Iterator[None]:
-    """Set what may be taken for a run, all of its threads included; None leaves it as it is."""
-    global _given  # noqa: PLW0603 - of the process, as memory is
-    before, _given = _given, _given if size is None else size
-    try:
-        yield
-    finally:
-        _given = before
-
-
-def memory_limit() -> int:
-    """Return the bytes that a run may take: as given, or a quarter of the machine's, or the container's."""
-    return _given if _given is not None else min(_installed_memory(), _container_memory()) // 4
-
-
-def _installed_memory() -> int:
-    """Return the bytes of physical memory; Windows has no `os.sysconf`."""
-    if hasattr(os, "sysconf"):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    kilobytes = ctypes.c_ulonglong()
-    ctypes.CDLL("kernel32").GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes))
-    return 1024 * kilobytes.value
-
-
-def _container_memory() -> int:
-    """Return the bytes that Linux lets this container use, where `os.sysconf` has the host's; else 2^63."""
-    bound = 2**63
-    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups, versions 2 and 1
-        try:
-            bound = min(bound, int(Path("/sys/fs/cgroup", file).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return bound
-
-
-def primal_bytes(objective: Objective) -> int:
-    """Return the memory of the Hessian, its factor and its inverse."""
-    return 3 * 8 * objective.model.n_params**2
-
-
-def dual_bytes(objective: Objective) -> int:
-    """Return the memory of K, M and the inverse factor (`solvers.dual`)."""
-    return 8 * (objective.rows.n**2 + 2 * (objective.rows.n * objective.model.loss.n_scores) ** 2)
-
-
-def require_memory(needed: int, what: str, limit: int) -> None:
-    """Refuse what would not fit."""
-    if needed > limit:
-        sizes = f"{needed / 2**30:.1f} GiB, {limit / 2**30:.1f} GiB may be used"
-        raise TooLarge(
-            f"{what} needs {sizes}",
-            "use fewer rows, --features, --basis linear, fewer classes, or for test errors --solver cg",
-        )

@@ -16,16 +16,15 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block
+from dataaudit.model.rows import Block, ShardedRows
 from dataaudit.solvers.base import (
     Prepared,
-    memory_limit,
-    primal_bytes,
     probe_residual,
-    require_memory,
     with_damping,
 )
+from dataaudit.solvers.operator import N_PROBES, Product
 
 
 def cholesky_solve(L: Tensor, B: Tensor) -> Tensor:
@@ -50,8 +49,12 @@ class Cholesky:
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Factor H + δ I at θ."""
         p = objective.model.n_params
-        require_memory(primal_bytes(objective), f"a {p} × {p} Hessian", memory_limit())
-        H = objective.hessian(theta)
+        require_memory(objective.size.primal, f"a {p} × {p} Hessian", memory_limit())
+        return self.of(objective, theta, objective.hessian(theta))
+
+    def of(self, objective: Objective, theta: Tensor, H: Tensor) -> Prepared:
+        """Factor H + δ I where H is known, in its place."""
+        p = objective.model.n_params
         H.diagonal().add_(self.damping)
         L, failed = torch.linalg.cholesky_ex(H)
         if failed:
@@ -64,11 +67,19 @@ class Cholesky:
             solve=solve,
             quadratic_forms=explicit.quadratic_forms,
             joint_forms=explicit.joint_forms,
-            residual=probe_residual(objective, theta, solve, damping=self.damping),
+            residual=_residual(objective, theta, solve, H=H, damping=self.damping),
             method="cholesky",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,
         )
+
+
+def _residual(objective: Objective, theta: Tensor, solve: Product, *, H: Tensor, damping: float) -> float:
+    """Return the largest relative residual over probes; where a product is a pass over rows, of H itself."""
+    if isinstance(objective.rows, ShardedRows):
+        B = torch.randn(len(H), N_PROBES, dtype=H.dtype, generator=torch.Generator().manual_seed(0))
+        return float(((H @ solve(B) - B).norm(dim=0) / B.norm(dim=0)).max())
+    return probe_residual(objective, theta, solve, damping=damping)
 
 
 @dataclass(frozen=True)
@@ -86,17 +97,7 @@ class _Inverse:
 
     def quadratic_forms(self) -> Tensor:
         """Return Q_i of every row."""  # -> (n, k, k)
-        k = self.blocks.shape[1]
-
-        def forms(block: Block) -> Tensor:
-            X = block.dense()
-            Q = X.new_empty(len(X), k, k)
-            for a in range(k):
-                for b in range(a + 1):
-                    Q[:, a, b] = Q[:, b, a] = ((X @ self.blocks[:, a, :, b]) * X).sum(1)
-            return Q
-
-        return torch.cat(list(self.objective.rows.map(forms, dense=True)))
+        return torch.cat(list(self.objective.rows.map(partial(_forms, self.blocks), dense=True)))
 
     def joint_forms(self, rows: Tensor) -> Tensor:
         """Return the forms of groups of d rows."""  # (g, d) -> (g, dk, dk)
@@ -108,3 +109,13 @@ class _Inverse:
                 part = (X @ self.blocks[:, a, :, b]).view(g, d, -1) @ X.view(g, d, -1).mT
                 Q[:, :, a, :, b], Q[:, :, b, :, a] = part, part.mT
         return Q.view(g, d * k, d * k)
+
+
+def _forms(inverse: Tensor, block: Block) -> Tensor:
+    """Return Q_i of some rows from H⁻¹ by feature and score."""  # (d+1, k, d+1, k) -> (b, k, k)
+    X, k = block.dense(), inverse.shape[1]
+    Q = X.new_empty(len(X), k, k)
+    for a in range(k):
+        for b in range(a + 1):
+            Q[:, a, b] = Q[:, b, a] = ((X @ inverse[:, a, :, b]) * X).sum(1)
+    return Q

@@ -26,15 +26,13 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite, SolveError
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import times, times_transposed
 from dataaudit.solvers.base import (
     Prepared,
     damped_ridge,
-    dual_bytes,
-    memory_limit,
     probe_residual,
-    require_memory,
     with_damping,
 )
 from dataaudit.solvers.cholesky import cholesky_solve
@@ -60,7 +58,7 @@ class Dual:
                 f"more features than rows need a ridge: got λ = {objective.l2:g}", "give --l2 above 0"
             )
         size = objective.rows.n * objective.model.loss.n_scores
-        require_memory(dual_bytes(objective), f"a {size} × {size} dual matrix", memory_limit())
+        require_memory(objective.size.dual, f"a {size} × {size} dual matrix", memory_limit())
         K = objective.rows.gram() if self.gram is None else self.gram
         factor = _factor(objective, theta, K, dtype=self.dtype, damping=self.damping)
         exact, solve = self.dtype == torch.float64, factor.solve

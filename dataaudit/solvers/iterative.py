@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError
-from dataaudit.solvers.base import memory_limit, require_memory
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.operator import Curvature, Inverse
 from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue

@@ -35,6 +35,7 @@ from torch import Tensor
 from dataaudit.errors import NotConverged, SettingError
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
+from dataaudit.model.rows import MemoryRows
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
@@ -44,6 +45,8 @@ from dataaudit.solvers.operator import Product
 STALE = 25
 # Blocks of one class each take longer to make than so many.
 BLOCKS_STALE = 100
+# Relative residual to which float32 solves.
+FINEST = 1e-4
 # Up to this many parameters a factor costs next to nothing, however few the rows.
 TINY = 500
 # Most numbers that the blocks of all classes hold, and rows for each column to make them of.
@@ -106,6 +109,8 @@ def minimise(
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
     # And the point where the preconditioner was made, and the products of the step before.
     first, theta, made_at, used = kept.get("step") or (0, theta, None, 0)
+    if precondition is None and _by_classes(objective):
+        return _minimise_by_classes(objective, theta, first, made_at, settings=settings, kept=kept)
     if made_at is not None:
         precondition = _preconditioner(objective, made_at, settings)
     gradient = objective.gradient(theta)
@@ -124,6 +129,42 @@ def minimise(
         if moved is None:
             return Fit(theta, norm, step, settings.tolerance)
         kept.put("step", (step + 1, moved, made_at, used))
+        theta, gradient = moved, objective.gradient(moved)
+    return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
+
+
+def _by_classes(objective: Objective) -> bool:
+    """Return whether several classes of sparse rows have too many parameters for other ways."""
+    rows, k = objective.rows, objective.model.loss.n_scores
+    if not isinstance(rows, MemoryRows) or isinstance(rows.X, Tensor):
+        return False
+    return k > 1 and objective.model.n_params > TINY and not _in_blocks(objective)
+
+
+def _minimise_by_classes(
+    objective: Objective,
+    theta: Tensor,
+    first: int,
+    made_at: Tensor | None,
+    *,
+    settings: FitSettings,
+    kept: Checkpoint,
+) -> Fit:
+    """Minimise with directions that are solved for in float32, on all cores."""
+    from dataaudit.solvers.classes import Classes  # noqa: PLC0415 - few tables are so wide
+
+    made_at = theta if made_at is None else made_at
+    inverse, gradient = Classes.of(objective, made_at), objective.gradient(theta)
+    for step in range(first, settings.max_steps):
+        norm = float(gradient.abs().max())
+        if norm <= settings.tolerance:
+            return Fit(theta, norm, step, settings.tolerance)
+        forcing = max(FINEST, min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5))
+        direction = inverse.at(objective, theta).solve(-gradient[:, None], forcing)[:, 0]
+        moved = _line_search(objective, theta, direction, gradient)
+        if moved is None:
+            return Fit(theta, norm, step, settings.tolerance)
+        kept.put("step", (step + 1, moved, made_at, 0))
         theta, gradient = moved, objective.gradient(moved)
     return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
 

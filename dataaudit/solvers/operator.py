@@ -118,7 +118,7 @@ def of_objective(objective: Objective, theta: Tensor, *, damping: float = 0.0) -
 
     def drawn(chosen: Tensor) -> Product:
         block, bent, ridge = rows.take(chosen), W[chosen] / len(chosen), objective.l2
-        return lambda V: model.bend(bent, V, block).add_(model.ridge(V), alpha=ridge)
+        return lambda V: model.bend(V, block, bent).add_(model.ridge(V), alpha=ridge)
 
     full = objective.hvp_at(theta)
     diagonal = partial(objective.hessian_diagonal, theta)

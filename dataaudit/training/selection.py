@@ -35,7 +35,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SettingError
-from dataaudit.features import Basis, BasisSettings, Columns, fit_basis
+from dataaudit.features import AnyColumns, Basis, BasisSettings, Columns, fit_basis
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
@@ -111,7 +111,7 @@ class Choice:
 
 
 def choose(
-    columns: Columns,
+    columns: AnyColumns,
     y: Numbers,  # (n,) class numbers, 0 to K-1
     n_classes: int,
     *,
@@ -123,12 +123,12 @@ def choose(
     offered = _offered(columns, n_classes, settings)
     d, K = len(columns.features), n_classes
     wide = d > WIDE if K == 2 else K * d**2 > BLOCK_NUMBERS  # noqa: PLR2004
-    sparse = bool(columns.terms.shape[1]) or wide
+    sparse = bool(columns.term_features) or wide
     screen = partial(_screen, columns, y, offered, settings=settings, step=on_step)
     shortlist = [] if sparse else settings.kept.once("screen bases", screen)
     if sparse or loss is not None:
         spec = offered[0] if sparse else shortlist[0][0]
-        basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
+        basis = fit_basis(columns, spec, targets=lambda rows: np.eye(n_classes)[y[rows]])
         return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
     total, tried = POINTS * (len(shortlist) + 1), count(1)
 
@@ -164,9 +164,9 @@ class _Found:
     chosen: PathLoss
 
 
-def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> list[BasisSettings]:
+def _offered(columns: AnyColumns, n_classes: int, settings: SelectionSettings) -> list[BasisSettings]:
     """Return the bases that are open and affordable; the plainest first."""
-    numeric, kind = columns.numeric.shape[1], settings.basis
+    numeric, kind = len(columns.numeric_features), settings.basis
     scalings: tuple[Literal["standard", "rank"], ...] = ("standard", "rank") if numeric else ("standard",)
     room = min(PARAMETERS // (n_classes - 1), DESIGN_BYTES // (8 * columns.n)) - len(columns.features)
     # Two classes leave room for a ridge that suits both: *measured* on 9 tables, -.014 to +.011 with it.
@@ -194,7 +194,7 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
 
 
 def _screen(
-    columns: Columns,
+    columns: AnyColumns,
     y: Numbers,
     offered: list[BasisSettings],
     *,
@@ -211,7 +211,7 @@ def _screen(
     def judge(spec: BasisSettings) -> None:
         step("screen bases", len(seen), total)
         small = replace(spec, landmarks=min(spec.landmarks, SCREEN_LANDMARKS))
-        basis = fit_basis(part, small, targets=Y.numpy().astype(np.float64))
+        basis = fit_basis(part, small, targets=lambda at: Y[at].numpy().astype(np.float64))
         if basis.name not in seen:
             loss, l2 = least_squares_loss(_dense(basis, part), Y, groups=groups)
             # Half a unit of squared error has curvature 1, a logistic loss about a tenth.
@@ -238,7 +238,7 @@ def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:
 
 
 def _path(
-    columns: Columns,
+    columns: AnyColumns,
     y: Numbers,
     n_classes: int,
     *,
@@ -251,7 +251,7 @@ def _path(
     kept = settings.kept.below(f"choose basis: {columns.n} rows, {spec}")
     if (found := kept.get("path")) is not None:
         return cast("_Found", found)
-    basis = kept.once("basis", lambda: fit_basis(columns, spec, targets=np.eye(n_classes)[y]))
+    basis = kept.once("basis", lambda: fit_basis(columns, spec, targets=lambda at: np.eye(n_classes)[y[at]]))
     rows = _draw(columns.n, PATH_ROWS, settings)
     X, groups = _dense(basis, columns.take(rows)), settings.groups and settings.groups.take(rows)
     path: Curve
@@ -269,7 +269,7 @@ def _path(
 
 
 def _by_path(
-    columns: Columns,
+    columns: AnyColumns,
     y: Numbers,
     loss: Loss,
     *,
@@ -280,7 +280,7 @@ def _by_path(
     """Choose λ where X is sparse or wide, or the loss is another one."""
     if settings.l2 is not None:
         return Choice(basis, settings.l2, (), None)
-    X = basis.transform(columns)
+    X = _matrix(columns, basis)
     weight = torch.ones(columns.n, dtype=torch.float64)
     rows = MemoryRows(X if isinstance(X, csr_array) else torch.from_numpy(X), torch.from_numpy(y), weight)
     tried: list[PathPoint] = []
@@ -298,6 +298,15 @@ def _by_path(
         for p in path.points
     ]
     return Choice(basis, path.chosen.l2, tuple(curve), path.theta)
+
+
+def _matrix(columns: AnyColumns, basis: Basis) -> NDArray[np.float64] | csr_array:
+    """Return X; of columns that are on disk a sparse one."""
+    if isinstance(columns, Columns):
+        return basis.transform(columns)
+    from dataaudit.training.shards import sparse_design  # noqa: PLC0415 - few tables are so large
+
+    return sparse_design(columns, basis)
 
 
 def _curve(final: _Found, others: list[_Found]) -> tuple[Candidate, ...]:

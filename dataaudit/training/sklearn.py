@@ -41,11 +41,11 @@ from torch import Tensor
 
 from dataaudit.errors import FitError, NotConverged, SettingError
 from dataaudit.features.rbf import gaussian
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, SmoothHinge, Softmax, Squared, SquaredHinge
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
-from dataaudit.solvers.base import memory_limit, require_memory
 from dataaudit.solvers.newton import TEMPERATURE, Fit, FitSettings, minimise, minimise_hinge, subgradient_norm
 
 Array = NDArray[np.float64]

@@ -45,7 +45,7 @@ from torch.nn.utils import vector_to_parameters
 
 from dataaudit import ModuleModel
 from dataaudit.errors import NotConverged
-from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.torch import ModuleInfluence
 from dataaudit.model.objective import Objective
 from dataaudit.solvers import Cholesky
@@ -133,9 +133,7 @@ def softmax_panels(data: Path, *, rows: int, refits: int) -> dict[str, Floats]:
     print(f"LiSSA: {time.perf_counter() - start:.0f} s, {off:.2f} from it; {lissa.reason}")
 
     every = block(X, y)
-    influence, sampled = (
-        pair_influences(objective.model, theta, s, block=every)[:, 0] for s in (solved, estimate)
-    )
+    influence, sampled = (objective.model.pair_influences(theta, s, every)[:, 0] for s in (solved, estimate))
     chosen = influence.abs().argsort(descending=True)[:refits]
     start = time.perf_counter()
     after = [

@@ -23,7 +23,7 @@ from paper import Floats, arguments, block, digits, keep, pearson, scatters
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
-from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.influence.influence import loss_gradients
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge
 from dataaudit.model.objective import Objective
@@ -47,7 +47,7 @@ def predicted(rows: MemoryRows, theta: Tensor, test: Block, *, temperature: floa
     model = LinearModel(SmoothHinge(temperature), rows.width, intercept_ridge=1.0)
     exact = Cholesky().prepare(Objective(rows, model, L2), theta)
     solved = exact.solve(loss_gradients(model, theta, test))
-    return -pair_influences(model, theta, solved, block=block(rows.X, rows.y))[:, 0] / rows.n
+    return -model.pair_influences(theta, solved, block(rows.X, rows.y))[:, 0] / rows.n
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ from paper import Floats, arguments, block, digits, keep, loss_at, pearson, spea
 from sklearn.svm import SVC
 from torch import Tensor
 
-from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.influence.influence import loss_gradients
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
 from dataaudit.solvers import Cholesky, Prepared
@@ -71,7 +71,7 @@ class Machine:
         """Return the predicted change of each test loss without each training image."""  # -> (n, t)
         model, rows = self.objective.model, self.objective.rows
         solved = self.exact.solve(loss_gradients(model, self.fit.theta, tests))
-        parts = [pair_influences(model, self.fit.theta, solved, block=one) for one in rows.blocks()]
+        parts = [model.pair_influences(self.fit.theta, solved, one) for one in rows.blocks()]
         found: Floats = (-torch.cat(parts) / rows.n).numpy()
         return found
 

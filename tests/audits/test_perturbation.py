@@ -262,15 +262,13 @@ def test_a_model_of_the_users_own_is_explained_by_its_features(cancer, words, sp
         trained.objective,
         rows=MemoryRows(swapped, trained.objective.rows.y[[40] * n], torch.ones(n, dtype=torch.float64)),
     )
-    from dataaudit.influence.influence import loss_gradients, pair_influences
+    from dataaudit.influence.influence import loss_gradients
 
     solved = trained.prepared.solve(loss_gradients(objective.model, trained.fit.theta, test)).mean(
         1, keepdim=True
     )
     every = (
-        pair_influences(
-            objective.model, trained.fit.theta, solved, block=next(iter(objective.rows.blocks()))
-        )[:, 0]
+        objective.model.pair_influences(trained.fit.theta, solved, next(iter(objective.rows.blocks())))[:, 0]
         / n
     )
     now = every[40]

@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from dataaudit.influence.influence import loss_gradients, pair_influences
+from dataaudit.influence.influence import loss_gradients
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
@@ -89,7 +89,7 @@ def measure(objective, theta, test):
     every = Block(objective.rows.X, objective.rows.y, objective.rows.weight)
 
     def influences(solved):
-        return pair_influences(objective.model, theta, solved, block=every)[:, 0].numpy()
+        return objective.model.pair_influences(theta, solved, every)[:, 0].numpy()
 
     whole, points = influences(truth), []
     unprobed = Unprobed(**vars(curvature))

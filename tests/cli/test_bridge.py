@@ -7,10 +7,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dataaudit.cli.bridge import Arg, Said, command, parse_size
+from dataaudit.cli.bridge import Arg, Said, command
 from dataaudit.errors import SettingError
 from dataaudit.gate.settings import CheckSettings
-from dataaudit.options import INPUT, MODEL, Numbers, Opt, Options
+from dataaudit.options import INPUT, MODEL, Numbers, Opt, Options, parse_size
 
 
 class Some(Options):
@@ -19,7 +19,7 @@ class Some(Options):
     label: Annotated[str, Opt("The label.", INPUT, flags="--label -l")]
     text: Annotated[Sequence[str], Opt("Texts.", INPUT)] = ()
     rows: Annotated[Numbers, Opt("Rows.", MODEL)] = ()
-    memory: Annotated[int, Opt("Room.", MODEL, kind="size")] = 2**30
+    memory: Annotated[int, Opt("Room.", MODEL, kind="size", shown="1GiB")] = 2**30
     shape: Annotated[Literal["flat", "round"], Opt("Shape.", MODEL)] = "flat"
     hidden: Annotated[int, Opt("Python only.")] = 3
     command: str = ""
@@ -94,4 +94,4 @@ def test_what_was_not_said_is_left_out():
     ("text", "size"), [("512MiB", 2**29), ("2 GB", 2 * 10**9), ("1.5g", 1.5 * 2**30), ("7", 7), ("1kb", 1000)]
 )
 def test_sizes_are_read_as_people_write_them(text, size):
-    assert parse_size(text) == size
+    assert parse_size(text, "memory") == size

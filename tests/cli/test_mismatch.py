@@ -10,9 +10,9 @@ from typer.main import get_command
 
 from dataaudit import cli
 from dataaudit.cli.app import tree
-from dataaudit.cli.bridge import parse_size
 from dataaudit.errors import SettingError
 from dataaudit.findings.schemas import MismatchFindings
+from dataaudit.options import parse_size
 
 
 @pytest.fixture(scope="module")
@@ -194,10 +194,10 @@ def test_help_ends_with_an_example(tmp_path):
     ],
 )
 def test_sizes(text, bytes_):
-    assert parse_size(text) == bytes_
+    assert parse_size(text, "--memory") == bytes_
 
 
 @pytest.mark.parametrize("text", ["", "lots", "-1", "2XB", "GiB", "1e9"])
 def test_sizes_that_are_none(text):
     with pytest.raises(SettingError, match="--memory takes a size"):
-        parse_size(text)
+        parse_size(text, "--memory")

@@ -7,8 +7,8 @@ from cases import CASES, IDS, Case, make
 from reference import hessian, quadratic_forms
 
 from dataaudit.errors import NotPositiveDefinite, SolveError, TooLarge
-from dataaudit.solvers import Cholesky, Dual, base, cholesky, choose, choose_solver, dual
-from dataaudit.solvers.base import dual_bytes, primal_bytes
+from dataaudit.memory import limited
+from dataaudit.solvers import Cholesky, Dual, cholesky, choose_solver, dual
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.dual import CANCELS, inverse_factor, square_root
 from dataaudit.solvers.newton import minimise
@@ -176,22 +176,15 @@ def test_duplicated_columns_without_a_ridge_are_singular():
 @pytest.mark.parametrize(("module", "solver"), [(cholesky, Cholesky()), (dual, Dual())], ids=NAMES)
 def test_memory_is_refused_in_bytes(module, solver, monkeypatch):
     objective = make("", 20, 30, 2).objective()
-    needed = (dual_bytes if module is dual else primal_bytes)(objective)
+    needed = objective.size.dual if module is dual else objective.size.primal
     theta = torch.zeros(31, dtype=torch.float64)
     monkeypatch.setattr(module, "memory_limit", lambda: needed)
     solver.prepare(objective, theta)
     monkeypatch.setattr(module, "memory_limit", lambda: needed - 1)
-    with pytest.raises(TooLarge, match=r"× .* needs .* GiB, .* GiB may be used\. Hint: use fewer rows"):
+    with pytest.raises(
+        TooLarge, match=r"× .* needs .* MiB, .* MiB may be used\. Hint: give more with --memory"
+    ):
         solver.prepare(objective, theta)
-
-
-def test_what_is_needed_is_said_with_the_sizes():
-    with pytest.raises(TooLarge, match=r"^the thing needs 3\.0 GiB, 1\.5 GiB may be used"):
-        base.require_memory(3 * 2**30, "the thing", 3 * 2**29)
-
-
-def test_memory_limit_is_a_share_of_this_machine():
-    assert 2**26 < base.memory_limit() < 2**50
 
 
 def test_auto_takes_the_smaller_work_and_says_so():
@@ -208,23 +201,24 @@ def test_auto_takes_the_smaller_work_and_says_so():
     assert wide.reason.endswith("the 20 × 20 dual 28 kflop and 9.6 kB: the dual is the smaller work")
 
 
-def test_auto_takes_what_fits_and_refuses_what_does_not(monkeypatch):
+def test_auto_takes_what_fits_and_refuses_what_does_not():
     tall, wide = make("", 60, 10, 2).objective(), make("", 20, 25, 2).objective()
-    monkeypatch.setattr(choose, "memory_limit", lambda: dual_bytes(wide))
-    assert dual_bytes(wide) < primal_bytes(wide)
-    assert isinstance(choose_solver(wide), Dual)
-    monkeypatch.setattr(choose, "memory_limit", lambda: dual_bytes(wide) - 1)
-    assert isinstance(choose_solver(tall), Cholesky)
-    with pytest.raises(TooLarge, match="20 rows, 25 features and 2 classes"):
-        choose_solver(wide)
+    assert wide.size.dual < wide.size.primal
+    with limited(wide.size.dual + wide.size.forms):
+        assert isinstance(choose_solver(wide), Dual)
+    with limited(wide.size.dual + wide.size.forms - 1):
+        assert isinstance(choose_solver(tall), Cholesky)
+        with pytest.raises(TooLarge, match="20 rows, 25 features and 2 classes"):
+            choose_solver(wide)
 
 
-def test_auto_falls_back_to_the_costlier_one_where_only_that_fits(monkeypatch):
-    objective = make("", 10, 10, 2).objective()  # p = 11: the dual is the smaller work
-    monkeypatch.setattr(choose, "dual_bytes", lambda _: 2**60)
-    solver = choose_solver(objective)
-    assert isinstance(solver, Cholesky)
-    assert solver.reason.endswith(": the Hessian alone fits in memory")
+def test_auto_falls_back_to_the_costlier_one_where_only_that_fits():
+    size = (objective := make("", 57, 49, 3).objective()).size
+    assert (size.primal_work < size.dual_work, size.dual < size.primal) == (True, True)
+    with limited(size.dual + size.forms):
+        solver = choose_solver(objective)
+    assert isinstance(solver, Dual)
+    assert solver.reason.endswith(": the dual alone fits in memory")
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[3], CASES[6], CASES[10]], ids=lambda case: case.name)

@@ -54,6 +54,7 @@ from dataaudit.errors import SettingError
 from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
+from dataaudit.memory import memory_limit
 from dataaudit.options import MismatchOptions, StepCallback, ignore_progress
 from dataaudit.training.encoded import encode_training
 from dataaudit.training.train import train
@@ -67,6 +68,8 @@ NAMED_COLUMNS = 3
 FEW = 25
 # Mispredicted rows that are traced, at most.
 TRACED = 5000
+# Bytes of influences that are held at a time.
+INFLUENCES = 2**29
 # Findings that are more than a by-product or a note, at most, and others.
 CAUSES, OTHERS = 20, 20
 
@@ -206,7 +209,7 @@ def _selected(pair: Pair, tested: Tested, settings: MismatchOptions) -> Rows:
 def _trace(trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOptions) -> Traced:
     """Search the strongest training rows of the given test rows, in blocks that fit in the memory."""
     objective, theta = trained.objective, trained.fit.theta
-    half, k = settings.memory // 2, min(settings.k, objective.rows.n)
+    half, k = min(INFLUENCES, memory_limit() // 2), min(settings.k, objective.rows.n)
     step = max(1, half // (3 * 8 * objective.model.n_params))
     parts: list[Strongest] = []
     for start in range(0, max(1, len(rows)), step):

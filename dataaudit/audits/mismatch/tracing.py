@@ -11,13 +11,13 @@ is small: the signature of a mismatch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.testset import Tested
-from dataaudit.influence.influence import pair_influences
 from dataaudit.influence.topk import Strongest
 from dataaudit.model.rows import Block
 from dataaudit.training.trained import Trained
@@ -64,5 +64,5 @@ def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
     block = tested.take(rows)
     summed = objective.model.gradient(theta, Block(block.X, block.y, torch.ones_like(block.weight)))
     solved = trained.prepared.solve(summed[:, None])
-    parts = [pair_influences(objective.model, theta, solved, block=b)[:, 0] for b in objective.rows.blocks()]
-    return torch.cat(parts).numpy()
+    parts = objective.rows.map(partial(objective.model.pair_influences, theta, solved))
+    return torch.cat(list(parts))[:, 0].numpy()

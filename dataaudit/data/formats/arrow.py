@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import polars as pl
 
@@ -26,8 +26,24 @@ _CLASS_NAMES: Final = b"huggingface"  # in the metadata where numbers of classes
 _INDEX = b'{"index_columns"'  # how the metadata of pandas begin
 
 
+class Scan(NamedTuple):
+    """The wanted columns of a file that is not read yet."""
+
+    rows: pl.LazyFrame
+    names: list[str]  # of all columns
+    notes: tuple[str, ...]
+
+
 def read_parquet(blob: Blob, wanted: Wanted) -> Part:
     """Read the wanted columns of a Parquet file."""
+    scan = scan_parquet(blob, wanted)
+    with readable(f"{blob.name} is not a readable Parquet file", _AGAIN):
+        frame = scan.rows.collect()
+    return _part(frame, blob, "parquet", names=scan.names, wanted=wanted, notes=scan.notes)
+
+
+def scan_parquet(blob: Blob, wanted: Wanted) -> Scan:
+    """Return the wanted columns of a Parquet file, to be read."""
     if not blob.data.startswith(PARQUET):
         raise UnreadableFile(
             f"{blob.name} is not a Parquet file: it starts with {blob.data[:4]!r}", "check the name"
@@ -41,8 +57,7 @@ def read_parquet(blob: Blob, wanted: Wanted) -> Part:
         scan = pl.scan_parquet(blob.scannable, glob=False, hive_partitioning=False)
         names = scan.collect_schema().names()
         kept, notes = wanted.without_index(names, parquet_index(blob.path or io.BytesIO(blob.data)))
-        frame = scan.select(wanted.choose(kept, blob.name)).collect()
-    return _part(frame, blob, "parquet", names=names, wanted=wanted, notes=notes)
+        return Scan(scan.select(wanted.choose(kept, blob.name)), names, notes)
 
 
 def read_arrow(blob: Blob, wanted: Wanted) -> Part:

@@ -1,0 +1,72 @@
+"""A folder for what does not fit in memory: made when it is first needed, removed whatever happens."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
+from types import TracebackType
+from typing import Self
+
+from dataaudit.errors import WriteError
+from dataaudit.escape import shown
+
+_HINT = "make room there, or set TMPDIR to a folder on a larger disk"
+_ROOM = 1 << 26  # bytes that are left to others
+
+
+class Scratch:
+    """Names files in a folder of its own, which is gone when the block ends."""
+
+    def __init__(self) -> None:
+        self.folder: Path | None = None
+        self.files = 0
+        self.checks: list[Callable[[], None]] = []  # of what was read, before anything is said of it
+
+    def __enter__(self) -> Self:
+        """Make nothing yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove the folder; check what was read, or say in words that the disk is full."""
+        self.remove()
+        if error is None:
+            for check in self.checks:
+                check()
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and not isinstance(error, FileNotFoundError)
+        ):
+            what = f"what does not fit in memory cannot be written to {shown(gettempdir())}: {error.strerror}"
+            raise WriteError(what, _HINT) from error
+
+    def remove(self) -> None:
+        """Remove the folder and what is in it."""
+        folder, self.folder = self.folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def path(self, suffix: str) -> Path:
+        """Return the path of a new file."""
+        if self.folder is None:
+            try:
+                self.folder = Path(mkdtemp(prefix="dataaudit-"))
+            except OSError as error:
+                what = f"no folder can be made in {shown(gettempdir())}: {error.strerror}"
+                raise WriteError(what, _HINT) from error
+        self.files += 1
+        return self.folder / f"{self.files}{suffix}"
+
+    @staticmethod
+    def require_room(size: int) -> None:
+        """Refuse, before the work, what the disk has no room for."""
+        with suppress(OSError):
+            free = shutil.disk_usage(gettempdir()).free
+            if size + _ROOM > free:
+                what = f"{size / 2**30:.1f} GiB do not fit in {shown(gettempdir())}"
+                raise WriteError(f"{what}, which has {free / 2**30:.1f} GiB free", _HINT)
