@@ -127,11 +127,12 @@ def _judge(
     dataset: Dataset, target: Target, trained: Trained, *, settings: LabelOptions, on_step: StepCallback
 ) -> _Judged:
     """Score the rows, and make exact what is estimated of those that are shown."""
-    kept = settings.kept
-    if trained.given is None:
-        trained = replace(trained, given=kept.once("score rows: forms", lambda: trained.forms))
+    kept, prepared = settings.kept, trained.prepared
+    if trained.given is None:  # the method depends on the memory that is free
+        stage = f"score rows: forms, {prepared.method}, {prepared.probes}"
+        trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
     judged = _Judged.of(dataset, target, trained, settings)
-    probes = trained.prepared.probes
+    probes = prepared.probes
     if not probes:
         return judged
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large

@@ -29,6 +29,8 @@ from pathlib import Path
 from threading import RLock
 from typing import IO, Any, Final, TypeVar
 
+import polars as pl
+
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.escape import shown
@@ -63,7 +65,10 @@ def keeping(options: Asked, *datasets: Dataset) -> Iterator[Asked]:
         yield options
         return
     data = [origin.sha256 for dataset in datasets for origin in dataset.origins]
-    run = _Run(data, options.to_dict())
+    on_disk = [not isinstance(dataset.frame, pl.DataFrame) for dataset in datasets]
+    settings = options.to_dict() | {"on disk": on_disk}
+    settings.pop("memory", None)  # whoever ran out of it gives more, and goes on
+    run = _Run(data, settings)
     kept = Unfinished(Path(folder), run, resume=options.resume, step=options.step)
     try:
         yield options.keeping(kept)

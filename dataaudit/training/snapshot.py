@@ -127,7 +127,7 @@ def read_snapshot(path: Path, name: str) -> Any:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError("another format")
         left = path.stat().st_size - file.tell() - 12
-        checksum, count = struct.unpack("<IQ", file.read(12))
+        checksum, count = struct.unpack("<IQ", file.read(12).ljust(12, b"\0"))
         if not 1 < count <= left // 8:
             raise ValueError("cut short")
         lengths = struct.unpack(f"<{count}Q", file.read(8 * count))
