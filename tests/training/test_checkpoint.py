@@ -6,17 +6,22 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import polars as pl
 import pytest
 
 import dataaudit
+from dataaudit.audits.labels import label_findings
 from dataaudit.data.load import load
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.files import replace_soon
-from dataaudit.options import NOT_KEPT, LabelOptions
+from dataaudit.options import NOT_KEPT, Checkpoint, LabelOptions
 from dataaudit.training.checkpoint import FOLDER, finish, keeping
+from dataaudit.training.encoded import encode_training, read_labelled
+from dataaudit.training.snapshot import read_snapshot, write_snapshot
+from dataaudit.training.train import train
 
 FRAME = pl.DataFrame({"x": np.random.default_rng(0).normal(size=20), "y": ["a", "b"] * 10})
 
@@ -193,3 +198,73 @@ def test_resume_needs_a_folder_and_a_model_of_ours(tmp_path):
     model = LogisticRegression().fit(FRAME.select("x"), FRAME["y"])
     with pytest.raises(SettingError, match="resume is for models that are trained here"):
         dataaudit.audit_labels(FRAME, label="y", model=model, resume=True, checkpoint=Path(tmp_path))
+
+
+class Stopped(Exception):
+    """As if the process had been killed."""
+
+
+class Stopping(Checkpoint):
+    """Keeps stages in files, and stops the run each time that some more are there."""
+
+    def __init__(self, folder, names, every):
+        self.folder, self.names, self.left, self.resumed, self.guard = folder, names, every, set(), Lock()
+
+    def get(self, stage):
+        if stage not in self.names:
+            return None
+        self.resumed.add(stage)
+        latest = len(self.names) - 1 - self.names[::-1].index(stage)
+        return read_snapshot(self.folder / str(latest), stage)
+
+    def put(self, stage, value):
+        assert stage not in self.resumed or stage.endswith(": step"), f"{stage} is made twice"
+        with self.guard:
+            if not self.left:  # also of threads that outlive the run
+                raise Stopped
+            write_snapshot(self.folder / str(len(self.names)), stage, value)
+            self.names.append(stage)
+            self.left -= 1
+
+
+def audited(source, options, kept):
+    asked = options.keeping(kept)
+    dataset, target = read_labelled(source, asked)
+    trained = train(encode_training(dataset, target, asked), asked)
+    return label_findings(dataset, target, trained, settings=asked).tables()
+
+
+RANDOM = np.random.default_rng(0)
+NUMBERS = {f"x{i}": RANDOM.normal(size=160) for i in range(3)}
+CLASSES = RANDOM.integers(0, 3, 160)
+WORDS = np.array(["alpha beta", "beta gamma", "gamma delta", "delta omega"])
+TEXTS = [" ".join(RANDOM.choice(WORDS, 6)) + f" word{i % 9} class{c}" for i, c in enumerate(CLASSES)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked"),
+    [
+        ({**NUMBERS, "y": np.where(NUMBERS["x0"] + RANDOM.normal(size=160) > 0, "a", "b")}, {}),
+        ({**NUMBERS, "y": CLASSES.astype(str)}, {"basis": "linear"}),
+        ({"t": TEXTS, "y": np.where(CLASSES > 0, "a", "b")}, {"text": "t"}),
+        ({**NUMBERS, "y": np.where(NUMBERS["x0"] > 0, "a", "b")}, {"model": "svm"}),
+    ],
+    ids=["two classes", "three classes", "texts", "machine"],
+)
+def test_a_run_that_is_stopped_again_and_again_comes_to_the_same_and_does_nothing_twice(
+    columns, asked, tmp_path
+):
+    """Five runs at the least, each killed after a few stages more: 3 s."""
+    options = LabelOptions(label="y", top=10, verify=4, **asked)
+    whole = audited(columns, options, Checkpoint())
+    audited(columns, options, Stopping(tmp_path, counted := [], 10**6))
+    every, names, runs, found = max(2, len(counted) // 5), [], 0, None
+    while found is None:
+        runs += 1
+        try:
+            found = audited(columns, options, Stopping(tmp_path, names, every))
+        except Stopped:
+            assert runs < 20
+    assert runs > 3
+    for name, table in whole.items():
+        assert found[name].equals(table), name
