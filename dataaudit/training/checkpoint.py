@@ -73,7 +73,8 @@ def keeping(options: Asked, *datasets: Dataset) -> Iterator[Asked]:
     try:
         yield options.keeping(kept)
     except KeyboardInterrupt:
-        kept.flush()
+        if time.monotonic() - kept.began >= kept.every:
+            kept.flush()
         raise
     finally:
         kept.close()

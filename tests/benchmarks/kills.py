@@ -1,6 +1,6 @@
 """Kill a run at many moments, go on with it, and compare: the findings, and what was done twice.
 
-    python tests/benchmarks/kills.py mails.parquet --label label --text text [--moments 20] [--memory 1e8]
+    python tests/benchmarks/kills.py mails.parquet --label label --text text [--moments 20] [--memory 100MB]
 
 Prints for each moment what the resumed run said that it went on with, its CPU seconds and those of the killed
 run together against those of a run that nobody stopped, and whether all tables are the same to the last bit.
@@ -20,30 +20,18 @@ from pathlib import Path
 
 import polars as pl
 
-RUN = """
-import sys
-from dataaudit.cli import main
-from dataaudit.solvers.base import limited
-with limited({memory}):
-    code = main(sys.argv[1:])
-sys.stderr.flush()
-import os
-os._exit(code)
-"""
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("source")
     parser.add_argument("--label", required=True)
     parser.add_argument("--moments", type=int, default=20)
-    parser.add_argument("--memory", type=float, help="bytes that a run may take")
     parser.add_argument("--always", action="store_true", help="--resume from the first run on")
     given, more = parser.parse_known_args()
     words = ["labels", given.source, "--label", given.label, *more]
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole")
-        cpu, _ = run([*words, "--out", whole], given.memory)
+        cpu, _ = run([*words, "--out", whole])
         tables = tables_of(whole)
         print(f"nobody stops it: {cpu:.1f} CPU s", flush=True)
         same = True
@@ -59,8 +47,8 @@ def killed(words, out, tables, usual, given):
     after, cpu = usual
     shutil.rmtree(out, ignore_errors=True)
     resume = ["--resume"] if given.always else []
-    before, said = run([*words, "--out", out, *resume], given.memory, after=after)
-    then, more = run([*words, "--out", out, "--resume"], given.memory)
+    before, said = run([*words, "--out", out, *resume], after=after)
+    then, more = run([*words, "--out", out, "--resume"])
     same = tables_of(out) == tables and not (out / ".unfinished").exists()
     resumed = [line.removeprefix("resumed: ") for line in more.splitlines() if line.startswith("resumed: ")]
     was = [line.removesuffix(" …") for line in said.splitlines() if line.endswith(" …")]
@@ -73,9 +61,9 @@ def killed(words, out, tables, usual, given):
     return same
 
 
-def run(words, memory, after=None):
+def run(words, after=None):
     """Run the command, killed after some CPU seconds; return how many it took, and what it said."""
-    cpu, given = children(), [sys.executable, "-c", RUN.format(memory=memory), *map(str, words)]
+    cpu, given = children(), [sys.executable, "-m", "dataaudit", *map(str, words)]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(given, stderr=said, stdout=subprocess.DEVNULL)
         while process.poll() is None:
