@@ -8,7 +8,6 @@ out-of-sample scores a noise model gives the probability that its label is wrong
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -40,6 +39,7 @@ from dataaudit.findings.sample import ROWS, sample_of
 from dataaudit.findings.schemas import BUDGET, Findings
 from dataaudit.noise import NoiseModel, fit_noise, review_budget
 from dataaudit.options import Checkpoint, LabelOptions, StepCallback, ignore_progress
+from dataaudit.solvers.base import threads
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
 READ: Final = 500  # rows whose cells are kept for a review, evidence or not: as many as a page shows
@@ -62,7 +62,7 @@ def label_findings(
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     on_step("score rows", 1, 1)
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
-    with ThreadPoolExecutor(1) as pool:  # refits leave a core idle, and evidence needs none of them
+    with threads(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, judged, checked, settings.kept, on_step)
         on_step("evidence", 0, 2)
         kept = settings.kept.below("evidence")
@@ -133,10 +133,12 @@ def _judge(
     dataset: Dataset, target: Target, trained: Trained, *, settings: LabelOptions, on_step: StepCallback
 ) -> _Judged:
     """Score the rows, and make exact what is estimated of those that are shown."""
-    kept = settings.kept
-    trained = replace(trained, given=kept.once("score rows: forms", lambda: trained.forms))
+    kept, prepared = settings.kept, trained.prepared
+    if trained.given is None:  # the method depends on the memory that is free
+        stage = f"score rows: forms, {prepared.method}, {prepared.probes}"
+        trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
     judged = _Judged.of(dataset, target, trained, settings)
-    probes = trained.prepared.probes
+    probes = prepared.probes
     if not probes:
         return judged
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large

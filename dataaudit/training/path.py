@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -45,6 +44,7 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers import Cholesky, Dual, Prepared
+from dataaudit.solvers.base import threads
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.newton import FitSettings, minimise
@@ -347,7 +347,7 @@ class _Search:
                 self._keep(j, *self._folded(self.folds, j))
             return
         starts = [self._start(j) for j in new]
-        with ThreadPoolExecutor(len(new)) as pool:
+        with threads(len(new)) as pool:
             for j, (point, theta) in zip(new, pool.map(self._kept_point, new, starts), strict=True):
                 self._keep(j, point, theta)
 

@@ -98,12 +98,22 @@ def fit_passes(
     require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
     tried = count(1)
     on_step("fit", 0, 0)
-    found = minimise_by_passes(objective, start, on_pass=lambda: on_step("fit", next(tried), 0))
+    kept = settings.kept
+    found = kept.once(
+        "fit",
+        partial(
+            minimise_by_passes,
+            objective,
+            start,
+            on_pass=lambda: on_step("fit", next(tried), 0),
+            kept=kept.below("fit"),
+        ),
+    )
     fit = found.fit.require_converged()
     on_step("fit", 1, 1)
     on_step("invert", 0, 1)
     reason = "rows are not in memory: one pass over them makes a Hessian, no other factor is to be had"
     prepared = Cholesky(reason, settings.damping).of(objective, fit.theta, found.H)
-    forms = prepared.quadratic_forms()
+    forms = kept.once("score rows: forms", prepared.quadratic_forms)
     on_step("invert", 1, 1)
     return fit, prepared, forms
