@@ -113,9 +113,17 @@ class _Judged:
     checks: tuple[Check, ...] = ()
 
     @classmethod
-    def of(cls, dataset: Dataset, target: Target, trained: Trained, settings: LabelOptions) -> _Judged:
-        """Score the rows."""
-        scores = refined(trained, score_rows(trained))
+    def of(
+        cls,
+        dataset: Dataset,
+        target: Target,
+        trained: Trained,
+        scores: RowScores | None = None,
+        *,
+        settings: LabelOptions,
+    ) -> _Judged:
+        """Score the rows, or take scores as they are."""
+        scores = refined(trained, score_rows(trained)) if scores is None else scores
         together = None if trained.groups is None else trained.groups.group
         K, same = len(target.classes), trained.same_class
         noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
@@ -129,10 +137,18 @@ def _judge(
     """Score the rows, and make exact what is estimated of those that are shown."""
     kept = settings.kept
     trained = replace(trained, given=kept.once("score rows: forms", lambda: trained.forms))
-    judged = _Judged.of(dataset, target, trained, settings)
+    judged = _Judged.of(dataset, target, trained, settings=settings)
     probes = trained.prepared.probes
     if not probes:
         return judged
+    if trained.prepared.changed is not None:
+        from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
+
+        ranking, _ = choose_ranking(settings.rank, judged.noise)
+        again = partial(_Judged.of, dataset, target, settings=settings)
+        solver = Solver(again, ranking, settings.top, kept, on_step)
+        exact, check = solver.exact(judged, settings.seed)
+        return replace(exact, checks=(check,))
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
@@ -140,7 +156,7 @@ def _judge(
     for done in range(estimate.ROUNDS):
         on_step("solve for the first rows", done, 0)
         solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
-        judged = _Judged.of(dataset, target, solved, settings)
+        judged = _Judged.of(dataset, target, solved, settings=settings)
         if not len(rows := estimate.candidates(judged.trained, judged.scores, judged.order, settings.top)):
             break
     on_step("solve for the first rows", 1, 1)
