@@ -54,7 +54,7 @@ class Solver:
     on_step: StepCallback
 
     def exact(self, judged: Judged, seed: int) -> tuple[Judged, Check]:
-        """Return the same with exact scores of the first rows, and how far the estimates of others are off."""
+        """Make the scores of the first rows exact, and say how far the estimates of others are off."""
         stage, n = "solve for the first rows", len(judged.order)
         drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, SAMPLED), replace=False))
         estimated = judged.scores
@@ -84,7 +84,7 @@ class Solver:
         return patched(trained, new, rows, left.numpy(), scores.relabelled_scores[rows])
 
     def _changed(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
-        """Return the scores with those of some rows with another label, and their self-influence, solved for."""
+        """Return the scores with those of some rows with another label, and their influence, solved for."""
         trained, scores, at = judged.trained, judged.scores, torch.from_numpy(rows)
         y, near = (torch.from_numpy(values[rows]) for values in (scores.suggested, scores.loo_scores))
 

@@ -136,7 +136,7 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
     if not len(rows):
         return scores
     objective, y = trained.objective, trained.objective.rows.y
-    now, at = objective.scores(trained.fit.theta), torch.from_numpy(rows)
+    now = objective.scores(trained.fit.theta)
     without, relabelled = scores.loo_scores.copy(), scores.relabelled_scores.copy()
     suggested = torch.from_numpy(scores.suggested)
     for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
