@@ -71,18 +71,22 @@ def label_findings(
         alike = kept.once("neighbours", partial(neighbours, trained, scores, top))
         on_step("evidence", 2, 2)
         refits = refitting.result()
-    read = order[: max(READ, settings.top)] if settings.top else top
+    read = order[: _read(settings)]
     columns = [role.column for role in trained.roles] or dataset.frame.columns
     hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
     hashes = content_hashes(dataset.frame, columns=hashed)
-    labels = label_table(dataset, target, scores, noise=noise, order=order, groups=groups)
+    labels = label_table(
+        dataset, target, scores, noise=noise, order=order, groups=groups, estimated=trained.estimated
+    )
     labels = labels.with_columns(hashes[order])
     sample = sample_of(labels, ROWS, seed=settings.seed)
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
     shown = np.unique(np.concatenate([read, others, drawn]))
     said = replace(
-        provenance(dataset, target, trained, settings=settings, noise=noise, command=command),
+        provenance(
+            dataset, target, trained, settings=settings, noise=noise, command=command, also=judged.notes
+        ),
         claim=claim(noise, random),
     )
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
@@ -110,7 +114,9 @@ class _Judged:
     scores: RowScores
     noise: NoiseModel
     order: NDArray[np.int64]
+    ranking: str
     checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()  # of what is estimated
 
     @classmethod
     def of(
@@ -128,7 +134,7 @@ class _Judged:
         K, same = len(target.classes), trained.same_class
         noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
         ranking, _ = choose_ranking(settings.rank, noise)
-        return cls(trained, scores, noise, review_order(dataset, scores, noise, ranking=ranking))
+        return cls(trained, scores, noise, review_order(dataset, scores, noise, ranking=ranking), ranking)
 
 
 def _judge(
@@ -144,23 +150,30 @@ def _judge(
     if trained.prepared.changed is not None:
         from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
 
-        ranking, _ = choose_ranking(settings.rank, judged.noise)
         again = partial(_Judged.of, dataset, target, settings=settings)
-        solver = Solver(again, ranking, settings.top, kept, on_step)
-        exact, check = solver.exact(judged, settings.seed)
-        return replace(exact, checks=(check,))
+        return Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
-    rows = drawn.rows
+    shown = estimate.Shown(settings.top, _read(settings))
+    rows = np.union1d(drawn.rows, judged.order[: shown.exact])
     for done in range(estimate.ROUNDS):
         on_step("solve for the first rows", done, 0)
         solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
         judged = _Judged.of(dataset, target, solved, settings=settings)
-        if not len(rows := estimate.candidates(judged.trained, judged.scores, judged.order, settings.top)):
+        rows = estimate.candidates(
+            judged.trained, judged.scores, judged.order, shown=shown, ranking=judged.ranking
+        )
+        if not len(rows):
             break
     on_step("solve for the first rows", 1, 1)
-    return replace(judged, checks=(drawn.check(judged.scores.leverage, probes),))
+    checks = (drawn.check(judged.scores.leverage, probes),)
+    return replace(judged, checks=checks, notes=estimate.notes(judged.trained, judged.scores))
+
+
+def _read(settings: LabelOptions) -> int:
+    """Return how many rows of the list can be looked at."""
+    return max(READ, settings.top) if settings.top else 0
 
 
 def _by(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ class Judged(Protocol):
     scores: RowScores
     noise: NoiseModel
     order: Rows
+    ranking: str
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
 
 
 def standard_error(probes: int) -> float:
@@ -43,17 +46,19 @@ def standard_error(probes: int) -> float:
     return float(2.0 / np.sqrt(probes))
 
 
+J = TypeVar("J", bound=Judged)
+
+
 @dataclass(frozen=True)
-class Solver:
+class Solver(Generic[J]):
     """Solves for rows until none that is shown is an estimate."""
 
-    again: Callable[[Trained, RowScores], Judged]  # what other scores show
-    ranking: str
+    again: Callable[[Trained, RowScores], J]  # what other scores show
     shown: int
     kept: Checkpoint
     on_step: StepCallback
 
-    def exact(self, judged: Judged, seed: int) -> tuple[Judged, Check]:
+    def exact(self, judged: J, seed: int) -> J:
         """Make the scores of the first rows exact, and say how far the estimates of others are off."""
         stage, n = "solve for the first rows", len(judged.order)
         drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, SAMPLED), replace=False))
@@ -70,7 +75,8 @@ class Solver:
         scores = self._changed(judged, np.union1d(changed, judged.order[: self.shown]), f"{stage}: labels")
         self.on_step(stage, 1, 1)
         check = _check(estimated, scores, drawn, judged.trained.prepared.probes)
-        return self.again(judged.trained, scores), check
+        judged = self.again(judged.trained, scores)
+        return replace(judged, checks=(check,), notes=_notes(judged.trained))
 
     def _without(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
         """Return the scores with those of some rows without themselves, and their groups, solved for."""
@@ -106,7 +112,7 @@ class Solver:
             "p-wrong": (np.log(p) - np.log1p(-p), error * (scores.loo_loss - scores.train_loss)),
             "leave-one-out": (scores.loo_loss, error * (scores.loo_loss - scores.train_loss)),
             "self-influence": (scores.self_influence, error * scores.self_influence),
-        }[self.ranking]
+        }[judged.ranking]
         first = judged.order[: self.shown]
         high = np.where(exact, -np.inf, key + larger)
         maybe = np.flatnonzero(high >= key[first].min(initial=np.inf))
@@ -123,6 +129,17 @@ def _check(estimated: RowScores, exact: RowScores, rows: Rows, probes: int) -> C
     message = (
         f"What most rows do to their own loss is estimated, by {probes} random projections: of "
         f"{len(rows)} rows drawn at random half are off by less than {np.median(off):.0%}, and {within:.0%} "
-        "are within the 95% interval that is claimed. Rows on the page are exact but for their leverage."
+        "are within the 95% interval that is claimed."
     )
     return ("estimates", within, COVERED, within >= COVERED, message)
+
+
+def _notes(trained: Trained) -> tuple[str, ...]:
+    """Say in one sentence what is estimated, and how well."""
+    estimated, error = int(trained.estimated.sum()), standard_error(trained.prepared.probes)
+    sentence = (
+        f"The leverage of all rows, and self-influence and leave-one-out values of {estimated:,} of "
+        f"{len(trained.estimated):,} rows, marked “estimated” in labels.parquet, are estimates, with a "
+        f"standard error of at most {error:.0%}; all else is exact."
+    )
+    return (sentence,)

@@ -19,6 +19,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import (
     CELLS,
+    ESTIMATED,
     EVIDENCE,
     GROUPED,
     LABELS,
@@ -64,8 +65,9 @@ def label_table(
     noise: NoiseModel,
     order: NDArray[np.int64],
     groups: Groups | None = None,
+    estimated: NDArray[np.bool_] | None = None,
 ) -> pl.DataFrame:
-    """Return the table `LABELS`, in review order; with groups or copies the columns of `GROUPED` follow."""
+    """Return the table `LABELS`, in review order; `GROUPED` and `ESTIMATED` follow where due."""
     names = np.array(target.classes, dtype=object)
     at = np.arange(len(target.y))
     by_influence = review_order(dataset, scores, noise, ranking="self-influence")
@@ -97,6 +99,8 @@ def label_table(
     table = table.cast(LABELS)
     if groups is not None:
         table = table.hstack(_grouped(groups, target))
+    if estimated is not None and estimated.any():
+        table = table.hstack(pl.DataFrame({"estimated": estimated}, schema=ESTIMATED))
     ordered: pl.DataFrame = table[order.tolist()]
     return ordered
 
@@ -235,6 +239,7 @@ def provenance(
     settings: LabelOptions,
     noise: NoiseModel,
     command: str,
+    also: Iterable[str] = (),
 ) -> Provenance:
     """Return everything that another run needs to give the same findings."""
     ranking, reason = choose_ranking(settings.rank, noise)
@@ -249,7 +254,7 @@ def provenance(
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
         settings=settings.to_dict() | {"source": dataset.given},
-        **decisions(trained, target.notes, read=dataset.notes),
+        **decisions(trained, target.notes, read=dataset.notes, also=also),
     )
 
 

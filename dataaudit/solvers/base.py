@@ -60,7 +60,8 @@ class Prepared:
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
         """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, damped or slow."""
-        return self.solve if self.exact and not self.damping and self.changed is None else None
+        usable = self.exact and not self.damping and self.changed is None
+        return (self.near or self.solve) if usable else None
 
 
 def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

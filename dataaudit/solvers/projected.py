@@ -37,7 +37,8 @@ from dataaudit.solvers.sketch import Sketch
 
 NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
 TOLERANCE: Final = 5e-9  # and of one that is to be exact
-FORM: Final = 1e-7  # share of a form that may be left
+AGAIN: Final = 0.1  # of what is left of one
+FORM: Final = 3e-7  # share of a form that may be left
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
 FEWEST: Final = 16
@@ -158,5 +159,5 @@ def _solved(product: Product, inverse: Schur | Classes, B: Tensor) -> tuple[Tens
         missing = torch.nonzero(inverse.energy(R) > FORM * (X * B).sum(0))[:, 0]
         if not len(missing):
             return X, R
-        X[:, missing] += inverse.solve(R[:, missing], NEAR)
+        X[:, missing] += inverse.solve(R[:, missing], AGAIN)
     raise SolveError("the forms of some rows could not be solved for", "raise --l2")
