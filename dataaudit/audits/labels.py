@@ -119,9 +119,17 @@ class _Judged:
     notes: tuple[str, ...] = ()  # of what is estimated
 
     @classmethod
-    def of(cls, dataset: Dataset, target: Target, trained: Trained, settings: LabelOptions) -> _Judged:
-        """Score the rows."""
-        scores = refined(trained, score_rows(trained))
+    def of(
+        cls,
+        dataset: Dataset,
+        target: Target,
+        trained: Trained,
+        scores: RowScores | None = None,
+        *,
+        settings: LabelOptions,
+    ) -> _Judged:
+        """Score the rows, or take scores as they are."""
+        scores = refined(trained, score_rows(trained)) if scores is None else scores
         together = None if trained.groups is None else trained.groups.group
         K, same = len(target.classes), trained.same_class
         noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
@@ -137,10 +145,15 @@ def _judge(
     if trained.given is None:  # the method depends on the memory that is free
         stage = f"score rows: forms, {prepared.method}, {prepared.probes}"
         trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
-    judged = _Judged.of(dataset, target, trained, settings)
+    judged = _Judged.of(dataset, target, trained, settings=settings)
     probes = prepared.probes
     if not probes:
         return judged
+    if trained.prepared.changed is not None:
+        from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
+
+        again = partial(_Judged.of, dataset, target, settings=settings)
+        return Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
@@ -149,7 +162,7 @@ def _judge(
     for done in range(estimate.ROUNDS):
         on_step("solve for the first rows", done, 0)
         solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
-        judged = _Judged.of(dataset, target, solved, settings)
+        judged = _Judged.of(dataset, target, solved, settings=settings)
         rows = estimate.candidates(
             judged.trained, judged.scores, judged.order, shown=shown, ranking=judged.ranking
         )

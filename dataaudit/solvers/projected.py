@@ -96,7 +96,7 @@ class Projected:
             damping=self.damping,
             near=partial(inverse.solve, tolerance=NEAR),
             probes=probes,
-            changed=Changes(objective, theta, inverse, whole.product).scores,
+            changed=Changes(objective, theta, inverse, whole.product),
         )
 
 
