@@ -15,7 +15,6 @@ from dataaudit.memory import require_memory as require_memory  # noqa: PLC0414
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.operator import of_objective
 
-
 # Sets of rows, their labels or None where they leave, and scores near those wanted, to those of the first rows.
 Changed = Callable[[Sequence[Tensor], Tensor | None, Tensor | None], Tensor]
 

@@ -189,7 +189,9 @@ class Classes:
             self.product, scaled, precondition=self.precondition, tolerance=tolerance, max_steps=STEPS
         )
         if steps == STEPS:
-            what = f"conjugate gradients did not reach a relative residual of {tolerance:.0e} in {STEPS} steps"
+            what = (
+                f"conjugate gradients did not reach a relative residual of {tolerance:.0e} in {STEPS} steps"
+            )
             raise SolveError(what, "raise --l2, or give --damping")
         return x.to(B.dtype) * size
 

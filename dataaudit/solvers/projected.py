@@ -29,9 +29,9 @@ from dataaudit.errors import SolveError
 from dataaudit.memory import memory_limit
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
-from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.changes import Changes
 from dataaudit.solvers.classes import Classes
+from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.schur import Schur, schur_bytes
 from dataaudit.solvers.sketch import Sketch
 

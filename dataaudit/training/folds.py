@@ -35,8 +35,8 @@ from dataaudit.solvers.operator import Product
 from dataaudit.training.curve import Curve, PathLoss, group_sums
 
 if TYPE_CHECKING:
-    from dataaudit.model.rows import MemoryRows
     from dataaudit.influence.groups import Groups
+    from dataaudit.model.rows import MemoryRows
 
 FOLDS: Final = 5
 # Products with X that the fits of one λ take, as a rule.
