@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         vulnerability,
     )
     from dataaudit.api.influence import Influence
+    from dataaudit.api.plan import Plan, plan
     from dataaudit.data.dataset import Dataset
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
@@ -109,6 +110,7 @@ __all__ = [
     "ModuleModel",
     "NotConverged",
     "NotPositiveDefinite",
+    "Plan",
     "Query",
     "SettingError",
     "SolveError",
@@ -121,6 +123,7 @@ __all__ = [
     "audit_mismatch",
     "explain",
     "load",
+    "plan",
     "verify",
     "vulnerability",
 ]
@@ -140,6 +143,8 @@ _HOMES = {
     "explain": "dataaudit.api.audits",
     "Query": "dataaudit.data.sql.query",
     "load": "dataaudit.data.load",
+    "plan": "dataaudit.api.plan",
+    "Plan": "dataaudit.api.plan",
     "verify": "dataaudit.api.audits",
     "Vulnerability": "dataaudit.api.audits",
     "vulnerability": "dataaudit.api.audits",

@@ -11,6 +11,7 @@ from dataaudit.cli.baseline import baseline
 from dataaudit.cli.check import check, config, rule
 from dataaudit.cli.demo import demo
 from dataaudit.cli.init import init
+from dataaudit.cli.plan import plan
 from dataaudit.cli.repair import apply, import_, undo
 from dataaudit.cli.report import export, report
 from dataaudit.cli.review import learn, review
@@ -19,6 +20,7 @@ EPILOG = "Example: audit labels mail.parquet --label label --text text"
 _ABOUT = "Find training rows whose labels are wrong, or that make predictions wrong, and show why."
 COMMANDS = {
     labels: EPILOG,
+    plan: "Example: audit plan mail.parquet --label label --text text --memory 2GiB",
     mismatch: "Example: audit mismatch train.csv test.csv --label y --out why",
     explain: "Example: audit explain train.csv test.csv --label y --row 17",
     vulnerability: "Example: audit vulnerability train.csv test.csv --label y",
