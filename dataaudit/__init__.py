@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from dataaudit.errors import (
         AuditError,
         BadTarget,
+        ClusterError,
         DataError,
         EncodeError,
         FitError,
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditError",
     "BadTarget",
+    "ClusterError",
     "DataError",
     "Dataset",
     "EncodeError",

@@ -207,7 +207,7 @@ def _similarity(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) ->
     b = len(v)
     block = objective.rows.take(torch.from_numpy(rows))
     B = (block.dense().T[:, None, :] * v.T[None]).reshape(-1, b)  # (d+1, k, b) -> (p, b)
-    Z = trained.prepared.solve(B)
+    Z = trained.prepared.to_three_digits(B)
     products = torch.cat(list(objective.rows.map(partial(objective.model.moved, Z))))
     inner = (products * v.T[None]).sum(1)
     sizes = torch.einsum("bk,nkl,bl->nb", v, trained.forms, v).clamp_min(1e-300).sqrt()
@@ -217,5 +217,7 @@ def _similarity(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) ->
 
 def _largest(values: NDArray[np.float64], count: int) -> list[int]:
     """Return the positions of the largest finite values, largest first."""
-    order = np.argsort(-values, kind="stable")[:count]
-    return [int(j) for j in order if np.isfinite(values[j])]
+    least = np.partition(values, -count)[-count] if count < len(values) else -np.inf
+    some = np.flatnonzero((values >= least) & np.isfinite(values))
+    order = some[np.argsort(-values[some], kind="stable")]
+    return [int(j) for j in order[:count]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -38,7 +39,7 @@ from dataaudit.features.target import Target
 from dataaudit.findings.sample import ROWS, sample_of
 from dataaudit.findings.schemas import BUDGET, Findings
 from dataaudit.noise import NoiseModel, fit_noise, review_budget
-from dataaudit.options import LabelOptions, StepCallback, ignore_progress
+from dataaudit.options import Checkpoint, LabelOptions, StepCallback, ignore_progress
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
 READ: Final = 500  # rows whose cells are kept for a review, evidence or not: as many as a page shows
@@ -62,11 +63,12 @@ def label_findings(
     on_step("score rows", 1, 1)
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
     with ThreadPoolExecutor(1) as pool:  # refits leave a core idle, and evidence needs none of them
-        refitting = pool.submit(_verify, trained, scores, checked, on_step)
+        refitting = pool.submit(_verify, judged, checked, settings.kept, on_step)
         on_step("evidence", 0, 2)
-        reasons = contributions(trained, scores, top, seed=settings.seed)
+        kept = settings.kept.below("evidence")
+        reasons = kept.once("terms", partial(contributions, trained, scores, top, seed=settings.seed))
         on_step("evidence", 1, 2)
-        alike = neighbours(trained, scores, top)
+        alike = kept.once("neighbours", partial(neighbours, trained, scores, top))
         on_step("evidence", 2, 2)
         refits = refitting.result()
     read = order[: max(READ, settings.top)] if settings.top else top
@@ -125,6 +127,8 @@ def _judge(
     dataset: Dataset, target: Target, trained: Trained, *, settings: LabelOptions, on_step: StepCallback
 ) -> _Judged:
     """Score the rows, and make exact what is estimated of those that are shown."""
+    kept = settings.kept
+    trained = replace(trained, given=kept.once("score rows: forms", lambda: trained.forms))
     judged = _Judged.of(dataset, target, trained, settings)
     probes = trained.prepared.probes
     if not probes:
@@ -135,7 +139,8 @@ def _judge(
     rows = drawn.rows
     for done in range(estimate.ROUNDS):
         on_step("solve for the first rows", done, 0)
-        judged = _Judged.of(dataset, target, judged.trained.sharpened(rows), settings)
+        solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
+        judged = _Judged.of(dataset, target, solved, settings)
         if not len(rows := estimate.candidates(judged.trained, judged.scores, judged.order, settings.top)):
             break
     on_step("solve for the first rows", 1, 1)
@@ -160,9 +165,15 @@ def _by(
 
 
 def _verify(
-    trained: Trained, scores: RowScores, rows: NDArray[np.int64], on_step: StepCallback
+    judged: _Judged, rows: NDArray[np.int64], kept: Checkpoint, on_step: StepCallback
 ) -> tuple[Refit, ...]:
-    total = 2 * len(rows)
+    total, stage = 2 * len(rows), "verify by refits"
     if total:
-        on_step("verify by refits", 0, total)
-    return verify(trained, scores, rows, on_refit=lambda done: on_step("verify by refits", done, total))
+        on_step(stage, 0, total)
+    return verify(
+        judged.trained,
+        judged.scores,
+        rows,
+        on_refit=lambda done: on_step(stage, done, total),
+        kept=kept.below(stage),
+    )

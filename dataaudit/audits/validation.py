@@ -23,6 +23,7 @@ from torch import Tensor
 from dataaudit.influence.leave_one_out import one_step_parameters, refit_relabelled, refit_without
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
 
@@ -46,17 +47,25 @@ class Refit:
 
 
 def verify(
-    trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, on_refit: Callable[[int], None]
+    trained: Trained,
+    scores: RowScores,
+    rows: NDArray[np.int64],
+    *,
+    on_refit: Callable[[int], None],
+    kept: Checkpoint = NOT_KEPT,
 ) -> tuple[Refit, ...]:
     """Retrain without each row and its group, and with its suggested label, to the minimum."""
     scores_now = trained.objective.scores(trained.fit.theta)
     refits: list[Refit] = []
     # Products of a sparse matrix keep one core busy, those of a dense one all of them.
     workers = 1 if isinstance(trained.objective.rows.X, Tensor) else torch.get_num_threads()
+    moved = kept.once("solved", partial(directions_of, trained, rows))
+
+    def pair_of(row: int, moved: Tensor) -> tuple[Refit, Refit]:
+        return kept.once(f"{row}", partial(_refit, trained, scores, scores_now, row, moved))
+
     with ThreadPoolExecutor(workers) as pool:
-        for pair in pool.map(
-            partial(_refit, trained, scores, scores_now), rows.tolist(), directions_of(trained, rows)
-        ):
+        for pair in pool.map(pair_of, rows.tolist(), moved):
             for one in pair:
                 refits.append(one)
                 on_refit(len(refits))
@@ -96,7 +105,7 @@ def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
         return []
     k = len(trained.classes) - 1
     B = lifted(trained.objective.rows.take(torch.from_numpy(rows)), k)
-    return list(trained.prepared.solve(B).view(-1, len(rows), k).unbind(1))
+    return list(trained.prepared.to_three_digits(B).view(-1, len(rows), k).unbind(1))
 
 
 def lifted(block: Block, k: int) -> Tensor:

@@ -79,7 +79,7 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
         if blob.data.startswith(PARQUET):
             groups = row_groups(blob.path)
             rows, group = rows + sum(groups), max(group, *groups, 0)
-            if head is None and sum(groups):
+            if head is None and any(groups):
                 head = scan_parquet(blob, wanted).rows.head(HEAD).collect()
         elif head is None or rows:
             first, n = _first_rows(blob, length, wanted)

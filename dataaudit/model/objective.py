@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dataaudit.model.costs import Size
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.rows import MemoryRows
+from dataaudit.model.rows import MemoryRows, added
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Objective:
             if curvatures is None:
                 total = rows.sum(partial(model.product, theta, V))
             else:
-                total = rows.sum(partial(model.bend, V), curvatures)
+                total = added(map(partial(model.bend, V), rows.blocks(), curvatures))
             return total / rows.n + self._ridge(V)
 
         return product

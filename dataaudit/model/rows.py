@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import ClassVar, Final, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -33,8 +33,6 @@ LIGHT_ROWS = 128
 BUNDLE: Final = 32
 
 T = TypeVar("T")
-# Of a block, and of what belongs to this block where `each` is given.
-Function = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Block:
     X: Tensor | csr_array  # (b, d)
     y: Tensor  # (b,)
     weight: Tensor  # (b,) weight of each row in the objective
+    bordered: Tensor | None = None  # (b, d+1) [X, 1], where it is at hand
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``, the last row of `V` being the intercepts."""  # (d+1, m) -> (b, m)
@@ -55,8 +54,13 @@ class Block:
 
     def dense(self) -> Tensor:
         """Return ``[X, 1]`` densely."""  # -> (b, d+1)
+        if self.bordered is not None:
+            return self.bordered
         X = self.X if isinstance(self.X, Tensor) else torch.from_numpy(self.X.toarray())
         return torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+
+
+Function = Callable[[Block], Tensor]
 
 
 class Rows(ABC):
@@ -71,24 +75,13 @@ class Rows(ABC):
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order; `dense` says that `Block.dense` will be called on them."""
 
-    def sum(
-        self, contribution: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Tensor:
+    def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over blocks, in row order."""
-        return added(self.map(contribution, each, dense=dense))
+        return added(self.map(contribution, dense=dense))
 
-    def map(
-        self, function: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Iterator[Tensor]:
-        """Yield one result a block, in row order; `each` holds what is given with the block."""
-        return applied(function, self.blocks(dense=dense), each)
-
-
-def applied(function: Function, blocks: Iterable[Block], each: Sequence[Any] | None) -> Iterator[Tensor]:
-    """Yield what a function gives for each block."""
-    if each is None:
-        return map(function, blocks)
-    return (function(block, mine) for block, mine in zip(blocks, each, strict=True))
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
+        """Yield one result a block, in row order."""
+        return map(function, self.blocks(dense=dense))
 
 
 def added(parts: Iterable[Tensor]) -> Tensor:
@@ -168,10 +161,15 @@ class MemoryRows(Rows):
 class Shard(Protocol):
     """Features of some rows that lie elsewhere: a small value that can be pickled and says where."""
 
-    n: int
+    @property
+    def n(self) -> int:
+        """Number of rows."""
 
     def features(self) -> Tensor | csr_array:
-        """Read or make the features."""  # -> (n, d)
+        """Read or make the features; dense ones may have a column of ones after them."""  # -> (n, d or d+1)
+
+    def take(self, rows: NDArray[np.int64]) -> Tensor | csr_array:
+        """Read or make those of some rows, in the order given."""  # (b,) positions -> (b, d or d+1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,10 +179,14 @@ class Part:
     shard: Shard
     y: Tensor  # (b,)
     weight: Tensor  # (b,)
+    width: int
 
     def block(self) -> Block:
         """Return the rows."""
-        return Block(self.shard.features(), self.y, self.weight)
+        X = self.shard.features()
+        if isinstance(X, Tensor) and X.shape[1] > self.width:
+            return Block(X[:, :-1], self.y, self.weight, X)
+        return Block(X, self.y, self.weight)
 
 
 class Engine(Protocol):
@@ -194,27 +196,34 @@ class Engine(Protocol):
     can go there, a lambda cannot.
     """
 
-    def map(
-        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards, by a tree as in `bundled`."""
 
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard, as its `take` does."""
+
 
 class Local:
     """One shard after another, in this process."""
 
-    def map(
-        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
-        return applied(function, (part.block() for part in parts), each)
+        return (function(part.block()) for part in parts)
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards."""
         return added(added(self.map(contribution, some)) for some in bundled(parts))
+
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard."""
+        return (shard.take(some) for shard, some in zip(shards, rows, strict=True))
 
 
 LOCAL = Local()
@@ -245,24 +254,21 @@ class ShardedRows(Rows):
         """The shards with their labels and weights."""
         spans = pairwise(self.bounds)
         return tuple(
-            Part(s, self.y[a:b], self.weight[a:b]) for s, (a, b) in zip(self.shards, spans, strict=True)
+            Part(shard, self.y[a:b], self.weight[a:b], self.width)
+            for shard, (a, b) in zip(self.shards, spans, strict=True)
         )
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the shards in row order."""
         return (part.block() for part in self.parts)
 
-    def sum(
-        self, contribution: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Tensor:
+    def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over shards, in row order."""
         return self.engine.sum(contribution, self.parts)
 
-    def map(
-        self, function: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
         """Yield one result a shard, in row order."""
-        return self.engine.map(function, self.parts, each)
+        return self.engine.map(function, self.parts)
 
     def take(self, rows: Tensor) -> Block:
         """Return the given rows as one block."""  # (b,) positions
@@ -271,15 +277,10 @@ class ShardedRows(Rows):
         numbers = np.unique(which)
         places = [np.flatnonzero(which == number) for number in numbers]
         within = [at[here] - self.bounds[number] for number, here in zip(numbers, places, strict=True)]
-        found = self.engine.map(_chosen, [self.parts[number] for number in numbers], within)
+        found = self.engine.take([self.shards[number] for number in numbers], within)
         for here, some in zip(places, found, strict=True):
-            X[here] = some
+            X[here] = some[:, : self.width] if isinstance(some, Tensor) else torch.from_numpy(some.toarray())
         return Block(X, self.y[rows], self.weight[rows])
-
-
-def _chosen(block: Block, rows: NDArray[np.int64]) -> Tensor:
-    """Return some rows of a block, densely."""  # (m,) -> (m, d)
-    return block.X[rows] if isinstance(block.X, Tensor) else torch.from_numpy(block.X[rows].toarray())
 
 
 def times(X: Tensor | csr_array, V: Tensor) -> Tensor:

@@ -36,10 +36,15 @@ class Prepared:
     # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
+    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits; where that is much faster
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
         return (self.factored or self.solve)(B)
+
+    def to_three_digits(self, B: Tensor) -> Tensor:
+        """Return H⁻¹ B for what is compared or begun from, and not printed."""
+        return (self.near or self.solve)(B)
 
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:

@@ -35,6 +35,7 @@ from torch import Tensor
 from dataaudit.errors import NotConverged, SettingError
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.operator import Product
@@ -98,18 +99,23 @@ def minimise(
     *,
     precondition: Product | None = None,  # an inverse Hessian from a nearby problem, ``(p, m) -> (p, m)``
     settings: FitSettings = FitSettings(),
+    kept: Checkpoint = NOT_KEPT,  # of where every step leads to
 ) -> Fit:
     """Minimise R(θ); ask `Fit.require_converged` before the end point is used for influence."""
     p = objective.model.n_params
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
+    # And the point where the preconditioner was made, and the products of the step before.
+    first, theta, made_at, used = kept.get("step") or (0, theta, None, 0)
+    if made_at is not None:
+        precondition = _preconditioner(objective, made_at, settings)
     gradient = objective.gradient(theta)
-    used, stale = 0, BLOCKS_STALE if _in_blocks(objective) else STALE
-    for step in range(settings.max_steps):
+    stale = BLOCKS_STALE if _in_blocks(objective) else STALE
+    for step in range(first, settings.max_steps):
         norm = float(gradient.abs().max())
         if norm <= settings.tolerance:
             return Fit(theta, norm, step, settings.tolerance)
         if precondition is None or used > stale:
-            precondition = _preconditioner(objective, theta, settings)
+            precondition, made_at = _preconditioner(objective, theta, settings), theta
         forcing = min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5)
         direction, used = conjugate_gradients(
             objective.hvp_at(theta), -gradient[:, None], precondition=precondition, tolerance=forcing
@@ -117,6 +123,7 @@ def minimise(
         moved = _line_search(objective, theta, direction[:, 0], gradient)
         if moved is None:
             return Fit(theta, norm, step, settings.tolerance)
+        kept.put("step", (step + 1, moved, made_at, used))
         theta, gradient = moved, objective.gradient(moved)
     return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
 
@@ -185,15 +192,16 @@ def smoothed(objective: Objective, temperature: float) -> Objective:
     return replace(objective, model=replace(objective.model, loss=SmoothHinge(temperature)))
 
 
-def minimise_hinge(objective: Objective, start: Tensor | None = None) -> Fit:
+def minimise_hinge(objective: Objective, start: Tensor | None = None, *, kept: Checkpoint = NOT_KEPT) -> Fit:
     """Minimise R(θ) with a smooth hinge."""  # start (p,)
     loss = objective.model.loss
     last = loss.temperature if isinstance(loss, SmoothHinge) else _FIRST
     temperature, steps = _FIRST, 0
     while temperature > last:
-        fit = minimise(smoothed(objective, temperature), start)
+        smooth = partial(minimise, smoothed(objective, temperature), start)
+        fit = kept.once(f"temperature {temperature:g}", smooth)
         start, steps, temperature = fit.theta, steps + fit.steps, temperature / _FACTOR
-    fit = minimise(objective, start)
+    fit = minimise(objective, start, kept=kept)
     return replace(fit, steps=steps + fit.steps)
 
 

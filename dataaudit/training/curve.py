@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.influence.groups import Groups
+from dataaudit.options import NOT_KEPT
 
 LEAST, MOST = 1e-7, 1e2
 STANDARD_ERRORS = 1.5
@@ -60,18 +61,23 @@ class Curve(ABC):
 
     def __init__(self) -> None:
         self.found: dict[float, PathLoss] = {}
+        self.starts: dict[float, Tensor] = {}  # where the fits at other λ may start
+        self.kept = NOT_KEPT
         self.on_point: Callable[[], None] = lambda: None  # after every one that is new
 
     @abstractmethod
     def _evaluate(self, l2: float) -> PathLoss:
-        """Return the left-out losses at a new λ."""
+        """Return the left-out losses at a new λ, and add to the starts."""
 
     def at(self, l2: float) -> PathLoss:
         """Return the left-out losses at λ."""
         if l2 not in self.found:
-            self.found[l2] = self._evaluate(l2)
+            self.found[l2], self.starts[l2] = self.kept.once(f"{l2!r}", lambda: self._new(l2))
             self.on_point()
         return self.found[l2]
+
+    def _new(self, l2: float) -> tuple[PathLoss, Tensor]:
+        return self._evaluate(l2), self.starts[l2]
 
     def search(self, start: float) -> PathLoss:
         """Search from one λ, and return the choice; everything that was tried is in `found`."""

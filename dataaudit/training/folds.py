@@ -61,7 +61,6 @@ class FoldPath(Curve):
         self.E = torch.nn.functional.one_hot(y, n_classes).float()
         self.fold = torch.from_numpy(folds_of(y.numpy(), None if groups is None else groups.group))
         self.inside = 1.0 - torch.nn.functional.one_hot(self.fold, FOLDS).float()[:, :, None]
-        self.starts: dict[float, Tensor] = {}
         self.dear = fold_cost(n, self.X.shape[1], n_classes) > DEAR
 
     def _evaluate(self, l2: float) -> PathLoss:

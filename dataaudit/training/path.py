@@ -43,6 +43,7 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers import Cholesky, Dual, Prepared
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
@@ -93,15 +94,23 @@ class DensePath(Curve):
         self.groups = groups and groups.take(self.judged.numpy())
         self.y = y[self.judged]
         self.model = LinearModel(Softmax(n_classes), X.shape[1])
-        self.data = self._data_hessian(self._initial())
-        self.starts: dict[float, Tensor] = {}
+        self.known: tuple[Tensor, Tensor] | None = None  # Θ and the data's Hessian there
         self.dear = dense_cost(n, self.X.shape[1], n_classes) > DEAR
 
     def _evaluate(self, l2: float) -> PathLoss:
         near = self.nearest(l2)
         Theta = self._minimise(l2, self._initial() if near is None else self.starts[near.l2])
-        self.data, self.starts[l2] = self._data_hessian(Theta), Theta
+        self.starts[l2] = Theta
         return PathLoss(l2, self._judge(l2, Theta), self._uncentred(Theta))
+
+    @property
+    def data(self) -> Tensor:
+        """D at the minimum of the last λ."""
+        last = next(reversed(self.starts.values()), None)
+        if self.known is None or (last is not None and self.known[0] is not last):
+            Theta = self._initial() if last is None else last
+            self.known = Theta, self._data_hessian(Theta)
+        return self.known[1]
 
     def _initial(self) -> Tensor:
         """Return no slopes, and intercepts that give the classes their shares."""
@@ -316,7 +325,9 @@ class _Search:
         model: LinearModel,
         groups: Groups | None,
         on_point: Callable[[PathPoint], None] | None,
+        kept: Checkpoint,
     ) -> None:
+        self.kept = kept
         self.objective = Objective(rows, model, 1.0)
         self.groups = groups
         self.scale = _row_scale(rows)
@@ -331,7 +342,7 @@ class _Search:
             return
         starts = [self._start(j) for j in new]
         with ThreadPoolExecutor(len(new)) as pool:
-            for j, (point, theta) in zip(new, pool.map(self._point, new, starts), strict=True):
+            for j, (point, theta) in zip(new, pool.map(self._kept_point, new, starts), strict=True):
                 self.points[j], self.thetas[j] = point, theta
                 if self.on_point:
                     self.on_point(point)
@@ -344,12 +355,15 @@ class _Search:
     def _start(self, j: int) -> Tensor | None:
         return self.thetas[min(self.thetas, key=lambda i: abs(i - j))] if self.thetas else None
 
+    def _kept_point(self, j: int, start: Tensor | None) -> tuple[PathPoint, Tensor]:
+        return self.kept.once(f"{j}", partial(self._point, j, start))
+
     def _point(self, j: int, start: Tensor | None) -> tuple[PathPoint, Tensor]:
         objective = replace(self.objective, l2=self.scale * 2.0**j)
         # The gradient has the unit of a row, so the tolerance has it too; the parameters are off by up to the
         # gradient over λ, so it follows λ.
         loose = FitSettings(tolerance=min(LOOSE, SHARE * 2.0**j) * self.scale**0.5)
-        theta = minimise(objective, start, settings=loose).theta
+        theta = minimise(objective, start, settings=loose, kept=self.kept.below(f"{j}")).theta
         if objective.model.loss.n_scores > 1 and not is_cheap(objective):
             left_out = folded_scores(objective, theta, settings=loose, groups=self.groups)
         else:
@@ -418,9 +432,10 @@ def l2_path(
     *,
     groups: Groups | None = None,
     on_point: Callable[[PathPoint], None] | None = None,
+    kept: Checkpoint = NOT_KEPT,
 ) -> Path:
     """Choose λ, as a rule after 5 to 8 of them."""
-    search = _Search(rows, model, groups, on_point)
+    search = _Search(rows, model, groups, on_point, kept)
     best = START
     search.evaluate(best, best - 2)
     direction = -2 if search.loss(best - 2) < search.loss(best) else 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -47,14 +48,20 @@ def train(
     require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
     require_room(columns.n, len(columns.features), K)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
-    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups)
-    choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
+    kept = settings.kept
+    selection = SelectionSettings(
+        basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups, kept=kept
+    )
+    choice = kept.once(
+        "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
+    )
     X = choice.basis.transform(columns)
     on_step("fit", 0, 2)
     y, weight = torch.from_numpy(target.y), torch.from_numpy(training.weight)
     rows = MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
-    fit = minimise_hinge(objective) if loss else minimise(objective, choice.theta)
+    fitted = partial(minimise_hinge if loss else minimise, objective, None if loss else choice.theta)
+    fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
     prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)

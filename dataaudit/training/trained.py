@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, times
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers import Prepared
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
 from dataaudit.training.adopt import Adopted
@@ -37,6 +38,7 @@ CALIBRATION_L2 = 1e-5
 CALIBRATED = FitSettings(tolerance=1e-13, max_steps=200)
 # Where they say nothing, the order of rows by margin stays.
 LEAST_SLOPE = 1e-3
+SOLVED = 64  # exact forms times scores that are solved for, and kept, together
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,14 @@ class Trained:
         """Quadratic forms Q of all rows."""  # (n, k, k)
         return self.prepared.quadratic_forms() if self.given is None else self.given
 
-    def sharpened(self, rows: NDArray[np.int64]) -> Trained:
+    def sharpened(self, rows: NDArray[np.int64], kept: Checkpoint = NOT_KEPT) -> Trained:
         """Return the same with exact forms for some rows, where those of all are estimates."""  # (m,)
-        at, forms = torch.from_numpy(rows), self.forms.clone()
+        forms = self.forms.clone()
         exact = np.zeros(len(forms), dtype=bool) if self.exact is None else self.exact.copy()
         if self.prepared.exact_forms is not None:
-            forms[at] = self.prepared.exact_forms(at[:, None])
+            for number, at in enumerate(torch.split(torch.from_numpy(rows), SOLVED // forms.shape[1] or 1)):
+                solve = partial(self.prepared.exact_forms, at[:, None])
+                forms[at] = kept.once(f"{number}", solve)
         exact[rows] = True
         return replace(self, given=forms, exact=exact)
 
