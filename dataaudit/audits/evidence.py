@@ -29,6 +29,7 @@ from torch import Tensor
 
 from dataaudit.features import Columns
 from dataaudit.features.text import gram_columns, without_overlaps
+from dataaudit.memory import memory_limit
 from dataaudit.model.rows import times
 from dataaudit.training.trained import Encoded, RowScores, Trained
 
@@ -185,7 +186,7 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     found: list[list[Neighbour]] = []
     y = trained.objective.rows.y.numpy()
     n, k = trained.forms.shape[:2]
-    size = max(1, min(SIMILAR_ROWS, SIMILAR_BYTES // (8 * n * k)))
+    size = max(1, min(SIMILAR_ROWS, min(SIMILAR_BYTES, memory_limit() // 8) // (8 * n * k)))
     for chunk in np.array_split(rows, -(-len(rows) // size)) if len(rows) else ():
         similarity = _similarity(trained, scores, chunk)
         for position, row in enumerate(chunk):

@@ -54,7 +54,7 @@ def sample_rows(source: Any, wanted: Wanted) -> RowSample:
         return _whole(source, wanted)
     lengths = [Path(path).stat().st_size for path in files]
     if sum(lengths) <= WHOLE:
-        return replace(_whole(source, wanted), stored=sum(map(int, lengths)))
+        return replace(_whole(source, wanted), stored=sum(lengths))
     return _pieces(files, lengths, replace(wanted, some=len(files) > 1))
 
 
@@ -69,7 +69,7 @@ def _whole(source: Any, wanted: Wanted) -> RowSample:
         dialect=wanted.dialect,
     )
     names = tuple(origin.path for origin in dataset.origins)
-    return RowSample(dataset.frame, dataset.n, names, exact=True, stored=dataset.frame.estimated_size())
+    return RowSample(dataset.frame, dataset.n, names, exact=True, stored=int(dataset.frame.estimated_size()))
 
 
 def _pieces(files: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> RowSample:

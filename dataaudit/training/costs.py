@@ -197,7 +197,7 @@ def _seconds(name: str, units: tuple[float, float, float], speeds: Speeds) -> fl
 def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, int], int]:
     """Return what gives the bytes of a stage."""
     n, k = size.n, size.k
-    factor = {"cholesky": size.primal, "dual": size.dual, "projected": size.projected}
+    factor = {"cholesky": size.primal, "dual": size.dual, "projected": size.projected(PROBES)}
     inverse = factor[way] if way else min(factor.values())
     scores = FLOAT * n * (4 * (k + 1) + 8) + size.forms
     some = min(n, PATH_ROWS)

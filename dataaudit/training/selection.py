@@ -36,6 +36,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.features import AnyColumns, Basis, BasisSettings, Columns, fit_basis
+from dataaudit.memory import memory_limit
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
@@ -168,7 +169,9 @@ def _offered(columns: AnyColumns, n_classes: int, settings: SelectionSettings) -
     """Return the bases that are open and affordable; the plainest first."""
     numeric, kind = len(columns.numeric_features), settings.basis
     scalings: tuple[Literal["standard", "rank"], ...] = ("standard", "rank") if numeric else ("standard",)
-    room = min(PARAMETERS // (n_classes - 1), DESIGN_BYTES // (8 * columns.n)) - len(columns.features)
+    room = min(
+        PARAMETERS // (n_classes - 1), min(DESIGN_BYTES, memory_limit() // 4) // (8 * columns.n)
+    ) - len(columns.features)
     # Two classes leave room for a ridge that suits both: *measured* on 9 tables, -.014 to +.011 with it.
     matched, offered = n_classes > 2, []  # noqa: PLR2004
     for spline in {"linear": (False,), "spline": (True,)}.get(kind, (False, True)):

@@ -10,8 +10,11 @@ import torch
 
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
+from dataaudit.features import Columns
+from dataaudit.features.columns import bytes_of
 from dataaudit.features.target import Target
-from dataaudit.memory import memory_limit, require_memory
+from dataaudit.memory import hold, memory_limit, require_memory
+from dataaudit.model.costs import Size, least_bytes
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
@@ -31,7 +34,6 @@ BasisKind = Literal["auto", "linear", "spline", "rbf"]
 # Wide enough that one left-out row moves few others across the kink, and λ can be chosen by it.
 HINGE = SmoothHinge(0.1)
 BASES: dict[str, BasisKind] = {"svm": "linear", "rbf-svm": "rbf"}
-_FORMS = 4  # k × k matrices of a row that leave-one-out holds at a time
 MACHINE = (
     f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
     "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
@@ -46,7 +48,8 @@ def train(
     K = len(target.classes)
     loss = None if settings.model == "logistic" else HINGE
     require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
-    require_room(columns.n, len(columns.features), K)
+    hold(training.nbytes)
+    require_room(training, settings.solver)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     kept = settings.kept
     selection = SelectionSettings(
@@ -56,6 +59,7 @@ def train(
         "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     )
     X = choice.basis.transform(columns)
+    hold(bytes_of(X))
     on_step("fit", 0, 2)
     y, weight = torch.from_numpy(target.y), torch.from_numpy(training.weight)
     rows = MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
@@ -111,11 +115,15 @@ def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
         raise SettingError("rbf-svm has no kernel for text", "use svm instead, or --exclude the text")
 
 
-def require_room(n: int, d: int, n_classes: int) -> None:
-    """Refuse, before any work, what no solver could hold: the least of any basis is counted."""
-    k = n_classes - 1
-    what = f"influence for {n:,} rows, {d:,} features and {n_classes:,} classes"
-    require_memory(_FORMS * 8 * n * k**2, what, memory_limit())
+def require_room(training: Training, solver: str) -> None:
+    """Refuse, before any work, what no solver could hold, or the named one: the least of any basis counts."""
+    columns, k = training.columns, len(training.target.classes) - 1
+    d, whole = len(columns.features), isinstance(columns, Columns)
+    size = Size(columns.n, d, k, columns.entries if whole and columns.terms.shape[1] else 0)
+    named = {"dual": size.dual, "cholesky": size.primal}.get(solver)
+    least = least_bytes(size) if named is None else named + size.forms
+    what = f"influence for {size.n:,} rows, {d:,} features and {k + 1:,} classes"
+    require_memory(whole * size.design + least, what, memory_limit())
 
 
 def train_adopted(
