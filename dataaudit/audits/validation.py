@@ -10,7 +10,6 @@ three. They are made for rows at the top of the list alone, and for as many as c
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -20,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.influence.leave_one_out import one_step_parameters, refit_relabelled, refit_without
+from dataaudit.influence.leave_one_out import SHARP, one_step_parameters, relabelled, without
+from dataaudit.influence.refits import minimise_together
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
 from dataaudit.options import NOT_KEPT, Checkpoint
@@ -32,6 +32,7 @@ LEVERAGE: Final = 0.15  # share of its own fit, and nats, from which on one step
 MOVED: Final = 0.1
 STEPS: Final = FitSettings(tolerance=1e-10, max_steps=3)
 BY_LOSS, BY_INFLUENCE = 30, 12  # rows of either order that are looked at
+TOGETHER: Final = 12  # rows that are refitted at once
 _COST: Final = 20_000_000  # rows times parameters, all refined rows together
 _DIGITS: Final = 9  # after the point, of a refined score
 
@@ -55,48 +56,48 @@ def verify(
     kept: Checkpoint = NOT_KEPT,
 ) -> tuple[Refit, ...]:
     """Retrain without each row and its group, and with its suggested label, to the minimum."""
-    scores_now = trained.objective.scores(trained.fit.theta)
+    now = trained.objective.scores(trained.fit.theta)
     refits: list[Refit] = []
-    # Products of a sparse matrix keep one core busy, those of a dense one all of them.
-    workers = 1 if isinstance(trained.objective.rows.X, Tensor) else torch.get_num_threads()
-    moved = kept.once("solved", partial(directions_of, trained, rows))
-
-    def pair_of(row: int, moved: Tensor) -> tuple[Refit, Refit]:
-        return kept.once(f"{row}", partial(_refit, trained, scores, scores_now, row, moved))
-
-    with ThreadPoolExecutor(workers) as pool:
-        for pair in pool.map(pair_of, rows.tolist(), moved):
-            for one in pair:
-                refits.append(one)
-                on_refit(len(refits))
+    for part in np.array_split(rows, -(-len(rows) // TOGETHER)) if len(rows) else ():
+        stage = "refits of " + ", ".join(map(str, part.tolist()))
+        for one in kept.once(stage, partial(_refits, trained, scores, now, part)):
+            refits.append(one)
+            on_refit(len(refits))
     return tuple(refits)
 
 
-def _refit(
-    trained: Trained, scores: RowScores, scores_now: Tensor, row: int, moved: Tensor
-) -> tuple[Refit, Refit]:
-    """Retrain without a row and its group, and with its suggested label, from the predicted minimum."""
-    dense = trained.prepared.method == "cholesky"
-    warm = trained.prepared.solve if dense else None  # a dual solve costs more than the steps that it saves
-    objective, fit = trained.objective, trained.fit
-    before, label = float(scores.train_loss[row]), int(objective.rows.y[row])
-    other = int(scores.suggested[row])
-    step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
-    group = torch.from_numpy(trained.mates(row))
-    alone = torch.from_numpy(scores.loo_scores[row]) - scores_now[row]
-    start = step(by=alone) if len(group) == 1 else None
-    removed = refit_without(objective, fit, group, start=start, precondition=warm)
-    start = step(by=torch.from_numpy(scores.relabelled_scores[row]) - scores_now[row])
-    changed = refit_relabelled(objective, fit, row, label=other, start=start, precondition=warm)
-    found = (
-        ("removed", scores.loo_loss, _loss(trained, removed, row, label)),
-        ("relabelled", scores.relabelled_loss, _loss(trained, changed, row, other)),
+def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
+    """Return refits without each row and its group, and with its suggested label, from where they are due."""
+    objective, fit, changed = trained.objective, trained.fit, list[tuple[Objective, Tensor]]()
+    for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
+        step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
+        group = torch.from_numpy(trained.mates(row))
+        alone = torch.from_numpy(scores.loo_scores[row]) - now[row]
+        anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
+        changed += [
+            (without(objective, group), step(by=alone) if len(group) == 1 else fit.theta),
+            (relabelled(objective, row, int(scores.suggested[row])), step(by=anew)),
+        ]
+    fits = minimise_together(
+        [one for one, _ in changed],
+        [start for _, start in changed],
+        precondition=trained.prepared.precondition,
+        settings=SHARP,
     )
-    first, second = (
-        Refit(row, change, float(predicted[row]) - before, round(measured - before, DIGITS))
-        for change, predicted, measured in found
-    )
-    return first, second
+    made = []
+    for at, row in enumerate(rows.tolist()):
+        label, other, before = (
+            int(objective.rows.y[row]),
+            scores.suggested[row],
+            float(scores.train_loss[row]),
+        )
+        for change, predicted, after, said in (
+            ("removed", scores.loo_loss, fits[2 * at], label),
+            ("relabelled", scores.relabelled_loss, fits[2 * at + 1], other),
+        ):
+            measured = round(_loss(trained, after, row, said) - before, DIGITS)
+            made.append(Refit(row, change, float(predicted[row]) - before, measured))
+    return made
 
 
 def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:

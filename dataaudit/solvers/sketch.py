@@ -5,7 +5,7 @@ Hessian is H = BᵀB. With ω (n × k) and η (d × k) standard normal,
 
     z = H⁻¹ Bᵀ [ω; η]        u_i = R_iᵀ (x̃_iᵀ z)/√n        E[u_i u_iᵀ] = h_i        E[(ω - u)(ω - u)ᵀ] = I - h
 
-with h the leverage of a row, R_iᵀ Q_i R_i/n (Johnson & Lindenstrauss 1984; Spielman & Srivastava 2008). Row by
+with h the leverage of a row, R_iᵀ Q_i R_i/n (Johnson & Lindenstrauss 1984; Spielman & Srivastava 2008). By
 row a = mean u² and b = mean (ω - u)² over m probes are independent, since u and ω - u are orthogonal
 projections of one normal vector. Leave-one-out divides by 1 - h, so the two are joined, each weighted by the
 inverse of its variance (∝ h², (1-h)²), to
