@@ -31,6 +31,7 @@ from dataaudit.features import Columns
 from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.memory import memory_limit
 from dataaudit.model.rows import times
+from dataaudit.progress import ticking
 from dataaudit.training.trained import Encoded, RowScores, Trained
 
 SHOWN_CONTRIBUTIONS = 8
@@ -187,7 +188,7 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     y = trained.objective.rows.y.numpy()
     n, k = trained.forms.shape[:2]
     size = max(1, min(SIMILAR_ROWS, min(SIMILAR_BYTES, memory_limit() // 8) // (8 * n * k)))
-    for chunk in np.array_split(rows, -(-len(rows) // size)) if len(rows) else ():
+    for chunk in ticking(np.array_split(rows, -(-len(rows) // size)) if len(rows) else ()):
         similarity = _similarity(trained, scores, chunk)
         for position, row in enumerate(chunk):
             mine = similarity[:, position].copy()

@@ -40,8 +40,11 @@ from dataaudit.findings.sample import ROWS, sample_of
 from dataaudit.findings.schemas import BUDGET, Findings
 from dataaudit.noise import NoiseModel, fit_noise, review_budget
 from dataaudit.options import Checkpoint, LabelOptions, StepCallback, ignore_progress
+from dataaudit.progress import within
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
+# Stages in which rows are solved for that were estimates: some to judge these by, then what the list shows.
+SOLVED: Final = ("solve for rows drawn at random", "solve for the first rows", "solve for rows that moved up")
 READ: Final = 500  # rows whose cells are kept for a review, evidence or not: as many as a page shows
 
 
@@ -56,7 +59,8 @@ def label_findings(
 ) -> Findings:
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
-    judged = _judge(dataset, target, trained, settings=settings, on_step=on_step)
+    with within(on_step, "score rows"):
+        judged = _judge(dataset, target, trained, settings=settings, on_step=on_step)
     trained, scores, noise, order = judged.trained, judged.scores, judged.noise, judged.order
     groups = trained.groups
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
@@ -68,9 +72,11 @@ def label_findings(
         kept = settings.kept.below("evidence")
         reasons = kept.once("terms", partial(contributions, trained, scores, top, seed=settings.seed))
         on_step("evidence", 1, 2)
-        alike = kept.once("neighbours", partial(neighbours, trained, scores, top))
+        with within(on_step, "evidence", done=1, parts=2):
+            alike = kept.once("neighbours", partial(neighbours, trained, scores, top))
         on_step("evidence", 2, 2)
         refits = refitting.result()
+    on_step("tables", 0, 1)
     read = order[: max(READ, settings.top)] if settings.top else top
     columns = [role.column for role in trained.roles] or dataset.frame.columns
     hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
@@ -85,6 +91,7 @@ def label_findings(
         provenance(dataset, target, trained, settings=settings, noise=noise, command=command),
         claim=claim(noise, random),
     )
+    on_step("tables", 1, 1)
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
     return Findings(
         labels=labels,
@@ -138,12 +145,14 @@ def _judge(
     drawn = estimate.sample(judged.scores, settings.seed)
     rows = drawn.rows
     for done in range(estimate.ROUNDS):
-        on_step("solve for the first rows", done, 0)
-        solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
+        stage = SOLVED[min(done, len(SOLVED) - 1)]
+        on_step(stage, 0, len(rows))
+        with within(on_step, stage):
+            solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
         judged = _Judged.of(dataset, target, solved, settings)
+        on_step(stage, len(rows), len(rows))
         if not len(rows := estimate.candidates(judged.trained, judged.scores, judged.order, settings.top)):
             break
-    on_step("solve for the first rows", 1, 1)
     return replace(judged, checks=(drawn.check(judged.scores.leverage, probes),))
 
 

@@ -24,6 +24,7 @@ since solvers stop with margins that are off by their tolerance.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -36,6 +37,7 @@ from dataaudit.errors import NotConverged, SettingError
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.options import NOT_KEPT, Checkpoint
+from dataaudit.progress import tick
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.operator import Product
@@ -108,12 +110,14 @@ def minimise(
     first, theta, made_at, used = kept.get("step") or (0, theta, None, 0)
     if made_at is not None:
         precondition = _preconditioner(objective, made_at, settings)
-    gradient = objective.gradient(theta)
+    gradient, norms = objective.gradient(theta), list[float]()
     stale = BLOCKS_STALE if _in_blocks(objective) else STALE
     for step in range(first, settings.max_steps):
         norm = float(gradient.abs().max())
         if norm <= settings.tolerance:
             return Fit(theta, norm, step, settings.tolerance)
+        norms.append(norm)
+        tick(*_digits(max(norms), min(norms), settings.tolerance))
         if precondition is None or used > stale:
             precondition, made_at = _preconditioner(objective, theta, settings), theta
         forcing = min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5)
@@ -126,6 +130,12 @@ def minimise(
         kept.put("step", (step + 1, moved, made_at, used))
         theta, gradient = moved, objective.gradient(moved)
     return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
+
+
+def _digits(first: float, now: float, last: float) -> tuple[int, int]:
+    """Return how many tenths of digits a norm has lost, of those that it is to lose."""
+    lost, all_ = (round(10 * math.log10(first / max(norm, 1e-300))) for norm in (now, last))
+    return lost, all_
 
 
 def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) -> Product:

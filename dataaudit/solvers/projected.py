@@ -28,6 +28,7 @@ from torch import Tensor
 from dataaudit.errors import SolveError
 from dataaudit.memory import memory_limit
 from dataaudit.model.objective import Objective
+from dataaudit.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
 from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.schur import Schur
@@ -99,7 +100,7 @@ def _exact_forms(objective: Objective, product: Product, inverse: Schur, rows: T
     """Return the joint forms of groups of rows."""  # (g, d) -> (g, dk, dk)
     (g, d), k = rows.shape, objective.model.loss.n_scores
     forms = torch.empty(g, d * k, d * k, dtype=torch.float64)
-    for some in torch.split(torch.arange(g), max(1, inverse.columns // (d * k))):
+    for some in ticking(torch.split(torch.arange(g), max(1, inverse.columns // (d * k)))):
         B = lifted_rows(objective, rows[some])
         X, R = _solved(product, inverse, B)
         left, right, missing = (V.view(-1, len(some), d * k).permute(1, 2, 0) for V in (B, X, R))

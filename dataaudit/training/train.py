@@ -20,6 +20,7 @@ from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.newton import minimise, minimise_hinge
@@ -65,11 +66,14 @@ def train(
     rows = MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fitted = partial(minimise_hinge if loss else minimise, objective, None if loss else choice.theta)
-    fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
+    with within(on_step, "fit", parts=2):
+        fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
     prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
     on_step("fit", 2, 2)
+    if prepared.probes:
+        on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)
     return Trained(
         objective=objective,
         fit=fit,
