@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -49,3 +50,18 @@ def ticking(items: Sequence[Item]) -> Iterable[Item]:
     for done, item in enumerate(items):
         tick(done, len(items))
         yield item
+
+
+class Fall:
+    """A norm on its way down: how many of the digits that it is to lose are lost."""
+
+    def __init__(self, last: float) -> None:
+        self.last, self.first, self.least = max(last, 1e-300), 0.0, math.inf
+
+    def to(self, norm: float) -> None:
+        """Take note of the norm after another step."""
+        self.first, self.least = max(self.first, norm), min(self.least, norm)
+        lost, whole = (
+            round(10 * math.log10(self.first / max(one, 1e-300))) for one in (self.least, self.last)
+        )
+        tick(lost, whole)

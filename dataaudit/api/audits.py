@@ -220,25 +220,26 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     >>> audit.labels.head(20)
     """
     Thread(target=_import_ahead).start()  # torch takes a second, in which another thread reads and encodes
+    from dataaudit.data.scratch import Scratch
+    from dataaudit.training.checkpoint import keeping
     from dataaudit.training.encoded import encode_training, read_labelled
 
     step, own = options.step, not isinstance(options.model, str)
-    dataset, target = read_labelled(source, options, on_step=step)
-    from dataaudit.training.checkpoint import keeping
+    with Scratch() as scratch:
+        dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
+        with keeping(options, dataset) as kept:
+            training = None if own else encode_training(dataset, target, kept, on_step=step)
+            from dataaudit.audits.labels import label_findings
+            from dataaudit.training.train import train, train_adopted
 
-    with keeping(options, dataset) as kept:
-        training = None if own else encode_training(dataset, target, kept, on_step=step)
-        from dataaudit.audits.labels import label_findings
-        from dataaudit.training.train import train, train_adopted
-
-        if training is None:
-            trained = train_adopted(dataset, target, kept, on_step=step)
-        else:
-            trained = train(training, kept, on_step=step)
-        command = options.command
-        return LabelAudit(
-            label_findings(dataset, target, trained, settings=kept, command=command, on_step=step)
-        )
+            if training is None:
+                trained = train_adopted(dataset, target, kept, on_step=step)
+            else:
+                trained = train(training, kept, scratch=scratch, on_step=step)
+            found = label_findings(
+                dataset, target, trained, settings=kept, command=options.command, on_step=step
+            )
+    return LabelAudit(found)
 
 
 def _import_ahead() -> None:

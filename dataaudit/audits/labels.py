@@ -59,8 +59,7 @@ def label_findings(
 ) -> Findings:
     """Rank training rows by how likely their label is wrong."""
     on_step("score rows", 0, 1)
-    with within(on_step, "score rows"):
-        judged = _judge(dataset, target, trained, settings=settings, on_step=on_step)
+    judged = _judge(dataset, target, trained, settings=settings, on_step=on_step)
     trained, scores, noise, order = judged.trained, judged.scores, judged.noise, judged.order
     groups = trained.groups
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
@@ -135,7 +134,8 @@ def _judge(
 ) -> _Judged:
     """Score the rows, and make exact what is estimated of those that are shown."""
     kept = settings.kept
-    trained = replace(trained, given=kept.once("score rows: forms", lambda: trained.forms))
+    with within(on_step, "score rows"):
+        trained = replace(trained, given=kept.once("score rows: forms", lambda: trained.forms))
     judged = _Judged.of(dataset, target, trained, settings)
     probes = trained.prepared.probes
     if not probes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
@@ -22,6 +23,7 @@ class Scratch:
     def __init__(self) -> None:
         self.folder: Path | None = None
         self.files = 0
+        self.checks: list[Callable[[], None]] = []  # of what was read, before anything is said of it
 
     def __enter__(self) -> Self:
         """Make nothing yet."""
@@ -30,8 +32,11 @@ class Scratch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove the folder, and say in words that the disk is full."""
+        """Remove the folder; check what was read, or say in words that the disk is full."""
         self.remove()
+        if error is None:
+            for check in self.checks:
+                check()
         if (
             isinstance(error, OSError)
             and error.errno is not None

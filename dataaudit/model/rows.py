@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
@@ -238,13 +238,15 @@ class ShardedRows(Rows):
     weight: Tensor  # (n,)
     width: int
     engine: Engine = LOCAL
+    # By the bytes of θ: a pass over the shards takes longer than anything that is made of the scores.
+    known: dict[bytes, Tensor] = field(default_factory=dict, compare=False)
 
     @property
     def n(self) -> int:  # type: ignore[override]
         """Number of rows."""
         return len(self.y)
 
-    @property
+    @cached_property
     def bounds(self) -> list[int]:
         """Where shards begin, and the end."""
         return [0, *accumulate(shard.n for shard in self.shards)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from dataaudit.memory import memory_limit as memory_limit  # noqa: PLC0414
 from dataaudit.memory import require_memory as require_memory  # noqa: PLC0414
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.operator import of_objective
+
+# Sets of rows, their labels or None where they leave, and scores near those wanted, to those of the first rows.
+Changed = Callable[[Sequence[Tensor], Tensor | None, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Prepared:
     # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
+    # Scores of rows that leave or change (`solvers.changes`), where a form takes too many solves.
+    changed: Changed | None = None
     near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits; where that is much faster
 
     def for_groups(self, B: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from dataaudit.errors import SettingError
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.costs import least_bytes, route
 from dataaudit.model.objective import Objective
+from dataaudit.model.rows import ShardedRows
 from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.base import (
     Prepared,
@@ -68,6 +69,8 @@ def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
     Multiplications counted: primal ``n p² + p³``, dual ``n² d + (nk)³``.
     """
     size, limit = objective.size, memory_limit()
+    if isinstance(objective.rows, ShardedRows):
+        return Cholesky("the rows are not in memory: a Hessian takes one pass over them", damping)
     if objective.l2 <= 0:
         return Cholesky(f"without a ridge only the {size.p:,} × {size.p:,} Hessian can be factored", damping)
     way = route(size, limit)

@@ -24,7 +24,6 @@ since solvers stop with margins that are off by their tolerance.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -36,8 +35,9 @@ from torch import Tensor
 from dataaudit.errors import NotConverged, SettingError
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
+from dataaudit.model.rows import MemoryRows
 from dataaudit.options import NOT_KEPT, Checkpoint
-from dataaudit.progress import tick
+from dataaudit.progress import Fall
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.operator import Product
@@ -46,6 +46,8 @@ from dataaudit.solvers.operator import Product
 STALE = 25
 # Blocks of one class each take longer to make than so many.
 BLOCKS_STALE = 100
+# Relative residual to which float32 solves.
+FINEST = 1e-4
 # Up to this many parameters a factor costs next to nothing, however few the rows.
 TINY = 500
 # Most numbers that the blocks of all classes hold, and rows for each column to make them of.
@@ -108,16 +110,17 @@ def minimise(
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
     # And the point where the preconditioner was made, and the products of the step before.
     first, theta, made_at, used = kept.get("step") or (0, theta, None, 0)
+    if precondition is None and _by_classes(objective):
+        return _minimise_by_classes(objective, theta, first, made_at, settings=settings, kept=kept)
     if made_at is not None:
         precondition = _preconditioner(objective, made_at, settings)
-    gradient, norms = objective.gradient(theta), list[float]()
+    gradient, falling = objective.gradient(theta), Fall(settings.tolerance)
     stale = BLOCKS_STALE if _in_blocks(objective) else STALE
     for step in range(first, settings.max_steps):
         norm = float(gradient.abs().max())
         if norm <= settings.tolerance:
             return Fit(theta, norm, step, settings.tolerance)
-        norms.append(norm)
-        tick(*_digits(max(norms), min(norms), settings.tolerance))
+        falling.to(norm)
         if precondition is None or used > stale:
             precondition, made_at = _preconditioner(objective, theta, settings), theta
         forcing = min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5)
@@ -132,10 +135,42 @@ def minimise(
     return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
 
 
-def _digits(first: float, now: float, last: float) -> tuple[int, int]:
-    """Return how many tenths of digits a norm has lost, of those that it is to lose."""
-    lost, all_ = (round(10 * math.log10(first / max(norm, 1e-300))) for norm in (now, last))
-    return lost, all_
+def _by_classes(objective: Objective) -> bool:
+    """Return whether several classes of sparse rows have too many parameters for other ways."""
+    rows, k = objective.rows, objective.model.loss.n_scores
+    if not isinstance(rows, MemoryRows) or isinstance(rows.X, Tensor):
+        return False
+    return k > 1 and objective.model.n_params > TINY and not _in_blocks(objective)
+
+
+def _minimise_by_classes(
+    objective: Objective,
+    theta: Tensor,
+    first: int,
+    made_at: Tensor | None,
+    *,
+    settings: FitSettings,
+    kept: Checkpoint,
+) -> Fit:
+    """Minimise with directions that are solved for in float32, on all cores."""
+    from dataaudit.solvers.classes import Classes  # noqa: PLC0415 - few tables are so wide
+
+    made_at = theta if made_at is None else made_at
+    inverse, gradient = Classes.of(objective, made_at), objective.gradient(theta)
+    falling = Fall(settings.tolerance)
+    for step in range(first, settings.max_steps):
+        norm = float(gradient.abs().max())
+        if norm <= settings.tolerance:
+            return Fit(theta, norm, step, settings.tolerance)
+        falling.to(norm)
+        forcing = max(FINEST, min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5))
+        direction = inverse.at(objective, theta).solve(-gradient[:, None], forcing)[:, 0]
+        moved = _line_search(objective, theta, direction, gradient)
+        if moved is None:
+            return Fit(theta, norm, step, settings.tolerance)
+        kept.put("step", (step + 1, moved, made_at, 0))
+        theta, gradient = moved, objective.gradient(moved)
+    return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
 
 
 def _preconditioner(objective: Objective, theta: Tensor, settings: FitSettings) -> Product:

@@ -30,6 +30,8 @@ from dataaudit.memory import memory_limit
 from dataaudit.model.objective import Objective
 from dataaudit.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
+from dataaudit.solvers.changes import Changes
+from dataaudit.solvers.classes import Classes
 from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.schur import Schur
 from dataaudit.solvers.sketch import Sketch
@@ -40,6 +42,10 @@ FORM: Final = 1e-7  # share of a form that may be left
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
 FEWEST: Final = 16
+PROJECTED: Final = 0.03  # relative residual of what is projected
+# Entries of X times classes times probes, and the bounds of these, for several classes.
+PROBED: Final = 1.5e9
+LEAST, MOST = 32, 256
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,13 @@ class Projected:
 
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Return estimates of the forms, and a solver."""
+        if objective.model.loss.n_scores > 1:
+            return self._by_classes(objective, theta)
         whole = of_objective(objective, theta, damping=self.damping)
         inverse = Schur.of(objective, theta, damping=self.damping)
         probes = affordable_probes(objective, self.probes)
         solve = partial(_refined, whole.product, inverse)
-        sketch = Sketch(probes=probes, tolerance=0.03, damping=self.damping)
+        sketch = Sketch(probes=probes, tolerance=PROJECTED, damping=self.damping)
         sketched = cache(partial(sketch.project, objective, theta, inverse))
         return Prepared(
             solve=solve,
@@ -71,6 +79,33 @@ class Projected:
             probes=probes,
         )
 
+    def _by_classes(self, objective: Objective, theta: Tensor) -> Prepared:
+        """Return the same for several classes, whose forms would take k solves a row."""
+        inverse = Classes.of(objective, theta, damping=self.damping)
+        whole = inverse.in_double(objective, theta)
+        probes = class_probes(objective)
+        projected = cache(partial(inverse.project, probes, PROJECTED))
+        solve = partial(_refined, whole.product, inverse)
+        return Prepared(
+            solve=solve,
+            quadratic_forms=lambda: projected().quadratic_forms(),
+            joint_forms=lambda rows: projected().joint_forms(objective, rows),
+            residual=of_objective(objective, theta, damping=self.damping).residual(solve),
+            method="conjugate gradients",
+            reason=with_damping(self.reason, self.damping),
+            damping=self.damping,
+            near=partial(inverse.solve, tolerance=NEAR),
+            probes=probes,
+            changed=Changes(objective, theta, inverse, whole.product).scores,
+        )
+
+
+def class_probes(objective: Objective) -> int:
+    """Return how many probes cost little, which may be more than it takes."""
+    rows = objective.rows
+    entries = rows.X.numel() if isinstance(rows.X, Tensor) else rows.X.nnz
+    return int(min(MOST, max(LEAST, PROBED / (entries * (objective.model.loss.n_scores + 1)))))
+
 
 def affordable_probes(objective: Objective, wanted: int) -> int:
     """Return how many probes fit in a part of the memory: fewer make the estimates rougher."""
@@ -78,13 +113,13 @@ def affordable_probes(objective: Objective, wanted: int) -> int:
     return max(FEWEST, min(wanted, room))
 
 
-def _refined(product: Product, inverse: Schur, B: Tensor) -> Tensor:
+def _refined(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
     """Return H⁻¹ B: what a rough solver gives for B, then for what is left, until little is."""
     parts = torch.split(B, inverse.columns, dim=1)
     return torch.cat([_refine(product, inverse, part) for part in parts], dim=1)
 
 
-def _refine(product: Product, inverse: Schur, B: Tensor) -> Tensor:
+def _refine(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
     X, limit = torch.zeros_like(B), TOLERANCE * B.norm(dim=0)
     left = B
     for _ in range(ROUNDS):
@@ -96,7 +131,7 @@ def _refine(product: Product, inverse: Schur, B: Tensor) -> Tensor:
     raise SolveError(f"a solve stopped at a relative residual of {worst:.1e}", "raise --l2")
 
 
-def _exact_forms(objective: Objective, product: Product, inverse: Schur, rows: Tensor) -> Tensor:
+def _exact_forms(objective: Objective, product: Product, inverse: Schur | Classes, rows: Tensor) -> Tensor:
     """Return the joint forms of groups of rows."""  # (g, d) -> (g, dk, dk)
     (g, d), k = rows.shape, objective.model.loss.n_scores
     forms = torch.empty(g, d * k, d * k, dtype=torch.float64)
@@ -109,7 +144,7 @@ def _exact_forms(objective: Objective, product: Product, inverse: Schur, rows: T
     return forms
 
 
-def _solved(product: Product, inverse: Schur, B: Tensor) -> tuple[Tensor, Tensor]:
+def _solved(product: Product, inverse: Schur | Classes, B: Tensor) -> tuple[Tensor, Tensor]:
     """Return X near H⁻¹ B and B - HX, so near that little is missing in the forms."""
     X = inverse.solve(B, NEAR)
     for _ in range(ROUNDS):

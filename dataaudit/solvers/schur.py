@@ -244,14 +244,14 @@ def _squared(X: Tensor) -> Tensor:
     )
 
 
-def threaded(X: csr_array) -> Tensor:
-    """Return a sparse matrix as torch's, in float32: its products run on all cores, scipy's on one."""
+def threaded(X: csr_array, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return a sparse matrix as torch's: its products run on all cores, scipy's on one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
         return torch.sparse_csr_tensor(
             torch.from_numpy(X.indptr),
             torch.from_numpy(X.indices),
-            torch.from_numpy(X.data.astype("float32")),
+            torch.from_numpy(X.data).to(dtype),
             size=X.shape,
             check_invariants=False,
         )

@@ -77,7 +77,7 @@ class Curve(ABC):
         return self.found[l2]
 
     def _new(self, l2: float) -> tuple[PathLoss, Tensor]:
-        return self._evaluate(l2), self.starts[l2]
+        return self._evaluate(l2), self.starts.get(l2, torch.empty(0))
 
     def search(self, start: float) -> PathLoss:
         """Search from one λ, and return the choice; everything that was tried is in `found`."""

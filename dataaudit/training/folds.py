@@ -13,6 +13,9 @@ minimum as the K - 1 of `model.linear`, the Hessian's blocks of one class each,
 
 make a good preconditioner: K factors of size d. The folds, which have most rows in common, share it.
 
+Sparse rows (`SparseFolds`) are not centred, and the blocks are dense for their most frequent columns alone
+(`solvers.classes`). Of many, one fifth is left out, and 5,000 of it are judged: λ needs no more.
+
 n stays that of all rows, as everywhere when rows leave: what is compared is one prior on the parameters.
 """
 
@@ -27,10 +30,13 @@ from torch import Tensor
 
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import inverse
+from dataaudit.solvers.classes import Blocks, Products
+from dataaudit.solvers.operator import Product
 from dataaudit.training.curve import Curve, PathLoss, group_sums
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
+    from dataaudit.model.rows import MemoryRows
 
 FOLDS: Final = 5
 # Products with X that the fits of one λ take, as a rule.
@@ -39,6 +45,8 @@ PRODUCTS: Final = 60
 DEAR: Final = 4e10
 # Rows for each column that tell the preconditioner's blocks well enough.
 BLOCK_ROWS: Final = 2
+# Of sparse rows: entries times classes times folds up to which five fits are made; judged rows of one fit.
+FEW, JUDGED = 2e7, 5000
 STEPS, SOLVES = 12, 25
 # Relative residual of a step; the fall of R, in nats, that ends a fit: far below any standard error.
 FORCING, SMALL = 0.1, 1e-5
@@ -56,10 +64,12 @@ class FoldPath(Curve):
         super().__init__()
         n, self.groups = len(X), groups
         # The intercept is free, so centring changes nothing but the conditioning, which float32 needs.
-        self.centre = X.mean(0)
+        self.centre: Tensor | None = X.mean(0)
         self.X = torch.cat([(X - self.centre).float(), torch.ones(n, 1)], dim=1)
+        self.width = self.X.shape[1]
         self.E = torch.nn.functional.one_hot(y, n_classes).float()
         self.fold = torch.from_numpy(folds_of(y.numpy(), None if groups is None else groups.group))
+        self.judged = torch.arange(n)
         self.inside = 1.0 - torch.nn.functional.one_hot(self.fold, FOLDS).float()[:, :, None]
         self.dear = fold_cost(n, self.X.shape[1], n_classes) > DEAR
 
@@ -67,16 +77,20 @@ class FoldPath(Curve):
         near = self.nearest(l2)
         Theta = self._minimise(l2, self._initial() if near is None else self.starts[near.l2])
         self.starts[l2] = Theta
-        S = self._scores(Theta)[torch.arange(len(self.X)), self.fold].double()
-        losses = torch.logsumexp(S, 1) - (S * self.E).sum(1)
+        return PathLoss(l2, self._losses(Theta), self._mean(Theta))
+
+    def _losses(self, Theta: Tensor) -> Tensor:
+        """Return the left-out losses of the judged rows, or groups."""
+        S = self._scores(Theta)[self.judged, self.fold[self.judged]].double()
+        losses = torch.logsumexp(S, 1) - (S * self.E[self.judged]).sum(1)
         if self.groups:  # their rows are not independent, they are
             losses = group_sums(losses, self.groups)
-            losses *= len(losses) / len(self.X)
-        return PathLoss(l2, losses, self._mean(Theta))
+            losses *= len(losses) / len(self.judged)
+        return losses
 
     def _initial(self) -> Tensor:
         """Return no slopes, and intercepts that give the classes their shares."""  # -> (d+1, folds, K)
-        Theta = torch.zeros(self.X.shape[1], FOLDS, self.E.shape[1])
+        Theta = torch.zeros(self.width, self.inside.shape[1], self.E.shape[1])
         Theta[-1] = self.E.mean(0).clamp_min(1e-6).log()
         return Theta
 
@@ -101,7 +115,7 @@ class FoldPath(Curve):
         for _ in range(STEPS):
             P = torch.softmax(S, 2)
             G = self._pull(self.inside * (P - self.E[:, None])) + self._ridge(l2, Theta)
-            precondition = precondition or partial(_times_blocks, self._blocks(P, l2))
+            precondition = precondition or self._precondition(P, l2)
             step, _ = conjugate_gradients(
                 partial(self._product, P, l2),
                 _columns(G),
@@ -110,7 +124,7 @@ class FoldPath(Curve):
                 max_steps=SOLVES,
             )
             step = _folded(step, G)
-            size, moved = torch.ones(FOLDS, 1), self._scores(step)
+            size, moved = torch.ones(Theta.shape[1], 1), self._scores(step)
             for _ in range(7):
                 after = self._values(S - size * moved, Theta - size * step, l2)
                 if bool((after <= value).all()):
@@ -137,21 +151,57 @@ class FoldPath(Curve):
         A = self.inside * (A - P * A.sum(2, keepdim=True))
         return _columns(self._pull(A) + self._ridge(l2, T))
 
-    def _blocks(self, P: Tensor, l2: float) -> Tensor:
+    def _precondition(self, P: Tensor, l2: float) -> Product:
         """Return the inverses of the Hessian's blocks of one class each, at the first fold's fit."""
         n, d = self.X.shape  # (n, folds, K) -> (K, d+1, d+1)
         rows = torch.linspace(0, n - 1, min(n, BLOCK_ROWS * d)).long()
         X, W = self.X[rows], (P * (1.0 - P))[rows, 0]
         H = torch.stack([X.T @ (X * w[:, None]) for w in W.T]) / len(rows)
         H.diagonal(dim1=1, dim2=2)[:] += l2 + 1e-6 * H.diagonal(dim1=1, dim2=2).amax()
-        return inverse(torch.linalg.cholesky(H))
+        return partial(_times_blocks, inverse(torch.linalg.cholesky(H)))
 
     def _mean(self, Theta: Tensor) -> Tensor:
         """Return the mean of the folds, for features that are not centred and against the first class."""
         Theta = Theta.mean(1).double()  # (d+1, folds, K) -> (p,)
         Theta = Theta[:, 1:] - Theta[:, :1]
-        Theta[-1] -= self.centre.double() @ Theta[:-1]
+        if self.centre is not None:
+            Theta[-1] -= self.centre.double() @ Theta[:-1]
         return Theta.reshape(-1)
+
+
+class SparseFolds(FoldPath):
+    """The same for sparse rows; of many, some rows are left out and judged."""
+
+    def __init__(self, rows: MemoryRows, n_classes: int, *, groups: Groups | None = None) -> None:
+        Curve.__init__(self)
+        self.rows, self.X, self.centre = rows, Products.of(rows.X), None
+        self.width, y = rows.width + 1, rows.y
+        self.E = torch.nn.functional.one_hot(y, n_classes).float()
+        self.fold = torch.from_numpy(folds_of(y.numpy(), None if groups is None else groups.group))
+        entries = rows.X.numel() if isinstance(rows.X, Tensor) else rows.X.nnz
+        self.judged, self.groups, parts = torch.arange(rows.n), groups, FOLDS
+        if entries * n_classes * FOLDS > FEW:
+            out = torch.nonzero(self.fold == 0)[:, 0]
+            self.judged = out[torch.linspace(0, len(out) - 1, min(len(out), JUDGED)).long()]
+            self.groups, parts = groups and groups.take(self.judged.numpy()), 1
+            self.fold = torch.where(torch.isin(torch.arange(rows.n), self.judged), 0, 1)
+        self.inside = (self.fold[:, None] != torch.arange(parts)).float()[:, :, None]
+        self.starts: dict[float, Tensor] = {}
+        self.dear = True
+
+    def _scores(self, Theta: Tensor) -> Tensor:
+        return self.X.scores(Theta)
+
+    def _pull(self, U: Tensor) -> Tensor:
+        return self.X.pull(U) / len(U)
+
+    def _precondition(self, P: Tensor, l2: float) -> Product:
+        K = P.shape[2]
+        ridge = torch.full((self.width,), l2)
+        ridge[-1] = 1e-4
+        W = (P * (1.0 - P))[:, 0] / len(P)
+        blocks = Blocks.of(self.rows.X, W, ridge)
+        return lambda V: blocks.times(V.view(-1, K, V.shape[1])).view(V.shape)
 
 
 def _columns(T: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.sketch import Sketch, Sketched
 from dataaudit.training.curve import Curve, PathLoss, group_sums
-from dataaudit.training.folds import FOLDS, folds_of
+from dataaudit.training.folds import SparseFolds
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups, Partition
@@ -331,6 +331,8 @@ class _Search:
         self.objective = Objective(rows, model, 1.0)
         self.groups = groups
         self.scale = _row_scale(rows)
+        several = model.loss.n_scores > 1 and not is_cheap(self.objective)
+        self.folds = SparseFolds(rows, model.loss.n_scores + 1, groups=groups) if several else None
         self.on_point = on_point
         self.points: dict[int, PathPoint] = {}
         self.thetas: dict[int, Tensor] = {}
@@ -340,12 +342,19 @@ class _Search:
         new = [j for j in exponents if j not in self.points]
         if not new:
             return
+        if self.folds is not None:  # its products keep all cores busy
+            for j in new:
+                self._keep(j, *self._folded(self.folds, j))
+            return
         starts = [self._start(j) for j in new]
         with ThreadPoolExecutor(len(new)) as pool:
             for j, (point, theta) in zip(new, pool.map(self._kept_point, new, starts), strict=True):
-                self.points[j], self.thetas[j] = point, theta
-                if self.on_point:
-                    self.on_point(point)
+                self._keep(j, point, theta)
+
+    def _keep(self, j: int, point: PathPoint, theta: Tensor) -> None:
+        self.points[j], self.thetas[j] = point, theta
+        if self.on_point:
+            self.on_point(point)
 
     def loss(self, j: int) -> float:
         """Return the mean leave-one-out loss at exponent j."""
@@ -364,11 +373,8 @@ class _Search:
         # gradient over λ, so it follows λ.
         loose = FitSettings(tolerance=min(LOOSE, SHARE * 2.0**j) * self.scale**0.5)
         theta = minimise(objective, start, settings=loose, kept=self.kept.below(f"{j}")).theta
-        if objective.model.loss.n_scores > 1 and not is_cheap(objective):
-            left_out = folded_scores(objective, theta, settings=loose, groups=self.groups)
-        else:
-            inverse = path_inverse(objective, theta)
-            left_out = left_out_scores(objective, theta, inverse, groups=self.groups)
+        inverse = path_inverse(objective, theta)
+        left_out = left_out_scores(objective, theta, inverse, groups=self.groups)
         losses = objective.model.loss.value(left_out, objective.rows.y)
         share = objective.rows.weight / objective.rows.weight.sum()
         mean = share @ losses
@@ -377,6 +383,14 @@ class _Search:
             apart = group_sums(apart, self.groups)
         error = float(torch.linalg.vector_norm(apart))
         return PathPoint(objective.l2, float(mean), error), theta
+
+    def _folded(self, folds: SparseFolds, j: int) -> tuple[PathPoint, Tensor]:
+        """Judge several classes by rows that are left out, as if all of them had been."""
+        l2 = self.scale * 2.0**j
+        found, start = self.kept.once(f"{j}", lambda: (folds.at(l2), folds.starts[l2]))
+        folds.found[l2], folds.starts[l2] = found, start
+        error = found.standard_error * (len(folds.judged) / folds.rows.n) ** 0.5
+        return PathPoint(l2, found.mean, error), found.theta
 
 
 def path_inverse(objective: Objective, theta: Tensor) -> Prepared | Sketched:
@@ -396,21 +410,6 @@ def _costs(objective: Objective) -> tuple[int, int]:
     """Return the multiplications that exact forms take by either factorisation."""
     p, n, d = objective.model.n_params, objective.rows.n, objective.rows.width
     return p**2 * (n + p), n**2 * d + (n * objective.model.loss.n_scores) ** 3
-
-
-def folded_scores(
-    objective: Objective, theta: Tensor, *, settings: FitSettings, groups: Groups | None
-) -> Tensor:
-    """Return the scores of rows by fits without a fifth of the rows, or groups."""  # -> (n, k)
-    rows = objective.rows
-    fold = folds_of(rows.y.numpy(), None if groups is None else groups.group)
-    scores = theta.new_empty(rows.n, objective.model.loss.n_scores)
-    for part in range(FOLDS):
-        out = torch.nonzero(torch.from_numpy(fold == part))[:, 0]
-        without = objective.reweighted(rows.weight.index_fill(0, out, 0.0))
-        fitted = minimise(without, theta, settings=settings).theta
-        scores[out] = objective.model.scores(fitted, rows.take(out))
-    return scores
 
 
 def left_out_scores(

@@ -287,7 +287,7 @@ def _by_path(
     """Choose λ where X is sparse or wide, or the loss is another one."""
     if settings.l2 is not None:
         return Choice(basis, settings.l2, (), None)
-    X = basis.transform(columns)
+    X = _matrix(columns, basis)
     weight = torch.ones(columns.n, dtype=torch.float64)
     rows = MemoryRows(X if isinstance(X, csr_array) else torch.from_numpy(X), torch.from_numpy(y), weight)
     tried: list[PathPoint] = []
@@ -305,6 +305,15 @@ def _by_path(
         for p in path.points
     ]
     return Choice(basis, path.chosen.l2, tuple(curve), path.theta)
+
+
+def _matrix(columns: AnyColumns, basis: Basis) -> NDArray[np.float64] | csr_array:
+    """Return X; of columns that are on disk a sparse one."""
+    if isinstance(columns, Columns):
+        return basis.transform(columns)
+    from dataaudit.training.shards import sparse_design  # noqa: PLC0415 - few tables are so large
+
+    return sparse_design(columns, basis)
 
 
 def _curve(final: _Found, others: list[_Found]) -> tuple[Candidate, ...]:
