@@ -23,7 +23,7 @@ from dataaudit.features.target import encode_target
 from dataaudit.features.text import choose_units, document_frequencies
 from dataaudit.memory import memory_limit
 from dataaudit.options import EncoderOptions, LabelOptions
-from dataaudit.training.costs import Asked, Costs, Shape, Speeds, costs, measured
+from dataaudit.training.costs import Costs, Shape, Speeds, asked_of, costs, measured
 
 ENCODED: Final = 4_000  # rows that are encoded
 TEXT_BYTES: Final = 4 << 20  # of texts that are cut into terms
@@ -52,8 +52,8 @@ def plan_labels(source: Any, options: LabelOptions, *, speeds: Speeds | None = N
     sample = sample_rows(source, _wanted(options))
     shape, roles = shape_of(sample, options)
     limit, speeds = memory_limit(), speeds or measured()
-    asked = Asked(options.basis, options.l2 is not None, options.top, options.verify)
-    return Planned(sample, shape, roles, costs(shape, asked, limit=limit, speeds=speeds), limit, speeds)
+    found = costs(shape, asked_of(options), limit=limit, speeds=speeds)
+    return Planned(sample, shape, roles, found, limit, speeds)
 
 
 def _wanted(options: LabelOptions) -> Wanted:

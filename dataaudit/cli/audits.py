@@ -45,7 +45,7 @@ def labels(source: Source, options: LabelOptions, output: Output) -> None:
 
     rows = source.resolved()
     with output.prepare("labels", files_meant([rows], options.label)):
-        audit = audit_labels(rows, options, on_step=output.step, checkpoint=output.out)
+        audit = audit_labels(rows, options, on_step=output, checkpoint=output.out)
     output.emit(audit, first=options.top)
 
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import polars as pl
 from scipy.sparse import random_array
 
+from dataaudit.features import Columns
+from dataaudit.memory import memory_limit
 from dataaudit.model.costs import PROBES, Route, Size, route
+from dataaudit.options import TrainingOptions
 
 WIDE, BLOCK_NUMBERS = 3000, 4e7  # as in `selection`, which needs torch: more features than this are not dense
 PATH_ROWS, LANDMARKS, PARAMETERS = 20_000, 500, 2000
@@ -132,6 +135,31 @@ class Shape:
         splines = 6 * self.numeric if basis in ("auto", "spline") and room > 6 * self.numeric else 0
         rbf = max(0, min(LANDMARKS, room - splines)) if basis in ("auto", "rbf") else 0
         return Size(self.rows, self.features + max(splines, rbf), k)
+
+
+def foreseen(columns: Columns, n_classes: int, settings: TrainingOptions) -> dict[str, float]:
+    """Return about how many seconds the stages to come take, on a machine as the figures were fitted on."""
+    shape = Shape(
+        rows=columns.n,
+        classes=n_classes,
+        cells=0,
+        texts=0,
+        numeric=columns.numeric.shape[1],
+        vectors=columns.vectors.shape[1],
+        levels=columns.levels.shape[1],
+        entries_of_levels=columns.levels.nnz,
+        terms=columns.terms.shape[1],
+        entries_of_terms=columns.terms.nnz,
+    )
+    here = replace(USUAL, dense=USUAL.dense * cores())
+    found = costs(shape, asked_of(settings), limit=memory_limit(), speeds=here)
+    return {stage.name: stage.seconds for stage in found.stages}
+
+
+def asked_of(settings: TrainingOptions) -> Asked:
+    """Return what of the options decides on the costs."""
+    top, verify = getattr(settings, "top", 0), getattr(settings, "verify", 0)
+    return Asked(settings.basis, settings.l2 is not None, top, verify)
 
 
 @dataclass(frozen=True, slots=True)

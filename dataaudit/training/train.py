@@ -21,13 +21,14 @@ from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, ShardedRows
 from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
-from dataaudit.progress import within
+from dataaudit.progress import foresee, within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
 from dataaudit.training.checks import check_classes
+from dataaudit.training.costs import foreseen
 from dataaudit.training.encoded import Training, adopted_groups, weighted
 from dataaudit.training.selection import SelectionSettings, choose
 from dataaudit.training.trained import Encoded, Trained
@@ -59,6 +60,8 @@ def train(
     require_machine(settings.model, K, texts=bool(columns.term_features))
     hold(training.nbytes)
     require_room(training, settings.solver)
+    if isinstance(columns, Columns):
+        foresee(on_step, foreseen(columns, K, settings))
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     kept = settings.kept
     selection = SelectionSettings(
