@@ -23,6 +23,9 @@ _METHODS: Final = {
 }
 
 
+ON_DISK: Final = "; rows stay on disk"
+
+
 @dataclass(frozen=True)
 class Plan:
     """What an audit of labels would take.
@@ -148,7 +151,8 @@ def plan(source: Any, options: LabelOptions) -> Plan:
         bytes=found.bytes,
         limit=planned.limit,
         fits=planned.fits,
-        method=_METHODS[found.method].format(p=size.p, nk=size.n * size.k, probes=PROBES),
+        method=_METHODS[found.method].format(p=size.p, nk=size.n * size.k, probes=PROBES)
+        + (ON_DISK if found.on_disk else ""),
         chosen_on=0 if options.l2 is not None else whole,
         stages=tuple(asdict(stage) for stage in found.stages),
         command=_next(options.command, planned),

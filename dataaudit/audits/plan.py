@@ -16,6 +16,7 @@ import polars as pl
 
 from dataaudit.data.dataset import Dialect, Wanted
 from dataaudit.data.sample import RowSample, sample_rows
+from dataaudit.data.size import size_of
 from dataaudit.features import Role
 from dataaudit.features.encoding import fit_encoding
 from dataaudit.features.roles import infer_roles
@@ -49,10 +50,13 @@ class Planned:
 
 def plan_labels(source: Any, options: LabelOptions, *, speeds: Speeds | None = None) -> Planned:
     """Look at a sample, and count what an audit of all rows would take."""
-    sample = sample_rows(source, _wanted(options))
+    wanted = _wanted(options)
+    sample = sample_rows(source, wanted)
     shape, roles = shape_of(sample, options)
     limit, speeds = memory_limit(), speeds or measured()
-    found = costs(shape, asked_of(options), limit=limit, speeds=speeds)
+    table = size_of(sample.names, wanted, limit=limit) if sample.stored else None
+    on_disk = table.out_of_core if table and table.in_memory > limit else 0
+    found = costs(shape, asked_of(options), limit=limit, speeds=speeds, on_disk=on_disk)
     return Planned(sample, shape, roles, found, limit, speeds)
 
 

@@ -26,9 +26,12 @@ from dataaudit.options import TrainingOptions
 WIDE, BLOCK_NUMBERS = 3000, 4e7  # as in `selection`, which needs torch: more features than this are not dense
 PATH_ROWS, LANDMARKS, PARAMETERS = 20_000, 500, 2000
 SHORT_ROWS = 2000
+PASSES: Final = 10  # over rows on disk, to a minimum
 LIBRARIES: Final = 420 * 2**20  # bytes of Python with all that an audit imports
 ROW: Final = 900  # bytes of a row's scores and findings, and of their copies while they are written
 ENTRY, FLOAT = 12, 8
+
+Work = tuple[float, float, float]  # multiplications dense and sparse, bytes looked at
 
 # Seconds on the machine of which `USUAL` are the speeds: fixed, and per 1e9 units of dense work, sparse work
 # and looked-at bytes.
@@ -38,13 +41,17 @@ FIGURES: Final[dict[str, tuple[float, float, float, float]]] = {
     "screen bases": (0.6, 0.02, 0.0, 0.0),
     "choose basis": (0.5, 0.02, 0.0, 0.0),
     "choose λ": (0.2, 0.04, 0.45, 0.0),
+    "write features": (0.1, 0.0, 0.0, 3.0),
     "fit": (0.1, 0.02, 0.45, 0.0),
+    "invert": (0.1, 0.02, 0.0, 1.0),
     "score rows": (0.2, 0.02, 0.45, 0.0),
     "solve for the first rows": (0.2, 0.0, 0.45, 0.0),
-    "evidence": (0.3, 0.02, 0.45, 0.0),
     "verify by refits": (0.1, 0.02, 0.45, 0.0),
+    "evidence": (0.3, 0.02, 0.45, 0.0),
+    "tables": (0.1, 0.0, 0.0, 30.0),
     "write": (0.5, 0.0, 0.0, 60.0),
 }
+ORDER: Final = tuple(FIGURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +132,13 @@ class Shape:
         dense = FLOAT * self.rows * (self.numeric + self.vectors)
         return dense + ENTRY * (self.entries_of_levels + self.entries_of_terms) + 8 * self.rows
 
-    def design(self, basis: str) -> Size:
+    def design(self, basis: str, limit: int) -> Size:
         """Return the design matrix: with RBF features as many as there is room for, if they are open."""
         k = self.classes - 1
         if self.is_sparse:
             dense = self.rows * (self.numeric + self.vectors)
             return Size(self.rows, self.features, k, dense + self.entries_of_levels + self.entries_of_terms)
-        room = min(PARAMETERS // max(1, k), 2**30 // (FLOAT * self.rows)) - self.features
+        room = min(PARAMETERS // max(1, k), min(2**30, limit // 4) // (FLOAT * self.rows)) - self.features
         splines = 6 * self.numeric if basis in ("auto", "spline") and room > 6 * self.numeric else 0
         rbf = max(0, min(LANDMARKS, room - splines)) if basis in ("auto", "rbf") else 0
         return Size(self.rows, self.features + max(splines, rbf), k)
@@ -178,6 +185,7 @@ class Costs:
     stages: tuple[Stage, ...]
     size: Size
     method: Route | None  # how the Hessian is inverted; None where nothing fits
+    on_disk: bool = False  # whether rows stay on disk
 
     @property
     def seconds(self) -> float:
@@ -200,22 +208,39 @@ class Asked:
     verify: int = 12
 
 
-def costs(shape: Shape, asked: Asked, *, limit: int, speeds: Speeds = USUAL) -> Costs:
-    """Count what an audit of labels of such rows takes."""
-    size = shape.design(asked.basis)
+def costs(shape: Shape, asked: Asked, *, limit: int, speeds: Speeds = USUAL, on_disk: int = 0) -> Costs:
+    """Count what an audit of labels of such rows takes; `on_disk` bytes where they do not fit in memory."""
+    size = shape.design(asked.basis, limit)
     held = shape.cells + shape.encoded
     with_design = held + size.design
     way = route(size, limit - with_design)
+    if on_disk:  # of rows on disk there is a Hessian, and no other factor
+        way = "cholesky" if size.primal <= limit and not size.entries else None
     work = _work(shape, size, asked, way)
-    taken = _taken(shape, size, way)
+    if on_disk:
+        work |= _passes(shape, size)
+    taken = (lambda *_: on_disk) if on_disk else _taken(shape, size, way)
     stages = tuple(
         Stage(name, _seconds(name, units, speeds), taken(name, held, with_design))
-        for name, units in work.items()
+        for name, units in sorted(work.items(), key=lambda item: ORDER.index(item[0]))
     )
-    return Costs(stages, size, way)
+    return Costs(stages, size, way, on_disk=on_disk > 0)
 
 
-def _seconds(name: str, units: tuple[float, float, float], speeds: Speeds) -> float:
+def _passes(shape: Shape, size: Size) -> dict[str, Work]:
+    """Return the work of stages that read rows from disk again."""
+    read, numbers = float(shape.cells), float(size.numbers)
+    return {
+        "encode": (0.0, 0.0, 0.2 * read),
+        "write features": (0.0, 0.0, 8.0 * numbers),
+        "fit": (PASSES * 2.0 * numbers * size.d, 0.0, PASSES * 8.0 * numbers),
+        "invert": (numbers * size.d, 0.0, 8.0 * numbers),
+        "verify by refits": (0.0, 0.0, 8.0 * PASSES * numbers),
+        "evidence": (0.0, 0.0, 8.0 * numbers),
+    }
+
+
+def _seconds(name: str, units: Work, speeds: Speeds) -> float:
     fixed, *per = FIGURES[name]
     ratios = (USUAL.dense / speeds.dense, USUAL.sparse / speeds.sparse, USUAL.cells / speeds.cells)
     counted = sum(p * u / 1e9 * r for p, u, r in zip(per, units, ratios, strict=True))
@@ -250,21 +275,21 @@ def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, i
     return taken
 
 
-def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str, tuple[float, float, float]]:
+def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str, Work]:
     """Return the work of each stage: dense, sparse, bytes looked at."""
     n, d, k, K = size.n, size.d, size.k, shape.classes
     numbers = float(size.numbers)
-    work: dict[str, tuple[float, float, float]] = {
+    work: dict[str, Work] = {
         "read": (0.0, 0.0, float(shape.cells)),
         "encode": (0.0, 0.0, float(shape.texts + 0.2 * shape.cells)),
     }
 
-    def product(times: float) -> tuple[float, float, float]:
+    def product(times: float) -> Work:
         """Return that of products with X, each way."""
         done = 2.0 * times * numbers
         return (0.0, done, 0.0) if size.entries else (done, 0.0, 0.0)
 
-    def both(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[float, float, float]:
+    def both(first: tuple[float, ...], second: tuple[float, ...]) -> Work:
         dense, sparse, looked = (a + b for a, b in zip(first, second, strict=True))
         return dense, sparse, looked
 
@@ -289,5 +314,6 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         work["solve for the first rows"] = product(15.0 * 3 * (asked.top + 100) * k)
     work["verify by refits"] = product(2 * 30.0 * asked.verify * k)
     work["evidence"] = both(product(asked.top * k * (60 if way == "projected" else 2)), (0.0, 0.0, 0.0))
+    work["tables"] = (0.0, 0.0, float(200 * n))
     work["write"] = (0.0, 0.0, float(200 * n))
     return work
