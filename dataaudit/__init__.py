@@ -61,11 +61,11 @@ if TYPE_CHECKING:
         audit_labels,
         audit_mismatch,
         explain,
-        verify,
         vulnerability,
     )
     from dataaudit.api.influence import Influence
     from dataaudit.api.plan import Plan, plan
+    from dataaudit.api.verify import verify
     from dataaudit.data.dataset import Dataset
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
@@ -147,7 +147,7 @@ _HOMES = {
     "load": "dataaudit.data.load",
     "plan": "dataaudit.api.plan",
     "Plan": "dataaudit.api.plan",
-    "verify": "dataaudit.api.audits",
+    "verify": "dataaudit.api.verify",
     "Vulnerability": "dataaudit.api.audits",
     "vulnerability": "dataaudit.api.audits",
 }  # every other public name is an error

@@ -4,7 +4,7 @@ from house import DOORS, MODULES, NAMES, keeps
 
 # A folder imports from its own files and from the stages above it in this list. Their number is a budget.
 STAGES = (
-    ("errors", "escape", "secrets", "cells", "memory", "progress", "statistics"),
+    ("errors", "escape", "secrets", "cells", "memory", "statistics"),
     ("data", "model", "noise", "options", "files"),
     ("features", "solvers", "findings"),
     ("influence", "report", "repair"),

@@ -11,7 +11,7 @@ from dataaudit.memory import free_memory, in_bytes
 from dataaudit.options import LabelOptions
 
 if TYPE_CHECKING:
-    from dataaudit.audits.plan import Planned
+    from dataaudit.audits.plan.forecast import Planned
 
 _MINUTE, _HOUR = 100, 6000  # seconds from which time is said in minutes, and in hours
 _WIDE: Final = 26
@@ -76,7 +76,7 @@ class Plan:
         dict
             By name; the bytes of Python and its libraries are apart.
         """
-        from dataaudit.training.costs import LIBRARIES
+        from dataaudit.audits.plan.costs import LIBRARIES
 
         names = ("rows", "columns", "features", "classes", "seconds", "bytes", "limit", "fits", "method")
         named = {name: getattr(self, name) for name in (*names, "chosen_on", "stages", "command")}
@@ -91,7 +91,7 @@ class Plan:
 
     def __str__(self) -> str:
         """Return it for people, in lines of at most 80 characters."""
-        from dataaudit.training.costs import LIBRARIES
+        from dataaudit.audits.plan.costs import LIBRARIES
 
         whole = {"name": "in all", "seconds": self.seconds, "bytes": self.bytes}
         lines = [*_data(self), "", f"{'stage':{_WIDE}}{'time':>10}{'memory':>12}"]
@@ -135,9 +135,9 @@ def plan(source: Any, options: LabelOptions) -> Plan:
     >>> forecast.rows, forecast.fits
     >>> print(forecast)
     """
-    from dataaudit.audits.plan import plan_labels
+    from dataaudit.audits.plan.costs import PATH_ROWS
+    from dataaudit.audits.plan.forecast import plan_labels
     from dataaudit.model.costs import PROBES
-    from dataaudit.training.costs import PATH_ROWS
 
     planned = plan_labels(source, options)
     shape, size, found = planned.shape, planned.costs.size, planned.costs

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from dataaudit.cli.audits import explain, labels, mismatch, verify, vulnerability
+from dataaudit.cli.audits import explain, labels, mismatch, plan, verify, vulnerability
 from dataaudit.cli.baseline import baseline
 from dataaudit.cli.check import check, config, rule
 from dataaudit.cli.demo import demo
 from dataaudit.cli.init import init
-from dataaudit.cli.plan import plan
 from dataaudit.cli.repair import apply, import_, undo
 from dataaudit.cli.report import export, report
 from dataaudit.cli.review import learn, review

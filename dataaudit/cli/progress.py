@@ -74,10 +74,11 @@ class Progress(Options):
         now, state = time.monotonic(), self.state
         with state.lock:
             begins = stage not in state.times
-            state.times[stage] = (state.times.get(stage, (now, now))[0], now)
             if begins and 0 < total <= done:  # a word, such as that a stage is resumed
                 self._say_unless_quiet(stage)
-            elif state.bars is not None:
+                return
+            state.times[stage] = (state.times.get(stage, (now, now))[0], now)
+            if state.bars is not None:
                 self._move(state.bars, stage, done, total)
             elif begins:
                 self._note(now, f"{stage} …")

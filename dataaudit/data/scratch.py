@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dataaudit.errors import WriteError
 from dataaudit.escape import shown
@@ -20,7 +20,8 @@ _ROOM = 1 << 26  # bytes that are left to others
 class Scratch:
     """Names files in a folder of its own, which is gone when the block ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Any = None) -> None:
+        self.engine = engine  # who passes over rows that are not in memory; None for this process
         self.folder: Path | None = None
         self.files = 0
         self.checks: list[Callable[[], None]] = []  # of what was read, before anything is said of it

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +17,7 @@ from dataaudit.memory import require_memory as require_memory  # noqa: PLC0414
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.operator import of_objective
 
-# Sets of rows, their labels or None where they leave, and scores near those wanted, to those of the first rows.
+# Sets of rows, their labels or None where they leave, and scores near those wanted, to those of first rows.
 Changed = Callable[[Sequence[Tensor], Tensor | None, Tensor | None], Tensor]
 
 
@@ -41,7 +43,7 @@ class Prepared:
     exact_forms: Callable[[Tensor], Tensor] | None = None
     # Scores of rows that leave or change (`solvers.changes`), where a form takes too many solves.
     changed: Changed | None = None
-    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits; where that is much faster
+    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits or more; where faster
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
@@ -54,7 +56,7 @@ class Prepared:
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
         """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, or damped."""
-        return self.solve if self.exact and not self.damping else None
+        return (self.near or self.solve) if self.exact and not self.damping else None
 
 
 def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
@@ -70,6 +72,18 @@ def lifted_rows(objective: Objective, rows: Tensor) -> Tensor:
     X = objective.rows.take(rows.reshape(-1)).dense()
     B = torch.einsum("mw,kl->wkml", X, torch.eye(objective.model.loss.n_scores, dtype=X.dtype))
     return B.reshape(objective.model.n_params, -1)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads; whoever interrupts the run does not wait for what they are at."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 class Solver(Protocol):

@@ -37,7 +37,7 @@ from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import NOT_KEPT, Checkpoint
-from dataaudit.progress import Fall
+from dataaudit.options.progress import Fall
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.operator import Product

@@ -28,7 +28,7 @@ from torch import Tensor
 from dataaudit.errors import SolveError
 from dataaudit.memory import memory_limit
 from dataaudit.model.objective import Objective
-from dataaudit.progress import ticking
+from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
 from dataaudit.solvers.changes import Changes
 from dataaudit.solvers.classes import Classes
@@ -38,7 +38,8 @@ from dataaudit.solvers.sketch import Sketch
 
 NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
 TOLERANCE: Final = 5e-9  # and of one that is to be exact
-FORM: Final = 1e-7  # share of a form that may be left
+AGAIN: Final = 0.1  # of what is left of one
+FORM: Final = 3e-7  # share of a form that may be left
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
 FEWEST: Final = 16
@@ -152,5 +153,5 @@ def _solved(product: Product, inverse: Schur | Classes, B: Tensor) -> tuple[Tens
         missing = torch.nonzero(inverse.energy(R) > FORM * (X * B).sum(0))[:, 0]
         if not len(missing):
             return X, R
-        X[:, missing] += inverse.solve(R[:, missing], NEAR)
+        X[:, missing] += inverse.solve(R[:, missing], AGAIN)
     raise SolveError("the forms of some rows could not be solved for", "raise --l2")

@@ -21,14 +21,13 @@ from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, ShardedRows
 from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
-from dataaudit.progress import foresee, within
+from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
 from dataaudit.training.checks import check_classes
-from dataaudit.training.costs import foreseen
 from dataaudit.training.encoded import Training, adopted_groups, weighted
 from dataaudit.training.selection import SelectionSettings, choose
 from dataaudit.training.trained import Encoded, Trained
@@ -60,8 +59,6 @@ def train(
     require_machine(settings.model, K, texts=bool(columns.term_features))
     hold(training.nbytes)
     require_room(training, settings.solver)
-    if isinstance(columns, Columns):
-        foresee(on_step, foreseen(columns, K, settings))
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     kept = settings.kept
     selection = SelectionSettings(
@@ -70,7 +67,7 @@ def train(
     choice = kept.once(
         "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     )
-    rows = _rows(training, choice.basis, scratch, on_step)
+    rows = rows_of(training, choice.basis, scratch, on_step)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
     return Trained(
@@ -94,7 +91,12 @@ def train(
     )
 
 
-def _rows(training: Training, basis: Basis, scratch: Scratch | None, on_step: StepCallback) -> MemoryRows:
+def rows_of(
+    training: Training,
+    basis: Basis,
+    scratch: Scratch | None,
+    on_step: StepCallback = ignore_progress,
+) -> MemoryRows:
     """Return the rows of the model."""
     columns, weight = training.columns, torch.from_numpy(training.weight)
     y = torch.from_numpy(training.target.y)

@@ -1,6 +1,9 @@
 """One table of solvers over all cases: H⁻¹ and the rows' quadratic forms against a dense inverse."""
 
+from dataclasses import replace
+
 import mpmath
+import numpy as np
 import pytest
 import torch
 from cases import CASES, IDS, Case, make
@@ -280,3 +283,29 @@ def test_conjugate_gradients_solve_columns_of_any_size():
     )
     assert one == 1
     torch.testing.assert_close(A @ exact, B[:, :1])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_rows_of_equal_features_are_factored_once(classes, sparse):
+    case = make("", 30, 40, classes, sparse=sparse, weighted=True)
+    at = np.repeat(np.arange(30), np.arange(30) % 3)  # no row, one, or two
+    case = replace(case, X=case.X[at], y=case.y[at], weight=torch.linspace(0.5, 2.0, len(at)).double())
+    objective = case.objective()
+    theta = minimise(objective).theta
+    prepared = Dual().prepare(objective, theta)
+    assert len(prepared.solve.__self__.L) == 20 * (classes - 1)
+    assert relative_error(prepared.quadratic_forms(), quadratic_forms(case, theta)) <= 1e-8
+    rows = torch.tensor([[1, 2], [5, 9]])
+    joint, single = prepared.joint_forms(rows), Cholesky().prepare(objective, theta).joint_forms(rows)
+    assert torch.allclose(joint, single, rtol=1e-7, atol=1e-9)
+    B = torch.eye(len(theta), 4, dtype=torch.float64)
+    exact = torch.linalg.solve(hessian(case, theta), B)
+    assert torch.allclose(prepared.solve(B), exact, rtol=1e-7, atol=1e-9)
+    assert torch.allclose(prepared.precondition(B), exact, rtol=1e-3, atol=1e-3 * float(exact.abs().max()))
+
+
+def test_what_rounding_hides_is_no_equality():
+    X = torch.tensor([[1e12, 1e-6], [1e12, 2e-6], [1e12, 1e-6], [1.0, 1.0]]).double()
+    rows = dual._Distinct.of(X, whole=False)
+    assert rows.first[rows.which].tolist() == [0, 1, 0, 3]

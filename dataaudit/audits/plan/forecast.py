@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from dataaudit.audits.plan.costs import Costs, Shape, Speeds, asked_of, costs, measured
+from dataaudit.audits.plan.sample import RowSample, sample_rows
 from dataaudit.data.dataset import Dialect, Wanted
-from dataaudit.data.sample import RowSample, sample_rows
 from dataaudit.data.size import size_of
 from dataaudit.features import Role
 from dataaudit.features.encoding import fit_encoding
@@ -24,7 +25,6 @@ from dataaudit.features.target import encode_target
 from dataaudit.features.text import choose_units, document_frequencies
 from dataaudit.memory import memory_limit
 from dataaudit.options import EncoderOptions, LabelOptions
-from dataaudit.training.costs import Costs, Shape, Speeds, asked_of, costs, measured
 
 ENCODED: Final = 4_000  # rows that are encoded
 TEXT_BYTES: Final = 4 << 20  # of texts that are cut into terms

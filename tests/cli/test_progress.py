@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dataaudit.cli import progress as shown
 from dataaudit.cli.progress import Progress, left
-from dataaudit.progress import foresee, tick, ticking, within
+from dataaudit.options.progress import foresee, tick, ticking, within
 
 
 def test_what_runs_within_a_stage_says_how_far_it_is():

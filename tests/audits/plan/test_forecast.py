@@ -4,15 +4,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dataaudit.audits.plan import plan_labels, shape_of
+from dataaudit.audits.plan import costs
+from dataaudit.audits.plan.costs import USUAL, Asked, Shape
+from dataaudit.audits.plan.forecast import plan_labels, shape_of
+from dataaudit.audits.plan.sample import sample_rows
 from dataaudit.data.dataset import Wanted
-from dataaudit.data.sample import sample_rows
 from dataaudit.features.encoding import fit_encoding
 from dataaudit.memory import limited
 from dataaudit.model.costs import Size, route
 from dataaudit.options import LabelOptions
-from dataaudit.training import costs, selection
-from dataaudit.training.costs import USUAL, Asked, Shape
+from dataaudit.training import selection
 
 RANDOM = np.random.default_rng(0)
 WORDS = np.array([f"word{rank}" for rank in range(40_000)])
@@ -47,7 +48,7 @@ def test_sizes_of_the_whole_are_told_by_a_sample(weighting, monkeypatch):
     frame = table(12_000)
     options = LabelOptions(label="y", text="note", text_features=weighting)
     whole = fit_encoding(frame, "y", settings=options.columns).transform(frame)
-    monkeypatch.setattr("dataaudit.audits.plan.TEXT_BYTES", 200_000)  # a sixth of the texts
+    monkeypatch.setattr("dataaudit.audits.plan.forecast.TEXT_BYTES", 200_000)  # a sixth of the texts
     found = shape(frame, text="note", text_features=weighting)
     assert (found.rows, found.classes, found.numeric) == (12_000, 3, whole.numeric.shape[1])
     assert found.levels == whole.levels.shape[1]
@@ -61,8 +62,8 @@ def test_sizes_of_the_whole_are_told_by_a_sample(weighting, monkeypatch):
 def test_large_files_are_looked_at_in_pieces(tmp_path, suffix, monkeypatch):
     frame, path = table(20_000).sort("y"), tmp_path / f"t.{suffix}"
     {"parquet": frame.write_parquet, "csv": frame.write_csv, "arrow": frame.write_ipc}[suffix](path)
-    monkeypatch.setattr("dataaudit.data.sample.WHOLE", 1000)
-    monkeypatch.setattr("dataaudit.data.sample.ROWS", 1000)
+    monkeypatch.setattr("dataaudit.audits.plan.sample.WHOLE", 1000)
+    monkeypatch.setattr("dataaudit.audits.plan.sample.ROWS", 1000)
     sample = sample_rows(str(path), Wanted("y", exclude=("when",)))
     assert sample.frame.columns == ["x", "ward", "note", "y"]
     assert sample.frame.height < 2000

@@ -22,6 +22,7 @@ from dataaudit.features import Columns
 from dataaudit.memory import memory_limit
 from dataaudit.model.costs import PROBES, Route, Size, route
 from dataaudit.options import TrainingOptions
+from dataaudit.training.encoded import Training
 
 WIDE, BLOCK_NUMBERS = 3000, 4e7  # as in `selection`, which needs torch: more features than this are not dense
 PATH_ROWS, LANDMARKS, PARAMETERS = 20_000, 500, 2000
@@ -144,11 +145,14 @@ class Shape:
         return Size(self.rows, self.features + max(splines, rbf), k)
 
 
-def foreseen(columns: Columns, n_classes: int, settings: TrainingOptions) -> dict[str, float]:
+def foreseen(training: Training, settings: TrainingOptions) -> dict[str, float]:
     """Return about how many seconds the stages to come take, on a machine as the figures were fitted on."""
+    columns = training.columns
+    if not isinstance(columns, Columns):  # on disk, where passes are counted
+        return {}
     shape = Shape(
         rows=columns.n,
-        classes=n_classes,
+        classes=len(training.target.classes),
         cells=0,
         texts=0,
         numeric=columns.numeric.shape[1],
