@@ -62,17 +62,19 @@ if TYPE_CHECKING:
         audit_labels,
         audit_mismatch,
         explain,
-        verify,
         vulnerability,
     )
     from dataaudit.api.influence import Influence
+    from dataaudit.api.plan import Plan, plan
     from dataaudit.api.values import data_values
+    from dataaudit.api.verify import verify
     from dataaudit.data.dataset import Dataset
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
     from dataaudit.errors import (
         AuditError,
         BadTarget,
+        ClusterError,
         DataError,
         EncodeError,
         FitError,
@@ -96,6 +98,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AuditError",
     "BadTarget",
+    "ClusterError",
     "DataError",
     "Dataset",
     "EncodeError",
@@ -112,6 +115,7 @@ __all__ = [
     "ModuleModel",
     "NotConverged",
     "NotPositiveDefinite",
+    "Plan",
     "Query",
     "SettingError",
     "SolveError",
@@ -125,6 +129,7 @@ __all__ = [
     "data_values",
     "explain",
     "load",
+    "plan",
     "verify",
     "vulnerability",
 ]
@@ -146,7 +151,9 @@ _HOMES = {
     "explain": "dataaudit.api.audits",
     "Query": "dataaudit.data.sql.query",
     "load": "dataaudit.data.load",
-    "verify": "dataaudit.api.audits",
+    "plan": "dataaudit.api.plan",
+    "Plan": "dataaudit.api.plan",
+    "verify": "dataaudit.api.verify",
     "Vulnerability": "dataaudit.api.audits",
     "vulnerability": "dataaudit.api.audits",
 }  # every other public name is an error

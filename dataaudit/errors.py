@@ -13,6 +13,7 @@
     ├─ SolveError               the Hessian cannot be inverted as asked
     │  ├─ NotPositiveDefinite   the factorisation failed
     │  └─ TooLarge              it would need more memory than there is
+    ├─ ClusterError             a scheduler does not answer, or its workers differ from this machine
     ├─ SettingError             an option has a value that makes no sense
     └─ WriteError               the output cannot be written
 
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from dataaudit.secrets import masked_text
 
@@ -48,9 +49,20 @@ class AuditError(Exception):
 
     def hinted(self, hint: str) -> Self:
         """Return the same error with another hint."""
-        made = type(self).__new__(type(self))
-        AuditError.__init__(made, self.what, hint)
-        return made
+        return _made(type(self), self.what, hint)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let an error come back from another process: a subclass may take other arguments than these."""
+        return _made, (type(self), self.what, self.hint)
+
+
+Raised = TypeVar("Raised", bound=AuditError)
+
+
+def _made(kind: type[Raised], what: str, hint: str) -> Raised:
+    made = kind.__new__(kind)
+    AuditError.__init__(made, what, hint)
+    return made
 
 
 class DataError(AuditError):
@@ -97,6 +109,10 @@ class NotPositiveDefinite(SolveError):
 
 class TooLarge(SolveError):
     """A dense matrix would not fit in memory; the message says how many bytes it needs."""
+
+
+class ClusterError(AuditError):
+    """A scheduler does not answer, or its workers differ from this machine."""
 
 
 class SettingError(AuditError):

@@ -2,7 +2,8 @@
 
 Free is what the machine has left, or what the container, the job or the address space may still take,
 whichever is least. It is looked up once, when a run begins: what the run itself takes is part of its share.
-Everybody asks `memory_limit`; whoever would take more refuses before the work (`require_memory`).
+Everybody asks `memory_limit`; whoever would take more refuses before the work (`require_memory`), and whoever
+keeps much says so (`hold`), by sizes that the data alone decide: a run takes the same way each time.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ GROUPS: Final = (  # where control groups are, versions 2 and 1, and the files w
     (Path("/sys/fs/cgroup/memory"), "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
 _given: int | None = None  # bytes that the run may take
+_held = 0  # bytes of it that stages have taken and keep
 
 
 @contextmanager
 def limited(size: int | None) -> Iterator[None]:
     """Set what may be taken for a run, all of its threads included; None leaves it, or takes the share."""
-    global _given  # noqa: PLW0603 - of the process, as memory is
-    before, _given = _given, memory_limit() if size is None else size
+    global _given, _held
+    before, _given, _held = (_given, _held), memory_limit() if size is None else size, 0
     try:
         yield
     except MemoryError as error:
@@ -40,12 +42,19 @@ def limited(size: int | None) -> Iterator[None]:
             raise
         raise _exhausted() from error
     finally:
-        _given = before
+        _given, _held = before
 
 
 def memory_limit() -> int:
-    """Return the bytes that a run may take."""
-    return free_memory() // SHARE if _given is None else _given
+    """Return the bytes that a stage may take."""
+    return free_memory() // SHARE if _given is None else max(0, _given - _held)
+
+
+def hold(size: float) -> None:
+    """Take note of what a run keeps until its end: rows, features; the stages to come share the rest."""
+    global _held  # noqa: PLW0603 - as above
+    if _given is not None:
+        _held += int(size)
 
 
 def require_memory(needed: int, what: str, limit: int) -> None:
@@ -56,7 +65,7 @@ def require_memory(needed: int, what: str, limit: int) -> None:
 
 def in_bytes(size: float) -> str:
     """Return a size for people, in powers of 1024."""
-    return f"{size / 2**30:.1f} GiB" if size >= 0.1 * 2**30 else f"{size / 2**20:.0f} MiB"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
 
 
 def _exhausted() -> TooLarge:

@@ -9,8 +9,7 @@ three. They are made for rows at the top of the list alone, and for as many as c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -20,10 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.influence.leave_one_out import one_step_parameters, refit_relabelled, refit_without
-from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block
-from dataaudit.solvers.newton import Fit, FitSettings, minimise
+from dataaudit.influence.leave_one_out import SHARP, one_step_parameters
+from dataaudit.influence.refits import minimise_together
+from dataaudit.model.objective import Change, Objective
+from dataaudit.model.rows import Block, ShardedRows
+from dataaudit.options import NOT_KEPT, Checkpoint
+from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
 
 DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's, and differ between processes
@@ -31,6 +32,7 @@ LEVERAGE: Final = 0.15  # share of its own fit, and nats, from which on one step
 MOVED: Final = 0.1
 STEPS: Final = FitSettings(tolerance=1e-10, max_steps=3)
 BY_LOSS, BY_INFLUENCE = 30, 12  # rows of either order that are looked at
+TOGETHER: Final = 12  # rows that are refitted at once
 _COST: Final = 20_000_000  # rows times parameters, all refined rows together
 _DIGITS: Final = 9  # after the point, of a refined score
 
@@ -46,48 +48,68 @@ class Refit:
 
 
 def verify(
-    trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, on_refit: Callable[[int], None]
+    trained: Trained,
+    scores: RowScores,
+    rows: NDArray[np.int64],
+    *,
+    on_refit: Callable[[int], None],
+    kept: Checkpoint = NOT_KEPT,
 ) -> tuple[Refit, ...]:
     """Retrain without each row and its group, and with its suggested label, to the minimum."""
-    scores_now = trained.objective.scores(trained.fit.theta)
+    now = trained.objective.scores(trained.fit.theta)
     refits: list[Refit] = []
-    # Products of a sparse matrix keep one core busy, those of a dense one all of them.
-    workers = 1 if isinstance(trained.objective.rows.X, Tensor) else torch.get_num_threads()
-    with ThreadPoolExecutor(workers) as pool:
-        for pair in pool.map(
-            partial(_refit, trained, scores, scores_now), rows.tolist(), directions_of(trained, rows)
-        ):
-            for one in pair:
-                refits.append(one)
-                on_refit(len(refits))
+    for part in np.array_split(rows, -(-len(rows) // TOGETHER)) if len(rows) else ():
+        stage = "refits of " + ", ".join(map(str, part.tolist()))
+        for one in kept.once(stage, partial(_refits, trained, scores, now, part)):
+            refits.append(one)
+            on_refit(len(refits))
     return tuple(refits)
 
 
-def _refit(
-    trained: Trained, scores: RowScores, scores_now: Tensor, row: int, moved: Tensor
-) -> tuple[Refit, Refit]:
-    """Retrain without a row and its group, and with its suggested label, from the predicted minimum."""
-    dense = trained.prepared.method == "cholesky"
-    warm = trained.prepared.solve if dense else None  # a dual solve costs more than the steps that it saves
-    objective, fit = trained.objective, trained.fit
-    before, label = float(scores.train_loss[row]), int(objective.rows.y[row])
-    other = int(scores.suggested[row])
-    step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
-    group = torch.from_numpy(trained.mates(row))
-    alone = torch.from_numpy(scores.loo_scores[row]) - scores_now[row]
-    start = step(by=alone) if len(group) == 1 else None
-    removed = refit_without(objective, fit, group, start=start, precondition=warm)
-    start = step(by=torch.from_numpy(scores.relabelled_scores[row]) - scores_now[row])
-    changed = refit_relabelled(objective, fit, row, label=other, start=start, precondition=warm)
-    found = (
-        ("removed", scores.loo_loss, _loss(trained, removed, row, label)),
-        ("relabelled", scores.relabelled_loss, _loss(trained, changed, row, other)),
-    )
-    first, second = (
-        Refit(row, change, float(predicted[row]) - before, round(measured - before, DIGITS))
-        for change, predicted, measured in found
-    )
-    return first, second
+def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
+    """Return refits without each row and its group, and with its suggested label, from where they are due."""
+    fit, changes, starts = trained.fit, list[Change](), list[Tensor]()
+    along = [None] * len(rows) if trained.prepared.changed else directions_of(trained, rows)
+    for row, moved in zip(rows.tolist(), along, strict=True):
+        step = partial(_started, trained, moved, row)
+        group = torch.from_numpy(trained.mates(row))
+        alone = torch.from_numpy(scores.loo_scores[row]) - now[row]
+        anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
+        changes += [Change(group), Change(torch.tensor([row]), int(scores.suggested[row]))]
+        starts += [step(by=alone) if len(group) == 1 else fit.theta, step(by=anew)]
+    thetas, made = _minima(trained, changes, starts), []
+    for at, row in enumerate(rows.tolist()):
+        label, other, before = (
+            int(trained.objective.rows.y[row]),
+            scores.suggested[row],
+            float(scores.train_loss[row]),
+        )
+        for change, predicted, after, said in (
+            ("removed", scores.loo_loss, thetas[2 * at], label),
+            ("relabelled", scores.relabelled_loss, thetas[2 * at + 1], other),
+        ):
+            measured = round(_loss(trained, after, row, said) - before, DIGITS)
+            made.append(Refit(row, change, float(predicted[row]) - before, measured))
+    return made
+
+
+def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
+    """Return the minima of problems that differ in some rows."""
+    objective, prepared = trained.objective, trained.prepared
+    if isinstance(objective.rows, ShardedRows):  # no weights and labels of all rows for each, few passes
+        from dataaudit.solvers.passes import minimise_changes  # noqa: PLC0415 - few tables are so large
+
+        return list(minimise_changes(objective, changes, torch.stack(list(starts), 1), prepared.solve).T)
+    changed = [change.of(objective) for change in changes]
+    fits = minimise_together(changed, starts, precondition=prepared.precondition, settings=SHARP)
+    return [fit.theta for fit in fits]
+
+
+def _started(trained: Trained, moved: Tensor | None, row: int, *, by: Tensor) -> Tensor:
+    """Return where a refit begins: where the predicted scores are, unless that takes a solve a score."""
+    if moved is None:
+        return trained.fit.theta
+    return one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
 
 
 def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
@@ -96,7 +118,7 @@ def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
         return []
     k = len(trained.classes) - 1
     B = lifted(trained.objective.rows.take(torch.from_numpy(rows)), k)
-    return list(trained.prepared.solve(B).view(-1, len(rows), k).unbind(1))
+    return list(trained.prepared.to_three_digits(B).view(-1, len(rows), k).unbind(1))
 
 
 def lifted(block: Block, k: int) -> Tensor:
@@ -105,10 +127,10 @@ def lifted(block: Block, k: int) -> Tensor:
     return torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(X) * k)
 
 
-def _loss(trained: Trained, fit: Fit, row: int, label: int) -> float:
+def _loss(trained: Trained, theta: Tensor, row: int, label: int) -> float:
     """Return the loss of one row for one label under a refit."""
     model = trained.objective.model
-    s = model.scores(fit.theta, trained.objective.rows.take(torch.tensor([row])))
+    s = model.scores(theta, trained.objective.rows.take(torch.tensor([row])))
     return float(trained.loss(s, torch.tensor([label]))[0])
 
 
@@ -118,7 +140,7 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
     if not len(rows):
         return scores
     objective, y = trained.objective, trained.objective.rows.y
-    now, at = objective.scores(trained.fit.theta), torch.from_numpy(rows)
+    now = objective.scores(trained.fit.theta)
     without, relabelled = scores.loo_scores.copy(), scores.relabelled_scores.copy()
     suggested = torch.from_numpy(scores.suggested)
     for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
@@ -129,24 +151,30 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
             by = torch.from_numpy(found[row]) - now[row]
             start = one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
             found[row] = _stepped(trained, changed, start, row)
-    left, anew = torch.from_numpy(without[rows]), torch.from_numpy(relabelled[rows])
-    odds, p, loss, other_loss = (
-        values.copy()
-        for values in (scores.loo_log_odds, scores.loo_p, scores.loo_loss, scores.relabelled_loss)
-    )
-    odds[rows] = trained.log_odds(left).numpy()
-    p[rows] = trained.log_probabilities(left).exp().numpy()
-    loss[rows] = trained.loss(left, y[at]).numpy()
-    other_loss[rows] = trained.loss(anew, suggested[at]).numpy()
-    return replace(
-        scores,
-        loo_scores=without,
-        relabelled_scores=relabelled,
-        loo_log_odds=odds,
-        loo_p=p,
-        loo_loss=loss,
-        relabelled_loss=other_loss,
-    )
+    return patched(trained, scores, rows, without[rows], relabelled[rows])
+
+
+def patched(
+    trained: Trained,
+    scores: RowScores,
+    rows: NDArray[np.int64],
+    without: NDArray[np.float64],  # (m, k) scores of these rows without themselves
+    relabelled: NDArray[np.float64],  # (m, k) and with the suggested label
+) -> RowScores:
+    """Return the scores with those of some rows replaced, and what follows from them."""
+    left, anew, y = torch.from_numpy(without), torch.from_numpy(relabelled), trained.objective.rows.y
+    new = {
+        "loo_scores": left,
+        "relabelled_scores": anew,
+        "loo_log_odds": trained.log_odds(left),
+        "loo_p": trained.log_probabilities(left).exp(),
+        "loo_loss": trained.loss(left, y[torch.from_numpy(rows)]),
+        "relabelled_loss": trained.loss(anew, torch.from_numpy(scores.suggested[rows])),
+    }
+    copies = {name: getattr(scores, name).copy() for name in new}
+    for name, values in new.items():
+        copies[name][rows] = values.numpy()
+    return replace(scores, **copies)
 
 
 def _insufficient(trained: Trained, scores: RowScores) -> NDArray[np.int64]:

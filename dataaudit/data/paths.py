@@ -267,6 +267,29 @@ def files_meant(sources: Iterable[Any], target: str) -> Iterator[str]:
         yield from (*found.tables, *(path for text_class in found.classes for path in text_class.files))
 
 
+def given_files(source: Any) -> list[str]:
+    """Return the files of this machine that a source names, as far as that can be seen without reading."""
+    paths = [source] if isinstance(source, str | Path) else source if isinstance(source, list | tuple) else []
+    try:
+        return [file for path in paths if isinstance(path, str | Path) for file in _plain_files(str(path))]
+    except (OSError, ValueError):
+        return []
+
+
+def _plain_files(path: str) -> list[str]:
+    if os.path.isdir(path):  # noqa: PTH112 - a path that is too long is no folder
+        return list(_files_below(path))
+    return glob.glob(path, recursive=True) if glob.has_magic(path) and not _exists(path) else [path]  # noqa: PTH207
+
+
+def file_size(path: str) -> int:
+    """Return the bytes of a file; 0 where there is none."""
+    try:
+        return Path(path).stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
 def files_read(record: Any) -> list[str]:
     """Return the files that a provenance names: of the training and of the test rows."""
     origins: Iterable[Mapping[str, Any]] = (*record.origins, *getattr(record, "test_origins", ()))

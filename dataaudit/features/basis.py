@@ -17,9 +17,10 @@ the labels.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,8 @@ from scipy.sparse import csr_array, hstack
 from scipy.special import ndtri
 
 from dataaudit.errors import EncodeError, SettingError
-from dataaudit.features.columns import Columns, Feature
-from dataaudit.features.rbf import Kernel, fit_kernel, learn_metric
+from dataaudit.features.columns import AnyColumns, Columns, Feature
+from dataaudit.features.rbf import Kernel, draw_landmarks, fit_kernel, learn_metric
 
 Array = NDArray[np.float64]
 
@@ -126,13 +127,17 @@ class Basis:
         return X
 
     def _dense(self, columns: Columns, rows: slice) -> Array:
+        before, after = self.sides(columns, rows)
+        return np.hstack([before, columns.levels[rows].toarray(), columns.terms[rows].toarray(), after])
+
+    def sides(self, columns: Columns, rows: slice) -> tuple[Array, Array]:
+        """Return the features of some rows before the levels, and those after the terms."""
         Z, vectors = self._scaled(columns.numeric[rows]), columns.vectors[rows]
-        levels = columns.levels[rows].toarray()
-        share, terms = self.share, columns.terms[rows].toarray()
-        parts = [share * Z, share * vectors, levels, terms, share * self._splines(Z)]
+        after = [self.share * self._splines(Z)]
         if self.kernel:
-            parts.append(self.kernel(np.hstack([Z, vectors, levels[:, self.kernel_levels]])))
-        return np.hstack(parts)
+            levels = columns.levels[rows][:, self.kernel_levels].toarray()
+            after.append(self.kernel(np.hstack([Z, vectors, levels])))
+        return np.hstack([self.share * Z, self.share * vectors]), np.hstack(after)
 
     def _sparse_pays(self, columns: Columns) -> bool:
         """Return whether few values of X are not zero; RBF features have no zeros."""
@@ -152,48 +157,105 @@ class Basis:
         return np.hstack(parts) if parts else np.empty((len(Z), 0))
 
 
-def fit_basis(columns: Columns, settings: BasisSettings, *, targets: Array | None = None) -> Basis:
-    """Learn scales, knots and landmarks, and a metric from the labels if asked."""  # targets (n, m), 0 or 1
-    numeric = columns.numeric
-    mean = numeric.mean(0)
-    sd = numeric.std(0)
-    # A column that is constant up to rounding must not be blown up to noise.
-    sd = np.where(sd > 1e-12 * np.maximum(1.0, np.abs(mean)), sd, 1.0)
-    curves = tuple(_rank_curve(v) for v in numeric.T) if settings.scaling == "rank" else ()
-    basis = Basis(settings, mean, sd, curves, (), None, np.empty(0, dtype=np.int64), columns.features, "")
-    Z = basis._scaled(numeric)  # noqa: SLF001 - the same class, half-way
-    knots = tuple(np.unique(np.quantile(v, KNOTS)) if settings.spline else np.empty(0) for v in Z.T)
-    kernel, kernel_levels = None, basis.kernel_levels
+def fit_basis(
+    columns: AnyColumns,
+    settings: BasisSettings,
+    *,
+    targets: Callable[[NDArray[np.int64]], Array] | None = None,  # indicators of the classes of rows, (m, K)
+) -> Basis:
+    """Learn scales, knots and landmarks, and a metric from the labels if asked."""
+    learned = [_of_number(columns.number(j), settings) for j in range(len(columns.numeric_features))]
+    mean, sd = (
+        np.array([getattr(one, name) for one in learned], dtype=np.float64) for name in ("mean", "sd")
+    )
+    basis = Basis(
+        settings,
+        mean,
+        sd,
+        tuple(one.curve for one in learned if one.curve is not None),
+        tuple(one.knots for one in learned),
+        None,
+        np.empty(0, dtype=np.int64),
+        columns.features,
+        "",
+    )
     if settings.rbf_width is not None:
-        kernel_levels = _few_levels(columns.level_features)
-        kernel = _kernel(_kernel_inputs(Z, columns, kernel_levels), settings, targets)
-    name = _name(columns, settings, splines=any(map(_width, knots)), kernel=kernel)
-    basis = replace(basis, knots=knots, kernel=kernel, kernel_levels=kernel_levels, name=name)
-    return replace(basis, share=_share(basis, Z, columns.vectors)) if settings.matched and kernel else basis
+        basis = replace(basis, kernel_levels=_few_levels(columns.level_features))
+        basis = replace(basis, kernel=_kernel(columns, basis, targets))
+    name = _name(columns, settings, splines=any(map(_width, basis.knots)), kernel=basis.kernel)
+    basis = replace(basis, name=name)
+    return replace(basis, share=_share(basis, columns)) if settings.matched and basis.kernel else basis
 
 
-def _share(basis: Basis, Z: Array, vectors: Array) -> float:
+class _Number(NamedTuple):
+    """What is learned of one numeric feature."""
+
+    mean: float
+    sd: float
+    curve: Curve | None
+    knots: Array
+
+
+def _of_number(values: Array, settings: BasisSettings) -> _Number:
+    mean, sd = float(values.mean()), float(values.std())
+    # A column that is constant up to rounding must not be blown up to noise.
+    sd = sd if sd > 1e-12 * max(1.0, abs(mean)) else 1.0
+    curve = _rank_curve(values) if settings.scaling == "rank" else None
+    if not settings.spline:
+        return _Number(mean, sd, curve, np.empty(0))
+    scaled = curve(values) if curve else (values - mean) / sd
+    return _Number(mean, sd, curve, np.unique(np.quantile(scaled, KNOTS)))
+
+
+def _share(basis: Basis, columns: AnyColumns) -> float:
     """Return what makes the variances of numbers, vectors and splines sum up to 1."""
-    varied = sum(float(part.var(0).sum()) for part in (Z, vectors, basis._splines(Z)))  # noqa: SLF001 - as above
+
+    def dense(part: Columns) -> Array:
+        Z = basis._scaled(part.numeric)  # noqa: SLF001 - the same class, half-way
+        return np.hstack([Z, part.vectors, basis._splines(Z)])  # noqa: SLF001 - as above
+
+    varied = variance(columns, dense)
     return float(varied**-0.5) if varied > 0.0 else 1.0
 
 
-def _kernel(inputs: Array, settings: BasisSettings, targets: Array | None) -> Kernel | None:
+def variance(columns: AnyColumns, values: Callable[[Columns], Array]) -> float:
+    """Return the sum of the variances of what is made of rows, all of them in one or more blocks."""
+    n, mean, squares = 0, np.zeros(0), np.zeros(0)
+    for part in columns.blocks():
+        made = values(part)
+        m, own = len(made), made.mean(0)
+        if not n:
+            n, mean, squares = m, own, m * made.var(0)
+            continue
+        apart = own - mean  # Chan, Golub & LeVeque 1983
+        squares += m * made.var(0) + apart**2 * (n * m / (n + m))
+        n, mean = n + m, mean + apart * (m / (n + m))
+    return float(squares.sum() / max(n, 1))
+
+
+def _kernel(
+    columns: AnyColumns, basis: Basis, targets: Callable[[NDArray[np.int64]], Array] | None
+) -> Kernel | None:
     """Fit the RBF features, in the metric that is asked for."""
+    settings, n = basis.settings, columns.n
     width, size, seed = settings.rbf_width or 1.0, settings.landmarks, settings.seed
-    plain = fit_kernel(inputs, width, landmarks=size, seed=seed)
+
+    def inputs(part: Columns) -> Array:
+        levels = part.levels[:, basis.kernel_levels].toarray()
+        return np.hstack([basis._scaled(part.numeric), part.vectors, levels])  # noqa: SLF001 - as above
+
+    landmarks = inputs(columns.take(draw_landmarks(n, size, seed)))
+    plain = fit_kernel(landmarks, variance(columns, inputs), width)
     if plain is None or targets is None or settings.metric == "plain":
         return plain
-    some = np.sort(np.random.default_rng(seed).permutation(len(inputs))[:METRIC_ROWS])
-    first = fit_kernel(inputs[some], width, landmarks=min(size, METRIC_LANDMARKS), seed=seed)
-    full = settings.metric == "turned"
-    metric = learn_metric(inputs[some], targets[some], first, full=full) if first else None
-    return plain if metric is None else fit_kernel(inputs, width, landmarks=size, seed=seed, metric=metric)
-
-
-def _kernel_inputs(Z: Array, columns: Columns, levels: NDArray[np.int64]) -> Array:
-    """Return what the kernel measures distances in."""  # -> (n, d)
-    return np.hstack([Z, columns.vectors, columns.levels[:, levels].toarray()])
+    some = np.sort(np.random.default_rng(seed).permutation(n)[:METRIC_ROWS])
+    few = inputs(columns.take(some))
+    drawn = few[draw_landmarks(len(few), min(size, METRIC_LANDMARKS), seed)]
+    first, full = fit_kernel(drawn, float(few.var(0).sum()), width), settings.metric == "turned"
+    metric = learn_metric(few, targets(some), first, full=full) if first else None
+    if metric is None:
+        return plain
+    return fit_kernel(landmarks, variance(columns, lambda part: inputs(part) @ metric), width, metric=metric)
 
 
 def _few_levels(features: tuple[Feature, ...]) -> NDArray[np.int64]:
@@ -231,12 +293,12 @@ def _stack(parts: list[Array], n: int) -> Array:
     return np.column_stack(parts) if parts else np.empty((n, 0))
 
 
-def _name(columns: Columns, settings: BasisSettings, *, splines: bool, kernel: Kernel | None) -> str:
+def _name(columns: AnyColumns, settings: BasisSettings, *, splines: bool, kernel: Kernel | None) -> str:
     """Return the basis in words."""
     scaled = {"standard": "standardised", "rank": "rank-to-normal"}[settings.scaling]
     metric = "" if kernel is None or kernel.metric is None else f" ({settings.metric} metric)"
     parts = (
-        (columns.numeric.shape[1] > 0, f"{scaled} numbers"),
+        (bool(columns.numeric_features), f"{scaled} numbers"),
         (bool(columns.vector_features), "vectors"),
         (bool(columns.level_features), "levels"),
         (bool(columns.term_features), "terms"),

@@ -7,6 +7,7 @@ its share of each, a ``ColumnBlocks``; what all encoders need (casting, indicato
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -66,6 +67,24 @@ class Columns:
         """All features: numeric, vectors, levels, terms."""
         return self.numeric_features + self.vector_features + self.level_features + self.term_features
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(bytes_of(block) for block in (self.numeric, self.vectors, self.levels, self.terms))
+
+    @property
+    def entries(self) -> int:
+        """Numbers that a sparse matrix of them stores."""
+        return int(self.numeric.size + self.vectors.size + self.levels.nnz + self.terms.nnz)
+
+    def number(self, j: int) -> NDArray[np.float64]:
+        """Return the values of one numeric feature."""  # -> (n,)
+        return self.numeric[:, j]
+
+    def blocks(self) -> Iterator[Columns]:
+        """Yield the rows block by block: as one."""
+        yield self
+
     def take(self, rows: NDArray[np.int64]) -> Columns:
         """Return some rows, in the order given and as often as given."""  # (b,) positions
         return replace(
@@ -87,6 +106,43 @@ class Columns:
             levels=_mixed(self.levels, donors.levels, _of(self.level_features, name)),
             terms=_mixed(self.terms, donors.terms, _of(self.term_features, name)),
         )
+
+
+class AnyColumns(Protocol):
+    """Encoded columns, in memory or not."""
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All features, as in `Columns`."""
+
+    @property
+    def numeric_features(self) -> tuple[Feature, ...]:
+        """Those of numbers."""
+
+    @property
+    def vector_features(self) -> tuple[Feature, ...]:
+        """Those of vectors."""
+
+    @property
+    def level_features(self) -> tuple[Feature, ...]:
+        """Those of levels."""
+
+    @property
+    def term_features(self) -> tuple[Feature, ...]:
+        """Those of terms."""
+
+    def number(self, j: int) -> NDArray[np.float64]:
+        """Return the values of one numeric feature."""
+
+    def blocks(self) -> Iterator[Columns]:
+        """Yield all rows in their order, block by block."""
+
+    def take(self, rows: NDArray[np.int64]) -> Columns:
+        """Return some rows, in the order given and as often as given."""
 
 
 def _of(features: tuple[Feature, ...], name: str) -> NDArray[np.bool_]:
@@ -202,6 +258,12 @@ def _loose_cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
         except pl.exceptions.PolarsError:
             pass
     return pl.Series(series.name, [None] * len(series), dtype=dtype)
+
+
+def bytes_of(X: NDArray[np.float64] | csr_array) -> int:
+    """Return the bytes of a matrix in memory."""
+    parts = (X.data, X.indices, X.indptr) if isinstance(X, csr_array) else (X,)
+    return sum(int(part.nbytes) for part in parts)
 
 
 def missing_feature(column: str, *, has_missing: bool) -> tuple[Feature, ...]:

@@ -97,7 +97,8 @@ def restated(frame: pl.DataFrame, y: Codes, roles: Sequence[Role], *, label: str
     for role in used:
         if alone[role.column] >= _NAMED - _DOUBT:
             least = _NAMED if _says_label(role.column, label) else _RESTATED
-            found.append(_restates(frame.gather_every(step), y[::step], role, least=least))
+            rows = frame.get_column(role.column).gather_every(step).to_frame()
+            found.append(_restates(rows, y[::step], role, least=least))
     return tuple(one for one in found if one)
 
 

@@ -48,17 +48,17 @@ class Kernel:
         return np.asarray(gaussian(turned, self.landmarks, self.gamma) @ self.root)
 
 
-def fit_kernel(
-    inputs: Array, width: float, *, landmarks: int, seed: int, metric: Array | None = None
-) -> Kernel | None:
-    """Draw landmarks and take the root of their kernel; None without a column that varies."""
-    # inputs (n, d), metric (d, q); `width` is γ times the total variance of the inputs
-    inputs = inputs if metric is None else inputs @ metric
-    n, spread = len(inputs), float(inputs.var(0).sum()) if inputs.shape[1] else 0.0
+def draw_landmarks(n: int, most: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows that distances are measured from, in order."""
+    return np.sort(np.random.default_rng(seed).choice(n, min(most, n), replace=False))
+
+
+def fit_kernel(drawn: Array, spread: float, width: float, *, metric: Array | None = None) -> Kernel | None:
+    """Take the root of the landmarks' kernel; None without a column that varies."""
+    # drawn (m, d), metric (d, q); `width` is γ times the total variance of all rows, `spread`, in the metric
     if spread <= 0.0:
         return None
-    drawn = np.random.default_rng(seed).choice(n, min(landmarks, n), replace=False)
-    S = np.unique(inputs[np.sort(drawn)], axis=0)
+    S = np.unique(drawn if metric is None else drawn @ metric, axis=0)
     gamma = width / spread
     values, vectors = np.linalg.eigh(gaussian(S, S, gamma))
     kept = values > FLAT * values[-1]

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
@@ -27,6 +28,7 @@ from dataaudit.options import (
     TextOptions,
     Weight,
     options_of,
+    parse_size,
 )
 from dataaudit.secrets import public
 
@@ -211,6 +213,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
 
 
+def _is_size(value: Any) -> bool:
+    with suppress(SettingError):
+        return (parse_size(value, "") if isinstance(value, str) else value) > 0
+    return False
+
+
 def _are_texts(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_text, value)))
 
@@ -232,7 +240,7 @@ def _kind(option: Option) -> Kind:
         return Kind({"enum": list(option.choices)}, words, example, option.choices.__contains__)
     if option.opt.kind == "size":
         either = {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": option.least}]}
-        return Kind(either, "a size", '"4GiB"', lambda value: _is_text(value) or isinstance(value, int))
+        return Kind(either, "a size", '"4GiB"', _is_size)
     least = {} if option.least == -math.inf else {"minimum": 0}
     bound, above = (0, " from 0") if least else (-math.inf, "")
     simple: dict[Any, tuple[str, str, str, Callable[[Any], bool]]] = {

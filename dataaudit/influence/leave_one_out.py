@@ -77,6 +77,20 @@ def one_step_parameters(fit: Fit, moved: Tensor, *, form: Tensor, by: Tensor) ->
     return fit.theta + moved @ along
 
 
+def without(objective: Objective, row: int | Tensor) -> Objective:
+    """Return the same objective without one row, or several."""  # positions
+    weight = objective.rows.weight.clone()
+    weight[row] = 0.0
+    return objective.reweighted(weight)
+
+
+def relabelled(objective: Objective, row: int, label: int) -> Objective:
+    """Return the same objective with another label for one row."""
+    y = objective.rows.y.clone()
+    y[row] = label
+    return objective.relabelled(y)
+
+
 def refit_without(
     objective: Objective,
     fit: Fit,
@@ -86,10 +100,8 @@ def refit_without(
     precondition: Product | None = None,
 ) -> Fit:
     """Return the true minimum without one row, or several."""
-    weight = objective.rows.weight.clone()
-    weight[row] = 0.0
     begin = fit.theta if start is None else start
-    return minimise(objective.reweighted(weight), begin, precondition=precondition, settings=SHARP)
+    return minimise(without(objective, row), begin, precondition=precondition, settings=SHARP)
 
 
 def refit_relabelled(
@@ -102,7 +114,5 @@ def refit_relabelled(
     precondition: Product | None = None,
 ) -> Fit:
     """Return the true minimum with another label for one row."""
-    y = objective.rows.y.clone()
-    y[row] = label
     begin = fit.theta if start is None else start
-    return minimise(objective.relabelled(y), begin, precondition=precondition, settings=SHARP)
+    return minimise(relabelled(objective, row, label), begin, precondition=precondition, settings=SHARP)

@@ -81,7 +81,11 @@ class LinearModel:
 
     def curvature(self, theta: Tensor, block: Block) -> Tensor:
         """Return the weighted curvature ω W of each row."""  # -> (b, k, k)
-        return block.weight[:, None, None] * self.loss.curvature(self.scores(theta, block), block.y)
+        return self.curvature_at(self.scores(theta, block), block.y, block.weight)
+
+    def curvature_at(self, s: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted curvature of rows with known scores."""  # (b, k), (b,), (b,) -> (b, k, k)
+        return weight[:, None, None] * self.loss.curvature(s, y)
 
     def bend(self, V: Tensor, block: Block, W: Tensor) -> Tensor:
         """Return ``Σ x̃ ⊗ (W (x̃ᵀ V))``, the weighted sum of Hessians times the columns of V."""
@@ -106,8 +110,12 @@ class LinearModel:
 
     def hessian(self, theta: Tensor, block: Block) -> Tensor:
         """Return the weighted sum of Hessians, dense."""  # -> (p, p)
+        return self.hessian_at(self.curvature(theta, block), block)
+
+    def hessian_at(self, W: Tensor, block: Block) -> Tensor:
+        """Return the weighted sum of Hessians of rows with known curvature."""  # (b, k, k) -> (p, p)
         k, width = self.loss.n_scores, self.width + 1
-        W, X = self.curvature(theta, block), block.dense()
+        X = block.dense()
         H = X.new_empty(width, k, width, k)
         for a in range(k):
             for b in range(a + 1):

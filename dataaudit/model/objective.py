@@ -16,8 +16,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from dataaudit.model.costs import Size
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.rows import MemoryRows
+from dataaudit.model.rows import MemoryRows, ShardedRows, added
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Objective:
     rows: MemoryRows
     model: LinearModel
     l2: float
+
+    @property
+    def size(self) -> Size:
+        """Numbers of rows, features and scores."""
+        return Size(self.rows.n, self.rows.width, self.model.loss.n_scores, self.rows.entries)
 
     def value(self, theta: Tensor) -> float:
         """Return R(θ)."""
@@ -52,14 +58,18 @@ class Objective:
             if curvatures is None:
                 total = rows.sum(partial(model.product, theta, V))
             else:
-                total = rows.sum(partial(model.bend, V), curvatures)
+                total = added(map(partial(model.bend, V), rows.blocks(), curvatures))
             return total / rows.n + self._ridge(V)
 
         return product
 
     def hessian(self, theta: Tensor) -> Tensor:
         """Return ∇²R(θ), dense."""  # (p,) -> (p, p)
-        H = self.rows.sum(partial(self.model.hessian, theta), dense=True).div_(self.rows.n)
+        return self.with_ridge(self.rows.sum(partial(self.model.hessian, theta), dense=True))
+
+    def with_ridge(self, H: Tensor) -> Tensor:
+        """Return ∇²R from the sum of the rows' own Hessians, in its place."""  # (p, p) -> (p, p)
+        H.div_(self.rows.n)
         d, k = self.rows.width, self.model.loss.n_scores
         blocks = H.view(d + 1, k, d + 1, k).diagonal(dim1=0, dim2=2)  # a view, (k, k, d + 1)
         blocks[:, :, :d] += self.l2 * self.model.coupling[:, :, None]
@@ -77,11 +87,21 @@ class Objective:
 
     def curvature(self, theta: Tensor) -> Tensor:
         """Return the weighted curvature ω W of all rows."""  # (p,) -> (n, k, k)
+        if isinstance(self.rows, ShardedRows):
+            return self.model.curvature_at(self.scores(theta), self.rows.y, self.rows.weight)
         return torch.cat(list(self.rows.map(partial(self.model.curvature, theta))))
 
     def scores(self, theta: Tensor) -> Tensor:
-        """Return the scores of all rows."""  # (p,) -> (n, k)
-        return torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+        """Return the scores of all rows; of rows that are not in memory they are kept."""  # (p,) -> (n, k)
+        if not isinstance(self.rows, ShardedRows):
+            return torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+        key = theta.numpy().tobytes()
+        scores = self.rows.known.get(key)
+        if scores is None:
+            scores = torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+            self.rows.known.clear()
+            self.rows.known[key] = scores
+        return scores
 
     def reweighted(self, weight: Tensor) -> Objective:
         """Return the same objective with other row weights; n stays as it is."""
@@ -90,3 +110,17 @@ class Objective:
     def relabelled(self, y: Tensor) -> Objective:
         """Return the same objective with other labels."""
         return replace(self, rows=replace(self.rows, y=y))
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another objective: some rows leave, or have another label."""
+
+    rows: Tensor  # (m,) positions
+    label: int | None = None  # None where they leave
+
+    def of(self, objective: Objective) -> Objective:
+        """Return the objective with the change."""
+        if self.label is None:
+            return objective.reweighted(objective.rows.weight.index_fill(0, self.rows, 0.0))
+        return objective.relabelled(objective.rows.y.index_fill(0, self.rows, self.label))

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
-from typing import Any, ClassVar, Final, Protocol, TypeVar
+from typing import ClassVar, Final, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -33,8 +34,6 @@ LIGHT_ROWS = 128
 BUNDLE: Final = 32
 
 T = TypeVar("T")
-# Of a block, and of what belongs to this block where `each` is given.
-Function = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,7 @@ class Block:
     X: Tensor | csr_array  # (b, d)
     y: Tensor  # (b,)
     weight: Tensor  # (b,) weight of each row in the objective
+    bordered: Tensor | None = None  # (b, d+1) [X, 1], where it is at hand
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``, the last row of `V` being the intercepts."""  # (d+1, m) -> (b, m)
@@ -59,8 +59,13 @@ class Block:
 
     def dense(self) -> Tensor:
         """Return ``[X, 1]`` densely."""  # -> (b, d+1)
+        if self.bordered is not None:
+            return self.bordered
         X = self.X if isinstance(self.X, Tensor) else torch.from_numpy(self.X.toarray())
         return torch.cat([X, X.new_ones(len(X), 1)], dim=1)
+
+
+Function = Callable[[Block], Tensor]
 
 
 class Rows(ABC):
@@ -68,30 +73,24 @@ class Rows(ABC):
 
     n: int
     width: int  # number of features d, the intercept not counted
+    entries: int = 0  # stored numbers of a sparse X in memory
     in_memory: ClassVar[bool] = False  # whether it pays to keep more numbers of each row
 
     @abstractmethod
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order; `dense` says that `Block.dense` will be called on them."""
 
-    def sum(
-        self, contribution: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Tensor:
+    @abstractmethod
+    def take(self, rows: Tensor) -> Block:
+        """Return the given rows as one block."""  # (b,) positions
+
+    def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over blocks, in row order."""
-        return added(self.map(contribution, each, dense=dense))
+        return added(self.map(contribution, dense=dense))
 
-    def map(
-        self, function: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Iterator[Tensor]:
-        """Yield one result a block, in row order; `each` holds what is given with the block."""
-        return applied(function, self.blocks(dense=dense), each)
-
-
-def applied(function: Function, blocks: Iterable[Block], each: Sequence[Any] | None) -> Iterator[Tensor]:
-    """Yield what a function gives for each block."""
-    if each is None:
-        return map(function, blocks)
-    return (function(block, mine) for block, mine in zip(blocks, each, strict=True))
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
+        """Yield one result a block, in row order."""
+        return map(function, self.blocks(dense=dense))
 
 
 def added(parts: Iterable[Tensor]) -> Tensor:
@@ -136,6 +135,11 @@ class MemoryRows(Rows):
         """Number of features."""
         return int(self.X.shape[1])
 
+    @property
+    def entries(self) -> int:  # type: ignore[override]
+        """Stored numbers of a sparse X."""
+        return int(self.X.nnz) if isinstance(self.X, csr_array) else 0
+
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the blocks in row order."""
         row_bytes = 8.0 * (self.width + 1)
@@ -166,10 +170,15 @@ class MemoryRows(Rows):
 class Shard(Protocol):
     """Features of some rows that lie elsewhere: a small value that can be pickled and says where."""
 
-    n: int
+    @property
+    def n(self) -> int:
+        """Number of rows."""
 
     def features(self) -> Tensor | csr_array:
-        """Read or make the features."""  # -> (n, d)
+        """Read or make the features; dense ones may have a column of ones after them."""  # -> (n, d or d+1)
+
+    def take(self, rows: NDArray[np.int64]) -> Tensor | csr_array:
+        """Read or make those of some rows, in the order given."""  # (b,) positions -> (b, d or d+1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,10 +188,14 @@ class Part:
     shard: Shard
     y: Tensor  # (b,)
     weight: Tensor  # (b,)
+    width: int
 
     def block(self) -> Block:
         """Return the rows."""
-        return Block(self.shard.features(), self.y, self.weight)
+        X = self.shard.features()
+        if isinstance(X, Tensor) and X.shape[1] > self.width:
+            return Block(X[:, :-1], self.y, self.weight, X)
+        return Block(X, self.y, self.weight)
 
 
 class Engine(Protocol):
@@ -192,27 +205,35 @@ class Engine(Protocol):
     can go there, a lambda cannot.
     """
 
-    def map(
-        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards, by a tree as in `bundled`."""
 
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard, as its `take` does."""
 
+
+@dataclass(frozen=True)
 class Local:
     """One shard after another, in this process."""
 
-    def map(
-        self, function: Function, parts: Sequence[Part], each: Sequence[Any] | None = None
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
-        return applied(function, (part.block() for part in parts), each)
+        return (function(part.block()) for part in parts)
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards."""
         return added(added(self.map(contribution, some)) for some in bundled(parts))
+
+    def take(
+        self, shards: Sequence[Shard], rows: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Tensor | csr_array]:
+        """Yield the features of some rows of each shard."""
+        return (shard.take(some) for shard, some in zip(shards, rows, strict=True))
 
 
 LOCAL = Local()
@@ -227,13 +248,15 @@ class ShardedRows(Rows):
     weight: Tensor  # (n,)
     width: int
     engine: Engine = LOCAL
+    # By the bytes of θ: a pass over the shards takes longer than anything that is made of the scores.
+    known: dict[bytes, Tensor] = field(default_factory=dict, compare=False)
 
     @property
     def n(self) -> int:  # type: ignore[override]
         """Number of rows."""
         return len(self.y)
 
-    @property
+    @cached_property
     def bounds(self) -> list[int]:
         """Where shards begin, and the end."""
         return [0, *accumulate(shard.n for shard in self.shards)]
@@ -243,24 +266,21 @@ class ShardedRows(Rows):
         """The shards with their labels and weights."""
         spans = pairwise(self.bounds)
         return tuple(
-            Part(s, self.y[a:b], self.weight[a:b]) for s, (a, b) in zip(self.shards, spans, strict=True)
+            Part(shard, self.y[a:b], self.weight[a:b], self.width)
+            for shard, (a, b) in zip(self.shards, spans, strict=True)
         )
 
     def blocks(self, *, dense: bool = False) -> Iterator[Block]:
         """Yield the shards in row order."""
         return (part.block() for part in self.parts)
 
-    def sum(
-        self, contribution: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Tensor:
+    def sum(self, contribution: Function, *, dense: bool = False) -> Tensor:
         """Return the sum over shards, in row order."""
         return self.engine.sum(contribution, self.parts)
 
-    def map(
-        self, function: Function, each: Sequence[Any] | None = None, *, dense: bool = False
-    ) -> Iterator[Tensor]:
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
         """Yield one result a shard, in row order."""
-        return self.engine.map(function, self.parts, each)
+        return self.engine.map(function, self.parts)
 
     def take(self, rows: Tensor) -> Block:
         """Return the given rows as one block."""  # (b,) positions
@@ -269,15 +289,10 @@ class ShardedRows(Rows):
         numbers = np.unique(which)
         places = [np.flatnonzero(which == number) for number in numbers]
         within = [at[here] - self.bounds[number] for number, here in zip(numbers, places, strict=True)]
-        found = self.engine.map(_chosen, [self.parts[number] for number in numbers], within)
+        found = self.engine.take([self.shards[number] for number in numbers], within)
         for here, some in zip(places, found, strict=True):
-            X[here] = some
+            X[here] = some[:, : self.width] if isinstance(some, Tensor) else torch.from_numpy(some.toarray())
         return Block(X, self.y[rows], self.weight[rows])
-
-
-def _chosen(block: Block, rows: NDArray[np.int64]) -> Tensor:
-    """Return some rows of a block, densely."""  # (m,) -> (m, d)
-    return block.X[rows] if isinstance(block.X, Tensor) else torch.from_numpy(block.X[rows].toarray())
 
 
 def times(X: Tensor | csr_array, V: Tensor) -> Tensor:
@@ -303,7 +318,11 @@ def _sparse_gram(X: csr_array, block_bytes: int) -> Tensor:
         K.addmm_(dense, dense.T)
     light = X[:, np.flatnonzero(~heavy)]
     other = csr_array(light.T)
-    for start in range(0, n, LIGHT_ROWS):  # few rows at a time stay in the cache
+
+    def add(start: int) -> None:  # few rows at a time stay in the cache
         products = light[start : start + LIGHT_ROWS] @ other
         K[start : start + LIGHT_ROWS] += torch.from_numpy(products.toarray())
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # each product keeps one core busy
+        list(pool.map(add, range(0, n, LIGHT_ROWS)))
     return K

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +16,16 @@ from dataaudit.memory import memory_limit as memory_limit  # noqa: PLC0414
 from dataaudit.memory import require_memory as require_memory  # noqa: PLC0414
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.operator import of_objective
+
+
+class Changed(Protocol):
+    """What becomes of single rows, by one solve for each (`solvers.changes`)."""
+
+    def scores(self, sets: Sequence[Tensor], y: Tensor | None = None, near: Tensor | None = None) -> Tensor:
+        """Return the scores of the first row of each set where all of it leaves, or has a label y."""
+
+    def self_influence(self, rows: Tensor) -> Tensor:
+        """Return the influence of some rows on themselves."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +48,22 @@ class Prepared:
     # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
+    changed: Changed | None = None  # of single rows, where a form would take too many solves
+    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits or more; where faster
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
         return (self.factored or self.solve)(B)
 
+    def to_three_digits(self, B: Tensor) -> Tensor:
+        """Return H⁻¹ B for what is compared or begun from, and not printed."""
+        return (self.near or self.solve)(B)
+
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
-        """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, or damped."""
-        return self.solve if self.exact and not self.damping else None
+        """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, damped or slow."""
+        usable = self.exact and not self.damping and self.changed is None
+        return (self.near or self.solve) if usable else None
 
 
 def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
@@ -60,6 +79,18 @@ def lifted_rows(objective: Objective, rows: Tensor) -> Tensor:
     X = objective.rows.take(rows.reshape(-1)).dense()
     B = torch.einsum("mw,kl->wkml", X, torch.eye(objective.model.loss.n_scores, dtype=X.dtype))
     return B.reshape(objective.model.n_params, -1)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads; whoever interrupts the run does not wait for what they are at."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 class Solver(Protocol):
@@ -89,13 +120,3 @@ def damped_ridge(objective: Objective, damping: float) -> tuple[Tensor, Tensor]:
 def with_damping(reason: str, damping: float) -> str:
     """Add the damping to a reason."""
     return f"{reason}; damping {damping:g} is added to the Hessian" if damping else reason
-
-
-def primal_bytes(objective: Objective) -> int:
-    """Return the memory of the Hessian, its factor and its inverse."""
-    return 3 * 8 * objective.model.n_params**2
-
-
-def dual_bytes(objective: Objective) -> int:
-    """Return the memory of K, M and the inverse factor (`solvers.dual`)."""
-    return 8 * (objective.rows.n**2 + 2 * (objective.rows.n * objective.model.loss.n_scores) ** 2)

@@ -18,13 +18,13 @@ from torch import Tensor
 from dataaudit.errors import NotPositiveDefinite
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block
+from dataaudit.model.rows import Block, ShardedRows
 from dataaudit.solvers.base import (
     Prepared,
-    primal_bytes,
     probe_residual,
     with_damping,
 )
+from dataaudit.solvers.operator import N_PROBES, Product
 
 
 def cholesky_solve(L: Tensor, B: Tensor) -> Tensor:
@@ -49,8 +49,12 @@ class Cholesky:
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Factor H + δ I at θ."""
         p = objective.model.n_params
-        require_memory(primal_bytes(objective), f"a {p} × {p} Hessian", memory_limit())
-        H = objective.hessian(theta)
+        require_memory(objective.size.primal, f"a {p} × {p} Hessian", memory_limit())
+        return self.of(objective, theta, objective.hessian(theta))
+
+    def of(self, objective: Objective, theta: Tensor, H: Tensor) -> Prepared:
+        """Factor H + δ I where H is known, in its place."""
+        p = objective.model.n_params
         H.diagonal().add_(self.damping)
         L, failed = torch.linalg.cholesky_ex(H)
         if failed:
@@ -63,11 +67,19 @@ class Cholesky:
             solve=solve,
             quadratic_forms=explicit.quadratic_forms,
             joint_forms=explicit.joint_forms,
-            residual=probe_residual(objective, theta, solve, damping=self.damping),
+            residual=_residual(objective, theta, solve, H=H, damping=self.damping),
             method="cholesky",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,
         )
+
+
+def _residual(objective: Objective, theta: Tensor, solve: Product, *, H: Tensor, damping: float) -> float:
+    """Return the largest relative residual over probes; where a product is a pass over rows, of H itself."""
+    if isinstance(objective.rows, ShardedRows):
+        B = torch.randn(len(H), N_PROBES, dtype=H.dtype, generator=torch.Generator().manual_seed(0))
+        return float(((H @ solve(B) - B).norm(dim=0) / B.norm(dim=0)).max())
+    return probe_residual(objective, theta, solve, damping=damping)
 
 
 @dataclass(frozen=True)

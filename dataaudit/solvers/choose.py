@@ -17,13 +17,13 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.memory import memory_limit, require_memory
+from dataaudit.model.costs import least_bytes, route
 from dataaudit.model.objective import Objective
+from dataaudit.model.rows import ShardedRows
 from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.base import (
     Prepared,
     Solver,
-    dual_bytes,
-    primal_bytes,
     with_damping,
 )
 from dataaudit.solvers.cg import ConjugateGradients
@@ -31,11 +31,10 @@ from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.dual import Dual
 from dataaudit.solvers.iterative import Lissa, LowRank
 from dataaudit.solvers.operator import CurvatureSolver, of_objective
-from dataaudit.solvers.projected import Projected, projected_bytes
+from dataaudit.solvers.projected import Projected
 
 BATCH: Final = 32  # rows that cost little more than one, and let the scale be far smaller
 RUNS: Final = 4
-WORK: Final = 2e12  # multiplications up to which a factor is worth its exactness
 _THOUSANDS: Final = ("", "k", "M", "G", "T", "P")
 
 
@@ -69,25 +68,26 @@ def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
 
     Multiplications counted: primal ``n p² + p³``, dual ``n² d + (nk)³``.
     """
-    n, d, k = objective.rows.n, objective.rows.width, objective.model.loss.n_scores
-    p, size, limit = objective.model.n_params, n * k, memory_limit()
+    size, limit = objective.size, memory_limit()
+    if isinstance(objective.rows, ShardedRows):
+        return Cholesky("the rows are not in memory: a Hessian takes one pass over them", damping)
     if objective.l2 <= 0:
-        return Cholesky(f"without a ridge only the {p:,} × {p:,} Hessian can be factored", damping)
-    primal, dual = float(n) * p**2 + float(p) ** 3, float(n) ** 2 * d + float(size) ** 3
-    hessian_bytes, gram_bytes = primal_bytes(objective), dual_bytes(objective)
-    what = f"influence for {n:,} rows, {d:,} features and {k + 1} classes"
-    needed = min(hessian_bytes, gram_bytes)
-    if needed > limit or min(primal, float(size) ** 3) > WORK:
-        require_memory(projected_bytes(objective), what, limit)
-        return Projected(
-            f"a factor would take {short(min(primal, dual))}flop and {short(needed)}B", damping=damping
-        )
+        return Cholesky(f"without a ridge only the {size.p:,} × {size.p:,} Hessian can be factored", damping)
+    way = route(size, limit)
+    if way is None:
+        what = f"influence for {size.n:,} rows, {size.d:,} features and {size.k + 1} classes"
+        require_memory(least_bytes(size), what, limit)
+    if way == "projected":
+        work, least = min(size.primal_work, size.dual_work), min(size.primal, size.dual)
+        return Projected(f"a factor would take {short(work)}flop and {short(least)}B", damping=damping)
+    p, nk = size.p, size.n * size.k
     costs = (
-        f"the {p:,} × {p:,} Hessian takes {short(primal)}flop and {short(hessian_bytes)}B, "
-        f"the {size:,} × {size:,} dual {short(dual)}flop and {short(gram_bytes)}B"
+        f"the {p:,} × {p:,} Hessian takes {short(size.primal_work)}flop and {short(size.primal)}B, "
+        f"the {nk:,} × {nk:,} dual {short(size.dual_work)}flop and {short(size.dual)}B"
     )
-    why = "is the smaller work" if max(hessian_bytes, gram_bytes) <= limit else "alone fits in memory"
-    if gram_bytes > limit or (primal <= dual and hessian_bytes <= limit):
+    both = max(size.primal, size.dual) + size.forms <= limit
+    why = "is the smaller work" if both else "alone fits in memory"
+    if way == "cholesky":
         return Cholesky(f"{costs}: the Hessian {why}", damping)
     return Dual(f"{costs}: the dual {why}", damping=damping)
 

@@ -35,6 +35,9 @@ from torch import Tensor
 from dataaudit.errors import NotConverged, SettingError
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
+from dataaudit.model.rows import MemoryRows
+from dataaudit.options import NOT_KEPT, Checkpoint
+from dataaudit.options.progress import Fall
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.operator import Product
@@ -43,6 +46,8 @@ from dataaudit.solvers.operator import Product
 STALE = 25
 # Blocks of one class each take longer to make than so many.
 BLOCKS_STALE = 100
+# Relative residual to which float32 solves.
+FINEST = 1e-4
 # Up to this many parameters a factor costs next to nothing, however few the rows.
 TINY = 500
 # Most numbers that the blocks of all classes hold, and rows for each column to make them of.
@@ -98,18 +103,26 @@ def minimise(
     *,
     precondition: Product | None = None,  # an inverse Hessian from a nearby problem, ``(p, m) -> (p, m)``
     settings: FitSettings = FitSettings(),
+    kept: Checkpoint = NOT_KEPT,  # of where every step leads to
 ) -> Fit:
     """Minimise R(θ); ask `Fit.require_converged` before the end point is used for influence."""
     p = objective.model.n_params
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
-    gradient = objective.gradient(theta)
-    used, stale = 0, BLOCKS_STALE if _in_blocks(objective) else STALE
-    for step in range(settings.max_steps):
+    # And the point where the preconditioner was made, and the products of the step before.
+    first, theta, made_at, used = kept.get("step") or (0, theta, None, 0)
+    if precondition is None and _by_classes(objective):
+        return _minimise_by_classes(objective, theta, first, made_at, settings=settings, kept=kept)
+    if made_at is not None:
+        precondition = _preconditioner(objective, made_at, settings)
+    gradient, falling = objective.gradient(theta), Fall(settings.tolerance)
+    stale = BLOCKS_STALE if _in_blocks(objective) else STALE
+    for step in range(first, settings.max_steps):
         norm = float(gradient.abs().max())
         if norm <= settings.tolerance:
             return Fit(theta, norm, step, settings.tolerance)
+        falling.to(norm)
         if precondition is None or used > stale:
-            precondition = _preconditioner(objective, theta, settings)
+            precondition, made_at = _preconditioner(objective, theta, settings), theta
         forcing = min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5)
         direction, used = conjugate_gradients(
             objective.hvp_at(theta), -gradient[:, None], precondition=precondition, tolerance=forcing
@@ -117,6 +130,45 @@ def minimise(
         moved = _line_search(objective, theta, direction[:, 0], gradient)
         if moved is None:
             return Fit(theta, norm, step, settings.tolerance)
+        kept.put("step", (step + 1, moved, made_at, used))
+        theta, gradient = moved, objective.gradient(moved)
+    return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
+
+
+def _by_classes(objective: Objective) -> bool:
+    """Return whether several classes of sparse rows have too many parameters for other ways."""
+    rows, k = objective.rows, objective.model.loss.n_scores
+    if not isinstance(rows, MemoryRows) or isinstance(rows.X, Tensor):
+        return False
+    return k > 1 and objective.model.n_params > TINY and not _in_blocks(objective)
+
+
+def _minimise_by_classes(
+    objective: Objective,
+    theta: Tensor,
+    first: int,
+    made_at: Tensor | None,
+    *,
+    settings: FitSettings,
+    kept: Checkpoint,
+) -> Fit:
+    """Minimise with directions that are solved for in float32, on all cores."""
+    from dataaudit.solvers.classes import Classes  # noqa: PLC0415 - few tables are so wide
+
+    made_at = theta if made_at is None else made_at
+    inverse, gradient = Classes.of(objective, made_at), objective.gradient(theta)
+    falling = Fall(settings.tolerance)
+    for step in range(first, settings.max_steps):
+        norm = float(gradient.abs().max())
+        if norm <= settings.tolerance:
+            return Fit(theta, norm, step, settings.tolerance)
+        falling.to(norm)
+        forcing = max(FINEST, min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5))
+        direction = inverse.at(objective, theta).solve(-gradient[:, None], forcing)[:, 0]
+        moved = _line_search(objective, theta, direction, gradient)
+        if moved is None:
+            return Fit(theta, norm, step, settings.tolerance)
+        kept.put("step", (step + 1, moved, made_at, 0))
         theta, gradient = moved, objective.gradient(moved)
     return Fit(theta, float(gradient.abs().max()), settings.max_steps, settings.tolerance)
 
@@ -185,15 +237,16 @@ def smoothed(objective: Objective, temperature: float) -> Objective:
     return replace(objective, model=replace(objective.model, loss=SmoothHinge(temperature)))
 
 
-def minimise_hinge(objective: Objective, start: Tensor | None = None) -> Fit:
+def minimise_hinge(objective: Objective, start: Tensor | None = None, *, kept: Checkpoint = NOT_KEPT) -> Fit:
     """Minimise R(θ) with a smooth hinge."""  # start (p,)
     loss = objective.model.loss
     last = loss.temperature if isinstance(loss, SmoothHinge) else _FIRST
     temperature, steps = _FIRST, 0
     while temperature > last:
-        fit = minimise(smoothed(objective, temperature), start)
+        smooth = partial(minimise, smoothed(objective, temperature), start)
+        fit = kept.once(f"temperature {temperature:g}", smooth)
         start, steps, temperature = fit.theta, steps + fit.steps, temperature / _FACTOR
-    fit = minimise(objective, start)
+    fit = minimise(objective, start, kept=kept)
     return replace(fit, steps=steps + fit.steps)
 
 

@@ -6,39 +6,47 @@ error of h is
 
     √(2/m) h (1-h) / √(h² + (1-h)²)
 
-**Some rows.** A form x̃ᵀ H⁻¹ x̃ is a solve. With X the solutions that conjugate gradients give for B in
-float32, and E their errors, in float64
+**Some rows.** A form x̃ᵀ H⁻¹ x̃ is a solve (`schur`). With X the solutions for B in float32, in float64
 
-    Bᵀ H⁻¹ B = XᵀB + BᵀX - XᵀHX + EᵀHE
+    Bᵀ H⁻¹ B = XᵀB + BᵀX - XᵀHX + RᵀH⁻¹R        R = B - HX
 
-so that a relative residual of 1e-3 leaves an error of about 1e-6 (Rayleigh's quotient). A solve to more
+where the last term is the square of what is left: a relative residual of 1e-3 leaves about 1e-6 of the form
+(Rayleigh's quotient). It is measured, and columns for which it is larger are solved on. A solve to more
 digits adds what the same solver gives for its own residual, a few times (iterative refinement, Golub & Van
-Loan, section 3.5.3). The preconditioner is a Nyström approximation (`spectrum`), its products run on all
-cores.
+Loan, section 3.5.3).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Final
 
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
+from dataaudit.memory import memory_limit
 from dataaudit.model.objective import Objective
+from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
-from dataaudit.solvers.cg import ConjugateGradients
-from dataaudit.solvers.operator import Curvature, Product, of_objective
-from dataaudit.solvers.sketch import Sketch, threaded
+from dataaudit.solvers.changes import Changes
+from dataaudit.solvers.classes import Classes
+from dataaudit.solvers.operator import Product, of_objective
+from dataaudit.solvers.schur import Schur
+from dataaudit.solvers.sketch import Sketch
 
-DENSE: Final = 10
-LEAST_RANK: Final = 10
-COLUMNS: Final = 64  # right-hand sides at a time
-TOLERANCE: Final = 1e-7  # relative residual of a solve
+NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
+TOLERANCE: Final = 5e-9  # and of one that is to be exact
+AGAIN: Final = 0.1  # of what is left of one
+FORM: Final = 3e-7  # share of a form that may be left
 ROUNDS: Final = 8
+KEPT: Final = 4  # part of the memory that the projections may keep
+FEWEST: Final = 16
+PROJECTED: Final = 0.03  # relative residual of what is projected
+# Entries of X times classes times probes, and the bounds of these, for several classes.
+PROBED: Final = 1.5e9
+LEAST, MOST = 32, 256
 
 
 @dataclass(frozen=True)
@@ -47,84 +55,76 @@ class Projected:
 
     reason: str = "asked for"
     probes: int = 64
-    rank: int = 200  # of the preconditioner, at most
     damping: float = 0.0
 
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Return estimates of the forms, and a solver."""
+        if objective.model.loss.n_scores > 1:
+            return self._by_classes(objective, theta)
         whole = of_objective(objective, theta, damping=self.damping)
-        rough = (
-            ConjugateGradients(tolerance=3e-3, rank=self.rank).invert(single(objective, theta, whole)).solve
-        )
-        solve = partial(_refined, whole.product, rough)
-        sketch = Sketch(probes=self.probes, tolerance=0.03, damping=self.damping)
-        sketched = cache(partial(sketch.prepare, objective, theta))
+        inverse = Schur.of(objective, theta, damping=self.damping)
+        probes = affordable_probes(objective, self.probes)
+        solve = partial(_refined, whole.product, inverse)
+        sketch = Sketch(probes=probes, tolerance=PROJECTED, damping=self.damping)
+        sketched = cache(partial(sketch.project, objective, theta, inverse))
         return Prepared(
             solve=solve,
             quadratic_forms=lambda: sketched().quadratic_forms(),
             joint_forms=lambda rows: sketched().joint_forms(rows),
-            exact_forms=partial(_joint_forms, objective, whole.product, rough),
+            exact_forms=partial(_exact_forms, objective, whole.product, inverse),
             residual=whole.residual(solve),
             method="conjugate gradients",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,
-            probes=self.probes,
+            near=partial(inverse.solve, tolerance=NEAR),
+            probes=probes,
+        )
+
+    def _by_classes(self, objective: Objective, theta: Tensor) -> Prepared:
+        """Return the same for several classes, whose forms would take k solves a row."""
+        inverse = Classes.of(objective, theta, damping=self.damping)
+        whole = inverse.in_double(objective, theta)
+        probes = class_probes(objective)
+        projected = cache(partial(inverse.project, probes, PROJECTED))
+        solve = partial(_refined, whole.product, inverse)
+        return Prepared(
+            solve=solve,
+            quadratic_forms=lambda: projected().quadratic_forms(),
+            joint_forms=lambda rows: projected().joint_forms(objective, rows),
+            residual=of_objective(objective, theta, damping=self.damping).residual(solve),
+            method="conjugate gradients",
+            reason=with_damping(self.reason, self.damping),
+            damping=self.damping,
+            near=partial(inverse.solve, tolerance=NEAR),
+            probes=probes,
+            changed=Changes(objective, theta, inverse, whole.product),
         )
 
 
-def projected_bytes(objective: Objective) -> int:
-    """Return the memory of the projections, and of solves for some rows."""
-    n, p, k = objective.rows.n, objective.model.n_params, objective.model.loss.n_scores
-    settings = Projected()
-    projections = 8 * 4 * n * k * (settings.probes + k)  # right-hand sides, and what solves keep of them
-    return projections + 4 * p * (3 * settings.rank + 8 * COLUMNS) + 4 * 8 * n * k**2
+def class_probes(objective: Objective) -> int:
+    """Return how many probes cost little, which may be more than it takes."""
+    rows = objective.rows
+    entries = rows.X.numel() if isinstance(rows.X, Tensor) else rows.X.nnz
+    return int(min(MOST, max(LEAST, PROBED / (entries * (objective.model.loss.n_scores + 1)))))
 
 
-def _rank(objective: Objective, most: int) -> int:
-    """Return the rank of a preconditioner that takes no longer than a product with H.
-
-    A dense product runs about ten times as fast as a sparse one.
-    """
-    rows, k, p = objective.rows, objective.model.loss.n_scores, objective.model.n_params
-    entries = rows.X.numel() if isinstance(rows.X, Tensor) else DENSE * rows.X.nnz
-    return max(LEAST_RANK, min(most, entries * k // p))
+def affordable_probes(objective: Objective, wanted: int) -> int:
+    """Return how many probes fit in a part of the memory: fewer make the estimates rougher."""
+    room = memory_limit() // (KEPT * 8 * objective.rows.n * objective.model.loss.n_scores)
+    return max(FEWEST, min(wanted, room))
 
 
-def single(objective: Objective, theta: Tensor, whole: Curvature) -> Curvature:
-    """Return a curvature in float32, whose products run on all cores."""
-    rows, model, n = objective.rows, objective.model, objective.rows.n
-    W, k, X = objective.curvature(theta).float() / n, model.loss.n_scores, rows.X
-    if isinstance(X, Tensor):
-        forward = X.float()
-        backward = forward.T
-    else:
-        forward, backward = threaded(X), threaded(csr_array(X.T))
-
-    def product(V: Tensor) -> Tensor:
-        m = V.shape[1]
-        XV = (forward @ V[:-k].reshape(-1, k * m)).view(n, k, m) + V[-k:]
-        U = W * XV if k == 1 else W @ XV
-        pulled = torch.cat([(backward @ U.reshape(n, k * m)).view(-1, m), U.sum(0)])
-        return pulled.add_(model.ridge(V), alpha=objective.l2)
-
-    return replace(
-        whole,
-        full=product,
-        like=theta.float(),
-        spread=lambda: objective.hessian_diagonal(theta).float(),
-    )
-
-
-def _refined(product: Product, rough: Product, B: Tensor) -> Tensor:
+def _refined(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
     """Return H⁻¹ B: what a rough solver gives for B, then for what is left, until little is."""
-    return torch.cat([_refine(product, rough, part) for part in torch.split(B, COLUMNS, dim=1)], dim=1)
+    parts = torch.split(B, inverse.columns, dim=1)
+    return torch.cat([_refine(product, inverse, part) for part in parts], dim=1)
 
 
-def _refine(product: Product, rough: Product, B: Tensor) -> Tensor:
+def _refine(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
     X, limit = torch.zeros_like(B), TOLERANCE * B.norm(dim=0)
     left = B
     for _ in range(ROUNDS):
-        X = X + rough(left.float()).double()
+        X = X + inverse.solve(left, NEAR)
         left = B - product(X)
         if bool((left.norm(dim=0) <= limit).all()):
             return X
@@ -132,14 +132,26 @@ def _refine(product: Product, rough: Product, B: Tensor) -> Tensor:
     raise SolveError(f"a solve stopped at a relative residual of {worst:.1e}", "raise --l2")
 
 
-def _joint_forms(objective: Objective, product: Product, rough: Product, rows: Tensor) -> Tensor:
+def _exact_forms(objective: Objective, product: Product, inverse: Schur | Classes, rows: Tensor) -> Tensor:
     """Return the joint forms of groups of rows."""  # (g, d) -> (g, dk, dk)
     (g, d), k = rows.shape, objective.model.loss.n_scores
     forms = torch.empty(g, d * k, d * k, dtype=torch.float64)
-    for some in torch.split(torch.arange(g), max(1, COLUMNS // (d * k))):
+    for some in ticking(torch.split(torch.arange(g), max(1, inverse.columns // (d * k)))):
         B = lifted_rows(objective, rows[some])
-        X = rough(B.float()).double()
-        left = [V.view(-1, len(some), d * k).permute(1, 2, 0) for V in (B, X, product(X))]
-        right = [V.mT for V in left]
-        forms[some] = left[1] @ right[0] + left[0] @ right[1] - left[1] @ right[2]
+        X, R = _solved(product, inverse, B)
+        left, right, missing = (V.view(-1, len(some), d * k).permute(1, 2, 0) for V in (B, X, R))
+        # XᵀHX is XᵀB less XᵀR.
+        forms[some] = left @ right.mT + right @ missing.mT
     return forms
+
+
+def _solved(product: Product, inverse: Schur | Classes, B: Tensor) -> tuple[Tensor, Tensor]:
+    """Return X near H⁻¹ B and B - HX, so near that little is missing in the forms."""
+    X = inverse.solve(B, NEAR)
+    for _ in range(ROUNDS):
+        R = B - product(X)
+        missing = torch.nonzero(inverse.energy(R) > FORM * (X * B).sum(0))[:, 0]
+        if not len(missing):
+            return X, R
+        X[:, missing] += inverse.solve(R[:, missing], AGAIN)
+    raise SolveError("the forms of some rows could not be solved for", "raise --l2")

@@ -96,9 +96,12 @@ def connected(n: int, *numbers: Numbers) -> Numbers:
 def _telling(frame: pl.DataFrame, roles: tuple[Role, ...], rows: Numbers) -> NDArray[np.bool_]:
     """Return whether each of some rows says so much that no other is like it by chance."""
     used, n = {str(at): role for at, role in enumerate(roles) if role.role != "left out"}, frame.height
-    cells = pl.DataFrame({name: frame.get_column(role.column) for name, role in used.items()})
+    asked, sample = (
+        pl.DataFrame({name: few.get_column(role.column) for name, role in used.items()})
+        for few in (frame[rows], frame.gather_every(max(1, n // _SAMPLE)))
+    )
     texts = {name for name, role in used.items() if role.role == "text"}
-    bits = surprise(cells[rows], cells.gather_every(max(1, n // _SAMPLE)), texts)
+    bits = surprise(asked, sample, texts)
     return np.asarray(bits >= min(BITS, 2 * math.log2(max(n, 2)) + CERTAIN))
 
 

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.influence.groups import Groups
+from dataaudit.options import NOT_KEPT
 
 LEAST, MOST = 1e-7, 1e2
 STANDARD_ERRORS = 1.5
@@ -60,25 +61,32 @@ class Curve(ABC):
 
     def __init__(self) -> None:
         self.found: dict[float, PathLoss] = {}
+        self.starts: dict[float, Tensor] = {}  # where the fits at other λ may start
+        self.kept = NOT_KEPT
         self.on_point: Callable[[], None] = lambda: None  # after every one that is new
 
     @abstractmethod
     def _evaluate(self, l2: float) -> PathLoss:
-        """Return the left-out losses at a new λ."""
+        """Return the left-out losses at a new λ, and add to the starts."""
 
     def at(self, l2: float) -> PathLoss:
         """Return the left-out losses at λ."""
         if l2 not in self.found:
-            self.found[l2] = self._evaluate(l2)
+            self.found[l2], self.starts[l2] = self.kept.once(f"{l2!r}", lambda: self._new(l2))
             self.on_point()
         return self.found[l2]
 
+    def _new(self, l2: float) -> tuple[PathLoss, Tensor]:
+        return self._evaluate(l2), self.starts.get(l2, torch.empty(0))
+
     def search(self, start: float) -> PathLoss:
         """Search from one λ, and return the choice; everything that was tried is in `found`."""
-        self.at(start)
-        l2 = start
-        while (l2 := l2 * FAR) <= STRONG:
+        far = [start]
+        while far[-1] * FAR <= STRONG:
+            far.append(far[-1] * FAR)
+        for l2 in reversed(far[1:]):  # from the strongest, which takes few steps and leaves few to the next
             self._try(l2)
+        self.at(start)
         best = self._best()
         lower = self._try(best.l2 / STEP)
         towards = 1 / STEP if lower.mean < best.mean else STEP

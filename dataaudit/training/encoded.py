@@ -7,9 +7,10 @@ file or a column is reported before that import is over.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import polars as pl
@@ -19,17 +20,23 @@ from scipy.sparse import csr_array, issparse
 from dataaudit.cells import normal_form
 from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
-from dataaudit.errors import MissingColumn
+from dataaudit.data.paths import file_size, given_files
+from dataaudit.errors import MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding, Role, fit_encoding
 from dataaudit.features.leaks import Restated, restated
 from dataaudit.features.roles import RESTATES, infer_roles
 from dataaudit.features.target import Reading, Target, encode_target, encode_weight
 from dataaudit.findings.schemas import GROUPS
+from dataaudit.memory import memory_limit
 from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.training.checks import Check, check_rows, may_group
 
 if TYPE_CHECKING:
+    from dataaudit.data.scratch import Scratch
     from dataaudit.influence.groups import Groups
+
+SMALL: Final = 200  # a table is small if the memory that may be used is so many times its files
+FORMED: Final = 1 << 16  # rows whose normal forms are made at a time
 
 
 @dataclass(frozen=True)
@@ -45,24 +52,35 @@ class Training:
     groups: Groups | None = None  # None where every row leaves alone
     checks: tuple[Check, ...] = ()  # of the rows
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows, as cells and as features, where they are in memory."""
+        if not isinstance(self.columns, Columns):
+            return 0
+        return int(self.dataset.frame.estimated_size()) + self.columns.nbytes
+
 
 def read_labelled(
-    source: Any, settings: TrainingOptions, *, on_step: StepCallback = ignore_progress
+    source: Any,
+    settings: TrainingOptions,
+    *,
+    scratch: Scratch | None = None,  # where a table that is too large for memory may go; None if it may not
+    on_step: StepCallback = ignore_progress,
 ) -> tuple[Dataset, Target]:
     """Read the rows that have a label."""
     on_step("read", 0, 1)
     columns = settings.columns
     used = filter(None, (settings.weight, settings.group, *settings.by))  # read, features or not
     named = tuple(dict.fromkeys((*columns.features, *columns.text, *columns.categorical, *used)))
-    dataset = load(
-        source,
-        target=settings.label,
-        columns=named if columns.features else None,
-        exclude=tuple(column for column in columns.exclude if column not in (settings.group, *settings.by)),
-        id_column=settings.id,
-        named=named,
-        dialect=Dialect(settings.encoding, settings.no_header),
-    )
+    wanted: dict[str, Any] = {
+        "target": settings.label,
+        "columns": named if columns.features else None,
+        "exclude": tuple(one for one in columns.exclude if one not in (settings.group, *settings.by)),
+        "id_column": settings.id,
+        "named": named,
+        "dialect": Dialect(settings.encoding, settings.no_header),
+    }
+    dataset = _scanned(source, wanted, scratch, settings) or load(source, **wanted)
     for column in (settings.group, *settings.by):
         if column and column not in (*dataset.frame.columns, settings.id):
             raise MissingColumn(column, dataset.frame.columns, "the data")
@@ -76,6 +94,32 @@ def read_labelled(
         require_levels(dataset.frame, settings.by, settings)
     on_step("read", 1, 1)
     return dataset, target
+
+
+def _scanned(
+    source: Any, wanted: Mapping[str, Any], scratch: Scratch | None, settings: TrainingOptions
+) -> Dataset | None:
+    """Return a table that does not fit in memory, on disk; None where it does, as most do."""
+    sizes = sum(map(file_size, given_files(source))) if scratch is not None else 0
+    if scratch is None or (scratch.engine is None and sizes * SMALL <= memory_limit()):
+        return None
+    from dataaudit.training.streamed import read_scanned  # noqa: PLC0415 - few tables are so large
+
+    dataset = read_scanned(source, wanted, scratch, plain=settings.basis == "linear")
+    if dataset is not None and settings.model != "logistic":
+        what = f"{settings.model} takes all rows in memory, where these do not fit"
+        raise SettingError(what, "use logistic, the default, or give more with --memory")
+    return dataset
+
+
+def engine_for(settings: LabelOptions) -> AbstractContextManager[Any]:
+    """Give who passes over the rows where that is not this process, else None."""
+    if not settings.spread:
+        return nullcontext()
+    from dataaudit.model.cluster import connected  # noqa: PLC0415 - few runs have workers
+
+    given = settings.scheduler, settings.workers, settings.client
+    return connected(*given, memory=memory_limit() // 2)
 
 
 def _as_asked(dataset: Dataset, settings: LabelOptions) -> Dataset:
@@ -92,9 +136,20 @@ def encode_training(
 ) -> Training:
     """Encode the columns of labelled rows."""
     on_step("encode", 0, 1)
-    encoded = settings.kept.once("encode", partial(_encode, dataset, target, settings))
+    encoding, columns, *others = settings.kept.once("encode", partial(_encode, dataset, target, settings))
+    columns = columns or _columns(weighted(dataset, settings)[0], encoding)
     on_step("encode", 1, 1)
-    return Training(dataset, target, *encoded)
+    return Training(dataset, target, encoding, columns, *others)
+
+
+def _columns(frame: pl.DataFrame, encoding: Encoding) -> Columns:
+    """Encode the rows of a frame, those on disk when they are asked for."""
+    if isinstance(frame, pl.DataFrame):
+        return encoding.transform(frame)
+    from dataaudit.features.scanned import ScannedColumns  # noqa: PLC0415 - few tables are so large
+
+    # It answers what is asked of encoded columns, but for the matrices themselves.
+    return cast("Columns", ScannedColumns(frame, encoding))
 
 
 def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tuple[Any, ...]:
@@ -105,15 +160,16 @@ def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tupl
     found = restated(frame, target.y, roles, label=settings.label) if judged else ()
     roles = _without(roles, found, kept=settings.features)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
-    columns = encoding.transform(frame)
+    columns = _columns(frame, encoding)
     groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
     notes += groups.notes if groups else ()
+    kept = columns if isinstance(columns, Columns) else None  # what is on disk is there already
     if not isinstance(settings, LabelOptions):
-        return encoding, columns, weight, notes, groups
+        return encoding, kept, weight, notes, groups
     checks = check_rows(frame, target, encoding.roles, found=found, groups=groups, settings=settings)
     if not settings.group and all(ok for name, _, _, ok, _ in checks if name == GROUPS):
         notes += _hint(frame, encoding)
-    return encoding, columns, weight, notes, groups, checks
+    return encoding, kept, weight, notes, groups, checks
 
 
 def _roles(frame: pl.DataFrame, unshared: Mapping[str, str], settings: TrainingOptions) -> tuple[Role, ...]:
@@ -168,11 +224,16 @@ def _hint(frame: pl.DataFrame, encoding: Encoding) -> tuple[str, ...]:
 
 def _projected(columns: Columns) -> NDArray[np.int64]:
     """Return a number for each row, equal for rows that are encoded alike, and for few others."""
-    random = np.random.default_rng(0)
-    blocks = (columns.numeric, columns.vectors, columns.levels, columns.terms)
-    along = np.sum([block @ random.standard_normal(block.shape[1]) for block in blocks], axis=0)
+    along = np.concatenate([_along(part) for part in columns.blocks()])
     unit = max(float(np.abs(along).max(initial=0)), 1e-300) * 2.0**-40  # what products round is far below
     return np.asarray(np.round(along / unit), dtype=np.int64)
+
+
+def _along(columns: Columns) -> NDArray[np.float64]:
+    """Return the rows' products with one random direction."""  # -> (n,)
+    random = np.random.default_rng(0)
+    blocks = (columns.numeric, columns.vectors, columns.levels, columns.terms)
+    return np.asarray(np.sum([block @ random.standard_normal(block.shape[1]) for block in blocks], axis=0))
 
 
 def adopted_groups(
@@ -193,6 +254,10 @@ def _text_forms(frame: pl.DataFrame, roles: tuple[Role, ...]) -> NDArray[np.int6
     texts = [role.column for role in roles if role.role == "text"]
     if not texts:
         return np.arange(frame.height)
+    return np.concatenate([_form_hashes(part, texts) for part in frame.select(texts).iter_slices(FORMED)])
+
+
+def _form_hashes(frame: pl.DataFrame, texts: Sequence[str]) -> NDArray[np.int64]:
     plain = pl.DataFrame({f"{at}": frame.get_column(name) for at, name in enumerate(texts)})
     forms = plain.select(normal_form(name, kind, text=True) for name, kind in plain.schema.items())
     return forms.hash_rows(seed=0).reinterpret(signed=True).to_numpy()

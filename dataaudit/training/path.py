@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -43,13 +42,15 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers import Cholesky, Dual, Prepared
+from dataaudit.solvers.base import threads
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.sketch import Sketch, Sketched
 from dataaudit.training.curve import Curve, PathLoss, group_sums
-from dataaudit.training.folds import FOLDS, folds_of
+from dataaudit.training.folds import SparseFolds
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups, Partition
@@ -93,15 +94,23 @@ class DensePath(Curve):
         self.groups = groups and groups.take(self.judged.numpy())
         self.y = y[self.judged]
         self.model = LinearModel(Softmax(n_classes), X.shape[1])
-        self.data = self._data_hessian(self._initial())
-        self.starts: dict[float, Tensor] = {}
+        self.known: tuple[Tensor, Tensor] | None = None  # Θ and the data's Hessian there
         self.dear = dense_cost(n, self.X.shape[1], n_classes) > DEAR
 
     def _evaluate(self, l2: float) -> PathLoss:
         near = self.nearest(l2)
         Theta = self._minimise(l2, self._initial() if near is None else self.starts[near.l2])
-        self.data, self.starts[l2] = self._data_hessian(Theta), Theta
+        self.starts[l2] = Theta
         return PathLoss(l2, self._judge(l2, Theta), self._uncentred(Theta))
+
+    @property
+    def data(self) -> Tensor:
+        """D at the minimum of the last λ."""
+        last = next(reversed(self.starts.values()), None)
+        if self.known is None or (last is not None and self.known[0] is not last):
+            Theta = self._initial() if last is None else last
+            self.known = Theta, self._data_hessian(Theta)
+        return self.known[1]
 
     def _initial(self) -> Tensor:
         """Return no slopes, and intercepts that give the classes their shares."""
@@ -316,10 +325,14 @@ class _Search:
         model: LinearModel,
         groups: Groups | None,
         on_point: Callable[[PathPoint], None] | None,
+        kept: Checkpoint,
     ) -> None:
+        self.kept = kept
         self.objective = Objective(rows, model, 1.0)
         self.groups = groups
         self.scale = _row_scale(rows)
+        several = model.loss.n_scores > 1 and not is_cheap(self.objective)
+        self.folds = SparseFolds(rows, model.loss.n_scores + 1, groups=groups) if several else None
         self.on_point = on_point
         self.points: dict[int, PathPoint] = {}
         self.thetas: dict[int, Tensor] = {}
@@ -329,12 +342,19 @@ class _Search:
         new = [j for j in exponents if j not in self.points]
         if not new:
             return
+        if self.folds is not None:  # its products keep all cores busy
+            for j in new:
+                self._keep(j, *self._folded(self.folds, j))
+            return
         starts = [self._start(j) for j in new]
-        with ThreadPoolExecutor(len(new)) as pool:
-            for j, (point, theta) in zip(new, pool.map(self._point, new, starts), strict=True):
-                self.points[j], self.thetas[j] = point, theta
-                if self.on_point:
-                    self.on_point(point)
+        with threads(len(new)) as pool:
+            for j, (point, theta) in zip(new, pool.map(self._kept_point, new, starts), strict=True):
+                self._keep(j, point, theta)
+
+    def _keep(self, j: int, point: PathPoint, theta: Tensor) -> None:
+        self.points[j], self.thetas[j] = point, theta
+        if self.on_point:
+            self.on_point(point)
 
     def loss(self, j: int) -> float:
         """Return the mean leave-one-out loss at exponent j."""
@@ -344,17 +364,17 @@ class _Search:
     def _start(self, j: int) -> Tensor | None:
         return self.thetas[min(self.thetas, key=lambda i: abs(i - j))] if self.thetas else None
 
+    def _kept_point(self, j: int, start: Tensor | None) -> tuple[PathPoint, Tensor]:
+        return self.kept.once(f"{j}", partial(self._point, j, start))
+
     def _point(self, j: int, start: Tensor | None) -> tuple[PathPoint, Tensor]:
         objective = replace(self.objective, l2=self.scale * 2.0**j)
         # The gradient has the unit of a row, so the tolerance has it too; the parameters are off by up to the
         # gradient over λ, so it follows λ.
         loose = FitSettings(tolerance=min(LOOSE, SHARE * 2.0**j) * self.scale**0.5)
-        theta = minimise(objective, start, settings=loose).theta
-        if objective.model.loss.n_scores > 1 and not is_cheap(objective):
-            left_out = folded_scores(objective, theta, settings=loose, groups=self.groups)
-        else:
-            inverse = path_inverse(objective, theta)
-            left_out = left_out_scores(objective, theta, inverse, groups=self.groups)
+        theta = minimise(objective, start, settings=loose, kept=self.kept.below(f"{j}")).theta
+        inverse = path_inverse(objective, theta)
+        left_out = left_out_scores(objective, theta, inverse, groups=self.groups)
         losses = objective.model.loss.value(left_out, objective.rows.y)
         share = objective.rows.weight / objective.rows.weight.sum()
         mean = share @ losses
@@ -363,6 +383,14 @@ class _Search:
             apart = group_sums(apart, self.groups)
         error = float(torch.linalg.vector_norm(apart))
         return PathPoint(objective.l2, float(mean), error), theta
+
+    def _folded(self, folds: SparseFolds, j: int) -> tuple[PathPoint, Tensor]:
+        """Judge several classes by rows that are left out, as if all of them had been."""
+        l2 = self.scale * 2.0**j
+        found, start = self.kept.once(f"{j}", lambda: (folds.at(l2), folds.starts[l2]))
+        folds.found[l2], folds.starts[l2] = found, start
+        error = found.standard_error * (len(folds.judged) / folds.rows.n) ** 0.5
+        return PathPoint(l2, found.mean, error), found.theta
 
 
 def path_inverse(objective: Objective, theta: Tensor) -> Prepared | Sketched:
@@ -384,21 +412,6 @@ def _costs(objective: Objective) -> tuple[int, int]:
     return p**2 * (n + p), n**2 * d + (n * objective.model.loss.n_scores) ** 3
 
 
-def folded_scores(
-    objective: Objective, theta: Tensor, *, settings: FitSettings, groups: Groups | None
-) -> Tensor:
-    """Return the scores of rows by fits without a fifth of the rows, or groups."""  # -> (n, k)
-    rows = objective.rows
-    fold = folds_of(rows.y.numpy(), None if groups is None else groups.group)
-    scores = theta.new_empty(rows.n, objective.model.loss.n_scores)
-    for part in range(FOLDS):
-        out = torch.nonzero(torch.from_numpy(fold == part))[:, 0]
-        without = objective.reweighted(rows.weight.index_fill(0, out, 0.0))
-        fitted = minimise(without, theta, settings=settings).theta
-        scores[out] = objective.model.scores(fitted, rows.take(out))
-    return scores
-
-
 def left_out_scores(
     objective: Objective, theta: Tensor, inverse: Prepared | Sketched, *, groups: Groups | None
 ) -> Tensor:
@@ -418,9 +431,10 @@ def l2_path(
     *,
     groups: Groups | None = None,
     on_point: Callable[[PathPoint], None] | None = None,
+    kept: Checkpoint = NOT_KEPT,
 ) -> Path:
     """Choose λ, as a rule after 5 to 8 of them."""
-    search = _Search(rows, model, groups, on_point)
+    search = _Search(rows, model, groups, on_point, kept)
     best = START
     search.evaluate(best, best - 2)
     direction = -2 if search.loss(best - 2) < search.loss(best) else 2
@@ -431,7 +445,8 @@ def l2_path(
             break
         best = ahead
     search.evaluate(best - 1, best + 1)
-    best = min(search.points, key=lambda j: search.points[j].loo_loss)
+    seen = [j for j in search.points if (j - ahead) * direction <= 0]  # none from behind a worse λ
+    best = min(seen, key=lambda j: search.points[j].loo_loss)
     limit = search.points[best].loo_loss + search.points[best].standard_error
     chosen = best
     while chosen < HIGHEST and search.loss(chosen + 1) <= limit:

@@ -24,8 +24,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
@@ -34,11 +35,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SettingError
-from dataaudit.features import Basis, BasisSettings, Columns, fit_basis
+from dataaudit.features import AnyColumns, Basis, BasisSettings, Columns, fit_basis
+from dataaudit.memory import memory_limit
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
-from dataaudit.options import StepCallback, ignore_progress
+from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback, ignore_progress
 from dataaudit.solvers.newton import BLOCK_NUMBERS
 from dataaudit.training.curve import Curve, PathLoss
 from dataaudit.training.path import DensePath, PathPoint, l2_path, least_squares_loss
@@ -54,8 +56,8 @@ WIDTHS = (0.15, 0.5, 1.5, 4.0)
 METRICS: tuple[Literal["scaled", "turned"], ...] = ("scaled", "turned")
 SCREEN_ROWS, SCREEN_LANDMARKS = 2000, 150
 SHORTLIST = 3
-# What a path tries, as a rule.
-POINTS = 8
+# What a path tries, as a rule; and what it tries where X is sparse.
+POINTS, LAMBDAS = 8, 7
 # Most rows on which λ is chosen; the ridge that suits them suits more rows or is a little too strong.
 PATH_ROWS = 20_000
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
@@ -75,6 +77,7 @@ class SelectionSettings:
     seed: int = 0
     max_rows: int = 2000  # rows on which bases are compared
     groups: Groups | None = None  # rows that are left out together
+    kept: Checkpoint = NOT_KEPT
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -109,7 +112,7 @@ class Choice:
 
 
 def choose(
-    columns: Columns,
+    columns: AnyColumns,
     y: Numbers,  # (n,) class numbers, 0 to K-1
     n_classes: int,
     *,
@@ -121,19 +124,24 @@ def choose(
     offered = _offered(columns, n_classes, settings)
     d, K = len(columns.features), n_classes
     wide = d > WIDE if K == 2 else K * d**2 > BLOCK_NUMBERS  # noqa: PLR2004
-    sparse = bool(columns.terms.shape[1]) or wide
-    shortlist = [] if sparse else _screen(columns, y, offered, settings=settings, step=on_step)
+    sparse = bool(columns.term_features) or wide
+    screen = partial(_screen, columns, y, offered, settings=settings, step=on_step)
+    shortlist = [] if sparse else settings.kept.once("screen bases", screen)
     if sparse or loss is not None:
         spec = offered[0] if sparse else shortlist[0][0]
-        basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
+        basis = fit_basis(columns, spec, targets=lambda rows: np.eye(n_classes)[y[rows]])
         return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
-    total, tried = POINTS * (len(shortlist) + 1), count(1)
+    some = _draw(columns.n, settings.max_rows, settings)
+    # A point of the last path is worth as many as there are more rows.
+    last = POINTS * len(shortlist) if len(shortlist) > 1 else 0
+    worth = min(columns.n, PATH_ROWS) // len(some) if len(some) < columns.n or not last else 0
+    total, tried = last + POINTS * worth, count(1)
 
     def on_point() -> None:
-        on_step("choose basis", min(next(tried), total - 1), total)
+        done = next(tried)
+        on_step("choose basis", min(done + (worth - 1) * max(0, done - last), total - 1), total)
 
     on_step("choose basis", 0, total)
-    some = _draw(columns.n, settings.max_rows, settings)
     part = columns.take(some)
     fewer = replace(settings, groups=settings.groups and settings.groups.take(some))
     found = [
@@ -161,11 +169,13 @@ class _Found:
     chosen: PathLoss
 
 
-def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> list[BasisSettings]:
+def _offered(columns: AnyColumns, n_classes: int, settings: SelectionSettings) -> list[BasisSettings]:
     """Return the bases that are open and affordable; the plainest first."""
-    numeric, kind = columns.numeric.shape[1], settings.basis
+    numeric, kind = len(columns.numeric_features), settings.basis
     scalings: tuple[Literal["standard", "rank"], ...] = ("standard", "rank") if numeric else ("standard",)
-    room = min(PARAMETERS // (n_classes - 1), DESIGN_BYTES // (8 * columns.n)) - len(columns.features)
+    room = min(
+        PARAMETERS // (n_classes - 1), min(DESIGN_BYTES, memory_limit() // 4) // (8 * columns.n)
+    ) - len(columns.features)
     # Two classes leave room for a ridge that suits both: *measured* on 9 tables, -.014 to +.011 with it.
     matched, offered = n_classes > 2, []  # noqa: PLR2004
     for spline in {"linear": (False,), "spline": (True,)}.get(kind, (False, True)):
@@ -191,7 +201,7 @@ def _offered(columns: Columns, n_classes: int, settings: SelectionSettings) -> l
 
 
 def _screen(
-    columns: Columns,
+    columns: AnyColumns,
     y: Numbers,
     offered: list[BasisSettings],
     *,
@@ -208,7 +218,7 @@ def _screen(
     def judge(spec: BasisSettings) -> None:
         step("screen bases", len(seen), total)
         small = replace(spec, landmarks=min(spec.landmarks, SCREEN_LANDMARKS))
-        basis = fit_basis(part, small, targets=Y.numpy().astype(np.float64))
+        basis = fit_basis(part, small, targets=lambda at: Y[at].numpy().astype(np.float64))
         if basis.name not in seen:
             loss, l2 = least_squares_loss(_dense(basis, part), Y, groups=groups)
             # Half a unit of squared error has curvature 1, a logistic loss about a tenth.
@@ -235,7 +245,7 @@ def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:
 
 
 def _path(
-    columns: Columns,
+    columns: AnyColumns,
     y: Numbers,
     n_classes: int,
     *,
@@ -245,7 +255,10 @@ def _path(
 ) -> _Found:
     """Fit a basis and go along its path over λ."""
     (spec, start), l2 = begin, settings.l2
-    basis = fit_basis(columns, spec, targets=np.eye(n_classes)[y])
+    kept = settings.kept.below(f"choose basis: {columns.n} rows, {spec}")
+    if (found := kept.get("path")) is not None:
+        return cast("_Found", found)
+    basis = kept.once("basis", lambda: fit_basis(columns, spec, targets=lambda at: np.eye(n_classes)[y[at]]))
     rows = _draw(columns.n, PATH_ROWS, settings)
     X, groups = _dense(basis, columns.take(rows)), settings.groups and settings.groups.take(rows)
     path: Curve
@@ -255,13 +268,15 @@ def _path(
         from dataaudit.training.folds import FoldPath  # noqa: PLC0415 - two classes need none
 
         path = FoldPath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
-    path.on_point = on_point
+    path.on_point, path.kept = on_point, kept
     chosen = path.at(l2) if l2 is not None else path.search(start)
-    return _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
+    found = _Found(basis, len(rows), tuple(path.found[key] for key in sorted(path.found)), chosen)
+    kept.put("path", found)
+    return found
 
 
 def _by_path(
-    columns: Columns,
+    columns: AnyColumns,
     y: Numbers,
     loss: Loss,
     *,
@@ -272,23 +287,33 @@ def _by_path(
     """Choose λ where X is sparse or wide, or the loss is another one."""
     if settings.l2 is not None:
         return Choice(basis, settings.l2, (), None)
-    X = basis.transform(columns)
+    X = _matrix(columns, basis)
     weight = torch.ones(columns.n, dtype=torch.float64)
     rows = MemoryRows(X if isinstance(X, csr_array) else torch.from_numpy(X), torch.from_numpy(y), weight)
     tried: list[PathPoint] = []
 
     def on_point(point: PathPoint) -> None:
         tried.append(point)
-        step("choose λ", len(tried), 0)
+        step("choose λ", len(tried), max(LAMBDAS, len(tried) + 1))
 
-    step("choose λ", 0, 0)
-    path = l2_path(rows, LinearModel(loss, rows.width), groups=settings.groups, on_point=on_point)
+    step("choose λ", 0, LAMBDAS)
+    model, kept = LinearModel(loss, rows.width), settings.kept.below("choose λ")
+    path = l2_path(rows, model, groups=settings.groups, on_point=on_point, kept=kept)
     step("choose λ", len(tried), len(tried))
     curve = [
         Candidate(basis.name, p.l2, p.loo_loss, p.standard_error, columns.n, chosen=p is path.chosen)
         for p in path.points
     ]
     return Choice(basis, path.chosen.l2, tuple(curve), path.theta)
+
+
+def _matrix(columns: AnyColumns, basis: Basis) -> NDArray[np.float64] | csr_array:
+    """Return X; of columns that are on disk a sparse one."""
+    if isinstance(columns, Columns):
+        return basis.transform(columns)
+    from dataaudit.training.shards import sparse_design  # noqa: PLC0415 - few tables are so large
+
+    return sparse_design(columns, basis)
 
 
 def _curve(final: _Found, others: list[_Found]) -> tuple[Candidate, ...]:

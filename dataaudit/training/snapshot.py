@@ -11,17 +11,21 @@ checksum that does not fit, is a `ValueError`.
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 import torch
+from numpy.typing import NDArray
+
+from dataaudit.features import Feature
 
 _MAGIC: Final = b"dataaudit stage 1\n"
 _ADMITTED: Final = {
@@ -31,21 +35,53 @@ _ADMITTED: Final = {
     ("numpy._core.multiarray", "scalar"),
     ("numpy._core.numeric", "_frombuffer"),
     ("scipy.sparse._csr", "csr_array"),
-    ("torch", "from_numpy"),
+    (__name__, "_tensor"),
     (__name__, "_series"),
+    (__name__, "_features"),
 }
 
 
 class _Pickler(pickle.Pickler):
-    """Writes a tensor as its array, and a series as a file of Arrow."""
+    """Writes a tensor as its array, a series as a file of Arrow, and many features as few lists."""
+
+    def __init__(self, file: io.BytesIO, **more: Any) -> None:
+        super().__init__(file, **more)
+        self.packed: dict[int, _Packed] = {}  # by the tuple, which stands in several places
 
     def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, _Packed):
+            return _features, value.lists
+        if is_dataclass(value) and not isinstance(value, type) and hasattr(value, "__dict__"):
+            # Its fields, without what it has worked out from them.
+            state = {one.name: self._packed(getattr(value, one.name)) for one in fields(value)}
+            return copyreg.__newobj__, (type(value),), state  # type: ignore[attr-defined]
         if isinstance(value, torch.Tensor):
-            return torch.from_numpy, (value.detach().numpy(),)
+            return _tensor, (value.detach().numpy(),)
         if isinstance(value, pl.Series):
             file = value.to_frame().write_ipc(None)
             return _series, (pickle.PickleBuffer(file.getbuffer()),)
         return NotImplemented
+
+    def _packed(self, value: Any) -> Any:
+        if not (isinstance(value, tuple) and value and isinstance(value[0], Feature)):
+            return value
+        return self.packed.setdefault(id(value), _Packed(value))
+
+
+class _Packed:
+    """Features, field by field: a vocabulary has 100,000 of them."""
+
+    def __init__(self, features: tuple[Feature, ...]) -> None:
+        self.features = features
+        self.lists = tuple([getattr(one, name) for one in features] for name in Feature.__slots__)
+
+
+def _features(*lists: list[Any]) -> tuple[Feature, ...]:
+    return tuple(map(Feature, *lists))
+
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(array)
 
 
 def _series(file: bytearray) -> pl.Series:
@@ -91,7 +127,7 @@ def read_snapshot(path: Path, name: str) -> Any:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError("another format")
         left = path.stat().st_size - file.tell() - 12
-        checksum, count = struct.unpack("<IQ", file.read(12))
+        checksum, count = struct.unpack("<IQ", file.read(12).ljust(12, b"\0"))
         if not 1 < count <= left // 8:
             raise ValueError("cut short")
         lengths = struct.unpack(f"<{count}Q", file.read(8 * count))

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
+from dataaudit.features import Basis, Columns
+from dataaudit.features.columns import bytes_of
 from dataaudit.features.target import Target
-from dataaudit.memory import memory_limit, require_memory
+from dataaudit.memory import hold, memory_limit, require_memory
+from dataaudit.model.costs import Size, least_bytes
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import MemoryRows
+from dataaudit.model.rows import MemoryRows, ShardedRows
 from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
-from dataaudit.solvers.newton import minimise, minimise_hinge
+from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
 from dataaudit.training.checks import check_classes
@@ -26,11 +32,13 @@ from dataaudit.training.encoded import Training, adopted_groups, weighted
 from dataaudit.training.selection import SelectionSettings, choose
 from dataaudit.training.trained import Encoded, Trained
 
+if TYPE_CHECKING:
+    from dataaudit.data.scratch import Scratch
+
 BasisKind = Literal["auto", "linear", "spline", "rbf"]
 # Wide enough that one left-out row moves few others across the kink, and λ can be chosen by it.
 HINGE = SmoothHinge(0.1)
 BASES: dict[str, BasisKind] = {"svm": "linear", "rbf-svm": "rbf"}
-_FORMS = 4  # k × k matrices of a row that leave-one-out holds at a time
 MACHINE = (
     f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
     "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
@@ -38,28 +46,32 @@ MACHINE = (
 
 
 def train(
-    training: Training, settings: TrainingOptions, *, on_step: StepCallback = ignore_progress
+    training: Training,
+    settings: TrainingOptions,
+    *,
+    scratch: Scratch | None = None,  # where X goes if the columns are on disk
+    on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
     columns, target = training.columns, training.target
     K = len(target.classes)
     loss = None if settings.model == "logistic" else HINGE
-    require_machine(settings.model, K, texts=bool(columns.terms.shape[1]))
-    require_room(columns.n, len(columns.features), K)
+    require_machine(settings.model, K, texts=bool(columns.term_features))
+    hold(training.nbytes)
+    require_room(training, settings.solver)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
-    selection = SelectionSettings(basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups)
-    choice = choose(columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
-    X = choice.basis.transform(columns)
-    on_step("fit", 0, 2)
-    y, weight = torch.from_numpy(target.y), torch.from_numpy(training.weight)
-    rows = MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
+    kept = settings.kept
+    selection = SelectionSettings(
+        basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups, kept=kept
+    )
+    choice = kept.once(
+        "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
+    )
+    rows = rows_of(training, choice.basis, scratch, on_step)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
-    fit = minimise_hinge(objective) if loss else minimise(objective, choice.theta)
-    fit.require_converged()
-    on_step("fit", 1, 2)
-    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
-    on_step("fit", 2, 2)
+    fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
     return Trained(
+        given=forms,
         objective=objective,
         fit=fit,
         prepared=prepared,
@@ -77,6 +89,46 @@ def train(
         groups=training.groups,
         checks=training.checks,
     )
+
+
+def rows_of(
+    training: Training,
+    basis: Basis,
+    scratch: Scratch | None,
+    on_step: StepCallback = ignore_progress,
+) -> MemoryRows:
+    """Return the rows of the model."""
+    columns, weight = training.columns, torch.from_numpy(training.weight)
+    y = torch.from_numpy(training.target.y)
+    if isinstance(columns, Columns):
+        X = basis.transform(columns)
+        hold(bytes_of(X))
+        return MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
+    from dataaudit.training.shards import design  # noqa: PLC0415 - few tables are so large
+
+    return design(columns, basis, y, weight, scratch=scratch, on_step=on_step)
+
+
+def _fitted(
+    objective: Objective, start: Tensor | None, settings: TrainingOptions, on_step: StepCallback
+) -> tuple[Fit, Prepared, Tensor | None]:
+    """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
+    if isinstance(objective.rows, ShardedRows):
+        from dataaudit.training.streamed import fit_passes  # noqa: PLC0415 - few tables are so large
+
+        return fit_passes(objective, start, settings, on_step)
+    on_step("fit", 0, 2)
+    is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
+    fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
+    with within(on_step, "fit", parts=2):
+        fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
+    fit.require_converged()
+    on_step("fit", 1, 2)
+    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
+    on_step("fit", 2, 2)
+    if prepared.probes:
+        on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)
+    return fit, prepared, None
 
 
 def inverse_notes(prepared: Prepared) -> list[str]:
@@ -104,11 +156,15 @@ def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
         raise SettingError("rbf-svm has no kernel for text", "use svm instead, or --exclude the text")
 
 
-def require_room(n: int, d: int, n_classes: int) -> None:
-    """Refuse, before any work, what no solver could hold: the least of any basis is counted."""
-    k = n_classes - 1
-    what = f"influence for {n:,} rows, {d:,} features and {n_classes:,} classes"
-    require_memory(_FORMS * 8 * n * k**2, what, memory_limit())
+def require_room(training: Training, solver: str) -> None:
+    """Refuse, before any work, what no solver could hold, or the named one: the least of any basis counts."""
+    columns, k = training.columns, len(training.target.classes) - 1
+    d, whole = len(columns.features), isinstance(columns, Columns)
+    size = Size(columns.n, d, k, columns.entries if whole and columns.terms.shape[1] else 0)
+    named = {"dual": size.dual, "cholesky": size.primal}.get(solver)
+    least = least_bytes(size) if named is None else named + size.forms
+    what = f"influence for {size.n:,} rows, {d:,} features and {k + 1:,} classes"
+    require_memory(whole * size.design + least, what, memory_limit())
 
 
 def train_adopted(

@@ -10,7 +10,14 @@ from scipy.stats import norm, rankdata
 
 from dataaudit.errors import EncodeError, SettingError
 from dataaudit.features import BasisSettings, Columns, Feature, fit_basis, fit_encoding
-from dataaudit.features.rbf import affordable, fit_kernel, gaussian, gradient_products, learn_metric
+from dataaudit.features.rbf import (
+    affordable,
+    draw_landmarks,
+    fit_kernel,
+    gaussian,
+    gradient_products,
+    learn_metric,
+)
 from dataaudit.options import EncoderOptions
 
 ALL = [
@@ -190,7 +197,7 @@ def test_the_metric_finds_the_direction_that_matters():
     random = np.random.default_rng(2)
     Z = random.normal(size=(1500, 3))
     Y = (Z[:, :1] + Z[:, 1:2] > 0).astype(float)
-    kernel = fit_kernel(Z, 1.5, landmarks=100, seed=0)
+    kernel = fit_kernel(Z[draw_landmarks(len(Z), 100, 0)], float(Z.var(0).sum()), 1.5)
     turned = learn_metric(Z, Y, kernel, full=True)
     scaled = learn_metric(Z, Y, kernel, full=False)
     lengths = [np.linalg.norm(v @ turned) for v in ([1, 1, 0], [1, -1, 0], [0, 0, 1])]
@@ -203,5 +210,5 @@ def test_no_metric_from_few_rows():
     assert affordable(1000, 10, full=False)
     assert not affordable(1000, 10, full=True)
     Z = np.random.default_rng(0).normal(size=(40, 5))
-    kernel = fit_kernel(Z, 1.5, landmarks=20, seed=0)
+    kernel = fit_kernel(Z[draw_landmarks(len(Z), 20, 0)], float(Z.var(0).sum()), 1.5)
     assert learn_metric(Z, np.ones((40, 1)), kernel, full=False) is None

@@ -1,0 +1,146 @@
+"""What becomes of a row's scores where it leaves training, or has another label: one solve a row.
+
+With H the Hessian at θ̂, of which the rows i in S that change make (1/n) Σ x̃ x̃ᵀ ⊗ W, the step δ of a change
+solves, as in `influence.leave_one_out`, with t = x̃ᵀ δ,
+
+    (H - (1/n) Σ x̃ x̃ᵀ ⊗ W) δ = (1/n) Σ x̃ ⊗ (r - r'(s + t))            r' = 0 for a row that leaves
+
+The k × k form of a row would take k solves; this takes one, by Newton's method on δ. Its systems are H and a
+few rows, different ones for each column, so all columns share the products with H. These are solved in single
+precision, what is left is measured in double precision, and solved for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array, csr_array
+from torch import Tensor
+
+from dataaudit.errors import SolveError
+from dataaudit.model.objective import Objective
+from dataaudit.solvers.cg import conjugate_gradients
+from dataaudit.solvers.classes import Classes
+from dataaudit.solvers.operator import Product
+
+TOLERANCE: Final = 1e-2  # relative residual of a step
+SHARE: Final = 1e-4  # and of a solve for a form, which is off by the square of it
+CHANGE: Final = 1e-6  # of a score in the last step: what is left after it is a hundredth
+ROUNDS: Final = 30
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changes of rows at one θ̂."""
+
+    objective: Objective
+    theta: Tensor
+    inverse: Classes
+    product: Product  # with H, in double precision
+
+    def scores(self, sets: Sequence[Tensor], y: Tensor | None = None, near: Tensor | None = None) -> Tensor:
+        """Return the scores of the first row of each set where all of it leaves, or has a label y.
+
+        `near` are scores not far from these; needed with labels.
+        """  # m × (d,), (m,), (m, k) -> (m, k)
+        found = []
+        for some in torch.split(torch.arange(len(sets)), self.inverse.columns):
+            labels, guess = (None if part is None else part[some] for part in (y, near))
+            found.append(self._scores([sets[i] for i in some.tolist()], labels, guess))
+        return torch.cat(found) if found else torch.empty(0, self.objective.model.loss.n_scores)
+
+    def self_influence(self, rows: Tensor) -> Tensor:
+        """Return rᵀ Q r of some rows, to the square of what a solve leaves."""  # (m,) -> (m,)
+        return torch.cat([self._self_influence(some) for some in torch.split(rows, self.inverse.columns)])
+
+    def _self_influence(self, rows: Tensor) -> Tensor:
+        block, model = self.objective.rows.take(rows), self.objective.model
+        slope = model.loss.slope(model.scores(self.theta, block), block.y)
+        B = torch.zeros(model.n_params, len(rows), dtype=torch.float64)
+        _Lifted.of(self.objective, list(rows[:, None])).add(B, slope)
+        X = self.inverse.solve(B, SHARE)
+        return (X * (2.0 * B - self.product(X))).sum(0)
+
+    def _scores(self, sets: list[Tensor], y: Tensor | None, near: Tensor | None) -> Tensor:
+        model, n = self.objective.model, self.objective.rows.n
+        changed = _Lifted.of(self.objective, sets)
+        block = self.objective.rows.take(torch.cat(sets))
+        s, W = model.scores(self.theta, block), model.curvature(self.theta, block) / n
+        weight = block.weight[:, None] / n
+        first = torch.tensor(np.cumsum([0, *(len(rows) for rows in sets[:-1])]))
+        slope = weight * model.loss.slope(s, block.y)
+        V = torch.zeros(model.n_params, len(sets), dtype=torch.float64)
+        HV, t, at = V, torch.zeros_like(s), s if near is None else near
+        for _ in range(ROUNDS):
+            force, left = slope + (W @ t[:, :, None])[:, :, 0], -W
+            if y is not None:
+                bent = weight[:, :, None] * model.loss.curvature(at, y)
+                pull = weight * model.loss.slope(at, y) + (bent @ (s + t - at)[:, :, None])[:, :, 0]
+                force, left = force - pull, left + bent
+            D = left.float()
+
+            def product(U: Tensor, D: Tensor = D) -> Tensor:
+                moved = (D @ changed.scores(U)[:, :, None])[:, :, 0]
+                return changed.add(self.inverse.product(U), moved)
+
+            left_over = changed.add(-HV, force)
+            size = left_over.abs().amax(0).clamp_min(1e-300)
+            step, _ = conjugate_gradients(
+                product,
+                (left_over / size).float(),
+                precondition=self.inverse.precondition,
+                tolerance=TOLERANCE,
+            )
+            V = V + step.double() * size
+            before, t = t, changed.scores(V)
+            at = s + t
+            if float((t - before).abs().max()) <= CHANGE:
+                return at[first]
+            HV = self.product(V)
+        raise SolveError("what a row does to its own scores could not be solved for", "raise --l2")
+
+
+@dataclass(frozen=True)
+class _Lifted:
+    """The entries of some rows, each with the column of its set."""
+
+    feature: Tensor  # (e,)
+    value: Tensor  # (e,)
+    row: Tensor  # (e,) of the rows of all sets
+    column: Tensor  # (e,)
+    rows: int
+
+    @classmethod
+    def of(cls, objective: Objective, sets: list[Tensor]) -> _Lifted:
+        """Take the rows of all sets, with their intercepts."""
+        X = objective.rows.take(torch.cat(sets)).X
+        entries = coo_array(X if isinstance(X, csr_array) else X.numpy())
+        rows, width = X.shape
+        column = torch.repeat_interleave(torch.arange(len(sets)), torch.tensor([len(one) for one in sets]))
+        row = torch.from_numpy(np.append(entries.row, np.arange(rows))).long()
+        return cls(
+            torch.from_numpy(np.append(entries.col, np.full(rows, width))).long(),
+            torch.from_numpy(np.append(entries.data, np.ones(rows))),
+            row,
+            column[row],
+            rows,
+        )
+
+    def scores(self, V: Tensor) -> Tensor:
+        """Return x̃ᵀ V of each row in its column."""  # (p, m) -> (rows, k)
+        k = V.shape[0] // (int(self.feature[-1]) + 1)
+        part = V.view(-1, k, V.shape[1])[self.feature, :, self.column]
+        value = self.value.to(V.dtype)[:, None]
+        return V.new_zeros(self.rows, k).index_add_(0, self.row, value * part)
+
+    def add(self, V: Tensor, U: Tensor) -> Tensor:
+        """Add ``x̃ ⊗ u`` of each row to its column, in place."""  # (p, m), (rows, k) -> (p, m)
+        k = U.shape[1]
+        value = (self.value[:, None] * U[self.row].double()).to(V.dtype)
+        at = (self.feature[:, None], torch.arange(k)[None], self.column[:, None])
+        V.view(-1, k, V.shape[1]).index_put_(at, value, accumulate=True)
+        return V
