@@ -44,7 +44,7 @@ def site(tmp_path_factory):
 
 def test_every_page_is_in_the_navigation_and_every_one_there_exists(site):
     nav = (ROOT / "zensical.toml").read_text(encoding="utf-8")
-    assert set(re.findall(r'"(\w+\.md)"', nav)) == {page.name for page in (site / "docs").glob("*.md")}
+    assert set(re.findall(r'"([\w-]+\.md)"', nav)) == {page.name for page in (site / "docs").glob("*.md")}
 
 
 def test_links_between_pages_lead_somewhere(site):
