@@ -206,15 +206,6 @@ def _columns(n: int, width: int, k: int) -> int:
     return max(1, min(COLUMNS, NUMBERS // ((n + width) * k)))
 
 
-def schur_bytes(objective: Objective) -> int:
-    """Return the memory of the split Hessian, and of solving with it."""
-    rows, k = objective.rows, objective.model.loss.n_scores
-    n, width = rows.n, rows.width + 1
-    entries = rows.X.numel() if isinstance(rows.X, Tensor) else rows.X.nnz
-    vectors = 4 * k * _columns(n, width, k) * (4 * n + 12 * width)
-    return 8 * 2 * entries + 4 * n * k**2 + 8 * 3 * (k + ELIMINATED) ** 2 + vectors
-
-
 def _block(X: Tensor | csr_array, columns: NDArray[np.int64], W: Tensor) -> Tensor:
     """Return ``Σ (x̃ x̃ᵀ) ⊗ W`` over some columns and the intercept."""
     n, k, width = len(W), W.shape[1], len(columns) + 1

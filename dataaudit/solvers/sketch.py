@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.model.objective import Objective
+from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.dual import square_root
 from dataaudit.solvers.schur import Schur
@@ -68,7 +69,7 @@ class Sketch:
         generator = torch.Generator().manual_seed(self.seed)
         u, omega = torch.empty(n, k, self.probes), torch.empty(n, k, self.probes)
         scaled = R.mT.float() / n**0.5
-        for probes in torch.split(torch.arange(self.probes), inverse.columns):
+        for probes in ticking(torch.split(torch.arange(self.probes), inverse.columns)):
             drawn = torch.randn(n, k, len(probes), generator=generator)
             eta = torch.randn(width, k, len(probes), generator=generator)
             eta = torch.cat([roots[0] @ eta[:-1], roots[1] @ eta[-1:]])

@@ -52,6 +52,13 @@ class Training:
     groups: Groups | None = None  # None where every row leaves alone
     checks: tuple[Check, ...] = ()  # of the rows
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows, as cells and as features, where they are in memory."""
+        if not isinstance(self.columns, Columns):
+            return 0
+        return int(self.dataset.frame.estimated_size()) + self.columns.nbytes
+
 
 def read_labelled(
     source: Any,

@@ -251,10 +251,7 @@ def score_rows(trained: Trained) -> RowScores:
     objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
     scores, without, y = objective.scores(theta), trained.left_out, objective.rows.y
     loo_p = trained.log_probabilities(without).exp()
-    others = loo_p.scatter(1, y[:, None], -1.0)
-    if (same := trained.same_class) is not None:  # another spelling of the class is no other class
-        others[torch.from_numpy(same)[y]] = -1.0
-    suggested = others.argmax(1)
+    suggested = suggested_classes(trained, without, y)
     relabelled = relabelled_scores(objective, theta, forms, y=suggested)
     return RowScores(
         p=trained.log_probabilities(scores).exp().numpy(),
@@ -269,3 +266,11 @@ def score_rows(trained: Trained) -> RowScores:
         self_influence=self_influence(objective, theta, forms).numpy(),
         leverage=leverage(objective, theta, forms).numpy(),
     )
+
+
+def suggested_classes(trained: Trained, without: Tensor, y: Tensor) -> Tensor:
+    """Return the likeliest other class of rows by their scores without themselves."""
+    others = trained.log_probabilities(without).scatter(1, y[:, None], -torch.inf)  # (b, k), (b,) -> (b,)
+    if (same := trained.same_class) is not None:  # another spelling of the class is no other class
+        others[torch.from_numpy(same)[y]] = -torch.inf
+    return others.argmax(1)
