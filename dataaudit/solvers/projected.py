@@ -28,16 +28,18 @@ from torch import Tensor
 from dataaudit.errors import SolveError
 from dataaudit.memory import memory_limit
 from dataaudit.model.objective import Objective
+from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
-from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.changes import Changes
 from dataaudit.solvers.classes import Classes
-from dataaudit.solvers.schur import Schur, schur_bytes
+from dataaudit.solvers.operator import Product, of_objective
+from dataaudit.solvers.schur import Schur
 from dataaudit.solvers.sketch import Sketch
 
 NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
 TOLERANCE: Final = 5e-9  # and of one that is to be exact
-FORM: Final = 1e-7  # share of a form that may be left
+AGAIN: Final = 0.1  # of what is left of one
+FORM: Final = 3e-7  # share of a form that may be left
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
 FEWEST: Final = 16
@@ -95,7 +97,7 @@ class Projected:
             damping=self.damping,
             near=partial(inverse.solve, tolerance=NEAR),
             probes=probes,
-            changed=Changes(objective, theta, inverse, whole.product).scores,
+            changed=Changes(objective, theta, inverse, whole.product),
         )
 
 
@@ -110,13 +112,6 @@ def affordable_probes(objective: Objective, wanted: int) -> int:
     """Return how many probes fit in a part of the memory: fewer make the estimates rougher."""
     room = memory_limit() // (KEPT * 8 * objective.rows.n * objective.model.loss.n_scores)
     return max(FEWEST, min(wanted, room))
-
-
-def projected_bytes(objective: Objective) -> int:
-    """Return the memory of the projections, and of solves for some rows."""
-    n, k = objective.rows.n, objective.model.loss.n_scores
-    projections = 8 * n * k * affordable_probes(objective, Projected().probes)
-    return projections + schur_bytes(objective) + 4 * 8 * n * k**2
 
 
 def _refined(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
@@ -141,7 +136,7 @@ def _exact_forms(objective: Objective, product: Product, inverse: Schur | Classe
     """Return the joint forms of groups of rows."""  # (g, d) -> (g, dk, dk)
     (g, d), k = rows.shape, objective.model.loss.n_scores
     forms = torch.empty(g, d * k, d * k, dtype=torch.float64)
-    for some in torch.split(torch.arange(g), max(1, inverse.columns // (d * k))):
+    for some in ticking(torch.split(torch.arange(g), max(1, inverse.columns // (d * k)))):
         B = lifted_rows(objective, rows[some])
         X, R = _solved(product, inverse, B)
         left, right, missing = (V.view(-1, len(some), d * k).permute(1, 2, 0) for V in (B, X, R))
@@ -158,5 +153,5 @@ def _solved(product: Product, inverse: Schur | Classes, B: Tensor) -> tuple[Tens
         missing = torch.nonzero(inverse.energy(R) > FORM * (X * B).sum(0))[:, 0]
         if not len(missing):
             return X, R
-        X[:, missing] += inverse.solve(R[:, missing], NEAR)
+        X[:, missing] += inverse.solve(R[:, missing], AGAIN)
     raise SolveError("the forms of some rows could not be solved for", "raise --l2")
