@@ -35,7 +35,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import replace_soon
-from dataaudit.options import Checkpoint, LabelOptions, StepCallback
+from dataaudit.options import Checkpoint, StepCallback, TrainingOptions
 
 if sys.platform == "win32":
     import msvcrt
@@ -49,7 +49,7 @@ GRACE: Final = 5.0  # seconds
 _RUN, _LOCK, _STAGE = "run.json", "lock", ".stage"
 _LIBRARIES: Final = ("dataaudit", "numpy", "polars", "scipy", "torch")
 
-Asked = TypeVar("Asked", bound=LabelOptions)
+Asked = TypeVar("Asked", bound=TrainingOptions)
 
 
 @contextmanager

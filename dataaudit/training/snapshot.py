@@ -36,6 +36,7 @@ _ADMITTED: Final = {
     ("numpy._core.numeric", "_frombuffer"),
     ("scipy.sparse._csr", "csr_array"),
     (__name__, "_tensor"),
+    (__name__, "_frame"),
     (__name__, "_series"),
     (__name__, "_features"),
 }
@@ -57,9 +58,10 @@ class _Pickler(pickle.Pickler):
             return copyreg.__newobj__, (type(value),), state  # type: ignore[attr-defined]
         if isinstance(value, torch.Tensor):
             return _tensor, (value.detach().numpy(),)
+        if isinstance(value, pl.DataFrame):
+            return _frame, (pickle.PickleBuffer(value.write_ipc(None).getbuffer()),)
         if isinstance(value, pl.Series):
-            file = value.to_frame().write_ipc(None)
-            return _series, (pickle.PickleBuffer(file.getbuffer()),)
+            return _series, (value.to_frame(),)
         return NotImplemented
 
     def _packed(self, value: Any) -> Any:
@@ -84,8 +86,12 @@ def _tensor(array: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(array)
 
 
-def _series(file: bytearray) -> pl.Series:
-    return pl.read_ipc(io.BytesIO(file)).to_series()
+def _frame(file: bytearray) -> pl.DataFrame:
+    return pl.read_ipc(io.BytesIO(file))
+
+
+def _series(frame: pl.DataFrame) -> pl.Series:
+    return frame.to_series()
 
 
 class _Unpickler(pickle.Unpickler):
