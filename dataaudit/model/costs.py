@@ -16,8 +16,9 @@ WORK: Final = 2e12  # multiplications up to which a factor is worth its exactnes
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
 VECTORS: Final = 8  # arrays of projections that conjugate gradients hold at a time
 PROBES: Final = 64
-RANK: Final = 200  # of a preconditioner
-COLUMNS: Final = 64  # right-hand sides at a time
+ELIMINATED: Final = 1024  # columns of which the Hessian is factored
+COLUMNS: Final = 128  # right-hand sides at a time, at most
+NUMBERS: Final = 2**25  # that a vector of them has, one for each row and one for each parameter
 _FLOAT: Final = 8
 _ENTRY: Final = 12  # bytes of a number of a sparse matrix, with its place
 
@@ -64,8 +65,10 @@ class Size:
     @property
     def projected(self) -> int:
         """Bytes of the projections, and of solves for some rows, with X in float32 both ways."""
-        projections = VECTORS * 4 * self.n * self.k * (PROBES + self.k)
-        return projections + 4 * self.p * (3 * RANK + 8 * COLUMNS) + (2 * self.design) * 2 // 3
+        kept = 8 * self.n * self.k * PROBES
+        columns = min(COLUMNS, 2 * NUMBERS // (self.n * self.k + self.p) + 1)
+        vectors = 4 * columns * (VECTORS * self.p + 4 * self.n * self.k)
+        return kept + vectors + 3 * _FLOAT * min(self.p, ELIMINATED) ** 2 + (2 * self.design) * 2 // 3
 
     @property
     def primal_work(self) -> float:

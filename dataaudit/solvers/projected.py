@@ -32,7 +32,7 @@ from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
 from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.changes import Changes
 from dataaudit.solvers.classes import Classes
-from dataaudit.solvers.schur import Schur, schur_bytes
+from dataaudit.solvers.schur import Schur
 from dataaudit.solvers.sketch import Sketch
 
 NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
@@ -111,13 +111,6 @@ def affordable_probes(objective: Objective, wanted: int) -> int:
     """Return how many probes fit in a part of the memory: fewer make the estimates rougher."""
     room = memory_limit() // (KEPT * 8 * objective.rows.n * objective.model.loss.n_scores)
     return max(FEWEST, min(wanted, room))
-
-
-def projected_bytes(objective: Objective) -> int:
-    """Return the memory of the projections, and of solves for some rows."""
-    n, k = objective.rows.n, objective.model.loss.n_scores
-    projections = 8 * n * k * affordable_probes(objective, Projected().probes)
-    return projections + schur_bytes(objective) + 4 * 8 * n * k**2
 
 
 def _refined(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
