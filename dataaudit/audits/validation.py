@@ -9,7 +9,7 @@ three. They are made for rows at the top of the list alone, and for as many as c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.influence.leave_one_out import SHARP, one_step_parameters, relabelled, without
+from dataaudit.influence.leave_one_out import SHARP, one_step_parameters
 from dataaudit.influence.refits import minimise_together
-from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block
+from dataaudit.model.objective import Change, Objective
+from dataaudit.model.rows import Block, ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
-from dataaudit.solvers.newton import Fit, FitSettings, minimise
+from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
 
 DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's, and differ between processes
@@ -68,36 +68,48 @@ def verify(
 
 def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
     """Return refits without each row and its group, and with its suggested label, from where they are due."""
-    objective, fit, changed = trained.objective, trained.fit, list[tuple[Objective, Tensor]]()
-    for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
-        step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
+    fit, changes, starts = trained.fit, list[Change](), list[Tensor]()
+    along = [None] * len(rows) if trained.prepared.changed else directions_of(trained, rows)
+    for row, moved in zip(rows.tolist(), along, strict=True):
+        step = partial(_started, trained, moved, row)
         group = torch.from_numpy(trained.mates(row))
         alone = torch.from_numpy(scores.loo_scores[row]) - now[row]
         anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
-        changed += [
-            (without(objective, group), step(by=alone) if len(group) == 1 else fit.theta),
-            (relabelled(objective, row, int(scores.suggested[row])), step(by=anew)),
-        ]
-    fits = minimise_together(
-        [one for one, _ in changed],
-        [start for _, start in changed],
-        precondition=trained.prepared.precondition,
-        settings=SHARP,
-    )
-    made = []
+        changes += [Change(group), Change(torch.tensor([row]), int(scores.suggested[row]))]
+        starts += [step(by=alone) if len(group) == 1 else fit.theta, step(by=anew)]
+    thetas, made = _minima(trained, changes, starts), []
     for at, row in enumerate(rows.tolist()):
         label, other, before = (
-            int(objective.rows.y[row]),
+            int(trained.objective.rows.y[row]),
             scores.suggested[row],
             float(scores.train_loss[row]),
         )
         for change, predicted, after, said in (
-            ("removed", scores.loo_loss, fits[2 * at], label),
-            ("relabelled", scores.relabelled_loss, fits[2 * at + 1], other),
+            ("removed", scores.loo_loss, thetas[2 * at], label),
+            ("relabelled", scores.relabelled_loss, thetas[2 * at + 1], other),
         ):
             measured = round(_loss(trained, after, row, said) - before, DIGITS)
             made.append(Refit(row, change, float(predicted[row]) - before, measured))
     return made
+
+
+def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
+    """Return the minima of problems that differ in some rows."""
+    objective, prepared = trained.objective, trained.prepared
+    if isinstance(objective.rows, ShardedRows):  # no weights and labels of all rows for each, few passes
+        from dataaudit.solvers.passes import minimise_changes  # noqa: PLC0415 - few tables are so large
+
+        return list(minimise_changes(objective, changes, torch.stack(list(starts), 1), prepared.solve).T)
+    changed = [change.of(objective) for change in changes]
+    fits = minimise_together(changed, starts, precondition=prepared.precondition, settings=SHARP)
+    return [fit.theta for fit in fits]
+
+
+def _started(trained: Trained, moved: Tensor | None, row: int, *, by: Tensor) -> Tensor:
+    """Return where a refit begins: where the predicted scores are, unless that takes a solve a score."""
+    if moved is None:
+        return trained.fit.theta
+    return one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
 
 
 def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
@@ -115,10 +127,10 @@ def lifted(block: Block, k: int) -> Tensor:
     return torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(X) * k)
 
 
-def _loss(trained: Trained, fit: Fit, row: int, label: int) -> float:
+def _loss(trained: Trained, theta: Tensor, row: int, label: int) -> float:
     """Return the loss of one row for one label under a refit."""
     model = trained.objective.model
-    s = model.scores(fit.theta, trained.objective.rows.take(torch.tensor([row])))
+    s = model.scores(theta, trained.objective.rows.take(torch.tensor([row])))
     return float(trained.loss(s, torch.tensor([label]))[0])
 
 
@@ -128,7 +140,7 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
     if not len(rows):
         return scores
     objective, y = trained.objective, trained.objective.rows.y
-    now, at = objective.scores(trained.fit.theta), torch.from_numpy(rows)
+    now = objective.scores(trained.fit.theta)
     without, relabelled = scores.loo_scores.copy(), scores.relabelled_scores.copy()
     suggested = torch.from_numpy(scores.suggested)
     for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
@@ -139,24 +151,30 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
             by = torch.from_numpy(found[row]) - now[row]
             start = one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
             found[row] = _stepped(trained, changed, start, row)
-    left, anew = torch.from_numpy(without[rows]), torch.from_numpy(relabelled[rows])
-    odds, p, loss, other_loss = (
-        values.copy()
-        for values in (scores.loo_log_odds, scores.loo_p, scores.loo_loss, scores.relabelled_loss)
-    )
-    odds[rows] = trained.log_odds(left).numpy()
-    p[rows] = trained.log_probabilities(left).exp().numpy()
-    loss[rows] = trained.loss(left, y[at]).numpy()
-    other_loss[rows] = trained.loss(anew, suggested[at]).numpy()
-    return replace(
-        scores,
-        loo_scores=without,
-        relabelled_scores=relabelled,
-        loo_log_odds=odds,
-        loo_p=p,
-        loo_loss=loss,
-        relabelled_loss=other_loss,
-    )
+    return patched(trained, scores, rows, without[rows], relabelled[rows])
+
+
+def patched(
+    trained: Trained,
+    scores: RowScores,
+    rows: NDArray[np.int64],
+    without: NDArray[np.float64],  # (m, k) scores of these rows without themselves
+    relabelled: NDArray[np.float64],  # (m, k) and with the suggested label
+) -> RowScores:
+    """Return the scores with those of some rows replaced, and what follows from them."""
+    left, anew, y = torch.from_numpy(without), torch.from_numpy(relabelled), trained.objective.rows.y
+    new = {
+        "loo_scores": left,
+        "relabelled_scores": anew,
+        "loo_log_odds": trained.log_odds(left),
+        "loo_p": trained.log_probabilities(left).exp(),
+        "loo_loss": trained.loss(left, y[torch.from_numpy(rows)]),
+        "relabelled_loss": trained.loss(anew, torch.from_numpy(scores.suggested[rows])),
+    }
+    copies = {name: getattr(scores, name).copy() for name in new}
+    for name, values in new.items():
+        copies[name][rows] = values.numpy()
+    return replace(scores, **copies)
 
 
 def _insufficient(trained: Trained, scores: RowScores) -> NDArray[np.int64]:

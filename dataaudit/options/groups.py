@@ -158,6 +158,8 @@ TextUnits = Literal["auto", "words", "characters"]
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
+_SCHEDULER: Final = "Pass over Parquet files on the workers of this Dask scheduler: tcp://host:8786."
+_WORKERS: Final = "Start so many workers here, and pass over Parquet files on them."
 _MEMORY: Final = "Most to take for tables and matrices: 4GiB, 500MB."
 Memory = Annotated[
     int | str | None,
@@ -260,6 +262,25 @@ class RunOptions(Options):
         return None if self.memory is None else int(self.memory)
 
 
+class ClusterOptions(Options):
+    """Who passes over the rows, where that is not this process."""
+
+    scheduler: Annotated[str | None, Opt(_SCHEDULER, RUN, metavar="ADDRESS", stored=None)] = None
+    workers: Annotated[int | None, Opt(_WORKERS, RUN, least=1, stored=None)] = None
+    client: Annotated[Any, Opt("A `distributed.Client` whose workers do that.", stored=None)] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        asked = [n for n in ("scheduler", "workers", "client") if getattr(self, n) is not None]
+        if len(asked) > 1:
+            raise SettingError(f"{' and '.join(asked)} each say who works", "give one of them")
+
+    @property
+    def spread(self) -> bool:
+        """Whether workers pass over the rows."""
+        return self.scheduler is not None or self.workers is not None or self.client is not None
+
+
 class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
     """What is asked of the training rows."""
 
@@ -350,7 +371,7 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return False
 
 
-class LabelOptions(ClassOptions, TrainingOptions):
+class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
     """What is asked of an audit of labels."""
 
     weight: Weight = None
@@ -374,6 +395,9 @@ class LabelOptions(ClassOptions, TrainingOptions):
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
+        if self.spread and self.model != "logistic":
+            what = f"{model_name(self.model)} takes all rows in this process, not on workers"
+            raise SettingError(what, "use logistic, the default, or leave the workers out")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as the provenance keeps them, without a fitted model."""

@@ -36,6 +36,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.features import AnyColumns, Basis, BasisSettings, Columns, fit_basis
+from dataaudit.memory import memory_limit
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.rows import MemoryRows
@@ -55,11 +56,11 @@ WIDTHS = (0.15, 0.5, 1.5, 4.0)
 METRICS: tuple[Literal["scaled", "turned"], ...] = ("scaled", "turned")
 SCREEN_ROWS, SCREEN_LANDMARKS = 2000, 150
 SHORTLIST = 3
-# What a path tries, as a rule.
-POINTS = 8
+# What a path tries, as a rule; and what it tries where X is sparse.
+POINTS, LAMBDAS = 8, 7
 # Most rows on which λ is chosen; the ridge that suits them suits more rows or is a little too strong.
 PATH_ROWS = 20_000
-# The same where X is sparse. The loss is a mean, so a ridge that is as strong for more rows is smaller by their
+# The same where X is sparse. The loss is a mean, so the ridge that is as strong for more rows is less by their
 # number: *measured* on 1,500 to 20,000 mails, λ times the rows is .73 to 1.22.
 SPARSE_ROWS = 10_000
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
@@ -133,13 +134,17 @@ def choose(
         spec = offered[0] if sparse else shortlist[0][0]
         basis = fit_basis(columns, spec, targets=lambda rows: np.eye(n_classes)[y[rows]])
         return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
-    total, tried = POINTS * (len(shortlist) + 1), count(1)
+    some = _draw(columns.n, settings.max_rows, settings)
+    # A point of the last path is worth as many as there are more rows.
+    last = POINTS * len(shortlist) if len(shortlist) > 1 else 0
+    worth = min(columns.n, PATH_ROWS) // len(some) if len(some) < columns.n or not last else 0
+    total, tried = last + POINTS * worth, count(1)
 
     def on_point() -> None:
-        on_step("choose basis", min(next(tried), total - 1), total)
+        done = next(tried)
+        on_step("choose basis", min(done + (worth - 1) * max(0, done - last), total - 1), total)
 
     on_step("choose basis", 0, total)
-    some = _draw(columns.n, settings.max_rows, settings)
     part = columns.take(some)
     fewer = replace(settings, groups=settings.groups and settings.groups.take(some))
     found = [
@@ -171,7 +176,9 @@ def _offered(columns: AnyColumns, n_classes: int, settings: SelectionSettings) -
     """Return the bases that are open and affordable; the plainest first."""
     numeric, kind = len(columns.numeric_features), settings.basis
     scalings: tuple[Literal["standard", "rank"], ...] = ("standard", "rank") if numeric else ("standard",)
-    room = min(PARAMETERS // (n_classes - 1), DESIGN_BYTES // (8 * columns.n)) - len(columns.features)
+    room = min(
+        PARAMETERS // (n_classes - 1), min(DESIGN_BYTES, memory_limit() // 4) // (8 * columns.n)
+    ) - len(columns.features)
     # Two classes leave room for a ridge that suits both: *measured* on 9 tables, -.014 to +.011 with it.
     matched, offered = n_classes > 2, []  # noqa: PLR2004
     for spline in {"linear": (False,), "spline": (True,)}.get(kind, (False, True)):
@@ -294,9 +301,9 @@ def _by_path(
 
     def on_point(point: PathPoint) -> None:
         tried.append(point)
-        step("choose λ", len(tried), 0)
+        step("choose λ", len(tried), max(LAMBDAS, len(tried) + 1))
 
-    step("choose λ", 0, 0)
+    step("choose λ", 0, LAMBDAS)
     model, kept = LinearModel(loss, rows.width), settings.kept.below("choose λ")
     path = l2_path(rows, model, groups=groups, on_point=on_point, kept=kept)
     step("choose λ", len(tried), len(tried))
