@@ -165,7 +165,7 @@ def _judge(
 
     drawn = estimate.sample(judged.scores, settings.seed)
     shown = estimate.Shown(settings.top, _read(settings))
-    rows = np.union1d(drawn.rows, judged.order[: shown.exact])
+    rows = np.union1d(drawn.rows, judged.order[: shown.asked])
     for done in range(estimate.ROUNDS):
         stage = SOLVED[min(done, len(SOLVED) - 1)]
         on_step(stage, 0, len(rows))
