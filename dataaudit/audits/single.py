@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check
 from dataaudit.audits.validation import patched
-from dataaudit.noise import NoiseModel
 from dataaudit.options import Checkpoint, StepCallback
 from dataaudit.statistics import Z95
 from dataaudit.training.trained import RowScores, Trained, suggested_classes
+
+if TYPE_CHECKING:
+    from dataaudit.audits.labels import Judged
 
 SAMPLED: Final = 50  # rows by which the estimates are judged
 ROUNDS: Final = 4
@@ -29,36 +31,21 @@ COVERED: Final = 0.85  # least share of the sampled rows within their interval; 
 Rows = NDArray[np.int64]
 
 
-class Judged(Protocol):
-    """Rows with their scores, the noise that these show, and the order to look at them."""
-
-    trained: Trained
-    scores: RowScores
-    noise: NoiseModel
-    order: Rows
-    ranking: str
-    checks: tuple[Check, ...]
-    notes: tuple[str, ...]
-
-
 def standard_error(probes: int) -> float:
     """Return the standard error of how far a row moves its scores, relative to that, at most."""
     return float(2.0 / np.sqrt(probes))
 
 
-J = TypeVar("J", bound=Judged)
-
-
 @dataclass(frozen=True)
-class Solver(Generic[J]):
+class Solver:
     """Solves for rows until none that is shown is an estimate."""
 
-    again: Callable[[Trained, RowScores], J]  # what other scores show
+    again: Callable[[Trained, RowScores], Judged]  # what other scores show
     shown: int
     kept: Checkpoint
     on_step: StepCallback
 
-    def exact(self, judged: J, seed: int) -> J:
+    def exact(self, judged: Judged, seed: int) -> Judged:
         """Make the scores of the first rows exact, and say how far the estimates of others are off."""
         stage, n = "solve for the first rows", len(judged.order)
         drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, SAMPLED), replace=False))
@@ -81,9 +68,11 @@ class Solver(Generic[J]):
     def _without(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
         """Return the scores with those of some rows without themselves, and their groups, solved for."""
         trained, scores = judged.trained, judged.scores
-        solve = trained.prepared.changed.scores  # type: ignore[union-attr] - asked only where it is there
+        changed = trained.prepared.changed
+        if changed is None:
+            return scores
         sets = [np.r_[row, np.setdiff1d(trained.mates(row), row)] for row in rows.tolist()]
-        left = self.kept.once(stage, lambda: solve([torch.from_numpy(one) for one in sets]))
+        left = self.kept.once(stage, lambda: changed.scores([torch.from_numpy(one) for one in sets]))
         suggested = scores.suggested.copy()
         suggested[rows] = suggested_classes(trained, left, trained.objective.rows.y[torch.from_numpy(rows)])
         new = replace(scores, suggested=suggested)
@@ -93,12 +82,12 @@ class Solver(Generic[J]):
         """Return the scores with those of some rows with another label, and their influence, solved for."""
         trained, scores, at = judged.trained, judged.scores, torch.from_numpy(rows)
         y, near = (torch.from_numpy(values[rows]) for values in (scores.suggested, scores.loo_scores))
-
-        def solve() -> tuple[torch.Tensor, torch.Tensor]:
-            changed = trained.prepared.changed
-            return changed.scores(list(at[:, None]), y, near), changed.self_influence(at)  # type: ignore[union-attr]
-
-        relabelled, own = self.kept.once(stage, solve)
+        changed = trained.prepared.changed
+        if changed is None:
+            return scores
+        relabelled, own = self.kept.once(
+            stage, lambda: (changed.scores(list(at[:, None]), y, near), changed.self_influence(at))
+        )
         influence = scores.self_influence.copy()
         influence[rows] = own.numpy()
         new = patched(trained, scores, rows, scores.loo_scores[rows], relabelled.numpy())
