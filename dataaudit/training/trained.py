@@ -155,7 +155,7 @@ class Trained:
         found = np.full(len(self.forms), self.prepared.probes > 0)
         if self.exact is not None:
             found &= ~self.exact
-        if self.groups is not None and self.prepared.probes:
+        if self.groups is not None and self.prepared.probes and self.prepared.changed is None:
             partition = self.groups.partition
             joint = torch.zeros(len(partition.first), dtype=torch.bool)
             for batch in partition.batches:
