@@ -184,7 +184,7 @@ class SparseFolds(FoldPath):
 
     def __init__(self, rows: MemoryRows, n_classes: int, *, groups: Groups | None = None) -> None:
         Curve.__init__(self)
-        self.rows, self.X, self.centre = rows, Products.of(rows.X), None
+        self.rows, self.products, self.centre = rows, Products.of(rows.X), None
         self.width, y = rows.width + 1, rows.y
         self.E = torch.nn.functional.one_hot(y, n_classes).float()
         self.fold = torch.from_numpy(folds_of(y.numpy(), None if groups is None else groups.group))
@@ -200,10 +200,10 @@ class SparseFolds(FoldPath):
         self.dear = True
 
     def _scores(self, Theta: Tensor) -> Tensor:
-        return self.X.scores(Theta)
+        return self.products.scores(Theta)
 
     def _pull(self, U: Tensor) -> Tensor:
-        return self.X.pull(U) / len(U)
+        return self.products.pull(U) / len(U)
 
     def _precondition(self, P: Tensor, l2: float) -> Product:
         K = P.shape[2]
