@@ -61,10 +61,11 @@ if TYPE_CHECKING:
         audit_labels,
         audit_mismatch,
         explain,
-        verify,
         vulnerability,
     )
     from dataaudit.api.influence import Influence
+    from dataaudit.api.plan import Plan, plan
+    from dataaudit.api.verify import verify
     from dataaudit.data.dataset import Dataset
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
@@ -111,6 +112,7 @@ __all__ = [
     "ModuleModel",
     "NotConverged",
     "NotPositiveDefinite",
+    "Plan",
     "Query",
     "SettingError",
     "SolveError",
@@ -123,6 +125,7 @@ __all__ = [
     "audit_mismatch",
     "explain",
     "load",
+    "plan",
     "verify",
     "vulnerability",
 ]
@@ -142,7 +145,9 @@ _HOMES = {
     "explain": "dataaudit.api.audits",
     "Query": "dataaudit.data.sql.query",
     "load": "dataaudit.data.load",
-    "verify": "dataaudit.api.audits",
+    "plan": "dataaudit.api.plan",
+    "Plan": "dataaudit.api.plan",
+    "verify": "dataaudit.api.verify",
     "Vulnerability": "dataaudit.api.audits",
     "vulnerability": "dataaudit.api.audits",
 }  # every other public name is an error

@@ -210,7 +210,7 @@ def content_hashes(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.Series:
     """
     names = sorted(columns)
     start = blake2b("\x1f".join(names).encode(errors="surrogatepass"), digest_size=_HASH)
-    hashes: list[str] = []
+    hashes = [pl.Series("content", [], dtype=pl.String)]
     for part in frame.select(names).iter_slices(_HASHED):
         pieces, numbers, others = list[Sequence[bytes]](), list[NDArray[np.float64]](), list[pl.Series]()
         for column in part.iter_columns():
@@ -224,11 +224,16 @@ def content_hashes(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.Series:
         if others:
             text = pl.DataFrame(others).select(pl.struct(pl.all()).struct.json_encode().cast(pl.Binary))
             pieces.append(text.to_series().to_list())
-        for row in zip(*pieces, strict=True):
-            state = start.copy()
-            state.update(b"".join(row))
-            hashes.append(state.hexdigest())
-    return pl.Series("content", hashes, dtype=pl.String)
+        hashes.append(
+            pl.Series("content", [_hashed(start, row) for row in zip(*pieces, strict=True)], pl.String)
+        )
+    return pl.concat(hashes)
+
+
+def _hashed(start: blake2b, row: Iterable[bytes]) -> str:
+    state = start.copy()
+    state.update(b"".join(row))
+    return state.hexdigest()
 
 
 def _is_number(dtype: pl.DataType) -> bool:

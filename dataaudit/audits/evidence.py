@@ -18,6 +18,7 @@ likewise).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,7 +30,9 @@ from torch import Tensor
 
 from dataaudit.features import Columns
 from dataaudit.features.text import gram_columns, without_overlaps
+from dataaudit.memory import memory_limit
 from dataaudit.model.rows import times
+from dataaudit.options.progress import ticking
 from dataaudit.training.trained import Encoded, RowScores, Trained
 
 SHOWN_CONTRIBUTIONS = 8
@@ -43,6 +46,7 @@ REPLACEMENTS = 8
 RESCORED = 200_000
 # Rows compared with all others at a time, and the memory that this may take.
 SIMILAR_ROWS, SIMILAR_BYTES = 64, 256 * 2**20
+SHARDED = 1 << 16  # rows of a shard that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,7 @@ def _linear_contributions(
     Theta = trained.objective.model.matrix(trained.fit.theta)[:-1]
     X = trained.objective.rows.take(torch.from_numpy(rows)).X
     if isinstance(X, Tensor):
-        everything = trained.objective.rows.X
-        if trained.encoded is None and isinstance(everything, Tensor):
+        if trained.encoded is None and isinstance(everything := trained.objective.rows.X, Tensor):
             X = X - everything.mean(0)  # a raw column's zero may be far from any of its values
         X = csr_array(X.numpy())
     found: list[list[Contribution]] = []
@@ -183,41 +186,76 @@ def _column_effects(
 def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[list[Neighbour]]:
     """Return the rows most alike to each given row: some of other labels, then some of its own."""
     found: list[list[Neighbour]] = []
-    y = trained.objective.rows.y.numpy()
     n, k = trained.forms.shape[:2]
-    size = max(1, min(SIMILAR_ROWS, SIMILAR_BYTES // (8 * n * k)))
-    for chunk in np.array_split(rows, -(-len(rows) // size)) if len(rows) else ():
-        similarity = _similarity(trained, scores, chunk)
-        for position, row in enumerate(chunk):
-            mine = similarity[:, position].copy()
-            mine[row] = -np.inf
-            found.append(
-                [
-                    Neighbour(int(row), int(other), float(mine[other]))
-                    for wanted, count in ((scores.suggested[row], OTHER_LABEL), (y[row], SAME_LABEL))
-                    for other in _largest(np.where(y == wanted, mine, -np.inf), count)
-                ]
-            )
+    held = n if trained.objective.rows.in_memory else SHARDED  # rows that are compared at a time
+    size = max(1, min(SIMILAR_ROWS, min(SIMILAR_BYTES, memory_limit() // 8) // (8 * held * k)))
+    y = trained.objective.rows.y.numpy()
+    for chunk in ticking(np.array_split(rows, -(-len(rows) // size)) if len(rows) else ()):
+        wanted = ((scores.suggested[chunk], OTHER_LABEL), (y[chunk], SAME_LABEL))
+        best = [_Most(chunk, labels, count) for labels, count in wanted]
+        start = 0
+        for similarity in _similarity(trained, scores, chunk):
+            here = y[start : start + len(similarity)]
+            for one in best:
+                one.add(similarity, here, start)
+            start += len(similarity)
+        found += [[pair for one in best for pair in one.of(at)] for at in range(len(chunk))]
     return found
 
 
-def _similarity(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the similarity of every training row to the given ones."""  # (b,) -> (n, b)
+class _Most:
+    """The rows of one label that are most alike to each of b rows, as far as rows were seen."""
+
+    def __init__(self, rows: NDArray[np.int64], labels: NDArray[np.int64], count: int) -> None:
+        self.rows, self.labels, self.count = rows, labels, count
+        self.values = np.full((len(rows), count), -np.inf)  # the largest first; ties by position
+        self.others = np.zeros((len(rows), count), dtype=np.int64)
+
+    def add(self, similarity: NDArray[np.float64], y: NDArray[np.int64], start: int) -> None:
+        """Look at some more rows."""  # (m, b), (m,)
+        for label in np.unique(self.labels):
+            asked, there = np.flatnonzero(self.labels == label), np.flatnonzero(y == label)
+            if len(there):
+                values = similarity[there][:, asked]
+                self._add(asked, values, start + there)
+
+    def _add(self, asked: NDArray[np.int64], values: NDArray[np.float64], others: NDArray[np.int64]) -> None:
+        at = np.minimum(np.searchsorted(others, self.rows[asked]), len(others) - 1)
+        mine = np.flatnonzero(others[at] == self.rows[asked])
+        values[at[mine], mine] = -np.inf
+        least = self.values[asked, -1]
+        for j in np.flatnonzero(values.max(0) > least):
+            column, row = values[:, j], asked[j]
+            if self.count < len(column):
+                least[j] = max(
+                    least[j], np.nextafter(np.partition(column, -self.count)[-self.count], -np.inf)
+                )
+            some = np.flatnonzero(column > least[j])
+            both = np.concatenate([self.values[row], column[some]])
+            order = np.argsort(-both, kind="stable")[: self.count]
+            self.others[row] = np.concatenate([self.others[row], others[some]])[order]
+            self.values[row] = both[order]
+
+    def of(self, at: int) -> list[Neighbour]:
+        """Return those of one row, the most alike first."""
+        row, pairs = int(self.rows[at]), zip(self.others[at], self.values[at], strict=True)
+        return [Neighbour(row, int(other), float(value)) for other, value in pairs if np.isfinite(value)]
+
+
+def _similarity(
+    trained: Trained, scores: RowScores, rows: NDArray[np.int64]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the similarity of every training row to the given ones, block by block."""  # (b,) -> (m, b)
     objective, v = trained.objective, directions(trained, scores, rows)
     b = len(v)
     block = objective.rows.take(torch.from_numpy(rows))
     B = (block.dense().T[:, None, :] * v.T[None]).reshape(-1, b)  # (d+1, k, b) -> (p, b)
     Z = trained.prepared.to_three_digits(B)
-    products = torch.cat(list(objective.rows.map(partial(objective.model.moved, Z))))
-    inner = (products * v.T[None]).sum(1)
-    sizes = torch.einsum("bk,nkl,bl->nb", v, trained.forms, v).clamp_min(1e-300).sqrt()
-    own = sizes[torch.from_numpy(rows), torch.arange(b)]
-    return (inner / (sizes * own)).numpy()
-
-
-def _largest(values: NDArray[np.float64], count: int) -> list[int]:
-    """Return the positions of the largest finite values, largest first."""
-    least = np.partition(values, -count)[-count] if count < len(values) else -np.inf
-    some = np.flatnonzero((values >= least) & np.isfinite(values))
-    order = some[np.argsort(-values[some], kind="stable")]
-    return [int(j) for j in order[:count]]
+    own = torch.einsum("bk,bkl,bl->b", v, trained.forms[torch.from_numpy(rows)], v).clamp_min(1e-300).sqrt()
+    start = 0
+    for products in objective.rows.map(partial(objective.model.moved, Z)):
+        forms = trained.forms[start : start + len(products)]
+        inner = (products * v.T[None]).sum(1)
+        sizes = torch.einsum("bk,nkl,bl->nb", v, forms, v).clamp_min(1e-300).sqrt()
+        yield (inner / (sizes * own)).numpy()
+        start += len(products)

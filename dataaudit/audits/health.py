@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from dataaudit.audits.validation import Refit
 from dataaudit.data.dataset import Dataset
 from dataaudit.findings.schemas import HEALTH, RANDOM
-from dataaudit.model.rows import MemoryRows, times
+from dataaudit.model.rows import Block, Rows, times
 from dataaudit.noise import NoiseModel
 from dataaudit.noise.residuals import Excess, bins, excess, misfit, strongest
 from dataaudit.solvers.operator import rough
@@ -184,13 +185,17 @@ def _groupings(dataset: Dataset, scores: RowScores) -> Iterator[tuple[str, NDArr
             yield f".{name}", group
 
 
-def _nearest(rows: MemoryRows, seed: int) -> NDArray[np.int64]:
+def _nearest(rows: Rows, seed: int) -> NDArray[np.int64]:
     """Return which of a few rows, drawn by chance, each row is most like, by the cosine of its features."""
     drawn = np.sort(np.random.default_rng(seed).permutation(rows.n)[:REGIONS])
     block = rows.take(torch.from_numpy(drawn))
     X = block.X if isinstance(block.X, Tensor) else torch.from_numpy(block.X.toarray())
     size = torch.linalg.vector_norm(X, dim=1, keepdim=True).clamp_min(1e-300)
-    return times(rows.X, (X / size).T.contiguous()).argmax(1).numpy()
+    return torch.cat(list(rows.map(partial(_most_like, (X / size).T.contiguous())))).numpy()
+
+
+def _most_like(directions: Tensor, block: Block) -> Tensor:
+    return times(block.X, directions).argmax(1)  # (d, m) -> (b,)
 
 
 def _levels(column: pl.Series) -> NDArray[np.int64] | None:

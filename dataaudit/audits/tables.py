@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -52,9 +52,13 @@ def review_order(
     """Return positions, the most suspect first; ties by leave-one-out loss, then by row_id."""
     loss = scores.loo_loss
     key = {"p-wrong": noise.p_wrong, "leave-one-out": loss, "self-influence": scores.self_influence}[ranking]
-    frame = pl.DataFrame({"key": key, "loss": loss, "row_id": dataset.row_id}).with_row_index("position")
-    ordered = frame.sort("key", "loss", "row_id", descending=[True, True, False])
-    return ordered["position"].cast(pl.Int64).to_numpy(writable=True)
+    order = np.lexsort((-loss, -key))
+    tied = np.flatnonzero((np.diff(key[order]) == 0) & (np.diff(loss[order]) == 0))
+    # Names are compared where they decide, which is seldom.
+    for run in np.split(tied, np.flatnonzero(np.diff(tied) > 1) + 1) if len(tied) else ():
+        among = order[run[0] : run[-1] + 2]
+        order[run[0] : run[-1] + 2] = among[dataset.row_id.gather(among).arg_sort().to_numpy()]
+    return np.asarray(order, dtype=np.int64)
 
 
 def label_table(
@@ -68,41 +72,38 @@ def label_table(
     estimated: NDArray[np.bool_] | None = None,
 ) -> pl.DataFrame:
     """Return the table `LABELS`, in review order; `GROUPED` and `ESTIMATED` follow where due."""
-    names = np.array(target.classes, dtype=object)
-    at = np.arange(len(target.y))
+    names, at = pl.Series(target.classes, dtype=pl.String), np.arange(len(target.y))
     by_influence = review_order(dataset, scores, noise, ranking="self-influence")
     rank, rank_influence = np.empty(len(at), dtype=np.int64), np.empty(len(at), dtype=np.int64)
     rank[order] = at + 1
     rank_influence[by_influence] = at + 1
-    table = pl.DataFrame(
-        {
-            "row_id": dataset.row_id,
-            "row": dataset.row,
-            "source": dataset.source,
-            "line": dataset.line,
-            "label": pl.Series(names[target.y], dtype=pl.String),
-            "predicted_label": pl.Series(names[scores.p.argmax(1)], dtype=pl.String),
-            "p_label": scores.p[at, target.y],
-            "train_loss": scores.train_loss,
-            "self_influence": scores.self_influence,
-            "leverage": scores.leverage,
-            "loo_loss": scores.loo_loss,
-            "loo_p_label": scores.loo_p[at, target.y],
-            "delta_loss_if_removed": scores.loo_loss - scores.train_loss,
-            "delta_loss_if_relabelled": scores.relabelled_loss - scores.train_loss,
-            "suggested_label": pl.Series(names[scores.suggested], dtype=pl.String),
-            "p_wrong": noise.p_wrong,
-            "rank": rank,
-            "rank_self_influence": rank_influence,
-        }
-    )
-    table = table.cast(LABELS)
+    columns: dict[str, Callable[[], pl.Series | NDArray[Any]]] = {
+        "row_id": lambda: dataset.row_id,
+        "row": lambda: dataset.row,
+        "source": lambda: dataset.source,
+        "line": lambda: dataset.line,
+        "label": lambda: names.gather(target.y),
+        "predicted_label": lambda: names.gather(scores.p.argmax(1)),
+        "p_label": lambda: scores.p[at, target.y],
+        "train_loss": lambda: scores.train_loss,
+        "self_influence": lambda: scores.self_influence,
+        "leverage": lambda: scores.leverage,
+        "loo_loss": lambda: scores.loo_loss,
+        "loo_p_label": lambda: scores.loo_p[at, target.y],
+        "delta_loss_if_removed": lambda: scores.loo_loss - scores.train_loss,
+        "delta_loss_if_relabelled": lambda: scores.relabelled_loss - scores.train_loss,
+        "suggested_label": lambda: names.gather(scores.suggested),
+        "p_wrong": lambda: noise.p_wrong,
+        "rank": lambda: rank,
+        "rank_self_influence": lambda: rank_influence,
+    }
+    # One after another: of many rows the whole table is not held twice.
+    ordered = [pl.Series(name, make()).cast(LABELS[name]).gather(order) for name, make in columns.items()]
     if groups is not None:
-        table = table.hstack(_grouped(groups, target))
+        ordered += [column.gather(order) for column in _grouped(groups, target).iter_columns()]
     if estimated is not None and estimated.any():
-        table = table.hstack(pl.DataFrame({"estimated": estimated}, schema=ESTIMATED))
-    ordered: pl.DataFrame = table[order.tolist()]
-    return ordered
+        ordered.append(pl.Series("estimated", estimated, dtype=ESTIMATED["estimated"]).gather(order))
+    return pl.DataFrame(ordered)
 
 
 def _grouped(groups: Groups, target: Target) -> pl.DataFrame:
@@ -124,19 +125,21 @@ def _others(name: str) -> pl.Expr:
 
 def evidence_table(dataset: Dataset, reasons: list[list[Contribution]]) -> pl.DataFrame:
     """Return the table `EVIDENCE`."""
+    met = list(dict.fromkeys(c.row for row in reasons for c in row))
+    cells, place = dataset.frame[met], {row: at for at, row in enumerate(met)}
     rows = [
-        (dataset.row_id[c.row], position, c.column, c.level, _cell(dataset, c), c.value)
+        (dataset.row_id[c.row], position, c.column, c.level, _cell(cells, place[c.row], c), c.value)
         for row in reasons
         for position, c in enumerate(row, start=1)
     ]
     return pl.DataFrame(rows, schema=EVIDENCE, orient="row")
 
 
-def _cell(dataset: Dataset, contribution: Contribution) -> str:
+def _cell(cells: pl.DataFrame, at: int, contribution: Contribution) -> str:
     """Return the cell that contributes; a term is its own cell."""
-    if contribution.level is not None or contribution.column not in dataset.frame.columns:
+    if contribution.level is not None or contribution.column not in cells.columns:
         return contribution.level or contribution.column
-    return cell_text(dataset.frame[contribution.column][contribution.row], 100)
+    return cell_text(cells[contribution.column][at], 100)
 
 
 def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour]]) -> pl.DataFrame:

@@ -9,7 +9,7 @@ three. They are made for rows at the top of the list alone, and for as many as c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.influence.leave_one_out import SHARP, one_step_parameters, relabelled, without
+from dataaudit.influence.leave_one_out import SHARP, one_step_parameters
 from dataaudit.influence.refits import minimise_together
-from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block
+from dataaudit.model.objective import Change, Objective
+from dataaudit.model.rows import Block, ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
-from dataaudit.solvers.newton import Fit, FitSettings, minimise
+from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
 
 DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's, and differ between processes
@@ -68,37 +68,41 @@ def verify(
 
 def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
     """Return refits without each row and its group, and with its suggested label, from where they are due."""
-    objective, fit, changed = trained.objective, trained.fit, list[tuple[Objective, Tensor]]()
+    fit, changes, starts = trained.fit, list[Change](), list[Tensor]()
     along = [None] * len(rows) if trained.prepared.changed else directions_of(trained, rows)
     for row, moved in zip(rows.tolist(), along, strict=True):
         step = partial(_started, trained, moved, row)
         group = torch.from_numpy(trained.mates(row))
         alone = torch.from_numpy(scores.loo_scores[row]) - now[row]
         anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
-        changed += [
-            (without(objective, group), step(by=alone) if len(group) == 1 else fit.theta),
-            (relabelled(objective, row, int(scores.suggested[row])), step(by=anew)),
-        ]
-    fits = minimise_together(
-        [one for one, _ in changed],
-        [start for _, start in changed],
-        precondition=trained.prepared.precondition,
-        settings=SHARP,
-    )
-    made = []
+        changes += [Change(group), Change(torch.tensor([row]), int(scores.suggested[row]))]
+        starts += [step(by=alone) if len(group) == 1 else fit.theta, step(by=anew)]
+    thetas, made = _minima(trained, changes, starts), []
     for at, row in enumerate(rows.tolist()):
         label, other, before = (
-            int(objective.rows.y[row]),
+            int(trained.objective.rows.y[row]),
             scores.suggested[row],
             float(scores.train_loss[row]),
         )
         for change, predicted, after, said in (
-            ("removed", scores.loo_loss, fits[2 * at], label),
-            ("relabelled", scores.relabelled_loss, fits[2 * at + 1], other),
+            ("removed", scores.loo_loss, thetas[2 * at], label),
+            ("relabelled", scores.relabelled_loss, thetas[2 * at + 1], other),
         ):
             measured = round(_loss(trained, after, row, said) - before, DIGITS)
             made.append(Refit(row, change, float(predicted[row]) - before, measured))
     return made
+
+
+def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
+    """Return the minima of problems that differ in some rows."""
+    objective, prepared = trained.objective, trained.prepared
+    if isinstance(objective.rows, ShardedRows):  # no weights and labels of all rows for each, few passes
+        from dataaudit.solvers.passes import minimise_changes  # noqa: PLC0415 - few tables are so large
+
+        return list(minimise_changes(objective, changes, torch.stack(list(starts), 1), prepared.solve).T)
+    changed = [change.of(objective) for change in changes]
+    fits = minimise_together(changed, starts, precondition=prepared.precondition, settings=SHARP)
+    return [fit.theta for fit in fits]
 
 
 def _started(trained: Trained, moved: Tensor | None, row: int, *, by: Tensor) -> Tensor:
@@ -123,10 +127,10 @@ def lifted(block: Block, k: int) -> Tensor:
     return torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(X) * k)
 
 
-def _loss(trained: Trained, fit: Fit, row: int, label: int) -> float:
+def _loss(trained: Trained, theta: Tensor, row: int, label: int) -> float:
     """Return the loss of one row for one label under a refit."""
     model = trained.objective.model
-    s = model.scores(fit.theta, trained.objective.rows.take(torch.tensor([row])))
+    s = model.scores(theta, trained.objective.rows.take(torch.tensor([row])))
     return float(trained.loss(s, torch.tensor([label]))[0])
 
 

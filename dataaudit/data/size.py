@@ -28,7 +28,10 @@ WORDS: Final = 4  # mean words from which strings are taken for texts
 LEVELS: Final = 100  # features of a column of levels at most
 _DATE: Final = 4  # features of a date
 _PER_ROW: Final = 600  # bytes of scores, ranks, names and findings that a row has, columns or not
+_KEPT: Final = 400  # of these, that are in memory at once where columns are not
 _PER_COLUMN: Final = 16  # bytes of an encoded cell before there is a design matrix
+_LANDMARKS, _SPLINES = 500, 6  # features that RBF, and splines of a number, may add
+_DESIGN: Final = 1 << 30  # bytes of a design matrix from which on there are neither
 _SMALL: Final = 200  # a table is small if the limit is so many times its files
 
 
@@ -40,7 +43,8 @@ class TableSize:
     rows: int
     columns: int  # that are read
     cells: int  # bytes of these in memory
-    features: int  # that they are encoded as, without splines and RBF features; terms of texts not counted
+    features: int  # that they are encoded as; terms of texts not counted
+    shapes: int  # splines and RBF features that may come to them
     largest: int  # bytes of the largest column in memory
     group: int  # bytes of the largest row group in memory
     is_parquet: bool  # whether all files are, and so can be scanned where they lie
@@ -49,31 +53,39 @@ class TableSize:
     @property
     def in_memory(self) -> int:
         """Bytes that an audit of labels takes, all in memory."""
-        encoded = self.rows * (_PER_COLUMN * self.columns + 12 * self.features)
-        return int(1.5 * self.cells) + encoded + _PER_ROW * self.rows
+        encoded = self.rows * (_PER_COLUMN * self.columns + 12 * (self.features + self.shapes))
+        return int(1.5 * self.cells) + encoded + _PER_ROW * self.rows + self._hessian
 
     @property
     def out_of_core(self) -> int:
         """Bytes that it takes with columns scanned: a few numbers a row, a column and a row group."""
-        p = self.features + 1
-        return (_PER_ROW - 200) * self.rows + 3 * self.largest + 3 * self.group + 24 * p * p
+        return _KEPT * self.rows + 3 * self.largest + 3 * self.group + self._hessian
+
+    @property
+    def _hessian(self) -> int:
+        """Bytes of the Hessian, its factor and its inverse."""
+        return 24 * (self.features + self.shapes + 1) ** 2
 
 
-def size_of(tables: Sequence[str], wanted: Wanted, *, limit: int) -> TableSize | None:
+def size_of(tables: Sequence[str], wanted: Wanted, *, limit: int, plain: bool = False) -> TableSize | None:
     """Return the size of a table of files; None where it is small, or not known before reading."""
     if not tables or any(path == STDIN or not Path(path).is_file() for path in tables):
         return None
     lengths = [Path(path).stat().st_size for path in tables]
     if sum(lengths) * _SMALL <= limit:
         return None
-    return _measured(tables, lengths, wanted)
+    size = _measured(tables, lengths, wanted)
+    if size is None or plain:  # a basis without splines and RBF features
+        return size
+    room = _DESIGN // (8 * size.rows) - size.features
+    return replace(size, shapes=max(0, min(_LANDMARKS + _SPLINES * size.columns, room)))
 
 
 def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> TableSize | None:
     """Look at footers, and at the first rows of the first file that has any."""
     rows, group = 0, 0
     head: pl.DataFrame | None = None
-    blobs = [_head(path) for path in tables]
+    blobs = [file_head(path) for path in tables]
     wanted = replace(wanted, some=len(tables) > 1, lenient=True)
     for blob, length in zip(blobs, lengths, strict=True):
         if blob.data.startswith(PARQUET):
@@ -94,6 +106,7 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
         columns=head.width,
         cells=int(rows * sum(cells)),
         features=features,
+        shapes=0,
         largest=int(rows * max(cells)),
         group=int((group or rows) * sum(cells)),
         is_parquet=all(blob.data.startswith(PARQUET) for blob in blobs),
@@ -101,7 +114,7 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
     )
 
 
-def _head(path: str) -> Blob:
+def file_head(path: str) -> Blob:
     """Return the first bytes of a file, unpacked, to the end of a line; of Parquet and Arrow its place."""
     pure, packing = PurePath(path), ""
     with Path(path).open("rb") as file:

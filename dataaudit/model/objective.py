@@ -110,3 +110,17 @@ class Objective:
     def relabelled(self, y: Tensor) -> Objective:
         """Return the same objective with other labels."""
         return replace(self, rows=replace(self.rows, y=y))
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another objective: some rows leave, or have another label."""
+
+    rows: Tensor  # (m,) positions
+    label: int | None = None  # None where they leave
+
+    def of(self, objective: Objective) -> Objective:
+        """Return the objective with the change."""
+        if self.label is None:
+            return objective.reweighted(objective.rows.weight.index_fill(0, self.rows, 0.0))
+        return objective.relabelled(objective.rows.y.index_fill(0, self.rows, self.label))

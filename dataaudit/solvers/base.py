@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,7 +49,7 @@ class Prepared:
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
     changed: Changed | None = None  # of single rows, where a form would take too many solves
-    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits; where that is much faster
+    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits or more; where faster
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
@@ -77,6 +79,18 @@ def lifted_rows(objective: Objective, rows: Tensor) -> Tensor:
     X = objective.rows.take(rows.reshape(-1)).dense()
     B = torch.einsum("mw,kl->wkml", X, torch.eye(objective.model.loss.n_scores, dtype=X.dtype))
     return B.reshape(objective.model.n_params, -1)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads; whoever interrupts the run does not wait for what they are at."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 class Solver(Protocol):

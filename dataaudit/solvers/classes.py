@@ -35,10 +35,11 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
+from dataaudit.model.costs import NUMBERS
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.cg import conjugate_gradients
-from dataaudit.solvers.schur import NUMBERS, STEPS, threaded
+from dataaudit.solvers.schur import STEPS, threaded
 
 HEAD: Final = 1000  # columns of a dense block at most
 HEAD_NUMBERS: Final = 8e6  # that the blocks of all classes hold

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block, ShardedRows
+from dataaudit.model.objective import Change, Objective
+from dataaudit.model.rows import Block, MemoryRows, ShardedRows
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.newton import Fit, FitSettings
 from dataaudit.solvers.operator import Product
@@ -43,31 +44,24 @@ class Minimum:
     H: Tensor  # (p, p)
 
 
-@dataclass(frozen=True)
-class Change:
-    """A problem that differs in some rows: they leave, or have another label."""
-
-    rows: Tensor  # (m,)
-    label: int | None = None  # None where they leave
-
-
 def minimise_by_passes(
     objective: Objective,
     start: Tensor | None = None,
     *,
     settings: FitSettings = _USUAL,
     on_pass: Callable[[], None] = lambda: None,
+    kept: Checkpoint = NOT_KEPT,
 ) -> Minimum:
     """Minimise R(θ) over shards; ask `Fit.require_converged` before the end point is used."""  # start (p,)
     p = objective.model.n_params
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
     some = _some(objective)
     if some is not None:
-        theta = _newton(
-            some, theta, tolerance=BEGUN, steps=settings.max_steps, on_pass=lambda: None
-        ).fit.theta
+        begin = partial(_begun, some, theta, settings.max_steps, kept.below("some rows"))
+        theta = kept.once("start", begin)
     tolerance = min(SHARP, settings.tolerance)
-    found = _newton(objective, theta, tolerance=tolerance, steps=settings.max_steps, on_pass=on_pass)
+    steps = _Steps(tolerance, settings.max_steps, on_pass, kept)
+    found = _newton(objective, theta, steps)
     return replace(found, fit=replace(found.fit, tolerance=settings.tolerance))
 
 
@@ -79,24 +73,42 @@ def _some(objective: Objective) -> Objective | None:
     parts = rows.parts[::SOME]
     y, weight = torch.cat([part.y for part in parts]), torch.cat([part.weight for part in parts])
     fewer = ShardedRows(tuple(part.shard for part in parts), y, weight, rows.width, rows.engine)
-    return replace(objective, rows=fewer)
+    return replace(objective, rows=cast("MemoryRows", fewer))
 
 
-def _newton(
-    objective: Objective, theta: Tensor, *, tolerance: float, steps: int, on_pass: Callable[[], None]
-) -> Minimum:
+@dataclass(frozen=True)
+class _Steps:
+    """How long steps are taken, and who hears of them."""
+
+    tolerance: float
+    most: int
+    on_pass: Callable[[], None] = lambda: None
+    kept: Checkpoint = NOT_KEPT
+
+
+def _begun(some: Objective, theta: Tensor, most: int, kept: Checkpoint) -> Tensor:
+    """Return the minimum of some of the rows, roughly."""
+    return _newton(some, theta, _Steps(BEGUN, most, kept=kept)).fit.theta
+
+
+def _newton(objective: Objective, theta: Tensor, steps: _Steps) -> Minimum:
     """Take Newton steps, each with one pass, and halve those that do not lower R."""
-    size, before, direction, best = 1.0, torch.inf, torch.zeros_like(theta), torch.inf
-    for step in range(steps):
-        value, gradient, H = one_pass(objective, theta)
-        on_pass()
+    tolerance, kept, now = steps.tolerance, steps.kept, (1.0, torch.inf, torch.zeros_like(theta), torch.inf)
+    first, theta, now, brought = kept.get("pass") or (0, theta, now, None)
+    size, before, direction, best = now
+    for step in range(first, steps.most):
+        if brought is None:
+            brought = one_pass(objective, theta)
+            kept.put("pass", (step, theta, (size, before, direction, best), brought))
+        (value, gradient, H), brought = brought, None
+        steps.on_pass()
         if not value <= before + 1e-12 * abs(before) and size > _FEWEST:
             size /= 2
             theta = theta - size * direction  # half of the way back
             continue
         norm = float(gradient.abs().max())
         # Rounding of a sum over many rows may be above what is asked.
-        if norm <= tolerance or (norm <= 100 * tolerance and norm >= best / 2) or step == steps - 1:
+        if norm <= tolerance or (norm <= 100 * tolerance and norm >= best / 2) or step == steps.most - 1:
             return Minimum(Fit(theta, norm, step, tolerance), H)
         L, failed = torch.linalg.cholesky_ex(H)
         if failed:

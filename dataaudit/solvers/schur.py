@@ -25,15 +25,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
+from dataaudit.model.costs import COLUMNS, ELIMINATED, NUMBERS
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.cg import conjugate_gradients
 
-# Columns times scores that are eliminated at most, and the multiplications that their block may take.
-ELIMINATED: Final = 1024
-WORK: Final = 2e10
-COLUMNS: Final = 128  # right-hand sides at a time, at most
-NUMBERS: Final = 2**25  # that a vector of them has, one for each row and one for each column
+WORK: Final = 2e10  # multiplications that the block of columns that are eliminated may take
 STEPS: Final = 500
 _DENSE_BYTES: Final = 32 * 2**20  # of rows made dense at a time
 
@@ -204,15 +201,6 @@ class Schur:
 def _columns(n: int, width: int, k: int) -> int:
     """Return how many right-hand sides are solved for at a time."""
     return max(1, min(COLUMNS, NUMBERS // ((n + width) * k)))
-
-
-def schur_bytes(objective: Objective) -> int:
-    """Return the memory of the split Hessian, and of solving with it."""
-    rows, k = objective.rows, objective.model.loss.n_scores
-    n, width = rows.n, rows.width + 1
-    entries = rows.X.numel() if isinstance(rows.X, Tensor) else rows.X.nnz
-    vectors = 4 * k * _columns(n, width, k) * (4 * n + 12 * width)
-    return 8 * 2 * entries + 4 * n * k**2 + 8 * 3 * (k + ELIMINATED) ** 2 + vectors
 
 
 def _block(X: Tensor | csr_array, columns: NDArray[np.int64], W: Tensor) -> Tensor:

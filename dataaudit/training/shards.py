@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar, cast
 
 import numpy as np
 import torch
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 DENSE_BYTES: Final = 12 * 2**20  # of a shard's dense rows: what the allocator gives back without new pages
 FILE_BYTES: Final = 64 * 2**20  # of a file
-WIDE: Final = 6000  # features from which on most are levels, and rows sparse
+WIDE: Final = 3000  # features from which on most are levels, and rows sparse
 ENTRY: Final = 12  # bytes of an entry of a sparse matrix
 
+Number = TypeVar("Number", np.float64, np.int32)
 Rows = NDArray[np.int64]
 
 
@@ -92,10 +93,10 @@ class ScratchShard:
         return torch.from_numpy(X)
 
 
-def _read(file: BinaryIO, at: int, dtype: type, count: int) -> NDArray[np.float64]:
+def _read(file: BinaryIO, at: int, dtype: type[Number], count: int) -> NDArray[Number]:
     values = np.empty(count, dtype=dtype)
     file.seek(at)
-    view = memoryview(values).cast("B") if count else memoryview(b"")
+    view = values.view(np.uint8).data
     read = 0
     while read < len(view):
         more = file.readinto(view[read:])  # type: ignore[attr-defined]
@@ -156,6 +157,9 @@ def design(
     """
     if columns.term_features or scratch is None or len(basis.features) > WIDE:
         return MemoryRows(sparse_design(columns, basis), y, weight)
+    if scratch.engine is not None:
+        there = frame_shards(cast("ScannedColumns", columns), basis)
+        return cast("MemoryRows", ShardedRows(there, y, weight, len(basis.features), scratch.engine))
     scratch.require_room(8 * columns.n * (len(basis.features) - len(columns.level_features)))
     shards, done = list[ScratchShard](), 0
     on_step("write features", 0, columns.n)
