@@ -227,7 +227,8 @@ def _folded(V: Tensor, like: Tensor) -> Tensor:
 def principal_axes(Z: Tensor) -> Tensor:
     """Return the directions in which centred rows vary."""  # (n, d) -> (d, r)
     w, V = torch.linalg.eigh(Z.T @ Z / len(Z))
-    return V[:, w > FLAT * w[-1]] if len(w) else V
+    axes: Tensor = V[:, w > FLAT * w[-1]] if len(w) else V
+    return axes
 
 
 def folds_of(y: np.ndarray, group: np.ndarray | None) -> np.ndarray:
