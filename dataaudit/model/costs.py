@@ -74,7 +74,7 @@ class Size:
         return 8 * self.n * self.k * probes + split + vectors
 
     def _by_classes(self, width: int) -> int:
-        """Return the same for several classes (`solvers.classes`): X in both precisions, both ways, blocks."""
+        """Return the same for several classes: X in both precisions, both ways, and blocks."""
         K = self.k + 1
         columns = max(1, min(COLUMNS, NUMBERS // ((self.n + width) * K)))
         vectors = 4 * K * columns * (4 * self.n + 12 * width)

@@ -144,9 +144,12 @@ class Classes:
         return cls(Products.of(rows.X), P[:, 1:].contiguous(), W, weight, ridge, damping, blocks)
 
     def at(self, objective: Objective, theta: Tensor) -> Classes:
-        """Return the same at another θ, preconditioned as here."""
-        P = _probabilities(objective, theta).float()
-        return replace(self, P=P[:, 1:].contiguous(), W=_block_weights(P, self.weight))
+        """Return the same at another θ, or with other weights, preconditioned as here."""
+        P, weight = (
+            _probabilities(objective, theta).float(),
+            (objective.rows.weight / objective.rows.n).float(),
+        )
+        return replace(self, P=P[:, 1:].contiguous(), W=_block_weights(P, weight), weight=weight)
 
     @property
     def columns(self) -> int:
