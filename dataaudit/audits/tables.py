@@ -257,7 +257,7 @@ def provenance(
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
         settings=settings.to_dict() | {"source": dataset.given},
-        **decisions(trained, target.notes, read=dataset.notes, also=also),
+        **decisions(trained, (*also, *target.notes), read=dataset.notes),
     )
 
 
