@@ -174,3 +174,15 @@ def test_rows_that_might_belong_to_the_first_are_asked_for(projected, monkeypatc
     assert len(asked[-1]) == 0
     assert not found.labels["estimated"].head(40).any()
     assert Shown(1, 2) == Shown(first=1, exact=2)
+
+
+def test_decisions_are_learned_from_and_the_marks_stay(projected, tmp_path):
+    frame, _ = texts(600)
+    made = audit(frame, top=20, verify=0)
+    first = made.findings.labels.head(30)
+    decided = first.select("row_id", label="suggested_label").with_columns(action=pl.lit("relabel"))
+    learned = made.learn(decided)
+    both = made.findings.labels.join(learned.findings.labels, on="row_id", suffix="_learned")
+    assert both["estimated"].equals(both["estimated_learned"])
+    learned.findings.write(tmp_path / "learned")
+    assert pl.read_parquet(tmp_path / "learned" / "labels.parquet")["estimated"].sum() > 0
