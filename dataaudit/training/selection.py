@@ -67,8 +67,10 @@ SPARSE_ROWS = 10_000
 PARAMETERS, FEWEST_LANDMARKS = 2000, 50
 # More parameters of two classes than this are left to `path.l2_path`, which needs no Hessian.
 WIDE = 3000
-# Largest dense design, in bytes, for which splines or RBF features are considered.
+# Largest dense design, in bytes, for which splines or RBF features are considered: held, or made every pass.
 DESIGN_BYTES = 2**30
+# Most multiplications of one Hessian, of which a path makes several.
+HESSIAN_WORK = 2e12
 
 
 @dataclass(frozen=True)
@@ -172,13 +174,19 @@ class _Found:
     chosen: PathLoss
 
 
+def most_features(n: int, n_classes: int) -> int:
+    """Return how many features splines and RBF may bring n rows to, by parameters, memory and work."""
+    k = n_classes - 1
+    wide = (2.0 * HESSIAN_WORK / (n * k * (k + 1))) ** 0.5  # a Hessian takes n d² k (k + 1)/2
+    held = min(DESIGN_BYTES, memory_limit() // 4) // (8 * n)
+    return min(PARAMETERS // k, held, int(wide))
+
+
 def _offered(columns: AnyColumns, n_classes: int, settings: SelectionSettings) -> list[BasisSettings]:
     """Return the bases that are open and affordable; the plainest first."""
     numeric, kind = len(columns.numeric_features), settings.basis
     scalings: tuple[Literal["standard", "rank"], ...] = ("standard", "rank") if numeric else ("standard",)
-    room = min(
-        PARAMETERS // (n_classes - 1), min(DESIGN_BYTES, memory_limit() // 4) // (8 * columns.n)
-    ) - len(columns.features)
+    room = most_features(columns.n, n_classes) - len(columns.features)
     # Two classes leave room for a ridge that suits both: *measured* on 9 tables, -.014 to +.011 with it.
     matched, offered = n_classes > 2, []  # noqa: PLR2004
     for spline in {"linear": (False,), "spline": (True,)}.get(kind, (False, True)):
