@@ -39,7 +39,7 @@ def ignore_progress(stage: str, done: int, total: int) -> None:
 class Checkpoint:
     """What the stages of a run came to, for a run that goes on after it: here nothing is kept.
 
-    `audits.checkpoint` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
+    `checkpoint.folder` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
     frozen dataclass of the package, or tuples, lists and dicts of these.
     """
 

@@ -155,7 +155,7 @@ class Trained:
         found = np.full(len(self.forms), self.prepared.probes > 0)
         if self.exact is not None:
             found &= ~self.exact
-        if self.groups is not None and self.prepared.probes:
+        if self.groups is not None and self.prepared.probes and self.prepared.changed is None:
             partition = self.groups.partition
             joint = torch.zeros(len(partition.first), dtype=torch.bool)
             for batch in partition.batches:
@@ -187,7 +187,7 @@ class Trained:
         from dataaudit.influence import groups  # noqa: PLC0415 - few tables have groups
 
         partition, k = self.groups.partition, self.forms.shape[1]
-        joint = self._joint_forms
+        joint: Callable[[Tensor], Tensor] = self._joint_forms
         if not self.prepared.probes:
             joint = groups.few_at_once(joint, partition, k)
         return groups.scores_without_groups(

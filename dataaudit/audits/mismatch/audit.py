@@ -50,13 +50,13 @@ from dataaudit.audits.perturbation import column_effects, feature_table, sum_eff
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.tables import selection_table
 from dataaudit.audits.testset import Pair, Tested, predict, read_pair
+from dataaudit.checkpoint.folder import keeping
 from dataaudit.errors import SettingError
 from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
 from dataaudit.memory import memory_limit
 from dataaudit.options import MismatchOptions, StepCallback, ignore_progress
-from dataaudit.training.checkpoint import keeping
 from dataaudit.training.encoded import encode_training
 from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows

@@ -45,8 +45,8 @@ _ADMITTED: Final = {
 class _Pickler(pickle.Pickler):
     """Writes a tensor as its array, a series as a file of Arrow, and many features as few lists."""
 
-    def __init__(self, file: io.BytesIO, **more: Any) -> None:
-        super().__init__(file, **more)
+    def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer]) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffers.append)
         self.packed: dict[int, _Packed] = {}  # by the tuple, which stands in several places
 
     def reducer_override(self, value: Any) -> Any:
@@ -117,7 +117,7 @@ def write_snapshot(path: Path, name: str, value: Any) -> None:
     """Write a value under a name."""
     buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
-    _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+    _Pickler(stream, buffers).dump(value)
     parts: list[bytes | memoryview] = [name.encode(), stream.getbuffer()]
     parts += [buffer.raw() for buffer in buffers]
     lengths = struct.pack(f"<{len(parts) + 1}Q", len(parts), *(len(part) for part in parts))

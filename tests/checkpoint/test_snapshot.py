@@ -11,9 +11,9 @@ import torch
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 
+from dataaudit.checkpoint.snapshot import _MAGIC, read_snapshot, write_snapshot
 from dataaudit.features import BasisSettings, fit_basis, fit_encoding
 from dataaudit.training.curve import PathLoss
-from dataaudit.training.snapshot import _MAGIC, read_snapshot, write_snapshot
 
 FRAME = pl.DataFrame(
     {

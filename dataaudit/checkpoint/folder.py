@@ -156,7 +156,7 @@ class Unfinished(Checkpoint):
         if not (self.goes_on and path.is_file()):
             return None
         label = stage.partition(":")[0]
-        from dataaudit.training.snapshot import read_snapshot  # noqa: PLC0415 - torch takes a second
+        from dataaudit.checkpoint.snapshot import read_snapshot  # noqa: PLC0415 - torch takes a second
 
         try:
             value = read_snapshot(path, stage)
@@ -181,7 +181,7 @@ class Unfinished(Checkpoint):
 
     def flush(self) -> None:
         """Write what waits for it."""
-        from dataaudit.training.snapshot import write_snapshot  # noqa: PLC0415 - torch takes a second
+        from dataaudit.checkpoint.snapshot import write_snapshot  # noqa: PLC0415 - torch takes a second
 
         with self.guard:
             began = time.monotonic()
