@@ -27,6 +27,8 @@ from dataaudit.solvers.base import (
 )
 from dataaudit.solvers.operator import N_PROBES, Product
 
+LARGE = 1000  # parameters; below, SciPy's threads cost more than they save
+
 
 def cholesky_solve(L: Tensor, B: Tensor) -> Tensor:
     """Return ``(L Lᵀ)⁻¹ B`` for a lower triangular L."""  # (p, p), (p, m) -> (p, m)
@@ -36,8 +38,8 @@ def cholesky_solve(L: Tensor, B: Tensor) -> Tensor:
 
 
 def inverse(L: Tensor) -> Tensor:
-    """Return ``(L Lᵀ)⁻¹``; of one factor by LAPACK's potri, a third of the work of two triangular solves."""
-    if L.dim() > 2:  # noqa: PLR2004 - a batch of matrices
+    """Return ``(L Lᵀ)⁻¹``; of a large L by LAPACK's potri, a third of the work of two triangular solves."""
+    if L.dim() > 2 or len(L) < LARGE:  # noqa: PLR2004 - a batch of matrices
         return torch.cholesky_solve(torch.eye(L.shape[-1], dtype=L.dtype).expand_as(L), L)  # (…, p, p)
     from scipy.linalg import get_lapack_funcs  # noqa: PLC0415 - texts need no inverse
 
