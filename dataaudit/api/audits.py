@@ -61,8 +61,8 @@ class Result:
         WriteError
             If the folder cannot be written to; nothing is left half-written.
         """
+        from dataaudit.checkpoint.folder import finish
         from dataaudit.findings.redact import remember
-        from dataaudit.training.checkpoint import finish
         from dataaudit.writers.html import write_report
 
         tables = remember(self.tables, redact)
@@ -218,8 +218,8 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     """
     Thread(target=_import_ahead).start()  # torch takes a second, in which another thread reads and encodes
     from dataaudit.audits.plan.costs import foreseen
+    from dataaudit.checkpoint.folder import keeping
     from dataaudit.data.scratch import Scratch
-    from dataaudit.training.checkpoint import keeping
     from dataaudit.training.encoded import encode_training, engine_for, read_labelled
 
     step, own = options.step, not isinstance(options.model, str)

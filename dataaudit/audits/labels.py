@@ -113,7 +113,7 @@ def label_findings(
 
 
 @dataclass(frozen=True)
-class _Judged:
+class Judged:
     """Rows with their scores, the noise that these show, and the order to look at them."""
 
     trained: Trained
@@ -125,9 +125,17 @@ class _Judged:
     notes: tuple[str, ...] = ()  # of what is estimated
 
     @classmethod
-    def of(cls, dataset: Dataset, target: Target, trained: Trained, settings: LabelOptions) -> _Judged:
-        """Score the rows."""
-        scores = refined(trained, score_rows(trained))
+    def of(
+        cls,
+        dataset: Dataset,
+        target: Target,
+        trained: Trained,
+        scores: RowScores | None = None,
+        *,
+        settings: LabelOptions,
+    ) -> Judged:
+        """Score the rows, or take scores as they are."""
+        scores = refined(trained, score_rows(trained)) if scores is None else scores
         together = None if trained.groups is None else trained.groups.group
         K, same = len(target.classes), trained.same_class
         noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
@@ -137,28 +145,33 @@ class _Judged:
 
 def _judge(
     dataset: Dataset, target: Target, trained: Trained, *, settings: LabelOptions, on_step: StepCallback
-) -> _Judged:
+) -> Judged:
     """Score the rows, and make exact what is estimated of those that are shown."""
     kept, prepared = settings.kept, trained.prepared
     if trained.given is None:  # the method depends on the memory that is free
         stage = f"score rows: forms, {prepared.method}, {prepared.probes}"
         with within(on_step, "score rows"):
             trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
-    judged = _Judged.of(dataset, target, trained, settings)
+    judged = Judged.of(dataset, target, trained, settings=settings)
     probes = prepared.probes
     if not probes:
         return judged
+    if trained.prepared.changed is not None:
+        from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
+
+        again = partial(Judged.of, dataset, target, settings=settings)
+        return Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
     shown = estimate.Shown(settings.top, _read(settings))
-    rows = np.union1d(drawn.rows, judged.order[: shown.exact])
+    rows = np.union1d(drawn.rows, judged.order[: shown.asked])
     for done in range(estimate.ROUNDS):
         stage = SOLVED[min(done, len(SOLVED) - 1)]
         on_step(stage, 0, len(rows))
         with within(on_step, stage):
             solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
-        judged = _Judged.of(dataset, target, solved, settings)
+        judged = Judged.of(dataset, target, solved, settings=settings)
         on_step(stage, len(rows), len(rows))
         rows = estimate.candidates(
             judged.trained, judged.scores, judged.order, shown=shown, ranking=judged.ranking
@@ -192,7 +205,7 @@ def _by(
 
 
 def _verify(
-    judged: _Judged, rows: NDArray[np.int64], kept: Checkpoint, on_step: StepCallback
+    judged: Judged, rows: NDArray[np.int64], kept: Checkpoint, on_step: StepCallback
 ) -> tuple[Refit, ...]:
     total, stage = 2 * len(rows), "verify by refits"
     if total:

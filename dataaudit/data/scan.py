@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, groupby
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 import polars as pl
@@ -33,7 +33,7 @@ from dataaudit.data.formats.huggingface import Names, with_names
 from dataaudit.data.hive import path_columns
 from dataaudit.data.load import Stacked, combine, common_type, load
 from dataaudit.data.paths import Found
-from dataaudit.data.scratch import Scratch
+from dataaudit.data.scratch import Plain, Scratch
 from dataaudit.data.size import row_groups
 from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.secrets import public
@@ -256,8 +256,9 @@ def spilled(source: Any, wanted: Mapping[str, Any], scratch: Scratch) -> Dataset
     dataset = load(source, **wanted)
     Scratch.require_room(int(dataset.frame.estimated_size()))
     path = scratch.path(".parquet")
-    with path.open("wb") as file:  # Polars does not say why a disk refuses
-        dataset.frame.write_parquet(file, row_group_size=PIECE, compression="lz4", statistics=False)
+    with Plain(path) as file:
+        target = cast("BinaryIO", file)
+        dataset.frame.write_parquet(target, row_group_size=PIECE, compression="lz4", statistics=False)
     pieces = _pieces(str(path), "the scratch table", {}, groups=row_groups(str(path)))
     return replace(dataset, frame=as_frame(Scanned(pieces, dict(dataset.frame.schema))))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -71,3 +72,28 @@ class Scratch:
             if size + _ROOM > free:
                 what = f"{size / 2**30:.1f} GiB do not fit in {shown(gettempdir())}"
                 raise WriteError(f"{what}, which has {free / 2**30:.1f} GiB free", _HINT)
+
+
+class Plain(io.RawIOBase):
+    """A file that a library writes to by Python's own calls: these say why a disk refuses."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.file = path.open("wb")
+
+    def writable(self) -> bool:
+        """Whether it can be written to."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write some bytes."""
+        return self.file.write(data)
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return self.file.tell()
+
+    def close(self) -> None:
+        """Bring what was written to the file."""
+        self.file.close()
+        super().close()

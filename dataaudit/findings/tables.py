@@ -8,23 +8,24 @@ who read the Parquet files. So a folder of an earlier version gets the sentences
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self, get_type_hints
+from typing import Any, BinaryIO, ClassVar, Final, Self, cast, get_type_hints
 
 import polars as pl
 
 from dataaudit.data.blob import require_data
 from dataaudit.data.paths import files_read, require_apart
+from dataaudit.data.scratch import Plain
 from dataaudit.errors import AuditError, DataError, UnreadableFile, WriteError
 from dataaudit.files import Content, is_file, is_folder, replace_all
 from dataaudit.findings.record import AGAIN, NOUNS, AuditRecord
 
 PROVENANCE: Final = "provenance.json"
+GROUP: Final = 1 << 17  # rows that are written at a time
 _SHORTEST = 1 << 11  # bytes below which a table may be a pointer to one
 ELSEWHERE: Final = "name another folder with --out"
 _NUMBERS: Final[Mapping[str, pl.DataType]] = {"real": pl.Float64(), "whole": pl.Int64(), "flag": pl.Boolean()}
@@ -178,12 +179,11 @@ class Tables:
 
 
 def _writer(frame: pl.DataFrame) -> Content:
-    """Return what writes a table; by way of memory, since Polars does not say why a disk refuses."""
+    """Return what writes a table, a group of rows after the other."""
 
     def write(path: Path) -> None:
-        out = io.BytesIO()
-        frame.write_parquet(out)
-        path.write_bytes(out.getbuffer())
+        with Plain(path) as file:
+            frame.write_parquet(cast("BinaryIO", file), row_group_size=GROUP)
 
     return write
 

@@ -16,7 +16,7 @@ WORK: Final = 2e12  # multiplications up to which a factor is worth its exactnes
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
 PROBES, FEWEST = 64, 16  # random projections, and where memory is short
 # Of `solvers.schur`: columns times scores that are eliminated, right-hand sides at a time, numbers of these.
-ELIMINATED, COLUMNS, NUMBERS = 1024, 64, 2**25
+ELIMINATED, COLUMNS, NUMBERS = 1024, 128, 2**25
 _FLOAT: Final = 8
 _ENTRY: Final = 12  # bytes of a number of a sparse matrix, with its place
 

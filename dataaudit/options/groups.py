@@ -39,7 +39,7 @@ def ignore_progress(stage: str, done: int, total: int) -> None:
 class Checkpoint:
     """What the stages of a run came to, for a run that goes on after it: here nothing is kept.
 
-    `audits.checkpoint` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
+    `checkpoint.folder` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
     frozen dataclass of the package, or tuples, lists and dicts of these.
     """
 
@@ -366,6 +366,16 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return 0.0
 
     @property
+    def checkpoint(self) -> Path | str | None:
+        """Folder of the findings, where what took long is kept."""
+        return None
+
+    @property
+    def resume(self) -> bool:
+        """Whether a run is gone on with."""
+        return False
+
+    @property
     def refit(self) -> bool:
         """Whether a fitted model is moved to its minimum."""
         return False
@@ -428,6 +438,8 @@ class MismatchOptions(PairOptions):
     ] = 20
     traced: Annotated[int, Opt("Test rows with traces.")] = field(default=2000, init=False)
     prove: Annotated[int, Opt("Findings to prove by refits.", TRACING)] = 20
+    checkpoint: Folder = None
+    resume: Resume = False
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
 
     @property

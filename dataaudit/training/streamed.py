@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
     """Return a table that is too large to be audited in memory, on disk; None where it is not.
 
-    With a `plain` basis there are no splines and RBF features. That of workers is on disk, however small: they
-    share files with this process.
+    With a `plain` basis there are no splines and RBF features. That of workers is on disk, however small:
+    they share files with this process.
     """
     paths = given_paths(source)
     if scratch.engine is not None:

@@ -119,9 +119,17 @@ class Trained:
         forms = self.forms.clone()
         exact = np.zeros(len(forms), dtype=bool) if self.exact is None else self.exact.copy()
         if self.prepared.exact_forms is not None:
-            for number, at in enumerate(torch.split(torch.from_numpy(rows), SOLVED // forms.shape[1] or 1)):
+            wanted = torch.from_numpy(rows)
+            units = None if self.groups is None else self.groups.partition.units
+            if self.groups is not None and units is not None:  # the rows of a unit have the same
+                wanted = torch.unique(self.groups.partition.first[units[wanted]])
+            for number, at in enumerate(torch.split(wanted, SOLVED // forms.shape[1] or 1)):
                 solve = partial(self.prepared.exact_forms, at[:, None])
                 forms[at] = kept.once(f"{number}", solve)
+            if self.groups is not None and units is not None:
+                alike = torch.isin(units, units[wanted])
+                forms[alike] = forms[self.groups.partition.first[units[alike]]]
+                exact[alike.numpy()] = True
         exact[rows] = True
         return replace(self, given=forms, exact=exact, solved=self._solved(rows))
 
@@ -147,15 +155,15 @@ class Trained:
         found = np.full(len(self.forms), self.prepared.probes > 0)
         if self.exact is not None:
             found &= ~self.exact
-        if self.groups is not None and self.prepared.probes:
+        if self.groups is not None and self.prepared.probes and self.prepared.changed is None:
             partition = self.groups.partition
-            alone = torch.ones(len(partition.first), dtype=torch.bool)
+            joint = torch.zeros(len(partition.first), dtype=torch.bool)
             for batch in partition.batches:
-                real = batch[batch >= 0]
-                alone[real] = batch.shape[1] == 1
-            known = torch.tensor([row for name in self.solved for row in name], dtype=torch.int64)
-            alone[partition.units[known]] = True
-            found |= ~alone[partition.units].numpy()
+                if batch.shape[1] > 1:
+                    names = partition.first[batch.clamp_min(0)].tolist()
+                    left = batch[[name not in self.solved for name in map(tuple, names)]]
+                    joint[left[left >= 0]] = True
+            found |= joint[partition.units].numpy()
         return found
 
     def _joint_forms(self, rows: Tensor) -> Tensor:
@@ -179,7 +187,7 @@ class Trained:
         from dataaudit.influence import groups  # noqa: PLC0415 - few tables have groups
 
         partition, k = self.groups.partition, self.forms.shape[1]
-        joint = self._joint_forms
+        joint: Callable[[Tensor], Tensor] = self._joint_forms
         if not self.prepared.probes:
             joint = groups.few_at_once(joint, partition, k)
         return groups.scores_without_groups(
@@ -251,10 +259,7 @@ def score_rows(trained: Trained) -> RowScores:
     objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
     scores, without, y = objective.scores(theta), trained.left_out, objective.rows.y
     loo_p = trained.log_probabilities(without).exp()
-    others = loo_p.scatter(1, y[:, None], -1.0)
-    if (same := trained.same_class) is not None:  # another spelling of the class is no other class
-        others[torch.from_numpy(same)[y]] = -1.0
-    suggested = others.argmax(1)
+    suggested = suggested_classes(trained, without, y)
     relabelled = relabelled_scores(objective, theta, forms, y=suggested)
     return RowScores(
         p=trained.log_probabilities(scores).exp().numpy(),
@@ -269,3 +274,11 @@ def score_rows(trained: Trained) -> RowScores:
         self_influence=self_influence(objective, theta, forms).numpy(),
         leverage=leverage(objective, theta, forms).numpy(),
     )
+
+
+def suggested_classes(trained: Trained, without: Tensor, y: Tensor) -> Tensor:
+    """Return the likeliest other class of rows by their scores without themselves."""
+    others = trained.log_probabilities(without).scatter(1, y[:, None], -torch.inf)  # (b, k), (b,) -> (b,)
+    if (same := trained.same_class) is not None:  # another spelling of the class is no other class
+        others[torch.from_numpy(same)[y]] = -torch.inf
+    return others.argmax(1)

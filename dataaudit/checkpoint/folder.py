@@ -35,7 +35,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import replace_soon
-from dataaudit.options import Checkpoint, LabelOptions, StepCallback
+from dataaudit.options import Checkpoint, StepCallback, TrainingOptions
 
 if sys.platform == "win32":
     import msvcrt
@@ -49,7 +49,7 @@ GRACE: Final = 5.0  # seconds
 _RUN, _LOCK, _STAGE = "run.json", "lock", ".stage"
 _LIBRARIES: Final = ("dataaudit", "numpy", "polars", "scipy", "torch")
 
-Asked = TypeVar("Asked", bound=LabelOptions)
+Asked = TypeVar("Asked", bound=TrainingOptions)
 
 
 @contextmanager
@@ -156,7 +156,7 @@ class Unfinished(Checkpoint):
         if not (self.goes_on and path.is_file()):
             return None
         label = stage.partition(":")[0]
-        from dataaudit.training.snapshot import read_snapshot  # noqa: PLC0415 - torch takes a second
+        from dataaudit.checkpoint.snapshot import read_snapshot  # noqa: PLC0415 - torch takes a second
 
         try:
             value = read_snapshot(path, stage)
@@ -181,7 +181,7 @@ class Unfinished(Checkpoint):
 
     def flush(self) -> None:
         """Write what waits for it."""
-        from dataaudit.training.snapshot import write_snapshot  # noqa: PLC0415 - torch takes a second
+        from dataaudit.checkpoint.snapshot import write_snapshot  # noqa: PLC0415 - torch takes a second
 
         with self.guard:
             began = time.monotonic()
