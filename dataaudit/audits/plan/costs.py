@@ -37,20 +37,20 @@ Work = tuple[float, float, float]  # multiplications dense and sparse, bytes loo
 # Seconds on the machine of which `USUAL` are the speeds: fixed, and per 1e9 units of dense work, sparse work
 # and looked-at bytes.
 FIGURES: Final[dict[str, tuple[float, float, float, float]]] = {
-    "read": (0.02, 0.0, 0.0, 0.4),
-    "encode": (0.1, 0.0, 0.0, 55.0),
-    "screen bases": (0.6, 0.02, 0.0, 0.0),
-    "choose basis": (0.5, 0.02, 0.0, 0.0),
-    "choose λ": (0.2, 0.04, 0.45, 0.0),
+    "read": (0.07, 0.0, 0.0, 1.0),
+    "encode": (1.0, 0.0, 0.0, 100.0),
+    "screen bases": (1.3, 0.03, 0.0, 0.0),
+    "choose basis": (0.5, 0.09, 0.0, 0.0),
+    "choose λ": (0.5, 0.09, 0.7, 0.0),
     "write features": (0.1, 0.0, 0.0, 3.0),
-    "fit": (0.1, 0.02, 0.45, 0.0),
-    "invert": (0.1, 0.02, 0.0, 1.0),
-    "score rows": (0.2, 0.02, 0.45, 0.0),
-    "solve for the first rows": (0.2, 0.0, 0.45, 0.0),
-    "verify by refits": (0.1, 0.02, 0.45, 0.0),
-    "evidence": (0.3, 0.02, 0.45, 0.0),
-    "tables": (0.1, 0.0, 0.0, 30.0),
-    "write": (0.5, 0.0, 0.0, 60.0),
+    "fit": (0.3, 0.15, 0.7, 0.0),
+    "invert": (0.1, 0.1, 0.0, 1.0),
+    "score rows": (0.3, 0.1, 0.7, 0.0),
+    "solve for the first rows": (0.3, 0.1, 0.7, 0.0),
+    "verify by refits": (0.1, 0.02, 0.2, 0.0),
+    "evidence": (0.6, 0.1, 0.7, 0.0),
+    "tables": (0.15, 0.0, 0.0, 20.0),
+    "write": (0.7, 0.0, 0.0, 15.0),
 }
 ORDER: Final = tuple(FIGURES)
 
@@ -297,7 +297,7 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         dense, sparse, looked = (a + b for a, b in zip(first, second, strict=True))
         return dense, sparse, looked
 
-    factor = {"cholesky": size.primal_work, "dual": size.dual_work / 3, "projected": 0.0}
+    factor = {"cholesky": size.primal_work, "dual": float(n * k) ** 3 / 6, "projected": 0.0}
     inverse = (factor[way] if way else 0.0, 0.0, 0.0)
     steps = 15.0  # of conjugate gradients
     if size.entries and not asked.l2:
@@ -309,7 +309,7 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         some = min(n, PATH_ROWS)
         judged = 8 * (3 * (screened * d**2 + float(d) ** 3) + some * d**2 + float(d) ** 3)
         if K > 2:  # noqa: PLR2004 - by folds
-            judged = 8 * 2.0 * (3 * screened + some) * d * K * 5 * 60
+            judged = 8 * 2.0 * (3 * screened + some) * d * K * 5 * 60 / 2
         work["choose basis"] = (judged / (8 if asked.l2 else 1), 0.0, 0.0)
     work["fit"] = both(product(60 * k), inverse)
     forms = product(2 * steps * (PROBES + k) * k) if way == "projected" else inverse
@@ -317,7 +317,8 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
     if way == "projected":
         work["solve for the first rows"] = product(15.0 * 3 * (asked.top + 100) * k)
     work["verify by refits"] = product(2 * 30.0 * asked.verify * k)
-    work["evidence"] = both(product(asked.top * k * (60 if way == "projected" else 2)), (0.0, 0.0, 0.0))
+    solves = 2.0 * asked.top * {"cholesky": size.p, "dual": n * k}.get(way or "", 0) ** 2
+    work["evidence"] = both(product(asked.top * k * (60 if way == "projected" else 2)), (solves, 0.0, 0.0))
     work["tables"] = (0.0, 0.0, float(200 * n))
     work["write"] = (0.0, 0.0, float(200 * n))
     return work
