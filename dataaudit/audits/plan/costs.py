@@ -31,6 +31,7 @@ PASSES: Final = 10  # over rows on disk, to a minimum
 LIBRARIES: Final = 420 * 2**20  # bytes of Python with all that an audit imports
 ROW: Final = 900  # bytes of a row's scores and findings, and of their copies while they are written
 ENTRY, FLOAT = 12, 8
+CUT_BYTES, KEPT = 64 << 20, 6  # of texts that are cut at a time, and bytes of words for each
 
 Work = tuple[float, float, float]  # multiplications dense and sparse, bytes looked at
 
@@ -262,9 +263,10 @@ def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, i
         2 * 4 * n * k * 4 * (PROBES // 2 + k) if size.entries else 16 * some * size.d + 16 * (size.d + 1) ** 2
     )
     folds = 4 * some * 5 * (k + 1) * 6 if k > 1 else 0
+    cut = KEPT * min(shape.texts, CUT_BYTES)  # texts cut into words, which Polars keeps for the next ones
     own = {
         "read": 0,
-        "encode": shape.texts // 2,
+        "encode": cut,
         "screen bases": 4 * FLOAT * min(n, SHORT_ROWS) * size.d,
         "choose basis": path + folds,
         "choose λ": path + folds,
@@ -274,7 +276,7 @@ def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, i
     def taken(name: str, held: int, with_design: int) -> int:
         if name in ("read", "encode"):
             return (shape.cells if name == "read" else held) + own[name]
-        return with_design + own.get(name, inverse + scores)
+        return with_design + cut + own.get(name, inverse + scores)
 
     return taken
 
@@ -315,10 +317,10 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
     forms = product(2 * steps * (PROBES + k) * k) if way == "projected" else inverse
     work["score rows"] = forms
     if way == "projected":
-        work["solve for the first rows"] = product(15.0 * 3 * (asked.top + 100) * k)
+        work["solve for the first rows"] = product(15.0 * 5 * (asked.top + 100) * k)
     work["verify by refits"] = product(2 * 30.0 * asked.verify * k)
     solves = 2.0 * asked.top * {"cholesky": size.p, "dual": n * k}.get(way or "", 0) ** 2
-    work["evidence"] = both(product(asked.top * k * (60 if way == "projected" else 2)), (solves, 0.0, 0.0))
+    work["evidence"] = both(product(asked.top * k * (25 if way == "projected" else 2)), (solves, 0.0, 0.0))
     work["tables"] = (0.0, 0.0, float(200 * n))
     work["write"] = (0.0, 0.0, float(200 * n))
     return work
