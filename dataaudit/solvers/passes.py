@@ -29,6 +29,8 @@ SHARP: Final = 1e-10  # gradient at which steps end: scores are those of rows in
 SOME: Final = 8  # one shard in so many is where a fit begins
 LEAST: Final = 32  # shards from which on it pays
 BEGUN: Final = 1e-4  # gradient at which the beginning ends
+APPROACH, MUCH = 8, 0.2  # passes that bring a gradient alone, and what each has to leave of it at most
+SHORT: Final = 1e-9  # length of a step, relative to θ, that leaves the Hessian as it is
 CHANGED: Final = 1e-12  # length of a step of changed problems at which they end, relative to θ
 PASSES: Final = 6  # of changed problems at most
 _FEWEST: Final = 1e-6  # of a step that is halved
@@ -55,12 +57,33 @@ def minimise_by_passes(
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
     some = _some(objective)
     if some is not None:
-        theta = _newton(
-            some, theta, tolerance=BEGUN, steps=settings.max_steps, on_pass=lambda: None
-        ).fit.theta
+        begun = _newton(some, theta, tolerance=BEGUN, steps=settings.max_steps, on_pass=lambda: None)
+        theta = _approach(objective, begun, on_pass=on_pass)
     tolerance = min(SHARP, settings.tolerance)
     found = _newton(objective, theta, tolerance=tolerance, steps=settings.max_steps, on_pass=on_pass)
     return replace(found, fit=replace(found.fit, tolerance=settings.tolerance))
+
+
+def _approach(objective: Objective, begun: Minimum, *, on_pass: Callable[[], None]) -> Tensor:
+    """Take steps by the Hessian of some of the rows, as long as each brings the minimum much nearer."""
+    theta, best, now = begun.fit.theta, begun.fit.theta, torch.inf
+    L, failed = torch.linalg.cholesky_ex(begun.H)
+    for _ in range(0 if failed else APPROACH):
+        gradient = objective.gradient(theta)
+        on_pass()
+        norm = float(gradient.abs().max())
+        if norm > now * MUCH:
+            return best if norm > now else theta
+        step = cholesky_solve(L, gradient[:, None])[:, 0]
+        best, now, theta = theta, norm, theta - step
+        if _is_short(step, theta):
+            break
+    return theta
+
+
+def _is_short(step: Tensor, theta: Tensor) -> bool:
+    """Whether a step is so short that the Hessian after it is that before it."""
+    return float(step.norm()) <= SHORT * max(float(theta.norm()), 1.0)
 
 
 def _some(objective: Objective) -> Objective | None:
