@@ -95,7 +95,7 @@ def _scanned(
     sizes = sum(map(file_size, given_files(source))) if scratch is not None else 0
     if scratch is None or sizes * SMALL <= memory_limit():
         return None
-    from dataaudit.training.streamed import read_scanned  # noqa: PLC0415 - few tables are so large
+    from dataaudit.data.scan import read_scanned  # noqa: PLC0415 - few tables are so large
 
     dataset = read_scanned(source, wanted, scratch, plain=settings.basis == "linear")
     if dataset is not None and settings.model != "logistic":

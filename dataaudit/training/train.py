@@ -97,7 +97,7 @@ def _rows(training: Training, basis: Basis, scratch: Scratch | None, on_step: St
         return MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
     from dataaudit.training.shards import design  # noqa: PLC0415 - few tables are so large
 
-    return design(columns, basis, y, weight, scratch=scratch, on_step=on_step)
+    return design(columns, basis, y=y, weight=weight, scratch=scratch, on_step=on_step)
 
 
 def _fitted(
@@ -105,9 +105,9 @@ def _fitted(
 ) -> tuple[Fit, Prepared, Tensor | None]:
     """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
     if isinstance(objective.rows, ShardedRows):
-        from dataaudit.training.streamed import fit_passes  # noqa: PLC0415 - few tables are so large
+        from dataaudit.influence.passes import prepare_by_passes  # noqa: PLC0415 - few tables are so large
 
-        return fit_passes(objective, start, settings, on_step)
+        return prepare_by_passes(objective, start, damping=settings.damping, on_step=on_step)
     on_step("fit", 0, 2)
     is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
     fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)

@@ -12,16 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Final, cast
 
 import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Change, Objective
 from dataaudit.model.rows import Block, MemoryRows, ShardedRows
-from dataaudit.solvers.cholesky import cholesky_solve
+from dataaudit.options import StepCallback
+from dataaudit.solvers.base import Prepared
+from dataaudit.solvers.cholesky import Cholesky, cholesky_solve
 from dataaudit.solvers.newton import Fit, FitSettings
 from dataaudit.solvers.operator import Product
 
@@ -43,6 +47,25 @@ class Minimum:
 
     fit: Fit
     H: Tensor  # (p, p)
+
+
+def prepare_by_passes(
+    objective: Objective, start: Tensor | None, *, damping: float, on_step: StepCallback
+) -> tuple[Fit, Prepared, Tensor]:
+    """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
+    p = objective.model.n_params
+    require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
+    tried = count(1)
+    on_step("fit", 0, 0)
+    found = minimise_by_passes(objective, start, on_pass=lambda: on_step("fit", next(tried), 0))
+    fit = found.fit.require_converged()
+    on_step("fit", 1, 1)
+    on_step("invert", 0, 1)
+    reason = "rows are not in memory: one pass over them makes a Hessian, no other factor is to be had"
+    prepared = Cholesky(reason, damping).of(objective, fit.theta, found.H)
+    forms = prepared.quadratic_forms()
+    on_step("invert", 1, 1)
+    return fit, prepared, forms
 
 
 def minimise_by_passes(
@@ -147,7 +170,7 @@ def _contribution(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
 
 
 def minimise_changes(
-    objective: Objective, changes: Sequence[Change], starts: Tensor, solve: Product
+    objective: Objective, changes: Sequence[Change], *, starts: Tensor, solve: Product
 ) -> Tensor:
     """Return the minima of problems that each differ in some rows, by shared passes."""  # (p, m) -> (p, m)
     thetas = starts.clone()
