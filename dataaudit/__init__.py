@@ -34,6 +34,7 @@ influence            self-influence, leave-one-out, groups of rows, the smallest
 training             basis and regularisation chosen by leave-one-out loss; fitted models adopted
 findings             the tables that an audit leaves, their schemas and provenance; the gate's verdict
 audits               labels; explain, mismatch, shift, vulnerability: each the story of one question
+checkpoint           what a run came to, kept until its findings are whole, for one that goes on after it
 report               what a report shows, as blocks without a format
 writers              one output format a file
 repair, review       decisions applied and undone; the ranked rows decided one by one
@@ -61,10 +62,11 @@ if TYPE_CHECKING:
         audit_labels,
         audit_mismatch,
         explain,
-        verify,
         vulnerability,
     )
     from dataaudit.api.influence import Influence
+    from dataaudit.api.plan import Plan, plan
+    from dataaudit.api.verify import verify
     from dataaudit.data.dataset import Dataset
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
@@ -111,6 +113,7 @@ __all__ = [
     "ModuleModel",
     "NotConverged",
     "NotPositiveDefinite",
+    "Plan",
     "Query",
     "SettingError",
     "SolveError",
@@ -123,6 +126,7 @@ __all__ = [
     "audit_mismatch",
     "explain",
     "load",
+    "plan",
     "verify",
     "vulnerability",
 ]
@@ -142,7 +146,9 @@ _HOMES = {
     "explain": "dataaudit.api.audits",
     "Query": "dataaudit.data.sql.query",
     "load": "dataaudit.data.load",
-    "verify": "dataaudit.api.audits",
+    "plan": "dataaudit.api.plan",
+    "Plan": "dataaudit.api.plan",
+    "verify": "dataaudit.api.verify",
     "Vulnerability": "dataaudit.api.audits",
     "vulnerability": "dataaudit.api.audits",
 }  # every other public name is an error

@@ -65,7 +65,7 @@ def require_memory(needed: int, what: str, limit: int) -> None:
 
 def in_bytes(size: float) -> str:
     """Return a size for people, in powers of 1024."""
-    return f"{size / 2**30:.1f} GiB" if size >= 0.1 * 2**30 else f"{size / 2**20:.0f} MiB"
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
 
 
 def _exhausted() -> TooLarge:

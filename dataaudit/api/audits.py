@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from dataaudit.api.keywords import paired, single
 from dataaudit.errors import SettingError, WriteError
-from dataaudit.memory import limited
 from dataaudit.options import (
     ExplainOptions,
     LabelOptions,
     MismatchOptions,
-    RunOptions,
     VulnerabilityOptions,
-    ignore_progress,
 )
+from dataaudit.options.progress import foresee
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from dataaudit.audits.rerun import Rerun
     from dataaudit.audits.vulnerability.tables import AttackResults
     from dataaudit.findings.redact import Level
     from dataaudit.findings.schemas import (
@@ -64,8 +61,8 @@ class Result:
         WriteError
             If the folder cannot be written to; nothing is left half-written.
         """
+        from dataaudit.checkpoint.folder import finish
         from dataaudit.findings.redact import remember
-        from dataaudit.training.checkpoint import finish
         from dataaudit.writers.html import write_report
 
         tables = remember(self.tables, redact)
@@ -220,15 +217,18 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     >>> audit.labels.head(20)
     """
     Thread(target=_import_ahead).start()  # torch takes a second, in which another thread reads and encodes
+    from dataaudit.audits.plan.costs import foreseen
+    from dataaudit.checkpoint.folder import keeping
     from dataaudit.data.scratch import Scratch
-    from dataaudit.training.checkpoint import keeping
-    from dataaudit.training.encoded import encode_training, read_labelled
+    from dataaudit.training.encoded import encode_training, engine_for, read_labelled
 
     step, own = options.step, not isinstance(options.model, str)
-    with Scratch() as scratch:
+    with engine_for(options) as engine, Scratch(engine) as scratch:
         dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
         with keeping(options, dataset) as kept:
             training = None if own else encode_training(dataset, target, kept, on_step=step)
+            if training is not None:
+                foresee(step, foreseen(training, options))
             from dataaudit.audits.labels import label_findings
             from dataaudit.training.train import train, train_adopted
 
@@ -546,71 +546,3 @@ def vulnerability(train: Any, test: Any, options: VulnerabilityOptions) -> Vulne
 
     found = audit_vulnerability(train, test, options, command=options.command, on_step=options.step)
     return Vulnerability(*found)
-
-
-def verify(
-    folder: str | Path,
-    source: Any = None,
-    *,
-    test: Any = None,
-    top: int = 50,
-    memory: int | str | None = None,
-    on_step: Callable[[str, int, int], None] | None = None,
-) -> Rerun:
-    """Retrain without the rows that findings speak of, and compare with what was predicted.
-
-    Parameters
-    ----------
-    folder : str or Path
-        What an audit of labels or of a mismatch wrote. Its refits, its checks and its page are renewed.
-    source, test : str, Path, sequence of these, or frame, optional
-        Where the data are now, if elsewhere than they were; `test` for a mismatch of two tables.
-    top : int
-        Rows to remove, and for labels to relabel; for a mismatch findings as well.
-    memory : int or str, optional
-        Most bytes to take, or text such as "4GiB"; by default as the audit was asked.
-    on_step : callable, optional
-        Called with (stage, done, total).
-
-    Returns
-    -------
-    Rerun
-        The refits as a Polars frame, their `agreement` with the predictions, and whether those were
-        `reproduced`.
-
-    Raises
-    ------
-    AuditError
-        If the folder holds no findings, or the data are not the ones that were audited.
-
-    Examples
-    --------
-    >>> proof = dataaudit.verify("audit-findings", top=50)
-    >>> proof.agreement.slope, proof.reproduced
-    """
-    from dataaudit.audits.rerun import rerun_labels, rerun_mismatch
-    from dataaudit.files import require_folder
-    from dataaudit.findings.schemas import Findings, MismatchFindings, MismatchProvenance, Provenance
-    from dataaudit.findings.tables import read_provenance
-    from dataaudit.writers.html import write_report
-
-    if top < 1:
-        raise SettingError(f"top must be 1 or more: got {top}", "leave it out")
-    path, step = Path(folder), on_step or ignore_progress
-    require_folder(path, hint="copy the findings to a folder that you may write to")
-    known = read_provenance(path)
-    kind = known.get("kind")
-    asked = RunOptions(memory=known.get("settings", {}).get("memory") if memory is None else memory)
-    with limited(asked.limit):
-        if kind == MismatchProvenance.KIND:
-            done = rerun_mismatch(
-                MismatchFindings.read(path), source, test_source=test, top=top, on_step=step
-            )
-        elif kind == Provenance.KIND:
-            done = rerun_labels(Findings.read(path), source, top=top, on_step=step)
-        else:
-            what = f"{path.as_posix()} holds {kind}, which has nothing to refit"
-            raise SettingError(what, "name the folder of audit labels or audit mismatch")
-    done.findings.write(path)
-    write_report(done.findings, path / "report.html")
-    return done

@@ -9,7 +9,7 @@ is solved for as well, and says how far the estimates of all the others are off.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,17 +18,35 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check
 from dataaudit.statistics import Z95
-from dataaudit.training.trained import RowScores, Trained, score_rows
+from dataaudit.training.trained import RowScores, Trained
 
 SAMPLED: Final = 100  # rows by which the estimates are judged
 MOST: Final = 4  # times the rows that are shown, solved for in one round at most
+MARGIN: Final = 1.15
 ROUNDS: Final = 8
 COVERED: Final = 0.85  # least share of the sampled rows within their interval; 95 % are expected
+LARGEST: Final = (
+    0.99  # leverage that an error may lead to: without a row that fits itself alone nothing is left
+)
 
 Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
-def standard_errors(leverage: NDArray[np.float64], probes: int) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Shown:
+    """How many rows of the list people look at."""
+
+    first: int  # which they are is not to depend on estimates
+    exact: int  # their values are exact
+
+    @property
+    def asked(self) -> int:
+        """How many are solved for at first: some more, as the list moves when their values become exact."""
+        return round(MARGIN * self.exact)
+
+
+def standard_errors(leverage: Floats, probes: int) -> Floats:
     """Return the standard errors of estimated leverages, relative to them (`solvers.projected`)."""
     h = np.clip(leverage, 0.0, 1.0)
     return np.asarray(np.sqrt(2.0 / probes) * (1.0 - h) / np.sqrt(h**2 + (1.0 - h) ** 2))
@@ -39,9 +57,9 @@ class Sample:
     """Rows drawn at random, with their leverage as it was estimated."""
 
     rows: Rows
-    estimated: NDArray[np.float64]
+    estimated: Floats
 
-    def check(self, leverage: NDArray[np.float64], probes: int) -> Check:
+    def check(self, leverage: Floats, probes: int) -> Check:
         """Compare with what solving gives."""  # (n,)
         exact = leverage[self.rows]
         off = np.abs(self.estimated - exact) / np.maximum(exact, 1e-300)
@@ -49,7 +67,7 @@ class Sample:
         message = (
             f"The influence of most rows on themselves is estimated, by {probes} random projections: of "
             f"{len(self.rows)} rows drawn at random half are off by less than {np.median(off):.0%}, and "
-            f"{within:.0%} are within the 95% interval that is claimed. Rows on the page are exact."
+            f"{within:.0%} are within the 95% interval that is claimed."
         )
         return ("estimates", within, COVERED, within >= COVERED, message)
 
@@ -61,14 +79,45 @@ def sample(scores: RowScores, seed: int) -> Sample:
     return Sample(rows, scores.leverage[rows])
 
 
-def candidates(trained: Trained, scores: RowScores, order: Rows, shown: int) -> Rows:
+def candidates(trained: Trained, scores: RowScores, order: Rows, *, shown: Shown, ranking: str) -> Rows:
     """Return rows still estimated that are among the first, or would be by the error of the estimate."""
     exact = np.zeros(len(order), dtype=bool) if trained.exact is None else trained.exact
-    first = order[:shown]
-    error = standard_errors(scores.leverage, trained.prepared.probes)
-    larger = trained.forms * torch.from_numpy(np.where(exact, 1.0, 1.0 + Z95 * error))[:, None, None]
-    high = score_rows(replace(trained, given=larger)).loo_loss
-    maybe = np.flatnonzero(high >= scores.loo_loss[first].min(initial=np.inf))
-    maybe = maybe[np.argsort(-high[maybe], kind="stable")][: MOST * shown]
-    rows = np.unique(np.concatenate([first, maybe]))
+    first, labels = order[: shown.first], trained.objective.rows.y.numpy()
+    by_influence = ranking == "self-influence"
+    key = scores.self_influence if by_influence else scores.loo_loss
+    high = _highest(trained, scores, by_influence=by_influence)
+    # The probability that a label is wrong rises with the loss, but not alike for all labels.
+    label = labels if ranking == "p-wrong" else np.zeros_like(labels)
+    least = np.full(int(label.max(initial=0)) + 1, np.inf)
+    np.minimum.at(least, label[first], key[first])
+    least[np.isinf(least)] = key[first].max(initial=-np.inf) if len(first) else np.inf
+    maybe = np.flatnonzero((high >= least[label]) & ~exact)
+    maybe = maybe[np.argsort(-high[maybe], kind="stable")][: MOST * shown.first]
+    rows = np.union1d(order[: shown.exact], maybe)
     return np.asarray(rows[~exact[rows]])
+
+
+def _highest(trained: Trained, scores: RowScores, *, by_influence: bool) -> Floats:
+    """Return the self-influence or the left-out loss of all rows, were their leverage Z errors larger."""
+    h = np.clip(scores.leverage, 1e-12, LARGEST)
+    larger = np.minimum(h * (1.0 + Z95 * standard_errors(h, trained.prepared.probes)), LARGEST)
+    if by_influence:
+        return np.asarray(scores.self_influence * larger / h)
+    now = trained.objective.scores(trained.fit.theta)
+    further = torch.from_numpy(larger * (1.0 - h) / (h * (1.0 - larger)))[:, None]
+    without = now + (torch.from_numpy(scores.loo_scores) - now) * further
+    return trained.loss(without, trained.objective.rows.y).numpy()
+
+
+def notes(trained: Trained, scores: RowScores) -> tuple[str, ...]:
+    """Say in one sentence what is estimated, and how well."""
+    n, some = len(trained.estimated), np.flatnonzero(trained.estimated)
+    if not len(some):
+        return ()
+    error = float(np.median(standard_errors(scores.leverage[some], trained.prepared.probes)))
+    sentence = (
+        f"Leverage, self-influence and leave-one-out values of {len(some):,} of {n:,} rows, marked "
+        f"“estimated” in labels.parquet, are estimates with a standard error of about {error:.0%} of the "
+        f"leverage; all others are exact."
+    )
+    return (sentence,)

@@ -30,7 +30,9 @@ from torch import Tensor
 
 from dataaudit.features import Columns
 from dataaudit.features.text import gram_columns, without_overlaps
+from dataaudit.memory import memory_limit
 from dataaudit.model.rows import times
+from dataaudit.options.progress import ticking
 from dataaudit.training.trained import Encoded, RowScores, Trained
 
 SHOWN_CONTRIBUTIONS = 8
@@ -186,9 +188,9 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     found: list[list[Neighbour]] = []
     n, k = trained.forms.shape[:2]
     held = n if trained.objective.rows.in_memory else SHARDED  # rows that are compared at a time
-    size = max(1, min(SIMILAR_ROWS, SIMILAR_BYTES // (8 * held * k)))
+    size = max(1, min(SIMILAR_ROWS, min(SIMILAR_BYTES, memory_limit() // 8) // (8 * held * k)))
     y = trained.objective.rows.y.numpy()
-    for chunk in np.array_split(rows, -(-len(rows) // size)) if len(rows) else ():
+    for chunk in ticking(np.array_split(rows, -(-len(rows) // size)) if len(rows) else ()):
         wanted = ((scores.suggested[chunk], OTHER_LABEL), (y[chunk], SAME_LABEL))
         best = [_Most(chunk, labels, count) for labels, count in wanted]
         start = 0

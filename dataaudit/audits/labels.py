@@ -8,7 +8,6 @@ out-of-sample scores a noise model gives the probability that its label is wrong
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -40,8 +39,12 @@ from dataaudit.findings.sample import ROWS, sample_of
 from dataaudit.findings.schemas import BUDGET, Findings
 from dataaudit.noise import NoiseModel, fit_noise, review_budget
 from dataaudit.options import Checkpoint, LabelOptions, StepCallback, ignore_progress
+from dataaudit.options.progress import within
+from dataaudit.solvers.base import threads
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
+# Stages in which rows are solved for that were estimates: those that the list shows, and may yet show.
+SOLVED: Final = ("solve for the first rows", "solve for rows that moved up")
 READ: Final = 500  # rows whose cells are kept for a review, evidence or not: as many as a page shows
 
 
@@ -62,29 +65,36 @@ def label_findings(
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     on_step("score rows", 1, 1)
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
-    with ThreadPoolExecutor(1) as pool:  # refits leave a core idle, and evidence needs none of them
+    with threads(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, judged, checked, settings.kept, on_step)
         on_step("evidence", 0, 2)
         kept = settings.kept.below("evidence")
         reasons = kept.once("terms", partial(contributions, trained, scores, top, seed=settings.seed))
         on_step("evidence", 1, 2)
-        alike = kept.once("neighbours", partial(neighbours, trained, scores, top))
+        with within(on_step, "evidence", done=1, parts=2):
+            alike = kept.once("neighbours", partial(neighbours, trained, scores, top))
         on_step("evidence", 2, 2)
         refits = refitting.result()
-    read = order[: max(READ, settings.top)] if settings.top else top
+    on_step("tables", 0, 1)
+    read = order[: _read(settings)]
     columns = [role.column for role in trained.roles] or dataset.frame.columns
     hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
     hashes = content_hashes(dataset.frame, columns=hashed)
-    labels = label_table(dataset, target, scores, noise=noise, order=order, groups=groups)
+    labels = label_table(
+        dataset, target, scores, noise=noise, order=order, groups=groups, estimated=trained.estimated
+    )
     labels = labels.with_columns(hashes[order])
     sample = sample_of(labels, ROWS, seed=settings.seed)
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
     shown = np.unique(np.concatenate([read, others, drawn]))
     said = replace(
-        provenance(dataset, target, trained, settings=settings, noise=noise, command=command),
+        provenance(
+            dataset, target, trained, settings=settings, noise=noise, command=command, also=judged.notes
+        ),
         claim=claim(noise, random),
     )
+    on_step("tables", 1, 1)
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
     return Findings(
         labels=labels,
@@ -103,48 +113,78 @@ def label_findings(
 
 
 @dataclass(frozen=True)
-class _Judged:
+class Judged:
     """Rows with their scores, the noise that these show, and the order to look at them."""
 
     trained: Trained
     scores: RowScores
     noise: NoiseModel
     order: NDArray[np.int64]
+    ranking: str
     checks: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()  # of what is estimated
 
     @classmethod
-    def of(cls, dataset: Dataset, target: Target, trained: Trained, settings: LabelOptions) -> _Judged:
-        """Score the rows."""
-        scores = refined(trained, score_rows(trained))
+    def of(
+        cls,
+        dataset: Dataset,
+        target: Target,
+        trained: Trained,
+        scores: RowScores | None = None,
+        *,
+        settings: LabelOptions,
+    ) -> Judged:
+        """Score the rows, or take scores as they are."""
+        scores = refined(trained, score_rows(trained)) if scores is None else scores
         together = None if trained.groups is None else trained.groups.group
         K, same = len(target.classes), trained.same_class
         noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
         ranking, _ = choose_ranking(settings.rank, noise)
-        return cls(trained, scores, noise, review_order(dataset, scores, noise, ranking=ranking))
+        return cls(trained, scores, noise, review_order(dataset, scores, noise, ranking=ranking), ranking)
 
 
 def _judge(
     dataset: Dataset, target: Target, trained: Trained, *, settings: LabelOptions, on_step: StepCallback
-) -> _Judged:
+) -> Judged:
     """Score the rows, and make exact what is estimated of those that are shown."""
-    kept = settings.kept
-    trained = replace(trained, given=kept.once("score rows: forms", lambda: trained.forms))
-    judged = _Judged.of(dataset, target, trained, settings)
-    probes = trained.prepared.probes
+    kept, prepared = settings.kept, trained.prepared
+    if trained.given is None:  # the method depends on the memory that is free
+        stage = f"score rows: forms, {prepared.method}, {prepared.probes}"
+        with within(on_step, "score rows"):
+            trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
+    judged = Judged.of(dataset, target, trained, settings=settings)
+    probes = prepared.probes
     if not probes:
         return judged
+    if trained.prepared.changed is not None:
+        from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
+
+        again = partial(Judged.of, dataset, target, settings=settings)
+        return Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
-    rows = drawn.rows
+    shown = estimate.Shown(settings.top, _read(settings))
+    rows = np.union1d(drawn.rows, judged.order[: shown.asked])
     for done in range(estimate.ROUNDS):
-        on_step("solve for the first rows", done, 0)
-        solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
-        judged = _Judged.of(dataset, target, solved, settings)
-        if not len(rows := estimate.candidates(judged.trained, judged.scores, judged.order, settings.top)):
+        stage = SOLVED[min(done, len(SOLVED) - 1)]
+        on_step(stage, 0, len(rows))
+        with within(on_step, stage):
+            solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
+        judged = Judged.of(dataset, target, solved, settings=settings)
+        on_step(stage, len(rows), len(rows))
+        rows = estimate.candidates(
+            judged.trained, judged.scores, judged.order, shown=shown, ranking=judged.ranking
+        )
+        if not len(rows):
             break
-    on_step("solve for the first rows", 1, 1)
-    return replace(judged, checks=(drawn.check(judged.scores.leverage, probes),))
+    checks = (drawn.check(judged.scores.leverage, probes),)
+    return replace(judged, checks=checks, notes=estimate.notes(judged.trained, judged.scores))
+
+
+def _read(settings: LabelOptions) -> int:
+    """Return how many rows of the list can be looked at."""
+    return max(READ, settings.top) if settings.top else 0
 
 
 def _by(
@@ -165,7 +205,7 @@ def _by(
 
 
 def _verify(
-    judged: _Judged, rows: NDArray[np.int64], kept: Checkpoint, on_step: StepCallback
+    judged: Judged, rows: NDArray[np.int64], kept: Checkpoint, on_step: StepCallback
 ) -> tuple[Refit, ...]:
     total, stage = 2 * len(rows), "verify by refits"
     if total:

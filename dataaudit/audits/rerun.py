@@ -23,6 +23,7 @@ from dataaudit.escape import shown
 from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import Findings, MismatchFindings
 from dataaudit.findings.tables import schema
+from dataaudit.memory import limited
 from dataaudit.options import LabelOptions, MismatchOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.statistics import Agreement, agreement
 from dataaudit.training.encoded import encode_training, read_labelled
@@ -54,8 +55,11 @@ class Opened:
         """Make the audit again."""
         from dataaudit.audits.labels import label_findings  # noqa: PLC0415 - torch
 
-        trained = self.train(on_step)
-        found = label_findings(self.dataset, self.target, trained, settings=self.settings, on_step=on_step)
+        with limited(self.settings.limit):
+            trained = self.train(on_step)
+            found = label_findings(
+                self.dataset, self.target, trained, settings=self.settings, on_step=on_step
+            )
         return found, trained
 
 

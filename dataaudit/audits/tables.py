@@ -19,6 +19,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Target, class_texts
 from dataaudit.findings.schemas import (
     CELLS,
+    ESTIMATED,
     EVIDENCE,
     GROUPED,
     LABELS,
@@ -68,8 +69,9 @@ def label_table(
     noise: NoiseModel,
     order: NDArray[np.int64],
     groups: Groups | None = None,
+    estimated: NDArray[np.bool_] | None = None,
 ) -> pl.DataFrame:
-    """Return the table `LABELS`, in review order; with groups or copies the columns of `GROUPED` follow."""
+    """Return the table `LABELS`, in review order; `GROUPED` and `ESTIMATED` follow where due."""
     names, at = pl.Series(target.classes, dtype=pl.String), np.arange(len(target.y))
     by_influence = review_order(dataset, scores, noise, ranking="self-influence")
     rank, rank_influence = np.empty(len(at), dtype=np.int64), np.empty(len(at), dtype=np.int64)
@@ -99,6 +101,8 @@ def label_table(
     ordered = [pl.Series(name, make()).cast(LABELS[name]).gather(order) for name, make in columns.items()]
     if groups is not None:
         ordered += [column.gather(order) for column in _grouped(groups, target).iter_columns()]
+    if estimated is not None and estimated.any():
+        ordered.append(pl.Series("estimated", estimated, dtype=ESTIMATED["estimated"]).gather(order))
     return pl.DataFrame(ordered)
 
 
@@ -238,6 +242,7 @@ def provenance(
     settings: LabelOptions,
     noise: NoiseModel,
     command: str,
+    also: Iterable[str] = (),
 ) -> Provenance:
     """Return everything that another run needs to give the same findings."""
     ranking, reason = choose_ranking(settings.rank, noise)
@@ -252,7 +257,7 @@ def provenance(
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
         settings=settings.to_dict() | {"source": dataset.given},
-        **decisions(trained, target.notes, read=dataset.notes),
+        **decisions(trained, target.notes, read=dataset.notes, also=also),
     )
 
 

@@ -69,8 +69,9 @@ def verify(
 def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
     """Return refits without each row and its group, and with its suggested label, from where they are due."""
     fit, changes, starts = trained.fit, list[Change](), list[Tensor]()
-    for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
-        step = partial(one_step_parameters, fit, moved, form=trained.forms[row])
+    along = [None] * len(rows) if trained.prepared.changed else directions_of(trained, rows)
+    for row, moved in zip(rows.tolist(), along, strict=True):
+        step = partial(_started, trained, moved, row)
         group = torch.from_numpy(trained.mates(row))
         alone = torch.from_numpy(scores.loo_scores[row]) - now[row]
         anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
@@ -105,6 +106,13 @@ def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor
     return [fit.theta for fit in fits]
 
 
+def _started(trained: Trained, moved: Tensor | None, row: int, *, by: Tensor) -> Tensor:
+    """Return where a refit begins: where the predicted scores are, unless that takes a solve a score."""
+    if moved is None:
+        return trained.fit.theta
+    return one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
+
+
 def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
     """Return H⁻¹ (x̃ ⊗ I) of each row, from one solve."""  # (b,) -> b × (p, k)
     if not len(rows):
@@ -133,7 +141,7 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
     if not len(rows):
         return scores
     objective, y = trained.objective, trained.objective.rows.y
-    now, at = objective.scores(trained.fit.theta), torch.from_numpy(rows)
+    now = objective.scores(trained.fit.theta)
     without, relabelled = scores.loo_scores.copy(), scores.relabelled_scores.copy()
     suggested = torch.from_numpy(scores.suggested)
     for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
@@ -144,24 +152,30 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
             by = torch.from_numpy(found[row]) - now[row]
             start = one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
             found[row] = _stepped(trained, changed, start, row)
-    left, anew = torch.from_numpy(without[rows]), torch.from_numpy(relabelled[rows])
-    odds, p, loss, other_loss = (
-        values.copy()
-        for values in (scores.loo_log_odds, scores.loo_p, scores.loo_loss, scores.relabelled_loss)
-    )
-    odds[rows] = trained.log_odds(left).numpy()
-    p[rows] = trained.log_probabilities(left).exp().numpy()
-    loss[rows] = trained.loss(left, y[at]).numpy()
-    other_loss[rows] = trained.loss(anew, suggested[at]).numpy()
-    return replace(
-        scores,
-        loo_scores=without,
-        relabelled_scores=relabelled,
-        loo_log_odds=odds,
-        loo_p=p,
-        loo_loss=loss,
-        relabelled_loss=other_loss,
-    )
+    return patched(trained, scores, rows, without[rows], relabelled[rows])
+
+
+def patched(
+    trained: Trained,
+    scores: RowScores,
+    rows: NDArray[np.int64],
+    without: NDArray[np.float64],  # (m, k) scores of these rows without themselves
+    relabelled: NDArray[np.float64],  # (m, k) and with the suggested label
+) -> RowScores:
+    """Return the scores with those of some rows replaced, and what follows from them."""
+    left, anew, y = torch.from_numpy(without), torch.from_numpy(relabelled), trained.objective.rows.y
+    new = {
+        "loo_scores": left,
+        "relabelled_scores": anew,
+        "loo_log_odds": trained.log_odds(left),
+        "loo_p": trained.log_probabilities(left).exp(),
+        "loo_loss": trained.loss(left, y[torch.from_numpy(rows)]),
+        "relabelled_loss": trained.loss(anew, torch.from_numpy(scores.suggested[rows])),
+    }
+    copies = {name: getattr(scores, name).copy() for name in new}
+    for name, values in new.items():
+        copies[name][rows] = values.numpy()
+    return replace(scores, **copies)
 
 
 def _insufficient(trained: Trained, scores: RowScores) -> NDArray[np.int64]:

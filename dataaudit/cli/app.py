@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dataaudit.cli.audits import explain, labels, mismatch, verify, vulnerability
+from dataaudit.cli.audits import explain, labels, mismatch, plan, verify, vulnerability
 from dataaudit.cli.baseline import baseline
 from dataaudit.cli.check import check, config, rule
 from dataaudit.cli.demo import demo
@@ -19,6 +19,7 @@ EPILOG = "Example: audit labels mail.parquet --label label --text text"
 _ABOUT = "Find training rows whose labels are wrong, or that make predictions wrong, and show why."
 COMMANDS = {
     labels: EPILOG,
+    plan: "Example: audit plan mail.parquet --label label --text text --memory 2GiB",
     mismatch: "Example: audit mismatch train.csv test.csv --label y --out why",
     explain: "Example: audit explain train.csv test.csv --label y --row 17",
     vulnerability: "Example: audit vulnerability train.csv test.csv --label y",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -11,6 +12,7 @@ from dataaudit.cli.output import Output
 from dataaudit.cli.progress import SILENT, Progress
 from dataaudit.cli.sources import Moved, PairSource, Source, Train
 from dataaudit.errors import SettingError
+from dataaudit.escape import block
 from dataaudit.options import (
     INPUT,
     RANKING,
@@ -45,8 +47,30 @@ def labels(source: Source, options: LabelOptions, output: Output) -> None:
 
     rows = source.resolved()
     with output.prepare("labels", files_meant([rows], options.label)):
-        audit = audit_labels(rows, options, on_step=output.step, checkpoint=output.out)
+        audit = audit_labels(rows, options, on_step=output, checkpoint=output.out)
     output.emit(audit, first=options.top)
+
+
+@command()
+def plan(
+    source: Source,
+    options: LabelOptions,
+    *,
+    format: Annotated[Literal["text", "json"], Opt("How to write it.", OUTPUT)] = "text",  # noqa: A002 - --format
+) -> int:
+    """Say what audit labels would take: rows, features, memory, time and method, before anything runs.
+
+    Exits with 1 if it does not fit into --memory.
+    """
+    from dataaudit.api.plan import plan as make
+
+    found = make(source.resolved(), options)
+    if format == "json":
+        sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=True, indent=2) + "\n")
+    else:
+        text = str(found)
+        sys.stdout.write(f"{block(text, len(text) + 1)}\n")
+    return 0 if found.fits else 1
 
 
 @command(out=Path("audit-mismatch"))
@@ -57,7 +81,7 @@ def mismatch(source: PairSource, options: MismatchOptions, output: Output) -> No
 
     train, test = source.resolved()
     with output.prepare("mismatch", files_meant([train, test], options.label)):
-        audit = audit_mismatch(train, test, options, on_step=output.step)
+        audit = audit_mismatch(train, test, options, on_step=output.step, checkpoint=output.out)
     output.emit(audit)
 
 
@@ -122,7 +146,7 @@ def verify(
 
     Exits with 1 if the predictions do not come out again, or the refits do not confirm them.
     """
-    from dataaudit.api.audits import verify as run
+    from dataaudit.api.verify import verify as run
 
     with progress:
         done = run(folder, data, test=test, top=top, memory=options.memory, on_step=progress.step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dataaudit.cli.bridge import OUTPUT
@@ -61,6 +62,14 @@ class Output(Progress):
         from dataaudit.writers import get
 
         return get(self.format, kind)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if kind is KeyboardInterrupt and any((self.out / ".unfinished").glob("*/*.stage")):
+            self.say("interrupted: nothing was left half-written; --resume goes on from here")
+            raise SystemExit(130) from error
 
     def emit(self, audit: Result, *, first: int | None = None) -> None:
         """Write the folder and stdout, and show the summary of the `first` rows."""

@@ -2,14 +2,13 @@
 
 `Scanned` answers the few verbs of a frame that an audit asks, so that what is above need not know which of
 the two it has. Parquet is scanned where it lies; whatever else a table is, it is read once and written as
-Parquet in a scratch folder. Which tables stay on disk is known before anything is read (`data.size`).
+Parquet in a scratch folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -32,12 +31,11 @@ from dataaudit.data.dataset import (
 from dataaudit.data.formats.arrow import scan_parquet, with_class_names
 from dataaudit.data.formats.huggingface import Names, with_names
 from dataaudit.data.hive import path_columns
-from dataaudit.data.load import Stacked, combine, common_type, given_paths, load
-from dataaudit.data.paths import Found, find
+from dataaudit.data.load import Stacked, combine, common_type, load
+from dataaudit.data.paths import Found
 from dataaudit.data.scratch import Plain, Scratch
-from dataaudit.data.size import TableSize, row_groups, size_of
-from dataaudit.errors import DataError, TooLarge, UnreadableFile
-from dataaudit.memory import HINT, in_bytes, memory_limit
+from dataaudit.data.size import row_groups
+from dataaudit.errors import DataError, UnreadableFile
 from dataaudit.secrets import public
 
 BLOCK: Final = 1 << 16  # rows of a block at most
@@ -237,37 +235,6 @@ def as_frame(scanned: Scanned) -> pl.DataFrame:
 def is_scanned(frame: object) -> bool:
     """Whether a frame lies on disk."""
     return isinstance(frame, Scanned)
-
-
-def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
-    """Return a table that is too large to be audited in memory, on disk; None where it is not.
-
-    With a `plain` basis there are no splines and RBF features.
-    """
-    paths = given_paths(source)
-    if not paths:
-        return None
-    found = find(paths, wanted["target"])
-    asked = Wanted(**{"columns": None, **wanted})
-    size = size_of(found.tables, asked, limit=memory_limit(), plain=plain)
-    if size is None or size.in_memory <= memory_limit():
-        return None
-    require_size(size)
-    if not size.is_parquet:
-        return spilled(source, wanted, scratch)
-    dataset = scan(found, asked, given=paths)
-    scratch.checks.append(partial(require_unchanged, dataset))
-    return dataset
-
-
-def require_size(size: TableSize) -> None:
-    """Refuse, before it is read, a table that may not even take what it takes on disk."""
-    limit = memory_limit()
-    needed = size.out_of_core if size.is_parquet else max(size.out_of_core, 2 * size.cells)
-    if needed > limit:
-        rows = f"{size.rows:,} rows of {size.columns} columns"
-        what = f"{rows} need {in_bytes(needed)} with columns read one after another"
-        raise TooLarge(f"{what}, {in_bytes(limit)} may be used", HINT)
 
 
 def scan(found: Found, wanted: Wanted, *, given: Sequence[str | Path]) -> Dataset:

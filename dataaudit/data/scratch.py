@@ -21,7 +21,8 @@ _ROOM = 1 << 26  # bytes that are left to others
 class Scratch:
     """Names files in a folder of its own, which is gone when the block ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Any = None) -> None:
+        self.engine = engine  # who passes over rows that are not in memory; None for this process
         self.folder: Path | None = None
         self.files = 0
         self.checks: list[Callable[[], None]] = []  # of what was read, before anything is said of it

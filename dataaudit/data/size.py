@@ -85,7 +85,7 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
     """Look at footers, and at the first rows of the first file that has any."""
     rows, group = 0, 0
     head: pl.DataFrame | None = None
-    blobs = [_head(path) for path in tables]
+    blobs = [file_head(path) for path in tables]
     wanted = replace(wanted, some=len(tables) > 1, lenient=True)
     for blob, length in zip(blobs, lengths, strict=True):
         if blob.data.startswith(PARQUET):
@@ -114,7 +114,7 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
     )
 
 
-def _head(path: str) -> Blob:
+def file_head(path: str) -> Blob:
     """Return the first bytes of a file, unpacked, to the end of a line; of Parquet and Arrow its place."""
     pure, packing = PurePath(path), ""
     with Path(path).open("rb") as file:

@@ -67,6 +67,16 @@ class Columns:
         """All features: numeric, vectors, levels, terms."""
         return self.numeric_features + self.vector_features + self.level_features + self.term_features
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(bytes_of(block) for block in (self.numeric, self.vectors, self.levels, self.terms))
+
+    @property
+    def entries(self) -> int:
+        """Numbers that a sparse matrix of them stores."""
+        return int(self.numeric.size + self.vectors.size + self.levels.nnz + self.terms.nnz)
+
     def number(self, j: int) -> NDArray[np.float64]:
         """Return the values of one numeric feature."""  # -> (n,)
         return self.numeric[:, j]
@@ -248,6 +258,12 @@ def _loose_cast(series: pl.Series, dtype: pl.DataType) -> pl.Series:
         except pl.exceptions.PolarsError:
             pass
     return pl.Series(series.name, [None] * len(series), dtype=dtype)
+
+
+def bytes_of(X: NDArray[np.float64] | csr_array) -> int:
+    """Return the bytes of a matrix in memory."""
+    parts = (X.data, X.indices, X.indptr) if isinstance(X, csr_array) else (X,)
+    return sum(int(part.nbytes) for part in parts)
 
 
 def missing_feature(column: str, *, has_missing: bool) -> tuple[Feature, ...]:

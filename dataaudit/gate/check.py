@@ -101,7 +101,7 @@ def _dataset(
     run: _Run, dataset: DatasetSettings, rules: Sequence[Rule]
 ) -> tuple[list[Outcome], dict[str, Any], list[str]]:
     """Return the outcomes of one dataset, facts about it for a report, and notes."""
-    with ExitStack() as stack:
+    with limited(None), ExitStack() as stack:  # what one dataset takes the next one may take anew
         try:
             run.on_step(f"read {dataset.name}", 0, 0)
             material = _material(run, dataset, stack)

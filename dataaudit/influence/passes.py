@@ -12,20 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 from typing import Final, cast
 
 import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite
-from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Change, Objective
 from dataaudit.model.rows import Block, MemoryRows, ShardedRows
-from dataaudit.options import StepCallback
-from dataaudit.solvers.base import Prepared
-from dataaudit.solvers.cholesky import Cholesky, cholesky_solve
+from dataaudit.options import NOT_KEPT, Checkpoint
+from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.newton import Fit, FitSettings
 from dataaudit.solvers.operator import Product
 
@@ -49,57 +46,53 @@ class Minimum:
     H: Tensor  # (p, p)
 
 
-def prepare_by_passes(
-    objective: Objective, start: Tensor | None, *, damping: float, on_step: StepCallback
-) -> tuple[Fit, Prepared, Tensor]:
-    """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
-    p = objective.model.n_params
-    require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
-    tried = count(1)
-    on_step("fit", 0, 0)
-    found = minimise_by_passes(objective, start, on_pass=lambda: on_step("fit", next(tried), 0))
-    fit = found.fit.require_converged()
-    on_step("fit", 1, 1)
-    on_step("invert", 0, 1)
-    reason = "rows are not in memory: one pass over them makes a Hessian, no other factor is to be had"
-    prepared = Cholesky(reason, damping).of(objective, fit.theta, found.H)
-    forms = prepared.quadratic_forms()
-    on_step("invert", 1, 1)
-    return fit, prepared, forms
-
-
 def minimise_by_passes(
     objective: Objective,
     start: Tensor | None = None,
     *,
     settings: FitSettings = _USUAL,
     on_pass: Callable[[], None] = lambda: None,
+    kept: Checkpoint = NOT_KEPT,
 ) -> Minimum:
     """Minimise R(θ) over shards; ask `Fit.require_converged` before the end point is used."""  # start (p,)
     p = objective.model.n_params
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
+    steps = _Steps(min(SHARP, settings.tolerance), settings.max_steps, on_pass, kept)
     some = _some(objective)
     if some is not None:
-        begun = _newton(some, theta, tolerance=BEGUN, steps=settings.max_steps, on_pass=lambda: None)
-        theta = _approach(objective, begun, on_pass=on_pass)
-    tolerance = min(SHARP, settings.tolerance)
-    found = _newton(objective, theta, tolerance=tolerance, steps=settings.max_steps, on_pass=on_pass)
+        theta = kept.once("start", partial(_begun, objective, some, theta, steps=steps))
+    found = _newton(objective, theta, steps)
     return replace(found, fit=replace(found.fit, tolerance=settings.tolerance))
 
 
-def _approach(objective: Objective, begun: Minimum, *, on_pass: Callable[[], None]) -> Tensor:
-    """Take steps by the Hessian of some of the rows, as long as each brings the minimum much nearer."""
-    theta, best, now = begun.fit.theta, begun.fit.theta, torch.inf
+@dataclass(frozen=True)
+class _Steps:
+    """How long steps are taken, and who hears of them."""
+
+    tolerance: float
+    most: int
+    on_pass: Callable[[], None] = lambda: None
+    kept: Checkpoint = NOT_KEPT
+
+
+def _begun(objective: Objective, some: Objective, theta: Tensor, *, steps: _Steps) -> Tensor:
+    """Return a point near the minimum, by steps with the Hessian of some of the rows.
+
+    They go on as long as each brings the minimum much nearer.
+    """
+    begun = _newton(some, theta, _Steps(BEGUN, steps.most, kept=steps.kept.below("some rows")))
     L, failed = torch.linalg.cholesky_ex(begun.H)
-    for _ in range(0 if failed else APPROACH):
+    first, theta, best, now = steps.kept.get("gradient") or (0, begun.fit.theta, begun.fit.theta, torch.inf)
+    for step in range(first, 0 if failed else APPROACH):
+        steps.kept.put("gradient", (step, theta, best, now))
         gradient = objective.gradient(theta)
-        on_pass()
+        steps.on_pass()
         norm = float(gradient.abs().max())
         if norm > now * MUCH:
             return best if norm > now else theta
-        step = cholesky_solve(L, gradient[:, None])[:, 0]
-        best, now, theta = theta, norm, theta - step
-        if _is_short(step, theta):
+        moved = cholesky_solve(L, gradient[:, None])[:, 0]
+        best, now, theta = theta, norm, theta - moved
+        if _is_short(moved, theta):
             break
     return theta
 
@@ -120,21 +113,24 @@ def _some(objective: Objective) -> Objective | None:
     return replace(objective, rows=cast("MemoryRows", fewer))
 
 
-def _newton(
-    objective: Objective, theta: Tensor, *, tolerance: float, steps: int, on_pass: Callable[[], None]
-) -> Minimum:
+def _newton(objective: Objective, theta: Tensor, steps: _Steps) -> Minimum:
     """Take Newton steps, each with one pass, and halve those that do not lower R."""
-    size, before, direction, best = 1.0, torch.inf, torch.zeros_like(theta), torch.inf
-    for step in range(steps):
-        value, gradient, H = one_pass(objective, theta)
-        on_pass()
+    tolerance, kept, now = steps.tolerance, steps.kept, (1.0, torch.inf, torch.zeros_like(theta), torch.inf)
+    first, theta, now, brought = kept.get("pass") or (0, theta, now, None)
+    size, before, direction, best = now
+    for step in range(first, steps.most):
+        if brought is None:
+            brought = one_pass(objective, theta)
+            kept.put("pass", (step, theta, (size, before, direction, best), brought))
+        (value, gradient, H), brought = brought, None
+        steps.on_pass()
         if not value <= before + 1e-12 * abs(before) and size > _FEWEST:
             size /= 2
             theta = theta - size * direction  # half of the way back
             continue
         norm = float(gradient.abs().max())
         # Rounding of a sum over many rows may be above what is asked.
-        if norm <= tolerance or (norm <= 100 * tolerance and norm >= best / 2) or step == steps - 1:
+        if norm <= tolerance or (norm <= 100 * tolerance and norm >= best / 2) or step == steps.most - 1:
             return Minimum(Fit(theta, norm, step, tolerance), H)
         L, failed = torch.linalg.cholesky_ex(H)
         if failed:
@@ -147,6 +143,8 @@ def _newton(
             min(best, norm),
         )
         theta = theta + direction
+        if _is_short(direction, theta):
+            return Minimum(Fit(theta, norm, step + 1, tolerance), H)
     raise AssertionError("there is a last step")
 
 

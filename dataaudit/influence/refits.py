@@ -1,10 +1,11 @@
 """True refits, many at once: objectives that differ in weights and labels alone share their products with X.
 
 Newton's method as in `solvers.newton`, a column of parameters for each objective: directions by conjugate
-gradients to a tolerance that tightens with each column's gradient, steps halved column by column. A sparse
-product with twelve columns takes a half of twelve products with one, and an inverse Hessian at θ̂, which the
-caller has, reads its factor once for all of them: *measured* on 5,172 mails with λ = 2e-7, 12 refits take a
-sixth of the time.
+gradients, steps halved column by column. A system is solved as well as the step before shows that it pays:
+to the square of the factor by which that one lowered the gradient (Eisenstat & Walker 1996, choice 2). A
+sparse product with twelve columns takes a half of twelve products with one, and an inverse Hessian at θ̂,
+which the caller has, reads its factor once for all of them: *measured* on 5,172 mails with λ = 2e-7, 12
+refits take a third of the time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
 from dataaudit.solvers.operator import Product
 
+ENOUGH: Final = 0.5  # of the gradient that is asked for
 BYTES: Final = 128 * 2**20  # of curvatures at a time
 
 
@@ -56,20 +58,23 @@ def _minimise(
     every = _Columns.of(objectives)
     moving, steps = torch.arange(Theta.shape[1]), torch.zeros(Theta.shape[1], dtype=torch.int64)
     G = every.gradient(Theta)
+    forcing = torch.full((Theta.shape[1],), settings.forcing, dtype=Theta.dtype)
     for _ in range(settings.max_steps):
         moving = moving[G[:, moving].abs().amax(0) > settings.tolerance]
         if not len(moving):
             break
         some, here, gradient = every.take(moving), Theta[:, moving], G[:, moving]
-        forcing = torch.linalg.vector_norm(gradient, dim=0).sqrt().clamp_max(settings.forcing)
+        norm = gradient.abs().amax(0)
+        enough = forcing[moving].maximum(ENOUGH * settings.tolerance / norm)  # no step need reach further
         direction, _ = conjugate_gradients(
-            some.hvp_at(here), -gradient, precondition=precondition, tolerance=forcing
+            some.hvp_at(here), -gradient, precondition=precondition, tolerance=enough
         )
         moved, found = _line_search(some, here, direction, gradient)
-        moving = moving[found]
+        moving, norm = moving[found], norm[found]
         Theta[:, moving] = moved[:, found]
         G[:, moving] = every.take(moving).gradient(Theta[:, moving])
         steps[moving] += 1
+        forcing[moving] = (G[:, moving].abs().amax(0) / norm).square().clamp_max(settings.forcing)
     norms = G.abs().amax(0).tolist()
     return [
         Fit(theta.contiguous(), norm, step, settings.tolerance)

@@ -4,22 +4,26 @@ A shard is a path with numbers of row groups; its features are the result of a t
 that somebody still asks for in the memory of the workers, moves them to their disks where that is short, runs
 the tasks that need them where they are, and makes them anew where a worker was lost. So a pass over the rows
 sends one function, θ in it, and gets one sum back. That is a tree of at most two levels in the order of the
-shards (`rows.bundled`): the same bits whatever the workers, each of which adds with one thread.
+shards (`rows.bundled`): the same bits whatever the workers, each of which adds with one thread, of numbers
+that begin at the same places of a cache line.
 
 Tensors of which most numbers are zero travel as positions and values.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
+import os
 import pickle
-from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +46,9 @@ Labels = tuple[NDArray[np.int64], NDArray[np.float64], int]  # with the number o
 SPARSE: Final = 0.5
 # Up to so many bytes a function travels with each task; a larger one goes to each worker once.
 SMALL: Final = 2**16
+ALIGNED: Final = 64  # bytes
 SECONDS: Final = 5  # in which a scheduler answers
+END: Final = 2**20  # bytes of a file by which it is known: the footer of Parquet says what lies where
 LEAST: Final = 2**29  # bytes of a worker: half of them are Python and libraries
 _SCHEDULER: Final = "the scheduler"
 
@@ -56,10 +62,16 @@ class _Pickler(pickle.Pickler):
             return NotImplemented
         numbers = value.detach().cpu().numpy()
         if np.count_nonzero(numbers) >= SPARSE * numbers.size:
-            return torch.from_numpy, (np.ascontiguousarray(numbers),)
+            return _aligned, (np.ascontiguousarray(numbers),)
         at = np.flatnonzero(numbers)
         few = np.int32 if numbers.size < 2**31 else np.int64
         return _filled, (numbers.shape, at.astype(few), numbers.reshape(-1)[at])
+
+
+def _aligned(numbers: NDArray[Any]) -> Tensor:
+    """Return a tensor that begins where one of torch's own would: where it begins decides the last bits."""
+    made = torch.from_numpy(numbers)
+    return made if made.data_ptr() % ALIGNED == 0 else made.clone()
 
 
 def _filled(shape: tuple[int, ...], at: NDArray[Any], values: NDArray[Any]) -> Tensor:
@@ -80,7 +92,7 @@ def _unpacked(data: bytes) -> Any:
     return pickle.loads(data)  # noqa: S301 - from our own client, whom a worker trusts with any code
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Features:
     """A shard as a worker keeps it: Dask must know what it takes."""
 
@@ -93,7 +105,11 @@ class _Features:
 
     def features(self) -> Tensor | csr_array:
         """Return the features."""
-        return torch.from_numpy(self.X) if isinstance(self.X, np.ndarray) else self.X
+        if not isinstance(self.X, np.ndarray):
+            return self.X
+        X = _aligned(self.X)
+        self.X = X.numpy()  # for the next time
+        return X
 
     def take(self, rows: NDArray[np.int64]) -> Tensor | csr_array:
         """Return those of some rows."""
@@ -118,15 +134,16 @@ def _made(shards: bytes, at: int) -> _Features:
             f"worker {get_worker().address} cannot read its rows: {what}",
             hint or "workers read the same paths as this machine: put the files where they see them",
         ) from error
-    return _Features(X.numpy() if isinstance(X, Tensor) else X)
+    if not isinstance(X, Tensor):
+        return _Features(X)
+    return _Features(torch.cat([X, X.new_ones(len(X), 1)], dim=1).numpy())  # as `Block.dense` wants it
 
 
 def _applied(features: _Features, labels: Labels, function: bytes) -> bytes:
     """Apply a function to a shard, on a worker."""
     _alone()
     y, weight, width = labels
-    part = Part(features, torch.from_numpy(y), torch.from_numpy(weight), width)
-    return packed(_unpacked(function)(part.block()))
+    return packed(_unpacked(function)(Part(features, _aligned(y), _aligned(weight), width).block()))
 
 
 def _taken(features: _Features, rows: NDArray[np.int64]) -> bytes:
@@ -137,6 +154,21 @@ def _taken(features: _Features, rows: NDArray[np.int64]) -> bytes:
 def _added(parts: Sequence[bytes]) -> bytes:
     """Add results, on a worker."""
     return packed(added(map(pickle.loads, parts)))
+
+
+def _marks(paths: Sequence[str]) -> dict[str, str]:
+    """Return by what files are known to be the same: sizes, and hashes of the ends, where footers are."""
+    return {path: _mark(path) for path in paths}
+
+
+def _mark(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - END))
+            return f"{size:,} bytes with hash {hashlib.sha256(file.read()).hexdigest()[:12]}"
+    except OSError as error:
+        return error.strerror or "it cannot be read"
 
 
 def _alone() -> None:
@@ -174,6 +206,15 @@ class Cluster:
         """Yield the features of some rows of each shard."""
         return self._gathered(self.client.map(_taken, self._features_of(shards), rows, pure=False))
 
+    def require_files(self, paths: Sequence[str]) -> None:
+        """Refuse workers that do not see the same files as this process."""
+        here = _marks(paths)
+        for worker, there in self.client.run(_marks, paths).items():
+            for path in paths:
+                if there[path] != here[path]:
+                    differs = f"worker {worker} sees another {path}: {there[path]}, here {here[path]}"
+                    raise ClusterError(differs, "give workers the same files under the same paths")
+
     def _gathered(self, futures: Sequence[Future]) -> Iterator[Any]:
         """Yield results, not all of which come at once."""
         for some in bundled(futures):
@@ -191,33 +232,39 @@ class Cluster:
         """Return the features of shards, which are kept as long as the shards are."""
         if new := [shard for shard in shards if shard not in self._features]:
             sent = [self.client.submit(bytes, packed(new), pure=False)] * len(new)
-            self._features.update(
-                zip(new, self.client.map(_made, sent, range(len(new)), pure=False), strict=True)
-            )
+            _remember(self._features, new, self.client.map(_made, sent, range(len(new)), pure=False))
         return [self._features[shard] for shard in shards]
 
     def _labels_of(self, parts: Sequence[Part]) -> list[Future]:
         """Return the labels and weights of parts, which are kept as long as the parts are."""
         if new := [part for part in parts if part not in self._labels]:
             sent = [pickle.dumps((part.y.numpy(), part.weight.numpy(), part.width)) for part in new]
-            self._labels.update(zip(new, self.client.map(pickle.loads, sent, pure=False), strict=True))
+            _remember(self._labels, new, self.client.map(pickle.loads, sent, pure=False))
         return [self._labels[part] for part in parts]
+
+
+def _remember(known: WeakIdKeyDictionary, keys: Sequence[Any], futures: Sequence[Future]) -> None:
+    for key, future in zip(keys, futures, strict=True):
+        known[key] = future
 
 
 @contextmanager
 def connected(
-    scheduler: str | None = None, *, workers: int | None = None, client: Any = None, memory: int = 2**63
+    scheduler: str | None = None, workers: int | None = None, client: Any = None, *, memory: int = 2**63
 ) -> Iterator[Cluster]:
     """Give the engine of a cluster: at an address, of workers started here, or of a client.
 
     `memory` is what workers that are started here may take together.
     """
     try:
-        import distributed  # noqa: PLC0415 - an extra
+        import dask  # noqa: PLC0415 - an extra
+        import distributed  # noqa: PLC0415 - the same
     except ImportError as error:
         hint = "pip install 'dataaudit[dask]'"
         raise SettingError("a cluster needs the package distributed, which is not installed", hint) from error
     with ExitStack() as stack:
+        large = {"distributed.admin.large-graph-warning-threshold": "1TiB"}  # labels are sent once
+        stack.enter_context(dask.config.set(large))
         if client is None:
             quiet = distributed.utils.silence_logging_cmgr(logging.CRITICAL, root="distributed")
             stack.enter_context(quiet)
@@ -264,7 +311,7 @@ def _started(workers: int, memory: int, stack: ExitStack) -> Any:
             threads_per_worker=1,
             memory_limit=memory // workers,
             local_directory=scratch,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # its port is opened even where it is not asked for
             silence_logs=logging.CRITICAL,
         )
     )
@@ -277,13 +324,12 @@ def _require_same(client: Any) -> None:
         found = {_SCHEDULER: client.run_on_scheduler(version, "dataaudit")}
     except PackageNotFoundError as error:
         found = {_SCHEDULER: error}
-    found |= client.run(version, "dataaudit", on_error="return")
-    if len(found) == 1:
-        raise ClusterError(
-            f"the scheduler at {client.scheduler.address} has no worker", "start one: dask worker"
-        )
-    for address, there in found.items():
-        if there != own:
-            has = "no dataaudit" if isinstance(there, Exception) else f"dataaudit {there}"
-            who = address if address == _SCHEDULER else f"worker {address}"
+    workers = client.run(version, "dataaudit", on_error="return")
+    found |= {f"worker {address}": there for address, there in workers.items()}
+    for who, there in found.items():
+        if isinstance(there, PackageNotFoundError) or (isinstance(there, str) and there != own):
+            has = f"dataaudit {there}" if isinstance(there, str) else "no dataaudit"
             raise ClusterError(f"{who} has {has}, this machine {own}", f"install dataaudit=={own} there")
+    if not any(isinstance(there, str) for there in workers.values()):  # the others have just left
+        at = client.scheduler.address
+        raise ClusterError(f"the scheduler at {at} has no worker", f"start one: dask worker {at}")

@@ -14,10 +14,9 @@ Route = Literal["cholesky", "dual", "projected"]
 
 WORK: Final = 2e12  # multiplications up to which a factor is worth its exactness
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
-VECTORS: Final = 8  # arrays of projections that conjugate gradients hold at a time
-PROBES: Final = 64
-RANK: Final = 200  # of a preconditioner
-COLUMNS: Final = 64  # right-hand sides at a time
+PROBES, FEWEST = 64, 16  # random projections, and where memory is short
+# Of `solvers.schur`: columns times scores that are eliminated, right-hand sides at a time, numbers of these.
+ELIMINATED, COLUMNS, NUMBERS = 1024, 128, 2**25
 _FLOAT: Final = 8
 _ENTRY: Final = 12  # bytes of a number of a sparse matrix, with its place
 
@@ -58,14 +57,16 @@ class Size:
 
     @property
     def dual(self) -> int:
-        """Bytes of K, M and the inverse factor (`solvers.dual`)."""
-        return _FLOAT * (self.n**2 + 2 * (self.n * self.k) ** 2)
+        """Bytes of K, M, the inverse factor, and what a triangular solve copies (`solvers.dual`)."""
+        return _FLOAT * (self.n**2 + 11 * (self.n * self.k) ** 2 // 4)
 
-    @property
-    def projected(self) -> int:
-        """Bytes of the projections, and of solves for some rows, with X in float32 both ways."""
-        projections = VECTORS * 4 * self.n * self.k * (PROBES + self.k)
-        return projections + 4 * self.p * (3 * RANK + 8 * COLUMNS) + (2 * self.design) * 2 // 3
+    def projected(self, probes: int = FEWEST) -> int:
+        """Return the bytes of projections and of the split Hessian: X in float32 both ways, some columns."""
+        width = self.d + 1
+        columns = max(1, min(COLUMNS, NUMBERS // ((self.n + width) * self.k)))
+        vectors = 4 * self.k * columns * (4 * self.n + 12 * width)
+        split = 8 * 2 * self.numbers + 4 * self.n * self.k**2 + 8 * 3 * (self.k + ELIMINATED) ** 2
+        return 8 * self.n * self.k * probes + split + vectors
 
     @property
     def primal_work(self) -> float:
@@ -85,7 +86,7 @@ def route(size: Size, limit: int) -> Route | None:
     """
     primal, dual = (needed + size.forms <= limit for needed in (size.primal, size.dual))
     dear = min(size.primal_work, float(size.n * size.k) ** 3) > WORK
-    if (dear or not (primal or dual)) and size.projected + size.forms <= limit:
+    if (dear or not (primal or dual)) and size.projected() + size.forms <= limit:
         return "projected"
     if primal and (not dual or size.primal_work <= size.dual_work):
         return "cholesky"
@@ -94,4 +95,4 @@ def route(size: Size, limit: int) -> Route | None:
 
 def least_bytes(size: Size) -> int:
     """Return the bytes without which there is no leave-one-out of so many rows."""
-    return size.forms + min(size.primal, size.dual, size.projected)
+    return size.forms + min(size.primal, size.dual, size.projected())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -212,6 +213,7 @@ class Engine(Protocol):
         """Yield the features of some rows of each shard, as its `take` does."""
 
 
+@dataclass(frozen=True)
 class Local:
     """One shard after another, in this process."""
 
@@ -312,7 +314,11 @@ def _sparse_gram(X: csr_array, block_bytes: int) -> Tensor:
         K.addmm_(dense, dense.T)
     light = X[:, np.flatnonzero(~heavy)]
     other = csr_array(light.T)
-    for start in range(0, n, LIGHT_ROWS):  # few rows at a time stay in the cache
+
+    def add(start: int) -> None:  # few rows at a time stay in the cache
         products = light[start : start + LIGHT_ROWS] @ other
         K[start : start + LIGHT_ROWS] += torch.from_numpy(products.toarray())
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # each product keeps one core busy
+        list(pool.map(add, range(0, n, LIGHT_ROWS)))
     return K

@@ -39,7 +39,7 @@ def ignore_progress(stage: str, done: int, total: int) -> None:
 class Checkpoint:
     """What the stages of a run came to, for a run that goes on after it: here nothing is kept.
 
-    `audits.checkpoint` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
+    `checkpoint.folder` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
     frozen dataclass of the package, or tuples, lists and dicts of these.
     """
 
@@ -158,6 +158,8 @@ TextUnits = Literal["auto", "words", "characters"]
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
+_SCHEDULER: Final = "Pass over Parquet files on the workers of this Dask scheduler: tcp://host:8786."
+_WORKERS: Final = "Start so many workers here, and pass over Parquet files on them."
 _MEMORY: Final = "Most to take for tables and matrices: 4GiB, 500MB."
 Memory = Annotated[
     int | str | None,
@@ -260,6 +262,25 @@ class RunOptions(Options):
         return None if self.memory is None else int(self.memory)
 
 
+class ClusterOptions(Options):
+    """Who passes over the rows, where that is not this process."""
+
+    scheduler: Annotated[str | None, Opt(_SCHEDULER, RUN, metavar="ADDRESS", stored=None)] = None
+    workers: Annotated[int | None, Opt(_WORKERS, RUN, least=1, stored=None)] = None
+    client: Annotated[Any, Opt("A `distributed.Client` whose workers do that.", stored=None)] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        asked = [n for n in ("scheduler", "workers", "client") if getattr(self, n) is not None]
+        if len(asked) > 1:
+            raise SettingError(f"{' and '.join(asked)} each say who works", "give one of them")
+
+    @property
+    def spread(self) -> bool:
+        """Whether workers pass over the rows."""
+        return self.scheduler is not None or self.workers is not None or self.client is not None
+
+
 class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
     """What is asked of the training rows."""
 
@@ -345,12 +366,22 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return 0.0
 
     @property
+    def checkpoint(self) -> Path | str | None:
+        """Folder of the findings, where what took long is kept."""
+        return None
+
+    @property
+    def resume(self) -> bool:
+        """Whether a run is gone on with."""
+        return False
+
+    @property
     def refit(self) -> bool:
         """Whether a fitted model is moved to its minimum."""
         return False
 
 
-class LabelOptions(ClassOptions, TrainingOptions):
+class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
     """What is asked of an audit of labels."""
 
     weight: Weight = None
@@ -374,6 +405,9 @@ class LabelOptions(ClassOptions, TrainingOptions):
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
+        if self.spread and self.model != "logistic":
+            what = f"{model_name(self.model)} takes all rows in this process, not on workers"
+            raise SettingError(what, "use logistic, the default, or leave the workers out")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as the provenance keeps them, without a fitted model."""
@@ -404,6 +438,8 @@ class MismatchOptions(PairOptions):
     ] = 20
     traced: Annotated[int, Opt("Test rows with traces.")] = field(default=2000, init=False)
     prove: Annotated[int, Opt("Findings to prove by refits.", TRACING)] = 20
+    checkpoint: Folder = None
+    resume: Resume = False
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,8 +17,15 @@ from dataaudit.memory import require_memory as require_memory  # noqa: PLC0414
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.operator import of_objective
 
-# Sets of rows, their labels or None where they leave, and scores near those wanted, to those of the first rows.
-Changed = Callable[[Sequence[Tensor], Tensor | None, Tensor | None], Tensor]
+
+class Changed(Protocol):
+    """What becomes of single rows, by one solve for each (`solvers.changes`)."""
+
+    def scores(self, sets: Sequence[Tensor], y: Tensor | None = None, near: Tensor | None = None) -> Tensor:
+        """Return the scores of the first row of each set where all of it leaves, or has a label y."""
+
+    def self_influence(self, rows: Tensor) -> Tensor:
+        """Return the influence of some rows on themselves."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +48,8 @@ class Prepared:
     # Where both kinds of forms are estimates: by so many random projections, and joint forms as they are.
     probes: int = 0
     exact_forms: Callable[[Tensor], Tensor] | None = None
-    # Scores of rows that leave or change (`solvers.changes`), where a form takes too many solves.
-    changed: Changed | None = None
-    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits; where that is much faster
+    changed: Changed | None = None  # of single rows, where a form would take too many solves
+    near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits or more; where faster
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
@@ -53,8 +61,9 @@ class Prepared:
 
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:
-        """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, or damped."""
-        return self.solve if self.exact and not self.damping else None
+        """H⁻¹ as a preconditioner of problems near this one: none where it is an estimate, damped or slow."""
+        usable = self.exact and not self.damping and self.changed is None
+        return (self.near or self.solve) if usable else None
 
 
 def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
@@ -70,6 +79,18 @@ def lifted_rows(objective: Objective, rows: Tensor) -> Tensor:
     X = objective.rows.take(rows.reshape(-1)).dense()
     B = torch.einsum("mw,kl->wkml", X, torch.eye(objective.model.loss.n_scores, dtype=X.dtype))
     return B.reshape(objective.model.n_params, -1)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Give threads; whoever interrupts the run does not wait for what they are at."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 class Solver(Protocol):

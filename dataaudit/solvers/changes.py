@@ -28,6 +28,7 @@ from dataaudit.solvers.classes import Classes
 from dataaudit.solvers.operator import Product
 
 TOLERANCE: Final = 1e-2  # relative residual of a step
+SHARE: Final = 1e-4  # and of a solve for a form, which is off by the square of it
 CHANGE: Final = 1e-6  # of a score in the last step: what is left after it is a hundredth
 ROUNDS: Final = 30
 
@@ -51,6 +52,18 @@ class Changes:
             labels, guess = (None if part is None else part[some] for part in (y, near))
             found.append(self._scores([sets[i] for i in some.tolist()], labels, guess))
         return torch.cat(found) if found else torch.empty(0, self.objective.model.loss.n_scores)
+
+    def self_influence(self, rows: Tensor) -> Tensor:
+        """Return rᵀ Q r of some rows, to the square of what a solve leaves."""  # (m,) -> (m,)
+        return torch.cat([self._self_influence(some) for some in torch.split(rows, self.inverse.columns)])
+
+    def _self_influence(self, rows: Tensor) -> Tensor:
+        block, model = self.objective.rows.take(rows), self.objective.model
+        slope = model.loss.slope(model.scores(self.theta, block), block.y)
+        B = torch.zeros(model.n_params, len(rows), dtype=torch.float64)
+        _Lifted.of(self.objective, list(rows[:, None])).add(B, slope)
+        X = self.inverse.solve(B, SHARE)
+        return (X * (2.0 * B - self.product(X))).sum(0)
 
     def _scores(self, sets: list[Tensor], y: Tensor | None, near: Tensor | None) -> Tensor:
         model, n = self.objective.model, self.objective.rows.n

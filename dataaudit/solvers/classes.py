@@ -10,9 +10,9 @@ blocks of one class each, and with q_a = x̃ᵀ H_a⁻¹ x̃ and T the K - 1 dif
 
     H_a = (1/n) X̃ᵀ diag(w_a) X̃ + λ I        Q₋ = T diag(q_a/(1 - w_a q_a/n)) Tᵀ        Q = (I + Q₋ W/n)⁻¹ Q₋
 
-*Measured* on 373 texts of 8 classes against the exact forms, at the λ chosen and at a fifth of it: what a row
-does to itself is off by .1 % in the middle and by 15 % at the 97.5th percentile. Blocks alone, T diag(q_a) Tᵀ,
-say a fifth too much, and with little ridge that a row determines more than all of its fit.
+*Measured* on 373 texts of 8 classes against the exact forms, at the λ chosen and at a fifth of it: the
+influence of a row on itself is off by .1 % in the middle and by 15 % at the 97.5th percentile. Blocks alone,
+T diag(q_a) Tᵀ, say a fifth too much, and with little ridge that a row determines more than all of its fit.
 
 **All rows.** The q_a come from random projections (as in `sketch`, but for each class alone): with ω and η
 standard normal,
@@ -35,14 +35,16 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
+from dataaudit.model.costs import NUMBERS
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.cg import conjugate_gradients
-from dataaudit.solvers.schur import NUMBERS, STEPS, threaded
+from dataaudit.solvers.schur import STEPS, threaded
 
 HEAD: Final = 1000  # columns of a dense block at most
 HEAD_NUMBERS: Final = 8e6  # that the blocks of all classes hold
-HEAD_ROWS: Final = 4  # for each column of a block
+HEAD_ROWS: Final = 2  # for each column of a block
+DENSE: Final = 4  # numbers of a block for each entry of X: dense products are faster by that at least
 COLUMNS: Final = 64  # right-hand sides at a time, at most
 KEPT: Final = 32  # probes by which joint forms of groups are estimated
 MOST: Final = 0.98  # leverage of a row in one class at most: an estimate may be above 1
@@ -90,7 +92,8 @@ class Blocks:
             bent = X.square().T.float() @ W
         else:
             bent = torch.from_numpy(X.multiply(X).tocsr().T @ W.numpy()).float()
-        size = int(min(HEAD, (HEAD_NUMBERS / K) ** 0.5, X.shape[1]))
+        entries = X.numel() if isinstance(X, Tensor) else X.nnz
+        size = int(min(HEAD, (HEAD_NUMBERS / K) ** 0.5, (DENSE * entries) ** 0.5, X.shape[1]))
         first = np.sort(np.argsort(-bent.sum(1).numpy(), kind="stable")[:size])
         rows = np.unique(np.linspace(0, n - 1, min(n, HEAD_ROWS * (size + 1))).astype(np.int64))
         D, some = _dense(X, rows, first), W[torch.from_numpy(rows)] * (n / len(rows))

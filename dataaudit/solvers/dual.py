@@ -14,21 +14,27 @@ row whose curvature is tiny that quotient cancels, and
 
     Q_i = (K_ii D - ‖L⁻¹ Rᵀ (K_·i ⊗ D)‖²)/λ + T_iᵀ σ⁻¹ T_i
 
-is used. Cost: n³k³/6 multiplications for L and as many for L⁻¹, whose column norms are the diagonal of M⁻¹ (a
-product of two such matrices takes n³k³); 3 matrices of (nk)² numbers.
+is used. Rows with equal features have equal forms, and what they add to H is one row's with the sum of their
+curvatures: each is taken once, so n is the number of different rows there (but of all in nλ). Cost: n³k³/6
+multiplications for L and as many for L⁻¹, whose column norms are the diagonal of M⁻¹ (a product of two such
+matrices takes n³k³); 3 matrices of (nk)² numbers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite, SolveError
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import times, times_transposed
+from dataaudit.model.rows import MemoryRows, times, times_transposed
 from dataaudit.solvers.base import (
     Prepared,
     damped_ridge,
@@ -59,8 +65,9 @@ class Dual:
             )
         size = objective.rows.n * objective.model.loss.n_scores
         require_memory(objective.size.dual, f"a {size} × {size} dual matrix", memory_limit())
-        K = objective.rows.gram() if self.gram is None else self.gram
-        factor = _factor(objective, theta, K, dtype=self.dtype, damping=self.damping)
+        rows = _Distinct.of(objective.rows.X, whole=self.gram is not None)
+        K = rows.gram(objective.rows) if self.gram is None else self.gram
+        factor = _factor(objective, theta, K, rows=rows, dtype=self.dtype, damping=self.damping)
         exact, solve = self.dtype == torch.float64, factor.solve
         return Prepared(
             solve=solve,
@@ -70,7 +77,52 @@ class Dual:
             method="dual" if exact else "dual, float32",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,
+            near=factor.solve_single if exact else None,
         )
+
+
+@dataclass(frozen=True)
+class _Distinct:
+    """Which rows have the same features."""
+
+    X: Tensor | csr_array  # (n', d) each of them once
+    first: NDArray[np.int64]  # (n',) where it stands first
+    which: Tensor  # (n,) which of these each row is
+
+    @classmethod
+    def of(cls, X: Tensor | csr_array, *, whole: bool) -> _Distinct:
+        """Compare rows; if `whole`, each stands for itself."""
+        n, d = X.shape
+        every = np.arange(n)
+        alike = every if whole else _alike(X, np.random.default_rng(0).standard_normal((d, 2)))
+        first, which = np.unique(alike, return_inverse=True)
+        if len(first) == n:
+            return cls(X, every, torch.from_numpy(every))
+        return cls(X[first], first, torch.from_numpy(which))
+
+    def gram(self, rows: MemoryRows) -> Tensor:
+        """Return ``X Xᵀ`` of these rows."""  # -> (n', n')
+        at = torch.from_numpy(self.first)
+        return replace(rows, X=self.X, y=rows.y[at], weight=rows.weight[at]).gram()
+
+    def sums(self, W: Tensor) -> Tensor:
+        """Return the sums of curvatures over rows that are the same."""  # (n, k, k) -> (n', k, k)
+        if len(self.first) == len(W):
+            return W
+        return W.new_zeros(len(self.first), *W.shape[1:]).index_add_(0, self.which, W)
+
+
+def _alike(X: Tensor | csr_array, directions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the first row that has the features of each."""  # (n, d), (d, 2) -> (n,)
+    along = np.ascontiguousarray(X @ directions if isinstance(X, csr_array) else X.numpy() @ directions)
+    _, first, which = np.unique(along.view(np.complex128)[:, 0], return_index=True, return_inverse=True)
+    every, alike = np.arange(len(along)), first[which]
+    again = np.flatnonzero(alike != every)
+    apart = X[again] - X[alike[again]]
+    differs = (apart != 0).sum(1) if isinstance(apart, csr_array) else (apart != 0).sum(1).numpy()
+    other = again[np.asarray(differs).reshape(-1) > 0]
+    alike[other] = other  # what rounding hid
+    return np.asarray(alike, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -78,7 +130,8 @@ class _Factor:
     """The pieces of H⁻¹ in the dual; letters as in the module's docstring."""
 
     objective: Objective
-    K: Tensor  # (n, n)
+    rows: _Distinct
+    K: Tensor  # (n, n), as all that follows of different rows
     D: Tensor  # (k, k)
     R: Tensor  # (n, k, k)
     L: Tensor  # (nk, nk)
@@ -87,30 +140,38 @@ class _Factor:
 
     def solve(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by eliminating the penalised block."""  # (p, m) -> (p, m)
-        d, k, m = self.objective.rows.width, self.R.shape[1], B.shape[1]
+        d, k, m, X = self.objective.rows.width, self.R.shape[1], B.shape[1], self.rows.X
         if not m:  # shapes of nothing are ambiguous below
             return B.clone()
         B = B.view(d + 1, k, m)
         AB = self._solve_penalised(B[:-1])
         R_alpha = self.D @ self.R @ self.alpha.view(-1, k, k)
-        U = times_transposed(self.objective.rows.X, R_alpha.reshape(-1, k * k)).view(d * k, k)
+        U = times_transposed(X, R_alpha.reshape(-1, k * k)).view(d * k, k)
         intercepts = torch.linalg.solve(self.sigma, B[-1] - U.T @ B[:-1].reshape(d * k, m))
         slopes = AB.reshape(d * k, m) - U @ intercepts
         return torch.cat([slopes, intercepts])
 
+    @cached_property
+    def _single(self) -> _Factor:
+        return replace(self, L=self.L.float())
+
+    def solve_single(self, B: Tensor) -> Tensor:
+        """Return H⁻¹ B to float32's digits: reading the factor is what takes the time."""
+        return self._single.solve(B)  # (p, m) -> (p, m)
+
     def _solve_penalised(self, V: Tensor) -> Tensor:
         """Return ``A⁻¹ V = D (V - Xᵀ R M⁻¹ Rᵀ X D V)/λ``."""  # (d, k, m) -> (d, k, m)
-        (d, k, m), X = V.shape, self.objective.rows.X
-        V = self.D @ V
+        (d, k, m), X = V.shape, self.rows.X
+        V = _times(self.D, V)
         XV = times(X, V.reshape(d, k * m)).view(-1, k, m)
-        inner = cholesky_solve(self.L, (self.R.mT @ XV).reshape(-1, m).to(self.L.dtype)).to(V.dtype)
-        back = times_transposed(X, (self.D @ self.R @ inner.view(-1, k, m)).reshape(-1, k * m))
+        inner = cholesky_solve(self.L, _times(self.R.mT, XV).reshape(-1, m).to(self.L.dtype)).to(V.dtype)
+        back = times_transposed(X, _times(self.D @ self.R, inner.view(-1, k, m)).reshape(-1, k * m))
         return (V - back.view(d, k, m)) / self.objective.l2
 
     def quadratic_forms(self) -> Tensor:
         """Return Q_i of every row."""  # -> (n, k, k)
         n, k = self.R.shape[:2]
-        ridge = n * self.objective.l2
+        ridge = self.objective.rows.n * self.objective.l2
         eye = torch.eye(k, dtype=torch.float64)
         inverse = inverse_factor(self.L).view(n * k, n, k)
         M_inverse = _column_products(inverse).double()
@@ -121,13 +182,18 @@ class _Factor:
         R_inverse = torch.linalg.inv(self.R[certain])
         alpha = self.alpha.view(n, k, k)
         T = ridge * R_inverse.mT @ alpha[certain]
-        Q[certain] = n * R_inverse.mT @ H0[certain] @ R_inverse + T @ torch.linalg.solve(self.sigma, T.mT)
+        scaled = self.objective.rows.n * R_inverse.mT @ H0[certain] @ R_inverse
+        Q[certain] = scaled + T @ torch.linalg.solve(self.sigma, T.mT)
         for rows in torch.split(torch.nonzero(~certain)[:, 0], max(1, 1024 // k)):
-            Q[rows] = self.joint_forms(rows[:, None])
-        return Q
+            Q[rows] = self._joint(rows[:, None])
+        return Q[self.rows.which]
 
     def joint_forms(self, rows: Tensor) -> Tensor:
-        """Return the forms of groups of d rows, without a division by their curvature."""
+        """Return the forms of groups of d rows."""
+        return self._joint(self.rows.which[rows])  # (g, d) -> (g, dk, dk)
+
+    def _joint(self, rows: Tensor) -> Tensor:
+        """Return the forms of groups of d different rows, without a division by their curvature."""
         (g, d), (n, k) = rows.shape, self.R.shape[:2]  # (g, d) -> (g, dk, dk)
         K = self.K[:, rows.reshape(-1)]
         columns = torch.einsum("nm,nkc->nkmc", K, self.R.mT @ self.D).reshape(n * k, g * d * k)
@@ -142,21 +208,28 @@ class _Factor:
         return forms
 
 
-def _factor(objective: Objective, theta: Tensor, K: Tensor, *, dtype: torch.dtype, damping: float) -> _Factor:
+def _times(A: Tensor, V: Tensor) -> Tensor:
+    """Return a product for each row, without a call for each where a matrix is one number."""
+    return A * V if A.shape[-1] == 1 else A @ V  # (…, k, k), (n, k, m) -> (n, k, m)
+
+
+def _factor(
+    objective: Objective, theta: Tensor, K: Tensor, *, rows: _Distinct, dtype: torch.dtype, damping: float
+) -> _Factor:
     """Factor M and border it with the intercepts."""
-    n, k = objective.rows.n, objective.model.loss.n_scores
-    W = objective.curvature(theta)
+    n, k = len(K), objective.model.loss.n_scores
+    W = rows.sums(objective.curvature(theta))
     slopes, intercepts = damped_ridge(objective, damping)
     R, D = square_root(W), torch.linalg.inv(slopes)
     M = _curved_gram(K, R, D @ R, dtype)
-    M.diagonal().add_(n * objective.l2)
+    M.diagonal().add_(objective.rows.n * objective.l2)
     L, failed = torch.linalg.cholesky_ex(M)
     if failed:
         what = f"the dual matrix is not positive definite at λ = {objective.l2:g}"
         raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
     S = R.mT.reshape(n * k, k)
     alpha = cholesky_solve(L, S.to(dtype)).double()
-    return _Factor(objective, K, D, R, L, alpha, objective.l2 * (S.T @ alpha + intercepts))
+    return _Factor(objective, rows, K, D, R, L, alpha, objective.l2 * (S.T @ alpha + intercepts))
 
 
 def _curved_gram(K: Tensor, R: Tensor, DR: Tensor, dtype: torch.dtype) -> Tensor:

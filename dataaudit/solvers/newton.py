@@ -37,6 +37,7 @@ from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import NOT_KEPT, Checkpoint
+from dataaudit.options.progress import Fall
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.operator import Product
@@ -113,12 +114,13 @@ def minimise(
         return _minimise_by_classes(objective, theta, first, made_at, settings=settings, kept=kept)
     if made_at is not None:
         precondition = _preconditioner(objective, made_at, settings)
-    gradient = objective.gradient(theta)
+    gradient, falling = objective.gradient(theta), Fall(settings.tolerance)
     stale = BLOCKS_STALE if _in_blocks(objective) else STALE
     for step in range(first, settings.max_steps):
         norm = float(gradient.abs().max())
         if norm <= settings.tolerance:
             return Fit(theta, norm, step, settings.tolerance)
+        falling.to(norm)
         if precondition is None or used > stale:
             precondition, made_at = _preconditioner(objective, theta, settings), theta
         forcing = min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5)
@@ -155,10 +157,12 @@ def _minimise_by_classes(
 
     made_at = theta if made_at is None else made_at
     inverse, gradient = Classes.of(objective, made_at), objective.gradient(theta)
+    falling = Fall(settings.tolerance)
     for step in range(first, settings.max_steps):
         norm = float(gradient.abs().max())
         if norm <= settings.tolerance:
             return Fit(theta, norm, step, settings.tolerance)
+        falling.to(norm)
         forcing = max(FINEST, min(settings.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5))
         direction = inverse.at(objective, theta).solve(-gradient[:, None], forcing)[:, 0]
         moved = _line_search(objective, theta, direction, gradient)

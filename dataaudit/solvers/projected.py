@@ -18,7 +18,7 @@ Loan, section 3.5.3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Final
 
@@ -27,20 +27,22 @@ from torch import Tensor
 
 from dataaudit.errors import SolveError
 from dataaudit.memory import memory_limit
+from dataaudit.model.costs import FEWEST, PROBES
 from dataaudit.model.objective import Objective
+from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
 from dataaudit.solvers.changes import Changes
-from dataaudit.solvers.classes import Classes
+from dataaudit.solvers.classes import Classes, Products
 from dataaudit.solvers.operator import Product, of_objective
-from dataaudit.solvers.schur import Schur, schur_bytes
+from dataaudit.solvers.schur import Schur
 from dataaudit.solvers.sketch import Sketch
 
 NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
 TOLERANCE: Final = 5e-9  # and of one that is to be exact
-FORM: Final = 1e-7  # share of a form that may be left
+AGAIN: Final = 0.1  # of what is left of one
+FORM: Final = 3e-7  # share of a form that may be left
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
-FEWEST: Final = 16
 PROJECTED: Final = 0.03  # relative residual of what is projected
 # Entries of X times classes times probes, and the bounds of these, for several classes.
 PROBED: Final = 1.5e9
@@ -52,14 +54,16 @@ class Projected:
     """Solver for many rows and many features."""
 
     reason: str = "asked for"
-    probes: int = 64
+    probes: int = PROBES
     damping: float = 0.0
 
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Return estimates of the forms, and a solver."""
         if objective.model.loss.n_scores > 1:
             return self._by_classes(objective, theta)
-        whole = of_objective(objective, theta, damping=self.damping)
+        whole = replace(
+            of_objective(objective, theta, damping=self.damping), full=_in_double(objective, theta)
+        )
         inverse = Schur.of(objective, theta, damping=self.damping)
         probes = affordable_probes(objective, self.probes)
         solve = partial(_refined, whole.product, inverse)
@@ -95,7 +99,7 @@ class Projected:
             damping=self.damping,
             near=partial(inverse.solve, tolerance=NEAR),
             probes=probes,
-            changed=Changes(objective, theta, inverse, whole.product).scores,
+            changed=Changes(objective, theta, inverse, whole.product),
         )
 
 
@@ -112,11 +116,15 @@ def affordable_probes(objective: Objective, wanted: int) -> int:
     return max(FEWEST, min(wanted, room))
 
 
-def projected_bytes(objective: Objective) -> int:
-    """Return the memory of the projections, and of solves for some rows."""
-    n, k = objective.rows.n, objective.model.loss.n_scores
-    projections = 8 * n * k * affordable_probes(objective, Projected().probes)
-    return projections + schur_bytes(objective) + 4 * 8 * n * k**2
+def _in_double(objective: Objective, theta: Tensor) -> Product:
+    """Return products with H of one score a row, on all cores."""
+    X, W = Products.of(objective.rows.X, torch.float64), objective.curvature(theta)[:, 0] / objective.rows.n
+    ridge = objective.model.ridge
+
+    def product(V: Tensor) -> Tensor:
+        return X.pull(X.scores(V).mul_(W)).add_(ridge(V), alpha=objective.l2)
+
+    return product
 
 
 def _refined(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
@@ -141,7 +149,7 @@ def _exact_forms(objective: Objective, product: Product, inverse: Schur | Classe
     """Return the joint forms of groups of rows."""  # (g, d) -> (g, dk, dk)
     (g, d), k = rows.shape, objective.model.loss.n_scores
     forms = torch.empty(g, d * k, d * k, dtype=torch.float64)
-    for some in torch.split(torch.arange(g), max(1, inverse.columns // (d * k))):
+    for some in ticking(torch.split(torch.arange(g), max(1, inverse.columns // (d * k)))):
         B = lifted_rows(objective, rows[some])
         X, R = _solved(product, inverse, B)
         left, right, missing = (V.view(-1, len(some), d * k).permute(1, 2, 0) for V in (B, X, R))
@@ -158,5 +166,5 @@ def _solved(product: Product, inverse: Schur | Classes, B: Tensor) -> tuple[Tens
         missing = torch.nonzero(inverse.energy(R) > FORM * (X * B).sum(0))[:, 0]
         if not len(missing):
             return X, R
-        X[:, missing] += inverse.solve(R[:, missing], NEAR)
+        X[:, missing] += inverse.solve(R[:, missing], AGAIN)
     raise SolveError("the forms of some rows could not be solved for", "raise --l2")

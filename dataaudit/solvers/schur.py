@@ -25,15 +25,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
+from dataaudit.model.costs import COLUMNS, ELIMINATED, NUMBERS
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.cg import conjugate_gradients
 
-# Columns times scores that are eliminated at most, and the multiplications that their block may take.
-ELIMINATED: Final = 1024
-WORK: Final = 2e10
-COLUMNS: Final = 64  # right-hand sides at a time, at most
-NUMBERS: Final = 2**25  # that a vector of them has, one for each row and one for each column
+WORK: Final = 2e10  # multiplications that the block of columns that are eliminated may take
 STEPS: Final = 500
 _DENSE_BYTES: Final = 32 * 2**20  # of rows made dense at a time
 
@@ -152,13 +149,13 @@ class Schur:
         k, m = len(self.slopes), V.shape[1]
         if k == 1:
             return V * self.slopes[0, 0]
-        return (self.slopes @ V.view(-1, k, m)).view(-1, m)
+        return (self.slopes @ V.reshape(-1, k, m)).reshape(-1, m)
 
     def _precondition(self, V: Tensor) -> Tensor:
         k, m = len(self.slopes), V.shape[1]
         if k == 1:
             return V * self.diagonal
-        Z = V.view(-1, k, m)
+        Z = V.reshape(-1, k, m)
         Z = torch.cat([-Z.sum(1, keepdim=True), Z], dim=1) * self.diagonal[:, :, None]
         return (Z[:, 1:] - Z[:, :1]).reshape(-1, m)
 
@@ -169,50 +166,41 @@ class Schur:
     def _first(self, V: Tensor) -> Tensor:
         """Return the scores of the columns that are eliminated, and of the intercept."""
         k, m = len(self.slopes), V.shape[1]  # ((f+1)k, m) -> (n, k, m)
-        V = V.view(-1, k, m)
-        return (self.F.X @ V[:-1].reshape(-1, k * m)).view(-1, k, m) + V[-1]
+        V = V.reshape(-1, k, m)
+        return (self.F.X @ V[:-1].reshape(-1, k * m)).reshape(-1, k, m) + V[-1]
 
     def _rest(self, V: Tensor) -> Tensor:
         k, m = len(self.slopes), V.shape[1]  # ((d-f)k, m) -> (n, k, m)
-        return (self.R.X @ V.view(-1, k * m)).view(-1, k, m)
+        return (self.R.X @ V.reshape(-1, k * m)).reshape(-1, k, m)
 
     def _pull_first(self, U: Tensor) -> Tensor:
         n, k, m = U.shape  # (n, k, m) -> ((f+1)k, m)
-        return torch.cat([(self.F.XT @ U.view(n, k * m)).view(-1, m), U.sum(0)])
+        return torch.cat([(self.F.XT @ U.reshape(n, k * m)).reshape(-1, m), U.sum(0)])
 
     def _pull_rest(self, U: Tensor) -> Tensor:
         n, k, m = U.shape  # (n, k, m) -> ((d-f)k, m)
-        return (self.R.XT @ U.view(n, k * m)).view(-1, m)
+        return (self.R.XT @ U.reshape(n, k * m)).reshape(-1, m)
 
     def _halves(self, V: Tensor) -> tuple[Tensor, Tensor]:
         """Return the rows of the columns that are eliminated, and of the rest."""
         k, m = len(self.slopes), V.shape[1]  # (p, m) -> ((f+1)k, m), ((d-f)k, m)
-        V = V.view(-1, k, m)
+        V = V.reshape(-1, k, m)
         first = np.append(self.first, len(V) - 1)
-        return tuple(V[torch.from_numpy(at)].view(-1, m) for at in (first, self.rest))  # type: ignore[return-value]
+        return tuple(V[torch.from_numpy(at)].reshape(-1, m) for at in (first, self.rest))  # type: ignore[return-value]
 
     def _whole(self, f: Tensor, r: Tensor) -> Tensor:
         """Return what `_halves` took apart."""
         k, m = len(self.slopes), f.shape[1]
         V = f.new_empty(len(self.first) + len(self.rest) + 1, k, m)
-        f = f.view(-1, k, m)
+        f = f.reshape(-1, k, m)
         V[torch.from_numpy(self.first)], V[-1] = f[:-1], f[-1]
-        V[torch.from_numpy(self.rest)] = r.view(-1, k, m)
+        V[torch.from_numpy(self.rest)] = r.reshape(-1, k, m)
         return V.view(-1, m)
 
 
 def _columns(n: int, width: int, k: int) -> int:
     """Return how many right-hand sides are solved for at a time."""
     return max(1, min(COLUMNS, NUMBERS // ((n + width) * k)))
-
-
-def schur_bytes(objective: Objective) -> int:
-    """Return the memory of the split Hessian, and of solving with it."""
-    rows, k = objective.rows, objective.model.loss.n_scores
-    n, width = rows.n, rows.width + 1
-    entries = rows.X.numel() if isinstance(rows.X, Tensor) else rows.X.nnz
-    vectors = 4 * k * _columns(n, width, k) * (4 * n + 12 * width)
-    return 8 * 2 * entries + 4 * n * k**2 + 8 * 3 * (k + ELIMINATED) ** 2 + vectors
 
 
 def _block(X: Tensor | csr_array, columns: NDArray[np.int64], W: Tensor) -> Tensor:

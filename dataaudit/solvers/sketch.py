@@ -5,8 +5,8 @@ Hessian is H = BᵀB. With ω (n × k) and η (d × k) standard normal,
 
     z = H⁻¹ Bᵀ [ω; η]        u_i = R_iᵀ (x̃_iᵀ z)/√n        E[u_i u_iᵀ] = h_i        E[(ω - u)(ω - u)ᵀ] = I - h
 
-with h the leverage of a row, R_iᵀ Q_i R_i/n (Johnson & Lindenstrauss 1984; Spielman & Srivastava 2008). By
-row a = mean u² and b = mean (ω - u)² over m probes are independent, since u and ω - u are orthogonal
+with h = R_iᵀ Q_i R_i/n the leverage of a row (Johnson & Lindenstrauss 1984; Spielman & Srivastava 2008). Row
+by row a = mean u² and b = mean (ω - u)² over m probes are independent, since u and ω - u are orthogonal
 projections of one normal vector. Leave-one-out divides by 1 - h, so the two are joined, each weighted by the
 inverse of its variance (∝ h², (1-h)²), to
 
@@ -28,11 +28,15 @@ import torch
 from torch import Tensor
 
 from dataaudit.model.objective import Objective
+from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.dual import square_root
 from dataaudit.solvers.schur import Schur
 
 LEAST_CURVATURE: Final = 1e-30  # below this it is as good as none
+# Columns that are eliminated for a few probes to a loose tolerance: *measured* on 5,172 mails, more take four
+# times as long to factor as all steps that they save.
+ELIMINATED: Final = 256
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,9 @@ class Sketch:
 
     def prepare(self, objective: Objective, theta: Tensor) -> Sketched:
         """Project the rows at θ."""
-        return self.project(objective, theta, Schur.of(objective, theta, damping=self.damping))
+        return self.project(
+            objective, theta, Schur.of(objective, theta, damping=self.damping, most=ELIMINATED)
+        )
 
     def project(self, objective: Objective, theta: Tensor, inverse: Schur) -> Sketched:
         """Project the rows by an inverse Hessian at hand."""
@@ -63,7 +69,7 @@ class Sketch:
         generator = torch.Generator().manual_seed(self.seed)
         u, omega = torch.empty(n, k, self.probes), torch.empty(n, k, self.probes)
         scaled = R.mT.float() / n**0.5
-        for probes in torch.split(torch.arange(self.probes), inverse.columns):
+        for probes in ticking(torch.split(torch.arange(self.probes), inverse.columns)):
             drawn = torch.randn(n, k, len(probes), generator=generator)
             eta = torch.randn(width, k, len(probes), generator=generator)
             eta = torch.cat([roots[0] @ eta[:-1], roots[1] @ eta[-1:]])

@@ -81,10 +81,12 @@ class Curve(ABC):
 
     def search(self, start: float) -> PathLoss:
         """Search from one λ, and return the choice; everything that was tried is in `found`."""
-        self.at(start)
-        l2 = start
-        while (l2 := l2 * FAR) <= STRONG:
+        far = [start]
+        while far[-1] * FAR <= STRONG:
+            far.append(far[-1] * FAR)
+        for l2 in reversed(far[1:]):  # from the strongest, which takes few steps and leaves few to the next
             self._try(l2)
+        self.at(start)
         best = self._best()
         lower = self._try(best.l2 / STEP)
         towards = 1 / STEP if lower.mean < best.mean else STEP

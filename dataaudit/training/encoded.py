@@ -7,6 +7,7 @@ file or a column is reported before that import is over.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -51,6 +52,13 @@ class Training:
     groups: Groups | None = None  # None where every row leaves alone
     checks: tuple[Check, ...] = ()  # of the rows
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows, as cells and as features, where they are in memory."""
+        if not isinstance(self.columns, Columns):
+            return 0
+        return int(self.dataset.frame.estimated_size()) + self.columns.nbytes
+
 
 def read_labelled(
     source: Any,
@@ -93,15 +101,25 @@ def _scanned(
 ) -> Dataset | None:
     """Return a table that does not fit in memory, on disk; None where it does, as most do."""
     sizes = sum(map(file_size, given_files(source))) if scratch is not None else 0
-    if scratch is None or sizes * SMALL <= memory_limit():
+    if scratch is None or (scratch.engine is None and sizes * SMALL <= memory_limit()):
         return None
-    from dataaudit.data.scan import read_scanned  # noqa: PLC0415 - few tables are so large
+    from dataaudit.training.streamed import read_scanned  # noqa: PLC0415 - few tables are so large
 
     dataset = read_scanned(source, wanted, scratch, plain=settings.basis == "linear")
     if dataset is not None and settings.model != "logistic":
         what = f"{settings.model} takes all rows in memory, where these do not fit"
         raise SettingError(what, "use logistic, the default, or give more with --memory")
     return dataset
+
+
+def engine_for(settings: LabelOptions) -> AbstractContextManager[Any]:
+    """Give who passes over the rows where that is not this process, else None."""
+    if not settings.spread:
+        return nullcontext()
+    from dataaudit.model.cluster import connected  # noqa: PLC0415 - few runs have workers
+
+    given = settings.scheduler, settings.workers, settings.client
+    return connected(*given, memory=memory_limit() // 2)
 
 
 def _as_asked(dataset: Dataset, settings: LabelOptions) -> Dataset:

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -45,6 +44,7 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers import Cholesky, Dual, Prepared
+from dataaudit.solvers.base import threads
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.newton import FitSettings, minimise
@@ -347,7 +347,7 @@ class _Search:
                 self._keep(j, *self._folded(self.folds, j))
             return
         starts = [self._start(j) for j in new]
-        with ThreadPoolExecutor(len(new)) as pool:
+        with threads(len(new)) as pool:
             for j, (point, theta) in zip(new, pool.map(self._kept_point, new, starts), strict=True):
                 self._keep(j, point, theta)
 
@@ -445,7 +445,8 @@ def l2_path(
             break
         best = ahead
     search.evaluate(best - 1, best + 1)
-    best = min(search.points, key=lambda j: search.points[j].loo_loss)
+    seen = [j for j in search.points if (j - ahead) * direction <= 0]  # none from behind a worse λ
+    best = min(seen, key=lambda j: search.points[j].loo_loss)
     limit = search.points[best].loo_loss + search.points[best].standard_error
     chosen = best
     while chosen < HIGHEST and search.loss(chosen + 1) <= limit:

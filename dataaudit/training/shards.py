@@ -157,6 +157,9 @@ def design(
     """
     if columns.term_features or scratch is None or len(basis.features) > WIDE:
         return MemoryRows(sparse_design(columns, basis), y, weight)
+    if scratch.engine is not None:
+        there = frame_shards(cast("ScannedColumns", columns), basis)
+        return cast("MemoryRows", ShardedRows(there, y, weight, len(basis.features), scratch.engine))
     scratch.require_room(8 * columns.n * (len(basis.features) - len(columns.level_features)))
     shards, done = list[ScratchShard](), 0
     on_step("write features", 0, columns.n)

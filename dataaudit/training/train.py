@@ -12,13 +12,16 @@ from torch import Tensor
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
 from dataaudit.features import Basis, Columns
+from dataaudit.features.columns import bytes_of
 from dataaudit.features.target import Target
-from dataaudit.memory import memory_limit, require_memory
+from dataaudit.memory import hold, memory_limit, require_memory
+from dataaudit.model.costs import Size, least_bytes
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, ShardedRows
 from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
 from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
@@ -36,7 +39,6 @@ BasisKind = Literal["auto", "linear", "spline", "rbf"]
 # Wide enough that one left-out row moves few others across the kink, and λ can be chosen by it.
 HINGE = SmoothHinge(0.1)
 BASES: dict[str, BasisKind] = {"svm": "linear", "rbf-svm": "rbf"}
-_FORMS = 4  # k × k matrices of a row that leave-one-out holds at a time
 MACHINE = (
     f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
     "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
@@ -55,7 +57,8 @@ def train(
     K = len(target.classes)
     loss = None if settings.model == "logistic" else HINGE
     require_machine(settings.model, K, texts=bool(columns.term_features))
-    require_room(columns.n, len(columns.features), K)
+    hold(training.nbytes)
+    require_room(training, settings.solver)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     kept = settings.kept
     selection = SelectionSettings(
@@ -64,7 +67,7 @@ def train(
     choice = kept.once(
         "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     )
-    rows = _rows(training, choice.basis, scratch, on_step)
+    rows = rows_of(training, choice.basis, scratch, on_step)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
     return Trained(
@@ -88,12 +91,18 @@ def train(
     )
 
 
-def _rows(training: Training, basis: Basis, scratch: Scratch | None, on_step: StepCallback) -> MemoryRows:
+def rows_of(
+    training: Training,
+    basis: Basis,
+    scratch: Scratch | None,
+    on_step: StepCallback = ignore_progress,
+) -> MemoryRows:
     """Return the rows of the model."""
     columns, weight = training.columns, torch.from_numpy(training.weight)
     y = torch.from_numpy(training.target.y)
     if isinstance(columns, Columns):
         X = basis.transform(columns)
+        hold(bytes_of(X))
         return MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
     from dataaudit.training.shards import design  # noqa: PLC0415 - few tables are so large
 
@@ -105,17 +114,20 @@ def _fitted(
 ) -> tuple[Fit, Prepared, Tensor | None]:
     """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
     if isinstance(objective.rows, ShardedRows):
-        from dataaudit.influence.passes import prepare_by_passes  # noqa: PLC0415 - few tables are so large
+        from dataaudit.training.streamed import fit_passes  # noqa: PLC0415 - few tables are so large
 
-        return prepare_by_passes(objective, start, damping=settings.damping, on_step=on_step)
+        return fit_passes(objective, start, settings=settings, on_step=on_step)
     on_step("fit", 0, 2)
     is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
     fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
-    fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
+    with within(on_step, "fit", parts=2):
+        fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
     prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
     on_step("fit", 2, 2)
+    if prepared.probes:
+        on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)
     return fit, prepared, None
 
 
@@ -144,11 +156,15 @@ def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
         raise SettingError("rbf-svm has no kernel for text", "use svm instead, or --exclude the text")
 
 
-def require_room(n: int, d: int, n_classes: int) -> None:
-    """Refuse, before any work, what no solver could hold: the least of any basis is counted."""
-    k = n_classes - 1
-    what = f"influence for {n:,} rows, {d:,} features and {n_classes:,} classes"
-    require_memory(_FORMS * 8 * n * k**2, what, memory_limit())
+def require_room(training: Training, solver: str) -> None:
+    """Refuse, before any work, what no solver could hold, or the named one: the least of any basis counts."""
+    columns, k = training.columns, len(training.target.classes) - 1
+    d, whole = len(columns.features), isinstance(columns, Columns)
+    size = Size(columns.n, d, k, columns.entries if whole and columns.terms.shape[1] else 0)
+    named = {"dual": size.dual, "cholesky": size.primal}.get(solver)
+    least = least_bytes(size) if named is None else named + size.forms
+    what = f"influence for {size.n:,} rows, {d:,} features and {k + 1:,} classes"
+    require_memory(whole * size.design + least, what, memory_limit())
 
 
 def train_adopted(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ CALIBRATION_L2 = 1e-5
 CALIBRATED = FitSettings(tolerance=1e-13, max_steps=200)
 # Where they say nothing, the order of rows by margin stays.
 LEAST_SLOPE = 1e-3
-SOLVED = 64  # exact forms times scores that are solved for, and kept, together
+GROUPED = 512  # rows and scores of groups that are solved for at a time, where joint forms are estimates
+SOLVED = 128  # exact forms times scores that are solved for, and kept, together
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Trained:
     checks: tuple[Check, ...] = ()  # of the rows, made before the model
     given: Tensor | None = None  # (n, k, k) quadratic forms, where those of some rows were made exact
     exact: NDArray[np.bool_] | None = None  # (n,) of which rows; None where all of them are
+    solved: Mapping[tuple[int, ...], Tensor] = field(default_factory=dict)  # exact joint forms, by rows
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -116,11 +119,61 @@ class Trained:
         forms = self.forms.clone()
         exact = np.zeros(len(forms), dtype=bool) if self.exact is None else self.exact.copy()
         if self.prepared.exact_forms is not None:
-            for number, at in enumerate(torch.split(torch.from_numpy(rows), SOLVED // forms.shape[1] or 1)):
+            wanted = torch.from_numpy(rows)
+            units = None if self.groups is None else self.groups.partition.units
+            if self.groups is not None and units is not None:  # the rows of a unit have the same
+                wanted = torch.unique(self.groups.partition.first[units[wanted]])
+            for number, at in enumerate(torch.split(wanted, SOLVED // forms.shape[1] or 1)):
                 solve = partial(self.prepared.exact_forms, at[:, None])
                 forms[at] = kept.once(f"{number}", solve)
+            if self.groups is not None and units is not None:
+                alike = torch.isin(units, units[wanted])
+                forms[alike] = forms[self.groups.partition.first[units[alike]]]
+                exact[alike.numpy()] = True
         exact[rows] = True
-        return replace(self, given=forms, exact=exact)
+        return replace(self, given=forms, exact=exact, solved=self._solved(rows))
+
+    def _solved(self, rows: NDArray[np.int64]) -> dict[tuple[int, ...], Tensor]:
+        """Return the exact joint forms of groups: those before, and of some of the rows."""
+        solved, room = dict(self.solved), GROUPED
+        if self.groups is None or self.prepared.exact_forms is None:
+            return solved
+        units = self.groups.partition.units[torch.from_numpy(rows)]
+        for batch in self.groups.partition.batches:
+            (_, d), k = batch.shape, self.forms.shape[1]
+            taken = self.groups.partition.first[batch.clamp_min(0)][torch.isin(batch, units).any(1)]
+            if d > 1 and d * k <= self.prepared.probes:
+                names = [name for name in map(tuple, taken.tolist()) if name not in solved][: room // (d * k)]
+                room -= len(names) * d * k
+                if names:
+                    solved.update(zip(names, self.prepared.exact_forms(torch.tensor(names)), strict=True))
+        return solved
+
+    @cached_property
+    def estimated(self) -> NDArray[np.bool_]:
+        """Rows of which forms are estimates, their own or those of their groups."""  # (n,)
+        found = np.full(len(self.forms), self.prepared.probes > 0)
+        if self.exact is not None:
+            found &= ~self.exact
+        if self.groups is not None and self.prepared.probes and self.prepared.changed is None:
+            partition = self.groups.partition
+            joint = torch.zeros(len(partition.first), dtype=torch.bool)
+            for batch in partition.batches:
+                if batch.shape[1] > 1:
+                    names = partition.first[batch.clamp_min(0)].tolist()
+                    left = batch[[name not in self.solved for name in map(tuple, names)]]
+                    joint[left[left >= 0]] = True
+            found |= joint[partition.units].numpy()
+        return found
+
+    def _joint_forms(self, rows: Tensor) -> Tensor:
+        """Return the joint forms of groups of rows, exact where these were solved for."""
+        forms = self.prepared.joint_forms(rows)  # (g, d) -> (g, dk, dk)
+        known = [(at, name) for at, name in enumerate(map(tuple, rows.tolist())) if name in self.solved]
+        if known:
+            forms = forms.clone()
+            forms[[at for at, _ in known]] = torch.stack([self.solved[name] for _, name in known])
+        return forms
 
     @cached_property
     def left_out(self) -> Tensor:
@@ -134,11 +187,14 @@ class Trained:
         from dataaudit.influence import groups  # noqa: PLC0415 - few tables have groups
 
         partition, k = self.groups.partition, self.forms.shape[1]
+        joint: Callable[[Tensor], Tensor] = self._joint_forms
+        if not self.prepared.probes:
+            joint = groups.few_at_once(joint, partition, k)
         return groups.scores_without_groups(
             objective,
             theta,
             self.forms,
-            joint=groups.few_at_once(self.prepared.joint_forms, partition, k),
+            joint=joint,
             partition=partition,
             precondition=self.prepared.precondition,
         )
@@ -203,10 +259,7 @@ def score_rows(trained: Trained) -> RowScores:
     objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
     scores, without, y = objective.scores(theta), trained.left_out, objective.rows.y
     loo_p = trained.log_probabilities(without).exp()
-    others = loo_p.scatter(1, y[:, None], -1.0)
-    if (same := trained.same_class) is not None:  # another spelling of the class is no other class
-        others[torch.from_numpy(same)[y]] = -1.0
-    suggested = others.argmax(1)
+    suggested = suggested_classes(trained, without, y)
     relabelled = relabelled_scores(objective, theta, forms, y=suggested)
     return RowScores(
         p=trained.log_probabilities(scores).exp().numpy(),
@@ -221,3 +274,11 @@ def score_rows(trained: Trained) -> RowScores:
         self_influence=self_influence(objective, theta, forms).numpy(),
         leverage=leverage(objective, theta, forms).numpy(),
     )
+
+
+def suggested_classes(trained: Trained, without: Tensor, y: Tensor) -> Tensor:
+    """Return the likeliest other class of rows by their scores without themselves."""
+    others = trained.log_probabilities(without).scatter(1, y[:, None], -torch.inf)  # (b, k), (b,) -> (b,)
+    if (same := trained.same_class) is not None:  # another spelling of the class is no other class
+        others[torch.from_numpy(same)[y]] = -torch.inf
+    return others.argmax(1)

@@ -14,7 +14,7 @@ from dataaudit.data.dataset import Wanted
 from dataaudit.data.paths import find
 from dataaudit.data.scratch import Scratch
 from dataaudit.errors import AuditError, DataError, SettingError, TooLarge, WriteError
-from dataaudit.training import encoded, shards
+from dataaudit.training import encoded, shards, streamed
 
 ASKED = {"label": "label", "top": 5, "verify": 2, "basis": "linear"}
 
@@ -216,7 +216,7 @@ def test_a_table_that_fits_is_read(tmp_path):
     path = tmp_path / "rows.parquet"
     table().write_parquet(path)
     with Scratch() as scratch:
-        assert scan.read_scanned(str(path), {"target": "label"}, scratch, plain=True) is None
+        assert streamed.read_scanned(str(path), {"target": "label"}, scratch, plain=True) is None
 
 
 def test_scanned_rows_are_those_of_the_frame(tmp_path, monkeypatch):

@@ -23,17 +23,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import RLock
 from typing import IO, Any, Final, TypeVar
 
+import polars as pl
+
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import replace_soon
-from dataaudit.options import Checkpoint, LabelOptions, StepCallback
+from dataaudit.options import Checkpoint, StepCallback, TrainingOptions
 
 if sys.platform == "win32":
     import msvcrt
@@ -43,11 +45,11 @@ else:
 FOLDER: Final = ".unfinished"
 EVERY: Final = 2.0  # seconds
 SHARE: Final = 0.01  # of the time of a run
-GRACE: Final = 1.0  # seconds
+GRACE: Final = 5.0  # seconds
 _RUN, _LOCK, _STAGE = "run.json", "lock", ".stage"
 _LIBRARIES: Final = ("dataaudit", "numpy", "polars", "scipy", "torch")
 
-Asked = TypeVar("Asked", bound=LabelOptions)
+Asked = TypeVar("Asked", bound=TrainingOptions)
 
 
 @contextmanager
@@ -63,12 +65,16 @@ def keeping(options: Asked, *datasets: Dataset) -> Iterator[Asked]:
         yield options
         return
     data = [origin.sha256 for dataset in datasets for origin in dataset.origins]
-    run = _Run(data, options.to_dict())
+    on_disk = [not isinstance(dataset.frame, pl.DataFrame) for dataset in datasets]
+    settings = options.to_dict() | {"on disk": on_disk}
+    settings.pop("memory", None)  # whoever ran out of it gives more, and goes on
+    run = _Run(data, settings)
     kept = Unfinished(Path(folder), run, resume=options.resume, step=options.step)
     try:
         yield options.keeping(kept)
     except KeyboardInterrupt:
-        kept.flush()
+        if time.monotonic() - kept.began >= kept.every:
+            kept.flush()
         raise
     finally:
         kept.close()
@@ -150,7 +156,7 @@ class Unfinished(Checkpoint):
         if not (self.goes_on and path.is_file()):
             return None
         label = stage.partition(":")[0]
-        from dataaudit.training.snapshot import read_snapshot  # noqa: PLC0415 - torch takes a second
+        from dataaudit.checkpoint.snapshot import read_snapshot  # noqa: PLC0415 - torch takes a second
 
         try:
             value = read_snapshot(path, stage)
@@ -175,13 +181,15 @@ class Unfinished(Checkpoint):
 
     def flush(self) -> None:
         """Write what waits for it."""
+        from dataaudit.checkpoint.snapshot import write_snapshot  # noqa: PLC0415 - torch takes a second
+
         with self.guard:
             began = time.monotonic()
             try:
                 while self.pending:
-                    stage = next(iter(self.pending))
                     self._make_room()
-                    replace_soon(self._path(stage), lambda path: self._write(path, stage))  # noqa: B023
+                    stage, value = next(iter(self.pending.items()))
+                    replace_soon(self._path(stage), partial(write_snapshot, name=stage, value=value))
                     del self.pending[stage]
             except OSError as error:
                 self._end(f"{error.strerror or error}")
@@ -197,11 +205,6 @@ class Unfinished(Checkpoint):
 
     def _path(self, stage: str) -> Path:
         return self.home / f"{hashlib.sha256(stage.encode()).hexdigest()[:16]}{_STAGE}"
-
-    def _write(self, path: Path, stage: str) -> None:
-        from dataaudit.training.snapshot import write_snapshot  # noqa: PLC0415 - torch takes a second
-
-        write_snapshot(path, stage, self.pending[stage])
 
     def _make_room(self) -> None:
         """Make the folder, and leave in it what the last of other runs came to."""

@@ -1,0 +1,215 @@
+"""`plan`: what an audit of labels would take, in numbers and in sentences."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dataaudit.api.keywords import single
+from dataaudit.memory import free_memory, in_bytes
+from dataaudit.options import LabelOptions
+
+if TYPE_CHECKING:
+    from dataaudit.audits.plan.forecast import Planned
+
+_MINUTE, _HOUR = 100, 6000  # seconds from which time is said in minutes, and in hours
+_WIDE: Final = 26
+_METHODS: Final = {
+    "cholesky": "exact: a factor of the {p:,} × {p:,} Hessian",
+    "dual": "exact: a factor of the {nk:,} × {nk:,} matrix of the rows",
+    "projected": "estimates by {probes} random projections; rows that are shown are exact",
+    None: "none: not even estimates fit",
+}
+
+
+ON_DISK: Final = "; rows stay on disk"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an audit of labels would take.
+
+    Attributes
+    ----------
+    rows, columns, features, classes : int
+        Rows with a label, columns that are used, features after encoding, classes.
+    seconds : float
+        Time on this machine.
+    bytes : int
+        Most memory that is held at a time for tables and matrices.
+    limit : int
+        Bytes that may be taken for these.
+    fits : bool
+        Whether it fits.
+    method : str
+        How the influence of rows on themselves is had.
+    chosen_on : int
+        Rows on which λ is chosen; 0 where it is given.
+    stages : tuple of dict
+        Name, seconds and bytes of each stage.
+    command : str
+        What to type next.
+    planned : Planned
+        What the numbers were made from.
+    """
+
+    rows: int
+    columns: int
+    features: int
+    classes: int
+    seconds: float
+    bytes: int
+    limit: int
+    fits: bool
+    method: str
+    chosen_on: int
+    stages: tuple[dict[str, Any], ...]
+    command: str
+    planned: Planned
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as they go into JSON.
+
+        Returns
+        -------
+        dict
+            By name; the bytes of Python and its libraries are apart.
+        """
+        from dataaudit.audits.plan.costs import LIBRARIES
+
+        names = ("rows", "columns", "features", "classes", "seconds", "bytes", "limit", "fits", "method")
+        named = {name: getattr(self, name) for name in (*names, "chosen_on", "stages", "command")}
+        sample = self.planned.sample
+        return named | {
+            "rows_are_counted": sample.exact,
+            "files": list(sample.names),
+            "file_bytes": sample.stored,
+            "library_bytes": LIBRARIES,
+            "machine": asdict(self.planned.speeds),
+        }
+
+    def __str__(self) -> str:
+        """Return it for people, in lines of at most 80 characters."""
+        from dataaudit.audits.plan.costs import LIBRARIES
+
+        whole = {"name": "in all", "seconds": self.seconds, "bytes": self.bytes}
+        lines = [*_data(self), "", f"{'stage':{_WIDE}}{'time':>10}{'memory':>12}"]
+        for stage in (*self.stages, whole):
+            taken = f"{_time(stage['seconds']):>10}{in_bytes(stage['bytes']):>12}"
+            lines += [f"{stage['name']:{_WIDE}}{taken}"]
+        lines += [f"Python and its libraries take about {in_bytes(LIBRARIES)} more.", ""]
+        lines += [f"Method   {self.method}", f"λ        {_chosen(self)}", f"Memory   {_fit(self)}"]
+        if not self.fits:
+            lines += [f"         {line}" for line in _cure(self)]
+        return "\n".join([*lines, "", f"Next     {self.command}"])
+
+
+@single(LabelOptions)
+def plan(source: Any, options: LabelOptions) -> Plan:
+    """Say what an audit of labels would take, before anything runs: rows, features, bytes, time, method.
+
+    A sample of the rows is read and encoded, and the speed of this machine is measured; that takes about two
+    seconds, however large the data are.
+
+    Parameters
+    ----------
+    source : str, Path, sequence of these, frame or table
+        What `audit_labels` is to be given.
+    options : LabelOptions
+        Or each of them as a keyword.
+
+    Returns
+    -------
+    Plan
+        The numbers; printed, they are a page for people.
+
+    Raises
+    ------
+    AuditError
+        For anything that the caller can fix, in one line with a hint.
+
+    Examples
+    --------
+    >>> forecast = dataaudit.plan("mail.parquet", label="label", text="text")
+    >>> forecast.rows, forecast.fits
+    >>> print(forecast)
+    """
+    from dataaudit.audits.plan.costs import PATH_ROWS
+    from dataaudit.audits.plan.forecast import plan_labels
+    from dataaudit.model.costs import PROBES
+
+    planned = plan_labels(source, options)
+    shape, size, found = planned.shape, planned.costs.size, planned.costs
+    whole = shape.rows if shape.is_sparse else min(shape.rows, PATH_ROWS)
+    return Plan(
+        rows=shape.rows,
+        columns=sum(role.role != "left out" for role in planned.roles),
+        features=shape.features,
+        classes=shape.classes,
+        seconds=found.seconds,
+        bytes=found.bytes,
+        limit=planned.limit,
+        fits=planned.fits,
+        method=_METHODS[found.method].format(p=size.p, nk=size.n * size.k, probes=PROBES)
+        + (ON_DISK if found.on_disk else ""),
+        chosen_on=0 if options.l2 is not None else whole,
+        stages=tuple(asdict(stage) for stage in found.stages),
+        command=_next(options.command, planned),
+        planned=planned,
+    )
+
+
+def _data(plan: Plan) -> list[str]:
+    """Say what the data are."""
+    sample, about = plan.planned.sample, "" if plan.planned.sample.exact else "about "
+    files = sample.names[0] if len(sample.names) == 1 else f"{len(sample.names):,} files"
+    counted = f"{about}{plan.rows:,} rows of {files} ({in_bytes(sample.stored)}), {plan.classes:,} classes"
+    kinds: dict[str, int] = {}
+    for role in plan.planned.roles:
+        kinds[role.role] = kinds.get(role.role, 0) + 1
+    used = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
+    seen = "" if plan.rows <= sample.frame.height else "about "
+    return [counted, f"columns: {used}", f"{seen}{plan.features:,} features once they are encoded"]
+
+
+def _chosen(plan: Plan) -> str:
+    if not plan.chosen_on:
+        return "given"
+    some = "all rows" if plan.chosen_on >= plan.rows else f"{plan.chosen_on:,} of the rows"
+    return f"chosen on {some}"
+
+
+def _fit(plan: Plan) -> str:
+    verb = "fits" if plan.fits else "does not fit"
+    return f"{verb}: it takes {in_bytes(plan.bytes)}, {in_bytes(plan.limit)} may be taken"
+
+
+def _cure(plan: Plan) -> list[str]:
+    """Say what to do where it does not fit."""
+    if plan.bytes <= free_memory():
+        return [f"{in_bytes(free_memory())} are free: give more with --memory"]
+    return ["more than is free here: use fewer rows, --features, or a larger machine"]
+
+
+def _next(typed: str, planned: Planned) -> str:
+    """Return what to type, with the memory that it takes where that is there."""
+    words = shlex.split(typed) if typed.startswith("audit plan ") else []
+    if not words:
+        return "dataaudit.audit_labels with the same arguments"
+    words[1] = "labels"
+    needed = planned.costs.bytes
+    more = not planned.fits and needed <= free_memory()
+    for name in ("--format", *(("--memory",) if more else ())):
+        if name in words[:-1]:
+            at = words.index(name)
+            del words[at : at + 2]
+    if more:
+        words += ["--memory", f"{-(-needed // 2**29) / 2:g}GiB"]
+    return shlex.join(words)
+
+
+def _time(seconds: float) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - two digits
+    return f"{seconds / 60:.0f} min" if seconds < _HOUR else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""What an audit of labels would take, before anything runs."""

@@ -1,0 +1,67 @@
+"""How far the stage at work is, said from inside it: loops need not be handed who hears of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol, TypeVar, runtime_checkable
+
+Item = TypeVar("Item")
+_here: ContextVar[Callable[[int, int], None] | None] = ContextVar("stage", default=None)
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """Who hears of progress, and wants to know beforehand how long stages may take."""
+
+    def foresee(self, seconds: Mapping[str, float]) -> None:
+        """Take note of seconds by stage."""
+
+
+def foresee(on_step: object, seconds: Mapping[str, float]) -> None:
+    """Say how long stages may take, to whoever wants to know."""
+    if isinstance(on_step, Foreseeing):
+        on_step.foresee(seconds)
+
+
+@contextmanager
+def within(
+    on_step: Callable[[str, int, int], None], stage: str, *, done: int = 0, parts: int = 1
+) -> Iterator[None]:
+    """Let what runs here, in this thread, say how far it is: a part of a stage, after others."""
+    token = _here.set(lambda at, total: on_step(stage, done * total + at, parts * total))
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
+def tick(done: int, total: int) -> None:
+    """Say that so many of so many parts of the stage at work are done; its end is for who began it."""
+    hear = _here.get()
+    if hear is not None and done < total:
+        hear(done, total)
+
+
+def ticking(items: Sequence[Item]) -> Iterable[Item]:
+    """Yield the parts of a stage, and say how many are done."""
+    for done, item in enumerate(items):
+        tick(done, len(items))
+        yield item
+
+
+class Fall:
+    """A norm on its way down: how many of the digits that it is to lose are lost."""
+
+    def __init__(self, last: float) -> None:
+        self.last, self.first, self.least = max(last, 1e-300), 0.0, math.inf
+
+    def to(self, norm: float) -> None:
+        """Take note of the norm after another step."""
+        self.first, self.least = max(self.first, norm), min(self.least, norm)
+        lost, whole = (
+            round(10 * math.log10(self.first / max(one, 1e-300))) for one in (self.least, self.last)
+        )
+        tick(lost, whole)

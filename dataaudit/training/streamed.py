@@ -1,0 +1,119 @@
+"""Audits of labels whose table or design matrix is not in memory: when that is so, and the fit.
+
+The estimate of what an audit takes (`data.size`) is compared with what it may take before anything is read.
+Then columns are encoded one after another as in memory, basis and λ are chosen on the same rows, and the
+design matrix goes to scratch files (`training.shards`), over which the fit takes a pass a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from dataaudit.data.blob import PARQUET, open_blob
+from dataaudit.data.dataset import Dataset, Wanted
+from dataaudit.data.load import given_paths
+from dataaudit.data.paths import Found, find
+from dataaudit.data.scan import require_unchanged, scan, spilled
+from dataaudit.data.size import TableSize, size_of
+from dataaudit.errors import SettingError, TooLarge
+from dataaudit.escape import shown
+from dataaudit.influence.passes import minimise_by_passes
+from dataaudit.memory import HINT, in_bytes, memory_limit, require_memory
+from dataaudit.model.objective import Objective
+from dataaudit.options import StepCallback, TrainingOptions
+from dataaudit.solvers import Prepared
+from dataaudit.solvers.cholesky import Cholesky
+from dataaudit.solvers.newton import Fit
+
+if TYPE_CHECKING:
+    from dataaudit.data.scratch import Scratch
+
+
+def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
+    """Return a table that is too large to be audited in memory, on disk; None where it is not.
+
+    With a `plain` basis there are no splines and RBF features. That of workers is on disk, however small:
+    they share files with this process.
+    """
+    paths = given_paths(source)
+    if scratch.engine is not None:
+        return _shared(paths, wanted, scratch)
+    if not paths:
+        return None
+    found = find(paths, wanted["target"])
+    asked = Wanted(**{"columns": None, **wanted})
+    size = size_of(found.tables, asked, limit=memory_limit(), plain=plain)
+    if size is None or size.in_memory <= memory_limit():
+        return None
+    require_size(size)
+    if not size.is_parquet:
+        return spilled(source, wanted, scratch)
+    return _scanned(found, asked, scratch, given=paths)
+
+
+def _scanned(found: Found, wanted: Wanted, scratch: Scratch, *, given: Sequence[str | Path]) -> Dataset:
+    """Return a table of Parquet files, which are to stay as they are."""
+    dataset = scan(found, wanted, given=given)
+    scratch.checks.append(partial(require_unchanged, dataset))
+    return dataset
+
+
+def _shared(paths: Sequence[str | Path] | None, wanted: Mapping[str, Any], scratch: Scratch) -> Dataset:
+    """Return a table of Parquet files that workers see as well."""
+    if not paths:
+        raise SettingError("workers read files: got a table in memory", "write it as Parquet first")
+    found = find(paths, wanted["target"])
+    for path in found.tables:
+        if not Path(path).is_file() or open_blob(path).data[: len(PARQUET)] != PARQUET:
+            what = f"workers read Parquet files on a disk that they see: got {shown(path)}"
+            raise SettingError(what, "write it as Parquet first")
+    asked = Wanted(**{"columns": None, **wanted})
+    if size := size_of(found.tables, asked, limit=0):
+        require_size(size)
+    scratch.engine.require_files([str(Path(path).absolute()) for path in found.tables])
+    return _scanned(found, asked, scratch, given=paths)
+
+
+def require_size(size: TableSize) -> None:
+    """Refuse, before it is read, a table that may not even take what it takes on disk."""
+    limit = memory_limit()
+    needed = size.out_of_core if size.is_parquet else max(size.out_of_core, 2 * size.cells)
+    if needed > limit:
+        rows = f"{size.rows:,} rows of {size.columns} columns"
+        what = f"{rows} need {in_bytes(needed)} with columns read one after another"
+        raise TooLarge(f"{what}, {in_bytes(limit)} may be used", HINT)
+
+
+def fit_passes(
+    objective: Objective, start: Tensor | None, *, settings: TrainingOptions, on_step: StepCallback
+) -> tuple[Fit, Prepared, Tensor]:
+    """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
+    p = objective.model.n_params
+    require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
+    tried = count(1)
+    on_step("fit", 0, 0)
+    kept = settings.kept
+    found = kept.once(
+        "fit",
+        partial(
+            minimise_by_passes,
+            objective,
+            start,
+            on_pass=lambda: on_step("fit", next(tried), 0),
+            kept=kept.below("fit"),
+        ),
+    )
+    fit = found.fit.require_converged()
+    on_step("fit", 1, 1)
+    on_step("invert", 0, 1)
+    reason = "rows are not in memory: one pass over them makes a Hessian, no other factor is to be had"
+    prepared = Cholesky(reason, settings.damping).of(objective, fit.theta, found.H)
+    forms = kept.once("score rows: forms", prepared.quadratic_forms)
+    on_step("invert", 1, 1)
+    return fit, prepared, forms
