@@ -17,8 +17,8 @@ import io
 import logging
 import os
 import pickle
-from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -257,11 +257,14 @@ def connected(
     `memory` is what workers that are started here may take together.
     """
     try:
-        import distributed  # noqa: PLC0415 - an extra
+        import dask  # noqa: PLC0415 - an extra
+        import distributed  # noqa: PLC0415 - the same
     except ImportError as error:
         hint = "pip install 'dataaudit[dask]'"
         raise SettingError("a cluster needs the package distributed, which is not installed", hint) from error
     with ExitStack() as stack:
+        large = {"distributed.admin.large-graph-warning-threshold": "1TiB"}  # labels are sent once
+        stack.enter_context(dask.config.set(large))
         if client is None:
             quiet = distributed.utils.silence_logging_cmgr(logging.CRITICAL, root="distributed")
             stack.enter_context(quiet)
@@ -308,7 +311,7 @@ def _started(workers: int, memory: int, stack: ExitStack) -> Any:
             threads_per_worker=1,
             memory_limit=memory // workers,
             local_directory=scratch,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # its port is opened even where it is not asked for
             silence_logs=logging.CRITICAL,
         )
     )
@@ -321,13 +324,12 @@ def _require_same(client: Any) -> None:
         found = {_SCHEDULER: client.run_on_scheduler(version, "dataaudit")}
     except PackageNotFoundError as error:
         found = {_SCHEDULER: error}
-    found |= client.run(version, "dataaudit", on_error="return")
-    if len(found) == 1:
-        raise ClusterError(
-            f"the scheduler at {client.scheduler.address} has no worker", "start one: dask worker"
-        )
-    for address, there in found.items():
-        if there != own:
-            has = "no dataaudit" if isinstance(there, Exception) else f"dataaudit {there}"
-            who = address if address == _SCHEDULER else f"worker {address}"
+    workers = client.run(version, "dataaudit", on_error="return")
+    found |= {f"worker {address}": there for address, there in workers.items()}
+    for who, there in found.items():
+        if isinstance(there, PackageNotFoundError) or (isinstance(there, str) and there != own):
+            has = f"dataaudit {there}" if isinstance(there, str) else "no dataaudit"
             raise ClusterError(f"{who} has {has}, this machine {own}", f"install dataaudit=={own} there")
+    if not any(isinstance(there, str) for there in workers.values()):  # the others have just left
+        at = client.scheduler.address
+        raise ClusterError(f"the scheduler at {at} has no worker", f"start one: dask worker {at}")

@@ -60,8 +60,8 @@ SHORTLIST = 3
 POINTS, LAMBDAS = 8, 7
 # Most rows on which λ is chosen; the ridge that suits them suits more rows or is a little too strong.
 PATH_ROWS = 20_000
-# The same where X is sparse. The loss is a mean, so the ridge that is as strong for more rows is less by their
-# number: *measured* on 1,500 to 20,000 mails, λ times the rows is .73 to 1.22.
+# The same where X is sparse. A ridge that is as strong for more rows is less by their number, as R is a mean:
+# *measured* on 1,500 to 20,000 mails, λ times the rows is .73 to 1.22.
 SPARSE_ROWS = 10_000
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
 PARAMETERS, FEWEST_LANDMARKS = 2000, 50

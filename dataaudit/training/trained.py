@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -187,7 +187,7 @@ class Trained:
         from dataaudit.influence import groups  # noqa: PLC0415 - few tables have groups
 
         partition, k = self.groups.partition, self.forms.shape[1]
-        joint = self._joint_forms
+        joint: Callable[[Tensor], Tensor] = self._joint_forms
         if not self.prepared.probes:
             joint = groups.few_at_once(joint, partition, k)
         return groups.scores_without_groups(

@@ -54,10 +54,10 @@ def processors():
     return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
-def fit(path, engine):
+def fit(path, engine, bound):
     """Return θ and the forms, and for each fit seconds and processors' seconds."""
     asked = LabelOptions(label="y", l2=1e-4, basis="linear")
-    with limited(2**28), Scratch(engine) as scratch:
+    with limited(bound), Scratch(engine) as scratch:
         dataset, target = read_labelled(path, asked, scratch=scratch)
         training = encode_training(dataset, target, asked)
         settings = SelectionSettings(basis="linear", l2=asked.l2)
@@ -88,7 +88,7 @@ def main():
             path = str(Path(folder, f"{shards}.parquet"))
             frame.write_parquet(path, row_group_size=-(-asked.rows // shards))
             for engine in (None, cluster):
-                theta, forms, times = fit(path, engine)
+                theta, forms, times = fit(path, engine, 1100 * asked.rows)
                 first = first or (theta, forms)
                 apart = max(
                     float((a - b).abs().max() / b.abs().max())

@@ -1,11 +1,12 @@
 """The same rows with planted wrong labels, by this tool and by its peers, one after the other.
 
     python tests/benchmarks/peers.py [--kind mails] [--rows 5000,20000] [--classes 2] [--threads 1]
-                                     [--data FOLDER] [--limit 1200] [--save FILE] [--picture FILE] [-- OPTIONS]
+                                     [--data FOLDER] [--limit 1200]
+                                     [--save FILE] [--picture FILE] [-- OPTIONS]
 
-Rows and flips are those of `scale.py`. `folds` is what cleanlab asks of its users: probabilities of five folds
-of scikit-learn's logistic regression, on tf-idf or on standardised and one-hot columns, made once; the order
-is cleanlab's self-confidence, and `cleanlab` adds its own count of label issues. `boosting` takes
+Rows and flips are those of `scale.py`. `folds` is what cleanlab asks of its users: probabilities by five
+folds of scikit-learn's logistic regression, on tf-idf or on standardised and one-hot columns, made once; the
+order is cleanlab's self-confidence, and `cleanlab` puts its own label issues first. `boosting` takes
 scikit-learn's histograms instead, where there is no text. Each is a process of its own; printed are its
 seconds, processor seconds, largest memory and the average precision of the flips in its order. --threads says
 how many threads the linear algebra of all of them has: where others work too, threads that wait for each
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scale import DATA, Made, Point, Spent, _numbers, audit, made, run, saved, write_picture
+from scale import DATA, Made, Point, Spent, audit, made, numbers, run, saved, write_picture
 
 OURS = "audit labels"
 PEERS = ("folds", "cleanlab", "boosting")
@@ -143,8 +144,8 @@ def arguments(given: list[str]) -> Any:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kind", choices=("mails", "texts", "table"), default="mails")
-    parser.add_argument("--rows", type=_numbers, default=[5_000, 20_000])
-    parser.add_argument("--classes", type=_numbers, default=[2])
+    parser.add_argument("--rows", type=numbers, default=[5_000, 20_000])
+    parser.add_argument("--classes", type=numbers, default=[2])
     parser.add_argument("--features", type=int, default=0)
     parser.add_argument("--words", type=int, default=20, help="of each of the two pieces of a text")
     parser.add_argument("--peers", default="folds,cleanlab", help=f"of {', '.join(PEERS)}")

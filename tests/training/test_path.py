@@ -17,18 +17,11 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky, Dual
 from dataaudit.solvers.newton import minimise
 from dataaudit.solvers.sketch import Sketch
-<<<<<<< HEAD
 from dataaudit.training import path as paths
-from dataaudit.training.folds import folds_of
-from dataaudit.training.path import (
-    DensePath,
-    PathPoint,
-    folded_scores,
-=======
 from dataaudit.training.folds import SparseFolds
 from dataaudit.training.path import (
     DensePath,
->>>>>>> classes
+    PathPoint,
     is_cheap,
     l2_path,
     least_squares_loss,
