@@ -245,7 +245,13 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
 
 def _import_ahead() -> None:
     """Import what is needed once the data are there: torch, then what comes at the end."""
-    for name in ("dataaudit.audits.labels", "dataaudit.training.train", "scipy.optimize"):
+    # A package first: where another thread has one of its modules and waits for it, neither goes on.
+    for name in (
+        "dataaudit.solvers",
+        "dataaudit.audits.labels",
+        "dataaudit.training.train",
+        "scipy.optimize",
+    ):
         import_module(name)
 
 
