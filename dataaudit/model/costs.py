@@ -69,7 +69,7 @@ class Size:
         if self.k > 1:
             return self._by_classes(width)
         columns = max(1, min(COLUMNS, NUMBERS // ((self.n + width) * self.k)))
-        vectors = 4 * self.k * columns * (4 * self.n + 12 * width)
+        vectors = self.k * columns * (16 * self.n + 128 * width)  # of both precisions
         split = 8 * 2 * self.numbers + 4 * self.n * self.k**2 + 8 * 3 * (self.k + ELIMINATED) ** 2
         return 8 * self.n * self.k * probes + split + vectors
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dataaudit.errors import SolveError
 from dataaudit.model.objective import Objective
+from dataaudit.options.progress import ticking
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.classes import Classes
 from dataaudit.solvers.newton import FitSettings, minimise_by_classes
@@ -49,7 +50,7 @@ class Changes:
         `near` are scores not far from these; needed with labels.
         """  # m × (d,), (m,), (m, k) -> (m, k)
         found = []
-        for some in torch.split(torch.arange(len(sets)), self.inverse.columns):
+        for some in ticking(torch.split(torch.arange(len(sets)), self.inverse.columns)):
             labels, guess = (None if part is None else part[some] for part in (y, near))
             found.append(self._scores([sets[i] for i in some.tolist()], labels, guess))
         return torch.cat(found) if found else torch.empty(0, self.objective.model.loss.n_scores)
