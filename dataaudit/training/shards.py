@@ -145,9 +145,9 @@ def frame_shards(columns: ScannedColumns, basis: Basis) -> tuple[FrameShard, ...
 def design(
     columns: AnyColumns,
     basis: Basis,
+    *,
     y: Tensor,
     weight: Tensor,
-    *,
     scratch: Scratch | None,
     on_step: StepCallback = ignore_progress,
 ) -> MemoryRows:
