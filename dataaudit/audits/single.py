@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dataaudit.audits.health import Check
 from dataaudit.audits.validation import patched
 from dataaudit.options import Checkpoint, StepCallback
+from dataaudit.options.progress import within
 from dataaudit.statistics import Z95
 from dataaudit.training.trained import RowScores, Trained, suggested_classes
 
@@ -52,8 +53,9 @@ class Solver:
         drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, SAMPLED), replace=False))
         rows, exact = np.union1d(drawn, judged.order[: self.shown]), np.zeros(n, dtype=bool)
         for done in range(ROUNDS):
-            self.on_step(stage, done, 0)
-            scores = self._without(judged, rows, f"{stage}: {done}")
+            self.on_step(stage, done, ROUNDS + 1)
+            with within(self.on_step, stage, done=done, parts=ROUNDS + 1):
+                scores = self._without(judged, rows, f"{stage}: {done}")
             exact[rows] = True
             if not done:
                 estimated, scores = _levelled(judged, scores, drawn, exact)
@@ -61,6 +63,7 @@ class Solver:
             if not len(rows := self._candidates(judged, exact)):
                 break
         changed = np.flatnonzero(judged.scores.suggested != estimated.suggested)
+        self.on_step(stage, ROUNDS, ROUNDS + 1)
         scores = self._changed(judged, np.union1d(changed, judged.order[: self.shown]), f"{stage}: labels")
         self.on_step(stage, 1, 1)
         check = _check(estimated, scores, drawn, judged.trained.prepared.probes)
