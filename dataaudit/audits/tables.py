@@ -54,10 +54,10 @@ def review_order(
     key = {"p-wrong": noise.p_wrong, "leave-one-out": loss, "self-influence": scores.self_influence}[ranking]
     order = np.lexsort((-loss, -key))
     tied = np.flatnonzero((np.diff(key[order]) == 0) & (np.diff(loss[order]) == 0))
-    # Names are compared where they decide, which is seldom.
-    for run in np.split(tied, np.flatnonzero(np.diff(tied) > 1) + 1) if len(tied) else ():
-        among = order[run[0] : run[-1] + 2]
-        order[run[0] : run[-1] + 2] = among[dataset.row_id.gather(among).arg_sort().to_numpy()]
+    if len(tied):  # names are compared where they decide, which is seldom
+        among, place = np.sort(order[np.union1d(tied, tied + 1)]), np.zeros(len(order))
+        place[among] = dataset.row_id.gather(among).rank("ordinal").to_numpy()
+        order = np.lexsort((place, -loss, -key))
     return np.asarray(order, dtype=np.int64)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
 
@@ -23,16 +23,18 @@ from dataaudit.data.scan import require_unchanged, scan, spilled
 from dataaudit.data.size import TableSize, size_of
 from dataaudit.errors import SettingError, TooLarge
 from dataaudit.escape import shown
+from dataaudit.influence.passes import minimise_by_passes
 from dataaudit.memory import HINT, in_bytes, memory_limit, require_memory
 from dataaudit.model.objective import Objective
 from dataaudit.options import StepCallback, TrainingOptions
 from dataaudit.solvers import Prepared
 from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.newton import Fit
-from dataaudit.solvers.passes import minimise_by_passes
 
 if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
+
+USUAL_PASSES: Final = 10  # to a minimum
 
 
 def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
@@ -91,13 +93,18 @@ def require_size(size: TableSize) -> None:
 
 
 def fit_passes(
-    objective: Objective, start: Tensor | None, settings: TrainingOptions, on_step: StepCallback
+    objective: Objective, start: Tensor | None, *, settings: TrainingOptions, on_step: StepCallback
 ) -> tuple[Fit, Prepared, Tensor]:
     """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
     p = objective.model.n_params
     require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
     tried = count(1)
-    on_step("fit", 0, 0)
+    on_step("fit", 0, USUAL_PASSES)
+
+    def on_pass() -> None:
+        done = next(tried)
+        on_step("fit", done, max(USUAL_PASSES, done + 1))
+
     kept = settings.kept
     found = kept.once(
         "fit",
@@ -105,7 +112,7 @@ def fit_passes(
             minimise_by_passes,
             objective,
             start,
-            on_pass=lambda: on_step("fit", next(tried), 0),
+            on_pass=on_pass,
             kept=kept.below("fit"),
         ),
     )
