@@ -226,6 +226,7 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     with engine_for(options) as engine, Scratch(engine) as scratch:
         dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
         with keeping(options, dataset) as kept:
+            scratch.kept = kept.kept
             training = None if own else encode_training(dataset, target, kept, on_step=step)
             if training is not None:
                 foresee(step, foreseen(training, options))
