@@ -26,6 +26,7 @@ from dataaudit.model.objective import Objective
 from dataaudit.options.progress import ticking
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.classes import Classes
+from dataaudit.solvers.newton import FitSettings, minimise_by_classes
 from dataaudit.solvers.operator import Product
 
 TOLERANCE: Final = 1e-2  # relative residual of a step
@@ -57,6 +58,11 @@ class Changes:
     def self_influence(self, rows: Tensor) -> Tensor:
         """Return rᵀ Q r of some rows, to the square of what a solve leaves."""  # (m,) -> (m,)
         return torch.cat([self._self_influence(some) for some in torch.split(rows, self.inverse.columns)])
+
+    def refit(self, changed: Objective, tolerance: float, max_steps: int) -> Tensor:
+        """Return the minimum of an objective that differs in some rows."""  # -> (p,)
+        settings = FitSettings(tolerance=tolerance, max_steps=max_steps)
+        return minimise_by_classes(changed, self.theta, self.inverse, settings=settings).theta
 
     def _self_influence(self, rows: Tensor) -> Tensor:
         block, model = self.objective.rows.take(rows), self.objective.model

@@ -106,7 +106,7 @@ def rows_of(
         return MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
     from dataaudit.training.shards import design  # noqa: PLC0415 - few tables are so large
 
-    return design(columns, basis, y, weight, scratch=scratch, on_step=on_step)
+    return design(columns, basis, y=y, weight=weight, scratch=scratch, on_step=on_step)
 
 
 def _fitted(
@@ -116,7 +116,7 @@ def _fitted(
     if isinstance(objective.rows, ShardedRows):
         from dataaudit.training.streamed import fit_passes  # noqa: PLC0415 - few tables are so large
 
-        return fit_passes(objective, start, settings, on_step)
+        return fit_passes(objective, start, settings=settings, on_step=on_step)
     on_step("fit", 0, 2)
     is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
     fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)

@@ -13,7 +13,6 @@ from dataaudit.api.influence import Influence
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, TooLarge
 from dataaudit.memory import limited
 from dataaudit.model import costs
-from dataaudit.model.costs import PROBES
 from dataaudit.options import FACTORS, SOLVERS, require_damping, require_solver
 from dataaudit.solvers import prepare
 from dataaudit.solvers.cg import ConjugateGradients
@@ -159,14 +158,19 @@ def test_a_diagonal_preconditioner_helps_where_columns_differ_in_size():
     assert 2 * steps["diagonal"] < steps["none"]
 
 
-def test_forms_are_projected_where_no_factor_fits(monkeypatch):
+def test_forms_are_projected_where_no_factor_is_worth_its_work(monkeypatch):
     case = make("", 60, 12, 2, sparse=True)
     objective, theta = at_minimum(case)
+    exact = quadratic_forms(case, theta)
     monkeypatch.setattr(costs, "WORK", 0.0)
-    prepared = prepare(objective, theta, solver="cg")
-    assert f"comes from {PROBES} random projections" in prepared.reason
-    assert gap(prepared.quadratic_forms(), quadratic_forms(case, theta)) < 0.4
-    with limited(objective.size.forms), pytest.raises(TooLarge, match="influence for 60 rows"):
+    for name, method in (("auto", "conjugate gradients"), ("cg", "cg")):
+        prepared = prepare(objective, theta, solver=name)
+        assert prepared.method == method
+        assert prepared.probes == 64
+        assert gap(prepared.quadratic_forms(), exact) < 0.3
+        assert gap(prepared.exact_forms(torch.arange(60)[:, None]), exact) < 1e-6
+    assert "64 random projections, and for the rows that are shown from solves" in prepared.reason
+    with limited(1), pytest.raises(TooLarge):
         prepare(objective, theta)
 
 
