@@ -169,7 +169,8 @@ def _judge(
         from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
 
         again = partial(Judged.of, dataset, target, settings=settings)
-        return Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
+        exact = Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
+        return replace(again(exact.trained, exact.scores), checks=(exact.check,), notes=(exact.note,))
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
