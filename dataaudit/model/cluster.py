@@ -36,6 +36,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from dataaudit.errors import AuditError, ClusterError, SettingError, UnreadableFile
+from dataaudit.model.device import CPU, placed, require_device
 from dataaudit.model.rows import Function, Part, Shard, added, bundled
 
 if TYPE_CHECKING:
@@ -139,11 +140,12 @@ def _made(shards: bytes, at: int) -> _Features:
     return _Features(torch.cat([X, X.new_ones(len(X), 1)], dim=1).numpy())  # as `Block.dense` wants it
 
 
-def _applied(features: _Features, labels: Labels, function: bytes) -> bytes:
+def _applied(features: _Features, labels: Labels, function: bytes, device: str) -> bytes:
     """Apply a function to a shard, on a worker."""
     _alone()
     y, weight, width = labels
-    return packed(_unpacked(function)(Part(features, _aligned(y), _aligned(weight), width).block()))
+    part = Part(features, _aligned(y), _aligned(weight), width)
+    return packed(placed(_unpacked(function), require_device(device))(part.block()))
 
 
 def _taken(features: _Features, rows: NDArray[np.int64]) -> bytes:
@@ -187,6 +189,7 @@ class Cluster:
     """The engine of shards that runs on the workers of a client."""
 
     client: Client
+    device: str = CPU
     _features: WeakIdKeyDictionary = field(default_factory=WeakIdKeyDictionary, init=False)
     _labels: WeakIdKeyDictionary = field(default_factory=WeakIdKeyDictionary, init=False)
 
@@ -225,7 +228,9 @@ class Cluster:
         data = packed(function)
         sent = data if len(data) <= SMALL else self.client.submit(bytes, data, pure=False)
         of = self._features_of([part.shard for part in parts]), self._labels_of(parts)
-        started: list[Future] = self.client.map(_applied, *of, [sent] * len(parts), pure=False)
+        started: list[Future] = self.client.map(
+            _applied, *of, [sent] * len(parts), [self.device] * len(parts), pure=False
+        )
         return started
 
     def _features_of(self, shards: Sequence[Shard]) -> list[Future]:
@@ -250,7 +255,12 @@ def _remember(known: WeakIdKeyDictionary, keys: Sequence[Any], futures: Sequence
 
 @contextmanager
 def connected(
-    scheduler: str | None = None, workers: int | None = None, client: Any = None, *, memory: int = 2**63
+    scheduler: str | None = None,
+    workers: int | None = None,
+    client: Any = None,
+    *,
+    memory: int = 2**63,
+    device: str = CPU,
 ) -> Iterator[Cluster]:
     """Give the engine of a cluster: at an address, of workers started here, or of a client.
 
@@ -272,7 +282,7 @@ def connected(
             client = stack.enter_context(_client(at))
         _require_same(client)
         try:
-            yield Cluster(client)
+            yield Cluster(client, device)
         except distributed.KilledWorker as error:
             what = f"{error.allowed_failures + 1} workers died, one after the other, over the same rows"
             raise ClusterError(what, "give workers more memory, or write smaller row groups") from error
@@ -280,7 +290,8 @@ def connected(
             if client.status == "running" and not isinstance(error, CancelledError):
                 raise  # of a file
             raise ClusterError(
-                f"the scheduler at {client.scheduler.address} does not answer any more", "start it again"
+                f"the scheduler at {client.scheduler.address} does not answer any more",
+                "start it again; --resume goes on where this run stopped",
             ) from error
 
 
