@@ -255,12 +255,7 @@ def _remember(known: WeakIdKeyDictionary, keys: Sequence[Any], futures: Sequence
 
 @contextmanager
 def connected(
-    scheduler: str | None = None,
-    workers: int | None = None,
-    client: Any = None,
-    *,
-    memory: int = 2**63,
-    device: str = CPU,
+    scheduler: str | None = None, workers: int | None = None, client: Any = None, *, memory: int = 2**63
 ) -> Iterator[Cluster]:
     """Give the engine of a cluster: at an address, of workers started here, or of a client.
 
@@ -282,7 +277,7 @@ def connected(
             client = stack.enter_context(_client(at))
         _require_same(client)
         try:
-            yield Cluster(client, device)
+            yield Cluster(client)
         except distributed.KilledWorker as error:
             what = f"{error.allowed_failures + 1} workers died, one after the other, over the same rows"
             raise ClusterError(what, "give workers more memory, or write smaller row groups") from error

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
-from typing import ClassVar, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -155,6 +155,10 @@ class MemoryRows(Rows):
             X = self.X if stop - start == self.n else self.X[start:stop]
             yield Block(X, self.y[start:stop], self.weight[start:stop])
 
+    def on(self, device: str) -> Self:
+        """Return the same rows, computed with on a device."""
+        return replace(self, device=device)
+
     def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
         """Yield one result a block, in row order."""
         return self.map_with(function, dense=dense)
@@ -275,6 +279,11 @@ class ShardedRows(Rows):
     def n(self) -> int:  # type: ignore[override]
         """Number of rows."""
         return len(self.y)
+
+    def on(self, device: str) -> Self:
+        """Return the same rows, computed with on a device."""
+        engine: Any = self.engine
+        return self if device == engine.device else replace(self, engine=replace(engine, device=device))
 
     @cached_property
     def bounds(self) -> list[int]:

@@ -119,7 +119,7 @@ def engine_for(settings: LabelOptions) -> AbstractContextManager[Any]:
     from dataaudit.model.cluster import connected  # noqa: PLC0415 - few runs have workers
 
     given = settings.scheduler, settings.workers, settings.client
-    return connected(*given, memory=memory_limit() // 2, device=settings.device)
+    return connected(*given, memory=memory_limit() // 2)
 
 
 def _as_asked(dataset: Dataset, settings: LabelOptions) -> Dataset:

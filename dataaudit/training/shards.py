@@ -23,8 +23,7 @@ from dataaudit.errors import UnreadableFile
 from dataaudit.features import AnyColumns, Basis, Columns, Encoding
 from dataaudit.features.scanned import ScannedColumns
 from dataaudit.memory import memory_limit, require_memory
-from dataaudit.model.device import CPU
-from dataaudit.model.rows import Local, MemoryRows, ShardedRows
+from dataaudit.model.rows import MemoryRows, ShardedRows
 from dataaudit.options import StepCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -146,11 +145,10 @@ def frame_shards(columns: ScannedColumns, basis: Basis) -> tuple[FrameShard, ...
 def design(
     columns: AnyColumns,
     basis: Basis,
+    *,
     y: Tensor,
     weight: Tensor,
-    *,
     scratch: Scratch | None,
-    device: str = CPU,  # where blocks are computed with
     on_step: StepCallback = ignore_progress,
 ) -> MemoryRows:
     """Return the rows of a model whose columns are not in memory: dense ones in scratch files.
@@ -170,7 +168,7 @@ def design(
         done += shard.n
         on_step("write features", done, columns.n)
     # It answers what a model asks of rows: to be summed over, mapped over, and taken.
-    return cast("MemoryRows", ShardedRows(tuple(shards), y, weight, len(basis.features), Local(device)))
+    return cast("MemoryRows", ShardedRows(tuple(shards), y, weight, len(basis.features)))
 
 
 def sparse_design(columns: AnyColumns, basis: Basis) -> csr_array:

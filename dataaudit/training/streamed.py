@@ -23,13 +23,13 @@ from dataaudit.data.scan import require_unchanged, scan, spilled
 from dataaudit.data.size import TableSize, size_of
 from dataaudit.errors import SettingError, TooLarge
 from dataaudit.escape import shown
+from dataaudit.influence.passes import minimise_by_passes
 from dataaudit.memory import HINT, in_bytes, memory_limit, require_memory
 from dataaudit.model.objective import Objective
 from dataaudit.options import StepCallback, TrainingOptions
 from dataaudit.solvers import Prepared
 from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.newton import Fit
-from dataaudit.solvers.passes import minimise_by_passes
 
 if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
@@ -91,7 +91,7 @@ def require_size(size: TableSize) -> None:
 
 
 def fit_passes(
-    objective: Objective, start: Tensor | None, settings: TrainingOptions, on_step: StepCallback
+    objective: Objective, start: Tensor | None, *, settings: TrainingOptions, on_step: StepCallback
 ) -> tuple[Fit, Prepared, Tensor]:
     """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
     p = objective.model.n_params

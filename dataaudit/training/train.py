@@ -16,7 +16,7 @@ from dataaudit.features.columns import bytes_of
 from dataaudit.features.target import Target
 from dataaudit.memory import hold, memory_limit, require_memory
 from dataaudit.model.costs import Size, least_bytes
-from dataaudit.model.device import CPU, require_device
+from dataaudit.model.device import require_device
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
@@ -70,7 +70,7 @@ def train(
     choice = kept.once(
         "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     )
-    rows = rows_of(training, choice.basis, scratch, device=settings.device, on_step=on_step)
+    rows = rows_of(training, choice.basis, scratch, on_step).on(settings.device)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
     return Trained(
@@ -98,8 +98,6 @@ def rows_of(
     training: Training,
     basis: Basis,
     scratch: Scratch | None,
-    *,
-    device: str = CPU,
     on_step: StepCallback = ignore_progress,
 ) -> MemoryRows:
     """Return the rows of the model."""
@@ -108,11 +106,10 @@ def rows_of(
     if isinstance(columns, Columns):
         X = basis.transform(columns)
         hold(bytes_of(X))
-        X = torch.from_numpy(X) if isinstance(X, np.ndarray) else X
-        return MemoryRows(X, y, weight, device=device)
+        return MemoryRows(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, y, weight)
     from dataaudit.training.shards import design  # noqa: PLC0415 - few tables are so large
 
-    return design(columns, basis, y, weight, scratch=scratch, device=device, on_step=on_step)
+    return design(columns, basis, y=y, weight=weight, scratch=scratch, on_step=on_step)
 
 
 def _fitted(
@@ -122,7 +119,7 @@ def _fitted(
     if isinstance(objective.rows, ShardedRows):
         from dataaudit.training.streamed import fit_passes  # noqa: PLC0415 - few tables are so large
 
-        return fit_passes(objective, start, settings, on_step)
+        return fit_passes(objective, start, settings=settings, on_step=on_step)
     on_step("fit", 0, 2)
     is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
     fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)

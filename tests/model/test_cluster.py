@@ -18,9 +18,9 @@ from scipy.sparse import csr_array
 from shards import dying, given, killing, sharded, write
 
 from dataaudit.errors import ClusterError, MissingColumn, SettingError, UnreadableFile
+from dataaudit.influence.passes import minimise_by_passes
 from dataaudit.model.cluster import SMALL, connected, packed
 from dataaudit.model.rows import BUNDLE, LOCAL, added
-from dataaudit.solvers.passes import minimise_by_passes
 
 pytest.importorskip("distributed")
 TESTS = Path(__file__).parents[1]

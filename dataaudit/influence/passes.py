@@ -30,6 +30,8 @@ SHARP: Final = 1e-10  # gradient at which steps end: scores are those of rows in
 SOME: Final = 8  # one shard in so many is where a fit begins
 LEAST: Final = 32  # shards from which on it pays
 BEGUN: Final = 1e-4  # gradient at which the beginning ends
+APPROACH, MUCH = 8, 0.2  # passes that bring a gradient alone, and what each has to leave of it at most
+SHORT: Final = 1e-9  # length of a step, relative to θ, that leaves the Hessian as it is
 CHANGED: Final = 1e-12  # length of a step of changed problems at which they end, relative to θ
 PASSES: Final = 6  # of changed problems at most
 _FEWEST: Final = 1e-6  # of a step that is halved
@@ -55,25 +57,12 @@ def minimise_by_passes(
     """Minimise R(θ) over shards; ask `Fit.require_converged` before the end point is used."""  # start (p,)
     p = objective.model.n_params
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
+    steps = _Steps(min(SHARP, settings.tolerance), settings.max_steps, on_pass, kept)
     some = _some(objective)
     if some is not None:
-        begin = partial(_begun, some, theta, settings.max_steps, kept.below("some rows"))
-        theta = kept.once("start", begin)
-    tolerance = min(SHARP, settings.tolerance)
-    steps = _Steps(tolerance, settings.max_steps, on_pass, kept)
+        theta = kept.once("start", partial(_begun, objective, some, theta, steps=steps))
     found = _newton(objective, theta, steps)
     return replace(found, fit=replace(found.fit, tolerance=settings.tolerance))
-
-
-def _some(objective: Objective) -> Objective | None:
-    """Return the objective over one shard in a few; None where all are few."""
-    rows = objective.rows
-    if not isinstance(rows, ShardedRows) or len(rows.shards) < LEAST:
-        return None
-    parts = rows.parts[::SOME]
-    y, weight = torch.cat([part.y for part in parts]), torch.cat([part.weight for part in parts])
-    fewer = ShardedRows(tuple(part.shard for part in parts), y, weight, rows.width, rows.engine)
-    return replace(objective, rows=cast("MemoryRows", fewer))
 
 
 @dataclass(frozen=True)
@@ -86,9 +75,42 @@ class _Steps:
     kept: Checkpoint = NOT_KEPT
 
 
-def _begun(some: Objective, theta: Tensor, most: int, kept: Checkpoint) -> Tensor:
-    """Return the minimum of some of the rows, roughly."""
-    return _newton(some, theta, _Steps(BEGUN, most, kept=kept)).fit.theta
+def _begun(objective: Objective, some: Objective, theta: Tensor, *, steps: _Steps) -> Tensor:
+    """Return a point near the minimum, by steps with the Hessian of some of the rows.
+
+    They go on as long as each brings the minimum much nearer.
+    """
+    begun = _newton(some, theta, _Steps(BEGUN, steps.most, kept=steps.kept.below("some rows")))
+    L, failed = torch.linalg.cholesky_ex(begun.H)
+    first, theta, best, now = steps.kept.get("gradient") or (0, begun.fit.theta, begun.fit.theta, torch.inf)
+    for step in range(first, 0 if failed else APPROACH):
+        steps.kept.put("gradient", (step, theta, best, now))
+        gradient = objective.gradient(theta)
+        steps.on_pass()
+        norm = float(gradient.abs().max())
+        if norm > now * MUCH:
+            return best if norm > now else theta
+        moved = cholesky_solve(L, gradient[:, None])[:, 0]
+        best, now, theta = theta, norm, theta - moved
+        if _is_short(moved, theta):
+            break
+    return theta
+
+
+def _is_short(step: Tensor, theta: Tensor) -> bool:
+    """Whether a step is so short that the Hessian after it is that before it."""
+    return float(step.norm()) <= SHORT * max(float(theta.norm()), 1.0)
+
+
+def _some(objective: Objective) -> Objective | None:
+    """Return the objective over one shard in a few; None where all are few."""
+    rows = objective.rows
+    if not isinstance(rows, ShardedRows) or len(rows.shards) < LEAST:
+        return None
+    parts = rows.parts[::SOME]
+    y, weight = torch.cat([part.y for part in parts]), torch.cat([part.weight for part in parts])
+    fewer = ShardedRows(tuple(part.shard for part in parts), y, weight, rows.width, rows.engine)
+    return replace(objective, rows=cast("MemoryRows", fewer))
 
 
 def _newton(objective: Objective, theta: Tensor, steps: _Steps) -> Minimum:
@@ -121,6 +143,8 @@ def _newton(objective: Objective, theta: Tensor, steps: _Steps) -> Minimum:
             min(best, norm),
         )
         theta = theta + direction
+        if _is_short(direction, theta):
+            return Minimum(Fit(theta, norm, step + 1, tolerance), H)
     raise AssertionError("there is a last step")
 
 
@@ -144,7 +168,7 @@ def _contribution(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
 
 
 def minimise_changes(
-    objective: Objective, changes: Sequence[Change], starts: Tensor, solve: Product
+    objective: Objective, changes: Sequence[Change], *, starts: Tensor, solve: Product
 ) -> Tensor:
     """Return the minima of problems that each differ in some rows, by shared passes."""  # (p, m) -> (p, m)
     thetas = starts.clone()
