@@ -255,7 +255,7 @@ def _remember(known: WeakIdKeyDictionary, keys: Sequence[Any], futures: Sequence
 
 @contextmanager
 def connected(
-    scheduler: str | None = None, workers: int | None = None, client: Any = None, *, memory: int = 2**63
+    scheduler: str | None = None, *, workers: int | None = None, client: Any = None, memory: int = 2**63
 ) -> Iterator[Cluster]:
     """Give the engine of a cluster: at an address, of workers started here, or of a client.
 

@@ -70,7 +70,7 @@ def train(
     choice = kept.once(
         "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     )
-    rows = rows_of(training, choice.basis, scratch, on_step).on(settings.device)
+    rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
     return Trained(
@@ -97,6 +97,7 @@ def train(
 def rows_of(
     training: Training,
     basis: Basis,
+    *,
     scratch: Scratch | None,
     on_step: StepCallback = ignore_progress,
 ) -> MemoryRows:
