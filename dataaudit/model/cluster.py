@@ -17,6 +17,7 @@ import io
 import logging
 import os
 import pickle
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
@@ -276,18 +277,17 @@ def connected(
             at = scheduler or _started(workers or 1, memory, stack)
             client = stack.enter_context(_client(at))
         _require_same(client)
+        address = client.scheduler.address  # which a client forgets with its scheduler
         try:
             yield Cluster(client)
         except distributed.KilledWorker as error:
             what = f"{error.allowed_failures + 1} workers died, one after the other, over the same rows"
             raise ClusterError(what, "give workers more memory, or write smaller row groups") from error
-        except (CancelledError, OSError) as error:
-            if client.status == "running" and not isinstance(error, CancelledError):
+        except (CancelledError, OSError, distributed.client.ClosedClientError) as error:
+            if isinstance(error, OSError) and client.status == "running":
                 raise  # of a file
-            raise ClusterError(
-                f"the scheduler at {client.scheduler.address} does not answer any more",
-                "start it again; --resume goes on where this run stopped",
-            ) from error
+            what = f"the scheduler at {address} does not answer any more"
+            raise ClusterError(what, "start it again; --resume goes on where this run stopped") from error
 
 
 def _client(at: Any) -> Any:
@@ -319,8 +319,14 @@ def _started(workers: int, memory: int, stack: ExitStack) -> Any:
             local_directory=scratch,
             dashboard_address="127.0.0.1:0",  # its port is opened even where it is not asked for
             silence_logs=logging.CRITICAL,
+            preload=[__name__],
         )
     )
+
+
+def dask_setup(_worker: object) -> None:
+    """Leave Ctrl-C to the process that started this worker: Dask calls this by its name, before any task."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _require_same(client: Any) -> None:
