@@ -116,8 +116,7 @@ def notes(trained: Trained, scores: RowScores) -> tuple[str, ...]:
         return ()
     error = float(np.median(standard_errors(scores.leverage[some], trained.prepared.probes)))
     sentence = (
-        f"Leverage, self-influence and leave-one-out values of {len(some):,} of {n:,} rows, marked "
-        f"“estimated” in labels.parquet, are estimates with a standard error of about {error:.0%} of the "
-        f"leverage; all others are exact."
+        f"Leverage, and what follows from it, is estimated in {len(some):,} of {n:,} rows, marked "
+        f"“estimated” in labels.parquet, with a standard error of {error:.0%}."
     )
     return (sentence,)

@@ -61,7 +61,6 @@ def label_findings(
     on_step("score rows", 0, 1)
     judged = _judge(dataset, target, trained, settings=settings, on_step=on_step)
     trained, scores, noise, order = judged.trained, judged.scores, judged.noise, judged.order
-    groups = trained.groups
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     on_step("score rows", 1, 1)
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
@@ -80,19 +79,18 @@ def label_findings(
     columns = [role.column for role in trained.roles] or dataset.frame.columns
     hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
     hashes = content_hashes(dataset.frame, columns=hashed)
-    labels = label_table(
-        dataset, target, scores, noise=noise, order=order, groups=groups, estimated=trained.estimated
-    )
+    labels = label_table(dataset, target, scores, noise=noise, order=order, trained=trained)
     labels = labels.with_columns(hashes[order])
     sample = sample_of(labels, ROWS, seed=settings.seed)
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
     shown = np.unique(np.concatenate([read, others, drawn]))
+    said = provenance(dataset, target, trained, settings=settings, noise=noise, command=command)
     said = replace(
-        provenance(
-            dataset, target, trained, settings=settings, noise=noise, command=command, also=judged.notes
-        ),
+        said,
         claim=claim(noise, random),
+        notes=(*judged.notes, *said.notes),
+        leading=len(judged.notes) + said.leading,
     )
     on_step("tables", 1, 1)
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
@@ -160,7 +158,8 @@ def _judge(
         from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
 
         again = partial(Judged.of, dataset, target, settings=settings)
-        return Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
+        exact = Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
+        return replace(again(exact.trained, exact.scores), checks=(exact.check,), notes=(exact.note,))
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)

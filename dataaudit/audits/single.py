@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import numpy as np
 import torch
@@ -18,18 +18,51 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check
 from dataaudit.audits.validation import patched
+from dataaudit.noise import NoiseModel
 from dataaudit.options import Checkpoint, StepCallback
+from dataaudit.options.progress import within
 from dataaudit.statistics import Z95
 from dataaudit.training.trained import RowScores, Trained, suggested_classes
-
-if TYPE_CHECKING:
-    from dataaudit.audits.labels import Judged
 
 SAMPLED: Final = 50  # rows by which the estimates are judged
 ROUNDS: Final = 4
 COVERED: Final = 0.85  # least share of the sampled rows within their interval; 95 % are expected
 
 Rows = NDArray[np.int64]
+
+
+class Judged(Protocol):
+    """Rows with their scores, the noise that these show, and the order to look at them."""
+
+    @property
+    def trained(self) -> Trained:
+        """The model."""
+
+    @property
+    def scores(self) -> RowScores:
+        """Of all rows."""
+
+    @property
+    def noise(self) -> NoiseModel:
+        """What the scores show."""
+
+    @property
+    def order(self) -> Rows:
+        """Positions, the most suspect first."""
+
+    @property
+    def ranking(self) -> str:
+        """What they are ordered by."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A model with scores of which the first rows' are exact, and how far the estimates of others are off."""
+
+    trained: Trained
+    scores: RowScores
+    check: Check
+    note: str
 
 
 def standard_error(probes: int) -> float:
@@ -46,14 +79,15 @@ class Solver:
     kept: Checkpoint
     on_step: StepCallback
 
-    def exact(self, judged: Judged, seed: int) -> Judged:
-        """Make the scores of the first rows exact, and say how far the estimates of others are off."""
+    def exact(self, judged: Judged, seed: int) -> Exact:
+        """Make the scores of the first rows exact."""
         stage, n = "solve for the first rows", len(judged.order)
         drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, SAMPLED), replace=False))
         rows, exact = np.union1d(drawn, judged.order[: self.shown]), np.zeros(n, dtype=bool)
         for done in range(ROUNDS):
-            self.on_step(stage, done, 0)
-            scores = self._without(judged, rows, f"{stage}: {done}")
+            self.on_step(stage, done, ROUNDS + 1)
+            with within(self.on_step, stage, done=done, parts=ROUNDS + 1):
+                scores = self._without(judged, rows, f"{stage}: {done}")
             exact[rows] = True
             if not done:
                 estimated, scores = _levelled(judged, scores, drawn, exact)
@@ -61,11 +95,11 @@ class Solver:
             if not len(rows := self._candidates(judged, exact)):
                 break
         changed = np.flatnonzero(judged.scores.suggested != estimated.suggested)
+        self.on_step(stage, ROUNDS, ROUNDS + 1)
         scores = self._changed(judged, np.union1d(changed, judged.order[: self.shown]), f"{stage}: labels")
         self.on_step(stage, 1, 1)
         check = _check(estimated, scores, drawn, judged.trained.prepared.probes)
-        judged = self.again(judged.trained, scores)
-        return replace(judged, checks=(check,), notes=_notes(judged.trained))
+        return Exact(judged.trained, scores, check, _note(judged.trained))
 
     def _without(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
         """Return the scores with those of some rows without themselves, and their groups, solved for."""
@@ -144,12 +178,11 @@ def _check(estimated: RowScores, exact: RowScores, rows: Rows, probes: int) -> C
     return ("estimates", within, COVERED, within >= COVERED, message)
 
 
-def _notes(trained: Trained) -> tuple[str, ...]:
+def _note(trained: Trained) -> str:
     """Say in one sentence what is estimated, and how well."""
     estimated, error = int(trained.estimated.sum()), standard_error(trained.prepared.probes)
-    sentence = (
+    return (
         f"The leverage of all rows, and self-influence and leave-one-out values of {estimated:,} of "
         f"{len(trained.estimated):,} rows, marked “estimated” in labels.parquet, are estimates, with a "
         f"standard error of at most {error:.0%}; all else is exact."
     )
-    return (sentence,)

@@ -54,10 +54,10 @@ def review_order(
     key = {"p-wrong": noise.p_wrong, "leave-one-out": loss, "self-influence": scores.self_influence}[ranking]
     order = np.lexsort((-loss, -key))
     tied = np.flatnonzero((np.diff(key[order]) == 0) & (np.diff(loss[order]) == 0))
-    # Names are compared where they decide, which is seldom.
-    for run in np.split(tied, np.flatnonzero(np.diff(tied) > 1) + 1) if len(tied) else ():
-        among = order[run[0] : run[-1] + 2]
-        order[run[0] : run[-1] + 2] = among[dataset.row_id.gather(among).arg_sort().to_numpy()]
+    if len(tied):  # names are compared where they decide, which is seldom
+        among, place = np.sort(order[np.union1d(tied, tied + 1)]), np.zeros(len(order))
+        place[among] = dataset.row_id.gather(among).rank("ordinal").to_numpy()
+        order = np.lexsort((place, -loss, -key))
     return np.asarray(order, dtype=np.int64)
 
 
@@ -68,8 +68,7 @@ def label_table(
     *,
     noise: NoiseModel,
     order: NDArray[np.int64],
-    groups: Groups | None = None,
-    estimated: NDArray[np.bool_] | None = None,
+    trained: Trained | None = None,
 ) -> pl.DataFrame:
     """Return the table `LABELS`, in review order; `GROUPED` and `ESTIMATED` follow where due."""
     names, at = pl.Series(target.classes, dtype=pl.String), np.arange(len(target.y))
@@ -99,9 +98,11 @@ def label_table(
     }
     # One after another: of many rows the whole table is not held twice.
     ordered = [pl.Series(name, make()).cast(LABELS[name]).gather(order) for name, make in columns.items()]
-    if groups is not None:
+    if trained is None:
+        return pl.DataFrame(ordered)
+    if (groups := trained.groups) is not None:
         ordered += [column.gather(order) for column in _grouped(groups, target).iter_columns()]
-    if estimated is not None and estimated.any():
+    if (estimated := trained.estimated).any():
         ordered.append(pl.Series("estimated", estimated, dtype=ESTIMATED["estimated"]).gather(order))
     return pl.DataFrame(ordered)
 
@@ -242,7 +243,6 @@ def provenance(
     settings: LabelOptions,
     noise: NoiseModel,
     command: str,
-    also: Iterable[str] = (),
 ) -> Provenance:
     """Return everything that another run needs to give the same findings."""
     ranking, reason = choose_ranking(settings.rank, noise)
@@ -257,7 +257,7 @@ def provenance(
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
         settings=settings.to_dict() | {"source": dataset.given},
-        **decisions(trained, target.notes, read=dataset.notes, also=also),
+        **decisions(trained, target.notes, read=dataset.notes),
     )
 
 

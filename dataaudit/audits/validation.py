@@ -102,6 +102,8 @@ def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor
         columns = torch.stack(list(starts), 1)
         return list(minimise_changes(objective, changes, starts=columns, solve=prepared.solve).T)
     changed = [change.of(objective) for change in changes]
+    if prepared.changed is not None:
+        return [prepared.changed.refit(one, SHARP.tolerance, SHARP.max_steps) for one in changed]
     fits = minimise_together(changed, starts, precondition=prepared.precondition, settings=SHARP)
     return [fit.theta for fit in fits]
 

@@ -58,6 +58,10 @@ class Checkpoint:
             self.put(stage, kept)
         return kept
 
+    def folder(self) -> Path | None:
+        """Return a folder for files that a run goes on with, or None."""
+        return None
+
     def below(self, stage: str) -> "Checkpoint":
         """Return the same for the parts of a stage."""
         return _Below(self, stage)

@@ -35,19 +35,15 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
-from dataaudit.model.costs import NUMBERS
+from dataaudit.model.costs import BLOCKS, COLUMNS, KEPT, NUMBERS
 from dataaudit.model.device import CPU
-from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.schur import STEPS, threaded
 
 HEAD: Final = 1000  # columns of a dense block at most
-HEAD_NUMBERS: Final = 8e6  # that the blocks of all classes hold
 HEAD_ROWS: Final = 2  # for each column of a block
 DENSE: Final = 4  # numbers of a block for each entry of X: dense products are faster by that at least
-COLUMNS: Final = 64  # right-hand sides at a time, at most
-KEPT: Final = 32  # probes by which joint forms of groups are estimated
 MOST: Final = 0.98  # leverage of a row in one class at most: an estimate may be above 1
 _BYTES: Final = 64 * 2**20  # of forms at a time
 
@@ -96,7 +92,7 @@ class Blocks:
         else:
             bent = torch.from_numpy(X.multiply(X).tocsr().T @ W.numpy()).float()
         entries = X.numel() if isinstance(X, Tensor) else X.nnz
-        size = int(min(HEAD, (HEAD_NUMBERS / K) ** 0.5, (DENSE * entries) ** 0.5, X.shape[1]))
+        size = int(min(HEAD, (BLOCKS / K) ** 0.5, (DENSE * entries) ** 0.5, X.shape[1]))
         first = np.sort(np.argsort(-bent.sum(1).numpy(), kind="stable")[:size])
         rows = np.unique(np.linspace(0, n - 1, min(n, HEAD_ROWS * (size + 1))).astype(np.int64))
         D, some = _dense(X, rows, first), W[torch.from_numpy(rows)] * (n / len(rows))
@@ -153,15 +149,18 @@ class Classes:
         )
 
     def at(self, objective: Objective, theta: Tensor) -> Classes:
-        """Return the same at another θ, preconditioned as here."""
-        P = _probabilities(objective, theta).float()
-        return replace(self, P=P[:, 1:].contiguous(), W=_block_weights(P, self.weight))
+        """Return the same at another θ, or with other weights, preconditioned as here."""
+        P, weight = (
+            _probabilities(objective, theta).float(),
+            (objective.rows.weight / objective.rows.n).float(),
+        )
+        return replace(self, P=P[:, 1:].contiguous(), W=_block_weights(P, weight), weight=weight)
 
     @property
     def columns(self) -> int:
         """How many right-hand sides are solved for at a time."""
         n, K = self.W.shape
-        return columns_at_once(n, len(self.ridge), K)
+        return max(1, min(COLUMNS, NUMBERS // ((n + len(self.ridge)) * K)))
 
     def product(self, V: Tensor) -> Tensor:
         """Return (H + δ I) V."""  # (p, m) -> (p, m)
@@ -316,15 +315,3 @@ class Projections:
 def _differences(q: Tensor) -> Tensor:
     """Return T diag(q) Tᵀ."""  # (…, K) -> (…, k, k)
     return torch.diag_embed(q[..., 1:]) + q[..., :1, None]
-
-
-def columns_at_once(n: int, width: int, K: int) -> int:
-    """Return how many right-hand sides are solved for at a time."""
-    return max(1, min(COLUMNS, NUMBERS // ((n + width) * K)))
-
-
-def classes_bytes(model: LinearModel, n: int, entries: int) -> int:
-    """Return the memory of the blocks, and of solving with them."""
-    K, width = model.loss.n_scores + 1, model.width + 1
-    vectors = 4 * K * columns_at_once(n, width, K) * (4 * n + 10 * width)
-    return int(40 * entries + 3 * 4 * HEAD_NUMBERS + vectors + 4 * KEPT * width * K + 4 * 6 * n * K)

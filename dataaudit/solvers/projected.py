@@ -72,7 +72,7 @@ class Projected:
         return Prepared(
             solve=solve,
             quadratic_forms=lambda: sketched().quadratic_forms(),
-            joint_forms=lambda rows: sketched().joint_forms(rows),
+            joint_forms=_remembered(lambda rows: sketched().joint_forms(rows)),
             exact_forms=partial(_exact_forms, objective, whole.product, inverse),
             residual=whole.residual(solve),
             method="conjugate gradients",
@@ -114,6 +114,22 @@ def affordable_probes(objective: Objective, wanted: int) -> int:
     """Return how many probes fit in a part of the memory: fewer make the estimates rougher."""
     room = memory_limit() // (KEPT * 8 * objective.rows.n * objective.model.loss.n_scores)
     return max(FEWEST, min(wanted, room))
+
+
+def _remembered(joint: Product) -> Product:
+    """Return joint forms that are made once: a list is made anew several times, its groups stay."""
+    known: dict[bytes, Tensor] = {}
+
+    def forms(rows: Tensor) -> Tensor:
+        name = rows.numpy().tobytes()
+        if name not in known:
+            made = joint(rows)
+            if rows.shape[1] > PROBES:  # few, and large
+                return made
+            known[name] = made
+        return known[name]
+
+    return forms
 
 
 def _in_double(objective: Objective, theta: Tensor) -> Product:

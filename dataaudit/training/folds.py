@@ -45,7 +45,7 @@ FOLDS: Final = 5
 # Products with X that the fits of one λ take, as a rule.
 PRODUCTS: Final = 25
 # Multiplications a λ above which the step is not halved around the minimum.
-DEAR: Final = 4e10
+DEAR: Final = 1.5e10
 # Directions of less variance than this share of the largest are rounding, in float32.
 FLAT: Final = 1e-7
 # Of sparse rows: entries times classes times folds up to which five fits are made; judged rows of one fit.

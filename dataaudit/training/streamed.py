@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
 
@@ -33,6 +33,8 @@ from dataaudit.solvers.newton import Fit
 
 if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
+
+USUAL_PASSES: Final = 10  # to a minimum
 
 
 def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
@@ -97,7 +99,12 @@ def fit_passes(
     p = objective.model.n_params
     require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
     tried = count(1)
-    on_step("fit", 0, 0)
+    on_step("fit", 0, USUAL_PASSES)
+
+    def on_pass() -> None:
+        done = next(tried)
+        on_step("fit", done, max(USUAL_PASSES, done + 1))
+
     kept = settings.kept
     found = kept.once(
         "fit",
@@ -105,7 +112,7 @@ def fit_passes(
             minimise_by_passes,
             objective,
             start,
-            on_pass=lambda: on_step("fit", next(tried), 0),
+            on_pass=on_pass,
             kept=kept.below("fit"),
         ),
     )

@@ -85,7 +85,9 @@ def test_what_is_estimated_is_marked_and_said(projected):
     check = found.health.row(by_predicate=pl.col("check") == "estimates", named=True)
     assert check["ok"]
     assert "64 random projections" in check["message"]
-    note = next(note for note in found.provenance.notes if "standard error" in note)
+    note = next(
+        note for note in found.provenance.notes[: found.provenance.leading] if "standard error" in note
+    )
     assert f"{marked.sum():,} of 900 rows" in note
     assert found.health["ok"].all()
 
@@ -172,3 +174,15 @@ def test_rows_that_might_belong_to_the_first_are_asked_for(projected, monkeypatc
     assert len(asked[-1]) == 0
     assert not found.labels["estimated"].head(40).any()
     assert Shown(1, 2) == Shown(first=1, exact=2)
+
+
+def test_decisions_are_learned_from_and_the_marks_stay(projected, tmp_path):
+    frame, _ = texts(600)
+    made = audit(frame, top=20, verify=0)
+    first = made.findings.labels.head(30)
+    decided = first.select("row_id", label="suggested_label").with_columns(action=pl.lit("relabel"))
+    learned = made.learn(decided)
+    both = made.findings.labels.join(learned.findings.labels, on="row_id", suffix="_learned")
+    assert both["estimated"].equals(both["estimated_learned"])
+    learned.findings.write(tmp_path / "learned")
+    assert pl.read_parquet(tmp_path / "learned" / "labels.parquet")["estimated"].sum() > 0

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scale import DATA, Made, Point, Spent, _numbers, audit, made, run, saved, write_picture
+from scale import DATA, Made, Point, Spent, audit, made, numbers, run, saved, write_picture
 
 OURS = "audit labels"
 PEERS = ("folds", "cleanlab", "boosting")
@@ -144,8 +144,8 @@ def arguments(given: list[str]) -> Any:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kind", choices=("mails", "texts", "table"), default="mails")
-    parser.add_argument("--rows", type=_numbers, default=[5_000, 20_000])
-    parser.add_argument("--classes", type=_numbers, default=[2])
+    parser.add_argument("--rows", type=numbers, default=[5_000, 20_000])
+    parser.add_argument("--classes", type=numbers, default=[2])
     parser.add_argument("--features", type=int, default=0)
     parser.add_argument("--words", type=int, default=20, help="of each of the two pieces of a text")
     parser.add_argument("--peers", default="folds,cleanlab", help=f"of {', '.join(PEERS)}")

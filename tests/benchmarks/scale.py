@@ -300,9 +300,9 @@ def arguments(given: list[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kind", choices=("mails", "texts", "table"), default="texts")
-    parser.add_argument("--rows", type=_numbers, default=[2_000, 6_000, 20_000])
-    parser.add_argument("--classes", type=_numbers, default=[2])
-    parser.add_argument("--features", type=_numbers, default=[0])
+    parser.add_argument("--rows", type=numbers, default=[2_000, 6_000, 20_000])
+    parser.add_argument("--classes", type=numbers, default=[2])
+    parser.add_argument("--features", type=numbers, default=[0])
     parser.add_argument("--words", type=int, default=20, help="of each of the two pieces of a text")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--limit", type=float, default=600.0, help="seconds of one run")
@@ -316,7 +316,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
     return options
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 

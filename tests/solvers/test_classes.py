@@ -112,3 +112,10 @@ def test_wide_rows_are_fitted_to_the_same_minimum(monkeypatch):
     monkeypatch.setattr(newton, "BLOCK_NUMBERS", 0)
     found = minimise(case.objective()).require_converged()
     torch.testing.assert_close(found.theta, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_refits_are_those_of_newton(fitted):
+    objective, _, _, found = fitted
+    changed = objective.reweighted(objective.rows.weight.index_fill(0, torch.tensor([5]), 0.0))
+    expected = minimise(changed, settings=newton.FitSettings(tolerance=1e-12)).theta
+    torch.testing.assert_close(found.changed.refit(changed, 1e-12, 20), expected, rtol=1e-7, atol=1e-9)

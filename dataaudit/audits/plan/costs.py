@@ -31,26 +31,27 @@ PASSES: Final = 10  # over rows on disk, to a minimum
 LIBRARIES: Final = 420 * 2**20  # bytes of Python with all that an audit imports
 ROW: Final = 900  # bytes of a row's scores and findings, and of their copies while they are written
 ENTRY, FLOAT = 12, 8
+CUT_BYTES, KEPT = 64 << 20, 6  # of texts that are cut at a time, and bytes of words for each
 
 Work = tuple[float, float, float]  # multiplications dense and sparse, bytes looked at
 
 # Seconds on the machine of which `USUAL` are the speeds: fixed, and per 1e9 units of dense work, sparse work
 # and looked-at bytes.
 FIGURES: Final[dict[str, tuple[float, float, float, float]]] = {
-    "read": (0.02, 0.0, 0.0, 0.4),
-    "encode": (0.1, 0.0, 0.0, 55.0),
-    "screen bases": (0.6, 0.02, 0.0, 0.0),
-    "choose basis": (0.5, 0.02, 0.0, 0.0),
-    "choose λ": (0.2, 0.04, 0.45, 0.0),
+    "read": (0.07, 0.0, 0.0, 1.0),
+    "encode": (1.0, 0.0, 0.0, 100.0),
+    "screen bases": (1.3, 0.03, 0.0, 0.0),
+    "choose basis": (0.5, 0.09, 0.0, 0.0),
+    "choose λ": (0.5, 0.09, 0.7, 0.0),
     "write features": (0.1, 0.0, 0.0, 3.0),
-    "fit": (0.1, 0.02, 0.45, 0.0),
-    "invert": (0.1, 0.02, 0.0, 1.0),
-    "score rows": (0.2, 0.02, 0.45, 0.0),
-    "solve for the first rows": (0.2, 0.0, 0.45, 0.0),
-    "verify by refits": (0.1, 0.02, 0.45, 0.0),
-    "evidence": (0.3, 0.02, 0.45, 0.0),
-    "tables": (0.1, 0.0, 0.0, 30.0),
-    "write": (0.5, 0.0, 0.0, 60.0),
+    "fit": (0.3, 0.15, 0.7, 0.0),
+    "invert": (0.1, 0.1, 0.0, 1.0),
+    "score rows": (0.3, 0.1, 0.7, 0.0),
+    "solve for the first rows": (0.3, 0.1, 0.7, 0.0),
+    "verify by refits": (0.1, 0.02, 0.2, 0.0),
+    "evidence": (0.6, 0.1, 0.7, 0.0),
+    "tables": (0.15, 0.0, 0.0, 20.0),
+    "write": (0.7, 0.0, 0.0, 15.0),
 }
 ORDER: Final = tuple(FIGURES)
 
@@ -262,9 +263,10 @@ def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, i
         2 * 4 * n * k * 4 * (PROBES // 2 + k) if size.entries else 16 * some * size.d + 16 * (size.d + 1) ** 2
     )
     folds = 4 * some * 5 * (k + 1) * 6 if k > 1 else 0
+    cut = KEPT * min(shape.texts, CUT_BYTES)  # texts cut into words, which Polars keeps for the next ones
     own = {
         "read": 0,
-        "encode": shape.texts // 2,
+        "encode": cut,
         "screen bases": 4 * FLOAT * min(n, SHORT_ROWS) * size.d,
         "choose basis": path + folds,
         "choose λ": path + folds,
@@ -274,7 +276,7 @@ def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, i
     def taken(name: str, held: int, with_design: int) -> int:
         if name in ("read", "encode"):
             return (shape.cells if name == "read" else held) + own[name]
-        return with_design + own.get(name, inverse + scores)
+        return with_design + cut + own.get(name, inverse + scores)
 
     return taken
 
@@ -297,7 +299,7 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         dense, sparse, looked = (a + b for a, b in zip(first, second, strict=True))
         return dense, sparse, looked
 
-    factor = {"cholesky": size.primal_work, "dual": size.dual_work / 3, "projected": 0.0}
+    factor = {"cholesky": size.primal_work, "dual": float(n * k) ** 3 / 6, "projected": 0.0}
     inverse = (factor[way] if way else 0.0, 0.0, 0.0)
     steps = 15.0  # of conjugate gradients
     if size.entries and not asked.l2:
@@ -309,15 +311,16 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         some = min(n, PATH_ROWS)
         judged = 8 * (3 * (screened * d**2 + float(d) ** 3) + some * d**2 + float(d) ** 3)
         if K > 2:  # noqa: PLR2004 - by folds
-            judged = 8 * 2.0 * (3 * screened + some) * d * K * 5 * 60
+            judged = 8 * 2.0 * (3 * screened + some) * d * K * 5 * 60 / 2
         work["choose basis"] = (judged / (8 if asked.l2 else 1), 0.0, 0.0)
     work["fit"] = both(product(60 * k), inverse)
     forms = product(2 * steps * (PROBES + k) * k) if way == "projected" else inverse
     work["score rows"] = forms
     if way == "projected":
-        work["solve for the first rows"] = product(15.0 * 3 * (asked.top + 100) * k)
+        work["solve for the first rows"] = product(15.0 * 5 * (asked.top + 100) * k)
     work["verify by refits"] = product(2 * 30.0 * asked.verify * k)
-    work["evidence"] = both(product(asked.top * k * (60 if way == "projected" else 2)), (0.0, 0.0, 0.0))
+    solves = 2.0 * asked.top * {"cholesky": size.p, "dual": n * k}.get(way or "", 0) ** 2
+    work["evidence"] = both(product(asked.top * k * (25 if way == "projected" else 2)), (solves, 0.0, 0.0))
     work["tables"] = (0.0, 0.0, float(200 * n))
     work["write"] = (0.0, 0.0, float(200 * n))
     return work
