@@ -187,7 +187,7 @@ def _new_shards(
         scratch.require_room(size)
     shards, done = list[ScratchShard](), 0
     on_step(WRITING, 0, columns.n)
-    for shard in write_shards(columns, basis, scratch, folder):
+    for shard in write_shards(columns, basis, scratch=scratch, folder=folder):
         shards.append(shard)
         done += shard.n
         on_step(WRITING, done, columns.n)
@@ -209,7 +209,7 @@ def sparse_design(columns: AnyColumns, basis: Basis) -> csr_array:
 
 
 def write_shards(
-    columns: AnyColumns, basis: Basis, scratch: Scratch, folder: Path | None = None
+    columns: AnyColumns, basis: Basis, *, scratch: Scratch, folder: Path | None = None
 ) -> Iterator[ScratchShard]:
     """Write the design matrix of columns that are not in memory, and yield where its rows are."""
     writer = _Writer(basis, scratch, folder)

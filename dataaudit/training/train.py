@@ -118,9 +118,11 @@ def _fitted(
 ) -> tuple[Fit, Prepared, Tensor | None]:
     """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
     if isinstance(objective.rows, ShardedRows):
-        from dataaudit.training.streamed import fit_passes  # noqa: PLC0415 - few tables are so large
+        from dataaudit.influence.passes import prepare_by_passes  # noqa: PLC0415 - few tables are so large
 
-        return fit_passes(objective, start, settings=settings, on_step=on_step)
+        return prepare_by_passes(
+            objective, start, damping=settings.damping, on_step=on_step, kept=settings.kept
+        )
     on_step("fit", 0, 2)
     is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
     fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
