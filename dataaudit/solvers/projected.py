@@ -134,7 +134,8 @@ def _remembered(joint: Product) -> Product:
 
 def _in_double(objective: Objective, theta: Tensor) -> Product:
     """Return products with H of one score a row, on all cores."""
-    X, W = Products.of(objective.rows.X, torch.float64), objective.curvature(theta)[:, 0] / objective.rows.n
+    rows = objective.rows
+    X, W = Products.of(rows.X, torch.float64, device=rows.device), objective.curvature(theta)[:, 0] / rows.n
     ridge = objective.model.ridge
 
     def product(V: Tensor) -> Tensor:

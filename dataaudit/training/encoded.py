@@ -123,8 +123,9 @@ def engine_for(settings: LabelOptions) -> AbstractContextManager[Any]:
         return nullcontext()
     from dataaudit.model.cluster import connected  # noqa: PLC0415 - few runs have workers
 
-    given = settings.scheduler, settings.workers, settings.client
-    return connected(*given, memory=memory_limit() // 2)
+    return connected(
+        settings.scheduler, workers=settings.workers, client=settings.client, memory=memory_limit() // 2
+    )
 
 
 def _as_asked(dataset: Dataset, settings: LabelOptions) -> Dataset:

@@ -64,7 +64,7 @@ def fit(path, engine, bound):
         choice = choose(training.columns, target.y, 2, settings=settings)
         times = []
         begin, used = time.perf_counter(), processors()
-        rows = rows_of(training, choice.basis, scratch)
+        rows = rows_of(training, choice.basis, scratch=scratch)
         assert isinstance(rows, ShardedRows), "so few rows are in memory: give more"
         objective = Objective(rows, LinearModel(Softmax(2), rows.width), choice.l2)
         for _ in range(1 if engine is None else 2):
