@@ -34,6 +34,7 @@ influence            self-influence, leave-one-out, groups of rows, the smallest
 training             basis and regularisation chosen by leave-one-out loss; fitted models adopted
 findings             the tables that an audit leaves, their schemas and provenance; the gate's verdict
 audits               labels; explain, mismatch, shift, vulnerability: each the story of one question
+checkpoint           what a run came to, kept until its findings are whole, for one that goes on after it
 report               what a report shows, as blocks without a format
 writers              one output format a file
 repair, review       decisions applied and undone; the ranked rows decided one by one

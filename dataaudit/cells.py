@@ -67,6 +67,7 @@ _SUBJECT: Final = re.compile(r"^subject:[^\n]*", re.IGNORECASE | re.MULTILINE)
 _MAIL: Final = re.compile(
     r"^(from|to|received|message-id|return-path|mime-version):", re.IGNORECASE | re.MULTILINE
 )
+_WORD: Final = re.compile(r"\w+")
 KEPT: Final = 1_200  # characters of a text that a table of cells keeps
 
 Marks = tuple[tuple[str, float], ...]  # words, and what speaks for (> 0) or against a label
@@ -280,8 +281,11 @@ class Marker:
             runs |= term != term.strip() and not _stands_alone(term)
             self._values.setdefault(term.strip().casefold(), value)  # the strongest comes first
         found = sorted(filter(None, self._values), key=len, reverse=True)
+        if not runs and all(_WORD.fullmatch(term) and not _stands_alone(term) for term in found):
+            self._pattern = _WORD if found else None  # to look words up takes less than to compile a pattern
+            return
         parts = [_anywhere(term) if runs or _stands_alone(term) else _as_word(term) for term in found]
-        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
+        self._pattern = re.compile("|".join(parts), re.IGNORECASE)
 
     def spans(self, text: str) -> Iterator[tuple[int, int, float]]:
         """Yield where a word begins and ends, and its value."""

@@ -21,14 +21,12 @@ class Slab:
     start: int
     stop: int
     sparse: bool = False
-    deadly: str = ""  # a file; the first worker that finds it dies
 
     @property
     def n(self):
         return self.stop - self.start
 
     def features(self):
-        die(self.deadly)
         X = np.array(np.load(self.path, mmap_mode="r")[self.start : self.stop])
         return csr_array(X) if self.sparse else torch.from_numpy(X)
 
@@ -36,16 +34,11 @@ class Slab:
         return self.features()[rows]
 
 
-def die(flag):
-    """Kill this process, the first that is asked to."""
-    if flag and Path(flag).exists():
+def dying(flag, model, theta, block):
+    """The gradient of a block; the first worker that finds a file dies."""
+    if Path(flag).exists():
         Path(flag).unlink()
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def dying(flag, model, theta, block):
-    """The gradient of a block, for those who survive."""
-    die(flag)
     return model.gradient(theta, block)
 
 
@@ -60,8 +53,14 @@ def write(path, X):
     return str(path)
 
 
-def sharded(path, rows, cuts, engine, *, sparse=False, deadly=""):
+def sharded(path, rows, cuts, engine, *, sparse=False):
     """The rows as slabs between cuts."""
     ends = [0, *cuts, rows.n]
-    slabs = tuple(Slab(path, a, b, sparse, deadly) for a, b in pairwise(ends))
+    slabs = tuple(Slab(path, a, b, sparse) for a, b in pairwise(ends))
     return ShardedRows(slabs, rows.y, rows.weight, rows.width, engine)
+
+
+def killing(pid, block):
+    """What ends another process, such as the scheduler, amid a sum."""
+    os.kill(pid, signal.SIGKILL)
+    return block.y

@@ -7,7 +7,7 @@ STAGES = (
     ("errors", "escape", "secrets", "cells", "memory", "statistics"),
     ("data", "model", "noise", "options", "files"),
     ("features", "solvers", "findings"),
-    ("influence", "report", "repair"),
+    ("influence", "report", "repair", "checkpoint"),
     ("training", "writers"),
     ("audits",),
     ("api", "gate", "review"),
@@ -26,7 +26,7 @@ VERDICTS = ("sarif", "junit", "github", "gitlab", "verdict")  # mappings of a ve
 
 NUMERIC = {"model", "solvers", "influence", "noise"}  # no table meets a Hessian
 THIRD_PARTY = {  # library → the stages that may import it
-    "torch": {*NUMERIC, "training", "audits", "api"},
+    "torch": {*NUMERIC, "checkpoint", "training", "audits", "api"},
     "sklearn": {"features", "training", "audits", "cli"},
     "scipy": {*NUMERIC, "statistics", "features", "training", "audits"},
     "polars": DEPTH.keys() - NUMERIC - {"errors", "escape", "secrets", "options"},
@@ -35,6 +35,8 @@ THIRD_PARTY = {  # library → the stages that may import it
     "adbc_driver_postgresql": {"data"},
     "duckdb": {"data"},
     "chardet": {"data"},
+    "dask": {"model"},
+    "distributed": {"model"},
     "typer": {"cli"},
     "rich": {"cli", "review", "writers"},
     "markdown_it": {"writers"},

@@ -2,14 +2,20 @@
 
 import subprocess
 import sys
+from functools import partial
 from threading import Thread
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 
+import dataaudit
 from dataaudit import memory
+from dataaudit.audits.testset import read_pair
 from dataaudit.errors import TooLarge
-from dataaudit.memory import free_memory, limited, memory_limit, require_memory
+from dataaudit.memory import free_memory, hold, limited, memory_limit, require_memory
+from dataaudit.options import ExplainOptions
 
 
 def test_a_quarter_of_what_is_free_is_taken():
@@ -71,3 +77,49 @@ def test_the_address_space_counts():
     shell = f"ulimit -v 400000; exec {sys.executable} -c '{code}'"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
     assert 2**26 < int(done.stdout) < 400_000 * 1024
+
+
+def table(n=3000):
+    random = np.random.default_rng(0)
+    columns = {f"x{j}": random.normal(size=n) for j in range(20)}
+    return pl.DataFrame(columns).with_columns(y=pl.Series(random.integers(3, size=n)).cast(pl.String))
+
+
+@pytest.mark.parametrize(
+    "audit",
+    [
+        dataaudit.audit_labels,
+        partial(dataaudit.audit_mismatch, test_size=0.2),
+        partial(dataaudit.explain, test_size=0.2, row=3),
+        partial(dataaudit.vulnerability, test_size=0.2),
+    ],
+    ids=["labels", "mismatch", "explain", "vulnerability"],
+)
+def test_what_no_way_could_hold_is_refused_before_the_work(audit):
+    steps, frame = [], table().with_row_index("id")
+    options = {} if audit is dataaudit.audit_labels else {"id": "id"}
+    if "row" in getattr(audit, "keywords", {}):
+        audit = partial(dataaudit.explain, test_size=0.2, row_id=frame_row(frame))
+    with pytest.raises(TooLarge, match=r"influence for [\d,]+ rows, 2[01] features and 3 classes needs"):
+        audit(frame, label="y", memory="1MiB", on_step=lambda *step: steps.append(step[0]), **options)
+    assert dict.fromkeys(steps) == dict.fromkeys(["read", "encode"])
+
+
+def frame_row(frame):
+    """The name of a row that `test_size` draws."""
+    pair = read_pair(frame, None, ExplainOptions(label="y", test_size=0.2, row=0, id="id"))
+    return pair.test.row_id[0]
+
+
+def test_what_earlier_stages_keep_is_not_there_for_later_ones():
+    with limited(2**30):
+        hold(2**29)
+        assert memory_limit() == 2**29
+        with limited(None):
+            hold(2**28)
+            assert memory_limit() == 2**28
+        assert memory_limit() == 2**29
+        hold(2**40)
+        assert memory_limit() == 0
+    hold(2**60)  # outside of a run nothing is counted
+    assert memory_limit() > 0

@@ -29,6 +29,7 @@ GROUPS = [LabelOptions, MismatchOptions, ExplainOptions, VulnerabilityOptions]
 SAID = {ExplainOptions: {"row": 3}}
 # `verify` of a folder of findings has a `top` of its own; `model` of a repair is a question of yes or no.
 OF_THEIR_OWN = {
+    ("audits.py", "verify", "top"),
     ("audits.py", "sample", "seed"),
     ("repair.py", "apply", "model"),
 }

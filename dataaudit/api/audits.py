@@ -61,8 +61,8 @@ class Result:
         WriteError
             If the folder cannot be written to; nothing is left half-written.
         """
+        from dataaudit.checkpoint.folder import finish
         from dataaudit.findings.redact import remember
-        from dataaudit.training.checkpoint import finish
         from dataaudit.writers.html import write_report
 
         tables = remember(self.tables, redact)
@@ -218,24 +218,26 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     """
     Thread(target=_import_ahead).start()  # torch takes a second, in which another thread reads and encodes
     from dataaudit.audits.plan.costs import foreseen
+    from dataaudit.checkpoint.folder import keeping
     from dataaudit.data.scratch import Scratch
-    from dataaudit.training.checkpoint import keeping
     from dataaudit.training.encoded import encode_training, engine_for, read_labelled
 
     step, own = options.step, not isinstance(options.model, str)
     with engine_for(options) as engine, Scratch(engine) as scratch:
         dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
         with keeping(options, dataset) as kept:
+            scratch.kept = kept.kept
             training = None if own else encode_training(dataset, target, kept, on_step=step)
             if training is not None:
                 foresee(step, foreseen(training, options))
-            from dataaudit.audits.labels import label_findings
             from dataaudit.training.train import train, train_adopted
 
             if training is None:
                 trained = train_adopted(dataset, target, kept, on_step=step)
             else:
                 trained = train(training, kept, scratch=scratch, on_step=step)
+            from dataaudit.audits.labels import label_findings
+
             found = label_findings(
                 dataset, target, trained, settings=kept, command=options.command, on_step=step
             )
@@ -243,9 +245,14 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
 
 
 def _import_ahead() -> None:
-    """Import what is needed once the data are there: torch, then what comes at the end."""
-    for name in ("dataaudit.audits.labels", "dataaudit.training.train", "scipy.optimize"):
-        import_module(name)
+    """Import what is needed once the data are there: torch, then what comes at the end, and the page last."""
+    # A package first: where another thread has one of its modules and waits for it, neither goes on.
+    for name in ("solvers", "training.train", "audits.labels", "report.labels"):
+        import_module(f"dataaudit.{name}")
+    import_module("scipy.optimize")
+    from dataaudit.writers.html import make_ready
+
+    make_ready()
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,13 @@ class Paired(Protocol[P, Group_contra, R_co]):
 
     @overload
     def __call__(
-        self, train: Any, test: Any, options: Group_contra, *, on_step: StepCallback = ...
+        self,
+        train: Any,
+        test: Any,
+        options: Group_contra,
+        *,
+        on_step: StepCallback = ...,
+        checkpoint: Path = ...,
     ) -> R_co: ...
     @overload
     def __call__(self, train: Any, test: Any = None, *args: P.args, **kwargs: P.kwargs) -> R_co: ...

@@ -22,6 +22,7 @@ from dataaudit.training.trained import RowScores, Trained
 
 SAMPLED: Final = 100  # rows by which the estimates are judged
 MOST: Final = 4  # times the rows that are shown, solved for in one round at most
+MARGIN: Final = 1.15
 ROUNDS: Final = 8
 COVERED: Final = 0.85  # least share of the sampled rows within their interval; 95 % are expected
 LARGEST: Final = (
@@ -38,6 +39,11 @@ class Shown:
 
     first: int  # which they are is not to depend on estimates
     exact: int  # their values are exact
+
+    @property
+    def asked(self) -> int:
+        """How many are solved for at first: some more, as the list moves when their values become exact."""
+        return round(MARGIN * self.exact)
 
 
 def standard_errors(leverage: Floats, probes: int) -> Floats:
@@ -110,8 +116,7 @@ def notes(trained: Trained, scores: RowScores) -> tuple[str, ...]:
         return ()
     error = float(np.median(standard_errors(scores.leverage[some], trained.prepared.probes)))
     sentence = (
-        f"Leverage, self-influence and leave-one-out values of {len(some):,} of {n:,} rows, marked "
-        f"“estimated” in labels.parquet, are estimates with a standard error of about {error:.0%} of the "
-        f"leverage; all others are exact."
+        f"Leverage, and what follows from it, is estimated in {len(some):,} of {n:,} rows, marked "
+        f"“estimated” in labels.parquet, with a standard error of {error:.0%}."
     )
     return (sentence,)

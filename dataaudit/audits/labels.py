@@ -28,6 +28,7 @@ from dataaudit.audits.tables import (
     provenance,
     reasons_of,
     review_order,
+    row_facts,
     selection_table,
     verification_table,
 )
@@ -61,7 +62,6 @@ def label_findings(
     on_step("score rows", 0, 1)
     judged = _judge(dataset, target, trained, settings=settings, on_step=on_step)
     trained, scores, noise, order = judged.trained, judged.scores, judged.noise, judged.order
-    groups = trained.groups
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     on_step("score rows", 1, 1)
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
@@ -76,44 +76,53 @@ def label_findings(
         on_step("evidence", 2, 2)
         refits = refitting.result()
     on_step("tables", 0, 1)
-    read = order[: _read(settings)]
-    columns = [role.column for role in trained.roles] or dataset.frame.columns
-    hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
-    hashes = content_hashes(dataset.frame, columns=hashed)
-    labels = label_table(
-        dataset, target, scores, noise=noise, order=order, groups=groups, estimated=trained.estimated
+    said = provenance(dataset, target, trained, settings=settings, noise=noise, command=command)
+    said = replace(
+        said,
+        claim=claim(noise, random),
+        notes=(*judged.notes, *said.notes),
+        leading=len(judged.notes) + said.leading,
     )
-    labels = labels.with_columns(hashes[order])
+    tables = {
+        "health": check_health(
+            trained, scores, refits, random=random, data=(*trained.checks, *judged.checks)
+        ),
+        "noise": noise_table(target, noise),
+        "budget": pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
+    }
+    facts = row_facts(dataset, target, scores, noise=noise, order=order, trained=trained)
+    del judged, scores, noise  # most of the memory, where rows are many
+    labels = label_table(facts, target.classes, order)
+    labels = labels.with_columns(_hashes(dataset, trained)[order])
     sample = sample_of(labels, ROWS, seed=settings.seed)
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     others = np.array([m.other for row in alike for m in row], dtype=np.int64)
-    shown = np.unique(np.concatenate([read, others, drawn]))
-    said = replace(
-        provenance(
-            dataset, target, trained, settings=settings, noise=noise, command=command, also=judged.notes
-        ),
-        claim=claim(noise, random),
-    )
+    shown = np.unique(np.concatenate([order[: _read(settings)], others, drawn]))
     on_step("tables", 1, 1)
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
     return Findings(
         labels=labels,
-        health=check_health(trained, scores, refits, random=random, data=(*trained.checks, *judged.checks)),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown, reasons=reasons_of(reasons, alike)),
         selection=selection_table(trained),
         verification=verification_table(dataset, refits),
-        noise=noise_table(target, noise),
-        budget=pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
         sample=sample,
+        **tables,
         **by,
         provenance=said,
     )
 
 
+def _hashes(dataset: Dataset, trained: Trained) -> pl.Series:
+    """Return the content hash of each row: of all columns but the label."""
+    columns = [role.column for role in trained.roles] or dataset.frame.columns
+    hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
+    return content_hashes(dataset.frame, columns=hashed)
+
+
 @dataclass(frozen=True)
-class _Judged:
+class Judged:
     """Rows with their scores, the noise that these show, and the order to look at them."""
 
     trained: Trained
@@ -133,7 +142,7 @@ class _Judged:
         scores: RowScores | None = None,
         *,
         settings: LabelOptions,
-    ) -> _Judged:
+    ) -> Judged:
         """Score the rows, or take scores as they are."""
         scores = refined(trained, score_rows(trained)) if scores is None else scores
         together = None if trained.groups is None else trained.groups.group
@@ -145,33 +154,34 @@ class _Judged:
 
 def _judge(
     dataset: Dataset, target: Target, trained: Trained, *, settings: LabelOptions, on_step: StepCallback
-) -> _Judged:
+) -> Judged:
     """Score the rows, and make exact what is estimated of those that are shown."""
     kept, prepared = settings.kept, trained.prepared
     if trained.given is None:  # the method depends on the memory that is free
         stage = f"score rows: forms, {prepared.method}, {prepared.probes}"
         with within(on_step, "score rows"):
             trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
-    judged = _Judged.of(dataset, target, trained, settings=settings)
+    judged = Judged.of(dataset, target, trained, settings=settings)
     probes = prepared.probes
     if not probes:
         return judged
     if trained.prepared.changed is not None:
         from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
 
-        again = partial(_Judged.of, dataset, target, settings=settings)
-        return Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
+        again = partial(Judged.of, dataset, target, settings=settings)
+        exact = Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
+        return replace(again(exact.trained, exact.scores), checks=(exact.check,), notes=(exact.note,))
     from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
     shown = estimate.Shown(settings.top, _read(settings))
-    rows = np.union1d(drawn.rows, judged.order[: shown.exact])
+    rows = np.union1d(drawn.rows, judged.order[: shown.asked])
     for done in range(estimate.ROUNDS):
         stage = SOLVED[min(done, len(SOLVED) - 1)]
         on_step(stage, 0, len(rows))
         with within(on_step, stage):
             solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
-        judged = _Judged.of(dataset, target, solved, settings=settings)
+        judged = Judged.of(dataset, target, solved, settings=settings)
         on_step(stage, len(rows), len(rows))
         rows = estimate.candidates(
             judged.trained, judged.scores, judged.order, shown=shown, ranking=judged.ranking
@@ -205,7 +215,7 @@ def _by(
 
 
 def _verify(
-    judged: _Judged, rows: NDArray[np.int64], kept: Checkpoint, on_step: StepCallback
+    judged: Judged, rows: NDArray[np.int64], kept: Checkpoint, on_step: StepCallback
 ) -> tuple[Refit, ...]:
     total, stage = 2 * len(rows), "verify by refits"
     if total:

@@ -97,10 +97,13 @@ def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor
     """Return the minima of problems that differ in some rows."""
     objective, prepared = trained.objective, trained.prepared
     if isinstance(objective.rows, ShardedRows):  # no weights and labels of all rows for each, few passes
-        from dataaudit.solvers.passes import minimise_changes  # noqa: PLC0415 - few tables are so large
+        from dataaudit.influence.passes import minimise_changes  # noqa: PLC0415 - few tables are so large
 
-        return list(minimise_changes(objective, changes, torch.stack(list(starts), 1), prepared.solve).T)
+        columns = torch.stack(list(starts), 1)
+        return list(minimise_changes(objective, changes, starts=columns, solve=prepared.solve).T)
     changed = [change.of(objective) for change in changes]
+    if prepared.changed is not None:
+        return [prepared.changed.refit(one, SHARP.tolerance, SHARP.max_steps) for one in changed]
     fits = minimise_together(changed, starts, precondition=prepared.precondition, settings=SHARP)
     return [fit.theta for fit in fits]
 

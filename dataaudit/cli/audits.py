@@ -81,7 +81,7 @@ def mismatch(source: PairSource, options: MismatchOptions, output: Output) -> No
 
     train, test = source.resolved()
     with output.prepare("mismatch", files_meant([train, test], options.label)):
-        audit = audit_mismatch(train, test, options, on_step=output.step)
+        audit = audit_mismatch(train, test, options, on_step=output.step, checkpoint=output.out)
     output.emit(audit)
 
 

@@ -37,8 +37,12 @@ def _forms_without(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor
     """Return ``Q (I - W Q/n)⁻¹`` of every row."""  # (n, k, k) -> (n, k, k)
     W = objective.curvature(theta)
     eye = torch.eye(forms.shape[1], dtype=forms.dtype)
-    without: Tensor = forms @ torch.linalg.inv(eye - W @ forms / objective.rows.n)
-    return without
+    return forms @ _inverse(eye - W @ forms / objective.rows.n)
+
+
+def _inverse(M: Tensor) -> Tensor:
+    """Return the inverses of small matrices; of one number each the library takes ten times as long."""
+    return 1.0 / M if M.shape[-1] == 1 else torch.linalg.inv(M)  # (n, k, k)
 
 
 def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: Tensor) -> Tensor:
@@ -53,7 +57,7 @@ def relabelled_scores(objective: Objective, theta: Tensor, forms: Tensor, *, y: 
     for _ in range(200):
         here, label, form = s[moving], y[moving], pull[moving]
         excess = here - base[moving] + (form @ loss.slope(here, label)[:, :, None])[:, :, 0]
-        step = torch.linalg.solve(eye + form @ loss.curvature(here, label), excess[:, :, None])[:, :, 0]
+        step = (_inverse(eye + form @ loss.curvature(here, label)) @ excess[:, :, None])[:, :, 0]
         # The curvature may vanish far out, where a full step overshoots; a unit of score at a time does not.
         moved = here - step.clamp(-1.0, 1.0)
         if s.shape[1] == 1:  # next to a kink steps would go to and fro; one equation that rises has a bracket

@@ -16,7 +16,10 @@ WORK: Final = 2e12  # multiplications up to which a factor is worth its exactnes
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
 PROBES, FEWEST = 64, 16  # random projections, and where memory is short
 # Of `solvers.schur`: columns times scores that are eliminated, right-hand sides at a time, numbers of these.
-ELIMINATED, COLUMNS, NUMBERS = 1024, 64, 2**25
+ELIMINATED, COLUMNS, NUMBERS = 1024, 128, 2**25
+# Of `solvers.classes`: numbers of the blocks of all classes, probes that are kept.
+BLOCKS, KEPT = 8_000_000, 32
+CLASSES_WORK: Final = 1e11  # and of several classes, where single rows take few solves
 _FLOAT: Final = 8
 _ENTRY: Final = 12  # bytes of a number of a sparse matrix, with its place
 
@@ -63,10 +66,19 @@ class Size:
     def projected(self, probes: int = FEWEST) -> int:
         """Return the bytes of projections and of the split Hessian: X in float32 both ways, some columns."""
         width = self.d + 1
+        if self.k > 1:
+            return self._by_classes(width)
         columns = max(1, min(COLUMNS, NUMBERS // ((self.n + width) * self.k)))
-        vectors = 4 * self.k * columns * (4 * self.n + 12 * width)
+        vectors = self.k * columns * (16 * self.n + 128 * width)  # of both precisions
         split = 8 * 2 * self.numbers + 4 * self.n * self.k**2 + 8 * 3 * (self.k + ELIMINATED) ** 2
         return 8 * self.n * self.k * probes + split + vectors
+
+    def _by_classes(self, width: int) -> int:
+        """Return the same for several classes: X in both precisions, both ways, and blocks."""
+        K = self.k + 1
+        columns = max(1, min(COLUMNS, NUMBERS // ((self.n + width) * K)))
+        vectors = 4 * K * columns * (4 * self.n + 12 * width)
+        return 40 * self.numbers + 12 * BLOCKS + vectors + 4 * K * (KEPT * width + 6 * self.n)
 
     @property
     def primal_work(self) -> float:
@@ -85,7 +97,8 @@ def route(size: Size, limit: int) -> Route | None:
     Where a factor is too much work projections serve, if they fit.
     """
     primal, dual = (needed + size.forms <= limit for needed in (size.primal, size.dual))
-    dear = min(size.primal_work, float(size.n * size.k) ** 3) > WORK
+    most = CLASSES_WORK if size.k > 1 and size.entries else WORK
+    dear = min(size.primal_work, float(size.n * size.k) ** 3) > most
     if (dear or not (primal or dual)) and size.projected() + size.forms <= limit:
         return "projected"
     if primal and (not dual or size.primal_work <= size.dual_work):

@@ -105,7 +105,9 @@ class Softmax:
 
     def _others(self, logp: Tensor) -> Tensor:
         """Return 1 - p of every class as a sum over the others, which keeps precision where p is near 1."""
-        return logp.exp() @ (1.0 - torch.eye(self.n_classes, dtype=logp.dtype))  # (b, K) -> (b, K)
+        return logp.exp() @ (
+            1.0 - torch.eye(self.n_classes, dtype=logp.dtype, device=logp.device)
+        )  # (b, K) -> (b, K)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ class Changed(Protocol):
     def self_influence(self, rows: Tensor) -> Tensor:
         """Return the influence of some rows on themselves."""
 
+    def refit(self, changed: Objective, tolerance: float, max_steps: int) -> Tensor:
+        """Return the minimum of an objective that differs in some rows."""
+
 
 @dataclass(frozen=True)
 class Prepared:

@@ -21,7 +21,7 @@ SPAN: Final = 50  # steps of Lanczos that find the least eigenvalue well enough 
 
 
 def conjugate_gradients(
-    product: Product, B: Tensor, *, precondition: Product, tolerance: float, max_steps: int = 1000
+    product: Product, B: Tensor, *, precondition: Product, tolerance: float | Tensor, max_steps: int = 1000
 ) -> tuple[Tensor, int]:
     """Solve ``A X = B`` for a symmetric positive definite A, and count the products that were used.
 

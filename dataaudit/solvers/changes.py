@@ -23,8 +23,10 @@ from torch import Tensor
 
 from dataaudit.errors import SolveError
 from dataaudit.model.objective import Objective
+from dataaudit.options.progress import ticking
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.classes import Classes
+from dataaudit.solvers.newton import FitSettings, minimise_by_classes
 from dataaudit.solvers.operator import Product
 
 TOLERANCE: Final = 1e-2  # relative residual of a step
@@ -48,7 +50,7 @@ class Changes:
         `near` are scores not far from these; needed with labels.
         """  # m × (d,), (m,), (m, k) -> (m, k)
         found = []
-        for some in torch.split(torch.arange(len(sets)), self.inverse.columns):
+        for some in ticking(torch.split(torch.arange(len(sets)), self.inverse.columns)):
             labels, guess = (None if part is None else part[some] for part in (y, near))
             found.append(self._scores([sets[i] for i in some.tolist()], labels, guess))
         return torch.cat(found) if found else torch.empty(0, self.objective.model.loss.n_scores)
@@ -56,6 +58,11 @@ class Changes:
     def self_influence(self, rows: Tensor) -> Tensor:
         """Return rᵀ Q r of some rows, to the square of what a solve leaves."""  # (m,) -> (m,)
         return torch.cat([self._self_influence(some) for some in torch.split(rows, self.inverse.columns)])
+
+    def refit(self, changed: Objective, tolerance: float, max_steps: int) -> Tensor:
+        """Return the minimum of an objective that differs in some rows."""  # -> (p,)
+        settings = FitSettings(tolerance=tolerance, max_steps=max_steps)
+        return minimise_by_classes(changed, self.theta, self.inverse, settings=settings).theta
 
     def _self_influence(self, rows: Tensor) -> Tensor:
         block, model = self.objective.rows.take(rows), self.objective.model

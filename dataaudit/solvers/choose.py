@@ -126,18 +126,28 @@ def _by_products(
 ) -> Prepared:
     inverse = settings.invert(of_objective(objective, theta, damping=damping))
     settled = choose_solver(objective, damping=damping)
+    reason = f"{inverse.reason}; what rows do to themselves comes from "
+    if isinstance(settled, Projected):
+        projected = settled.prepare(objective, theta)
+        how = f"{projected.probes} random projections, and for the rows that are shown from solves"
+        return replace(
+            projected,
+            solve=inverse.solve,
+            residual=inverse.residual,
+            method=inverse.method,
+            reason=with_damping(f"{reason}{how}", inverse.damping),
+            exact=False,
+            near=None,
+        )
     factor = cache(partial(settled.prepare, objective, theta))  # made when it is first asked for
-    rough = isinstance(settled, Projected)
-    how = f"{settled.probes} random projections" if isinstance(settled, Projected) else "an exact factor"
-    reason = f"{inverse.reason}; what rows do to themselves comes from {how}"
     return Prepared(
         solve=inverse.solve,
         quadratic_forms=lambda: factor().quadratic_forms(),
         joint_forms=lambda rows: factor().joint_forms(rows),
         residual=inverse.residual,
         method=inverse.method,
-        reason=with_damping(reason, inverse.damping),
+        reason=with_damping(f"{reason}an exact factor", inverse.damping),
         exact=False,
         damping=inverse.damping,
-        factored=None if rough else lambda B: factor().solve(B),
+        factored=lambda B: factor().solve(B),
     )

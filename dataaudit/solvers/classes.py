@@ -35,16 +35,15 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
-from dataaudit.model.linear import LinearModel
+from dataaudit.model.costs import BLOCKS, COLUMNS, KEPT, NUMBERS
+from dataaudit.model.device import CPU
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.cg import conjugate_gradients
-from dataaudit.solvers.schur import NUMBERS, STEPS, threaded
+from dataaudit.solvers.schur import STEPS, threaded
 
 HEAD: Final = 1000  # columns of a dense block at most
-HEAD_NUMBERS: Final = 8e6  # that the blocks of all classes hold
-HEAD_ROWS: Final = 4  # for each column of a block
-COLUMNS: Final = 64  # right-hand sides at a time, at most
-KEPT: Final = 32  # probes by which joint forms of groups are estimated
+HEAD_ROWS: Final = 2  # for each column of a block
+DENSE: Final = 4  # numbers of a block for each entry of X: dense products are faster by that at least
 MOST: Final = 0.98  # leverage of a row in one class at most: an estimate may be above 1
 _BYTES: Final = 64 * 2**20  # of forms at a time
 
@@ -57,21 +56,23 @@ class Products:
     backward: Tensor  # (d, n)
 
     @classmethod
-    def of(cls, X: Tensor | csr_array, dtype: torch.dtype = torch.float32) -> Products:
-        """Take all columns."""
+    def of(cls, X: Tensor | csr_array, dtype: torch.dtype = torch.float32, *, device: str = CPU) -> Products:
+        """Take all columns; dense ones to a device."""
         if isinstance(X, Tensor):
-            return cls(X.to(dtype), X.to(dtype).T)
+            there = X.to(device, dtype)
+            return cls(there, there.T)
         return cls(threaded(X, dtype), threaded(csr_array(X.T), dtype))
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``."""  # (d+1, …) -> (n, …)
-        flat = V.flatten(1)
-        return (self.forward @ flat[:-1]).add_(flat[-1]).view(-1, *V.shape[1:])
+        flat = V.flatten(1).to(self.forward.device)
+        return (self.forward @ flat[:-1]).add_(flat[-1]).view(-1, *V.shape[1:]).to(CPU)
 
     def pull(self, U: Tensor) -> Tensor:
         """Return ``[X, 1]ᵀ U``."""  # (n, …) -> (d+1, …)
-        flat = U.flatten(1)
-        return torch.cat([self.backward @ flat, flat.sum(0, keepdim=True)]).view(-1, *U.shape[1:])
+        flat = U.flatten(1).to(self.backward.device)
+        pulled = torch.cat([self.backward @ flat, flat.sum(0, keepdim=True)])
+        return pulled.view(-1, *U.shape[1:]).to(CPU)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Blocks:
             bent = X.square().T.float() @ W
         else:
             bent = torch.from_numpy(X.multiply(X).tocsr().T @ W.numpy()).float()
-        size = int(min(HEAD, (HEAD_NUMBERS / K) ** 0.5, X.shape[1]))
+        entries = X.numel() if isinstance(X, Tensor) else X.nnz
+        size = int(min(HEAD, (BLOCKS / K) ** 0.5, (DENSE * entries) ** 0.5, X.shape[1]))
         first = np.sort(np.argsort(-bent.sum(1).numpy(), kind="stable")[:size])
         rows = np.unique(np.linspace(0, n - 1, min(n, HEAD_ROWS * (size + 1))).astype(np.int64))
         D, some = _dense(X, rows, first), W[torch.from_numpy(rows)] * (n / len(rows))
@@ -142,18 +144,23 @@ class Classes:
         P = _probabilities(objective, theta).float()
         W = _block_weights(P, weight)
         blocks = Blocks.of(rows.X, W, ridge + damping)
-        return cls(Products.of(rows.X), P[:, 1:].contiguous(), W, weight, ridge, damping, blocks)
+        return cls(
+            Products.of(rows.X, device=rows.device), P[:, 1:].contiguous(), W, weight, ridge, damping, blocks
+        )
 
     def at(self, objective: Objective, theta: Tensor) -> Classes:
-        """Return the same at another θ, preconditioned as here."""
-        P = _probabilities(objective, theta).float()
-        return replace(self, P=P[:, 1:].contiguous(), W=_block_weights(P, self.weight))
+        """Return the same at another θ, or with other weights, preconditioned as here."""
+        P, weight = (
+            _probabilities(objective, theta).float(),
+            (objective.rows.weight / objective.rows.n).float(),
+        )
+        return replace(self, P=P[:, 1:].contiguous(), W=_block_weights(P, weight), weight=weight)
 
     @property
     def columns(self) -> int:
         """How many right-hand sides are solved for at a time."""
         n, K = self.W.shape
-        return columns_at_once(n, len(self.ridge), K)
+        return max(1, min(COLUMNS, NUMBERS // ((n + len(self.ridge)) * K)))
 
     def product(self, V: Tensor) -> Tensor:
         """Return (H + δ I) V."""  # (p, m) -> (p, m)
@@ -199,7 +206,7 @@ class Classes:
         """Return the same whose products are in double precision."""
         return replace(
             self,
-            X=Products.of(objective.rows.X, torch.float64),
+            X=Products.of(objective.rows.X, torch.float64, device=objective.rows.device),
             P=_probabilities(objective, theta)[:, 1:].contiguous(),
             weight=objective.rows.weight / objective.rows.n,
             ridge=_ridge(objective, torch.float64),
@@ -308,15 +315,3 @@ class Projections:
 def _differences(q: Tensor) -> Tensor:
     """Return T diag(q) Tᵀ."""  # (…, K) -> (…, k, k)
     return torch.diag_embed(q[..., 1:]) + q[..., :1, None]
-
-
-def columns_at_once(n: int, width: int, K: int) -> int:
-    """Return how many right-hand sides are solved for at a time."""
-    return max(1, min(COLUMNS, NUMBERS // ((n + width) * K)))
-
-
-def classes_bytes(model: LinearModel, n: int, entries: int) -> int:
-    """Return the memory of the blocks, and of solving with them."""
-    K, width = model.loss.n_scores + 1, model.width + 1
-    vectors = 4 * K * columns_at_once(n, width, K) * (4 * n + 10 * width)
-    return int(40 * entries + 3 * 4 * HEAD_NUMBERS + vectors + 4 * KEPT * width * K + 4 * 6 * n * K)

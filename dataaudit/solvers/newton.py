@@ -26,10 +26,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.optimize import lsq_linear
 from torch import Tensor
 
 from dataaudit.errors import NotConverged, SettingError
@@ -41,6 +41,9 @@ from dataaudit.options.progress import Fall
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse
 from dataaudit.solvers.operator import Product
+
+if TYPE_CHECKING:
+    from dataaudit.solvers.classes import Classes
 
 # More steps of conjugate gradients than this cost more than a new factor of the Hessian.
 STALE = 25
@@ -111,7 +114,15 @@ def minimise(
     # And the point where the preconditioner was made, and the products of the step before.
     first, theta, made_at, used = kept.get("step") or (0, theta, None, 0)
     if precondition is None and _by_classes(objective):
-        return _minimise_by_classes(objective, theta, first, made_at, settings=settings, kept=kept)
+        made_at = theta if made_at is None else made_at
+        return minimise_by_classes(
+            objective,
+            theta,
+            _class_inverse(objective, made_at),
+            settings=settings,
+            kept=kept,
+            begun=(first, made_at),
+        )
     if made_at is not None:
         precondition = _preconditioner(objective, made_at, settings)
     gradient, falling = objective.gradient(theta), Fall(settings.tolerance)
@@ -143,21 +154,23 @@ def _by_classes(objective: Objective) -> bool:
     return k > 1 and objective.model.n_params > TINY and not _in_blocks(objective)
 
 
-def _minimise_by_classes(
-    objective: Objective,
-    theta: Tensor,
-    first: int,
-    made_at: Tensor | None,
-    *,
-    settings: FitSettings,
-    kept: Checkpoint,
-) -> Fit:
-    """Minimise with directions that are solved for in float32, on all cores."""
+def _class_inverse(objective: Objective, theta: Tensor) -> Classes:
     from dataaudit.solvers.classes import Classes  # noqa: PLC0415 - few tables are so wide
 
-    made_at = theta if made_at is None else made_at
-    inverse, gradient = Classes.of(objective, made_at), objective.gradient(theta)
-    falling = Fall(settings.tolerance)
+    return Classes.of(objective, theta)
+
+
+def minimise_by_classes(
+    objective: Objective,
+    theta: Tensor,
+    inverse: Classes,  # of a nearby problem
+    *,
+    settings: FitSettings = FitSettings(),
+    kept: Checkpoint = NOT_KEPT,
+    begun: tuple[int, Tensor | None] = (0, None),  # steps that were made, and where the inverse is of
+) -> Fit:
+    """Minimise with directions that are solved for in float32, on all cores."""
+    (first, made_at), gradient, falling = begun, objective.gradient(theta), Fall(settings.tolerance)
     for step in range(first, settings.max_steps):
         norm = float(gradient.abs().max())
         if norm <= settings.tolerance:
@@ -252,6 +265,8 @@ def minimise_hinge(objective: Objective, start: Tensor | None = None, *, kept: C
 
 def subgradient_norm(objective: Objective, theta: Tensor) -> float:
     """Return the largest entry of the hinge's subgradient of least length: 0 at a minimum."""  # theta (p,)
+    from scipy.optimize import lsq_linear  # noqa: PLC0415 - 0.2 s that few models need
+
     rows, hinge = objective.rows, smoothed(objective, 0.0)
     s = hinge.scores(theta)
     away = (1.0 - (2.0 * rows.y - 1.0) * s[:, 0]).abs() > WIDTH

@@ -18,7 +18,7 @@ Loan, section 3.5.3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Final
 
@@ -27,11 +27,12 @@ from torch import Tensor
 
 from dataaudit.errors import SolveError
 from dataaudit.memory import memory_limit
+from dataaudit.model.costs import FEWEST, PROBES
 from dataaudit.model.objective import Objective
 from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
 from dataaudit.solvers.changes import Changes
-from dataaudit.solvers.classes import Classes
+from dataaudit.solvers.classes import Classes, Products
 from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.schur import Schur
 from dataaudit.solvers.sketch import Sketch
@@ -42,7 +43,6 @@ AGAIN: Final = 0.1  # of what is left of one
 FORM: Final = 3e-7  # share of a form that may be left
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
-FEWEST: Final = 16
 PROJECTED: Final = 0.03  # relative residual of what is projected
 # Entries of X times classes times probes, and the bounds of these, for several classes.
 PROBED: Final = 1.5e9
@@ -54,14 +54,16 @@ class Projected:
     """Solver for many rows and many features."""
 
     reason: str = "asked for"
-    probes: int = 64
+    probes: int = PROBES
     damping: float = 0.0
 
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Return estimates of the forms, and a solver."""
         if objective.model.loss.n_scores > 1:
             return self._by_classes(objective, theta)
-        whole = of_objective(objective, theta, damping=self.damping)
+        whole = replace(
+            of_objective(objective, theta, damping=self.damping), full=_in_double(objective, theta)
+        )
         inverse = Schur.of(objective, theta, damping=self.damping)
         probes = affordable_probes(objective, self.probes)
         solve = partial(_refined, whole.product, inverse)
@@ -70,7 +72,7 @@ class Projected:
         return Prepared(
             solve=solve,
             quadratic_forms=lambda: sketched().quadratic_forms(),
-            joint_forms=lambda rows: sketched().joint_forms(rows),
+            joint_forms=_remembered(lambda rows: sketched().joint_forms(rows)),
             exact_forms=partial(_exact_forms, objective, whole.product, inverse),
             residual=whole.residual(solve),
             method="conjugate gradients",
@@ -112,6 +114,34 @@ def affordable_probes(objective: Objective, wanted: int) -> int:
     """Return how many probes fit in a part of the memory: fewer make the estimates rougher."""
     room = memory_limit() // (KEPT * 8 * objective.rows.n * objective.model.loss.n_scores)
     return max(FEWEST, min(wanted, room))
+
+
+def _remembered(joint: Product) -> Product:
+    """Return joint forms that are made once: a list is made anew several times, its groups stay."""
+    known: dict[bytes, Tensor] = {}
+
+    def forms(rows: Tensor) -> Tensor:
+        name = rows.numpy().tobytes()
+        if name not in known:
+            made = joint(rows)
+            if rows.shape[1] > PROBES:  # few, and large
+                return made
+            known[name] = made
+        return known[name]
+
+    return forms
+
+
+def _in_double(objective: Objective, theta: Tensor) -> Product:
+    """Return products with H of one score a row, on all cores."""
+    rows = objective.rows
+    X, W = Products.of(rows.X, torch.float64, device=rows.device), objective.curvature(theta)[:, 0] / rows.n
+    ridge = objective.model.ridge
+
+    def product(V: Tensor) -> Tensor:
+        return X.pull(X.scores(V).mul_(W)).add_(ridge(V), alpha=objective.l2)
+
+    return product
 
 
 def _refined(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:

@@ -25,15 +25,12 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
+from dataaudit.model.costs import COLUMNS, ELIMINATED, NUMBERS
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.cg import conjugate_gradients
 
-# Columns times scores that are eliminated at most, and the multiplications that their block may take.
-ELIMINATED: Final = 1024
-WORK: Final = 2e10
-COLUMNS: Final = 128  # right-hand sides at a time, at most
-NUMBERS: Final = 2**25  # that a vector of them has, one for each row and one for each column
+WORK: Final = 2e10  # multiplications that the block of columns that are eliminated may take
 STEPS: Final = 500
 _DENSE_BYTES: Final = 32 * 2**20  # of rows made dense at a time
 

@@ -81,10 +81,11 @@ class Curve(ABC):
 
     def search(self, start: float) -> PathLoss:
         """Search from one λ, and return the choice; everything that was tried is in `found`."""
-        far = [start]
+        far = [start * FAR]
         while far[-1] * FAR <= STRONG:
             far.append(far[-1] * FAR)
-        for l2 in reversed(far[1:]):  # from the strongest, which takes few steps and leaves few to the next
+        # From the strongest, which takes few steps and leaves few to the next.
+        for l2 in reversed(far if far[0] <= STRONG else [start * STEP]):
             self._try(l2)
         self.at(start)
         best = self._best()

@@ -45,7 +45,7 @@ FOLDS: Final = 5
 # Products with X that the fits of one λ take, as a rule.
 PRODUCTS: Final = 25
 # Multiplications a λ above which the step is not halved around the minimum.
-DEAR: Final = 4e10
+DEAR: Final = 1.5e10
 # Directions of less variance than this share of the largest are rounding, in float32.
 FLAT: Final = 1e-7
 # Of sparse rows: entries times classes times folds up to which five fits are made; judged rows of one fit.
@@ -184,7 +184,7 @@ class SparseFolds(FoldPath):
 
     def __init__(self, rows: MemoryRows, n_classes: int, *, groups: Groups | None = None) -> None:
         Curve.__init__(self)
-        self.rows, self.X, self.centre = rows, Products.of(rows.X), None
+        self.rows, self.products, self.centre = rows, Products.of(rows.X), None
         self.width, y = rows.width + 1, rows.y
         self.E = torch.nn.functional.one_hot(y, n_classes).float()
         self.fold = torch.from_numpy(folds_of(y.numpy(), None if groups is None else groups.group))
@@ -200,10 +200,10 @@ class SparseFolds(FoldPath):
         self.dear = True
 
     def _scores(self, Theta: Tensor) -> Tensor:
-        return self.X.scores(Theta)
+        return self.products.scores(Theta)
 
     def _pull(self, U: Tensor) -> Tensor:
-        return self.X.pull(U) / len(U)
+        return self.products.pull(U) / len(U)
 
     def _precondition(self, P: Tensor, l2: float) -> Product:
         K = P.shape[2]
@@ -227,7 +227,8 @@ def _folded(V: Tensor, like: Tensor) -> Tensor:
 def principal_axes(Z: Tensor) -> Tensor:
     """Return the directions in which centred rows vary."""  # (n, d) -> (d, r)
     w, V = torch.linalg.eigh(Z.T @ Z / len(Z))
-    return V[:, w > FLAT * w[-1]] if len(w) else V
+    axes: Tensor = V[:, w > FLAT * w[-1]] if len(w) else V
+    return axes
 
 
 def folds_of(y: np.ndarray, group: np.ndarray | None) -> np.ndarray:

@@ -46,7 +46,7 @@ from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers import Cholesky, Dual, Prepared
 from dataaudit.solvers.base import threads
 from dataaudit.solvers.cg import conjugate_gradients
-from dataaudit.solvers.cholesky import cholesky_solve, inverse
+from dataaudit.solvers.cholesky import cholesky_solve, inverse, squares
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.solvers.sketch import Sketch, Sketched
 from dataaudit.training.curve import Curve, PathLoss, group_sums
@@ -204,7 +204,7 @@ class DensePath(Curve):
         Q = torch.empty(len(X), k, k, dtype=torch.float64)
         for a in range(k):
             for b in range(a + 1):
-                Q[:, a, b] = Q[:, b, a] = ((X @ G[a, :, b]) * X).sum(1) / n
+                Q[:, a, b] = Q[:, b, a] = squares(X, G[a, :, b]) / n
         S = (X @ Theta).double()
         P = self._probabilities(S)
         W, r = torch.diag_embed(P) - P[:, :, None] * P[:, None, :], (P - E)[:, :, None]

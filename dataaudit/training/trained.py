@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -122,9 +122,17 @@ class Trained:
         forms = self.forms.clone()
         exact = np.zeros(len(forms), dtype=bool) if self.exact is None else self.exact.copy()
         if self.prepared.exact_forms is not None:
-            for number, at in enumerate(torch.split(torch.from_numpy(rows), SOLVED // forms.shape[1] or 1)):
+            wanted = torch.from_numpy(rows)
+            units = None if self.groups is None else self.groups.partition.units
+            if self.groups is not None and units is not None:  # the rows of a unit have the same
+                wanted = torch.unique(self.groups.partition.first[units[wanted]])
+            for number, at in enumerate(torch.split(wanted, SOLVED // forms.shape[1] or 1)):
                 solve = partial(self.prepared.exact_forms, at[:, None])
                 forms[at] = kept.once(f"{number}", solve)
+            if self.groups is not None and units is not None:
+                alike = torch.isin(units, units[wanted])
+                forms[alike] = forms[self.groups.partition.first[units[alike]]]
+                exact[alike.numpy()] = True
         exact[rows] = True
         return replace(self, given=forms, exact=exact, solved=self._solved(rows))
 
@@ -150,15 +158,15 @@ class Trained:
         found = np.full(len(self.forms), self.prepared.probes > 0)
         if self.exact is not None:
             found &= ~self.exact
-        if self.groups is not None and self.prepared.probes:
+        if self.groups is not None and self.prepared.probes and self.prepared.changed is None:
             partition = self.groups.partition
-            alone = torch.ones(len(partition.first), dtype=torch.bool)
+            joint = torch.zeros(len(partition.first), dtype=torch.bool)
             for batch in partition.batches:
-                real = batch[batch >= 0]
-                alone[real] = batch.shape[1] == 1
-            known = torch.tensor([row for name in self.solved for row in name], dtype=torch.int64)
-            alone[partition.units[known]] = True
-            found |= ~alone[partition.units].numpy()
+                if batch.shape[1] > 1:
+                    names = partition.first[batch.clamp_min(0)].tolist()
+                    left = batch[[name not in self.solved for name in map(tuple, names)]]
+                    joint[left[left >= 0]] = True
+            found |= joint[partition.units].numpy()
         return found
 
     def _joint_forms(self, rows: Tensor) -> Tensor:
@@ -182,7 +190,7 @@ class Trained:
         from dataaudit.influence import groups  # noqa: PLC0415 - few tables have groups
 
         partition, k = self.groups.partition, self.forms.shape[1]
-        joint = self._joint_forms
+        joint: Callable[[Tensor], Tensor] = self._joint_forms
         if not self.prepared.probes:
             joint = groups.few_at_once(joint, partition, k)
         return groups.scores_without_groups(

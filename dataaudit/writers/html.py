@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -169,23 +170,25 @@ def _fit(rows: tuple[b.Row, ...], room: int, macro: str = "row") -> tuple[Markup
     """
     draw = getattr(_environment().get_template("blocks.html.j2").module, macro)
 
-    def texts(detail: _Detail) -> list[Markup]:
-        return [draw(_brief(row, detail), max(len(row.cells) - detail.columns, 0)) for row in rows]
+    @cache
+    def text(at: int, detail: _Detail) -> Markup:  # most are never drawn in full: room ends before
+        shown: Markup = draw(_brief(rows[at], detail), max(len(rows[at].cells) - detail.columns, 0))
+        return shown
 
-    full = texts(_DETAILS[0])
-    if sum(map(_size, full)) <= room:
-        return tuple(full)
-    some, kept = map(texts, _DETAILS[1:])
+    whole, some, least = _DETAILS
+    if all(size <= room for size in accumulate(_size(text(at, whole)) for at in range(len(rows)))):
+        return tuple(text(at, whole) for at in range(len(rows)))
+    kept = [text(at, least) for at in range(len(rows))]
     left = room - sum(map(_size, kept))
     while kept and left < 0:
         left += _size(kept.pop())
-    for rich, most in ((full, _FULL), (some, len(kept)), (full, len(kept))):
+    for rich, most in ((whole, _FULL), (some, len(kept)), (whole, len(kept))):
         for at in range(min(most, len(kept))):
-            more = _size(rich[at]) - _size(kept[at])
+            more = _size(text(at, rich)) - _size(kept[at])
             if more > left:
                 break
             if more > 0:
-                left, kept[at] = left - more, rich[at]
+                left, kept[at] = left - more, text(at, rich)
     return tuple(kept)
 
 
@@ -301,6 +304,12 @@ def _hash(text: str) -> str:
 def _safe(value: object) -> object:
     """Show control characters of every printed value, before Jinja escapes it."""
     return block(value, _LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def make_ready() -> None:
+    """Compile the templates, which takes longer than to draw a page with them."""
+    for name in ("page", "blocks", "charts", "review"):
+        _environment().get_template(f"{name}.html.j2")
 
 
 @cache

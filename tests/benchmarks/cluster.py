@@ -22,6 +22,7 @@ import polars as pl
 import psutil
 
 from dataaudit.data.scratch import Scratch
+from dataaudit.influence.passes import prepare_by_passes
 from dataaudit.memory import limited
 from dataaudit.model.cluster import connected
 from dataaudit.model.linear import LinearModel
@@ -31,7 +32,6 @@ from dataaudit.model.rows import ShardedRows
 from dataaudit.options import LabelOptions
 from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.selection import SelectionSettings, choose
-from dataaudit.training.streamed import fit_passes
 from dataaudit.training.train import rows_of
 
 FASTER, OVERHEAD, EQUAL = 1.6, 1.2, 1e-10
@@ -54,21 +54,21 @@ def processors():
     return sum(sum(one.cpu_times()[:2]) for one in family)
 
 
-def fit(path, engine):
+def fit(path, engine, bound):
     """Return θ and the forms, and for each fit seconds and processors' seconds."""
     asked = LabelOptions(label="y", l2=1e-4, basis="linear")
-    with limited(2**28), Scratch(engine) as scratch:
+    with limited(bound), Scratch(engine) as scratch:
         dataset, target = read_labelled(path, asked, scratch=scratch)
         training = encode_training(dataset, target, asked)
         settings = SelectionSettings(basis="linear", l2=asked.l2)
         choice = choose(training.columns, target.y, 2, settings=settings)
         times = []
         begin, used = time.perf_counter(), processors()
-        rows = rows_of(training, choice.basis, scratch)
+        rows = rows_of(training, choice.basis, scratch=scratch)
         assert isinstance(rows, ShardedRows), "so few rows are in memory: give more"
         objective = Objective(rows, LinearModel(Softmax(2), rows.width), choice.l2)
         for _ in range(1 if engine is None else 2):
-            found, _, forms = fit_passes(objective, None, asked, lambda *_: None)
+            found, _, forms = prepare_by_passes(objective, None, damping=0.0, on_step=lambda *_: None)
             times.append((time.perf_counter() - begin, processors() - used))
             begin, used = time.perf_counter(), processors()
     return found.theta, forms, times
@@ -88,7 +88,7 @@ def main():
             path = str(Path(folder, f"{shards}.parquet"))
             frame.write_parquet(path, row_group_size=-(-asked.rows // shards))
             for engine in (None, cluster):
-                theta, forms, times = fit(path, engine)
+                theta, forms, times = fit(path, engine, 1100 * asked.rows)
                 first = first or (theta, forms)
                 apart = max(
                     float((a - b).abs().max() / b.abs().max())

@@ -28,10 +28,10 @@ def stages(folder):
     return list((folder / "found" / ".unfinished").glob("*/*.stage"))
 
 
-def started(folder, *more, most):
-    """Run the command as a process of its own until some stages are kept, or it is done."""
+def started(folder, *words, most):
+    """Run a command as a process of its own until some stages are kept, or it is done."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "dataaudit", *LABELS, *more],
+        [sys.executable, "-m", "dataaudit", *words],
         cwd=folder,
         text=True,
         env=environment(),
@@ -50,7 +50,7 @@ def tables(folder):
 def test_a_run_that_is_killed_at_three_moments_comes_to_the_same_findings(folder):
     """Three processes are started, each of which imports torch."""
     for most in (1, 8, 15):
-        with started(folder, "--resume", most=most) as process:
+        with started(folder, *LABELS, "--resume", most=most) as process:
             process.kill()
         assert stages(folder)
         assert not tables(folder)
@@ -67,8 +67,26 @@ def test_a_run_that_is_killed_at_three_moments_comes_to_the_same_findings(folder
     assert all(table.equals(found[name]) for name, table in whole.items())
 
 
+def test_a_mismatch_that_is_killed_comes_to_the_same_findings(folder):
+    """A process is started, which imports torch; its last stages are refits that prove the findings."""
+    label = pl.when(pl.col("x0") > 0).then(pl.col("y")).otherwise(pl.lit("a"))
+    test = FRAME.with_columns(pl.col("x0") * 10, y=label)
+    test.write_csv(folder / "test.csv")
+    words = ("mismatch", "t.csv", "test.csv", "--label", "y", "--basis", "linear", "--out", "found")
+    with started(folder, *words, "--resume", most=25) as process:
+        process.kill()
+    assert stages(folder)
+    assert not tables(folder)
+    done = audit(*words, "--resume", cwd=folder)
+    assert done.returncode == 0
+    assert "\nresumed: fit\n" in done.stderr
+    found = tables(folder)
+    assert audit(*words, cwd=folder).returncode == 0
+    assert all(table.equals(found[name]) for name, table in tables(folder).items())
+
+
 def test_ctrl_c_says_in_one_line_that_resume_goes_on(folder):
-    with started(folder, "--resume", "-q", most=2) as process:
+    with started(folder, *LABELS, "--resume", "-q", most=2) as process:
         process.send_signal(signal.SIGINT)
         said = process.stderr.read().splitlines()
         assert process.wait(60) == 130

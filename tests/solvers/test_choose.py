@@ -11,8 +11,10 @@ from reference import hessian, quadratic_forms
 
 from dataaudit.api.influence import Influence
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError, TooLarge
+from dataaudit.memory import limited
+from dataaudit.model import costs
 from dataaudit.options import FACTORS, SOLVERS, require_damping, require_solver
-from dataaudit.solvers import choose, prepare
+from dataaudit.solvers import prepare
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.iterative import Lissa, LowRank
 from dataaudit.solvers.newton import minimise
@@ -156,18 +158,19 @@ def test_a_diagonal_preconditioner_helps_where_columns_differ_in_size():
     assert 2 * steps["diagonal"] < steps["none"]
 
 
-def test_forms_are_projected_where_no_factor_fits(monkeypatch):
+def test_forms_are_projected_where_no_factor_is_worth_its_work(monkeypatch):
     case = make("", 60, 12, 2, sparse=True)
     objective, theta = at_minimum(case)
-
-    def refuse(*_, **__):
-        raise TooLarge("no room")
-
-    monkeypatch.setattr(choose, "choose_solver", refuse)
-    prepared = prepare(objective, theta, solver="cg")
-    assert "256 random projections, within about 9%" in prepared.reason
-    assert gap(prepared.quadratic_forms(), quadratic_forms(case, theta)) < 0.2
-    with pytest.raises(TooLarge):
+    exact = quadratic_forms(case, theta)
+    monkeypatch.setattr(costs, "WORK", 0.0)
+    for name, method in (("auto", "conjugate gradients"), ("cg", "cg")):
+        prepared = prepare(objective, theta, solver=name)
+        assert prepared.method == method
+        assert prepared.probes == 64
+        assert gap(prepared.quadratic_forms(), exact) < 0.3
+        assert gap(prepared.exact_forms(torch.arange(60)[:, None]), exact) < 1e-6
+    assert "64 random projections, and for the rows that are shown from solves" in prepared.reason
+    with limited(1), pytest.raises(TooLarge):
         prepare(objective, theta)
 
 
@@ -221,9 +224,6 @@ def test_groups_move_by_the_factor_while_there_is_one(monkeypatch):
     torch.testing.assert_close(lissa.for_groups(B), exact.solve(B))
     assert gap(lissa.solve(B), exact.solve(B)) > 1e-4
 
-    def refuse(*_, **__):
-        raise TooLarge("no room")
-
-    monkeypatch.setattr(choose, "choose_solver", refuse)
+    monkeypatch.setattr(costs, "WORK", 0.0)
     alone = prepare(objective, theta, solver="lissa", damping=0.05)
     assert torch.equal(alone.for_groups(B), alone.solve(B))

@@ -13,6 +13,7 @@ from dataaudit.errors import NotPositiveDefinite, SolveError, TooLarge
 from dataaudit.memory import limited
 from dataaudit.solvers import Cholesky, Dual, cholesky, choose_solver, dual
 from dataaudit.solvers.cg import conjugate_gradients
+from dataaudit.solvers.cholesky import LARGE
 from dataaudit.solvers.dual import CANCELS, inverse_factor, square_root
 from dataaudit.solvers.newton import minimise
 from dataaudit.solvers.sketch import Sketch
@@ -309,3 +310,20 @@ def test_what_rounding_hides_is_no_equality():
     X = torch.tensor([[1e12, 1e-6], [1e12, 2e-6], [1e12, 1e-6], [1.0, 1.0]]).double()
     rows = dual._Distinct.of(X, whole=False)
     assert rows.first[rows.which].tolist() == [0, 1, 0, 3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (LARGE, LARGE), (3, 20, 20)])
+def test_an_inverse_is_that_of_the_product_of_its_factor(shape, dtype):
+    A = torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    H = A @ A.mT + shape[-1] * torch.eye(shape[-1], dtype=dtype)
+    G = cholesky.inverse(torch.linalg.cholesky(H))
+    assert torch.equal(G, G.mT) or G.dim() > 2
+    assert (G @ H).numpy() == pytest.approx(torch.eye(shape[-1], dtype=dtype).expand(shape).numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("d", [1, 128, 300])
+def test_squares_of_rows_are_those_of_the_whole_matrix(d):
+    generator = torch.Generator().manual_seed(0)
+    X, A = (torch.randn(n, d, dtype=torch.float64, generator=generator) for n in (7, d))
+    assert cholesky.squares(X, A).numpy() == pytest.approx(((X @ A) * X).sum(1).numpy(), rel=1e-10, abs=1e-10)

@@ -58,3 +58,12 @@ def test_a_dear_curve_does_not_halve_its_steps():
     quick, dear = Drawn(lambda x: abs(x + 2)), Drawn(lambda x: abs(x + 2), dear=True)
     quick.search(1e-3), dear.search(1e-3)
     assert len(quick.found) == len(dear.found) + 2
+
+
+@pytest.mark.parametrize("start", [1e-6, 1e-4, 1e-2, 0.05, 0.5])
+def test_the_strongest_ridge_is_tried_first(start):
+    curve = Drawn(lambda x: abs(x + 4))
+    curve.search(start)
+    first, *others = curve.found
+    assert first > start
+    assert first > max(others)

@@ -7,7 +7,8 @@ from cases import make
 
 from dataaudit.influence.groups import Groups
 from dataaudit.solvers.newton import minimise
-from dataaudit.training.folds import FOLDS, FoldPath, folds_of
+from dataaudit.training import folds
+from dataaudit.training.folds import FOLDS, FoldPath, SparseFolds, folds_of
 
 L2 = 0.02
 
@@ -77,3 +78,30 @@ def test_odd_rows_have_finite_losses(l2):
     found = FoldPath(torch.from_numpy(X), y, 4).at(l2)
     assert torch.isfinite(found.losses).all()
     assert torch.isfinite(found.theta).all()
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_sparse_rows_have_the_losses_of_refits(grouped):
+    case = make("", 80, 12, 4, sparse=True, l2=L2)
+    group = np.arange(80) // 2 if grouped else np.arange(80)
+    groups = Groups(group, np.arange(80), np.full(80, -1)) if grouped else None
+    found = SparseFolds(case.objective().rows, 4, groups=groups).at(L2)
+    expected = refitted(case, folds_of(case.y.numpy(), group))
+    if grouped:
+        expected = expected.view(40, 2).sum(1) / 2
+    assert found.losses.numpy() == pytest.approx(expected.numpy(), abs=5e-3)
+
+
+def test_of_many_sparse_rows_one_fifth_is_left_out(monkeypatch):
+    monkeypatch.setattr(folds, "FEW", 0)
+    monkeypatch.setattr(folds, "JUDGED", 10)
+    case = make("", 80, 12, 4, sparse=True, l2=L2)
+    path = SparseFolds(case.objective().rows, 4)
+    found, out = path.at(L2), path.judged
+    assert len(out) == 10
+    weight = torch.ones(80, dtype=torch.float64).index_fill(0, out, 0.0)
+    objective = case.objective()
+    theta = minimise(objective.reweighted(weight)).require_converged().theta
+    expected = objective.model.loss.value(objective.scores(theta), case.y)[out]
+    assert found.losses.numpy() == pytest.approx(expected.numpy(), abs=5e-3)
+    torch.testing.assert_close(found.theta, theta, rtol=0.05, atol=0.02)

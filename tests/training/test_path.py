@@ -15,14 +15,13 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky, Dual
-from dataaudit.solvers.newton import FitSettings, minimise
+from dataaudit.solvers.newton import minimise
 from dataaudit.solvers.sketch import Sketch
 from dataaudit.training import path as paths
-from dataaudit.training.folds import folds_of
+from dataaudit.training.folds import SparseFolds
 from dataaudit.training.path import (
     DensePath,
     PathPoint,
-    folded_scores,
     is_cheap,
     l2_path,
     least_squares_loss,
@@ -157,25 +156,6 @@ def wide_case():
     return make("", 600, 900, 5, sparse=True, noise=0.5)
 
 
-@pytest.mark.parametrize("grouped", [False, True])
-def test_folded_scores_are_those_of_fits_without_a_fifth(grouped):
-    case = make("", 60, 4, 3, noise=0.5)
-    groups = clustered()[1] if grouped else None
-    objective = case.objective(0.02)
-    theta = minimise(objective).theta
-    found = folded_scores(objective, theta, settings=FitSettings(), groups=groups)
-    fold = folds_of(case.y.numpy() if isinstance(case.y, torch.Tensor) else case.y, groups and groups.group)
-    assert np.bincount(fold).tolist() == [12] * 5 if groups is None else len(np.unique(fold)) == 5
-    for part in range(5):
-        kept = fold != part
-        if groups is not None:
-            assert not np.isin(groups.group[~kept], groups.group[kept]).any()
-        l2 = 0.02 * 60 / kept.sum()  # n stays that of all rows
-        fewer = replace(case, X=case.X[kept], y=case.y[kept], weight=case.weight[kept], l2=l2)
-        fitted = minimise(fewer.objective()).theta
-        torch.testing.assert_close(found[~kept], objective.scores(fitted)[~kept], rtol=1e-5, atol=1e-6)
-
-
 def test_several_classes_are_judged_by_rows_that_were_left_out():
     """Where rows nearly fit themselves a sketch of their forms says far too little.
 
@@ -190,7 +170,7 @@ def test_several_classes_are_judged_by_rows_that_were_left_out():
         float(value(left_out_scores(objective, theta, forms, groups=None), case.y).mean())
         for forms in (Dual().prepare(objective, theta), Sketch().prepare(objective, theta))
     )
-    folded = float(value(folded_scores(objective, theta, settings=FitSettings(), groups=None), case.y).mean())
+    folded = SparseFolds(objective.rows, 5).at(objective.l2).mean
     assert folded == pytest.approx(exact, rel=0.2)
     assert sketched < 0.7 * exact
     path = l2_path(objective.rows, model)

@@ -6,6 +6,7 @@ import torch
 from dataaudit.errors import SettingError
 from dataaudit.features import Columns, fit_encoding
 from dataaudit.influence.leave_one_out import leave_one_out_scores
+from dataaudit.memory import limited
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
@@ -14,7 +15,14 @@ from dataaudit.options import EncoderOptions
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.path import DensePath, least_squares_loss
-from dataaudit.training.selection import SelectionSettings, choose
+from dataaudit.training.selection import (
+    DESIGN_BYTES,
+    HESSIAN_WORK,
+    PARAMETERS,
+    SelectionSettings,
+    choose,
+    most_features,
+)
 
 
 def columns_of(frame: pl.DataFrame, **settings) -> Columns:
@@ -182,6 +190,22 @@ def test_many_classes_leave_room_for_fewer_landmarks():
     X = random.normal(size=(300, 3)) * 0.1 + np.column_stack([y % 6, y // 6, y % 5])
     choice = choose(numbers(X), y, 30)
     assert len(choice.basis.features) * 29 <= 2000
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 10])
+@pytest.mark.parametrize("n", [30, 20_000, 1_000_000, 200_000_000])
+def test_a_hessian_of_any_table_is_bounded_work(n, n_classes):
+    k = n_classes - 1
+
+    def affordable(d):
+        return (
+            d * k <= PARAMETERS and 8 * n * d <= DESIGN_BYTES and n * d**2 * k * (k + 1) / 2 <= HESSIAN_WORK
+        )
+
+    with limited(4 * DESIGN_BYTES):
+        most = most_features(n, n_classes)
+    assert most == 0 or affordable(most)
+    assert not affordable(most + 1)
 
 
 def test_steps_are_told():

@@ -45,11 +45,12 @@ from dataaudit.audits.mismatch.tables import (
 )
 from dataaudit.audits.mismatch.tracing import Traced, concentration, total_harm
 from dataaudit.audits.mismatch.world import World
-from dataaudit.audits.mismatch.worth import Judged, judge
+from dataaudit.audits.mismatch.worth import JUDGING, Judged, judge
 from dataaudit.audits.perturbation import column_effects, feature_table, sum_effects
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.tables import selection_table
 from dataaudit.audits.testset import Pair, Tested, predict, read_pair
+from dataaudit.checkpoint.folder import keeping
 from dataaudit.errors import SettingError
 from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
@@ -86,15 +87,15 @@ def find_mismatch(
     on_step("read", 0, 1)
     pair = read_pair(train_source, test_source, settings)
     on_step("read", 1, 1)
-    asked = settings
-    training = encode_training(pair.train, pair.target, asked, on_step=on_step)
-    trained = train(training, asked, on_step=on_step)
-    if pair.y is None:
-        return _inputs_only(pair, trained, settings=settings, command=command)
-    on_step("predict", 0, 1)
-    tested = predict(trained, pair.test, pair.y)
-    on_step("predict", 1, 1)
-    return mismatch_findings(pair, trained, tested, settings=settings, command=command, on_step=on_step)
+    with keeping(settings, pair.train, pair.test) as asked:
+        training = encode_training(pair.train, pair.target, asked, on_step=on_step)
+        trained = train(training, asked, on_step=on_step)
+        if pair.y is None:
+            return _inputs_only(pair, trained, settings=asked, command=command)
+        on_step("predict", 0, 1)
+        tested = predict(trained, pair.test, pair.y)
+        on_step("predict", 1, 1)
+        return mismatch_findings(pair, trained, tested, settings=asked, command=command, on_step=on_step)
 
 
 def mismatch_findings(
@@ -109,16 +110,20 @@ def mismatch_findings(
     """Turn a trained model and its predictions into the tables of the audit."""
     searched = search_mismatch(pair, trained, tested, settings=settings, on_step=on_step)
     traced, judged = searched.traced, searched.judged
+    kept = settings.kept
+    trained = replace(trained, given=kept.once("score rows", lambda: trained.forms))
     scores = score_rows(trained)
     on_test = total_harm(trained, tested, np.arange(tested.n))
     found = [(rows_of(one, searched.harm), errors_of(one, tested)) for one in judged]
     features, named = _features(trained, tested, pair, found=found, seed=settings.seed)
     on_step("shift", 0, 1)
-    shift = _shift(pair, tested, scores, settings)
+    shift = kept.once("shift", partial(_shift, pair, tested, scores, settings))
     on_step("shift", 1, 1)
     places = _shown(traced, tested, [e for r, e in found if len(r)], settings.traced)
     traces = trace_table(trained, tested, pair, traced=traced, scores=scores, places=places)
-    refits = refit_traces(trained, tested, pair, traces=traces, count=settings.verify)
+    refits = refit_traces(
+        trained, tested, pair, traces=traces, count=settings.verify, kept=kept.below("verify by refits")
+    )
     findings = finding_table(pair, tested, judged, harm=searched.harm, features=named)
     above = findings.filter((pl.col("severity") != "note") & pl.col("under").is_null())
     proofs = above.select("predicted_delta_loss", "measured_delta_loss").drop_nulls()
@@ -162,11 +167,13 @@ def search_mismatch(
 ) -> Searched:
     """Trace the test errors, gather suspects, and try what fixes them."""
     on_step("trace", 0, 1)
-    traced = _trace(trained, tested, _selected(pair, tested, settings), settings=settings)
-    harm = total_harm(trained, tested, np.flatnonzero(tested.wrong))
+    kept, rows = settings.kept, _selected(pair, tested, settings)
+    traced = kept.once("trace", partial(_trace, trained, tested, rows, settings=settings))
+    harm = kept.once("trace: harm", partial(total_harm, trained, tested, np.flatnonzero(tested.wrong)))
     on_step("trace", 1, 1)
     on_step("slices", 0, 1)
     world = World.of(trained, pair.train.frame, tested, seed=settings.seed)
+    world = replace(world, kept=kept.below(JUDGING))
     cuts = cut(pair.train, trained, tested)
     slices = slice_table(Screen(trained, world), cuts, tested)
     suspects = suspects_of(pair, tested, world, cuts=cuts)

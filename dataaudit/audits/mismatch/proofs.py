@@ -7,6 +7,8 @@ minimum, n and λ kept.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import polars as pl
 
@@ -16,6 +18,7 @@ from dataaudit.audits.validation import Refit
 from dataaudit.features.columns import counted
 from dataaudit.findings.schemas import TRACE_REFITS
 from dataaudit.influence.leave_one_out import refit_without
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.training.trained import Trained
 
 # Share of a predicted fall of the loss that a refit must show.
@@ -50,7 +53,13 @@ def _fix_check(fixes: pl.DataFrame) -> Check:
 
 
 def refit_traces(
-    trained: Trained, tested: Tested, pair: Pair, *, traces: pl.DataFrame, count: int
+    trained: Trained,
+    tested: Tested,
+    pair: Pair,
+    *,
+    traces: pl.DataFrame,
+    count: int,
+    kept: Checkpoint = NOT_KEPT,
 ) -> pl.DataFrame:
     """Remove the training rows of the strongest traces one by one, and train again."""
     size = pl.col("delta_loss_if_removed").abs()
@@ -64,7 +73,8 @@ def refit_traces(
     model, rows = trained.objective.model, []
     for trace in top.iter_rows(named=True):
         train, test = places[0][trace["train_row_id"]], places[1][trace["test_row_id"]]
-        again = refit_without(trained.objective, trained.fit, train, precondition=warm)
+        refit = partial(refit_without, trained.objective, trained.fit, train, precondition=warm)
+        again = kept.once(f"{train}", refit)
         block = tested.take(np.array([test]))
         measured = float(model.values(again.theta, block)[0]) - float(tested.loss[test])
         rows.append(

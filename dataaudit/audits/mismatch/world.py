@@ -7,6 +7,7 @@ is still wrong once the first is done tells causes from by-products.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from dataaudit.audits.testset import Evaluation, Tested
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
+from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.newton import TINY, FitSettings, minimise
 from dataaudit.training.trained import Trained
 
@@ -43,6 +45,7 @@ class World:
     objective: Objective  # of the training rows after the fixes so far
     theta: Tensor  # (p,)
     offset: Tensor  # (t, k) added to the scores
+    kept: Checkpoint = NOT_KEPT  # of refits
 
     @classmethod
     def of(cls, trained: Trained, known: pl.DataFrame, tested: Tested, *, seed: int) -> World:
@@ -128,11 +131,21 @@ class World:
         """Return the world with the parameters of another objective."""
         near = self.trained.prepared.precondition
         if exact:
-            theta = minimise(objective, self.theta).theta
+            kept = self.kept.below(_key(objective, self.theta)) if self.kept is not NOT_KEPT else NOT_KEPT
+            theta = kept.once("minimum", lambda: minimise(objective, self.theta, kept=kept).theta)
         else:
             steps = FitSettings(max_steps=FAST if len(self.theta) <= TINY else LARGE)
             theta = minimise(objective, self.theta, precondition=near, settings=steps).theta
         return replace(self, objective=objective, theta=theta)
+
+
+def _key(objective: Objective, start: Tensor) -> str:
+    """Return a hash of a refit: of the rows, their labels and weights, and where it starts."""
+    X, digest = objective.rows.X, hashlib.sha256(start.numpy().data)
+    parts = (X,) if isinstance(X, Tensor) else map(torch.from_numpy, (X.data, X.indices, X.indptr))
+    for part in (*parts, objective.rows.y, objective.rows.weight):
+        digest.update(part.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def _design(trained: Trained, frame: pl.DataFrame) -> Tensor | object:

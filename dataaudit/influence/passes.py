@@ -12,17 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Final, cast
 
 import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Change, Objective
 from dataaudit.model.rows import Block, MemoryRows, ShardedRows
-from dataaudit.options import NOT_KEPT, Checkpoint
-from dataaudit.solvers.cholesky import cholesky_solve
+from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback
+from dataaudit.solvers.base import Prepared
+from dataaudit.solvers.cholesky import Cholesky, cholesky_solve
 from dataaudit.solvers.newton import Fit, FitSettings
 from dataaudit.solvers.operator import Product
 
@@ -30,7 +33,10 @@ SHARP: Final = 1e-10  # gradient at which steps end: scores are those of rows in
 SOME: Final = 8  # one shard in so many is where a fit begins
 LEAST: Final = 32  # shards from which on it pays
 BEGUN: Final = 1e-4  # gradient at which the beginning ends
+APPROACH, MUCH = 8, 0.2  # passes that bring a gradient alone, and what each has to leave of it at most
+SHORT: Final = 1e-9  # length of a step, relative to θ, that leaves the Hessian as it is
 CHANGED: Final = 1e-12  # length of a step of changed problems at which they end, relative to θ
+USUAL: Final = 10  # passes of a fit
 PASSES: Final = 6  # of changed problems at most
 _FEWEST: Final = 1e-6  # of a step that is halved
 _USUAL: Final = FitSettings()
@@ -44,6 +50,35 @@ class Minimum:
     H: Tensor  # (p, p)
 
 
+def prepare_by_passes(
+    objective: Objective,
+    start: Tensor | None,
+    *,
+    damping: float,
+    on_step: StepCallback,
+    kept: Checkpoint = NOT_KEPT,
+) -> tuple[Fit, Prepared, Tensor]:
+    """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
+    p, tried = objective.model.n_params, count(1)
+    require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
+    on_step("fit", 0, USUAL)
+
+    def on_pass() -> None:
+        done = next(tried)
+        on_step("fit", done, max(USUAL, done + 1))
+
+    passes = partial(minimise_by_passes, objective, start, on_pass=on_pass, kept=kept.below("fit"))
+    found = kept.once("fit", passes)
+    fit = found.fit.require_converged()
+    on_step("fit", 1, 1)
+    on_step("invert", 0, 1)
+    reason = "rows are not in memory: one pass over them makes a Hessian, no other factor is to be had"
+    prepared = Cholesky(reason, damping).of(objective, fit.theta, found.H)
+    forms = kept.once("score rows: forms", prepared.quadratic_forms)
+    on_step("invert", 1, 1)
+    return fit, prepared, forms
+
+
 def minimise_by_passes(
     objective: Objective,
     start: Tensor | None = None,
@@ -55,25 +90,12 @@ def minimise_by_passes(
     """Minimise R(θ) over shards; ask `Fit.require_converged` before the end point is used."""  # start (p,)
     p = objective.model.n_params
     theta = torch.zeros(p, dtype=torch.float64) if start is None else start.clone()
+    steps = _Steps(min(SHARP, settings.tolerance), settings.max_steps, on_pass, kept)
     some = _some(objective)
     if some is not None:
-        begin = partial(_begun, some, theta, settings.max_steps, kept.below("some rows"))
-        theta = kept.once("start", begin)
-    tolerance = min(SHARP, settings.tolerance)
-    steps = _Steps(tolerance, settings.max_steps, on_pass, kept)
+        theta = kept.once("start", partial(_begun, objective, some, theta, steps=steps))
     found = _newton(objective, theta, steps)
     return replace(found, fit=replace(found.fit, tolerance=settings.tolerance))
-
-
-def _some(objective: Objective) -> Objective | None:
-    """Return the objective over one shard in a few; None where all are few."""
-    rows = objective.rows
-    if not isinstance(rows, ShardedRows) or len(rows.shards) < LEAST:
-        return None
-    parts = rows.parts[::SOME]
-    y, weight = torch.cat([part.y for part in parts]), torch.cat([part.weight for part in parts])
-    fewer = ShardedRows(tuple(part.shard for part in parts), y, weight, rows.width, rows.engine)
-    return replace(objective, rows=cast("MemoryRows", fewer))
 
 
 @dataclass(frozen=True)
@@ -86,9 +108,42 @@ class _Steps:
     kept: Checkpoint = NOT_KEPT
 
 
-def _begun(some: Objective, theta: Tensor, most: int, kept: Checkpoint) -> Tensor:
-    """Return the minimum of some of the rows, roughly."""
-    return _newton(some, theta, _Steps(BEGUN, most, kept=kept)).fit.theta
+def _begun(objective: Objective, some: Objective, theta: Tensor, *, steps: _Steps) -> Tensor:
+    """Return a point near the minimum, by steps with the Hessian of some of the rows.
+
+    They go on as long as each brings the minimum much nearer.
+    """
+    begun = _newton(some, theta, _Steps(BEGUN, steps.most, kept=steps.kept.below("some rows")))
+    L, failed = torch.linalg.cholesky_ex(begun.H)
+    first, theta, best, now = steps.kept.get("gradient") or (0, begun.fit.theta, begun.fit.theta, torch.inf)
+    for step in range(first, 0 if failed else APPROACH):
+        steps.kept.put("gradient", (step, theta, best, now))
+        gradient = objective.gradient(theta)
+        steps.on_pass()
+        norm = float(gradient.abs().max())
+        if norm > now * MUCH:
+            return best if norm > now else theta
+        moved = cholesky_solve(L, gradient[:, None])[:, 0]
+        best, now, theta = theta, norm, theta - moved
+        if _is_short(moved, theta):
+            break
+    return theta
+
+
+def _is_short(step: Tensor, theta: Tensor) -> bool:
+    """Whether a step is so short that the Hessian after it is that before it."""
+    return float(step.norm()) <= SHORT * max(float(theta.norm()), 1.0)
+
+
+def _some(objective: Objective) -> Objective | None:
+    """Return the objective over one shard in a few; None where all are few."""
+    rows = objective.rows
+    if not isinstance(rows, ShardedRows) or len(rows.shards) < LEAST:
+        return None
+    parts = rows.parts[::SOME]
+    y, weight = torch.cat([part.y for part in parts]), torch.cat([part.weight for part in parts])
+    fewer = ShardedRows(tuple(part.shard for part in parts), y, weight, rows.width, rows.engine)
+    return replace(objective, rows=cast("MemoryRows", fewer))
 
 
 def _newton(objective: Objective, theta: Tensor, steps: _Steps) -> Minimum:
@@ -121,6 +176,8 @@ def _newton(objective: Objective, theta: Tensor, steps: _Steps) -> Minimum:
             min(best, norm),
         )
         theta = theta + direction
+        if _is_short(direction, theta):
+            return Minimum(Fit(theta, norm, step + 1, tolerance), H)
     raise AssertionError("there is a last step")
 
 
@@ -144,7 +201,7 @@ def _contribution(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
 
 
 def minimise_changes(
-    objective: Objective, changes: Sequence[Change], starts: Tensor, solve: Product
+    objective: Objective, changes: Sequence[Change], *, starts: Tensor, solve: Product
 ) -> Tensor:
     """Return the minima of problems that each differ in some rows, by shared passes."""  # (p, m) -> (p, m)
     thetas = starts.clone()

@@ -36,6 +36,7 @@ _ADMITTED: Final = {
     ("numpy._core.numeric", "_frombuffer"),
     ("scipy.sparse._csr", "csr_array"),
     (__name__, "_tensor"),
+    (__name__, "_frame"),
     (__name__, "_series"),
     (__name__, "_features"),
 }
@@ -44,8 +45,8 @@ _ADMITTED: Final = {
 class _Pickler(pickle.Pickler):
     """Writes a tensor as its array, a series as a file of Arrow, and many features as few lists."""
 
-    def __init__(self, file: io.BytesIO, **more: Any) -> None:
-        super().__init__(file, **more)
+    def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer]) -> None:
+        super().__init__(file, protocol=5, buffer_callback=buffers.append)
         self.packed: dict[int, _Packed] = {}  # by the tuple, which stands in several places
 
     def reducer_override(self, value: Any) -> Any:
@@ -57,9 +58,10 @@ class _Pickler(pickle.Pickler):
             return copyreg.__newobj__, (type(value),), state  # type: ignore[attr-defined]
         if isinstance(value, torch.Tensor):
             return _tensor, (value.detach().numpy(),)
+        if isinstance(value, pl.DataFrame):
+            return _frame, (pickle.PickleBuffer(value.write_ipc(None).getbuffer()),)
         if isinstance(value, pl.Series):
-            file = value.to_frame().write_ipc(None)
-            return _series, (pickle.PickleBuffer(file.getbuffer()),)
+            return _series, (value.to_frame(),)
         return NotImplemented
 
     def _packed(self, value: Any) -> Any:
@@ -84,8 +86,12 @@ def _tensor(array: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(array)
 
 
-def _series(file: bytearray) -> pl.Series:
-    return pl.read_ipc(io.BytesIO(file)).to_series()
+def _frame(file: bytearray) -> pl.DataFrame:
+    return pl.read_ipc(io.BytesIO(file))
+
+
+def _series(frame: pl.DataFrame) -> pl.Series:
+    return frame.to_series()
 
 
 class _Unpickler(pickle.Unpickler):
@@ -111,7 +117,7 @@ def write_snapshot(path: Path, name: str, value: Any) -> None:
     """Write a value under a name."""
     buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
-    _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+    _Pickler(stream, buffers).dump(value)
     parts: list[bytes | memoryview] = [name.encode(), stream.getbuffer()]
     parts += [buffer.raw() for buffer in buffers]
     lengths = struct.pack(f"<{len(parts) + 1}Q", len(parts), *(len(part) for part in parts))

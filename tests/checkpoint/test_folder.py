@@ -14,13 +14,13 @@ import pytest
 
 import dataaudit
 from dataaudit.audits.labels import label_findings
+from dataaudit.checkpoint.folder import FOLDER, finish, keeping
+from dataaudit.checkpoint.snapshot import read_snapshot, write_snapshot
 from dataaudit.data.load import load
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.files import replace_soon
 from dataaudit.options import NOT_KEPT, Checkpoint, LabelOptions
-from dataaudit.training.checkpoint import FOLDER, finish, keeping
 from dataaudit.training.encoded import encode_training, read_labelled
-from dataaudit.training.snapshot import read_snapshot, write_snapshot
 from dataaudit.training.train import train
 
 FRAME = pl.DataFrame({"x": np.random.default_rng(0).normal(size=20), "y": ["a", "b"] * 10})
