@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check
-from dataaudit.audits.validation import patched
+from dataaudit.audits.validation import patched, refined
 from dataaudit.noise import NoiseModel
 from dataaudit.options import Checkpoint, StepCallback
 from dataaudit.options.progress import within
@@ -99,6 +99,7 @@ class Solver:
         scores = self._changed(judged, np.union1d(changed, judged.order[: self.shown]), f"{stage}: labels")
         self.on_step(stage, 1, 1)
         check = _check(estimated, scores, drawn, judged.trained.prepared.probes)
+        scores = refined(judged.trained, scores)  # as where all is exact, the rows of high leverage
         return Exact(judged.trained, scores, check, _note(judged.trained))
 
     def _without(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
