@@ -35,6 +35,8 @@ THIRD_PARTY = {  # library → the stages that may import it
     "adbc_driver_postgresql": {"data"},
     "duckdb": {"data"},
     "chardet": {"data"},
+    "dask": {"model"},
+    "distributed": {"model"},
     "typer": {"cli"},
     "rich": {"cli", "review", "writers"},
     "markdown_it": {"writers"},

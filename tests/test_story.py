@@ -17,7 +17,7 @@ from command import environment
 
 TRACER = Path(__file__).with_name("tracer.py")
 MOST = 12
-FILES_RUN = {"labels": 84, "mismatch": 100}  # at most
+FILES_RUN = {"labels": 84, "mismatch": 101}  # at most
 
 STORIES = {
     "labels": """

@@ -226,16 +226,18 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     with engine_for(options) as engine, Scratch(engine) as scratch:
         dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
         with keeping(options, dataset) as kept:
+            scratch.kept = kept.kept
             training = None if own else encode_training(dataset, target, kept, on_step=step)
             if training is not None:
                 foresee(step, foreseen(training, options))
-            from dataaudit.audits.labels import label_findings
             from dataaudit.training.train import train, train_adopted
 
             if training is None:
                 trained = train_adopted(dataset, target, kept, on_step=step)
             else:
                 trained = train(training, kept, scratch=scratch, on_step=step)
+            from dataaudit.audits.labels import label_findings
+
             found = label_findings(
                 dataset, target, trained, settings=kept, command=options.command, on_step=step
             )
@@ -243,9 +245,14 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
 
 
 def _import_ahead() -> None:
-    """Import what is needed once the data are there: torch, then what comes at the end."""
-    for name in ("dataaudit.audits.labels", "dataaudit.training.train", "scipy.optimize"):
-        import_module(name)
+    """Import what is needed once the data are there: torch, then what comes at the end, and the page last."""
+    # A package first: where another thread has one of its modules and waits for it, neither goes on.
+    for name in ("solvers", "training.train", "audits.labels", "report.labels"):
+        import_module(f"dataaudit.{name}")
+    import_module("scipy.optimize")
+    from dataaudit.writers.html import make_ready
+
+    make_ready()
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from dataaudit.audits.tables import (
     provenance,
     reasons_of,
     review_order,
+    row_facts,
     selection_table,
     verification_table,
 )
@@ -75,16 +76,6 @@ def label_findings(
         on_step("evidence", 2, 2)
         refits = refitting.result()
     on_step("tables", 0, 1)
-    read = order[: _read(settings)]
-    columns = [role.column for role in trained.roles] or dataset.frame.columns
-    hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
-    hashes = content_hashes(dataset.frame, columns=hashed)
-    labels = label_table(dataset, target, scores, noise=noise, order=order, trained=trained)
-    labels = labels.with_columns(hashes[order])
-    sample = sample_of(labels, ROWS, seed=settings.seed)
-    drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
-    others = np.array([m.other for row in alike for m in row], dtype=np.int64)
-    shown = np.unique(np.concatenate([read, others, drawn]))
     said = provenance(dataset, target, trained, settings=settings, noise=noise, command=command)
     said = replace(
         said,
@@ -92,22 +83,42 @@ def label_findings(
         notes=(*judged.notes, *said.notes),
         leading=len(judged.notes) + said.leading,
     )
+    tables = {
+        "health": check_health(
+            trained, scores, refits, random=random, data=(*trained.checks, *judged.checks)
+        ),
+        "noise": noise_table(target, noise),
+        "budget": pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
+    }
+    facts = row_facts(dataset, target, scores, noise=noise, order=order, trained=trained)
+    del judged, scores, noise  # most of the memory, where rows are many
+    labels = label_table(facts, target.classes, order)
+    labels = labels.with_columns(_hashes(dataset, trained)[order])
+    sample = sample_of(labels, ROWS, seed=settings.seed)
+    drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
+    others = np.array([m.other for row in alike for m in row], dtype=np.int64)
+    shown = np.unique(np.concatenate([order[: _read(settings)], others, drawn]))
     on_step("tables", 1, 1)
     by = _by(dataset, trained, labels, settings, interval=said.count[1:], on_step=on_step)
     return Findings(
         labels=labels,
-        health=check_health(trained, scores, refits, random=random, data=(*trained.checks, *judged.checks)),
         evidence=evidence_table(dataset, reasons),
         neighbours=neighbour_table(dataset, target, alike),
         cells=cell_table(dataset, trained, shown, reasons=reasons_of(reasons, alike)),
         selection=selection_table(trained),
         verification=verification_table(dataset, refits),
-        noise=noise_table(target, noise),
-        budget=pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
         sample=sample,
+        **tables,
         **by,
         provenance=said,
     )
+
+
+def _hashes(dataset: Dataset, trained: Trained) -> pl.Series:
+    """Return the content hash of each row: of all columns but the label."""
+    columns = [role.column for role in trained.roles] or dataset.frame.columns
+    hashed = [name for name in columns if name in dataset.frame.columns and name != dataset.target]
+    return content_hashes(dataset.frame, columns=hashed)
 
 
 @dataclass(frozen=True)

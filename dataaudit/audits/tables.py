@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -61,7 +61,10 @@ def review_order(
     return np.asarray(order, dtype=np.int64)
 
 
-def label_table(
+Facts = dict[str, pl.Series | NDArray[Any]]  # columns of the table of labels, in the order of the rows
+
+
+def row_facts(
     dataset: Dataset,
     target: Target,
     scores: RowScores,
@@ -69,41 +72,48 @@ def label_table(
     noise: NoiseModel,
     order: NDArray[np.int64],
     trained: Trained | None = None,
-) -> pl.DataFrame:
-    """Return the table `LABELS`, in review order; `GROUPED` and `ESTIMATED` follow where due."""
-    names, at = pl.Series(target.classes, dtype=pl.String), np.arange(len(target.y))
-    by_influence = review_order(dataset, scores, noise, ranking="self-influence")
-    rank, rank_influence = np.empty(len(at), dtype=np.int64), np.empty(len(at), dtype=np.int64)
-    rank[order] = at + 1
-    rank_influence[by_influence] = at + 1
-    columns: dict[str, Callable[[], pl.Series | NDArray[Any]]] = {
-        "row_id": lambda: dataset.row_id,
-        "row": lambda: dataset.row,
-        "source": lambda: dataset.source,
-        "line": lambda: dataset.line,
-        "label": lambda: names.gather(target.y),
-        "predicted_label": lambda: names.gather(scores.p.argmax(1)),
-        "p_label": lambda: scores.p[at, target.y],
-        "train_loss": lambda: scores.train_loss,
-        "self_influence": lambda: scores.self_influence,
-        "leverage": lambda: scores.leverage,
-        "loo_loss": lambda: scores.loo_loss,
-        "loo_p_label": lambda: scores.loo_p[at, target.y],
-        "delta_loss_if_removed": lambda: scores.loo_loss - scores.train_loss,
-        "delta_loss_if_relabelled": lambda: scores.relabelled_loss - scores.train_loss,
-        "suggested_label": lambda: names.gather(scores.suggested),
-        "p_wrong": lambda: noise.p_wrong,
-        "rank": lambda: rank,
-        "rank_self_influence": lambda: rank_influence,
+) -> Facts:
+    """Return what is said of every row, classes by their numbers; `GROUPED` and `ESTIMATED` where due."""
+    at, rank_influence = np.arange(len(target.y)), np.empty(len(target.y), dtype=np.int64)
+    rank_influence[review_order(dataset, scores, noise, ranking="self-influence")] = at + 1
+    facts: Facts = {
+        "row_id": dataset.row_id,
+        "row": dataset.row,
+        "source": dataset.source,
+        "line": dataset.line,
+        "label": target.y,
+        "predicted_label": scores.p.argmax(1).astype(np.int32),
+        "p_label": scores.p[at, target.y],
+        "train_loss": scores.train_loss,
+        "self_influence": scores.self_influence,
+        "leverage": scores.leverage,
+        "loo_loss": scores.loo_loss,
+        "loo_p_label": scores.loo_p[at, target.y],
+        "delta_loss_if_removed": scores.loo_loss - scores.train_loss,
+        "delta_loss_if_relabelled": scores.relabelled_loss - scores.train_loss,
+        "suggested_label": scores.suggested,
+        "p_wrong": noise.p_wrong,
+        "rank": np.argsort(order) + 1,
+        "rank_self_influence": rank_influence,
     }
-    # One after another: of many rows the whole table is not held twice.
-    ordered = [pl.Series(name, make()).cast(LABELS[name]).gather(order) for name, make in columns.items()]
-    if trained is None:
-        return pl.DataFrame(ordered)
-    if (groups := trained.groups) is not None:
-        ordered += [column.gather(order) for column in _grouped(groups, target).iter_columns()]
-    if (estimated := trained.estimated).any():
-        ordered.append(pl.Series("estimated", estimated, dtype=ESTIMATED["estimated"]).gather(order))
+    if trained is not None and trained.groups is not None:
+        facts |= dict(zip(GROUPED, _grouped(trained.groups, target).iter_columns(), strict=True))
+    if trained is not None and (estimated := trained.estimated).any():
+        facts["estimated"] = pl.Series(estimated, dtype=ESTIMATED["estimated"])
+    return facts
+
+
+def label_table(facts: Facts, classes: Sequence[str], order: NDArray[np.int64]) -> pl.DataFrame:
+    """Return the table `LABELS`, in review order.
+
+    The facts are taken out one after another: of many rows no more than one is there twice.
+    """
+    names, ordered = pl.Series(classes, dtype=pl.String), list[pl.Series]()
+    for name in list(facts):
+        column = pl.Series(name, facts.pop(name)).gather(order)
+        if LABELS.get(name) == pl.String and column.dtype.is_integer():
+            column = names.gather(column).alias(name)
+        ordered.append(column.cast(LABELS.get(name, column.dtype)))
     return pl.DataFrame(ordered)
 
 

@@ -128,13 +128,13 @@ class Unfinished(Checkpoint):
     """The stages of one run, in a folder."""
 
     def __init__(self, out: Path, run: _Run, *, resume: bool, step: StepCallback) -> None:
-        self.out, self.folder, self.run, self.step = out, out / FOLDER, run, step
-        self.lock, self.guard = _Lock(self.folder), RLock()
+        self.out, self.root, self.run, self.step = out, out / FOLDER, run, step
+        self.lock, self.guard = _Lock(self.root), RLock()
         self.every, self.grace = (0.0, GRACE) if resume else (EVERY, 0.0)
         self.pending: dict[str, Any] = {}
         self.resumed: set[str] = set()
         self.ready, self.ends, self.spent = False, False, 0.0
-        there = self.folder.is_dir()
+        there = self.root.is_dir()
         if there and not self.lock.take():
             raise WriteError(self.lock.held(), "wait for it, end it, or name another folder with --out")
         known = there and any(self.home.glob(f"*{_STAGE}"))
@@ -148,7 +148,7 @@ class Unfinished(Checkpoint):
     @property
     def home(self) -> Path:
         """The folder of the stages."""
-        return self.folder / self.run.key
+        return self.root / self.run.key
 
     def get(self, stage: str) -> Any:
         """Return what a stage came to in the run that is gone on with, or None."""
@@ -178,6 +178,15 @@ class Unfinished(Checkpoint):
             now = time.monotonic()
             if now - self.last >= self.every and self.spent <= self.grace + SHARE * (now - self.began):
                 self.flush()
+
+    def folder(self) -> Path | None:
+        """Return a folder for files that a run goes on with, or None where none can be made."""
+        with self.guard:
+            try:
+                self._make_room()
+            except OSError as error:
+                self._end(f"{error.strerror or error}")
+        return None if self.ends else self.home
 
     def flush(self) -> None:
         """Write what waits for it."""
@@ -210,10 +219,10 @@ class Unfinished(Checkpoint):
         """Make the folder, and leave in it what the last of other runs came to."""
         if self.ready:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         if not self.lock.take():
             raise OSError(None, self.lock.held())
-        others = (path for path in _runs(self.folder) if path.parent != self.home)
+        others = (path for path in _runs(self.root) if path.parent != self.home)
         for path in list(others)[:-1]:
             shutil.rmtree(path.parent, ignore_errors=True)
         self.home.mkdir(exist_ok=True)
@@ -232,7 +241,7 @@ class Unfinished(Checkpoint):
     def _why_anew(self) -> str:
         """Say why there is nothing to go on with."""
         try:
-            if different := self.run.differs(_runs(self.folder)[-1].read_text(encoding="utf-8")):
+            if different := self.run.differs(_runs(self.root)[-1].read_text(encoding="utf-8")):
                 return different
         except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no such run, or damaged
             pass

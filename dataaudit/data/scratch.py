@@ -23,6 +23,7 @@ class Scratch:
 
     def __init__(self, engine: Any = None) -> None:
         self.engine = engine  # who passes over rows that are not in memory; None for this process
+        self.kept: Any = None  # where files may be that outlive the run (`options.Checkpoint`)
         self.folder: Path | None = None
         self.files = 0
         self.checks: list[Callable[[], None]] = []  # of what was read, before anything is said of it
@@ -52,6 +53,11 @@ class Scratch:
         folder, self.folder = self.folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def room_for(self, size: int) -> Path | None:
+        """Return a folder for files that outlive the run, with room for them; None where there is none."""
+        folder: Path | None = None if self.kept is None else self.kept.folder()
+        return folder if folder and shutil.disk_usage(folder).free > 2 * size + _ROOM else None
 
     def path(self, suffix: str) -> Path:
         """Return the path of a new file."""

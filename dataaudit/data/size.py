@@ -28,8 +28,9 @@ WORDS: Final = 4  # mean words from which strings are taken for texts
 LEVELS: Final = 100  # features of a column of levels at most
 _DATE: Final = 4  # features of a date
 _PER_ROW: Final = 600  # bytes of scores, ranks, names and findings that a row has, columns or not
-_KEPT: Final = 400  # of these, that are in memory at once where columns are not
+_KEPT: Final = 360  # of these, that are in memory at once where columns are not
 _PER_COLUMN: Final = 16  # bytes of an encoded cell before there is a design matrix
+_TERMS: Final = 2  # times that texts take, as terms: X, and what its products keep of it
 _LANDMARKS, _SPLINES = 500, 6  # features that RBF, and splines of a number, may add
 _DESIGN: Final = 1 << 30  # bytes of a design matrix from which on there are neither
 _SMALL: Final = 200  # a table is small if the limit is so many times its files
@@ -48,18 +49,18 @@ class TableSize:
     largest: int  # bytes of the largest column in memory
     group: int  # bytes of the largest row group in memory
     is_parquet: bool  # whether all files are, and so can be scanned where they lie
-    has_texts: bool  # whether a column seems to hold texts, of which the terms are known after reading
+    texts: int  # bytes of texts, whose terms are known after reading: they take about as much
 
     @property
     def in_memory(self) -> int:
         """Bytes that an audit of labels takes, all in memory."""
         encoded = self.rows * (_PER_COLUMN * self.columns + 12 * (self.features + self.shapes))
-        return int(1.5 * self.cells) + encoded + _PER_ROW * self.rows + self._hessian
+        return int(1.5 * self.cells) + encoded + _TERMS * self.texts + _PER_ROW * self.rows + self._hessian
 
     @property
     def out_of_core(self) -> int:
-        """Bytes that it takes with columns scanned: a few numbers a row, a column and a row group."""
-        return _KEPT * self.rows + 3 * self.largest + 3 * self.group + self._hessian
+        """Bytes that it takes with columns scanned: a few numbers a row, a column, a row group, all terms."""
+        return _KEPT * self.rows + 3 * (self.largest + self.group) + _TERMS * self.texts + self._hessian
 
     @property
     def _hessian(self) -> int:
@@ -110,7 +111,7 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
         largest=int(rows * max(cells)),
         group=int((group or rows) * sum(cells)),
         is_parquet=all(blob.data.startswith(PARQUET) for blob in blobs),
-        has_texts=texts,
+        texts=int(rows * texts),
     )
 
 
@@ -149,13 +150,13 @@ def _first_rows(blob: Blob, length: int, wanted: Wanted) -> tuple[pl.DataFrame |
     return head.head(HEAD), round(head.height * max(grown, 1.0))
 
 
-def _features(columns: Iterable[pl.Series]) -> tuple[int, bool]:
-    """Return about how many features some columns give, and whether one seems to hold texts."""
-    found, texts = 0, False
+def _features(columns: Iterable[pl.Series]) -> tuple[int, float]:
+    """Return about how many features some columns give, and the bytes of a row's texts."""
+    found, texts = 0, 0.0
     for column in columns:
         dtype = column.dtype
         if dtype == pl.String and (column.str.count_matches(r"\s+").mean() or 0) + 1 >= WORDS:  # type: ignore[operator]
-            texts = True
+            texts += column.estimated_size() / len(column)
         elif dtype in (pl.String, pl.Categorical, pl.Enum):
             levels = column.n_unique()
             found += 0 if levels > WORDS * LEVELS else min(levels, LEVELS + 1)  # names of rows are left out

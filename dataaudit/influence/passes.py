@@ -12,17 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Final, cast
 
 import torch
 from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite
+from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Change, Objective
 from dataaudit.model.rows import Block, MemoryRows, ShardedRows
-from dataaudit.options import NOT_KEPT, Checkpoint
-from dataaudit.solvers.cholesky import cholesky_solve
+from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback
+from dataaudit.solvers.base import Prepared
+from dataaudit.solvers.cholesky import Cholesky, cholesky_solve
 from dataaudit.solvers.newton import Fit, FitSettings
 from dataaudit.solvers.operator import Product
 
@@ -33,6 +36,7 @@ BEGUN: Final = 1e-4  # gradient at which the beginning ends
 APPROACH, MUCH = 8, 0.2  # passes that bring a gradient alone, and what each has to leave of it at most
 SHORT: Final = 1e-9  # length of a step, relative to θ, that leaves the Hessian as it is
 CHANGED: Final = 1e-12  # length of a step of changed problems at which they end, relative to θ
+USUAL: Final = 10  # passes of a fit
 PASSES: Final = 6  # of changed problems at most
 _FEWEST: Final = 1e-6  # of a step that is halved
 _USUAL: Final = FitSettings()
@@ -44,6 +48,35 @@ class Minimum:
 
     fit: Fit
     H: Tensor  # (p, p)
+
+
+def prepare_by_passes(
+    objective: Objective,
+    start: Tensor | None,
+    *,
+    damping: float,
+    on_step: StepCallback,
+    kept: Checkpoint = NOT_KEPT,
+) -> tuple[Fit, Prepared, Tensor]:
+    """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
+    p, tried = objective.model.n_params, count(1)
+    require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
+    on_step("fit", 0, USUAL)
+
+    def on_pass() -> None:
+        done = next(tried)
+        on_step("fit", done, max(USUAL, done + 1))
+
+    passes = partial(minimise_by_passes, objective, start, on_pass=on_pass, kept=kept.below("fit"))
+    found = kept.once("fit", passes)
+    fit = found.fit.require_converged()
+    on_step("fit", 1, 1)
+    on_step("invert", 0, 1)
+    reason = "rows are not in memory: one pass over them makes a Hessian, no other factor is to be had"
+    prepared = Cholesky(reason, damping).of(objective, fit.theta, found.H)
+    forms = kept.once("score rows: forms", prepared.quadratic_forms)
+    on_step("invert", 1, 1)
+    return fit, prepared, forms
 
 
 def minimise_by_passes(

@@ -17,6 +17,7 @@ import io
 import logging
 import os
 import pickle
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from dataaudit.errors import AuditError, ClusterError, SettingError, UnreadableFile
+from dataaudit.model.device import CPU, placed, require_device
 from dataaudit.model.rows import Function, Part, Shard, added, bundled
 
 if TYPE_CHECKING:
@@ -139,11 +141,12 @@ def _made(shards: bytes, at: int) -> _Features:
     return _Features(torch.cat([X, X.new_ones(len(X), 1)], dim=1).numpy())  # as `Block.dense` wants it
 
 
-def _applied(features: _Features, labels: Labels, function: bytes) -> bytes:
+def _applied(features: _Features, labels: Labels, function: bytes, device: str) -> bytes:
     """Apply a function to a shard, on a worker."""
     _alone()
     y, weight, width = labels
-    return packed(_unpacked(function)(Part(features, _aligned(y), _aligned(weight), width).block()))
+    part = Part(features, _aligned(y), _aligned(weight), width)
+    return packed(placed(_unpacked(function), require_device(device))(part.block()))
 
 
 def _taken(features: _Features, rows: NDArray[np.int64]) -> bytes:
@@ -187,6 +190,7 @@ class Cluster:
     """The engine of shards that runs on the workers of a client."""
 
     client: Client
+    device: str = CPU
     _features: WeakIdKeyDictionary = field(default_factory=WeakIdKeyDictionary, init=False)
     _labels: WeakIdKeyDictionary = field(default_factory=WeakIdKeyDictionary, init=False)
 
@@ -225,7 +229,9 @@ class Cluster:
         data = packed(function)
         sent = data if len(data) <= SMALL else self.client.submit(bytes, data, pure=False)
         of = self._features_of([part.shard for part in parts]), self._labels_of(parts)
-        started: list[Future] = self.client.map(_applied, *of, [sent] * len(parts), pure=False)
+        started: list[Future] = self.client.map(
+            _applied, *of, [sent] * len(parts), [self.device] * len(parts), pure=False
+        )
         return started
 
     def _features_of(self, shards: Sequence[Shard]) -> list[Future]:
@@ -250,7 +256,7 @@ def _remember(known: WeakIdKeyDictionary, keys: Sequence[Any], futures: Sequence
 
 @contextmanager
 def connected(
-    scheduler: str | None = None, workers: int | None = None, client: Any = None, *, memory: int = 2**63
+    scheduler: str | None = None, *, workers: int | None = None, client: Any = None, memory: int = 2**63
 ) -> Iterator[Cluster]:
     """Give the engine of a cluster: at an address, of workers started here, or of a client.
 
@@ -271,17 +277,17 @@ def connected(
             at = scheduler or _started(workers or 1, memory, stack)
             client = stack.enter_context(_client(at))
         _require_same(client)
+        address = client.scheduler.address  # which a client forgets with its scheduler
         try:
             yield Cluster(client)
         except distributed.KilledWorker as error:
             what = f"{error.allowed_failures + 1} workers died, one after the other, over the same rows"
             raise ClusterError(what, "give workers more memory, or write smaller row groups") from error
-        except (CancelledError, OSError) as error:
-            if client.status == "running" and not isinstance(error, CancelledError):
+        except (CancelledError, OSError, distributed.client.ClosedClientError) as error:
+            if isinstance(error, OSError) and client.status == "running":
                 raise  # of a file
-            raise ClusterError(
-                f"the scheduler at {client.scheduler.address} does not answer any more", "start it again"
-            ) from error
+            what = f"the scheduler at {address} does not answer any more"
+            raise ClusterError(what, "start it again; --resume goes on where this run stopped") from error
 
 
 def _client(at: Any) -> Any:
@@ -313,8 +319,14 @@ def _started(workers: int, memory: int, stack: ExitStack) -> Any:
             local_directory=scratch,
             dashboard_address="127.0.0.1:0",  # its port is opened even where it is not asked for
             silence_logs=logging.CRITICAL,
+            preload=[__name__],
         )
     )
+
+
+def dask_setup(_worker: object) -> None:
+    """Leave Ctrl-C to the process that started this worker: Dask calls this by its name, before any task."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _require_same(client: Any) -> None:

@@ -58,7 +58,7 @@ class Objective:
             if curvatures is None:
                 total = rows.sum(partial(model.product, theta, V))
             else:
-                total = added(map(partial(model.bend, V), rows.blocks(), curvatures))
+                total = added(rows.map_with(partial(model.bend, V), curvatures))
             return total / rows.n + self._ridge(V)
 
         return product

@@ -11,11 +11,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
-from typing import ClassVar, Final, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SettingError
+from dataaudit.model.device import CPU, placed, resident
 
 BLOCK_BYTES = 64 * 2**20
 # A column that holds a value in more than this share of rows is cheaper as a dense one of the Gram product.
@@ -45,6 +46,12 @@ class Block:
     weight: Tensor  # (b,) weight of each row in the objective
     bordered: Tensor | None = None  # (b, d+1) [X, 1], where it is at hand
 
+    def to(self, device: str) -> Block:
+        """Return the rows on a device."""
+        border = None if self.bordered is None else self.bordered.to(device)
+        X = self.X.to(device) if isinstance(self.X, Tensor) else self.X
+        return Block(X, self.y.to(device), self.weight.to(device), border)
+
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``, the last row of `V` being the intercepts."""  # (d+1, m) -> (b, m)
         return times(self.X, V[:-1]) + V[-1]
@@ -52,6 +59,10 @@ class Block:
     def pull(self, U: Tensor) -> Tensor:
         """Return ``[X, 1]' U``."""  # (b, m) -> (d+1, m)
         return torch.cat([times_transposed(self.X, U), U.sum(0, keepdim=True)])
+
+    def outer(self, U: Tensor) -> Tensor:
+        """Return ``x̃ ⊗ u`` of every row, a column a row."""  # (b, k) -> ((d+1) k, b)
+        return (self.dense().T[:, None, :] * U.T).reshape(-1, len(U))
 
     def dense(self) -> Tensor:
         """Return ``[X, 1]`` densely."""  # -> (b, d+1)
@@ -114,6 +125,7 @@ class MemoryRows(Rows):
     weight: Tensor  # (n,) weights, not negative; all ones for an unweighted fit
     in_memory = True
     block_bytes: int = BLOCK_BYTES  # largest size of a block's dense form, in bytes
+    device: str = CPU  # where dense blocks are computed with (`model.device`)
 
     def __post_init__(self) -> None:
         """Check the lengths."""
@@ -147,6 +159,23 @@ class MemoryRows(Rows):
             X = self.X if stop - start == self.n else self.X[start:stop]
             yield Block(X, self.y[start:stop], self.weight[start:stop])
 
+    def on(self, device: str) -> Self:
+        """Return the same rows, computed with on a device."""
+        return replace(self, device=device)
+
+    def map(self, function: Function, *, dense: bool = False) -> Iterator[Tensor]:
+        """Yield one result a block, in row order."""
+        return self.map_with(function, dense=dense)
+
+    def map_with(
+        self, function: Callable[..., Tensor], *given: Iterable[Tensor], dense: bool = False
+    ) -> Iterator[Tensor]:
+        """Yield one result a block, of it and of what is given with it."""
+        if not isinstance(self.X, Tensor):
+            return map(function, self.blocks(dense=dense), *given)
+        there = replace(self, X=resident(self.X, self.device))
+        return map(placed(function, self.device), there.blocks(dense=dense), *given)
+
     def take(self, rows: Tensor) -> Block:
         """Return the given rows as one block."""  # (b,) positions
         X = self.X[rows] if isinstance(self.X, Tensor) else self.X[rows.numpy()]
@@ -159,7 +188,8 @@ class MemoryRows(Rows):
         `block_bytes`, the others sparsely: the cost of a sparse column grows with the square of its count.
         """  # -> (n, n)
         if isinstance(self.X, Tensor):
-            return self.X @ self.X.T
+            X = resident(self.X, self.device)
+            return (X @ X.T).to(CPU)
         return _sparse_gram(self.X, self.block_bytes)
 
 
@@ -217,9 +247,11 @@ class Engine(Protocol):
 class Local:
     """One shard after another, in this process."""
 
+    device: str = CPU
+
     def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
-        return (function(part.block()) for part in parts)
+        return map(placed(function, self.device), (part.block() for part in parts))
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards."""
@@ -251,6 +283,11 @@ class ShardedRows(Rows):
     def n(self) -> int:  # type: ignore[override]
         """Number of rows."""
         return len(self.y)
+
+    def on(self, device: str) -> Self:
+        """Return the same rows, computed with on a device."""
+        engine: Any = self.engine
+        return self if device == engine.device else replace(self, engine=replace(engine, device=device))
 
     @cached_property
     def bounds(self) -> list[int]:

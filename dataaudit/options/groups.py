@@ -58,6 +58,10 @@ class Checkpoint:
             self.put(stage, kept)
         return kept
 
+    def folder(self) -> Path | None:
+        """Return a folder for files that a run goes on with, or None."""
+        return None
+
     def below(self, stage: str) -> "Checkpoint":
         """Return the same for the parts of a stage."""
         return _Below(self, stage)
@@ -105,6 +109,13 @@ def require_damping(damping: float) -> None:
 
 def _require_factor(name: str) -> None:
     require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
+
+
+def _require_device_name(name: str) -> None:
+    kind, colon, number = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or bool(colon) != number.isdecimal()):
+        what = f"device is neither cpu nor a GPU of NVIDIA: got {name!r}"
+        raise SettingError(what, "use cuda, or cuda:1 for the second one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,7 @@ TextUnits = Literal["auto", "words", "characters"]
 Shape = Literal["auto", "linear", "spline", "rbf"]
 Basis = Annotated[Shape, Opt("Shape of numeric columns; auto picks by fit.", MODEL)]
 Damping = Annotated[float, Opt("Added to the Hessian.", MODEL, metavar="δ", least=0)]
+_DEVICE: Final = "Of products with dense features: cuda, cuda:1; of sparse ones always cpu."
 _SCHEDULER: Final = "Pass over Parquet files on the workers of this Dask scheduler: tcp://host:8786."
 _WORKERS: Final = "Start so many workers here, and pass over Parquet files on them."
 _MEMORY: Final = "Most to take for tables and matrices: 4GiB, 500MB."
@@ -292,6 +304,7 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
     basis: Basis = "linear"  # its effects are read off column by column
     l2: Annotated[float | None, Opt("Ridge; by default chosen.", MODEL, metavar="λ", above=0)] = None
     seed: Seed = 0
+    device: Annotated[str, Opt(_DEVICE, RUN, metavar="NAME", check=_require_device_name, stored=None)] = "cpu"
     command: str = ""  # how the audit was called, for the provenance
     kept: Checkpoint = field(default=NOT_KEPT, init=False, repr=False, compare=False)
     on_step: StepCallback | None = field(default=None, repr=False, compare=False)  # of (stage, done, total)

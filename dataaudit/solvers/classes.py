@@ -36,6 +36,7 @@ from torch import Tensor
 
 from dataaudit.errors import SolveError
 from dataaudit.model.costs import BLOCKS, COLUMNS, KEPT, NUMBERS
+from dataaudit.model.device import CPU
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.schur import STEPS, threaded
@@ -55,21 +56,23 @@ class Products:
     backward: Tensor  # (d, n)
 
     @classmethod
-    def of(cls, X: Tensor | csr_array, dtype: torch.dtype = torch.float32) -> Products:
-        """Take all columns."""
+    def of(cls, X: Tensor | csr_array, dtype: torch.dtype = torch.float32, *, device: str = CPU) -> Products:
+        """Take all columns; dense ones to a device."""
         if isinstance(X, Tensor):
-            return cls(X.to(dtype), X.to(dtype).T)
+            there = X.to(device, dtype)
+            return cls(there, there.T)
         return cls(threaded(X, dtype), threaded(csr_array(X.T), dtype))
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``."""  # (d+1, …) -> (n, …)
-        flat = V.flatten(1)
-        return (self.forward @ flat[:-1]).add_(flat[-1]).view(-1, *V.shape[1:])
+        flat = V.flatten(1).to(self.forward.device)
+        return (self.forward @ flat[:-1]).add_(flat[-1]).view(-1, *V.shape[1:]).to(CPU)
 
     def pull(self, U: Tensor) -> Tensor:
         """Return ``[X, 1]ᵀ U``."""  # (n, …) -> (d+1, …)
-        flat = U.flatten(1)
-        return torch.cat([self.backward @ flat, flat.sum(0, keepdim=True)]).view(-1, *U.shape[1:])
+        flat = U.flatten(1).to(self.backward.device)
+        pulled = torch.cat([self.backward @ flat, flat.sum(0, keepdim=True)])
+        return pulled.view(-1, *U.shape[1:]).to(CPU)
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,9 @@ class Classes:
         P = _probabilities(objective, theta).float()
         W = _block_weights(P, weight)
         blocks = Blocks.of(rows.X, W, ridge + damping)
-        return cls(Products.of(rows.X), P[:, 1:].contiguous(), W, weight, ridge, damping, blocks)
+        return cls(
+            Products.of(rows.X, device=rows.device), P[:, 1:].contiguous(), W, weight, ridge, damping, blocks
+        )
 
     def at(self, objective: Objective, theta: Tensor) -> Classes:
         """Return the same at another θ, or with other weights, preconditioned as here."""
@@ -201,7 +206,7 @@ class Classes:
         """Return the same whose products are in double precision."""
         return replace(
             self,
-            X=Products.of(objective.rows.X, torch.float64),
+            X=Products.of(objective.rows.X, torch.float64, device=objective.rows.device),
             P=_probabilities(objective, theta)[:, 1:].contiguous(),
             weight=objective.rows.weight / objective.rows.n,
             ridge=_ridge(objective, torch.float64),

@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.optimize import lsq_linear
 from torch import Tensor
 
 from dataaudit.errors import NotConverged, SettingError
@@ -266,6 +265,8 @@ def minimise_hinge(objective: Objective, start: Tensor | None = None, *, kept: C
 
 def subgradient_norm(objective: Objective, theta: Tensor) -> float:
     """Return the largest entry of the hinge's subgradient of least length: 0 at a minimum."""  # theta (p,)
+    from scipy.optimize import lsq_linear  # noqa: PLC0415 - 0.2 s that few models need
+
     rows, hinge = objective.rows, smoothed(objective, 0.0)
     s = hinge.scores(theta)
     away = (1.0 - (2.0 * rows.y - 1.0) * s[:, 0]).abs() > WIDTH

@@ -73,7 +73,7 @@ class Projected:
         return Prepared(
             solve=solve,
             quadratic_forms=lambda: sketched().quadratic_forms(),
-            joint_forms=lambda rows: sketched().joint_forms(rows),
+            joint_forms=_remembered(lambda rows: sketched().joint_forms(rows)),
             exact_forms=partial(_exact_forms, objective, whole.product, inverse),
             residual=whole.residual(solve),
             method="conjugate gradients",
@@ -121,9 +121,26 @@ def affordable_probes(objective: Objective, wanted: int) -> int:
     return max(FEWEST, min(wanted, room))
 
 
+def _remembered(joint: Product) -> Product:
+    """Return joint forms that are made once: a list is made anew several times, its groups stay."""
+    known: dict[bytes, Tensor] = {}
+
+    def forms(rows: Tensor) -> Tensor:
+        name = rows.numpy().tobytes()
+        if name not in known:
+            made = joint(rows)
+            if rows.shape[1] > PROBES:  # few, and large
+                return made
+            known[name] = made
+        return known[name]
+
+    return forms
+
+
 def _in_double(objective: Objective, theta: Tensor) -> Product:
     """Return products with H of one score a row, on all cores."""
-    X, W = Products.of(objective.rows.X, torch.float64), objective.curvature(theta)[:, 0] / objective.rows.n
+    rows = objective.rows
+    X, W = Products.of(rows.X, torch.float64, device=rows.device), objective.curvature(theta)[:, 0] / rows.n
     ridge = objective.model.ridge
 
     def product(V: Tensor) -> Tensor:

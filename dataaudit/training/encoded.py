@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
 
 SMALL: Final = 200  # a table is small if the memory that may be used is so many times its files
+ON_DISK: Final = (
+    "The table stayed on disk, as it needs more memory than may be used: columns and rows were read in turn."
+)
+_COMPARED: Final = 4096  # bytes that a row takes which is compared with others
 FORMED: Final = 1 << 16  # rows whose normal forms are made at a time
 
 
@@ -103,6 +107,7 @@ def _scanned(
     sizes = sum(map(file_size, given_files(source))) if scratch is not None else 0
     if scratch is None or (scratch.engine is None and sizes * SMALL <= memory_limit()):
         return None
+    import dataaudit.solvers  # noqa: F401, PLC0415 - before its modules: another thread imports them as well
     from dataaudit.training.streamed import read_scanned  # noqa: PLC0415 - few tables are so large
 
     dataset = read_scanned(source, wanted, scratch, plain=settings.basis == "linear")
@@ -118,8 +123,9 @@ def engine_for(settings: LabelOptions) -> AbstractContextManager[Any]:
         return nullcontext()
     from dataaudit.model.cluster import connected  # noqa: PLC0415 - few runs have workers
 
-    given = settings.scheduler, settings.workers, settings.client
-    return connected(*given, memory=memory_limit() // 2)
+    return connected(
+        settings.scheduler, workers=settings.workers, client=settings.client, memory=memory_limit() // 2
+    )
 
 
 def _as_asked(dataset: Dataset, settings: LabelOptions) -> Dataset:
@@ -161,9 +167,10 @@ def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tupl
     roles = _without(roles, found, kept=settings.features)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
     columns = _columns(frame, encoding)
-    groups = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
-    notes += groups.notes if groups else ()
+    groups, said = _groups(frame, target.y, columns, roles=encoding.roles, settings=settings)
+    notes += said
     kept = columns if isinstance(columns, Columns) else None  # what is on disk is there already
+    notes += () if kept else (ON_DISK,)
     if not isinstance(settings, LabelOptions):
         return encoding, kept, weight, notes, groups
     checks = check_rows(frame, target, encoding.roles, found=found, groups=groups, settings=settings)
@@ -195,20 +202,24 @@ def _groups(
     *,
     roles: tuple[Role, ...],
     settings: TrainingOptions,
-) -> Groups | None:
-    """Return which rows leave together in an audit of labels; None if each leaves alone and has no copy."""
+) -> tuple[Groups | None, tuple[str, ...]]:
+    """Return which rows leave together in an audit of labels, and notes; None if each leaves alone."""
     if not isinstance(settings, LabelOptions):
-        return None
-    forms, groups = _text_forms(frame, roles), None
+        return None, ()
+    forms, groups, notes = _text_forms(frame, roles), None, tuple[str, ...]()
     maybe = np.flatnonzero(_repeated(_projected(columns)) | _repeated(forms))
+    if not isinstance(columns, Columns) and _COMPARED * len(maybe) > memory_limit():
+        notes = (f"Copies were not looked for: {len(maybe):,} rows may be copies, too many to compare them.",)
+        maybe = maybe[:0]
     if len(maybe) or settings.group:
         from dataaudit.training import copies  # noqa: PLC0415 - most tables have no copies
 
         if len(maybe):
             groups = copies.find_groups(frame, y, columns=columns, roles=roles, forms=forms, maybe=maybe)
         if settings.group:
-            return copies.with_named(groups, frame, y=y, column=settings.group)
-    return groups if groups and (groups.copy >= 0).any() else None
+            groups = copies.with_named(groups, frame, y=y, column=settings.group)
+            return groups, (*notes, *groups.notes)
+    return (groups, (*notes, *groups.notes)) if groups and (groups.copy >= 0).any() else (None, notes)
 
 
 def _hint(frame: pl.DataFrame, encoding: Encoding) -> tuple[str, ...]:
@@ -246,7 +257,7 @@ def adopted_groups(
     columns = Columns(dense, (), nothing, (), csr_array(nothing), (), sparse, ())
     own = {settings.label, settings.group}
     roles = tuple(Role(name, "numeric", "") for name in frame.columns if name not in own)
-    return _groups(frame, target.y, columns, roles=roles, settings=settings)
+    return _groups(frame, target.y, columns, roles=roles, settings=settings)[0]
 
 
 def _text_forms(frame: pl.DataFrame, roles: tuple[Role, ...]) -> NDArray[np.int64]:

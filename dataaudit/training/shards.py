@@ -34,6 +34,7 @@ DENSE_BYTES: Final = 12 * 2**20  # of a shard's dense rows: what the allocator g
 FILE_BYTES: Final = 64 * 2**20  # of a file
 WIDE: Final = 3000  # features from which on most are levels, and rows sparse
 ENTRY: Final = 12  # bytes of an entry of a sparse matrix
+WRITING: Final = "write features"
 
 Number = TypeVar("Number", np.float64, np.int32)
 Rows = NDArray[np.int64]
@@ -60,6 +61,12 @@ class ScratchShard:
     def size(self) -> int:
         """Number of bytes."""
         return self.n * (8 * self.numbers + 4 * self.ones)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether all of it is in the file."""
+        path = Path(self.path)
+        return path.is_file() and path.stat().st_size >= self.at + self.size
 
     def features(self) -> Tensor:
         """Read all rows, with a column of ones after them."""  # -> (n, d+1)
@@ -160,15 +167,33 @@ def design(
     if scratch.engine is not None:
         there = frame_shards(cast("ScannedColumns", columns), basis)
         return cast("MemoryRows", ShardedRows(there, y, weight, len(basis.features), scratch.engine))
-    scratch.require_room(8 * columns.n * (len(basis.features) - len(columns.level_features)))
+    shards = _known_shards(scratch) or _new_shards(columns, basis, scratch, on_step)
+    # It answers what a model asks of rows: to be summed over, mapped over, and taken.
+    return cast("MemoryRows", ShardedRows(shards, y, weight, len(basis.features)))
+
+
+def _known_shards(scratch: Scratch) -> tuple[ScratchShard, ...]:
+    """Return the shards that the run that is gone on with wrote, if they are there."""
+    shards: tuple[ScratchShard, ...] = (scratch.kept and scratch.kept.get(WRITING)) or ()
+    return shards if all(shard.is_there for shard in shards) else ()
+
+
+def _new_shards(
+    columns: AnyColumns, basis: Basis, scratch: Scratch, on_step: StepCallback
+) -> tuple[ScratchShard, ...]:
+    size = 8 * columns.n * (len(basis.features) - len(columns.level_features))
+    folder = scratch.room_for(size)
+    if folder is None:
+        scratch.require_room(size)
     shards, done = list[ScratchShard](), 0
-    on_step("write features", 0, columns.n)
-    for shard in write_shards(columns, basis, scratch):
+    on_step(WRITING, 0, columns.n)
+    for shard in write_shards(columns, basis, scratch=scratch, folder=folder):
         shards.append(shard)
         done += shard.n
-        on_step("write features", done, columns.n)
-    # It answers what a model asks of rows: to be summed over, mapped over, and taken.
-    return cast("MemoryRows", ShardedRows(tuple(shards), y, weight, len(basis.features)))
+        on_step(WRITING, done, columns.n)
+    if folder is not None:
+        scratch.kept.put(WRITING, tuple(shards))
+    return tuple(shards)
 
 
 def sparse_design(columns: AnyColumns, basis: Basis) -> csr_array:
@@ -183,9 +208,11 @@ def sparse_design(columns: AnyColumns, basis: Basis) -> csr_array:
     return csr_array(vstack(blocks, format="csr"))
 
 
-def write_shards(columns: AnyColumns, basis: Basis, scratch: Scratch) -> Iterator[ScratchShard]:
+def write_shards(
+    columns: AnyColumns, basis: Basis, *, scratch: Scratch, folder: Path | None = None
+) -> Iterator[ScratchShard]:
     """Write the design matrix of columns that are not in memory, and yield where its rows are."""
-    writer = _Writer(basis, scratch)
+    writer = _Writer(basis, scratch, folder)
     try:
         for block in columns.blocks():
             for start in range(0, block.n, writer.step):
@@ -197,8 +224,8 @@ def write_shards(columns: AnyColumns, basis: Basis, scratch: Scratch) -> Iterato
 class _Writer:
     """Writes shards one after another, to files of limited size."""
 
-    def __init__(self, basis: Basis, scratch: Scratch) -> None:
-        self.basis, self.scratch = basis, scratch
+    def __init__(self, basis: Basis, scratch: Scratch, folder: Path | None) -> None:
+        self.basis, self.scratch, self.folder, self.files = basis, scratch, folder, 0
         self.step = max(1, DENSE_BYTES // (8 * (len(basis.features) + 1)))
         self.file: BinaryIO | None = None
 
@@ -224,7 +251,9 @@ class _Writer:
         if self.file is not None and self.file.tell() >= FILE_BYTES:
             self.close()
         if self.file is None:
-            self.file = self.scratch.path(".rows").open("wb")
+            self.files += 1
+            kept = self.folder and self.folder / f"{self.files}.rows"
+            self.file = (kept or self.scratch.path(".rows")).open("wb")
         return self.file
 
     def close(self) -> None:

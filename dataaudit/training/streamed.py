@@ -1,19 +1,17 @@
-"""Audits of labels whose table or design matrix is not in memory: when that is so, and the fit.
+"""Which audits of labels leave their table on disk: those that would take more memory than they may.
 
 The estimate of what an audit takes (`data.size`) is compared with what it may take before anything is read.
 Then columns are encoded one after another as in memory, basis and λ are chosen on the same rows, and the
-design matrix goes to scratch files (`training.shards`), over which the fit takes a pass a step.
+design matrix goes to scratch files (`training.shards`), over which the fit takes a pass a step
+(`influence.passes`). Nothing here needs torch, which another thread imports meanwhile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from dataaudit.data.blob import PARQUET, open_blob
 from dataaudit.data.dataset import Dataset, Wanted
@@ -23,18 +21,10 @@ from dataaudit.data.scan import require_unchanged, scan, spilled
 from dataaudit.data.size import TableSize, size_of
 from dataaudit.errors import SettingError, TooLarge
 from dataaudit.escape import shown
-from dataaudit.influence.passes import minimise_by_passes
-from dataaudit.memory import HINT, in_bytes, memory_limit, require_memory
-from dataaudit.model.objective import Objective
-from dataaudit.options import StepCallback, TrainingOptions
-from dataaudit.solvers import Prepared
-from dataaudit.solvers.cholesky import Cholesky
-from dataaudit.solvers.newton import Fit
+from dataaudit.memory import HINT, in_bytes, memory_limit
 
 if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
-
-USUAL_PASSES: Final = 10  # to a minimum
 
 
 def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
@@ -90,37 +80,3 @@ def require_size(size: TableSize) -> None:
         rows = f"{size.rows:,} rows of {size.columns} columns"
         what = f"{rows} need {in_bytes(needed)} with columns read one after another"
         raise TooLarge(f"{what}, {in_bytes(limit)} may be used", HINT)
-
-
-def fit_passes(
-    objective: Objective, start: Tensor | None, *, settings: TrainingOptions, on_step: StepCallback
-) -> tuple[Fit, Prepared, Tensor]:
-    """Fit rows that are not in memory, invert the Hessian at the minimum, and make the rows' forms."""
-    p = objective.model.n_params
-    require_memory(objective.size.primal, f"a {p:,} × {p:,} Hessian", memory_limit())
-    tried = count(1)
-    on_step("fit", 0, USUAL_PASSES)
-
-    def on_pass() -> None:
-        done = next(tried)
-        on_step("fit", done, max(USUAL_PASSES, done + 1))
-
-    kept = settings.kept
-    found = kept.once(
-        "fit",
-        partial(
-            minimise_by_passes,
-            objective,
-            start,
-            on_pass=on_pass,
-            kept=kept.below("fit"),
-        ),
-    )
-    fit = found.fit.require_converged()
-    on_step("fit", 1, 1)
-    on_step("invert", 0, 1)
-    reason = "rows are not in memory: one pass over them makes a Hessian, no other factor is to be had"
-    prepared = Cholesky(reason, settings.damping).of(objective, fit.theta, found.H)
-    forms = kept.once("score rows: forms", prepared.quadratic_forms)
-    on_step("invert", 1, 1)
-    return fit, prepared, forms

@@ -16,6 +16,7 @@ from dataaudit.features.columns import bytes_of
 from dataaudit.features.target import Target
 from dataaudit.memory import hold, memory_limit, require_memory
 from dataaudit.model.costs import Size, least_bytes
+from dataaudit.model.device import require_device
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
@@ -55,6 +56,8 @@ def train(
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
     columns, target = training.columns, training.target
     K = len(target.classes)
+    if scratch is None or scratch.engine is None:  # else it is the workers'
+        require_device(settings.device)
     loss = None if settings.model == "logistic" else HINGE
     require_machine(settings.model, K, texts=bool(columns.term_features))
     hold(training.nbytes)
@@ -67,7 +70,7 @@ def train(
     choice = kept.once(
         "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     )
-    rows = rows_of(training, choice.basis, scratch, on_step)
+    rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
     return Trained(
@@ -94,6 +97,7 @@ def train(
 def rows_of(
     training: Training,
     basis: Basis,
+    *,
     scratch: Scratch | None,
     on_step: StepCallback = ignore_progress,
 ) -> MemoryRows:
@@ -114,9 +118,11 @@ def _fitted(
 ) -> tuple[Fit, Prepared, Tensor | None]:
     """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
     if isinstance(objective.rows, ShardedRows):
-        from dataaudit.training.streamed import fit_passes  # noqa: PLC0415 - few tables are so large
+        from dataaudit.influence.passes import prepare_by_passes  # noqa: PLC0415 - few tables are so large
 
-        return fit_passes(objective, start, settings=settings, on_step=on_step)
+        return prepare_by_passes(
+            objective, start, damping=settings.damping, on_step=on_step, kept=settings.kept
+        )
     on_step("fit", 0, 2)
     is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
     fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)

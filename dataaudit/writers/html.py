@@ -306,6 +306,12 @@ def _safe(value: object) -> object:
     return block(value, _LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
+def make_ready() -> None:
+    """Compile the templates, which takes longer than to draw a page with them."""
+    for name in ("page", "blocks", "charts", "review"):
+        _environment().get_template(f"{name}.html.j2")
+
+
 @cache
 def _environment() -> Environment:
     """Return the one environment: everything is escaped, nothing may be undefined."""

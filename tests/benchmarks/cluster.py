@@ -22,6 +22,7 @@ import polars as pl
 import psutil
 
 from dataaudit.data.scratch import Scratch
+from dataaudit.influence.passes import prepare_by_passes
 from dataaudit.memory import limited
 from dataaudit.model.cluster import connected
 from dataaudit.model.linear import LinearModel
@@ -31,7 +32,6 @@ from dataaudit.model.rows import ShardedRows
 from dataaudit.options import LabelOptions
 from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.selection import SelectionSettings, choose
-from dataaudit.training.streamed import fit_passes
 from dataaudit.training.train import rows_of
 
 FASTER, OVERHEAD, EQUAL = 1.6, 1.2, 1e-10
@@ -64,11 +64,11 @@ def fit(path, engine, bound):
         choice = choose(training.columns, target.y, 2, settings=settings)
         times = []
         begin, used = time.perf_counter(), processors()
-        rows = rows_of(training, choice.basis, scratch)
+        rows = rows_of(training, choice.basis, scratch=scratch)
         assert isinstance(rows, ShardedRows), "so few rows are in memory: give more"
         objective = Objective(rows, LinearModel(Softmax(2), rows.width), choice.l2)
         for _ in range(1 if engine is None else 2):
-            found, _, forms = fit_passes(objective, None, asked, lambda *_: None)
+            found, _, forms = prepare_by_passes(objective, None, damping=0.0, on_step=lambda *_: None)
             times.append((time.perf_counter() - begin, processors() - used))
             begin, used = time.perf_counter(), processors()
     return found.theta, forms, times

@@ -29,7 +29,7 @@ mails = pl.read_parquet(sys.argv[1])
 X = TfidfVectorizer(sublinear_tf=True, min_df=2).fit_transform(mails["text"].to_list())
 cross_val_predict(LogisticRegression(), X, mails["label"].to_numpy(), cv=5, method="predict_proba")
 """
-LARGEST_RATIO, MOST_MEMORY = 2.0, 1.5
+LARGEST_RATIO, MOST_MEMORY = 1.0, 1.5
 
 
 def run(command: list[str]) -> tuple[float, float]:

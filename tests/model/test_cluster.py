@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from cases import CASES
@@ -232,3 +233,38 @@ def connect_when_there(address):
             if "has no worker" not in str(error):
                 raise
             time.sleep(0.1)
+
+
+def test_an_audit_of_labels_is_the_same_on_workers(engine, tmp_path):
+    from dataaudit import audit_labels
+
+    rng = np.random.default_rng(0)
+    x, kind = rng.standard_normal((600, 2)), rng.choice(["a", "b", "c"], 600)
+    y = np.where(x[:, 0] + (kind == "a") + 0.5 * rng.standard_normal(600) > 0, "yes", "no")
+    frame = pl.DataFrame({"one": x[:, 0], "two": x[:, 1], "kind": kind, "y": y})
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=200)
+    asked = {"label": "y", "l2": 1e-3, "basis": "linear", "verify": 2, "top": 5}
+    here = audit_labels(tmp_path / "a.parquet", **asked)
+    there = audit_labels(tmp_path / "a.parquet", client=engine.client, **asked)
+    assert there.labels["row_id"].to_list() == here.labels["row_id"].to_list()
+    for name, kind in here.labels.schema.items():
+        if kind == pl.Float64:
+            np.testing.assert_allclose(there.labels[name], here.labels[name], rtol=1e-8, atol=1e-10)
+    assert "client" not in there.findings.provenance.settings
+    frame.write_csv(tmp_path / "a.csv")
+    for source in (frame, tmp_path / "a.csv"):
+        with pytest.raises(SettingError, match=r"workers read .*: got .*write it as Parquet"):
+            audit_labels(source, client=engine.client, **asked)
+    with pytest.raises(SettingError, match="svm takes all rows in this process"):
+        audit_labels(frame, workers=2, model="svm", label="y")
+    with pytest.raises(SettingError, match="scheduler and workers each say who works"):
+        audit_labels(frame, workers=2, scheduler="tcp://127.0.0.1:9", label="y")
+
+
+def test_without_dask_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(SettingError, match=r"package distributed.* Hint: pip install 'dataaudit\[dask\]'"),
+        connected(workers=2),
+    ):
+        pass

@@ -52,14 +52,15 @@ def on_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(encoded, "SMALL", 10**6)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    def both(source, **asked):
+    def both(source, stage="write features", **asked):
         asked = ASKED | asked
         stages = []
         memory = audit_labels(source, **asked)
         found = audit_labels(
             source, memory=_limit(source, asked), on_step=lambda stage, *_: stages.append(stage), **asked
         )
-        assert "write features" in stages
+        assert stage in stages
+        assert encoded.ON_DISK in found.tables.provenance.notes
         assert list(tmp_path.glob("dataaudit-*")) == []
         return memory, found
 
@@ -157,6 +158,22 @@ def test_shapes_are_chosen_as_in_memory(tmp_path, on_disk):
     path = tmp_path / "rows.parquet"
     table(1500, seed=5).drop("name", "team", "weight").write_parquet(path, row_group_size=500)
     assert_equal(*on_disk(str(path), basis="spline"))
+
+
+def test_texts_and_vectors(tmp_path, on_disk):
+    path, random = tmp_path / "rows.parquet", np.random.default_rng(6)
+    words = [f"word{i}" for i in range(200)]
+    rows = table(1200, seed=6).drop("name", "team", "weight", "kind")
+    said = [" ".join(random.choice(words, 12).tolist() + [label] * 2) for label in rows["label"]]
+    rows.with_columns(said=pl.Series(said)).write_parquet(path, row_group_size=300)
+    one, other = on_disk(str(path), stage="choose λ")
+    assert_equal(one, other)
+    assert "terms" in one.tables.provenance.basis
+    vectors = pl.Series(
+        "vector", random.standard_normal((1200, 5)) + (rows["label"] == "yes").to_numpy()[:, None]
+    )
+    rows.with_columns(vectors).write_parquet(path, row_group_size=300)
+    assert_equal(*on_disk(str(path)))
 
 
 def test_what_is_too_small_says_what_it_needs(tmp_path):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from dataaudit.audits.batch import score_batch
 from dataaudit.audits.health import check_health, random_check
 from dataaudit.audits.levels import count_by
-from dataaudit.audits.tables import RANKING, label_table, review_order
+from dataaudit.audits.tables import RANKING, label_table, review_order, row_facts
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
 from dataaudit.gate.data import Data, Material
@@ -28,7 +28,8 @@ def ranked_labels(material: Material) -> pl.DataFrame:
     """Return the rows of the table ``labels``, by rank."""
     model, data = fitted(material), material.rows
     order = review_order(model.dataset, model.scores, model.noise, ranking=RANKING)
-    table = label_table(model.dataset, model.target, model.scores, noise=model.noise, order=order)
+    facts = row_facts(model.dataset, model.target, model.scores, noise=model.noise, order=order)
+    table = label_table(facts, model.target.classes, order)
     at = table["row"].to_list()
     return table.drop("source", "row", "line", "row_id").hstack(places(data, material.settings.id)[at])
 
