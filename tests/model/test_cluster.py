@@ -194,6 +194,7 @@ def scheduler(tmp_path):
         one.wait()
 
 
+@pytest.mark.slow  # four processes that import everything
 def test_who_works_is_looked_at_before_the_work(scheduler, tmp_path):
     address, process, start = scheduler
     with pytest.raises(ClusterError, match=rf"the scheduler at {address} has no worker"), connected(address):
