@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from dataaudit.errors import SettingError
+from dataaudit.influence.passes import _contribution, _pulls
 from dataaudit.model.device import placed, require_device, resident
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax, Squared, SquaredHinge
 from dataaudit.model.rows import Block, Local, MemoryRows
 from dataaudit.options import LabelOptions
-from dataaudit.solvers.passes import _contribution, _pulls
 
 LOSSES = [Softmax(2), Softmax(4), SmoothHinge(0.1), SmoothHinge(0.0), SquaredHinge(), Squared()]
 
