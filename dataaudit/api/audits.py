@@ -246,7 +246,8 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
 
 def _import_ahead() -> None:
     """Import what is needed once the data are there: torch, then what comes at the end, and the page last."""
-    for name in ("training.train", "audits.labels", "report.labels"):
+    # A package first: where another thread has one of its modules and waits for it, neither goes on.
+    for name in ("solvers", "training.train", "audits.labels", "report.labels"):
         import_module(f"dataaudit.{name}")
     import_module("scipy.optimize")
     from dataaudit.writers.html import make_ready

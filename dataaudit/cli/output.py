@@ -76,7 +76,10 @@ class Output(Progress):
         from dataaudit.report import TOP, shown
         from dataaudit.writers.console import show
 
-        audit.write(self.out, redact=self.redact)
+        with self:
+            if self.state.bars is not None:  # a log has the summary as soon as that is over
+                self.step("write", 0, 0)
+            audit.write(self.out, redact=self.redact)
         findings, folder = audit.tables, self.out.as_posix()
         tables, report = shown(findings, self.redact, top=TOP if first is None else first, folder=folder)
         writer = self._writer(findings.provenance.KIND)

@@ -195,15 +195,16 @@ class _Factor:
     def _joint(self, rows: Tensor) -> Tensor:
         """Return the forms of groups of d different rows, without a division by their curvature."""
         (g, d), (n, k) = rows.shape, self.R.shape[:2]  # (g, d) -> (g, dk, dk)
-        K = self.K[:, rows.reshape(-1)]
-        columns = torch.einsum("nm,nkc->nkmc", K, self.R.mT @ self.D).reshape(n * k, g * d * k)
+        once, at = torch.unique(rows, return_inverse=True)  # copies are many where groups are
+        K = self.K[:, once]
+        columns = torch.einsum("nm,nkc->nkmc", K, self.R.mT @ self.D).reshape(n * k, -1)
         V = torch.linalg.solve_triangular(self.L, columns.to(self.L.dtype), upper=False).double()
-        V = V.view(n * k, g, d * k).permute(1, 2, 0)
+        V = V.view(n * k, -1, k)[:, at].reshape(n * k, g, d * k).permute(1, 2, 0)
         inside = self.K[rows[:, :, None], rows[:, None, :]]
         Q0 = torch.einsum("gij,kl->gikjl", inside, self.D).reshape(g, d * k, d * k) - V @ V.mT
         R_alpha = (self.D @ self.R @ self.alpha.view(n, k, k)).view(n, k * k)
-        T = torch.eye(k, dtype=torch.float64) - (K.T @ R_alpha).view(g, d, k, k)
-        T = T.view(g, d * k, k)
+        T = torch.eye(k, dtype=torch.float64) - (K.T @ R_alpha)[at].view(g, d, k, k)
+        T = T.reshape(g, d * k, k)
         forms: Tensor = Q0 / self.objective.l2 + T @ torch.linalg.solve(self.sigma, T.mT)
         return forms
 

@@ -107,6 +107,7 @@ def _scanned(
     sizes = sum(map(file_size, given_files(source))) if scratch is not None else 0
     if scratch is None or (scratch.engine is None and sizes * SMALL <= memory_limit()):
         return None
+    import dataaudit.solvers  # noqa: F401, PLC0415 - before its modules: another thread imports them as well
     from dataaudit.training.streamed import read_scanned  # noqa: PLC0415 - few tables are so large
 
     dataset = read_scanned(source, wanted, scratch, plain=settings.basis == "linear")

@@ -137,9 +137,9 @@ def choose(
         basis = fit_basis(columns, spec, targets=lambda rows: np.eye(n_classes)[y[rows]])
         return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
     some = _draw(columns.n, settings.max_rows, settings)
-    # A point of the last path is worth as many as there are more rows.
+    # A point of the last path, on more rows, takes longer: by less than these are more, as it starts near.
     last = POINTS * len(shortlist) if len(shortlist) > 1 else 0
-    worth = min(columns.n, PATH_ROWS) // len(some) if len(some) < columns.n or not last else 0
+    worth = max(1, min(columns.n, PATH_ROWS) // (3 * len(some))) if len(some) < columns.n or not last else 0
     total, tried = last + POINTS * worth, count(1)
 
     def on_point() -> None:

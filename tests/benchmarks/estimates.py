@@ -27,7 +27,8 @@ from dataaudit.model import costs
 from dataaudit.statistics import Z95
 
 EXACT = ("self_influence", "leverage", "loo_loss", "delta_loss_if_removed", "delta_loss_if_relabelled")
-FIRST, FLIPPED, LEAST = 100, 0.1, 1e-9
+FIRST, FLIPPED = 100, 0.1
+LEAST = 0.01  # nats, below which the size of a difference of losses says nothing
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,6 @@ def draw(points: list[Point], path: Path) -> None:
         names = [f"{n:,} {kind}\n{k} classes" for kind, k, n in groups]
         panel.set_xticks([at + middle for at in range(len(groups))], names, fontsize=7)
         panel.set(ylabel=label)
-        if label != "average precision":
-            panel.set_yscale("log")
         panel.spines[["top", "right"]].set_visible(False)
     figure.legend(
         *figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False

@@ -263,6 +263,7 @@ def saved(path: Path | None, points: list[Point]) -> list[Point]:
 def draw(points: list[Point], path: Path) -> None:
     """Draw processor seconds and memory against rows, a line for each kind and number of classes."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     lines: dict[tuple[str, int], list[Point]] = {}
@@ -279,6 +280,10 @@ def draw(points: list[Point], path: Path) -> None:
             x, y = [point.rows for point in line], [getattr(point, what) for point in line]
             panel.loglog(x, y, "o-", markersize=4, label=f"{kind}, {classes} classes")
         panel.set(xlabel="rows", ylabel=label)
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            axis.set_minor_locator(NullLocator())
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=8)

@@ -27,11 +27,14 @@ from dataaudit.training.encoded import Training
 WIDE, BLOCK_NUMBERS = 3000, 4e7  # as in `selection`, which needs torch: more features than this are not dense
 PATH_ROWS, LANDMARKS, PARAMETERS = 20_000, 500, 2000
 SHORT_ROWS = 2000
+OFTEN: Final = 0.8  # part of the splines and RBF features to reckon with: these may be chosen or not
+FOLDED: Final = 2.5
 PASSES: Final = 10  # over rows on disk, to a minimum
 LIBRARIES: Final = 420 * 2**20  # bytes of Python with all that an audit imports
 ROW: Final = 900  # bytes of a row's scores and findings, and of their copies while they are written
 ENTRY, FLOAT = 12, 8
-CUT_BYTES, KEPT = 64 << 20, 6  # of texts that are cut at a time, and bytes of words for each
+ALIKE_BYTES, ALIKE_ROWS = 256 << 20, 64  # as in `evidence`, which needs torch
+CUT_BYTES, KEPT = 64 << 20, 4  # of texts that are cut at a time, and bytes of words for each
 
 Work = tuple[float, float, float]  # multiplications dense and sparse, bytes looked at
 
@@ -44,7 +47,7 @@ FIGURES: Final[dict[str, tuple[float, float, float, float]]] = {
     "choose basis": (0.5, 0.09, 0.0, 0.0),
     "choose λ": (0.5, 0.09, 0.7, 0.0),
     "write features": (0.1, 0.0, 0.0, 3.0),
-    "fit": (0.3, 0.15, 0.7, 0.0),
+    "fit": (0.3, 0.09, 0.7, 0.0),
     "invert": (0.1, 0.1, 0.0, 1.0),
     "score rows": (0.3, 0.1, 0.7, 0.0),
     "solve for the first rows": (0.3, 0.1, 0.7, 0.0),
@@ -135,7 +138,7 @@ class Shape:
         return dense + ENTRY * (self.entries_of_levels + self.entries_of_terms) + 8 * self.rows
 
     def design(self, basis: str, limit: int) -> Size:
-        """Return the design matrix: with RBF features as many as there is room for, if they are open."""
+        """Return the design matrix: with some of the RBF features that are open, as they may be chosen."""
         k = self.classes - 1
         if self.is_sparse:
             dense = self.rows * (self.numeric + self.vectors)
@@ -143,7 +146,7 @@ class Shape:
         room = min(PARAMETERS // max(1, k), min(2**30, limit // 4) // (FLOAT * self.rows)) - self.features
         splines = 6 * self.numeric if basis in ("auto", "spline") and room > 6 * self.numeric else 0
         rbf = max(0, min(LANDMARKS, room - splines)) if basis in ("auto", "rbf") else 0
-        return Size(self.rows, self.features + max(splines, rbf), k)
+        return Size(self.rows, self.features + round(OFTEN * max(splines, rbf)), k)
 
 
 def foreseen(training: Training, settings: TrainingOptions) -> dict[str, float]:
@@ -273,10 +276,16 @@ def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, i
         "write": inverse + scores + ROW * n,
     }
 
+    alike = 4 * min(ALIKE_BYTES, ALIKE_ROWS * FLOAT * n * k)  # rows that are compared with all others
+    own |= {"evidence": inverse + scores + alike, "verify by refits": inverse + scores + alike}
+    left = 0 if size.entries else path // 4  # of what is freed, memory that is not given back
+
     def taken(name: str, held: int, with_design: int) -> int:
         if name in ("read", "encode"):
             return (shape.cells if name == "read" else held) + own[name]
-        return with_design + cut + own.get(name, inverse + scores)
+        if name in ("screen bases", "choose basis"):
+            return held + cut + own[name]
+        return with_design + cut + left + own.get(name, inverse + scores)
 
     return taken
 
@@ -299,22 +308,25 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         dense, sparse, looked = (a + b for a, b in zip(first, second, strict=True))
         return dense, sparse, looked
 
-    factor = {"cholesky": size.primal_work, "dual": float(n * k) ** 3 / 6, "projected": 0.0}
-    inverse = (factor[way] if way else 0.0, 0.0, 0.0)
+    hessian, cube, nk = 0.5 * n * size.p**2, float(size.p) ** 3, float(n * k) ** 3
+    # With two classes the Hessian preconditions Newton's steps too, and is made a few times.
+    factor = {"cholesky": (4 if k == 1 else 1) * hessian + cube / 3, "dual": nk / 6}.get(way or "", 0.0)
+    forms_ = {"cholesky": 2 * hessian + 2 * cube / 3, "dual": nk / 6}.get(way or "", 0.0)
     steps = 15.0  # of conjugate gradients
     if size.entries and not asked.l2:
-        work["choose λ"] = product(7 * (40 * k + steps * (PROBES / 2 + k) * k))
+        judged = FOLDED if k > 1 else 1  # several classes are judged by folds
+        work["choose λ"] = product(7 * judged * (40 * k + steps * (PROBES / 2 + k) * k))
     elif not size.entries:
-        screened = min(n, SHORT_ROWS)
+        screened, tried = min(n, SHORT_ROWS), shape.features + (d - shape.features) / OFTEN
         small = min(d, shape.features + 150)
         work["screen bases"] = (14 * (screened * small**2 + 5.0 * small**3), 0.0, 0.0)
         some = min(n, PATH_ROWS)
-        judged = 8 * (3 * (screened * d**2 + float(d) ** 3) + some * d**2 + float(d) ** 3)
+        judged = 8 * (3 * (screened * tried**2 + tried**3) + some * tried**2 + tried**3)
         if K > 2:  # noqa: PLR2004 - by folds
-            judged = 8 * 2.0 * (3 * screened + some) * d * K * 5 * 60 / 2
+            judged = 8 * 2.0 * (3 * screened + some) * tried * K * 5 * 60 / 2
         work["choose basis"] = (judged / (8 if asked.l2 else 1), 0.0, 0.0)
-    work["fit"] = both(product(60 * k), inverse)
-    forms = product(2 * steps * (PROBES + k) * k) if way == "projected" else inverse
+    work["fit"] = both(product(60 * k), (factor, 0.0, 0.0))
+    forms = product(2 * steps * (PROBES + k) * k) if way == "projected" else (forms_, 0.0, 0.0)
     work["score rows"] = forms
     if way == "projected":
         work["solve for the first rows"] = product(15.0 * 5 * (asked.top + 100) * k)
