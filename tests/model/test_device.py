@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from dataaudit.solvers.passes import _contribution, _pulls
 
 from dataaudit.errors import SettingError
 from dataaudit.influence.passes import _contribution, _pulls
