@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import AuditError
@@ -26,6 +27,7 @@ from dataaudit.features.levels import Cut, cut_levels
 from dataaudit.findings.levels import by_table
 from dataaudit.findings.schemas import LEVELS, WITHOUT
 from dataaudit.influence.groups import group_step, refit_group
+from dataaudit.model.objective import Change, Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import LabelOptions, StepCallback
 from dataaudit.solvers import prepare
@@ -43,6 +45,7 @@ class Without:
     predicted: Trained  # after one Newton step
     measured: Trained  # after a refit
     others: NDArray[np.int64]  # (m,) positions of the rows that stay
+    at: NDArray[np.int64]  # (m,) and their positions among the rows of these models
 
 
 @dataclass(frozen=True)
@@ -152,8 +155,7 @@ def others_loss(trained: Trained, rows: NDArray[np.int64]) -> tuple[float | None
         return None, None
     try:
         found = without(trained, rows)
-        now = _mean_loss(trained, found.others)
-        at = np.arange(len(found.others))
+        now, at = _mean_loss(trained, found.others), found.at
         return _mean_loss(found.predicted, at) - now, _mean_loss(found.measured, at) - now
     except AuditError:  # a fit that does not converge, or a Hessian that cannot be inverted
         return None, None
@@ -163,25 +165,32 @@ def without(trained: Trained, rows: NDArray[np.int64]) -> Without:
     """Return the model of the other rows, with the same features and ridge."""  # rows (m,)
     objective, gone = trained.objective, torch.from_numpy(rows)
     others = np.setdiff1d(np.arange(objective.rows.n), rows)
-    stay = objective.rows.take(torch.from_numpy(others))
-    # The same minimum with another n: the mean is over fewer rows, and λ grows by as much.
-    alone = replace(
-        objective,
-        rows=MemoryRows(stay.X, stay.y, stay.weight),
-        l2=objective.l2 * objective.rows.n / len(others),
-    )
+    alone, at, groups = _alone(objective, gone, others), others, trained.groups
+    if alone.rows.n < objective.rows.n:
+        at, groups = np.arange(len(others)), groups and groups.take(others)
     stepped = group_step(objective, trained.fit.theta, gone, precondition=trained.prepared.precondition)
     fit, damping = replace(trained.fit, theta=stepped), trained.prepared.damping
     there = prepare(alone, stepped, damping=damping)
     dense = there.method == "cholesky"  # a dual solve costs more than the steps that it saves
     refit = refit_group(objective, fit, gone, precondition=there.precondition if dense else None)
     refit.require_converged()
-    same = replace(trained, objective=alone, groups=trained.groups and trained.groups.take(others))
+    same = replace(trained, objective=alone, groups=groups, given=None, exact=None, solved={})
     return Without(
         replace(same, fit=fit, prepared=there),
         replace(same, fit=refit, prepared=prepare(alone, refit.theta, damping=damping)),
         others,
+        at,
     )
+
+
+def _alone(objective: Objective, gone: Tensor, others: NDArray[np.int64]) -> Objective:
+    """Return the objective of the rows that stay: those on disk with no weight for the others."""
+    if not objective.rows.in_memory:
+        return Change(gone).of(objective)
+    stay = objective.rows.take(torch.from_numpy(others))
+    # The same minimum with another n: the mean is over fewer rows, and λ grows by as much.
+    l2 = objective.l2 * objective.rows.n / len(others)
+    return replace(objective, rows=MemoryRows(stay.X, stay.y, stay.weight), l2=l2)
 
 
 def _mean_loss(trained: Trained, rows: NDArray[np.int64]) -> float:

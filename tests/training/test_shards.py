@@ -136,6 +136,20 @@ def test_groups(tmp_path, on_disk):
     assert (one.labels["group_rows"] > 1).any()
 
 
+def test_who_mislabels(tmp_path, on_disk):
+    path, rows = tmp_path / "rows.parquet", table(2400, seed=8).drop("team", "weight", "name")
+    other = rows["label"].replace({"no": "yes", "yes": "no"})
+    wrong = (rows["kind"] == "kind 1") & pl.Series(np.random.default_rng(0).random(2400) < 0.4)
+    rows = rows.with_columns(label=rows["label"].zip_with(~wrong, other))
+    rows.write_parquet(path, row_group_size=300)
+    one, other = on_disk(str(path), by=["kind"], exclude=["kind"])
+    assert_equal(one, other)
+    mine, theirs = (audit.by.filter(pl.col("others_measured").is_not_null()) for audit in (one, other))
+    assert mine.height
+    assert theirs["others_predicted"].to_list() == pytest.approx(mine["others_predicted"].to_list(), abs=1e-6)
+    assert theirs["others_measured"].to_list() == pytest.approx(mine["others_measured"].to_list(), abs=1e-6)
+
+
 def test_copies(tmp_path, on_disk):
     path = tmp_path / "rows.parquet"
     rows = table(2400, seed=3).drop("team", "weight", "name")
