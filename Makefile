@@ -2,12 +2,13 @@
 # make test    run all tests; with ONLY=features those of one folder, in less than a minute
 # make lint    ruff and mypy
 # make bench   the figures of the README, measured again (minutes)
+# make docs    the documentation as a site, in site/
 # make paper   the figures of Koh & Liang (2017), each with the paper's number beside ours; ARGS=--quick for minutes
 # make clean   remove everything that make made
 #
 # Each installs what it needs into .venv first; nothing else has to be typed, and Python ≥ 3.11 is all it takes.
 
-.PHONY: demo test lint bench paper clean
+.PHONY: demo test lint bench docs paper clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -31,6 +32,11 @@ bench: .venv/installed-bench
 		echo "== $$script" && $(BIN)/python $$script || exit 1; \
 	done
 
+docs: .venv/installed
+	$(BIN)/python docs/generate.py
+	$(BIN)/zensical build --clean --strict
+	@rm -f site/generate.py && mkdir -p site/examples && cp examples/*.svg site/examples/
+
 # Where the corpora are, as Parquet: make paper DATA=folder
 DATA := ../shared/data
 
@@ -42,7 +48,7 @@ paper: .venv/installed
 	done
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist dataaudit.egg-info audit-demo paper-figures
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site .cache dataaudit.egg-info audit-demo paper-figures
 	find dataaudit reports rules tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first Python ≥ 3.11 that runs (a name on the PATH may be a stub that does not) and can make environments.

@@ -54,6 +54,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dataaudit.api.auditor import LabelAuditor
     from dataaudit.api.audits import (
         Explanation,
         LabelAudit,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     )
     from dataaudit.api.influence import Influence
     from dataaudit.api.plan import Plan, plan
+    from dataaudit.api.values import data_values
     from dataaudit.api.verify import verify
     from dataaudit.data.dataset import Dataset
     from dataaudit.data.load import load
@@ -106,6 +108,7 @@ __all__ = [
     "FitError",
     "Influence",
     "LabelAudit",
+    "LabelAuditor",
     "MismatchAudit",
     "MissingColumn",
     "ModuleAttack",
@@ -124,6 +127,7 @@ __all__ = [
     "__version__",
     "audit_labels",
     "audit_mismatch",
+    "data_values",
     "explain",
     "load",
     "plan",
@@ -138,11 +142,13 @@ _HOMES = {
     "Influence": "dataaudit.api.influence",
     "MismatchAudit": "dataaudit.api.audits",
     "LabelAudit": "dataaudit.api.audits",
+    "LabelAuditor": "dataaudit.api.auditor",
     "ModuleAttack": "dataaudit.influence.attack",
     "ModuleInfluence": "dataaudit.influence.torch",
     "ModuleModel": "dataaudit.model.torch",
     "audit_labels": "dataaudit.api.audits",
     "audit_mismatch": "dataaudit.api.audits",
+    "data_values": "dataaudit.api.values",
     "explain": "dataaudit.api.audits",
     "Query": "dataaudit.data.sql.query",
     "load": "dataaudit.data.load",

@@ -33,7 +33,9 @@ _DATA = (
     "Names of configured datasets; or files, globs or folders that are one dataset; or a folder of findings, "
     "which is judged as it is."
 )
-_FORMATS = "What goes to stdout: text, full, json, jsonl, sarif, junit, github, gitlab, markdown, html."
+_FORMATS = (
+    "What goes to stdout: text, full, concise, json, jsonl, sarif, junit, github, gitlab, markdown, html."
+)
 _OUTPUTS = "Write another format to a file."
 _CONFIG = "A pyproject.toml, or a file like dataaudit.toml."
 Datasets = Annotated[

@@ -40,10 +40,28 @@ def leverage(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
     return (W * forms).sum((1, 2)) / objective.rows.n
 
 
+def pushed(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
+    """Return ``ω (I - W Q/n)⁻¹ r`` of every row: without it the parameters move by ``H⁻¹ (x̃ ⊗ that)/n``."""
+    n, weight = objective.rows.n, objective.rows.weight[:, None]  # -> (n, k)
+    r = weight * objective.model.loss.slope(objective.scores(theta), objective.rows.y)
+    eye = torch.eye(forms.shape[1], dtype=forms.dtype)
+    solved: Tensor = torch.linalg.solve(eye - objective.curvature(theta) @ forms / n, r[:, :, None])
+    return solved[:, :, 0]
+
+
+def cooks_distance(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor:
+    """Return how far all parameters move without each row, in the metric of their confidence ellipsoid.
+
+    With Δ the one-step change of the parameters, ``Δᵀ (n H) Δ``; divided by the number of parameters and the
+    dispersion it is the distance of Cook (1977; of logistic fits Pregibon 1981).
+    """  # -> (n,)
+    push = pushed(objective, theta, forms)[:, :, None]
+    return (push.mT @ forms @ push)[:, 0, 0] / objective.rows.n
+
+
 def loss_gradients(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
     """Return the gradient of every row's own loss, in nats per unit of θ."""  # theta (p,) -> (p, b)
-    r = model.loss.slope(model.scores(theta, block), block.y)
-    return (block.dense().T[:, None, :] * r.T).reshape(model.n_params, -1)  # (d+1, 1, b) * (k, b)
+    return block.outer(model.loss.slope(model.scores(theta, block), block.y))
 
 
 def up_params(objective: Objective, theta: Tensor, prepared: Prepared, *, block: Block) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
@@ -22,7 +23,8 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.influence.attack import Bounds, InputAttack, ModuleAttack, Retrain
-from dataaudit.model.torch import ROWS, Batch, ModuleModel, Train, gathered, paired
+from dataaudit.influence.neighbourhood import Neighbourhood, neighbourhood
+from dataaudit.model.torch import ROWS, Batch, ModuleModel, TensorRows, Train, gathered, paired
 from dataaudit.options import SOLVERS, require_damping, require_solver
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.choose import product_solver, require_settings, short
@@ -32,6 +34,7 @@ from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Prod
 BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
 DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
 STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
+SOLVED: Final = 1e-6  # relative residual of the steps of `without`
 TYPICAL: Final = 100  # rows whose gradients are what ∇R is compared with
 
 
@@ -97,8 +100,11 @@ class ModuleInfluence:
         self.theta = model.theta
         self.gradient = self._gradient()
         self.gradient_norm = float(self.gradient.abs().max())
-        curvature = Curvature(len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping)
-        self.inverse: Inverse = _settings(solver, len(self.theta), float(self.ridge.min())).invert(curvature)
+        self.curvature = Curvature(
+            len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping
+        )
+        settings = _settings(solver, len(self.theta), float(self.ridge.min()))
+        self.inverse: Inverse = settings.invert(self.curvature)
         self.notes: tuple[str, ...] = () if self.at_minimum else (self._away(),)
         if warned := rough(self.inverse.residual):
             how = f"the {self.inverse.method} solver leaves a relative residual of"
@@ -125,22 +131,116 @@ class ModuleInfluence:
         g = self.model.gradients(self.theta, *paired(rows, "given"))
         return -self.inverse.solve(g.T.contiguous())
 
-    def up_loss(self, test: Batch) -> Tensor:
+    def up_loss(self, test: Batch, *, of: Batch | None = None) -> Tensor:
         """Return I_up,loss of every training row on every test row, in nats times n.
 
         Parameters
         ----------
         test : (Tensor, Tensor)
             t inputs and targets.
+        of : (Tensor, Tensor), optional
+            m other inputs and targets than the training rows.
 
         Returns
         -------
-        Tensor (t, n)
-            Positive is harmful: removing row i changes the loss of test row t by -(1/n) of the entry.
+        Tensor (t, n), or (t, m)
+            Positive is harmful: removing row i changes the loss of test row t by -(1/n) of the entry, adding
+            a row by 1/n of it.
         """
         moved = self.up_params(paired(test, "test"))
-        parts = [self.model.gradients(self.theta, *block) @ moved for block in self._blocks()]
-        return torch.cat(parts).T
+        blocks = self._blocks(self.rows if of is None else TensorRows(*paired(of, "other")))
+        return torch.cat([self.model.gradients(self.theta, *block) @ moved for block in blocks]).T
+
+    def replaced(self, rows: Sequence[int], by: Batch, test: Batch) -> Tensor:
+        """Return what replacing training rows, one at a time, does to the loss of test rows.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions of m training rows.
+        by : (Tensor, Tensor)
+            The input and target that stand in the place of each.
+        test : (Tensor, Tensor)
+            t inputs and targets.
+
+        Returns
+        -------
+        Tensor (t, m)
+            ``-g_tᵀ A⁻¹ (g(z') - g(z))`` (Koh & Liang 2017, equation 3), in nats times n: the loss of a test
+            row changes by 1/n of it, to first order.
+
+        Raises
+        ------
+        SettingError
+            If there is not one replacement a row, or a position is not in the training rows.
+        """
+        X, y = paired(by, "other")
+        if len(X) != len(rows):
+            raise SettingError(f"{len(rows)} rows are replaced by {len(X)}", "give one for each")
+        at = self._positions(rows)
+        return self.up_loss(test, of=(X, y)) - self.up_loss(test, of=(self.rows.X[at], self.rows.y[at]))
+
+    def neighbourhood(
+        self, inputs: Tensor, *, embed: Callable[[Tensor], Tensor] | None = None, rows: int = 30
+    ) -> Neighbourhood:
+        """Say how near the training rows are that influence predictions: far ones tell adversarial inputs.
+
+        Parameters
+        ----------
+        inputs : Tensor (t, …)
+            Inputs without targets: each is looked at for the class that it is predicted as.
+        embed : callable, optional
+            From inputs to vectors in which distances mean something, such as all layers but the last; by
+            default the inputs themselves, flattened.
+        rows : int
+            How many of the most helpful, and of the most harmful, rows are looked up.
+
+        Returns
+        -------
+        Neighbourhood
+            Ranks and distances (Cohen, Sapiro & Giryes 2020).
+        """
+        predicted = self.model.outputs(self.theta, inputs).argmax(-1).to(self.rows.y.dtype)
+        with torch.no_grad():
+            near, far = (
+                (X if embed is None else embed(X)).flatten(1).double() for X in (inputs, self.rows.X)
+            )
+        return neighbourhood(self.up_loss((inputs, predicted)), far, near, rows=rows)
+
+    def without(self, rows: Sequence[int], test: Batch) -> Tensor:
+        """Return what removing training rows, one at a time, does to the loss of test rows.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions of m training rows.
+        test : (Tensor, Tensor)
+            t inputs and targets.
+
+        Returns
+        -------
+        Tensor (m, t)
+            Change of each test loss at the parameters that a Newton step leads to, the Hessian being that
+            without the row. More than influence, which keeps the row's own curvature and takes the loss for
+            linear; not times n.
+
+        Raises
+        ------
+        SolveError
+            If the Hessian without a row has directions of negative curvature: raise the damping.
+        SettingError
+            If a position is not in the training rows.
+        """
+        X, y = paired(test, "test")
+        before, after = self.model.losses(self.theta, X, y), []
+        settings = ConjugateGradients(tolerance=SOLVED, preconditioner=self.inverse.solve)
+        for row in self._positions(rows).tolist():
+            own = self.rows.X[row : row + 1], self.rows.y[row : row + 1]
+            step = settings.invert(self._curvature_without(own)).solve(
+                self.model.gradient(self.theta, *own)[:, None] / self.rows.n
+            )
+            after.append(self.model.losses(self.theta + step[:, 0], X, y) - before)
+        return torch.stack(after).detach() if after else before.new_zeros(0, len(before))
 
     def self_influence(self) -> Tensor:
         """Return the magnitude of I_up,loss(z, z) of every training row, in nats times n."""  # -> (n,)
@@ -222,9 +322,21 @@ class ModuleInfluence:
         )
         return search.run(rows, steps)
 
-    def _blocks(self) -> Iterator[Batch]:
+    def _curvature_without(self, own: Batch) -> Curvature:
+        bend, whole = self.model.bend_at(self.theta, *own), self.curvature.damped(self.inverse.damping)
+        return replace(whole, full=lambda V: whole.full(V) - bend(V) / self.rows.n)
+
+    def _blocks(self, rows: TensorRows | None = None) -> Iterator[Batch]:
         size = len(self.theta) * self.theta.element_size()
-        return self.rows.blocks(max(1, min(ROWS, BLOCK_BYTES // size)))
+        return (rows or self.rows).blocks(max(1, min(ROWS, BLOCK_BYTES // size)))
+
+    def _positions(self, rows: Sequence[int]) -> Tensor:
+        """Return positions of training rows."""  # -> (m,)
+        at = torch.as_tensor(rows, dtype=torch.int64).reshape(-1)
+        if len(at) and not 0 <= int(at.min()) <= int(at.max()) < self.rows.n:
+            got = f"{int(at.min())} to {int(at.max())}"
+            raise SettingError(f"rows must lie between 0 and {self.rows.n - 1}: got {got}", "check them")
+        return at
 
     def _away(self) -> str:
         """Return how far from a minimum θ̃ is, in a sentence, and what to do."""

@@ -16,6 +16,11 @@ Two classes with one score s have others, with the labels ±1 as c and the margi
     SquaredHinge    max(0, 1 - m)²                       -2 c max(0, 1 - m)      2 where m < 1, else 0
     Squared         (1 - m)²/2                           -c (1 - m) = s - c      1
 
+Numbers, with one score, have the last two, y being a float::
+
+    Normal          (s - y)²/2                           s - y                   1
+    Poisson         exp s - y s - y + y log y            exp s - y               exp s
+
 At t = 0 the smooth hinge is the hinge of support vector machines (Koh & Liang 2017, section 4.2), which is
 flat but for a kink at m = 1 and so has no curvature; there its slope is that of the limit, -c/2.
 """
@@ -193,3 +198,48 @@ class Squared(_Margin):
     def curvature(self, s: Tensor, y: Tensor) -> Tensor:
         """Return 1."""  # (b, 1), (b,) -> (b, 1, 1)
         return torch.ones_like(s)[:, :, None]
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A loss of numbers, half a deviance, in one score."""
+
+    @property
+    def n_scores(self) -> int:
+        """One."""
+        return 1
+
+
+@dataclass(frozen=True)
+class Normal(_Number):
+    """Half the squared distance: least squares."""
+
+    def value(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``(s - y)²/2``."""  # (b, 1), (b,) -> (b,)
+        return 0.5 * (s[:, 0] - y) ** 2
+
+    def slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``s - y``."""  # (b, 1), (b,) -> (b, 1)
+        return s - y[:, None]
+
+    def curvature(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return 1."""  # (b, 1), (b,) -> (b, 1, 1)
+        return torch.ones_like(s)[:, :, None]
+
+
+@dataclass(frozen=True)
+class Poisson(_Number):
+    """Half the deviance of counts whose logarithmic mean is the score."""
+
+    def value(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``exp s - y s - y + y log y``."""  # (b, 1), (b,) -> (b,)
+        value: Tensor = s[:, 0].exp() - y * s[:, 0] - y + torch.special.xlogy(y, y)
+        return value
+
+    def slope(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``exp s - y``."""  # (b, 1), (b,) -> (b, 1)
+        return s.exp() - y[:, None]
+
+    def curvature(self, s: Tensor, y: Tensor) -> Tensor:
+        """Return ``exp s``."""  # (b, 1), (b,) -> (b, 1, 1)
+        return s.exp()[:, :, None]

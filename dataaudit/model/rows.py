@@ -60,6 +60,10 @@ class Block:
         """Return ``[X, 1]' U``."""  # (b, m) -> (d+1, m)
         return torch.cat([times_transposed(self.X, U), U.sum(0, keepdim=True)])
 
+    def outer(self, U: Tensor) -> Tensor:
+        """Return ``x̃ ⊗ u`` of every row, a column a row."""  # (b, k) -> ((d+1) k, b)
+        return (self.dense().T[:, None, :] * U.T).reshape(-1, len(U))
+
     def dense(self) -> Tensor:
         """Return ``[X, 1]`` densely."""  # -> (b, d+1)
         if self.bordered is not None:

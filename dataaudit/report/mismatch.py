@@ -22,6 +22,7 @@ Fact = dict[str, Any]
 _NBSP: Final = "\N{NO-BREAK SPACE}"
 _SLICES, _SHIFT = 40, 150
 _SAID: Final = 3  # causes that the verdict names
+_ALIKE: Final = 1.05  # times the training loss, up to which a test loss is no worse
 _BY_PRODUCTS: Final = 2
 _BARS: Final = 12  # columns compared by bars
 _TYPED: Final = 300  # characters of a command that people would type again
@@ -173,7 +174,7 @@ def _ended(sentence: str) -> str:
 
 
 def _losses(p: MismatchProvenance) -> str:
-    worse = "worse" if p.test_loss > p.train_loss else "no worse"
+    worse = "worse" if p.test_loss > _ALIKE * p.train_loss else "no worse"
     means = f"{p.test_loss:.3g} nats, that of the {p.n_train:,} training rows {p.train_loss:.3g} nats"
     return f"The mean loss of the test rows is {means}: the model does {worse} on what it did not see."
 

@@ -7,6 +7,8 @@ With m the margin c s, c the labels as ±1, b the intercept and ω the class and
     SVC                  C Σ ω hinge + ½‖w‖²             λ = 1/(nC), w in the space of the kernel
     SGDClassifier        (1/n) Σ ω loss + (α/2)‖w‖²      λ = α
     RidgeClassifier      Σ ω (s - c)² + α‖w‖²            λ = α/n, and half the loss
+    Ridge                Σ ω (s - y)² + α‖w‖²            λ = α/n, and half the loss; LinearRegression: λ = 0
+    PoissonRegressor     (1/2n) Σ ω deviance + (α/2)‖w‖² λ = α
 
 solver="liblinear" of LogisticRegression penalises its intercept as LinearSVC does. Whether a fit is at its
 minimum is measured, not assumed: one is refused if a Newton step from there changes the rows' losses by more
@@ -43,7 +45,7 @@ from dataaudit.errors import FitError, NotConverged, SettingError
 from dataaudit.features.rbf import gaussian
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.losses import Loss, SmoothHinge, Softmax, Squared, SquaredHinge
+from dataaudit.model.losses import Loss, Normal, Poisson, SmoothHinge, Softmax, Squared, SquaredHinge
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers.newton import TEMPERATURE, Fit, FitSettings, minimise, minimise_hinge, subgradient_norm
@@ -53,7 +55,23 @@ OFF = 0.05  # of the rows' losses: what a Newton step may change if a point is t
 ONE_STEP = FitSettings(max_steps=1)
 HINGES: dict[str, Loss] = {"hinge": SmoothHinge(TEMPERATURE), "squared_hinge": SquaredHinge()}
 BY_SGD: dict[str, Loss] = {"log_loss": Softmax(2), **HINGES, "squared_error": Squared()}
-KINDS = ("LogisticRegression", "LinearSVC", "SVC", "SGDClassifier", "RidgeClassifier")
+CLASSIFIERS = ("LogisticRegression", "LinearSVC", "SVC", "SGDClassifier", "RidgeClassifier")
+REGRESSORS = ("LinearRegression", "Ridge", "PoissonRegressor")
+KINDS = (*CLASSIFIERS, *REGRESSORS)
+# The ridge λτ that holds at 0 the intercept of a model without one, and the λ of one without a ridge as well.
+HELD, BARELY = 2.0**40, 2.0**-46
+# Models whose loss is a mean over weights, and fits of settings, with the setting that each looks for.
+BY_MEAN = ("PoissonRegressor",)
+SEARCHES = {"LogisticRegressionCV": "C", "RidgeCV": "alpha", "RidgeClassifierCV": "alpha"}
+FITTED = (
+    "coef_",
+    "intercept_",
+    "classes_",
+    "n_features_in_",
+    "feature_names_in_",
+    "n_iter_",
+    "_label_binarizer",
+)
 FLAT = 1e-12  # eigenvalues of a kernel below this share of the largest are rounding
 
 
@@ -80,14 +98,37 @@ class Taken:
     notes: tuple[str, ...]  # what was made of it, in sentences
 
 
+def unwrapped(model: Any) -> Any:
+    """Return the fitted model inside a search over settings."""
+    kind = type(model).__name__
+    if hasattr(model, "best_estimator_"):  # GridSearchCV and its kin
+        return unwrapped(model.best_estimator_)
+    if kind == "Pipeline" and model.steps[-1][1] is not (last := unwrapped(model.steps[-1][1])):
+        return type(model)([*model.steps[:-1], (model.steps[-1][0], last)])
+    if kind in SEARCHES and hasattr(model, "coef_"):
+        from sklearn import linear_model  # noqa: PLC0415 - costs a second
+
+        found = {np.float64(value) for value in np.ravel(getattr(model, SEARCHES[kind] + "_"))}
+        if len(found) > 1:
+            what = f"the {kind} chose another {SEARCHES[kind]} for every class"
+            raise SettingError(what, "fit one LogisticRegression with all classes")
+        plain = getattr(linear_model, kind.removesuffix("CV"))()
+        shared = {name: value for name, value in model.get_params().items() if name in plain.get_params()}
+        plain.set_params(**shared | {SEARCHES[kind]: float(found.pop())})
+        vars(plain).update({name: value for name, value in vars(model).items() if name in FITTED})
+        return plain
+    return model
+
+
 def take(
-    model: Any,  # one of `KINDS`, fitted with an l2 penalty or none and an intercept
+    model: Any,  # one of `KINDS`, fitted with an l2 penalty or none
     X: NDArray[np.float64] | csr_array,  # (n, d)
-    y: NDArray[np.int64],  # (n,)
+    y: NDArray[np.int64] | Array,  # (n,) class numbers; of a regressor, numbers
     *,
-    order: Sequence[int],  # for each class number, its position in the model's `classes_`
+    order: Sequence[int],  # for each class number, its position in the model's `classes_`; empty for numbers
     weight: Tensor | None = None,  # (n,) the sample_weight that it was fitted with, float64
     refit: bool = False,  # go from its coefficients to the minimum of its objective, however far
+    temperature: float = TEMPERATURE,  # of the smooth hinge that stands for the hinge
 ) -> Taken:
     """Take a fitted classifier on the features that it saw."""
     require_supported(model)
@@ -99,9 +140,15 @@ def take(
     theta = _coefficients(model, list(order), kernel)
     omega = _weights(model, y, order, weight)
     omega = omega if weight is None else omega * weight
-    rows = MemoryRows(F if issparse(F) else torch.from_numpy(F), torch.from_numpy(y), omega)
     loss, l2, intercept_ridge = _minimised(model, len(y))
+    loss = SmoothHinge(temperature) if isinstance(loss, SmoothHinge) else loss
+    if type(model).__name__ in BY_MEAN:  # over weights, where R is over rows
+        omega = omega * (len(y) / float(omega.sum()))
+    rows = MemoryRows(F if issparse(F) else torch.from_numpy(F), torch.from_numpy(y), omega)
     objective = Objective(rows, LinearModel(loss, rows.width, intercept_ridge), l2)
+    if not getattr(model, "fit_intercept", True):  # where the ridge that stands for that has its minimum
+        k, coupling = loss.n_scores, objective.model.coupling
+        theta[-k:] -= torch.linalg.solve(coupling, objective.gradient(theta)[-k:]) / HELD
     fit, notes = _settled(objective, theta, steps=_steps(model), refit=refit)
     return Taken(objective, fit, kernel, notes)
 
@@ -113,15 +160,17 @@ def require_supported(model: Any) -> None:
         raise SettingError("model is a Pipeline", "give model[-1], and model[:-1].transform(X) as X")
     if kind not in KINDS:
         raise SettingError(f"model must be one of {', '.join(KINDS)}: got {kind}", "leave model out")
-    if not hasattr(model, "classes_"):
+    if not hasattr(model, "n_features_in_"):
         raise SettingError(f"the {kind} is not fitted", "call fit first")
     penalty = getattr(model, "penalty", "l2")
     if kind != "SVC" and (penalty in ("l1", "elasticnet") or _l1_share(model) > 0):
         raise SettingError("an l1 penalty has no Hessian: got a model with one", "fit it with l2")
     if getattr(model, "positive", False) or getattr(model, "multi_class", "") == "crammer_singer":
         raise SettingError(f"this {kind} minimises another objective", "leave positive and multi_class alone")
-    if not getattr(model, "fit_intercept", True):
-        raise SettingError("the model has no intercept", "fit it with one")
+    if np.ndim(getattr(model, "coef_", 0)) > 1 and kind in REGRESSORS:
+        raise SettingError(f"a {kind} of several targets is one fit per target", "fit one at a time")
+    if kind in REGRESSORS:
+        return
     several = len(model.classes_) > 2  # noqa: PLR2004 - for two classes both are the same
     apart = kind != "LogisticRegression" or getattr(model, "multi_class", "auto") == "ovr"
     if several and (apart or model.solver == "liblinear"):
@@ -139,8 +188,19 @@ def _l1_share(model: Any) -> float:
 
 
 def _minimised(model: Any, n: int) -> tuple[Loss, float, float]:
-    """Return the loss, λ and the ridge on the intercept of a fitted classifier."""
+    """Return the loss, λ and the ridge on the intercept of a fitted model."""
+    loss, l2, intercept_ridge = _penalised(model, n)
+    if getattr(model, "fit_intercept", True):
+        return loss, l2, intercept_ridge
+    return loss, l2 or BARELY, HELD / (l2 or BARELY)
+
+
+def _penalised(model: Any, n: int) -> tuple[Loss, float, float]:
     kind = type(model).__name__
+    if kind in REGRESSORS:
+        if kind == "PoissonRegressor":
+            return Poisson(), float(model.alpha), 0.0
+        return Normal(), float(getattr(model, "alpha", 0.0)) / n, 0.0
     if kind == "SGDClassifier":
         return BY_SGD[model.loss], float(model.alpha) if model.penalty is not None else 0.0, 0.0
     if kind == "RidgeClassifier":
@@ -212,15 +272,17 @@ def _coefficients(model: Any, order: list[int], kernel: KernelMap | None) -> Ten
     else:
         coef = model.coef_.toarray() if issparse(model.coef_) else np.atleast_2d(model.coef_)
     table = np.column_stack([coef, np.atleast_1d(model.intercept_)])  # (K or 1, d+1)
-    if len(order) == 2:  # noqa: PLR2004 - one row of differences, class 1 to class 0 of theirs
-        difference = table if order == [0, 1] else -table
+    if len(order) <= 2:  # noqa: PLR2004 - one row of differences, class 1 to class 0 of theirs
+        difference = -table if order == [1, 0] else table
     else:
         difference = table[order][1:] - table[order][:1]
     return torch.from_numpy(np.ascontiguousarray(difference.T, dtype=np.float64)).view(-1)
 
 
-def _weights(model: Any, y: NDArray[np.int64], order: Sequence[int], weight: Tensor | None) -> Tensor:
+def _weights(model: Any, y: NDArray[Any], order: Sequence[int], weight: Tensor | None) -> Tensor:
     """Return ω from the model's class_weight."""  # -> (n,)
+    if not order:
+        return torch.ones(len(y), dtype=torch.float64)
     counted = weight.numpy() if weight is not None and _balances_weights(model) else None
     counts = np.bincount(y, weights=counted, minlength=len(order))
     if model.class_weight is None:

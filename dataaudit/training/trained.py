@@ -82,17 +82,20 @@ class Trained:
         """Which classes are spellings of one."""  # (K, K)
         return same_class(self.classes)
 
-    def design(self, frame: pl.DataFrame) -> np.ndarray | csr_array:
-        """Return the model's features of new rows of the same columns."""  # -> (b, d)
+    def design(self, given: pl.DataFrame | Columns) -> np.ndarray | csr_array:
+        """Return the model's features of new rows of the same columns, encoded or not."""  # -> (b, d)
         if self.encoded is not None:
-            return self.encoded.basis.transform(self.encoded.encoding.transform(frame))
+            columns = given if isinstance(given, Columns) else self.encoded.encoding.transform(given)
+            return self.encoded.basis.transform(columns)
         if self.adopted is None:
             raise SettingError("this model has no way from columns to features", "leave model out")
-        return self.adopted.design(frame)
+        if isinstance(given, Columns):
+            raise SettingError("a fitted model takes columns as they are", "give a frame")
+        return self.adopted.design(given)
 
-    def probabilities(self, frame: pl.DataFrame) -> np.ndarray:
+    def probabilities(self, given: pl.DataFrame | Columns) -> np.ndarray:
         """Return the probability of every class for new rows of the same columns."""  # -> (b, K)
-        X = self.design(frame)
+        X = self.design(given)
         Theta = self.objective.model.matrix(self.fit.theta)
         s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
         return self.log_probabilities(s).exp().numpy()

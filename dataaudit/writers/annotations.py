@@ -1,4 +1,4 @@
-"""What services show next to the lines of a change: GitHub's annotations, GitLab's code quality report.
+"""What services and editors show next to lines: GitHub's annotations, GitLab's report, a line a finding.
 
 GitHub's are workflow commands on stdout. The runner shows ten of each level a step and drops the rest without
 a word; so the first says what is broken as a whole, the strongest findings follow, and the last says how many
@@ -43,6 +43,16 @@ from dataaudit.writers.places import Places, Surroundings
 ANNOTATIONS: Final = 10  # of one level that GitHub shows of a step
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}  # GitHub's words
 _SEVERITIES: Final = {"error": "major", "warning": "minor", "note": "info"}  # GitLab's words
+
+
+def write_lines(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
+    """Write ``path:line:column: level CODE message``, which editors and problem matchers read."""
+    places = Places(verdict, around)
+    for outcome in verdict.outcomes:
+        severity, code = _severity(outcome), outcome.rule.code
+        for place, text, _ in places.said(outcome, blocking(outcome)) if severity else ():
+            path = console_line(place.path, 1000).replace(":", "%3A")
+            out.write(f"{path}:{place.line}:1: {severity} {code} {console_line(text, 400)}\n")
 
 
 def write_commands(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
@@ -154,6 +164,7 @@ def _hash(text: str) -> str:
 
 
 WRITERS: Final = {
+    "concise": Writer("concise", ".txt", "a line a finding with its place, for editors", write_lines),
     "github": Writer("github", ".txt", "GitHub’s annotations", write_commands),
     "gitlab": Writer("gitlab", ".json", "GitLab’s code quality report", write_quality),
 }

@@ -27,10 +27,13 @@ from dataaudit.writers.places import Surroundings
 
 GROUP: Final = "dataaudit.writers"
 BUILT_IN: Final = ("console", "html", "json", "jsonl", "markdown", "text")
-CHECK: Final = ("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text")
+CHECK: Final = (
+    *("concise", "full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text"),
+)
 Kind = Literal["labels", "mismatch", "explanation", "vulnerability", "check"]
-_MAPPINGS: Final = ("github", "gitlab", "junit", "sarif")  # of a verdict, which are no layout
+_MAPPINGS: Final = ("concise", "github", "gitlab", "junit", "sarif")  # of a verdict, which are no layout
 _MODULES: Final = {  # of formats that have none of their own
+    "concise": "annotations",
     "github": "annotations",
     "gitlab": "annotations",
     "jsonl": "json",

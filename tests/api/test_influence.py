@@ -170,7 +170,7 @@ def test_it_is_public():
         ({"model": None}, "l2 is needed to fit a model. Hint: give l2=1e-3, or a fitted model"),
         ({"l2": 0.1}, "l2 is the model's own: got 0.1 too"),
         ({"model": None, "l2": -1.0}, "l2 must not be negative: got -1.0"),
-        ({"model": LogisticRegressionCV()}, "RidgeClassifier: got LogisticRegressionCV"),
+        ({"model": LogisticRegressionCV()}, "PoissonRegressor: got LogisticRegressionCV"),
         ({"model": LogisticRegression()}, "not fitted"),
         ({"y": np.array(["benign"] * 150)}, "class malignant of the model has no row in y"),
         (

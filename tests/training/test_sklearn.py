@@ -10,7 +10,6 @@ import torch
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
@@ -252,8 +251,6 @@ REFUSED = {
     "l1 by steps": (SGDClassifier(penalty="elasticnet"), "an l1 penalty has no Hessian"),
     "coefficients that are kept positive": (RidgeClassifier(positive=True), "minimises another objective"),
     "another objective": (LinearSVC(multi_class="crammer_singer"), "minimises another objective"),
-    "a pipeline": (make_pipeline(StandardScaler(), LogisticRegression()), r"give model\[-1\]"),
-    "no intercept": (RidgeClassifier(fit_intercept=False), "the model has no intercept"),
 }
 
 

@@ -19,8 +19,20 @@ FORMATS = names("check")
 
 
 def test_the_formats_are_registered():
-    assert FORMATS[:10] == (
-        *("full", "github", "gitlab", "html", "json", "jsonl", "junit", "markdown", "sarif", "text"),
+    assert FORMATS[:11] == (
+        *(
+            "concise",
+            "full",
+            "github",
+            "gitlab",
+            "html",
+            "json",
+            "jsonl",
+            "junit",
+            "markdown",
+            "sarif",
+            "text",
+        ),
     )
     assert [get(name, "check").name for name in FORMATS] == list(FORMATS)
     with pytest.raises(SettingError, match="did you mean 'sarif'"):
