@@ -139,9 +139,9 @@ class Judged:
         dataset: Dataset,
         target: Target,
         trained: Trained,
-        scores: RowScores | None = None,
         *,
         settings: LabelOptions,
+        scores: RowScores | None = None,
     ) -> Judged:
         """Score the rows, or take scores as they are."""
         scores = refined(trained, score_rows(trained)) if scores is None else scores
@@ -166,12 +166,12 @@ def _judge(
     if not probes:
         return judged
     if trained.prepared.changed is not None:
-        from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
+        from dataaudit.audits.estimates.scores import Solver  # noqa: PLC0415 - few data are so large
 
         again = partial(Judged.of, dataset, target, settings=settings)
         exact = Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
-        return replace(again(exact.trained, exact.scores), checks=(exact.check,), notes=(exact.note,))
-    from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
+        return replace(again(exact.trained, scores=exact.scores), checks=(exact.check,), notes=(exact.note,))
+    from dataaudit.audits.estimates import forms as estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
     shown = estimate.Shown(settings.top, _read(settings))
