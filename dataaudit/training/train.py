@@ -44,6 +44,7 @@ MACHINE = (
     f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
     "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
 )
+NOT_SPREAD = "Workers were asked for, but rows of texts or of thousands of levels stay in this process."
 
 
 def train(
@@ -71,6 +72,7 @@ def train(
         "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
     )
     rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
+    idle = scratch is not None and scratch.engine is not None and not isinstance(rows, ShardedRows)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
     return Trained(
@@ -87,6 +89,7 @@ def train(
             *training.encoding.notes,
             *training.notes,
             *(() if loss is None else (MACHINE,)),
+            *((NOT_SPREAD,) if idle else ()),
             *inverse_notes(prepared),
         ),
         groups=training.groups,

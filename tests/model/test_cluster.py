@@ -194,6 +194,7 @@ def scheduler(tmp_path):
         one.wait()
 
 
+@pytest.mark.slow  # four processes that import everything
 def test_who_works_is_looked_at_before_the_work(scheduler, tmp_path):
     address, process, start = scheduler
     with pytest.raises(ClusterError, match=rf"the scheduler at {address} has no worker"), connected(address):
@@ -251,6 +252,10 @@ def test_an_audit_of_labels_is_the_same_on_workers(engine, tmp_path):
         if kind == pl.Float64:
             np.testing.assert_allclose(there.labels[name], here.labels[name], rtol=1e-8, atol=1e-10)
     assert "client" not in there.findings.provenance.settings
+    texts = frame.select(pl.concat_str("kind", pl.lit(" of some kind that words say")).alias("text"), "y")
+    texts.write_parquet(tmp_path / "texts.parquet")
+    alone = audit_labels(tmp_path / "texts.parquet", text="text", client=engine.client, **asked)
+    assert any("stay in this process" in note for note in alone.findings.provenance.notes)
     frame.write_csv(tmp_path / "a.csv")
     for source in (frame, tmp_path / "a.csv"):
         with pytest.raises(SettingError, match=r"workers read .*: got .*write it as Parquet"):

@@ -4,9 +4,9 @@ from functools import partial
 
 import pytest
 import torch
-from dataaudit.solvers.passes import _contribution, _pulls
 
 from dataaudit.errors import SettingError
+from dataaudit.influence.passes import _contribution, _pulls
 from dataaudit.model.device import placed, require_device, resident
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax, Squared, SquaredHinge
