@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dataaudit.model.costs import Size
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.rows import MemoryRows, ShardedRows, added
+from dataaudit.model.rows import MemoryRows, ShardedRows, added, joined
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Objective:
         key = theta.numpy().tobytes()
         scores = self.rows.known.get(key)
         if scores is None:
-            scores = torch.cat(list(self.rows.map(partial(self.model.scores, theta))))
+            scores = joined(self.rows.map(partial(self.model.scores, theta)), self.rows.n)
             self.rows.known.clear()
             self.rows.known[key] = scores
         return scores

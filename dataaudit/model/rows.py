@@ -328,6 +328,19 @@ class ShardedRows(Rows):
         return Block(X, self.y[rows], self.weight[rows])
 
 
+def joined(parts: Iterable[Tensor], n: int) -> Tensor:
+    """Return the n rows of all parts; each is copied at once: many small tensors would hold memory apart."""
+    found: Tensor | None = None
+    start = 0
+    for part in parts:
+        found = part.new_empty(n, *part.shape[1:]) if found is None else found
+        found[start : start + len(part)] = part
+        start += len(part)
+    if found is None:
+        raise SettingError("there are no rows", "give at least one row")
+    return found
+
+
 def times(X: Tensor | csr_array, V: Tensor) -> Tensor:
     """Return ``X V`` for dense or sparse X."""  # (b, d), (d, m) -> (b, m)
     return X @ V if isinstance(X, Tensor) else torch.from_numpy(X @ V.numpy())

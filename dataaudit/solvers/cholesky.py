@@ -19,7 +19,7 @@ from dataaudit.errors import NotPositiveDefinite
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import STRIP
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block, ShardedRows
+from dataaudit.model.rows import Block, ShardedRows, joined
 from dataaudit.solvers.base import (
     Prepared,
     probe_residual,
@@ -107,7 +107,8 @@ class _Inverse:
 
     def quadratic_forms(self) -> Tensor:
         """Return Q_i of every row."""  # -> (n, k, k)
-        return torch.cat(list(self.objective.rows.map(partial(_forms, self.blocks), dense=True)))
+        rows = self.objective.rows
+        return joined(rows.map(partial(_forms, self.blocks), dense=True), rows.n)
 
     def joint_forms(self, rows: Tensor) -> Tensor:
         """Return the forms of groups of d rows."""  # (g, d) -> (g, dk, dk)
