@@ -89,5 +89,5 @@ def keeps(rule, offences):
     offences = offences if isinstance(offences, dict) else dict.fromkeys(offences, "")
     new = [f"{name} {what}".strip() for name, what in offences.items() if name not in allowed]
     stale = [f"{name} is no exception any more" for name in allowed if name not in offences]
-    assert new + stale == [], f"{rule}: see tests/exceptions.toml"
+    assert new + stale == [], f"{rule}: see tests/exceptions.toml: {new + stale}"
     return True

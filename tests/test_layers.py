@@ -27,8 +27,8 @@ VERDICTS = ("sarif", "junit", "github", "gitlab", "verdict")  # mappings of a ve
 NUMERIC = {"model", "solvers", "influence", "noise"}  # no table meets a Hessian
 THIRD_PARTY = {  # library → the stages that may import it
     "torch": {*NUMERIC, "checkpoint", "training", "audits", "api"},
-    "sklearn": {"features", "training", "audits", "cli"},
-    "scipy": {*NUMERIC, "statistics", "features", "training", "audits"},
+    "sklearn": {"features", "training", "audits", "api", "cli"},
+    "scipy": {*NUMERIC, "statistics", "features", "training", "audits", "api"},
     "polars": DEPTH.keys() - NUMERIC - {"errors", "escape", "secrets", "options"},
     "pandas": {"data"},
     "pyarrow": {"files", "data", "findings", "repair"},

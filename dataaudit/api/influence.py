@@ -275,7 +275,7 @@ class Influence:
         found: Floats = up.numpy()
         return found
 
-    def replaced(self, rows: ArrayLike, by: tuple[Any, ArrayLike], X: Any, y: ArrayLike) -> Floats:
+    def replaced(self, rows: ArrayLike, by: tuple[Any, ArrayLike], *, test: tuple[Any, ArrayLike]) -> Floats:
         """Return what replacing training rows, one at a time, does to the loss of test rows.
 
         Parameters
@@ -284,10 +284,8 @@ class Influence:
             Positions in X of the training rows.
         by : (array (m, d), array (m,))
             What stands in the place of each: features and label.
-        X : array or scipy sparse matrix (t, d)
-            Test rows.
-        y : array (t,)
-            Their labels.
+        test : (array (t, d), array (t,))
+            Test rows and their labels.
 
         Returns
         -------
@@ -299,7 +297,7 @@ class Influence:
         chosen, other = self._positions(rows), self._test(*by)
         if len(other.y) != len(chosen):
             raise SettingError(f"{len(chosen)} rows are replaced by {len(other.y)}", "give one for each")
-        solved, model = self._solved(self._test(X, y)), self._objective.model
+        solved, model = self._solved(self._test(*test)), self._objective.model
         before, after = (
             model.pair_influences(self._fit.theta, solved, block)
             for block in (self._objective.rows.take(torch.from_numpy(chosen)), other)

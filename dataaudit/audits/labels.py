@@ -68,7 +68,7 @@ def label_findings(
     with threads(1) as pool:  # refits leave a core idle, and evidence needs none of them
         refitting = pool.submit(_verify, judged, checked, settings.kept, on_step)
         on_step("evidence", 0, 2)
-        kept = settings.kept.below("evidence")
+        kept = settings.kept.below(f"evidence: {_how(trained)}")
         reasons = kept.once("terms", partial(contributions, trained, scores, top, seed=settings.seed))
         on_step("evidence", 1, 2)
         with within(on_step, "evidence", done=1, parts=2):
@@ -139,9 +139,9 @@ class Judged:
         dataset: Dataset,
         target: Target,
         trained: Trained,
-        scores: RowScores | None = None,
         *,
         settings: LabelOptions,
+        scores: RowScores | None = None,
     ) -> Judged:
         """Score the rows, or take scores as they are."""
         scores = refined(trained, score_rows(trained)) if scores is None else scores
@@ -157,8 +157,8 @@ def _judge(
 ) -> Judged:
     """Score the rows, and make exact what is estimated of those that are shown."""
     kept, prepared = settings.kept, trained.prepared
-    if trained.given is None:  # the method depends on the memory that is free
-        stage = f"score rows: forms, {prepared.method}, {prepared.probes}"
+    if trained.given is None:
+        stage = f"score rows: {_how(trained)}"
         with within(on_step, "score rows"):
             trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
     judged = Judged.of(dataset, target, trained, settings=settings)
@@ -166,12 +166,12 @@ def _judge(
     if not probes:
         return judged
     if trained.prepared.changed is not None:
-        from dataaudit.audits.single import Solver  # noqa: PLC0415 - few data are so large
+        from dataaudit.audits.estimates.scores import Solver  # noqa: PLC0415 - few data are so large
 
         again = partial(Judged.of, dataset, target, settings=settings)
         exact = Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
-        return replace(again(exact.trained, exact.scores), checks=(exact.check,), notes=(exact.note,))
-    from dataaudit.audits import estimate  # noqa: PLC0415 - few data are so large
+        return replace(again(exact.trained, scores=exact.scores), checks=(exact.check,), notes=(exact.note,))
+    from dataaudit.audits.estimates import forms as estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)
     shown = estimate.Shown(settings.top, _read(settings))
@@ -180,7 +180,9 @@ def _judge(
         stage = SOLVED[min(done, len(SOLVED) - 1)]
         on_step(stage, 0, len(rows))
         with within(on_step, stage):
-            solved = judged.trained.sharpened(rows, kept.below(f"solve for the first rows: {done}"))
+            solved = judged.trained.sharpened(
+                rows, kept.below(f"solve for the first rows: {_how(trained)}: {done}")
+            )
         judged = Judged.of(dataset, target, solved, settings=settings)
         on_step(stage, len(rows), len(rows))
         rows = estimate.candidates(
@@ -190,6 +192,11 @@ def _judge(
             break
     checks = (drawn.check(judged.scores.leverage, probes),)
     return replace(judged, checks=checks, notes=estimate.notes(judged.trained, judged.scores))
+
+
+def _how(trained: Trained) -> str:
+    """Return what the scores of rows rest on besides the fit: it depends on the memory that is free."""
+    return f"{trained.prepared.method}, {trained.prepared.probes}"
 
 
 def _read(settings: LabelOptions) -> int:
@@ -225,5 +232,5 @@ def _verify(
         judged.scores,
         rows,
         on_refit=lambda done: on_step(stage, done, total),
-        kept=kept.below(stage),
+        kept=kept.below(f"{stage}: {_how(judged.trained)}"),
     )

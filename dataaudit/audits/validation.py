@@ -154,13 +154,14 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
             by = torch.from_numpy(found[row]) - now[row]
             start = one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
             found[row] = _stepped(trained, changed, start, row)
-    return patched(trained, scores, rows, without[rows], relabelled[rows])
+    return patched(trained, scores, rows, without=without[rows], relabelled=relabelled[rows])
 
 
 def patched(
     trained: Trained,
     scores: RowScores,
     rows: NDArray[np.int64],
+    *,
     without: NDArray[np.float64],  # (m, k) scores of these rows without themselves
     relabelled: NDArray[np.float64],  # (m, k) and with the suggested label
 ) -> RowScores:

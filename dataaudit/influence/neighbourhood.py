@@ -16,26 +16,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Where the m most helpful and the m most harmful training rows of t inputs are among their neighbours.
+    """Where the m most helpful and most harmful training rows of t inputs are among their neighbours."""
 
-    Attributes
-    ----------
-    helpful_ranks, harmful_ranks : Tensor (t, m)
-        Places in the order of distance, from 1; the most helpful, or harmful, row first.
-    helpful_distances, harmful_distances : Tensor (t, m)
-        Euclidean distances in the embedding.
-    nearest : Tensor (t, m)
-        Distances of the m nearest rows, for comparison.
-    n : int
-        Number of training rows.
-    """
-
-    helpful_ranks: Tensor
-    helpful_distances: Tensor
-    harmful_ranks: Tensor
-    harmful_distances: Tensor
-    nearest: Tensor
-    n: int
+    helpful_ranks: Tensor  # (t, m) places in the order of distance, from 1; the most helpful row first
+    helpful_distances: Tensor  # (t, m) Euclidean, in the embedding
+    harmful_ranks: Tensor  # (t, m)
+    harmful_distances: Tensor  # (t, m)
+    nearest: Tensor  # (t, m) distances of the m nearest rows, for comparison
+    n: int  # number of training rows
 
     @property
     def features(self) -> Tensor:

@@ -21,7 +21,9 @@ from dataaudit.solvers.operator import of_objective
 class Changed(Protocol):
     """What becomes of single rows, by one solve for each (`solvers.changes`)."""
 
-    def scores(self, sets: Sequence[Tensor], y: Tensor | None = None, near: Tensor | None = None) -> Tensor:
+    def scores(
+        self, sets: Sequence[Tensor], *, y: Tensor | None = None, near: Tensor | None = None
+    ) -> Tensor:
         """Return the scores of the first row of each set where all of it leaves, or has a label y."""
 
     def self_influence(self, rows: Tensor) -> Tensor:

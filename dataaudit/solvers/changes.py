@@ -44,7 +44,9 @@ class Changes:
     inverse: Classes
     product: Product  # with H, in double precision
 
-    def scores(self, sets: Sequence[Tensor], y: Tensor | None = None, near: Tensor | None = None) -> Tensor:
+    def scores(
+        self, sets: Sequence[Tensor], *, y: Tensor | None = None, near: Tensor | None = None
+    ) -> Tensor:
         """Return the scores of the first row of each set where all of it leaves, or has a label y.
 
         `near` are scores not far from these; needed with labels.

@@ -306,7 +306,7 @@ class Projections:
         (g, d), k = rows.shape, self.P.shape[1]
         P = self.P[rows].double()
         W = (torch.diag_embed(P) - P[..., :, None] * P[..., None, :]) * self.weight[rows][..., None, None]
-        bent = (without.view(g, d * k, d, 1, k) @ W[:, None]).view(g, d * k, d * k)
+        bent = (without.view(g, d * k, d, k).transpose(1, 2) @ W).transpose(1, 2).reshape(g, d * k, d * k)
         eye = torch.eye(d * k, dtype=torch.float64)
         forms: Tensor = torch.linalg.solve(eye + bent, without)
         return (forms + forms.mT) / 2

@@ -45,8 +45,9 @@ ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
 PROJECTED: Final = 0.03  # relative residual of what is projected
 # Entries of X times classes times probes, and the bounds of these, for several classes.
-PROBED: Final = 1.5e9
-LEAST, MOST = 32, 256
+PROBED: Final = 2.5e9
+LEAST, MOST = 32, 512
+COLUMN: Final = 20  # entries that take as long as a column
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,11 @@ def class_probes(objective: Objective) -> int:
     """Return how many probes cost little, which may be more than it takes."""
     rows = objective.rows
     entries = rows.X.numel() if isinstance(rows.X, Tensor) else rows.X.nnz
-    return int(min(MOST, max(LEAST, PROBED / (entries * (objective.model.loss.n_scores + 1)))))
+    return int(
+        min(
+            MOST, max(LEAST, PROBED / ((entries + COLUMN * rows.width) * (objective.model.loss.n_scores + 1)))
+        )
+    )
 
 
 def affordable_probes(objective: Objective, wanted: int) -> int:

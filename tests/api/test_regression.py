@@ -172,7 +172,7 @@ def test_rows_that_were_not_in_training_and_rows_in_the_place_of_others(rows):
     for j in range(2):
         after = losses(np.vstack([X, new[j : j + 1]]), np.append(y, label[j]), np.append(np.ones(80), small))
         np.testing.assert_allclose(added[:, j] * small / 80, after - before, rtol=2e-3, atol=1e-12)
-    replaced = found.replaced([3, 9], (new, label), tests, truth)
+    replaced = found.replaced([3, 9], (new, label), test=(tests, truth))
     for j, row in enumerate((3, 9)):
         weight = np.append(np.ones(80), small)
         weight[row] -= small
@@ -180,7 +180,7 @@ def test_rows_that_were_not_in_training_and_rows_in_the_place_of_others(rows):
         np.testing.assert_allclose(replaced[:, j] * small / 80, after - before, rtol=2e-3, atol=1e-12)
     np.testing.assert_allclose(found.up_loss(tests, truth, of=(X, y)), found.up_loss(tests, truth))
     with pytest.raises(SettingError, match="2 rows are replaced by 1"):
-        found.replaced([3, 9], (new[:1], label[:1]), tests, truth)
+        found.replaced([3, 9], (new[:1], label[:1]), test=(tests, truth))
 
 
 def test_the_temperature_of_the_hinge_is_the_users(rows):

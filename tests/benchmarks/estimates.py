@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from dataaudit.api.audits import audit_labels
-from dataaudit.audits.estimate import standard_errors
+from dataaudit.audits.estimates.forms import standard_errors
 from dataaudit.findings.schemas import Findings
 from dataaudit.model import costs
 from dataaudit.statistics import Z95

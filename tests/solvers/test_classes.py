@@ -72,7 +72,7 @@ def test_single_rows_are_exact(fitted):
     y = (objective.rows.y + 1) % K
     near = relabelled_scores(objective, theta, found.quadratic_forms(), y=y)
     expected = relabelled_scores(objective, theta, forms, y=y)
-    torch.testing.assert_close(found.changed.scores(alone(), y, near), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.changed.scores(alone(), y=y, near=near), expected, rtol=1e-6, atol=1e-6)
     own = self_influence(objective, theta, forms)
     torch.testing.assert_close(found.changed.self_influence(torch.arange(N)), own, rtol=1e-6, atol=1e-9)
 

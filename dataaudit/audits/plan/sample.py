@@ -23,7 +23,7 @@ from dataaudit.data.size import file_head, row_groups
 from dataaudit.errors import DataError, MissingColumn
 
 WHOLE: Final = 48 << 20  # bytes of files up to which they are read whole
-PIECES: Final = 16  # of a large file
+PIECES: Final = 8  # of a large file
 ROWS: Final = 6_000  # read of a large file
 SEED: Final = 0
 

@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 import dataaudit
-from dataaudit.audits import estimate
-from dataaudit.audits.estimate import Sample, Shown, candidates, standard_errors
+from dataaudit.audits.estimates import forms as estimate
+from dataaudit.audits.estimates.forms import Sample, Shown, candidates, standard_errors
 from dataaudit.memory import limited
 from dataaudit.model import costs
 from dataaudit.statistics import Z95

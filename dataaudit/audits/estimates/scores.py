@@ -1,6 +1,6 @@
 """Exact scores of single rows, where those of all are estimates and there are several classes.
 
-As in `estimate`, but the k × k form of a row would take k solves: its scores without itself take one, with
+As in `forms`, but the k × k form of a row would take k solves: its scores without itself take one, with
 another label for it one more, its influence on itself a third (`solvers.changes`). Its leverage stays what
 the projections say. By the rows that are drawn the estimates of all others are set right on the whole: their
 blocks of one class each are off by nothing in sparse texts, by 10 to 25 % where all classes overlap.
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.audits.health import Check
-from dataaudit.audits.validation import patched
+from dataaudit.audits.validation import patched, refined
 from dataaudit.noise import NoiseModel
 from dataaudit.options import Checkpoint, StepCallback
 from dataaudit.options.progress import within
@@ -74,7 +74,7 @@ def standard_error(probes: int) -> float:
 class Solver:
     """Solves for rows until none that is shown is an estimate."""
 
-    again: Callable[[Trained, RowScores], Judged]  # what other scores show
+    again: Callable[..., Judged]  # what other scores show
     shown: int
     kept: Checkpoint
     on_step: StepCallback
@@ -91,7 +91,7 @@ class Solver:
             exact[rows] = True
             if not done:
                 estimated, scores = _levelled(judged, scores, drawn, exact)
-            judged = self.again(replace(judged.trained, exact=exact.copy()), scores)
+            judged = self.again(replace(judged.trained, exact=exact.copy()), scores=scores)
             if not len(rows := self._candidates(judged, exact)):
                 break
         changed = np.flatnonzero(judged.scores.suggested != estimated.suggested)
@@ -99,6 +99,7 @@ class Solver:
         scores = self._changed(judged, np.union1d(changed, judged.order[: self.shown]), f"{stage}: labels")
         self.on_step(stage, 1, 1)
         check = _check(estimated, scores, drawn, judged.trained.prepared.probes)
+        scores = refined(judged.trained, scores)  # as where all is exact, the rows of high leverage
         return Exact(judged.trained, scores, check, _note(judged.trained))
 
     def _without(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
@@ -112,7 +113,7 @@ class Solver:
         suggested = scores.suggested.copy()
         suggested[rows] = suggested_classes(trained, left, trained.objective.rows.y[torch.from_numpy(rows)])
         new = replace(scores, suggested=suggested)
-        return patched(trained, new, rows, left.numpy(), scores.relabelled_scores[rows])
+        return patched(trained, new, rows, without=left.numpy(), relabelled=scores.relabelled_scores[rows])
 
     def _changed(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
         """Return the scores with those of some rows with another label, and their influence, solved for."""
@@ -122,11 +123,11 @@ class Solver:
         if changed is None:
             return scores
         relabelled, own = self.kept.once(
-            stage, lambda: (changed.scores(list(at[:, None]), y, near), changed.self_influence(at))
+            stage, lambda: (changed.scores(list(at[:, None]), y=y, near=near), changed.self_influence(at))
         )
         influence = scores.self_influence.copy()
         influence[rows] = own.numpy()
-        new = patched(trained, scores, rows, scores.loo_scores[rows], relabelled.numpy())
+        new = patched(trained, scores, rows, without=scores.loo_scores[rows], relabelled=relabelled.numpy())
         return replace(new, self_influence=influence)
 
     def _candidates(self, judged: Judged, exact: NDArray[np.bool_]) -> Rows:
@@ -158,7 +159,11 @@ def _levelled(
     every = np.arange(len(exact))
     parts = [
         patched(
-            trained, one, rows, (now + level * (scores.loo_scores - now))[rows], one.relabelled_scores[rows]
+            trained,
+            one,
+            rows,
+            without=(now + level * (scores.loo_scores - now))[rows],
+            relabelled=one.relabelled_scores[rows],
         )
         for one, rows in ((scores, every), (solved, every[~exact]))
     ]

@@ -1,0 +1,1 @@
+"""Exact values for the rows that people look at, where those of all rows are estimates."""
