@@ -162,13 +162,14 @@ def _newton(objective: Objective, theta: Tensor, steps: _Steps) -> Minimum:
             theta = theta - size * direction  # half of the way back
             continue
         norm = float(gradient.abs().max())
-        # Rounding of a sum over many rows may be above what is asked.
-        if norm <= tolerance or (norm <= 100 * tolerance and norm >= best / 2) or step == steps.most - 1:
-            return Minimum(Fit(theta, norm, step, tolerance), H)
         L, failed = torch.linalg.cholesky_ex(H)
         if failed:
             what = f"the Hessian is not positive definite at λ = {objective.l2:g}"
             raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
+        # Rounding of a sum over many rows may be above what is asked.
+        if norm <= tolerance or (norm <= 100 * tolerance and norm >= best / 2) or step == steps.most - 1:
+            sharp = theta - cholesky_solve(L, gradient[:, None])[:, 0]  # costs no pass
+            return Minimum(Fit(sharp if norm <= tolerance else theta, norm, step, tolerance), H)
         direction, size, before, best = (
             -cholesky_solve(L, gradient[:, None])[:, 0],
             1.0,
