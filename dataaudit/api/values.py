@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from dataaudit.api.influence import Influence
 from dataaudit.errors import SettingError
-from dataaudit.influence.shapley import knn_shapley
+from dataaudit.influence.neighbourhood import knn_shapley
 from dataaudit.training.sklearn import matrix
 
 TREES = 200

@@ -1,17 +1,32 @@
-"""How near the training rows are that influence a prediction (Cohen, Sapiro & Giryes 2020, "NNIF").
+"""What nearest rows say: how near those are that influence a prediction, and what votes are worth.
+
+The first is NNIF (Cohen, Sapiro & Giryes 2020).
 
 For an input as people meet it, the training rows that help its prediction most are among its nearest
 neighbours. For an adversarial or foreign one they are not: the model decides by other rows than those next to
 it. With the training rows in the order of their distance from the input in some embedding, the ranks
 and distances of the m most helpful and the m most harmful rows are features of a detector.
+
+Nearest rows also vote. The utility of a set of rows is the share of the votes of its k nearest for the right
+class of a test row. With the n training rows in the order of their distance from it, α_1 the nearest, and a_i
+whether the label of α_i is right, the Shapley value of every row is (Jia et al. 2019, theorem 1, for k ≤ n)
+
+    s(α_n) = a_n / n        s(α_i) = s(α_{i+1}) + (a_i - a_{i+1}) / k · min(k, i) / i
+
+They add up to the utility of all rows. Values for several test rows are averaged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
+
+from dataaudit.errors import SettingError
+
+BLOCK: Final = 2**24  # distances at a time
 
 
 @dataclass(frozen=True)
@@ -54,3 +69,30 @@ def neighbourhood(influences: Tensor, known: Tensor, given: Tensor, *, rows: int
         distances.gather(1, order[:, :m]),
         n,
     )
+
+
+def knn_shapley(
+    X: Tensor,  # (n, d)
+    y: Tensor,  # (n,)
+    *,
+    test: tuple[Tensor, Tensor] | None = None,  # (t, d), (t,); without, each row is judged by all others
+    k: int = 5,
+) -> Tensor:
+    """Return the mean Shapley value of every training row."""  # -> (n,)
+    n = len(X) - (test is None)
+    if not 1 <= k <= n:
+        raise SettingError(f"k must lie between 1 and {n} rows: got {k}", "5 is a fair start")
+    given, labels = (X, y) if test is None else test
+    total, place = X.new_zeros(len(X)), torch.arange(1, n, dtype=X.dtype)
+    weight = place.clamp_max(k) / (place * k)
+    for part in torch.split(torch.arange(len(given)), max(1, BLOCK // len(X))):
+        distances = torch.cdist(given[part], X)
+        if test is None:
+            distances[torch.arange(len(part)), part] = torch.inf  # a row is no neighbour of itself
+        order = distances.argsort(dim=1, stable=True)[:, :n]
+        right = (y[order] == labels[part, None]).to(X.dtype)
+        steps = (right[:, :-1] - right[:, 1:]) * weight
+        last = right[:, -1:] / n
+        values = torch.cat([steps.flip(1).cumsum(1).flip(1) + last, last], dim=1)
+        total.index_add_(0, order.reshape(-1), values.reshape(-1))
+    return total / len(given)

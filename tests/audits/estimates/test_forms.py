@@ -136,7 +136,7 @@ def test_damping_and_weights_are_heeded(monkeypatch):
 
 def test_little_memory_leads_there_by_itself(tmp_path):
     frame, _ = texts(2500, words=9000, tail=0.0)
-    with limited(120 * 2**20):
+    with limited(165 * 2**20):
         found = audit(frame, top=20, verify=0)
     assert found.findings.provenance.solver == "conjugate gradients"
     assert "a factor would take" in found.findings.provenance.solver_reason
