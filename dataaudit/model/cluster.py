@@ -266,7 +266,7 @@ def connected(
         import dask  # noqa: PLC0415 - an extra
         import distributed  # noqa: PLC0415 - the same
     except ImportError as error:
-        hint = "pip install 'dataaudit[dask]'"
+        hint = "pip install distributed"
         raise SettingError("a cluster needs the package distributed, which is not installed", hint) from error
     with ExitStack() as stack:
         large = {"distributed.admin.large-graph-warning-threshold": "1TiB"}  # labels are sent once

@@ -62,7 +62,7 @@ class Block:
 
     def outer(self, U: Tensor) -> Tensor:
         """Return ``x̃ ⊗ u`` of every row, a column a row."""  # (b, k) -> ((d+1) k, b)
-        return (self.dense().T[:, None, :] * U.T).reshape(-1, len(U))
+        return (self.dense().T[:, None, :] * U.T).flatten(0, 1)
 
     def dense(self) -> Tensor:
         """Return ``[X, 1]`` densely."""  # -> (b, d+1)

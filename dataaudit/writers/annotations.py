@@ -49,7 +49,7 @@ def write_lines(verdict: Verdict, around: Surroundings, out: TextIO) -> None:
     """Write ``path:line:column: level CODE message``, which editors and problem matchers read."""
     places = Places(verdict, around)
     for outcome in verdict.outcomes:
-        severity, code = _severity(outcome), outcome.rule.code
+        severity, code = _severity(outcome), console_line(outcome.rule.code, NAME)
         for place, text, _ in places.said(outcome, blocking(outcome)) if severity else ():
             path = console_line(place.path, 1000).replace(":", "%3A")
             out.write(f"{path}:{place.line}:1: {severity} {code} {console_line(text, 400)}\n")

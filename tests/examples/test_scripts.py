@@ -126,7 +126,7 @@ def test_make_paper_stops_at_the_first_failure(root, tmp_path):
     assert "diabetes130.parquet" in done.stderr
     scripts = {path.name for path in (root / "examples" / "paper").glob("*.py")}
     others = {name for name in scripts if not name.startswith("figure")}
-    assert others == {"convnet.py", "hospital.py", "paper.py"}
+    assert others == {"convnet.py", "hospital.py", "nnif.py", "paper.py"}
 
 
 @pytest.mark.parametrize(

@@ -341,7 +341,6 @@ REFUSED = {
     "a number": (lambda f: 3, SettingError, "got int"),
     "l1": (lambda f: fitted(f, l1_ratio=1.0, solver="saga"), SettingError, "an l1 penalty has no Hessian"),
     "elastic net": (lambda f: fitted(f, l1_ratio=0.5, solver="saga"), SettingError, "an l1 penalty"),
-    "no intercept": (lambda f: fitted(f, fit_intercept=False), SettingError, "the model has no intercept"),
     "another number of columns": (
         lambda f: logistic().fit(f.select(COLUMNS[:2]).to_numpy(), f["y"]),
         FitError, "on 2 features, these rows have 4",
