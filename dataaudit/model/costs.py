@@ -19,7 +19,7 @@ PROBES, FEWEST = 64, 16  # random projections, and where memory is short
 ELIMINATED, COLUMNS, NUMBERS = 1024, 128, 2**25
 # Of `solvers.classes`: numbers of the blocks of all classes, probes that are kept.
 BLOCKS, KEPT = 8_000_000, 32
-CLASSES_WORK: Final = 1e11  # and of several classes, where single rows take few solves
+CLASSES_WORK: Final = 6e11  # and of several classes, where single rows take few solves
 _FLOAT: Final = 8
 _ENTRY: Final = 12  # bytes of a number of a sparse matrix, with its place
 

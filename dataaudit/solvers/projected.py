@@ -45,7 +45,7 @@ ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
 PROJECTED: Final = 0.03  # relative residual of what is projected
 # Entries of X times classes times probes, and the bounds of these, for several classes.
-PROBED: Final = 2.5e9
+PROBED: Final = 6e8
 LEAST, MOST = 32, 512
 COLUMN: Final = 20  # entries that take as long as a column
 
