@@ -61,8 +61,8 @@ class Prepared:
         return (self.factored or self.solve)(B)
 
     def to_three_digits(self, B: Tensor) -> Tensor:
-        """Return H⁻¹ B for what is compared or begun from, and not printed."""
-        return (self.near or self.solve)(B)
+        """Return H⁻¹ B for what is compared or begun from; to all digits where a factor gives them."""
+        return (self.near if self.near is not None and self.probes else self.solve)(B)
 
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:

@@ -165,13 +165,13 @@ def dense_similarity(model, i, j):
 def test_similarity_is_the_cosine_under_a_dense_inverse(model):
     for alike in neighbours(model.trained, model.scores, np.array([0, 30, 77])):
         for m in alike:
-            assert m.similarity == pytest.approx(dense_similarity(model, m.row, m.other), abs=1e-6)
+            assert m.similarity == pytest.approx(dense_similarity(model, m.row, m.other), rel=1e-7)
 
 
 def test_similarity_where_rows_have_weights(wine_model, weighted):
     model = weighted(wine_model, np.random.default_rng(0).uniform(0.2, 3.0, 178))
     for m in neighbours(model.trained, model.scores, np.array([12]))[0]:
-        assert m.similarity == pytest.approx(dense_similarity(model, m.row, m.other), abs=1e-6)
+        assert m.similarity == pytest.approx(dense_similarity(model, m.row, m.other), rel=1e-7)
 
 
 @over("wine_model", "mixed_model")
