@@ -35,7 +35,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
-from dataaudit.model.costs import BLOCKS, COLUMNS, KEPT, NUMBERS
+from dataaudit.model.costs import BLOCKS, KEPT, columns_at_once
 from dataaudit.model.device import CPU
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.cg import conjugate_gradients
@@ -160,7 +160,8 @@ class Classes:
     def columns(self) -> int:
         """How many right-hand sides are solved for at a time."""
         n, K = self.W.shape
-        return max(1, min(COLUMNS, NUMBERS // ((n + len(self.ridge)) * K)))
+        dense = self.X.forward.layout == torch.strided
+        return columns_at_once(n, len(self.ridge), K, dense=dense)
 
     def product(self, V: Tensor) -> Tensor:
         """Return (H + δ I) V."""  # (p, m) -> (p, m)
