@@ -7,7 +7,7 @@ the products with A, which is where the time goes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
@@ -17,9 +17,6 @@ from dataaudit.solvers.operator import Curvature, Inverse, Product
 from dataaudit.solvers.spectrum import lanczos, nystrom
 
 PRECONDITIONERS: Final = ("nystrom", "diagonal", "none")
-NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
-TOLERANCE: Final = 5e-9  # and of one that is to be exact
-ROUNDS: Final = 8
 SPAN: Final = 50  # steps of Lanczos that find the least eigenvalue well enough for a message
 
 
@@ -50,35 +47,6 @@ def conjugate_gradients(
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
     """Return a/b, and 0 where b has vanished: a column that is solved to rounding stays where it is."""
     return torch.where(b > 0, a / b, 0.0)  # (m,), (m,) -> (m,)
-
-
-class Near(Protocol):
-    """An inverse that solves in single precision."""
-
-    @property
-    def columns(self) -> int:
-        """How many right-hand sides are solved for at a time."""
-
-    def solve(self, B: Tensor, tolerance: float) -> Tensor:
-        """Return H⁻¹ B to a relative residual."""
-
-
-def refined(product: Product, inverse: Near, B: Tensor) -> Tensor:
-    """Return H⁻¹ B: what a rough solver gives for B, then for what is left, until little is."""
-    parts = torch.split(B, inverse.columns, dim=1)
-    return torch.cat([_refine(product, inverse, part) for part in parts], dim=1)
-
-
-def _refine(product: Product, inverse: Near, B: Tensor) -> Tensor:
-    X, limit = torch.zeros_like(B), TOLERANCE * B.norm(dim=0)
-    left = B
-    for _ in range(ROUNDS):
-        X = X + inverse.solve(left, NEAR)
-        left = B - product(X)
-        if bool((left.norm(dim=0) <= limit).all()):
-            return X
-    worst = float((left.norm(dim=0) / B.norm(dim=0).clamp_min(1e-300)).max())
-    raise SolveError(f"a solve stopped at a relative residual of {worst:.1e}", "raise --l2")
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,14 @@ from dataaudit.model.costs import FEWEST, PROBES
 from dataaudit.model.objective import Objective
 from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
-from dataaudit.solvers.cg import NEAR, refined
 from dataaudit.solvers.changes import Changes
 from dataaudit.solvers.classes import Classes, Coupled, Products
 from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.schur import Schur
 from dataaudit.solvers.sketch import Sketch
 
+NEAR: Final = 1e-3  # relative residual of a solve of which three digits are used
+TOLERANCE: Final = 5e-9  # and of one that is to be exact
 AGAIN: Final = 0.1  # of what is left of one
 FORM: Final = 3e-7  # share of a form that may be left
 ROUNDS: Final = 8
@@ -66,7 +67,7 @@ class Projected:
         )
         inverse = Schur.of(objective, theta, damping=self.damping)
         probes = affordable_probes(objective, self.probes)
-        solve = partial(refined, whole.product, inverse)
+        solve = partial(_refined, whole.product, inverse)
         sketch = Sketch(probes=probes, tolerance=PROJECTED, damping=self.damping)
         sketched = cache(partial(sketch.project, objective, theta, inverse))
         return Prepared(
@@ -88,7 +89,7 @@ class Projected:
         whole = Coupled.of(objective, theta, damping=self.damping)
         probes = class_probes(objective)
         projected = cache(partial(inverse.project, probes, PROJECTED))
-        solve = partial(refined, whole.product, inverse)
+        solve = partial(_refined, whole.product, inverse)
         return Prepared(
             solve=solve,
             quadratic_forms=lambda: projected().quadratic_forms(),
@@ -146,6 +147,24 @@ def _in_double(objective: Objective, theta: Tensor) -> Product:
         return X.pull(X.scores(V).mul_(W)).add_(ridge(V), alpha=objective.l2)
 
     return product
+
+
+def _refined(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
+    """Return H⁻¹ B: what a rough solver gives for B, then for what is left, until little is."""
+    parts = torch.split(B, inverse.columns, dim=1)
+    return torch.cat([_refine(product, inverse, part) for part in parts], dim=1)
+
+
+def _refine(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
+    X, limit = torch.zeros_like(B), TOLERANCE * B.norm(dim=0)
+    left = B
+    for _ in range(ROUNDS):
+        X = X + inverse.solve(left, NEAR)
+        left = B - product(X)
+        if bool((left.norm(dim=0) <= limit).all()):
+            return X
+    worst = float((left.norm(dim=0) / B.norm(dim=0).clamp_min(1e-300)).max())
+    raise SolveError(f"a solve stopped at a relative residual of {worst:.1e}", "raise --l2")
 
 
 def _exact_forms(objective: Objective, product: Product, inverse: Schur | Classes, rows: Tensor) -> Tensor:
