@@ -182,6 +182,16 @@ _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
     " alone or last in a `Pipeline`."
 )
+_PROBABILITIES: Final = "Rank by these out-of-sample probabilities: .npy, or a table with a column a class."
+_MATRIX: Final = (
+    "Or an array (n, K), its columns in the order of the sorted classes, or a frame whose columns are named "
+    "by them; of any model, for every row in the order of the data, by a model that was not fitted on it."
+)
+_ESTIMATOR: Final = (
+    "An unfitted classifier of scikit-learn, a pipeline or a search, with `predict_proba`: rows are ranked "
+    "by what it says of each part of them when it is fitted on the others."
+)
+_OUTSIDE: Final = ("model", "l2", "basis", "solver", "damping", "refit")  # of a model that the tool fits
 _REFIT: Final = "Move a fitted model from its coefficients to its minimum, rather than refuse it."
 Refit = Annotated[bool, Opt(_REFIT, stored=None)]
 _CHECKPOINT: Final = (
@@ -410,11 +420,20 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
     top: Annotated[int, Opt("Rows with evidence and neighbours.", RANKING)] = 100
     verify: Annotated[int, Opt("True refits to check against.", RANKING)] = 12
     refit: Refit = False
+    pred_probs: Annotated[
+        Any,
+        Opt(
+            _PROBABILITIES, RANKING, metavar="FILE", shown="a model fitted here", python=_MATRIX, stored=None
+        ),
+    ] = None
+    estimator: Annotated[Any, Opt(_ESTIMATOR, stored=None)] = None
+    folds: Annotated[int, Opt("Parts of the rows, for `estimator`.", least=2, stored=None)] = 5
     checkpoint: Folder = None
     resume: Resume = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_outside()
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
@@ -422,9 +441,36 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
             what = f"{model_name(self.model)} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")
 
+    def _check_outside(self) -> None:
+        """Refuse, with probabilities of a model that is not fitted here, what is asked of one that is."""
+        if self.outside is None:
+            return
+        if self.pred_probs is not None and self.estimator is not None:
+            raise SettingError("pred_probs and estimator each say what a row gets", "give one of them")
+        usual = {option.name: option.default for option in options_of(self)}
+        said = [name for name in _OUTSIDE if getattr(self, name) != usual[name]]
+        said += ["workers"] * self.spread + ["weight"] * (self.pred_probs is not None and bool(self.weight))
+        if said:
+            what = f"{self.outside} fits no model here: {said[0]} says how one is to be"
+            raise SettingError(what, f"leave {said[0]} out")
+        if self.rank == "self-influence":
+            raise SettingError(f"{self.outside} has no self-influence", "use rank p-wrong or leave-one-out")
+
+    @property
+    def outside(self) -> str | None:
+        """Which option has probabilities of a model that is not fitted here."""
+        named = ("pred_probs", "estimator")
+        return next((name for name in named if getattr(self, name) is not None), None)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the options as the provenance keeps them, without a fitted model."""
-        return super().to_dict() | ({} if isinstance(self.model, str) else {"model": "logistic"})
+        """Return the options as the provenance keeps them, without a fitted model or its probabilities."""
+        kept = super().to_dict() | ({} if isinstance(self.model, str) else {"model": "logistic"})
+        if self.estimator is not None:
+            return kept | {"estimator": model_name(self.estimator), "folds": self.folds}
+        if self.pred_probs is None:
+            return kept
+        file = isinstance(self.pred_probs, str | Path)
+        return kept | {"pred_probs": str(self.pred_probs) if file else "given"}
 
 
 class PairOptions(TrainingOptions):
