@@ -161,6 +161,7 @@ _TOGETHER: Final = "Also by one change at once: those of --row, else the sample'
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
 Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
+_WEIGHTS: Final = "Weights of the training rows as an array, in their order, where no column has them."
 GroupColumn = Annotated[str | None, Opt("Rows of one value are left out together.", INPUT)]
 By = Annotated[Sequence[str], Opt("Say who mislabels: count wrong labels by its levels.", INPUT)]
 Kinds = Literal["tfidf", "counts"]
@@ -312,6 +313,8 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
     id: Id = None
     text_features: TextFeatures = "tfidf"
     basis: Basis = "linear"  # its effects are read off column by column
+    weight: Weight = None
+    sample_weight: Annotated[Any, Opt(_WEIGHTS, stored=None)] = None
     l2: Annotated[float | None, Opt("Ridge; by default chosen.", MODEL, metavar="λ", above=0)] = None
     seed: Seed = 0
     device: Annotated[str, Opt(_DEVICE, RUN, metavar="NAME", check=_require_device_name, stored=None)] = "cpu"
@@ -323,6 +326,8 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         super().__post_init__()
         _ = self.columns  # checks itself
         own = [model for model in self.named.values() if not isinstance(model, str)]
+        if self.weight is not None and self.sample_weight is not None:
+            raise SettingError("weight and sample_weight each weigh the rows", "give one of them")
         if self.refit and not own:
             raise SettingError("refit is for a fitted model: got none", "leave refit out")
         usual = next(option.default for option in options_of(self) if option.name == "basis")
@@ -354,9 +359,18 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return None, None
 
     @property
-    def weight(self) -> str | None:
-        """Column of row weights."""
-        return None
+    def weighs(self) -> bool:
+        """Whether rows have weights."""
+        return self.weight is not None or self.sample_weight is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as the provenance keeps them; of weights that are in no column their hash."""
+        if self.sample_weight is None:
+            return super().to_dict()
+        from hashlib import sha256  # noqa: PLC0415 - few audits have such
+
+        text = repr([float(one) for one in self.sample_weight])
+        return super().to_dict() | {"sample_weight": sha256(text.encode()).hexdigest()}
 
     @property
     def by(self) -> Sequence[str]:
@@ -407,7 +421,6 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
 class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
     """What is asked of an audit of labels."""
 
-    weight: Weight = None
     group: GroupColumn = None
     by: By = ()
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
@@ -437,8 +450,9 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-        if self.spread and self.model != "logistic":
-            what = f"{model_name(self.model)} takes all rows in this process, not on workers"
+        if self.spread and (self.model != "logistic" or self.sample_weight is not None):
+            name = "sample_weight" if self.model == "logistic" else model_name(self.model)
+            what = f"{name} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")
 
     def _check_outside(self) -> None:
@@ -449,7 +463,7 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
             raise SettingError("pred_probs and estimator each say what a row gets", "give one of them")
         usual = {option.name: option.default for option in options_of(self)}
         said = [name for name in _OUTSIDE if getattr(self, name) != usual[name]]
-        said += ["workers"] * self.spread + ["weight"] * (self.pred_probs is not None and bool(self.weight))
+        said += ["workers"] * self.spread + ["weight"] * (self.pred_probs is not None and self.weighs)
         if said:
             what = f"{self.outside} fits no model here: {said[0]} says how one is to be"
             raise SettingError(what, f"leave {said[0]} out")

@@ -59,10 +59,10 @@ def concentration(found: Strongest) -> Concentration:
 
 
 def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
-    """Return Σ_t I_up,loss(i, t) of every training row over some test rows: one solve, one product."""
+    """Return Σ_t ω_i I_up,loss(i, t) of every training row over some test rows: one solve, one product."""
     objective, theta = trained.objective, trained.fit.theta
     block = tested.take(rows)
     summed = objective.model.gradient(theta, Block(block.X, block.y, torch.ones_like(block.weight)))
     solved = trained.prepared.solve(summed[:, None])
     parts = objective.rows.map(partial(objective.model.pair_influences, theta, solved))
-    return torch.cat(list(parts))[:, 0].numpy()
+    return (objective.rows.weight * torch.cat(list(parts))[:, 0]).numpy()
