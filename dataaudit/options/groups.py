@@ -11,13 +11,12 @@ from typing import (
     Final,
     Literal,
     Self,
-    TypeVar,
 )
 
 from dataaudit.errors import SettingError
 from dataaudit.options.option import Opt, Options, options_of, unknown
+from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
-T = TypeVar("T")
 StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
@@ -34,54 +33,6 @@ OUTPUT: Final = "Output"
 
 def ignore_progress(stage: str, done: int, total: int) -> None:
     """Report no progress."""
-
-
-class Checkpoint:
-    """What the stages of a run came to, for a run that goes on after it: here nothing is kept.
-
-    `checkpoint.folder` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
-    frozen dataclass of the package, or tuples, lists and dicts of these.
-    """
-
-    def get(self, stage: str) -> Any:
-        """Return what a stage came to, or None."""
-        return None
-
-    def put(self, stage: str, value: Any) -> None:
-        """Keep what a stage came to, or how far it is."""
-
-    def once(self, stage: str, make: Callable[[], T]) -> T:
-        """Return what a stage came to, or let it come to it."""
-        kept: T | None = self.get(stage)
-        if kept is None:
-            kept = make()
-            self.put(stage, kept)
-        return kept
-
-    def folder(self) -> Path | None:
-        """Return a folder for files that a run goes on with, or None."""
-        return None
-
-    def below(self, stage: str) -> "Checkpoint":
-        """Return the same for the parts of a stage."""
-        return _Below(self, stage)
-
-
-@dataclass(frozen=True)
-class _Below(Checkpoint):
-    """The parts of one stage."""
-
-    whole: Checkpoint
-    stage: str
-
-    def get(self, stage: str) -> Any:
-        return self.whole.get(f"{self.stage}: {stage}")
-
-    def put(self, stage: str, value: Any) -> None:
-        self.whole.put(f"{self.stage}: {stage}", value)
-
-
-NOT_KEPT: Final = Checkpoint()
 
 
 def model_name(model: Any) -> str:
@@ -192,7 +143,8 @@ _ESTIMATOR: Final = (
     "An unfitted classifier of scikit-learn, a pipeline or a search, with `predict_proba`: rows are ranked "
     "by what it says of each part of them when it is fitted on the others."
 )
-_OUTSIDE: Final = ("model", "l2", "basis", "solver", "damping", "refit")  # of a model that the tool fits
+_MODELLED: Final = ("model", "l2", "basis", "solver", "damping", "refit")  # here
+_SHOWN: Final = "a model fitted here"
 _REFIT: Final = "Move a fitted model from its coefficients to its minimum, rather than refuse it."
 Refit = Annotated[bool, Opt(_REFIT, stored=None)]
 _CHECKPOINT: Final = (
@@ -418,7 +370,49 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return False
 
 
-class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
+class OutsideOptions(Options):
+    """Whose probabilities rows are ranked by, where it is not a model that is fitted here."""
+
+    pred_probs: Annotated[
+        Any, Opt(_PROBABILITIES, RANKING, metavar="FILE", shown=_SHOWN, python=_MATRIX, stored=None)
+    ] = None
+    estimator: Annotated[Any, Opt(_ESTIMATOR, stored=None)] = None
+    folds: Annotated[int, Opt("Parts of the rows, for `estimator`.", least=2, stored=None)] = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.outside is None:
+            return
+        if self.pred_probs is not None and self.estimator is not None:
+            raise SettingError("pred_probs and estimator each say what a row gets", "give one of them")
+        usual = {option.name: option.default for option in options_of(self)}
+        said = [name for name in _MODELLED if getattr(self, name) != usual[name]]
+        weighs = self.pred_probs is not None and getattr(self, "weighs", False)
+        said += ["workers"] * getattr(self, "spread", False) + ["weight"] * weighs
+        if said:
+            what = f"{self.outside} fits no model here: {said[0]} says how one is to be"
+            raise SettingError(what, f"leave {said[0]} out")
+        if getattr(self, "rank", None) == "self-influence":
+            raise SettingError(f"{self.outside} has no self-influence", "use rank p-wrong or leave-one-out")
+
+    @property
+    def outside(self) -> str | None:
+        """Which option has the probabilities."""
+        named = ("pred_probs", "estimator")
+        return next((name for name in named if getattr(self, name) is not None), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as the provenance keeps them; of probabilities their file."""
+        kept = super().to_dict()
+        if self.estimator is not None:
+            return kept | {"estimator": f"own {type(self.estimator).__name__}", "folds": self.folds}
+        if self.pred_probs is None:
+            return kept
+        file = isinstance(self.pred_probs, str | Path)
+        return kept | {"pred_probs": str(self.pred_probs) if file else "given"}
+
+
+class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions):
     """What is asked of an audit of labels."""
 
     group: GroupColumn = None
@@ -433,20 +427,11 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
     top: Annotated[int, Opt("Rows with evidence and neighbours.", RANKING)] = 100
     verify: Annotated[int, Opt("True refits to check against.", RANKING)] = 12
     refit: Refit = False
-    pred_probs: Annotated[
-        Any,
-        Opt(
-            _PROBABILITIES, RANKING, metavar="FILE", shown="a model fitted here", python=_MATRIX, stored=None
-        ),
-    ] = None
-    estimator: Annotated[Any, Opt(_ESTIMATOR, stored=None)] = None
-    folds: Annotated[int, Opt("Parts of the rows, for `estimator`.", least=2, stored=None)] = 5
     checkpoint: Folder = None
     resume: Resume = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_outside()
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
@@ -455,36 +440,9 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
             what = f"{name} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")
 
-    def _check_outside(self) -> None:
-        """Refuse, with probabilities of a model that is not fitted here, what is asked of one that is."""
-        if self.outside is None:
-            return
-        if self.pred_probs is not None and self.estimator is not None:
-            raise SettingError("pred_probs and estimator each say what a row gets", "give one of them")
-        usual = {option.name: option.default for option in options_of(self)}
-        said = [name for name in _OUTSIDE if getattr(self, name) != usual[name]]
-        said += ["workers"] * self.spread + ["weight"] * (self.pred_probs is not None and self.weighs)
-        if said:
-            what = f"{self.outside} fits no model here: {said[0]} says how one is to be"
-            raise SettingError(what, f"leave {said[0]} out")
-        if self.rank == "self-influence":
-            raise SettingError(f"{self.outside} has no self-influence", "use rank p-wrong or leave-one-out")
-
-    @property
-    def outside(self) -> str | None:
-        """Which option has probabilities of a model that is not fitted here."""
-        named = ("pred_probs", "estimator")
-        return next((name for name in named if getattr(self, name) is not None), None)
-
     def to_dict(self) -> dict[str, Any]:
-        """Return the options as the provenance keeps them, without a fitted model or its probabilities."""
-        kept = super().to_dict() | ({} if isinstance(self.model, str) else {"model": "logistic"})
-        if self.estimator is not None:
-            return kept | {"estimator": model_name(self.estimator), "folds": self.folds}
-        if self.pred_probs is None:
-            return kept
-        file = isinstance(self.pred_probs, str | Path)
-        return kept | {"pred_probs": str(self.pred_probs) if file else "given"}
+        """Return the options as the provenance keeps them, without a fitted model."""
+        return super().to_dict() | ({} if isinstance(self.model, str) else {"model": "logistic"})
 
 
 class PairOptions(TrainingOptions):

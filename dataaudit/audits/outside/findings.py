@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -66,7 +66,7 @@ def outside_findings(
     """Rank rows by how likely their label is wrong, by probabilities of a model that is not fitted here."""
     own, note = settings.estimator is not None, ""
     if own:
-        P, note = out_of_fold(dataset, target, settings, on_step)
+        P, note = out_of_fold(dataset, target, settings=settings, on_step=on_step)
     else:
         P = given_probabilities(settings.pred_probs, target)
     on_step("score rows", 0, 1)
@@ -87,7 +87,14 @@ def outside_findings(
     sample = sample_of(labels, ROWS, seed=settings.seed)
     drawn = order[labels["row_id"].is_in(sample["row_id"].implode()).to_numpy()]
     shown = np.unique(np.concatenate([order[: max(READ, settings.top) if settings.top else 0], drawn]))
-    said = _provenance(dataset, target, P, settings=settings, noise=noise, random=random, note=note)
+    said = _provenance(dataset, target, settings=settings, noise=noise)
+    digest = hashlib.sha256(np.ascontiguousarray(P).tobytes()).hexdigest()
+    said = replace(
+        said,
+        claim=claim(noise, random),
+        notes=(*said.notes, *filter(None, [note])),
+        settings={**said.settings, "probabilities_sha256": digest},
+    )
     on_step("tables", 1, 1)
     by = {}
     if settings.by:
@@ -165,16 +172,12 @@ def _in_sample(P: Floats, target: Target) -> Check:
 def _provenance(
     dataset: Dataset,
     target: Target,
-    P: Floats,
     *,
     settings: LabelOptions,
     noise: NoiseModel,
-    random: Check,
-    note: str,
 ) -> Provenance:
     ranking, reason = choose_ranking(settings.rank, noise)
     leading = tuple(dict.fromkeys([*target.notes, *dataset.notes]))
-    digest = hashlib.sha256(np.ascontiguousarray(P).tobytes()).hexdigest()
     return Provenance(
         version=version("dataaudit"),
         command=settings.command or "dataaudit.audit_labels",
@@ -197,9 +200,8 @@ def _provenance(
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        claim=claim(noise, random),
-        settings=settings.to_dict() | {"source": dataset.given, "probabilities_sha256": digest},
-        notes=(*leading, *filter(None, [note])),
+        settings=settings.to_dict() | {"source": dataset.given},
+        notes=leading,
         leading=len(leading),
     )
 

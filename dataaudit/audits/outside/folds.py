@@ -23,7 +23,7 @@ STAGE: Final = "fit on all parts but one"
 
 
 def out_of_fold(
-    dataset: Dataset, target: Target, settings: LabelOptions, on_step: StepCallback
+    dataset: Dataset, target: Target, *, settings: LabelOptions, on_step: StepCallback
 ) -> tuple[Floats, str]:
     """Return the probability of every class for every row, and a sentence on how it was made."""  # (n, K)
     from sklearn.base import clone  # noqa: PLC0415 - costs a second
