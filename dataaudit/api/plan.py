@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dataaudit.api.keywords import single
+from dataaudit.errors import SettingError
 from dataaudit.memory import free_memory, in_bytes
 from dataaudit.options import LabelOptions
 
@@ -18,6 +19,7 @@ _WIDE: Final = 26
 _METHODS: Final = {
     "cholesky": "exact: a factor of the {p:,} × {p:,} Hessian",
     "dual": "exact: a factor of the {nk:,} × {nk:,} matrix of the rows",
+    "classwise": "exact: a factor of an {n:,} × {n:,} matrix of the rows for each class",
     "projected": "estimates by {probes} random projections; rows that are shown are exact",
     None: "none: not even estimates fit",
 }
@@ -139,6 +141,8 @@ def plan(source: Any, options: LabelOptions) -> Plan:
     from dataaudit.audits.plan.forecast import plan_labels
     from dataaudit.model.costs import PROBES
 
+    if options.outside is not None:
+        raise SettingError(f"{options.outside} fits no model here", "audit labels at once: it takes seconds")
     planned = plan_labels(source, options)
     shape, size, found = planned.shape, planned.costs.size, planned.costs
     whole = shape.rows if shape.is_sparse else min(shape.rows, PATH_ROWS)
@@ -151,7 +155,7 @@ def plan(source: Any, options: LabelOptions) -> Plan:
         bytes=found.bytes,
         limit=planned.limit,
         fits=planned.fits,
-        method=_METHODS[found.method].format(p=size.p, nk=size.n * size.k, probes=PROBES)
+        method=_METHODS[found.method].format(p=size.p, n=size.n, nk=size.n * size.k, probes=PROBES)
         + (ON_DISK if found.on_disk else ""),
         chosen_on=0 if options.l2 is not None else whole,
         stages=tuple(asdict(stage) for stage in found.stages),

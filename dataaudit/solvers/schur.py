@@ -99,8 +99,8 @@ class Schur:
     def columns(self) -> int:
         """How many right-hand sides are solved for at a time."""
         n, k = self.W.shape[:2]
-        dense = self.F.X.layout == torch.strided
-        return columns_at_once(n, len(self.first) + len(self.rest) + 1, k, dense=dense)
+        sparse = self.F.X.layout != torch.strided
+        return columns_at_once(n, len(self.first) + len(self.rest) + 1, k, cached=sparse)
 
     def solve(self, B: Tensor, tolerance: float, share: float = 0.0) -> Tensor:
         """Return H⁻¹ B to a relative residual, or so that a share of ``bᵀ H⁻¹ b`` is missing."""

@@ -48,6 +48,7 @@ OF_FINDING, TESTS, BEHIND = 3, 100, 3
 
 # Findings whose columns are drawn.
 DRAWN = 5
+TIED = 1e-9  # share by which what is equal may differ
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -63,7 +64,8 @@ def trace_table(
     values = torch.cat([found.harmful[at], found.helpful[at].flip(1)], 1).numpy()
     test = np.repeat(traced.rows[places], rows.shape[1])
     i, influence = rows.ravel(), values.ravel()
-    delta = _change_of_loss(trained, tested, test, influence=influence, leverage=scores.leverage[i])
+    weighed = influence * trained.objective.rows.weight.numpy()[i]
+    delta = _change_of_loss(trained, tested, test, influence=weighed, leverage=scores.leverage[i])
     table = pl.DataFrame(
         {
             "test_row_id": pair.test.row_id.gather(test),
@@ -144,7 +146,9 @@ def slice_table(screen: Screen, cuts: Cuts, tested: Tested) -> pl.DataFrame:
     (R1, V1), (R2, V2) = known, new = screen.known.sums(cuts.train), screen.new.sums(judged)
     K, (n, t) = len(screen.trained.classes), cuts.sizes
     evidence = differences(known, new)
-    c = ((R2 / V2 - R1 / V1) ** 2 / (1.0 / V1 + 1.0 / V2)).argmax(1) if cuts.m else np.zeros(0, dtype=int)
+    worth = (R2 / V2 - R1 / V1) ** 2 / (1.0 / V1 + 1.0 / V2)
+    # Of two classes both are worth the same but for rounding.
+    c = (worth >= worth.max(1, keepdims=True) * (1.0 - TIED)).argmax(1) if cuts.m else np.zeros(0, dtype=int)
     every = np.arange(cuts.m)
     rates = [
         (part.T @ np.eye(K)[labels])[every, c] / np.maximum(size, 1)
