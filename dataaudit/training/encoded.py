@@ -27,7 +27,7 @@ from dataaudit.features.leaks import Restated, restated
 from dataaudit.features.roles import RESTATES, infer_roles
 from dataaudit.features.target import Reading, Target, encode_target, encode_weight
 from dataaudit.findings.schemas import GROUPS
-from dataaudit.memory import memory_limit
+from dataaudit.memory import SEARCHED, memory_limit
 from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.training.checks import Check, check_rows, may_group
 
@@ -41,8 +41,6 @@ ON_DISK: Final = (
     "The table stayed on disk, as it needs more memory than may be used: columns and rows were read in turn."
 )
 _COMPARED: Final = 4096  # bytes that a row takes which is compared with others
-SEARCHED: Final = 150  # bytes of a cell of rows whose slices are searched
-FEWEST_SEARCHED: Final = 20_000  # rows of which they are, whatever memory there is
 FORMED: Final = 1 << 16  # rows whose normal forms are made at a time
 
 
