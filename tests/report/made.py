@@ -262,6 +262,7 @@ def mismatch():
         "predicted_delta_loss": -0.34,
         "measured_delta_loss": -0.32,
         "features": "age",
+        "larger": 3,
     }
     moved = {
         "finding": 3,
