@@ -106,6 +106,7 @@ _FLIP: Final = (
     "half of the errors of slice:COLUMN=LEVEL. relabel: fewest labels that right, or flip, the prediction."
 )
 _WITHOUT: Final = 'What if: without the training rows that fulfil this, "hospital = 3"; proved by a refit.'
+_TRUST: Final = "Say whether the rows behind it are its neighbours, as those of other test rows are."
 _COUNTED: Final = 'With --without: count the errors of these test rows apart, "hospital = 3".'
 _ATTACKED: Final = "Attack this test row, from 0."
 _TOGETHER: Final = "Also by one change at once: those of --row, else the sample's rows of each label."
@@ -495,6 +496,7 @@ class ExplainOptions(PairOptions):
     flip: Annotated[str | None, Opt(_FLIP, TRACING, metavar="WHAT", check=parse_question)] = None
     without: Annotated[str | None, Opt(_WITHOUT, TRACING, metavar="SQL")] = None
     where: Annotated[str | None, Opt(_COUNTED, TRACING, metavar="SQL")] = None
+    trust: Annotated[bool, Opt(_TRUST, TRACING)] = False
     refit: Refit = False
 
     def __post_init__(self) -> None:
