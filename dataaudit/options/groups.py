@@ -22,6 +22,7 @@ StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
+TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
 FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
 PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
@@ -127,6 +128,15 @@ class Question:
     relabel: bool = False  # by other labels of training rows, rather than without them
 
 
+def _require_for_numbers(options: "TrainingOptions", of_classes: Mapping[str, Any]) -> None:
+    """Refuse what is of classes alone where the label is a number."""
+    own = None if options.model == "logistic" else model_name(options.model)
+    for name, value in {**of_classes, "model": own}.items():
+        if options.is_number and value:
+            what = f"{name} is for classes, and the task is {options.task}: got {name} {value}"
+            raise SettingError(what, f"leave {name} out")
+
+
 def parse_question(text: str) -> Question:
     """Read which conclusion is to be flipped."""
     kind, _, name = text.strip().partition(":")
@@ -177,6 +187,8 @@ Memory = Annotated[
     int | str | None,
     Opt(_MEMORY, RUN, kind="size", metavar="SIZE", least=2**20, shown="a quarter of what is free"),
 ]
+_TASK: Final = "What the label is: classes, measured numbers (ridge regression), or counts (Poisson)."
+Task = Annotated[TaskName | None, Opt(_TASK, MODEL, shown="classification")]
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
@@ -359,6 +371,16 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return None
 
     @property
+    def task(self) -> TaskName | None:
+        """What the label is; None where nobody said, and it is taken for classes if it does not look else."""
+        return None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the label is a number."""
+        return self.task in ("regression", "count")
+
+    @property
     def model(self) -> Any:
         """What is trained, or a fitted model."""
         return "logistic"
@@ -400,6 +422,7 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
     weight: Weight = None
     group: GroupColumn = None
     by: By = ()
+    task: Task = None
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
     solver: Annotated[
@@ -418,6 +441,7 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
+        _require_for_numbers(self, {"fold_labels": self.fold_labels, "no_label": self.no_label})
         if self.spread and self.model != "logistic":
             what = f"{model_name(self.model)} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")

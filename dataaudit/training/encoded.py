@@ -90,7 +90,7 @@ def read_labelled(
             raise MissingColumn(column, dataset.frame.columns, "the data")
     if isinstance(settings, LabelOptions):
         dataset = _as_asked(dataset, settings)
-    target = encode_target(dataset.frame[settings.label])
+    target = encode_target(dataset.frame[settings.label], settings.task)
     dataset = dataset if target.kept.all() else dataset.keep(target.kept)
     if settings.by:
         from dataaudit.features.levels import require_levels  # noqa: PLC0415 - few audits count by columns
@@ -148,6 +148,15 @@ def encode_training(
     return Training(dataset, target, encoding, columns, *others)
 
 
+def _bins(target: Target) -> NDArray[np.int64]:
+    """Return the classes of the rows, or bins of their numbers."""
+    if target.quantity is None:
+        return target.y
+    from dataaudit.features.quantity import binned  # noqa: PLC0415 - most labels are classes
+
+    return binned(target.quantity.values)
+
+
 def _columns(frame: pl.DataFrame, encoding: Encoding) -> Columns:
     """Encode the rows of a frame, those on disk when they are asked for."""
     if isinstance(frame, pl.DataFrame):
@@ -163,7 +172,7 @@ def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tupl
     frame, weight, notes = weighted(dataset, settings)
     roles = _roles(frame, dataset.unshared, settings)
     judged = isinstance(settings, LabelOptions)
-    found = restated(frame, target.y, roles, label=settings.label) if judged else ()
+    found = restated(frame, _bins(target), roles, label=settings.label) if judged else ()
     roles = _without(roles, found, kept=settings.features)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
     columns = _columns(frame, encoding)
