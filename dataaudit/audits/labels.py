@@ -93,15 +93,13 @@ def label_findings(
             refits,
             random=random,
             data=(*trained.checks, *judged.checks),
-            values=numbers.value_checks(trained, scores, values) if values else None,
+            values=numbers.value_checks(trained, scores) if values else None,
         ),
         "noise": noise_table(target, noise),
         "budget": pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
     }
     said_of = numbers.value_facts(dataset, trained, scores, values) if values else None
-    facts = row_facts(
-        dataset, target, scores, noise=noise, order=order, trained=trained, of_label=said_of
-    )
+    facts = row_facts(dataset, target, scores, noise=noise, order=order, trained=trained, of_label=said_of)
     del judged, scores, noise  # most of the memory, where rows are many
     labels = label_table(facts, target.classes, order)
     labels = labels.with_columns(_hashes(dataset, trained)[order])

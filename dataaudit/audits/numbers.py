@@ -1,8 +1,8 @@
 """Labels that are numbers: which of them contradict the other rows, and what these suggest instead.
 
-What the others suggest is the prediction without the row. Rows that contradict the others pull the fit towards
-themselves, and a gross error pulls it away from all others; so rows are judged twice, the second time by a fit
-in which each weighs the probability that its value is right (M-estimation, as of Huber 1981).
+What the others suggest is the prediction without the row. Rows that contradict the others pull the fit
+towards themselves, and a gross error pulls it away from all others; so rows are judged twice, the second time
+by a fit in which each weighs the probability that its value is right (M-estimation, Huber 1981).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from dataaudit.audits.validation import Refit
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.quantity import Quantity
 from dataaudit.features.target import class_texts
@@ -76,7 +75,7 @@ def value_facts(
     }
 
 
-def value_checks(trained: Trained, scores: RowScores, noise: ValueNoise) -> list[Check]:
+def value_checks(trained: Trained, scores: RowScores) -> list[Check]:
     """Check whether the columns say anything of the values."""
     quantity = quantity_of(trained)
     errors = robust_scale(quantity.values - suggested_values(quantity, scores))
@@ -87,5 +86,5 @@ def value_checks(trained: Trained, scores: RowScores, noise: ValueNoise) -> list
         f"within {spread / 1.4826:.3g} of their median."
     )
     if share < _EXPLAINED:
-        message += " The columns say next to nothing of the values: wrong ones cannot be told from right ones."
+        message += " The columns say next to nothing of the values: wrong ones look like right ones."
     return [("prediction", share, _EXPLAINED, share >= _EXPLAINED, message)]

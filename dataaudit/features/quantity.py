@@ -1,4 +1,4 @@
-"""The label column as numbers: measurements or counts, the unit that a model is fitted in, and their texts."""
+"""The label column as numbers: measurements or counts, the unit of the model, and how they are written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Quantity:
     values: Floats  # (n,) as they stand, in the user's unit
     decimals: int  # that the column is written with
     centre: float = 0.0
-    unit: float = 1.0  # what the model calls 1; of measurements the noise of the rows, so that losses are nats
+    unit: float = 1.0  # what the model calls 1: of measurements their noise, so that losses are nats
 
     @property
     def is_count(self) -> bool:
@@ -51,7 +51,7 @@ class Quantity:
 
     @property
     def screened(self) -> Floats:
-        """What a basis is chosen by with least squares: without values that are gross, counts as logarithms."""
+        """What a basis is chosen by with least squares: gross values cut off, counts as logarithms."""
         if self.is_count:
             return np.log1p(self.values)
         coded, spread = self.coded(self.values), robust_scale(self.coded(self.values))

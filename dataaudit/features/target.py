@@ -56,7 +56,7 @@ def encode_target(labels: pl.Series, task: TaskName | None = None) -> Target:
     _, held = _unpacked(labels)
     labels = _countable(labels)
     if task is None:
-        _require_no_quantity(labels)
+        _require_no_fractions(labels)
     kept = labels.is_not_null()
     present = labels.filter(kept)
     if present.is_empty():
@@ -65,6 +65,8 @@ def encode_target(labels: pl.Series, task: TaskName | None = None) -> Target:
         )
     values = present.unique().sort()
     _require_classes(name, values, len(present))
+    if task is None:
+        _require_names(present)
     names = values.cast(pl.String)
     y = present.cast(pl.String).replace_strict(
         names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64
@@ -166,25 +168,29 @@ def _require_classes(name: str, values: pl.Series, n: int) -> None:
     if K == 1:
         what = f"label column {name!r} has one class: got {values[0]!r} in all {n} rows"
         raise BadTarget(what, "give rows of at least two classes")
+    is_number = values.dtype.is_numeric()
+    kind, also = (AskTask, ", or say --task regression") if is_number else (BadTarget, "")
     if n == K:
         what = f"label column {name!r} has a class of its own for each of the {n} rows"
-        raise BadTarget(what, "is it an identifier? name another --label")
+        raise kind(what, f"is it an identifier? name another --label{also}")
     if K > MANY and n < 2 * K:
         what = f"label column {name!r} has {K:,} classes in {n:,} rows, less than two rows a class"
-        raise BadTarget(what, "name another --label, group rare classes, or cut numbers into ranges")
+        raise kind(what, f"name another --label, group rare classes{also}")
 
 
-def _require_no_quantity(labels: pl.Series) -> None:
-    """Refuse measurements and counts, which would be classes that nobody meant."""
-    kind, present = labels.dtype, labels.drop_nulls()
-    if not (kind.is_numeric() or kind.is_decimal()) or present.n_unique() <= MAX_FLOAT_CLASSES:
-        return
-    name, found = labels.name, present.n_unique()
-    if (present % 1 != 0).any():
-        what = f"label column {name!r} is continuous: got {found} distinct fractions"
+def _require_no_fractions(labels: pl.Series) -> None:
+    """Refuse measurements, which would be classes that nobody meant."""
+    kind, found = labels.dtype, labels.n_unique()
+    if (kind.is_float() or kind.is_decimal()) and found > MAX_FLOAT_CLASSES and (labels % 1 != 0).any():
+        what = f"label column {labels.name!r} is continuous: got {found} distinct fractions"
         raise AskTask(what, "predict numbers with --task regression, or cut it into classes first")
-    if found > MAX_INTEGER_CLASSES and not _are_codes(present):
-        what = f"label column {name!r} may hold quantities: got {found} distinct numbers"
+
+
+def _require_names(present: pl.Series) -> None:
+    """Refuse whole numbers that may be quantities, unless they are few or count classes."""
+    found = present.n_unique()
+    if present.dtype.is_numeric() and found > MAX_INTEGER_CLASSES and not _are_codes(present):
+        what = f"label column {present.name!r} may hold quantities: got {found} distinct numbers"
         raise AskTask(what, "say --task regression, count, or classification if they are names")
 
 

@@ -11,9 +11,9 @@ with π by maximum likelihood. So the same error weighs more where the noise is 
 usual one: a rare value that its row makes plausible is no mistake. σ is the median size of errors in bins of
 rows by prediction, joined by lines; of counts at least √μ, as Poisson's.
 
-*Measured* on 12 tables of 392 to 1,000 rows with a tenth of the values replaced by those of other rows: average
-precision .46 by the size of errors, .50 with σ, .57 by P(wrong); .57, .57, .56 with 2, 3, 8 degrees of
-freedom of f.
+*Measured* on 12 tables of 392 to 1,000 rows with a tenth of the values replaced by those of other rows:
+average precision .46 by the size of errors, .50 with σ, .57 by P(wrong); .57, .57, .56 with 2, 3, 8 degrees
+of freedom of f.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def fit_value_noise(values: Floats, left_out: Floats, *, is_count: bool) -> Valu
             float(np.floor(min(near.min() * n, expected))),
             float(np.ceil(max(near.max() * n, expected))),
         ),
-        reason="Rows are ordered by the probability that their value is wrong, by the errors of left-out rows.",
+        reason="It comes out of the errors of rows that are left out of training.",
         slope=1.0,
         bias=0.0,
         foreseen=p_wrong,

@@ -255,7 +255,7 @@ class DensePath(Curve):
 
 
 class LeastSquares:
-    """Ridge regression at any λ by one factor, and the exact errors of rows that are left out (Allen 1974)."""
+    """Ridge regression at any λ by one factor, and exact errors of left-out rows (Allen 1974)."""
 
     def __init__(self, X: Tensor, Y: Tensor, *, groups: Groups | None = None) -> None:
         self.groups, self.centre, self.mean = groups, X.mean(0), Y.mean(0)  # (n, d), (n, m)
