@@ -213,6 +213,7 @@ class Standing:
     rows: int  # labelled rows that it is trained on
     loo_loss: float  # mean leave-one-out loss of a row, in nats
     expected_wrong: float  # wrong labels; nan where it cannot be estimated
+    error: float = float("nan")  # of labels that are numbers the mean size of left-out errors, in their unit
     test_rows: int = 0  # labelled
     test_loss: float = float("nan")  # mean, in nats; nan without test rows
     test_accuracy: float = float("nan")  # share predicted right
@@ -254,8 +255,13 @@ def compare(
 
 
 def _standing(findings: Findings) -> Standing:
-    loss = float(findings.labels.select(pl.col("loo_loss").mean()).item())
-    return Standing(findings.labels.height, loss, findings.provenance.expected_wrong)
+    labels = findings.labels
+    loss = float(labels.select(pl.col("loo_loss").mean()).item())
+    found = Standing(labels.height, loss, findings.provenance.expected_wrong)
+    if not findings.provenance.is_number:
+        return found
+    size = (pl.col("residual") * pl.col("noise")).abs().mean()
+    return replace(found, error=float(labels.select(size).item()))
 
 
 def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOptions) -> Standing:

@@ -53,7 +53,7 @@ _WITHOUT_LEVELS: Final = ("two-sample", "loss", "label", "missing", "duplicate",
 _PARTS_OF_LOSS: Final = ("total", "inputs", "labels")
 # Fields of a provenance, and settings, whose words are ours.
 _OUR_FACTS: Final = ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
-_OUR_SETTINGS: Final = ("basis", "rank", "text_features", "model", "versus", "fitted", SETTING)
+_OUR_SETTINGS: Final = ("basis", "rank", "task", "text_features", "model", "versus", "fitted", SETTING)
 _DATA: Final = {"dataset": "the data", "train": "the training rows", "test": "the test rows"}
 _FLIP: Final = ("found", "relabel", "rows", "share", "before", "predicted", "measured")  # numbers
 _WITHOUT: Final = ("rows", "share", "changes", "p", "p_after", "tests", "before", "after")  # likewise
