@@ -176,10 +176,11 @@ def _judge(
         stage = f"score rows: {_how(trained)}"
         with within(on_step, "score rows"):
             trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
+    if trained.quantity is not None:
+        noise = numbers.value_noise(first := numbers.without_gross(trained), score_rows(first))
+        trained = numbers.steadied(trained, noise)
+        prepared = trained.prepared
     judged = Judged.of(dataset, target, trained, settings=settings)
-    if judged.values is not None:
-        trained = numbers.steadied(trained, judged.values)
-        judged, prepared = Judged.of(dataset, target, trained, settings=settings), trained.prepared
     probes = prepared.probes
     if not probes:
         return judged

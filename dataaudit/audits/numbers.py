@@ -21,12 +21,11 @@ from dataaudit.features.target import class_texts
 from dataaudit.noise.values import ValueNoise, fit_value_noise
 from dataaudit.solvers import prepare
 from dataaudit.solvers.newton import minimise
-from dataaudit.statistics import robust_scale
 from dataaudit.training.checks import Check
 from dataaudit.training.trained import RowScores, Trained
 
 STEADIED: Final = "Rows weigh in the fit by the probability that their value is right, by a first fit."
-_EXPLAINED: Final = 0.1  # of the spread of the values, from which on columns say something of them
+_EXPLAINED: Final = 0.05  # of the distance from the median, from which on columns say something of values
 
 
 def quantity_of(trained: Trained) -> Quantity:
@@ -47,6 +46,16 @@ def suggested_values(quantity: Quantity, scores: RowScores) -> NDArray[np.float6
     return quantity.of_scores(scores.loo_scores[:, 0])
 
 
+def without_gross(trained: Trained) -> Trained:
+    """Fit measurements again with gross values cut off, lest one of them hide itself behind a fit to it."""
+    quantity = quantity_of(trained)
+    if quantity.is_count:
+        return trained
+    objective = trained.objective.relabelled(torch.from_numpy(quantity.screened))
+    fit = minimise(objective, trained.fit.theta).require_converged()
+    return replace(trained, objective=objective, fit=fit)
+
+
 def steadied(trained: Trained, noise: ValueNoise) -> Trained:
     """Fit again, with weights by how probable it is that values are right."""
     right = torch.from_numpy(1.0 - noise.model.p_wrong)
@@ -54,7 +63,8 @@ def steadied(trained: Trained, noise: ValueNoise) -> Trained:
     fit = minimise(objective, trained.fit.theta).require_converged()
     prepared = prepare(objective, fit.theta, damping=trained.prepared.damping)
     notes = (*trained.notes, STEADIED)
-    return replace(trained, objective=objective, fit=fit, prepared=prepared, given=None, notes=notes)
+    found = replace(trained, objective=objective, fit=fit, prepared=prepared, given=None, notes=notes)
+    return found.in_noise_unit()
 
 
 def value_facts(
@@ -78,12 +88,12 @@ def value_facts(
 def value_checks(trained: Trained, scores: RowScores) -> list[Check]:
     """Check whether the columns say anything of the values."""
     quantity = quantity_of(trained)
-    errors = robust_scale(quantity.values - suggested_values(quantity, scores))
-    spread = robust_scale(quantity.values - np.median(quantity.values))
-    share = 1.0 - (errors / spread) ** 2
+    errors = np.abs(quantity.values - suggested_values(quantity, scores))
+    spread = np.abs(quantity.values - np.median(quantity.values))
+    share = float(1.0 - errors.mean() / spread.mean())
     message = (
-        f"Left out, rows are predicted to within {errors / 1.4826:.3g}, half of them; half of all values are "
-        f"within {spread / 1.4826:.3g} of their median."
+        f"Left out, half of the rows are predicted to within {np.median(errors):.3g}, and all to within "
+        f"{errors.mean():.3g} on average, where values are {spread.mean():.3g} from their median."
     )
     if share < _EXPLAINED:
         message += " The columns say next to nothing of the values: wrong ones look like right ones."

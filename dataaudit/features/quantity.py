@@ -77,7 +77,7 @@ def read_quantity(labels: pl.Series, task: TaskName) -> tuple[Quantity, pl.Serie
         raise BadTarget(what, "name a column of numbers, or leave --task out for classes")
     numbers = labels.cast(pl.Float64).fill_nan(None)
     kept = numbers.is_not_null()
-    values = numbers.filter(kept).to_numpy()
+    values = numbers.filter(kept).to_numpy(writable=True)
     _require_numbers(name, values, task)
     whole = bool((values % 1 == 0).all())
     quantity = Quantity(task, values, 0 if whole else _decimals(numbers.cast(pl.String)))

@@ -1,11 +1,11 @@
 r"""How probable it is that a number is wrong, by what the other rows predict.
 
-With r the error of the row's value by the model without it and σ the scale of the noise where such values are
-predicted, a right measurement has the density f = t₄(r/σ)/σ: tails that are heavier than the normal
-distribution's, since right values surprise too. A wrong one says nothing of its row: it has the density g of a
-Student t with three degrees of freedom and the median and spread of all values. A right count has the negative
-binomial distribution f with the predicted mean μ and the variance σ² = μ + α μ², α by maximum likelihood; a
-wrong one comes as often as its value does among all rows, g. If a share π of the values is wrong,
+With r the error of the row's value by the model without it and σ the scale of the noise where such values
+are predicted, a right measurement has the density f = t₄(r/σ)/σ: tails that are heavier than the normal
+distribution's, since right values surprise too. A wrong one says nothing of its row: it has the density g of
+a Student t with three degrees of freedom and the median and spread of all values. A right count has the
+negative binomial distribution f with the predicted mean μ and the variance σ² = μ + α μ², α by maximum
+likelihood; a wrong one comes as often as its value does among all rows, g. If a share π of values is wrong,
 
     P(wrong) = π g / (π g + (1 − π) f)
 
@@ -14,8 +14,8 @@ usual one: a rare value that its row makes plausible is no mistake. σ of measur
 errors in bins of rows by prediction, joined by lines.
 
 *Measured* with a tenth of the values replaced by those of other rows: on 12 tables of 392 to 1,000 rows
-average precision .46 by the size of errors, .50 with σ, .57 by P(wrong); .57, .57, .56 with 2, 3, 8 degrees of
-freedom of f. On 7 tables of counts .170 as if they were measurements, .187 as counts.
+average precision .46 by the size of errors, .50 with σ, .57 by P(wrong); .57, .57, .56 with 2, 3, 8 degrees
+of freedom of f. On 7 tables of counts .170 as if they were measurements, .187 as counts.
 """
 
 from __future__ import annotations
