@@ -18,6 +18,7 @@ from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
+from dataaudit.features.quantity import Quantity, numbers_of, require_counts
 from dataaudit.features.target import Target, class_texts, encode_target
 from dataaudit.model.rows import Block
 from dataaudit.options import PairOptions
@@ -43,7 +44,7 @@ class Pair:
     train: Dataset  # n labelled rows
     target: Target  # their classes
     test: Dataset  # t rows with a label that training knows, or all of them where none has a label
-    y: NDArray[np.int64] | None  # (t,) class numbers of the test rows; None where they have no labels
+    y: NDArray[Any] | None  # (t,) class numbers of the test rows, or numbers; None where they have no labels
     raw_test: pl.DataFrame  # all test rows as read, for what needs no label
     labelled: NDArray[np.int64]  # (t,) positions of the test rows among them
     notes: tuple[str, ...]  # decisions, in sentences
@@ -54,7 +55,7 @@ class Pair:
 def read_pair(train: Any, test: Any, settings: PairOptions) -> Pair:
     """Read the training and the test rows."""
     known, new = read_sources(train, test, settings)
-    target = encode_target(known.frame[settings.label])
+    target = encode_target(known.frame[settings.label], settings.task)
     if not target.kept.all():
         known = known.keep(target.kept)
     raw = new.frame
@@ -146,11 +147,13 @@ def _split(whole: Dataset, settings: PairOptions) -> tuple[Dataset, Dataset]:
 
 def _labelled(
     labels: pl.Series, target: Target
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], tuple[str, ...], Unjudged]:
+) -> tuple[NDArray[Any] | None, NDArray[np.int64], tuple[str, ...], Unjudged]:
     """Return the classes of the test rows whose label training knows, their positions, decisions, others."""
     if labels.null_count() == len(labels):
         said = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
         return None, np.arange(len(labels)), (said,), Unjudged()
+    if target.quantity is not None:
+        return _with_numbers(labels, target.quantity)
     texts, name = class_texts(labels), labels.name
     number = {label: place for place, label in enumerate(target.classes)}
     codes = texts.replace_strict(number, default=None, return_dtype=pl.Int64)
@@ -170,6 +173,21 @@ def _labelled(
     return codes.drop_nulls().to_numpy().astype(np.int64), labelled, tuple(notes), left
 
 
+def _with_numbers(
+    labels: pl.Series, quantity: Quantity
+) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...], Unjudged]:
+    """Return the same where labels are numbers."""
+    numbers = numbers_of(labels, quantity.task)
+    kept = numbers.is_finite().fill_null(value=False)
+    gone, name = int((~kept).sum()), labels.name
+    values = numbers.filter(kept).to_numpy(writable=True)
+    if not len(values):
+        raise DataError(f"no test row has a number as its {name!r}", f"are these the values of {name!r}?")
+    require_counts(name, values, quantity.task)
+    notes = (f"{gone:,} of {len(labels):,} test rows have no {name!r}: not judged.",) if gone else ()
+    return values, np.flatnonzero(kept.to_numpy()), notes, Unjudged(unlabelled=gone)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """All test rows under some parameters."""
@@ -183,12 +201,13 @@ class Tested:
     """Labelled test rows and their predictions; t rows, K classes, k = K - 1 scores."""
 
     dataset: Dataset  # the test rows, label column included
-    y: NDArray[np.int64]  # (t,) class numbers, in the order of the trained model's classes
+    y: NDArray[Any]  # (t,) class numbers, in the order of the trained model's classes; or numbers
     columns: Columns  # the rows by the training encoding
     block: Block  # the rows in the model's basis, of weight 1
     scores: Tensor  # (t, k) scores, the first class being the reference
     p: NDArray[np.float64]  # (t, K) probabilities
     loss: NDArray[np.float64]  # (t,) loss of the given label, in nats
+    wrong: NDArray[np.bool_]  # (t,) which rows are mispredicted
     notes: tuple[str, ...] = ()  # decisions, in sentences
 
     @property
@@ -200,11 +219,6 @@ class Tested:
     def predicted(self) -> NDArray[np.int64]:
         """The likeliest class of every row."""  # (t,)
         return np.asarray(self.p.argmax(1), dtype=np.int64)
-
-    @cached_property
-    def wrong(self) -> NDArray[np.bool_]:
-        """Which rows are mispredicted."""  # (t,)
-        return np.asarray(self.predicted != self.y)
 
     @property
     def evaluation(self) -> Evaluation:
@@ -225,16 +239,14 @@ def evaluate(trained: Trained, tested: Tested, theta: Tensor) -> Evaluation:
 
 def evaluate_scores(trained: Trained, tested: Tested, scores: Tensor) -> Evaluation:
     """Evaluate the test rows by other scores."""  # (t, k)
-    loss = trained.loss(scores, tested.block.y).numpy()
-    # The reference class has score 0.
-    odds = torch.nn.functional.pad(trained.log_odds(scores), (1, 0))
-    return Evaluation(odds.argmax(1).numpy() != tested.y, loss)
+    y = tested.block.y
+    return Evaluation(trained.wrong(scores, y), trained.loss(scores, y).numpy())
 
 
 def predict(
     trained: Trained,
     dataset: Dataset,
-    y: NDArray[np.int64],
+    y: NDArray[Any],
     *,
     notes: tuple[str, ...] = (),
     encoding: Encoding | None = None,
@@ -250,9 +262,10 @@ def predict(
             raise MissingColumn(role.column, dataset.frame.columns, "the test rows")
     columns = encoding.transform(dataset.frame)
     X = trained.design(dataset.frame) if trained.encoded is None else trained.encoded.basis.transform(columns)
-    labels = torch.from_numpy(y)
+    labels = torch.from_numpy(y if trained.quantity is None else trained.quantity.coded(y))
     weight = torch.ones(len(y), dtype=torch.float64)
     block = Block(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, labels, weight)
     scores = trained.objective.model.scores(trained.fit.theta, block)
     p, loss = trained.log_probabilities(scores).exp(), trained.loss(scores, labels)
-    return Tested(dataset, y, columns, block, scores, p.numpy(), loss.numpy(), notes)
+    wrong = trained.wrong(scores, labels)
+    return Tested(dataset, y, columns, block, scores, p.numpy(), loss.numpy(), wrong, notes)

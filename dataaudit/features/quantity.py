@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -45,9 +46,13 @@ class Quantity:
         """Return values as the model has them."""
         return values if self.is_count else (values - self.centre) / self.unit
 
+    def decoded(self, coded: Floats) -> Floats:
+        """Return values as the user has them."""
+        return coded if self.is_count else self.centre + self.unit * coded
+
     def of_scores(self, scores: Floats) -> Floats:
         """Return what scores predict, in the user's unit."""
-        return np.exp(np.minimum(scores, 700.0)) if self.is_count else self.centre + self.unit * scores
+        return np.exp(np.minimum(scores, 700.0)) if self.is_count else self.decoded(scores)
 
     @property
     def screened(self) -> Floats:
@@ -70,12 +75,7 @@ class Quantity:
 
 def read_quantity(labels: pl.Series, task: TaskName) -> tuple[Quantity, pl.Series]:
     """Return the numbers of a label column, and which rows have one."""
-    name, kind = labels.name, labels.dtype
-    if not (kind.is_numeric() or kind.is_decimal()) or kind == pl.Boolean:
-        got = next((repr(one)[:60] for one in labels.drop_nulls().head(1).to_list()), "no values")
-        what = f"label column {name!r} holds no numbers, which {task} needs: got {got}"
-        raise BadTarget(what, "name a column of numbers, or leave --task out for classes")
-    numbers = labels.cast(pl.Float64).fill_nan(None)
+    name, numbers = labels.name, numbers_of(labels, task)
     kept = numbers.is_not_null()
     values = numbers.filter(kept).to_numpy(writable=True)
     _require_numbers(name, values, task)
@@ -87,6 +87,16 @@ def read_quantity(labels: pl.Series, task: TaskName) -> tuple[Quantity, pl.Serie
     return quantity, kept.rename("kept")
 
 
+def numbers_of(labels: pl.Series, task: TaskName) -> pl.Series:
+    """Return a label column as floats, null where there is none."""
+    kind = labels.dtype
+    if not (kind.is_numeric() or kind.is_decimal()) or kind == pl.Boolean:
+        got = next((repr(one)[:60] for one in labels.drop_nulls().head(1).to_list()), "no values")
+        what = f"label column {labels.name!r} holds no numbers, which {task} needs: got {got}"
+        raise BadTarget(what, "name a column of numbers, or leave --task out for classes")
+    return labels.cast(pl.Float64).fill_nan(None)
+
+
 def _require_numbers(name: str, values: Floats, task: TaskName) -> None:
     column, other = f"label column {name!r}", "name another --label"
     if not np.isfinite(values).all():
@@ -95,10 +105,16 @@ def _require_numbers(name: str, values: Floats, task: TaskName) -> None:
         raise BadTarget(f"{column} has numbers in {len(values)} rows, too few for {task}", other)
     if values.min() == values.max():
         raise BadTarget(f"{column} is constant: got {values[0]:g} in all {len(values):,} rows", other)
+    require_counts(name, values, task)
+
+
+def require_counts(name: str, values: Floats, task: TaskName) -> None:
+    """Refuse what is no count, where counts are asked for."""
     if task == "count" and (values.min() < 0 or (values % 1).any()):
         wrong = values[(values < 0) | (values % 1 != 0)]
         kind = "negative" if wrong[0] < 0 else "fractional"
-        what = f"{column} holds no counts: {len(wrong):,} values are negative or fractional, the first {kind}"
+        count = f"{len(wrong):,} values are negative or fractional, the first {kind}"
+        what = f"label column {name!r} holds no counts: {count}"
         raise BadTarget(f"{what}: got {wrong[0]:g}", "use --task regression")
 
 
@@ -106,6 +122,14 @@ def _decimals(texts: pl.Series) -> int:
     """Return the digits after the point of the value that has most, as far as these say anything."""
     fractions = texts.str.extract(r"\.(\d+)$").str.strip_chars_end("0").str.len_chars()
     return min(int(fractions.max() or 0), _MOST_DECIMALS)  # type: ignore[arg-type]
+
+
+def in_bins(values: Floats, like: Floats) -> list[str]:
+    """Name values by the fifth of other values that they are in, as for a comparison of classes."""
+    edges = np.unique(np.quantile(like, (0.2, 0.4, 0.6, 0.8)))
+    ends = [f"{edge:.6g}" for edge in edges]
+    names = [f"< {ends[0]}", *(f"{a} to {b}" for a, b in pairwise(ends)), f"≥ {ends[-1]}"]
+    return [names[at] for at in np.searchsorted(edges, values, side="right").tolist()]
 
 
 def binned(values: Floats) -> NDArray[np.int64]:

@@ -466,6 +466,7 @@ class PairOptions(TrainingOptions):
 class MismatchOptions(PairOptions):
     """What is asked of an audit of a mismatch."""
 
+    task: Task = None
     solver: Annotated[str, Opt(_SOLVER, MODEL, check=require_solver, metavar="NAME")] = "auto"
     damping: Damping = 0.0
     rows: Annotated[Numbers, Opt("Trace this test row, from 0.", TRACING, shown="mispredicted rows")] = ()
@@ -493,6 +494,7 @@ class ExplainOptions(PairOptions):
     model: Annotated[
         Any, Opt(_EXPLAINED, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)
     ] = "logistic"
+    task: Task = None
     versus: Annotated[Any, Opt(_VERSUS, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)] = (
         None
     )
@@ -515,6 +517,10 @@ class ExplainOptions(PairOptions):
             if asked is not None and self.model != "logistic":
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
+        _require_for_numbers(
+            self,
+            {"versus": self.versus and model_name(self.versus), "flip": self.flip, "without": self.without},
+        )
         if self.where is not None and self.without is None:
             what = "where counts the test rows of a slice for without: got no without"
             raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")

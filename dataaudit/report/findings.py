@@ -317,8 +317,10 @@ def _pair(f: MismatchFindings, trace: Fact, telling: Collection[str]) -> blocks.
         (f"{kind} {row_name(row['row_id'])}" if kind else name, row["label"], row["cells"], ())
         for kind, row, _ in sides
     ]
+    known = words.known(trace["p_label"])  # of numbers there is none
+    likely = f"The model gives its label probability {words.share(trace['p_label'])}. " if known else ""
     numbers = (
-        f"The model gives its label probability {words.share(trace['p_label'])}. The prediction rests on "
+        f"{likely}The prediction rests on "
         f"{words.count(trace['effective_rows'])} training rows (effective number); the strongest one has "
         f"{words.share(trace['top_share'])} of the influence."
     )

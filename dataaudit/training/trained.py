@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -41,6 +41,7 @@ CALIBRATION_L2 = 1e-5
 CALIBRATED = FitSettings(tolerance=1e-13, max_steps=200)
 # Where they say nothing, the order of rows by margin stays.
 LEAST_SLOPE = 1e-3
+USUAL = 0.95  # share of left-out rows that are predicted as usual, where labels are numbers
 GROUPED = 512  # rows and scores of groups that are solved for at a time, where joint forms are estimates
 SOLVED = 128  # exact forms times scores that are solved for, and kept, together
 
@@ -255,6 +256,25 @@ class Trained:
     def loss(self, s: Tensor, y: Tensor) -> Tensor:
         """Return that loss of each row."""
         return self.judged.value(self.log_odds(s), y)  # (b, k), (b,) -> (b,)
+
+    def label_names(self, y: NDArray[Any], *, exact: bool = True) -> list[str]:
+        """Return labels as people write them; of numbers those that are predicted are rounded."""  # (m,)
+        if self.quantity is None:
+            return [self.classes[one] for one in y.tolist()]
+        noise = np.zeros(len(y)) if exact else np.full(len(y), self.quantity.unit)
+        return self.quantity.texts(self.quantity.decoded(y), noise)
+
+    @cached_property
+    def usual_loss(self) -> float:
+        """The loss that all but a few rows do not exceed when they are left out: of numbers, in nats."""
+        return float(torch.quantile(self.loss(self.left_out, self.objective.rows.y), USUAL))
+
+    def wrong(self, s: Tensor, y: Tensor) -> NDArray[np.bool_]:
+        """Return which rows are mispredicted: another class, or a number that is unusually far off."""
+        if self.quantity is not None:  # (b, k), (b,) -> (b,)
+            return np.asarray((self.loss(s, y) > self.usual_loss).numpy())
+        odds = torch.nn.functional.pad(self.log_odds(s), (1, 0))  # the reference class has score 0
+        return np.asarray((odds.argmax(1) != y).numpy())
 
     def loss_slope(self, s: Tensor, y: Tensor) -> Tensor:
         """Return the slope of that loss in the scores, at a fixed calibration."""
