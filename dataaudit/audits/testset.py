@@ -153,7 +153,7 @@ def _labelled(
         said = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
         return None, np.arange(len(labels)), (said,), Unjudged()
     if target.quantity is not None:
-        return _with_numbers(labels, target.quantity)
+        return with_numbers(labels, target.quantity)
     texts, name = class_texts(labels), labels.name
     number = {label: place for place, label in enumerate(target.classes)}
     codes = texts.replace_strict(number, default=None, return_dtype=pl.Int64)
@@ -173,7 +173,7 @@ def _labelled(
     return codes.drop_nulls().to_numpy().astype(np.int64), labelled, tuple(notes), left
 
 
-def _with_numbers(
+def with_numbers(
     labels: pl.Series, quantity: Quantity
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...], Unjudged]:
     """Return the same where labels are numbers."""

@@ -105,8 +105,12 @@ def mismatch(source: PairSource, options: MismatchOptions, output: Output) -> No
     from dataaudit.data.paths import files_meant
 
     train, test = source.resolved()
-    with output.prepare("mismatch", files_meant([train, test], options.label)):
-        audit = audit_mismatch(train, test, options, on_step=output.step, checkpoint=output.out)
+    output.prepare("mismatch", files_meant([train, test], options.label))
+    audit = asking(
+        lambda asked: audit_mismatch(train, test, asked, on_step=output.step, checkpoint=output.out),
+        options,
+        output,
+    )
     output.emit(audit)
 
 
@@ -122,8 +126,8 @@ def explain(
     from dataaudit.api.audits import explain as run
     from dataaudit.data.paths import files_meant
 
-    with output.prepare("explanation", files_meant([train, test], options.label)):
-        found = run(train, test, options, on_step=output.step)
+    output.prepare("explanation", files_meant([train, test], options.label))
+    found = asking(lambda asked: run(train, test, asked, on_step=output.step), options, output)
     output.emit(found)
 
 

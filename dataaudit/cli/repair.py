@@ -248,7 +248,10 @@ def _sentences(before: Standing, after: Standing) -> list[str]:
         loss,
         f"Labels expected to be wrong: {_count(before.expected_wrong)} → {_count(after.expected_wrong)}.",
     ]
-    if after.test_rows:
+    if math.isfinite(after.test_error):
+        error = f"{before.test_error:.4g} → {after.test_error:.4g}"
+        said.append(f"On {after.test_rows:,} test rows: mean size of errors {error}.")
+    elif after.test_rows:
         said.append(
             f"On {after.test_rows:,} test rows: accuracy {before.test_accuracy:.2%} → "
             f"{after.test_accuracy:.2%}, mean loss {before.test_loss:.4f} → {after.test_loss:.4f} nats."
