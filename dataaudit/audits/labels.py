@@ -177,8 +177,7 @@ def _judge(
         with within(on_step, "score rows"):
             trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
     if trained.quantity is not None:
-        noise = numbers.value_noise(first := numbers.without_gross(trained), score_rows(first))
-        trained = numbers.steadied(trained, noise)
+        trained = numbers.settled(trained)
         prepared = trained.prepared
     judged = Judged.of(dataset, target, trained, settings=settings)
     probes = prepared.probes

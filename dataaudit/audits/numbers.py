@@ -22,7 +22,7 @@ from dataaudit.noise.values import ValueNoise, fit_value_noise
 from dataaudit.solvers import prepare
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.checks import Check
-from dataaudit.training.trained import RowScores, Trained
+from dataaudit.training.trained import RowScores, Trained, score_rows
 
 STEADIED: Final = "Rows weigh in the fit by the probability that their value is right, by a first fit."
 _EXPLAINED: Final = 0.05  # of the distance from the median, from which on columns say something of values
@@ -65,6 +65,12 @@ def steadied(trained: Trained, noise: ValueNoise) -> Trained:
     notes = (*trained.notes, STEADIED)
     found = replace(trained, objective=objective, fit=fit, prepared=prepared, given=None, notes=notes)
     return found.in_noise_unit()
+
+
+def settled(trained: Trained) -> Trained:
+    """Fit again so that wrong values count little."""
+    first = without_gross(trained)
+    return steadied(trained, value_noise(first, score_rows(first)))
 
 
 def value_facts(

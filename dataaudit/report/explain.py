@@ -448,7 +448,8 @@ def _lines(behind: list[Fact]) -> tuple[b.Line, ...]:
 
 
 def _following(p: ExplanationProvenance, folder: str) -> b.Section:
-    flip = f"{p.command} --flip prediction" if not p.flip and p.model == "logistic" else ""
+    flips = not (p.flip or p.is_number) and p.model == "logistic"
+    flip = f"{p.command} --flip prediction" if flips else ""
     parts = "" if p.settings.get("show_components") else f"{p.command} --show-components"
     return common.to_type(
         p,

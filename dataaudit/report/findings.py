@@ -89,6 +89,8 @@ def _about(one: Fact) -> str:
     if one["kind"] == "rows":
         return few(one["n_train_rows"], "training row")
     columns = " and ".join(one["columns"])
+    if one["cause"] == "level":
+        return "level of the labels"
     return str(one["slice"] or _ABOUT.get(one["kind"], f"{columns} ({one['cause']})"))
 
 

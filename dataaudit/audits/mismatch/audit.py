@@ -254,7 +254,7 @@ def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchOpti
     """Compare all test rows with the training rows; losses are of rows that were not trained on."""
     frames = pair.train.frame, pair.raw_test
     if (quantity := pair.target.quantity) is not None:  # labels are compared by the fifths of training
-        frames = tuple(_in_fifths(frame, settings.label, quantity) for frame in frames)
+        frames = tuple(in_fifths(frame, settings.label, quantity) for frame in frames)
     return measure_shift(
         *frames,
         target=settings.label,
@@ -264,7 +264,8 @@ def _shift(pair: Pair, tested: Tested, scores: RowScores, settings: MismatchOpti
     )
 
 
-def _in_fifths(frame: pl.DataFrame, label: str, quantity: Quantity) -> pl.DataFrame:
+def in_fifths(frame: pl.DataFrame, label: str, quantity: Quantity) -> pl.DataFrame:
+    """Return rows whose labels are the fifth of the training rows' numbers that they are in."""
     numbers = numbers_of(frame[label], quantity.task)
     names = in_bins(numbers.fill_null(0.0).to_numpy(), quantity.values)
     return frame.with_columns(pl.when(numbers.is_not_null()).then(pl.Series(names)).alias(label))
