@@ -196,7 +196,8 @@ def _label(new: Dataset, at: int, target: Target) -> tuple[float | None, tuple[s
     """Return the class of the test row, or its number; None with the reason where there is none."""
     labels = new.frame[new.target]
     if target.quantity is not None:
-        number = None if labels.dtype == pl.Null else numbers_of(labels, target.quantity.task)[at]
+        empty = labels.null_count() == len(labels)
+        number = None if empty else numbers_of(labels, target.quantity.task)[at]
         if number is None:
             what = f"the test row has no {new.target!r}, and a number is explained by how far it is off"
             raise DataError(what, "give its value, or name another row")
