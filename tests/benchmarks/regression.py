@@ -6,7 +6,7 @@
 replaced by those of other rows. Every method orders the rows, and average precision tells how well the order
 finds the replaced ones; .10 is chance. The tool gets the raw table as a user would have it, counts as such;
 the peers get columns one-hot encoded where they hold strings. They are cleanlab's `CleanLearning`, as it
-comes and with boosting, cleanlab's score of out-of-fold predictions of boosting, and the size of their errors.
+comes and with boosting, cleanlab's score of out-of-fold predictions of boosting, and their errors' size.
 The noise model and the bases were chosen on the first half of the tables; the second half was held back.
 """
 

@@ -19,7 +19,7 @@ def here(tmp_path, monkeypatch):
     random = np.random.default_rng(0)
     x = random.normal(size=120)
     y = np.round(3 * x + 10 + random.normal(size=120), 1)
-    y[7] += 60
+    y[7::20] += 60
     pl.DataFrame({"x": x, "y": y}).write_csv("rows.csv")
     return tmp_path
 
