@@ -442,6 +442,9 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
         _require_for_numbers(self, {"fold_labels": self.fold_labels, "no_label": self.no_label})
+        if self.spread and self.is_number:
+            what = f"task {self.task} takes all rows in this process, not on workers"
+            raise SettingError(what, "leave the workers out")
         if self.spread and self.model != "logistic":
             what = f"{model_name(self.model)} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")
