@@ -196,9 +196,9 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     y = trained.objective.rows.y.numpy()
     y = y if trained.quantity is None else np.zeros(len(y), dtype=np.int64)
     for chunk in ticking(np.array_split(rows, -(-len(rows) // size)) if len(rows) else ()):
-        wanted = ((scores.suggested[chunk], OTHER_LABEL), (y[chunk], SAME_LABEL))
+        wanted = [(scores.suggested[chunk], OTHER_LABEL), (y[chunk], SAME_LABEL)]
         if trained.quantity is not None:  # whatever their values
-            wanted = ((y[chunk], OTHER_LABEL + SAME_LABEL),)
+            wanted = [(y[chunk], OTHER_LABEL + SAME_LABEL)]
         best = [_Most(chunk, labels, count) for labels, count in wanted]
         start = 0
         for similarity in _similarity(trained, scores, chunk):

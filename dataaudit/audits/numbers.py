@@ -47,7 +47,7 @@ def suggested_values(quantity: Quantity, scores: RowScores) -> NDArray[np.float6
 
 
 def without_gross(trained: Trained) -> Trained:
-    """Fit measurements again with gross values cut off, lest one of them hide itself behind a fit to it."""
+    """Fit measurements again with gross values cut off, lest they hide behind a fit to them."""
     quantity = quantity_of(trained)
     if quantity.is_count:
         return trained

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from dataaudit.audits.rerun import Rerun
 
-Asked, Found = TypeVar("Asked", bound=Any), TypeVar("Found")
+Asked = TypeVar("Asked", bound=Any)
+Found = TypeVar("Found")
 SHOWN: Final = 20
 NOT_CONFIRMED: Final = 1
 _UNLABELLED = "Test rows, the same. A row without a label is explained for its predicted class."

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 _FEWEST: Final = 10  # rows
 _GROSS: Final = 10.0  # robust standard deviations from the median, beyond which a value chooses no basis
+_FAR: Final = 4.0  # standard deviations of the noise, beyond which an error chooses no basis
 _BINS: Final = 20
 _MOST_DECIMALS: Final = 12
 
@@ -31,6 +32,7 @@ class Quantity:
     values: Floats  # (n,) as they stand, in the user's unit
     decimals: int  # that the column is written with
     centre: float = 0.0
+    cut: Floats | None = None  # the values with gross ones nearer to what is predicted of them
     unit: float = 1.0  # what the model calls 1: of measurements their noise, so that losses are nats
 
     @property
@@ -59,8 +61,16 @@ class Quantity:
         """What a basis is chosen by with least squares: gross values cut off, counts as logarithms."""
         if self.is_count:
             return np.log1p(self.values)
+        if self.cut is not None:
+            return self.coded(self.cut)
         coded, spread = self.coded(self.values), robust_scale(self.coded(self.values))
         return np.clip(coded, -_GROSS * spread, _GROSS * spread)
+
+    def cut_at(self, predicted: Floats) -> Quantity:
+        """Return the same with values that are grossly off moved towards what is predicted of their rows."""
+        errors = self.values - predicted
+        most = _FAR * robust_scale(errors)
+        return replace(self, cut=predicted + np.clip(errors, -most, most))
 
     def texts(self, values: Floats, noise: Floats) -> list[str]:
         """Return suggested values as the column writes them, no finer than a tenth of their noise."""

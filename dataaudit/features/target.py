@@ -50,8 +50,8 @@ def encode_target(labels: pl.Series, task: TaskName | None = None) -> Target:
         quantity, kept = read_quantity(labels, task)
         codes = np.unique(quantity.values, return_inverse=True)[1].reshape(-1).astype(np.int64)
         gone = int((~kept).sum())
-        notes = (_missing(labels.name, gone, len(kept)),) if gone else ()
-        return Target((), codes, kept, notes, quantity=quantity)
+        said = (_missing(labels.name, gone, len(kept)),) if gone else ()
+        return Target((), codes, kept, said, quantity=quantity)
     name = labels.name
     _, held = _unpacked(labels)
     labels = _countable(labels)

@@ -39,13 +39,13 @@ def scored(labels: pl.DataFrame) -> tuple[pl.DataFrame, Scored]:
     """Return the rows in the first order, and their scores."""
     first = _as_it_was(labels)
     numbers = "residual" in first.columns  # then no label is a class
-    labels = pl.repeat("", len(first), eager=True) if numbers else first["label"]
-    given = labels.unique().sort()
+    own = pl.Series([""] * len(first), dtype=pl.String) if numbers else first["label"]
+    given = own.unique().sort()
     return first, Scored(
         p_wrong=_p_wrong(first),
         p_label=first["loo_p_label"].fill_nan(0.5).to_numpy(),
         self_influence=first["self_influence"].fill_nan(0.0).to_numpy(),
-        y=given.search_sorted(labels).cast(pl.Int64).to_numpy(),
+        y=given.search_sorted(own).cast(pl.Int64).to_numpy(),
         rank=first["rank"].to_numpy(),
         n_classes=len(given),
     )

@@ -139,7 +139,7 @@ def _scales(errors: Floats, predicted: Floats) -> Floats:
     bins = np.array_split(order, max(1, min(_MOST_BINS, len(errors) // _BIN_ROWS)))
     at = np.array([np.median(predicted[rows]) for rows in bins])
     sizes = np.array([max(robust_scale(errors[rows]), _LEAST * whole) for rows in bins])
-    return np.interp(predicted, at, sizes)
+    return np.asarray(np.interp(predicted, at, sizes))
 
 
 def _log_t(errors: Floats, scale: Floats | float, tail: float) -> Floats:

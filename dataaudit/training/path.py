@@ -265,14 +265,15 @@ class LeastSquares:
         self.projected, self.squares = self.U.T @ self.Y / len(X), self.U**2
 
     def _shrink(self, l2: float) -> Tensor:
-        return 1.0 / (self.w.clamp_min(0.0) + l2)
+        shrink: Tensor = 1.0 / (self.w.clamp_min(0.0) + l2)
+        return shrink
 
     def errors(self, l2: float) -> Tensor:
         """Return the error of each row without itself, and without its group."""  # -> (n, m)
         n, shrink = len(self.U), self._shrink(l2)
         h = (self.squares @ shrink) / n + 1.0 / n
         residual = self.Y - self.U @ (shrink[:, None] * self.projected)
-        error = residual / (1.0 - h).clamp_min(1e-3)[:, None]
+        error: Tensor = residual / (1.0 - h).clamp_min(1e-3)[:, None]
         if self.groups:
             error = _without_groups(self.groups.partition, self.U, shrink, residual, error)
         return error
@@ -280,7 +281,8 @@ class LeastSquares:
     def theta(self, l2: float) -> Tensor:
         """Return the parameters."""  # -> (p,)
         Theta = self.V @ (self._shrink(l2)[:, None] * self.projected)
-        return torch.cat([Theta, (self.mean - self.centre @ Theta)[None]]).reshape(-1)
+        theta: Tensor = torch.cat([Theta, (self.mean - self.centre @ Theta)[None]]).reshape(-1)
+        return theta
 
 
 def least_squares_loss(X: Tensor, Y: Tensor, *, groups: Groups | None = None) -> tuple[float, float]:

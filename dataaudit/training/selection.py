@@ -250,8 +250,8 @@ def _screen(
 
 def _targets_of(y: Labels, n_classes: int, rows: Numbers) -> NDArray[np.float64]:
     """Return the indicators of the classes of rows, or their numbers."""  # -> (m, K)
-    numbers: NDArray[np.float64] = y[rows, None] if y.dtype.kind == "f" else np.eye(n_classes)[y[rows]]
-    return numbers
+    own = y[rows]
+    return np.asarray(own[:, None] if own.dtype.kind == "f" else np.eye(n_classes)[own], dtype=np.float64)
 
 
 def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ BasisKind = Literal["auto", "linear", "spline", "rbf"]
 # Wide enough that one left-out row moves few others across the kink, and λ can be chosen by it.
 HINGE = SmoothHinge(0.1)
 BASES: dict[str, BasisKind] = {"svm": "linear", "rbf-svm": "rbf"}
+CUTS: Final = 2  # times that basis and λ are chosen again, gross values cut off
 MACHINE = (
     f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
     "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
@@ -58,6 +60,20 @@ def train(
     on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
+    found = _trained(training, settings, scratch, on_step)
+    for number in range(CUTS if found.quantity is not None and not found.quantity.is_count else 0):
+        quantity = found.quantity.cut_at(found.quantity.of_scores(found.left_out[:, 0].numpy()))
+        if quantity.cut is None or np.array_equal(quantity.cut, quantity.values):
+            break
+        again = replace(training, target=replace(training.target, quantity=quantity))
+        there = settings.keeping(settings.kept.below(f"without gross values {number}"))
+        found = _trained(again, there, scratch, on_step)
+    return found
+
+
+def _trained(
+    training: Training, settings: TrainingOptions, scratch: Scratch | None, on_step: StepCallback
+) -> Trained:
     columns, target, quantity = training.columns, training.target, training.target.quantity
     K = len(target.classes) or 2  # numbers have one score, as two classes
     if scratch is None or scratch.engine is None:  # else it is the workers'

@@ -272,7 +272,8 @@ def _shift(some: Excerpt, tested: Tested, scores: RowScores, settings: MismatchO
     raw, losses = some.raw_test(tested.loss)
     frames = some.pair.train.frame, raw
     if (quantity := some.pair.target.quantity) is not None:  # labels are compared by the fifths of training
-        frames = tuple(in_fifths(frame, settings.label, quantity) for frame in frames)
+        first, second = (in_fifths(frame, settings.label, quantity) for frame in frames)
+        frames = first, second
     return measure_shift(
         *frames,
         target=settings.label,

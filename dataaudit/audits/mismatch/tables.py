@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -100,6 +101,7 @@ def _change_of_loss(
 def responsible_table(trained: Trained, tested: Tested, pair: Pair, *, traced: Traced) -> pl.DataFrame:
     """Return the table `RESPONSIBLE`, the test rows that hang on fewest training rows first."""
     rows, y = traced.rows, tested.block.y.numpy()
+    predicted: NDArray[Any]
     if (quantity := trained.quantity) is not None:
         predicted = quantity.coded(quantity.of_scores(tested.scores[:, 0].numpy()))
         p_label = np.full(len(rows), np.nan)
@@ -313,8 +315,8 @@ def _profiles(
 ) -> Iterator[tuple[str, Iterator[tuple[str, dict[str, float]]]]]:
     """Yield the columns that a finding is about, each with its profile."""
     if one.suspect.kind == "rates" and (quantity := world.trained.quantity) is not None:
-        sides = {"train": world.objective.rows.y.numpy(), "test": world.y}
-        decoded = {part: quantity.decoded(y) for part, y in sides.items()}
+        labels = {"train": world.objective.rows.y.numpy(), "test": world.y}
+        decoded = {part: quantity.decoded(y) for part, y in labels.items()}
         yield target, number_profile(decoded, pl.Float64())
     elif one.suspect.kind == "rates":
         names = pl.Series(world.trained.classes)
