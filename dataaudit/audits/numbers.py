@@ -46,16 +46,6 @@ def suggested_values(quantity: Quantity, scores: RowScores) -> NDArray[np.float6
     return quantity.of_scores(scores.loo_scores[:, 0])
 
 
-def without_gross(trained: Trained) -> Trained:
-    """Fit measurements again with gross values cut off, lest they hide behind a fit to them."""
-    quantity = quantity_of(trained)
-    if quantity.is_count:
-        return trained
-    objective = trained.objective.relabelled(torch.from_numpy(quantity.screened))
-    fit = minimise(objective, trained.fit.theta).require_converged()
-    return replace(trained, objective=objective, fit=fit)
-
-
 def steadied(trained: Trained, noise: ValueNoise) -> Trained:
     """Fit again, with weights by how probable it is that values are right."""
     right = torch.from_numpy(1.0 - noise.model.p_wrong)
@@ -69,7 +59,7 @@ def steadied(trained: Trained, noise: ValueNoise) -> Trained:
 
 def settled(trained: Trained) -> Trained:
     """Fit again so that wrong values count little."""
-    first = without_gross(trained)
+    first = trained.without_gross()
     return steadied(trained, value_noise(first, score_rows(first)))
 
 

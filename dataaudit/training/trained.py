@@ -257,6 +257,14 @@ class Trained:
         """Return that loss of each row."""
         return self.judged.value(self.log_odds(s), y)  # (b, k), (b,) -> (b,)
 
+    def without_gross(self) -> Trained:
+        """Return a fit to measurements with gross values cut off, lest they hide behind a fit to them."""
+        if self.quantity is None or self.quantity.is_count:
+            return self
+        objective = self.objective.relabelled(torch.from_numpy(self.quantity.screened))
+        fit = minimise(objective, self.fit.theta).require_converged()
+        return replace(self, objective=objective, fit=fit)
+
     def label_names(self, y: NDArray[Any], *, exact: bool = True) -> list[str]:
         """Return labels as people write them; of numbers those that are predicted are rounded."""  # (m,)
         if self.quantity is None:

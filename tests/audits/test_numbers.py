@@ -10,7 +10,7 @@ import torch
 from noisy import average_precision
 
 import dataaudit
-from dataaudit.audits.numbers import steadied, value_noise, without_gross
+from dataaudit.audits.numbers import steadied, value_noise
 from dataaudit.errors import DataError, SettingError
 from dataaudit.influence.leave_one_out import refit_without
 from dataaudit.options import LabelOptions
@@ -99,7 +99,7 @@ def test_a_gross_value_pulls_nothing_once_it_weighs_nothing():
     frame, _ = table(wrong=0.0)
     spoiled = frame.with_columns(y=pl.when(pl.int_range(pl.len()) == 5).then(1e6).otherwise("y"))
     model = trained_on(spoiled, "regression")
-    calm = without_gross(model)
+    calm = model.without_gross()
     steady = steadied(model, value_noise(calm, score_rows(calm)))
     assert float(steady.objective.rows.weight[5]) < 1e-4  # times an error of 1e5 noises: as one row
     clean = dataaudit.audit_labels(frame, label="y", task="regression", verify=0, top=0)

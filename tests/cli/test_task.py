@@ -60,5 +60,5 @@ def test_a_check_holds_numbers_to_the_rules(here, capfd):
     )
     cli.main(["check", "--exit-zero"])
     said = capfd.readouterr()
-    assert "rows.csv:9" in said.out + said.err
-    assert "DA102" in said.out + said.err
+    planted = [f"rows.csv:{line}: DA102" for line in range(9, 121, 20)]
+    assert any(place in said.out for place in planted), said.out
