@@ -65,7 +65,8 @@ def trace_table(
     values = torch.cat([found.harmful[at], found.helpful[at].flip(1)], 1).numpy()
     test = np.repeat(traced.rows[places], rows.shape[1])
     i, influence = rows.ravel(), values.ravel()
-    delta = _change_of_loss(trained, tested, test, influence=influence, leverage=scores.leverage[i])
+    weighed = influence * trained.objective.rows.weight.numpy()[i]
+    delta = _change_of_loss(trained, tested, test, influence=weighed, leverage=scores.leverage[i])
     table = pl.DataFrame(
         {
             "test_row_id": pair.test.row_id.gather(test),
