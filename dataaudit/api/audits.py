@@ -223,8 +223,13 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     from dataaudit.training.encoded import encode_training, engine_for, read_labelled
 
     step, own = options.step, not isinstance(options.model, str)
+    whole = own or options.outside is not None or options.sample_weight is not None  # in memory
     with engine_for(options) as engine, Scratch(engine) as scratch:
-        dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
+        dataset, target = read_labelled(source, options, scratch=None if whole else scratch, on_step=step)
+        if options.outside is not None:
+            from dataaudit.audits.outside.findings import outside_findings
+
+            return LabelAudit(outside_findings(dataset, target, options, on_step=step))
         with keeping(options, dataset) as kept:
             scratch.kept = kept.kept
             training = None if own else encode_training(dataset, target, kept, on_step=step)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dataaudit.api.keywords import single
+from dataaudit.errors import SettingError
 from dataaudit.memory import free_memory, in_bytes
 from dataaudit.options import LabelOptions
 
@@ -140,6 +141,8 @@ def plan(source: Any, options: LabelOptions) -> Plan:
     from dataaudit.audits.plan.forecast import plan_labels
     from dataaudit.model.costs import PROBES
 
+    if options.outside is not None:
+        raise SettingError(f"{options.outside} fits no model here", "audit labels at once: it takes seconds")
     planned = plan_labels(source, options)
     shape, size, found = planned.shape, planned.costs.size, planned.costs
     whole = shape.rows if shape.is_sparse else min(shape.rows, PATH_ROWS)

@@ -63,6 +63,13 @@ class Opened:
         return found, trained
 
 
+def _require_weights(known: Mapping[str, Any]) -> None:
+    """Refuse to train again without the weights that were an array."""
+    if known.get("sample_weight"):
+        what = "these findings are of rows with sample_weight, which is not on disk"
+        raise DataError(what, "audit with the weights in a column, named by weight")
+
+
 def _train(dataset: Dataset, target: Target, settings: TrainingOptions, on_step: StepCallback) -> Trained:
     from dataaudit.training.train import train  # noqa: PLC0415 - torch
 
@@ -137,6 +144,7 @@ def rerun_labels(
     """Audit labels again, and refit without the first `top` rows and with other labels for them."""
     if not findings.provenance.roles:
         raise DataError("these findings are of a model of your own, which is not on disk", AGAIN)
+    _require_weights(findings.provenance.settings)
     opened = reopen(findings, source, hint=AGAIN, on_step=on_step)
     again, _ = replace(opened, settings=replace(opened.settings, verify=2 * top)).audit(on_step)
     columns = ["delta_loss_if_removed", "delta_loss_if_relabelled"]
@@ -161,6 +169,7 @@ def rerun_mismatch(
     from dataaudit.audits.testset import predict, read_pair  # noqa: PLC0415 - the same
 
     known = tables.provenance
+    _require_weights(known.settings)
     settings = replace(MismatchOptions.from_dict(known.settings), verify=top, prove=top)
     one = settings.split_column is not None or settings.test_size is not None
     sources = _source(train_source, known.settings, "train"), None
@@ -237,6 +246,7 @@ def compare(
     if len(known.origins) != 1 or not known.roles:
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
+    _require_weights(known.settings)
     settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)
     guessed = origin_encoding(known.origins[0]["format"])  # of other labels another guess may come
     settings = replace(settings, encoding=settings.encoding or guessed or None)

@@ -182,17 +182,19 @@ def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour
 
 
 def cell_table(
-    dataset: Dataset, trained: Trained, rows: NDArray[np.int64], *, reasons: Reasons = _NO_REASONS
+    dataset: Dataset, trained: Trained | None, rows: NDArray[np.int64], *, reasons: Reasons = _NO_REASONS
 ) -> pl.DataFrame:
     """Return the table `CELLS` for the given rows: the first columns in use, in the table's order.
 
     Columns that are evidence are kept wherever they stand, and of a long text the passage with its words.
     """
-    used = {role.column for role in trained.roles if role.role != "left out"}
+    roles = trained.roles if trained else ()
+    used = {role.column for role in roles if role.role != "left out"}
     names = [c for c in dataset.frame.columns if (c in used if used else c != dataset.target)]
-    texts = [role.column for role in trained.roles if role.role == "text"]
+    texts = [role.column for role in roles if role.role == "text"]
     first = set([*texts, *names][:SHOWN_COLUMNS])
-    picked = dataset.frame.select(names)[rows.tolist()]
+    picked = dataset.frame.select(names)[rows.tolist()] if names else dataset.frame.clear()
+    rows = rows if names else rows[:0]  # the label may be all there is
     cells = [
         (row_id, name, kept_cell(value, marks=marks))
         for row, row_id, values in zip(

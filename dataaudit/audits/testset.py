@@ -22,7 +22,7 @@ from dataaudit.features.quantity import Quantity, numbers_of, require_counts
 from dataaudit.features.target import Target, class_texts, encode_target
 from dataaudit.model.rows import Block, ShardedRows, joined
 from dataaudit.options import PairOptions
-from dataaudit.training.encoded import on_disk
+from dataaudit.training.encoded import on_disk, with_weights
 from dataaudit.training.trained import Trained
 
 if TYPE_CHECKING:
@@ -77,28 +77,33 @@ def read_sources(
 ) -> tuple[Dataset, Dataset]:
     """Read the training and the test rows as they are, with and without a label."""
     if test is None:
-        return _split(_load(train, settings, extra=settings.split_column, room=(scratch, 1.0)), settings)
+        extra = (settings.split_column, settings.weight)
+        whole = _load(train, settings, extra=extra, room=(scratch, 1.0))
+        return _split(with_weights(whole, settings, apart=True), settings)
     if settings.split_column is not None or settings.test_size is not None:
         raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
     if isinstance(train, str) and isinstance(test, str) and train == test == "-":
         raise SettingError("training and test rows cannot both come from stdin", "give one as a file")
-    known = _load(train, settings, lenient=True, room=(scratch, TRAIN_SHARE))
-    room = (scratch, 1.0 - TRAIN_SHARE)
-    return match_sides(known, _load_test(test, settings, known.frame.columns, room=room), settings)
+    known = _load(train, settings, extra=(settings.weight,), lenient=True, room=(scratch, TRAIN_SHARE))
+    known = with_weights(known, settings, apart=True)
+    new = _load_test(test, settings, known.frame.columns, room=(scratch, 1.0 - TRAIN_SHARE))
+    if settings.weight is not None:  # of training rows: test rows count alike
+        new = replace(new, frame=new.frame.drop(settings.weight, strict=False))
+    return match_sides(known, new, settings)
 
 
 def _load(
     source: Any,
     settings: PairOptions,
     *,
-    extra: str | None = None,
+    extra: tuple[str | None, ...] = (),
     lenient: bool = False,
     labels: bool = True,
     room: Room = (None, 1.0),
 ) -> Dataset:
     columns = settings.columns
     also = [name for name in columns_of(*settings.conditions) if name not in (settings.label, settings.id)]
-    own = (*columns.features, *columns.text, *columns.categorical, *([extra] if extra else []))
+    own = (*columns.features, *columns.text, *columns.categorical, *filter(None, extra))
     named = tuple(dict.fromkeys(own))
     wanted: dict[str, Any] = {
         "target": settings.label if labels else "",

@@ -16,6 +16,7 @@ from dataaudit.errors import DataError
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d{1,2})?", re.ASCII)
 _COUNT: Final = re.compile(r"\d+", re.ASCII)
 WITHHELD: Final = "(withheld)"  # in the place of a redacted value
+OUTSIDE: Final = "none"  # the solver, where probabilities are of a model that was not fitted here
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
 _LATER: Final[Mapping[str, Any]] = {
     "leading": 0,
@@ -126,6 +127,11 @@ class AuditRecord(Record):
     roles: tuple[Mapping[str, str], ...] = ()  # columns: column, role, reason
     notes: tuple[str, ...] = ()  # decisions to state to the user, in full sentences
     leading: int = 0  # how many of them, the first ones, say what was left out or read in another way
+
+    @property
+    def outside(self) -> bool:
+        """Whether probabilities are of a model that was not fitted here, so that there is no influence."""
+        return self.solver == OUTSIDE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def scored(labels: pl.DataFrame) -> tuple[pl.DataFrame, Scored]:
     return first, Scored(
         p_wrong=_p_wrong(first),
         p_label=first["loo_p_label"].fill_nan(0.5).to_numpy(),
-        self_influence=first["self_influence"].fill_nan(0.0).to_numpy(),
+        self_influence=first["self_influence"].fill_null(1.0).fill_nan(0.0).to_numpy(),  # null: none has any
         y=given.search_sorted(own).cast(pl.Int64).to_numpy(),
         rank=first["rank"].to_numpy(),
         n_classes=len(given),

@@ -16,7 +16,6 @@ from dataaudit.options.groups import (
     INPUT,
     MODEL,
     MODELS,
-    NOT_KEPT,
     OUTPUT,
     PRODUCTS,
     RANKING,
@@ -24,7 +23,6 @@ from dataaudit.options.groups import (
     SOLVERS,
     TRACING,
     By,
-    Checkpoint,
     ClassOptions,
     ColumnOptions,
     EncoderOptions,
@@ -56,6 +54,7 @@ from dataaudit.options.groups import (
     require_solver,
 )
 from dataaudit.options.option import Opt, Option, Options, describe, options_of, parse_size, unknown
+from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 __all__ = [
     "ATTACK",

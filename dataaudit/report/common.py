@@ -104,6 +104,11 @@ class Refit(NamedTuple):
     measured: float
 
 
+def size(p: AuditRecord) -> str:
+    """Return the number of features, or whose probabilities there are."""
+    return p.basis if p.outside else f"{words.count(p.n_features)} features"
+
+
 def refits_of(refits: Sequence[Refit], *, none: str) -> tuple[str, bool]:
     """Say in one sentence whether the predictions hold, or `none` without refits; and whether it is known."""
     from dataaudit.statistics import FEWEST, agreement  # noqa: PLC0415 - a check has no refits
@@ -234,6 +239,14 @@ def _plain(value: object) -> str:
 
 
 def _model_facts(p: AuditRecord) -> Facets:
+    if p.outside:
+        classes = (f"Classes of {p.target[:LABEL]}", names(p.classes, _LISTED))
+        return (
+            ("Model", b.Cell(p.basis, 300)),
+            ("Influence", p.solver_reason),
+            classes,
+            ("Seed", str(p.seed)),
+        )
     return (
         ("Features", words.count(p.n_features)),
         (f"Classes of {p.target[:LABEL]}", names(p.classes, _LISTED)),

@@ -47,6 +47,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
         _strongest(behind),
         flip,
         str(p.without.get("sentence", "")),
+        str(p.trust.get("sentence", "")),
         versus.sentence(f, rivals),
     )
     facts = (
@@ -70,6 +71,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
             *versus.sections(f, rivals),
             *_without(f),
             b.Section("Nearest rows", _nearest(f, rows), rank=0, key="near", lead=_ALIKE, folded=True),
+            *_usual(f),
             *_parts(f, behind),
             common.trust(f.health, _NONE, page=False),
             _following(p, folder),
@@ -94,6 +96,16 @@ _ALIKE: Final = (
     "Training rows that look most like it. They know neither the labels nor the model: a near row need not "
     "matter, and a row that matters need not be near."
 )
+_USUAL: Final = (
+    "Where the training rows behind a prediction are among the neighbours of its row (NNIF; Cohen, Sapiro & "
+    "Giryes 2020), next to the same of other test rows, drawn at random. The rows most helpful to an "
+    "adversarial or foreign row are far."
+)
+_MEASURES: Final = {
+    "helpful": "mean place of the most helpful rows",
+    "harmful": "mean place of the most harmful rows",
+    "nearest": "mean distance of the nearest rows",
+}
 _LEFT_OUT: Final = (
     "The training rows that fulfil the condition are left out all at once. What that does is predicted by "
     "one Newton step for the whole group and measured by training again; encoding and λ stay as they are."
@@ -392,6 +404,29 @@ def _nearest(f: ExplanationFindings, rows: Rows) -> tuple[b.Block, ...]:
     cosine = _near(f, rows, "cosine", "Largest cosine of the encoded features")
     distance = _near(f, rows, "euclidean", "Smallest Euclidean distance of the encoded features")
     return (b.Grid(((b.Group("By cosine", (cosine,)),), (b.Group("By distance", (distance,)),))),)
+
+
+def _usual(f: ExplanationFindings) -> tuple[b.Section, ...]:
+    """Return the section that compares the row with other test rows, if that was asked for."""
+    if not len(f.trust):
+        return ()
+    others = words.count(f.trust["n_others"][0])
+    rows = tuple(
+        (
+            _MEASURES.get(one["measure"], ""),
+            words.short(one["value"]),
+            words.short(one["usual"]),
+            f"{words.count(one['n_as_far'])} of {others}",
+        )
+        for one in f.trust.iter_rows(named=True)
+    )
+    table = b.Table(
+        caption="The row and other test rows",
+        head=("", "this row", "their median", "as far or farther"),
+        rows=rows,
+        legend="Places are by distance among the training rows, their means geometric.",
+    )
+    return (b.Section("Trust in the prediction", (table,), rank=0, key="usual", nav="Trust", lead=_USUAL),)
 
 
 def _near(f: ExplanationFindings, rows: Rows, measure: str, caption: str) -> b.Table:

@@ -26,6 +26,7 @@ _ROWS: Final = 10  # training rows of a finding that are shown with their cells,
 _COLUMNS: Final = 8  # of them
 _CARRIERS: Final = 3
 _HARMFUL: Final = 10
+_LOOKED_AT: Final = 10  # coefficients that people look at
 _SEVERITIES: Final[dict[str, tuple[Inline, Inline]]] = {  # on a card, and in a table
     "high": (Words("High severity", "against"), Words("high", "against")),
     "medium": (Words("Medium severity", "against"), Words("medium", "strong")),
@@ -175,6 +176,9 @@ def _card(f: MismatchFindings, one: Fact, found: Sequence[Fact]) -> blocks.Card:
         [] if of_rows else [blocks.Figure(chart) for chart in figures.pictures(key, one, f.provenance.roles)]
     )
     parts: list[Block] = [Sentence(one["advice"]), Sentence(_worth(one), "quiet")]
+    parts += (
+        [Sentence(_coefficients(one, f.provenance.n_features), "quiet")] if words.known(one["larger"]) else []
+    )
     parts.append(blocks.Grid((*((chart,) for chart in picture), (_fixes(one),))))
     if one["rows"]:
         parts.append(blocks.Fold(_rows_title(one), (_rows(f, one),), open=of_rows))
@@ -200,6 +204,14 @@ def _worth(one: Fact) -> str:
         moves = [words.moved(one[f"{how}_delta_loss"]) for how in ("predicted", "measured")]
         proved = f" By one Newton step the mean test loss {moves[0]}, by a true refit it {moves[1]}."
     return f"Fixing it is worth {size}; {ends}.{proved}{carried}"
+
+
+def _coefficients(one: Fact, n: int) -> str:
+    """Say whether a look at the largest coefficients would show it (Koh & Liang 2017, section 5.3)."""
+    larger = one["larger"]
+    shows = "would not show it" if larger >= _LOOKED_AT else "would show it"
+    n_larger = f"{words.count(larger)} of {words.count(n)}" if larger else f"none of {words.count(n)}"
+    return f"A look at the coefficients {shows}: {n_larger} {'are' if larger > 1 else 'is'} larger."
 
 
 def _by_products(under: Sequence[Fact], caption: str) -> Table:

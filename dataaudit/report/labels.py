@@ -74,6 +74,10 @@ _GATHERED: Final = (
 )
 _FAINT: Final = "No interval is claimed: rows that contradict the others may as well be right, but hard."
 _NUMBER: Final = "For a number that holds whatever the mistakes are"
+_OUTSIDE: Final = (
+    "Rows are ranked by the probabilities of a model that was not fitted here. So there is no influence and "
+    "no leverage of a row, no evidence by column, no neighbours and no refits."
+)
 _NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
 
 
@@ -93,6 +97,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     causes = _causes(f)
     hidden = _may_hide(f) and not (p.counted or p.overlapping)
     sentences = common.said(
+        *((_OUTSIDE,) if p.outside else ()),
         *causes,
         *((_NOT_COUNTED,) if hidden else _rests_on(p)),
         _expected(budget, p),
@@ -105,7 +110,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         kind="labels",
         over=("Label audit of ", Cell(p.dataset, 200)),
         name=data,
-        facts=common.heading(p, f"{n} rows, {words.count(p.n_features)} features"),
+        facts=common.heading(p, f"{n} rows, {common.size(p)}"),
         headline=_headline(f),
         sentences=sentences,
         about=common.about(p, (*data, f": {n} rows")),
@@ -341,6 +346,7 @@ def _steps(rows: int, budget: Budget, p: Provenance) -> tuple[tuple[str, Inline]
 def _first(p: Provenance, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], reason: str) -> Section:
     order = f"n order of {_RANKINGS.get(p.ranking, p.ranking)}"
     columns = 7 if any(row.cells for row in rows) else 6  # cells may be withheld
+    left_out = "by probabilities out of sample" if p.outside else "the row left out of training"
     head = ("", "row", "label → suggested", "wrong", "loss", "against the label", "begins")
     overview = Table(
         caption="Rows",
@@ -350,7 +356,7 @@ def _first(p: Provenance, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], re
         short=_SHORT,
         terminal=(0, 1, 2, 3, 4, 5),
         spare=True,
-        legend=f"I{order}; losses in nats, the row left out of training. {reason}".strip(),
+        legend=f"I{order}; losses in nats, {left_out}. {reason}".strip(),
     )
     title = "The ten rows to look at first" if len(blocks) >= _FIRST else "The rows to look at first"
     shown, lead = Rows(items=blocks[:_FIRST], style="first", overview=overview), f"I{order}. {reason}".strip()
@@ -383,7 +389,7 @@ def _trust(f: Findings, health: pl.DataFrame) -> Section:
         figures.compare(refits, named, words.signed),
         None if f.provenance.is_number else figures.calibration(f.labels, f.provenance.classes, of=of),
     )
-    sentence, known = common.refits_of(refits, none=_NO_REFITS)
+    sentence, known = common.refits_of(refits, none="" if f.provenance.outside else _NO_REFITS)
     bins = _calibration(f.provenance)
     return common.trust(health, sentence, common.charts(*plots), *bins, terminal=known)
 
@@ -438,10 +444,14 @@ def _ranked(
     colours = ". In the text, marked words speak against the label, underlined ones for it" if marked else ""
     units = {"regression": "units of the noise", "count": "logarithms of the count"}
     unit = units.get(f.provenance.task, "log-odds")
-    lead = (
-        "Each line has the label, the suggested label, and the probability that the label is wrong. "
-        f"Open a row for its text, what speaks for and against its label (in {unit}), and the rows most "
-        f"like it to the model (1 is the most alike){colours}."
+    lead = "Each line has the label, the suggested label, and the probability that the label is wrong. "
+    lead += (
+        "Open a row for its cells."
+        if f.provenance.outside
+        else (
+            f"Open a row for its text, what speaks for and against its label (in {unit}), and the rows most "
+            f"like it to the model (1 is the most alike){colours}."
+        )
     )
     total = f.provenance.n_rows
     shown = Rows(items=blocks, style="list", total=total, queue=queue, apply=repair_command(f, folder))
@@ -470,6 +480,7 @@ def _line(row: ReviewRow) -> tuple[Inline, ...]:
 
 def _following(f: Findings, folder: str) -> Section:
     command, named = f.provenance.command, shlex.quote(folder)
+    verify = f"audit verify {named} --top 50"
     if not command.startswith("audit "):
         return common.following(common.page_of(folder))
     return common.following(
@@ -477,7 +488,10 @@ def _following(f: Findings, folder: str) -> Section:
         (_NUMBER, f"audit review {named} --sample {_LOOKS}" if folder and not f.provenance.counted else ""),
         ("Review the rows here", f"audit review {named}" if folder else ""),
         ("Carry out the decisions of a review", repair_command(f, folder)),
-        ("Retrain without the first rows, and compare", f"audit verify {named} --top 50" if folder else ""),
+        (
+            "Retrain without the first rows, and compare",
+            verify if folder and not f.provenance.outside else "",
+        ),
         ("The ranked rows for your own tools", f"{command} --format jsonl"),
     )
 

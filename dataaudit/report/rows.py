@@ -91,7 +91,7 @@ class ReviewRow:
     loo_loss: float
     delta_loss_if_removed: float
     delta_loss_if_relabelled: float
-    rank_self_influence: int
+    rank_self_influence: int | None  # None where there is no influence, as of probabilities that were given
     group_rows: int = 1  # rows that leave training together, this one too
     group_conflicts: int = 0  # of these, with another label
     copy_rows: int = 1
@@ -201,7 +201,10 @@ def review_row(row: ReviewRow) -> Row:
         other=tuple(_near(n, row.of) for n in row.neighbours if not n.same_label),
         same=tuple(_near(n, row.of) for n in row.neighbours if n.same_label),
         reviewed=reviewed(row),
-        sort=(f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0", row.rank_self_influence),
+        sort=(
+            f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0",
+            row.rank_self_influence or row.rank,
+        ),
     )
 
 
@@ -218,6 +221,9 @@ def _near(n: Neighbour, of: str) -> Near:
 
 def _sentences(row: ReviewRow) -> tuple[str, ...]:
     label, suggested = (words.of_class(name[:_NAME], row.of) for name in (row.label, row.suggested_label))
+    if row.rank_self_influence is None:
+        chance = f"Out of sample the row gets “{label}” with probability {words.share(row.loo_p_label)}"
+        return (f"{chance}: a loss of {_nats(row.loo_loss)} nats.",)
     removed, relabelled = _moves(row.delta_loss_if_removed), _moves(row.delta_loss_if_relabelled)
     others = row.group_rows - 1
     mates = f" with {'the other row' if others == 1 else f'the {others:,} other rows'} of its group" * bool(

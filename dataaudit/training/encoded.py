@@ -27,7 +27,7 @@ from dataaudit.features.leaks import Restated, restated
 from dataaudit.features.roles import RESTATES, infer_roles
 from dataaudit.features.target import Reading, Target, encode_target, encode_weight
 from dataaudit.findings.schemas import GROUPS
-from dataaudit.memory import memory_limit
+from dataaudit.memory import SEARCHED, memory_limit
 from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.training.checks import Check, check_rows, may_group
 
@@ -35,13 +35,12 @@ if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
     from dataaudit.influence.groups import Groups
 
+SAMPLE_WEIGHT: Final = "sample_weight"  # weights that came as an array
 SMALL: Final = 200  # a table is small if the memory that may be used is so many times its files
 ON_DISK: Final = (
     "The table stayed on disk, as it needs more memory than may be used: columns and rows were read in turn."
 )
 _COMPARED: Final = 4096  # bytes that a row takes which is compared with others
-SEARCHED: Final = 150  # bytes of a cell of rows whose slices are searched
-FEWEST_SEARCHED: Final = 20_000  # rows of which they are, whatever memory there is
 FORMED: Final = 1 << 16  # rows whose normal forms are made at a time
 
 
@@ -87,6 +86,7 @@ def read_labelled(
         "dialect": Dialect(settings.encoding, settings.no_header),
     }
     dataset = on_disk(source, wanted, scratch, settings) or load(source, **wanted)
+    dataset = with_weights(dataset, settings)
     for column in (settings.group, *settings.by):
         if column and column not in (*dataset.frame.columns, settings.id):
             raise MissingColumn(column, dataset.frame.columns, "the data")
@@ -308,10 +308,34 @@ def weighted(
         from dataaudit.features.levels import only_counted  # noqa: PLC0415 - few audits count by columns
 
         frame = frame.drop(name for name in only_counted(settings.by, settings) if name != settings.group)
-    if settings.weight is None:
+    if not settings.weighs:
         return frame, np.ones(dataset.n), ()
+    column = settings.weight or SAMPLE_WEIGHT
+    if dataset.weight is None and column not in dataset.frame.columns:
+        raise MissingColumn(column, dataset.frame.columns, "the data")
+    weight = encode_weight(dataset.frame[column] if dataset.weight is None else dataset.weight)
+    note = f"Rows weigh {column!r} in the fit and in influence; basis and λ were chosen without."
+    return frame.drop(column, strict=False) if dataset.weight is None else frame, weight, (note,)
+
+
+def with_weights(dataset: Dataset, settings: TrainingOptions, *, apart: bool = False) -> Dataset:
+    """Return the rows with weights that came as an array, or with those of the column `apart` from it."""
+    if settings.sample_weight is not None:
+        try:
+            weight = pl.Series(
+                SAMPLE_WEIGHT, np.asarray(settings.sample_weight, dtype=np.float64).reshape(-1)
+            )
+        except (TypeError, ValueError) as error:
+            raise SettingError(
+                f"{SAMPLE_WEIGHT} holds no numbers: {error}", "give one for each row"
+            ) from error
+        if len(weight) != dataset.n:
+            what = f"{SAMPLE_WEIGHT} has {len(weight):,} values, the training data have {dataset.n:,} rows"
+            raise SettingError(what, "give one for each row, also where the label is missing")
+        return replace(dataset, weight=weight)
+    if not apart or settings.weight is None:
+        return dataset
     if settings.weight not in dataset.frame.columns:
-        raise MissingColumn(settings.weight, dataset.frame.columns, "the data")
-    weight = encode_weight(dataset.frame[settings.weight])
-    note = f"Rows weigh {settings.weight!r} in the fit and in influence; basis and λ were chosen without."
-    return frame.drop(settings.weight, strict=False), weight, (note,)
+        raise MissingColumn(settings.weight, dataset.frame.columns, "the training data")
+    weight = dataset.frame[settings.weight]
+    return replace(dataset, frame=dataset.frame.drop(settings.weight), weight=weight)

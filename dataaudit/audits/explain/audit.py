@@ -39,6 +39,7 @@ from dataaudit.audits.explain.tables import (
     neighbour_table,
     probability_table,
 )
+from dataaudit.audits.explain.trust import Trust, trust
 from dataaudit.audits.explain.without import Condition, LeftOut, leave_out
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.perturbation import column_effects
@@ -53,6 +54,7 @@ from dataaudit.findings.schemas import (
     LEFT_OUT,
     LEFT_OUT_CLASSES,
     MODELS,
+    TRUST,
     TURNED,
     VERSUS,
     ExplanationFindings,
@@ -91,9 +93,17 @@ def explain_row(
     compared = _compare(explained, models[1], training, settings) if len(models) > 1 else None
     judged = None if condition is None else _judged(explained, training.encoding)
     left = None if condition is None else leave_out(explained, condition, judged)
+    usual = trust(explained, training.encoding, settings) if settings.trust else None
     found = _explain(explained, settings, compared, left, command=command)
+    if usual is not None:
+        found = _with_trust(found, usual)
     on_step("explain", 1, 1)
     return found
+
+
+def _with_trust(found: ExplanationFindings, usual: Trust) -> ExplanationFindings:
+    provenance = dataclasses.replace(found.provenance, trust=usual.facts)
+    return dataclasses.replace(found, trust=usual.table, provenance=provenance)
 
 
 def _compare(
@@ -139,6 +149,7 @@ def _explain(
         without=pl.DataFrame(schema=LEFT_OUT) if left is None else left.without,
         without_classes=pl.DataFrame(schema=LEFT_OUT_CLASSES) if left is None else left.classes,
         turned=pl.DataFrame(schema=TURNED) if left is None else left.turned,
+        trust=pl.DataFrame(schema=TRUST),
         models=pl.DataFrame(schema=MODELS) if compared is None else models_table(compared),
         versus=pl.DataFrame(schema=VERSUS) if compared is None else versus_table(compared, explained.known),
         health=pl.DataFrame(_checks(trained, compared), schema=HEALTH, orient="row"),

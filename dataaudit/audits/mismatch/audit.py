@@ -131,7 +131,7 @@ def mismatch_findings(
     refits = refit_traces(
         trained, tested, pair, traces=traces, count=settings.verify, kept=kept.below("verify by refits")
     )
-    findings = finding_table(some.pair, drawn, judged, harm=harm, features=named)
+    findings = finding_table(some.pair, drawn, judged, trained=trained, harm=harm, features=named)
     above = findings.filter((pl.col("severity") != "note") & pl.col("under").is_null())
     proofs = above.select("predicted_delta_loss", "measured_delta_loss").drop_nulls()
     return MismatchFindings(

@@ -19,6 +19,7 @@ from scipy.special import chdtrc
 
 from dataaudit.audits.mismatch.rows.cuts import Cuts
 from dataaudit.audits.mismatch.rows.screen import Screen, differences
+from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.tracing import Traced
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.mismatch.worth import Judged, Trial
@@ -64,7 +65,8 @@ def trace_table(
     values = torch.cat([found.harmful[at], found.helpful[at].flip(1)], 1).numpy()
     test = np.repeat(traced.rows[places], rows.shape[1])
     i, influence = rows.ravel(), values.ravel()
-    delta = _change_of_loss(trained, tested, test, influence=influence, leverage=scores.leverage[i])
+    weighed = influence * trained.objective.rows.weight.numpy()[i]
+    delta = _change_of_loss(trained, tested, test, influence=weighed, leverage=scores.leverage[i])
     table = pl.DataFrame(
         {
             "test_row_id": pair.test.row_id.gather(test),
@@ -191,15 +193,30 @@ def finding_table(
     tested: Tested,
     found: Sequence[Judged],
     *,
+    trained: Trained,
     harm: Reals,  # (n,)
     features: Sequence[str],
 ) -> pl.DataFrame:
     """Return the table `FINDINGS`."""
     rows = [
-        _finding(pair, tested, one, harm) | {"finding": number, "features": shown}
+        _finding(pair, tested, one, harm)
+        | {"finding": number, "features": shown, "larger": _larger(trained, one.suspect)}
         for number, (one, shown) in enumerate(zip(found, features, strict=True), start=1)
     ]
     return pl.DataFrame(rows, schema=FINDINGS)
+
+
+def _larger(trained: Trained, suspect: Suspect) -> int | None:
+    """Return how many coefficients are larger than those of what a suspect names; of k scores the largest."""
+    named = set(zip(suspect.columns, suspect.levels, strict=False))
+    every = trained.features
+    mine = [at for at, feature in enumerate(every) if (feature.column, feature.level) in named]
+    mine = mine or [at for at, feature in enumerate(every) if feature.column in suspect.columns]
+    if not mine:
+        return None
+    theta = torch.nn.functional.pad(trained.objective.model.matrix(trained.fit.theta)[:-1], (1, 0))
+    size = (theta - theta.mean(1, keepdim=True)).abs().amax(1)
+    return int((size > (1.0 + TIED) * size[mine].max()).sum())
 
 
 def _finding(pair: Pair, tested: Tested, one: Judged, harm: Reals) -> dict[str, object]:
