@@ -83,8 +83,9 @@ def _require_for_numbers(options: "TrainingOptions", of_classes: Mapping[str, An
     """Refuse what is of classes alone where the label is a number."""
     own = None if options.model == "logistic" else model_name(options.model)
     for name, value in {**of_classes, "model": own}.items():
-        if options.is_number and value:
-            what = f"{name} is for classes, and the task is {options.task}: got {name} {value}"
+        if options.is_number and value is not None and value is not False and value != ():
+            got = value if isinstance(value, str | bool) else type(value).__name__
+            what = f"{name} is for classes, and the task is {options.task}: got {name} {got}"
             raise SettingError(what, f"leave {name} out")
 
 
@@ -459,12 +460,13 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-        _require_for_numbers(self, {"fold_labels": self.fold_labels, "no_label": self.no_label})
-        if self.spread and self.is_number:
-            what = f"task {self.task} takes all rows in this process, not on workers"
-            raise SettingError(what, "leave the workers out")
-        if self.spread and (self.model != "logistic" or self.sample_weight is not None):
+        of_classes = {
+            name: getattr(self, name) for name in ("fold_labels", "no_label", "pred_probs", "estimator")
+        }
+        _require_for_numbers(self, of_classes)
+        if self.spread and (self.model != "logistic" or self.sample_weight is not None or self.is_number):
             name = "sample_weight" if self.model == "logistic" else model_name(self.model)
+            name = f"task {self.task}" if self.is_number else name
             what = f"{name} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")
 
