@@ -77,7 +77,7 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
         anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
         changes += [Change(group), Change(torch.tensor([row]), int(scores.suggested[row]))]
         starts += [step(by=alone) if len(group) == 1 else fit.theta, step(by=anew)]
-    thetas, made = _minima(trained, changes, starts), []
+    thetas, made = minima(trained, changes, starts), []
     for at, row in enumerate(rows.tolist()):
         label, other, before = (
             int(trained.objective.rows.y[row]),
@@ -93,7 +93,7 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
     return made
 
 
-def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
+def minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
     """Return the minima of problems that differ in some rows."""
     objective, prepared = trained.objective, trained.prepared
     if isinstance(objective.rows, ShardedRows):  # no weights and labels of all rows for each, few passes
