@@ -33,7 +33,7 @@ def test_rows_that_are_shown_are_exact(monkeypatch):
     exact = audit()
     monkeypatch.setattr(costs, "CLASSES_WORK", 0.0)
     found = audit()
-    assert exact.provenance.solver in ("dual", "cholesky")
+    assert exact.provenance.solver.startswith(("dual", "cholesky"))
     assert found.provenance.solver == "conjugate gradients"
     assert len(set(exact.labels["row"].head(20)) & set(found.labels["row"].head(20))) >= 18
     shown = found.labels.head(20)
