@@ -53,6 +53,9 @@ GROUPED: Final = schema(  # of `labels`, in their order, where rows leave togeth
     "group_rows whole, group_conflicts whole",  # rows that leave together, this one too; with another label
     "copy_rows whole, copy_conflicts whole, copy_set whole",  # the same of copies; a number for them, or null
 )
+QUANTITIES: Final = schema(
+    "residual real, noise real"
+)  # likewise, where labels are numbers: r/σ, and σ in their unit
 ESTIMATED: Final = schema("estimated flag")  # likewise, where leverage and what follows from it are in some
 EVIDENCE: Final = schema(
     "row_id train, position whole, column column, level level, cell text, contribution real",  # for its label

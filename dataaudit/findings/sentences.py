@@ -171,6 +171,8 @@ def title(row: Row, columns: Sequence[str], name: str) -> str:
             return f"{named} {CAUSES.get(row['cause'], CAUSES['moved'])}"
         case "copies":
             return f"{row['n_test_rows']:,} test rows are in training with another label"
+        case "rates" if row["cause"] == "level":
+            return "labels are higher or lower in test than the columns say"
         case "rates":
             return f"{named}: classes come at other rates in test than in training"
         case "slice":

@@ -90,6 +90,8 @@ def _about(one: Fact) -> str:
     if one["kind"] == "rows":
         return few(one["n_train_rows"], "training row")
     columns = " and ".join(one["columns"])
+    if one["cause"] == "level":
+        return "level of the labels"
     return str(one["slice"] or _ABOUT.get(one["kind"], f"{columns} ({one['cause']})"))
 
 
@@ -329,8 +331,10 @@ def _pair(f: MismatchFindings, trace: Fact, telling: Collection[str]) -> blocks.
         (f"{kind} {row_name(row['row_id'])}" if kind else name, row["label"], row["cells"], ())
         for kind, row, _ in sides
     ]
+    known = words.known(trace["p_label"])  # of numbers there is none
+    likely = f"The model gives its label probability {words.share(trace['p_label'])}. " if known else ""
     numbers = (
-        f"The model gives its label probability {words.share(trace['p_label'])}. The prediction rests on "
+        f"{likely}The prediction rests on "
         f"{words.count(trace['effective_rows'])} training rows (effective number); the strongest one has "
         f"{words.share(trace['top_share'])} of the influence."
     )
