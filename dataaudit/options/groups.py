@@ -544,7 +544,12 @@ class ExplainOptions(PairOptions):
                 raise SettingError(what, "leave one of them out")
         _require_for_numbers(
             self,
-            {"versus": self.versus and model_name(self.versus), "flip": self.flip, "without": self.without},
+            {
+                "versus": self.versus and model_name(self.versus),
+                "flip": self.flip,
+                "without": self.without,
+                "trust": self.trust,
+            },
         )
         if self.where is not None and self.without is None:
             what = "where counts the test rows of a slice for without: got no without"
