@@ -137,6 +137,32 @@ class Rerun:
         found = self.refits.select(pl.corr("predicted", "measured", method="spearman")).item()
         return float("nan") if found is None else float(found)
 
+    def _repr_html_(self) -> str:
+        """Return the agreement, the first refits and their chart for a notebook."""
+        from dataaudit.report import blocks, common, figures, words  # noqa: PLC0415 - for notebooks alone
+        from dataaudit.writers.html import glance  # noqa: PLC0415 - the same
+
+        refits = [common.Refit(*row) for row in self.refits.iter_rows()]
+        chart = figures.compare(
+            refits, ("refits", "Predicted against measured (nats)", "refit"), words.signed
+        )
+        rows = tuple(
+            (blocks.Cell(name), change, words.signed(predicted, 3), words.signed(measured, 3))
+            for name, change, predicted, measured in refits
+        )
+        table = blocks.Table(caption="Refits", head=("what", "change", "predicted", "measured"), rows=rows)
+        shown = (table, *((blocks.Figure(chart),) if chart else ()))
+        again = "came out again" if self.reproduced else "did not come out again"
+        report = blocks.Report(
+            kind="verify",
+            over="Retrained without the rows that findings speak of",
+            name="",
+            headline=common.refits_of(refits, none="Too few refits to say whether predictions hold")[0],
+            sentences=(f"The predictions on disk {again}.",),
+            sections=(blocks.Section("Refits", shown),),
+        )
+        return glance(report, (("Every refit", ".refits"), ("How far they agree", ".agreement")))
+
 
 def rerun_labels(
     findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = ignore_progress

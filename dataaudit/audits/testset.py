@@ -77,16 +77,15 @@ def read_sources(
 ) -> tuple[Dataset, Dataset]:
     """Read the training and the test rows as they are, with and without a label."""
     if test is None:
-        extra = (settings.split_column, settings.weight)
-        whole = _load(train, settings, extra=extra, room=(scratch, 1.0))
+        whole = _load(train, settings, extra=(settings.split_column, settings.weight), room=(scratch, 1.0))
         return _split(with_weights(whole, settings, apart=True), settings)
     if settings.split_column is not None or settings.test_size is not None:
         raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
     if isinstance(train, str) and isinstance(test, str) and train == test == "-":
         raise SettingError("training and test rows cannot both come from stdin", "give one as a file")
     known = _load(train, settings, extra=(settings.weight,), lenient=True, room=(scratch, TRAIN_SHARE))
-    known = with_weights(known, settings, apart=True)
-    new = _load_test(test, settings, known.frame.columns, room=(scratch, 1.0 - TRAIN_SHARE))
+    known, room = with_weights(known, settings, apart=True), (scratch, 1.0 - TRAIN_SHARE)
+    new = _load_test(test, settings, known.frame.columns, room=room)
     if settings.weight is not None:  # of training rows: test rows count alike
         new = replace(new, frame=new.frame.drop(settings.weight, strict=False))
     return match_sides(known, new, settings)

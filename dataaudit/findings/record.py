@@ -24,6 +24,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "claim": {},
     "without": {},
     "n_judged": 0,
+    "trust": {},
 }  # fields that earlier versions did not write
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "labels": "an audit of labels",

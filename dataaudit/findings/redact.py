@@ -329,7 +329,7 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
             return _left_out(names, value) if value else {}
         case "trust":  # counts and places
             numbers = {key: one for key, one in value.items() if _is_number(one)}
-            return numbers | {"sentence": sentences.trust(numbers)} if value else {}
+            return numbers | {"sentence": sentences.trust(numbers)} if "n_others" in numbers else {}
         case "versus":
             return {key: value[key] for key in _VERSUS if key in value}
         case "dataset" | "train" | "test":

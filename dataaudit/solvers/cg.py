@@ -41,7 +41,8 @@ def conjugate_gradients(
     Z = precondition(R)
     D, rz = Z.clone(), (R * Z).sum(0)
     limit = tolerance**2 * B.square().sum(0)
-    form, gains = form + torch.zeros_like(rz), []
+    form = form + torch.zeros_like(rz)
+    gains: list[Tensor] = []
     for step in range(max_steps):
         solved = R.square().sum(0) <= limit
         if missing and step > FALL:

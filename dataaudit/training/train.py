@@ -61,7 +61,9 @@ def train(
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
     found = _trained(training, settings, scratch, on_step)
-    for number in range(CUTS if found.quantity is not None and not found.quantity.is_count else 0):
+    for number in range(CUTS):
+        if found.quantity is None or found.quantity.is_count:
+            break
         left_out = found.without_gross().left_out[:, 0].numpy()
         quantity = found.quantity.cut_at(found.quantity.of_scores(left_out))
         if quantity.cut is None or np.array_equal(quantity.cut, quantity.values):

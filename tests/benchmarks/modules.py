@@ -5,10 +5,10 @@ convolutional one, trained by Adam with weight decay. Linear datamodelling score
 halves of the training rows, networks trained on each from several seeds, and Spearman's correlation, over the
 halves, between the mean loss of a test row and the sum of its influences from the rows of the half; the mean
 over test rows. Influences are those of a network trained on all rows, once a seed: mean and range over seeds.
-Every tool is asked for the loss of the test rows, with the weight decay as damping and with five times it;
-the better one counts. The Hessian itself may have directions of negative curvature under both.
+Every tool is asked for the loss of the test rows, with the weight decay as damping, and 5 and 20 times it;
+the best counts. The Hessian itself has directions of negative curvature under small ones.
 
-    python tests/benchmarks/modules.py [--halves 40] [--out modules.json]
+    python tests/benchmarks/modules.py [--halves 30] [--out modules.json]
 
 Exits with 1 if EK-FAC is more than 0.02 below kronfluence's on a network, or conjugate gradients are below
 EK-FAC or kronfluence. A tool that is not installed is left out; the extra `bench` has them.
@@ -45,7 +45,7 @@ from dataaudit.solvers.cg import ConjugateGradients
 
 ROWS, TESTS, WRONG = 400, 60, 0.1
 DECAY, RATE, STEPS = 2e-3, 0.01, 300
-DAMPINGS = (DECAY, 5 * DECAY)  # in all, the decay included
+DAMPINGS = (DECAY, 5 * DECAY, 20 * DECAY)  # in all, the decay included
 SEEDS = 2
 NEAR = 0.02
 Rows = tuple[Tensor, Tensor]
@@ -171,7 +171,7 @@ def dattri(net, train: Rows, test: Rows, damping: float, *, which: str) -> Tenso
     if which == "ek-fac":
         attributor = algorithm.IFAttributorEKFAC(task, damping=damping)
     else:
-        attributor = algorithm.IFAttributorCG(task, regularization=damping, max_iter=30)
+        attributor = algorithm.IFAttributorCG(task, regularization=damping, max_iter=20)
     loaders = [DataLoader(TensorDataset(*rows), batch_size=len(rows[0])) for rows in (train, test)]
     attributor.cache(loaders[0])
     return -attributor.attribute(*loaders).T
@@ -207,7 +207,7 @@ class Tool:
     nets: tuple[str, ...] = tuple(NETS)
 
     def score(self, nets, train: Rows, test: Rows, truth: Callable[[Tensor], float]) -> list[float]:
-        """Return the scores of some networks at the better damping; none where there is no inverse."""
+        """Return the scores of some networks at the best damping; none where there is no inverse."""
         found = []
         for damping in DAMPINGS:
             with contextlib.suppress(NotPositiveDefinite):
@@ -215,7 +215,7 @@ class Tool:
         return max(found, key=np.mean, default=[])
 
 
-CG = ConjugateGradients(tolerance=1e-3)
+CG = ConjugateGradients(tolerance=1e-2)
 TOOLS = (
     Tool("dataaudit cg, Hessian", "dataaudit", partial(ours, solver=CG)),
     Tool("dataaudit cg, Gauss-Newton", "dataaudit", partial(ours, solver=CG, hessian="gauss-newton")),
@@ -283,7 +283,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--halves", type=int, default=40)
+    parser.add_argument("--halves", type=int, default=30)
     parser.add_argument("--net", choices=NETS, action="append")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
