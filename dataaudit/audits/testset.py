@@ -18,8 +18,7 @@ from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
-from dataaudit.features.quantity import Quantity, numbers_of, require_counts
-from dataaudit.features.target import Target, class_texts, encode_target
+from dataaudit.features.target import Quantity, Target, class_texts, encode_target, numbers_of, require_counts
 from dataaudit.model.rows import Block, ShardedRows, joined
 from dataaudit.options import PairOptions
 from dataaudit.training.encoded import on_disk, with_weights

@@ -21,6 +21,10 @@ StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
+_OF_CLASSES: Final = (  # options that numbers as labels do not have
+    "model", "fold_labels", "no_label", "pred_probs", "estimator", "versus", "flip", "without", "trust"
+)  # fmt: skip
+_NONE: Final = ("logistic", "", ())
 TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
 FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
@@ -77,16 +81,6 @@ class Question:
     kind: Literal["prediction", "coefficient", "slice"]
     name: str = ""
     relabel: bool = False  # by other labels of training rows, rather than without them
-
-
-def _require_for_numbers(options: "TrainingOptions", of_classes: Mapping[str, Any]) -> None:
-    """Refuse what is of classes alone where the label is a number."""
-    own = None if options.model == "logistic" else model_name(options.model)
-    for name, value in {**of_classes, "model": own}.items():
-        if options.is_number and value is not None and value is not False and value != ():
-            got = value if isinstance(value, str | bool) else type(value).__name__
-            what = f"{name} is for classes, and the task is {options.task}: got {name} {got}"
-            raise SettingError(what, f"leave {name} out")
 
 
 def parse_question(text: str) -> Question:
@@ -296,6 +290,12 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
             raise SettingError("weight and sample_weight each weigh the rows", "give one of them")
         if self.refit and not own:
             raise SettingError("refit is for a fitted model: got none", "leave refit out")
+        for name in _OF_CLASSES if self.is_number else ():
+            value = getattr(self, name, None)
+            if not (value is None or value is False or (isinstance(value, str | tuple) and value in _NONE)):
+                got = value if isinstance(value, str | bool) else type(value).__name__
+                what = f"{name} is for classes, and the task is {self.task}: got {name} {got}"
+                raise SettingError(what, f"leave {name} out")
         usual = next(option.default for option in options_of(self) if option.name == "basis")
         if len(own) == len(self.named) and (self.l2 is not None or self.basis != usual):
             what = "a model of your own has its ridge and its features already"
@@ -460,10 +460,6 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-        of_classes = {
-            name: getattr(self, name) for name in ("fold_labels", "no_label", "pred_probs", "estimator")
-        }
-        _require_for_numbers(self, of_classes)
         if self.spread and (self.model != "logistic" or self.sample_weight is not None or self.is_number):
             name = "sample_weight" if self.model == "logistic" else model_name(self.model)
             name = f"task {self.task}" if self.is_number else name
@@ -542,10 +538,6 @@ class ExplainOptions(PairOptions):
             if asked is not None and self.model != "logistic":
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
-        _require_for_numbers(
-            self,
-            {"versus": self.versus and model_name(self.versus), "flip": self.flip, "without": self.without},
-        )
         if self.where is not None and self.without is None:
             what = "where counts the test rows of a slice for without: got no without"
             raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")

@@ -14,8 +14,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
 from dataaudit.features import Basis, Columns
 from dataaudit.features.columns import bytes_of
-from dataaudit.features.quantity import Quantity
-from dataaudit.features.target import Target
+from dataaudit.features.target import Quantity, Target
 from dataaudit.memory import hold, memory_limit, require_memory
 from dataaudit.model.costs import Size, least_bytes
 from dataaudit.model.device import require_device

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.features import Basis, Columns, Encoding, Feature, Role
-from dataaudit.features.quantity import Quantity
-from dataaudit.features.target import same_class
+from dataaudit.features.target import Quantity, same_class
 from dataaudit.influence.influence import leverage, self_influence
 from dataaudit.influence.leave_one_out import leave_one_out_scores, relabelled_scores
 from dataaudit.model.linear import LinearModel

@@ -47,8 +47,7 @@ from dataaudit.audits.testset import Tested, predict, read_sources
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.features import Encoding
-from dataaudit.features.quantity import numbers_of
-from dataaudit.features.target import Target, class_texts, encode_target
+from dataaudit.features.target import Target, class_texts, encode_target, numbers_of
 from dataaudit.findings.schemas import (
     HEALTH,
     LEFT_OUT,

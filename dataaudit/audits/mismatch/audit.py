@@ -54,7 +54,7 @@ from dataaudit.audits.testset import Pair, Tested, predict, read_pair
 from dataaudit.checkpoint.folder import keeping
 from dataaudit.data.scratch import Scratch
 from dataaudit.errors import SettingError
-from dataaudit.features.quantity import Quantity, in_bins, numbers_of
+from dataaudit.features.target import Quantity, in_bins, numbers_of
 from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
