@@ -278,7 +278,7 @@ def decisions(
 
     What is said of the model, and `also`, comes after those that everybody should see.
     """
-    encoding = trained.encoded.encoding if trained.encoded else None
+    encoding = trained.described.encoding if trained.described else None
     left_out, cells = (encoding.left_out, encoding.notes) if encoding else ((), ())
     leading = tuple(dict.fromkeys([*rows, *left_out, *read, *cells]))
     rest = (note for note in (*trained.notes, *also) if note not in leading)

@@ -225,10 +225,14 @@ def evaluate(trained: Trained, tested: Tested, theta: Tensor) -> Evaluation:
 
 def evaluate_scores(trained: Trained, tested: Tested, scores: Tensor) -> Evaluation:
     """Evaluate the test rows by other scores."""  # (t, k)
-    loss = trained.loss(scores, tested.block.y).numpy()
+    return evaluated(trained, scores, tested.block.y)
+
+
+def evaluated(trained: Trained, scores: Tensor, y: Tensor) -> Evaluation:
+    """Evaluate rows of known classes by their scores."""  # (t, k), (t,)
     # The reference class has score 0.
     odds = torch.nn.functional.pad(trained.log_odds(scores), (1, 0))
-    return Evaluation(odds.argmax(1).numpy() != tested.y, loss)
+    return Evaluation((odds.argmax(1) != y).numpy(), trained.loss(scores, y).numpy())
 
 
 def predict(
@@ -240,7 +244,7 @@ def predict(
     encoding: Encoding | None = None,
 ) -> Tested:
     """Encode test rows as the training rows were, and predict them."""  # y (t,)
-    encoding = encoding if trained.encoded is None else trained.encoded.encoding
+    encoding = encoding if trained.described is None else trained.described.encoding
     if encoding is None:
         raise SettingError("a model of your own encodes its columns by itself", "leave model out")
     if not len(y):

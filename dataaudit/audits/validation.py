@@ -15,10 +15,12 @@ from functools import partial
 from typing import Final
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dataaudit.errors import SettingError
 from dataaudit.influence.leave_one_out import SHARP, one_step_parameters
 from dataaudit.influence.refits import minimise_together
 from dataaudit.model.objective import Change, Objective
@@ -68,6 +70,8 @@ def verify(
 
 def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
     """Return refits without each row and its group, and with its suggested label, from where they are due."""
+    if trained.network is not None:
+        return _retrained(trained, scores, rows)
     fit, changes, starts = trained.fit, list[Change](), list[Tensor]()
     along = [None] * len(rows) if trained.prepared.changed else directions_of(trained, rows)
     for row, moved in zip(rows.tolist(), along, strict=True):
@@ -91,6 +95,40 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
             measured = round(_loss(trained, after, row, said) - before, DIGITS)
             made.append(Refit(row, change, float(predicted[row]) - before, measured))
     return made
+
+
+def _retrained(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[Refit]:
+    """Return the same of a network, what training it on does by itself taken off."""
+    objective, made = trained.objective, list[Refit]()
+    now = objective.scores(trained.fit.theta)
+    for row in rows.tolist():
+        label, other, before = int(objective.rows.y[row]), int(scores.suggested[row]), scores.train_loss[row]
+        for change, predicted, how, said in (
+            ("removed", scores.loo_loss, Change(torch.from_numpy(trained.mates(row))), label),
+            ("relabelled", scores.relabelled_loss, Change(torch.tensor([row]), other), other),
+        ):
+            moved = retrained_loss(trained, how, row, said)
+            own = float(trained.loss(now[row : row + 1], torch.tensor([said]))[0])
+            made.append(Refit(row, change, float(predicted[row] - before), round(own + moved - before, DIGITS)))
+    return made
+
+
+def retrained_loss(
+    trained: Trained, change: Change, row: int, label: int, *, frame: pl.DataFrame | None = None
+) -> float:
+    """Return what a change of the training rows does to the loss of a row once a network is trained again.
+
+    The row is one of training, or of a frame.
+    """
+    network, y = trained.network, torch.tensor([label])
+    if network is None:
+        raise SettingError("there is no network to train again", "leave the refits out")
+    new = (network.frame if frame is None else frame)[row]
+    losses = [
+        [float(trained.loss(s, y)[0]) for s in network.retrained(network.frame, one.rows.y, one.rows.weight, new)]
+        for one in (trained.objective, change.of(trained.objective))
+    ]
+    return float(np.mean(losses[1]) - np.mean(losses[0]))
 
 
 def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
@@ -120,14 +158,8 @@ def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
     if not len(rows):
         return []
     k = len(trained.classes) - 1
-    B = lifted(trained.objective.rows.take(torch.from_numpy(rows)), k)
+    B = trained.objective.model.lifted(trained.objective.rows.take(torch.from_numpy(rows)))
     return list(trained.prepared.to_three_digits(B).view(-1, len(rows), k).unbind(1))
-
-
-def lifted(block: Block, k: int) -> Tensor:
-    """Return x̃ ⊗ I of rows, k columns a row."""  # -> (p, b k)
-    X = block.dense()
-    return torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(X) * k)
 
 
 def _loss(trained: Trained, theta: Tensor, row: int, label: int) -> float:

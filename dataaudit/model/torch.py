@@ -14,16 +14,17 @@ over (`gathered`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vjp, vmap
+from torch.func import functional_call, grad, jacrev, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import data
 
@@ -51,6 +52,18 @@ class ModuleModel:
     parameters : sequence of str, optional
         Names, or beginnings of names, of the parameters to look at (``["head"]``); by default all that
         require a gradient.
+    features : callable, optional
+        For audits of a table: from a Polars frame of its rows, without the label, to the tensor of inputs.
+        By default the one column of vectors, else all columns as numbers.
+    classes : sequence, optional
+        For audits of a table: the label that each output stands for; by default they are sorted.
+    l2 : float or mapping of str to float
+        Weight decay of its training: λ as `ModuleInfluence` takes it.
+    retrain : callable, optional
+        ``(X, y, seed) -> torch.nn.Module`` trains such a network anew. By default refits go on from where
+        the module stands (`ModuleInfluence.retrain`).
+    seeds : int
+        How many refits prove a finding.
 
     Raises
     ------
@@ -62,6 +75,11 @@ class ModuleModel:
     net: nn.Module
     loss: RowLoss
     parameters: Sequence[str] | None = None
+    features: Callable[[Any], Tensor] | None = field(default=None, kw_only=True)
+    classes: Sequence[Any] | None = field(default=None, kw_only=True)
+    l2: float | Mapping[str, float] = field(default=0.0, kw_only=True)
+    retrain: Callable[[Tensor, Tensor, int], nn.Module] | None = field(default=None, kw_only=True)
+    seeds: int = field(default=3, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the layers, the loss and the names."""
@@ -141,12 +159,28 @@ class ModuleModel:
         def single(moved: Tensor, row: Tensor, target: Tensor) -> Tensor:
             return self.losses(moved, row[None], target[None])[0]
 
-        if len(X) and any(isinstance(layer, nn.RNNBase) for layer in self.net.modules()):
-            # Recurrent layers write in place, which does not map over rows.
+        if len(X) and self._recurrent:
             return torch.stack([grad(single)(theta, *row) for row in zip(X, y, strict=True)]).detach()
         with _explained():
             each: Tensor = vmap(grad(single), in_dims=(None, 0, 0))(theta, X, y)
         return each.detach()
+
+    def jacobians(self, theta: Tensor, X: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return how k numbers that are made of each row's output move with θ."""  # -> (b, k, p)
+
+        def single(moved: Tensor, row: Tensor) -> Tensor:
+            with sdpa_kernel(SDPBackend.MATH):
+                return head(functional_call(self.net, self._named(moved), (row[None],)))[0]
+
+        with _explained():
+            if self._recurrent:
+                return torch.stack([jacrev(single)(theta, row) for row in X]).detach()
+            each: Tensor = vmap(jacrev(single), in_dims=(None, 0))(theta, X)
+        return each.detach()
+
+    @property
+    def _recurrent(self) -> bool:  # such layers write in place, which does not map over rows
+        return any(isinstance(layer, nn.RNNBase) for layer in self.net.modules())
 
     def bend_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return ``V -> (Σ ∇² ℓ) V``; the graph of the gradient is made once."""  # (p, m) -> (p, m)
@@ -293,3 +327,11 @@ def paired(batch: object, which: str) -> Batch:
 
 def _tensors(parts: Iterable[object]) -> bool:
     return all(isinstance(part, Tensor) and part.dim() for part in parts)
+
+
+def digest_of(model: ModuleModel) -> str:
+    """Return a hash of a module's parameters and of what it is audited by."""
+    digest = hashlib.sha256(repr((model.names, model.l2, model.seeds, type(model.net).__name__)).encode())
+    for value in model.net.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

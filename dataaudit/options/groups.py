@@ -88,8 +88,14 @@ def model_name(model: Any) -> str:
     """Return what sentences and tables call a model: one of ours, or a fitted one of scikit-learn."""
     if model is None or isinstance(model, str):
         return model or "logistic"
+    model = model.net if is_module(model) else model
     last = model.steps[-1][1] if getattr(model, "steps", None) else model
     return f"own {type(last).__name__}"
+
+
+def is_module(model: Any) -> bool:
+    """Tell whether a model is a network of the user's: by its name, since torch need not be there yet."""
+    return type(model).__name__ == "ModuleModel"
 
 
 def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
@@ -180,8 +186,10 @@ Memory = Annotated[
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
-    " alone or last in a `Pipeline`."
+    " alone or last in a `Pipeline`; or a network, a `ModuleModel`."
 )
+_OWN: Final = "A network of your own: a `ModuleModel`."
+Module = Annotated[Any, Opt(_OWN, stored=None)]
 _REFIT: Final = "Move a fitted model from its coefficients to its minimum, rather than refuse it."
 Refit = Annotated[bool, Opt(_REFIT, stored=None)]
 _CHECKPOINT: Final = (
@@ -454,6 +462,7 @@ class MismatchOptions(PairOptions):
     checkpoint: Folder = None
     resume: Resume = False
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
+    model: Module = "logistic"
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -549,6 +558,7 @@ class VulnerabilityOptions(Limits, PairOptions):
     rows: Annotated[Numbers, Opt(_ATTACKED, ATTACK, flags="--row", shown="a sample", place=-2)] = ()
     tests: Annotated[int, Opt("Correctly predicted test rows in the sample.", ATTACK, least=1, place=-1)] = 20
     together: Annotated[bool, Opt(_TOGETHER, ATTACK, place=-1)] = False
+    model: Module = "logistic"
 
     @property
     def numbers(self) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, ShardedRows
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is_module
 from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
@@ -55,6 +55,10 @@ def train(
     on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
+    if is_module(settings.model):
+        from dataaudit.training.modules import train_module  # noqa: PLC0415 - few models are networks
+
+        return train_module(training, settings, on_step=on_step)
     columns, target = training.columns, training.target
     K = len(target.classes)
     if scratch is None or scratch.engine is None:  # else it is the workers'

@@ -11,13 +11,15 @@ from functools import partial
 
 import numpy as np
 import polars as pl
+import torch
 
 from dataaudit.audits.health import Check, verification_check
 from dataaudit.audits.testset import Pair, Tested
-from dataaudit.audits.validation import Refit
+from dataaudit.audits.validation import Refit, retrained_loss
 from dataaudit.features.columns import counted
 from dataaudit.findings.schemas import TRACE_REFITS
 from dataaudit.influence.leave_one_out import refit_without
+from dataaudit.model.objective import Change
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.training.trained import Trained
 
@@ -73,10 +75,14 @@ def refit_traces(
     model, rows = trained.objective.model, []
     for trace in top.iter_rows(named=True):
         train, test = places[0][trace["train_row_id"]], places[1][trace["test_row_id"]]
-        refit = partial(refit_without, trained.objective, trained.fit, train, precondition=warm)
-        again = kept.once(f"{train}", refit)
-        block = tested.take(np.array([test]))
-        measured = float(model.values(again.theta, block)[0]) - float(tested.loss[test])
+        if trained.network is not None:
+            change, frame = Change(torch.tensor([train])), tested.dataset.frame
+            measured = retrained_loss(trained, change, test, int(tested.y[test]), frame=frame)
+        else:
+            refit = partial(refit_without, trained.objective, trained.fit, train, precondition=warm)
+            again = kept.once(f"{train}", refit)
+            block = tested.take(np.array([test]))
+            measured = float(model.values(again.theta, block)[0]) - float(tested.loss[test])
         rows.append(
             (trace["test_row_id"], trace["train_row_id"], "removed", trace["delta_loss_if_removed"], measured)
         )

@@ -1,0 +1,376 @@
+"""A user's network on the rows of a table: its tangent model, and its true refits.
+
+Audits ask of a model what `model.tangent` answers where the network stands: scores and losses of rows, what
+their leaving does, and influence between training and test rows. What they prove by training again is proved
+with the network itself (`influence.retrain`), by several seeds.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dataaudit.data.dataset import first_line
+from dataaudit.errors import AuditError, MissingColumn, SettingError
+from dataaudit.features.columns import counted
+from dataaudit.features.target import class_texts
+from dataaudit.influence.retrain import Refit, held_near
+from dataaudit.memory import memory_limit, require_memory
+from dataaudit.model.losses import Softmax
+from dataaudit.model.rows import MemoryRows
+from dataaudit.model.tangent import Fold, TangentModel, TangentObjective
+from dataaudit.model.torch import ModuleModel, TensorRows
+from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback, TrainingOptions, ignore_progress
+from dataaudit.solvers.base import Prepared, probe_residual, solved_forms
+from dataaudit.solvers.cholesky import cholesky_solve
+from dataaudit.solvers.newton import Fit
+from dataaudit.training.encoded import Training
+from dataaudit.training.trained import Described, Trained
+
+INPUT, LABEL = "input", "label"
+BLOCK_BYTES: Final = 64 * 2**20  # of the Jacobians that are made at a time
+STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
+LEAST: Final = 0.01  # of the mean curvature: least damping where parameters have no weight decay
+SAME: Final = 1e-5  # relative difference up to which two losses are one
+SEEN: Final = 4  # frames of which inputs are kept
+GROUPED: Final = 1024  # columns that are solved for at a time
+TANGENT: Final = "the network, linear near where it stands"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network with the way from a table's rows to its inputs."""
+
+    model: ModuleModel  # a copy, in float64
+    given: ModuleModel  # the user's own
+    frame: pl.DataFrame  # (n) the training rows
+    target: str  # the column of labels
+    order: Tensor  # (K,) the module's output of each class; of one output, whether it is of the second class
+    ridge: Tensor  # (p,) λ
+    damping: float
+    factor: Tensor  # (n,) by which the module's loss weighs the class of each training row
+    refits: dict[str, list[Tensor]] = field(default_factory=dict)  # θ by each seed, by what was changed
+    made: dict[int, tuple[pl.DataFrame, Tensor]] = field(default_factory=dict)  # inputs of frames, the last ones
+
+    @cached_property
+    def theta(self) -> Tensor:
+        """θ̃."""  # (p,)
+        return self.model.theta
+
+    @cached_property
+    def fold(self) -> Fold:
+        """How the columns of Jacobians are folded."""
+        return Fold(len(self.theta))
+
+    def inputs(self, frame: pl.DataFrame) -> Tensor:
+        """Return what the module is called on."""  # -> (b, …)
+        if id(frame) in self.made:
+            return self.made[id(frame)][1]
+        given = frame.drop(self.target, strict=False)
+        try:
+            made = (self.given.features or _stacked)(given)
+        except (AuditError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a function of the user's
+            what = f"features cannot be made of these rows: {type(error).__name__}: {first_line(error)}"
+            raise SettingError(what, "try features(frame) by itself: it gets a frame of Polars") from error
+        X = torch.as_tensor(made)
+        if len(X) != frame.height:
+            what = f"features gives {counted(len(X), 'row')} for {counted(frame.height, 'row')}"
+            raise SettingError(what, "return one input a row, in their order")
+        X = X.double() if X.is_floating_point() else X
+        if not bool(torch.isfinite(X).all()):
+            raise SettingError("inputs of the module are not finite", "fill what is missing in features=")
+        if len(self.made) >= SEEN:
+            self.made.pop(next(iter(self.made)))
+        self.made[id(frame)] = (frame, X)
+        return X
+
+    def head(self, outputs: Tensor) -> Tensor:
+        """Return the log-odds of every class against the first."""  # (b, …) -> (b, k)
+        if len(self.order) == 1:
+            sign = 2.0 * float(self.order[0]) - 1.0
+            return sign * outputs.reshape(len(outputs), 1)
+        found = outputs[:, self.order]
+        return found[:, 1:] - found[:, :1]
+
+    def targets(self, y: Tensor) -> Tensor:
+        """Return class numbers as the module's loss has them."""  # (b,) -> (b,) or (b, 1)
+        if len(self.order) > 1:
+            return self.order[y]
+        own = y if bool(self.order[0]) else 1 - y
+        return own.double().reshape(-1, *self._one)
+
+    @cached_property
+    def _one(self) -> tuple[int, ...]:  # the shape of an output of one number
+        return ()
+
+    def scores(self, theta: Tensor, X: Tensor) -> Tensor:
+        """Return the scores of inputs."""  # -> (b, k)
+        parts = X.split(GROUPED)
+        return torch.cat([self.head(self.model.outputs(theta, part)) for part in parts])
+
+    def design(self, frame: pl.DataFrame, kept: Checkpoint = NOT_KEPT) -> NDArray[np.float64]:
+        """Return the rows of the tangent model: their Jacobians, side by side, and their scores."""
+        X, p = self.inputs(frame), len(self.theta)  # -> (b, k (q + 1))
+        k = max(1, len(self.order) - 1)
+        require_memory(
+            8 * len(X) * k * (self.fold.q + 1),
+            f"the gradients of {counted(len(X), 'row')} in {self.fold.q:,} parameters and {k + 1:,} classes",
+            memory_limit(),
+        )
+        step = max(1, BLOCK_BYTES // (8 * k * p))
+        parts = [
+            kept.once(f"gradients of rows from {at}", partial(self._packed, X[at : at + step]))
+            for at in range(0, len(X), step)
+        ]
+        return torch.cat(parts).numpy()
+
+    def _packed(self, X: Tensor) -> Tensor:
+        J = self.fold(self.model.jacobians(self.theta, X, self.head))
+        return torch.cat([J.flatten(1), self.head(self.model.outputs(self.theta, X))], dim=1)
+
+    def retrained(
+        self,
+        known: pl.DataFrame,  # (n) training rows
+        y: Tensor,  # (n,) class numbers
+        weight: Tensor,  # (n,) that of the objective
+        new: pl.DataFrame,  # (t) rows to predict
+        *,
+        kept: Checkpoint = NOT_KEPT,
+    ) -> list[Tensor]:
+        """Return by each seed the scores of rows once the network is trained again on others."""  # (t, k)
+        X = self.inputs(known)
+        there = self.inputs(new)
+        key = _hash(X, y, weight)
+        if key not in self.refits:
+            seeds = range(self.given.seeds)
+            self.refits[key] = [
+                kept.once(f"refit {key} of seed {seed}", partial(self._refitted, X, y, weight, seed))
+                for seed in seeds
+            ]
+        return [self._said(theta, there) for theta in self.refits[key]]
+
+    def _refitted(self, X: Tensor, y: Tensor, weight: Tensor, seed: int) -> Tensor:
+        if self.given.retrain is None:
+            refit = Refit(self.model, self.ridge, self.damping)
+            return refit.run(TensorRows(X, self.targets(y)), weight / self.factor, seed=seed)
+        if not bool(((weight == 0) | (weight == self.factor)).all()):
+            raise SettingError("retrain takes rows or leaves them: these have other weights", "leave it out")
+        rows, dtype = weight > 0, self.given.theta.dtype
+        X = X[rows].to(dtype) if X.is_floating_point() else X[rows]
+        targets = self.targets(y[rows])
+        net = self.given.retrain(X, targets.to(dtype) if targets.is_floating_point() else targets, seed)
+        made = ModuleModel(copy.deepcopy(net).double().eval(), self.given.loss)
+        if len(made.names) != len(self._whole.names):
+            what = "retrain gives a module of other parameters than the one that is audited"
+            raise SettingError(what, "make the same layers")
+        return made.theta
+
+    @cached_property
+    def _whole(self) -> ModuleModel:
+        """The network with all its parameters, which training anew gives other values."""
+        return ModuleModel(self.model.net, self.model.loss)
+
+    def _said(self, theta: Tensor, X: Tensor) -> Tensor:
+        model = self.model if self.given.retrain is None else self._whole
+        return torch.cat([self.head(model.outputs(theta, part)) for part in X.split(GROUPED)])
+
+
+def _hash(*parts: Tensor) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _stacked(frame: pl.DataFrame) -> Tensor:
+    """Return the one column of vectors, else all columns as numbers."""
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    if len(nested) > 1 or (not nested and not all(kind.is_numeric() for kind in frame.dtypes)):
+        odd = nested or [name for name, kind in frame.schema.items() if not kind.is_numeric()]
+        what = f"columns {', '.join(map(repr, odd[:3]))} are no numbers for a module"
+        raise SettingError(what, "say how inputs are made: ModuleModel(…, features=lambda frame: …)")
+    if not nested:
+        return torch.from_numpy(frame.cast(pl.Float64).to_numpy(writable=True))
+    return torch.from_numpy(np.array(frame[nested[0]].to_list()))
+
+
+def framed(sources: Sequence[Any], model: ModuleModel) -> tuple[list[Any], ModuleModel]:
+    """Return inputs and targets as tables, and the model that takes them out of these; others as they are."""
+    tables = [_framed(source) if _are_tensors(source) else (source, None) for source in sources]
+    made = next((features for _, features in tables if features is not None), None)
+    given = model if model.features is not None or made is None else replace(model, features=made)
+    return [table for table, _ in tables], given
+
+
+def _are_tensors(source: Any) -> bool:
+    pair = isinstance(source, tuple | list) and len(source) == 2  # noqa: PLR2004 - inputs and targets
+    return pair and all(isinstance(part, Tensor | np.ndarray) for part in source)
+
+
+def _framed(source: Sequence[Any]) -> tuple[pl.DataFrame, Callable[[pl.DataFrame], Tensor]]:
+    X, y = (torch.as_tensor(part).detach().cpu() for part in source)
+    if len(X) != len(y) or not len(X):
+        raise SettingError(f"inputs and labels differ: got {len(X)} and {len(y)} rows", "give one each")
+    numbers = X.reshape(len(X), -1)
+    columns = {INPUT: pl.Series(numbers.tolist()), LABEL: y.reshape(-1).numpy()}
+    return pl.DataFrame(columns), partial(_shaped, shape=X.shape[1:], kind=X.dtype)
+
+
+def _shaped(frame: pl.DataFrame, *, shape: Sequence[int], kind: torch.dtype) -> Tensor:
+    numbers = np.array(frame[INPUT].to_list())
+    return torch.from_numpy(numbers).to(kind).reshape(len(numbers), *shape)
+
+
+def train_module(
+    training: Training, settings: TrainingOptions, *, on_step: StepCallback = ignore_progress
+) -> Trained:
+    """Take a network where it stands."""
+    on_step("fit", 0, 2)
+    given: ModuleModel = settings.model
+    if settings.solver not in ("auto", "cholesky"):
+        what = f"solver {settings.solver!r} is not for the audit of a module"
+        raise SettingError(what, "leave it out; ModuleInfluence takes it")
+    frame, classes = training.dataset.frame, training.target.classes
+    network = _network(given, training, float(settings.damping))
+    X = torch.from_numpy(network.design(frame, settings.kept.below("fit")))
+    on_step("fit", 1, 2)
+    weight = torch.from_numpy(training.weight) * network.factor
+    y = torch.from_numpy(training.target.y)
+    model = TangentModel(Softmax(len(classes)), X.shape[1])
+    q = model.n_params
+    decay = network.ridge if q == len(network.theta) else network.ridge.mean().expand(q)
+    zero, rows = torch.zeros(q, dtype=torch.float64), MemoryRows(X, y, weight)
+    flat = TangentObjective(rows, model, float(network.ridge.mean()), zero, zero)
+    start = flat.gradient(zero)
+    whole = start + network.ridge * network.theta if q == len(network.theta) else start
+    if not settings.damping:
+        curvature = float(flat.hessian_diagonal(zero).mean())
+        least = 0.0 if float(network.ridge.min()) > 0 else LEAST * curvature
+        network = replace(network, damping=max(least, held_near(whole, network.theta)))
+    objective = replace(flat, decay=decay + network.damping, start=start)
+    prepared = _inverse(objective, zero, network)
+    norm = float(whole.abs().max())
+    on_step("fit", 2, 2)
+    return Trained(
+        objective=objective,
+        fit=Fit(zero, norm, 0, STILL),
+        prepared=prepared,
+        features=(),
+        classes=classes,
+        basis=TANGENT,
+        curve=(),
+        encoded=None,
+        notes=(*_notes(network, norm, q), *training.notes),
+        groups=training.groups,
+        checks=training.checks,
+        network=network,
+        table=Described(training.encoding, training.columns),
+    )
+
+
+def _network(given: ModuleModel, training: Training, damping: float) -> Network:
+    """Match the module's outputs and loss with the classes of the labels."""
+    frame, classes = training.dataset.frame, training.target.classes
+    if given.seeds < 1:
+        raise SettingError(f"seeds must be 1 or more: got {given.seeds}", "leave it out")
+    net = copy.deepcopy(given.net).double()
+    model = replace(given, net=net)
+    y = torch.from_numpy(training.target.y)
+    bare = Network(
+        model, given, frame, training.dataset.target, torch.ones(1), model.ridge(given.l2), damping, torch.ones(1)
+    )
+    X = bare.inputs(frame)
+    outputs = model.outputs(model.theta, X[:2])
+    order = _order(outputs, given, classes)
+    network = replace(bare, order=order)
+    if len(order) == 1:
+        network.__dict__["_one"] = tuple(outputs.shape[1:])
+    scores = network.scores(network.theta, X)
+    own = torch.cat(
+        [model.losses(network.theta, a, b) for a, b in TensorRows(X, network.targets(y)).blocks()]
+    ).detach()
+    ratio = own / Softmax(len(classes)).value(scores, y).clamp_min(1e-12)
+    by_class = torch.stack([ratio[y == c].median() for c in range(len(classes))])
+    sure = own > SAME
+    if not bool((ratio / by_class[y] - 1.0)[sure].abs().max() <= SAME if sure.any() else True):
+        what = "the module's loss is not the cross-entropy of its outputs, which audits of labels rest on"
+        raise SettingError(what, "give F.cross_entropy, or look at ModuleInfluence, which takes any loss")
+    return replace(network, factor=by_class[y])
+
+
+def _order(outputs: Tensor, given: ModuleModel, classes: Sequence[str]) -> Tensor:
+    """Return the module's output of each class."""
+    known = list(classes)
+    if given.classes is not None:
+        names = class_texts(pl.Series(list(given.classes))).to_list()
+        if sorted(names) != sorted(known):
+            shown = f"{', '.join(names[:5])}, the rows have {', '.join(known[:5])}"
+            raise SettingError(f"the module's classes are {shown}", "give classes= as the labels are")
+        order = [names.index(name) for name in known]
+    else:
+        order = list(range(len(known)))
+    size = outputs.shape[1] if outputs.dim() == 2 else 1  # noqa: PLR2004 - rows and classes
+    if outputs.dim() > 2:  # noqa: PLR2004 - the same
+        raise SettingError(f"a row's output has shape {(*outputs.shape[1:],)}", "let it be one number a class")
+    if size == 1 and len(known) == 2:  # noqa: PLR2004 - log-odds of the second class
+        return torch.tensor([order[1]])
+    if size != len(known):
+        what = f"the module has {counted(size, 'output')}, the labels have {counted(len(known), 'class')}"
+        raise SettingError(what, "give rows of all classes that it knows")
+    return torch.tensor(order)
+
+
+def _inverse(objective: TangentObjective, zero: Tensor, network: Network) -> Prepared:
+    """Factor the Hessian."""
+    q, p = objective.model.n_params, len(network.theta)
+    require_memory(4 * 8 * q * q, f"a {q:,} × {q:,} Hessian", memory_limit())
+    L, failed = torch.linalg.cholesky_ex(objective.hessian(zero))
+    if failed:
+        raise SettingError("the curvature of the network is singular", "give it damping, such as 0.01")
+    solve = partial(cholesky_solve, L)
+    folded = "" if p == q else f", folded to {q:,} columns"
+    return Prepared(
+        solve=solve,
+        quadratic_forms=partial(_forms, objective, solve),
+        joint_forms=partial(solved_forms, objective, solve),
+        residual=probe_residual(objective, zero, solve),
+        method="cholesky",
+        reason=f"Gauss and Newton's curvature of {p:,} parameters{folded}, damping {network.damping:.3g}",
+    )
+
+
+def _forms(objective: TangentObjective, solve: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the quadratic form of every row."""  # -> (n, k, k)
+    k = objective.model.loss.n_scores
+    parts: Iterator[Tensor] = (
+        solved_forms(objective, solve, rows[:, None])
+        for rows in torch.arange(objective.rows.n).split(max(1, GROUPED // k))
+    )
+    return torch.cat(list(parts))
+
+
+def _notes(network: Network, norm: float, q: int) -> tuple[str, ...]:
+    """Return in sentences what numbers about a network rest on."""
+    there = "at a minimum" if norm <= STILL else "not at a minimum"
+    held = f"a pull of {network.damping:.3g} (damping) holds it near there"
+    how = f"train it again from where it stands, {counted(network.given.seeds, 'seed')} each; {held}"
+    if network.given.retrain is not None:
+        how = f"are trained anew by your own retrain, {counted(network.given.seeds, 'seed')} each"
+    folded = "" if q == len(network.theta) else f" Its {len(network.theta):,} parameters were folded to {q:,}."
+    return (
+        f"The model is your own network, {there} (gradient norm {norm:.1e}): what rows do is that of the "
+        f"network taken for linear there.{folded}",
+        f"Proofs {how}. What training on does without the change is taken off.",
+    )
