@@ -151,9 +151,15 @@ def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
     return np.asarray(influence / own.numpy())
 
 
-def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
-    """Return the k training rows nearest to one test row, by each measure."""
-    X, x = trained.objective.rows.X, test.dense()[0, :-1]
+def nearest(trained: Trained, tested: Tested, k: int) -> tuple[Nearest, ...]:
+    """Return the k training rows nearest to the one test row, by each measure; of a network, by its inputs."""
+    if trained.network is not None:
+        X, (x,) = (
+            trained.network.inputs(frame).flatten(1).double()
+            for frame in (trained.network.frame, tested.dataset.frame)
+        )
+    else:
+        X, x = trained.objective.rows.X, tested.block.dense()[0, :-1]
     squares = torch.from_numpy(X.multiply(X).sum(1)) if isinstance(X, csr_array) else (X * X).sum(1)
     products, size = times(X, x[:, None])[:, 0], float(x @ x)
     lengths = (squares.sqrt() * size**0.5).clamp_min(1e-300)
@@ -161,7 +167,7 @@ def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
     found = []
     for measure in MEASURES:
         some = torch.argsort(rough[measure], stable=True)[: SPARE * k].sort().values
-        Z = trained.objective.rows.take(some).dense()[:, :-1]
+        Z = X[some] if isinstance(X, Tensor) else torch.from_numpy(X[some.numpy()].toarray())
         if measure == "cosine":
             exact = -(Z @ x) / (Z.norm(dim=1) * x.norm()).clamp_min(1e-300)
         else:

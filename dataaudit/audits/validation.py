@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,9 @@ from dataaudit.model.rows import Block, ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
+
+if TYPE_CHECKING:
+    from dataaudit.training.modules import Network
 
 DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's, and differ between processes
 LEVERAGE: Final = 0.15  # share of its own fit, and nats, from which on one step may not do
@@ -116,19 +119,33 @@ def _retrained(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
 def retrained_loss(
     trained: Trained, change: Change, row: int, label: int, *, frame: pl.DataFrame | None = None
 ) -> float:
-    """Return what a change of the training rows does to the loss of a row once a network is trained again.
+    """Return what a change of the training rows does to the loss of a row, of training or of a frame."""
+    network, y = _network(trained), torch.tensor([label])
+    before, after = _retrained_scores(trained, change, (network.frame if frame is None else frame)[row])
+    losses = [np.mean([float(trained.loss(s, y)[0]) for s in scores]) for scores in (before, after)]
+    return float(losses[1] - losses[0])
 
-    The row is one of training, or of a frame.
-    """
-    network, y = trained.network, torch.tensor([label])
-    if network is None:
+
+def retrained_move(trained: Trained, change: Change, frame: pl.DataFrame) -> Tensor:
+    """Return by how much a change of the training rows moves the scores of a frame's rows, the mean of seeds."""
+    before, after = _retrained_scores(trained, change, frame)
+    return torch.stack(after).mean(0) - torch.stack(before).mean(0)
+
+
+def _retrained_scores(trained: Trained, change: Change, new: pl.DataFrame) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the scores of rows by each seed once a network is trained again, as it is and with a change."""
+    network, objective = _network(trained), trained.objective
+    before, after = (
+        network.retrained(network.frame, one.rows.y, one.rows.weight, new)
+        for one in (objective, change.of(objective))
+    )
+    return before, after
+
+
+def _network(trained: Trained) -> Network:
+    if trained.network is None:
         raise SettingError("there is no network to train again", "leave the refits out")
-    new = (network.frame if frame is None else frame)[row]
-    losses = [
-        [float(trained.loss(s, y)[0]) for s in network.retrained(network.frame, one.rows.y, one.rows.weight, new)]
-        for one in (trained.objective, change.of(trained.objective))
-    ]
-    return float(np.mean(losses[1]) - np.mean(losses[0]))
+    return trained.network
 
 
 def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:

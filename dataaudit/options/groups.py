@@ -497,7 +497,8 @@ class ExplainOptions(PairOptions):
             what = f"both models are {self.model}: there is nothing to compare"
             raise SettingError(what, "name another one as versus")
         for name, asked in (("flip is searched", self.flip), ("without is measured", self.without)):
-            if asked is not None and self.model != "logistic":
+            known = self.model == "logistic" or (asked is self.without and is_module(self.model))
+            if asked is not None and not known:
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
         if self.where is not None and self.without is None:

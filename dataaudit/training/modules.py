@@ -29,7 +29,7 @@ from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.losses import Softmax
 from dataaudit.model.rows import MemoryRows
 from dataaudit.model.tangent import Fold, TangentModel, TangentObjective
-from dataaudit.model.torch import ModuleModel, TensorRows
+from dataaudit.model.torch import ModuleModel, TensorRows, digest_of
 from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.solvers.base import Prepared, probe_residual, solved_forms
 from dataaudit.solvers.cholesky import cholesky_solve
@@ -61,6 +61,11 @@ class Network:
     factor: Tensor  # (n,) by which the module's loss weighs the class of each training row
     refits: dict[str, list[Tensor]] = field(default_factory=dict)  # θ by each seed, by what was changed
     made: dict[int, tuple[pl.DataFrame, Tensor]] = field(default_factory=dict)  # inputs of frames, the last ones
+
+    @property
+    def digest(self) -> str:
+        """A hash of the user's own."""
+        return digest_of(self.given)
 
     @cached_property
     def theta(self) -> Tensor:
