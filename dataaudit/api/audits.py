@@ -225,7 +225,9 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
 
     step, own = options.step, not isinstance(options.model, str) and not is_module(options.model)
     with engine_for(options) as engine, Scratch(engine) as scratch:
-        dataset, target = read_labelled(source, options, scratch=scratch if isinstance(options.model, str) else None, on_step=step)
+        dataset, target = read_labelled(
+            source, options, scratch=scratch if isinstance(options.model, str) else None, on_step=step
+        )
         with keeping(options, dataset) as kept:
             scratch.kept = kept.kept
             training = None if own else encode_training(dataset, target, kept, on_step=step)

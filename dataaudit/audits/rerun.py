@@ -69,7 +69,9 @@ def asked_again(settings: Asked, known: Mapping[str, Any], model: Any) -> Asked:
     if "network" not in known:
         return settings
     if model is None:
-        raise DataError("these findings are of a network, which is not on disk", "give it: model=ModuleModel(…)")
+        raise DataError(
+            "these findings are of a network, which is not on disk", "give it: model=ModuleModel(…)"
+        )
     from dataaudit.model.torch import digest_of  # noqa: PLC0415 - torch
 
     if digest_of(model) != known["network"]:

@@ -112,7 +112,9 @@ def _retrained(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
         ):
             moved = retrained_loss(trained, how, row, said)
             own = float(trained.loss(now[row : row + 1], torch.tensor([said]))[0])
-            made.append(Refit(row, change, float(predicted[row] - before), round(own + moved - before, DIGITS)))
+            made.append(
+                Refit(row, change, float(predicted[row] - before), round(own + moved - before, DIGITS))
+            )
     return made
 
 
@@ -121,7 +123,8 @@ def retrained_loss(
 ) -> float:
     """Return what a change of the training rows does to the loss of a row, of training or of a frame."""
     network, y = _network(trained), torch.tensor([label])
-    before, after = _retrained_scores(trained, change, (network.frame if frame is None else frame)[row])
+    there = (network.frame if frame is None else frame)[row]
+    before, after = _retrained_scores(trained, change, there, seeds=network.single)
     losses = [np.mean([float(trained.loss(s, y)[0]) for s in scores]) for scores in (before, after)]
     return float(losses[1] - losses[0])
 
@@ -132,11 +135,13 @@ def retrained_move(trained: Trained, change: Change, frame: pl.DataFrame) -> Ten
     return torch.stack(after).mean(0) - torch.stack(before).mean(0)
 
 
-def _retrained_scores(trained: Trained, change: Change, new: pl.DataFrame) -> tuple[list[Tensor], list[Tensor]]:
+def _retrained_scores(
+    trained: Trained, change: Change, new: pl.DataFrame, *, seeds: int | None = None
+) -> tuple[list[Tensor], list[Tensor]]:
     """Return the scores of rows by each seed once a network is trained again, as it is and with a change."""
     network, objective = _network(trained), trained.objective
     before, after = (
-        network.retrained(network.frame, one.rows.y, one.rows.weight, new)
+        network.retrained(network.frame, one.rows.y, one.rows.weight, new, seeds=seeds)
         for one in (objective, change.of(objective))
     )
     return before, after

@@ -10,6 +10,7 @@ to without the change, by the same seed, taken off: training on changes a networ
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,14 +32,15 @@ class Refit:
     model: ModuleModel
     ridge: Tensor  # (p,) λ
     damping: float
-    steps: int = STEPS
+    losses: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None  # a faster way to those of the model
 
     def value(self, theta: Tensor, rows: TensorRows, weight: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
         """Return the objective and its gradient."""
+        losses = self.losses or self.model.losses
         at, slope, total = theta.detach(), torch.zeros_like(theta), theta.new_zeros(())
         for (X, y), part in zip(rows.blocks(), weight.split(ROWS), strict=True):
             moved = at.clone().requires_grad_()
-            value = self.model.losses(moved, X, y) @ part / rows.n
+            value = losses(moved, X, y) @ part / rows.n
             slope += torch.autograd.grad(value, moved)[0]
             total += value.detach()
         off = at - anchor
@@ -54,7 +56,7 @@ class Refit:
         theta = (anchor + MOVED * anchor.square().mean().sqrt() * drawn).requires_grad_()
         search = torch.optim.LBFGS(
             [theta],
-            max_iter=self.steps,
+            max_iter=STEPS,
             history_size=MEMORY,
             tolerance_grad=FLAT,
             tolerance_change=STILL,

@@ -14,10 +14,11 @@ over (`gathered`).
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -108,6 +109,15 @@ class ModuleModel:
         known = dict(self.net.named_parameters())
         return torch.cat([known[name].detach().reshape(-1) for name in self.names])
 
+    def moved(self, theta: Tensor, dtype: torch.dtype) -> ModuleModel:
+        """Return a copy with other parameters."""  # (p,)
+        net = copy.deepcopy(self.net)
+        known = dict(net.named_parameters())
+        with torch.no_grad():
+            for name, value in self._named(theta).items():
+                known[name].copy_(value)
+        return replace(self, net=net.to(dtype))
+
     def ridge(self, l2: float | Mapping[str, float]) -> Tensor:
         """Return λ of every entry of θ.
 
@@ -143,11 +153,16 @@ class ModuleModel:
             values: Tensor = vmap(self._one)(outputs, y)
         return values
 
-    def outputs(self, theta: Tensor, X: Tensor) -> Tensor:
-        """Return what the module says of each row, without a graph."""  # (p,), (b, …) -> (b, …)
-        with _explained(), torch.no_grad():
+    def at(self, theta: Tensor, X: Tensor) -> Tensor:
+        """Return what the module says of each row."""  # (p,), (b, …) -> (b, …)
+        with _explained():
             found: Tensor = functional_call(self.net, self._named(theta), (X,))
         return found
+
+    def outputs(self, theta: Tensor, X: Tensor) -> Tensor:
+        """Return what the module says of each row, without a graph."""  # (p,), (b, …) -> (b, …)
+        with torch.no_grad():
+            return self.at(theta, X)
 
     def gradient(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the sum of gradients."""  # -> (p,)

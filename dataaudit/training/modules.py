@@ -58,14 +58,22 @@ class Network:
     order: Tensor  # (K,) the module's output of each class; of one output, whether it is of the second class
     ridge: Tensor  # (p,) λ
     damping: float
-    factor: Tensor  # (n,) by which the module's loss weighs the class of each training row
+    weights: Tensor  # (K,) by which the module's loss weighs a class
+    factor: Tensor  # (n,) that of each training row
     refits: dict[str, list[Tensor]] = field(default_factory=dict)  # θ by each seed, by what was changed
-    made: dict[int, tuple[pl.DataFrame, Tensor]] = field(default_factory=dict)  # inputs of frames, the last ones
+    made: dict[int, tuple[pl.DataFrame, Tensor]] = field(
+        default_factory=dict
+    )  # inputs of frames, the last ones
 
     @property
     def digest(self) -> str:
         """A hash of the user's own."""
         return digest_of(self.given)
+
+    @property
+    def single(self) -> int:
+        """Seeds that prove what one row does: one refit from where the network stands is as good as several."""
+        return self.given.seeds if self.given.retrain else 1
 
     @cached_property
     def theta(self) -> Tensor:
@@ -152,23 +160,21 @@ class Network:
         weight: Tensor,  # (n,) that of the objective
         new: pl.DataFrame,  # (t) rows to predict
         *,
+        seeds: int | None = None,
         kept: Checkpoint = NOT_KEPT,
     ) -> list[Tensor]:
         """Return by each seed the scores of rows once the network is trained again on others."""  # (t, k)
-        X = self.inputs(known)
-        there = self.inputs(new)
-        key = _hash(X, y, weight)
-        if key not in self.refits:
-            seeds = range(self.given.seeds)
-            self.refits[key] = [
-                kept.once(f"refit {key} of seed {seed}", partial(self._refitted, X, y, weight, seed))
-                for seed in seeds
-            ]
-        return [self._said(theta, there) for theta in self.refits[key]]
+        X, there = self.inputs(known), self.inputs(new)
+        key, asked = _hash(X, y, weight), seeds or self.given.seeds
+        thetas = self.refits.setdefault(key, [])
+        for seed in range(len(thetas), asked):
+            refit = partial(self._refitted, X, y, weight, seed)
+            thetas.append(kept.once(f"refit {key} of seed {seed}", refit))
+        return [self._said(theta, there) for theta in thetas[:asked]]
 
     def _refitted(self, X: Tensor, y: Tensor, weight: Tensor, seed: int) -> Tensor:
         if self.given.retrain is None:
-            refit = Refit(self.model, self.ridge, self.damping)
+            refit = Refit(self.model, self.ridge, self.damping, losses=self._losses)
             return refit.run(TensorRows(X, self.targets(y)), weight / self.factor, seed=seed)
         if not bool(((weight == 0) | (weight == self.factor)).all()):
             raise SettingError("retrain takes rows or leaves them: these have other weights", "leave it out")
@@ -182,6 +188,14 @@ class Network:
             raise SettingError(what, "make the same layers")
         return made.theta
 
+    def _losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
+        """Return the losses of rows, times what their classes weigh, by one pass over all of them."""
+        s = self.head(self.model.at(theta, X))
+        k = s.shape[1]
+        numbers = y if k > 1 else y.reshape(-1)
+        classes = torch.argsort(self.order)[numbers] if k > 1 else _own(numbers, self.order)
+        return Softmax(k + 1).value(s, classes) * self.weights[classes]
+
     @cached_property
     def _whole(self) -> ModuleModel:
         """The network with all its parameters, which training anew gives other values."""
@@ -190,6 +204,12 @@ class Network:
     def _said(self, theta: Tensor, X: Tensor) -> Tensor:
         model = self.model if self.given.retrain is None else self._whole
         return torch.cat([self.head(model.outputs(theta, part)) for part in X.split(GROUPED)])
+
+
+def _own(targets: Tensor, order: Tensor) -> Tensor:
+    """Return class numbers of the targets of a module with one output."""
+    ones = targets.long()
+    return ones if bool(order[0]) else 1 - ones
 
 
 def _hash(*parts: Tensor) -> str:
@@ -294,7 +314,15 @@ def _network(given: ModuleModel, training: Training, damping: float) -> Network:
     model = replace(given, net=net)
     y = torch.from_numpy(training.target.y)
     bare = Network(
-        model, given, frame, training.dataset.target, torch.ones(1), model.ridge(given.l2), damping, torch.ones(1)
+        model,
+        given,
+        frame,
+        training.dataset.target,
+        torch.ones(1),
+        model.ridge(given.l2),
+        damping,
+        torch.ones(1),
+        torch.ones(1),
     )
     X = bare.inputs(frame)
     outputs = model.outputs(model.theta, X[:2])
@@ -312,7 +340,7 @@ def _network(given: ModuleModel, training: Training, damping: float) -> Network:
     if not bool((ratio / by_class[y] - 1.0)[sure].abs().max() <= SAME if sure.any() else True):
         what = "the module's loss is not the cross-entropy of its outputs, which audits of labels rest on"
         raise SettingError(what, "give F.cross_entropy, or look at ModuleInfluence, which takes any loss")
-    return replace(network, factor=by_class[y])
+    return replace(network, weights=by_class, factor=by_class[y])
 
 
 def _order(outputs: Tensor, given: ModuleModel, classes: Sequence[str]) -> Tensor:
@@ -328,11 +356,13 @@ def _order(outputs: Tensor, given: ModuleModel, classes: Sequence[str]) -> Tenso
         order = list(range(len(known)))
     size = outputs.shape[1] if outputs.dim() == 2 else 1  # noqa: PLR2004 - rows and classes
     if outputs.dim() > 2:  # noqa: PLR2004 - the same
-        raise SettingError(f"a row's output has shape {(*outputs.shape[1:],)}", "let it be one number a class")
+        raise SettingError(
+            f"a row's output has shape {(*outputs.shape[1:],)}", "let it be one number a class"
+        )
     if size == 1 and len(known) == 2:  # noqa: PLR2004 - log-odds of the second class
         return torch.tensor([order[1]])
     if size != len(known):
-        what = f"the module has {counted(size, 'output')}, the labels have {counted(len(known), 'class')}"
+        what = f"the module has {counted(size, 'output')}, the labels have {len(known)} classes"
         raise SettingError(what, "give rows of all classes that it knows")
     return torch.tensor(order)
 
@@ -370,10 +400,13 @@ def _notes(network: Network, norm: float, q: int) -> tuple[str, ...]:
     """Return in sentences what numbers about a network rest on."""
     there = "at a minimum" if norm <= STILL else "not at a minimum"
     held = f"a pull of {network.damping:.3g} (damping) holds it near there"
-    how = f"train it again from where it stands, {counted(network.given.seeds, 'seed')} each; {held}"
+    seeds = counted(network.given.seeds, "seed")
+    how = f"train it again from where it stands, with {seeds} for each finding, one for a row; {held}"
     if network.given.retrain is not None:
-        how = f"are trained anew by your own retrain, {counted(network.given.seeds, 'seed')} each"
-    folded = "" if q == len(network.theta) else f" Its {len(network.theta):,} parameters were folded to {q:,}."
+        how = f"train it anew by your own retrain, {counted(network.given.seeds, 'seed')} each"
+    folded = (
+        "" if q == len(network.theta) else f" Its {len(network.theta):,} parameters were folded to {q:,}."
+    )
     return (
         f"The model is your own network, {there} (gradient norm {norm:.1e}): what rows do is that of the "
         f"network taken for linear there.{folded}",
