@@ -18,6 +18,7 @@ _WIDE: Final = 26
 _METHODS: Final = {
     "cholesky": "exact: a factor of the {p:,} × {p:,} Hessian",
     "dual": "exact: a factor of the {nk:,} × {nk:,} matrix of the rows",
+    "classwise": "exact: a factor of an {n:,} × {n:,} matrix of the rows for each class",
     "projected": "estimates by {probes} random projections; rows that are shown are exact",
     None: "none: not even estimates fit",
 }
@@ -151,7 +152,7 @@ def plan(source: Any, options: LabelOptions) -> Plan:
         bytes=found.bytes,
         limit=planned.limit,
         fits=planned.fits,
-        method=_METHODS[found.method].format(p=size.p, nk=size.n * size.k, probes=PROBES)
+        method=_METHODS[found.method].format(p=size.p, n=size.n, nk=size.n * size.k, probes=PROBES)
         + (ON_DISK if found.on_disk else ""),
         chosen_on=0 if options.l2 is not None else whole,
         stages=tuple(asdict(stage) for stage in found.stages),

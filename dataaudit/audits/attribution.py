@@ -152,7 +152,7 @@ def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
 
 
 def nearest(trained: Trained, tested: Tested, k: int) -> tuple[Nearest, ...]:
-    """Return the k training rows nearest to the one test row, by each measure; of a network, by its inputs."""
+    """Return the k training rows nearest to one test row, by each measure; a network's by its inputs."""
     if trained.network is not None:
         X, (x,) = (
             trained.network.inputs(frame).flatten(1).double()

@@ -247,7 +247,6 @@ def _similarity(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the similarity of every training row to the given ones, block by block."""  # (b,) -> (m, b)
     objective, v = trained.objective, directions(trained, scores, rows)
-    b = len(v)
     B = objective.model.outer(objective.rows.take(torch.from_numpy(rows)), v)
     Z = trained.prepared.to_three_digits(B)
     own = torch.einsum("bk,bkl,bl->b", v, trained.forms[torch.from_numpy(rows)], v).clamp_min(1e-300).sqrt()

@@ -73,8 +73,8 @@ def _gradient(trained: Trained) -> Check:
     if trained.network is not None:
         there = "at a minimum" if fit.converged else "not at a minimum"
         message = (
-            f"The network stands {there}: gradient norm {fit.gradient_norm:.1e}. What training on would do by "
-            "itself is in no influence; proofs take it off."
+            f"The network stands {there}: gradient norm {fit.gradient_norm:.1e}. What training on would do "
+            "by itself is in no influence; proofs take it off."
         )
         return ("gradient norm", fit.gradient_norm, fit.tolerance, fit.converged, message)
     reached = "at a minimum" if fit.converged else "not at a minimum, so influences are biased"

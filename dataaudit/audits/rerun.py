@@ -158,8 +158,9 @@ def rerun_labels(
     """Audit labels again, and refit without the first `top` rows and with other labels for them."""
     if not findings.provenance.roles:
         raise DataError("these findings are of a model of your own, which is not on disk", AGAIN)
-    opened = reopen(findings, source, hint=AGAIN, on_step=on_step)
-    opened = replace(opened, settings=asked_again(opened.settings, findings.provenance.settings, model))
+    known = findings.provenance.settings
+    asked = asked_again(LabelOptions.from_dict(known), known, model)
+    opened = replace(reopen(findings, source, hint=AGAIN, on_step=on_step), settings=asked)
     again, _ = replace(opened, settings=replace(opened.settings, verify=2 * top)).audit(on_step)
     columns = ["delta_loss_if_removed", "delta_loss_if_relabelled"]
     refits = again.verification.select(pl.col("row_id").alias("what"), "change", "predicted", "measured")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,17 @@ from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
 from dataaudit.features.target import Target, class_texts, encode_target
-from dataaudit.model.rows import Block
+from dataaudit.model.rows import Block, ShardedRows, joined
 from dataaudit.options import PairOptions
+from dataaudit.training.encoded import on_disk
 from dataaudit.training.trained import Trained
 
+if TYPE_CHECKING:
+    from dataaudit.data.scratch import Scratch
+
 Rows = NDArray[np.int64]
+Room = tuple["Scratch | None", float]  # where rows may stay that take more than a share of the memory
+TRAIN_SHARE: Final = 0.75  # of the memory that may be used, for the training rows
 TRAIN_WORDS = frozenset(("train", "training", "fit"))
 
 
@@ -51,9 +57,9 @@ class Pair:
     unjudged: Unjudged  # the other test rows
 
 
-def read_pair(train: Any, test: Any, settings: PairOptions) -> Pair:
-    """Read the training and the test rows."""
-    known, new = read_sources(train, test, settings)
+def read_pair(train: Any, test: Any, settings: PairOptions, scratch: Scratch | None = None) -> Pair:
+    """Read the training and the test rows; those that do not fit in memory stay on disk, if they may."""
+    known, new = read_sources(train, test, settings, scratch)
     target = encode_target(known.frame[settings.label])
     if not target.kept.all():
         known = known.keep(target.kept)
@@ -65,16 +71,19 @@ def read_pair(train: Any, test: Any, settings: PairOptions) -> Pair:
     return Pair(known, target, new.keep(pl.Series(mask)), y, raw, labelled, notes, new.row, left)
 
 
-def read_sources(train: Any, test: Any, settings: PairOptions) -> tuple[Dataset, Dataset]:
+def read_sources(
+    train: Any, test: Any, settings: PairOptions, scratch: Scratch | None = None
+) -> tuple[Dataset, Dataset]:
     """Read the training and the test rows as they are, with and without a label."""
     if test is None:
-        return _split(_load(train, settings, extra=settings.split_column), settings)
+        return _split(_load(train, settings, extra=settings.split_column, room=(scratch, 1.0)), settings)
     if settings.split_column is not None or settings.test_size is not None:
         raise SettingError("there are two sources and a way to split one", "give the test rows or a split")
     if isinstance(train, str) and isinstance(test, str) and train == test == "-":
         raise SettingError("training and test rows cannot both come from stdin", "give one as a file")
-    known = _load(train, settings, lenient=True)
-    return match_sides(known, _load_test(test, settings, known.frame.columns), settings)
+    known = _load(train, settings, lenient=True, room=(scratch, TRAIN_SHARE))
+    room = (scratch, 1.0 - TRAIN_SHARE)
+    return match_sides(known, _load_test(test, settings, known.frame.columns, room=room), settings)
 
 
 def _load(
@@ -84,31 +93,33 @@ def _load(
     extra: str | None = None,
     lenient: bool = False,
     labels: bool = True,
+    room: Room = (None, 1.0),
 ) -> Dataset:
     columns = settings.columns
     also = [name for name in columns_of(*settings.conditions) if name not in (settings.label, settings.id)]
     own = (*columns.features, *columns.text, *columns.categorical, *([extra] if extra else []))
     named = tuple(dict.fromkeys(own))
-    return load(
-        source,
-        target=settings.label if labels else "",
-        columns=(*named, *also) if columns.features else None,
-        exclude=tuple(name for name in columns.exclude if name not in also),
-        id_column=settings.id,
-        named=(*named, *also),
-        dialect=Dialect(settings.encoding, settings.no_header),
-        lenient=lenient,
-    )
+    wanted: dict[str, Any] = {
+        "target": settings.label if labels else "",
+        "columns": (*named, *also) if columns.features else None,
+        "exclude": tuple(name for name in columns.exclude if name not in also),
+        "id_column": settings.id,
+        "named": (*named, *also),
+        "dialect": Dialect(settings.encoding, settings.no_header),
+        "lenient": lenient,
+    }
+    scratch, share = room
+    return on_disk(source, wanted, scratch, settings, share=share) or load(source, **wanted)
 
 
-def _load_test(source: Any, settings: PairOptions, known: list[str]) -> Dataset:
+def _load_test(source: Any, settings: PairOptions, known: list[str], *, room: Room) -> Dataset:
     """Load test rows; those without the label column get an empty one."""
     try:
-        return _load(source, settings, lenient=True)
+        return _load(source, settings, lenient=True, room=room)
     except DataError as error:
         if not isinstance(error, MissingColumn) or repr(settings.label) not in error.what:
             raise
-        found = _load(source, settings, lenient=True, labels=False)
+        found = _load(source, settings, lenient=True, labels=False, room=room)
         if set(known).isdisjoint(found.frame.columns):
             raise
         empty = pl.Series(settings.label, [None] * found.n, dtype=pl.String)
@@ -214,6 +225,8 @@ class Tested:
     def take(self, rows: NDArray[np.int64]) -> Block:
         """Return some rows as a block."""  # (b,) positions
         at = torch.from_numpy(rows)
+        if isinstance(self.block, ShardedRows):
+            return self.block.take(at)
         X = self.block.X[at] if isinstance(self.block.X, Tensor) else self.block.X[rows]
         return Block(X, self.block.y[at], self.block.weight[at])
 
@@ -252,11 +265,30 @@ def predict(
     for role in trained.roles:
         if role.role != "left out" and role.column not in dataset.frame.columns:
             raise MissingColumn(role.column, dataset.frame.columns, "the test rows")
-    columns = encoding.transform(dataset.frame)
-    X = trained.design(dataset.frame) if trained.encoded is None else trained.encoded.basis.transform(columns)
     labels = torch.from_numpy(y)
     weight = torch.ones(len(y), dtype=torch.float64)
+    if not isinstance(dataset.frame, pl.DataFrame):
+        return _predicted_by_pieces(trained, dataset, labels, weight, notes)
+    columns = encoding.transform(dataset.frame)
+    X = trained.design(dataset.frame) if trained.encoded is None else trained.encoded.basis.transform(columns)
     block = Block(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, labels, weight)
     scores = trained.objective.model.scores(trained.fit.theta, block)
     p, loss = trained.log_probabilities(scores).exp(), trained.loss(scores, labels)
     return Tested(dataset, y, columns, block, scores, p.numpy(), loss.numpy(), notes)
+
+
+def _predicted_by_pieces(
+    trained: Trained, dataset: Dataset, labels: Tensor, weight: Tensor, notes: tuple[str, ...]
+) -> Tested:
+    """Predict test rows that stay on disk: they are encoded whenever they are asked for."""
+    from dataaudit.features.scanned import ScannedColumns  # noqa: PLC0415 - few tables are so large
+    from dataaudit.training.shards import frame_shards  # noqa: PLC0415
+
+    encoding, basis = trained.encoded.encoding, trained.encoded.basis  # type: ignore[union-attr]
+    columns = ScannedColumns(dataset.frame, encoding)
+    rows = ShardedRows(frame_shards(columns, basis), labels, weight, len(basis.features))
+    scores = joined(rows.map(partial(trained.objective.model.scores, trained.fit.theta)), rows.n)
+    p, loss = trained.log_probabilities(scores).exp(), trained.loss(scores, labels)
+    # They answer what is asked of rows and columns, but for all of them at once.
+    there = cast("Columns", columns), cast("Block", rows)
+    return Tested(dataset, labels.numpy(), *there, scores, p.numpy(), loss.numpy(), notes)

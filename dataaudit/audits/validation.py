@@ -24,7 +24,7 @@ from dataaudit.errors import SettingError
 from dataaudit.influence.leave_one_out import SHARP, one_step_parameters
 from dataaudit.influence.refits import minimise_together
 from dataaudit.model.objective import Change, Objective
-from dataaudit.model.rows import Block, ShardedRows
+from dataaudit.model.rows import ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
@@ -84,7 +84,7 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
         anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
         changes += [Change(group), Change(torch.tensor([row]), int(scores.suggested[row]))]
         starts += [step(by=alone) if len(group) == 1 else fit.theta, step(by=anew)]
-    thetas, made = _minima(trained, changes, starts), []
+    thetas, made = minima(trained, changes, starts), []
     for at, row in enumerate(rows.tolist()):
         label, other, before = (
             int(trained.objective.rows.y[row]),
@@ -130,7 +130,7 @@ def retrained_loss(
 
 
 def retrained_move(trained: Trained, change: Change, frame: pl.DataFrame) -> Tensor:
-    """Return by how much a change of the training rows moves the scores of a frame's rows, the mean of seeds."""
+    """Return how a change of the training rows moves the scores of a frame's rows, the mean of seeds."""
     before, after = _retrained_scores(trained, change, frame)
     return torch.stack(after).mean(0) - torch.stack(before).mean(0)
 
@@ -153,7 +153,7 @@ def _network(trained: Trained) -> Network:
     return trained.network
 
 
-def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
+def minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
     """Return the minima of problems that differ in some rows."""
     objective, prepared = trained.objective, trained.prepared
     if isinstance(objective.rows, ShardedRows):  # no weights and labels of all rows for each, few passes

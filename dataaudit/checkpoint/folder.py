@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,13 +33,8 @@ import polars as pl
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.escape import shown
-from dataaudit.files import replace_soon
+from dataaudit.files import lock, replace_soon
 from dataaudit.options import Checkpoint, StepCallback, TrainingOptions, is_module
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 FOLDER: Final = ".unfinished"
 EVERY: Final = 2.0  # seconds
@@ -286,7 +280,7 @@ class _Lock:
         except OSError:
             return True
         try:
-            _lock(file)
+            lock(file)
         except (BlockingIOError, PermissionError):
             file.close()
             return False
@@ -311,10 +305,3 @@ class _Lock:
         except (OSError, ValueError):
             number = ""
         return f"another run{number} is at work on {shown(self.path.parent.parent.as_posix())}"
-
-
-def _lock(file: IO[str]) -> None:
-    if sys.platform == "win32":
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

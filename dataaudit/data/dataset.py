@@ -137,6 +137,7 @@ class Wanted:
     some: bool = False  # whether this is one file of several, which need not have all of the columns
     named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
     dialect: Dialect = USUAL
+    as_text: tuple[str, ...] = ()  # columns whose cells stay text, whatever they say
     lenient: bool = False  # whether all but the label may be absent: as of one side of a pair
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dataaudit.model.linear import LinearModel
+from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, times, times_transposed
 from dataaudit.solvers.cg import conjugate_gradients
@@ -42,7 +43,8 @@ def minimise_together(
     if precondition is None or not isinstance(rows, MemoryRows):
         pairs = zip(objectives, starts, strict=True)
         return [minimise(one, start, precondition=precondition, settings=settings) for one, start in pairs]
-    size = max(1, BYTES // (8 * rows.n * k**2))
+    each = k if isinstance(objectives[0].model.loss, Softmax) else k**2
+    size = max(1, BYTES // (8 * rows.n * each))
     parts = [slice(at, at + size) for at in range(0, len(objectives), size)]
     return [
         fit
@@ -120,15 +122,20 @@ class _Columns:
 
     def hvp_at(self, Theta: Tensor) -> Product:
         """Return the product of each column with its own Hessian."""  # (p, m) -> (p, m)
-        S = self._scores(Theta)
-        curvature = self.model.loss.curvature(S.flatten(0, 1), self.y.flatten())
-        W = curvature.view(*S.shape, -1) * self.weight[:, :, None, None]  # (m, n, k, k)
+        S, loss, weight = self._scores(Theta), self.model.loss, self.weight[:, :, None]
+        if isinstance(loss, Softmax) and loss.n_scores > 1:  # diag(p) - p pᵀ, which is never formed
+            P = loss.log_probabilities(S.flatten(0, 1)).exp()[:, 1:].view(S.shape)
 
-        def product(V: Tensor) -> Tensor:
-            moved = self._scores(V)[..., None]
-            return self._pulled((W * moved if W.shape[3] == 1 else W @ moved)[..., 0], V)
+            def bent(moved: Tensor) -> Tensor:
+                part = P * moved
+                return part - P * part.sum(2, keepdim=True)
+        else:
+            W = loss.curvature(S.flatten(0, 1), self.y.flatten()).view(*S.shape, -1)
 
-        return product
+            def bent(moved: Tensor) -> Tensor:
+                return (W * moved[..., None] if W.shape[3] == 1 else W @ moved[..., None])[..., 0]
+
+        return lambda V: self._pulled(weight * bent(self._scores(V)), V)
 
     def _scores(self, Theta: Tensor) -> Tensor:
         """Return ``[X, 1] Θ`` of each column."""  # (p, m) -> (m, n, k)

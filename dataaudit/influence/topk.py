@@ -26,7 +26,7 @@ from dataaudit.errors import SettingError
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block
+from dataaudit.model.rows import Block, ShardedRows
 
 CHUNK = 32
 # Rows of a tile, training and test: its numbers are 1 MiB, what the cache of a core holds.
@@ -74,6 +74,9 @@ def strongest_influences(
 def _blocks(objective: Objective, room: int) -> Iterator[tuple[int, Block]]:
     """Yield the number of a block's first row and the block, whose work fits in `room` bytes."""
     rows, model = objective.rows, objective.model
+    if isinstance(rows, ShardedRows):
+        yield from zip(rows.bounds, rows.blocks(), strict=False)
+        return
     sparse = SPARSE_TESTS * (model.loss.n_scores + 1)
     numbers = model.n_params if isinstance(rows.X, Tensor) else sparse
     step = max(CHUNK, room // (8 * numbers))

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -29,19 +29,22 @@ from torch import Tensor
 from dataaudit.errors import SettingError
 from dataaudit.files import write_whole
 from dataaudit.influence.attack import Bounds, InputAttack, ModuleAttack, Retrain
+from dataaudit.influence.layers import KroneckerFactors, LayerBlocks, module_curvature
 from dataaudit.influence.neighbourhood import Neighbourhood, neighbourhood
 from dataaudit.influence.retrain import Refit
 from dataaudit.model.torch import ROWS, Batch, ModuleModel, TensorRows, Train, digest_of, gathered, paired
-from dataaudit.options import SOLVERS, require_damping, require_solver
+from dataaudit.options import SOLVERS, require_damping, require_solver, unknown
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.choose import product_solver, require_settings, short
 from dataaudit.solvers.iterative import Direct
-from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product, rough
+from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, rough
 
 BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
 DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
 STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
 SOLVED: Final = 1e-6  # relative residual of the steps of `without`
+HESSIANS: Final = ("auto", "exact", "gauss-newton")
+LAYERED: Final = ("block", "ek-fac")
 TYPICAL: Final = 100  # rows whose gradients are what ∇R is compared with
 
 
@@ -61,8 +64,11 @@ class ModuleInfluence:
     damping : float
         δ, added to the Hessian. Where the point is no minimum, or the module is not convex, it has to make
         up for negative curvature; ``solver="cholesky"`` raises it by itself.
-    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi"} or a solver's settings
-        How A⁻¹ is applied.
+    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi", "block", "ek-fac"} or a solver's settings
+        How A⁻¹ is applied: the last two layer by layer, for large networks.
+    hessian : {"auto", "exact", "gauss-newton"}
+        The last is the Hessian without the module's own curvature: never negative where the loss is convex in
+        the outputs. "auto" takes it for "block" and "ek-fac".
     folder : Path or str, optional
         Where solves and influences are kept, a file for each group of rows, under a name made of all that
         they rest on: another run, or one after it was stopped, reads them there.
@@ -101,6 +107,7 @@ class ModuleInfluence:
         l2: float | Mapping[str, float] | None = None,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
+        hessian: Literal["auto", "exact", "gauss-newton"] = "auto",
         folder: Path | str | None = None,
     ) -> None:
         require_damping(damping)
@@ -114,12 +121,15 @@ class ModuleInfluence:
         self.theta = model.theta
         self.gradient = self._gradient()
         self.gradient_norm = float(self.gradient.abs().max())
-        self.curvature = Curvature(
-            len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping
+        self._gauss_newton = _gauss_newton(hessian, solver)
+        self.curvature = module_curvature(
+            self.model, self.rows, self.ridge, damping=damping, gauss_newton=self._gauss_newton
         )
-        settings = _settings(solver, len(self.theta), float(self.ridge.min()))
+        settings = self._by_layer(solver) or _settings(solver, len(self.theta), float(self.ridge.min()))
         self.inverse: Inverse = settings.invert(self.curvature)
-        self._rests_on = repr((digest_of(model), getattr(model.loss, "__name__", model.loss), settings))
+        self._rests_on = repr(
+            (digest_of(model), getattr(model.loss, "__name__", model.loss), solver, hessian)
+        )
         self.notes: tuple[str, ...] = () if self.at_minimum else (self._away(),)
         if warned := rough(self.inverse.residual):
             how = f"the {self.inverse.method} solver leaves a relative residual of"
@@ -296,7 +306,7 @@ class ModuleInfluence:
         return model.moved(theta, self.theta.dtype)
 
     def measured(self, rows: Sequence[int], test: Batch, *, seeds: int = 3) -> Tensor:
-        """Return what removing training rows, one at a time, does to the loss of test rows, by training again.
+        """Return what `without` predicts, by training again without each row and with all of them.
 
         Parameters
         ----------
@@ -310,8 +320,7 @@ class ModuleInfluence:
         Returns
         -------
         Tensor (m, t)
-            What `without` predicts, measured: the loss after training again without the row, less that after
-            training again with it.
+            Change of each test loss.
         """
         X, y = paired(test, "test")
         changes: list[tuple[int, ...]] = [(), *((row,) for row in self._positions(rows).tolist())]
@@ -423,8 +432,18 @@ class ModuleInfluence:
         return search.run(rows, steps)
 
     def _curvature_without(self, own: Batch) -> Curvature:
-        bend, whole = self.model.bend_at(self.theta, *own), self.curvature.damped(self.inverse.damping)
+        at = self.model.gauss_newton_at if self._gauss_newton else self.model.bend_at
+        bend, whole = at(self.theta, *own), self.curvature.damped(self.inverse.damping)
         return replace(whole, full=lambda V: whole.full(V) - bend(V) / self.rows.n)
+
+    def _by_layer(self, solver: str | CurvatureSolver) -> CurvatureSolver | None:
+        """Return the settings of a solver that goes layer by layer."""
+        if solver == "ek-fac":
+            return KroneckerFactors(self.model, self.rows, self.ridge)
+        if solver == "block":
+            within = partial(_settings, "auto", floor=0.0)
+            return LayerBlocks(self.model, self.rows, self.ridge, self._gauss_newton, within)
+        return None
 
     def _blocks(self, rows: TensorRows | None = None) -> Iterator[Batch]:
         size = len(self.theta) * self.theta.element_size()
@@ -456,25 +475,16 @@ class ModuleInfluence:
             total += self.model.gradient(self.theta, X, y)
         return total / self.rows.n + self.ridge * self.theta
 
-    def _full(self) -> Product:
-        """Return the product with ∇²R; the graph is kept where the rows are few, else made block by block."""
-        kept: Callable[[Tensor], Tensor] | None = None
-        if self.rows.n <= ROWS:
-            kept = self.model.bend_at(self.theta, self.rows.X, self.rows.y)
 
-        def product(V: Tensor) -> Tensor:
-            if kept is not None:
-                return kept(V) / self.rows.n + self.ridge[:, None] * V
-            total = torch.zeros_like(V)
-            for X, y in self.rows.blocks():
-                total += self.model.bend_at(self.theta, X, y)(V)
-            return total / self.rows.n + self.ridge[:, None] * V
-
-        return product
-
-    def _drawn(self, chosen: Tensor) -> Product:
-        bend = self.model.bend_at(self.theta, self.rows.X[chosen], self.rows.y[chosen])
-        return lambda V: bend(V) / len(chosen) + self.ridge[:, None] * V
+def _gauss_newton(hessian: str, solver: str | CurvatureSolver) -> bool:
+    """Return whether the Gauss-Newton matrix stands for the Hessian."""
+    if hessian not in HESSIANS:
+        raise unknown("hessian", hessian, HESSIANS)
+    if hessian == "exact" and solver == "ek-fac":
+        raise SettingError(
+            "ek-fac approximates the Gauss-Newton matrix, not the Hessian", "leave hessian out"
+        )
+    return hessian == "gauss-newton" or (hessian == "auto" and solver in LAYERED)
 
 
 def _settings(solver: str | CurvatureSolver, p: int, floor: float) -> CurvatureSolver:
@@ -482,7 +492,9 @@ def _settings(solver: str | CurvatureSolver, p: int, floor: float) -> CurvatureS
     require_settings(solver)
     if not isinstance(solver, str):
         return solver
-    require_solver(solver, [name for name in SOLVERS if name != "dual"], why="is for linear scores")
+    require_solver(
+        solver, [*(name for name in SOLVERS if name != "dual"), *LAYERED], why="is for linear scores"
+    )
     costs = f"the Hessian of {p:,} parameters takes {p:,} products and {short(3 * 8 * p**2)}B to be factored"
     if solver == "cholesky" or (solver == "auto" and p <= DIRECT):
         return Direct(costs if solver == "auto" else "asked for")

@@ -1,16 +1,18 @@
 """What a model of n rows, d features and k scores takes, in bytes and multiplications, before it is made.
 
-With p = k (d + 1) parameters: a factor of the Hessian takes n p² + p³, one of the dual n² d + (nk)³, random
-projections a product with X for each of their steps. `route` is the choice among them: whoever prepares an
-inverse Hessian, and whoever says beforehand what an audit will take, ask it here.
+With p = k (d + 1) parameters: a factor of the Hessian takes n p² + p³, one of the dual n² d + (nk)³, one of
+each of K classes n² d + K n³, random projections a product with X for each of their steps. `route` is the
+choice among them: whoever prepares an inverse Hessian, and whoever says beforehand what an audit will take,
+ask it here.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Route = Literal["cholesky", "dual", "projected"]
+Route = Literal["cholesky", "dual", "classwise", "projected"]
 
 WORK: Final = 2e12  # multiplications up to which a factor is worth its exactness
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
@@ -63,6 +65,11 @@ class Size:
         """Bytes of K, M, the inverse factor, and what a triangular solve copies (`solvers.dual`)."""
         return _FLOAT * (self.n**2 + 11 * (self.n * self.k) ** 2 // 4)
 
+    @property
+    def classwise(self) -> int:
+        """Bytes of the matrices of all classes, one half of each in float32, and of the factors of one."""
+        return self.n**2 * (9 * (self.k + 1) // 4 + 7 * _FLOAT) if self.k > 1 else self.dual
+
     def projected(self, probes: int = FEWEST) -> int:
         """Return the bytes of projections and of the split Hessian: X in float32 both ways, some columns."""
         width = self.d + 1
@@ -90,22 +97,31 @@ class Size:
         """Multiplications of the dual, its factor and the forms."""
         return float(self.n) ** 2 * self.d + float(self.n * self.k) ** 3
 
+    @property
+    def classwise_work(self) -> float:
+        """Multiplications of a factor of each class, and the forms."""
+        return float(self.n) ** 2 * self.d + (self.k + 1) * float(self.n) ** 3
 
-def route(size: Size, limit: int) -> Route | None:
+
+def route(size: Size, limit: int, *, damped: bool = False) -> Route | None:
     """Return how H⁻¹ is had in so many bytes: by the cheaper factor that fits; None where nothing does.
 
     Where a factor is too much work projections serve, if they fit.
     """
-    primal, dual = (needed + size.forms <= limit for needed in (size.primal, size.dual))
+    factors: dict[Route, tuple[float, int]] = {
+        "cholesky": (size.primal_work, size.primal),
+        "dual": (size.dual_work, size.dual),
+    }
+    if size.k > 1 and not damped:  # what is added to the K - 1 scores is not the same for all classes
+        factors["classwise"] = (size.classwise_work, size.classwise)
+    fit = {way: work for way, (work, needed) in factors.items() if needed + size.forms <= limit}
     most = CLASSES_WORK if size.k > 1 and size.entries else WORK
-    dear = min(size.primal_work, float(size.n * size.k) ** 3) > most
-    if (dear or not (primal or dual)) and size.projected() + size.forms <= limit:
+    dear = min(fit.values(), default=math.inf) > most
+    if dear and size.projected() + size.forms <= limit:
         return "projected"
-    if primal and (not dual or size.primal_work <= size.dual_work):
-        return "cholesky"
-    return "dual" if dual else None
+    return min(fit, key=fit.__getitem__, default=None)
 
 
 def least_bytes(size: Size) -> int:
     """Return the bytes without which there is no leave-one-out of so many rows."""
-    return size.forms + min(size.primal, size.dual, size.projected())
+    return size.forms + min(size.primal, size.dual, size.classwise, size.projected())

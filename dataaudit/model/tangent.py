@@ -1,13 +1,13 @@
 """A network as the linear model that it is near the point where it stands: scores and their Jacobian.
 
-With f(x, θ) the scores of a row and J(x) = ∂f/∂θ at the given θ̃, the model in the move Δ = θ - θ̃ is
+With f(x, θ) the scores of a row and J(x) = ∂f/∂θ at the given θ̃, the model in Δ = θ - θ̃ is
 
     s(x, Δ) = f(x, θ̃) + J(x) Δ
     R̃(Δ) = (1/n) Σ ω ℓ(s_i(Δ), y_i) - ḡᵀΔ + ½ Σ_j (λ_j + δ) Δ_j²         ḡ = (1/n) Σ ω J_iᵀ r_i at Δ = 0
 
-(the neural tangent model; Jacot et al. 2018). Its Hessian is that of Gauss and Newton, (1/n) Σ ω JᵀWJ + λ + δ,
-which is positive definite wherever the network stands, so that leverages are below 1 and everything that is
-said of a linear model holds. ḡ makes Δ = 0 the minimum: what training on would do by itself is no row's doing.
+(the neural tangent model; Jacot et al. 2018). Its Hessian is Gauss and Newton's, (1/n) Σ ω JᵀWJ + λ + δ,
+positive definite wherever the network stands, so that leverages are below 1 and everything that is
+said of a linear model holds. ḡ makes Δ = 0 the minimum: what training on would do is no row's doing.
 
 A row's f and J lie side by side in X: k q numbers of J, then the k scores. Where θ has more than `MOST`
 entries J is folded to `FOLDED` columns: each parameter adds itself, with a random sign, to one of them

@@ -5,6 +5,7 @@ they are, which is how "the last layer alone" is asked for. With ℓ(θ; x, y) t
 
     gradients   ∇_θ ℓ of every row               one reverse pass a row, mapped over rows
     H v         ∇_θ (vᵀ Σ ∇_θ ℓ)                 Pearlmutter (1994): a reverse pass over the gradient
+    Jᵀ B J v    B = ∇²ℓ in the outputs           Gauss-Newton (Schraudolph 2002): three reverse passes
     mixed       ∇_x (vᵀ ∇_θ ℓ) of every row      the same through the whole module down to its inputs
 
 The module is called on batches and has to treat rows one by one: in training mode, dropout and batch
@@ -203,12 +204,37 @@ class ModuleModel:
             pull: Callable[[Tensor], tuple[Tensor]] = vjp(lambda moved: self._slope(moved, X, y), theta)[1]
         columns = vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)
 
-        def bent(V: Tensor) -> Tensor:
-            with _explained():
-                product: Tensor = columns(V)
-            return product.detach()
+        return _detached(columns)
 
-        return bent
+    def gauss_newton_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return ``V -> (Σ Jᵀ B J) V``: the Hessian without the module's own curvature, never negative."""
+
+        def forward(moved: Tensor) -> Tensor:
+            found: Tensor = functional_call(self.net, self._named(moved), (X,))
+            return found
+
+        def slope(found: Tensor) -> Tensor:
+            total: Tensor = vmap(self._one)(found, y).sum()
+            return total
+
+        with _explained(), sdpa_kernel(SDPBackend.MATH):
+            outputs, pull = vjp(forward, theta)[:2]
+            push = vjp(lambda slopes: pull(slopes)[0], torch.zeros_like(outputs))[1]  # u -> Jᵀ u is linear
+            bend = vjp(grad(slope), outputs)[1]
+
+        def single(v: Tensor) -> Tensor:
+            product: Tensor = pull(bend(push(v)[0])[0])[0]
+            return product
+
+        return _detached(vmap(single, in_dims=1, out_dims=1))  # (p, m) -> (p, m)
+
+    def roots(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return S with S Sᵀ the Hessian of each row's loss in its outputs; what is negative is left out."""
+        with _explained():  # (b, …), (b, …) -> (b, k, k)
+            each: Tensor = vmap(jacrev(grad(self._one)))(outputs, y)
+        values, vectors = torch.linalg.eigh(each.detach().reshape(len(y), *[outputs[0].numel()] * 2))
+        found: Tensor = vectors * values.clamp_min(0.0).sqrt()[:, None, :]
+        return found
 
     def mixed(self, theta: Tensor, v: Tensor, X: Tensor, *, y: Tensor) -> Tensor:
         """Return ``∇_x (vᵀ ∇_θ ℓ)`` of each row, in the shape of X."""  # (p,), (p,), (b, …) -> (b, …)
@@ -236,6 +262,17 @@ class ModuleModel:
         sizes = [known[name].numel() for name in self.names]
         parts = zip(self.names, torch.split(theta, sizes), strict=True)
         return {name: part.view_as(known[name]) for name, part in parts}
+
+
+def _detached(columns: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a product with columns that keeps no graph."""
+
+    def product(V: Tensor) -> Tensor:
+        with _explained():
+            found = columns(V)
+        return found.detach()
+
+    return product
 
 
 @contextmanager

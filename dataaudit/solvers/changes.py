@@ -94,7 +94,7 @@ class Changes:
 
             def product(U: Tensor, D: Tensor = D) -> Tensor:
                 moved = (D @ changed.scores(U)[:, :, None])[:, :, 0]
-                return changed.add(self.inverse.product(U), moved)
+                return changed.add(self.inverse.hessian.product(U), moved)
 
             left_over = changed.add(-HV, force)
             size = left_over.abs().amax(0).clamp_min(1e-300)

@@ -28,6 +28,7 @@ from dataaudit.solvers.base import (
 )
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.cholesky import Cholesky
+from dataaudit.solvers.classwise import Classwise
 from dataaudit.solvers.dual import Dual
 from dataaudit.solvers.iterative import Lissa, LowRank
 from dataaudit.solvers.operator import CurvatureSolver, of_objective
@@ -73,7 +74,7 @@ def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
         return Cholesky("the rows are not in memory: a Hessian takes one pass over them", damping)
     if objective.l2 <= 0:
         return Cholesky(f"without a ridge only the {size.p:,} × {size.p:,} Hessian can be factored", damping)
-    way = route(size, limit)
+    way = route(size, limit, damped=damping > 0)
     if way is None:
         what = f"influence for {size.n:,} rows, {size.d:,} features and {size.k + 1} classes"
         require_memory(least_bytes(size), what, limit)
@@ -85,6 +86,8 @@ def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:
         f"the {p:,} × {p:,} Hessian takes {short(size.primal_work)}flop and {short(size.primal)}B, "
         f"the {nk:,} × {nk:,} dual {short(size.dual_work)}flop and {short(size.dual)}B"
     )
+    if way == "classwise":
+        return Classwise(f"{costs}; {size.k + 1} matrices of {size.n:,} × {size.n:,} are the smaller work")
     both = max(size.primal, size.dual) + size.forms <= limit
     why = "is the smaller work" if both else "alone fits in memory"
     if way == "cholesky":

@@ -76,6 +76,37 @@ class Products:
 
 
 @dataclass(frozen=True)
+class Coupled:
+    """H + δ I at one θ, as a product; vectors are those of θ, m at a time."""
+
+    X: Products
+    P: Tensor  # (n, k) probabilities of all classes but the first
+    weight: Tensor  # (n,) ω/n
+    ridge: Tensor  # (d+1,) λ of each column
+    damping: float
+
+    @classmethod
+    def of(
+        cls, objective: Objective, theta: Tensor, dtype: torch.dtype = torch.float64, *, damping: float = 0.0
+    ) -> Coupled:
+        """Take the Hessian of an objective at θ."""
+        rows = objective.rows
+        P = probabilities(objective, theta)[:, 1:].to(dtype).contiguous()
+        X = Products.of(rows.X, dtype, device=rows.device)
+        return cls(X, P, (rows.weight / rows.n).to(dtype), _ridge(objective, dtype), damping)
+
+    def product(self, V: Tensor) -> Tensor:
+        """Return (H + δ I) V."""  # (p, m) -> (p, m)
+        k, m = self.P.shape[1], V.shape[1]
+        T = V.view(-1, k, m)
+        P, ridge = self.P[:, :, None], self.ridge[:, None, None]
+        U = self.X.scores(T).mul_(P)
+        U.addcmul_(P, U.sum(1, keepdim=True), value=-1.0).mul_(self.weight[:, None, None])
+        H = self.X.pull(U).addcmul_(T - T.sum(1, keepdim=True) / (k + 1), ridge)
+        return H.add_(T, alpha=self.damping).view(-1, m)
+
+
+@dataclass(frozen=True)
 class Blocks:
     """Inverses near to those of H_a."""
 
@@ -126,61 +157,39 @@ def _dense(X: Tensor | csr_array, rows: NDArray[np.int64], columns: NDArray[np.i
 
 @dataclass(frozen=True)
 class Classes:
-    """H + δ I at one θ; vectors are those of θ, m at a time."""
+    """The inverse of H + δ I at one θ; vectors are those of θ, m at a time."""
 
-    X: Products
-    P: Tensor  # (n, k) probabilities of all classes but the first
+    hessian: Coupled  # in single precision
     W: Tensor  # (n, K) weights w_a ω/n of the blocks
-    weight: Tensor  # (n,) ω/n
-    ridge: Tensor  # (d+1,) λ of each column
-    damping: float
     blocks: Blocks
 
     @classmethod
     def of(cls, objective: Objective, theta: Tensor, *, damping: float = 0.0) -> Classes:
         """Take the Hessian of an objective at θ."""
-        rows, ridge = objective.rows, _ridge(objective, torch.float32)
-        weight = (rows.weight / rows.n).float()
-        P = _probabilities(objective, theta).float()
-        W = _block_weights(P, weight)
-        blocks = Blocks.of(rows.X, W, ridge + damping)
-        return cls(
-            Products.of(rows.X, device=rows.device), P[:, 1:].contiguous(), W, weight, ridge, damping, blocks
-        )
+        hessian = Coupled.of(objective, theta, torch.float32, damping=damping)
+        W = _block_weights(objective, theta)
+        return cls(hessian, W, Blocks.of(objective.rows.X, W, hessian.ridge + damping))
 
     def at(self, objective: Objective, theta: Tensor) -> Classes:
         """Return the same at another θ, or with other weights, preconditioned as here."""
-        P, weight = (
-            _probabilities(objective, theta).float(),
-            (objective.rows.weight / objective.rows.n).float(),
-        )
-        return replace(self, P=P[:, 1:].contiguous(), W=_block_weights(P, weight), weight=weight)
+        P, weight = probabilities(objective, theta).float(), objective.rows.weight / objective.rows.n
+        hessian = replace(self.hessian, P=P[:, 1:].contiguous(), weight=weight.float())
+        return replace(self, hessian=hessian, W=_block_weights(objective, theta))
 
     @property
     def columns(self) -> int:
         """How many right-hand sides are solved for at a time."""
         n, K = self.W.shape
-        return max(1, min(COLUMNS, NUMBERS // ((n + len(self.ridge)) * K)))
-
-    def product(self, V: Tensor) -> Tensor:
-        """Return (H + δ I) V."""  # (p, m) -> (p, m)
-        k, m = self.P.shape[1], V.shape[1]
-        T = V.view(-1, k, m)
-        P, ridge = self.P[:, :, None], self.ridge[:, None, None]
-        U = self.X.scores(T).mul_(P)
-        U.addcmul_(P, U.sum(1, keepdim=True), value=-1.0).mul_(self.weight[:, None, None])
-        H = self.X.pull(U).addcmul_(T - T.sum(1, keepdim=True) / (k + 1), ridge)
-        return H.add_(T, alpha=self.damping).view(-1, m)
+        return max(1, min(COLUMNS, NUMBERS // ((n + len(self.hessian.ridge)) * K)))
 
     def precondition(self, V: Tensor) -> Tensor:
         """Return T diag(H_a)⁻¹ Tᵀ V, nearly."""  # (p, m) -> (p, m)
-        G = V.view(len(self.ridge), -1, V.shape[1])
-        Z = self.blocks.times(torch.cat([-G.sum(1, keepdim=True), G], dim=1))
+        Z = self.blocks.times(symmetric(V, len(self.hessian.ridge)))
         return (Z[:, 1:] - Z[:, :1]).reshape(V.shape)
 
     def energy(self, B: Tensor) -> Tensor:
         """Return about ``bᵀ H⁻¹ b`` of each column, by the preconditioner alone."""  # (p, m) -> (m,)
-        B = B.to(self.P.dtype)
+        B = B.float()
         return (B * self.precondition(B)).sum(0)
 
     def solve(self, B: Tensor, tolerance: float) -> Tensor:
@@ -191,9 +200,9 @@ class Classes:
     def _solve(self, B: Tensor, tolerance: float) -> Tensor:
         # Squares of small numbers vanish, in single precision below 1e-23: columns of size 1, or of 0.
         size = B.abs().amax(0, keepdim=True)
-        scaled = (B / torch.where(size > 0, size, 1.0)).to(self.P.dtype)
+        scaled = (B / torch.where(size > 0, size, 1.0)).float()
         x, steps = conjugate_gradients(
-            self.product, scaled, precondition=self.precondition, tolerance=tolerance, max_steps=STEPS
+            self.hessian.product, scaled, precondition=self.precondition, tolerance=tolerance, max_steps=STEPS
         )
         if steps == STEPS:
             what = (
@@ -202,31 +211,21 @@ class Classes:
             raise SolveError(what, "raise --l2, or give --damping")
         return x.to(B.dtype) * size
 
-    def in_double(self, objective: Objective, theta: Tensor) -> Classes:
-        """Return the same whose products are in double precision."""
-        return replace(
-            self,
-            X=Products.of(objective.rows.X, torch.float64, device=objective.rows.device),
-            P=_probabilities(objective, theta)[:, 1:].contiguous(),
-            weight=objective.rows.weight / objective.rows.n,
-            ridge=_ridge(objective, torch.float64),
-        )
-
     def project(self, probes: int, tolerance: float, *, seed: int = 0) -> Projections:
         """Estimate the q_a of all rows."""
-        (n, K), width = self.W.shape, len(self.ridge)
-        root, eta_root = self.W.sqrt()[:, :, None], (self.ridge + self.damping).sqrt()[:, None, None]
+        (n, K), width = self.W.shape, len(self.hessian.ridge)
+        root, X, ridge = self.W.sqrt()[:, :, None], self.hessian.X, self._ridge.sqrt()
         generator = torch.Generator().manual_seed(seed)
         a, b, kept = torch.zeros(n, K), torch.zeros(n, K), []
         for some in torch.split(torch.arange(probes), self.columns):
             omega = torch.randn(n, K, len(some), generator=generator)
             eta = torch.randn(width, K, len(some), generator=generator)
-            B = self.X.pull(root * omega).add_(eta.mul_(eta_root))
+            B = X.pull(root * omega).add_(eta.mul_(ridge))
             Z, _ = conjugate_gradients(
                 self._blockwise, B.flatten(1), precondition=self._by_blocks, tolerance=tolerance
             )
             Z = Z.view(B.shape)
-            x = self.X.scores(Z)
+            x = X.scores(Z)
             a += x.square().sum(2)
             b += omega.addcmul_(root, x, value=-1.0).square().sum(2)
             if some[0] < KEPT:
@@ -234,25 +233,36 @@ class Classes:
         a, b = a / probes, b / probes
         h = (self.W * a).clamp(1e-30, 3.9)  # two estimates of it, joined as in `sketch`
         q = a * (b**2 - h * b + h) / (h**2 + b**2)
-        return Projections(self.X, self.P, self.W, self.weight, q, torch.cat(kept, dim=2))
+        return Projections(self.hessian.P, self.W, self.hessian.weight, q, torch.cat(kept, dim=2))
+
+    @property
+    def _ridge(self) -> Tensor:
+        return (self.hessian.ridge + self.hessian.damping)[:, None, None]
 
     def _blockwise(self, V: Tensor) -> Tensor:
         """Return H_a V of each class, columns class by class."""  # (d+1, Km) -> (d+1, Km)
         T = V.view(len(V), self.W.shape[1], -1)
-        U = self.X.scores(T).mul_(self.W[:, :, None])
-        ridge = (self.ridge + self.damping)[:, None, None]
-        return self.X.pull(U).addcmul_(T, ridge).flatten(1)
+        U = self.hessian.X.scores(T).mul_(self.W[:, :, None])
+        return self.hessian.X.pull(U).addcmul_(T, self._ridge).flatten(1)
 
     def _by_blocks(self, V: Tensor) -> Tensor:
         return self.blocks.times(V.view(len(V), self.W.shape[1], -1)).flatten(1)
 
 
-def _probabilities(objective: Objective, theta: Tensor) -> Tensor:
-    return torch.softmax(torch.nn.functional.pad(objective.scores(theta), (1, 0)), 1)  # -> (n, K)
+def probabilities(objective: Objective, theta: Tensor) -> Tensor:
+    """Return those of all classes."""  # -> (n, K)
+    return torch.softmax(torch.nn.functional.pad(objective.scores(theta), (1, 0)), 1)
 
 
-def _block_weights(P: Tensor, weight: Tensor) -> Tensor:
-    """Return w_a ω/n."""  # (n, K), (n,) -> (n, K)
+def symmetric(V: Tensor, width: int) -> Tensor:
+    """Return Tᵀ V, a column of K symmetric scores for each feature."""  # (p, m) -> (d+1, K, m)
+    G = V.view(width, -1, V.shape[1])
+    return torch.cat([-G.sum(1, keepdim=True), G], dim=1)
+
+
+def _block_weights(objective: Objective, theta: Tensor) -> Tensor:
+    """Return w_a ω/n."""  # -> (n, K)
+    P, weight = probabilities(objective, theta).float(), (objective.rows.weight / objective.rows.n).float()
     K = P.shape[1]
     return P * (1.0 - P) * (weight[:, None] * (K / (K - 1)))
 
@@ -268,7 +278,6 @@ def _ridge(objective: Objective, dtype: torch.dtype) -> Tensor:
 class Projections:
     """Estimates of q_a, and the projected parameters that they come from."""
 
-    X: Products
     P: Tensor  # (n, k)
     W: Tensor  # (n, K)
     weight: Tensor  # (n,)

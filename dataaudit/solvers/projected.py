@@ -32,7 +32,7 @@ from dataaudit.model.objective import Objective
 from dataaudit.options.progress import ticking
 from dataaudit.solvers.base import Prepared, lifted_rows, with_damping
 from dataaudit.solvers.changes import Changes
-from dataaudit.solvers.classes import Classes, Products
+from dataaudit.solvers.classes import Classes, Coupled, Products
 from dataaudit.solvers.operator import Product, of_objective
 from dataaudit.solvers.schur import Schur
 from dataaudit.solvers.sketch import Sketch
@@ -86,7 +86,7 @@ class Projected:
     def _by_classes(self, objective: Objective, theta: Tensor) -> Prepared:
         """Return the same for several classes, whose forms would take k solves a row."""
         inverse = Classes.of(objective, theta, damping=self.damping)
-        whole = inverse.in_double(objective, theta)
+        whole = Coupled.of(objective, theta, damping=self.damping)
         probes = class_probes(objective)
         projected = cache(partial(inverse.project, probes, PROJECTED))
         solve = partial(_refined, whole.product, inverse)

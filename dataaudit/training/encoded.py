@@ -40,6 +40,8 @@ ON_DISK: Final = (
     "The table stayed on disk, as it needs more memory than may be used: columns and rows were read in turn."
 )
 _COMPARED: Final = 4096  # bytes that a row takes which is compared with others
+SEARCHED: Final = 150  # bytes of a cell of rows whose slices are searched
+FEWEST_SEARCHED: Final = 20_000  # rows of which they are, whatever memory there is
 FORMED: Final = 1 << 16  # rows whose normal forms are made at a time
 
 
@@ -84,7 +86,7 @@ def read_labelled(
         "named": named,
         "dialect": Dialect(settings.encoding, settings.no_header),
     }
-    dataset = _scanned(source, wanted, scratch, settings) or load(source, **wanted)
+    dataset = on_disk(source, wanted, scratch, settings) or load(source, **wanted)
     for column in (settings.group, *settings.by):
         if column and column not in (*dataset.frame.columns, settings.id):
             raise MissingColumn(column, dataset.frame.columns, "the data")
@@ -100,17 +102,24 @@ def read_labelled(
     return dataset, target
 
 
-def _scanned(
-    source: Any, wanted: Mapping[str, Any], scratch: Scratch | None, settings: TrainingOptions
+def on_disk(
+    source: Any,
+    wanted: Mapping[str, Any],
+    scratch: Scratch | None,
+    settings: TrainingOptions,
+    *,
+    share: float = 1.0,  # of the memory that may be used, for these rows
 ) -> Dataset | None:
     """Return a table that does not fit in memory, on disk; None where it does, as most do."""
     sizes = sum(map(file_size, given_files(source))) if scratch is not None else 0
-    if scratch is None or (scratch.engine is None and sizes * SMALL <= memory_limit()):
+    if scratch is None or (scratch.engine is None and sizes * SMALL <= share * memory_limit()):
         return None
     import dataaudit.solvers  # noqa: F401, PLC0415 - before its modules: another thread imports them as well
     from dataaudit.training.streamed import read_scanned  # noqa: PLC0415 - few tables are so large
 
-    dataset = read_scanned(source, wanted, scratch, plain=settings.basis == "linear")
+    searched = 0 if isinstance(settings, LabelOptions) else SEARCHED
+    plain = settings.basis == "linear"
+    dataset = read_scanned(source, wanted, scratch, plain=plain, searched=searched, share=share)
     if dataset is not None and settings.model != "logistic":
         what = f"{settings.model} takes all rows in memory, where these do not fit"
         raise SettingError(what, "use logistic, the default, or give more with --memory")

@@ -18,10 +18,10 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from dataaudit.data.dataset import first_line
-from dataaudit.errors import AuditError, MissingColumn, SettingError
+from dataaudit.errors import AuditError, SettingError
 from dataaudit.features.columns import counted
 from dataaudit.features.target import class_texts
 from dataaudit.influence.retrain import Refit, held_near
@@ -61,9 +61,8 @@ class Network:
     weights: Tensor  # (K,) by which the module's loss weighs a class
     factor: Tensor  # (n,) that of each training row
     refits: dict[str, list[Tensor]] = field(default_factory=dict)  # θ by each seed, by what was changed
-    made: dict[int, tuple[pl.DataFrame, Tensor]] = field(
-        default_factory=dict
-    )  # inputs of frames, the last ones
+    # Inputs of frames, the last ones.
+    made: dict[int, tuple[pl.DataFrame, Tensor]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -91,23 +90,28 @@ class Network:
             return self.made[id(frame)][1]
         given = frame.drop(self.target, strict=False)
         try:
-            made = (self.given.features or _stacked)(given)
+            made = _stacked(given) if self.given.features is None else self.given.features(given)
         except (AuditError, MemoryError):
             raise
-        except Exception as error:  # noqa: BLE001 - a function of the user's
+        except Exception as error:
             what = f"features cannot be made of these rows: {type(error).__name__}: {first_line(error)}"
             raise SettingError(what, "try features(frame) by itself: it gets a frame of Polars") from error
         X = torch.as_tensor(made)
         if len(X) != frame.height:
             what = f"features gives {counted(len(X), 'row')} for {counted(frame.height, 'row')}"
             raise SettingError(what, "return one input a row, in their order")
-        X = X.double() if X.is_floating_point() else X
+        if X.is_floating_point() or (self.given.features is None and not self._embeds):
+            X = X.double()
         if not bool(torch.isfinite(X).all()):
             raise SettingError("inputs of the module are not finite", "fill what is missing in features=")
         if len(self.made) >= SEEN:
             self.made.pop(next(iter(self.made)))
         self.made[id(frame)] = (frame, X)
         return X
+
+    @property
+    def _embeds(self) -> bool:  # so that whole numbers stay what they are
+        return any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) for layer in self.model.net.modules())
 
     def head(self, outputs: Tensor) -> Tensor:
         """Return the log-odds of every class against the first."""  # (b, …) -> (b, k)
@@ -407,8 +411,10 @@ def _notes(network: Network, norm: float, q: int) -> tuple[str, ...]:
     folded = (
         "" if q == len(network.theta) else f" Its {len(network.theta):,} parameters were folded to {q:,}."
     )
-    return (
+    stands = (
         f"The model is your own network, {there} (gradient norm {norm:.1e}): what rows do is that of the "
-        f"network taken for linear there.{folded}",
+    )
+    return (
+        f"{stands}network taken for linear there.{folded}",
         f"Proofs {how}. What training on does without the change is taken off.",
     )

@@ -48,6 +48,7 @@ OF_FINDING, TESTS, BEHIND = 3, 100, 3
 
 # Findings whose columns are drawn.
 DRAWN = 5
+TIED = 1e-9  # share by which what is equal may differ
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -144,7 +145,9 @@ def slice_table(screen: Screen, cuts: Cuts, tested: Tested) -> pl.DataFrame:
     (R1, V1), (R2, V2) = known, new = screen.known.sums(cuts.train), screen.new.sums(judged)
     K, (n, t) = len(screen.trained.classes), cuts.sizes
     evidence = differences(known, new)
-    c = ((R2 / V2 - R1 / V1) ** 2 / (1.0 / V1 + 1.0 / V2)).argmax(1) if cuts.m else np.zeros(0, dtype=int)
+    worth = (R2 / V2 - R1 / V1) ** 2 / (1.0 / V1 + 1.0 / V2)
+    # Of two classes both are worth the same but for rounding.
+    c = (worth >= worth.max(1, keepdims=True) * (1.0 - TIED)).argmax(1) if cuts.m else np.zeros(0, dtype=int)
     every = np.arange(cuts.m)
     rates = [
         (part.T @ np.eye(K)[labels])[every, c] / np.maximum(size, 1)

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.errors import SettingError
 from dataaudit.audits.testset import Evaluation, Tested, evaluated
+from dataaudit.errors import SettingError
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
 from dataaudit.options import NOT_KEPT, Checkpoint
@@ -89,7 +89,7 @@ class World:
         return tuple(evaluated(self.trained, s + self.offset, self.block.y) for s in there)
 
     def judged(self, *, exact: bool) -> Evaluation:
-        """Return the evaluation that a proof rests on, the mean over refits, or that of the model as it is."""
+        """Return the evaluation that a proof rests on, a mean over refits, or that of the model."""
         if not exact or self.trained.network is None:
             return self.evaluation
         loss = np.mean([one.loss for one in self.retrained], axis=0)

@@ -258,7 +258,12 @@ def _seconds(name: str, units: Work, speeds: Speeds) -> float:
 def _taken(shape: Shape, size: Size, way: Route | None) -> Callable[[str, int, int], int]:
     """Return what gives the bytes of a stage."""
     n, k = size.n, size.k
-    factor = {"cholesky": size.primal, "dual": size.dual, "projected": size.projected(PROBES)}
+    factor = {
+        "cholesky": size.primal,
+        "dual": size.dual,
+        "classwise": size.classwise,
+        "projected": size.projected(PROBES),
+    }
     inverse = factor[way] if way else min(factor.values())
     scores = FLOAT * n * (4 * (k + 1) + 8) + size.forms
     some = min(n, PATH_ROWS)
@@ -308,10 +313,10 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         dense, sparse, looked = (a + b for a, b in zip(first, second, strict=True))
         return dense, sparse, looked
 
-    hessian, cube, nk = 0.5 * n * size.p**2, float(size.p) ** 3, float(n * k) ** 3
+    hessian, cube, nk, nnK = 0.5 * n * size.p**2, float(size.p) ** 3, float(n * k) ** 3, float(n) ** 3 * K
     # With two classes the Hessian preconditions Newton's steps too, and is made a few times.
-    factor = {"cholesky": (4 if k == 1 else 1) * hessian + cube / 3, "dual": nk / 6}.get(way or "", 0.0)
-    forms_ = {"cholesky": 2 * hessian + 2 * cube / 3, "dual": nk / 6}.get(way or "", 0.0)
+    factors = {"cholesky": (4 if k == 1 else 1) * hessian + cube / 3, "dual": nk / 6, "classwise": nnK}
+    forms_ = {"cholesky": 2 * hessian + 2 * cube / 3, "dual": nk / 6, "classwise": nnK / 2}
     steps = 15.0  # of conjugate gradients
     if size.entries and not asked.l2:
         judged = FOLDED if k > 1 else 1  # several classes are judged by folds
@@ -325,13 +330,18 @@ def _work(shape: Shape, size: Size, asked: Asked, way: Route | None) -> dict[str
         if K > 2:  # noqa: PLR2004 - by folds
             judged = 8 * 2.0 * (3 * screened + some) * tried * K * 5 * 60 / 2
         work["choose basis"] = (judged / (8 if asked.l2 else 1), 0.0, 0.0)
-    work["fit"] = both(product(60 * k), (factor, 0.0, 0.0))
-    forms = product(2 * steps * (PROBES + k) * k) if way == "projected" else (forms_, 0.0, 0.0)
+    work["fit"] = both(product(60 * k), (factors.get(way or "", 0.0), 0.0, 0.0))
+    forms = (
+        product(2 * steps * (PROBES + k) * k)
+        if way == "projected"
+        else (forms_.get(way or "", 0.0), 0.0, 0.0)
+    )
     work["score rows"] = forms
     if way == "projected":
         work["solve for the first rows"] = product(15.0 * 5 * (asked.top + 100) * k)
     work["verify by refits"] = product(2 * 30.0 * asked.verify * k)
-    solves = 2.0 * asked.top * {"cholesky": size.p, "dual": n * k}.get(way or "", 0) ** 2
+    read = {"cholesky": float(size.p) ** 2, "dual": float(n * k) ** 2, "classwise": 2.0 * K * n**2}
+    solves = 2.0 * asked.top * read.get(way or "", 0.0)
     work["evidence"] = both(product(asked.top * k * (25 if way == "projected" else 2)), (solves, 0.0, 0.0))
     work["tables"] = (0.0, 0.0, float(200 * n))
     work["write"] = (0.0, 0.0, float(200 * n))

@@ -62,6 +62,7 @@ def measure_shift(
     columns: EncoderOptions | None = None,
     losses: Losses | None = None,
     seed: int = 0,
+    copies: bool = True,  # whether to look for test rows that training holds
 ) -> pl.DataFrame:
     """Compare test with train: inputs, labels, loss and rows."""
     _check(train, test, losses)
@@ -80,7 +81,7 @@ def measure_shift(
     found += _label_rows(train, test, roles, target=target)
     if losses is not None and split:
         found += _loss_rows(train, test, roles, apart=apart, losses=losses, seed=seed)
-    if named := [role.column for role in roles]:
+    if copies and (named := [role.column for role in roles]):
         found += copy_rows(train, test, columns=named, target=target, labelled=_labelled(test, target))
     return comparison_table(found)
 
