@@ -257,7 +257,7 @@ def compare(
     The latter is audited with the settings of the findings and the column of weights that the repair made.
     """
     known = findings.provenance
-    if len(known.origins) != 1 or not known.roles:
+    if len(known.origins) != 1 or not known.roles or "network" in known.settings:
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
     settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)

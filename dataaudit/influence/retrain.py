@@ -38,7 +38,7 @@ class Refit:
         """Return the objective and its gradient."""
         losses = self.losses or self.model.losses
         at, slope, total = theta.detach(), torch.zeros_like(theta), theta.new_zeros(())
-        for (X, y), part in zip(rows.blocks(), weight.split(ROWS), strict=True):
+        for (X, y), part in zip(rows.blocks(), torch.split(weight, ROWS), strict=True):
             moved = at.clone().requires_grad_()
             value = losses(moved, X, y) @ part / rows.n
             slope += torch.autograd.grad(value, moved)[0]

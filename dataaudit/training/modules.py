@@ -42,6 +42,7 @@ BLOCK_BYTES: Final = 64 * 2**20  # of the Jacobians that are made at a time
 STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
 LEAST: Final = 0.01  # of the mean curvature: least damping where parameters have no weight decay
 SAME: Final = 1e-5  # relative difference up to which two losses are one
+NO_FILE: Final = "Inputs and labels came as tensors: no file can be changed by audit apply; rows are named by their number."
 SEEN: Final = 4  # frames of which inputs are kept
 GROUPED: Final = 1024  # columns that are solved for at a time
 TANGENT: Final = "the network, linear near where it stands"
@@ -134,7 +135,7 @@ class Network:
 
     def scores(self, theta: Tensor, X: Tensor) -> Tensor:
         """Return the scores of inputs."""  # -> (b, k)
-        parts = X.split(GROUPED)
+        parts = torch.split(X, GROUPED)
         return torch.cat([self.head(self.model.outputs(theta, part)) for part in parts])
 
     def design(self, frame: pl.DataFrame, kept: Checkpoint = NOT_KEPT) -> NDArray[np.float64]:
@@ -207,7 +208,7 @@ class Network:
 
     def _said(self, theta: Tensor, X: Tensor) -> Tensor:
         model = self.model if self.given.retrain is None else self._whole
-        return torch.cat([self.head(model.outputs(theta, part)) for part in X.split(GROUPED)])
+        return torch.cat([self.head(model.outputs(theta, part)) for part in torch.split(X, GROUPED)])
 
 
 def _own(targets: Tensor, order: Tensor) -> Tensor:
@@ -257,6 +258,11 @@ def _framed(source: Sequence[Any]) -> tuple[pl.DataFrame, Callable[[pl.DataFrame
     return pl.DataFrame(columns), partial(_shaped, shape=X.shape[1:], kind=X.dtype)
 
 
+def _is_bare(frame: pl.DataFrame) -> bool:
+    """Tell whether rows came as inputs and targets alone."""
+    return frame.columns == [INPUT, LABEL]
+
+
 def _shaped(frame: pl.DataFrame, *, shape: Sequence[int], kind: torch.dtype) -> Tensor:
     numbers = np.array(frame[INPUT].to_list())
     return torch.from_numpy(numbers).to(kind).reshape(len(numbers), *shape)
@@ -301,7 +307,7 @@ def train_module(
         basis=TANGENT,
         curve=(),
         encoded=None,
-        notes=(*_notes(network, norm, q), *training.notes),
+        notes=(*_notes(network, norm, q), *((NO_FILE,) if _is_bare(frame) else ()), *training.notes),
         groups=training.groups,
         checks=training.checks,
         network=network,
@@ -395,7 +401,7 @@ def _forms(objective: TangentObjective, solve: Callable[[Tensor], Tensor]) -> Te
     k = objective.model.loss.n_scores
     parts: Iterator[Tensor] = (
         solved_forms(objective, solve, rows[:, None])
-        for rows in torch.arange(objective.rows.n).split(max(1, GROUPED // k))
+        for rows in torch.split(torch.arange(objective.rows.n), max(1, GROUPED // k))
     )
     return torch.cat(list(parts))
 
