@@ -74,7 +74,7 @@ def _with_keywords(group: Any, function: Callable[..., Any]) -> Any:
 
     def run(*given: Any) -> Any:
         if is_module(getattr(given[-1], "model", None)):
-            from dataaudit.training.modules import framed
+            from dataaudit.training.networks.network import framed
 
             tables, model = framed(given[:-1], given[-1].model)
             given = (*tables, replace(given[-1], model=model))

@@ -71,7 +71,7 @@ def verify(
     kind = known.get("kind")
     asked = RunOptions(memory=known.get("settings", {}).get("memory") if memory is None else memory)
     if is_module(model):
-        from dataaudit.training.modules import framed
+        from dataaudit.training.networks.network import framed
 
         (source, test), model = framed((source, test), model)
     with limited(asked.limit):

@@ -30,7 +30,7 @@ from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
-    from dataaudit.training.modules import Network
+    from dataaudit.training.networks.network import Network
 
 DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's, and differ between processes
 LEVERAGE: Final = 0.15  # share of its own fit, and nats, from which on one step may not do
@@ -110,7 +110,7 @@ def _retrained(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
             ("removed", scores.loo_loss, Change(torch.from_numpy(trained.mates(row))), label),
             ("relabelled", scores.relabelled_loss, Change(torch.tensor([row]), other), other),
         ):
-            moved = retrained_loss(trained, how, row, said)
+            moved = retrained_loss(trained, how, row=row, label=said)
             own = float(trained.loss(now[row : row + 1], torch.tensor([said]))[0])
             made.append(
                 Refit(row, change, float(predicted[row] - before), round(own + moved - before, DIGITS))
@@ -119,7 +119,7 @@ def _retrained(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
 
 
 def retrained_loss(
-    trained: Trained, change: Change, row: int, label: int, *, frame: pl.DataFrame | None = None
+    trained: Trained, change: Change, *, row: int, label: int, frame: pl.DataFrame | None = None
 ) -> float:
     """Return what a change of the training rows does to the loss of a row, of training or of a frame."""
     network, y = _network(trained), torch.tensor([label])
@@ -141,7 +141,7 @@ def _retrained_scores(
     """Return the scores of rows by each seed once a network is trained again, as it is and with a change."""
     network, objective = _network(trained), trained.objective
     before, after = (
-        network.retrained(network.frame, one.rows.y, one.rows.weight, new, seeds=seeds)
+        network.retrained(network.frame, new, y=one.rows.y, weight=one.rows.weight, seeds=seeds)
         for one in (objective, change.of(objective))
     )
     return before, after

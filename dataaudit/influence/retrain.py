@@ -34,7 +34,9 @@ class Refit:
     damping: float
     losses: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None  # a faster way to those of the model
 
-    def value(self, theta: Tensor, rows: TensorRows, weight: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
+    def value(
+        self, theta: Tensor, rows: TensorRows, *, weight: Tensor, anchor: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the objective and its gradient."""
         losses = self.losses or self.model.losses
         at, slope, total = theta.detach(), torch.zeros_like(theta), theta.new_zeros(())
@@ -64,7 +66,7 @@ class Refit:
         )
 
         def closure() -> Tensor:
-            total, theta.grad = self.value(theta, rows, weight, anchor)
+            total, theta.grad = self.value(theta, rows, weight=weight, anchor=anchor)
             return total
 
         search.step(closure)  # type: ignore[no-untyped-call]

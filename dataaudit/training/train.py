@@ -56,7 +56,7 @@ def train(
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
     if is_module(settings.model):
-        from dataaudit.training.modules import train_module  # noqa: PLC0415 - few models are networks
+        from dataaudit.training.networks.tangent import train_module  # noqa: PLC0415 - few models are networks
 
         return train_module(training, settings, on_step=on_step)
     columns, target = training.columns, training.target

@@ -32,7 +32,7 @@ from dataaudit.training.selection import Candidate
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
     from dataaudit.training.checks import Check
-    from dataaudit.training.modules import Network
+    from dataaudit.training.networks.network import Network
 
 
 # Keeps the slope of the calibration finite where left-out margins separate the classes wholly.

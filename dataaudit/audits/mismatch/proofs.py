@@ -82,7 +82,7 @@ def refit_traces(
         test = places[1][trace["test_row_id"]]
         if trained.network is not None:
             change, frame = Change(torch.tensor([train])), tested.dataset.frame
-            measured = retrained_loss(trained, change, test, int(tested.y[test]), frame=frame)
+            measured = retrained_loss(trained, change, row=test, label=int(tested.y[test]), frame=frame)
         else:
             refit = partial(refit_without, trained.objective, trained.fit, train, precondition=warm)
             theta = together[train] if train in together else kept.once(f"{train}", refit).theta

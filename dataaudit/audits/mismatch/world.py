@@ -85,7 +85,7 @@ class World:
         if network is None:
             return (self.evaluation,)
         rows = self.objective.rows
-        there = network.retrained(self.known, rows.y, rows.weight, self.new, kept=self.kept)
+        there = network.retrained(self.known, self.new, y=rows.y, weight=rows.weight, kept=self.kept)
         return tuple(evaluated(self.trained, s + self.offset, self.block.y) for s in there)
 
     def judged(self, *, exact: bool) -> Evaluation:
