@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
     from dataaudit.errors import (
+        AskTask,
         AuditError,
         BadTarget,
         ClusterError,
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "AskTask",
     "AuditError",
     "BadTarget",
     "ClusterError",

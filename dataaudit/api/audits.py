@@ -224,10 +224,13 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     from dataaudit.training.encoded import encode_training, engine_for, read_labelled
 
     step, own = options.step, not isinstance(options.model, str) and not is_module(options.model)
+    table = isinstance(options.model, str) and options.outside is None and options.sample_weight is None
     with engine_for(options) as engine, Scratch(engine) as scratch:
-        dataset, target = read_labelled(
-            source, options, scratch=scratch if isinstance(options.model, str) else None, on_step=step
-        )
+        dataset, target = read_labelled(source, options, scratch=scratch if table else None, on_step=step)
+        if options.outside is not None:
+            from dataaudit.audits.outside.findings import outside_findings
+
+            return LabelAudit(outside_findings(dataset, target, options, on_step=step))
         with keeping(options, dataset) as kept:
             scratch.kept = kept.kept
             training = None if own else encode_training(dataset, target, kept, on_step=step)

@@ -111,7 +111,8 @@ def attribute(trained: Trained, test: Block) -> Attribution:
     for block in trained.objective.rows.blocks():
         s = model.scores(theta, block)
         r, (moved, alike) = model.loss.slope(s, block.y), model.moved(along, block).unbind(2)  # Q(z, t) r_t
-        values = r * moved, _unfitted(s, block.y) * moved, r * alike
+        unfitted = _unfitted(s, block.y) if trained.quantity is None else r.sign()
+        values = r * moved, unfitted * moved, r * alike
         parts.append(-torch.stack([value.sum(1) for value in values]))
     return Attribution(*torch.cat(parts, 1).numpy())
 
@@ -189,7 +190,7 @@ def column_contributions(
     if encoded is None:
         return []
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
-    v = eye[against[0]] - eye[against[1]]  # (k,)
+    v = eye[against[0]] - eye[against[1]] if trained.classes else torch.ones(1, dtype=torch.float64)  # (k,)
     pull = trained.calibration[0] * (trained.objective.model.matrix(trained.fit.theta) @ v)  # (d+1,)
     x = tested.block.dense()[0]
     terms = [

@@ -66,17 +66,24 @@ class Opened:
 
 def asked_again(settings: Asked, known: Mapping[str, Any], model: Any) -> Asked:
     """Return the settings of an audit with the network that it was of, which is not on disk."""
+    _require_weights(known)
     if "network" not in known:
         return settings
     if model is None:
-        raise DataError(
-            "these findings are of a network, which is not on disk", "give it: model=ModuleModel(…)"
-        )
+        what = "these findings are of a network, which is not on disk"
+        raise DataError(what, "give it: model=ModuleModel(…)")
     from dataaudit.model.torch import digest_of  # noqa: PLC0415 - torch
 
     if digest_of(model) != known["network"]:
         raise DataError("the network is not the one that was audited: its parameters differ", AGAIN)
     return replace(settings, model=model)
+
+
+def _require_weights(known: Mapping[str, Any]) -> None:
+    """Refuse to train again without the weights that were an array."""
+    if known.get("sample_weight"):
+        what = "these findings are of rows with sample_weight, which is not on disk"
+        raise DataError(what, "audit with the weights in a column, named by weight")
 
 
 def _train(dataset: Dataset, target: Target, settings: TrainingOptions, on_step: StepCallback) -> Trained:
@@ -145,6 +152,32 @@ class Rerun:
         """Rank correlation of predicted and measured; nan for fewer than two refits."""
         found = self.refits.select(pl.corr("predicted", "measured", method="spearman")).item()
         return float("nan") if found is None else float(found)
+
+    def _repr_html_(self) -> str:
+        """Return the agreement, the first refits and their chart for a notebook."""
+        from dataaudit.report import blocks, common, figures, words  # noqa: PLC0415 - for notebooks alone
+        from dataaudit.writers.html import glance  # noqa: PLC0415 - the same
+
+        refits = [common.Refit(*row) for row in self.refits.iter_rows()]
+        chart = figures.compare(
+            refits, ("refits", "Predicted against measured (nats)", "refit"), words.signed
+        )
+        rows = tuple(
+            (blocks.Cell(name), change, words.signed(predicted, 3), words.signed(measured, 3))
+            for name, change, predicted, measured in refits
+        )
+        table = blocks.Table(caption="Refits", head=("what", "change", "predicted", "measured"), rows=rows)
+        shown = (table, *((blocks.Figure(chart),) if chart else ()))
+        again = "came out again" if self.reproduced else "did not come out again"
+        report = blocks.Report(
+            kind="verify",
+            over="Retrained without the rows that findings speak of",
+            name="",
+            headline=common.refits_of(refits, none="Too few refits to say whether predictions hold")[0],
+            sentences=(f"The predictions on disk {again}.",),
+            sections=(blocks.Section("Refits", shown),),
+        )
+        return glance(report, (("Every refit", ".refits"), ("How far they agree", ".agreement")))
 
 
 def rerun_labels(
@@ -238,6 +271,8 @@ class Standing:
     rows: int  # labelled rows that it is trained on
     loo_loss: float  # mean leave-one-out loss of a row, in nats
     expected_wrong: float  # wrong labels; nan where it cannot be estimated
+    error: float = float("nan")  # of labels that are numbers the mean size of left-out errors, in their unit
+    test_error: float = float("nan")  # the same of test rows
     test_rows: int = 0  # labelled
     test_loss: float = float("nan")  # mean, in nats; nan without test rows
     test_accuracy: float = float("nan")  # share predicted right
@@ -260,6 +295,7 @@ def compare(
     if len(known.origins) != 1 or not known.roles or "network" in known.settings:
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
+    _require_weights(known.settings)
     settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)
     guessed = origin_encoding(known.origins[0]["format"])  # of other labels another guess may come
     settings = replace(settings, encoding=settings.encoding or guessed or None)
@@ -279,17 +315,29 @@ def compare(
 
 
 def _standing(findings: Findings) -> Standing:
-    loss = float(findings.labels.select(pl.col("loo_loss").mean()).item())
-    return Standing(findings.labels.height, loss, findings.provenance.expected_wrong)
+    labels = findings.labels
+    loss = float(labels.select(pl.col("loo_loss").mean()).item())
+    found = Standing(labels.height, loss, findings.provenance.expected_wrong)
+    if not findings.provenance.is_number:
+        return found
+    size = (pl.col("residual") * pl.col("noise")).abs().mean()
+    return replace(found, error=float(labels.select(size).item()))
 
 
 def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOptions) -> Standing:
     """Add the test rows whose class the model knows."""
-    from dataaudit.audits.testset import predict  # noqa: PLC0415 - torch
+    from dataaudit.audits.testset import predict, with_numbers  # noqa: PLC0415 - torch
 
     named = (*settings.features, *settings.text, *settings.categorical)
     dialect = Dialect(settings.encoding, settings.no_header)
     dataset = load(test, target=settings.label, named=named, dialect=dialect)
+    if trained.quantity is not None:
+        values, at, *_ = with_numbers(dataset.frame[settings.label], trained.quantity)
+        mask = np.zeros(dataset.n, dtype=bool)
+        mask[at] = True
+        tested = predict(trained, dataset.keep(pl.Series(mask)), values)
+        size = np.abs(trained.quantity.of_scores(tested.scores[:, 0].numpy()) - values)
+        return replace(standing, test_rows=len(values), test_error=float(size.mean()))
     texts = class_texts(dataset.frame[settings.label])
     known = texts.is_in(list(trained.classes)).fill_null(value=False)
     numbers = {name: i for i, name in enumerate(trained.classes)}

@@ -16,7 +16,6 @@ from dataaudit.options.groups import (
     INPUT,
     MODEL,
     MODELS,
-    NOT_KEPT,
     OUTPUT,
     PRODUCTS,
     RANKING,
@@ -24,7 +23,6 @@ from dataaudit.options.groups import (
     SOLVERS,
     TRACING,
     By,
-    Checkpoint,
     ClassOptions,
     ColumnOptions,
     EncoderOptions,
@@ -42,6 +40,8 @@ from dataaudit.options.groups import (
     Seed,
     Severity,
     StepCallback,
+    Task,
+    TaskName,
     TextOptions,
     TextUnits,
     TrainingOptions,
@@ -55,6 +55,7 @@ from dataaudit.options.groups import (
     require_solver,
 )
 from dataaudit.options.option import Opt, Option, Options, describe, options_of, parse_size, unknown
+from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 __all__ = [
     "ATTACK",
@@ -92,6 +93,8 @@ __all__ = [
     "Seed",
     "Severity",
     "StepCallback",
+    "Task",
+    "TaskName",
     "TextOptions",
     "TextUnits",
     "TrainingOptions",

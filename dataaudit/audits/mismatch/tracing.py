@@ -60,7 +60,7 @@ def concentration(found: Strongest) -> Concentration:
 
 
 def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
-    """Return Σ_t I_up,loss(i, t) of every training row over some test rows: one solve, one product."""
+    """Return Σ_t ω_i I_up,loss(i, t) of every training row over some test rows: one solve, one product."""
     objective, theta = trained.objective, trained.fit.theta
     step = max(1, TAKEN // (8 * objective.model.n_params))
     blocks = (tested.take(rows[start : start + step]) for start in range(0, max(1, len(rows)), step))
@@ -68,4 +68,4 @@ def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
     summed = added(objective.model.gradient(theta, block) for block in alike)
     solved = trained.prepared.solve(summed[:, None])
     parts = objective.rows.map(partial(objective.model.pair_influences, theta, solved))
-    return joined(parts, objective.rows.n)[:, 0].numpy()
+    return (objective.rows.weight * joined(parts, objective.rows.n)[:, 0]).numpy()

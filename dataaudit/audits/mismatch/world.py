@@ -64,7 +64,7 @@ class World:
 
     @property
     def y(self) -> Rows:
-        """Class numbers of the judged rows."""  # (t,)
+        """Class numbers of the judged rows, or numbers in the model's unit."""  # (t,)
         return self.block.y.numpy()
 
     @cached_property

@@ -53,6 +53,8 @@ def train_module(
     if settings.solver not in ("auto", "cholesky"):
         what = f"solver {settings.solver!r} is not for the audit of a module"
         raise SettingError(what, "leave it out; ModuleInfluence takes it")
+    if training.target.quantity is not None:
+        raise SettingError("a network's numbers are not audited, only its classes", "leave task out")
     frame, classes = training.dataset.frame, training.target.classes
     network = _network(given, training, float(settings.damping))
     X = torch.from_numpy(network.design(frame, settings.kept.below("fit")))
