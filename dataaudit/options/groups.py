@@ -44,8 +44,14 @@ def model_name(model: Any) -> str:
     """Return what sentences and tables call a model: one of ours, or a fitted one of scikit-learn."""
     if model is None or isinstance(model, str):
         return model or "logistic"
+    model = model.net if is_module(model) else model
     last = model.steps[-1][1] if getattr(model, "steps", None) else model
     return f"own {type(last).__name__}"
+
+
+def is_module(model: Any) -> bool:
+    """Tell whether a model is a network of the user's: by its name, since torch need not be there yet."""
+    return type(model).__name__ == "ModuleModel"
 
 
 def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
@@ -140,8 +146,10 @@ Task = Annotated[TaskName | None, Opt(_TASK, MODEL, shown="classification")]
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
-    " alone or last in a `Pipeline`."
+    " alone or last in a `Pipeline`; or a network, a `ModuleModel`."
 )
+_OWN: Final = "A network of your own: a `ModuleModel`."
+Module = Annotated[Any, Opt(_OWN, stored=None)]
 _PROBABILITIES: Final = "Rank by these out-of-sample probabilities: .npy, or a table with a column a class."
 _MATRIX: Final = (
     "Or an array (n, K), its columns in the order of the sorted classes, or a frame whose columns are named "
@@ -499,6 +507,7 @@ class MismatchOptions(PairOptions):
     checkpoint: Folder = None
     resume: Resume = False
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
+    model: Module = "logistic"
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -535,7 +544,8 @@ class ExplainOptions(PairOptions):
             what = f"both models are {self.model}: there is nothing to compare"
             raise SettingError(what, "name another one as versus")
         for name, asked in (("flip is searched", self.flip), ("without is measured", self.without)):
-            if asked is not None and self.model != "logistic":
+            known = self.model == "logistic" or (asked is self.without and is_module(self.model))
+            if asked is not None and not known:
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
         if self.where is not None and self.without is None:
