@@ -140,7 +140,7 @@ def _countable(labels: pl.Series) -> pl.Series:
         if labels.n_unique() > MAX_FLOAT_CLASSES:
             raise _continuous(labels)
         return labels
-    if kind.is_decimal() and labels.n_unique() > MAX_FLOAT_CLASSES and (labels % 1 != 0).any():
+    if kind.is_decimal() and labels.n_unique() > MAX_FLOAT_CLASSES and (labels.cast(pl.Float64) % 1 != 0).any():
         raise _continuous(labels)
     if kind.is_nested() or kind.is_temporal() or kind == pl.Binary:
         raise _not_classes(labels)
