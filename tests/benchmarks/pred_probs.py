@@ -2,7 +2,7 @@
 
     python tests/benchmarks/pred_probs.py
 
-Three tables of scikit-learn, at most 900 rows; 10 % of the labels flipped at random, or a quarter of one class.
+Three tables of scikit-learn, at most 900 rows; 10 % of the labels flipped at random, or a quarter of a class.
 Average precision of each order; exits with 1 if the mean by `p_wrong` is below any other.
 """
 
