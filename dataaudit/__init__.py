@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
     from dataaudit.errors import (
+        AskTask,
         AuditError,
         BadTarget,
         ClusterError,
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "AskTask",
     "AuditError",
     "BadTarget",
     "ClusterError",

@@ -7,19 +7,12 @@ import gzip
 import os
 import shutil
 import struct
-import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
 from dataaudit.errors import WriteError
 from dataaudit.escape import shown
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 Content = str | bytes | Callable[[Path], object]  # or what writes it to a path
 _HINT = "name a file that you may write with --out"
@@ -53,14 +46,6 @@ def replace_soon(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
-
-
-def lock(file: IO[str]) -> None:
-    """Take a file for this process until it ends, however it does; raise an OSError if another has it."""
-    if sys.platform == "win32":
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _is_stream(path: Path) -> bool:

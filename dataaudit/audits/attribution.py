@@ -114,7 +114,8 @@ def attribute(trained: Trained, test: Block) -> Attribution:
         s = model.scores(theta, block)
         r, moved = loss.slope(s, block.y), block.scores(solved)  # (b, k): Q(z, t) r_t
         alike = times(block.X, x[:-1, None])[:, 0] + 1.0
-        values = -(r * moved).sum(1), -(_unfitted(s, block.y) * moved).sum(1), -alike * (r @ plain)
+        unfitted = _unfitted(s, block.y) if trained.quantity is None else r.sign()
+        values = -(r * moved).sum(1), -(unfitted * moved).sum(1), -alike * (r @ plain)
         parts.append(torch.stack(values))
     return Attribution(*torch.cat(parts, 1).numpy())
 
@@ -186,7 +187,7 @@ def column_contributions(
     if encoded is None:
         return []
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
-    v = eye[against[0]] - eye[against[1]]  # (k,)
+    v = eye[against[0]] - eye[against[1]] if trained.classes else torch.ones(1, dtype=torch.float64)  # (k,)
     pull = trained.calibration[0] * (trained.objective.model.matrix(trained.fit.theta) @ v)  # (d+1,)
     x = tested.block.dense()[0]
     terms = [

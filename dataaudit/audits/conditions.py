@@ -38,7 +38,7 @@ def fulfilling(data: Dataset, condition: str, *, option: str, whose: str) -> Mas
     for name in named:
         if name not in (*own, *data.frame.columns):
             raise MissingColumn(name, data.frame.columns, f"the {whose} rows")
-    frame = pl.DataFrame([data.frame[name] for name in named]).with_columns(**own)
+    frame = pl.DataFrame({**{name: data.frame[name] for name in named}, **own})
     try:
         mask = frame.with_columns(pl.sql_expr(condition).alias("__asked"))["__asked"]
     except pl.exceptions.PolarsError as error:

@@ -69,7 +69,10 @@ class Neighbour:
 
 
 def directions(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> Tensor:
-    """Return e_label - e_suggested in score space for some rows."""  # (b,) -> (b, k)
+    """Return e_label - e_suggested in score space for some rows; of numbers the sign of that difference."""
+    if trained.quantity is not None:  # (b,) -> (b, k)
+        y = trained.objective.rows.y[torch.from_numpy(rows)]
+        return torch.where(y < torch.from_numpy(scores.suggested[rows]), -1.0, 1.0).double()[:, None]
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
     label = trained.objective.rows.y[torch.from_numpy(rows)]
     return eye[label] - eye[torch.from_numpy(scores.suggested[rows])]
@@ -109,7 +112,8 @@ def _linear_contributions(
             X = X - everything.mean(0)  # a raw column's zero may be far from any of its values
         X = csr_array(X.numpy())
     found: list[list[Contribution]] = []
-    counts = _class_counts(trained) if linear.any() and trained.encoded is not None else None
+    judged = linear.any() and trained.encoded is not None and bool(trained.classes)
+    counts = _class_counts(trained) if judged else None
     for position, row in enumerate(rows):
         here = slice(X.indptr[position], X.indptr[position + 1])
         index, value = X.indices[here], X.data[here]
@@ -190,8 +194,11 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     held = n if trained.objective.rows.in_memory else SHARDED  # rows that are compared at a time
     size = max(1, min(SIMILAR_ROWS, min(SIMILAR_BYTES, memory_limit() // 8) // (8 * held * k)))
     y = trained.objective.rows.y.numpy()
+    y = y if trained.quantity is None else np.zeros(len(y), dtype=np.int64)
     for chunk in ticking(np.array_split(rows, -(-len(rows) // size)) if len(rows) else ()):
-        wanted = ((scores.suggested[chunk], OTHER_LABEL), (y[chunk], SAME_LABEL))
+        wanted = [(scores.suggested[chunk], OTHER_LABEL), (y[chunk], SAME_LABEL)]
+        if trained.quantity is not None:  # whatever their values
+            wanted = [(y[chunk], OTHER_LABEL + SAME_LABEL)]
         best = [_Most(chunk, labels, count) for labels, count in wanted]
         start = 0
         for similarity in _similarity(trained, scores, chunk):

@@ -46,6 +46,7 @@ def check_health(
     *,
     random: Check,
     data: Sequence[Check] = (),
+    values: Sequence[Check] | None = None,  # of labels that are numbers, in the place of those of classes
 ) -> pl.DataFrame:
     """Check convergence, the solver, calibration, verification and the amount of data; and `random_check`.
 
@@ -55,17 +56,17 @@ def check_health(
         *data,
         _gradient(trained),
         _residual(trained),
-        calibration(scores.loo_p, trained.objective.rows.y.numpy()),
+        *([calibration(scores.loo_p, trained.objective.rows.y.numpy())] if values is None else values),
         verification_check(refits),
         random,
-        _rows(trained),
+        *([_rows(trained)] if values is None else ()),
     ]
     return pl.DataFrame(checks, schema=HEALTH, orient="row")
 
 
 def fit_checks(trained: Trained) -> list[Check]:
     """Return the checks that hold for any audit: convergence, the solver and the smallest class."""
-    return [_gradient(trained), _residual(trained), _rows(trained)]
+    return [_gradient(trained), _residual(trained), *([_rows(trained)] if trained.classes else ())]
 
 
 def _gradient(trained: Trained) -> Check:

@@ -248,6 +248,8 @@ class Standing:
     rows: int  # labelled rows that it is trained on
     loo_loss: float  # mean leave-one-out loss of a row, in nats
     expected_wrong: float  # wrong labels; nan where it cannot be estimated
+    error: float = float("nan")  # of labels that are numbers the mean size of left-out errors, in their unit
+    test_error: float = float("nan")  # the same of test rows
     test_rows: int = 0  # labelled
     test_loss: float = float("nan")  # mean, in nats; nan without test rows
     test_accuracy: float = float("nan")  # share predicted right
@@ -290,17 +292,29 @@ def compare(
 
 
 def _standing(findings: Findings) -> Standing:
-    loss = float(findings.labels.select(pl.col("loo_loss").mean()).item())
-    return Standing(findings.labels.height, loss, findings.provenance.expected_wrong)
+    labels = findings.labels
+    loss = float(labels.select(pl.col("loo_loss").mean()).item())
+    found = Standing(labels.height, loss, findings.provenance.expected_wrong)
+    if not findings.provenance.is_number:
+        return found
+    size = (pl.col("residual") * pl.col("noise")).abs().mean()
+    return replace(found, error=float(labels.select(size).item()))
 
 
 def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOptions) -> Standing:
     """Add the test rows whose class the model knows."""
-    from dataaudit.audits.testset import predict  # noqa: PLC0415 - torch
+    from dataaudit.audits.testset import predict, with_numbers  # noqa: PLC0415 - torch
 
     named = (*settings.features, *settings.text, *settings.categorical)
     dialect = Dialect(settings.encoding, settings.no_header)
     dataset = load(test, target=settings.label, named=named, dialect=dialect)
+    if trained.quantity is not None:
+        values, at, *_ = with_numbers(dataset.frame[settings.label], trained.quantity)
+        mask = np.zeros(dataset.n, dtype=bool)
+        mask[at] = True
+        tested = predict(trained, dataset.keep(pl.Series(mask)), values)
+        size = np.abs(trained.quantity.of_scores(tested.scores[:, 0].numpy()) - values)
+        return replace(standing, test_rows=len(values), test_error=float(size.mean()))
     texts = class_texts(dataset.frame[settings.label])
     known = texts.is_in(list(trained.classes)).fill_null(value=False)
     numbers = {name: i for i, name in enumerate(trained.classes)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ from dataaudit.findings.schemas import (
     LABELS,
     NEIGHBOURS,
     NOISE,
+    QUANTITIES,
     SELECTION,
     VERIFICATION,
     Provenance,
@@ -72,6 +73,7 @@ def row_facts(
     noise: NoiseModel,
     order: NDArray[np.int64],
     trained: Trained | None = None,
+    of_label: Facts | None = None,  # what is said of labels that are numbers
 ) -> Facts:
     """Return what is said of every row, classes by their numbers; `GROUPED` and `ESTIMATED` where due."""
     at, rank_influence = np.arange(len(target.y)), np.empty(len(target.y), dtype=np.int64)
@@ -81,17 +83,15 @@ def row_facts(
         "row": dataset.row,
         "source": dataset.source,
         "line": dataset.line,
-        "label": target.y,
-        "predicted_label": scores.p.argmax(1).astype(np.int32),
-        "p_label": scores.p[at, target.y],
+        **_label_facts(target, scores, of_label, ("label", "predicted_label", "p_label")),
         "train_loss": scores.train_loss,
         "self_influence": scores.self_influence,
         "leverage": scores.leverage,
         "loo_loss": scores.loo_loss,
-        "loo_p_label": scores.loo_p[at, target.y],
+        **_label_facts(target, scores, of_label, ("loo_p_label",)),
         "delta_loss_if_removed": scores.loo_loss - scores.train_loss,
         "delta_loss_if_relabelled": scores.relabelled_loss - scores.train_loss,
-        "suggested_label": scores.suggested,
+        **_label_facts(target, scores, of_label, ("suggested_label",)),
         "p_wrong": noise.p_wrong,
         "rank": np.argsort(order) + 1,
         "rank_self_influence": rank_influence,
@@ -100,7 +100,22 @@ def row_facts(
         facts |= dict(zip(GROUPED, _grouped(trained.groups, target).iter_columns(), strict=True))
     if trained is not None and (estimated := trained.estimated).any():
         facts["estimated"] = pl.Series(estimated, dtype=ESTIMATED["estimated"])
-    return facts
+    return facts | {name: of_label[name] for name in QUANTITIES if of_label}
+
+
+def _label_facts(target: Target, scores: RowScores, given: Facts | None, names: Sequence[str]) -> Facts:
+    """Return some of the columns on labels and their chances, by default those of classes."""
+    if given is not None:
+        return {name: given[name] for name in names}
+    at, y = np.arange(len(target.y)), target.y
+    made: dict[str, Callable[[], NDArray[Any]]] = {
+        "label": lambda: y,
+        "predicted_label": lambda: scores.p.argmax(1).astype(np.int32),
+        "p_label": lambda: scores.p[at, y],
+        "loo_p_label": lambda: scores.loo_p[at, y],
+        "suggested_label": lambda: scores.suggested,
+    }
+    return {name: made[name]() for name in names}
 
 
 def label_table(facts: Facts, classes: Sequence[str], order: NDArray[np.int64]) -> pl.DataFrame:
@@ -155,10 +170,11 @@ def _cell(cells: pl.DataFrame, at: int, contribution: Contribution) -> str:
 
 def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour]]) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`."""
-    y = target.y
+    y, numbers = target.y, None if target.classes else class_texts(dataset.frame[dataset.target])
     rows = [
-        (dataset.row_id[m.row], position, dataset.row_id[m.other], target.classes[y[m.other]], m.similarity,
-         bool(y[m.row] == y[m.other]))
+        (dataset.row_id[m.row], position, dataset.row_id[m.other],
+         target.classes[y[m.other]] if numbers is None else numbers[m.other], m.similarity,
+         bool(y[m.row] == y[m.other]) and numbers is None)
         for row in alike
         for position, m in enumerate(row, start=1)
     ]  # fmt: skip

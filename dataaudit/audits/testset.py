@@ -18,6 +18,7 @@ from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
+from dataaudit.features.quantity import Quantity, numbers_of, require_counts
 from dataaudit.features.target import Target, class_texts, encode_target
 from dataaudit.model.rows import Block, ShardedRows, joined
 from dataaudit.options import PairOptions
@@ -49,7 +50,7 @@ class Pair:
     train: Dataset  # n labelled rows
     target: Target  # their classes
     test: Dataset  # t rows with a label that training knows, or all of them where none has a label
-    y: NDArray[np.int64] | None  # (t,) class numbers of the test rows; None where they have no labels
+    y: NDArray[Any] | None  # (t,) class numbers of the test rows, or numbers; None where they have no labels
     raw_test: pl.DataFrame  # all test rows as read, for what needs no label
     labelled: NDArray[np.int64]  # (t,) positions of the test rows among them
     notes: tuple[str, ...]  # decisions, in sentences
@@ -60,7 +61,7 @@ class Pair:
 def read_pair(train: Any, test: Any, settings: PairOptions, scratch: Scratch | None = None) -> Pair:
     """Read the training and the test rows; those that do not fit in memory stay on disk, if they may."""
     known, new = read_sources(train, test, settings, scratch)
-    target = encode_target(known.frame[settings.label])
+    target = encode_target(known.frame[settings.label], settings.task)
     if not target.kept.all():
         known = known.keep(target.kept)
     raw = new.frame
@@ -161,11 +162,13 @@ def _split(whole: Dataset, settings: PairOptions) -> tuple[Dataset, Dataset]:
 
 def _labelled(
     labels: pl.Series, target: Target
-) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], tuple[str, ...], Unjudged]:
+) -> tuple[NDArray[Any] | None, NDArray[np.int64], tuple[str, ...], Unjudged]:
     """Return the classes of the test rows whose label training knows, their positions, decisions, others."""
     if labels.null_count() == len(labels):
         said = "The test rows have no labels: only their inputs are compared, no prediction can be judged."
         return None, np.arange(len(labels)), (said,), Unjudged()
+    if target.quantity is not None:
+        return with_numbers(labels, target.quantity)
     texts, name = class_texts(labels), labels.name
     number = {label: place for place, label in enumerate(target.classes)}
     codes = texts.replace_strict(number, default=None, return_dtype=pl.Int64)
@@ -185,6 +188,21 @@ def _labelled(
     return codes.drop_nulls().to_numpy().astype(np.int64), labelled, tuple(notes), left
 
 
+def with_numbers(
+    labels: pl.Series, quantity: Quantity
+) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...], Unjudged]:
+    """Return the same where labels are numbers."""
+    numbers = numbers_of(labels, quantity.task)
+    kept = numbers.is_finite().fill_null(value=False)
+    gone, name = int((~kept).sum()), labels.name
+    values = numbers.filter(kept).to_numpy(writable=True)
+    if not len(values):
+        raise DataError(f"no test row has a number as its {name!r}", f"are these the values of {name!r}?")
+    require_counts(name, values, quantity.task)
+    notes = (f"{gone:,} of {len(labels):,} test rows have no {name!r}: not judged.",) if gone else ()
+    return values, np.flatnonzero(kept.to_numpy()), notes, Unjudged(unlabelled=gone)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """All test rows under some parameters."""
@@ -198,12 +216,13 @@ class Tested:
     """Labelled test rows and their predictions; t rows, K classes, k = K - 1 scores."""
 
     dataset: Dataset  # the test rows, label column included
-    y: NDArray[np.int64]  # (t,) class numbers, in the order of the trained model's classes
+    y: NDArray[Any]  # (t,) class numbers, in the order of the trained model's classes; or numbers
     columns: Columns  # the rows by the training encoding
     block: Block  # the rows in the model's basis, of weight 1
     scores: Tensor  # (t, k) scores, the first class being the reference
     p: NDArray[np.float64]  # (t, K) probabilities
     loss: NDArray[np.float64]  # (t,) loss of the given label, in nats
+    wrong: NDArray[np.bool_]  # (t,) which rows are mispredicted
     notes: tuple[str, ...] = ()  # decisions, in sentences
 
     @property
@@ -215,11 +234,6 @@ class Tested:
     def predicted(self) -> NDArray[np.int64]:
         """The likeliest class of every row."""  # (t,)
         return np.asarray(self.p.argmax(1), dtype=np.int64)
-
-    @cached_property
-    def wrong(self) -> NDArray[np.bool_]:
-        """Which rows are mispredicted."""  # (t,)
-        return np.asarray(self.predicted != self.y)
 
     @property
     def evaluation(self) -> Evaluation:
@@ -242,16 +256,14 @@ def evaluate(trained: Trained, tested: Tested, theta: Tensor) -> Evaluation:
 
 def evaluate_scores(trained: Trained, tested: Tested, scores: Tensor) -> Evaluation:
     """Evaluate the test rows by other scores."""  # (t, k)
-    loss = trained.loss(scores, tested.block.y).numpy()
-    # The reference class has score 0.
-    odds = torch.nn.functional.pad(trained.log_odds(scores), (1, 0))
-    return Evaluation(odds.argmax(1).numpy() != tested.y, loss)
+    y = tested.block.y
+    return Evaluation(trained.wrong(scores, y), trained.loss(scores, y).numpy())
 
 
 def predict(
     trained: Trained,
     dataset: Dataset,
-    y: NDArray[np.int64],
+    y: NDArray[Any],
     *,
     notes: tuple[str, ...] = (),
     encoding: Encoding | None = None,
@@ -265,30 +277,32 @@ def predict(
     for role in trained.roles:
         if role.role != "left out" and role.column not in dataset.frame.columns:
             raise MissingColumn(role.column, dataset.frame.columns, "the test rows")
-    labels = torch.from_numpy(y)
+    labels = torch.from_numpy(y if trained.quantity is None else trained.quantity.coded(y))
     weight = torch.ones(len(y), dtype=torch.float64)
     if not isinstance(dataset.frame, pl.DataFrame):
-        return _predicted_by_pieces(trained, dataset, labels, weight, notes)
+        return _predicted_by_pieces(trained, dataset, y, labels, notes=notes)
     columns = encoding.transform(dataset.frame)
     X = trained.design(dataset.frame) if trained.encoded is None else trained.encoded.basis.transform(columns)
     block = Block(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, labels, weight)
     scores = trained.objective.model.scores(trained.fit.theta, block)
     p, loss = trained.log_probabilities(scores).exp(), trained.loss(scores, labels)
-    return Tested(dataset, y, columns, block, scores, p.numpy(), loss.numpy(), notes)
+    wrong = trained.wrong(scores, labels)
+    return Tested(dataset, y, columns, block, scores, p.numpy(), loss.numpy(), wrong, notes)
 
 
 def _predicted_by_pieces(
-    trained: Trained, dataset: Dataset, labels: Tensor, weight: Tensor, notes: tuple[str, ...]
+    trained: Trained, dataset: Dataset, y: NDArray[Any], labels: Tensor, *, notes: tuple[str, ...]
 ) -> Tested:
     """Predict test rows that stay on disk: they are encoded whenever they are asked for."""
     from dataaudit.features.scanned import ScannedColumns  # noqa: PLC0415 - few tables are so large
     from dataaudit.training.shards import frame_shards  # noqa: PLC0415
 
     encoding, basis = trained.encoded.encoding, trained.encoded.basis  # type: ignore[union-attr]
-    columns = ScannedColumns(dataset.frame, encoding)
+    columns, weight = ScannedColumns(dataset.frame, encoding), torch.ones(len(y), dtype=torch.float64)
     rows = ShardedRows(frame_shards(columns, basis), labels, weight, len(basis.features))
     scores = joined(rows.map(partial(trained.objective.model.scores, trained.fit.theta)), rows.n)
     p, loss = trained.log_probabilities(scores).exp(), trained.loss(scores, labels)
+    wrong = trained.wrong(scores, labels)
     # They answer what is asked of rows and columns, but for all of them at once.
     there = cast("Columns", columns), cast("Block", rows)
-    return Tested(dataset, labels.numpy(), *there, scores, p.numpy(), loss.numpy(), notes)
+    return Tested(dataset, y, *there, scores, p.numpy(), loss.numpy(), wrong, notes)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from dataaudit.influence.leave_one_out import SHARP, one_step_parameters
 from dataaudit.influence.refits import minimise_together
+from dataaudit.model.losses import Normal
 from dataaudit.model.objective import Change, Objective
 from dataaudit.model.rows import Block, ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
@@ -75,13 +76,13 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
         group = torch.from_numpy(trained.mates(row))
         alone = torch.from_numpy(scores.loo_scores[row]) - now[row]
         anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
-        changes += [Change(group), Change(torch.tensor([row]), int(scores.suggested[row]))]
+        changes += [Change(group), Change(torch.tensor([row]), scores.suggested[row].item())]
         starts += [step(by=alone) if len(group) == 1 else fit.theta, step(by=anew)]
     thetas, made = minima(trained, changes, starts), []
     for at, row in enumerate(rows.tolist()):
         label, other, before = (
-            int(trained.objective.rows.y[row]),
-            scores.suggested[row],
+            trained.objective.rows.y[row].item(),
+            scores.suggested[row].item(),
             float(scores.train_loss[row]),
         )
         for change, predicted, after, said in (
@@ -119,7 +120,7 @@ def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
     """Return H⁻¹ (x̃ ⊗ I) of each row, from one solve."""  # (b,) -> b × (p, k)
     if not len(rows):
         return []
-    k = len(trained.classes) - 1
+    k = trained.objective.model.loss.n_scores
     B = lifted(trained.objective.rows.take(torch.from_numpy(rows)), k)
     return list(trained.prepared.to_three_digits(B).view(-1, len(rows), k).unbind(1))
 
@@ -130,15 +131,17 @@ def lifted(block: Block, k: int) -> Tensor:
     return torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(X) * k)
 
 
-def _loss(trained: Trained, theta: Tensor, row: int, label: int) -> float:
+def _loss(trained: Trained, theta: Tensor, row: int, label: float) -> float:
     """Return the loss of one row for one label under a refit."""
     model = trained.objective.model
     s = model.scores(theta, trained.objective.rows.take(torch.tensor([row])))
-    return float(trained.loss(s, torch.tensor([label]))[0])
+    return float(trained.loss(s, torch.tensor([label], dtype=trained.objective.rows.y.dtype))[0])
 
 
 def refined(trained: Trained, scores: RowScores) -> RowScores:
     """Return the scores with the rows of high leverage at the top of the list as two more steps see them."""
+    if isinstance(trained.objective.model.loss, Normal):
+        return scores  # of which one step is exact
     rows = _insufficient(trained, scores)
     if not len(rows):
         return scores

@@ -31,9 +31,10 @@ from typing import IO, Any, Final, TypeVar
 import polars as pl
 
 from dataaudit.data.dataset import Dataset
+from dataaudit.data.scratch import lock
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.escape import shown
-from dataaudit.files import lock, replace_soon
+from dataaudit.files import replace_soon
 from dataaudit.options import Checkpoint, StepCallback, TrainingOptions
 
 FOLDER: Final = ".unfinished"

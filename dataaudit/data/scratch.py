@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,12 +19,24 @@ from typing import IO, Any, Final, Self
 
 from dataaudit.errors import WriteError
 from dataaudit.escape import shown
-from dataaudit.files import lock
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 _HINT = "make room there, or set TMPDIR to a folder on a larger disk"
 _PREFIX: Final = "dataaudit-"
-_LOCK: Final = "lock"
+_LOCK: Final = ".dataaudit-scratch"
 _ROOM = 1 << 26  # bytes that are left to others
+
+
+def lock(file: IO[str]) -> None:
+    """Take a file for this process until it ends, however it does; raise an OSError if another has it."""
+    if sys.platform == "win32":
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class Scratch:

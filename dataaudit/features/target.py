@@ -13,11 +13,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dataaudit.cells import CLASS_FIELDS
-from dataaudit.errors import BadTarget, DataError
+from dataaudit.errors import AskTask, BadTarget, DataError
 from dataaudit.features.columns import counted
+from dataaudit.features.quantity import Quantity, read_quantity
+from dataaudit.options import TaskName
 
 # A column with more distinct fractions than this is a measurement, not a class.
 MAX_FLOAT_CLASSES = 20
+# Whole numbers may be names, such as postal codes: of more of them than this one asks.
+MAX_INTEGER_CLASSES = 20
 # A column of more classes than this is asked whether it has rows enough.
 MANY = 100
 _NULLISH = ("", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "??", "-", "--")
@@ -37,13 +41,22 @@ class Target:
     spellings: tuple[str, ...] = ()  # those of them on classes that differ in case or blanks only
     empty: tuple[str, ...] = ()  # on classes that read like a missing label
     unknown: tuple[str, ...] = ()  # and on classes that may stand for one
+    quantity: Quantity | None = None  # of a column of numbers: there are no classes, equal values have one y
 
 
-def encode_target(labels: pl.Series) -> Target:
-    """Return the classes of a label column, numbered."""
+def encode_target(labels: pl.Series, task: TaskName | None = None) -> Target:
+    """Return the classes of a label column, numbered; or its numbers, where these are what is asked."""
+    if task in ("regression", "count"):
+        quantity, kept = read_quantity(labels, task)
+        codes = np.unique(quantity.values, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        gone = int((~kept).sum())
+        said = (_missing(labels.name, gone, len(kept)),) if gone else ()
+        return Target((), codes, kept, said, quantity=quantity)
     name = labels.name
     _, held = _unpacked(labels)
     labels = _countable(labels)
+    if task is None:
+        _require_no_fractions(labels)
     kept = labels.is_not_null()
     present = labels.filter(kept)
     if present.is_empty():
@@ -52,6 +65,8 @@ def encode_target(labels: pl.Series) -> Target:
         )
     values = present.unique().sort()
     _require_classes(name, values, len(present))
+    if task is None:
+        _require_names(present)
     names = values.cast(pl.String)
     y = present.cast(pl.String).replace_strict(
         names, pl.int_range(len(names), eager=True), return_dtype=pl.Int64
@@ -137,11 +152,7 @@ def _countable(labels: pl.Series) -> pl.Series:
             raise BadTarget(what, "empty those cells, or name another --label")
         if ((present % 1 == 0) & (present.abs() <= LARGEST_WHOLE)).all():
             return labels.cast(pl.Int64)
-        if labels.n_unique() > MAX_FLOAT_CLASSES:
-            raise _continuous(labels)
         return labels
-    if kind.is_decimal() and labels.n_unique() > MAX_FLOAT_CLASSES and (labels.cast(pl.Float64) % 1 != 0).any():
-        raise _continuous(labels)
     if kind.is_nested() or kind.is_temporal() or kind == pl.Binary:
         raise _not_classes(labels)
     if kind == pl.Null:
@@ -157,17 +168,36 @@ def _require_classes(name: str, values: pl.Series, n: int) -> None:
     if K == 1:
         what = f"label column {name!r} has one class: got {values[0]!r} in all {n} rows"
         raise BadTarget(what, "give rows of at least two classes")
+    is_number = values.dtype.is_numeric()
+    kind, also = (AskTask, ", or say --task regression") if is_number else (BadTarget, "")
     if n == K:
         what = f"label column {name!r} has a class of its own for each of the {n} rows"
-        raise BadTarget(what, "is it an identifier? name another --label")
+        raise kind(what, f"is it an identifier? name another --label{also}")
     if K > MANY and n < 2 * K:
         what = f"label column {name!r} has {K:,} classes in {n:,} rows, less than two rows a class"
-        raise BadTarget(what, "name another --label, group rare classes, or cut numbers into ranges")
+        raise kind(what, f"name another --label, group rare classes{also}")
 
 
-def _continuous(labels: pl.Series) -> BadTarget:
-    what = f"label column {labels.name!r} is continuous: got {labels.n_unique()} distinct fractions"
-    return BadTarget(what, "cut it into classes first, or name another --label")
+def _require_no_fractions(labels: pl.Series) -> None:
+    """Refuse measurements, which would be classes that nobody meant."""
+    kind, found = labels.dtype, labels.n_unique()
+    if (kind.is_float() or kind.is_decimal()) and found > MAX_FLOAT_CLASSES and (labels % 1 != 0).any():
+        what = f"label column {labels.name!r} is continuous: got {found} distinct fractions"
+        raise AskTask(what, "predict numbers with --task regression, or cut it into classes first")
+
+
+def _require_names(present: pl.Series) -> None:
+    """Refuse whole numbers that may be quantities, unless they are few or count classes."""
+    found = present.n_unique()
+    if present.dtype.is_numeric() and found > MAX_INTEGER_CLASSES and not _are_codes(present):
+        what = f"label column {present.name!r} may hold quantities: got {found} distinct numbers"
+        raise AskTask(what, "say --task regression, count, or classification if they are names")
+
+
+def _are_codes(present: pl.Series) -> bool:
+    """Whether whole numbers count classes: from 0 or 1 on, none left out, each as often as not by chance."""
+    least, most, found = present.min(), present.max(), present.n_unique()
+    return least in (0, 1) and most == least + found - 1 and len(present) >= 2 * found  # type: ignore[operator]
 
 
 def _not_classes(labels: pl.Series) -> BadTarget:
@@ -209,11 +239,16 @@ def _unpacked(labels: pl.Series) -> tuple[pl.Series, str]:
     return labels, ""
 
 
+def _missing(name: str, missing: int, rows: int) -> str:
+    """Say how many rows have no label."""
+    return f"{missing:,} of {rows:,} rows have no {name!r} and were left out."
+
+
 def _notes(name: str, labels: pl.Series, names: pl.Series, counts: NDArray[np.int64]) -> tuple[str, ...]:
     """Return what a person should know about the label column."""
     notes = []
     if labels.null_count():
-        notes.append(f"{labels.null_count():,} of {len(labels):,} rows have no {name!r} and were left out.")
+        notes.append(_missing(name, labels.null_count(), len(labels)))
     rare = [str(names[int(j)]) for j in np.flatnonzero(counts == 1)]
     if rare:
         shown = ", ".join(map(repr, rare[:3])) + (", …" if len(rare) > 3 else "")  # noqa: PLR2004 - one line

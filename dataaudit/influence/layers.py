@@ -266,17 +266,17 @@ def _run(net: nn.Module, layers: Sequence[_Layer], X: Tensor) -> tuple[Tensor, l
     """Run a module; return its outputs, and the calls of each layer."""
     calls: list[list[_Met]] = [[] for _ in layers]
 
-    def met(layer: _Layer, mine: list[_Met], given: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        end = torch.zeros_like(output, requires_grad=True)
-        mine.append(_Met(layer.inputs(given[0].detach()), end))
-        return output + end
+    def watched(layer: _Layer, mine: list[_Met]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+        def met(_: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            end = torch.zeros_like(output, requires_grad=True)
+            mine.append(_Met(layer.inputs(given[0].detach()), end))
+            return output + end
+
+        return met
 
     with ExitStack() as stack, torch.enable_grad():
         for layer, mine in zip(layers, calls, strict=True):
-            hook = layer.module.register_forward_hook(
-                lambda _, given, output, layer=layer, mine=mine: met(layer, mine, given, output)
-            )
-            stack.callback(hook.remove)
+            stack.callback(layer.module.register_forward_hook(watched(layer, mine)).remove)
         return net(X), calls
 
 

@@ -21,6 +21,7 @@ StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
+TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
 FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
 PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
@@ -78,6 +79,16 @@ class Question:
     relabel: bool = False  # by other labels of training rows, rather than without them
 
 
+def _require_for_numbers(options: "TrainingOptions", of_classes: Mapping[str, Any]) -> None:
+    """Refuse what is of classes alone where the label is a number."""
+    own = None if options.model == "logistic" else model_name(options.model)
+    for name, value in {**of_classes, "model": own}.items():
+        if options.is_number and value is not None and value is not False and value != ():
+            got = value if isinstance(value, str | bool) else type(value).__name__
+            what = f"{name} is for classes, and the task is {options.task}: got {name} {got}"
+            raise SettingError(what, f"leave {name} out")
+
+
 def parse_question(text: str) -> Question:
     """Read which conclusion is to be flipped."""
     kind, _, name = text.strip().partition(":")
@@ -106,6 +117,7 @@ _FLIP: Final = (
     "half of the errors of slice:COLUMN=LEVEL. relabel: fewest labels that right, or flip, the prediction."
 )
 _WITHOUT: Final = 'What if: without the training rows that fulfil this, "hospital = 3"; proved by a refit.'
+_TRUST: Final = "Say whether the rows behind it are its neighbours, as those of other test rows are."
 _COUNTED: Final = 'With --without: count the errors of these test rows apart, "hospital = 3".'
 _ATTACKED: Final = "Attack this test row, from 0."
 _TOGETHER: Final = "Also by one change at once: those of --row, else the sample's rows of each label."
@@ -129,6 +141,8 @@ Memory = Annotated[
     int | str | None,
     Opt(_MEMORY, RUN, kind="size", metavar="SIZE", least=2**20, shown="a quarter of what is free"),
 ]
+_TASK: Final = "What the label is: classes, measured numbers (ridge regression), or counts (Poisson)."
+Task = Annotated[TaskName | None, Opt(_TASK, MODEL, shown="classification")]
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
@@ -335,6 +349,16 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return None
 
     @property
+    def task(self) -> TaskName | None:
+        """What the label is; None where nobody said, and it is taken for classes if it does not look else."""
+        return None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the label is a number."""
+        return self.task in ("regression", "count")
+
+    @property
     def model(self) -> Any:
         """What is trained, or a fitted model."""
         return "logistic"
@@ -417,6 +441,7 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
 
     group: GroupColumn = None
     by: By = ()
+    task: Task = None
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
     solver: Annotated[
@@ -435,8 +460,13 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-        if self.spread and (self.model != "logistic" or self.sample_weight is not None):
+        of_classes = {
+            name: getattr(self, name) for name in ("fold_labels", "no_label", "pred_probs", "estimator")
+        }
+        _require_for_numbers(self, of_classes)
+        if self.spread and (self.model != "logistic" or self.sample_weight is not None or self.is_number):
             name = "sample_weight" if self.model == "logistic" else model_name(self.model)
+            name = f"task {self.task}" if self.is_number else name
             what = f"{name} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")
 
@@ -460,6 +490,7 @@ class PairOptions(TrainingOptions):
 class MismatchOptions(PairOptions):
     """What is asked of an audit of a mismatch."""
 
+    task: Task = None
     solver: Annotated[str, Opt(_SOLVER, MODEL, check=require_solver, metavar="NAME")] = "auto"
     damping: Damping = 0.0
     rows: Annotated[Numbers, Opt("Trace this test row, from 0.", TRACING, shown="mispredicted rows")] = ()
@@ -487,6 +518,7 @@ class ExplainOptions(PairOptions):
     model: Annotated[
         Any, Opt(_EXPLAINED, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)
     ] = "logistic"
+    task: Task = None
     versus: Annotated[Any, Opt(_VERSUS, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)] = (
         None
     )
@@ -495,6 +527,7 @@ class ExplainOptions(PairOptions):
     flip: Annotated[str | None, Opt(_FLIP, TRACING, metavar="WHAT", check=parse_question)] = None
     without: Annotated[str | None, Opt(_WITHOUT, TRACING, metavar="SQL")] = None
     where: Annotated[str | None, Opt(_COUNTED, TRACING, metavar="SQL")] = None
+    trust: Annotated[bool, Opt(_TRUST, TRACING)] = False
     refit: Refit = False
 
     def __post_init__(self) -> None:
@@ -509,6 +542,10 @@ class ExplainOptions(PairOptions):
             if asked is not None and self.model != "logistic":
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
+        _require_for_numbers(
+            self,
+            {"versus": self.versus and model_name(self.versus), "flip": self.flip, "without": self.without},
+        )
         if self.where is not None and self.without is None:
             what = "where counts the test rows of a slice for without: got no without"
             raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")

@@ -260,12 +260,18 @@ def _model_facts(p: AuditRecord) -> Facets:
 
 def about(p: AuditRecord, data: tuple[b.Part, ...]) -> b.Inline:
     """Return data, classes and run in one line, for Markdown."""
-    return (*data, ", classes ", *names(p.classes), "; run ", b.Cell(p.run_id), f" of dataaudit {p.version}.")
+    return (*data, *_classes(p), "; run ", b.Cell(p.run_id), f" of dataaudit {p.version}.")
 
 
 def heading(p: AuditRecord, facts: str) -> b.Inline:
     """Return the size of the data and its classes in a few words, for a terminal."""
-    return (f"{facts}, classes ", *names(p.classes))
+    return (facts, *_classes(p))
+
+
+def _classes(p: AuditRecord) -> tuple[b.Part, ...]:
+    """Name the classes, or say that labels are numbers."""
+    numbers = {"regression": ", labels are numbers", "count": ", labels are counts"}
+    return (numbers[p.task],) if p.is_number else (", classes ", *names(p.classes))
 
 
 def leaves(blocks: Sequence[b.Block], medium: b.Medium) -> Iterator[b.Block | b.Card]:

@@ -88,7 +88,8 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     """
     p = f.provenance
     n, data = words.count(p.n_rows), (Cell(p.dataset, 120),)
-    rows, counts, of = review_rows(f, top), by_label(f.labels), words.bare(p.classes, p.target)
+    rows, of = review_rows(f, top), words.bare(p.classes, p.target)
+    counts = [] if p.is_number else by_label(f.labels)
     said = f.budget.sort("share") if p.count[0] >= _MANY else f.budget.clear()
     budget: Budget = list(said.iter_rows())
     blocks = tuple(review_row(row) for row in rows)
@@ -124,7 +125,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
             _charts(f, budget),
             Section(
                 "By label",
-                (figures.by_label(counts, of),) if counts and not p.overlapping else (),
+                (figures.by_label(counts, of),) if counts and not (p.overlapping or p.is_number) else (),
                 rank=1,
                 key="by-label",
             ),
@@ -195,6 +196,11 @@ def _rests_on(p: Provenance) -> tuple[str, ...]:
             f"The columns leave open which label {open_rows} of the rows should have: an outcome that they "
             "do not determine is no wrong label, and looks like one."
         )
+        if p.is_number:
+            left_open = (
+                f"The columns leave {open_rows} of the variance of the labels open: a rare outcome is no "
+                "wrong label, and looks like one."
+            )
         return left_open, "The list has the rows first that contradict the others most."
     if not all(map(math.isfinite, (expected, low, high))):
         return ()
@@ -381,7 +387,7 @@ def _trust(f: Findings, health: pl.DataFrame) -> Section:
     of = words.bare(f.provenance.classes, f.provenance.target)
     plots = (
         figures.compare(refits, named, words.signed),
-        figures.calibration(f.labels, f.provenance.classes, of=of),
+        None if f.provenance.is_number else figures.calibration(f.labels, f.provenance.classes, of=of),
     )
     sentence, known = common.refits_of(refits, none="" if f.provenance.outside else _NO_REFITS)
     bins = _calibration(f.provenance)
@@ -436,12 +442,14 @@ def _ranked(
 ) -> Section:
     marked = any(term.role == "text" for row in rows for term in row.evidence)
     colours = ". In the text, marked words speak against the label, underlined ones for it" if marked else ""
+    units = {"regression": "units of the noise", "count": "logarithms of the count"}
+    unit = units.get(f.provenance.task, "log-odds")
     lead = "Each line has the label, the suggested label, and the probability that the label is wrong. "
     lead += (
         "Open a row for its cells."
         if f.provenance.outside
         else (
-            "Open a row for its text, what speaks for and against its label (in log-odds), and the rows most "
+            f"Open a row for its text, what speaks for and against its label (in {unit}), and the rows most "
             f"like it to the model (1 is the most alike){colours}."
         )
     )
@@ -459,7 +467,7 @@ def _charts(f: Findings, budget: Budget) -> Section:
         figures.loo_loss(f.labels["loo_loss"]),
         figures.budget(p_wrong, budget) if known else None,
         figures.selection(f.selection),
-        figures.noise(list(f.noise.iter_rows()), of) if known else None,
+        figures.noise(list(f.noise.iter_rows()), of) if known and not f.noise.is_empty() else None,
     )
     return Section("Charts", (common.charts(*plots),), rank=2, key="charts")
 

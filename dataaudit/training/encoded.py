@@ -27,7 +27,7 @@ from dataaudit.features.leaks import Restated, restated
 from dataaudit.features.roles import RESTATES, infer_roles
 from dataaudit.features.target import Reading, Target, encode_target, encode_weight
 from dataaudit.findings.schemas import GROUPS
-from dataaudit.memory import memory_limit
+from dataaudit.memory import SEARCHED, memory_limit
 from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.training.checks import Check, check_rows, may_group
 
@@ -41,8 +41,6 @@ ON_DISK: Final = (
     "The table stayed on disk, as it needs more memory than may be used: columns and rows were read in turn."
 )
 _COMPARED: Final = 4096  # bytes that a row takes which is compared with others
-SEARCHED: Final = 150  # bytes of a cell of rows whose slices are searched
-FEWEST_SEARCHED: Final = 20_000  # rows of which they are, whatever memory there is
 FORMED: Final = 1 << 16  # rows whose normal forms are made at a time
 
 
@@ -94,7 +92,7 @@ def read_labelled(
             raise MissingColumn(column, dataset.frame.columns, "the data")
     if isinstance(settings, LabelOptions):
         dataset = _as_asked(dataset, settings)
-    target = encode_target(dataset.frame[settings.label])
+    target = encode_target(dataset.frame[settings.label], settings.task)
     dataset = dataset if target.kept.all() else dataset.keep(target.kept)
     if settings.by:
         from dataaudit.features.levels import require_levels  # noqa: PLC0415 - few audits count by columns
@@ -122,9 +120,12 @@ def on_disk(
     searched = 0 if isinstance(settings, LabelOptions) else SEARCHED
     plain = settings.basis == "linear"
     dataset = read_scanned(source, wanted, scratch, plain=plain, searched=searched, share=share)
-    if dataset is not None and settings.model != "logistic":
-        what = f"{settings.model} takes all rows in memory, where these do not fit"
-        raise SettingError(what, "use logistic, the default, or give more with --memory")
+    if dataset is not None and (settings.model != "logistic" or settings.is_number):
+        name = f"task {settings.task}" if settings.is_number else settings.model
+        also = "" if settings.is_number else "use logistic, the default, or "
+        raise SettingError(
+            f"{name} takes all rows in memory, where these do not fit", f"{also}give more with --memory"
+        )
     return dataset
 
 
@@ -159,6 +160,15 @@ def encode_training(
     return Training(dataset, target, encoding, columns, *others)
 
 
+def _bins(target: Target) -> NDArray[np.int64]:
+    """Return the classes of the rows, or bins of their numbers."""
+    if target.quantity is None:
+        return target.y
+    from dataaudit.features.quantity import binned  # noqa: PLC0415 - most labels are classes
+
+    return binned(target.quantity.values)
+
+
 def _columns(frame: pl.DataFrame, encoding: Encoding) -> Columns:
     """Encode the rows of a frame, those on disk when they are asked for."""
     if isinstance(frame, pl.DataFrame):
@@ -174,7 +184,7 @@ def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tupl
     frame, weight, notes = weighted(dataset, settings)
     roles = _roles(frame, dataset.unshared, settings)
     judged = isinstance(settings, LabelOptions)
-    found = restated(frame, target.y, roles, label=settings.label) if judged else ()
+    found = restated(frame, _bins(target), roles, label=settings.label) if judged else ()
     roles = _without(roles, found, kept=settings.features)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
     columns = _columns(frame, encoding)

@@ -24,8 +24,7 @@ from dataaudit.data.scan import require_unchanged, scan, spilled
 from dataaudit.data.size import TableSize, size_of
 from dataaudit.errors import SettingError, TooLarge
 from dataaudit.escape import shown
-from dataaudit.memory import HINT, in_bytes, memory_limit
-from dataaudit.training.encoded import FEWEST_SEARCHED
+from dataaudit.memory import FEWEST_SEARCHED, HINT, in_bytes, memory_limit
 
 if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch

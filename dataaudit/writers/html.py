@@ -202,7 +202,8 @@ def _render(
     if rows is not None:
         n = len(texts)
         queue = {**rows.queue, "rows": rows.queue["rows"][:n]} if rows.queue and texts else None
-        labels = tuple(sorted({line(row.label, 60) for row in rows.items[:n]}))
+        classes = () if queue and queue["number"] else rows.items[:n]  # numbers are too many to choose from
+        labels = tuple(sorted({line(row.label, 60) for row in classes}))
         kept = replace(rows, queue=queue, labels=labels)
         sections = _with(sections, rows, kept)
         scripts = ["report.js", *(["review.js"] if queue else [])]

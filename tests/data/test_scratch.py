@@ -63,8 +63,8 @@ def test_what_a_killed_run_left_is_gone_at_the_next_start(folder):
 
 def test_a_link_leads_nowhere(folder, tmp_path_factory):
     there = tmp_path_factory.mktemp("elsewhere")
-    (there / "lock").touch()
+    (there / ".dataaudit-scratch").touch()
     (folder / "dataaudit-link").symlink_to(there)
     with Scratch():
         pass
-    assert (there / "lock").exists()
+    assert (there / ".dataaudit-scratch").exists()

@@ -22,7 +22,7 @@ from dataaudit.training.trained import RowScores, Trained
 
 SAMPLED: Final = 100  # rows by which the estimates are judged
 MOST: Final = 4  # times the rows that are shown, solved for in one round at most
-MARGIN: Final = 1.15
+MARGIN: Final = 1.03
 ROUNDS: Final = 8
 COVERED: Final = 0.85  # least share of the sampled rows within their interval; 95 % are expected
 LARGEST: Final = (

@@ -54,6 +54,7 @@ from dataaudit.audits.testset import Pair, Tested, predict, read_pair
 from dataaudit.checkpoint.folder import keeping
 from dataaudit.data.scratch import Scratch
 from dataaudit.errors import SettingError
+from dataaudit.features.quantity import Quantity, in_bins, numbers_of
 from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
@@ -130,7 +131,7 @@ def mismatch_findings(
     refits = refit_traces(
         trained, tested, pair, traces=traces, count=settings.verify, kept=kept.below("verify by refits")
     )
-    findings = finding_table(some.pair, drawn, judged, harm=harm, features=named)
+    findings = finding_table(some.pair, drawn, judged, trained=trained, harm=harm, features=named)
     above = findings.filter((pl.col("severity") != "note") & pl.col("under").is_null())
     proofs = above.select("predicted_delta_loss", "measured_delta_loss").drop_nulls()
     return MismatchFindings(
@@ -204,11 +205,12 @@ def search_mismatch(
 def suspects_of(pair: Pair, tested: Tested, world: World, *, cuts: Cuts, whole: bool = True) -> list[Suspect]:
     """Return everything that may be why test rows are mispredicted; single rows and copies of a `whole`."""
     rates = rate_suspects(pair, tested, world)
-    copies = copy_suspects(pair, tested) if whole else ()
+    classes = world.trained.quantity is None
+    copies = copy_suspects(pair, tested) if whole and classes else ()  # numbers of twins differ as a rule
     found = [*column_suspects(pair, tested, world=world), *copies, *rates]
     # Other class rates make all slices differ: they are searched where the rates are right.
     even = rates[0].fixes[-1].apply(world, exact=False) if rates else world
-    found += [*slice_suspects(cuts, even), *conjunction_suspects(cuts, even)]
+    found += [*slice_suspects(cuts, even), *(conjunction_suspects(cuts, even) if classes else ())]
     if rates:  # a few rows of a class that is too frequent mislead all the same
         few = [one for one in slice_suspects(cuts, world) if 0 < len(one.train) <= FEW]
         known = {one.key for one in found}
@@ -268,15 +270,25 @@ def _features(
 def _shift(some: Excerpt, tested: Tested, scores: RowScores, settings: MismatchOptions) -> pl.DataFrame:
     """Compare all test rows with the training rows; losses are of rows that were not trained on."""
     raw, losses = some.raw_test(tested.loss)
+    frames = some.pair.train.frame, raw
+    if (quantity := some.pair.target.quantity) is not None:  # labels are compared by the fifths of training
+        first, second = (in_fifths(frame, settings.label, quantity) for frame in frames)
+        frames = first, second
     return measure_shift(
-        some.pair.train.frame,
-        raw,
+        *frames,
         target=settings.label,
         columns=settings.columns,
         losses=(scores.loo_loss[some.train], losses),
         seed=settings.seed,
         copies=some.is_whole,
     )
+
+
+def in_fifths(frame: pl.DataFrame, label: str, quantity: Quantity) -> pl.DataFrame:
+    """Return rows whose labels are the fifth of the training rows' numbers that they are in."""
+    numbers = numbers_of(frame[label], quantity.task)
+    names = in_bins(numbers.fill_null(0.0).to_numpy(), quantity.values)
+    return frame.with_columns(pl.when(numbers.is_not_null()).then(pl.Series(names)).alias(label))
 
 
 def _shown(traced: Traced, tested: Tested, found: Sequence[Rows], most: int) -> Rows:
@@ -308,7 +320,9 @@ def _inputs_only(
     return MismatchFindings(
         **{name: MismatchFindings.empty(name) for name in none},
         shift=shift,
-        expected=expected_table(some.pair, some.trained, settings=settings),
+        expected=expected_table(some.pair, some.trained, settings=settings)
+        if trained.classes
+        else MismatchFindings.empty("expected"),
         health=_health(fit_checks(trained)),
         selection=selection_table(trained),
         provenance=mismatch_provenance(

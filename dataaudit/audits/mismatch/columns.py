@@ -137,7 +137,7 @@ def _drawn_rows(world: World) -> NDArray[np.int64]:
 
 def _moved(world: World, role: Role, tested: Tested) -> float:
     """Return how likely the distributions are alike: over all rows, and within the classes."""
-    y, z = world.objective.rows.y.numpy(), world.y
+    y, z = classes_of(world)
     known, new, compare = _compared(world, role, tested)
     over_all = compare(known, new)
     if over_all >= ALPHA:
@@ -147,6 +147,15 @@ def _moved(world: World, role: Role, tested: Tested) -> float:
     # One class that differs much, or many that differ a little (Fisher 1932).
     every = float(chdtrc(2 * len(within), -2.0 * float(np.log(np.maximum(within, 1e-300)).sum())))
     return max(over_all, min(1.0, 2.0 * min(every, float(within.min()) * len(within))))
+
+
+def classes_of(world: World) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the classes of training and of judged rows, or the quarters of the numbers of training."""
+    y, z = world.objective.rows.y.numpy(), world.y
+    if world.trained.quantity is None:
+        return y, z
+    edges = np.unique(np.quantile(y, (0.25, 0.5, 0.75)))
+    return np.searchsorted(edges, y, side="right"), np.searchsorted(edges, z, side="right")
 
 
 def _compared(world: World, role: Role, tested: Tested) -> tuple[Any, Any, Callable[[Any, Any], float]]:
@@ -299,9 +308,9 @@ def _leak(world: World, role: Role) -> str:
         strata = cut_levels(*(levels_of(frame, world.known, column) for frame in frames))
     else:
         return ""
-    y, z = world.objective.rows.y.numpy(), world.y
+    y, z = classes_of(world)
     size = int(max(strata.train.max(), strata.test.max())) + 1
-    counts = np.zeros((size, len(world.trained.classes)))
+    counts = np.zeros((size, int(y.max()) + 1))
     np.add.at(counts, (strata.train, y), 1)
     guess = counts.argmax(1)
     given, left = float((guess[strata.train] == y).mean()), float((guess[strata.test] == z).mean())

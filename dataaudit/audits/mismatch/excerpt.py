@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.testset import Pair, Tested, predict
 from dataaudit.data.dataset import Dataset
-from dataaudit.memory import memory_limit
+from dataaudit.memory import FEWEST_SEARCHED, SEARCHED, memory_limit
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import prepare
 from dataaudit.solvers.newton import minimise
-from dataaudit.training.encoded import FEWEST_SEARCHED, SEARCHED
 from dataaudit.training.trained import Encoded, Trained
 
 MOST: Final = 200_000  # rows of either side

@@ -63,7 +63,7 @@ class World:
 
     @property
     def y(self) -> Rows:
-        """Class numbers of the judged rows."""  # (t,)
+        """Class numbers of the judged rows, or numbers in the model's unit."""  # (t,)
         return self.block.y.numpy()
 
     @cached_property
@@ -75,9 +75,8 @@ class World:
     @cached_property
     def evaluation(self) -> Evaluation:
         """Losses of the judged rows, in nats, and which are mispredicted."""
-        odds = torch.nn.functional.pad(self.trained.log_odds(self.scores), (1, 0))
-        loss = self.trained.loss(self.scores, self.block.y).numpy()
-        return Evaluation(odds.argmax(1).numpy() != self.y, loss)
+        scores, y = self.scores, self.block.y
+        return Evaluation(self.trained.wrong(scores, y), self.trained.loss(scores, y).numpy())
 
     def some(self, at: Rows) -> World:
         """Return the world with some of its test rows."""  # (m,) positions among them

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dataaudit.audits.batch import score_batch
 from dataaudit.audits.health import check_health, random_check
 from dataaudit.audits.levels import count_by
+from dataaudit.audits.numbers import value_checks, value_facts
 from dataaudit.audits.tables import RANKING, label_table, review_order, row_facts
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
@@ -28,7 +29,12 @@ def ranked_labels(material: Material) -> pl.DataFrame:
     """Return the rows of the table ``labels``, by rank."""
     model, data = fitted(material), material.rows
     order = review_order(model.dataset, model.scores, model.noise, ranking=RANKING)
-    facts = row_facts(model.dataset, model.target, model.scores, noise=model.noise, order=order)
+    said = None
+    if model.values is not None:
+        said = value_facts(model.dataset, model.trained, model.scores, model.values)
+    facts = row_facts(
+        model.dataset, model.target, model.scores, noise=model.noise, order=order, of_label=said
+    )
     table = label_table(facts, model.target.classes, order)
     at = table["row"].to_list()
     return table.drop("source", "row", "line", "row_id").hstack(places(data, material.settings.id)[at])
@@ -46,6 +52,8 @@ def counted_levels(material: Material) -> pl.DataFrame:
 def judged_batch(material: Material) -> pl.DataFrame:
     """Return the rows with a new label, of a known class, under a model of the known rows."""
     label, base, matching = material.settings.label, material.base, material.matching
+    if material.settings.task in ("regression", "count"):
+        raise Inapplicable("The label is a number: new rows are judged with all others.")
     if base is None or matching is None or label not in base.rows.schema:
         raise Inapplicable(f"The base has no column {label!r}.")
     now, was = (class_texts(side.rows.read([label]).to_series()) for side in (material, base))
@@ -177,4 +185,5 @@ def checked_audit(material: Material) -> pl.DataFrame:
         model.trained, model.scores, order, on_refit=lambda done: step("verify by refits", done, total)
     )
     random = random_check(model.dataset, model.trained, model.scores, noise=model.noise, seed=material.seed)
-    return check_health(model.trained, model.scores, refits, random=random)
+    values = None if model.values is None else value_checks(model.trained, model.scores)
+    return check_health(model.trained, model.scores, refits, random=random, values=values)
