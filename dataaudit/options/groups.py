@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from pathlib import Path
 from typing import (
     Annotated,
@@ -14,7 +13,14 @@ from typing import (
 )
 
 from dataaudit.errors import SettingError
-from dataaudit.options.option import Opt, Options, options_of, unknown
+from dataaudit.options.option import (
+    Opt,
+    Options,
+    options_of,
+    require_factor,
+    require_solver,
+    unknown,
+)
 from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 StepCallback = Callable[[str, int, int], None]
@@ -23,9 +29,6 @@ Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
 TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
-FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
-PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
-SOLVERS: Final = (*FACTORS, *PRODUCTS)
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
 # Panels of --help.
 INPUT, ATTACK, MODEL, RANKING, TRACING, RUN = "Input", "Attack", "Model", "Ranking", "Tracing", "Run"
@@ -42,25 +45,6 @@ def model_name(model: Any) -> str:
         return model or "logistic"
     last = model.steps[-1][1] if getattr(model, "steps", None) else model
     return f"own {type(last).__name__}"
-
-
-def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
-    """Refuse what is no solver, or none that can be had here."""
-    if name in among:
-        return
-    if name in SOLVERS:
-        raise SettingError(f"solver {name!r} {why}", f"use one of {', '.join(among)}")
-    raise unknown("solver", name, among)
-
-
-def require_damping(damping: float) -> None:
-    """Refuse a damping that would take curvature away."""
-    if not 0 <= damping < inf:
-        raise SettingError(f"damping must be 0 or more: got {damping:g}", "leave it out, or give 0.01")
-
-
-def _require_factor(name: str) -> None:
-    require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
 
 
 def _require_device_name(name: str) -> None:
@@ -445,7 +429,7 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
     solver: Annotated[
-        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=_require_factor, metavar="NAME")
+        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=require_factor, metavar="NAME")
     ] = "auto"
     damping: Damping = 0.0
     rank: Annotated[Ranking, Opt("Order of the list; auto is p-wrong.", RANKING)] = "auto"
