@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from pathlib import Path
 from typing import (
     Annotated,
@@ -14,7 +13,14 @@ from typing import (
 )
 
 from dataaudit.errors import SettingError
-from dataaudit.options.option import Opt, Options, options_of, unknown
+from dataaudit.options.option import (
+    Opt,
+    Options,
+    options_of,
+    require_factor,
+    require_solver,
+    unknown,
+)
 from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 StepCallback = Callable[[str, int, int], None]
@@ -27,9 +33,6 @@ _OF_CLASSES: Final = (  # options that numbers as labels do not have
 _NONE: Final = ("logistic", "", ())
 TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
-FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
-PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
-SOLVERS: Final = (*FACTORS, *PRODUCTS)
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
 # Panels of --help.
 INPUT, ATTACK, MODEL, RANKING, TRACING, RUN = "Input", "Attack", "Model", "Ranking", "Tracing", "Run"
@@ -49,6 +52,7 @@ def model_name(model: Any) -> str:
     return f"own {type(last).__name__}"
 
 
+<<<<<<< HEAD
 def is_module(model: Any) -> bool:
     """Tell whether a model is a network of the user's: by its name, since torch need not be there yet."""
     return type(model).__name__ == "ModuleModel"
@@ -73,6 +77,8 @@ def _require_factor(name: str) -> None:
     require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
 
 
+=======
+>>>>>>> ways
 def _require_device_name(name: str) -> None:
     kind, colon, number = name.partition(":")
     if name != "cpu" and (kind != "cuda" or bool(colon) != number.isdecimal()):
@@ -453,7 +459,7 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
     solver: Annotated[
-        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=_require_factor, metavar="NAME")
+        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=require_factor, metavar="NAME")
     ] = "auto"
     damping: Damping = 0.0
     rank: Annotated[Ranking, Opt("Order of the list; auto is p-wrong.", RANKING)] = "auto"
