@@ -34,7 +34,7 @@ from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
-    from dataaudit.options import LabelOptions
+    from dataaudit.options import LabelOptions, TrainingOptions
 
 
 Reasons = Mapping[int, tuple[frozenset[str], Marks]]  # columns and words, by the position of a row
@@ -282,9 +282,15 @@ def provenance(
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        settings=settings.to_dict() | {"source": dataset.given},
+        settings=asked_of(settings, trained) | {"source": dataset.given},
         **decisions(trained, target.notes, read=dataset.notes),
     )
+
+
+def asked_of(settings: TrainingOptions, trained: Trained) -> dict[str, Any]:
+    """Return the settings as a provenance keeps them, with a hash of a network, which is not kept itself."""
+    known = settings.to_dict()
+    return known if trained.network is None else known | {"network": trained.network.digest}
 
 
 def decisions(
@@ -294,7 +300,7 @@ def decisions(
 
     What is said of the model, and `also`, comes after those that everybody should see.
     """
-    encoding = trained.encoded.encoding if trained.encoded else None
+    encoding = trained.described.encoding if trained.described else None
     left_out, cells = (encoding.left_out, encoding.notes) if encoding else ((), ())
     leading = tuple(dict.fromkeys([*rows, *left_out, *read, *cells]))
     rest = (note for note in (*trained.notes, *also) if note not in leading)

@@ -255,7 +255,11 @@ def evaluate(trained: Trained, tested: Tested, theta: Tensor) -> Evaluation:
 
 def evaluate_scores(trained: Trained, tested: Tested, scores: Tensor) -> Evaluation:
     """Evaluate the test rows by other scores."""  # (t, k)
-    y = tested.block.y
+    return evaluated(trained, scores, tested.block.y)
+
+
+def evaluated(trained: Trained, scores: Tensor, y: Tensor) -> Evaluation:
+    """Evaluate rows of known targets by their scores."""  # (t, k), (t,)
     return Evaluation(trained.wrong(scores, y), trained.loss(scores, y).numpy())
 
 
@@ -268,7 +272,7 @@ def predict(
     encoding: Encoding | None = None,
 ) -> Tested:
     """Encode test rows as the training rows were, and predict them."""  # y (t,)
-    encoding = encoding if trained.encoded is None else trained.encoded.encoding
+    encoding = encoding if trained.described is None else trained.described.encoding
     if encoding is None:
         raise SettingError("a model of your own encodes its columns by itself", "leave model out")
     if not len(y):

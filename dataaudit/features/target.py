@@ -251,7 +251,11 @@ def _require_classes(name: str, values: pl.Series, n: int) -> None:
 def _require_no_fractions(labels: pl.Series) -> None:
     """Refuse measurements, which would be classes that nobody meant."""
     kind, found = labels.dtype, labels.n_unique()
-    if (kind.is_float() or kind.is_decimal()) and found > MAX_FLOAT_CLASSES and (labels % 1 != 0).any():
+    if (
+        (kind.is_float() or kind.is_decimal())
+        and found > MAX_FLOAT_CLASSES
+        and (labels.cast(pl.Float64) % 1 != 0).any()
+    ):
         what = f"label column {labels.name!r} is continuous: got {found} distinct fractions"
         raise AskTask(what, "predict numbers with --task regression, or cut it into classes first")
 

@@ -11,16 +11,13 @@ Nothing here imports anything heavy, so that ``audit --help`` and a misspelt opt
 
 from dataaudit.options.groups import (
     ATTACK,
-    FACTORS,
     GROUP_HINT,
     INPUT,
     MODEL,
     MODELS,
     OUTPUT,
-    PRODUCTS,
     RANKING,
     RUN,
-    SOLVERS,
     TRACING,
     By,
     ClassOptions,
@@ -48,12 +45,24 @@ from dataaudit.options.groups import (
     VulnerabilityOptions,
     Weight,
     ignore_progress,
+    is_module,
     model_name,
     parse_question,
+)
+from dataaudit.options.option import (
+    FACTORS,
+    PRODUCTS,
+    SOLVERS,
+    Opt,
+    Option,
+    Options,
+    describe,
+    options_of,
+    parse_size,
     require_damping,
     require_solver,
+    unknown,
 )
-from dataaudit.options.option import Opt, Option, Options, describe, options_of, parse_size, unknown
 from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 __all__ = [
@@ -101,6 +110,7 @@ __all__ = [
     "Weight",
     "describe",
     "ignore_progress",
+    "is_module",
     "model_name",
     "options_of",
     "parse_question",

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from pathlib import Path
 from typing import (
     Annotated,
@@ -14,7 +13,14 @@ from typing import (
 )
 
 from dataaudit.errors import SettingError
-from dataaudit.options.option import Opt, Options, options_of, unknown
+from dataaudit.options.option import (
+    Opt,
+    Options,
+    options_of,
+    require_factor,
+    require_solver,
+    unknown,
+)
 from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 StepCallback = Callable[[str, int, int], None]
@@ -24,9 +30,6 @@ Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
 _OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator workers versus flip without trust"
 TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
-FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
-PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
-SOLVERS: Final = (*FACTORS, *PRODUCTS)
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
 # Panels of --help.
 INPUT, ATTACK, MODEL, RANKING, TRACING, RUN = "Input", "Attack", "Model", "Ranking", "Tracing", "Run"
@@ -41,8 +44,15 @@ def model_name(model: Any) -> str:
     """Return what sentences and tables call a model: one of ours, or a fitted one of scikit-learn."""
     if model is None or isinstance(model, str):
         return model or "logistic"
+    model = model.net if is_module(model) else model
     last = model.steps[-1][1] if getattr(model, "steps", None) else model
     return f"own {type(last).__name__}"
+
+
+<<<<<<< HEAD
+def is_module(model: Any) -> bool:
+    """Tell whether a model is a network of the user's: by its name, since torch need not be there yet."""
+    return type(model).__name__ == "ModuleModel"
 
 
 def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
@@ -64,6 +74,8 @@ def _require_factor(name: str) -> None:
     require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
 
 
+=======
+>>>>>>> ways
 def _require_device_name(name: str) -> None:
     kind, colon, number = name.partition(":")
     if name != "cpu" and (kind != "cuda" or bool(colon) != number.isdecimal()):
@@ -137,8 +149,10 @@ Task = Annotated[TaskName | None, Opt(_TASK, MODEL, shown="classification")]
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
-    " alone or last in a `Pipeline`."
+    " alone or last in a `Pipeline`; or a network, a `ModuleModel`."
 )
+_OWN: Final = "A network of your own: a `ModuleModel`."
+Module = Annotated[Any, Opt(_OWN, stored=None)]
 _PROBABILITIES: Final = "Rank by these out-of-sample probabilities: .npy, or a table with a column a class."
 _MATRIX: Final = (
     "Or an array (n, K), its columns in the order of the sorted classes, or a frame whose columns are named "
@@ -441,7 +455,7 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
     solver: Annotated[
-        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=_require_factor, metavar="NAME")
+        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=require_factor, metavar="NAME")
     ] = "auto"
     damping: Damping = 0.0
     rank: Annotated[Ranking, Opt("Order of the list; auto is p-wrong.", RANKING)] = "auto"
@@ -494,6 +508,7 @@ class MismatchOptions(PairOptions):
     checkpoint: Folder = None
     resume: Resume = False
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
+    model: Module = "logistic"
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -530,7 +545,8 @@ class ExplainOptions(PairOptions):
             what = f"both models are {self.model}: there is nothing to compare"
             raise SettingError(what, "name another one as versus")
         for name, asked in (("flip is searched", self.flip), ("without is measured", self.without)):
-            if asked is not None and self.model != "logistic":
+            known = self.model == "logistic" or (asked is self.without and is_module(self.model))
+            if asked is not None and not known:
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
         if self.where is not None and self.without is None:
