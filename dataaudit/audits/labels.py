@@ -64,7 +64,6 @@ def label_findings(
     on_step("score rows", 0, 1)
     judged = _judge(dataset, target, trained, settings=settings, on_step=on_step)
     trained, scores, noise, order = judged.trained, judged.scores, judged.noise, judged.order
-    values = judged.values
     random = random_check(dataset, trained, scores, noise=noise, seed=settings.seed)
     on_step("score rows", 1, 1)
     top, checked = order[: settings.top], trained.apart(order)[: (settings.verify + 1) // 2]
@@ -93,14 +92,14 @@ def label_findings(
             refits,
             random=random,
             data=(*trained.checks, *judged.checks),
-            values=value_checks(trained, scores) if values else None,
+            values=value_checks(trained, scores) if judged.values else None,
         ),
         "noise": noise_table(target, noise),
         "budget": pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
     }
     facts = row_facts(dataset, target, scores, noise=noise, order=order, trained=trained)
-    if values is not None:
-        facts |= value_facts(dataset, trained, scores=scores, noise=values)
+    if judged.values is not None:
+        facts |= value_facts(dataset, trained, scores=scores, noise=judged.values)
     del judged, scores, noise  # most of the memory, where rows are many
     labels = label_table(facts, target.classes, order)
     labels = labels.with_columns(_hashes(dataset, trained)[order])

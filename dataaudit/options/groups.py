@@ -27,10 +27,7 @@ StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
-_OF_CLASSES: Final = (  # options that numbers as labels do not have
-    "model", "fold_labels", "no_label", "pred_probs", "estimator", "versus", "flip", "without", "trust"
-)  # fmt: skip
-_NONE: Final = ("logistic", "", ())
+_OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator workers versus flip without trust"
 TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
@@ -282,11 +279,10 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
             raise SettingError("weight and sample_weight each weigh the rows", "give one of them")
         if self.refit and not own:
             raise SettingError("refit is for a fitted model: got none", "leave refit out")
-        for name in _OF_CLASSES if self.is_number else ():
+        for name in _OF_CLASSES.split() if self.is_number else ():
             value = getattr(self, name, None)
-            if not (value is None or value is False or (isinstance(value, str | tuple) and value in _NONE)):
-                got = value if isinstance(value, str | bool) else type(value).__name__
-                what = f"{name} is for classes, and the task is {self.task}: got {name} {got}"
+            if value is not None and value is not False and str(value) not in ("()", "logistic"):
+                what = f"{name} is for classes, and the task is {self.task}: got {name} {str(value)[:40]}"
                 raise SettingError(what, f"leave {name} out")
         usual = next(option.default for option in options_of(self) if option.name == "basis")
         if len(own) == len(self.named) and (self.l2 is not None or self.basis != usual):
@@ -452,9 +448,8 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-        if self.spread and (self.model != "logistic" or self.sample_weight is not None or self.is_number):
+        if self.spread and (self.model != "logistic" or self.sample_weight is not None):
             name = "sample_weight" if self.model == "logistic" else model_name(self.model)
-            name = f"task {self.task}" if self.is_number else name
             what = f"{name} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")
 
