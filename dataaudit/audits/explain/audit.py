@@ -58,7 +58,7 @@ from dataaudit.findings.schemas import (
     VERSUS,
     ExplanationFindings,
 )
-from dataaudit.options import ExplainOptions, Question, StepCallback, ignore_progress
+from dataaudit.options import ExplainOptions, Question, StepCallback, ignore_progress, is_module
 from dataaudit.training.encoded import Training, encode_training
 from dataaudit.training.trained import Trained
 
@@ -84,6 +84,9 @@ def explain_row(
     on_step("read", 1, 1)
     training = encode_training(known, target, settings, on_step=on_step)
     require_models(training, settings.named)
+    if settings.trust and is_module(settings.model):
+        what = "trust is measured in the columns of a model of the tool's: got a network"
+        raise SettingError(what, "leave it out: ModuleInfluence.neighbourhood says it of networks")
     models = [train_model(training, settings.of_model(name), on_step=on_step) for name in settings.named]
     label, notes = _label(new, at, target)
     tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)

@@ -226,6 +226,12 @@ def test_what_cannot_be_audited_is_said_in_a_line():
         dataaudit.audit_mismatch(*tables(), label="digit", model=replace(table_model(), features=None))
 
 
+def test_trust_is_not_for_networks():
+    train, test, _ = tensors()
+    with pytest.raises(SettingError, match="got a network"):
+        dataaudit.explain(train, test, model=tensor_model(), row=3, trust=True)
+
+
 def test_a_run_is_gone_on_with(tmp_path):
     out, steps = tmp_path / "found", []
 
