@@ -6,6 +6,7 @@ the products with A, which is where the time goes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -28,32 +29,30 @@ def conjugate_gradients(
     precondition: Product,
     tolerance: float | Tensor,
     max_steps: int = 1000,
-    missing: float = 0.0,
-    form: float | Tensor = 0.0,
+    missing: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, int]:
     """Solve ``A X = B`` for a symmetric positive definite A, and count the products that were used.
 
     `precondition` is M⁻¹ with M near A; a column is solved at a residual of `tolerance` times its 2-norm, or
-    where so little of ``bᵀ A⁻¹ b + form`` is missing: a step adds α rᵀ M⁻¹ r to it (Hestenes & Stiefel 1952),
-    and what all later ones will add follows from how fast that falls.
+    where about as little of ``bᵀ A⁻¹ b`` is missing as `missing` allows for what was found of it: a step adds
+    α rᵀ M⁻¹ r (Hestenes & Stiefel 1952), and what all later ones add follows from how fast that falls.
     """  # B (p, m) -> (p, m)
     X, R = torch.zeros_like(B), B.clone()
     Z = precondition(R)
     D, rz = Z.clone(), (R * Z).sum(0)
     limit = tolerance**2 * B.square().sum(0)
-    form = form + torch.zeros_like(rz)
-    gains: list[Tensor] = []
+    form, gains = torch.zeros_like(rz), list[Tensor]()
     for step in range(max_steps):
         solved = R.square().sum(0) <= limit
-        if missing and step > FALL:
+        if missing is not None and step > FALL:
             fall = (_ratio(gains[-1], gains[-1 - FALL]) ** (1 / FALL)).clamp(max=SLOWEST)
-            solved |= gains[-1] * fall / (1 - fall) <= missing * form
+            solved |= gains[-1] * fall / (1 - fall) <= missing(form)
         if bool(solved.all()):
             return X, step
         AD = product(D)
         alpha = _ratio(rz, (D * AD).sum(0))
         gains.append(alpha * rz)
-        form += gains[-1]
+        form = form + gains[-1]
         X.addcmul_(D, alpha)
         R.addcmul_(AD, alpha, value=-1.0)
         Z = precondition(R)

@@ -184,7 +184,7 @@ def _exact_forms(objective: Objective, product: Product, inverse: Schur, rows: T
 
 def _solved(product: Product, inverse: Schur, B: Tensor) -> tuple[Tensor, Tensor]:
     """Return X near H⁻¹ B and B - HX, so near that little is missing in the forms."""
-    X = inverse.solve(B, EXACT, SOLVED)
+    X = inverse.solve(B, EXACT, missing=SOLVED)
     for _ in range(ROUNDS):
         R = B - product(X)
         missing = torch.nonzero(inverse.energy(R) > FORM * (X * B).sum(0))[:, 0]

@@ -102,10 +102,10 @@ class Schur:
         sparse = self.F.X.layout != torch.strided
         return columns_at_once(n, len(self.first) + len(self.rest) + 1, k, cached=sparse)
 
-    def solve(self, B: Tensor, tolerance: float, share: float = 0.0) -> Tensor:
-        """Return H⁻¹ B to a relative residual, or so that a share of ``bᵀ H⁻¹ b`` is missing."""
+    def solve(self, B: Tensor, tolerance: float, *, missing: float = 0.0) -> Tensor:
+        """Return H⁻¹ B to a relative residual, or so that but a share of ``bᵀ H⁻¹ b`` is missing."""
         parts = torch.split(B, self.columns, dim=1)  # (p, m) -> (p, m)
-        return torch.cat([self._solve(part, tolerance, share) for part in parts], dim=1)
+        return torch.cat([self._solve(part, tolerance, missing) for part in parts], dim=1)
 
     def energy(self, B: Tensor) -> Tensor:
         """Return about ``bᵀ H⁻¹ b`` of each column, by the preconditioner alone."""  # (p, m) -> (m,)
@@ -130,14 +130,14 @@ class Schur:
         # The residual of S is that of H: relative to B, of which little may be left on the right.
         share = right.norm(dim=0).clamp_min(1e-30) / whole.clamp_min(1e-30)
         right = right / share
+        known = ((self.inverse @ f) * f).sum(0) / share.square()  # of the form
         x, steps = conjugate_gradients(
             self._schur,
             right,
             precondition=self._precondition,
             tolerance=tolerance,
             max_steps=STEPS,
-            missing=missing,
-            form=((self.inverse @ f) * f).sum(0) / share.square(),
+            missing=(lambda found: missing * (known + found)) if missing else None,
         )
         if steps == STEPS:
             what = (

@@ -24,7 +24,20 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scale import SIDES, Made, Point, Side, Spent, audit, made, options_of, read, run, saved, write_picture
+from scale import (
+    SIDES,
+    Made,
+    Point,
+    Side,
+    Spent,
+    audit,
+    made_apart,
+    options_of,
+    read,
+    run,
+    saved,
+    write_picture,
+)
 
 OURS = "audit labels"
 PEERS = ("folds", "cleanlab", "boosting")
@@ -81,7 +94,7 @@ def by_peer(name: str, rows: Made, folder: Path, limit: float) -> tuple[Spent, f
 def compare(kind: str, size: tuple[int, int, int], methods: list[str], options: Any) -> list[Point]:
     """Run all methods on rows of one size, and print what each took."""
     n, p, k = size
-    rows, points = made(kind, n, k, p, words=options.words, data=options.data), list[Point]()
+    rows, points = made_apart(kind, n, k, p, words=options.words, data=options.data), list[Point]()
     print(f"{kind}: {n:,} rows, {k} classes", flush=True)
     for name in methods:
         with tempfile.TemporaryDirectory() as folder:

@@ -335,7 +335,11 @@ def test_conjugate_gradients_end_where_little_of_a_form_is_missing():
     form = (B * B / d).sum(0)
     for share, more in ((1e-4, 0.0), (1e-8, 0.0), (1e-4, 10 * form)):
         X, steps = conjugate_gradients(
-            lambda V: d * V, B, precondition=lambda V: V, tolerance=1e-12, missing=share, form=more
+            lambda V: d * V,
+            B,
+            precondition=lambda V: V,
+            tolerance=1e-12,
+            missing=lambda found, share=share, more=more: share * (found + more),
         )
         assert steps < conjugate_gradients(lambda V: d * V, B, precondition=lambda V: V, tolerance=1e-12)[1]
         assert bool((form - (X * B).sum(0) <= 3 * share * (form + more)).all())  # about so little
