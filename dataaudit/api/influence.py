@@ -165,7 +165,7 @@ class Influence:
                 f"a module is taken where it stands: got {got[0]}", "train it further yourself"
             )
         train: Any = X if y is None else (X, y)
-        return ModuleInfluence(model, train, l2=l2 or 0.0, damping=damping, solver=solver, hessian=hessian)
+        return ModuleInfluence(model, train, l2=l2, damping=damping, solver=solver, hessian=hessian)
 
     def __init__(
         self,

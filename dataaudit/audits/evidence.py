@@ -82,8 +82,8 @@ def contributions(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, seed: int
 ) -> list[list[Contribution]]:
     """Return the strongest contributions for every given row, strongest first."""  # rows (b,)
-    if not len(rows):
-        return []
+    if not len(rows) or trained.network is not None:  # whose features are of no single column
+        return [[] for _ in rows]
     v = directions(trained, scores, rows)
     linear = np.array([f.kind == "term" or trained.encoded is None for f in trained.features])
     found = _linear_contributions(trained, rows, v, linear)
@@ -254,9 +254,7 @@ def _similarity(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the similarity of every training row to the given ones, block by block."""  # (b,) -> (m, b)
     objective, v = trained.objective, directions(trained, scores, rows)
-    b = len(v)
-    block = objective.rows.take(torch.from_numpy(rows))
-    B = (block.dense().T[:, None, :] * v.T[None]).reshape(-1, b)  # (d+1, k, b) -> (p, b)
+    B = objective.model.outer(objective.rows.take(torch.from_numpy(rows)), v)
     Z = trained.prepared.to_three_digits(B)
     own = torch.einsum("bk,bkl,bl->b", v, trained.forms[torch.from_numpy(rows)], v).clamp_min(1e-300).sqrt()
     start = 0

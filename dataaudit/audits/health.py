@@ -71,6 +71,13 @@ def fit_checks(trained: Trained) -> list[Check]:
 
 def _gradient(trained: Trained) -> Check:
     fit = trained.fit
+    if trained.network is not None:
+        there = "at a minimum" if fit.converged else "not at a minimum"
+        message = (
+            f"The network stands {there}: gradient norm {fit.gradient_norm:.1e}. What training on would do "
+            "by itself is in no influence; proofs take it off."
+        )
+        return ("gradient norm", fit.gradient_norm, fit.tolerance, fit.converged, message)
     reached = "at a minimum" if fit.converged else "not at a minimum, so influences are biased"
     steps = f"{fit.steps} Newton step{'' if fit.steps == 1 else 's'}"
     message = f"The fit is {reached}: gradient norm {fit.gradient_norm:.1e} after {steps}."
@@ -79,7 +86,8 @@ def _gradient(trained: Trained) -> Check:
 
 def _residual(trained: Trained) -> Check:
     prepared, residual = trained.prepared, trained.prepared.residual
-    damped = f" with damping {prepared.damping:g}" if prepared.damping else ""
+    damping = prepared.damping if trained.network is None else trained.network.damping
+    damped = f" with damping {damping:.3g}" if damping else ""
     message = (
         f"The {prepared.method} solver inverts the Hessian{damped} to a relative residual of {residual:.1e}"
     )

@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits import numbers
 from dataaudit.audits.evidence import contributions, neighbours
 from dataaudit.audits.health import Check, check_health, claim, random_check
 from dataaudit.audits.tables import (
@@ -44,6 +43,7 @@ from dataaudit.noise.values import ValueNoise
 from dataaudit.options import Checkpoint, LabelOptions, StepCallback, ignore_progress
 from dataaudit.options.progress import within
 from dataaudit.solvers.base import threads
+from dataaudit.training.numbers import settled, value_checks, value_facts, value_noise
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
 # Stages in which rows are solved for that were estimates: those that the list shows, and may yet show.
@@ -93,13 +93,14 @@ def label_findings(
             refits,
             random=random,
             data=(*trained.checks, *judged.checks),
-            values=numbers.value_checks(trained, scores) if values else None,
+            values=value_checks(trained, scores) if values else None,
         ),
         "noise": noise_table(target, noise),
         "budget": pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
     }
-    said_of = numbers.value_facts(dataset, trained, scores, values) if values else None
-    facts = row_facts(dataset, target, scores, noise=noise, order=order, trained=trained, of_label=said_of)
+    facts = row_facts(dataset, target, scores, noise=noise, order=order, trained=trained)
+    if values is not None:
+        facts |= value_facts(dataset, trained, scores=scores, noise=values)
     del judged, scores, noise  # most of the memory, where rows are many
     labels = label_table(facts, target.classes, order)
     labels = labels.with_columns(_hashes(dataset, trained)[order])
@@ -157,7 +158,7 @@ class Judged:
         scores = refined(trained, score_rows(trained)) if scores is None else scores
         together = None if trained.groups is None else trained.groups.group
         K, same = len(target.classes), trained.same_class
-        values = numbers.value_noise(trained, scores) if trained.quantity else None
+        values = value_noise(trained, scores) if trained.quantity else None
         if values is not None:
             noise = values.model
         else:
@@ -177,7 +178,7 @@ def _judge(
         with within(on_step, "score rows"):
             trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
     if trained.quantity is not None:
-        trained = numbers.settled(trained)
+        trained = settled(trained)
         prepared = trained.prepared
     judged = Judged.of(dataset, target, trained, settings=settings)
     probes = prepared.probes

@@ -151,6 +151,8 @@ def others_loss(trained: Trained, rows: NDArray[np.int64]) -> tuple[float | None
     None where no model of the others can be had.
     """
     stay = np.delete(trained.objective.rows.y.numpy(), rows)
+    if trained.network is not None:  # of which every refit takes its time
+        return None, None
     counts = np.bincount(stay, minlength=len(trained.classes)) if trained.classes else np.array([len(stay)])
     if counts.min() < _LEAST:
         return None, None

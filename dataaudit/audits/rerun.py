@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,7 @@ from dataaudit.training.encoded import encode_training, read_labelled
 if TYPE_CHECKING:  # a review reads the rows again without training anything
     from dataaudit.training.trained import Trained
 
+Asked = TypeVar("Asked", LabelOptions, MismatchOptions)
 REFITS = schema("what text, change text, predicted real, measured real")
 # Nats by which a prediction may differ when it is made again: other libraries and processors round otherwise.
 SAME = 1e-6
@@ -61,6 +62,21 @@ class Opened:
                 self.dataset, self.target, trained, settings=self.settings, on_step=on_step
             )
         return found, trained
+
+
+def asked_again(settings: Asked, known: Mapping[str, Any], model: Any) -> Asked:
+    """Return the settings of an audit with the network that it was of, which is not on disk."""
+    _require_weights(known)
+    if "network" not in known:
+        return settings
+    if model is None:
+        what = "these findings are of a network, which is not on disk"
+        raise DataError(what, "give it: model=ModuleModel(…)")
+    from dataaudit.model.torch import digest_of  # noqa: PLC0415 - torch
+
+    if digest_of(model) != known["network"]:
+        raise DataError("the network is not the one that was audited: its parameters differ", AGAIN)
+    return replace(settings, model=model)
 
 
 def _require_weights(known: Mapping[str, Any]) -> None:
@@ -165,13 +181,19 @@ class Rerun:
 
 
 def rerun_labels(
-    findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = ignore_progress
+    findings: Findings,
+    source: Any = None,
+    *,
+    top: int,
+    model: Any = None,
+    on_step: StepCallback = ignore_progress,
 ) -> Rerun:
     """Audit labels again, and refit without the first `top` rows and with other labels for them."""
     if not findings.provenance.roles:
         raise DataError("these findings are of a model of your own, which is not on disk", AGAIN)
-    _require_weights(findings.provenance.settings)
-    opened = reopen(findings, source, hint=AGAIN, on_step=on_step)
+    known = findings.provenance.settings
+    asked = asked_again(LabelOptions.from_dict(known), known, model)
+    opened = replace(reopen(findings, source, hint=AGAIN, on_step=on_step), settings=asked)
     again, _ = replace(opened, settings=replace(opened.settings, verify=2 * top)).audit(on_step)
     columns = ["delta_loss_if_removed", "delta_loss_if_relabelled"]
     refits = again.verification.select(pl.col("row_id").alias("what"), "change", "predicted", "measured")
@@ -188,6 +210,7 @@ def rerun_mismatch(
     *,
     test_source: Any = None,
     top: int,
+    model: Any = None,
     on_step: StepCallback = ignore_progress,
 ) -> Rerun:
     """Audit a mismatch again, and refit the first `top` findings and the strongest traces."""
@@ -195,8 +218,8 @@ def rerun_mismatch(
     from dataaudit.audits.testset import predict, read_pair  # noqa: PLC0415 - the same
 
     known = tables.provenance
-    _require_weights(known.settings)
-    settings = replace(MismatchOptions.from_dict(known.settings), verify=top, prove=top)
+    settings = asked_again(MismatchOptions.from_dict(known.settings), known.settings, model)
+    settings = replace(settings, verify=top, prove=top)
     one = settings.split_column is not None or settings.test_size is not None
     sources = _source(train_source, known.settings, "train"), None
     if not one:
@@ -269,7 +292,7 @@ def compare(
     The latter is audited with the settings of the findings and the column of weights that the repair made.
     """
     known = findings.provenance
-    if len(known.origins) != 1 or not known.roles:
+    if len(known.origins) != 1 or not known.roles or "network" in known.settings:
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
     _require_weights(known.settings)

@@ -25,7 +25,6 @@ from dataaudit.findings.schemas import (
     LABELS,
     NEIGHBOURS,
     NOISE,
-    QUANTITIES,
     SELECTION,
     VERIFICATION,
     Provenance,
@@ -35,7 +34,7 @@ from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
-    from dataaudit.options import LabelOptions
+    from dataaudit.options import LabelOptions, TrainingOptions
 
 
 Reasons = Mapping[int, tuple[frozenset[str], Marks]]  # columns and words, by the position of a row
@@ -73,7 +72,6 @@ def row_facts(
     noise: NoiseModel,
     order: NDArray[np.int64],
     trained: Trained | None = None,
-    of_label: Facts | None = None,  # what is said of labels that are numbers
 ) -> Facts:
     """Return what is said of every row, classes by their numbers; `GROUPED` and `ESTIMATED` where due."""
     at, rank_influence = np.arange(len(target.y)), np.empty(len(target.y), dtype=np.int64)
@@ -83,15 +81,15 @@ def row_facts(
         "row": dataset.row,
         "source": dataset.source,
         "line": dataset.line,
-        **_label_facts(target, scores, of_label, ("label", "predicted_label", "p_label")),
+        **_label_facts(target, scores, ("label", "predicted_label", "p_label")),
         "train_loss": scores.train_loss,
         "self_influence": scores.self_influence,
         "leverage": scores.leverage,
         "loo_loss": scores.loo_loss,
-        **_label_facts(target, scores, of_label, ("loo_p_label",)),
+        **_label_facts(target, scores, ("loo_p_label",)),
         "delta_loss_if_removed": scores.loo_loss - scores.train_loss,
         "delta_loss_if_relabelled": scores.relabelled_loss - scores.train_loss,
-        **_label_facts(target, scores, of_label, ("suggested_label",)),
+        **_label_facts(target, scores, ("suggested_label",)),
         "p_wrong": noise.p_wrong,
         "rank": np.argsort(order) + 1,
         "rank_self_influence": rank_influence,
@@ -100,14 +98,14 @@ def row_facts(
         facts |= dict(zip(GROUPED, _grouped(trained.groups, target).iter_columns(), strict=True))
     if trained is not None and (estimated := trained.estimated).any():
         facts["estimated"] = pl.Series(estimated, dtype=ESTIMATED["estimated"])
-    return facts | {name: of_label[name] for name in QUANTITIES if of_label}
+    return facts
 
 
-def _label_facts(target: Target, scores: RowScores, given: Facts | None, names: Sequence[str]) -> Facts:
-    """Return some of the columns on labels and their chances, by default those of classes."""
-    if given is not None:
-        return {name: given[name] for name in names}
+def _label_facts(target: Target, scores: RowScores, names: Sequence[str]) -> Facts:
+    """Return some of the columns on labels and their chances; of numbers they are said by others."""
     at, y = np.arange(len(target.y)), target.y
+    if not target.classes:
+        return dict.fromkeys(names, y)
     made: dict[str, Callable[[], NDArray[Any]]] = {
         "label": lambda: y,
         "predicted_label": lambda: scores.p.argmax(1).astype(np.int32),
@@ -284,9 +282,15 @@ def provenance(
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        settings=settings.to_dict() | {"source": dataset.given},
+        settings=asked_of(settings, trained) | {"source": dataset.given},
         **decisions(trained, target.notes, read=dataset.notes),
     )
+
+
+def asked_of(settings: TrainingOptions, trained: Trained) -> dict[str, Any]:
+    """Return the settings as a provenance keeps them, with a hash of a network, which is not kept itself."""
+    known = settings.to_dict()
+    return known if trained.network is None else known | {"network": trained.network.digest}
 
 
 def decisions(
@@ -296,7 +300,7 @@ def decisions(
 
     What is said of the model, and `also`, comes after those that everybody should see.
     """
-    encoding = trained.encoded.encoding if trained.encoded else None
+    encoding = trained.described.encoding if trained.described else None
     left_out, cells = (encoding.left_out, encoding.notes) if encoding else ((), ())
     leading = tuple(dict.fromkeys([*rows, *left_out, *read, *cells]))
     rest = (note for note in (*trained.notes, *also) if note not in leading)

@@ -18,8 +18,7 @@ from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
-from dataaudit.features.quantity import Quantity, numbers_of, require_counts
-from dataaudit.features.target import Target, class_texts, encode_target
+from dataaudit.features.target import Quantity, Target, class_texts, encode_target, numbers_of, require_counts
 from dataaudit.model.rows import Block, ShardedRows, joined
 from dataaudit.options import PairOptions
 from dataaudit.training.encoded import on_disk, with_weights
@@ -256,7 +255,11 @@ def evaluate(trained: Trained, tested: Tested, theta: Tensor) -> Evaluation:
 
 def evaluate_scores(trained: Trained, tested: Tested, scores: Tensor) -> Evaluation:
     """Evaluate the test rows by other scores."""  # (t, k)
-    y = tested.block.y
+    return evaluated(trained, scores, tested.block.y)
+
+
+def evaluated(trained: Trained, scores: Tensor, y: Tensor) -> Evaluation:
+    """Evaluate rows of known targets by their scores."""  # (t, k), (t,)
     return Evaluation(trained.wrong(scores, y), trained.loss(scores, y).numpy())
 
 
@@ -269,7 +272,7 @@ def predict(
     encoding: Encoding | None = None,
 ) -> Tested:
     """Encode test rows as the training rows were, and predict them."""  # y (t,)
-    encoding = encoding if trained.encoded is None else trained.encoded.encoding
+    encoding = encoding if trained.described is None else trained.described.encoding
     if encoding is None:
         raise SettingError("a model of your own encodes its columns by itself", "leave model out")
     if not len(y):

@@ -35,7 +35,7 @@ from dataaudit.data.scratch import lock
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import replace_soon
-from dataaudit.options import Checkpoint, StepCallback, TrainingOptions
+from dataaudit.options import Checkpoint, StepCallback, TrainingOptions, is_module
 
 FOLDER: Final = ".unfinished"
 EVERY: Final = 2.0  # seconds
@@ -51,7 +51,8 @@ Asked = TypeVar("Asked", bound=TrainingOptions)
 def keeping(options: Asked, *datasets: Dataset) -> Iterator[Asked]:
     """Give the options of a run whose stages are kept, if it has a folder."""
     folder = options.checkpoint
-    if folder is None or not isinstance(options.model, str):
+    network = is_module(options.model)
+    if folder is None or not (network or isinstance(options.model, str)):
         if options.resume:
             what, hint = ("needs the folder of the run: got none", "name it by checkpoint=")
             if folder is not None:
@@ -62,6 +63,10 @@ def keeping(options: Asked, *datasets: Dataset) -> Iterator[Asked]:
     data = [origin.sha256 for dataset in datasets for origin in dataset.origins]
     on_disk = [not isinstance(dataset.frame, pl.DataFrame) for dataset in datasets]
     settings = options.to_dict() | {"on disk": on_disk}
+    if network:
+        from dataaudit.model.torch import digest_of  # noqa: PLC0415 - few models are networks
+
+        settings["network"] = digest_of(options.model)
     settings.pop("memory", None)  # whoever ran out of it gives more, and goes on
     run = _Run(data, settings)
     kept = Unfinished(Path(folder), run, resume=options.resume, step=options.step)

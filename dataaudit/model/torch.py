@@ -15,9 +15,11 @@ over (`gathered`).
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -52,6 +54,18 @@ class ModuleModel:
     parameters : sequence of str, optional
         Names, or beginnings of names, of the parameters to look at (``["head"]``); by default all that
         require a gradient.
+    features : callable, optional
+        For audits of a table: from a Polars frame of its rows, without the label, to the tensor of inputs.
+        By default the one column of vectors, else all columns as numbers.
+    classes : sequence, optional
+        For audits of a table: the label that each output stands for; by default they are sorted.
+    l2 : float or mapping of str to float
+        Weight decay of its training: λ as `ModuleInfluence` takes it.
+    retrain : callable, optional
+        ``(X, y, seed) -> torch.nn.Module`` trains such a network anew. By default refits go on from where
+        the module stands (`ModuleInfluence.retrain`).
+    seeds : int
+        How many refits prove a finding.
 
     Raises
     ------
@@ -63,6 +77,11 @@ class ModuleModel:
     net: nn.Module
     loss: RowLoss
     parameters: Sequence[str] | None = None
+    features: Callable[[Any], Tensor] | None = field(default=None, kw_only=True)
+    classes: Sequence[Any] | None = field(default=None, kw_only=True)
+    l2: float | Mapping[str, float] = field(default=0.0, kw_only=True)
+    retrain: Callable[[Tensor, Tensor, int], nn.Module] | None = field(default=None, kw_only=True)
+    seeds: int = field(default=3, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the layers, the loss and the names."""
@@ -90,6 +109,15 @@ class ModuleModel:
         """The parameters as they are, a copy."""  # -> (p,)
         known = dict(self.net.named_parameters())
         return torch.cat([known[name].detach().reshape(-1) for name in self.names])
+
+    def moved(self, theta: Tensor, dtype: torch.dtype) -> ModuleModel:
+        """Return a copy with other parameters."""  # (p,)
+        net = copy.deepcopy(self.net)
+        known = dict(net.named_parameters())
+        with torch.no_grad():
+            for name, value in self._named(theta).items():
+                known[name].copy_(value)
+        return replace(self, net=net.to(dtype))
 
     def ridge(self, l2: float | Mapping[str, float]) -> Tensor:
         """Return λ of every entry of θ.
@@ -126,11 +154,16 @@ class ModuleModel:
             values: Tensor = vmap(self._one)(outputs, y)
         return values
 
-    def outputs(self, theta: Tensor, X: Tensor) -> Tensor:
-        """Return what the module says of each row, without a graph."""  # (p,), (b, …) -> (b, …)
-        with _explained(), torch.no_grad():
+    def at(self, theta: Tensor, X: Tensor) -> Tensor:
+        """Return what the module says of each row."""  # (p,), (b, …) -> (b, …)
+        with _explained():
             found: Tensor = functional_call(self.net, self._named(theta), (X,))
         return found
+
+    def outputs(self, theta: Tensor, X: Tensor) -> Tensor:
+        """Return what the module says of each row, without a graph."""  # (p,), (b, …) -> (b, …)
+        with torch.no_grad():
+            return self.at(theta, X)
 
     def gradient(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the sum of gradients."""  # -> (p,)
@@ -142,12 +175,28 @@ class ModuleModel:
         def single(moved: Tensor, row: Tensor, target: Tensor) -> Tensor:
             return self.losses(moved, row[None], target[None])[0]
 
-        if len(X) and any(isinstance(layer, nn.RNNBase) for layer in self.net.modules()):
-            # Recurrent layers write in place, which does not map over rows.
+        if len(X) and self._recurrent:
             return torch.stack([grad(single)(theta, *row) for row in zip(X, y, strict=True)]).detach()
         with _explained():
             each: Tensor = vmap(grad(single), in_dims=(None, 0, 0))(theta, X, y)
         return each.detach()
+
+    def jacobians(self, theta: Tensor, X: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return how k numbers that are made of each row's output move with θ."""  # -> (b, k, p)
+
+        def single(moved: Tensor, row: Tensor) -> Tensor:
+            with sdpa_kernel(SDPBackend.MATH):
+                return head(functional_call(self.net, self._named(moved), (row[None],)))[0]
+
+        with _explained():
+            if self._recurrent:
+                return torch.stack([jacrev(single)(theta, row) for row in X]).detach()
+            each: Tensor = vmap(jacrev(single), in_dims=(None, 0))(theta, X)
+        return each.detach()
+
+    @property
+    def _recurrent(self) -> bool:  # such layers write in place, which does not map over rows
+        return any(isinstance(layer, nn.RNNBase) for layer in self.net.modules())
 
     def bend_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return ``V -> (Σ ∇² ℓ) V``; the graph of the gradient is made once."""  # (p, m) -> (p, m)
@@ -330,3 +379,11 @@ def paired(batch: object, which: str) -> Batch:
 
 def _tensors(parts: Iterable[object]) -> bool:
     return all(isinstance(part, Tensor) and part.dim() for part in parts)
+
+
+def digest_of(model: ModuleModel) -> str:
+    """Return a hash of a module's parameters and of what it is audited by."""
+    digest = hashlib.sha256(repr((model.names, model.l2, model.seeds, type(model.net).__name__)).encode())
+    for value in model.net.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -45,6 +45,7 @@ from dataaudit.options.groups import (
     VulnerabilityOptions,
     Weight,
     ignore_progress,
+    is_module,
     model_name,
     parse_question,
 )
@@ -109,6 +110,7 @@ __all__ = [
     "Weight",
     "describe",
     "ignore_progress",
+    "is_module",
     "model_name",
     "options_of",
     "parse_question",

@@ -27,6 +27,10 @@ StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
+_OF_CLASSES: Final = (  # options that numbers as labels do not have
+    "model", "fold_labels", "no_label", "pred_probs", "estimator", "versus", "flip", "without", "trust"
+)  # fmt: skip
+_NONE: Final = ("logistic", "", ())
 TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
@@ -43,10 +47,38 @@ def model_name(model: Any) -> str:
     """Return what sentences and tables call a model: one of ours, or a fitted one of scikit-learn."""
     if model is None or isinstance(model, str):
         return model or "logistic"
+    model = model.net if is_module(model) else model
     last = model.steps[-1][1] if getattr(model, "steps", None) else model
     return f"own {type(last).__name__}"
 
 
+<<<<<<< HEAD
+def is_module(model: Any) -> bool:
+    """Tell whether a model is a network of the user's: by its name, since torch need not be there yet."""
+    return type(model).__name__ == "ModuleModel"
+
+
+def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
+    """Refuse what is no solver, or none that can be had here."""
+    if name in among:
+        return
+    if name in SOLVERS:
+        raise SettingError(f"solver {name!r} {why}", f"use one of {', '.join(among)}")
+    raise unknown("solver", name, among)
+
+
+def require_damping(damping: float) -> None:
+    """Refuse a damping that would take curvature away."""
+    if not 0 <= damping < inf:
+        raise SettingError(f"damping must be 0 or more: got {damping:g}", "leave it out, or give 0.01")
+
+
+def _require_factor(name: str) -> None:
+    require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
+
+
+=======
+>>>>>>> ways
 def _require_device_name(name: str) -> None:
     kind, colon, number = name.partition(":")
     if name != "cpu" and (kind != "cuda" or bool(colon) != number.isdecimal()):
@@ -61,16 +93,6 @@ class Question:
     kind: Literal["prediction", "coefficient", "slice"]
     name: str = ""
     relabel: bool = False  # by other labels of training rows, rather than without them
-
-
-def _require_for_numbers(options: "TrainingOptions", of_classes: Mapping[str, Any]) -> None:
-    """Refuse what is of classes alone where the label is a number."""
-    own = None if options.model == "logistic" else model_name(options.model)
-    for name, value in {**of_classes, "model": own}.items():
-        if options.is_number and value is not None and value is not False and value != ():
-            got = value if isinstance(value, str | bool) else type(value).__name__
-            what = f"{name} is for classes, and the task is {options.task}: got {name} {got}"
-            raise SettingError(what, f"leave {name} out")
 
 
 def parse_question(text: str) -> Question:
@@ -130,8 +152,10 @@ Task = Annotated[TaskName | None, Opt(_TASK, MODEL, shown="classification")]
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
-    " alone or last in a `Pipeline`."
+    " alone or last in a `Pipeline`; or a network, a `ModuleModel`."
 )
+_OWN: Final = "A network of your own: a `ModuleModel`."
+Module = Annotated[Any, Opt(_OWN, stored=None)]
 _PROBABILITIES: Final = "Rank by these out-of-sample probabilities: .npy, or a table with a column a class."
 _MATRIX: Final = (
     "Or an array (n, K), its columns in the order of the sorted classes, or a frame whose columns are named "
@@ -280,6 +304,12 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
             raise SettingError("weight and sample_weight each weigh the rows", "give one of them")
         if self.refit and not own:
             raise SettingError("refit is for a fitted model: got none", "leave refit out")
+        for name in _OF_CLASSES if self.is_number else ():
+            value = getattr(self, name, None)
+            if not (value is None or value is False or (isinstance(value, str | tuple) and value in _NONE)):
+                got = value if isinstance(value, str | bool) else type(value).__name__
+                what = f"{name} is for classes, and the task is {self.task}: got {name} {got}"
+                raise SettingError(what, f"leave {name} out")
         usual = next(option.default for option in options_of(self) if option.name == "basis")
         if len(own) == len(self.named) and (self.l2 is not None or self.basis != usual):
             what = "a model of your own has its ridge and its features already"
@@ -444,10 +474,6 @@ class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-        of_classes = {
-            name: getattr(self, name) for name in ("fold_labels", "no_label", "pred_probs", "estimator")
-        }
-        _require_for_numbers(self, of_classes)
         if self.spread and (self.model != "logistic" or self.sample_weight is not None or self.is_number):
             name = "sample_weight" if self.model == "logistic" else model_name(self.model)
             name = f"task {self.task}" if self.is_number else name
@@ -487,6 +513,7 @@ class MismatchOptions(PairOptions):
     checkpoint: Folder = None
     resume: Resume = False
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
+    model: Module = "logistic"
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -523,13 +550,10 @@ class ExplainOptions(PairOptions):
             what = f"both models are {self.model}: there is nothing to compare"
             raise SettingError(what, "name another one as versus")
         for name, asked in (("flip is searched", self.flip), ("without is measured", self.without)):
-            if asked is not None and self.model != "logistic":
+            known = self.model == "logistic" or (asked is self.without and is_module(self.model))
+            if asked is not None and not known:
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
-        _require_for_numbers(
-            self,
-            {"versus": self.versus and model_name(self.versus), "flip": self.flip, "without": self.without},
-        )
         if self.where is not None and self.without is None:
             what = "where counts the test rows of a slice for without: got no without"
             raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")

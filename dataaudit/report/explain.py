@@ -197,11 +197,11 @@ def _row(f: ExplanationFindings, terms: list[Term], rows: Rows) -> tuple[b.Block
     values = rows.get(("test", p.test_row_id), ())
     cells = record(values, terms, of=name, length=_TEXT, columns=_COLUMNS)
     own = b.Fold("Its cells", (cells,), open=True, of=name)
-    table = _terms_table(p, terms)
+    table = (_terms_table(p, terms),) if terms else ()  # none for a network
     classes = () if p.is_number else (_classes(f),)
     return (
-        b.Only(b.PAGE, (b.Grid(((*classes, b.Sentence((name, *label)), own), (table,))),)),
-        b.Only(b.MARKDOWN, (table,)),
+        b.Only(b.PAGE, (b.Grid(((*classes, b.Sentence((name, *label)), own), table)),)),
+        b.Only(b.MARKDOWN, table),
         b.Only(b.TERMINAL, _speaking(terms, _UNITS.get(p.task, "log-odds"))),
     )
 

@@ -330,7 +330,7 @@ def _slice_table(f: MismatchFindings) -> Section:
         total=len(named),
         rest=("slice", "slices, all in slices.parquet next to this page"),
         lead=f"Rows are those of training, the loss is the mean of its test rows in nats. {what}; chance is "
-        "the probability that labels differ as much without a cause.",
+        "the probability that they differ as much without a cause.",
     )
     return Section("Slices", (Fold("All slices", (table,)),), rank=2, key="slices")
 

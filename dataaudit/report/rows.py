@@ -230,14 +230,14 @@ def _sentences(row: ReviewRow) -> tuple[str, ...]:
         others
     )
     return (
-        f"{left_out(row, label, mates)} ({_nats(row.train_loss)} when trained on).",
+        f"{left_out(row, label, mates=mates)} ({_nats(row.train_loss)} when trained on).",
         f"Removing it{mates} {removed}; relabelling it “{suggested}” {relabelled}.",
         *_conflicts(row),
         f"Number {words.count(row.rank_self_influence)} by self-influence.",
     )
 
 
-def left_out(row: ReviewRow, label: str, mates: str = "") -> str:
+def left_out(row: ReviewRow, label: str, *, mates: str = "") -> str:
     """Say what the other rows make of a row."""
     loss = f"a loss of {_nats(row.loo_loss)} nats"
     if row.residual is None or row.noise is None:

@@ -164,7 +164,7 @@ def _bins(target: Target) -> NDArray[np.int64]:
     """Return the classes of the rows, or bins of their numbers."""
     if target.quantity is None:
         return target.y
-    from dataaudit.features.quantity import binned  # noqa: PLC0415 - most labels are classes
+    from dataaudit.features.target import binned  # noqa: PLC0415 - most labels are classes
 
     return binned(target.quantity.values)
 

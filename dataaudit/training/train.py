@@ -14,8 +14,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
 from dataaudit.features import Basis, Columns
 from dataaudit.features.columns import bytes_of
-from dataaudit.features.quantity import Quantity
-from dataaudit.features.target import Target
+from dataaudit.features.target import Quantity, Target
 from dataaudit.memory import hold, memory_limit, require_memory
 from dataaudit.model.costs import Size, least_bytes
 from dataaudit.model.device import require_device
@@ -23,7 +22,7 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Normal, Poisson, SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, ShardedRows
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is_module
 from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
@@ -60,6 +59,10 @@ def train(
     on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
+    if is_module(settings.model):
+        from dataaudit.training.networks.tangent import train_module  # noqa: PLC0415 - few models are networks
+
+        return train_module(training, settings, on_step=on_step)
     found = _trained(training, settings, scratch, on_step)
     for number in range(CUTS):
         if found.quantity is None or found.quantity.is_count:

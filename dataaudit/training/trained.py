@@ -16,8 +16,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.features import Basis, Columns, Encoding, Feature, Role
-from dataaudit.features.quantity import Quantity
-from dataaudit.features.target import same_class
+from dataaudit.features.target import Quantity, same_class
 from dataaudit.influence.influence import leverage, self_influence
 from dataaudit.influence.leave_one_out import leave_one_out_scores, relabelled_scores
 from dataaudit.model.linear import LinearModel
@@ -34,6 +33,7 @@ from dataaudit.training.selection import Candidate
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
     from dataaudit.training.checks import Check
+    from dataaudit.training.networks.network import Network
 
 
 # Keeps the slope of the calibration finite where left-out margins separate the classes wholly.
@@ -47,11 +47,17 @@ SOLVED = 128  # exact forms times scores that are solved for, and kept, together
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """How the scores come from the columns; absent where the user's own pipeline did it."""
+class Described:
+    """The columns of the rows, read as numbers, levels and words."""
 
     encoding: Encoding
     columns: Columns
+
+
+@dataclass(frozen=True)
+class Encoded(Described):
+    """How the scores come from the columns; absent where the user's own pipeline did it."""
+
     basis: Basis  # from columns to the design matrix
 
 
@@ -75,11 +81,18 @@ class Trained:
     exact: NDArray[np.bool_] | None = None  # (n,) of which rows; None where all of them are
     solved: Mapping[tuple[int, ...], Tensor] = field(default_factory=dict)  # exact joint forms, by rows
     quantity: Quantity | None = None  # what the targets are, where they are numbers: then `classes` is empty
+    network: Network | None = None  # the user's own, if it is one
+    table: Described | None = None  # the columns of a model that makes features of its own
+
+    @property
+    def described(self) -> Described | None:
+        """The columns, whether or not the model's features are made of them."""
+        return self.encoded or self.table
 
     @property
     def roles(self) -> tuple[Role, ...]:
         """Roles of the source columns, where the tool chose them."""
-        return self.encoded.encoding.roles if self.encoded else ()
+        return self.described.encoding.roles if self.described else ()
 
     @cached_property
     def same_class(self) -> np.ndarray | None:
@@ -91,6 +104,8 @@ class Trained:
         if self.encoded is not None:
             columns = given if isinstance(given, Columns) else self.encoded.encoding.transform(given)
             return self.encoded.basis.transform(columns)
+        if self.network is not None and isinstance(given, pl.DataFrame):
+            return self.network.design(given)
         if self.adopted is None:
             raise SettingError("this model has no way from columns to features", "leave model out")
         if isinstance(given, Columns):
@@ -292,7 +307,8 @@ class Trained:
     def loss_gradient(self, rows: Block) -> Tensor:
         """Return the gradient of the sum of those losses over rows."""  # -> (p,)
         s = self.objective.model.scores(self.fit.theta, rows)
-        return rows.pull(rows.weight[:, None] * self.loss_slope(s, rows.y)).reshape(-1)
+        pull = rows.weight[:, None] * self.loss_slope(s, rows.y)
+        return self.objective.model.pull(rows, pull[:, :, None])[:, 0]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ import polars as pl
 import pytest
 
 from dataaudit.errors import AskTask, BadTarget
-from dataaudit.features.quantity import Quantity, binned
-from dataaudit.features.target import encode_target
+from dataaudit.features.target import Quantity, binned, encode_target
 
 MANY = np.linspace(0.5, 90.25, 40)
 REFUSED = {

@@ -6,6 +6,7 @@ from torch import nn
 from torch.func import functional_call, grad, jacrev
 from torch.nn.functional import cross_entropy, mse_loss
 
+import dataaudit
 from dataaudit import ModuleInfluence, ModuleModel
 from dataaudit.errors import SettingError
 from dataaudit.influence import layers
@@ -187,6 +188,18 @@ def test_slips_are_answered_in_a_line():
     ):
         with pytest.raises(SettingError, match=f"(?s){said}"):
             ModuleInfluence(ModuleModel(net, cross_entropy), data(*shape), damping=1.0, **asked)
+
+
+def test_the_common_name_takes_the_same_and_refuses_it_for_linear_scores():
+    net, shape = dense()
+    X, y = data(*shape)
+    with pytest.warns(UserWarning, match="did not end|leaves a relative residual"):
+        found = dataaudit.Influence(
+            ModuleModel(net, cross_entropy), X, y, damping=1.0, hessian="gauss-newton", solver="block"
+        )
+    assert found.curvature.damping == 1.0
+    with pytest.raises(SettingError, match="hessian 'exact' is for modules"):
+        dataaudit.Influence(None, X.numpy(), y.numpy(), l2=0.1, hessian="exact")
 
 
 def test_a_row_leaves_with_its_gauss_newton_part():

@@ -144,3 +144,19 @@ def test_a_solve_that_does_not_come_to_an_end_says_so(monkeypatch):
     split = Schur.of(objective, torch.zeros(901, dtype=torch.float64), most=1)
     with pytest.raises(SolveError, match=r"did not reach a relative residual of 1e-06 in 1 steps.*--l2"):
         split.solve(torch.eye(901, 2, dtype=torch.float64), 1e-6)
+
+
+def test_right_hand_sides_of_sparse_rows_stay_in_the_cache():
+    assert costs.columns_at_once(100_000, 67_376, 1, cached=True) == 16
+    assert costs.columns_at_once(20_000, 10_000, 1, cached=True) == 128
+    assert costs.columns_at_once(10**7, 10**6, 1, cached=True) == 16
+    assert costs.columns_at_once(100, 160, 1, cached=False) == 128
+
+
+def test_sparse_rows_make_the_block_that_dense_ones_make():
+    X = make("", 60, 40, 3, sparse=True).X
+    W = torch.rand(60, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).float()
+    few = X.multiply(np.random.default_rng(0).random(X.shape) < 0.02).tocsr()
+    columns = np.arange(0, 40, 2)
+    found = schur._block(type(X)(few), columns, W)
+    torch.testing.assert_close(found, schur._block(torch.from_numpy(few.toarray()), columns, W))

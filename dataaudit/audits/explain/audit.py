@@ -47,8 +47,7 @@ from dataaudit.audits.testset import Tested, predict, read_sources
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.features import Encoding
-from dataaudit.features.quantity import numbers_of
-from dataaudit.features.target import Target, class_texts, encode_target
+from dataaudit.features.target import Target, class_texts, encode_target, numbers_of
 from dataaudit.findings.schemas import (
     HEALTH,
     LEFT_OUT,
@@ -129,9 +128,10 @@ def _explain(
     whole = attribute(trained, block)
     rows = whole.strongest(settings.top)
     influences = influence_table(explained, whole, rows, components=settings.show_components)
-    near = nearest(trained, block, settings.top)
-    kernel = trained.adopted is not None and trained.adopted.kernel  # whose features have no names
-    effects = [[] for _ in rows] if kernel else column_effects(trained, rows, block, seed=seed)
+    near = nearest(trained, explained.tested, settings.top)
+    # Features of kernels and of networks have no names.
+    nameless = trained.network is not None or (trained.adopted is not None and trained.adopted.kernel)
+    effects = [[] for _ in rows] if nameless else column_effects(trained, rows, block, seed=seed)
     parts = column_contributions(trained, explained.tested, against=explained.against, seed=seed)
     flip = None if settings.question is None else _flip(explained, settings.question)
     none = np.zeros(0, dtype=np.int64)

@@ -21,7 +21,7 @@ from dataaudit.audits.attribution import (
 from dataaudit.audits.explain.compare import ModelComparison
 from dataaudit.audits.explain.flip import FlipResult
 from dataaudit.audits.perturbation import ColumnEffect, feature_table
-from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
+from dataaudit.audits.tables import asked_of, cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data.dataset import Dataset
@@ -246,7 +246,7 @@ def explanation_provenance(
         probability=float(tested.p[0, int(tested.y[0])]) if trained.classes else float("nan"),
         loss=float(tested.loss[0]),
         model=next(iter(settings.named)),
-        settings=settings.to_dict() | {"unjudged": asdict(asked.unjudged)},
+        settings=asked_of(settings, trained) | {"unjudged": asdict(asked.unjudged)},
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.agreement(),
         **decisions(trained, asked.notes, read=(*known.notes, *new.notes)),

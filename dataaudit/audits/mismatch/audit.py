@@ -54,7 +54,7 @@ from dataaudit.audits.testset import Pair, Tested, predict, read_pair
 from dataaudit.checkpoint.folder import keeping
 from dataaudit.data.scratch import Scratch
 from dataaudit.errors import SettingError
-from dataaudit.features.quantity import Quantity, in_bins, numbers_of
+from dataaudit.features.target import Quantity, in_bins, numbers_of
 from dataaudit.findings.schemas import HEALTH, MismatchFindings
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
@@ -253,6 +253,8 @@ def _features(
 ) -> tuple[pl.DataFrame, list[str]]:
     """Return the table of column effects, and per finding the columns that carry it, in words."""
     tables, named = [MismatchFindings.empty("features")], []
+    if trained.network is not None:  # whose features are of no single column
+        return tables[0], [""] * len(found)
     for number, (rows, errors) in enumerate(found, start=1):
         words = ""
         if number <= EXPLAINED and len(errors) and len(rows):

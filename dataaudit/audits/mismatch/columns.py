@@ -168,7 +168,7 @@ def _compared(world: World, role: Role, tested: Tested) -> tuple[Any, Any, Calla
     if role.role in LEVELS:
         strata = cut_levels(*(levels_of(f, world.known, column) for f in (world.known, world.new)), most=None)
         return strata.train, strata.test, _levels_differ
-    known, new = world.trained.encoded.columns, tested.columns  # type: ignore[union-attr]
+    known, new = world.trained.described.columns, tested.columns  # type: ignore[union-attr]
     if role.role == "vector":
         mine = np.array([f.column == column for f in known.vector_features])
         return known.vectors[:, mine], new.vectors[world.rows][:, mine], _vectors_differ
@@ -215,7 +215,7 @@ def _guesses(world: World, role: Role) -> list[Guess]:
     if role.role == "vector":
         return vector_guesses(column, world.known.get_column(column), world.new.get_column(column))
     if role.role == "text":
-        encoders = world.trained.encoded.encoding.encoders  # type: ignore[union-attr]
+        encoders = world.trained.described.encoding.encoders  # type: ignore[union-attr]
         encoder = next(e for e in encoders if e.column == column and isinstance(e, TextEncoder))
         return text_guesses(
             TextSides(column, encoder, texts_of(world.known, column), texts_of(world.new, column))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dataaudit.audits.health import Check, verification_check
 from dataaudit.audits.testset import Pair, Tested
-from dataaudit.audits.validation import Refit, minima
+from dataaudit.audits.validation import Refit, minima, retrained_loss
 from dataaudit.features.columns import counted
 from dataaudit.findings.schemas import TRACE_REFITS
 from dataaudit.influence.leave_one_out import refit_without
@@ -80,10 +80,14 @@ def refit_traces(
     together = kept.once("all", partial(_together, trained, gone)) if is_sharded(trained) else {}
     for trace, train in zip(top.iter_rows(named=True), gone, strict=True):
         test = places[1][trace["test_row_id"]]
-        refit = partial(refit_without, trained.objective, trained.fit, train, precondition=warm)
-        theta = together[train] if train in together else kept.once(f"{train}", refit).theta
-        block = tested.take(np.array([test]))
-        measured = float(model.values(theta, block)[0]) - float(tested.loss[test])
+        if trained.network is not None:
+            change, frame = Change(torch.tensor([train])), tested.dataset.frame
+            measured = retrained_loss(trained, change, row=test, label=int(tested.y[test]), frame=frame)
+        else:
+            refit = partial(refit_without, trained.objective, trained.fit, train, precondition=warm)
+            theta = together[train] if train in together else kept.once(f"{train}", refit).theta
+            block = tested.take(np.array([test]))
+            measured = float(model.values(theta, block)[0]) - float(tested.loss[test])
         rows.append(
             (trace["test_row_id"], trace["train_row_id"], "removed", trace["delta_loss_if_removed"], measured)
         )

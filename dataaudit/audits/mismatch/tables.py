@@ -25,7 +25,7 @@ from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.mismatch.worth import Judged, Trial
 from dataaudit.audits.shift.covariates import numbers
 from dataaudit.audits.shift.profiles import level_profile, number_profile
-from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
+from dataaudit.audits.tables import asked_of, cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import values_of
@@ -392,7 +392,7 @@ def mismatch_provenance(
         n_errors=int(tested.wrong.sum()) if tested else 0,
         train_loss=float(loss.mean()),
         test_loss=float(tested.loss.mean()) if tested else float("nan"),
-        settings=settings.to_dict()
+        settings=asked_of(settings, trained)
         | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
         **decisions(trained, pair.target.notes, read=(*pair.train.notes, *pair.test.notes), also=pair.notes),
     )

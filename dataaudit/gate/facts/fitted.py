@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.audits import numbers
 from dataaudit.audits.mismatch.audit import Searched, search_mismatch
 from dataaudit.audits.testset import Tested, predict, read_pair
 from dataaudit.audits.validation import refined
@@ -19,6 +18,7 @@ from dataaudit.gate.data import Data, Material
 from dataaudit.noise import NoiseModel, fit_noise
 from dataaudit.noise.values import ValueNoise
 from dataaudit.options import LabelOptions, MismatchOptions
+from dataaudit.training import numbers
 from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from dataaudit.audits.batch import score_batch
 from dataaudit.audits.health import check_health, random_check
 from dataaudit.audits.levels import count_by
-from dataaudit.audits.numbers import value_checks, value_facts
 from dataaudit.audits.tables import RANKING, label_table, review_order, row_facts
 from dataaudit.audits.validation import verify
 from dataaudit.features.target import class_texts
@@ -19,6 +18,7 @@ from dataaudit.gate.facts.fitted import FittedRows, fit, fitted, wanted
 from dataaudit.gate.facts.table import Inapplicable
 from dataaudit.gate.matching import Matching
 from dataaudit.options import LabelOptions
+from dataaudit.training.numbers import value_checks, value_facts
 
 LEAST_KNOWN = 50  # below which no model of the known rows is worth contradicting a label
 CHECKED = 3  # rows that are taken out and relabelled for good: two refits each
@@ -29,12 +29,9 @@ def ranked_labels(material: Material) -> pl.DataFrame:
     """Return the rows of the table ``labels``, by rank."""
     model, data = fitted(material), material.rows
     order = review_order(model.dataset, model.scores, model.noise, ranking=RANKING)
-    said = None
+    facts = row_facts(model.dataset, model.target, model.scores, noise=model.noise, order=order)
     if model.values is not None:
-        said = value_facts(model.dataset, model.trained, model.scores, model.values)
-    facts = row_facts(
-        model.dataset, model.target, model.scores, noise=model.noise, order=order, of_label=said
-    )
+        facts |= value_facts(model.dataset, model.trained, scores=model.scores, noise=model.values)
     table = label_table(facts, model.target.classes, order)
     at = table["row"].to_list()
     return table.drop("source", "row", "line", "row_id").hstack(places(data, material.settings.id)[at])

@@ -263,7 +263,7 @@ class _Part:
 
 def _words(trained: Trained, tested: Tested, column: str) -> _Part:
     """Return one slice for each word of the vocabulary that enough rows have."""
-    encoded = trained.encoded
+    encoded = trained.described
     if encoded is None:
         return _Part(column, (), _of_rows([], trained.objective.rows.n), _of_rows([], tested.n), (), ())
     features = encoded.columns.term_features

@@ -130,14 +130,13 @@ class Screen:
         model, y = objective.model, objective.rows.y
         block = self.world.block
         slope = self.trained.loss_slope(self.world.scores, block.y)
-        sums = [block.pull(slope * torch.from_numpy(half)[:, None]).reshape(-1) for half in self.halves]
-        solved = self.trained.prepared.solve(torch.stack(sums, dim=1))
+        apart = torch.stack([slope * torch.from_numpy(half)[:, None] for half in self.halves], dim=2)
+        solved = self.trained.prepared.solve(model.pull(block, apart))
         s, weight = objective.scores(theta), objective.rows.weight / objective.rows.n
-        own, k = model.loss.slope(s, y), model.loss.n_scores
+        own = model.loss.slope(s, y)
         leaving, labelled = [], []
-        for column in solved.T:
-            V = column.reshape(model.width + 1, k)
-            moved = weight[:, None] * torch.cat([b.scores(V) for b in objective.rows.blocks()])
+        for along in torch.cat([model.moved(solved, b) for b in objective.rows.blocks()]).unbind(2):
+            moved = weight[:, None] * along
             pull = -(own * moved).sum(1)
             others = [pull + (self._slope(s, c) * moved).sum(1) for c in range(len(self.trained.classes))]
             leaving.append(pull.numpy())
@@ -185,9 +184,8 @@ class Screen:
         """Return what judged rows gain when θ moves by a share of H⁻¹ of each pull."""  # -> (t, m)
         objective, block = self.trained.objective, self.world.block
         moves = self.trained.prepared.for_groups(torch.stack(pulls, dim=1)) * (share / objective.rows.n)
-        k, m = objective.model.loss.n_scores, len(pulls)
-        moved = block.scores(moves.reshape(-1, k * m)).view(len(block.y), k, m)
+        moved = objective.model.moved(moves, block).unbind(2)
         before = self.world.evaluation.loss
-        after = [self.trained.loss(self.world.scores + moved[:, :, j], block.y).numpy() for j in range(m)]
+        after = [self.trained.loss(self.world.scores + by, block.y).numpy() for by in moved]
         gains: Reals = before[:, None] - np.stack(after, axis=1)
         return gains

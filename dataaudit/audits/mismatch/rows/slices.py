@@ -134,7 +134,8 @@ def _ways(screen: Screen, part: Slice, tried: int) -> Iterator[_Way]:
     """Yield the ways to fix a slice."""
     judged = np.isin(screen.world.rows, part.test)
     chance = screen.chance(screen.difference(part.train, judged), tried)
-    if judged.any() and chance <= LEVEL:  # else it would amplify a misfit that training has too
+    shifts = screen.trained.network is None or not len(part.train)  # a network is trained again instead
+    if shifts and judged.any() and chance <= LEVEL:  # else it would amplify a misfit that training has too
         yield _Way(part, _offset(screen, part, judged))
     if not len(part.train):
         return

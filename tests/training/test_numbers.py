@@ -10,7 +10,6 @@ import torch
 from noisy import average_precision
 
 import dataaudit
-from dataaudit.audits.numbers import steadied, value_noise
 from dataaudit.errors import DataError, SettingError
 from dataaudit.influence.leave_one_out import refit_without
 from dataaudit.options import LabelOptions
@@ -20,6 +19,7 @@ from dataaudit.review.learning import learn_from
 from dataaudit.review.progress import queue_of
 from dataaudit.review.session import Desk, begin, press
 from dataaudit.training.encoded import encode_training, read_labelled
+from dataaudit.training.numbers import steadied, value_noise
 from dataaudit.training.train import train
 from dataaudit.training.trained import score_rows
 

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataaudit.data.dataset import Dataset
-from dataaudit.features.quantity import Quantity
-from dataaudit.features.target import class_texts
+from dataaudit.features.target import Quantity, class_texts
 from dataaudit.noise.values import ValueNoise, fit_value_noise
 from dataaudit.solvers import prepare
 from dataaudit.solvers.newton import minimise
@@ -64,7 +63,7 @@ def settled(trained: Trained) -> Trained:
 
 
 def value_facts(
-    dataset: Dataset, trained: Trained, scores: RowScores, noise: ValueNoise
+    dataset: Dataset, trained: Trained, *, scores: RowScores, noise: ValueNoise
 ) -> dict[str, pl.Series | NDArray[Any]]:
     """Return the columns of the table of labels that are other ones where labels are numbers."""
     quantity = quantity_of(trained)
