@@ -37,7 +37,7 @@ COMMANDS = (
 
 
 def oldest():
-    """Return the lower bounds of pyproject.toml as constraints; PyTorch as pinned: its old builds need CUDA."""
+    """Return the lower bounds of pyproject.toml as constraints, PyTorch as pinned: old builds need CUDA."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = [re.match(r"([A-Za-z0-9-]+)>=(.+)", one) for one in project["dependencies"]]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
