@@ -52,33 +52,11 @@ def model_name(model: Any) -> str:
     return f"own {type(last).__name__}"
 
 
-<<<<<<< HEAD
 def is_module(model: Any) -> bool:
     """Tell whether a model is a network of the user's: by its name, since torch need not be there yet."""
     return type(model).__name__ == "ModuleModel"
 
 
-def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
-    """Refuse what is no solver, or none that can be had here."""
-    if name in among:
-        return
-    if name in SOLVERS:
-        raise SettingError(f"solver {name!r} {why}", f"use one of {', '.join(among)}")
-    raise unknown("solver", name, among)
-
-
-def require_damping(damping: float) -> None:
-    """Refuse a damping that would take curvature away."""
-    if not 0 <= damping < inf:
-        raise SettingError(f"damping must be 0 or more: got {damping:g}", "leave it out, or give 0.01")
-
-
-def _require_factor(name: str) -> None:
-    require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
-
-
-=======
->>>>>>> ways
 def _require_device_name(name: str) -> None:
     kind, colon, number = name.partition(":")
     if name != "cpu" and (kind != "cuda" or bool(colon) != number.isdecimal()):
