@@ -37,10 +37,12 @@ COMMANDS = (
 
 
 def oldest():
-    """Return the lower bounds of pyproject.toml as constraints; old builds of PyTorch need CUDA."""
+    """Return the lower bounds of pyproject.toml as constraints, PyTorch as pinned: old builds need CUDA."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = [re.match(r"([A-Za-z0-9-]+)>=(.+)", one) for one in project["dependencies"]]
-    return [f"{one[1]}=={_full(one[2])}" for one in named if one[1] != "torch"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    torch = [line for line in lines if line.startswith("torch==")]
+    return [f"{one[1]}=={_full(one[2])}" for one in named if one[1] != "torch"] + torch
 
 
 def _full(version):

@@ -77,7 +77,7 @@ def test_wheel_and_sdist_run_outside_the_repository(tmp_path):
 def test_the_oldest_versions_are_those_of_the_project():
     bounds = oldest()
     assert "numpy==1.26.0" in bounds
-    assert len(bounds) == len(PROJECT["project"]["dependencies"]) - 1  # without torch
+    assert len(bounds) == len(PROJECT["project"]["dependencies"])
 
 
 def test_the_citation_is_of_this_version():
