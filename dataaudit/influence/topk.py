@@ -27,6 +27,7 @@ from dataaudit.influence.influence import loss_gradients
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, ShardedRows
+from dataaudit.options.progress import portion, ticking
 
 CHUNK = 32
 # Rows of a tile, training and test: its numbers are 1 MiB, what the cache of a core holds.
@@ -61,7 +62,8 @@ def strongest_influences(
     room = memory_bytes // 4  # for a block's gradients, their copy while they are made, and its influences
     best: Strongest | None = None
     for first, block in _blocks(objective, room):
-        found = _of_block(objective.model, theta, solved, block=block, limits=(k, room))
+        with portion(first, objective.rows.n, size=len(block.y)):
+            found = _of_block(objective.model, theta, solved, block=block, limits=(k, room))
         found = replace(
             found, harmful_rows=found.harmful_rows + first, helpful_rows=found.helpful_rows + first
         )
@@ -97,7 +99,7 @@ def _of_block(
     # One buffer for all test rows: memory that is new each time costs more than the arithmetic on it.
     values = torch.empty(step, b, dtype=torch.float64)
     parts = []
-    for start in range(0, max(1, t), step):  # once even without a test row, for the shapes
+    for start in ticking(range(0, max(1, t), step)):  # once even without a test row, for the shapes
         S = solved[:, start : start + step]
         V = values[: S.shape[1]]
         if gradients is None:

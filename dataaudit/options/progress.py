@@ -6,7 +6,7 @@ Loops need not be handed who hears of their progress.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 Item = TypeVar("Item")
 T = TypeVar("T")
+Part = TypeVar("Part", bound=Sized)
 _here: ContextVar[Callable[[int, int], None] | None] = ContextVar("stage", default=None)
 
 
@@ -51,11 +52,32 @@ def tick(done: int, total: int) -> None:
         hear(done, total)
 
 
+@contextmanager
+def portion(done: int, parts: int, *, size: int = 1) -> Iterator[None]:
+    """Let what runs here say how far it is, as so many parts of the stage at work, after others."""
+    tick(done, parts)
+    hear = _here.get()
+    token = _here.set(hear and (lambda at, total: hear(done * total + size * at, parts * total)))
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
 def ticking(items: Sequence[Item]) -> Iterable[Item]:
     """Yield the parts of a stage, and say how many are done."""
     for done, item in enumerate(items):
-        tick(done, len(items))
-        yield item
+        with portion(done, len(items)):
+            yield item
+
+
+def heard(parts: Iterable[Part], n: int) -> Iterable[Part]:
+    """Yield what is made of some of n rows after others, and say how many rows are done."""
+    done = 0
+    for made in parts:
+        done += len(made)
+        tick(done, n)
+        yield made
 
 
 class Fall:

@@ -60,6 +60,7 @@ from dataaudit.influence.influence import loss_gradients
 from dataaudit.influence.topk import Strongest, strongest_influences
 from dataaudit.memory import memory_limit
 from dataaudit.options import MismatchOptions, StepCallback, ignore_progress
+from dataaudit.options.progress import portion, ticking, within
 from dataaudit.training.encoded import encode_training
 from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows
@@ -96,7 +97,11 @@ def find_mismatch(
             training = encode_training(pair.train, pair.target, asked, on_step=on_step)
             trained = train(training, asked, scratch=scratch, on_step=on_step)
             if pair.y is None:
-                return _inputs_only(pair, trained, settings=asked, command=command)
+                on_step("shift", 0, 1)
+                with within(on_step, "shift"):
+                    found = _inputs_only(pair, trained, settings=asked, command=command)
+                on_step("shift", 1, 1)
+                return found
             on_step("predict", 0, 1)
             tested = predict(trained, pair.test, pair.y)
             on_step("predict", 1, 1)
@@ -116,21 +121,27 @@ def mismatch_findings(
     searched = search_mismatch(pair, trained, tested, settings=settings, on_step=on_step)
     traced, judged, some = searched.traced, searched.judged, searched.some
     kept = settings.kept
-    trained = replace(trained, given=kept.once("score rows", lambda: trained.forms))
+    on_step("score rows", 0, 1)
+    with within(on_step, "score rows"):
+        trained = replace(trained, given=kept.once("score rows", lambda: trained.forms))
     scores = score_rows(trained)
+    on_step("score rows", 1, 1)
     on_test = total_harm(trained, tested, np.arange(tested.n))
     harm, drawn = searched.harm[some.train], searched.tested
     found = [(rows_of(one, harm), errors_of(one, drawn)) for one in judged]
     features, named = _features(some.trained, drawn, some.pair, found=found, seed=settings.seed)
     found = [(some.train[rows], some.test[errors]) for rows, errors in found]
     on_step("shift", 0, 1)
-    shift = kept.once("shift", partial(_shift, some, tested, scores, settings))
+    with within(on_step, "shift"):
+        shift = kept.once("shift", partial(_shift, some, tested, scores, settings))
     on_step("shift", 1, 1)
     places = _shown(traced, tested, [e for r, e in found if len(r)], settings.traced)
     traces = trace_table(trained, tested, pair, traced=traced, scores=scores, places=places)
-    refits = refit_traces(
-        trained, tested, pair, traces=traces, count=settings.verify, kept=kept.below("verify by refits")
-    )
+    refitted = kept.below("verify by refits")
+    on_step("verify by refits", 0, 1)
+    with within(on_step, "verify by refits"):
+        refits = refit_traces(trained, tested, pair, traces=traces, count=settings.verify, kept=refitted)
+    on_step("verify by refits", 1, 1)
     findings = finding_table(some.pair, drawn, judged, trained=trained, harm=harm, features=named)
     above = findings.filter((pl.col("severity") != "note") & pl.col("under").is_null())
     proofs = above.select("predicted_delta_loss", "measured_delta_loss").drop_nulls()
@@ -183,7 +194,8 @@ def search_mismatch(
     """Trace the test errors, gather suspects, and try what fixes them."""
     on_step("trace", 0, 1)
     kept, rows = settings.kept, _selected(pair, tested, settings)
-    traced = kept.once("trace", partial(_trace, trained, tested, rows, settings=settings))
+    with within(on_step, "trace"):
+        traced = kept.once("trace", partial(_trace, trained, tested, rows, settings=settings))
     harm = kept.once("trace: harm", partial(total_harm, trained, tested, np.flatnonzero(tested.wrong)))
     on_step("trace", 1, 1)
     on_step("slices", 0, 1)
@@ -191,9 +203,13 @@ def search_mismatch(
     drawn = some.tested(trained, tested)
     world = World.of(some.trained, some.pair.train.frame, drawn, seed=settings.seed)
     world = replace(world, kept=kept.below(JUDGING))
-    cuts = cut(some.pair.train, some.trained, drawn)
-    slices = slice_table(Screen(some.trained, world), cuts, drawn)
-    suspects = suspects_of(some.pair, drawn, world, cuts=cuts, whole=some.is_whole)
+    with within(on_step, "slices"):  # its parts are as large as they were on two tables
+        with portion(0, 10, size=2):
+            cuts = cut(some.pair.train, some.trained, drawn)
+        with portion(2, 10):
+            slices = slice_table(Screen(some.trained, world), cuts, drawn)
+        with portion(3, 10, size=7):
+            suspects = suspects_of(some.pair, drawn, world, cuts=cuts, whole=some.is_whole)
     on_step("slices", 1, 1)
     hidden = partial(slice_suspects, cuts)
     judged = judge(suspects, world, prove=settings.prove, search=hidden, on_step=on_step)
@@ -207,10 +223,14 @@ def suspects_of(pair: Pair, tested: Tested, world: World, *, cuts: Cuts, whole: 
     rates = rate_suspects(pair, tested, world)
     classes = world.trained.quantity is None
     copies = copy_suspects(pair, tested) if whole and classes else ()  # numbers of twins differ as a rule
-    found = [*column_suspects(pair, tested, world=world), *copies, *rates]
+    with portion(0, 7, size=4):
+        found = [*column_suspects(pair, tested, world=world), *copies, *rates]
     # Other class rates make all slices differ: they are searched where the rates are right.
     even = rates[0].fixes[-1].apply(world, exact=False) if rates else world
-    found += [*slice_suspects(cuts, even), *(conjunction_suspects(cuts, even) if classes else ())]
+    with portion(4, 7, size=2):
+        found += slice_suspects(cuts, even)
+    with portion(6, 7):
+        found += conjunction_suspects(cuts, even) if classes else ()
     if rates:  # a few rows of a class that is too frequent mislead all the same
         few = [one for one in slice_suspects(cuts, world) if 0 < len(one.train) <= FEW]
         known = {one.key for one in found}
@@ -239,7 +259,7 @@ def _trace(trained: Trained, tested: Tested, rows: Rows, *, settings: MismatchOp
     half, k = min(INFLUENCES, memory_limit() // 2), min(settings.k, objective.rows.n)
     step = max(1, half // (3 * 8 * objective.model.n_params))
     parts: list[Strongest] = []
-    for start in range(0, max(1, len(rows)), step):
+    for start in ticking(range(0, max(1, len(rows)), step)):
         gradients = loss_gradients(objective.model, theta, tested.take(rows[start : start + step]))
         solved = trained.prepared.solve(gradients)
         parts.append(strongest_influences(objective, theta, solved, k=k, memory_bytes=half))

@@ -47,6 +47,7 @@ from dataaudit.audits.testset import Pair, Tested
 from dataaudit.errors import EncodeError
 from dataaudit.features import Role
 from dataaudit.features.text import TextEncoder
+from dataaudit.options.progress import portion, ticking
 from dataaudit.statistics import chi_square, ks_distance, normal_p, split_p
 
 Reals = NDArray[np.float64]
@@ -93,17 +94,21 @@ def column_suspects(pair: Pair, tested: Tested, *, world: World) -> list[Suspect
     """Return the columns that may be broken or moved in test, and those that may be exchanged."""
     used = [role for role in world.trained.roles if role.role != "left out"]
     some = _drawn_rows(world)
-    moved = [one for one in _screen(world, used, tested) if one.moved]
+    with portion(0, 2 + DEAD):
+        moved = [one for one in _screen(world, used, tested) if one.moved]
     tried = _exchanges(world.some(some), moved)
-    tried += [_tried(world.some(some), one, _guesses(world.some(some), one.role)) for one in moved]
+    with portion(1, 2 + DEAD):
+        for one in ticking(moved):
+            tried.append(_tried(world.some(some), one, _guesses(world.some(some), one.role)))
     # A column that is broken makes others say less: what is left once the worst is fixed is theirs.
     worst = max(tried, key=lambda one: one.gain, default=None)
     if worst is not None and worst.gain > 0:
         fixes = worst.suspect.fixes
         world = fixes[-1 if worst.suspect.cause in BROKEN else 0].apply(world, exact=False)
     known = {name for one in tried for name in one.suspect.columns}
-    for _ in range(DEAD):
-        rest = _screen(world, [role for role in used if role.column not in known], tested)
+    for done in range(DEAD):
+        with portion(2 + done, 2 + DEAD):
+            rest = _screen(world, [role for role in used if role.column not in known], tested)
         one = max((look for look in rest if look.dead), key=lambda look: look.less.z, default=None)
         if one is None or len(used) == 1:  # a model of no column is no fix
             break
@@ -118,7 +123,7 @@ def _screen(world: World, used: list[Role], tested: Tested) -> list[Screened]:
     """Return what the screens say of columns."""
     less, count = associations(world, [role.column for role in used]), max(len(used), 1)
     found = []
-    for role in used:
+    for role in ticking(used):
         said = less[role.column]
         p_less = 2.0 * normal_p(said.z) if said.z > 0 else 1.0
         found.append(

@@ -23,6 +23,7 @@ from dataaudit.influence.leave_one_out import refit_without
 from dataaudit.model.objective import Change
 from dataaudit.model.rows import ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
+from dataaudit.options.progress import ticking
 from dataaudit.training.trained import Trained
 
 # Share of a predicted fall of the loss that a refit must show.
@@ -78,7 +79,7 @@ def refit_traces(
     model, rows = trained.objective.model, []
     gone = [places[0][name] for name in top["train_row_id"]]
     together = kept.once("all", partial(_together, trained, gone)) if is_sharded(trained) else {}
-    for trace, train in zip(top.iter_rows(named=True), gone, strict=True):
+    for trace, train in ticking(list(zip(top.iter_rows(named=True), gone, strict=True))):
         test = places[1][trace["test_row_id"]]
         if trained.network is not None:
             change, frame = Change(torch.tensor([train])), tested.dataset.frame

@@ -31,6 +31,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, values_of
 from dataaudit.features.numeric import ISO_DATE, read_datetime
+from dataaudit.options.progress import ticking
 from dataaudit.training.trained import Trained
 
 # Where numbers are cut; dates are cut at tenths, since labels change on a day.
@@ -125,7 +126,7 @@ def cut(train: Dataset, trained: Trained, tested: Tested) -> Cuts:
     roles = {role.column: role.role for role in trained.roles}
     parts: list[_Part] = []
     numbers: dict[str, Numbers] = {}
-    for column in dict.fromkeys([*known.columns, *new.columns]):
+    for column in ticking(list(dict.fromkeys([*known.columns, *new.columns]))):
         if column == train.target:
             continue
         role = roles.get(column, "")

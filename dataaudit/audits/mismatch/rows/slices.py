@@ -23,6 +23,7 @@ from dataaudit.audits.mismatch.rows.screen import Screen, differences, z_of
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.features.columns import counted
+from dataaudit.options.progress import portion, ticking
 from dataaudit.solvers.newton import TINY
 
 # Slices that each half proposes by each of the screens, and those that are handed on.
@@ -49,9 +50,11 @@ Reals = NDArray[np.float64]
 def slice_suspects(cuts: Cuts, world: World) -> list[Suspect]:
     """Return slices of one thing each that the test rows confirm."""
     screen = Screen(world.trained, world)
-    slices = [refine(screen, cuts, (i,)) for i in proposed(screen, cuts)]
+    with portion(0, 2):
+        slices = [refine(screen, cuts, (i,)) for i in ticking(proposed(screen, cuts))]
     slices.sort(key=lambda part: -screen.difference(part.train, np.isin(world.rows, part.test)))
-    return confirmed(screen, unlike(slices), tried=cuts.m * MOVES)
+    with portion(1, 2):
+        return confirmed(screen, unlike(slices), tried=cuts.m * MOVES)
 
 
 def proposed(screen: Screen, cuts: Cuts) -> list[int]:
@@ -215,7 +218,7 @@ def _measure(screen: Screen, tried: list[_Way]) -> None:
     """Fill in what every way promises and how far the other half confirms it."""
     moved = [one for one in tried if one.rows is not None]
     if moved:
-        pulls = [screen.pull(one.rows, one.y) for one in moved if one.rows is not None]
+        pulls = [screen.pull(one.rows, one.y) for one in ticking(moved) if one.rows is not None]
         full, part = screen.gains(pulls), screen.gains(pulls, SHORT)
         for j, one in enumerate(moved):
             gain = full[:, j] if full[:, j].sum() >= part[:, j].sum() else part[:, j]
