@@ -57,9 +57,9 @@ class Pair:
     unjudged: Unjudged  # the other test rows
 
 
-def read_pair(train: Any, test: Any, settings: PairOptions, scratch: Scratch | None = None) -> Pair:
+def read_pair(train: Any, test: Any, settings: PairOptions, *, scratch: Scratch | None = None) -> Pair:
     """Read the training and the test rows; those that do not fit in memory stay on disk, if they may."""
-    known, new = read_sources(train, test, settings, scratch)
+    known, new = read_sources(train, test, settings, scratch=scratch)
     target = encode_target(known.frame[settings.label], settings.task)
     if not target.kept.all():
         known = known.keep(target.kept)
@@ -72,7 +72,7 @@ def read_pair(train: Any, test: Any, settings: PairOptions, scratch: Scratch | N
 
 
 def read_sources(
-    train: Any, test: Any, settings: PairOptions, scratch: Scratch | None = None
+    train: Any, test: Any, settings: PairOptions, *, scratch: Scratch | None = None
 ) -> tuple[Dataset, Dataset]:
     """Read the training and the test rows as they are, with and without a label."""
     if test is None:
@@ -100,7 +100,8 @@ def _load(
     room: Room = (None, 1.0),
 ) -> Dataset:
     columns = settings.columns
-    also = [name for name in columns_of(*settings.conditions) if name not in (settings.label, settings.id)]
+    asked = filter(None, settings.conditions)
+    also = [name for one in asked for name in columns_of(one) if name not in (settings.label, settings.id)]
     own = (*columns.features, *columns.text, *columns.categorical, *filter(None, extra))
     named = tuple(dict.fromkeys(own))
     wanted: dict[str, Any] = {
@@ -113,7 +114,7 @@ def _load(
         "lenient": lenient,
     }
     scratch, share = room
-    return on_disk(source, wanted, scratch, settings, share=share) or load(source, **wanted)
+    return on_disk(source, wanted, scratch=scratch, settings=settings, share=share) or load(source, **wanted)
 
 
 def _load_test(source: Any, settings: PairOptions, known: list[str], *, room: Room) -> Dataset:

@@ -87,7 +87,7 @@ class Coupled:
 
     @classmethod
     def of(
-        cls, objective: Objective, theta: Tensor, dtype: torch.dtype = torch.float64, *, damping: float = 0.0
+        cls, objective: Objective, theta: Tensor, *, dtype: torch.dtype = torch.float64, damping: float = 0.0
     ) -> Coupled:
         """Take the Hessian of an objective at θ."""
         rows = objective.rows
@@ -166,7 +166,7 @@ class Classes:
     @classmethod
     def of(cls, objective: Objective, theta: Tensor, *, damping: float = 0.0) -> Classes:
         """Take the Hessian of an objective at θ."""
-        hessian = Coupled.of(objective, theta, torch.float32, damping=damping)
+        hessian = Coupled.of(objective, theta, dtype=torch.float32, damping=damping)
         W = _block_weights(objective, theta)
         return cls(hessian, W, Blocks.of(objective.rows.X, W, hessian.ridge + damping))
 

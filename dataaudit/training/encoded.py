@@ -85,7 +85,7 @@ def read_labelled(
         "named": named,
         "dialect": Dialect(settings.encoding, settings.no_header),
     }
-    dataset = on_disk(source, wanted, scratch, settings) or load(source, **wanted)
+    dataset = on_disk(source, wanted, scratch=scratch, settings=settings) or load(source, **wanted)
     dataset = with_weights(dataset, settings)
     for column in (settings.group, *settings.by):
         if column and column not in (*dataset.frame.columns, settings.id):
@@ -105,9 +105,9 @@ def read_labelled(
 def on_disk(
     source: Any,
     wanted: Mapping[str, Any],
+    *,
     scratch: Scratch | None,
     settings: TrainingOptions,
-    *,
     share: float = 1.0,  # of the memory that may be used, for these rows
 ) -> Dataset | None:
     """Return a table that does not fit in memory, on disk; None where it does, as most do."""

@@ -90,7 +90,7 @@ def find_mismatch(
     """Trace wrong predictions back to training rows, slices and columns."""
     with Scratch() as scratch:
         on_step("read", 0, 1)
-        pair = read_pair(train_source, test_source, settings, scratch)
+        pair = read_pair(train_source, test_source, settings, scratch=scratch)
         on_step("read", 1, 1)
         with keeping(settings, pair.train, pair.test) as asked:
             scratch.kept = asked.kept
@@ -302,8 +302,12 @@ def _shift(some: Excerpt, tested: Tested, scores: RowScores, settings: MismatchO
         columns=settings.columns,
         losses=(scores.loo_loss[some.train], losses),
         seed=settings.seed,
-        copies=some.is_whole,
-    )
+    ).filter(_known(some))
+
+
+def _known(some: Excerpt) -> pl.Expr:
+    """Which comparisons hold: some of the rows say nothing of the copies among all."""
+    return pl.lit(some.is_whole) | ~pl.col("measure").is_in(["duplicate", "conflict"])
 
 
 def in_fifths(frame: pl.DataFrame, label: str, quantity: Quantity) -> pl.DataFrame:
@@ -335,8 +339,7 @@ def _inputs_only(
         target=settings.label,
         columns=settings.columns,
         seed=settings.seed,
-        copies=some.is_whole,
-    )
+    ).filter(_known(some))
     known = ("shift", "expected", "health", "selection")
     none = [name for name in MismatchFindings.SCHEMAS if name not in known]
     return MismatchFindings(

@@ -98,8 +98,8 @@ def column_suspects(pair: Pair, tested: Tested, *, world: World) -> list[Suspect
         moved = [one for one in _screen(world, used, tested) if one.moved]
     tried = _exchanges(world.some(some), moved)
     with portion(1, 2 + DEAD):
-        for one in ticking(moved):
-            tried.append(_tried(world.some(some), one, _guesses(world.some(some), one.role)))
+        for look in ticking(moved):
+            tried.append(_tried(world.some(some), look, _guesses(world.some(some), look.role)))
     # A column that is broken makes others say less: what is left once the worst is fixed is theirs.
     worst = max(tried, key=lambda one: one.gain, default=None)
     if worst is not None and worst.gain > 0:

@@ -63,7 +63,6 @@ def measure_shift(
     columns: EncoderOptions | None = None,
     losses: Losses | None = None,
     seed: int = 0,
-    copies: bool = True,  # whether to look for test rows that training holds
 ) -> pl.DataFrame:
     """Compare test with train: inputs, labels, loss and rows."""
     _check(train, test, losses)
@@ -86,7 +85,7 @@ def measure_shift(
     if losses is not None and split:
         with portion(5, 6):
             found += _loss_rows(train, test, roles, apart=apart, losses=losses, seed=seed)
-    if copies and (named := [role.column for role in roles]):
+    if named := [role.column for role in roles]:
         found += copy_rows(train, test, columns=named, target=target, labelled=_labelled(test, target))
     return comparison_table(found)
 
