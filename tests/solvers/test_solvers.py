@@ -217,7 +217,7 @@ def test_auto_takes_what_fits_and_refuses_what_does_not():
 
 
 def test_auto_falls_back_to_the_costlier_one_where_only_that_fits():
-    size = (objective := make("", 42, 39, 3).objective()).size
+    size = (objective := make("", 40, 42, 2).objective()).size
     assert (size.dual_work < size.primal_work, size.primal < size.dual) == (True, True)
     with limited(size.primal + size.forms):
         solver = choose_solver(objective)
