@@ -111,6 +111,8 @@ def test_what_is_assumed_of_the_selection_is_so():
     [
         (Size(100, 10, 1), 2**30, "cholesky"),
         (Size(10, 100, 1), 2**30, "dual"),
+        (Size(2000, 784, 9), 2**33, "cholesky"),  # five times the work of a factor a class
+        (Size(1540, 2500, 76, 30_000), 2**33, "classwise"),
         (Size(100_000, 60_000, 1, 10**6), 2**33, "projected"),
         (Size(100_000, 60_000, 1, 10**6), 2**20, None),
     ],
