@@ -45,7 +45,7 @@ def log_mlflow(result: Result, *, name: str = "", redact: Level = "none") -> str
     try:
         import mlflow
     except ImportError as error:
-        raise SettingError("MLflow is not installed", "pip install 'dataaudit[mlflow]'") from error
+        raise SettingError("MLflow is not installed", "pip install mlflow-skinny") from error
     provenance = result.tables.provenance
     folder = name or provenance.KIND
     active = mlflow.active_run()
