@@ -72,5 +72,5 @@ def test_what_is_not_known_is_no_metric(result):
 
 def test_without_mlflow(monkeypatch, result):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    with pytest.raises(SettingError, match=r"pip install 'dataaudit\[mlflow\]'"):
+    with pytest.raises(SettingError, match=r"pip install mlflow-skinny"):
         dataaudit.log_mlflow(result)
