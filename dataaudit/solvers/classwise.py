@@ -12,7 +12,7 @@ with S the sums over rows and F = E S, σ = Sᵀ F. With T_a = L⁻¹ W_a Φ_a a
 
     H⁻¹ V = (V - Xᵀ E X V/λ)/λ           Q_i = diag(Φ_a[ii]) + T_iᵀ T_i + t_iᵀ σ⁺ t_i
 
-in symmetric scores, and in their K - 1 differences between T and Tᵀ of `classes`. Factors are in float64.
+in symmetric scores, and in their K - 1 differences between T and Tᵀ of `classes`. _Factors are in float64.
 One half of each N_a is kept, in float32 where that is much: forms are then within 1e-6 of those of the dual,
 as N_a has all its digits where it is near 0. Cost: K n³ multiplications; 2 K n² bytes.
 """
@@ -53,7 +53,7 @@ class Classwise:
         n, k = objective.rows.n, objective.model.loss.n_scores
         require_memory(objective.size.classwise, f"{k + 1} matrices of {n} × {n}", memory_limit())
         factors = _factors(objective, theta)
-        product = Coupled.of(objective, theta).product
+        iterates, product = factors.root.dtype == torch.float32, Coupled.of(objective, theta).product
 
         def solve(B: Tensor) -> Tensor:
             parts = torch.split(B, factors.columns, dim=1)
@@ -71,6 +71,7 @@ class Classwise:
             method="dual, class by class",
             reason=self.reason,
             near=factors.solve,
+            iterates=iterates,
         )
 
 
