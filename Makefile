@@ -3,12 +3,13 @@
 # make lint    ruff and mypy
 # make bench   the figures of the README, measured again (minutes)
 # make docs    the documentation as a site, in site/
+# make release-check   wheel and sdist in clean environments, with the newest and the oldest versions (minutes)
 # make paper   the figures of Koh & Liang (2017), each with the paper's number beside ours; ARGS=--quick for minutes
 # make clean   remove everything that make made
 #
 # Each installs what it needs into .venv first; nothing else has to be typed, and Python ≥ 3.11 is all it takes.
 
-.PHONY: demo test lint bench docs paper clean
+.PHONY: demo test lint bench docs paper release-check clean
 .DELETE_ON_ERROR:
 
 BIN := .venv/bin
@@ -46,6 +47,9 @@ paper: .venv/installed
 		echo "== $$script" && start=$$(date +%s) && $(BIN)/python $$script --data $$given || exit 1; \
 		echo "-- $$(($$(date +%s) - start)) s"; \
 	done
+
+release-check: .venv/installed
+	$(BIN)/python tests/release.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site .cache dataaudit.egg-info audit-demo paper-figures

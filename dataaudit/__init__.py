@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         vulnerability,
     )
     from dataaudit.api.influence import Influence
+    from dataaudit.api.mlflow import log_mlflow
     from dataaudit.api.plan import Plan, plan
     from dataaudit.api.values import data_values
     from dataaudit.api.verify import verify
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from dataaudit.data.load import load
     from dataaudit.data.sql.query import Query
     from dataaudit.errors import (
+        AskTask,
         AuditError,
         BadTarget,
         ClusterError,
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "AskTask",
     "AuditError",
     "BadTarget",
     "ClusterError",
@@ -130,6 +133,7 @@ __all__ = [
     "data_values",
     "explain",
     "load",
+    "log_mlflow",
     "plan",
     "verify",
     "vulnerability",
@@ -152,6 +156,7 @@ _HOMES = {
     "explain": "dataaudit.api.audits",
     "Query": "dataaudit.data.sql.query",
     "load": "dataaudit.data.load",
+    "log_mlflow": "dataaudit.api.mlflow",
     "plan": "dataaudit.api.plan",
     "Plan": "dataaudit.api.plan",
     "verify": "dataaudit.api.verify",

@@ -1,9 +1,13 @@
 """``python -m dataaudit`` is ``audit``."""
 
+import gc
 import os
 import sys
 
-from dataaudit.cli import main
+# Imports make hundreds of thousands of objects that stay: looking through them takes a seventh of its time.
+gc.set_threshold(50_000, 20, 100)
+
+from dataaudit.cli import main  # noqa: E402 - as it is imported itself
 
 
 def run() -> None:

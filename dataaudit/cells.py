@@ -211,7 +211,7 @@ def content_hashes(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.Series:
     """
     names = sorted(columns)
     start = blake2b("\x1f".join(names).encode(errors="surrogatepass"), digest_size=_HASH)
-    hashes = [pl.Series("content", [], dtype=pl.String)]
+    hashes = [pl.Series("content", [] if names else [start.hexdigest()] * frame.height, dtype=pl.String)]
     for part in frame.select(names).iter_slices(_HASHED):
         pieces, numbers, others = list[Sequence[bytes]](), list[NDArray[np.float64]](), list[pl.Series]()
         for column in part.iter_columns():

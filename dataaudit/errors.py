@@ -6,7 +6,8 @@
     ├─ DataError                a file or a table is not what was said
     │  ├─ UnreadableFile        no such file, empty, cut short, not text, not a table
     │  ├─ MissingColumn         a column that was named is not there
-    │  └─ BadTarget             one class, nulls, too many classes, a continuous column
+    │  └─ BadTarget             one class, nulls, too many classes
+    │     └─ AskTask            numbers that may be classes or not
     ├─ EncodeError              no usable feature, or test data that do not fit the training encoding
     ├─ FitError                 the model cannot be fitted as asked
     │  └─ NotConverged          the gradient is not small enough to trust influence
@@ -85,6 +86,10 @@ class MissingColumn(DataError):
 
 class BadTarget(DataError):
     """The label column cannot be used as classes."""
+
+
+class AskTask(BadTarget):
+    """The label column may hold classes or numbers, and nobody said which."""
 
 
 class EncodeError(AuditError):

@@ -19,6 +19,8 @@ from dataaudit.errors import TooLarge
 
 SHARE: Final = 4  # a run takes a quarter of what is free
 HINT: Final = "give more with --memory, or use fewer rows, fewer columns (--features) or --basis linear"
+SEARCHED: Final = 150  # bytes of a cell of rows whose slices are searched
+FEWEST_SEARCHED: Final = 20_000  # rows of which they are, whatever memory there is
 _UNBOUNDED: Final = 2**60  # control groups of version 1 write a number of pages for none
 GROUPS: Final = (  # where control groups are, versions 2 and 1, and the files with limit and use
     (Path("/sys/fs/cgroup"), "", "memory.max", "memory.current"),

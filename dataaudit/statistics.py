@@ -19,6 +19,8 @@ Reals = NDArray[np.float64]
 
 # Two-sided 95 %.
 Z95 = 1.959963984540054
+# Standard deviations of a normal distribution in the median size of its values.
+NORMAL = 1.4826
 # Critical value of the Kolmogorov distribution at 5 %.
 _KOLMOGOROV95 = 1.3580986
 # Cells with fewer expected rows make the chi-square approximation too bold.
@@ -31,6 +33,12 @@ FEWEST = 3
 def _special() -> Any:
     """Return `scipy.special`; a report, which only compares, need not wait for it."""
     return import_module("scipy.special")
+
+
+def robust_scale(values: Reals) -> float:
+    """Return the spread around 0: by the median size, or by the mean square where more than half are 0."""
+    middle = NORMAL * float(np.median(np.abs(values)))
+    return middle if middle > 0 else float(np.sqrt((values**2).mean())) or 1.0
 
 
 def wilson(k: float, n: float, *, z: float = Z95) -> tuple[float, float]:

@@ -17,7 +17,7 @@
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const item of items) {
-      const keep = (!label.value || item.dataset.y === label.value) && (!state?.value || STATES[state.value](item.dataset.d))
+      const keep = (!label?.value || item.dataset.y === label.value) && (!state?.value || STATES[state.value](item.dataset.d))
         && words.every((w) => text(item).includes(w));
       item.hidden = !keep;
       shown += keep;
@@ -35,8 +35,8 @@
   function reveal() {
     const target = /^#r\d+$/.test(location.hash) && by(location.hash.slice(1));
     if (!target) return;
-    find.value = label.value = "";
-    if (state) state.value = "";
+    find.value = "";
+    for (const choice of [label, state]) if (choice) choice.value = "";
     filter();
     target.open = true;
     target.scrollIntoView();
@@ -44,7 +44,7 @@
   }
 
   find.addEventListener("input", filter);
-  label.addEventListener("change", filter);
+  label?.addEventListener("change", filter);
   state?.addEventListener("change", filter);
   document.addEventListener("decided", () => state?.value && filter());  // review.js says so
   sort.addEventListener("change", order);

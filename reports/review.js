@@ -4,7 +4,7 @@
   const by = (id) => document.getElementById(id);
   const island = by("review-data");
   if (!island || !by("r1")) return;
-  const { run, of, classes, names, digits, rows: entries, expected, sample, made, counted, learned: [looks, total], first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
+  const { run, of, classes, names, number, digits, rows: entries, expected, sample, made, counted, learned: [looks, total], first: FROM, last: LAST, few: FEW } = JSON.parse(island.textContent);
   const KEY = `dataaudit:decisions:${run}`;
   const list = by("list"), drawn = by("sample"), bar = by("bar"), say = by("said");
   const RANKED = entries.length;
@@ -260,6 +260,12 @@
   document.querySelectorAll("[data-act]").forEach((button) => button.addEventListener("click", () => ACTS[button.dataset.act](false)));
   bar.querySelectorAll("[data-class]").forEach((button) => button.addEventListener("click", () => decide("relabel", classes[button.dataset.class], false)));
   by("class")?.addEventListener("change", (event) => { if (event.target.value) decide("relabel", classes[event.target.value], false); event.target.value = ""; });
+  by("typed")?.addEventListener("change", ({ target }) => {
+    const text = target.value.trim().replace(/^\+/, ""), form = number === "count" ? /^\d+$/ : /^-?\d+(\.\d+)?(e[-+]?\d{1,2})?$/i;
+    if (form.test(text)) decide("relabel", text, false);
+    else if (text) say.textContent = `${plain(text)} is no ${number === "count" ? "whole " : ""}number.`;
+    target.value = "";
+  });
   for (const within of [list, drawn]) within?.addEventListener("toggle", (event) => {
     const { open, parentElement } = event.target, at = items.indexOf(parentElement);
     if (open && at >= 0 && at !== now && document.activeElement === event.target.firstElementChild) { now = at; aim(); }

@@ -1,9 +1,17 @@
 """What a wheel must carry, and the files that make and CI rely on, agree with each other."""
 
+import os
 import re
+import subprocess
+import sys
+import tarfile
 import tomllib
+import zipfile
 from importlib import resources
 from pathlib import Path
+
+import yaml
+from release import build, oldest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -44,6 +52,44 @@ def test_every_requirement_is_pinned_for_make():
     assert {_name(requirement) for requirement in wanted} <= pins.keys()
     assert all("+" not in version for version in pins.values()), "a local build is nowhere to be had"
     assert list(pins) == sorted(pins)
+
+
+def test_wheel_and_sdist_run_outside_the_repository(tmp_path):
+    """As `make release-check` builds them; that one installs what they need as well, oldest and newest."""
+    wheel, sdist = build(tmp_path)
+    with tarfile.open(sdist) as packed:
+        names = packed.getnames()
+    assert {"pyproject.toml", "LICENSE"} <= {Path(name).name for name in names}
+    assert any(name.endswith("reports/page.html.j2") for name in names)
+    there = tmp_path / "there"
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(there)
+    (tmp_path / "rows.csv").write_text("u,y\n" + "1,a\n2,a\n8,b\n9,b\n" * 30, encoding="utf-8")
+    code = "import sys, dataaudit.cli as c; print(c.__file__); sys.exit(c.main(sys.argv[1:]))"
+    typed = [sys.executable, "-c", code, "labels", "rows.csv", "--label", "y", "--out", "found"]
+    environment = os.environ | {"PYTHONPATH": str(there), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(typed, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(there))
+    assert (tmp_path / "found" / "report.html").is_file()
+
+
+def test_the_oldest_versions_are_those_of_the_project():
+    bounds = oldest()
+    assert "numpy==1.26.0" in bounds
+    assert len(bounds) == len(PROJECT["project"]["dependencies"])
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == PROJECT["project"]["version"]
+    assert cited["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors", "license", "type", "abstract", "references"} <= cited.keys()
+    assert cited["license"] == PROJECT["project"]["license"]
+    for one in (cited, *cited["references"]):
+        assert all(author.get("name") or author.get("family-names") for author in one["authors"])
+    log = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{cited['version']}] - {cited['date-released']}" in log
 
 
 def test_every_requirement_has_a_lower_bound_and_a_reason():

@@ -16,6 +16,7 @@ from dataaudit.options import (
     LabelOptions,
     MismatchOptions,
     VulnerabilityOptions,
+    is_module,
 )
 from dataaudit.options.progress import foresee
 
@@ -222,13 +223,18 @@ def audit_labels(source: Any, options: LabelOptions) -> LabelAudit:
     from dataaudit.data.scratch import Scratch
     from dataaudit.training.encoded import encode_training, engine_for, read_labelled
 
-    step, own = options.step, not isinstance(options.model, str)
+    step, own = options.step, not isinstance(options.model, str) and not is_module(options.model)
+    table = isinstance(options.model, str) and options.outside is None and options.sample_weight is None
     with engine_for(options) as engine, Scratch(engine) as scratch:
-        dataset, target = read_labelled(source, options, scratch=None if own else scratch, on_step=step)
+        dataset, target = read_labelled(source, options, scratch=scratch if table else None, on_step=step)
+        if options.outside is not None:
+            from dataaudit.audits.outside.findings import outside_findings
+
+            return LabelAudit(outside_findings(dataset, target, options, on_step=step))
         with keeping(options, dataset) as kept:
             scratch.kept = kept.kept
             training = None if own else encode_training(dataset, target, kept, on_step=step)
-            if training is not None:
+            if training is not None and isinstance(options.model, str):
                 foresee(step, foreseen(training, options))
             from dataaudit.training.train import train, train_adopted
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -79,6 +79,8 @@ class Influence:
         How H⁻¹ is had: "auto" takes the cheaper exact factor. Under the last three `up_loss`, `up_params`,
         `pert_loss` and `strongest` are as exact as `residual` says; `self_influence` takes the exact factor
         while that fits in memory, and `without` never needs one.
+    hessian : {"auto", "exact", "gauss-newton"}
+        Of a torch module, see `ModuleInfluence`, which also has the solvers "block" and "ek-fac".
     temperature : float
         Of the smooth hinge that stands for the hinge: it is rounded over about that many units of the margin.
     refit : bool
@@ -143,6 +145,7 @@ class Influence:
         l2: float | Mapping[str, float] | None = None,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
+        hessian: Literal["auto", "exact", "gauss-newton"] = "auto",
         refit: bool = False,
         sample_weight: ArrayLike | None = None,
         temperature: float = TEMPERATURE,
@@ -162,7 +165,7 @@ class Influence:
                 f"a module is taken where it stands: got {got[0]}", "train it further yourself"
             )
         train: Any = X if y is None else (X, y)
-        return ModuleInfluence(model, train, l2=l2 or 0.0, damping=damping, solver=solver)
+        return ModuleInfluence(model, train, l2=l2, damping=damping, solver=solver, hessian=hessian)
 
     def __init__(
         self,
@@ -173,6 +176,7 @@ class Influence:
         l2: float | Mapping[str, float] | None = None,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
+        hessian: Literal["auto", "exact", "gauss-newton"] = "auto",
         refit: bool = False,
         sample_weight: ArrayLike | None = None,
         temperature: float = TEMPERATURE,
@@ -180,6 +184,9 @@ class Influence:
         if y is None:
             hint = "give X and y; a torch module comes as ModuleModel(net, loss)"
             raise SettingError("labels y are needed", hint)
+        if hessian != "auto":
+            what = f"hessian {hessian!r} is for modules: linear scores have one alone"
+            raise SettingError(what, "leave hessian out")
         if isinstance(l2, Mapping):
             raise SettingError(f"l2 by name is for modules: got {dict(l2)}", "give one number")
         if (model is None) == (l2 is None):

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from dataaudit.errors import closest
 from dataaudit.memory import limited
-from dataaudit.options import Options, StepCallback, options_of
+from dataaudit.options import Options, StepCallback, is_module, options_of
 
 P = ParamSpec("P")
 Group = TypeVar("Group", bound=Options)
@@ -73,6 +73,11 @@ def _with_keywords(group: Any, function: Callable[..., Any]) -> Any:
     full = signature(function).replace(parameters=[*sources, *fields.values()])
 
     def run(*given: Any) -> Any:
+        if is_module(getattr(given[-1], "model", None)):
+            from dataaudit.training.networks.network import framed
+
+            tables, model = framed(given[:-1], given[-1].model)
+            given = (*tables, replace(given[-1], model=model))
         with limited(given[-1].limit):
             return function(*given)
 
@@ -84,6 +89,8 @@ def _with_keywords(group: Any, function: Callable[..., Any]) -> Any:
             near = closest(name, full.parameters)
             hint = f": did you mean {near!r}?" if near else ""
             raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
+        if is_module(kwargs.get("model")) and isinstance(args[0] if args else None, tuple | list):
+            kwargs = {"label": "label"} | kwargs  # of inputs and targets, which have no columns
         bound = full.bind(*args, **kwargs)
         bound.apply_defaults()
         given = [bound.arguments.pop(one.name) for one in sources]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dataaudit.api.keywords import single
+from dataaudit.errors import SettingError
 from dataaudit.memory import free_memory, in_bytes
 from dataaudit.options import LabelOptions
 
@@ -105,6 +106,27 @@ class Plan:
             lines += [f"         {line}" for line in _cure(self)]
         return "\n".join([*lines, "", f"Next     {self.command}"])
 
+    def _repr_html_(self) -> str:
+        """Return the stages with their time and memory for a notebook."""
+        from dataaudit.report import blocks
+        from dataaudit.writers.html import glance
+
+        most = max((float(stage["seconds"]) for stage in self.stages), default=0.0) or 1.0
+        rows = tuple((s["name"], _time(s["seconds"]), in_bytes(s["bytes"])) for s in self.stages)
+        bars = tuple(float(stage["seconds"]) / most for stage in self.stages)
+        head = ("stage", "time", "memory")
+        table = blocks.Table(caption="Stages", head=head, rows=rows, bars=bars)
+        verdict = "fits" if self.fits else "does not fit"
+        report = blocks.Report(
+            kind="plan",
+            over=("Plan of an audit: ", blocks.Cell(_data(self)[0], 200)),
+            name="",
+            headline=f"It {verdict}, and takes about {_time(self.seconds)}",
+            sentences=(f"It {_fit(self)}. The method is {self.method}.",),
+            sections=(blocks.Section("Stages", (table,)),),
+        )
+        return glance(report, (("What to type next", self.command),))
+
 
 @single(LabelOptions)
 def plan(source: Any, options: LabelOptions) -> Plan:
@@ -140,6 +162,8 @@ def plan(source: Any, options: LabelOptions) -> Plan:
     from dataaudit.audits.plan.forecast import plan_labels
     from dataaudit.model.costs import PROBES
 
+    if options.outside is not None:
+        raise SettingError(f"{options.outside} fits no model here", "audit labels at once: it takes seconds")
     planned = plan_labels(source, options)
     shape, size, found = planned.shape, planned.costs.size, planned.costs
     whole = shape.rows if shape.is_sparse else min(shape.rows, PATH_ROWS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataaudit.errors import SettingError
 from dataaudit.memory import limited
-from dataaudit.options import RunOptions, ignore_progress
+from dataaudit.options import RunOptions, ignore_progress, is_module
 
 if TYPE_CHECKING:
     from dataaudit.audits.rerun import Rerun
@@ -21,6 +21,7 @@ def verify(
     test: Any = None,
     top: int = 50,
     memory: int | str | None = None,
+    model: Any = None,
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> Rerun:
     """Retrain without the rows that findings speak of, and compare with what was predicted.
@@ -35,6 +36,8 @@ def verify(
         Rows to remove, and for labels to relabel; for a mismatch findings as well.
     memory : int or str, optional
         Most bytes to take, or text such as "4GiB"; by default as the audit was asked.
+    model : ModuleModel, optional
+        The network of the findings, where they are of one: it is not on disk.
     on_step : callable, optional
         Called with (stage, done, total).
 
@@ -67,13 +70,17 @@ def verify(
     known = read_provenance(path)
     kind = known.get("kind")
     asked = RunOptions(memory=known.get("settings", {}).get("memory") if memory is None else memory)
+    if is_module(model):
+        from dataaudit.training.networks.network import framed
+
+        (source, test), model = framed((source, test), model)
     with limited(asked.limit):
         if kind == MismatchProvenance.KIND:
             done = rerun_mismatch(
-                MismatchFindings.read(path), source, test_source=test, top=top, on_step=step
+                MismatchFindings.read(path), source, test_source=test, top=top, model=model, on_step=step
             )
         elif kind == Provenance.KIND:
-            done = rerun_labels(Findings.read(path), source, top=top, on_step=step)
+            done = rerun_labels(Findings.read(path), source, top=top, model=model, on_step=step)
         else:
             what = f"{path.as_posix()} holds {kind}, which has nothing to refit"
             raise SettingError(what, "name the folder of audit labels or audit mismatch")

@@ -104,18 +104,16 @@ class ColumnContribution:
 def attribute(trained: Trained, test: Block) -> Attribution:
     """Return the influence of every training row on one test row, with its parts left out in turn."""
     model, theta = trained.objective.model, trained.fit.theta
-    k, loss = model.loss.n_scores, model.loss
-    x = test.dense()[0]  # (d+1,)
-    r_t = trained.loss_slope(model.scores(theta, test), test.y)[0]  # (k,)
-    plain = torch.linalg.solve(model.coupling, r_t)
-    solved = trained.prepared.solve(torch.kron(x, r_t)[:, None]).view(-1, k)
+    r_t = trained.loss_slope(model.scores(theta, test), test.y)  # (1, k)
+    along = model.outer(test, torch.cat([r_t, torch.linalg.solve(model.coupling, r_t.T).T]))  # (p, 2)
+    along[:, :1] = trained.prepared.solve(along[:, :1])
     parts: list[Tensor] = []
     for block in trained.objective.rows.blocks():
         s = model.scores(theta, block)
-        r, moved = loss.slope(s, block.y), block.scores(solved)  # (b, k): Q(z, t) r_t
-        alike = times(block.X, x[:-1, None])[:, 0] + 1.0
-        values = -(r * moved).sum(1), -(_unfitted(s, block.y) * moved).sum(1), -alike * (r @ plain)
-        parts.append(torch.stack(values))
+        r, (moved, alike) = model.loss.slope(s, block.y), model.moved(along, block).unbind(2)  # Q(z, t) r_t
+        unfitted = _unfitted(s, block.y) if trained.quantity is None else r.sign()
+        values = r * moved, unfitted * moved, r * alike
+        parts.append(-torch.stack([value.sum(1) for value in values]))
     return Attribution(*torch.cat(parts, 1).numpy())
 
 
@@ -136,12 +134,12 @@ def _unfitted(s: Tensor, y: Tensor) -> Tensor:
 
 def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
     """Return what the removal of each of some training rows does to the loss of one test row, in nats."""
-    model, theta, k = trained.objective.model, trained.fit.theta, trained.objective.model.loss.n_scores
+    model, theta = trained.objective.model, trained.fit.theta
     if not len(rows):
         return np.zeros(0)
-    lifted = torch.kron(test.dense()[0][:, None], torch.eye(k, dtype=torch.float64))  # x̃_t ⊗ I (p, k)
     solve = trained.prepared.solve
-    by = own_steps(trained.objective, theta, solve, v=solve(lifted), rows=torch.from_numpy(rows))
+    v = solve(model.lifted(test))  # (p, k)
+    by = own_steps(trained.objective, theta, solve, v=v, rows=torch.from_numpy(rows))
     s, y = model.scores(theta, test), test.y.expand(len(rows))
     return np.asarray((trained.loss(s + by, y) - trained.loss(s, test.y)).numpy())
 
@@ -154,9 +152,15 @@ def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
     return np.asarray(influence / own.numpy())
 
 
-def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
-    """Return the k training rows nearest to one test row, by each measure."""
-    X, x = trained.objective.rows.X, test.dense()[0, :-1]
+def nearest(trained: Trained, tested: Tested, k: int) -> tuple[Nearest, ...]:
+    """Return the k training rows nearest to one test row, by each measure; a network's by its inputs."""
+    if trained.network is not None:
+        X, (x,) = (
+            trained.network.inputs(frame).flatten(1).double()
+            for frame in (trained.network.frame, tested.dataset.frame)
+        )
+    else:
+        X, x = trained.objective.rows.X, tested.block.dense()[0, :-1]
     squares = torch.from_numpy(X.multiply(X).sum(1)) if isinstance(X, csr_array) else (X * X).sum(1)
     products, size = times(X, x[:, None])[:, 0], float(x @ x)
     lengths = (squares.sqrt() * size**0.5).clamp_min(1e-300)
@@ -164,7 +168,7 @@ def nearest(trained: Trained, test: Block, k: int) -> tuple[Nearest, ...]:
     found = []
     for measure in MEASURES:
         some = torch.argsort(rough[measure], stable=True)[: SPARE * k].sort().values
-        Z = trained.objective.rows.take(some).dense()[:, :-1]
+        Z = X[some] if isinstance(X, Tensor) else torch.from_numpy(X[some.numpy()].toarray())
         if measure == "cosine":
             exact = -(Z @ x) / (Z.norm(dim=1) * x.norm()).clamp_min(1e-300)
         else:
@@ -186,7 +190,7 @@ def column_contributions(
     if encoded is None:
         return []
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
-    v = eye[against[0]] - eye[against[1]]  # (k,)
+    v = eye[against[0]] - eye[against[1]] if trained.classes else torch.ones(1, dtype=torch.float64)  # (k,)
     pull = trained.calibration[0] * (trained.objective.model.matrix(trained.fit.theta) @ v)  # (d+1,)
     x = tested.block.dense()[0]
     terms = [

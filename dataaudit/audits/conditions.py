@@ -34,10 +34,11 @@ def columns_of(*conditions: str | None) -> tuple[str, ...]:
 def fulfilling(data: Dataset, condition: str, *, option: str, whose: str) -> Mask:
     """Return which rows fulfil a condition; a row whose cells leave it open does not."""  # -> (n,)
     own = {name: getattr(data, name) for name in OWN if name not in data.frame.columns}
-    frame = data.frame.with_columns(**own)
-    for name in columns_of(condition):
-        if name not in frame.columns:
+    named = columns_of(condition)
+    for name in named:
+        if name not in (*own, *data.frame.columns):
             raise MissingColumn(name, data.frame.columns, f"the {whose} rows")
+    frame = pl.DataFrame({**{name: data.frame[name] for name in named}, **own})
     try:
         mask = frame.with_columns(pl.sql_expr(condition).alias("__asked"))["__asked"]
     except pl.exceptions.PolarsError as error:

@@ -70,7 +70,10 @@ class Neighbour:
 
 
 def directions(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> Tensor:
-    """Return e_label - e_suggested in score space for some rows."""  # (b,) -> (b, k)
+    """Return e_label - e_suggested in score space for some rows; of numbers the sign of that difference."""
+    if trained.quantity is not None:  # (b,) -> (b, k)
+        y = trained.objective.rows.y[torch.from_numpy(rows)]
+        return torch.where(y < torch.from_numpy(scores.suggested[rows]), -1.0, 1.0).double()[:, None]
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
     label = trained.objective.rows.y[torch.from_numpy(rows)]
     return eye[label] - eye[torch.from_numpy(scores.suggested[rows])]
@@ -80,8 +83,8 @@ def contributions(
     trained: Trained, scores: RowScores, rows: NDArray[np.int64], *, seed: int
 ) -> list[list[Contribution]]:
     """Return the strongest contributions for every given row, strongest first."""  # rows (b,)
-    if not len(rows):
-        return []
+    if not len(rows) or trained.network is not None:  # whose features are of no single column
+        return [[] for _ in rows]
     v = directions(trained, scores, rows)
     linear = np.array([f.kind == "term" or trained.encoded is None for f in trained.features])
     found = _linear_contributions(trained, rows, v, linear)
@@ -110,7 +113,8 @@ def _linear_contributions(
             X = X - everything.mean(0)  # a raw column's zero may be far from any of its values
         X = csr_array(X.numpy())
     found: list[list[Contribution]] = []
-    counts = _class_counts(trained) if linear.any() and trained.encoded is not None else None
+    judged = linear.any() and trained.encoded is not None and bool(trained.classes)
+    counts = _class_counts(trained) if judged else None
     for position, row in enumerate(rows):
         here = slice(X.indptr[position], X.indptr[position + 1])
         index, value = X.indices[here], X.data[here]
@@ -195,8 +199,11 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     )
     size = max(1, min(SIMILAR_ROWS, room // each))
     y = trained.objective.rows.y.numpy()
+    y = y if trained.quantity is None else np.zeros(len(y), dtype=np.int64)
     for chunk in ticking(np.array_split(rows, -(-len(rows) // size)) if len(rows) else ()):
-        wanted = ((scores.suggested[chunk], OTHER_LABEL), (y[chunk], SAME_LABEL))
+        wanted = [(scores.suggested[chunk], OTHER_LABEL), (y[chunk], SAME_LABEL)]
+        if trained.quantity is not None:  # whatever their values
+            wanted = [(y[chunk], OTHER_LABEL + SAME_LABEL)]
         best = [_Most(chunk, labels, count) for labels, count in wanted]
         start = 0
         for similarity in _similarity(trained, scores, chunk):
@@ -252,9 +259,7 @@ def _similarity(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the similarity of every training row to the given ones, block by block."""  # (b,) -> (m, b)
     objective, v = trained.objective, directions(trained, scores, rows)
-    b = len(v)
-    block = objective.rows.take(torch.from_numpy(rows))
-    B = (block.dense().T[:, None, :] * v.T[None]).reshape(-1, b)  # (d+1, k, b) -> (p, b)
+    B = objective.model.outer(objective.rows.take(torch.from_numpy(rows)), v)
     Z = trained.prepared.to_three_digits(B)
     own = torch.einsum("bk,bkl,bl->b", v, trained.forms[torch.from_numpy(rows)], v).clamp_min(1e-300).sqrt()
     start = 0

@@ -46,6 +46,7 @@ def check_health(
     *,
     random: Check,
     data: Sequence[Check] = (),
+    values: Sequence[Check] | None = None,  # of labels that are numbers, in the place of those of classes
 ) -> pl.DataFrame:
     """Check convergence, the solver, calibration, verification and the amount of data; and `random_check`.
 
@@ -55,21 +56,28 @@ def check_health(
         *data,
         _gradient(trained),
         _residual(trained),
-        _calibration(trained, scores),
+        *([calibration(scores.loo_p, trained.objective.rows.y.numpy())] if values is None else values),
         verification_check(refits),
         random,
-        _rows(trained),
+        *([_rows(trained)] if values is None else ()),
     ]
     return pl.DataFrame(checks, schema=HEALTH, orient="row")
 
 
 def fit_checks(trained: Trained) -> list[Check]:
     """Return the checks that hold for any audit: convergence, the solver and the smallest class."""
-    return [_gradient(trained), _residual(trained), _rows(trained)]
+    return [_gradient(trained), _residual(trained), *([_rows(trained)] if trained.classes else ())]
 
 
 def _gradient(trained: Trained) -> Check:
     fit = trained.fit
+    if trained.network is not None:
+        there = "at a minimum" if fit.converged else "not at a minimum"
+        message = (
+            f"The network stands {there}: gradient norm {fit.gradient_norm:.1e}. What training on would do "
+            "by itself is in no influence; proofs take it off."
+        )
+        return ("gradient norm", fit.gradient_norm, fit.tolerance, fit.converged, message)
     reached = "at a minimum" if fit.converged else "not at a minimum, so influences are biased"
     steps = f"{fit.steps} Newton step{'' if fit.steps == 1 else 's'}"
     message = f"The fit is {reached}: gradient norm {fit.gradient_norm:.1e} after {steps}."
@@ -78,7 +86,8 @@ def _gradient(trained: Trained) -> Check:
 
 def _residual(trained: Trained) -> Check:
     prepared, residual = trained.prepared, trained.prepared.residual
-    damped = f" with damping {prepared.damping:g}" if prepared.damping else ""
+    damping = prepared.damping if trained.network is None else trained.network.damping
+    damped = f" with damping {damping:.3g}" if damping else ""
     message = (
         f"The {prepared.method} solver inverts the Hessian{damped} to a relative residual of {residual:.1e}"
     )
@@ -88,10 +97,10 @@ def _residual(trained: Trained) -> Check:
     return ("solver residual", residual, RESIDUAL_LIMIT, residual <= RESIDUAL_LIMIT, message)
 
 
-def _calibration(trained: Trained, scores: RowScores) -> Check:
-    """Compare leave-one-out confidence with agreement, in bins (Naeini et al. 2015)."""
-    confidence, predicted = scores.loo_p.max(1), scores.loo_p.argmax(1)
-    right = predicted == trained.objective.rows.y.numpy()
+def calibration(p: NDArray[np.float64], y: NDArray[np.int64]) -> Check:
+    """Compare confidence out of sample with agreement, in bins (Naeini et al. 2015)."""  # (n, K), (n,)
+    confidence = p.max(1)
+    right = p.argmax(1) == y
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = [abs(float((right[bins == b] - confidence[bins == b]).sum())) for b in range(CALIBRATION_BINS)]
     error = sum(gaps) / len(right)
@@ -123,23 +132,32 @@ def verification_check(refits: Sequence[Checked]) -> Check:
 
 
 def _rows(trained: Trained) -> Check:
-    counts = np.bincount(trained.objective.rows.y.numpy(), minlength=len(trained.classes))
+    return smallest_class(trained.objective.rows.y.numpy(), trained.classes)
+
+
+def smallest_class(y: NDArray[np.int64], classes: Sequence[str]) -> Check:
+    """Say how many rows the smallest class has."""
+    counts = np.bincount(y, minlength=len(classes))
     least = int(counts.argmin())
-    message = (
-        f"The smallest class, “{trained.classes[least]}”, has {counts[least]:,} rows of {counts.sum():,}."
-    )
+    message = f"The smallest class, “{classes[least]}”, has {counts[least]:,} rows of {counts.sum():,}."
     return ("smallest class", float(counts[least]), float(FEW_ROWS), bool(counts[least] >= FEW_ROWS), message)
 
 
 def random_check(
-    dataset: Dataset, trained: Trained, scores: RowScores, *, noise: NoiseModel, seed: int
+    dataset: Dataset, trained: Trained | None, scores: RowScores, *, noise: NoiseModel, seed: int
 ) -> Check:
-    """Compare where the suspected rows are with where random mistakes would be."""
+    """Compare where the suspected rows are with where random mistakes would be.
+
+    Which rows are alike takes a model that is trained here.
+    """
     if not noise.identified:
         message = "No interval is claimed without looks, so nothing rests on how mistakes are spread."
         return (RANDOM, None, LIMIT, True, message)
-    apart = np.sort(trained.apart(np.arange(dataset.n)))
-    groupings = (*_groupings(dataset, scores), ("likeness", _nearest(trained.objective.rows, seed)))
+    apart = np.arange(dataset.n)
+    groupings = [*_groupings(dataset, scores)]
+    if trained is not None:
+        apart = np.sort(trained.apart(apart))
+        groupings.append(("likeness", _nearest(trained.objective.rows, seed)))
     found = strongest(
         (name, (misfit if name == "confidence" else excess)(noise, group, rows=apart))
         for name, group in groupings

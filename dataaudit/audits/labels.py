@@ -39,9 +39,11 @@ from dataaudit.features.target import Target
 from dataaudit.findings.sample import ROWS, sample_of
 from dataaudit.findings.schemas import BUDGET, Findings
 from dataaudit.noise import NoiseModel, fit_noise, review_budget
+from dataaudit.noise.values import ValueNoise
 from dataaudit.options import Checkpoint, LabelOptions, StepCallback, ignore_progress
 from dataaudit.options.progress import within
 from dataaudit.solvers.base import threads
+from dataaudit.training.numbers import settled, value_checks, value_facts, value_noise
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
 # Stages in which rows are solved for that were estimates: those that the list shows, and may yet show.
@@ -85,12 +87,19 @@ def label_findings(
     )
     tables = {
         "health": check_health(
-            trained, scores, refits, random=random, data=(*trained.checks, *judged.checks)
+            trained,
+            scores,
+            refits,
+            random=random,
+            data=(*trained.checks, *judged.checks),
+            values=value_checks(trained, scores) if judged.values else None,
         ),
         "noise": noise_table(target, noise),
         "budget": pl.DataFrame(review_budget(noise.p_wrong[order]), schema=BUDGET, orient="row"),
     }
     facts = row_facts(dataset, target, scores, noise=noise, order=order, trained=trained)
+    if judged.values is not None:
+        facts |= value_facts(dataset, trained, scores=scores, noise=judged.values)
     del judged, scores, noise  # most of the memory, where rows are many
     labels = label_table(facts, target.classes, order)
     labels = labels.with_columns(_hashes(dataset, trained)[order])
@@ -132,6 +141,7 @@ class Judged:
     ranking: str
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()  # of what is estimated
+    values: ValueNoise | None = None  # what is said of labels that are numbers
 
     @classmethod
     def of(
@@ -147,9 +157,14 @@ class Judged:
         scores = refined(trained, score_rows(trained)) if scores is None else scores
         together = None if trained.groups is None else trained.groups.group
         K, same = len(target.classes), trained.same_class
-        noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
+        values = value_noise(trained, scores) if trained.quantity else None
+        if values is not None:
+            noise = values.model
+        else:
+            noise = fit_noise(scores.loo_log_odds, target.y, K, groups=together, same=same)
         ranking, _ = choose_ranking(settings.rank, noise)
-        return cls(trained, scores, noise, review_order(dataset, scores, noise, ranking=ranking), ranking)
+        order = review_order(dataset, scores, noise, ranking=ranking)
+        return cls(trained, scores, noise, order, ranking, values=values)
 
 
 def _judge(
@@ -161,6 +176,9 @@ def _judge(
         stage = f"score rows: {_how(trained)}"
         with within(on_step, "score rows"):
             trained = replace(trained, given=kept.once(stage, prepared.quadratic_forms))
+    if trained.quantity is not None:
+        trained = settled(trained)
+        prepared = trained.prepared
     judged = Judged.of(dataset, target, trained, settings=settings)
     probes = prepared.probes
     if not probes:

@@ -60,7 +60,7 @@ class Left:
 
 def level_tables(
     dataset: Dataset,
-    trained: Trained,
+    trained: Trained | None,  # None where no model is fitted here, so that none can be without a level
     labels: pl.DataFrame,
     *,
     settings: LabelOptions,
@@ -69,8 +69,8 @@ def level_tables(
 ) -> dict[str, pl.DataFrame]:
     """Return the tables ``by``, ``without`` and ``levels`` of the columns that were asked for."""
     cuts, levels, by = count_by(dataset, labels, settings, interval=interval)
-    alone, sets = _changes(by.filter("significant"), dataset.n)
-    done = _left_out(trained, {cut.column: cut for cut in cuts}, [*alone, *sets], on_step)
+    alone, sets = _changes(by.filter("significant"), dataset.n) if trained else ([], [])
+    done = _left_out(trained, {cut.column: cut for cut in cuts}, [*alone, *sets], on_step) if trained else []
     singly, at_once = done[: len(alone)], done[len(alone) :]
     facts = {(one.column, one.levels[0]): one.effect for one in singly}
     marked = {(one.column, level) for one in at_once for level in one.levels}
@@ -151,7 +151,10 @@ def others_loss(trained: Trained, rows: NDArray[np.int64]) -> tuple[float | None
     None where no model of the others can be had.
     """
     stay = np.delete(trained.objective.rows.y.numpy(), rows)
-    if np.bincount(stay, minlength=len(trained.classes)).min() < _LEAST:
+    if trained.network is not None:  # of which every refit takes its time
+        return None, None
+    counts = np.bincount(stay, minlength=len(trained.classes)) if trained.classes else np.array([len(stay)])
+    if counts.min() < _LEAST:
         return None, None
     try:
         found = without(trained, rows)

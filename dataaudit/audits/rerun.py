@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -31,6 +31,7 @@ from dataaudit.training.encoded import encode_training, read_labelled
 if TYPE_CHECKING:  # a review reads the rows again without training anything
     from dataaudit.training.trained import Trained
 
+Asked = TypeVar("Asked", LabelOptions, MismatchOptions)
 REFITS = schema("what text, change text, predicted real, measured real")
 # Nats by which a prediction may differ when it is made again: other libraries and processors round otherwise.
 SAME = 1e-6
@@ -61,6 +62,28 @@ class Opened:
                 self.dataset, self.target, trained, settings=self.settings, on_step=on_step
             )
         return found, trained
+
+
+def asked_again(settings: Asked, known: Mapping[str, Any], model: Any) -> Asked:
+    """Return the settings of an audit with the network that it was of, which is not on disk."""
+    _require_weights(known)
+    if "network" not in known:
+        return settings
+    if model is None:
+        what = "these findings are of a network, which is not on disk"
+        raise DataError(what, "give it: model=ModuleModel(…)")
+    from dataaudit.model.torch import digest_of  # noqa: PLC0415 - torch
+
+    if digest_of(model) != known["network"]:
+        raise DataError("the network is not the one that was audited: its parameters differ", AGAIN)
+    return replace(settings, model=model)
+
+
+def _require_weights(known: Mapping[str, Any]) -> None:
+    """Refuse to train again without the weights that were an array."""
+    if known.get("sample_weight"):
+        what = "these findings are of rows with sample_weight, which is not on disk"
+        raise DataError(what, "audit with the weights in a column, named by weight")
 
 
 def _train(dataset: Dataset, target: Target, settings: TrainingOptions, on_step: StepCallback) -> Trained:
@@ -130,14 +153,47 @@ class Rerun:
         found = self.refits.select(pl.corr("predicted", "measured", method="spearman")).item()
         return float("nan") if found is None else float(found)
 
+    def _repr_html_(self) -> str:
+        """Return the agreement, the first refits and their chart for a notebook."""
+        from dataaudit.report import blocks, common, figures, words  # noqa: PLC0415 - for notebooks alone
+        from dataaudit.writers.html import glance  # noqa: PLC0415 - the same
+
+        refits = [common.Refit(*row) for row in self.refits.iter_rows()]
+        chart = figures.compare(
+            refits, ("refits", "Predicted against measured (nats)", "refit"), words.signed
+        )
+        rows = tuple(
+            (blocks.Cell(name), change, words.signed(predicted, 3), words.signed(measured, 3))
+            for name, change, predicted, measured in refits
+        )
+        table = blocks.Table(caption="Refits", head=("what", "change", "predicted", "measured"), rows=rows)
+        shown = (table, *((blocks.Figure(chart),) if chart else ()))
+        again = "came out again" if self.reproduced else "did not come out again"
+        report = blocks.Report(
+            kind="verify",
+            over="Retrained without the rows that findings speak of",
+            name="",
+            headline=common.refits_of(refits, none="Too few refits to say whether predictions hold")[0],
+            sentences=(f"The predictions on disk {again}.",),
+            sections=(blocks.Section("Refits", shown),),
+        )
+        return glance(report, (("Every refit", ".refits"), ("How far they agree", ".agreement")))
+
 
 def rerun_labels(
-    findings: Findings, source: Any = None, *, top: int, on_step: StepCallback = ignore_progress
+    findings: Findings,
+    source: Any = None,
+    *,
+    top: int,
+    model: Any = None,
+    on_step: StepCallback = ignore_progress,
 ) -> Rerun:
     """Audit labels again, and refit without the first `top` rows and with other labels for them."""
     if not findings.provenance.roles:
         raise DataError("these findings are of a model of your own, which is not on disk", AGAIN)
-    opened = reopen(findings, source, hint=AGAIN, on_step=on_step)
+    known = findings.provenance.settings
+    asked = asked_again(LabelOptions.from_dict(known), known, model)
+    opened = replace(reopen(findings, source, hint=AGAIN, on_step=on_step), settings=asked)
     again, _ = replace(opened, settings=replace(opened.settings, verify=2 * top)).audit(on_step)
     columns = ["delta_loss_if_removed", "delta_loss_if_relabelled"]
     refits = again.verification.select(pl.col("row_id").alias("what"), "change", "predicted", "measured")
@@ -154,6 +210,7 @@ def rerun_mismatch(
     *,
     test_source: Any = None,
     top: int,
+    model: Any = None,
     on_step: StepCallback = ignore_progress,
 ) -> Rerun:
     """Audit a mismatch again, and refit the first `top` findings and the strongest traces."""
@@ -161,7 +218,8 @@ def rerun_mismatch(
     from dataaudit.audits.testset import predict, read_pair  # noqa: PLC0415 - the same
 
     known = tables.provenance
-    settings = replace(MismatchOptions.from_dict(known.settings), verify=top, prove=top)
+    settings = asked_again(MismatchOptions.from_dict(known.settings), known.settings, model)
+    settings = replace(settings, verify=top, prove=top)
     one = settings.split_column is not None or settings.test_size is not None
     sources = _source(train_source, known.settings, "train"), None
     if not one:
@@ -213,6 +271,8 @@ class Standing:
     rows: int  # labelled rows that it is trained on
     loo_loss: float  # mean leave-one-out loss of a row, in nats
     expected_wrong: float  # wrong labels; nan where it cannot be estimated
+    error: float = float("nan")  # of labels that are numbers the mean size of left-out errors, in their unit
+    test_error: float = float("nan")  # the same of test rows
     test_rows: int = 0  # labelled
     test_loss: float = float("nan")  # mean, in nats; nan without test rows
     test_accuracy: float = float("nan")  # share predicted right
@@ -232,9 +292,10 @@ def compare(
     The latter is audited with the settings of the findings and the column of weights that the repair made.
     """
     known = findings.provenance
-    if len(known.origins) != 1 or not known.roles:
+    if len(known.origins) != 1 or not known.roles or "network" in known.settings:
         what = "the model before and after is compared where one file was audited with a model of the tool's"
         raise DataError(what, "say --no-model")
+    _require_weights(known.settings)
     settings = replace(LabelOptions.from_dict(known.settings), verify=0, top=0)
     guessed = origin_encoding(known.origins[0]["format"])  # of other labels another guess may come
     settings = replace(settings, encoding=settings.encoding or guessed or None)
@@ -254,17 +315,29 @@ def compare(
 
 
 def _standing(findings: Findings) -> Standing:
-    loss = float(findings.labels.select(pl.col("loo_loss").mean()).item())
-    return Standing(findings.labels.height, loss, findings.provenance.expected_wrong)
+    labels = findings.labels
+    loss = float(labels.select(pl.col("loo_loss").mean()).item())
+    found = Standing(labels.height, loss, findings.provenance.expected_wrong)
+    if not findings.provenance.is_number:
+        return found
+    size = (pl.col("residual") * pl.col("noise")).abs().mean()
+    return replace(found, error=float(labels.select(size).item()))
 
 
 def _tested(standing: Standing, trained: Trained, test: str, settings: LabelOptions) -> Standing:
     """Add the test rows whose class the model knows."""
-    from dataaudit.audits.testset import predict  # noqa: PLC0415 - torch
+    from dataaudit.audits.testset import predict, with_numbers  # noqa: PLC0415 - torch
 
     named = (*settings.features, *settings.text, *settings.categorical)
     dialect = Dialect(settings.encoding, settings.no_header)
     dataset = load(test, target=settings.label, named=named, dialect=dialect)
+    if trained.quantity is not None:
+        values, at, *_ = with_numbers(dataset.frame[settings.label], trained.quantity)
+        mask = np.zeros(dataset.n, dtype=bool)
+        mask[at] = True
+        tested = predict(trained, dataset.keep(pl.Series(mask)), values)
+        size = np.abs(trained.quantity.of_scores(tested.scores[:, 0].numpy()) - values)
+        return replace(standing, test_rows=len(values), test_error=float(size.mean()))
     texts = class_texts(dataset.frame[settings.label])
     known = texts.is_in(list(trained.classes)).fill_null(value=False)
     numbers = {name: i for i, name in enumerate(trained.classes)}

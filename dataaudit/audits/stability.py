@@ -79,8 +79,7 @@ def _moves(trained: Trained, rows: Rows) -> Tensor:
     r = model.loss.slope(model.scores(theta, block), block.y)[:, :, None]
     eye = torch.eye(r.shape[1], dtype=r.dtype)
     slope = torch.linalg.solve(eye - model.curvature(theta, block) @ trained.forms[at] / n, r)[:, :, 0]
-    pull = (block.dense().T[:, None, :] * (block.weight[:, None] * slope).T).reshape(model.n_params, -1)
-    return trained.prepared.solve(pull) / n
+    return trained.prepared.solve(model.outer(block, block.weight[:, None] * slope)) / n
 
 
 @dataclass(frozen=True)

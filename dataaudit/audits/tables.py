@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +34,7 @@ from dataaudit.training.trained import RowScores, Trained
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
-    from dataaudit.options import LabelOptions
+    from dataaudit.options import LabelOptions, TrainingOptions
 
 
 Reasons = Mapping[int, tuple[frozenset[str], Marks]]  # columns and words, by the position of a row
@@ -81,17 +81,15 @@ def row_facts(
         "row": dataset.row,
         "source": dataset.source,
         "line": dataset.line,
-        "label": target.y,
-        "predicted_label": scores.p.argmax(1).astype(np.int32),
-        "p_label": scores.p[at, target.y],
+        **_label_facts(target, scores, ("label", "predicted_label", "p_label")),
         "train_loss": scores.train_loss,
         "self_influence": scores.self_influence,
         "leverage": scores.leverage,
         "loo_loss": scores.loo_loss,
-        "loo_p_label": scores.loo_p[at, target.y],
+        **_label_facts(target, scores, ("loo_p_label",)),
         "delta_loss_if_removed": scores.loo_loss - scores.train_loss,
         "delta_loss_if_relabelled": scores.relabelled_loss - scores.train_loss,
-        "suggested_label": scores.suggested,
+        **_label_facts(target, scores, ("suggested_label",)),
         "p_wrong": noise.p_wrong,
         "rank": np.argsort(order) + 1,
         "rank_self_influence": rank_influence,
@@ -101,6 +99,21 @@ def row_facts(
     if trained is not None and (estimated := trained.estimated).any():
         facts["estimated"] = pl.Series(estimated, dtype=ESTIMATED["estimated"])
     return facts
+
+
+def _label_facts(target: Target, scores: RowScores, names: Sequence[str]) -> Facts:
+    """Return some of the columns on labels and their chances; of numbers they are said by others."""
+    at, y = np.arange(len(target.y)), target.y
+    if not target.classes:
+        return dict.fromkeys(names, y)
+    made: dict[str, Callable[[], NDArray[Any]]] = {
+        "label": lambda: y,
+        "predicted_label": lambda: scores.p.argmax(1).astype(np.int32),
+        "p_label": lambda: scores.p[at, y],
+        "loo_p_label": lambda: scores.loo_p[at, y],
+        "suggested_label": lambda: scores.suggested,
+    }
+    return {name: made[name]() for name in names}
 
 
 def label_table(facts: Facts, classes: Sequence[str], order: NDArray[np.int64]) -> pl.DataFrame:
@@ -155,10 +168,11 @@ def _cell(cells: pl.DataFrame, at: int, contribution: Contribution) -> str:
 
 def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour]]) -> pl.DataFrame:
     """Return the table `NEIGHBOURS`."""
-    y = target.y
+    y, numbers = target.y, None if target.classes else class_texts(dataset.frame[dataset.target])
     rows = [
-        (dataset.row_id[m.row], position, dataset.row_id[m.other], target.classes[y[m.other]], m.similarity,
-         bool(y[m.row] == y[m.other]))
+        (dataset.row_id[m.row], position, dataset.row_id[m.other],
+         target.classes[y[m.other]] if numbers is None else numbers[m.other], m.similarity,
+         bool(y[m.row] == y[m.other]) and numbers is None)
         for row in alike
         for position, m in enumerate(row, start=1)
     ]  # fmt: skip
@@ -166,17 +180,19 @@ def neighbour_table(dataset: Dataset, target: Target, alike: list[list[Neighbour
 
 
 def cell_table(
-    dataset: Dataset, trained: Trained, rows: NDArray[np.int64], *, reasons: Reasons = _NO_REASONS
+    dataset: Dataset, trained: Trained | None, rows: NDArray[np.int64], *, reasons: Reasons = _NO_REASONS
 ) -> pl.DataFrame:
     """Return the table `CELLS` for the given rows: the first columns in use, in the table's order.
 
     Columns that are evidence are kept wherever they stand, and of a long text the passage with its words.
     """
-    used = {role.column for role in trained.roles if role.role != "left out"}
+    roles = trained.roles if trained else ()
+    used = {role.column for role in roles if role.role != "left out"}
     names = [c for c in dataset.frame.columns if (c in used if used else c != dataset.target)]
-    texts = [role.column for role in trained.roles if role.role == "text"]
+    texts = [role.column for role in roles if role.role == "text"]
     first = set([*texts, *names][:SHOWN_COLUMNS])
-    picked = dataset.frame.select(names)[rows.tolist()]
+    picked = dataset.frame.select(names)[rows.tolist()] if names else dataset.frame.clear()
+    rows = rows if names else rows[:0]  # the label may be all there is
     cells = [
         (row_id, name, kept_cell(value, marks=marks))
         for row, row_id, values in zip(
@@ -266,9 +282,15 @@ def provenance(
         expected_wrong=noise.expected,
         expected_low=noise.interval[0],
         expected_high=noise.interval[1],
-        settings=settings.to_dict() | {"source": dataset.given},
+        settings=asked_of(settings, trained) | {"source": dataset.given},
         **decisions(trained, target.notes, read=dataset.notes),
     )
+
+
+def asked_of(settings: TrainingOptions, trained: Trained) -> dict[str, Any]:
+    """Return the settings as a provenance keeps them, with a hash of a network, which is not kept itself."""
+    known = settings.to_dict()
+    return known if trained.network is None else known | {"network": trained.network.digest}
 
 
 def decisions(
@@ -278,7 +300,7 @@ def decisions(
 
     What is said of the model, and `also`, comes after those that everybody should see.
     """
-    encoding = trained.encoded.encoding if trained.encoded else None
+    encoding = trained.described.encoding if trained.described else None
     left_out, cells = (encoding.left_out, encoding.notes) if encoding else ((), ())
     leading = tuple(dict.fromkeys([*rows, *left_out, *read, *cells]))
     rest = (note for note in (*trained.notes, *also) if note not in leading)

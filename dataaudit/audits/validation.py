@@ -12,20 +12,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dataaudit.errors import SettingError
 from dataaudit.influence.leave_one_out import SHARP, one_step_parameters
 from dataaudit.influence.refits import minimise_together
+from dataaudit.model.losses import Normal
 from dataaudit.model.objective import Change, Objective
-from dataaudit.model.rows import Block, ShardedRows
+from dataaudit.model.rows import ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
+
+if TYPE_CHECKING:
+    from dataaudit.training.networks.network import Network
 
 DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's, and differ between processes
 LEVERAGE: Final = 0.15  # share of its own fit, and nats, from which on one step may not do
@@ -68,6 +74,8 @@ def verify(
 
 def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
     """Return refits without each row and its group, and with its suggested label, from where they are due."""
+    if trained.network is not None:
+        return _retrained(trained, scores, rows)
     fit, changes, starts = trained.fit, list[Change](), list[Tensor]()
     along = [None] * len(rows) if trained.prepared.changed else directions_of(trained, rows)
     for row, moved in zip(rows.tolist(), along, strict=True):
@@ -75,13 +83,13 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
         group = torch.from_numpy(trained.mates(row))
         alone = torch.from_numpy(scores.loo_scores[row]) - now[row]
         anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
-        changes += [Change(group), Change(torch.tensor([row]), int(scores.suggested[row]))]
+        changes += [Change(group), Change(torch.tensor([row]), scores.suggested[row].item())]
         starts += [step(by=alone) if len(group) == 1 else fit.theta, step(by=anew)]
-    thetas, made = _minima(trained, changes, starts), []
+    thetas, made = minima(trained, changes, starts), []
     for at, row in enumerate(rows.tolist()):
         label, other, before = (
-            int(trained.objective.rows.y[row]),
-            scores.suggested[row],
+            trained.objective.rows.y[row].item(),
+            scores.suggested[row].item(),
             float(scores.train_loss[row]),
         )
         for change, predicted, after, said in (
@@ -93,7 +101,60 @@ def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.i
     return made
 
 
-def _minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
+def _retrained(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[Refit]:
+    """Return the same of a network, what training it on does by itself taken off."""
+    objective, made = trained.objective, list[Refit]()
+    now = objective.scores(trained.fit.theta)
+    for row in rows.tolist():
+        label, other, before = int(objective.rows.y[row]), int(scores.suggested[row]), scores.train_loss[row]
+        for change, predicted, how, said in (
+            ("removed", scores.loo_loss, Change(torch.from_numpy(trained.mates(row))), label),
+            ("relabelled", scores.relabelled_loss, Change(torch.tensor([row]), other), other),
+        ):
+            moved = retrained_loss(trained, how, row=row, label=said)
+            own = float(trained.loss(now[row : row + 1], torch.tensor([said]))[0])
+            made.append(
+                Refit(row, change, float(predicted[row] - before), round(own + moved - before, DIGITS))
+            )
+    return made
+
+
+def retrained_loss(
+    trained: Trained, change: Change, *, row: int, label: int, frame: pl.DataFrame | None = None
+) -> float:
+    """Return what a change of the training rows does to the loss of a row, of training or of a frame."""
+    network, y = _network(trained), torch.tensor([label])
+    there = (network.frame if frame is None else frame)[row]
+    before, after = _retrained_scores(trained, change, there, seeds=network.single)
+    losses = [np.mean([float(trained.loss(s, y)[0]) for s in scores]) for scores in (before, after)]
+    return float(losses[1] - losses[0])
+
+
+def retrained_move(trained: Trained, change: Change, frame: pl.DataFrame) -> Tensor:
+    """Return how a change of the training rows moves the scores of a frame's rows, the mean of seeds."""
+    before, after = _retrained_scores(trained, change, frame)
+    return torch.stack(after).mean(0) - torch.stack(before).mean(0)
+
+
+def _retrained_scores(
+    trained: Trained, change: Change, new: pl.DataFrame, *, seeds: int | None = None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the scores of rows by each seed once a network is trained again, as it is and with a change."""
+    network, objective = _network(trained), trained.objective
+    before, after = (
+        network.retrained(network.frame, new, y=one.rows.y, weight=one.rows.weight, seeds=seeds)
+        for one in (objective, change.of(objective))
+    )
+    return before, after
+
+
+def _network(trained: Trained) -> Network:
+    if trained.network is None:
+        raise SettingError("there is no network to train again", "leave the refits out")
+    return trained.network
+
+
+def minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]) -> list[Tensor]:
     """Return the minima of problems that differ in some rows."""
     objective, prepared = trained.objective, trained.prepared
     if isinstance(objective.rows, ShardedRows):  # no weights and labels of all rows for each, few passes
@@ -119,26 +180,22 @@ def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
     """Return H⁻¹ (x̃ ⊗ I) of each row, from one solve."""  # (b,) -> b × (p, k)
     if not len(rows):
         return []
-    k = len(trained.classes) - 1
-    B = lifted(trained.objective.rows.take(torch.from_numpy(rows)), k)
+    k = trained.objective.model.loss.n_scores
+    B = trained.objective.model.lifted(trained.objective.rows.take(torch.from_numpy(rows)))
     return list(trained.prepared.to_three_digits(B).view(-1, len(rows), k).unbind(1))
 
 
-def lifted(block: Block, k: int) -> Tensor:
-    """Return x̃ ⊗ I of rows, k columns a row."""  # -> (p, b k)
-    X = block.dense()
-    return torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(X) * k)
-
-
-def _loss(trained: Trained, theta: Tensor, row: int, label: int) -> float:
+def _loss(trained: Trained, theta: Tensor, row: int, label: float) -> float:
     """Return the loss of one row for one label under a refit."""
     model = trained.objective.model
     s = model.scores(theta, trained.objective.rows.take(torch.tensor([row])))
-    return float(trained.loss(s, torch.tensor([label]))[0])
+    return float(trained.loss(s, torch.tensor([label], dtype=trained.objective.rows.y.dtype))[0])
 
 
 def refined(trained: Trained, scores: RowScores) -> RowScores:
     """Return the scores with the rows of high leverage at the top of the list as two more steps see them."""
+    if isinstance(trained.objective.model.loss, Normal):
+        return scores  # of which one step is exact
     rows = _insufficient(trained, scores)
     if not len(rows):
         return scores

@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,15 +31,11 @@ from typing import IO, Any, Final, TypeVar
 import polars as pl
 
 from dataaudit.data.dataset import Dataset
+from dataaudit.data.scratch import lock
 from dataaudit.errors import SettingError, WriteError
 from dataaudit.escape import shown
 from dataaudit.files import replace_soon
-from dataaudit.options import Checkpoint, StepCallback, TrainingOptions
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from dataaudit.options import Checkpoint, StepCallback, TrainingOptions, is_module
 
 FOLDER: Final = ".unfinished"
 EVERY: Final = 2.0  # seconds
@@ -56,7 +51,8 @@ Asked = TypeVar("Asked", bound=TrainingOptions)
 def keeping(options: Asked, *datasets: Dataset) -> Iterator[Asked]:
     """Give the options of a run whose stages are kept, if it has a folder."""
     folder = options.checkpoint
-    if folder is None or not isinstance(options.model, str):
+    network = is_module(options.model)
+    if folder is None or not (network or isinstance(options.model, str)):
         if options.resume:
             what, hint = ("needs the folder of the run: got none", "name it by checkpoint=")
             if folder is not None:
@@ -67,6 +63,10 @@ def keeping(options: Asked, *datasets: Dataset) -> Iterator[Asked]:
     data = [origin.sha256 for dataset in datasets for origin in dataset.origins]
     on_disk = [not isinstance(dataset.frame, pl.DataFrame) for dataset in datasets]
     settings = options.to_dict() | {"on disk": on_disk}
+    if network:
+        from dataaudit.model.torch import digest_of  # noqa: PLC0415 - few models are networks
+
+        settings["network"] = digest_of(options.model)
     settings.pop("memory", None)  # whoever ran out of it gives more, and goes on
     run = _Run(data, settings)
     kept = Unfinished(Path(folder), run, resume=options.resume, step=options.step)
@@ -281,7 +281,7 @@ class _Lock:
         except OSError:
             return True
         try:
-            _lock(file)
+            lock(file)
         except (BlockingIOError, PermissionError):
             file.close()
             return False
@@ -306,10 +306,3 @@ class _Lock:
         except (OSError, ValueError):
             number = ""
         return f"another run{number} is at work on {shown(self.path.parent.parent.as_posix())}"
-
-
-def _lock(file: IO[str]) -> None:
-    if sys.platform == "win32":
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

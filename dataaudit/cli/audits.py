@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args
 
 from dataaudit.cli.bridge import OUTPUT, Arg, command
 from dataaudit.cli.output import Output
 from dataaudit.cli.progress import SILENT, Progress
 from dataaudit.cli.sources import Moved, PairSource, Source, Train
-from dataaudit.errors import SettingError
+from dataaudit.errors import AskTask, SettingError
 from dataaudit.escape import block
 from dataaudit.options import (
     INPUT,
@@ -22,6 +24,7 @@ from dataaudit.options import (
     MismatchOptions,
     Opt,
     RunOptions,
+    TaskName,
     VulnerabilityOptions,
 )
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
     from dataaudit.audits.rerun import Rerun
 
+Asked = TypeVar("Asked", bound=Any)
+Found = TypeVar("Found")
 SHOWN: Final = 20
 NOT_CONFIRMED: Final = 1
 _UNLABELLED = "Test rows, the same. A row without a label is explained for its predicted class."
@@ -39,6 +44,25 @@ _AUDITED = "What audit labels or audit mismatch wrote with --out."
 Perturbed = Annotated[Path | None, Opt(_PERTURBED, OUTPUT, shown="nothing", place=-1)]
 
 
+def asking(run: Callable[[Asked], Found], options: Asked, output: Output) -> Found:
+    """Run an audit; where the label may be classes or numbers, ask whoever is there, and run it so."""
+    try:
+        with output:
+            return run(options)
+    except AskTask as error:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        output.say(f"{error.what}.")
+        known = dict(zip("crn", get_args(TaskName), strict=True))
+        task = None
+        while task is None:
+            output.say("What is it? c classes, r measured numbers (regression), n counts; Ctrl-C to stop.")
+            task = known.get(input().strip().lower()[:1])
+        said = f"{options.command} --task {task}"  # as it should have been called
+        with output:
+            return run(replace(options, task=task, command=said))
+
+
 @command(out=Path("audit-findings"))
 def labels(source: Source, options: LabelOptions, output: Output) -> None:
     """Rank rows by how likely their label is wrong; show evidence, and refits as proof."""
@@ -46,8 +70,10 @@ def labels(source: Source, options: LabelOptions, output: Output) -> None:
     from dataaudit.data.paths import files_meant
 
     rows = source.resolved()
-    with output.prepare("labels", files_meant([rows], options.label)):
-        audit = audit_labels(rows, options, on_step=output, checkpoint=output.out)
+    output.prepare("labels", files_meant([rows], options.label))
+    audit = asking(
+        lambda asked: audit_labels(rows, asked, on_step=output, checkpoint=output.out), options, output
+    )
     output.emit(audit, first=options.top)
 
 
@@ -80,8 +106,12 @@ def mismatch(source: PairSource, options: MismatchOptions, output: Output) -> No
     from dataaudit.data.paths import files_meant
 
     train, test = source.resolved()
-    with output.prepare("mismatch", files_meant([train, test], options.label)):
-        audit = audit_mismatch(train, test, options, on_step=output.step, checkpoint=output.out)
+    output.prepare("mismatch", files_meant([train, test], options.label))
+    audit = asking(
+        lambda asked: audit_mismatch(train, test, asked, on_step=output.step, checkpoint=output.out),
+        options,
+        output,
+    )
     output.emit(audit)
 
 
@@ -97,8 +127,8 @@ def explain(
     from dataaudit.api.audits import explain as run
     from dataaudit.data.paths import files_meant
 
-    with output.prepare("explanation", files_meant([train, test], options.label)):
-        found = run(train, test, options, on_step=output.step)
+    output.prepare("explanation", files_meant([train, test], options.label))
+    found = asking(lambda asked: run(train, test, asked, on_step=output.step), options, output)
     output.emit(found)
 
 

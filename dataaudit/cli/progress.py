@@ -60,6 +60,7 @@ class Progress(Options):
     def __enter__(self) -> Self:
         if self.console.is_terminal and not self.quiet:
             self.state.bars = _bars(self.console)
+            self.state.tasks.clear()  # those of a run that asked something first
             self.state.bars.start()
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -240,11 +241,17 @@ def _compared(
 
 def _sentences(before: Standing, after: Standing) -> list[str]:
     rows = f"{before.rows:,}" if before.rows == after.rows else f"{before.rows:,} → {after.rows:,}"
+    loss = f"Mean leave-one-out loss: {before.loo_loss:.4f} → {after.loo_loss:.4f} nats a row ({rows} rows)."
+    if math.isfinite(before.error):  # nats are by the noise, which is another one afterwards
+        loss = f"Mean size of left-out errors: {before.error:.4g} → {after.error:.4g} ({rows} rows)."
     said = [
-        f"Mean leave-one-out loss: {before.loo_loss:.4f} → {after.loo_loss:.4f} nats a row ({rows} rows).",
+        loss,
         f"Labels expected to be wrong: {_count(before.expected_wrong)} → {_count(after.expected_wrong)}.",
     ]
-    if after.test_rows:
+    if math.isfinite(after.test_error):
+        error = f"{before.test_error:.4g} → {after.test_error:.4g}"
+        said.append(f"On {after.test_rows:,} test rows: mean size of errors {error}.")
+    elif after.test_rows:
         said.append(
             f"On {after.test_rows:,} test rows: accuracy {before.test_accuracy:.2%} → "
             f"{after.test_accuracy:.2%}, mean loss {before.test_loss:.4f} → {after.test_loss:.4f} nats."

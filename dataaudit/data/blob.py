@@ -170,6 +170,15 @@ def _plain(path: str) -> bool:
     return True
 
 
+def content_hash(path: str) -> str:
+    """Return the hash of a file's bytes, as in `Blob`."""
+    try:
+        with Path(path).open("rb") as file:
+            return _hash(file)
+    except OSError as error:
+        raise UnreadableFile(f"{shown(path)} cannot be read: {error.strerror}", "check the path") from error
+
+
 def _hash(file: BinaryIO) -> str:
     digest = hashlib.sha256()
     while block := file.read(_BLOCK):

@@ -66,6 +66,8 @@ class Dataset:
         All columns that were there, wanted or not.
     unshared : mapping of str to str
         Columns that the other side of a pair lacks, or has alone, and in words which; no features.
+    weight : pl.Series, optional
+        Weights of the rows, (n,), where they are no column of the frame.
     """
 
     frame: pl.DataFrame
@@ -79,6 +81,7 @@ class Dataset:
     given: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     unshared: Mapping[str, str] = field(default_factory=dict)
+    weight: pl.Series | None = None
 
     @property
     def n(self) -> int:
@@ -112,6 +115,7 @@ class Dataset:
             row=self.row.filter(mask),
             source=self.source.filter(mask),
             line=self.line.filter(mask),
+            weight=None if self.weight is None else self.weight.filter(mask),
         )
 
 
@@ -137,6 +141,7 @@ class Wanted:
     some: bool = False  # whether this is one file of several, which need not have all of the columns
     named: tuple[str, ...] = ()  # columns with a use of their own: read even if they are an index
     dialect: Dialect = USUAL
+    as_text: tuple[str, ...] = ()  # columns whose cells stay text, whatever they say
     lenient: bool = False  # whether all but the label may be absent: as of one side of a pair
 
     def __post_init__(self) -> None:

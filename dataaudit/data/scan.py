@@ -7,17 +7,19 @@ Parquet in a scratch folder.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import accumulate, groupby
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dataaudit.data.blob import Blob, open_blob
+from dataaudit.data.blob import PARQUET, Blob, content_hash, open_blob
 from dataaudit.data.dataset import (
     Dataset,
     Origin,
@@ -29,17 +31,20 @@ from dataaudit.data.dataset import (
     readable,
 )
 from dataaudit.data.formats.arrow import scan_parquet, with_class_names
+from dataaudit.data.formats.batches import Tables, Text
 from dataaudit.data.formats.huggingface import Names, with_names
 from dataaudit.data.hive import path_columns
-from dataaudit.data.load import Stacked, combine, common_type, load
+from dataaudit.data.load import Stacked, combine, common_type, load, read_table
 from dataaudit.data.paths import Found
 from dataaudit.data.scratch import Plain, Scratch
-from dataaudit.data.size import row_groups
+from dataaudit.data.size import BATCH, file_head, row_groups
 from dataaudit.errors import DataError, UnreadableFile
+from dataaudit.escape import shown
 from dataaudit.secrets import public
 
 BLOCK: Final = 1 << 16  # rows of a block at most
 PIECE: Final = 1 << 15  # rows that are read at a time, at least
+SCRATCH: Final = "the scratch table"
 _AGAIN: Final = "leave the data as they are while an audit runs, and start it again"
 
 Rows = NDArray[np.int64]
@@ -237,14 +242,22 @@ def is_scanned(frame: object) -> bool:
     return isinstance(frame, Scanned)
 
 
-def scan(found: Found, wanted: Wanted, *, given: Sequence[str | Path]) -> Dataset:
-    """Return the table that Parquet files hold, without reading it."""
+def scan(
+    found: Found, wanted: Wanted, *, given: Sequence[str | Path], scratch: Scratch | None = None
+) -> Dataset:
+    """Return the table that files hold: Parquet without reading it, texts by way of the scratch folder.
+
+    Raises `Uneven` for a text that cannot be read some records at a time.
+    """
     paths, parts = found.tables, list[Part]()
     wanted = replace(wanted, some=len(paths) > 1)
     columns = path_columns(paths, wanted) if any("=" in path for path in paths) else None
     for at, path in enumerate(paths):
-        blob = open_blob(path)
-        parts.append(_part(blob, wanted if columns is None else wanted.without(columns.levels[at])))
+        asked = wanted if columns is None else wanted.without(columns.levels[at])
+        if scratch is None or file_head(path).data.startswith(PARQUET):
+            parts.append(_part(open_blob(path), asked))
+        else:
+            parts.append(_converted(path, asked, scratch))
     if columns is not None:
         parts = columns.added(parts, wanted)
     dataset = combine(parts, wanted, notes=found.notes, stack=_stacked)
@@ -256,10 +269,8 @@ def spilled(source: Any, wanted: Mapping[str, Any], scratch: Scratch) -> Dataset
     dataset = load(source, **wanted)
     Scratch.require_room(int(dataset.frame.estimated_size()))
     path = scratch.path(".parquet")
-    with Plain(path) as file:
-        target = cast("BinaryIO", file)
-        dataset.frame.write_parquet(target, row_group_size=PIECE, compression="lz4", statistics=False)
-    pieces = _pieces(str(path), "the scratch table", {}, groups=row_groups(str(path)))
+    _write(dataset.frame, path)
+    pieces = _pieces(str(path), SCRATCH, {}, groups=row_groups(str(path)))
     return replace(dataset, frame=as_frame(Scanned(pieces, dict(dataset.frame.schema))))
 
 
@@ -284,6 +295,34 @@ def _part(blob: Blob, wanted: Wanted) -> Part:
     rows = pl.DataFrame({"": np.empty(origin.rows, dtype=np.bool_)})  # as many as there are
     part = one_file(rows, origin, names=tuple(scan_.names), notes=(*scan_.notes, *notes))
     return replace(part, frame=as_frame(frame))
+
+
+def _converted(path: str, wanted: Wanted, scratch: Scratch) -> Part:
+    """Return a text file as part of a table: read some records at a time, and written as Parquet."""
+    before = content_hash(path)
+    blob = replace(file_head(path), name=shown(public(PurePath(path).as_posix())), sha256=before)
+    tables = Tables(Text(blob, partial(_unpacked, path, blob.packing), wanted, read_table, BATCH))
+    pieces = list[Piece]()
+    for frame in tables.read():
+        scratch.require_room(int(frame.estimated_size()))
+        at = scratch.path(".parquet")
+        _write(frame, at)
+        pieces.append(Piece(str(at), SCRATCH, 0, frame.height))
+    types, own = tables.typed()
+    if content_hash(path) != before:
+        raise DataError(f"{blob.name} has changed while it was read: its content hash differs", _AGAIN)
+    frame = as_frame(Scanned(tuple(pieces), types, own))
+    return replace(tables.whole, frame=frame)
+
+
+def _unpacked(path: str, packing: str) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path)) if packing else Path(path).open("rb")
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    with Plain(path) as file:
+        target = cast("BinaryIO", file)
+        frame.write_parquet(target, row_group_size=PIECE, compression="lz4", statistics=False)
 
 
 def _pieces(path: str, name: str, classes: Names, *, groups: Sequence[int]) -> tuple[Piece, ...]:
@@ -330,7 +369,7 @@ def require_unchanged(dataset: Dataset) -> None:
     origins = {origin.path: origin for origin in dataset.origins}
     for path, name in dict.fromkeys((piece.path, piece.name) for piece in frame.pieces):
         if name not in origins:
-            continue  # the scratch table
+            continue  # in the scratch folder
         try:
             same = open_blob(path).sha256 == origins[name].sha256
         except (UnreadableFile, DataError):

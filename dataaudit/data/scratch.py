@@ -1,21 +1,42 @@
-"""A folder for what does not fit in memory: made when it is first needed, removed whatever happens."""
+"""A folder for what does not fit in memory: made when it is first needed, removed whatever happens.
+
+A process that is killed cannot remove its own. So each folder has a file that its process has locked for as
+long as it lives, and the next run removes those whose lock is free.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Final, Self
 
 from dataaudit.errors import WriteError
 from dataaudit.escape import shown
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 _HINT = "make room there, or set TMPDIR to a folder on a larger disk"
+_PREFIX: Final = "dataaudit-"
+_LOCK: Final = ".dataaudit-scratch"
 _ROOM = 1 << 26  # bytes that are left to others
+
+
+def lock(file: IO[str]) -> None:
+    """Take a file for this process until it ends, however it does; raise an OSError if another has it."""
+    if sys.platform == "win32":
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class Scratch:
@@ -25,11 +46,16 @@ class Scratch:
         self.engine = engine  # who passes over rows that are not in memory; None for this process
         self.kept: Any = None  # where files may be that outlive the run (`options.Checkpoint`)
         self.folder: Path | None = None
+        self.lock: IO[str] | None = None  # of the folder, as long as this process lives
         self.files = 0
         self.checks: list[Callable[[], None]] = []  # of what was read, before anything is said of it
 
     def __enter__(self) -> Self:
-        """Make nothing yet."""
+        """Make nothing yet, but remove what processes left that were killed."""
+        with suppress(OSError):
+            for entry in os.scandir(gettempdir()):
+                if entry.name.startswith(_PREFIX) and entry.is_dir(follow_symlinks=False):
+                    _remove_dead(Path(entry.path))
         return self
 
     def __exit__(
@@ -51,6 +77,8 @@ class Scratch:
     def remove(self) -> None:
         """Remove the folder and what is in it."""
         folder, self.folder = self.folder, None
+        if self.lock is not None:
+            self.lock.close()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -63,7 +91,7 @@ class Scratch:
         """Return the path of a new file."""
         if self.folder is None:
             try:
-                self.folder = Path(mkdtemp(prefix="dataaudit-"))
+                self.folder, self.lock = _made()
             except OSError as error:
                 what = f"no folder can be made in {shown(gettempdir())}: {error.strerror}"
                 raise WriteError(what, _HINT) from error
@@ -78,6 +106,31 @@ class Scratch:
             if size + _ROOM > free:
                 what = f"{size / 2**30:.1f} GiB do not fit in {shown(gettempdir())}"
                 raise WriteError(f"{what}, which has {free / 2**30:.1f} GiB free", _HINT)
+
+
+def _made() -> tuple[Path, IO[str]]:
+    """Make a folder and lock it: another run may have looked into it before it was locked."""
+    while True:
+        folder = Path(mkdtemp(prefix=_PREFIX))
+        file = (folder / _LOCK).open("w", encoding="utf-8")
+        try:
+            lock(file)
+        except (BlockingIOError, PermissionError):
+            file.close()
+            continue
+        except OSError:  # there are no locks here
+            pass
+        if (folder / _LOCK).exists():
+            return folder, file
+        file.close()
+
+
+def _remove_dead(folder: Path) -> None:
+    """Remove the folder of a process that ended without."""
+    # It is another's, or its process lives.
+    with suppress(OSError), (folder / _LOCK).open("r+", encoding="utf-8") as file:
+        lock(file)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Plain(io.RawIOBase):

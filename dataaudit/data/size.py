@@ -15,13 +15,23 @@ from typing import Final
 
 import polars as pl
 
-from dataaudit.data.blob import ARROW_FILE, GZIP, PACKED, PARQUET, STDIN, Blob
+from dataaudit.data.blob import (
+    ARROW_FILE,
+    DELIMITED_NAMES,
+    GZIP,
+    JSON_NAMES,
+    PACKED,
+    PARQUET,
+    STDIN,
+    Blob,
+)
 from dataaudit.data.dataset import Wanted
 from dataaudit.data.formats.arrow import scan_parquet
 from dataaudit.data.load import read_table
 from dataaudit.errors import AuditError
 
 HEAD: Final = 4_000  # rows that are looked at
+BATCH: Final = 8 << 20  # bytes of a text that are read at a time
 HEAD_BYTES: Final = 1 << 20  # of a text file
 GROWTH: Final = 8  # times that a packed file may grow
 WORDS: Final = 4  # mean words from which strings are taken for texts
@@ -48,7 +58,7 @@ class TableSize:
     shapes: int  # splines and RBF features that may come to them
     largest: int  # bytes of the largest column in memory
     group: int  # bytes of the largest row group in memory
-    is_parquet: bool  # whether all files are, and so can be scanned where they lie
+    is_streamed: bool  # whether no file is to be read whole: Parquet, and most texts
     texts: int  # bytes of texts, whose terms are known after reading: they take about as much
 
     @property
@@ -97,6 +107,7 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
         elif head is None or rows:
             first, n = _first_rows(blob, length, wanted)
             rows, head = rows + n, first if head is None else head
+            group = max(group, round(n * min(1.0, BATCH / max(length, 1))))
     if head is None or not rows:
         return None
     cells = [max(column.estimated_size() / head.height, 1.0) for column in head.iter_columns()]
@@ -110,9 +121,15 @@ def _measured(tables: Sequence[str], lengths: Sequence[int], wanted: Wanted) -> 
         shapes=0,
         largest=int(rows * max(cells)),
         group=int((group or rows) * sum(cells)),
-        is_parquet=all(blob.data.startswith(PARQUET) for blob in blobs),
+        is_streamed=all(blob.data.startswith(PARQUET) or _has_records(blob) for blob in blobs),
         texts=int(rows * texts),
     )
+
+
+def _has_records(blob: Blob) -> bool:
+    """Whether a file is a text whose records can be read in turn."""
+    lines = blob.data.lstrip()[:1] == b"{" and blob.suffix in JSON_NAMES
+    return not blob.path and (blob.suffix in DELIMITED_NAMES or lines)
 
 
 def file_head(path: str) -> Blob:

@@ -230,7 +230,7 @@ def _count_block(tokens: pl.Series, vocabulary: pl.Series) -> csr_array:
     codes = flat.cast(pl.Enum(vocabulary), strict=False).to_physical().cast(pl.Int32).fill_null(-1).to_numpy()
     known = codes >= 0
     row = np.repeat(np.arange(len(tokens)), lengths)[known]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(tokens)))])
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(tokens)))]).astype(np.int32)
     counts = csr_array((np.ones(len(row)), codes[known], indptr), shape=(len(tokens), len(vocabulary)))
     counts.sum_duplicates()
     return counts

@@ -24,7 +24,8 @@ def by_table(
     """
     if levels.is_empty():
         return pl.DataFrame(schema=BY)
-    rows = labels.select("row_id", "label", pl.col("p_wrong").fill_nan(0.0))
+    label = pl.lit("").alias("label") if "residual" in labels.columns else pl.col("label")  # numbers
+    rows = labels.select("row_id", label, pl.col("p_wrong").fill_nan(0.0))
     average = float(rows["p_wrong"].mean())  # type: ignore[arg-type]  # of numbers
     parts = []
     for column in levels["column"].unique(maintain_order=True):

@@ -6,13 +6,17 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Self
 
 from dataaudit.errors import DataError
 
+_NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d{1,2})?", re.ASCII)
+_COUNT: Final = re.compile(r"\d+", re.ASCII)
 WITHHELD: Final = "(withheld)"  # in the place of a redacted value
+OUTSIDE: Final = "none"  # the solver, where probabilities are of a model that was not fitted here
 AGAIN: Final = "run the audit again, or name the folder that it wrote"
 _LATER: Final[Mapping[str, Any]] = {
     "leading": 0,
@@ -20,6 +24,7 @@ _LATER: Final[Mapping[str, Any]] = {
     "claim": {},
     "without": {},
     "n_judged": 0,
+    "trust": {},
 }  # fields that earlier versions did not write
 NOUNS: Final[Mapping[str, str]] = {  # what a folder holds, by its kind
     "labels": "an audit of labels",
@@ -49,6 +54,22 @@ class Record:
         """Sixteen hexadecimal digits that stand for all fields; equal for equal runs."""
         facts = {name: value for name, value in self._facts().items() if name != self.AFTERWARDS}
         return self.run or hashlib.sha256(dump(facts).encode()).hexdigest()[:16]
+
+    @property
+    def task(self) -> str:
+        """What the labels are: classification, regression or count."""
+        return str(getattr(self, "settings", {}).get("task") or "classification")
+
+    @property
+    def is_number(self) -> bool:
+        """Whether labels are numbers."""
+        return self.task != "classification"
+
+    def takes(self, label: str) -> bool:
+        """Whether a row may get a label: one of the classes, or a number where labels are numbers."""
+        if not self.is_number:
+            return label in getattr(self, "classes", ())
+        return (_COUNT if self.task == "count" else _NUMBER).fullmatch(label) is not None
 
     def _facts(self) -> dict[str, Any]:
         facts = {name: getattr(self, name) for name in _stored(type(self))}
@@ -107,6 +128,11 @@ class AuditRecord(Record):
     roles: tuple[Mapping[str, str], ...] = ()  # columns: column, role, reason
     notes: tuple[str, ...] = ()  # decisions to state to the user, in full sentences
     leading: int = 0  # how many of them, the first ones, say what was left out or read in another way
+
+    @property
+    def outside(self) -> bool:
+        """Whether probabilities are of a model that was not fitted here, so that there is no influence."""
+        return self.solver == OUTSIDE
 
 
 @dataclass(frozen=True, kw_only=True)

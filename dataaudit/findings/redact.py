@@ -26,7 +26,7 @@ import polars as pl
 from dataaudit.errors import SettingError, closest
 from dataaudit.findings import sentences
 from dataaudit.findings.record import WITHHELD
-from dataaudit.findings.schemas import ESTIMATED, GROUPED, LEARNED, Findings, MismatchFindings
+from dataaudit.findings.schemas import ESTIMATED, GROUPED, LEARNED, QUANTITIES, Findings, MismatchFindings
 from dataaudit.findings.tables import Tables
 
 Level = Literal["none", "cells", "all"]
@@ -53,7 +53,7 @@ _WITHOUT_LEVELS: Final = ("two-sample", "loss", "label", "missing", "duplicate",
 _PARTS_OF_LOSS: Final = ("total", "inputs", "labels")
 # Fields of a provenance, and settings, whose words are ours.
 _OUR_FACTS: Final = ("version", "ranking", "ranking_reason", "model", "basis", "solver", "solver_reason")
-_OUR_SETTINGS: Final = ("basis", "rank", "text_features", "model", "versus", "fitted", SETTING)
+_OUR_SETTINGS: Final = ("basis", "rank", "task", "text_features", "model", "versus", "fitted", SETTING)
 _DATA: Final = {"dataset": "the data", "train": "the training rows", "test": "the test rows"}
 _FLIP: Final = ("found", "relabel", "rows", "share", "before", "predicted", "measured")  # numbers
 _WITHOUT: Final = ("rows", "share", "changes", "p", "p_after", "tests", "before", "after")  # likewise
@@ -179,7 +179,7 @@ def _numbered(findings: Tables, files: list[str]) -> Iterable[tuple[str, str, st
 def _table(names: StandIns, findings: Tables, table: str) -> pl.DataFrame:
     """Return the facts of a table, without what is withheld of its texts."""
     schema, whole = findings.SCHEMAS[table], findings.tables()[table]
-    later = [*GROUPED, *ESTIMATED, *LEARNED] if table in findings.OPEN_END else []
+    later = [*GROUPED, *ESTIMATED, *QUANTITIES, *LEARNED] if table in findings.OPEN_END else []
     frame = whole.select(*schema.facts, *(name for name in later if name in whole.columns))
     holds = {name: kind for name, kind in {**schema.holds, **LEARNED.holds}.items() if name in frame.columns}
     texts = [(column, kind) for column, kind in holds.items() if kind not in ("own", "words")]
@@ -327,6 +327,9 @@ def _fact(names: StandIns, name: str, value: Any) -> Any:
             return {**numbers, "conclusion": WITHHELD, "sentence": sentences.flip(value)} if value else {}
         case "without":
             return _left_out(names, value) if value else {}
+        case "trust":  # counts and places
+            numbers = {key: one for key, one in value.items() if _is_number(one)}
+            return numbers | {"sentence": sentences.trust(numbers)} if "n_others" in numbers else {}
         case "versus":
             return {key: value[key] for key in _VERSUS if key in value}
         case "dataset" | "train" | "test":

@@ -38,12 +38,14 @@ def chances(labels: pl.DataFrame) -> NDArray[np.float64]:
 def scored(labels: pl.DataFrame) -> tuple[pl.DataFrame, Scored]:
     """Return the rows in the first order, and their scores."""
     first = _as_it_was(labels)
-    given = first["label"].unique().sort()
+    numbers = "residual" in first.columns  # then no label is a class
+    own = pl.Series([""] * len(first), dtype=pl.String) if numbers else first["label"]
+    given = own.unique().sort()
     return first, Scored(
         p_wrong=_p_wrong(first),
         p_label=first["loo_p_label"].fill_nan(0.5).to_numpy(),
-        self_influence=first["self_influence"].fill_nan(0.0).to_numpy(),
-        y=given.search_sorted(first["label"]).cast(pl.Int64).to_numpy(),
+        self_influence=first["self_influence"].fill_null(1.0).fill_nan(0.0).to_numpy(),  # null: none has any
+        y=given.search_sorted(own).cast(pl.Int64).to_numpy(),
         rank=first["rank"].to_numpy(),
         n_classes=len(given),
     )

@@ -53,6 +53,9 @@ GROUPED: Final = schema(  # of `labels`, in their order, where rows leave togeth
     "group_rows whole, group_conflicts whole",  # rows that leave together, this one too; with another label
     "copy_rows whole, copy_conflicts whole, copy_set whole",  # the same of copies; a number for them, or null
 )
+QUANTITIES: Final = schema(
+    "residual real, noise real"
+)  # likewise, where labels are numbers: r/σ, and σ in their unit
 ESTIMATED: Final = schema("estimated flag")  # likewise, where leverage and what follows from it are in some
 EVIDENCE: Final = schema(
     "row_id train, position whole, column column, level level, cell text, contribution real",  # for its label
@@ -226,6 +229,10 @@ VERSUS: Final = schema(
     "train_row_id train, train_row whole, label class, same_class flag, distance real",  # in encoded columns
     "model own, influence real, delta_loss_if_removed real, place whole",  # change: of the first rows
 )
+TRUST: Final = schema(  # of a row and of other test rows, how far the rows behind predictions are
+    "measure own, value real, usual real",  # helpful, harmful: geometric mean place; nearest: mean distance
+    "n_as_far whole, n_others whole, p_value real",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,13 +257,16 @@ class ExplanationProvenance(PairRecord):
     without: Mapping[str, Any] = field(default_factory=dict)
     # How far two models agree: models, order_correlation (Spearman over all rows), shared of the first `of`.
     versus: Mapping[str, Any] = field(default_factory=dict)
+    # How usual the row is: rows, n_train, n_others, helpful, usual, as_far, p_value, unusual, farthest,
+    # sentence.
+    trust: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExplanationFindings(Tables):
     """The tables of one explanation, and their provenance."""
 
-    LATER = frozenset({"without", "without_classes", "turned"})
+    LATER = frozenset({"without", "without_classes", "turned", "trust"})
     UPGRADES = MappingProxyType({"flip": lambda frame: _widened(frame, FLIP)})
 
     influences: Annotated[pl.DataFrame, INFLUENCES, removals]  # largest change of loss first
@@ -271,6 +281,7 @@ class ExplanationFindings(Tables):
     turned: Annotated[pl.DataFrame, TURNED]  # the explained row first
     models: Annotated[pl.DataFrame, MODELS]  # of two, the one that is explained first
     versus: Annotated[pl.DataFrame, VERSUS]  # every training row by each of two models
+    trust: Annotated[pl.DataFrame, TRUST]
     health: Annotated[pl.DataFrame, HEALTH]
     provenance: ExplanationProvenance
 
@@ -287,6 +298,7 @@ FINDINGS: Final = schema(  # causes by what fixing them is worth, then their by-
     "predicted_delta_loss real, measured_delta_loss real",  # of a judged row; null where nothing is refitted
     "under whole, left real",  # whose by-product it is; share of its worth left once that is fixed
     "features named",  # columns that carry it
+    "larger whole",  # coefficients that are larger than any of its columns or levels; null where it has none
 )
 FIXES: Final = schema(  # what was tried for each finding, and what came of it
     "finding whole, fix own, detail text, worth real, errors_before whole, errors_after whole",
@@ -355,7 +367,7 @@ def _slices(frame: pl.DataFrame) -> pl.DataFrame:
 def _of_suspects(frame: pl.DataFrame) -> pl.DataFrame:
     """Return findings of version 0.1, which named no columns and measured no worth, with empty columns."""
     if "kind" in frame.columns:
-        return frame
+        return _widened(frame, FINDINGS)
     rows = pl.when(pl.col("n_train_rows") > 0).then(pl.lit("rows")).otherwise(pl.lit("rates"))
     known = {"kind": pl.when(pl.col("slice") != "").then(pl.lit("slice")).otherwise(rows)}
     lists = {name: pl.lit([], pl.List(pl.String)) for name in ("columns", "levels")}

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+ENOUGH: Final = 59  # other rows, under which the least of three chances cannot be 5 %
 _CHANCE: Final = {True: "beyond chance", False: "no more than by chance", None: "not tested"}
 _COMPARED: Final = {
     "two-sample": "how well train and test can be told apart",
@@ -170,6 +171,8 @@ def title(row: Row, columns: Sequence[str], name: str) -> str:
             return f"{named} {CAUSES.get(row['cause'], CAUSES['moved'])}"
         case "copies":
             return f"{row['n_test_rows']:,} test rows are in training with another label"
+        case "rates" if row["cause"] == "level":
+            return "labels are higher or lower in test than the columns say"
         case "rates":
             return f"{named}: classes come at other rates in test than in training"
         case "slice":
@@ -211,6 +214,20 @@ def without(found: Row, where: str, *, before: str, after: str) -> str:
         rather = "as now" if found["after"] == found["before"] else f"rather than {found['before']:,}"
         errors = f", and {found['after']:,} of {n:,} test rows are predicted wrong, {rather}"
     return f"Without {rows} {where}, this row {row}{errors} (confirmed by retraining)."
+
+
+def trust(found: Row) -> str:
+    """Say whether the rows behind a prediction are as near as those of other test rows."""
+    others, m = found["n_others"], found["rows"]
+    behind = f"by distance, the {m:,} most helpful training rows have place {found['helpful']:,.0f} of "
+    behind += f"{found['n_train']:,} in the mean, those of {others:,} other test rows {found['usual']:,.0f}"
+    behind += f" ({found['as_far']:,} as far or farther)"
+    if not found["unusual"]:
+        few = "" if others >= ENOUGH else f", of which {ENOUGH} would be enough to call a row unusual"
+        return f"The prediction rests on its neighbours as is usual: {behind}{few}."
+    what = ("rests on training rows that are far from it", "is contradicted from afar", "has no near rows")
+    chance = f"a chance of {100 * found['p_value']:.2g} % for a row like them"
+    return f"Look before you trust it: the prediction {what[found['farthest']]}, {chance}; {behind}."
 
 
 def _rows(n: int) -> str:

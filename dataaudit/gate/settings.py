@@ -25,6 +25,7 @@ from dataaudit.options import (
     Option,
     RunOptions,
     Severity,
+    Task,
     TextOptions,
     Weight,
     options_of,
@@ -59,6 +60,7 @@ class DatasetSettings(ColumnOptions, TextOptions, ClassOptions):
     ]
     label: Annotated[str, Opt("Label column.", INPUT, flags="--label -l", place=-1)] = ""
     id: Id = None
+    task: Task = None
     weight: Weight = None
     group: GroupColumn = None
     by: By = ()
@@ -96,6 +98,11 @@ class DatasetSettings(ColumnOptions, TextOptions, ClassOptions):
         ):
             if column and column == self.label:
                 raise SettingError(f"column {column!r} is both the label and the {role}", "name two columns")
+        if self.task in ("regression", "count") and (self.fold_labels or self.no_label):
+            what = (
+                f"dataset {self.name!r} has numbers as labels, and fold-labels and no-label are for classes"
+            )
+            raise SettingError(what, "leave them out")
         if self.label and self.label in self.by:
             raise SettingError(f"column {self.label!r} is both the label and one to count by", "name another")
         _check_rules(self)

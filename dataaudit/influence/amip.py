@@ -345,12 +345,11 @@ def own_steps(changed: Objective, theta: Tensor, solve: Product, *, v: Tensor, r
     v is H⁻¹ times their gradients; the step is ``ω/n (x̃ᵀ V) (I - W Q/n)⁻¹ r``, in their units.
     """  # v (p, m), rows (b,) -> (b, m)
     model, block = changed.model, changed.rows.take(rows)
-    X, k, n = block.dense(), model.loss.n_scores, changed.rows.n
-    eye = torch.eye(k, dtype=X.dtype)
-    lifted = (X.T[:, None, :, None] * eye[:, None, :]).reshape(model.n_params, -1)  # x̃ ⊗ I
-    Q = torch.einsum("bj,jabc->bac", X, solve(lifted).view(-1, k, len(rows), k))
+    (b, k), n = (len(rows), model.loss.n_scores), changed.rows.n
+    B = model.lifted(block)
+    eye = torch.eye(k, dtype=B.dtype)
+    Q = torch.einsum("pbk,pbl->bkl", B.view(-1, b, k), solve(B).view(-1, b, k))
     r = model.loss.slope(model.scores(theta, block), block.y)[:, :, None]
     without = torch.linalg.solve(eye - model.curvature(theta, block) @ Q / n, r)
-    moved = block.scores(v.reshape(model.width + 1, -1)).view(len(rows), k, -1)
-    effect: Tensor = (moved * without).sum(1)
+    effect: Tensor = (model.moved(v, block) * without).sum(1)
     return block.weight[:, None] * effect / n

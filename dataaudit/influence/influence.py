@@ -61,7 +61,7 @@ def cooks_distance(objective: Objective, theta: Tensor, forms: Tensor) -> Tensor
 
 def loss_gradients(model: LinearModel, theta: Tensor, block: Block) -> Tensor:
     """Return the gradient of every row's own loss, in nats per unit of θ."""  # theta (p,) -> (p, b)
-    return block.outer(model.loss.slope(model.scores(theta, block), block.y))
+    return model.outer(block, model.loss.slope(model.scores(theta, block), block.y))
 
 
 def up_params(objective: Objective, theta: Tensor, prepared: Prepared, *, block: Block) -> Tensor:

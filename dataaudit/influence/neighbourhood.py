@@ -55,8 +55,13 @@ class Neighbourhood:
 
 def neighbourhood(influences: Tensor, known: Tensor, given: Tensor, *, rows: int) -> Neighbourhood:
     """Compare influences with distances in an embedding."""  # (t, n), (n, e), (t, e)
-    n, m = len(known), min(rows, len(known))
-    distances = torch.cdist(given, known)
+    return ranked(influences, torch.cdist(given, known), rows=rows)
+
+
+def ranked(influences: Tensor, distances: Tensor, *, rows: int) -> Neighbourhood:
+    """Compare influences with distances."""  # (t, n), (t, n)
+    n = influences.shape[1]
+    m = min(rows, n)
     order = distances.argsort(dim=1, stable=True)
     ranks = torch.empty_like(order).scatter_(1, order, torch.arange(1, n + 1).expand_as(order))
     helpful = influences.topk(m, dim=1, largest=False).indices

@@ -26,7 +26,8 @@ from dataaudit.errors import SettingError
 from dataaudit.influence.influence import loss_gradients
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.objective import Objective
-from dataaudit.model.rows import Block
+from dataaudit.model.rows import Block, ShardedRows
+from dataaudit.options.progress import portion, ticking
 
 CHUNK = 32
 # Rows of a tile, training and test: its numbers are 1 MiB, what the cache of a core holds.
@@ -61,7 +62,8 @@ def strongest_influences(
     room = memory_bytes // 4  # for a block's gradients, their copy while they are made, and its influences
     best: Strongest | None = None
     for first, block in _blocks(objective, room):
-        found = _of_block(objective.model, theta, solved, block=block, limits=(k, room))
+        with portion(first, objective.rows.n, size=len(block.y)):
+            found = _of_block(objective.model, theta, solved, block=block, limits=(k, room))
         found = replace(
             found, harmful_rows=found.harmful_rows + first, helpful_rows=found.helpful_rows + first
         )
@@ -74,6 +76,9 @@ def strongest_influences(
 def _blocks(objective: Objective, room: int) -> Iterator[tuple[int, Block]]:
     """Yield the number of a block's first row and the block, whose work fits in `room` bytes."""
     rows, model = objective.rows, objective.model
+    if isinstance(rows, ShardedRows):
+        yield from zip(rows.bounds, rows.blocks(), strict=False)
+        return
     sparse = SPARSE_TESTS * (model.loss.n_scores + 1)
     numbers = model.n_params if isinstance(rows.X, Tensor) else sparse
     step = max(CHUNK, room // (8 * numbers))
@@ -94,7 +99,7 @@ def _of_block(
     # One buffer for all test rows: memory that is new each time costs more than the arithmetic on it.
     values = torch.empty(step, b, dtype=torch.float64)
     parts = []
-    for start in range(0, max(1, t), step):  # once even without a test row, for the shapes
+    for start in ticking(range(0, max(1, t), step)):  # once even without a test row, for the shapes
         S = solved[:, start : start + step]
         V = values[: S.shape[1]]
         if gradients is None:

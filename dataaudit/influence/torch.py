@@ -11,30 +11,40 @@ in no influence.
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import io
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
-from typing import Final
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Final, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dataaudit.errors import SettingError
+from dataaudit.files import write_whole
 from dataaudit.influence.attack import Bounds, InputAttack, ModuleAttack, Retrain
+from dataaudit.influence.layers import KroneckerFactors, LayerBlocks, module_curvature
 from dataaudit.influence.neighbourhood import Neighbourhood, neighbourhood
-from dataaudit.model.torch import ROWS, Batch, ModuleModel, TensorRows, Train, gathered, paired
-from dataaudit.options import SOLVERS, require_damping, require_solver
+from dataaudit.influence.retrain import Refit
+from dataaudit.model.torch import ROWS, Batch, ModuleModel, TensorRows, Train, digest_of, gathered, paired
+from dataaudit.options import SOLVERS, require_damping, require_solver, unknown
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.choose import product_solver, require_settings, short
 from dataaudit.solvers.iterative import Direct
-from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, Product, rough
+from dataaudit.solvers.operator import Curvature, CurvatureSolver, Inverse, rough
 
 BLOCK_BYTES: Final = 64 * 2**20  # of per-row gradients at a time
 DIRECT: Final = 3000  # parameters up to which "auto" forms the Hessian
 STILL: Final = 1e-3  # gradient norm up to which a point counts as a minimum
 SOLVED: Final = 1e-6  # relative residual of the steps of `without`
+HESSIANS: Final = ("auto", "exact", "gauss-newton")
+LAYERED: Final = ("block", "ek-fac")
 TYPICAL: Final = 100  # rows whose gradients are what ∇R is compared with
 
 
@@ -49,12 +59,19 @@ class ModuleInfluence:
         Training inputs (n, …) and targets (n, …), in the order in which results name them.
     l2 : float or mapping of str to float
         λ of the training objective, on all parameters that are looked at; or by their names or beginnings of
-        names, as in ``{"0.weight": 1e-3, "2.weight": 1e-3}`` where biases have no weight decay.
+        names, as in ``{"0.weight": 1e-3, "2.weight": 1e-3}`` where biases have no weight decay. By default
+        that of the model.
     damping : float
         δ, added to the Hessian. Where the point is no minimum, or the module is not convex, it has to make
         up for negative curvature; ``solver="cholesky"`` raises it by itself.
-    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi"} or a solver's settings
-        How A⁻¹ is applied.
+    solver : {"auto", "cholesky", "cg", "lissa", "arnoldi", "block", "ek-fac"} or a solver's settings
+        How A⁻¹ is applied: the last two layer by layer, for large networks.
+    hessian : {"auto", "exact", "gauss-newton"}
+        The last is the Hessian without the module's own curvature: never negative where the loss is convex in
+        the outputs. "auto" takes it for "block" and "ek-fac".
+    folder : Path or str, optional
+        Where solves and influences are kept, a file for each group of rows, under a name made of all that
+        they rest on: another run, or one after it was stopped, reads them there.
 
     Attributes
     ----------
@@ -87,24 +104,32 @@ class ModuleInfluence:
         model: ModuleModel,
         train: Train,
         *,
-        l2: float | Mapping[str, float] = 0.0,
+        l2: float | Mapping[str, float] | None = None,
         damping: float = 0.0,
         solver: str | CurvatureSolver = "auto",
+        hessian: Literal["auto", "exact", "gauss-newton"] = "auto",
+        folder: Path | str | None = None,
     ) -> None:
         require_damping(damping)
         if not isinstance(model, ModuleModel):
             raise SettingError(f"model is a {type(model).__name__}", "wrap it: ModuleModel(net, loss)")
         if model.theta.dtype not in {torch.float32, torch.float64}:
             raise SettingError(f"parameters are {model.theta.dtype}", "call net.float() before")
-        self.model, self.rows, self.ridge = model, gathered(train), model.ridge(l2)
+        self.model, self.rows = model, gathered(train)
+        self.ridge = model.ridge(model.l2 if l2 is None else l2)
+        self.folder = None if folder is None else Path(folder)
         self.theta = model.theta
         self.gradient = self._gradient()
         self.gradient_norm = float(self.gradient.abs().max())
-        self.curvature = Curvature(
-            len(self.theta), self.rows.n, self._full(), self._drawn, self.theta, damping
+        self._gauss_newton = _gauss_newton(hessian, solver)
+        self.curvature = module_curvature(
+            self.model, self.rows, self.ridge, damping=damping, gauss_newton=self._gauss_newton
         )
-        settings = _settings(solver, len(self.theta), float(self.ridge.min()))
+        settings = self._by_layer(solver) or _settings(solver, len(self.theta), float(self.ridge.min()))
         self.inverse: Inverse = settings.invert(self.curvature)
+        self._rests_on = repr(
+            (digest_of(model), getattr(model.loss, "__name__", model.loss), solver, hessian)
+        )
         self.notes: tuple[str, ...] = () if self.at_minimum else (self._away(),)
         if warned := rough(self.inverse.residual):
             how = f"the {self.inverse.method} solver leaves a relative residual of"
@@ -128,8 +153,8 @@ class ModuleInfluence:
 
     def up_params(self, rows: Batch) -> Tensor:
         """Return I_up,params of rows: ``-A⁻¹ g``, one column a row."""  # -> (p, b)
-        g = self.model.gradients(self.theta, *paired(rows, "given"))
-        return -self.inverse.solve(g.T.contiguous())
+        X, y = paired(rows, "given")
+        return self._once("solve", (X, y), lambda: -self._solved(X, y)[1])
 
     def up_loss(self, test: Batch, *, of: Batch | None = None) -> Tensor:
         """Return I_up,loss of every training row on every test row, in nats times n.
@@ -149,7 +174,9 @@ class ModuleInfluence:
         """
         moved = self.up_params(paired(test, "test"))
         blocks = self._blocks(self.rows if of is None else TensorRows(*paired(of, "other")))
-        return torch.cat([self.model.gradients(self.theta, *block) @ moved for block in blocks]).T
+        return torch.cat(
+            [self._once("influence", (*block, moved), partial(self._pairs, block, moved)) for block in blocks]
+        ).T
 
     def replaced(self, rows: Sequence[int], by: Batch, test: Batch) -> Tensor:
         """Return what replacing training rows, one at a time, does to the loss of test rows.
@@ -244,11 +271,93 @@ class ModuleInfluence:
 
     def self_influence(self) -> Tensor:
         """Return the magnitude of I_up,loss(z, z) of every training row, in nats times n."""  # -> (n,)
-        parts = []
-        for block in self._blocks():
-            g = self.model.gradients(self.theta, *block)
-            parts.append((g * self.inverse.solve(g.T.contiguous()).T).sum(1))
-        return torch.cat(parts)
+        return torch.cat([self._once("own", block, partial(self._own, *block)) for block in self._blocks()])
+
+    def retrain(self, *, without: Sequence[int] = (), y: Tensor | None = None, seed: int = 0) -> ModuleModel:
+        """Return the module trained again from where it stands, with the damping as a pull towards there.
+
+        Parameters
+        ----------
+        without : sequence of int
+            Positions of training rows that are left out; n stays as it is.
+        y : Tensor, optional
+            Other targets of all training rows.
+        seed : int
+            Of where training begins, a hundredth of the parameters' size from here.
+
+        Returns
+        -------
+        ModuleModel
+            A copy with other parameters. Training on changes a module by itself: compare with one that was
+            trained again on all rows by the same seed, as `measured` does.
+
+        Raises
+        ------
+        SettingError
+            If a position is not in the training rows.
+        """
+        weight = torch.ones(self.rows.n, dtype=torch.float64)
+        weight[self._positions(without)] = 0.0
+        net = copy.deepcopy(self.model.net).double()
+        model, X = replace(self.model, net=net), self.rows.X
+        targets = self.rows.y if y is None else y
+        rows = TensorRows(*(part.double() if part.is_floating_point() else part for part in (X, targets)))
+        theta = Refit(model, self.ridge.double(), self.inverse.damping).run(rows, weight, seed=seed)
+        return model.moved(theta, self.theta.dtype)
+
+    def measured(self, rows: Sequence[int], test: Batch, *, seeds: int = 3) -> Tensor:
+        """Return what `without` predicts, by training again without each row and with all of them.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions of m training rows.
+        test : (Tensor, Tensor)
+            t inputs and targets.
+        seeds : int
+            Refits that the mean is over.
+
+        Returns
+        -------
+        Tensor (m, t)
+            Change of each test loss.
+        """
+        X, y = paired(test, "test")
+        changes: list[tuple[int, ...]] = [(), *((row,) for row in self._positions(rows).tolist())]
+        losses = []
+        for gone in changes:
+            again = [self.retrain(without=gone, seed=seed) for seed in range(seeds)]
+            losses.append(torch.stack([one.losses(one.theta, X, y).detach() for one in again]).mean(0))
+        return torch.stack(losses[1:]) - losses[0] if len(losses) > 1 else losses[0].new_zeros(0, len(y))
+
+    def _own(self, X: Tensor, y: Tensor) -> Tensor:
+        g, solved = self._solved(X, y)
+        return (g * solved.T).sum(1)
+
+    def _solved(self, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of rows, and A⁻¹ times them."""  # -> (b, p), (p, b)
+        g = self.model.gradients(self.theta, X, y)
+        return g, self.inverse.solve(g.T.contiguous())
+
+    def _pairs(self, block: Batch, moved: Tensor) -> Tensor:
+        return self.model.gradients(self.theta, *block) @ moved  # (p, t) -> (b, t)
+
+    def _once(self, what: str, given: Sequence[Tensor], make: Callable[[], Tensor]) -> Tensor:
+        """Return what is kept under all that it rests on, or make and keep it."""
+        if self.folder is None:
+            return make()
+        digest = hashlib.sha256(repr((what, self._rests_on, self.inverse.damping, self.ridge)).encode())
+        for part in (self.rows.X, self.rows.y, *given):
+            digest.update(part.detach().cpu().contiguous().numpy().tobytes())
+        path = self.folder / f"{what}-{digest.hexdigest()[:24]}.npy"
+        try:
+            return torch.from_numpy(np.load(path)).to(self.theta.device)
+        except (OSError, ValueError):  # not there yet
+            found, out = make(), io.BytesIO()
+            np.save(out, found.detach().cpu().numpy())
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, out.getvalue())
+            return found
 
     def pert_loss(self, test: Batch) -> Tensor:
         """Return I_pert,loss of every input of every training row on the summed loss of the test rows.
@@ -323,8 +432,18 @@ class ModuleInfluence:
         return search.run(rows, steps)
 
     def _curvature_without(self, own: Batch) -> Curvature:
-        bend, whole = self.model.bend_at(self.theta, *own), self.curvature.damped(self.inverse.damping)
+        at = self.model.gauss_newton_at if self._gauss_newton else self.model.bend_at
+        bend, whole = at(self.theta, *own), self.curvature.damped(self.inverse.damping)
         return replace(whole, full=lambda V: whole.full(V) - bend(V) / self.rows.n)
+
+    def _by_layer(self, solver: str | CurvatureSolver) -> CurvatureSolver | None:
+        """Return the settings of a solver that goes layer by layer."""
+        if solver == "ek-fac":
+            return KroneckerFactors(self.model, self.rows, self.ridge)
+        if solver == "block":
+            within = partial(_settings, "auto", floor=0.0)
+            return LayerBlocks(self.model, self.rows, self.ridge, self._gauss_newton, within)
+        return None
 
     def _blocks(self, rows: TensorRows | None = None) -> Iterator[Batch]:
         size = len(self.theta) * self.theta.element_size()
@@ -356,25 +475,16 @@ class ModuleInfluence:
             total += self.model.gradient(self.theta, X, y)
         return total / self.rows.n + self.ridge * self.theta
 
-    def _full(self) -> Product:
-        """Return the product with ∇²R; the graph is kept where the rows are few, else made block by block."""
-        kept: Callable[[Tensor], Tensor] | None = None
-        if self.rows.n <= ROWS:
-            kept = self.model.bend_at(self.theta, self.rows.X, self.rows.y)
 
-        def product(V: Tensor) -> Tensor:
-            if kept is not None:
-                return kept(V) / self.rows.n + self.ridge[:, None] * V
-            total = torch.zeros_like(V)
-            for X, y in self.rows.blocks():
-                total += self.model.bend_at(self.theta, X, y)(V)
-            return total / self.rows.n + self.ridge[:, None] * V
-
-        return product
-
-    def _drawn(self, chosen: Tensor) -> Product:
-        bend = self.model.bend_at(self.theta, self.rows.X[chosen], self.rows.y[chosen])
-        return lambda V: bend(V) / len(chosen) + self.ridge[:, None] * V
+def _gauss_newton(hessian: str, solver: str | CurvatureSolver) -> bool:
+    """Return whether the Gauss-Newton matrix stands for the Hessian."""
+    if hessian not in HESSIANS:
+        raise unknown("hessian", hessian, HESSIANS)
+    if hessian == "exact" and solver == "ek-fac":
+        raise SettingError(
+            "ek-fac approximates the Gauss-Newton matrix, not the Hessian", "leave hessian out"
+        )
+    return hessian == "gauss-newton" or (hessian == "auto" and solver in LAYERED)
 
 
 def _settings(solver: str | CurvatureSolver, p: int, floor: float) -> CurvatureSolver:
@@ -382,7 +492,9 @@ def _settings(solver: str | CurvatureSolver, p: int, floor: float) -> CurvatureS
     require_settings(solver)
     if not isinstance(solver, str):
         return solver
-    require_solver(solver, [name for name in SOLVERS if name != "dual"], why="is for linear scores")
+    require_solver(
+        solver, [*(name for name in SOLVERS if name != "dual"), *LAYERED], why="is for linear scores"
+    )
     costs = f"the Hessian of {p:,} parameters takes {p:,} products and {short(3 * 8 * p**2)}B to be factored"
     if solver == "cholesky" or (solver == "auto" and p <= DIRECT):
         return Direct(costs if solver == "auto" else "asked for")

@@ -17,8 +17,11 @@ Route = Literal["cholesky", "dual", "classwise", "projected"]
 WORK: Final = 2e12  # multiplications up to which a factor is worth its exactness
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
 PROBES, FEWEST = 64, 16  # random projections, and where memory is short
-# Of `solvers.schur`: columns times scores that are eliminated, right-hand sides at a time, numbers of these.
-ELIMINATED, COLUMNS, NUMBERS = 1024, 128, 2**25
+ELIMINATED: Final = 1024  # columns times scores that `solvers.schur` eliminates
+# Right-hand sides at a time, and numbers of all their scores and parameters: of sparse rows as many as stay
+# in the cache, but not less than fill a line of it.
+COLUMNS, NUMBERS = 128, 2**25
+CACHED, LINE = 2**22, 16
 # Of `solvers.classes`: numbers of the blocks of all classes, probes that are kept.
 BLOCKS, KEPT = 8_000_000, 32
 CLASSES_WORK: Final = 6e11  # and of several classes, where single rows take few solves
@@ -75,7 +78,7 @@ class Size:
         width = self.d + 1
         if self.k > 1:
             return self._by_classes(width)
-        columns = max(1, min(COLUMNS, NUMBERS // ((self.n + width) * self.k)))
+        columns = columns_at_once(self.n, width, self.k, cached=self.entries > 0)
         vectors = self.k * columns * (16 * self.n + 128 * width)  # of both precisions
         split = 8 * 2 * self.numbers + 4 * self.n * self.k**2 + 8 * 3 * (self.k + ELIMINATED) ** 2
         return 8 * self.n * self.k * probes + split + vectors
@@ -83,7 +86,7 @@ class Size:
     def _by_classes(self, width: int) -> int:
         """Return the same for several classes: X in both precisions, both ways, and blocks."""
         K = self.k + 1
-        columns = max(1, min(COLUMNS, NUMBERS // ((self.n + width) * K)))
+        columns = columns_at_once(self.n, width, K, cached=False)
         vectors = 4 * K * columns * (4 * self.n + 12 * width)
         return 40 * self.numbers + 12 * BLOCKS + vectors + 4 * K * (KEPT * width + 6 * self.n)
 
@@ -101,6 +104,15 @@ class Size:
     def classwise_work(self) -> float:
         """Multiplications of a factor of each class, and the forms."""
         return float(self.n) ** 2 * self.d + (self.k + 1) * float(self.n) ** 3
+
+
+def columns_at_once(n: int, width: int, k: int, *, cached: bool) -> int:
+    """Return how many right-hand sides of k scores are solved for at a time."""
+    numbers = (n + width) * k
+    if not cached:
+        return max(1, min(COLUMNS, NUMBERS // numbers))
+    line = max(1, LINE // k)
+    return max(line, min(COLUMNS, CACHED // numbers) // line * line)
 
 
 def route(size: Size, limit: int, *, damped: bool = False) -> Route | None:

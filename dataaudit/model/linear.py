@@ -77,7 +77,7 @@ class LinearModel:
     def gradient(self, theta: Tensor, block: Block) -> Tensor:
         """Return the weighted sum of gradients."""  # -> (p,)
         slope = self.loss.slope(self.scores(theta, block), block.y)
-        return block.pull(block.weight[:, None] * slope).view(-1)
+        return self.pull(block, (block.weight[:, None] * slope)[:, :, None])[:, 0]
 
     def curvature(self, theta: Tensor, block: Block) -> Tensor:
         """Return the weighted curvature ω W of each row."""  # -> (b, k, k)
@@ -89,13 +89,13 @@ class LinearModel:
 
     def bend(self, V: Tensor, block: Block, W: Tensor) -> Tensor:
         """Return ``Σ x̃ ⊗ (W (x̃ᵀ V))``, the weighted sum of Hessians times the columns of V."""
-        return _pulled(block, W, self.moved(V, block))  # (p, m), (b, k, k) -> (p, m)
+        return self._bent(block, W, self.moved(V, block))  # (p, m), (b, k, k) -> (p, m)
 
     def product(self, theta: Tensor, V: Tensor, block: Block) -> Tensor:
         """Return the same with the curvature at θ, by one pass over the rows for both."""
         moved = self.moved(torch.cat([theta[:, None], V], dim=1), block)  # (p,), (p, m) -> (p, m)
         W = self.loss.curvature(moved[:, :, 0], block.y)
-        return _pulled(block, block.weight[:, None, None] * W, moved[:, :, 1:])
+        return self._bent(block, block.weight[:, None, None] * W, moved[:, :, 1:])
 
     def pair_influences(self, theta: Tensor, solved: Tensor, block: Block) -> Tensor:
         """Return I_up,loss of b training rows on t test rows whose ``H⁻¹ g_t`` is known."""
@@ -107,6 +107,24 @@ class LinearModel:
         """Return by how much the scores of each row move along the columns of V."""
         k, m = self.loss.n_scores, V.shape[1]  # (p, m) -> (b, k, m)
         return block.scores(V.reshape(self.width + 1, k * m)).view(-1, k, m)
+
+    def pull(self, block: Block, U: Tensor) -> Tensor:
+        """Return ``Σ x̃ ⊗ u``, the sum over rows of what moves θ where their scores move."""
+        _, k, m = U.shape  # (b, k, m) -> (p, m)
+        return block.pull(U.reshape(-1, k * m)).reshape(-1, m)
+
+    def outer(self, block: Block, U: Tensor) -> Tensor:
+        """Return ``x̃ ⊗ u`` of every row, a column a row."""  # (b, k) -> (p, b)
+        return block.outer(U)
+
+    def lifted(self, block: Block) -> Tensor:
+        """Return ``x̃ ⊗ I`` of every row, k columns a row."""  # -> (p, b k)
+        X, k = block.dense(), self.loss.n_scores
+        return torch.einsum("bd,kl->dkbl", X, torch.eye(k, dtype=X.dtype)).reshape(-1, len(X) * k)
+
+    def _bent(self, block: Block, W: Tensor, moved: Tensor) -> Tensor:
+        bent = W * moved if moved.shape[1] == 1 else W @ moved  # (b, k, k), (b, k, m) -> (p, m)
+        return self.pull(block, bent)
 
     def hessian(self, theta: Tensor, block: Block) -> Tensor:
         """Return the weighted sum of Hessians, dense."""  # -> (p, p)
@@ -129,12 +147,6 @@ class LinearModel:
         W = self.curvature(theta, block).diagonal(dim1=1, dim2=2)
         squared = block.X**2 if isinstance(block.X, Tensor) else block.X.multiply(block.X).tocsr()
         return replace(block, X=squared).pull(W.contiguous()).view(-1)
-
-
-def _pulled(block: Block, W: Tensor, moved: Tensor) -> Tensor:
-    _, k, m = moved.shape  # (b, k, k), (b, k, m) -> (p, m)
-    bent = W * moved if k == 1 else W @ moved
-    return block.pull(bent.reshape(-1, k * m)).reshape(-1, m)
 
 
 def _gram(X: Tensor, w: Tensor) -> Tensor:

@@ -117,7 +117,7 @@ class Change:
     """Another objective: some rows leave, or have another label."""
 
     rows: Tensor  # (m,) positions
-    label: int | None = None  # None where they leave
+    label: float | None = None  # class or number; None where they leave
 
     def of(self, objective: Objective) -> Objective:
         """Return the objective with the change."""

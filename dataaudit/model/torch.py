@@ -5,6 +5,7 @@ they are, which is how "the last layer alone" is asked for. With ℓ(θ; x, y) t
 
     gradients   ∇_θ ℓ of every row               one reverse pass a row, mapped over rows
     H v         ∇_θ (vᵀ Σ ∇_θ ℓ)                 Pearlmutter (1994): a reverse pass over the gradient
+    Jᵀ B J v    B = ∇²ℓ in the outputs           Gauss-Newton (Schraudolph 2002): three reverse passes
     mixed       ∇_x (vᵀ ∇_θ ℓ) of every row      the same through the whole module down to its inputs
 
 The module is called on batches and has to treat rows one by one: in training mode, dropout and batch
@@ -14,16 +15,18 @@ over (`gathered`).
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vjp, vmap
+from torch.func import functional_call, grad, jacrev, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils import data
 
@@ -51,6 +54,18 @@ class ModuleModel:
     parameters : sequence of str, optional
         Names, or beginnings of names, of the parameters to look at (``["head"]``); by default all that
         require a gradient.
+    features : callable, optional
+        For audits of a table: from a Polars frame of its rows, without the label, to the tensor of inputs.
+        By default the one column of vectors, else all columns as numbers.
+    classes : sequence, optional
+        For audits of a table: the label that each output stands for; by default they are sorted.
+    l2 : float or mapping of str to float
+        Weight decay of its training: λ as `ModuleInfluence` takes it.
+    retrain : callable, optional
+        ``(X, y, seed) -> torch.nn.Module`` trains such a network anew. By default refits go on from where
+        the module stands (`ModuleInfluence.retrain`).
+    seeds : int
+        How many refits prove a finding.
 
     Raises
     ------
@@ -62,6 +77,11 @@ class ModuleModel:
     net: nn.Module
     loss: RowLoss
     parameters: Sequence[str] | None = None
+    features: Callable[[Any], Tensor] | None = field(default=None, kw_only=True)
+    classes: Sequence[Any] | None = field(default=None, kw_only=True)
+    l2: float | Mapping[str, float] = field(default=0.0, kw_only=True)
+    retrain: Callable[[Tensor, Tensor, int], nn.Module] | None = field(default=None, kw_only=True)
+    seeds: int = field(default=3, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the layers, the loss and the names."""
@@ -89,6 +109,15 @@ class ModuleModel:
         """The parameters as they are, a copy."""  # -> (p,)
         known = dict(self.net.named_parameters())
         return torch.cat([known[name].detach().reshape(-1) for name in self.names])
+
+    def moved(self, theta: Tensor, dtype: torch.dtype) -> ModuleModel:
+        """Return a copy with other parameters."""  # (p,)
+        net = copy.deepcopy(self.net)
+        known = dict(net.named_parameters())
+        with torch.no_grad():
+            for name, value in self._named(theta).items():
+                known[name].copy_(value)
+        return replace(self, net=net.to(dtype))
 
     def ridge(self, l2: float | Mapping[str, float]) -> Tensor:
         """Return λ of every entry of θ.
@@ -125,11 +154,16 @@ class ModuleModel:
             values: Tensor = vmap(self._one)(outputs, y)
         return values
 
-    def outputs(self, theta: Tensor, X: Tensor) -> Tensor:
-        """Return what the module says of each row, without a graph."""  # (p,), (b, …) -> (b, …)
-        with _explained(), torch.no_grad():
+    def at(self, theta: Tensor, X: Tensor) -> Tensor:
+        """Return what the module says of each row."""  # (p,), (b, …) -> (b, …)
+        with _explained():
             found: Tensor = functional_call(self.net, self._named(theta), (X,))
         return found
+
+    def outputs(self, theta: Tensor, X: Tensor) -> Tensor:
+        """Return what the module says of each row, without a graph."""  # (p,), (b, …) -> (b, …)
+        with torch.no_grad():
+            return self.at(theta, X)
 
     def gradient(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the sum of gradients."""  # -> (p,)
@@ -141,12 +175,28 @@ class ModuleModel:
         def single(moved: Tensor, row: Tensor, target: Tensor) -> Tensor:
             return self.losses(moved, row[None], target[None])[0]
 
-        if len(X) and any(isinstance(layer, nn.RNNBase) for layer in self.net.modules()):
-            # Recurrent layers write in place, which does not map over rows.
+        if len(X) and self._recurrent:
             return torch.stack([grad(single)(theta, *row) for row in zip(X, y, strict=True)]).detach()
         with _explained():
             each: Tensor = vmap(grad(single), in_dims=(None, 0, 0))(theta, X, y)
         return each.detach()
+
+    def jacobians(self, theta: Tensor, X: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return how k numbers that are made of each row's output move with θ."""  # -> (b, k, p)
+
+        def single(moved: Tensor, row: Tensor) -> Tensor:
+            with sdpa_kernel(SDPBackend.MATH):
+                return head(functional_call(self.net, self._named(moved), (row[None],)))[0]
+
+        with _explained():
+            if self._recurrent:
+                return torch.stack([jacrev(single)(theta, row) for row in X]).detach()
+            each: Tensor = vmap(jacrev(single), in_dims=(None, 0))(theta, X)
+        return each.detach()
+
+    @property
+    def _recurrent(self) -> bool:  # such layers write in place, which does not map over rows
+        return any(isinstance(layer, nn.RNNBase) for layer in self.net.modules())
 
     def bend_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return ``V -> (Σ ∇² ℓ) V``; the graph of the gradient is made once."""  # (p, m) -> (p, m)
@@ -154,12 +204,37 @@ class ModuleModel:
             pull: Callable[[Tensor], tuple[Tensor]] = vjp(lambda moved: self._slope(moved, X, y), theta)[1]
         columns = vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)
 
-        def bent(V: Tensor) -> Tensor:
-            with _explained():
-                product: Tensor = columns(V)
-            return product.detach()
+        return _detached(columns)
 
-        return bent
+    def gauss_newton_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return ``V -> (Σ Jᵀ B J) V``: the Hessian without the module's own curvature, never negative."""
+
+        def forward(moved: Tensor) -> Tensor:
+            found: Tensor = functional_call(self.net, self._named(moved), (X,))
+            return found
+
+        def slope(found: Tensor) -> Tensor:
+            total: Tensor = vmap(self._one)(found, y).sum()
+            return total
+
+        with _explained(), sdpa_kernel(SDPBackend.MATH):
+            outputs, pull = vjp(forward, theta)[:2]
+            push = vjp(lambda slopes: pull(slopes)[0], torch.zeros_like(outputs))[1]  # u -> Jᵀ u is linear
+            bend = vjp(grad(slope), outputs)[1]
+
+        def single(v: Tensor) -> Tensor:
+            product: Tensor = pull(bend(push(v)[0])[0])[0]
+            return product
+
+        return _detached(vmap(single, in_dims=1, out_dims=1))  # (p, m) -> (p, m)
+
+    def roots(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Return S with S Sᵀ the Hessian of each row's loss in its outputs; what is negative is left out."""
+        with _explained():  # (b, …), (b, …) -> (b, k, k)
+            each: Tensor = vmap(jacrev(grad(self._one)))(outputs, y)
+        values, vectors = torch.linalg.eigh(each.detach().reshape(len(y), *[outputs[0].numel()] * 2))
+        found: Tensor = vectors * values.clamp_min(0.0).sqrt()[:, None, :]
+        return found
 
     def mixed(self, theta: Tensor, v: Tensor, X: Tensor, *, y: Tensor) -> Tensor:
         """Return ``∇_x (vᵀ ∇_θ ℓ)`` of each row, in the shape of X."""  # (p,), (p,), (b, …) -> (b, …)
@@ -187,6 +262,17 @@ class ModuleModel:
         sizes = [known[name].numel() for name in self.names]
         parts = zip(self.names, torch.split(theta, sizes), strict=True)
         return {name: part.view_as(known[name]) for name, part in parts}
+
+
+def _detached(columns: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Return a product with columns that keeps no graph."""
+
+    def product(V: Tensor) -> Tensor:
+        with _explained():
+            found = columns(V)
+        return found.detach()
+
+    return product
 
 
 @contextmanager
@@ -293,3 +379,11 @@ def paired(batch: object, which: str) -> Batch:
 
 def _tensors(parts: Iterable[object]) -> bool:
     return all(isinstance(part, Tensor) and part.dim() for part in parts)
+
+
+def digest_of(model: ModuleModel) -> str:
+    """Return a hash of a module's parameters and of what it is audited by."""
+    digest = hashlib.sha256(repr((model.names, model.l2, model.seeds, type(model.net).__name__)).encode())
+    for value in model.net.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

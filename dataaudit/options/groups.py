@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf
 from pathlib import Path
 from typing import (
     Annotated,
@@ -11,21 +10,26 @@ from typing import (
     Final,
     Literal,
     Self,
-    TypeVar,
 )
 
 from dataaudit.errors import SettingError
-from dataaudit.options.option import Opt, Options, options_of, unknown
+from dataaudit.options.option import (
+    Opt,
+    Options,
+    options_of,
+    require_factor,
+    require_solver,
+    unknown,
+)
+from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
-T = TypeVar("T")
 StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
+_OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator workers versus flip without trust"
+TaskName = Literal["classification", "regression", "count"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
-FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
-PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
-SOLVERS: Final = (*FACTORS, *PRODUCTS)
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
 # Panels of --help.
 INPUT, ATTACK, MODEL, RANKING, TRACING, RUN = "Input", "Attack", "Model", "Ranking", "Tracing", "Run"
@@ -36,79 +40,18 @@ def ignore_progress(stage: str, done: int, total: int) -> None:
     """Report no progress."""
 
 
-class Checkpoint:
-    """What the stages of a run came to, for a run that goes on after it: here nothing is kept.
-
-    `checkpoint.folder` keeps it in a folder. What a stage came to is an array, a tensor, a number, a text, a
-    frozen dataclass of the package, or tuples, lists and dicts of these.
-    """
-
-    def get(self, stage: str) -> Any:
-        """Return what a stage came to, or None."""
-        return None
-
-    def put(self, stage: str, value: Any) -> None:
-        """Keep what a stage came to, or how far it is."""
-
-    def once(self, stage: str, make: Callable[[], T]) -> T:
-        """Return what a stage came to, or let it come to it."""
-        kept: T | None = self.get(stage)
-        if kept is None:
-            kept = make()
-            self.put(stage, kept)
-        return kept
-
-    def folder(self) -> Path | None:
-        """Return a folder for files that a run goes on with, or None."""
-        return None
-
-    def below(self, stage: str) -> "Checkpoint":
-        """Return the same for the parts of a stage."""
-        return _Below(self, stage)
-
-
-@dataclass(frozen=True)
-class _Below(Checkpoint):
-    """The parts of one stage."""
-
-    whole: Checkpoint
-    stage: str
-
-    def get(self, stage: str) -> Any:
-        return self.whole.get(f"{self.stage}: {stage}")
-
-    def put(self, stage: str, value: Any) -> None:
-        self.whole.put(f"{self.stage}: {stage}", value)
-
-
-NOT_KEPT: Final = Checkpoint()
-
-
 def model_name(model: Any) -> str:
     """Return what sentences and tables call a model: one of ours, or a fitted one of scikit-learn."""
     if model is None or isinstance(model, str):
         return model or "logistic"
+    model = model.net if is_module(model) else model
     last = model.steps[-1][1] if getattr(model, "steps", None) else model
     return f"own {type(last).__name__}"
 
 
-def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
-    """Refuse what is no solver, or none that can be had here."""
-    if name in among:
-        return
-    if name in SOLVERS:
-        raise SettingError(f"solver {name!r} {why}", f"use one of {', '.join(among)}")
-    raise unknown("solver", name, among)
-
-
-def require_damping(damping: float) -> None:
-    """Refuse a damping that would take curvature away."""
-    if not 0 <= damping < inf:
-        raise SettingError(f"damping must be 0 or more: got {damping:g}", "leave it out, or give 0.01")
-
-
-def _require_factor(name: str) -> None:
-    require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
+def is_module(model: Any) -> bool:
+    """Tell whether a model is a network of the user's: by its name, since torch need not be there yet."""
+    return type(model).__name__ == "ModuleModel"
 
 
 def _require_device_name(name: str) -> None:
@@ -155,12 +98,14 @@ _FLIP: Final = (
     "half of the errors of slice:COLUMN=LEVEL. relabel: fewest labels that right, or flip, the prediction."
 )
 _WITHOUT: Final = 'What if: without the training rows that fulfil this, "hospital = 3"; proved by a refit.'
+_TRUST: Final = "Say whether the rows behind it are its neighbours, as those of other test rows are."
 _COUNTED: Final = 'With --without: count the errors of these test rows apart, "hospital = 3".'
 _ATTACKED: Final = "Attack this test row, from 0."
 _TOGETHER: Final = "Also by one change at once: those of --row, else the sample's rows of each label."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
 Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
+_WEIGHTS: Final = "Weights of the training rows as an array, in their order, where no column has them."
 GroupColumn = Annotated[str | None, Opt("Rows of one value are left out together.", INPUT)]
 By = Annotated[Sequence[str], Opt("Say who mislabels: count wrong labels by its levels.", INPUT)]
 Kinds = Literal["tfidf", "counts"]
@@ -177,11 +122,26 @@ Memory = Annotated[
     int | str | None,
     Opt(_MEMORY, RUN, kind="size", metavar="SIZE", least=2**20, shown="a quarter of what is free"),
 ]
+_TASK: Final = "What the label is: classes, measured numbers (ridge regression), or counts (Poisson)."
+Task = Annotated[TaskName | None, Opt(_TASK, MODEL, shown="classification")]
 Seed = Annotated[int, Opt("Seed of all that is random.", MODEL, place=1)]
 _FITTED: Final = (
     "Or a fitted scikit-learn `LogisticRegression`, `LinearSVC`, `SVC`, `SGDClassifier` or `RidgeClassifier`,"
-    " alone or last in a `Pipeline`."
+    " alone or last in a `Pipeline`; or a network, a `ModuleModel`."
 )
+_OWN: Final = "A network of your own: a `ModuleModel`."
+Module = Annotated[Any, Opt(_OWN, stored=None)]
+_PROBABILITIES: Final = "Rank by these out-of-sample probabilities: .npy, or a table with a column a class."
+_MATRIX: Final = (
+    "Or an array (n, K), its columns in the order of the sorted classes, or a frame whose columns are named "
+    "by them; of any model, for every row in the order of the data, by a model that was not fitted on it."
+)
+_ESTIMATOR: Final = (
+    "An unfitted classifier of scikit-learn, a pipeline or a search, with `predict_proba`: rows are ranked "
+    "by what it says of each part of them when it is fitted on the others."
+)
+_MODELLED: Final = ("model", "l2", "basis", "solver", "damping", "refit")  # here
+_SHOWN: Final = "a model fitted here"
 _REFIT: Final = "Move a fitted model from its coefficients to its minimum, rather than refuse it."
 Refit = Annotated[bool, Opt(_REFIT, stored=None)]
 _CHECKPOINT: Final = (
@@ -302,6 +262,8 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
     id: Id = None
     text_features: TextFeatures = "tfidf"
     basis: Basis = "linear"  # its effects are read off column by column
+    weight: Weight = None
+    sample_weight: Annotated[Any, Opt(_WEIGHTS, stored=None)] = None
     l2: Annotated[float | None, Opt("Ridge; by default chosen.", MODEL, metavar="λ", above=0)] = None
     seed: Seed = 0
     device: Annotated[str, Opt(_DEVICE, RUN, metavar="NAME", check=_require_device_name, stored=None)] = "cpu"
@@ -313,8 +275,15 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         super().__post_init__()
         _ = self.columns  # checks itself
         own = [model for model in self.named.values() if not isinstance(model, str)]
+        if self.weight is not None and self.sample_weight is not None:
+            raise SettingError("weight and sample_weight each weigh the rows", "give one of them")
         if self.refit and not own:
             raise SettingError("refit is for a fitted model: got none", "leave refit out")
+        for name in _OF_CLASSES.split() if self.is_number else ():
+            value = getattr(self, name, None)
+            if value is not None and value is not False and str(value) not in ("()", "logistic"):
+                what = f"{name} is for classes, and the task is {self.task}: got {name} {str(value)[:40]}"
+                raise SettingError(what, f"leave {name} out")
         usual = next(option.default for option in options_of(self) if option.name == "basis")
         if len(own) == len(self.named) and (self.l2 is not None or self.basis != usual):
             what = "a model of your own has its ridge and its features already"
@@ -344,9 +313,18 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return None, None
 
     @property
-    def weight(self) -> str | None:
-        """Column of row weights."""
-        return None
+    def weighs(self) -> bool:
+        """Whether rows have weights."""
+        return self.weight is not None or self.sample_weight is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as the provenance keeps them; of weights that are in no column their hash."""
+        if self.sample_weight is None:
+            return super().to_dict()
+        from hashlib import sha256  # noqa: PLC0415 - few audits have such
+
+        text = repr([float(one) for one in self.sample_weight])
+        return super().to_dict() | {"sample_weight": sha256(text.encode()).hexdigest()}
 
     @property
     def by(self) -> Sequence[str]:
@@ -357,6 +335,16 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
     def group(self) -> str | None:
         """Column whose rows of one value leave training together."""
         return None
+
+    @property
+    def task(self) -> TaskName | None:
+        """What the label is; None where nobody said, and it is taken for classes if it does not look else."""
+        return None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the label is a number."""
+        return self.task in ("regression", "count")
 
     @property
     def model(self) -> Any:
@@ -394,16 +382,58 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
         return False
 
 
-class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
+class OutsideOptions(Options):
+    """Whose probabilities rows are ranked by, where it is not a model that is fitted here."""
+
+    pred_probs: Annotated[
+        Any, Opt(_PROBABILITIES, RANKING, metavar="FILE", shown=_SHOWN, python=_MATRIX, stored=None)
+    ] = None
+    estimator: Annotated[Any, Opt(_ESTIMATOR, stored=None)] = None
+    folds: Annotated[int, Opt("Parts of the rows, for `estimator`.", least=2, stored=None)] = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.outside is None:
+            return
+        if self.pred_probs is not None and self.estimator is not None:
+            raise SettingError("pred_probs and estimator each say what a row gets", "give one of them")
+        usual = {option.name: option.default for option in options_of(self)}
+        said = [name for name in _MODELLED if getattr(self, name) != usual[name]]
+        weighs = self.pred_probs is not None and getattr(self, "weighs", False)
+        said += ["workers"] * getattr(self, "spread", False) + ["weight"] * weighs
+        if said:
+            what = f"{self.outside} fits no model here: {said[0]} says how one is to be"
+            raise SettingError(what, f"leave {said[0]} out")
+        if getattr(self, "rank", None) == "self-influence":
+            raise SettingError(f"{self.outside} has no self-influence", "use rank p-wrong or leave-one-out")
+
+    @property
+    def outside(self) -> str | None:
+        """Which option has the probabilities."""
+        named = ("pred_probs", "estimator")
+        return next((name for name in named if getattr(self, name) is not None), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as the provenance keeps them; of probabilities their file."""
+        kept = super().to_dict()
+        if self.estimator is not None:
+            return kept | {"estimator": f"own {type(self.estimator).__name__}", "folds": self.folds}
+        if self.pred_probs is None:
+            return kept
+        file = isinstance(self.pred_probs, str | Path)
+        return kept | {"pred_probs": str(self.pred_probs) if file else "given"}
+
+
+class LabelOptions(OutsideOptions, ClassOptions, ClusterOptions, TrainingOptions):
     """What is asked of an audit of labels."""
 
-    weight: Weight = None
     group: GroupColumn = None
     by: By = ()
+    task: Task = None
     model: Annotated[Any, Opt(_MODEL, MODEL, choices=MODELS, place=-1, python=_FITTED)] = "logistic"
     basis: Basis = "auto"
     solver: Annotated[
-        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=_require_factor, metavar="NAME")
+        str, Opt("Of the inverse Hessian: cholesky, dual.", MODEL, check=require_factor, metavar="NAME")
     ] = "auto"
     damping: Damping = 0.0
     rank: Annotated[Ranking, Opt("Order of the list; auto is p-wrong.", RANKING)] = "auto"
@@ -418,8 +448,9 @@ class LabelOptions(ClassOptions, ClusterOptions, TrainingOptions):
         for column, role in ((self.label, "label"), (self.id, "id"), (self.weight, "weight")):
             if column and column == self.group:
                 raise SettingError(f"column {column!r} is both the {role} and the group", "name two columns")
-        if self.spread and self.model != "logistic":
-            what = f"{model_name(self.model)} takes all rows in this process, not on workers"
+        if self.spread and (self.model != "logistic" or self.sample_weight is not None):
+            name = "sample_weight" if self.model == "logistic" else model_name(self.model)
+            what = f"{name} takes all rows in this process, not on workers"
             raise SettingError(what, "use logistic, the default, or leave the workers out")
 
     def to_dict(self) -> dict[str, Any]:
@@ -442,6 +473,7 @@ class PairOptions(TrainingOptions):
 class MismatchOptions(PairOptions):
     """What is asked of an audit of a mismatch."""
 
+    task: Task = None
     solver: Annotated[str, Opt(_SOLVER, MODEL, check=require_solver, metavar="NAME")] = "auto"
     damping: Damping = 0.0
     rows: Annotated[Numbers, Opt("Trace this test row, from 0.", TRACING, shown="mispredicted rows")] = ()
@@ -454,6 +486,7 @@ class MismatchOptions(PairOptions):
     checkpoint: Folder = None
     resume: Resume = False
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
+    model: Module = "logistic"
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -469,6 +502,7 @@ class ExplainOptions(PairOptions):
     model: Annotated[
         Any, Opt(_EXPLAINED, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)
     ] = "logistic"
+    task: Task = None
     versus: Annotated[Any, Opt(_VERSUS, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)] = (
         None
     )
@@ -477,6 +511,7 @@ class ExplainOptions(PairOptions):
     flip: Annotated[str | None, Opt(_FLIP, TRACING, metavar="WHAT", check=parse_question)] = None
     without: Annotated[str | None, Opt(_WITHOUT, TRACING, metavar="SQL")] = None
     where: Annotated[str | None, Opt(_COUNTED, TRACING, metavar="SQL")] = None
+    trust: Annotated[bool, Opt(_TRUST, TRACING)] = False
     refit: Refit = False
 
     def __post_init__(self) -> None:
@@ -488,7 +523,8 @@ class ExplainOptions(PairOptions):
             what = f"both models are {self.model}: there is nothing to compare"
             raise SettingError(what, "name another one as versus")
         for name, asked in (("flip is searched", self.flip), ("without is measured", self.without)):
-            if asked is not None and self.model != "logistic":
+            known = self.model == "logistic" or (asked is self.without and is_module(self.model))
+            if asked is not None and not known:
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
         if self.where is not None and self.without is None:

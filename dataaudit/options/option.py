@@ -26,6 +26,9 @@ from typing import (
 
 from dataaudit.errors import SettingError, suggestion
 
+FACTORS: Final = ("auto", "cholesky", "dual")  # exact: of the p × p Hessian, or of the nk × nk dual
+PRODUCTS: Final = ("cg", "lissa", "arnoldi")  # by products alone: to a tolerance, or estimates
+SOLVERS: Final = (*FACTORS, *PRODUCTS)
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 
@@ -143,6 +146,26 @@ _TYPES: Final[Mapping[Any, tuple[Callable[[Any], bool], str, str]]] = {
 def unknown(name: str, value: object, among: Iterable[str]) -> SettingError:
     """Return the error for a value that is not among a few."""
     return SettingError(f"unknown {name}: got {value!r}", suggestion(str(value), among))
+
+
+def require_solver(name: str, among: Sequence[str] = SOLVERS, *, why: str = "is not for this") -> None:
+    """Refuse what is no solver, or none that can be had here."""
+    if name in among:
+        return
+    if name in SOLVERS:
+        raise SettingError(f"solver {name!r} {why}", f"use one of {', '.join(among)}")
+    raise unknown("solver", name, among)
+
+
+def require_damping(damping: float) -> None:
+    """Refuse a damping that would take curvature away."""
+    if not 0 <= damping < inf:
+        raise SettingError(f"damping must be 0 or more: got {damping:g}", "leave it out, or give 0.01")
+
+
+def require_factor(name: str) -> None:
+    """Refuse what does not give the leave-one-out of every row."""
+    require_solver(name, FACTORS, why="has no leave-one-out of every row, by which labels are ranked")
 
 
 def options_of(group: "Options | type[Options]") -> tuple[Option, ...]:

@@ -21,7 +21,7 @@ from dataaudit.data.hive import levels_of
 from dataaudit.data.sql.connection import SQL_FORMATS
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.escape import shown
-from dataaudit.findings.schemas import CONTENT, Findings
+from dataaudit.findings.schemas import CONTENT, Findings, Provenance
 from dataaudit.repair.decisions import Decision, Decisions
 
 _UNPACK: Final = "unpack it, audit the file inside, and repair that"
@@ -120,7 +120,7 @@ def make_plan(
         elif decision.action == "relabel" and decision.label == (label or place["label"]):
             left["same"] += 1
         elif name in now:
-            changes.append(_change(decision, now[name], classes=known.classes, new_class=new_class))
+            changes.append(_change(decision, now[name], known=known, new_class=new_class))
         else:
             missed[name] = found.missed.get(name) or f"its label is {shown(repr(label))} now"
     if missed and not changes and not left["same"]:
@@ -234,11 +234,13 @@ def _places(labels: pl.DataFrame, decisions: Decisions) -> list[tuple[Decision, 
     return [(decision, places[decision.row_id]) for decision in decisions.rows]
 
 
-def _change(
-    decision: Decision, place: Mapping[str, Any], *, classes: tuple[str, ...], new_class: bool
-) -> RowChange:
-    action, label, weight = decision.outcome
-    if label is not None and label not in classes and not new_class:
+def _change(decision: Decision, place: Mapping[str, Any], *, known: Provenance, new_class: bool) -> RowChange:
+    (action, label, weight), classes = decision.outcome, known.classes
+    if label is not None and known.is_number and not known.takes(label):
+        kind = "whole number from 0" if known.task == "count" else "number"
+        what = f"row {shown(decision.row_id)!r} would get a label that is no {kind}: got {shown(label)!r}"
+        raise DataError(what, "write it with digits and a point, as in 12.5")
+    if label is not None and not (known.is_number or known.takes(label) or new_class):
         near = closest(label, classes)
         hint = f"did you mean {near!r}? Else add --new-class" if near else "add --new-class if it is meant"
         what = f"row {shown(decision.row_id)!r} would get a class that no row has: got {shown(label)!r}"

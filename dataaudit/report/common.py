@@ -104,6 +104,11 @@ class Refit(NamedTuple):
     measured: float
 
 
+def size(p: AuditRecord) -> str:
+    """Return the number of features, or whose probabilities there are."""
+    return p.basis if p.outside else f"{words.count(p.n_features)} features"
+
+
 def refits_of(refits: Sequence[Refit], *, none: str) -> tuple[str, bool]:
     """Say in one sentence whether the predictions hold, or `none` without refits; and whether it is known."""
     from dataaudit.statistics import FEWEST, agreement  # noqa: PLC0415 - a check has no refits
@@ -234,6 +239,14 @@ def _plain(value: object) -> str:
 
 
 def _model_facts(p: AuditRecord) -> Facets:
+    if p.outside:
+        classes = (f"Classes of {p.target[:LABEL]}", names(p.classes, _LISTED))
+        return (
+            ("Model", b.Cell(p.basis, 300)),
+            ("Influence", p.solver_reason),
+            classes,
+            ("Seed", str(p.seed)),
+        )
     return (
         ("Features", words.count(p.n_features)),
         (f"Classes of {p.target[:LABEL]}", names(p.classes, _LISTED)),
@@ -247,12 +260,18 @@ def _model_facts(p: AuditRecord) -> Facets:
 
 def about(p: AuditRecord, data: tuple[b.Part, ...]) -> b.Inline:
     """Return data, classes and run in one line, for Markdown."""
-    return (*data, ", classes ", *names(p.classes), "; run ", b.Cell(p.run_id), f" of dataaudit {p.version}.")
+    return (*data, *_classes(p), "; run ", b.Cell(p.run_id), f" of dataaudit {p.version}.")
 
 
 def heading(p: AuditRecord, facts: str) -> b.Inline:
     """Return the size of the data and its classes in a few words, for a terminal."""
-    return (f"{facts}, classes ", *names(p.classes))
+    return (facts, *_classes(p))
+
+
+def _classes(p: AuditRecord) -> tuple[b.Part, ...]:
+    """Name the classes, or say that labels are numbers."""
+    numbers = {"regression": ", labels are numbers", "count": ", labels are counts"}
+    return (numbers[p.task],) if p.is_number else (", classes ", *names(p.classes))
 
 
 def leaves(blocks: Sequence[b.Block], medium: b.Medium) -> Iterator[b.Block | b.Card]:

@@ -28,6 +28,7 @@ _WHEN: Final = ("before", "predicted", "after")
 _PREDICTED: Final = ("predicted_label", "predicted_without")
 _SCOPES: Final = {"prediction": "this prediction", "test": "all test rows"}
 _ROW: Final = 160  # characters of a row's name
+_UNITS: Final = {"regression": "the unit of the label", "count": "logarithms of the count"}
 _TONES: Final = {"harmful": "against", "helpful": "for"}
 
 
@@ -46,6 +47,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
         _strongest(behind),
         flip,
         str(p.without.get("sentence", "")),
+        str(p.trust.get("sentence", "")),
         versus.sentence(f, rivals),
     )
     facts = (
@@ -69,6 +71,7 @@ def report(f: ExplanationFindings, *, folder: str = "") -> b.Report:
             *versus.sections(f, rivals),
             *_without(f),
             b.Section("Nearest rows", _nearest(f, rows), rank=0, key="near", lead=_ALIKE, folded=True),
+            *_usual(f),
             *_parts(f, behind),
             common.trust(f.health, _NONE, page=False),
             _following(p, folder),
@@ -93,6 +96,16 @@ _ALIKE: Final = (
     "Training rows that look most like it. They know neither the labels nor the model: a near row need not "
     "matter, and a row that matters need not be near."
 )
+_USUAL: Final = (
+    "Where the training rows behind a prediction are among the neighbours of its row (NNIF; Cohen, Sapiro & "
+    "Giryes 2020), next to the same of other test rows, drawn at random. The rows most helpful to an "
+    "adversarial or foreign row are far."
+)
+_MEASURES: Final = {
+    "helpful": "mean place of the most helpful rows",
+    "harmful": "mean place of the most harmful rows",
+    "nearest": "mean distance of the nearest rows",
+}
 _LEFT_OUT: Final = (
     "The training rows that fulfil the condition are left out all at once. What that does is predicted by "
     "one Newton step for the whole group and measured by training again; encoding and λ stay as they are."
@@ -135,7 +148,10 @@ def _pulling(terms: Iterable[Term], sign: float) -> tuple[Term, ...]:
 
 
 def _headline(f: ExplanationFindings) -> str:
-    p, share = f.provenance, f.probabilities["probability"][0]
+    p = f.provenance
+    if p.is_number:
+        return f"Test row {p.test_row} is predicted {p.predicted_label[:LABEL]}"
+    share = f.probabilities["probability"][0]
     return f"Test row {p.test_row} is predicted “{p.predicted_label[:LABEL]}” ({words.share(share)})"
 
 
@@ -149,6 +165,8 @@ def _label(p: ExplanationProvenance) -> b.Inline:
     loss = f"a loss of {p.loss:.3g} nats"
     if p.label == p.predicted_label:
         return f"Its label says so too: {loss}."
+    if p.is_number:
+        return f"Its label is {p.label[:LABEL]}: {loss}."
     gets = f"which gets {words.share(p.probability)}"
     return f"Its label is “{p.label[:LABEL]}”, {gets}: the prediction is wrong, {loss}."
 
@@ -179,11 +197,12 @@ def _row(f: ExplanationFindings, terms: list[Term], rows: Rows) -> tuple[b.Block
     values = rows.get(("test", p.test_row_id), ())
     cells = record(values, terms, of=name, length=_TEXT, columns=_COLUMNS)
     own = b.Fold("Its cells", (cells,), open=True, of=name)
-    table = _terms_table(p, terms)
+    table = (_terms_table(p, terms),) if terms else ()  # none for a network
+    classes = () if p.is_number else (_classes(f),)
     return (
-        b.Only(b.PAGE, (b.Grid(((_classes(f), b.Sentence((name, *label)), own), (table,))),)),
-        b.Only(b.MARKDOWN, (table,)),
-        b.Only(b.TERMINAL, _speaking(terms)),
+        b.Only(b.PAGE, (b.Grid(((*classes, b.Sentence((name, *label)), own), table)),)),
+        b.Only(b.MARKDOWN, table),
+        b.Only(b.TERMINAL, _speaking(terms, _UNITS.get(p.task, "log-odds"))),
     )
 
 
@@ -202,10 +221,13 @@ def _classes(f: ExplanationFindings) -> b.Table:
 
 def _terms_table(p: ExplanationProvenance, terms: list[Term]) -> b.Table:
     shown, names = terms[:_TERMS], (b.Cell(p.predicted_label, 40), b.Cell(p.rival_label, 40))
-    said = ("What each adds to the log-odds of “", names[0], "” over “", names[1], "”, or takes from it.")
+    unit = _UNITS.get(p.task, "log-odds")
+    said: b.Inline = f"What each adds to the prediction, or takes from it, in {unit}."
+    if not p.is_number:
+        said = ("What each adds to the log-odds of “", names[0], "” over “", names[1], "”, or takes from it.")
     return b.Table(
         caption="What its own cells do",
-        head=("column or word", "log-odds"),
+        head=("column or word", unit),
         rows=tuple((b.Cell(term_name(t)), _adds(t.contribution)) for t in shown),
         bars=lengths([t.contribution for t in shown]),
         total=len(terms),
@@ -219,14 +241,15 @@ def _adds(contribution: float) -> str:
     return f"{'adds' if contribution > 0 else 'takes'} {words.short(abs(contribution))}"
 
 
-def _speaking(terms: list[Term]) -> tuple[b.Block, ...]:
-    """Say which cells speak for and against the predicted class, in log-odds."""
+def _speaking(terms: list[Term], unit: str) -> tuple[b.Block, ...]:
+    """Say which cells speak for and against the predicted class, or for a larger and a smaller number."""
     facts: list[tuple[str, b.Inline]] = []
-    for title, sign in (("For it", 1.0), ("Against", -1.0)):
+    titles = ("For it", "Against") if unit == "log-odds" else ("Raises it", "Lowers it")
+    for title, sign in zip(titles, (1.0, -1.0), strict=True):
         mine = [term for term in terms if sign * term.contribution > 0][:_SHORT]
         if mine:
             named = [(b.Cell(term_name(t), 40), f" ({words.fixed(abs(t.contribution))})") for t in mine]
-            facts.append((title, (*joined(named), ", in log-odds.")))
+            facts.append((title, (*joined(named), f", in {unit}.")))
     return (b.Facts(tuple(facts)),) if facts else ()
 
 
@@ -383,6 +406,29 @@ def _nearest(f: ExplanationFindings, rows: Rows) -> tuple[b.Block, ...]:
     return (b.Grid(((b.Group("By cosine", (cosine,)),), (b.Group("By distance", (distance,)),))),)
 
 
+def _usual(f: ExplanationFindings) -> tuple[b.Section, ...]:
+    """Return the section that compares the row with other test rows, if that was asked for."""
+    if not len(f.trust):
+        return ()
+    others = words.count(f.trust["n_others"][0])
+    rows = tuple(
+        (
+            _MEASURES.get(one["measure"], ""),
+            words.short(one["value"]),
+            words.short(one["usual"]),
+            f"{words.count(one['n_as_far'])} of {others}",
+        )
+        for one in f.trust.iter_rows(named=True)
+    )
+    table = b.Table(
+        caption="The row and other test rows",
+        head=("", "this row", "their median", "as far or farther"),
+        rows=rows,
+        legend="Places are by distance among the training rows, their means geometric.",
+    )
+    return (b.Section("Trust in the prediction", (table,), rank=0, key="usual", nav="Trust", lead=_USUAL),)
+
+
 def _near(f: ExplanationFindings, rows: Rows, measure: str, caption: str) -> b.Table:
     found = list(f.neighbours.filter(measure=measure).sort("rank").iter_rows(named=True))
     values = [rows.get(("train", row["train_row_id"]), ()) for row in found]
@@ -437,7 +483,8 @@ def _lines(behind: list[Fact]) -> tuple[b.Line, ...]:
 
 
 def _following(p: ExplanationProvenance, folder: str) -> b.Section:
-    flip = f"{p.command} --flip prediction" if not p.flip and p.model == "logistic" else ""
+    flips = not (p.flip or p.is_number) and p.model == "logistic"
+    flip = f"{p.command} --flip prediction" if flips else ""
     parts = "" if p.settings.get("show_components") else f"{p.command} --show-components"
     return common.to_type(
         p,

@@ -26,6 +26,7 @@ _ROWS: Final = 10  # training rows of a finding that are shown with their cells,
 _COLUMNS: Final = 8  # of them
 _CARRIERS: Final = 3
 _HARMFUL: Final = 10
+_LOOKED_AT: Final = 10  # coefficients that people look at
 _SEVERITIES: Final[dict[str, tuple[Inline, Inline]]] = {  # on a card, and in a table
     "high": (Words("High severity", "against"), Words("high", "against")),
     "medium": (Words("Medium severity", "against"), Words("medium", "strong")),
@@ -89,6 +90,8 @@ def _about(one: Fact) -> str:
     if one["kind"] == "rows":
         return few(one["n_train_rows"], "training row")
     columns = " and ".join(one["columns"])
+    if one["cause"] == "level":
+        return "level of the labels"
     return str(one["slice"] or _ABOUT.get(one["kind"], f"{columns} ({one['cause']})"))
 
 
@@ -173,6 +176,9 @@ def _card(f: MismatchFindings, one: Fact, found: Sequence[Fact]) -> blocks.Card:
         [] if of_rows else [blocks.Figure(chart) for chart in figures.pictures(key, one, f.provenance.roles)]
     )
     parts: list[Block] = [Sentence(one["advice"]), Sentence(_worth(one), "quiet")]
+    parts += (
+        [Sentence(_coefficients(one, f.provenance.n_features), "quiet")] if words.known(one["larger"]) else []
+    )
     parts.append(blocks.Grid((*((chart,) for chart in picture), (_fixes(one),))))
     if one["rows"]:
         parts.append(blocks.Fold(_rows_title(one), (_rows(f, one),), open=of_rows))
@@ -198,6 +204,14 @@ def _worth(one: Fact) -> str:
         moves = [words.moved(one[f"{how}_delta_loss"]) for how in ("predicted", "measured")]
         proved = f" By one Newton step the mean test loss {moves[0]}, by a true refit it {moves[1]}."
     return f"Fixing it is worth {size}; {ends}.{proved}{carried}"
+
+
+def _coefficients(one: Fact, n: int) -> str:
+    """Say whether a look at the largest coefficients would show it (Koh & Liang 2017, section 5.3)."""
+    larger = one["larger"]
+    shows = "would not show it" if larger >= _LOOKED_AT else "would show it"
+    n_larger = f"{words.count(larger)} of {words.count(n)}" if larger else f"none of {words.count(n)}"
+    return f"A look at the coefficients {shows}: {n_larger} {'are' if larger > 1 else 'is'} larger."
 
 
 def _by_products(under: Sequence[Fact], caption: str) -> Table:
@@ -317,8 +331,10 @@ def _pair(f: MismatchFindings, trace: Fact, telling: Collection[str]) -> blocks.
         (f"{kind} {row_name(row['row_id'])}" if kind else name, row["label"], row["cells"], ())
         for kind, row, _ in sides
     ]
+    known = words.known(trace["p_label"])  # of numbers there is none
+    likely = f"The model gives its label probability {words.share(trace['p_label'])}. " if known else ""
     numbers = (
-        f"The model gives its label probability {words.share(trace['p_label'])}. The prediction rests on "
+        f"{likely}The prediction rests on "
         f"{words.count(trace['effective_rows'])} training rows (effective number); the strongest one has "
         f"{words.share(trace['top_share'])} of the influence."
     )

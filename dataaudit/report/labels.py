@@ -74,6 +74,10 @@ _GATHERED: Final = (
 )
 _FAINT: Final = "No interval is claimed: rows that contradict the others may as well be right, but hard."
 _NUMBER: Final = "For a number that holds whatever the mistakes are"
+_OUTSIDE: Final = (
+    "Rows are ranked by the probabilities of a model that was not fitted here. So there is no influence and "
+    "no leverage of a row, no evidence by column, no neighbours and no refits."
+)
 _NO_REFITS: Final = "No refits were made in this run, so the predicted changes of loss are not verified."
 
 
@@ -84,7 +88,8 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     """
     p = f.provenance
     n, data = words.count(p.n_rows), (Cell(p.dataset, 120),)
-    rows, counts, of = review_rows(f, top), by_label(f.labels), words.bare(p.classes, p.target)
+    rows, of = review_rows(f, top), words.bare(p.classes, p.target)
+    counts = [] if p.is_number else by_label(f.labels)
     said = f.budget.sort("share") if p.count[0] >= _MANY else f.budget.clear()
     budget: Budget = list(said.iter_rows())
     blocks = tuple(review_row(row) for row in rows)
@@ -92,6 +97,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
     causes = _causes(f)
     hidden = _may_hide(f) and not (p.counted or p.overlapping)
     sentences = common.said(
+        *((_OUTSIDE,) if p.outside else ()),
         *causes,
         *((_NOT_COUNTED,) if hidden else _rests_on(p)),
         _expected(budget, p),
@@ -104,7 +110,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
         kind="labels",
         over=("Label audit of ", Cell(p.dataset, 200)),
         name=data,
-        facts=common.heading(p, f"{n} rows, {words.count(p.n_features)} features"),
+        facts=common.heading(p, f"{n} rows, {common.size(p)}"),
         headline=_headline(f),
         sentences=sentences,
         about=common.about(p, (*data, f": {n} rows")),
@@ -119,7 +125,7 @@ def report(f: Findings, *, top: int = 500, folder: str = "", whole: Findings | N
             _charts(f, budget),
             Section(
                 "By label",
-                (figures.by_label(counts, of),) if counts and not p.overlapping else (),
+                (figures.by_label(counts, of),) if counts and not (p.overlapping or p.is_number) else (),
                 rank=1,
                 key="by-label",
             ),
@@ -190,6 +196,11 @@ def _rests_on(p: Provenance) -> tuple[str, ...]:
             f"The columns leave open which label {open_rows} of the rows should have: an outcome that they "
             "do not determine is no wrong label, and looks like one."
         )
+        if p.is_number:
+            left_open = (
+                f"The columns leave {open_rows} of the variance of the labels open: a rare outcome is no "
+                "wrong label, and looks like one."
+            )
         return left_open, "The list has the rows first that contradict the others most."
     if not all(map(math.isfinite, (expected, low, high))):
         return ()
@@ -335,6 +346,7 @@ def _steps(rows: int, budget: Budget, p: Provenance) -> tuple[tuple[str, Inline]
 def _first(p: Provenance, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], reason: str) -> Section:
     order = f"n order of {_RANKINGS.get(p.ranking, p.ranking)}"
     columns = 7 if any(row.cells for row in rows) else 6  # cells may be withheld
+    left_out = "by probabilities out of sample" if p.outside else "the row left out of training"
     head = ("", "row", "label → suggested", "wrong", "loss", "against the label", "begins")
     overview = Table(
         caption="Rows",
@@ -344,7 +356,7 @@ def _first(p: Provenance, rows: Sequence[ReviewRow], blocks: tuple[Row, ...], re
         short=_SHORT,
         terminal=(0, 1, 2, 3, 4, 5),
         spare=True,
-        legend=f"I{order}; losses in nats, the row left out of training. {reason}".strip(),
+        legend=f"I{order}; losses in nats, {left_out}. {reason}".strip(),
     )
     title = "The ten rows to look at first" if len(blocks) >= _FIRST else "The rows to look at first"
     shown, lead = Rows(items=blocks[:_FIRST], style="first", overview=overview), f"I{order}. {reason}".strip()
@@ -375,9 +387,9 @@ def _trust(f: Findings, health: pl.DataFrame) -> Section:
     of = words.bare(f.provenance.classes, f.provenance.target)
     plots = (
         figures.compare(refits, named, words.signed),
-        figures.calibration(f.labels, f.provenance.classes, of=of),
+        None if f.provenance.is_number else figures.calibration(f.labels, f.provenance.classes, of=of),
     )
-    sentence, known = common.refits_of(refits, none=_NO_REFITS)
+    sentence, known = common.refits_of(refits, none="" if f.provenance.outside else _NO_REFITS)
     bins = _calibration(f.provenance)
     return common.trust(health, sentence, common.charts(*plots), *bins, terminal=known)
 
@@ -430,10 +442,16 @@ def _ranked(
 ) -> Section:
     marked = any(term.role == "text" for row in rows for term in row.evidence)
     colours = ". In the text, marked words speak against the label, underlined ones for it" if marked else ""
-    lead = (
-        "Each line has the label, the suggested label, and the probability that the label is wrong. "
-        "Open a row for its text, what speaks for and against its label (in log-odds), and the rows most "
-        f"like it to the model (1 is the most alike){colours}."
+    units = {"regression": "units of the noise", "count": "logarithms of the count"}
+    unit = units.get(f.provenance.task, "log-odds")
+    lead = "Each line has the label, the suggested label, and the probability that the label is wrong. "
+    lead += (
+        "Open a row for its cells."
+        if f.provenance.outside
+        else (
+            f"Open a row for its text, what speaks for and against its label (in {unit}), and the rows most "
+            f"like it to the model (1 is the most alike){colours}."
+        )
     )
     total = f.provenance.n_rows
     shown = Rows(items=blocks, style="list", total=total, queue=queue, apply=repair_command(f, folder))
@@ -449,7 +467,7 @@ def _charts(f: Findings, budget: Budget) -> Section:
         figures.loo_loss(f.labels["loo_loss"]),
         figures.budget(p_wrong, budget) if known else None,
         figures.selection(f.selection),
-        figures.noise(list(f.noise.iter_rows()), of) if known else None,
+        figures.noise(list(f.noise.iter_rows()), of) if known and not f.noise.is_empty() else None,
     )
     return Section("Charts", (common.charts(*plots),), rank=2, key="charts")
 
@@ -462,6 +480,7 @@ def _line(row: ReviewRow) -> tuple[Inline, ...]:
 
 def _following(f: Findings, folder: str) -> Section:
     command, named = f.provenance.command, shlex.quote(folder)
+    verify = f"audit verify {named} --top 50"
     if not command.startswith("audit "):
         return common.following(common.page_of(folder))
     return common.following(
@@ -469,7 +488,10 @@ def _following(f: Findings, folder: str) -> Section:
         (_NUMBER, f"audit review {named} --sample {_LOOKS}" if folder and not f.provenance.counted else ""),
         ("Review the rows here", f"audit review {named}" if folder else ""),
         ("Carry out the decisions of a review", repair_command(f, folder)),
-        ("Retrain without the first rows, and compare", f"audit verify {named} --top 50" if folder else ""),
+        (
+            "Retrain without the first rows, and compare",
+            verify if folder and not f.provenance.outside else "",
+        ),
         ("The ranked rows for your own tools", f"{command} --format jsonl"),
     )
 

@@ -42,6 +42,9 @@ _SPLIT: Final = (
     "explain and what other labels for the same inputs explain; it names no cause."
 )
 _NO_REFITS: Final = "Too few refits were made in this run to compare predicted with measured changes of loss."
+_UNUSUAL: Final = (
+    "Unusually badly, or wrong, means worse than 95 % of the training rows when they are left out."
+)
 _UNSEEN: Final = (
     "This holds if only the inputs changed: it is what training rows show when they are left out and weighed "
     "to be like the test rows. Labels that changed given the inputs cannot be seen without some test labels."
@@ -96,6 +99,9 @@ def labelled(p: MismatchProvenance) -> bool:
 
 def _headline(p: MismatchProvenance) -> str:
     n, wrong = p.n_test, p.n_errors
+    if p.is_number:
+        share, rows = f"{100 * wrong / max(n, 1):.1f}{_NBSP}%", few(wrong, "labelled test row")
+        return f"{rows} of {n:,} {'is' if wrong == 1 else 'are'} predicted unusually badly ({share})"
     if not wrong:
         return f"None of {n:,} labelled test rows is mispredicted"
     digits = 1 if wrong / n >= 0.001 else 2  # noqa: PLR2004 - below a tenth of a per cent
@@ -150,8 +156,15 @@ def _expected(f: MismatchFindings) -> tuple[Section, ...]:
 def _sentences(f: MismatchFindings, cards: Sequence[Fact]) -> tuple[Inline, ...]:
     p = f.provenance
     verdict = _changed(cards, p.n_errors)
+    usual = _UNUSUAL if p.is_number else ""
     return said(
-        common.unjudged(p), _losses(p), *verdict, _found(cards), _by_products(cards), common.checked(f.health)
+        common.unjudged(p),
+        usual,
+        _losses(p),
+        *verdict,
+        _found(cards),
+        _by_products(cards),
+        common.checked(f.health),
     )
 
 
@@ -286,6 +299,9 @@ def _chance(p: float | None) -> str:
 
 def _slice_table(f: MismatchFindings) -> Section:
     """List every slice; which of them are causes is said above."""
+    numbers = f.provenance.is_number
+    rate = words.fixed if numbers else words.share
+    what = "Means are of the labels" if numbers else "Shares are of the class whose labels differ most"
     cut = pl.col("level").str.contains("^[<≥>] ")  # says itself on which side
     between = pl.when(cut).then(pl.lit(" ")).otherwise(pl.lit(" = "))
     named = f.slices.sort("rank").with_columns(name=pl.concat_str("column", between, "level"))
@@ -297,9 +313,7 @@ def _slice_table(f: MismatchFindings) -> Section:
             "test rows",
             "wrong",
             "mean loss",
-            "class",
-            "of training",
-            "of test",
+            *(("mean of training", "mean of test") if numbers else ("class", "of training", "of test")),
             "chance",
         ),
         rows=tuple(
@@ -307,16 +321,16 @@ def _slice_table(f: MismatchFindings) -> Section:
                 Cell(s["name"], NAME),
                 *(words.count(s[name]) for name in ("n_train", "n_test", "n_errors")),
                 words.fixed(s["loss"]),
-                Cell(s["rate_class"], LABEL),
-                *(words.share(s[f"rate_{part}"]) for part in ("train", "test")),
+                *(() if numbers else (Cell(s["rate_class"], LABEL),)),
+                *(rate(s[f"rate_{part}"]) for part in ("train", "test")),
                 _chance(s["p_value"]),
             )
             for s in named.head(_SLICES).iter_rows(named=True)
         ),
         total=len(named),
         rest=("slice", "slices, all in slices.parquet next to this page"),
-        lead="Rows are those of training, the loss is the mean of its test rows in nats. Shares are of the "
-        "class whose labels differ most; chance is the probability that they differ as much without a cause.",
+        lead=f"Rows are those of training, the loss is the mean of its test rows in nats. {what}; chance is "
+        "the probability that they differ as much without a cause.",
     )
     return Section("Slices", (Fold("All slices", (table,)),), rank=2, key="slices")
 

@@ -91,7 +91,7 @@ class ReviewRow:
     loo_loss: float
     delta_loss_if_removed: float
     delta_loss_if_relabelled: float
-    rank_self_influence: int
+    rank_self_influence: int | None  # None where there is no influence, as of probabilities that were given
     group_rows: int = 1  # rows that leave training together, this one too
     group_conflicts: int = 0  # of these, with another label
     copy_rows: int = 1
@@ -103,6 +103,8 @@ class ReviewRow:
     columns: tuple[str, ...] = ()  # those of an excerpt, the same for all rows
     reviewed: str | None = None  # what was decided before, once that was learned from
     reviewed_label: str | None = None  # the class that it was given
+    residual: float | None = None  # of a number: how many times the noise it is off
+    noise: float | None = None  # in the unit of the numbers
 
     @property
     def picture(self) -> str:
@@ -199,7 +201,10 @@ def review_row(row: ReviewRow) -> Row:
         other=tuple(_near(n, row.of) for n in row.neighbours if not n.same_label),
         same=tuple(_near(n, row.of) for n in row.neighbours if n.same_label),
         reviewed=reviewed(row),
-        sort=(f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0", row.rank_self_influence),
+        sort=(
+            f"{row.loo_loss:.4g}" if words.known(row.loo_loss) else "0",
+            row.rank_self_influence or row.rank,
+        ),
     )
 
 
@@ -216,18 +221,32 @@ def _near(n: Neighbour, of: str) -> Near:
 
 def _sentences(row: ReviewRow) -> tuple[str, ...]:
     label, suggested = (words.of_class(name[:_NAME], row.of) for name in (row.label, row.suggested_label))
-    loss, inside = _nats(row.loo_loss), _nats(row.train_loss)
+    if row.rank_self_influence is None:
+        chance = f"Out of sample the row gets “{label}” with probability {words.share(row.loo_p_label)}"
+        return (f"{chance}: a loss of {_nats(row.loo_loss)} nats.",)
     removed, relabelled = _moves(row.delta_loss_if_removed), _moves(row.delta_loss_if_relabelled)
     others = row.group_rows - 1
     mates = f" with {'the other row' if others == 1 else f'the {others:,} other rows'} of its group" * bool(
         others
     )
-    chance = f"the row gets “{label}” with probability {words.share(row.loo_p_label)}"
     return (
-        f"Left out of training{mates}, {chance}: a loss of {loss} nats ({inside} when trained on).",
+        f"{left_out(row, label, mates=mates)} ({_nats(row.train_loss)} when trained on).",
         f"Removing it{mates} {removed}; relabelling it “{suggested}” {relabelled}.",
         *_conflicts(row),
         f"Number {words.count(row.rank_self_influence)} by self-influence.",
+    )
+
+
+def left_out(row: ReviewRow, label: str, *, mates: str = "") -> str:
+    """Say what the other rows make of a row."""
+    loss = f"a loss of {_nats(row.loo_loss)} nats"
+    if row.residual is None or row.noise is None:
+        chance = words.share(row.loo_p_label)
+        return f"Left out of training{mates}, the row gets “{label}” with probability {chance}: {loss}"
+    suggested, away = row.suggested_label[:_NAME], f"{abs(row.residual):.1f} times as far"
+    return (
+        f"Left out of training{mates}, the row is predicted as {suggested} give or take {row.noise:.3g}; "
+        f"“{label}” is {away} away: {loss}"
     )
 
 
@@ -415,6 +434,9 @@ def queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
     """
     p, names = f.provenance, f.labels["row_id"].head(len(rows)).to_list()
     classes = sorted({*p.classes, *(name for row in rows for name in (row.label, row.suggested_label))})
+    if p.is_number:
+        shown = f.labels.filter(pl.col("row_id").is_in({*names, *f.sample["row_id"]}))
+        classes = sorted({*shown["label"], *shown["suggested_label"]})
     longest = max(map(len, (*names, *f.sample["row_id"])), default=_EXACT + 1)
     fits = longest <= _EXACT and max(map(len, classes)) <= _CLASS and sum(map(len, classes)) <= _CLASSES
     if p.settings.get("redact") == "all" or not fits:
@@ -427,7 +449,8 @@ def queue(f: Findings, rows: Sequence[ReviewRow]) -> dict[str, Any] | None:
         "of": words.bare(p.classes, line(p.target, 60)),
         "classes": classes,
         "names": [line(name, 60) for name in classes],
-        "digits": class_keys(classes),
+        "number": p.task if p.is_number else "",  # then another one may be typed
+        "digits": [""] * len(classes) if p.is_number else class_keys(classes),
         "rows": [entries[name] for name in names],
         "expected": round(float(known.sum()), 3) if len(known) and not p.overlapping else None,
         "sample": {"rows": [entries[name] for name in f.sample["row_id"] if name in entries], "sums": sums},

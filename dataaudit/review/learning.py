@@ -128,12 +128,16 @@ def _check(findings: Findings, decisions: Decisions) -> None:
     if decisions.run_id and decisions.run_id != run:
         what = f"the decisions are of run {shown(decisions.run_id)}, these findings are of run {run}"
         raise DataError(what, "name the folder of findings that was reviewed")
-    names, classes = set(findings.labels["row_id"].to_list()), findings.provenance.classes
+    known = findings.provenance
+    names, classes = set(findings.labels["row_id"].to_list()), known.classes
     for row in decisions.rows:
         if row.row_id not in names:
             what = f"row {shown(row.row_id)!r} is decided, but it is not in these findings"
             raise DataError(what, "name the folder of findings that was reviewed")
-        if row.action == "relabel" and row.label not in classes:
+        if row.action == "relabel" and not known.takes(str(row.label)):
+            if known.is_number:
+                what = f"row {shown(row.row_id)!r} is to be {shown(str(row.label))!r}, which is no number"
+                raise DataError(what, "write it with digits and a point, as in 12.5")
             near = closest(str(row.label), classes)
             hint = f"did you mean {near!r}?" if near else f"the classes are {', '.join(map(shown, classes))}"
             raise DataError(f"{shown(str(row.label))!r} is no class of these findings", hint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,7 @@ class Queue:
     sample: frozenset[int] = frozenset()  # places of rows to look at before the suggestion is seen
     reviewed: frozenset[int] = frozenset()  # places of rows whose decisions were learned from before
     learned: bool = False  # whether `p_wrong` comes out of decisions
+    takes: Callable[[str], bool] | None = None  # where labels are numbers, whether a text is one that fits
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -61,9 +62,11 @@ def queue_of(findings: Findings, *, sample: int = 0) -> Queue:
     first = dict.fromkeys([*drawn, *range(len(places))])
     row_ids, labels = tuple(table["row_id"].to_list()), tuple(table["label"].to_list())
     suggested = tuple(table["suggested_label"].to_list())
+    known = findings.provenance
+    is_number = known.is_number
     return Queue(
         run_id=findings.provenance.run_id,
-        classes=tuple(sorted({*findings.provenance.classes, *labels, *suggested} - {None})),
+        classes=() if is_number else tuple(sorted({*known.classes, *labels, *suggested} - {None})),
         row_ids=row_ids,
         labels=labels,
         suggested=suggested,
@@ -74,6 +77,7 @@ def queue_of(findings: Findings, *, sample: int = 0) -> Queue:
         sample=frozenset(drawn),
         reviewed=frozenset(_reviewed(table)),
         learned=bool(findings.provenance.learned.get("decisions")),
+        takes=known.takes if is_number else None,
     )
 
 

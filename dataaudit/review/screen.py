@@ -17,7 +17,7 @@ from dataaudit.cells import drawn, marker, passage
 from dataaudit.escape import block, line
 from dataaudit.report import words
 from dataaudit.report.blocks import seen_columns
-from dataaudit.report.rows import class_keys, marks_of, telling, term_name
+from dataaudit.report.rows import class_keys, left_out, marks_of, telling, term_name
 from dataaudit.review.progress import be, stop_hint
 from dataaudit.review.session import HELP, effect
 
@@ -88,9 +88,7 @@ def _suggestion(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     wrong = f"   chance that it is wrong: {chance}"
     change = Text.assemble((of, _DIM), label, (" → ", _DIM), (suggested, _STRONG), wrong)
     change.truncate(width, overflow="ellipsis")
-    probability, loss = words.closed(words.share(row.loo_p_label)), words.fixed(row.loo_loss)
-    left_out = f"Left out of training, it gets “{_named(row)}” with {probability}: a loss of {loss} nats."
-    return [change, Text(left_out, style=_DIM)]
+    return [change, Text(f"{words.closed(left_out(row, _named(row)))}.", style=_DIM)]
 
 
 def _blind(row: ReviewRow) -> list[Text]:
@@ -148,6 +146,7 @@ def _keys(desk: Desk, row: ReviewRow, width: int) -> list[Text]:
     accept = f"{'→ ' if row.of else ''}{line(queue.suggested[desk.review.at], 20)}"
     suggested = ("v", "more") if desk.review.blind else ("a", accept)
     offered = [suggested, ("x", f"keep {line(row.label, 20)}"), ("d", "drop"), ("s", "unsure")]
+    offered += [] if queue.takes is None else [("c", "type")]
     offered += [("u", "undo"), ("j/k", "move"), ("/", "find")]
     last = _legend([("?", "keys"), ("q", "quit")])
     while cell_len(_legend(offered).plain) + 2 + last.cell_len > width:
@@ -234,13 +233,16 @@ def _near(row: ReviewRow) -> list[Text]:
     for same in (False, True):
         near = [neighbour for neighbour in row.neighbours if neighbour.same_label == same]
         if near:
-            lines.append(Text(f"most like it among {_named(row, near[0].label)}:", style=_DIM))
-            lines += [_neighbour(neighbour) for neighbour in near]
+            are_numbers = row.residual is not None
+            among = "" if are_numbers else f" among {_named(row, near[0].label)}"
+            lines.append(Text(f"most like it{among}:", style=_DIM))
+            lines += [_neighbour(one, one.label if are_numbers else "") for one in near]
     return lines
 
 
-def _neighbour(neighbour: Neighbour) -> Text:
+def _neighbour(neighbour: Neighbour, label: str) -> Text:
     text = Text(f"  {words.fixed(neighbour.similarity)}  ", no_wrap=True, overflow="ellipsis")
+    text.append(f"{line(label, 20)}  " if label else "", style=_STRONG)
     text.append(_end(line(neighbour.row_id, _LONG), _NAME))
     text.append(f"  {line(neighbour.excerpt, 240)}", style=_DIM)
     return text

@@ -168,7 +168,7 @@ HELP: Final = (
     ("a", "accept the suggested label"),
     ("x", "keep the label as it is"),
     ("1 … 9, 0", "give the row this class: the one of that name, or else in order"),
-    ("c", "give the row a class by its name"),
+    ("c", "give the row a class by its name, or another number"),
     ("d", "drop the row"),
     ("s", "unsure: the row stays as it is"),
     ("u", "take the last decision back"),
@@ -259,6 +259,7 @@ def _acted(review: Review, key: str) -> Review:
     if key and key in given:
         return review.decide("relabel", given[key])
     unknown = f"No class has the key {key}. There are {len(classes)} classes."
+    unknown = unknown if review.queue.takes is None else "Press c to type another number."
     return review.with_message(unknown if key.isdecimal() else "")
 
 
@@ -287,9 +288,12 @@ def _typed(desk: Desk, prompt: Prompt, *, key: str, find: Finder) -> Desk:
 
 def _class_named(review: Review, text: str) -> Review:
     """Give the row the class of that name, or the only one that begins so."""
-    classes = review.queue.classes
+    classes, takes = review.queue.classes, review.queue.takes
     if not text:
         return review
+    if takes is not None:
+        fits = takes(text)
+        return review.decide("relabel", text) if fits else review.with_message(f"“{text}” is no such number.")
     exact = [name for name in classes if name == text]
     begins = [name for name in classes if name.casefold().startswith(text.casefold())]
     if len(exact or begins) == 1:

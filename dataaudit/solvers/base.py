@@ -82,9 +82,7 @@ def solved_forms(objective: Objective, solve: Callable[[Tensor], Tensor], rows: 
 
 def lifted_rows(objective: Objective, rows: Tensor) -> Tensor:
     """Return x̃ ⊗ I of groups of rows, a column for each row and score."""  # (g, d) -> (p, gdk)
-    X = objective.rows.take(rows.reshape(-1)).dense()
-    B = torch.einsum("mw,kl->wkml", X, torch.eye(objective.model.loss.n_scores, dtype=X.dtype))
-    return B.reshape(objective.model.n_params, -1)
+    return objective.model.lifted(objective.rows.take(rows.reshape(-1)))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import STRIP
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, ShardedRows, joined
+from dataaudit.options.progress import heard, portion, ticking
 from dataaudit.solvers.base import (
     Prepared,
     probe_residual,
@@ -108,7 +109,9 @@ class _Inverse:
     def quadratic_forms(self) -> Tensor:
         """Return Q_i of every row."""  # -> (n, k, k)
         rows = self.objective.rows
-        return joined(rows.map(partial(_forms, self.blocks), dense=True), rows.n)
+        blocks = self.blocks
+        with portion(1, 3, size=2):
+            return joined(heard(rows.map(partial(_forms, blocks, rows.n), dense=True), rows.n), rows.n)
 
     def joint_forms(self, rows: Tensor) -> Tensor:
         """Return the forms of groups of d rows."""  # (g, d) -> (g, dk, dk)
@@ -122,13 +125,12 @@ class _Inverse:
         return Q.view(g, d * k, d * k)
 
 
-def _forms(inverse: Tensor, block: Block) -> Tensor:
-    """Return Q_i of some rows from H⁻¹ by feature and score."""  # (d+1, k, d+1, k) -> (b, k, k)
+def _forms(inverse: Tensor, n: int, block: Block) -> Tensor:
+    """Return Q_i of some of n rows from H⁻¹ by feature and score."""  # (d+1, k, d+1, k) -> (b, k, k)
     X, k = block.dense(), inverse.shape[1]
-    Q = X.new_empty(len(X), k, k)
-    for a in range(k):
-        for b in range(a + 1):
-            Q[:, a, b] = Q[:, b, a] = squares(X, inverse[:, a, :, b])
+    Q, pairs = X.new_empty(len(X), k, k), [(a, b) for a in range(k) for b in range(a + 1)]
+    for a, b in ticking(pairs) if len(X) == n else pairs:  # of several blocks each is a step itself
+        Q[:, a, b] = Q[:, b, a] = squares(X, inverse[:, a, :, b])
     return Q
 
 

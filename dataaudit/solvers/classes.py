@@ -35,7 +35,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.errors import SolveError
-from dataaudit.model.costs import BLOCKS, COLUMNS, KEPT, NUMBERS
+from dataaudit.model.costs import BLOCKS, KEPT, columns_at_once
 from dataaudit.model.device import CPU
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.cg import conjugate_gradients
@@ -87,7 +87,7 @@ class Coupled:
 
     @classmethod
     def of(
-        cls, objective: Objective, theta: Tensor, dtype: torch.dtype = torch.float64, *, damping: float = 0.0
+        cls, objective: Objective, theta: Tensor, *, dtype: torch.dtype = torch.float64, damping: float = 0.0
     ) -> Coupled:
         """Take the Hessian of an objective at θ."""
         rows = objective.rows
@@ -166,7 +166,7 @@ class Classes:
     @classmethod
     def of(cls, objective: Objective, theta: Tensor, *, damping: float = 0.0) -> Classes:
         """Take the Hessian of an objective at θ."""
-        hessian = Coupled.of(objective, theta, torch.float32, damping=damping)
+        hessian = Coupled.of(objective, theta, dtype=torch.float32, damping=damping)
         W = _block_weights(objective, theta)
         return cls(hessian, W, Blocks.of(objective.rows.X, W, hessian.ridge + damping))
 
@@ -180,7 +180,7 @@ class Classes:
     def columns(self) -> int:
         """How many right-hand sides are solved for at a time."""
         n, K = self.W.shape
-        return max(1, min(COLUMNS, NUMBERS // ((n + len(self.hessian.ridge)) * K)))
+        return columns_at_once(n, len(self.hessian.ridge), K, cached=False)
 
     def precondition(self, V: Tensor) -> Tensor:
         """Return T diag(H_a)⁻¹ Tᵀ V, nearly."""  # (p, m) -> (p, m)

@@ -56,6 +56,8 @@ class Classwise:
         iterates, product = factors.root.dtype == torch.float32, Coupled.of(objective, theta).product
 
         def solve(B: Tensor) -> Tensor:
+            if not B.shape[1]:
+                return B
             parts = torch.split(B, factors.columns, dim=1)
             found = [
                 conjugate_gradients(product, part, precondition=factors.solve, tolerance=TOLERANCE)[0]
@@ -185,7 +187,8 @@ class _Factors:
         Q = Q.view(g, d, K, d, K)
         Q.diagonal(dim1=2, dim2=4).add_(phi.permute(1, 2, 3, 0))
         Q = Q[:, :, 1:] - Q[:, :, :1]
-        return (Q[..., 1:] - Q[..., :1]).reshape(g, d * (K - 1), -1)
+        between: Tensor = Q[..., 1:] - Q[..., :1]
+        return between.reshape(g, d * (K - 1), -1)
 
 
 def _factors(objective: Objective, theta: Tensor) -> _Factors:
@@ -222,6 +225,7 @@ def _factors(objective: Objective, theta: Tensor) -> _Factors:
 
 
 def _factor(A: Tensor, l2: float) -> Tensor:
+    L: Tensor
     L, failed = torch.linalg.cholesky_ex(A)
     if failed:
         what = f"the dual matrix of a class is not positive definite at λ = {l2:g}"

@@ -35,6 +35,7 @@ from dataaudit.errors import NotPositiveDefinite, SolveError
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, times, times_transposed
+from dataaudit.options.progress import portion, tick
 from dataaudit.solvers.base import (
     Prepared,
     damped_ridge,
@@ -284,7 +285,10 @@ def _invert_into(L: Tensor, out: Tensor) -> None:
         out.copy_(torch.linalg.solve_triangular(L, torch.eye(n, dtype=L.dtype), upper=False))
         return
     half = n // 2
-    _invert_into(L[:half, :half], out[:half, :half])
-    _invert_into(L[half:, half:], out[half:, half:])
+    with portion(0, 8):  # of n³ multiplications a half takes an eighth
+        _invert_into(L[:half, :half], out[:half, :half])
+    with portion(1, 8):
+        _invert_into(L[half:, half:], out[half:, half:])
+    tick(2, 8)
     BA = torch.linalg.solve_triangular(L[:half, :half], L[half:, :half], upper=False, left=False)
     out[half:, :half] = torch.linalg.solve_triangular(L[half:, half:], BA, upper=False).neg_()

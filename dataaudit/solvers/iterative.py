@@ -21,9 +21,9 @@ from torch import Tensor
 
 from dataaudit.errors import NotPositiveDefinite, SettingError, SolveError
 from dataaudit.memory import memory_limit, require_memory
+from dataaudit.solvers.cg import lanczos, largest_eigenvalue
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.operator import Curvature, Inverse
-from dataaudit.solvers.spectrum import lanczos, largest_eigenvalue
 
 RAISES: Final = 40  # attempts at a damping that makes H positive definite
 POOR: Final = 0.5  # relative residual from which on an estimate is no use; that of no estimate is 1

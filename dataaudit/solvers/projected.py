@@ -41,8 +41,10 @@ NEAR: Final = 1e-3  # relative residual of a solve of which three digits are use
 TOLERANCE: Final = 5e-9  # and of one that is to be exact
 AGAIN: Final = 0.1  # of what is left of one
 FORM: Final = 3e-7  # share of a form that may be left
+SOLVED: Final = 1e-8  # and to which it is solved for
 ROUNDS: Final = 8
 KEPT: Final = 4  # part of the memory that the projections may keep
+EXACT: Final = 1e-6  # relative residual that leaves nothing of a form
 PROJECTED: Final = 0.03  # relative residual of what is projected
 # Entries of X times classes times probes, and the bounds of these, for several classes.
 PROBED: Final = 6e8
@@ -167,7 +169,7 @@ def _refine(product: Product, inverse: Schur | Classes, B: Tensor) -> Tensor:
     raise SolveError(f"a solve stopped at a relative residual of {worst:.1e}", "raise --l2")
 
 
-def _exact_forms(objective: Objective, product: Product, inverse: Schur | Classes, rows: Tensor) -> Tensor:
+def _exact_forms(objective: Objective, product: Product, inverse: Schur, rows: Tensor) -> Tensor:
     """Return the joint forms of groups of rows."""  # (g, d) -> (g, dk, dk)
     (g, d), k = rows.shape, objective.model.loss.n_scores
     forms = torch.empty(g, d * k, d * k, dtype=torch.float64)
@@ -180,9 +182,9 @@ def _exact_forms(objective: Objective, product: Product, inverse: Schur | Classe
     return forms
 
 
-def _solved(product: Product, inverse: Schur | Classes, B: Tensor) -> tuple[Tensor, Tensor]:
+def _solved(product: Product, inverse: Schur, B: Tensor) -> tuple[Tensor, Tensor]:
     """Return X near H⁻¹ B and B - HX, so near that little is missing in the forms."""
-    X = inverse.solve(B, NEAR)
+    X = inverse.solve(B, EXACT, missing=SOLVED)
     for _ in range(ROUNDS):
         R = B - product(X)
         missing = torch.nonzero(inverse.energy(R) > FORM * (X * B).sum(0))[:, 0]

@@ -21,7 +21,7 @@ from dataaudit.features.columns import Feature
 from dataaudit.features.target import class_texts
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.newton import Fit
-from dataaudit.training.sklearn import require_supported, take
+from dataaudit.training.sklearn import require_supported, take, unwrapped
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def adopt(
     refit: bool = False,  # go from its coefficients to the minimum of its objective, however far
 ) -> Adopted:
     """Take a fitted classifier, alone or last in a `Pipeline`."""
-    steps, last = _split(model)
+    steps, last = _split(unwrapped(model))
     require_supported(last)
     X, names = _design(steps, last, frame)
     taken = take(last, X, y, order=_class_order(last, classes), weight=weight, refit=refit)

@@ -46,7 +46,7 @@ def check_rows(
     """Look for spellings of classes, columns that hold the label or count the rows, groups and copies."""
     left_out = {role.column for role in roles if role.role == "left out"}
     return (
-        *check_classes(target),
+        *(() if target.quantity else check_classes(target)),
         _restated(found, left_out),
         *_counters(target.y, roles),
         _grouped(frame, target.y, roles, column=settings.group),

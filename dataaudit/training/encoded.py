@@ -27,7 +27,7 @@ from dataaudit.features.leaks import Restated, restated
 from dataaudit.features.roles import RESTATES, infer_roles
 from dataaudit.features.target import Reading, Target, encode_target, encode_weight
 from dataaudit.findings.schemas import GROUPS
-from dataaudit.memory import memory_limit
+from dataaudit.memory import SEARCHED, memory_limit
 from dataaudit.options import GROUP_HINT, LabelOptions, StepCallback, TrainingOptions, ignore_progress
 from dataaudit.training.checks import Check, check_rows, may_group
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
     from dataaudit.influence.groups import Groups
 
+SAMPLE_WEIGHT: Final = "sample_weight"  # weights that came as an array
 SMALL: Final = 200  # a table is small if the memory that may be used is so many times its files
 ON_DISK: Final = (
     "The table stayed on disk, as it needs more memory than may be used: columns and rows were read in turn."
@@ -84,13 +85,14 @@ def read_labelled(
         "named": named,
         "dialect": Dialect(settings.encoding, settings.no_header),
     }
-    dataset = _scanned(source, wanted, scratch, settings) or load(source, **wanted)
+    dataset = on_disk(source, wanted, scratch=scratch, settings=settings) or load(source, **wanted)
+    dataset = with_weights(dataset, settings)
     for column in (settings.group, *settings.by):
         if column and column not in (*dataset.frame.columns, settings.id):
             raise MissingColumn(column, dataset.frame.columns, "the data")
     if isinstance(settings, LabelOptions):
         dataset = _as_asked(dataset, settings)
-    target = encode_target(dataset.frame[settings.label])
+    target = encode_target(dataset.frame[settings.label], settings.task)
     dataset = dataset if target.kept.all() else dataset.keep(target.kept)
     if settings.by:
         from dataaudit.features.levels import require_levels  # noqa: PLC0415 - few audits count by columns
@@ -100,20 +102,30 @@ def read_labelled(
     return dataset, target
 
 
-def _scanned(
-    source: Any, wanted: Mapping[str, Any], scratch: Scratch | None, settings: TrainingOptions
+def on_disk(
+    source: Any,
+    wanted: Mapping[str, Any],
+    *,
+    scratch: Scratch | None,
+    settings: TrainingOptions,
+    share: float = 1.0,  # of the memory that may be used, for these rows
 ) -> Dataset | None:
     """Return a table that does not fit in memory, on disk; None where it does, as most do."""
     sizes = sum(map(file_size, given_files(source))) if scratch is not None else 0
-    if scratch is None or (scratch.engine is None and sizes * SMALL <= memory_limit()):
+    if scratch is None or (scratch.engine is None and sizes * SMALL <= share * memory_limit()):
         return None
     import dataaudit.solvers  # noqa: F401, PLC0415 - before its modules: another thread imports them as well
     from dataaudit.training.streamed import read_scanned  # noqa: PLC0415 - few tables are so large
 
-    dataset = read_scanned(source, wanted, scratch, plain=settings.basis == "linear")
-    if dataset is not None and settings.model != "logistic":
-        what = f"{settings.model} takes all rows in memory, where these do not fit"
-        raise SettingError(what, "use logistic, the default, or give more with --memory")
+    searched = 0 if isinstance(settings, LabelOptions) else SEARCHED
+    plain = settings.basis == "linear"
+    dataset = read_scanned(source, wanted, scratch, plain=plain, searched=searched, share=share)
+    if dataset is not None and (settings.model != "logistic" or settings.is_number):
+        name = f"task {settings.task}" if settings.is_number else settings.model
+        also = "" if settings.is_number else "use logistic, the default, or "
+        raise SettingError(
+            f"{name} takes all rows in memory, where these do not fit", f"{also}give more with --memory"
+        )
     return dataset
 
 
@@ -148,6 +160,15 @@ def encode_training(
     return Training(dataset, target, encoding, columns, *others)
 
 
+def _bins(target: Target) -> NDArray[np.int64]:
+    """Return the classes of the rows, or bins of their numbers."""
+    if target.quantity is None:
+        return target.y
+    from dataaudit.features.target import binned  # noqa: PLC0415 - most labels are classes
+
+    return binned(target.quantity.values)
+
+
 def _columns(frame: pl.DataFrame, encoding: Encoding) -> Columns:
     """Encode the rows of a frame, those on disk when they are asked for."""
     if isinstance(frame, pl.DataFrame):
@@ -163,7 +184,7 @@ def _encode(dataset: Dataset, target: Target, settings: TrainingOptions) -> tupl
     frame, weight, notes = weighted(dataset, settings)
     roles = _roles(frame, dataset.unshared, settings)
     judged = isinstance(settings, LabelOptions)
-    found = restated(frame, target.y, roles, label=settings.label) if judged else ()
+    found = restated(frame, _bins(target), roles, label=settings.label) if judged else ()
     roles = _without(roles, found, kept=settings.features)
     encoding = fit_encoding(frame, settings.label, settings=settings.columns, decided=roles)
     columns = _columns(frame, encoding)
@@ -287,10 +308,34 @@ def weighted(
         from dataaudit.features.levels import only_counted  # noqa: PLC0415 - few audits count by columns
 
         frame = frame.drop(name for name in only_counted(settings.by, settings) if name != settings.group)
-    if settings.weight is None:
+    if not settings.weighs:
         return frame, np.ones(dataset.n), ()
+    column = settings.weight or SAMPLE_WEIGHT
+    if dataset.weight is None and column not in dataset.frame.columns:
+        raise MissingColumn(column, dataset.frame.columns, "the data")
+    weight = encode_weight(dataset.frame[column] if dataset.weight is None else dataset.weight)
+    note = f"Rows weigh {column!r} in the fit and in influence; basis and λ were chosen without."
+    return frame.drop(column, strict=False) if dataset.weight is None else frame, weight, (note,)
+
+
+def with_weights(dataset: Dataset, settings: TrainingOptions, *, apart: bool = False) -> Dataset:
+    """Return the rows with weights that came as an array, or with those of the column `apart` from it."""
+    if settings.sample_weight is not None:
+        try:
+            weight = pl.Series(
+                SAMPLE_WEIGHT, np.asarray(settings.sample_weight, dtype=np.float64).reshape(-1)
+            )
+        except (TypeError, ValueError) as error:
+            raise SettingError(
+                f"{SAMPLE_WEIGHT} holds no numbers: {error}", "give one for each row"
+            ) from error
+        if len(weight) != dataset.n:
+            what = f"{SAMPLE_WEIGHT} has {len(weight):,} values, the training data have {dataset.n:,} rows"
+            raise SettingError(what, "give one for each row, also where the label is missing")
+        return replace(dataset, weight=weight)
+    if not apart or settings.weight is None:
+        return dataset
     if settings.weight not in dataset.frame.columns:
-        raise MissingColumn(settings.weight, dataset.frame.columns, "the data")
-    weight = encode_weight(dataset.frame[settings.weight])
-    note = f"Rows weigh {settings.weight!r} in the fit and in influence; basis and λ were chosen without."
-    return frame.drop(settings.weight, strict=False), weight, (note,)
+        raise MissingColumn(settings.weight, dataset.frame.columns, "the training data")
+    weight = dataset.frame[settings.weight]
+    return replace(dataset, frame=dataset.frame.drop(settings.weight), weight=weight)

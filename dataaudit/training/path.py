@@ -254,27 +254,62 @@ class DensePath(Curve):
         return flat
 
 
+class LeastSquares:
+    """Ridge regression at any λ by one factor, and exact errors of left-out rows (Allen 1974)."""
+
+    def __init__(self, X: Tensor, Y: Tensor, *, groups: Groups | None = None) -> None:
+        self.groups, self.centre, self.mean = groups, X.mean(0), Y.mean(0)  # (n, d), (n, m)
+        X, self.Y = X - self.centre, Y - self.mean
+        self.w, self.V = torch.linalg.eigh(X.T @ X / len(X))
+        self.U = X @ self.V
+        self.projected, self.squares = self.U.T @ self.Y / len(X), self.U**2
+
+    def _shrink(self, l2: float) -> Tensor:
+        shrink: Tensor = 1.0 / (self.w.clamp_min(0.0) + l2)
+        return shrink
+
+    def errors(self, l2: float) -> Tensor:
+        """Return the error of each row without itself, and without its group."""  # -> (n, m)
+        n, shrink = len(self.U), self._shrink(l2)
+        h = (self.squares @ shrink) / n + 1.0 / n
+        residual = self.Y - self.U @ (shrink[:, None] * self.projected)
+        error: Tensor = residual / (1.0 - h).clamp_min(1e-3)[:, None]
+        if self.groups:
+            error = _without_groups(self.groups.partition, self.U, shrink, residual, error)
+        return error
+
+    def theta(self, l2: float) -> Tensor:
+        """Return the parameters."""  # -> (p,)
+        Theta = self.V @ (self._shrink(l2)[:, None] * self.projected)
+        theta: Tensor = torch.cat([Theta, (self.mean - self.centre @ Theta)[None]]).reshape(-1)
+        return theta
+
+
 def least_squares_loss(X: Tensor, Y: Tensor, *, groups: Groups | None = None) -> tuple[float, float]:
     """Return the least mean squared leave-one-out error of ridge regression over `SCREEN_L2`, and its λ.
 
     Errors are summed over the columns of Y, in its units squared; an intercept is added.
     """  # (n, d), (n, m)
-    n = len(X)
-    X, Y = (X - X.mean(0)).float(), Y.float()
-    mean = Y.mean(0)
-    w, V = torch.linalg.eigh(X.T @ X / n)
-    U = X @ V
-    projected, squares = U.T @ (Y - mean) / n, U**2
-    found = []
-    for l2 in SCREEN_L2:
-        shrink = 1.0 / (w.clamp_min(0.0) + l2)
-        h = (squares @ shrink) / n + 1.0 / n
-        residual = Y - mean - U @ (shrink[:, None] * projected)
-        error = residual / (1.0 - h).clamp_min(1e-3)[:, None]
-        if groups:
-            error = _without_groups(groups.partition, U, shrink, residual, error)
-        found.append((float((error**2).sum(1).mean()), l2))
-    return min(found)
+    # Centred before it is rounded.
+    ridge = LeastSquares((X - X.mean(0)).float(), Y.float(), groups=groups)
+    return min((float((ridge.errors(l2) ** 2).sum(1).mean()), l2) for l2 in SCREEN_L2)
+
+
+class RidgePath(Curve):
+    """One λ after another of a ridge regression: exact, by one factor for all of them."""
+
+    dear = False
+
+    def __init__(self, X: Tensor, y: Tensor, *, groups: Groups | None = None) -> None:
+        super().__init__()
+        self.ridge, self.groups = LeastSquares(X.double(), y[:, None], groups=groups), groups
+
+    def _evaluate(self, l2: float) -> PathLoss:
+        losses = 0.5 * self.ridge.errors(l2)[:, 0] ** 2
+        if self.groups:  # as of `DensePath`
+            n, losses = len(losses), group_sums(losses, self.groups)
+            losses *= len(losses) / n
+        return PathLoss(l2, losses, self.ridge.theta(l2))
 
 
 def _without_groups(part: Partition, U: Tensor, shrink: Tensor, residual: Tensor, alone: Tensor) -> Tensor:

@@ -38,17 +38,18 @@ from dataaudit.errors import SettingError
 from dataaudit.features import AnyColumns, Basis, BasisSettings, Columns, fit_basis
 from dataaudit.memory import memory_limit
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.losses import Loss, Softmax
+from dataaudit.model.losses import Loss, Normal, Softmax
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback, ignore_progress
 from dataaudit.solvers.newton import BLOCK_NUMBERS
 from dataaudit.training.curve import Curve, PathLoss
-from dataaudit.training.path import DensePath, PathPoint, l2_path, least_squares_loss
+from dataaudit.training.path import DensePath, PathPoint, RidgePath, l2_path, least_squares_loss
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
 
 Numbers = NDArray[np.int64]
+Labels = NDArray[np.int64] | NDArray[np.float64]
 # Loss of the screen, λ to start from, basis.
 _Judged = tuple[float, float, BasisSettings]
 
@@ -63,6 +64,8 @@ PATH_ROWS = 20_000
 # The same where X is sparse. A ridge that is as strong for more rows is less by their number, as R is a mean:
 # *measured* on 1,500 to 20,000 mails, λ times the rows is .73 to 1.22.
 SPARSE_ROWS = 10_000
+# Added to the seed: who planted wrong labels may have drawn just these rows by it.
+APART = 1_000_003
 # Most parameters that RBF features may bring a model to, and the fewest landmarks worth having.
 PARAMETERS, FEWEST_LANDMARKS = 2000, 50
 # More parameters of two classes than this are left to `path.l2_path`, which needs no Hessian.
@@ -118,11 +121,11 @@ class Choice:
 
 def choose(
     columns: AnyColumns,
-    y: Numbers,  # (n,) class numbers, 0 to K-1
+    y: Labels,  # (n,) class numbers, 0 to K-1; or numbers, with a loss of these and 2 as `n_classes`
     n_classes: int,
     *,
     settings: SelectionSettings = SelectionSettings(),
-    loss: Loss | None = None,  # if it is not softmax; then the screen alone decides on the basis
+    loss: Loss | None = None,  # if it is not softmax; but for numbers the screen alone decides on the basis
     on_step: StepCallback = ignore_progress,
 ) -> Choice:
     """Choose basis and λ."""
@@ -132,9 +135,9 @@ def choose(
     sparse = bool(columns.term_features) or wide
     screen = partial(_screen, columns, y, offered, settings=settings, step=on_step)
     shortlist = [] if sparse else settings.kept.once("screen bases", screen)
-    if sparse or loss is not None:
+    if sparse or not (loss is None or isinstance(loss, Normal)):  # whose λ takes no further fit
         spec = offered[0] if sparse else shortlist[0][0]
-        basis = fit_basis(columns, spec, targets=lambda rows: np.eye(n_classes)[y[rows]])
+        basis = fit_basis(columns, spec, targets=partial(_targets_of, y, n_classes))
         return _by_path(columns, y, loss or Softmax(n_classes), basis=basis, settings=settings, step=on_step)
     some = _draw(columns.n, settings.max_rows, settings)
     # A point of the last path, on more rows, takes longer: by less than these are more, as it starts near.
@@ -213,7 +216,7 @@ def _offered(columns: AnyColumns, n_classes: int, settings: SelectionSettings) -
 
 def _screen(
     columns: AnyColumns,
-    y: Numbers,
+    y: Labels,
     offered: list[BasisSettings],
     *,
     settings: SelectionSettings,
@@ -222,7 +225,7 @@ def _screen(
     """Return the shortlist, and a λ to start from for each."""
     rows, n_classes = _draw(columns.n, SCREEN_ROWS, settings), int(y.max()) + 1
     part, groups = columns.take(rows), settings.groups and settings.groups.take(rows)
-    Y = torch.nn.functional.one_hot(torch.from_numpy(y[rows]), n_classes).float()
+    Y = torch.from_numpy(_targets_of(y, n_classes, rows)).float()
     seen: dict[str, _Judged] = {}  # by the name of the basis: where rows are few for a metric there is none
     total = len(offered) + 2 * len(METRICS)
 
@@ -247,6 +250,12 @@ def _screen(
     return [(spec, l2) for _, l2, spec in kept[:SHORTLIST]]
 
 
+def _targets_of(y: Labels, n_classes: int, rows: Numbers) -> NDArray[np.float64]:
+    """Return the indicators of the classes of rows, or their numbers."""  # -> (m, K)
+    own = y[rows]
+    return np.asarray(own[:, None] if own.dtype.kind == "f" else np.eye(n_classes)[own], dtype=np.float64)
+
+
 def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:
     """Return the best basis of each scaling."""
     best: dict[str, _Judged] = {}
@@ -257,7 +266,7 @@ def _best_by_scaling(judged: list[_Judged]) -> list[_Judged]:
 
 def _path(
     columns: AnyColumns,
-    y: Numbers,
+    y: Labels,
     n_classes: int,
     *,
     begin: tuple[BasisSettings, float],
@@ -269,11 +278,14 @@ def _path(
     kept = settings.kept.below(f"choose basis: {columns.n} rows, {spec}")
     if (found := kept.get("path")) is not None:
         return cast("_Found", found)
-    basis = kept.once("basis", lambda: fit_basis(columns, spec, targets=lambda at: np.eye(n_classes)[y[at]]))
+    targets = partial(_targets_of, y, n_classes)
+    basis = kept.once("basis", lambda: fit_basis(columns, spec, targets=targets))
     rows = _draw(columns.n, PATH_ROWS, settings)
     X, groups = _dense(basis, columns.take(rows)), settings.groups and settings.groups.take(rows)
     path: Curve
-    if n_classes == 2:  # noqa: PLR2004
+    if y.dtype.kind == "f":
+        path = RidgePath(X, torch.from_numpy(y[rows]), groups=groups)
+    elif n_classes == 2:  # noqa: PLR2004
         path = DensePath(X, torch.from_numpy(y[rows]), n_classes, groups=groups)
     else:
         from dataaudit.training.folds import FoldPath  # noqa: PLC0415 - two classes need none
@@ -288,7 +300,7 @@ def _path(
 
 def _by_path(
     columns: AnyColumns,
-    y: Numbers,
+    y: Labels,
     loss: Loss,
     *,
     basis: Basis,
@@ -298,7 +310,7 @@ def _by_path(
     """Choose λ where X is sparse or wide, or the loss is another one."""
     if settings.l2 is not None:
         return Choice(basis, settings.l2, (), None)
-    some = _draw(columns.n, SPARSE_ROWS, settings)
+    some = _draw(columns.n, SPARSE_ROWS, replace(settings, seed=settings.seed + APART))
     groups, share = settings.groups, len(some) / columns.n
     if share < 1.0:
         columns, y, groups = columns.take(some), y[some], groups and groups.take(some)

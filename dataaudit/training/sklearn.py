@@ -52,6 +52,10 @@ from dataaudit.solvers.newton import TEMPERATURE, Fit, FitSettings, minimise, mi
 
 Array = NDArray[np.float64]
 OFF = 0.05  # of the rows' losses: what a Newton step may change if a point is to pass for a minimum
+ANOTHER = (
+    "That is far: what is audited is another model than the one given. If that one was fitted with weights, "
+    "give them as sample_weight, or name their column under weight."
+)
 ONE_STEP = FitSettings(max_steps=1)
 HINGES: dict[str, Loss] = {"hinge": SmoothHinge(TEMPERATURE), "squared_hinge": SquaredHinge()}
 BY_SGD: dict[str, Loss] = {"log_loss": Softmax(2), **HINGES, "squared_error": Squared()}
@@ -238,7 +242,8 @@ def _settled(objective: Objective, theta: Tensor, *, steps: int, refit: bool) ->
         note = f"The hinge was rounded over {objective.model.loss.temperature:g} around its kink"  # type: ignore[attr-defined]
     else:
         note = "The model was fitted further, to its minimum"
-    return fit, (f"{note}: gradient norm {norm:.1e} as given, scores moved by up to {moved:.2g}.",)
+    far = f" {ANOTHER}" if refit and norm > there.tolerance and off > OFF else ""
+    return fit, (f"{note}: gradient norm {norm:.1e} as given, scores moved by up to {moved:.2g}.{far}",)
 
 
 def require_minimum(objective: Objective, theta: Tensor) -> None:

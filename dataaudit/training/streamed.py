@@ -9,29 +9,39 @@ design matrix goes to scratch files (`training.shards`), over which the fit take
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataaudit.data.blob import PARQUET, open_blob
 from dataaudit.data.dataset import Dataset, Wanted
+from dataaudit.data.formats.batches import Uneven
 from dataaudit.data.load import given_paths
 from dataaudit.data.paths import Found, find
 from dataaudit.data.scan import require_unchanged, scan, spilled
 from dataaudit.data.size import TableSize, size_of
 from dataaudit.errors import SettingError, TooLarge
 from dataaudit.escape import shown
-from dataaudit.memory import HINT, in_bytes, memory_limit
+from dataaudit.memory import FEWEST_SEARCHED, HINT, in_bytes, memory_limit
 
 if TYPE_CHECKING:
     from dataaudit.data.scratch import Scratch
 
 
-def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, plain: bool) -> Dataset | None:
+def read_scanned(
+    source: Any,
+    wanted: Mapping[str, Any],
+    scratch: Scratch,
+    *,
+    plain: bool,  # whether the basis has no splines and RBF features
+    searched: int = 0,  # bytes that a cell takes where slices are searched
+    share: float = 1.0,  # of the memory that may be used, for these rows
+) -> Dataset | None:
     """Return a table that is too large to be audited in memory, on disk; None where it is not.
 
-    With a `plain` basis there are no splines and RBF features. That of workers is on disk, however small:
-    they share files with this process.
+    That of workers is on disk, however small: they share files with this process.
     """
     paths = given_paths(source)
     if scratch.engine is not None:
@@ -40,18 +50,22 @@ def read_scanned(source: Any, wanted: Mapping[str, Any], scratch: Scratch, *, pl
         return None
     found = find(paths, wanted["target"])
     asked = Wanted(**{"columns": None, **wanted})
-    size = size_of(found.tables, asked, limit=memory_limit(), plain=plain)
-    if size is None or size.in_memory <= memory_limit():
+    limit = int(share * memory_limit())
+    size = size_of(found.tables, asked, limit=limit, plain=plain)
+    if size is None or size.in_memory + searched * size.rows * size.columns <= limit:
         return None
-    require_size(size)
-    if not size.is_parquet:
-        return spilled(source, wanted, scratch)
-    return _scanned(found, asked, scratch, given=paths)
+    more = searched * size.columns * min(size.rows, FEWEST_SEARCHED)
+    if size.is_streamed:
+        require_size(size, searched=more)
+        with suppress(Uneven):
+            return _scanned(found, asked, scratch, given=paths)
+    require_size(replace(size, is_streamed=False), searched=more)
+    return spilled(source, wanted, scratch)
 
 
 def _scanned(found: Found, wanted: Wanted, scratch: Scratch, *, given: Sequence[str | Path]) -> Dataset:
     """Return a table of Parquet files, which are to stay as they are."""
-    dataset = scan(found, wanted, given=given)
+    dataset = scan(found, wanted, given=given, scratch=scratch)
     scratch.checks.append(partial(require_unchanged, dataset))
     return dataset
 
@@ -72,10 +86,10 @@ def _shared(paths: Sequence[str | Path] | None, wanted: Mapping[str, Any], scrat
     return _scanned(found, asked, scratch, given=paths)
 
 
-def require_size(size: TableSize) -> None:
+def require_size(size: TableSize, *, searched: int = 0) -> None:
     """Refuse, before it is read, a table that may not even take what it takes on disk."""
     limit = memory_limit()
-    needed = size.out_of_core if size.is_parquet else max(size.out_of_core, 2 * size.cells)
+    needed = searched + (size.out_of_core if size.is_streamed else max(size.out_of_core, 2 * size.cells))
     if needed > limit:
         rows = f"{size.rows:,} rows of {size.columns} columns"
         what = f"{rows} need {in_bytes(needed)} with columns read one after another"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import torch
@@ -13,15 +14,15 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
 from dataaudit.features import Basis, Columns
 from dataaudit.features.columns import bytes_of
-from dataaudit.features.target import Target
+from dataaudit.features.target import Quantity, Target
 from dataaudit.memory import hold, memory_limit, require_memory
 from dataaudit.model.costs import Size, least_bytes
 from dataaudit.model.device import require_device
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.losses import SmoothHinge, Softmax
+from dataaudit.model.losses import Loss, Normal, Poisson, SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, ShardedRows
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is_module
 from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
@@ -40,10 +41,13 @@ BasisKind = Literal["auto", "linear", "spline", "rbf"]
 # Wide enough that one left-out row moves few others across the kink, and λ can be chosen by it.
 HINGE = SmoothHinge(0.1)
 BASES: dict[str, BasisKind] = {"svm": "linear", "rbf-svm": "rbf"}
+CUTS: Final = 2  # times that basis and λ are chosen again, gross values cut off
 MACHINE = (
     f"The model is a support vector machine, its hinge rounded over {HINGE.temperature:g} around the kink; "
     "probabilities are margins of left-out rows, calibrated. λ has the least left-out hinge loss."
 )
+RIDGE = "The model is a ridge regression; losses are half the squares of errors in units of the noise."
+POISSON = "The model is a Poisson regression with a ridge; losses are half the deviance."
 NOT_SPREAD = "Workers were asked for, but rows of texts or of thousands of levels stay in this process."
 
 
@@ -55,11 +59,32 @@ def train(
     on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
-    columns, target = training.columns, training.target
-    K = len(target.classes)
+    if is_module(settings.model):
+        from dataaudit.training.networks.tangent import train_module  # noqa: PLC0415 - few models are networks
+
+        return train_module(training, settings, on_step=on_step)
+    found = _trained(training, settings, scratch, on_step)
+    for number in range(CUTS):
+        if found.quantity is None or found.quantity.is_count:
+            break
+        left_out = found.without_gross().left_out[:, 0].numpy()
+        quantity = found.quantity.cut_at(found.quantity.of_scores(left_out))
+        if quantity.cut is None or np.array_equal(quantity.cut, quantity.values):
+            break
+        again = replace(training, target=replace(training.target, quantity=quantity))
+        there = settings.keeping(settings.kept.below(f"without gross values {number}"))
+        found = _trained(again, there, scratch, on_step)
+    return found
+
+
+def _trained(
+    training: Training, settings: TrainingOptions, scratch: Scratch | None, on_step: StepCallback
+) -> Trained:
+    columns, target, quantity = training.columns, training.target, training.target.quantity
+    K = len(target.classes) or 2  # numbers have one score, as two classes
     if scratch is None or scratch.engine is None:  # else it is the workers'
         require_device(settings.device)
-    loss = None if settings.model == "logistic" else HINGE
+    loss = _loss(settings, quantity)
     require_machine(settings.model, K, texts=bool(columns.term_features))
     hold(training.nbytes)
     require_room(training, settings.solver)
@@ -68,14 +93,15 @@ def train(
     selection = SelectionSettings(
         basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups, kept=kept
     )
+    y = target.y if quantity is None else quantity.screened
     choice = kept.once(
-        "choose λ", partial(choose, columns, target.y, K, settings=selection, loss=loss, on_step=on_step)
+        "choose λ", partial(choose, columns, y, K, settings=selection, loss=loss, on_step=on_step)
     )
     rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
     idle = scratch is not None and scratch.engine is not None and not isinstance(rows, ShardedRows)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
     fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
-    return Trained(
+    trained = Trained(
         given=forms,
         objective=objective,
         fit=fit,
@@ -88,13 +114,27 @@ def train(
         notes=(
             *training.encoding.notes,
             *training.notes,
-            *(() if loss is None else (MACHINE,)),
+            *_model_notes(loss),
             *((NOT_SPREAD,) if idle else ()),
             *inverse_notes(prepared),
         ),
         groups=training.groups,
         checks=training.checks,
+        quantity=quantity,
     )
+    return trained if quantity is None else trained.in_noise_unit()
+
+
+def _loss(settings: TrainingOptions, quantity: Quantity | None) -> Loss | None:
+    """Return the loss that is minimised; None for that of classes."""
+    if quantity is not None:
+        return Poisson() if quantity.is_count else Normal()
+    return None if settings.model == "logistic" else HINGE
+
+
+def _model_notes(loss: Loss | None) -> tuple[str, ...]:
+    known: dict[type, str] = {SmoothHinge: MACHINE, Normal: RIDGE, Poisson: POISSON}
+    return () if loss is None else (known[type(loss)],)
 
 
 def rows_of(
@@ -106,7 +146,8 @@ def rows_of(
 ) -> MemoryRows:
     """Return the rows of the model."""
     columns, weight = training.columns, torch.from_numpy(training.weight)
-    y = torch.from_numpy(training.target.y)
+    quantity = training.target.quantity
+    y = torch.from_numpy(training.target.y if quantity is None else quantity.coded(quantity.values))
     if isinstance(columns, Columns):
         X = basis.transform(columns)
         hold(bytes_of(X))
@@ -127,7 +168,7 @@ def _fitted(
             objective, start, damping=settings.damping, on_step=on_step, kept=settings.kept
         )
     on_step("fit", 0, 2)
-    is_hinge, kept = not isinstance(objective.model.loss, Softmax), settings.kept
+    is_hinge, kept = isinstance(objective.model.loss, SmoothHinge), settings.kept
     fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
     with within(on_step, "fit", parts=2):
         fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
@@ -167,7 +208,7 @@ def require_machine(model: str, n_classes: int, *, texts: bool) -> None:
 
 def require_room(training: Training, solver: str) -> None:
     """Refuse, before any work, what no solver could hold, or the named one: the least of any basis counts."""
-    columns, k = training.columns, len(training.target.classes) - 1
+    columns, k = training.columns, max(len(training.target.classes) - 1, 1)
     d, whole = len(columns.features), isinstance(columns, Columns)
     size = Size(columns.n, d, k, columns.entries if whole and columns.terms.shape[1] else 0)
     named = {"dual": size.dual, "cholesky": size.primal}.get(solver)

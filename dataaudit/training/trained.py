@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -16,22 +16,24 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.features import Basis, Columns, Encoding, Feature, Role
-from dataaudit.features.target import same_class
+from dataaudit.features.target import Quantity, same_class
 from dataaudit.influence.influence import leverage, self_influence
 from dataaudit.influence.leave_one_out import leave_one_out_scores, relabelled_scores
 from dataaudit.model.linear import LinearModel
-from dataaudit.model.losses import Softmax
+from dataaudit.model.losses import Loss, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, times
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers import Prepared
 from dataaudit.solvers.newton import Fit, FitSettings, minimise
+from dataaudit.statistics import robust_scale
 from dataaudit.training.adopt import Adopted
 from dataaudit.training.selection import Candidate
 
 if TYPE_CHECKING:
     from dataaudit.influence.groups import Groups
     from dataaudit.training.checks import Check
+    from dataaudit.training.networks.network import Network
 
 
 # Keeps the slope of the calibration finite where left-out margins separate the classes wholly.
@@ -39,16 +41,23 @@ CALIBRATION_L2 = 1e-5
 CALIBRATED = FitSettings(tolerance=1e-13, max_steps=200)
 # Where they say nothing, the order of rows by margin stays.
 LEAST_SLOPE = 1e-3
+USUAL = 0.95  # share of left-out rows that are predicted as usual, where labels are numbers
 GROUPED = 512  # rows and scores of groups that are solved for at a time, where joint forms are estimates
 SOLVED = 128  # exact forms times scores that are solved for, and kept, together
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """How the scores come from the columns; absent where the user's own pipeline did it."""
+class Described:
+    """The columns of the rows, read as numbers, levels and words."""
 
     encoding: Encoding
     columns: Columns
+
+
+@dataclass(frozen=True)
+class Encoded(Described):
+    """How the scores come from the columns; absent where the user's own pipeline did it."""
+
     basis: Basis  # from columns to the design matrix
 
 
@@ -71,11 +80,19 @@ class Trained:
     given: Tensor | None = None  # (n, k, k) quadratic forms, where those of some rows were made exact
     exact: NDArray[np.bool_] | None = None  # (n,) of which rows; None where all of them are
     solved: Mapping[tuple[int, ...], Tensor] = field(default_factory=dict)  # exact joint forms, by rows
+    quantity: Quantity | None = None  # what the targets are, where they are numbers: then `classes` is empty
+    network: Network | None = None  # the user's own, if it is one
+    table: Described | None = None  # the columns of a model that makes features of its own
+
+    @property
+    def described(self) -> Described | None:
+        """The columns, whether or not the model's features are made of them."""
+        return self.encoded or self.table
 
     @property
     def roles(self) -> tuple[Role, ...]:
         """Roles of the source columns, where the tool chose them."""
-        return self.encoded.encoding.roles if self.encoded else ()
+        return self.described.encoding.roles if self.described else ()
 
     @cached_property
     def same_class(self) -> np.ndarray | None:
@@ -87,6 +104,8 @@ class Trained:
         if self.encoded is not None:
             columns = given if isinstance(given, Columns) else self.encoded.encoding.transform(given)
             return self.encoded.basis.transform(columns)
+        if self.network is not None and isinstance(given, pl.DataFrame):
+            return self.network.design(given)
         if self.adopted is None:
             raise SettingError("this model has no way from columns to features", "leave model out")
         if isinstance(given, Columns):
@@ -208,7 +227,7 @@ class Trained:
 
         A logistic regression of the labels on the left-out margins (Platt 1999).
         """
-        if isinstance(self.objective.model.loss, Softmax):
+        if isinstance(self.objective.model.loss, Softmax) or self.quantity is not None:
             return 1.0, 0.0
         rows = replace(self.objective.rows, X=self.left_out)
         # Where margins separate the classes the curvature is that small ridge: a loose fit is a loose slope.
@@ -222,22 +241,74 @@ class Trained:
         return s if (a, b) == (1.0, 0.0) else a * s + b
 
     def log_probabilities(self, s: Tensor) -> Tensor:
-        """Return the log-probability of every class at some scores."""  # (b, k) -> (b, K)
+        """Return the log-probability of every class at some scores; of numbers there is none."""
+        if self.quantity is not None:  # (b, k) -> (b, K)
+            return s.new_empty(len(s), 0)
         return Softmax(len(self.classes)).log_probabilities(self.log_odds(s))
 
+    def in_noise_unit(self) -> Trained:
+        """Return the same with measurements in units of the noise, by rows that are left out."""
+        quantity = self.quantity
+        if quantity is None or quantity.is_count:
+            return self
+        y = self.objective.rows.y
+        noise = robust_scale((y - self.left_out[:, 0]).numpy())
+        rows, fit = self.objective.rows, replace(self.fit, theta=self.fit.theta / noise)
+        objective = replace(self.objective, rows=replace(rows, y=y / noise))
+        fit = replace(fit, gradient_norm=float(objective.gradient(fit.theta).abs().max()))
+        curve = tuple(
+            replace(c, loo_loss=c.loo_loss / noise**2, standard_error=c.standard_error / noise**2)
+            for c in self.curve
+        )
+        quantity = quantity.in_unit(quantity.unit * noise)
+        return replace(self, objective=objective, fit=fit, quantity=quantity, curve=curve)
+
+    @property
+    def judged(self) -> Loss:
+        """The loss in nats, whatever loss the model was trained with."""
+        return Softmax(len(self.classes)) if self.quantity is None else self.objective.model.loss
+
     def loss(self, s: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of each row in nats, whatever loss the model was trained with."""
-        return Softmax(len(self.classes)).value(self.log_odds(s), y)  # (b, k), (b,) -> (b,)
+        """Return that loss of each row."""
+        return self.judged.value(self.log_odds(s), y)  # (b, k), (b,) -> (b,)
+
+    def without_gross(self) -> Trained:
+        """Return a fit to measurements with gross values cut off, lest they hide behind a fit to them."""
+        if self.quantity is None or self.quantity.is_count:
+            return self
+        objective = self.objective.relabelled(torch.from_numpy(self.quantity.screened))
+        fit = minimise(objective, self.fit.theta).require_converged()
+        return replace(self, objective=objective, fit=fit)
+
+    def label_names(self, y: NDArray[Any], *, exact: bool = True) -> list[str]:
+        """Return labels as people write them; of numbers those that are predicted are rounded."""  # (m,)
+        if self.quantity is None:
+            return [self.classes[one] for one in y.tolist()]
+        noise = np.zeros(len(y)) if exact else np.full(len(y), self.quantity.unit)
+        return self.quantity.texts(self.quantity.decoded(y), noise)
+
+    @cached_property
+    def usual_loss(self) -> float:
+        """The loss that all but a few rows do not exceed when they are left out: of numbers, in nats."""
+        return float(torch.quantile(self.loss(self.left_out, self.objective.rows.y), USUAL))
+
+    def wrong(self, s: Tensor, y: Tensor) -> NDArray[np.bool_]:
+        """Return which rows are mispredicted: another class, or a number that is unusually far off."""
+        if self.quantity is not None:  # (b, k), (b,) -> (b,)
+            return np.asarray((self.loss(s, y) > self.usual_loss).numpy())
+        odds = torch.nn.functional.pad(self.log_odds(s), (1, 0))  # the reference class has score 0
+        return np.asarray((odds.argmax(1) != y).numpy())
 
     def loss_slope(self, s: Tensor, y: Tensor) -> Tensor:
         """Return the slope of that loss in the scores, at a fixed calibration."""
         a, _ = self.calibration
-        return a * Softmax(len(self.classes)).slope(self.log_odds(s), y)  # (b, k), (b,) -> (b, k)
+        return a * self.judged.slope(self.log_odds(s), y)  # (b, k), (b,) -> (b, k)
 
     def loss_gradient(self, rows: Block) -> Tensor:
         """Return the gradient of the sum of those losses over rows."""  # -> (p,)
         s = self.objective.model.scores(self.fit.theta, rows)
-        return rows.pull(rows.weight[:, None] * self.loss_slope(s, rows.y)).reshape(-1)
+        pull = rows.weight[:, None] * self.loss_slope(s, rows.y)
+        return self.objective.model.pull(rows, pull[:, :, None])[:, 0]
 
 
 @dataclass(frozen=True)
@@ -249,7 +320,7 @@ class RowScores:
     loo_scores: np.ndarray  # (n, k) scores without the row, in the model's own unit
     relabelled_scores: np.ndarray  # (n, k) and with the suggested label for it
     loo_log_odds: np.ndarray  # (n, k)
-    suggested: np.ndarray  # (n,) the likeliest other class without the row
+    suggested: np.ndarray  # (n,) the likeliest other class without the row, or what is predicted of it
     train_loss: np.ndarray  # (n,) loss of the given label with the row
     loo_loss: np.ndarray  # (n,) and without
     relabelled_loss: np.ndarray  # (n,) loss of the suggested label once the row carries it
@@ -262,8 +333,11 @@ def score_rows(trained: Trained) -> RowScores:
     objective, theta, forms = trained.objective, trained.fit.theta, trained.forms
     scores, without, y = objective.scores(theta), trained.left_out, objective.rows.y
     loo_p = trained.log_probabilities(without).exp()
-    suggested = suggested_classes(trained, without, y)
-    relabelled = relabelled_scores(objective, theta, forms, y=suggested)
+    if (quantity := trained.quantity) is not None:  # a row that says what is predicted of it moves nothing
+        relabelled, suggested = without, without[:, 0].exp() if quantity.is_count else without[:, 0]
+    else:
+        suggested = suggested_classes(trained, without, y)
+        relabelled = relabelled_scores(objective, theta, forms, y=suggested)
     return RowScores(
         p=trained.log_probabilities(scores).exp().numpy(),
         loo_p=loo_p.numpy(),

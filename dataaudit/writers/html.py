@@ -27,7 +27,7 @@ from dataaudit.files import write_page
 from dataaudit.report import blocks as b
 from dataaudit.report import shown, words
 from dataaudit.report.blocks import Writer, chosen, drawn
-from dataaudit.report.common import fitted
+from dataaudit.report.common import fitted, leaves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,28 @@ SIZE: Final = 1_000_000  # bytes of a page; larger ones were what users of other
 _ONE_FILE: Final = "This page is one file: it loads nothing"  # of the footer
 _LONGEST: Final = 20_000  # characters of any one value
 _SAID: Final = 2_000  # of our own words
-_NOTEBOOK_ROWS: Final = 50
+_FEWEST: Final = 3  # rows of a table that is worth its place
+_NOTEBOOK_ROWS, _NOTEBOOK_COLUMNS, _HEIGHT = 6, 5, 620  # of a notebook's view, the height in pixels
+_WHOLE: Final = ("The whole page, with the tables", '.write("findings")')
+_CALLS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {  # on the result, by kind of report
+    "labels": (
+        ("Every row, the most suspect first", ".labels"),
+        ("Rows to look at for an honest count", ".sample(60)"),
+        ("Learn from what was decided", ".learn(decisions)"),
+    ),
+    "mismatch": (
+        ("What is behind the wrong predictions", ".findings"),
+        ("Which training rows are behind each", ".traces"),
+    ),
+    "explanation": (
+        ("Training rows behind the prediction", ".influences"),
+        ("What each column adds", ".contributions"),
+    ),
+    "vulnerability": (
+        ("How few changes flip predictions", ".shares"),
+        ("The most fragile training rows", ".fragile"),
+    ),
+}
 _FULL: Final = 50  # ranked rows that are shown in full before others get more than the least
 _SAMPLE: Final = 12  # share of the room that is kept for the rows of a sample
 _SLACK: Final = 200  # bytes: counts in words get longer as rows come
@@ -84,9 +105,38 @@ def page(report: b.Report) -> str:
 
 
 def notebook(findings: AnyFindings) -> str:
-    """Return what ``_repr_html_`` shows: the page in a frame, with fewer rows."""
+    """Return what ``_repr_html_`` shows: the verdict, a small table, a chart and what to type next."""
     report = shown(findings, top=_NOTEBOOK_ROWS)[1]
-    return framed(page(report), report.headline)
+    return glance(report, (*_CALLS.get(report.kind, ()), _WHOLE))
+
+
+def glance(report: b.Report, calls: tuple[tuple[str, str], ...]) -> str:
+    """Return the first table and the first chart of a report in a frame, with calls to type next."""
+    blocks = [block for s in report.sections for block in leaves(s.blocks, "page")]
+    tables = [block for block in blocks if isinstance(block, b.Table) and block.rows]
+    charts = [block for block in blocks if isinstance(block, b.Figure)]
+    table = tuple(
+        _small(one) for one in sorted(tables, key=lambda one: (not one.head, len(one.rows) < _FEWEST))[:1]
+    )
+    style = f"{_asset('report.css')}\n{_asset('notebook.css')}"
+    values = {"report": report, "blocks": (*table, *charts[:1]), "calls": calls}
+    policy = {"style": style, "style_hash": _hash(style)}
+    text = _environment().get_template("notebook.html.j2").render({**values, **policy})
+    return framed(text, report.headline, height=_HEIGHT)
+
+
+def _small(table: b.Table) -> b.Table:
+    """Return the first rows of a table, as little of each as tells them apart."""
+    at = [i for i in table.terminal or range(len(table.head)) if i < len(table.head)][:_NOTEBOOK_COLUMNS]
+    rows = tuple(tuple(row[i] for i in at if i < len(row)) for row in table.rows[:_NOTEBOOK_ROWS])
+    return replace(
+        table,
+        head=tuple(table.head[i] for i in at),
+        rows=rows,
+        terminal=(),
+        bars=table.bars[:_NOTEBOOK_ROWS],
+        total=max(table.total, len(table.rows)),
+    )
 
 
 def write_report(findings: AnyFindings, path: Path) -> Path:
@@ -107,11 +157,11 @@ def parted(page: str) -> dict[str, str]:
     return {**parts, "report.html": head + linked}
 
 
-def framed(page: str, title: str) -> str:
-    """Return a page in a frame, for a notebook's ``_repr_html_``: it cannot reach the notebook around it."""
-    size = 'width="100%" height="720"'
+def framed(page: str, title: str, *, height: int) -> str:
+    """Return a page in a frame, for a notebook's ``_repr_html_``: it runs nothing and reaches nothing."""
+    size = f'width="100%" height="{height}" style="border:0;resize:vertical"'
     name, inner = escape(block(title)), escape(page)
-    return f'<iframe title="{name}" sandbox="allow-scripts allow-downloads" {size} srcdoc="{inner}"></iframe>'
+    return f'<iframe title="{name}" sandbox="" {size} srcdoc="{inner}"></iframe>'
 
 
 def _page(report: b.Report) -> str:
@@ -152,7 +202,8 @@ def _render(
     if rows is not None:
         n = len(texts)
         queue = {**rows.queue, "rows": rows.queue["rows"][:n]} if rows.queue and texts else None
-        labels = tuple(sorted({line(row.label, 60) for row in rows.items[:n]}))
+        classes = () if queue and queue["number"] else rows.items[:n]  # numbers are too many to choose from
+        labels = tuple(sorted({line(row.label, 60) for row in classes}))
         kept = replace(rows, queue=queue, labels=labels)
         sections = _with(sections, rows, kept)
         scripts = ["report.js", *(["review.js"] if queue else [])]

@@ -21,10 +21,9 @@ import numpy as np
 import polars as pl
 
 from dataaudit.api.audits import audit_labels
-from dataaudit.audits.estimates.forms import standard_errors
+from dataaudit.audits.estimates.forms import intervals
 from dataaudit.findings.schemas import Findings
 from dataaudit.model import costs
-from dataaudit.statistics import Z95
 
 EXACT = ("self_influence", "leverage", "loo_loss", "delta_loss_if_removed", "delta_loss_if_relabelled")
 FIRST, FLIPPED = 100, 0.1
@@ -70,7 +69,7 @@ def compare(mails: pl.DataFrame, flip: np.ndarray) -> Compared:
         for name in EXACT
     )
     h, probes = marked["leverage"].to_numpy(), costs.PROBES
-    within = np.abs(marked["leverage_by_estimates"].to_numpy() / h - 1) <= Z95 * standard_errors(h, probes)
+    within = np.abs(marked["leverage_by_estimates"].to_numpy() / h - 1) <= intervals(h, probes)
     return Compared(
         precision=(average_precision(exact.labels, flip), average_precision(estimated.labels, flip)),
         same=len(set(exact.labels["row"][:FIRST]) & set(estimated.labels["row"][:FIRST])),

@@ -19,22 +19,29 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from scale import DATA, Made, Point, Spent, audit, made, numbers, run, saved, write_picture
+from scale import (
+    SIDES,
+    Made,
+    Point,
+    Side,
+    Spent,
+    audit,
+    made_apart,
+    options_of,
+    read,
+    run,
+    saved,
+    write_picture,
+)
 
 OURS = "audit labels"
 PEERS = ("folds", "cleanlab", "boosting")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-SIDES: dict[str, Callable[[Point], float]] = {
-    "processor seconds": lambda point: point.processor,
-    "largest memory, MiB": lambda point: point.peak,
-    "average precision": lambda point: point.precision or 0.0,
-}
 
 
 def features_of(frame: pl.DataFrame) -> Any:
@@ -87,7 +94,7 @@ def by_peer(name: str, rows: Made, folder: Path, limit: float) -> tuple[Spent, f
 def compare(kind: str, size: tuple[int, int, int], methods: list[str], options: Any) -> list[Point]:
     """Run all methods on rows of one size, and print what each took."""
     n, p, k = size
-    rows, points = made(kind, n, k, p, words=options.words, data=options.data), list[Point]()
+    rows, points = made_apart(kind, n, k, p, words=options.words, data=options.data), list[Point]()
     print(f"{kind}: {n:,} rows, {k} classes", flush=True)
     for name in methods:
         with tempfile.TemporaryDirectory() as folder:
@@ -112,52 +119,27 @@ def compare(kind: str, size: tuple[int, int, int], methods: list[str], options: 
 
 def draw(points: list[Point], path: Path) -> None:
     """Draw bars of every method side by side, a group for each kind and size."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
     groups = sorted({(point.kind, point.classes, point.rows) for point in points})
     methods = [name for name in (OURS, *PEERS) if any(point.method == name for point in points)]
-    for panel, (label, value) in zip(figure.subplots(1, len(SIDES)), SIDES.items(), strict=True):
+    middle = (len(methods) - 1) / (2 * (len(methods) + 1))
+
+    def side(panel: Any, value: Side) -> None:
         for at, name in enumerate(methods):
             bars = {(p.kind, p.classes, p.rows): value(p) for p in points if p.method == name}
             x = [groups.index(group) + at / (len(methods) + 1) for group in bars]
             panel.bar(x, list(bars.values()), width=1 / (len(methods) + 1), label=name)
-        middle = (len(methods) - 1) / (2 * (len(methods) + 1))
         names = [f"{n:,} {kind}\n{k} classes" for kind, k, n in groups]
         panel.set_xticks([at + middle for at in range(len(groups))], names, fontsize=7)
-        panel.set(ylabel=label)
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.legend(
-        *figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False
-    )
-    write_picture(figure, path)
+
+    write_picture({**SIDES, "average precision": lambda point: point.precision or 0.0}, side, path)
 
 
 def arguments(given: list[str]) -> Any:
-    """Read the command line; what follows -- goes to the command."""
-    import argparse
-
-    at = given.index("--") if "--" in given else len(given)
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--kind", choices=("mails", "texts", "table"), default="mails")
-    parser.add_argument("--rows", type=numbers, default=[5_000, 20_000])
-    parser.add_argument("--classes", type=numbers, default=[2])
-    parser.add_argument("--features", type=int, default=0)
-    parser.add_argument("--words", type=int, default=20, help="of each of the two pieces of a text")
+    """Read the command line."""
+    parser = options_of(__doc__, kind="mails", rows=[5_000, 20_000], limit=1200.0)
     parser.add_argument("--peers", default="folds,cleanlab", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--threads", type=int, help="of linear algebra, in all processes")
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--limit", type=float, default=1200.0, help="seconds of one run")
-    parser.add_argument("--save", type=Path, help="JSON file to add what is measured to")
-    parser.add_argument("--picture", type=Path, help="SVG or PNG file")
-    parser.add_argument("--quick", action="store_true", help="a few hundred rows, to see that all is there")
-    options = parser.parse_args(given[:at])
-    options.passed = given[at + 1 :]
-    if options.quick:
-        options.rows, options.classes = [300], [2]
-    return options
+    return read(parser, given, quick=[300])
 
 
 def main() -> int:
@@ -172,7 +154,7 @@ def main() -> int:
     methods, points = [OURS, *filter(None, options.peers.split(","))], list[Point]()
     for k in options.classes:
         for n in options.rows:
-            points += compare(options.kind, (n, options.features, k), methods, options)
+            points += compare(options.kind, (n, options.features[0], k), methods, options)
     every = saved(options.save, points)
     if options.picture:
         draw(every, options.picture)

@@ -26,7 +26,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +78,16 @@ class Point:
     method: str = "audit labels"
 
 
+Side = Callable[[Point], float]
+SIDES: dict[str, Side] = {
+    "processor seconds": lambda point: point.processor,
+    "largest memory, MiB": lambda point: point.peak,
+}
+
+
 def flip(frame: pl.DataFrame, seed: int) -> Made:
     """Give a tenth of the rows the label of another class, and each row a name."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng((seed, 1))  # not as an audit draws its samples
     classes, y = np.unique(frame["label"].to_numpy(), return_inverse=True)
     flipped = np.zeros(len(y), dtype=bool)
     flipped[random.permutation(len(y))[: int(FLIPPED * len(y))]] = True
@@ -167,6 +177,12 @@ def made(kind: str, rows: int, classes: int, features: int, *, words: int, data:
     return flip(texts(source, rows, classes, features=features, words=words), 0)
 
 
+def made_apart(*given: Any, **named: Any) -> Made:
+    """Make rows in a process of its own: what this one held would be the peak of all that it starts."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(made, *given, **named).result()
+
+
 def run(command: list[str], limit: float) -> Spent:
     """Run a process to its end, or to the limit in seconds."""
     with tempfile.TemporaryFile() as said:
@@ -202,7 +218,7 @@ def audit(rows: Made, folder: Path, *, limit: float, options: list[str]) -> tupl
 def measure(size: tuple[int, int, int], options: argparse.Namespace) -> Point | None:
     """Audit rows of one size, and print what it took."""
     n, p, k = size
-    rows = made(options.kind, n, k, p, words=options.words, data=options.data)
+    rows = made_apart(options.kind, n, k, p, words=options.words, data=options.data)
     with tempfile.TemporaryDirectory() as folder:
         spent, precision, features = audit(rows, Path(folder), limit=options.limit, options=options.passed)
     asked = f"{options.kind} {n:>9,} rows, {k:>3} classes"
@@ -262,62 +278,74 @@ def saved(path: Path | None, points: list[Point]) -> list[Point]:
 
 def draw(points: list[Point], path: Path) -> None:
     """Draw processor seconds and memory against rows, a line for each kind and number of classes."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
     lines: dict[tuple[str, int], list[Point]] = {}
     for point in points:
         lines.setdefault((point.kind, point.classes), []).append(point)
-    for panel, what, label in zip(
-        figure.subplots(1, 2),
-        ("processor", "peak"),
-        ("processor seconds", "largest memory, MiB"),
-        strict=True,
-    ):
+
+    def side(panel: Any, value: Side) -> None:
         for (kind, classes), found in sorted(lines.items()):
             line = sorted(found, key=lambda point: point.rows)
-            x, y = [point.rows for point in line], [getattr(point, what) for point in line]
+            x, y = [point.rows for point in line], [value(point) for point in line]
             panel.loglog(x, y, "o-", markersize=4, label=f"{kind}, {classes} classes")
-        panel.set(xlabel="rows", ylabel=label)
+        panel.set(xlabel="rows")
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
             axis.set_minor_locator(NullLocator())
         panel.grid(alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False, fontsize=8)
-    write_picture(figure, path)
+
+    write_picture(SIDES, side, path)
 
 
-def write_picture(figure: Any, path: Path) -> None:
-    """Write a figure that is the same to the byte where the figures are."""
+def write_picture(sides: dict[str, Side], side: Callable[[Any, Side], None], path: Path) -> None:
+    """Draw what was measured side by side; the picture is the same to the byte where the figures are."""
     from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(1.5 + 3.5 * len(sides), 3.8), layout="constrained")
+    for panel, (label, value) in zip(figure.subplots(1, len(sides)), sides.items(), strict=True):
+        side(panel, value)
+        panel.set(ylabel=label)
+        panel.spines[["top", "right"]].set_visible(False)
+    named = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     with rc_context({"svg.hashsalt": "dataaudit", "svg.fonttype": "none"}):
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=120)
 
 
 def arguments(given: list[str]) -> argparse.Namespace:
-    """Read the command line; what follows -- goes to the command."""
-    at = given.index("--") if "--" in given else len(given)
+    """Read the command line."""
+    parser = options_of(__doc__, kind="texts", rows=[2_000, 6_000, 20_000], limit=600.0)
+    return read(parser, given, quick=[200, 400])
+
+
+def options_of(description: str, *, kind: str, rows: list[int], limit: float) -> argparse.ArgumentParser:
+    """Return what a command line may ask for."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kind", choices=("mails", "texts", "table"), default="texts")
-    parser.add_argument("--rows", type=numbers, default=[2_000, 6_000, 20_000])
+    parser.add_argument("--kind", choices=("mails", "texts", "table"), default=kind)
+    parser.add_argument("--rows", type=numbers, default=rows)
     parser.add_argument("--classes", type=numbers, default=[2])
     parser.add_argument("--features", type=numbers, default=[0])
     parser.add_argument("--words", type=int, default=20, help="of each of the two pieces of a text")
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds of one run")
+    parser.add_argument("--limit", type=float, default=limit, help="seconds of one run")
     parser.add_argument("--save", type=Path, help="JSON file to add what is measured to")
     parser.add_argument("--picture", type=Path, help="SVG or PNG file")
     parser.add_argument("--quick", action="store_true", help="a few hundred rows, to see that all is there")
+    return parser
+
+
+def read(parser: argparse.ArgumentParser, given: list[str], *, quick: list[int]) -> argparse.Namespace:
+    """Read the command line; what follows -- goes to the command."""
+    at = given.index("--") if "--" in given else len(given)
     options = parser.parse_args(given[:at])
     options.passed = given[at + 1 :]
     if options.quick:
-        options.rows, options.classes, options.features = [200, 400], [2], [0]
+        options.rows, options.classes, options.features = quick, [2], [0]
     return options
 
 

@@ -178,7 +178,7 @@ def test_twenty_rows_are_reviewed_and_the_review_goes_on_where_it_was(folder, bo
         seen = window.until("0 of 120 decided")
         assert line_of(first["row_id"][0]) in seen
         assert f"{first['label'][0]} → {first['suggested_label'][0]}" in seen
-        assert "Left out of training, it gets" in seen
+        assert "Left out of training, the row gets" in seen
         assert "against" in seen
         assert "most like it among" in seen
         for i in range(20):

@@ -126,7 +126,7 @@ REFUSED = {
     "only NaN": (pl.Series("y", [float("nan")] * 3), "has no values"),
     "continuous": (
         pl.Series("y", np.linspace(0, 1, 50)),
-        r"continuous: got 50 distinct fractions.*Hint: cut",
+        r"continuous: got 50 distinct fractions.*Hint: predict numbers with --task regression",
     ),
     "infinite": (pl.Series("y", [1.0, 2.0, float("inf")]), "has 1 infinite values"),
     "a class per row": (pl.Series("y", ["a", "b", "c"]), "a class of its own for each of the 3 rows"),

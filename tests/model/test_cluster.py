@@ -3,11 +3,13 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -206,7 +208,7 @@ def test_who_works_is_looked_at_before_the_work(scheduler, tmp_path):
     (old / "METADATA").write_text("Metadata-Version: 2.1\nName: dataaudit\nVersion: 0.0.7\n")
     worker = "worker", "--nthreads", "1", "--no-nanny"
     other = start(*worker, first=old.parent)
-    refused = r"worker tcp://.* has dataaudit 0\.0\.7, this machine 0\.1\.0"
+    refused = rf"worker tcp://.* has dataaudit 0\.0\.7, this machine {re.escape(version('dataaudit'))}"
     with pytest.raises(ClusterError, match=refused):
         connect_when_there(address)
     other.kill()

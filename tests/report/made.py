@@ -132,6 +132,11 @@ def explanation():
             for model in ("logistic", "svm")
             for at, sign in ((1, 1), (2, -1), (3, 1))
         ],
+        "trust": [
+            ("helpful", 4.0, 2.5, 3, 19, 0.2),
+            ("harmful", 6.0, 7.0, 12, 19, 0.65),
+            ("nearest", 0.5, 0.4, 7, 19, 0.4),
+        ],
         "health": HEALTH,
     }
     p = ExplanationProvenance(
@@ -158,6 +163,18 @@ def explanation():
             "tests": 20,
             "before": 6,
             "after": 4,
+        },
+        trust={
+            "rows": 3,
+            "n_train": 40,
+            "n_others": 19,
+            "helpful": 4.0,
+            "usual": 2.5,
+            "as_far": 3,
+            "p_value": 0.6,
+            "unusual": False,
+            "farthest": 0,
+            "sentence": "The prediction rests on its neighbours as is usual.",
         },
         versus={"models": ["logistic", "svm"], "order_correlation": 0.9, "shared": 2, "of": 3},
     )
@@ -245,6 +262,7 @@ def mismatch():
         "predicted_delta_loss": -0.34,
         "measured_delta_loss": -0.32,
         "features": "age",
+        "larger": 3,
     }
     moved = {
         "finding": 3,

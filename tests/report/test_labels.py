@@ -1,6 +1,7 @@
 """Reports of labels: what they say, and that every part is of the tables."""
 
 import dataclasses
+import html
 import io
 import json
 import math
@@ -296,7 +297,17 @@ def test_the_page_is_written_whole_or_not_at_all(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     with pytest.raises(WriteError, match="the report cannot be written"):
         write_report(made_up(), path / "below" / "report.html")
-    assert notebook(made_up(n=100)).count("&lt;li data-l") == 50
+
+
+def test_a_notebook_gets_a_small_table_a_chart_and_what_to_type():
+    text = notebook(made_up(n=100))
+    assert len(text) < 40_000
+    inner = html.unescape(text)
+    assert inner.count("<tr>") < 30
+    assert "<svg" in inner
+    assert ".labels</code>" in inner
+    assert "<script" not in inner
+    assert "default-src 'none'" in inner
 
 
 def test_the_console_says_the_verdict_the_rows_and_what_to_type_next():

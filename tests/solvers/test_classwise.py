@@ -33,9 +33,10 @@ def near(found, expected, tolerance):
 
 def test_solutions_are_those_of_a_factor(fitted, found):
     objective, _, exact = fitted
-    found, error = found
+    found, _ = found
     B = torch.randn(objective.model.n_params, 30, dtype=torch.float64, generator=torch.manual_seed(0))
     near(found.solve(B), exact.solve(B), 1e-7)
+    assert found.solve(B[:, :0]).shape == (len(B), 0)
     near(found.near(B), exact.solve(B), 5e-2)  # of little ridge, a preconditioner
     assert found.residual < 1e-8
 

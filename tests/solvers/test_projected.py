@@ -10,6 +10,7 @@ from reference import hessian
 
 from dataaudit.errors import SolveError
 from dataaudit.memory import limited
+from dataaudit.model import costs
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import SmoothHinge
 from dataaudit.model.objective import Objective
@@ -130,9 +131,9 @@ def test_columns_are_solved_for_a_few_at_a_time(monkeypatch):
     theta = minimise(objective).theta
     rows = torch.arange(30)[:, None]
     whole = Projected().prepare(objective, theta)
-    monkeypatch.setattr(schur, "NUMBERS", 7 * 161)
+    monkeypatch.setattr(costs, "CACHED", 17 * 161)
     few = Projected().prepare(objective, theta)
-    assert Schur.of(objective, theta).columns == 7
+    assert Schur.of(objective, theta).columns == 16
     torch.testing.assert_close(few.exact_forms(rows), whole.exact_forms(rows), rtol=1e-6, atol=0)
     assert few.quadratic_forms().shape == (100, 1, 1)
 
@@ -143,3 +144,19 @@ def test_a_solve_that_does_not_come_to_an_end_says_so(monkeypatch):
     split = Schur.of(objective, torch.zeros(901, dtype=torch.float64), most=1)
     with pytest.raises(SolveError, match=r"did not reach a relative residual of 1e-06 in 1 steps.*--l2"):
         split.solve(torch.eye(901, 2, dtype=torch.float64), 1e-6)
+
+
+def test_right_hand_sides_of_sparse_rows_stay_in_the_cache():
+    assert costs.columns_at_once(100_000, 67_376, 1, cached=True) == 16
+    assert costs.columns_at_once(20_000, 10_000, 1, cached=True) == 128
+    assert costs.columns_at_once(10**7, 10**6, 1, cached=True) == 16
+    assert costs.columns_at_once(100, 160, 1, cached=False) == 128
+
+
+def test_sparse_rows_make_the_block_that_dense_ones_make():
+    X = make("", 60, 40, 3, sparse=True).X
+    W = torch.rand(60, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).float()
+    few = X.multiply(np.random.default_rng(0).random(X.shape) < 0.02).tocsr()
+    columns = np.arange(0, 40, 2)
+    found = schur._block(type(X)(few), columns, W)
+    torch.testing.assert_close(found, schur._block(torch.from_numpy(few.toarray()), columns, W))

@@ -217,7 +217,7 @@ def test_auto_takes_what_fits_and_refuses_what_does_not():
 
 
 def test_auto_falls_back_to_the_costlier_one_where_only_that_fits():
-    size = (objective := make("", 42, 39, 3).objective()).size
+    size = (objective := make("", 40, 42, 2).objective()).size
     assert (size.dual_work < size.primal_work, size.primal < size.dual) == (True, True)
     with limited(size.primal + size.forms):
         solver = choose_solver(objective)
@@ -327,3 +327,19 @@ def test_squares_of_rows_are_those_of_the_whole_matrix(d):
     generator = torch.Generator().manual_seed(0)
     X, A = (torch.randn(n, d, dtype=torch.float64, generator=generator) for n in (7, d))
     assert cholesky.squares(X, A).numpy() == pytest.approx(((X @ A) * X).sum(1).numpy(), rel=1e-10, abs=1e-10)
+
+
+def test_conjugate_gradients_end_where_little_of_a_form_is_missing():
+    d = torch.logspace(-2, 0, 200, dtype=torch.float64)[:, None]
+    B = torch.randn(200, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    form = (B * B / d).sum(0)
+    for share, more in ((1e-4, 0.0), (1e-8, 0.0), (1e-4, 10 * form)):
+        X, steps = conjugate_gradients(
+            lambda V: d * V,
+            B,
+            precondition=lambda V: V,
+            tolerance=1e-12,
+            missing=lambda found, share=share, more=more: share * (found + more),
+        )
+        assert steps < conjugate_gradients(lambda V: d * V, B, precondition=lambda V: V, tolerance=1e-12)[1]
+        assert bool((form - (X * B).sum(0) <= 3 * share * (form + more)).all())  # about so little

@@ -14,6 +14,7 @@ from dataaudit.model.rows import MemoryRows
 from dataaudit.options import EncoderOptions
 from dataaudit.solvers import Cholesky
 from dataaudit.solvers.newton import minimise
+from dataaudit.training import selection
 from dataaudit.training.path import DensePath, least_squares_loss
 from dataaudit.training.selection import (
     DESIGN_BYTES,
@@ -221,3 +222,12 @@ def test_steps_are_told():
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(SettingError):
         SelectionSettings(**wrong)
+
+
+def test_rows_that_choose_the_ridge_of_texts_are_not_those_that_a_seed_planted(monkeypatch):
+    monkeypatch.setattr(selection, "SPARSE_ROWS", 50)
+    y = np.zeros(500, dtype=np.int64)
+    y[np.random.default_rng(0).choice(500, 50, replace=False)] = 1
+    columns = columns_of(pl.DataFrame({"text": [f"word{i % 13} other term{i % 7}" for i in range(500)]}))
+    choice = choose(columns, y, 2, settings=SelectionSettings(seed=0))
+    assert all(0.1 < one.loo_loss < 0.7 for one in choice.curve if one.chosen)

@@ -247,6 +247,7 @@ def _rows(text, ranked):
         "first": 50,
         "last": 30,
         "few": 1,
+        "number": "",
     }
     block = Rows(
         items=tuple(_row(text, at) for at in range(1, ranked + 1)),

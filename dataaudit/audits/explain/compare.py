@@ -30,7 +30,7 @@ from dataaudit.audits.testset import Tested
 from dataaudit.data.dataset import Dataset
 from dataaudit.features import BasisSettings, Columns, fit_basis
 from dataaudit.findings.schemas import MODELS, VERSUS
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress
+from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is_module
 from dataaudit.training.encoded import Training
 from dataaudit.training.train import require_machine, train, train_adopted
 from dataaudit.training.trained import Trained
@@ -90,7 +90,7 @@ def train_model(
     on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Return a model at its minimum: one of ours, trained, or the user's own, as it is."""
-    if isinstance(settings.model, str):
+    if isinstance(settings.model, str) or is_module(settings.model):
         return train(training, settings, on_step=on_step)
     return train_adopted(training.dataset, training.target, settings, on_step=on_step)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from dataaudit.audits.attribution import (
 from dataaudit.audits.explain.compare import ModelComparison
 from dataaudit.audits.explain.flip import FlipResult
 from dataaudit.audits.perturbation import ColumnEffect, feature_table
-from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
+from dataaudit.audits.tables import asked_of, cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Tested, Unjudged
 from dataaudit.cells import cell_text, is_missing, number_text
 from dataaudit.data.dataset import Dataset
@@ -57,7 +57,7 @@ class ExplainedRow:
     known: Dataset  # the training rows
     new: Dataset  # all test rows as read
     at: int  # position of the row among the test rows
-    label: int | None  # its class; None where training does not know it
+    label: float | None  # its class, or number; None where training does not know it
     tested: Tested  # the one row, with its label or else its predicted class
     notes: tuple[str, ...] = ()  # decisions, in sentences
 
@@ -84,9 +84,23 @@ class ExplainedRow:
     @property
     def against(self) -> tuple[int, int]:
         """The predicted class, and its label where that is another one, else the next likeliest class."""
+        if self.trained.quantity is not None:
+            return 0, 0
         order = np.argsort(-self.tested.p[0], kind="stable")
         first, second = int(order[0]), int(order[1])
-        return first, second if self.label in (None, first) else self.label
+        return first, second if self.label in (None, first) else int(self.label or 0)
+
+    @property
+    def predicted(self) -> str:
+        """What is predicted."""
+        if (quantity := self.trained.quantity) is None:
+            return self.trained.classes[self.against[0]]
+        value = quantity.coded(quantity.of_scores(self.tested.scores[:, 0].numpy()))
+        return self.trained.label_names(value, exact=False)[0]
+
+    def named(self, label: float) -> str:
+        """Return a label as people write it."""
+        return self.trained.classes[int(label)] if self.trained.classes else f"{label:.12g}"
 
 
 def influence_table(
@@ -121,13 +135,13 @@ def influence_table(
 
 def _names(explained: ExplainedRow, rows: Rows) -> dict[str, Any]:
     """Return the columns that name the test row and the training rows."""
-    names = np.array(explained.trained.classes, dtype=object)
+    y = explained.trained.objective.rows.y.numpy()[rows]
     return {
         "test_row_id": pl.Series([explained.row_id] * len(rows), dtype=pl.String),
         "test_row": pl.Series([explained.row] * len(rows), dtype=pl.Int64),
         "train_row_id": explained.known.row_id.gather(rows),
         "train_row": explained.known.row.gather(rows),
-        "label": pl.Series(names[explained.trained.objective.rows.y.numpy()[rows]], dtype=pl.String),
+        "label": pl.Series(explained.trained.label_names(y), dtype=pl.String),
     }
 
 
@@ -153,14 +167,19 @@ def neighbour_table(explained: ExplainedRow, whole: Attribution, near: Sequence[
 
 def contribution_table(explained: ExplainedRow, parts: Sequence[ColumnContribution]) -> pl.DataFrame:
     """Return the table `CONTRIBUTIONS`, the largest first."""
-    predicted, rival = (explained.trained.classes[place] for place in explained.against)
-    rows = []
+    quantity, rows = explained.trained.quantity, []
+    if quantity is None:
+        predicted, rival = (explained.trained.classes[place] for place in explained.against)
+        what = f"the log-odds of “{predicted}” over “{rival}”"
+    else:
+        what = "the logarithm of the predicted count" if quantity.is_count else "the prediction"
+        parts = [replace(part, value=part.value * quantity.unit) for part in parts]
     for rank, part in enumerate(parts, start=1):
         column = explained.tested.dataset.frame[part.column]
         cell = part.level if part.level is not None else cell_text(column[0], CELL)
         name = f"the word “{cell}”" if part.level is not None else _cell_named(part.column, column[0])
         does = "raises" if part.value > 0 else "lowers"
-        said = f"{name} {does} the log-odds of “{predicted}” over “{rival}” by {abs(part.value):.3g}"
+        said = f"{name} {does} {what} by {abs(part.value):.3g}"
         rows.append((part.column, part.level, cell, part.value, said, rank))
     return pl.DataFrame(rows, schema=CONTRIBUTIONS, orient="row")
 
@@ -182,7 +201,7 @@ def features_table(
 
 
 def probability_table(explained: ExplainedRow) -> pl.DataFrame:
-    """Return the table `PROBABILITIES`, the likeliest class first."""
+    """Return the table `PROBABILITIES`, the likeliest class first; of numbers there are none."""
     p = explained.tested.p[0]
     order = np.argsort(-p, kind="stable")
     names = [explained.trained.classes[place] for place in order]
@@ -213,20 +232,21 @@ def explanation_provenance(
 ) -> ExplanationProvenance:
     """Return which prediction it is, and everything that another run needs to explain it alike."""
     trained, tested, known, new = asked.trained, asked.tested, asked.known, asked.new
-    predicted, rival = (trained.classes[place] for place in asked.against)
-    explained = int(tested.y[0])
+    label = None if asked.label is None else asked.named(asked.label)
+    explained = asked.named(tested.y[0])
+    rival = trained.classes[asked.against[1]] if trained.classes else explained
     return ExplanationProvenance(
         **pair_facts(known, new, trained, command=command, seed=settings.seed),
         test_row_id=asked.row_id,
         test_row=asked.row,
-        label=None if asked.label is None else trained.classes[asked.label],
-        predicted_label=predicted,
+        label=label,
+        predicted_label=asked.predicted,
         rival_label=rival,
-        explained_label=trained.classes[explained],
-        probability=float(tested.p[0, explained]),
+        explained_label=explained,
+        probability=float(tested.p[0, int(tested.y[0])]) if trained.classes else float("nan"),
         loss=float(tested.loss[0]),
         model=next(iter(settings.named)),
-        settings=settings.to_dict() | {"unjudged": asdict(asked.unjudged)},
+        settings=asked_of(settings, trained) | {"unjudged": asdict(asked.unjudged)},
         flip={} if flip is None else _flipped(flip),
         versus={} if compared is None else compared.agreement(),
         **decisions(trained, asked.notes, read=(*known.notes, *new.notes)),

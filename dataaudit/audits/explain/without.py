@@ -24,6 +24,7 @@ from torch import Tensor
 from dataaudit.audits.conditions import Mask, fulfilling, some_fulfilling
 from dataaudit.audits.explain.tables import ExplainedRow, Reals, Rows
 from dataaudit.audits.testset import Tested
+from dataaudit.audits.validation import retrained_move
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import SettingError
 from dataaudit.features.target import Target
@@ -31,6 +32,7 @@ from dataaudit.findings import sentences
 from dataaudit.findings.schemas import LEFT_OUT, LEFT_OUT_CLASSES, TURNED
 from dataaudit.influence.groups import group_step, refit_group
 from dataaudit.model.losses import Softmax
+from dataaudit.model.objective import Change
 from dataaudit.options import ExplainOptions
 from dataaudit.training.trained import Trained
 
@@ -97,9 +99,10 @@ def leave_out(
     if not isinstance(trained.objective.model.loss, Softmax):
         raise SettingError("without is measured for a logistic regression", "leave one of them out")
     at, near = torch.from_numpy(condition.rows), trained.prepared.precondition
-    step = group_step(trained.objective, trained.fit.theta, at, precondition=near)
-    fit = refit_group(trained.objective, trained.fit, at, precondition=near).require_converged()
-    thetas = trained.fit.theta, step, fit.theta
+    thetas = [trained.fit.theta, group_step(trained.objective, trained.fit.theta, at, precondition=near)]
+    if trained.network is None:
+        fit = refit_group(trained.objective, trained.fit, at, precondition=near).require_converged()
+        thetas.append(fit.theta)
     own = _Compared.of(trained, explained.tested, thetas, at=np.array([explained.at]), condition=condition)
     scopes, turned = [own.scope("prediction", np.ones(1, dtype=bool))], [own.table(explained, np.arange(1))]
     if judged is not None:
@@ -133,8 +136,11 @@ class _Compared:
     def of(
         cls, trained: Trained, tested: Tested, thetas: Sequence[Tensor], *, at: Rows, condition: Condition
     ) -> _Compared:
-        """Predict test rows."""
+        """Predict test rows; a network is trained again."""
         scores = [trained.objective.model.scores(theta, tested.block) for theta in thetas]
+        if trained.network is not None:
+            leave = Change(torch.from_numpy(condition.rows))
+            scores.append(scores[0] + retrained_move(trained, leave, tested.dataset.frame))
         p = np.stack([trained.log_probabilities(s).exp().numpy() for s in scores])
         loss = np.stack([trained.loss(s, tested.block.y).numpy() for s in scores])
         part = np.zeros(len(at), dtype=bool) if condition.slice is None else condition.slice[at]

@@ -47,6 +47,7 @@ from dataaudit.audits.testset import Pair, Tested
 from dataaudit.errors import EncodeError
 from dataaudit.features import Role
 from dataaudit.features.text import TextEncoder
+from dataaudit.options.progress import portion, ticking
 from dataaudit.statistics import chi_square, ks_distance, normal_p, split_p
 
 Reals = NDArray[np.float64]
@@ -93,17 +94,21 @@ def column_suspects(pair: Pair, tested: Tested, *, world: World) -> list[Suspect
     """Return the columns that may be broken or moved in test, and those that may be exchanged."""
     used = [role for role in world.trained.roles if role.role != "left out"]
     some = _drawn_rows(world)
-    moved = [one for one in _screen(world, used, tested) if one.moved]
+    with portion(0, 2 + DEAD):
+        moved = [one for one in _screen(world, used, tested) if one.moved]
     tried = _exchanges(world.some(some), moved)
-    tried += [_tried(world.some(some), one, _guesses(world.some(some), one.role)) for one in moved]
+    with portion(1, 2 + DEAD):
+        for look in ticking(moved):
+            tried.append(_tried(world.some(some), look, _guesses(world.some(some), look.role)))
     # A column that is broken makes others say less: what is left once the worst is fixed is theirs.
     worst = max(tried, key=lambda one: one.gain, default=None)
     if worst is not None and worst.gain > 0:
         fixes = worst.suspect.fixes
         world = fixes[-1 if worst.suspect.cause in BROKEN else 0].apply(world, exact=False)
     known = {name for one in tried for name in one.suspect.columns}
-    for _ in range(DEAD):
-        rest = _screen(world, [role for role in used if role.column not in known], tested)
+    for done in range(DEAD):
+        with portion(2 + done, 2 + DEAD):
+            rest = _screen(world, [role for role in used if role.column not in known], tested)
         one = max((look for look in rest if look.dead), key=lambda look: look.less.z, default=None)
         if one is None or len(used) == 1:  # a model of no column is no fix
             break
@@ -118,7 +123,7 @@ def _screen(world: World, used: list[Role], tested: Tested) -> list[Screened]:
     """Return what the screens say of columns."""
     less, count = associations(world, [role.column for role in used]), max(len(used), 1)
     found = []
-    for role in used:
+    for role in ticking(used):
         said = less[role.column]
         p_less = 2.0 * normal_p(said.z) if said.z > 0 else 1.0
         found.append(
@@ -137,7 +142,7 @@ def _drawn_rows(world: World) -> NDArray[np.int64]:
 
 def _moved(world: World, role: Role, tested: Tested) -> float:
     """Return how likely the distributions are alike: over all rows, and within the classes."""
-    y, z = world.objective.rows.y.numpy(), world.y
+    y, z = classes_of(world)
     known, new, compare = _compared(world, role, tested)
     over_all = compare(known, new)
     if over_all >= ALPHA:
@@ -147,6 +152,15 @@ def _moved(world: World, role: Role, tested: Tested) -> float:
     # One class that differs much, or many that differ a little (Fisher 1932).
     every = float(chdtrc(2 * len(within), -2.0 * float(np.log(np.maximum(within, 1e-300)).sum())))
     return max(over_all, min(1.0, 2.0 * min(every, float(within.min()) * len(within))))
+
+
+def classes_of(world: World) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the classes of training and of judged rows, or the quarters of the numbers of training."""
+    y, z = world.objective.rows.y.numpy(), world.y
+    if world.trained.quantity is None:
+        return y, z
+    edges = np.unique(np.quantile(y, (0.25, 0.5, 0.75)))
+    return np.searchsorted(edges, y, side="right"), np.searchsorted(edges, z, side="right")
 
 
 def _compared(world: World, role: Role, tested: Tested) -> tuple[Any, Any, Callable[[Any, Any], float]]:
@@ -159,7 +173,7 @@ def _compared(world: World, role: Role, tested: Tested) -> tuple[Any, Any, Calla
     if role.role in LEVELS:
         strata = cut_levels(*(levels_of(f, world.known, column) for f in (world.known, world.new)), most=None)
         return strata.train, strata.test, _levels_differ
-    known, new = world.trained.encoded.columns, tested.columns  # type: ignore[union-attr]
+    known, new = world.trained.described.columns, tested.columns  # type: ignore[union-attr]
     if role.role == "vector":
         mine = np.array([f.column == column for f in known.vector_features])
         return known.vectors[:, mine], new.vectors[world.rows][:, mine], _vectors_differ
@@ -206,7 +220,7 @@ def _guesses(world: World, role: Role) -> list[Guess]:
     if role.role == "vector":
         return vector_guesses(column, world.known.get_column(column), world.new.get_column(column))
     if role.role == "text":
-        encoders = world.trained.encoded.encoding.encoders  # type: ignore[union-attr]
+        encoders = world.trained.described.encoding.encoders  # type: ignore[union-attr]
         encoder = next(e for e in encoders if e.column == column and isinstance(e, TextEncoder))
         return text_guesses(
             TextSides(column, encoder, texts_of(world.known, column), texts_of(world.new, column))
@@ -299,9 +313,9 @@ def _leak(world: World, role: Role) -> str:
         strata = cut_levels(*(levels_of(frame, world.known, column) for frame in frames))
     else:
         return ""
-    y, z = world.objective.rows.y.numpy(), world.y
+    y, z = classes_of(world)
     size = int(max(strata.train.max(), strata.test.max())) + 1
-    counts = np.zeros((size, len(world.trained.classes)))
+    counts = np.zeros((size, int(y.max()) + 1))
     np.add.at(counts, (strata.train, y), 1)
     guess = counts.argmax(1)
     given, left = float((guess[strata.train] == y).mean()), float((guess[strata.test] == z).mean())

@@ -11,14 +11,19 @@ from functools import partial
 
 import numpy as np
 import polars as pl
+import torch
+from torch import Tensor
 
 from dataaudit.audits.health import Check, verification_check
 from dataaudit.audits.testset import Pair, Tested
-from dataaudit.audits.validation import Refit
+from dataaudit.audits.validation import Refit, minima, retrained_loss
 from dataaudit.features.columns import counted
 from dataaudit.findings.schemas import TRACE_REFITS
 from dataaudit.influence.leave_one_out import refit_without
+from dataaudit.model.objective import Change
+from dataaudit.model.rows import ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
+from dataaudit.options.progress import ticking
 from dataaudit.training.trained import Trained
 
 # Share of a predicted fall of the loss that a refit must show.
@@ -66,18 +71,38 @@ def refit_traces(
     top = traces.sort(size, "train_row_id", "test_row_id", descending=[True, False, False])
     top = top.unique("train_row_id", keep="first", maintain_order=True).head(count)
     places = [
-        {name: place for place, name in enumerate(data.row_id.to_list())} for data in (pair.train, pair.test)
+        {data.row_id[at]: at for at in np.flatnonzero(data.row_id.is_in(top[name].implode())).tolist()}
+        for data, name in ((pair.train, "train_row_id"), (pair.test, "test_row_id"))
     ]
     dense = trained.prepared.method == "cholesky"
     warm = trained.prepared.solve if dense else None
     model, rows = trained.objective.model, []
-    for trace in top.iter_rows(named=True):
-        train, test = places[0][trace["train_row_id"]], places[1][trace["test_row_id"]]
-        refit = partial(refit_without, trained.objective, trained.fit, train, precondition=warm)
-        again = kept.once(f"{train}", refit)
-        block = tested.take(np.array([test]))
-        measured = float(model.values(again.theta, block)[0]) - float(tested.loss[test])
+    gone = [places[0][name] for name in top["train_row_id"]]
+    together = kept.once("all", partial(_together, trained, gone)) if is_sharded(trained) else {}
+    for trace, train in ticking(list(zip(top.iter_rows(named=True), gone, strict=True))):
+        test = places[1][trace["test_row_id"]]
+        if trained.network is not None:
+            change, frame = Change(torch.tensor([train])), tested.dataset.frame
+            measured = retrained_loss(trained, change, row=test, label=int(tested.y[test]), frame=frame)
+        else:
+            refit = partial(refit_without, trained.objective, trained.fit, train, precondition=warm)
+            theta = together[train] if train in together else kept.once(f"{train}", refit).theta
+            block = tested.take(np.array([test]))
+            measured = float(model.values(theta, block)[0]) - float(tested.loss[test])
         rows.append(
             (trace["test_row_id"], trace["train_row_id"], "removed", trace["delta_loss_if_removed"], measured)
         )
     return pl.DataFrame(rows, schema=TRACE_REFITS, orient="row")
+
+
+def is_sharded(trained: Trained) -> bool:
+    """Whether the training rows are not in memory."""
+    return isinstance(trained.objective.rows, ShardedRows)
+
+
+def _together(trained: Trained, rows: list[int]) -> dict[int, Tensor]:
+    """Return the minima without each of some rows that are not in memory, by shared passes."""
+    if not rows:
+        return {}
+    changes = [Change(torch.tensor([row])) for row in rows]
+    return dict(zip(rows, minima(trained, changes, [trained.fit.theta] * len(rows)), strict=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,12 +19,13 @@ from scipy.special import chdtrc
 
 from dataaudit.audits.mismatch.rows.cuts import Cuts
 from dataaudit.audits.mismatch.rows.screen import Screen, differences
+from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.tracing import Traced
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.mismatch.worth import Judged, Trial
 from dataaudit.audits.shift.covariates import numbers
 from dataaudit.audits.shift.profiles import level_profile, number_profile
-from dataaudit.audits.tables import cells_of_pair, decisions, pair_facts
+from dataaudit.audits.tables import asked_of, cells_of_pair, decisions, pair_facts
 from dataaudit.audits.testset import Pair, Tested
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import values_of
@@ -38,7 +40,6 @@ from dataaudit.findings.schemas import (
     TRACES,
     MismatchProvenance,
 )
-from dataaudit.model.losses import Softmax
 from dataaudit.options import MismatchOptions
 from dataaudit.training.trained import RowScores, Trained
 
@@ -48,6 +49,7 @@ OF_FINDING, TESTS, BEHIND = 3, 100, 3
 
 # Findings whose columns are drawn.
 DRAWN = 5
+TIED = 1e-9  # share by which what is equal may differ
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -63,7 +65,8 @@ def trace_table(
     values = torch.cat([found.harmful[at], found.helpful[at].flip(1)], 1).numpy()
     test = np.repeat(traced.rows[places], rows.shape[1])
     i, influence = rows.ravel(), values.ravel()
-    delta = _change_of_loss(trained, tested, test, influence=influence, leverage=scores.leverage[i])
+    weighed = influence * trained.objective.rows.weight.numpy()[i]
+    delta = _change_of_loss(trained, tested, test, influence=weighed, leverage=scores.leverage[i])
     table = pl.DataFrame(
         {
             "test_row_id": pair.test.row_id.gather(test),
@@ -99,14 +102,20 @@ def _change_of_loss(
 
 def responsible_table(trained: Trained, tested: Tested, pair: Pair, *, traced: Traced) -> pl.DataFrame:
     """Return the table `RESPONSIBLE`, the test rows that hang on fewest training rows first."""
-    rows, names = traced.rows, np.array(trained.classes, dtype=object)
+    rows, y = traced.rows, tested.block.y.numpy()
+    predicted: NDArray[Any]
+    if (quantity := trained.quantity) is not None:
+        predicted = quantity.coded(quantity.of_scores(tested.scores[:, 0].numpy()))
+        p_label = np.full(len(rows), np.nan)
+    else:
+        predicted, p_label = tested.predicted, tested.p[rows, tested.y[rows]]
     table = pl.DataFrame(
         {
             "test_row_id": pair.test.row_id.gather(rows),
             "test_row": pair.test.row.gather(rows),
-            "label": pl.Series(names[tested.y[rows]], dtype=pl.String),
-            "predicted_label": pl.Series(names[tested.predicted[rows]], dtype=pl.String),
-            "p_label": tested.p[rows, tested.y[rows]],
+            "label": pl.Series(trained.label_names(y[rows]), dtype=pl.String),
+            "predicted_label": pl.Series(trained.label_names(predicted[rows], exact=False), dtype=pl.String),
+            "p_label": p_label,
             "loss": tested.loss[rows],
             "effective_rows": traced.concentration.effective,
             "top_share": traced.concentration.top_share,
@@ -119,15 +128,14 @@ def harmful_table(
     trained: Trained, pair: Pair, scores: RowScores, *, on_errors: Reals, on_test: Reals
 ) -> pl.DataFrame:
     """Return the table `HARMFUL`: summed test loss that each training row costs, leverage-corrected."""
-    n, k = trained.objective.rows.n, len(trained.classes) - 1
+    n, k = trained.objective.rows.n, trained.objective.model.loss.n_scores
     share = n * np.maximum(1.0 - scores.leverage / k, 1e-6)
     order = np.argsort(-on_errors / share, kind="stable")[:SHOWN_HARMFUL]
-    names = np.array(trained.classes, dtype=object)
     table = pl.DataFrame(
         {
             "train_row_id": pair.train.row_id.gather(order),
             "train_row": pair.train.row.gather(order),
-            "label": pl.Series(names[pair.target.y[order]], dtype=pl.String),
+            "label": pl.Series(trained.label_names(trained.objective.rows.y.numpy()[order]), dtype=pl.String),
             "harm_on_errors": (on_errors / share)[order],
             "harm_on_test": (on_test / share)[order],
             "self_influence": scores.self_influence[order],
@@ -143,12 +151,18 @@ def slice_table(screen: Screen, cuts: Cuts, tested: Tested) -> pl.DataFrame:
     y, judged = screen.trained.objective.rows.y.numpy(), csc_array(cuts.test[screen.world.rows])
     (R1, V1), (R2, V2) = known, new = screen.known.sums(cuts.train), screen.new.sums(judged)
     K, (n, t) = len(screen.trained.classes), cuts.sizes
+    classes = pl.Series(screen.trained.classes, dtype=pl.String)
     evidence = differences(known, new)
-    c = ((R2 / V2 - R1 / V1) ** 2 / (1.0 / V1 + 1.0 / V2)).argmax(1) if cuts.m else np.zeros(0, dtype=int)
+    worth = (R2 / V2 - R1 / V1) ** 2 / (1.0 / V1 + 1.0 / V2)
+    # Of two classes both are worth the same but for rounding.
+    c = (worth >= worth.max(1, keepdims=True) * (1.0 - TIED)).argmax(1) if cuts.m else np.zeros(0, dtype=int)
     every = np.arange(cuts.m)
-    rates = [
-        (part.T @ np.eye(K)[labels])[every, c] / np.maximum(size, 1)
-        for part, labels, size in ((cuts.train, y, n), (cuts.test, tested.y, t))
+    quantity, eye = screen.trained.quantity, np.eye(K)
+    sides = (cuts.train, y, n), (cuts.test, tested.block.y.numpy(), t)
+    values = [quantity.decoded(labels)[:, None] if quantity else eye[labels] for _, labels, _ in sides]
+    rates = [  # of numbers their means
+        (part.T @ own)[every, c] / np.maximum(size, 1)
+        for (part, _, size), own in zip(sides, values, strict=True)
     ]
     table = pl.DataFrame(
         {
@@ -158,12 +172,12 @@ def slice_table(screen: Screen, cuts: Cuts, tested: Tested) -> pl.DataFrame:
             "n_test": t,
             "n_errors": cuts.test.T @ tested.wrong.astype(np.float64),
             "loss": (cuts.test.T @ tested.loss) / np.maximum(t, 1),
-            "rate_class": pl.Series(np.array(screen.trained.classes, dtype=object)[c], dtype=pl.String),
+            "rate_class": classes.gather(c) if K else pl.Series([None] * cuts.m, dtype=pl.String),
             "rate_train": rates[0],
             "rate_test": rates[1],
             "harm": cuts.train.T @ screen.influence[0].sum(0),
             "evidence": evidence,
-            "p_value": np.minimum(1.0, cuts.m * chdtrc(K - 1, 2.0 * evidence)),
+            "p_value": np.minimum(1.0, cuts.m * chdtrc(screen.free, 2.0 * evidence)),
         }
     ).with_columns(
         rate_train=pl.when(pl.col("n_train") > 0).then("rate_train"),
@@ -179,15 +193,30 @@ def finding_table(
     tested: Tested,
     found: Sequence[Judged],
     *,
+    trained: Trained,
     harm: Reals,  # (n,)
     features: Sequence[str],
 ) -> pl.DataFrame:
     """Return the table `FINDINGS`."""
     rows = [
-        _finding(pair, tested, one, harm) | {"finding": number, "features": shown}
+        _finding(pair, tested, one, harm)
+        | {"finding": number, "features": shown, "larger": _larger(trained, one.suspect)}
         for number, (one, shown) in enumerate(zip(found, features, strict=True), start=1)
     ]
     return pl.DataFrame(rows, schema=FINDINGS)
+
+
+def _larger(trained: Trained, suspect: Suspect) -> int | None:
+    """Return how many coefficients are larger than those of what a suspect names; of k scores the largest."""
+    named = set(zip(suspect.columns, suspect.levels, strict=False))
+    every = trained.features
+    mine = [at for at, feature in enumerate(every) if (feature.column, feature.level) in named]
+    mine = mine or [at for at, feature in enumerate(every) if feature.column in suspect.columns]
+    if not mine:
+        return None
+    theta = torch.nn.functional.pad(trained.objective.model.matrix(trained.fit.theta)[:-1], (1, 0))
+    size = (theta - theta.mean(1, keepdim=True)).abs().amax(1)
+    return int((size > (1.0 + TIED) * size[mine].max()).sum())
 
 
 def _finding(pair: Pair, tested: Tested, one: Judged, harm: Reals) -> dict[str, object]:
@@ -302,7 +331,11 @@ def _profiles(
     world: World, one: Judged, target: str
 ) -> Iterator[tuple[str, Iterator[tuple[str, dict[str, float]]]]]:
     """Yield the columns that a finding is about, each with its profile."""
-    if one.suspect.kind == "rates":
+    if one.suspect.kind == "rates" and (quantity := world.trained.quantity) is not None:
+        labels = {"train": world.objective.rows.y.numpy(), "test": world.y}
+        decoded = {part: quantity.decoded(y) for part, y in labels.items()}
+        yield target, number_profile(decoded, pl.Float64())
+    elif one.suspect.kind == "rates":
         names = pl.Series(world.trained.classes)
         yield target, level_profile({"train": names[world.objective.rows.y.numpy()], "test": names[world.y]})
     if one.suspect.kind not in ("column", "exchange"):
@@ -353,15 +386,13 @@ def mismatch_provenance(
     pair: Pair, trained: Trained, tested: Tested | None, *, settings: MismatchOptions, command: str
 ) -> MismatchProvenance:
     """Return everything that another run needs to give the same findings."""
-    loss = Softmax(len(trained.classes)).value(
-        trained.objective.scores(trained.fit.theta), trained.objective.rows.y
-    )
+    loss = trained.judged.value(trained.objective.scores(trained.fit.theta), trained.objective.rows.y)
     return MismatchProvenance(
         **pair_facts(pair.train, pair.test, trained, command=command, seed=settings.seed),
         n_errors=int(tested.wrong.sum()) if tested else 0,
         train_loss=float(loss.mean()),
         test_loss=float(tested.loss.mean()) if tested else float("nan"),
-        settings=settings.to_dict()
+        settings=asked_of(settings, trained)
         | {"train": pair.train.given, "test": pair.test.given, "unjudged": asdict(pair.unjudged)},
         **decisions(trained, pair.target.notes, read=(*pair.train.notes, *pair.test.notes), also=pair.notes),
     )

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from dataaudit.audits.testset import Tested
 from dataaudit.influence.topk import Strongest
-from dataaudit.model.rows import Block
+from dataaudit.model.rows import Block, added, joined
 from dataaudit.training.trained import Trained
 
 TOP = 5
+TAKEN = 2**28  # bytes of test rows that are taken at a time
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -59,10 +60,12 @@ def concentration(found: Strongest) -> Concentration:
 
 
 def total_harm(trained: Trained, tested: Tested, rows: Rows) -> Reals:
-    """Return Σ_t I_up,loss(i, t) of every training row over some test rows: one solve, one product."""
+    """Return Σ_t ω_i I_up,loss(i, t) of every training row over some test rows: one solve, one product."""
     objective, theta = trained.objective, trained.fit.theta
-    block = tested.take(rows)
-    summed = objective.model.gradient(theta, Block(block.X, block.y, torch.ones_like(block.weight)))
+    step = max(1, TAKEN // (8 * objective.model.n_params))
+    blocks = (tested.take(rows[start : start + step]) for start in range(0, max(1, len(rows)), step))
+    alike = (Block(block.X, block.y, torch.ones_like(block.weight)) for block in blocks)
+    summed = added(objective.model.gradient(theta, block) for block in alike)
     solved = trained.prepared.solve(summed[:, None])
     parts = objective.rows.map(partial(objective.model.pair_influences, theta, solved))
-    return torch.cat(list(parts))[:, 0].numpy()
+    return (objective.rows.weight * joined(parts, objective.rows.n)[:, 0]).numpy()

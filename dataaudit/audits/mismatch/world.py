@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dataaudit.audits.testset import Evaluation, Tested
+from dataaudit.audits.testset import Evaluation, Tested, evaluated
+from dataaudit.errors import SettingError
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block
 from dataaudit.options import NOT_KEPT, Checkpoint
@@ -63,7 +64,7 @@ class World:
 
     @property
     def y(self) -> Rows:
-        """Class numbers of the judged rows."""  # (t,)
+        """Class numbers of the judged rows, or numbers in the model's unit."""  # (t,)
         return self.block.y.numpy()
 
     @cached_property
@@ -75,9 +76,25 @@ class World:
     @cached_property
     def evaluation(self) -> Evaluation:
         """Losses of the judged rows, in nats, and which are mispredicted."""
-        odds = torch.nn.functional.pad(self.trained.log_odds(self.scores), (1, 0))
-        loss = self.trained.loss(self.scores, self.block.y).numpy()
-        return Evaluation(odds.argmax(1).numpy() != self.y, loss)
+        return evaluated(self.trained, self.scores, self.block.y)
+
+    @cached_property
+    def retrained(self) -> tuple[Evaluation, ...]:
+        """The same by each refit of a network."""
+        network = self.trained.network
+        if network is None:
+            return (self.evaluation,)
+        rows = self.objective.rows
+        there = network.retrained(self.known, self.new, y=rows.y, weight=rows.weight, kept=self.kept)
+        return tuple(evaluated(self.trained, s + self.offset, self.block.y) for s in there)
+
+    def judged(self, *, exact: bool) -> Evaluation:
+        """Return the evaluation that a proof rests on, a mean over refits, or that of the model."""
+        if not exact or self.trained.network is None:
+            return self.evaluation
+        loss = np.mean([one.loss for one in self.retrained], axis=0)
+        wrong = np.mean([one.wrong for one in self.retrained], axis=0) > 0.5  # noqa: PLR2004 - most of them
+        return Evaluation(wrong, loss)
 
     def some(self, at: Rows) -> World:
         """Return the world with some of its test rows."""  # (m,) positions among them
@@ -114,6 +131,8 @@ class World:
         def empty(frame: pl.DataFrame) -> list[pl.Series]:
             return [pl.Series(name, [None] * frame.height, self.known.schema[name]) for name in names]
 
+        if self.trained.network is not None:
+            raise SettingError("a network has no features of single columns", "give it other features")
         # What an empty column adds to all scores alike is no place to start from.
         start = self.objective.model.matrix(self.theta).clone()
         start[:-1][[feature.column in names for feature in self.trained.features]] = 0.0
@@ -130,7 +149,7 @@ class World:
     def _fitted(self, objective: Objective, *, exact: bool) -> World:
         """Return the world with the parameters of another objective."""
         near = self.trained.prepared.precondition
-        if exact:
+        if exact and self.trained.network is None:
             kept = self.kept.below(_key(objective, self.theta)) if self.kept is not NOT_KEPT else NOT_KEPT
             theta = kept.once("minimum", lambda: minimise(objective, self.theta, kept=kept).theta)
         else:

@@ -268,10 +268,9 @@ def tried(suspect: Suspect, world: World, *, screened: bool = True) -> Judged:
 
 
 def _trial(fix: Fix, world: World, *, exact: bool) -> Trial | None:
-    before = world.evaluation
     try:
         there = fix.apply(world, exact=exact)
-        after = there.evaluation
+        before, after = world.judged(exact=exact), there.judged(exact=exact)
     except AuditError:  # nothing would be left to fit
         return None
     if not np.isfinite(after.loss).all():

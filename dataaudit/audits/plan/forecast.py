@@ -76,7 +76,7 @@ def _wanted(options: LabelOptions) -> Wanted:
 def shape_of(sample: RowSample, options: LabelOptions) -> tuple[Shape, tuple[Role, ...]]:
     """Return the sizes of all rows, encoded, and what columns are used as."""
     settings, label = options.columns, options.label
-    kept = encode_target(sample.frame[label]).kept
+    kept = encode_target(sample.frame[label], options.task).kept
     frame = sample.frame.filter(kept)
     n = round(sample.rows * frame.height / sample.frame.height)
     cells = round(frame.estimated_size() * n / frame.height)
@@ -98,7 +98,7 @@ def shape_of(sample: RowSample, options: LabelOptions) -> tuple[Shape, tuple[Rol
     return (
         Shape(
             rows=n,
-            classes=max(2, frame[label].n_unique()),
+            classes=2 if options.is_number else max(2, frame[label].n_unique()),
             cells=cells,
             texts=round(n * sum(_width(some[name].cast(pl.String)) for name in texts)),
             numeric=counts["numeric"],

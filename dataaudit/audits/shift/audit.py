@@ -45,6 +45,7 @@ from dataaudit.features.columns import types_apart, values_of
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import class_texts
 from dataaudit.options import EncoderOptions
+from dataaudit.options.progress import portion, ticking
 
 # Rows of each sample over which the loss is split by all columns together.
 SCORED = 20_000
@@ -72,14 +73,18 @@ def measure_shift(
     train, test = of_one_type(train, test, names=[*(role.column for role in roles), target], target=target)
     found: list[Comparison] = []
     split = losses is not None and _labelled(test, target)
-    apart = two_sample_test(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
+    with portion(0, 6, size=3):  # what it takes of the whole, on two tables
+        apart = two_sample_test(train, test, roles, settings=columns, score=SCORED if split else 0, seed=seed)
     if apart is not None:
         found += separation_rows(apart)
-    for role in roles:
-        found += compare_column(train, test, role, text_units=columns.text_units)
-    found += _label_rows(train, test, roles, target=target)
+    with portion(3, 6):
+        for role in ticking(roles):
+            found += compare_column(train, test, role, text_units=columns.text_units)
+    with portion(4, 6):
+        found += _label_rows(train, test, roles, target=target)
     if losses is not None and split:
-        found += _loss_rows(train, test, roles, apart=apart, losses=losses, seed=seed)
+        with portion(5, 6):
+            found += _loss_rows(train, test, roles, apart=apart, losses=losses, seed=seed)
     if named := [role.column for role in roles]:
         found += copy_rows(train, test, columns=named, target=target, labelled=_labelled(test, target))
     return comparison_table(found)
@@ -179,7 +184,7 @@ def _loss_rows(
 
 def _strata(train: pl.DataFrame, test: pl.DataFrame, roles: tuple[Role, ...]) -> Iterator[tuple[str, Strata]]:
     """Cut every column of levels, or of numbers."""
-    for role in roles:
+    for role in ticking(roles):
         first, second = values_of(train, role.column), values_of(test, role.column)
         if role.role in ("categorical", "boolean"):
             yield role.column, cut_levels(first, second)

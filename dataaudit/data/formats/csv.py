@@ -260,7 +260,7 @@ def _cells(table: _Table, separator: bytes, wanted: Wanted, *, where: str) -> tu
     """Parse the wanted columns and set their types."""
     chosen = set(wanted.choose(table.names, where))
     places = {name: str(i) for i, name in enumerate(table.names) if name in chosen}
-    texts = {places[name] for name in [wanted.id_column] if name in places}
+    texts = {places[name] for name in (wanted.id_column, *wanted.as_text) if name in places}
     raw = _scan(table, list(places.values()), separator, texts)
     like_codes = _possible_codes(table.body, separator, raw)
     if like_codes:
@@ -287,7 +287,7 @@ def _scan(table: _Table, places: list[str], separator: bytes, texts: set[str]) -
             return lazy.select(places).collect()
         except (pl.exceptions.ComputeError, pl.exceptions.PanicException):
             continue
-    # A number of more digits than any integer has: such columns are text, of which `_typed` makes the best.
+    # A number of more digits than any integer has: such columns are text, of which `typed` makes the best.
     long = [name for name, dtype in lazy.collect_schema().items() if dtype == pl.Int128]
     return (
         scan(infer_schema=not long, schema_overrides=overrides | dict.fromkeys(long, pl.String))
@@ -323,19 +323,21 @@ def _typed_columns(
         done, note = column, ""
         if column.name == wanted.id_column:
             pass
+        elif column.name in wanted.as_text:
+            done = column.replace("", None)
         elif column.dtype.is_float():
             done = column.fill_nan(None)  # a cell that reads NaN is an empty cell
         elif column.dtype == pl.String:
             empty = column.str.len_bytes() == 0
             cells = pl.select(pl.when(empty).then(None).otherwise(column).alias(column.name)).to_series()
-            done, note = _typed(cells, decimal_comma=decimal_comma, dates=column.name != wanted.target)
+            done, note = typed(cells, decimal_comma=decimal_comma, dates=column.name != wanted.target)
         columns.append(done)
         if note:
             notes.append(note)
     return pl.DataFrame(columns), notes
 
 
-def _typed(cells: pl.Series, *, decimal_comma: bool, dates: bool) -> tuple[pl.Series, str]:
+def typed(cells: pl.Series, *, decimal_comma: bool, dates: bool) -> tuple[pl.Series, str]:
     """Return the column as numbers or dates where all of its cells are such or missing, else as it is."""
     present = cells.drop_nulls()
     if not len(present) or not _is_all(present.head(_SAMPLE), decimal_comma, dates):

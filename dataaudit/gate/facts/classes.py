@@ -45,7 +45,7 @@ def classes(material: Material) -> pl.DataFrame:
     """Each class with its rows, here and in labelled test data; none where the label is a quantity."""
     name, test = material.settings.label, material.test
     counts = _counts(material.rows, name)
-    if _is_quantity(material.rows, counts, name):
+    if _is_quantity(material, counts):
         return classes.of(())
     met = counts.with_columns(test_rows=pl.lit(None, pl.Int64))
     if test is not None and name in test.schema:
@@ -71,7 +71,7 @@ def class_names(material: Material) -> Rows:
     """Classes whose name is a more frequent one's but for case, spaces, quotes, or a number's way."""
     name = material.settings.label
     counts = _counts(material.rows, name)
-    if _is_quantity(material.rows, counts, name):
+    if _is_quantity(material, counts):
         raise Inapplicable(_NO_CLASSES)
     first: dict[str, tuple[str, int]] = {}
     for spelled, rows in counts.sort("rows", "class", descending=[True, False]).iter_rows():
@@ -95,7 +95,7 @@ def new_classes(material: Material) -> Rows:
     if name not in base.schema:
         raise Inapplicable(f"The base has no column {name!r}.")
     counts, known = _counts(material.rows, name), _counts(base, name)
-    if _is_quantity(material.rows, counts, name):
+    if _is_quantity(material, counts):
         raise Inapplicable(_NO_CLASSES)
     classes = known.sort("rows", "class", descending=[True, False])["class"].to_list()
     for spelled, rows in counts.join(known, on="class", how="anti").iter_rows():
@@ -145,9 +145,12 @@ def _counts(data: Data, name: str) -> pl.DataFrame:
     return counts.collect(engine="streaming").cast({"rows": pl.Int64}).sort("class")
 
 
-def _is_quantity(data: Data, counts: pl.DataFrame, name: str) -> bool:
-    """Tell whether labels are numbers on a scale: with fractions, and many."""
-    dtype = data.schema[name]
+def _is_quantity(material: Material, counts: pl.DataFrame) -> bool:
+    """Tell whether labels are numbers on a scale: as was said, or with fractions, and many."""
+    data, task = material.rows, material.settings.task
+    if task is not None:
+        return task != "classification"
+    dtype = data.schema[material.settings.label]
     if dtype.is_float() or dtype.is_decimal():
         values = counts["class"].cast(pl.Float64, strict=False)
         return counts.height > _MANY and bool((values != values.round()).any())

@@ -13,10 +13,12 @@ from dataaudit.audits.mismatch.audit import Searched, search_mismatch
 from dataaudit.audits.testset import Tested, predict, read_pair
 from dataaudit.audits.validation import refined
 from dataaudit.data.dataset import Dataset
-from dataaudit.features.target import Target
+from dataaudit.features.target import Target, class_texts
 from dataaudit.gate.data import Data, Material
 from dataaudit.noise import NoiseModel, fit_noise
+from dataaudit.noise.values import ValueNoise
 from dataaudit.options import LabelOptions, MismatchOptions
+from dataaudit.training import numbers
 from dataaudit.training.encoded import encode_training, read_labelled
 from dataaudit.training.train import train
 from dataaudit.training.trained import RowScores, Trained, score_rows
@@ -36,8 +38,15 @@ class FittedRows:
         return refined(self.trained, score_rows(self.trained))
 
     @cached_property
+    def values(self) -> ValueNoise | None:
+        """What the scores say of labels that are numbers."""
+        return numbers.value_noise(self.trained, self.scores) if self.trained.quantity else None
+
+    @cached_property
     def noise(self) -> NoiseModel:
         """What the scores say of wrong labels."""
+        if self.values is not None:
+            return self.values.model
         groups = self.trained.groups
         together = None if groups is None else groups.group
         K, same = len(self.target.classes), self.trained.same_class
@@ -51,6 +60,8 @@ class FittedRows:
     @property
     def labels(self) -> NDArray[np.object_]:
         """The rows' labels, as text."""
+        if self.values is not None:
+            return class_texts(self.dataset.frame[self.dataset.target]).to_numpy()
         return np.array(self.target.classes, dtype=object)[self.target.y]
 
 
@@ -76,6 +87,7 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     given, step = material.settings, material.on_step
     settings = LabelOptions(
         label=given.label,
+        task=given.task,
         weight=given.weight,
         group=given.group if given.group in frame.columns else None,
         by=tuple(name for name in given.by if name in frame.columns),
@@ -87,7 +99,7 @@ def fit(frame: pl.DataFrame, material: Material) -> FittedRows:
     )
     dataset, target = read_labelled(frame, settings, on_step=step)
     trained = train(encode_training(dataset, target, settings, on_step=step), settings, on_step=step)
-    return FittedRows(dataset, target, trained)
+    return FittedRows(dataset, target, numbers.settled(trained) if trained.quantity else trained)
 
 
 def wanted(material: Material, data: Data) -> list[str]:
@@ -112,6 +124,7 @@ def _against(material: Material) -> Against | None:
     model = fitted(material)
     asked = MismatchOptions(
         label=settings.label,
+        task=settings.task,
         text=settings.text,
         text_units=settings.text_units,
         categorical=settings.categorical,

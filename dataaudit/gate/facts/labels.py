@@ -18,6 +18,7 @@ from dataaudit.gate.facts.fitted import FittedRows, fit, fitted, wanted
 from dataaudit.gate.facts.table import Inapplicable
 from dataaudit.gate.matching import Matching
 from dataaudit.options import LabelOptions
+from dataaudit.training.numbers import value_checks, value_facts
 
 LEAST_KNOWN = 50  # below which no model of the known rows is worth contradicting a label
 CHECKED = 3  # rows that are taken out and relabelled for good: two refits each
@@ -29,6 +30,8 @@ def ranked_labels(material: Material) -> pl.DataFrame:
     model, data = fitted(material), material.rows
     order = review_order(model.dataset, model.scores, model.noise, ranking=RANKING)
     facts = row_facts(model.dataset, model.target, model.scores, noise=model.noise, order=order)
+    if model.values is not None:
+        facts |= value_facts(model.dataset, model.trained, scores=model.scores, noise=model.values)
     table = label_table(facts, model.target.classes, order)
     at = table["row"].to_list()
     return table.drop("source", "row", "line", "row_id").hstack(places(data, material.settings.id)[at])
@@ -46,6 +49,8 @@ def counted_levels(material: Material) -> pl.DataFrame:
 def judged_batch(material: Material) -> pl.DataFrame:
     """Return the rows with a new label, of a known class, under a model of the known rows."""
     label, base, matching = material.settings.label, material.base, material.matching
+    if material.settings.task in ("regression", "count"):
+        raise Inapplicable("The label is a number: new rows are judged with all others.")
     if base is None or matching is None or label not in base.rows.schema:
         raise Inapplicable(f"The base has no column {label!r}.")
     now, was = (class_texts(side.rows.read([label]).to_series()) for side in (material, base))
@@ -177,4 +182,5 @@ def checked_audit(material: Material) -> pl.DataFrame:
         model.trained, model.scores, order, on_refit=lambda done: step("verify by refits", done, total)
     )
     random = random_check(model.dataset, model.trained, model.scores, noise=model.noise, seed=material.seed)
-    return check_health(model.trained, model.scores, refits, random=random)
+    values = None if model.values is None else value_checks(model.trained, model.scores)
+    return check_health(model.trained, model.scores, refits, random=random, values=values)

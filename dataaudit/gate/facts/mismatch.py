@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from dataaudit.audits.mismatch.audit import in_fifths
 from dataaudit.audits.mismatch.tables import errors_of
 from dataaudit.audits.mismatch.worth import Judged
 from dataaudit.audits.shift.audit import measure_shift
 from dataaudit.audits.stability import Dependence, measure_dependence
+from dataaudit.features.target import encode_target
 from dataaudit.gate.data import Material
 from dataaudit.gate.facts.columns import as_named
 from dataaudit.gate.facts.fitted import against, fitted, wanted
@@ -29,6 +31,13 @@ def compared_columns(material: Material) -> pl.DataFrame:
         for data in (material.rows, test)
     ]
     columns = as_named(settings, shared)
+    if settings.task in ("regression", "count") and settings.label in sides[0].columns:
+        quantity = encode_target(sides[0][settings.label], settings.task).quantity
+        labelled = (settings.label in side.columns for side in sides)
+        sides = [
+            in_fifths(side, settings.label, quantity) if known and quantity else side
+            for side, known in zip(sides, labelled, strict=True)
+        ]
     found = measure_shift(*sides, target=settings.label, columns=columns, seed=material.seed)
     apart = found.filter(measure="two-sample").drop_nulls("column")["column"].to_list()
     return found.with_columns(
@@ -79,6 +88,8 @@ def dependence_of(material: Material) -> Dependence:
 
     def make() -> Dependence:
         model = fitted(material)
+        if not model.trained.classes:
+            raise Inapplicable("The label is a number: no predicted class can change.")
         other = against(material) if material.test is not None else None
         block = None if other is None else other.tested.block
         return measure_dependence(model.trained, model.scores, test=block, seed=material.seed)

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score
 
 import dataaudit
 from dataaudit.audits.estimates import forms as estimate
-from dataaudit.audits.estimates.forms import Sample, Shown, candidates, standard_errors
+from dataaudit.audits.estimates.forms import Sample, Shown, candidates, intervals, standard_errors
 from dataaudit.memory import limited
 from dataaudit.model import costs
 from dataaudit.statistics import Z95
@@ -155,7 +155,8 @@ def test_every_interval_is_as_wide_as_the_error():
     assert (within, ok) == (0.5, False)
     assert within < limit
     assert "50% are within the 95% interval" in message
-    assert pytest.approx(1.96, abs=1e-2) == Z95
+    assert intervals(h, 64)[0] == pytest.approx(errors[0] * 2.034, rel=1e-3)
+    assert intervals(h, 10**9)[0] == pytest.approx(Z95 * standard_errors(h, 10**9)[0])
 
 
 def test_rows_that_might_belong_to_the_first_are_asked_for(projected, monkeypatch):

@@ -1,5 +1,8 @@
 """Tables of a mismatch: what a fix does for the rows that it is about, and the profiles of columns."""
 
+from dataclasses import replace
+from html import unescape
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +12,9 @@ import dataaudit
 from dataaudit.audits.mismatch.rows.fixes import Remove
 from dataaudit.audits.mismatch.tables import result_in_words
 from dataaudit.audits.mismatch.worth import Trial
+from dataaudit.findings.schemas import MismatchFindings
+from dataaudit.report import mismatch as report_of
+from dataaudit.writers import html
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +53,18 @@ def test_a_fix_says_what_it_does_for_its_own_rows(moved):
     assert (children["rows"], children["own_rows"]) == (900, 40)
     assert children["own_errors_after"] < children["own_errors_before"] <= children["errors_before"]
     assert children["own_loss_after"] < children["own_loss_before"]
+
+
+def test_larger_coefficients_are_counted_and_said(moved):
+    """Spread of x times its slope is twice that of z: none is larger; of a level, by the refitted model."""
+    assert moved.findings["larger"][0] == 0
+    assert "A look at the coefficients would show it: none of" in unescape(html.page(report_of.report(moved)))
+    many = moved.findings.with_columns(larger=pl.lit(14, pl.Int64))
+    text = unescape(html.page(report_of.report(replace(moved, findings=many))))
+    assert f"would not show it: 14 of {moved.provenance.n_features} are larger." in text
+    old = MismatchFindings.UPGRADES["findings"](moved.findings.drop("larger"))
+    assert old["larger"].null_count() == len(old)
+    assert "coefficients" not in html.page(report_of.report(replace(moved, findings=old)))
 
 
 @pytest.mark.parametrize(

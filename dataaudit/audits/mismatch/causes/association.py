@@ -39,6 +39,8 @@ class Association:
 
 def associations(world: World, names: list[str]) -> dict[str, Association]:
     """Return what each source column says in test, as far as its features are its own."""
+    if world.trained.network is not None:  # whose features are of no single column
+        return dict.fromkeys(names, Association(0.0, 0.0))
     trained, theta = world.trained, world.objective.model.matrix(world.theta)
     n = world.objective.rows.n
     some = np.arange(n) if n <= ROWS else np.sort(np.random.default_rng(0).choice(n, ROWS, replace=False))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataaudit.audits.mismatch.rows.fixes import Offset, Reweigh, fit_offset, shift_in_words
+from dataaudit.audits.mismatch.rows.screen import Screen, differences
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.audits.testset import Pair, Tested
@@ -28,6 +29,8 @@ Counts = NDArray[np.int64]
 def rate_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
     """Return class rates as a suspect where they differ beyond chance."""
     trained = world.trained
+    if trained.quantity is not None:
+        return _level_suspects(pair, world)
     known, new = (np.bincount(y, minlength=len(trained.classes)) for y in (pair.target.y, tested.y))
     p = chi_square(known, new)
     if p > LEVEL:
@@ -58,3 +61,21 @@ def rate_suspects(pair: Pair, tested: Tested, world: World) -> list[Suspect]:
             p_value=p,
         )
     ]
+
+
+def _level_suspects(pair: Pair, world: World) -> list[Suspect]:
+    """Return that numbers are higher or lower in test than the columns say, as a suspect, beyond chance."""
+    trained = world.trained
+    screen = Screen(trained, world)
+    (R1, V1), (R2, V2) = screen.sums(
+        np.arange(trained.objective.rows.n), np.ones(len(world.rows), dtype=bool)
+    )
+    p = screen.chance(float(differences((R1, V1), (R2, V2))), 1)
+    if p > LEVEL:
+        return []
+    misfit = fit_offset(trained, trained.left_out, trained.objective.rows.y)
+    how = shift_in_words(trained, fit_offset(trained, world.scores, world.block.y) - misfit, 0)
+    title = f"the labels of test are other ones than its columns say: predictions have to move {how}"
+    offset = Offset(None, misfit, "all test rows", how)
+    columns = (pair.train.target,)
+    return [Suspect(kind="rates", cause="level", columns=columns, title=title, fixes=(offset,), p_value=p)]

@@ -25,6 +25,7 @@ from dataaudit.audits.mismatch.rows.screen import Screen, Side, differences, sha
 from dataaudit.audits.mismatch.rows.slices import MOVES, confirmed, unlike
 from dataaudit.audits.mismatch.suspects import Suspect
 from dataaudit.audits.mismatch.world import World
+from dataaudit.options.progress import ticking
 
 # Nats that a further condition must bring, and conditions at most.
 EACH, DEPTH = 3.0, 3
@@ -104,7 +105,7 @@ def conjunction_suspects(cuts: Cuts, world: World) -> list[Suspect]:
     screen, n = Screen(world.trained, world), world.objective.rows.n
     rows = np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(np.int64))
     found: list[Slice] = []
-    for half in screen.halves:
+    for half in ticking(screen.halves):
         tables = (
             Table(_rows_of(screen.known, rows), csc_array(cuts.train[rows])),
             Table(_rows_of(screen.new, np.flatnonzero(half)), csc_array(cuts.test[world.rows[half]])),

@@ -31,6 +31,7 @@ from dataaudit.data.dataset import Dataset
 from dataaudit.features.categorical import to_levels
 from dataaudit.features.columns import MISSING, values_of
 from dataaudit.features.numeric import ISO_DATE, read_datetime
+from dataaudit.options.progress import ticking
 from dataaudit.training.trained import Trained
 
 # Where numbers are cut; dates are cut at tenths, since labels change on a day.
@@ -125,7 +126,7 @@ def cut(train: Dataset, trained: Trained, tested: Tested) -> Cuts:
     roles = {role.column: role.role for role in trained.roles}
     parts: list[_Part] = []
     numbers: dict[str, Numbers] = {}
-    for column in dict.fromkeys([*known.columns, *new.columns]):
+    for column in ticking(list(dict.fromkeys([*known.columns, *new.columns]))):
         if column == train.target:
             continue
         role = roles.get(column, "")
@@ -263,7 +264,7 @@ class _Part:
 
 def _words(trained: Trained, tested: Tested, column: str) -> _Part:
     """Return one slice for each word of the vocabulary that enough rows have."""
-    encoded = trained.encoded
+    encoded = trained.described
     if encoded is None:
         return _Part(column, (), _of_rows([], trained.objective.rows.n), _of_rows([], tested.n), (), ())
     features = encoded.columns.term_features

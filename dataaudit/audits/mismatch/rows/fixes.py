@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataaudit.audits.mismatch.world import World
-from dataaudit.model.losses import Softmax
 from dataaudit.training.trained import Trained
 
 # Curvature, in rows' worth, that speaks for no shift.
@@ -56,7 +55,7 @@ class Relabel:
     """Training rows with other labels."""
 
     rows: Rows  # (m,) positions of training rows
-    y: Rows  # (m,) class numbers that they get
+    y: Rows | Reals  # (m,) class numbers, or numbers, that they get
     what: str  # in words, as above
     how: str  # ``as “ill”``, ``the other way round``, after “label them”
     name: str = "relabel"
@@ -146,7 +145,7 @@ def fit_offset(trained: Trained, scores: Tensor, y: Tensor) -> Tensor:
     for _ in range(STEPS if len(y) else 0):
         s = scores + found
         slope = trained.loss_slope(s, y).sum(0) + prior @ found
-        bend = a * a * Softmax(k + 1).curvature(trained.log_odds(s), y).sum(0) + prior
+        bend = a * a * trained.judged.curvature(trained.log_odds(s), y).sum(0) + prior
         step = torch.linalg.solve(bend, slope)
         before = _loss(trained, scores, y, found, prior)
         scale = 1.0
@@ -164,6 +163,9 @@ def _loss(trained: Trained, scores: Tensor, y: Tensor, shift: Tensor, prior: Ten
 
 def shift_in_words(trained: Trained, shift: Tensor, label: int) -> str:
     """Say what a shift of scores does to one class, against the mean of the others."""  # (k,)
+    if (quantity := trained.quantity) is not None:
+        by = float(shift[0])
+        return f"by a factor of {np.exp(by):.3g}" if quantity.is_count else f"by {by * quantity.unit:+.3g}"
     full = trained.calibration[0] * np.concatenate([[0.0], shift.numpy()])
     size = full[label] - np.delete(full, label).mean()
     way = "towards" if size > 0 else "away from"

@@ -47,6 +47,8 @@ def row_suspects(pair: Pair, world: World) -> list[Suspect]:
     wrong = [
         row for row in far if leaving[:, row].sum() > 0 and _expected(screen, np.array([row]))[0] != y[row]
     ]
+    if not trained.classes:  # whose numbers are always others than are expected
+        wrong = [row for row in wrong if loss[row] > trained.usual_loss]
     alone = [
         *apart[:PROPOSED],
         *wrong[:PROPOSED],
@@ -80,18 +82,19 @@ def _of_row(
 ) -> Suspect:
     """Return a row as a suspect."""
     trained = screen.trained
-    label, other = int(trained.objective.rows.y[row]), _expected(screen, np.array([row]))[0]
-    number, classes = int(pair.train.row[row]), trained.classes
+    label, other = trained.objective.rows.y[row].item(), _expected(screen, np.array([row]))[0]
+    number, (name,) = int(pair.train.row[row]), trained.label_names(np.array([label]))
+    (expected,) = trained.label_names(np.array([other]), exact=False)
     are = "are" if len(far) > 1 else "is"
     outside = f"; its {' and '.join(far[:NAMED])} {are} far from all others" if far else ""
-    title = (
-        f"training row {number:,} is “{classes[label]}”, of which the other rows give "
-        f"{np.exp(-loss[row]):.2g} as the probability{outside}"
-    )
+    believed = f"of which the other rows give {np.exp(-loss[row]):.2g} as the probability"
+    if not trained.classes:
+        believed = f"where the other rows suggest {expected}"
+    title = f"training row {number:,} is “{name}”, {believed}{outside}"
     what = f"training row {number:,}"
     fixes: list[Fix] = [Remove(np.array([row]), what)]
-    if other != label and (trained.objective.rows.y == label).sum() > 1:
-        fixes.append(Relabel(np.array([row]), np.array([other]), what, f"as “{classes[other]}”"))
+    if other != label and (not trained.classes or (trained.objective.rows.y == label).sum() > 1):
+        fixes.append(Relabel(np.array([row]), np.array([other]), what, f"as “{expected}”"))
     return Suspect(
         kind="row",
         cause="far away" if far else "wrong label" if other != label else "misleading",
@@ -118,9 +121,11 @@ def _of_group(screen: Screen, rows: Rows, *, chance: float) -> Suspect | None:
     )
 
 
-def _expected(screen: Screen, rows: Rows) -> Rows:
-    """Return the likeliest class of some training rows without them."""
+def _expected(screen: Screen, rows: Rows) -> Rows | Reals:
+    """Return the likeliest class of some training rows without them, or the predicted number."""
     without = screen.trained.left_out[torch.from_numpy(rows)]
+    if (quantity := screen.trained.quantity) is not None:
+        return without[:, 0].exp().numpy() if quantity.is_count else without[:, 0].numpy()
     return np.asarray(screen.trained.log_probabilities(without).argmax(1), dtype=np.int64)
 
 

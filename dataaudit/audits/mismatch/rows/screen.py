@@ -34,6 +34,8 @@ from dataaudit.training.trained import Trained
 
 # Rows' worth of curvature that speak for the model as it is: in test, and in training, where a fit is.
 TEST_PRIOR, TRAIN_PRIOR = 2.0, 20.0
+# Standard deviations at which errors of numbers are cut off, which one row would else decide.
+GROSS = 4.0
 
 Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -97,8 +99,17 @@ class Screen:
     @cached_property
     def known(self) -> Side:
         """Residuals of the training rows, each predicted without itself."""
+        if self.trained.quantity is not None:
+            return self._of_numbers(self.trained.left_out, self.trained.objective.rows.y, TRAIN_PRIOR)
         p = self.trained.log_probabilities(self.trained.left_out).exp().numpy()
         return Side.of(p, self.trained.objective.rows.y.numpy(), TRAIN_PRIOR)
+
+    def _of_numbers(self, scores: Tensor, y: Tensor, prior: float) -> Side:
+        """Return the errors of predicted numbers, gross ones cut off, and the curvature of their loss."""
+        loss = self.trained.judged
+        r, V = -loss.slope(scores, y).numpy(), loss.curvature(scores, y)[:, :, 0].numpy()
+        most = GROSS * np.sqrt(V)
+        return Side(np.clip(r, -most, most), V, prior)
 
     @cached_property
     def log_p(self) -> Reals:
@@ -108,6 +119,8 @@ class Screen:
     @cached_property
     def new(self) -> Side:
         """Residuals of the judged rows."""
+        if self.trained.quantity is not None:
+            return self._of_numbers(self.world.scores, self.world.block.y, TEST_PRIOR)
         return Side.of(np.exp(self.log_p), self.world.y, TEST_PRIOR)
 
     @cached_property
@@ -117,18 +130,17 @@ class Screen:
         model, y = objective.model, objective.rows.y
         block = self.world.block
         slope = self.trained.loss_slope(self.world.scores, block.y)
-        sums = [block.pull(slope * torch.from_numpy(half)[:, None]).reshape(-1) for half in self.halves]
-        solved = self.trained.prepared.solve(torch.stack(sums, dim=1))
+        apart = torch.stack([slope * torch.from_numpy(half)[:, None] for half in self.halves], dim=2)
+        solved = self.trained.prepared.solve(model.pull(block, apart))
         s, weight = objective.scores(theta), objective.rows.weight / objective.rows.n
-        own, k = model.loss.slope(s, y), model.loss.n_scores
+        own = model.loss.slope(s, y)
         leaving, labelled = [], []
-        for column in solved.T:
-            V = column.reshape(model.width + 1, k)
-            moved = weight[:, None] * torch.cat([b.scores(V) for b in objective.rows.blocks()])
+        for along in torch.cat([model.moved(solved, b) for b in objective.rows.blocks()]).unbind(2):
+            moved = weight[:, None] * along
             pull = -(own * moved).sum(1)
             others = [pull + (self._slope(s, c) * moved).sum(1) for c in range(len(self.trained.classes))]
             leaving.append(pull.numpy())
-            labelled.append(torch.stack(others, dim=1).numpy())
+            labelled.append(torch.stack(others or [pull], dim=1).numpy())
         return np.stack(leaving), np.stack(labelled)
 
     def difference(self, train: Rows, judged: NDArray[np.bool_]) -> float:
@@ -136,8 +148,8 @@ class Screen:
         sums = self.sums(train, judged)
         if judged.any():
             return float(differences(*sums))
-        (R, V), K = sums[0], len(self.trained.classes)
-        return float((R**2 / V).sum() * share(K) / 2.0)
+        R, V = sums[0]
+        return float((R**2 / V).sum() * share(len(R)) / 2.0)
 
     def sums(self, train: Rows, judged: NDArray[np.bool_]) -> tuple[tuple[Reals, Reals], tuple[Reals, Reals]]:
         """Return ΣR and ΣV + prior of a slice's training rows, and of its judged rows."""  # each (K,)
@@ -147,8 +159,12 @@ class Screen:
 
     def chance(self, difference: float, tried: int) -> float:
         """Return how likely chance alone brings such a D about in any of so many slices."""
-        classes = len(self.trained.classes)
-        return min(1.0, tried * float(chdtrc(classes - 1, 2.0 * difference)))
+        return min(1.0, tried * float(chdtrc(self.free, 2.0 * difference)))
+
+    @property
+    def free(self) -> int:
+        """Degrees of freedom of D: of K classes all but one."""
+        return max(len(self.trained.classes) - 1, 1)
 
     def _slope(self, s: Tensor, label: int) -> Tensor:
         """Return the slopes of the loss if all rows had one label."""  # (n, k) -> (n, k)
@@ -168,9 +184,8 @@ class Screen:
         """Return what judged rows gain when θ moves by a share of H⁻¹ of each pull."""  # -> (t, m)
         objective, block = self.trained.objective, self.world.block
         moves = self.trained.prepared.for_groups(torch.stack(pulls, dim=1)) * (share / objective.rows.n)
-        k, m = objective.model.loss.n_scores, len(pulls)
-        moved = block.scores(moves.reshape(-1, k * m)).view(len(block.y), k, m)
+        moved = objective.model.moved(moves, block).unbind(2)
         before = self.world.evaluation.loss
-        after = [self.trained.loss(self.world.scores + moved[:, :, j], block.y).numpy() for j in range(m)]
+        after = [self.trained.loss(self.world.scores + by, block.y).numpy() for by in moved]
         gains: Reals = before[:, None] - np.stack(after, axis=1)
         return gains

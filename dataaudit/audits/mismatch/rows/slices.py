@@ -23,6 +23,7 @@ from dataaudit.audits.mismatch.rows.screen import Screen, differences, z_of
 from dataaudit.audits.mismatch.suspects import Fix, Suspect
 from dataaudit.audits.mismatch.world import World
 from dataaudit.features.columns import counted
+from dataaudit.options.progress import portion, ticking
 from dataaudit.solvers.newton import TINY
 
 # Slices that each half proposes by each of the screens, and those that are handed on.
@@ -49,9 +50,11 @@ Reals = NDArray[np.float64]
 def slice_suspects(cuts: Cuts, world: World) -> list[Suspect]:
     """Return slices of one thing each that the test rows confirm."""
     screen = Screen(world.trained, world)
-    slices = [refine(screen, cuts, (i,)) for i in proposed(screen, cuts)]
+    with portion(0, 2):
+        slices = [refine(screen, cuts, (i,)) for i in ticking(proposed(screen, cuts))]
     slices.sort(key=lambda part: -screen.difference(part.train, np.isin(world.rows, part.test)))
-    return confirmed(screen, unlike(slices), tried=cuts.m * MOVES)
+    with portion(1, 2):
+        return confirmed(screen, unlike(slices), tried=cuts.m * MOVES)
 
 
 def proposed(screen: Screen, cuts: Cuts) -> list[int]:
@@ -62,12 +65,12 @@ def proposed(screen: Screen, cuts: Cuts) -> list[int]:
     found: list[int] = []
     leaving, labelled = screen.influence
     y, K = screen.trained.objective.rows.y.numpy(), len(screen.trained.classes)
-    own = np.eye(K)[y]
+    own = np.eye(K)[y] if K else np.ones((len(y), 1))
     for h, half in enumerate(screen.halves):
         scores = [differences(known, screen.new.take(half).sums(test)), cuts.train.T @ leaving[h]]
         scores.append((cuts.train.T @ (leaving[h][:, None] * own)).max(1))
         scores.append((cuts.train.T @ leaving[h]) / (sizes[0] + 1.0))  # few rows that mislead many
-        if K <= FEW_CLASSES:
+        if 0 < K <= FEW_CLASSES:
             tables = [cuts.train.T @ (labelled[h][:, c, None] * own) for c in range(K)]
             scores.append(np.max(tables, axis=(0, 2)) / np.sqrt(sizes[0] + 1.0))
         for score in scores:
@@ -134,18 +137,26 @@ def _ways(screen: Screen, part: Slice, tried: int) -> Iterator[_Way]:
     """Yield the ways to fix a slice."""
     judged = np.isin(screen.world.rows, part.test)
     chance = screen.chance(screen.difference(part.train, judged), tried)
-    if judged.any() and chance <= LEVEL:  # else it would amplify a misfit that training has too
+    shifts = screen.trained.network is None or not len(part.train)  # a network is trained again instead
+    if shifts and judged.any() and chance <= LEVEL:  # else it would amplify a misfit that training has too
         yield _Way(part, _offset(screen, part, judged))
     if not len(part.train):
         return
     yield from _removals(screen, part, judged)
-    yield from _relabellings(screen, part, judged)
+    if screen.trained.classes:
+        yield from _relabellings(screen, part, judged)
 
 
 def _removals(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> Iterator[_Way]:
     """Yield its training rows, and those of the class that test has fewer of, as left out."""
     classes, y = screen.trained.classes, screen.trained.objective.rows.y.numpy()
     mine, n = y[part.train], len(part.train)
+    if not classes:
+        if n < len(y) // 2:
+            yield _Way(
+                part, Remove(part.train, f"the {counted(n, 'training row')} with {part.name}"), part.train
+            )
+        return
     left = np.bincount(np.delete(y, part.train), minlength=len(classes))
     if left.all():
         yield _Way(part, Remove(part.train, f"the {counted(n, 'training row')} with {part.name}"), part.train)
@@ -207,7 +218,7 @@ def _measure(screen: Screen, tried: list[_Way]) -> None:
     """Fill in what every way promises and how far the other half confirms it."""
     moved = [one for one in tried if one.rows is not None]
     if moved:
-        pulls = [screen.pull(one.rows, one.y) for one in moved if one.rows is not None]
+        pulls = [screen.pull(one.rows, one.y) for one in ticking(moved) if one.rows is not None]
         full, part = screen.gains(pulls), screen.gains(pulls, SHORT)
         for j, one in enumerate(moved):
             gain = full[:, j] if full[:, j].sum() >= part[:, j].sum() else part[:, j]
@@ -267,6 +278,8 @@ def slice_title(screen: Screen, part: Slice) -> str:
     """Say how the labels of a slice differ."""
     known, classes = screen.known, screen.trained.classes
     judged = np.isin(screen.world.rows, part.test)
+    if not classes:
+        return _title_of_numbers(screen, part, judged)
     n, t = len(part.train), int(judged.sum())
     y1, y2 = screen.trained.objective.rows.y.numpy()[part.train], screen.world.y[judged]
     c = _class_that_differs(screen, part, judged)
@@ -287,4 +300,25 @@ def slice_title(screen: Screen, part: Slice) -> str:
     return (
         f"{part.name}: {a:,} of {counted(n, 'training row')} are “{classes[c]}”, "
         f"where the model without them expects {expected:,.0f}; no test row has it"
+    )
+
+
+def _title_of_numbers(screen: Screen, part: Slice, judged: NDArray[np.bool_]) -> str:
+    """Say how far the numbers of a slice are from what is predicted of them."""
+    trained, world = screen.trained, screen.world
+    sides = (
+        (
+            trained.left_out[torch.from_numpy(part.train)],
+            trained.objective.rows.y[part.train],
+            "training row",
+        ),
+        (world.scores[torch.from_numpy(judged)], world.block.y[torch.from_numpy(judged)], "test row"),
+    )
+    said = []
+    for scores, y, rows in sides:
+        if len(y):
+            by = shift_in_words(trained, fit_offset(trained, scores, y), 0)
+            said.append(f"labels of {counted(len(y), rows)} are off {by}")
+    return f"{part.name}: {', '.join(said)} from what the model predicts" + (
+        "" if len(said) > 1 else " alone"
     )

@@ -1,0 +1,250 @@
+"""A network audited by every function: what is planted in digits is found, and proved by training again."""
+
+from dataclasses import replace
+from functools import cache, partial
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+import dataaudit
+from dataaudit import ModuleModel
+from dataaudit.errors import DataError, SettingError
+
+L2, KINDS = 2e-3, (1, 4, 7, 9)
+SITES = ("east", "north", "south", "west")
+
+
+def network(width):
+    return nn.Sequential(nn.Linear(width, 6), nn.Tanh(), nn.Linear(6, len(KINDS)))
+
+
+def fitted(X, y, seed=0, steps=60):
+    """A network at a minimum, or nearly."""
+    torch.manual_seed(seed)
+    net = network(X.shape[1])
+    search = torch.optim.LBFGS(net.parameters(), max_iter=steps, line_search_fn="strong_wolfe")
+
+    def closure():
+        search.zero_grad()
+        loss = cross_entropy(net(X), y) + L2 / 2 * sum((p**2).sum() for p in net.parameters())
+        loss.backward()
+        return loss
+
+    search.step(closure)
+    return net.eval()
+
+
+@cache
+def digits():
+    data = load_digits()
+    kept = np.isin(data.target, KINDS)
+    X, y = data.data[kept], data.target[kept]
+    order = np.random.default_rng(0).permutation(len(X))
+    return X[order], y[order]
+
+
+@cache
+def tensors():
+    """Inputs and labels of 200 training rows, 8 of them with another label, and of 150 test rows."""
+    X, y = digits()
+    X, y = torch.from_numpy(X / 16).float(), torch.from_numpy(np.searchsorted(KINDS, y))
+    wrong, train = np.arange(0, 200, 25), (X[:200], y[:200].clone())
+    train[1][wrong] = (train[1][wrong] + 1) % len(KINDS)
+    return train, (X[200:350], y[200:350]), wrong
+
+
+@cache
+def tensor_model():
+    (X, y), _, _ = tensors()
+    return ModuleModel(fitted(X, y), cross_entropy, l2=L2)
+
+
+@cache
+def tables():
+    """The digits of four sites; in training the west calls every 4 a 9."""
+    X, y = digits()
+    random = np.random.default_rng(1)
+    site = random.choice(SITES, len(y))
+    frame = pl.DataFrame({"image": pl.Series(X.astype(int).tolist()), "site": site, "digit": y})
+    train, test = frame[:320], frame[320:640]
+    planted = (pl.col("site") == "west") & (pl.col("digit") == 4)
+    return train.with_columns(digit=pl.when(planted).then(9).otherwise("digit")), test
+
+
+def features(frame):
+    """Pixels and the site: made of the frame's columns, the label not among them."""
+    assert "digit" not in frame.columns
+    pixels = torch.tensor(frame["image"].to_list()) / 16
+    return torch.cat([pixels, torch.tensor([[float(one == s) for s in SITES] for one in frame["site"]])], 1)
+
+
+@cache
+def table_model():
+    train, _ = tables()
+    X = features(train.drop("digit"))
+    y = torch.from_numpy(np.searchsorted(KINDS, train["digit"].to_numpy()))
+    return ModuleModel(fitted(X, y), cross_entropy, l2=L2, features=features)
+
+
+@cache
+def labels_audit():
+    return dataaudit.audit_labels(tensors()[0], model=tensor_model(), top=10, verify=4)
+
+
+@cache
+def mismatch_audit():
+    return dataaudit.audit_mismatch(*tables(), label="digit", model=table_model(), prove=1, verify=2)
+
+
+def test_wrong_labels_come_first():
+    audit, wrong = labels_audit(), tensors()[2]
+    assert np.isin(audit.labels["row"].head(10).to_numpy(), wrong).sum() >= 7
+    assert audit.tables.evidence.is_empty()
+    assert not audit.tables.neighbours.is_empty()
+
+
+def test_pixels_are_pictures_on_the_page(tmp_path):
+    page = labels_audit().write(tmp_path / "found") / "report.html"
+    assert page.read_text().count("data:image/png") >= 10
+
+
+def test_what_leaving_a_row_out_does_is_what_training_again_gives():
+    found = labels_audit().tables.verification
+    assert found.height == 4
+    predicted, measured = (found[name].to_numpy() for name in ("predicted", "measured"))
+    assert np.corrcoef(predicted, measured)[0, 1] > 0.97
+    assert 0.5 < predicted @ measured / (predicted @ predicted) < 1.5
+
+
+def test_the_planted_slice_is_the_first_finding_and_proved():
+    audit, (train, _) = mismatch_audit(), tables()
+    first = audit.findings.row(0, named=True)
+    assert (first["kind"], first["severity"]) == ("slice", "high")
+    assert "site = west" in first["title"]
+    assert first["measured_delta_loss"] < -0.03
+    rows = train.with_row_index().filter((pl.col("site") == "west") & (pl.col("digit") == 9))
+    fix = audit.tables.fixes.row(0, named=True)
+    assert fix["fix"] in ("remove", "relabel")
+    assert str(len(rows)) in fix["detail"]
+    assert fix["errors_after"] < fix["errors_before"]
+
+
+def test_notes_say_what_numbers_rest_on():
+    notes = " ".join(mismatch_audit().tables.provenance.notes)
+    assert all(said in notes for said in ("your own network", "3 seeds for each finding", "damping"))
+    health = mismatch_audit().tables.health
+    assert "The network stands" in health.filter(check="gradient norm")["message"].item()
+
+
+def test_a_run_of_ones_own_training_proves_as_well():
+    model = replace(table_model(), retrain=fitted, seeds=2)
+    audit = dataaudit.audit_mismatch(*tables(), label="digit", model=model, prove=1, verify=0)
+    assert audit.findings["measured_delta_loss"][0] < -0.03
+    assert "your own retrain" in " ".join(audit.tables.provenance.notes)
+
+
+def test_a_prediction_is_explained_by_rows_that_training_again_confirms():
+    train, test, _ = tensors()
+    why = dataaudit.explain(train, test, model=tensor_model(), row=3, top=5)
+    assert why.influences.height == 10
+    assert why.tables.features.is_empty()
+    assert why.contributions.is_empty()
+    assert set(why.neighbours["measure"]) == {"cosine", "euclidean"}
+
+
+def test_leaving_a_slice_out_is_measured_by_training_again():
+    why = dataaudit.explain(
+        *tables(), label="digit", model=table_model(), row=0, without="site = 'west' and digit = 9"
+    )
+    every = why.without.filter(scope="test").row(0, named=True)
+    assert every["errors_after"] < every["errors_before"]
+    assert every["loss_after"] == pytest.approx(every["loss_predicted"], abs=0.1)
+
+
+def test_findings_are_verified_with_the_network_they_are_of(tmp_path):
+    folder = labels_audit().write(tmp_path / "found")
+    proof = dataaudit.verify(folder, tensors()[0], model=tensor_model(), top=2)
+    assert proof.reproduced
+    assert proof.spearman > 0.9
+    with pytest.raises(DataError, match="of a network, which is not on disk"):
+        dataaudit.verify(folder, tensors()[0])
+    other = replace(tensor_model(), net=network(64).eval())
+    with pytest.raises(DataError, match="not the one that was audited"):
+        dataaudit.verify(folder, tensors()[0], model=other)
+
+
+def test_a_finding_is_verified_with_the_network(tmp_path):
+    folder = mismatch_audit().write(tmp_path / "found")
+    proof = dataaudit.verify(folder, tables()[0], test=tables()[1], model=table_model(), top=1)
+    assert proof.reproduced
+    assert "finding 1" in proof.refits["what"].to_list()
+
+
+def test_two_classes_by_one_output():
+    (X, y), _, _ = tensors()
+    two = y < 2
+    X, y = X[two], (y[two] == 1)
+    torch.manual_seed(0)
+    net = nn.Linear(64, 1)
+    search = torch.optim.LBFGS(net.parameters(), max_iter=100)
+
+    def closure():
+        search.zero_grad()
+        loss = binary_cross_entropy_with_logits(net(X)[:, 0], y.float()) + 0.05 * (net.weight**2).sum()
+        loss.backward()
+        return loss
+
+    search.step(closure)
+    model = ModuleModel(net, binary_cross_entropy_with_logits, l2={"weight": 0.1})
+    audit = dataaudit.audit_labels((X, y.numpy()), model=model, verify=0, top=3)
+    C = 1 / (0.1 * len(y))
+    fit = LogisticRegression(C=C, tol=1e-10, max_iter=1000).fit(X.double().numpy(), y.numpy())
+    columns = {f"x{i}": X[:, i].double().numpy() for i in range(64)} | {"label": y.numpy()}
+    exact = dataaudit.audit_labels(columns, label="label", model=fit, verify=0, top=3)  # the same model
+    losses = (one.labels.sort("row")["loo_loss"].to_numpy() for one in (audit, exact))
+    assert next(losses) == pytest.approx(next(losses), rel=0.02)
+
+
+def test_what_cannot_be_audited_is_said_in_a_line():
+    train, _, _ = tensors()
+    net = tensor_model().net
+    with pytest.raises(SettingError, match="not the cross-entropy"):
+        dataaudit.audit_labels(train, model=ModuleModel(net, partial(cross_entropy, label_smoothing=0.1)))
+    kept = train[1] < 3
+    with pytest.raises(SettingError, match="has 4 outputs, the labels have 3 classes"):
+        dataaudit.audit_labels((train[0][kept], train[1][kept]), model=tensor_model())
+    broken = replace(table_model(), features=lambda frame: {}["x"])
+    with pytest.raises(SettingError, match="features cannot be made of these rows: KeyError"):
+        dataaudit.audit_mismatch(*tables(), label="digit", model=broken)
+    with pytest.raises(SettingError, match="cannot take these rows: mat1 and mat2"):
+        dataaudit.audit_mismatch(*tables(), label="digit", model=replace(table_model(), features=None))
+
+
+def test_trust_is_not_for_networks():
+    train, test, _ = tensors()
+    with pytest.raises(SettingError, match="got a network"):
+        dataaudit.explain(train, test, model=tensor_model(), row=3, trust=True)
+
+
+def test_a_run_is_gone_on_with(tmp_path):
+    out, steps = tmp_path / "found", []
+
+    def stop(stage, done, total):
+        steps.append(stage)
+        if stage == "verify by refits" and done == 1:
+            raise KeyboardInterrupt
+
+    asked = {"model": tensor_model(), "top": 3, "verify": 2, "checkpoint": out, "resume": True}
+    with pytest.raises(KeyboardInterrupt):
+        dataaudit.audit_labels(tensors()[0], on_step=stop, **asked)
+    stages = [one.name for one in (out / ".unfinished").rglob("*.stage")]
+    assert stages
+    again = dataaudit.audit_labels(tensors()[0], **asked)
+    whole = dataaudit.audit_labels(tensors()[0], model=tensor_model(), top=3, verify=2)
+    assert again.tables.verification.equals(whole.tables.verification)
