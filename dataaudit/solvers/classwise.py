@@ -34,6 +34,7 @@ from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.classes import Coupled, Products, probabilities, symmetric
 
+METHOD: Final = "dual, class by class"
 TOLERANCE: Final = 5e-9  # relative residual of a solve
 LEAST: Final = 1e-9  # of a row's w_a G[ii]: less counts as this
 PARTS: Final = 32  # in which N_a is stored, so that little of it is stored twice
@@ -71,7 +72,7 @@ class Classwise:
             quadratic_forms=lambda: factors.joint_forms(torch.arange(n)[:, None]),
             joint_forms=factors.joint_forms,
             residual=probe_residual(objective, theta, solve),
-            method="dual, class by class",
+            method=METHOD,
             reason=self.reason,
             near=factors.solve,
             iterates=iterates,
