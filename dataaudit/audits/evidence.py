@@ -46,6 +46,7 @@ REPLACEMENTS = 8
 RESCORED = 200_000
 # Rows compared with all others at a time, and the memory that this may take.
 SIMILAR_ROWS, SIMILAR_BYTES = 64, 256 * 2**20
+SOLVED = 4  # vectors of parameters of each that a solve takes
 SHARDED = 1 << 16  # rows of a shard that are compared at a time
 
 
@@ -192,7 +193,11 @@ def neighbours(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> 
     found: list[list[Neighbour]] = []
     n, k = trained.forms.shape[:2]
     held = n if trained.objective.rows.in_memory else SHARDED  # rows that are compared at a time
-    size = max(1, min(SIMILAR_ROWS, min(SIMILAR_BYTES, memory_limit() // 8) // (8 * held * k)))
+    room, each = (
+        min(SIMILAR_BYTES, memory_limit() // 8),
+        8 * k * (held + SOLVED * trained.objective.rows.width),
+    )
+    size = max(1, min(SIMILAR_ROWS, room // each))
     y = trained.objective.rows.y.numpy()
     y = y if trained.quantity is None else np.zeros(len(y), dtype=np.int64)
     for chunk in ticking(np.array_split(rows, -(-len(rows) // size)) if len(rows) else ()):
@@ -261,6 +266,6 @@ def _similarity(
     for products in objective.rows.map(partial(objective.model.moved, Z)):
         forms = trained.forms[start : start + len(products)]
         inner = (products * v.T[None]).sum(1)
-        sizes = torch.einsum("bk,nkl,bl->nb", v, forms, v).clamp_min(1e-300).sqrt()
+        sizes = (forms.flatten(1) @ (v[:, :, None] * v[:, None]).flatten(1).T).clamp_min(1e-300).sqrt()
         yield (inner / (sizes * own)).numpy()
         start += len(products)

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataaudit.errors import SettingError
-from dataaudit.influence.leave_one_out import SHARP, one_step_parameters
+from dataaudit.influence.leave_one_out import SHARP
 from dataaudit.influence.refits import minimise_together
 from dataaudit.model.losses import Normal
-from dataaudit.model.objective import Change, Objective
+from dataaudit.model.objective import Change
 from dataaudit.model.rows import ShardedRows
 from dataaudit.options import NOT_KEPT, Checkpoint
+from dataaudit.solvers.classwise import METHOD as CLASSWISE
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.trained import RowScores, Trained
 
@@ -40,6 +41,7 @@ STEPS: Final = FitSettings(tolerance=1e-10, max_steps=3)
 BY_LOSS, BY_INFLUENCE = 30, 12  # rows of either order that are looked at
 TOGETHER: Final = 12  # rows that are refitted at once
 _COST: Final = 20_000_000  # rows times parameters, all refined rows together
+_WORK: Final = 300_000_000_000  # multiplications with a factor of each class, likewise
 _DIGITS: Final = 9  # after the point, of a refined score
 
 
@@ -62,29 +64,27 @@ def verify(
     kept: Checkpoint = NOT_KEPT,
 ) -> tuple[Refit, ...]:
     """Retrain without each row and its group, and with its suggested label, to the minimum."""
-    now = trained.objective.scores(trained.fit.theta)
     refits: list[Refit] = []
     for part in np.array_split(rows, -(-len(rows) // TOGETHER)) if len(rows) else ():
         stage = "refits of " + ", ".join(map(str, part.tolist()))
-        for one in kept.once(stage, partial(_refits, trained, scores, now, part)):
+        for one in kept.once(stage, partial(_refits, trained, scores, part)):
             refits.append(one)
             on_refit(len(refits))
     return tuple(refits)
 
 
-def _refits(trained: Trained, scores: RowScores, now: Tensor, rows: NDArray[np.int64]) -> list[Refit]:
+def _refits(trained: Trained, scores: RowScores, rows: NDArray[np.int64]) -> list[Refit]:
     """Return refits without each row and its group, and with its suggested label, from where they are due."""
     if trained.network is not None:
         return _retrained(trained, scores, rows)
     fit, changes, starts = trained.fit, list[Change](), list[Tensor]()
-    along = [None] * len(rows) if trained.prepared.changed else directions_of(trained, rows)
-    for row, moved in zip(rows.tolist(), along, strict=True):
-        step = partial(_started, trained, moved, row)
+    predicted = np.stack([scores.loo_scores[rows], scores.relabelled_scores[rows]])
+    begun = None if trained.prepared.changed else _starts(trained, rows, torch.from_numpy(predicted))
+    for at, row in enumerate(rows.tolist()):
         group = torch.from_numpy(trained.mates(row))
-        alone = torch.from_numpy(scores.loo_scores[row]) - now[row]
-        anew = torch.from_numpy(scores.relabelled_scores[row]) - now[row]
         changes += [Change(group), Change(torch.tensor([row]), scores.suggested[row].item())]
-        starts += [step(by=alone) if len(group) == 1 else fit.theta, step(by=anew)]
+        left, anew = (fit.theta, fit.theta) if begun is None else begun[:, at]
+        starts += [left if len(group) == 1 else fit.theta, anew]
     thetas, made = minima(trained, changes, starts), []
     for at, row in enumerate(rows.tolist()):
         label, other, before = (
@@ -169,20 +169,16 @@ def minima(trained: Trained, changes: Sequence[Change], starts: Sequence[Tensor]
     return [fit.theta for fit in fits]
 
 
-def _started(trained: Trained, moved: Tensor | None, row: int, *, by: Tensor) -> Tensor:
-    """Return where a refit begins: where the predicted scores are, unless that takes a solve a score."""
-    if moved is None:
-        return trained.fit.theta
-    return one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
-
-
-def directions_of(trained: Trained, rows: NDArray[np.int64]) -> list[Tensor]:
-    """Return H⁻¹ (x̃ ⊗ I) of each row, from one solve."""  # (b,) -> b × (p, k)
-    if not len(rows):
-        return []
-    k = trained.objective.model.loss.n_scores
-    B = trained.objective.model.lifted(trained.objective.rows.take(torch.from_numpy(rows)))
-    return list(trained.prepared.to_three_digits(B).view(-1, len(rows), k).unbind(1))
+def _starts(trained: Trained, rows: NDArray[np.int64], scores: Tensor) -> Tensor:
+    """Return where refits begin: where the scores of each row are predicted ones, in several ways."""
+    at, objective = torch.from_numpy(rows), trained.objective  # (m,), (j, m, k) -> (j, m, p)
+    block, solve, (ways, m, k) = objective.rows.take(at), trained.prepared.to_three_digits, scores.shape
+    by, form = scores - objective.model.scores(trained.fit.theta, block), trained.forms[at]
+    along = torch.linalg.lstsq(form.expand(ways, m, k, k), by[..., None]).solution[..., 0]
+    if k <= ways:  # the step is H⁻¹ (x̃ ⊗ I) along
+        moved = solve(objective.model.lifted(block)).view(-1, m, k)
+        return trained.fit.theta + torch.einsum("pmk,jmk->jmp", moved, along)
+    return trained.fit.theta + torch.stack([solve(objective.model.outer(block, one)).T for one in along])
 
 
 def _loss(trained: Trained, theta: Tensor, row: int, label: float) -> float:
@@ -199,18 +195,14 @@ def refined(trained: Trained, scores: RowScores) -> RowScores:
     rows = _insufficient(trained, scores)
     if not len(rows):
         return scores
-    objective, y = trained.objective, trained.objective.rows.y
-    now = objective.scores(trained.fit.theta)
     without, relabelled = scores.loo_scores.copy(), scores.relabelled_scores.copy()
-    suggested = torch.from_numpy(scores.suggested)
-    for row, moved in zip(rows.tolist(), directions_of(trained, rows), strict=True):
-        weight, other = objective.rows.weight.clone(), y.clone()
-        weight[row], other[row] = 0.0, suggested[row]
-        changes = (without, objective.reweighted(weight)), (relabelled, objective.relabelled(other))
-        for found, changed in changes:
-            by = torch.from_numpy(found[row]) - now[row]
-            start = one_step_parameters(trained.fit, moved, form=trained.forms[row], by=by)
-            found[row] = _stepped(trained, changed, start, row)
+    for part in np.array_split(rows, -(-len(rows) // TOGETHER)):
+        predicted = torch.from_numpy(np.stack([without[part], relabelled[part]]))
+        starts = _starts(trained, part, predicted)
+        left = [Change(torch.tensor([row])) for row in part.tolist()]
+        anew = [Change(torch.tensor([row]), scores.suggested[row].item()) for row in part.tolist()]
+        found = _stepped(trained, part, [*left, *anew], starts.flatten(0, 1))
+        without[part], relabelled[part] = np.split(found, 2)
     return patched(trained, scores, rows, without=without[rows], relabelled=relabelled[rows])
 
 
@@ -241,7 +233,10 @@ def patched(
 def _insufficient(trained: Trained, scores: RowScores) -> NDArray[np.int64]:
     """Return the rows for which one step is not enough, as many as cost little."""
     objective = trained.objective
-    most = _COST // max(objective.rows.n * objective.model.n_params, 1)
+    n, k = objective.rows.n, objective.model.loss.n_scores
+    most = _COST // max(n * objective.model.n_params, 1)
+    if trained.prepared.method == CLASSWISE:
+        most = _WORK // (60 * (k + 1) * n**2)
     first = [
         np.argsort(-values, kind="stable")[:count]
         for values, count in ((scores.loo_loss, BY_LOSS), (scores.self_influence, BY_INFLUENCE))
@@ -252,11 +247,22 @@ def _insufficient(trained: Trained, scores: RowScores) -> NDArray[np.int64]:
     return np.array([row for row in rows.tolist() if len(trained.mates(row)) == 1], dtype=np.int64)
 
 
-def _stepped(trained: Trained, objective: Objective, start: Tensor, row: int) -> NDArray[np.float64]:
-    """Return the scores of one row two steps on."""
-    dense = trained.prepared.method == "cholesky"
-    fit = minimise(objective, start, precondition=trained.prepared.solve if dense else None, settings=STEPS)
-    block = trained.objective.rows.take(torch.tensor([row]))
+def _stepped(
+    trained: Trained, rows: NDArray[np.int64], changes: list[Change], starts: Tensor
+) -> NDArray[np.float64]:
+    """Return the scores of rows two steps on, in each change the next row's."""  # (m,), (jm, p) -> (jm, k)
+    objective, prepared = trained.objective, trained.prepared
+    precondition = {"cholesky": prepared.solve, CLASSWISE: prepared.precondition}.get(prepared.method)
+    changed = [change.of(objective) for change in changes]
+    if prepared.method == CLASSWISE:
+        fits = minimise_together(changed, list(starts), precondition=precondition, settings=STEPS)
+    else:
+        fits = [
+            minimise(one, start, precondition=precondition, settings=STEPS)
+            for one, start in zip(changed, starts, strict=True)
+        ]
+    blocks = [objective.rows.take(torch.tensor([row])) for row in np.resize(rows, len(fits)).tolist()]
+    found = [objective.model.scores(fit.theta, one)[0] for fit, one in zip(fits, blocks, strict=True)]
     # Where memory lies decides the last bits of a sum: two runs are to be equal to the byte.
-    rounded: NDArray[np.float64] = trained.objective.model.scores(fit.theta, block)[0].numpy().round(_DIGITS)
+    rounded: NDArray[np.float64] = torch.stack(found).numpy().round(_DIGITS)
     return rounded

@@ -81,16 +81,6 @@ def _relabelled(loss: Loss, base: Tensor, pull: Tensor, y: Tensor) -> Tensor:
     return s
 
 
-def one_step_parameters(fit: Fit, moved: Tensor, *, form: Tensor, by: Tensor) -> Tensor:
-    """Return the parameters at which one row's scores have changed by `by`, along its own direction.
-
-    For the change that `leave_one_out_scores` or `relabelled_scores` predict, this is the point that they
-    stand for, and a good one to start a refit from.
-    """  # moved (p, k), form (k, k), by (k,) -> (p,)
-    along: Tensor = torch.linalg.lstsq(form, by[:, None]).solution[:, 0]
-    return fit.theta + moved @ along
-
-
 def without(objective: Objective, row: int | Tensor) -> Objective:
     """Return the same objective without one row, or several."""  # positions
     weight = objective.rows.weight.clone()

@@ -26,7 +26,8 @@ from dataaudit.solvers.newton import Fit, FitSettings, minimise
 from dataaudit.solvers.operator import Product
 
 ENOUGH: Final = 0.5  # of the gradient that is asked for
-BYTES: Final = 128 * 2**20  # of curvatures at a time
+BYTES: Final = 128 * 2**20  # of curvatures, or of parameters, at a time
+COPIES: Final = 3
 
 
 def minimise_together(
@@ -44,7 +45,7 @@ def minimise_together(
         pairs = zip(objectives, starts, strict=True)
         return [minimise(one, start, precondition=precondition, settings=settings) for one, start in pairs]
     each = k if isinstance(objectives[0].model.loss, Softmax) else k**2
-    size = max(1, BYTES // (8 * rows.n * each))
+    size = max(1, BYTES // (8 * max(rows.n * each, COPIES * objectives[0].model.n_params)))
     parts = [slice(at, at + size) for at in range(0, len(objectives), size)]
     return [
         fit

@@ -55,6 +55,7 @@ class Prepared:
     exact_forms: Callable[[Tensor], Tensor] | None = None
     changed: Changed | None = None  # of single rows, where a form would take too many solves
     near: Callable[[Tensor], Tensor] | None = None  # as `solve`, to three digits or more; where faster
+    iterates: bool = False  # whether `solve` takes several products with a factor in single precision
 
     def for_groups(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B by a factor where there is one: the step of a group takes a column a row."""
@@ -62,7 +63,7 @@ class Prepared:
 
     def to_three_digits(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B for what is compared or begun from; to all digits where a factor gives them."""
-        return (self.near if self.near is not None and self.probes else self.solve)(B)
+        return (self.near if self.near is not None and (self.probes or self.iterates) else self.solve)(B)
 
     @property
     def precondition(self) -> Callable[[Tensor], Tensor] | None:

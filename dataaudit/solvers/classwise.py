@@ -12,7 +12,7 @@ with S the sums over rows and F = E S, σ = Sᵀ F. With T_a = L⁻¹ W_a Φ_a a
 
     H⁻¹ V = (V - Xᵀ E X V/λ)/λ           Q_i = diag(Φ_a[ii]) + T_iᵀ T_i + t_iᵀ σ⁺ t_i
 
-in symmetric scores, and in their K - 1 differences between T and Tᵀ of `classes`. Factors are in float64.
+in symmetric scores, and in their K - 1 differences between T and Tᵀ of `classes`. _Factors are in float64.
 One half of each N_a is kept, in float32 where that is much: forms are then within 1e-6 of those of the dual,
 as N_a has all its digits where it is near 0. Cost: K n³ multiplications; 2 K n² bytes.
 """
@@ -34,11 +34,13 @@ from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve
 from dataaudit.solvers.classes import Coupled, Products, probabilities, symmetric
 
+METHOD: Final = "dual, class by class"
 TOLERANCE: Final = 5e-9  # relative residual of a solve
 LEAST: Final = 1e-9  # of a row's w_a G[ii]: less counts as this
-PARTS: Final = 16  # in which N_a is stored, so that little of it is stored twice
+PARTS: Final = 32  # in which N_a is stored, so that little of it is stored twice
 DOUBLE: Final = 2**28  # bytes up to which they are kept in float64
 NUMBERS: Final = 2**22  # of right-hand sides at a time
+FEWEST: Final = 16  # of them: of fewer, products take longer
 FORMS: Final = 2**22  # numbers of T at a time
 
 
@@ -53,7 +55,7 @@ class Classwise:
         n, k = objective.rows.n, objective.model.loss.n_scores
         require_memory(objective.size.classwise, f"{k + 1} matrices of {n} × {n}", memory_limit())
         factors = _factors(objective, theta)
-        product = Coupled.of(objective, theta).product
+        iterates, product = factors.root.dtype == torch.float32, Coupled.of(objective, theta).product
 
         def solve(B: Tensor) -> Tensor:
             if not B.shape[1]:
@@ -70,9 +72,10 @@ class Classwise:
             quadratic_forms=lambda: factors.joint_forms(torch.arange(n)[:, None]),
             joint_forms=factors.joint_forms,
             residual=probe_residual(objective, theta, solve),
-            method="dual, class by class",
+            method=METHOD,
             reason=self.reason,
             near=factors.solve,
+            iterates=iterates,
         )
 
 
@@ -132,7 +135,7 @@ class _Factors:
     def columns(self) -> int:
         """How many right-hand sides are solved for at a time."""
         (n, K), width = self.root.shape, self.objective.rows.width + 1
-        return max(1, NUMBERS // ((n + width) * K))
+        return max(FEWEST, NUMBERS // ((n + width) * K))
 
     def solve(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B to the digits that are kept."""  # (p, m) -> (p, m)
@@ -142,25 +145,21 @@ class _Factors:
         size, l2 = B.abs().amax(0, keepdim=True).clamp_min(1e-300), self.objective.l2
         V = symmetric((B / size).to(self.root.dtype), self.objective.rows.width + 1)  # (d+1, K, m)
         slopes = torch.cat([V[:-1], torch.zeros_like(V[:1])])
-        bent = self._times(self.X.scores(slopes) / l2)
-        intercepts = self.sigma @ (V[-1] - bent.sum(0))
-        bent += self._times(intercepts.expand(len(bent), -1, -1))
-        V -= self.X.pull(bent)
+        bent = self._blocks((self.X.scores(slopes) / l2).transpose(0, 1))  # (K, n, m)
+        # E applied to what the intercepts add shares the second product.
+        sums = bent.sum(1) - torch.linalg.solve_triangular(self.L.T, self.E1, upper=True).T @ bent.sum(0)
+        intercepts = self.sigma @ (V[-1] - sums)
+        bent += (self.L @ self.E1).T[:, :, None] * intercepts[:, None]
+        bent -= self._blocks(cholesky_solve(self.L, bent.sum(0)).expand_as(bent))
+        V -= self.X.pull(bent.transpose(0, 1))
         V /= l2
         V[-1] = intercepts
         return (V[:, 1:] - V[:, :1]).to(B.dtype).view(B.shape).mul_(size)
 
-    def _times(self, V: Tensor) -> Tensor:
-        """Return E V."""  # (n, K, m) -> (n, K, m)
-        root = self.root.T[:, :, None]
-
-        def blocks(V: Tensor) -> Tensor:
-            U = root * V
-            return (U - self.N.times(U)).mul_(root)
-
-        apart = blocks(V.transpose(0, 1))
-        apart -= blocks(cholesky_solve(self.L, apart.sum(0)).expand_as(apart))
-        return apart.transpose(0, 1)
+    def _blocks(self, V: Tensor) -> Tensor:
+        """Return E_a V of each class."""  # (K, n, m) -> (K, n, m)
+        U = self.root.T[:, :, None] * V
+        return (U - self.N.times(U)).mul_(self.root.T[:, :, None])
 
     def joint_forms(self, rows: Tensor) -> Tensor:
         """Return the forms of groups of d rows."""  # (g, d) -> (g, dk, dk)
