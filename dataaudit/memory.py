@@ -19,6 +19,7 @@ from dataaudit.errors import TooLarge
 
 SHARE: Final = 4  # a run takes a quarter of what is free
 HINT: Final = "give more with --memory, or use fewer rows, fewer columns (--features) or --basis linear"
+TRAIN_SHARE: Final = 0.75  # of what may be taken, for training rows where test rows come to them
 SEARCHED: Final = 150  # bytes of a cell of rows whose slices are searched
 FEWEST_SEARCHED: Final = 20_000  # rows of which they are, whatever memory there is
 _UNBOUNDED: Final = 2**60  # control groups of version 1 write a number of pages for none

@@ -1,4 +1,4 @@
-"""`plan`: what an audit of labels would take, in numbers and in sentences."""
+"""`plan`: what an audit would take, in numbers and in sentences."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from dataaudit.api.keywords import single
+from dataaudit.api.keywords import paired
 from dataaudit.errors import SettingError
 from dataaudit.memory import free_memory, in_bytes
-from dataaudit.options import LabelOptions
+from dataaudit.options import PlanOptions
 
 if TYPE_CHECKING:
     from dataaudit.audits.plan.forecast import Planned
@@ -24,18 +24,21 @@ _METHODS: Final = {
     None: "none: not even estimates fit",
 }
 
-
+_FUNCTIONS: Final = {"labels": "audit_labels", "mismatch": "audit_mismatch", "explain": "explain"}
 ON_DISK: Final = "; rows stay on disk"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an audit of labels would take.
+    """What an audit would take.
 
     Attributes
     ----------
-    rows, columns, features, classes : int
-        Rows with a label, columns that are used, features after encoding, classes.
+    audit : str
+        Which: labels, mismatch or explain.
+    rows, test_rows, columns, features, classes : int
+        Rows with a label, of training where there are test rows too, columns that are used, features after
+        encoding, classes.
     seconds : float
         Time on this machine.
     bytes : int
@@ -56,7 +59,9 @@ class Plan:
         What the numbers were made from.
     """
 
+    audit: str
     rows: int
+    test_rows: int
     columns: int
     features: int
     classes: int
@@ -80,7 +85,19 @@ class Plan:
         """
         from dataaudit.audits.plan.costs import LIBRARIES
 
-        names = ("rows", "columns", "features", "classes", "seconds", "bytes", "limit", "fits", "method")
+        names = (
+            "audit",
+            "rows",
+            "test_rows",
+            "columns",
+            "features",
+            "classes",
+            "seconds",
+            "bytes",
+            "limit",
+            "fits",
+            "method",
+        )
         named = {name: getattr(self, name) for name in (*names, "chosen_on", "stages", "command")}
         sample = self.planned.sample
         return named | {
@@ -128,9 +145,9 @@ class Plan:
         return glance(report, (("What to type next", self.command),))
 
 
-@single(LabelOptions)
-def plan(source: Any, options: LabelOptions) -> Plan:
-    """Say what an audit of labels would take, before anything runs: rows, features, bytes, time, method.
+@paired(PlanOptions)
+def plan(source: Any, test: Any, options: PlanOptions) -> Plan:
+    """Say what an audit would take, before anything runs: rows, features, bytes, time, method.
 
     A sample of the rows is read and encoded, and the speed of this machine is measured; that takes about two
     seconds, however large the data are.
@@ -138,9 +155,11 @@ def plan(source: Any, options: LabelOptions) -> Plan:
     Parameters
     ----------
     source : str, Path, sequence of these, frame or table
-        What `audit_labels` is to be given.
-    options : LabelOptions
-        Or each of them as a keyword.
+        What the audit is to be given: all rows, or those of training.
+    test : the same, optional
+        Test rows, for `audit_mismatch` and `explain`.
+    options : PlanOptions
+        Or each of them as a keyword, `audit` saying for which it is.
 
     Returns
     -------
@@ -157,18 +176,26 @@ def plan(source: Any, options: LabelOptions) -> Plan:
     >>> forecast = dataaudit.plan("mail.parquet", label="label", text="text")
     >>> forecast.rows, forecast.fits
     >>> print(forecast)
+    >>> dataaudit.plan("train.csv", "test.csv", label="y", audit="mismatch").seconds
     """
     from dataaudit.audits.plan.costs import PATH_ROWS
-    from dataaudit.audits.plan.forecast import plan_labels
+    from dataaudit.audits.plan.forecast import plan_labels, plan_pair
     from dataaudit.model.costs import PROBES
 
     if options.outside is not None:
         raise SettingError(f"{options.outside} fits no model here", "audit labels at once: it takes seconds")
-    planned = plan_labels(source, options)
+    split = options.split_column is not None or options.test_size is not None
+    if options.audit == "labels" and (test is not None or split):
+        raise SettingError("an audit of labels has no test rows", "say --for mismatch, or leave them out")
+    if options.audit != "labels" and test is None and not split:
+        raise SettingError("there are no test rows", "give a second source, --split-column or --test-size")
+    planned = plan_labels(source, options) if options.audit == "labels" else plan_pair(source, test, options)
     shape, size, found = planned.shape, planned.costs.size, planned.costs
     whole = shape.rows if shape.is_sparse else min(shape.rows, PATH_ROWS)
     return Plan(
+        audit=options.audit,
         rows=shape.rows,
+        test_rows=planned.test,
         columns=sum(role.role != "left out" for role in planned.roles),
         features=shape.features,
         classes=shape.classes,
@@ -180,7 +207,7 @@ def plan(source: Any, options: LabelOptions) -> Plan:
         + (ON_DISK if found.on_disk else ""),
         chosen_on=0 if options.l2 is not None else whole,
         stages=tuple(asdict(stage) for stage in found.stages),
-        command=_next(options.command, planned),
+        command=_next(options, planned),
         planned=planned,
     )
 
@@ -189,7 +216,9 @@ def _data(plan: Plan) -> list[str]:
     """Say what the data are."""
     sample, about = plan.planned.sample, "" if plan.planned.sample.exact else "about "
     files = sample.names[0] if len(sample.names) == 1 else f"{len(sample.names):,} files"
-    counted = f"{about}{plan.rows:,} rows of {files} ({in_bytes(sample.stored)}), {plan.classes:,} classes"
+    test = f" and {about}{plan.test_rows:,} to be tested" if plan.test_rows else ""
+    rows = f"{about}{plan.rows:,} rows{test}"
+    counted = f"{rows} of {files} ({in_bytes(sample.stored)}), {plan.classes:,} classes"
     kinds: dict[str, int] = {}
     for role in plan.planned.roles:
         kinds[role.role] = kinds.get(role.role, 0) + 1
@@ -217,15 +246,16 @@ def _cure(plan: Plan) -> list[str]:
     return ["more than is free here: use fewer rows, --features, or a larger machine"]
 
 
-def _next(typed: str, planned: Planned) -> str:
+def _next(options: PlanOptions, planned: Planned) -> str:
     """Return what to type, with the memory that it takes where that is there."""
+    typed = options.command
     words = shlex.split(typed) if typed.startswith("audit plan ") else []
     if not words:
-        return "dataaudit.audit_labels with the same arguments"
-    words[1] = "labels"
+        return f"dataaudit.{_FUNCTIONS[options.audit]} with the same arguments"
+    words[1] = options.audit
     needed = planned.costs.bytes
     more = not planned.fits and needed <= free_memory()
-    for name in ("--format", *(("--memory",) if more else ())):
+    for name in ("--format", "--for", *(("--memory",) if more else ())):
         if name in words[:-1]:
             at = words.index(name)
             del words[at : at + 2]

@@ -20,7 +20,18 @@ from dataaudit.options import PairOptions
 ONLY_TRAIN: Final = "only training has it"
 ONLY_TEST: Final = "only test has it"
 ALIKE: Final = 0.8  # likeness from which on two names may be of one column
+TRAIN_WORDS: Final = frozenset(("train", "training", "fit"))
 LISTED: Final = 8  # columns that a note names
+
+
+def is_training(words: pl.Series) -> pl.Series:
+    """Tell which rows a column says are of training."""
+    return plain(words).is_in(list(TRAIN_WORDS)).fill_null(value=False)
+
+
+def plain(words: pl.Series) -> pl.Series:
+    """Return words as they are compared."""
+    return words.cast(pl.String).str.strip_chars().str.to_lowercase()
 
 
 def match_sides(known: Dataset, new: Dataset, settings: PairOptions) -> tuple[Dataset, Dataset]:

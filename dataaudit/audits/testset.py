@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import polars as pl
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dataaudit.audits.conditions import columns_of
-from dataaudit.audits.sides import match_sides
+from dataaudit.audits.sides import is_training, match_sides, plain
 from dataaudit.data.dataset import Dataset, Dialect
 from dataaudit.data.load import load
 from dataaudit.errors import DataError, MissingColumn, SettingError
 from dataaudit.features import Columns, Encoding
 from dataaudit.features.target import Quantity, Target, class_texts, encode_target, numbers_of, require_counts
+from dataaudit.memory import TRAIN_SHARE
 from dataaudit.model.rows import Block, ShardedRows, joined
 from dataaudit.options import PairOptions
 from dataaudit.training.encoded import on_disk, with_weights
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 Room = tuple["Scratch | None", float]  # where rows may stay that take more than a share of the memory
-TRAIN_SHARE: Final = 0.75  # of the memory that may be used, for the training rows
-TRAIN_WORDS = frozenset(("train", "training", "fit"))
 
 
 @dataclass(frozen=True)
@@ -137,12 +136,12 @@ def _split(whole: Dataset, settings: PairOptions) -> tuple[Dataset, Dataset]:
         if settings.split_column not in whole.frame.columns:
             where = ", ".join(dict.fromkeys(origin.path for origin in whole.origins))
             raise MissingColumn(settings.split_column, whole.frame.columns, where)
-        words = whole.frame[settings.split_column].cast(pl.String).str.strip_chars().str.to_lowercase()
-        first = words.is_in(list(TRAIN_WORDS)).fill_null(value=False)
+        words = whole.frame[settings.split_column]
+        first = is_training(words)
         left = whole.frame.drop(settings.split_column)
         whole = replace(whole, frame=left)
         if not first.any() or first.all():
-            seen = ", ".join(map(repr, words.unique().sort().head(4).to_list()))
+            seen = ", ".join(map(repr, plain(words).unique().sort().head(4).to_list()))
             what = f"column {settings.split_column!r} does not tell train from test: got {seen}"
             raise DataError(what, "write 'train' for the training rows and 'test' for the others")
     elif settings.test_size is not None:

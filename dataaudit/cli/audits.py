@@ -23,6 +23,7 @@ from dataaudit.options import (
     LabelOptions,
     MismatchOptions,
     Opt,
+    PlanOptions,
     RunOptions,
     TaskName,
     VulnerabilityOptions,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 Asked = TypeVar("Asked", bound=Any)
 Found = TypeVar("Found")
 SHOWN: Final = 20
+PAIR: Final = 2  # sources: of training and of test rows
 NOT_CONFIRMED: Final = 1
 _UNLABELLED = "Test rows, the same. A row without a label is explained for its predicted class."
 _LABELLED = "Test rows, the same; they need their labels."
@@ -80,17 +82,21 @@ def labels(source: Source, options: LabelOptions, output: Output) -> None:
 @command()
 def plan(
     source: Source,
-    options: LabelOptions,
+    options: PlanOptions,
     *,
     format: Annotated[Literal["text", "json"], Opt("How to write it.", OUTPUT)] = "text",  # noqa: A002 - --format
 ) -> int:
-    """Say what audit labels would take: rows, features, memory, time and method, before anything runs.
+    """Say what an audit would take: rows, features, memory, time and method, before anything runs.
 
     Exits with 1 if it does not fit into --memory.
     """
     from dataaudit.api.plan import plan as make
 
-    found = make(source.resolved(), options)
+    rows = source.resolved()
+    if options.audit != "labels" and isinstance(rows, list) and len(rows) == PAIR:
+        found = make(rows[0], rows[1], options)
+    else:
+        found = make(rows, None, options)
     if format == "json":
         sys.stdout.write(json.dumps(found.to_dict(), ensure_ascii=True, indent=2) + "\n")
     else:

@@ -19,13 +19,15 @@ little more than half of that where d is well above `STRIP`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from dataaudit.model.losses import Loss
 from dataaudit.model.rows import Block
+from dataaudit.model.split import Split
 
 STRIP: Final = 128  # columns of a Gram matrix made at a time, wide enough for fast products
 
@@ -133,11 +135,11 @@ class LinearModel:
     def hessian_at(self, W: Tensor, block: Block) -> Tensor:
         """Return the weighted sum of Hessians of rows with known curvature."""  # (b, k, k) -> (p, p)
         k, width = self.loss.n_scores, self.width + 1
-        X = block.dense()
-        H = X.new_empty(width, k, width, k)
+        gram = block.X.gram if isinstance(block.X, Split) else partial(_gram, block.dense())
+        H = W.new_empty(width, k, width, k)
         for a in range(k):
             for b in range(a + 1):
-                part = _gram(X, W[:, a, b])
+                part = gram(W[:, a, b])
                 H[:, a, :, b] = part
                 H[:, b, :, a] = part
         return H.view(width * k, width * k)
@@ -145,7 +147,11 @@ class LinearModel:
     def hessian_diagonal(self, theta: Tensor, block: Block) -> Tensor:
         """Return the diagonal of the weighted sum of Hessians."""  # -> (p,)
         W = self.curvature(theta, block).diagonal(dim1=1, dim2=2)
-        squared = block.X**2 if isinstance(block.X, Tensor) else block.X.multiply(block.X).tocsr()
+        squared: Any
+        if isinstance(block.X, Split):
+            squared = block.X.squared()
+        else:
+            squared = block.X**2 if isinstance(block.X, Tensor) else block.X.multiply(block.X).tocsr()
         return replace(block, X=squared).pull(W.contiguous()).view(-1)
 
 

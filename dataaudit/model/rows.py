@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
 from math import ceil
-from typing import Any, ClassVar, Final, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Final, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from dataaudit.errors import SettingError
 from dataaudit.model.device import CPU, placed, resident
+from dataaudit.model.split import Split
 
 BLOCK_BYTES = 64 * 2**20
 # A column that holds a value in more than this share of rows is cheaper as a dense one of the Gram product.
@@ -49,7 +50,10 @@ class Block:
     def to(self, device: str) -> Block:
         """Return the rows on a device."""
         border = None if self.bordered is None else self.bordered.to(device)
-        X = self.X.to(device) if isinstance(self.X, Tensor) else self.X
+        X = self.X
+        if isinstance(X, Split) and device != CPU:
+            X = torch.from_numpy(X.toarray())
+        X = X.to(device) if isinstance(X, Tensor) else X
         return Block(X, self.y.to(device), self.weight.to(device), border)
 
     def scores(self, V: Tensor) -> Tensor:
@@ -200,7 +204,7 @@ class Shard(Protocol):
     def n(self) -> int:
         """Number of rows."""
 
-    def features(self) -> Tensor | csr_array:
+    def features(self) -> Tensor | csr_array | Split:
         """Read or make the features; dense ones may have a column of ones after them."""  # -> (n, d or d+1)
 
     def take(self, rows: NDArray[np.int64]) -> Tensor | csr_array:
@@ -221,7 +225,8 @@ class Part:
         X = self.shard.features()
         if isinstance(X, Tensor) and X.shape[1] > self.width:
             return Block(X[:, :-1], self.y, self.weight, X)
-        return Block(X, self.y, self.weight)
+        # It answers what is asked of a sparse matrix: products and its dense form.
+        return Block(cast("csr_array", X) if isinstance(X, Split) else X, self.y, self.weight)
 
 
 class Engine(Protocol):

@@ -29,6 +29,7 @@ Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
 _OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator workers versus flip without trust"
 TaskName = Literal["classification", "regression", "count"]
+Planned = Literal["labels", "mismatch", "explain"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
 GROUP_HINT: Final = "may be alike"  # a note that proposes a group holds it
 # Panels of --help.
@@ -103,6 +104,11 @@ _COUNTED: Final = 'With --without: count the errors of these test rows apart, "h
 _ATTACKED: Final = "Attack this test row, from 0."
 _TOGETHER: Final = "Also by one change at once: those of --row, else the sample's rows of each label."
 _WITHIN: Final = "How far a number may move: a share of its column's interquartile range."
+TracedRows = Annotated[Numbers, Opt("Trace this test row, from 0.", TRACING, shown="mispredicted rows")]
+TracedWhere = Annotated[str | None, Opt(_WHERE, TRACING, metavar="SQL")]
+RowNumber = Annotated[int | None, Opt("Number of the test row in its file, from 0.", TRACING)]
+RowName = Annotated[str | None, Opt("Name of the test row instead.", TRACING, metavar="NAME")]
+Prove = Annotated[int, Opt("Findings to prove by refits.", TRACING)]
 Id = Annotated[str | None, Opt("Column that names a row; else file and line.", INPUT, stored="id_column")]
 Weight = Annotated[str | None, Opt("Column of row weights.", INPUT)]
 _WEIGHTS: Final = "Weights of the training rows as an array, in their order, where no column has them."
@@ -476,13 +482,13 @@ class MismatchOptions(PairOptions):
     task: Task = None
     solver: Annotated[str, Opt(_SOLVER, MODEL, check=require_solver, metavar="NAME")] = "auto"
     damping: Damping = 0.0
-    rows: Annotated[Numbers, Opt("Trace this test row, from 0.", TRACING, shown="mispredicted rows")] = ()
-    where: Annotated[str | None, Opt(_WHERE, TRACING, metavar="SQL")] = None
+    rows: TracedRows = ()
+    where: TracedWhere = None
     k: Annotated[
         int, Opt("Harmful and helpful training rows per test row.", TRACING, flags="--top", least=1)
     ] = 20
     traced: Annotated[int, Opt("Test rows with traces.")] = field(default=2000, init=False)
-    prove: Annotated[int, Opt("Findings to prove by refits.", TRACING)] = 20
+    prove: Prove = 20
     checkpoint: Folder = None
     resume: Resume = False
     verify: Annotated[int, Opt("Strongest traces to prove by refits.")] = 12
@@ -494,11 +500,23 @@ class MismatchOptions(PairOptions):
         return (self.rows,) if isinstance(self.rows, int) else tuple(self.rows)
 
 
+class PlanOptions(LabelOptions, PairOptions):
+    """What is asked of a plan: as the audit is to be asked that it is for."""
+
+    audit: Annotated[Planned, Opt("Which audit it is for.", INPUT, flags="--for")] = "labels"
+    solver: Annotated[str, Opt(_SOLVER, MODEL, check=require_solver, metavar="NAME")] = "auto"
+    rows: TracedRows = ()
+    where: TracedWhere = None
+    prove: Prove = 20
+    row: RowNumber = None
+    row_id: RowName = None
+
+
 class ExplainOptions(PairOptions):
     """What is asked of an explanation."""
 
-    row: Annotated[int | None, Opt("Number of the test row in its file, from 0.", TRACING)] = None
-    row_id: Annotated[str | None, Opt("Name of the test row instead.", TRACING, metavar="NAME")] = None
+    row: RowNumber = None
+    row_id: RowName = None
     model: Annotated[
         Any, Opt(_EXPLAINED, MODEL, choices=MODELS, place=-1, metavar="NAME", python=_FITTED)
     ] = "logistic"

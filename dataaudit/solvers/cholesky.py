@@ -20,6 +20,7 @@ from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.linear import STRIP
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, ShardedRows, joined
+from dataaudit.model.split import Split
 from dataaudit.options.progress import heard, portion, ticking
 from dataaudit.solvers.base import (
     Prepared,
@@ -127,10 +128,11 @@ class _Inverse:
 
 def _forms(inverse: Tensor, n: int, block: Block) -> Tensor:
     """Return Q_i of some of n rows from H⁻¹ by feature and score."""  # (d+1, k, d+1, k) -> (b, k, k)
-    X, k = block.dense(), inverse.shape[1]
-    Q, pairs = X.new_empty(len(X), k, k), [(a, b) for a in range(k) for b in range(a + 1)]
-    for a, b in ticking(pairs) if len(X) == n else pairs:  # of several blocks each is a step itself
-        Q[:, a, b] = Q[:, b, a] = squares(X, inverse[:, a, :, b])
+    m, k = len(block.y), inverse.shape[1]
+    forms = block.X.squares if isinstance(block.X, Split) else partial(squares, block.dense())
+    Q, pairs = inverse.new_empty(m, k, k), [(a, b) for a in range(k) for b in range(a + 1)]
+    for a, b in ticking(pairs) if m == n else pairs:  # of several blocks each is a step itself
+        Q[:, a, b] = Q[:, b, a] = forms(inverse[:, a, :, b])
     return Q
 
 

@@ -24,6 +24,7 @@ from dataaudit.features import AnyColumns, Basis, Columns, Encoding
 from dataaudit.features.scanned import ScannedColumns
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.rows import MemoryRows, ShardedRows
+from dataaudit.model.split import Split, is_split
 from dataaudit.options import StepCallback, ignore_progress
 
 if TYPE_CHECKING:
@@ -68,10 +69,12 @@ class ScratchShard:
         path = Path(self.path)
         return path.is_file() and path.stat().st_size >= self.at + self.size
 
-    def features(self) -> Tensor:
-        """Read all rows, with a column of ones after them."""  # -> (n, d+1)
+    def features(self) -> Tensor | Split:
+        """Read all rows: dense ones with a column of ones after them."""  # -> (n, d or d+1)
         with self._opened() as file:
-            return self._rows(file, 0, self.n)
+            if not is_split(self.numbers, self.ones, self.levels):
+                return self._rows(file, 0, self.n)
+            return Split(*self._read(file, 0, self.n), self.left, self.levels)
 
     def take(self, rows: Rows) -> Tensor:
         """Read some rows."""  # (b,) -> (b, d+1)
@@ -86,12 +89,16 @@ class ScratchShard:
             what = f"scratch file {self.path} is gone: {error.strerror}"
             raise UnreadableFile(what, "leave it alone while an audit runs, and start that again") from error
 
-    def _rows(self, file: BinaryIO, first: int, n: int) -> Tensor:
+    def _read(self, file: BinaryIO, first: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Read numbers and ones of some rows that lie together."""
         numbers = _read(file, self.at + 8 * self.numbers * first, np.float64, n * self.numbers)
         start = self.at + 8 * self.numbers * self.n + 4 * self.ones * first
-        ones = _read(file, start, np.int32, n * self.ones).reshape(n, self.ones)
+        ones = _read(file, start, np.int32, n * self.ones)
+        return numbers.reshape(n, self.numbers), ones.reshape(n, self.ones)
+
+    def _rows(self, file: BinaryIO, first: int, n: int) -> Tensor:
+        values, ones = self._read(file, first, n)
         X = np.zeros((n, self.width + 1))
-        values = numbers.reshape(n, self.numbers)
         X[:, : self.left] = values[:, : self.left]
         X[:, self.left + self.levels : -1] = values[:, self.left :]
         X[:, -1] = 1.0

@@ -37,6 +37,9 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     "mnist2k": {"label": "label"},
     "table200k": {"label": "y"},
     "table5m": {"label": "y", "memory": "2GiB"},
+    "mismatch20k": {"audit": "mismatch", "label": "readmitted", "test_size": 0.2},
+    "mismatch100k": {"audit": "mismatch", "label": "y", "test_size": 0.2},
+    "explain20k": {"audit": "explain", "label": "readmitted", "test_size": 0.2, "row": 18295},
 }
 
 
@@ -72,14 +75,14 @@ def make(name: str, shared: Path, folder: Path) -> Path:
         often = mails["label"].value_counts(sort=True).head(20)["label"]
         some = mails.filter(pl.col("label").is_in(often.implode())).sample(2000, seed=1)
         some.select("id", pl.col("text").str.slice(0, 300), "label").write_parquet(path)
-    elif name == "hospital20k":
+    elif name in ("hospital20k", "mismatch20k", "explain20k"):
         pl.read_parquet(shared / "diabetes130.parquet").sample(20_000, seed=0).write_parquet(path)
     elif name == "mnist2k":
         pl.read_parquet(shared / "mnist_test.parquet").sample(2000, seed=0).write_parquet(path)
     elif name == "dense20k":
         mixed(20_000, 30, 0).write_parquet(path)
-    elif name == "table200k":
-        mixed(200_000, 14, 6).write_parquet(path)
+    elif name in ("table200k", "mismatch100k"):
+        mixed(100_000 if name == "mismatch100k" else 200_000, 14, 6).write_parquet(path)
     else:
         whole = pl.concat([mixed(500_000, 27, 13).lazy()] * 10)
         whole.sink_parquet(path, row_group_size=100_000)
@@ -104,7 +107,8 @@ def measure(path: str, options: dict[str, Any]) -> dict[str, Any]:
             time.sleep(0.01)
 
     threading.Thread(target=watch, daemon=True).start()
-    audit = dataaudit.audit_labels(path, **options, on_step=step)
+    run = {"mismatch": dataaudit.audit_mismatch, "explain": dataaudit.explain}
+    audit = run.get(options.pop("audit", ""), dataaudit.audit_labels)(path, **options, on_step=step)
     step("write", 0, 1)
     with tempfile.TemporaryDirectory() as out:
         audit.write(out)
@@ -155,7 +159,7 @@ def main() -> int:
     """Compare the workloads that are asked for."""
     if "--child" in sys.argv[1:2]:
         kind, path, options = sys.argv[2:]
-        said = {"plan": predict, "labels": measure}[kind](path, json.loads(options))
+        said = {"plan": predict, "audit": measure}[kind](path, json.loads(options))
         print(json.dumps(said))
         return 0
     parser = argparse.ArgumentParser(
@@ -173,7 +177,7 @@ def main() -> int:
             path, kept = folder / f"{name}.parquet", folder / f"{name}.json"
             path = path if path.exists() else make(name, Path(asked.data), folder)
             if not kept.exists():
-                kept.write_text(json.dumps(child("labels", path, WORKLOADS[name])), encoding="utf-8")
+                kept.write_text(json.dumps(child("audit", path, WORKLOADS[name])), encoding="utf-8")
             good &= compare(name, child("plan", path, WORKLOADS[name]), json.loads(kept.read_text("utf-8")))
     return 0 if good else 1
 

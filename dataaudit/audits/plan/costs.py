@@ -44,12 +44,12 @@ FIGURES: Final[dict[str, tuple[float, float, float, float]]] = {
     "read": (0.07, 0.0, 0.0, 1.0),
     "encode": (1.0, 0.0, 0.0, 100.0),
     "screen bases": (1.3, 0.03, 0.0, 0.0),
-    "choose basis": (0.5, 0.09, 0.0, 0.0),
+    "choose basis": (0.5, 0.035, 0.0, 0.0),
     "choose λ": (0.5, 0.09, 0.7, 0.0),
     "write features": (0.1, 0.0, 0.0, 3.0),
-    "fit": (0.3, 0.09, 0.7, 0.0),
+    "fit": (0.3, 0.03, 0.7, 0.0),
     "invert": (0.1, 0.1, 0.0, 1.0),
-    "score rows": (0.3, 0.1, 0.7, 0.0),
+    "score rows": (0.3, 0.03, 0.7, 0.0),
     "solve for the first rows": (0.3, 0.1, 0.7, 0.0),
     "verify by refits": (0.1, 0.02, 0.2, 0.0),
     "evidence": (0.6, 0.1, 0.7, 0.0),
@@ -229,7 +229,7 @@ def costs(shape: Shape, asked: Asked, *, limit: int, speeds: Speeds = USUAL, on_
         work |= _passes(shape, size)
     taken = (lambda *_: on_disk) if on_disk else _taken(shape, size, way)
     stages = tuple(
-        Stage(name, _seconds(name, units, speeds), taken(name, held, with_design))
+        Stage(name, seconds_of(FIGURES[name], units, speeds), taken(name, held, with_design))
         for name, units in sorted(work.items(), key=lambda item: ORDER.index(item[0]))
     )
     return Costs(stages, size, way, on_disk=on_disk > 0)
@@ -248,8 +248,9 @@ def _passes(shape: Shape, size: Size) -> dict[str, Work]:
     }
 
 
-def _seconds(name: str, units: Work, speeds: Speeds) -> float:
-    fixed, *per = FIGURES[name]
+def seconds_of(figures: tuple[float, float, float, float], units: Work, speeds: Speeds) -> float:
+    """Return the seconds of a stage."""
+    fixed, *per = figures
     ratios = (USUAL.dense / speeds.dense, USUAL.sparse / speeds.sparse, USUAL.cells / speeds.cells)
     counted = sum(p * u / 1e9 * r for p, u, r in zip(per, units, ratios, strict=True))
     return fixed * USUAL.python / speeds.python + counted

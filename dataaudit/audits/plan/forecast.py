@@ -15,6 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from dataaudit.audits.plan.costs import Costs, Shape, Speeds, asked_of, costs, measured
+from dataaudit.audits.plan.pairs import pair_costs, searched, sides_of
 from dataaudit.audits.plan.sample import RowSample, sample_rows
 from dataaudit.data.dataset import Dialect, Wanted
 from dataaudit.data.size import size_of
@@ -23,8 +24,8 @@ from dataaudit.features.encoding import fit_encoding
 from dataaudit.features.roles import infer_roles
 from dataaudit.features.target import encode_target
 from dataaudit.features.text import choose_units, document_frequencies
-from dataaudit.memory import memory_limit
-from dataaudit.options import EncoderOptions, LabelOptions
+from dataaudit.memory import SEARCHED, TRAIN_SHARE, memory_limit
+from dataaudit.options import EncoderOptions, LabelOptions, PlanOptions
 
 ENCODED: Final = 4_000  # rows that are encoded
 TEXT_BYTES: Final = 4 << 20  # of texts that are cut into terms
@@ -33,7 +34,7 @@ FEWEST: Final = 200
 
 @dataclass(frozen=True)
 class Planned:
-    """What an audit of labels would take."""
+    """What an audit would take."""
 
     sample: RowSample
     shape: Shape
@@ -41,6 +42,7 @@ class Planned:
     costs: Costs
     limit: int  # bytes that it may take
     speeds: Speeds
+    test: int = 0  # rows that it is tested on
 
     @property
     def fits(self) -> bool:
@@ -58,6 +60,22 @@ def plan_labels(source: Any, options: LabelOptions, *, speeds: Speeds | None = N
     on_disk = table.out_of_core if table and table.in_memory > limit else 0
     found = costs(shape, asked_of(options), limit=limit, speeds=speeds, on_disk=on_disk)
     return Planned(sample, shape, roles, found, limit, speeds)
+
+
+def plan_pair(source: Any, test: Any, options: PlanOptions) -> Planned:
+    """Count what an audit of training and test rows would take."""
+    wanted = _wanted(options)
+    sides = sides_of(sample_rows(source, wanted), test, wanted, options)
+    shape, roles = shape_of(sides.train, options)
+    limit, speeds = memory_limit(), measured()
+    table = size_of(sides.train.names, wanted, limit=limit) if sides.train.stored else None
+    more = SEARCHED * searched(shape.rows, len(roles), shape.features) * len(roles)
+    more *= options.audit == "mismatch"
+    on_disk = table.out_of_core + more if table and table.in_memory + more > TRAIN_SHARE * limit else 0
+    on_disk *= options.audit == "mismatch"  # the others have all rows in memory
+    fitted = costs(shape, asked_of(options), limit=limit, speeds=speeds, on_disk=on_disk)
+    found = pair_costs(fitted, shape, sides.test, roles=roles, options=options, speeds=speeds)
+    return Planned(sides.train, shape, roles, found, limit, speeds, sides.test)
 
 
 def _wanted(options: LabelOptions) -> Wanted:

@@ -6,13 +6,13 @@ import pytest
 
 from dataaudit.audits.plan import costs
 from dataaudit.audits.plan.costs import USUAL, Asked, Shape
-from dataaudit.audits.plan.forecast import plan_labels, shape_of
+from dataaudit.audits.plan.forecast import plan_labels, plan_pair, shape_of
 from dataaudit.audits.plan.sample import sample_rows
 from dataaudit.data.dataset import Wanted
 from dataaudit.features.encoding import fit_encoding
 from dataaudit.memory import limited
 from dataaudit.model.costs import Size, route
-from dataaudit.options import LabelOptions
+from dataaudit.options import LabelOptions, PlanOptions
 from dataaudit.training import selection
 
 RANDOM = np.random.default_rng(0)
@@ -119,3 +119,16 @@ def test_what_is_assumed_of_the_selection_is_so():
 )
 def test_the_way_is_chosen_by_work_and_room(size, limit, way):
     assert route(size, limit) == way
+
+
+def test_a_mismatch_that_does_not_fit_stays_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("dataaudit.data.size._SMALL", 10**6)
+    path = tmp_path / "t.parquet"
+    table(20_000).drop("note").write_parquet(path)
+    asked = PlanOptions(label="y", audit="mismatch", test_size=0.2, basis="linear")
+    with limited(2**30):
+        whole = plan_pair(str(path), None, asked)
+    with limited(30 * 2**20):
+        found = plan_pair(str(path), None, asked)
+    assert (whole.costs.on_disk, found.costs.on_disk) == (False, True)
+    assert {"invert", "trace", "slices"} <= {stage.name for stage in found.costs.stages}
