@@ -3,24 +3,10 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Final,
-    Literal,
-    Self,
-)
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from dataaudit.errors import SettingError
-from dataaudit.options.option import (
-    Opt,
-    Options,
-    options_of,
-    require_factor,
-    require_solver,
-    unknown,
-)
+from dataaudit.options.option import Opt, Options, options_of, require_factor, require_solver, unknown
 from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 StepCallback = Callable[[str, int, int], None]

@@ -65,7 +65,7 @@ def plan_labels(source: Any, options: LabelOptions, *, speeds: Speeds | None = N
 def plan_pair(source: Any, test: Any, options: PlanOptions) -> Planned:
     """Count what an audit of training and test rows would take."""
     wanted = _wanted(options)
-    sides = sides_of(sample_rows(source, wanted), test, wanted, options)
+    sides = sides_of(sample_rows(source, wanted), test, wanted=wanted, options=options)
     shape, roles = shape_of(sides.train, options)
     limit, speeds = memory_limit(), measured()
     table = size_of(sides.train.names, wanted, limit=limit) if sides.train.stored else None

@@ -61,7 +61,7 @@ class Sides:
     test: int
 
 
-def sides_of(train: RowSample, test: Any, wanted: Wanted, options: PlanOptions) -> Sides:
+def sides_of(train: RowSample, test: Any, *, wanted: Wanted, options: PlanOptions) -> Sides:
     """Return the two sides of an audit, of two sources or of one that is split."""
     if test is not None:
         return Sides(train, sample_rows(test, replace(wanted, target="", lenient=True)).rows)
