@@ -175,7 +175,7 @@ class MemoryRows(Rows):
         self, function: Callable[..., Tensor], *given: Iterable[Tensor], dense: bool = False
     ) -> Iterator[Tensor]:
         """Yield one result a block, of it and of what is given with it."""
-        if not isinstance(self.X, Tensor):
+        if not isinstance(self.X, Tensor) or self.device == CPU:
             return map(function, self.blocks(dense=dense), *given)
         there = replace(self, X=resident(self.X, self.device))
         return map(placed(function, self.device), there.blocks(dense=dense), *given)
@@ -192,7 +192,7 @@ class MemoryRows(Rows):
         `block_bytes`, the others sparsely: the cost of a sparse column grows with the square of its count.
         """  # -> (n, n)
         if isinstance(self.X, Tensor):
-            X = resident(self.X, self.device)
+            X = self.X if self.device == CPU else resident(self.X, self.device)
             return (X @ X.T).to(CPU)
         return _sparse_gram(self.X, self.block_bytes)
 

@@ -17,7 +17,7 @@ from dataaudit.features.columns import bytes_of
 from dataaudit.features.target import Quantity, Target
 from dataaudit.memory import hold, memory_limit, require_memory
 from dataaudit.model.costs import Size, least_bytes
-from dataaudit.model.device import require_device
+from dataaudit.model.device import CPU, require_device
 from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Normal, Poisson, SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
@@ -82,7 +82,7 @@ def _trained(
 ) -> Trained:
     columns, target, quantity = training.columns, training.target, training.target.quantity
     K = len(target.classes) or 2  # numbers have one score, as two classes
-    if scratch is None or scratch.engine is None:  # else it is the workers'
+    if settings.device != CPU and (scratch is None or scratch.engine is None):  # else it is the workers'
         require_device(settings.device)
     loss = _loss(settings, quantity)
     require_machine(settings.model, K, texts=bool(columns.term_features))
