@@ -271,17 +271,9 @@ def provenance(
     command: str,
 ) -> Provenance:
     """Return everything that another run needs to give the same findings."""
-    ranking, reason = choose_ranking(settings.rank, noise)
     return Provenance(
         **run_facts(dataset, trained, command=command, seed=settings.seed),
-        dataset=data_name(dataset),
-        n_rows=len(target.y),
-        n_classes=len(target.classes),
-        ranking=ranking,
-        ranking_reason=reason,
-        expected_wrong=noise.expected,
-        expected_low=noise.interval[0],
-        expected_high=noise.interval[1],
+        **list_facts(dataset, target, noise=noise, rank=settings.rank),
         settings=asked_of(settings, trained) | {"source": dataset.given},
         **decisions(trained, target.notes, read=dataset.notes),
     )
@@ -307,12 +299,38 @@ def decisions(
     return {"notes": (*leading, *rest), "leading": len(leading)}
 
 
-def run_facts(dataset: Dataset, trained: Trained, *, command: str, seed: int) -> dict[str, Any]:
-    """Return what every provenance says of a run; `dataset` is what was trained on."""
+def list_facts(dataset: Dataset, target: Target, *, noise: NoiseModel, rank: str) -> dict[str, Any]:
+    """Return what every provenance of ranked rows says of the list and the count."""
+    ranking, reason = choose_ranking(rank, noise)
+    return {
+        "dataset": data_name(dataset),
+        "n_rows": len(target.y),
+        "n_classes": len(target.classes),
+        "ranking": ranking,
+        "ranking_reason": reason,
+        "expected_wrong": noise.expected,
+        "expected_low": noise.interval[0],
+        "expected_high": noise.interval[1],
+    }
+
+
+def source_facts(
+    dataset: Dataset, *, command: str, seed: int, packages: Sequence[str] = PACKAGES
+) -> dict[str, Any]:
+    """Return what every provenance says of what was read, and by what."""
     return {
         "version": version("dataaudit"),
         "command": command,
         "target": dataset.target,
+        "seed": seed,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "origins": tuple(asdict(o) for o in dataset.origins),
+    }
+
+
+def run_facts(dataset: Dataset, trained: Trained, *, command: str, seed: int) -> dict[str, Any]:
+    """Return what every provenance says of a run; `dataset` is what was trained on."""
+    return source_facts(dataset, command=command, seed=seed) | {
         "n_features": trained.objective.rows.width,
         "classes": trained.classes,
         "l2": trained.objective.l2,
@@ -320,9 +338,6 @@ def run_facts(dataset: Dataset, trained: Trained, *, command: str, seed: int) ->
         "solver": trained.prepared.method,
         "solver_reason": trained.prepared.reason,
         "gradient_norm": trained.fit.gradient_norm,
-        "seed": seed,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "origins": tuple(asdict(o) for o in dataset.origins),
         "roles": tuple(asdict(r) for r in trained.roles),
     }
 

@@ -33,6 +33,7 @@ _MOST_DECIMALS: Final = 12
 MAX_FLOAT_CLASSES = 20
 # Whole numbers may be names, such as postal codes: of more of them than this one asks.
 MAX_INTEGER_CLASSES = 20
+DIGITS = 10  # of more whole numbers it is said that they are taken as classes
 # A column of more classes than this is asked whether it has rows enough.
 MANY = 100
 _NULLISH = ("", "na", "n/a", "n.a.", "nan", "null", "none", "nil", "<na>", "#n/a", "?", "??", "-", "--")
@@ -146,6 +147,9 @@ def encode_target(labels: pl.Series, task: TaskName | None = None) -> Target:
     spellings, (empty, unknown) = _spellings(rows), _empty(rows)
     notes = (*_notes(name, labels, names, counts), *empty, *unknown, *spellings)
     notes = ((f"The label column {name!r} holds {held}.",) if held else ()) + notes
+    if task is None and values.dtype.is_numeric() and len(values) > DIGITS:
+        as_names = f"The {len(values)} numbers of {name!r} are taken as classes without an order"
+        notes = (f"{as_names}: say --task count or regression where they are quantities.", *notes)
     numbers = y.to_numpy().astype(np.int64)
     return Target(tuple(names.to_list()), numbers, kept.rename("kept"), notes, spellings, empty, unknown)
 

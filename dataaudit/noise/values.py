@@ -73,7 +73,7 @@ def fit_value_noise(values: Floats, left_out: Floats, *, is_count: bool) -> Valu
         rates=np.empty((0, 0)),
         expected=expected,
         interval=(float(np.floor(low)), float(np.ceil(high))),
-        reason="It comes out of the errors of rows that are left out of training.",
+        reason="The probability comes out of the errors of rows that are left out of training.",
         slope=1.0,
         bias=0.0,
         foreseen=p_wrong,

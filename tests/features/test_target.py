@@ -185,6 +185,16 @@ def test_twenty_fractions_are_classes_and_one_more_is_a_measurement(count):
             encode_target(labels)
 
 
+@pytest.mark.parametrize(("count", "said"), [(10, False), (14, True)])
+def test_more_whole_numbers_than_digits_are_said_to_be_classes(count, said):
+    """Days from 1 to 14 look like codes of classes, and nobody is asked."""
+    days = pl.Series("days", list(range(1, count + 1)) * 3)
+    notes = encode_target(days).notes
+    assert [note for note in notes if "--task count or regression" in note] == list(notes[:said])
+    assert (f"The {count} numbers of 'days' are taken as classes" in "".join(notes)) is said
+    assert encode_target(days, "classification").notes == ()  # as asked
+
+
 def test_a_single_row_of_a_class_is_said():
     assert encode_target(pl.Series("y", ["a", "a", "b"])).notes == (
         "1 class has a single row ('b'): its label cannot be judged.",

@@ -38,7 +38,7 @@ def influence(model, rows):
 
 
 @pytest.fixture(scope="module")
-def test_rows(rows):
+def unseen(rows):
     return rows[0][:5].double(), rows[1][:5]
 
 
@@ -48,11 +48,11 @@ def test_the_weight_decay_is_that_of_the_model(model, influence):
     assert float(model.ridge(0.0).max()) == 0.0
 
 
-def test_removing_rows_does_what_the_newton_step_says(model, rows, test_rows):
+def test_removing_rows_does_what_the_newton_step_says(model, rows, unseen):
     influence = ModuleInfluence(model, (rows[0].double(), rows[1]), damping=0.01)
     chosen = influence.self_influence().argsort()[40:44].tolist()  # neither still nor far
-    measured = influence.measured(chosen, test_rows, seeds=2)
-    predicted = influence.without(chosen, test_rows)
+    measured = influence.measured(chosen, unseen, seeds=2)
+    predicted = influence.without(chosen, unseen)
     assert measured.shape == (4, 5)
     both = torch.stack([measured.flatten(), predicted.flatten()])
     assert float(torch.corrcoef(both)[0, 1]) > 0.97
@@ -90,15 +90,15 @@ def test_without_decay_damping_holds_a_module_near(rows):
     assert near < far / 5
 
 
-def test_influences_are_kept_on_disk_and_read_again(model, rows, test_rows, tmp_path, monkeypatch):
+def test_influences_are_kept_on_disk_and_read_again(model, rows, unseen, tmp_path, monkeypatch):
     train, folder = (rows[0].double(), rows[1]), tmp_path / "kept"
     first = ModuleInfluence(model, train, folder=folder)
-    found = first.up_loss(test_rows), first.self_influence()
+    found = first.up_loss(unseen), first.self_influence()
     files = sorted(folder.iterdir())
     assert [one.name.split("-")[0] for one in files] == ["influence", "own", "solve"]
     again = ModuleInfluence(model, train, folder=folder)
     monkeypatch.setattr(again, "inverse", replace(again.inverse, solve=None))  # nothing is solved for again
-    assert torch.equal(again.up_loss(test_rows), found[0])
+    assert torch.equal(again.up_loss(unseen), found[0])
     assert torch.equal(again.self_influence(), found[1])
     files[1].write_bytes(files[1].read_bytes()[:50])  # half a file
     assert torch.equal(ModuleInfluence(model, train, folder=folder).self_influence(), found[1])

@@ -28,16 +28,16 @@ def found(request, fitted, monkeypatch):
 
 
 def near(found, expected, tolerance):
-    assert float((found - expected).abs().max() / expected.abs().max()) < tolerance
+    return float((found - expected).abs().max() / expected.abs().max()) < tolerance
 
 
 def test_solutions_are_those_of_a_factor(fitted, found):
     objective, _, exact = fitted
     found, _ = found
     B = torch.randn(objective.model.n_params, 30, dtype=torch.float64, generator=torch.manual_seed(0))
-    near(found.solve(B), exact.solve(B), 1e-7)
+    assert near(found.solve(B), exact.solve(B), 1e-7)
     assert found.solve(B[:, :0]).shape == (len(B), 0)
-    near(found.near(B), exact.solve(B), 5e-2)  # of little ridge, a preconditioner
+    assert near(found.near(B), exact.solve(B), 5e-2)  # of little ridge, a preconditioner
     assert found.residual < 1e-8
 
 
@@ -47,11 +47,11 @@ def test_forms_are_those_of_a_factor(fitted, found):
     forms, expected = found.quadratic_forms(), exact.quadratic_forms()
     counted = objective.rows.weight > 0
     for one, other in zip(forms[counted], expected[counted], strict=True):
-        near(one, other, error)
+        assert near(one, other, error)
     left, truly = (leave_one_out_scores(objective, theta, Q)[counted] for Q in (forms, expected))
-    near(left, truly, 100 * error)  # a row of leverage .99 has lost two digits
+    assert near(left, truly, 100 * error)  # a row of leverage .99 has lost two digits
 
 
 def test_joint_forms_are_those_of_a_factor(fitted, found):
     rows = torch.tensor([[0, 5, 5], [17, 3, 88]])
-    near(found[0].joint_forms(rows), fitted[2].joint_forms(rows), found[1])
+    assert near(found[0].joint_forms(rows), fitted[2].joint_forms(rows), found[1])

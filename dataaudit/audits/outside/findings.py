@@ -9,9 +9,7 @@ probabilities alone: the noise model first learns by how much these are too sure
 from __future__ import annotations
 
 import hashlib
-import platform
-from dataclasses import asdict, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +23,12 @@ from dataaudit.audits.outside.matrix import Floats, given_probabilities, log_odd
 from dataaudit.audits.tables import (
     cell_table,
     choose_ranking,
-    data_name,
     label_table,
+    list_facts,
     noise_table,
     review_order,
     row_facts,
+    source_facts,
 )
 from dataaudit.cells import content_hashes
 from dataaudit.data.dataset import Dataset
@@ -176,12 +175,11 @@ def _provenance(
     settings: LabelOptions,
     noise: NoiseModel,
 ) -> Provenance:
-    ranking, reason = choose_ranking(settings.rank, noise)
     leading = tuple(dict.fromkeys([*target.notes, *dataset.notes]))
+    command = settings.command or "dataaudit.audit_labels"
     return Provenance(
-        version=version("dataaudit"),
-        command=settings.command or "dataaudit.audit_labels",
-        target=dataset.target,
+        **source_facts(dataset, command=command, seed=settings.seed, packages=_PACKAGES),
+        **list_facts(dataset, target, noise=noise, rank=settings.rank),
         n_features=0,
         classes=target.classes,
         l2=np.nan,
@@ -189,17 +187,6 @@ def _provenance(
         solver=OUTSIDE,
         solver_reason="influence takes a model that is fitted here, or one of scikit-learn's linear ones",
         gradient_norm=np.nan,
-        seed=settings.seed,
-        versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        origins=tuple(asdict(o) for o in dataset.origins),
-        dataset=data_name(dataset),
-        n_rows=len(target.y),
-        n_classes=len(target.classes),
-        ranking=ranking,
-        ranking_reason=reason,
-        expected_wrong=noise.expected,
-        expected_low=noise.interval[0],
-        expected_high=noise.interval[1],
         settings=settings.to_dict() | {"source": dataset.given},
         notes=leading,
         leading=len(leading),
