@@ -36,7 +36,8 @@ the label nor the training loss nor H⁻¹ (section 2.3): what is alike need not
 the mean of that over cells drawn from the column's training distribution; a term of a text contributes its
 value times its coefficient. In log-odds.
 
-Cost: one solve with k columns, one pass over the training rows, one solve with k columns per row shown.
+Cost: one solve, one pass over the training rows, and for each row shown a solve with k columns by a factor,
+with two columns where there is none.
 """
 
 from __future__ import annotations
@@ -137,16 +138,21 @@ def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
     model, theta = trained.objective.model, trained.fit.theta
     if not len(rows):
         return np.zeros(0)
-    solve = trained.prepared.solve
-    v = solve(model.lifted(test))  # (p, k)
-    by = own_steps(trained.objective, theta, solve, v=v, rows=torch.from_numpy(rows))
+    at, solve, changed = torch.from_numpy(rows), trained.prepared.solve, trained.prepared.changed
+    if changed is None:
+        by = own_steps(trained.objective, theta, solve, v=solve(model.lifted(test)), rows=at)
+    else:  # a solve a row, where that would take k
+        by = model.moved(changed.steps(at), test)[0].T
     s, y = model.scores(theta, test), test.y.expand(len(rows))
     return np.asarray((trained.loss(s + by, y) - trained.loss(s, test.y)).numpy())
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:
     """Return RelatIF of some training rows."""  # rows (b,), influence (b,) -> (b,)
-    block = trained.objective.rows.take(torch.from_numpy(rows))
+    at, changed = torch.from_numpy(rows), trained.prepared.changed
+    if changed is not None:
+        return np.asarray(influence / changed.self_influence(at).clamp_min(1e-300).sqrt().numpy())
+    block = trained.objective.rows.take(at)
     gradients = loss_gradients(trained.objective.model, trained.fit.theta, block)
     own = (gradients * trained.prepared.solve(gradients)).sum(0).clamp_min(1e-300).sqrt()
     return np.asarray(influence / own.numpy())

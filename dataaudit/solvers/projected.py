@@ -63,7 +63,7 @@ class Projected:
     def prepare(self, objective: Objective, theta: Tensor) -> Prepared:
         """Return estimates of the forms, and a solver."""
         if objective.model.loss.n_scores > 1:
-            return self._by_classes(objective, theta)
+            return self.by_classes(objective, theta, Classes.of(objective, theta, damping=self.damping))
         whole = replace(
             of_objective(objective, theta, damping=self.damping), full=_in_double(objective, theta)
         )
@@ -85,9 +85,8 @@ class Projected:
             probes=probes,
         )
 
-    def _by_classes(self, objective: Objective, theta: Tensor) -> Prepared:
+    def by_classes(self, objective: Objective, theta: Tensor, inverse: Classes) -> Prepared:
         """Return the same for several classes, whose forms would take k solves a row."""
-        inverse = Classes.of(objective, theta, damping=self.damping)
         whole = Coupled.of(objective, theta, damping=self.damping)
         probes = class_probes(objective)
         projected = cache(partial(inverse.project, probes, PROJECTED))

@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dataaudit.model.rows import multiplied
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.classes import Blocks, Products
 from dataaudit.solvers.operator import Product
@@ -161,7 +162,8 @@ class FoldPath(Curve):
 
     def _precondition(self, P: Tensor, l2: float) -> Product:
         """Return the inverse of the mean diagonal of the folds' Hessians."""
-        diagonal = self.X.square().T @ (P * (1.0 - P)).mean(1) / len(P)  # (n, folds, K) -> (d+1, K)
+        W = (P * (1.0 - P)).mean(1)  # (n, folds, K) -> (n, K)
+        diagonal = multiplied(self.X.square().T, W) / len(P)  # (d+1, K)
         diagonal[:-1] += l2
         diagonal[-1] += 1e-6 * diagonal.max()
         return partial(torch.mul, diagonal.reciprocal().view(-1, 1))

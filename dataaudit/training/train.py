@@ -26,7 +26,9 @@ from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is
 from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
-from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
+from dataaudit.solvers.choose import few_solves
+from dataaudit.solvers.classes import Classes
+from dataaudit.solvers.newton import Fit, minimise, minimise_by_classes, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
 from dataaudit.training.checks import check_classes
@@ -56,6 +58,7 @@ def train(
     settings: TrainingOptions,
     *,
     scratch: Scratch | None = None,  # where X goes if the columns are on disk
+    solves: bool = False,  # whether few solves are all that is asked of the inverse Hessian
     on_step: StepCallback = ignore_progress,
 ) -> Trained:
     """Choose basis and λ, fit to the minimum and invert the Hessian there."""
@@ -63,7 +66,7 @@ def train(
         from dataaudit.training.networks.tangent import train_module  # noqa: PLC0415 - few models are networks
 
         return train_module(training, settings, on_step=on_step)
-    found = _trained(training, settings, scratch, on_step)
+    found = _trained(training, settings, scratch, on_step, solves=solves)
     for number in range(CUTS):
         if found.quantity is None or found.quantity.is_count:
             break
@@ -78,7 +81,12 @@ def train(
 
 
 def _trained(
-    training: Training, settings: TrainingOptions, scratch: Scratch | None, on_step: StepCallback
+    training: Training,
+    settings: TrainingOptions,
+    scratch: Scratch | None,
+    on_step: StepCallback,
+    *,
+    solves: bool = False,
 ) -> Trained:
     columns, target, quantity = training.columns, training.target, training.target.quantity
     K = len(target.classes) or 2  # numbers have one score, as two classes
@@ -100,7 +108,7 @@ def _trained(
     rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
     idle = scratch is not None and scratch.engine is not None and not isinstance(rows, ShardedRows)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
-    fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
+    fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step, solves=solves)
     trained = Trained(
         given=forms,
         objective=objective,
@@ -158,7 +166,12 @@ def rows_of(
 
 
 def _fitted(
-    objective: Objective, start: Tensor | None, settings: TrainingOptions, on_step: StepCallback
+    objective: Objective,
+    start: Tensor | None,
+    settings: TrainingOptions,
+    on_step: StepCallback,
+    *,
+    solves: bool,
 ) -> tuple[Fit, Prepared, Tensor | None]:
     """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
     if isinstance(objective.rows, ShardedRows):
@@ -169,12 +182,20 @@ def _fitted(
         )
     on_step("fit", 0, 2)
     is_hinge, kept = isinstance(objective.model.loss, SmoothHinge), settings.kept
-    fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
+    inverse = None
+    if solves and few_solves(objective, settings.solver, settings.damping):
+        begin = torch.zeros(objective.model.n_params, dtype=torch.float64) if start is None else start
+        inverse = Classes.of(objective, begin)
+        fitted = partial(minimise_by_classes, objective, begin, inverse)
+    else:
+        fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
     with within(on_step, "fit", parts=2):
         fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
-    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
+    prepared = invert(
+        objective, fit.theta, solver=settings.solver, damping=settings.damping, inverse=inverse
+    )
     on_step("fit", 2, 2)
     if prepared.probes:
         on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)
