@@ -74,6 +74,7 @@ class Attribution:
     influence: Reals  # (n,) I_up,loss, in nats times n
     without_train_loss: Reals  # (n,) the same as if no training row were fitted, in nats times n
     without_hessian: Reals  # (n,) the negative product of the two gradients
+    solved: Tensor  # (p,) H⁻¹ times the gradient of the test row
 
     def strongest(self, k: int) -> Rows:
         """Return the positions of the k most harmful and k most helpful rows; ties go by position."""
@@ -115,7 +116,7 @@ def attribute(trained: Trained, test: Block) -> Attribution:
         unfitted = _unfitted(s, block.y) if trained.quantity is None else r.sign()
         values = r * moved, unfitted * moved, r * alike
         parts.append(-torch.stack([value.sum(1) for value in values]))
-    return Attribution(*torch.cat(parts, 1).numpy())
+    return Attribution(*torch.cat(parts, 1).numpy(), along[:, 0])
 
 
 def rank_by_size(values: Reals) -> Rows:

@@ -31,7 +31,7 @@ from dataaudit.solvers.operator import Product
 
 TOLERANCE: Final = 1e-2  # relative residual of a step
 SHARE: Final = 1e-4  # and of a solve for a form, which is off by the square of it
-STEP, LEFT = 5e-4, 3e-7  # and of a step of θ, by rounds and at the end
+STEP, LEFT = 1e-5, 3e-7  # and of a step of θ, of what single precision carries and at the end
 CHANGE: Final = 1e-6  # of a score in the last step: what is left after it is a hundredth
 ROUNDS: Final = 30
 
@@ -86,13 +86,14 @@ class Changes:
         V = torch.zeros(model.n_params, len(rows), dtype=torch.float64)
         B = left = changed.add(V.clone(), block.weight[:, None] / n * model.loss.slope(s, block.y))
         for _ in range(ROUNDS):
-            V = V + self._solved(changed, less, left, STEP)
+            asked = (LEFT / 2 * B.norm(dim=0) / left.norm(dim=0).clamp_min(1e-300)).clamp(STEP, 0.5)
+            V = V + self._solved(changed, less, left, asked)
             left = B - changed.bent(self.product, less)(V)
             if bool((left.norm(dim=0) <= LEFT * B.norm(dim=0)).all()):
                 return V
         raise SolveError("what the model is without a row could not be solved for", "raise --l2")
 
-    def _solved(self, changed: _Lifted, added: Tensor, B: Tensor, tolerance: float) -> Tensor:
+    def _solved(self, changed: _Lifted, added: Tensor, B: Tensor, tolerance: float | Tensor) -> Tensor:
         """Solve for B in single precision, the curvature of rows added to H."""
         product, size = changed.bent(self.inverse.hessian.product, added), B.abs().amax(0).clamp_min(1e-300)
         scaled, precondition = (B / size).float(), self.inverse.precondition

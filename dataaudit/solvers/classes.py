@@ -43,7 +43,7 @@ from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.schur import STEPS, threaded
 
 HEAD: Final = 1000  # columns of a dense block at most
-HEAD_ROWS: Final = 2  # for each column of a block
+HEAD_ROWS, DENSE_ROWS = 2, 4  # for each column of a block, and where all are dense
 DENSE: Final = 4  # numbers of a block for each entry of X: dense products are faster by that at least
 MOST: Final = 0.98  # leverage of a row in one class at most: an estimate may be above 1
 _BYTES: Final = 64 * 2**20  # of forms at a time
@@ -129,7 +129,8 @@ class Blocks:
         entries = X.numel() if isinstance(X, Tensor) else X.nnz
         size = int(min(HEAD, (BLOCKS / K) ** 0.5, (DENSE * entries) ** 0.5, X.shape[1]))
         first = np.sort(np.argsort(-bent.sum(1).numpy(), kind="stable")[:size])
-        rows = np.unique(np.linspace(0, n - 1, min(n, HEAD_ROWS * (size + 1))).astype(np.int64))
+        each = DENSE_ROWS if isinstance(X, Tensor) else HEAD_ROWS
+        rows = np.unique(np.linspace(0, n - 1, min(n, each * (size + 1))).astype(np.int64))
         D, some = _dense(X, rows, first), W[torch.from_numpy(rows)] * (n / len(rows))
         H = torch.stack([D.T @ (D * w[:, None]) for w in some.T])
         head = torch.from_numpy(np.append(first, X.shape[1]))

@@ -95,7 +95,7 @@ class Projected:
             solve=solve,
             quadratic_forms=lambda: projected().quadratic_forms(),
             joint_forms=lambda rows: projected().joint_forms(objective, rows),
-            residual=of_objective(objective, theta, damping=self.damping).residual(solve),
+            residual=TOLERANCE,  # of every solve
             method="conjugate gradients",
             reason=with_damping(self.reason, self.damping),
             damping=self.damping,

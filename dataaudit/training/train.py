@@ -193,9 +193,7 @@ def _fitted(
         fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
-    prepared = invert(
-        objective, fit.theta, solver=settings.solver, damping=settings.damping, inverse=inverse
-    )
+    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping, inverse=inverse)
     on_step("fit", 2, 2)
     if prepared.probes:
         on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)

@@ -139,7 +139,11 @@ def _explain(
     influences = influence_table(explained, whole, rows, delta, components=settings.show_components)
     # Features of kernels and of networks have no names.
     nameless = trained.network is not None or (trained.adopted is not None and trained.adopted.kernel)
-    effects = [[] for _ in rows] if nameless else column_effects(trained, rows, block, seed=seed)
+    effects = (
+        [[] for _ in rows]
+        if nameless
+        else column_effects(trained, rows, block, solved=whole.solved, seed=seed)
+    )
     parts = column_contributions(trained, explained.tested, against=explained.against, seed=seed)
     flip = None if settings.question is None else _flip(explained, settings.question)
     none = np.zeros(0, dtype=np.int64)
