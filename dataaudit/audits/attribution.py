@@ -116,7 +116,8 @@ def attribute(trained: Trained, test: Block) -> Attribution:
         unfitted = _unfitted(s, block.y) if trained.quantity is None else r.sign()
         values = r * moved, unfitted * moved, r * alike
         parts.append(-torch.stack([value.sum(1) for value in values]))
-    return Attribution(*torch.cat(parts, 1).numpy(), along[:, 0])
+    influence, unfit, alike = torch.cat(parts, 1)
+    return Attribution(influence.numpy(), unfit.numpy(), alike.numpy(), along[:, 0])
 
 
 def rank_by_size(values: Reals) -> Rows:

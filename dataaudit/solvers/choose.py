@@ -139,8 +139,10 @@ def few_solves(objective: Objective, solver: object, damping: float) -> bool:
 def _by_solves(objective: Objective, theta: Tensor, inverse: Classes) -> Prepared:
     """Return an inverse for few solves; a factor is made when it is first asked for."""
     settled = choose_solver(objective)
-    reason = f"few solves take {short(objective.size.explained_work)}flop"
-    found = Projected(f"{reason}; {settled.reason}").by_classes(objective, theta, inverse)
+    size = objective.size
+    factor_work = short(min(size.primal_work, size.dual_work, size.classwise_work))
+    reason = f"few solves take {short(size.explained_work)}flop, a factor {factor_work}flop"
+    found = Projected(reason).by_classes(objective, theta, inverse)
     if isinstance(settled, Projected):
         return found
     factor = cache(partial(settled.prepare, objective, theta))
