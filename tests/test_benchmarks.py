@@ -59,7 +59,7 @@ def folder(mails, tmp_path):
         ("table", 300, 2),
         ("table", 90, 3),
         ("table", 80, 4),
-        ("digits", 60, 10),
+        ("digits", 60, 2),
     ],
 )
 def test_rows_are_as_many_as_asked(folder, kind, rows, classes):
