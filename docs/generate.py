@@ -58,7 +58,7 @@ def commands() -> str:
 
 def _options(command) -> list[str]:  # noqa: ANN001 - typer's copy of click has no types
     rows = [
-        f"| {', '.join(f'`{flag}`' for flag in one.opts)} | {_cell(one.help)} | {_default(one)} |"
+        f"| {', '.join(f'`{flag}`' for flag in one.opts + one.secondary_opts)} | {_cell(one.help)} | {_default(one)} |"
         for one in command.params
         if one.param_type_name == "option" and not one.hidden and one.help
     ]
@@ -66,9 +66,13 @@ def _options(command) -> list[str]:  # noqa: ANN001 - typer's copy of click has 
 
 
 def _default(option) -> str:  # noqa: ANN001 - the same
+    if option.required:
+        return "required"
+    if isinstance(option.show_default, str):
+        return _cell(option.show_default)
     value = option.default
-    shown = "" if value is None or value is False or value in ((), []) or callable(value) else f"`{value}`"
-    return _cell(shown)
+    absent = option.count or value is None or isinstance(value, bool) or value in ("", ())
+    return "" if absent else f"`{value}`"
 
 
 def _cell(text: str | None) -> str:
