@@ -69,7 +69,7 @@ def test_every_line_runs_and_says_what_is_shown(tmp_path):
     assert "</html>" in (tmp_path / "audit-mismatch" / "report.html").read_text(encoding="utf-8")
 
 
-# What the reader of from-python.md has: small tables, a matrix, digits and a network that was trained on them.
+# What readers of from-python.md have: small tables, a matrix, digits and a network trained on them.
 READER = """
 import warnings
 import numpy as np, polars as pl, torch
@@ -84,8 +84,9 @@ frame = pl.DataFrame({"u": X[:, 0], "v": X[:, 1], "y": y})
 X_test, y_test = X[60:], y[60:]
 for name, rows in (("train", frame[:60]), ("test", frame[60:])):
     rows.rename({"y": "readmitted"}).write_parquet(f"{name}.parquet")
-text = ["cheap pills now" if label == "yes" else "minutes of the meeting" for label in y]
-pl.DataFrame({"text": [f"{words} {i % 7}" for i, words in enumerate(text)], "label": y}).write_parquet("mail.parquet")
+words = {"yes": "cheap pills now", "no": "minutes of the meeting"}
+mail = {"text": [f"{words[label]} {i % 7}" for i, label in enumerate(y)], "label": y}
+pl.DataFrame(mail).write_parquet("mail.parquet")
 seen, said = load_digits(n_class=2, return_X_y=True)
 images, digits = torch.tensor(seen[:80]) / 16, torch.tensor(said[:80])
 module = torch.nn.Linear(64, 2).double()
