@@ -234,10 +234,11 @@ class Network:
     def _losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the losses of rows, times what their classes weigh, by one pass over all of them."""
         s = self.head(self.model.at(theta, X))
-        k = s.shape[1]
-        numbers = y if k > 1 else y.reshape(-1)
-        classes = torch.argsort(self.order)[numbers] if k > 1 else _own(numbers, self.order)
-        return Softmax(k + 1).value(s, classes) * self.weights[classes]
+        if len(self.order) > 1:
+            classes = torch.argsort(self.order)[y]
+        else:
+            classes = _own(y.reshape(-1), self.order)
+        return Softmax(s.shape[1] + 1).value(s, classes) * self.weights[classes]
 
     @cached_property
     def _whole(self) -> ModuleModel:
