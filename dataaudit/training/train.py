@@ -26,6 +26,7 @@ from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is
 from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
+from dataaudit.solvers.base import one_thread
 from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
@@ -81,6 +82,8 @@ def _trained(
     training: Training, settings: TrainingOptions, scratch: Scratch | None, on_step: StepCallback
 ) -> Trained:
     columns, target, quantity = training.columns, training.target, training.target.quantity
+    if scratch is not None and not isinstance(columns, Columns):
+        scratch.until_then.enter_context(one_thread())
     K = len(target.classes) or 2  # numbers have one score, as two classes
     if settings.device != CPU and (scratch is None or scratch.engine is None):  # else it is the workers'
         require_device(settings.device)
