@@ -114,10 +114,13 @@ class Trained:
 
     def probabilities(self, given: pl.DataFrame | Columns) -> np.ndarray:
         """Return the probability of every class for new rows of the same columns."""  # -> (b, K)
+        return self.log_probabilities(self.scored(given)).exp().numpy()
+
+    def scored(self, given: pl.DataFrame | Columns) -> Tensor:
+        """Return the scores of new rows of the same columns."""  # -> (b, k)
         X = self.design(given)
         Theta = self.objective.model.matrix(self.fit.theta)
-        s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
-        return self.log_probabilities(s).exp().numpy()
+        return times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
 
     def mates(self, row: int) -> np.ndarray:
         """Return the rows that leave training with one, itself among them."""  # -> (m,)
