@@ -280,7 +280,8 @@ class Trained:
         if self.quantity is None or self.quantity.is_count:
             return self
         objective = self.objective.relabelled(torch.from_numpy(self.quantity.screened))
-        fit = minimise(objective, self.fit.theta).require_converged()
+        near = self.prepared.solve  # the Hessian does not know the values
+        fit = minimise(objective, self.fit.theta, precondition=near).require_converged()
         return replace(self, objective=objective, fit=fit)
 
     def label_names(self, y: NDArray[Any], *, exact: bool = True) -> list[str]:
