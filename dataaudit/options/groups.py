@@ -13,7 +13,7 @@ StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
-_OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator versus flip without trust"
+_OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator versus"
 TaskName = Literal["classification", "regression", "count"]
 Planned = Literal["labels", "mismatch", "explain"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
@@ -50,7 +50,7 @@ def _require_device_name(name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A conclusion to flip; the name is COLUMN or COLUMN=LEVEL as typed, and empty for a prediction."""
+    """A conclusion to flip; the name is COLUMN or COLUMN=LEVEL as typed, of a predicted number its VALUE."""
 
     kind: Literal["prediction", "coefficient", "slice"]
     name: str = ""
@@ -63,14 +63,34 @@ def parse_question(text: str) -> Question:
     kind, name = kind.strip().casefold(), name.strip()
     if kind == "relabel":
         return replace(parse_question(name or "prediction"), relabel=True)
-    if kind == "prediction" and not name:
-        return Question("prediction")
+    if kind == "prediction":
+        return Question("prediction", name)
     if kind == "coefficient" and name:
         return Question("coefficient", name)
     if kind == "slice" and "=" in name:
         return Question("slice", name)
     forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL, slice:COLUMN=LEVEL or relabel"
     raise SettingError(f"there is no such conclusion to flip: got {text!r}", forms)
+
+
+def _require_flip(question: Question, *, is_number: bool) -> None:
+    """Refuse what has no meaning for classes, or for numbers."""
+    if is_number and question.relabel:
+        what = "relabel gives training rows another class, which numbers do not have"
+        raise SettingError(what, "ask for rows to remove: --flip prediction:VALUE, coefficient: or slice:")
+    if is_number and question == Question("prediction"):
+        what = "a predicted number does not flip: say which value it is to pass"
+        raise SettingError(what, "write --flip prediction:VALUE, in the unit of the label")
+    if question.kind != "prediction" or not question.name:
+        return
+    if not is_number:
+        what = f"a predicted class passes no value: got prediction:{question.name[:40]}"
+        raise SettingError(what, "write --flip prediction, or --task for a label that is a number")
+    try:
+        float(question.name)
+    except ValueError as error:
+        what = f"the value that the prediction is to pass is no number: got {question.name[:40]!r}"
+        raise SettingError(what, "write --flip prediction:30") from error
 
 
 _MODEL: Final = "Logistic regression, or for two classes a support vector machine, linear or on RBF features."
@@ -81,8 +101,9 @@ _SPLIT: Final = "Without TEST: share (.2) or number of rows to draw."
 _WHERE: Final = "Trace the test rows that fulfil this: \"age = '[0-10)'\"; true: all."
 _COMPONENTS: Final = "Also without the training loss, and without the inverse Hessian."
 _FLIP: Final = (
-    "Fewest rows whose removal flips the prediction, turns the sign of coefficient:COLUMN=LEVEL, or rights "
-    "half of the errors of slice:COLUMN=LEVEL. relabel: fewest labels that right, or flip, the prediction."
+    "Fewest rows whose removal flips the prediction (of a number, moves it past prediction:VALUE), turns the "
+    "sign of coefficient:COLUMN=LEVEL, or rights half of the errors of slice:COLUMN=LEVEL. relabel: fewest "
+    "labels that right, or flip, the prediction."
 )
 _WITHOUT: Final = 'What if: without the training rows that fulfil this, "hospital = 3"; proved by a refit.'
 _TRUST: Final = "Say whether the rows behind it are its neighbours, as those of other test rows are."
@@ -531,6 +552,8 @@ class ExplainOptions(PairOptions):
             if asked is not None and not known:
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
+        if (question := self.question) is not None:
+            _require_flip(question, is_number=self.is_number)
         if self.where is not None and self.without is None:
             what = "where counts the test rows of a slice for without: got no without"
             raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")

@@ -291,6 +291,12 @@ class Trained:
         noise = np.zeros(len(y)) if exact else np.full(len(y), self.quantity.unit)
         return self.quantity.texts(self.quantity.decoded(y), noise)
 
+    def predictions(self, s: Tensor) -> list[str]:
+        """Return what scores predict, as people write it."""  # (b, k)
+        if self.quantity is None:
+            return self.label_names(torch.nn.functional.pad(self.log_odds(s), (1, 0)).argmax(1).numpy())
+        return self.label_names(self.quantity.coded(self.quantity.of_scores(s[:, 0].numpy())), exact=False)
+
     @cached_property
     def usual_loss(self) -> float:
         """The loss that all but a few rows do not exceed when they are left out: of numbers, in nats."""
