@@ -14,6 +14,7 @@ Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
 _OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator versus"
+_MACHINES: Final = "support vector machines tell classes apart: give numbers another shape, --basis rbf"
 TaskName = Literal["classification", "regression", "count"]
 Planned = Literal["labels", "mismatch", "explain"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
@@ -296,7 +297,8 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
             value = getattr(self, name, None)
             if value is not None and value is not False and str(value) not in ("()", "logistic"):
                 what = f"{name} is for classes, and the task is {self.task}: got {name} {str(value)[:40]}"
-                raise SettingError(what, f"leave {name} out")
+                machine = name in ("model", "versus")
+                raise SettingError(what, _MACHINES if machine else f"leave {name} out")
         usual = next(option.default for option in options_of(self) if option.name == "basis")
         if len(own) == len(self.named) and (self.l2 is not None or self.basis != usual):
             what = "a model of your own has its ridge and its features already"
@@ -609,6 +611,7 @@ class VulnerabilityOptions(Limits, PairOptions):
 
     NESTED: ClassVar[Mapping[str, type[Options]]] = {**PairOptions.NESTED, "limits": Limits}
 
+    task: Task = None
     rows: Annotated[Numbers, Opt(_ATTACKED, ATTACK, flags="--row", shown="a sample", place=-2)] = ()
     tests: Annotated[int, Opt("Correctly predicted test rows in the sample.", ATTACK, least=1, place=-1)] = 20
     together: Annotated[bool, Opt(_TOGETHER, ATTACK, place=-1)] = False

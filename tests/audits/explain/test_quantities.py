@@ -77,7 +77,7 @@ class Twin:
         asked = LabelOptions(label="y", basis="linear", l2=L2, task=task)
         (known, target), (new, _) = (read_labelled(frame, asked) for frame in (train, test))
         self.trained = fit(encode_training(known, target, asked), asked)
-        self.tested = predict(self.trained, new, test["y"].to_numpy())
+        self.tested = predict(self.trained, new, test["y"].to_numpy(writable=True))
         rows = self.trained.objective.rows
         self.X, self.y = rows.take(torch.arange(rows.n)).dense(), rows.y
         self.theta, self.T = self.trained.fit.theta, self.tested.block.dense()
@@ -170,12 +170,13 @@ def test_coefficients_and_errors_of_a_slice_flip(case, twin):
 def test_a_slice_is_righted_without_the_rows_that_mislead_it(case):
     task, train, test = case
     ward = pl.Series("ward", np.where(np.arange(180) % 12 == 0, "b", "a"))
-    train = train.with_columns(ward, y=pl.when(ward == "b").then(pl.col("y") + 25.0).otherwise("y"))
+    train = train.with_columns(ward, y=pl.col("y") + pl.Series(25.0 * (np.arange(180) % 36 == 0)))
     test = test.with_columns(ward=pl.Series(np.where(np.arange(20) % 3 == 0, "b", "a")))
     why = dataaudit.explain(train, test, label="y", task=task, row=3, l2=L2, flip="slice:ward=b")
     assert "rights half of the errors of ward = b" in why.flip
     gone = why.tables.flip["train_row"].to_numpy()
-    assert (gone % 12 == 0).all()
+    assert len(gone)
+    assert (gone % 36 == 0).all()
     twin = Twin(task, train, test)
     part, y = np.arange(20) % 3 == 0, twin.tested.block.y
     left = twin.trained.wrong((twin.T @ twin.minimum(gone)[0])[:, None], y)[part].sum()
