@@ -202,7 +202,7 @@ class LabelAuditor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if self.estimator is None:
             P = given_probabilities(settings.pred_probs, target)
         else:
-            P = by_folds(X, y, target, settings, groups=_copies(X))
+            P = by_folds(X, settings, labels=y, target=target, groups=_copies(X))
             self.estimator_ = clone(self.estimator).fit(X, y)
         scores = outside_scores(P, target)
         return scores, fit_noise(scores.loo_log_odds, target.y, len(target.classes))
@@ -256,7 +256,7 @@ class LabelAuditor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(1)]
         return found
 
-    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: Any, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> float:
         """Return the accuracy of `predict` on new rows; of numbers R².
 
         Parameters

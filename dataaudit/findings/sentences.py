@@ -244,14 +244,10 @@ def trust(found: Row) -> str:
     if not found["unusual"]:
         few = "" if others >= ENOUGH else f", of which {ENOUGH} would be enough to call a row unusual"
         return f"The prediction rests on its neighbours as is usual: {behind}{few}."
-    what = ("rests on training rows that are far from it", "is contradicted from afar", "has no near rows")
+    what = ["rests on training rows that are far from it", "is contradicted from afar", "has no near rows"]
     if number:
-        what = (
-            "is raised by training rows that are far",
-            "is lowered from afar",
-            what[2],
-            "is no value of near rows",
-        )
+        what[:2] = "is raised by training rows that are far", "is lowered from afar"
+        what.append("is far from the labels of near rows")
     chance = f"a chance of {100 * found['p_value']:.2g} % for a row like them"
     return f"Look before you trust it: the prediction {what[found['farthest']]}, {chance}; {behind}."
 

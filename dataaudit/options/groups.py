@@ -1,12 +1,22 @@
 """The options of every audit, a group for each, and what they may be."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from dataaudit.errors import SettingError
-from dataaudit.options.option import Opt, Options, options_of, require_factor, require_solver, unknown
+from dataaudit.options.option import (
+    Opt,
+    Options,
+    Question,
+    options_of,
+    parse_question,
+    require_factor,
+    require_flip,
+    require_solver,
+    unknown,
+)
 from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 StepCallback = Callable[[str, int, int], None]
@@ -47,51 +57,6 @@ def _require_device_name(name: str) -> None:
     if name != "cpu" and (kind != "cuda" or bool(colon) != number.isdecimal()):
         what = f"device is neither cpu nor a GPU of NVIDIA: got {name!r}"
         raise SettingError(what, "use cuda, or cuda:1 for the second one")
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A conclusion to flip; the name is COLUMN or COLUMN=LEVEL as typed, of a predicted number its VALUE."""
-
-    kind: Literal["prediction", "coefficient", "slice"]
-    name: str = ""
-    relabel: bool = False  # by other labels of training rows, rather than without them
-
-
-def parse_question(text: str) -> Question:
-    """Read which conclusion is to be flipped."""
-    kind, _, name = text.strip().partition(":")
-    kind, name = kind.strip().casefold(), name.strip()
-    if kind == "relabel":
-        return replace(parse_question(name or "prediction"), relabel=True)
-    if kind == "prediction":
-        return Question("prediction", name)
-    if kind == "coefficient" and name:
-        return Question("coefficient", name)
-    if kind == "slice" and "=" in name:
-        return Question("slice", name)
-    forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL, slice:COLUMN=LEVEL or relabel"
-    raise SettingError(f"there is no such conclusion to flip: got {text!r}", forms)
-
-
-def _require_flip(question: Question, *, is_number: bool) -> None:
-    """Refuse what has no meaning for classes, or for numbers."""
-    if is_number and question.relabel:
-        what = "relabel gives training rows another class, which numbers do not have"
-        raise SettingError(what, "ask for rows to remove: --flip prediction:VALUE, coefficient: or slice:")
-    if is_number and question == Question("prediction"):
-        what = "a predicted number does not flip: say which value it is to pass"
-        raise SettingError(what, "write --flip prediction:VALUE, in the unit of the label")
-    if question.kind != "prediction" or not question.name:
-        return
-    if not is_number:
-        what = f"a predicted class passes no value: got prediction:{question.name[:40]}"
-        raise SettingError(what, "write --flip prediction, or --task for a label that is a number")
-    try:
-        float(question.name)
-    except ValueError as error:
-        what = f"the value that the prediction is to pass is no number: got {question.name[:40]!r}"
-        raise SettingError(what, "write --flip prediction:30") from error
 
 
 _MODEL: Final = "Logistic regression, or for two classes a support vector machine, linear or on RBF features."
@@ -555,7 +520,7 @@ class ExplainOptions(PairOptions):
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
         if (question := self.question) is not None:
-            _require_flip(question, is_number=self.is_number)
+            require_flip(question, is_number=self.is_number)
         if self.where is not None and self.without is None:
             what = "where counts the test rows of a slice for without: got no without"
             raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")

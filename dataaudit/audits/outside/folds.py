@@ -27,7 +27,7 @@ def out_of_fold(dataset: Dataset, target: Target, settings: LabelOptions) -> tup
     X, labels = _features(dataset, settings), dataset.frame[dataset.target].to_numpy()
     weight = None if settings.weight is None else encode_weight(dataset.frame[settings.weight])
     groups = groups_of(dataset, settings)
-    found = by_folds(X, labels, target, settings, groups=groups, weight=weight)
+    found = by_folds(X, settings, labels=labels, target=target, groups=groups, weight=weight)
     name, folds = type(settings.estimator).__name__, settings.folds
     note = (
         f"Probabilities are out-of-fold: {name} was fitted {folds} times, without the rows that it predicts."
@@ -37,10 +37,10 @@ def out_of_fold(dataset: Dataset, target: Target, settings: LabelOptions) -> tup
 
 def by_folds(
     X: Any,
-    labels: NDArray[Any],
-    target: Target,
     settings: LabelOptions,
     *,
+    labels: NDArray[Any],  # (n,) as the estimator is given them
+    target: Target,
     groups: NDArray[np.int64],  # (n,) rows of one are in one part
     weight: Floats | None = None,
 ) -> Floats:
