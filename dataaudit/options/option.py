@@ -1,4 +1,4 @@
-"""What an option is, and a group of them: made, checked, kept and read again; and what options ask in words."""
+"""What an option is, and a group of them: made, checked, kept and read again; what flips are asked for."""
 
 import operator
 import re
