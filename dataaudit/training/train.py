@@ -22,7 +22,7 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Normal, Poisson, SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, ShardedRows
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is_module
+from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback, TrainingOptions, ignore_progress, is_module
 from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
@@ -64,6 +64,8 @@ def train(
         from dataaudit.training.networks.tangent import train_module  # noqa: PLC0415 - few models are networks
 
         return train_module(training, settings, on_step=on_step)
+    if training.target.quantity is not None and scratch is not None:
+        scratch.kept = None  # features may be written again, in another basis
     found = _trained(training, settings, scratch, on_step)
     for number in range(CUTS):
         if found.quantity is None or found.quantity.is_count:
@@ -103,7 +105,10 @@ def _trained(
     rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
     idle = scratch is not None and scratch.engine is not None and not isinstance(rows, ShardedRows)
     objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
-    fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
+    solver, damping = settings.solver, settings.damping
+    fit, prepared, forms = fitted(
+        objective, choice.theta, damping=damping, solver=solver, kept=kept, on_step=on_step
+    )
     trained = Trained(
         given=forms,
         objective=objective,
@@ -160,24 +165,28 @@ def rows_of(
     return design(columns, basis, y=y, weight=weight, scratch=scratch, on_step=on_step)
 
 
-def _fitted(
-    objective: Objective, start: Tensor | None, settings: TrainingOptions, on_step: StepCallback
+def fitted(
+    objective: Objective,
+    start: Tensor | None,
+    *,
+    damping: float,
+    solver: str = "auto",
+    kept: Checkpoint = NOT_KEPT,
+    on_step: StepCallback = ignore_progress,
 ) -> tuple[Fit, Prepared, Tensor | None]:
     """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
     if isinstance(objective.rows, ShardedRows):
         from dataaudit.influence.passes import prepare_by_passes  # noqa: PLC0415 - few tables are so large
 
-        return prepare_by_passes(
-            objective, start, damping=settings.damping, on_step=on_step, kept=settings.kept
-        )
+        return prepare_by_passes(objective, start, damping=damping, on_step=on_step, kept=kept)
     on_step("fit", 0, 2)
-    is_hinge, kept = isinstance(objective.model.loss, SmoothHinge), settings.kept
-    fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
+    is_hinge = isinstance(objective.model.loss, SmoothHinge)
+    to_minimum = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
     with within(on_step, "fit", parts=2):
-        fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
+        fit = kept.once("fit", partial(to_minimum, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
-    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
+    prepared = invert(objective, fit.theta, solver=solver, damping=damping)
     on_step("fit", 2, 2)
     if prepared.probes:
         on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)
