@@ -16,17 +16,14 @@ row whose curvature is tiny that quotient cancels, and
 
 is used. Rows with equal features have equal forms, and what they add to H is one row's with the sum of their
 curvatures: each is taken once, so n is the number of different rows there (but of all in nλ). Cost: n³k³/6
-multiplications for L and as many for L⁻¹, which replaces it: its column norms are the diagonal of M⁻¹ (a
-product of two such matrices takes n³k³), and a product with it takes a third of the time of a triangular
-solve. 2 matrices of (nk)² numbers, and K.
+multiplications for L and as many for L⁻¹, whose column norms are the diagonal of M⁻¹ (a product of two such
+matrices takes n³k³); 3 matrices of (nk)² numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +43,7 @@ from dataaudit.solvers.base import (
     probe_residual,
     with_damping,
 )
+from dataaudit.solvers.cholesky import cholesky_solve
 
 # Below this leverage 1 - nλ[M⁻¹]_ii has lost more than half of its digits.
 CANCELS = 1e-5
@@ -138,7 +136,7 @@ class _Factor:
     K: Tensor  # (n, n), as all that follows of different rows
     D: Tensor  # (k, k)
     R: Tensor  # (n, k, k)
-    V: Tensor  # (nk, nk) L⁻¹
+    L: Tensor  # (nk, nk)
     alpha: Tensor  # (nk, k)
     sigma: Tensor  # (k, k)
 
@@ -157,7 +155,7 @@ class _Factor:
 
     @cached_property
     def _single(self) -> _Factor:
-        return replace(self, V=self.V.float())
+        return replace(self, L=self.L.float())
 
     def solve_single(self, B: Tensor) -> Tensor:
         """Return H⁻¹ B to float32's digits: reading the factor is what takes the time."""
@@ -168,7 +166,7 @@ class _Factor:
         (d, k, m), X = V.shape, self.rows.X
         V = _times(self.D, V)
         XV = times(X, V.reshape(d, k * m)).view(-1, k, m)
-        inner = _solved(self.V, _times(self.R.mT, XV).reshape(-1, m))
+        inner = cholesky_solve(self.L, _times(self.R.mT, XV).reshape(-1, m).to(self.L.dtype)).to(V.dtype)
         back = times_transposed(X, _times(self.D @ self.R, inner.view(-1, k, m)).reshape(-1, k * m))
         return (V - back.view(d, k, m)) / self.objective.l2
 
@@ -177,7 +175,7 @@ class _Factor:
         n, k = self.R.shape[:2]
         ridge = self.objective.rows.n * self.objective.l2
         eye = torch.eye(k, dtype=torch.float64)
-        M_inverse = _column_products(self.V.view(n * k, n, k)).double()
+        M_inverse = _column_products(inverse_factor(self.L).view(n * k, n, k)).double()
         H0 = eye - ridge * M_inverse  # leverage without the intercepts
         certain = torch.linalg.eigvalsh(H0)[:, 0] > CANCELS if k > 1 else H0[:, 0, 0] > CANCELS
         Q = torch.empty(n, k, k, dtype=torch.float64)
@@ -200,7 +198,7 @@ class _Factor:
         once, at = torch.unique(rows, return_inverse=True)  # copies are many where groups are
         K = self.K[:, once]
         columns = torch.einsum("nm,nkc->nkmc", K, self.R.mT @ self.D).reshape(n * k, -1)
-        V = (self.V @ columns.to(self.V.dtype)).double()
+        V = torch.linalg.solve_triangular(self.L, columns.to(self.L.dtype), upper=False).double()
         V = V.view(n * k, -1, k)[:, at].reshape(n * k, g, d * k).permute(1, 2, 0)
         inside = self.K[rows[:, :, None], rows[:, None, :]]
         Q0 = torch.einsum("gij,kl->gikjl", inside, self.D).reshape(g, d * k, d * k) - V @ V.mT
@@ -226,18 +224,14 @@ def _factor(
     R, D = square_root(W), torch.linalg.inv(slopes)
     M = _curved_gram(K, R, D @ R, dtype)
     M.diagonal().add_(objective.rows.n * objective.l2)
-    V = inverse_factor(M)
-    if V is None:
+    (potrf,) = get_lapack_funcs(("potrf",), (M.numpy(),))
+    upper, failed = potrf(M.numpy().T, lower=False, overwrite_a=True)  # by columns there, so L's transpose
+    if failed:
         what = f"the dual matrix is not positive definite at λ = {objective.l2:g}"
         raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
-    S = R.mT.reshape(n * k, k)
-    alpha = _solved(V, S)
-    return _Factor(objective, rows, K, D, R, V, alpha, objective.l2 * (S.T @ alpha + intercepts))
-
-
-def _solved(V: Tensor, B: Tensor) -> Tensor:
-    """Return M⁻¹ B."""  # (nk, nk), (nk, m) -> (nk, m)
-    return (V.T @ (V @ B.to(V.dtype))).to(B.dtype)
+    L, S = torch.from_numpy(upper.T), R.mT.reshape(n * k, k)
+    alpha = cholesky_solve(L, S.to(dtype)).double()
+    return _Factor(objective, rows, K, D, R, L, alpha, objective.l2 * (S.T @ alpha + intercepts))
 
 
 def _curved_gram(K: Tensor, R: Tensor, DR: Tensor, dtype: torch.dtype) -> Tensor:
@@ -270,36 +264,28 @@ def _column_products(inverse: Tensor) -> Tensor:
     return torch.stack(blocks).sum(0)
 
 
-def inverse_factor(M: Tensor) -> Tensor | None:
-    """Return L⁻¹ of M = L Lᵀ, in its place; None where there is no such L.
+def inverse_factor(L: Tensor) -> Tensor:
+    """Return L⁻¹ of a lower triangular L by LAPACK; of a large one by halves, which say how far they are.
 
-    By LAPACK, which takes columns for rows, so of the upper triangle.
+    ``[[A, 0], [B, C]]⁻¹ = [[A⁻¹, 0], [-C⁻¹ B A⁻¹, C⁻¹]]``: n³/6 multiplications, nearly all in large
+    triangular solves, where one solve against the identity takes n³/2.
     """  # (n, n) -> (n, n)
-    potrf, trtri = get_lapack_funcs(("potrf", "trtri"), (M.numpy(),))
-    U, failed = potrf(M.numpy().T, lower=False, overwrite_a=True)
-    if failed:
-        return None
-    L = torch.from_numpy(U.T)
-    tick(1, 2)
-    with portion(1, 2):
-        _invert(L, trtri)
-    return L
+    inverse = torch.zeros_like(L)
+    _invert_into(L, inverse)
+    return inverse
 
 
-def _invert(L: Tensor, trtri: Callable[..., Any]) -> None:
-    """Invert a lower triangular L in its place: a large one by halves.
-
-    ``[[A, 0], [B, C]]⁻¹ = [[A⁻¹, 0], [-C⁻¹ B A⁻¹, C⁻¹]]``.
-    """
+def _invert_into(L: Tensor, out: Tensor) -> None:
     n = len(L)
     if n <= LEAF:
-        L.copy_(torch.from_numpy(trtri(L.numpy().T, lower=False, overwrite_c=True)[0].T))
+        (trtri,) = get_lapack_funcs(("trtri",), (L.numpy(),))
+        out.copy_(torch.from_numpy(trtri(L.numpy().T, lower=False)[0].T))
         return
-    A, B, C = L[: n // 2, : n // 2], L[n // 2 :, : n // 2], L[n // 2 :, n // 2 :]
-    BA = torch.linalg.solve_triangular(A, B, upper=False, left=False)
-    B.copy_(torch.linalg.solve_triangular(C, BA, upper=False).neg_())
-    tick(6, 8)
-    with portion(6, 8):  # of n³ multiplications a half takes an eighth
-        _invert(A, trtri)
-    with portion(7, 8):
-        _invert(C, trtri)
+    half = n // 2
+    with portion(0, 8):  # of n³ multiplications a half takes an eighth
+        _invert_into(L[:half, :half], out[:half, :half])
+    with portion(1, 8):
+        _invert_into(L[half:, half:], out[half:, half:])
+    tick(2, 8)
+    BA = torch.linalg.solve_triangular(L[:half, :half], L[half:, :half], upper=False, left=False)
+    out[half:, :half] = torch.linalg.solve_triangular(L[half:, half:], BA, upper=False).neg_()
