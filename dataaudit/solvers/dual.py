@@ -28,7 +28,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -47,7 +46,7 @@ from dataaudit.solvers.cholesky import cholesky_solve
 
 # Below this leverage 1 - nλ[M⁻¹]_ii has lost more than half of its digits.
 CANCELS = 1e-5
-LEAF = 6000  # rows that are inverted in one go, in about a second
+LEAF = 512
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,9 @@ class _Factor:
         n, k = self.R.shape[:2]
         ridge = self.objective.rows.n * self.objective.l2
         eye = torch.eye(k, dtype=torch.float64)
-        M_inverse = _column_products(inverse_factor(self.L).view(n * k, n, k)).double()
+        inverse = inverse_factor(self.L).view(n * k, n, k)
+        M_inverse = _column_products(inverse).double()
+        del inverse
         H0 = eye - ridge * M_inverse  # leverage without the intercepts
         certain = torch.linalg.eigvalsh(H0)[:, 0] > CANCELS if k > 1 else H0[:, 0, 0] > CANCELS
         Q = torch.empty(n, k, k, dtype=torch.float64)
@@ -224,12 +225,11 @@ def _factor(
     R, D = square_root(W), torch.linalg.inv(slopes)
     M = _curved_gram(K, R, D @ R, dtype)
     M.diagonal().add_(objective.rows.n * objective.l2)
-    (potrf,) = get_lapack_funcs(("potrf",), (M.numpy(),))
-    upper, failed = potrf(M.numpy().T, lower=False, overwrite_a=True)  # by columns there, so L's transpose
+    L, failed = torch.linalg.cholesky_ex(M)
     if failed:
         what = f"the dual matrix is not positive definite at λ = {objective.l2:g}"
         raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
-    L, S = torch.from_numpy(upper.T), R.mT.reshape(n * k, k)
+    S = R.mT.reshape(n * k, k)
     alpha = cholesky_solve(L, S.to(dtype)).double()
     return _Factor(objective, rows, K, D, R, L, alpha, objective.l2 * (S.T @ alpha + intercepts))
 
@@ -265,7 +265,7 @@ def _column_products(inverse: Tensor) -> Tensor:
 
 
 def inverse_factor(L: Tensor) -> Tensor:
-    """Return L⁻¹ of a lower triangular L by LAPACK; of a large one by halves, which say how far they are.
+    """Return L⁻¹ of a lower triangular L by halves.
 
     ``[[A, 0], [B, C]]⁻¹ = [[A⁻¹, 0], [-C⁻¹ B A⁻¹, C⁻¹]]``: n³/6 multiplications, nearly all in large
     triangular solves, where one solve against the identity takes n³/2.
@@ -278,8 +278,7 @@ def inverse_factor(L: Tensor) -> Tensor:
 def _invert_into(L: Tensor, out: Tensor) -> None:
     n = len(L)
     if n <= LEAF:
-        (trtri,) = get_lapack_funcs(("trtri",), (L.numpy(),))
-        out.copy_(torch.from_numpy(trtri(L.numpy().T, lower=False)[0].T))
+        out.copy_(torch.linalg.solve_triangular(L, torch.eye(n, dtype=L.dtype), upper=False))
         return
     half = n // 2
     with portion(0, 8):  # of n³ multiplications a half takes an eighth
