@@ -341,6 +341,7 @@ def passage(text: str, marks: Marks, length: int) -> str:
     return f"{before}{text[start:end].strip()}{'…' if end < len(text) else ''}"
 
 
+@lru_cache(1000)  # a row is shown as a line, as a cell, and on the terminal
 def _hits(text: str, marks: Marks) -> list[tuple[int, int, str, float]]:
     """Return where the words of evidence begin and end, which they are, and how much they say."""
     found = []

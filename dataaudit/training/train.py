@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
@@ -26,6 +27,9 @@ from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is
 from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
+from dataaudit.solvers.base import threads
+from dataaudit.solvers.choose import gram_ahead
+from dataaudit.solvers.dual import Gram
 from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
@@ -90,17 +94,24 @@ def _trained(
     require_room(training, settings.solver)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     kept = settings.kept
-    selection = SelectionSettings(
-        basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups, kept=kept
-    )
-    y = target.y if quantity is None else quantity.screened
-    choice = kept.once(
-        "choose λ", partial(choose, columns, y, K, settings=selection, loss=loss, on_step=on_step)
-    )
+    model, grams = partial(LinearModel, loss or Softmax(K)), list[Callable[[], Gram] | None]()
+    with threads(1) as pool:  # the choice of λ leaves a core idle
+        selection = SelectionSettings(
+            basis=basis,
+            l2=settings.l2,
+            seed=settings.seed,
+            groups=training.groups,
+            kept=kept,
+            ahead=lambda rows: grams.append(gram_ahead(Objective(rows, model(rows.width), 1.0), pool)),
+        )
+        y = target.y if quantity is None else quantity.screened
+        choice = kept.once(
+            "choose λ", partial(choose, columns, y, K, settings=selection, loss=loss, on_step=on_step)
+        )
     rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
     idle = scratch is not None and scratch.engine is not None and not isinstance(rows, ShardedRows)
-    objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
-    fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
+    objective = Objective(rows, model(rows.width), choice.l2)
+    fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step, gram=next(iter(grams), None))
     trained = Trained(
         given=forms,
         objective=objective,
@@ -158,7 +169,12 @@ def rows_of(
 
 
 def _fitted(
-    objective: Objective, start: Tensor | None, settings: TrainingOptions, on_step: StepCallback
+    objective: Objective,
+    start: Tensor | None,
+    settings: TrainingOptions,
+    on_step: StepCallback,
+    *,
+    gram: Callable[[], Gram] | None,
 ) -> tuple[Fit, Prepared, Tensor | None]:
     """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
     if isinstance(objective.rows, ShardedRows):
@@ -174,7 +190,7 @@ def _fitted(
         fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
-    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
+    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping, gram=gram)
     on_step("fit", 2, 2)
     if prepared.probes:
         on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)
