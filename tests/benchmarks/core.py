@@ -37,8 +37,8 @@ from dataaudit.model.losses import Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky, Dual
-from dataaudit.solvers.dual import Gram
 from dataaudit.solvers.base import probe_residual
+from dataaudit.solvers.dual import Gram
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.path import l2_path
 
