@@ -161,10 +161,8 @@ class Network:
         return torch.cat(parts)
 
     def _along(self, X: Tensor, way: Tensor) -> tuple[Tensor, Tensor]:
-        said: tuple[Tensor, Tensor] = jvp(
-            lambda theta: self.head(self.model.at(theta, X)), (self.theta,), (way,)
-        )
-        return said
+        s, along = jvp(lambda theta: self.head(self.model.at(theta, X)), (self.theta,), (way,))[:2]
+        return s, along
 
     def follows(self, column: str, places: NDArray[np.int64], by: NDArray[np.float64]) -> csr_array | None:
         """Return how much inputs move with numbers of a column of vectors; None if not in proportion."""
@@ -234,10 +232,8 @@ class Network:
     def _losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the losses of rows, times what their classes weigh, by one pass over all of them."""
         s = self.head(self.model.at(theta, X))
-        if len(self.order) > 1:
-            classes = torch.argsort(self.order)[y]
-        else:
-            classes = _own(y.reshape(-1), self.order)
+        several = len(self.order) > 1
+        classes = torch.argsort(self.order)[y] if several else _own(y.reshape(-1), self.order)
         return Softmax(s.shape[1] + 1).value(s, classes) * self.weights[classes]
 
     @cached_property
