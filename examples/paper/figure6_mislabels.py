@@ -38,7 +38,8 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.noise import fit_noise
 from dataaudit.options import LabelOptions
-from dataaudit.solvers import Dual, Gram
+from dataaudit.solvers import Dual
+from dataaudit.solvers.dual import Gram
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.encoded import Training, encode_training, read_labelled
 from dataaudit.training.train import train
