@@ -300,7 +300,7 @@ def value_of(column: str, text: str | None) -> Value:
     """Return a value of a table of cells."""
     pixels = pixels_of(text) if text else None
     text = text or ""
-    return Value(column, text) if pixels is None else Value(column, pixels_text(pixels.size), text)
+    return Value(column, text) if pixels is None else Value(column, pixels_text(pixels), text)
 
 
 def values_of(cells: pl.DataFrame) -> dict[tuple[str, str], tuple[Value, ...]]:

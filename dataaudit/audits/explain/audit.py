@@ -132,8 +132,7 @@ def _explain(
     rows = whole.strongest(settings.top)
     influences = influence_table(explained, whole, rows, components=settings.show_components)
     near = nearest(trained, explained.tested, settings.top)
-    # Features of kernels and of networks have no names.
-    nameless = trained.network is not None or (trained.adopted is not None and trained.adopted.kernel)
+    nameless = trained.adopted is not None and trained.adopted.kernel  # its features have no names
     effects = [[] for _ in rows] if nameless else column_effects(trained, rows, block, seed=seed)
     parts = column_contributions(trained, explained.tested, against=explained.against, seed=seed)
     flip = None if settings.question is None else _flip(explained, settings.question)

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import dataaudit
 from dataaudit import ModuleModel
+from dataaudit.audits.vulnerability.gain import batch_of_rows, vector_slopes
 from dataaudit.errors import DataError, SettingError
 
 L2, KINDS = 2e-3, (1, 4, 7, 9)
@@ -209,6 +210,122 @@ def test_two_classes_by_one_output():
     exact = dataaudit.audit_labels(columns, label="label", model=fit, verify=0, top=3)  # the same model
     losses = (one.labels.sort("row")["loo_loss"].to_numpy() for one in (audit, exact))
     assert next(losses) == pytest.approx(next(losses), rel=0.02)
+
+
+@cache
+def patients():
+    """Numbers and a category of 60 training rows and 30 test rows."""
+    random = np.random.default_rng(0)
+    kind, age = random.choice(["a", "b", "c"], 90), random.integers(20, 80, 90)
+    dose = random.normal(size=90).round(2)
+    score = (age - 50) / 15 + dose + (kind == "a") + 0.7 * random.normal(size=90)
+    frame = pl.DataFrame({"age": age, "dose": dose, "kind": kind, "ill": np.where(score > 0.3, "yes", "no")})
+    return frame[:60], frame[60:]
+
+
+def read(frame):
+    cells = frame.select((pl.col("age") - 50) / 15, "dose", (pl.col("kind") == "a").cast(float))
+    return torch.from_numpy(cells.to_numpy())
+
+
+def patients_net(X, y):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(X.shape[1], 3), nn.Tanh(), nn.Linear(3, 2)).double()
+    search = torch.optim.LBFGS(net.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure():
+        search.zero_grad()
+        loss = cross_entropy(net(X), y) + 0.005 * sum((p**2).sum() for p in net.parameters())
+        loss.backward()
+        return loss
+
+    search.step(closure)
+    return net.eval()
+
+
+@cache
+def patients_model():
+    train, _ = patients()
+    y = torch.from_numpy((train["ill"] == "yes").to_numpy()).long()
+    return ModuleModel(patients_net(read(train), y), cross_entropy, l2=0.01, features=read, seeds=2)
+
+
+@cache
+def attacks():
+    return dataaudit.vulnerability(*patients(), label="ill", model=patients_model(), tests=1)
+
+
+def test_a_network_of_two_outputs_is_trained_again_by_its_own_labels():
+    audit = dataaudit.audit_labels(patients()[0], label="ill", model=patients_model(), verify=3, top=3)
+    predicted, measured = (audit.tables.verification[name].to_numpy() for name in ("predicted", "measured"))
+    assert np.corrcoef(predicted, measured)[0, 1] > 0.9
+
+
+def test_changed_cells_raise_the_loss_as_predicted_and_training_again_says(tmp_path):
+    found = attacks()
+    losses = found.attacks.select("loss_before", "loss_predicted", "loss_after").to_numpy()
+    assert (np.diff(losses[:, 2]) >= 0).all()
+    assert (losses[:, 2] > 1.2 * losses[:, 0]).all()
+    rise = losses[:2, 1:] - losses[:2, :1]
+    assert 0.5 < rise[:, 0] @ rise[:, 1] / (rise[:, 1] @ rise[:, 1]) < 2
+    assert set(found.changes["kind"]) <= {"number", "category"}
+    assert "by all where a prediction flips" in " ".join(found.tables.provenance.notes)
+    frame = pl.read_csv(found.write_perturbed(tmp_path / "changed.csv"))
+    last = found.changes.filter(rows=found.attacks.filter("flipped")["rows"].min() or 10)
+    changed = [at for at in range(60) if frame.row(at) != patients()[0].row(at)]
+    assert changed == sorted(set(last["train_row"].to_list()))
+    assert "Test row" in (found.write(tmp_path / "found") / "report.html").read_text()
+
+
+def test_reach_is_that_of_cells_put_through_the_network():
+    story, (train, _) = attacks().story, patients()
+    probe, network = story.rows[0].probe, story.trained.network
+    row = int(story.rows[0].reach.columns["kind"].argmax())
+    block, gains = story.trained.objective.rows.take(torch.tensor([row])), []
+    for kind in "abc":
+        X = torch.from_numpy(network.design(train[[row]].with_columns(kind=pl.lit(kind))))
+        gains.append(float(probe.gain(probe.scored(X), block.y, block.weight)))
+    now = float(probe.gain(probe.scored(block.X), block.y, block.weight))
+    assert story.rows[0].reach.columns["kind"][row] == pytest.approx(max(gains) - now)
+
+
+@pytest.mark.parametrize("kind", ["tensors", "pixels"])
+def test_pixels_move_by_their_slope_through_the_network(kind):
+    train, test, _ = tensors()
+    model, label = tensor_model(), "label"
+    if kind == "pixels":
+        train, test = (
+            {"image": (X * 16).reshape(-1, 8, 8).byte().tolist(), "y": y} for X, y in (train, test)
+        )
+        train, test, label = pl.DataFrame(train), pl.DataFrame(test), "y"
+        shaped = lambda frame: torch.tensor(frame["image"].to_list()).float().flatten(1) / 16  # noqa: E731
+        model = replace(model, features=shaped)
+    found = dataaudit.vulnerability(train, test, label=label, model=model, tests=1)
+    attack, story = found.attacks.row(0, named=True), found.story
+    assert attack["loss_predicted"] > attack["loss_before"]
+    assert set(found.changes["kind"]) == {"pixels" if kind == "pixels" else "vector"}
+    probe, vector = story.rows[0].probe, story.training.domain.vectors[0]
+    change = story.training.untouched(0)
+    moved = change.vectors[0].copy()
+    moved[20] += 1e-3 * vector.width[20]
+    block = story.trained.objective.rows.take(torch.tensor([0]))
+    both = [replace(change, vectors=(values,)) for values in (change.vectors[0], moved)]
+    X = [story.training.made([one])[1] for one in both]
+    gains = [float(probe.gain(probe.scored(x), block.y, block.weight)) for x in X]
+    batch = batch_of_rows(story.training, block, np.array([0]))
+    slope = vector_slopes(probe, story.training, batch, at=0)[0, 20]
+    assert (gains[1] - gains[0]) / (moved[20] - change.vectors[0][20]) == pytest.approx(slope, rel=1e-2)
+
+
+def test_what_no_change_can_reach_is_said_in_a_line():
+    train, test = (side.with_columns(text=pl.col("kind") + " said so") for side in patients())
+    with pytest.raises(DataError, match="nothing may change") as error:
+        dataaudit.vulnerability(
+            *(side.select("text", "ill") for side in (train, test)), label="ill", text="text", tests=1,
+            model=replace(patients_model(), features=lambda frame: torch.tensor(
+                [[float(text[0] == kind) for kind in "abc"] for text in frame["text"]])),
+        )  # fmt: skip
+    assert "ModuleInfluence" in error.value.hint
 
 
 def test_what_cannot_be_audited_is_said_in_a_line():
