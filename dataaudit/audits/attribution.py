@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.audits.perturbation import swapped, swapped_cells
+from dataaudit.audits.perturbation import swapped, swapped_scores
 from dataaudit.audits.testset import Tested
 from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.influence.amip import own_steps
@@ -193,7 +193,10 @@ def column_contributions(
     eye = torch.eye(len(trained.classes), dtype=torch.float64)[:, 1:]
     v = eye[against[0]] - eye[against[1]] if trained.classes else torch.ones(1, dtype=torch.float64)  # (k,)
     if network is not None:
-        found = _network_contributions(trained, tested, v, offset)
+        found = [
+            ColumnContribution(name, None, float((tested.scores - others)[0] @ v))
+            for name, others in swapped_scores(trained, network, tested.dataset.frame, offset)
+        ]
         return sorted(found, key=lambda part: (-abs(part.value), part.column))
     if encoded is None:
         return []
@@ -217,15 +220,3 @@ def column_contributions(
     found = [part for part in (*terms, *whole) if part.value != 0.0]
     found.sort(key=lambda part: (-abs(part.value), part.column, part.level or ""))
     return without_overlaps(found, gram_columns(encoded.encoding.encoders), most=len(found))
-
-
-def _network_contributions(
-    trained: Trained, tested: Tested, v: Tensor, offset: float
-) -> list[ColumnContribution]:
-    """Return the same of a network: what its scores are with other cells in the place of each."""
-    k, own = trained.objective.model.loss.n_scores, float(tested.scores[0] @ v)
-    found = [
-        ColumnContribution(name, None, own - float(X[:, -k:] @ v @ torch.from_numpy(share)))
-        for name, share, X in swapped_cells(trained, tested.dataset.frame, offset)
-    ]
-    return [part for part in found if part.value != 0.0]

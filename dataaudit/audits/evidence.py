@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.audits.perturbation import swapped_cells
+from dataaudit.audits.perturbation import swapped_scores
 from dataaudit.features import Columns
 from dataaudit.features.text import gram_columns, without_overlaps
 from dataaudit.memory import memory_limit
@@ -88,7 +88,17 @@ def contributions(
         return []
     v = directions(trained, scores, rows)
     if trained.network is not None:
-        return _network_contributions(trained, rows, v, seed)
+        own = trained.objective.scores(trained.fit.theta)[torch.from_numpy(rows)]
+        there, offset = trained.network.frame[rows], float(np.random.default_rng(seed).random())
+        parts = [
+            (name, ((own - others) * v).sum(1).tolist())
+            for name, others in swapped_scores(trained, trained.network, there, offset)
+        ]
+        each = [
+            [Contribution(int(row), name, None, values[at]) for name, values in parts]
+            for at, row in enumerate(rows)
+        ]
+        return [sorted(mine, key=lambda c: (-abs(c.value), c.column))[:SHOWN_CONTRIBUTIONS] for mine in each]
     linear = np.array([f.kind == "term" or trained.encoded is None for f in trained.features])
     found = _linear_contributions(trained, rows, v, linear)
     if trained.encoded is not None:
@@ -103,23 +113,6 @@ def contributions(
             without_overlaps(row, grams, most=SHOWN_CONTRIBUTIONS) if grams else row[:SHOWN_CONTRIBUTIONS]
         )
     return found
-
-
-def _network_contributions(
-    trained: Trained, rows: NDArray[np.int64], v: Tensor, seed: int
-) -> list[list[Contribution]]:
-    """Return what cells add to the log-odds of rows that a network scores, the strongest ones."""
-    network, k, b = trained.network, trained.objective.model.loss.n_scores, len(rows)
-    if network is None:
-        return [[] for _ in rows]
-    own = (trained.objective.scores(trained.fit.theta)[torch.from_numpy(rows)] * v).sum(1)
-    found: list[list[Contribution]] = [[] for _ in rows]
-    offset = float(np.random.default_rng(seed).random())
-    for name, share, X in swapped_cells(trained, network.frame[rows], offset):
-        others = (X[:, -k:].view(b, -1, k) * v[:, None]).sum(2) @ torch.from_numpy(share)
-        for mine, row, value in zip(found, rows.tolist(), (own - others).tolist(), strict=True):
-            mine.append(Contribution(row, name, None, value))
-    return [sorted(mine, key=lambda c: (-abs(c.value), c.column))[:SHOWN_CONTRIBUTIONS] for mine in found]
 
 
 def _linear_contributions(

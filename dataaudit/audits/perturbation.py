@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -39,6 +40,9 @@ from dataaudit.features import Columns, Feature
 from dataaudit.features.text import TextEncoder, gram_columns, without_overlaps
 from dataaudit.model.rows import Block
 from dataaudit.training.trained import Encoded, Trained
+
+if TYPE_CHECKING:
+    from dataaudit.training.networks.network import Network
 
 Reals = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -109,8 +113,11 @@ def column_effects(trained: Trained, rows: Rows, test: Block, *, seed: int = 0) 
     found: list[list[ColumnEffect]] = [[] for _ in rows]
     encoded = trained.encoded
     if trained.network is not None:
-        cells = swapped_cells(trained, trained.network.frame[rows], offset)
-        swaps = ((name, share, probe.scored(X)) for name, share, X in cells)
+        network = trained.network
+        swaps = (
+            (name, share, probe.scored(network.design(cells)))
+            for name, share, cells in swapped_cells(trained, network, network.frame[rows], offset)
+        )
     elif encoded is None:
         swaps = _swap_features(probe, rows, offset)
     else:
@@ -177,10 +184,12 @@ def swapped(encoded: Encoded, rows: Columns, offset: float) -> Iterator[tuple[st
         yield name, weight, originals.with_column(name, encoded.columns.take(np.tile(donors, rows.n)))
 
 
-def swapped_cells(trained: Trained, frame: pl.DataFrame, offset: float) -> Iterator[Swap]:
-    """Yield, per column of a network's rows, the weights of the draws, and every row (b R) with every draw."""
-    network, table = trained.network, trained.table
-    if network is None or table is None:
+def swapped_cells(
+    trained: Trained, network: Network, frame: pl.DataFrame, offset: float
+) -> Iterator[tuple[str, Reals, pl.DataFrame]]:
+    """Yield, per column of a network's rows, the weights of the draws, and each row (b R) with each draw."""
+    table = trained.table
+    if table is None:
         return
     names = sorted({f.column for f in table.columns.features} & set(frame.columns))
     for name in names if len(names) > 1 else ():  # of a single one it would be another row
@@ -189,7 +198,16 @@ def swapped_cells(trained: Trained, frame: pl.DataFrame, offset: float) -> Itera
         rows = frame[np.repeat(np.arange(frame.height), len(few))]
         cells = network.frame[name].gather(np.tile(donors[few], frame.height))
         share = weight[few] / weight[few].sum()
-        yield name, share, torch.from_numpy(network.design(rows.with_columns(cells)))
+        yield name, share, rows.with_columns(cells)
+
+
+def swapped_scores(
+    trained: Trained, network: Network, frame: pl.DataFrame, offset: float
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield, per column, the mean scores of a network's rows with the cells of others in it."""
+    for name, share, cells in swapped_cells(trained, network, frame, offset):
+        scores = network.scores(network.theta, network.inputs(cells))
+        yield name, torch.from_numpy(share) @ scores.view(frame.height, len(share), -1)
 
 
 def _draws(columns: Columns, name: str, offset: float) -> tuple[Rows, Reals]:
