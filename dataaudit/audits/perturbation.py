@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dataaudit.cells import cell_text
+from dataaudit.cells import cell_text, picture_of
 from dataaudit.data.dataset import Dataset
 from dataaudit.features import Columns, Feature
 from dataaudit.features.text import TextEncoder, gram_columns, without_overlaps
@@ -208,6 +208,23 @@ def swapped_scores(
     for name, share, cells in swapped_cells(trained, network, frame, offset):
         scores = network.scores(network.theta, network.inputs(cells))
         yield name, torch.from_numpy(share) @ scores.view(frame.height, len(share), -1)
+
+
+def slope_pictures(trained: Trained, rows: Rows, test: Block) -> list[tuple[int, str]]:
+    """Return as pictures the size of I_pert,loss in every pixel that a network sees of training rows."""
+    network = trained.network
+    if network is None or not len(rows):
+        return []
+    frame, y = network.frame[rows], trained.objective.rows.y[torch.from_numpy(rows)]
+    X = network.inputs(frame)
+    if not X.is_floating_point():
+        return []
+    slopes = network.slopes(frame, trained.fit.theta, _probe(trained, test).V.reshape(-1), y=y).abs()
+    shown = (slopes / slopes.amax(1, keepdim=True).clamp_min(1e-300)).view(X.shape)
+    if shown.dim() == 4:  # noqa: PLR2004 - rows, channels, height and width
+        shown = shown.amax(1)
+    pictures = [picture_of(one.numpy()) for one in shown]
+    return [(row, one) for row, one in zip(rows.tolist(), pictures, strict=True) if one]
 
 
 def _draws(columns: Columns, name: str, offset: float) -> tuple[Rows, Reals]:

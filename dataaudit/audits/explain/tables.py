@@ -47,6 +47,7 @@ Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 CELL = 100
+SLOPES = "pixels that its influence would move with"
 
 
 @dataclass(frozen=True)
@@ -216,10 +217,12 @@ def flip_table(explained: ExplainedRow, rows: Rows, flip: Flip | None) -> pl.Dat
     return table.select(FLIP.names()).cast(FLIP)
 
 
-def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
-    """Return the table `CELLS` of some training rows and of the test row."""
+def cells_table(explained: ExplainedRow, rows: Rows, slopes: Sequence[tuple[int, str]]) -> pl.DataFrame:
+    """Return the table `CELLS` of some training rows, and pictures of theirs, and of the test row."""
     train, test = (explained.known, rows), (explained.tested.dataset, np.zeros(1, dtype=np.int64))
-    return cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
+    cells = cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
+    also = [(explained.known.row_id[at], SLOPES, picture, "train") for at, picture in slopes]
+    return pl.concat([cells, pl.DataFrame(also, schema=cells.schema, orient="row")])
 
 
 def explanation_provenance(
