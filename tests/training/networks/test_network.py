@@ -1,5 +1,6 @@
 """A network audited by every function: what is planted in digits is found, and proved by training again."""
 
+import json
 from dataclasses import replace
 from functools import cache, partial
 
@@ -13,8 +14,10 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import dataaudit
-from dataaudit import ModuleModel
+from dataaudit import ModuleModel, cli
+from dataaudit.audits.explain.tables import SLOPES
 from dataaudit.audits.vulnerability.gain import batch_of_rows, vector_slopes
+from dataaudit.cells import pixels_of
 from dataaudit.errors import DataError, SettingError
 
 L2, KINDS = 2e-3, (1, 4, 7, 9)
@@ -315,6 +318,80 @@ def test_pixels_move_by_their_slope_through_the_network(kind):
     batch = batch_of_rows(story.training, block, np.array([0]))
     slope = vector_slopes(probe, story.training, batch, at=0)[0, 20]
     assert (gains[1] - gains[0]) / (moved[20] - change.vectors[0][20]) == pytest.approx(slope, rel=1e-2)
+
+
+def test_findings_of_a_table_are_applied_and_undone(tmp_path, capsys):
+    train = patients()[0]
+    ill = train["ill"].to_list()
+    ill[5] = {"yes": "no", "no": "yes"}[ill[5]]
+    data, found = tmp_path / "patients.csv", tmp_path / "found"
+    train.with_columns(ill=pl.Series(ill)).write_csv(data)
+    audit = dataaudit.audit_labels(data, label="ill", model=patients_model(), verify=0, top=20, by=["kind"])
+    assert set(audit.tables.by["level"]) == {"a", "b", "c"}
+    assert set(audit.tables.evidence["column"]) == {"age", "dose", "kind"}
+    audit.write(found)
+    run = json.loads((found / "provenance.json").read_text())["run_id"]
+    row = audit.labels.filter(row=5).row(0, named=True)
+    lines = [{"run_id": run}, {"row_id": row["row_id"], "action": "relabel", "label": row["suggested_label"]}]
+    (tmp_path / "decisions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    given = [str(found), str(tmp_path / "decisions.jsonl")]
+    fixed = tmp_path / "fixed.csv"
+    assert cli.main(["apply", *given, str(data), "-o", str(fixed)]) == 0
+    assert pl.read_csv(fixed).equals(train)
+    assert cli.main(["undo", f"{fixed}.journal.jsonl", "-o", str(tmp_path / "back.csv")]) == 0
+    assert (tmp_path / "back.csv").read_bytes() == data.read_bytes()
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+
+
+def test_tensors_have_no_file_to_change_unless_one_is_written(tmp_path, capsys):
+    (X, y), _, _ = tensors()
+    audit = labels_audit()
+    folder = audit.write(tmp_path / "found")
+    run = json.loads((folder / "provenance.json").read_text())["run_id"]
+    row = audit.labels.row(0, named=True)
+    lines = [{"run_id": run}, {"row_id": row["row_id"], "action": "relabel", "label": row["suggested_label"]}]
+    made = tmp_path / "decisions.jsonl"
+    made.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    data = tmp_path / "rows.parquet"
+    pl.DataFrame({"input": X.numpy(), "label": y.numpy()}).write_parquet(data)
+    assert cli.main(["apply", str(folder), str(made), str(data), "-o", str(tmp_path / "new.parquet")]) == 0
+    labels = pl.read_parquet(tmp_path / "new.parquet")["label"].to_numpy()
+    assert np.flatnonzero(labels != y.numpy()).tolist() == [row["row"]]
+
+
+def test_pages_show_pictures_in_colour_and_pixels_of_influence(tmp_path):
+    random = np.random.default_rng(0)
+    y = torch.from_numpy(random.integers(0, 2, 60))
+    X = torch.from_numpy(random.random((60, 3, 8, 10)) / 3)
+    X[torch.arange(60), 2 * y, 2:6, 3:7] += 0.6
+    net = (
+        nn.Sequential(nn.Conv2d(3, 2, 3, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(24, 2)).double().eval()
+    )
+    model = ModuleModel(net, cross_entropy, l2=0.01, seeds=1)
+    why = dataaudit.explain((X[:40], y[:40]), (X[40:], y[40:]), model=model, row=0, top=2)
+    cells = why.tables.cells
+    assert all(pixels_of(text).shape == (8, 10, 3) for text in cells.filter(column="input")["cell"])
+    slopes = cells.filter(column=SLOPES)
+    assert slopes.height == why.influences["train_row_id"].n_unique()
+    assert all(pixels_of(text).shape == (8, 10) for text in slopes["cell"])
+    assert SLOPES in (why.write(tmp_path / "why") / "report.html").read_text()
+    last = pl.DataFrame({"image": X.permute(0, 2, 3, 1).tolist(), "y": y.numpy()})
+    first = replace(model, features=lambda frame: torch.tensor(frame["image"].to_list()).permute(0, 3, 1, 2))
+    audit = dataaudit.audit_labels(last, label="y", model=first, verify=0, top=3)
+    assert all(pixels_of(text).shape == (8, 10, 3) for text in audit.tables.cells["cell"])
+
+
+def test_texts_are_shown_as_they_are_in_the_table(tmp_path):
+    words = [f"{'good' if at % 2 else 'bad'} film {at % 7}" for at in range(40)]
+    frame = pl.DataFrame({"text": words, "y": ["good" if at % 2 else "bad" for at in range(40)]})
+    embedded = lambda f: torch.tensor([[float("good" in t), len(t) / 9, 1.0] for t in f["text"]])  # noqa: E731
+    y = torch.arange(40) % 2
+    model = ModuleModel(patients_net(embedded(frame).double(), y), cross_entropy, l2=0.01, features=embedded)
+    audit = dataaudit.audit_labels(frame, label="y", text="text", model=model, verify=0, top=3)
+    assert set(audit.tables.cells["cell"]) <= set(words)
+    page = (audit.write(tmp_path / "found") / "report.html").read_text()
+    assert audit.tables.cells["cell"][0] in page
 
 
 def test_what_no_change_can_reach_is_said_in_a_line():
