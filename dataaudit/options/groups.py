@@ -580,6 +580,7 @@ class VulnerabilityOptions(Limits, PairOptions):
     rows: Annotated[Numbers, Opt(_ATTACKED, ATTACK, flags="--row", shown="a sample", place=-2)] = ()
     tests: Annotated[int, Opt("Correctly predicted test rows in the sample.", ATTACK, least=1, place=-1)] = 20
     together: Annotated[bool, Opt(_TOGETHER, ATTACK, place=-1)] = False
+    model: Module = "logistic"
 
     @property
     def numbers(self) -> tuple[int, ...]:
