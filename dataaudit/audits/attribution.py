@@ -134,14 +134,27 @@ def _unfitted(s: Tensor, y: Tensor) -> Tensor:
 
 def loss_without(trained: Trained, test: Block, rows: Rows) -> Reals:
     """Return what the removal of each of some training rows does to the loss of one test row, in nats."""
-    model, theta = trained.objective.model, trained.fit.theta
+    s, without = _scores_without(trained, test, rows)
+    change = trained.loss(without, test.y.expand(len(rows))) - trained.loss(s, test.y)
+    return np.asarray(change.numpy())
+
+
+def prediction_without(trained: Trained, test: Block, rows: Rows) -> Reals:
+    """Return what it does to a predicted number, in the unit of the label; of classes nan."""  # -> (b,)
+    if trained.quantity is None:
+        return np.full(len(rows), np.nan)
+    now, then = (trained.quantity.of_scores(s[:, 0].numpy()) for s in _scores_without(trained, test, rows))
+    return np.asarray(then - now)
+
+
+def _scores_without(trained: Trained, test: Block, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Return the scores of one test row, and without each of some training rows."""  # -> (1, k), (b, k)
+    model, theta, solve = trained.objective.model, trained.fit.theta, trained.prepared.solve
+    s = model.scores(theta, test)
     if not len(rows):
-        return np.zeros(0)
-    solve = trained.prepared.solve
+        return s, s[:0]
     v = solve(model.lifted(test))  # (p, k)
-    by = own_steps(trained.objective, theta, solve, v=v, rows=torch.from_numpy(rows))
-    s, y = model.scores(theta, test), test.y.expand(len(rows))
-    return np.asarray((trained.loss(s + by, y) - trained.loss(s, test.y)).numpy())
+    return s, s + own_steps(trained.objective, theta, solve, v=v, rows=torch.from_numpy(rows))
 
 
 def relative_influence(trained: Trained, rows: Rows, influence: Reals) -> Reals:

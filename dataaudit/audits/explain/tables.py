@@ -15,6 +15,7 @@ from dataaudit.audits.attribution import (
     ColumnContribution,
     Nearest,
     loss_without,
+    prediction_without,
     rank_by_size,
     relative_influence,
 )
@@ -108,6 +109,7 @@ def influence_table(
     delta = loss_without(explained.trained, explained.tested.block, rows)
     order = np.argsort(-np.abs(delta), kind="stable")
     rows, delta = rows[order], delta[order]
+    moves = prediction_without(explained.trained, explained.tested.block, rows)
     parts = (whole.influence, whole.without_train_loss, whole.without_hessian)
     place = [rank_by_size(part)[rows] for part in parts]
     none = np.full(len(rows), None, dtype=object)
@@ -124,6 +126,7 @@ def influence_table(
             "place": place[0],
             "place_without_train_loss": place[1] if components else none,
             "place_without_hessian": place[2] if components else none,
+            "delta_prediction_if_removed": pl.Series(moves).fill_nan(None),
         },
         schema_overrides=dict(INFLUENCES),
         strict=False,
