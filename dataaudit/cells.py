@@ -261,7 +261,8 @@ def _of_texts(texts: pl.Series) -> NDArray[np.uint64]:
     if not few:
         return hashes
     codes = texts.cast(pl.Enum(values.drop_nulls())).to_physical().cast(pl.UInt32).fill_null(len(hashes))
-    return np.append(hashes, _blake([b""]))[codes.to_numpy()]
+    found: NDArray[np.uint64] = np.append(hashes, _blake([b""]))[codes.to_numpy()]
+    return found
 
 
 def _is_number(dtype: pl.DataType) -> bool:
@@ -371,6 +372,7 @@ def passage(text: str, marks: Marks, length: int) -> str:
     return f"{before}{text[start:end].strip()}{'…' if end < len(text) else ''}"
 
 
+@lru_cache(1000)  # a row is shown as a line, as a cell, and on the terminal
 def _hits(text: str, marks: Marks) -> list[tuple[int, int, str, float]]:
     """Return where the words of evidence begin and end, which they are, and how much they say."""
     found = []

@@ -16,7 +16,7 @@ Route = Literal["cholesky", "dual", "classwise", "projected"]
 WORK: Final = 2e12  # multiplications up to which a factor is worth its exactness
 FORMS: Final = 4  # k × k matrices of a row that leave-one-out holds at a time
 PROBES, FEWEST = 64, 16  # random projections, and where memory is short
-ELIMINATED: Final = 1024  # columns times scores that `solvers.schur` eliminates
+ELIMINATED: Final = 2048  # columns times scores that `solvers.schur` eliminates
 # Right-hand sides at a time, and numbers of all their scores and parameters: of sparse rows as many as stay
 # in the cache, but not less than fill a line of it.
 COLUMNS, NUMBERS = 128, 2**25

@@ -29,9 +29,9 @@ from dataaudit.solvers.classes import Classes
 from dataaudit.solvers.newton import FitSettings, minimise_by_classes
 from dataaudit.solvers.operator import Product
 
-TOLERANCE: Final = 1e-2  # relative residual of a step
+TOLERANCE: Final = 1e-3  # relative residual of a step
 SHARE: Final = 1e-4  # and of a solve for a form, which is off by the square of it
-CHANGE: Final = 1e-6  # of a score in the last step: what is left after it is a hundredth
+LEFT: Final = 3e-7  # of a score after the last step, whose residual is that share of it
 ROUNDS: Final = 30
 
 
@@ -107,7 +107,7 @@ class Changes:
             V = V + step.double() * size
             before, t = t, changed.scores(V)
             at = s + t
-            if float((t - before).abs().max()) <= CHANGE:
+            if float((t - before).abs().max()) * TOLERANCE <= LEFT:
                 return at[first]
             HV = self.product(V)
         raise SolveError("what a row does to its own scores could not be solved for", "raise --l2")

@@ -30,7 +30,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -39,10 +38,11 @@ from dataaudit.model.costs import BLOCKS, KEPT, columns_at_once
 from dataaudit.model.device import CPU
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.cg import conjugate_gradients
-from dataaudit.solvers.schur import STEPS, threaded
+from dataaudit.solvers.schur import STEPS, Transposed, pairs, threaded, weighted_gram
 
 HEAD: Final = 1000  # columns of a dense block at most
-HEAD_ROWS: Final = 2  # for each column of a block
+HEAD_ROWS: Final = 2  # that a block is summed over, for each of its columns, at least
+HEAD_WORK: Final = 4e10  # and as many as take so many multiplications
 DENSE: Final = 4  # numbers of a block for each entry of X: dense products are faster by that at least
 MOST: Final = 0.98  # leverage of a row in one class at most: an estimate may be above 1
 _BYTES: Final = 64 * 2**20  # of forms at a time
@@ -53,7 +53,7 @@ class Products:
     """[X, 1] as products that run on all cores."""
 
     forward: Tensor  # (n, d)
-    backward: Tensor  # (d, n)
+    backward: Tensor | Transposed  # (d, n)
 
     @classmethod
     def of(cls, X: Tensor | csr_array, dtype: torch.dtype = torch.float32, *, device: str = CPU) -> Products:
@@ -61,7 +61,7 @@ class Products:
         if isinstance(X, Tensor):
             there = X.to(device, dtype)
             return cls(there, there.T)
-        return cls(threaded(X, dtype), threaded(csr_array(X.T), dtype))
+        return cls(threaded(X, dtype), Transposed.of(X, dtype))
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``."""  # (d+1, …) -> (n, …)
@@ -70,7 +70,7 @@ class Products:
 
     def pull(self, U: Tensor) -> Tensor:
         """Return ``[X, 1]ᵀ U``."""  # (n, …) -> (d+1, …)
-        flat = U.flatten(1).to(self.backward.device)
+        flat = U.flatten(1).to(self.forward.device)
         pulled = torch.cat([self.backward @ flat, flat.sum(0, keepdim=True)])
         return pulled.view(-1, *U.shape[1:]).to(CPU)
 
@@ -125,9 +125,12 @@ class Blocks:
         entries = X.numel() if isinstance(X, Tensor) else X.nnz
         size = int(min(HEAD, (BLOCKS / K) ** 0.5, (DENSE * entries) ** 0.5, X.shape[1]))
         first = np.sort(np.argsort(-bent.sum(1).numpy(), kind="stable")[:size])
-        rows = np.unique(np.linspace(0, n - 1, min(n, HEAD_ROWS * (size + 1))).astype(np.int64))
-        D, some = _dense(X, rows, first), W[torch.from_numpy(rows)] * (n / len(rows))
-        H = torch.stack([D.T @ (D * w[:, None]) for w in some.T])
+        D = X[:, torch.from_numpy(first)] if isinstance(X, Tensor) else X[:, first]
+        work = n * size**2.0 if isinstance(D, Tensor) else min(pairs(D), n * size**2.0)
+        most = max(HEAD_ROWS * (size + 1), int(n * HEAD_WORK / (K * max(work, 1.0))))
+        rows = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+        D, some = D[rows], W[torch.from_numpy(rows)] * (n / len(rows))
+        H = torch.stack([weighted_gram(D, w).float() for w in some.T])
         head = torch.from_numpy(np.append(first, X.shape[1]))
         diagonal = H.diagonal(dim1=1, dim2=2)
         diagonal += ridge[head]
@@ -144,15 +147,6 @@ class Blocks:
         Z = V * self.others[:, :, None]
         Z[self.head] = (self.inverses @ V[self.head].transpose(0, 1)).transpose(0, 1)
         return Z
-
-
-def _dense(X: Tensor | csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
-    """Return some columns of some rows, and the intercept's."""
-    if isinstance(X, Tensor):
-        part = X[torch.from_numpy(rows)][:, torch.from_numpy(columns)].float()
-    else:
-        part = torch.from_numpy(X[rows][:, columns].astype(np.float32).toarray())
-    return torch.cat([part, torch.ones(len(rows), 1)], dim=1)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,13 @@ from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.cg import conjugate_gradients
 
-WORK: Final = 2e10  # multiplications that the block of columns that are eliminated may take
+# Multiplications that the block of columns that are eliminated may take; a pair of numbers of a sparse row
+# takes as long as so many of dense ones.
+WORK, PAIR = 4e10, 400
+# Sparse rows whose transposed product is made at a time: so many that they have this many numbers for each
+# column, so that what is multiplied stays in the cache and what is added is little.
+PART, SHARE = 1 << 13, 8
 STEPS: Final = 500
-SPARSE: Final = 12  # numbers of a dense product that take as long as one of a sparse one
 _DENSE_BYTES: Final = 32 * 2**20  # of rows made dense at a time
 
 
@@ -42,7 +46,7 @@ class Half:
     """Some columns of X, to multiply from either side."""
 
     X: Tensor  # (n, f)
-    XT: Tensor  # (f, n); sparse products are twice as fast with rows that lie together
+    XT: Tensor | Transposed  # (f, n); sparse products are twice as fast with rows that lie together
 
     @classmethod
     def of(cls, X: Tensor | csr_array, columns: NDArray[np.int64]) -> Half:
@@ -51,7 +55,36 @@ class Half:
             some = X[:, torch.from_numpy(columns)].float()
             return cls(some, some.T)
         part = X[:, columns]
-        return cls(threaded(part), threaded(csr_array(part.T)))
+        return cls(threaded(part), Transposed.of(part))
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """Xᵀ of sparse rows, in parts of them."""
+
+    parts: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, X: csr_array, dtype: torch.dtype = torch.float32) -> Transposed:
+        """Take all rows."""
+        n, width = X.shape
+        step = max(PART, SHARE * width * n // max(X.nnz, 1))
+        parts = (csr_array(X[start : start + step].T) for start in range(0, max(n, 1), step))
+        return cls(tuple(threaded(part, dtype) for part in parts))
+
+    def __matmul__(self, U: Tensor) -> Tensor:
+        """Return ``Xᵀ U``."""  # (n, m) -> (d, m)
+        first, *others = self.parts
+        at = first.shape[1]
+        total = first @ U[:at]
+        for part in others:
+            total += part @ U[at : at + part.shape[1]]
+            at += part.shape[1]
+        return total
+
+    def square(self) -> Transposed:
+        """Return the same of squared numbers."""
+        return Transposed(tuple(_squared(part) for part in self.parts))
 
 
 @dataclass(frozen=True)
@@ -74,7 +107,7 @@ class Schur:
         X, n, k = objective.rows.X, objective.rows.n, objective.model.loss.n_scores
         bent = objective.hessian_diagonal(theta).view(-1, k)[:-1].sum(1).numpy()
         order = np.argsort(-bent, kind="stable")
-        f = min(most // k, _affordable(X, order, k))
+        f = min(most, _affordable(X, order)) // k
         first, rest = np.sort(order[:f]), np.sort(order[f:])
         W = (objective.curvature(theta) / n).float()
         slopes, intercepts = (objective.l2 * ridge for ridge in damped_ridge(objective, damping))
@@ -91,7 +124,7 @@ class Schur:
         W, k = self.W, len(self.slopes)  # -> (d - f, K or 1)
         of_scores = W.diagonal(dim1=1, dim2=2)
         bent = of_scores if k == 1 else torch.cat([W.sum((1, 2))[:, None], of_scores], dim=1)
-        squares = _squared(self.R.XT) @ bent.contiguous()
+        squares = self.R.XT.square() @ bent.contiguous()
         ridge = self.slopes[0, 0] if k == 1 else self.slopes[0, 0] - self.slopes[0, 1]
         return 1.0 / (squares + ridge)
 
@@ -207,32 +240,47 @@ class Schur:
         return V.view(-1, m)
 
 
-def _affordable(X: Tensor | csr_array, order: NDArray[np.int64], k: int) -> int:
+def _affordable(X: Tensor | csr_array, order: NDArray[np.int64]) -> int:
     """Return how many columns, in an order, have a block that takes no more than `WORK`."""
     n, width = X.shape
-    held = np.bincount(X.indices, minlength=width)[order] if isinstance(X, csr_array) else np.full(width, n)
-    return int((np.cumsum(held) * np.arange(1.0, width + 1) * k**2 <= WORK).sum())
+    work = n * np.arange(1.0, width + 1) ** 2
+    if isinstance(X, csr_array):
+        held = np.cumsum(np.bincount(X.indices, minlength=width)[order])
+        work = np.minimum(work, PAIR * held**2 / max(n, 1))
+    return int((work <= WORK).sum())
 
 
 def _block(X: Tensor | csr_array, columns: NDArray[np.int64], W: Tensor) -> Tensor:
     """Return ``Σ (x̃ x̃ᵀ) ⊗ W`` over some columns and the intercept."""
-    n, k, width = len(W), W.shape[1], len(columns) + 1
+    k, width = W.shape[1], len(columns) + 1
     H = torch.zeros(width, k, width, k, dtype=torch.float64)
     some = X[:, torch.from_numpy(columns)] if isinstance(X, Tensor) else X[:, columns]
-    step = max(1, _DENSE_BYTES // (4 * width))
-    for start in range(0, n, step):
-        part = some[start : start + step]
-        dense = part.float() if isinstance(part, Tensor) else torch.from_numpy(part.astype("f4").toarray())
-        D, bent = torch.cat([dense, torch.ones(len(dense), 1)], dim=1), W[start : start + step]
-        few = not isinstance(part, Tensor) and part.nnz * SPARSE < dense.numel()
-        DT = threaded(csr_array(hstack([part, np.ones((len(dense), 1))], format="csr").T)) if few else D.T
-        for a in range(k):
-            for b in range(a + 1):
-                H[:, a, :, b] += DT @ (D * bent[:, a, b, None])
     for a in range(k):
-        for b in range(a):
-            H[:, b, :, a] = H[:, a, :, b].T
+        for b in range(a + 1):
+            H[:, a, :, b] = H[:, b, :, a] = weighted_gram(some, W[:, a, b])
     return H
+
+
+def weighted_gram(X: Tensor | csr_array, w: Tensor) -> Tensor:
+    """Return ``[X, 1]ᵀ diag(w) [X, 1]``."""  # (n, f), (n,) -> (f+1, f+1), in float64
+    n, width = X.shape
+    if not isinstance(X, Tensor) and pairs(X) < n * width**2:
+        ones = csr_array(hstack([X, np.ones((n, 1))], format="csr"))
+        bent = ones.multiply(w.double().numpy()[:, None]).T.tocsr()
+        return torch.from_numpy((bent @ ones).toarray())
+    H = torch.zeros(width + 1, width + 1, dtype=torch.float64)
+    step = max(1, _DENSE_BYTES // (4 * (width + 1)))
+    for start in range(0, n, step):
+        part = X[start : start + step]
+        dense = part.float() if isinstance(part, Tensor) else torch.from_numpy(part.astype("f4").toarray())
+        D = torch.cat([dense, torch.ones(len(dense), 1)], dim=1)
+        H += D.T @ (D * w[start : start + step, None])
+    return H
+
+
+def pairs(X: csr_array) -> float:
+    """Return the multiplications that the pairs of numbers of all rows are worth."""
+    return float(PAIR * ((np.diff(X.indptr) + 1.0) ** 2).sum())
 
 
 def _inverse(H: Tensor) -> Tensor:
@@ -247,8 +295,6 @@ def _inverse(H: Tensor) -> Tensor:
 
 
 def _squared(X: Tensor) -> Tensor:
-    if X.layout == torch.strided:
-        return X.square()
     return torch.sparse_csr_tensor(
         X.crow_indices(), X.col_indices(), X.values().square(), size=X.shape, check_invariants=False
     )

@@ -121,12 +121,9 @@ def on_disk(
     searched = 0 if isinstance(settings, LabelOptions) else SEARCHED
     plain = settings.basis == "linear"
     dataset = read_scanned(source, wanted, scratch, plain=plain, searched=searched, share=share)
-    if dataset is not None and (settings.model != "logistic" or settings.is_number):
-        name = f"task {settings.task}" if settings.is_number else settings.model
-        also = "" if settings.is_number else "use logistic, the default, or "
-        raise SettingError(
-            f"{name} takes all rows in memory, where these do not fit", f"{also}give more with --memory"
-        )
+    if dataset is not None and settings.model != "logistic":
+        what = f"{settings.model} takes all rows in memory, where these do not fit"
+        raise SettingError(what, "use logistic, the default, or give more with --memory")
     return dataset
 
 
