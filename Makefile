@@ -36,7 +36,7 @@ bench: .venv/installed-bench
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
 	$(BIN)/zensical build --clean --strict
-	@rm -f site/generate.py && mkdir -p site/examples && cp examples/*.svg site/examples/
+	@rm -f site/generate.py
 
 # Where the corpora are, as Parquet: make paper DATA=folder
 DATA := ../shared/data

@@ -41,7 +41,7 @@ _LARGE: Final = 1e6
 _RANGES: Final = (1.0, 16.0, 255.0)
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER: Final = struct.Struct(">IIBBBBB")  # width, height, bits, grey, and three zeros
-_HASHED: Final = 10_000  # rows at once, which bounds memory
+_HASHED: Final = 1 << 14  # rows at once, which bounds memory
 _HASH: Final = 8  # bytes: one pair among 10^6 rows is alike by chance once in 10^7 tables
 _DRAWN: Final = " ▀▄█"  # of two pixels, one above the other: none, upper, lower, both
 
@@ -204,37 +204,65 @@ def normal_form(name: str, dtype: pl.DataType, *, text: bool) -> pl.Expr:
 
 
 def content_hashes(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.Series:
-    """Return a hash of each row's cells in some columns, in the order of their names.
+    """Return a hash of each row's cells in some columns, whatever their order.
 
-    Numbers and vectors are taken as the bytes of float64, all other cells as JSON. Unlike on the keys of the
-    gate, no other format need agree on that, so it takes a fraction of their time: O(cells).
+    It is the sum of a hash of each cell, which is that of 64 bits and of the column's name: the bits of a
+    number as float64, of a date as it is stored, else the hash of what the cell holds, made once for a value.
+    Unlike on the keys of the gate, no other format need agree on that, so it takes a fraction of their time.
     """
     names = sorted(columns)
-    start = blake2b("\x1f".join(names).encode(errors="surrogatepass"), digest_size=_HASH)
-    hashes = [pl.Series("content", [] if names else [start.hexdigest()] * frame.height, dtype=pl.String)]
+    keys = _blake(name.encode(errors="surrogatepass") for name in names)
+    hashes = [pl.Series("content", [] if names else ["0" * 2 * _HASH] * frame.height, dtype=pl.String)]
     for part in frame.select(names).iter_slices(_HASHED):
-        pieces, numbers, others = list[Sequence[bytes]](), list[NDArray[np.float64]](), list[pl.Series]()
-        for column in part.iter_columns():
-            if _is_number(column.dtype):
-                numbers.append(_float64(column))
-            elif isinstance(column.dtype, pl.Array | pl.List) and _is_number(column.dtype.inner):  # type: ignore[arg-type]
-                pieces.append(_vectors(column))
-            else:
-                others.append(_writable(column))
-        pieces.append([row.tobytes() for row in np.array(numbers).reshape(len(numbers), len(part)).T])
-        if others:
-            text = pl.DataFrame(others).select(pl.struct(pl.all()).struct.json_encode().cast(pl.Binary))
-            pieces.append(text.to_series().to_list())
-        hashes.append(
-            pl.Series("content", [_hashed(start, row) for row in zip(*pieces, strict=True)], pl.String)
-        )
+        total = np.zeros(len(part), dtype=np.uint64)
+        for key, column in zip(keys, part.iter_columns(), strict=True):
+            total += _mixed(_bits(column) ^ key)
+        octets = pl.Series("content", _mixed(total).astype(">u8").view(np.uint8).reshape(-1, _HASH))
+        hashes.append(octets.arr.to_list().cast(pl.Binary).bin.encode("hex"))
     return pl.concat(hashes)
 
 
-def _hashed(start: blake2b, row: Iterable[bytes]) -> str:
-    state = start.copy()
-    state.update(b"".join(row))
-    return state.hexdigest()
+def _blake(texts: Iterable[bytes]) -> NDArray[np.uint64]:
+    return np.frombuffer(
+        b"".join(blake2b(text, digest_size=_HASH).digest() for text in texts), dtype=np.uint64
+    )
+
+
+def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return numbers of which each bit depends on all of those given, in their place."""
+    # The finaliser of splitmix64 (Steele, Lea & Flood 2014).
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        bits ^= bits >> np.uint64(shift)
+        bits *= np.uint64(factor)
+    bits ^= bits >> np.uint64(31)
+    return bits
+
+
+def _bits(column: pl.Series) -> NDArray[np.uint64]:
+    """Return 64 bits for each cell: equal ones where cells are."""
+    if _is_number(column.dtype) or column.dtype == pl.Boolean:
+        return _float64(column).view(np.uint64)
+    if column.dtype.is_temporal():
+        whole = column.to_physical().cast(pl.Int64).fill_null(pl.Int64.min())
+        return whole.to_numpy().view(np.uint64)
+    if isinstance(column.dtype, pl.Array | pl.List) and _is_number(column.dtype.inner):  # type: ignore[arg-type]
+        return _blake(_vectors(column))
+    return _of_texts(_texts(column))
+
+
+def _of_texts(texts: pl.Series) -> NDArray[np.uint64]:
+    """Return the hash of each text, made once where few are different."""
+    values = texts.unique()
+    few = 2 * len(values) < len(texts)
+    hashes = _blake(
+        b"" if text is None else b"=" + text.encode(errors="surrogatepass")
+        for text in (values.drop_nulls() if few else texts).to_list()
+    )
+    if not few:
+        return hashes
+    codes = texts.cast(pl.Enum(values.drop_nulls())).to_physical().cast(pl.UInt32).fill_null(len(hashes))
+    found: NDArray[np.uint64] = np.append(hashes, _blake([b""]))[codes.to_numpy()]
+    return found
 
 
 def _is_number(dtype: pl.DataType) -> bool:
@@ -243,8 +271,9 @@ def _is_number(dtype: pl.DataType) -> bool:
 
 def _float64(column: pl.Series) -> NDArray[np.float64]:
     """Return numbers as float64; all that is missing is the same NaN, and zero has no sign."""
-    values: NDArray[np.float64] = column.cast(pl.Float64).fill_nan(None).fill_null(float("nan")).to_numpy()
-    return values + 0.0
+    values: NDArray[np.float64] = column.cast(pl.Float64).to_numpy() + 0.0
+    values[np.isnan(values)] = np.nan
+    return values
 
 
 def _vectors(column: pl.Series) -> list[bytes]:
@@ -259,12 +288,14 @@ def _vectors(column: pl.Series) -> list[bytes]:
     ]
 
 
-def _writable(column: pl.Series) -> pl.Series:
-    """Return a column that Polars can write as JSON, which bytes and objects are not."""
+def _texts(column: pl.Series) -> pl.Series:
+    """Return what cells hold as text: as JSON, but for bytes and objects, which Polars cannot write."""
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return column.cast(pl.String)
     if "Binary" in str(column.dtype) or "Object" in str(column.dtype):
         texts = [None if value is None else str(value) for value in column.to_list()]
         return pl.Series(column.name, texts, dtype=pl.String)
-    return column
+    return column.to_frame("").select(pl.struct(pl.all()).struct.json_encode()).to_series()
 
 
 class Marker:
@@ -341,6 +372,7 @@ def passage(text: str, marks: Marks, length: int) -> str:
     return f"{before}{text[start:end].strip()}{'…' if end < len(text) else ''}"
 
 
+@lru_cache(1000)  # a row is shown as a line, as a cell, and on the terminal
 def _hits(text: str, marks: Marks) -> list[tuple[int, int, str, float]]:
     """Return where the words of evidence begin and end, which they are, and how much they say."""
     found = []

@@ -58,17 +58,25 @@ def commands() -> str:
 
 def _options(command) -> list[str]:  # noqa: ANN001 - typer's copy of click has no types
     rows = [
-        f"| {', '.join(f'`{flag}`' for flag in one.opts)} | {_cell(one.help)} | {_default(one)} |"
+        f"| {_flags(one)} | {_cell(one.help)} | {_default(one)} |"
         for one in command.params
         if one.param_type_name == "option" and not one.hidden and one.help
     ]
     return ["| option | what | default |", "|---|---|---|", *rows, ""] if rows else []
 
 
+def _flags(option) -> str:  # noqa: ANN001 - the same
+    return ", ".join(f"`{flag}`" for flag in option.opts + option.secondary_opts)
+
+
 def _default(option) -> str:  # noqa: ANN001 - the same
+    if option.required:
+        return "required"
+    if isinstance(option.show_default, str):
+        return _cell(option.show_default)
     value = option.default
-    shown = "" if value is None or value is False or value in ((), []) or callable(value) else f"`{value}`"
-    return _cell(shown)
+    absent = option.count or value is None or isinstance(value, bool) or value in ("", ())
+    return "" if absent else f"`{value}`"
 
 
 def _cell(text: str | None) -> str:

@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import struct
 import zlib
+from hashlib import blake2b
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ from dataaudit.cells import (
     PREFIX,
     Marker,
     cell_text,
+    content_hashes,
     drawn,
     kept_cell,
     normal_form,
@@ -238,3 +240,80 @@ def test_a_passage_is_the_beginning_where_nothing_else_says_more(marks):
 @pytest.mark.parametrize("text", ["<" * 50_000, "a:\n\t" * 20_000, "<!--" * 20_000, "word " * 40_000])
 def test_a_passage_is_found_in_linear_time(text):
     assert len(passage(text, (("word", -1.0),), 240)) <= 240
+
+
+def json(value):
+    return str(value).replace("'", '"').replace(" ", "").encode()
+
+
+def blake(text):
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
+
+
+def float64(value):
+    value = float("nan") if value is None else float(value) + 0.0
+    return int.from_bytes(struct.pack("<d", value), "little")
+
+
+def day(value):
+    days = -(2**63) if value is None else (value - dt.date(1970, 1, 1)).days
+    return days % 2**64
+
+
+HASHED = {  # cells, the types that may hold them, and the 64 bits of each as plain Python has them
+    "number": ([0.5, -0.0, None, 3.0], (pl.Float64, pl.Float32), float64),
+    "whole": ([1, 0, None, -7], (pl.Int64, pl.Int16, pl.Float64), float64),
+    "flag": ([True, None, False, True], (pl.Boolean,), float64),
+    "day": (
+        [dt.date(1970, 1, 2), None, dt.date(1969, 1, 1), dt.date(2026, 1, 1)],
+        (pl.Date,),
+        day,
+    ),
+    "name": (
+        ["a", "ä", None, ""],
+        (pl.String, pl.Categorical),
+        lambda v: blake(b"" if v is None else b"=" + v.encode()),
+    ),
+    "bytes": (
+        [b"a", b"b", None, b""],
+        (pl.Binary,),
+        lambda v: blake(b"" if v is None else b"=" + str(v).encode()),
+    ),
+    "list": (
+        [["a"], [], ["b", "c"], ["a"]],
+        (pl.List(pl.String),),
+        lambda v: blake(b'={"":' + json(v) + b"}"),
+    ),
+}
+
+
+def mixed(x):
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x = (x ^ x >> shift) * factor % 2**64
+    return x ^ x >> 31
+
+
+@pytest.mark.parametrize("times", [1, 5], ids=["different", "repeated"])
+@pytest.mark.parametrize("kind", [0, -1])
+def test_rows_are_hashed_as_one_after_another(times, kind):
+    """Cells are hashed a column at a time; a row's hash is the sum over its cells, whatever holds them."""
+    frame = pl.DataFrame(
+        {name: pl.Series(cells * times, dtype=types[kind]) for name, (cells, types, _) in HASHED.items()}
+    )
+    slow = [
+        mixed(
+            sum(mixed(bits(cells[i]) ^ blake(name.encode())) for name, (cells, _, bits) in HASHED.items())
+            % 2**64
+        )
+        for i in range(4)
+    ]
+    assert (
+        content_hashes(frame, columns=list(HASHED)[::-1]).to_list() == [f"{one:016x}" for one in slow] * times
+    )
+    assert content_hashes(frame, columns=[]).n_unique() == 1
+
+
+def test_no_two_rows_of_a_table_have_one_hash_by_their_order():
+    frame = pl.DataFrame({"a": [1, 2, 1, 2], "b": [2, 1, 1, 2], "c": ["x", "y", "y", "x"]})
+    assert content_hashes(frame, columns=["a", "b", "c"]).n_unique() == 4
+    assert content_hashes(frame.head(0), columns=["a"]).to_list() == []

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import jsonschema
 import pytest
@@ -47,10 +49,35 @@ def test_every_page_is_in_the_navigation_and_every_one_there_exists(site):
     assert set(re.findall(r'"([\w-]+\.md)"', nav)) == {page.name for page in (site / "docs").glob("*.md")}
 
 
-def test_links_between_pages_lead_somewhere(site):
-    for page in (site / "docs").glob("*.md"):
-        links = re.findall(r"\]\(([\w-]+\.(?:md|png))\)", page.read_text(encoding="utf-8"))
-        assert [link for link in links if not (site / "docs" / link).exists()] == [], page.name
+class Page(HTMLParser):
+    """The places of a page, and what it links to or shows."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.places, self.links = set(), []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, _, attributes):
+        named = dict(attributes)
+        self.places |= {named.get("id")}
+        self.links += [link for link in (named.get("href"), named.get("src")) if link]
+
+
+def test_links_pictures_and_places_of_the_site_are_there(site):
+    pages = {path: Page(path) for path in (site / "site").rglob("index.html")}
+    count = 0
+    for path, page in pages.items():
+        for link in page.links:
+            there, _, place = unquote(link).partition("#")
+            if "://" in link or place.startswith("__"):  # switches of the page itself
+                continue
+            found = (path.parent / there).resolve() if there else path
+            assert found.is_relative_to(site / "site"), f"{path}: {link}"  # it may be served below an address
+            found = found / "index.html" if found.is_dir() else found
+            assert found.is_file(), f"{path}: {link}"
+            assert not place or found not in pages or place in pages[found].places, f"{path}: {link}"
+            count += 1
+    assert count > 1000
 
 
 def test_every_rule_command_option_and_public_name_has_its_place(site):

@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 import shlex
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,15 @@ import typer
 
 import dataaudit
 from dataaudit.cli.app import tree
+from dataaudit.findings.schemas import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
-GENERATED = {"rules.md", "commands.md", "python.md"}  # by docs/generate.py
+GENERATED = {
+    "rules.md",
+    "commands.md",
+    "python.md",
+    *(f"{kind}.schema.json" for kind in KINDS),
+}  # by generate.py
 DOCS = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md") if page.name not in GENERATED)
 PAGES = ["README.md", "CONTRIBUTING.md", *DOCS]
 COMMANDS = typer.main.get_command(tree()).commands
@@ -33,10 +40,17 @@ def _lines():
                 yield from re.findall(r"(?:^|\| )((?:audit|make) [^|#]+)", line)
 
 
+def _spans(begin):
+    return [
+        span
+        for page in PAGES
+        for span in re.findall(f"`({begin}[^`]*)`", (ROOT / page).read_text(encoding="utf-8"))
+    ]
+
+
 def _audits():
     lines = [line for line in _lines() if line.startswith("audit ")]
-    prose = re.findall(r"`(audit [a-z][^`]*)`", (ROOT / "README.md").read_text(encoding="utf-8"))
-    return sorted({*lines, *prose})
+    return sorted({*lines, *_spans("audit [a-z]")})
 
 
 @pytest.mark.parametrize("line", _audits())
@@ -57,8 +71,14 @@ def test_options_named_in_prose_exist():
     known = {
         option for command in COMMANDS.values() for parameter in command.params for option in parameter.opts
     }
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"`(--[a-z-]+)", text)) <= known | {"--help"}
+    assert {re.match(r"[\w-]+", span)[0] for span in _spans("--[a-z]")} <= known | {"--help"}
+
+
+def test_what_is_covered_exists():
+    page = (ROOT / "docs/covered.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(?:dataaudit\.)?((?:Module)?Influence\.\w+|(?<=dataaudit\.)\w+)", page)
+    assert len(named) >= 15
+    assert [attrgetter(name)(dataaudit) for name in named]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -45,7 +45,7 @@ OTHER_LABEL, SAME_LABEL = 3, 2
 REPLACEMENTS = 8
 RESCORED = 200_000
 # Rows compared with all others at a time, and the memory that this may take.
-SIMILAR_ROWS, SIMILAR_BYTES = 64, 256 * 2**20
+SIMILAR_ROWS, SIMILAR_BYTES = 128, 256 * 2**20
 SOLVED = 4  # vectors of parameters of each that a solve takes
 SHARDED = 1 << 16  # rows of a shard that are compared at a time
 
@@ -168,8 +168,7 @@ def _column_effects(
         return []
     repeats = max(1, min(REPLACEMENTS, RESCORED // (len(names) * b)))
     drawn = np.random.default_rng(seed).integers(columns.n, size=repeats * b)
-    original, donors = columns.take(np.tile(rows, repeats)), columns.take(drawn)
-    Theta = trained.objective.model.matrix(trained.fit.theta)
+    Theta, taken = trained.objective.model.matrix(trained.fit.theta), np.tile(rows, repeats)
 
     def log_odds(part: Columns) -> NDArray[np.float64]:
         X = encoded.basis.transform(part)
@@ -177,9 +176,11 @@ def _column_effects(
         return (s * v.repeat(repeats, 1)).sum(1).view(repeats, b).mean(0).numpy()
 
     if encoded.basis.kernel is not None:  # the columns act together
+        original, donors = columns.take(taken), columns.take(drawn)
         base = log_odds(original)
         return [(name, base - log_odds(original.with_column(name, donors))) for name in names]
-    moved = csr_array(encoded.basis.transform(original) - encoded.basis.transform(donors))
+    own, other = (trained.objective.rows.take(torch.from_numpy(some)).X for some in (taken, drawn))
+    moved = csr_array(own - other)
     effects = moved.multiply((v.repeat(repeats, 1) @ Theta[:-1].T).numpy()).tocsr()
     place = {name: at for at, name in enumerate(names)}
     at = np.array([place.get(f.column, len(names)) for f in trained.features])  # terms go last, and away
@@ -225,6 +226,13 @@ class _Most:
 
     def add(self, similarity: NDArray[np.float64], y: NDArray[np.int64], start: int) -> None:
         """Look at some more rows."""  # (m, b), (m,)
+        if np.isfinite(self.values).all():  # few of them are among the first
+            at, asked = np.divmod(np.flatnonzero(similarity > self.values[:, -1]), len(self.rows))
+            known = (y[at] == self.labels[asked]) & (start + at != self.rows[asked])
+            for j in np.unique(asked[known]):
+                some = at[known & (asked == j)]
+                self._merge(j, similarity[some, j], start + some)
+            return
         for label in np.unique(self.labels):
             asked, there = np.flatnonzero(self.labels == label), np.flatnonzero(y == label)
             if len(there):
@@ -243,10 +251,13 @@ class _Most:
                     least[j], np.nextafter(np.partition(column, -self.count)[-self.count], -np.inf)
                 )
             some = np.flatnonzero(column > least[j])
-            both = np.concatenate([self.values[row], column[some]])
-            order = np.argsort(-both, kind="stable")[: self.count]
-            self.others[row] = np.concatenate([self.others[row], others[some]])[order]
-            self.values[row] = both[order]
+            self._merge(row, column[some], others[some])
+
+    def _merge(self, row: int, values: NDArray[np.float64], others: NDArray[np.int64]) -> None:
+        both = np.concatenate([self.values[row], values])
+        order = np.argsort(-both, kind="stable")[: self.count]
+        self.others[row] = np.concatenate([self.others[row], others])[order]
+        self.values[row] = both[order]
 
     def of(self, at: int) -> list[Neighbour]:
         """Return those of one row, the most alike first."""
@@ -260,12 +271,13 @@ def _similarity(
     """Yield the similarity of every training row to the given ones, block by block."""  # (b,) -> (m, b)
     objective, v = trained.objective, directions(trained, scores, rows)
     B = objective.model.outer(objective.rows.take(torch.from_numpy(rows)), v)
-    Z = trained.prepared.to_three_digits(B)
     own = torch.einsum("bk,bkl,bl->b", v, trained.forms[torch.from_numpy(rows)], v).clamp_min(1e-300).sqrt()
-    start = 0
+    Z, start = trained.prepared.to_three_digits(B) / own, 0
+    if v.shape[1] == 1:  # all directions are one, but for the sign
+        Z, v = Z * v.T, v[:1]
     for products in objective.rows.map(partial(objective.model.moved, Z)):
         forms = trained.forms[start : start + len(products)]
-        inner = (products * v.T[None]).sum(1)
+        inner = (products * v.T[None]).sum(1) if v.shape[1] > 1 else products[:, 0]
         sizes = (forms.flatten(1) @ (v[:, :, None] * v[:, None]).flatten(1).T).clamp_min(1e-300).sqrt()
-        yield (inner / (sizes * own)).numpy()
+        yield inner.div_(sizes).numpy()
         start += len(products)

@@ -38,6 +38,7 @@ DIGITS: Final = 9  # of a measured change, in nats: those behind are rounding's,
 LEVERAGE: Final = 0.15  # share of its own fit, and nats, from which on one step may not do
 MOVED: Final = 0.1
 STEPS: Final = FitSettings(tolerance=1e-10, max_steps=3)
+ENOUGH: Final = 1e-8  # of a gradient, where no factor brings it lower at little cost
 BY_LOSS, BY_INFLUENCE = 30, 12  # rows of either order that are looked at
 TOGETHER: Final = 12  # rows that are refitted at once
 _COST: Final = 20_000_000  # rows times parameters, all refined rows together
@@ -255,7 +256,8 @@ def _stepped(
     precondition = {"cholesky": prepared.solve, CLASSWISE: prepared.precondition}.get(prepared.method)
     changed = [change.of(objective) for change in changes]
     if prepared.method == CLASSWISE:
-        fits = minimise_together(changed, list(starts), precondition=precondition, settings=STEPS)
+        enough = replace(STEPS, tolerance=ENOUGH)
+        fits = minimise_together(changed, list(starts), precondition=precondition, settings=enough)
     else:
         fits = [
             minimise(one, start, precondition=precondition, settings=STEPS)

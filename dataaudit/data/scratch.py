@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from types import TracebackType
@@ -49,6 +49,7 @@ class Scratch:
         self.lock: IO[str] | None = None  # of the folder, as long as this process lives
         self.files = 0
         self.checks: list[Callable[[], None]] = []  # of what was read, before anything is said of it
+        self.until_then = ExitStack()  # what ends with it
 
     def __enter__(self) -> Self:
         """Make nothing yet, but remove what processes left that were killed."""
@@ -62,6 +63,7 @@ class Scratch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the folder; check what was read, or say in words that the disk is full."""
+        self.until_then.close()
         self.remove()
         if error is None:
             for check in self.checks:

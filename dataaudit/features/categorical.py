@@ -37,14 +37,15 @@ class CategoricalEncoder:
 
     def transform(self, series: pl.Series) -> ColumnBlocks:
         """Encode n values; an unseen level goes to the pool if there is one, else to no feature at all."""
-        text = to_levels(series, self.dtype)
+        text = _as_text(series, self.dtype)
         width = len(self.levels) + self.has_missing + bool(self.pooled)
         elsewhere = width - 1 if self.pooled else -1
         # The enum hashes every value once in compiled code; values beyond its categories become null.
         known = text.cast(pl.Enum(self.levels), strict=False).to_physical().cast(pl.Int32)
         codes = known.fill_null(elsewhere).to_numpy(writable=True)
         if self.has_missing:
-            codes[text.is_null().to_numpy()] = len(self.levels)
+            unknown = known.is_null().arg_true()
+            codes[unknown.filter(_with_nulls(text.gather(unknown)).is_null())] = len(self.levels)
         return ColumnBlocks(groups=(Group(codes.astype(np.int32, copy=False), width),))
 
     def unseen(self, series: pl.Series) -> tuple[str, ...]:
@@ -75,10 +76,17 @@ def fit_categorical(column: str, series: pl.Series, *, max_levels: int) -> Categ
 
 def to_levels(series: pl.Series, dtype: pl.DataType) -> pl.Series:
     """Return values as text, null where missing: null, empty, or ``(missing)`` itself."""
+    return _with_nulls(_as_text(series, dtype))
+
+
+def _as_text(series: pl.Series, dtype: pl.DataType) -> pl.Series:
     # New data may have other categories than the Enum of training; they are unseen levels, not errors.
     plain = pl.String() if dtype in (pl.Categorical, pl.Enum) else dtype
     read = cast_series(series, plain)
     if read.dtype.is_float():
         read = read.fill_nan(None)
-    text = read.dt.to_string() if read.dtype == pl.Duration else read.cast(pl.String)
+    return read.dt.to_string() if read.dtype == pl.Duration else read.cast(pl.String)
+
+
+def _with_nulls(text: pl.Series) -> pl.Series:
     return text.set(text.is_in(["", MISSING]).fill_null(value=False), None)

@@ -1,19 +1,28 @@
-"""Encoded columns of a table that stays on disk: a feature, a block or some rows are encoded when asked."""
+"""Encoded columns of a table that stays on disk: a feature, a block or some rows are encoded when asked.
+
+The first pass over all blocks leaves them in an unnamed file, if the disk has room, for those that follow.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from shutil import disk_usage
+from tempfile import TemporaryFile, gettempdir
+from typing import BinaryIO, cast
+from weakref import finalize
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from dataaudit.features.columns import Columns, Feature, values_of
 from dataaudit.features.encoding import Encoding
 
 Rows = NDArray[np.int64]
+SPARE = 4  # times the room that blocks take which is free before they are kept on disk
 TAKEN = 30_000  # rows at most that are kept in case they are asked for again
 
 
@@ -26,6 +35,7 @@ class ScannedColumns:
     # The column that was read last, encoded, and the rows that were taken last.
     last: dict[str, tuple[NDArray[np.float64], ...]] = field(default_factory=dict)
     taken: dict[bytes, Columns] = field(default_factory=dict)
+    kept: list[_Blocks] = field(default_factory=list)  # all of them, once there was a pass
 
     @property
     def n(self) -> int:
@@ -76,8 +86,20 @@ class ScannedColumns:
     def blocks(self) -> Iterator[Columns]:
         """Read and encode all rows, block by block."""
         self.last.clear()
+        if self.kept:
+            yield from self.kept[0].read(self.none)
+            return
         used = [encoder.column for encoder in self.encoding.encoders]
-        return map(self.encoding.transform, self.frame.select(used).iter_slices())
+        size = self.n * (8 * len(self.features) + 4 * len(self.encoding.encoders))
+        keeps = not self.term_features and disk_usage(gettempdir()).free > SPARE * size
+        blocks = _Blocks() if keeps else None
+        for frame in self.frame.select(used).iter_slices():
+            part = self.encoding.transform(frame)
+            if blocks is not None:
+                blocks.write(part)
+            yield part
+        if blocks is not None:
+            self.kept.append(blocks)
 
     def take(self, rows: Rows) -> Columns:
         """Read and encode some rows, in the order given and as often as given."""
@@ -92,3 +114,26 @@ class ScannedColumns:
             self.taken.clear()
             self.taken[key] = found
         return self.taken[key].take(place.reshape(-1))
+
+
+class _Blocks:
+    """Blocks without terms, in a file that is gone with the process."""
+
+    def __init__(self) -> None:
+        self.file, self.count = cast("BinaryIO", TemporaryFile()), 0  # noqa: SIM115 - closed below
+        finalize(self, self.file.close)
+
+    def write(self, part: Columns) -> None:
+        """Put a block after the others."""
+        for array in (part.numeric, part.vectors, part.levels.indices, part.levels.indptr):
+            np.save(self.file, array)
+        self.count += 1
+
+    def read(self, none: Columns) -> Iterator[Columns]:
+        """Yield the blocks, as ones of the columns that have no rows in `none`."""
+        self.file.seek(0)
+        for _ in range(self.count):
+            numeric, vectors, indices, indptr = (np.load(self.file) for _ in range(4))
+            levels = csr_array((np.ones(len(indices)), indices, indptr), (len(numeric), none.levels.shape[1]))
+            terms = csr_array((len(numeric), 0), dtype=np.float64)
+            yield replace(none, numeric=numeric, vectors=vectors, levels=levels, terms=terms)

@@ -202,9 +202,26 @@ def flip(found: Mapping[str, Any]) -> str:
     return f"{by[1]} {rows} flips the conclusion that was asked about (confirmed by retraining)."
 
 
+def _number_without(found: Row, where: str, before: str, after: str) -> str:
+    """Say the same of a number: of its errors those count that are unusually large."""
+    row = f"is predicted {after} rather than {before}"
+    if after == before:
+        row = f"is still predicted {before}"
+    errors = ""
+    if found["tests"]:
+        rather = "as now" if found["after"] == found["before"] else f"rather than {found['before']:,}"
+        errors = f", and {found['after']:,} of {found['tests']:,} test rows are unusually far off, {rather}"
+    return f"Without {_share(found)} {where}, this row {row}{errors} (confirmed by retraining)."
+
+
+def _share(found: Row) -> str:
+    return f"{_rows(found['rows'])} ({100 * found['share']:.2g} %)"
+
+
 def without(found: Row, where: str, *, before: str, after: str) -> str:
     """Say what leaving rows out does to a prediction, and to the errors on the test rows."""
-    rows = f"{_rows(found['rows'])} ({100 * found['share']:.2g} %)"
+    if found["p"] is None:
+        return _number_without(found, where, before, after)
     now, then = (f"{100 * found[name]:.1f} %" for name in ("p", "p_after"))
     row = f"is predicted “{after}” ({then}) rather than “{before}” ({now})"
     if not found["changes"]:
@@ -213,19 +230,24 @@ def without(found: Row, where: str, *, before: str, after: str) -> str:
     if n:
         rather = "as now" if found["after"] == found["before"] else f"rather than {found['before']:,}"
         errors = f", and {found['after']:,} of {n:,} test rows are predicted wrong, {rather}"
-    return f"Without {rows} {where}, this row {row}{errors} (confirmed by retraining)."
+    return f"Without {_share(found)} {where}, this row {row}{errors} (confirmed by retraining)."
 
 
 def trust(found: Row) -> str:
     """Say whether the rows behind a prediction are as near as those of other test rows."""
     others, m = found["n_others"], found["rows"]
-    behind = f"by distance, the {m:,} most helpful training rows have place {found['helpful']:,.0f} of "
+    number = found.get("is_number")
+    most = f"{m:,} training rows that raise it most" if number else f"{m:,} most helpful training rows"
+    behind = f"by distance, the {most} have place {found['helpful']:,.0f} of "
     behind += f"{found['n_train']:,} in the mean, those of {others:,} other test rows {found['usual']:,.0f}"
     behind += f" ({found['as_far']:,} as far or farther)"
     if not found["unusual"]:
         few = "" if others >= ENOUGH else f", of which {ENOUGH} would be enough to call a row unusual"
         return f"The prediction rests on its neighbours as is usual: {behind}{few}."
-    what = ("rests on training rows that are far from it", "is contradicted from afar", "has no near rows")
+    what = ["rests on training rows that are far from it", "is contradicted from afar", "has no near rows"]
+    if number:
+        what[:2] = "is raised by training rows that are far", "is lowered from afar"
+        what.append("is far from the labels of near rows")
     chance = f"a chance of {100 * found['p_value']:.2g} % for a row like them"
     return f"Look before you trust it: the prediction {what[found['farthest']]}, {chance}; {behind}."
 

@@ -113,6 +113,24 @@ class Misprediction(Conclusion):
 
 
 @dataclass(frozen=True)
+class Passing(Conclusion):
+    """The score of a row is above, or below, a bound; margin and measure are how far it is from that."""
+
+    model: LinearModel  # of one score
+    row: Block  # one row; its label does not matter
+    bound: float
+    sign: float  # 1.0 where the score is above, else -1.0
+
+    def margin(self, theta: Tensor) -> float:
+        """Return how far the score is on its side of the bound."""
+        return self.sign * (float(self.model.scores(theta, self.row)) - self.bound)
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """Return the gradient of that."""
+        return self.row.pull(torch.full((1, 1), self.sign, dtype=theta.dtype)).view(-1)
+
+
+@dataclass(frozen=True)
 class CoefficientSign(Conclusion):
     """The sign of a coefficient; margin and measure are its size, in log-odds per unit of the feature."""
 
@@ -138,11 +156,13 @@ class SliceErrors(Conclusion):
     true class is far behind, 0 where it is far ahead, and a half where they tie. So it also sees right
     rows that are about to turn wrong; pushing only the wrong ones moves as many rows the other way. τ
     is half the lead of the last row that must be righted: as much of the slice counts as has to move.
+    A number is wrong where its loss is not usual; its lead is what it is short of that, in nats.
     """
 
     model: LinearModel
     rows: Block  # the labelled rows of the slice
     at_most: int
+    usual: float | None = None  # loss of a number that is not exceeded as a rule
 
     def holds(self, theta: Tensor) -> bool:
         """Return whether there are still too many errors."""
@@ -150,26 +170,33 @@ class SliceErrors(Conclusion):
 
     def margin(self, theta: Tensor) -> float:
         """Return how many errors are too many, smoothly."""
-        lead, _, tau = self._leads(theta)
+        lead, tau = self._leads(theta)
         return float(torch.sigmoid(-lead / tau).sum()) - self.at_most
 
     def gradient(self, theta: Tensor) -> Tensor:
         """Return its gradient at a fixed τ."""
-        lead, rival, tau = self._leads(theta)
+        lead, tau = self._leads(theta)
         share = torch.sigmoid(lead / tau) * torch.sigmoid(-lead / tau) / tau
+        if self.usual is not None:
+            slope = self.model.loss.slope(self.model.scores(theta, self.rows), self.rows.y)
+            return self.rows.pull(share[:, None] * slope).view(-1)
+        rival = _lead(_all_scores(self.model, theta, self.rows), self.rows.y)[1]
         return -_lead_gradient(self.rows, (self.rows.y, rival), share, self.model.loss.n_scores + 1)
 
     def measure(self, theta: Tensor) -> float:
         """Return how many rows are predicted wrong; a row whose classes tie is right."""
         return float((self._leads(theta)[0] < 0).sum())
 
-    def _leads(self, theta: Tensor) -> tuple[Tensor, Tensor, float]:
-        """Return the leads of the true classes, their rivals, and τ."""
-        lead, rival = _lead(_all_scores(self.model, theta, self.rows), self.rows.y)
+    def _leads(self, theta: Tensor) -> tuple[Tensor, float]:
+        """Return the leads of the true classes, and τ."""
+        if self.usual is None:
+            lead = _lead(_all_scores(self.model, theta, self.rows), self.rows.y)[0]
+        else:
+            lead = self.usual - self.model.loss.value(self.model.scores(theta, self.rows), self.rows.y)
         behind = lead[lead < 0].sort(descending=True).values
         too_many = len(behind) - self.at_most
         tau = -float(behind[too_many - 1]) / 2 if too_many > 0 else 0.0
-        return lead, rival, max(tau, NARROW)
+        return lead, max(tau, NARROW)
 
 
 def _all_scores(model: LinearModel, theta: Tensor, block: Block) -> Tensor:

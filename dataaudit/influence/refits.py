@@ -27,7 +27,7 @@ from dataaudit.solvers.operator import Product
 
 ENOUGH: Final = 0.5  # of the gradient that is asked for
 BYTES: Final = 128 * 2**20  # of curvatures, or of parameters, at a time
-COPIES: Final = 3
+COPIES: Final = 2
 
 
 def minimise_together(

@@ -23,10 +23,11 @@ from functools import partial
 from typing import Any, Final
 
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.model.losses import Loss
-from dataaudit.model.rows import Block
+from dataaudit.model.rows import Block, times
 from dataaudit.model.split import Split
 
 STRIP: Final = 128  # columns of a Gram matrix made at a time, wide enough for fast products
@@ -109,6 +110,11 @@ class LinearModel:
         """Return by how much the scores of each row move along the columns of V."""
         k, m = self.loss.n_scores, V.shape[1]  # (p, m) -> (b, k, m)
         return block.scores(V.reshape(self.width + 1, k * m)).view(-1, k, m)
+
+    def along(self, theta: Tensor, v: Tensor, X: Tensor | csr_array) -> Tensor:
+        """Return the scores of rows, and how they move along v."""  # (p,), (p,) -> (b, 2k)
+        C = torch.cat([self.matrix(theta), self.matrix(v)], dim=1)
+        return times(X, C[:-1]) + C[-1]
 
     def pull(self, block: Block, U: Tensor) -> Tensor:
         """Return ``Σ x̃ ⊗ u``, the sum over rows of what moves θ where their scores move."""

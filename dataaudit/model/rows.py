@@ -9,8 +9,9 @@ function needs that, so a sparse matrix is never copied densely as a whole.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, pairwise
@@ -34,6 +35,8 @@ HEAVY_SHARE = 0.05
 LIGHT_ROWS = 128
 # Shards whose sums are added in one go; of more, such bundles are added first.
 BUNDLE: Final = 32
+# Shards that are read and worked on at a time, a thread each.
+AT_ONCE: Final = 2
 
 T = TypeVar("T")
 
@@ -58,7 +61,7 @@ class Block:
 
     def scores(self, V: Tensor) -> Tensor:
         """Return ``[X, 1] V``, the last row of `V` being the intercepts."""  # (d+1, m) -> (b, m)
-        return times(self.X, V[:-1]) + V[-1]
+        return times(self.X, V[:-1]).add_(V[-1])
 
     def pull(self, U: Tensor) -> Tensor:
         """Return ``[X, 1]' U``."""  # (b, m) -> (d+1, m)
@@ -256,7 +259,8 @@ class Local:
 
     def map(self, function: Function, parts: Sequence[Part]) -> Iterator[Tensor]:
         """Yield one result a shard."""
-        return map(placed(function, self.device), (part.block() for part in parts))
+        there = placed(function, self.device)
+        return ahead(lambda part: there(part.block()), parts)
 
     def sum(self, contribution: Function, parts: Sequence[Part]) -> Tensor:
         """Return the sum over shards."""
@@ -267,6 +271,18 @@ class Local:
     ) -> Iterator[Tensor | csr_array]:
         """Yield the features of some rows of each shard."""
         return (shard.take(some) for shard, some in zip(shards, rows, strict=True))
+
+
+def ahead(make: Callable[[T], Tensor], items: Iterable[T]) -> Iterator[Tensor]:
+    """Yield what is made of each item, in their order; the next ones are read and made meanwhile."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        made = deque[Future[Tensor]]()
+        for item in items:
+            made.append(pool.submit(make, item))
+            if len(made) > AT_ONCE:
+                yield made.popleft().result()
+        while made:
+            yield made.popleft().result()
 
 
 LOCAL = Local()

@@ -12,7 +12,7 @@ time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations_with_replacement
 from typing import Final
 
@@ -23,6 +23,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 SPARSER: Final = 2  # times as many features as numbers and ones, from which on this pays
+CELLS: Final = 1 << 17  # of a product that are made at a time: they stay in the cache
 PAIRS: Final = 400  # of columns of ones at most: beyond, a dense product is as quick
 
 Reals = NDArray[np.float64]
@@ -31,6 +32,12 @@ Reals = NDArray[np.float64]
 def is_split(numbers: int, ones: int, levels: int) -> bool:
     """Whether rows of so many numbers, and ones among so many levels, are better kept apart."""
     return ones * (ones + 1) // 2 <= PAIRS and SPARSER * (numbers + ones) < numbers + levels
+
+
+@lru_cache(maxsize=4)
+def _rows(b: int, o: int) -> tuple[Reals, NDArray[np.int32]]:
+    """Return the entries of b rows of o ones each, and where each row begins: shards are of one size."""
+    return np.ones(b * o), np.arange(b + 1, dtype=np.int32) * np.int32(o)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +57,9 @@ class Split:
     @cached_property
     def S(self) -> csr_array:
         """The levels, and a last column for the ones that a row lacks."""  # (b, L + 1)
-        b, o = self.ones.shape
-        places = np.where(self.ones < 0, self.levels, self.ones).reshape(-1)
-        starts = np.arange(0, b * o + 1, o or 1, dtype=np.int32)[: b + 1] if o else np.zeros(b + 1, np.int32)
-        return csr_array((np.ones(b * o), places, starts), shape=(b, self.levels + 1))
+        places = np.where(self.ones < 0, self.levels, self.ones) if (self.ones < 0).any() else self.ones
+        ones, starts = _rows(*places.shape)
+        return csr_array((ones, places.reshape(-1), starts), shape=(len(places), self.levels + 1))
 
     @property
     def T(self) -> _Transposed:
@@ -62,9 +68,11 @@ class Split:
 
     def __matmul__(self, V: Reals) -> Reals:
         """Return X V."""  # (d, m) -> (b, m)
-        of_numbers, of_levels = self._parts(V)
-        product: Reals = self.numbers @ of_numbers
-        product += self.S @ of_levels
+        (b, _), (of_numbers, of_levels) = self.shape, self._parts(V)
+        product, step = np.empty((b, V.shape[1])), max(1, CELLS // max(1, V.shape[1]))
+        for some in (slice(start, start + step) for start in range(0, b, step)):
+            np.matmul(self.numbers[some], of_numbers, out=product[some])
+            product[some] += (self.S if step >= b else self.S[some]) @ of_levels
         return product
 
     def squared(self) -> Split:

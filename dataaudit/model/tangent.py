@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import Final
 
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from dataaudit.model.linear import LinearModel
@@ -62,6 +63,12 @@ class TangentModel(LinearModel):
     def moved(self, V: Tensor, block: Block) -> Tensor:
         """Return by how much the scores of each row move along the columns of V."""  # (q, m) -> (b, k, m)
         return self._jacobian(block) @ V
+
+    def along(self, theta: Tensor, v: Tensor, X: Tensor | csr_array) -> Tensor:
+        """Return the scores of rows, and how they move along v."""  # (q,), (q,) -> (b, 2k)
+        rows, k = torch.as_tensor(X), self.loss.n_scores
+        both = rows[:, :-k].reshape(-1, k, self.n_params) @ torch.stack([theta, v], dim=1)
+        return torch.cat([rows[:, -k:] + both[:, :, 0], both[:, :, 1]], dim=1)
 
     def product(self, theta: Tensor, V: Tensor, block: Block) -> Tensor:
         """Return the weighted sum of Hessians at Δ times the columns of V."""  # (q,), (q, m) -> (q, m)
@@ -143,3 +150,10 @@ class Fold:
             return J
         columns, signs = self._where
         return J.new_zeros(*J.shape[:2], self.q).index_add_(2, columns, J * signs)
+
+    def unfold(self, v: Tensor) -> Tensor:
+        """Return the direction in p columns that folded ones move along."""  # (q,) -> (p,)
+        if self.q == self.p:
+            return v
+        columns, signs = self._where
+        return v[columns] * signs

@@ -149,14 +149,14 @@ class ModuleModel:
 
     def losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row."""  # (p,), (b, …), (b, …) -> (b,)
-        with _explained(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+        with explained(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
             outputs = functional_call(self.net, self._named(theta), (X,))
             values: Tensor = vmap(self._one)(outputs, y)
         return values
 
     def at(self, theta: Tensor, X: Tensor) -> Tensor:
         """Return what the module says of each row."""  # (p,), (b, …) -> (b, …)
-        with _explained():
+        with explained():
             found: Tensor = functional_call(self.net, self._named(theta), (X,))
         return found
 
@@ -177,7 +177,7 @@ class ModuleModel:
 
         if len(X) and self._recurrent:
             return torch.stack([grad(single)(theta, *row) for row in zip(X, y, strict=True)]).detach()
-        with _explained():
+        with explained():
             each: Tensor = vmap(grad(single), in_dims=(None, 0, 0))(theta, X, y)
         return each.detach()
 
@@ -188,7 +188,7 @@ class ModuleModel:
             with sdpa_kernel(SDPBackend.MATH):
                 return head(functional_call(self.net, self._named(moved), (row[None],)))[0]
 
-        with _explained():
+        with explained():
             if self._recurrent:
                 return torch.stack([jacrev(single)(theta, row) for row in X]).detach()
             each: Tensor = vmap(jacrev(single), in_dims=(None, 0))(theta, X)
@@ -200,7 +200,7 @@ class ModuleModel:
 
     def bend_at(self, theta: Tensor, X: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         """Return ``V -> (Σ ∇² ℓ) V``; the graph of the gradient is made once."""  # (p, m) -> (p, m)
-        with _explained():
+        with explained():
             pull: Callable[[Tensor], tuple[Tensor]] = vjp(lambda moved: self._slope(moved, X, y), theta)[1]
         columns = vmap(lambda v: pull(v)[0], in_dims=1, out_dims=1)
 
@@ -217,7 +217,7 @@ class ModuleModel:
             total: Tensor = vmap(self._one)(found, y).sum()
             return total
 
-        with _explained(), sdpa_kernel(SDPBackend.MATH):
+        with explained(), sdpa_kernel(SDPBackend.MATH):
             outputs, pull = vjp(forward, theta)[:2]
             push = vjp(lambda slopes: pull(slopes)[0], torch.zeros_like(outputs))[1]  # u -> Jᵀ u is linear
             bend = vjp(grad(slope), outputs)[1]
@@ -230,7 +230,7 @@ class ModuleModel:
 
     def roots(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return S with S Sᵀ the Hessian of each row's loss in its outputs; what is negative is left out."""
-        with _explained():  # (b, …), (b, …) -> (b, k, k)
+        with explained():  # (b, …), (b, …) -> (b, k, k)
             each: Tensor = vmap(jacrev(grad(self._one)))(outputs, y)
         values, vectors = torch.linalg.eigh(each.detach().reshape(len(y), *[outputs[0].numel()] * 2))
         found: Tensor = vectors * values.clamp_min(0.0).sqrt()[:, None, :]
@@ -241,7 +241,7 @@ class ModuleModel:
         if not X.is_floating_point():
             what = f"inputs are {X.dtype}, which have no small changes"
             raise SettingError(what, "look at the outputs of an embedding: make it a module of its own")
-        with _explained():
+        with explained():
             slopes: Tensor = grad(lambda inputs: self._slope(theta, inputs, y) @ v)(X)
         return slopes.detach()
 
@@ -268,7 +268,7 @@ def _detached(columns: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
     """Return a product with columns that keeps no graph."""
 
     def product(V: Tensor) -> Tensor:
-        with _explained():
+        with explained():
             found = columns(V)
         return found.detach()
 
@@ -276,7 +276,7 @@ def _detached(columns: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Raise in a line that a module or its loss cannot take some rows, whatever the library says."""
     try:
         yield

@@ -33,7 +33,6 @@ from dataaudit.options.groups import (
     Numbers,
     PairOptions,
     PlanOptions,
-    Question,
     RunOptions,
     Seed,
     Severity,
@@ -48,7 +47,6 @@ from dataaudit.options.groups import (
     ignore_progress,
     is_module,
     model_name,
-    parse_question,
 )
 from dataaudit.options.option import (
     FACTORS,
@@ -57,8 +55,10 @@ from dataaudit.options.option import (
     Opt,
     Option,
     Options,
+    Question,
     describe,
     options_of,
+    parse_question,
     parse_size,
     require_damping,
     require_solver,

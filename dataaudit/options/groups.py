@@ -1,19 +1,30 @@
 """The options of every audit, a group for each, and what they may be."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from dataaudit.errors import SettingError
-from dataaudit.options.option import Opt, Options, options_of, require_factor, require_solver, unknown
+from dataaudit.options.option import (
+    Opt,
+    Options,
+    Question,
+    options_of,
+    parse_question,
+    require_factor,
+    require_flip,
+    require_solver,
+    unknown,
+)
 from dataaudit.options.progress import NOT_KEPT, Checkpoint
 
 StepCallback = Callable[[str, int, int], None]
 Numbers = int | Sequence[int]
 Severity = Literal["error", "warning", "note"]
 Ranking = Literal["auto", "p-wrong", "leave-one-out", "self-influence"]
-_OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator workers versus flip without trust"
+_OF_CLASSES: Final = "model fold_labels no_label pred_probs estimator versus"
+_MACHINES: Final = "support vector machines tell classes apart: give numbers another shape, --basis rbf"
 TaskName = Literal["classification", "regression", "count"]
 Planned = Literal["labels", "mismatch", "explain"]
 MODELS: Final = ("logistic", "svm", "rbf-svm")
@@ -48,31 +59,6 @@ def _require_device_name(name: str) -> None:
         raise SettingError(what, "use cuda, or cuda:1 for the second one")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A conclusion to flip; the name is COLUMN or COLUMN=LEVEL as typed, and empty for a prediction."""
-
-    kind: Literal["prediction", "coefficient", "slice"]
-    name: str = ""
-    relabel: bool = False  # by other labels of training rows, rather than without them
-
-
-def parse_question(text: str) -> Question:
-    """Read which conclusion is to be flipped."""
-    kind, _, name = text.strip().partition(":")
-    kind, name = kind.strip().casefold(), name.strip()
-    if kind == "relabel":
-        return replace(parse_question(name or "prediction"), relabel=True)
-    if kind == "prediction" and not name:
-        return Question("prediction")
-    if kind == "coefficient" and name:
-        return Question("coefficient", name)
-    if kind == "slice" and "=" in name:
-        return Question("slice", name)
-    forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL, slice:COLUMN=LEVEL or relabel"
-    raise SettingError(f"there is no such conclusion to flip: got {text!r}", forms)
-
-
 _MODEL: Final = "Logistic regression, or for two classes a support vector machine, linear or on RBF features."
 _EXPLAINED: Final = "logistic; for two classes also svm and rbf-svm, support vector machines."
 _VERSUS: Final = "Compare with this model: influence against distance, the rows behind each."
@@ -81,8 +67,9 @@ _SPLIT: Final = "Without TEST: share (.2) or number of rows to draw."
 _WHERE: Final = "Trace the test rows that fulfil this: \"age = '[0-10)'\"; true: all."
 _COMPONENTS: Final = "Also without the training loss, and without the inverse Hessian."
 _FLIP: Final = (
-    "Fewest rows whose removal flips the prediction, turns the sign of coefficient:COLUMN=LEVEL, or rights "
-    "half of the errors of slice:COLUMN=LEVEL. relabel: fewest labels that right, or flip, the prediction."
+    "Fewest rows whose removal flips the prediction (of a number, moves it past prediction:VALUE), turns the "
+    "sign of coefficient:COLUMN=LEVEL, or rights half of the errors of slice:COLUMN=LEVEL. relabel: fewest "
+    "labels that right, or flip, the prediction."
 )
 _WITHOUT: Final = 'What if: without the training rows that fulfil this, "hospital = 3"; proved by a refit.'
 _TRUST: Final = "Say whether the rows behind it are its neighbours, as those of other test rows are."
@@ -275,7 +262,8 @@ class TrainingOptions(ColumnOptions, TextOptions, RunOptions):
             value = getattr(self, name, None)
             if value is not None and value is not False and str(value) not in ("()", "logistic"):
                 what = f"{name} is for classes, and the task is {self.task}: got {name} {str(value)[:40]}"
-                raise SettingError(what, f"leave {name} out")
+                machine = name in ("model", "versus")
+                raise SettingError(what, _MACHINES if machine else f"leave {name} out")
         usual = next(option.default for option in options_of(self) if option.name == "basis")
         if len(own) == len(self.named) and (self.l2 is not None or self.basis != usual):
             what = "a model of your own has its ridge and its features already"
@@ -531,6 +519,8 @@ class ExplainOptions(PairOptions):
             if asked is not None and not known:
                 what = f"{name} for a logistic regression: got model {next(iter(self.named))}"
                 raise SettingError(what, "leave one of them out")
+        if (question := self.question) is not None:
+            require_flip(question, is_number=self.is_number)
         if self.where is not None and self.without is None:
             what = "where counts the test rows of a slice for without: got no without"
             raise SettingError(what, "say which training rows to leave out: --without \"ward = 'a'\"")
@@ -586,9 +576,11 @@ class VulnerabilityOptions(Limits, PairOptions):
 
     NESTED: ClassVar[Mapping[str, type[Options]]] = {**PairOptions.NESTED, "limits": Limits}
 
+    task: Task = None
     rows: Annotated[Numbers, Opt(_ATTACKED, ATTACK, flags="--row", shown="a sample", place=-2)] = ()
     tests: Annotated[int, Opt("Correctly predicted test rows in the sample.", ATTACK, least=1, place=-1)] = 20
     together: Annotated[bool, Opt(_TOGETHER, ATTACK, place=-1)] = False
+    model: Module = "logistic"
 
     @property
     def numbers(self) -> tuple[int, ...]:

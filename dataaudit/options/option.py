@@ -1,9 +1,9 @@
-"""What an option is, and a group of them: made, checked, kept and read again."""
+"""What an option is, and a group of them: made, checked, kept and read again; what flips are asked for."""
 
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields
+from dataclasses import KW_ONLY, MISSING, Field, dataclass, field, fields, replace
 from functools import cache
 from inspect import get_annotations
 from math import inf
@@ -249,3 +249,48 @@ class Options:
             flat |= known.get(key, {})
         kept = (option for option in options_of(cls) if option.init and option.stored in flat)
         return cls(**{option.name: flat[option.stored] for option in kept})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A conclusion to flip; the name is COLUMN or COLUMN=LEVEL as typed, of a predicted number its VALUE."""
+
+    kind: Literal["prediction", "coefficient", "slice"]
+    name: str = ""
+    relabel: bool = False  # by other labels of training rows, rather than without them
+
+
+def parse_question(text: str) -> Question:
+    """Read which conclusion is to be flipped."""
+    kind, _, name = text.strip().partition(":")
+    kind, name = kind.strip().casefold(), name.strip()
+    if kind == "relabel":
+        return replace(parse_question(name or "prediction"), relabel=True)
+    if kind == "prediction":
+        return Question("prediction", name)
+    if kind == "coefficient" and name:
+        return Question("coefficient", name)
+    if kind == "slice" and "=" in name:
+        return Question("slice", name)
+    forms = "write prediction, coefficient:COLUMN, coefficient:COLUMN=LEVEL, slice:COLUMN=LEVEL or relabel"
+    raise SettingError(f"there is no such conclusion to flip: got {text!r}", forms)
+
+
+def require_flip(question: Question, *, is_number: bool) -> None:
+    """Refuse what has no meaning for classes, or for numbers."""
+    if is_number and question.relabel:
+        what = "relabel gives training rows another class, which numbers do not have"
+        raise SettingError(what, "ask for rows to remove: --flip prediction:VALUE, coefficient: or slice:")
+    if is_number and question == Question("prediction"):
+        what = "a predicted number does not flip: say which value it is to pass"
+        raise SettingError(what, "write --flip prediction:VALUE, in the unit of the label")
+    if question.kind != "prediction" or not question.name:
+        return
+    if not is_number:
+        what = f"a predicted class passes no value: got prediction:{question.name[:40]}"
+        raise SettingError(what, "write --flip prediction, or --task for a label that is a number")
+    try:
+        float(question.name)
+    except ValueError as error:
+        what = f"the value that the prediction is to pass is no number: got {question.name[:40]!r}"
+        raise SettingError(what, "write --flip prediction:30") from error

@@ -104,6 +104,9 @@ _USUAL: Final = (
 _MEASURES: Final = {
     "helpful": "mean place of the most helpful rows",
     "harmful": "mean place of the most harmful rows",
+    "raising": "mean place of the rows that raise it most",
+    "lowering": "mean place of the rows that lower it most",
+    "apart": "from the mean label of the nearest rows",
     "nearest": "mean distance of the nearest rows",
 }
 _LEFT_OUT: Final = (
@@ -343,6 +346,9 @@ def _without(f: ExplanationFindings) -> tuple[b.Section, ...]:
 
 def _leaving(f: ExplanationFindings) -> b.Inline:
     """Say how many rows of each class leave, those of the largest share first."""
+    if f.provenance.is_number:
+        rows, n = words.count(f.provenance.without.get("rows")), words.count(f.provenance.n_train)
+        return f"These are {rows} of {n} training rows."
     leave = f.without_classes.filter(pl.col("n_removed") > 0).sort(
         pl.col("n_removed") / pl.col("n"), descending=True
     )
@@ -358,39 +364,46 @@ def _effects(f: ExplanationFindings) -> b.Table:
     where = str(f.provenance.without.get("where") or "")
     scopes = _SCOPES | {"slice": "a slice of them" if where == WITHHELD else f"test rows where {where}"}
     rows: list[b.Line] = []
+    number = f.provenance.is_number
+    wrong, what = ("far off", "Unusually large errors") if number else ("wrong", "Wrong predictions")
     for one in f.without.iter_rows(named=True):
         errors = (words.count(one[f"errors_{when}"]) for when in _WHEN)
         losses = (words.short(one[f"loss_{when}"]) for when in _WHEN)
         rows.append((b.Cell(scopes.get(one["scope"], ""), 40), words.count(one["n"]), *errors, *losses))
     return b.Table(
-        caption="Wrong predictions and mean loss (nats) without them",
-        head=("of", "rows", "wrong now", "one step", "refit", "loss now", "one step", "refit"),
+        caption=f"{what} and mean loss (nats) without them",
+        head=("of", "rows", f"{wrong} now", "one step", "refit", "loss now", "one step", "refit"),
         rows=tuple(rows),
     )
 
 
 def _turned(f: ExplanationFindings) -> tuple[b.Block, ...]:
-    """List the test rows that get another class."""
-    turned = f.turned.filter(pl.col("predicted_label") != pl.col("predicted_without"))
+    """List the test rows that get another class, or whose number comes to be, or to be no more, far off."""
+    number = f.provenance.is_number
+    turned = f.turned if f.provenance.without.get("changes") else f.turned[1:]
+    what = "becomes unusually far off, or is so no more" if number else "gets another class"
     if not len(turned):
-        return (b.Sentence("No test row gets another class."),)
-    rows = tuple(_turn(one) for one in turned.head(_TURNED).iter_rows(named=True))
+        return (b.Sentence(f"No test row {what}."),)
+    measure, measured = ("loss", "Loss in nats") if number else ("p", "Probability of the row’s own label")
+    rows = tuple(_turn(one, measure) for one in turned.head(_TURNED).iter_rows(named=True))
     table = b.Table(
-        caption="Test rows that get another class",
-        head=("test row", "label", "now", "without", "p(label)"),
+        caption="Test rows that become unusually far off, or are so no more"
+        if number
+        else "Test rows that get another class",
+        head=("test row", "label", "now", "without", "loss" if number else "p(label)"),
         rows=rows,
         short=6,
         total=len(turned),
         rest=("test row", "test rows: turned.parquet"),
-        legend="Probability of the row’s own label: now, predicted by one step, after the refit.",
+        legend=f"{measured}: now, predicted by one step, after the refit.",
     )
     return (table,)
 
 
-def _turn(one: Fact) -> b.Line:
+def _turn(one: Fact, measure: str) -> b.Line:
     label = one["label"]
     now, then = (b.Cell(one[name], 24, "for" if one[name] == label else "") for name in _PREDICTED)
-    p = ", ".join(words.fixed(one[f"p_{when}"]) for when in ("before", "predicted", "after"))
+    p = ", ".join(words.fixed(one[f"{measure}_{when}"]) for when in ("before", "predicted", "after"))
     return (
         b.Cell(one["test_row_id"], NAME),
         words.MISSING if label is None else b.Cell(label, 24),

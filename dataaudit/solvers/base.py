@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from dataaudit.memory import limited as limited  # noqa: PLC0414 - others look for it here
@@ -95,6 +96,16 @@ def threads(count: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let a product take one thread: of a small shard, more wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(before)
 
 
 class Solver(Protocol):

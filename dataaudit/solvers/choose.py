@@ -9,6 +9,8 @@ solver. The reason says which.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from typing import Final
@@ -29,7 +31,7 @@ from dataaudit.solvers.base import (
 from dataaudit.solvers.cg import ConjugateGradients
 from dataaudit.solvers.cholesky import Cholesky
 from dataaudit.solvers.classwise import Classwise
-from dataaudit.solvers.dual import Dual
+from dataaudit.solvers.dual import Dual, Gram
 from dataaudit.solvers.iterative import Lissa, LowRank
 from dataaudit.solvers.operator import CurvatureSolver, of_objective
 from dataaudit.solvers.projected import Projected
@@ -45,6 +47,7 @@ def prepare(
     *,
     solver: str | CurvatureSolver | Cholesky | Dual = "auto",
     damping: float = 0.0,  # δ, which moves the solution of ``H x = b`` towards 0
+    gram: Callable[[], Gram] | None = None,  # of the rows, if it was begun with `gram_ahead`
 ) -> Prepared:
     """Return (H + δ I)⁻¹ at θ by a solver's name or settings."""
     require_damping(damping)
@@ -55,13 +58,20 @@ def prepare(
         return _by_products(objective, theta, solver, damping=damping)
     require_solver(solver)
     exact: dict[str, Solver] = {"cholesky": Cholesky(damping=damping), "dual": Dual(damping=damping)}
-    if solver == "auto":
-        return choose_solver(objective, damping=damping).prepare(objective, theta)
-    if solver in exact:
-        return exact[solver].prepare(objective, theta)
+    if solver == "auto" or solver in exact:
+        chosen = exact.get(solver) or choose_solver(objective, damping=damping)
+        if gram is not None and isinstance(chosen, Dual):
+            chosen = replace(chosen, gram=gram())
+        return chosen.prepare(objective, theta)
     k = objective.model.loss.n_scores
     settings = product_solver(solver, ridge=objective.l2, least=objective.l2 / (k + 1 if k > 1 else 1))
     return _by_products(objective, theta, settings, damping=damping)
+
+
+def gram_ahead(objective: Objective, pool: ThreadPoolExecutor) -> Callable[[], Gram] | None:
+    """Begin the products of rows where any λ will ask for them; return how to get them."""
+    dual = isinstance(choose_solver(objective), Dual)
+    return pool.submit(Gram.of, objective.rows).result if dual else None
 
 
 def choose_solver(objective: Objective, *, damping: float = 0.0) -> Solver:

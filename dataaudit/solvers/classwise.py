@@ -19,7 +19,7 @@ as N_a has all its digits where it is near 0. Cost: K n³ multiplications; 2 K n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -37,10 +37,11 @@ from dataaudit.solvers.classes import Coupled, Products, probabilities, symmetri
 METHOD: Final = "dual, class by class"
 TOLERANCE: Final = 5e-9  # relative residual of a solve
 LEAST: Final = 1e-9  # of a row's w_a G[ii]: less counts as this
-PARTS: Final = 32  # in which N_a is stored, so that little of it is stored twice
+PARTS: Final = 8  # in which N_a is stored, so that little of it is stored twice
 DOUBLE: Final = 2**28  # bytes up to which they are kept in float64
 NUMBERS: Final = 2**22  # of right-hand sides at a time
-FEWEST: Final = 16  # of them: of fewer, products take longer
+LANES: Final = 16  # right-hand sides, a multiple of which takes half the time
+FEWEST: Final = 32  # of them: of fewer, products take longer
 FORMS: Final = 2**22  # numbers of T at a time
 
 
@@ -55,15 +56,14 @@ class Classwise:
         n, k = objective.rows.n, objective.model.loss.n_scores
         require_memory(objective.size.classwise, f"{k + 1} matrices of {n} × {n}", memory_limit())
         factors = _factors(objective, theta)
-        iterates, product = factors.root.dtype == torch.float32, Coupled.of(objective, theta).product
+        single, product = factors.single(), Coupled.of(objective, theta).product
 
         def solve(B: Tensor) -> Tensor:
             if not B.shape[1]:
                 return B
-            parts = torch.split(B, factors.columns, dim=1)
             found = [
-                conjugate_gradients(product, part, precondition=factors.solve, tolerance=TOLERANCE)[0]
-                for part in parts
+                conjugate_gradients(product, part, precondition=single.solve, tolerance=TOLERANCE)[0]
+                for part in torch.split(B, single.columns, dim=1)
             ]
             return torch.cat(found, dim=1)
 
@@ -74,8 +74,8 @@ class Classwise:
             residual=probe_residual(objective, theta, solve),
             method=METHOD,
             reason=self.reason,
-            near=factors.solve,
-            iterates=iterates,
+            near=single.solve,
+            iterates=True,
         )
 
 
@@ -100,12 +100,14 @@ class _Halves:
 
     def times(self, V: Tensor) -> Tensor:
         """Return N_a V of each class."""  # (K, n, m) -> (K, n, m)
+        m = V.shape[2]
+        V = torch.nn.functional.pad(V, (0, -m % LANES))
         product = torch.zeros_like(V)
         for span, part in self.parts:
             width = part.shape[2]
             product[:, span.start :] += part @ V[:, span]
             product[:, span] += part[:, width:].mT @ V[:, span.stop :]
-        return product
+        return product[:, :, :m]
 
     def columns(self, rows: Tensor) -> Tensor:
         """Return the columns of some rows."""  # (m,) -> (K, n, m)
@@ -130,6 +132,15 @@ class _Factors:
     E1: Tensor  # (n, K) L⁻¹ E_a 1
     own: Tensor  # (n, K) 1 - Φ_a W_a 1
     sigma: Tensor  # (K, K) σ⁺
+
+    def single(self) -> _Factors:
+        """Return the same in single precision, which is read in half the time."""
+        if self.root.dtype == torch.float32:
+            return self
+        names = ("root", "L", "E1", "own", "sigma")
+        parts = {name: getattr(self, name).float() for name in names}
+        halves = _Halves(tuple((span, part.float()) for span, part in self.N.parts))
+        return replace(self, X=Products.of(self.objective.rows.X), N=halves, **parts)
 
     @property
     def columns(self) -> int:

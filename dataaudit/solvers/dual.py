@@ -54,7 +54,7 @@ class Dual:
     """Solver for few rows."""
 
     reason: str = "asked for"
-    gram: Tensor | None = None  # (n, n) ``X Xᵀ`` if it is at hand; a path over λ needs it once
+    gram: Gram | None = None  # if it is at hand
     dtype: torch.dtype = torch.float64  # float32 halves time and memory, enough to choose λ by
     damping: float = 0.0
 
@@ -66,9 +66,8 @@ class Dual:
             )
         size = objective.rows.n * objective.model.loss.n_scores
         require_memory(objective.size.dual, f"a {size} × {size} dual matrix", memory_limit())
-        rows = _Distinct.of(objective.rows.X, whole=self.gram is not None)
-        K = rows.gram(objective.rows) if self.gram is None else self.gram
-        factor = _factor(objective, theta, K, rows=rows, dtype=self.dtype, damping=self.damping)
+        rows = Gram.of(objective.rows) if self.gram is None else self.gram
+        factor = _factor(objective, theta, rows, dtype=self.dtype, damping=self.damping)
         exact, solve = self.dtype == torch.float64, factor.solve
         return Prepared(
             solve=solve,
@@ -83,34 +82,28 @@ class Dual:
 
 
 @dataclass(frozen=True)
-class _Distinct:
-    """Which rows have the same features."""
+class Gram:
+    """The rows of different features, and their products with each other."""
 
     X: Tensor | csr_array  # (n', d) each of them once
-    first: NDArray[np.int64]  # (n',) where it stands first
+    K: Tensor  # (n', n') ``X Xᵀ``
     which: Tensor  # (n,) which of these each row is
 
     @classmethod
-    def of(cls, X: Tensor | csr_array, *, whole: bool) -> _Distinct:
-        """Compare rows; if `whole`, each stands for itself."""
-        n, d = X.shape
-        every = np.arange(n)
-        alike = every if whole else _alike(X, np.random.default_rng(0).standard_normal((d, 2)))
+    def of(cls, rows: MemoryRows) -> Gram:
+        """Compare rows, and multiply them."""
+        alike = _alike(rows.X, np.random.default_rng(0).standard_normal((rows.width, 2)))
         first, which = np.unique(alike, return_inverse=True)
-        if len(first) == n:
-            return cls(X, every, torch.from_numpy(every))
-        return cls(X[first], first, torch.from_numpy(which))
-
-    def gram(self, rows: MemoryRows) -> Tensor:
-        """Return ``X Xᵀ`` of these rows."""  # -> (n', n')
-        at = torch.from_numpy(self.first)
-        return replace(rows, X=self.X, y=rows.y[at], weight=rows.weight[at]).gram()
+        if len(first) < rows.n:
+            at = torch.from_numpy(first)
+            rows = replace(rows, X=rows.X[first], y=rows.y[at], weight=rows.weight[at])
+        return cls(rows.X, rows.gram(), torch.from_numpy(which))
 
     def sums(self, W: Tensor) -> Tensor:
         """Return the sums of curvatures over rows that are the same."""  # (n, k, k) -> (n', k, k)
-        if len(self.first) == len(W):
+        if len(self.K) == len(W):
             return W
-        return W.new_zeros(len(self.first), *W.shape[1:]).index_add_(0, self.which, W)
+        return W.new_zeros(len(self.K), *W.shape[1:]).index_add_(0, self.which, W)
 
 
 def _alike(X: Tensor | csr_array, directions: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -131,10 +124,9 @@ class _Factor:
     """The pieces of H⁻¹ in the dual; letters as in the module's docstring."""
 
     objective: Objective
-    rows: _Distinct
-    K: Tensor  # (n, n), as all that follows of different rows
+    rows: Gram
     D: Tensor  # (k, k)
-    R: Tensor  # (n, k, k)
+    R: Tensor  # (n, k, k), as all that follows of different rows
     L: Tensor  # (nk, nk)
     alpha: Tensor  # (nk, k)
     sigma: Tensor  # (k, k)
@@ -197,11 +189,11 @@ class _Factor:
         """Return the forms of groups of d different rows, without a division by their curvature."""
         (g, d), (n, k) = rows.shape, self.R.shape[:2]  # (g, d) -> (g, dk, dk)
         once, at = torch.unique(rows, return_inverse=True)  # copies are many where groups are
-        K = self.K[:, once]
+        K = self.rows.K[:, once]
         columns = torch.einsum("nm,nkc->nkmc", K, self.R.mT @ self.D).reshape(n * k, -1)
         V = torch.linalg.solve_triangular(self.L, columns.to(self.L.dtype), upper=False).double()
         V = V.view(n * k, -1, k)[:, at].reshape(n * k, g, d * k).permute(1, 2, 0)
-        inside = self.K[rows[:, :, None], rows[:, None, :]]
+        inside = self.rows.K[rows[:, :, None], rows[:, None, :]]
         Q0 = torch.einsum("gij,kl->gikjl", inside, self.D).reshape(g, d * k, d * k) - V @ V.mT
         R_alpha = (self.D @ self.R @ self.alpha.view(n, k, k)).view(n, k * k)
         T = torch.eye(k, dtype=torch.float64) - (K.T @ R_alpha)[at].view(g, d, k, k)
@@ -216,14 +208,14 @@ def _times(A: Tensor, V: Tensor) -> Tensor:
 
 
 def _factor(
-    objective: Objective, theta: Tensor, K: Tensor, *, rows: _Distinct, dtype: torch.dtype, damping: float
+    objective: Objective, theta: Tensor, rows: Gram, *, dtype: torch.dtype, damping: float
 ) -> _Factor:
     """Factor M and border it with the intercepts."""
-    n, k = len(K), objective.model.loss.n_scores
+    n, k = len(rows.K), objective.model.loss.n_scores
     W = rows.sums(objective.curvature(theta))
     slopes, intercepts = damped_ridge(objective, damping)
     R, D = square_root(W), torch.linalg.inv(slopes)
-    M = _curved_gram(K, R, D @ R, dtype)
+    M = _curved_gram(rows.K, R, D @ R, dtype)
     M.diagonal().add_(objective.rows.n * objective.l2)
     L, failed = torch.linalg.cholesky_ex(M)
     if failed:
@@ -231,7 +223,7 @@ def _factor(
         raise NotPositiveDefinite(what, "raise --l2, or look for columns with huge values")
     S = R.mT.reshape(n * k, k)
     alpha = cholesky_solve(L, S.to(dtype)).double()
-    return _Factor(objective, rows, K, D, R, L, alpha, objective.l2 * (S.T @ alpha + intercepts))
+    return _Factor(objective, rows, D, R, L, alpha, objective.l2 * (S.T @ alpha + intercepts))
 
 
 def _curved_gram(K: Tensor, R: Tensor, DR: Tensor, dtype: torch.dtype) -> Tensor:
@@ -260,11 +252,7 @@ def square_root(W: Tensor) -> Tensor:
 
 def _column_products(inverse: Tensor) -> Tensor:
     """Return the k × k blocks on the diagonal of ``L⁻ᵀ L⁻¹``."""  # (nk, n, k) -> (n, k, k)
-    k = inverse.shape[2]
-    if k == 1:  # without a copy of the matrix
-        norms: Tensor = torch.linalg.vector_norm(inverse, dim=0)
-        return norms.square_()[:, :, None]
-    blocks = [torch.einsum("rna,rnb->nab", part, part) for part in torch.split(inverse, 1024)]
+    blocks = [torch.einsum("rna,rnb->nab", part, part) for part in torch.split(inverse, 256)]
     return torch.stack(blocks).sum(0)
 
 

@@ -40,6 +40,7 @@ SMALL: Final = 200  # a table is small if the memory that may be used is so many
 ON_DISK: Final = (
     "The table stayed on disk, as it needs more memory than may be used: columns and rows were read in turn."
 )
+_ODD: Final = 0x2545F4914F6CDD1D  # by which one of two numbers is multiplied before they are added
 _COMPARED: Final = 4096  # bytes that a row takes which is compared with others
 FORMED: Final = 1 << 16  # rows whose normal forms are made at a time
 
@@ -120,12 +121,9 @@ def on_disk(
     searched = 0 if isinstance(settings, LabelOptions) else SEARCHED
     plain = settings.basis == "linear"
     dataset = read_scanned(source, wanted, scratch, plain=plain, searched=searched, share=share)
-    if dataset is not None and (settings.model != "logistic" or settings.is_number):
-        name = f"task {settings.task}" if settings.is_number else settings.model
-        also = "" if settings.is_number else "use logistic, the default, or "
-        raise SettingError(
-            f"{name} takes all rows in memory, where these do not fit", f"{also}give more with --memory"
-        )
+    if dataset is not None and settings.model != "logistic":
+        what = f"{settings.model} takes all rows in memory, where these do not fit"
+        raise SettingError(what, "use logistic, the default, or give more with --memory")
     return dataset
 
 
@@ -255,17 +253,19 @@ def _hint(frame: pl.DataFrame, encoding: Encoding) -> tuple[str, ...]:
 
 
 def _projected(columns: Columns) -> NDArray[np.int64]:
-    """Return a number for each row, equal for rows that are encoded alike, and for few others."""
+    """Return a number for each row, equal for rows that are encoded alike, and hardly ever for others."""
     along = np.concatenate([_along(part) for part in columns.blocks()])
-    unit = max(float(np.abs(along).max(initial=0)), 1e-300) * 2.0**-40  # what products round is far below
-    return np.asarray(np.round(along / unit), dtype=np.int64)
+    units = np.abs(along).max(axis=0, initial=1e-300) * 2.0**-40  # what products round is far below
+    one, other = np.round(along / units).astype(np.int64).T
+    return np.asarray(one * _ODD + other)
 
 
 def _along(columns: Columns) -> NDArray[np.float64]:
-    """Return the rows' products with one random direction."""  # -> (n,)
-    random = np.random.default_rng(0)
+    """Return the rows' products with two random directions: of one, some of many rows agree by chance."""
+    random = np.random.default_rng(0)  # -> (n, 2)
     blocks = (columns.numeric, columns.vectors, columns.levels, columns.terms)
-    return np.asarray(np.sum([block @ random.standard_normal(block.shape[1]) for block in blocks], axis=0))
+    parts = [block @ random.standard_normal((block.shape[1], 2)) for block in blocks if block.shape[1]]
+    return np.asarray(np.sum(parts, axis=0)) if parts else np.zeros((columns.n, 2))
 
 
 def adopted_groups(

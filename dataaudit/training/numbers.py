@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from dataaudit.data.dataset import Dataset
 from dataaudit.features.target import Quantity, class_texts
 from dataaudit.noise.values import ValueNoise, fit_value_noise
-from dataaudit.solvers import prepare
-from dataaudit.solvers.newton import minimise
 from dataaudit.training.checks import Check
+from dataaudit.training.train import Inversion, fitted
 from dataaudit.training.trained import RowScores, Trained, score_rows
 
 STEADIED: Final = "Rows weigh in the fit by the probability that their value is right, by a first fit."
@@ -49,10 +48,9 @@ def steadied(trained: Trained, noise: ValueNoise) -> Trained:
     """Fit again, with weights by how probable it is that values are right."""
     right = torch.from_numpy(1.0 - noise.model.p_wrong)
     objective = trained.objective.reweighted(trained.objective.rows.weight * right)
-    fit = minimise(objective, trained.fit.theta).require_converged()
-    prepared = prepare(objective, fit.theta, damping=trained.prepared.damping)
+    fit, prepared, forms = fitted(objective, trained.fit.theta, Inversion(trained.prepared.damping))
     notes = (*trained.notes, STEADIED)
-    found = replace(trained, objective=objective, fit=fit, prepared=prepared, given=None, notes=notes)
+    found = replace(trained, objective=objective, fit=fit, prepared=prepared, given=forms, notes=notes)
     return found.in_noise_unit()
 
 

@@ -44,7 +44,6 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.options import NOT_KEPT, Checkpoint
 from dataaudit.solvers import Cholesky, Dual, Prepared
-from dataaudit.solvers.base import threads
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import cholesky_solve, inverse, squares
 from dataaudit.solvers.newton import FitSettings, minimise
@@ -68,7 +67,7 @@ LOOSE, SHARE = 1e-4, 0.5
 # Exponents of 2 that λ may take, times the scale of the rows.
 LOWEST, HIGHEST = -26, 8
 # Where a few thousand short texts with some wrong labels end up, as a rule.
-START = -10
+START = -12
 
 
 def dense_cost(n: int, d: int, n_classes: int) -> float:
@@ -372,35 +371,18 @@ class _Search:
         self.points: dict[int, PathPoint] = {}
         self.thetas: dict[int, Tensor] = {}
 
-    def evaluate(self, *exponents: int) -> None:
-        """Evaluate exponents side by side: products of sparse matrices keep one core busy at the most."""
-        new = [j for j in exponents if j not in self.points]
-        if not new:
-            return
-        if self.folds is not None:  # its products keep all cores busy
-            for j in new:
-                self._keep(j, *self._folded(self.folds, j))
-            return
-        starts = [self._start(j) for j in new]
-        with threads(len(new)) as pool:
-            for j, (point, theta) in zip(new, pool.map(self._kept_point, new, starts), strict=True):
-                self._keep(j, point, theta)
-
-    def _keep(self, j: int, point: PathPoint, theta: Tensor) -> None:
-        self.points[j], self.thetas[j] = point, theta
-        if self.on_point:
-            self.on_point(point)
-
     def loss(self, j: int) -> float:
         """Return the mean leave-one-out loss at exponent j."""
-        self.evaluate(j)
+        if j not in self.points:
+            made = partial(self._point, j, self._start(j))
+            found = self.kept.once(f"{j}", made) if self.folds is None else self._folded(self.folds, j)
+            self.points[j], self.thetas[j] = found
+            if self.on_point:
+                self.on_point(self.points[j])
         return self.points[j].loo_loss
 
     def _start(self, j: int) -> Tensor | None:
         return self.thetas[min(self.thetas, key=lambda i: abs(i - j))] if self.thetas else None
-
-    def _kept_point(self, j: int, start: Tensor | None) -> tuple[PathPoint, Tensor]:
-        return self.kept.once(f"{j}", partial(self._point, j, start))
 
     def _point(self, j: int, start: Tensor | None) -> tuple[PathPoint, Tensor]:
         objective = replace(self.objective, l2=self.scale * 2.0**j)
@@ -471,17 +453,10 @@ def l2_path(
     """Choose λ, as a rule after 5 to 8 of them."""
     search = _Search(rows, model, groups, on_point, kept)
     best = START
-    search.evaluate(best, best - 2)
     direction = -2 if search.loss(best - 2) < search.loss(best) else 2
-    while LOWEST <= (ahead := best + direction) <= HIGHEST:
-        if ahead not in search.points:  # the step after it as well, which is needed as a rule
-            search.evaluate(*(j for j in (ahead, ahead + direction) if LOWEST <= j <= HIGHEST))
-        if search.loss(ahead) >= search.loss(best):
-            break
+    while LOWEST <= (ahead := best + direction) <= HIGHEST and search.loss(ahead) < search.loss(best):
         best = ahead
-    search.evaluate(best - 1, best + 1)
-    seen = [j for j in search.points if (j - ahead) * direction <= 0]  # none from behind a worse λ
-    best = min(seen, key=lambda j: search.points[j].loo_loss)
+    best = min((best, best - 1, best + 1), key=search.loss)
     limit = search.points[best].loo_loss + search.points[best].standard_error
     chosen = best
     while chosen < HIGHEST and search.loss(chosen + 1) <= limit:

@@ -86,6 +86,7 @@ class SelectionSettings:
     max_rows: int = 2000  # rows on which bases are compared
     groups: Groups | None = None  # rows that are left out together
     kept: Checkpoint = NOT_KEPT
+    ahead: Callable[[MemoryRows], object] | None = None  # what can be begun once all rows are in a sparse X
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -317,6 +318,8 @@ def _by_path(
     X = _matrix(columns, basis)
     weight = torch.ones(len(some), dtype=torch.float64)
     rows = MemoryRows(X if isinstance(X, csr_array) else torch.from_numpy(X), torch.from_numpy(y), weight)
+    if settings.ahead is not None and share == 1.0 and isinstance(X, csr_array):
+        settings.ahead(rows)
     tried: list[PathPoint] = []
 
     def on_point(point: PathPoint) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -22,10 +23,13 @@ from dataaudit.model.linear import LinearModel
 from dataaudit.model.losses import Loss, Normal, Poisson, SmoothHinge, Softmax
 from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows, ShardedRows
-from dataaudit.options import StepCallback, TrainingOptions, ignore_progress, is_module
+from dataaudit.options import NOT_KEPT, Checkpoint, StepCallback, TrainingOptions, ignore_progress, is_module
 from dataaudit.options.progress import within
 from dataaudit.solvers import Prepared
 from dataaudit.solvers import prepare as invert
+from dataaudit.solvers.base import one_thread, threads
+from dataaudit.solvers.choose import gram_ahead
+from dataaudit.solvers.dual import Gram
 from dataaudit.solvers.newton import Fit, minimise, minimise_hinge
 from dataaudit.solvers.operator import rough
 from dataaudit.training.adopt import adopt
@@ -63,6 +67,8 @@ def train(
         from dataaudit.training.networks.tangent import train_module  # noqa: PLC0415 - few models are networks
 
         return train_module(training, settings, on_step=on_step)
+    if training.target.quantity is not None and scratch is not None:
+        scratch.kept = None  # features may be written again, in another basis
     found = _trained(training, settings, scratch, on_step)
     for number in range(CUTS):
         if found.quantity is None or found.quantity.is_count:
@@ -81,6 +87,8 @@ def _trained(
     training: Training, settings: TrainingOptions, scratch: Scratch | None, on_step: StepCallback
 ) -> Trained:
     columns, target, quantity = training.columns, training.target, training.target.quantity
+    if scratch is not None and not isinstance(columns, Columns):
+        scratch.until_then.enter_context(one_thread())
     K = len(target.classes) or 2  # numbers have one score, as two classes
     if settings.device != CPU and (scratch is None or scratch.engine is None):  # else it is the workers'
         require_device(settings.device)
@@ -90,17 +98,25 @@ def _trained(
     require_room(training, settings.solver)
     basis = BASES.get(settings.model, settings.basis) if settings.basis == "auto" else settings.basis
     kept = settings.kept
-    selection = SelectionSettings(
-        basis=basis, l2=settings.l2, seed=settings.seed, groups=training.groups, kept=kept
-    )
-    y = target.y if quantity is None else quantity.screened
-    choice = kept.once(
-        "choose λ", partial(choose, columns, y, K, settings=selection, loss=loss, on_step=on_step)
-    )
+    model, grams = partial(LinearModel, loss or Softmax(K)), list[Callable[[], Gram] | None]()
+    with threads(1) as pool:  # the choice of λ leaves a core idle
+        selection = SelectionSettings(
+            basis=basis,
+            l2=settings.l2,
+            seed=settings.seed,
+            groups=training.groups,
+            kept=kept,
+            ahead=lambda rows: grams.append(gram_ahead(Objective(rows, model(rows.width), 1.0), pool)),
+        )
+        y = target.y if quantity is None else quantity.screened
+        choice = kept.once(
+            "choose λ", partial(choose, columns, y, K, settings=selection, loss=loss, on_step=on_step)
+        )
     rows = rows_of(training, choice.basis, scratch=scratch, on_step=on_step).on(settings.device)
     idle = scratch is not None and scratch.engine is not None and not isinstance(rows, ShardedRows)
-    objective = Objective(rows, LinearModel(loss or Softmax(K), rows.width), choice.l2)
-    fit, prepared, forms = _fitted(objective, choice.theta, settings, on_step)
+    objective = Objective(rows, model(rows.width), choice.l2)
+    way = Inversion(settings.damping, settings.solver, next(iter(grams), None))
+    fit, prepared, forms = fitted(objective, choice.theta, way, kept=kept, on_step=on_step)
     trained = Trained(
         given=forms,
         objective=objective,
@@ -157,24 +173,36 @@ def rows_of(
     return design(columns, basis, y=y, weight=weight, scratch=scratch, on_step=on_step)
 
 
-def _fitted(
-    objective: Objective, start: Tensor | None, settings: TrainingOptions, on_step: StepCallback
+@dataclass(frozen=True)
+class Inversion:
+    """How the Hessian is inverted."""
+
+    damping: float
+    solver: str = "auto"
+    gram: Callable[[], Gram] | None = None  # of the rows, if it was begun with `gram_ahead`
+
+
+def fitted(
+    objective: Objective,
+    start: Tensor | None,
+    way: Inversion,
+    *,
+    kept: Checkpoint = NOT_KEPT,
+    on_step: StepCallback = ignore_progress,
 ) -> tuple[Fit, Prepared, Tensor | None]:
     """Fit to the minimum and invert the Hessian there; of rows on disk the forms come with that."""
     if isinstance(objective.rows, ShardedRows):
         from dataaudit.influence.passes import prepare_by_passes  # noqa: PLC0415 - few tables are so large
 
-        return prepare_by_passes(
-            objective, start, damping=settings.damping, on_step=on_step, kept=settings.kept
-        )
+        return prepare_by_passes(objective, start, damping=way.damping, on_step=on_step, kept=kept)
     on_step("fit", 0, 2)
-    is_hinge, kept = isinstance(objective.model.loss, SmoothHinge), settings.kept
-    fitted = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
+    is_hinge = isinstance(objective.model.loss, SmoothHinge)
+    to_minimum = partial(minimise_hinge if is_hinge else minimise, objective, None if is_hinge else start)
     with within(on_step, "fit", parts=2):
-        fit = kept.once("fit", partial(fitted, kept=kept.below("fit")))
+        fit = kept.once("fit", partial(to_minimum, kept=kept.below("fit")))
     fit.require_converged()
     on_step("fit", 1, 2)
-    prepared = invert(objective, fit.theta, solver=settings.solver, damping=settings.damping)
+    prepared = invert(objective, fit.theta, solver=way.solver, damping=way.damping, gram=way.gram)
     on_step("fit", 2, 2)
     if prepared.probes:
         on_step(f"influence is estimated by {prepared.probes} random projections: {prepared.reason}", 1, 1)

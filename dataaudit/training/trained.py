@@ -114,10 +114,13 @@ class Trained:
 
     def probabilities(self, given: pl.DataFrame | Columns) -> np.ndarray:
         """Return the probability of every class for new rows of the same columns."""  # -> (b, K)
+        return self.log_probabilities(self.scored(given)).exp().numpy()
+
+    def scored(self, given: pl.DataFrame | Columns) -> Tensor:
+        """Return the scores of new rows of the same columns."""  # -> (b, k)
         X = self.design(given)
         Theta = self.objective.model.matrix(self.fit.theta)
-        s = times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
-        return self.log_probabilities(s).exp().numpy()
+        return times(torch.from_numpy(X) if isinstance(X, np.ndarray) else X, Theta[:-1]) + Theta[-1]
 
     def mates(self, row: int) -> np.ndarray:
         """Return the rows that leave training with one, itself among them."""  # -> (m,)
@@ -277,7 +280,8 @@ class Trained:
         if self.quantity is None or self.quantity.is_count:
             return self
         objective = self.objective.relabelled(torch.from_numpy(self.quantity.screened))
-        fit = minimise(objective, self.fit.theta).require_converged()
+        near = self.prepared.solve  # the Hessian does not know the values
+        fit = minimise(objective, self.fit.theta, precondition=near).require_converged()
         return replace(self, objective=objective, fit=fit)
 
     def label_names(self, y: NDArray[Any], *, exact: bool = True) -> list[str]:
@@ -286,6 +290,12 @@ class Trained:
             return [self.classes[one] for one in y.tolist()]
         noise = np.zeros(len(y)) if exact else np.full(len(y), self.quantity.unit)
         return self.quantity.texts(self.quantity.decoded(y), noise)
+
+    def predictions(self, s: Tensor) -> list[str]:
+        """Return what scores predict, as people write it."""  # (b, k)
+        if self.quantity is None:
+            return self.label_names(torch.nn.functional.pad(self.log_odds(s), (1, 0)).argmax(1).numpy())
+        return self.label_names(self.quantity.coded(self.quantity.of_scores(s[:, 0].numpy())), exact=False)
 
     @cached_property
     def usual_loss(self) -> float:

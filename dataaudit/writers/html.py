@@ -18,7 +18,6 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from dataaudit.cells import marker, passage
@@ -326,6 +325,8 @@ def _left(shown: b.Table | b.Cards) -> str:
 
 def _document(text: str) -> Markup:
     """Return Markdown as HTML without links, pictures and tags, its headings below those of the page."""
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - few pages have documents
+
     parser = MarkdownIt("commonmark", {"html": False}).disable(list(_OFF))
     tokens = parser.parse(block(text, _DOCUMENT).strip())
     headings = [token for token in tokens if token.type in ("heading_open", "heading_close")]

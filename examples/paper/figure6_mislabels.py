@@ -39,6 +39,7 @@ from dataaudit.model.rows import Block, MemoryRows
 from dataaudit.noise import fit_noise
 from dataaudit.options import LabelOptions
 from dataaudit.solvers import Dual
+from dataaudit.solvers.dual import Gram
 from dataaudit.solvers.newton import FitSettings, minimise
 from dataaudit.training.encoded import Training, encode_training, read_labelled
 from dataaudit.training.train import train
@@ -120,7 +121,7 @@ def accuracy(objective: Objective, theta: Tensor, test: Block) -> float:
     return float(((scores > 0).long() == test.y).double().mean())
 
 
-def papers(mails: Mails, flipped: NDArray[np.bool_], gram: Tensor, *, seed: int) -> dict[str, list[Floats]]:
+def papers(mails: Mails, flipped: NDArray[np.bool_], gram: Gram, *, seed: int) -> dict[str, list[Floats]]:
     """Return, for each order, what the paper's recipe finds and how well it then predicts."""
     y = torch.from_numpy(np.where(flipped, 1 - mails.y, mails.y))
     noisy = mails.counts.relabelled(y)
@@ -164,7 +165,7 @@ def main() -> None:
     """Repeat with other flips, print the table, write the numbers and the picture."""
     given = arguments(__doc__ or "")
     mails, repeats = read(given.data), 1 if given.quick else 40
-    n, gram = len(mails.y), mails.counts.rows.gram()
+    n, gram = len(mails.y), Gram.of(mails.counts.rows)
     clean = accuracy(mails.counts, minimise(mails.counts, settings=SHARP).theta, mails.test)
     flips = n // SHARE * 2
     print(f"{n:,} training mails, {mails.counts.rows.width:,} words, {flips} flips, {repeats} repeats")

@@ -38,6 +38,7 @@ from dataaudit.model.objective import Objective
 from dataaudit.model.rows import MemoryRows
 from dataaudit.solvers import Cholesky, Dual
 from dataaudit.solvers.base import probe_residual
+from dataaudit.solvers.dual import Gram
 from dataaudit.solvers.newton import minimise
 from dataaudit.training.path import l2_path
 
@@ -65,13 +66,13 @@ def seconds(function):
 
 
 def measure_speed(objective, theta, rounds):
-    K = objective.rows.gram()
+    gram = Gram.of(objective.rows)
     n = objective.rows.n
     A = torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     B = A.T.contiguous()
 
     def influences():
-        prepared = Dual(gram=K).prepare(objective, theta)
+        prepared = Dual(gram=gram).prepare(objective, theta)
         return prepared, self_influence(objective, theta, prepared.quadratic_forms())
 
     _, (prepared, _) = seconds(influences)  # warm up

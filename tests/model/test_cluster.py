@@ -240,6 +240,23 @@ def connect_when_there(address):
             time.sleep(0.1)
 
 
+@pytest.mark.parametrize("task", ["regression", "count"])
+def test_an_audit_of_numbers_is_the_same_on_workers(engine, tmp_path, task):
+    from dataaudit import audit_labels
+
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((600, 2))
+    y = 2 * x[:, 0] + rng.standard_normal(600) if task == "regression" else rng.poisson(np.exp(1 + x[:, 0]))
+    frame = pl.DataFrame({"one": x[:, 0], "two": x[:, 1], "y": y + 40.0 * (np.arange(600) < 5)})
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=200)
+    asked = {"label": "y", "task": task, "l2": 1e-3, "basis": "linear", "verify": 2, "top": 5}
+    here = audit_labels(tmp_path / "a.parquet", **asked).labels.sort("row")
+    there = audit_labels(tmp_path / "a.parquet", client=engine.client, **asked).labels.sort("row")
+    assert set(there.sort("rank")["row"].head(5)) == set(range(5))
+    for name in ("p_wrong", "residual", "noise", "self_influence", "loo_loss", "leverage"):
+        np.testing.assert_allclose(there[name], here[name], rtol=1e-8, atol=1e-10)
+
+
 def test_an_audit_of_labels_is_the_same_on_workers(engine, tmp_path):
     from dataaudit import audit_labels
 

@@ -11,10 +11,13 @@ from reference import hessian, quadratic_forms
 
 from dataaudit.errors import NotPositiveDefinite, SolveError, TooLarge
 from dataaudit.memory import limited
-from dataaudit.solvers import Cholesky, Dual, cholesky, choose_solver, dual
+from dataaudit.model.rows import MemoryRows
+from dataaudit.solvers import Cholesky, Dual, cholesky, choose_solver, dual, prepare
+from dataaudit.solvers.base import threads
 from dataaudit.solvers.cg import conjugate_gradients
 from dataaudit.solvers.cholesky import LARGE
-from dataaudit.solvers.dual import CANCELS, inverse_factor, square_root
+from dataaudit.solvers.choose import gram_ahead
+from dataaudit.solvers.dual import CANCELS, Gram, inverse_factor, square_root
 from dataaudit.solvers.newton import minimise
 from dataaudit.solvers.sketch import Sketch
 
@@ -133,14 +136,16 @@ def test_a_gram_matrix_at_hand_is_used_and_left_alone():
     case = CASES[3]
     objective = case.objective()
     theta = minimise(objective).theta
-    K = objective.rows.gram()
-    before = K.clone()
-    with_gram = Dual(gram=K).prepare(objective, theta).quadratic_forms()
-    assert torch.equal(K, before)
+    with threads(1) as pool:
+        gram = gram_ahead(objective, pool)()
+    before = gram.K.clone()
+    with_gram = prepare(objective, theta, gram=lambda: gram).quadratic_forms()
+    assert torch.equal(gram.K, before)
     assert torch.equal(with_gram, Dual().prepare(objective, theta).quadratic_forms())
     # It is K, not X, that the forms come from.
-    other = Dual(gram=4 * K).prepare(objective, theta).quadratic_forms()
+    other = Dual(gram=replace(gram, K=4 * gram.K)).prepare(objective, theta).quadratic_forms()
     assert relative_error(other, with_gram) > 0.1
+    assert gram_ahead(CASES[0].objective(), pool) is None
 
 
 @pytest.mark.parametrize("case", [CASES[1], CASES[3], CASES[7]], ids=lambda case: case.name)
@@ -308,8 +313,8 @@ def test_rows_of_equal_features_are_factored_once(classes, sparse):
 
 def test_what_rounding_hides_is_no_equality():
     X = torch.tensor([[1e12, 1e-6], [1e12, 2e-6], [1e12, 1e-6], [1.0, 1.0]]).double()
-    rows = dual._Distinct.of(X, whole=False)
-    assert rows.first[rows.which].tolist() == [0, 1, 0, 3]
+    gram = Gram.of(MemoryRows(X, torch.zeros(4, dtype=torch.int64), torch.ones(4).double()))
+    assert gram.which.tolist() == [0, 1, 0, 2]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -185,14 +185,13 @@ def test_features_that_carry_nothing_end_at_a_large_ridge_without_complaint():
 
 
 def test_what_lies_behind_a_worse_ridge_does_not_count(monkeypatch):
-    # Two are judged at once: after 2^-14 the loss rises at 2^-16, and at 2^-18 it is the least by chance.
+    # After 2^-14 the loss rises at 2^-16, and at 2^-18 it is the least by chance.
     losses = {-10: 0.5, -12: 0.4, -13: 0.35, -14: 0.3, -15: 0.32, -16: 0.6, -18: 0.1}
 
     def judge(search, j, start):
         return PathPoint(search.scale * 2.0**j, losses[j], 0.01), torch.zeros(3)
 
     monkeypatch.setattr(paths._Search, "_point", judge)
-    monkeypatch.setattr(paths, "START", -12)
     rows = make("", 20, 2, 2).objective().rows
     path = l2_path(rows, LinearModel(Softmax(2), 2))
     assert path.chosen.loo_loss == 0.3

@@ -197,6 +197,25 @@ def test_what_is_too_small_says_what_it_needs(tmp_path):
         audit_labels(str(path), memory=1 << 20, exclude=["name"], **ASKED)
 
 
+@pytest.mark.parametrize(
+    ("task", "basis"), [("regression", "linear"), ("regression", "spline"), ("count", "linear")]
+)
+def test_numbers(tmp_path, on_disk, task, basis):
+    path, random = tmp_path / "rows.parquet", np.random.default_rng(18)
+    rows = table(1500, seed=8).drop("name", "team", "weight")
+    x = rows["number"].fill_null(0.0).to_numpy()
+    values = np.round(3 * x + random.standard_normal(1500), 2)
+    y = random.poisson(np.exp(np.clip(x, -3, 2))).astype(float) if task == "count" else values
+    y[:15] += 30
+    rows.with_columns(label=pl.Series(y)).write_parquet(path, row_group_size=500)
+    memory, found = on_disk(str(path), task=task, basis=basis, verify=2)
+    assert set(memory.labels["row"].head(15)) == set(range(15))
+    assert_equal(memory, found)
+    assert np.allclose(
+        found.tables.verification["measured"], memory.tables.verification["measured"], atol=1e-8
+    )
+
+
 def test_machines_take_rows_in_memory(tmp_path):
     path = tmp_path / "rows.parquet"
     table(3000).write_parquet(path, row_group_size=100)

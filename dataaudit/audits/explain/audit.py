@@ -43,7 +43,7 @@ from dataaudit.audits.explain.trust import Trust, trust
 from dataaudit.audits.explain.without import Condition, LeftOut, leave_out
 from dataaudit.audits.health import Check, fit_checks
 from dataaudit.audits.perturbation import column_effects
-from dataaudit.audits.testset import Tested, predict, read_sources
+from dataaudit.audits.testset import Tested, predict, read_sources, with_numbers
 from dataaudit.data.dataset import Dataset
 from dataaudit.errors import DataError, SettingError, closest
 from dataaudit.features import Encoding
@@ -250,6 +250,11 @@ def _judged(explained: ExplainedRow, encoding: Encoding | None) -> tuple[Rows, T
     labels = explained.new.frame[explained.new.target]
     if labels.null_count() == len(labels):
         return None
+    if (quantity := explained.trained.quantity) is not None:
+        y, at, *_ = with_numbers(labels, quantity)
+        mask = np.isin(np.arange(len(labels)), at)
+        some = explained.new.keep(pl.Series(mask))
+        return at, predict(explained.trained, some, y, encoding=encoding)
     number = {name: place for place, name in enumerate(explained.trained.classes)}
     codes = class_texts(labels).replace_strict(number, default=None, return_dtype=pl.Int64)
     known = codes.is_not_null()

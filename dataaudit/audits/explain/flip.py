@@ -3,7 +3,7 @@
 The question is text, the search is `amip.smallest_flip`, the proof is its refit:
 
 ``prediction``
-    the class that the test row gets;
+    the class that the test row gets; of a number, ``prediction:VALUE``, on which side of VALUE it is;
 ``coefficient:COLUMN`` or ``coefficient:COLUMN=LEVEL``
     the sign of that feature's coefficient. With more than two classes it is the one for the predicted class
     (for its rival, where the predicted class is the reference), against the reference;
@@ -36,11 +36,13 @@ from dataaudit.influence.amip import (
     Conclusion,
     Flip,
     Misprediction,
+    Passing,
     Prediction,
     SliceErrors,
     smallest_flip,
 )
 from dataaudit.options import Question
+from dataaudit.training.numbers import quantity_of
 from dataaudit.training.trained import Trained
 
 LIMIT = 0.1  # largest share of the training rows that may go
@@ -63,6 +65,8 @@ def find_flip(
 ) -> FlipResult:
     """Search for few training rows whose removal changes a conclusion, and refit without them."""
     asked = _Asked(trained, question.relabel)
+    if question.kind == "prediction" and trained.quantity is not None:
+        return _number(asked, tested, float(question.name))
     if question.kind == "prediction":
         return _prediction(asked, tested)
     if question.kind == "coefficient":
@@ -121,24 +125,49 @@ def _prediction(asked: _Asked, tested: Tested) -> FlipResult:
     return asked.found(what, flip, f"{does}, from “{names[predicted]}” to “{now}”")
 
 
+def _number(asked: _Asked, tested: Tested, bound: float) -> FlipResult:
+    """Search for rows without which a predicted number passes a value."""
+    trained, quantity = asked.trained, quantity_of(asked.trained)
+    if quantity.is_count and bound <= 0:
+        raise SettingError(f"a predicted count is above 0: got {bound:g}", "name a value that it can pass")
+    at = float(np.log(bound)) if quantity.is_count else float(quantity.coded(np.array(bound)))
+    score = float(tested.scores[0, 0])
+    if score == at:
+        raise SettingError(f"the prediction is {bound:g} as it is", "name a value that it is to pass")
+    side, other = ("above", "below") if score > at else ("below", "above")
+    what, does = f"this prediction is {side} {bound:g}", f"moves this prediction {other} {bound:g}"
+    flip = asked.search(Passing(trained.objective.model, tested.block, at, np.sign(score - at)))
+    if flip is None:
+        return asked.not_found(what, does)
+    s = trained.objective.model.scores(flip.fit.theta, tested.block)
+    before, after = (quantity.of_scores(one[:, 0].numpy())[0] for one in (tested.scores, s))
+    return asked.found(what, flip, f"{does}, from {before:.4g} to {after:.4g}")
+
+
 def _coefficient(asked: _Asked, tested: Tested, name: str) -> FlipResult:
     trained = asked.trained
     feature, j = _feature(trained, name)
     k = trained.objective.model.loss.n_scores
-    order = np.argsort(-tested.p[0], kind="stable")
-    column = max(int(order[0]) or int(order[1]), 1) - 1
+    column, unit, towards, of = 0, 1.0, "logarithms of the count", ""
+    if trained.quantity is None:
+        order = np.argsort(-tested.p[0], kind="stable")
+        column = max(int(order[0]) or int(order[1]), 1) - 1
+        pair = f"“{trained.classes[column + 1]}” against “{trained.classes[0]}”"
+        towards, of = f"log-odds of {pair}", f", for {pair},"
+    elif not trained.quantity.is_count:
+        unit, towards = trained.quantity.unit, "the unit of the label"
     position = j * k + column
     value = float(trained.fit.theta[position])
     if value == 0.0:
         raise SettingError(f"the coefficient of {_named(feature)} is 0", "name another feature")
     flip = asked.search(CoefficientSign(position, np.sign(value)))
-    towards = f"“{trained.classes[column + 1]}” against “{trained.classes[0]}”"
     sign = ("negative", "positive")[value > 0]
-    what = f"the coefficient of {_named(feature)}, for {towards}, is {sign}"
+    what = f"the coefficient of {_named(feature)}{of} is {sign}"
     does = f"turns the sign of the coefficient of {_named(feature)}"
     if flip is None:
         return asked.not_found(what, does)
-    change = f"from {value:+.3g} to {np.sign(value) * flip.measured:+.3g} in log-odds of {towards}"
+    after = np.sign(value) * flip.measured
+    change = f"from {unit * value:+.3g} to {unit * after:+.3g} in {towards}"
     return asked.found(what, flip, f"{does} {change}")
 
 
@@ -193,7 +222,8 @@ def _slice(asked: _Asked, train: Dataset, tested: Tested, *, name: str) -> FlipR
         raise SettingError(f"no test row of {part.name} is predicted wrong", "name a slice with errors")
     what = f"{errors:,} of {n:,} test rows of {part.name} are predicted wrong"
     does = f"rights half of the errors of {part.name}" if errors > 1 else f"rights the error of {part.name}"
-    flip = asked.search(SliceErrors(trained.objective.model, tested.take(part.test), errors // 2))
+    usual = None if trained.quantity is None else trained.usual_loss
+    flip = asked.search(SliceErrors(trained.objective.model, tested.take(part.test), errors // 2, usual))
     if flip is None:
         return asked.not_found(what, does)
     left = int(evaluate(trained, tested, flip.fit.theta).wrong[part.test].sum())

@@ -93,10 +93,7 @@ class ExplainedRow:
     @property
     def predicted(self) -> str:
         """What is predicted."""
-        if (quantity := self.trained.quantity) is None:
-            return self.trained.classes[self.against[0]]
-        value = quantity.coded(quantity.of_scores(self.tested.scores[:, 0].numpy()))
-        return self.trained.label_names(value, exact=False)[0]
+        return self.trained.predictions(self.tested.scores)[0]
 
     def named(self, label: float) -> str:
         """Return a label as people write it."""

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dataaudit.audits.conditions import Mask, fulfilling, some_fulfilling
@@ -31,7 +32,7 @@ from dataaudit.features.target import Target
 from dataaudit.findings import sentences
 from dataaudit.findings.schemas import LEFT_OUT, LEFT_OUT_CLASSES, TURNED
 from dataaudit.influence.groups import group_step, refit_group
-from dataaudit.model.losses import Softmax
+from dataaudit.model.losses import Normal, Poisson, Softmax
 from dataaudit.model.objective import Change
 from dataaudit.options import ExplainOptions
 from dataaudit.training.trained import Trained
@@ -72,6 +73,8 @@ def _require_rest(rows: Rows, condition: str, target: Target) -> None:
     if len(rows) == len(target.y):
         what = f"all {len(target.y):,} training rows fulfil {condition!r}"
         raise SettingError(what, "narrow the condition: some rows have to stay")
+    if target.quantity is not None:
+        return
     stay = np.bincount(np.delete(target.y, rows), minlength=len(target.classes))
     if not stay.all():
         gone = target.classes[int(stay.argmin())][:_LABEL]
@@ -96,7 +99,7 @@ def leave_out(
 ) -> LeftOut:
     """Predict by one step what leaving rows out does, and measure it by a refit."""
     trained = explained.trained
-    if not isinstance(trained.objective.model.loss, Softmax):
+    if not isinstance(trained.objective.model.loss, Softmax | Normal | Poisson):
         raise SettingError("without is measured for a logistic regression", "leave one of them out")
     at, near = torch.from_numpy(condition.rows), trained.prepared.precondition
     thetas = [trained.fit.theta, group_step(trained.objective, trained.fit.theta, at, precondition=near)]
@@ -127,8 +130,11 @@ class _Compared:
     """Some test rows at three points: as it is, after one step, after a refit."""
 
     at: Rows  # (t,) positions among all test rows
-    y: Rows  # (t,) class numbers
-    p: Reals  # (3, t, K)
+    label: list[str]  # (t,) as people write them
+    names: NDArray[np.object_]  # (3, t) what is predicted
+    p: Reals  # (3, t) of the label; of numbers nan
+    most: Reals  # (3, t) of what is predicted
+    wrong: Mask  # (3, t) which are mispredicted
     loss: Reals  # (3, t) in nats
     slice: Mask  # (t,) which fulfil the condition on test rows
 
@@ -141,33 +147,34 @@ class _Compared:
         if trained.network is not None:
             leave = Change(torch.from_numpy(condition.rows))
             scores.append(scores[0] + retrained_move(trained, leave, tested.dataset.frame))
-        p = np.stack([trained.log_probabilities(s).exp().numpy() for s in scores])
-        loss = np.stack([trained.loss(s, tested.block.y).numpy() for s in scores])
-        part = np.zeros(len(at), dtype=bool) if condition.slice is None else condition.slice[at]
-        return cls(at, tested.y, p, loss, part)
-
-    @property
-    def predicted(self) -> Rows:
-        """The likeliest classes."""  # (3, t)
-        return np.asarray(self.p.argmax(2), dtype=np.int64)
+        y, part = tested.block.y, np.zeros(len(at), dtype=bool)
+        if condition.slice is not None:
+            part = condition.slice[at]
+        names = np.array([trained.predictions(s) for s in scores], dtype=object).reshape(len(scores), -1)
+        loss = np.stack([trained.loss(s, y).numpy() for s in scores])
+        wrong = np.stack([trained.wrong(s, y) for s in scores])
+        p = most = np.full(loss.shape, np.nan)
+        if trained.quantity is None:
+            every = np.stack([trained.log_probabilities(s).exp().numpy() for s in scores])
+            p, most = every[:, np.arange(len(y)), tested.y], every.max(2)
+        return cls(at, trained.label_names(y.numpy()), names, p, most, wrong, loss, part)
 
     @property
     def turns(self) -> Mask:
-        """Which rows get another class after the refit."""  # (t,)
-        before, _, after = self.predicted
-        return np.asarray(before != after)
+        """Which rows get another class after the refit, or are unusually far off before or after it."""
+        before, _, after = self.wrong if np.isnan(self.p).any() else self.names
+        return np.asarray(before != after)  # (t,)
 
     def scope(self, name: str, rows: Mask) -> tuple[Any, ...]:
         """Return a row of `LEFT_OUT`."""
-        errors = (self.predicted != self.y)[:, rows].sum(1)
+        errors = self.wrong[:, rows].sum(1)
         return name, int(rows.sum()), *map(int, errors), *map(float, self.loss[:, rows].mean(1))
 
     def table(self, explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
         """Return some of the rows as `TURNED`."""
-        names, at = np.array(explained.trained.classes, dtype=object), self.at[rows]
-        before, step, after = names[self.predicted[:, rows]]
-        own = self.p[:, rows, self.y[rows]]
-        label = pl.Series(names[self.y[rows]], dtype=pl.String)
+        at, own = self.at[rows], self.p[:, rows]
+        before, step, after = self.names[:, rows]
+        label = pl.Series(np.array(self.label, dtype=object)[rows], dtype=pl.String)
         if explained.label is None:
             label = label.set(pl.Series(at == explained.at), None)
         return pl.DataFrame(
@@ -179,7 +186,7 @@ class _Compared:
                 "predicted_label": before,
                 "predicted_by_step": step,
                 "predicted_without": after,
-                **{f"p_{when}": own[i] for i, when in enumerate(_WHEN)},
+                **{f"p_{when}": pl.Series(own[i]).fill_nan(None) for i, when in enumerate(_WHEN)},
                 **{f"loss_{when}": self.loss[i, rows] for i, when in enumerate(_WHEN)},
             },
             schema_overrides=dict(TURNED),
@@ -189,6 +196,8 @@ class _Compared:
 
 def _classes(trained: Trained, rows: Rows) -> pl.DataFrame:
     """Return how many rows of each class leave."""
+    if trained.quantity is not None:
+        return pl.DataFrame(schema=LEFT_OUT_CLASSES)
     y, n = trained.objective.rows.y.numpy(), len(trained.classes)
     counts = [np.bincount(some, minlength=n) for some in (y, y[rows])]
     columns = {"class": list(trained.classes), "n": counts[0], "n_removed": counts[1]}
@@ -200,18 +209,19 @@ def _facts(
 ) -> dict[str, Any]:
     """Return what the provenance says of it."""
     m, n = len(condition.rows), explained.trained.objective.rows.n
+    is_number = explained.trained.quantity is not None
     tests = scopes.filter(scope="test").row(0, named=True) if "test" in scopes["scope"] else {}
     counts = {
         "rows": m,
         "share": m / n,
         "changes": bool(own.turns[0]),
-        "p": float(own.p[0, 0].max()),
-        "p_after": float(own.p[2, 0].max()),
+        "p": None if is_number else float(own.most[0, 0]),
+        "p_after": None if is_number else float(own.most[2, 0]),
         "tests": tests.get("n"),
         "before": tests.get("errors_before"),
         "after": tests.get("errors_after"),
     }
-    before, after = names = [explained.trained.classes[place] for place in own.predicted[[0, 2], 0]]
+    before, after = names = own.names[[0, 2], 0].tolist()
     sentence = sentences.without(
         counts, f"where {condition.without}", before=before[:_LABEL], after=after[:_LABEL]
     )

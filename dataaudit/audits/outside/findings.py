@@ -65,11 +65,11 @@ def outside_findings(
     """Rank rows by how likely their label is wrong, by probabilities of a model that is not fitted here."""
     own, note = settings.estimator is not None, ""
     if own:
-        P, note = out_of_fold(dataset, target, settings=settings, on_step=on_step)
+        P, note = out_of_fold(dataset, target, settings)
     else:
         P = given_probabilities(settings.pred_probs, target)
     on_step("score rows", 0, 1)
-    scores = _scores(P, target)
+    scores = outside_scores(P, target)
     together = _groups(dataset, settings.group)
     same = same_class(target.classes)
     noise = fit_noise(scores.loo_log_odds, target.y, len(target.classes), groups=together, same=same)
@@ -109,7 +109,7 @@ def outside_findings(
     return Findings(**known | by, provenance=said)
 
 
-def _scores(P: Floats, target: Target) -> RowScores:
+def outside_scores(P: Floats, target: Target) -> RowScores:
     """Return what probabilities say of every row; nan for what takes a model fitted here."""
     at, n = np.arange(len(P)), np.full(len(P), np.nan)
     odds = log_odds(P)

@@ -16,30 +16,48 @@ from numpy.typing import NDArray
 from dataaudit.audits.outside.matrix import Floats, checked
 from dataaudit.data.dataset import Dataset, first_line
 from dataaudit.errors import AuditError, FitError, SettingError
-from dataaudit.features.target import Target, class_texts, encode_weight
-from dataaudit.options import LabelOptions, StepCallback
+from dataaudit.features.target import Target, encode_weight
+from dataaudit.options import LabelOptions
 
 STAGE: Final = "fit on all parts but one"
 
 
-def out_of_fold(
-    dataset: Dataset, target: Target, *, settings: LabelOptions, on_step: StepCallback
-) -> tuple[Floats, str]:
+def out_of_fold(dataset: Dataset, target: Target, settings: LabelOptions) -> tuple[Floats, str]:
     """Return the probability of every class for every row, and a sentence on how it was made."""  # (n, K)
+    X, labels = _features(dataset, settings), dataset.frame[dataset.target].to_numpy()
+    weight = None if settings.weight is None else encode_weight(dataset.frame[settings.weight])
+    groups = groups_of(dataset, settings)
+    found = by_folds(X, settings, labels=labels, target=target, groups=groups, weight=weight)
+    name, folds = type(settings.estimator).__name__, settings.folds
+    note = (
+        f"Probabilities are out-of-fold: {name} was fitted {folds} times, without the rows that it predicts."
+    )
+    return found, note
+
+
+def by_folds(
+    X: Any,
+    settings: LabelOptions,
+    *,
+    labels: NDArray[Any],  # (n,) as the estimator is given them
+    target: Target,
+    groups: NDArray[np.int64],  # (n,) rows of one are in one part
+    weight: Floats | None = None,
+) -> Floats:
+    """Return the probability of every class for every row by an estimator that was fitted without it."""
     from sklearn.base import clone  # noqa: PLC0415 - costs a second
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415 - the same
 
     model, folds = settings.estimator, settings.folds
     _require(model, target, folds)
-    X, labels = _features(dataset, settings), dataset.frame[dataset.target].to_numpy()
-    weight = None if settings.weight is None else encode_weight(dataset.frame[settings.weight])
+    number = dict(zip(labels.tolist(), target.y.tolist(), strict=True))
     probabilities = np.zeros((len(target.y), len(target.classes)))
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=settings.seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # a note says so
-        split = list(parts.split(np.zeros(len(labels)), target.y, groups_of(dataset, settings)))
+        split = list(parts.split(np.zeros(len(labels)), target.y, groups))
     for done, (train, test) in enumerate(split):
-        on_step(STAGE, done, folds)
+        settings.step(STAGE, done, folds)
         try:
             fitted = clone(model).fit(_take(X, train), labels[train], **_weights(model, weight, train))
             found = np.asarray(fitted.predict_proba(_take(X, test)), dtype=np.float64)
@@ -50,13 +68,9 @@ def out_of_fold(
             raise FitError(
                 what, "give a pipeline that takes the columns as they are, or name them by features"
             ) from error
-        probabilities[test[:, None], _places(fitted, target)] = found
-    on_step(STAGE, folds, folds)
-    name = type(model).__name__
-    note = (
-        f"Probabilities are out-of-fold: {name} was fitted {folds} times, without the rows that it predicts."
-    )
-    return checked(probabilities, target.classes), note
+        probabilities[test[:, None], [number[one] for one in fitted.classes_.tolist()]] = found
+    settings.step(STAGE, folds, folds)
+    return checked(probabilities, target.classes)
 
 
 def groups_of(dataset: Dataset, settings: LabelOptions) -> NDArray[np.int64]:
@@ -121,6 +135,7 @@ def _first_step(model: Any) -> Any:
 
 
 def _take(X: Any, rows: NDArray[np.int64]) -> Any:
+    X = getattr(X, "iloc", X)  # of pandas
     return X[rows.tolist()] if isinstance(X, pl.DataFrame) else X[rows]
 
 
@@ -132,9 +147,3 @@ def _weights(model: Any, weight: Floats | None, rows: NDArray[np.int64]) -> dict
     if steps := getattr(inner, "steps", None):
         name = f"{steps[-1][0]}__sample_weight"
     return {name: weight[rows]}
-
-
-def _places(fitted: Any, target: Target) -> NDArray[np.int64]:
-    """Return the number of each class that a fitted model knows."""
-    texts = class_texts(pl.Series(np.asarray(fitted.classes_).tolist())).to_list()
-    return np.array([target.classes.index(text) for text in texts], dtype=np.int64)

@@ -13,7 +13,10 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
 from torch import Tensor, nn
+from torch.func import grad, jvp
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dataaudit.data.dataset import first_line
 from dataaudit.errors import AuditError, SettingError
@@ -22,13 +25,15 @@ from dataaudit.influence.retrain import Refit
 from dataaudit.memory import memory_limit, require_memory
 from dataaudit.model.losses import Softmax
 from dataaudit.model.tangent import Fold
-from dataaudit.model.torch import ModuleModel, TensorRows, digest_of
+from dataaudit.model.torch import ModuleModel, TensorRows, digest_of, explained
 from dataaudit.options import NOT_KEPT, Checkpoint
 
 INPUT, LABEL = "input", "label"
 BLOCK_BYTES: Final = 64 * 2**20  # of the Jacobians that are made at a time
 ROWS: Final = 1024  # that are predicted at a time
 SEEN: Final = 4  # frames of which inputs are kept
+MOVED: Final = 256  # numbers of a vector that are moved at a time, each in a row of its own
+EVEN: Final = 1e-5  # of the largest input: what moves in proportion may differ by, in single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +94,7 @@ class Network:
         if not bool(torch.isfinite(X).all()):
             raise SettingError("inputs of the module are not finite", "fill what is missing in features=")
         if len(self.made) >= SEEN:
-            self.made.pop(next(iter(self.made)))
+            self.made.pop(next(key for key in self.made if key != id(self.frame)))
         self.made[id(frame)] = (frame, X)
         return X
 
@@ -141,6 +146,54 @@ class Network:
         J = self.fold(self.model.jacobians(self.theta, X, self.head))
         return torch.cat([J.flatten(1), self.head(self.model.outputs(self.theta, X))], dim=1)
 
+    def slopes(self, frame: pl.DataFrame, delta: Tensor, v: Tensor, *, y: Tensor) -> Tensor:
+        """Return I_pert,loss of every number of the inputs: the slope of -rᵀJv, at Δ of the tangent model."""
+        X, loss = self.inputs(frame), Softmax(max(2, len(self.order)))  # (q,), (q,) -> (b, d)
+        ways = self.fold.unfold(delta), self.fold.unfold(v)
+
+        def influence(some: Tensor, labels: Tensor) -> Tensor:
+            (s, moved), (_, along) = (self._along(some, way) for way in ways)
+            return -(loss.slope(s + moved, labels) * along).sum()
+
+        pairs = zip(torch.split(X, ROWS), torch.split(y, ROWS), strict=True)
+        with explained(), sdpa_kernel(SDPBackend.MATH):
+            parts = [grad(influence)(*pair).detach().flatten(1) for pair in pairs]
+        return torch.cat(parts)
+
+    def _along(self, X: Tensor, way: Tensor) -> tuple[Tensor, Tensor]:
+        s, along = jvp(lambda theta: self.head(self.model.at(theta, X)), (self.theta,), (way,))[:2]
+        return s, along
+
+    def follows(self, column: str, places: NDArray[np.int64], by: NDArray[np.float64]) -> csr_array | None:
+        """Return how much inputs move with numbers of a column of vectors; None if not in proportion."""
+        rows = self.frame.drop_nulls(column)  # (w,), (w,) -> (d, w)
+        cells = [np.array(rows[column][at].to_list(), dtype=np.float64) for at in (0, rows.height - 1)]
+        signs = np.where(np.random.default_rng(0).random(len(places)) < 0.5, -1.0, 1.0)  # noqa: PLR2004 - a coin
+        parts = list[csr_array]()
+        for some in np.array_split(np.arange(len(places)), -(-len(places) // MOVED)):
+            moved = np.tile(cells[0].ravel(), (len(some) + 1, 1))
+            moved[np.arange(len(some)), places[some]] += by[some]
+            X = self._moved(rows[0], column, moved.reshape(-1, *cells[0].shape))
+            if X is None:
+                return None
+            parts.append(csr_array((X[:-1] - X[-1]) / by[some, None]))
+        found = csr_array(vstack(parts).T)
+        last = np.tile(cells[1].ravel(), (2, 1))
+        last[0, places] += signs * by
+        X = self._moved(rows[-1], column, last.reshape(-1, *cells[1].shape))
+        if X is None or not found.nnz:
+            return None
+        return (
+            found if np.allclose(found @ (signs * by), X[0] - X[1], atol=EVEN * np.abs(X[1]).max()) else None
+        )
+
+    def _moved(
+        self, row: pl.DataFrame, column: str, cells: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        frame = row[[0] * len(cells)].with_columns(pl.Series(column, cells.tolist()))
+        X = self.inputs(frame)
+        return X.flatten(1).numpy() if X.is_floating_point() else None
+
     def retrained(
         self,
         known: pl.DataFrame,  # (n) training rows
@@ -179,10 +232,9 @@ class Network:
     def _losses(self, theta: Tensor, X: Tensor, y: Tensor) -> Tensor:
         """Return the losses of rows, times what their classes weigh, by one pass over all of them."""
         s = self.head(self.model.at(theta, X))
-        k = s.shape[1]
-        numbers = y if k > 1 else y.reshape(-1)
-        classes = torch.argsort(self.order)[numbers] if k > 1 else _own(numbers, self.order)
-        return Softmax(k + 1).value(s, classes) * self.weights[classes]
+        several = len(self.order) > 1
+        classes = torch.argsort(self.order)[y] if several else _own(y.reshape(-1), self.order)
+        return Softmax(s.shape[1] + 1).value(s, classes) * self.weights[classes]
 
     @cached_property
     def _whole(self) -> ModuleModel:

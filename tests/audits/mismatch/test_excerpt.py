@@ -85,6 +85,24 @@ def test_the_findings_are_those_of_rows_in_memory(small, paths):
     assert_equal(memory, audited(small, paths, memory=MEMORY, id="id"))
 
 
+@pytest.mark.parametrize("task", ["regression", "count"])
+def test_numbers(small, task):
+    def given(n, seed, more):
+        frame, random = rows(n, seed), np.random.default_rng(seed + 10)
+        level = 1 + 0.4 * frame["x"].to_numpy() + more * (frame["ward"] == "b").to_numpy()
+        y = (
+            random.poisson(np.exp(level))
+            if task == "count"
+            else np.round(5 * level + random.normal(size=n), 2)
+        )
+        return frame.with_columns(y=pl.Series(y))
+
+    paths = written(small, given(4000, 0, 0.0), given(400, 1, 2.0))
+    memory = audit_mismatch(*paths, **ASKED, id="id", task=task).tables
+    assert "ward = b" in memory.findings["title"][0]
+    assert_equal(memory, audited(small, paths, memory=MEMORY, id="id", task=task))
+
+
 def test_test_rows_stay_on_disk_too(small):
     paths = written(small, rows(4000, 0), rows(4000, 1, scale=100.0))
     memory = audit_mismatch(*paths, **ASKED, exclude=["id"]).tables

@@ -27,7 +27,7 @@ SCALED = make_pipeline(StandardScaler(), LogisticRegression())
 def made(frame, estimator, **options):
     settings = LabelOptions(label="y", estimator=estimator, **options)
     dataset, target = read_labelled(frame, settings)
-    return out_of_fold(dataset, target, settings=settings, on_step=lambda *_: None)[0]
+    return out_of_fold(dataset, target, settings)[0]
 
 
 def test_as_scikit_learn_has_it():
