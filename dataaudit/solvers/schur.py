@@ -26,7 +26,7 @@ from scipy.sparse import csr_array, hstack
 from torch import Tensor
 
 from dataaudit.errors import SolveError
-from dataaudit.model.costs import ELIMINATED, columns_at_once
+from dataaudit.model.costs import columns_at_once, eliminated
 from dataaudit.model.objective import Objective
 from dataaudit.solvers.base import damped_ridge
 from dataaudit.solvers.cg import conjugate_gradients
@@ -101,12 +101,13 @@ class Schur:
 
     @classmethod
     def of(
-        cls, objective: Objective, theta: Tensor, *, damping: float = 0.0, most: int = ELIMINATED
+        cls, objective: Objective, theta: Tensor, *, damping: float = 0.0, most: int | None = None
     ) -> Schur:
         """Split the Hessian of an objective at θ."""
         X, n, k = objective.rows.X, objective.rows.n, objective.model.loss.n_scores
         bent = objective.hessian_diagonal(theta).view(-1, k)[:-1].sum(1).numpy()
         order = np.argsort(-bent, kind="stable")
+        most = eliminated(objective.size.numbers) if most is None else most
         f = min(most, _affordable(X, order)) // k
         first, rest = np.sort(order[:f]), np.sort(order[f:])
         W = (objective.curvature(theta) / n).float()
