@@ -20,8 +20,8 @@ standard normal,
     z = H_a⁻¹ (X̃ᵀ √(w_a/n) ω + √λ η)        E[(x̃ᵀ z)²] = q_a        E[(ω - √(w_a/n) x̃ᵀ z)²] = 1 - w_a q_a/n
 
 **Some rows.** Solutions with all of H come from conjugate gradients in float32. The same blocks precondition
-both: dense for the columns that bend the loss most, diagonal for all others. *Measured* on 100,000 short texts
-of five classes, with dense blocks summed over all rows three digits take 15 steps, over 2,000 rows 36.
+both: dense for the columns that bend the loss most, diagonal for all others. *Measured* on 100,000 short
+texts of five classes, with dense blocks summed over all rows three digits take 15 steps, over 2,000 rows 36.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ scores (as in `newton`). In text the frequent words carry nearly all curvature a
 20,000 mails of 63,621 words, 1,000 of them eliminated, a relative residual of 1e-3 takes 8 steps, where the
 diagonal alone takes 29. S is never formed: a step is a product with X and one with its transpose, in float32,
 on all cores, few right-hand sides at a time: *measured* on 100,000 texts of 67,375 words, products of 16 to
-32 columns are 4 times as fast as of 128, whose rows do not stay in the cache; and a form to 1e-8 takes 17 steps
-with 447 columns eliminated, 13 with 1,024, 11 with 2,048.
+32 columns are 4 times as fast as of 128, whose rows do not stay in the cache; and a form to 1e-8 takes 17
+steps with 447 columns eliminated, 13 with 1,024, 11 with 2,048.
 """
 
 from __future__ import annotations
