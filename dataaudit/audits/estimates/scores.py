@@ -24,10 +24,10 @@ from dataaudit.options.progress import within
 from dataaudit.statistics import Z95
 from dataaudit.training.trained import RowScores, Trained, suggested_classes
 
-SAMPLED: Final = 50  # rows by which the estimates are judged
+SAMPLED: Final = 30  # rows by which the estimates are judged
 ROUNDS: Final = 4
 # Multiplications that solving may take, those of the first rows aside, and products with X that a row takes.
-WORK, PRODUCTS = 3e12, 100
+WORK, PRODUCTS = 2e11, 100
 COVERED: Final = 0.85  # least share of the sampled rows within their interval; 95 % are expected
 
 Rows = NDArray[np.int64]
