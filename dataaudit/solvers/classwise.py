@@ -42,7 +42,7 @@ DOUBLE: Final = 2**28  # bytes up to which they are kept in float64
 NUMBERS: Final = 2**22  # of right-hand sides at a time
 LANES: Final = 16  # right-hand sides, a multiple of which takes half the time
 FEWEST: Final = 32  # of them: of fewer, products take longer
-FORMS: Final = 2**22  # numbers of T at a time
+FORMS: Final = 2**21  # numbers of T at a time
 
 
 @dataclass(frozen=True)
