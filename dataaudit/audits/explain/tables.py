@@ -14,6 +14,7 @@ from dataaudit.audits.attribution import (
     Attribution,
     ColumnContribution,
     Nearest,
+    prediction_without,
     rank_by_size,
     relative_influence,
 )
@@ -46,6 +47,7 @@ Rows = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 CELL = 100
+SLOPES = "pixels that its influence would move with"
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def influence_table(
 ) -> pl.DataFrame:
     """Return the table `INFLUENCES`, the row first whose removal changes the loss most."""  # (b,), (n,)
     rows = rows[np.argsort(-np.abs(delta[rows]), kind="stable")]
-    delta = delta[rows]
+    delta, moves = delta[rows], prediction_without(explained.trained, explained.tested.block, rows)
     parts = (whole.influence, whole.without_train_loss, whole.without_hessian)
     place = [rank_by_size(part)[rows] for part in parts]
     none = np.full(len(rows), None, dtype=object)
@@ -121,6 +123,7 @@ def influence_table(
             "place": place[0],
             "place_without_train_loss": place[1] if components else none,
             "place_without_hessian": place[2] if components else none,
+            "delta_prediction_if_removed": pl.Series(moves).fill_nan(None),
         },
         schema_overrides=dict(INFLUENCES),
         strict=False,
@@ -212,10 +215,12 @@ def flip_table(explained: ExplainedRow, rows: Rows, flip: Flip | None) -> pl.Dat
     return table.select(FLIP.names()).cast(FLIP)
 
 
-def cells_table(explained: ExplainedRow, rows: Rows) -> pl.DataFrame:
-    """Return the table `CELLS` of some training rows and of the test row."""
+def cells_table(explained: ExplainedRow, rows: Rows, slopes: Sequence[tuple[int, str]]) -> pl.DataFrame:
+    """Return the table `CELLS` of some training rows, and pictures of theirs, and of the test row."""
     train, test = (explained.known, rows), (explained.tested.dataset, np.zeros(1, dtype=np.int64))
-    return cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
+    cells = cells_of_pair(explained.trained, train, test).select(PAIR_CELLS.names())
+    also = [(explained.known.row_id[at], SLOPES, picture, "train") for at, picture in slopes]
+    return pl.concat([cells, pl.DataFrame(also, schema=cells.schema, orient="row")])
 
 
 def explanation_provenance(
