@@ -30,7 +30,7 @@ from dataaudit.solvers.newton import FitSettings, minimise_by_classes
 from dataaudit.solvers.operator import Product
 
 TOLERANCE: Final = 1e-3  # relative residual of a step
-SHARE: Final = 1e-4  # and of a solve for a form, which is off by the square of it
+SHARE: Final = 1e-3  # and of a solve for a form, which is off by the square of it
 LEFT: Final = 3e-7  # of a score after the last step, whose residual is that share of it
 ROUNDS: Final = 30
 

@@ -104,7 +104,7 @@ class Coupled:
         U = self.X.scores(T).mul_(P)
         U.addcmul_(P, U.sum(1, keepdim=True), value=-1.0).mul_(self.weight[:, None, None])
         H = self.X.pull(U).addcmul_(T - T.sum(1, keepdim=True) / (k + 1), ridge)
-        return H.add_(T, alpha=self.damping).view(-1, m)
+        return (H.add_(T, alpha=self.damping) if self.damping else H).view(-1, m)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Exact scores of single rows, where those of all are estimates and there are several classes.
 
 As in `forms`, but the k × k form of a row would take k solves: its scores without itself take one, with
-another label for it one more, its influence on itself a third (`solvers.changes`). Its leverage stays what
-the projections say. By the rows that are drawn the estimates of all others are set right on the whole: their
+another label for it one more, its influence on itself a third (`solvers.changes`). Where that would be much
+work it is done for some of the rows that are shown, and the others are marked. Leverage stays what the
+projections say. By the rows that are drawn the estimates of all others are set right on the whole: their
 blocks of one class each are off by nothing in sparse texts, by 10 to 25 % where all classes overlap.
 """
 
@@ -24,10 +25,11 @@ from dataaudit.options.progress import within
 from dataaudit.statistics import Z95
 from dataaudit.training.trained import RowScores, Trained, suggested_classes
 
-SAMPLED: Final = 50  # rows by which the estimates are judged
+SAMPLED: Final = 20  # rows by which the estimates are judged
 ROUNDS: Final = 4
-# Multiplications that solving may take, those of the first rows aside, and products with X that a row takes.
-WORK, PRODUCTS = 7e11, 100
+# Multiplications that solving may take, products with X that a row takes, and rows solved for anyway.
+WORK, PRODUCTS, LEAST = 2e11, 300, 20
+MARGIN: Final = 10
 COVERED: Final = 0.85  # least share of the sampled rows within their interval; 95 % are expected
 
 Rows = NDArray[np.int64]
@@ -84,8 +86,9 @@ class Solver:
     def exact(self, judged: Judged, seed: int) -> Exact:
         """Make the scores of the first rows exact."""
         stage, n = "solve for the first rows", len(judged.order)
+        first = self._first(judged)
         drawn = np.sort(np.random.default_rng(seed).choice(n, min(n, SAMPLED), replace=False))
-        rows, exact = np.union1d(drawn, judged.order[: self.shown]), np.zeros(n, dtype=bool)
+        rows, exact = np.union1d(drawn, judged.order[:first]), np.zeros(n, dtype=bool)
         for done in range(ROUNDS):
             self.on_step(stage, done, ROUNDS + 1)
             with within(self.on_step, stage, done=done, parts=ROUNDS + 1):
@@ -98,11 +101,14 @@ class Solver:
                 break
         changed = np.flatnonzero(judged.scores.suggested != estimated.suggested)
         self.on_step(stage, ROUNDS, ROUNDS + 1)
-        scores = self._changed(judged, np.union1d(changed, judged.order[: self.shown]), f"{stage}: labels")
+        near = judged.order[: first + 1 + first // MARGIN]  # the list moves once more when all is exact
+        rows = np.union1d(changed, near[exact[near]])
+        scores = self._changed(judged, rows, f"{stage}: labels")
         self.on_step(stage, 1, 1)
+        solved = replace(judged.trained, exact=exact & np.isin(np.arange(n), rows))  # all values of which are
         check = _check(estimated, scores, drawn, judged.trained.prepared.probes)
-        scores = refined(judged.trained, scores)  # as where all is exact, the rows of high leverage
-        return Exact(judged.trained, scores, check, _note(judged.trained))
+        scores = refined(solved, scores)  # as where all is exact, the rows of high leverage
+        return Exact(solved, scores, check, _note(solved))
 
     def _without(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
         """Return the scores with those of some rows without themselves, and their groups, solved for."""
@@ -132,6 +138,10 @@ class Solver:
         new = patched(trained, scores, rows, without=scores.loo_scores[rows], relabelled=relabelled.numpy())
         return replace(new, self_influence=influence)
 
+    def _first(self, judged: Judged) -> int:
+        """Return how many of the first rows are solved for: those shown, or as many as the work allows."""
+        return min(self.shown, max(LEAST, _most(judged.trained) // 2))
+
     def _candidates(self, judged: Judged, exact: NDArray[np.bool_]) -> Rows:
         """Return estimated rows that are among the first, or that might be where the work allows it."""
         scores, p = judged.scores, judged.noise.p_wrong.clip(1e-300, 1.0 - 1e-16)
@@ -141,14 +151,19 @@ class Solver:
             "leave-one-out": (scores.loo_loss, error * (scores.loo_loss - scores.train_loss)),
             "self-influence": (scores.self_influence, error * scores.self_influence),
         }[judged.ranking]
-        first = judged.order[: self.shown]
+        first = judged.order[: self._first(judged)]
         high = np.where(exact, -np.inf, key + larger)
         maybe = np.flatnonzero(high >= key[first].min(initial=np.inf))
-        size = judged.trained.objective.size
-        left = int(WORK / (PRODUCTS * size.numbers * (size.k + 1)) - exact.sum())
+        left = _most(judged.trained) - int(exact.sum())
         maybe = maybe[np.argsort(-high[maybe], kind="stable")][: max(0, min(self.shown, left))]
         rows = np.union1d(first, maybe)
         return np.asarray(rows[~exact[rows]])
+
+
+def _most(trained: Trained) -> int:
+    """Return how many rows may be solved for."""
+    size = trained.objective.size
+    return int(WORK / (PRODUCTS * size.numbers * (size.k + 1)))
 
 
 def _levelled(

@@ -62,3 +62,21 @@ def test_where_solves_are_much_work_the_first_rows_are_exact_all_the_same(monkey
         assert not found.labels.head(10)["estimated"].any()
         marked.append(found.labels["estimated"].sum())
     assert marked[1] > marked[0]
+
+
+def test_where_solves_are_much_work_some_rows_are_exact_and_the_others_are_marked(monkeypatch):
+    monkeypatch.setattr(costs, "CLASSES_WORK", 0.0)
+    found = []
+    for work, least in ((scores.WORK, 20), (0.0, 4)):
+        monkeypatch.setattr(scores, "WORK", work)
+        monkeypatch.setattr(scores, "LEAST", least)
+        one = dataaudit.audit_labels(texts(), label="label", text="text", l2=1e-3, top=20, verify=0).findings
+        found.append(one.labels)
+    every, some = found
+    assert some["estimated"].head(4).to_list() == [False] * 4
+    assert some["estimated"].head(20).sum() > 10
+    both = every.join(some.filter(~pl.col("estimated")), on="row", suffix="_found")
+    both = both.filter(~pl.col("estimated"))
+    assert len(both) >= 4
+    for name in VALUES:
+        np.testing.assert_allclose(both[f"{name}_found"], both[name], rtol=1e-5, atol=1e-5)
