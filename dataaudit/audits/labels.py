@@ -184,11 +184,13 @@ def _judge(
     if not probes:
         return judged
     if trained.prepared.changed is not None:
-        from dataaudit.audits.estimates.scores import Solver  # noqa: PLC0415 - few data are so large
+        from dataaudit.audits.estimates.scores import Solver, note  # noqa: PLC0415 - few data are so large
 
         again = partial(Judged.of, dataset, target, settings=settings)
         exact = Solver(again, settings.top, kept, on_step).exact(judged, settings.seed)
-        return replace(again(exact.trained, scores=exact.scores), checks=(exact.check,), notes=(exact.note,))
+        judged = again(exact.trained, scores=exact.scores)
+        said = note(judged.trained, judged.order[: settings.top])
+        return replace(judged, checks=(exact.check,), notes=(said,))
     from dataaudit.audits.estimates import forms as estimate  # noqa: PLC0415 - few data are so large
 
     drawn = estimate.sample(judged.scores, settings.seed)

@@ -66,7 +66,6 @@ class Exact:
     trained: Trained
     scores: RowScores
     check: Check
-    note: str
 
 
 def standard_error(probes: int) -> float:
@@ -108,7 +107,7 @@ class Solver:
         solved = replace(judged.trained, exact=exact & np.isin(np.arange(n), rows))  # all values of which are
         check = _check(estimated, scores, drawn, judged.trained.prepared.probes)
         scores = refined(solved, scores)  # as where all is exact, the rows of high leverage
-        return Exact(solved, scores, check, _note(solved))
+        return Exact(solved, scores, check)
 
     def _without(self, judged: Judged, rows: Rows, stage: str) -> RowScores:
         """Return the scores with those of some rows without themselves, and their groups, solved for."""
@@ -202,11 +201,13 @@ def _check(estimated: RowScores, exact: RowScores, rows: Rows, probes: int) -> C
     return ("estimates", within, COVERED, within >= COVERED, message)
 
 
-def _note(trained: Trained) -> str:
+def note(trained: Trained, shown: Rows) -> str:
     """Say in one sentence what is estimated, and how well."""
+    among = int(trained.estimated[shown].sum())
+    first = f" ({among:,} of them among the first {len(shown):,})" if among else ""
     estimated, error = int(trained.estimated.sum()), standard_error(trained.prepared.probes)
     return (
         f"The leverage of all rows, and self-influence and leave-one-out values of {estimated:,} of "
-        f"{len(trained.estimated):,} rows, marked “estimated” in labels.parquet, are estimates, with a "
-        f"standard error of at most {error:.0%}; all else is exact."
+        f"{len(trained.estimated):,} rows{first}, marked “estimated” in labels.parquet, are estimates, with "
+        f"a standard error of at most {error:.0%}; all else is exact."
     )

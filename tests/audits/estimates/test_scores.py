@@ -1,5 +1,7 @@
 """Audits of several classes where no factor fits: what is shown, against the exact values."""
 
+import re
+
 import numpy as np
 import polars as pl
 
@@ -73,6 +75,7 @@ def test_where_solves_are_much_work_some_rows_are_exact_and_the_others_are_marke
         one = dataaudit.audit_labels(texts(), label="label", text="text", l2=1e-3, top=20, verify=0).findings
         found.append(one.labels)
     every, some = found
+    assert re.search(r"rows \(1\d of them among the first 20\), marked", " ".join(one.provenance.notes))
     assert some["estimated"].head(4).to_list() == [False] * 4
     assert some["estimated"].head(20).sum() > 10
     both = every.join(some.filter(~pl.col("estimated")), on="row", suffix="_found")
